@@ -1,0 +1,282 @@
+//! Every value that crosses between user space and the eBPF programs: `repr(C)`, no padding, sizes asserted.
+//!
+//! User space writes [`Generator`], [`Field`] and [`Checksum`] into `.rodata` before the object is loaded. The verifier
+//! then sees constants and removes every branch this configuration does not take: one object file, yet the program that
+//! runs is the one somebody would have written by hand for just these fields.
+
+/// Field slots in `.rodata`, each unrolled in the program. An unused slot costs nothing at run time.
+pub const MAX_FIELDS: usize = 16;
+
+/// Checksum slots: IPv4 header and UDP for a plain packet; room for a tunnel's outer and inner pairs.
+pub const MAX_CHECKSUMS: usize = 4;
+
+/// One more than the largest errno [`drop_slot`] tells apart; larger ones (none are known here) share slot 0's neighbour.
+pub const MAX_ERRNO: u32 = 256;
+
+/// A 128-bit unsigned number as two words: a `u128` would be aligned differently on the two sides.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word128 {
+    /// Bits 64 to 127.
+    pub hi: u64,
+    /// Bits 0 to 63.
+    pub lo: u64,
+}
+
+impl Word128 {
+    /// Splits a number.
+    #[inline(always)]
+    pub const fn new(value: u128) -> Self {
+        Self { hi: (value >> 64) as u64, lo: value as u64 }
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub const fn get(self) -> u128 {
+        ((self.hi as u128) << 64) | self.lo as u128
+    }
+}
+
+/// What the generator does in each repetition, as a whole.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generator {
+    /// The XDP action to return: 1 drop, 2 pass, 3 tx, 4 redirect (`enum xdp_action`).
+    pub action: u32,
+    /// Bytes from the frame's start that the program may write; it refuses a shorter frame.
+    pub touched: u32,
+    /// Slots of the field table in use.
+    pub field_count: u32,
+    /// Slots of the checksum table in use.
+    pub checksum_count: u32,
+    /// How many workers share the sequence: a worker sends frames w, w + stride, w + 2·stride, …
+    pub stride: u64,
+}
+
+/// How a field's value moves on from frame to frame.
+pub mod kind {
+    /// Grows by `advance`; above `limit` it falls back by `span`.
+    pub const UP: u32 = 0;
+    /// Shrinks by `advance`; below `limit` it rises by `span`.
+    pub const DOWN: u32 = 1;
+    /// Entry `first_entry + index` of the value table; the index moves as in `UP`.
+    pub const LIST: u32 = 2;
+    /// `base + (random & span)`: the number of values is a power of two.
+    pub const RANDOM_MASK: u32 = 3;
+    /// `base + (high half of random · span) / 2³²`: fewer than 2³² values.
+    pub const RANDOM_SCALE_32: u32 = 4;
+    /// `base + random · span / 2⁶⁴`, or `/ 2¹²⁸` for a wide field.
+    pub const RANDOM_SCALE: u32 = 5;
+    /// Added to one of the above: value or step need more than [`super::NARROW_BITS`] bits.
+    pub const WIDE: u32 = 8;
+}
+
+/// Values of up to this many bits are calculated in 64-bit registers, with room for a sign and a carry.
+pub const NARROW_BITS: u32 = 62;
+
+/// How a value gets into the frame and into the checksums. Named forms spare the common cases every shift and mask, and
+/// one number for both questions spares a read.
+pub mod form {
+    /// Two whole bytes, ending on an even byte of what [`super::MAX_SUMS`] sum `form - BYTES_2` covers.
+    pub const BYTES_2: u32 = 0;
+    /// Four whole bytes, in sum `form - BYTES_4`.
+    pub const BYTES_4: u32 = 4;
+    /// Two whole bytes that no checksum covers.
+    pub const BYTES_2_UNSUMMED: u32 = 8;
+    /// Six whole bytes that no checksum covers.
+    pub const BYTES_6_UNSUMMED: u32 = 9;
+    /// Anything else: `(value << shift) | fixed` in `width` bytes, counted as [`super::sum`] says.
+    pub const GENERAL: u32 = 10;
+    /// As `GENERAL`, but the bytes are shared with the next field, which stores both.
+    pub const JOIN_NEXT: u32 = 11;
+}
+
+/// How a value written in the general form counts in a checksum.
+pub mod sum {
+    /// Not at all.
+    pub const NONE: u32 = 0;
+    /// It ends on an even byte.
+    pub const EVEN: u32 = 1;
+    /// It ends on an odd byte: counts 256-fold.
+    pub const ODD: u32 = 2;
+}
+
+/// How many sums of written values are kept apart: one per set of checksums that cover the same fields.
+pub const MAX_SUMS: usize = 4;
+
+/// One varying field: where its bytes are, and how its value moves on.
+///
+/// The program writes `(value << shift) | fixed` as `width` big-endian bytes at `offset`: an absolute value, never one
+/// derived from the page, which may hold the frame of any earlier repetition.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Field {
+    /// How much the value, or the list's index, moves a repetition.
+    pub advance: Word128,
+    /// The last value (up), the lowest (down), the last index (list).
+    pub limit: Word128,
+    /// What a move past `limit` is set back by; random: mask or number of values.
+    pub span: Word128,
+    /// The smallest value (random).
+    pub base: Word128,
+    /// The constant bits that share the written bytes (a VLAN tag's priority, say).
+    pub fixed: Word128,
+    /// Seed of the random sequence.
+    pub seed: u64,
+    /// First entry in the value table (list).
+    pub first_entry: u32,
+    /// One of [`kind`].
+    pub kind: u32,
+    /// One of [`form`].
+    pub form: u32,
+    /// First byte written, from the frame's start.
+    pub offset: u32,
+    /// Bytes written, 1 to 16.
+    pub width: u32,
+    /// Bits the value is moved up by within the written bytes.
+    pub shift: u32,
+    /// One of [`sum`]; read in the general form only, as are width, shift, fixed and `sum_index`.
+    pub sum: u32,
+    /// Which sum it counts in, below [`MAX_SUMS`].
+    pub sum_index: u32,
+}
+
+impl Field {
+    /// An unused slot.
+    pub const NONE: Self = Self {
+        advance: Word128 { hi: 0, lo: 0 },
+        limit: Word128 { hi: 0, lo: 0 },
+        span: Word128 { hi: 0, lo: 0 },
+        base: Word128 { hi: 0, lo: 0 },
+        fixed: Word128 { hi: 0, lo: 0 },
+        seed: 0,
+        first_entry: 0,
+        kind: 0,
+        form: 0,
+        offset: 0,
+        width: 0,
+        shift: 0,
+        sum: 0,
+        sum_index: 0,
+    };
+}
+
+/// One checksum that has to follow the varying fields.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checksum {
+    /// Where its two bytes are, from the frame's start.
+    pub offset: u32,
+    /// Sum of everything it covers that does not vary, pseudo header included, as big-endian words (RFC 1071), folded.
+    pub base: u32,
+    /// Bit `i`: sum `i` is part of it.
+    pub sums: u32,
+    /// 1 when a zero result is sent as 0xffff (RFC 768, RFC 8200 section 8.1).
+    pub zero_is_ones: u32,
+}
+
+impl Checksum {
+    /// An unused slot.
+    pub const NONE: Self = Self { offset: 0, base: 0, sums: 0, zero_is_ones: 0 };
+}
+
+/// What a worker keeps between repetitions: one entry per CPU, written by that CPU only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Frames made: repetitions that returned the configured action.
+    pub attempted: u64,
+    /// Frames the driver accepted (`xdp_devmap_xmit`).
+    pub transmitted: u64,
+    /// Frames that failed between the program and the wire; [`drop_slot`] keeps the reasons.
+    pub dropped: u64,
+    /// Repetitions in which the program itself gave up: a frame shorter than configured.
+    pub aborted: u64,
+    /// Number of this worker's first frame in the port's sequence.
+    pub first: u64,
+    /// The value each field has in the next frame; a list's index.
+    pub values: [Word128; MAX_FIELDS],
+}
+
+impl Worker {
+    /// A worker that has sent nothing.
+    pub const NEW: Self = Self {
+        attempted: 0,
+        transmitted: 0,
+        dropped: 0,
+        aborted: 0,
+        first: 0,
+        values: [Word128 { hi: 0, lo: 0 }; MAX_FIELDS],
+    };
+
+    /// Frames handed to redirect whose fate is not known yet. Above zero only while this worker's batch is in the
+    /// kernel, with softirqs held off: so a trace point that fires meanwhile on this CPU speaks of our frames.
+    #[inline(always)]
+    pub const fn in_flight(&self) -> u64 {
+        self.attempted.wrapping_sub(self.transmitted).wrapping_sub(self.dropped)
+    }
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self::NEW
+    }
+}
+
+/// Who said no to a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DropLayer {
+    /// The driver (`xdp_devmap_xmit`); without an errno its queue was full.
+    Driver,
+    /// The kernel, before the driver was asked (`xdp_redirect_err`).
+    Redirect,
+}
+
+/// Number of slots in the drop table.
+pub const DROP_SLOTS: u32 = 2 * MAX_ERRNO;
+
+/// The slot of the drop table that counts frames refused by `layer` with `errno` (positive, 0 for none).
+#[inline(always)]
+pub const fn drop_slot(layer: DropLayer, errno: u32) -> u32 {
+    let errno = if errno < MAX_ERRNO { errno } else { MAX_ERRNO - 1 };
+    match layer {
+        DropLayer::Driver => errno,
+        DropLayer::Redirect => MAX_ERRNO + errno,
+    }
+}
+
+/// What the counting receiver saw: one entry per CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sink {
+    /// Frames received.
+    pub frames: u64,
+    /// Their bytes on the wire, each frame with its 4-byte FCS.
+    pub bytes: u64,
+}
+
+/// Bytes of the frame check sequence: on the wire, but in no buffer of the kernel's.
+pub const FCS_LEN: u32 = 4;
+
+const _: () = assert!(size_of::<Generator>() == 24);
+const _: () = assert!(size_of::<Field>() == 120);
+const _: () = assert!(size_of::<Checksum>() == 16);
+const _: () = assert!(size_of::<Worker>() == 40 + 16 * MAX_FIELDS);
+const _: () = assert!(size_of::<Sink>() == 16);
+
+#[cfg(feature = "user")]
+mod user {
+    #![expect(unsafe_code, reason = "aya asks for Pod, which is an unsafe trait")]
+    // SAFETY: repr(C), integers only, no padding (sizes asserted above).
+    unsafe impl aya::Pod for super::Word128 {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Generator {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Field {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Checksum {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Worker {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Sink {}
+}

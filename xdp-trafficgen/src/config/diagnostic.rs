@@ -1,0 +1,135 @@
+//! Errors in what the user wrote: each with its place and a cure, shown together, the way rustc shows them.
+
+use std::{fmt, sync::Arc};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::config::Place;
+
+/// The text places refer to.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The file's name as the user gave it; `command line` for options.
+    pub name: Arc<str>,
+    /// The file's text; empty for options.
+    pub text: Arc<str>,
+}
+
+impl Source {
+    /// Of a file.
+    pub fn file(name: &str, text: &str) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+
+    /// Of the command line.
+    pub fn command_line() -> Self {
+        Self::file("command line", "")
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What is wrong, with the offending value; lower case, no full stop.
+    pub message: String,
+    /// Where.
+    pub place: Place,
+    /// What to do about it; empty when the message says it all.
+    pub help: String,
+}
+
+impl Diagnostic {
+    /// A diagnostic without help.
+    pub fn new(place: &Place, message: impl Into<String>) -> Self {
+        Self { message: message.into(), place: place.clone(), help: String::new() }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = help.into();
+        self
+    }
+}
+
+/// Everything wrong with one source.
+#[derive(Clone, Debug)]
+pub struct Diagnostics {
+    source: Source,
+    list: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// None yet.
+    pub const fn new(source: Source) -> Self {
+        Self { source, list: Vec::new() }
+    }
+
+    /// One more.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.list.push(diagnostic);
+    }
+
+    /// The diagnostics so far.
+    pub fn list(&self) -> &[Diagnostic] {
+        &self.list
+    }
+
+    /// `value` when nothing is wrong.
+    ///
+    /// # Errors
+    /// These diagnostics, when there are any.
+    pub fn into_result<T>(self, value: T) -> Result<T, Self> {
+        if self.list.is_empty() { Ok(value) } else { Err(self) }
+    }
+
+    /// For a terminal (`colour`) or a log.
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let mut list: Vec<&Diagnostic> = self.list.iter().collect();
+        list.sort_by_key(|diagnostic| match &diagnostic.place {
+            Place::File(span) => span.start,
+            Place::Option(_) | Place::Default => usize::MAX,
+        });
+        let rendered: Vec<String> = list.into_iter().map(|diagnostic| self.render_one(&renderer, diagnostic)).collect();
+        rendered.join("\n\n")
+    }
+
+    fn render_one(&self, renderer: &Renderer, diagnostic: &Diagnostic) -> String {
+        let message = match &diagnostic.place {
+            Place::Option(option) => format!("{option}: {}", diagnostic.message),
+            Place::File(_) | Place::Default => diagnostic.message.clone(),
+        };
+        let title = Level::ERROR.primary_title(message);
+        let mut group = match &diagnostic.place {
+            Place::File(span) => {
+                let end = span.end.min(self.source.text.len());
+                let start = span.start.min(end);
+                group_with_snippet(title, &self.source, start..end)
+            }
+            Place::Option(_) | Place::Default => Group::with_title(title),
+        };
+        if !diagnostic.help.is_empty() {
+            group = group.element(Level::HELP.message(diagnostic.help.clone()));
+        }
+        renderer.render(&[group])
+    }
+}
+
+fn group_with_snippet<'a>(
+    title: annotate_snippets::Title<'a>,
+    source: &'a Source,
+    span: std::ops::Range<usize>,
+) -> Group<'a> {
+    title.element(
+        Snippet::source(source.text.as_ref()).path(source.name.as_ref()).annotation(AnnotationKind::Primary.span(span)),
+    )
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Diagnostics {}

@@ -1,0 +1,290 @@
+//! The configuration file: TOML text to [`Config`], or everything that is wrong with it.
+//!
+//! Values are read one by one from the spanned document, not through serde: that way each error has the place of the
+//! very value, and none hides another. Whether headers fit together is the packet model's question, whether interfaces
+//! and CPUs exist the plan's.
+
+mod packet;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use toml::de::{DeTable, DeValue};
+
+use self::table::{Problems, Table, Value};
+use crate::config::{
+    Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, Located, Payload, Place, Port,
+    Source,
+    literal::{BATCH_SIZE, FRAME_SIZE, add_cpu, check_cpu, parse_cpus, parse_duration},
+    names,
+};
+
+const ACTIONS: [(&str, Action); 4] =
+    [("redirect", Action::Redirect), ("tx", Action::Tx), ("pass", Action::Pass), ("drop", Action::Drop)];
+
+const PORT_EXAMPLE: &str = "start one with a line `[[ports]]`, then `name = \"west\"` and `interface = \"veth0\"`";
+const FLOW_EXAMPLE: &str =
+    "start one with a line `[[flows]]`, then `name = \"dns\"`, `port = \"west\"` and `packet = […]`";
+
+/// The configuration a file describes.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the file. A file that is not TOML gets only the errors of its
+/// syntax, because what was meant is then unknown.
+pub fn parse(source: Source) -> Result<Config, Diagnostics> {
+    let text = source.text.clone();
+    let (document, syntax_errors) = DeTable::parse_recoverable(&text);
+    let mut problems = Problems::default();
+    // Of all syntax errors, only this one leaves no doubt about the rest of the file.
+    let readable = syntax_errors.iter().all(|error| error.message() == DUPLICATE_KEY);
+    for error in syntax_errors {
+        problems.push(syntax(&text, &error));
+    }
+    let (mut ports, mut flows) = (Vec::new(), Vec::new());
+    if readable {
+        let mut table = Table::new("configuration", Place::File(0..0), table::entries(document.get_ref()));
+        let (port_items, flow_items) = (table.optional("ports"), table.optional("flows"));
+        table.finish(&mut problems);
+        let port_items = items(port_items, "port", PORT_EXAMPLE, &mut problems);
+        let flow_items = items(flow_items, "flow", FLOW_EXAMPLE, &mut problems);
+        let mut names = Names::default();
+        ports.extend(port_items.into_iter().filter_map(|item| port(item, &mut names, &mut problems)));
+        flows.extend(flow_items.into_iter().filter_map(|item| flow(item, &mut names, &mut problems)));
+        names.check(&text, &mut problems);
+    }
+    let Problems(mut list) = problems;
+    list.sort_by_key(|diagnostic| match &diagnostic.place {
+        Place::File(span) => span.start,
+        Place::Option(_) | Place::Default => 0,
+    });
+    let mut diagnostics = Diagnostics::new(source.clone());
+    for diagnostic in list {
+        diagnostics.push(diagnostic);
+    }
+    diagnostics.into_result(Config { source, ports, flows })
+}
+
+/// The toml crate's words.
+const DUPLICATE_KEY: &str = "duplicate key";
+
+fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
+    let span = error.span().unwrap_or(0..0);
+    let found = text.get(span.clone()).filter(|found| !found.trim().is_empty() && !found.contains('\n'));
+    let message = match found {
+        Some(found) => format!("{}: `{found}`", error.message()),
+        None => error.message().to_owned(),
+    };
+    let help = match (error.message(), found) {
+        (DUPLICATE_KEY, Some("ports" | "flows")) => "write the header of each port and flow in double brackets",
+        (DUPLICATE_KEY, _) => "remove one of the two",
+        _ => "write the file in TOML 1.1, see https://toml.io",
+    };
+    Diagnostic::new(&Place::File(span), message).help(help)
+}
+
+/// The tables of an array of tables, `[[ports]]` or `[[flows]]`; at least one, or else that is reported.
+fn items<'a>(
+    value: Option<Value<'a>>,
+    noun: &'static str,
+    example: &'static str,
+    problems: &mut Problems,
+) -> Vec<Table<'a>> {
+    let elements = match &value {
+        None => Vec::new(),
+        Some(value) if matches!(value.value, DeValue::Array(_)) => {
+            problems.take(value.elements(example)).unwrap_or_default()
+        }
+        Some(value) => {
+            problems.push(value.mismatch("an array of tables", &format!("write `[[{}]]` before each", value.key)));
+            return Vec::new();
+        }
+    };
+    if elements.is_empty() {
+        let place = value.map_or(Place::File(0..0), |value| value.place);
+        problems.push(Diagnostic::new(&place, format!("this file has no {noun}s")).help(example));
+    }
+    elements.iter().filter_map(|element| problems.take(element.table(noun, example))).collect()
+}
+
+fn port(mut table: Table<'_>, names: &mut Names, problems: &mut Problems) -> Option<Port> {
+    let name = table.required("name", "name = \"west\"");
+    let interface = table.required("interface", "interface = \"veth0\"");
+    let ingress = table.optional("ingress");
+    let action = table.optional("action");
+    let cpus = table.optional("cpus");
+    let batch_size = table.optional("batch_size");
+    table.finish(problems);
+
+    let name = name.and_then(|value| problems.take(value.name()));
+    let interface = interface.and_then(|value| problems.take(value.name()));
+    names.ports.push((name.clone(), interface.clone()));
+    let ingress = optional(ingress, |value| problems.take(value.name()));
+    let action = or_default(action, Action::default(), |value| problems.take(value.choice(&ACTIONS)));
+    let cpus = optional(cpus, |value| self::cpus(&value, problems));
+    let batch_size = or_default(batch_size, DEFAULT_BATCH_SIZE, |value| problems.take(value.integer(&BATCH_SIZE)));
+    Some(Port {
+        name: name?,
+        interface: interface?,
+        ingress: ingress?,
+        action: action?,
+        cpus: cpus?,
+        batch_size: batch_size?,
+    })
+}
+
+fn flow(mut table: Table<'_>, names: &mut Names, problems: &mut Problems) -> Option<Flow> {
+    let name = table.required("name", "name = \"dns\"");
+    let port = table.required("port", "port = \"west\"");
+    let size = table.optional("size");
+    let packets = table.optional("packets");
+    let duration = table.optional("duration");
+    let packet = table.required("packet", "packet = [{ ethernet = {} }]");
+    let payload = table.optional("payload");
+    table.finish(problems);
+
+    let name = name.and_then(|value| problems.take(value.name()));
+    let port = port.and_then(|value| problems.take(value.name()));
+    names.flows.push((name.clone(), port.clone()));
+    let size = or_default(size, DEFAULT_SIZE, |value| problems.take(value.integer(&FRAME_SIZE)));
+    let packets = optional(packets, |value| problems.take(value.integer(&(1..=u64::MAX))));
+    let duration = optional(duration, |value| {
+        problems.take(value.parsed("a string", "write a number and its unit in quotes: `\"10s\"`", parse_duration))
+    });
+    let packet = packet.and_then(|value| packet::packet(&value, problems));
+    let payload = or_default(payload, Payload::Zeros, |value| packet::payload(&value, problems));
+    Some(Flow {
+        name: name?,
+        port: port?,
+        size: size?,
+        packets: packets?,
+        duration: duration?,
+        packet: packet?,
+        payload: payload?,
+    })
+}
+
+/// `Some(None)` for an absent value, `None` for a wrong one.
+fn optional<'a, T>(value: Option<Value<'a>>, read: impl FnOnce(Value<'a>) -> Option<T>) -> Option<Option<T>> {
+    match value {
+        Some(value) => read(value).map(Some),
+        None => Some(None),
+    }
+}
+
+/// The default for an absent value, `None` for a wrong one.
+fn or_default<'a, T>(
+    value: Option<Value<'a>>,
+    default: T,
+    read: impl FnOnce(Value<'a>) -> Option<Located<T>>,
+) -> Option<Located<T>> {
+    match value {
+        Some(value) => read(value),
+        None => Some(Located::default(default)),
+    }
+}
+
+/// CPU numbers in the order given: `"0,2-3"`, `0` or `[0, 2, 3]`.
+fn cpus(value: &Value<'_>, problems: &mut Problems) -> Option<Located<Vec<u32>>> {
+    const HELP: &str = "write CPUs as `\"0,2-3\"` or `[0, 2, 3]`";
+    let elements = match value.value {
+        DeValue::Array(_) => problems.take(value.elements(HELP))?,
+        DeValue::Integer(_) => vec![value.clone()],
+        _ => return problems.take(value.parsed("a string, an integer or an array", HELP, parse_cpus)),
+    };
+    if elements.is_empty() {
+        problems.push(Diagnostic::new(&value.place, "`cpus` is empty").help("name a CPU, or leave `cpus` out"));
+        return None;
+    }
+    let mut list = Vec::new();
+    for element in &elements {
+        let number = problems.take(element.unsigned());
+        let added = number.map(|number| check_cpu(number).and_then(|cpu| add_cpu(&mut list, cpu)));
+        problems.take(added.unwrap_or(Ok(())).map_err(|problem| problem.at(&element.place)));
+    }
+    Some(value.located(list))
+}
+
+/// A name, when it could be read.
+type Name = Option<Located<String>>;
+
+/// How ports and flows name each other; of all of them, also those that have errors of their own.
+#[derive(Debug, Default)]
+struct Names {
+    /// Name and interface.
+    ports: Vec<(Name, Name)>,
+    /// Name and port.
+    flows: Vec<(Name, Name)>,
+}
+
+impl Names {
+    fn check(&self, text: &str, problems: &mut Problems) {
+        let ports = || self.ports.iter().filter_map(|(name, _)| name.as_ref());
+        for (name, first) in repeated(ports()) {
+            problems.push(duplicate(text, "ports", name, first));
+        }
+        for (name, first) in repeated(self.flows.iter().filter_map(|(name, _)| name.as_ref())) {
+            problems.push(duplicate(text, "flows", name, first));
+        }
+        for (interface, first) in repeated(self.ports.iter().filter_map(|(_, interface)| interface.as_ref())) {
+            let message = format!(
+                "the interface `{}` is already used by the port on line {}",
+                interface.value,
+                line(text, first)
+            );
+            problems.push(Diagnostic::new(&interface.place, message).help("give each port an interface of its own"));
+        }
+        self.check_assignment(ports().collect::<Vec<_>>().as_slice(), problems);
+    }
+
+    /// Each flow names a port, each port has one flow. Says nothing where a name that could not be read may be the one.
+    fn check_assignment(&self, ports: &[&Located<String>], problems: &mut Problems) {
+        let all_ports_named = !self.ports.is_empty() && self.ports.len() == ports.len();
+        let all_flows_assigned = !self.flows.is_empty() && self.flows.iter().all(|(_, port)| port.is_some());
+        for (index, (_, port)) in self.flows.iter().enumerate() {
+            let Some(port) = port else { continue };
+            if all_ports_named && ports.iter().all(|other| other.value != port.value) {
+                let help = names::cure(&port.value, "ports", ports.iter().map(|port| port.value.as_str()));
+                problems.push(Diagnostic::new(&port.place, format!("there is no port `{}`", port.value)).help(help));
+            }
+            let same_port = |(_, other): &&(Name, Name)| other.as_ref().is_some_and(|other| other.value == port.value);
+            if let Some((first, _)) = self.flows.iter().take(index).find(same_port) {
+                let first = first.as_ref().map_or("another", |name| name.value.as_str());
+                problems.push(
+                    Diagnostic::new(&port.place, format!("port `{}` already sends flow `{first}`", port.value))
+                        .help("several flows on one port come with a later version: give this one a port of its own"),
+                );
+            }
+        }
+        for port in ports {
+            let is_used = self.flows.iter().any(|(_, name)| name.as_ref().is_some_and(|name| name.value == port.value));
+            if all_flows_assigned && !is_used {
+                problems.push(
+                    Diagnostic::new(&port.place, format!("port `{}` has no flow", port.value))
+                        .help(format!("add a flow with `port = \"{}\"`, or remove the port", port.value)),
+                );
+            }
+        }
+    }
+}
+
+/// Each value that is there before, with the first of its kind.
+fn repeated<'a>(values: impl Iterator<Item = &'a Located<String>>) -> Vec<(&'a Located<String>, &'a Located<String>)> {
+    let values: Vec<_> = values.collect();
+    let first = |value: &&'a Located<String>| values.iter().find(|other| other.value == value.value).copied();
+    values.iter().filter_map(|value| Some((*value, first(value)?))).filter(|(value, first)| value != first).collect()
+}
+
+fn duplicate(text: &str, noun: &str, name: &Located<String>, first: &Located<String>) -> Diagnostic {
+    Diagnostic::new(&name.place, format!("two {noun} are named `{}`", name.value))
+        .help(format!("the first is on line {}: rename one of them", line(text, first)))
+}
+
+/// The line of the file a value is on, counted from 1.
+fn line<T>(text: &str, value: &Located<T>) -> usize {
+    let offset = match &value.place {
+        Place::File(span) => span.start,
+        Place::Option(_) | Place::Default => 0,
+    };
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}

@@ -1,0 +1,257 @@
+//! Single values as users write them, in a file or on the command line: text in, checked value out.
+//!
+//! Knows no file and no option: a [`Problem`] gets its place from whoever read the text.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    ops::RangeInclusive,
+    time::Duration,
+};
+
+use crate::{
+    config::{Diagnostic, Place},
+    packet::{FieldDef, FieldType},
+};
+
+/// Frames the kernel can send together (`TEST_XDP_MAX_BATCH` in `net/bpf/test_run.c`).
+pub const BATCH_SIZE: RangeInclusive<u32> = 1..=256;
+
+/// Bytes of a frame on the wire, FCS included; the upper limit is the host's, and the plan's to check.
+pub const FRAME_SIZE: RangeInclusive<u32> = 64..=u32::MAX;
+
+/// Numbers a CPU can have: above those of any machine, and few enough that a typing error does not exhaust memory.
+pub const CPU: RangeInclusive<u32> = 0..=4095;
+
+/// What is wrong with a value, before anyone knows where it was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}; {help}")]
+pub struct Problem {
+    /// What is wrong, with the offending value; lower case, no full stop.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+impl Problem {
+    /// With its parts.
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: help.into() }
+    }
+
+    /// As a diagnostic of what was written at `place`.
+    pub fn at(self, place: &Place) -> Diagnostic {
+        Diagnostic::new(place, self.message).help(self.help)
+    }
+}
+
+/// A value of `field`, in host order (an address is one big-endian number): `02:00:00:00:00:01`, `192.0.2.1`,
+/// `2001:db8::1`, `53` or `0x35`, whichever the field takes.
+///
+/// # Errors
+/// When it is none, or does not fit the field.
+pub fn parse_value(field: &FieldDef, text: &str) -> Result<u128, Problem> {
+    match field.kind {
+        FieldType::Number => parse_number(field, text),
+        FieldType::Mac => parse_mac(text),
+        FieldType::Ipv4 => match text.parse::<Ipv4Addr>() {
+            Ok(address) => Ok(u32::from(address).into()),
+            Err(_) if text.parse::<Ipv6Addr>().is_ok() => Err(Problem::new(
+                format!("`{text}` is an IPv6 address, but this `{}` is of IPv4", field.name),
+                "write an address such as `192.0.2.1`, or use the `ipv6` header",
+            )),
+            Err(_) => Err(Problem::new(
+                format!("`{text}` is not an IPv4 address"),
+                "write four numbers of 0 to 255, such as `192.0.2.1`",
+            )),
+        },
+        FieldType::Ipv6 => match text.parse::<Ipv6Addr>() {
+            Ok(address) => Ok(address.into()),
+            Err(_) if text.parse::<Ipv4Addr>().is_ok() => Err(Problem::new(
+                format!("`{text}` is an IPv4 address, but this `{}` is of IPv6", field.name),
+                "write an address such as `2001:db8::1`, or use the `ipv4` header",
+            )),
+            Err(_) => Err(Problem::new(format!("`{text}` is not an IPv6 address"), "write one such as `2001:db8::1`")),
+        },
+    }
+}
+
+/// The distance of two values of `field`: a number, or for an address also one that looks like it, such as `0.0.1.0`.
+///
+/// # Errors
+/// When it is neither, or does not fit the field.
+pub fn parse_step(field: &FieldDef, text: &str) -> Result<u128, Problem> {
+    let is_number = text.starts_with("0x") || text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { parse_number(field, text) } else { parse_value(field, text) }
+}
+
+/// `value`, when `field` has room for it.
+///
+/// # Errors
+/// When it has not.
+pub fn check_fits(field: &FieldDef, value: u128) -> Result<u128, Problem> {
+    if value <= field.max() { Ok(value) } else { Err(too_large(field, &value.to_string())) }
+}
+
+/// `value` the way users write values of `field`; a plain number when it does not fit.
+pub fn show_value(field: &FieldDef, value: u128) -> String {
+    match field.kind {
+        FieldType::Mac if value <= field.max() => {
+            let [.., a, b, c, d, e, f] = value.to_be_bytes();
+            format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+        }
+        FieldType::Ipv4 => {
+            u32::try_from(value).map_or_else(|_| value.to_string(), |bits| Ipv4Addr::from(bits).to_string())
+        }
+        FieldType::Ipv6 => Ipv6Addr::from(value).to_string(),
+        FieldType::Mac | FieldType::Number => value.to_string(),
+    }
+}
+
+/// CPU numbers in the order given: `0,2-3`.
+///
+/// # Errors
+/// When the list is empty, has what is no number or range, a range backwards, a CPU twice, or one outside of [`CPU`].
+pub fn parse_cpus(text: &str) -> Result<Vec<u32>, Problem> {
+    let malformed = |part: &str| {
+        Problem::new(format!("`{part}` is not a CPU number or range"), "write CPUs as numbers and ranges: `0,2-3`")
+    };
+    let mut cpus = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |text: &str| digits(text.trim(), 10).map_err(|_| malformed(part));
+        let (first, last) = (check_cpu(number(first)?)?, check_cpu(number(last)?)?);
+        if first > last {
+            return Err(Problem::new(
+                format!("the range of CPUs `{part}` runs backwards"),
+                format!("write `{last}-{first}`"),
+            ));
+        }
+        for cpu in first..=last {
+            add_cpu(&mut cpus, cpu)?;
+        }
+    }
+    Ok(cpus)
+}
+
+/// `number` as that of a CPU.
+///
+/// # Errors
+/// When it is outside of [`CPU`].
+pub fn check_cpu(number: u128) -> Result<u32, Problem> {
+    u32::try_from(number).ok().filter(|cpu| CPU.contains(cpu)).ok_or_else(|| {
+        Problem::new(format!("there is no CPU {number}"), format!("CPUs have numbers from 0 to {}", CPU.end()))
+    })
+}
+
+/// Adds `cpu` to the list.
+///
+/// # Errors
+/// When it is there already.
+pub fn add_cpu(cpus: &mut Vec<u32>, cpu: u32) -> Result<(), Problem> {
+    if cpus.contains(&cpu) {
+        return Err(Problem::new(
+            format!("CPU {cpu} is listed twice"),
+            "list each CPU once: there is one worker on each",
+        ));
+    }
+    cpus.push(cpu);
+    Ok(())
+}
+
+/// A time such as `10s`, `500ms` or `1m 30s`: above zero, and at most what 64 bits of nanoseconds hold (584 years).
+///
+/// # Errors
+/// When it is none.
+pub fn parse_duration(text: &str) -> Result<Duration, Problem> {
+    const HELP: &str = "write a number and its unit: `10s`, `500ms`, `1m 30s`";
+    let duration =
+        humantime::parse_duration(text).map_err(|_| Problem::new(format!("`{text}` is not a duration"), HELP))?;
+    if duration.is_zero() {
+        return Err(Problem::new(format!("a duration of `{text}` sends nothing"), HELP));
+    }
+    if u64::try_from(duration.as_nanos()).is_err() {
+        return Err(Problem::new(
+            format!("a duration of `{text}` is above 584 years"),
+            "leave `duration` out to send without end",
+        ));
+    }
+    Ok(duration)
+}
+
+/// Bytes as pairs of hexadecimal digits, with or without spaces: `dead beef`. At least one.
+///
+/// # Errors
+/// When something else is in the text, when a digit is left over, or when there is none.
+pub fn parse_hex(text: &str) -> Result<Vec<u8>, Problem> {
+    const HELP: &str = "write two hexadecimal digits for each byte: `de ad be ef`";
+    let nibbles: Vec<u8> = text
+        .chars()
+        .filter(|letter| !letter.is_whitespace())
+        .map(|letter| {
+            letter
+                .to_digit(16)
+                .and_then(|digit| u8::try_from(digit).ok())
+                .ok_or_else(|| Problem::new(format!("`{letter}` in `{text}` is not a hexadecimal digit"), HELP))
+        })
+        .collect::<Result<_, _>>()?;
+    let (pairs, rest) = nibbles.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(Problem::new(format!("`{text}` has an odd number of digits, {}", nibbles.len()), HELP));
+    }
+    if pairs.is_empty() {
+        return Err(Problem::new("there are no bytes in this payload", HELP));
+    }
+    Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+fn parse_number(field: &FieldDef, text: &str) -> Result<u128, Problem> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hexadecimal) => digits(hexadecimal, 16),
+        None => digits(text, 10),
+    };
+    match parsed {
+        Ok(value) if value <= field.max() => Ok(value),
+        Ok(_) | Err(NotDigits::Overflow) => Err(too_large(field, text)),
+        Err(NotDigits::Other) => Err(Problem::new(
+            format!("`{text}` is not a number"),
+            format!("`{}` takes 0 to {}, decimal or hexadecimal with `0x`", field.name, field.max()),
+        )),
+    }
+}
+
+enum NotDigits {
+    /// A number above 128 bits.
+    Overflow,
+    /// No number.
+    Other,
+}
+
+/// Stricter than [`u128::from_str_radix`], which takes a sign.
+fn digits(text: &str, radix: u32) -> Result<u128, NotDigits> {
+    if text.is_empty() || !text.chars().all(|letter| letter.is_digit(radix)) {
+        return Err(NotDigits::Other);
+    }
+    u128::from_str_radix(text, radix).map_err(|_| NotDigits::Overflow)
+}
+
+fn parse_mac(text: &str) -> Result<u128, Problem> {
+    let octets: Option<Vec<u128>> =
+        text.split(':').map(|octet| digits(octet, 16).ok().filter(|_| octet.len() == 2)).collect();
+    octets
+        .filter(|octets| octets.len() == 6)
+        .map(|octets| octets.into_iter().fold(0, |value, octet| value << 8 | octet))
+        .ok_or_else(|| {
+            Problem::new(
+                format!("`{text}` is not a MAC address"),
+                "write six pairs of hexadecimal digits, such as `02:00:00:00:00:01`",
+            )
+        })
+}
+
+fn too_large(field: &FieldDef, shown: &str) -> Problem {
+    let unit = if field.bits == 1 { "bit" } else { "bits" };
+    Problem::new(
+        format!("{shown} is too large for `{}`", field.name),
+        format!("`{}` has {} {unit}: its largest value is {}", field.name, field.bits, show_value(field, field.max())),
+    )
+}

@@ -1,0 +1,39 @@
+//! Field patterns: the values a field takes, frame by frame. Named as the Open Traffic Generator model names them.
+
+use crate::config::Located;
+
+/// The values of one field, as unsigned numbers in the order of their bits on the wire.
+///
+/// Invariants, kept by whoever builds one: every value fits the field, lists are not empty, `count` is at least 1, a
+/// counting pattern stays within the field, `min` is at most `max`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// The same in every frame.
+    Value(u128),
+    /// One after the other, over and over.
+    Values(Vec<Located<u128>>),
+    /// `start`, `start + step`, … `count` values, over and over.
+    Increment(Count),
+    /// `start`, `start - step`, … `count` values, over and over.
+    Decrement(Count),
+    /// Evenly spread between the two, both included.
+    Random {
+        /// Smallest value.
+        min: u128,
+        /// Largest value.
+        max: u128,
+        /// The same seed gives the same values.
+        seed: u64,
+    },
+}
+
+/// A counting pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// First value.
+    pub start: u128,
+    /// Distance of two values; may be zero only when `count` is 1.
+    pub step: u128,
+    /// How many values before it starts again.
+    pub count: u64,
+}

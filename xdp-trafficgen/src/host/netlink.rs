@@ -1,0 +1,221 @@
+//! Links, routes and neighbours through rtnetlink, asked synchronously.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream::Stream};
+use rtnetlink::{
+    LinkUnspec, LinkVeth, RouteMessageBuilder,
+    packet_route::{
+        AddressFamily,
+        link::{LinkAttribute, LinkFlags, LinkMessage},
+        neighbour::{NeighbourAddress, NeighbourAttribute},
+        route::{RouteAddress, RouteAttribute, RouteMessage},
+    },
+};
+
+use crate::host::{Link, Mac, NextHop};
+
+/// What rtnetlink could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum NetlinkError {
+    /// No socket.
+    #[error("cannot open a netlink socket")]
+    Open(#[source] io::Error),
+    /// A request was refused.
+    #[error("netlink: cannot {request}")]
+    Request {
+        /// What was asked.
+        request: String,
+        /// Why not.
+        source: rtnetlink::Error,
+    },
+}
+
+/// A netlink socket of the calling thread's network namespace.
+///
+/// Its methods block: not to be called from within asynchronous code.
+#[derive(Debug)]
+pub struct Netlink {
+    runtime: tokio::runtime::Runtime,
+    handle: rtnetlink::Handle,
+}
+
+impl Netlink {
+    /// Opens the socket.
+    ///
+    /// # Errors
+    /// When the kernel gives none.
+    pub fn open() -> Result<Self, NetlinkError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(NetlinkError::Open)?;
+        let (connection, handle, _) = {
+            let _context = runtime.enter();
+            rtnetlink::new_connection().map_err(NetlinkError::Open)?
+        };
+        runtime.spawn(connection);
+        Ok(Self { runtime, handle })
+    }
+
+    /// Every interface.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn links(&self) -> Result<Vec<Link>, NetlinkError> {
+        let messages = self.collect("list interfaces", self.handle.link().get().execute())?;
+        Ok(messages.into_iter().map(link).collect())
+    }
+
+    /// Interfaces that carry a default route, of either family.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn default_route_interfaces(&self) -> Result<Vec<u32>, NetlinkError> {
+        let mut interfaces = Vec::new();
+        for request in [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()]
+        {
+            let routes = self.collect("list routes", self.handle.route().get(request).execute())?;
+            for route in routes {
+                if route.header.destination_prefix_length != 0 {
+                    continue;
+                }
+                interfaces.extend(route.attributes.into_iter().filter_map(|attribute| match attribute {
+                    RouteAttribute::Oif(index) => Some(index),
+                    _ => None,
+                }));
+            }
+        }
+        Ok(interfaces)
+    }
+
+    /// How the kernel would reach `destination` through the interface with index `interface`; `None` when it would not.
+    ///
+    /// # Errors
+    /// When the kernel refuses to tell.
+    pub fn next_hop(&self, interface: u32, destination: IpAddr) -> Result<Option<NextHop>, NetlinkError> {
+        let request = RouteMessageBuilder::<IpAddr>::new()
+            .output_interface(interface)
+            .destination_prefix(destination, if destination.is_ipv4() { 32 } else { 128 })
+            .map_err(|error| NetlinkError::Open(io::Error::other(error.to_string())))?
+            .build();
+        let mut routes = self.runtime.block_on(
+            self.handle
+                .route()
+                .get(request)
+                .execute()
+                .filter_map(async |route| route.ok())
+                .collect::<Vec<RouteMessage>>(),
+        );
+        let Some(route) = routes.pop() else { return Ok(None) };
+        let mut gateway = None;
+        let mut source = None;
+        for attribute in route.attributes {
+            match attribute {
+                RouteAttribute::Gateway(address) => gateway = ip_address(&address),
+                RouteAttribute::PrefSource(address) => source = ip_address(&address),
+                _ => {}
+            }
+        }
+        let neighbour = gateway.unwrap_or(destination);
+        Ok(Some(NextHop { neighbour, mac: self.neighbour_mac(interface, neighbour)?, source }))
+    }
+
+    fn neighbour_mac(&self, interface: u32, address: IpAddr) -> Result<Option<Mac>, NetlinkError> {
+        let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let entries =
+            self.collect("list neighbours", self.handle.neighbours().get().set_address_family(family).execute())?;
+        for entry in entries.into_iter().filter(|entry| entry.header.ifindex == interface) {
+            let mut found = None;
+            let mut mac = None;
+            for attribute in entry.attributes {
+                match attribute {
+                    NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => found = Some(IpAddr::V4(v4)),
+                    NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => found = Some(IpAddr::V6(v6)),
+                    NeighbourAttribute::LinkLayerAddress(bytes) => mac = Mac::try_from(bytes).ok(),
+                    _ => {}
+                }
+            }
+            if found == Some(address) && mac.is_some() {
+                return Ok(mac);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes a pair of veth interfaces with `queues` queues in each direction.
+    ///
+    /// # Errors
+    /// When a name is taken, or without CAP_NET_ADMIN.
+    pub fn add_veth(&self, name: &str, peer: &str, queues: u32) -> Result<(), NetlinkError> {
+        let queues = [LinkAttribute::NumTxQueues(queues), LinkAttribute::NumRxQueues(queues)];
+        let mut peer_builder = LinkUnspec::new_with_name(peer);
+        let mut builder = LinkVeth::new(name, peer);
+        for attribute in queues {
+            peer_builder = peer_builder.append_extra_attribute(attribute.clone());
+            builder = builder.append_extra_attribute(attribute);
+        }
+        let message = builder
+            .set_info_data(rtnetlink::packet_route::link::InfoData::Veth(
+                rtnetlink::packet_route::link::InfoVeth::Peer(peer_builder.build()),
+            ))
+            .build();
+        self.run(&format!("create the veth pair {name}, {peer}"), self.handle.link().add(message).execute())
+    }
+
+    /// Sets an interface up.
+    ///
+    /// # Errors
+    /// When it does not exist, or without CAP_NET_ADMIN.
+    pub fn set_up(&self, name: &str) -> Result<(), NetlinkError> {
+        let message = LinkUnspec::new_with_name(name).up().build();
+        self.run(&format!("set {name} up"), self.handle.link().change(message).execute())
+    }
+
+    fn run(
+        &self,
+        request: &str,
+        future: impl Future<Output = Result<(), rtnetlink::Error>>,
+    ) -> Result<(), NetlinkError> {
+        self.runtime.block_on(future).map_err(|source| NetlinkError::Request { request: request.to_owned(), source })
+    }
+
+    fn collect<T>(
+        &self,
+        request: &str,
+        stream: impl Stream<Item = Result<T, rtnetlink::Error>>,
+    ) -> Result<Vec<T>, NetlinkError> {
+        self.runtime
+            .block_on(stream.try_collect())
+            .map_err(|source| NetlinkError::Request { request: request.to_owned(), source })
+    }
+}
+
+fn link(message: LinkMessage) -> Link {
+    let flags = message.header.flags;
+    let mut link = Link {
+        name: String::new(),
+        index: message.header.index,
+        mtu: 0,
+        up: flags.contains(LinkFlags::Up),
+        carrier: flags.contains(LinkFlags::LowerUp),
+        mac: None,
+    };
+    for attribute in message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name = name,
+            LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+            LinkAttribute::Address(bytes) => link.mac = Mac::try_from(bytes).ok(),
+            _ => {}
+        }
+    }
+    link
+}
+
+fn ip_address(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
+        RouteAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),
+        _ => None,
+    }
+}

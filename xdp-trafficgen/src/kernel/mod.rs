@@ -1,0 +1,99 @@
+//! The kernel, as this program uses it: loads the specialised eBPF object, fills its maps, drives it.
+//!
+//! The only home of `unsafe` and of aya. Takes plain values from the plan and gives plain values back; decides nothing.
+
+#![expect(unsafe_code, reason = "system calls that neither aya nor rustix wraps live here, and only here")]
+
+mod anchor;
+pub mod generator;
+pub mod netns;
+pub mod probe;
+pub mod sink;
+
+use std::io;
+
+use aya::{
+    EbpfError,
+    maps::{MapError, xdp::XdpMapError},
+    programs::ProgramError,
+    sys::SyscallError,
+};
+
+pub use generator::Generator;
+pub use netns::PrivateNetns;
+pub use probe::Capabilities;
+pub use sink::Sink;
+
+/// The object with every eBPF program, built by `build.rs`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/generator"));
+
+/// What the kernel refused.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// A system call of our own.
+    #[error("{call} failed")]
+    Syscall {
+        /// Its name, with what it was for.
+        call: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The object was refused as a whole.
+    #[error("the kernel refused the eBPF object")]
+    Object(#[from] EbpfError),
+    /// A program was refused.
+    #[error("the kernel refused the eBPF program `{program}`")]
+    Program {
+        /// Its name in the object.
+        program: &'static str,
+        /// Why.
+        source: ProgramError,
+    },
+    /// A map could not be read or written.
+    #[error("the eBPF map `{map}` failed")]
+    Map {
+        /// Its name in the object.
+        map: &'static str,
+        /// Why.
+        source: MapError,
+    },
+    /// The egress interface could not be given to the program.
+    #[error("the kernel refused the egress interface")]
+    Egress(#[source] XdpMapError),
+    /// The kernel has no type information.
+    #[error(
+        "the kernel has no BTF (/sys/kernel/btf/vmlinux), which counting needs: use a kernel built with CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    NoBtf(#[source] aya::BtfError),
+    /// The object lacks something this program expects: a mistake of ours.
+    #[error("the eBPF object has no `{0}`")]
+    Missing(&'static str),
+    /// Interfaces of our own could not be made.
+    #[error(transparent)]
+    Netlink(#[from] crate::host::NetlinkError),
+}
+
+impl KernelError {
+    /// The errno below it, if a system call failed.
+    pub fn errno(&self) -> Option<i32> {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = source {
+            if let Some(io_error) = error.downcast_ref::<io::Error>() {
+                return io_error.raw_os_error();
+            }
+            if let Some(syscall) = error.downcast_ref::<SyscallError>() {
+                return syscall.io_error.raw_os_error();
+            }
+            source = error.source();
+        }
+        None
+    }
+}
+
+fn program_error(program: &'static str) -> impl FnOnce(ProgramError) -> KernelError {
+    move |source| KernelError::Program { program, source }
+}
+
+fn map_error(map: &'static str) -> impl FnOnce(MapError) -> KernelError {
+    move |source| KernelError::Map { map, source }
+}

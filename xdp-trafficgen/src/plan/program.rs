@@ -1,0 +1,347 @@
+//! From patterns to the tables the eBPF program is specialised with.
+
+use std::collections::BTreeMap;
+
+use xdp_trafficgen_ebpf::{
+    abi::{
+        Checksum, Field, Generator, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, NARROW_BITS, Word128, Worker, form, kind, sum,
+    },
+    checksum,
+};
+
+use crate::{
+    config::{Action, Diagnostic, FieldSetting, Flow, Pattern, pattern::Count},
+    packet::{CoveredChecksum, Template, Window},
+};
+
+/// What the verifier is to specialise the program for, and what its maps start with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The repetition as a whole.
+    pub generator: Generator,
+    /// The varying fields; unused slots are [`Field::NONE`].
+    pub fields: [Field; MAX_FIELDS],
+    /// The checksums that follow them; unused slots are [`Checksum::NONE`].
+    pub checksums: [Checksum; MAX_CHECKSUMS],
+    /// Entries of all `values` patterns.
+    pub values: Vec<Word128>,
+    /// Where each worker starts, by CPU.
+    pub workers: BTreeMap<u32, Worker>,
+}
+
+/// Entries of all value lists of a flow: 16 MiB of map.
+const MAX_VALUES: usize = 1 << 20;
+
+/// Compiles the varying fields of a flow for workers on `cpus`: worker w sends frames w, w + n, w + 2·n, … of the
+/// port's sequence, so that any number of workers sends the same frames.
+///
+/// # Errors
+/// When the flow varies more than the program has room for.
+pub(super) fn compile(flow: &Flow, template: &Template, action: Action, cpus: &[u32]) -> Result<Program, Diagnostic> {
+    let mut varying = varying_fields(flow, template);
+    join_shared_bytes(&mut varying)?;
+    if let Some(excess) = varying.get(MAX_FIELDS) {
+        return Err(Diagnostic::new(
+            &excess.setting.pattern.place,
+            format!("{} fields vary, more than the {MAX_FIELDS} there is room for", varying.len()),
+        )
+        .help("give some of them a single value"));
+    }
+    let checksums: Vec<(usize, &CoveredChecksum)> = template
+        .checksums
+        .iter()
+        .filter(|checksum| varying.iter().any(|field| covering(checksum, &field.window).is_some()))
+        .enumerate()
+        .collect();
+    let sets = checksum_sets(&varying, &checksums);
+    if checksums.len() > MAX_CHECKSUMS || sets.len() > MAX_SUMS {
+        return Err(Diagnostic::new(
+            &flow.name.place,
+            "more checksums follow the varying fields than there is room for",
+        )
+        .help("vary fields of fewer headers"));
+    }
+    let mut blank = template.bytes.clone();
+    for field in &varying {
+        blank[field.window.bytes.clone()].fill(0);
+    }
+    let mut constant = template.bytes.clone();
+    for field in &varying {
+        clear_bits(&mut constant, field);
+    }
+    let stride = cpus.len() as u64;
+    let mut program = Program {
+        generator: Generator {
+            action: xdp_action(action),
+            touched: touched(&varying, &checksums),
+            field_count: small(varying.len()),
+            checksum_count: small(checksums.len()),
+            stride,
+        },
+        fields: [Field::NONE; MAX_FIELDS],
+        checksums: [Checksum::NONE; MAX_CHECKSUMS],
+        values: Vec::new(),
+        workers: (0..).zip(cpus).map(|(first, &cpu)| (cpu, Worker { first, ..Worker::NEW })).collect(),
+    };
+    for (slot, (_, checksum)) in program.checksums.iter_mut().zip(&checksums) {
+        *slot = Checksum {
+            offset: small(checksum.offset),
+            base: u32::from(checksum::fold(checksum.sum(&blank))),
+            sums: 0,
+            zero_is_ones: u32::from(checksum.zero_is_ones),
+        };
+    }
+    for (index, set) in sets.iter().enumerate() {
+        for &member in set {
+            program.checksums[member].sums |= 1 << index;
+        }
+    }
+    for (slot, field) in varying.iter().enumerate() {
+        let (spec, starts) = sequence(&field.setting.pattern.value, field, &mut program.values, stride);
+        if program.values.len() > MAX_VALUES {
+            return Err(Diagnostic::new(
+                &field.setting.pattern.place,
+                format!("the lists of values have more than {MAX_VALUES} entries"),
+            )
+            .help("use `increment` or `random`, or a shorter list"));
+        }
+        let set: Vec<usize> = set_of(field, &checksums);
+        let sum_index = sets.iter().position(|known| *known == set);
+        program.fields[slot] = place(spec, field, &constant, &checksums, sum_index);
+        for (worker, start) in program.workers.values_mut().zip(starts_by_cpu(cpus, &starts)) {
+            worker.values[slot] = start;
+        }
+    }
+    Ok(program)
+}
+
+/// A field whose value changes, with the bytes it is written with.
+struct Varying<'a> {
+    setting: &'a FieldSetting,
+    window: Window,
+    /// Whether the next field stores this one's bits together with its own.
+    joins_next: bool,
+}
+
+impl Varying<'_> {
+    const fn bits(&self) -> u32 {
+        self.setting.field.bits
+    }
+
+    /// Values, steps and what shares the bytes with them fit one register.
+    fn narrow(&self) -> bool {
+        self.bits() <= NARROW_BITS && self.window.bytes.len() <= 8
+    }
+}
+
+fn varying_fields<'a>(flow: &'a Flow, template: &Template) -> Vec<Varying<'a>> {
+    let mut varying: Vec<Varying<'a>> = flow
+        .packet
+        .iter()
+        .zip(&template.offsets)
+        .flat_map(|(header, &offset)| header.fields.iter().map(move |setting| (setting, offset)))
+        .filter(|(setting, _)| varies(&setting.pattern.value))
+        .map(|(setting, offset)| Varying { setting, window: Window::of(setting.field, offset), joins_next: false })
+        .collect();
+    varying.sort_by_key(|field| (field.window.bytes.start, field.window.bytes.end));
+    varying
+}
+
+fn varies(pattern: &Pattern) -> bool {
+    match pattern {
+        Pattern::Value(_) => false,
+        Pattern::Values(values) => values.len() > 1,
+        Pattern::Increment(count) | Pattern::Decrement(count) => count.count > 1,
+        Pattern::Random { min, max, .. } => min != max,
+    }
+}
+
+/// Fields that share a byte are stored together, all in the window that spans them.
+fn join_shared_bytes(varying: &mut [Varying<'_>]) -> Result<(), Diagnostic> {
+    let mut first = 0;
+    for index in 1..=varying.len() {
+        let group_end = varying[first..index].iter().map(|field| field.window.bytes.end).max().unwrap_or(0);
+        if index < varying.len() && varying[index].window.bytes.start < group_end {
+            continue;
+        }
+        let group = &mut varying[first..index];
+        let bytes = group[0].window.bytes.start..group_end;
+        if group.len() > 1 && (bytes.len() > 8 || !group.iter().all(Varying::narrow)) {
+            return Err(Diagnostic::new(
+                &group[0].setting.pattern.place,
+                "this field shares bytes with another varying field, and both together are too wide",
+            )
+            .help("give one of them a single value"));
+        }
+        let last = group.len() - 1;
+        for (position, field) in group.iter_mut().enumerate() {
+            field.window.shift += small((bytes.end - field.window.bytes.end) * 8);
+            field.window.bytes = bytes.clone();
+            field.joins_next = position < last;
+        }
+        first = index;
+    }
+    Ok(())
+}
+
+/// The range of `checksum` that holds the window, if one does.
+fn covering(checksum: &CoveredChecksum, window: &Window) -> Option<std::ops::Range<usize>> {
+    checksum.covers.iter().find(|range| range.start <= window.bytes.start && window.bytes.end <= range.end).cloned()
+}
+
+fn set_of(field: &Varying<'_>, checksums: &[(usize, &CoveredChecksum)]) -> Vec<usize> {
+    checksums
+        .iter()
+        .filter(|(_, checksum)| covering(checksum, &field.window).is_some())
+        .map(|&(index, _)| index)
+        .collect()
+}
+
+/// The different sets of checksums that fields count in; each gets a sum of its own.
+fn checksum_sets(varying: &[Varying<'_>], checksums: &[(usize, &CoveredChecksum)]) -> Vec<Vec<usize>> {
+    let mut sets: Vec<Vec<usize>> = Vec::new();
+    for field in varying {
+        let set = set_of(field, checksums);
+        if !set.is_empty() && !sets.contains(&set) {
+            sets.push(set);
+        }
+    }
+    sets
+}
+
+fn touched(varying: &[Varying<'_>], checksums: &[(usize, &CoveredChecksum)]) -> u32 {
+    let fields = varying.iter().map(|field| field.window.bytes.end);
+    let sums = checksums.iter().map(|(_, checksum)| checksum.offset + 2);
+    small(fields.chain(sums).max().unwrap_or(0))
+}
+
+/// How the value moves on, and the values the workers start with, in their order.
+fn sequence(pattern: &Pattern, field: &Varying<'_>, values: &mut Vec<Word128>, stride: u64) -> (Field, Vec<Word128>) {
+    let wide = if field.narrow() { 0 } else { kind::WIDE };
+    match pattern {
+        Pattern::Value(_) => (Field::NONE, vec![Word128::default(); stride as usize]),
+        Pattern::Increment(count) => counting(count, kind::UP, wide, stride),
+        Pattern::Decrement(count) => counting(count, kind::DOWN, wide, stride),
+        Pattern::Values(list) => {
+            let len = list.len() as u64;
+            let spec = Field {
+                kind: kind::LIST | wide,
+                first_entry: small(values.len()),
+                advance: word(stride % len),
+                limit: word(len - 1),
+                span: word(len),
+                ..Field::NONE
+            };
+            values.extend(list.iter().map(|value| Word128::new(value.value)));
+            (spec, (0..stride).map(|worker| word(worker % len)).collect())
+        }
+        &Pattern::Random { min, max, seed } => {
+            let largest = max - min;
+            let (kind, span) = if largest.wrapping_add(1).count_ones() <= 1 {
+                (kind::RANDOM_MASK, largest)
+            } else if wide == 0 && largest < u128::from(u32::MAX) {
+                (kind::RANDOM_SCALE_32, largest + 1)
+            } else {
+                (kind::RANDOM_SCALE, largest + 1)
+            };
+            let spec =
+                Field { kind: kind | wide, base: Word128::new(min), span: Word128::new(span), seed, ..Field::NONE };
+            (spec, vec![Word128::default(); stride as usize])
+        }
+    }
+}
+
+fn counting(count: &Count, direction: u32, wide: u32, stride: u64) -> (Field, Vec<Word128>) {
+    let &Count { start, step, count } = count;
+    let at = |index: u64| {
+        let distance = step.wrapping_mul(u128::from(index));
+        if direction == kind::UP { start.wrapping_add(distance) } else { start.wrapping_sub(distance) }
+    };
+    let spec = Field {
+        kind: direction | wide,
+        advance: Word128::new(step.wrapping_mul(u128::from(stride % count))),
+        limit: Word128::new(at(count - 1)),
+        // Full circle may be 2¹²⁸, which is 0 here and right in wrapping arithmetic.
+        span: Word128::new(step.wrapping_mul(u128::from(count))),
+        ..Field::NONE
+    };
+    (spec, (0..stride).map(|worker| Word128::new(at(worker % count))).collect())
+}
+
+/// Where and in which form the value is stored, and how it counts in checksums.
+fn place(
+    spec: Field,
+    field: &Varying<'_>,
+    constant: &[u8],
+    checksums: &[(usize, &CoveredChecksum)],
+    sum_index: Option<usize>,
+) -> Field {
+    let Window { bytes, shift } = &field.window;
+    let whole = *shift == 0 && field.bits() as usize == 8 * bytes.len() && !field.joins_next;
+    let odd = checksums
+        .iter()
+        .find_map(|(_, checksum)| covering(checksum, &field.window))
+        .is_some_and(|range| !(bytes.end - range.start).is_multiple_of(2));
+    let form = match (bytes.len(), sum_index) {
+        _ if field.joins_next => form::JOIN_NEXT,
+        (2, Some(index)) if whole && !odd => form::BYTES_2 + small(index),
+        (4, Some(index)) if whole && !odd => form::BYTES_4 + small(index),
+        (2, None) if whole => form::BYTES_2_UNSUMMED,
+        (6, None) if whole => form::BYTES_6_UNSUMMED,
+        _ => form::GENERAL,
+    };
+    Field {
+        fixed: Word128::new(read(constant, bytes)),
+        form,
+        offset: small(bytes.start),
+        width: small(bytes.len()),
+        shift: *shift,
+        sum: match sum_index {
+            None => sum::NONE,
+            Some(_) if odd => sum::ODD,
+            Some(_) => sum::EVEN,
+        },
+        sum_index: small(sum_index.unwrap_or(0)),
+        ..spec
+    }
+}
+
+/// Sets the field's own bits to zero.
+fn clear_bits(frame: &mut [u8], field: &Varying<'_>) {
+    let Window { bytes, shift } = &field.window;
+    let mask = (u128::MAX >> (128 - field.bits())) << shift;
+    let rest = read(frame, bytes) & !mask;
+    frame[bytes.clone()].copy_from_slice(&rest.to_be_bytes()[16 - bytes.len()..]);
+}
+
+/// Up to 16 bytes as a number.
+fn read(frame: &[u8], bytes: &std::ops::Range<usize>) -> u128 {
+    let mut window = [0; 16];
+    window[16 - bytes.len()..].copy_from_slice(&frame[bytes.clone()]);
+    u128::from_be_bytes(window)
+}
+
+/// The workers are kept by CPU, in ascending order; `starts` are in the order of `cpus`.
+fn starts_by_cpu<'a>(cpus: &'a [u32], starts: &'a [Word128]) -> impl Iterator<Item = Word128> + 'a {
+    let by_cpu: BTreeMap<u32, Word128> = cpus.iter().copied().zip(starts.iter().copied()).collect();
+    by_cpu.into_values()
+}
+
+/// `enum xdp_action` (include/uapi/linux/bpf.h).
+const fn xdp_action(action: Action) -> u32 {
+    match action {
+        Action::Drop => 1,
+        Action::Pass => 2,
+        Action::Tx => 3,
+        Action::Redirect => 4,
+    }
+}
+
+const fn word(value: u64) -> Word128 {
+    Word128 { hi: 0, lo: value }
+}
+
+/// Offsets and counts within a frame or a table, all far below 2³².
+fn small(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}

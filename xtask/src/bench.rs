@@ -1,0 +1,266 @@
+//! `cargo xtask bench`: what our rate is worth, as ratios measured in one run.
+//!
+//! Absolute rates differ from machine to machine and from minute to minute, so a row compares two things by pairs of
+//! measurements made one right after the other, in the order ABBA, and shows the median of the pairs' ratios. Bars are
+//! shown beside and never enforced: a busy machine is no reason to fail. Every measurement happens in a network
+//! namespace of its own and counts what arrives at a receiver that drops everything.
+
+use std::{fs, thread, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use xshell::{Shell, cmd};
+
+use crate::{build, peers, program, setup};
+
+/// Flags of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Pairs of measurements in a row of the table
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Length of one measurement
+    #[arg(long, default_value = "1.0", value_parser = parse_seconds)]
+    seconds: Duration,
+}
+
+fn parse_seconds(text: &str) -> Result<Duration> {
+    let seconds: f64 = text.parse().context("a number of seconds is wanted, for example 1.0")?;
+    ensure!((0.1..=60.0).contains(&seconds), "between 0.1 and 60 seconds make sense");
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Measures all rows and prints the table.
+pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
+    ensure!(setup::is_root()?, "bench makes network namespaces and loads eBPF programs: run it as root");
+    build::program(sh)?;
+
+    let mut rows = vec![
+        own(sh, arguments, ("port-range", "0"), ("floor", "0"), 0.95)?,
+        own(sh, arguments, ("four-fields", "0"), ("floor", "0"), 0.92)?,
+    ];
+    if thread::available_parallelism().is_ok_and(|cpus| cpus.get() >= 2) {
+        rows.push(own(sh, arguments, ("port-range", "0,1"), ("port-range", "0"), 1.85)?);
+    } else {
+        eprintln!("bench: two cores against one is left out: this machine has only one");
+    }
+    for peer in peers::find(sh)? {
+        rows.push(against(sh, arguments, &peer));
+    }
+
+    println!("{}", machine());
+    println!(
+        "{} interleaved pairs a row, {} s a measurement, 64-byte frames; medians",
+        arguments.rounds,
+        arguments.seconds.as_secs_f64()
+    );
+    println!("{:<24} {:<36} {:>6} {:>6} {:>7}  {:<13} bar", "A", "B", "A Mpps", "B Mpps", "A / B", "least–most");
+    for row in rows {
+        println!("{row}");
+    }
+    Ok(())
+}
+
+/// A row between two of our own cases, each `(case, CPUs)`.
+fn own(sh: &Shell, arguments: &Arguments, a: (&str, &str), b: (&str, &str), bar: f64) -> Result<Row> {
+    let (left, right) = (describe(a), describe(b));
+    eprintln!("bench: {left} against {right}");
+    let seconds = arguments.seconds;
+    let comparison = compare(arguments.rounds, || own_mpps(sh, a, seconds), || own_mpps(sh, b, seconds))?;
+    Ok(Row { a: left, b: right, bar: Some(bar), outcome: Ok(comparison) })
+}
+
+/// A row between our port range and somebody else's generator, which may fail for reasons of its own.
+fn against(sh: &Shell, arguments: &Arguments, peer: &peers::Peer) -> Row {
+    let ours = ("port-range", "0");
+    eprintln!("bench: {} against {}", describe(ours), peer.name);
+    let seconds = arguments.seconds;
+    let outcome = match &peer.command {
+        Err(reason) => Err(reason.clone()),
+        Ok(command) => {
+            compare(arguments.rounds, || own_mpps(sh, ours, seconds), || peers::measure_mpps(command, seconds))
+                .map_err(|error| format!("{error:#}"))
+        }
+    };
+    Row { a: describe(ours), b: peer.name.clone(), bar: None, outcome }
+}
+
+fn describe((case, cpus): (&str, &str)) -> String {
+    let case = match case {
+        "floor" => "redirect only",
+        "port-range" => "port range",
+        "four-fields" => "four fields",
+        other => other,
+    };
+    format!("{case}, {}", if cpus.contains(',') { "2 cores" } else { "1 core" })
+}
+
+fn own_mpps(sh: &Shell, (case, cpus): (&str, &str), seconds: Duration) -> Result<f64> {
+    let program = program();
+    let seconds = seconds.as_secs_f64().to_string();
+    let report = cmd!(sh, "{program} bench-run {case} --seconds {seconds} --cpus {cpus} --json").quiet().read()?;
+    received_mpps(&report)
+}
+
+/// The rate in a report such as `{"frames_rx": 4700000, "duration_ns": 1000000000}`.
+pub(crate) fn received_mpps(report: &str) -> Result<f64> {
+    let parsed: Value = serde_json::from_str(report).with_context(|| format!("not a report: {report:?}"))?;
+    let number = |key| parsed[key].as_f64().with_context(|| format!("no {key} in the report {report:?}"));
+    let (frames, nanoseconds) = (number("frames_rx")?, number("duration_ns")?);
+    ensure!(frames > 0.0 && nanoseconds > 0.0, "no frame arrived");
+    Ok(frames * 1e3 / nanoseconds)
+}
+
+/// Measures pairs in the order ABBA, so that a drift of the machine's speed favours neither.
+fn compare(rounds: u16, mut a: impl FnMut() -> Result<f64>, mut b: impl FnMut() -> Result<f64>) -> Result<Comparison> {
+    let mut pairs = Vec::new();
+    for round in 0..rounds {
+        pairs.push(if round % 2 == 0 {
+            let first = a()?;
+            (first, b()?)
+        } else {
+            let first = b()?;
+            (a()?, first)
+        });
+    }
+    Ok(Comparison::of(&pairs))
+}
+
+/// What the pairs of one row say; rates in Mpps.
+#[derive(Debug, PartialEq)]
+struct Comparison {
+    a: f64,
+    b: f64,
+    ratio: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Comparison {
+    fn of(pairs: &[(f64, f64)]) -> Self {
+        let ratios = || pairs.iter().map(|(a, b)| a / b);
+        Self {
+            a: median(pairs.iter().map(|(a, _)| *a)),
+            b: median(pairs.iter().map(|(_, b)| *b)),
+            ratio: median(ratios()),
+            least: ratios().fold(f64::INFINITY, f64::min),
+            most: ratios().fold(f64::NEG_INFINITY, f64::max),
+        }
+    }
+}
+
+/// The middle value, or the mean of the two middle ones; NaN of nothing.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    match (values.len(), values.len() / 2) {
+        (0, _) => f64::NAN,
+        (count, middle) if count % 2 == 1 => values[middle],
+        (_, middle) => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+/// One line of the table; a comparison that could not be made says why instead.
+struct Row {
+    a: String,
+    b: String,
+    bar: Option<f64>,
+    outcome: Result<Comparison, String>,
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:<24} {:<36} ", self.a, self.b)?;
+        let Comparison { a, b, ratio, least, most } = match &self.outcome {
+            Ok(comparison) => comparison,
+            Err(reason) => return f.write_str(reason),
+        };
+        let spread = format!("{least:.3}–{most:.3}");
+        write!(f, "{a:>6.2} {b:>6.2} {ratio:>7.3}  {spread:<13} ")?;
+        match self.bar {
+            Some(bar) => write!(f, "≥ {bar} {}", if *ratio >= bar { "met" } else { "not met" }),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// What the figures were measured on.
+fn machine() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cpus = thread::available_parallelism().map_or(0, |cpus| cpus.get());
+    format!("Linux {}, {}, {cpus} CPUs", release.trim(), model.map_or("unknown CPU", |(_, name)| name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::{Comparison, Row, compare, median, parse_seconds, received_mpps};
+
+    #[test]
+    fn median_is_the_middle_of_the_sorted_values() {
+        #[track_caller]
+        fn check(values: &[f64], expected: f64) {
+            assert_eq!(median(values.iter().copied()), expected, "{values:?}");
+        }
+        check(&[3.0], 3.0);
+        check(&[9.0, 1.0, 2.0], 2.0);
+        check(&[4.0, 1.0, 3.0, 2.0], 2.5);
+        assert!(median(std::iter::empty()).is_nan());
+    }
+
+    #[test]
+    fn a_comparison_is_the_median_of_ratios_not_the_ratio_of_medians() {
+        let pairs = [(1.0, 2.0), (4.0, 4.0), (6.0, 3.0), (5.0, 10.0), (8.0, 8.0)];
+        let expected = Comparison { a: 5.0, b: 4.0, ratio: 1.0, least: 0.5, most: 2.0 };
+        assert_eq!(Comparison::of(&pairs), expected);
+    }
+
+    #[test]
+    fn pairs_are_measured_in_the_order_abba() {
+        let order = RefCell::new(String::new());
+        let measure = |name, mpps| {
+            let order = &order;
+            move || {
+                order.borrow_mut().push(name);
+                Ok(mpps)
+            }
+        };
+        let comparison = compare(3, measure('a', 4.0), measure('b', 5.0)).expect("neither side fails");
+        assert_eq!(*order.borrow(), "abbaab");
+        assert_eq!(comparison, Comparison { a: 4.0, b: 5.0, ratio: 0.8, least: 0.8, most: 0.8 });
+    }
+
+    #[test]
+    fn the_rate_is_what_arrived_over_the_time_it_took() {
+        let rate = received_mpps(r#"{"case":"floor","cpus":1,"frames_rx":9400000,"duration_ns":2000000000}"#);
+        assert_eq!(rate.expect("a complete report"), 4.7);
+        for report in ["", "{}", r#"{"frames_rx":1}"#, r#"{"frames_rx":0,"duration_ns":1}"#] {
+            assert!(received_mpps(report).is_err(), "{report:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_shows_its_bar_or_why_there_is_no_figure() {
+        #[track_caller]
+        fn check(bar: Option<f64>, outcome: Result<Comparison, String>, ending: &str) {
+            let row = Row { a: "a".into(), b: "b".into(), bar, outcome }.to_string();
+            assert!(row.ends_with(ending), "{row:?}");
+        }
+        let comparison = |ratio| Ok(Comparison { a: 4.0, b: 4.2, ratio, least: 0.9, most: 1.0 });
+        check(Some(0.95), comparison(0.95), "0.950  0.900–1.000   ≥ 0.95 met");
+        check(Some(0.95), comparison(0.94), "≥ 0.95 not met");
+        check(None, comparison(3.0), "-");
+        check(None, Err("not installed".into()), "not installed");
+    }
+
+    #[test]
+    fn a_measurement_is_neither_endless_nor_too_short() {
+        assert_eq!(parse_seconds("1.5").expect("in range").as_millis(), 1500);
+        for text in ["0", "-1", "61", "inf", "NaN", "1s"] {
+            assert!(parse_seconds(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Other traffic generators, run for `cargo xtask bench` under the same conditions as ours: the same veth pair, the
+//! same counting receiver, one core, frames of 64 bytes with a varying UDP port, and the fastest options each has.
+//!
+//! Nothing is sent outside a network namespace made here, nothing runs without a time limit, and nothing stays behind:
+//! a namespace lives as long as a process in it.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use xshell::{Shell, cmd};
+
+use crate::{bench::received_mpps, program, setup, target_dir};
+
+/// A generator to compare with.
+pub(crate) struct Peer {
+    /// As shown in the table.
+    pub(crate) name: String,
+    /// How to run it on [`SENDER`], or why it cannot run.
+    pub(crate) command: Result<Vec<String>, String>,
+}
+
+const SENDER: &str = "xtg0";
+const RECEIVER: &str = "xtg1";
+
+/// How long a peer sends before it is measured: it loads files and eBPF programs first.
+const WARM_UP: Duration = Duration::from_millis(500);
+/// How long it goes on afterwards, so that it cannot stop before the receiver does.
+const OVERRUN: Duration = Duration::from_millis(700);
+
+/// trafgen, tcpreplay, and every `xdp-trafficgen` on PATH that is not ours; Debian packages are installed if missing.
+pub(crate) fn find(sh: &Shell) -> Result<Vec<Peer>> {
+    let folder = target_dir().join("bench");
+    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let write = |name: &str, content: &[u8]| -> Result<String> {
+        let path = folder.join(name);
+        fs::write(&path, content).with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(path.display().to_string())
+    };
+    let trafgen =
+        format!("trafgen --cpus 1 --dev {SENDER} --conf {}", write("trafgen.cfg", trafgen_config().as_bytes())?);
+    let tcpreplay = format!(
+        "tcpreplay --intf1={SENDER} --topspeed --preload-pcap --no-flow-stats --loop=100000000 {}",
+        write("frames.pcap", &pcap())?
+    );
+
+    let debian = [("trafgen", "netsniff-ng", trafgen), ("tcpreplay", "tcpreplay", tcpreplay)];
+    let mut peers: Vec<Peer> = debian
+        .into_iter()
+        .map(|(name, package, command)| Peer {
+            name: name.to_owned(),
+            command: match setup::ensure_programs(sh, "bench", &[(name, package)]) {
+                Ok(()) => Ok(command.split(' ').map(str::to_owned).collect()),
+                Err(error) => Err(format!("not installed: {error:#}")),
+            },
+        })
+        .collect();
+
+    peers.extend(other_makers(sh).into_iter().map(|path| {
+        let path = path.display().to_string();
+        // The command line of xdp-tools: the port starts at -p and varies over -d values.
+        let command = ["udp", "-p", "1024", "-d", "1000", SENDER].map(str::to_owned);
+        Peer { name: path.clone(), command: Ok([vec![path], command.to_vec()].concat()) }
+    }));
+    Ok(peers)
+}
+
+/// Programs of our name that are not ours: neither this build nor an installed one of the same version.
+fn other_makers(sh: &Shell) -> Vec<PathBuf> {
+    let version = |path: &Path| cmd!(sh, "{path} --version").quiet().ignore_stderr().ignore_status().read().ok();
+    let ours = program();
+    let mut found: Vec<PathBuf> = Vec::new();
+    for path in setup::find_programs("xdp-trafficgen").filter_map(|path| path.canonicalize().ok()) {
+        let is_ours = ours.canonicalize().is_ok_and(|ours| ours == path) || version(&path) == version(&ours);
+        if !is_ours && !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Runs the peer for a while on one core and measures, in the middle of it, what arrives at the receiver.
+pub(crate) fn measure_mpps(command: &[String], seconds: Duration) -> Result<f64> {
+    let log = target_dir().join("bench/peer.log");
+    let output = File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
+    let namespace = Namespace::new()?;
+    let limit = (WARM_UP + seconds + OVERRUN).as_secs_f64().to_string();
+    let mut peer = namespace
+        .command("timeout")
+        .args(["--signal=INT", "--kill-after=2", &limit, "taskset", "--cpu-list", "0"])
+        .args(command)
+        .stdout(output.try_clone().context("the peer's log cannot be shared")?)
+        .stderr(output)
+        .spawn()
+        .context("the peer cannot be started")?;
+    thread::sleep(WARM_UP);
+
+    let sink = namespace
+        .command(program())
+        .args(["bench-sink", RECEIVER, "--json", "--seconds", &seconds.as_secs_f64().to_string()])
+        .output();
+    let stopped_early = peer.try_wait().context("the peer is lost")?.is_some();
+    peer.wait().context("the peer is lost")?;
+
+    let sink = sink.context("the receiver cannot be started")?;
+    ensure!(sink.status.success(), "the receiver failed: {}", String::from_utf8_lossy(&sink.stderr).trim());
+    if stopped_early {
+        let said = fs::read(&log).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        bail!("did not run: {}", said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it did not say why"));
+    }
+    received_mpps(&String::from_utf8_lossy(&sink.stdout))
+}
+
+/// A network namespace without a name, holding a veth pair. It is gone, with all in it, once this value is dropped or
+/// this process has died, however that happened: the process that keeps it waits for the end of its standard input.
+struct Namespace {
+    keeper: Child,
+}
+
+impl Namespace {
+    fn new() -> Result<Self> {
+        let script = format!(
+            "ip link add {SENDER} type veth peer name {RECEIVER} && ip link set {SENDER} up && \
+             ip link set {RECEIVER} up && echo ready && exec cat"
+        );
+        let mut keeper = Command::new("unshare")
+            .args(["--net", "sh", "-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("unshare (Debian package util-linux) cannot be run")?;
+        let mut ready = String::new();
+        if let Some(stdout) = keeper.stdout.take() {
+            BufReader::new(stdout).read_line(&mut ready).context("the namespace's keeper is lost")?;
+        }
+        let namespace = Self { keeper };
+        ensure!(ready == "ready\n", "a network namespace with a veth pair cannot be made: is the veth module there?");
+        Ok(namespace)
+    }
+
+    /// The program, to be run in this namespace.
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", self.keeper.id())).arg("--").arg(program);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        // A keeper that is gone already is what is wanted.
+        self.keeper.wait().ok();
+    }
+}
+
+/// Where [`FRAME`] has its UDP destination port.
+const PORT_OFFSET: usize = 36;
+
+/// A UDP frame from 198.18.0.1 to 198.18.0.2, ports 9 and 1024, 64 bytes on the wire. Its UDP checksum is left out, as
+/// RFC 768 allows, so that no peer has to work on it.
+#[rustfmt::skip]
+const FRAME: [u8; 60] = [
+    0x02, 0, 0, 0, 0, 0x02, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00,
+    0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0xee, 0x97, 198, 18, 0, 1, 198, 18, 0, 2,
+    0, 9, 0x04, 0x00, 0, 26, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+/// The frame with its port counting through 256 values: faster than trafgen's own headers, which redo the checksums.
+fn trafgen_config() -> String {
+    let mut bytes = FRAME.map(|byte| byte.to_string());
+    bytes[PORT_OFFSET + 1] = "dinc(0, 255)".to_owned();
+    format!("{{ {} }}\n", bytes.join(", "))
+}
+
+/// The frame with 1000 ports in turn, as a classic pcap file (magic, version 2.4, Ethernet).
+fn pcap() -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65535, 1] {
+        file.extend(word.to_le_bytes());
+    }
+    for port in 1024..2024_u16 {
+        let mut frame = FRAME;
+        frame[PORT_OFFSET..PORT_OFFSET + 2].copy_from_slice(&port.to_be_bytes());
+        for word in [0, 0, 60, 60_u32] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(frame);
+    }
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FRAME, pcap, trafgen_config};
+
+    #[test]
+    fn the_ipv4_header_of_the_frame_sums_to_all_ones() {
+        let mut sum: u32 = FRAME[14..34].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+        sum = (sum & 0xffff) + (sum >> 16);
+        assert_eq!(sum, 0xffff);
+    }
+
+    #[test]
+    fn the_pcap_holds_a_thousand_frames_with_ports_of_their_own() {
+        let file = pcap();
+        let records: Vec<_> = file[24..].chunks(16 + FRAME.len()).collect();
+        assert_eq!(records.len(), 1000);
+        assert_eq!(records[0][16..], FRAME);
+        assert_eq!(records[999][16 + 36..16 + 38], 2023_u16.to_be_bytes());
+    }
+
+    #[test]
+    fn trafgen_counts_in_the_low_byte_of_the_port() {
+        assert!(trafgen_config().contains("0, 9, 4, dinc(0, 255), 0, 26,"));
+    }
+}

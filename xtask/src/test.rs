@@ -1,0 +1,80 @@
+//! `cargo xtask test`: everything that must hold before a change goes in; CI runs nothing else.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use xshell::{Cmd, Shell, cmd};
+
+use crate::{setup, target_dir};
+
+/// Flags of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Passed on to `cargo test`, for example the name of a test; only the tests are run then, no lints
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    passed_on: Vec<String>,
+}
+
+/// Formatting, lints and documentation with warnings denied, then all tests.
+pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
+    setup::ensure_programs(sh, "test", &[("ethtool", "ethtool"), ("tcpdump", "tcpdump")])?;
+    if arguments.passed_on.is_empty() {
+        lint(sh)?;
+    }
+
+    // Optimised, because thousands of frames go through the kernel; cargo's own summary is the last word.
+    eprintln!("test: cargo test");
+    let passed_on = &arguments.passed_on;
+    cmd!(sh, "cargo test --release --workspace {passed_on...}").quiet().run().context("tests failed")
+}
+
+fn lint(sh: &Shell) -> Result<()> {
+    let deny = ["--", "-D", "warnings"];
+    ensure_components(sh)?;
+    step("rustfmt", cmd!(sh, "cargo fmt --all --check"), "`cargo fmt --all` repairs it")?;
+    step(
+        "clippy, host crates",
+        cmd!(sh, "cargo clippy --package xdp-trafficgen --package xtask --all-targets {deny...}"),
+        "clippy has something to say",
+    )?;
+    step(
+        "clippy, eBPF crate on the host",
+        cmd!(sh, "cargo clippy --package xdp-trafficgen-ebpf --lib --tests {deny...}"),
+        "clippy has something to say",
+    )?;
+    // A target folder of its own: the nightly's artefacts would push out those of stable.
+    step(
+        "clippy, eBPF program",
+        cmd!(sh, "rustup run nightly cargo clippy --package xdp-trafficgen-ebpf --bins")
+            .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
+            .args(deny)
+            .env("CARGO_TARGET_DIR", target_dir().join("ebpf-clippy")),
+        "clippy has something to say",
+    )?;
+    step(
+        "documentation",
+        cmd!(sh, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"),
+        "rustdoc has something to say",
+    )
+}
+
+/// rustfmt and clippy come with rustup's default profile, not with its minimal one.
+fn ensure_components(sh: &Shell) -> Result<()> {
+    let nightly = ["--toolchain", "nightly"];
+    for (toolchain, component) in [(&[][..], "rustfmt"), (&[], "clippy"), (&nightly, "clippy")] {
+        let installed = cmd!(sh, "rustup component list --installed {toolchain...}").quiet().read()?;
+        if !installed.lines().any(|line| line.starts_with(component)) {
+            eprintln!("test: rustup component {component}");
+            cmd!(sh, "rustup component add {component} {toolchain...}").quiet().run()?;
+        }
+    }
+    Ok(())
+}
+
+fn step(name: &str, command: Cmd<'_>, cure: &'static str) -> Result<()> {
+    eprintln!("test: {name}");
+    let started = Instant::now();
+    command.quiet().run().context(cure)?;
+    eprintln!("test: {name}: {:.1} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
