@@ -1,6 +1,20 @@
-//! xdp-trafficgen: a line-rate traffic generator on XDP live frames.
+//! xdp-trafficgen: a line-rate traffic generator on XDP live frames (`BPF_PROG_RUN` with
+//! `BPF_F_TEST_XDP_LIVE_FRAMES`, Linux 5.18 and later).
+//!
+//! The modules in the order of the data, which flows one way: [`config`] is what the user wrote, [`packet`] the model of
+//! headers and fields, [`host`] the facts of this machine, [`plan`] what will be sent as a pure function of them,
+//! [`kernel`] the eBPF object and its maps, [`engine`] the threads that drive it, [`stats`] the counts, [`output`] what
+//! is shown of them. [`commands`] put these together, [`daemon`] too.
+
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod daemon;
+pub mod engine;
 pub mod host;
 pub mod kernel;
+pub mod output;
 pub mod packet;
 pub mod plan;
+pub mod signal;
+pub mod stats;

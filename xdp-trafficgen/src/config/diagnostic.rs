@@ -96,23 +96,27 @@ impl Diagnostics {
     }
 
     fn render_one(&self, renderer: &Renderer, diagnostic: &Diagnostic) -> String {
-        let message = match &diagnostic.place {
-            Place::Option(option) => format!("{option}: {}", diagnostic.message),
-            Place::File(_) | Place::Default => diagnostic.message.clone(),
+        let Diagnostic { message, place, help } = diagnostic;
+        let title = match place {
+            Place::Option(option) => format!("{option}: {message}"),
+            Place::File(_) | Place::Default => message.clone(),
         };
-        let title = Level::ERROR.primary_title(message);
-        let mut group = match &diagnostic.place {
-            Place::File(span) => {
-                let end = span.end.min(self.source.text.len());
-                let start = span.start.min(end);
-                group_with_snippet(title, &self.source, start..end)
+        let error = Level::ERROR.primary_title(title);
+        if let Place::File(span) = place {
+            let end = span.end.min(self.source.text.len());
+            let mut group = group_with_snippet(error, &self.source, span.start.min(end)..end);
+            if !help.is_empty() {
+                group = group.element(Level::HELP.message(help));
             }
-            Place::Option(_) | Place::Default => Group::with_title(title),
-        };
-        if !diagnostic.help.is_empty() {
-            group = group.element(Level::HELP.message(diagnostic.help.clone()));
+            return renderer.render(&[group]);
         }
-        renderer.render(&[group])
+        let mut text = renderer.render(&[Group::with_title(error)]);
+        if !help.is_empty() {
+            // Rendered apart: in one go they would be joined by a line that points nowhere.
+            text += "\n";
+            text += &renderer.render(&[Group::with_title(Level::HELP.secondary_title(help))]);
+        }
+        text
     }
 }
 

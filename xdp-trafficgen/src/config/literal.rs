@@ -234,7 +234,11 @@ fn digits(text: &str, radix: u32) -> Result<u128, NotDigits> {
     u128::from_str_radix(text, radix).map_err(|_| NotDigits::Overflow)
 }
 
-fn parse_mac(text: &str) -> Result<u128, Problem> {
+/// A MAC address as a number: `02:00:00:00:00:01`.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_mac(text: &str) -> Result<u128, Problem> {
     let octets: Option<Vec<u128>> =
         text.split(':').map(|octet| digits(octet, 16).ok().filter(|_| octet.len() == 2)).collect();
     octets

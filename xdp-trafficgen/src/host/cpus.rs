@@ -6,7 +6,7 @@ use std::{fs, io};
 ///
 /// # Errors
 /// When /sys is not mounted.
-pub fn online_cpus() -> io::Result<Vec<u32>> {
+pub(super) fn online_cpus() -> io::Result<Vec<u32>> {
     let text = fs::read_to_string("/sys/devices/system/cpu/online")?;
     parse_cpu_list(text.trim()).ok_or_else(|| io::Error::other(format!("not a list of CPUs: {text:?}")))
 }
@@ -15,13 +15,13 @@ pub fn online_cpus() -> io::Result<Vec<u32>> {
 ///
 /// # Errors
 /// When the kernel does not say.
-pub(crate) fn allowed_cpus() -> io::Result<Vec<u32>> {
+pub(super) fn allowed_cpus() -> io::Result<Vec<u32>> {
     let set = rustix::thread::sched_getaffinity(None)?;
     Ok((0..).take(rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu as usize)).collect())
 }
 
 /// Reads the kernel's list format: `0,2-3`.
-pub fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
+fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -29,4 +29,16 @@ pub fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
         cpus.extend(first..=last);
     }
     Some(cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_and_ranges() {
+        for (text, cpus) in [("0", Some(vec![0])), ("0,2-4", Some(vec![0, 2, 3, 4])), ("", None), ("a-b", None)] {
+            assert_eq!(parse_cpu_list(text), cpus, "{text}");
+        }
+    }
 }

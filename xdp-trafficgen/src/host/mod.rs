@@ -7,10 +7,12 @@ mod netlink;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     net::IpAddr,
 };
 
-pub use cpus::{online_cpus, parse_cpu_list};
+use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+
 pub use netlink::{Netlink, NetlinkError};
 
 /// Six bytes.
@@ -57,13 +59,54 @@ pub struct Facts {
     pub cpus: Vec<u32>,
     /// CPUs this process may run on, in order.
     pub allowed_cpus: Vec<u32>,
-    /// Bytes of the largest frame the kernel's live mode takes, without FCS.
-    pub largest_frame: usize,
+    /// Bytes of the largest frame the kernel's live mode takes, without FCS; none when it could not be asked.
+    pub largest_frame: Option<usize>,
+}
+
+/// What could not be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// Links, routes or neighbours.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// CPUs.
+    #[error("cannot find out which CPUs there are")]
+    Cpus(#[source] io::Error),
 }
 
 impl Facts {
+    /// Asks the machine; `neighbours` are the (interface, destination) pairs to look up. Blocks.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn gather(neighbours: &[(String, IpAddr)], largest_frame: Option<usize>) -> Result<Self, FactsError> {
+        let netlink = Netlink::open()?;
+        let links = netlink.links()?;
+        let mut next_hops = BTreeMap::new();
+        for (interface, destination) in neighbours {
+            let Some(link) = links.iter().find(|link| link.name == *interface) else { continue };
+            if let Some(next_hop) = netlink.next_hop(link.index, *destination)? {
+                next_hops.insert((interface.clone(), *destination), next_hop);
+            }
+        }
+        Ok(Self {
+            default_route: netlink.default_route_interfaces()?.into_iter().collect(),
+            links,
+            next_hops,
+            cpus: cpus::online_cpus().map_err(FactsError::Cpus)?,
+            allowed_cpus: cpus::allowed_cpus().map_err(FactsError::Cpus)?,
+            largest_frame,
+        })
+    }
+
     /// The link of this name.
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
     }
+}
+
+/// The present index of an interface in the calling thread's network namespace; none when there is no such interface.
+pub fn interface_index(name: &str) -> Option<u32> {
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+    netdevice::name_to_index(socket, name).ok()
 }

@@ -222,16 +222,15 @@ impl Planner<'_> {
         self.complete(port, flow, egress, &mut layers)?;
         // FRAME_SIZE keeps it at 64 or more, the kernel's limit is checked next.
         let frame_len = (flow.size.value - FCS_LEN) as usize;
-        if frame_len > self.facts.largest_frame {
+        if let Some(largest) = self.facts.largest_frame
+            && frame_len > largest
+        {
             self.diagnostics.push(
                 Diagnostic::new(
                     &flow.size.place,
                     format!("a frame of {} bytes is too large for the kernel", flow.size.value),
                 )
-                .help(format!(
-                    "live frames end at {} bytes on this kernel, FCS included",
-                    self.facts.largest_frame + 4
-                )),
+                .help(format!("live frames end at {} bytes on this kernel, FCS included", largest + 4)),
             );
             return None;
         }

@@ -1,0 +1,90 @@
+//! `demo`: two interfaces of our own, one sends at full speed, the other counts.
+
+use std::{fs, io, time::Duration};
+
+use crate::{
+    cli::{self, CpuList, PortRange},
+    commands::{
+        CommandError, probe_kernel,
+        send::{Format, default_route, send_plan, work_out},
+        udp,
+    },
+    config::Config,
+    host::{Facts, Netlink},
+    kernel::{PrivateNetns, Sink, sink::AfterCounting},
+};
+
+pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
+    let capabilities = probe_kernel()?;
+    let stage = Stage::set(None)?;
+    eprintln!(
+        "sending UDP frames of 64 bytes from {SENDER} to {RECEIVER}, in a namespace of their own, on {} for {}",
+        cpus_in_words(&stage.cpus),
+        humantime::format_duration(options.duration)
+    );
+    let config = stage.port_range(Some(options.duration)).map_err(CommandError::Config)?;
+    let plan = work_out(&config, Some(capabilities), default_route(false))?;
+    send_plan(plan, Format::json_if(options.json), Some(&stage.sink))
+}
+
+pub(super) const SENDER: &str = "xtg0";
+const RECEIVER: &str = "xtg1";
+
+/// A veth pair in a namespace that this process moved into, with a counting receiver at one end.
+pub(super) struct Stage {
+    pub(super) sink: Sink,
+    pub(super) cpus: Vec<u32>,
+    receiver_mac: [u8; 6],
+    _netns: PrivateNetns,
+}
+
+impl Stage {
+    /// Moves the calling thread, and with it all threads to come, into the new namespace. `cpus`: those to send on, all
+    /// that are allowed when none are given.
+    pub(super) fn set(cpus: Option<Vec<u32>>) -> Result<Self, CommandError> {
+        let netns = PrivateNetns::enter()?;
+        let allowed = Facts::gather(&[], None)?.allowed_cpus;
+        let cpus = cpus.unwrap_or_else(|| allowed.clone());
+        let netlink = Netlink::open().map_err(crate::host::FactsError::from)?;
+        // A queue for each CPU: a veth's receive work then stays on the CPU that sends, and nobody's ring overflows.
+        let queues = allowed.iter().chain(&cpus).max().map_or(1, |&last| last + 1);
+        // The kernel's own neighbour discovery would be counted by the receiver too.
+        fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")
+            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+            .map_err(|source| CommandError::System { what: "cannot switch IPv6 off in the namespace", source })?;
+        let made = netlink
+            .add_veth(SENDER, RECEIVER, queues)
+            .and_then(|()| netlink.set_up(SENDER))
+            .and_then(|()| netlink.set_up(RECEIVER))
+            .and_then(|()| netlink.links());
+        let links = made.map_err(crate::host::FactsError::from)?;
+        let receiver_mac =
+            links.iter().find(|link| link.name == RECEIVER).and_then(|link| link.mac).unwrap_or_default();
+        let sink = Sink::attach(RECEIVER, AfterCounting::Drop)?;
+        Ok(Self { sink, cpus, receiver_mac, _netns: netns })
+    }
+
+    /// UDP to a range of 64 000 ports, frames of 64 bytes.
+    pub(super) fn port_range(&self, duration: Option<Duration>) -> Result<Config, crate::config::Diagnostics> {
+        udp::config(&cli::Udp {
+            interface: SENDER.to_owned(),
+            dst_mac: Some(self.receiver_mac),
+            src_mac: None,
+            dst_ip: None,
+            src_ip: None,
+            dst_port: PortRange { first: 1024, last: 65023 },
+            src_port: PortRange { first: 49152, last: 49152 },
+            size: crate::config::DEFAULT_SIZE,
+            packets: None,
+            duration,
+            cpus: Some(CpuList(self.cpus.clone())),
+            batch_size: crate::config::DEFAULT_BATCH_SIZE,
+            common: cli::Common { json: false, allow_default_route: false },
+        })
+    }
+}
+
+fn cpus_in_words(cpus: &[u32]) -> String {
+    let list = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    if cpus.len() == 1 { format!("CPU {list}") } else { format!("CPUs {list}") }
+}

@@ -1,0 +1,134 @@
+//! The commands: each puts the modules together for one purpose.
+
+mod bench;
+mod check;
+mod demo;
+mod run;
+pub(crate) mod send;
+mod show;
+mod udp;
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, IsTerminal as _},
+    path::Path,
+    process::ExitCode,
+};
+
+pub(crate) use send::{probe_kernel, signal_stop, work_out};
+
+use crate::{
+    cli::Command,
+    config::{Config, Diagnostics, Source, file},
+    daemon,
+    engine::{EngineError, WorkerError},
+    host::FactsError,
+    kernel::{KernelError, probe::Unable},
+};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// What the user wrote.
+    #[error("{0}")]
+    Config(Diagnostics),
+    /// A file the user named.
+    #[error("cannot {action} {path}")]
+    File {
+        /// What was to be done: read or write.
+        action: &'static str,
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// This machine cannot send.
+    #[error(transparent)]
+    Unable(#[from] Unable),
+    /// This machine does not tell what must be known.
+    #[error(transparent)]
+    Facts(#[from] FactsError),
+    /// A thread could not be bound to its CPU.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The kernel refused something outside of a run.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// A run failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A run ended and nothing was sent; the report says why.
+    #[error("not one frame could be sent: see the reasons above")]
+    NothingSent,
+    /// The operating system refused something.
+    #[error("{what}")]
+    System {
+        /// What could not be done.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl CommandError {
+    /// 2 for what the user can put right before a run, 1 for what went wrong in one.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::File { .. } | Self::Unable(_) => 2,
+            Self::Facts(_)
+            | Self::Worker(_)
+            | Self::Kernel(_)
+            | Self::Engine(_)
+            | Self::NothingSent
+            | Self::System { .. } => 1,
+        }
+    }
+
+    /// The sentence for the user, with all causes.
+    pub(crate) fn render(&self) -> String {
+        if let Self::Config(diagnostics) = self {
+            return diagnostics.render(io::stderr().is_terminal());
+        }
+        let mut text = format!("error: {self}");
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            // Some libraries repeat their cause in their own text.
+            let cause_text = cause.to_string();
+            if !text.ends_with(&cause_text) {
+                let _ = write!(text, ": {cause_text}");
+            }
+            source = cause.source();
+        }
+        text
+    }
+}
+
+/// Runs a command and says on standard error what went wrong.
+pub fn run(command: Command) -> ExitCode {
+    let result = match command {
+        Command::Demo(options) => demo::demo(&options),
+        Command::Udp(options) => udp::udp(&options),
+        Command::Run(options) => run::run(&options),
+        Command::Check(options) => check::check(&options),
+        Command::Show(options) => show::show(&options),
+        Command::Daemon(options) => daemon::daemon(&options),
+        Command::BenchRun(options) => bench::run(&options),
+        Command::BenchSink(options) => bench::sink(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", error.render());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Reads and parses a configuration file.
+pub(crate) fn read_config(path: &Path) -> Result<Config, CommandError> {
+    let name = path.display().to_string();
+    let text =
+        fs::read_to_string(path).map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
+    file::parse(Source::file(&name, &text)).map_err(CommandError::Config)
+}

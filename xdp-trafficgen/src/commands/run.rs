@@ -1,0 +1,24 @@
+//! `run`: send what a file describes.
+
+use crate::{
+    cli,
+    commands::{
+        CommandError, read_config,
+        send::{Format, default_route, send},
+    },
+    config::{Located, Place},
+};
+
+pub(super) fn run(options: &cli::Run) -> Result<(), CommandError> {
+    let mut config = read_config(&options.config)?;
+    for flow in &mut config.flows {
+        if let Some(packets) = options.packets {
+            flow.packets = Some(Located::new(packets, Place::Option("--packets")));
+        }
+        if let Some(duration) = options.duration {
+            flow.duration = Some(Located::new(duration, Place::Option("--duration")));
+        }
+    }
+    let cli::Common { json, allow_default_route } = options.common;
+    send(&config, default_route(allow_default_route), Format::json_if(json))
+}

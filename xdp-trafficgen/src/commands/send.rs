@@ -1,0 +1,160 @@
+//! What all sending commands do: probe, plan, load, drive, report.
+
+use std::{
+    io::{self, Write as _},
+    time::{Duration, Instant},
+};
+
+use tokio::time::{self, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    commands::CommandError,
+    config::{Action, Config},
+    engine::Loaded,
+    host::{self, Facts},
+    kernel::{Capabilities, Sink, probe},
+    output::{Report, json, live::Live, text},
+    plan::{self, DefaultRoute, Plan},
+    signal,
+    stats::Snapshot,
+};
+
+/// How the result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl Format {
+    pub(super) const fn json_if(json: bool) -> Self {
+        if json { Self::Json } else { Self::Text }
+    }
+}
+
+/// What may be sent out of.
+pub(crate) const fn default_route(allow: bool) -> DefaultRoute {
+    if allow { DefaultRoute::Allow } else { DefaultRoute::Refuse }
+}
+
+/// What the kernel can do.
+pub(crate) fn probe_kernel() -> Result<Capabilities, CommandError> {
+    Ok(probe::probe()?)
+}
+
+/// Gathers the host's facts and works out the plan.
+pub(crate) fn work_out(
+    config: &Config,
+    capabilities: Option<Capabilities>,
+    default_route: DefaultRoute,
+) -> Result<Plan, CommandError> {
+    let largest_frame = capabilities.map(|capabilities| capabilities.largest_frame);
+    let facts = Facts::gather(&plan::neighbours_wanted(config), largest_frame)?;
+    plan::plan(config, &facts, default_route).map_err(CommandError::Config)
+}
+
+/// Plans, sends and reports.
+pub(super) fn send(config: &Config, default_route: DefaultRoute, format: Format) -> Result<(), CommandError> {
+    let plan = work_out(config, Some(probe_kernel()?), default_route)?;
+    for note in &plan.notes {
+        eprintln!("{note}");
+    }
+    send_plan(plan, format, None)
+}
+
+/// Sends and reports; `sink` counts what arrives.
+pub(super) fn send_plan(plan: Plan, format: Format, sink: Option<&Sink>) -> Result<(), CommandError> {
+    let stop = signal_stop()?;
+    let sends = plan.ports.iter().any(|port| matches!(port.action, Action::Redirect | Action::Tx));
+    let loaded = Loaded::new(plan)?;
+    let (snapshot, failure) = drive(loaded, &stop, Some(Live::new()))?;
+    let sink = sink.map(|sink| settled(sink, &snapshot)).transpose()?;
+    let nothing_sent = sends && snapshot.ports.iter().all(|port| port.transmitted == 0 && port.attempted > 0);
+    print(&Report { snapshot, sink }, format)?;
+    match failure {
+        Some(failure) => Err(failure),
+        None if nothing_sent => Err(CommandError::NothingSent),
+        None => Ok(()),
+    }
+}
+
+/// A token that a signal cancels.
+pub(crate) fn signal_stop() -> Result<CancellationToken, CommandError> {
+    signal::stop_token()
+        .map_err(|error| CommandError::System { what: "cannot handle signals", source: io::Error::other(error) })
+}
+
+/// Runs the session to its end. Gives the final counts also when a worker failed, together with why.
+pub(super) fn drive(
+    loaded: Loaded,
+    stop: &CancellationToken,
+    live: Option<Live>,
+) -> Result<(Snapshot, Option<CommandError>), CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|source| CommandError::System { what: "cannot start the runtime", source })?;
+    runtime.block_on(drive_async(loaded, stop, live))
+}
+
+async fn drive_async(
+    loaded: Loaded,
+    stop: &CancellationToken,
+    mut live: Option<Live>,
+) -> Result<(Snapshot, Option<CommandError>), CommandError> {
+    let mut session = loaded.start(stop)?;
+    let interval = live.as_ref().map_or(Duration::from_secs(1), Live::interval);
+    let mut ticks = time::interval_at(time::Instant::now() + interval, interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failure = None;
+    loop {
+        tokio::select! {
+            ended = session.next_ended() => match ended {
+                None => break,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    failure.get_or_insert(CommandError::from(error));
+                }
+            },
+            _ = ticks.tick() => {
+                if let Some(gone) = session.gone_interface(host::interface_index) {
+                    stop.cancel();
+                    failure.get_or_insert(CommandError::from(gone));
+                }
+                if let Some(live) = &mut live {
+                    live.show(session.snapshot()?);
+                }
+            }
+        }
+    }
+    let elapsed = session.started().elapsed();
+    Ok((session.finish(elapsed)?, failure))
+}
+
+/// The receiver's count once it has seen everything that was sent: the last frames of a veth may still be waiting for a
+/// softirq on another CPU. Gives up after half a second, for frames that are lost are lost.
+fn settled(sink: &Sink, snapshot: &Snapshot) -> Result<xdp_trafficgen_ebpf::abi::Sink, CommandError> {
+    let sent: u64 = snapshot.ports.iter().map(|port| port.transmitted).sum();
+    let deadline = Instant::now() + Duration::from_millis(500);
+    loop {
+        let count = sink.count()?;
+        if count.frames >= sent || Instant::now() >= deadline {
+            return Ok(count);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Prints the report on standard output.
+pub(crate) fn print(report: &Report, format: Format) -> Result<(), CommandError> {
+    let written = match format {
+        Format::Text => text::render(report),
+        Format::Json => json::render(report)
+            .map(|line| line + "\n")
+            .map_err(|error| CommandError::System { what: "cannot write JSON", source: error.into() })?,
+    };
+    io::stdout()
+        .write_all(written.as_bytes())
+        .map_err(|source| CommandError::System { what: "cannot write to standard output", source })
+}

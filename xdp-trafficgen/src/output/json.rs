@@ -1,0 +1,89 @@
+//! The report as one JSON object. Its fields are a promise to scripts: they are only ever added to.
+
+use serde::Serialize;
+
+use crate::output::Report;
+
+#[derive(Serialize)]
+struct Json<'a> {
+    /// From the first frame to the end of the last worker.
+    duration_ns: u64,
+    ports: Vec<Port<'a>>,
+    flows: Vec<Flow<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sink: Option<Sink>,
+}
+
+#[derive(Serialize)]
+struct Port<'a> {
+    name: &'a str,
+    interface: &'a str,
+    frames_attempted: u64,
+    frames_tx: u64,
+    bytes_tx: u64,
+    frames_dropped: u64,
+    drops: Vec<Drop>,
+    pps: u64,
+}
+
+#[derive(Serialize)]
+struct Drop {
+    reason: String,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct Flow<'a> {
+    name: &'a str,
+    port: &'a str,
+    frames_tx: u64,
+    bytes_tx: u64,
+}
+
+#[derive(Serialize)]
+struct Sink {
+    frames_rx: u64,
+    bytes_rx: u64,
+}
+
+/// One line, without a line feed.
+///
+/// # Errors
+/// None that these types can cause.
+pub fn render(report: &Report) -> serde_json::Result<String> {
+    let Report { snapshot, sink } = report;
+    let seconds = snapshot.elapsed.as_secs_f64();
+    let ports = snapshot.ports.iter().map(|port| Port {
+        name: &port.name,
+        interface: &port.interface,
+        frames_attempted: port.attempted,
+        frames_tx: port.transmitted,
+        bytes_tx: port.flow.bytes(),
+        frames_dropped: port.dropped(),
+        drops: port.drops.iter().map(|&(reason, count)| Drop { reason: reason.code(), count }).collect(),
+        pps: per_second(port.transmitted, seconds),
+    });
+    let flows = snapshot.ports.iter().map(|port| Flow {
+        name: &port.flow.name,
+        port: &port.name,
+        frames_tx: port.flow.transmitted,
+        bytes_tx: port.flow.bytes(),
+    });
+    serde_json::to_string(&Json {
+        duration_ns: u64::try_from(snapshot.elapsed.as_nanos()).unwrap_or(u64::MAX),
+        ports: ports.collect(),
+        flows: flows.collect(),
+        sink: sink.map(|sink| Sink { frames_rx: sink.frames, bytes_rx: sink.bytes }),
+    })
+}
+
+/// A whole number: plain decimals only (`1.7e7` is a string to some YAML readers).
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate is shown to far fewer than 53 bits"
+)]
+fn per_second(count: u64, seconds: f64) -> u64 {
+    if seconds > 0.0 { (count as f64 / seconds).round() as u64 } else { 0 }
+}

@@ -1,0 +1,19 @@
+//! What people and programs read: each module renders the same snapshot, none knows another.
+
+pub mod frames;
+pub mod json;
+pub mod live;
+pub mod text;
+
+use xdp_trafficgen_ebpf::abi;
+
+use crate::stats::Snapshot;
+
+/// The result of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The final counts.
+    pub snapshot: Snapshot,
+    /// What a receiver of our own counted, where there is one.
+    pub sink: Option<abi::Sink>,
+}

@@ -1,0 +1,25 @@
+//! The sole owner of signals: the first SIGINT, SIGTERM or SIGHUP asks for an orderly end, the second ends at once.
+
+use std::process;
+
+use tokio_util::sync::CancellationToken;
+
+/// A token that the first signal cancels.
+///
+/// # Errors
+/// When another handler is installed already: a mistake of ours.
+pub fn stop_token() -> Result<CancellationToken, ctrlc::Error> {
+    let stop = CancellationToken::new();
+    let handler = stop.clone();
+    ctrlc::set_handler(move || {
+        if handler.is_cancelled() {
+            // Nothing stays behind: everything in the kernel hangs on this process's descriptors.
+            process::exit(EXIT_SECOND_SIGNAL);
+        }
+        handler.cancel();
+    })?;
+    Ok(stop)
+}
+
+/// 128 + SIGINT, as shells have it.
+const EXIT_SECOND_SIGNAL: i32 = 130;

@@ -1,0 +1,227 @@
+//! Counts, read from the kernel's maps into plain values.
+//!
+//! Every number a user sees comes from a [`Snapshot`], and each says what it counts.
+
+use std::{fmt, time::Duration};
+
+use xdp_trafficgen_ebpf::abi::{DropLayer, Worker};
+
+use crate::{
+    config::Action,
+    kernel::{Generator, KernelError},
+    plan::PortPlan,
+};
+
+/// All counts at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Since the workers started.
+    pub elapsed: Duration,
+    /// One for each port, in the plan's order.
+    pub ports: Vec<PortCount>,
+}
+
+/// What became of one port's frames: `attempted` is `transmitted` plus `in_flight` plus all drops, and after a run nothing
+/// is in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortCount {
+    /// The port's name.
+    pub name: String,
+    /// The interface's name.
+    pub interface: String,
+    /// Repetitions of the program.
+    pub attempted: u64,
+    /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
+    pub transmitted: u64,
+    /// Frames whose fate is not known yet: up to a batch a worker, and a little more for counters read one by one.
+    pub in_flight: u64,
+    /// Frames that went nowhere, by reason.
+    pub drops: Vec<(DropReason, u64)>,
+    /// What the port sends.
+    pub flow: FlowCount,
+}
+
+/// What became of one flow's frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowCount {
+    /// The flow's name.
+    pub name: String,
+    /// Frames the egress driver accepted.
+    pub transmitted: u64,
+    /// Bytes of a frame on the wire, FCS included.
+    pub size: u32,
+}
+
+impl FlowCount {
+    /// Bytes on the wire of the transmitted frames, FCS included.
+    pub const fn bytes(&self) -> u64 {
+        self.transmitted * self.size as u64
+    }
+}
+
+/// Why a frame went nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DropReason {
+    /// The driver took only part of a bulk: its transmit queue was full.
+    QueueFull,
+    /// The driver refused a bulk with this errno.
+    Driver(u32),
+    /// The kernel refused the redirect with this errno, before the driver was asked.
+    Redirect(u32),
+    /// The action is `drop`: as asked.
+    Action,
+    /// The program found the frame shorter than configured.
+    Aborted,
+    /// No trace point told: the kernel dropped the frame in another way.
+    Unaccounted,
+}
+
+impl PortCount {
+    /// Before anything was sent.
+    pub fn none(plan: &PortPlan) -> Self {
+        Self {
+            name: plan.name.clone(),
+            interface: plan.interface.clone(),
+            attempted: 0,
+            transmitted: 0,
+            in_flight: 0,
+            drops: Vec::new(),
+            flow: FlowCount { name: plan.flow.name.clone(), transmitted: 0, size: plan.flow.size },
+        }
+    }
+
+    /// Reads a port's counters.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn read(plan: &PortPlan, generator: &Generator) -> Result<Self, KernelError> {
+        let workers = generator.workers()?;
+        let total = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
+        let made = total(|worker| worker.attempted);
+        let aborted = total(|worker| worker.aborted);
+        let accounted = total(|worker| worker.transmitted) + total(|worker| worker.dropped);
+        let mut drops: Vec<(DropReason, u64)> = Vec::new();
+        let mut in_flight = 0;
+        let transmitted = match plan.action {
+            Action::Redirect | Action::Tx => {
+                for ((layer, errno), count) in generator.drops()? {
+                    let reason = match (layer, errno) {
+                        (DropLayer::Driver, 0) => DropReason::QueueFull,
+                        (DropLayer::Driver, errno) => DropReason::Driver(errno),
+                        (DropLayer::Redirect, errno) => DropReason::Redirect(errno),
+                    };
+                    drops.push((reason, count));
+                }
+                in_flight = made.saturating_sub(accounted);
+                total(|worker| worker.transmitted)
+            }
+            Action::Pass => made,
+            Action::Drop => {
+                drops.push((DropReason::Action, made));
+                0
+            }
+        };
+        drops.push((DropReason::Aborted, aborted));
+        drops.retain(|&(_, count)| count > 0);
+        let flow = FlowCount { name: plan.flow.name.clone(), transmitted, size: plan.flow.size };
+        Ok(Self {
+            name: plan.name.clone(),
+            interface: plan.interface.clone(),
+            attempted: made + aborted,
+            transmitted,
+            in_flight,
+            drops,
+            flow,
+        })
+    }
+
+    /// The count after the end of a run: a frame still in flight now has gone a way no trace point tells of.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        if self.in_flight > 0 {
+            self.drops.push((DropReason::Unaccounted, std::mem::take(&mut self.in_flight)));
+        }
+        self
+    }
+
+    /// Frames that went nowhere.
+    pub fn dropped(&self) -> u64 {
+        self.drops.iter().map(|&(_, count)| count).sum()
+    }
+
+    /// Adds the counts of an earlier run of the same port.
+    pub fn add(&mut self, earlier: &Self) {
+        let Self { name: _, interface: _, attempted, transmitted, in_flight, drops, flow } = earlier;
+        self.in_flight += in_flight;
+        self.attempted += attempted;
+        self.transmitted += transmitted;
+        self.flow.transmitted += flow.transmitted;
+        for &(reason, count) in drops {
+            match self.drops.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, total)) => *total += count,
+                None => self.drops.push((reason, count)),
+            }
+        }
+    }
+}
+
+impl DropReason {
+    /// A name that stays the same, for programs.
+    pub fn code(self) -> String {
+        match self {
+            Self::QueueFull => "driver_queue_full".to_owned(),
+            Self::Driver(errno) => format!("driver_{}", errno_name(errno).to_lowercase()),
+            Self::Redirect(errno) => format!("redirect_{}", errno_name(errno).to_lowercase()),
+            Self::Action => "action_drop".to_owned(),
+            Self::Aborted => "program_aborted".to_owned(),
+            Self::Unaccounted => "unaccounted".to_owned(),
+        }
+    }
+}
+
+/// A sentence for people: what happened, and for the common cases what to do.
+impl fmt::Display for DropReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::QueueFull => formatter.write_str("the driver's transmit queue was full: try a smaller batch size or fewer CPUs"),
+            Self::Driver(6) => formatter.write_str(
+                "the driver has no queue for this (ENXIO): the peer of a veth needs a native XDP program or GRO \
+                 (`ethtool -K PEER gro on`); a NIC needs a transmit queue for each CPU in use",
+            ),
+            Self::Driver(errno) => write!(formatter, "the driver refused it ({})", errno_name(*errno)),
+            Self::Redirect(19) => formatter.write_str("the egress interface is gone (ENODEV)"),
+            Self::Redirect(90) => formatter.write_str("longer than the interface's MTU allows (EMSGSIZE)"),
+            Self::Redirect(95) => formatter.write_str(
+                "the driver cannot send XDP frames (EOPNOTSUPP): a veth can while its peer has a native XDP program or GRO \
+                 (`ethtool -K PEER gro on`), some NICs only while an XDP program is attached to them, others never",
+            ),
+            Self::Redirect(100) => formatter.write_str("the interface is down (ENETDOWN)"),
+            Self::Redirect(errno) => write!(formatter, "the kernel refused the redirect ({})", errno_name(*errno)),
+            Self::Action => formatter.write_str("dropped as asked (action = \"drop\")"),
+            Self::Aborted => formatter.write_str("the program found the frame shorter than configured"),
+            Self::Unaccounted => formatter.write_str("dropped by the kernel without a trace"),
+        }
+    }
+}
+
+/// The names of the errnos this path is known to give; a number for any other.
+fn errno_name(errno: u32) -> String {
+    let name = match errno {
+        1 => "EPERM",
+        6 => "ENXIO",
+        11 => "EAGAIN",
+        12 => "ENOMEM",
+        14 => "EFAULT",
+        16 => "EBUSY",
+        19 => "ENODEV",
+        22 => "EINVAL",
+        28 => "ENOSPC",
+        90 => "EMSGSIZE",
+        95 => "EOPNOTSUPP",
+        100 => "ENETDOWN",
+        101 => "ENETUNREACH",
+        105 => "ENOBUFS",
+        other => return format!("errno_{other}"),
+    };
+    name.to_owned()
+}

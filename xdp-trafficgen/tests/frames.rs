@@ -1,0 +1,395 @@
+//! Every frame the real eBPF program makes, against etherparse: the whole way from a configuration file through the
+//! plan to the kernel, run in the ordinary BPF_PROG_RUN mode, which sends nothing.
+
+mod common;
+#[path = "frames/model.rs"]
+mod model;
+#[path = "frames/random.rs"]
+mod random;
+#[path = "frames/rig.rs"]
+mod rig;
+
+use std::net::Ipv6Addr;
+
+use proptest::test_runner::{Config, TestRunner};
+use xdp_trafficgen::{
+    config::Place,
+    packet::HeaderKind::{self, Ethernet, Ipv4, Ipv6, Udp, Vlan},
+};
+use xdp_trafficgen_ebpf::abi::MAX_FIELDS;
+
+use self::{
+    common::privileged,
+    model::{Count, Flow, Header, Pattern, Payload},
+    random::{Case, case},
+    rig::{FRAMES, check_case, largest_size, load, pin, plan},
+};
+
+#[test]
+fn random_flows() {
+    if !privileged() {
+        return;
+    }
+    // Each case loads the program twice. Nothing is written to disk: a failure prints the file that leads to it.
+    let config = Config { cases: 150, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let frames = usize::try_from(FRAMES).expect("a few");
+    let result = TestRunner::new(config).run(&case(frames, largest_size()), |case| check_case(&case));
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+type Fields<'a> = &'a [(&'a str, Pattern)];
+
+/// A flow of zeros behind `headers`; an Ethernet destination is added where none is set.
+fn flow(size: u32, headers: &[(HeaderKind, Fields<'_>)]) -> Flow {
+    let headers = headers
+        .iter()
+        .map(|(kind, fields)| {
+            let field = |name| kind.field(name).unwrap_or_else(|| panic!("{} has no {name}", kind.name()));
+            let mut fields: Vec<_> = fields.iter().map(|(name, pattern)| (field(name), pattern.clone())).collect();
+            if *kind == Ethernet && fields.iter().all(|(field, _)| field.name != "dst") {
+                fields.push((field("dst"), Pattern::Value(0x0200_0000_0001)));
+            }
+            Header { kind: *kind, fields }
+        })
+        .collect();
+    Flow { headers, size, payload: Payload::Zeros }
+}
+
+fn increment(start: u128, step: u128, count: u64) -> Pattern {
+    Pattern::Increment(Count { start, step, count })
+}
+
+fn decrement(start: u128, step: u128, count: u64) -> Pattern {
+    Pattern::Decrement(Count { start, step, count })
+}
+
+fn random(min: u128, max: u128, seed: u64) -> Pattern {
+    Pattern::Random { min, max, seed }
+}
+
+fn address(text: &str) -> u128 {
+    text.parse::<Ipv6Addr>().expect("an IPv6 address").into()
+}
+
+/// The flow's frames as worker `worker` of `workers` makes them.
+#[track_caller]
+fn check_worker(flow: &Flow, worker: usize, workers: u32) {
+    // Spreads the choice over all earlier frames.
+    let pages = (0..usize::try_from(FRAMES).expect("a few")).map(|frame| frame * 7919).collect();
+    let case = Case { flow: flow.clone(), cpus: (0..workers).collect(), worker, action: "redirect", pages };
+    if let Err(error) = check_case(&case) {
+        panic!("{error}");
+    }
+}
+
+#[track_caller]
+fn check(flow: &Flow) {
+    check_worker(flow, 0, 1);
+    check_worker(flow, 2, 3);
+}
+
+#[test]
+fn any_number_of_workers_sends_the_same_frames() {
+    if !privileged() {
+        return;
+    }
+    let every_kind = flow(
+        128,
+        &[
+            (Ethernet, &[("src", Pattern::Values(vec![0x0200_0000_0001, 0xfeff_ffff_ffff, 0]))]),
+            (Vlan, &[("id", increment(1, 3, 7)), ("priority", decrement(7, 1, 8))]),
+            (
+                Ipv6,
+                &[
+                    ("flow_label", random(5, 0xffff, 9)),
+                    ("src", Pattern::Values(vec![address("2001:db8::1"), address("::"), address("fe80::2:0:0:1")])),
+                    ("dst", random(address("2001:db8::"), address("2001:db8:0:5::4"), 7)),
+                ],
+            ),
+            (Udp, &[("src_port", random(0, 65535, 1)), ("dst_port", increment(65000, 5, 100))]),
+        ],
+    );
+    for workers in 1..=4 {
+        for worker in 0..workers {
+            // The model knows the number of a frame, not who makes it.
+            check_worker(&every_kind, worker as usize, workers);
+        }
+    }
+}
+
+/// As planned and on real CPUs, in turns: neither worker's sequence is moved by the other.
+#[test]
+fn workers_of_one_program_keep_apart() {
+    if !privileged() {
+        return;
+    }
+    let flow =
+        flow(64, &[(Ethernet, &[]), (Ipv4, &[("src", random(0, 77, 3))]), (Udp, &[("dst_port", increment(0, 1, 9))])]);
+    // Descending: the order of the list numbers the workers, not the CPUs' order.
+    let cpus: Vec<u32> = rig::cpus().iter().copied().filter(|&cpu| cpu < 4).rev().collect();
+    let plan = plan(&flow.toml(&cpus, "tx")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let generator = load(&plan.program, cpus[0]);
+    let workers = cpus.len() as u64;
+    for number in 0..workers * 20 {
+        let turn = usize::try_from(number % workers).expect("an index");
+        pin(cpus[turn]);
+        let (_, made) = generator.dry_run(&plan.template).expect("an ordinary run");
+        assert_eq!(made, flow.frame(number), "frame {number} on CPU {}", cpus[turn]);
+    }
+    let state = generator.workers().expect("the map");
+    for (first, &cpu) in (0..).zip(&cpus) {
+        let worker = &state[cpu as usize];
+        assert_eq!((worker.first, worker.attempted, worker.dropped, worker.aborted), (first, 20, 0, 0), "CPU {cpu}");
+    }
+}
+
+#[test]
+fn a_zero_udp_checksum_is_sent_as_ones() {
+    if !privileged() {
+        return;
+    }
+    for network in [Ipv4, Ipv6] {
+        let at = |port: Pattern| flow(66, &[(Ethernet, &[]), (network, &[]), (Udp, &[("src_port", port)])]);
+        let checksum = 14 + model::header_len(network) + 6;
+        let has_ones = |port: &u128| at(Pattern::Value(*port)).frame(0)[checksum..checksum + 2] == [0xff, 0xff];
+        // etherparse follows RFC 768, and only a zero result becomes 0xffff.
+        let port = (1..=65534).find(has_ones).expect("one of all ports makes the sum 0xffff");
+        check(&at(Pattern::Values(vec![port, port - 1, port + 1])));
+        check(&at(increment(port - 1, 1, 3)));
+        check(&at(random(port - 1, port + 1, 4)));
+        // And where it does not vary with the field that does.
+        let mut fixed = at(Pattern::Value(port));
+        fixed.headers[0].fields[0].1 = increment(0x0200_0000_0001, 1, 9);
+        check(&fixed);
+    }
+}
+
+/// RFC 791 knows no such rule.
+#[test]
+fn a_zero_ipv4_checksum_stays_zero() {
+    if !privileged() {
+        return;
+    }
+    let at = |identification| flow(64, &[(Ethernet, &[]), (Ipv4, &[("identification", identification)]), (Udp, &[])]);
+    let has_zero = |value: &u128| at(Pattern::Value(*value)).frame(0)[24..26] == [0, 0];
+    let value = (1..=65534).find(has_zero).expect("one of all identifications makes the sum 0xffff");
+    check(&at(increment(value - 1, 1, 3)));
+}
+
+#[test]
+fn odd_lengths() {
+    if !privileged() {
+        return;
+    }
+    for network in [Ipv4, Ipv6] {
+        for size in [67, 68, 69, 1517, 1518, largest_size() - 1, largest_size()] {
+            let mut odd = flow(size, &[(Ethernet, &[]), (network, &[]), (Udp, &[("dst_port", random(0, 65535, 5))])]);
+            odd.payload = Payload::Pattern(vec![0xff, 0x01, 0x80]);
+            check(&odd);
+        }
+    }
+}
+
+#[test]
+fn addresses_of_128_bits() {
+    if !privileged() {
+        return;
+    }
+    let largest = u128::MAX;
+    for src in [
+        increment(address("2001:db8::"), address("0:0:0:1::"), 5),
+        increment(address("2001:db8:0:0:ffff:ffff:ffff:ffff"), 1, 3),
+        increment(0, address("8000::"), 2),
+        increment(largest - 2, 1, 3),
+        increment(0, 1, u64::MAX),
+        increment(0, 1 << 64, u64::MAX),
+        decrement(10, 1, 11),
+        decrement(largest, largest / 4, 5),
+        decrement(address("0:0:0:1::"), 1, 3),
+        decrement(address("ffff::1"), address("0:0:0:1::1"), 2),
+        Pattern::Values(vec![0, largest, address("::1"), address("1::")]),
+        random(0, largest, 0),
+        random(1, largest, u64::MAX),
+        random(0, 1, 2),
+        random(0, u64::MAX.into(), 3),
+        random(0, 1 << 64, 3),
+        random(address("2001:db8::"), address("2001:db8::ffff:ffff"), 6),
+        random(largest, largest, 6),
+    ] {
+        check(&flow(70, &[(Ethernet, &[]), (Ipv6, &[("src", src.clone())]), (Udp, &[])]));
+    }
+}
+
+#[test]
+fn narrow_fields_at_their_ends() {
+    if !privileged() {
+        return;
+    }
+    let mac = (1 << 48) - 1;
+    for dst in [
+        decrement(5, 1, 6),
+        decrement(mac, mac, 2),
+        increment(0, mac, 2),
+        increment(mac - 1, 1, 2),
+        increment(7, 0, 1),
+        Pattern::Values(vec![0x0200_0000_0001, mac, 0, 0x0200_0000_0001]),
+        random(0, mac, 8),
+        random(1, mac, 8),
+        random(0, (1 << 32) - 2, 8),
+        random(0, (1 << 32) - 1, 8),
+        random(0, 1 << 32, 8),
+    ] {
+        check(&flow(64, &[(Ethernet, &[("dst", dst.clone())])]));
+    }
+}
+
+#[test]
+fn fields_that_share_bytes() {
+    if !privileged() {
+        return;
+    }
+    let (priority, cfi, id) = (|| decrement(7, 1, 8), || increment(0, 1, 2), || random(0, 4095, 3));
+    let constant = Pattern::Value;
+    let vlans: [Fields<'_>; 5] = [
+        &[("id", id()), ("priority", priority())],
+        &[("id", id()), ("priority", constant(5)), ("cfi", constant(1))],
+        &[("id", constant(0xabc)), ("priority", priority()), ("cfi", cfi())],
+        &[("cfi", cfi())],
+        &[("id", id()), ("priority", priority()), ("cfi", cfi())],
+    ];
+    for vlan in vlans {
+        check(&flow(64, &[(Ethernet, &[]), (Vlan, vlan), (Vlan, vlan)]));
+    }
+    let (dscp, ecn) = (|| increment(1, 9, 7), || Pattern::Values(vec![3, 0, 1]));
+    let first_lines: [Fields<'_>; 3] =
+        [&[("dscp", dscp()), ("ecn", ecn())], &[("dscp", constant(46)), ("ecn", ecn())], &[("dscp", dscp())]];
+    for fields in first_lines {
+        check(&flow(64, &[(Ethernet, &[]), (Ipv4, fields), (Udp, &[])]));
+    }
+    let (class, label) = (|| increment(0, 5, 52), || random(0, 0xf_ffff, 6));
+    let first_lines: [Fields<'_>; 3] = [
+        &[("traffic_class", class()), ("flow_label", label())],
+        &[("traffic_class", constant(0xff)), ("flow_label", label())],
+        &[("traffic_class", class()), ("flow_label", constant(0xf_0f0f))],
+    ];
+    for fields in first_lines {
+        check(&flow(70, &[(Ethernet, &[]), (Ipv6, fields), (Udp, &[])]));
+    }
+}
+
+#[test]
+fn next_protocols_vary_too() {
+    if !privileged() {
+        return;
+    }
+    check(&flow(
+        64,
+        &[
+            (Ethernet, &[("ether_type", random(0, 0xffff, 1))]),
+            (Vlan, &[("ether_type", increment(0x0800, 1, 20))]),
+            (Ipv4, &[("protocol", increment(0, 1, 256)), ("time_to_live", decrement(255, 3, 80))]),
+            (Udp, &[]),
+        ],
+    ));
+    check(&flow(
+        70,
+        &[
+            (Ethernet, &[]),
+            (Ipv6, &[("next_header", random(0, 255, 1)), ("hop_limit", increment(1, 1, 255))]),
+            (Udp, &[]),
+        ],
+    ));
+}
+
+/// Fourteen plus two fours and the rest: as many varying fields as there are slots.
+fn sixteen_fields() -> Flow {
+    let tag: Fields<'_> = &[("id", random(0, 4095, 1)), ("cfi", increment(0, 1, 2)), ("priority", decrement(7, 1, 8))];
+    let mac = || Pattern::Values(vec![0x0200_0000_0001, 0x0200_0000_0002]);
+    flow(
+        64,
+        &[
+            (Ethernet, &[("dst", mac()), ("src", increment(0x0200_0000_0000, 1, 1 << 40))]),
+            (Vlan, tag),
+            (Vlan, tag),
+            (
+                Ipv4,
+                &[
+                    ("dscp", random(0, 63, 2)),
+                    ("ecn", random(1, 3, 3)),
+                    ("identification", increment(0, 7, 9362)),
+                    ("time_to_live", decrement(64, 1, 64)),
+                    ("src", random(0x0a00_0000, 0x0aff_ffff, 4)),
+                    ("dst", increment(0xc612_0000, 1, 1 << 17)),
+                ],
+            ),
+            (Udp, &[("src_port", random(1024, 65535, 5)), ("dst_port", Pattern::Values(vec![53, 80, 443]))]),
+        ],
+    )
+}
+
+#[test]
+fn as_many_fields_as_there_are_slots() {
+    if !privileged() {
+        return;
+    }
+    let flow = sixteen_fields();
+    assert_eq!(flow.headers.iter().map(|header| header.fields.len()).sum::<usize>(), MAX_FIELDS);
+    check(&flow);
+}
+
+/// What the plan says to `flow`: the text it points at, and all it says.
+#[track_caller]
+fn check_refused(flow: &Flow, place: &str, message: &str) {
+    let toml = flow.toml(&[0], "redirect");
+    let diagnostics = plan(&toml).expect_err("a refusal");
+    let [diagnostic] = diagnostics.list() else { panic!("{diagnostics}") };
+    let Place::File(span) = &diagnostic.place else { panic!("{diagnostic:?}") };
+    assert_eq!((&toml[span.clone()], diagnostic.message.as_str()), (place, message));
+    assert!(!diagnostic.help.is_empty());
+}
+
+#[test]
+fn one_field_more_than_slots_is_refused() {
+    let mut flow = sixteen_fields();
+    let ether_type = Ethernet.field("ether_type").expect("it has one");
+    flow.headers[0].fields.push((ether_type, increment(0x0800, 1, 2)));
+    check_refused(&flow, "[53, 80, 443]", "17 fields vary, more than the 16 there is room for");
+}
+
+#[test]
+fn headers_that_fill_the_frame() {
+    let full = |size| flow(size, &[(Ethernet, &[]), (Ipv6, &[]), (Udp, &[("src_port", increment(0, 1, 65536))])]);
+    check_refused(&full(65), "65", "the headers take 62 bytes and the FCS 4, more than the frame's 65");
+    if !privileged() {
+        return;
+    }
+    check(&full(66));
+    // No payload at all, and two bytes of it: no stack of these headers is 60 bytes long.
+    check(&flow(66, &[(Ethernet, &[]), (Vlan, &[]), (Vlan, &[]), (Ipv6, &[("dst", random(0, u128::MAX, 2))])]));
+    check(&flow(64, &[(Ethernet, &[]), (Vlan, &[]), (Ipv6, &[("hop_limit", random(0, 255, 2))])]));
+}
+
+/// A page that ends before the last byte the program may write is dropped and counted, and no value is used up.
+#[test]
+fn a_page_too_short_is_left_alone() {
+    if !privileged() {
+        return;
+    }
+    let flow = flow(64, &[(Ethernet, &[]), (Ipv4, &[]), (Udp, &[("dst_port", increment(1, 1, 60000))])]);
+    let cpu = rig::cpus()[0];
+    let plan = plan(&flow.toml(&[0], "pass")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let generator = load(&plan.program, 0);
+    // Up to the UDP checksum's end.
+    let needed = 14 + 20 + 8;
+    let short = &plan.template[..needed - 1];
+    assert_eq!(generator.dry_run(short).expect("an ordinary run"), (1, short.to_vec()));
+    assert_eq!(
+        generator.dry_run(&plan.template[..needed]).expect("an ordinary run"),
+        (2, flow.frame(0)[..needed].to_vec())
+    );
+    assert_eq!(generator.dry_run(&plan.template).expect("an ordinary run"), (2, flow.frame(1)));
+    let worker = generator.workers().expect("the map")[cpu as usize];
+    assert_eq!((worker.attempted, worker.aborted, worker.dropped), (2, 1, 0));
+}
