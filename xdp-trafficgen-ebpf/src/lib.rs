@@ -5,6 +5,10 @@
 //! Everything here compiles for the host too, where it is tested; `main.rs` holds the maps and thin entry points and
 //! compiles for eBPF only. Nothing here loads, allocates or panics.
 #![cfg_attr(not(test), no_std)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "taking the low bits of a word is what this arithmetic is made of"
+)]
 
 pub mod abi;
 pub mod checksum;

@@ -5,6 +5,7 @@
 #![no_std]
 #![no_main]
 #![expect(unsafe_code, reason = "packet memory, map memory and trace point arguments are raw pointers")]
+#![expect(clippy::cast_possible_truncation, reason = "the kernel's wide return values hold small numbers")]
 #![expect(missing_docs, unreachable_pub, reason = "the program macros make undocumented public items of entry points")]
 
 use aya_ebpf::{

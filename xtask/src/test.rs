@@ -28,18 +28,19 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     cmd!(sh, "cargo test --release --workspace {passed_on...}").quiet().run().context("tests failed")
 }
 
+/// In the profile of the tests, so that the eBPF object is built only once.
 fn lint(sh: &Shell) -> Result<()> {
     let deny = ["--", "-D", "warnings"];
     ensure_components(sh)?;
     step("rustfmt", cmd!(sh, "cargo fmt --all --check"), "`cargo fmt --all` repairs it")?;
     step(
         "clippy, host crates",
-        cmd!(sh, "cargo clippy --package xdp-trafficgen --package xtask --all-targets {deny...}"),
+        cmd!(sh, "cargo clippy --release --package xdp-trafficgen --package xtask --all-targets {deny...}"),
         "clippy has something to say",
     )?;
     step(
         "clippy, eBPF crate on the host",
-        cmd!(sh, "cargo clippy --package xdp-trafficgen-ebpf --lib --tests {deny...}"),
+        cmd!(sh, "cargo clippy --release --package xdp-trafficgen-ebpf --lib --tests {deny...}"),
         "clippy has something to say",
     )?;
     // A target folder of its own: the nightly's artefacts would push out those of stable.
@@ -53,7 +54,7 @@ fn lint(sh: &Shell) -> Result<()> {
     )?;
     step(
         "documentation",
-        cmd!(sh, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"),
+        cmd!(sh, "cargo doc --release --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"),
         "rustdoc has something to say",
     )
 }

@@ -68,7 +68,10 @@ pub(super) fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
 }
 
 fn report(frames: u64, elapsed: Duration) {
-    println!("{}", serde_json::json!({ "frames_rx": frames, "duration_ns": elapsed.as_nanos() as u64 }));
+    println!(
+        "{}",
+        serde_json::json!({ "frames_rx": frames, "duration_ns": u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX) })
+    );
 }
 
 fn seconds(seconds: f64) -> Duration {

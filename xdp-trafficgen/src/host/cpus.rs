@@ -6,7 +6,7 @@ use std::{fs, io};
 ///
 /// # Errors
 /// When /sys is not mounted.
-pub(super) fn online_cpus() -> io::Result<Vec<u32>> {
+pub fn online_cpus() -> io::Result<Vec<u32>> {
     let text = fs::read_to_string("/sys/devices/system/cpu/online")?;
     parse_cpu_list(text.trim()).ok_or_else(|| io::Error::other(format!("not a list of CPUs: {text:?}")))
 }

@@ -13,6 +13,7 @@ use std::{
 
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
+pub use cpus::online_cpus;
 pub use netlink::{Netlink, NetlinkError};
 
 /// Six bytes.

@@ -218,8 +218,9 @@ fn touched(varying: &[Varying<'_>], checksums: &[(usize, &CoveredChecksum)]) -> 
 /// How the value moves on, and the values the workers start with, in their order.
 fn sequence(pattern: &Pattern, field: &Varying<'_>, values: &mut Vec<Word128>, stride: u64) -> (Field, Vec<Word128>) {
     let wide = if field.narrow() { 0 } else { kind::WIDE };
+    let nowhere = (0..stride).map(|_| Word128::default()).collect();
     match pattern {
-        Pattern::Value(_) => (Field::NONE, vec![Word128::default(); stride as usize]),
+        Pattern::Value(_) => (Field::NONE, nowhere),
         Pattern::Increment(count) => counting(count, kind::UP, wide, stride),
         Pattern::Decrement(count) => counting(count, kind::DOWN, wide, stride),
         Pattern::Values(list) => {
@@ -246,7 +247,7 @@ fn sequence(pattern: &Pattern, field: &Varying<'_>, values: &mut Vec<Word128>, s
             };
             let spec =
                 Field { kind: kind | wide, base: Word128::new(min), span: Word128::new(span), seed, ..Field::NONE };
-            (spec, vec![Word128::default(); stride as usize])
+            (spec, nowhere)
         }
     }
 }
