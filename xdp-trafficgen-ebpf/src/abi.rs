@@ -45,7 +45,7 @@ pub struct Generator {
     pub action: u32,
     /// Bytes from the frame's start that the program may write; it refuses a shorter frame.
     pub touched: u32,
-    /// Slots of the field table in use.
+    /// Slots of the field table in use; the program goes by [`op::END`].
     pub field_count: u32,
     /// Slots of the checksum table in use.
     pub checksum_count: u32,
@@ -74,21 +74,31 @@ pub mod kind {
 /// Values of up to this many bits are calculated in 64-bit registers, with room for a sign and a carry.
 pub const NARROW_BITS: u32 = 62;
 
-/// How a value gets into the frame and into the checksums. Named forms spare the common cases every shift and mask, and
-/// one number for both questions spares a read.
-pub mod form {
-    /// Two whole bytes, ending on an even byte of what [`super::MAX_SUMS`] sum `form - BYTES_2` covers.
-    pub const BYTES_2: u32 = 0;
-    /// Four whole bytes, in sum `form - BYTES_4`.
-    pub const BYTES_4: u32 = 4;
-    /// Two whole bytes that no checksum covers.
-    pub const BYTES_2_UNSUMMED: u32 = 8;
-    /// Six whole bytes that no checksum covers.
-    pub const BYTES_6_UNSUMMED: u32 = 9;
-    /// Anything else: `(value << shift) | fixed` in `width` bytes, counted as [`super::sum`] says.
-    pub const GENERAL: u32 = 10;
+/// What a slot of the field table does. The common cases have a number each, which spares them every other decision, and
+/// with it the reads decisions are made from.
+pub mod op {
+    /// This slot and all behind it are unused.
+    pub const END: u32 = 0;
+    /// A narrow value that counts up ([`super::kind::UP`]), written as two whole bytes and counted in sum 0.
+    pub const UP_2_SUM_0: u32 = 1;
+    /// The same in sum 1.
+    pub const UP_2_SUM_1: u32 = 2;
+    /// The same with four whole bytes, in their sum.
+    pub const UP_4: u32 = 3;
+    /// Any kind, written as two whole bytes and counted in sum 0.
+    pub const ANY_2_SUM_0: u32 = 4;
+    /// The same in sum 1.
+    pub const ANY_2_SUM_1: u32 = 5;
+    /// The same with four whole bytes, in their sum.
+    pub const ANY_4: u32 = 6;
+    /// Any kind, two whole bytes that no checksum covers.
+    pub const ANY_2_UNSUMMED: u32 = 7;
+    /// Any kind, six whole bytes that no checksum covers.
+    pub const ANY_6_UNSUMMED: u32 = 8;
+    /// Anything: `(value << shift) | fixed` in `width` bytes, counted as [`super::sum`] says.
+    pub const GENERAL: u32 = 9;
     /// As `GENERAL`, but the bytes are shared with the next field, which stores both.
-    pub const JOIN_NEXT: u32 = 11;
+    pub const JOIN_NEXT: u32 = 10;
 }
 
 /// How a value written in the general form counts in a checksum.
@@ -101,8 +111,23 @@ pub mod sum {
     pub const ODD: u32 = 2;
 }
 
-/// How many sums of written values are kept apart: one per set of checksums that cover the same fields.
+/// How many sums of written values are kept apart: one per set of checksums that cover the same fields, and per size of
+/// the values, because a sum of 16-bit words is folded in fewer steps.
 pub const MAX_SUMS: usize = 4;
+/// The sum that holds values of four bytes; those before it hold values of two bytes.
+pub const FOUR_BYTE_SUM: usize = 2;
+/// The sum that holds values written in the general form.
+pub const GENERAL_SUM: usize = 3;
+
+/// How a checksum is finished.
+pub mod finish {
+    /// Only sums of 16-bit words go in, and a zero result is sent as 0xffff.
+    pub const WORDS_ZERO_IS_ONES: u32 = 0;
+    /// Any sums go in, and a zero result is sent as it is (IPv4).
+    pub const ANY: u32 = 1;
+    /// Any sums go in, and a zero result is sent as 0xffff (RFC 768, RFC 8200 section 8.1).
+    pub const ANY_ZERO_IS_ONES: u32 = 2;
+}
 
 /// One varying field: where its bytes are, and how its value moves on.
 ///
@@ -127,18 +152,18 @@ pub struct Field {
     pub first_entry: u32,
     /// One of [`kind`].
     pub kind: u32,
-    /// One of [`form`].
-    pub form: u32,
+    /// One of [`op`].
+    pub op: u32,
     /// First byte written, from the frame's start.
     pub offset: u32,
     /// Bytes written, 1 to 16.
     pub width: u32,
     /// Bits the value is moved up by within the written bytes.
     pub shift: u32,
-    /// One of [`sum`]; read in the general form only, as are width, shift, fixed and `sum_index`.
+    /// One of [`sum`]; read in the general form only, as are width, shift and fixed.
     pub sum: u32,
-    /// Which sum it counts in, below [`MAX_SUMS`].
-    pub sum_index: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
 }
 
 impl Field {
@@ -152,12 +177,12 @@ impl Field {
         seed: 0,
         first_entry: 0,
         kind: 0,
-        form: 0,
+        op: op::END,
         offset: 0,
         width: 0,
         shift: 0,
         sum: 0,
-        sum_index: 0,
+        reserved: 0,
     };
 }
 
@@ -171,13 +196,13 @@ pub struct Checksum {
     pub base: u32,
     /// Bit `i`: sum `i` is part of it.
     pub sums: u32,
-    /// 1 when a zero result is sent as 0xffff (RFC 768, RFC 8200 section 8.1).
-    pub zero_is_ones: u32,
+    /// One of [`finish`].
+    pub finish: u32,
 }
 
 impl Checksum {
     /// An unused slot.
-    pub const NONE: Self = Self { offset: 0, base: 0, sums: 0, zero_is_ones: 0 };
+    pub const NONE: Self = Self { offset: 0, base: 0, sums: 0, finish: 0 };
 }
 
 /// What a worker keeps between repetitions: one entry per CPU, written by that CPU only.
@@ -194,6 +219,8 @@ pub struct Worker {
     pub aborted: u64,
     /// Number of this worker's first frame in the port's sequence.
     pub first: u64,
+    /// Bits of fields that share their bytes with a later one, on their way to it; zero between repetitions.
+    pub joined: u64,
     /// The value each field has in the next frame; a list's index.
     pub values: [Word128; MAX_FIELDS],
 }
@@ -206,6 +233,7 @@ impl Worker {
         dropped: 0,
         aborted: 0,
         first: 0,
+        joined: 0,
         values: [Word128 { hi: 0, lo: 0 }; MAX_FIELDS],
     };
 
@@ -261,7 +289,7 @@ pub const FCS_LEN: u32 = 4;
 const _: () = assert!(size_of::<Generator>() == 24);
 const _: () = assert!(size_of::<Field>() == 120);
 const _: () = assert!(size_of::<Checksum>() == 16);
-const _: () = assert!(size_of::<Worker>() == 40 + 16 * MAX_FIELDS);
+const _: () = assert!(size_of::<Worker>() == 48 + 16 * MAX_FIELDS);
 const _: () = assert!(size_of::<Sink>() == 16);
 
 #[cfg(feature = "user")]

@@ -101,8 +101,9 @@ const WIDE_DOWN: u32 = kind::WIDE | kind::DOWN;
 const WIDE_LIST: u32 = kind::WIDE | kind::LIST;
 const WIDE_RANDOM_MASK: u32 = kind::WIDE | kind::RANDOM_MASK;
 
+/// The value that follows `value` in a pattern that counts up.
 #[inline(always)]
-fn up<L: Load>(field: &Field, value: u64) -> u64 {
+pub fn up<L: Load>(field: &Field, value: u64) -> u64 {
     let next = value.wrapping_add(L::load(&field.advance.lo));
     if next > L::load(&field.limit.lo) { next.wrapping_sub(L::load(&field.span.lo)) } else { next }
 }

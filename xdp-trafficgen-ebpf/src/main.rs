@@ -9,7 +9,7 @@
 #![expect(missing_docs, unreachable_pub, reason = "the program macros make undocumented public items of entry points")]
 
 use aya_ebpf::{
-    bindings::xdp_action::{XDP_DROP, XDP_REDIRECT},
+    bindings::xdp_action::{XDP_DROP, XDP_REDIRECT, XDP_TX},
     helpers::bpf_redirect_map,
     macros::{btf_tracepoint, map, xdp},
     maps::{Array, DevMap, PerCpuArray},
@@ -114,13 +114,12 @@ pub fn generate(ctx: XdpContext) -> u32 {
         return XDP_DROP;
     }
     let mut packet = Packet(start);
-    let Worker { attempted, first, values, .. } = worker;
-    let (made, first) = (*attempted, *first);
-    let sequence = || first.wrapping_add(made.wrapping_mul(Rodata::load(&GENERATOR.stride)));
-    let field_count = Rodata::load(&GENERATOR.field_count);
-    let sums = write_fields::<Rodata>(&mut packet, field_count, &FIELDS, values, sequence, &ValueTable);
+    let Worker { attempted, first, joined, values, .. } = worker;
+    // Volatile, so that only fields that want the number read it.
+    let sequence = || Rodata::load(&*first) + Rodata::load(&*attempted) * Rodata::load(&GENERATOR.stride);
+    let sums = write_fields::<Rodata>(&mut packet, &FIELDS, values, joined, sequence, &ValueTable);
     write_checksums::<Rodata>(&mut packet, Rodata::load(&GENERATOR.checksum_count), &CHECKSUMS, &sums);
-    *attempted = made.wrapping_add(1);
+    worker.attempted += 1;
     match Rodata::load(&GENERATOR.action) {
         XDP_REDIRECT => match redirect() {
             XDP_REDIRECT => XDP_REDIRECT,
@@ -155,6 +154,10 @@ fn lost(worker: &mut Worker, layer: DropLayer, errno: u32, frames: u64) {
 /// The worker whose frames are on their way through the kernel on this CPU just now, if any.
 #[inline(always)]
 fn sending_worker() -> Option<&'static mut Worker> {
+    // A generator that redirects nothing has nothing in flight, whatever its counters say.
+    if !matches!(Rodata::load(&GENERATOR.action), XDP_REDIRECT | XDP_TX) {
+        return None;
+    }
     let worker = WORKERS.get_ptr_mut(0)?;
     // SAFETY: a per-CPU entry; map memory outlives the program.
     let worker = unsafe { &mut *worker };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use xdp_trafficgen_ebpf::{
     abi::{
-        Checksum, Field, Generator, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, NARROW_BITS, Word128, Worker, form, kind, sum,
+        Checksum, FOUR_BYTE_SUM, Field, GENERAL_SUM, Generator, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, NARROW_BITS,
+        Word128, Worker, finish, kind, op, sum,
     },
     checksum,
 };
@@ -53,8 +54,9 @@ pub(super) fn compile(flow: &Flow, template: &Template, action: Action, cpus: &[
         .filter(|checksum| varying.iter().any(|field| covering(checksum, &field.window).is_some()))
         .enumerate()
         .collect();
-    let sets = checksum_sets(&varying, &checksums);
-    if checksums.len() > MAX_CHECKSUMS || sets.len() > MAX_SUMS {
+    let mut sums = Sums::default();
+    let homes: Vec<Home> = varying.iter().map_while(|field| sums.home(field, &checksums)).collect();
+    if checksums.len() > MAX_CHECKSUMS || homes.len() < varying.len() {
         return Err(Diagnostic::new(
             &flow.name.place,
             "more checksums follow the varying fields than there is room for",
@@ -83,18 +85,18 @@ pub(super) fn compile(flow: &Flow, template: &Template, action: Action, cpus: &[
         values: Vec::new(),
         workers: (0..).zip(cpus).map(|(first, &cpu)| (cpu, Worker { first, ..Worker::NEW })).collect(),
     };
-    for (slot, (_, checksum)) in program.checksums.iter_mut().zip(&checksums) {
+    for (slot, &(index, checksum)) in program.checksums.iter_mut().zip(&checksums) {
+        let sums = sums.of_checksum(index);
         *slot = Checksum {
             offset: small(checksum.offset),
             base: u32::from(checksum::fold(checksum.sum(&blank))),
-            sums: 0,
-            zero_is_ones: u32::from(checksum.zero_is_ones),
+            sums,
+            finish: match checksum.zero_is_ones {
+                true if sums >> FOUR_BYTE_SUM == 0 => finish::WORDS_ZERO_IS_ONES,
+                true => finish::ANY_ZERO_IS_ONES,
+                false => finish::ANY,
+            },
         };
-    }
-    for (index, set) in sets.iter().enumerate() {
-        for &member in set {
-            program.checksums[member].sums |= 1 << index;
-        }
     }
     for (slot, field) in varying.iter().enumerate() {
         let (spec, starts) = sequence(&field.setting.pattern.value, field, &mut program.values, stride);
@@ -105,9 +107,7 @@ pub(super) fn compile(flow: &Flow, template: &Template, action: Action, cpus: &[
             )
             .help("use `increment` or `random`, or a shorter list"));
         }
-        let set: Vec<usize> = set_of(field, &checksums);
-        let sum_index = sets.iter().position(|known| *known == set);
-        program.fields[slot] = place(spec, field, &constant, &checksums, sum_index);
+        program.fields[slot] = place(spec, field, &constant, homes[slot]);
         for (worker, start) in program.workers.values_mut().zip(starts_by_cpu(cpus, &starts)) {
             worker.values[slot] = start;
         }
@@ -126,6 +126,11 @@ struct Varying<'a> {
 impl Varying<'_> {
     const fn bits(&self) -> u32 {
         self.setting.field.bits
+    }
+
+    /// The window holds this field and nothing else.
+    fn whole(&self) -> bool {
+        self.window.shift == 0 && self.bits() as usize == 8 * self.window.bytes.len() && !self.joins_next
     }
 
     /// Values, steps and what shares the bytes with them fit one register.
@@ -197,16 +202,47 @@ fn set_of(field: &Varying<'_>, checksums: &[(usize, &CoveredChecksum)]) -> Vec<u
         .collect()
 }
 
-/// The different sets of checksums that fields count in; each gets a sum of its own.
-fn checksum_sets(varying: &[Varying<'_>], checksums: &[(usize, &CoveredChecksum)]) -> Vec<Vec<usize>> {
-    let mut sets: Vec<Vec<usize>> = Vec::new();
-    for field in varying {
+/// Where the written bytes of a field count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    /// In no checksum.
+    Nowhere,
+    /// In this sum.
+    Sum {
+        index: usize,
+        /// They end on an odd byte of what the checksum covers.
+        odd: bool,
+    },
+}
+
+/// The sums and the checksums each of them counts in.
+#[derive(Debug, Default)]
+struct Sums([Option<Vec<usize>>; MAX_SUMS]);
+
+impl Sums {
+    /// A sum for the field: one for values of its size, or else a general one. None when all are taken.
+    fn home(&mut self, field: &Varying<'_>, checksums: &[(usize, &CoveredChecksum)]) -> Option<Home> {
         let set = set_of(field, checksums);
-        if !set.is_empty() && !sets.contains(&set) {
-            sets.push(set);
-        }
+        let covered = checksums.iter().find_map(|(_, checksum)| covering(checksum, &field.window));
+        let Some(covered) = covered else { return Some(Home::Nowhere) };
+        let odd = !(field.window.bytes.end - covered.start).is_multiple_of(2);
+        let own_size = match field.window.bytes.len() {
+            2 if field.whole() && !odd => 0..FOUR_BYTE_SUM,
+            4 if field.whole() && !odd => FOUR_BYTE_SUM..GENERAL_SUM,
+            _ => 0..0,
+        };
+        let index =
+            own_size.chain([GENERAL_SUM]).find(|&index| self.0[index].as_ref().is_none_or(|taken| *taken == set))?;
+        self.0[index] = Some(set);
+        Some(Home::Sum { index, odd })
     }
-    sets
+
+    /// The sums that are part of a checksum, a bit each.
+    fn of_checksum(&self, checksum: usize) -> u32 {
+        (0..MAX_SUMS)
+            .filter(|&index| self.0[index].as_ref().is_some_and(|set| set.contains(&checksum)))
+            .fold(0, |bits, index| bits | 1 << index)
+    }
 }
 
 fn touched(varying: &[Varying<'_>], checksums: &[(usize, &CoveredChecksum)]) -> u32 {
@@ -269,40 +305,48 @@ fn counting(count: &Count, direction: u32, wide: u32, stride: u64) -> (Field, Ve
     (spec, (0..stride).map(|worker| Word128::new(at(worker % count))).collect())
 }
 
-/// Where and in which form the value is stored, and how it counts in checksums.
-fn place(
-    spec: Field,
-    field: &Varying<'_>,
-    constant: &[u8],
-    checksums: &[(usize, &CoveredChecksum)],
-    sum_index: Option<usize>,
-) -> Field {
+/// Where and how the value is stored, and how it counts in checksums.
+fn place(spec: Field, field: &Varying<'_>, constant: &[u8], home: Home) -> Field {
     let Window { bytes, shift } = &field.window;
-    let whole = *shift == 0 && field.bits() as usize == 8 * bytes.len() && !field.joins_next;
-    let odd = checksums
-        .iter()
-        .find_map(|(_, checksum)| covering(checksum, &field.window))
-        .is_some_and(|range| !(bytes.end - range.start).is_multiple_of(2));
-    let form = match (bytes.len(), sum_index) {
-        _ if field.joins_next => form::JOIN_NEXT,
-        (2, Some(index)) if whole && !odd => form::BYTES_2 + small(index),
-        (4, Some(index)) if whole && !odd => form::BYTES_4 + small(index),
-        (2, None) if whole => form::BYTES_2_UNSUMMED,
-        (6, None) if whole => form::BYTES_6_UNSUMMED,
-        _ => form::GENERAL,
+    let up = spec.kind == kind::UP;
+    let op = match (bytes.len(), home) {
+        _ if field.joins_next => op::JOIN_NEXT,
+        (2, Home::Sum { index: 0, .. }) => {
+            if up {
+                op::UP_2_SUM_0
+            } else {
+                op::ANY_2_SUM_0
+            }
+        }
+        (2, Home::Sum { index: 1, .. }) => {
+            if up {
+                op::UP_2_SUM_1
+            } else {
+                op::ANY_2_SUM_1
+            }
+        }
+        (4, Home::Sum { index: FOUR_BYTE_SUM, .. }) => {
+            if up {
+                op::UP_4
+            } else {
+                op::ANY_4
+            }
+        }
+        (2, Home::Nowhere) if field.whole() => op::ANY_2_UNSUMMED,
+        (6, Home::Nowhere) if field.whole() => op::ANY_6_UNSUMMED,
+        _ => op::GENERAL,
     };
     Field {
         fixed: Word128::new(read(constant, bytes)),
-        form,
+        op,
         offset: small(bytes.start),
         width: small(bytes.len()),
         shift: *shift,
-        sum: match sum_index {
-            None => sum::NONE,
-            Some(_) if odd => sum::ODD,
-            Some(_) => sum::EVEN,
+        sum: match home {
+            Home::Nowhere => sum::NONE,
+            Home::Sum { odd: true, .. } => sum::ODD,
+            Home::Sum { odd: false, .. } => sum::EVEN,
         },
-        sum_index: small(sum_index.unwrap_or(0)),
         ..spec
     }
 }
