@@ -6,7 +6,7 @@
 mod net;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::CString,
     io,
     net::{SocketAddrV4, UdpSocket},
@@ -26,9 +26,9 @@ use xdp_trafficgen::kernel::{Sink, generator::Sent, sink::AfterCounting};
 use xdp_trafficgen_ebpf::abi::DropLayer;
 
 use net::{
-    PACKET, Port, TestNet, assert_arrived, ip,
-    raw::{self, EXIT, Insn, add_imm, call, insn, load, mov, mov_imm, redirect, store},
-    tx_packets, wait_until,
+    PACKET, Port, TestNet, Transmitted, assert_arrived, ip,
+    raw::{self, EXIT, Insn, call, insn, mov_imm, redirect},
+    transmitted, wait_until,
 };
 
 /// "The batch size defaults to 64 packets […], but can be specified by userspace through the batch_size parameter".
@@ -68,7 +68,7 @@ fn interrupted(port: &Port, batch_size: u32) -> Sent {
         // SAFETY: the handler does nothing, which is safe at any time.
         unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
     });
-    let attempted = || port.counts().attempted;
+    let attempted = || port.total(|worker| worker.attempted);
     let before = attempted();
     // SAFETY: always succeeds.
     let sender = unsafe { libc::pthread_self() };
@@ -116,6 +116,7 @@ fn results_are_refused() {
     let call = Call::new(&[0; 64]);
     assert_eq!(errno(call.run(&program)), None);
     assert_eq!(errno(Call { data_out: Some(&mut room), ..Call::new(&[0; 64]) }.run(&program)), Some(libc::EINVAL));
+    // 6.18 looks at them only when it is given a context, as the generator always does; without one it ignores data_out.
     assert_eq!(errno(Call { ctx_out: Some(&mut room), ..Call::new(&[0; 64]) }.run(&program)), Some(libc::EINVAL));
     eprintln!(
         "XXX {:?}",
@@ -170,17 +171,23 @@ fn the_context_has_the_ingress_interface() {
 #[test]
 fn recycled_pages_keep_their_content_and_get_new_bounds() {
     let Some(net) = TestNet::enter() else { return };
-    net.veth("west", "east");
     let repeat = 2000;
-    let west = net.link("west").index;
     let cut = [mov(1, 6), mov_imm(2, -4), call(ADJUST_TAIL)];
-    let program = page_program(&[&COUNT_USES[..], &cut].concat(), west);
     for batch_size in [1, 7, 64, 256] {
-        let capture = Capture::attach(net.link("east").index, repeat);
+        let (west, east) = (format!("west{batch_size}"), format!("east{batch_size}"));
+        net.veth(&west, &east);
+        let capture = Capture::attach(net.link(&east).index, repeat);
+        let ingress = net.link(&west).index;
+        let program = page_program(&[&COUNT_USES[..], &cut].concat(), ingress);
         let mut template = [0xa5; 64];
         template[STAMP as usize..][..4].fill(0);
-        Call { repeat, batch_size, ingress: west, ..Call::new(&template) }.run(&program).unwrap();
-        let frames = capture.frames(repeat);
+        let before = transmitted(&west);
+        Call { repeat, batch_size, ingress, ..Call::new(&template) }.run(&program).unwrap();
+        // A veth may refuse a few, see `counting.rs`.
+        let fate = || transmitted(&west) - before;
+        wait_until("the fate of all frames", || fate().frames() == u64::from(repeat));
+        let Transmitted { packets, dropped } = fate();
+        let frames = capture.frames(u32::try_from(packets).unwrap());
         for frame in &frames {
             assert_eq!(frame.len(), 60, "batch_size {batch_size}");
             let rest = [&frame[..STAMP as usize], &frame[STAMP as usize + 4..]].concat();
@@ -189,12 +196,12 @@ fn recycled_pages_keep_their_content_and_get_new_bounds() {
         let uses: Vec<u32> = frames.iter().map(|frame| stamp_of(frame)).collect();
         // A batch holds its pages to its end, so none of the first batch can have been seen before.
         assert!(uses[..batch_size as usize].iter().all(|&uses| uses == 1), "batch_size {batch_size}: {uses:?}");
-        let pages_used = |times: u32| uses.iter().filter(|&&uses| uses == times).count();
+        let pages_used = |times: u32| uses.iter().filter(|&&uses| uses == times).count() as u64;
         let highest = uses.iter().copied().max().unwrap();
         assert!(highest > 1, "batch_size {batch_size}: no page came back");
         for times in 1..highest {
             // What was written stays: whatever comes a further time has come before.
-            assert!(pages_used(times) >= pages_used(times + 1), "batch_size {batch_size}: {uses:?}");
+            assert!(pages_used(times) + dropped >= pages_used(times + 1), "batch_size {batch_size}: {uses:?}");
         }
     }
 }
@@ -222,7 +229,6 @@ fn dropped_pages_come_back_within_the_batch() {
 #[test]
 fn frames_are_right_on_fresh_and_on_recycled_pages() {
     let Some(net) = TestNet::enter() else { return };
-    net.veth("west", "east");
     let flow = r#"
         payload = { pattern = "c0 ff ee" }
         packet = [
@@ -232,32 +238,31 @@ fn frames_are_right_on_fresh_and_on_recycled_pages() {
         ]"#;
     let packets = 3000;
     for batch_size in [1, 7, 64, 256] {
-        let capture = Capture::attach(net.link("east").index, packets);
-        let port = Port::load(net.plan_flow(&format!("interface = \"west\"\nbatch_size = {batch_size}"), flow));
+        let (west, east) = (format!("west{batch_size}"), format!("east{batch_size}"));
+        net.veth(&west, &east);
+        let capture = Capture::attach(net.link(&east).index, packets);
+        let port = Port::load(net.plan_flow(&format!("interface = \"{west}\"\nbatch_size = {batch_size}"), flow));
         // Two calls, of which the second goes on where the first ended.
         port.send(1000);
         port.send(packets - 1000);
-        eprintln!("XXX {batch_size} {:?}", port.redirected());
-        let mut sources = Vec::new();
-        for (index, frame) in (0..).zip(capture.frames(packets)) {
-            let payload: Vec<u8> = [0xc0, 0xff, 0xee].into_iter().cycle().take(18).collect();
-            let source = [10, 0, 0, 250];
-            let source = u32::from_be_bytes(source) + 3 * (u32::from(index) % 251);
-            let mac = *frame[6..].first_chunk().unwrap();
-            let expected = udp_frame(
-                mac,
-                source.to_be_bytes(),
-                [7, 65535, 1000][usize::from(index) % 3],
-                65000 - index % 50021,
-                &payload,
-            );
+        let transmitted = u32::try_from(port.redirected().transmitted).unwrap();
+        // A veth may refuse a few, see `counting.rs`.
+        assert!(transmitted > packets / 2, "{transmitted}");
+        let (mut sources, mut next) = (BTreeSet::new(), 0);
+        for frame in capture.frames(transmitted) {
+            let (mac, port) = (*frame[6..].first_chunk().unwrap(), u16::from_be_bytes([frame[36], frame[37]]));
+            let index = 65000 - port;
+            assert!(index >= next, "batch_size {batch_size}: in order, and none twice");
+            next = index + 1;
+            let source = u32::from_be_bytes([10, 0, 0, 250]) + 3 * (u32::from(index) % 251);
+            let source_port = [7, 65535, 1000][usize::from(index) % 3];
+            let payload: Vec<u8> = [0xc0, 0xff, 0xee].repeat(6);
+            let expected = udp_frame(mac, source.to_be_bytes(), source_port, port, &payload);
             assert_eq!(frame, expected, "batch_size {batch_size}, frame {index}");
-            sources.push(mac);
+            sources.insert(mac);
         }
-        sources.sort_unstable();
-        sources.dedup();
-        // Of 2^48 addresses none comes twice in 3000.
-        assert_eq!(sources.len(), packets as usize);
+        // Of 2^48 random addresses none comes twice in 3000.
+        assert_eq!(sources.len(), transmitted as usize);
     }
 }
 
@@ -363,14 +368,14 @@ fn drop_sends_nothing() {
     net.veth("west", "east");
     let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
     let dropping = net.port("interface = \"west\"\naction = \"drop\"");
-    let before = tx_packets("west");
+    let before = transmitted("west");
     dropping.send(10_000);
     let counts = dropping.counts();
     assert_eq!((counts.attempted, counts.transmitted, counts.dropped), (10_000, 0, 0));
     // The same counters do move when something is sent.
     net.port("interface = \"west\"").send(10);
     assert_arrived(&sink, 10);
-    assert_eq!(tx_packets("west"), before + 10);
+    assert_eq!(transmitted("west") - before, Transmitted { packets: 10, dropped: 0 });
 }
 
 /// "If an error occurs in packet processing, like a failure to redirect to a given interface, execution will continue
@@ -438,6 +443,26 @@ const INGRESS_IFINDEX: i16 = 12;
 const STAMP: i16 = 52;
 /// Adds one to the stamp.
 const COUNT_USES: [Insn; 3] = [load(5, 2, STAMP), add_imm(5, 1), store(2, STAMP, 5)];
+
+/// dst = src
+const fn mov(dst: u8, src: u8) -> Insn {
+    insn(0xbf, dst, src, 0, 0)
+}
+
+/// dst += immediate
+const fn add_imm(dst: u8, immediate: i32) -> Insn {
+    insn(0x07, dst, 0, 0, immediate)
+}
+
+/// dst = *(u32 *)(src + offset)
+const fn load(dst: u8, src: u8, offset: i16) -> Insn {
+    insn(0x61, dst, src, offset, 0)
+}
+
+/// *(u32 *)(dst + offset) = src
+const fn store(dst: u8, offset: i16, src: u8) -> Insn {
+    insn(0x63, dst, src, offset, 0)
+}
 
 /// A program that runs `body` on frames of 64 bytes and redirects them to `egress`; shorter ones it drops.
 /// Registers: 2 is the packet, 6 the context.

@@ -10,6 +10,8 @@ pub(crate) fn privileged() -> bool {
     let Err(reason) = probe() else { return true };
     assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "cannot be tested here: {reason}");
     let thread = std::thread::current();
-    let _ = writeln!(std::io::stderr(), "{} SKIPPED: {reason}", thread.name().unwrap_or("test"));
+    // In one piece: the harness writes at the same time.
+    let line = format!("\n{} SKIPPED: {reason}\n", thread.name().unwrap_or("test"));
+    let _ = std::io::stderr().write_all(line.as_bytes());
     false
 }

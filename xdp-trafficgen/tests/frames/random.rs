@@ -73,9 +73,13 @@ fn header(kind: HeaderKind) -> impl Strategy<Value = Header> {
         // These have a test of their own.
         .filter(|field| !NEXT_PROTOCOL.contains(&field.name))
         .map(|field| {
-            // Without it the plan wants a neighbour.
-            let wanted = if (kind, field.name) == (HeaderKind::Ethernet, "dst") { 1.0 } else { 0.55 };
-            option::weighted(wanted, pattern(field)).prop_map(move |pattern| pattern.map(|pattern| (field, pattern)))
+            // Without a destination the plan wants a neighbour.
+            let pattern = if (kind, field.name) == (HeaderKind::Ethernet, "dst") {
+                pattern(field).prop_map(Some).boxed()
+            } else {
+                option::weighted(0.55, pattern(field)).boxed()
+            };
+            pattern.prop_map(move |pattern| pattern.map(|pattern| (field, pattern)))
         })
         .collect();
     fields.prop_map(move |fields| Header { kind, fields: fields.into_iter().flatten().collect() })
@@ -119,7 +123,7 @@ fn counting(field: &'static FieldDef) -> impl Strategy<Value = Count> {
     (value(field), value(field), prop_oneof![3 => FEW, 1 => 1..=u64::MAX]).prop_map(|(start, step, count)| {
         let room = field.max() - start;
         let moves = u128::from(count - 1).min(room);
-        let step = if moves == 0 { step } else { 1 + step % (room / moves) };
+        let step = room.checked_div(moves).map_or(step, |most| 1 + step % most);
         Count { start, step, count: u64::try_from(moves + 1).expect("at most count") }
     })
 }

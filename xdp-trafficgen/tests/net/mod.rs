@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     env,
     marker::PhantomData,
+    ops::Sub,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -22,7 +23,7 @@ use xdp_trafficgen::{
     },
     plan::{self, DefaultRoute, PortPlan},
 };
-use xdp_trafficgen_ebpf::abi::DropLayer;
+use xdp_trafficgen_ebpf::abi::{DropLayer, Worker};
 
 /// A namespace of the test's own with the test's thread in it, pinned to one CPU. Dropping it takes the thread back.
 ///
@@ -84,7 +85,7 @@ impl TestNet {
             links: self.netlink.links().unwrap(),
             cpus: online_cpus().unwrap(),
             allowed_cpus: vec![self.cpu],
-            largest_frame: self.kernel.largest_frame,
+            largest_frame: Some(self.kernel.largest_frame),
             ..Facts::default()
         };
         let plan = plan::plan(&config, &facts, DefaultRoute::Refuse).unwrap_or_else(|errors| panic!("{errors}"));
@@ -144,15 +145,20 @@ impl Port {
         assert_eq!(sent, Sent::All);
     }
 
+    /// One counter, all CPUs together. Unlike [`Self::counts`] it can be asked while frames are sent.
+    pub(crate) fn total(&self, counter: impl Fn(&Worker) -> u64) -> u64 {
+        self.generator.workers().unwrap().iter().map(counter).sum()
+    }
+
+    /// Of a port that is not sending just now.
     pub(crate) fn counts(&self) -> Counts {
-        let workers = self.generator.workers().unwrap();
         let counts = Counts {
-            attempted: workers.iter().map(|worker| worker.attempted).sum(),
-            transmitted: workers.iter().map(|worker| worker.transmitted).sum(),
-            dropped: workers.iter().map(|worker| worker.dropped).sum(),
+            attempted: self.total(|worker| worker.attempted),
+            transmitted: self.total(|worker| worker.transmitted),
+            dropped: self.total(|worker| worker.dropped),
             drops: self.generator.drops().unwrap(),
         };
-        assert_eq!(workers.iter().map(|worker| worker.aborted).sum::<u64>(), 0);
+        assert_eq!(self.total(|worker| worker.aborted), 0);
         assert_eq!(counts.dropped, counts.drops.values().sum::<u64>(), "every drop has a reason: {counts:?}");
         counts
     }
@@ -203,10 +209,33 @@ pub(crate) fn ip(arguments: &str) {
     assert!(status.success(), "ip {arguments}");
 }
 
-/// Packets an interface has sent, as the kernel's own statistics say.
-pub(crate) fn tx_packets(interface: &str) -> u64 {
+/// What became of the frames an interface was to send, as its own statistics say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transmitted {
+    pub(crate) packets: u64,
+    pub(crate) dropped: u64,
+}
+
+impl Transmitted {
+    pub(crate) const fn frames(self) -> u64 {
+        self.packets + self.dropped
+    }
+}
+
+impl Sub for Transmitted {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self { packets: self.packets - before.packets, dropped: self.dropped - before.dropped }
+    }
+}
+
+/// Of a veth, whose packets are those that its peer has received.
+pub(crate) fn transmitted(interface: &str) -> Transmitted {
     // `/proc/net` would be the main thread's namespace.
     let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
     let line = table.lines().find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':')).unwrap();
-    line.split_whitespace().nth(9).unwrap().parse().unwrap()
+    // Eight columns of receiving; then bytes, packets, errs, drop.
+    let columns: Vec<u64> = line.split_whitespace().map(|column| column.parse().unwrap()).collect();
+    Transmitted { packets: columns[9], dropped: columns[11] }
 }

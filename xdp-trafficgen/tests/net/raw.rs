@@ -25,29 +25,9 @@ pub(crate) const fn insn(code: u8, dst: u8, src: u8, offset: i16, immediate: i32
     Insn { code, registers, offset, immediate }
 }
 
-/// dst = src
-pub(crate) const fn mov(dst: u8, src: u8) -> Insn {
-    insn(0xbf, dst, src, 0, 0)
-}
-
 /// dst = immediate
 pub(crate) const fn mov_imm(dst: u8, immediate: i32) -> Insn {
     insn(0xb7, dst, 0, 0, immediate)
-}
-
-/// dst += immediate
-pub(crate) const fn add_imm(dst: u8, immediate: i32) -> Insn {
-    insn(0x07, dst, 0, 0, immediate)
-}
-
-/// dst = *(u32 *)(src + offset)
-pub(crate) const fn load(dst: u8, src: u8, offset: i16) -> Insn {
-    insn(0x61, dst, src, offset, 0)
-}
-
-/// *(u32 *)(dst + offset) = src
-pub(crate) const fn store(dst: u8, offset: i16, src: u8) -> Insn {
-    insn(0x63, dst, src, offset, 0)
 }
 
 /// Calls a helper by its number.

@@ -1,0 +1,516 @@
+//! The command line, as its users meet it: what is sent and reported, how a run ends, and what bad input is told.
+
+mod common;
+mod stage;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use rustix::process::{Pid, Signal};
+use stage::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
+use xdp_trafficgen::host::Netlink;
+
+const MS: u64 = 1_000_000;
+
+/// `udp xtg0` to the receiver, with more options.
+fn udp(more: &str) -> Command {
+    let mut command = trafficgen(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--json"]);
+    command.args(more.split_whitespace());
+    command
+}
+
+#[test]
+fn demo_counts_every_frame() {
+    if !common::privileged() {
+        return;
+    }
+    let finished = Finished::of(trafficgen(&["demo", "--json", "--duration", "1s"]));
+    let report = finished.report(0);
+    assert!(report.sink.is_some(), "{finished:?}");
+    assert!(report.only_port().frames_tx > 0, "{finished:?}");
+    assert_lasted(report.duration_ns, 1000);
+}
+
+/// Only that a run neither gives up early nor goes on and on: how precisely it ends is no question for a busy machine.
+#[track_caller]
+fn assert_lasted(duration_ns: u64, ms: u64) {
+    assert!((ms * MS * 9 / 10..(ms + 2000) * MS).contains(&duration_ns), "{duration_ns} ns, not {ms} ms");
+}
+
+#[test]
+fn udp_sends_exactly_that_many_frames() {
+    let Some(_stage) = Stage::set() else { return };
+    for cpus in cpu_lists() {
+        for packets in [1, 2, 63, 64, 65, 1_000_003] {
+            let sink = sink("xtg1");
+            let report = Finished::of(udp(&format!("--packets {packets} --cpus {cpus}"))).report(0);
+            assert!(report.sink.is_none(), "{report:?}");
+            let port = report.only_port();
+            let counted = (port.frames_attempted, port.frames_tx, port.frames_dropped, port.bytes_tx);
+            assert_eq!(counted, (packets, packets, 0, packets * 64), "{packets} frames on CPUs {cpus}");
+            assert_arrived(&sink, packets);
+        }
+    }
+}
+
+#[test]
+fn udp_of_other_sizes_families_and_batches() {
+    let Some(_stage) = Stage::set() else { return };
+    for (size, batch_size, more) in [
+        (1518, 1, ""),
+        (1518, 256, "--dst-port 5000-5999 --src-port 1-65535"),
+        (66, 64, "--dst-ip 2001:2:0:1::1"),
+        (1000, 3, "--src-ip 2001:2::1 --dst-port 0-65535"),
+    ] {
+        let sink = sink("xtg1");
+        let options = format!("--packets 4099 --size {size} --batch-size {batch_size} {more}");
+        let report = Finished::of(udp(&options)).report(0);
+        assert_eq!(report.only_port().bytes_tx, 4099 * size, "{options}");
+        assert_arrived(&sink, 4099);
+        assert_eq!(sink.count().unwrap().bytes, 4099 * size, "{options}");
+    }
+}
+
+#[test]
+fn a_duration_ends_the_run_and_progress_is_told_every_second() {
+    let Some(_stage) = Stage::set() else { return };
+    let sink = sink("xtg1");
+    let finished = Finished::of(udp("--duration 2200ms"));
+    let report = finished.report(0);
+    assert_lasted(report.duration_ns, 2200);
+    assert_arrived(&sink, report.only_port().frames_tx);
+    let is_progress = |line: &&str| line.contains("xtg0") && line.contains("sent ") && line.contains(" Mpps");
+    let lines = finished.stderr.lines().filter(is_progress).count();
+    assert!((1..=4).contains(&lines), "{finished:?}");
+}
+
+#[test]
+fn the_report_for_people_names_all_counts() {
+    let Some(_stage) = Stage::set() else { return };
+    let _sink = sink("xtg1");
+    let finished = Finished::of(trafficgen(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "12345"]));
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    for part in ["attempted", "sent", "dropped", "Mpps", "12 345", "duration: "] {
+        assert!(finished.stdout.contains(part), "no `{part}` in {finished:?}");
+    }
+}
+
+#[test]
+fn signals_end_a_run_in_order() {
+    let Some(_stage) = Stage::set() else { return };
+    for (name, signal) in [("SIGINT", Signal::INT), ("SIGTERM", Signal::TERM), ("SIGHUP", Signal::HUP)] {
+        for cpus in cpu_lists() {
+            let sink = sink("xtg1");
+            let mut running = Running::start(udp(&format!("--cpus {cpus}")));
+            running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
+            let before = Instant::now();
+            running.signal(signal);
+            let finished = running.end();
+            println!("{name}, CPUs {cpus}: ended after {:?}", before.elapsed());
+            let report = finished.report(0);
+            assert_arrived(&sink, report.only_port().frames_tx);
+        }
+    }
+}
+
+#[test]
+fn nothing_stays_after_a_kill() {
+    let Some(stage) = Stage::set() else { return };
+    let sink = sink("xtg1");
+    for cpus in cpu_lists() {
+        let mut running = Running::start(udp(&format!("--cpus {cpus}")));
+        let before = sink.count().unwrap().frames;
+        running.wait_until("frames arrive", |_| sink.count().unwrap().frames > before);
+        let held = KernelObjects::held_by(running.pid());
+        for (kind, ids) in [("programs", &held.programs), ("maps", &held.maps), ("links", &held.links)] {
+            assert!(!ids.is_empty(), "the test does not see the {kind}");
+            assert!(ids.is_subset(&KernelObjects::loaded().of(kind)), "the test does not see the {kind} of others");
+        }
+        assert!(!held.namespaces.is_empty(), "the test does not see the namespaces");
+        for name in named_namespaces() {
+            assert!(!held.namespaces.contains(&inode(&name)), "{} has a name", name.display());
+        }
+        running.signal(Signal::KILL);
+        let before = Instant::now();
+        assert_eq!(running.end().code, None, "it was killed");
+        held.wait_until_gone();
+        println!("SIGKILL, CPUs {cpus}: all gone after {:?}", before.elapsed());
+        assert_eq!(interfaces(&stage.netlink), ["lo", "xtg0", "xtg1"]);
+        let link = Command::new("ip").args(["link", "show", "xtg0"]).output().unwrap();
+        assert!(!String::from_utf8_lossy(&link.stdout).contains("xdp"), "{link:?}");
+    }
+}
+
+/// Ids of what is in the kernel. Tests that run beside this one make such things too, so names would not do.
+#[derive(Debug, Default)]
+struct KernelObjects {
+    programs: BTreeSet<u32>,
+    maps: BTreeSet<u32>,
+    links: BTreeSet<u32>,
+    /// Inodes.
+    namespaces: BTreeSet<u64>,
+}
+
+impl KernelObjects {
+    /// What a process holds by descriptors.
+    fn held_by(pid: Pid) -> Self {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let mut held = Self::default();
+        for entry in fs::read_dir(process.join("fd")).unwrap() {
+            let entry = entry.unwrap().path();
+            // One that was closed meanwhile says nothing.
+            let Ok(target) = fs::read_link(&entry) else { continue };
+            let info = process.join("fdinfo").join(entry.file_name().unwrap());
+            let info = fs::read_to_string(info).unwrap_or_default();
+            let id = |key: &str| -> Option<u32> {
+                info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')?.trim().parse().ok())
+            };
+            match target.to_str().unwrap() {
+                "anon_inode:bpf-prog" => held.programs.extend(id("prog_id")),
+                "anon_inode:bpf-map" => held.maps.extend(id("map_id")),
+                "anon_inode:bpf_link" | "anon_inode:bpf-link" => {
+                    held.programs.extend(id("prog_id"));
+                    held.links.extend(id("link_id"));
+                }
+                target => {
+                    let namespace = target.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']'));
+                    held.namespaces.extend(namespace.map(|inode| inode.parse::<u64>().unwrap()));
+                }
+            }
+        }
+        held
+    }
+
+    /// All that is loaded. What goes away while it is listed is left out.
+    fn loaded() -> Self {
+        Self {
+            programs: aya::programs::loaded_programs().flatten().map(|program| program.id()).collect(),
+            maps: aya::maps::loaded_maps().flatten().map(|map| map.id()).collect(),
+            links: aya::programs::loaded_links().flatten().map(|link| link.id()).collect(),
+            namespaces: BTreeSet::new(),
+        }
+    }
+
+    fn of(self, kind: &str) -> BTreeSet<u32> {
+        match kind {
+            "programs" => self.programs,
+            "maps" => self.maps,
+            _ => self.links,
+        }
+    }
+
+    /// The kernel frees what a dead process held a little later.
+    #[track_caller]
+    fn wait_until_gone(&self) {
+        let mut left = Self::default();
+        let gone = stage::reached(|| {
+            let loaded = Self::loaded();
+            let both = |held: &BTreeSet<u32>, loaded: &BTreeSet<u32>| held.intersection(loaded).copied().collect();
+            left.programs = both(&self.programs, &loaded.programs);
+            left.maps = both(&self.maps, &loaded.maps);
+            left.links = both(&self.links, &loaded.links);
+            left.programs.is_empty() && left.maps.is_empty() && left.links.is_empty()
+        });
+        assert!(gone, "left behind: {left:?}");
+    }
+}
+
+/// As `ip netns` makes them; there may be none.
+fn named_namespaces() -> Vec<PathBuf> {
+    let entries = fs::read_dir("/run/netns").into_iter().flatten();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// 0 when it is gone.
+fn inode(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).map_or(0, |metadata| metadata.ino())
+}
+
+fn interfaces(netlink: &Netlink) -> Vec<String> {
+    let mut names: Vec<String> = netlink.links().unwrap().into_iter().map(|link| link.name).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn an_interface_that_goes_away_ends_the_run_with_a_report() {
+    let Some(_stage) = Stage::set() else { return };
+    let sink = sink("xtg1");
+    let mut running = Running::start(udp(""));
+    running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
+    ip("link del xtg0");
+    let finished = running.end();
+    let report = finished.report(1);
+    let said = "port xtg0 (xtg0) failed: the interface was removed while it was in use";
+    assert!(finished.stderr.contains(said), "{finished:?}");
+    // Frames that wait in the veth go with it: accepted by the driver, and never received.
+    assert!(report.only_port().frames_tx >= sink.count().unwrap().frames, "{report:?}");
+}
+
+#[test]
+fn a_peer_that_takes_no_frames_fails_the_run() {
+    let Some(_stage) = Stage::set() else { return };
+    let finished = Finished::of(udp("--packets 100"));
+    let report = finished.report(1);
+    let port = report.only_port();
+    assert_eq!((port.frames_attempted, port.frames_tx, port.frames_dropped), (100, 0, 100), "{report:?}");
+    assert!(finished.stderr.contains("not one frame could be sent"), "{finished:?}");
+
+    let finished = Finished::of(trafficgen(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "100"]));
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let reason = "port xtg0: 100 frames dropped: the driver cannot send XDP frames";
+    assert!(finished.stdout.contains(reason) && finished.stdout.contains("gro on"), "{finished:?}");
+}
+
+/// The arguments are refused before a run, with all of these parts in what is said.
+#[track_caller]
+fn refused(arguments: &str, parts: &[&str]) {
+    refused_command(trafficgen(&arguments.split_whitespace().collect::<Vec<_>>()), parts);
+}
+
+#[track_caller]
+fn refused_command(command: Command, parts: &[&str]) {
+    let finished = Finished::of(command);
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert_eq!(finished.stdout, "", "{finished:?}");
+    for part in parts {
+        assert!(finished.stderr.contains(part), "no `{part}` in\n{}", finished.stderr);
+    }
+}
+
+#[test]
+fn options_that_are_wrong_in_themselves() {
+    let udp = "udp xtg0 --dst-mac 02:00:00:00:00:02";
+    refused("udp", &["<INTERFACE>"]);
+    refused("chek some.toml", &["'chek'", "'check'"]);
+    refused(&format!("{udp} --packet 1"), &["'--packet'", "'--packets'"]);
+    refused(&format!("{udp} --packets 0"), &["'--packets <N>'", "0"]);
+    refused(&format!("{udp} --dst-port 9-7"), &["--dst-port", "starts at 9, above its end 7", "write `7-9`"]);
+    refused(&format!("{udp} --src-port 65536"), &["`65536` is not a port", "from 0 to 65535"]);
+    refused(&format!("{udp} --cpus 1-0"), &["the range of CPUs `1-0` runs backwards", "write `0-1`"]);
+    refused(&format!("{udp} --cpus 0,0"), &["CPU 0 is listed twice"]);
+    refused(&format!("{udp} --cpus 99999"), &["there is no CPU 99999"]);
+    refused(&format!("{udp} --duration 0s"), &["a duration of `0s` sends nothing"]);
+    refused(&format!("{udp} --duration 5"), &["`5` is not a duration", "`10s`"]);
+    refused(&format!("{udp} --src-mac 02:00"), &["`02:00` is not a MAC address", "02:00:00:00:00:01"]);
+    refused(&format!("{udp} --dst-ip 10.0.0"), &["--dst-ip", "10.0.0"]);
+    refused(&format!("{udp} --batch-size 0"), &["--batch-size: there cannot be 0 frames in a batch", "give 1 to 256"]);
+    refused(&format!("{udp} --batch-size 257"), &["there cannot be 257 frames in a batch", "give 1 to 256"]);
+    refused(&format!("{udp} --size 63"), &["--size: there cannot be 63 bytes in a frame", "give at least 64"]);
+    refused(
+        &format!("{udp} --src-ip 192.0.2.1 --dst-ip 2001:db8::1 --size 0 --batch-size 999"),
+        &["--src-ip: 192.0.2.1", "different families", "two IPv4 or two IPv6", "--size: ", "--batch-size: "],
+    );
+}
+
+#[test]
+fn options_that_this_host_cannot_do() {
+    let Some(stage) = Stage::set() else { return };
+    let sink = sink("xtg1");
+    stage.netlink.add_veth("jumbo0", "jumbo1", 1).unwrap();
+    for jumbo in ["jumbo0", "jumbo1"] {
+        ip(&format!("link set {jumbo} mtu 65535 up"));
+    }
+    stage.netlink.add_veth("down0", "down1", 1).unwrap();
+    let to = "--dst-mac 02:00:00:00:00:02 --packets 1";
+
+    refused(&format!("udp xtg00 {to}"), &["there is no interface `xtg00`", "did you mean `xtg"]);
+    refused(&format!("udp wlp3s0 {to}"), &["there is no interface `wlp3s0`", "the interfaces are ", "`xtg0`"]);
+    refused(&format!("udp down0 {to}"), &["the interface `down0` is down", "`ip link set down0 up`"]);
+    refused(&format!("udp xtg0 {to} --cpus 4095"), &["--cpus: there is no CPU 4095", "online are 0"]);
+    refused(
+        &format!("udp xtg0 {to} --size 1523"),
+        &["--size: a frame of 1523 bytes is too large for the MTU of `xtg0`, 1500", "write at most 1518", "mtu 1505"],
+    );
+    refused(
+        &format!("udp jumbo0 {to} --size 65539"),
+        &["--size: a frame of 65539 bytes is too large for the kernel", "live frames end at ", "FCS included"],
+    );
+    refused(
+        &format!("udp xtg0 {to} --size 65 --dst-ip 2001:db8::1"),
+        &["--size: the headers take 62 bytes and the FCS 4, more than the frame's 65", "at least 66"],
+    );
+    refused(
+        &format!("udp xtg0 {to} --cpus 4095 --size 1600"),
+        &["--cpus: there is no CPU 4095", "--size: a frame of 1600 bytes is too large for the MTU"],
+    );
+    refused(
+        "udp xtg0 --packets 1",
+        &["the MAC address of 198.19.0.1 is not in the neighbour table of `xtg0`", "give --dst-mac", "ping -c 1"],
+    );
+    refused("udp xtg0 --packets 1 --dst-ip 2001:db8::1", &["the MAC address of 2001:db8::1 is not in the neighbour"]);
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+}
+
+#[test]
+fn the_kernel_s_largest_frame_is_sent() {
+    let Some(stage) = Stage::set() else { return };
+    for interface in ["xtg0", "xtg1"] {
+        ip(&format!("link set {interface} mtu 3300"));
+    }
+    let sink = sink("xtg1");
+    // Whatever the kernel's limit is: as large as this MTU and the receiving veth take.
+    let size = stage.netlink.links().unwrap().iter().find(|link| link.name == "xtg1").unwrap().mtu + 18;
+    let report = Finished::of(udp(&format!("--packets 1000 --size {size}"))).report(0);
+    assert_eq!(report.only_port().frames_tx, 1000);
+    assert_arrived(&sink, 1000);
+}
+
+#[test]
+fn the_neighbour_table_gives_the_destination() {
+    let Some(_stage) = Stage::set() else { return };
+    let sink = sink("xtg1");
+    ip("addr add 192.0.2.1/24 dev xtg0");
+    ip("neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev xtg0");
+    ip("neigh add 192.0.2.254 lladdr 02:00:00:00:00:fe dev xtg0");
+    ip("route add 198.51.100.0/24 via 192.0.2.254");
+    for (destination, said) in [
+        ("192.0.2.2", "destination MAC 02:00:00:00:00:02 is that of 192.0.2.2 in the neighbour table"),
+        ("198.51.100.7", "destination MAC 02:00:00:00:00:fe is that of 192.0.2.254 in the neighbour table"),
+    ] {
+        let before = sink.count().unwrap().frames;
+        let command = trafficgen(&["udp", "xtg0", "--dst-ip", destination, "--packets", "100", "--json"]);
+        let finished = Finished::of(command);
+        assert_eq!(finished.report(0).only_port().frames_tx, 100, "{finished:?}");
+        assert!(finished.stderr.contains(said), "{finished:?}");
+        assert_arrived(&sink, before + 100);
+    }
+}
+
+#[test]
+fn the_default_route_is_left_alone_unless_asked() {
+    let Some(_stage) = Stage::set() else { return };
+    let sink = sink("xtg1");
+    ip("route add default dev xtg0");
+    let to = "--dst-mac 02:00:00:00:00:02 --packets 100";
+    refused(&format!("udp xtg0 {to}"), &["`xtg0` carries this machine's default route", "`--allow-default-route`"]);
+    let file = File::of(&format!("{PORT}{FLOW}"));
+    refused_command(file.command("run"), &[&file.at(3, 13), "`xtg0` carries this machine's default route"]);
+    refused_command(file.command("check"), &["`xtg0` carries this machine's default route"]);
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    let report = Finished::of(udp("--packets 100 --allow-default-route")).report(0);
+    assert_eq!(report.only_port().frames_tx, 100);
+    assert_arrived(&sink, 100);
+}
+
+#[test]
+fn without_capabilities_their_names_are_told() {
+    let Some(_stage) = Stage::set() else { return };
+    let sink = sink("xtg1");
+    let file = File::of(&format!("{PORT}{FLOW}"));
+    let unprivileged = |command: &Command| {
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(command.get_program()).args(command.get_args());
+        setpriv
+    };
+    let names = ["this needs root", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_PERFMON", "CAP_BPF", "sudo", "setcap"];
+    for command in [udp("--packets 1"), trafficgen(&["demo", "--duration", "1s"]), file.command("run")] {
+        refused_command(unprivileged(&command), &names);
+    }
+    let finished = Finished::of(unprivileged(&file.command("check")));
+    assert_eq!(finished.code, Some(0), "a file can be checked without: {finished:?}");
+    assert!(finished.stderr.contains("without root"), "{finished:?}");
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+}
+
+const PORT: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\n";
+const FLOW: &str = "[[flows]]\nname = \"some\"\nport = \"west\"\npackets = 10\n\
+                    packet = [{ ethernet = { dst = \"02:00:00:00:00:02\" } }, { ipv4 = {} }, { udp = {} }]\n";
+
+/// A configuration file of a test's own.
+struct File(tempfile::NamedTempFile);
+
+impl File {
+    fn of(text: &str) -> Self {
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Self(file)
+    }
+
+    fn path(&self) -> &str {
+        self.0.path().to_str().unwrap()
+    }
+
+    fn command(&self, name: &str) -> Command {
+        trafficgen(&[name, self.path()])
+    }
+
+    /// How a place in it is named.
+    fn at(&self, line: usize, column: usize) -> String {
+        format!("{}:{line}:{column}\n", self.path())
+    }
+}
+
+#[test]
+fn a_file_s_errors_are_told_together_with_their_places() {
+    let Some(_stage) = Stage::set() else { return };
+    let sink = sink("xtg1");
+    let flow = FLOW.replace("10", "0");
+    let file = File::of(&format!("{PORT}batch_sise = 1\n{PORT}cpus = \"1-0\"\n{flow}size = 63\n"));
+    let places = [(4, 1), (6, 8), (7, 13), (8, 8), (12, 11), (14, 8)].map(|(line, column)| file.at(line, column));
+    let messages = [
+        "unknown key `batch_sise` in a port",
+        "did you mean `batch_size`?",
+        "two ports are named `west`",
+        "the interface `xtg0` is already used by the port on line 3",
+        "runs backwards",
+        "`packets` is 0, too small",
+        "`size` is 63, too small",
+        "^^^^^^",
+    ];
+    let parts: Vec<&str> = messages.into_iter().chain(places.iter().map(String::as_str)).collect();
+    for command in ["run", "check", "show"] {
+        refused_command(file.command(command), &parts);
+    }
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+}
+
+#[test]
+fn a_file_this_host_cannot_do_is_told_with_its_places() {
+    let Some(_stage) = Stage::set() else { return };
+    let port = PORT.replace("west", "east").replace("xtg0", "xtg11");
+    let flow = FLOW.replace("some", "more").replace("west", "east");
+    let file = File::of(&format!("{PORT}cpus = 4095\n{FLOW}size = 1523\n{port}{flow}"));
+    let places = [(4, 8), (10, 8), (13, 13)].map(|(line, column)| file.at(line, column));
+    let messages = [
+        "there is no CPU 4095",
+        "a frame of 1523 bytes is too large for the MTU of `xtg0`, 1500",
+        "there is no interface `xtg11`",
+        "did you mean `xtg1`?",
+        "^^^^^^^",
+    ];
+    let parts: Vec<&str> = messages.into_iter().chain(places.iter().map(String::as_str)).collect();
+    for command in ["run", "check", "show"] {
+        refused_command(file.command(command), &parts);
+    }
+}
+
+#[test]
+fn files_that_are_no_configuration() {
+    let Some(_stage) = Stage::set() else { return };
+    refused("run /nowhere/at-all.toml", &["cannot read /nowhere/at-all.toml: No such file or directory"]);
+    refused("check /", &["cannot read /: Is a directory"]);
+    refused("daemon --config /nowhere/at-all.toml", &["cannot read /nowhere/at-all.toml"]);
+    let file = File::of("");
+    refused_command(file.command("check"), &["this file has no ports", "this file has no flows", &file.at(1, 1)]);
+    let file = File::of("[[ports]]\nname = west\n");
+    refused_command(file.command("check"), &[&file.at(2, 8), "^"]);
+    let file = File::of(&format!("{PORT}{}", FLOW.replace("{ udp = {} }", "{ udp = {} }, { ipv4 = {} }")));
+    refused_command(file.command("run"), &["`ipv4` cannot follow `udp`", &file.at(8, 88)]);
+}
+
+#[test]
+fn a_pcap_file_that_cannot_be_written() {
+    let Some(_stage) = Stage::set() else { return };
+    let file = File::of(&format!("{PORT}{FLOW}"));
+    let mut command = file.command("show");
+    command.args(["--pcap", "/nowhere/at-all.pcap"]);
+    refused_command(command, &["cannot write /nowhere/at-all.pcap: No such file or directory"]);
+}

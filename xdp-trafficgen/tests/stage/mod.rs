@@ -1,0 +1,290 @@
+//! What the tests of the binary share: a stage to play on, the binary while it plays, and its report.
+//!
+//! The stage is a network namespace of the test's own with two interfaces that face each other. A program the test
+//! starts finds itself in there, for children inherit the namespace of the thread that starts them.
+
+use std::{
+    fs::{self, File},
+    marker::PhantomData,
+    os::unix::fs::FileExt as _,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use xdp_trafficgen::{
+    host::Netlink,
+    kernel::{PrivateNetns, Sink, sink::AfterCounting},
+};
+
+use crate::common::privileged;
+
+/// The MAC address of `xtg1`.
+pub(crate) const RECEIVER_MAC: &str = "02:00:00:00:00:02";
+
+/// A namespace with `xtg0` and `xtg1`, both up, and the calling thread in it. Dropping it takes the thread back.
+///
+/// Not `Send`: a namespace is a thread's.
+pub(crate) struct Stage {
+    pub(crate) netlink: Netlink,
+    home: PrivateNetns,
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl Stage {
+    /// None, and a word about it, when the test may not do this.
+    pub(crate) fn set() -> Option<Self> {
+        if !privileged() {
+            return None;
+        }
+        let home = PrivateNetns::current().unwrap();
+        PrivateNetns::enter().unwrap();
+        let stage = Self { netlink: Netlink::open().unwrap(), home, _not_send: PhantomData };
+        // Neighbour discovery would be counted too.
+        fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
+        stage.raise();
+        Some(stage)
+    }
+
+    /// Makes the two interfaces, with a receive queue for each of the CPUs that send in these tests.
+    pub(crate) fn raise(&self) {
+        self.netlink.add_veth("xtg0", "xtg1", 2).unwrap();
+        ip("link set xtg0 address 02:00:00:00:00:01");
+        ip(&format!("link set xtg1 address {RECEIVER_MAC}"));
+        for interface in ["xtg1", "xtg0"] {
+            self.netlink.set_up(interface).unwrap();
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let back = self.home.join();
+        if !thread::panicking() {
+            back.unwrap();
+        }
+    }
+}
+
+/// A counting receiver in the driver of `interface`.
+pub(crate) fn sink(interface: &str) -> Sink {
+    Sink::attach(interface, AfterCounting::Drop).unwrap()
+}
+
+/// Waits for as many frames as were sent, and checks that there are no more.
+#[track_caller]
+pub(crate) fn assert_arrived(sink: &Sink, frames: u64) {
+    let arrived = || sink.count().unwrap().frames;
+    // The last frames of a veth may wait for a softirq. What is missing shows in the comparison.
+    reached(|| arrived() >= frames);
+    assert_eq!(arrived(), frames, "frames that arrived, and frames that should have");
+}
+
+/// `ip` in the calling thread's namespace.
+#[track_caller]
+pub(crate) fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().expect("iproute2 is installed");
+    assert!(status.success(), "ip {arguments}");
+}
+
+/// The CPUs to send on, one and two, as far as this machine has them.
+pub(crate) fn cpu_lists() -> &'static [&'static str] {
+    if thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1) { &["0", "0-1"] } else { &["0"] }
+}
+
+/// The binary under test.
+pub(crate) fn trafficgen(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xdp-trafficgen"));
+    command.args(arguments).env_remove("RUST_LOG");
+    command
+}
+
+/// A program that runs; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    stdout: File,
+    stderr: File,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        // Files, not pipes: they never fill up, and can be read at any time.
+        let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone().unwrap())
+            .stderr(stderr.try_clone().unwrap())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { child, stdout, stderr }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// What it has written to standard error so far.
+    pub(crate) fn stderr(&self) -> String {
+        text(&self.stderr)
+    }
+
+    /// Waits until `condition` holds; a program that ends before is a failure.
+    #[track_caller]
+    pub(crate) fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+        let mut ended = None;
+        let held = reached(|| {
+            ended = self.child.try_wait().unwrap();
+            condition(self) || ended.is_some()
+        });
+        assert!(held && ended.is_none(), "in vain: {what}; {ended:?}, {}", self.stderr());
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Finished {
+        let mut status = None;
+        reached(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        let status = status.unwrap_or_else(|| panic!("it does not end; {}", self.stderr()));
+        Finished { code: status.code(), stdout: text(&self.stdout), stderr: self.stderr() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Still there when a test has failed.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A program that has ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// None: a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Finished {
+    #[track_caller]
+    pub(crate) fn of(command: Command) -> Self {
+        Running::start(command).end()
+    }
+
+    /// The report of a run with `--json` that ended with this exit code.
+    #[track_caller]
+    pub(crate) fn report(&self, code: i32) -> Report {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert_eq!(self.stdout.lines().count(), 1, "one object on one line: {self:?}");
+        let report: Report = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        report.assert_adds_up();
+        report
+    }
+}
+
+/// Polls until `condition` holds, and gives up after a time that no healthy machine takes.
+pub(crate) fn reached(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+fn text(file: &File) -> String {
+    // At a place of its own: the child's writes go on from where this descriptor stands.
+    let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The report of `--json`: exactly the documented keys, no other, and none of them absent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Report {
+    pub(crate) duration_ns: u64,
+    pub(crate) ports: Vec<Port>,
+    flows: Vec<Flow>,
+    /// Of `demo` only.
+    pub(crate) sink: Option<SinkCount>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Port {
+    name: String,
+    pub(crate) interface: String,
+    pub(crate) frames_attempted: u64,
+    pub(crate) frames_tx: u64,
+    pub(crate) bytes_tx: u64,
+    pub(crate) frames_dropped: u64,
+    drops: Vec<Drops>,
+    pps: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Drops {
+    reason: String,
+    count: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Flow {
+    name: String,
+    port: String,
+    frames_tx: u64,
+    bytes_tx: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SinkCount {
+    frames_rx: u64,
+    bytes_rx: u64,
+}
+
+impl Report {
+    /// The only port's.
+    #[track_caller]
+    pub(crate) fn only_port(&self) -> &Port {
+        let [port] = self.ports.as_slice() else { panic!("not one port: {self:?}") };
+        port
+    }
+
+    /// What must hold of every report.
+    #[track_caller]
+    fn assert_adds_up(&self) {
+        assert_eq!(self.ports.len(), self.flows.len(), "a flow on each port: {self:?}");
+        for (port, flow) in self.ports.iter().zip(&self.flows) {
+            assert_eq!(port.frames_attempted, port.frames_tx + port.frames_dropped, "{port:?}");
+            assert_eq!(port.frames_dropped, port.drops.iter().map(|drops| drops.count).sum::<u64>(), "{port:?}");
+            assert!(port.drops.iter().all(|drops| drops.count > 0 && !drops.reason.is_empty()), "{port:?}");
+            assert_eq!((&flow.port, flow.frames_tx, flow.bytes_tx), (&port.name, port.frames_tx, port.bytes_tx));
+            assert!(!flow.name.is_empty() && !port.interface.is_empty(), "{port:?}, {flow:?}");
+            let second = 1_000_000_000;
+            let rate = u128::from(port.frames_tx) * second / u128::from(self.duration_ns);
+            assert!(rate.abs_diff(port.pps.into()) <= 1, "{rate} frames a second, but {port:?}");
+        }
+        if let Some(SinkCount { frames_rx, bytes_rx }) = self.sink {
+            assert_eq!(frames_rx, self.ports.iter().map(|port| port.frames_tx).sum::<u64>(), "{self:?}");
+            assert_eq!(bytes_rx, self.ports.iter().map(|port| port.bytes_tx).sum::<u64>(), "{self:?}");
+        }
+    }
+}
