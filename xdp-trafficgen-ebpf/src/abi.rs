@@ -37,20 +37,37 @@ impl Word128 {
     }
 }
 
+/// Bytes of a line of the row table: what one look-up gives.
+pub const LINE_LEN: usize = 64;
+
+/// Lines of the longest row: the headers of a frame.
+pub const MAX_LINES: usize = 2;
+
+/// A line of the row table, in the order of memory.
+pub type Line = [u64; LINE_LEN / 8];
+
 /// What the generator does in each repetition, as a whole.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generator {
     /// The XDP action to return: 1 drop, 2 pass, 3 tx, 4 redirect (`enum xdp_action`).
     pub action: u32,
-    /// Bytes from the frame's start that the program may write; it refuses a shorter frame.
-    pub touched: u32,
+    /// Bytes of all headers when they are redirected and copied from one line of the row table; otherwise 0. The most
+    /// frequent case in one number, which is read and decided once.
+    pub one_line: u32,
     /// Slots of the field table in use; the program goes by [`op::END`].
     pub field_count: u32,
     /// Slots of the checksum table in use.
     pub checksum_count: u32,
     /// How many workers share the sequence: a worker sends frames w, w + stride, w + 2·stride, …
     pub stride: u64,
+    /// Rows in the row table, after which the sequence starts again; 0: headers are worked out from the field table.
+    pub row_count: u64,
+    /// `stride` modulo `row_count`.
+    pub row_advance: u64,
+    /// Bytes of the headers in each line, even numbers; a row has one line when the second has none. The program writes
+    /// them all in every repetition, and refuses a shorter frame.
+    pub line_len: [u32; MAX_LINES],
 }
 
 /// How a field's value moves on from frame to frame.
@@ -219,6 +236,8 @@ pub struct Worker {
     pub aborted: u64,
     /// Number of this worker's first frame in the port's sequence.
     pub first: u64,
+    /// The row of the next frame.
+    pub row: u64,
     /// Bits of fields that share their bytes with a later one, on their way to it; zero between repetitions.
     pub joined: u64,
     /// The value each field has in the next frame; a list's index.
@@ -233,6 +252,7 @@ impl Worker {
         dropped: 0,
         aborted: 0,
         first: 0,
+        row: 0,
         joined: 0,
         values: [Word128 { hi: 0, lo: 0 }; MAX_FIELDS],
     };
@@ -286,10 +306,10 @@ pub struct Sink {
 /// Bytes of the frame check sequence: on the wire, but in no buffer of the kernel's.
 pub const FCS_LEN: u32 = 4;
 
-const _: () = assert!(size_of::<Generator>() == 24);
+const _: () = assert!(size_of::<Generator>() == 40 + 4 * MAX_LINES);
 const _: () = assert!(size_of::<Field>() == 120);
 const _: () = assert!(size_of::<Checksum>() == 16);
-const _: () = assert!(size_of::<Worker>() == 48 + 16 * MAX_FIELDS);
+const _: () = assert!(size_of::<Worker>() == 56 + 16 * MAX_FIELDS);
 const _: () = assert!(size_of::<Sink>() == 16);
 
 #[cfg(feature = "user")]

@@ -17,8 +17,8 @@ use aya_ebpf::{
 };
 use xdp_trafficgen_ebpf::{
     abi::{
-        Checksum, DROP_SLOTS, DropLayer, FCS_LEN, Field, Generator, MAX_CHECKSUMS, MAX_FIELDS, Sink, Word128, Worker,
-        drop_slot,
+        Checksum, DROP_SLOTS, DropLayer, FCS_LEN, Field, Generator, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS,
+        MAX_LINES, Sink, Word128, Worker, drop_slot,
     },
     field::{Load, Values},
     frame::{FrameMut, write_checksums, write_fields},
@@ -26,7 +26,18 @@ use xdp_trafficgen_ebpf::{
 
 // Filled by the loader (`EbpfLoader::override_global`), constants to the verifier.
 #[unsafe(no_mangle)]
-static GENERATOR: Generator = Generator { action: XDP_DROP, touched: 0, field_count: 0, checksum_count: 0, stride: 1 };
+static GENERATOR: Generator = Generator {
+    action: XDP_DROP,
+    one_line: 0,
+    field_count: 0,
+    checksum_count: 0,
+    stride: 1,
+    row_count: 0,
+    row_advance: 0,
+    line_len: [0; MAX_LINES],
+};
+#[unsafe(no_mangle)]
+static HEADER: [Line; MAX_LINES] = [[0; LINE_LEN / 8]; MAX_LINES];
 #[unsafe(no_mangle)]
 static FIELDS: [Field; MAX_FIELDS] = [Field::NONE; MAX_FIELDS];
 #[unsafe(no_mangle)]
@@ -40,6 +51,9 @@ static WORKERS: PerCpuArray<Worker> = PerCpuArray::with_max_entries(1, 0);
 /// Entries of `values` patterns, all fields' lists one after the other; sized by the loader.
 #[map]
 static VALUES: Array<Word128> = Array::with_max_entries(1, 0);
+/// The headers of all frames, where the sequence is short enough to have them all; sized by the loader.
+#[map]
+static ROWS: Array<Line> = Array::with_max_entries(1, 0);
 /// The egress interface, in slot 0. A devmap entry is cheaper than `bpf_redirect`'s look-up of an ifindex (field notes).
 #[map]
 static EGRESS: DevMap = DevMap::with_max_entries(1, 0);
@@ -69,8 +83,11 @@ impl Values for ValueTable {
     }
 }
 
-/// The packet, of which the bounds check in `generate` made `touched` bytes writable.
-struct Packet(usize);
+/// The packet, of which `copy_line` makes the headers writable.
+struct Packet {
+    start: usize,
+    end: usize,
+}
 
 impl Packet {
     #[inline(always)]
@@ -78,7 +95,7 @@ impl Packet {
         // SAFETY: the verifier proves that `at + size` lies within the bounds that were checked. Alignment is the
         // kernel's business: where the machine needs it the verifier checks it, and `write_unaligned` would be compiled
         // to single bytes everywhere.
-        unsafe { *((self.0 + at) as *mut T) = value }
+        unsafe { *((self.start + at) as *mut T) = value }
     }
 }
 
@@ -108,36 +125,150 @@ pub fn generate(ctx: XdpContext) -> u32 {
     let Some(worker) = WORKERS.get_ptr_mut(0) else { return XDP_DROP };
     // SAFETY: a per-CPU entry, and live frames run with migration and softirqs held off: nobody else has it.
     let worker = unsafe { &mut *worker };
-    let (start, end) = (ctx.data(), ctx.data_end());
-    if start + Rodata::load(&GENERATOR.touched) as usize > end {
+    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
+    let (written, action) = match Rodata::load(&GENERATOR.one_line) {
+        0 => {
+            let written = match Rodata::load(&GENERATOR.row_count) {
+                0 => work_out_header(&mut packet, worker),
+                count => copy_rows(&mut packet, worker, count),
+            };
+            (written, Rodata::load(&GENERATOR.action))
+        }
+        len => {
+            let row = next_row(worker, Rodata::load(&GENERATOR.row_count));
+            (copy_row(&mut packet, 0, len, row as u32), XDP_REDIRECT)
+        }
+    };
+    if !written {
         worker.aborted += 1;
         return XDP_DROP;
     }
-    let mut packet = Packet(start);
+    worker.attempted += 1;
+    match action {
+        XDP_REDIRECT if redirect() == XDP_REDIRECT => XDP_REDIRECT,
+        // The slot is empty: the kernel takes an interface out of every devmap when it goes away.
+        XDP_REDIRECT => {
+            lost(worker, DropLayer::Redirect, ENODEV, 1);
+            XDP_DROP
+        }
+        action => action,
+    }
+}
+
+/// The row of this frame; moves on to that of the next.
+#[inline(always)]
+fn next_row(worker: &mut Worker, count: u64) -> u64 {
+    let row = worker.row;
+    let next = row + Rodata::load(&GENERATOR.row_advance);
+    worker.row = if next >= count { next - count } else { next };
+    row
+}
+
+/// One line of the row table into the frame; false when the frame is too short.
+#[inline(always)]
+fn copy_row(packet: &mut Packet, at: usize, len: u32, index: u32) -> bool {
+    ROWS.get(index).is_some_and(|line| copy_line(packet, at, len, |word| line[word]))
+}
+
+/// The header of this frame, from the row table: a look-up and a few stores, whatever varies.
+#[inline(always)]
+fn copy_rows(packet: &mut Packet, worker: &mut Worker, count: u64) -> bool {
+    let row = next_row(worker, count) as u32;
+    let [first, second] = &GENERATOR.line_len;
+    match Rodata::load(second) {
+        0 => copy_row(packet, 0, Rodata::load(first), row),
+        len => copy_row(packet, 0, LINE_LEN as u32, row << 1) && copy_row(packet, LINE_LEN, len, (row << 1) + 1),
+    }
+}
+
+/// The header of this frame, from the template and the field table.
+#[inline(always)]
+fn work_out_header(packet: &mut Packet, worker: &mut Worker) -> bool {
+    // The constant bytes too: a receiver in this kernel (the far end of a veth, this machine's own stack) may have
+    // written to the page before it was recycled, a router its MAC addresses and TTL.
+    let [first, second] = &GENERATOR.line_len;
+    if !copy_line(packet, 0, Rodata::load(first), |word| Rodata::load(&HEADER[0][word]))
+        || !copy_line(packet, LINE_LEN, Rodata::load(second), |word| Rodata::load(&HEADER[1][word]))
+    {
+        return false;
+    }
     let Worker { attempted, first, joined, values, .. } = worker;
     // Volatile, so that only fields that want the number read it.
     let sequence = || Rodata::load(&*first) + Rodata::load(&*attempted) * Rodata::load(&GENERATOR.stride);
-    let sums = write_fields::<Rodata>(&mut packet, &FIELDS, values, joined, sequence, &ValueTable);
-    write_checksums::<Rodata>(&mut packet, Rodata::load(&GENERATOR.checksum_count), &CHECKSUMS, &sums);
-    worker.attempted += 1;
-    match Rodata::load(&GENERATOR.action) {
-        XDP_REDIRECT => match redirect() {
-            XDP_REDIRECT => XDP_REDIRECT,
-            // The slot is empty: the kernel takes an interface out of every devmap when it goes away.
-            _ => {
-                lost(worker, DropLayer::Redirect, ENODEV, 1);
-                XDP_DROP
+    let sums = write_fields::<Rodata>(packet, &FIELDS, values, joined, sequence, &ValueTable);
+    write_checksums::<Rodata>(packet, Rodata::load(&GENERATOR.checksum_count), &CHECKSUMS, &sums);
+    true
+}
+
+/// Stores the first `len` bytes of a line at `at`; false when the frame ends before. An arm for each length (headers have even ones), for the
+/// verifier to keep just one.
+#[inline(always)]
+fn copy_line(packet: &mut Packet, at: usize, len: u32, line: impl Fn(usize) -> u64) -> bool {
+    macro_rules! copy {
+        ($tail:literal; $($word:literal)*) => {{
+            if packet.start + at + $tail + 8 * (0 $( + { let _ = $word; 1 } )*) > packet.end {
+                return false;
             }
-        },
-        action => action,
+            $( packet.store(at + 8 * $word, line($word)); )*
+            let end = 0 $( + { let _ = $word; 1 } )*;
+            let [a, b, c, d, e, f, ..] = if $tail == 0 { [0; 8] } else { line(end).to_ne_bytes() };
+            let at = at + 8 * end;
+            match $tail {
+                0 => {}
+                2 => packet.store(at, u16::from_ne_bytes([a, b])),
+                4 => packet.store(at, u32::from_ne_bytes([a, b, c, d])),
+                _ => {
+                    packet.store(at, u32::from_ne_bytes([a, b, c, d]));
+                    packet.store(at + 4, u16::from_ne_bytes([e, f]));
+                }
+            }
+        }};
     }
+    match len {
+        0 => {}
+        2 => copy!(2;),
+        4 => copy!(4;),
+        6 => copy!(6;),
+        8 => copy!(0; 0),
+        10 => copy!(2; 0),
+        12 => copy!(4; 0),
+        14 => copy!(6; 0),
+        16 => copy!(0; 0 1),
+        18 => copy!(2; 0 1),
+        20 => copy!(4; 0 1),
+        22 => copy!(6; 0 1),
+        24 => copy!(0; 0 1 2),
+        26 => copy!(2; 0 1 2),
+        28 => copy!(4; 0 1 2),
+        30 => copy!(6; 0 1 2),
+        32 => copy!(0; 0 1 2 3),
+        34 => copy!(2; 0 1 2 3),
+        36 => copy!(4; 0 1 2 3),
+        38 => copy!(6; 0 1 2 3),
+        40 => copy!(0; 0 1 2 3 4),
+        42 => copy!(2; 0 1 2 3 4),
+        44 => copy!(4; 0 1 2 3 4),
+        46 => copy!(6; 0 1 2 3 4),
+        48 => copy!(0; 0 1 2 3 4 5),
+        50 => copy!(2; 0 1 2 3 4 5),
+        52 => copy!(4; 0 1 2 3 4 5),
+        54 => copy!(6; 0 1 2 3 4 5),
+        56 => copy!(0; 0 1 2 3 4 5 6),
+        58 => copy!(2; 0 1 2 3 4 5 6),
+        60 => copy!(4; 0 1 2 3 4 5 6),
+        62 => copy!(6; 0 1 2 3 4 5 6),
+        _ => copy!(0; 0 1 2 3 4 5 6 7),
+    }
+    true
 }
 
 /// Without the sign handling of `DevMap::redirect`: a look-up that fails gives the action in the flags, XDP_DROP.
 #[inline(always)]
 fn redirect() -> u32 {
     // SAFETY: the map's own definition; the loader puts the map's address in its place.
-    unsafe { bpf_redirect_map((&raw const EGRESS).cast_mut().cast(), 0, u64::from(XDP_DROP)) as u32 }
+    let action = unsafe { bpf_redirect_map((&raw const EGRESS).cast_mut().cast(), 0, u64::from(XDP_DROP)) };
+    // Compared as it comes: a 32-bit number would have to be cut out first.
+    if action == XDP_REDIRECT as i64 { XDP_REDIRECT } else { XDP_DROP }
 }
 
 const ENODEV: u32 = 19;

@@ -217,10 +217,16 @@ pub struct BenchRun {
 pub enum BenchCase {
     /// A program that only redirects.
     Floor,
-    /// A range of destination ports.
+    /// A range of 1000 destination ports.
     PortRange,
-    /// Both addresses and both ports, with their checksums.
+    /// A range of 64 000 destination ports: too many for the row table.
+    LongPortRange,
+    /// Both addresses and both ports, 1000 values each, with their checksums.
     FourFields,
+    /// The same with numbers of values that share no factor: a sequence too long for the row table.
+    FourFieldsLong,
+    /// The same at random.
+    FourFieldsRandom,
 }
 
 /// Options of `bench-sink`.

@@ -15,7 +15,7 @@ use crate::{
         probe_kernel,
         send::{default_route, drive, work_out},
     },
-    config::{FieldSetting, Located, Pattern, pattern::Count},
+    config::{FieldSetting, Header, Located, Pattern, pattern::Count},
     engine::Loaded,
     kernel::{Sink, generator::Role, sink::AfterCounting},
     packet::HeaderKind,
@@ -26,28 +26,13 @@ pub(super) fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     let stage = Stage::set(Some(options.cpus.0.clone()))?;
     let duration = seconds(options.seconds);
     let mut config = stage.port_range(Some(duration)).map_err(CommandError::Config)?;
-    if options.case == BenchCase::FourFields {
-        for header in config.flows.iter_mut().flat_map(|flow| &mut flow.packet) {
-            let (names, first): ([&str; 2], u128) = match header.kind.value {
-                HeaderKind::Ipv4 => (["src", "dst"], 0x0a00_0001),
-                HeaderKind::Udp => (["src_port", "dst_port"], 1024),
-                _ => continue,
-            };
-            header.fields = names
-                .into_iter()
-                .filter_map(|name| header.kind.value.field(name))
-                .zip([1000, 999])
-                .map(|(field, count)| FieldSetting {
-                    field,
-                    pattern: Located::default(Pattern::Increment(Count { start: first, step: 1, count })),
-                })
-                .collect();
-        }
+    for header in config.flows.iter_mut().flat_map(|flow| &mut flow.packet) {
+        vary(header, options.case);
     }
     let plan = work_out(&config, Some(capabilities), default_route(false))?;
     let role = match options.case {
         BenchCase::Floor => Role::Floor,
-        BenchCase::PortRange | BenchCase::FourFields => Role::Generate,
+        _ => Role::Generate,
     };
     let loaded = Loaded::with_role(plan, role)?;
     let (snapshot, failure) = drive(loaded, &CancellationToken::new(), None)?;
@@ -56,6 +41,29 @@ pub(super) fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     }
     report(stage.sink.count()?.frames, snapshot.elapsed);
     Ok(())
+}
+
+/// Sets the patterns of a header as the case wants them.
+fn vary(header: &mut Header, case: BenchCase) {
+    let (names, start): (&[&str], u128) = match (header.kind.value, case) {
+        (_, BenchCase::Floor | BenchCase::LongPortRange) => return,
+        (HeaderKind::Udp, BenchCase::PortRange) => (&["dst_port"], 1024),
+        (HeaderKind::Udp, _) => (&["src_port", "dst_port"], 1024),
+        (HeaderKind::Ipv4, BenchCase::FourFields | BenchCase::FourFieldsLong | BenchCase::FourFieldsRandom) => {
+            (&["src", "dst"], 0x0a00_0001)
+        }
+        _ => return,
+    };
+    let pattern = |index: u64| match case {
+        BenchCase::FourFieldsRandom => Pattern::Random { min: start, max: start + 999, seed: index },
+        BenchCase::FourFieldsLong => Pattern::Increment(Count { start, step: 1, count: 1000 - index }),
+        _ => Pattern::Increment(Count { start, step: 1, count: 1000 }),
+    };
+    header.fields = (0..)
+        .zip(names)
+        .filter_map(|(index, name)| Some((index, header.kind.value.field(name)?)))
+        .map(|(index, field)| FieldSetting { field, pattern: Located::default(pattern(index)) })
+        .collect();
 }
 
 pub(super) fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {

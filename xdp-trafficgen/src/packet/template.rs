@@ -32,6 +32,8 @@ pub struct Layer {
 pub struct Template {
     /// The frame without its FCS.
     pub bytes: Vec<u8>,
+    /// Bytes of all headers; the payload follows.
+    pub header_len: usize,
     /// Where each layer starts, from the frame's start.
     pub offsets: Vec<usize>,
     /// The checksums in it, outer to inner.
@@ -153,7 +155,7 @@ pub fn assemble(layers: &[Layer], frame_len: usize, payload: &Payload) -> Result
         let value = checksum.compute(&bytes);
         bytes[checksum.offset..checksum.offset + 2].copy_from_slice(&value.to_be_bytes());
     }
-    Ok(Template { bytes, offsets, checksums })
+    Ok(Template { bytes, header_len: end, offsets, checksums })
 }
 
 fn check_order(layers: &[Layer]) -> Result<(), StackError> {

@@ -4,6 +4,7 @@
 //! what follows only carries it out.
 
 mod program;
+mod rows;
 
 use std::{net::IpAddr, time::Duration};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use xdp_trafficgen_ebpf::{
     abi::{
-        Checksum, FOUR_BYTE_SUM, Field, GENERAL_SUM, Generator, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, NARROW_BITS,
-        Word128, Worker, finish, kind, op, sum,
+        Checksum, FOUR_BYTE_SUM, Field, GENERAL_SUM, Generator, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS, MAX_LINES,
+        MAX_SUMS, NARROW_BITS, Word128, Worker, finish, kind, op, sum,
     },
     checksum,
 };
@@ -13,6 +13,7 @@ use xdp_trafficgen_ebpf::{
 use crate::{
     config::{Action, Diagnostic, FieldSetting, Flow, Pattern, pattern::Count},
     packet::{CoveredChecksum, Template, Window},
+    plan::rows,
 };
 
 /// What the verifier is to specialise the program for, and what its maps start with.
@@ -26,6 +27,10 @@ pub struct Program {
     pub checksums: [Checksum; MAX_CHECKSUMS],
     /// Entries of all `values` patterns.
     pub values: Vec<Word128>,
+    /// The headers of the template.
+    pub header: [Line; MAX_LINES],
+    /// The headers of all frames, as many lines a frame as a header has; empty when there are too many.
+    pub rows: Vec<Line>,
     /// Where each worker starts, by CPU.
     pub workers: BTreeMap<u32, Worker>,
 }
@@ -36,9 +41,40 @@ const MAX_VALUES: usize = 1 << 20;
 /// Compiles the varying fields of a flow for workers on `cpus`: worker w sends frames w, w + n, w + 2·n, … of the
 /// port's sequence, so that any number of workers sends the same frames.
 ///
+/// A sequence that soon starts again is recorded once, and the program only copies: measured on top of a bare
+/// redirect's 6.7 ns, MEASURED.
+///
 /// # Errors
 /// When the flow varies more than the program has room for.
 pub(super) fn compile(flow: &Flow, template: &Template, action: Action, cpus: &[u32]) -> Result<Program, Diagnostic> {
+    let mut program = compile_fields(flow, template, action, cpus)?;
+    if let Some(period) = rows::period(flow.packet.iter().flat_map(|header| &header.fields)) {
+        let sequence = compile_fields(flow, template, action, &[0])?;
+        program.rows = rows::record(&sequence, template.header_len, period);
+        program.generator.row_count = period;
+        if action == Action::Redirect && template.header_len <= LINE_LEN {
+            program.generator.one_line = small(template.header_len);
+        }
+        program.generator.row_advance = program.generator.stride % period;
+        for worker in program.workers.values_mut() {
+            worker.row = worker.first % period;
+        }
+    }
+    Ok(program)
+}
+
+fn compile_fields(flow: &Flow, template: &Template, action: Action, cpus: &[u32]) -> Result<Program, Diagnostic> {
+    if template.header_len > MAX_LINES * LINE_LEN {
+        return Err(Diagnostic::new(
+            &flow.name.place,
+            format!(
+                "the headers take {} bytes, more than the {} there is room for",
+                template.header_len,
+                MAX_LINES * LINE_LEN
+            ),
+        )
+        .help("write fewer headers"));
+    }
     let mut varying = varying_fields(flow, template);
     join_shared_bytes(&mut varying)?;
     if let Some(excess) = varying.get(MAX_FIELDS) {
@@ -75,14 +111,19 @@ pub(super) fn compile(flow: &Flow, template: &Template, action: Action, cpus: &[
     let mut program = Program {
         generator: Generator {
             action: xdp_action(action),
-            touched: touched(&varying, &checksums),
+            one_line: 0,
             field_count: small(varying.len()),
             checksum_count: small(checksums.len()),
             stride,
+            row_count: 0,
+            row_advance: 0,
+            line_len: rows::line_len(template.header_len),
         },
         fields: [Field::NONE; MAX_FIELDS],
         checksums: [Checksum::NONE; MAX_CHECKSUMS],
         values: Vec::new(),
+        header: rows::lines(&template.bytes[..template.header_len]),
+        rows: Vec::new(),
         workers: (0..).zip(cpus).map(|(first, &cpu)| (cpu, Worker { first, ..Worker::NEW })).collect(),
     };
     for (slot, &(index, checksum)) in program.checksums.iter_mut().zip(&checksums) {
@@ -152,7 +193,7 @@ fn varying_fields<'a>(flow: &'a Flow, template: &Template) -> Vec<Varying<'a>> {
     varying
 }
 
-fn varies(pattern: &Pattern) -> bool {
+pub(super) fn varies(pattern: &Pattern) -> bool {
     match pattern {
         Pattern::Value(_) => false,
         Pattern::Values(values) => values.len() > 1,
@@ -243,12 +284,6 @@ impl Sums {
             .filter(|&index| self.0[index].as_ref().is_some_and(|set| set.contains(&checksum)))
             .fold(0, |bits, index| bits | 1 << index)
     }
-}
-
-fn touched(varying: &[Varying<'_>], checksums: &[(usize, &CoveredChecksum)]) -> u32 {
-    let fields = varying.iter().map(|field| field.window.bytes.end);
-    let sums = checksums.iter().map(|(_, checksum)| checksum.offset + 2);
-    small(fields.chain(sums).max().unwrap_or(0))
 }
 
 /// How the value moves on, and the values the workers start with, in their order.
