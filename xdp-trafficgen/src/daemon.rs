@@ -212,7 +212,14 @@ impl Supervised {
                         stop.cancel();
                         failure.get_or_insert(gone);
                     }
-                    self.note(session.snapshot()?, &earlier);
+                    match session.snapshot() {
+                        Ok(snapshot) => self.note(snapshot, &earlier),
+                        Err(error) => {
+                            // The workers must not go on while the port starts again.
+                            stop.cancel();
+                            failure.get_or_insert(error);
+                        }
+                    }
                 }
             }
         }

@@ -55,7 +55,7 @@ fn vary(header: &mut Header, case: BenchCase) {
         _ => return,
     };
     let pattern = |index: u64| match case {
-        BenchCase::FourFieldsRandom => Pattern::Random { min: start, max: start + 999, seed: index },
+        BenchCase::FourFieldsRandom => Pattern::Random { min: start, max: start + 999, seed: Some(index) },
         BenchCase::FourFieldsLong => Pattern::Increment(Count { start, step: 1, count: 1000 - index }),
         _ => Pattern::Increment(Count { start, step: 1, count: 1000 }),
     };

@@ -95,7 +95,12 @@ pub fn counting(
 ///
 /// # Errors
 /// When a limit does not fit the field, or `min` is above `max`.
-pub fn random(field: &FieldDef, min: &Located<u128>, max: &Located<u128>, seed: u64) -> Result<Pattern, Diagnostic> {
+pub fn random(
+    field: &FieldDef,
+    min: &Located<u128>,
+    max: &Located<u128>,
+    seed: Option<u64>,
+) -> Result<Pattern, Diagnostic> {
     let (lowest, highest) = (fitting(field, min)?, fitting(field, max)?);
     if lowest > highest {
         let (shown_min, shown_max) = (show_value(field, lowest), show_value(field, highest));

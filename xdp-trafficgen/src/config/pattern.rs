@@ -22,8 +22,9 @@ pub enum Pattern {
         min: u128,
         /// Largest value.
         max: u128,
-        /// The same seed gives the same values.
-        seed: u64,
+        /// The same seed gives the same values. When not given, the field's place in the frame, so that fields that
+        /// nobody gave a seed do not vary together.
+        seed: Option<u64>,
     },
 }
 

@@ -7,11 +7,12 @@ mod worker;
 
 use std::{
     io,
-    sync::{Arc, Barrier},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
+use futures::executor::block_on;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -112,18 +113,21 @@ impl Loaded {
             .iter()
             .flat_map(|port| (0..port.plan.cpus.len()).map(|index| (Arc::clone(port), index)))
             .collect();
-        // The session itself is the last to arrive, so that nobody starts when a thread could not be had.
-        let gate = Arc::new(Barrier::new(jobs.len() + 1));
+        // Workers wait for a word that comes when all are there; when one could not be had, its sender is dropped and they
+        // go home.
+        let (go, gate) = tokio::sync::watch::channel(());
         let mut workers = JoinSet::new();
         for (port, index) in jobs {
             let (done, outcome) = tokio::sync::oneshot::channel();
-            let (gate, stop) = (Arc::clone(&gate), stop.clone());
+            let (mut gate, stop) = (gate.clone(), stop.clone());
             let context = (port.plan.name.clone(), port.plan.interface.clone());
             thread::Builder::new()
                 .name(format!("worker-{}", port.plan.cpus[index]))
                 .spawn(move || {
                     let pinned = worker::pin(port.plan.cpus[index]);
-                    gate.wait();
+                    if block_on(gate.changed()).is_err() {
+                        return;
+                    }
                     let result = pinned.and_then(|()| worker::work(&port.plan, &port.generator, index, &stop));
                     if result.is_err() {
                         stop.cancel();
@@ -139,7 +143,7 @@ impl Loaded {
             });
         }
         let started = Instant::now();
-        gate.wait();
+        go.send_replace(());
         Ok(Session { ports: self.ports, workers, started })
     }
 }

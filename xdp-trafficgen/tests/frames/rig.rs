@@ -90,11 +90,25 @@ pub(crate) fn check_case(case: &Case) -> Result<(), TestCaseError> {
     let number = |frame: u64| *worker as u64 + frame * cpus.len() as u64;
     let cpu = cpus[*worker];
     check_fresh(flow, &plan, cpu, action, number).map_err(in_toml)?;
-    check_recycled(flow, &plan, cpu, pages, number).map_err(in_toml)
+    check_recycled(flow, &plan, cpu, pages, number).map_err(in_toml)?;
+    if !plan.program.rows.is_empty() {
+        let plan = worked_out(plan);
+        check_fresh(flow, &plan, cpu, action, number).map_err(in_toml)?;
+        check_recycled(flow, &plan, cpu, pages, number).map_err(in_toml)?;
+    }
+    Ok(())
 }
 
-/// On pages that hold the template, as the kernel makes them, and then on pages that hold anything else: bytes of
-/// varying fields and checksums are written without a look at the page, all others stay.
+/// The plan as it would be if its sequence were too long for the row table.
+fn worked_out(mut plan: FlowPlan) -> FlowPlan {
+    plan.program.rows.clear();
+    plan.program.generator.row_count = 0;
+    plan.program.generator.one_line = 0;
+    plan
+}
+
+/// On pages that hold the template, as the kernel makes them, and then on pages that hold anything else: headers are
+/// written without a look at the page, only the payload stays.
 fn check_fresh(
     flow: &Flow,
     plan: &FlowPlan,
@@ -122,10 +136,9 @@ fn check_fresh(
         let (_, made) = generator.dry_run(&page).expect("an ordinary run");
         let wanted = flow.frame(number(frame));
         prop_assert_eq!(made.len(), wanted.len());
-        for (at, byte) in made.into_iter().enumerate() {
-            let kept = byte == page[at] && wanted[at] == plan.template[at];
-            prop_assert!(byte == wanted[at] || kept, "byte {} of frame {} on a foreign page: {:#x}", at, frame, byte);
-        }
+        let headers = wanted.len() - flow.payload().len();
+        equal("headers on a foreign page", &wanted[..headers], &made[..headers])?;
+        equal("payload of a foreign page", &page[headers..], &made[headers..])?;
     }
     Ok(())
 }

@@ -154,10 +154,10 @@ fn random(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Optio
     };
     let (min, max) = (limit(min, 0), limit(max, field.max()));
     let seed = match seed {
-        Some(seed) => problems.take(seed.integer(&(0..=u64::MAX))),
-        None => Some(Located::default(0)),
+        Some(seed) => Some(problems.take(seed.integer(&(0..=u64::MAX)))?.value),
+        None => None,
     };
-    problems.take(checked::random(field, &min?, &max?, seed?.value))
+    problems.take(checked::random(field, &min?, &max?, seed))
 }
 
 /// One value of a field.

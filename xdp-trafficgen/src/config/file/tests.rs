@@ -148,7 +148,7 @@ packet = [{ ethernet = {} }]
     assert_eq!(
         patterns[4..],
         [
-            Pattern::Random { min: 1024, max: 65535, seed: 7 },
+            Pattern::Random { min: 1024, max: 65535, seed: Some(7) },
             Pattern::Decrement(Count { start: 1100, step: 1, count: 100 }),
         ]
     );
@@ -184,10 +184,10 @@ fn notations() {
         pattern("ethernet", "src.decrement = { start = '00:00:00:00:02:00', step = '00:00:00:00:01:00', count = 3 }"),
         Pattern::Decrement(Count { start: 512, step: 256, count: 3 })
     );
-    assert_eq!(pattern("vlan", "id.random = {}"), Pattern::Random { min: 0, max: 4095, seed: 0 });
+    assert_eq!(pattern("vlan", "id.random = {}"), Pattern::Random { min: 0, max: 4095, seed: None });
     assert_eq!(
         pattern("ipv6", "dst.random.seed = 0xffff_ffff_ffff_ffff"),
-        Pattern::Random { min: 0, max: u128::MAX, seed: u64::MAX }
+        Pattern::Random { min: 0, max: u128::MAX, seed: Some(u64::MAX) }
     );
     assert_eq!(
         pattern("udp", "dst_port.increment = { start = 65535, step = 0, count = 1 }"),
