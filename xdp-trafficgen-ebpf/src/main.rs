@@ -18,7 +18,7 @@ use aya_ebpf::{
 use xdp_trafficgen_ebpf::{
     abi::{
         Checksum, DROP_SLOTS, DropLayer, FCS_LEN, Field, Generator, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS,
-        MAX_LINES, Sink, Word128, Worker, drop_slot,
+        MAX_LINES, ROW_TABLE_LINES, Sink, Word128, Worker, drop_slot,
     },
     field::{Load, Values},
     frame::{FrameMut, write_checksums, write_fields},
@@ -38,6 +38,10 @@ static GENERATOR: Generator = Generator {
 };
 #[unsafe(no_mangle)]
 static HEADER: [Line; MAX_LINES] = [[0; LINE_LEN / 8]; MAX_LINES];
+/// The headers of all frames, where the sequence is short enough to have them all.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".rodata.rows")]
+static ROWS: [Line; ROW_TABLE_LINES] = [[0; LINE_LEN / 8]; ROW_TABLE_LINES];
 #[unsafe(no_mangle)]
 static FIELDS: [Field; MAX_FIELDS] = [Field::NONE; MAX_FIELDS];
 #[unsafe(no_mangle)]
@@ -51,9 +55,6 @@ static WORKERS: PerCpuArray<Worker> = PerCpuArray::with_max_entries(1, 0);
 /// Entries of `values` patterns, all fields' lists one after the other; sized by the loader.
 #[map]
 static VALUES: Array<Word128> = Array::with_max_entries(1, 0);
-/// The headers of all frames, where the sequence is short enough to have them all; sized by the loader.
-#[map]
-static ROWS: Array<Line> = Array::with_max_entries(1, 0);
 /// The egress interface, in slot 0. A devmap entry is cheaper than `bpf_redirect`'s look-up of an ifindex (field notes).
 #[map]
 static EGRESS: DevMap = DevMap::with_max_entries(1, 0);
@@ -83,13 +84,19 @@ impl Values for ValueTable {
     }
 }
 
-/// The packet, of which `copy_line` makes the headers writable.
+/// The packet, of which `holds` makes the headers writable.
 struct Packet {
     start: usize,
     end: usize,
 }
 
 impl Packet {
+    /// Whether the frame has this many bytes: the bounds check the verifier asks for.
+    #[inline(always)]
+    fn holds(&self, len: u32) -> bool {
+        self.start + len as usize <= self.end
+    }
+
     #[inline(always)]
     fn store<T>(&mut self, at: usize, value: T) {
         // SAFETY: the verifier proves that `at + size` lies within the bounds that were checked. Alignment is the
@@ -135,8 +142,12 @@ pub fn generate(ctx: XdpContext) -> u32 {
             (written, Rodata::load(&GENERATOR.action))
         }
         len => {
-            let row = next_row(worker, Rodata::load(&GENERATOR.row_count));
-            (copy_row(&mut packet, 0, len, row as u32), XDP_REDIRECT)
+            let long_enough = packet.holds(len);
+            if long_enough {
+                let row = next_row(worker, Rodata::load(&GENERATOR.row_count));
+                copy_row(&mut packet, 0, len, row);
+            }
+            (long_enough, XDP_REDIRECT)
         }
     };
     if !written {
@@ -148,7 +159,11 @@ pub fn generate(ctx: XdpContext) -> u32 {
         XDP_REDIRECT if redirect() == XDP_REDIRECT => XDP_REDIRECT,
         // The slot is empty: the kernel takes an interface out of every devmap when it goes away.
         XDP_REDIRECT => {
-            lost(worker, DropLayer::Redirect, ENODEV, 1);
+            // Looked up again: kept for this rare case, it would cost a saved register in every frame.
+            if let Some(worker) = WORKERS.get_ptr_mut(0) {
+                // SAFETY: as above.
+                lost(unsafe { &mut *worker }, DropLayer::Redirect, ENODEV, 1);
+            }
             XDP_DROP
         }
         action => action,
@@ -164,21 +179,31 @@ fn next_row(worker: &mut Worker, count: u64) -> u64 {
     row
 }
 
-/// One line of the row table into the frame; false when the frame is too short.
+/// One line of the row table into the frame.
 #[inline(always)]
-fn copy_row(packet: &mut Packet, at: usize, len: u32, index: u32) -> bool {
-    ROWS.get(index).is_some_and(|line| copy_line(packet, at, len, |word| line[word]))
+fn copy_row(packet: &mut Packet, at: usize, len: u32, index: u64) {
+    // The remainder costs one instruction, and tells the verifier what a map look-up would check in eight.
+    let line = &ROWS[index as usize % ROW_TABLE_LINES];
+    copy_line(packet, at, len, |word| Rodata::load(&line[word]))
 }
 
 /// The header of this frame, from the row table: a look-up and a few stores, whatever varies.
 #[inline(always)]
 fn copy_rows(packet: &mut Packet, worker: &mut Worker, count: u64) -> bool {
-    let row = next_row(worker, count) as u32;
     let [first, second] = &GENERATOR.line_len;
-    match Rodata::load(second) {
-        0 => copy_row(packet, 0, Rodata::load(first), row),
-        len => copy_row(packet, 0, LINE_LEN as u32, row << 1) && copy_row(packet, LINE_LEN, len, (row << 1) + 1),
+    let (first, second) = (Rodata::load(first), Rodata::load(second));
+    if !packet.holds(first + second) {
+        return false;
     }
+    let row = next_row(worker, count);
+    match second {
+        0 => copy_row(packet, 0, first, row),
+        second => {
+            copy_row(packet, 0, LINE_LEN as u32, row << 1);
+            copy_row(packet, LINE_LEN, second, (row << 1) + 1);
+        }
+    }
+    true
 }
 
 /// The header of this frame, from the template and the field table.
@@ -187,11 +212,12 @@ fn work_out_header(packet: &mut Packet, worker: &mut Worker) -> bool {
     // The constant bytes too: a receiver in this kernel (the far end of a veth, this machine's own stack) may have
     // written to the page before it was recycled, a router its MAC addresses and TTL.
     let [first, second] = &GENERATOR.line_len;
-    if !copy_line(packet, 0, Rodata::load(first), |word| Rodata::load(&HEADER[0][word]))
-        || !copy_line(packet, LINE_LEN, Rodata::load(second), |word| Rodata::load(&HEADER[1][word]))
-    {
+    let (first, second) = (Rodata::load(first), Rodata::load(second));
+    if !packet.holds(first + second) {
         return false;
     }
+    copy_line(packet, 0, first, |word| Rodata::load(&HEADER[0][word]));
+    copy_line(packet, LINE_LEN, second, |word| Rodata::load(&HEADER[1][word]));
     let Worker { attempted, first, joined, values, .. } = worker;
     // Volatile, so that only fields that want the number read it.
     let sequence = || Rodata::load(&*first) + Rodata::load(&*attempted) * Rodata::load(&GENERATOR.stride);
@@ -200,15 +226,12 @@ fn work_out_header(packet: &mut Packet, worker: &mut Worker) -> bool {
     true
 }
 
-/// Stores the first `len` bytes of a line at `at`; false when the frame ends before. An arm for each length (headers have even ones), for the
+/// Stores the first `len` bytes of a line at `at`. An arm for each length (headers have even ones), for the
 /// verifier to keep just one.
 #[inline(always)]
-fn copy_line(packet: &mut Packet, at: usize, len: u32, line: impl Fn(usize) -> u64) -> bool {
+fn copy_line(packet: &mut Packet, at: usize, len: u32, line: impl Fn(usize) -> u64) {
     macro_rules! copy {
         ($tail:literal; $($word:literal)*) => {{
-            if packet.start + at + $tail + 8 * (0 $( + { let _ = $word; 1 } )*) > packet.end {
-                return false;
-            }
             $( packet.store(at + 8 * $word, line($word)); )*
             let end = 0 $( + { let _ = $word; 1 } )*;
             let [a, b, c, d, e, f, ..] = if $tail == 0 { [0; 8] } else { line(end).to_ne_bytes() };
@@ -259,7 +282,6 @@ fn copy_line(packet: &mut Packet, at: usize, len: u32, line: impl Fn(usize) -> u
         62 => copy!(6; 0 1 2 3 4 5 6),
         _ => copy!(0; 0 1 2 3 4 5 6 7),
     }
-    true
 }
 
 /// Without the sign handling of `DevMap::redirect`: a look-up that fails gives the action in the flags, XDP_DROP.

@@ -8,7 +8,7 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
     util::nr_cpus,
 };
-use xdp_trafficgen_ebpf::abi::{self, DropLayer, Line, MAX_ERRNO, Word128, Worker};
+use xdp_trafficgen_ebpf::abi::{self, DropLayer, Line, MAX_ERRNO, ROW_TABLE_LINES, Word128, Worker};
 
 use crate::{
     kernel::{KernelError, OBJECT, anchor::Anchor, map_error, program_error},
@@ -86,22 +86,20 @@ impl Generator {
 
     fn load_program(program: &Program, role: Role) -> Result<Self, KernelError> {
         let Program { generator, fields, checksums, values, header, rows, workers } = program;
-        let entries = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+        let entries = u32::try_from(values.len().max(1)).unwrap_or(u32::MAX);
+        let mut row_table = rows.clone();
+        row_table.resize(ROW_TABLE_LINES, Line::default());
         let mut ebpf = EbpfLoader::new()
             .override_global("GENERATOR", generator, true)
             .override_global("FIELDS", fields.as_slice(), true)
             .override_global("CHECKSUMS", checksums.as_slice(), true)
             .override_global("HEADER", header.as_flattened(), true)
-            .map_max_entries("VALUES", entries(values.len()))
-            .map_max_entries("ROWS", entries(rows.len()))
+            .override_global("ROWS", row_table.as_flattened(), true)
+            .map_max_entries("VALUES", entries)
             .load(OBJECT)?;
         let mut table: Array<_, Word128> = Array::try_from(take(&mut ebpf, "VALUES")?).map_err(map_error("VALUES"))?;
         for (index, value) in (0..).zip(values) {
             table.set(index, value, 0).map_err(map_error("VALUES"))?;
-        }
-        let mut table: Array<_, Line> = Array::try_from(take(&mut ebpf, "ROWS")?).map_err(map_error("ROWS"))?;
-        for (index, line) in (0..).zip(rows) {
-            table.set(index, line, 0).map_err(map_error("ROWS"))?;
         }
         let mut state: PerCpuArray<_, Worker> =
             PerCpuArray::try_from(take(&mut ebpf, "WORKERS")?).map_err(map_error("WORKERS"))?;

@@ -49,7 +49,7 @@ const MAX_VALUES: usize = 1 << 20;
 /// When the flow varies more than the program has room for.
 pub(super) fn compile(flow: &Flow, template: &Template, action: Action, cpus: &[u32]) -> Result<Program, Diagnostic> {
     let mut program = compile_fields(flow, template, action, cpus)?;
-    if let Some(period) = rows::period(flow.packet.iter().flat_map(|header| &header.fields)) {
+    if let Some(period) = rows::period(template.header_len, flow.packet.iter().flat_map(|header| &header.fields)) {
         let sequence = compile_fields(flow, template, action, &[0])?;
         program.rows = rows::record(&sequence, template.header_len, period);
         program.generator.row_count = period;
