@@ -1,8 +1,8 @@
 //! Every value that crosses between user space and the eBPF programs: `repr(C)`, no padding, sizes asserted.
 //!
-//! User space writes [`Generator`], [`Field`] and [`Checksum`] into `.rodata` before the object is loaded. The verifier
-//! then sees constants and removes every branch this configuration does not take: one object file, yet the program that
-//! runs is the one somebody would have written by hand for just these fields.
+//! User space writes [`Generator`], [`Field`], [`Checksum`], the template's header and the row table into `.rodata`
+//! before the object is loaded. The verifier then sees constants and removes every branch that this configuration does
+//! not take: one object file, yet the program that runs is the one somebody would have written by hand for it.
 
 /// Field slots in `.rodata`, each unrolled in the program. An unused slot costs nothing at run time.
 pub const MAX_FIELDS: usize = 16;
@@ -10,7 +10,7 @@ pub const MAX_FIELDS: usize = 16;
 /// Checksum slots: IPv4 header and UDP for a plain packet; room for a tunnel's outer and inner pairs.
 pub const MAX_CHECKSUMS: usize = 4;
 
-/// One more than the largest errno [`drop_slot`] tells apart; larger ones (none are known here) share slot 0's neighbour.
+/// How many errnos [`drop_slot`] tells apart; the last slot stands for it and all larger ones.
 pub const MAX_ERRNO: u32 = 256;
 
 /// A 128-bit unsigned number as two words: a `u128` would be aligned differently on the two sides.
@@ -244,7 +244,7 @@ pub struct Worker {
     pub row: u64,
     /// Bits of fields that share their bytes with a later one, on their way to it; zero between repetitions.
     pub joined: u64,
-    /// The value each field has in the next frame; a list's index.
+    /// The value each field has in the next frame; a list's index. Not used with the row table.
     pub values: [Word128; MAX_FIELDS],
 }
 

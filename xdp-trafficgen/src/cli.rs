@@ -12,8 +12,8 @@ use crate::{
 /// Line-rate traffic generator on XDP live frames.
 ///
 /// The kernel runs a specialised XDP program over and over on a packet and really transmits the result: no DPDK, no
-/// hugepages, no unbinding of the NIC. Needs Linux 5.18 or later with BTF, and root or the capabilities CAP_BPF,
-/// CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN.
+/// hugepages, no unbinding of the NIC. Needs Linux 5.18 or later with BTF, and root or the capabilities CAP_NET_ADMIN
+/// and CAP_SYS_ADMIN.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = EXIT_CODES)]
 pub struct Cli {
@@ -26,9 +26,10 @@ const EXIT_CODES: &str = "\
 Results go to standard output, progress and remarks to standard error.
 
 Exit status:
-  0  done, or stopped by SIGINT or SIGTERM
-  1  failed while running, or not one frame could be sent
-  2  wrong usage or configuration, or this machine cannot do it";
+  0    done, or stopped by SIGINT, SIGTERM or SIGHUP
+  1    failed while running, or not one frame could be sent
+  2    wrong usage or configuration, or this machine cannot do it
+  130  ended by a second signal, without a report";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -41,7 +42,11 @@ pub enum Command {
     Demo(Demo),
     /// Send UDP out of an interface, as the options say
     ///
-    /// Without --packets and --duration it sends until it is stopped.
+    /// Without --packets and --duration it sends until it is stopped. For example:
+    ///
+    ///   xdp-trafficgen udp eth1 --dst-ip 10.0.0.2 --dst-port 5000-5999 --packets 1000000
+    ///
+    ///   xdp-trafficgen udp eth1 --dst-mac 02:00:00:00:00:02 --size 1518 --duration 10s --cpus 0-3 --json
     Udp(Udp),
     /// Send what a configuration file describes
     Run(Run),
@@ -87,7 +92,8 @@ pub struct Udp {
     /// Source MAC address [default: the interface's]
     #[arg(long, value_name = "MAC", value_parser = mac)]
     pub src_mac: Option<Mac>,
-    /// Destination address, IPv4 or IPv6 [default: 198.19.0.1, set aside for benchmarks by RFC 2544]
+    /// Destination address, IPv4 or IPv6 [default: 198.19.0.1 or 2001:2:0:1::1, set aside for benchmarks by RFC 2544 and
+    /// RFC 5180]
     #[arg(long, value_name = "ADDRESS")]
     pub dst_ip: Option<std::net::IpAddr>,
     /// Source address, of the same family [default: the one the kernel would use]

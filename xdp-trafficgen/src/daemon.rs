@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    task::{JoinSet, spawn_blocking},
+    task::{JoinError, JoinSet, spawn_blocking},
     time::{self, Instant, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
@@ -89,17 +89,25 @@ async fn serve(
     info!(ports = latest.len(), "sending");
     let snapshot = || Snapshot { elapsed: started.elapsed(), ports: latest.iter().map(read).collect() };
     let mut reports = time::interval_at(started + report_interval, report_interval);
+    let mut logged = Snapshot::default();
     reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            _ = reports.tick() => log_counts("counts", &snapshot()),
+            _ = reports.tick() => {
+                let now = snapshot();
+                log_counts("counts", &now, &logged);
+                logged = now;
+            }
+            Some(ended) = tasks.join_next() => note_end(ended),
         }
     }
     info!("stopping");
-    while tasks.join_next().await.is_some() {}
+    while let Some(ended) = tasks.join_next().await {
+        note_end(ended);
+    }
     let snapshot = snapshot();
-    log_counts("final counts", &snapshot);
+    log_counts("final counts", &snapshot, &Snapshot::default());
     Report { snapshot, sink: None }
 }
 
@@ -115,8 +123,17 @@ fn read(latest: &Latest) -> PortCount {
     latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn log_counts(message: &str, snapshot: &Snapshot) {
-    for port in &snapshot.ports {
+/// A port's task ended. That it panicked is a mistake of ours, which the daemon does not outlive in silence.
+fn note_end(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        error!("a port's task failed");
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+/// Logs all counts, and warns of the drops that were not there at the last time.
+fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot) {
+    for (index, port) in snapshot.ports.iter().enumerate() {
         info!(
             port = port.name,
             interface = port.interface,
@@ -127,7 +144,8 @@ fn log_counts(message: &str, snapshot: &Snapshot) {
             frames_dropped = port.dropped(),
             "{message}"
         );
-        for (reason, count) in &port.drops {
+        let known = last.ports.get(index).map_or(&[][..], |port| &port.drops);
+        for (reason, count) in port.drops.iter().filter(|drop| !known.contains(drop)) {
             warn!(port = port.name, reason = reason.code(), count, "frames dropped: {reason}");
         }
     }
@@ -208,11 +226,8 @@ impl Supervised {
                     Some(Err(error)) => { failure.get_or_insert(error); }
                 },
                 _ = polls.tick() => {
-                    if let Some(gone) = session.gone_interface(host::interface_index) {
-                        stop.cancel();
-                        failure.get_or_insert(gone);
-                    }
-                    match session.snapshot() {
+                    let looked = session.snapshot();
+                    match session.gone_interface(host::is_gone).map_or(looked, Err) {
                         Ok(snapshot) => self.note(snapshot, &earlier),
                         Err(error) => {
                             // The workers must not go on while the port starts again.
@@ -223,8 +238,10 @@ impl Supervised {
                 }
             }
         }
-        let elapsed = session.started().elapsed();
-        self.note(session.finish(elapsed)?, &earlier);
+        if let (None, Some(gone)) = (&failure, session.gone_interface(host::is_gone)) {
+            failure = Some(gone);
+        }
+        self.note(session.finish()?, &earlier);
         failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
 

@@ -4,7 +4,7 @@
 
 use std::{fmt, time::Duration};
 
-use xdp_trafficgen_ebpf::abi::{DropLayer, Worker};
+use xdp_trafficgen_ebpf::abi::{DropLayer, MAX_ERRNO, Worker};
 
 use crate::{
     config::Action,
@@ -29,6 +29,8 @@ pub struct PortCount {
     pub name: String,
     /// The interface's name.
     pub interface: String,
+    /// How long the port has been sending, or sent when it has ended.
+    pub elapsed: Duration,
     /// Repetitions of the program.
     pub attempted: u64,
     /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
@@ -82,6 +84,7 @@ impl PortCount {
         Self {
             name: plan.name.clone(),
             interface: plan.interface.clone(),
+            elapsed: Duration::ZERO,
             attempted: 0,
             transmitted: 0,
             in_flight: 0,
@@ -94,7 +97,7 @@ impl PortCount {
     ///
     /// # Errors
     /// When the maps cannot be read.
-    pub fn read(plan: &PortPlan, generator: &Generator) -> Result<Self, KernelError> {
+    pub fn read(plan: &PortPlan, generator: &Generator, elapsed: Duration) -> Result<Self, KernelError> {
         let workers = generator.workers()?;
         let total = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
         let made = total(|worker| worker.attempted);
@@ -127,6 +130,7 @@ impl PortCount {
         Ok(Self {
             name: plan.name.clone(),
             interface: plan.interface.clone(),
+            elapsed,
             attempted: made + aborted,
             transmitted,
             in_flight,
@@ -151,8 +155,9 @@ impl PortCount {
 
     /// Adds the counts of an earlier run of the same port.
     pub fn add(&mut self, earlier: &Self) {
-        let Self { name: _, interface: _, attempted, transmitted, in_flight, drops, flow } = earlier;
+        let Self { name: _, interface: _, elapsed, attempted, transmitted, in_flight, drops, flow } = earlier;
         self.in_flight += in_flight;
+        self.elapsed += *elapsed;
         self.attempted += attempted;
         self.transmitted += transmitted;
         self.flow.transmitted += flow.transmitted;
@@ -221,6 +226,7 @@ fn errno_name(errno: u32) -> String {
         100 => "ENETDOWN",
         101 => "ENETUNREACH",
         105 => "ENOBUFS",
+        other if other >= MAX_ERRNO - 1 => "other",
         other => return format!("errno_{other}"),
     };
     name.to_owned()

@@ -103,7 +103,9 @@ async fn drive_async(
     stop: &CancellationToken,
     mut live: Option<Live>,
 ) -> Result<(Snapshot, Option<CommandError>), CommandError> {
-    let mut session = loaded.start(stop)?;
+    // A worker's failure ends the session; the user's first signal stays the first.
+    let stop = stop.child_token();
+    let mut session = loaded.start(&stop)?;
     let interval = live.as_ref().map_or(Duration::from_secs(1), Live::interval);
     let mut ticks = time::interval_at(time::Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,18 +120,22 @@ async fn drive_async(
                 }
             },
             _ = ticks.tick() => {
-                if let Some(gone) = session.gone_interface(host::interface_index) {
-                    stop.cancel();
-                    failure.get_or_insert(CommandError::from(gone));
-                }
-                if let Some(live) = &mut live {
-                    live.show(session.snapshot()?);
+                let looked = session.snapshot();
+                match session.gone_interface(host::is_gone).map_or(looked, Err) {
+                    Ok(snapshot) => if let Some(live) = &mut live { live.show(snapshot) },
+                    Err(error) => {
+                        stop.cancel();
+                        failure.get_or_insert(CommandError::from(error));
+                    }
                 }
             }
         }
     }
-    let elapsed = session.started().elapsed();
-    Ok((session.finish(elapsed)?, failure))
+    // Once more: a short flow may have ended before anybody looked.
+    if let (None, Some(gone)) = (&failure, session.gone_interface(host::is_gone)) {
+        failure = Some(CommandError::from(gone));
+    }
+    Ok((session.finish()?, failure))
 }
 
 /// The receiver's count once it has seen everything that was sent: the last frames of a veth may still be waiting for a
@@ -154,7 +160,10 @@ pub(crate) fn print(report: &Report, format: Format) -> Result<(), CommandError>
             .map(|line| line + "\n")
             .map_err(|error| CommandError::System { what: "cannot write JSON", source: error.into() })?,
     };
-    io::stdout()
-        .write_all(written.as_bytes())
-        .map_err(|source| CommandError::System { what: "cannot write to standard output", source })
+    io::stdout().write_all(written.as_bytes()).map_err(output_failed)
+}
+
+/// Standard output took no more.
+pub(super) fn output_failed(source: io::Error) -> CommandError {
+    CommandError::System { what: "cannot write to standard output", source }
 }

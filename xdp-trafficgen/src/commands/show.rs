@@ -1,6 +1,12 @@
 //! `show`: the frames that would be sent, made by the program that would send them.
 
-use std::{collections::BTreeMap, fs::File, io::BufWriter, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::Path,
+    time::Duration,
+};
 
 use pcap_file::{
     DataLink, PcapError,
@@ -11,7 +17,7 @@ use crate::{
     cli,
     commands::{
         CommandError, probe_kernel, read_config,
-        send::{default_route, work_out},
+        send::{default_route, output_failed, work_out},
     },
     engine,
     kernel::Generator,
@@ -23,10 +29,13 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     let config = read_config(&options.config)?;
     // Nothing is sent, so any interface will do.
     let plan = work_out(&config, Some(probe_kernel()?), default_route(true))?;
+    let mut out = BufWriter::new(io::stdout().lock());
     let mut pcap = options.pcap.as_deref().map(Pcap::create).transpose()?;
     for port in plan.ports {
         let flow = port.flow;
-        println!("flow {}, port {} ({}), {} bytes on the wire", flow.name, port.name, port.interface, flow.size);
+        let heading =
+            format!("flow {}, port {} ({}), {} bytes on the wire", flow.name, port.name, port.interface, flow.size);
+        writeln!(out, "{heading}").map_err(output_failed)?;
         let cpu = port.cpus.first().copied().unwrap_or(0);
         let workers = port.cpus.len();
         engine::pin_to(cpu)?;
@@ -37,12 +46,13 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
         // The port's sequence: its workers take turns.
         for (number, generator) in (1..=packets).zip(generators.iter().cycle()) {
             let (_, frame) = generator.dry_run(&flow.template)?;
-            println!("{number:>8}  {}", frames::line(&frame));
+            writeln!(out, "{number:>8}  {}", frames::line(&frame)).map_err(output_failed)?;
             if let Some(pcap) = &mut pcap {
                 pcap.write(&frame)?;
             }
         }
     }
+    out.flush().map_err(output_failed)?;
     pcap.map_or(Ok(()), Pcap::finish)
 }
 

@@ -12,7 +12,7 @@ use crate::{
         Action, Config, Diagnostic, Diagnostics, FieldSetting, Flow, Header, Located, Pattern, Payload, Place, Port,
         Source, literal, pattern::Count,
     },
-    host::Mac,
+    host::{Mac, mac_value},
     packet::HeaderKind,
 };
 
@@ -112,7 +112,7 @@ fn header<const N: usize>(kind: HeaderKind, fields: [(&str, &'static str, Option
 }
 
 fn mac(mac: Mac) -> Pattern {
-    Pattern::Value(mac.iter().fold(0, |value, &byte| value << 8 | u128::from(byte)))
+    Pattern::Value(mac_value(mac))
 }
 
 fn address(address: IpAddr) -> Pattern {

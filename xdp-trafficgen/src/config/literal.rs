@@ -17,7 +17,7 @@ use crate::{
 pub const BATCH_SIZE: RangeInclusive<u32> = 1..=256;
 
 /// Bytes of a frame on the wire, FCS included; the upper limit is the host's, and the plan's to check.
-pub const FRAME_SIZE: RangeInclusive<u32> = 64..=u32::MAX;
+pub const FRAME_SIZE: RangeInclusive<u32> = 64..=65_535;
 
 /// Numbers a CPU can have: above those of any machine, and few enough that a typing error does not exhaust memory.
 pub const CPU: RangeInclusive<u32> = 0..=4095;

@@ -38,3 +38,15 @@ pub struct Count {
     /// How many values before it starts again.
     pub count: u64,
 }
+
+impl Pattern {
+    /// The value of the first frame. For random values just the smallest: the template is never sent as it is.
+    pub fn first(&self) -> u128 {
+        match self {
+            Self::Value(value) => *value,
+            Self::Values(values) => values.first().map_or(0, |value| value.value),
+            Self::Increment(count) | Self::Decrement(count) => count.start,
+            Self::Random { min, .. } => *min,
+        }
+    }
+}

@@ -13,7 +13,10 @@ use std::{
 };
 
 use futures::executor::block_on;
-use tokio::task::JoinSet;
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use worker::WorkerError;
@@ -108,51 +111,64 @@ impl Loaded {
     /// # Errors
     /// When there are no threads left.
     pub fn start(self, stop: &CancellationToken) -> Result<Session, EngineError> {
-        let jobs: Vec<(Arc<Port>, usize)> = self
-            .ports
-            .iter()
-            .flat_map(|port| (0..port.plan.cpus.len()).map(|index| (Arc::clone(port), index)))
-            .collect();
         // Workers wait for a word that comes when all are there; when one could not be had, its sender is dropped and they
         // go home.
-        let (go, gate) = tokio::sync::watch::channel(());
+        let (go, gate) = watch::channel(None);
         let mut workers = JoinSet::new();
-        for (port, index) in jobs {
-            let (done, outcome) = tokio::sync::oneshot::channel();
-            let (mut gate, stop) = (gate.clone(), stop.clone());
-            let context = (port.plan.name.clone(), port.plan.interface.clone());
-            thread::Builder::new()
-                .name(format!("worker-{}", port.plan.cpus[index]))
-                .spawn(move || {
-                    let pinned = worker::pin(port.plan.cpus[index]);
-                    if block_on(gate.changed()).is_err() {
-                        return;
-                    }
-                    let result = pinned.and_then(|()| worker::work(&port.plan, &port.generator, index, &stop));
+        let mut threads = Vec::new();
+        for (number, port) in self.ports.iter().enumerate() {
+            for index in 0..port.plan.cpus.len() {
+                let (done, outcome) = oneshot::channel();
+                threads.push(spawn(Arc::clone(port), index, gate.clone(), stop.clone(), done)?);
+                let stop = stop.clone();
+                workers.spawn(async move {
+                    let result = outcome.await.unwrap_or(Err(WorkerError::Panicked));
                     if result.is_err() {
                         stop.cancel();
                     }
-                    // Nobody listens when the session was dropped.
-                    let _ = done.send(result);
-                })
-                .map_err(EngineError::Thread)?;
-            workers.spawn(async move {
-                let (port, interface) = context;
-                let failed = |source| EngineError::Worker { port, interface, source };
-                outcome.await.unwrap_or(Err(WorkerError::Panicked)).map_err(failed)
-            });
+                    (number, result)
+                });
+            }
         }
+        let working = self.ports.iter().map(|port| port.plan.cpus.len()).collect();
+        let elapsed = vec![None; self.ports.len()];
         let started = Instant::now();
-        go.send_replace(());
-        Ok(Session { ports: self.ports, workers, started })
+        go.send_replace(Some(started));
+        Ok(Session { ports: self.ports, workers, threads, started, working, elapsed })
     }
+}
+
+/// A thread for the worker with this index among the port's CPUs; it starts when the gate says when the start was.
+fn spawn(
+    port: Arc<Port>,
+    index: usize,
+    mut gate: watch::Receiver<Option<Instant>>,
+    stop: CancellationToken,
+    done: oneshot::Sender<Result<(), WorkerError>>,
+) -> Result<thread::JoinHandle<()>, EngineError> {
+    let cpu = port.plan.cpus[index];
+    let work = move || {
+        let pinned = worker::pin(cpu);
+        let Ok(Some(started)) = block_on(gate.wait_for(Option::is_some)).map(|started| *started) else { return };
+        let result = pinned.and_then(|()| worker::work(&port.plan, &port.generator, index, started, &stop));
+        // The counters are the session's alone when it hears of the end.
+        drop(port);
+        // Nobody listens when the session was dropped.
+        let _ = done.send(result);
+    };
+    thread::Builder::new().name(format!("worker-{cpu}")).spawn(work).map_err(EngineError::Thread)
 }
 
 /// Ports that are sending.
 pub struct Session {
     ports: Vec<Arc<Port>>,
-    workers: JoinSet<Result<(), EngineError>>,
+    workers: JoinSet<(usize, Result<(), WorkerError>)>,
+    threads: Vec<thread::JoinHandle<()>>,
     started: Instant,
+    /// Workers of each port that have not ended.
+    working: Vec<usize>,
+    /// How long each port sent, when all of its workers have ended.
+    elapsed: Vec<Option<Duration>>,
 }
 
 impl Session {
@@ -161,49 +177,56 @@ impl Session {
     /// # Errors
     /// When the kernel's maps cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, EngineError> {
-        Ok(Snapshot { elapsed: self.started.elapsed(), ports: self.counts()? })
+        let elapsed = self.started.elapsed();
+        let ports = self.ports.iter().zip(&self.elapsed).map(|(port, ended)| {
+            PortCount::read(&port.plan, &port.generator, ended.unwrap_or(elapsed))
+                .map_err(|source| EngineError::Count { port: port.plan.name.clone(), source })
+        });
+        Ok(Snapshot { elapsed, ports: ports.collect::<Result<_, _>>()? })
     }
 
-    /// The final count, after [`Session::next_ended`] said `None` at the time `elapsed` since the start.
+    /// The final count, after [`Session::next_ended`] said `None`.
     ///
     /// # Errors
     /// When the kernel's maps cannot be read.
-    pub fn finish(self, elapsed: Duration) -> Result<Snapshot, EngineError> {
-        Ok(Snapshot { elapsed, ports: self.counts()?.into_iter().map(PortCount::settled).collect() })
+    pub fn finish(mut self) -> Result<Snapshot, EngineError> {
+        for thread in self.threads.drain(..) {
+            // A panic has been reported as the worker's failure.
+            let _ = thread.join();
+        }
+        let Snapshot { elapsed: now, ports } = self.snapshot()?;
+        let elapsed = self.elapsed.iter().copied().flatten().max().unwrap_or(now);
+        Ok(Snapshot { elapsed, ports: ports.into_iter().map(PortCount::settled).collect() })
     }
 
-    /// Waits until every worker has ended; returns when the next one has, so that the caller can do something else
-    /// in between. `None`: all have ended.
+    /// Waits until the next worker has ended. `None`: all have.
     ///
     /// # Errors
     /// What a worker failed of; the others have been told to stop, go on waiting for them.
     pub async fn next_ended(&mut self) -> Option<Result<(), EngineError>> {
         let ended = self.workers.join_next().await?;
-        Some(ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())))
+        let (number, result) = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        self.working[number] -= 1;
+        if self.working[number] == 0 {
+            self.elapsed[number] = Some(self.started.elapsed());
+        }
+        let plan = &self.ports[number].plan;
+        Some(result.map_err(|source| EngineError::Worker {
+            port: plan.name.clone(),
+            interface: plan.interface.clone(),
+            source,
+        }))
     }
 
-    /// The error to report when an egress interface is not there any more, as `index_of` tells by its name: frames for
+    /// The error to report when an interface in use is not there any more, as `is_gone` tells by its index: frames for
     /// it would be dropped, one by one, for ever.
-    pub fn gone_interface(&self, index_of: impl Fn(&str) -> Option<u32>) -> Option<EngineError> {
-        let gone =
-            self.ports.iter().map(|port| &port.plan).find(|plan| index_of(&plan.interface) != Some(plan.egress))?;
+    pub fn gone_interface(&self, is_gone: impl Fn(u32) -> bool) -> Option<EngineError> {
+        let mut plans = self.ports.iter().map(|port| &port.plan);
+        let gone = plans.find(|plan| is_gone(plan.egress) || is_gone(plan.ingress))?;
         Some(EngineError::Worker {
             port: gone.name.clone(),
             interface: gone.interface.clone(),
             source: WorkerError::InterfaceGone,
         })
-    }
-
-    /// When the workers started.
-    pub const fn started(&self) -> Instant {
-        self.started
-    }
-
-    fn counts(&self) -> Result<Vec<PortCount>, EngineError> {
-        let read = |port: &Arc<Port>| {
-            PortCount::read(&port.plan, &port.generator)
-                .map_err(|source| EngineError::Count { port: port.plan.name.clone(), source })
-        };
-        self.ports.iter().map(read).collect()
     }
 }

@@ -40,14 +40,16 @@ pub(super) fn pin(cpu: u32) -> Result<(), WorkerError> {
     sched_setaffinity(None, &set).map_err(|source| WorkerError::Pin { cpu, source })
 }
 
-/// Sends the share of the worker with this index among the port's CPUs.
+/// Sends the share of the worker with this index among the port's CPUs; the flow's duration counts from `started`.
 pub(super) fn work(
     plan: &PortPlan,
     generator: &Generator,
     index: usize,
+    started: Instant,
     stop: &CancellationToken,
 ) -> Result<(), WorkerError> {
-    let deadline = plan.flow.duration.map(|duration| Instant::now() + duration);
+    // None: an end so far away that no clock can tell it.
+    let deadline = plan.flow.duration.and_then(|duration| started.checked_add(duration));
     let share = plan.share(index);
     let mut left = share.unwrap_or(u64::MAX);
     let mut size = CallSize::new(plan.batch_size);

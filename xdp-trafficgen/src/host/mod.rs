@@ -11,13 +11,26 @@ use std::{
     net::IpAddr,
 };
 
-use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketType, netdevice, socket},
+};
 
 pub use cpus::online_cpus;
 pub use netlink::{Netlink, NetlinkError};
 
 /// Six bytes.
 pub type Mac = [u8; 6];
+
+/// The address as users write it.
+pub fn show_mac([a, b, c, d, e, f]: Mac) -> String {
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}
+
+/// The address as the number that fields hold.
+pub fn mac_value(mac: Mac) -> u128 {
+    mac.iter().fold(0, |value, &byte| value << 8 | u128::from(byte))
+}
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,8 +119,9 @@ impl Facts {
     }
 }
 
-/// The present index of an interface in the calling thread's network namespace; none when there is no such interface.
-pub fn interface_index(name: &str) -> Option<u32> {
-    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
-    netdevice::name_to_index(socket, name).ok()
+/// Whether the interface with this index is gone from the calling thread's network namespace. By index, for a renamed
+/// interface is still there; in doubt, it is.
+pub fn is_gone(index: u32) -> bool {
+    let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) else { return false };
+    netdevice::index_to_name(socket, index).is_err_and(|error| matches!(error, Errno::NODEV | Errno::NXIO))
 }

@@ -80,10 +80,15 @@ impl Netlink {
                 if route.header.destination_prefix_length != 0 {
                     continue;
                 }
-                interfaces.extend(route.attributes.into_iter().filter_map(|attribute| match attribute {
-                    RouteAttribute::Oif(index) => Some(index),
-                    _ => None,
-                }));
+                for attribute in route.attributes {
+                    match attribute {
+                        RouteAttribute::Oif(index) => interfaces.push(index),
+                        RouteAttribute::MultiPath(hops) => {
+                            interfaces.extend(hops.iter().map(|hop| hop.interface_index));
+                        }
+                        _ => {}
+                    }
+                }
             }
         }
         Ok(interfaces)

@@ -21,7 +21,8 @@ pub struct Capabilities {
 #[derive(Debug, thiserror::Error)]
 pub enum Unable {
     /// The process lacks capabilities.
-    #[error("this needs root, or the capabilities {}: run it with sudo, or `setcap {}+ep` on the program", .0.join(", "), .0.join(",").to_lowercase())]
+    #[error("this needs root, or the capabilities CAP_NET_ADMIN and CAP_SYS_ADMIN (missing: {}): run it with sudo, or let \
+             `setcap cap_net_admin,cap_sys_admin+ep` give them to the program", .0.join(", "))]
     Privilege(Vec<&'static str>),
     /// Live mode came with Linux 5.18 (commit b530e9e1063e).
     #[error("this kernel cannot send live frames with BPF_PROG_RUN: use Linux 5.18 or later")]
@@ -59,7 +60,7 @@ pub fn probe() -> Result<Capabilities, Unable> {
     if !rejects_unknown_flags(program)? {
         return Err(Unable::NoLiveFrames);
     }
-    Ok(Capabilities { largest_frame: largest_frame(program) })
+    Ok(Capabilities { largest_frame: largest_frame(program)? })
 }
 
 /// Kernels with live mode reject flags they do not know; earlier ones ignored them. The specification names
@@ -89,7 +90,7 @@ fn rejects_unknown_flags(program: &Xdp) -> Result<bool, KernelError> {
 
 /// Searched for, not computed: it depends on the page size and on structures that changed between kernels (3368 on 6.1,
 /// 3408 later, with pages of 4096). One frame a try, dropped.
-fn largest_frame(program: &Xdp) -> usize {
+fn largest_frame(program: &Xdp) -> Result<usize, Unable> {
     let accepted = |len: usize| {
         let frame = vec![0u8; len];
         let options = TestRunOptions {
@@ -97,20 +98,30 @@ fn largest_frame(program: &Xdp) -> usize {
             attrs: TestRunAttrs::new().xdp_live_frames(1),
             ..TestRunOptions::new()
         };
-        program.test_run(options).is_ok()
+        match program.test_run(options) {
+            Ok(_) => Ok(true),
+            Err(source) => match (KernelError::Program { program: "generate", source }) {
+                error if error.errno() == Some(libc::EINVAL) => Ok(false),
+                error => Err(error),
+            },
+        }
     };
     let (mut fits, mut refused) = (60, 1 << 16);
+    // Kernels before 5.10 refuse unknown flags for reasons of their own.
+    if !accepted(fits)? {
+        return Err(Unable::NoLiveFrames);
+    }
     while refused - fits > 1 {
         let middle = usize::midpoint(fits, refused);
-        if accepted(middle) { fits = middle } else { refused = middle }
+        if accepted(middle)? { fits = middle } else { refused = middle }
     }
-    fits
+    Ok(fits)
 }
 
-/// The capabilities that are needed and not effective; CAP_SYS_ADMIN is for the anchor's namespace.
+/// The capabilities that are needed and not effective. CAP_SYS_ADMIN, which the anchor's namespace needs, implies CAP_BPF
+/// and CAP_PERFMON.
 fn missing_capabilities() -> Vec<&'static str> {
-    const NEEDED: [(u32, &str); 4] =
-        [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
+    const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status
         .lines()

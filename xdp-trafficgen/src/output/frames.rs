@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::host::show_mac;
 use etherparse::{LinkExtSlice, LinkSlice, NetSlice, SlicedPacket, TransportSlice};
 
 /// One line about a frame without FCS.
@@ -12,7 +13,7 @@ pub fn line(frame: &[u8]) -> String {
     };
     let mut text = String::new();
     if let Some(LinkSlice::Ethernet2(ethernet)) = &packet.link {
-        let _ = write!(text, "{} > {}", mac(ethernet.source()), mac(ethernet.destination()));
+        let _ = write!(text, "{} > {}", show_mac(ethernet.source()), show_mac(ethernet.destination()));
     }
     for extension in &packet.link_exts {
         if let LinkExtSlice::Vlan(vlan) = extension {
@@ -45,8 +46,4 @@ pub fn line(frame: &[u8]) -> String {
         );
     }
     text
-}
-
-fn mac([a, b, c, d, e, f]: [u8; 6]) -> String {
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }

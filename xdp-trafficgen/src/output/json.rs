@@ -23,6 +23,7 @@ struct Port<'a> {
     bytes_tx: u64,
     frames_dropped: u64,
     drops: Vec<Drop>,
+    /// Over the time the port itself sent, which may be shorter than the whole.
     pps: u64,
 }
 
@@ -52,7 +53,6 @@ struct Sink {
 /// None that these types can cause.
 pub fn render(report: &Report) -> serde_json::Result<String> {
     let Report { snapshot, sink } = report;
-    let seconds = snapshot.elapsed.as_secs_f64();
     let ports = snapshot.ports.iter().map(|port| Port {
         name: &port.name,
         interface: &port.interface,
@@ -61,7 +61,7 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         bytes_tx: port.flow.bytes(),
         frames_dropped: port.dropped(),
         drops: port.drops.iter().map(|&(reason, count)| Drop { reason: reason.code(), count }).collect(),
-        pps: per_second(port.transmitted, seconds),
+        pps: per_second(port.transmitted, port.elapsed.as_secs_f64()),
     });
     let flows = snapshot.ports.iter().map(|port| Flow {
         name: &port.flow.name,

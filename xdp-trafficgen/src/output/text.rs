@@ -9,9 +9,9 @@ use crate::output::Report;
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &Report) -> String {
     let Report { snapshot, sink } = report;
-    let seconds = snapshot.elapsed.as_secs_f64();
     let mut table = table(&["port", "interface", "flow", "attempted", "sent", "dropped", "Mpps", "Gbit/s on the wire"]);
     for port in &snapshot.ports {
+        let seconds = port.elapsed.as_secs_f64();
         table.add_row([
             port.name.clone(),
             port.interface.clone(),

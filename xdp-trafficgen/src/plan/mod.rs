@@ -13,10 +13,8 @@ use xdp_trafficgen_ebpf::abi::FCS_LEN;
 pub use program::Program;
 
 use crate::{
-    config::{
-        Action, Config, Diagnostic, Diagnostics, FieldSetting, Flow, Header, Located, Pattern, Place, Port, names,
-    },
-    host::{Facts, Link, Mac},
+    config::{Action, Config, Diagnostic, Diagnostics, FieldSetting, Flow, Header, Located, Place, Port, names},
+    host::{Facts, Link, mac_value, show_mac},
     packet::{self, HeaderKind, Layer, StackError, Template},
 };
 
@@ -132,10 +130,19 @@ impl Planner<'_> {
             None => egress.clone(),
         };
         let cpus = self.cpus(port);
-        let egress = egress?;
-        self.check_default_route(port, &egress);
+        let (egress, ingress) = (egress?, ingress?);
+        let leaves_by = match port.action.value {
+            Action::Redirect => Some(&egress),
+            Action::Tx => Some(&ingress),
+            Action::Pass | Action::Drop => None,
+        };
+        if let Some(link) = leaves_by {
+            self.check_default_route(port, link);
+        }
         let template = self.template(port, flow, &egress)?;
-        self.check_size(flow, &template, &egress);
+        if let Some(link) = leaves_by {
+            self.check_size(flow, &template, link);
+        }
         let workers = cpus?;
         let program = match program::compile(flow, &template, port.action.value, &workers) {
             Ok(program) => program,
@@ -148,7 +155,7 @@ impl Planner<'_> {
             name: port.name.value.clone(),
             interface: egress.name,
             egress: egress.index,
-            ingress: ingress?.index,
+            ingress: ingress.index,
             action: port.action.value,
             cpus: workers,
             batch_size: port.batch_size.value,
@@ -182,20 +189,24 @@ impl Planner<'_> {
             );
             return None;
         }
+        if link.mac.is_none() {
+            self.diagnostics.push(
+                Diagnostic::new(&name.place, format!("`{}` is not an Ethernet interface", name.value))
+                    .help("choose one that `ip link` shows with link/ether"),
+            );
+            return None;
+        }
         if !link.carrier {
             self.notes.push(format!("{} has no carrier: is its other end plugged in and up?", name.value));
         }
         Some(link.clone())
     }
 
-    fn check_default_route(&mut self, port: &Port, egress: &Link) {
-        if self.default_route == DefaultRoute::Refuse && self.facts.default_route.contains(&egress.index) {
+    fn check_default_route(&mut self, port: &Port, link: &Link) {
+        if self.default_route == DefaultRoute::Refuse && self.facts.default_route.contains(&link.index) {
             self.diagnostics.push(
-                Diagnostic::new(
-                    &port.interface.place,
-                    format!("`{}` carries this machine's default route", egress.name),
-                )
-                .help("send out of another interface, or say that you mean it with `--allow-default-route`"),
+                Diagnostic::new(&port.interface.place, format!("`{}` carries this machine's default route", link.name))
+                    .help("send out of another interface, or say that you mean it with `--allow-default-route`"),
             );
         }
     }
@@ -301,30 +312,27 @@ impl Planner<'_> {
 
     /// The kernel lets a frame pass that is 4 bytes (a VLAN tag) above the MTU with the Ethernet header; what is above
     /// the MTU behind the tags, receivers may drop.
-    fn check_size(&mut self, flow: &Flow, template: &Template, egress: &Link) {
+    fn check_size(&mut self, flow: &Flow, template: &Template, link: &Link) {
         let tagged = flow
             .packet
             .iter()
             .zip(&template.offsets)
             .find(|(header, _)| !matches!(header.kind.value, HeaderKind::Ethernet | HeaderKind::Vlan));
         let network = tagged.map_or(14, |(_, &offset)| offset);
-        let mtu = egress.mtu as usize;
+        let mtu = link.mtu as usize;
         let len = template.bytes.len();
         let most = (mtu + network).min(mtu + 14 + 4);
         if len > most {
             self.diagnostics.push(
                 Diagnostic::new(
                     &flow.size.place,
-                    format!(
-                        "a frame of {} bytes is too large for the MTU of `{}`, {mtu}",
-                        flow.size.value, egress.name
-                    ),
+                    format!("a frame of {} bytes is too large for the MTU of `{}`, {mtu}", flow.size.value, link.name),
                 )
                 .help(format!(
                     "write at most {}, or raise the MTU: `ip link set {} mtu {}`",
                     most + FCS_LEN as usize,
-                    egress.name,
-                    len - network
+                    link.name,
+                    len - network.min(18)
                 )),
             );
         }
@@ -383,14 +391,6 @@ fn ip_value(address: IpAddr, kind: HeaderKind) -> Option<u128> {
     }
 }
 
-fn mac_value(mac: Mac) -> u128 {
-    mac.iter().fold(0, |value, &byte| value << 8 | u128::from(byte))
-}
-
-fn show_mac([a, b, c, d, e, f]: Mac) -> String {
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
-}
-
 fn stack_diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
     match *error {
         StackError::Order { layer, kind, .. } => {
@@ -407,17 +407,5 @@ fn stack_diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
             .help(format!("write a size of at least {}", headers + FCS_LEN as usize)),
         StackError::PayloadTooLong { payload, room } => Diagnostic::new(&flow.payload.place, error.to_string())
             .help(format!("write a size of at least {}", flow.size.value as usize + payload - room)),
-    }
-}
-
-impl Pattern {
-    /// The value of the first frame. For random values just the smallest: the template is never sent as it is.
-    pub(crate) fn first(&self) -> u128 {
-        match self {
-            Self::Value(value) => *value,
-            Self::Values(values) => values.first().map_or(0, |value| value.value),
-            Self::Increment(count) | Self::Decrement(count) => count.start,
-            Self::Random { min, .. } => *min,
-        }
     }
 }

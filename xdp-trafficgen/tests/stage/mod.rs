@@ -280,7 +280,10 @@ impl Report {
             assert!(!flow.name.is_empty() && !port.interface.is_empty(), "{port:?}, {flow:?}");
             let second = 1_000_000_000;
             let rate = u128::from(port.frames_tx) * second / u128::from(self.duration_ns);
-            assert!(rate.abs_diff(port.pps.into()) <= 1, "{rate} frames a second, but {port:?}");
+            // Over the time the port itself sent; for the demo, which alone has a sink, that is the whole.
+            let exact = self.sink.is_some();
+            let plausible = u128::from(port.pps) + 1 >= rate && (!exact || u128::from(port.pps) <= rate + 1);
+            assert!(plausible, "{rate} frames a second, but {port:?}");
         }
         if let Some(SinkCount { frames_rx, bytes_rx }) = self.sink {
             assert_eq!(frames_rx, self.ports.iter().map(|port| port.frames_tx).sum::<u64>(), "{self:?}");
