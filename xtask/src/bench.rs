@@ -17,10 +17,10 @@ use crate::{build, peers, program, setup};
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Pairs of measurements in a row of the table
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// Length of one measurement
-    #[arg(long, default_value = "1.0", value_parser = parse_seconds)]
+    #[arg(long, default_value = "0.5", value_parser = parse_seconds)]
     seconds: Duration,
 }
 

@@ -43,8 +43,11 @@ pub(crate) fn find(sh: &Shell) -> Result<Vec<Peer>> {
         fs::write(&path, content).with_context(|| format!("{} cannot be written", path.display()))?;
         Ok(path.display().to_string())
     };
-    let trafgen =
-        format!("trafgen --cpus 1 --dev {SENDER} --conf {}", write("trafgen.cfg", trafgen_config().as_bytes())?);
+    // Its socket memory is the machine's, which a namespace may not change.
+    let trafgen = format!(
+        "trafgen --no-sock-mem --cpus 1 --dev {SENDER} --conf {}",
+        write("trafgen.cfg", trafgen_config().as_bytes())?
+    );
     let tcpreplay = format!(
         "tcpreplay --intf1={SENDER} --topspeed --preload-pcap --no-flow-stats --loop=100000000 {}",
         write("frames.pcap", &pcap())?

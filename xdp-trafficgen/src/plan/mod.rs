@@ -409,3 +409,57 @@ fn stack_diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
             .help(format!("write a size of at least {}", flow.size.value as usize + payload - room)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, file};
+
+    /// What the plan says of a port with these settings, where `eth0` carries the default route and `veth0` nothing.
+    fn said(port: &str, flow: &str) -> String {
+        let link = |name: &str, index| Link {
+            name: name.to_owned(),
+            index,
+            mtu: 1500,
+            up: true,
+            carrier: true,
+            mac: (name != "tun0").then_some([2, 0, 0, 0, 0, 1]),
+        };
+        let facts = Facts {
+            links: vec![link("eth0", 2), link("veth0", 3), link("tun0", 4)],
+            default_route: [2].into(),
+            cpus: vec![0],
+            allowed_cpus: vec![0],
+            ..Facts::default()
+        };
+        let text = format!("[[ports]]\nname = 'p'\n{port}\n[[flows]]\nname = 'f'\nport = 'p'\n{flow}\n");
+        let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        plan(&config, &facts, DefaultRoute::Refuse).err().map_or(String::new(), |wrong| wrong.to_string())
+    }
+
+    const UDP: &str = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { ipv4 = {} }, { udp = {} }]";
+
+    #[track_caller]
+    fn check(port: &str, flow: &str, expected: &str) {
+        let said = said(port, flow);
+        assert!(if expected.is_empty() { said.is_empty() } else { said.contains(expected) }, "{said}");
+    }
+
+    #[test]
+    fn the_default_route_is_guarded_where_frames_leave() {
+        check("interface = 'eth0'", UDP, "default route");
+        check("interface = 'veth0'", UDP, "");
+        check("interface = 'veth0'\ningress = 'eth0'", UDP, "");
+        check("interface = 'veth0'\ningress = 'eth0'\naction = 'tx'", UDP, "default route");
+        check("interface = 'eth0'\naction = 'drop'", UDP, "");
+    }
+
+    #[test]
+    fn the_advised_mtu_is_enough() {
+        let qinq = "size = 1526\npacket = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { vlan = {} }, { vlan = {} }, \
+                    { ipv4 = {} }, { udp = {} }]";
+        // 1522 bytes without the FCS; the kernel takes 18 more than the MTU.
+        check("interface = 'veth0'", qinq, "mtu 1504");
+        check("interface = 'tun0'", UDP, "not an Ethernet interface");
+    }
+}
