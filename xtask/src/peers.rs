@@ -43,9 +43,9 @@ pub(crate) fn find(sh: &Shell) -> Result<Vec<Peer>> {
         fs::write(&path, content).with_context(|| format!("{} cannot be written", path.display()))?;
         Ok(path.display().to_string())
     };
-    // Its socket memory is the machine's, which a namespace may not change.
+    // Its socket memory is the machine's, which a namespace may not change; this ring fits the default.
     let trafgen = format!(
-        "trafgen --no-sock-mem --cpus 1 --dev {SENDER} --conf {}",
+        "trafgen --no-sock-mem --ring-size 256KiB --cpus 1 --dev {SENDER} --conf {}",
         write("trafgen.cfg", trafgen_config().as_bytes())?
     );
     let tcpreplay = format!(
