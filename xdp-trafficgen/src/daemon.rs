@@ -20,7 +20,6 @@ use crate::{
     commands::{CommandError, probe_kernel, read_config, send, signal_stop, work_out},
     config::{Config, Located},
     engine::Loaded,
-    host,
     kernel::Capabilities,
     output::Report,
     plan::{DefaultRoute, Plan},
@@ -35,6 +34,7 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     let machine = Machine {
         capabilities: probe_kernel()?,
         default_route: send::default_route(options.common.allow_default_route),
+        poll: (options.report_interval / 4).clamp(SHORTEST_POLL, LONGEST_POLL),
     };
     // All of the file, so that a mistake anywhere ends the daemon before anything is sent.
     let plan = work_out(&config, Some(machine.capabilities), machine.default_route)?;
@@ -64,6 +64,8 @@ fn start_log(format: LogFormat) {
 struct Machine {
     capabilities: Capabilities,
     default_route: DefaultRoute,
+    /// How often the counts of a port are read.
+    poll: Duration,
 }
 
 /// The latest counts of a port: written by its task, read by the report.
@@ -162,8 +164,10 @@ struct Supervised {
 /// How long a port waits before it starts again: doubled with each failure in a row.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How often counts are read, and interfaces looked for.
-const POLL: Duration = Duration::from_millis(250);
+/// The shortest time between two readings: reading them costs the sending CPUs time.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
+/// The longest time between two readings of a port's counts; a report must not show old ones.
+const LONGEST_POLL: Duration = Duration::from_millis(250);
 
 impl Supervised {
     /// Runs the port to the end of its flow, or to `stop`; a failure pauses it and starts it again.
@@ -205,43 +209,17 @@ impl Supervised {
     }
 
     async fn run_once(&self, config: Config, stop: &CancellationToken) -> Result<(), CommandError> {
-        let Machine { capabilities, default_route } = self.machine;
+        let Machine { capabilities, default_route, .. } = self.machine;
         let load = move || {
             let plan = work_out(&config, Some(capabilities), default_route)?;
             Ok::<_, CommandError>(Loaded::new(plan)?)
         };
         let loaded =
             spawn_blocking(load).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        // A worker's failure stops this port only.
-        let stop = stop.child_token();
-        let mut session = loaded.start(&stop)?;
         let earlier = read(&self.counts);
-        let mut polls = time::interval(POLL);
-        let mut failure = None;
-        loop {
-            tokio::select! {
-                ended = session.next_ended() => match ended {
-                    None => break,
-                    Some(Ok(())) => {}
-                    Some(Err(error)) => { failure.get_or_insert(error); }
-                },
-                _ = polls.tick() => {
-                    let looked = session.snapshot();
-                    match session.gone_interface(host::is_gone).map_or(looked, Err) {
-                        Ok(snapshot) => self.note(snapshot, &earlier),
-                        Err(error) => {
-                            // The workers must not go on while the port starts again.
-                            stop.cancel();
-                            failure.get_or_insert(error);
-                        }
-                    }
-                }
-            }
-        }
-        if let (None, Some(gone)) = (&failure, session.gone_interface(host::is_gone)) {
-            failure = Some(gone);
-        }
-        self.note(session.finish()?, &earlier);
+        let look = |snapshot| self.note(snapshot, &earlier);
+        let (snapshot, failure) = loaded.start(stop)?.run(self.machine.poll, look).await?;
+        self.note(snapshot, &earlier);
         failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
 

@@ -5,14 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     commands::CommandError,
     config::{Action, Config},
     engine::Loaded,
-    host::{self, Facts},
+    host::Facts,
     kernel::{Capabilities, Sink, probe},
     output::{Report, json, live::Live, text},
     plan::{self, DefaultRoute, Plan},
@@ -89,53 +88,23 @@ pub(crate) fn signal_stop() -> Result<CancellationToken, CommandError> {
 pub(super) fn drive(
     loaded: Loaded,
     stop: &CancellationToken,
-    live: Option<Live>,
+    mut live: Option<Live>,
 ) -> Result<(Snapshot, Option<CommandError>), CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|source| CommandError::System { what: "cannot start the runtime", source })?;
-    runtime.block_on(drive_async(loaded, stop, live))
-}
-
-async fn drive_async(
-    loaded: Loaded,
-    stop: &CancellationToken,
-    mut live: Option<Live>,
-) -> Result<(Snapshot, Option<CommandError>), CommandError> {
-    // A worker's failure ends the session; the user's first signal stays the first.
-    let stop = stop.child_token();
-    let mut session = loaded.start(&stop)?;
-    let interval = live.as_ref().map_or(Duration::from_secs(1), Live::interval);
-    let mut ticks = time::interval_at(time::Instant::now() + interval, interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failure = None;
-    loop {
-        tokio::select! {
-            ended = session.next_ended() => match ended {
-                None => break,
-                Some(Ok(())) => {}
-                Some(Err(error)) => {
-                    failure.get_or_insert(CommandError::from(error));
-                }
-            },
-            _ = ticks.tick() => {
-                let looked = session.snapshot();
-                match session.gone_interface(host::is_gone).map_or(looked, Err) {
-                    Ok(snapshot) => if let Some(live) = &mut live { live.show(snapshot) },
-                    Err(error) => {
-                        stop.cancel();
-                        failure.get_or_insert(CommandError::from(error));
-                    }
-                }
+    runtime.block_on(async {
+        let session = loaded.start(stop)?;
+        let interval = live.as_ref().map_or(Duration::from_secs(1), Live::interval);
+        let look = |snapshot| {
+            if let Some(live) = &mut live {
+                live.show(snapshot);
             }
-        }
-    }
-    // Once more: a short flow may have ended before anybody looked.
-    if let (None, Some(gone)) = (&failure, session.gone_interface(host::is_gone)) {
-        failure = Some(CommandError::from(gone));
-    }
-    Ok((session.finish()?, failure))
+        };
+        let (snapshot, failure) = session.run(interval, look).await?;
+        Ok((snapshot, failure.map(CommandError::from)))
+    })
 }
 
 /// The receiver's count once it has seen everything that was sent: the last frames of a veth may still be waiting for a

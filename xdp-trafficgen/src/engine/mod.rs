@@ -16,12 +16,14 @@ use futures::executor::block_on;
 use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
+    time::{self, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
 
 pub use worker::WorkerError;
 
 use crate::{
+    host::is_gone,
     kernel::{Generator, KernelError, generator::Role},
     plan::{Plan, PortPlan},
     stats::{PortCount, Snapshot},
@@ -106,7 +108,7 @@ impl Loaded {
     }
 
     /// Starts all workers of all ports at the same moment; they end when `stop` is cancelled, or before when their flow
-    /// does. A worker that fails cancels `stop`.
+    /// does. A worker that fails ends the session; `stop` itself stays as it is.
     ///
     /// # Errors
     /// When there are no threads left.
@@ -114,6 +116,7 @@ impl Loaded {
         // Workers wait for a word that comes when all are there; when one could not be had, its sender is dropped and they
         // go home.
         let (go, gate) = watch::channel(None);
+        let stop = stop.child_token();
         let mut workers = JoinSet::new();
         let mut threads = Vec::new();
         for (number, port) in self.ports.iter().enumerate() {
@@ -134,7 +137,7 @@ impl Loaded {
         let elapsed = vec![None; self.ports.len()];
         let started = Instant::now();
         go.send_replace(Some(started));
-        Ok(Session { ports: self.ports, workers, threads, started, working, elapsed })
+        Ok(Session { ports: self.ports, workers, threads, stop, started, working, elapsed })
     }
 }
 
@@ -164,6 +167,7 @@ pub struct Session {
     ports: Vec<Arc<Port>>,
     workers: JoinSet<(usize, Result<(), WorkerError>)>,
     threads: Vec<thread::JoinHandle<()>>,
+    stop: CancellationToken,
     started: Instant,
     /// Workers of each port that have not ended.
     working: Vec<usize>,
@@ -172,11 +176,43 @@ pub struct Session {
 }
 
 impl Session {
-    /// What has been counted so far.
+    /// Runs to the end, and shows the counts to `look` every `interval`. Gives the final counts also when something
+    /// failed, together with what.
     ///
     /// # Errors
-    /// When the kernel's maps cannot be read.
-    pub fn snapshot(&self) -> Result<Snapshot, EngineError> {
+    /// When the final counts cannot be read.
+    pub async fn run(
+        mut self,
+        interval: Duration,
+        mut look: impl FnMut(Snapshot),
+    ) -> Result<(Snapshot, Option<EngineError>), EngineError> {
+        let mut ticks = time::interval_at(time::Instant::now() + interval, interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failure = None;
+        loop {
+            tokio::select! {
+                ended = self.next_ended() => match ended {
+                    None => break,
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        failure.get_or_insert(error);
+                    }
+                },
+                _ = ticks.tick() => match self.gone_interface().map_or_else(|| self.snapshot(), Err) {
+                    Ok(snapshot) => look(snapshot),
+                    Err(error) => {
+                        self.stop.cancel();
+                        failure.get_or_insert(error);
+                    }
+                },
+            }
+        }
+        // Once more: a short flow may have ended before anybody looked.
+        let failure = failure.or_else(|| self.gone_interface());
+        Ok((self.finish()?, failure))
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, EngineError> {
         let elapsed = self.started.elapsed();
         let ports = self.ports.iter().zip(&self.elapsed).map(|(port, ended)| {
             PortCount::read(&port.plan, &port.generator, ended.unwrap_or(elapsed))
@@ -186,10 +222,7 @@ impl Session {
     }
 
     /// The final count, after [`Session::next_ended`] said `None`.
-    ///
-    /// # Errors
-    /// When the kernel's maps cannot be read.
-    pub fn finish(mut self) -> Result<Snapshot, EngineError> {
+    fn finish(mut self) -> Result<Snapshot, EngineError> {
         for thread in self.threads.drain(..) {
             // A panic has been reported as the worker's failure.
             let _ = thread.join();
@@ -199,11 +232,8 @@ impl Session {
         Ok(Snapshot { elapsed, ports: ports.into_iter().map(PortCount::settled).collect() })
     }
 
-    /// Waits until the next worker has ended. `None`: all have.
-    ///
-    /// # Errors
-    /// What a worker failed of; the others have been told to stop, go on waiting for them.
-    pub async fn next_ended(&mut self) -> Option<Result<(), EngineError>> {
+    /// Waits until the next worker has ended, and gives what it failed of; `None`: all have.
+    async fn next_ended(&mut self) -> Option<Result<(), EngineError>> {
         let ended = self.workers.join_next().await?;
         let (number, result) = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         self.working[number] -= 1;
@@ -218,9 +248,9 @@ impl Session {
         }))
     }
 
-    /// The error to report when an interface in use is not there any more, as `is_gone` tells by its index: frames for
-    /// it would be dropped, one by one, for ever.
-    pub fn gone_interface(&self, is_gone: impl Fn(u32) -> bool) -> Option<EngineError> {
+    /// The error to report when an interface in use is not there any more: frames for it would be dropped, one by one,
+    /// for ever.
+    fn gone_interface(&self) -> Option<EngineError> {
         let mut plans = self.ports.iter().map(|port| &port.plan);
         let gone = plans.find(|plan| is_gone(plan.egress) || is_gone(plan.ingress))?;
         Some(EngineError::Worker {
