@@ -47,6 +47,16 @@ pub fn never_zero(folded: u16) -> u16 {
     if folded == 0xffff { 0xffff } else { !folded }
 }
 
+/// A wrong value in place of `good`, for frames whose checksum is to be bad on purpose: it differs from `good`, is not its
+/// other zero, and is not zero, which UDP takes for "no checksum".
+#[inline(always)]
+pub fn spoiled(good: u16) -> u16 {
+    match good ^ 1 {
+        0 => 2,
+        bad => bad,
+    }
+}
+
 /// The checksum field's value for everything summed up; `zero_is_ones` as UDP wants it (RFC 768).
 #[inline(always)]
 pub fn finish(sum: u64, zero_is_ones: bool) -> u16 {

@@ -139,10 +139,9 @@ fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot) {
         info!(
             port = port.name,
             interface = port.interface,
-            flow = port.flow.name,
             frames_attempted = port.attempted,
             frames_tx = port.transmitted,
-            bytes_tx = port.flow.bytes(),
+            bytes_tx = port.bytes(),
             frames_dropped = port.dropped(),
             "{message}"
         );

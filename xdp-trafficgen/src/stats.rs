@@ -39,8 +39,8 @@ pub struct PortCount {
     pub in_flight: u64,
     /// Frames that went nowhere, by reason.
     pub drops: Vec<(DropReason, u64)>,
-    /// What the port sends.
-    pub flow: FlowCount,
+    /// What the port sends, in the configuration's order.
+    pub flows: Vec<FlowCount>,
 }
 
 /// What became of one flow's frames.
@@ -48,17 +48,12 @@ pub struct PortCount {
 pub struct FlowCount {
     /// The flow's name.
     pub name: String,
-    /// Frames the egress driver accepted.
+    /// Repetitions of the program for this flow.
+    pub attempted: u64,
+    /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
     pub transmitted: u64,
-    /// Bytes of a frame on the wire, FCS included.
-    pub size: u32,
-}
-
-impl FlowCount {
     /// Bytes on the wire of the transmitted frames, FCS included.
-    pub const fn bytes(&self) -> u64 {
-        self.transmitted * self.size as u64
-    }
+    pub bytes: u64,
 }
 
 /// Why a frame went nowhere.
@@ -89,7 +84,7 @@ impl PortCount {
             transmitted: 0,
             in_flight: 0,
             drops: Vec::new(),
-            flow: FlowCount { name: plan.flow.name.clone(), transmitted: 0, size: plan.flow.size },
+            flows: vec![FlowCount { name: plan.flow.name.clone(), attempted: 0, transmitted: 0, bytes: 0 }],
         }
     }
 
@@ -126,7 +121,8 @@ impl PortCount {
         };
         drops.push((DropReason::Aborted, aborted));
         drops.retain(|&(_, count)| count > 0);
-        let flow = FlowCount { name: plan.flow.name.clone(), transmitted, size: plan.flow.size };
+        let bytes = transmitted * u64::from(plan.flow.size);
+        let flows = vec![FlowCount { name: plan.flow.name.clone(), attempted: made + aborted, transmitted, bytes }];
         Ok(Self {
             name: plan.name.clone(),
             interface: plan.interface.clone(),
@@ -135,7 +131,7 @@ impl PortCount {
             transmitted,
             in_flight,
             drops,
-            flow,
+            flows,
         })
     }
 
@@ -153,14 +149,23 @@ impl PortCount {
         self.drops.iter().map(|&(_, count)| count).sum()
     }
 
+    /// Bytes on the wire of the transmitted frames, FCS included.
+    pub fn bytes(&self) -> u64 {
+        self.flows.iter().map(|flow| flow.bytes).sum()
+    }
+
     /// Adds the counts of an earlier run of the same port.
     pub fn add(&mut self, earlier: &Self) {
-        let Self { name: _, interface: _, elapsed, attempted, transmitted, in_flight, drops, flow } = earlier;
+        let Self { name: _, interface: _, elapsed, attempted, transmitted, in_flight, drops, flows } = earlier;
         self.in_flight += in_flight;
         self.elapsed += *elapsed;
         self.attempted += attempted;
         self.transmitted += transmitted;
-        self.flow.transmitted += flow.transmitted;
+        for (flow, earlier) in self.flows.iter_mut().zip(flows) {
+            flow.attempted += earlier.attempted;
+            flow.transmitted += earlier.transmitted;
+            flow.bytes += earlier.bytes;
+        }
         for &(reason, count) in drops {
             match self.drops.iter_mut().find(|(known, _)| *known == reason) {
                 Some((_, total)) => *total += count,

@@ -55,14 +55,18 @@ fn vary(header: &mut Header, case: BenchCase) {
         _ => return,
     };
     let pattern = |index: u64| match case {
-        BenchCase::FourFieldsRandom => Pattern::Random { min: start, max: start + 999, seed: Some(index) },
+        BenchCase::FourFieldsRandom => Pattern::Random { min: start, max: start + 999, seed: Some(index), count: None },
         BenchCase::FourFieldsLong => Pattern::Increment(Count { start, step: 1, count: 1000 - index }),
         _ => Pattern::Increment(Count { start, step: 1, count: 1000 }),
     };
     header.fields = (0..)
         .zip(names)
         .filter_map(|(index, name)| Some((index, header.kind.value.field(name)?)))
-        .map(|(index, field)| FieldSetting { field, pattern: Located::default(pattern(index)) })
+        .map(|(index, field)| FieldSetting {
+            field: field.clone(),
+            pattern: Located::default(pattern(index)),
+            follow: None,
+        })
         .collect();
 }
 

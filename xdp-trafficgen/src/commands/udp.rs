@@ -10,10 +10,10 @@ use crate::{
     },
     config::{
         Action, Config, Diagnostic, Diagnostics, FieldSetting, Flow, Header, Located, Pattern, Payload, Place, Port,
-        Source, literal, pattern::Count,
+        Size, Source, literal, pattern::Count,
     },
     host::{Mac, mac_value},
-    packet::HeaderKind,
+    packet::{ChecksumMode, HeaderKind},
 };
 
 pub(super) fn udp(options: &cli::Udp) -> Result<(), CommandError> {
@@ -78,7 +78,8 @@ pub(super) fn config(options: &cli::Udp) -> Result<Config, Diagnostics> {
         flows: vec![Flow {
             name: Located::default("udp".to_owned()),
             port: Located::default(interface.clone()),
-            size: Located::new(*size, Place::Option("--size")),
+            weight: Located::default(1),
+            size: Located::new(Size::Fixed(*size), Place::Option("--size")),
             packets: packets.map(|packets| Located::new(packets, Place::Option("--packets"))),
             duration: duration.map(|duration| Located::new(duration, Place::Option("--duration"))),
             packet: headers,
@@ -106,9 +107,18 @@ fn check_range(
 
 fn header<const N: usize>(kind: HeaderKind, fields: [(&str, &'static str, Option<Pattern>); N]) -> Header {
     let fields = fields.into_iter().filter_map(|(name, option, pattern)| {
-        Some(FieldSetting { field: kind.field(name)?, pattern: Located::new(pattern?, Place::Option(option)) })
+        Some(FieldSetting {
+            field: kind.field(name)?.clone(),
+            pattern: Located::new(pattern?, Place::Option(option)),
+            follow: None,
+        })
     });
-    Header { kind: Located::default(kind), fields: fields.collect() }
+    Header {
+        kind: Located::default(kind),
+        fields: fields.collect(),
+        options: Located::default(Vec::new()),
+        checksum: Located::default(ChecksumMode::Good),
+    }
 }
 
 fn mac(mac: Mac) -> Pattern {

@@ -110,7 +110,7 @@ pub fn random(
         )
         .help("swap the two, or change one of them"));
     }
-    Ok(Pattern::Random { min: lowest, max: highest, seed })
+    Ok(Pattern::Random { min: lowest, max: highest, seed, count: None })
 }
 
 fn fitting(field: &FieldDef, value: &Located<u128>) -> Result<u128, Diagnostic> {

@@ -89,7 +89,7 @@ impl Diagnostics {
         let mut list: Vec<&Diagnostic> = self.list.iter().collect();
         list.sort_by_key(|diagnostic| match &diagnostic.place {
             Place::File(span) => span.start,
-            Place::Option(_) | Place::Default => usize::MAX,
+            Place::Option(_) | Place::Override(..) | Place::Default => usize::MAX,
         });
         let rendered: Vec<String> = list.into_iter().map(|diagnostic| self.render_one(&renderer, diagnostic)).collect();
         rendered.join("\n\n")
@@ -99,6 +99,7 @@ impl Diagnostics {
         let Diagnostic { message, place, help } = diagnostic;
         let title = match place {
             Place::Option(option) => format!("{option}: {message}"),
+            Place::Override(argument, _) => format!("--set {argument}: {message}"),
             Place::File(_) | Place::Default => message.clone(),
         };
         let error = Level::ERROR.primary_title(title);

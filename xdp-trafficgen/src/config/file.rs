@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 use self::table::{Problems, Table, Value};
 use crate::config::{
     Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, Located, Payload, Place, Port,
-    Source,
+    Size, Source,
     literal::{BATCH_SIZE, FRAME_SIZE, add_cpu, check_cpu, parse_cpus, parse_duration},
     names,
 };
@@ -56,7 +56,7 @@ pub fn parse(source: Source) -> Result<Config, Diagnostics> {
     let Problems(mut list) = problems;
     list.sort_by_key(|diagnostic| match &diagnostic.place {
         Place::File(span) => span.start,
-        Place::Option(_) | Place::Default => 0,
+        Place::Option(_) | Place::Override(..) | Place::Default => 0,
     });
     let mut diagnostics = Diagnostics::new(source.clone());
     for diagnostic in list {
@@ -156,7 +156,8 @@ fn flow(mut table: Table<'_>, names: &mut Names, problems: &mut Problems) -> Opt
     Some(Flow {
         name: name?,
         port: port?,
-        size: size?,
+        weight: Located::default(1),
+        size: size.map(|size| Located::new(Size::Fixed(size.value), size.place))?,
         packets: packets?,
         duration: duration?,
         packet: packet?,
@@ -284,7 +285,7 @@ fn duplicate(text: &str, noun: &str, name: &Located<String>, first: &Located<Str
 fn line<T>(text: &str, value: &Located<T>) -> usize {
     let offset = match &value.place {
         Place::File(span) => span.start,
-        Place::Option(_) | Place::Default => 0,
+        Place::Option(_) | Place::Override(..) | Place::Default => 0,
     };
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }

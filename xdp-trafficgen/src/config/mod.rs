@@ -10,13 +10,13 @@ pub mod literal;
 pub mod names;
 pub mod pattern;
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Source};
 pub use pattern::Pattern;
 
 pub use crate::packet::Payload;
-use crate::packet::{FieldDef, HeaderKind};
+use crate::packet::{ChecksumMode, FieldDef, HeaderKind};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Place {
     File(Range<usize>),
     /// A command line option, named as the user typed it, such as `--size`.
     Option(&'static str),
+    /// A `--set` on the command line: the whole argument, and the bytes of it that are meant.
+    Override(Arc<str>, Range<usize>),
     /// Nowhere: a default.
     Default,
 }
@@ -103,8 +105,10 @@ pub struct Flow {
     pub name: Located<String>,
     /// The name of the port that sends it.
     pub port: Located<String>,
-    /// Bytes of the frame on the wire, its 4-byte FCS included.
-    pub size: Located<u32>,
+    /// Its share of the port's frames, at least 1: flows of weight 1 and 3 take turns as 1 to 3.
+    pub weight: Located<u32>,
+    /// Bytes of its frames on the wire, the 4-byte FCS included.
+    pub size: Located<Size>,
     /// Frames to send in total over all workers; without end when not given.
     pub packets: Option<Located<u64>>,
     /// When to end; never when not given.
@@ -118,20 +122,109 @@ pub struct Flow {
 /// Default of [`Flow::size`].
 pub const DEFAULT_SIZE: u32 = 64;
 
+/// The sizes of a flow's frames, one by one; each is within [`literal::FRAME_SIZE`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// The same for every frame.
+    Fixed(u32),
+    /// `start`, `start + step`, … up to `end` at most, over and over; `start` is at most `end`, `step` at least 1.
+    Increment {
+        /// First size.
+        start: u32,
+        /// Limit of the last size.
+        end: u32,
+        /// Distance of two sizes.
+        step: u32,
+    },
+    /// Evenly spread between the two, both included.
+    Random {
+        /// Smallest size.
+        min: u32,
+        /// Largest size.
+        max: u32,
+        /// The same seed gives the same sizes.
+        seed: Option<u64>,
+    },
+    /// Each size as often as its weight says, spread evenly, over and over: an IMIX. Not empty; weights are at least 1.
+    Weighted(Vec<SizeWeight>),
+    /// Exactly these, one after the other, over and over (RFC 6985 genomes); not empty.
+    Sequence(Vec<u32>),
+}
+
+/// A size and how often it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeWeight {
+    /// Bytes on the wire, FCS included.
+    pub size: u32,
+    /// At least 1.
+    pub weight: u32,
+}
+
+impl Size {
+    /// The smallest size.
+    pub fn smallest(&self) -> u32 {
+        match self {
+            Self::Fixed(size) | Self::Increment { start: size, .. } | Self::Random { min: size, .. } => *size,
+            Self::Weighted(sizes) => sizes.iter().map(|size| size.size).min().unwrap_or(0),
+            Self::Sequence(sizes) => sizes.iter().copied().min().unwrap_or(0),
+        }
+    }
+
+    /// The largest size.
+    pub fn largest(&self) -> u32 {
+        match self {
+            Self::Fixed(size) | Self::Random { max: size, .. } => *size,
+            Self::Increment { start, end, step } => end - (end - start) % step,
+            Self::Weighted(sizes) => sizes.iter().map(|size| size.size).max().unwrap_or(0),
+            Self::Sequence(sizes) => sizes.iter().copied().max().unwrap_or(0),
+        }
+    }
+}
+
 /// A header and those of its fields that were set.
 #[derive(Clone, Debug)]
 pub struct Header {
     /// Which header.
     pub kind: Located<HeaderKind>,
-    /// In the order written; each field at most once.
+    /// In the order written; each field at most once. Bits at any offset (`bits = [{ offset, mask, … }]`) are among them, as
+    /// fields whose definition was made for them.
     pub fields: Vec<FieldSetting>,
+    /// The part of variable length: `options`, or the `bytes` of `custom`; empty when not given.
+    pub options: Located<Vec<u8>>,
+    /// What its checksum is to be, unless the checksum is among the fields.
+    pub checksum: Located<ChecksumMode>,
 }
 
 /// A field with its pattern.
 #[derive(Clone, Debug)]
 pub struct FieldSetting {
     /// Which field.
-    pub field: &'static FieldDef,
+    pub field: FieldDef,
     /// Its values; all fit the field.
     pub pattern: Located<Pattern>,
+    /// The field its values go along with; on its own when none.
+    pub follow: Option<Located<Follow>>,
+}
+
+/// A field of the same flow that another one's values go along with. Nobody follows itself, directly or in a circle, and
+/// the leader varies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// Index of the leader's header in the packet.
+    pub header: usize,
+    /// Index of the leader among the header's fields.
+    pub field: usize,
+    /// When the follower moves on.
+    pub pace: Pace,
+}
+
+/// When a follower moves on to its next value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// With the leader, value by value: while the leader has its k-th value, so has the follower. Both have the same
+    /// number of values ([`Pattern::value_count`]).
+    Step,
+    /// By one each time the leader has gone through all of its values, which the leader counts through or lists. Leader and
+    /// follower together go through all pairs.
+    Round,
 }

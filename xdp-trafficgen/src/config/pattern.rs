@@ -25,6 +25,8 @@ pub enum Pattern {
         /// The same seed gives the same values. When not given, the field's place in the frame, so that fields that
         /// nobody gave a seed do not vary together.
         seed: Option<u64>,
+        /// So many values, then the same ones again; without end when none. At least 1.
+        count: Option<u64>,
     },
 }
 
@@ -40,6 +42,18 @@ pub struct Count {
 }
 
 impl Pattern {
+    /// How many values it has before it starts again: for random values without a count, how many different ones there
+    /// are (0 for 2¹²⁸).
+    pub fn value_count(&self) -> u128 {
+        match self {
+            Self::Value(_) => 1,
+            Self::Values(values) => values.len() as u128,
+            Self::Increment(count) | Self::Decrement(count) => count.count.into(),
+            Self::Random { count: Some(count), .. } => (*count).into(),
+            Self::Random { min, max, .. } => (max - min).wrapping_add(1),
+        }
+    }
+
     /// The value of the first frame. For random values just the smallest: the template is never sent as it is.
     pub fn first(&self) -> u128 {
         match self {

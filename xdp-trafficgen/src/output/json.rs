@@ -58,16 +58,18 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         interface: &port.interface,
         frames_attempted: port.attempted,
         frames_tx: port.transmitted,
-        bytes_tx: port.flow.bytes(),
+        bytes_tx: port.bytes(),
         frames_dropped: port.dropped(),
         drops: port.drops.iter().map(|&(reason, count)| Drop { reason: reason.code(), count }).collect(),
         pps: per_second(port.transmitted, port.elapsed.as_secs_f64()),
     });
-    let flows = snapshot.ports.iter().map(|port| Flow {
-        name: &port.flow.name,
-        port: &port.name,
-        frames_tx: port.flow.transmitted,
-        bytes_tx: port.flow.bytes(),
+    let flows = snapshot.ports.iter().flat_map(|port| {
+        port.flows.iter().map(|flow| Flow {
+            name: &flow.name,
+            port: &port.name,
+            frames_tx: flow.transmitted,
+            bytes_tx: flow.bytes,
+        })
     });
     serde_json::to_string(&Json {
         duration_ns: u64::try_from(snapshot.elapsed.as_nanos()).unwrap_or(u64::MAX),

@@ -42,12 +42,11 @@ impl Live {
             .collect();
         match &self.bar {
             Some(bar) => {
-                let mut table = text::table(&["port", "interface", "flow", "sent", "dropped", "Mpps"]);
+                let mut table = text::table(&["port", "interface", "sent", "dropped", "Mpps"]);
                 for (port, rate) in snapshot.ports.iter().zip(&rates) {
                     table.add_row([
                         port.name.clone(),
                         port.interface.clone(),
-                        port.flow.name.clone(),
                         text::grouped(port.transmitted),
                         text::grouped(port.dropped()),
                         format!("{rate:.3}"),

@@ -9,18 +9,17 @@ use crate::output::Report;
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &Report) -> String {
     let Report { snapshot, sink } = report;
-    let mut table = table(&["port", "interface", "flow", "attempted", "sent", "dropped", "Mpps", "Gbit/s on the wire"]);
+    let mut table = table(&["port", "interface", "attempted", "sent", "dropped", "Mpps", "Gbit/s on the wire"]);
     for port in &snapshot.ports {
         let seconds = port.elapsed.as_secs_f64();
         table.add_row([
             port.name.clone(),
             port.interface.clone(),
-            port.flow.name.clone(),
             grouped(port.attempted),
             grouped(port.transmitted),
             grouped(port.dropped()),
             format!("{:.3}", mega(port.transmitted, seconds)),
-            format!("{:.3}", wire_bits(port.transmitted, port.flow.bytes(), seconds)),
+            format!("{:.3}", wire_bits(port.transmitted, port.bytes(), seconds)),
         ]);
     }
     let mut text = format!("{table}\n");
@@ -40,7 +39,7 @@ pub fn render(report: &Report) -> String {
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(headings);
-    for column in table.column_iter_mut().skip(3) {
+    for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table

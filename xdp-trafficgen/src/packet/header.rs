@@ -1,5 +1,7 @@
 //! The headers and their fields, as tables: names (those of the Open Traffic Generator model), places and types.
 
+use std::borrow::Cow;
+
 /// How a field's values are written by users, and shown to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldType {
@@ -14,12 +16,13 @@ pub enum FieldType {
 }
 
 /// A field of a header.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldDef {
     /// As users write it.
-    pub name: &'static str,
-    /// Bits from the header's start to the field's first (most significant) bit.
-    pub bit_offset: u32,
+    pub name: Cow<'static, str>,
+    /// Bits from the header's start to the field's first (most significant) bit, where the header has all of its optional
+    /// parts. Negative for a field that lies in the header before (the `tpid` of a VLAN tag).
+    pub bit_offset: i32,
     /// 1 to 128.
     pub bits: u32,
     /// How its values are written.
@@ -48,8 +51,8 @@ pub enum HeaderKind {
     Udp,
 }
 
-const fn field(name: &'static str, bit_offset: u32, bits: u32, kind: FieldType) -> FieldDef {
-    FieldDef { name, bit_offset, bits, kind }
+const fn field(name: &'static str, bit_offset: i32, bits: u32, kind: FieldType) -> FieldDef {
+    FieldDef { name: Cow::Borrowed(name), bit_offset, bits, kind }
 }
 
 static ETHERNET: &[FieldDef] = &[

@@ -7,4 +7,6 @@ mod header;
 mod template;
 
 pub use header::{FieldDef, FieldType, HeaderKind};
-pub use template::{CoveredChecksum, Layer, Payload, StackError, Template, Window, assemble};
+pub use template::{
+    ChecksumMode, CoveredChecksum, Layer, LengthField, Payload, StackError, Template, Window, assemble,
+};

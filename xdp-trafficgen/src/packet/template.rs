@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, SingleVlanHeader, UdpHeader, VlanId};
-use xdp_trafficgen_ebpf::checksum;
+use xdp_trafficgen_ebpf::{checksum, field};
 
 use crate::packet::{FieldDef, HeaderKind};
 
@@ -16,6 +16,13 @@ pub enum Payload {
     Pattern(Vec<u8>),
     /// These bytes once, then zeros.
     Bytes(Vec<u8>),
+    /// Bytes that count up from this one: 0x00, 0x01, … 0xff, 0x00, …
+    Increment(u8),
+    /// Bytes at random, the same for the same seed, and the same in every frame of the flow.
+    Random {
+        /// Chooses the bytes.
+        seed: u64,
+    },
 }
 
 /// A header and the fields that are set; lengths, next protocols and checksums follow from the stack unless set.
@@ -23,8 +30,23 @@ pub enum Payload {
 pub struct Layer {
     /// Which header.
     pub kind: HeaderKind,
-    /// Fields with the value they have in the template.
-    pub set: Vec<(&'static FieldDef, u128)>,
+    /// Fields with the value they have in the template. A checksum, length or next protocol among them is sent as it is.
+    pub set: Vec<(FieldDef, u128)>,
+    /// The part of variable length: options of IPv4, TCP and IPv6 extension headers (padded by the encoder), the bytes of
+    /// `custom`.
+    pub options: Vec<u8>,
+    /// What its checksum is to be, where it has one that is not among `set`.
+    pub checksum: ChecksumMode,
+}
+
+/// What the checksum of a header is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChecksumMode {
+    /// Right.
+    #[default]
+    Good,
+    /// Wrong, on purpose, in every frame.
+    Bad,
 }
 
 /// A frame as it starts out: every field at its first value, every length and checksum right.
@@ -38,6 +60,17 @@ pub struct Template {
     pub offsets: Vec<usize>,
     /// The checksums in it, outer to inner.
     pub checksums: Vec<CoveredChecksum>,
+    /// The lengths in it that follow the frame's.
+    pub lengths: Vec<LengthField>,
+}
+
+/// Two bytes that hold the number of bytes from some place to the frame's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LengthField {
+    /// Where the two bytes are, from the frame's start.
+    pub offset: usize,
+    /// Where counting starts, from the frame's start.
+    pub counted_from: usize,
 }
 
 /// A checksum and what it covers.
@@ -47,23 +80,37 @@ pub struct CoveredChecksum {
     pub offset: usize,
     /// The bytes it covers; each range but the last has an even length.
     pub covers: Vec<Range<usize>>,
-    /// What the pseudo header adds beside covered bytes: protocol and length.
-    pub constant: u64,
+    /// Whether the last range ends with the frame, whatever its length.
+    pub to_end: bool,
+    /// What the pseudo header adds beside covered bytes: the protocol, and the length of the last range.
+    pub pseudo: Option<u8>,
     /// Whether a zero result is sent as 0xffff (RFC 768).
     pub zero_is_ones: bool,
+    /// Whether it is to be wrong: see [`checksum::spoiled`].
+    pub mode: ChecksumMode,
 }
 
 impl CoveredChecksum {
     /// Its value for the frame `bytes`, in which the checksum's own bytes count as zero.
     pub fn compute(&self, bytes: &[u8]) -> u16 {
-        checksum::finish(self.sum(bytes), self.zero_is_ones)
+        let good = checksum::finish(self.sum(bytes), self.zero_is_ones);
+        match self.mode {
+            ChecksumMode::Good => good,
+            ChecksumMode::Bad => checksum::spoiled(good),
+        }
+    }
+
+    /// What the pseudo header adds beside covered bytes.
+    fn pseudo_sum(&self) -> u64 {
+        let length = self.covers.last().map_or(0, |range| range.len() as u64);
+        self.pseudo.map_or(0, |protocol| u64::from(protocol) + length)
     }
 
     /// The sum of what it covers in `bytes`, its own bytes counting as zero.
     pub fn sum(&self, bytes: &[u8]) -> u64 {
         let covered: u64 = self.covers.iter().map(|range| checksum::sum(&bytes[range.clone()])).sum();
         let own = u64::from(u16::from_be_bytes([bytes[self.offset], bytes[self.offset + 1]]));
-        self.constant + covered - own
+        self.pseudo_sum() + covered - own
     }
 }
 
@@ -79,7 +126,7 @@ pub struct Window {
 impl Window {
     /// Of `field` in a header at byte `header`.
     pub fn of(field: &FieldDef, header: usize) -> Self {
-        let first_bit = header * 8 + field.bit_offset as usize;
+        let first_bit = (header * 8).saturating_add_signed(field.bit_offset as isize);
         let end_bit = first_bit + field.bits as usize;
         let bytes = first_bit / 8..end_bit.div_ceil(8);
         // Below 8.
@@ -146,16 +193,17 @@ pub fn assemble(layers: &[Layer], frame_len: usize, payload: &Payload) -> Result
         let next = layers.get(index + 1).map(|layer| layer.kind);
         let header = encode(layer, next, frame_len - offset);
         bytes[offset..offset + header.len()].copy_from_slice(&header);
-        for &(field, value) in &layer.set {
-            set_bits(&mut bytes, &Window::of(field, offset), field.bits, value);
+        for (field, value) in &layer.set {
+            set_bits(&mut bytes, &Window::of(field, offset), field.bits, *value);
         }
     }
     let checksums = find_checksums(layers, &offsets, frame_len);
-    for checksum in &checksums {
+    // The inner ones first: the outer ones cover them.
+    for checksum in checksums.iter().rev() {
         let value = checksum.compute(&bytes);
         bytes[checksum.offset..checksum.offset + 2].copy_from_slice(&value.to_be_bytes());
     }
-    Ok(Template { bytes, header_len: end, offsets, checksums })
+    Ok(Template { bytes, header_len: end, offsets, checksums, lengths: Vec::new() })
 }
 
 fn check_order(layers: &[Layer]) -> Result<(), StackError> {
@@ -255,6 +303,18 @@ fn fill(room: &mut [u8], payload: &Payload) -> Result<(), StackError> {
             return Err(StackError::PayloadTooLong { payload: bytes.len(), room: room.len() });
         }
         Payload::Bytes(bytes) => room[..bytes.len()].copy_from_slice(bytes),
+        Payload::Increment(first) => {
+            let mut value = *first;
+            for byte in room {
+                *byte = value;
+                value = value.wrapping_add(1);
+            }
+        }
+        &Payload::Random { seed } => {
+            for (index, bytes) in (0..).zip(room.chunks_mut(8)) {
+                bytes.copy_from_slice(&field::split_mix_64(seed, index).to_be_bytes()[..bytes.len()]);
+            }
+        }
     }
     Ok(())
 }
@@ -282,16 +342,20 @@ fn find_checksums(layers: &[Layer], offsets: &[usize], frame_len: usize) -> Vec<
                 checksums.push(CoveredChecksum {
                     offset: offset + 10,
                     covers: std::iter::once(offset..offset + 20).collect(),
-                    constant: 0,
+                    to_end: false,
+                    pseudo: None,
                     zero_is_ones: false,
+                    mode: layer.checksum,
                 });
             }
             HeaderKind::Ipv6 => addresses = offset + 8..offset + 40,
             HeaderKind::Udp => checksums.push(CoveredChecksum {
                 offset: offset + 6,
                 covers: vec![addresses.clone(), offset..frame_len],
-                constant: u64::from(IpNumber::UDP.0) + (frame_len - offset) as u64,
+                to_end: true,
+                pseudo: Some(IpNumber::UDP.0),
                 zero_is_ones: true,
+                mode: layer.checksum,
             }),
         }
     }

@@ -5,6 +5,7 @@
 
 mod program;
 mod rows;
+mod stack;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -13,9 +14,9 @@ use xdp_trafficgen_ebpf::abi::FCS_LEN;
 pub use program::Program;
 
 use crate::{
-    config::{Action, Config, Diagnostic, Diagnostics, FieldSetting, Flow, Header, Located, Place, Port, names},
-    host::{Facts, Link, mac_value, show_mac},
-    packet::{self, HeaderKind, Layer, StackError, Template},
+    config::{Action, Config, Diagnostic, Diagnostics, Flow, Located, Port, names},
+    host::{Facts, Link},
+    packet::{self, HeaderKind, Template},
 };
 
 /// Everything that will be sent.
@@ -87,10 +88,10 @@ pub fn neighbours_wanted(config: &Config) -> Vec<(String, IpAddr)> {
     config
         .flows
         .iter()
-        .filter(|flow| !flow.packet.iter().any(|header| setting(header, HeaderKind::Ethernet, "dst").is_some()))
+        .filter(|flow| stack::wants_neighbour(&flow.packet))
         .filter_map(|flow| {
             let port = config.ports.iter().find(|port| port.name.value == flow.port.value)?;
-            Some((port.interface.value.clone(), destination(&flow.packet)?))
+            Some((port.interface.value.clone(), stack::destination(&flow.packet)?))
         })
         .collect()
 }
@@ -161,7 +162,7 @@ impl Planner<'_> {
             batch_size: port.batch_size.value,
             flow: FlowPlan {
                 name: flow.name.value.clone(),
-                size: flow.size.value,
+                size: flow.size.value.largest(),
                 packets: flow.packets.as_ref().map(|packets| packets.value),
                 duration: flow.duration.as_ref().map(|duration| duration.value),
                 template: template.bytes,
@@ -230,84 +231,35 @@ impl Planner<'_> {
     }
 
     fn template(&mut self, port: &Port, flow: &Flow, egress: &Link) -> Option<Template> {
-        let mut layers: Vec<Layer> = flow.packet.iter().map(layer).collect();
-        self.complete(port, flow, egress, &mut layers)?;
+        let next_hop = stack::destination(&flow.packet)
+            .and_then(|destination| self.facts.next_hops.get(&(port.interface.value.clone(), destination)));
+        let layers = match stack::layers(port, flow, egress.mac, next_hop) {
+            Ok((layers, note)) => {
+                self.notes.extend(note);
+                layers
+            }
+            Err(diagnostic) => {
+                self.diagnostics.push(diagnostic);
+                return None;
+            }
+        };
         // FRAME_SIZE keeps it at 64 or more, the kernel's limit is checked next.
-        let frame_len = (flow.size.value - FCS_LEN) as usize;
+        let frame_len = (flow.size.value.largest() - FCS_LEN) as usize;
         if let Some(largest) = self.facts.largest_frame
             && frame_len > largest
         {
             self.diagnostics.push(
                 Diagnostic::new(
                     &flow.size.place,
-                    format!("a frame of {} bytes is too large for the kernel", flow.size.value),
+                    format!("a frame of {} bytes is too large for the kernel", flow.size.value.largest()),
                 )
                 .help(format!("live frames end at {} bytes on this kernel, FCS included", largest + 4)),
             );
             return None;
         }
         packet::assemble(&layers, frame_len, &flow.payload.value)
-            .map_err(|error| self.diagnostics.push(stack_diagnostic(flow, &error)))
+            .map_err(|error| self.diagnostics.push(stack::diagnostic(flow, &error)))
             .ok()
-    }
-
-    /// Fills in what the user left to us: addresses of both ends.
-    fn complete(&mut self, port: &Port, flow: &Flow, egress: &Link, layers: &mut [Layer]) -> Option<()> {
-        let next_hop = destination(&flow.packet)
-            .and_then(|destination| self.facts.next_hops.get(&(port.interface.value.clone(), destination)));
-        for (layer, header) in layers.iter_mut().zip(&flow.packet) {
-            match layer.kind {
-                HeaderKind::Ethernet => {
-                    default(layer, "src", egress.mac.map(mac_value));
-                    if !is_set(layer, "dst") {
-                        let Some((hop, mac)) = next_hop.and_then(|hop| Some((hop, hop.mac?))) else {
-                            self.unknown_neighbour(port, flow, header);
-                            return None;
-                        };
-                        default(layer, "dst", Some(mac_value(mac)));
-                        self.notes.push(format!(
-                            "flow {}: destination MAC {} is that of {} in the neighbour table",
-                            flow.name.value,
-                            show_mac(mac),
-                            hop.neighbour
-                        ));
-                    }
-                }
-                HeaderKind::Ipv4 => {
-                    let source = next_hop.and_then(|hop| hop.source).unwrap_or(BENCHMARK_SOURCE_V4);
-                    default(layer, "src", ip_value(source, layer.kind));
-                    default(layer, "dst", ip_value(BENCHMARK_DESTINATION_V4, layer.kind));
-                }
-                HeaderKind::Ipv6 => {
-                    let source = next_hop.and_then(|hop| hop.source).unwrap_or(BENCHMARK_SOURCE_V6);
-                    default(layer, "src", ip_value(source, layer.kind));
-                    default(layer, "dst", ip_value(BENCHMARK_DESTINATION_V6, layer.kind));
-                }
-                HeaderKind::Udp => {
-                    default(layer, "src_port", Some(DEFAULT_SOURCE_PORT));
-                    default(layer, "dst_port", Some(DISCARD_PORT));
-                }
-                HeaderKind::Vlan => {}
-            }
-        }
-        Some(())
-    }
-
-    fn unknown_neighbour(&mut self, port: &Port, flow: &Flow, ethernet: &Header) {
-        let interface = &port.interface.value;
-        let (how, place) = match &ethernet.kind.place {
-            place @ Place::File(_) => ("write `dst` in the ethernet header", place),
-            _ => ("give --dst-mac", &port.interface.place),
-        };
-        let diagnostic = match destination(&flow.packet) {
-            Some(destination) => Diagnostic::new(
-                place,
-                format!("the MAC address of {destination} is not in the neighbour table of `{interface}`"),
-            )
-            .help(format!("{how}, or let the kernel learn it: `ping -c 1 -I {interface} {destination}`")),
-            None => Diagnostic::new(place, "this frame has no destination MAC address").help(how.to_owned()),
-        };
-        self.diagnostics.push(diagnostic);
     }
 
     /// The kernel lets a frame pass that is 4 bytes (a VLAN tag) above the MTU with the Ethernet header; what is above
@@ -326,7 +278,11 @@ impl Planner<'_> {
             self.diagnostics.push(
                 Diagnostic::new(
                     &flow.size.place,
-                    format!("a frame of {} bytes is too large for the MTU of `{}`, {mtu}", flow.size.value, link.name),
+                    format!(
+                        "a frame of {} bytes is too large for the MTU of `{}`, {mtu}",
+                        flow.size.value.largest(),
+                        link.name
+                    ),
                 )
                 .help(format!(
                     "write at most {}, or raise the MTU: `ip link set {} mtu {}`",
@@ -336,77 +292,6 @@ impl Planner<'_> {
                 )),
             );
         }
-    }
-}
-
-/// Addresses set aside for benchmarks: RFC 2544 appendix C.2.2 (198.18.0.0/15) and RFC 5180 section 8 (2001:2::/48).
-const BENCHMARK_SOURCE_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 1));
-const BENCHMARK_DESTINATION_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 19, 0, 1));
-const BENCHMARK_SOURCE_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1));
-const BENCHMARK_DESTINATION_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1));
-/// The first of the dynamic ports (RFC 6335).
-const DEFAULT_SOURCE_PORT: u128 = 49152;
-/// Discard (RFC 863).
-const DISCARD_PORT: u128 = 9;
-
-fn layer(header: &Header) -> Layer {
-    let set = header.fields.iter().map(|setting| (setting.field, setting.pattern.value.first())).collect();
-    Layer { kind: header.kind.value, set }
-}
-
-fn is_set(layer: &Layer, name: &str) -> bool {
-    layer.set.iter().any(|(field, _)| field.name == name)
-}
-
-fn default(layer: &mut Layer, name: &str, value: Option<u128>) {
-    if !is_set(layer, name)
-        && let (Some(field), Some(value)) = (layer.kind.field(name), value)
-    {
-        layer.set.push((field, value));
-    }
-}
-
-fn setting<'a>(header: &'a Header, kind: HeaderKind, name: &str) -> Option<&'a FieldSetting> {
-    (header.kind.value == kind).then(|| header.fields.iter().find(|setting| setting.field.name == name)).flatten()
-}
-
-/// The first value of the outermost IP header's destination, defaults included.
-fn destination(packet: &[Header]) -> Option<IpAddr> {
-    let ip = packet.iter().find(|header| matches!(header.kind.value, HeaderKind::Ipv4 | HeaderKind::Ipv6))?;
-    let kind = ip.kind.value;
-    let default = if kind == HeaderKind::Ipv4 { BENCHMARK_DESTINATION_V4 } else { BENCHMARK_DESTINATION_V6 };
-    let Some(setting) = setting(ip, kind, "dst") else { return Some(default) };
-    let value = setting.pattern.value.first();
-    match kind {
-        HeaderKind::Ipv4 => u32::try_from(value).ok().map(|bits| IpAddr::V4(bits.into())),
-        _ => Some(IpAddr::V6(value.into())),
-    }
-}
-
-fn ip_value(address: IpAddr, kind: HeaderKind) -> Option<u128> {
-    match (address, kind) {
-        (IpAddr::V4(v4), HeaderKind::Ipv4) => Some(u32::from(v4).into()),
-        (IpAddr::V6(v6), HeaderKind::Ipv6) => Some(v6.into()),
-        _ => None,
-    }
-}
-
-fn stack_diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
-    match *error {
-        StackError::Order { layer, kind, .. } => {
-            let place = flow.packet.get(layer).map_or(&flow.name.place, |header| &header.kind.place);
-            let cure = match kind {
-                HeaderKind::Ethernet => "`ethernet` is the first header, and the only one of its kind",
-                HeaderKind::Vlan => "`vlan` follows `ethernet` or another `vlan`",
-                HeaderKind::Ipv4 | HeaderKind::Ipv6 => "an IP header follows `ethernet` or `vlan`",
-                HeaderKind::Udp => "`udp` follows `ipv4` or `ipv6`",
-            };
-            Diagnostic::new(place, error.to_string()).help(cure)
-        }
-        StackError::TooSmall { headers, .. } => Diagnostic::new(&flow.size.place, error.to_string())
-            .help(format!("write a size of at least {}", headers + FCS_LEN as usize)),
-        StackError::PayloadTooLong { payload, room } => Diagnostic::new(&flow.payload.place, error.to_string())
-            .help(format!("write a size of at least {}", flow.size.value as usize + payload - room)),
     }
 }
 

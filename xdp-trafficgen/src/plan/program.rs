@@ -192,8 +192,8 @@ fn varying_fields<'a>(flow: &'a Flow, template: &Template) -> Vec<Varying<'a>> {
         .filter(|(setting, _)| varies(&setting.pattern.value))
         .map(|(setting, offset)| Varying {
             setting,
-            window: Window::of(setting.field, offset),
-            place: 8 * offset as u64 + u64::from(setting.field.bit_offset),
+            window: Window::of(&setting.field, offset),
+            place: (8 * offset as u64).saturating_add_signed(setting.field.bit_offset.into()),
             joins_next: false,
         })
         .collect();
@@ -315,7 +315,7 @@ fn sequence(pattern: &Pattern, field: &Varying<'_>, values: &mut Vec<Word128>, s
             values.extend(list.iter().map(|value| Word128::new(value.value)));
             (spec, (0..stride).map(|worker| word(worker % len)).collect())
         }
-        &Pattern::Random { min, max, seed } => {
+        &Pattern::Random { min, max, seed, count: _ } => {
             let largest = max - min;
             let (kind, span) = if largest.wrapping_add(1).count_ones() <= 1 {
                 (kind::RANDOM_MASK, largest)

@@ -84,7 +84,7 @@ impl Flow {
 
     /// Whether each header names the one behind it.
     pub(crate) fn has_own_protocols(&self) -> bool {
-        self.headers.iter().flat_map(|header| &header.fields).all(|(field, _)| !NEXT_PROTOCOL.contains(&field.name))
+        self.headers.iter().flat_map(|header| &header.fields).all(|(field, _)| !NEXT_PROTOCOL.contains(&&*field.name))
     }
 
     /// The bytes behind the headers.

@@ -71,10 +71,10 @@ fn header(kind: HeaderKind) -> impl Strategy<Value = Header> {
         .fields()
         .iter()
         // These have a test of their own.
-        .filter(|field| !NEXT_PROTOCOL.contains(&field.name))
+        .filter(|field| !NEXT_PROTOCOL.contains(&&*field.name))
         .map(|field| {
             // Without a destination the plan wants a neighbour.
-            let pattern = if (kind, field.name) == (HeaderKind::Ethernet, "dst") {
+            let pattern = if (kind, &*field.name) == (HeaderKind::Ethernet, "dst") {
                 pattern(field).prop_map(Some).boxed()
             } else {
                 option::weighted(0.55, pattern(field)).boxed()

@@ -10,7 +10,7 @@ use crate::{
         literal::{Problem, check_fits, parse_hex, parse_step, parse_value},
         names,
     },
-    packet::{FieldDef, FieldType, HeaderKind},
+    packet::{ChecksumMode, FieldDef, FieldType, HeaderKind},
 };
 
 const PACKET_HELP: &str = "write the headers from outer to inner: `packet = [{ ethernet = {} }, { ipv4 = {} }]`";
@@ -66,12 +66,14 @@ fn header_entry(entry: &Value<'_>, problems: &mut Problems) -> Option<Header> {
     Some(Header {
         kind: Located::new(kind, entry.key_place.clone()),
         fields: fields.into_iter().collect::<Option<_>>()?,
+        options: Located::default(Vec::new()),
+        checksum: Located::default(ChecksumMode::Good),
     })
 }
 
 fn field(kind: HeaderKind, entry: &Value<'_>, problems: &mut Problems) -> Option<FieldSetting> {
     let Some(field) = kind.field(entry.key) else {
-        let known = kind.fields().iter().map(|field| field.name);
+        let known = kind.fields().iter().map(|field| &*field.name);
         problems.push(
             Diagnostic::new(&entry.key_place, format!("`{}` has no field `{}`", kind.name(), entry.key))
                 .help(names::cure(entry.key, "fields", known)),
@@ -83,7 +85,7 @@ fn field(kind: HeaderKind, entry: &Value<'_>, problems: &mut Problems) -> Option
         DeValue::Table(_) => pattern_table(field, entry, problems),
         _ => value(field, entry, problems),
     }?;
-    Some(FieldSetting { field, pattern: entry.located(pattern) })
+    Some(FieldSetting { field: field.clone(), pattern: entry.located(pattern), follow: None })
 }
 
 fn pattern_table(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Option<Pattern> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::parse;
 use crate::{
-    config::{Action, Config, Flow, Located, Pattern, Payload, Place, Source, pattern::Count},
+    config::{Action, Config, Flow, Located, Pattern, Payload, Place, Size, Source, pattern::Count},
     packet::HeaderKind,
 };
 
@@ -125,14 +125,17 @@ packet = [{ ethernet = {} }]
     assert_eq!(east.batch_size, Located::default(64));
 
     let [dns, plain] = flows.as_slice() else { panic!("{flows:?}") };
-    assert_eq!((dns.name.value.as_str(), dns.port.value.as_str(), dns.size.value), ("dns", "west", 1518));
+    assert_eq!(
+        (dns.name.value.as_str(), dns.port.value.as_str(), dns.size.value.clone()),
+        ("dns", "west", Size::Fixed(1518))
+    );
     assert_eq!(dns.packets.as_ref().unwrap().value, 1_000_000);
     assert_eq!(dns.duration.as_ref().unwrap().value, Duration::from_millis(60_500));
     assert_eq!(dns.payload.value, Payload::Pattern(vec![0xde, 0xad, 0xbe, 0xef]));
     let kinds: Vec<_> = dns.packet.iter().map(|header| header.kind.value).collect();
     assert_eq!(kinds, [HeaderKind::Ethernet, HeaderKind::Vlan, HeaderKind::Ipv4, HeaderKind::Udp]);
     let fields: Vec<_> = dns.packet.iter().flat_map(|header| &header.fields).collect();
-    let names: Vec<_> = fields.iter().map(|setting| setting.field.name).collect();
+    let names: Vec<_> = fields.iter().map(|setting| &*setting.field.name).collect();
     assert_eq!(names, ["dst", "id", "src", "dst", "src_port", "dst_port"]);
     let patterns: Vec<_> = fields.iter().map(|setting| setting.pattern.value.clone()).collect();
     let Pattern::Values(values) = &patterns[3] else { panic!("{patterns:?}") };
@@ -148,12 +151,12 @@ packet = [{ ethernet = {} }]
     assert_eq!(
         patterns[4..],
         [
-            Pattern::Random { min: 1024, max: 65535, seed: Some(7) },
+            Pattern::Random { min: 1024, max: 65535, seed: Some(7), count: None },
             Pattern::Decrement(Count { start: 1100, step: 1, count: 100 }),
         ]
     );
 
-    assert_eq!(plain.size, Located::default(64));
+    assert_eq!(plain.size, Located::default(Size::Fixed(64)));
     assert_eq!((&plain.packets, &plain.duration), (&None, &None));
     assert_eq!(plain.payload, Located::default(Payload::Zeros));
     assert!(plain.packet[0].fields.is_empty());
@@ -184,10 +187,10 @@ fn notations() {
         pattern("ethernet", "src.decrement = { start = '00:00:00:00:02:00', step = '00:00:00:00:01:00', count = 3 }"),
         Pattern::Decrement(Count { start: 512, step: 256, count: 3 })
     );
-    assert_eq!(pattern("vlan", "id.random = {}"), Pattern::Random { min: 0, max: 4095, seed: None });
+    assert_eq!(pattern("vlan", "id.random = {}"), Pattern::Random { min: 0, max: 4095, seed: None, count: None });
     assert_eq!(
         pattern("ipv6", "dst.random.seed = 0xffff_ffff_ffff_ffff"),
-        Pattern::Random { min: 0, max: u128::MAX, seed: Some(u64::MAX) }
+        Pattern::Random { min: 0, max: u128::MAX, seed: Some(u64::MAX), count: None }
     );
     assert_eq!(
         pattern("udp", "dst_port.increment = { start = 65535, step = 0, count = 1 }"),
@@ -196,7 +199,7 @@ fn notations() {
     assert_eq!(only_flow("payload = { hex = '00 ff' }").payload.value, Payload::Bytes(vec![0, 0xff]));
     assert_eq!(only_flow("payload = 'zeros'").payload.value, Payload::Zeros);
     assert_eq!(only_flow("packets = 18446744073709551615").packets.unwrap().value, u64::MAX);
-    assert_eq!(only_flow("size = 0xffff").size.value, 65_535);
+    assert_eq!(only_flow("size = 0xffff").size.value, Size::Fixed(65_535));
 }
 
 #[test]
