@@ -1,14 +1,26 @@
 //! Every value that crosses between user space and the eBPF programs: `repr(C)`, no padding, sizes asserted.
 //!
-//! User space writes [`Generator`], [`Field`], [`Checksum`], the template's header and the row table into `.rodata`
-//! before the object is loaded. The verifier then sees constants and removes every branch that this configuration does
-//! not take: one object file, yet the program that runs is the one somebody would have written by hand for it.
+//! User space writes [`Generator`], a [`Group`] and the row table into `.rodata` before the object is loaded. The verifier
+//! then sees constants and removes every branch that this configuration does not take: one object file, yet the program
+//! that runs is the one somebody would have written by hand for it. What differs from flow to flow within a group is in
+//! maps: [`Flow`], and [`Worked`] for flows whose headers are worked out.
 
-/// Field slots in `.rodata`, each unrolled in the program. An unused slot costs nothing at run time.
+/// Fields and other things that vary in a flow, each a slot unrolled in the program. An unused slot costs nothing.
 pub const MAX_FIELDS: usize = 16;
 
-/// Checksum slots: IPv4 header and UDP for a plain packet; room for a tunnel's outer and inner pairs.
-pub const MAX_CHECKSUMS: usize = 4;
+/// The slots that can hold a wide value ([`kind::WIDE`]): the first ones. Code for wide values is long, and a program's jumps
+/// reach 32 767 instructions.
+pub const MAX_WIDE: usize = 4;
+
+/// Checksum slots: IPv4 and transport headers of three nested packets, and some.
+pub const MAX_CHECKSUMS: usize = 8;
+
+/// Groups of one port, each with a program of its own: the recorded flows are one, flows of the same shape that are worked
+/// out another.
+pub const MAX_GROUPS: usize = 64;
+
+/// Slots of a schedule: a power of two.
+pub const MAX_SLOTS: usize = 1 << 16;
 
 /// How many errnos [`drop_slot`] tells apart; the last slot stands for it and all larger ones.
 pub const MAX_ERRNO: u32 = 256;
@@ -40,8 +52,8 @@ impl Word128 {
 /// Bytes of a line of the row table: what one look-up gives.
 pub const LINE_LEN: usize = 64;
 
-/// Lines of the longest row: the headers of a frame.
-pub const MAX_LINES: usize = 2;
+/// Lines of the longest row: the bytes of a frame that are written in every repetition.
+pub const MAX_LINES: usize = 4;
 
 /// Lines of the row table, a power of two: 512 KiB, which a core's cache holds. From further away rows are no faster than
 /// working headers out (measured: 64 000 rows cost 6.4 to 14.6 ns, 4000 rows 3.7).
@@ -56,25 +68,59 @@ pub type Line = [u64; LINE_LEN / 8];
 pub struct Generator {
     /// The XDP action to return: 1 drop, 2 pass, 3 tx, 4 redirect (`enum xdp_action`).
     pub action: u32,
-    /// Bytes of all headers when they are redirected and copied from one line of the row table; otherwise 0. The most
-    /// frequent case in one number, which is read and decided once.
+    /// Bytes of all headers when there is a single flow, redirected, of one size, and copied from one line of the row
+    /// table; otherwise 0. The most frequent case in one number, which is read and decided once.
     pub one_line: u32,
-    /// Slots of the field table in use; the program goes by [`op::END`].
-    pub field_count: u32,
-    /// Slots of the checksum table in use.
-    pub checksum_count: u32,
-    /// How many workers share the sequence: a worker sends frames w, w + stride, w + 2·stride, …
+    /// Flows of the port. A single one has no schedule, and its [`Flow`] is in the [`Worker`].
+    pub flow_count: u32,
+    /// Groups in use. With several, `dispatch` chooses the flow, and the group's program by a tail call.
+    pub group_count: u32,
+    /// How many workers share the sequences: worker w sends frames w, w + stride, w + 2·stride, … of each flow.
     pub stride: u64,
-    /// Rows in the row table, after which the sequence starts again; 0: headers are worked out from the field table.
-    pub row_count: u64,
-    /// `stride` modulo `row_count`.
-    pub row_advance: u64,
-    /// Bytes of the headers in each line, even numbers; a row has one line when the second has none. The program writes
-    /// them all in every repetition, and refuses a shorter frame.
-    pub line_len: [u32; MAX_LINES],
 }
 
-/// How a field's value moves on from frame to frame.
+/// How the frames of a group are made.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// One of [`make`].
+    pub make: u32,
+    /// 1: frames have sizes of their own, and are cut to them; 0: all are as long as the frame given to the kernel.
+    pub sized: u32,
+    /// 1: what follows the written lines is copied in every repetition, because flows of the port differ in it.
+    pub bodies: u32,
+    /// Slots of the checksum table in use.
+    pub checksum_count: u32,
+    /// Bytes written of each line, multiples of four; lines but the last one are full. The program refuses a shorter frame.
+    pub line_len: [u32; MAX_LINES],
+    /// What varies; the first slot with [`op::END`] ends it.
+    pub fields: [Field; MAX_FIELDS],
+    /// The checksums that follow what varies, inner ones before those that cover them.
+    pub checksums: [Checksum; MAX_CHECKSUMS],
+}
+
+impl Group {
+    /// A group that writes nothing.
+    pub const NONE: Self = Self {
+        make: make::COPY,
+        sized: 0,
+        bodies: 0,
+        checksum_count: 0,
+        line_len: [0; MAX_LINES],
+        fields: [Field::NONE; MAX_FIELDS],
+        checksums: [Checksum::NONE; MAX_CHECKSUMS],
+    };
+}
+
+/// How a group's headers come about.
+pub mod make {
+    /// Copied from the row table.
+    pub const COPY: u32 = 0;
+    /// Worked out from the flow's header, its fields and its checksums.
+    pub const WORK_OUT: u32 = 1;
+}
+
+/// How a value moves on from frame to frame.
 pub mod kind {
     /// Grows by `advance`; above `limit` it falls back by `span`.
     pub const UP: u32 = 0;
@@ -88,82 +134,134 @@ pub mod kind {
     pub const RANDOM_SCALE_32: u32 = 4;
     /// `base + random · span / 2⁶⁴`, or `/ 2¹²⁸` for a wide field.
     pub const RANDOM_SCALE: u32 = 5;
+    /// `base + index · advance`, where the index is that of the last [`super::op::LEAD`].
+    pub const FOLLOW: u32 = 6;
+    /// Entry `first_entry + index` of the value table, where the index is that of the last [`super::op::LEAD`].
+    pub const FOLLOW_LIST: u32 = 7;
     /// Added to one of the above: value or step need more than [`super::NARROW_BITS`] bits.
     pub const WIDE: u32 = 8;
+}
+
+/// When a value that counts (`UP`, `DOWN`, `LIST`) moves on.
+pub mod pace {
+    /// In every frame.
+    pub const FREE: u32 = 0;
+    /// In every frame, and others move on when it starts again.
+    pub const LEADER: u32 = 1;
+    /// By `advance` in every frame, and by `base` more when the slot `leader` starts again.
+    pub const ROUND: u32 = 2;
+    /// As `ROUND`, and others move on when it starts again itself.
+    pub const ROUND_LEADER: u32 = 3;
 }
 
 /// Values of up to this many bits are calculated in 64-bit registers, with room for a sign and a carry.
 pub const NARROW_BITS: u32 = 62;
 
-/// What a slot of the field table does. The common cases have a number each, which spares them every other decision, and
-/// with it the reads decisions are made from.
+/// What a slot does. The common cases have a number each, which spares them every other decision, and with it the reads
+/// decisions are made from.
 pub mod op {
     /// This slot and all behind it are unused.
     pub const END: u32 = 0;
-    /// A narrow value that counts up ([`super::kind::UP`]), written as two whole bytes and counted in sum 0.
-    pub const UP_2_SUM_0: u32 = 1;
-    /// The same in sum 1.
-    pub const UP_2_SUM_1: u32 = 2;
-    /// The same with four whole bytes, in their sum.
-    pub const UP_4: u32 = 3;
-    /// Any kind, written as two whole bytes and counted in sum 0.
-    pub const ANY_2_SUM_0: u32 = 4;
-    /// The same in sum 1.
-    pub const ANY_2_SUM_1: u32 = 5;
-    /// The same with four whole bytes, in their sum.
-    pub const ANY_4: u32 = 6;
-    /// Any kind, two whole bytes that no checksum covers.
-    pub const ANY_2_UNSUMMED: u32 = 7;
-    /// Any kind, six whole bytes that no checksum covers.
-    pub const ANY_6_UNSUMMED: u32 = 8;
-    /// Anything: `(value << shift) | fixed` in `width` bytes, counted as [`super::sum`] says.
-    pub const GENERAL: u32 = 9;
+    /// A narrow value that counts up ([`super::kind::UP`], [`super::pace::FREE`]), written as two whole bytes.
+    pub const UP_2: u32 = 1;
+    /// The same with four whole bytes.
+    pub const UP_4: u32 = 2;
+    /// Any kind, written as one whole byte.
+    pub const ANY_1: u32 = 3;
+    /// The same with two whole bytes.
+    pub const ANY_2: u32 = 4;
+    /// The same with four whole bytes.
+    pub const ANY_4: u32 = 5;
+    /// Anything: `(value << shift) | fixed` in `width` bytes.
+    pub const GENERAL: u32 = 6;
     /// As `GENERAL`, but the bytes are shared with the next field, which stores both.
-    pub const JOIN_NEXT: u32 = 10;
+    pub const JOIN_NEXT: u32 = 7;
+    /// Not written: the value is the index that the next slots follow.
+    pub const LEAD: u32 = 8;
+    /// Not written: the value is the frame's length, FCS not counted.
+    pub const SIZE: u32 = 9;
+    /// Not written: the value only counts in checksums (the part of a payload that a size leaves).
+    pub const ADDEND: u32 = 10;
 }
 
-/// How a value written in the general form counts in a checksum.
+/// In which checksums a value counts: slot numbers, or [`sum::END`].
 pub mod sum {
-    /// Not at all.
-    pub const NONE: u32 = 0;
-    /// It ends on an even byte.
-    pub const EVEN: u32 = 1;
-    /// It ends on an odd byte: counts 256-fold.
-    pub const ODD: u32 = 2;
+    /// In no more checksums.
+    pub const END: u32 = u32::MAX;
+    /// Added to a slot's number: the value ends on an odd byte of what the checksum covers, and counts 256-fold.
+    pub const ODD: u32 = super::MAX_CHECKSUMS as u32;
 }
 
-/// How many sums of written values are kept apart: one per set of checksums that cover the same fields, and per size of
-/// the values, because a sum of 16-bit words is folded in fewer steps.
+/// Checksums a value can count in.
 pub const MAX_SUMS: usize = 4;
-/// The sum that holds values of four bytes; those before it hold values of two bytes.
-pub const FOUR_BYTE_SUM: usize = 2;
-/// The sum that holds values written in the general form.
-pub const GENERAL_SUM: usize = 3;
 
 /// How a checksum is finished.
 pub mod finish {
-    /// Only sums of 16-bit words go in, and a zero result is sent as 0xffff.
-    pub const WORDS_ZERO_IS_ONES: u32 = 0;
-    /// Any sums go in, and a zero result is sent as it is (IPv4).
-    pub const ANY: u32 = 1;
-    /// Any sums go in, and a zero result is sent as 0xffff (RFC 768, RFC 8200 section 8.1).
-    pub const ANY_ZERO_IS_ONES: u32 = 2;
+    /// A zero result is sent as it is.
+    pub const PLAIN: u32 = 0;
+    /// A zero result is sent as 0xffff (RFC 768, RFC 8200 section 8.1).
+    pub const ZERO_IS_ONES: u32 = 1;
+    /// As `PLAIN`, then spoiled.
+    pub const BAD: u32 = 2;
+    /// As `ZERO_IS_ONES`, then spoiled.
+    pub const BAD_ZERO_IS_ONES: u32 = 3;
 }
 
-/// One varying field: where its bytes are, and how its value moves on.
+/// One thing that varies: where its bytes are, and what it is. Its numbers are in the flow's [`Param`] of the same slot.
 ///
-/// The program writes `(value << shift) | fixed` as `width` big-endian bytes at `offset`: an absolute value, never one
-/// derived from the page, which may hold the frame of any earlier repetition.
+/// The program writes an absolute value, never one derived from the page, which may hold the frame of any earlier
+/// repetition.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Field {
+    /// One of [`op`].
+    pub op: u32,
+    /// One of [`kind`].
+    pub kind: u32,
+    /// One of [`pace`].
+    pub pace: u32,
+    /// The slot whose rounds it counts.
+    pub leader: u32,
+    /// First byte written, from the frame's start.
+    pub offset: u32,
+    /// Bytes written, 1 to 16.
+    pub width: u32,
+    /// Bits the value is moved up by within the written bytes.
+    pub shift: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+    /// The checksums it counts in: see [`sum`].
+    pub sums: [u32; MAX_SUMS],
+}
+
+impl Field {
+    /// An unused slot.
+    pub const NONE: Self = Self {
+        op: op::END,
+        kind: 0,
+        pace: 0,
+        leader: 0,
+        offset: 0,
+        width: 0,
+        shift: 0,
+        reserved: 0,
+        sums: [sum::END; MAX_SUMS],
+    };
+}
+
+/// The numbers of one slot in one flow, and where it stands.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Field {
-    /// How much the value, or the list's index, moves a repetition.
+pub struct Param {
+    /// The value of the next frame; a list's index.
+    pub current: Word128,
+    /// How much the value, or the list's index, moves a repetition; what an index is multiplied by.
     pub advance: Word128,
     /// The last value (up), the lowest (down), the last index (list).
     pub limit: Word128,
     /// What a move past `limit` is set back by; random: mask or number of values.
     pub span: Word128,
-    /// The smallest value (random).
+    /// The smallest value (random), the value of index 0 (follow), the move at a round's end (round).
     pub base: Word128,
     /// The constant bits that share the written bytes (a VLAN tag's priority, say).
     pub fixed: Word128,
@@ -171,25 +269,16 @@ pub struct Field {
     pub seed: u64,
     /// First entry in the value table (list).
     pub first_entry: u32,
-    /// One of [`kind`].
-    pub kind: u32,
-    /// One of [`op`].
-    pub op: u32,
-    /// First byte written, from the frame's start.
-    pub offset: u32,
-    /// Bytes written, 1 to 16.
-    pub width: u32,
-    /// Bits the value is moved up by within the written bytes.
-    pub shift: u32,
-    /// One of [`sum`]; read in the general form only, as are width, shift and fixed.
-    pub sum: u32,
     /// Keeps the size a multiple of eight.
     pub reserved: u32,
+    /// Keeps the first four numbers, all that counting reads, in one cache line.
+    pub padding: [u64; 2],
 }
 
-impl Field {
-    /// An unused slot.
+impl Param {
+    /// All zero.
     pub const NONE: Self = Self {
+        current: Word128 { hi: 0, lo: 0 },
         advance: Word128 { hi: 0, lo: 0 },
         limit: Word128 { hi: 0, lo: 0 },
         span: Word128 { hi: 0, lo: 0 },
@@ -197,75 +286,184 @@ impl Field {
         fixed: Word128 { hi: 0, lo: 0 },
         seed: 0,
         first_entry: 0,
-        kind: 0,
-        op: op::END,
-        offset: 0,
-        width: 0,
-        shift: 0,
-        sum: 0,
         reserved: 0,
+        padding: [0; 2],
     };
 }
 
-/// One checksum that has to follow the varying fields.
+/// One checksum that has to follow what varies.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Checksum {
     /// Where its two bytes are, from the frame's start.
     pub offset: u32,
-    /// Sum of everything it covers that does not vary, pseudo header included, as big-endian words (RFC 1071), folded.
-    pub base: u32,
-    /// Bit `i`: sum `i` is part of it.
-    pub sums: u32,
     /// One of [`finish`].
     pub finish: u32,
+    /// The checksums, behind this one, that cover its bytes: see [`sum`].
+    pub sums: [u32; MAX_SUMS],
 }
 
 impl Checksum {
     /// An unused slot.
-    pub const NONE: Self = Self { offset: 0, base: 0, sums: 0, finish: 0 };
+    pub const NONE: Self = Self { offset: 0, finish: 0, sums: [sum::END; MAX_SUMS] };
 }
+
+/// What a worker knows of a flow and has counted for it: one entry per worker and flow, written by that worker only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Frames made. Not counted for the single flow of a port that is copied: there the worker's counts say it.
+    pub frames: u64,
+    /// Their bytes, FCS not counted. Only counted where frames have sizes of their own.
+    pub bytes: u64,
+    /// Frames that failed between the program and the wire.
+    pub dropped_frames: u64,
+    /// Their bytes, as above.
+    pub dropped_bytes: u64,
+    /// First line of the next frame's row.
+    pub row: u32,
+    /// Where the last row of the flow starts.
+    pub row_limit: u32,
+    /// Lines a move past `row_limit` is set back by.
+    pub row_span: u32,
+    /// Lines from a frame's row to that of the worker's next frame.
+    pub row_advance: u32,
+    /// Entry in the table of bodies.
+    pub body: u32,
+    /// Bytes of it that are copied: those that follow the written lines in the flow's longest frame.
+    pub body_len: u32,
+    /// Keeps it in one cache line.
+    pub padding: u64,
+}
+
+/// What a worker needs to work out the headers of a flow: one entry per worker and flow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worked {
+    /// Number of this worker's first frame in the flow's sequence.
+    pub first: u64,
+    /// Bits of fields that share their bytes with a later one, on their way to it; zero between repetitions.
+    pub joined: u64,
+    /// For each checksum the sum of everything it covers that does not vary, pseudo header included, as big-endian words
+    /// (RFC 1071), folded.
+    pub bases: [u32; MAX_CHECKSUMS],
+    /// The written bytes, with zeros for those of fields and checksums.
+    pub header: [Line; MAX_LINES],
+    /// The numbers of the slots.
+    pub params: [Param; MAX_FIELDS],
+}
+
+impl Worked {
+    /// All zero.
+    pub const NONE: Self = Self {
+        first: 0,
+        joined: 0,
+        bases: [0; MAX_CHECKSUMS],
+        header: [[0; LINE_LEN / 8]; MAX_LINES],
+        params: [Param::NONE; MAX_FIELDS],
+    };
+}
+
+impl Default for Worked {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// The order of a worker's flows: one entry per worker, filled anew when a flow ends.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The slot of the next frame.
+    pub position: u32,
+    /// Slots in use.
+    pub len: u32,
+    /// Each a flow of the port, with its group: see [`slot`].
+    pub slots: [u32; MAX_SLOTS],
+}
+
+/// A slot of a schedule.
+#[inline(always)]
+pub const fn slot(group: u32, flow: u32) -> u32 {
+    group << SLOT_FLOW_BITS | flow
+}
+
+/// Bits of a slot that hold the flow; the others hold the group.
+pub const SLOT_FLOW_BITS: u32 = 28;
+
+/// Bytes of a body: as many as a page can have.
+pub const BODY_LEN: usize = 4096;
+
+/// How many of its last frames a worker remembers, a power of two: at least those whose fate is open. The kernel hands
+/// frames to a driver 16 at a time (`DEV_MAP_BULK_SIZE`).
+pub const RECENT: usize = 32;
 
 /// What a worker keeps between repetitions: one entry per CPU, written by that CPU only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Worker {
-    /// Frames made: repetitions that returned the configured action.
-    pub attempted: u64,
+    /// Frames made: repetitions that returned the configured action, but for those in `refused`.
+    pub queued: u64,
+    /// Frames the kernel refused to redirect (`xdp_redirect_err`).
+    pub refused: u64,
     /// Frames the driver accepted (`xdp_devmap_xmit`).
     pub transmitted: u64,
-    /// Frames that failed between the program and the wire; [`drop_slot`] keeps the reasons.
+    /// Frames the driver did not.
     pub dropped: u64,
     /// Repetitions in which the program itself gave up: a frame shorter than configured.
     pub aborted: u64,
-    /// Number of this worker's first frame in the port's sequence.
-    pub first: u64,
-    /// The row of the next frame.
-    pub row: u64,
-    /// Bits of fields that share their bytes with a later one, on their way to it; zero between repetitions.
-    pub joined: u64,
-    /// The value each field has in the next frame; a list's index. Not used with the row table.
-    pub values: [Word128; MAX_FIELDS],
+    /// Which of the port's workers this is.
+    pub index: u32,
+    /// Its first entry in the tables of flows.
+    pub first_flow: u32,
+    /// The flow that `dispatch` chose for the frame at hand.
+    pub flow: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+    /// The single flow of a port.
+    pub only: Flow,
+    /// The last frames that were queued, frame n at n modulo [`RECENT`]: flow, and length without FCS.
+    pub recent: [[u32; 2]; RECENT],
 }
 
 impl Worker {
     /// A worker that has sent nothing.
     pub const NEW: Self = Self {
-        attempted: 0,
+        queued: 0,
+        refused: 0,
         transmitted: 0,
         dropped: 0,
         aborted: 0,
-        first: 0,
-        row: 0,
-        joined: 0,
-        values: [Word128 { hi: 0, lo: 0 }; MAX_FIELDS],
+        index: 0,
+        first_flow: 0,
+        flow: 0,
+        reserved: 0,
+        only: Flow {
+            frames: 0,
+            bytes: 0,
+            dropped_frames: 0,
+            dropped_bytes: 0,
+            row: 0,
+            row_limit: 0,
+            row_span: 0,
+            row_advance: 0,
+            body: 0,
+            body_len: 0,
+            padding: 0,
+        },
+        recent: [[0; 2]; RECENT],
     };
+
+    /// Repetitions that made a frame.
+    pub const fn attempted(&self) -> u64 {
+        self.queued.wrapping_add(self.refused)
+    }
 
     /// Frames handed to redirect whose fate is not known yet. Above zero only while this worker's batch is in the
     /// kernel, with softirqs held off: so a trace point that fires meanwhile on this CPU speaks of our frames.
     #[inline(always)]
     pub const fn in_flight(&self) -> u64 {
-        self.attempted.wrapping_sub(self.transmitted).wrapping_sub(self.dropped)
+        self.queued.wrapping_sub(self.transmitted).wrapping_sub(self.dropped)
     }
 }
 
@@ -310,25 +508,25 @@ pub struct Sink {
 /// Bytes of the frame check sequence: on the wire, but in no buffer of the kernel's.
 pub const FCS_LEN: u32 = 4;
 
-const _: () = assert!(size_of::<Generator>() == 40 + 4 * MAX_LINES);
-const _: () = assert!(size_of::<Field>() == 120);
-const _: () = assert!(size_of::<Checksum>() == 16);
-const _: () = assert!(size_of::<Worker>() == 56 + 16 * MAX_FIELDS);
+const _: () = assert!(size_of::<Generator>() == 24);
+const _: () = assert!(size_of::<Field>() == 48);
+const _: () = assert!(size_of::<Param>() == 128);
+const _: () = assert!(size_of::<Checksum>() == 24);
+const _: () = assert!(size_of::<Group>() == 32 + 48 * MAX_FIELDS + 24 * MAX_CHECKSUMS);
+const _: () = assert!(size_of::<Flow>() == 64);
+const _: () = assert!(size_of::<Worked>() == 16 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS);
+const _: () = assert!(size_of::<Schedule>() == 8 + 4 * MAX_SLOTS);
+const _: () = assert!(size_of::<Worker>() == 120 + 8 * RECENT);
 const _: () = assert!(size_of::<Sink>() == 16);
 
 #[cfg(feature = "user")]
 mod user {
     #![expect(unsafe_code, reason = "aya asks for Pod, which is an unsafe trait")]
-    // SAFETY: repr(C), integers only, no padding (sizes asserted above).
-    unsafe impl aya::Pod for super::Word128 {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for super::Generator {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for super::Field {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for super::Checksum {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for super::Worker {}
-    // SAFETY: as above.
-    unsafe impl aya::Pod for super::Sink {}
+    macro_rules! pod {
+        ($($name:ident)*) => { $(
+            // SAFETY: repr(C), integers only, no padding (sizes asserted above).
+            unsafe impl aya::Pod for super::$name {}
+        )* };
+    }
+    pod!(Word128 Generator Group Field Param Checksum Flow Worked Schedule Worker Sink);
 }

@@ -32,15 +32,6 @@ pub fn fold(mut sum: u64) -> u16 {
     sum as u16
 }
 
-/// Folds a sum below 2²² to 16 bits: a base and a few dozen 16-bit words.
-#[inline(always)]
-pub fn fold_words(mut sum: u64) -> u16 {
-    // Below 2⁶ + 2¹⁶ after the first step, below 2¹⁶ after the second.
-    sum = (sum >> 16) + (sum & 0xffff);
-    sum = (sum >> 16) + (sum & 0xffff);
-    sum as u16
-}
-
 /// The checksum field's value where zero means "no checksum" and is sent as 0xffff (RFC 768).
 #[inline(always)]
 pub fn never_zero(folded: u16) -> u16 {

@@ -3,7 +3,7 @@
 //! No division and no remainder: each field keeps its current value and compares (field notes: `seq % range` costs more
 //! than everything else a field does).
 
-use crate::abi::{Field, Word128, kind};
+use crate::abi::{Field, Param, Word128, kind, pace};
 
 /// How a specification is read. The eBPF side reads `.rodata` in a way the compiler may not see through, because the
 /// loader fills it after compilation; the host just reads.
@@ -27,71 +27,119 @@ pub enum Value {
     Wide(Word128),
 }
 
-/// The value for the frame numbered `sequence()`, and `current` moved on to the worker's next frame.
+/// What slots of one repetition tell those behind them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moves {
+    /// The value of the last [`crate::abi::op::LEAD`].
+    pub index: u64,
+    /// Bit `i`: slot `i` starts again behind this frame. Only of those that lead others ([`pace`]).
+    pub ended: u32,
+}
+
+/// The value of slot number `slot` for the frame numbered `sequence()`, moved on to the worker's next frame. `WIDE`: whether
+/// the slot can hold a wide value.
 #[inline(always)]
-pub fn next<L: Load>(field: &Field, current: &mut Word128, sequence: impl Fn() -> u64, values: &impl Values) -> Value {
+pub fn next<L: Load, const WIDE: bool>(
+    field: &Field,
+    slot: u32,
+    param: &mut Param,
+    sequence: impl Fn() -> u64,
+    values: &impl Values,
+    moves: &mut Moves,
+) -> Value {
     // Each arm reads only what it needs: a read the verifier cannot remove is paid for in every frame.
     match L::load(&field.kind) {
-        kind::UP => {
-            let value = current.lo;
-            current.lo = up::<L>(field, value);
-            Value::Narrow(value)
-        }
+        kind::UP => Value::Narrow(up::<L>(field, slot, param, moves)),
         kind::DOWN => {
-            let value = current.lo;
-            let mut next = value.wrapping_sub(L::load(&field.advance.lo));
-            if next.cast_signed() < L::load(&field.limit.lo).cast_signed() {
-                next = next.wrapping_add(L::load(&field.span.lo));
-            }
-            current.lo = next;
+            let value = param.current.lo;
+            let back = |next: u64, param: &Param, ended: &mut bool| {
+                if next.cast_signed() < param.limit.lo.cast_signed() {
+                    *ended = true;
+                    return next.wrapping_add(param.span.lo);
+                }
+                next
+            };
+            param.current.lo = paced::<L, u64>(
+                field,
+                slot,
+                param,
+                moves,
+                |param, ended| back(value.wrapping_sub(param.advance.lo), param, ended),
+                |next, param, ended| back(next.wrapping_sub(param.base.lo), param, ended),
+            );
             Value::Narrow(value)
         }
-        kind::LIST => Value::Narrow(entry::<L>(field, current, values).lo),
-        kind::RANDOM_MASK => {
-            let random = split_mix_64(L::load(&field.seed), sequence());
-            Value::Narrow(L::load(&field.base.lo).wrapping_add(random & L::load(&field.span.lo)))
+        kind::LIST => Value::Narrow(entry::<L>(field, slot, param, values, moves).lo),
+        kind::FOLLOW => Value::Narrow(param.base.lo.wrapping_add(moves.index.wrapping_mul(param.advance.lo))),
+        kind::FOLLOW_LIST => Value::Narrow(followed(param, values, moves).lo),
+        kind @ (kind::RANDOM_MASK | kind::RANDOM_SCALE_32 | kind::RANDOM_SCALE) => {
+            let random = split_mix_64(param.seed, sequence());
+            let offset = match kind {
+                kind::RANDOM_MASK => random & param.span.lo,
+                kind::RANDOM_SCALE_32 => (random >> 32).wrapping_mul(param.span.lo) >> 32,
+                _ => multiply_high(random, param.span.lo),
+            };
+            Value::Narrow(param.base.lo.wrapping_add(offset))
         }
-        kind::RANDOM_SCALE_32 => {
-            let random = split_mix_64(L::load(&field.seed), sequence());
-            let offset = (random >> 32).wrapping_mul(L::load(&field.span.lo)) >> 32;
-            Value::Narrow(L::load(&field.base.lo).wrapping_add(offset))
-        }
-        kind::RANDOM_SCALE => {
-            let random = split_mix_64(L::load(&field.seed), sequence());
-            let offset = multiply_high(random, L::load(&field.span.lo));
-            Value::Narrow(L::load(&field.base.lo).wrapping_add(offset))
-        }
+        _ if !WIDE => Value::Narrow(0),
         WIDE_UP => {
-            let value = current.get();
-            let mut next = value.wrapping_add(load_128::<L>(&field.advance));
+            let value = param.current.get();
             // The first condition catches a sum past 2¹²⁸.
-            if next < value || next > load_128::<L>(&field.limit) {
-                next = next.wrapping_sub(load_128::<L>(&field.span));
-            }
-            *current = Word128::new(next);
+            let back = |from: u128, next: u128, param: &Param, ended: &mut bool| {
+                if next < from || next > param.limit.get() {
+                    *ended = true;
+                    return next.wrapping_sub(param.span.get());
+                }
+                next
+            };
+            param.current = Word128::new(paced::<L, u128>(
+                field,
+                slot,
+                param,
+                moves,
+                |param, ended| back(value, value.wrapping_add(param.advance.get()), param, ended),
+                |next, param, ended| back(next, next.wrapping_add(param.base.get()), param, ended),
+            ));
             Value::Wide(Word128::new(value))
         }
         WIDE_DOWN => {
-            let value = current.get();
-            let mut next = value.wrapping_sub(load_128::<L>(&field.advance));
-            if next > value || next < load_128::<L>(&field.limit) {
-                next = next.wrapping_add(load_128::<L>(&field.span));
-            }
-            *current = Word128::new(next);
+            let value = param.current.get();
+            let back = |from: u128, next: u128, param: &Param, ended: &mut bool| {
+                if next > from || next < param.limit.get() {
+                    *ended = true;
+                    return next.wrapping_add(param.span.get());
+                }
+                next
+            };
+            param.current = Word128::new(paced::<L, u128>(
+                field,
+                slot,
+                param,
+                moves,
+                |param, ended| back(value, value.wrapping_sub(param.advance.get()), param, ended),
+                |next, param, ended| back(next, next.wrapping_sub(param.base.get()), param, ended),
+            ));
             Value::Wide(Word128::new(value))
         }
-        WIDE_LIST => Value::Wide(entry::<L>(field, current, values)),
+        WIDE_LIST => Value::Wide(entry::<L>(field, slot, param, values, moves)),
+        WIDE_FOLLOW => {
+            let (index, step) = (moves.index, param.advance);
+            let high = multiply_high(index, step.lo).wrapping_add(index.wrapping_mul(step.hi));
+            let distance = Word128 { hi: high, lo: index.wrapping_mul(step.lo) };
+            Value::Wide(Word128::new(param.base.get().wrapping_add(distance.get())))
+        }
+        WIDE_FOLLOW_LIST => Value::Wide(followed(param, values, moves)),
         wide_random => {
-            let seed = L::load(&field.seed);
             let sequence = sequence();
-            let random = Word128 { hi: split_mix_64(seed, sequence), lo: split_mix_64(seed ^ WIDE_SEED, sequence) };
-            let span = load_128::<L>(&field.span);
+            let random =
+                Word128 { hi: split_mix_64(param.seed, sequence), lo: split_mix_64(param.seed ^ WIDE_SEED, sequence) };
+            let span = param.span.get();
             let offset = if wide_random == WIDE_RANDOM_MASK {
                 random.get() & span
             } else {
                 multiply_high_128(random.get(), span)
             };
-            Value::Wide(Word128::new(load_128::<L>(&field.base).wrapping_add(offset)))
+            Value::Wide(Word128::new(param.base.get().wrapping_add(offset)))
         }
     }
 }
@@ -100,19 +148,83 @@ const WIDE_UP: u32 = kind::WIDE | kind::UP;
 const WIDE_DOWN: u32 = kind::WIDE | kind::DOWN;
 const WIDE_LIST: u32 = kind::WIDE | kind::LIST;
 const WIDE_RANDOM_MASK: u32 = kind::WIDE | kind::RANDOM_MASK;
+const WIDE_FOLLOW: u32 = kind::WIDE | kind::FOLLOW;
+const WIDE_FOLLOW_LIST: u32 = kind::WIDE | kind::FOLLOW_LIST;
 
-/// The value that follows `value` in a pattern that counts up.
+/// The value that follows `value` in a pattern that counts up in every frame.
 #[inline(always)]
-pub fn up<L: Load>(field: &Field, value: u64) -> u64 {
-    let next = value.wrapping_add(L::load(&field.advance.lo));
-    if next > L::load(&field.limit.lo) { next.wrapping_sub(L::load(&field.span.lo)) } else { next }
+pub fn up_freely(param: &Param, value: u64) -> u64 {
+    let next = value.wrapping_add(param.advance.lo);
+    if next > param.limit.lo { next.wrapping_sub(param.span.lo) } else { next }
+}
+
+/// The value of a slot that counts up, moved on.
+#[inline(always)]
+fn up<L: Load>(field: &Field, slot: u32, param: &mut Param, moves: &mut Moves) -> u64 {
+    let value = param.current.lo;
+    let back = |next: u64, param: &Param, ended: &mut bool| {
+        if next > param.limit.lo {
+            *ended = true;
+            return next.wrapping_sub(param.span.lo);
+        }
+        next
+    };
+    param.current.lo = paced::<L, u64>(
+        field,
+        slot,
+        param,
+        moves,
+        |param, ended| back(value.wrapping_add(param.advance.lo), param, ended),
+        |next, param, ended| back(next.wrapping_add(param.base.lo), param, ended),
+    );
+    value
+}
+
+/// Moves a slot on at its pace: `advance` gives the value after a frame, `round` that after a round of its leader more. Both
+/// say whether the slot started again.
+#[inline(always)]
+fn paced<L: Load, V>(
+    field: &Field,
+    slot: u32,
+    param: &Param,
+    moves: &mut Moves,
+    advance: impl Fn(&Param, &mut bool) -> V,
+    round: impl Fn(V, &Param, &mut bool) -> V,
+) -> V {
+    let mut ended = false;
+    let mut next = advance(param, &mut ended);
+    match L::load(&field.pace) {
+        pace::FREE => return next,
+        pace::LEADER => {}
+        pace => {
+            // Two moves, each within a round: of one sum it could not be told how often it starts again.
+            if moves.ended >> (L::load(&field.leader) & 31) & 1 != 0 {
+                next = round(next, param, &mut ended);
+            }
+            if pace == pace::ROUND {
+                return next;
+            }
+        }
+    }
+    moves.ended |= u32::from(ended) << slot;
+    next
 }
 
 #[inline(always)]
-fn entry<L: Load>(field: &Field, current: &mut Word128, values: &impl Values) -> Word128 {
-    let index = current.lo;
-    current.lo = up::<L>(field, index);
-    values.value(L::load(&field.first_entry).wrapping_add(index as u32))
+fn entry<L: Load>(
+    field: &Field,
+    slot: u32,
+    param: &mut Param,
+    values: &impl Values,
+    moves: &mut Moves,
+) -> Word128 {
+    let index = up::<L>(field, slot, param, moves);
+    values.value(param.first_entry.wrapping_add(index as u32))
+}
+
+#[inline(always)]
+fn followed(param: &Param, values: &impl Values, moves: &Moves) -> Word128 {
+    values.value(param.first_entry.wrapping_add(moves.index as u32))
 }
 
 /// Output number `index` (from 0) of SplitMix64 seeded with `seed` (Steele, Lea, Flood: "Fast splittable pseudorandom
@@ -128,11 +240,6 @@ pub fn split_mix_64(seed: u64, index: u64) -> u64 {
 
 /// Tells the low half of a 128-bit random number from its high half.
 pub const WIDE_SEED: u64 = 0x5851_f42d_4c95_7f2d;
-
-#[inline(always)]
-fn load_128<L: Load>(word: &Word128) -> u128 {
-    Word128 { hi: L::load(&word.hi), lo: L::load(&word.lo) }.get()
-}
 
 /// Bits 64 to 127 of a product; eBPF has no instruction for it.
 #[inline(always)]
@@ -188,21 +295,62 @@ mod tests {
             let distance = step * u128::from(index % count);
             if up { start + distance } else { start - distance }
         };
-        let field = Field {
-            kind: (if up { kind::UP } else { kind::DOWN }) | (if wide { kind::WIDE } else { 0 }),
+        let kind = (if up { kind::UP } else { kind::DOWN }) | (if wide { kind::WIDE } else { 0 });
+        let field = Field { kind, ..Field::NONE };
+        let mut param = Param {
+            current: Word128::new(start),
             advance: Word128::new(step * u128::from(stride % count)),
             limit: Word128::new(at(count - 1)),
             span: Word128::new(step.wrapping_mul(u128::from(count))),
-            ..Field::default()
+            ..Param::NONE
         };
-        let mut current = Word128::new(start);
         for index in 0..300 {
-            let value = match next::<Host>(&field, &mut current, || 0, &NoValues) {
+            let value = match next::<Host, true>(&field, 0, &mut param, || 0, &NoValues, &mut Moves::default()) {
                 Value::Narrow(value) => u128::from(value),
                 Value::Wide(value) => value.get(),
             };
             assert_eq!(value, at(index * stride), "value {index}");
         }
+    }
+
+    /// Three counters, each of which counts the rounds of the one before, with `stride` workers, against division.
+    #[track_caller]
+    fn check_rounds(wide: bool, counts: [u64; 3], stride: u64, first: u64) {
+        let wide_bit = if wide { kind::WIDE } else { 0 };
+        let paces = [pace::LEADER, pace::ROUND_LEADER, pace::ROUND];
+        let fields = [0u32, 1, 2].map(|slot| Field {
+            kind: kind::UP | wide_bit,
+            pace: paces[slot as usize],
+            leader: slot.saturating_sub(1),
+            ..Field::NONE
+        });
+        let before = [1, counts[0], counts[0] * counts[1]];
+        let mut params = [0, 1, 2].map(|slot| Param {
+            current: Word128::new((first / before[slot] % counts[slot]).into()),
+            advance: Word128::new((stride / before[slot] % counts[slot]).into()),
+            limit: Word128::new((counts[slot] - 1).into()),
+            span: Word128::new(counts[slot].into()),
+            base: Word128::new(1),
+            ..Param::NONE
+        });
+        for frame in 0..500 {
+            let mut moves = Moves::default();
+            for slot in 0..3 {
+                let number = u32::try_from(slot).unwrap_or(0);
+                let value =
+                    match next::<Host, true>(&fields[slot], number, &mut params[slot], || 0, &NoValues, &mut moves) {
+                        Value::Narrow(value) => value,
+                        Value::Wide(value) => value.lo,
+                    };
+                assert_eq!(value, (first + frame * stride) / before[slot] % counts[slot], "slot {slot}, {frame}");
+            }
+        }
+    }
+
+    #[test]
+    fn rounds_of_one_value() {
+        check_rounds(false, [1, 1, 3], 1, 0);
+        check_rounds(true, [1, 5, 1], 4, 2);
     }
 
     #[test]
@@ -221,6 +369,13 @@ mod tests {
         ) {
             let start = if up { start } else { start + step * count };
             check_counting(wide, up, u128::from(start), u128::from(step), count, stride);
+        }
+
+        #[test]
+        fn rounds_are_divisions(
+            wide: bool, counts in proptest::array::uniform3(1u64..12), stride in 1u64..40, first in 0u64..40,
+        ) {
+            check_rounds(wide, counts, stride, first);
         }
 
         #[test]

@@ -10,51 +10,57 @@
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_REDIRECT, XDP_TX},
-    helpers::bpf_redirect_map,
+    helpers::{bpf_redirect_map, bpf_xdp_adjust_tail, bpf_xdp_store_bytes},
     macros::{btf_tracepoint, map, xdp},
-    maps::{Array, DevMap, PerCpuArray},
+    maps::{Array, DevMap, PerCpuArray, ProgramArray},
     programs::{BtfTracePointContext, XdpContext},
 };
 use xdp_trafficgen_ebpf::{
     abi::{
-        Checksum, DROP_SLOTS, DropLayer, FCS_LEN, Field, Generator, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS,
-        MAX_LINES, ROW_TABLE_LINES, Sink, Word128, Worker, drop_slot,
+        BODY_LEN, DROP_SLOTS, DropLayer, FCS_LEN, Flow, Generator, Group, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS, RECENT, ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, drop_slot, make,
     },
     field::{Load, Values},
-    frame::{FrameMut, write_checksums, write_fields},
+    frame::{self, FrameMut},
 };
 
 // Filled by the loader (`EbpfLoader::override_global`), constants to the verifier.
 #[unsafe(no_mangle)]
-static GENERATOR: Generator = Generator {
-    action: XDP_DROP,
-    one_line: 0,
-    field_count: 0,
-    checksum_count: 0,
-    stride: 1,
-    row_count: 0,
-    row_advance: 0,
-    line_len: [0; MAX_LINES],
-};
+static GENERATOR: Generator =
+    Generator { action: XDP_DROP, one_line: 0, flow_count: 1, group_count: 1, stride: 1 };
 #[unsafe(no_mangle)]
-static HEADER: [Line; MAX_LINES] = [[0; LINE_LEN / 8]; MAX_LINES];
-/// The headers of all frames, where the sequence is short enough to have them all.
+static GROUP: Group = Group::NONE;
+/// The headers of all frames of flows whose sequence is short enough to have them all.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".rodata.rows")]
 static ROWS: [Line; ROW_TABLE_LINES] = [[0; LINE_LEN / 8]; ROW_TABLE_LINES];
+/// The length, without FCS, of the frame whose row starts at the same line of the row table.
 #[unsafe(no_mangle)]
-static FIELDS: [Field; MAX_FIELDS] = [Field::NONE; MAX_FIELDS];
-#[unsafe(no_mangle)]
-static CHECKSUMS: [Checksum; MAX_CHECKSUMS] = [Checksum::NONE; MAX_CHECKSUMS];
+#[unsafe(link_section = ".rodata.sizes")]
+static ROW_SIZES: [u32; ROW_TABLE_LINES] = [0; ROW_TABLE_LINES];
 #[unsafe(no_mangle)]
 static SINK_ACTION: u32 = XDP_DROP;
 
 /// What each worker keeps. One entry per CPU, so nothing is shared and nothing is atomic.
 #[map]
 static WORKERS: PerCpuArray<Worker> = PerCpuArray::with_max_entries(1, 0);
-/// Entries of `values` patterns, all fields' lists one after the other; sized by the loader.
+/// The order of each worker's flows; sized by the loader, as all tables that follow.
+#[map]
+static SCHEDULES: Array<Schedule> = Array::with_max_entries(1, 0);
+/// The flows of each worker, one worker's after the other's. Not used for a port's single flow.
+#[map]
+static FLOWS: Array<Flow> = Array::with_max_entries(1, 0);
+/// The same for flows that are worked out.
+#[map]
+static WORKED: Array<Worked> = Array::with_max_entries(1, 0);
+/// Entries of `values` patterns, all lists one after the other.
 #[map]
 static VALUES: Array<Word128> = Array::with_max_entries(1, 0);
+/// What follows the written lines of a frame, where flows differ in it.
+#[map]
+static BODIES: Array<[u8; BODY_LEN]> = Array::with_max_entries(1, 0);
+/// The groups' programs, where there are several.
+#[map]
+static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(MAX_GROUPS as u32, 0);
 /// The egress interface, in slot 0. A devmap entry is cheaper than `bpf_redirect`'s look-up of an ifindex (field notes).
 #[map]
 static EGRESS: DevMap = DevMap::with_max_entries(1, 0);
@@ -125,161 +131,228 @@ impl FrameMut for Packet {
     }
 }
 
+/// Chooses the flow of the next frame and calls its group's program.
+#[xdp]
+pub fn dispatch(ctx: XdpContext) -> u32 {
+    let Some(worker) = this_worker() else { return XDP_DROP };
+    let Some(slot) = next_slot(worker) else { return aborted(worker) };
+    worker.flow = slot & ((1 << SLOT_FLOW_BITS) - 1);
+    // SAFETY: the map and context that the helper wants.
+    unsafe { PROGRAMS.tail_call(&ctx, slot >> SLOT_FLOW_BITS) };
+    aborted(worker)
+}
+
+#[inline(always)]
+fn this_worker() -> Option<&'static mut Worker> {
+    let worker = WORKERS.get_ptr_mut(0)?;
+    // SAFETY: a per-CPU entry, and live frames run with migration and softirqs held off: nobody else has it; map memory
+    // outlives the program.
+    Some(unsafe { &mut *worker })
+}
+
+/// The slot of the worker's next frame; moves on to the one behind it.
+#[inline(always)]
+fn next_slot(worker: &Worker) -> Option<u32> {
+    let schedule = SCHEDULES.get_ptr_mut(worker.index)?;
+    // SAFETY: the worker's own entry, which user space writes between calls only.
+    let schedule = unsafe { &mut *schedule };
+    let position = schedule.position;
+    let next = position + 1;
+    schedule.position = if next >= schedule.len { 0 } else { next };
+    Some(schedule.slots[position as usize % MAX_SLOTS])
+}
+
+#[inline(always)]
+fn aborted(worker: &mut Worker) -> u32 {
+    worker.aborted += 1;
+    XDP_DROP
+}
+
 /// Makes one frame out of the page at hand and returns the configured action.
 #[xdp]
 #[inline(always)]
 pub fn generate(ctx: XdpContext) -> u32 {
-    let Some(worker) = WORKERS.get_ptr_mut(0) else { return XDP_DROP };
-    // SAFETY: a per-CPU entry, and live frames run with migration and softirqs held off: nobody else has it.
-    let worker = unsafe { &mut *worker };
-    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
-    let (written, action) = match Rodata::load(&GENERATOR.one_line) {
-        0 => {
-            let written = match Rodata::load(&GENERATOR.row_count) {
-                0 => work_out_header(&mut packet, worker),
-                count => copy_rows(&mut packet, worker, count),
-            };
-            (written, Rodata::load(&GENERATOR.action))
+    let Some(worker) = this_worker() else { return XDP_DROP };
+    let one_line = Rodata::load(&GENERATOR.one_line);
+    if one_line != 0 {
+        let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
+        if !packet.holds(one_line) {
+            return aborted(worker);
         }
-        len => {
-            let long_enough = packet.holds(len);
-            if long_enough {
-                let row = next_row(worker, Rodata::load(&GENERATOR.row_count));
-                copy_row(&mut packet, 0, len, row);
-            }
-            (long_enough, XDP_REDIRECT)
-        }
-    };
-    if !written {
-        worker.aborted += 1;
-        return XDP_DROP;
+        let row = next_row(&mut worker.only);
+        copy_row(&mut packet, 0, one_line, row);
+        worker.queued += 1;
+        return redirected();
     }
-    worker.attempted += 1;
-    match action {
-        XDP_REDIRECT if redirect() == XDP_REDIRECT => XDP_REDIRECT,
-        // The slot is empty: the kernel takes an interface out of every devmap when it goes away.
-        XDP_REDIRECT => {
-            // Looked up again: kept for this rare case, it would cost a saved register in every frame.
-            if let Some(worker) = WORKERS.get_ptr_mut(0) {
-                // SAFETY: as above.
-                lost(unsafe { &mut *worker }, DropLayer::Redirect, ENODEV, 1);
-            }
-            XDP_DROP
-        }
+    let flow_count = Rodata::load(&GENERATOR.flow_count);
+    let number = match (flow_count, Rodata::load(&GENERATOR.group_count)) {
+        (1, _) => 0,
+        (_, 1) => match next_slot(worker) {
+            Some(slot) => slot,
+            None => return aborted(worker),
+        },
+        _ => worker.flow,
+    };
+    let entry = worker.first_flow.wrapping_add(number);
+    let flow = match flow_count {
+        1 => &mut worker.only,
+        _ => match FLOWS.get_ptr_mut(entry) {
+            // SAFETY: an entry of this worker alone.
+            Some(flow) => unsafe { &mut *flow },
+            None => return aborted(worker),
+        },
+    };
+    if Rodata::load(&GROUP.bodies) != 0 && !copy_body(&ctx, flow) {
+        return aborted(worker);
+    }
+    let Some(size) = write_header(&ctx, flow, entry) else { return aborted(worker) };
+    flow.frames += 1;
+    let sized = Rodata::load(&GROUP.sized) != 0;
+    if sized {
+        flow.bytes += u64::from(size);
+    }
+    if flow_count != 1 || sized {
+        worker.recent[worker.queued as usize % RECENT] = [number, size];
+    }
+    worker.queued += 1;
+    if sized {
+        let surplus = (ctx.data_end() - ctx.data()) as i32 - size as i32;
+        // SAFETY: the context the helper wants. It cannot fail: user space gave the longest frame. A size equal to that is
+        // cut too, because a call costs less than a branch nobody can foresee.
+        unsafe { bpf_xdp_adjust_tail(ctx.ctx, -surplus) };
+    }
+    match Rodata::load(&GENERATOR.action) {
+        XDP_REDIRECT => redirected(),
         action => action,
     }
 }
 
-/// The row of this frame; moves on to that of the next.
+/// Redirects, and sees to it that a frame that cannot be is counted.
 #[inline(always)]
-fn next_row(worker: &mut Worker, count: u64) -> u64 {
-    let row = worker.row;
-    let next = row + Rodata::load(&GENERATOR.row_advance);
-    worker.row = if next >= count { next - count } else { next };
+fn redirected() -> u32 {
+    if redirect() == XDP_REDIRECT {
+        return XDP_REDIRECT;
+    }
+    // The slot is empty: the kernel takes an interface out of every devmap when it goes away. The worker is looked up
+    // again: kept for this rare case, it would cost a saved register in every frame.
+    if let Some(worker) = this_worker() {
+        refused(worker, ENODEV);
+    }
+    XDP_DROP
+}
+
+/// Writes the lines of the frame: from the row table, or worked out. Gives the frame's length without FCS, 0 when it has no
+/// size of its own; none when the page is too short.
+#[inline(always)]
+fn write_header(ctx: &XdpContext, flow: &mut Flow, entry: u32) -> Option<u32> {
+    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
+    let [first, second, third, fourth] = &GROUP.line_len;
+    let len = [Rodata::load(first), Rodata::load(second), Rodata::load(third), Rodata::load(fourth)];
+    if !packet.holds(len[0] + len[1] + len[2] + len[3]) {
+        return None;
+    }
+    if Rodata::load(&GROUP.make) == make::COPY {
+        let row = next_row(flow);
+        // Line by line with constant lengths; lines that are not used cost nothing.
+        macro_rules! lines {
+            ($($index:literal)*) => { $(
+                if len[$index] != 0 {
+                    copy_row(&mut packet, $index * LINE_LEN, len[$index], row + $index);
+                }
+            )* };
+        }
+        lines!(0 1 2 3);
+        return Some(match Rodata::load(&GROUP.sized) {
+            0 => 0,
+            _ => Rodata::load(&ROW_SIZES[row as usize % ROW_TABLE_LINES]),
+        });
+    }
+    // SAFETY: an entry of this worker alone.
+    let worked = unsafe { &mut *WORKED.get_ptr_mut(entry)? };
+    // The constant bytes too: a receiver in this kernel (the far end of a veth, this machine's own stack) may have
+    // written to the page before it was recycled, a router its MAC addresses and TTL.
+    macro_rules! lines {
+        ($($index:literal)*) => { $(
+            if len[$index] != 0 {
+                copy_line(&mut packet, $index * LINE_LEN, len[$index], |word| worked.header[$index][word]);
+            }
+        )* };
+    }
+    lines!(0 1 2 3);
+    let (first, frames) = (worked.first, flow.frames);
+    // Worked out where it is wanted only.
+    let sequence = || first + core::hint::black_box(frames) * Rodata::load(&GENERATOR.stride);
+    Some(frame::write::<Rodata>(&mut packet, &GROUP, worked, sequence, &ValueTable))
+}
+
+/// Copies what follows the written lines. Pages come back with whatever flow's frame they held before, so it is done in every
+/// repetition.
+#[inline(always)]
+fn copy_body(ctx: &XdpContext, flow: &Flow) -> bool {
+    let len = flow.body_len;
+    if len == 0 {
+        return true;
+    }
+    let Some(body) = BODIES.get_ptr(flow.body) else { return false };
+    if len > BODY_LEN as u32 {
+        return false;
+    }
+    let [first, second, third, fourth] = &GROUP.line_len;
+    let at = Rodata::load(first) + Rodata::load(second) + Rodata::load(third) + Rodata::load(fourth);
+    // SAFETY: the context the helper wants, and memory of at least `len` bytes.
+    let result = unsafe { bpf_xdp_store_bytes(ctx.ctx, at, body.cast_mut().cast(), len) };
+    result == 0
+}
+
+/// The first line of this frame's row; moves on to the worker's next frame of the flow.
+#[inline(always)]
+fn next_row(flow: &mut Flow) -> u32 {
+    let row = flow.row;
+    let next = row + flow.row_advance;
+    flow.row = if next > flow.row_limit { next - flow.row_span } else { next };
     row
 }
 
 /// One line of the row table into the frame.
 #[inline(always)]
-fn copy_row(packet: &mut Packet, at: usize, len: u32, index: u64) {
+fn copy_row(packet: &mut Packet, at: usize, len: u32, index: u32) {
     // The remainder costs one instruction, and tells the verifier what a map look-up would check in eight.
     let line = &ROWS[index as usize % ROW_TABLE_LINES];
     copy_line(packet, at, len, |word| Rodata::load(&line[word]))
 }
 
-/// The header of this frame, from the row table: a look-up and a few stores, whatever varies.
-#[inline(always)]
-fn copy_rows(packet: &mut Packet, worker: &mut Worker, count: u64) -> bool {
-    let [first, second] = &GENERATOR.line_len;
-    let (first, second) = (Rodata::load(first), Rodata::load(second));
-    if !packet.holds(first + second) {
-        return false;
-    }
-    let row = next_row(worker, count);
-    match second {
-        0 => copy_row(packet, 0, first, row),
-        second => {
-            copy_row(packet, 0, LINE_LEN as u32, row << 1);
-            copy_row(packet, LINE_LEN, second, (row << 1) + 1);
-        }
-    }
-    true
-}
-
-/// The header of this frame, from the template and the field table.
-#[inline(always)]
-fn work_out_header(packet: &mut Packet, worker: &mut Worker) -> bool {
-    // The constant bytes too: a receiver in this kernel (the far end of a veth, this machine's own stack) may have
-    // written to the page before it was recycled, a router its MAC addresses and TTL.
-    let [first, second] = &GENERATOR.line_len;
-    let (first, second) = (Rodata::load(first), Rodata::load(second));
-    if !packet.holds(first + second) {
-        return false;
-    }
-    copy_line(packet, 0, first, |word| Rodata::load(&HEADER[0][word]));
-    copy_line(packet, LINE_LEN, second, |word| Rodata::load(&HEADER[1][word]));
-    let Worker { attempted, first, joined, values, .. } = worker;
-    // Volatile, so that only fields that want the number read it.
-    let sequence = || Rodata::load(&*first) + Rodata::load(&*attempted) * Rodata::load(&GENERATOR.stride);
-    let sums = write_fields::<Rodata>(packet, &FIELDS, values, joined, sequence, &ValueTable);
-    write_checksums::<Rodata>(packet, Rodata::load(&GENERATOR.checksum_count), &CHECKSUMS, &sums);
-    true
-}
-
-/// Stores the first `len` bytes of a line at `at`. An arm for each length (headers have even ones), for the
-/// verifier to keep just one.
+/// Stores the first `len` bytes of a line at `at`. An arm for each length, for the verifier to keep just
+/// one.
 #[inline(always)]
 fn copy_line(packet: &mut Packet, at: usize, len: u32, line: impl Fn(usize) -> u64) {
     macro_rules! copy {
         ($tail:literal; $($word:literal)*) => {{
             $( packet.store(at + 8 * $word, line($word)); )*
             let end = 0 $( + { let _ = $word; 1 } )*;
-            let [a, b, c, d, e, f, ..] = if $tail == 0 { [0; 8] } else { line(end).to_ne_bytes() };
-            let at = at + 8 * end;
-            match $tail {
-                0 => {}
-                2 => packet.store(at, u16::from_ne_bytes([a, b])),
-                4 => packet.store(at, u32::from_ne_bytes([a, b, c, d])),
-                _ => {
-                    packet.store(at, u32::from_ne_bytes([a, b, c, d]));
-                    packet.store(at + 4, u16::from_ne_bytes([e, f]));
-                }
+            if $tail == 4 {
+                // The first four bytes in the order of memory.
+                let [a, b, c, d, ..] = line(end).to_ne_bytes();
+                packet.store(at + 8 * end, u32::from_ne_bytes([a, b, c, d]));
             }
         }};
     }
     match len {
         0 => {}
-        2 => copy!(2;),
         4 => copy!(4;),
-        6 => copy!(6;),
         8 => copy!(0; 0),
-        10 => copy!(2; 0),
         12 => copy!(4; 0),
-        14 => copy!(6; 0),
         16 => copy!(0; 0 1),
-        18 => copy!(2; 0 1),
         20 => copy!(4; 0 1),
-        22 => copy!(6; 0 1),
         24 => copy!(0; 0 1 2),
-        26 => copy!(2; 0 1 2),
         28 => copy!(4; 0 1 2),
-        30 => copy!(6; 0 1 2),
         32 => copy!(0; 0 1 2 3),
-        34 => copy!(2; 0 1 2 3),
         36 => copy!(4; 0 1 2 3),
-        38 => copy!(6; 0 1 2 3),
         40 => copy!(0; 0 1 2 3 4),
-        42 => copy!(2; 0 1 2 3 4),
         44 => copy!(4; 0 1 2 3 4),
-        46 => copy!(6; 0 1 2 3 4),
         48 => copy!(0; 0 1 2 3 4 5),
-        50 => copy!(2; 0 1 2 3 4 5),
         52 => copy!(4; 0 1 2 3 4 5),
-        54 => copy!(6; 0 1 2 3 4 5),
         56 => copy!(0; 0 1 2 3 4 5 6),
-        58 => copy!(2; 0 1 2 3 4 5 6),
         60 => copy!(4; 0 1 2 3 4 5 6),
-        62 => copy!(6; 0 1 2 3 4 5 6),
         _ => copy!(0; 0 1 2 3 4 5 6 7),
     }
 }
@@ -295,9 +368,37 @@ fn redirect() -> u32 {
 
 const ENODEV: u32 = 19;
 
+/// The frame at hand never got to a driver.
 #[inline(always)]
-fn lost(worker: &mut Worker, layer: DropLayer, errno: u32, frames: u64) {
-    worker.dropped += frames;
+fn refused(worker: &mut Worker, errno: u32) {
+    // The last one in the queue.
+    worker.queued -= 1;
+    worker.refused += 1;
+    let frame = worker.queued;
+    charge(worker, frame);
+    note_reason(DropLayer::Redirect, errno, 1);
+}
+
+/// Counts a lost frame, which is among the recent ones, for its flow.
+#[inline(always)]
+fn charge(worker: &mut Worker, frame: u64) {
+    let [number, size] = worker.recent[frame as usize % RECENT];
+    let flow = match Rodata::load(&GENERATOR.flow_count) {
+        1 => &raw mut worker.only,
+        _ => match FLOWS.get_ptr_mut(worker.first_flow.wrapping_add(number)) {
+            Some(flow) => flow,
+            None => return,
+        },
+    };
+    // SAFETY: an entry of this worker alone.
+    unsafe {
+        (*flow).dropped_frames += 1;
+        (*flow).dropped_bytes += u64::from(size);
+    }
+}
+
+#[inline(always)]
+fn note_reason(layer: DropLayer, errno: u32, frames: u64) {
     if let Some(count) = DROPS.get_ptr_mut(drop_slot(layer, errno)) {
         // SAFETY: a per-CPU entry.
         unsafe { *count += frames };
@@ -311,32 +412,35 @@ fn sending_worker() -> Option<&'static mut Worker> {
     if !matches!(Rodata::load(&GENERATOR.action), XDP_REDIRECT | XDP_TX) {
         return None;
     }
-    let worker = WORKERS.get_ptr_mut(0)?;
-    // SAFETY: a per-CPU entry; map memory outlives the program.
-    let worker = unsafe { &mut *worker };
     // Other users' frames: ours are all accounted for before softirqs run again.
-    (worker.in_flight() != 0).then_some(worker)
+    this_worker().filter(|worker| worker.in_flight() != 0)
 }
 
-/// `xdp_devmap_xmit(from_dev, to_dev, sent, drops, err)`: once per bulk of up to 16 frames.
+/// `xdp_devmap_xmit(from_dev, to_dev, sent, drops, err)`: once per bulk of up to 16 frames, which are those queued first. A
+/// driver takes the first `sent` of them (Linux 5.13, commit fdc13979f91e).
 #[btf_tracepoint(function = "xdp_devmap_xmit")]
 pub fn on_devmap_xmit(ctx: BtfTracePointContext) -> i32 {
     if let Some(worker) = sending_worker() {
         let (sent, drops, err): (i32, i32, i32) = (ctx.arg(2), ctx.arg(3), ctx.arg(4));
         worker.transmitted += sent as u32 as u64;
         if drops > 0 {
-            lost(worker, DropLayer::Driver, err.unsigned_abs(), drops as u32 as u64);
+            for _ in 0..drops.min(RECENT as i32) {
+                let frame = worker.transmitted + worker.dropped;
+                charge(worker, frame);
+                worker.dropped += 1;
+            }
+            note_reason(DropLayer::Driver, err.unsigned_abs(), drops as u32 as u64);
         }
     }
     0
 }
 
-/// `xdp_redirect_err(dev, xdp, tgt, err, …)`: one frame that never reached a driver.
+/// `xdp_redirect_err(dev, xdp, tgt, err, …)`: one frame that never reached a driver, the one that was just made.
 #[btf_tracepoint(function = "xdp_redirect_err")]
 pub fn on_redirect_err(ctx: BtfTracePointContext) -> i32 {
     if let Some(worker) = sending_worker() {
         let err: i32 = ctx.arg(3);
-        lost(worker, DropLayer::Redirect, err.unsigned_abs(), 1);
+        refused(worker, err.unsigned_abs());
     }
     0
 }

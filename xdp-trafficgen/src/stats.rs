@@ -4,7 +4,7 @@
 
 use std::{fmt, time::Duration};
 
-use xdp_trafficgen_ebpf::abi::{DropLayer, MAX_ERRNO, Worker};
+use xdp_trafficgen_ebpf::abi::{DropLayer, FCS_LEN, Flow, MAX_ERRNO, Worker};
 
 use crate::{
     config::Action,
@@ -84,7 +84,11 @@ impl PortCount {
             transmitted: 0,
             in_flight: 0,
             drops: Vec::new(),
-            flows: vec![FlowCount { name: plan.flow.name.clone(), attempted: 0, transmitted: 0, bytes: 0 }],
+            flows: plan
+                .flows
+                .iter()
+                .map(|flow| FlowCount { name: flow.name.clone(), attempted: 0, transmitted: 0, bytes: 0 })
+                .collect(),
         }
     }
 
@@ -95,9 +99,9 @@ impl PortCount {
     pub fn read(plan: &PortPlan, generator: &Generator, elapsed: Duration) -> Result<Self, KernelError> {
         let workers = generator.workers()?;
         let total = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
-        let made = total(|worker| worker.attempted);
+        let made = total(Worker::attempted);
         let aborted = total(|worker| worker.aborted);
-        let accounted = total(|worker| worker.transmitted) + total(|worker| worker.dropped);
+        let in_the_kernel = total(Worker::in_flight);
         let mut drops: Vec<(DropReason, u64)> = Vec::new();
         let mut in_flight = 0;
         let transmitted = match plan.action {
@@ -110,7 +114,7 @@ impl PortCount {
                     };
                     drops.push((reason, count));
                 }
-                in_flight = made.saturating_sub(accounted);
+                in_flight = in_the_kernel;
                 total(|worker| worker.transmitted)
             }
             Action::Pass => made,
@@ -121,8 +125,7 @@ impl PortCount {
         };
         drops.push((DropReason::Aborted, aborted));
         drops.retain(|&(_, count)| count > 0);
-        let bytes = transmitted * u64::from(plan.flow.size);
-        let flows = vec![FlowCount { name: plan.flow.name.clone(), attempted: made + aborted, transmitted, bytes }];
+        let flows = flow_counts(plan, generator, &workers)?;
         Ok(Self {
             name: plan.name.clone(),
             interface: plan.interface.clone(),
@@ -173,6 +176,37 @@ impl PortCount {
             }
         }
     }
+}
+
+/// What became of each flow's frames. Frames still in flight count as transmitted.
+fn flow_counts(plan: &PortPlan, generator: &Generator, workers: &[Worker]) -> Result<Vec<FlowCount>, KernelError> {
+    let mut totals = vec![Flow::default(); plan.flows.len()];
+    for (index, &cpu) in (0..).zip(&plan.cpus) {
+        let mut counted = generator.flows(index, &plan.program)?;
+        if counted.is_empty() {
+            // The single flow, whose frames are all the worker's.
+            let worker = workers.get(cpu as usize).copied().unwrap_or_default();
+            let dropped_frames = worker.refused + worker.dropped;
+            counted.push(Flow { frames: worker.attempted(), dropped_frames, ..worker.only });
+        }
+        for (total, Flow { frames, bytes, dropped_frames, dropped_bytes, .. }) in totals.iter_mut().zip(counted) {
+            total.frames += frames;
+            total.bytes += bytes;
+            total.dropped_frames += dropped_frames;
+            total.dropped_bytes += dropped_bytes;
+        }
+    }
+    let counts = plan.flows.iter().zip(totals).map(|(flow, total)| {
+        let transmitted = if plan.action == Action::Drop { 0 } else { total.frames - total.dropped_frames };
+        // Counted byte by byte where sizes differ, and without the FCS.
+        let bytes = match (transmitted, total.bytes) {
+            (0, _) => 0,
+            (_, 0) => transmitted * u64::from(flow.largest),
+            (_, bytes) => bytes - total.dropped_bytes + transmitted * u64::from(FCS_LEN),
+        };
+        FlowCount { name: flow.name.clone(), attempted: total.frames, transmitted, bytes }
+    });
+    Ok(counts.collect())
 }
 
 impl DropReason {

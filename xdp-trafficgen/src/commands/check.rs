@@ -26,10 +26,8 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     }
     for port in &plan.ports {
         let cpus = port.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-        println!(
-            "port {}: flow {} out of {}, {} bytes a frame, varying fields: {}, CPUs: {cpus}",
-            port.name, port.flow.name, port.interface, port.flow.size, port.flow.program.generator.field_count
-        );
+        let flows = port.flows.iter().map(|flow| flow.name.as_str()).collect::<Vec<_>>().join(", ");
+        println!("port {}: flows {flows} out of {}, CPUs: {cpus}", port.name, port.interface);
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `show`: the frames that would be sent, made by the program that would send them.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::{self, BufWriter, Write as _},
     path::Path,
@@ -22,45 +21,67 @@ use crate::{
     engine,
     kernel::Generator,
     output::frames,
-    plan::Program,
+    plan::{PortPlan, schedule},
 };
 
 pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
-    let config = read_config(&options.config)?;
+    let mut config = read_config(&options.config)?;
+    // The whole of each flow's sequence, in order: what one worker would send.
+    for port in &mut config.ports {
+        port.cpus = None;
+    }
     // Nothing is sent, so any interface will do.
     let plan = work_out(&config, Some(probe_kernel()?), default_route(true))?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut pcap = options.pcap.as_deref().map(Pcap::create).transpose()?;
     for port in plan.ports {
-        let flow = port.flow;
-        let heading =
-            format!("flow {}, port {} ({}), {} bytes on the wire", flow.name, port.name, port.interface, flow.size);
+        let heading = format!("port {} ({})", port.name, port.interface);
         writeln!(out, "{heading}").map_err(output_failed)?;
-        let cpu = port.cpus.first().copied().unwrap_or(0);
-        let workers = port.cpus.len();
-        engine::pin_to(cpu)?;
-        let generators = (0..workers)
-            .map(|index| Generator::load_dry(&only_worker(&flow.program, index, cpu)))
-            .collect::<Result<Vec<_>, _>>()?;
-        let packets = flow.packets.map_or(options.packets, |packets| packets.min(options.packets));
-        // The port's sequence: its workers take turns.
-        for (number, generator) in (1..=packets).zip(generators.iter().cycle()) {
-            let (_, frame) = generator.dry_run(&flow.template)?;
-            writeln!(out, "{number:>8}  {}", frames::line(&frame)).map_err(output_failed)?;
+        engine::pin_to(port.cpus.first().copied().unwrap_or(0))?;
+        let mut write = |number: u64, flow: usize, frame: &[u8]| -> Result<(), CommandError> {
+            let name = &port.flows[flow].name;
+            writeln!(out, "{number:>8}  {name}  {}", frames::line(frame)).map_err(output_failed)?;
             if let Some(pcap) = &mut pcap {
-                pcap.write(&frame)?;
+                pcap.write(frame)?;
             }
-        }
+            Ok(())
+        };
+        each_frame(&port, options.packets, &mut write)?;
     }
     out.flush().map_err(output_failed)?;
     pcap.map_or(Ok(()), Pcap::finish)
 }
 
-/// The program of one worker, for whichever CPU this thread runs on.
-fn only_worker(program: &Program, index: usize, cpu: u32) -> Program {
-    let first = index as u64;
-    let worker = program.workers.values().find(|worker| worker.first == first).copied().unwrap_or_default();
-    Program { workers: BTreeMap::from([(cpu, worker)]), ..program.clone() }
+/// Calls `look` with the number (from 1), the flow and the bytes of the port's first `count` frames, as its only worker
+/// would send them.
+fn each_frame(
+    port: &PortPlan,
+    count: u64,
+    look: &mut impl FnMut(u64, usize, &[u8]) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
+    let generator = Generator::load_dry(&port.program)?;
+    let weights: Vec<u32> = port.flows.iter().map(|flow| flow.weight).collect();
+    let mut left: Vec<Option<u64>> = port.flows.iter().map(|flow| flow.packets).collect();
+    let mut number = 0;
+    while let Some(phase) = schedule::phase(&weights, &left) {
+        generator.set_schedule(0, &port.program, &phase.turns)?;
+        let mut sent = 0;
+        for &turn in phase.turns.iter().cycle() {
+            if phase.frames == Some(sent) {
+                break;
+            }
+            if number == count {
+                return Ok(());
+            }
+            let (_, frame) = generator.dry_run(&port.program.frame)?;
+            (number, sent) = (number + 1, sent + 1);
+            look(number, turn as usize, &frame)?;
+            if let Some(left) = &mut left[turn as usize] {
+                *left -= 1;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A pcap file: a frame every microsecond.

@@ -83,6 +83,11 @@ impl Diagnostics {
         if self.list.is_empty() { Ok(value) } else { Err(self) }
     }
 
+    /// Whether there is nothing wrong so far.
+    pub const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// For a terminal (`colour`) or a log.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };

@@ -23,10 +23,15 @@ impl CallSize {
         Self { batch_size, frame_ns: None }
     }
 
+    /// Whether nothing useful can be sent in the time that is left.
+    pub(super) fn is_over(&self, time_left: Duration) -> bool {
+        time_left < LEAST
+    }
+
     /// Repetitions for a call with `left` frames and `time_left` to go; none when the time is up.
     pub(super) fn next(&self, left: u64, time_left: Option<Duration>) -> Option<u32> {
         let time = time_left.map_or(TARGET, |time_left| time_left.min(TARGET));
-        if time < LEAST {
+        if self.is_over(time) {
             return None;
         }
         // Before anything is known, one batch tells.

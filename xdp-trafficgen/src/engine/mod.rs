@@ -99,7 +99,7 @@ impl Loaded {
             .ports
             .into_iter()
             .map(|plan| {
-                let generator = Generator::load(&plan.flow.program, plan.egress, role)
+                let generator = Generator::load(&plan.program, plan.egress, role)
                     .map_err(|source| EngineError::Load { port: plan.name.clone(), source })?;
                 Ok(Arc::new(Port { plan, generator }))
             })

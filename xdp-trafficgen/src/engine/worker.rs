@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     engine::call_size::CallSize,
     kernel::{Generator, KernelError, generator::Sent},
-    plan::PortPlan,
+    plan::{PortPlan, schedule},
 };
 
 /// Why a worker could not go on.
@@ -40,7 +40,7 @@ pub(super) fn pin(cpu: u32) -> Result<(), WorkerError> {
     sched_setaffinity(None, &set).map_err(|source| WorkerError::Pin { cpu, source })
 }
 
-/// Sends the share of the worker with this index among the port's CPUs; the flow's duration counts from `started`.
+/// Sends the share of the worker with this index among the port's CPUs; durations of flows count from `started`.
 pub(super) fn work(
     plan: &PortPlan,
     generator: &Generator,
@@ -48,36 +48,87 @@ pub(super) fn work(
     started: Instant,
     stop: &CancellationToken,
 ) -> Result<(), WorkerError> {
+    let weights: Vec<u32> = plan.flows.iter().map(|flow| flow.weight).collect();
     // None: an end so far away that no clock can tell it.
-    let deadline = plan.flow.duration.and_then(|duration| started.checked_add(duration));
-    let share = plan.share(index);
-    let mut left = share.unwrap_or(u64::MAX);
+    let deadlines: Vec<Option<Instant>> = plan
+        .flows
+        .iter()
+        .map(|flow| flow.duration.and_then(|duration| started.checked_add(duration)))
+        .collect();
+    let mut left: Vec<Option<u64>> = plan.flows.iter().map(|flow| plan.share(flow, index)).collect();
     let mut size = CallSize::new(plan.batch_size);
-    while left > 0 && !stop.is_cancelled() {
-        let before = Instant::now();
-        let time_left = deadline.map(|deadline| deadline.saturating_duration_since(before));
-        let Some(repeat) = size.next(left, time_left) else { break };
-        let sent = generator.send(&plan.flow.template, plan.ingress, repeat, plan.batch_size).map_err(|error| {
-            if error.errno() == Some(ENODEV) { WorkerError::InterfaceGone } else { WorkerError::Send(error) }
-        })?;
-        match sent {
-            Sent::All => {
-                size.learn(repeat, before.elapsed());
-                if share.is_some() {
-                    left -= u64::from(repeat);
-                }
+    loop {
+        let now = Instant::now();
+        for (left, deadline) in left.iter_mut().zip(&deadlines) {
+            if deadline.is_some_and(|deadline| size.is_over(deadline.saturating_duration_since(now))) {
+                *left = Some(0);
             }
-            // A signal that found this thread. The program has counted what did run.
-            Sent::Interrupted => {
-                if let Some(share) = share {
-                    let workers = generator.workers().map_err(WorkerError::Send)?;
-                    let worker = workers.get(plan.cpus[index] as usize).copied().unwrap_or_default();
-                    left = share.saturating_sub(worker.attempted + worker.aborted);
-                }
+        }
+        let Some(phase) = schedule::phase(&weights, &left) else { return Ok(()) };
+        let worker = u32::try_from(index).unwrap_or(u32::MAX);
+        if plan.flows.len() > 1 {
+            generator.set_schedule(worker, &plan.program, &phase.turns).map_err(WorkerError::Send)?;
+        }
+        // The first flow to end ends the phase.
+        let active = deadlines.iter().zip(&left).filter(|(_, left)| **left != Some(0));
+        let deadline = active.filter_map(|(deadline, _)| *deadline).min();
+        let stretch = Stretch { plan, generator, index, frames: phase.frames, deadline };
+        let sent = stretch.send(&mut size, stop)?;
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        let cycle = phase.turns.len() as u64;
+        let rest = usize::try_from(sent % cycle).unwrap_or(0);
+        for (position, &turn) in phase.turns.iter().enumerate() {
+            if let Some(left) = &mut left[turn as usize] {
+                *left -= sent / cycle + u64::from(position < rest);
             }
         }
     }
-    Ok(())
+}
+
+/// Calls in which the same flows take turns.
+struct Stretch<'a> {
+    plan: &'a PortPlan,
+    generator: &'a Generator,
+    index: usize,
+    frames: Option<u64>,
+    deadline: Option<Instant>,
+}
+
+impl Stretch<'_> {
+    /// Sends until the frames are sent or the time is up; gives the number of frames.
+    fn send(&self, size: &mut CallSize, stop: &CancellationToken) -> Result<u64, WorkerError> {
+        let &Self { plan, generator, frames, deadline, .. } = self;
+        let before_all = self.attempted()?;
+        let mut sent = 0;
+        while frames.is_none_or(|frames| sent < frames) && !stop.is_cancelled() {
+            let before = Instant::now();
+            let time_left = deadline.map(|deadline| deadline.saturating_duration_since(before));
+            let left = frames.map_or(u64::MAX, |frames| frames - sent);
+            let Some(repeat) = size.next(left, time_left) else { break };
+            let result = generator.send(&plan.program.frame, plan.ingress, repeat, plan.batch_size);
+            let result = result.map_err(|error| {
+                if error.errno() == Some(ENODEV) { WorkerError::InterfaceGone } else { WorkerError::Send(error) }
+            })?;
+            match result {
+                Sent::All => {
+                    size.learn(repeat, before.elapsed());
+                    sent += u64::from(repeat);
+                }
+                // A signal that found this thread. The program has counted what did run.
+                Sent::Interrupted => sent = self.attempted()? - before_all,
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Repetitions of this worker so far.
+    fn attempted(&self) -> Result<u64, WorkerError> {
+        let workers = self.generator.workers().map_err(WorkerError::Send)?;
+        let worker = workers.get(self.plan.cpus[self.index] as usize).copied().unwrap_or_default();
+        Ok(worker.attempted() + worker.aborted)
+    }
 }
 
 const ENODEV: i32 = 19;

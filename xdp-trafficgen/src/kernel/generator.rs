@@ -1,17 +1,23 @@
 //! The generator of one port: the eBPF object specialised for it, its maps, and the call that makes it send.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Mutex, PoisonError},
+};
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
-    maps::{Array, DevMap, Map, MapData, PerCpuArray, PerCpuValues},
+    Btf, Ebpf, EbpfLoader, Pod,
+    maps::{Array, DevMap, Map, MapData, PerCpuArray, PerCpuValues, ProgramArray},
     programs::{BtfTracePoint, ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
     util::nr_cpus,
 };
-use xdp_trafficgen_ebpf::abi::{self, DropLayer, Line, MAX_ERRNO, ROW_TABLE_LINES, Word128, Worker};
+use xdp_trafficgen_ebpf::abi::{
+    self, BODY_LEN, DropLayer, Flow, Group, Line, MAX_ERRNO, MAX_SLOTS, ROW_TABLE_LINES, Schedule, Worker,
+};
 
 use crate::{
-    kernel::{KernelError, OBJECT, anchor::Anchor, map_error, program_error},
+    kernel::{KernelError, OBJECT, anchor::Anchor, map_error, pins::Pins, program_error},
     plan::Program,
 };
 
@@ -24,23 +30,27 @@ pub enum Role {
     Floor,
 }
 
-impl Role {
-    const fn program(self) -> &'static str {
-        match self {
-            Self::Generate => "generate",
-            Self::Floor => "floor",
-        }
-    }
-}
-
 /// A loaded generator. Everything it holds in the kernel goes when it is dropped, or when the process ends.
 pub struct Generator {
-    ebpf: Ebpf,
-    role: Role,
+    /// One for each group.
+    objects: Vec<Ebpf>,
+    /// The program that is called; in the first object.
+    entry: &'static str,
     workers: PerCpuArray<MapData, Worker>,
+    flows: Array<MapData, Flow>,
+    schedules: Mutex<Array<MapData, Schedule>>,
     drops: PerCpuArray<MapData, u64>,
+    /// The kernel empties a program array when its last descriptor goes.
+    programs: ProgramArray<MapData>,
     _anchor: Option<Anchor>,
 }
+
+/// The program of a group.
+const GROUP: &str = "generate";
+
+/// All maps but the constants, which are each group's own.
+const SHARED: [&str; 9] =
+    ["WORKERS", "SCHEDULES", "FLOWS", "WORKED", "VALUES", "BODIES", "PROGRAMS", "EGRESS", "DROPS"];
 
 /// How a live call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +73,16 @@ impl Generator {
         let btf = Btf::from_sys_fs().map_err(KernelError::NoBtf)?;
         for (name, trace_point) in [("on_devmap_xmit", "xdp_devmap_xmit"), ("on_redirect_err", "xdp_redirect_err")] {
             let program: &mut BtfTracePoint = generator
-                .ebpf
-                .program_mut(name)
+                .objects
+                .first_mut()
+                .and_then(|object| object.program_mut(name))
                 .ok_or(KernelError::Missing(name))?
                 .try_into()
                 .map_err(program_error(name))?;
             program.load(trace_point, &btf).map_err(program_error(name))?;
             program.attach().map_err(program_error(name))?;
         }
-        let name = role.program();
-        generator._anchor = Some(Anchor::hold(name, generator.xdp_mut()?)?);
+        generator._anchor = Some(Anchor::hold(generator.entry, generator.xdp_mut()?)?);
         Ok(generator)
     }
 
@@ -85,33 +95,74 @@ impl Generator {
     }
 
     fn load_program(program: &Program, role: Role) -> Result<Self, KernelError> {
-        let Program { generator, fields, checksums, values, header, rows, workers } = program;
-        let entries = u32::try_from(values.len().max(1)).unwrap_or(u32::MAX);
-        let mut row_table = rows.clone();
-        row_table.resize(ROW_TABLE_LINES, Line::default());
-        let mut ebpf = EbpfLoader::new()
-            .override_global("GENERATOR", generator, true)
-            .override_global("FIELDS", fields.as_slice(), true)
-            .override_global("CHECKSUMS", checksums.as_slice(), true)
-            .override_global("HEADER", header.as_flattened(), true)
-            .override_global("ROWS", row_table.as_flattened(), true)
-            .map_max_entries("VALUES", entries)
-            .load(OBJECT)?;
-        let mut table: Array<_, Word128> = Array::try_from(take(&mut ebpf, "VALUES")?).map_err(map_error("VALUES"))?;
-        for (index, value) in (0..).zip(values) {
-            table.set(index, value, 0).map_err(map_error("VALUES"))?;
-        }
-        let mut state: PerCpuArray<_, Worker> =
-            PerCpuArray::try_from(take(&mut ebpf, "WORKERS")?).map_err(map_error("WORKERS"))?;
+        let pins = if program.groups.len() > 1 { Some(Pins::new()?) } else { None };
+        let load = |group| load_group(program, group, pins.as_ref());
+        let mut objects = program.groups.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let Program { bodies, workers, flows, worked, values, .. } = program;
+        fill(&mut objects, "VALUES", values)?;
+        fill(&mut objects, "WORKED", worked)?;
+        fill(&mut objects, "BODIES", &bodies.iter().map(|body| padded(body)).collect::<Vec<_>>())?;
+        fill(&mut objects, "FLOWS", flows)?;
         let cpus = nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "reading the CPU count", source })?;
         let start: Vec<Worker> = (0..cpus).map(|cpu| worker_of(workers, cpu)).collect();
         let start = PerCpuValues::try_from(start)
             .map_err(|source| KernelError::Syscall { call: "laying out per-CPU values", source })?;
+        let mut state: PerCpuArray<_, Worker> =
+            PerCpuArray::try_from(take(&mut objects, "WORKERS")?).map_err(map_error("WORKERS"))?;
         state.set(0, start, 0).map_err(map_error("WORKERS"))?;
-        let drops = PerCpuArray::try_from(take(&mut ebpf, "DROPS")?).map_err(map_error("DROPS"))?;
-        let mut generator = Self { ebpf, role, workers: state, drops, _anchor: None };
-        generator.xdp_mut()?.load().map_err(program_error(role.program()))?;
+        let mut generator = Self {
+            entry: match role {
+                Role::Floor => "floor",
+                Role::Generate if objects.len() > 1 => "dispatch",
+                Role::Generate => GROUP,
+            },
+            workers: state,
+            flows: Array::try_from(take(&mut objects, "FLOWS")?).map_err(map_error("FLOWS"))?,
+            schedules: Array::try_from(take(&mut objects, "SCHEDULES")?).map_err(map_error("SCHEDULES"))?.into(),
+            drops: PerCpuArray::try_from(take(&mut objects, "DROPS")?).map_err(map_error("DROPS"))?,
+            programs: ProgramArray::try_from(take(&mut objects, "PROGRAMS")?).map_err(map_error("PROGRAMS"))?,
+            objects,
+            _anchor: None,
+        };
+        if generator.entry == "dispatch" {
+            for (index, object) in (0..).zip(&mut generator.objects) {
+                let group = xdp_of(object, GROUP)?;
+                group.load().map_err(program_error(GROUP))?;
+                let fd = group.fd().map_err(program_error(GROUP))?;
+                generator.programs.set(index, fd, 0).map_err(map_error("PROGRAMS"))?;
+            }
+        }
+        let entry = generator.entry;
+        generator.xdp_mut()?.load().map_err(program_error(entry))?;
         Ok(generator)
+    }
+
+    /// Gives a worker, by its index, the order in which its flows take turns from now on: `turns` are indices of the
+    /// program's flows, at most [`MAX_SLOTS`]. Not while that worker sends.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn set_schedule(&self, worker: u32, program: &Program, turns: &[u32]) -> Result<(), KernelError> {
+        let mut schedule = Schedule { position: 0, len: 0, slots: [0; MAX_SLOTS] };
+        for (slot, &flow) in schedule.slots.iter_mut().zip(turns) {
+            *slot = program.slots.get(flow as usize).copied().unwrap_or_default();
+            schedule.len += 1;
+        }
+        let mut schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
+        schedules.set(worker, &schedule, 0).map_err(map_error("SCHEDULES"))
+    }
+
+    /// What a worker, by its index, has counted of each of the program's flows; empty for a single flow.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn flows(&self, worker: u32, program: &Program) -> Result<Vec<Flow>, KernelError> {
+        if program.flows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let count = u32::try_from(program.slots.len()).unwrap_or(u32::MAX);
+        let first = worker * count;
+        (first..first + count).map(|entry| self.flows.get(&entry, 0).map_err(map_error("FLOWS"))).collect()
     }
 
     /// Makes the kernel run the program `repeat` times on copies of `frame` and really transmit them, `batch_size` at a
@@ -136,7 +187,7 @@ impl Generator {
             Err(ProgramError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::Interrupted => {
                 Ok(Sent::Interrupted)
             }
-            Err(source) => Err(KernelError::Program { program: self.role.program(), source }),
+            Err(source) => Err(KernelError::Program { program: self.entry, source }),
         }
     }
 
@@ -149,7 +200,7 @@ impl Generator {
     pub fn dry_run(&self, frame: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
         let mut out = vec![0; frame.len()];
         let options = TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::new() };
-        let result = self.xdp()?.test_run(options).map_err(program_error(self.role.program()))?;
+        let result = self.xdp()?.test_run(options).map_err(program_error(self.entry))?;
         out.truncate(usize::try_from(result.data_size_out).unwrap_or(usize::MAX));
         Ok((result.return_value, out))
     }
@@ -182,22 +233,71 @@ impl Generator {
     }
 
     fn xdp(&self) -> Result<&Xdp, KernelError> {
-        let name = self.role.program();
-        self.ebpf.program(name).ok_or(KernelError::Missing(name))?.try_into().map_err(program_error(name))
+        let program = self.objects.first().and_then(|object| object.program(self.entry));
+        program.ok_or(KernelError::Missing(self.entry))?.try_into().map_err(program_error(self.entry))
     }
 
     fn xdp_mut(&mut self) -> Result<&mut Xdp, KernelError> {
-        let name = self.role.program();
-        self.ebpf.program_mut(name).ok_or(KernelError::Missing(name))?.try_into().map_err(program_error(name))
+        let entry = self.entry;
+        xdp_of(self.objects.first_mut().ok_or(KernelError::Missing(entry))?, entry)
     }
 
     fn map_mut(&mut self, name: &'static str) -> Result<&mut Map, KernelError> {
-        self.ebpf.map_mut(name).ok_or(KernelError::Missing(name))
+        self.objects.first_mut().and_then(|object| object.map_mut(name)).ok_or(KernelError::Missing(name))
     }
 }
 
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, KernelError> {
-    ebpf.take_map(name).ok_or(KernelError::Missing(name))
+/// Loads the object specialised for one group. Its programs are not loaded yet.
+fn load_group(program: &Program, group: &Group, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
+    let Program { generator, rows, row_sizes, values, bodies, workers, flows, worked, .. } = program;
+    let mut row_table = rows.clone();
+    row_table.resize(ROW_TABLE_LINES, Line::default());
+    let mut size_table = row_sizes.clone();
+    size_table.resize(ROW_TABLE_LINES, 0);
+    let entries = |len: usize| u32::try_from(len.max(1)).unwrap_or(u32::MAX);
+    let mut loader = EbpfLoader::new();
+    loader
+        .override_global("GENERATOR", generator, true)
+        .override_global("GROUP", group, true)
+        .override_global("ROWS", row_table.as_flattened(), true)
+        .override_global("ROW_SIZES", size_table.as_slice(), true)
+        .map_max_entries("SCHEDULES", entries(workers.len()))
+        .map_max_entries("FLOWS", entries(flows.len()))
+        .map_max_entries("WORKED", entries(worked.len()))
+        .map_max_entries("VALUES", entries(values.len()))
+        .map_max_entries("BODIES", entries(bodies.len()));
+    if let Some(pins) = pins {
+        pins.share(&mut loader, &SHARED);
+    }
+    Ok(loader.load(OBJECT)?)
+}
+
+fn xdp_of<'a>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {
+    object.program_mut(name).ok_or(KernelError::Missing(name))?.try_into().map_err(program_error(name))
+}
+
+/// The first object's map: of shared ones, all objects have the same.
+fn take(objects: &mut [Ebpf], name: &'static str) -> Result<Map, KernelError> {
+    objects.first_mut().and_then(|object| object.take_map(name)).ok_or(KernelError::Missing(name))
+}
+
+/// Writes the entries of an array.
+fn fill<T: Pod>(objects: &mut [Ebpf], name: &'static str, entries: &[T]) -> Result<(), KernelError> {
+    let map = objects.first_mut().and_then(|object| object.map_mut(name)).ok_or(KernelError::Missing(name))?;
+    let mut table: Array<_, T> = Array::try_from(map).map_err(map_error(name))?;
+    for (index, entry) in (0..).zip(entries) {
+        table.set(index, entry, 0).map_err(map_error(name))?;
+    }
+    Ok(())
+}
+
+/// A body of full length.
+fn padded(body: &[u8]) -> [u8; BODY_LEN] {
+    let mut padded = [0; BODY_LEN];
+    for (to, from) in padded.iter_mut().zip(body) {
+        *to = *from;
+    }
+    padded
 }
 
 /// CPUs without a worker start as the first worker does, so that a dry run works on any CPU.

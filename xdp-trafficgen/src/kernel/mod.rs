@@ -7,6 +7,7 @@
 mod anchor;
 pub mod generator;
 pub mod netns;
+mod pins;
 pub mod probe;
 pub mod sink;
 

@@ -90,6 +90,13 @@ pub struct CoveredChecksum {
     pub mode: ChecksumMode,
 }
 
+impl Template {
+    /// The whole bytes that hold `field` of the layer with this index.
+    pub fn window(&self, layer: usize, field: &FieldDef) -> Window {
+        Window::of(field, self.offsets[layer])
+    }
+}
+
 impl CoveredChecksum {
     /// Its value for the frame `bytes`, in which the checksum's own bytes count as zero.
     pub fn compute(&self, bytes: &[u8]) -> u16 {

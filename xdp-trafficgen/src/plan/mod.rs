@@ -5,16 +5,21 @@
 
 mod program;
 mod rows;
+pub mod schedule;
+mod sequence;
+mod size_table;
+mod slots;
 mod stack;
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use xdp_trafficgen_ebpf::abi::FCS_LEN;
+use xdp_trafficgen_ebpf::abi::{FCS_LEN, MAX_SLOTS};
 
-pub use program::Program;
+pub use program::{Cut, Program};
 
 use crate::{
-    config::{Action, Config, Diagnostic, Diagnostics, Flow, Located, Port, names},
+    config::{Action, Config, Diagnostic, Diagnostics, Flow, Located, Port, Size, names},
+    plan::program::Source,
     host::{Facts, Link},
     packet::{self, HeaderKind, Template},
 };
@@ -45,8 +50,10 @@ pub struct PortPlan {
     pub cpus: Vec<u32>,
     /// Frames the kernel sends together.
     pub batch_size: u32,
-    /// What is sent.
-    pub flow: FlowPlan,
+    /// What is sent; at least one.
+    pub flows: Vec<FlowPlan>,
+    /// What the kernel's programs do for it.
+    pub program: Program,
 }
 
 /// Frames of one layout.
@@ -54,23 +61,24 @@ pub struct PortPlan {
 pub struct FlowPlan {
     /// The flow's name.
     pub name: String,
-    /// Bytes of each frame on the wire, FCS included.
-    pub size: u32,
+    /// Its share of the port's frames.
+    pub weight: u32,
+    /// Bytes of its smallest frame on the wire, FCS included.
+    pub smallest: u32,
+    /// Bytes of its largest frame on the wire, FCS included.
+    pub largest: u32,
     /// Frames in total over all workers; without end when none.
     pub packets: Option<u64>,
     /// When to end; never when none.
     pub duration: Option<Duration>,
-    /// The frame without FCS, every field at its first value.
-    pub template: Vec<u8>,
-    /// What the kernel's program does to it.
-    pub program: Program,
 }
 
 impl PortPlan {
-    /// How many frames the worker with this index (not its CPU) sends: shares differ by one at most and add up exactly.
-    pub fn share(&self, worker: usize) -> Option<u64> {
+    /// How many frames of a flow the worker with this index (not its CPU) sends: shares differ by one at most and add up
+    /// exactly.
+    pub fn share(&self, flow: &FlowPlan, worker: usize) -> Option<u64> {
         let workers = self.cpus.len() as u64;
-        self.flow.packets.map(|packets| packets / workers + u64::from((worker as u64) < packets % workers))
+        flow.packets.map(|packets| packets / workers + u64::from((worker as u64) < packets % workers))
     }
 }
 
@@ -103,13 +111,14 @@ pub fn neighbours_wanted(config: &Config) -> Vec<(String, IpAddr)> {
 pub fn plan(config: &Config, facts: &Facts, default_route: DefaultRoute) -> Result<Plan, Diagnostics> {
     let mut planner =
         Planner { facts, default_route, diagnostics: Diagnostics::new(config.source.clone()), notes: Vec::new() };
+    let mut flows: BTreeMap<&str, Vec<&Flow>> = BTreeMap::new();
+    for flow in &config.flows {
+        flows.entry(&flow.port.value).or_default().push(flow);
+    }
     let ports = config
-        .flows
+        .ports
         .iter()
-        .filter_map(|flow| {
-            let port = config.ports.iter().find(|port| port.name.value == flow.port.value)?;
-            planner.port(port, flow)
-        })
+        .filter_map(|port| planner.port(port, flows.get(port.name.value.as_str())?))
         .collect();
     let Planner { diagnostics, notes, .. } = planner;
     diagnostics.into_result(Plan { ports, notes })
@@ -124,7 +133,7 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     /// None when something is wrong, which is then in the diagnostics.
-    fn port(&mut self, port: &Port, flow: &Flow) -> Option<PortPlan> {
+    fn port(&mut self, port: &Port, flows: &[&Flow]) -> Option<PortPlan> {
         let egress = self.link(&port.interface);
         let ingress = match &port.ingress {
             Some(name) => self.link(name),
@@ -140,15 +149,28 @@ impl Planner<'_> {
         if let Some(link) = leaves_by {
             self.check_default_route(port, link);
         }
-        let template = self.template(port, flow, &egress)?;
+        self.check_weights(flows);
+        let templates: Vec<_> = flows.iter().map(|flow| self.template(port, flow, &egress)).collect();
+        let sources: Vec<Source<'_>> = flows
+            .iter()
+            .zip(templates)
+            .filter_map(|(flow, template)| Some(Source { flow, template: template? }))
+            .collect();
         if let Some(link) = leaves_by {
-            self.check_size(flow, &template, link);
+            for Source { flow, template } in &sources {
+                self.check_size(flow, template, link);
+            }
         }
         let workers = cpus?;
-        let program = match program::compile(flow, &template, port.action.value, &workers) {
+        if sources.len() < flows.len() || !self.diagnostics.is_empty() {
+            return None;
+        }
+        let program = match program::compile(&sources, port.action.value, &workers, self.cut(port, &egress)) {
             Ok(program) => program,
-            Err(diagnostic) => {
-                self.diagnostics.push(diagnostic);
+            Err(diagnostics) => {
+                for diagnostic in diagnostics {
+                    self.diagnostics.push(diagnostic);
+                }
                 return None;
             }
         };
@@ -160,15 +182,54 @@ impl Planner<'_> {
             action: port.action.value,
             cpus: workers,
             batch_size: port.batch_size.value,
-            flow: FlowPlan {
-                name: flow.name.value.clone(),
-                size: flow.size.value.largest(),
-                packets: flow.packets.as_ref().map(|packets| packets.value),
-                duration: flow.duration.as_ref().map(|duration| duration.value),
-                template: template.bytes,
-                program,
-            },
+            flows: flows
+                .iter()
+                .map(|flow| FlowPlan {
+                    name: flow.name.value.clone(),
+                    weight: flow.weight.value,
+                    smallest: flow.size.value.smallest(),
+                    largest: flow.size.value.largest(),
+                    packets: flow.packets.as_ref().map(|packets| packets.value),
+                    duration: flow.duration.as_ref().map(|duration| duration.value),
+                })
+                .collect(),
+            program,
         })
+    }
+
+    /// Whether every frame's bounds must change.
+    fn cut(&mut self, port: &Port, egress: &Link) -> Cut {
+        let _ = (port, egress);
+        Cut::WhereNeeded
+    }
+
+    fn check_weights(&mut self, flows: &[&Flow]) {
+        let weights: Vec<u32> = flows.iter().map(|flow| flow.weight.value).collect();
+        let turns = schedule::cycle_len(&weights);
+        if let (true, Some(flow)) = (turns > MAX_SLOTS as u64, flows.first()) {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &flow.weight.place,
+                    format!("the weights of this port's flows make a cycle of {turns} frames, more than {MAX_SLOTS}"),
+                )
+                .help("use smaller weights in the same proportion"),
+            );
+        }
+        for flow in flows {
+            if let Size::Weighted(sizes) = &flow.size.value {
+                let weights: Vec<u32> = sizes.iter().map(|size| size.weight).collect();
+                let turns = schedule::cycle_len(&weights);
+                if turns > MAX_SLOTS as u64 {
+                    self.diagnostics.push(
+                        Diagnostic::new(
+                            &flow.size.place,
+                            format!("the weights of these sizes make a cycle of {turns} frames, more than {MAX_SLOTS}"),
+                        )
+                        .help("use smaller weights in the same proportion"),
+                    );
+                }
+            }
+        }
     }
 
     fn link(&mut self, name: &Located<String>) -> Option<Link> {
@@ -257,7 +318,13 @@ impl Planner<'_> {
             );
             return None;
         }
-        packet::assemble(&layers, frame_len, &flow.payload.value)
+        // The smallest frame must hold everything too.
+        let smallest = (flow.size.value.smallest() - FCS_LEN) as usize;
+        packet::assemble(&layers, smallest, &flow.payload.value)
+            .and_then(|template| match smallest == frame_len {
+                true => Ok(template),
+                false => packet::assemble(&layers, frame_len, &flow.payload.value),
+            })
             .map_err(|error| self.diagnostics.push(stack::diagnostic(flow, &error)))
             .ok()
     }

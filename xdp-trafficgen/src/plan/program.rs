@@ -1,423 +1,347 @@
-//! From patterns to the tables the eBPF program is specialised with.
+//! What a port's flows become: groups of flows, each with a program specialised for it, and the tables they share.
+//!
+//! A flow whose sequence soon starts again is recorded once, and the program only copies: measured on top of a bare
+//! redirect's 6.7 ns, 2.5 ns however many fields vary, where working them out takes 5.2 ns for one port and 7.2 ns for both
+//! addresses and both ports. All recorded flows are one group, whatever their headers. Flows that are worked out are a group
+//! when the same things vary at the same places; their numbers differ.
 
 use std::collections::BTreeMap;
 
-use xdp_trafficgen_ebpf::{
-    abi::{
-        Checksum, FOUR_BYTE_SUM, Field, GENERAL_SUM, Generator, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS, MAX_LINES,
-        MAX_SUMS, NARROW_BITS, Word128, Worker, finish, kind, op, sum,
-    },
-    checksum,
+use xdp_trafficgen_ebpf::abi::{
+    Checksum, Field, Flow as FlowState, Generator, Group, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS, MAX_GROUPS,
+    MAX_LINES, Param, ROW_TABLE_LINES, Word128, Worked, Worker, make, slot,
 };
 
+use super::{
+    rows::{self, line_count, line_len},
+    size_table,
+    slots::{Slots, ValueTable, slots, small},
+};
 use crate::{
-    config::{Action, Diagnostic, FieldSetting, Flow, Pattern, pattern::Count},
-    packet::{CoveredChecksum, Template, Window},
-    plan::rows,
+    config::{Action, Diagnostic, Flow},
+    packet::Template,
 };
 
-/// What the verifier is to specialise the program for, and what its maps start with.
+/// What the verifier is to specialise a port's programs for, and what its maps start with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// The repetition as a whole.
     pub generator: Generator,
-    /// The varying fields; unused slots are [`Field::NONE`].
-    pub fields: [Field; MAX_FIELDS],
-    /// The checksums that follow them; unused slots are [`Checksum::NONE`].
-    pub checksums: [Checksum; MAX_CHECKSUMS],
-    /// Entries of all `values` patterns.
-    pub values: Vec<Word128>,
-    /// The headers of the template.
-    pub header: [Line; MAX_LINES],
-    /// The headers of all frames, as many lines a frame as a header has; empty when there are too many.
+    /// One for each program; at least one.
+    pub groups: Vec<Group>,
+    /// The first bytes of all frames of the recorded flows, at most [`ROW_TABLE_LINES`] lines.
     pub rows: Vec<Line>,
+    /// The length of the frame whose row starts at each line, without FCS.
+    pub row_sizes: Vec<u32>,
+    /// Entries of all lists of values.
+    pub values: Vec<Word128>,
+    /// What follows the written bytes, where flows differ in it; empty when they do not.
+    pub bodies: Vec<Vec<u8>>,
     /// Where each worker starts, by CPU.
     pub workers: BTreeMap<u32, Worker>,
+    /// The flows of each worker, one worker's after the other's; empty for a single flow, which is in the worker.
+    pub flows: Vec<FlowState>,
+    /// The same for what flows need that are worked out; empty when all are recorded.
+    pub worked: Vec<Worked>,
+    /// The slot that stands for each flow in a schedule.
+    pub slots: Vec<u32>,
+    /// The frame every repetition starts from: the longest, and longer than that where frames are cut.
+    pub frame: Vec<u8>,
 }
 
-/// Entries of all value lists of a flow: 16 MiB of map.
-const MAX_VALUES: usize = 1 << 20;
+/// A flow and its frame, as long as the largest size.
+pub(super) struct Source<'a> {
+    pub(super) flow: &'a Flow,
+    pub(super) template: Template,
+}
 
-/// Compiles the varying fields of a flow for workers on `cpus`: worker w sends frames w, w + n, w + 2·n, … of the
-/// port's sequence, so that any number of workers sends the same frames.
-///
-/// A sequence that soon starts again is recorded once, and the program only copies: measured on top of a bare
-/// redirect's 6.7 ns, 2.5 ns however many fields vary, where working them out takes 5.2 ns for one port and 7.2 ns for both
-/// addresses and both ports.
+/// Whether every frame's bounds must be changed, even if all are of one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Only where sizes differ.
+    WhereNeeded,
+    /// Always: recycled frames whose bounds never change arrive corrupted (virtio_net before Linux 6.2, say).
+    Always,
+}
+
+/// A flow on its way.
+struct Compiled {
+    slots: Slots,
+    /// The template, as long as the port's frame.
+    bytes: Vec<u8>,
+    /// Bytes on the wire without FCS, at most.
+    len: usize,
+    header_len: usize,
+    sized: bool,
+    /// Frames to record; none when there are too many.
+    period: Option<u64>,
+}
+
+/// Bytes beyond the longest frame that are cut off when every frame must be cut (field notes: four were enough).
+const CUT_LEN: usize = 4;
+
+/// Compiles a port's flows for workers on `cpus`: worker w sends frames w, w + n, w + 2·n, … of each flow, so that any number
+/// of workers sends the same frames.
 ///
 /// # Errors
-/// When the flow varies more than the program has room for.
-pub(super) fn compile(flow: &Flow, template: &Template, action: Action, cpus: &[u32]) -> Result<Program, Diagnostic> {
-    let mut program = compile_fields(flow, template, action, cpus)?;
-    if let Some(period) = rows::period(template.header_len, flow.packet.iter().flat_map(|header| &header.fields)) {
-        let sequence = compile_fields(flow, template, action, &[0])?;
-        program.rows = rows::record(&sequence, template.header_len, period);
-        program.generator.row_count = period;
-        if action == Action::Redirect && template.header_len <= LINE_LEN {
-            program.generator.one_line = small(template.header_len);
-        }
-        program.generator.row_advance = program.generator.stride % period;
-        for worker in program.workers.values_mut() {
-            worker.row = worker.first % period;
+/// When a flow varies more than the program has room for.
+pub(super) fn compile(
+    sources: &[Source<'_>],
+    action: Action,
+    cpus: &[u32],
+    cut: Cut,
+) -> Result<Program, Vec<Diagnostic>> {
+    let mut wrong = Vec::new();
+    for Source { flow, template } in sources.iter().filter(|source| source.template.header_len > MAX_LINES * LINE_LEN) {
+        wrong.push(
+            Diagnostic::new(
+                &flow.name.place,
+                format!(
+                    "the headers take {} bytes, more than the {} there is room for",
+                    template.header_len,
+                    MAX_LINES * LINE_LEN
+                ),
+            )
+            .help("write fewer headers"),
+        );
+    }
+    let longest = sources.iter().map(|source| source.template.bytes.len()).max().unwrap_or(0);
+    let written = |header_len: usize| header_len.next_multiple_of(4);
+    // Written bytes are a multiple of four, which may be more than the shortest frame has.
+    let needed = sources.iter().map(|source| written(source.template.header_len)).max().unwrap_or(0);
+    let frame_len = longest.max(needed) + if cut == Cut::Always { CUT_LEN } else { 0 };
+
+    let mut values = ValueTable::default();
+    let mut compiled = Vec::new();
+    for Source { flow, template } in sources {
+        let len = template.bytes.len();
+        let sized = len != frame_len || size_table::varies(&flow.size.value);
+        match slots(flow, template, len != frame_len, &mut values) {
+            Ok(slots) => {
+                let mut bytes = template.bytes.clone();
+                bytes.resize(frame_len, 0);
+                let period = slots.period();
+                compiled.push(Compiled { slots, bytes, len, header_len: template.header_len, sized, period });
+            }
+            Err(diagnostic) => wrong.push(diagnostic),
         }
     }
-    Ok(program)
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let assembled = Assembly::new(&compiled, values.into_entries());
+    assembled.finish(&compiled, action, cpus).map_err(|flow| {
+        let place = &sources[flow].flow.name.place;
+        let message = format!("flows of more than {MAX_GROUPS} different shapes are too long to be recorded");
+        vec![Diagnostic::new(place, message).help("let fewer things vary, or use several ports")]
+    })
 }
 
-fn compile_fields(flow: &Flow, template: &Template, action: Action, cpus: &[u32]) -> Result<Program, Diagnostic> {
-    if template.header_len > MAX_LINES * LINE_LEN {
-        return Err(Diagnostic::new(
-            &flow.name.place,
-            format!(
-                "the headers take {} bytes, more than the {} there is room for",
-                template.header_len,
-                MAX_LINES * LINE_LEN
-            ),
-        )
-        .help("write fewer headers"));
+/// Recorded rows and the flows that have them.
+struct Assembly {
+    values: Vec<Word128>,
+    /// The first line of each flow's rows.
+    first_row: Vec<Option<u32>>,
+    /// Bytes of a row.
+    written: usize,
+    rows: Vec<Line>,
+    row_sizes: Vec<u32>,
+}
+
+impl Assembly {
+    /// Records as many flows as there is room for, short ones first.
+    fn new(flows: &[Compiled], values: Vec<Word128>) -> Self {
+        let mut candidates: Vec<(u64, usize)> =
+            (0..).zip(flows).filter_map(|(index, flow)| Some((flow.period?, index))).collect();
+        candidates.sort_unstable();
+        let fits = |candidates: &[(u64, usize)]| {
+            let written = candidates.iter().map(|&(_, index)| flows[index].header_len).max().unwrap_or(0);
+            let lines = line_count(written.next_multiple_of(4)) as u64;
+            candidates.iter().fold(0u64, |sum, (period, _)| sum.saturating_add(period.saturating_mul(lines)))
+                <= ROW_TABLE_LINES as u64
+        };
+        // Monotonic: a prefix of what fits fits too.
+        let count = (0..=candidates.len()).collect::<Vec<_>>().partition_point(|&count| fits(&candidates[..count]));
+        candidates.truncate(count.saturating_sub(1));
+        let written = candidates.iter().map(|&(_, index)| flows[index].header_len).max().unwrap_or(0);
+        let mut assembly = Self {
+            values,
+            first_row: vec![None; flows.len()],
+            written: written.next_multiple_of(4),
+            rows: Vec::new(),
+            row_sizes: Vec::new(),
+        };
+        candidates.sort_by_key(|&(_, index)| index);
+        for (period, index) in candidates {
+            let flow = &flows[index];
+            assembly.first_row[index] = Some(small(assembly.rows.len()));
+            let (rows, sizes) = rows::record(
+                &flow.group(),
+                flow.worked(0, 1),
+                &assembly.values,
+                &flow.bytes,
+                assembly.written,
+                period,
+            );
+            assembly.rows.extend(rows);
+            // One without a size of its own may have to stand beside others that have.
+            assembly.row_sizes.extend(sizes.into_iter().map(|size| if size == 0 { small(flow.len) } else { size }));
+        }
+        assembly
     }
-    let mut varying = varying_fields(flow, template);
-    join_shared_bytes(&mut varying)?;
-    if let Some(excess) = varying.get(MAX_FIELDS) {
-        return Err(Diagnostic::new(
-            &excess.setting.pattern.place,
-            format!("{} fields vary, more than the {MAX_FIELDS} there is room for", varying.len()),
-        )
-        .help("give some of them a single value"));
-    }
-    let checksums: Vec<(usize, &CoveredChecksum)> = template
-        .checksums
-        .iter()
-        .filter(|checksum| varying.iter().any(|field| covering(checksum, &field.window).is_some()))
-        .enumerate()
-        .collect();
-    let mut sums = Sums::default();
-    let homes: Vec<Home> = varying.iter().map_while(|field| sums.home(field, &checksums)).collect();
-    if checksums.len() > MAX_CHECKSUMS || homes.len() < varying.len() {
-        return Err(Diagnostic::new(
-            &flow.name.place,
-            "more checksums follow the varying fields than there is room for",
-        )
-        .help("vary fields of fewer headers"));
-    }
-    let mut blank = template.bytes.clone();
-    for field in &varying {
-        blank[field.window.bytes.clone()].fill(0);
-    }
-    let mut constant = template.bytes.clone();
-    for field in &varying {
-        clear_bits(&mut constant, field);
-    }
-    let stride = cpus.len() as u64;
-    let mut program = Program {
-        generator: Generator {
-            action: xdp_action(action),
-            one_line: 0,
-            field_count: small(varying.len()),
-            checksum_count: small(checksums.len()),
-            stride,
-            row_count: 0,
-            row_advance: 0,
-            line_len: rows::line_len(template.header_len),
-        },
-        fields: [Field::NONE; MAX_FIELDS],
-        checksums: [Checksum::NONE; MAX_CHECKSUMS],
-        values: Vec::new(),
-        header: rows::lines(&template.bytes[..template.header_len]),
-        rows: Vec::new(),
-        workers: (0..).zip(cpus).map(|(first, &cpu)| (cpu, Worker { first, ..Worker::NEW })).collect(),
-    };
-    for (slot, &(index, checksum)) in program.checksums.iter_mut().zip(&checksums) {
-        let sums = sums.of_checksum(index);
-        *slot = Checksum {
-            offset: small(checksum.offset),
-            base: u32::from(checksum::fold(checksum.sum(&blank))),
-            sums,
-            finish: match checksum.zero_is_ones {
-                true if sums >> FOUR_BYTE_SUM == 0 => finish::WORDS_ZERO_IS_ONES,
-                true => finish::ANY_ZERO_IS_ONES,
-                false => finish::ANY,
+
+    /// Forms the groups and the state of all workers.
+    ///
+    /// # Errors
+    /// The first flow that has no place in a group any more.
+    fn finish(self, flows: &[Compiled], action: Action, cpus: &[u32]) -> Result<Program, usize> {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut group_of = Vec::new();
+        for (index, flow) in flows.iter().enumerate() {
+            let group = match self.first_row[index] {
+                Some(_) => Group { make: make::COPY, line_len: line_len(self.written), ..Group::NONE },
+                None => flow.group(),
+            };
+            let same = |other: &Group| match group.make {
+                make::COPY => other.make == make::COPY,
+                _ => *other == group,
+            };
+            let number = groups.iter().position(same).unwrap_or_else(|| {
+                groups.push(group);
+                groups.len() - 1
+            });
+            if number >= MAX_GROUPS {
+                return Err(index);
+            }
+            groups[number].sized |= u32::from(flow.sized);
+            group_of.push(number);
+        }
+        let frame = flows.iter().max_by_key(|flow| flow.len).map_or_else(Vec::new, |flow| flow.bytes.clone());
+        let written = |number: usize| groups[group_of[number]].line_len.iter().sum::<u32>() as usize;
+        // Whether every page holds the right bytes behind the written ones, whichever flow's frame it held before.
+        let alike = (0..)
+            .zip(flows)
+            .all(|(index, flow)| flow.len <= written(index) || flow.bytes[written(index)..flow.len] == frame[written(index)..flow.len]);
+        let mut bodies: Vec<Vec<u8>> = Vec::new();
+        let mut body_of = vec![(0, 0); flows.len()];
+        if !alike {
+            let mut known = BTreeMap::new();
+            for (index, flow) in flows.iter().enumerate() {
+                let body = &flow.bytes[written(index).min(flow.len)..flow.len];
+                let number = *known.entry(body).or_insert_with(|| {
+                    bodies.push(body.to_vec());
+                    bodies.len() - 1
+                });
+                body_of[index] = (small(number), small(body.len()));
+            }
+            for group in &mut groups {
+                group.bodies = 1;
+            }
+        }
+
+        let stride = cpus.len() as u64;
+        let lines = small(line_count(self.written));
+        let state = |worker: u64| {
+            let first_row = &self.first_row;
+            let body_of = &body_of;
+            flows.iter().enumerate().map(move |(index, flow)| {
+                let (body, body_len) = body_of[index];
+                let (Some(base), Some(period)) = (first_row[index], flow.period) else {
+                    return FlowState { body, body_len, ..FlowState::default() };
+                };
+                // At most as many as the table has lines.
+                let line = |frames: u64| u32::try_from(frames).unwrap_or(u32::MAX) * lines;
+                FlowState {
+                    row: base + line(worker % period),
+                    row_limit: base + line(period - 1),
+                    row_span: line(period),
+                    row_advance: line(stride % period),
+                    body,
+                    body_len,
+                    ..FlowState::default()
+                }
+            })
+        };
+        let single = flows.len() == 1;
+        let worked_out = groups.iter().any(|group| group.make == make::WORK_OUT);
+        let workers = (0..).zip(cpus).map(|(index, &cpu)| {
+            let first_flow = if single { index } else { index * small(flows.len()) };
+            let only = if single { state(index.into()).next().unwrap_or_default() } else { FlowState::default() };
+            (cpu, Worker { index, first_flow, only, ..Worker::NEW })
+        });
+        let each_worker = || 0..stride;
+        let slots = group_of.iter().enumerate().map(|(flow, &group)| slot(small(group), small(flow)));
+        let one_line = match &groups[..] {
+            [Group { make: make::COPY, sized: 0, bodies: 0, line_len, .. }]
+                if single && action == Action::Redirect && self.written <= LINE_LEN =>
+            {
+                line_len[0]
+            }
+            _ => 0,
+        };
+        Ok(Program {
+            generator: Generator {
+                action: xdp_action(action),
+                one_line,
+                flow_count: small(flows.len()),
+                group_count: small(groups.len()),
+                stride,
             },
-        };
-    }
-    for (slot, field) in varying.iter().enumerate() {
-        let (spec, starts) = sequence(&field.setting.pattern.value, field, &mut program.values, stride);
-        if program.values.len() > MAX_VALUES {
-            return Err(Diagnostic::new(
-                &field.setting.pattern.place,
-                format!("the lists of values have more than {MAX_VALUES} entries"),
-            )
-            .help("use `increment` or `random`, or a shorter list"));
-        }
-        program.fields[slot] = place(spec, field, &constant, homes[slot]);
-        for (worker, start) in program.workers.values_mut().zip(starts_by_cpu(cpus, &starts)) {
-            worker.values[slot] = start;
-        }
-    }
-    Ok(program)
-}
-
-/// A field whose value changes, with the bytes it is written with.
-struct Varying<'a> {
-    setting: &'a FieldSetting,
-    window: Window,
-    /// Bits from the frame's start to the field.
-    place: u64,
-    /// Whether the next field stores this one's bits together with its own.
-    joins_next: bool,
-}
-
-impl Varying<'_> {
-    const fn bits(&self) -> u32 {
-        self.setting.field.bits
-    }
-
-    /// The window holds this field and nothing else.
-    fn whole(&self) -> bool {
-        self.window.shift == 0 && self.bits() as usize == 8 * self.window.bytes.len() && !self.joins_next
-    }
-
-    /// Values, steps and what shares the bytes with them fit one register.
-    fn narrow(&self) -> bool {
-        self.bits() <= NARROW_BITS && self.window.bytes.len() <= 8
-    }
-}
-
-fn varying_fields<'a>(flow: &'a Flow, template: &Template) -> Vec<Varying<'a>> {
-    let mut varying: Vec<Varying<'a>> = flow
-        .packet
-        .iter()
-        .zip(&template.offsets)
-        .flat_map(|(header, &offset)| header.fields.iter().map(move |setting| (setting, offset)))
-        .filter(|(setting, _)| varies(&setting.pattern.value))
-        .map(|(setting, offset)| Varying {
-            setting,
-            window: Window::of(&setting.field, offset),
-            place: (8 * offset as u64).saturating_add_signed(setting.field.bit_offset.into()),
-            joins_next: false,
+            bodies,
+            workers: workers.collect(),
+            flows: if single { Vec::new() } else { each_worker().flat_map(state).collect() },
+            worked: if worked_out {
+                each_worker().flat_map(|worker| flows.iter().map(move |flow| flow.worked(worker, stride))).collect()
+            } else {
+                Vec::new()
+            },
+            slots: slots.collect(),
+            groups,
+            rows: self.rows,
+            row_sizes: self.row_sizes,
+            values: self.values,
+            frame,
         })
-        .collect();
-    varying.sort_by_key(|field| (field.window.bytes.start, field.window.bytes.end));
-    varying
-}
-
-pub(super) fn varies(pattern: &Pattern) -> bool {
-    match pattern {
-        Pattern::Value(_) => false,
-        Pattern::Values(values) => values.len() > 1,
-        Pattern::Increment(count) | Pattern::Decrement(count) => count.count > 1,
-        Pattern::Random { min, max, .. } => min != max,
     }
 }
 
-/// Fields that share a byte are stored together, all in the window that spans them.
-fn join_shared_bytes(varying: &mut [Varying<'_>]) -> Result<(), Diagnostic> {
-    let mut first = 0;
-    for index in 1..=varying.len() {
-        let group_end = varying[first..index].iter().map(|field| field.window.bytes.end).max().unwrap_or(0);
-        if index < varying.len() && varying[index].window.bytes.start < group_end {
-            continue;
+impl Compiled {
+    /// The group of flows like this one, when it is worked out.
+    fn group(&self) -> Group {
+        let mut fields = [Field::NONE; MAX_FIELDS];
+        for (slot, (field, ..)) in fields.iter_mut().zip(&self.slots.fields) {
+            *slot = *field;
         }
-        let group = &mut varying[first..index];
-        let bytes = group[0].window.bytes.start..group_end;
-        if group.len() > 1 && (bytes.len() > 8 || !group.iter().all(Varying::narrow)) {
-            return Err(Diagnostic::new(
-                &group[0].setting.pattern.place,
-                "this field shares bytes with another varying field, and both together are too wide",
-            )
-            .help("give one of them a single value"));
+        let mut checksums = [Checksum::NONE; MAX_CHECKSUMS];
+        for (slot, (checksum, _)) in checksums.iter_mut().zip(&self.slots.checksums) {
+            *slot = *checksum;
         }
-        let last = group.len() - 1;
-        for (position, field) in group.iter_mut().enumerate() {
-            field.window.shift += small((bytes.end - field.window.bytes.end) * 8);
-            field.window.bytes = bytes.clone();
-            field.joins_next = position < last;
+        Group {
+            make: make::WORK_OUT,
+            sized: u32::from(self.sized),
+            bodies: 0,
+            checksum_count: small(self.slots.checksums.len()),
+            line_len: line_len(self.header_len.next_multiple_of(4)),
+            fields,
+            checksums,
         }
-        first = index;
     }
-    Ok(())
-}
 
-/// The range of `checksum` that holds the window, if one does.
-fn covering(checksum: &CoveredChecksum, window: &Window) -> Option<std::ops::Range<usize>> {
-    checksum.covers.iter().find(|range| range.start <= window.bytes.start && window.bytes.end <= range.end).cloned()
-}
-
-fn set_of(field: &Varying<'_>, checksums: &[(usize, &CoveredChecksum)]) -> Vec<usize> {
-    checksums
-        .iter()
-        .filter(|(_, checksum)| covering(checksum, &field.window).is_some())
-        .map(|&(index, _)| index)
-        .collect()
-}
-
-/// Where the written bytes of a field count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Home {
-    /// In no checksum.
-    Nowhere,
-    /// In this sum.
-    Sum {
-        index: usize,
-        /// They end on an odd byte of what the checksum covers.
-        odd: bool,
-    },
-}
-
-/// The sums and the checksums each of them counts in.
-#[derive(Debug, Default)]
-struct Sums([Option<Vec<usize>>; MAX_SUMS]);
-
-impl Sums {
-    /// A sum for the field: one for values of its size, or else a general one. None when all are taken.
-    fn home(&mut self, field: &Varying<'_>, checksums: &[(usize, &CoveredChecksum)]) -> Option<Home> {
-        let set = set_of(field, checksums);
-        let covered = checksums.iter().find_map(|(_, checksum)| covering(checksum, &field.window));
-        let Some(covered) = covered else { return Some(Home::Nowhere) };
-        let odd = !(field.window.bytes.end - covered.start).is_multiple_of(2);
-        let own_size = match field.window.bytes.len() {
-            2 if field.whole() && !odd => 0..FOUR_BYTE_SUM,
-            4 if field.whole() && !odd => FOUR_BYTE_SUM..GENERAL_SUM,
-            _ => 0..0,
+    /// The numbers for one worker.
+    fn worked(&self, first: u64, stride: u64) -> Worked {
+        let mut worked = Worked {
+            first,
+            header: rows::lines(&self.bytes[..self.header_len.next_multiple_of(4)]),
+            ..Worked::NONE
         };
-        let index =
-            own_size.chain([GENERAL_SUM]).find(|&index| self.0[index].as_ref().is_none_or(|taken| *taken == set))?;
-        self.0[index] = Some(set);
-        Some(Home::Sum { index, odd })
+        for (param, (_, sequence, fixed)) in worked.params.iter_mut().zip(&self.slots.fields) {
+            *param = Param { fixed: Word128::new(*fixed), ..sequence.param(first, stride) };
+        }
+        for (base, (_, sum)) in worked.bases.iter_mut().zip(&self.slots.checksums) {
+            *base = *sum;
+        }
+        worked
     }
-
-    /// The sums that are part of a checksum, a bit each.
-    fn of_checksum(&self, checksum: usize) -> u32 {
-        (0..MAX_SUMS)
-            .filter(|&index| self.0[index].as_ref().is_some_and(|set| set.contains(&checksum)))
-            .fold(0, |bits, index| bits | 1 << index)
-    }
-}
-
-/// How the value moves on, and the values the workers start with, in their order.
-fn sequence(pattern: &Pattern, field: &Varying<'_>, values: &mut Vec<Word128>, stride: u64) -> (Field, Vec<Word128>) {
-    let wide = if field.narrow() { 0 } else { kind::WIDE };
-    let nowhere = (0..stride).map(|_| Word128::default()).collect();
-    match pattern {
-        Pattern::Value(_) => (Field::NONE, nowhere),
-        Pattern::Increment(count) => counting(count, kind::UP, wide, stride),
-        Pattern::Decrement(count) => counting(count, kind::DOWN, wide, stride),
-        Pattern::Values(list) => {
-            let len = list.len() as u64;
-            let spec = Field {
-                kind: kind::LIST | wide,
-                first_entry: small(values.len()),
-                advance: word(stride % len),
-                limit: word(len - 1),
-                span: word(len),
-                ..Field::NONE
-            };
-            values.extend(list.iter().map(|value| Word128::new(value.value)));
-            (spec, (0..stride).map(|worker| word(worker % len)).collect())
-        }
-        &Pattern::Random { min, max, seed, count: _ } => {
-            let largest = max - min;
-            let (kind, span) = if largest.wrapping_add(1).count_ones() <= 1 {
-                (kind::RANDOM_MASK, largest)
-            } else if wide == 0 && largest < u128::from(u32::MAX) {
-                (kind::RANDOM_SCALE_32, largest + 1)
-            } else {
-                (kind::RANDOM_SCALE, largest + 1)
-            };
-            let spec = Field {
-                kind: kind | wide,
-                base: Word128::new(min),
-                span: Word128::new(span),
-                seed: seed.unwrap_or(field.place),
-                ..Field::NONE
-            };
-            (spec, nowhere)
-        }
-    }
-}
-
-fn counting(count: &Count, direction: u32, wide: u32, stride: u64) -> (Field, Vec<Word128>) {
-    let &Count { start, step, count } = count;
-    let at = |index: u64| {
-        let distance = step.wrapping_mul(u128::from(index));
-        if direction == kind::UP { start.wrapping_add(distance) } else { start.wrapping_sub(distance) }
-    };
-    let spec = Field {
-        kind: direction | wide,
-        advance: Word128::new(step.wrapping_mul(u128::from(stride % count))),
-        limit: Word128::new(at(count - 1)),
-        // Full circle may be 2¹²⁸, which is 0 here and right in wrapping arithmetic.
-        span: Word128::new(step.wrapping_mul(u128::from(count))),
-        ..Field::NONE
-    };
-    (spec, (0..stride).map(|worker| Word128::new(at(worker % count))).collect())
-}
-
-/// Where and how the value is stored, and how it counts in checksums.
-fn place(spec: Field, field: &Varying<'_>, constant: &[u8], home: Home) -> Field {
-    let Window { bytes, shift } = &field.window;
-    let up = spec.kind == kind::UP;
-    let op = match (bytes.len(), home) {
-        _ if field.joins_next => op::JOIN_NEXT,
-        (2, Home::Sum { index: 0, .. }) => {
-            if up {
-                op::UP_2_SUM_0
-            } else {
-                op::ANY_2_SUM_0
-            }
-        }
-        (2, Home::Sum { index: 1, .. }) => {
-            if up {
-                op::UP_2_SUM_1
-            } else {
-                op::ANY_2_SUM_1
-            }
-        }
-        (4, Home::Sum { index: FOUR_BYTE_SUM, .. }) => {
-            if up {
-                op::UP_4
-            } else {
-                op::ANY_4
-            }
-        }
-        (2, Home::Nowhere) if field.whole() => op::ANY_2_UNSUMMED,
-        (6, Home::Nowhere) if field.whole() => op::ANY_6_UNSUMMED,
-        _ => op::GENERAL,
-    };
-    Field {
-        fixed: Word128::new(read(constant, bytes)),
-        op,
-        offset: small(bytes.start),
-        width: small(bytes.len()),
-        shift: *shift,
-        sum: match home {
-            Home::Nowhere => sum::NONE,
-            Home::Sum { odd: true, .. } => sum::ODD,
-            Home::Sum { odd: false, .. } => sum::EVEN,
-        },
-        ..spec
-    }
-}
-
-/// Sets the field's own bits to zero.
-fn clear_bits(frame: &mut [u8], field: &Varying<'_>) {
-    let Window { bytes, shift } = &field.window;
-    let mask = (u128::MAX >> (128 - field.bits())) << shift;
-    let rest = read(frame, bytes) & !mask;
-    frame[bytes.clone()].copy_from_slice(&rest.to_be_bytes()[16 - bytes.len()..]);
-}
-
-/// Up to 16 bytes as a number.
-fn read(frame: &[u8], bytes: &std::ops::Range<usize>) -> u128 {
-    let mut window = [0; 16];
-    window[16 - bytes.len()..].copy_from_slice(&frame[bytes.clone()]);
-    u128::from_be_bytes(window)
-}
-
-/// The workers are kept by CPU, in ascending order; `starts` are in the order of `cpus`.
-fn starts_by_cpu<'a>(cpus: &'a [u32], starts: &'a [Word128]) -> impl Iterator<Item = Word128> + 'a {
-    let by_cpu: BTreeMap<u32, Word128> = cpus.iter().copied().zip(starts.iter().copied()).collect();
-    by_cpu.into_values()
 }
 
 /// `enum xdp_action` (include/uapi/linux/bpf.h).
@@ -428,13 +352,4 @@ const fn xdp_action(action: Action) -> u32 {
         Action::Tx => 3,
         Action::Redirect => 4,
     }
-}
-
-const fn word(value: u64) -> Word128 {
-    Word128 { hi: 0, lo: value }
-}
-
-/// Offsets and counts within a frame or a table, all far below 2³².
-fn small(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
 }

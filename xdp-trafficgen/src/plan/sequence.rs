@@ -1,0 +1,108 @@
+//! One slot's values as an abstract sequence, and the numbers the kernel's program keeps of it for one worker.
+
+use xdp_trafficgen_ebpf::abi::{Param, Word128, kind};
+
+/// What a slot goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sequence {
+    /// `start`, `start ± step`, … `count` values; moves on after `round` frames.
+    Count { start: u128, step: u128, count: u64, down: bool, round: u128 },
+    /// `len` entries of the value table; moves on after `round` frames.
+    List { first_entry: u32, len: u64, round: u128 },
+    /// `base + r` with r evenly among `values` numbers (0: 2¹²⁸).
+    Random { base: u128, values: u128, seed: u64 },
+    /// `base + index · step` (wrapping) of the last lead.
+    Follow { base: u128, step: u128 },
+    /// The entry that the last lead's index picks.
+    FollowList { first_entry: u32 },
+}
+
+impl Sequence {
+    /// After how many frames it starts again; none: never, or with the lead it follows.
+    pub(super) fn period(&self) -> Option<u128> {
+        match *self {
+            Self::Count { count, round, .. } | Self::List { len: count, round, .. } => {
+                round.checked_mul(u128::from(count))
+            }
+            Self::Random { .. } | Self::Follow { .. } | Self::FollowList { .. } => None,
+        }
+    }
+
+    /// Frames it takes from one value to the next.
+    pub(super) const fn round(&self) -> u128 {
+        match *self {
+            Self::Count { round, .. } | Self::List { round, .. } => round,
+            Self::Random { .. } | Self::Follow { .. } | Self::FollowList { .. } => 1,
+        }
+    }
+
+    /// One of [`kind`].
+    pub(super) fn kind(&self, wide: bool) -> u32 {
+        let kind = match *self {
+            Self::Count { down: false, .. } => kind::UP,
+            Self::Count { down: true, .. } => kind::DOWN,
+            Self::List { .. } => kind::LIST,
+            Self::Random { values, .. } if values.count_ones() <= 1 => kind::RANDOM_MASK,
+            Self::Random { values, .. } if !wide && values <= u128::from(u32::MAX) => kind::RANDOM_SCALE_32,
+            Self::Random { .. } => kind::RANDOM_SCALE,
+            Self::Follow { .. } => kind::FOLLOW,
+            Self::FollowList { .. } => kind::FOLLOW_LIST,
+        };
+        if wide { kind | kind::WIDE } else { kind }
+    }
+
+    /// The numbers for the worker that sends frames `first`, `first + stride`, … of the flow.
+    pub(super) fn param(&self, first: u64, stride: u64) -> Param {
+        match *self {
+            Self::Count { start, step, count, down, round } => {
+                let at = |index: u64| {
+                    let distance = step.wrapping_mul(u128::from(index));
+                    if down { start.wrapping_sub(distance) } else { start.wrapping_add(distance) }
+                };
+                let (index, advance) = indices(first, stride, round, count);
+                Param {
+                    current: Word128::new(at(index)),
+                    advance: Word128::new(step.wrapping_mul(u128::from(advance))),
+                    limit: Word128::new(at(count - 1)),
+                    // Full circle may be 2¹²⁸, which is 0 here and right in wrapping arithmetic.
+                    span: Word128::new(step.wrapping_mul(u128::from(count))),
+                    base: Word128::new(step),
+                    ..Param::NONE
+                }
+            }
+            Self::List { first_entry, len, round } => {
+                let (index, advance) = indices(first, stride, round, len);
+                Param {
+                    current: word(index),
+                    advance: word(advance),
+                    limit: word(len - 1),
+                    span: word(len),
+                    base: word(1),
+                    first_entry,
+                    ..Param::NONE
+                }
+            }
+            Self::Random { base, values, seed } => {
+                let span = if values.count_ones() <= 1 { values.wrapping_sub(1) } else { values };
+                Param { base: Word128::new(base), span: Word128::new(span), seed, ..Param::NONE }
+            }
+            Self::Follow { base, step } => {
+                Param { base: Word128::new(base), advance: Word128::new(step), ..Param::NONE }
+            }
+            Self::FollowList { first_entry } => Param { first_entry, ..Param::NONE },
+        }
+    }
+}
+
+/// The index of the worker's first frame, and how far it moves a frame beside what a leader's end adds.
+fn indices(first: u64, stride: u64, round: u128, count: u64) -> (u64, u64) {
+    let at = |frames: u64| {
+        let index = u128::from(frames) / round % u128::from(count);
+        u64::try_from(index).unwrap_or(0)
+    };
+    (at(first), at(stride))
+}
+
+const fn word(value: u64) -> Word128 {
+    Word128 { hi: 0, lo: value }
+}

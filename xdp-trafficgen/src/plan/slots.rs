@@ -1,0 +1,779 @@
+//! A flow's varying fields, sizes and checksums as slots of the program: what is written where, in which order, counting in
+//! which checksum.
+
+use std::{collections::HashMap, ops::Range};
+
+use xdp_trafficgen_ebpf::{
+    abi::{
+        Checksum, FCS_LEN, Field, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NARROW_BITS, Word128, finish, op, pace,
+        sum,
+    },
+    checksum, field,
+};
+
+use super::{sequence::Sequence, size_table};
+use crate::{
+    config::{Diagnostic, FieldSetting, Flow, Located, Pace, Pattern, Place, pattern::Count},
+    packet::{ChecksumMode, CoveredChecksum, Template, Window},
+};
+
+/// Entries of all value lists of a port: 16 MiB of map.
+const MAX_VALUES: usize = 1 << 20;
+
+/// The table behind lists of values; equal lists are there once.
+#[derive(Debug, Default)]
+pub(super) struct ValueTable {
+    entries: Vec<Word128>,
+    known: HashMap<Vec<u128>, u32>,
+}
+
+impl ValueTable {
+    /// Where the list starts.
+    fn intern(&mut self, values: Vec<u128>, place: &Place) -> Result<u32, Diagnostic> {
+        if let Some(&first) = self.known.get(&values) {
+            return Ok(first);
+        }
+        if self.entries.len() + values.len() > MAX_VALUES {
+            return Err(Diagnostic::new(place, format!("the lists of values have more than {MAX_VALUES} entries"))
+                .help("use `increment` or `random`, or shorter lists"));
+        }
+        let first = small(self.entries.len());
+        self.entries.extend(values.iter().copied().map(Word128::new));
+        self.known.insert(values, first);
+        Ok(first)
+    }
+
+    pub(super) fn into_entries(self) -> Vec<Word128> {
+        self.entries
+    }
+}
+
+/// Everything that varies in a flow.
+#[derive(Debug)]
+pub(super) struct Slots {
+    /// The slots and what they go through, in the program's order.
+    pub(super) fields: Vec<(Field, Sequence, u128)>,
+    /// The checksums that follow, inner ones first, each with the sum of what it covers that does not vary.
+    pub(super) checksums: Vec<(Checksum, u32)>,
+}
+
+impl Slots {
+    /// After how many frames everything starts again; none: never, or later than anybody could record.
+    pub(super) fn period(&self) -> Option<u64> {
+        self.fields.iter().map(|(_, sequence, _)| sequence).try_fold(1, |period, sequence| match sequence {
+            Sequence::Follow { .. } | Sequence::FollowList { .. } => Some(period),
+            sequence => least_common_multiple(period, u64::try_from(sequence.period()?).ok()?),
+        })
+    }
+}
+
+/// Works out the slots of a flow. `template` is the frame of the largest size; `cut`: whether frames have to be cut to their
+/// size even if there is only one.
+///
+/// # Errors
+/// When more varies than the program has room for, or in a way it cannot do.
+pub(super) fn slots(flow: &Flow, template: &Template, cut: bool, values: &mut ValueTable) -> Result<Slots, Diagnostic> {
+    let mut builder = Builder { flow, template, values, items: Vec::new() };
+    let settings = varying_settings(flow);
+    for &at in &settings {
+        builder.add_field(at, &settings)?;
+    }
+    let sized = cut || size_table::varies(&flow.size.value);
+    let variable = if sized { builder.add_sizes()? } else { Vec::new() };
+    let checksums = builder.relevant_checksums(sized)?;
+    builder.add_addends(&checksums, &variable)?;
+    builder.finish(&checksums, sized)
+}
+
+/// A header's index in the packet, and a field's among its settings.
+type At = (usize, usize);
+
+fn setting(flow: &Flow, (header, field): At) -> &FieldSetting {
+    &flow.packet[header].fields[field]
+}
+
+fn varying_settings(flow: &Flow) -> Vec<At> {
+    let all = flow.packet.iter().enumerate();
+    all.flat_map(|(header, layer)| (0..layer.fields.len()).map(move |field| (header, field)))
+        .filter(|&at| setting(flow, at).pattern.value.value_count() != 1)
+        .collect()
+}
+
+/// The field whose index another one's follows in step, however long the chain is.
+fn step_root(flow: &Flow, at: At) -> At {
+    let mut root = at;
+    // No longer than there are fields: nobody follows in circles.
+    while let Some(Located { value: follow, .. }) = &setting(flow, root).follow {
+        if follow.pace != Pace::Step {
+            break;
+        }
+        root = (follow.header, follow.field);
+    }
+    root
+}
+
+/// Without a count, and so without a position that others could follow but the value itself.
+fn draws(pattern: &Pattern) -> bool {
+    matches!(pattern, Pattern::Random { count: None, .. })
+}
+
+/// A slot on its way.
+#[derive(Debug)]
+struct Item {
+    sequence: Sequence,
+    target: Target,
+    /// The lead whose index it follows.
+    lead: Option<Lead>,
+    /// The slot whose rounds it counts.
+    leader: Option<At>,
+    /// The field it stands for.
+    at: Option<At>,
+    place: Place,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    /// Bits in the frame.
+    Window { window: Window, bits: u32 },
+    /// The index that others follow.
+    Lead,
+    /// The frame's length.
+    Size,
+    /// What a checksum covers beside the written bytes; its position among the relevant ones.
+    Addend(usize),
+}
+
+/// Which index: that of a field that is drawn at random, or that of the sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lead {
+    Field(At),
+    Size,
+}
+
+struct Builder<'a> {
+    flow: &'a Flow,
+    template: &'a Template,
+    values: &'a mut ValueTable,
+    items: Vec<Item>,
+}
+
+impl Builder<'_> {
+    fn add_field(&mut self, at: At, settings: &[At]) -> Result<(), Diagnostic> {
+        let flow = self.flow;
+        let own = setting(flow, at);
+        let root = step_root(flow, at);
+        let root_setting = setting(flow, root);
+        let window = self.template.window(at.0, &own.field);
+        let place = own.pattern.place.clone();
+        if window.bytes.len() > 16 {
+            return Err(Diagnostic::new(&place, format!("`{}` does not lie on whole bytes", own.field.name))
+                .help("move it by less than a byte's bits, or make it shorter"));
+        }
+        let leader = match &root_setting.follow {
+            Some(Located { value: follow, .. }) => Some((follow.header, follow.field)),
+            None => None,
+        };
+        let round = leader.map_or(1, |leader| self.rounds(leader));
+        // Somebody counts along with what this field draws: draw an index for all of them.
+        let led = |lead: At| {
+            settings
+                .iter()
+                .any(|&other| step_root(flow, other) == lead && !draws(&setting(flow, other).pattern.value))
+        };
+        let lead = (draws(&root_setting.pattern.value) && led(root)).then_some(Lead::Field(root));
+        if lead.is_some() && root == at {
+            let values = own.pattern.value.value_count();
+            if values == 0 || values > 1 << NARROW_BITS {
+                return Err(Diagnostic::new(&place, format!("`{}` has too many values to be followed", own.field.name))
+                    .help("let it be followed by random fields only, or narrow its range"));
+            }
+            self.items.push(Item {
+                sequence: Sequence::Random { base: 0, values, seed: self.seed(root) },
+                target: Target::Lead,
+                lead,
+                leader: None,
+                at: None,
+                place: place.clone(),
+            });
+        }
+        let sequence = match (&own.pattern.value, lead) {
+            (&Pattern::Random { min, count: None, .. }, Some(_)) => Sequence::Follow { base: min, step: 1 },
+            (pattern @ &Pattern::Random { min, count: None, .. }, None) => {
+                Sequence::Random { base: min, values: pattern.value_count(), seed: self.seed(root) }
+            }
+            (&Pattern::Increment(Count { start, step, .. }), Some(_)) => Sequence::Follow { base: start, step },
+            (&Pattern::Decrement(Count { start, step, .. }), Some(_)) => {
+                Sequence::Follow { base: start, step: step.wrapping_neg() }
+            }
+            (&Pattern::Increment(Count { start, step, count }), None) => {
+                Sequence::Count { start, step, count, down: false, round }
+            }
+            (&Pattern::Decrement(Count { start, step, count }), None) => {
+                Sequence::Count { start, step, count, down: true, round }
+            }
+            (pattern, lead) => {
+                let list = list(pattern, self.seed(at));
+                let len = list.len() as u64;
+                let first_entry = self.values.intern(list, &place)?;
+                match lead {
+                    Some(_) => Sequence::FollowList { first_entry },
+                    None => Sequence::List { first_entry, len, round },
+                }
+            }
+        };
+        let target = Target::Window { window, bits: own.field.bits };
+        self.items.push(Item { sequence, target, lead, leader, at: Some(at), place });
+        Ok(())
+    }
+
+    /// Frames a field takes for all of its values.
+    fn rounds(&self, at: At) -> u128 {
+        let root = step_root(self.flow, at);
+        let before = match &setting(self.flow, root).follow {
+            Some(Located { value: follow, .. }) => self.rounds((follow.header, follow.field)),
+            None => 1,
+        };
+        before.saturating_mul(setting(self.flow, at).pattern.value.value_count())
+    }
+
+    /// The seed a field's random values have: by default its place, so that no two fields have the same.
+    fn seed(&self, at: At) -> u64 {
+        let own = setting(self.flow, at);
+        let window = self.template.window(at.0, &own.field);
+        let place = 8 * window.bytes.end as u64 - u64::from(window.shift) - u64::from(own.field.bits);
+        match &own.pattern.value {
+            Pattern::Random { seed, .. } => seed.unwrap_or(place),
+            _ => place,
+        }
+    }
+
+    /// The lead of the sizes, the size itself, and all lengths that follow it. Gives the sizes without FCS, by index.
+    fn add_sizes(&mut self) -> Result<Vec<u128>, Diagnostic> {
+        let place = self.flow.size.place.clone();
+        let (sequence, sizes) = size_table::table(&self.flow.size.value);
+        let lens: Vec<u128> = sizes.iter().map(|size| u128::from(size - FCS_LEN)).collect();
+        let item = |sequence, target| Item {
+            sequence,
+            target,
+            lead: Some(Lead::Size),
+            leader: None,
+            at: None,
+            place: place.clone(),
+        };
+        let lead = match sequence {
+            size_table::Order::Single => None,
+            size_table::Order::Counted => {
+                Some(Sequence::Count { start: 0, step: 1, count: lens.len() as u64, down: false, round: 1 })
+            }
+            size_table::Order::Random(seed) => {
+                // Beside all seeds that places in a frame give.
+                let seed = seed.unwrap_or(field::WIDE_SEED);
+                Some(Sequence::Random { base: 0, values: lens.len() as u128, seed })
+            }
+            size_table::Order::Listed(order) => {
+                let len = order.len() as u64;
+                let first_entry = self.values.intern(order, &place)?;
+                Some(Sequence::List { first_entry, len, round: 1 })
+            }
+        };
+        self.items.extend(lead.map(|lead| item(lead, Target::Lead)));
+        let sequence = self.indexed(&lens, &place)?;
+        self.items.push(item(sequence, Target::Size));
+        for length in if lens.len() > 1 { &self.template.lengths[..] } else { &[] } {
+            let values: Vec<u128> = lens.iter().map(|len| len - length.counted_from as u128).collect();
+            let sequence = self.indexed(&values, &place)?;
+            let window = Window { bytes: length.offset..length.offset + 2, shift: 0 };
+            self.items.push(item(sequence, Target::Window { window, bits: 16 }));
+        }
+        Ok(lens)
+    }
+
+    /// What follows an index through these values.
+    fn indexed(&mut self, values: &[u128], place: &Place) -> Result<Sequence, Diagnostic> {
+        let base = values.first().copied().unwrap_or(0);
+        let step = values.get(1).map_or(0, |second| second.wrapping_sub(base));
+        let even = (0..).zip(values).all(|(index, &value)| value == base.wrapping_add(step.wrapping_mul(index)));
+        if even {
+            return Ok(Sequence::Follow { base, step });
+        }
+        Ok(Sequence::FollowList { first_entry: self.values.intern(values.to_vec(), place)? })
+    }
+
+    /// The checksums that follow anything that varies, inner ones first.
+    fn relevant_checksums(&self, sized: bool) -> Result<Vec<CoveredChecksum>, Diagnostic> {
+        let mut relevant: Vec<CoveredChecksum> = Vec::new();
+        let sizes_vary = sized && size_table::varies(&self.flow.size.value);
+        for checksum in self.template.checksums.iter().rev() {
+            let own = checksum.offset..checksum.offset + 2;
+            let mut follows = sizes_vary && checksum.to_end;
+            for item in &self.items {
+                let Target::Window { window, .. } = &item.target else { continue };
+                if overlap(&window.bytes, &own) {
+                    return Err(Diagnostic::new(&item.place, "these bits are part of a checksum that is filled in")
+                        .help("set that header's checksum, so that it is sent as it is"));
+                }
+                follows |= covering(checksum, &window.bytes).is_some();
+                if covering(checksum, &window.bytes).is_none()
+                    && checksum.covers.iter().any(|range| overlap(range, &window.bytes))
+                {
+                    return Err(Diagnostic::new(&item.place, "these bits lie on the border of what a checksum covers")
+                        .help("vary the bits of each header on their own"));
+                }
+            }
+            follows |= relevant
+                .iter()
+                .any(|inner| covering(checksum, &(inner.offset..inner.offset + 2)).is_some());
+            if follows {
+                relevant.push(checksum.clone());
+            }
+        }
+        if relevant.len() > MAX_CHECKSUMS {
+            return Err(Diagnostic::new(
+                &self.flow.name.place,
+                format!("{} checksums follow what varies, more than the {MAX_CHECKSUMS} there is room for", relevant.len()),
+            )
+            .help("vary fields of fewer headers, or set some of the checksums"));
+        }
+        Ok(relevant)
+    }
+
+    /// What each size leaves of the payload, as it counts in checksums that reach to the frame's end.
+    fn add_addends(&mut self, checksums: &[CoveredChecksum], lens: &[u128]) -> Result<(), Diagnostic> {
+        if lens.len() < 2 {
+            return Ok(());
+        }
+        let place = self.flow.size.place.clone();
+        for (position, checksum) in checksums.iter().enumerate().filter(|(_, checksum)| checksum.to_end) {
+            let sums = payload_sums(self.template, checksum, lens);
+            let sequence = self.indexed(&sums, &place)?;
+            if sequence == (Sequence::Follow { base: 0, step: 0 }) {
+                continue;
+            }
+            self.items.push(Item {
+                sequence,
+                target: Target::Addend(position),
+                lead: Some(Lead::Size),
+                leader: None,
+                at: None,
+                place: place.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, checksums: &[CoveredChecksum], sized: bool) -> Result<Slots, Diagnostic> {
+        let joins = self.join_shared_bytes()?;
+        let order = self.order(&joins)?;
+        if order.len() > MAX_FIELDS {
+            let excess = &self.items[order[MAX_FIELDS]];
+            return Err(Diagnostic::new(
+                &excess.place,
+                format!(
+                    "{} fields, lengths and sizes vary, more than the {MAX_FIELDS} there is room for",
+                    order.len()
+                ),
+            )
+            .help("give some of them a single value"));
+        }
+        let blank = self.blank();
+        let sizes_vary = sized && size_table::varies(&self.flow.size.value);
+        let mut fields = Vec::new();
+        for (slot, &index) in order.iter().enumerate() {
+            let item = &self.items[index];
+            let wide = item.is_wide();
+            if wide && slot >= MAX_WIDE {
+                return Err(Diagnostic::new(&item.place, format!("more than {MAX_WIDE} wide fields vary"))
+                    .help("give some of them a single value, or a range below 2⁶²"));
+            }
+            fields.push(self.field(item, &order, checksums, joins.get(&index).copied() == Some(true))?);
+        }
+        let specified = checksums.iter().map(|checksum| {
+            let spec = Checksum {
+                offset: small(checksum.offset),
+                finish: match (checksum.mode, checksum.zero_is_ones) {
+                    (ChecksumMode::Good, false) => finish::PLAIN,
+                    (ChecksumMode::Good, true) => finish::ZERO_IS_ONES,
+                    (ChecksumMode::Bad, false) => finish::BAD,
+                    (ChecksumMode::Bad, true) => finish::BAD_ZERO_IS_ONES,
+                },
+                sums: sums(&(checksum.offset..checksum.offset + 2), checksums, &self.flow.name.place)?,
+            };
+            Ok((spec, u32::from(checksum::fold(base(checksum, &blank, self.template.header_len, sizes_vary)))))
+        });
+        Ok(Slots { fields, checksums: specified.collect::<Result<_, Diagnostic>>()? })
+    }
+
+    /// Fields that share a byte are stored together, all in the window that spans them: the position of each that does,
+    /// with whether the next one stores it.
+    fn join_shared_bytes(&mut self) -> Result<HashMap<usize, bool>, Diagnostic> {
+        let mut windows: Vec<usize> =
+            (0..self.items.len()).filter(|&index| self.items[index].window().is_some()).collect();
+        let bytes = |items: &[Item], index: usize| items[index].window().map_or(0..0, |window| window.bytes.clone());
+        windows.sort_by_key(|&index| (bytes(&self.items, index).start, bytes(&self.items, index).end));
+        let mut joins = HashMap::new();
+        let mut first = 0;
+        for next in 1..=windows.len() {
+            let group = &windows[first..next];
+            let end = group.iter().map(|&index| bytes(&self.items, index).end).max().unwrap_or(0);
+            if next < windows.len() && bytes(&self.items, windows[next]).start < end {
+                continue;
+            }
+            if group.len() > 1 {
+                let span = bytes(&self.items, group[0]).start..end;
+                let place = &self.items[group[0]].place;
+                if span.len() > 8 || group.iter().any(|&index| self.items[index].is_wide()) {
+                    return Err(Diagnostic::new(
+                        place,
+                        "this field shares bytes with another varying field, and both together are too wide",
+                    )
+                    .help("give one of them a single value"));
+                }
+                if self.overlaps(group) {
+                    return Err(Diagnostic::new(place, "the same bits vary in two ways: this field's and another's")
+                        .help("give one of them a single value, or other bits"));
+                }
+                for &index in group {
+                    joins.insert(index, true);
+                    if let Target::Window { window, .. } = &mut self.items[index].target {
+                        window.shift += small((span.end - window.bytes.end) * 8);
+                        window.bytes = span.clone();
+                    }
+                }
+            }
+            first = next;
+        }
+        Ok(joins)
+    }
+
+    /// Whether two of these fields have a bit in common.
+    fn overlaps(&self, group: &[usize]) -> bool {
+        let ranges = group.iter().filter_map(|&index| match &self.items[index].target {
+            Target::Window { window, bits } => {
+                let end = 8 * window.bytes.end - window.shift as usize;
+                Some(end - *bits as usize..end)
+            }
+            _ => None,
+        });
+        let mut ranges: Vec<Range<usize>> = ranges.collect();
+        ranges.sort_by_key(|range| range.start);
+        ranges.windows(2).any(|pair| overlap(&pair[0], &pair[1]))
+    }
+
+    /// The items in the program's order: leaders before those who follow them, a lead right before its followers, fields that
+    /// share bytes one after the other, wide ones as far in front as that allows. Of a group that shares bytes, the last one
+    /// stores: `joins` is set to false for it.
+    fn order(&self, joins: &HashMap<usize, bool>) -> Result<Vec<usize>, Diagnostic> {
+        let mut units: Vec<Vec<usize>> = Vec::new();
+        for (index, item) in self.items.iter().enumerate() {
+            if item.target == Target::Lead {
+                continue;
+            }
+            let shared = joins.contains_key(&index).then(|| item.window().map(|window| window.bytes.clone())).flatten();
+            let same = shared.and_then(|bytes| {
+                units.iter_mut().find(|unit| {
+                    joins.contains_key(&unit[0])
+                        && self.items[unit[0]].window().is_some_and(|window| window.bytes == bytes)
+                })
+            });
+            match same {
+                Some(unit) => unit.push(index),
+                None => units.push(vec![index]),
+            }
+        }
+        for unit in &units {
+            let mut leads = unit.iter().filter_map(|&index| self.items[index].lead);
+            if let Some(first) = leads.next()
+                && let Some(other) = leads.find(|lead| *lead != first)
+            {
+                let place = unit.iter().find(|&&index| self.items[index].lead == Some(other));
+                let place = place.map_or(&self.flow.name.place, |&index| &self.items[index].place);
+                return Err(Diagnostic::new(place, "this field shares bytes with one that follows another random field")
+                    .help("let both follow the same one"));
+            }
+        }
+        // Those without a lead first, so that each lead's followers stand together behind it.
+        let lead_of = |unit: &[usize]| unit.iter().find_map(|&index| self.items[index].lead);
+        let wide = |unit: &[usize]| unit.iter().any(|&index| self.items[index].is_wide());
+        let mut sorted: Vec<&Vec<usize>> = Vec::new();
+        let mut leads: Vec<Option<Lead>> = vec![None];
+        for unit in &units {
+            if let lead @ Some(_) = lead_of(unit)
+                && !leads.contains(&lead)
+            {
+                leads.push(lead);
+            }
+        }
+        let wide_lead =
+            |lead: &Option<Lead>| units.iter().any(|unit| lead_of(unit) == *lead && wide(unit));
+        leads.sort_by_key(|lead| !wide_lead(lead));
+        for lead in &leads {
+            for want_wide in [true, false] {
+                sorted.extend(units.iter().filter(|unit| lead_of(unit) == *lead && wide(unit) == want_wide));
+            }
+        }
+        let mut order = Vec::new();
+        for unit in sorted {
+            self.place(unit, &units, &mut order);
+        }
+        Ok(order)
+    }
+
+    /// Appends a unit, and before it whatever it follows.
+    fn place(&self, unit: &[usize], units: &[Vec<usize>], order: &mut Vec<usize>) {
+        if order.contains(&unit[0]) {
+            return;
+        }
+        for &index in unit {
+            if let Some(leader) = self.items[index].leader
+                && let Some(unit) = units.iter().find(|other| {
+                    other[0] != unit[0] && other.iter().any(|&other| self.items[other].at == Some(leader))
+                })
+            {
+                self.place(unit, units, order);
+            }
+        }
+        if let Some(lead) = unit.iter().find_map(|&index| self.items[index].lead) {
+            let position = self.items.iter().position(|item| item.target == Target::Lead && item.lead == Some(lead));
+            if let Some(position) = position
+                && !order.contains(&position)
+            {
+                order.push(position);
+            }
+        }
+        let mut unit = unit.to_vec();
+        // Within a unit too, those whose rounds others count come first: their rounds are shorter.
+        unit.sort_by_key(|&index| self.items[index].sequence.round());
+        order.extend(unit);
+    }
+
+    /// The template with zeros wherever something is written later: what checksums start from.
+    fn blank(&self) -> Vec<u8> {
+        let mut blank = self.template.bytes.clone();
+        for window in self.items.iter().filter_map(Item::window) {
+            blank[window.bytes.clone()].fill(0);
+        }
+        blank
+    }
+
+    fn field(
+        &self,
+        item: &Item,
+        order: &[usize],
+        checksums: &[CoveredChecksum],
+        joined: bool,
+    ) -> Result<(Field, Sequence, u128), Diagnostic> {
+        let wide = item.is_wide();
+        let slot_of = |at: At| order.iter().position(|&index| self.items[index].at == Some(at));
+        let leads = item.at.is_some_and(|at| self.items.iter().any(|other| other.leader == Some(at)));
+        let leader = item.leader.and_then(slot_of);
+        let pace = match (leader, leads) {
+            (None, false) => pace::FREE,
+            (None, true) => pace::LEADER,
+            (Some(_), false) => pace::ROUND,
+            (Some(_), true) => pace::ROUND_LEADER,
+        };
+        let spec = Field { kind: item.sequence.kind(wide), pace, leader: small(leader.unwrap_or(0)), ..Field::NONE };
+        let mut fixed = 0;
+        let field = match &item.target {
+            Target::Lead => Field { op: op::LEAD, ..spec },
+            Target::Size => Field { op: op::SIZE, ..spec },
+            &Target::Addend(position) => {
+                let mut sums = [sum::END; MAX_SUMS];
+                sums[0] = small(position);
+                Field { op: op::ADDEND, sums, ..spec }
+            }
+            Target::Window { window, bits } => {
+                let mut op = op::GENERAL;
+                let mut sums = sums(&window.bytes, checksums, &item.place)?;
+                if joined && !self.stores(item, order) {
+                    op = op::JOIN_NEXT;
+                    sums = [sum::END; MAX_SUMS];
+                } else {
+                    fixed = self.constant_bits(window);
+                    let whole = !joined && *bits as usize == 8 * window.bytes.len();
+                    let counts_up = matches!(item.sequence, Sequence::Count { down: false, .. });
+                    op = match window.bytes.len() {
+                        _ if !whole || wide => op,
+                        1 => op::ANY_1,
+                        2 if counts_up && pace == pace::FREE => op::UP_2,
+                        2 => op::ANY_2,
+                        4 if counts_up && pace == pace::FREE => op::UP_4,
+                        4 => op::ANY_4,
+                        _ => op,
+                    };
+                }
+                Field {
+                    op,
+                    offset: small(window.bytes.start),
+                    width: small(window.bytes.len()),
+                    shift: window.shift,
+                    sums,
+                    ..spec
+                }
+            }
+        };
+        Ok((field, item.sequence, fixed))
+    }
+
+    /// Of fields that share bytes, the last one stores.
+    fn stores(&self, item: &Item, order: &[usize]) -> bool {
+        let Some(window) = item.window() else { return true };
+        let last = order.iter().rev().map(|&index| &self.items[index]);
+        let mut sharing = last.filter(|other| other.window().is_some_and(|other| other.bytes == window.bytes));
+        sharing.next().is_some_and(|last| std::ptr::eq(last, item))
+    }
+
+    /// The bits in the window that no varying field has.
+    fn constant_bits(&self, window: &Window) -> u128 {
+        let mut bytes = self.template.bytes.clone();
+        for item in &self.items {
+            if let Target::Window { window, bits } = &item.target {
+                let mask = (u128::MAX >> (128 - bits)) << window.shift;
+                let rest = read(&bytes, &window.bytes) & !mask;
+                bytes[window.bytes.clone()].copy_from_slice(&rest.to_be_bytes()[16 - window.bytes.len()..]);
+            }
+        }
+        read(&bytes, &window.bytes)
+    }
+}
+
+impl Item {
+    const fn window(&self) -> Option<&Window> {
+        match &self.target {
+            Target::Window { window, .. } => Some(window),
+            Target::Lead | Target::Size | Target::Addend(_) => None,
+        }
+    }
+
+    /// Values, steps or what shares the bytes with them need more than one register.
+    fn is_wide(&self) -> bool {
+        match &self.target {
+            Target::Window { window, bits } => *bits > NARROW_BITS || window.bytes.len() > 8,
+            Target::Lead | Target::Size | Target::Addend(_) => false,
+        }
+    }
+}
+
+/// The values of a pattern that is a list, or whose values are worked out beforehand.
+fn list(pattern: &Pattern, seed: u64) -> Vec<u128> {
+    match pattern {
+        Pattern::Value(value) => vec![*value],
+        Pattern::Values(values) => values.iter().map(|value| value.value).collect(),
+        Pattern::Increment(count) | Pattern::Decrement(count) => vec![count.start],
+        &Pattern::Random { min, max, count, .. } => {
+            let values = (max - min).wrapping_add(1);
+            let count = usize::try_from(count.unwrap_or(1)).unwrap_or(usize::MAX).min(MAX_VALUES + 1);
+            (0..count as u64).map(|index| min + drawn(values, seed, index)).collect()
+        }
+    }
+}
+
+/// Number `index` of the random numbers below `values` (0: 2¹²⁸), as the kernel's program draws them.
+fn drawn(values: u128, seed: u64, index: u64) -> u128 {
+    use xdp_trafficgen_ebpf::field::{Moves, Value};
+    let sequence = Sequence::Random { base: 0, values, seed };
+    let wide = values == 0 || values > 1 << NARROW_BITS;
+    let spec = Field { kind: sequence.kind(wide), ..Field::NONE };
+    let mut param = sequence.param(index, 1);
+    match field::next::<super::rows::Plain, true>(
+        &spec,
+        0,
+        &mut param,
+        || index,
+        &super::rows::Table(&[]),
+        &mut Moves::default(),
+    ) {
+        Value::Narrow(value) => value.into(),
+        Value::Wide(value) => value.get(),
+    }
+}
+
+/// For each length of the frame, what lies behind the headers and the pseudo header's length add to a checksum.
+fn payload_sums(template: &Template, checksum: &CoveredChecksum, lens: &[u128]) -> Vec<u128> {
+    let start = checksum.covers.last().map_or(0, |range| range.start);
+    let header_len = template.header_len;
+    let payload = &template.bytes[header_len..];
+    // Sums of the payload's first bytes; the parity of the place decides which half of a word a byte is.
+    let mut sums = Vec::with_capacity(payload.len() + 1);
+    let mut total = 0u64;
+    sums.push(0);
+    for (index, &byte) in payload.iter().enumerate() {
+        let high = (header_len + index - start).is_multiple_of(2);
+        total += if high { u64::from(byte) << 8 } else { u64::from(byte) };
+        sums.push(total);
+    }
+    lens.iter()
+        .map(|&len| {
+            let len = usize::try_from(len).unwrap_or(0);
+            let pseudo = if checksum.pseudo.is_some() { (len - start) as u64 } else { 0 };
+            let sum = sums.get(len.saturating_sub(header_len)).copied().unwrap_or(total);
+            u128::from(sum + pseudo)
+        })
+        .collect()
+}
+
+/// The sum of everything a checksum covers that does not vary.
+fn base(checksum: &CoveredChecksum, blank: &[u8], header_len: usize, sizes_vary: bool) -> u64 {
+    let mut blank = blank.to_vec();
+    blank[checksum.offset..checksum.offset + 2].fill(0);
+    if !(sizes_vary && checksum.to_end) {
+        return checksum.sum(&blank);
+    }
+    let mut without_payload = checksum.clone();
+    if let Some(last) = without_payload.covers.last_mut() {
+        last.end = header_len;
+    }
+    let length = without_payload.covers.last().map_or(0, |range| range.len() as u64);
+    // The pseudo header's length is part of the addend.
+    without_payload.sum(&blank) - if checksum.pseudo.is_some() { length } else { 0 }
+}
+
+/// The range of `checksum` that holds these bytes, if one does.
+fn covering(checksum: &CoveredChecksum, bytes: &Range<usize>) -> Option<Range<usize>> {
+    checksum.covers.iter().find(|range| range.start <= bytes.start && bytes.end <= range.end).cloned()
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// The checksums among `checksums` that these bytes count in.
+fn sums(bytes: &Range<usize>, checksums: &[CoveredChecksum], place: &Place) -> Result<[u32; MAX_SUMS], Diagnostic> {
+    let mut sums = [sum::END; MAX_SUMS];
+    let covering = (0..).zip(checksums).filter_map(|(index, checksum)| {
+        if checksum.offset == bytes.start && bytes.len() == 2 {
+            return None;
+        }
+        let range = covering(checksum, bytes)?;
+        let odd = !(bytes.end - range.start).is_multiple_of(2);
+        Some(if odd { index + sum::ODD } else { index })
+    });
+    for (index, entry) in covering.enumerate() {
+        let Some(slot) = sums.get_mut(index) else {
+            return Err(Diagnostic::new(place, format!("more than {MAX_SUMS} checksums cover this field"))
+                .help("set the checksum of one of the headers around it"));
+        };
+        *slot = entry;
+    }
+    Ok(sums)
+}
+
+fn least_common_multiple(a: u64, b: u64) -> Option<u64> {
+    let (mut divisor, mut rest) = (a, b);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    (a / divisor).checked_mul(b)
+}
+
+/// Up to 16 bytes as a number.
+fn read(frame: &[u8], bytes: &Range<usize>) -> u128 {
+    let mut window = [0; 16];
+    window[16 - bytes.len()..].copy_from_slice(&frame[bytes.clone()]);
+    u128::from_be_bytes(window)
+}
+
+/// Offsets and counts within a frame or a table, all far below 2³².
+pub(super) fn small(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
