@@ -75,6 +75,10 @@ pub struct Generator {
     pub flow_count: u32,
     /// Groups in use. With several, `dispatch` chooses the flow, and the group's program by a tail call.
     pub group_count: u32,
+    /// Bytes of the frame given to the kernel.
+    pub frame_len: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
     /// How many workers share the sequences: worker w sends frames w, w + stride, w + 2·stride, … of each flow.
     pub stride: u64,
 }
@@ -508,7 +512,7 @@ pub struct Sink {
 /// Bytes of the frame check sequence: on the wire, but in no buffer of the kernel's.
 pub const FCS_LEN: u32 = 4;
 
-const _: () = assert!(size_of::<Generator>() == 24);
+const _: () = assert!(size_of::<Generator>() == 32);
 const _: () = assert!(size_of::<Field>() == 48);
 const _: () = assert!(size_of::<Param>() == 128);
 const _: () = assert!(size_of::<Checksum>() == 24);

@@ -211,13 +211,7 @@ fn paced<L: Load, V>(
 }
 
 #[inline(always)]
-fn entry<L: Load>(
-    field: &Field,
-    slot: u32,
-    param: &mut Param,
-    values: &impl Values,
-    moves: &mut Moves,
-) -> Word128 {
+fn entry<L: Load>(field: &Field, slot: u32, param: &mut Param, values: &impl Values, moves: &mut Moves) -> Word128 {
     let index = up::<L>(field, slot, param, moves);
     values.value(param.first_entry.wrapping_add(index as u32))
 }

@@ -17,7 +17,8 @@ use aya_ebpf::{
 };
 use xdp_trafficgen_ebpf::{
     abi::{
-        BODY_LEN, DROP_SLOTS, DropLayer, FCS_LEN, Flow, Generator, Group, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS, RECENT, ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, drop_slot, make,
+        BODY_LEN, DROP_SLOTS, DropLayer, FCS_LEN, Flow, Generator, Group, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS,
+        RECENT, ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, drop_slot, make,
     },
     field::{Load, Values},
     frame::{self, FrameMut},
@@ -26,7 +27,7 @@ use xdp_trafficgen_ebpf::{
 // Filled by the loader (`EbpfLoader::override_global`), constants to the verifier.
 #[unsafe(no_mangle)]
 static GENERATOR: Generator =
-    Generator { action: XDP_DROP, one_line: 0, flow_count: 1, group_count: 1, stride: 1 };
+    Generator { action: XDP_DROP, one_line: 0, flow_count: 1, group_count: 1, frame_len: 0, reserved: 0, stride: 1 };
 #[unsafe(no_mangle)]
 static GROUP: Group = Group::NONE;
 /// The headers of all frames of flows whose sequence is short enough to have them all.
@@ -216,10 +217,9 @@ pub fn generate(ctx: XdpContext) -> u32 {
     }
     worker.queued += 1;
     if sized {
-        let surplus = (ctx.data_end() - ctx.data()) as i32 - size as i32;
-        // SAFETY: the context the helper wants. It cannot fail: user space gave the longest frame. A size equal to that is
-        // cut too, because a call costs less than a branch nobody can foresee.
-        unsafe { bpf_xdp_adjust_tail(ctx.ctx, -surplus) };
+        // SAFETY: the context the helper wants. It cannot fail: no frame is longer than the one given to the kernel, whose
+        // length each page has again. That one is cut too, by nothing: a call costs less than a branch nobody can foresee.
+        unsafe { bpf_xdp_adjust_tail(ctx.ctx, size as i32 - Rodata::load(&GENERATOR.frame_len) as i32) };
     }
     match Rodata::load(&GENERATOR.action) {
         XDP_REDIRECT => redirected(),

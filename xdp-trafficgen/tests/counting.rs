@@ -110,7 +110,7 @@ fn counts_add_up_while_the_egress_interface_goes_down_and_up() {
             for _ in 0..5 {
                 grows(|worker| worker.transmitted);
                 ip("link set west down");
-                grows(|worker| worker.dropped);
+                grows(|worker| worker.dropped + worker.refused);
                 ip("link set west up");
             }
         });

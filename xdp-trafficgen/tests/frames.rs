@@ -134,13 +134,17 @@ fn workers_of_one_program_keep_apart() {
     for number in 0..workers * 20 {
         let turn = usize::try_from(number % workers).expect("an index");
         pin(cpus[turn]);
-        let (_, made) = generator.dry_run(&plan.template).expect("an ordinary run");
+        let (_, made) = generator.dry_run(&plan.program.frame).expect("an ordinary run");
         assert_eq!(made, flow.frame(number), "frame {number} on CPU {}", cpus[turn]);
     }
     let state = generator.workers().expect("the map");
     for (first, &cpu) in (0..).zip(&cpus) {
         let worker = &state[cpu as usize];
-        assert_eq!((worker.first, worker.attempted, worker.dropped, worker.aborted), (first, 20, 0, 0), "CPU {cpu}");
+        assert_eq!(
+            (u64::from(worker.index), worker.attempted(), worker.dropped, worker.aborted),
+            (first, 20, 0, 0),
+            "CPU {cpu}"
+        );
     }
 }
 
@@ -354,7 +358,7 @@ fn one_field_more_than_slots_is_refused() {
     let mut flow = sixteen_fields();
     let ether_type = Ethernet.field("ether_type").expect("it has one");
     flow.headers[0].fields.push((ether_type, increment(0x0800, 1, 2)));
-    check_refused(&flow, "[53, 80, 443]", "17 fields vary, more than the 16 there is room for");
+    check_refused(&flow, "[53, 80, 443]", "17 fields, lengths and sizes vary, more than the 16 there is room for");
 }
 
 #[test]
@@ -380,15 +384,15 @@ fn a_page_too_short_is_left_alone() {
     let cpu = rig::cpus()[0];
     let plan = plan(&flow.toml(&[0], "pass")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let generator = load(&plan.program, 0);
-    // Up to the UDP checksum's end.
-    let needed = 14 + 20 + 8;
-    let short = &plan.template[..needed - 1];
+    // Up to the UDP checksum's end, and to a multiple of four.
+    let needed = 14 + 20 + 8 + 2;
+    let short = &plan.program.frame[..needed - 1];
     assert_eq!(generator.dry_run(short).expect("an ordinary run"), (1, short.to_vec()));
     assert_eq!(
-        generator.dry_run(&plan.template[..needed]).expect("an ordinary run"),
+        generator.dry_run(&plan.program.frame[..needed]).expect("an ordinary run"),
         (2, flow.frame(0)[..needed].to_vec())
     );
-    assert_eq!(generator.dry_run(&plan.template).expect("an ordinary run"), (2, flow.frame(1)));
+    assert_eq!(generator.dry_run(&plan.program.frame).expect("an ordinary run"), (2, flow.frame(1)));
     let worker = generator.workers().expect("the map")[cpu as usize];
-    assert_eq!((worker.attempted, worker.aborted, worker.dropped), (2, 1, 0));
+    assert_eq!((worker.attempted(), worker.aborted, worker.dropped), (2, 1, 0));
 }

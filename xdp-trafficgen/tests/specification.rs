@@ -68,7 +68,7 @@ fn interrupted(port: &Port, batch_size: u32) -> Sent {
         // SAFETY: the handler does nothing, which is safe at any time.
         unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
     });
-    let attempted = || port.total(|worker| worker.attempted);
+    let attempted = || port.total(|worker| worker.attempted());
     let before = attempted();
     // SAFETY: always succeeds.
     let sender = unsafe { libc::pthread_self() };
@@ -83,7 +83,7 @@ fn interrupted(port: &Port, batch_size: u32) -> Sent {
                 thread::yield_now();
             }
         });
-        let sent = port.generator.send(&port.plan.flow.template, port.plan.ingress, 1 << 30, batch_size);
+        let sent = port.generator.send(&port.plan.program.frame, port.plan.ingress, 1 << 30, batch_size);
         over.store(true, Ordering::Release);
         sent.unwrap()
     })
@@ -99,7 +99,7 @@ fn batches_end_at_256_frames() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     let port = net.port("interface = \"west\"\naction = \"drop\"");
-    let send = |batch_size| port.generator.send(&port.plan.flow.template, port.plan.ingress, 1000, batch_size);
+    let send = |batch_size| port.generator.send(&port.plan.program.frame, port.plan.ingress, 1000, batch_size);
     assert_eq!(send(256).unwrap(), Sent::All);
     assert_eq!(port.counts().attempted, 1000);
     assert_eq!(send(257).unwrap_err().errno(), Some(libc::E2BIG));
@@ -409,7 +409,7 @@ fn a_failing_redirect_does_not_stop_the_run() {
     }
     // What the whole call depends on is another matter.
     ip("link del north");
-    let failed = port.generator.send(&port.plan.flow.template, port.plan.ingress, 1000, 64);
+    let failed = port.generator.send(&port.plan.program.frame, port.plan.ingress, 1000, 64);
     assert_eq!(failed.unwrap_err().errno(), Some(libc::ENODEV));
 }
 

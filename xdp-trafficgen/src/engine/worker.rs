@@ -50,11 +50,8 @@ pub(super) fn work(
 ) -> Result<(), WorkerError> {
     let weights: Vec<u32> = plan.flows.iter().map(|flow| flow.weight).collect();
     // None: an end so far away that no clock can tell it.
-    let deadlines: Vec<Option<Instant>> = plan
-        .flows
-        .iter()
-        .map(|flow| flow.duration.and_then(|duration| started.checked_add(duration)))
-        .collect();
+    let deadlines: Vec<Option<Instant>> =
+        plan.flows.iter().map(|flow| flow.duration.and_then(|duration| started.checked_add(duration))).collect();
     let mut left: Vec<Option<u64>> = plan.flows.iter().map(|flow| plan.share(flow, index)).collect();
     let mut size = CallSize::new(plan.batch_size);
     loop {

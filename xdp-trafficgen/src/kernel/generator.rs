@@ -149,7 +149,7 @@ impl Generator {
             schedule.len += 1;
         }
         let mut schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
-        schedules.set(worker, &schedule, 0).map_err(map_error("SCHEDULES"))
+        schedules.set(worker, schedule, 0).map_err(map_error("SCHEDULES"))
     }
 
     /// What a worker, by its index, has counted of each of the program's flows; empty for a single flow.

@@ -19,9 +19,9 @@ pub use program::{Cut, Program};
 
 use crate::{
     config::{Action, Config, Diagnostic, Diagnostics, Flow, Located, Port, Size, names},
-    plan::program::Source,
     host::{Facts, Link},
     packet::{self, HeaderKind, Template},
+    plan::program::Source,
 };
 
 /// Everything that will be sent.
@@ -115,11 +115,8 @@ pub fn plan(config: &Config, facts: &Facts, default_route: DefaultRoute) -> Resu
     for flow in &config.flows {
         flows.entry(&flow.port.value).or_default().push(flow);
     }
-    let ports = config
-        .ports
-        .iter()
-        .filter_map(|port| planner.port(port, flows.get(port.name.value.as_str())?))
-        .collect();
+    let ports =
+        config.ports.iter().filter_map(|port| planner.port(port, flows.get(port.name.value.as_str())?)).collect();
     let Planner { diagnostics, notes, .. } = planner;
     diagnostics.into_result(Plan { ports, notes })
 }

@@ -175,14 +175,8 @@ impl Assembly {
         for (period, index) in candidates {
             let flow = &flows[index];
             assembly.first_row[index] = Some(small(assembly.rows.len()));
-            let (rows, sizes) = rows::record(
-                &flow.group(),
-                flow.worked(0, 1),
-                &assembly.values,
-                &flow.bytes,
-                assembly.written,
-                period,
-            );
+            let (rows, sizes) =
+                rows::record(&flow.group(), flow.worked(0, 1), &assembly.values, &flow.bytes, assembly.written, period);
             assembly.rows.extend(rows);
             // One without a size of its own may have to stand beside others that have.
             assembly.row_sizes.extend(sizes.into_iter().map(|size| if size == 0 { small(flow.len) } else { size }));
@@ -219,9 +213,9 @@ impl Assembly {
         let frame = flows.iter().max_by_key(|flow| flow.len).map_or_else(Vec::new, |flow| flow.bytes.clone());
         let written = |number: usize| groups[group_of[number]].line_len.iter().sum::<u32>() as usize;
         // Whether every page holds the right bytes behind the written ones, whichever flow's frame it held before.
-        let alike = (0..)
-            .zip(flows)
-            .all(|(index, flow)| flow.len <= written(index) || flow.bytes[written(index)..flow.len] == frame[written(index)..flow.len]);
+        let alike = (0..).zip(flows).all(|(index, flow)| {
+            flow.len <= written(index) || flow.bytes[written(index)..flow.len] == frame[written(index)..flow.len]
+        });
         let mut bodies: Vec<Vec<u8>> = Vec::new();
         let mut body_of = vec![(0, 0); flows.len()];
         if !alike {
@@ -285,6 +279,8 @@ impl Assembly {
                 one_line,
                 flow_count: small(flows.len()),
                 group_count: small(groups.len()),
+                frame_len: small(frame.len()),
+                reserved: 0,
                 stride,
             },
             bodies,
@@ -329,11 +325,8 @@ impl Compiled {
 
     /// The numbers for one worker.
     fn worked(&self, first: u64, stride: u64) -> Worked {
-        let mut worked = Worked {
-            first,
-            header: rows::lines(&self.bytes[..self.header_len.next_multiple_of(4)]),
-            ..Worked::NONE
-        };
+        let mut worked =
+            Worked { first, header: rows::lines(&self.bytes[..self.header_len.next_multiple_of(4)]), ..Worked::NONE };
         for (param, (_, sequence, fixed)) in worked.params.iter_mut().zip(&self.slots.fields) {
             *param = Param { fixed: Word128::new(*fixed), ..sequence.param(first, stride) };
         }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, ops::Range};
 
 use xdp_trafficgen_ebpf::{
     abi::{
-        Checksum, FCS_LEN, Field, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NARROW_BITS, Word128, finish, op, pace,
-        sum,
+        Checksum, FCS_LEN, Field, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NARROW_BITS, Word128, finish, op,
+        pace, sum,
     },
     checksum, field,
 };
@@ -169,23 +169,21 @@ impl Builder<'_> {
             return Err(Diagnostic::new(&place, format!("`{}` does not lie on whole bytes", own.field.name))
                 .help("move it by less than a byte's bits, or make it shorter"));
         }
-        let leader = match &root_setting.follow {
-            Some(Located { value: follow, .. }) => Some((follow.header, follow.field)),
-            None => None,
-        };
+        let leader = root_setting.follow.as_ref().map(|follow| (follow.value.header, follow.value.field));
         let round = leader.map_or(1, |leader| self.rounds(leader));
         // Somebody counts along with what this field draws: draw an index for all of them.
         let led = |lead: At| {
-            settings
-                .iter()
-                .any(|&other| step_root(flow, other) == lead && !draws(&setting(flow, other).pattern.value))
+            settings.iter().any(|&other| step_root(flow, other) == lead && !draws(&setting(flow, other).pattern.value))
         };
         let lead = (draws(&root_setting.pattern.value) && led(root)).then_some(Lead::Field(root));
         if lead.is_some() && root == at {
             let values = own.pattern.value.value_count();
             if values == 0 || values > 1 << NARROW_BITS {
-                return Err(Diagnostic::new(&place, format!("`{}` has too many values to be followed", own.field.name))
-                    .help("let it be followed by random fields only, or narrow its range"));
+                return Err(Diagnostic::new(
+                    &place,
+                    format!("`{}` has too many values to be followed", own.field.name),
+                )
+                .help("let it be followed by random fields only, or narrow its range"));
             }
             self.items.push(Item {
                 sequence: Sequence::Random { base: 0, values, seed: self.seed(root) },
@@ -320,9 +318,7 @@ impl Builder<'_> {
                         .help("vary the bits of each header on their own"));
                 }
             }
-            follows |= relevant
-                .iter()
-                .any(|inner| covering(checksum, &(inner.offset..inner.offset + 2)).is_some());
+            follows |= relevant.iter().any(|inner| covering(checksum, &(inner.offset..inner.offset + 2)).is_some());
             if follows {
                 relevant.push(checksum.clone());
             }
@@ -330,7 +326,10 @@ impl Builder<'_> {
         if relevant.len() > MAX_CHECKSUMS {
             return Err(Diagnostic::new(
                 &self.flow.name.place,
-                format!("{} checksums follow what varies, more than the {MAX_CHECKSUMS} there is room for", relevant.len()),
+                format!(
+                    "{} checksums follow what varies, more than the {MAX_CHECKSUMS} there is room for",
+                    relevant.len()
+                ),
             )
             .help("vary fields of fewer headers, or set some of the checksums"));
         }
@@ -368,10 +367,7 @@ impl Builder<'_> {
             let excess = &self.items[order[MAX_FIELDS]];
             return Err(Diagnostic::new(
                 &excess.place,
-                format!(
-                    "{} fields, lengths and sizes vary, more than the {MAX_FIELDS} there is room for",
-                    order.len()
-                ),
+                format!("{} fields, lengths and sizes vary, more than the {MAX_FIELDS} there is room for", order.len()),
             )
             .help("give some of them a single value"));
         }
@@ -487,8 +483,11 @@ impl Builder<'_> {
             {
                 let place = unit.iter().find(|&&index| self.items[index].lead == Some(other));
                 let place = place.map_or(&self.flow.name.place, |&index| &self.items[index].place);
-                return Err(Diagnostic::new(place, "this field shares bytes with one that follows another random field")
-                    .help("let both follow the same one"));
+                return Err(Diagnostic::new(
+                    place,
+                    "this field shares bytes with one that follows another random field",
+                )
+                .help("let both follow the same one"));
             }
         }
         // Those without a lead first, so that each lead's followers stand together behind it.
@@ -503,8 +502,7 @@ impl Builder<'_> {
                 leads.push(lead);
             }
         }
-        let wide_lead =
-            |lead: &Option<Lead>| units.iter().any(|unit| lead_of(unit) == *lead && wide(unit));
+        let wide_lead = |lead: &Option<Lead>| units.iter().any(|unit| lead_of(unit) == *lead && wide(unit));
         leads.sort_by_key(|lead| !wide_lead(lead));
         for lead in &leads {
             for want_wide in [true, false] {

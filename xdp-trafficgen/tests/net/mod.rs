@@ -133,7 +133,7 @@ pub(crate) struct Counts {
 
 impl Port {
     pub(crate) fn load(plan: PortPlan) -> Self {
-        let generator = Generator::load(&plan.flow.program, plan.egress, Role::Generate).unwrap();
+        let generator = Generator::load(&plan.program, plan.egress, Role::Generate).unwrap();
         Self { plan, generator }
     }
 
@@ -141,7 +141,7 @@ impl Port {
     #[track_caller]
     pub(crate) fn send(&self, repeat: u32) {
         let Self { plan, generator } = self;
-        let sent = generator.send(&plan.flow.template, plan.ingress, repeat, plan.batch_size).unwrap();
+        let sent = generator.send(&plan.program.frame, plan.ingress, repeat, plan.batch_size).unwrap();
         assert_eq!(sent, Sent::All);
     }
 
@@ -153,9 +153,9 @@ impl Port {
     /// Of a port that is not sending just now.
     pub(crate) fn counts(&self) -> Counts {
         let counts = Counts {
-            attempted: self.total(|worker| worker.attempted),
+            attempted: self.total(|worker| worker.attempted()),
             transmitted: self.total(|worker| worker.transmitted),
-            dropped: self.total(|worker| worker.dropped),
+            dropped: self.total(|worker| worker.dropped + worker.refused),
             drops: self.generator.drops().unwrap(),
         };
         assert_eq!(self.total(|worker| worker.aborted), 0);
