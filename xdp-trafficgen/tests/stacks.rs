@@ -180,7 +180,9 @@ fn check(layers: &[Layer], template: &Template, dissected: &Dissected) {
     assert!(!dissected[PROTOCOLS].concat().contains("malformed"), "malformed: {context}");
     // PI_CHECKSUM, PI_MALFORMED (Wireshark's epan/proto.h).
     assert!(!numbers(EXPERT_GROUP).iter().any(|group| [0x0100_0000, 0x0700_0000].contains(group)), "expert: {context}");
-    for compared in COMPARED {
+    // What an ICMP error is about tshark shows in another way.
+    let errors = visible.windows(2).any(|pair| matches!(pair[0].kind, Icmp | Icmpv6) && pair[1].kind != Custom);
+    for compared in COMPARED.iter().filter(|compared| !(errors && compared.name == "seq_num")) {
         let set =
             |layer: &Layer| layer.set.iter().find(|(field, _)| field.name == compared.name).map(|&(_, value)| value);
         let expected: Vec<u128> = visible.iter().filter(|layer| layer.kind == compared.kind).filter_map(set).collect();
@@ -199,8 +201,6 @@ fn check(layers: &[Layer], template: &Template, dissected: &Dissected) {
         let expected: Vec<u128> = at(kind).map(|offset| (template.bytes.len() - offset - before) as u128).collect();
         assert_eq!(numbers(name), expected, "{name}: {context}");
     }
-    // What an ICMP error is about is not checked.
-    let errors = visible.windows(2).any(|pair| matches!(pair[0].kind, Icmp | Icmpv6) && pair[1].kind != Custom);
     for (kind, name) in CHECKSUMS {
         let statuses = numbers(name);
         assert!(!statuses.contains(&0), "{name}: {context}");
@@ -220,7 +220,7 @@ fn check(layers: &[Layer], template: &Template, dissected: &Dissected) {
 fn tshark_finds_what_was_asked_for_in_random_stacks() {
     let mut random = Random::new(3);
     let mut seen = BTreeMap::new();
-    let stacks: Vec<(Vec<Layer>, Template)> = (0..400)
+    let stacks: Vec<(Vec<Layer>, Template)> = (0..1000)
         .map(|_| {
             let layers = random.stack();
             for layer in visible(&layers) {

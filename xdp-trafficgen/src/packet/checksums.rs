@@ -94,8 +94,10 @@ pub(super) fn find(layers: &[Layer], headers: &[Range<usize>], frame: &[u8]) -> 
             HeaderKind::Ipv4 => addresses = std::iter::once(start + 12..start + 20).collect(),
             HeaderKind::Ipv6 => addresses = std::iter::once(start + 8..start + 40).collect(),
             HeaderKind::Ipv6Routing => {
-                if let (Some(destination), [both]) = (final_destination(header, frame), addresses.as_slice()) {
-                    addresses = vec![both.start..both.start + 16, destination];
+                // IPv6's, that is; the last of several is looked at last.
+                let source = addresses.first().filter(|addresses| addresses.len() >= 16);
+                if let (Some(destination), Some(source)) = (final_destination(header, frame), source) {
+                    addresses = vec![source.start..source.start + 16, destination];
                 }
             }
             // Nothing between an IP header and what it carries.

@@ -55,7 +55,9 @@ impl Random {
                 break;
             }
             let above = |kind: &HeaderKind| *kind != Custom && kind.follows().any(|below| below == last);
-            let next: Vec<_> = HeaderKind::ALL.into_iter().filter(above).collect();
+            // In what an ICMP error is about, tshark does not follow routing headers.
+            let odd = |kind: &HeaderKind| *kind == Ipv6Routing && (kinds.contains(&Icmp) || kinds.contains(&Icmpv6));
+            let next: Vec<_> = HeaderKind::ALL.into_iter().filter(above).filter(|kind| !odd(kind)).collect();
             if last != Vxlan && (next.is_empty() || self.one_in(12)) {
                 kinds.push(Custom);
                 if self.one_in(2) {
