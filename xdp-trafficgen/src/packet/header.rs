@@ -115,4 +115,20 @@ impl HeaderKind {
     pub fn field(self, name: &str) -> Option<&'static FieldDef> {
         self.fields().iter().find(|field| field.name == name)
     }
+    /// What users call its part of variable length; none when it has none.
+    pub const fn options(self) -> Option<&'static str> {
+        match self {
+            Self::Ipv4 => Some("options"),
+            Self::Ethernet | Self::Vlan | Self::Ipv6 | Self::Udp => None,
+        }
+    }
+
+    /// The name of the field that holds its checksum; none when it has none.
+    pub const fn checksum_field(self) -> Option<&'static str> {
+        match self {
+            Self::Ipv4 => Some("header_checksum"),
+            Self::Udp => Some("checksum"),
+            Self::Ethernet | Self::Vlan | Self::Ipv6 => None,
+        }
+    }
 }
