@@ -81,8 +81,11 @@ pub fn parse_with(source: Source, overrides: &[String]) -> Result<Config, Diagno
     }
     let Problems(mut list) = problems;
     list.sort_by_key(|diagnostic| match &diagnostic.place {
-        Place::File(span) => span.start,
-        Place::Option(_) | Place::Override(..) | Place::Default => usize::MAX,
+        Place::File(span) => (0, span.start),
+        Place::Override(argument, span) => {
+            (1 + overrides.iter().take_while(|other| **other != **argument).count(), span.start)
+        }
+        Place::Option(_) | Place::Default => (usize::MAX, 0),
     });
     let mut diagnostics = Diagnostics::new(source.clone());
     for diagnostic in list {

@@ -57,7 +57,10 @@ pub(super) fn apply<'i>(document: &mut DeTable<'i>, argument: &'i str, base: usi
         let name = named(value);
         if item.name == "*" || name.as_deref() == Some(item.name) {
             found = true;
-            setting.assign(value, rest, name.as_deref().unwrap_or(item.name))?;
+            // All or nothing: half a path would be complained about once more.
+            let mut changed = value.clone();
+            setting.assign(&mut changed, rest, name.as_deref().unwrap_or(item.name))?;
+            *value = changed;
         }
     }
     if !found {

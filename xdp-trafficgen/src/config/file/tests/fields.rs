@@ -287,6 +287,6 @@ fn checksums() {
         "checksum = 'goood'",
         &[("'goood'", "unknown checksum `goood`; write `\"good\"`, `\"bad\"` or")],
     );
-    check_fields("ipv4", "checksum = 'bad'", &[("checksum", "no field `checksum`; did you mean `header_checksum`?")]);
+    check_fields("ipv4", "checksum = 'bad'", &[("checksum", "`ipv4` has no field `checksum`")]);
     check_fields("ethernet", "checksum = 'bad'", &[("checksum", "`ethernet` has no field `checksum`")]);
 }

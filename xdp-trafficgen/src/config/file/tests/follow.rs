@@ -66,7 +66,7 @@ fn paths() {
     check("ip.src", "this packet has no `ip` header; did you mean `ipv4`?");
     check("gre.key", "this packet has no `gre` header; the headers of this packet are `ipv4`, `udp`");
     check("ipv4[1].src", "this packet has no `ipv4[1]`; the last one from the outside in is `ipv4[0]`");
-    check("ipv4.sorce", "`ipv4` has no field `sorce`; did you mean");
+    check("ipv4.identificaton", "`ipv4` has no field `identificaton`; did you mean");
     check("ipv4.bits[0]", "`ipv4` has no field `bits[0]`");
     check("ipv4.identification", "`ipv4.identification` is not among the fields this packet sets; give it values");
     check("ipv4", "`ipv4` is not a header and its field; write the field to go along with");

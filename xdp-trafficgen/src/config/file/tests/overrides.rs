@@ -89,7 +89,7 @@ fn paths() {
     wrong(&[""], &[("", "a name is missing in this path")]);
     wrong(&["flow.dns.size=5"], &[("flow", "there is no `flow` to set; a path starts with `ports` or `flows`")]);
     wrong(&["flows.dn.size=5"], &[("dn", "there is no flow `dn`; did you mean `dns`?")]);
-    wrong(&["ports.east.interface=5"], &[("east", "there is no port `east`; did you mean `west`?")]);
+    wrong(&["ports.wst.interface=5"], &[("wst", "there is no port `wst`; did you mean `west`?")]);
     wrong(&["flows[0].dns.size=5"], &[("flows[0]", "a flow is told by its name")]);
     wrong(
         &["flows.dns.packet.udp[1].dst_port=5"],
@@ -133,7 +133,7 @@ fn errors_in_values() {
     );
     wrong(
         &["flows.dns.packet.udp.dst_port={ increment = { strt = 5 } }"],
-        &[("strt", "did you mean `start`?"), ("{ strt = 5 }", "this counting pattern has no `count`")],
+        &[("{ strt = 5 }", "this counting pattern has no `count`"), ("strt", "did you mean `start`?")],
     );
     wrong(&["flows.dns.packet.udp.dstport=5"], &[("dstport", "`udp` has no field `dstport`")]);
     wrong(
@@ -143,7 +143,7 @@ fn errors_in_values() {
             ("7", "`interface` must be a string, not the integer 7"),
         ],
     );
-    wrong(&["flows.dns.port=east"], &[("east", "there is no port `east`; did you mean `west`?")]);
+    wrong(&["flows.dns.port=wst"], &[("wst", "there is no port `wst`; did you mean `west`?")]);
     wrong(&["flows.dns.name='two tags.a'"], &[("'two tags.a'", "two flows are named `two tags.a`; the first is")]);
     wrong(
         &["flows.'two tags.a'.size.genome=aaa"],
