@@ -9,6 +9,7 @@ pub mod file;
 pub mod literal;
 pub mod names;
 pub mod pattern;
+pub mod size;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 

@@ -49,6 +49,12 @@ pub enum HeaderKind {
     Ipv6,
     /// UDP (RFC 768).
     Udp,
+    /// TCP (RFC 9293).
+    Tcp,
+    /// ICMP (RFC 792).
+    Icmp,
+    /// ICMPv6 (RFC 4443).
+    Icmpv6,
 }
 
 const fn field(name: &'static str, bit_offset: i32, bits: u32, kind: FieldType) -> FieldDef {
@@ -61,6 +67,7 @@ static ETHERNET: &[FieldDef] = &[
     field("ether_type", 96, 16, FieldType::Number),
 ];
 static VLAN: &[FieldDef] = &[
+    field("tpid", -16, 16, FieldType::Number),
     field("priority", 0, 3, FieldType::Number),
     field("cfi", 3, 1, FieldType::Number),
     field("id", 4, 12, FieldType::Number),
@@ -83,11 +90,34 @@ static IPV6: &[FieldDef] = &[
     field("src", 64, 128, FieldType::Ipv6),
     field("dst", 192, 128, FieldType::Ipv6),
 ];
-static UDP: &[FieldDef] = &[field("src_port", 0, 16, FieldType::Number), field("dst_port", 16, 16, FieldType::Number)];
+static UDP: &[FieldDef] = &[
+    field("src_port", 0, 16, FieldType::Number),
+    field("dst_port", 16, 16, FieldType::Number),
+    field("length", 32, 16, FieldType::Number),
+    field("checksum", 48, 16, FieldType::Number),
+];
+static TCP: &[FieldDef] = &[
+    field("src_port", 0, 16, FieldType::Number),
+    field("dst_port", 16, 16, FieldType::Number),
+    field("seq_num", 32, 32, FieldType::Number),
+    field("ack_num", 64, 32, FieldType::Number),
+    field("data_offset", 96, 4, FieldType::Number),
+    field("ctl_syn", 110, 1, FieldType::Number),
+    field("window", 112, 16, FieldType::Number),
+    field("checksum", 128, 16, FieldType::Number),
+];
+static ICMP: &[FieldDef] = &[
+    field("type", 0, 8, FieldType::Number),
+    field("code", 8, 8, FieldType::Number),
+    field("checksum", 16, 16, FieldType::Number),
+    field("identifier", 32, 16, FieldType::Number),
+    field("sequence_number", 48, 16, FieldType::Number),
+];
 
 impl HeaderKind {
     /// Every header.
-    pub const ALL: [Self; 5] = [Self::Ethernet, Self::Vlan, Self::Ipv4, Self::Ipv6, Self::Udp];
+    pub const ALL: [Self; 8] =
+        [Self::Ethernet, Self::Vlan, Self::Ipv4, Self::Ipv6, Self::Udp, Self::Tcp, Self::Icmp, Self::Icmpv6];
 
     /// As users write it.
     pub const fn name(self) -> &'static str {
@@ -97,6 +127,9 @@ impl HeaderKind {
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",
             Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Icmp => "icmp",
+            Self::Icmpv6 => "icmpv6",
         }
     }
 
@@ -108,6 +141,8 @@ impl HeaderKind {
             Self::Ipv4 => IPV4,
             Self::Ipv6 => IPV6,
             Self::Udp => UDP,
+            Self::Tcp => TCP,
+            Self::Icmp | Self::Icmpv6 => ICMP,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, SingleVlanHeader, UdpHeader, VlanId};
+use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, SingleVlanHeader, TcpHeader, UdpHeader, VlanId};
 use xdp_trafficgen_ebpf::{checksum, field};
 
 use crate::packet::{FieldDef, HeaderKind};
@@ -88,6 +88,13 @@ pub struct CoveredChecksum {
     pub zero_is_ones: bool,
     /// Whether it is to be wrong: see [`checksum::spoiled`].
     pub mode: ChecksumMode,
+}
+
+impl Template {
+    /// The place of a field of the layer with this index.
+    pub fn window(&self, layer: usize, field: &FieldDef) -> Window {
+        Window::of(field, self.offsets[layer])
+    }
 }
 
 impl CoveredChecksum {
@@ -181,7 +188,7 @@ pub fn assemble(layers: &[Layer], frame_len: usize, payload: &Payload) -> Result
     let mut end = 0;
     for layer in layers {
         offsets.push(end);
-        end += length(layer.kind);
+        end += length(layer);
     }
     if end > frame_len {
         return Err(StackError::TooSmall { headers: end, size: frame_len + 4 });
@@ -207,12 +214,12 @@ pub fn assemble(layers: &[Layer], frame_len: usize, payload: &Payload) -> Result
 }
 
 fn check_order(layers: &[Layer]) -> Result<(), StackError> {
-    use HeaderKind::{Ethernet, Ipv4, Ipv6, Udp, Vlan};
+    use HeaderKind::{Ethernet, Icmp, Icmpv6, Ipv4, Ipv6, Tcp, Udp, Vlan};
     let mut below = None;
     for (index, layer) in layers.iter().enumerate() {
         let fits = matches!(
             (below, layer.kind),
-            (None, Ethernet) | (Some(Ethernet | Vlan), Vlan | Ipv4 | Ipv6) | (Some(Ipv4 | Ipv6), Udp)
+            (None, Ethernet) | (Some(Ethernet | Vlan), Vlan | Ipv4 | Ipv6) | (Some(Ipv4 | Ipv6), Udp | Tcp | Icmp | Icmpv6)
         );
         if !fits {
             return Err(StackError::Order { layer: index, kind: layer.kind, below });
@@ -223,20 +230,22 @@ fn check_order(layers: &[Layer]) -> Result<(), StackError> {
 }
 
 /// Bytes of a header; those with a variable length come with the headers that have one.
-const fn length(kind: HeaderKind) -> usize {
-    match kind {
+fn length(layer: &Layer) -> usize {
+    match layer.kind {
         HeaderKind::Ethernet => Ethernet2Header::LEN,
         HeaderKind::Vlan => SingleVlanHeader::LEN,
         HeaderKind::Ipv4 => Ipv4Header::MIN_LEN,
         HeaderKind::Ipv6 => Ipv6Header::LEN,
         HeaderKind::Udp => UdpHeader::LEN,
+        HeaderKind::Tcp => TcpHeader::MIN_LEN + layer.options.len(),
+        HeaderKind::Icmp | HeaderKind::Icmpv6 => 8,
     }
 }
 
 /// The header with everything that follows from the stack; `len` bytes of frame from its start.
 fn encode(layer: &Layer, next: Option<HeaderKind>, len: usize) -> Vec<u8> {
     // A frame is at most a page: every length fits 16 bits.
-    let payload_len = u16::try_from(len - length(layer.kind)).unwrap_or(u16::MAX);
+    let payload_len = u16::try_from(len - length(layer)).unwrap_or(u16::MAX);
     match layer.kind {
         HeaderKind::Ethernet => {
             let header = Ethernet2Header { ether_type: ether_type(next), ..Default::default() };
@@ -269,6 +278,12 @@ fn encode(layer: &Layer, next: Option<HeaderKind>, len: usize) -> Vec<u8> {
             let header = UdpHeader { length: payload_len.saturating_add(8), ..Default::default() };
             header.to_bytes().to_vec()
         }
+        HeaderKind::Tcp => {
+            let mut header = TcpHeader::default();
+            let _ = header.set_options_raw(&layer.options);
+            header.to_bytes().to_vec()
+        }
+        HeaderKind::Icmp | HeaderKind::Icmpv6 => vec![0; 8],
     }
 }
 
@@ -280,13 +295,16 @@ fn ether_type(next: Option<HeaderKind>) -> EtherType {
         Some(HeaderKind::Vlan) => EtherType::VLAN_TAGGED_FRAME,
         Some(HeaderKind::Ipv4) => EtherType::IPV4,
         Some(HeaderKind::Ipv6) => EtherType::IPV6,
-        Some(HeaderKind::Ethernet | HeaderKind::Udp) | None => EtherType(LOCAL_EXPERIMENT),
+        Some(_) | None => EtherType(LOCAL_EXPERIMENT),
     }
 }
 
 fn ip_number(next: Option<HeaderKind>) -> IpNumber {
     match next {
         Some(HeaderKind::Udp) => IpNumber::UDP,
+        Some(HeaderKind::Tcp) => IpNumber::TCP,
+        Some(HeaderKind::Icmp) => IpNumber::ICMP,
+        Some(HeaderKind::Icmpv6) => IpNumber::IPV6_ICMP,
         _ => IpNumber(EXPERIMENT),
     }
 }
@@ -355,6 +373,22 @@ fn find_checksums(layers: &[Layer], offsets: &[usize], frame_len: usize) -> Vec<
                 to_end: true,
                 pseudo: Some(IpNumber::UDP.0),
                 zero_is_ones: true,
+                mode: layer.checksum,
+            }),
+            HeaderKind::Tcp | HeaderKind::Icmpv6 => checksums.push(CoveredChecksum {
+                offset: offset + if layer.kind == HeaderKind::Tcp { 16 } else { 2 },
+                covers: vec![addresses.clone(), offset..frame_len],
+                to_end: true,
+                pseudo: Some(if layer.kind == HeaderKind::Tcp { 6 } else { 58 }),
+                zero_is_ones: false,
+                mode: layer.checksum,
+            }),
+            HeaderKind::Icmp => checksums.push(CoveredChecksum {
+                offset: offset + 2,
+                covers: std::iter::once(offset..frame_len).collect(),
+                to_end: true,
+                pseudo: None,
+                zero_is_ones: false,
                 mode: layer.checksum,
             }),
         }

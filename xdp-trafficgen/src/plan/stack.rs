@@ -51,11 +51,11 @@ pub(super) fn layers(
                 default(layer, "src", ip_value(source, layer.kind));
                 default(layer, "dst", ip_value(BENCHMARK_DESTINATION_V6, layer.kind));
             }
-            HeaderKind::Udp => {
+            HeaderKind::Udp | HeaderKind::Tcp => {
                 default(layer, "src_port", Some(DEFAULT_SOURCE_PORT));
                 default(layer, "dst_port", Some(DISCARD_PORT));
             }
-            HeaderKind::Vlan => {}
+            HeaderKind::Vlan | HeaderKind::Icmp | HeaderKind::Icmpv6 => {}
         }
     }
     Ok((layers, note))
@@ -143,7 +143,7 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
                 HeaderKind::Ethernet => "`ethernet` is the first header, and the only one of its kind",
                 HeaderKind::Vlan => "`vlan` follows `ethernet` or another `vlan`",
                 HeaderKind::Ipv4 | HeaderKind::Ipv6 => "an IP header follows `ethernet` or `vlan`",
-                HeaderKind::Udp => "`udp` follows `ipv4` or `ipv6`",
+                HeaderKind::Udp | HeaderKind::Tcp | HeaderKind::Icmp | HeaderKind::Icmpv6 => "`udp` follows `ipv4` or `ipv6`",
             };
             Diagnostic::new(place, error.to_string()).help(cure)
         }
