@@ -29,7 +29,7 @@ use crate::{
 /// Runs until a signal: log, configuration, first plan, then a task a port.
 pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     start_log(options.log_format);
-    let config = read_config(&options.config)?;
+    let config = read_config(&options.config, &options.overrides)?;
     let stop = signal_stop()?;
     let machine = Machine {
         capabilities: probe_kernel()?,

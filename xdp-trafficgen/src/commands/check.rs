@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
-    let config = read_config(&options.config)?;
+    let config = read_config(&options.config, &options.overrides)?;
     let capabilities = match probe_kernel() {
         Ok(capabilities) => Some(capabilities),
         // A file can be checked without the right to send.

@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
-    let config = read_config(&options.config)?;
+    let config = read_config(&options.config, &options.overrides)?;
     // Nothing is sent, so any interface will do.
     let plan = work_out(&config, Some(probe_kernel()?), default_route(true))?;
     let mut out = BufWriter::new(io::stdout().lock());

@@ -4,8 +4,9 @@ use crate::config::{Size, SizeWeight, literal::Problem};
 
 /// The mix of this name.
 pub fn predefined(name: &str) -> Option<Size> {
-    let weighted = |sizes: [(u32, u32); 3]| Size::Weighted(sizes.map(|(size, weight)| SizeWeight { size, weight }).into());
-    (name == "imix").then(|| weighted([(64, 7), (570, 4), (1518, 1)]))
+    let weighted =
+        |sizes: [(u32, u32); 3]| Size::Weighted(sizes.map(|(size, weight)| SizeWeight { size, weight }).into());
+    name.ends_with("imix").then(|| weighted([(64, 7), (570, 4), (1518, 1)]))
 }
 
 /// The sizes of an RFC 6985 genome.

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, SingleVlanHeader, TcpHeader, UdpHeader, VlanId};
+use etherparse::{
+    EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, SingleVlanHeader, TcpHeader, UdpHeader, VlanId,
+};
 use xdp_trafficgen_ebpf::{checksum, field};
 
 use crate::packet::{FieldDef, HeaderKind};
@@ -219,7 +221,9 @@ fn check_order(layers: &[Layer]) -> Result<(), StackError> {
     for (index, layer) in layers.iter().enumerate() {
         let fits = matches!(
             (below, layer.kind),
-            (None, Ethernet) | (Some(Ethernet | Vlan), Vlan | Ipv4 | Ipv6) | (Some(Ipv4 | Ipv6), Udp | Tcp | Icmp | Icmpv6)
+            (None, Ethernet)
+                | (Some(Ethernet | Vlan), Vlan | Ipv4 | Ipv6)
+                | (Some(Ipv4 | Ipv6), Udp | Tcp | Icmp | Icmpv6)
         );
         if !fits {
             return Err(StackError::Order { layer: index, kind: layer.kind, below });

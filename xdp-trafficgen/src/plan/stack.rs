@@ -143,7 +143,9 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
                 HeaderKind::Ethernet => "`ethernet` is the first header, and the only one of its kind",
                 HeaderKind::Vlan => "`vlan` follows `ethernet` or another `vlan`",
                 HeaderKind::Ipv4 | HeaderKind::Ipv6 => "an IP header follows `ethernet` or `vlan`",
-                HeaderKind::Udp | HeaderKind::Tcp | HeaderKind::Icmp | HeaderKind::Icmpv6 => "`udp` follows `ipv4` or `ipv6`",
+                HeaderKind::Udp | HeaderKind::Tcp | HeaderKind::Icmp | HeaderKind::Icmpv6 => {
+                    "`udp` follows `ipv4` or `ipv6`"
+                }
             };
             Diagnostic::new(place, error.to_string()).help(cure)
         }
