@@ -93,6 +93,11 @@ pub struct CoveredChecksum {
 }
 
 impl Template {
+    /// Whether the layer has this field: optional parts may be absent.
+    pub fn has(&self, layer: usize, _field: &FieldDef) -> bool {
+        layer < self.offsets.len()
+    }
+
     /// The place of a field of the layer with this index.
     pub fn window(&self, layer: usize, field: &FieldDef) -> Window {
         Window::of(field, self.offsets[layer])
