@@ -20,11 +20,13 @@ pub(crate) use send::{probe_kernel, signal_stop, work_out};
 
 use crate::{
     cli::{Command, Overrides},
-    config::{Config, Diagnostics, Source, file},
+    config::{Config, Diagnostics, Flow, Source, file},
     daemon,
     engine::{EngineError, WorkerError},
     host::FactsError,
     kernel::{KernelError, probe::Unable},
+    packet::Template,
+    plan::PortPlan,
 };
 
 /// Why a command failed.
@@ -133,4 +135,14 @@ pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, 
     let text =
         fs::read_to_string(path).map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
     file::parse_with(Source::file(&name, &text), &overrides.set).map_err(CommandError::Config)
+}
+
+/// The flows of a port, in the order of the plan's.
+pub(crate) fn flows_of<'a>(config: &'a Config, port: &'a PortPlan) -> impl Iterator<Item = &'a Flow> {
+    config.flows.iter().filter(|flow| flow.port.value == port.name)
+}
+
+/// Where everything is in the frames of a port's flow with this index.
+fn layout(port: &PortPlan, _flow: usize) -> &Template {
+    &port.flow.layout
 }
