@@ -13,40 +13,40 @@ use crate::{
 /// Options of `udp`.
 #[derive(Args, Debug)]
 pub struct Udp {
-    /// Those all of these commands have.
-    #[command(flatten)]
-    pub quick: Quick,
     /// Destination port, or a range of ports to go through: `5000-5999`
     #[arg(long, value_name = "P[-Q]", default_value = "9", value_parser = ports)]
     pub dst_port: PortRange,
     /// Source port, or a range of ports to go through
     #[arg(long, value_name = "P[-Q]", default_value = "49152", value_parser = ports)]
     pub src_port: PortRange,
+    /// Those all of these commands have.
+    #[command(flatten)]
+    pub quick: Quick,
 }
 
 /// Options of `tcp-syn`.
 #[derive(Args, Debug)]
 pub struct TcpSyn {
-    /// Those all of these commands have.
-    #[command(flatten)]
-    pub quick: Quick,
     /// Destination port, or a range of ports to go through: `8000-8099`
     #[arg(long, value_name = "P[-Q]", default_value = "80", value_parser = ports)]
     pub dst_port: PortRange,
     /// Source port, or a range of ports to go through
     #[arg(long, value_name = "P[-Q]", default_value = "1024-65535", value_parser = ports)]
     pub src_port: PortRange,
+    /// Those all of these commands have.
+    #[command(flatten)]
+    pub quick: Quick,
 }
 
 /// Options of `icmp`.
 #[derive(Args, Debug)]
 pub struct Icmp {
-    /// Those all of these commands have.
-    #[command(flatten)]
-    pub quick: Quick,
     /// Identifier of the echo requests
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub identifier: u16,
+    /// Those all of these commands have.
+    #[command(flatten)]
+    pub quick: Quick,
 }
 
 /// Options of all commands that need no file. What a field takes is the packet model's to say, so numbers are wider here

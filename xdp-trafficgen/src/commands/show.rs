@@ -42,13 +42,14 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
         let Ahead { shown, firsts } = look_ahead(&mut sequence, options.packets, &described)?;
         let text = describe(port, &flows, &described, &firsts);
         out.write_all(text.as_bytes()).map_err(output_failed)?;
+        let width = flows.iter().map(|flow| flow.name.value.chars().count()).max().unwrap_or(0);
         let rest = options.packets.saturating_sub(shown.len() as u64);
         let rest = sequence.take(usize::try_from(rest).unwrap_or(usize::MAX));
         for (number, numbered) in (1_u64..).zip(shown.into_iter().map(Ok).chain(rest)) {
             let (flow, frame) = numbered?;
             let name = flows.get(flow).map_or("", |flow| &flow.name.value);
             let size = frame.len() + FCS_LEN as usize;
-            writeln!(out, "{number:>8}  {name}  {size:>4}  {}", frames::line(&frame)).map_err(output_failed)?;
+            writeln!(out, "{number:>8}  {name:width$}  {size:>4}  {}", frames::line(&frame)).map_err(output_failed)?;
             if let Some(pcap) = &mut pcap {
                 pcap.write(&frame)?;
             }

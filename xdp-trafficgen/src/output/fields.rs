@@ -61,6 +61,7 @@ fn unset(flow: &Flow, header: &Header, field: &FieldDef) -> String {
         }
         "ether_type" | "tpid" | "protocol" | "next_header" | "bottom_of_stack" => "filled in",
         "dst" | "src" => "filled in",
+        "checksum_present" | "key_present" | "sequence_present" | "e_flag" | "s_flag" | "pn_flag" => "filled in",
         _ => "default",
     };
     words.to_owned()
