@@ -1,12 +1,19 @@
 //! Sizes that have names.
 
-use crate::config::{Size, SizeWeight, literal::Problem};
+use crate::config::{Size, SizeWeight, literal::Problem, names};
 
 /// The mix of this name.
-pub fn predefined(name: &str) -> Option<Size> {
+///
+/// # Errors
+/// When there is none.
+pub fn predefined(name: &str) -> Result<Size, Problem> {
     let weighted =
         |sizes: [(u32, u32); 3]| Size::Weighted(sizes.map(|(size, weight)| SizeWeight { size, weight }).into());
-    name.ends_with("imix").then(|| weighted([(64, 7), (570, 4), (1518, 1)]))
+    let known = ["imix", "tcp_imix"];
+    if known.contains(&name) {
+        return Ok(weighted([(64, 7), (570, 4), (1518, 1)]));
+    }
+    Err(Problem::new(format!("unknown mix of sizes `{name}`"), names::cure(name, "mixes", known)))
 }
 
 /// The sizes of an RFC 6985 genome.
