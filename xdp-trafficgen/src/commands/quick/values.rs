@@ -3,19 +3,13 @@
 use crate::config::{
     Payload, Size,
     literal::{BATCH_SIZE, FRAME_SIZE, Problem, parse_hex},
-    names, size,
+    size,
 };
-
-/// As the Open Traffic Generator model has them.
-const MIXES: [&str; 5] = ["imix", "ipsec_imix", "ipv6_imix", "standard_imix", "tcp_imix"];
 
 /// `128`, `imix` or `genome:aaafg`.
 pub(super) fn size(text: &str) -> Result<Size, Problem> {
     if let Some(letters) = text.strip_prefix("genome:") {
         return size::genome(letters, None);
-    }
-    if let Some(mix) = size::predefined(text) {
-        return Ok(mix);
     }
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let (least, most) = (FRAME_SIZE.start(), FRAME_SIZE.end());
@@ -24,13 +18,10 @@ pub(super) fn size(text: &str) -> Result<Size, Problem> {
             Problem::new(format!("there cannot be {text} bytes in a frame"), format!("give {least} to {most}"))
         });
     }
-    let help = match names::nearest(text, MIXES) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            format!("give a number of bytes, a mix ({}) or a genome such as `genome:aaafg`", names::list(MIXES))
-        }
-    };
-    Err(Problem::new(format!("`{text}` is not a size"), help))
+    size::predefined(text).map_err(|problem| {
+        let help = format!("give a number of bytes, a genome such as `genome:aaafg`, or a mix: {}", problem.help);
+        Problem::new(format!("`{text}` is not a size"), help)
+    })
 }
 
 /// `zeros`, `increment`, `random`, `text:…`, `hex:…` or `pattern:…`.
@@ -78,9 +69,6 @@ mod tests {
         check(size("imx"), "`imx` is not a size", "did you mean `imix`?");
         check(size("huge"), "`huge` is not a size", "`tcp_imix`");
         check(size(""), "`` is not a size", "a number of bytes");
-        for mix in MIXES {
-            assert!(size(mix).is_ok(), "{mix}");
-        }
     }
 
     #[test]
