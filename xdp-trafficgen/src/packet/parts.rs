@@ -70,6 +70,12 @@ impl Shape {
         Self { kind: layer.kind, absent }
     }
 
+    /// Whether a field of the header's table is in none of the absent parts.
+    pub(super) fn has(&self, field: &FieldDef) -> bool {
+        let byte = usize::try_from(field.bit_offset / 8).ok();
+        !self.absent.iter().any(|bytes| byte.is_some_and(|byte| bytes.contains(&byte)))
+    }
+
     /// Bits from the header's start in the frame to the field's first.
     pub(super) fn bit_offset(&self, field: &FieldDef) -> i64 {
         let offset = i64::from(field.bit_offset);

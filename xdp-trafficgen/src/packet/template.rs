@@ -54,6 +54,11 @@ pub struct Template {
 }
 
 impl Template {
+    /// Whether the layer with this index has `field`: optional parts may be absent.
+    pub fn has(&self, layer: usize, field: &FieldDef) -> bool {
+        self.shapes[layer].has(field)
+    }
+
     /// Where `field` of the layer with this index is. The field is one of those the frame was assembled with, or of the
     /// header's table.
     pub fn window(&self, layer: usize, field: &FieldDef) -> Window {

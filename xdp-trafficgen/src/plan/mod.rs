@@ -62,6 +62,8 @@ pub struct FlowPlan {
     pub duration: Option<Duration>,
     /// The frame without FCS, every field at its first value.
     pub template: Vec<u8>,
+    /// Where everything is in it.
+    pub layout: Template,
     /// What the kernel's program does to it.
     pub program: Program,
 }
@@ -165,7 +167,8 @@ impl Planner<'_> {
                 size: flow.size.value.largest(),
                 packets: flow.packets.as_ref().map(|packets| packets.value),
                 duration: flow.duration.as_ref().map(|duration| duration.value),
-                template: template.bytes,
+                template: template.bytes.clone(),
+                layout: template,
                 program,
             },
         })
