@@ -23,7 +23,7 @@ pub fn predefined(name: &str) -> Result<Size, Problem> {
 pub fn genome(text: &str, _z: Option<u32>) -> Result<Size, Problem> {
     let sizes = text.chars().map(|letter| match letter {
         'a' => Ok(64),
-        'f' => Ok(1518),
+        'f' => Ok(1280),
         _ => Err(Problem::new(format!("`{letter}` is not a letter of a genome"), "write letters such as `aaafg`")),
     });
     sizes.collect::<Result<_, _>>().map(Size::Sequence)
