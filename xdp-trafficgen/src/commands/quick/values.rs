@@ -63,7 +63,7 @@ mod tests {
     fn sizes() {
         assert_eq!(size("1518"), Ok(Size::Fixed(1518)));
         assert!(matches!(size("imix"), Ok(Size::Weighted(_))));
-        assert_eq!(size("genome:aaaf"), Ok(Size::Sequence(vec![64, 64, 64, 1518])));
+        assert_eq!(size("genome:aaaf"), Ok(Size::Sequence(vec![64, 64, 64, 1280])));
         check(size("63"), "there cannot be 63 bytes", "give 64 to 65535");
         check(size("99999999999"), "there cannot be 99999999999 bytes", "give 64 to 65535");
         check(size("imx"), "`imx` is not a size", "did you mean `imix`?");
