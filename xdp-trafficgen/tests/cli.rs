@@ -592,7 +592,10 @@ fn a_file_s_values_can_be_overridden() {
         assert!(finished.stdout.contains("128 bytes"), "{finished:?}");
     }
     for name in ["run", "check", "show"] {
-        refused_command(with(name, "flows.sum.size=64"), &["--set", "flows.sum.size=64", "there is no flow `sum`", "`some`"]);
+        refused_command(
+            with(name, "flows.sum.size=64"),
+            &["--set", "flows.sum.size=64", "there is no flow `sum`", "`some`"],
+        );
         refused_command(with(name, "flows.some.size=63"), &["--set", "flows.some.size=63", "`size` is 63, too small"]);
     }
 }

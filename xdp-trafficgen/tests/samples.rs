@@ -72,7 +72,7 @@ fn every_sample_can_be_shown() {
         let mut frames = frames.iter();
         let mut lines = text.lines();
         for (port, size, packets) in flows {
-            let heading = lines.next().unwrap();
+            let heading = lines.find(|line| !line.is_empty()).unwrap();
             assert!(heading.starts_with("flow ") && heading.contains(&format!(", port {port} (xtg")), "{heading}");
             // The table of its fields.
             let heading = lines.find(|line| line.starts_with("frames of port ")).unwrap();

@@ -35,7 +35,10 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     let plan = work_out(&config, Some(probe_kernel()?), default_route(true))?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut pcap = options.pcap.as_deref().map(Pcap::create).transpose()?;
-    for port in &plan.ports {
+    for (index, port) in plan.ports.iter().enumerate() {
+        if index > 0 {
+            writeln!(out).map_err(output_failed)?;
+        }
         let flows: Vec<&Flow> = flows_of(&config, port).collect();
         let mut sequence = sequence::frames(port)?.fuse();
         let described = described(&flows, &options.flow);

@@ -77,7 +77,9 @@ fn read(frame: &[u8], window: &Window, bits: u32) -> Option<u128> {
 /// As users write values; types and checksums as everyone else writes them.
 fn show(field: &FieldDef, value: u128) -> String {
     match &*field.name {
-        "ether_type" | "tpid" | "checksum" | "header_checksum" => format!("0x{value:04x}"),
+        "ether_type" | "tpid" | "checksum" | "header_checksum" | "protocol_type" => format!("0x{value:04x}"),
+        // GRE's is an Ethernet type.
+        "protocol" if field.bits == 16 => format!("0x{value:04x}"),
         _ => show_value(field, value),
     }
 }
