@@ -37,7 +37,8 @@ fn add_header(table: &mut Table, flow: &Flow, index: usize, header: &Header, tem
         table.add_row([std::mem::take(&mut name), field.name.to_string(), value.unwrap_or_default(), varies]);
     }
     if !header.options.value.is_empty() {
-        table.add_row([std::mem::take(&mut name), "options".to_owned(), hex(&header.options.value), String::new()]);
+        let options = kind.options().unwrap_or("options").to_owned();
+        table.add_row([std::mem::take(&mut name), options, hex(&header.options.value), String::new()]);
     }
     if !name.is_empty() {
         table.add_row([name]);
