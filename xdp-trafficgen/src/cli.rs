@@ -1,13 +1,14 @@
 //! The command line: what can be typed, and its help. Parses; knows no environment.
 
+mod quick;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{
-    config::literal::{self, Problem},
-    host::Mac,
-};
+pub use quick::{Icmp, PortRange, Quick, TcpSyn, Udp};
+
+use crate::config::literal::{self, Problem};
 
 /// Line-rate traffic generator on XDP live frames.
 ///
@@ -47,7 +48,23 @@ pub enum Command {
     ///   xdp-trafficgen udp eth1 --dst-ip 10.0.0.2 --dst-port 5000-5999 --packets 1000000
     ///
     ///   xdp-trafficgen udp eth1 --dst-mac 02:00:00:00:00:02 --size 1518 --duration 10s --cpus 0-3 --json
+    ///
+    ///   xdp-trafficgen udp eth1 --vlan 100,7 --dscp 46 --size imix --payload random
     Udp(Udp),
+    /// Send TCP SYNs out of an interface, as the options say
+    ///
+    /// Each with another source port, unless told otherwise. Without --packets and --duration it sends until it is
+    /// stopped. For example:
+    ///
+    ///   xdp-trafficgen tcp-syn eth1 --dst-ip 10.0.0.2 --dst-port 443 --duration 10s
+    TcpSyn(TcpSyn),
+    /// Send ICMP echo requests out of an interface, as the options say
+    ///
+    /// ICMPv6 where the addresses are of IPv6. Sequence numbers count from 0. Without --packets and --duration it sends
+    /// until it is stopped. For example:
+    ///
+    ///   xdp-trafficgen icmp eth1 --dst-ip 2001:db8::2 --ttl 255 --packets 1000
+    Icmp(Icmp),
     /// Send what a configuration file describes
     Run(Run),
     /// Check a configuration file against this machine, and send nothing
@@ -81,55 +98,14 @@ pub struct Demo {
     pub json: bool,
 }
 
-/// Options of `udp`.
-#[derive(Args, Debug)]
-pub struct Udp {
-    /// The interface to send out of
-    pub interface: String,
-    /// Destination MAC address [default: that of the next hop, from the neighbour table]
-    #[arg(long, value_name = "MAC", value_parser = mac)]
-    pub dst_mac: Option<Mac>,
-    /// Source MAC address [default: the interface's]
-    #[arg(long, value_name = "MAC", value_parser = mac)]
-    pub src_mac: Option<Mac>,
-    /// Destination address, IPv4 or IPv6 [default: 198.19.0.1 or 2001:2:0:1::1, set aside for benchmarks by RFC 2544 and
-    /// RFC 5180]
-    #[arg(long, value_name = "ADDRESS")]
-    pub dst_ip: Option<std::net::IpAddr>,
-    /// Source address, of the same family [default: the one the kernel would use]
-    #[arg(long, value_name = "ADDRESS")]
-    pub src_ip: Option<std::net::IpAddr>,
-    /// Destination port, or a range of ports to go through: `5000-5999`
-    #[arg(long, value_name = "P[-Q]", default_value = "9", value_parser = ports)]
-    pub dst_port: PortRange,
-    /// Source port, or a range of ports to go through
-    #[arg(long, value_name = "P[-Q]", default_value = "49152", value_parser = ports)]
-    pub src_port: PortRange,
-    /// Bytes of each frame on the wire, with the 4 of its FCS
-    #[arg(long, value_name = "BYTES", default_value_t = crate::config::DEFAULT_SIZE)]
-    pub size: u32,
-    /// Frames to send, over all CPUs together
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub packets: Option<u64>,
-    /// How long to send
-    #[arg(long, value_parser = duration)]
-    pub duration: Option<Duration>,
-    /// CPUs to send on, a worker each: `0,2-3` [default: the first CPU allowed]
-    #[arg(long, value_name = "LIST", value_parser = cpus)]
-    pub cpus: Option<CpuList>,
-    /// Frames the kernel sends together, 1 to 256
-    #[arg(long, value_name = "N", default_value_t = crate::config::DEFAULT_BATCH_SIZE)]
-    pub batch_size: u32,
-    /// What all sending commands have.
-    #[command(flatten)]
-    pub common: Common,
-}
-
 /// Options of `run`.
 #[derive(Args, Debug)]
 pub struct Run {
     /// The configuration file (TOML)
     pub config: PathBuf,
+    /// Values to use instead of the file's.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Send for this long, whatever the file says
     #[arg(long, value_parser = duration)]
     pub duration: Option<Duration>,
@@ -139,6 +115,14 @@ pub struct Run {
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// Options of all commands that read a configuration file.
+#[derive(Args, Debug)]
+pub struct Overrides {
+    /// Use this value instead of the file's, such as `flows.dns.size=128`; may be given several times
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// Options of all commands that send.
@@ -157,6 +141,9 @@ pub struct Common {
 pub struct Check {
     /// The configuration file (TOML)
     pub config: PathBuf,
+    /// Values to use instead of the file's.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Accept interfaces that carry this machine's default route
     #[arg(long)]
     pub allow_default_route: bool,
@@ -167,9 +154,15 @@ pub struct Check {
 pub struct Show {
     /// The configuration file (TOML)
     pub config: PathBuf,
-    /// How many frames of each flow
+    /// Values to use instead of the file's.
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// How many frames of each port
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub packets: u64,
+    /// Describe only this flow; may be given several times [default: all, up to 20 of a port]
+    #[arg(long, value_name = "NAME")]
+    pub flow: Vec<String>,
     /// Write them to this file too, in the pcap format
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
@@ -181,6 +174,9 @@ pub struct Daemon {
     /// The configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Values to use instead of the file's.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// How the log is written
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -248,32 +244,9 @@ pub struct BenchSink {
     pub json: bool,
 }
 
-/// A port or a range of them; the first is not above the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortRange {
-    /// The first.
-    pub first: u16,
-    /// The last.
-    pub last: u16,
-}
-
 /// CPUs, each once. (A type of its own, because clap takes a plain `Vec` for repeated options.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuList(pub Vec<u32>);
-
-fn ports(text: &str) -> Result<PortRange, Problem> {
-    const HELP: &str = "write a port or a range of ports from 0 to 65535: `5000` or `5000-5999`";
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |text: &str| text.parse::<u16>().map_err(|_| Problem::new(format!("`{text}` is not a port"), HELP));
-    let (first, last) = (number(first)?, number(last)?);
-    if first > last {
-        return Err(Problem::new(
-            format!("the range starts at {first}, above its end {last}"),
-            format!("write `{last}-{first}`"),
-        ));
-    }
-    Ok(PortRange { first, last })
-}
 
 fn cpus(text: &str) -> Result<CpuList, Problem> {
     literal::parse_cpus(text).map(CpuList)
@@ -281,13 +254,6 @@ fn cpus(text: &str) -> Result<CpuList, Problem> {
 
 fn duration(text: &str) -> Result<Duration, Problem> {
     literal::parse_duration(text)
-}
-
-fn mac(text: &str) -> Result<Mac, Problem> {
-    literal::parse_mac(text).map(|value| {
-        let [.., a, b, c, d, e, f] = value.to_be_bytes();
-        [a, b, c, d, e, f]
-    })
 }
 
 #[cfg(test)]
@@ -299,14 +265,5 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn port_ranges() {
-        assert_eq!(ports("7"), Ok(PortRange { first: 7, last: 7 }));
-        assert_eq!(ports("7-9"), Ok(PortRange { first: 7, last: 9 }));
-        for wrong in ["9-7", "65536", "", "1-", "a", "-1"] {
-            assert!(ports(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -17,19 +17,19 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     cli::{self, LogFormat},
-    commands::{CommandError, probe_kernel, read_config, send, signal_stop, work_out},
-    config::{Config, Located},
+    commands::{CommandError, flows_of, probe_kernel, read_config, send, signal_stop, work_out},
+    config::{Config, Flow, Located},
     engine::Loaded,
     kernel::Capabilities,
     output::Report,
-    plan::{DefaultRoute, Plan},
-    stats::{PortCount, Snapshot},
+    plan::{DefaultRoute, Plan, PortPlan},
+    stats::{FlowCount, PortCount, Snapshot},
 };
 
 /// Runs until a signal: log, configuration, first plan, then a task a port.
 pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     start_log(options.log_format);
-    let config = read_config(&options.config)?;
+    let config = read_config(&options.config, &options.overrides)?;
     let stop = signal_stop()?;
     let machine = Machine {
         capabilities: probe_kernel()?,
@@ -82,7 +82,8 @@ async fn serve(
     let started = Instant::now();
     let mut tasks = JoinSet::new();
     let mut latest: Vec<Latest> = Vec::new();
-    for (config, port) in one_by_one(config).zip(&plan.ports) {
+    for port in &plan.ports {
+        let config = alone(config, port);
         let counts = Arc::new(Mutex::new(PortCount::none(port)));
         latest.push(Arc::clone(&counts));
         let port = Supervised { config, machine, counts, name: port.name.clone() };
@@ -110,15 +111,17 @@ async fn serve(
     }
     let snapshot = snapshot();
     log_counts("final counts", &snapshot, &Snapshot::default());
+    log_flows(&snapshot);
     Report { snapshot, sink: None }
 }
 
-/// A configuration for each flow, with its port alone, in the order of the plan.
-fn one_by_one(config: &Config) -> impl Iterator<Item = Config> + '_ {
-    config.flows.iter().filter_map(|flow| {
-        let port = config.ports.iter().find(|port| port.name.value == flow.port.value)?;
-        Some(Config { source: config.source.clone(), ports: vec![port.clone()], flows: vec![flow.clone()] })
-    })
+/// The configuration of a single port, with all of its flows.
+fn alone(config: &Config, port: &PortPlan) -> Config {
+    Config {
+        source: config.source.clone(),
+        ports: config.ports.iter().filter(|other| other.name.value == port.name).cloned().collect(),
+        flows: flows_of(config, port).cloned().collect(),
+    }
 }
 
 fn read(latest: &Latest) -> PortCount {
@@ -152,6 +155,28 @@ fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot) {
     }
 }
 
+/// More flows than these are too many for a log; `--json` reports all of them.
+const LOGGED_FLOWS: usize = 64;
+
+/// Logs the final counts of each flow.
+fn log_flows(snapshot: &Snapshot) {
+    let flows = || snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
+    if flows().count() > LOGGED_FLOWS {
+        info!(flows = flows().count(), "too many flows to log one by one: `--json` reports them");
+        return;
+    }
+    for (port, flow) in flows() {
+        info!(
+            flow = flow.name,
+            port = port.name,
+            frames_attempted = flow.attempted,
+            frames_tx = flow.transmitted,
+            bytes_tx = flow.bytes,
+            "final flow counts"
+        );
+    }
+}
+
 /// A port under supervision.
 struct Supervised {
     config: Config,
@@ -169,7 +194,7 @@ const SHORTEST_POLL: Duration = Duration::from_millis(10);
 const LONGEST_POLL: Duration = Duration::from_millis(250);
 
 impl Supervised {
-    /// Runs the port to the end of its flow, or to `stop`; a failure pauses it and starts it again.
+    /// Runs the port to the end of its flows, or to `stop`; a failure pauses it and starts it again.
     async fn supervise(self, stop: CancellationToken) {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -194,17 +219,10 @@ impl Supervised {
 
     /// What is left to send after this time: a flow with an end keeps it, however often it starts again. None: nothing.
     fn left(&self, elapsed: Duration) -> Option<Config> {
-        let attempted = read(&self.counts).attempted;
-        let mut config = self.config.clone();
-        for flow in &mut config.flows {
-            if let Some(Located { value, .. }) = &mut flow.packets {
-                *value = value.checked_sub(attempted).filter(|&left| left > 0)?;
-            }
-            if let Some(Located { value, .. }) = &mut flow.duration {
-                *value = value.checked_sub(elapsed).filter(|left| !left.is_zero())?;
-            }
-        }
-        Some(config)
+        let counts = read(&self.counts);
+        let flows = self.config.flows.iter().zip(&counts.flows);
+        let flows: Vec<Flow> = flows.filter_map(|(flow, count)| rest(flow, count.attempted, elapsed)).collect();
+        (!flows.is_empty()).then(|| Config { flows, ..self.config.clone() })
     }
 
     async fn run_once(&self, config: Config, stop: &CancellationToken) -> Result<(), CommandError> {
@@ -224,8 +242,73 @@ impl Supervised {
 
     fn note(&self, snapshot: Snapshot, earlier: &PortCount) {
         for mut count in snapshot.ports {
+            count.flows = every_flow(count.flows, &earlier.flows);
             count.add(earlier);
             *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = count;
         }
+    }
+}
+
+/// What is left of a flow that has been attempted so often in this time; none when it is over.
+fn rest(flow: &Flow, attempted: u64, elapsed: Duration) -> Option<Flow> {
+    let mut flow = flow.clone();
+    if let Some(Located { value, .. }) = &mut flow.packets {
+        *value = value.checked_sub(attempted).filter(|&left| left > 0)?;
+    }
+    if let Some(Located { value, .. }) = &mut flow.duration {
+        *value = value.checked_sub(elapsed).filter(|left| !left.is_zero())?;
+    }
+    Some(flow)
+}
+
+/// The counts of a run, with a zero for each flow of `all` that was over before it and took no part. Both are in the
+/// order of the configuration.
+fn every_flow(counted: Vec<FlowCount>, all: &[FlowCount]) -> Vec<FlowCount> {
+    let mut counted = counted.into_iter().peekable();
+    let count = |FlowCount { name, .. }: &FlowCount| {
+        let none = || FlowCount { name: name.clone(), attempted: 0, transmitted: 0, bytes: 0 };
+        counted.next_if(|count| count.name == *name).unwrap_or_else(none)
+    };
+    all.iter().map(count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, file};
+
+    fn flow(lines: &str) -> Flow {
+        let text = format!(
+            "[[ports]]\nname = 'p'\ninterface = 'e'\n[[flows]]\nname = 'f'\nport = 'p'\npacket = [{{ ethernet = {{}} }}]\n{lines}"
+        );
+        file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}")).flows.remove(0)
+    }
+
+    #[test]
+    fn each_flow_keeps_its_own_end() {
+        let second = Duration::from_secs(1);
+        let left = |lines, attempted, elapsed| {
+            rest(&flow(lines), attempted, elapsed)
+                .map(|flow| (flow.packets.map(|packets| packets.value), flow.duration.map(|duration| duration.value)))
+        };
+        assert_eq!(left("", 1_000_000, second), Some((None, None)));
+        assert_eq!(left("packets = 10", 3, second), Some((Some(7), None)));
+        assert_eq!(left("packets = 10", 10, second), None);
+        assert_eq!(left("duration = '3s'", 10, second), Some((None, Some(2 * second))));
+        assert_eq!(left("duration = '1s'", 10, second), None);
+    }
+
+    #[test]
+    fn flows_that_are_over_stay_in_the_counts() {
+        let count = |name: &str, frames| FlowCount {
+            name: name.to_owned(),
+            attempted: frames,
+            transmitted: frames,
+            bytes: frames * 64,
+        };
+        let all = [count("a", 1), count("b", 2), count("c", 3)];
+        let counted = vec![count("a", 10), count("c", 30)];
+        assert_eq!(every_flow(counted, &all), [count("a", 10), count("b", 0), count("c", 30)]);
+        assert_eq!(every_flow(Vec::new(), &all[..1]), [count("a", 0)]);
     }
 }

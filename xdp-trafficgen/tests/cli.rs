@@ -1,6 +1,8 @@
 //! The command line, as its users meet it: what is sent and reported, how a run ends, and what bad input is told.
 
 mod common;
+#[path = "cli/quick.rs"]
+mod quick;
 mod stage;
 
 use std::{
@@ -311,6 +313,29 @@ fn options_that_are_wrong_in_themselves() {
 }
 
 #[test]
+fn options_of_all_quick_commands_that_are_wrong_in_themselves() {
+    refused("udp xtg0 --identifier 1", &["'--identifier'"]);
+    refused("icmp xtg0 --dst-port 1", &["'--dst-port'"]);
+    refused("icmp xtg0 --identifier 65536", &["'--identifier <N>'", "65536"]);
+    for command in ["udp", "tcp-syn", "icmp"] {
+        let to = format!("{command} xtg0 --dst-mac 02:00:00:00:00:02");
+        refused(command, &["<INTERFACE>"]);
+        refused(&format!("{to} --vlan 4096"), &["--vlan: 4096 is too large for `id`", "its largest value is 4095"]);
+        refused(&format!("{to} --vlan 1,2,3"), &["--vlan: a frame cannot have 3 VLAN tags", "give one id, or two"]);
+        refused(&format!("{to} --vlan 1,x"), &["'--vlan <ID[,ID]>'", "x"]);
+        refused(&format!("{to} --ttl 256"), &["--ttl: 256 is too large", "its largest value is 255"]);
+        refused(&format!("{to} --ttl 256 --dst-ip ::1"), &["--ttl: 256 is too large for `hop_limit`"]);
+        refused(&format!("{to} --dscp 64"), &["--dscp: 64 is too large for `dscp`", "its largest value is 63"]);
+        refused(&format!("{to} --size imx"), &["--size: `imx` is not a size", "did you mean `imix`?"]);
+        refused(&format!("{to} --size 64-128"), &["--size: `64-128` is not a size", "`genome:aaafg`"]);
+        refused(&format!("{to} --size genome:a?"), &["--size: `?`"]);
+        refused(&format!("{to} --payload ones"), &["--payload: `ones` is not a payload", "`zeros`, `increment`"]);
+        refused(&format!("{to} --payload hex:abc"), &["--payload: `abc` has an odd number of digits"]);
+        refused(&format!("{to} --payload text:"), &["--payload: `text:` is not a payload", "`text:hello`"]);
+    }
+}
+
+#[test]
 fn options_that_this_host_cannot_do() {
     let Some(stage) = Stage::set() else { return };
     let sink = sink("xtg1");
@@ -504,6 +529,75 @@ fn files_that_are_no_configuration() {
     refused_command(file.command("check"), &[&file.at(2, 8), "^"]);
     let file = File::of(&format!("{PORT}{}", FLOW.replace("{ udp = {} }", "{ udp = {} }, { ipv4 = {} }")));
     refused_command(file.command("run"), &["`ipv4` cannot follow `udp`", &file.at(8, 88)]);
+}
+
+#[test]
+fn show_describes_a_flow_field_by_field() {
+    let Some(_stage) = Stage::set() else { return };
+    let flow =
+        FLOW.replace("{ udp = {} }", "{ udp = { src_port = 7, dst_port = [53, 123] } }").replace("packets = 10\n", "");
+    let file = File::of(&format!("{PORT}{flow}payload = {{ hex = \"dead beef\" }}\n"));
+    let mut command = file.command("show");
+    command.args(["--packets", "2", "--flow", "some"]);
+    let finished = Finished::of(command);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    let rows: Vec<String> =
+        finished.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for expected in [
+        "flow some, port west (xtg0), 64 bytes on the wire, without end",
+        "ethernet dst 02:00:00:00:00:02",
+        "src 02:00:00:00:00:01 filled in",
+        "ether_type 0x0800 filled in",
+        "src 198.18.0.1 filled in",
+        "protocol 17 filled in",
+        "udp src_port 7",
+        "dst_port 53 values: 53, 123",
+        "payload de ad be ef, then zeros",
+        "frames of port west (xtg0): number, flow, bytes on the wire, headers",
+    ] {
+        assert!(rows.iter().any(|row| row == expected), "no `{expected}` in\n{}", finished.stdout);
+    }
+    let frames = rows.iter().filter(|row| row.contains(" some 64 02:00:00:00:00:01 > 02:00:00:00:00:02 "));
+    let ports = ["198.18.0.1 > 198.19.0.1 udp 7 > 53,", "198.18.0.1 > 198.19.0.1 udp 7 > 123,"];
+    assert!(frames.zip(ports).filter(|(row, ports)| row.contains(ports)).count() == 2, "{}", finished.stdout);
+}
+
+#[test]
+fn show_knows_the_flows_by_name() {
+    let Some(_stage) = Stage::set() else { return };
+    let file = File::of(&format!("{PORT}{FLOW}"));
+    let mut command = file.command("show");
+    command.args(["--flow", "sone"]);
+    refused_command(command, &["--flow: there is no flow `sone`", "did you mean `some`?"]);
+}
+
+#[test]
+fn a_file_s_values_can_be_overridden() {
+    let Some(_stage) = Stage::set() else { return };
+    let sink = sink("xtg1");
+    let file = File::of(&format!("{PORT}{FLOW}"));
+    let with = |name: &str, set: &str| {
+        let mut command = file.command(name);
+        command.args(["--set", "flows.some.size=128", "--set", set]);
+        command
+    };
+    let mut command = with("run", "flows.some.packets=3");
+    command.arg("--json");
+    let report = Finished::of(command).report(0);
+    assert_eq!((report.only_port().frames_tx, report.only_port().bytes_tx), (3, 3 * 128));
+    assert_arrived(&sink, 3);
+    for name in ["check", "show"] {
+        let finished = Finished::of(with(name, "flows.some.packets=3"));
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert!(finished.stdout.contains("128 bytes"), "{finished:?}");
+    }
+    for name in ["run", "check", "show"] {
+        refused_command(
+            with(name, "flows.sum.size=64"),
+            &["--set", "flows.sum.size=64", "there is no flow `sum`", "`some`"],
+        );
+        refused_command(with(name, "flows.some.size=63"), &["--set", "flows.some.size=63", "`size` is 63, too small"]);
+    }
 }
 
 #[test]

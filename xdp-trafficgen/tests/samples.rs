@@ -72,11 +72,15 @@ fn every_sample_can_be_shown() {
         let mut frames = frames.iter();
         let mut lines = text.lines();
         for (port, size, packets) in flows {
-            let heading = lines.next().unwrap();
-            assert!(heading.contains(&format!(", port {port} (xtg")), "{heading}");
+            let heading = lines.find(|line| !line.is_empty()).unwrap();
+            assert!(heading.starts_with("flow ") && heading.contains(&format!(", port {port} (xtg")), "{heading}");
+            // The table of its fields.
+            let heading = lines.find(|line| line.starts_with("frames of port ")).unwrap();
+            assert!(heading.starts_with(&format!("frames of port {port} (xtg")), "{heading}");
             for number in 1..=packets.min(300) {
                 let line = lines.next().unwrap();
                 assert!(line.trim_start().starts_with(&format!("{number} ")), "frame {number}: {line}");
+                assert!(line.contains(&format!("  {size:>4}  ")), "frame {number}: {line}");
                 let frame = frames.next().unwrap();
                 assert_eq!(frame.len(), size - 4, "a frame without its FCS");
                 assert_sound(frame, line);

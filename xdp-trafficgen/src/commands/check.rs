@@ -3,14 +3,19 @@
 use crate::{
     cli,
     commands::{
-        CommandError, probe_kernel, read_config,
+        CommandError, flows_of, probe_kernel, read_config,
         send::{default_route, work_out},
     },
+    config::{Flow, Pattern},
     kernel::probe::Unable,
+    output::{text::grouped, words},
 };
 
+/// Flows of a port that have a line of their own.
+const LISTED: usize = 20;
+
 pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
-    let config = read_config(&options.config)?;
+    let config = read_config(&options.config, &options.overrides)?;
     let capabilities = match probe_kernel() {
         Ok(capabilities) => Some(capabilities),
         // A file can be checked without the right to send.
@@ -26,8 +31,25 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     }
     for port in &plan.ports {
         let cpus = port.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-        let flows = port.flows.iter().map(|flow| flow.name.as_str()).collect::<Vec<_>>().join(", ");
-        println!("port {}: flows {flows} out of {}, CPUs: {cpus}", port.name, port.interface);
+        for flow in flows_of(&config, port).take(LISTED) {
+            println!(
+                "port {}: flow {} out of {}, {} a frame, varying fields: {}, CPUs: {cpus}",
+                port.name,
+                flow.name.value,
+                port.interface,
+                words::size(&flow.size.value),
+                varying(flow)
+            );
+        }
+        let more = flows_of(&config, port).skip(LISTED).count();
+        if more > 0 {
+            println!("port {}: … and {} more flows", port.name, grouped(more as u64));
+        }
     }
     Ok(())
+}
+
+fn varying(flow: &Flow) -> usize {
+    let fields = flow.packet.iter().flat_map(|header| &header.fields);
+    fields.filter(|setting| !matches!(setting.pattern.value, Pattern::Value(_))).count()
 }

@@ -6,8 +6,8 @@ use crate::{
     cli::{self, CpuList, PortRange},
     commands::{
         CommandError, probe_kernel,
+        quick::udp,
         send::{Format, default_route, send_plan, work_out},
-        udp,
     },
     config::Config,
     host::{Facts, Netlink},
@@ -67,19 +67,25 @@ impl Stage {
     /// UDP to a range of 64 000 ports, frames of 64 bytes.
     pub(super) fn port_range(&self, duration: Option<Duration>) -> Result<Config, crate::config::Diagnostics> {
         udp::config(&cli::Udp {
-            interface: SENDER.to_owned(),
-            dst_mac: Some(self.receiver_mac),
-            src_mac: None,
-            dst_ip: None,
-            src_ip: None,
+            quick: cli::Quick {
+                interface: SENDER.to_owned(),
+                dst_mac: Some(self.receiver_mac),
+                src_mac: None,
+                vlan: Vec::new(),
+                dst_ip: None,
+                src_ip: None,
+                ttl: None,
+                dscp: None,
+                size: None,
+                payload: "zeros".to_owned(),
+                packets: None,
+                duration,
+                cpus: Some(CpuList(self.cpus.clone())),
+                batch_size: crate::config::DEFAULT_BATCH_SIZE,
+                common: cli::Common { json: false, allow_default_route: false },
+            },
             dst_port: PortRange { first: 1024, last: 65023 },
             src_port: PortRange { first: 49152, last: 49152 },
-            size: crate::config::DEFAULT_SIZE,
-            packets: None,
-            duration,
-            cpus: Some(CpuList(self.cpus.clone())),
-            batch_size: crate::config::DEFAULT_BATCH_SIZE,
-            common: cli::Common { json: false, allow_default_route: false },
         })
     }
 }

@@ -3,10 +3,10 @@
 mod bench;
 mod check;
 mod demo;
+mod quick;
 mod run;
 pub(crate) mod send;
 mod show;
-mod udp;
 
 use std::{
     fmt::Write as _,
@@ -19,12 +19,14 @@ use std::{
 pub(crate) use send::{probe_kernel, signal_stop, work_out};
 
 use crate::{
-    cli::Command,
-    config::{Config, Diagnostics, Source, file},
+    cli::{Command, Overrides},
+    config::{Config, Diagnostics, Flow, Source, file},
     daemon,
     engine::{EngineError, WorkerError},
     host::FactsError,
     kernel::{KernelError, probe::Unable},
+    packet::Template,
+    plan::PortPlan,
 };
 
 /// Why a command failed.
@@ -108,7 +110,9 @@ impl CommandError {
 pub fn run(command: Command) -> ExitCode {
     let result = match command {
         Command::Demo(options) => demo::demo(&options),
-        Command::Udp(options) => udp::udp(&options),
+        Command::Udp(options) => quick::run(&options.quick, quick::udp::config(&options)),
+        Command::TcpSyn(options) => quick::run(&options.quick, quick::tcp_syn::config(&options)),
+        Command::Icmp(options) => quick::run(&options.quick, quick::icmp::config(&options)),
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options),
         Command::Show(options) => show::show(&options),
@@ -125,10 +129,20 @@ pub fn run(command: Command) -> ExitCode {
     }
 }
 
-/// Reads and parses a configuration file.
-pub(crate) fn read_config(path: &Path) -> Result<Config, CommandError> {
+/// Reads and parses a configuration file, some of whose values are overridden.
+pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, CommandError> {
     let name = path.display().to_string();
     let text =
         fs::read_to_string(path).map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
-    file::parse(Source::file(&name, &text)).map_err(CommandError::Config)
+    file::parse_with(Source::file(&name, &text), &overrides.set).map_err(CommandError::Config)
+}
+
+/// The flows of a port, in the order of the plan's.
+pub(crate) fn flows_of<'a>(config: &'a Config, port: &'a PortPlan) -> impl Iterator<Item = &'a Flow> {
+    config.flows.iter().filter(|flow| flow.port.value == port.name)
+}
+
+/// Where everything is in the frames of a port's flow with this index.
+fn layout(port: &PortPlan, flow: usize) -> &Template {
+    &port.flows[flow].layout
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(super) fn run(options: &cli::Run) -> Result<(), CommandError> {
-    let mut config = read_config(&options.config)?;
+    let mut config = read_config(&options.config, &options.overrides)?;
     for flow in &mut config.flows {
         if let Some(packets) = options.packets {
             flow.packets = Some(Located::new(packets, Place::Option("--packets")));

@@ -1,125 +1,156 @@
-//! `show`: the frames that would be sent, made by the program that would send them.
+//! `show`: what would be sent: the flows field by field, and the frames, made by the program that would send them.
+
+mod pcap;
+mod sequence;
 
 use std::{
-    fs::File,
+    collections::BTreeMap,
     io::{self, BufWriter, Write as _},
-    path::Path,
-    time::Duration,
 };
 
-use pcap_file::{
-    DataLink, PcapError,
-    pcap::{PcapHeader, PcapPacket, PcapWriter},
-};
+use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
+use self::{pcap::Pcap, sequence::Numbered};
 use crate::{
     cli,
     commands::{
-        CommandError, probe_kernel, read_config,
+        CommandError, flows_of, layout, probe_kernel, read_config,
         send::{default_route, output_failed, work_out},
     },
-    engine,
-    kernel::Generator,
-    output::frames,
-    plan::{PortPlan, schedule},
+    config::{Config, Diagnostic, Diagnostics, Flow, Place, Source, names},
+    output::{fields, frames, text, words},
+    plan::PortPlan,
 };
 
+/// Flows of a port that are described unasked: more fill the screen, and are seldom read.
+const DESCRIBED: usize = 20;
+
+/// Frames of a port that are made in search of each flow's first. One that starts later is described by its template.
+const SEARCHED: usize = 1 << 16;
+
 pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
-    let mut config = read_config(&options.config)?;
-    // The whole of each flow's sequence, in order: what one worker would send.
-    for port in &mut config.ports {
-        port.cpus = None;
+    let mut config = read_config(&options.config, &options.overrides)?;
+    // However many workers share it, a port has one sequence: that of a single one.
+    for cpus in config.ports.iter_mut().filter_map(|port| port.cpus.as_mut()) {
+        cpus.value.truncate(1);
     }
+    check_names(&config, &options.flow).map_err(CommandError::Config)?;
     // Nothing is sent, so any interface will do.
     let plan = work_out(&config, Some(probe_kernel()?), default_route(true))?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut pcap = options.pcap.as_deref().map(Pcap::create).transpose()?;
-    for port in plan.ports {
-        let heading = format!("port {} ({})", port.name, port.interface);
-        writeln!(out, "{heading}").map_err(output_failed)?;
-        engine::pin_to(port.cpus.first().copied().unwrap_or(0))?;
-        let mut write = |number: u64, flow: usize, frame: &[u8]| -> Result<(), CommandError> {
-            let name = &port.flows[flow].name;
-            writeln!(out, "{number:>8}  {name}  {}", frames::line(frame)).map_err(output_failed)?;
+    for (index, port) in plan.ports.iter().enumerate() {
+        if index > 0 {
+            writeln!(out).map_err(output_failed)?;
+        }
+        let flows: Vec<&Flow> = flows_of(&config, port).collect();
+        let mut sequence = sequence::frames(port)?.fuse();
+        let described = described(&flows, &options.flow);
+        let Ahead { shown, firsts } = look_ahead(&mut sequence, options.packets, &described)?;
+        let text = describe(port, &flows, &described, &firsts);
+        out.write_all(text.as_bytes()).map_err(output_failed)?;
+        let width = flows.iter().map(|flow| flow.name.value.chars().count()).max().unwrap_or(0);
+        let rest = options.packets.saturating_sub(shown.len() as u64);
+        let rest = sequence.take(usize::try_from(rest).unwrap_or(usize::MAX));
+        for (number, numbered) in (1_u64..).zip(shown.into_iter().map(Ok).chain(rest)) {
+            let (flow, frame) = numbered?;
+            let name = flows.get(flow).map_or("", |flow| &flow.name.value);
+            let size = frame.len() + FCS_LEN as usize;
+            writeln!(out, "{number:>8}  {name:width$}  {size:>4}  {}", frames::line(&frame)).map_err(output_failed)?;
             if let Some(pcap) = &mut pcap {
-                pcap.write(frame)?;
+                pcap.write(&frame)?;
             }
-            Ok(())
-        };
-        each_frame(&port, options.packets, &mut write)?;
+        }
     }
     out.flush().map_err(output_failed)?;
     pcap.map_or(Ok(()), Pcap::finish)
 }
 
-/// Calls `look` with the number (from 1), the flow and the bytes of the port's first `count` frames, as its only worker
-/// would send them.
-fn each_frame(
-    port: &PortPlan,
-    count: u64,
-    look: &mut impl FnMut(u64, usize, &[u8]) -> Result<(), CommandError>,
-) -> Result<(), CommandError> {
-    let generator = Generator::load_dry(&port.program)?;
-    let weights: Vec<u32> = port.flows.iter().map(|flow| flow.weight).collect();
-    let mut left: Vec<Option<u64>> = port.flows.iter().map(|flow| flow.packets).collect();
-    let mut number = 0;
-    while let Some(phase) = schedule::phase(&weights, &left) {
-        generator.set_schedule(0, &port.program, &phase.turns)?;
-        let mut sent = 0;
-        for &turn in phase.turns.iter().cycle() {
-            if phase.frames == Some(sent) {
-                break;
-            }
-            if number == count {
-                return Ok(());
-            }
-            let (_, frame) = generator.dry_run(&port.program.frame)?;
-            (number, sent) = (number + 1, sent + 1);
-            look(number, turn as usize, &frame)?;
-            if let Some(left) = &mut left[turn as usize] {
-                *left -= 1;
-            }
+/// Each of the names given is that of a flow.
+fn check_names(config: &Config, given: &[String]) -> Result<(), Diagnostics> {
+    let known = || config.flows.iter().map(|flow| flow.name.value.as_str());
+    let mut wrong = Diagnostics::new(Source::command_line());
+    for name in given.iter().filter(|name| known().all(|known| known != *name)) {
+        wrong.push(Diagnostic::new(&Place::Option("--flow"), format!("there is no flow `{name}`")).help(names::cure(
+            name,
+            "flows",
+            known(),
+        )));
+    }
+    wrong.into_result(())
+}
+
+/// Indices of the flows to describe.
+fn described(flows: &[&Flow], named: &[String]) -> Vec<usize> {
+    let all = 0..flows.len();
+    if named.is_empty() {
+        return all.take(DESCRIBED).collect();
+    }
+    all.filter(|&index| named.contains(&flows[index].name.value)).collect()
+}
+
+/// What was made in search of the first frame of each flow to describe.
+struct Ahead {
+    /// The frames to show, as far as they were made.
+    shown: Vec<Numbered>,
+    /// The first frames, by flow.
+    firsts: BTreeMap<usize, Vec<u8>>,
+}
+
+fn look_ahead(
+    sequence: &mut impl Iterator<Item = Result<Numbered, CommandError>>,
+    packets: u64,
+    described: &[usize],
+) -> Result<Ahead, CommandError> {
+    let (mut shown, mut firsts) = (Vec::new(), BTreeMap::new());
+    for numbered in sequence.take(SEARCHED) {
+        let (flow, frame) = numbered?;
+        if described.contains(&flow) {
+            firsts.entry(flow).or_insert_with(|| frame.clone());
+        }
+        if (shown.len() as u64) < packets {
+            shown.push((flow, frame));
+        }
+        if firsts.len() == described.len() {
+            break;
         }
     }
-    Ok(())
+    Ok(Ahead { shown, firsts })
 }
 
-/// A pcap file: a frame every microsecond.
-struct Pcap {
-    writer: PcapWriter<BufWriter<File>>,
-    path: String,
-    written: u64,
+/// A heading and a table for each flow, and the heading of the port's frames.
+fn describe(port: &PortPlan, flows: &[&Flow], described: &[usize], firsts: &BTreeMap<usize, Vec<u8>>) -> String {
+    let mut text = String::new();
+    for &index in described {
+        let first = firsts.get(&index).map(Vec::as_slice);
+        let table = fields::render(flows[index], layout(port, index), first);
+        text += &format!("{}\n{table}\n", heading(port, flows, flows[index]));
+    }
+    let more = flows.len().saturating_sub(described.len());
+    if more > 0 {
+        let (more, plural) = (text::grouped(more as u64), if more == 1 { "" } else { "s" });
+        text += &format!("… and {more} more flow{plural} on port {} (`--flow NAME` describes it)\n\n", port.name);
+    }
+    text += &format!("frames of port {} ({}): number, flow, bytes on the wire, headers\n", port.name, port.interface);
+    text
 }
 
-impl Pcap {
-    fn create(path: &Path) -> Result<Self, CommandError> {
-        let name = path.display().to_string();
-        let file =
-            File::create(path).map_err(|source| CommandError::File { action: "write", path: name.clone(), source })?;
-        let header = PcapHeader { datalink: DataLink::ETHERNET, ..PcapHeader::default() };
-        let writer = PcapWriter::with_header(BufWriter::new(file), header).map_err(failed(&name))?;
-        Ok(Self { writer, path: name, written: 0 })
+fn heading(port: &PortPlan, flows: &[&Flow], flow: &Flow) -> String {
+    let mut text = format!("flow {}, port {} ({}), ", flow.name.value, port.name, port.interface);
+    text += &format!("{} on the wire", words::size(&flow.size.value));
+    if flows.len() > 1 {
+        let total = flows.iter().map(|flow| u64::from(flow.weight.value)).sum();
+        let weight = flow.weight.value;
+        text += &format!(", weight {weight} ({} of the port's frames)", text::percent(weight.into(), total));
     }
-
-    fn write(&mut self, frame: &[u8]) -> Result<(), CommandError> {
-        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        let packet = PcapPacket::new(Duration::from_micros(self.written), length, frame);
-        self.writer.write_packet(&packet).map_err(failed(&self.path))?;
-        self.written += 1;
-        Ok(())
+    if let Some(packets) = &flow.packets {
+        text += &format!(", {}", text::frames(packets.value));
     }
-
-    fn finish(self) -> Result<(), CommandError> {
-        let Self { writer, path, .. } = self;
-        writer.into_writer().into_inner().map(drop).map_err(|error| CommandError::File {
-            action: "write",
-            path,
-            source: error.into_error(),
-        })
+    if let Some(duration) = &flow.duration {
+        text += &format!(", for {}", humantime::format_duration(duration.value));
     }
-}
-
-fn failed(path: &str) -> impl FnOnce(PcapError) -> CommandError {
-    let path = path.to_owned();
-    move |error| CommandError::File { action: "write", path, source: std::io::Error::other(error) }
+    if flow.packets.is_none() && flow.duration.is_none() {
+        text += ", without end";
+    }
+    text
 }

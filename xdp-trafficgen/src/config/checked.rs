@@ -57,10 +57,7 @@ pub fn counting(
     count: &Located<u64>,
 ) -> Result<Pattern, Diagnostic> {
     let parts = Count { start: fitting(field, start)?, step: fitting(field, step)?, count: count.value };
-    if parts.count == 0 {
-        return Err(Diagnostic::new(&count.place, format!("`{}` counts 0 values", field.name))
-            .help("write how many values it takes before it starts again, at least 1"));
-    }
+    check_count(field, count)?;
     if parts.step == 0 && parts.count > 1 {
         return Err(Diagnostic::new(
             &step.place,
@@ -94,12 +91,13 @@ pub fn counting(
 /// [`Pattern::Random`].
 ///
 /// # Errors
-/// When a limit does not fit the field, or `min` is above `max`.
+/// When a limit does not fit the field, `min` is above `max`, or the count is 0.
 pub fn random(
     field: &FieldDef,
     min: &Located<u128>,
     max: &Located<u128>,
     seed: Option<u64>,
+    count: Option<&Located<u64>>,
 ) -> Result<Pattern, Diagnostic> {
     let (lowest, highest) = (fitting(field, min)?, fitting(field, max)?);
     if lowest > highest {
@@ -110,7 +108,18 @@ pub fn random(
         )
         .help("swap the two, or change one of them"));
     }
-    Ok(Pattern::Random { min: lowest, max: highest, seed, count: None })
+    if let Some(count) = count {
+        check_count(field, count)?;
+    }
+    Ok(Pattern::Random { min: lowest, max: highest, seed, count: count.map(|count| count.value) })
+}
+
+fn check_count(field: &FieldDef, count: &Located<u64>) -> Result<(), Diagnostic> {
+    if count.value == 0 {
+        return Err(Diagnostic::new(&count.place, format!("`{}` counts 0 values", field.name))
+            .help("write how many values it takes before it starts again, at least 1"));
+    }
+    Ok(())
 }
 
 fn fitting(field: &FieldDef, value: &Located<u128>) -> Result<u128, Diagnostic> {

@@ -104,13 +104,18 @@ impl Diagnostics {
         let Diagnostic { message, place, help } = diagnostic;
         let title = match place {
             Place::Option(option) => format!("{option}: {message}"),
-            Place::Override(argument, _) => format!("--set {argument}: {message}"),
-            Place::File(_) | Place::Default => message.clone(),
+            Place::File(_) | Place::Override(..) | Place::Default => message.clone(),
         };
         let error = Level::ERROR.primary_title(title);
-        if let Place::File(span) = place {
-            let end = span.end.min(self.source.text.len());
-            let mut group = group_with_snippet(error, &self.source, span.start.min(end)..end);
+        let written = match place {
+            Place::File(span) => Some((&*self.source.text, &*self.source.name, span)),
+            Place::Override(argument, span) => Some((&**argument, "--set", span)),
+            Place::Option(_) | Place::Default => None,
+        };
+        if let Some((text, name, span)) = written {
+            let end = span.end.min(text.len());
+            let annotation = AnnotationKind::Primary.span(span.start.min(end)..end);
+            let mut group = error.element(Snippet::source(text).path(name).annotation(annotation));
             if !help.is_empty() {
                 group = group.element(Level::HELP.message(help));
             }
@@ -124,16 +129,6 @@ impl Diagnostics {
         }
         text
     }
-}
-
-fn group_with_snippet<'a>(
-    title: annotate_snippets::Title<'a>,
-    source: &'a Source,
-    span: std::ops::Range<usize>,
-) -> Group<'a> {
-    title.element(
-        Snippet::source(source.text.as_ref()).path(source.name.as_ref()).annotation(AnnotationKind::Primary.span(span)),
-    )
 }
 
 impl fmt::Display for Diagnostics {

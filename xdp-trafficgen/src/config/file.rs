@@ -4,7 +4,14 @@
 //! very value, and none hides another. Whether headers fit together is the packet model's question, whether interfaces
 //! and CPUs exist the plan's.
 
+mod follow;
+mod options;
+mod overrides;
 mod packet;
+mod pattern;
+mod payload;
+mod references;
+mod size;
 mod table;
 
 #[cfg(test)]
@@ -12,12 +19,14 @@ mod tests;
 
 use toml::de::{DeTable, DeValue};
 
-use self::table::{Problems, Table, Value};
+use self::{
+    references::References,
+    table::{Problems, Table, Texts, Value},
+};
 use crate::config::{
     Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, Located, Payload, Place, Port,
     Size, Source,
-    literal::{BATCH_SIZE, FRAME_SIZE, add_cpu, check_cpu, parse_cpus, parse_duration},
-    names,
+    literal::{BATCH_SIZE, add_cpu, check_cpu, parse_cpus, parse_duration},
 };
 
 const ACTIONS: [(&str, Action); 4] =
@@ -33,8 +42,19 @@ const FLOW_EXAMPLE: &str =
 /// Everything that is wrong with it, in the order of the file. A file that is not TOML gets only the errors of its
 /// syntax, because what was meant is then unknown.
 pub fn parse(source: Source) -> Result<Config, Diagnostics> {
+    parse_with(source, &[])
+}
+
+/// The configuration a file describes once the `overrides` are carried out in their order, each of which is a
+/// `PATH=VALUE` such as `flows.dns.packet.ipv4.src=10.0.0.9`: the value is TOML, or else a string. Ports and flows are told
+/// by their names (`*` for all), headers by theirs (`ipv4[1]` is the second where there are several).
+///
+/// # Errors
+/// As those of [`parse`]; those of overrides come last.
+pub fn parse_with(source: Source, overrides: &[String]) -> Result<Config, Diagnostics> {
     let text = source.text.clone();
-    let (document, syntax_errors) = DeTable::parse_recoverable(&text);
+    let (mut document, syntax_errors) = DeTable::parse_recoverable(&text);
+    let mut texts = Texts { overrides: Vec::new() };
     let mut problems = Problems::default();
     // Of all syntax errors, only this one leaves no doubt about the rest of the file.
     let readable = syntax_errors.iter().all(|error| error.message() == DUPLICATE_KEY);
@@ -43,20 +63,29 @@ pub fn parse(source: Source) -> Result<Config, Diagnostics> {
     }
     let (mut ports, mut flows) = (Vec::new(), Vec::new());
     if readable {
-        let mut table = Table::new("configuration", Place::File(0..0), table::entries(document.get_ref()));
+        let mut base = text.len() + 1;
+        for argument in overrides {
+            texts.overrides.push((base, argument.as_str().into()));
+            problems.take(overrides::apply(document.get_mut(), argument, base));
+            base += argument.len() + 1;
+        }
+        let mut table = Table::new("configuration", Place::File(0..0), table::entries(document.get_ref(), &texts));
         let (port_items, flow_items) = (table.optional("ports"), table.optional("flows"));
         table.finish(&mut problems);
         let port_items = items(port_items, "port", PORT_EXAMPLE, &mut problems);
         let flow_items = items(flow_items, "flow", FLOW_EXAMPLE, &mut problems);
-        let mut names = Names::default();
+        let mut names = References::default();
         ports.extend(port_items.into_iter().filter_map(|item| port(item, &mut names, &mut problems)));
         flows.extend(flow_items.into_iter().filter_map(|item| flow(item, &mut names, &mut problems)));
         names.check(&text, &mut problems);
     }
     let Problems(mut list) = problems;
     list.sort_by_key(|diagnostic| match &diagnostic.place {
-        Place::File(span) => span.start,
-        Place::Option(_) | Place::Override(..) | Place::Default => 0,
+        Place::File(span) => (0, span.start),
+        Place::Override(argument, span) => {
+            (1 + overrides.iter().take_while(|other| **other != **argument).count(), span.start)
+        }
+        Place::Option(_) | Place::Default => (usize::MAX, 0),
     });
     let mut diagnostics = Diagnostics::new(source.clone());
     for diagnostic in list {
@@ -107,7 +136,7 @@ fn items<'a>(
     elements.iter().filter_map(|element| problems.take(element.table(noun, example))).collect()
 }
 
-fn port(mut table: Table<'_>, names: &mut Names, problems: &mut Problems) -> Option<Port> {
+fn port(mut table: Table<'_>, names: &mut References, problems: &mut Problems) -> Option<Port> {
     let name = table.required("name", "name = \"west\"");
     let interface = table.required("interface", "interface = \"veth0\"");
     let ingress = table.optional("ingress");
@@ -133,9 +162,10 @@ fn port(mut table: Table<'_>, names: &mut Names, problems: &mut Problems) -> Opt
     })
 }
 
-fn flow(mut table: Table<'_>, names: &mut Names, problems: &mut Problems) -> Option<Flow> {
+fn flow(mut table: Table<'_>, names: &mut References, problems: &mut Problems) -> Option<Flow> {
     let name = table.required("name", "name = \"dns\"");
     let port = table.required("port", "port = \"west\"");
+    let weight = table.optional("weight");
     let size = table.optional("size");
     let packets = table.optional("packets");
     let duration = table.optional("duration");
@@ -146,18 +176,19 @@ fn flow(mut table: Table<'_>, names: &mut Names, problems: &mut Problems) -> Opt
     let name = name.and_then(|value| problems.take(value.name()));
     let port = port.and_then(|value| problems.take(value.name()));
     names.flows.push((name.clone(), port.clone()));
-    let size = or_default(size, DEFAULT_SIZE, |value| problems.take(value.integer(&FRAME_SIZE)));
+    let weight = or_default(weight, 1, |value| problems.take(value.integer(&(1..=u32::MAX))));
+    let size = or_default(size, Size::Fixed(DEFAULT_SIZE), |value| size::size(&value, problems));
     let packets = optional(packets, |value| problems.take(value.integer(&(1..=u64::MAX))));
     let duration = optional(duration, |value| {
         problems.take(value.parsed("a string", "write a number and its unit in quotes: `\"10s\"`", parse_duration))
     });
     let packet = packet.and_then(|value| packet::packet(&value, problems));
-    let payload = or_default(payload, Payload::Zeros, |value| packet::payload(&value, problems));
+    let payload = or_default(payload, Payload::Zeros, |value| payload::payload(&value, problems));
     Some(Flow {
         name: name?,
         port: port?,
-        weight: Located::default(1),
-        size: size.map(|size| Located::new(Size::Fixed(size.value), size.place))?,
+        weight: weight?,
+        size: size?,
         packets: packets?,
         duration: duration?,
         packet: packet?,
@@ -204,88 +235,4 @@ fn cpus(value: &Value<'_>, problems: &mut Problems) -> Option<Located<Vec<u32>>>
         problems.take(added.unwrap_or(Ok(())).map_err(|problem| problem.at(&element.place)));
     }
     Some(value.located(list))
-}
-
-/// A name, when it could be read.
-type Name = Option<Located<String>>;
-
-/// How ports and flows name each other; of all of them, also those that have errors of their own.
-#[derive(Debug, Default)]
-struct Names {
-    /// Name and interface.
-    ports: Vec<(Name, Name)>,
-    /// Name and port.
-    flows: Vec<(Name, Name)>,
-}
-
-impl Names {
-    fn check(&self, text: &str, problems: &mut Problems) {
-        let ports = || self.ports.iter().filter_map(|(name, _)| name.as_ref());
-        for (name, first) in repeated(ports()) {
-            problems.push(duplicate(text, "ports", name, first));
-        }
-        for (name, first) in repeated(self.flows.iter().filter_map(|(name, _)| name.as_ref())) {
-            problems.push(duplicate(text, "flows", name, first));
-        }
-        for (interface, first) in repeated(self.ports.iter().filter_map(|(_, interface)| interface.as_ref())) {
-            let message = format!(
-                "the interface `{}` is already used by the port on line {}",
-                interface.value,
-                line(text, first)
-            );
-            problems.push(Diagnostic::new(&interface.place, message).help("give each port an interface of its own"));
-        }
-        self.check_assignment(ports().collect::<Vec<_>>().as_slice(), problems);
-    }
-
-    /// Each flow names a port, each port has one flow. Says nothing where a name that could not be read may be the one.
-    fn check_assignment(&self, ports: &[&Located<String>], problems: &mut Problems) {
-        let all_ports_named = !self.ports.is_empty() && self.ports.len() == ports.len();
-        let all_flows_assigned = !self.flows.is_empty() && self.flows.iter().all(|(_, port)| port.is_some());
-        for (index, (_, port)) in self.flows.iter().enumerate() {
-            let Some(port) = port else { continue };
-            if all_ports_named && ports.iter().all(|other| other.value != port.value) {
-                let help = names::cure(&port.value, "ports", ports.iter().map(|port| port.value.as_str()));
-                problems.push(Diagnostic::new(&port.place, format!("there is no port `{}`", port.value)).help(help));
-            }
-            let same_port = |(_, other): &&(Name, Name)| other.as_ref().is_some_and(|other| other.value == port.value);
-            if let Some((first, _)) = self.flows.iter().take(index).find(same_port) {
-                let first = first.as_ref().map_or("another", |name| name.value.as_str());
-                problems.push(
-                    Diagnostic::new(&port.place, format!("port `{}` already sends flow `{first}`", port.value))
-                        .help("several flows on one port come with a later version: give this one a port of its own"),
-                );
-            }
-        }
-        for port in ports {
-            let is_used = self.flows.iter().any(|(_, name)| name.as_ref().is_some_and(|name| name.value == port.value));
-            if all_flows_assigned && !is_used {
-                problems.push(
-                    Diagnostic::new(&port.place, format!("port `{}` has no flow", port.value))
-                        .help(format!("add a flow with `port = \"{}\"`, or remove the port", port.value)),
-                );
-            }
-        }
-    }
-}
-
-/// Each value that is there before, with the first of its kind.
-fn repeated<'a>(values: impl Iterator<Item = &'a Located<String>>) -> Vec<(&'a Located<String>, &'a Located<String>)> {
-    let values: Vec<_> = values.collect();
-    let first = |value: &&'a Located<String>| values.iter().find(|other| other.value == value.value).copied();
-    values.iter().filter_map(|value| Some((*value, first(value)?))).filter(|(value, first)| value != first).collect()
-}
-
-fn duplicate(text: &str, noun: &str, name: &Located<String>, first: &Located<String>) -> Diagnostic {
-    Diagnostic::new(&name.place, format!("two {noun} are named `{}`", name.value))
-        .help(format!("the first is on line {}: rename one of them", line(text, first)))
-}
-
-/// The line of the file a value is on, counted from 1.
-fn line<T>(text: &str, value: &Located<T>) -> usize {
-    let offset = match &value.place {
-        Place::File(span) => span.start,
-        Place::Option(_) | Place::Override(..) | Place::Default => 0,
-    };
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }

@@ -199,9 +199,44 @@ pub fn parse_hex(text: &str) -> Result<Vec<u8>, Problem> {
         return Err(Problem::new(format!("`{text}` has an odd number of digits, {}", nibbles.len()), HELP));
     }
     if pairs.is_empty() {
-        return Err(Problem::new("there are no bytes in this payload", HELP));
+        return Err(Problem::new(format!("there are no bytes in `{text}`"), HELP));
     }
     Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+/// The bits a mask picks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// Bits before them, from the mask's first.
+    pub skipped: u32,
+    /// How many; at least 1, and at most 128 together with those skipped.
+    pub bits: u32,
+}
+
+/// A mask of whole bytes, in hexadecimal digits, whose ones are in one piece: `1fff`.
+///
+/// # Errors
+/// When it is none, is longer than 16 bytes, or has no ones or some in several pieces.
+pub fn parse_mask(text: &str) -> Result<Mask, Problem> {
+    const HELP: &str = "write ones where the bits are, in one piece: `1fff` for the last 13 of two bytes";
+    let bytes = parse_hex(text)?;
+    if bytes.len() > 16 {
+        return Err(Problem::new(
+            format!("the mask `{text}` has {} bytes", bytes.len()),
+            "write 16 bytes at most, and more `bits` for more",
+        ));
+    }
+    let value = bytes.iter().fold(0, |value, byte| value << 8 | u128::from(*byte));
+    let ones = value.count_ones();
+    if ones == 0 {
+        return Err(Problem::new(format!("the mask `{text}` picks no bits"), HELP));
+    }
+    if value.leading_zeros() + ones + value.trailing_zeros() != u128::BITS {
+        return Err(Problem::new(format!("the ones of the mask `{text}` are not in one piece"), HELP));
+    }
+    let before = bytes.iter().take_while(|byte| **byte == 0).map(|byte| byte.leading_zeros()).sum::<u32>();
+    let skipped = bytes.iter().find(|byte| **byte != 0).map_or(before, |byte| before + byte.leading_zeros());
+    Ok(Mask { skipped, bits: ones })
 }
 
 fn parse_number(field: &FieldDef, text: &str) -> Result<u128, Problem> {

@@ -8,7 +8,9 @@ pub mod diagnostic;
 pub mod file;
 pub mod literal;
 pub mod names;
+mod path;
 pub mod pattern;
+pub mod size;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 

@@ -1,49 +1,86 @@
-//! Frames for people: one line each, decoded by etherparse, which had no part in making them.
+//! Frames for people: one line each, decoded header by header from the bytes alone, tunnels included.
+//!
+//! Tolerant: whatever a user made of a frame, as much of it is shown as can be told.
 
-use std::fmt::Write as _;
+mod ip;
+mod link;
+mod transport;
+mod tunnel;
 
-use crate::host::show_mac;
-use etherparse::{LinkExtSlice, LinkSlice, NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{EtherType, IpNumber};
 
-/// One line about a frame without FCS.
+/// One line about a frame without FCS, outer to inner.
 pub fn line(frame: &[u8]) -> String {
-    let packet = match SlicedPacket::from_ethernet(frame) {
-        Ok(packet) => packet,
-        Err(error) => return format!("not decodable: {error}"),
-    };
-    let mut text = String::new();
-    if let Some(LinkSlice::Ethernet2(ethernet)) = &packet.link {
-        let _ = write!(text, "{} > {}", show_mac(ethernet.source()), show_mac(ethernet.destination()));
+    let mut words: Vec<String> = Vec::new();
+    let (mut next, mut rest) = (Next::Ethernet, frame);
+    while next != Next::Payload {
+        let Some(step) = decode(next, rest) else {
+            words.push(format!("{} cut short", next.name()));
+            break;
+        };
+        words.push(step.words);
+        (next, rest) = (step.next, step.rest);
     }
-    for extension in &packet.link_exts {
-        if let LinkExtSlice::Vlan(vlan) = extension {
-            let _ = write!(text, "  vlan {}", vlan.vlan_identifier().value());
-            if vlan.priority_code_point().value() > 0 {
-                let _ = write!(text, " priority {}", vlan.priority_code_point().value());
-            }
-        }
+    if !rest.is_empty() {
+        words.push(format!("{} byte{}", rest.len(), if rest.len() == 1 { "" } else { "s" }));
     }
-    match &packet.net {
-        Some(NetSlice::Ipv4(ip)) => {
-            let header = ip.header();
-            let _ = write!(text, "  {} > {}", header.source_addr(), header.destination_addr());
-        }
-        Some(NetSlice::Ipv6(ip)) => {
-            let header = ip.header();
-            let _ = write!(text, "  {} > {}", header.source_addr(), header.destination_addr());
-        }
-        Some(NetSlice::Arp(_)) => text.push_str("  arp"),
-        None => {}
-    }
-    if let Some(TransportSlice::Udp(udp)) = &packet.transport {
-        let _ = write!(
-            text,
-            "  udp {} > {}, {} bytes, checksum {:04x}",
-            udp.source_port(),
-            udp.destination_port(),
-            udp.payload().len(),
-            udp.checksum()
-        );
-    }
-    text
+    words.join("  ")
 }
+
+/// A header in words, and what is behind it.
+struct Step<'a> {
+    words: String,
+    next: Next,
+    rest: &'a [u8],
+}
+
+/// How to read the next bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Ethernet,
+    /// What this type says (IEEE 802).
+    EtherType(EtherType),
+    /// What this protocol says (IANA's protocol numbers).
+    Ip(IpNumber),
+    Vxlan,
+    GtpU,
+    /// No further.
+    Payload,
+}
+
+impl Next {
+    fn name(self) -> String {
+        match self {
+            Self::Ethernet => "ethernet".to_owned(),
+            Self::EtherType(EtherType(number)) => format!("ether type {number:04x}"),
+            Self::Ip(IpNumber(number)) => format!("ip protocol {number}"),
+            Self::Vxlan => "vxlan".to_owned(),
+            Self::GtpU => "gtp-u".to_owned(),
+            Self::Payload => "payload".to_owned(),
+        }
+    }
+
+    /// An IP packet of which nothing says the version but itself.
+    fn by_version(bytes: &[u8]) -> Self {
+        match bytes.first().map(|byte| byte >> 4) {
+            Some(4) => Self::EtherType(EtherType::IPV4),
+            Some(6) => Self::EtherType(EtherType::IPV6),
+            _ => Self::Payload,
+        }
+    }
+}
+
+/// None when there are too few bytes, or their lengths and versions make no sense.
+fn decode(next: Next, bytes: &[u8]) -> Option<Step<'_>> {
+    match next {
+        Next::Ethernet => link::ethernet(bytes),
+        Next::EtherType(ether_type) => link::ether_type(ether_type, bytes),
+        Next::Ip(protocol) => ip::protocol(protocol, bytes),
+        Next::Vxlan => tunnel::vxlan(bytes),
+        Next::GtpU => tunnel::gtp_u(bytes),
+        Next::Payload => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,8 +37,11 @@ struct Drop {
 struct Flow<'a> {
     name: &'a str,
     port: &'a str,
+    frames_attempted: u64,
     frames_tx: u64,
     bytes_tx: u64,
+    /// As the port's.
+    pps: u64,
 }
 
 #[derive(Serialize)]
@@ -67,8 +70,10 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         port.flows.iter().map(|flow| Flow {
             name: &flow.name,
             port: &port.name,
+            frames_attempted: flow.attempted,
             frames_tx: flow.transmitted,
             bytes_tx: flow.bytes,
+            pps: per_second(flow.transmitted, port.elapsed.as_secs_f64()),
         })
     });
     serde_json::to_string(&Json {

@@ -42,7 +42,7 @@ impl Live {
             .collect();
         match &self.bar {
             Some(bar) => {
-                let mut table = text::table(&["port", "interface", "sent", "dropped", "Mpps"]);
+                let mut table = text::table(&["port", "interface", "sent", "dropped", "Mpps"], 2);
                 for (port, rate) in snapshot.ports.iter().zip(&rates) {
                     table.add_row([
                         port.name.clone(),

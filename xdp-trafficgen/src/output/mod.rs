@@ -1,9 +1,12 @@
-//! What people and programs read: each module renders the same snapshot, none knows another.
+//! What people and programs read. Reports are renderings of a snapshot, of which none knows another; `show` has frames,
+//! fields and words.
 
+pub mod fields;
 pub mod frames;
 pub mod json;
 pub mod live;
 pub mod text;
+pub mod words;
 
 use xdp_trafficgen_ebpf::abi;
 

@@ -4,12 +4,12 @@ use std::{fmt::Write as _, time::Duration};
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::output::Report;
+use crate::{output::Report, stats::Snapshot};
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &Report) -> String {
     let Report { snapshot, sink } = report;
-    let mut table = table(&["port", "interface", "attempted", "sent", "dropped", "Mpps", "Gbit/s on the wire"]);
+    let mut table = table(&["port", "interface", "attempted", "sent", "dropped", "Mpps", "Gbit/s on the wire"], 2);
     for port in &snapshot.ports {
         let seconds = port.elapsed.as_secs_f64();
         table.add_row([
@@ -23,6 +23,9 @@ pub fn render(report: &Report) -> String {
         ]);
     }
     let mut text = format!("{table}\n");
+    if snapshot.ports.iter().any(|port| port.flows.len() > 1) {
+        text += &flows(snapshot);
+    }
     for port in &snapshot.ports {
         for (reason, count) in &port.drops {
             let _ = writeln!(text, "port {}: {} dropped: {reason}", port.name, frames(*count));
@@ -35,11 +38,48 @@ pub fn render(report: &Report) -> String {
     text
 }
 
-/// A table with these headings, numbers to the right.
-pub fn table(headings: &[&str]) -> Table {
+/// So many flows are worth a row in the report for people.
+const FLOW_ROWS: usize = 20;
+
+/// A table of all flows, or of the first ones.
+fn flows(snapshot: &Snapshot) -> String {
+    let mut table = table(&["flow", "port", "sent", "share", "bytes", "Mpps"], 2);
+    let flows = || snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
+    for (port, flow) in flows().take(FLOW_ROWS) {
+        table.add_row([
+            flow.name.clone(),
+            port.name.clone(),
+            grouped(flow.transmitted),
+            percent(flow.transmitted, port.transmitted),
+            grouped(flow.bytes),
+            format!("{:.3}", mega(flow.transmitted, port.elapsed.as_secs_f64())),
+        ]);
+    }
+    let mut text = format!("{table}\n");
+    let more = flows().skip(FLOW_ROWS).count();
+    if more > 0 {
+        let _ = writeln!(
+            text,
+            "… and {} more flow{} (--json has all)",
+            grouped(more as u64),
+            if more == 1 { "" } else { "s" }
+        );
+    }
+    text
+}
+
+/// `part` of `whole`, with one decimal.
+#[expect(clippy::cast_precision_loss, reason = "a share is shown to three digits")]
+pub fn percent(part: u64, whole: u64) -> String {
+    let share = if whole > 0 { part as f64 / whole as f64 } else { 0.0 };
+    format!("{:.1} %", share * 100.0)
+}
+
+/// A table with these headings: so many columns of words, then numbers, which stand to the right.
+pub fn table(headings: &[&str], words: usize) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(headings);
-    for column in table.column_iter_mut().skip(2) {
+    for column in table.column_iter_mut().skip(words) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
@@ -87,12 +127,46 @@ fn rate(count: u64, seconds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::{FlowCount, PortCount};
 
     #[test]
     fn digits_in_groups() {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1 000"), (12_345_678, "12 345 678")] {
             assert_eq!(grouped(number), text);
         }
+    }
+
+    /// A port that sent 1000 frames a second of each of these flows.
+    fn port(flows: usize) -> PortCount {
+        let count = |index| FlowCount { name: format!("f{index}"), attempted: 1000, transmitted: 1000, bytes: 64_000 };
+        PortCount {
+            name: "west".to_owned(),
+            interface: "eth1".to_owned(),
+            elapsed: Duration::from_secs(1),
+            attempted: 1000 * flows as u64,
+            transmitted: 1000 * flows as u64,
+            in_flight: 0,
+            drops: Vec::new(),
+            flows: (0..flows).map(count).collect(),
+        }
+    }
+
+    #[test]
+    fn flows_are_listed_when_there_are_several_and_not_too_many() {
+        let report = |ports: &[usize]| {
+            let snapshot =
+                Snapshot { elapsed: Duration::from_secs(1), ports: ports.iter().copied().map(port).collect() };
+            render(&Report { snapshot, sink: None })
+        };
+        assert!(!report(&[1, 1]).contains("share"), "the ports say it all");
+        let text = report(&[1, 4]);
+        let row = text.lines().find(|line| line.contains(" f3 ")).unwrap();
+        assert_eq!(row.split_whitespace().collect::<Vec<_>>().join(" "), "f3 west 1 000 25.0 % 64 000 0.001");
+        assert!(!text.contains("more flow"), "{text}");
+        let text = report(&[4096]);
+        assert!(text.contains(" f19 ") && !text.contains(" f20 "), "{text}");
+        assert!(text.contains("… and 4 076 more flows (--json has all)"), "{text}");
+        assert!(report(&[21]).contains("… and 1 more flow (--json"));
     }
 
     #[test]

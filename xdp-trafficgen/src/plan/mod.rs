@@ -71,6 +71,8 @@ pub struct FlowPlan {
     pub packets: Option<u64>,
     /// When to end; never when none.
     pub duration: Option<Duration>,
+    /// The longest frame, every field at its first value, and where everything is in it.
+    pub layout: Template,
 }
 
 impl PortPlan {
@@ -179,15 +181,16 @@ impl Planner<'_> {
             action: port.action.value,
             cpus: workers,
             batch_size: port.batch_size.value,
-            flows: flows
-                .iter()
-                .map(|flow| FlowPlan {
+            flows: sources
+                .into_iter()
+                .map(|Source { flow, template }| FlowPlan {
                     name: flow.name.value.clone(),
                     weight: flow.weight.value,
                     smallest: flow.size.value.smallest(),
                     largest: flow.size.value.largest(),
                     packets: flow.packets.as_ref().map(|packets| packets.value),
                     duration: flow.duration.as_ref().map(|duration| duration.value),
+                    layout: template,
                 })
                 .collect(),
             program,

@@ -15,7 +15,7 @@ use xdp_trafficgen_ebpf::abi::{
 use super::{
     rows::{self, line_count, line_len},
     size_table,
-    slots::{Slots, ValueTable, slots, small},
+    slots::{Slots, ValueTable, slots, small, written},
 };
 use crate::{
     config::{Action, Diagnostic, Flow},
@@ -71,7 +71,8 @@ struct Compiled {
     bytes: Vec<u8>,
     /// Bytes on the wire without FCS, at most.
     len: usize,
-    header_len: usize,
+    /// Bytes that hold all headers and all that varies.
+    written: usize,
     sized: bool,
     /// Frames to record; none when there are too many.
     period: Option<u64>,
@@ -92,23 +93,10 @@ pub(super) fn compile(
     cut: Cut,
 ) -> Result<Program, Vec<Diagnostic>> {
     let mut wrong = Vec::new();
-    for Source { flow, template } in sources.iter().filter(|source| source.template.header_len > MAX_LINES * LINE_LEN) {
-        wrong.push(
-            Diagnostic::new(
-                &flow.name.place,
-                format!(
-                    "the headers take {} bytes, more than the {} there is room for",
-                    template.header_len,
-                    MAX_LINES * LINE_LEN
-                ),
-            )
-            .help("write fewer headers"),
-        );
-    }
     let longest = sources.iter().map(|source| source.template.bytes.len()).max().unwrap_or(0);
-    let written = |header_len: usize| header_len.next_multiple_of(4);
     // Written bytes are a multiple of four, which may be more than the shortest frame has.
-    let needed = sources.iter().map(|source| written(source.template.header_len)).max().unwrap_or(0);
+    let needed =
+        sources.iter().map(|source| written(source.flow, &source.template).next_multiple_of(4)).max().unwrap_or(0);
     let frame_len = longest.max(needed) + if cut == Cut::Always { CUT_LEN } else { 0 };
 
     let mut values = ValueTable::default();
@@ -116,12 +104,22 @@ pub(super) fn compile(
     for Source { flow, template } in sources {
         let len = template.bytes.len();
         let sized = len != frame_len || size_table::varies(&flow.size.value);
+        let written = written(flow, template);
+        if written > MAX_LINES * LINE_LEN {
+            let room = MAX_LINES * LINE_LEN;
+            let message =
+                format!("the headers and what varies take {written} bytes, more than the {room} there is room for");
+            wrong.push(
+                Diagnostic::new(&flow.name.place, message).help("write fewer headers, or vary bits further in front"),
+            );
+            continue;
+        }
         match slots(flow, template, len != frame_len, &mut values) {
             Ok(slots) => {
                 let mut bytes = template.bytes.clone();
                 bytes.resize(frame_len, 0);
                 let period = slots.period();
-                compiled.push(Compiled { slots, bytes, len, header_len: template.header_len, sized, period });
+                compiled.push(Compiled { slots, written, bytes, len, sized, period });
             }
             Err(diagnostic) => wrong.push(diagnostic),
         }
@@ -155,7 +153,7 @@ impl Assembly {
             (0..).zip(flows).filter_map(|(index, flow)| Some((flow.period?, index))).collect();
         candidates.sort_unstable();
         let fits = |candidates: &[(u64, usize)]| {
-            let written = candidates.iter().map(|&(_, index)| flows[index].header_len).max().unwrap_or(0);
+            let written = candidates.iter().map(|&(_, index)| flows[index].written).max().unwrap_or(0);
             let lines = line_count(written.next_multiple_of(4)) as u64;
             candidates.iter().fold(0u64, |sum, (period, _)| sum.saturating_add(period.saturating_mul(lines)))
                 <= ROW_TABLE_LINES as u64
@@ -163,7 +161,7 @@ impl Assembly {
         // Monotonic: a prefix of what fits fits too.
         let count = (0..=candidates.len()).collect::<Vec<_>>().partition_point(|&count| fits(&candidates[..count]));
         candidates.truncate(count.saturating_sub(1));
-        let written = candidates.iter().map(|&(_, index)| flows[index].header_len).max().unwrap_or(0);
+        let written = candidates.iter().map(|&(_, index)| flows[index].written).max().unwrap_or(0);
         let mut assembly = Self {
             values,
             first_row: vec![None; flows.len()],
@@ -317,7 +315,7 @@ impl Compiled {
             sized: u32::from(self.sized),
             bodies: 0,
             checksum_count: small(self.slots.checksums.len()),
-            line_len: line_len(self.header_len.next_multiple_of(4)),
+            line_len: line_len(self.written.next_multiple_of(4)),
             fields,
             checksums,
         }
@@ -326,7 +324,7 @@ impl Compiled {
     /// The numbers for one worker.
     fn worked(&self, first: u64, stride: u64) -> Worked {
         let mut worked =
-            Worked { first, header: rows::lines(&self.bytes[..self.header_len.next_multiple_of(4)]), ..Worked::NONE };
+            Worked { first, header: rows::lines(&self.bytes[..self.written.next_multiple_of(4)]), ..Worked::NONE };
         for (param, (_, sequence, fixed)) in worked.params.iter_mut().zip(&self.slots.fields) {
             *param = Param { fixed: Word128::new(*fixed), ..sequence.param(first, stride) };
         }

@@ -1,7 +1,10 @@
 //! A flow's varying fields, sizes and checksums as slots of the program: what is written where, in which order, counting in
 //! which checksum.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use xdp_trafficgen_ebpf::{
     abi::{
@@ -73,16 +76,23 @@ impl Slots {
 /// # Errors
 /// When more varies than the program has room for, or in a way it cannot do.
 pub(super) fn slots(flow: &Flow, template: &Template, cut: bool, values: &mut ValueTable) -> Result<Slots, Diagnostic> {
-    let mut builder = Builder { flow, template, values, items: Vec::new() };
+    let mut builder = Builder { flow, template, values, items: Vec::new(), joined: HashSet::new() };
     let settings = varying_settings(flow);
     for &at in &settings {
         builder.add_field(at, &settings)?;
     }
     let sized = cut || size_table::varies(&flow.size.value);
     let variable = if sized { builder.add_sizes()? } else { Vec::new() };
+    builder.join_shared_bytes()?;
     let checksums = builder.relevant_checksums(sized)?;
     builder.add_addends(&checksums, &variable)?;
     builder.finish(&checksums, sized)
+}
+
+/// Bytes from the frame's start that hold all headers and all that varies.
+pub(super) fn written(flow: &Flow, template: &Template) -> usize {
+    let ends = varying_settings(flow).into_iter().map(|at| template.window(at.0, &setting(flow, at).field).bytes.end);
+    ends.fold(template.header_len, usize::max)
 }
 
 /// A header's index in the packet, and a field's among its settings.
@@ -155,6 +165,8 @@ struct Builder<'a> {
     template: &'a Template,
     values: &'a mut ValueTable,
     items: Vec<Item>,
+    /// Items that share their bytes with others.
+    joined: HashSet<usize>,
 }
 
 impl Builder<'_> {
@@ -342,8 +354,9 @@ impl Builder<'_> {
             return Ok(());
         }
         let place = self.flow.size.place.clone();
+        let blank = self.blank();
         for (position, checksum) in checksums.iter().enumerate().filter(|(_, checksum)| checksum.to_end) {
-            let sums = payload_sums(self.template, checksum, lens);
+            let sums = payload_sums(&blank, self.template.header_len, checksum, lens);
             let sequence = self.indexed(&sums, &place)?;
             if sequence == (Sequence::Follow { base: 0, step: 0 }) {
                 continue;
@@ -360,9 +373,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn finish(mut self, checksums: &[CoveredChecksum], sized: bool) -> Result<Slots, Diagnostic> {
-        let joins = self.join_shared_bytes()?;
-        let order = self.order(&joins)?;
+    fn finish(self, checksums: &[CoveredChecksum], sized: bool) -> Result<Slots, Diagnostic> {
+        let order = self.order()?;
         if order.len() > MAX_FIELDS {
             let excess = &self.items[order[MAX_FIELDS]];
             return Err(Diagnostic::new(
@@ -381,7 +393,7 @@ impl Builder<'_> {
                 return Err(Diagnostic::new(&item.place, format!("more than {MAX_WIDE} wide fields vary"))
                     .help("give some of them a single value, or a range below 2⁶²"));
             }
-            fields.push(self.field(item, &order, checksums, joins.get(&index).copied() == Some(true))?);
+            fields.push(self.field(item, &order, checksums, self.joined.contains(&index))?);
         }
         let specified = checksums.iter().map(|checksum| {
             let spec = Checksum {
@@ -399,14 +411,12 @@ impl Builder<'_> {
         Ok(Slots { fields, checksums: specified.collect::<Result<_, Diagnostic>>()? })
     }
 
-    /// Fields that share a byte are stored together, all in the window that spans them: the position of each that does,
-    /// with whether the next one stores it.
-    fn join_shared_bytes(&mut self) -> Result<HashMap<usize, bool>, Diagnostic> {
+    /// Fields that share a byte are stored together, all in the window that spans them.
+    fn join_shared_bytes(&mut self) -> Result<(), Diagnostic> {
         let mut windows: Vec<usize> =
             (0..self.items.len()).filter(|&index| self.items[index].window().is_some()).collect();
         let bytes = |items: &[Item], index: usize| items[index].window().map_or(0..0, |window| window.bytes.clone());
         windows.sort_by_key(|&index| (bytes(&self.items, index).start, bytes(&self.items, index).end));
-        let mut joins = HashMap::new();
         let mut first = 0;
         for next in 1..=windows.len() {
             let group = &windows[first..next];
@@ -429,7 +439,7 @@ impl Builder<'_> {
                         .help("give one of them a single value, or other bits"));
                 }
                 for &index in group {
-                    joins.insert(index, true);
+                    self.joined.insert(index);
                     if let Target::Window { window, .. } = &mut self.items[index].target {
                         window.shift += small((span.end - window.bytes.end) * 8);
                         window.bytes = span.clone();
@@ -438,7 +448,7 @@ impl Builder<'_> {
             }
             first = next;
         }
-        Ok(joins)
+        Ok(())
     }
 
     /// Whether two of these fields have a bit in common.
@@ -456,18 +466,18 @@ impl Builder<'_> {
     }
 
     /// The items in the program's order: leaders before those who follow them, a lead right before its followers, fields that
-    /// share bytes one after the other, wide ones as far in front as that allows. Of a group that shares bytes, the last one
-    /// stores: `joins` is set to false for it.
-    fn order(&self, joins: &HashMap<usize, bool>) -> Result<Vec<usize>, Diagnostic> {
+    /// share bytes one after the other, wide ones as far in front as that allows.
+    fn order(&self) -> Result<Vec<usize>, Diagnostic> {
         let mut units: Vec<Vec<usize>> = Vec::new();
         for (index, item) in self.items.iter().enumerate() {
             if item.target == Target::Lead {
                 continue;
             }
-            let shared = joins.contains_key(&index).then(|| item.window().map(|window| window.bytes.clone())).flatten();
+            let shared =
+                self.joined.contains(&index).then(|| item.window().map(|window| window.bytes.clone())).flatten();
             let same = shared.and_then(|bytes| {
                 units.iter_mut().find(|unit| {
-                    joins.contains_key(&unit[0])
+                    self.joined.contains(&unit[0])
                         && self.items[unit[0]].window().is_some_and(|window| window.bytes == bytes)
                 })
             });
@@ -687,10 +697,9 @@ fn drawn(values: u128, seed: u64, index: u64) -> u128 {
 }
 
 /// For each length of the frame, what lies behind the headers and the pseudo header's length add to a checksum.
-fn payload_sums(template: &Template, checksum: &CoveredChecksum, lens: &[u128]) -> Vec<u128> {
+fn payload_sums(frame: &[u8], header_len: usize, checksum: &CoveredChecksum, lens: &[u128]) -> Vec<u128> {
     let start = checksum.covers.last().map_or(0, |range| range.start);
-    let header_len = template.header_len;
-    let payload = &template.bytes[header_len..];
+    let payload = &frame[header_len..];
     // Sums of the payload's first bytes; the parity of the place decides which half of a word a byte is.
     let mut sums = Vec::with_capacity(payload.len() + 1);
     let mut total = 0u64;

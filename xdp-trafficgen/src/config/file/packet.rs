@@ -1,20 +1,43 @@
-//! A flow's packet and payload: headers, their fields, the fields' patterns.
+//! A flow's packet: headers and their fields.
 
-use toml::de::DeValue;
+use std::ops::RangeInclusive;
 
-use super::table::{Problems, Value};
+use super::{
+    follow::{self, Follower},
+    options::options,
+    pattern::{pattern, pattern_table},
+    table::{Problems, Value},
+};
 use crate::{
     config::{
-        Diagnostic, FieldSetting, Header, Located, Pattern, Payload,
-        checked::{self, Direction},
-        literal::{Problem, check_fits, parse_hex, parse_step, parse_value},
+        Diagnostic, FieldSetting, Follow, Header, Located, Pattern, Place,
+        literal::{Mask, Problem, parse_mask},
         names,
     },
     packet::{ChecksumMode, FieldDef, FieldType, HeaderKind},
 };
 
 const PACKET_HELP: &str = "write the headers from outer to inner: `packet = [{ ethernet = {} }, { ipv4 = {} }]`";
-const PAYLOAD_HELP: &str = "write `\"zeros\"`, `{ pattern = \"dead beef\" }` or `{ hex = \"dead beef\" }`";
+const BITS_HELP: &str = "write `bits = [{ offset = 6, mask = \"1fff\", value = 5 }]`";
+
+/// A header before it is known which field follows which.
+#[derive(Debug)]
+pub(super) struct ReadHeader {
+    pub(super) kind: Located<HeaderKind>,
+    pub(super) fields: Vec<ReadField>,
+    /// Whether nothing in it had a name that is unknown.
+    pub(super) all_known: bool,
+    options: Located<Vec<u8>>,
+    checksum: Located<ChecksumMode>,
+}
+
+/// A field; what could not be read is none.
+#[derive(Debug)]
+pub(super) struct ReadField {
+    pub(super) field: FieldDef,
+    pub(super) pattern: Option<Located<Pattern>>,
+    pub(super) follower: Option<Follower>,
+}
 
 /// The headers, outer to inner; at least one. None when something is wrong, which is then among `problems`.
 pub(super) fn packet(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<Header>> {
@@ -22,12 +45,26 @@ pub(super) fn packet(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<H
     if elements.is_empty() {
         problems.push(Diagnostic::new(&value.place, "this packet has no headers").help(PACKET_HELP));
     }
-    // All of them before the first that failed ends it.
     let headers: Vec<_> = elements.iter().map(|element| header(element, problems)).collect();
-    headers.into_iter().collect()
+    let follows = follow::resolve(&headers, problems);
+    headers.into_iter().zip(follows).map(|(header, follows)| finished(header?, follows)).collect()
 }
 
-fn header(element: &Value<'_>, problems: &mut Problems) -> Option<Header> {
+fn finished(header: ReadHeader, follows: Vec<Option<Located<Follow>>>) -> Option<Header> {
+    let ReadHeader { kind, fields, all_known: _, options, checksum } = header;
+    let setting = |(read, follow): (ReadField, _)| {
+        let ReadField { field, pattern, follower: _ } = read;
+        Some(FieldSetting { field, pattern: pattern?, follow })
+    };
+    Some(Header {
+        kind,
+        fields: fields.into_iter().zip(follows).map(setting).collect::<Option<_>>()?,
+        options,
+        checksum,
+    })
+}
+
+fn header(element: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader> {
     let entries = problems.take(element.entries(PACKET_HELP))?;
     let mut headers: Vec<_> = entries.iter().map(|entry| header_entry(entry, problems)).collect();
     let single = headers.pop();
@@ -51,7 +88,7 @@ fn header(element: &Value<'_>, problems: &mut Problems) -> Option<Header> {
     }
 }
 
-fn header_entry(entry: &Value<'_>, problems: &mut Problems) -> Option<Header> {
+fn header_entry(entry: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader> {
     let known = || HeaderKind::ALL.into_iter();
     let Some(kind) = known().find(|kind| kind.name() == entry.key) else {
         problems.push(Diagnostic::new(&entry.key_place, format!("unknown header `{}`", entry.key)).help(names::cure(
@@ -61,170 +98,111 @@ fn header_entry(entry: &Value<'_>, problems: &mut Problems) -> Option<Header> {
         )));
         return None;
     };
-    let fields = problems.take(entry.entries("write its fields in braces, or `{}` for none"))?;
-    let fields: Vec<_> = fields.iter().map(|entry| field(kind, entry, problems)).collect();
-    Some(Header {
+    let mut header = ReadHeader {
         kind: Located::new(kind, entry.key_place.clone()),
-        fields: fields.into_iter().collect::<Option<_>>()?,
+        fields: Vec::new(),
+        all_known: true,
         options: Located::default(Vec::new()),
         checksum: Located::default(ChecksumMode::Good),
-    })
-}
-
-fn field(kind: HeaderKind, entry: &Value<'_>, problems: &mut Problems) -> Option<FieldSetting> {
-    let Some(field) = kind.field(entry.key) else {
-        let known = kind.fields().iter().map(|field| &*field.name);
+    };
+    let entries = problems.take(entry.entries("write its fields in braces, or `{}` for none"))?;
+    for entry in &entries {
+        header.read(entry, problems);
+    }
+    if kind.options() == Some(BYTES) && entries.iter().all(|entry| entry.key != BYTES) {
         problems.push(
-            Diagnostic::new(&entry.key_place, format!("`{}` has no field `{}`", kind.name(), entry.key))
-                .help(names::cure(entry.key, "fields", known)),
+            Diagnostic::new(&entry.place, format!("this `{}` has no `{BYTES}`", kind.name()))
+                .help(format!("add `{BYTES} = \"dead beef\"`")),
         );
-        return None;
-    };
-    let pattern = match entry.value {
-        DeValue::Array(_) => values(field, entry, problems),
-        DeValue::Table(_) => pattern_table(field, entry, problems),
-        _ => value(field, entry, problems),
-    }?;
-    Some(FieldSetting { field: field.clone(), pattern: entry.located(pattern), follow: None })
+    }
+    header.announce_checksum();
+    Some(header)
 }
 
-fn pattern_table(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Option<Pattern> {
-    const FORMS: [&str; 5] = ["value", "values", "increment", "decrement", "random"];
-    let mut table = problems.take(entry.table("pattern", ""))?;
-    let given: Vec<Value<'_>> = FORMS.into_iter().filter_map(|form| table.optional(form)).collect();
-    let misspelt = !table.finish(problems);
-    match given.as_slice() {
-        [form] => match form.key {
-            "value" => value(field, form, problems),
-            "values" => values(field, form, problems),
-            "increment" => counting(field, Direction::Up, form, problems),
-            "decrement" => counting(field, Direction::Down, form, problems),
-            _ => random(field, form, problems),
-        },
-        [] if misspelt => None,
-        [] => {
+/// The variable part that is all there is to a header, and must thus be there.
+const BYTES: &str = "bytes";
+
+impl ReadHeader {
+    fn read(&mut self, entry: &Value<'_>, problems: &mut Problems) {
+        let kind = self.kind.value;
+        let key = Some(entry.key);
+        if key == kind.options() {
+            if let Some(options) = options(kind, entry, problems) {
+                self.options = options;
+            }
+        } else if entry.key == "bits" {
+            let elements = problems.take(entry.elements(BITS_HELP)).unwrap_or_default();
+            self.fields
+                .extend(elements.iter().enumerate().filter_map(|(index, element)| bits(index, element, problems)));
+        } else if let Some(text) = entry.value.as_str().filter(|text| key == kind.checksum_field() && !is_number(text))
+        {
+            match checksum(text).map_err(|problem| problem.at(&entry.place)) {
+                Ok(mode) => self.checksum = entry.located(mode),
+                Err(wrong) => problems.push(wrong),
+            }
+        } else if let Some(field) = kind.field(entry.key) {
+            let (pattern, follower) = pattern(field, entry, problems);
+            self.fields.push(ReadField { field: field.clone(), pattern, follower });
+        } else {
+            self.all_known = false;
+            let known = kind.fields().iter().map(|field| &*field.name).chain(kind.options()).chain(["bits"]);
             problems.push(
-                Diagnostic::new(&entry.place, format!("the pattern of `{}` is empty", field.name))
-                    .help(format!("write one of {}", names::list(FORMS))),
+                Diagnostic::new(&entry.key_place, format!("`{}` has no field `{}`", kind.name(), entry.key))
+                    .help(names::cure(entry.key, "fields", known)),
             );
-            None
-        }
-        several => {
-            let given = names::list(several.iter().map(|form| form.key));
-            problems.push(
-                Diagnostic::new(&entry.place, format!("`{}` has several patterns at once: {given}", field.name))
-                    .help("keep one of them"),
-            );
-            None
         }
     }
-}
 
-fn value(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Option<Pattern> {
-    let value = problems.take(scalar(field, entry))?;
-    problems.take(checked::value(field, &value))
-}
-
-fn values(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Option<Pattern> {
-    let elements = problems.take(entry.elements("write the values in brackets"))?;
-    let values: Vec<_> = elements.iter().map(|element| problems.take(scalar(field, element))).collect();
-    problems.take(checked::values(field, values.into_iter().collect::<Option<_>>()?, &entry.place))
-}
-
-fn counting(field: &FieldDef, direction: Direction, entry: &Value<'_>, problems: &mut Problems) -> Option<Pattern> {
-    let mut table = problems.take(entry.table("counting pattern", "write `{ start = 1, step = 1, count = 10 }`"))?;
-    let start = table.required("start", start_example(field));
-    let step_value = table.optional("step");
-    let count = table.required("count", "count = 10");
-    table.finish(problems);
-    let start = start.and_then(|start| problems.take(scalar(field, &start)));
-    let step = match step_value {
-        Some(value) => problems.take(step(field, &value)),
-        None => Some(Located::default(1)),
-    };
-    let count = count.and_then(|count| problems.take(count.integer(&(0..=u64::MAX))));
-    problems.take(checked::counting(field, direction, &start?, &step?, &count?))
-}
-
-fn random(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Option<Pattern> {
-    let mut table = problems.take(entry.table("random pattern", "write `{}`, or `{ min = …, max = …, seed = … }`"))?;
-    let (min, max, seed) = (table.optional("min"), table.optional("max"), table.optional("seed"));
-    table.finish(problems);
-    let mut limit = |value: Option<Value<'_>>, default: u128| match value {
-        Some(value) => problems.take(scalar(field, &value)),
-        None => Some(Located::default(default)),
-    };
-    let (min, max) = (limit(min, 0), limit(max, field.max()));
-    let seed = match seed {
-        Some(seed) => Some(problems.take(seed.integer(&(0..=u64::MAX)))?.value),
-        None => None,
-    };
-    problems.take(checked::random(field, &min?, &max?, seed))
-}
-
-/// One value of a field.
-fn scalar(field: &FieldDef, value: &Value<'_>) -> Result<Located<u128>, Diagnostic> {
-    let (wanted, help) = match field.kind {
-        FieldType::Number => ("a number", "write a number, such as `53` or `0x35`"),
-        FieldType::Mac => ("a MAC address", "write it in quotes: `\"02:00:00:00:00:01\"`"),
-        FieldType::Ipv4 => ("an IPv4 address", "write it in quotes: `\"192.0.2.1\"`"),
-        FieldType::Ipv6 => ("an IPv6 address", "write it in quotes: `\"2001:db8::1\"`"),
-    };
-    match (field.kind, value.value) {
-        (FieldType::Number, DeValue::Integer(_)) => fitting(field, value),
-        _ => value.parsed(wanted, help, |text| parse_value(field, text)),
-    }
-}
-
-/// The distance of two values of a field.
-fn step(field: &FieldDef, value: &Value<'_>) -> Result<Located<u128>, Diagnostic> {
-    match value.value {
-        DeValue::Integer(_) => fitting(field, value),
-        _ => value.parsed("a number", "write a number, such as `1`", |text| parse_step(field, text)),
-    }
-}
-
-fn fitting(field: &FieldDef, value: &Value<'_>) -> Result<Located<u128>, Diagnostic> {
-    let number = value.unsigned()?;
-    check_fits(field, number).map(|number| value.located(number)).map_err(|problem| problem.at(&value.place))
-}
-
-const fn start_example(field: &FieldDef) -> &'static str {
-    match field.kind {
-        FieldType::Number => "start = 1",
-        FieldType::Mac => "start = \"02:00:00:00:00:01\"",
-        FieldType::Ipv4 => "start = \"192.0.2.1\"",
-        FieldType::Ipv6 => "start = \"2001:db8::1\"",
-    }
-}
-
-/// What fills the frame behind the headers.
-pub(super) fn payload(value: &Value<'_>, problems: &mut Problems) -> Option<Located<Payload>> {
-    if !value.value.is_table() {
-        return problems.take(value.parsed("a string or a table", PAYLOAD_HELP, |text| match text {
-            "zeros" => Ok(Payload::Zeros),
-            _ => Err(Problem::new(format!("unknown payload `{text}`"), PAYLOAD_HELP)),
-        }));
-    }
-    let mut table = problems.take(value.table("payload", PAYLOAD_HELP))?;
-    let (pattern, hex) = (table.optional("pattern"), table.optional("hex"));
-    let misspelt = !table.finish(problems);
-    let mut bytes =
-        |value: &Value<'_>| problems.take(value.parsed("a string", PAYLOAD_HELP, parse_hex)).map(|bytes| bytes.value);
-    let payload = match (pattern, hex) {
-        (Some(pattern), None) => Payload::Pattern(bytes(&pattern)?),
-        (None, Some(hex)) => Payload::Bytes(bytes(&hex)?),
-        (None, None) if misspelt => return None,
-        (None, None) => {
-            problems.push(Diagnostic::new(&value.place, "this payload is empty").help(PAYLOAD_HELP));
-            return None;
+    /// Where a bit tells whether there is a checksum (GRE), one that was asked for sets it, unless the bit was set too.
+    fn announce_checksum(&mut self) {
+        let kind = self.kind.value;
+        let Some(present) = kind.checksum_field().and_then(|name| kind.field(&format!("{name}_present"))) else {
+            return;
+        };
+        let place = |name: &str| {
+            let read = self.fields.iter().find(|read| read.field.name == name)?;
+            Some(read.pattern.as_ref().map_or(Place::Default, |pattern| pattern.place.clone()))
+        };
+        let asked = kind.checksum_field().and_then(place).unwrap_or_else(|| self.checksum.place.clone());
+        if asked != Place::Default && place(&present.name).is_none() {
+            let pattern = Some(Located::new(Pattern::Value(1), asked));
+            self.fields.push(ReadField { field: present.clone(), pattern, follower: None });
         }
-        (Some(_), Some(_)) => {
-            problems.push(
-                Diagnostic::new(&value.place, "this payload has both `pattern` and `hex`").help("keep one of them"),
-            );
-            return None;
-        }
-    };
-    Some(value.located(payload))
+    }
+}
+
+/// Whether it is meant to be a value of the checksum.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|letter: char| letter.is_ascii_digit())
+}
+
+fn checksum(text: &str) -> Result<ChecksumMode, Problem> {
+    match text {
+        "good" => Ok(ChecksumMode::Good),
+        "bad" => Ok(ChecksumMode::Bad),
+        _ => Err(Problem::new(format!("unknown checksum `{text}`"), "write `\"good\"`, `\"bad\"` or its value")),
+    }
+}
+
+/// Bytes of any packet: what is behind them would be an offset nobody has.
+const OFFSET: RangeInclusive<u32> = 0..=65_535;
+
+/// Bits at any offset, as a field made for them.
+fn bits(index: usize, element: &Value<'_>, problems: &mut Problems) -> Option<ReadField> {
+    let mut table = problems.take(element.table("`bits` element", BITS_HELP))?;
+    let offset = table.required("offset", "offset = 6");
+    let mask = table.required("mask", "mask = \"1fff\"");
+    let offset = offset.and_then(|offset| problems.take(offset.integer(&OFFSET)));
+    let mask = mask
+        .and_then(|mask| problems.take(mask.parsed("a string", "write its bytes in quotes: `\"1fff\"`", parse_mask)));
+    let known = offset.zip(mask);
+    // Where its width is unknown, it has room for everything.
+    let (offset, Mask { skipped, bits }) =
+        known.as_ref().map_or((0, Mask { skipped: 0, bits: 128 }), |(offset, mask)| (offset.value, mask.value));
+    let bit_offset = i32::try_from(offset * 8 + skipped).unwrap_or(i32::MAX);
+    let name = format!("bits[{index}]").into();
+    let field = FieldDef { name, bit_offset, bits, kind: FieldType::Number };
+    let (pattern, follower) = pattern_table(&field, element, table, problems);
+    known?;
+    Some(ReadField { field, pattern, follower })
 }

@@ -1,13 +1,16 @@
 //! Reading TOML values with their places: each reader says what it wanted when it finds something else.
 
-use std::ops::RangeInclusive;
+use std::{
+    ops::{Range, RangeInclusive},
+    sync::Arc,
+};
 
 use serde_spanned::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use crate::config::{Diagnostic, Located, Place, literal::Problem, names};
 
-/// What is wrong with a file, as far as it was read.
+/// What is wrong with a configuration, as far as it was read.
 #[derive(Debug, Default)]
 pub(super) struct Problems(pub(super) Vec<Diagnostic>);
 
@@ -22,6 +25,24 @@ impl Problems {
     }
 }
 
+/// The texts a document was put together from, as though written one behind the other: spans count through all of them.
+#[derive(Debug)]
+pub(super) struct Texts {
+    /// Where each `--set` starts, and the whole argument; in order. What is before the first is the file's.
+    pub(super) overrides: Vec<(usize, Arc<str>)>,
+}
+
+impl Texts {
+    /// Where the bytes of `span` were written.
+    pub(super) fn place(&self, span: Range<usize>) -> Place {
+        let count = self.overrides.partition_point(|(start, _)| *start <= span.start);
+        match self.overrides[..count].last() {
+            None => Place::File(span),
+            Some((start, argument)) => Place::Override(argument.clone(), span.start - start..span.end - start),
+        }
+    }
+}
+
 /// A value and what it is called.
 #[derive(Clone, Debug)]
 pub(super) struct Value<'a> {
@@ -30,6 +51,8 @@ pub(super) struct Value<'a> {
     pub(super) key_place: Place,
     pub(super) value: &'a DeValue<'a>,
     pub(super) place: Place,
+    /// What its places refer to.
+    texts: &'a Texts,
 }
 
 impl<'a> Value<'a> {
@@ -115,14 +138,16 @@ impl<'a> Value<'a> {
             key: self.key,
             key_place: self.key_place.clone(),
             value: item.get_ref(),
-            place: Place::File(item.span()),
+            place: self.texts.place(item.span()),
+            texts: self.texts,
         };
         Ok(array.iter().map(element).collect())
     }
 
-    /// The entries of a table, in the order of the file.
+    /// The entries of a table, in the order of the texts.
     pub(super) fn entries(&self, help: &str) -> Result<Vec<Self>, Diagnostic> {
-        self.value.as_table().map(entries).ok_or_else(|| self.mismatch("a table", help))
+        let table = self.value.as_table().ok_or_else(|| self.mismatch("a table", help))?;
+        Ok(entries(table, self.texts))
     }
 
     /// A table with a fixed set of keys. `noun` says what it describes, such as `port`.
@@ -131,14 +156,14 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The entries of a table, in the order of the file.
-pub(super) fn entries<'a>(table: &'a DeTable<'a>) -> Vec<Value<'a>> {
+/// The entries of a table, in the order of the texts.
+pub(super) fn entries<'a>(table: &'a DeTable<'a>, texts: &'a Texts) -> Vec<Value<'a>> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     let entry = |(key, item): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
-        let key_place = Place::File(key.span());
+        let key_place = texts.place(key.span());
         let key: &'a std::borrow::Cow<'a, str> = key.get_ref();
-        Value { key, key_place, value: item.get_ref(), place: Place::File(item.span()) }
+        Value { key, key_place, value: item.get_ref(), place: texts.place(item.span()), texts }
     };
     entries.into_iter().map(entry).collect()
 }
@@ -171,6 +196,11 @@ impl<'a> Table<'a> {
         Self { noun, place, entries, known: Vec::new(), missing: Vec::new() }
     }
 
+    /// Whether `key` is there; asks not for it.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
     /// The value of `key`, which may be absent.
     pub(super) fn optional(&mut self, key: &'static str) -> Option<Value<'a>> {
         self.known.push(key);
@@ -184,6 +214,49 @@ impl<'a> Table<'a> {
             self.missing.push((key, example));
         }
         value
+    }
+
+    /// The values of those `keys` that are there, in the order of `keys`.
+    pub(super) fn given(&mut self, keys: &[&'static str]) -> Vec<Value<'a>> {
+        keys.iter().filter_map(|key| self.optional(key)).collect()
+    }
+
+    /// The value of the one of `forms` that is there; when none or several are, or keys that are unknown, that is reported.
+    /// Ends the table, whose other keys were asked for before. `what` the table is, such as `` the pattern of `src` ``.
+    pub(super) fn one_of(
+        mut self,
+        forms: &'static [&'static str],
+        what: &str,
+        problems: &mut Problems,
+    ) -> Option<Value<'a>> {
+        let given = self.given(forms);
+        let place = self.place.clone();
+        let all_known = self.finish(problems);
+        match given.as_slice() {
+            [form] => return Some(form.clone()),
+            // The unknown key was meant to be it.
+            [] if !all_known => {}
+            [] => problems.push(
+                Diagnostic::new(&place, format!("{what} is empty"))
+                    .help(format!("write one of {}", names::list(forms.iter().copied()))),
+            ),
+            several => {
+                // What a `--set` added is most likely the odd one out.
+                let added = several.iter().find(|form| matches!(form.key_place, Place::Override(..)));
+                let keys = names::list(several.iter().map(|form| form.key));
+                problems.push(
+                    Diagnostic::new(
+                        added.map_or(&place, |form| &form.key_place),
+                        format!("{what} has several forms at once: {keys}"),
+                    )
+                    .help(match added {
+                        Some(form) => format!("set all of it, not just its `{}`: `…={{ {} = … }}`", form.key, form.key),
+                        None => "keep one of them".to_owned(),
+                    }),
+                );
+            }
+        }
+        None
     }
 
     /// Reports keys that nobody asked for, and required ones that are absent (but not those that were merely misspelt).

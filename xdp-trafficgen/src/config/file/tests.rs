@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use super::parse;
+mod fields;
+mod follow;
+mod overrides;
+mod robust;
+mod sizes;
+
+use super::{parse, parse_with};
 use crate::{
-    config::{Action, Config, Flow, Located, Pattern, Payload, Place, Size, Source, pattern::Count},
+    config::{Action, Config, Flow, Header, Located, Pattern, Payload, Place, Size, Source, pattern::Count},
     packet::HeaderKind,
 };
 
@@ -14,7 +20,14 @@ const FLOW: &str = "[[flows]]\nname = 'dns'\nport = 'west'\npacket = [{ ethernet
 /// The errors of `text`, in order: the text each points at and a part of its message or help.
 #[track_caller]
 fn check(text: &str, expected: &[(&str, &str)]) {
-    let diagnostics = match parse(Source::file("test.toml", text)) {
+    check_set(text, &[], expected);
+}
+
+/// [`check`] with `--set`s.
+#[track_caller]
+fn check_set(text: &str, overrides: &[&str], expected: &[(&str, &str)]) {
+    let overrides: Vec<String> = overrides.iter().map(|argument| (*argument).to_owned()).collect();
+    let diagnostics = match parse_with(Source::file("test.toml", text), &overrides) {
         Ok(_) => panic!("no errors in\n{text}"),
         Err(diagnostics) => diagnostics,
     };
@@ -23,6 +36,9 @@ fn check(text: &str, expected: &[(&str, &str)]) {
         .iter()
         .map(|diagnostic| match &diagnostic.place {
             Place::File(span) => (&text[span.clone()], format!("{}; {}", diagnostic.message, diagnostic.help)),
+            Place::Override(argument, span) => {
+                (&argument[span.clone()], format!("{}; {}", diagnostic.message, diagnostic.help))
+            }
             place => panic!("{place:?} in a file"),
         })
         .collect();
@@ -65,6 +81,13 @@ fn parsed(text: &str) -> Config {
 fn pattern(header: &str, field: &str) -> Pattern {
     let text = format!("{PORT}[[flows]]\nname = 'a'\nport = 'west'\npacket = [{{ {header} = {{ {field} }} }}]");
     parsed(&text).flows[0].packet[0].fields[0].pattern.value.clone()
+}
+
+/// The headers of a flow.
+#[track_caller]
+fn only_packet(packet: &str) -> Vec<Header> {
+    let text = format!("{PORT}[[flows]]\nname = 'a'\nport = 'west'\npacket = {packet}");
+    parsed(&text).flows.remove(0).packet
 }
 
 #[track_caller]
@@ -198,6 +221,8 @@ fn notations() {
     );
     assert_eq!(only_flow("payload = { hex = '00 ff' }").payload.value, Payload::Bytes(vec![0, 0xff]));
     assert_eq!(only_flow("payload = 'zeros'").payload.value, Payload::Zeros);
+    assert_eq!(only_flow("weight = 3").weight.value, 3);
+    assert_eq!(only_flow("").weight, Located::default(1));
     assert_eq!(only_flow("packets = 18446744073709551615").packets.unwrap().value, u64::MAX);
     assert_eq!(only_flow("size = 0xffff").size.value, Size::Fixed(65_535));
 }
@@ -315,14 +340,8 @@ fn names() {
             ("'veth0'", "the interface `veth0` is already used"),
         ],
     );
-    check(&format!("{PORT}{FLOW}{web}"), &[("'west'", "port `west` already sends flow `dns`; several flows")]);
-    check(
-        &format!("{PORT}{FLOW}{FLOW}"),
-        &[
-            ("'dns'", "two flows are named `dns`; the first is on line 5"),
-            ("'west'", "port `west` already sends flow `dns`"),
-        ],
-    );
+    assert_eq!(parsed(&format!("{PORT}{FLOW}{web}")).flows.len(), 2);
+    check(&format!("{PORT}{FLOW}{FLOW}"), &[("'dns'", "two flows are named `dns`; the first is on line 5")]);
     let wst = FLOW.replace("west", "wst");
     check(
         &format!("{PORT}{wst}"),
@@ -341,6 +360,8 @@ fn names() {
 fn flows() {
     check_flow("size = 63", &[("63", "`size` is 63, too small; write at least 64")]);
     check_flow("size = 65536", &[("65536", "`size` is 65536, too large; write at most 65535")]);
+    check_flow("weight = 0", &[("0", "`weight` is 0, too small; write at least 1")]);
+    check_flow("weight = 4294967296", &[("4294967296", "too large")]);
     check_flow("packets = 0", &[("0", "`packets` is 0, too small; write at least 1")]);
     check_flow("packets = '1'", &[("'1'", "`packets` must be an integer, not the string \"1\"")]);
     check_flow("duration = '0s'", &[("'0s'", "a duration of `0s` sends nothing")]);
@@ -352,183 +373,16 @@ fn flows() {
     check_flow("duration = '600 years'", &[("'600 years'", "above 584 years")]);
     check_flow("payload = 'ones'", &[("'ones'", "unknown payload `ones`; write `\"zeros\"`")]);
     check_flow("payload = 0", &[("0", "`payload` must be a string or a table, not the integer 0")]);
-    check_flow("payload = {}", &[("{}", "this payload is empty")]);
+    check_flow("payload = {}", &[("{}", "this payload is empty; write one of `pattern`, `hex`, `text`")]);
     check_flow("payload = { hexx = '00' }", &[("hexx", "unknown key `hexx` in a payload; did you mean `hex`?")]);
-    check_flow("payload = { hex = '00', pattern = '00' }", &[("{ hex = '00', pattern = '00' }", "has both")]);
+    check_flow(
+        "payload = { hex = '00', pattern = '00' }",
+        &[("{ hex = '00', pattern = '00' }", "several forms at once: `pattern`, `hex`; keep")],
+    );
     check_flow("payload = { hex = 'abc' }", &[("'abc'", "`abc` has an odd number of digits, 3")]);
     check_flow("payload = { hex = '0x12' }", &[("'0x12'", "`x` in `0x12` is not a hexadecimal digit")]);
-    check_flow("payload = { pattern = ' ' }", &[("' '", "there are no bytes in this payload")]);
+    check_flow("payload = { pattern = ' ' }", &[("' '", "there are no bytes in ` `")]);
     check_flow("payload = { pattern = 12 }", &[("12", "`pattern` must be a string, not the integer 12")]);
-}
-
-#[test]
-fn headers() {
-    check_packet("[]", &[("[]", "this packet has no headers")]);
-    check_packet("'udp'", &[("'udp'", "`packet` must be an array, not the string \"udp\"")]);
-    check_packet("['udp']", &[("'udp'", "`packet` must be a table, not the string \"udp\"")]);
-    check_packet("[{}]", &[("{}", "name one of `ethernet`, `vlan`, `ipv4`, `ipv6`, `udp`")]);
-    check_packet(
-        "[{ vlan = {}, udp = { x = 1 } }]",
-        &[
-            ("{ vlan = {}, udp = { x = 1 } }", "several headers in one element of `packet`: `vlan`, `udp`"),
-            ("x", "`udp` has no field `x`"),
-        ],
-    );
-    check_packet(
-        "[{ ip = {} }, { tcp = {} }, { udp = 5 }]",
-        &[
-            ("ip", "unknown header `ip`; did you mean `ipv4`?"),
-            ("tcp", "unknown header `tcp`; the headers are `ethernet`, `vlan`, `ipv4`, `ipv6`, `udp`"),
-            ("5", "`udp` must be a table, not the integer 5"),
-        ],
-    );
-    check_fields(
-        "udp",
-        "dstport = 1, length = 2",
-        &[
-            ("dstport", "`udp` has no field `dstport`; did you mean `dst_port`?"),
-            ("length", "`udp` has no field `length`; the fields are `src_port`, `dst_port`"),
-        ],
-    );
-}
-
-#[test]
-fn values() {
-    check_fields(
-        "udp",
-        "dst_port = 65536",
-        &[("65536", "65536 is too large for `dst_port`; `dst_port` has 16 bits: its largest value is 65535")],
-    );
-    check_fields("vlan", "cfi = '0x2'", &[("'0x2'", "0x2 is too large for `cfi`; `cfi` has 1 bit:")]);
-    check_fields("udp", "dst_port = -1", &[("-1", "-1 is negative")]);
-    check_fields("udp", "dst_port = 'http'", &[("'http'", "`http` is not a number; `dst_port` takes 0 to 65535")]);
-    check_fields("udp", "dst_port = '+1'", &[("'+1'", "`+1` is not a number")]);
-    check_fields("udp", "dst_port = 1.0", &[("1.0", "`dst_port` must be a number, not the float 1.0")]);
-    let large = "0xfffffffffffffffffffffffffffffffff";
-    check_fields("udp", &format!("dst_port = '{large}'"), &[(&format!("'{large}'"), "is too large for `dst_port`")]);
-    check_fields("udp", &format!("dst_port = {large}"), &[(large, "has more than 128 bits")]);
-    for mac in ["02:00:00:00:00", "02:00:00:00:00:00:01", "2:0:0:0:0:1", "02-00-00-00-00-01", "02:00:00:00:00:+1", ""] {
-        check_fields(
-            "ethernet",
-            &format!("dst = '{mac}'"),
-            &[(&format!("'{mac}'"), "is not a MAC address; write six")],
-        );
-    }
-    check_fields("ethernet", "dst = 2", &[("2", "`dst` must be a MAC address, not the integer 2; write it in quotes")]);
-    check_fields("ipv4", "src = '10.0.0'", &[("'10.0.0'", "`10.0.0` is not an IPv4 address")]);
-    check_fields("ipv4", "src = '::1'", &[("'::1'", "`::1` is an IPv6 address, but this `src` is of IPv4")]);
-    check_fields(
-        "ipv6",
-        "src = '10.0.0.1'",
-        &[("'10.0.0.1'", "`10.0.0.1` is an IPv4 address, but this `src` is of IPv6")],
-    );
-    check_fields("ipv6", "src = 'fe80::1/64'", &[("'fe80::1/64'", "is not an IPv6 address")]);
-}
-
-#[test]
-fn patterns() {
-    check_fields("udp", "dst_port = []", &[("[]", "the list of values of `dst_port` is empty")]);
-    check_fields(
-        "udp",
-        "dst_port = [1, 70000, 'a', 70001]",
-        &[("70000", "too large"), ("'a'", "not a number"), ("70001", "too large")],
-    );
-    check_fields("udp", "dst_port = { values = 1 }", &[("1", "`values` must be an array, not the integer 1")]);
-    check_fields("udp", "dst_port = {}", &[("{}", "the pattern of `dst_port` is empty; write one of `value`")]);
-    check_fields(
-        "udp",
-        "dst_port = { incr = 5 }",
-        &[("incr", "unknown key `incr` in a pattern; did you mean `increment`?")],
-    );
-    check_fields(
-        "udp",
-        "dst_port = { value = 1, random = {} }",
-        &[("{ value = 1, random = {} }", "`dst_port` has several patterns at once: `value`, `random`; keep one")],
-    );
-    check_fields("udp", "dst_port = { increment = 5 }", &[("5", "`increment` must be a table, not the integer 5")]);
-    check_fields(
-        "ipv4",
-        "dst = { increment = { stride = 1 } }",
-        &[
-            ("{ stride = 1 }", "this counting pattern has no `start`; add `start = \"192.0.2.1\"`"),
-            ("{ stride = 1 }", "this counting pattern has no `count`; add `count = 10`"),
-            (
-                "stride",
-                "unknown key `stride` in a counting pattern; the keys of a counting pattern are `start`, `step`, `count`",
-            ),
-        ],
-    );
-    check_fields(
-        "vlan",
-        "id = { random = { min = 9, max = 5000, seed = 'x', sed = 1 } }",
-        &[
-            ("5000", "too large for `id`"),
-            ("'x'", "`seed` must be an integer"),
-            ("sed", "unknown key `sed` in a random pattern"),
-        ],
-    );
-    check_fields(
-        "vlan",
-        "id.random = { min = 9, max = 8 }",
-        &[("9", "the smallest value of `id`, 9, is above its largest, 8")],
-    );
-    check_fields(
-        "ipv4",
-        "src.random = { min = '10.0.0.9', max = '10.0.0.8' }",
-        &[("'10.0.0.9'", "the smallest value of `src`, 10.0.0.9, is above its largest, 10.0.0.8")],
-    );
-}
-
-#[test]
-fn counting() {
-    check_fields("udp", "dst_port.increment = { start = 5, count = 0 }", &[("0", "`dst_port` counts 0 values")]);
-    check_fields("udp", "dst_port.increment = { start = 5, step = 0, count = 2 }", &[("0", "in steps of 0")]);
-    check_fields(
-        "udp",
-        "dst_port.increment = { start = 70000, step = -1, count = 'x' }",
-        &[("70000", "too large"), ("-1", "negative"), ("'x'", "`count` must be an integer")],
-    );
-    check_fields(
-        "udp",
-        "dst_port.increment = { start = 65000, step = 2, count = 1000 }",
-        &[(
-            "1000",
-            "`dst_port` counts up from 65000 to 66998, above its largest value, 65535; a count of at most 268 stays",
-        )],
-    );
-    check_fields(
-        "udp",
-        "dst_port.decrement = { start = 99, count = 101 }",
-        &[("101", "`dst_port` counts down from 99 to -1, below its smallest value, 0; a count of at most 100 stays")],
-    );
-    check_fields(
-        "ipv4",
-        "src.increment = { start = '255.255.255.0', count = 257 }",
-        &[(
-            "257",
-            "counts up from 255.255.255.0 to 255.255.255.255 + 1, above its largest value, 255.255.255.255; a count of at most 256",
-        )],
-    );
-    check_fields(
-        "ethernet",
-        "src.decrement = { start = '00:00:00:00:00:02', count = 9 }",
-        &[("9", "counts down from 00:00:00:00:00:02 to 00:00:00:00:00:00 - 6, below")],
-    );
-    check_fields(
-        "ipv6",
-        "src.increment = { start = '::1', step = '8000::', count = 4 }",
-        &[(
-            "4",
-            "counts up from ::1 to a number of more than 128 bits, above its largest value, ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff; a count of at most 2",
-        )],
-    );
-    // The last value that fits does.
-    pattern("udp", "dst_port.increment = { start = 65000, step = 5, count = 108 }");
-    pattern("udp", "dst_port.decrement = { start = 99, count = 100 }");
-    pattern(
-        "ipv6",
-        "src.increment = { start = '8000::', step = '7fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', count = 2 }",
-    );
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! The options of the commands that need no file: `udp`, `tcp-syn`, `icmp`.
+
+use std::{net::IpAddr, time::Duration};
+
+use clap::Args;
+
+use super::{Common, CpuList, cpus, duration};
+use crate::{
+    config::literal::{self, Problem},
+    host::Mac,
+};
+
+/// Options of `udp`.
+#[derive(Args, Debug)]
+pub struct Udp {
+    /// Destination port, or a range of ports to go through: `5000-5999`
+    #[arg(long, value_name = "P[-Q]", default_value = "9", value_parser = ports)]
+    pub dst_port: PortRange,
+    /// Source port, or a range of ports to go through
+    #[arg(long, value_name = "P[-Q]", default_value = "49152", value_parser = ports)]
+    pub src_port: PortRange,
+    /// Those all of these commands have.
+    #[command(flatten)]
+    pub quick: Quick,
+}
+
+/// Options of `tcp-syn`.
+#[derive(Args, Debug)]
+pub struct TcpSyn {
+    /// Destination port, or a range of ports to go through: `8000-8099`
+    #[arg(long, value_name = "P[-Q]", default_value = "80", value_parser = ports)]
+    pub dst_port: PortRange,
+    /// Source port, or a range of ports to go through
+    #[arg(long, value_name = "P[-Q]", default_value = "1024-65535", value_parser = ports)]
+    pub src_port: PortRange,
+    /// Those all of these commands have.
+    #[command(flatten)]
+    pub quick: Quick,
+}
+
+/// Options of `icmp`.
+#[derive(Args, Debug)]
+pub struct Icmp {
+    /// Identifier of the echo requests
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub identifier: u16,
+    /// Those all of these commands have.
+    #[command(flatten)]
+    pub quick: Quick,
+}
+
+/// Options of all commands that need no file. What a field takes is the packet model's to say, so numbers are wider here
+/// than their fields.
+#[derive(Args, Debug)]
+pub struct Quick {
+    /// The interface to send out of
+    pub interface: String,
+    /// Destination MAC address [default: that of the next hop, from the neighbour table]
+    #[arg(long, value_name = "MAC", value_parser = mac)]
+    pub dst_mac: Option<Mac>,
+    /// Source MAC address [default: the interface's]
+    #[arg(long, value_name = "MAC", value_parser = mac)]
+    pub src_mac: Option<Mac>,
+    /// VLAN id; two of them, outer first, for 802.1ad (QinQ): `100,7`
+    #[arg(long, value_name = "ID[,ID]", value_delimiter = ',')]
+    pub vlan: Vec<u32>,
+    /// Destination address, IPv4 or IPv6 [default: 198.19.0.1 or 2001:2:0:1::1, set aside for benchmarks by RFC 2544 and
+    /// RFC 5180]
+    #[arg(long, value_name = "ADDRESS")]
+    pub dst_ip: Option<IpAddr>,
+    /// Source address, of the same family [default: the one the kernel would use]
+    #[arg(long, value_name = "ADDRESS")]
+    pub src_ip: Option<IpAddr>,
+    /// Time to live, of IPv6 the hop limit [default: 64]
+    #[arg(long, value_name = "N")]
+    pub ttl: Option<u32>,
+    /// Differentiated services code point, 0 to 63 [default: 0]
+    #[arg(long, value_name = "N")]
+    pub dscp: Option<u32>,
+    /// Bytes of each frame on the wire, with the 4 of its FCS; or a mix of sizes: `imix`, `ipsec_imix`, `ipv6_imix`,
+    /// `standard_imix`, `tcp_imix`, or an RFC 6985 genome such as `genome:aaafg` [default: 64, or what the headers need]
+    #[arg(long, value_name = "SIZE")]
+    pub size: Option<String>,
+    /// What fills the frames: `zeros`, `increment`, `random`, `text:…` or `hex:…` (once, then zeros), `pattern:…` (hex,
+    /// over and over)
+    #[arg(long, value_name = "PAYLOAD", default_value = "zeros")]
+    pub payload: String,
+    /// Frames to send, over all CPUs together
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub packets: Option<u64>,
+    /// How long to send
+    #[arg(long, value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// CPUs to send on, a worker each: `0,2-3` [default: the first CPU allowed]
+    #[arg(long, value_name = "LIST", value_parser = cpus)]
+    pub cpus: Option<CpuList>,
+    /// Frames the kernel sends together, 1 to 256
+    #[arg(long, value_name = "N", default_value_t = crate::config::DEFAULT_BATCH_SIZE)]
+    pub batch_size: u32,
+    /// What all sending commands have.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// A port or a range of them; the first is not above the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+}
+
+fn ports(text: &str) -> Result<PortRange, Problem> {
+    const HELP: &str = "write a port or a range of ports from 0 to 65535: `5000` or `5000-5999`";
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| text.parse::<u16>().map_err(|_| Problem::new(format!("`{text}` is not a port"), HELP));
+    let (first, last) = (number(first)?, number(last)?);
+    if first > last {
+        return Err(Problem::new(
+            format!("the range starts at {first}, above its end {last}"),
+            format!("write `{last}-{first}`"),
+        ));
+    }
+    Ok(PortRange { first, last })
+}
+
+fn mac(text: &str) -> Result<Mac, Problem> {
+    literal::parse_mac(text).map(|value| {
+        let [.., a, b, c, d, e, f] = value.to_be_bytes();
+        [a, b, c, d, e, f]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_ranges() {
+        assert_eq!(ports("7"), Ok(PortRange { first: 7, last: 7 }));
+        assert_eq!(ports("7-9"), Ok(PortRange { first: 7, last: 9 }));
+        for wrong in ["9-7", "65536", "", "1-", "a", "-1"] {
+            assert!(ports(wrong).is_err(), "{wrong}");
+        }
+    }
+}

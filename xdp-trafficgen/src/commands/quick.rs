@@ -1,0 +1,323 @@
+//! The commands that need no file: a configuration of one port and one flow, from options.
+//!
+//! What they share is here, what stands behind the IP header in a module a protocol.
+
+pub(super) mod icmp;
+pub(super) mod tcp_syn;
+pub(super) mod udp;
+mod values;
+
+use std::net::IpAddr;
+
+use etherparse::{Ethernet2Header, Ipv4Header, Ipv6Header, SingleVlanHeader};
+use xdp_trafficgen_ebpf::abi::FCS_LEN;
+
+use crate::{
+    cli::{self, PortRange, Quick},
+    commands::{
+        CommandError,
+        send::{Format, default_route, send},
+    },
+    config::{
+        Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, FieldSetting, Flow, Header, Located,
+        Pattern, Payload, Place, Port, Size, Source, checked, literal::Problem, pattern::Count,
+    },
+    host::mac_value,
+    packet::{ChecksumMode, HeaderKind},
+};
+
+/// Sends what a command's `config` says.
+pub(super) fn run(options: &Quick, config: Result<Config, Diagnostics>) -> Result<(), CommandError> {
+    let config = config.map_err(CommandError::Config)?;
+    let cli::Common { json, allow_default_route } = options.common;
+    send(&config, default_route(allow_default_route), Format::json_if(json))
+}
+
+/// A header and how many bytes it takes.
+struct Part {
+    header: Header,
+    len: usize,
+}
+
+/// The configuration the options stand for: a flow of this name, with the part that `transport` puts behind an IP header
+/// of the kind it is told.
+fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Part) -> Result<Config, Diagnostics> {
+    let Quick {
+        interface,
+        dst_mac,
+        src_mac,
+        vlan,
+        dst_ip,
+        src_ip,
+        ttl,
+        dscp,
+        size,
+        payload,
+        packets,
+        duration,
+        cpus,
+        batch_size,
+        common: _,
+    } = options;
+    let mut wrong = Wrong(Diagnostics::new(Source::command_line()));
+    let batch_size = wrong.or("--batch-size", values::batch_size(*batch_size), DEFAULT_BATCH_SIZE);
+    let payload = wrong.or("--payload", values::payload(payload), Payload::Zeros);
+    wrong.check_families(*src_ip, *dst_ip);
+
+    let mac = |mac| Pattern::Value(mac_value(mac));
+    let ethernet =
+        header(HeaderKind::Ethernet, [("dst", "--dst-mac", dst_mac.map(mac)), ("src", "--src-mac", src_mac.map(mac))]);
+    let mut parts = vec![Part { header: ethernet, len: Ethernet2Header::LEN }];
+    parts.extend(wrong.tags(vlan));
+    let ip = wrong.ip(*src_ip, *dst_ip, *ttl, *dscp);
+    let kind = ip.header.kind.value;
+    parts.push(ip);
+    parts.push(transport(kind));
+
+    let size = match size {
+        Some(size) => {
+            let size = wrong.or("--size", values::size(size), Size::Fixed(DEFAULT_SIZE));
+            Located::new(size, Place::Option("--size"))
+        }
+        None => Located::default(Size::Fixed(default_size(&parts, &payload))),
+    };
+    wrong.0.into_result(Config {
+        source: Source::command_line(),
+        ports: vec![Port {
+            name: Located::default(interface.clone()),
+            interface: Located::new(interface.clone(), Place::Option("INTERFACE")),
+            ingress: None,
+            action: Located::default(Action::Redirect),
+            cpus: cpus.as_ref().map(|list| Located::new(list.0.clone(), Place::Option("--cpus"))),
+            batch_size: Located::new(batch_size, Place::Option("--batch-size")),
+        }],
+        flows: vec![Flow {
+            name: Located::default(name.to_owned()),
+            port: Located::default(interface.clone()),
+            weight: Located::default(1),
+            size,
+            packets: packets.map(|packets| Located::new(packets, Place::Option("--packets"))),
+            duration: duration.map(|duration| Located::new(duration, Place::Option("--duration"))),
+            packet: parts.into_iter().map(|part| part.header).collect(),
+            payload: Located::new(payload, Place::Option("--payload")),
+        }],
+    })
+}
+
+/// As small as Ethernet allows and the options need.
+fn default_size(parts: &[Part], payload: &Payload) -> u32 {
+    let headers: usize = parts.iter().map(|part| part.len).sum();
+    let payload = if let Payload::Bytes(bytes) = payload { bytes.len() } else { 0 };
+    u32::try_from(headers + payload).map_or(u32::MAX, |len| len.saturating_add(FCS_LEN)).max(DEFAULT_SIZE)
+}
+
+/// What was found wrong so far: all of it is told at once.
+struct Wrong(Diagnostics);
+
+impl Wrong {
+    /// The value; when it is wrong, one to go on with.
+    fn or<T>(&mut self, option: &'static str, value: Result<T, Problem>, otherwise: T) -> T {
+        value.unwrap_or_else(|problem| {
+            self.0.push(problem.at(&Place::Option(option)));
+            otherwise
+        })
+    }
+
+    /// The value as that of a field; none when there is none, or it does not fit.
+    fn fitting(&mut self, kind: HeaderKind, name: &str, option: &'static str, value: Option<u32>) -> Option<u128> {
+        let (field, value) = (kind.field(name)?, u128::from(value?));
+        match checked::value(field, &Located::new(value, Place::Option(option))) {
+            Ok(_) => Some(value),
+            Err(diagnostic) => {
+                self.0.push(diagnostic);
+                None
+            }
+        }
+    }
+
+    fn check_families(&mut self, source: Option<IpAddr>, destination: Option<IpAddr>) {
+        if let (Some(source), Some(destination)) = (source, destination)
+            && source.is_ipv4() != destination.is_ipv4()
+        {
+            self.0.push(
+                Diagnostic::new(
+                    &Place::Option("--src-ip"),
+                    format!("{source} and the destination {destination} are of different families"),
+                )
+                .help("give two IPv4 or two IPv6 addresses"),
+            );
+        }
+    }
+
+    /// The VLAN tags, outer to inner.
+    fn tags(&mut self, ids: &[u32]) -> Vec<Part> {
+        const OPTION: &str = "--vlan";
+        if ids.len() > 2 {
+            self.0.push(
+                Diagnostic::new(&Place::Option(OPTION), format!("a frame cannot have {} VLAN tags here", ids.len()))
+                    .help("give one id, or two for QinQ; a configuration file has room for more"),
+            );
+        }
+        let tags = ids.iter().enumerate().map(|(index, id)| {
+            let id = self.fitting(HeaderKind::Vlan, "id", OPTION, Some(*id));
+            let tpid = (index + 1 < ids.len()).then_some(Pattern::Value(SERVICE_TAG));
+            let header = header(HeaderKind::Vlan, [("tpid", OPTION, tpid), ("id", OPTION, id.map(Pattern::Value))]);
+            Part { header, len: SingleVlanHeader::LEN }
+        });
+        tags.collect()
+    }
+
+    fn ip(&mut self, src: Option<IpAddr>, dst: Option<IpAddr>, ttl: Option<u32>, dscp: Option<u32>) -> Part {
+        const TTL: &str = "--ttl";
+        // IPv6 has it in the upper six of its traffic class's bits (RFC 2474).
+        let dscp = self.fitting(HeaderKind::Ipv4, "dscp", "--dscp", dscp);
+        let (kind, len, ttl_name, dscp) = match dst.or(src) {
+            Some(IpAddr::V6(_)) => {
+                (HeaderKind::Ipv6, Ipv6Header::LEN, "hop_limit", ("traffic_class", dscp.map(|dscp| dscp << 2)))
+            }
+            Some(IpAddr::V4(_)) | None => (HeaderKind::Ipv4, Ipv4Header::MIN_LEN, "time_to_live", ("dscp", dscp)),
+        };
+        let ttl = self.fitting(kind, ttl_name, TTL, ttl);
+        let fields = [
+            (dscp.0, "--dscp", dscp.1.map(Pattern::Value)),
+            (ttl_name, TTL, ttl.map(Pattern::Value)),
+            ("src", "--src-ip", src.map(address)),
+            ("dst", "--dst-ip", dst.map(address)),
+        ];
+        Part { header: header(kind, fields), len }
+    }
+}
+
+/// The tag protocol identifier of the outer of two tags (IEEE 802.1Q, S-tag).
+const SERVICE_TAG: u128 = 0x88a8;
+
+/// A header with those of the fields that have a pattern; each with the option it comes from.
+fn header<const N: usize>(kind: HeaderKind, fields: [(&str, &'static str, Option<Pattern>); N]) -> Header {
+    let fields = fields.into_iter().filter_map(|(name, option, pattern)| {
+        Some(FieldSetting {
+            field: kind.field(name)?.clone(),
+            pattern: Located::new(pattern?, Place::Option(option)),
+            follow: None,
+        })
+    });
+    Header {
+        kind: Located::default(kind),
+        fields: fields.collect(),
+        options: Located::default(Vec::new()),
+        checksum: Located::default(ChecksumMode::Good),
+    }
+}
+
+fn address(address: IpAddr) -> Pattern {
+    Pattern::Value(match address {
+        IpAddr::V4(v4) => u32::from(v4).into(),
+        IpAddr::V6(v6) => v6.into(),
+    })
+}
+
+fn range(PortRange { first, last }: PortRange) -> Pattern {
+    Pattern::Increment(Count { start: first.into(), step: 1, count: u64::from(last - first) + 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::{
+        cli::{Cli, Command},
+        config::literal,
+    };
+
+    /// The configuration of a command line.
+    fn parsed(arguments: &str) -> Result<Config, Diagnostics> {
+        let arguments = std::iter::once("xdp-trafficgen").chain(arguments.split(' '));
+        match Cli::try_parse_from(arguments).unwrap().command {
+            Command::Udp(options) => udp::config(&options),
+            Command::TcpSyn(options) => tcp_syn::config(&options),
+            Command::Icmp(options) => icmp::config(&options),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Header, field and first value of everything that is set.
+    fn set(config: &Config) -> Vec<String> {
+        let headers = config.flows[0].packet.iter();
+        let fields = headers.flat_map(|header| header.fields.iter().map(move |setting| (header.kind.value, setting)));
+        fields
+            .map(|(kind, FieldSetting { field, pattern, .. })| {
+                let value = literal::show_value(field, pattern.value.first());
+                let count = pattern.value.value_count();
+                let times = if count > 1 { format!(" x{count}") } else { String::new() };
+                format!("{}.{} {value}{times}", kind.name(), field.name)
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(arguments: &str, fields: &[&str], size: u32) {
+        let config = parsed(arguments).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert_eq!(set(&config), fields);
+        assert_eq!(config.flows[0].size.value, Size::Fixed(size));
+    }
+
+    #[test]
+    fn options_become_fields() {
+        check("udp e", &["udp.src_port 49152", "udp.dst_port 9"], 64);
+        check(
+            "udp e --dst-ip 10.0.0.2 --ttl 3 --dscp 46 --vlan 100,7 --dst-port 1-9",
+            &[
+                "vlan.tpid 34984",
+                "vlan.id 100",
+                "vlan.id 7",
+                "ipv4.dscp 46",
+                "ipv4.time_to_live 3",
+                "ipv4.dst 10.0.0.2",
+                "udp.src_port 49152",
+                "udp.dst_port 1 x9",
+            ],
+            64,
+        );
+        check(
+            "tcp-syn e --src-ip 2001:db8::1 --ttl 255 --dscp 46 --vlan 5",
+            &[
+                "vlan.id 5",
+                "ipv6.traffic_class 184",
+                "ipv6.hop_limit 255",
+                "ipv6.src 2001:db8::1",
+                "tcp.src_port 1024 x64512",
+                "tcp.dst_port 80",
+                "tcp.ctl_syn 1",
+                "tcp.window 64240",
+            ],
+            // 14 + 4 + 40 + 24, and the FCS.
+            86,
+        );
+        let echo = |kind: &str, number: u8| {
+            [
+                format!("{kind}.type {number}"),
+                format!("{kind}.code 0"),
+                format!("{kind}.identifier 7"),
+                format!("{kind}.sequence_number 0 x65536"),
+            ]
+        };
+        let fields = echo("icmp", 8);
+        check("icmp e --identifier 7", &fields.each_ref().map(String::as_str), 64);
+        let fields = echo("icmpv6", 128);
+        let config = parsed("icmp e --identifier 7 --dst-ip ::1 --size 100").unwrap();
+        assert_eq!(set(&config)[1..], fields);
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let wrong = parsed(
+            "icmp e --vlan 1,2,4096 --ttl 256 --dscp 64 --size big --payload hex:0 --batch-size 0 --src-ip ::1 --dst-ip 1.1.1.1",
+        );
+        let wrong = wrong.unwrap_err();
+        let options: Vec<&Place> = wrong.list().iter().map(|diagnostic| &diagnostic.place).collect();
+        let expected = ["--batch-size", "--payload", "--src-ip", "--vlan", "--vlan", "--dscp", "--ttl", "--size"]
+            .map(Place::Option);
+        assert_eq!(options, expected.iter().collect::<Vec<_>>());
+        assert!(wrong.list().iter().all(|diagnostic| !diagnostic.help.is_empty()), "{wrong}");
+    }
+}

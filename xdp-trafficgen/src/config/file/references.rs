@@ -1,0 +1,89 @@
+//! How ports and flows name each other.
+
+use std::collections::{HashMap, HashSet};
+
+use super::table::Problems;
+use crate::config::{Diagnostic, Located, Place, names};
+
+/// A name, when it could be read.
+type Name = Option<Located<String>>;
+
+/// The names in a configuration; of all ports and flows, also those that have errors of their own.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    /// Name and interface.
+    pub(super) ports: Vec<(Name, Name)>,
+    /// Name and port.
+    pub(super) flows: Vec<(Name, Name)>,
+}
+
+impl References {
+    /// `text` is the file's, to name lines of it.
+    pub(super) fn check(&self, text: &str, problems: &mut Problems) {
+        let ports = || self.ports.iter().filter_map(|(name, _)| name.as_ref());
+        for (name, first) in repeated(ports()) {
+            problems.push(duplicate(text, "ports", name, first));
+        }
+        for (name, first) in repeated(self.flows.iter().filter_map(|(name, _)| name.as_ref())) {
+            problems.push(duplicate(text, "flows", name, first));
+        }
+        for (interface, first) in repeated(self.ports.iter().filter_map(|(_, interface)| interface.as_ref())) {
+            let message =
+                format!("the interface `{}` is already used by the port {}", interface.value, written(text, first));
+            problems.push(Diagnostic::new(&interface.place, message).help("give each port an interface of its own"));
+        }
+        self.check_assignment(&ports().collect::<Vec<_>>(), problems);
+    }
+
+    /// Each flow names a port, each port has a flow. Says nothing where a name that could not be read may be the one.
+    fn check_assignment(&self, ports: &[&Located<String>], problems: &mut Problems) {
+        let all_ports_named = !self.ports.is_empty() && self.ports.len() == ports.len();
+        let all_flows_assigned = !self.flows.is_empty() && self.flows.iter().all(|(_, port)| port.is_some());
+        let known: HashSet<&str> = ports.iter().map(|port| port.value.as_str()).collect();
+        let assigned = || self.flows.iter().filter_map(|(_, port)| port.as_ref());
+        let used: HashSet<&str> = assigned().map(|port| port.value.as_str()).collect();
+        for port in assigned().filter(|port| all_ports_named && !known.contains(port.value.as_str())) {
+            let help = names::cure(&port.value, "ports", ports.iter().map(|port| port.value.as_str()));
+            problems.push(Diagnostic::new(&port.place, format!("there is no port `{}`", port.value)).help(help));
+        }
+        for port in ports.iter().filter(|port| all_flows_assigned && !used.contains(port.value.as_str())) {
+            problems.push(
+                Diagnostic::new(&port.place, format!("port `{}` has no flow", port.value))
+                    .help(format!("add a flow with `port = \"{}\"`, or remove the port", port.value)),
+            );
+        }
+    }
+}
+
+/// Each value that is there before, with the first of its kind.
+fn repeated<'a>(values: impl Iterator<Item = &'a Located<String>>) -> Vec<(&'a Located<String>, &'a Located<String>)> {
+    let mut first: HashMap<&str, &Located<String>> = HashMap::new();
+    let mut repeated = Vec::new();
+    for value in values {
+        match first.get(value.value.as_str()) {
+            Some(first) => repeated.push((value, *first)),
+            None => {
+                first.insert(&value.value, value);
+            }
+        }
+    }
+    repeated
+}
+
+fn duplicate(text: &str, noun: &str, name: &Located<String>, first: &Located<String>) -> Diagnostic {
+    Diagnostic::new(&name.place, format!("two {noun} are named `{}`", name.value))
+        .help(format!("the first is {}: rename one of them", written(text, first)))
+}
+
+/// Where a value was written: `on line 2`.
+fn written<T>(text: &str, value: &Located<T>) -> String {
+    match &value.place {
+        Place::File(span) => {
+            let before = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
+            format!("on line {}", before + 1)
+        }
+        Place::Override(argument, _) => format!("in `--set {argument}`"),
+        Place::Option(option) => format!("in `{option}`"),
+        Place::Default => "a default".to_owned(),
+    }
+}
