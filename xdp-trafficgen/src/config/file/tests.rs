@@ -366,7 +366,7 @@ fn headers() {
     check_packet("[]", &[("[]", "this packet has no headers")]);
     check_packet("'udp'", &[("'udp'", "`packet` must be an array, not the string \"udp\"")]);
     check_packet("['udp']", &[("'udp'", "`packet` must be a table, not the string \"udp\"")]);
-    check_packet("[{}]", &[("{}", "name one of `ethernet`, `vlan`, `ipv4`, `ipv6`, `udp`")]);
+    check_packet("[{}]", &[("{}", "name one of `ethernet`, `vlan`, `mpls`, `arp`, `ipv4`")]);
     check_packet(
         "[{ vlan = {}, udp = { x = 1 } }]",
         &[
@@ -375,19 +375,19 @@ fn headers() {
         ],
     );
     check_packet(
-        "[{ ip = {} }, { tcp = {} }, { udp = 5 }]",
+        "[{ ip = {} }, { lldp = {} }, { udp = 5 }]",
         &[
             ("ip", "unknown header `ip`; did you mean `ipv4`?"),
-            ("tcp", "unknown header `tcp`; the headers are `ethernet`, `vlan`, `ipv4`, `ipv6`, `udp`"),
+            ("lldp", "unknown header `lldp`; the headers are `ethernet`, `vlan`, `mpls`"),
             ("5", "`udp` must be a table, not the integer 5"),
         ],
     );
     check_fields(
         "udp",
-        "dstport = 1, length = 2",
+        "dstport = 1, vni = 2",
         &[
             ("dstport", "`udp` has no field `dstport`; did you mean `dst_port`?"),
-            ("length", "`udp` has no field `length`; the fields are `src_port`, `dst_port`"),
+            ("vni", "`udp` has no field `vni`; the fields are `src_port`, `dst_port`"),
         ],
     );
 }
