@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 
 /// Formatting, lints and documentation with warnings denied, then all tests.
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
-    setup::ensure_programs(sh, "test", &[("ethtool", "ethtool"), ("tcpdump", "tcpdump")])?;
+    setup::ensure_programs(sh, "test", &[("ethtool", "ethtool"), ("tcpdump", "tcpdump"), ("tshark", "tshark")])?;
     if arguments.passed_on.is_empty() {
         lint(sh)?;
     }

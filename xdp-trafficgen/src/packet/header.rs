@@ -1,6 +1,8 @@
-//! The headers and their fields, as tables: names (those of the Open Traffic Generator model), places and types.
+//! What a header and a field are, and which headers there are.
 
 use std::borrow::Cow;
+
+use super::fields;
 
 /// How a field's values are written by users, and shown to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +17,10 @@ pub enum FieldType {
     Number,
 }
 
-/// A field of a header.
+/// A field of a header: one of the header's table, or bits at any offset that a user named.
+///
+/// Anything that is not in the header's table ([`HeaderKind::fields`]) is bits: their offset is taken as it is, from where
+/// the header starts in the frame. A field of the table moves up when optional parts before it are absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldDef {
     /// As users write it.
@@ -41,73 +46,108 @@ impl FieldDef {
 pub enum HeaderKind {
     /// Ethernet II (IEEE 802.3).
     Ethernet,
-    /// 802.1Q tag.
+    /// 802.1Q tag; several are QinQ.
     Vlan,
-    /// IPv4 without options (RFC 791).
+    /// An entry of an MPLS label stack (RFC 3032).
+    Mpls,
+    /// ARP for IPv4 on Ethernet (RFC 826).
+    Arp,
+    /// IPv4 (RFC 791).
     Ipv4,
     /// IPv6 (RFC 8200).
     Ipv6,
+    /// IPv6 hop-by-hop options (RFC 8200 section 4.3).
+    Ipv6HopByHop,
+    /// IPv6 destination options (RFC 8200 section 4.6).
+    Ipv6Destination,
+    /// IPv6 routing header of any type (RFC 8200 section 4.4).
+    Ipv6Routing,
+    /// IPv6 fragment header (RFC 8200 section 4.5).
+    Ipv6Fragment,
     /// UDP (RFC 768).
     Udp,
+    /// TCP (RFC 9293).
+    Tcp,
+    /// ICMP (RFC 792).
+    Icmp,
+    /// ICMP for IPv6 (RFC 4443).
+    Icmpv6,
+    /// GRE (RFC 2784, RFC 2890).
+    Gre,
+    /// VXLAN (RFC 7348).
+    Vxlan,
+    /// GTP-U version 1 (3GPP TS 29.281 section 5.1).
+    Gtpv1,
+    /// Any bytes.
+    Custom,
 }
-
-const fn field(name: &'static str, bit_offset: i32, bits: u32, kind: FieldType) -> FieldDef {
-    FieldDef { name: Cow::Borrowed(name), bit_offset, bits, kind }
-}
-
-static ETHERNET: &[FieldDef] = &[
-    field("dst", 0, 48, FieldType::Mac),
-    field("src", 48, 48, FieldType::Mac),
-    field("ether_type", 96, 16, FieldType::Number),
-];
-static VLAN: &[FieldDef] = &[
-    field("priority", 0, 3, FieldType::Number),
-    field("cfi", 3, 1, FieldType::Number),
-    field("id", 4, 12, FieldType::Number),
-    field("ether_type", 16, 16, FieldType::Number),
-];
-static IPV4: &[FieldDef] = &[
-    field("dscp", 8, 6, FieldType::Number),
-    field("ecn", 14, 2, FieldType::Number),
-    field("identification", 32, 16, FieldType::Number),
-    field("time_to_live", 64, 8, FieldType::Number),
-    field("protocol", 72, 8, FieldType::Number),
-    field("src", 96, 32, FieldType::Ipv4),
-    field("dst", 128, 32, FieldType::Ipv4),
-];
-static IPV6: &[FieldDef] = &[
-    field("traffic_class", 4, 8, FieldType::Number),
-    field("flow_label", 12, 20, FieldType::Number),
-    field("next_header", 48, 8, FieldType::Number),
-    field("hop_limit", 56, 8, FieldType::Number),
-    field("src", 64, 128, FieldType::Ipv6),
-    field("dst", 192, 128, FieldType::Ipv6),
-];
-static UDP: &[FieldDef] = &[field("src_port", 0, 16, FieldType::Number), field("dst_port", 16, 16, FieldType::Number)];
 
 impl HeaderKind {
     /// Every header.
-    pub const ALL: [Self; 5] = [Self::Ethernet, Self::Vlan, Self::Ipv4, Self::Ipv6, Self::Udp];
+    pub const ALL: [Self; 18] = [
+        Self::Ethernet,
+        Self::Vlan,
+        Self::Mpls,
+        Self::Arp,
+        Self::Ipv4,
+        Self::Ipv6,
+        Self::Ipv6HopByHop,
+        Self::Ipv6Destination,
+        Self::Ipv6Routing,
+        Self::Ipv6Fragment,
+        Self::Udp,
+        Self::Tcp,
+        Self::Icmp,
+        Self::Icmpv6,
+        Self::Gre,
+        Self::Vxlan,
+        Self::Gtpv1,
+        Self::Custom,
+    ];
 
     /// As users write it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ethernet => "ethernet",
             Self::Vlan => "vlan",
+            Self::Mpls => "mpls",
+            Self::Arp => "arp",
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",
+            Self::Ipv6HopByHop => "ipv6_hop_by_hop",
+            Self::Ipv6Destination => "ipv6_destination",
+            Self::Ipv6Routing => "ipv6_routing",
+            Self::Ipv6Fragment => "ipv6_fragment",
             Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Icmp => "icmp",
+            Self::Icmpv6 => "icmpv6",
+            Self::Gre => "gre",
+            Self::Vxlan => "vxlan",
+            Self::Gtpv1 => "gtpv1",
+            Self::Custom => "custom",
         }
     }
 
     /// Its fields, in the order of the wire.
     pub fn fields(self) -> &'static [FieldDef] {
         match self {
-            Self::Ethernet => ETHERNET,
-            Self::Vlan => VLAN,
-            Self::Ipv4 => IPV4,
-            Self::Ipv6 => IPV6,
-            Self::Udp => UDP,
+            Self::Ethernet => fields::ETHERNET,
+            Self::Vlan => fields::VLAN,
+            Self::Mpls => fields::MPLS,
+            Self::Arp => fields::ARP,
+            Self::Ipv4 => fields::IPV4,
+            Self::Ipv6 => fields::IPV6,
+            Self::Ipv6HopByHop | Self::Ipv6Destination => fields::IPV6_OPTIONS,
+            Self::Ipv6Routing => fields::IPV6_ROUTING,
+            Self::Ipv6Fragment => fields::IPV6_FRAGMENT,
+            Self::Udp => fields::UDP,
+            Self::Tcp => fields::TCP,
+            Self::Icmp | Self::Icmpv6 => fields::ICMP,
+            Self::Gre => fields::GRE,
+            Self::Vxlan => fields::VXLAN,
+            Self::Gtpv1 => fields::GTPV1,
+            Self::Custom => &[],
         }
     }
 
@@ -115,20 +155,42 @@ impl HeaderKind {
     pub fn field(self, name: &str) -> Option<&'static FieldDef> {
         self.fields().iter().find(|field| field.name == name)
     }
-    /// What users call its part of variable length; none when it has none.
+
+    /// What users call its part of variable length, [`Layer::options`](super::Layer::options), when it has one.
     pub const fn options(self) -> Option<&'static str> {
         match self {
-            Self::Ipv4 => Some("options"),
-            Self::Ethernet | Self::Vlan | Self::Ipv6 | Self::Udp => None,
+            Self::Ipv4 | Self::Tcp | Self::Ipv6HopByHop | Self::Ipv6Destination | Self::Ipv6Routing => Some("options"),
+            Self::Custom => Some("bytes"),
+            _ => None,
         }
     }
 
-    /// The name of the field that holds its checksum; none when it has none.
+    /// The name of the field that holds its checksum, when it has one.
     pub const fn checksum_field(self) -> Option<&'static str> {
         match self {
             Self::Ipv4 => Some("header_checksum"),
-            Self::Udp => Some("checksum"),
-            Self::Ethernet | Self::Vlan | Self::Ipv6 => None,
+            Self::Udp | Self::Tcp | Self::Icmp | Self::Icmpv6 | Self::Gre => Some("checksum"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HeaderKind;
+
+    /// A typing error in a table would show here, or in `tests/stacks.rs`.
+    #[test]
+    fn fields_are_in_the_order_of_the_wire_and_do_not_overlap() {
+        for kind in HeaderKind::ALL {
+            let mut end = i32::MIN;
+            for field in kind.fields() {
+                assert!(field.bit_offset >= end, "{}.{}", kind.name(), field.name);
+                assert!((1..=128).contains(&field.bits), "{}.{}", kind.name(), field.name);
+                end = field.bit_offset + i32::try_from(field.bits).expect("checked");
+            }
+            assert_eq!(end.max(0) % 8, 0, "{} ends within a byte", kind.name());
+            assert!(kind.checksum_field().is_none_or(|name| kind.field(name).is_some_and(|field| field.bits == 16)));
         }
     }
 }

@@ -1,12 +1,22 @@
 //! The packet model: which headers there are, which fields they have, and how a stack of them becomes bytes.
 //!
-//! A header is a table of fields plus an encoder on etherparse; another header is another table and encoder, nothing
-//! else. Knows no configuration syntax, no host and no kernel.
+//! A header is a table of fields, an encoder, the headers it can follow and, where it has them, a length, a checksum and
+//! optional parts, each in the module of that name. Knows no configuration syntax, no host and no kernel.
 
+mod checksums;
+mod encode;
+mod fields;
 mod header;
+mod order;
+mod parts;
+mod payload;
 mod template;
+#[cfg(test)]
+mod tests;
+mod window;
 
+pub use checksums::CoveredChecksum;
 pub use header::{FieldDef, FieldType, HeaderKind};
-pub use template::{
-    ChecksumMode, CoveredChecksum, Layer, LengthField, Payload, StackError, Template, Window, assemble,
-};
+pub use payload::Payload;
+pub use template::{ChecksumMode, Layer, LengthField, StackError, Template, assemble};
+pub use window::Window;

@@ -187,13 +187,13 @@ fn varying_fields<'a>(flow: &'a Flow, template: &Template) -> Vec<Varying<'a>> {
     let mut varying: Vec<Varying<'a>> = flow
         .packet
         .iter()
-        .zip(&template.offsets)
-        .flat_map(|(header, &offset)| header.fields.iter().map(move |setting| (setting, offset)))
+        .enumerate()
+        .flat_map(|(layer, header)| header.fields.iter().map(move |setting| (setting, layer)))
         .filter(|(setting, _)| varies(&setting.pattern.value))
-        .map(|(setting, offset)| Varying {
+        .map(|(setting, layer)| Varying {
             setting,
-            window: Window::of(&setting.field, offset),
-            place: (8 * offset as u64).saturating_add_signed(setting.field.bit_offset.into()),
+            window: template.window(layer, &setting.field),
+            place: (8 * template.offsets[layer] as u64).saturating_add_signed(setting.field.bit_offset.into()),
             joins_next: false,
         })
         .collect();

@@ -1,18 +1,20 @@
 //! From what a user wrote of a packet to the layers it is assembled from: defaults that depend on the host or on the
 //! headers around, and words for what cannot be assembled.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
 use crate::{
-    config::{Diagnostic, FieldSetting, Flow, Header, Place, Port},
+    config::{Diagnostic, Flow, Header, Place, Port, names},
     host::{Mac, NextHop, mac_value, show_mac},
     packet::{HeaderKind, Layer, StackError},
 };
 
 /// The layers of a flow's packet, with everything the user left to us filled in: addresses of both ends, ports. Beside
 /// them a sentence worth showing, when something was found out for the user.
+///
+/// The host's own addresses go to the outermost headers; inside of a tunnel they are made up.
 ///
 /// # Errors
 /// When something must be known that this host does not tell.
@@ -24,11 +26,13 @@ pub(super) fn layers(
 ) -> Result<(Vec<Layer>, Option<String>), Diagnostic> {
     let mut layers: Vec<Layer> = flow.packet.iter().map(layer).collect();
     let mut note = None;
-    for (layer, header) in layers.iter_mut().zip(&flow.packet) {
+    let outermost_ip = flow.packet.iter().position(is_ip);
+    let mut source_mac = None;
+    for (index, (layer, header)) in layers.iter_mut().zip(&flow.packet).enumerate() {
         match layer.kind {
-            HeaderKind::Ethernet => {
+            HeaderKind::Ethernet if index == 0 => {
                 default(layer, "src", egress_mac.map(mac_value));
-                if !is_set(layer, "dst") {
+                if wants_neighbour(&flow.packet) {
                     let Some((hop, mac)) = next_hop.and_then(|hop| Some((hop, hop.mac?))) else {
                         return Err(unknown_neighbour(port, flow, header));
                     };
@@ -40,22 +44,38 @@ pub(super) fn layers(
                         hop.neighbour
                     ));
                 }
+                // Without a neighbour to want, this is how ARP asks.
+                default(layer, "dst", Some(BROADCAST_MAC));
+                source_mac = first_value(header, "src").or(egress_mac.map(mac_value));
             }
-            HeaderKind::Ipv4 => {
-                let source = next_hop.and_then(|hop| hop.source).unwrap_or(BENCHMARK_SOURCE_V4);
-                default(layer, "src", ip_value(source, layer.kind));
-                default(layer, "dst", ip_value(BENCHMARK_DESTINATION_V4, layer.kind));
+            HeaderKind::Ethernet => {
+                default(layer, "src", Some(INNER_SOURCE_MAC));
+                default(layer, "dst", Some(INNER_DESTINATION_MAC));
+                source_mac = first_value(header, "src").or(Some(INNER_SOURCE_MAC));
             }
-            HeaderKind::Ipv6 => {
-                let source = next_hop.and_then(|hop| hop.source).unwrap_or(BENCHMARK_SOURCE_V6);
-                default(layer, "src", ip_value(source, layer.kind));
-                default(layer, "dst", ip_value(BENCHMARK_DESTINATION_V6, layer.kind));
+            HeaderKind::Ipv4 | HeaderKind::Ipv6 => {
+                let (source, destination) = benchmark_addresses(layer.kind);
+                let own = next_hop.and_then(|hop| hop.source).filter(|_| outermost_ip == Some(index));
+                default(layer, "src", ip_value(own.unwrap_or(source), layer.kind));
+                default(layer, "dst", ip_value(destination, layer.kind));
             }
-            HeaderKind::Udp => {
+            HeaderKind::Arp => {
+                let (sender, target) = benchmark_addresses(HeaderKind::Ipv4);
+                default(layer, "sender_hardware_addr", source_mac);
+                default(layer, "sender_protocol_addr", ip_value(sender, HeaderKind::Ipv4));
+                default(layer, "target_protocol_addr", ip_value(target, HeaderKind::Ipv4));
+            }
+            HeaderKind::Udp | HeaderKind::Tcp => {
                 default(layer, "src_port", Some(DEFAULT_SOURCE_PORT));
-                default(layer, "dst_port", Some(DISCARD_PORT));
+                let next = flow.packet.get(index + 1).map(|header| header.kind.value);
+                // The port of a tunnel follows from the stack.
+                if !matches!(next, Some(HeaderKind::Vxlan | HeaderKind::Gtpv1)) {
+                    default(layer, "dst_port", Some(DISCARD_PORT));
+                }
             }
-            HeaderKind::Vlan => {}
+            // Whoever speaks of its checksum wants one.
+            HeaderKind::Gre if header.checksum.place != Place::Default => default(layer, "checksum_present", Some(1)),
+            _ => {}
         }
     }
     Ok((layers, note))
@@ -77,11 +97,22 @@ fn unknown_neighbour(port: &Port, flow: &Flow, ethernet: &Header) -> Diagnostic 
     }
 }
 
-/// Addresses set aside for benchmarks: RFC 2544 appendix C.2.2 (198.18.0.0/15) and RFC 5180 section 8 (2001:2::/48).
-const BENCHMARK_SOURCE_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 1));
-const BENCHMARK_DESTINATION_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 19, 0, 1));
-const BENCHMARK_SOURCE_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1));
-const BENCHMARK_DESTINATION_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1));
+/// Source and destination for an IP header of this kind, from the addresses set aside for benchmarks: RFC 2544 appendix C.2.2
+/// (198.18.0.0/15) and RFC 5180 section 8 (2001:2::/48).
+const fn benchmark_addresses(kind: HeaderKind) -> (IpAddr, IpAddr) {
+    match kind {
+        HeaderKind::Ipv4 => (IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1)), IpAddr::V4(Ipv4Addr::new(198, 19, 0, 1))),
+        _ => (
+            IpAddr::V6(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1)),
+            IpAddr::V6(Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1)),
+        ),
+    }
+}
+
+/// Locally administered addresses (IEEE 802) for Ethernet inside of a tunnel.
+const INNER_SOURCE_MAC: u128 = 0x0200_0000_0001;
+const INNER_DESTINATION_MAC: u128 = 0x0200_0000_0002;
+const BROADCAST_MAC: u128 = 0xffff_ffff_ffff;
 /// The first of the dynamic ports (RFC 6335).
 const DEFAULT_SOURCE_PORT: u128 = 49152;
 /// Discard (RFC 863).
@@ -92,34 +123,39 @@ fn layer(header: &Header) -> Layer {
     Layer { kind: header.kind.value, set, options: header.options.value.clone(), checksum: header.checksum.value }
 }
 
-fn is_set(layer: &Layer, name: &str) -> bool {
-    layer.set.iter().any(|(field, _)| field.name == name)
-}
-
 fn default(layer: &mut Layer, name: &str, value: Option<u128>) {
-    if !is_set(layer, name)
+    if !layer.set.iter().any(|(field, _)| field.name == name)
         && let (Some(field), Some(value)) = (layer.kind.field(name), value)
     {
         layer.set.push((field.clone(), value));
     }
 }
 
-fn setting<'a>(header: &'a Header, kind: HeaderKind, name: &str) -> Option<&'a FieldSetting> {
-    (header.kind.value == kind).then(|| header.fields.iter().find(|setting| setting.field.name == name)).flatten()
+/// What a field starts with, when the user set it.
+fn first_value(header: &Header, name: &str) -> Option<u128> {
+    let setting = header.fields.iter().find(|setting| setting.field.name == name)?;
+    Some(setting.pattern.value.first())
 }
 
-/// Whether the destination MAC address must be found out.
+fn is_ip(header: &Header) -> bool {
+    matches!(header.kind.value, HeaderKind::Ipv4 | HeaderKind::Ipv6)
+}
+
+/// Whether the destination MAC address must be found out: the frame starts with an Ethernet header that does not say, and
+/// that carries something else than ARP, which asks everybody.
 pub(super) fn wants_neighbour(packet: &[Header]) -> bool {
-    !packet.iter().any(|header| setting(header, HeaderKind::Ethernet, "dst").is_some())
+    let [ethernet, rest @ ..] = packet else { return false };
+    let network = rest.iter().map(|header| header.kind.value).find(|kind| *kind != HeaderKind::Vlan);
+    ethernet.kind.value == HeaderKind::Ethernet
+        && network != Some(HeaderKind::Arp)
+        && first_value(ethernet, "dst").is_none()
 }
 
 /// The first value of the outermost IP header's destination, defaults included.
 pub(super) fn destination(packet: &[Header]) -> Option<IpAddr> {
-    let ip = packet.iter().find(|header| matches!(header.kind.value, HeaderKind::Ipv4 | HeaderKind::Ipv6))?;
+    let ip = packet.iter().find(|header| is_ip(header))?;
     let kind = ip.kind.value;
-    let default = if kind == HeaderKind::Ipv4 { BENCHMARK_DESTINATION_V4 } else { BENCHMARK_DESTINATION_V6 };
-    let Some(setting) = setting(ip, kind, "dst") else { return Some(default) };
-    let value = setting.pattern.value.first();
+    let Some(value) = first_value(ip, "dst") else { return Some(benchmark_addresses(kind).1) };
     match kind {
         HeaderKind::Ipv4 => u32::try_from(value).ok().map(|bits| IpAddr::V4(bits.into())),
         _ => Some(IpAddr::V6(value.into())),
@@ -136,20 +172,120 @@ fn ip_value(address: IpAddr, kind: HeaderKind) -> Option<u128> {
 
 /// The words for a stack that is none.
 pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
-    match *error {
-        StackError::Order { layer, kind, .. } => {
-            let place = flow.packet.get(layer).map_or(&flow.name.place, |header| &header.kind.place);
-            let cure = match kind {
-                HeaderKind::Ethernet => "`ethernet` is the first header, and the only one of its kind",
-                HeaderKind::Vlan => "`vlan` follows `ethernet` or another `vlan`",
-                HeaderKind::Ipv4 | HeaderKind::Ipv6 => "an IP header follows `ethernet` or `vlan`",
-                HeaderKind::Udp => "`udp` follows `ipv4` or `ipv6`",
-            };
-            Diagnostic::new(place, error.to_string()).help(cure)
+    let header = |layer: usize| flow.packet.get(layer);
+    let diagnostic = |place: Option<&Place>| Diagnostic::new(place.unwrap_or(&flow.name.place), error.to_string());
+    match error {
+        StackError::Order { layer, kind, below } => {
+            let first = if below.is_none() { "start with `ethernet`; " } else { "" };
+            let before = names::list(kind.follows().map(HeaderKind::name).chain(["custom"]));
+            diagnostic(header(*layer).map(|header| &header.kind.place))
+                .help(format!("{first}`{}` can follow {before}", kind.name()))
         }
-        StackError::TooSmall { headers, .. } => Diagnostic::new(&flow.size.place, error.to_string())
-            .help(format!("write a size of at least {}", headers + FCS_LEN as usize)),
-        StackError::PayloadTooLong { payload, room } => Diagnostic::new(&flow.payload.place, error.to_string())
+        StackError::OptionsTooLong { layer, max, .. } => {
+            diagnostic(header(*layer).map(|header| &header.options.place)).help(format!("write at most {max} bytes"))
+        }
+        StackError::TooSmall { headers, .. } => {
+            diagnostic(Some(&flow.size.place)).help(format!("write a size of at least {}", headers + FCS_LEN as usize))
+        }
+        StackError::OutsideFrame { layer, field, .. } => {
+            let settings = header(*layer).map(|header| header.fields.as_slice()).unwrap_or_default();
+            let setting = settings.iter().find(|setting| setting.field.name == *field);
+            diagnostic(setting.map(|setting| &setting.pattern.place))
+                .help("write a larger size, or an offset within the frame")
+        }
+        StackError::PayloadTooLong { payload, room } => diagnostic(Some(&flow.payload.place))
             .help(format!("write a size of at least {}", flow.size.value.smallest() as usize + payload - room)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Located, Source, file},
+        packet::{ChecksumMode, Payload, assemble},
+    };
+
+    const HOST_MAC: Mac = [2, 0, 0, 0, 0, 0x99];
+    const NEXT_HOP_MAC: Mac = [2, 0, 0, 0, 0, 0x77];
+
+    fn flow(packet: &str) -> (Port, Flow) {
+        let text = format!(
+            "[[ports]]\nname = 'p'\ninterface = 'veth0'\n[[flows]]\nname = 'f'\nport = 'p'\nsize = 500\npacket = [{packet}]\n"
+        );
+        let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        (config.ports[0].clone(), config.flows[0].clone())
+    }
+
+    /// The fields of each header, in a line a header, beside what is said.
+    fn filled(packet: &str) -> (Vec<String>, Option<String>) {
+        let (port, flow) = flow(packet);
+        let next_hop = NextHop {
+            neighbour: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
+            mac: Some(NEXT_HOP_MAC),
+            source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
+        };
+        let (layers, note) =
+            layers(&port, &flow, Some(HOST_MAC), Some(&next_hop)).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        assemble(&layers, 496, &Payload::Zeros).expect("a stack");
+        let line = |layer: &Layer| {
+            let fields: Vec<_> = layer.set.iter().map(|(field, value)| format!("{} {value:x}", field.name)).collect();
+            fields.join(", ")
+        };
+        (layers.iter().map(line).collect(), note)
+    }
+
+    #[test]
+    fn the_outermost_headers_are_the_hosts_and_inner_ones_are_made_up() {
+        let (lines, note) = filled(
+            "{ ethernet = {} }, { ipv4 = {} }, { udp = {} }, { vxlan = {} }, { ethernet = {} }, { ipv6 = {} }, { tcp = {} }",
+        );
+        let inner_v6 = "src 20010002000000000000000000000001, dst 20010002000000010000000000000001";
+        let expected = [
+            "src 20000000099, dst 20000000077",
+            "src c0000201, dst c6130001",
+            // The tunnel's port follows from the stack.
+            "src_port c000",
+            "",
+            "src 20000000001, dst 20000000002",
+            inner_v6,
+            "src_port c000, dst_port 9",
+        ];
+        assert_eq!(lines, expected);
+        assert!(note.is_some_and(|note| note.contains("02:00:00:00:00:77 is that of 192.0.2.254")));
+    }
+
+    #[test]
+    fn arp_asks_everybody_for_the_sender_of_the_frame() {
+        let arp = "sender_protocol_addr c6120001, target_protocol_addr c6130001";
+        let (lines, note) = filled("{ ethernet = {} }, { vlan = {} }, { arp = {} }");
+        assert_eq!(lines[0], "src 20000000099, dst ffffffffffff");
+        assert_eq!(lines[2], format!("sender_hardware_addr 20000000099, {arp}"));
+        assert!(note.is_none(), "{note:?}");
+        let (lines, _) = filled("{ ethernet = { src = '02:00:00:00:00:05' } }, { arp = {} }");
+        assert_eq!(lines[1], format!("sender_hardware_addr 20000000005, {arp}"));
+    }
+
+    #[test]
+    fn whoever_speaks_of_a_gre_checksum_wants_one() {
+        let (port, mut flow) = flow("{ ethernet = { dst = '02:00:00:00:00:05' } }, { ipv4 = {} }, { gre = {} }");
+        let set = |flow: &Flow| layers(&port, flow, None, None).expect("complete").0[2].set.len();
+        assert_eq!(set(&flow), 0);
+        flow.packet[2].checksum = Located::new(ChecksumMode::Good, Place::Option("--checksum"));
+        assert_eq!(set(&flow), 1);
+    }
+
+    #[test]
+    fn a_header_out_of_place_is_told_where_it_can_be() {
+        #[track_caller]
+        fn check(packet: &str, expected: &str) {
+            let (_, flow) = flow(packet);
+            let layers: Vec<Layer> = flow.packet.iter().map(layer).collect();
+            let error = assemble(&layers, 496, &Payload::Zeros).expect_err("no stack");
+            let said = diagnostic(&flow, &error);
+            assert!(format!("{said:?}").contains(expected), "{said:?}");
+        }
+        check("{ udp = {} }", "start with `ethernet`; `udp` can follow `ipv4`");
+        check("{ ethernet = {} }, { vxlan = {} }", "`vxlan` can follow `udp`, `custom`");
     }
 }

@@ -25,6 +25,24 @@ pub(crate) const LINK_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x99];
 /// The fields that say how to decode what follows.
 pub(crate) const NEXT_PROTOCOL: [&str; 3] = ["ether_type", "protocol", "next_header"];
 
+/// The fields this model knows, beside those.
+pub(crate) const KNOWN: [&str; 14] = [
+    "dst",
+    "src",
+    "priority",
+    "cfi",
+    "id",
+    "dscp",
+    "ecn",
+    "identification",
+    "time_to_live",
+    "traffic_class",
+    "flow_label",
+    "hop_limit",
+    "src_port",
+    "dst_port",
+];
+
 /// A flow as the tests describe it.
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
@@ -171,6 +189,7 @@ impl Flow {
                     udp.checksum = udp_checksum(&udp);
                     frame.extend(udp.to_bytes());
                 }
+                other => unreachable!("{other:?} is looked at by tests/stacks.rs"),
             }
         }
         frame.extend(payload);
@@ -286,6 +305,7 @@ pub(crate) fn header_len(kind: HeaderKind) -> usize {
         HeaderKind::Ipv4 => 20,
         HeaderKind::Ipv6 => 40,
         HeaderKind::Udp => 8,
+        other => unreachable!("{other:?} is looked at by tests/stacks.rs"),
     }
 }
 
@@ -295,7 +315,7 @@ fn ether_type(next: Option<HeaderKind>) -> u128 {
         Some(HeaderKind::Vlan) => 0x8100,
         Some(HeaderKind::Ipv4) => 0x0800,
         Some(HeaderKind::Ipv6) => 0x86dd,
-        Some(HeaderKind::Ethernet | HeaderKind::Udp) | None => 0x88b5,
+        _ => 0x88b5,
     }
 }
 
