@@ -1,8 +1,8 @@
 //! Errors in what the user wrote: each with its place and a cure, shown together, the way rustc shows them.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::config::Place;
 
@@ -113,9 +113,7 @@ impl Diagnostics {
             Place::Option(_) | Place::Default => None,
         };
         if let Some((text, name, span)) = written {
-            let end = span.end.min(text.len());
-            let annotation = AnnotationKind::Primary.span(span.start.min(end)..end);
-            let mut group = error.element(Snippet::source(text).path(name).annotation(annotation));
+            let mut group = error.element(snippet(text, span).path(name));
             if !help.is_empty() {
                 group = group.element(Level::HELP.message(help));
             }
@@ -129,6 +127,18 @@ impl Diagnostics {
         }
         text
     }
+}
+
+/// The lines of `span`, and only them: the renderer goes through all it is given, for each of many errors.
+fn snippet<'a>(text: &'a str, span: &Range<usize>) -> Snippet<'a, Annotation<'a>> {
+    let end = span.end.min(text.len());
+    let start = span.start.min(end);
+    let (before, behind) = (&text.as_bytes()[..start], &text.as_bytes()[end..]);
+    let first = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let last = behind.iter().position(|byte| *byte == b'\n').map_or(text.len(), |newline| end + newline);
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let annotation = AnnotationKind::Primary.span(start - first..end - first);
+    Snippet::source(&text[first..last]).line_start(line).annotation(annotation)
 }
 
 impl fmt::Display for Diagnostics {

@@ -87,6 +87,8 @@ pub fn parse_with(source: Source, overrides: &[String]) -> Result<Config, Diagno
         }
         Place::Option(_) | Place::Default => (usize::MAX, 0),
     });
+    // What was set for all flows is wrong in all of them.
+    list.dedup();
     let mut diagnostics = Diagnostics::new(source.clone());
     for diagnostic in list {
         diagnostics.push(diagnostic);

@@ -11,6 +11,8 @@ mod order;
 mod parts;
 mod payload;
 mod template;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use checksums::CoveredChecksum;

@@ -197,3 +197,95 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
             .help(format!("write a size of at least {}", flow.size.value.smallest() as usize + payload - room)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Located, Source, file},
+        packet::{ChecksumMode, Payload, assemble},
+    };
+
+    const HOST_MAC: Mac = [2, 0, 0, 0, 0, 0x99];
+    const NEXT_HOP_MAC: Mac = [2, 0, 0, 0, 0, 0x77];
+
+    fn flow(packet: &str) -> (Port, Flow) {
+        let text = format!(
+            "[[ports]]\nname = 'p'\ninterface = 'veth0'\n[[flows]]\nname = 'f'\nport = 'p'\nsize = 500\npacket = [{packet}]\n"
+        );
+        let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        (config.ports[0].clone(), config.flows[0].clone())
+    }
+
+    /// The fields of each header, in a line a header, beside what is said.
+    fn filled(packet: &str) -> (Vec<String>, Option<String>) {
+        let (port, flow) = flow(packet);
+        let next_hop = NextHop {
+            neighbour: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
+            mac: Some(NEXT_HOP_MAC),
+            source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
+        };
+        let (layers, note) =
+            layers(&port, &flow, Some(HOST_MAC), Some(&next_hop)).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        assemble(&layers, 496, &Payload::Zeros).expect("a stack");
+        let line = |layer: &Layer| {
+            let fields: Vec<_> = layer.set.iter().map(|(field, value)| format!("{} {value:x}", field.name)).collect();
+            fields.join(", ")
+        };
+        (layers.iter().map(line).collect(), note)
+    }
+
+    #[test]
+    fn the_outermost_headers_are_the_hosts_and_inner_ones_are_made_up() {
+        let (lines, note) = filled(
+            "{ ethernet = {} }, { ipv4 = {} }, { udp = {} }, { vxlan = {} }, { ethernet = {} }, { ipv6 = {} }, { tcp = {} }",
+        );
+        let inner_v6 = "src 20010002000000000000000000000001, dst 20010002000000010000000000000001";
+        let expected = [
+            "src 20000000099, dst 20000000077",
+            "src c0000201, dst c6130001",
+            // The tunnel's port follows from the stack.
+            "src_port c000",
+            "",
+            "src 20000000001, dst 20000000002",
+            inner_v6,
+            "src_port c000, dst_port 9",
+        ];
+        assert_eq!(lines, expected);
+        assert!(note.is_some_and(|note| note.contains("02:00:00:00:00:77 is that of 192.0.2.254")));
+    }
+
+    #[test]
+    fn arp_asks_everybody_for_the_sender_of_the_frame() {
+        let arp = "sender_protocol_addr c6120001, target_protocol_addr c6130001";
+        let (lines, note) = filled("{ ethernet = {} }, { vlan = {} }, { arp = {} }");
+        assert_eq!(lines[0], "src 20000000099, dst ffffffffffff");
+        assert_eq!(lines[2], format!("sender_hardware_addr 20000000099, {arp}"));
+        assert!(note.is_none(), "{note:?}");
+        let (lines, _) = filled("{ ethernet = { src = '02:00:00:00:00:05' } }, { arp = {} }");
+        assert_eq!(lines[1], format!("sender_hardware_addr 20000000005, {arp}"));
+    }
+
+    #[test]
+    fn whoever_speaks_of_a_gre_checksum_wants_one() {
+        let (port, mut flow) = flow("{ ethernet = { dst = '02:00:00:00:00:05' } }, { ipv4 = {} }, { gre = {} }");
+        let set = |flow: &Flow| layers(&port, flow, None, None).expect("complete").0[2].set.len();
+        assert_eq!(set(&flow), 0);
+        flow.packet[2].checksum = Located::new(ChecksumMode::Good, Place::Option("--checksum"));
+        assert_eq!(set(&flow), 1);
+    }
+
+    #[test]
+    fn a_header_out_of_place_is_told_where_it_can_be() {
+        #[track_caller]
+        fn check(packet: &str, expected: &str) {
+            let (_, flow) = flow(packet);
+            let layers: Vec<Layer> = flow.packet.iter().map(layer).collect();
+            let error = assemble(&layers, 496, &Payload::Zeros).expect_err("no stack");
+            let said = diagnostic(&flow, &error);
+            assert!(format!("{said:?}").contains(expected), "{said:?}");
+        }
+        check("{ udp = {} }", "start with `ethernet`; `udp` can follow `ipv4`");
+        check("{ ethernet = {} }, { vxlan = {} }", "`vxlan` can follow `udp`, `custom`");
+    }
+}

@@ -1,4 +1,5 @@
-//! A header's part of variable length: hexadecimal, or a list of TCP options.
+//! A header's part of variable length: hexadecimal, or a list of TCP options. How long it may be is the packet model's
+//! question.
 
 use etherparse::{TcpOptionElement, TcpOptions};
 use toml::de::DeValue;
@@ -19,25 +20,7 @@ pub(super) fn options(kind: HeaderKind, value: &Value<'_>, problems: &mut Proble
         return tcp_options(value, problems).map(|bytes| value.located(bytes));
     }
     let help = if is_tcp { TCP_HELP } else { HEX_HELP };
-    let bytes = problems.take(value.parsed("a string", help, parse_hex))?;
-    let limit = limit(kind);
-    if bytes.value.len() > limit {
-        let message = format!("`{}` of `{}` has {} bytes", value.key, kind.name(), bytes.value.len());
-        problems.push(Diagnostic::new(&value.place, message).help(format!("write at most {limit} bytes")));
-        return None;
-    }
-    Some(bytes)
-}
-
-/// Bytes that the header's own length field has room for: RFC 791, RFC 9293; RFC 8200 for extension headers, which are at
-/// most 2048 bytes with their fixed part.
-fn limit(kind: HeaderKind) -> usize {
-    match kind.name() {
-        "ipv4" | "tcp" => 40,
-        "ipv6_hop_by_hop" | "ipv6_destination" => 2046,
-        "ipv6_routing" => 2044,
-        _ => usize::from(u16::MAX),
-    }
+    problems.take(value.parsed("a string", help, parse_hex))
 }
 
 /// The TCP options of a list, padded to whole words.

@@ -153,19 +153,13 @@ impl ReadHeader {
         }
     }
 
-    /// Where a bit tells whether there is a checksum (GRE), one that was asked for sets it, unless the bit was set too.
+    /// Where a bit tells whether there is a checksum (GRE), asking for a good or bad one sets it, unless it was written too.
     fn announce_checksum(&mut self) {
         let kind = self.kind.value;
-        let Some(present) = kind.checksum_field().and_then(|name| kind.field(&format!("{name}_present"))) else {
-            return;
-        };
-        let place = |name: &str| {
-            let read = self.fields.iter().find(|read| read.field.name == name)?;
-            Some(read.pattern.as_ref().map_or(Place::Default, |pattern| pattern.place.clone()))
-        };
-        let asked = kind.checksum_field().and_then(place).unwrap_or_else(|| self.checksum.place.clone());
-        if asked != Place::Default && place(&present.name).is_none() {
-            let pattern = Some(Located::new(Pattern::Value(1), asked));
+        let present = kind.checksum_field().and_then(|name| kind.field(&format!("{name}_present")));
+        let Some(present) = present.filter(|_| self.checksum.place != Place::Default) else { return };
+        if self.fields.iter().all(|read| read.field.name != present.name) {
+            let pattern = Some(Located::new(Pattern::Value(1), self.checksum.place.clone()));
             self.fields.push(ReadField { field: present.clone(), pattern, follower: None });
         }
     }

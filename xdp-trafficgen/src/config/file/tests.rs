@@ -4,6 +4,7 @@ use std::time::Duration;
 
 mod fields;
 mod follow;
+mod kinds;
 mod overrides;
 mod robust;
 mod sizes;

@@ -153,6 +153,7 @@ fn errors_in_values() {
         )],
     );
     wrong(&["flows.dns.payload="], &[("", "unknown payload ``")]);
+    wrong(&["flows.*.size=20"], &[("20", "`size` is 20, too small")]);
     // The file's first.
     check_set(
         &format!("{PORT}batch_size = 0\n{FLOW}"),
