@@ -383,7 +383,10 @@ impl Builder<'_> {
             )
             .help("give some of them a single value"));
         }
-        let blank = self.blank();
+        let mut blank = self.blank();
+        for checksum in checksums {
+            blank[checksum.offset..checksum.offset + 2].fill(0);
+        }
         let sizes_vary = sized && size_table::varies(&self.flow.size.value);
         let mut fields = Vec::new();
         for (slot, &index) in order.iter().enumerate() {
@@ -721,10 +724,8 @@ fn payload_sums(frame: &[u8], header_len: usize, checksum: &CoveredChecksum, len
 
 /// The sum of everything a checksum covers that does not vary.
 fn base(checksum: &CoveredChecksum, blank: &[u8], header_len: usize, sizes_vary: bool) -> u64 {
-    let mut blank = blank.to_vec();
-    blank[checksum.offset..checksum.offset + 2].fill(0);
     if !(sizes_vary && checksum.to_end) {
-        return checksum.sum(&blank);
+        return checksum.sum(blank);
     }
     let mut without_payload = checksum.clone();
     if let Some(last) = without_payload.covers.last_mut() {
@@ -732,7 +733,7 @@ fn base(checksum: &CoveredChecksum, blank: &[u8], header_len: usize, sizes_vary:
     }
     let length = without_payload.covers.last().map_or(0, |range| range.len() as u64);
     // The pseudo header's length is part of the addend.
-    without_payload.sum(&blank) - if checksum.pseudo.is_some() { length } else { 0 }
+    without_payload.sum(blank) - if checksum.pseudo.is_some() { length } else { 0 }
 }
 
 /// The range of `checksum` that holds these bytes, if one does.
