@@ -14,6 +14,7 @@ use std::{
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketType, netdevice, socket},
+    system::uname,
 };
 
 pub use cpus::online_cpus;
@@ -47,6 +48,8 @@ pub struct Link {
     pub carrier: bool,
     /// Its address, when it is of Ethernet.
     pub mac: Option<Mac>,
+    /// The driver of the device it belongs to; none for virtual interfaces, and where sysfs shows another namespace.
+    pub driver: Option<String>,
 }
 
 /// How to reach an address.
@@ -75,6 +78,8 @@ pub struct Facts {
     pub allowed_cpus: Vec<u32>,
     /// Bytes of the largest frame the kernel's live mode takes, without FCS; none when it could not be asked.
     pub largest_frame: Option<usize>,
+    /// The kernel's version, major and minor; none when its release does not start with one.
+    pub kernel: Option<(u32, u32)>,
 }
 
 /// What could not be found out.
@@ -95,7 +100,10 @@ impl Facts {
     /// When the kernel does not answer.
     pub fn gather(neighbours: &[(String, IpAddr)], largest_frame: Option<usize>) -> Result<Self, FactsError> {
         let netlink = Netlink::open()?;
-        let links = netlink.links()?;
+        let mut links = netlink.links()?;
+        for link in &mut links {
+            link.driver = driver(&link.name);
+        }
         let mut next_hops = BTreeMap::new();
         for (interface, destination) in neighbours {
             let Some(link) = links.iter().find(|link| link.name == *interface) else { continue };
@@ -110,6 +118,7 @@ impl Facts {
             cpus: cpus::online_cpus().map_err(FactsError::Cpus)?,
             allowed_cpus: cpus::allowed_cpus().map_err(FactsError::Cpus)?,
             largest_frame,
+            kernel: version(&uname().release().to_string_lossy()),
         })
     }
 
@@ -117,6 +126,18 @@ impl Facts {
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
     }
+}
+
+/// The name of an interface's driver, which sysfs shows as a link's target.
+fn driver(interface: &str) -> Option<String> {
+    let target = std::fs::read_link(format!("/sys/class/net/{interface}/device/driver")).ok()?;
+    Some(target.file_name()?.to_string_lossy().into_owned())
+}
+
+/// Major and minor of a kernel release such as `6.1.0-41-cloud-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Whether the interface with this index is gone from the calling thread's network namespace. By index, for a renamed

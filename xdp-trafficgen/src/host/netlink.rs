@@ -205,6 +205,7 @@ fn link(message: LinkMessage) -> Link {
         up: flags.contains(LinkFlags::Up),
         carrier: flags.contains(LinkFlags::LowerUp),
         mac: None,
+        driver: None,
     };
     for attribute in message.attributes {
         match attribute {

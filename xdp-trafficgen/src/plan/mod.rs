@@ -11,7 +11,11 @@ mod size_table;
 mod slots;
 mod stack;
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use xdp_trafficgen_ebpf::abi::{FCS_LEN, MAX_SLOTS};
 
@@ -103,6 +107,9 @@ pub fn neighbours_wanted(config: &Config) -> Vec<(String, IpAddr)> {
             let port = config.ports.iter().find(|port| port.name.value == flow.port.value)?;
             Some((port.interface.value.clone(), stack::destination(&flow.packet)?))
         })
+        // Thousands of flows often have the same neighbour.
+        .collect::<BTreeSet<_>>()
+        .into_iter()
         .collect()
 }
 
@@ -149,7 +156,8 @@ impl Planner<'_> {
             self.check_default_route(port, link);
         }
         self.check_weights(flows);
-        let templates: Vec<_> = flows.iter().map(|flow| self.template(port, flow, &egress)).collect();
+        let cut = self.cut(port, leaves_by);
+        let templates: Vec<_> = flows.iter().map(|flow| self.template(port, flow, &egress, cut)).collect();
         let sources: Vec<Source<'_>> = flows
             .iter()
             .zip(templates)
@@ -164,7 +172,7 @@ impl Planner<'_> {
         if sources.len() < flows.len() || !self.diagnostics.is_empty() {
             return None;
         }
-        let program = match program::compile(&sources, port.action.value, &workers, self.cut(port, &egress)) {
+        let program = match program::compile(&sources, port.action.value, &workers, cut) {
             Ok(program) => program,
             Err(diagnostics) => {
                 for diagnostic in diagnostics {
@@ -197,10 +205,23 @@ impl Planner<'_> {
         })
     }
 
-    /// Whether every frame's bounds must change.
-    fn cut(&mut self, port: &Port, egress: &Link) -> Cut {
-        let _ = (port, egress);
-        Cut::WhereNeeded
+    /// Whether every frame's bounds must change, with a word to the user.
+    ///
+    /// Before Linux 6.3 (commit e5995bc7e2ba) the kernel takes what a driver did to a recycled frame for what it should be, as
+    /// long as the program left the frame's bounds alone. virtio_net moves a frame's start forward by its own header of 12
+    /// bytes: frames grow, and their contents move (field notes; seen on 6.1). A program that changes the bounds makes the
+    /// kernel set the frame up anew.
+    fn cut(&mut self, port: &Port, link: Option<&Link>) -> Cut {
+        let moves_frames = link.is_some_and(|link| link.driver.as_deref() == Some("virtio_net"));
+        let Some((major, minor)) = self.facts.kernel.filter(|&kernel| moves_frames && kernel < (6, 3)) else {
+            return Cut::WhereNeeded;
+        };
+        self.notes.push(format!(
+            "port {}: Linux {major}.{minor} sends recycled frames corrupted on virtio_net unless their bounds change, so every \
+             frame is cut to its size, which costs some of the rate; Linux 6.3 and later need no such thing",
+            port.name.value
+        ));
+        Cut::Always
     }
 
     fn check_weights(&mut self, flows: &[&Flow]) {
@@ -291,7 +312,7 @@ impl Planner<'_> {
         None
     }
 
-    fn template(&mut self, port: &Port, flow: &Flow, egress: &Link) -> Option<Template> {
+    fn template(&mut self, port: &Port, flow: &Flow, egress: &Link, cut: Cut) -> Option<Template> {
         let next_hop = stack::destination(&flow.packet)
             .and_then(|destination| self.facts.next_hops.get(&(port.interface.value.clone(), destination)));
         let layers = match stack::layers(port, flow, egress.mac, next_hop) {
@@ -306,7 +327,8 @@ impl Planner<'_> {
         };
         // FRAME_SIZE keeps it at 64 or more, the kernel's limit is checked next.
         let frame_len = (flow.size.value.largest() - FCS_LEN) as usize;
-        if let Some(largest) = self.facts.largest_frame
+        let spare = if cut == Cut::Always { program::CUT_LEN } else { 0 };
+        if let Some(largest) = self.facts.largest_frame.map(|largest| largest - spare)
             && frame_len > largest
         {
             self.diagnostics.push(
@@ -376,6 +398,7 @@ mod tests {
             up: true,
             carrier: true,
             mac: (name != "tun0").then_some([2, 0, 0, 0, 0, 1]),
+            driver: None,
         };
         let facts = Facts {
             links: vec![link("eth0", 2), link("veth0", 3), link("tun0", 4)],

@@ -60,7 +60,7 @@ pub(super) struct Source<'a> {
 pub enum Cut {
     /// Only where sizes differ.
     WhereNeeded,
-    /// Always: recycled frames whose bounds never change arrive corrupted (virtio_net before Linux 6.2, say).
+    /// Always: recycled frames whose bounds never change arrive corrupted.
     Always,
 }
 
@@ -79,7 +79,7 @@ struct Compiled {
 }
 
 /// Bytes beyond the longest frame that are cut off when every frame must be cut (field notes: four were enough).
-const CUT_LEN: usize = 4;
+pub(super) const CUT_LEN: usize = 4;
 
 /// Compiles a port's flows for workers on `cpus`: worker w sends frames w, w + n, w + 2·n, … of each flow, so that any number
 /// of workers sends the same frames.

@@ -20,7 +20,15 @@ use super::{
 
 /// A machine with one link and four CPUs, whatever we run on, that takes as large a frame as ours does.
 static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
-    links: vec![Link { name: "p0".to_owned(), index: 1, mtu: 9000, up: true, carrier: true, mac: Some(LINK_MAC) }],
+    links: vec![Link {
+        name: "p0".to_owned(),
+        index: 1,
+        mtu: 9000,
+        up: true,
+        carrier: true,
+        mac: Some(LINK_MAC),
+        driver: None,
+    }],
     cpus: vec![0, 1, 2, 3],
     allowed_cpus: vec![0, 1, 2, 3],
     largest_frame: Some(*LARGEST_FRAME),
