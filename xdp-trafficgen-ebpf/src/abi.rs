@@ -68,17 +68,12 @@ pub type Line = [u64; LINE_LEN / 8];
 pub struct Generator {
     /// The XDP action to return: 1 drop, 2 pass, 3 tx, 4 redirect (`enum xdp_action`).
     pub action: u32,
-    /// Bytes of all headers when there is a single flow, redirected, of one size, and copied from one line of the row
-    /// table; otherwise 0. The most frequent case in one number, which is read and decided once.
-    pub one_line: u32,
     /// Flows of the port. A single one has no schedule, and its [`Flow`] is in the [`Worker`].
     pub flow_count: u32,
     /// Groups in use. With several, `dispatch` chooses the flow, and the group's program by a tail call.
     pub group_count: u32,
     /// Bytes of the frame given to the kernel.
     pub frame_len: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
     /// How many workers share the sequences: worker w sends frames w, w + stride, w + 2·stride, … of each flow.
     pub stride: u64,
 }
@@ -87,6 +82,8 @@ pub struct Generator {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Group {
+    /// One of [`path`].
+    pub path: u32,
     /// One of [`make`].
     pub make: u32,
     /// 1: frames have sizes of their own, and are cut to them; 0: all are as long as the frame given to the kernel.
@@ -95,8 +92,10 @@ pub struct Group {
     pub bodies: u32,
     /// Slots of the checksum table in use.
     pub checksum_count: u32,
-    /// Bytes written of each line, multiples of four; lines but the last one are full. The program refuses a shorter frame.
-    pub line_len: [u32; MAX_LINES],
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+    /// Four-byte words written in every repetition, from the frame's start on. The program refuses a shorter frame.
+    pub words: u64,
     /// What varies; the first slot with [`op::END`] ends it.
     pub fields: [Field; MAX_FIELDS],
     /// The checksums that follow what varies, inner ones before those that cover them.
@@ -106,14 +105,26 @@ pub struct Group {
 impl Group {
     /// A group that writes nothing.
     pub const NONE: Self = Self {
+        path: path::ANY,
         make: make::COPY,
         sized: 0,
         bodies: 0,
         checksum_count: 0,
-        line_len: [0; MAX_LINES],
+        reserved: 0,
+        words: 0,
         fields: [Field::NONE; MAX_FIELDS],
         checksums: [Checksum::NONE; MAX_CHECKSUMS],
     };
+}
+
+/// The most frequent cases, each in one number that is read and decided once.
+pub mod path {
+    /// Anything.
+    pub const ANY: u32 = 0;
+    /// A single flow, redirected, of one size, and copied from one line of the row table.
+    pub const ONE_LINE: u32 = 1;
+    /// Several flows, all redirected, of one size, with payloads alike, and copied from the row table.
+    pub const FLOWS: u32 = 2;
 }
 
 /// How a group's headers come about.
@@ -188,16 +199,11 @@ pub mod op {
     pub const ADDEND: u32 = 10;
 }
 
-/// In which checksums a value counts: slot numbers, or [`sum::END`].
-pub mod sum {
-    /// In no more checksums.
-    pub const END: u32 = u32::MAX;
-    /// Added to a slot's number: the value ends on an odd byte of what the checksum covers, and counts 256-fold.
-    pub const ODD: u32 = super::MAX_CHECKSUMS as u32;
-}
-
 /// Checksums a value can count in.
 pub const MAX_SUMS: usize = 4;
+
+/// Instead of a checksum's number: the value counts in no more checksums.
+pub const NO_SUM: u32 = u32::MAX;
 
 /// How a checksum is finished.
 pub mod finish {
@@ -205,10 +211,11 @@ pub mod finish {
     pub const PLAIN: u32 = 0;
     /// A zero result is sent as 0xffff (RFC 768, RFC 8200 section 8.1).
     pub const ZERO_IS_ONES: u32 = 1;
-    /// As `PLAIN`, then spoiled.
+    /// Added to one of the above: the result is spoiled.
     pub const BAD: u32 = 2;
-    /// As `ZERO_IS_ONES`, then spoiled.
-    pub const BAD_ZERO_IS_ONES: u32 = 3;
+    /// Added to one of the above: what is covered starts on an odd byte of the frame, where values count the other way
+    /// round (RFC 1071 section 2, B).
+    pub const SWAPPED: u32 = 4;
 }
 
 /// One thing that varies: where its bytes are, and what it is. Its numbers are in the flow's [`Param`] of the same slot.
@@ -232,9 +239,9 @@ pub struct Field {
     pub width: u32,
     /// Bits the value is moved up by within the written bytes.
     pub shift: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
-    /// The checksums it counts in: see [`sum`].
+    /// 1: the written bytes end on an odd byte of the frame, and count 256-fold in sums.
+    pub odd: u32,
+    /// The checksums it counts in, or [`NO_SUM`].
     pub sums: [u32; MAX_SUMS],
 }
 
@@ -248,8 +255,8 @@ impl Field {
         offset: 0,
         width: 0,
         shift: 0,
-        reserved: 0,
-        sums: [sum::END; MAX_SUMS],
+        odd: 0,
+        sums: [NO_SUM; MAX_SUMS],
     };
 }
 
@@ -301,15 +308,19 @@ impl Param {
 pub struct Checksum {
     /// Where its two bytes are, from the frame's start.
     pub offset: u32,
-    /// One of [`finish`].
+    /// A combination of [`finish`].
     pub finish: u32,
-    /// The checksums, behind this one, that cover its bytes: see [`sum`].
+    /// The checksums, behind this one, that cover its bytes, or [`NO_SUM`].
     pub sums: [u32; MAX_SUMS],
+    /// As [`Field::odd`].
+    pub odd: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
 }
 
 impl Checksum {
     /// An unused slot.
-    pub const NONE: Self = Self { offset: 0, finish: 0, sums: [sum::END; MAX_SUMS] };
+    pub const NONE: Self = Self { offset: 0, finish: 0, sums: [NO_SUM; MAX_SUMS], odd: 0, reserved: 0 };
 }
 
 /// What a worker knows of a flow and has counted for it: one entry per worker and flow, written by that worker only.
@@ -325,19 +336,23 @@ pub struct Flow {
     /// Their bytes, as above.
     pub dropped_bytes: u64,
     /// First line of the next frame's row.
-    pub row: u32,
+    pub row: u64,
     /// Where the last row of the flow starts.
-    pub row_limit: u32,
+    pub row_limit: u64,
     /// Lines a move past `row_limit` is set back by.
-    pub row_span: u32,
+    pub row_span: u64,
     /// Lines from a frame's row to that of the worker's next frame.
-    pub row_advance: u32,
+    pub row_advance: u64,
+}
+
+/// The payload of a flow, where flows differ in it: one entry per flow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Body {
     /// Entry in the table of bodies.
-    pub body: u32,
-    /// Bytes of it that are copied: those that follow the written lines in the flow's longest frame.
-    pub body_len: u32,
-    /// Keeps it in one cache line.
-    pub padding: u64,
+    pub entry: u32,
+    /// Bytes of it that are copied: those that follow the written ones in the flow's longest frame.
+    pub len: u32,
 }
 
 /// What a worker needs to work out the headers of a flow: one entry per worker and flow.
@@ -379,9 +394,9 @@ impl Default for Worked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// The slot of the next frame.
-    pub position: u32,
+    pub position: u64,
     /// Slots in use.
-    pub len: u32,
+    pub len: u64,
     /// Each a flow of the port, with its group: see [`slot`].
     pub slots: [u32; MAX_SLOTS],
 }
@@ -394,6 +409,12 @@ pub const fn slot(group: u32, flow: u32) -> u32 {
 
 /// Bits of a slot that hold the flow; the others hold the group.
 pub const SLOT_FLOW_BITS: u32 = 28;
+
+/// What a worker remembers of a frame: its flow, and its length without FCS.
+#[inline(always)]
+pub const fn recent(flow: u32, len: u32) -> u64 {
+    (len as u64) << 32 | flow as u64
+}
 
 /// Bytes of a body: as many as a page can have.
 pub const BODY_LEN: usize = 4096;
@@ -426,8 +447,8 @@ pub struct Worker {
     pub reserved: u32,
     /// The single flow of a port.
     pub only: Flow,
-    /// The last frames that were queued, frame n at n modulo [`RECENT`]: flow, and length without FCS.
-    pub recent: [[u32; 2]; RECENT],
+    /// The last frames that were queued, frame n at n modulo [`RECENT`]: see [`recent`].
+    pub recent: [u64; RECENT],
 }
 
 impl Worker {
@@ -451,11 +472,8 @@ impl Worker {
             row_limit: 0,
             row_span: 0,
             row_advance: 0,
-            body: 0,
-            body_len: 0,
-            padding: 0,
         },
-        recent: [[0; 2]; RECENT],
+        recent: [0; RECENT],
     };
 
     /// Repetitions that made a frame.
@@ -512,14 +530,15 @@ pub struct Sink {
 /// Bytes of the frame check sequence: on the wire, but in no buffer of the kernel's.
 pub const FCS_LEN: u32 = 4;
 
-const _: () = assert!(size_of::<Generator>() == 32);
+const _: () = assert!(size_of::<Generator>() == 24);
 const _: () = assert!(size_of::<Field>() == 48);
 const _: () = assert!(size_of::<Param>() == 128);
-const _: () = assert!(size_of::<Checksum>() == 24);
-const _: () = assert!(size_of::<Group>() == 32 + 48 * MAX_FIELDS + 24 * MAX_CHECKSUMS);
+const _: () = assert!(size_of::<Checksum>() == 32);
+const _: () = assert!(size_of::<Group>() == 32 + 48 * MAX_FIELDS + 32 * MAX_CHECKSUMS);
 const _: () = assert!(size_of::<Flow>() == 64);
+const _: () = assert!(size_of::<Body>() == 8);
 const _: () = assert!(size_of::<Worked>() == 16 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS);
-const _: () = assert!(size_of::<Schedule>() == 8 + 4 * MAX_SLOTS);
+const _: () = assert!(size_of::<Schedule>() == 16 + 4 * MAX_SLOTS);
 const _: () = assert!(size_of::<Worker>() == 120 + 8 * RECENT);
 const _: () = assert!(size_of::<Sink>() == 16);
 
@@ -532,5 +551,5 @@ mod user {
             unsafe impl aya::Pod for super::$name {}
         )* };
     }
-    pod!(Word128 Generator Group Field Param Checksum Flow Worked Schedule Worker Sink);
+    pod!(Word128 Generator Group Field Param Checksum Flow Body Worked Schedule Worker Sink);
 }

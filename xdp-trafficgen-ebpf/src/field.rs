@@ -10,6 +10,9 @@ use crate::abi::{Field, Param, Word128, kind, pace};
 pub trait Load {
     /// Reads one value of a specification.
     fn load<T: Copy>(place: &T) -> T;
+    /// Adds to a sum. The eBPF side does it in memory: kept in registers, the sums would be moved about at every branch that
+    /// the verifier removes later.
+    fn add(sum: &mut u64, amount: u64);
 }
 
 /// The table behind `values` patterns.
@@ -271,6 +274,9 @@ mod tests {
     impl Load for Host {
         fn load<T: Copy>(place: &T) -> T {
             *place
+        }
+        fn add(sum: &mut u64, amount: u64) {
+            *sum = sum.wrapping_add(amount);
         }
     }
 

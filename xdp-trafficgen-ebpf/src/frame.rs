@@ -8,7 +8,7 @@
 //! 7.9 ns with one number a slot for the whole of it and nothing read that is not used.
 
 use crate::{
-    abi::{Checksum, Field, Group, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, Word128, Worked, finish, op, sum},
+    abi::{Checksum, Field, Group, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NO_SUM, Word128, Worked, finish, op},
     checksum,
     field::{self, Load, Moves, Value, Values},
 };
@@ -75,15 +75,23 @@ struct State {
 
 #[inline(always)]
 fn write_checksum<L: Load>(frame: &mut impl FrameMut, spec: &Checksum, index: usize, worked: &Worked, sums: &mut Sums) {
-    let folded = checksum::fold(sums[index].wrapping_add(u64::from(worked.bases[index])));
+    let folded = checksum::fold(L::load(&sums[index]).wrapping_add(u64::from(worked.bases[index])));
+    macro_rules! finished {
+        ($folded:expr, $finish:expr) => {
+            match $finish {
+                finish::PLAIN => !$folded,
+                finish::ZERO_IS_ONES => checksum::never_zero($folded),
+                finish::BAD => checksum::spoiled(!$folded),
+                _ => checksum::spoiled(checksum::never_zero($folded)),
+            }
+        };
+    }
     let value = match L::load(&spec.finish) {
-        finish::PLAIN => !folded,
-        finish::ZERO_IS_ONES => checksum::never_zero(folded),
-        finish::BAD => checksum::spoiled(!folded),
-        _ => checksum::spoiled(checksum::never_zero(folded)),
+        finish @ 0..finish::SWAPPED => finished!(folded, finish),
+        finish => finished!(folded.swap_bytes(), finish - finish::SWAPPED),
     };
     frame.store_u16(L::load(&spec.offset) as usize, value);
-    count::<L>(sums, &spec.sums, u64::from(value));
+    count::<L>(sums, &spec.sums, &spec.odd, u64::from(value));
 }
 
 #[inline(always)]
@@ -158,37 +166,39 @@ fn write_field<L: Load, const WIDE: bool>(
             }
         },
     };
-    count::<L>(&mut state.sums, &spec.sums, amount);
+    count::<L>(&mut state.sums, &spec.sums, &spec.odd, amount);
 }
 
-/// Adds a value, as it counts when it ends on an even byte, to the checksums that cover it.
+/// Adds a value to the checksums that cover it.
 #[inline(always)]
-fn count<L: Load>(sums: &mut Sums, covered_by: &[u32; MAX_SUMS], amount: u64) {
+fn count<L: Load>(sums: &mut Sums, covered_by: &[u32; MAX_SUMS], odd: &u32, amount: u64) {
+    let first = L::load(&covered_by[0]);
+    if first == NO_SUM {
+        return;
+    }
+    let amount = if L::load(odd) == 0 { amount } else { checksum::contribution(amount, true) };
     // Nested, so that nothing is read behind the last one.
+    add::<L>(sums, first, amount);
     macro_rules! members {
         () => {};
         ($index:literal $($rest:literal)*) => {
             let sum = L::load(&covered_by[$index]);
-            if sum != sum::END {
-                add(sums, sum, amount);
+            if sum != NO_SUM {
+                add::<L>(sums, sum, amount);
                 members!($($rest)*);
             }
         };
     }
-    members!(0 1 2 3);
+    members!(1 2 3);
 }
 
 #[inline(always)]
-fn add(sums: &mut Sums, sum: u32, amount: u64) {
+fn add<L: Load>(sums: &mut Sums, sum: u32, amount: u64) {
     macro_rules! arms {
         ($($index:literal)*) => {
             match sum {
-                $( $index => sums[$index] = sums[$index].wrapping_add(amount), )*
-                // Folded first: one that counts 256-fold must stay within what `fold` takes.
-                odd => {
-                    let amount = ((amount >> 32).wrapping_add(amount & 0xffff_ffff)) << 8;
-                    $( if odd == $index + sum::ODD { sums[$index] = sums[$index].wrapping_add(amount); } )*
-                }
+                $( $index => L::add(&mut sums[$index], amount), )*
+                _ => {}
             }
         };
     }

@@ -17,8 +17,8 @@ use aya_ebpf::{
 };
 use xdp_trafficgen_ebpf::{
     abi::{
-        BODY_LEN, DROP_SLOTS, DropLayer, FCS_LEN, Flow, Generator, Group, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS,
-        RECENT, ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, drop_slot, make,
+        BODY_LEN, Body, DROP_SLOTS, DropLayer, FCS_LEN, Flow, Generator, Group, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS,
+        RECENT, ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, drop_slot, make, path, recent,
     },
     field::{Load, Values},
     frame::{self, FrameMut},
@@ -27,7 +27,7 @@ use xdp_trafficgen_ebpf::{
 // Filled by the loader (`EbpfLoader::override_global`), constants to the verifier.
 #[unsafe(no_mangle)]
 static GENERATOR: Generator =
-    Generator { action: XDP_DROP, one_line: 0, flow_count: 1, group_count: 1, frame_len: 0, reserved: 0, stride: 1 };
+    Generator { action: XDP_DROP, flow_count: 1, group_count: 1, frame_len: 0, stride: 1 };
 #[unsafe(no_mangle)]
 static GROUP: Group = Group::NONE;
 /// The headers of all frames of flows whose sequence is short enough to have them all.
@@ -56,6 +56,9 @@ static WORKED: Array<Worked> = Array::with_max_entries(1, 0);
 /// Entries of `values` patterns, all lists one after the other.
 #[map]
 static VALUES: Array<Word128> = Array::with_max_entries(1, 0);
+/// Which of the bodies is each flow's.
+#[map]
+static FLOW_BODIES: Array<Body> = Array::with_max_entries(1, 0);
 /// What follows the written lines of a frame, where flows differ in it.
 #[map]
 static BODIES: Array<[u8; BODY_LEN]> = Array::with_max_entries(1, 0);
@@ -80,6 +83,11 @@ impl Load for Rodata {
         // SAFETY: a reference to an initialised static.
         unsafe { core::ptr::read_volatile(place) }
     }
+    #[inline(always)]
+    fn add(sum: &mut u64, amount: u64) {
+        // SAFETY: a reference.
+        unsafe { core::ptr::write_volatile(sum, core::ptr::read_volatile(sum).wrapping_add(amount)) }
+    }
 }
 
 struct ValueTable;
@@ -100,7 +108,7 @@ struct Packet {
 impl Packet {
     /// Whether the frame has this many bytes: the bounds check the verifier asks for.
     #[inline(always)]
-    fn holds(&self, len: u32) -> bool {
+    fn holds(&self, len: u64) -> bool {
         self.start + len as usize <= self.end
     }
 
@@ -173,20 +181,52 @@ fn aborted(worker: &mut Worker) -> u32 {
 #[xdp]
 #[inline(always)]
 pub fn generate(ctx: XdpContext) -> u32 {
-    let Some(worker) = this_worker() else { return XDP_DROP };
-    let one_line = Rodata::load(&GENERATOR.one_line);
-    if one_line != 0 {
-        let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
-        if !packet.holds(one_line) {
-            return aborted(worker);
-        }
-        let row = next_row(&mut worker.only);
-        copy_row(&mut packet, 0, one_line, row);
-        worker.queued += 1;
-        return redirected();
+    match Rodata::load(&GROUP.path) {
+        path::ONE_LINE => one_line(&ctx),
+        path::FLOWS => recorded_flows(&ctx),
+        _ => any_flow(&ctx),
     }
-    let flow_count = Rodata::load(&GENERATOR.flow_count);
-    let number = match (flow_count, Rodata::load(&GENERATOR.group_count)) {
+}
+
+/// [`path::ONE_LINE`].
+#[inline(always)]
+fn one_line(ctx: &XdpContext) -> u32 {
+    let Some(worker) = this_worker() else { return XDP_DROP };
+    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
+    let words = Rodata::load(&GROUP.words);
+    if !packet.holds(4 * words) {
+        return aborted(worker);
+    }
+    let row = next_row(&mut worker.only);
+    copy_line(&mut packet, 0, words, |word| row_word(row, word));
+    worker.queued += 1;
+    redirected()
+}
+
+/// [`path::FLOWS`].
+#[inline(always)]
+fn recorded_flows(ctx: &XdpContext) -> u32 {
+    let Some(worker) = this_worker() else { return XDP_DROP };
+    let Some(number) = next_slot(worker) else { return aborted(worker) };
+    let Some(flow) = flow_of(worker, number) else { return aborted(worker) };
+    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
+    let words = Rodata::load(&GROUP.words);
+    if !packet.holds(4 * words) {
+        return aborted(worker);
+    }
+    let row = next_row(flow);
+    copy(&mut packet, words, |line, word| row_word(row + line, word));
+    flow.frames += 1;
+    note_recent(worker, number, 0);
+    worker.queued += 1;
+    redirected()
+}
+
+/// [`path::ANY`].
+#[inline(always)]
+fn any_flow(ctx: &XdpContext) -> u32 {
+    let Some(worker) = this_worker() else { return XDP_DROP };
+    let number = match (Rodata::load(&GENERATOR.flow_count), Rodata::load(&GENERATOR.group_count)) {
         (1, _) => 0,
         (_, 1) => match next_slot(worker) {
             Some(slot) => slot,
@@ -194,37 +234,47 @@ pub fn generate(ctx: XdpContext) -> u32 {
         },
         _ => worker.flow,
     };
-    let entry = worker.first_flow.wrapping_add(number);
-    let flow = match flow_count {
-        1 => &mut worker.only,
-        _ => match FLOWS.get_ptr_mut(entry) {
-            // SAFETY: an entry of this worker alone.
-            Some(flow) => unsafe { &mut *flow },
-            None => return aborted(worker),
-        },
-    };
-    if Rodata::load(&GROUP.bodies) != 0 && !copy_body(&ctx, flow) {
+    let Some(flow) = flow_of(worker, number) else { return aborted(worker) };
+    if Rodata::load(&GROUP.bodies) != 0 && !copy_body(ctx, number) {
         return aborted(worker);
     }
-    let Some(size) = write_header(&ctx, flow, entry) else { return aborted(worker) };
+    let size = match Rodata::load(&GROUP.make) {
+        make::COPY => copy_header(ctx, flow),
+        _ => work_out_header(ctx, worker, flow, number),
+    };
+    let Some(size) = size else { return aborted(worker) };
     flow.frames += 1;
-    let sized = Rodata::load(&GROUP.sized) != 0;
-    if sized {
+    if Rodata::load(&GROUP.sized) != 0 {
         flow.bytes += u64::from(size);
-    }
-    if flow_count != 1 || sized {
-        worker.recent[worker.queued as usize % RECENT] = [number, size];
-    }
-    worker.queued += 1;
-    if sized {
+        note_recent(worker, number, size);
         // SAFETY: the context the helper wants. It cannot fail: no frame is longer than the one given to the kernel, whose
         // length each page has again. That one is cut too, by nothing: a call costs less than a branch nobody can foresee.
         unsafe { bpf_xdp_adjust_tail(ctx.ctx, size as i32 - Rodata::load(&GENERATOR.frame_len) as i32) };
+    } else if Rodata::load(&GENERATOR.flow_count) != 1 {
+        note_recent(worker, number, 0);
     }
+    worker.queued += 1;
     match Rodata::load(&GENERATOR.action) {
         XDP_REDIRECT => redirected(),
         action => action,
     }
+}
+
+/// The worker's entry for the flow with this number.
+#[inline(always)]
+fn flow_of(worker: &mut Worker, number: u32) -> Option<&'static mut Flow> {
+    let flow = match Rodata::load(&GENERATOR.flow_count) {
+        1 => &raw mut worker.only,
+        _ => FLOWS.get_ptr_mut(worker.first_flow.wrapping_add(number))?,
+    };
+    // SAFETY: an entry of this worker alone; map memory outlives the program.
+    Some(unsafe { &mut *flow })
+}
+
+/// Remembers whose the next frame in the queue is.
+#[inline(always)]
+fn note_recent(worker: &mut Worker, number: u32, size: u32) {
+    worker.recent[worker.queued as usize % RECENT] = recent(number, size);
 }
 
 /// Redirects, and sees to it that a frame that cannot be is counted.
@@ -241,64 +291,57 @@ fn redirected() -> u32 {
     XDP_DROP
 }
 
-/// Writes the lines of the frame: from the row table, or worked out. Gives the frame's length without FCS, 0 when it has no
-/// size of its own; none when the page is too short.
+/// Writes a frame's header from the row table. Gives the frame's length without FCS, 0 when it has no size of its own; none
+/// when the page is too short.
 #[inline(always)]
-fn write_header(ctx: &XdpContext, flow: &mut Flow, entry: u32) -> Option<u32> {
+fn copy_header(ctx: &XdpContext, flow: &mut Flow) -> Option<u32> {
     let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
-    let [first, second, third, fourth] = &GROUP.line_len;
-    let len = [Rodata::load(first), Rodata::load(second), Rodata::load(third), Rodata::load(fourth)];
-    if !packet.holds(len[0] + len[1] + len[2] + len[3]) {
+    let words = Rodata::load(&GROUP.words);
+    if !packet.holds(4 * words) {
         return None;
     }
-    if Rodata::load(&GROUP.make) == make::COPY {
-        let row = next_row(flow);
-        // Line by line with constant lengths; lines that are not used cost nothing.
-        macro_rules! lines {
-            ($($index:literal)*) => { $(
-                if len[$index] != 0 {
-                    copy_row(&mut packet, $index * LINE_LEN, len[$index], row + $index);
-                }
-            )* };
-        }
-        lines!(0 1 2 3);
-        return Some(match Rodata::load(&GROUP.sized) {
-            0 => 0,
-            _ => Rodata::load(&ROW_SIZES[row as usize % ROW_TABLE_LINES]),
-        });
-    }
+    let row = next_row(flow);
+    copy(&mut packet, words, |line, word| row_word(row + line, word));
+    Some(match Rodata::load(&GROUP.sized) {
+        0 => 0,
+        _ => Rodata::load(&ROW_SIZES[row as usize % ROW_TABLE_LINES]),
+    })
+}
+
+/// The same for a flow that is worked out.
+#[inline(always)]
+fn work_out_header(ctx: &XdpContext, worker: &Worker, flow: &Flow, number: u32) -> Option<u32> {
     // SAFETY: an entry of this worker alone.
-    let worked = unsafe { &mut *WORKED.get_ptr_mut(entry)? };
+    let worked = unsafe { &mut *WORKED.get_ptr_mut(worker.first_flow.wrapping_add(number))? };
+    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
+    let words = Rodata::load(&GROUP.words);
+    if !packet.holds(4 * words) {
+        return None;
+    }
     // The constant bytes too: a receiver in this kernel (the far end of a veth, this machine's own stack) may have
     // written to the page before it was recycled, a router its MAC addresses and TTL.
-    macro_rules! lines {
-        ($($index:literal)*) => { $(
-            if len[$index] != 0 {
-                copy_line(&mut packet, $index * LINE_LEN, len[$index], |word| worked.header[$index][word]);
-            }
-        )* };
-    }
-    lines!(0 1 2 3);
-    let (first, frames) = (worked.first, flow.frames);
-    // Worked out where it is wanted only.
-    let sequence = || first + core::hint::black_box(frames) * Rodata::load(&GENERATOR.stride);
+    copy(&mut packet, words, |line, word| worked.header[line as usize][word]);
+    // Volatile, so that only what wants the number reads it.
+    let first = &raw const worked.first;
+    // SAFETY: an entry of this worker alone.
+    let first = || unsafe { first.read_volatile() };
+    let sequence = || first() + Rodata::load(&flow.frames) * Rodata::load(&GENERATOR.stride);
     Some(frame::write::<Rodata>(&mut packet, &GROUP, worked, sequence, &ValueTable))
 }
 
 /// Copies what follows the written lines. Pages come back with whatever flow's frame they held before, so it is done in every
 /// repetition.
 #[inline(always)]
-fn copy_body(ctx: &XdpContext, flow: &Flow) -> bool {
-    let len = flow.body_len;
+fn copy_body(ctx: &XdpContext, number: u32) -> bool {
+    let Some(&Body { entry, len }) = FLOW_BODIES.get(number) else { return false };
     if len == 0 {
         return true;
     }
-    let Some(body) = BODIES.get_ptr(flow.body) else { return false };
+    let Some(body) = BODIES.get_ptr(entry) else { return false };
     if len > BODY_LEN as u32 {
         return false;
     }
-    let [first, second, third, fourth] = &GROUP.line_len;
-    let at = Rodata::load(first) + Rodata::load(second) + Rodata::load(third) + Rodata::load(fourth);
+    let at = 4 * Rodata::load(&GROUP.words) as u32;
     // SAFETY: the context the helper wants, and memory of at least `len` bytes.
     let result = unsafe { bpf_xdp_store_bytes(ctx.ctx, at, body.cast_mut().cast(), len) };
     result == 0
@@ -306,25 +349,41 @@ fn copy_body(ctx: &XdpContext, flow: &Flow) -> bool {
 
 /// The first line of this frame's row; moves on to the worker's next frame of the flow.
 #[inline(always)]
-fn next_row(flow: &mut Flow) -> u32 {
+fn next_row(flow: &mut Flow) -> u64 {
     let row = flow.row;
     let next = row + flow.row_advance;
     flow.row = if next > flow.row_limit { next - flow.row_span } else { next };
     row
 }
 
-/// One line of the row table into the frame.
+/// An eight-byte word of a line of the row table.
 #[inline(always)]
-fn copy_row(packet: &mut Packet, at: usize, len: u32, index: u32) {
+fn row_word(line: u64, word: usize) -> u64 {
     // The remainder costs one instruction, and tells the verifier what a map look-up would check in eight.
-    let line = &ROWS[index as usize % ROW_TABLE_LINES];
-    copy_line(packet, at, len, |word| Rodata::load(&line[word]))
+    Rodata::load(&ROWS[line as usize % ROW_TABLE_LINES][word])
 }
 
-/// Stores the first `len` bytes of a line at `at`. An arm for each length, for the verifier to keep just
-/// one.
+/// Stores the first `words` four-byte words of several lines; `line` gives an eight-byte word of one.
 #[inline(always)]
-fn copy_line(packet: &mut Packet, at: usize, len: u32, line: impl Fn(usize) -> u64) {
+fn copy(packet: &mut Packet, words: u64, line: impl Fn(u64, usize) -> u64) {
+    const LINE: u64 = LINE_LEN as u64 / 4;
+    copy_line(packet, 0, words, |word| line(0, word));
+    macro_rules! more {
+        () => {};
+        ($index:literal $($rest:literal)*) => {
+            if words > $index * LINE {
+                copy_line(packet, $index * LINE_LEN, words - $index * LINE, |word| line($index, word));
+                more!($($rest)*);
+            }
+        };
+    }
+    more!(1 2 3);
+}
+
+/// Stores the first `words` four-byte words of a line at `at`; a line has 16. An arm for each number, for the verifier to keep
+/// just one.
+#[inline(always)]
+fn copy_line(packet: &mut Packet, at: usize, words: u64, line: impl Fn(usize) -> u64) {
     macro_rules! copy {
         ($tail:literal; $($word:literal)*) => {{
             $( packet.store(at + 8 * $word, line($word)); )*
@@ -336,23 +395,23 @@ fn copy_line(packet: &mut Packet, at: usize, len: u32, line: impl Fn(usize) -> u
             }
         }};
     }
-    match len {
+    match words {
         0 => {}
-        4 => copy!(4;),
-        8 => copy!(0; 0),
-        12 => copy!(4; 0),
-        16 => copy!(0; 0 1),
-        20 => copy!(4; 0 1),
-        24 => copy!(0; 0 1 2),
-        28 => copy!(4; 0 1 2),
-        32 => copy!(0; 0 1 2 3),
-        36 => copy!(4; 0 1 2 3),
-        40 => copy!(0; 0 1 2 3 4),
-        44 => copy!(4; 0 1 2 3 4),
-        48 => copy!(0; 0 1 2 3 4 5),
-        52 => copy!(4; 0 1 2 3 4 5),
-        56 => copy!(0; 0 1 2 3 4 5 6),
-        60 => copy!(4; 0 1 2 3 4 5 6),
+        1 => copy!(4;),
+        2 => copy!(0; 0),
+        3 => copy!(4; 0),
+        4 => copy!(0; 0 1),
+        5 => copy!(4; 0 1),
+        6 => copy!(0; 0 1 2),
+        7 => copy!(4; 0 1 2),
+        8 => copy!(0; 0 1 2 3),
+        9 => copy!(4; 0 1 2 3),
+        10 => copy!(0; 0 1 2 3 4),
+        11 => copy!(4; 0 1 2 3 4),
+        12 => copy!(0; 0 1 2 3 4 5),
+        13 => copy!(4; 0 1 2 3 4 5),
+        14 => copy!(0; 0 1 2 3 4 5 6),
+        15 => copy!(4; 0 1 2 3 4 5 6),
         _ => copy!(0; 0 1 2 3 4 5 6 7),
     }
 }
@@ -382,7 +441,8 @@ fn refused(worker: &mut Worker, errno: u32) {
 /// Counts a lost frame, which is among the recent ones, for its flow.
 #[inline(always)]
 fn charge(worker: &mut Worker, frame: u64) {
-    let [number, size] = worker.recent[frame as usize % RECENT];
+    let entry = worker.recent[frame as usize % RECENT];
+    let (number, size) = (entry as u32, entry >> 32);
     let flow = match Rodata::load(&GENERATOR.flow_count) {
         1 => &raw mut worker.only,
         _ => match FLOWS.get_ptr_mut(worker.first_flow.wrapping_add(number)) {
@@ -393,7 +453,7 @@ fn charge(worker: &mut Worker, frame: u64) {
     // SAFETY: an entry of this worker alone.
     unsafe {
         (*flow).dropped_frames += 1;
-        (*flow).dropped_bytes += u64::from(size);
+        (*flow).dropped_bytes += size;
     }
 }
 

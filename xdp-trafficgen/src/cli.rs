@@ -82,6 +82,9 @@ pub enum Command {
     /// One measurement of `cargo xtask bench`
     #[command(hide = true)]
     BenchRun(BenchRun),
+    /// What the programs of all cases of `cargo xtask bench` are to the kernel
+    #[command(hide = true)]
+    BenchPrograms(BenchPrograms),
     /// The receiving end for other generators in `cargo xtask bench`
     #[command(hide = true)]
     BenchSink(BenchSink),
@@ -229,6 +232,38 @@ pub enum BenchCase {
     FourFieldsLong,
     /// The same at random.
     FourFieldsRandom,
+    /// Source MAC, VLAN id, both addresses, identification, TTL and both ports, with their checksums.
+    EightFields,
+    /// The same in a sequence too long for the row table.
+    EightFieldsLong,
+    /// VXLAN with two outer and four inner fields, and three checksums.
+    Vxlan,
+    /// The same in a sequence too long for the row table.
+    VxlanLong,
+    /// Simple IMIX: 64, 570 and 1518 bytes as 7 to 4 to 1.
+    Imix,
+    /// The same with 64 000 destination ports.
+    ImixLong,
+    /// A flow in which nothing varies.
+    OneFlow,
+    /// 64 such flows.
+    SixtyFourFlows,
+    /// 4096 such flows.
+    ManyFlows,
+    /// A flow with 60 000 source ports.
+    OneFlowLong,
+    /// 64 such flows.
+    SixtyFourFlowsLong,
+    /// 4096 such flows.
+    ManyFlowsLong,
+}
+
+/// Options of `bench-programs`.
+#[derive(Args, Debug)]
+pub struct BenchPrograms {
+    /// Measure how long a repetition takes too.
+    #[arg(long)]
+    pub time: bool,
 }
 
 /// Options of `bench-sink`.

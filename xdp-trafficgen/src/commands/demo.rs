@@ -34,7 +34,7 @@ const RECEIVER: &str = "xtg1";
 pub(super) struct Stage {
     pub(super) sink: Sink,
     pub(super) cpus: Vec<u32>,
-    receiver_mac: [u8; 6],
+    pub(super) receiver_mac: [u8; 6],
     _netns: PrivateNetns,
 }
 

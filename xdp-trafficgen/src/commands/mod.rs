@@ -118,6 +118,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Show(options) => show::show(&options),
         Command::Daemon(options) => daemon::daemon(&options),
         Command::BenchRun(options) => bench::run(&options),
+        Command::BenchPrograms(options) => bench::programs(&options),
         Command::BenchSink(options) => bench::sink(&options),
     };
     match result {

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use aya::{
@@ -49,8 +50,19 @@ pub struct Generator {
 const GROUP: &str = "generate";
 
 /// All maps but the constants, which are each group's own.
-const SHARED: [&str; 9] =
-    ["WORKERS", "SCHEDULES", "FLOWS", "WORKED", "VALUES", "BODIES", "PROGRAMS", "EGRESS", "DROPS"];
+const SHARED: [&str; 10] =
+    ["WORKERS", "SCHEDULES", "FLOWS", "WORKED", "VALUES", "FLOW_BODIES", "BODIES", "PROGRAMS", "EGRESS", "DROPS"];
+
+/// A program as the verifier saw it and left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramFacts {
+    /// Its name in the object.
+    pub name: &'static str,
+    /// Instructions the verifier went through, branch by branch.
+    pub verified_instructions: u32,
+    /// Bytes of eBPF that are left when what this configuration does not use is removed.
+    pub translated_bytes: u32,
+}
 
 /// How a live call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,10 +110,11 @@ impl Generator {
         let pins = if program.groups.len() > 1 { Some(Pins::new()?) } else { None };
         let load = |group| load_group(program, group, pins.as_ref());
         let mut objects = program.groups.iter().map(load).collect::<Result<Vec<_>, _>>()?;
-        let Program { bodies, workers, flows, worked, values, .. } = program;
+        let Program { bodies, flow_bodies, workers, flows, worked, values, .. } = program;
         fill(&mut objects, "VALUES", values)?;
         fill(&mut objects, "WORKED", worked)?;
         fill(&mut objects, "BODIES", &bodies.iter().map(|body| padded(body)).collect::<Vec<_>>())?;
+        fill(&mut objects, "FLOW_BODIES", flow_bodies)?;
         fill(&mut objects, "FLOWS", flows)?;
         let cpus = nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "reading the CPU count", source })?;
         let start: Vec<Worker> = (0..cpus).map(|cpu| worker_of(workers, cpu)).collect();
@@ -205,6 +218,41 @@ impl Generator {
         Ok((result.return_value, out))
     }
 
+    /// What an ordinary run of so many repetitions takes, on the calling thread's CPU. Sends nothing.
+    ///
+    /// # Errors
+    /// When the kernel refuses to run it.
+    pub fn time(&self, frame: &[u8], repeat: u32) -> Result<Duration, KernelError> {
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
+        let started = Instant::now();
+        self.xdp()?.test_run(options).map_err(program_error(self.entry))?;
+        Ok(started.elapsed())
+    }
+
+    /// What the kernel says of the programs that make frames.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn programs(&self) -> Result<Vec<ProgramFacts>, KernelError> {
+        let mut names = vec![self.entry];
+        if self.entry == "dispatch" {
+            names.push(GROUP);
+        }
+        let mut facts = Vec::new();
+        for name in names {
+            let objects = if name == self.entry { &self.objects[..1] } else { &self.objects[..] };
+            for program in objects.iter().filter_map(|object| object.program(name)) {
+                let info = program.info().map_err(program_error(name))?;
+                facts.push(ProgramFacts {
+                    name,
+                    verified_instructions: info.verified_instruction_count().unwrap_or(0),
+                    translated_bytes: info.size_translated().unwrap_or(0),
+                });
+            }
+        }
+        Ok(facts)
+    }
+
     /// What every CPU's worker has counted so far; index: CPU.
     ///
     /// # Errors
@@ -249,7 +297,7 @@ impl Generator {
 
 /// Loads the object specialised for one group. Its programs are not loaded yet.
 fn load_group(program: &Program, group: &Group, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
-    let Program { generator, rows, row_sizes, values, bodies, workers, flows, worked, .. } = program;
+    let Program { generator, rows, row_sizes, values, bodies, flow_bodies, workers, flows, worked, .. } = program;
     let mut row_table = rows.clone();
     row_table.resize(ROW_TABLE_LINES, Line::default());
     let mut size_table = row_sizes.clone();
@@ -265,6 +313,7 @@ fn load_group(program: &Program, group: &Group, pins: Option<&Pins>) -> Result<E
         .map_max_entries("FLOWS", entries(flows.len()))
         .map_max_entries("WORKED", entries(worked.len()))
         .map_max_entries("VALUES", entries(values.len()))
+        .map_max_entries("FLOW_BODIES", entries(flow_bodies.len()))
         .map_max_entries("BODIES", entries(bodies.len()));
     if let Some(pins) = pins {
         pins.share(&mut loader, &SHARED);

@@ -8,12 +8,12 @@
 use std::collections::BTreeMap;
 
 use xdp_trafficgen_ebpf::abi::{
-    Checksum, Field, Flow as FlowState, Generator, Group, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS, MAX_GROUPS,
-    MAX_LINES, Param, ROW_TABLE_LINES, Word128, Worked, Worker, make, slot,
+    Body, Checksum, Field, Flow as FlowState, Generator, Group, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS, MAX_GROUPS,
+    MAX_LINES, Param, ROW_TABLE_LINES, Word128, Worked, Worker, make, path, slot,
 };
 
 use super::{
-    rows::{self, line_count, line_len},
+    rows::{self, line_count},
     size_table,
     slots::{Slots, ValueTable, slots, small, written},
 };
@@ -37,6 +37,8 @@ pub struct Program {
     pub values: Vec<Word128>,
     /// What follows the written bytes, where flows differ in it; empty when they do not.
     pub bodies: Vec<Vec<u8>>,
+    /// Each flow's entry among them; empty too when they do not differ.
+    pub flow_bodies: Vec<Body>,
     /// Where each worker starts, by CPU.
     pub workers: BTreeMap<u32, Worker>,
     /// The flows of each worker, one worker's after the other's; empty for a single flow, which is in the worker.
@@ -191,7 +193,7 @@ impl Assembly {
         let mut group_of = Vec::new();
         for (index, flow) in flows.iter().enumerate() {
             let group = match self.first_row[index] {
-                Some(_) => Group { make: make::COPY, line_len: line_len(self.written), ..Group::NONE },
+                Some(_) => Group { make: make::COPY, words: self.written as u64 / 4, ..Group::NONE },
                 None => flow.group(),
             };
             let same = |other: &Group| match group.make {
@@ -209,13 +211,13 @@ impl Assembly {
             group_of.push(number);
         }
         let frame = flows.iter().max_by_key(|flow| flow.len).map_or_else(Vec::new, |flow| flow.bytes.clone());
-        let written = |number: usize| groups[group_of[number]].line_len.iter().sum::<u32>() as usize;
+        let written = |number: usize| 4 * groups[group_of[number]].words as usize;
         // Whether every page holds the right bytes behind the written ones, whichever flow's frame it held before.
         let alike = (0..).zip(flows).all(|(index, flow)| {
             flow.len <= written(index) || flow.bytes[written(index)..flow.len] == frame[written(index)..flow.len]
         });
         let mut bodies: Vec<Vec<u8>> = Vec::new();
-        let mut body_of = vec![(0, 0); flows.len()];
+        let mut flow_bodies = Vec::new();
         if !alike {
             let mut known = BTreeMap::new();
             for (index, flow) in flows.iter().enumerate() {
@@ -224,7 +226,7 @@ impl Assembly {
                     bodies.push(body.to_vec());
                     bodies.len() - 1
                 });
-                body_of[index] = (small(number), small(body.len()));
+                flow_bodies.push(Body { entry: small(number), len: small(body.len()) });
             }
             for group in &mut groups {
                 group.bodies = 1;
@@ -232,24 +234,20 @@ impl Assembly {
         }
 
         let stride = cpus.len() as u64;
-        let lines = small(line_count(self.written));
+        let lines = line_count(self.written) as u64;
         let state = |worker: u64| {
             let first_row = &self.first_row;
-            let body_of = &body_of;
             flows.iter().enumerate().map(move |(index, flow)| {
-                let (body, body_len) = body_of[index];
                 let (Some(base), Some(period)) = (first_row[index], flow.period) else {
-                    return FlowState { body, body_len, ..FlowState::default() };
+                    return FlowState::default();
                 };
-                // At most as many as the table has lines.
-                let line = |frames: u64| u32::try_from(frames).unwrap_or(u32::MAX) * lines;
+                let base = u64::from(base);
+                let line = |frames: u64| frames * lines;
                 FlowState {
                     row: base + line(worker % period),
                     row_limit: base + line(period - 1),
                     row_span: line(period),
                     row_advance: line(stride % period),
-                    body,
-                    body_len,
                     ..FlowState::default()
                 }
             })
@@ -263,25 +261,25 @@ impl Assembly {
         });
         let each_worker = || 0..stride;
         let slots = group_of.iter().enumerate().map(|(flow, &group)| slot(small(group), small(flow)));
-        let one_line = match &groups[..] {
-            [Group { make: make::COPY, sized: 0, bodies: 0, line_len, .. }]
-                if single && action == Action::Redirect && self.written <= LINE_LEN =>
-            {
-                line_len[0]
-            }
-            _ => 0,
-        };
+        if let [group @ Group { make: make::COPY, sized: 0, bodies: 0, .. }] = &mut groups[..]
+            && action == Action::Redirect
+        {
+            group.path = match single {
+                true if self.written <= LINE_LEN => path::ONE_LINE,
+                true => path::ANY,
+                false => path::FLOWS,
+            };
+        }
         Ok(Program {
             generator: Generator {
                 action: xdp_action(action),
-                one_line,
                 flow_count: small(flows.len()),
                 group_count: small(groups.len()),
                 frame_len: small(frame.len()),
-                reserved: 0,
                 stride,
             },
             bodies,
+            flow_bodies,
             workers: workers.collect(),
             flows: if single { Vec::new() } else { each_worker().flat_map(state).collect() },
             worked: if worked_out {
@@ -311,11 +309,13 @@ impl Compiled {
             *slot = *checksum;
         }
         Group {
+            path: path::ANY,
             make: make::WORK_OUT,
             sized: u32::from(self.sized),
             bodies: 0,
             checksum_count: small(self.slots.checksums.len()),
-            line_len: line_len(self.written.next_multiple_of(4)),
+            words: self.written.div_ceil(4) as u64,
+            reserved: 0,
             fields,
             checksums,
         }

@@ -8,8 +8,8 @@ use std::{
 
 use xdp_trafficgen_ebpf::{
     abi::{
-        Checksum, FCS_LEN, Field, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NARROW_BITS, Word128, finish, op,
-        pace, sum,
+        Checksum, FCS_LEN, Field, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NARROW_BITS, NO_SUM, Word128, finish,
+        op, pace,
     },
     checksum, field,
 };
@@ -401,15 +401,15 @@ impl Builder<'_> {
         let specified = checksums.iter().map(|checksum| {
             let spec = Checksum {
                 offset: small(checksum.offset),
-                finish: match (checksum.mode, checksum.zero_is_ones) {
-                    (ChecksumMode::Good, false) => finish::PLAIN,
-                    (ChecksumMode::Good, true) => finish::ZERO_IS_ONES,
-                    (ChecksumMode::Bad, false) => finish::BAD,
-                    (ChecksumMode::Bad, true) => finish::BAD_ZERO_IS_ONES,
-                },
+                finish: if checksum.zero_is_ones { finish::ZERO_IS_ONES } else { finish::PLAIN }
+                    | if checksum.mode == ChecksumMode::Bad { finish::BAD } else { 0 }
+                    | if swapped(checksum) { finish::SWAPPED } else { 0 },
                 sums: sums(&(checksum.offset..checksum.offset + 2), checksums, &self.flow.name.place)?,
+                odd: u32::from(checksum.offset % 2 == 1),
+                reserved: 0,
             };
-            Ok((spec, u32::from(checksum::fold(base(checksum, &blank, self.template.header_len, sizes_vary)))))
+            let base = checksum::fold(base(checksum, &blank, self.template.header_len, sizes_vary));
+            Ok((spec, u32::from(if swapped(checksum) { base.swap_bytes() } else { base })))
         });
         Ok(Slots { fields, checksums: specified.collect::<Result<_, Diagnostic>>()? })
     }
@@ -589,7 +589,7 @@ impl Builder<'_> {
             Target::Lead => Field { op: op::LEAD, ..spec },
             Target::Size => Field { op: op::SIZE, ..spec },
             &Target::Addend(position) => {
-                let mut sums = [sum::END; MAX_SUMS];
+                let mut sums = [NO_SUM; MAX_SUMS];
                 sums[0] = small(position);
                 Field { op: op::ADDEND, sums, ..spec }
             }
@@ -598,7 +598,7 @@ impl Builder<'_> {
                 let mut sums = sums(&window.bytes, checksums, &item.place)?;
                 if joined && !self.stores(item, order) {
                     op = op::JOIN_NEXT;
-                    sums = [sum::END; MAX_SUMS];
+                    sums = [NO_SUM; MAX_SUMS];
                 } else {
                     fixed = self.constant_bits(window);
                     let whole = !joined && *bits as usize == 8 * window.bytes.len();
@@ -618,6 +618,7 @@ impl Builder<'_> {
                     offset: small(window.bytes.start),
                     width: small(window.bytes.len()),
                     shift: window.shift,
+                    odd: u32::from(window.bytes.end % 2 == 1),
                     sums,
                     ..spec
                 }
@@ -703,23 +704,30 @@ fn drawn(values: u128, seed: u64, index: u64) -> u128 {
 fn payload_sums(frame: &[u8], header_len: usize, checksum: &CoveredChecksum, lens: &[u128]) -> Vec<u128> {
     let start = checksum.covers.last().map_or(0, |range| range.start);
     let payload = &frame[header_len..];
-    // Sums of the payload's first bytes; the parity of the place decides which half of a word a byte is.
+    // Sums of the payload's first bytes.
     let mut sums = Vec::with_capacity(payload.len() + 1);
     let mut total = 0u64;
     sums.push(0);
-    for (index, &byte) in payload.iter().enumerate() {
-        let high = (header_len + index - start).is_multiple_of(2);
-        total += if high { u64::from(byte) << 8 } else { u64::from(byte) };
+    for (place, &byte) in (header_len..).zip(payload) {
+        total += if place.is_multiple_of(2) { u64::from(byte) << 8 } else { u64::from(byte) };
         sums.push(total);
     }
     lens.iter()
         .map(|&len| {
             let len = usize::try_from(len).unwrap_or(0);
-            let pseudo = if checksum.pseudo.is_some() { (len - start) as u64 } else { 0 };
+            let length = u16::try_from(len - start).unwrap_or(u16::MAX);
+            let length = if swapped(checksum) { length.swap_bytes() } else { length };
+            let pseudo = if checksum.pseudo.is_some() { u64::from(length) } else { 0 };
             let sum = sums.get(len.saturating_sub(header_len)).copied().unwrap_or(total);
             u128::from(sum + pseudo)
         })
         .collect()
+}
+
+/// Whether what a checksum covers starts on an odd byte of the frame. Sums count bytes by their place in the frame; such a
+/// checksum's come out with their bytes swapped (RFC 1071 section 2, B).
+fn swapped(checksum: &CoveredChecksum) -> bool {
+    checksum.covers.last().is_some_and(|range| range.start % 2 == 1)
 }
 
 /// The sum of everything a checksum covers that does not vary.
@@ -747,21 +755,26 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
 
 /// The checksums among `checksums` that these bytes count in.
 fn sums(bytes: &Range<usize>, checksums: &[CoveredChecksum], place: &Place) -> Result<[u32; MAX_SUMS], Diagnostic> {
-    let mut sums = [sum::END; MAX_SUMS];
-    let covering = (0..).zip(checksums).filter_map(|(index, checksum)| {
-        if checksum.offset == bytes.start && bytes.len() == 2 {
-            return None;
+    let mut sums = [NO_SUM; MAX_SUMS];
+    let mut free = sums.iter_mut();
+    for (index, checksum) in (0..).zip(checksums) {
+        let Some(range) = covering(checksum, bytes) else { continue };
+        if checksum.offset == bytes.start {
+            continue;
         }
-        let range = covering(checksum, bytes)?;
-        let odd = !(bytes.end - range.start).is_multiple_of(2);
-        Some(if odd { index + sum::ODD } else { index })
-    });
-    for (index, entry) in covering.enumerate() {
-        let Some(slot) = sums.get_mut(index) else {
+        // Pseudo headers on even bytes, of a transport header on odd ones.
+        if swapped(checksum) != (range.start % 2 == 1) {
+            return Err(Diagnostic::new(
+                place,
+                "between this field and a checksum that covers it lies an odd number of bytes",
+            )
+            .help("give the field a single value, set that checksum, or let `custom` have an even number of bytes"));
+        }
+        let Some(slot) = free.next() else {
             return Err(Diagnostic::new(place, format!("more than {MAX_SUMS} checksums cover this field"))
                 .help("set the checksum of one of the headers around it"));
         };
-        *slot = entry;
+        *slot = index;
     }
     Ok(sums)
 }

@@ -1,0 +1,117 @@
+//! What is measured, as configurations: each case is what a user could have written.
+
+use crate::cli::BenchCase;
+
+/// The flows of a case. `{interface}` is sent out of, the destination MAC address is the receiver's.
+pub(super) fn toml(case: BenchCase, interface: &str, receiver: &str, cpus: &[u32], seconds: f64) -> String {
+    let cpus = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let mut text = format!("[[ports]]\nname = 'p'\ninterface = '{interface}'\ncpus = '{cpus}'\n");
+    for (number, flow) in flows(case, receiver).into_iter().enumerate() {
+        text += &format!("[[flows]]\nname = 'f{number}'\nport = 'p'\nduration = '{seconds}s'\n{flow}\n");
+    }
+    text
+}
+
+fn flows(case: BenchCase, receiver: &str) -> Vec<String> {
+    // Numbers of values whose least common multiple is beyond what can be recorded.
+    let long = ["1000", "999", "998", "997", "996", "995", "994", "993"];
+    match case {
+        BenchCase::Floor | BenchCase::PortRange => {
+            vec![udp(receiver, "", &format!("dst_port = {}", counting("1024", "1000")))]
+        }
+        BenchCase::LongPortRange => vec![udp(receiver, "", &format!("dst_port = {}", counting("1024", "64000")))],
+        BenchCase::FourFields => vec![four(receiver, |_, start| counting(start, "1000"))],
+        BenchCase::FourFieldsLong => vec![four(receiver, |index, start| counting(start, long[index]))],
+        BenchCase::FourFieldsRandom => vec![four(receiver, |_, start| random(start))],
+        BenchCase::EightFields => vec![eight(receiver, |_, start| counting(start, "200"))],
+        // Shorter ones, for the MAC addresses and the DSCP too.
+        BenchCase::EightFieldsLong => {
+            let counts = ["250", "249", "248", "247", "246", "245", "244", "64"];
+            vec![eight(receiver, |index, start| counting(start, counts[index]))]
+        }
+        BenchCase::Vxlan => vec![vxlan(receiver, |_, start| counting(start, "500"))],
+        BenchCase::VxlanLong => vec![vxlan(receiver, |index, start| counting(start, long[index]))],
+        BenchCase::Imix => vec![format!("size = {SIMPLE_IMIX}\n{}", udp(receiver, "", ""))],
+        BenchCase::ImixLong => {
+            let ports = format!("dst_port = {}", counting("1024", "64000"));
+            vec![format!("size = {SIMPLE_IMIX}\n{}", udp(receiver, "", &ports))]
+        }
+        BenchCase::OneFlow => many(receiver, 1, ""),
+        BenchCase::SixtyFourFlows => many(receiver, 64, ""),
+        BenchCase::ManyFlows => many(receiver, 4096, ""),
+        BenchCase::OneFlowLong => many(receiver, 1, LONG_PORTS),
+        BenchCase::SixtyFourFlowsLong => many(receiver, 64, LONG_PORTS),
+        BenchCase::ManyFlowsLong => many(receiver, 4096, LONG_PORTS),
+    }
+}
+
+/// The mix of the Open Traffic Generator model and of most testers.
+const SIMPLE_IMIX: &str =
+    "{ weighted = [{ size = 64, weight = 7 }, { size = 570, weight = 4 }, { size = 1518, weight = 1 }] }";
+
+const LONG_PORTS: &str = "src_port = { increment = { start = 1024, count = 60000 } }, ";
+
+fn udp(receiver: &str, ip: &str, udp: &str) -> String {
+    format!("packet = [{{ ethernet = {{ dst = '{receiver}' }} }}, {{ ipv4 = {{ {ip} }} }}, {{ udp = {{ {udp} }} }}]")
+}
+
+fn four(receiver: &str, pattern: impl Fn(usize, &str) -> String) -> String {
+    let ip = format!("src = {}, dst = {}", pattern(0, "'10.0.0.1'"), pattern(1, "'10.1.0.1'"));
+    udp(receiver, &ip, &format!("src_port = {}, dst_port = {}", pattern(2, "1024"), pattern(3, "1024")))
+}
+
+fn eight(receiver: &str, pattern: impl Fn(usize, &str) -> String) -> String {
+    format!(
+        "packet = [{{ ethernet = {{ dst = '{receiver}', src = {} }} }}, {{ vlan = {{ id = {} }} }}, \
+         {{ ipv4 = {{ src = {}, dst = {}, identification = {}, time_to_live = {} }} }}, \
+         {{ udp = {{ src_port = {}, dst_port = {} }} }}]",
+        pattern(0, "'02:00:00:00:01:00'"),
+        pattern(1, "1"),
+        pattern(2, "'10.0.0.1'"),
+        pattern(3, "'10.1.0.1'"),
+        pattern(4, "0"),
+        pattern(7, "1"),
+        pattern(5, "1024"),
+        pattern(6, "1024"),
+    )
+}
+
+/// The outer source port, the VNI, inner addresses and ports.
+fn vxlan(receiver: &str, pattern: impl Fn(usize, &str) -> String) -> String {
+    format!(
+        "size = 128\npacket = [{{ ethernet = {{ dst = '{receiver}' }} }}, {{ ipv4 = {{}} }}, {{ udp = {{ src_port = {} }} }}, \
+         {{ vxlan = {{ vni = {} }} }}, {{ ethernet = {{}} }}, {{ ipv4 = {{ src = {}, dst = {} }} }}, \
+         {{ udp = {{ src_port = {}, dst_port = {} }} }}]",
+        pattern(0, "49152"),
+        pattern(1, "1"),
+        pattern(2, "'10.0.0.1'"),
+        pattern(3, "'10.1.0.1'"),
+        pattern(4, "1024"),
+        pattern(5, "1024"),
+    )
+}
+
+/// So many flows, each with addresses and a port of its own.
+fn many(receiver: &str, count: u32, source_port: &str) -> Vec<String> {
+    (0..count)
+        .map(|number| {
+            let [_, _, high, low] = number.to_be_bytes();
+            let ip = format!("src = '10.0.{high}.{low}', dst = '10.1.{high}.{low}'");
+            udp(receiver, &ip, &format!("{source_port}dst_port = {}", 1024 + number))
+        })
+        .collect()
+}
+
+fn counting(start: &str, count: &str) -> String {
+    format!("{{ increment = {{ start = {start}, count = {count} }} }}")
+}
+
+/// Out of a thousand values.
+fn random(start: &str) -> String {
+    let max = match start {
+        "'10.0.0.1'" => "'10.0.3.232'",
+        "'10.1.0.1'" => "'10.1.3.232'",
+        _ => "2023",
+    };
+    format!("{{ random = {{ min = {start}, max = {max} }} }}")
+}

@@ -1,0 +1,120 @@
+//! `bench-run`, `bench-programs` and `bench-sink`: single measurements, which `cargo xtask bench` interleaves and compares.
+
+mod cases;
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::{self, BenchCase},
+    commands::{
+        CommandError,
+        demo::{SENDER, Stage},
+        probe_kernel,
+        send::{default_route, drive, work_out},
+    },
+    config::{Config, Source, file},
+    engine::{self, Loaded},
+    host::show_mac,
+    kernel::{Generator, Sink, generator::Role, sink::AfterCounting},
+    plan::schedule,
+};
+
+pub(super) fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
+    let capabilities = probe_kernel()?;
+    let stage = Stage::set(Some(options.cpus.0.clone()))?;
+    let config = config(options.case, &stage, options.seconds)?;
+    let plan = work_out(&config, Some(capabilities), default_route(false))?;
+    let loaded = Loaded::with_role(plan, role(options.case))?;
+    let (snapshot, failure) = drive(loaded, &CancellationToken::new(), None)?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    report(stage.sink.count()?.frames, snapshot.elapsed);
+    Ok(())
+}
+
+const fn role(case: BenchCase) -> Role {
+    match case {
+        BenchCase::Floor => Role::Floor,
+        _ => Role::Generate,
+    }
+}
+
+fn config(case: BenchCase, stage: &Stage, seconds: f64) -> Result<Config, CommandError> {
+    let text = cases::toml(case, SENDER, &show_mac(stage.receiver_mac), &stage.cpus, seconds);
+    file::parse(Source::file("bench", &text)).map_err(CommandError::Config)
+}
+
+/// What each case's programs are to the verifier, and what a repetition of them takes by itself: ordinary runs, which send
+/// nothing. The shortest of many runs, which is the same on a busy machine.
+pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError> {
+    let capabilities = probe_kernel()?;
+    let stage = Stage::set(Some(vec![0]))?;
+    let mut all = BTreeMap::new();
+    for &case in BenchCase::value_variants() {
+        let config = config(case, &stage, 1.0)?;
+        let plan = work_out(&config, Some(capabilities), default_route(false))?;
+        let Some(port) = plan.ports.first() else { continue };
+        engine::pin_to(0)?;
+        let generator = Generator::load(&port.program, port.egress, role(case))?;
+        let weights: Vec<u32> = port.flows.iter().map(|flow| flow.weight).collect();
+        if let Some(phase) = schedule::phase(&weights, &vec![None; weights.len()]) {
+            generator.set_schedule(0, &port.program, &phase.turns)?;
+        }
+        let programs: Vec<_> = generator
+            .programs()?
+            .into_iter()
+            .map(|program| {
+                serde_json::json!({
+                    "name": program.name,
+                    "verified_instructions": program.verified_instructions,
+                    "translated_bytes": program.translated_bytes,
+                })
+            })
+            .collect();
+        let mut entry = serde_json::json!({ "programs": programs });
+        if options.time {
+            let mut shortest = Duration::MAX;
+            for _ in 0..RUNS {
+                shortest = shortest.min(generator.time(&port.program.frame, REPETITIONS)?);
+            }
+            entry["repetition_ns"] = (shortest.as_secs_f64() * 1e9 / f64::from(REPETITIONS)).into();
+        }
+        let name = case.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        all.insert(name, entry);
+    }
+    println!("{}", serde_json::json!(all));
+    Ok(())
+}
+
+/// Of so many runs the shortest counts.
+const RUNS: u32 = 500;
+/// Repetitions a run: long enough for the clock, short enough to be left alone now and then.
+const REPETITIONS: u32 = 20_000;
+
+pub(super) fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
+    let sink = Sink::attach(&options.interface, AfterCounting::Drop)?;
+    let (before, started) = (sink.count()?.frames, Instant::now());
+    thread::sleep(seconds(options.seconds));
+    let frames = sink.count()?.frames - before;
+    report(frames, started.elapsed());
+    Ok(())
+}
+
+fn report(frames: u64, elapsed: Duration) {
+    println!(
+        "{}",
+        serde_json::json!({ "frames_rx": frames, "duration_ns": u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX) })
+    );
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1))
+}
