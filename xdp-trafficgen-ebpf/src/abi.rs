@@ -203,7 +203,7 @@ pub mod op {
 pub const MAX_SUMS: usize = 4;
 
 /// Instead of a checksum's number: the value counts in no more checksums.
-pub const NO_SUM: u32 = u32::MAX;
+pub const NO_SUM: u32 = MAX_CHECKSUMS as u32;
 
 /// How a checksum is finished.
 pub mod finish {
@@ -239,7 +239,8 @@ pub struct Field {
     pub width: u32,
     /// Bits the value is moved up by within the written bytes.
     pub shift: u32,
-    /// 1: the written bytes end on an odd byte of the frame, and count 256-fold in sums.
+    /// 1: the written bytes end on an odd byte of the frame, and count 256-fold in sums. Read for [`op::ANY_1`] and
+    /// [`op::GENERAL`]; the other forms end on an even byte.
     pub odd: u32,
     /// The checksums it counts in, or [`NO_SUM`].
     pub sums: [u32; MAX_SUMS],

@@ -25,9 +25,6 @@ pub trait FrameMut {
     fn store_u64(&mut self, at: usize, value: u64);
 }
 
-/// What each checksum covers, summed up so far.
-type Sums = [u64; MAX_CHECKSUMS];
-
 /// Writes everything that varies in frame number `sequence()` of the flow behind its header, moves it on, and writes the
 /// checksums. Returns the frame's length without FCS, 0 when the frame has no size of its own.
 #[inline(always)]
@@ -38,7 +35,9 @@ pub fn write<L: Load>(
     sequence: impl Fn() -> u64 + Copy,
     values: &impl Values,
 ) -> u32 {
-    let mut state = State { sums: [0; MAX_CHECKSUMS], moves: Moves::default(), size: 0 };
+    let mut state = State { moves: Moves::default(), size: 0 };
+    // On the stack: in map memory, each addition would wait for the one before (measured: 3 ns more for four fields).
+    let mut sums = [0; MAX_CHECKSUMS];
     // Written out and nested, not looped: every index must be a constant for the verifier to drop unused slots.
     macro_rules! slots {
         () => {};
@@ -46,7 +45,7 @@ pub fn write<L: Load>(
             let field = &group.fields[$index];
             let op = L::load(&field.op);
             if op != op::END {
-                write_field::<L, { $index < MAX_WIDE }>(frame, field, op, $index, worked, sequence, values, &mut state);
+                write_field::<L, { $index < MAX_WIDE }>(frame, field, op, $index, worked, sequence, values, &mut state, &mut sums);
                 slots!($($rest)*);
             }
         };
@@ -56,7 +55,7 @@ pub fn write<L: Load>(
     macro_rules! checksums {
         ($($index:literal)*) => { $(
             if $index < count {
-                write_checksum::<L>(frame, &group.checksums[$index], $index, worked, &mut state.sums);
+                write_checksum::<L>(frame, &group.checksums[$index], $index, worked, &mut sums);
             }
         )* };
     }
@@ -68,7 +67,6 @@ const _: () = assert!(MAX_CHECKSUMS == 8 && MAX_FIELDS == 16 && MAX_SUMS == 4, "
 
 /// What a repetition carries from slot to slot.
 struct State {
-    sums: Sums,
     moves: Moves,
     size: u32,
 }
@@ -91,7 +89,8 @@ fn write_checksum<L: Load>(frame: &mut impl FrameMut, spec: &Checksum, index: us
         finish => finished!(folded.swap_bytes(), finish - finish::SWAPPED),
     };
     frame.store_u16(L::load(&spec.offset) as usize, value);
-    count::<L>(sums, &spec.sums, &spec.odd, u64::from(value));
+    let amount = if L::load(&spec.odd) == 0 { u64::from(value) } else { u64::from(value) << 8 };
+    count::<L>(sums, &spec.sums, amount);
 }
 
 #[inline(always)]
@@ -105,6 +104,7 @@ fn write_field<L: Load, const WIDE: bool>(
     sequence: impl Fn() -> u64,
     values: &impl Values,
     state: &mut State,
+    sums: &mut Sums,
 ) {
     let Worked { params, joined, .. } = worked;
     let param = &mut params[slot];
@@ -125,7 +125,7 @@ fn write_field<L: Load, const WIDE: bool>(
             Value::Narrow(value) => match op {
                 op::ANY_1 => {
                     frame.store_u8(at, value as u8);
-                    value
+                    if L::load(&spec.odd) == 0 { value } else { value << 8 }
                 }
                 op::ANY_2 => {
                     frame.store_u16(at, value as u16);
@@ -152,7 +152,7 @@ fn write_field<L: Load, const WIDE: bool>(
                     let written = (value << (L::load(&spec.shift) & 63)) | param.fixed.lo | *joined;
                     *joined = 0;
                     store_bytes(frame, at, L::load(&spec.width) as usize, written);
-                    checksum::contribution(written, false)
+                    contribution::<L>(spec, written, 0)
                 }
             },
             Value::Wide(_) if !WIDE => return,
@@ -162,23 +162,28 @@ fn write_field<L: Load, const WIDE: bool>(
                 let width = L::load(&spec.width) as usize;
                 store_bytes(frame, at, width.wrapping_sub(8), written.hi);
                 frame.store_u64(at.wrapping_add(width).wrapping_sub(8), written.lo);
-                checksum::contribution(written.lo, false).wrapping_add(checksum::contribution(written.hi, false))
+                contribution::<L>(spec, written.lo, written.hi)
             }
         },
     };
-    count::<L>(&mut state.sums, &spec.sums, &spec.odd, amount);
+    count::<L>(sums, &spec.sums, amount);
 }
+
+/// How a number counts in sums, `hi` being the part above 64 bits.
+#[inline(always)]
+fn contribution<L: Load>(spec: &Field, lo: u64, hi: u64) -> u64 {
+    match L::load(&spec.odd) {
+        0 => checksum::contribution(lo, false).wrapping_add(checksum::contribution(hi, false)),
+        _ => checksum::contribution(lo, true).wrapping_add(checksum::contribution(hi, true)),
+    }
+}
+
+type Sums = [u64; MAX_CHECKSUMS];
 
 /// Adds a value to the checksums that cover it.
 #[inline(always)]
-fn count<L: Load>(sums: &mut Sums, covered_by: &[u32; MAX_SUMS], odd: &u32, amount: u64) {
-    let first = L::load(&covered_by[0]);
-    if first == NO_SUM {
-        return;
-    }
-    let amount = if L::load(odd) == 0 { amount } else { checksum::contribution(amount, true) };
+fn count<L: Load>(sums: &mut Sums, covered_by: &[u32; MAX_SUMS], amount: u64) {
     // Nested, so that nothing is read behind the last one.
-    add::<L>(sums, first, amount);
     macro_rules! members {
         () => {};
         ($index:literal $($rest:literal)*) => {
@@ -189,7 +194,7 @@ fn count<L: Load>(sums: &mut Sums, covered_by: &[u32; MAX_SUMS], odd: &u32, amou
             }
         };
     }
-    members!(1 2 3);
+    members!(0 1 2 3);
 }
 
 #[inline(always)]

@@ -602,10 +602,12 @@ impl Builder<'_> {
                 } else {
                     fixed = self.constant_bits(window);
                     let whole = !joined && *bits as usize == 8 * window.bytes.len();
+                    let even = window.bytes.end.is_multiple_of(2);
                     let counts_up = matches!(item.sequence, Sequence::Count { down: false, .. });
                     op = match window.bytes.len() {
                         _ if !whole || wide => op,
                         1 => op::ANY_1,
+                        _ if !even => op,
                         2 if counts_up && pace == pace::FREE => op::UP_2,
                         2 => op::ANY_2,
                         4 if counts_up && pace == pace::FREE => op::UP_4,
