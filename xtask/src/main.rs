@@ -9,6 +9,7 @@ mod demo;
 mod peers;
 mod setup;
 mod test;
+mod verifier;
 
 use std::{
     env,

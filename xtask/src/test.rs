@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::{setup, target_dir};
+use crate::{build, setup, target_dir, verifier};
 
 /// Flags of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -20,6 +20,11 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     setup::ensure_programs(sh, "test", &[("ethtool", "ethtool"), ("tcpdump", "tcpdump"), ("tshark", "tshark")])?;
     if arguments.passed_on.is_empty() {
         lint(sh)?;
+    }
+
+    if arguments.passed_on.is_empty() {
+        build::program(sh)?;
+        verifier::check(sh)?;
     }
 
     // Optimised, because thousands of frames go through the kernel; cargo's own summary is the last word.
