@@ -230,7 +230,8 @@ impl fmt::Display for DropReason {
             Self::QueueFull => formatter.write_str("the driver's transmit queue was full: try a smaller batch size or fewer CPUs"),
             Self::Driver(6) => formatter.write_str(
                 "the driver has no queue for this (ENXIO): the peer of a veth needs a native XDP program or GRO \
-                 (`ethtool -K PEER gro on`); a NIC needs a transmit queue for each CPU in use",
+                 (`ethtool -K PEER gro on`); a NIC needs a transmit queue for each CPU in use, and some NICs an XDP program \
+                 attached to them",
             ),
             Self::Driver(errno) => write!(formatter, "the driver refused it ({})", errno_name(*errno)),
             Self::Redirect(19) => formatter.write_str("the egress interface is gone (ENODEV)"),

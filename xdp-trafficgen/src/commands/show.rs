@@ -37,7 +37,10 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     check_names(&config, &options.flow).map_err(CommandError::Config)?;
     // Nothing is sent, so any interface will do.
     let plan = work_out(&config, Some(probe_kernel()?), default_route(true))?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    for note in &plan.notes {
+        eprintln!("{note}");
+    }
+    let mut out = BufWriter::new(UntilClosed { out: io::stdout().lock(), closed: false });
     let mut pcap = options.pcap.as_deref().map(Pcap::create).transpose()?;
     for (index, port) in plan.ports.iter().enumerate() {
         if index > 0 {
@@ -64,6 +67,37 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     }
     out.flush().map_err(output_failed)?;
     pcap.map_or(Ok(()), Pcap::finish)
+}
+
+/// Standard output, whose reader may have seen enough (`show … | head`): the pcap file is written to its end nevertheless.
+struct UntilClosed<W> {
+    out: W,
+    closed: bool,
+}
+
+impl<W: io::Write> UntilClosed<W> {
+    fn unless_closed<T>(&mut self, write: impl Fn(&mut W) -> io::Result<T>, done: T) -> io::Result<T> {
+        if self.closed {
+            return Ok(done);
+        }
+        match write(&mut self.out) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(done)
+            }
+            result => result,
+        }
+    }
+}
+
+impl<W: io::Write> io::Write for UntilClosed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unless_closed(|out| out.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_closed(io::Write::flush, ())
+    }
 }
 
 /// Each of the names given is that of a flow.

@@ -317,7 +317,8 @@ impl Planner<'_> {
             .and_then(|destination| self.facts.next_hops.get(&(port.interface.value.clone(), destination)));
         let layers = match stack::layers(port, flow, egress.mac, next_hop) {
             Ok((layers, note)) => {
-                self.notes.extend(note);
+                // Thousands of flows often have the same neighbour.
+                self.notes.extend(note.filter(|note| !self.notes.contains(note)));
                 layers
             }
             Err(diagnostic) => {
@@ -336,7 +337,7 @@ impl Planner<'_> {
                     &flow.size.place,
                     format!("a frame of {} bytes is too large for the kernel", flow.size.value.largest()),
                 )
-                .help(format!("live frames end at {} bytes on this kernel, FCS included", largest + 4)),
+                .help(format!("live frames end at {} bytes on this kernel and driver, FCS included", largest + 4)),
             );
             return None;
         }

@@ -211,7 +211,7 @@ impl Assembly {
             group_of.push(number);
         }
         let frame = flows.iter().max_by_key(|flow| flow.len).map_or_else(Vec::new, |flow| flow.bytes.clone());
-        let written = |number: usize| 4 * groups[group_of[number]].words as usize;
+        let written = |number: usize| 4 * usize::try_from(groups[group_of[number]].words).unwrap_or(0);
         // Whether every page holds the right bytes behind the written ones, whichever flow's frame it held before.
         let alike = (0..).zip(flows).all(|(index, flow)| {
             flow.len <= written(index) || flow.bytes[written(index)..flow.len] == frame[written(index)..flow.len]

@@ -38,8 +38,8 @@ pub(super) fn layers(
                     };
                     default(layer, "dst", Some(mac_value(mac)));
                     note = Some(format!(
-                        "flow {}: destination MAC {} is that of {} in the neighbour table",
-                        flow.name.value,
+                        "port {}: destination MAC {} is that of {} in the neighbour table",
+                        port.name.value,
                         show_mac(mac),
                         hop.neighbour
                     ));
