@@ -1,65 +1,29 @@
 //! Every sample configuration does what it says, and what arrives is what `show` predicts, byte for byte.
 
 mod common;
+#[path = "samples/sample.rs"]
+mod sample;
 mod stage;
+#[path = "samples/tshark.rs"]
+mod tshark;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
-use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use pcap_file::{DataLink, pcap::PcapReader};
+use sample::Sample;
 use stage::{Finished, Running, Stage, assert_arrived, cpu_lists, sink, trafficgen};
 use tempfile::TempDir;
-
-/// What a sample's text says, read without the code under test.
-struct Sample {
-    path: String,
-    /// Port, size and packets of each flow.
-    flows: Vec<(String, usize, u64)>,
-}
-
-impl Sample {
-    /// All there are, also those that nobody has told this test of.
-    fn all() -> Vec<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
-        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let mut samples: Vec<PathBuf> =
-            files.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
-        samples.sort();
-        assert!(!samples.is_empty(), "no samples");
-        samples.iter().map(|path| Self::read(path)).collect()
-    }
-
-    fn read(path: &Path) -> Self {
-        let text = fs::read_to_string(path).unwrap();
-        let table: toml::Table = text.parse().unwrap();
-        let number = |value: &toml::Value| u64::try_from(value.as_integer().unwrap()).unwrap();
-        let flow = |flow: &toml::Value| {
-            let packets = flow.get("packets").unwrap_or_else(|| panic!("{}: a flow without end", path.display()));
-            let size = flow.get("size").map_or(64, number);
-            let port = flow["port"].as_str().unwrap().to_owned();
-            (port, usize::try_from(size).unwrap(), number(packets))
-        };
-        Self {
-            path: path.to_str().unwrap().to_owned(),
-            flows: table["flows"].as_array().unwrap().iter().map(flow).collect(),
-        }
-    }
-}
 
 #[test]
 fn every_sample_can_be_checked() {
     let Some(_stage) = Stage::set() else { return };
-    for Sample { path, flows } in Sample::all() {
+    for Sample { path, ports, .. } in Sample::all() {
         let finished = Finished::of(trafficgen(&["check", &path]));
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+        let flows: Vec<_> = ports.iter().flat_map(|(port, flows)| flows.iter().map(move |flow| (port, flow))).collect();
         assert_eq!(finished.stdout.lines().count(), flows.len(), "{finished:?}");
-        for (line, (port, size, _)) in finished.stdout.lines().zip(&flows) {
-            assert!(line.starts_with(&format!("port {port}: flow ")), "{line}");
-            assert!(line.contains(&format!(" {size} bytes a frame")), "{line}");
+        for (line, (port, flow)) in finished.stdout.lines().zip(&flows) {
+            assert!(line.starts_with(&format!("port {port}: flow {} out of xtg", flow.name)), "{line}");
         }
     }
 }
@@ -67,64 +31,59 @@ fn every_sample_can_be_checked() {
 #[test]
 fn every_sample_can_be_shown() {
     let Some(_stage) = Stage::set() else { return };
-    for Sample { path, flows } in Sample::all() {
-        let (frames, text) = show(&path, 300);
+    let folder = tempfile::tempdir().unwrap();
+    for Sample { path, ports, .. } in Sample::all() {
+        let file = folder.path().join("shown.pcap");
+        let text = show(&path, 300, &file);
+        let frames = frames(&file);
         let mut frames = frames.iter();
-        let mut lines = text.lines();
-        for (port, size, packets) in flows {
-            let heading = lines.find(|line| !line.is_empty()).unwrap();
-            assert!(heading.starts_with("flow ") && heading.contains(&format!(", port {port} (xtg")), "{heading}");
-            // The table of its fields.
-            let heading = lines.find(|line| line.starts_with("frames of port ")).unwrap();
-            assert!(heading.starts_with(&format!("frames of port {port} (xtg")), "{heading}");
-            for number in 1..=packets.min(300) {
-                let line = lines.next().unwrap();
-                assert!(line.trim_start().starts_with(&format!("{number} ")), "frame {number}: {line}");
-                assert!(line.contains(&format!("  {size:>4}  ")), "frame {number}: {line}");
-                let frame = frames.next().unwrap();
-                assert_eq!(frame.len(), size - 4, "a frame without its FCS");
-                assert_sound(frame, line);
+        let shown_ports = sample::shown(&text);
+        assert_eq!(shown_ports.len(), ports.len(), "{path}");
+        for ((port, flows), (shown_port, shown)) in ports.iter().zip(&shown_ports) {
+            assert_eq!(shown_port, port);
+            let packets: u64 = flows.iter().map(|flow| flow.packets).sum();
+            assert_eq!(shown.len() as u64, packets.min(300), "{path}");
+            for (flow, size) in shown {
+                assert!(flows.iter().any(|known| known.name == *flow), "{path}: {flow}");
+                assert_eq!(frames.next().unwrap().len() as u64, size - 4, "a frame without its FCS");
+            }
+            for flow in flows {
+                let heading = format!("flow {}, port {port} (xtg", flow.name);
+                assert!(text.lines().any(|line| line.starts_with(&heading)), "no `{heading}` in {text}");
             }
         }
-        assert_eq!((frames.next(), lines.next()), (None, None), "{path}: more than was asked for");
+        assert_eq!(frames.next(), None, "{path}: more than was asked for");
     }
 }
 
-/// etherparse finds the frame's lengths and checksums right, and the ports in the line that shows it.
-#[track_caller]
-fn assert_sound(frame: &[u8], line: &str) {
-    let packet = SlicedPacket::from_ethernet(frame).unwrap_or_else(|error| panic!("{error}: {frame:02x?}"));
-    let Some(TransportSlice::Udp(udp)) = &packet.transport else { panic!("no UDP: {frame:02x?}") };
-    let (header, payload) = (udp.to_header(), udp.payload());
-    let checksum = match &packet.net {
-        Some(NetSlice::Ipv4(ip)) => {
-            let ip = ip.header().to_header();
-            assert_eq!(ip.header_checksum, ip.calc_header_checksum(), "{frame:02x?}");
-            header.calc_checksum_ipv4(&ip, payload).unwrap()
-        }
-        Some(NetSlice::Ipv6(ip)) => header.calc_checksum_ipv6(&ip.header().to_header(), payload).unwrap(),
-        net => panic!("no IP but {net:?}: {frame:02x?}"),
-    };
-    assert_eq!(header.checksum, checksum, "{frame:02x?}");
-    let ports = format!("udp {} > {}", header.source_port, header.destination_port);
-    assert!(line.contains(&ports), "no `{ports}` in {line}");
-}
-
+/// Each flow sends exactly what it should, and the kernel's counters of the receiving interfaces say the same.
 #[test]
 fn every_sample_can_be_run() {
-    let Some(_stage) = Stage::set() else { return };
-    for Sample { path, flows } in Sample::all() {
-        let sinks = [("xtg1", sink("xtg0")), ("xtg0", sink("xtg1"))];
+    for Sample { path, ports, .. } in Sample::all() {
+        // New counters for each.
+        let Some(_stage) = Stage::set() else { return };
+        let sinks = [("xtg0", "xtg1", sink("xtg1")), ("xtg1", "xtg0", sink("xtg0"))];
         let report = Finished::of(trafficgen(&["run", &path, "--json"])).report(0);
         assert!(report.duration_ns > 0 && report.sink.is_none(), "{report:?}");
-        assert_eq!(report.ports.len(), flows.len(), "{path}");
-        for (port, (_, size, packets)) in report.ports.iter().zip(flows) {
-            assert_eq!((port.frames_attempted, port.frames_tx), (packets, packets), "{path}: {report:?}");
-            assert_eq!((port.frames_dropped, port.bytes_tx), (0, packets * size as u64), "{path}: {report:?}");
+        assert_eq!(report.ports.len(), ports.len(), "{path}");
+        let flows: Vec<_> = ports.iter().flat_map(|(port, flows)| flows.iter().map(move |flow| (port, flow))).collect();
+        assert_eq!(report.flows.len(), flows.len(), "{path}");
+        for (reported, (port, flow)) in report.flows.iter().zip(&flows) {
+            assert_eq!((&reported.port, &reported.name), (*port, &flow.name), "{path}");
+            let counted = (reported.frames_attempted, reported.frames_tx);
+            assert_eq!(counted, (flow.packets, flow.packets), "{path}: {reported:?}");
+            assert!(flow.bytes().contains(&reported.bytes_tx), "{path}: {reported:?}, not {:?}", flow.bytes());
         }
-        for (sender, sink) in &sinks {
-            let sent = report.ports.iter().filter(|port| port.interface == *sender).map(|port| port.frames_tx).sum();
-            assert_arrived(sink, sent);
+        for (sender, receiver, sink) in &sinks {
+            let sent: Vec<_> = report.ports.iter().filter(|port| port.interface == *sender).collect();
+            let frames = sent.iter().map(|port| port.frames_tx).sum();
+            assert_arrived(sink, frames);
+            let link: serde_json::Value =
+                serde_json::from_str(&run("ip", &["-j", "-s", "link", "show", receiver])).unwrap();
+            let received = &link[0]["stats64"]["rx"];
+            // The interface counts no FCS.
+            let bytes = sent.iter().map(|port| port.bytes_tx - 4 * port.frames_tx).sum::<u64>();
+            assert_eq!((&received["packets"], &received["bytes"]), (&frames.into(), &bytes.into()), "{path}");
         }
     }
 }
@@ -162,7 +121,9 @@ fn assert_arrives_as_shown(flow: &str) {
         let config = folder.path().join("flow.toml");
         fs::write(&config, flow.replace("CPUS", cpus)).unwrap();
         let config = config.to_str().unwrap();
-        let (mut predicted, _) = show(config, PACKETS);
+        let shown = folder.path().join("shown.pcap");
+        show(config, PACKETS, &shown);
+        let mut predicted = frames(&shown);
         let mut arrived = capture(&folder, || {
             let report = Finished::of(trafficgen(&["run", config, "--json"])).report(0);
             assert_eq!(report.only_port().frames_tx, PACKETS);
@@ -214,15 +175,13 @@ packet = [
 ]
 "#;
 
-/// The first frames of each flow as `show` predicts them, and its text.
+/// What `show` writes about the first frames of each port, which it puts into `file`.
 #[track_caller]
-fn show(config: &str, packets: u64) -> (Vec<Vec<u8>>, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("shown.pcap");
+fn show(config: &str, packets: u64, file: &Path) -> String {
     let packets = packets.to_string();
     let finished = Finished::of(trafficgen(&["show", config, "--packets", &packets, "--pcap", file.to_str().unwrap()]));
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
-    (frames(&file), finished.stdout)
+    finished.stdout
 }
 
 /// [`PACKETS`] frames as tcpdump sees them arrive at `xtg1` while `send` runs.

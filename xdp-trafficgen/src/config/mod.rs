@@ -2,6 +2,89 @@
 //!
 //! First in the way of the data. Knows the packet model's field tables, but no host and no kernel: whether an interface
 //! exists is the plan's question.
+//!
+//! # The format
+//!
+//! A file has `[[ports]]` and `[[flows]]`; `config/` has samples of everything here. Unknown keys are refused.
+//!
+//! | key of a port | value |
+//! |---|---|
+//! | `name`, `interface` | required |
+//! | `ingress` | interface that frames seem to come from; default: `interface` |
+//! | `action` | `redirect` (default), `tx`, `pass`, `drop` |
+//! | `cpus` | a worker on each: `"0,2-3"`, `[0, 2]`; default: the first CPU allowed |
+//! | `batch_size` | frames the kernel sends together, 1 to 256; default 64 |
+//!
+//! | key of a flow | value |
+//! |---|---|
+//! | `name`, `port` | required |
+//! | `packet` | required: headers with their fields, outer to inner: `[{ ethernet = {} }, { ipv4 = { dst = "198.19.0.1" } }]` |
+//! | `weight` | share of the port's frames, default 1; flows take turns frame by frame |
+//! | `packets`, `duration` | when to end: frames over all CPUs, a time such as `"10s"`; whichever comes first; default: never |
+//! | `size` | bytes on the wire with the FCS, default 64: see below |
+//! | `payload` | what fills the frame, default `"zeros"`: see below |
+//!
+//! Headers and their fields, of as many bits; names are those of the Open Traffic Generator model. Lengths, checksums and what
+//! says which header follows are filled in unless set.
+//!
+//! | header | fields | beside them |
+//! |---|---|---|
+//! | `ethernet` | `dst` 48, `src` 48, `ether_type` 16 |  |
+//! | `vlan` | `tpid` 16, `priority` 3, `cfi` 1, `id` 12, `ether_type` 16 |  |
+//! | `mpls` | `label` 20, `traffic_class` 3, `bottom_of_stack` 1, `time_to_live` 8 |  |
+//! | `arp` | `hardware_type` 16, `protocol_type` 16, `hardware_length` 8, `protocol_length` 8, `operation` 16, `sender_hardware_addr` 48, `sender_protocol_addr` 32, `target_hardware_addr` 48, `target_protocol_addr` 32 |  |
+//! | `ipv4` | `version` 4, `header_length` 4, `dscp` 6, `ecn` 2, `total_length` 16, `identification` 16, `reserved` 1, `dont_fragment` 1, `more_fragments` 1, `fragment_offset` 13, `time_to_live` 8, `protocol` 8, `header_checksum` 16, `src` 32, `dst` 32 | `options`: hex |
+//! | `ipv6` | `version` 4, `traffic_class` 8, `flow_label` 20, `payload_length` 16, `next_header` 8, `hop_limit` 8, `src` 128, `dst` 128 |  |
+//! | `ipv6_hop_by_hop` | `next_header` 8, `length` 8 | `options`: hex |
+//! | `ipv6_destination` | `next_header` 8, `length` 8 | `options`: hex |
+//! | `ipv6_routing` | `next_header` 8, `length` 8, `routing_type` 8, `segments_left` 8 | `options`: hex, all behind the first four bytes |
+//! | `ipv6_fragment` | `next_header` 8, `reserved` 8, `fragment_offset` 13, `reserved2` 2, `more_fragments` 1, `identification` 32 |  |
+//! | `udp` | `src_port` 16, `dst_port` 16, `length` 16, `checksum` 16 |  |
+//! | `tcp` | `src_port` 16, `dst_port` 16, `seq_num` 32, `ack_num` 32, `data_offset` 4, `reserved` 3, `ecn_ns` 1, `ecn_cwr` 1, `ecn_echo` 1, `ctl_urg` 1, `ctl_ack` 1, `ctl_psh` 1, `ctl_rst` 1, `ctl_syn` 1, `ctl_fin` 1, `window` 16, `checksum` 16, `urgent_pointer` 16 | `options`: hex or a list |
+//! | `icmp` | `type` 8, `code` 8, `checksum` 16, `identifier` 16, `sequence_number` 16 |  |
+//! | `icmpv6` | `type` 8, `code` 8, `checksum` 16, `identifier` 16, `sequence_number` 16 |  |
+//! | `gre` | `checksum_present` 1, `reserved` 1, `key_present` 1, `sequence_present` 1, `reserved0` 9, `version` 3, `protocol` 16, `checksum` 16, `reserved1` 16, `key` 32, `sequence_number` 32 |  |
+//! | `vxlan` | `flags` 8, `reserved0` 24, `vni` 24, `reserved1` 8 |  |
+//! | `gtpv1` | `version` 3, `protocol_type` 1, `reserved` 1, `e_flag` 1, `s_flag` 1, `pn_flag` 1, `message_type` 8, `message_length` 16, `teid` 32, `sequence_number` 16, `n_pdu_number` 8, `next_extension_header_type` 8 |  |
+//! | `custom` |  | `bytes`: hex, required |
+//!
+//! Every header takes `bits`, too: `[{ offset = 2, mask = "0ff0", increment = { … } }]`, a field of the ones of a mask (whole bytes,
+//! 16 at most, its ones in a row) at an offset in bytes from the header's start. Setting an optional field of `gre` or `gtpv1` puts it
+//! there. A checksum is `"good"` (default), `"bad"` (wrong in every frame), or a value that is sent as it is. TCP's
+//! options are `"nop"`, `"sack_permitted"`, `"end"`, `{ mss = 1460 }`, `{ window_scale = 7 }`, `{ timestamp = { value = 1, echo = 0 } }`,
+//! `{ sack = [[1, 1000]] }`.
+//!
+//! | pattern of a field | values |
+//! |---|---|
+//! | `5`, `0x35`, `"198.18.0.1"`, `{ value = 5 }` | the same in every frame |
+//! | `[53, 123]`, `{ values = [53, 123] }` | one after the other, over and over |
+//! | `{ increment = { start, step = 1, count } }`, `{ decrement = { … } }` | `count` values, over and over; steps of addresses may look like one |
+//! | `{ random = { min, max, seed, count } }` | evenly spread, both limits included; after `count` values the same again |
+//!
+//! `follow`, beside the pattern's form, makes a field go along with another one, instead of on its own: `follow = "ipv4.src"` in step;
+//! `follow = { field = "ipv4.src", pace = "round" }` moves on whenever the other has gone through all of its values. Of several
+//! headers of a kind, `ipv4[1].src` is the second from the outside in; `udp.bits[0]` is the first of a header's bits.
+//!
+//! | size | frames |
+//! |---|---|
+//! | `128` | all alike |
+//! | `"imix"` and others | a mix by its name: see [`size::predefined`] |
+//! | `{ increment = { start, end, step = 1 } }` | from `start` up to `end`, over and over |
+//! | `{ random = { min, max, seed } }` | evenly spread |
+//! | `{ weighted = [{ size = 64, weight = 7 }, …] }` | each as often as its weight says, evenly mixed |
+//! | `{ genome = "aaafg" }` | in this order (RFC 6985); `z = 1400` beside it is the size of `z` |
+//!
+//! | payload | bytes |
+//! |---|---|
+//! | `"zeros"` | |
+//! | `{ pattern = "dead beef" }` | over and over |
+//! | `{ hex = "dead beef" }`, `{ text = "hello" }` | once, then zeros |
+//! | `{ increment = { start = 0 } }` | counting up |
+//! | `{ random = { seed = 1 } }` | the same in every frame |
+//!
+//! `--set flows.NAME.KEY=VALUE` and `--set ports.NAME.KEY=VALUE` change a file for a run; `*` is every name, and keys lead to whatever is
+//! in there: `flows.dns.size=imix`, `flows.*.packets=1000`, `flows.dns.packet.ipv4[1].dst=198.19.0.9`,
+//! `flows.dns.packet.udp.src_port={ random = {} }`.
 
 pub mod checked;
 pub mod diagnostic;
@@ -229,4 +312,21 @@ pub enum Pace {
     /// By one each time the leader has gone through all of its values, which the leader counts through or lists. Leader and
     /// follower together go through all pairs.
     Round,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::packet::HeaderKind;
+
+    /// The reference above was written by hand.
+    #[test]
+    fn the_reference_names_every_field() {
+        let text = include_str!("mod.rs");
+        for kind in HeaderKind::ALL {
+            let start = format!("//! | `{}` | ", kind.name());
+            let row = text.lines().find_map(|line| line.strip_prefix(&start)).expect("a row for each header");
+            let fields: Vec<_> = kind.fields().iter().map(|field| format!("`{}` {}", field.name, field.bits)).collect();
+            assert_eq!(row.split(" | ").next(), Some(&*fields.join(", ")), "{}", kind.name());
+        }
+    }
 }

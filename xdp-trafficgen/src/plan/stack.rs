@@ -185,7 +185,9 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
             diagnostic(header(*layer).map(|header| &header.options.place)).help(format!("write at most {max} bytes"))
         }
         StackError::TooSmall { headers, .. } => {
-            diagnostic(Some(&flow.size.place)).help(format!("write a size of at least {}", headers + FCS_LEN as usize))
+            // Of a size that nobody wrote, at least the flow is told.
+            let place = Some(&flow.size.place).filter(|place| **place != Place::Default);
+            diagnostic(place).help(format!("write a size of at least {}", headers + FCS_LEN as usize))
         }
         StackError::OutsideFrame { layer, field, .. } => {
             let settings = header(*layer).map(|header| header.fields.as_slice()).unwrap_or_default();
@@ -287,5 +289,18 @@ mod tests {
         }
         check("{ udp = {} }", "start with `ethernet`; `udp` can follow `ipv4`");
         check("{ ethernet = {} }, { vxlan = {} }", "`vxlan` can follow `udp`, `custom`");
+    }
+
+    #[test]
+    fn a_default_size_that_is_too_small_is_told_at_the_flow() {
+        let (_, mut flow) = flow("{ ethernet = {} }, { ipv6 = {} }, { udp = {} }");
+        let error = StackError::TooSmall { headers: 62, size: 64 };
+        let written = diagnostic(&flow, &error);
+        flow.size = Located::default(flow.size.value);
+        let unwritten = diagnostic(&flow, &error);
+        let place = |place: &Place| format!("{place:?}");
+        let name = place(&flow.name.place);
+        assert!(format!("{unwritten:?}").contains(&name), "{unwritten:?}");
+        assert!(!format!("{written:?}").contains(&name), "{written:?}");
     }
 }

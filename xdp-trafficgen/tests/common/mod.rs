@@ -1,6 +1,6 @@
 //! What every test that needs the real kernel shares.
 
-mod skip;
+pub(crate) mod skip;
 
 use xdp_trafficgen::kernel::probe::probe;
 
