@@ -33,7 +33,7 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
         let cpus = port.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
         for flow in flows_of(&config, port).take(LISTED) {
             println!(
-                "port {}: flow {} out of {}, {} a frame, varying fields: {}, CPUs: {cpus}",
+                "port {}: flow {} out of {}, frames of {}, varying fields: {}, CPUs: {cpus}",
                 port.name,
                 flow.name.value,
                 port.interface,

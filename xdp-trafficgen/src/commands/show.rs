@@ -163,7 +163,7 @@ fn describe(port: &PortPlan, flows: &[&Flow], described: &[usize], firsts: &BTre
     let more = flows.len().saturating_sub(described.len());
     if more > 0 {
         let (more, plural) = (text::grouped(more as u64), if more == 1 { "" } else { "s" });
-        text += &format!("… and {more} more flow{plural} on port {} (`--flow NAME` describes it)\n\n", port.name);
+        text += &format!("… and {more} more flow{plural} on port {} (`--flow NAME` describes one)\n\n", port.name);
     }
     text += &format!("frames of port {} ({}): number, flow, bytes on the wire, headers\n", port.name, port.interface);
     text

@@ -5,7 +5,7 @@ use comfy_table::Table;
 use crate::{
     config::{Flow, Header, Payload, Size, literal::show_value},
     output::{text, words},
-    packet::{ChecksumMode, FieldDef, Template, Window},
+    packet::{ChecksumMode, FieldDef, HeaderKind, Template, Window},
 };
 
 /// Several lines, with a line feed at the end of each. `first` is the flow's first frame, where it is known; otherwise
@@ -32,9 +32,13 @@ fn add_header(table: &mut Table, flow: &Flow, index: usize, header: &Header, tem
         let value = read(frame, &template.window(index, field), field.bits).map(|value| show(field, value));
         let varies = match setting {
             Some(setting) => words::varies(flow, setting),
-            None => unset(flow, header, field),
+            None => unset(flow, index, field),
         };
-        table.add_row([std::mem::take(&mut name), field.name.to_string(), value.unwrap_or_default(), varies]);
+        let field = match kind.field(&field.name) {
+            Some(_) => field.name.to_string(),
+            None => format!("{} at {}", field.name, place(field)),
+        };
+        table.add_row([std::mem::take(&mut name), field, value.unwrap_or_default(), varies]);
     }
     if !header.options.value.is_empty() {
         let options = kind.options().unwrap_or("options").to_owned();
@@ -45,9 +49,20 @@ fn add_header(table: &mut Table, flow: &Flow, index: usize, header: &Header, tem
     }
 }
 
+/// Where in a header bits are: `byte 6`, `byte 6 bit 3, 13 bits`.
+fn place(bits: &FieldDef) -> String {
+    let (byte, bit) = (bits.bit_offset.div_euclid(8), bits.bit_offset.rem_euclid(8));
+    match (bit, bits.bits % 8) {
+        (0, 0) => format!("byte {byte}, {} bytes", bits.bits / 8),
+        _ => format!("byte {byte} bit {bit}, {} bits", bits.bits),
+    }
+}
+
 /// Where the value of a field comes from that the user did not set.
-fn unset(flow: &Flow, header: &Header, field: &FieldDef) -> String {
+fn unset(flow: &Flow, index: usize, field: &FieldDef) -> String {
+    let header = &flow.packet[index];
     let name = header.kind.value.name();
+    let next = flow.packet.get(index + 1).map(|header| header.kind.value);
     let words = match &*field.name {
         "checksum" | "header_checksum" => match header.checksum.value {
             ChecksumMode::Good => "right in every frame",
@@ -62,6 +77,7 @@ fn unset(flow: &Flow, header: &Header, field: &FieldDef) -> String {
         }
         "ether_type" | "tpid" | "protocol" | "next_header" | "bottom_of_stack" => "filled in",
         "dst" | "src" => "filled in",
+        "dst_port" if matches!(next, Some(HeaderKind::Vxlan | HeaderKind::Gtpv1)) => "filled in",
         "checksum_present" | "key_present" | "sequence_present" | "e_flag" | "s_flag" | "pn_flag" => "filled in",
         _ => "default",
     };
