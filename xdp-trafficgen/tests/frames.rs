@@ -2,16 +2,16 @@
 //! plan to the kernel, run in the ordinary BPF_PROG_RUN mode, which sends nothing.
 
 mod common;
-#[path = "frames/model.rs"]
+#[path = "frames/model/mod.rs"]
 mod model;
 #[path = "frames/random.rs"]
 mod random;
 #[path = "frames/rig.rs"]
 mod rig;
 
-use std::net::Ipv6Addr;
+use std::{cell::Cell, net::Ipv6Addr, ops::RangeInclusive, slice};
 
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestError, TestRunner};
 use xdp_trafficgen::{
     config::Place,
     packet::HeaderKind::{self, Ethernet, Ipv4, Ipv6, Udp, Vlan},
@@ -20,21 +20,46 @@ use xdp_trafficgen_ebpf::abi::MAX_FIELDS;
 
 use self::{
     common::privileged,
-    model::{Count, Flow, Header, Pattern, Payload},
-    random::{Case, case},
-    rig::{FRAMES, check_case, largest_size, load, pin, plan},
+    model::{Count, Flow, Header, Pattern, Payload, Setting, Size, toml},
+    random::{Case, Page, case},
+    rig::{check_case, is_within_limits, largest_size, load, pin, plan},
 };
+
+/// Bounded, so that all tests of this file take less than a minute. Nothing is written to disk: a failure prints the file that
+/// leads to it.
+fn run_cases(cases: u32, flows: RangeInclusive<usize>, frames: usize) {
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let (drawn, checked) = (Cell::new(0), Cell::new(0));
+    let result = TestRunner::new(config).run(&case(flows, frames, largest_size()), |mut case| {
+        let within = case.flows.iter().map(is_within_limits).collect::<Result<Vec<_>, _>>()?;
+        drawn.set(drawn.get() + within.len());
+        let mut within = within.into_iter();
+        case.flows.retain(|_| within.next() == Some(true));
+        checked.set(checked.get() + case.flows.len());
+        if case.flows.is_empty() { Ok(()) } else { check_case(&case) }
+    });
+    match result {
+        Ok(()) => {}
+        // Without the case, whose file the reason has.
+        Err(TestError::Fail(reason, _)) => panic!("{reason}"),
+        Err(error) => panic!("{error}"),
+    }
+    let (drawn, checked) = (drawn.get(), checked.get());
+    assert!(checked * 2 > drawn, "only {checked} flows of {drawn} were within the limits");
+}
 
 #[test]
 fn random_flows() {
-    if !privileged() {
-        return;
+    if privileged() {
+        run_cases(150, 1..=1, 80);
     }
-    // Each case loads the program twice. Nothing is written to disk: a failure prints the file that leads to it.
-    let config = Config { cases: 150, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
-    let result = TestRunner::new(config).run(&case(FRAMES, largest_size()), |case| check_case(&case));
-    if let Err(error) = result {
-        panic!("{error}");
+}
+
+/// Flows of different layouts and sizes take turns on one worker, recorded ones beside those that are worked out.
+#[test]
+fn random_flows_together() {
+    if privileged() {
+        run_cases(60, 2..=6, 150);
     }
 }
 
@@ -45,15 +70,19 @@ fn flow(size: u32, headers: &[(HeaderKind, Fields<'_>)]) -> Flow {
     let headers = headers
         .iter()
         .map(|(kind, fields)| {
-            let field = |name| kind.field(name).unwrap_or_else(|| panic!("{} has no {name}", kind.name()));
-            let mut fields: Vec<_> = fields.iter().map(|(name, pattern)| (field(name), pattern.clone())).collect();
-            if *kind == Ethernet && fields.iter().all(|(field, _)| field.name != "dst") {
-                fields.push((field("dst"), Pattern::Value(0x0200_0000_0001)));
+            let mut fields: Vec<_> = fields.iter().map(|(name, pattern)| setting(*kind, name, pattern.clone())).collect();
+            if *kind == Ethernet && fields.iter().all(|setting| setting.field.name != "dst") {
+                fields.push(setting(Ethernet, "dst", Pattern::Value(0x0200_0000_0001)));
             }
-            Header { kind: *kind, fields }
+            Header { kind: *kind, fields, options: Vec::new(), checksum: None }
         })
         .collect();
-    Flow { headers, size, payload: Payload::Zeros }
+    Flow { headers, size: Size::Fixed(size), payload: Payload::Zeros, weight: 1 }
+}
+
+fn setting(kind: HeaderKind, name: &str, pattern: Pattern) -> Setting {
+    let field = kind.field(name).unwrap_or_else(|| panic!("{} has no {name}", kind.name())).clone();
+    Setting { field, pattern, follow: None }
 }
 
 fn increment(start: u128, step: u128, count: u64) -> Pattern {
@@ -65,7 +94,7 @@ fn decrement(start: u128, step: u128, count: u64) -> Pattern {
 }
 
 fn random(min: u128, max: u128, seed: u64) -> Pattern {
-    Pattern::Random { min, max, seed }
+    Pattern::Random { min, max, seed: Some(seed), count: None }
 }
 
 fn address(text: &str) -> u128 {
@@ -75,9 +104,17 @@ fn address(text: &str) -> u128 {
 /// The flow's frames as worker `worker` of `workers` makes them.
 #[track_caller]
 fn check_worker(flow: &Flow, worker: usize, workers: u32) {
-    // Spreads the choice over all earlier frames.
-    let pages = (0..FRAMES).map(|frame| frame * 7919).collect();
-    let case = Case { flow: flow.clone(), cpus: (0..workers).collect(), worker, action: "redirect", pages };
+    check_flows(vec![flow.clone()], worker, workers, 40);
+}
+
+/// The flows' frames, so many of them on fresh pages, three on foreign ones, and as many again on recycled ones.
+#[track_caller]
+fn check_flows(flows: Vec<Flow>, worker: usize, workers: u32, frames: usize) {
+    let fresh = std::iter::repeat_n(Page::Fresh, frames);
+    // The numbers spread the choice over all earlier frames.
+    let earlier = (0..frames).map(|frame| Page::Earlier(frame * 7919));
+    let pages = fresh.chain([0xff, 0x55, 1].map(Page::Foreign)).chain(earlier).collect();
+    let case = Case { flows, cpus: (0..workers).collect(), worker, action: "redirect", pages };
     if let Err(error) = check_case(&case) {
         panic!("{error}");
     }
@@ -128,7 +165,7 @@ fn workers_of_one_program_keep_apart() {
         flow(64, &[(Ethernet, &[]), (Ipv4, &[("src", random(0, 77, 3))]), (Udp, &[("dst_port", increment(0, 1, 9))])]);
     // Descending: the order of the list numbers the workers, not the CPUs' order.
     let cpus: Vec<u32> = rig::cpus().iter().copied().filter(|&cpu| cpu < 4).rev().collect();
-    let plan = plan(&flow.toml(&cpus, "tx")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let plan = plan(&toml(slice::from_ref(&flow), &cpus, "tx")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let generator = load(&plan.program, cpus[0]);
     let workers = cpus.len() as u64;
     for number in 0..workers * 20 {
@@ -155,16 +192,16 @@ fn a_zero_udp_checksum_is_sent_as_ones() {
     }
     for network in [Ipv4, Ipv6] {
         let at = |port: Pattern| flow(66, &[(Ethernet, &[]), (network, &[]), (Udp, &[("src_port", port)])]);
-        let checksum = 14 + model::header_len(network) + 6;
+        let checksum = 14 + if network == Ipv4 { 20 } else { 40 } + 6;
         let has_ones = |port: &u128| at(Pattern::Value(*port)).frame(0)[checksum..checksum + 2] == [0xff, 0xff];
-        // etherparse follows RFC 768, and only a zero result becomes 0xffff.
+        // RFC 768: only a zero result becomes 0xffff.
         let port = (1..=65534).find(has_ones).expect("one of all ports makes the sum 0xffff");
         check(&at(Pattern::Values(vec![port, port - 1, port + 1])));
         check(&at(increment(port - 1, 1, 3)));
         check(&at(random(port - 1, port + 1, 4)));
         // And where it does not vary with the field that does.
         let mut fixed = at(Pattern::Value(port));
-        fixed.headers[0].fields[0].1 = increment(0x0200_0000_0001, 1, 9);
+        fixed.headers[0].fields[0].pattern = increment(0x0200_0000_0001, 1, 9);
         check(&fixed);
     }
 }
@@ -345,7 +382,7 @@ fn as_many_fields_as_there_are_slots() {
 /// What the plan says to `flow`: the text it points at, and all it says.
 #[track_caller]
 fn check_refused(flow: &Flow, place: &str, message: &str) {
-    let toml = flow.toml(&[0], "redirect");
+    let toml = toml(slice::from_ref(flow), &[0], "redirect");
     let diagnostics = plan(&toml).expect_err("a refusal");
     let [diagnostic] = diagnostics.list() else { panic!("{diagnostics}") };
     let Place::File(span) = &diagnostic.place else { panic!("{diagnostic:?}") };
@@ -356,8 +393,7 @@ fn check_refused(flow: &Flow, place: &str, message: &str) {
 #[test]
 fn one_field_more_than_slots_is_refused() {
     let mut flow = sixteen_fields();
-    let ether_type = Ethernet.field("ether_type").expect("it has one");
-    flow.headers[0].fields.push((ether_type, increment(0x0800, 1, 2)));
+    flow.headers[0].fields.push(setting(Ethernet, "ether_type", increment(0x0800, 1, 2)));
     check_refused(&flow, "[53, 80, 443]", "17 fields, lengths and sizes vary, more than the 16 there is room for");
 }
 
@@ -382,7 +418,7 @@ fn a_page_too_short_is_left_alone() {
     }
     let flow = flow(64, &[(Ethernet, &[]), (Ipv4, &[]), (Udp, &[("dst_port", increment(1, 1, 60000))])]);
     let cpu = rig::cpus()[0];
-    let plan = plan(&flow.toml(&[0], "pass")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let plan = plan(&toml(slice::from_ref(&flow), &[0], "pass")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let generator = load(&plan.program, 0);
     // Up to the UDP checksum's end, and to a multiple of four.
     let needed = 14 + 20 + 8 + 2;
