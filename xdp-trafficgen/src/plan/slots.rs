@@ -105,8 +105,13 @@ fn setting(flow: &Flow, (header, field): At) -> &FieldSetting {
 fn varying_settings(flow: &Flow) -> Vec<At> {
     let all = flow.packet.iter().enumerate();
     all.flat_map(|(header, layer)| (0..layer.fields.len()).map(move |field| (header, field)))
-        .filter(|&at| setting(flow, at).pattern.value.value_count() != 1)
+        .filter(|&at| varies(&setting(flow, at).pattern.value))
         .collect()
+}
+
+/// Whether a slot is needed beside the template. It is for a single value drawn at random, too: the template has the smallest.
+fn varies(pattern: &Pattern) -> bool {
+    pattern.value_count() != 1 || matches!(pattern, Pattern::Random { min, max, .. } if min != max)
 }
 
 /// The field whose index another one's follows in step, however long the chain is.

@@ -5,14 +5,10 @@ use std::ops::RangeInclusive;
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 use xdp_trafficgen::packet::{
     FieldDef, FieldType,
-    HeaderKind::{
-        self, Custom, Ethernet, Gre, Gtpv1, Ipv4, Ipv6Destination, Ipv6HopByHop, Ipv6Routing, Tcp, Vlan,
-    },
+    HeaderKind::{self, Custom, Ethernet, Gre, Gtpv1, Ipv4, Ipv6Destination, Ipv6HopByHop, Ipv6Routing, Tcp, Vlan},
 };
 
-use super::model::{
-    At, Checksum, Count, Flow, Follow, Header, Pace, Pattern, Payload, Setting, Size, genome_size,
-};
+use super::model::{At, Checksum, Count, Flow, Follow, Header, Pace, Pattern, Payload, Setting, Size, genome_size};
 
 /// Flows of a port and the circumstances they are sent under.
 #[derive(Clone, Debug)]
@@ -39,11 +35,7 @@ pub(crate) enum Page {
 }
 
 /// Any case with so many `flows` and `frames`, and frame sizes up to `largest_size`.
-pub(crate) fn case(
-    flows: RangeInclusive<usize>,
-    frames: usize,
-    largest_size: u32,
-) -> impl Strategy<Value = Case> {
+pub(crate) fn case(flows: RangeInclusive<usize>, frames: usize, largest_size: u32) -> impl Strategy<Value = Case> {
     let cpus = Just(vec![0, 1, 2, 3]).prop_shuffle();
     let action = prop::sample::select(vec!["redirect", "tx", "pass", "drop"]);
     let flows = vec(flow(largest_size), flows);
@@ -89,8 +81,7 @@ pub(crate) fn flow(largest_size: u32) -> impl Strategy<Value = Flow> {
             }
             let least = 64.max(u32::try_from(flow.header_len().max(end)).expect("short headers") + 4);
             flow.size = fitted(size, least, largest_size);
-            let smallest = (0..1000).map(|number| flow.size.at(number)).min().expect("not empty");
-            let room = smallest as usize - 4 - flow.header_len();
+            let room = flow.size.smallest() as usize - 4 - flow.header_len();
             flow.payload = match payload {
                 Payload::Hex(_) | Payload::Text(_) if room == 0 => Payload::Zeros,
                 Payload::Hex(mut bytes) => {
@@ -153,9 +144,8 @@ fn header(kinds: &[HeaderKind], index: usize, density: f64) -> impl Strategy<Val
                 option::weighted(density, pattern(field)).boxed()
             };
             let field = field.clone();
-            pattern.prop_map(move |pattern| {
-                pattern.map(|pattern| Setting { field: field.clone(), pattern, follow: None })
-            })
+            pattern
+                .prop_map(move |pattern| pattern.map(|pattern| Setting { field: field.clone(), pattern, follow: None }))
         })
         .collect();
     let checksum = prop_oneof![
@@ -298,7 +288,8 @@ fn fitted(size: Size, least: u32, largest: u32) -> Size {
         Size::Weighted(sizes) => Size::Weighted(sizes.into_iter().map(|(size, weight)| (fit(size), weight)).collect()),
         Size::Genome(letters, z) => {
             let fits = |letter: &u8| (least..=largest).contains(&genome_size(*letter, fit(z)));
-            let letters: String = letters.bytes().map(|letter| if fits(&letter) { letter } else { b'z' } as char).collect();
+            let letters: String =
+                letters.bytes().map(|letter| if fits(&letter) { letter } else { b'z' } as char).collect();
             Size::Genome(letters, fit(z))
         }
     }

@@ -14,7 +14,7 @@ use xdp_trafficgen::{
 };
 
 use super::{
-    model::{Flow, LINK_MAC, toml, turns},
+    model::{Flow, LINK_MAC, text::toml, turns},
     random::{Case, Page},
 };
 
@@ -96,9 +96,9 @@ const LIMITS: [&str; 10] = [
     "are too long to be recorded",
 ];
 
-/// Whether the plan takes a flow; refusing one that is within the limits is an error.
-pub(crate) fn is_within_limits(flow: &Flow) -> Result<bool, TestCaseError> {
-    let text = toml(std::slice::from_ref(flow), &[0], "redirect");
+/// Whether the plan takes these flows; refusing some for anything but its limits is an error.
+pub(crate) fn are_within_limits(flows: &[Flow]) -> Result<bool, TestCaseError> {
+    let text = toml(flows, &[0], "redirect");
     let Err(diagnostics) = plan(&text) else { return Ok(true) };
     let known = |message: &str| LIMITS.iter().any(|limit| message.contains(limit));
     prop_assert!(diagnostics.list().iter().all(|diagnostic| known(&diagnostic.message)), "{}", diagnostics);

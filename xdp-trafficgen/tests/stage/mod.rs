@@ -219,7 +219,7 @@ fn text(file: &File) -> String {
 pub(crate) struct Report {
     pub(crate) duration_ns: u64,
     pub(crate) ports: Vec<Port>,
-    flows: Vec<Flow>,
+    pub(crate) flows: Vec<Flow>,
     /// Of `demo` only.
     pub(crate) sink: Option<SinkCount>,
 }
@@ -246,12 +246,12 @@ struct Drops {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Flow {
+pub(crate) struct Flow {
     name: String,
     port: String,
-    frames_attempted: u64,
-    frames_tx: u64,
-    bytes_tx: u64,
+    pub(crate) frames_attempted: u64,
+    pub(crate) frames_tx: u64,
+    pub(crate) bytes_tx: u64,
     pps: u64,
 }
 

@@ -28,10 +28,11 @@ pub(super) fn bytes(flow: &Flow, index: usize) -> Vec<u8> {
         Vlan => vec![0, 0, high, low],
         Mpls => vec![0, 1, u8::from(next != Some(Mpls)), 64],
         Arp => {
-            let sender = flow.headers[..index].iter().rposition(|header| header.kind == Ethernet).map_or(0, |ethernet| {
-                let set = flow.headers[ethernet].fields.iter().find(|setting| setting.field.name == "src");
-                set.map_or(if ethernet == 0 { LINK_MAC } else { INNER[0] }, |setting| setting.pattern.first())
-            });
+            let sender =
+                flow.headers[..index].iter().rposition(|header| header.kind == Ethernet).map_or(0, |ethernet| {
+                    let set = flow.headers[ethernet].fields.iter().find(|setting| setting.field.name == "src");
+                    set.map_or(if ethernet == 0 { LINK_MAC } else { INNER[0] }, |setting| setting.pattern.first())
+                });
             let start = [0, 1, 8, 0, 6, 4, 0, 1];
             [&start[..], &mac(sender), &V4[0].octets(), &[0; 6], &V4[1].octets()].concat()
         }

@@ -5,7 +5,7 @@
 //! does (`tests/stacks.rs`).
 
 mod headers;
-mod text;
+pub(crate) mod text;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -15,8 +15,6 @@ use rand_xoshiro::{
 };
 use xdp_trafficgen::packet::{FieldDef, HeaderKind};
 use xdp_trafficgen_ebpf::field::WIDE_SEED;
-
-pub(crate) use text::toml;
 
 /// Address of the interface frames leave by: what `src` is when nobody sets it.
 pub(crate) const LINK_MAC: u128 = 0x0200_0000_0099;
@@ -134,6 +132,41 @@ pub(crate) struct Count {
     pub(crate) count: u64,
 }
 
+pub(crate) type Fields<'a> = &'a [(&'a str, Pattern)];
+
+/// A flow of zeros behind `headers`; an Ethernet destination is added where none is set.
+pub(crate) fn flow(size: u32, headers: &[(HeaderKind, Fields<'_>)]) -> Flow {
+    let headers = headers
+        .iter()
+        .map(|(kind, fields)| {
+            let mut fields: Vec<_> =
+                fields.iter().map(|(name, pattern)| setting(*kind, name, pattern.clone())).collect();
+            if *kind == HeaderKind::Ethernet && fields.iter().all(|setting| setting.field.name != "dst") {
+                fields.push(setting(HeaderKind::Ethernet, "dst", Pattern::Value(0x0200_0000_0001)));
+            }
+            Header { kind: *kind, fields, options: Vec::new(), checksum: None }
+        })
+        .collect();
+    Flow { headers, size: Size::Fixed(size), payload: Payload::Zeros, weight: 1 }
+}
+
+pub(crate) fn setting(kind: HeaderKind, name: &str, pattern: Pattern) -> Setting {
+    let field = kind.field(name).unwrap_or_else(|| panic!("{} has no {name}", kind.name())).clone();
+    Setting { field, pattern, follow: None }
+}
+
+pub(crate) fn increment(start: u128, step: u128, count: u64) -> Pattern {
+    Pattern::Increment(Count { start, step, count })
+}
+
+pub(crate) fn decrement(start: u128, step: u128, count: u64) -> Pattern {
+    Pattern::Decrement(Count { start, step, count })
+}
+
+pub(crate) fn random(min: u128, max: u128, seed: u64) -> Pattern {
+    Pattern::Random { min, max, seed: Some(seed), count: None }
+}
+
 impl Flow {
     /// Frame number `number` of the flow, without FCS.
     pub(crate) fn frame(&self, number: u64) -> Vec<u8> {
@@ -153,13 +186,15 @@ impl Flow {
                 header.kind,
                 HeaderKind::Ethernet | HeaderKind::Vlan | HeaderKind::Ipv4 | HeaderKind::Ipv6 | HeaderKind::Udp
             );
-            kind && header.checksum != Some(Checksum::Bad) && header.options.is_empty() && header.fields.iter().all(known)
+            kind && header.checksum != Some(Checksum::Bad)
+                && header.options.is_empty()
+                && header.fields.iter().all(known)
         })
     }
 
     /// Bytes from the frame's start that the program must write whatever the page holds: all headers and all that varies.
     pub(crate) fn written(&self) -> usize {
-        let ends = self.settings().filter(|&at| self.setting(at).pattern.value_count() != 1).map(|at| {
+        let ends = self.settings().filter(|&at| self.setting(at).pattern.varies()).map(|at| {
             let end = self.first_bit(at) + self.setting(at).field.bits as usize;
             end.div_ceil(8)
         });
@@ -276,6 +311,11 @@ impl Header {
 }
 
 impl Pattern {
+    /// Whether a frame can have another value than the first, which for random ones is the smallest.
+    fn varies(&self) -> bool {
+        self.value_count() != 1 || matches!(self, Self::Random { min, max, .. } if min != max)
+    }
+
     pub(crate) fn is_endless(&self) -> bool {
         matches!(self, Self::Random { count: None, .. })
     }
@@ -321,6 +361,14 @@ impl Size {
                 sizes[order[turn(order.len())] as usize].0
             }
             Self::Genome(letters, z) => genome_size(letters.as_bytes()[turn(letters.len())], *z),
+        }
+    }
+
+    pub(crate) fn smallest(&self) -> u32 {
+        match self {
+            Self::Fixed(size) | Self::Random { min: size, .. } | Self::Increment { start: size, .. } => *size,
+            Self::Weighted(sizes) => sizes.iter().map(|(size, _)| *size).min().expect("not empty"),
+            Self::Genome(letters, z) => letters.bytes().map(|letter| genome_size(letter, *z)).min().expect("not empty"),
         }
     }
 
@@ -389,12 +437,10 @@ const NARROW: u128 = (1 << 62) - 1;
 /// Random number `number`, 0 to `largest`: output `number` of SplitMix64, scaled as `abi::kind` says; one that is `wide` joins
 /// two of them.
 fn draw(wide: bool, largest: u128, seed: u64, number: u64) -> u128 {
-    let output = |seed| {
-        let mut generator = SplitMix64::seed_from_u64(seed);
-        for _ in 0..number {
-            generator.next_u64();
-        }
-        u128::from(generator.next_u64())
+    // The seed is the state, to which each output adds this constant: no need to draw all of those before.
+    let output = |seed: u64| {
+        let state = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        u128::from(SplitMix64::seed_from_u64(state).next_u64())
     };
     let is_mask = largest & largest.wrapping_add(1) == 0;
     if wide {
@@ -431,5 +477,4 @@ fn write_bits(frame: &mut [u8], first: usize, bits: u32, value: u128) {
 /// RFC 2544 appendix C.2.2.
 const V4: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(198, 19, 0, 1)];
 /// RFC 5180 section 8.
-const V6: [Ipv6Addr; 2] =
-    [Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1), Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1)];
+const V6: [Ipv6Addr; 2] = [Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1), Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1)];

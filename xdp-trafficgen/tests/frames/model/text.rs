@@ -22,8 +22,7 @@ impl Flow {
     /// The table of `flows` but for its name and port.
     pub(crate) fn toml(&self) -> String {
         let weight = if self.weight == 1 { String::new() } else { format!("weight = {}\n", self.weight) };
-        let mut text =
-            format!("{weight}size = {}\npayload = {}\npacket = [\n", self.size.toml(), self.payload.toml());
+        let mut text = format!("{weight}size = {}\npayload = {}\npacket = [\n", self.size.toml(), self.payload.toml());
         for header in &self.headers {
             let _ = writeln!(text, "  {{ {} = {{ {} }} }},", header.kind.name(), self.entries(header).join(", "));
         }
@@ -82,7 +81,8 @@ impl Flow {
     fn path(&self, at: At) -> String {
         let kind = self.headers[at.0].kind;
         let alike = |headers: &[Header]| headers.iter().filter(|header| header.kind == kind).count();
-        let index = if alike(&self.headers) > 1 { format!("[{}]", alike(&self.headers[..at.0])) } else { String::new() };
+        let index =
+            if alike(&self.headers) > 1 { format!("[{}]", alike(&self.headers[..at.0])) } else { String::new() };
         format!("{}{index}.{}", kind.name(), self.setting(at).field.name)
     }
 }
