@@ -1,17 +1,20 @@
 //! Every frame the real eBPF program makes, against etherparse: the whole way from a configuration file through the
 //! plan to the kernel, run in the ordinary BPF_PROG_RUN mode, which sends nothing.
 
+#[path = "frames/random.rs"]
+mod cases;
 mod common;
 #[path = "frames/model/mod.rs"]
 mod model;
-#[path = "frames/random.rs"]
-mod random;
 #[path = "frames/rig.rs"]
 mod rig;
 
 use std::{cell::Cell, net::Ipv6Addr, ops::RangeInclusive, slice};
 
-use proptest::test_runner::{Config, TestError, TestRunner};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseError, TestError, TestRunner},
+};
 use xdp_trafficgen::{
     config::Place,
     packet::HeaderKind::{Ethernet, Ipv4, Ipv6, Udp, Vlan},
@@ -19,9 +22,11 @@ use xdp_trafficgen::{
 use xdp_trafficgen_ebpf::abi::MAX_FIELDS;
 
 use self::{
+    cases::{Case, Page, case},
     common::privileged,
-    model::{Fields, Flow, Pattern, Payload, decrement, flow, increment, random, setting, text::toml},
-    random::{Case, Page, case},
+    model::{
+        Fields, Flow, Follow, Pace, Pattern, Payload, Size, decrement, flow, increment, random, setting, text::toml,
+    },
     rig::{are_within_limits, check_case, largest_size, load, pin, plan},
 };
 
@@ -64,6 +69,103 @@ fn random_flows() {
 fn random_flows_together() {
     if privileged() {
         run_cases(60, 2..=6, 150);
+    }
+}
+
+/// Whatever is asked for, the plan takes it or says what is wrong, and where.
+#[test]
+fn the_plan_takes_anything_or_says_where_it_is_wrong() {
+    let config = Config { cases: 2000, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let (taken, refused) = (Cell::new(0), Cell::new(0));
+    let result = TestRunner::new(config).run(&prop::collection::vec(cases::wild(), 1..4), |flows| {
+        let text = toml(&flows, &[0, 1], "redirect");
+        let Err(diagnostics) = plan(&text) else {
+            taken.set(taken.get() + 1);
+            return Ok(());
+        };
+        refused.set(refused.get() + 1);
+        prop_assert!(!diagnostics.is_empty());
+        for diagnostic in diagnostics.list() {
+            let Place::File(span) = &diagnostic.place else {
+                return Err(TestCaseError::fail(format!("{diagnostic:?}\n{text}")));
+            };
+            let at = text.get(span.clone()).is_some_and(|at| !at.is_empty());
+            prop_assert!(at && !diagnostic.message.is_empty(), "{:?}\n{}", diagnostic, text);
+            prop_assert!(!diagnostic.help.is_empty(), "{:?}\n{}", diagnostic, text);
+        }
+        Ok(())
+    });
+    match result {
+        Ok(()) => assert!(taken.get() > 100 && refused.get() > 500, "{taken:?} taken, {refused:?} refused"),
+        Err(TestError::Fail(reason, _)) => panic!("{reason}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// More flows than there are groups, and in several of them: some soon start again, some do not, of three layouts, each with its
+/// own addresses and weight; `bodies`: with payloads that differ, too.
+#[test]
+fn six_hundred_flows() {
+    if !privileged() {
+        return;
+    }
+    for bodies in [false, true] {
+        let flows = (0..600u32).map(|number| {
+            let base = u128::from(number) << 8;
+            let mac = ("src", increment(0x0200_0000_0000 + base, 1, if number % 5 == 0 { 7 } else { 200 }));
+            let port = ("dst_port", random(0, 65535, number.into()));
+            let mut flow = match number % 3 {
+                0 => flow(
+                    64 + number % 7,
+                    &[(Ethernet, &[mac]), (Ipv4, &[("src", increment(base, 1, 256))]), (Udp, &[])],
+                ),
+                1 => flow(100, &[(Ethernet, &[mac]), (Vlan, &[]), (Ipv6, &[]), (Udp, &[port])]),
+                _ => flow(64, &[(Ethernet, &[mac]), (Ipv4, &[]), (Udp, &[port, ("src_port", increment(1, 1, 60000))])]),
+            };
+            if bodies {
+                flow.payload = Payload::Increment(u8::try_from(number % 11).expect("below 11"));
+            }
+            flow.weight = 1 + number % 3;
+            flow
+        });
+        check_flows(flows.collect(), 1, 2, 1500);
+    }
+}
+
+/// A flow with short headers must not leave a longer one's behind them.
+#[test]
+fn headers_of_different_lengths() {
+    if !privileged() {
+        return;
+    }
+    let udp = |network| flow(200, &[(Ethernet, &[]), (network, &[]), (Udp, &[("dst_port", increment(1, 1, 9))])]);
+    let mut long = flow(
+        200,
+        &[(Ethernet, &[]), (Vlan, &[]), (Vlan, &[]), (Ipv6, &[("src", random(0, u128::MAX, 1))]), (Udp, &[])],
+    );
+    check_flows(vec![udp(Ipv4), long.clone(), udp(Ipv6)], 0, 1, 60);
+    long.size = Size::Fixed(300);
+    long.payload = Payload::Increment(1);
+    check_flows(vec![udp(Ipv4), long, udp(Ipv6)], 0, 1, 60);
+}
+
+/// Of values at random: a single one, and fields of different widths in step.
+#[test]
+fn values_at_random_are_counted_and_followed() {
+    if !privileged() {
+        return;
+    }
+    let draws = |min, count| Pattern::Random { min, max: min + 0xffff, seed: Some(3), count };
+    for count in [None, Some(1), Some(2), Some(30)] {
+        let mut both = flow(
+            70,
+            &[(Ethernet, &[]), (Ipv6, &[("src", draws(1 << 100, count))]), (Udp, &[("dst_port", draws(0, count))])],
+        );
+        check(&both);
+        if count != Some(1) {
+            both.headers[2].fields[0].follow = Some(Follow { leader: (1, 0), pace: Pace::Step });
+            check(&both);
+        }
     }
 }
 

@@ -99,6 +99,64 @@ pub(crate) fn flow(largest_size: u32) -> impl Strategy<Value = Flow> {
     )
 }
 
+/// Flows with anything wrong: headers out of order, options that do not fit, fields that decide what there is, sizes that are too
+/// small or too large, weights without end.
+pub(crate) fn wild() -> impl Strategy<Value = Flow> {
+    let any_field = (any::<Index>(), any::<Index>(), any::<Index>())
+        .prop_flat_map(|(header, kind, field)| {
+            let kind = HeaderKind::ALL[kind.index(HeaderKind::ALL.len())];
+            let fields = kind.fields();
+            let field = fields.get(field.index(fields.len().max(1))).cloned();
+            let pattern =
+                field.as_ref().map_or_else(|| Just(Pattern::Value(0)).boxed(), |field| pattern(field).boxed());
+            (Just((header, kind, field)), pattern)
+        })
+        .prop_map(|((header, kind, field), pattern)| (header, kind, field.map(|field| (field, pattern))));
+    let options = (any::<Index>(), vec(any::<u8>(), 0..300));
+    let follows = vec((any::<Index>(), any::<Index>(), any::<bool>()), 0..3);
+    let size = prop_oneof![64..2000u32, 64..=65_535u32].prop_map(Size::Fixed);
+    let weight = prop_oneof![4 => 1..=9u32, 1 => any::<u32>()];
+    let edits = (vec(any_field, 0..4), option::of(options), follows, option::of(size), weight, any::<Option<Index>>());
+    (flow(9000), edits).prop_map(|(mut flow, (fields, options, follows, size, weight, moved))| {
+        for (header, kind, field) in fields {
+            // Into any header, or in front of one of its own.
+            let at = header.index(flow.headers.len());
+            if flow.headers[at].kind != kind {
+                flow.headers.insert(at, Header { kind, fields: Vec::new(), options: Vec::new(), checksum: None });
+            }
+            let header = &mut flow.headers[at];
+            if let Some((field, pattern)) = field.filter(|(field, _)| !header.sets(&field.name)) {
+                header.fields.push(Setting { field, pattern, follow: None });
+            }
+        }
+        if let Some((header, bytes)) = options {
+            let at = header.index(flow.headers.len());
+            if flow.headers[at].kind.options().is_some() {
+                flow.headers[at].options = bytes;
+            }
+        }
+        // Indices have moved.
+        let all: Vec<At> = flow.settings().collect();
+        for &(header, field) in &all {
+            flow.headers[header].fields[field].follow = None;
+        }
+        for (follower, leader, is_step) in follows {
+            if let [_, ..] = &all[..] {
+                let ((header, field), leader) = (all[follower.index(all.len())], all[leader.index(all.len())]);
+                let pace = if is_step { Pace::Step } else { Pace::Round };
+                flow.headers[header].fields[field].follow = Some(Follow { leader, pace });
+            }
+        }
+        if let Some(moved) = moved {
+            let middle = moved.index(flow.headers.len());
+            if all.iter().all(|&at| flow.setting(at).follow.is_none()) {
+                flow.headers.rotate_left(middle);
+            }
+        }
+        Flow { size: size.unwrap_or(flow.size), weight: weight.max(1), ..flow }
+    })
+}
+
 /// Kinds of headers that can stand one behind the other.
 fn stack() -> impl Strategy<Value = Vec<HeaderKind>> {
     let first = prop_oneof![9 => Just(Ethernet), 1 => Just(Custom)];

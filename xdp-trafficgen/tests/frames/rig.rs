@@ -14,8 +14,8 @@ use xdp_trafficgen::{
 };
 
 use super::{
+    cases::{Case, Page},
     model::{Flow, LINK_MAC, text::toml, turns},
-    random::{Case, Page},
 };
 
 /// A machine with one link and four CPUs, whatever we run on, that takes as large a frame as ours does.

@@ -180,16 +180,18 @@ impl Flow {
 
     /// Whether etherparse decodes it to its end: every header names the one behind it, and none has anything unusual.
     pub(crate) fn is_simple(&self) -> bool {
-        self.headers.iter().all(|header| {
-            let known = |setting: &Setting| SIMPLE.contains(&&*setting.field.name);
-            let kind = matches!(
-                header.kind,
-                HeaderKind::Ethernet | HeaderKind::Vlan | HeaderKind::Ipv4 | HeaderKind::Ipv6 | HeaderKind::Udp
-            );
-            kind && header.checksum != Some(Checksum::Bad)
-                && header.options.is_empty()
-                && header.fields.iter().all(known)
-        })
+        let is_ip = |header: &&Header| matches!(header.kind, HeaderKind::Ipv4 | HeaderKind::Ipv6);
+        self.headers.iter().filter(is_ip).count() < 2
+            && self.headers.iter().all(|header| {
+                let known = |setting: &Setting| SIMPLE.contains(&&*setting.field.name);
+                let kind = matches!(
+                    header.kind,
+                    HeaderKind::Ethernet | HeaderKind::Vlan | HeaderKind::Ipv4 | HeaderKind::Ipv6 | HeaderKind::Udp
+                );
+                kind && header.checksum != Some(Checksum::Bad)
+                    && header.options.is_empty()
+                    && header.fields.iter().all(known)
+            })
     }
 
     /// Bytes from the frame's start that the program must write whatever the page holds: all headers and all that varies.
