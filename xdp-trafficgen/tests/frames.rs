@@ -18,6 +18,7 @@ use proptest::{
 use xdp_trafficgen::{
     config::Place,
     packet::HeaderKind::{Ethernet, Ipv4, Ipv6, Udp, Vlan},
+    plan::schedule::{Phase, phase},
 };
 use xdp_trafficgen_ebpf::abi::MAX_FIELDS;
 
@@ -77,7 +78,8 @@ fn random_flows_together() {
 fn the_plan_takes_anything_or_says_where_it_is_wrong() {
     let config = Config { cases: 2000, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
     let (taken, refused) = (Cell::new(0), Cell::new(0));
-    let result = TestRunner::new(config).run(&prop::collection::vec(cases::wild(), 1..4), |flows| {
+    let flow = prop_oneof![cases::flow(1518), cases::wild()];
+    let result = TestRunner::new(config).run(&prop::collection::vec(flow, 1..4), |flows| {
         let text = toml(&flows, &[0, 1], "redirect");
         let Err(diagnostics) = plan(&text) else {
             taken.set(taken.get() + 1);
@@ -96,9 +98,31 @@ fn the_plan_takes_anything_or_says_where_it_is_wrong() {
         Ok(())
     });
     match result {
-        Ok(()) => assert!(taken.get() > 100 && refused.get() > 500, "{taken:?} taken, {refused:?} refused"),
+        Ok(()) => assert!(taken.get() > 200 && refused.get() > 500, "{taken:?} taken, {refused:?} refused"),
         Err(TestError::Fail(reason, _)) => panic!("{reason}"),
         Err(error) => panic!("{error}"),
+    }
+}
+
+/// Each flow has exactly its share of a cycle, in the order that comes of plain fractions.
+#[test]
+fn flows_take_turns_by_weight() {
+    let config = Config { cases: 500, failure_persistence: None, ..Config::default() };
+    let weights = prop::collection::vec(prop_oneof![1..9u32, 1..300u32], 1..40);
+    let result = TestRunner::new(config).run(&weights, |weights| {
+        let endless = vec![None; weights.len()];
+        let Phase { turns, frames } = phase(&weights, &endless).expect("there are flows");
+        prop_assert_eq!(frames, None);
+        for (flow, weight) in (0..).zip(&weights) {
+            let own = turns.iter().filter(|turn| **turn == flow).count() as u64;
+            let all: u64 = weights.iter().copied().map(u64::from).sum();
+            prop_assert_eq!(own * all, u64::from(*weight) * turns.len() as u64, "the share of {}", flow);
+        }
+        prop_assert_eq!(turns, model::turns(&weights));
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
     }
 }
 
