@@ -1,71 +1,196 @@
 //! Every frame the real eBPF program makes, against etherparse: the whole way from a configuration file through the
 //! plan to the kernel, run in the ordinary BPF_PROG_RUN mode, which sends nothing.
 
-mod common;
-#[path = "frames/model.rs"]
-mod model;
 #[path = "frames/random.rs"]
-mod random;
+mod cases;
+mod common;
+#[path = "frames/model/mod.rs"]
+mod model;
 #[path = "frames/rig.rs"]
 mod rig;
 
-use std::net::Ipv6Addr;
+use std::{cell::Cell, net::Ipv6Addr, ops::RangeInclusive, slice};
 
-use proptest::test_runner::{Config, TestRunner};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseError, TestError, TestRunner},
+};
 use xdp_trafficgen::{
     config::Place,
-    packet::HeaderKind::{self, Ethernet, Ipv4, Ipv6, Udp, Vlan},
+    packet::HeaderKind::{Ethernet, Ipv4, Ipv6, Udp, Vlan},
+    plan::schedule::{Phase, phase},
 };
 use xdp_trafficgen_ebpf::abi::MAX_FIELDS;
 
 use self::{
+    cases::{Case, Page, case},
     common::privileged,
-    model::{Count, Flow, Header, Pattern, Payload},
-    random::{Case, case},
-    rig::{FRAMES, check_case, largest_size, load, pin, plan},
+    model::{
+        Fields, Flow, Follow, Pace, Pattern, Payload, Size, decrement, flow, increment, random, setting, text::toml,
+    },
+    rig::{are_within_limits, check_case, largest_size, load, pin, plan},
 };
+
+/// Bounded, so that all tests of this file take less than a minute. Nothing is written to disk: a failure prints the file that
+/// leads to it.
+fn run_cases(cases: u32, flows: RangeInclusive<usize>, frames: usize) {
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let (drawn, checked) = (Cell::new(0), Cell::new(0));
+    let result = TestRunner::new(config).run(&case(flows, frames, largest_size()), |mut case| {
+        drawn.set(drawn.get() + case.flows.len());
+        for flow in std::mem::take(&mut case.flows) {
+            case.flows.push(flow);
+            // Beside others a flow may need a slot more, for its size.
+            if !are_within_limits(&case.flows)? {
+                case.flows.pop();
+            }
+        }
+        checked.set(checked.get() + case.flows.len());
+        if case.flows.is_empty() { Ok(()) } else { check_case(&case) }
+    });
+    match result {
+        Ok(()) => {}
+        // Without the case, whose file the reason has.
+        Err(TestError::Fail(reason, _)) => panic!("{reason}"),
+        Err(error) => panic!("{error}"),
+    }
+    let (drawn, checked) = (drawn.get(), checked.get());
+    assert!(checked * 2 > drawn, "only {checked} flows of {drawn} were within the limits");
+}
 
 #[test]
 fn random_flows() {
-    if !privileged() {
-        return;
+    if privileged() {
+        run_cases(150, 1..=1, 80);
     }
-    // Each case loads the program twice. Nothing is written to disk: a failure prints the file that leads to it.
-    let config = Config { cases: 150, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
-    let result = TestRunner::new(config).run(&case(FRAMES, largest_size()), |case| check_case(&case));
+}
+
+/// Flows of different layouts and sizes take turns on one worker, recorded ones beside those that are worked out.
+#[test]
+fn random_flows_together() {
+    if privileged() {
+        run_cases(60, 2..=6, 150);
+    }
+}
+
+/// Whatever is asked for, the plan takes it or says what is wrong, and where.
+#[test]
+fn the_plan_takes_anything_or_says_where_it_is_wrong() {
+    let config = Config { cases: 2000, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let (taken, refused) = (Cell::new(0), Cell::new(0));
+    let flow = prop_oneof![cases::flow(1518), cases::wild()];
+    let result = TestRunner::new(config).run(&prop::collection::vec(flow, 1..4), |flows| {
+        let text = toml(&flows, &[0, 1], "redirect");
+        let Err(diagnostics) = plan(&text) else {
+            taken.set(taken.get() + 1);
+            return Ok(());
+        };
+        refused.set(refused.get() + 1);
+        prop_assert!(!diagnostics.is_empty());
+        for diagnostic in diagnostics.list() {
+            let Place::File(span) = &diagnostic.place else {
+                return Err(TestCaseError::fail(format!("{diagnostic:?}\n{text}")));
+            };
+            let at = text.get(span.clone()).is_some_and(|at| !at.is_empty());
+            prop_assert!(at && !diagnostic.message.is_empty(), "{:?}\n{}", diagnostic, text);
+            prop_assert!(!diagnostic.help.is_empty(), "{:?}\n{}", diagnostic, text);
+        }
+        Ok(())
+    });
+    match result {
+        Ok(()) => assert!(taken.get() > 200 && refused.get() > 500, "{taken:?} taken, {refused:?} refused"),
+        Err(TestError::Fail(reason, _)) => panic!("{reason}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Each flow has exactly its share of a cycle, in the order that comes of plain fractions.
+#[test]
+fn flows_take_turns_by_weight() {
+    let config = Config { cases: 500, failure_persistence: None, ..Config::default() };
+    let weights = prop::collection::vec(prop_oneof![1..9u32, 1..300u32], 1..40);
+    let result = TestRunner::new(config).run(&weights, |weights| {
+        let endless = vec![None; weights.len()];
+        let Phase { turns, frames } = phase(&weights, &endless).expect("there are flows");
+        prop_assert_eq!(frames, None);
+        for (flow, weight) in (0..).zip(&weights) {
+            let own = turns.iter().filter(|turn| **turn == flow).count() as u64;
+            let all: u64 = weights.iter().copied().map(u64::from).sum();
+            prop_assert_eq!(own * all, u64::from(*weight) * turns.len() as u64, "the share of {}", flow);
+        }
+        prop_assert_eq!(turns, model::turns(&weights));
+        Ok(())
+    });
     if let Err(error) = result {
         panic!("{error}");
     }
 }
 
-type Fields<'a> = &'a [(&'a str, Pattern)];
-
-/// A flow of zeros behind `headers`; an Ethernet destination is added where none is set.
-fn flow(size: u32, headers: &[(HeaderKind, Fields<'_>)]) -> Flow {
-    let headers = headers
-        .iter()
-        .map(|(kind, fields)| {
-            let field = |name| kind.field(name).unwrap_or_else(|| panic!("{} has no {name}", kind.name()));
-            let mut fields: Vec<_> = fields.iter().map(|(name, pattern)| (field(name), pattern.clone())).collect();
-            if *kind == Ethernet && fields.iter().all(|(field, _)| field.name != "dst") {
-                fields.push((field("dst"), Pattern::Value(0x0200_0000_0001)));
+/// More flows than there are groups, and in several of them: some soon start again, some do not, of three layouts, each with its
+/// own addresses and weight; `bodies`: with payloads that differ, too.
+#[test]
+fn six_hundred_flows() {
+    if !privileged() {
+        return;
+    }
+    for bodies in [false, true] {
+        let flows = (0..600u32).map(|number| {
+            let base = u128::from(number) << 8;
+            let mac = ("src", increment(0x0200_0000_0000 + base, 1, if number % 5 == 0 { 7 } else { 200 }));
+            let port = ("dst_port", random(0, 65535, number.into()));
+            let mut flow = match number % 3 {
+                0 => flow(
+                    64 + number % 7,
+                    &[(Ethernet, &[mac]), (Ipv4, &[("src", increment(base, 1, 256))]), (Udp, &[])],
+                ),
+                1 => flow(100, &[(Ethernet, &[mac]), (Vlan, &[]), (Ipv6, &[]), (Udp, &[port])]),
+                _ => flow(64, &[(Ethernet, &[mac]), (Ipv4, &[]), (Udp, &[port, ("src_port", increment(1, 1, 60000))])]),
+            };
+            if bodies {
+                flow.payload = Payload::Increment(u8::try_from(number % 11).expect("below 11"));
             }
-            Header { kind: *kind, fields }
-        })
-        .collect();
-    Flow { headers, size, payload: Payload::Zeros }
+            flow.weight = 1 + number % 3;
+            flow
+        });
+        check_flows(flows.collect(), 1, 2, 1500);
+    }
 }
 
-fn increment(start: u128, step: u128, count: u64) -> Pattern {
-    Pattern::Increment(Count { start, step, count })
+/// A flow with short headers must not leave a longer one's behind them.
+#[test]
+fn headers_of_different_lengths() {
+    if !privileged() {
+        return;
+    }
+    let udp = |network| flow(200, &[(Ethernet, &[]), (network, &[]), (Udp, &[("dst_port", increment(1, 1, 9))])]);
+    let mut long = flow(
+        200,
+        &[(Ethernet, &[]), (Vlan, &[]), (Vlan, &[]), (Ipv6, &[("src", random(0, u128::MAX, 1))]), (Udp, &[])],
+    );
+    check_flows(vec![udp(Ipv4), long.clone(), udp(Ipv6)], 0, 1, 60);
+    long.size = Size::Fixed(300);
+    long.payload = Payload::Increment(1);
+    check_flows(vec![udp(Ipv4), long, udp(Ipv6)], 0, 1, 60);
 }
 
-fn decrement(start: u128, step: u128, count: u64) -> Pattern {
-    Pattern::Decrement(Count { start, step, count })
-}
-
-fn random(min: u128, max: u128, seed: u64) -> Pattern {
-    Pattern::Random { min, max, seed }
+/// Of values at random: a single one, and fields of different widths in step.
+#[test]
+fn values_at_random_are_counted_and_followed() {
+    if !privileged() {
+        return;
+    }
+    let draws = |min, count| Pattern::Random { min, max: min + 0xffff, seed: Some(3), count };
+    for count in [None, Some(1), Some(2), Some(30)] {
+        let mut both = flow(
+            70,
+            &[(Ethernet, &[]), (Ipv6, &[("src", draws(1 << 100, count))]), (Udp, &[("dst_port", draws(0, count))])],
+        );
+        check(&both);
+        if count != Some(1) {
+            both.headers[2].fields[0].follow = Some(Follow { leader: (1, 0), pace: Pace::Step });
+            check(&both);
+        }
+    }
 }
 
 fn address(text: &str) -> u128 {
@@ -75,9 +200,17 @@ fn address(text: &str) -> u128 {
 /// The flow's frames as worker `worker` of `workers` makes them.
 #[track_caller]
 fn check_worker(flow: &Flow, worker: usize, workers: u32) {
-    // Spreads the choice over all earlier frames.
-    let pages = (0..FRAMES).map(|frame| frame * 7919).collect();
-    let case = Case { flow: flow.clone(), cpus: (0..workers).collect(), worker, action: "redirect", pages };
+    check_flows(vec![flow.clone()], worker, workers, 40);
+}
+
+/// The flows' frames, so many of them on fresh pages, three on foreign ones, and as many again on recycled ones.
+#[track_caller]
+fn check_flows(flows: Vec<Flow>, worker: usize, workers: u32, frames: usize) {
+    let fresh = std::iter::repeat_n(Page::Fresh, frames);
+    // The numbers spread the choice over all earlier frames.
+    let earlier = (0..frames).map(|frame| Page::Earlier(frame * 7919));
+    let pages = fresh.chain([0xff, 0x55, 1].map(Page::Foreign)).chain(earlier).collect();
+    let case = Case { flows, cpus: (0..workers).collect(), worker, action: "redirect", pages };
     if let Err(error) = check_case(&case) {
         panic!("{error}");
     }
@@ -128,7 +261,7 @@ fn workers_of_one_program_keep_apart() {
         flow(64, &[(Ethernet, &[]), (Ipv4, &[("src", random(0, 77, 3))]), (Udp, &[("dst_port", increment(0, 1, 9))])]);
     // Descending: the order of the list numbers the workers, not the CPUs' order.
     let cpus: Vec<u32> = rig::cpus().iter().copied().filter(|&cpu| cpu < 4).rev().collect();
-    let plan = plan(&flow.toml(&cpus, "tx")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let plan = plan(&toml(slice::from_ref(&flow), &cpus, "tx")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let generator = load(&plan.program, cpus[0]);
     let workers = cpus.len() as u64;
     for number in 0..workers * 20 {
@@ -155,16 +288,16 @@ fn a_zero_udp_checksum_is_sent_as_ones() {
     }
     for network in [Ipv4, Ipv6] {
         let at = |port: Pattern| flow(66, &[(Ethernet, &[]), (network, &[]), (Udp, &[("src_port", port)])]);
-        let checksum = 14 + model::header_len(network) + 6;
+        let checksum = 14 + if network == Ipv4 { 20 } else { 40 } + 6;
         let has_ones = |port: &u128| at(Pattern::Value(*port)).frame(0)[checksum..checksum + 2] == [0xff, 0xff];
-        // etherparse follows RFC 768, and only a zero result becomes 0xffff.
+        // RFC 768: only a zero result becomes 0xffff.
         let port = (1..=65534).find(has_ones).expect("one of all ports makes the sum 0xffff");
         check(&at(Pattern::Values(vec![port, port - 1, port + 1])));
         check(&at(increment(port - 1, 1, 3)));
         check(&at(random(port - 1, port + 1, 4)));
         // And where it does not vary with the field that does.
         let mut fixed = at(Pattern::Value(port));
-        fixed.headers[0].fields[0].1 = increment(0x0200_0000_0001, 1, 9);
+        fixed.headers[0].fields[0].pattern = increment(0x0200_0000_0001, 1, 9);
         check(&fixed);
     }
 }
@@ -345,7 +478,7 @@ fn as_many_fields_as_there_are_slots() {
 /// What the plan says to `flow`: the text it points at, and all it says.
 #[track_caller]
 fn check_refused(flow: &Flow, place: &str, message: &str) {
-    let toml = flow.toml(&[0], "redirect");
+    let toml = toml(slice::from_ref(flow), &[0], "redirect");
     let diagnostics = plan(&toml).expect_err("a refusal");
     let [diagnostic] = diagnostics.list() else { panic!("{diagnostics}") };
     let Place::File(span) = &diagnostic.place else { panic!("{diagnostic:?}") };
@@ -356,8 +489,7 @@ fn check_refused(flow: &Flow, place: &str, message: &str) {
 #[test]
 fn one_field_more_than_slots_is_refused() {
     let mut flow = sixteen_fields();
-    let ether_type = Ethernet.field("ether_type").expect("it has one");
-    flow.headers[0].fields.push((ether_type, increment(0x0800, 1, 2)));
+    flow.headers[0].fields.push(setting(Ethernet, "ether_type", increment(0x0800, 1, 2)));
     check_refused(&flow, "[53, 80, 443]", "17 fields, lengths and sizes vary, more than the 16 there is room for");
 }
 
@@ -382,7 +514,7 @@ fn a_page_too_short_is_left_alone() {
     }
     let flow = flow(64, &[(Ethernet, &[]), (Ipv4, &[]), (Udp, &[("dst_port", increment(1, 1, 60000))])]);
     let cpu = rig::cpus()[0];
-    let plan = plan(&flow.toml(&[0], "pass")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let plan = plan(&toml(slice::from_ref(&flow), &[0], "pass")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let generator = load(&plan.program, 0);
     // Up to the UDP checksum's end, and to a multiple of four.
     let needed = 14 + 20 + 8 + 2;

@@ -22,7 +22,7 @@ use xdp_trafficgen_ebpf::abi::{FCS_LEN, MAX_SLOTS};
 pub use program::{Cut, Program};
 
 use crate::{
-    config::{Action, Config, Diagnostic, Diagnostics, Flow, Located, Port, Size, names},
+    config::{Action, Config, Diagnostic, Diagnostics, Flow, Located, Place, Port, Size, names},
     host::{Facts, Link},
     packet::{self, HeaderKind, Template},
     plan::program::Source,
@@ -227,10 +227,12 @@ impl Planner<'_> {
     fn check_weights(&mut self, flows: &[&Flow]) {
         let weights: Vec<u32> = flows.iter().map(|flow| flow.weight.value).collect();
         let turns = schedule::cycle_len(&weights);
-        if let (true, Some(flow)) = (turns > MAX_SLOTS as u64, flows.first()) {
+        if let (true, Some(flow)) = (turns > MAX_SLOTS as u64, flows.iter().max_by_key(|flow| flow.weight.value)) {
+            // Where nobody wrote a weight, there are too many flows.
+            let written = Some(&flow.weight.place).filter(|place| **place != Place::Default);
             self.diagnostics.push(
                 Diagnostic::new(
-                    &flow.weight.place,
+                    written.unwrap_or(&flow.name.place),
                     format!("the weights of this port's flows make a cycle of {turns} frames, more than {MAX_SLOTS}"),
                 )
                 .help("use smaller weights in the same proportion"),

@@ -129,12 +129,38 @@ pub(super) fn compile(
     if !wrong.is_empty() {
         return Err(wrong);
     }
+    write_alike(&mut compiled);
     let assembled = Assembly::new(&compiled, values.into_entries());
     assembled.finish(&compiled, action, cpus).map_err(|flow| {
         let place = &sources[flow].flow.name.place;
         let message = format!("flows of more than {MAX_GROUPS} different shapes are too long to be recorded");
         vec![Diagnostic::new(place, message).help("let fewer things vary, or use several ports")]
     })
+}
+
+/// Lets all flows write as many bytes as the one with the longest headers, where that spares them the copying of bodies: a flow
+/// that writes fewer would leave the headers of another one's earlier frame behind its own.
+fn write_alike(flows: &mut [Compiled]) {
+    let widest = flows.iter().map(Compiled::filled).max().unwrap_or(0);
+    if are_alike(flows, |_| widest) {
+        for flow in flows {
+            flow.written = widest;
+        }
+    }
+}
+
+/// Whether every page holds the right bytes behind the written ones, whichever flow's frame it held before.
+fn are_alike(flows: &[Compiled], written: impl Fn(usize) -> usize) -> bool {
+    let Some(longest) = longest(flows) else { return true };
+    let widest = (0..flows.len()).map(&written).max().unwrap_or(0);
+    (0..).zip(flows).all(|(index, flow)| {
+        flow.len <= written(index)
+            || (written(index) == widest && flow.bytes[widest..flow.len] == longest.bytes[widest..flow.len])
+    })
+}
+
+fn longest(flows: &[Compiled]) -> Option<&Compiled> {
+    flows.iter().max_by_key(|flow| flow.len)
 }
 
 /// Recorded rows and the flows that have them.
@@ -210,12 +236,9 @@ impl Assembly {
             groups[number].sized |= u32::from(flow.sized);
             group_of.push(number);
         }
-        let frame = flows.iter().max_by_key(|flow| flow.len).map_or_else(Vec::new, |flow| flow.bytes.clone());
+        let frame = longest(flows).map_or_else(Vec::new, |flow| flow.bytes.clone());
         let written = |number: usize| 4 * usize::try_from(groups[group_of[number]].words).unwrap_or(0);
-        // Whether every page holds the right bytes behind the written ones, whichever flow's frame it held before.
-        let alike = (0..).zip(flows).all(|(index, flow)| {
-            flow.len <= written(index) || flow.bytes[written(index)..flow.len] == frame[written(index)..flow.len]
-        });
+        let alike = are_alike(flows, written);
         let mut bodies: Vec<Vec<u8>> = Vec::new();
         let mut flow_bodies = Vec::new();
         if !alike {
@@ -298,6 +321,11 @@ impl Assembly {
 }
 
 impl Compiled {
+    /// Bytes written in every repetition: whole four of them.
+    const fn filled(&self) -> usize {
+        self.written.next_multiple_of(4)
+    }
+
     /// The group of flows like this one, when it is worked out.
     fn group(&self) -> Group {
         let mut fields = [Field::NONE; MAX_FIELDS];
@@ -314,7 +342,7 @@ impl Compiled {
             sized: u32::from(self.sized),
             bodies: 0,
             checksum_count: small(self.slots.checksums.len()),
-            words: self.written.div_ceil(4) as u64,
+            words: self.filled() as u64 / 4,
             reserved: 0,
             fields,
             checksums,
@@ -323,8 +351,7 @@ impl Compiled {
 
     /// The numbers for one worker.
     fn worked(&self, first: u64, stride: u64) -> Worked {
-        let mut worked =
-            Worked { first, header: rows::lines(&self.bytes[..self.written.next_multiple_of(4)]), ..Worked::NONE };
+        let mut worked = Worked { first, header: rows::lines(&self.bytes[..self.filled()]), ..Worked::NONE };
         for (param, (_, sequence, fixed)) in worked.params.iter_mut().zip(&self.slots.fields) {
             *param = Param { fixed: Word128::new(*fixed), ..sequence.param(first, stride) };
         }

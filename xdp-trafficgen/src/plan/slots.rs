@@ -105,8 +105,13 @@ fn setting(flow: &Flow, (header, field): At) -> &FieldSetting {
 fn varying_settings(flow: &Flow) -> Vec<At> {
     let all = flow.packet.iter().enumerate();
     all.flat_map(|(header, layer)| (0..layer.fields.len()).map(move |field| (header, field)))
-        .filter(|&at| setting(flow, at).pattern.value.value_count() != 1)
+        .filter(|&at| varies(&setting(flow, at).pattern.value))
         .collect()
+}
+
+/// Whether a slot is needed beside the template. It is for a single value drawn at random, too: the template has the smallest.
+fn varies(pattern: &Pattern) -> bool {
+    pattern.value_count() != 1 || matches!(pattern, Pattern::Random { min, max, .. } if min != max)
 }
 
 /// The field whose index another one's follows in step, however long the chain is.
@@ -183,9 +188,13 @@ impl Builder<'_> {
         }
         let leader = root_setting.follow.as_ref().map(|follow| (follow.value.header, follow.value.field));
         let round = leader.map_or(1, |leader| self.rounds(leader));
-        // Somebody counts along with what this field draws: draw an index for all of them.
+        // Somebody counts along with what this field draws, or would draw from another number of random bits: draw an index for
+        // all of them.
         let led = |lead: At| {
-            settings.iter().any(|&other| step_root(flow, other) == lead && !draws(&setting(flow, other).pattern.value))
+            settings.iter().any(|&other| {
+                step_root(flow, other) == lead
+                    && (!draws(&setting(flow, other).pattern.value) || self.is_wide(other) != self.is_wide(lead))
+            })
         };
         let lead = (draws(&root_setting.pattern.value) && led(root)).then_some(Lead::Field(root));
         if lead.is_some() && root == at {
@@ -234,6 +243,11 @@ impl Builder<'_> {
         let target = Target::Window { window, bits: own.field.bits };
         self.items.push(Item { sequence, target, lead, leader, at: Some(at), place });
         Ok(())
+    }
+
+    fn is_wide(&self, at: At) -> bool {
+        let field = &setting(self.flow, at).field;
+        needs_wide(field.bits, &self.template.window(at.0, field))
     }
 
     /// Frames a field takes for all of its values.
@@ -662,10 +676,14 @@ impl Item {
     /// Values, steps or what shares the bytes with them need more than one register.
     fn is_wide(&self) -> bool {
         match &self.target {
-            Target::Window { window, bits } => *bits > NARROW_BITS || window.bytes.len() > 8,
+            Target::Window { window, bits } => needs_wide(*bits, window),
             Target::Lead | Target::Size | Target::Addend(_) => false,
         }
     }
+}
+
+const fn needs_wide(bits: u32, window: &Window) -> bool {
+    bits > NARROW_BITS || window.bytes.end - window.bytes.start > 8
 }
 
 /// The values of a pattern that is a list, or whose values are worked out beforehand.
