@@ -125,6 +125,8 @@ pub mod path {
     pub const ONE_LINE: u32 = 1;
     /// Several flows, all redirected, of one size, with payloads alike, and copied from the row table.
     pub const FLOWS: u32 = 2;
+    /// A single flow, redirected, of several sizes, and copied from the row table.
+    pub const SIZES: u32 = 3;
 }
 
 /// How a group's headers come about.
@@ -328,7 +330,7 @@ impl Checksum {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    /// Frames made. Not counted for the single flow of a port that is copied: there the worker's counts say it.
+    /// Frames made. Not counted for the single flow of a port: there the worker's counts say it.
     pub frames: u64,
     /// Their bytes, FCS not counted. Only counted where frames have sizes of their own.
     pub bytes: u64,

@@ -167,7 +167,9 @@ fn next_slot(worker: &Worker) -> Option<u32> {
     let schedule = unsafe { &mut *schedule };
     let position = schedule.position;
     let next = position + 1;
-    schedule.position = if next >= schedule.len { 0 } else { next };
+    // Zero when all are done, without a branch: short cycles end too often for anybody to foresee.
+    let within = next.wrapping_sub(schedule.len).cast_signed() >> 63;
+    schedule.position = within.cast_unsigned() & next;
     Some(schedule.slots[position as usize % MAX_SLOTS])
 }
 
@@ -184,6 +186,7 @@ pub fn generate(ctx: XdpContext) -> u32 {
     match Rodata::load(&GROUP.path) {
         path::ONE_LINE => one_line(&ctx),
         path::FLOWS => recorded_flows(&ctx),
+        path::SIZES => recorded_sizes(&ctx),
         _ => any_flow(&ctx),
     }
 }
@@ -222,6 +225,38 @@ fn recorded_flows(ctx: &XdpContext) -> u32 {
     redirected()
 }
 
+/// [`path::SIZES`].
+#[inline(always)]
+fn recorded_sizes(ctx: &XdpContext) -> u32 {
+    let Some(worker) = this_worker() else { return XDP_DROP };
+    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
+    let words = Rodata::load(&GROUP.words);
+    if !packet.holds(4 * words) {
+        return aborted(worker);
+    }
+    let row = next_row(&mut worker.only);
+    copy(&mut packet, words, |line, word| row_word(row + line, word));
+    let size = row_size(row);
+    worker.only.bytes += u64::from(size);
+    note_recent(worker, 0, size);
+    worker.queued += 1;
+    cut(ctx, size);
+    redirected()
+}
+
+/// Cuts the frame to its size.
+#[inline(always)]
+fn cut(ctx: &XdpContext, size: u32) {
+    // SAFETY: the context the helper wants. It cannot fail: no frame is longer than the one given to the kernel, whose length
+    // each page has again.
+    unsafe { bpf_xdp_adjust_tail(ctx.ctx, size as i32 - Rodata::load(&GENERATOR.frame_len) as i32) };
+}
+
+#[inline(always)]
+fn row_size(row: u64) -> u32 {
+    Rodata::load(&ROW_SIZES[row as usize % ROW_TABLE_LINES])
+}
+
 /// [`path::ANY`].
 #[inline(always)]
 fn any_flow(ctx: &XdpContext) -> u32 {
@@ -247,9 +282,7 @@ fn any_flow(ctx: &XdpContext) -> u32 {
     if Rodata::load(&GROUP.sized) != 0 {
         flow.bytes += u64::from(size);
         note_recent(worker, number, size);
-        // SAFETY: the context the helper wants. It cannot fail: no frame is longer than the one given to the kernel, whose
-        // length each page has again. That one is cut too, by nothing: a call costs less than a branch nobody can foresee.
-        unsafe { bpf_xdp_adjust_tail(ctx.ctx, size as i32 - Rodata::load(&GENERATOR.frame_len) as i32) };
+        cut(ctx, size);
     } else if Rodata::load(&GENERATOR.flow_count) != 1 {
         note_recent(worker, number, 0);
     }
@@ -304,7 +337,7 @@ fn copy_header(ctx: &XdpContext, flow: &mut Flow) -> Option<u32> {
     copy(&mut packet, words, |line, word| row_word(row + line, word));
     Some(match Rodata::load(&GROUP.sized) {
         0 => 0,
-        _ => Rodata::load(&ROW_SIZES[row as usize % ROW_TABLE_LINES]),
+        _ => row_size(row),
     })
 }
 
@@ -352,7 +385,9 @@ fn copy_body(ctx: &XdpContext, number: u32) -> bool {
 fn next_row(flow: &mut Flow) -> u64 {
     let row = flow.row;
     let next = row + flow.row_advance;
-    flow.row = if next > flow.row_limit { next - flow.row_span } else { next };
+    // Without a branch: short sequences end too often for anybody to foresee.
+    let beyond = flow.row_limit.wrapping_sub(next).cast_signed() >> 63;
+    flow.row = next - (beyond.cast_unsigned() & flow.row_span);
     row
 }
 

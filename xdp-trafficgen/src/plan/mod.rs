@@ -172,7 +172,13 @@ impl Planner<'_> {
         if sources.len() < flows.len() || !self.diagnostics.is_empty() {
             return None;
         }
-        let program = match program::compile(&sources, port.action.value, &workers, cut) {
+        let program = match program::compile(
+            &sources,
+            port.action.value,
+            &workers,
+            cut,
+            self.facts.largest_frame.unwrap_or(usize::MAX),
+        ) {
             Ok(program) => program,
             Err(diagnostics) => {
                 for diagnostic in diagnostics {
