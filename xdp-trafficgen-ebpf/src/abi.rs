@@ -338,7 +338,7 @@ pub struct Flow {
     pub dropped_frames: u64,
     /// Their bytes, as above.
     pub dropped_bytes: u64,
-    /// First line of the next frame's row.
+    /// First line of the next frame's row; for a flow that is worked out, its entry in that table.
     pub row: u64,
     /// Where the last row of the flow starts.
     pub row_limit: u64,
@@ -358,7 +358,7 @@ pub struct Body {
     pub len: u32,
 }
 
-/// What a worker needs to work out the headers of a flow: one entry per worker and flow.
+/// What a worker needs to work out the headers of a flow: one entry per worker and flow that is worked out.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Worked {
@@ -369,7 +369,7 @@ pub struct Worked {
     /// For each checksum the sum of everything it covers that does not vary, pseudo header included, as big-endian words
     /// (RFC 1071), folded.
     pub bases: [u32; MAX_CHECKSUMS],
-    /// The written bytes, with zeros for those of fields and checksums.
+    /// The written bytes, as in the template.
     pub header: [Line; MAX_LINES],
     /// The numbers of the slots.
     pub params: [Param; MAX_FIELDS],
@@ -411,7 +411,9 @@ pub const fn slot(group: u32, flow: u32) -> u32 {
 }
 
 /// Bits of a slot that hold the flow; the others hold the group.
-pub const SLOT_FLOW_BITS: u32 = 28;
+pub const SLOT_FLOW_BITS: u32 = 16;
+
+const _: () = assert!(MAX_SLOTS <= 1 << SLOT_FLOW_BITS && MAX_GROUPS <= 1 << (32 - SLOT_FLOW_BITS));
 
 /// What a worker remembers of a frame: its flow, and its length without FCS.
 #[inline(always)]
@@ -419,7 +421,13 @@ pub const fn recent(flow: u32, len: u32) -> u64 {
     (len as u64) << 32 | flow as u64
 }
 
-/// Bytes of a body: as many as a page can have.
+/// Flow and length of what [`recent`] made.
+#[inline(always)]
+pub const fn parts_of_recent(entry: u64) -> (u32, u32) {
+    (entry as u32, (entry >> 32) as u32)
+}
+
+/// Bytes of a body: no frame has more (`plan`).
 pub const BODY_LEN: usize = 4096;
 
 /// How many of its last frames a worker remembers, a power of two: at least those whose fate is open. The kernel hands

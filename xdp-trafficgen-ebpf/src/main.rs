@@ -18,8 +18,8 @@ use aya_ebpf::{
 use xdp_trafficgen_ebpf::{
     abi::{
         BODY_LEN, Body, DROP_SLOTS, DropLayer, FCS_LEN, Flow, Generator, Group, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS,
-        RECENT, ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, drop_slot, make, path,
-        recent,
+        RECENT, ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, drop_slot, make,
+        parts_of_recent, path, recent,
     },
     field::{Load, Values},
     frame::{self, FrameMut},
@@ -50,7 +50,7 @@ static SCHEDULES: Array<Schedule> = Array::with_max_entries(1, 0);
 /// The flows of each worker, one worker's after the other's. Not used for a port's single flow.
 #[map]
 static FLOWS: Array<Flow> = Array::with_max_entries(1, 0);
-/// The same for flows that are worked out.
+/// The same for flows that are worked out, and only for those.
 #[map]
 static WORKED: Array<Worked> = Array::with_max_entries(1, 0);
 /// Entries of `values` patterns, all lists one after the other.
@@ -275,7 +275,7 @@ fn any_flow(ctx: &XdpContext) -> u32 {
     }
     let size = match Rodata::load(&GROUP.make) {
         make::COPY => copy_header(ctx, flow),
-        _ => work_out_header(ctx, worker, flow, number),
+        _ => work_out_header(ctx, flow),
     };
     let Some(size) = size else { return aborted(worker) };
     flow.frames += 1;
@@ -343,9 +343,9 @@ fn copy_header(ctx: &XdpContext, flow: &mut Flow) -> Option<u32> {
 
 /// The same for a flow that is worked out.
 #[inline(always)]
-fn work_out_header(ctx: &XdpContext, worker: &Worker, flow: &Flow, number: u32) -> Option<u32> {
+fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
     // SAFETY: an entry of this worker alone.
-    let worked = unsafe { &mut *WORKED.get_ptr_mut(worker.first_flow.wrapping_add(number))? };
+    let worked = unsafe { &mut *WORKED.get_ptr_mut(flow.row as u32)? };
     let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
     let words = Rodata::load(&GROUP.words);
     if !packet.holds(4 * words) {
@@ -476,8 +476,7 @@ fn refused(worker: &mut Worker, errno: u32) {
 /// Counts a lost frame, which is among the recent ones, for its flow.
 #[inline(always)]
 fn charge(worker: &mut Worker, frame: u64) {
-    let entry = worker.recent[frame as usize % RECENT];
-    let (number, size) = (entry as u32, entry >> 32);
+    let (number, size) = parts_of_recent(worker.recent[frame as usize % RECENT]);
     let flow = match Rodata::load(&GENERATOR.flow_count) {
         1 => &raw mut worker.only,
         _ => match FLOWS.get_ptr_mut(worker.first_flow.wrapping_add(number)) {
@@ -488,7 +487,7 @@ fn charge(worker: &mut Worker, frame: u64) {
     // SAFETY: an entry of this worker alone.
     unsafe {
         (*flow).dropped_frames += 1;
-        (*flow).dropped_bytes += size;
+        (*flow).dropped_bytes += u64::from(size);
     }
 }
 

@@ -207,7 +207,11 @@ impl Supervised {
             if began.elapsed() > LONGEST_PAUSE {
                 pause = FIRST_PAUSE;
             }
-            error!(port = self.name, error = failure.render(), "port failed, it starts again in {pause:?}");
+            error!(
+                port = self.name,
+                error = failure.render(),
+                "port failed, it starts again in {pause:?}, with the first values of its sequences"
+            );
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = time::sleep(pause) => {}

@@ -4,7 +4,7 @@
 
 use std::{fmt, time::Duration};
 
-use xdp_trafficgen_ebpf::abi::{DropLayer, FCS_LEN, Flow, MAX_ERRNO, Worker};
+use xdp_trafficgen_ebpf::abi::{DropLayer, FCS_LEN, Flow, MAX_ERRNO, RECENT, Worker, parts_of_recent};
 
 use crate::{
     config::Action,
@@ -67,7 +67,7 @@ pub enum DropReason {
     Redirect(u32),
     /// The action is `drop`: as asked.
     Action,
-    /// The program found the frame shorter than configured.
+    /// The program could not make the frame: a mistake of ours.
     Aborted,
     /// No trace point told: the kernel dropped the frame in another way.
     Unaccounted,
@@ -101,7 +101,7 @@ impl PortCount {
         let total = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
         let made = total(Worker::attempted);
         let aborted = total(|worker| worker.aborted);
-        let in_the_kernel = total(Worker::in_flight);
+        let in_the_kernel = total(in_flight);
         let mut drops: Vec<(DropReason, u64)> = Vec::new();
         let mut in_flight = 0;
         let transmitted = match plan.action {
@@ -178,7 +178,12 @@ impl PortCount {
     }
 }
 
-/// What became of each flow's frames. Frames still in flight count as transmitted.
+/// Frames of a worker whose fate is not known yet. Counters are read one by one while they change: never below zero.
+fn in_flight(worker: &Worker) -> u64 {
+    worker.queued.saturating_sub(worker.transmitted + worker.dropped)
+}
+
+/// What became of each flow's frames.
 fn flow_counts(plan: &PortPlan, generator: &Generator, workers: &[Worker]) -> Result<Vec<FlowCount>, KernelError> {
     let mut totals = vec![Flow::default(); plan.flows.len()];
     for (index, &cpu) in (0..).zip(&plan.cpus) {
@@ -189,6 +194,17 @@ fn flow_counts(plan: &PortPlan, generator: &Generator, workers: &[Worker]) -> Re
             let dropped_frames = worker.refused + worker.dropped;
             counted.push(Flow { frames: worker.attempted(), dropped_frames, ..worker.only });
         }
+        // Those in flight are the last ones in the queue.
+        let sends = matches!(plan.action, Action::Redirect | Action::Tx);
+        let worker = workers.get(cpu as usize).copied().unwrap_or_default();
+        for back in 1..=in_flight(&worker).min(RECENT as u64) * u64::from(sends) {
+            let place = usize::try_from(worker.queued.wrapping_sub(back) % RECENT as u64).unwrap_or(0);
+            let (flow, size) = parts_of_recent(worker.recent[place]);
+            if let Some(flow) = counted.get_mut(flow as usize) {
+                flow.dropped_frames += 1;
+                flow.dropped_bytes += u64::from(size);
+            }
+        }
         for (total, Flow { frames, bytes, dropped_frames, dropped_bytes, .. }) in totals.iter_mut().zip(counted) {
             total.frames += frames;
             total.bytes += bytes;
@@ -197,12 +213,13 @@ fn flow_counts(plan: &PortPlan, generator: &Generator, workers: &[Worker]) -> Re
         }
     }
     let counts = plan.flows.iter().zip(totals).map(|(flow, total)| {
-        let transmitted = if plan.action == Action::Drop { 0 } else { total.frames - total.dropped_frames };
+        let transmitted =
+            if plan.action == Action::Drop { 0 } else { total.frames.saturating_sub(total.dropped_frames) };
         // Counted byte by byte where sizes differ, and without the FCS.
         let bytes = match (transmitted, total.bytes) {
             (0, _) => 0,
             (_, 0) => transmitted * u64::from(flow.largest),
-            (_, bytes) => bytes - total.dropped_bytes + transmitted * u64::from(FCS_LEN),
+            (_, bytes) => bytes.saturating_sub(total.dropped_bytes) + transmitted * u64::from(FCS_LEN),
         };
         FlowCount { name: flow.name.clone(), attempted: total.frames, transmitted, bytes }
     });
@@ -243,7 +260,7 @@ impl fmt::Display for DropReason {
             Self::Redirect(100) => formatter.write_str("the interface is down (ENETDOWN)"),
             Self::Redirect(errno) => write!(formatter, "the kernel refused the redirect ({})", errno_name(*errno)),
             Self::Action => formatter.write_str("dropped as asked (action = \"drop\")"),
-            Self::Aborted => formatter.write_str("the program found the frame shorter than configured"),
+            Self::Aborted => formatter.write_str("the program could not make the frame: please report this"),
             Self::Unaccounted => formatter.write_str("dropped by the kernel without a trace"),
         }
     }

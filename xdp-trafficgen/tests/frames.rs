@@ -528,3 +528,62 @@ fn a_page_too_short_is_left_alone() {
     let worker = generator.workers().expect("the map")[cpu as usize];
     assert_eq!((worker.attempted(), worker.aborted, worker.dropped), (2, 1, 0));
 }
+
+/// A port of twenty flows, each with a program of its own: none is sent by another one's.
+#[test]
+fn as_many_programs_as_flows() {
+    if !privileged() {
+        return;
+    }
+    let mut toml = "[[ports]]\nname = 'p'\ninterface = 'p0'\naction = 'pass'\n".to_owned();
+    for tags in 0..20 {
+        toml += &format!(
+            "[[flows]]\nname = 'f{tags}'\nport = 'p'\nsize = 200\npacket = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}, {} \
+             {{ ipv4 = {{ identification = {{ random = {{}} }} }} }}, {{ udp = {{}} }}]\n",
+            "{ vlan = {} },".repeat(tags)
+        );
+    }
+    let port = rig::plan(&toml).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    assert_eq!(port.program.groups.len(), 20);
+    let generator = load(&port.program, 0);
+    let turns: Vec<u32> = (0..20).collect();
+    generator.set_schedule(0, &port.program, &turns).expect("the map");
+    for number in 0..60 {
+        let (_, made) = generator.dry_run(&port.program.frame).expect("an ordinary run");
+        let ip = &made[14 + 4 * (number % 20)..][..20];
+        let sum = ip.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum::<u32>();
+        assert_eq!((ip[0], (sum >> 16) + (sum & 0xffff)), (0x45, 0xffff), "frame {number}");
+    }
+}
+
+/// Two fields that are drawn at random, each followed by others, one of which has to stand in front of everything.
+#[test]
+fn followers_keep_to_their_own_leader() {
+    if !privileged() {
+        return;
+    }
+    let toml = "[[ports]]\nname = 'p'\ninterface = 'p0'\naction = 'pass'\n[[flows]]\nname = 'f'\nport = 'p'\npacket = [\
+        { ethernet = { dst = { random = { min = '02:00:00:00:00:00', max = '02:00:00:00:00:07' } }, \
+                       src = { increment = { start = '02:00:00:00:01:00', count = 8 }, follow = 'ethernet.dst' } } },\
+        { vlan = { id = { increment = { start = 1, count = 4 }, follow = { field = 'vlan[1].id', pace = 'round' } } } },\
+        { vlan = { priority = { increment = { start = 0, count = 8 }, follow = 'udp.src_port' }, \
+                   id = { increment = { start = 1, count = 4 } } } },\
+        { ipv4 = {} }, { udp = { src_port = { random = { min = 0, max = 7 } } } }]\n";
+    let port = rig::plan(toml).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let generator = load(&port.program, 0);
+    let mut seen = std::collections::BTreeSet::new();
+    for number in 0..200_u32 {
+        let (_, made) = generator.dry_run(&port.program.frame).expect("an ordinary run");
+        let (outer, inner) = (made[15], made[19]);
+        assert_eq!(made[5], made[11], "MAC addresses of frame {number}");
+        assert_eq!(made[18] >> 5, made[43], "priority and source port of frame {number}");
+        assert_eq!(
+            (u32::from(outer) - 1, u32::from(inner) - 1),
+            (number / 4 % 4, number % 4),
+            "tags of frame {number}"
+        );
+        seen.insert((made[5], made[43]));
+    }
+    // The two are drawn apart: most of the 64 pairs come.
+    assert!(seen.len() > 40, "{seen:?}");
+}

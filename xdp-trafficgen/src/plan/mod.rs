@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use xdp_trafficgen_ebpf::abi::{FCS_LEN, MAX_SLOTS};
+use xdp_trafficgen_ebpf::abi::{BODY_LEN, FCS_LEN, MAX_SLOTS};
 
 pub use program::{Cut, Program};
 
@@ -177,7 +177,7 @@ impl Planner<'_> {
             port.action.value,
             &workers,
             cut,
-            self.facts.largest_frame.unwrap_or(usize::MAX),
+            self.largest_frame().unwrap_or(usize::MAX),
         ) {
             Ok(program) => program,
             Err(diagnostics) => {
@@ -228,6 +228,11 @@ impl Planner<'_> {
             port.name.value
         ));
         Cut::Always
+    }
+
+    /// Bytes of the largest frame, FCS not counted. Pages of more than 4 KiB hold more than the program copies of a payload.
+    fn largest_frame(&self) -> Option<usize> {
+        self.facts.largest_frame.map(|largest| largest.min(BODY_LEN))
     }
 
     fn check_weights(&mut self, flows: &[&Flow]) {
@@ -337,7 +342,7 @@ impl Planner<'_> {
         // FRAME_SIZE keeps it at 64 or more, the kernel's limit is checked next.
         let frame_len = (flow.size.value.largest() - FCS_LEN) as usize;
         let spare = if cut == Cut::Always { program::CUT_LEN } else { 0 };
-        if let Some(largest) = self.facts.largest_frame.map(|largest| largest - spare)
+        if let Some(largest) = self.largest_frame().map(|largest| largest - spare)
             && frame_len > largest
         {
             self.diagnostics.push(
@@ -436,6 +441,31 @@ mod tests {
         check("interface = 'veth0'\ningress = 'eth0'", UDP, "");
         check("interface = 'veth0'\ningress = 'eth0'\naction = 'tx'", UDP, "default route");
         check("interface = 'eth0'\naction = 'drop'", UDP, "");
+    }
+
+    #[test]
+    fn what_cannot_vary_together_is_said() {
+        let waiting = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, \
+            { vlan = { priority = { increment = { start = 0, count = 8 } }, \
+                       id = { increment = { start = 1, count = 10 }, follow = { field = 'ipv4.ecn', pace = 'round' } } } }, \
+            { ipv4 = { dscp = { increment = { start = 0, count = 4 }, follow = { field = 'vlan.priority', pace = 'round' } }, \
+                       ecn = { increment = { start = 0, count = 4 } } } }]";
+        check("interface = 'veth0'", waiting, "both wait for rounds");
+        let covered = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, \
+            { ipv4 = { dst = { increment = { start = '10.0.0.1', count = 250 } }, bits = [{ offset = 16, mask = 'ff', value = 9 }] } }]";
+        check("interface = 'veth0'", covered, "this constant covers bits of `dst`");
+    }
+
+    #[test]
+    fn headers_longer_than_what_is_written() {
+        let long = |fields: &str| {
+            format!(
+                "size = 800\npacket = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}, {{ custom = {{ bytes = '{}'{fields} }} }}]",
+                "00".repeat(400)
+            )
+        };
+        check("interface = 'veth0'", &long(""), "");
+        check("interface = 'veth0'", &long(", bits = [{ offset = 350, mask = 'ff', random = {} }]"), "beyond the 256");
     }
 
     #[test]

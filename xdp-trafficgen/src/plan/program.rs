@@ -43,7 +43,7 @@ pub struct Program {
     pub workers: BTreeMap<u32, Worker>,
     /// The flows of each worker, one worker's after the other's; empty for a single flow, which is in the worker.
     pub flows: Vec<FlowState>,
-    /// The same for what flows need that are worked out; empty when all are recorded.
+    /// The same for what flows need that are worked out, those alone.
     pub worked: Vec<Worked>,
     /// The slot that stands for each flow in a schedule.
     pub slots: Vec<u32>,
@@ -118,10 +118,12 @@ pub(super) fn compile(
         let written = written(flow, template);
         if written > MAX_LINES * LINE_LEN {
             let room = MAX_LINES * LINE_LEN;
-            let message =
-                format!("the headers and what varies take {written} bytes, more than the {room} there is room for");
+            let message = format!(
+                "what varies, lengths and checksums reach to byte {written}, beyond the {room} that can be written"
+            );
             wrong.push(
-                Diagnostic::new(&flow.name.place, message).help("write fewer headers, or vary bits further in front"),
+                Diagnostic::new(&flow.name.place, message)
+                    .help("let it vary further in front, or set the lengths and checksums behind"),
             );
             continue;
         }
@@ -267,11 +269,16 @@ impl Assembly {
 
         let stride = cpus.len() as u64;
         let lines = line_count(self.written) as u64;
+        let worked_out = |index: &usize| self.first_row[*index].is_none();
+        let worked_count = (0..flows.len()).filter(worked_out).count() as u64;
+        let worked_before: Vec<u64> =
+            (0..flows.len()).map(|index| (0..index).filter(worked_out).count() as u64).collect();
         let state = |worker: u64| {
             let first_row = &self.first_row;
+            let worked_before = &worked_before;
             flows.iter().enumerate().map(move |(index, flow)| {
                 let (Some(base), Some(period)) = (first_row[index], flow.period) else {
-                    return FlowState::default();
+                    return FlowState { row: worker * worked_count + worked_before[index], ..FlowState::default() };
                 };
                 let base = u64::from(base);
                 let line = |frames: u64| frames * lines;
@@ -285,7 +292,6 @@ impl Assembly {
             })
         };
         let single = flows.len() == 1;
-        let worked_out = groups.iter().any(|group| group.make == make::WORK_OUT);
         let workers = (0..).zip(cpus).map(|(index, &cpu)| {
             let first_flow = if single { index } else { index * small(flows.len()) };
             let only = if single { state(index.into()).next().unwrap_or_default() } else { FlowState::default() };
@@ -315,11 +321,12 @@ impl Assembly {
             flow_bodies,
             workers: workers.collect(),
             flows: if single { Vec::new() } else { each_worker().flat_map(state).collect() },
-            worked: if worked_out {
-                each_worker().flat_map(|worker| flows.iter().map(move |flow| flow.worked(worker, stride))).collect()
-            } else {
-                Vec::new()
-            },
+            worked: each_worker()
+                .flat_map(|worker| {
+                    let worked = flows.iter().enumerate().filter(|(index, _)| worked_out(index));
+                    worked.map(move |(_, flow)| flow.worked(worker, stride))
+                })
+                .collect(),
             slots: slots.collect(),
             groups,
             rows: self.rows,

@@ -8,8 +8,8 @@ use std::{
 
 use xdp_trafficgen_ebpf::{
     abi::{
-        Checksum, FCS_LEN, Field, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NARROW_BITS, NO_SUM, Word128, finish,
-        op, pace,
+        Checksum, FCS_LEN, Field, LINE_LEN, MAX_CHECKSUMS, MAX_FIELDS, MAX_LINES, MAX_SUMS, MAX_WIDE, NARROW_BITS,
+        NO_SUM, Word128, finish, op, pace,
     },
     checksum, field,
 };
@@ -37,8 +37,7 @@ impl ValueTable {
             return Ok(first);
         }
         if self.entries.len() + values.len() > MAX_VALUES {
-            return Err(Diagnostic::new(place, format!("the lists of values have more than {MAX_VALUES} entries"))
-                .help("use `increment` or `random`, or shorter lists"));
+            return Err(too_many_values(place));
         }
         let first = small(self.entries.len());
         self.entries.extend(values.iter().copied().map(Word128::new));
@@ -49,6 +48,11 @@ impl ValueTable {
     pub(super) fn into_entries(self) -> Vec<Word128> {
         self.entries
     }
+}
+
+fn too_many_values(place: &Place) -> Diagnostic {
+    Diagnostic::new(place, format!("the lists of values of a port have more than {MAX_VALUES} entries"))
+        .help("use `increment`, or `random` without a count, or shorter lists")
 }
 
 /// Everything that varies in a flow.
@@ -79,20 +83,28 @@ pub(super) fn slots(flow: &Flow, template: &Template, cut: bool, values: &mut Va
     let mut builder = Builder { flow, template, values, items: Vec::new(), joined: HashSet::new() };
     let settings = varying_settings(flow);
     for &at in &settings {
+        builder.check_overwritten(at)?;
         builder.add_field(at, &settings)?;
     }
     let sized = cut || size_table::varies(&flow.size.value);
     let variable = if sized { builder.add_sizes()? } else { Vec::new() };
     builder.join_shared_bytes()?;
-    let checksums = builder.relevant_checksums(sized)?;
+    let checksums = builder.relevant_checksums()?;
     builder.add_addends(&checksums, &variable)?;
-    builder.finish(&checksums, sized)
+    builder.finish(&checksums)
 }
 
-/// Bytes from the frame's start that hold all headers and all that varies.
+/// Bytes from the frame's start that must be written in every repetition: all headers and all that varies. Of headers too long
+/// for that, only what can vary: the rest is like a payload.
 pub(super) fn written(flow: &Flow, template: &Template) -> usize {
     let ends = varying_settings(flow).into_iter().map(|at| template.window(at.0, &setting(flow, at).field).bytes.end);
-    ends.fold(template.header_len, usize::max)
+    let varying = ends.max().unwrap_or(0);
+    if template.header_len <= MAX_LINES * LINE_LEN {
+        return varying.max(template.header_len);
+    }
+    let filled_in = template.lengths.iter().map(|length| length.offset + 2);
+    let filled_in = filled_in.chain(template.checksums.iter().map(|checksum| checksum.offset + 2));
+    filled_in.fold(varying, usize::max)
 }
 
 /// A header's index in the packet, and a field's among its settings.
@@ -165,6 +177,16 @@ enum Lead {
     Size,
 }
 
+/// The program's order while it comes about.
+struct Order<'a> {
+    /// Items that stand together, because they share bytes.
+    units: &'a [Vec<usize>],
+    /// Items in the order of their slots.
+    slots: Vec<usize>,
+    /// First items of units that are being placed.
+    on_the_way: Vec<usize>,
+}
+
 struct Builder<'a> {
     flow: &'a Flow,
     template: &'a Template,
@@ -175,6 +197,30 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// A constant that is set behind a varying field has the last word on the bits they share, in every frame: it cannot have
+    /// it there.
+    fn check_overwritten(&self, at: At) -> Result<(), Diagnostic> {
+        let bits = |at: At| {
+            let field = &setting(self.flow, at).field;
+            let window = self.template.window(at.0, field);
+            let end = 8 * window.bytes.end - window.shift as usize;
+            end - field.bits as usize..end
+        };
+        let varying = bits(at);
+        let all = self.flow.packet.iter().enumerate();
+        let mut behind = all.flat_map(|(header, layer)| (0..layer.fields.len()).map(move |field| (header, field)));
+        match behind.find(|&other| {
+            other > at && !varies(&setting(self.flow, other).pattern.value) && overlap(&bits(other), &varying)
+        }) {
+            Some(other) => Err(Diagnostic::new(
+                &setting(self.flow, other).pattern.place,
+                format!("this constant covers bits of `{}`, which varies", setting(self.flow, at).field.name),
+            )
+            .help("let the field vary in other bits, or write it behind the constant")),
+            None => Ok(()),
+        }
+    }
+
     fn add_field(&mut self, at: At, settings: &[At]) -> Result<(), Diagnostic> {
         let flow = self.flow;
         let own = setting(flow, at);
@@ -182,10 +228,6 @@ impl Builder<'_> {
         let root_setting = setting(flow, root);
         let window = self.template.window(at.0, &own.field);
         let place = own.pattern.place.clone();
-        if window.bytes.len() > 16 {
-            return Err(Diagnostic::new(&place, format!("`{}` does not lie on whole bytes", own.field.name))
-                .help("move it by less than a byte's bits, or make it shorter"));
-        }
         let leader = root_setting.follow.as_ref().map(|follow| (follow.value.header, follow.value.field));
         let round = leader.map_or(1, |leader| self.rounds(leader));
         // Somebody counts along with what this field draws, or would draw from another number of random bits: draw an index for
@@ -231,6 +273,9 @@ impl Builder<'_> {
                 Sequence::Count { start, step, count, down: true, round }
             }
             (pattern, lead) => {
+                if pattern.value_count() > MAX_VALUES as u128 {
+                    return Err(too_many_values(&place));
+                }
                 let list = list(pattern, self.seed(at));
                 let len = list.len() as u64;
                 let first_entry = self.values.intern(list, &place)?;
@@ -324,18 +369,13 @@ impl Builder<'_> {
     }
 
     /// The checksums that follow anything that varies, inner ones first.
-    fn relevant_checksums(&self, sized: bool) -> Result<Vec<CoveredChecksum>, Diagnostic> {
+    fn relevant_checksums(&self) -> Result<Vec<CoveredChecksum>, Diagnostic> {
         let mut relevant: Vec<CoveredChecksum> = Vec::new();
-        let sizes_vary = sized && size_table::varies(&self.flow.size.value);
+        let sizes_vary = size_table::varies(&self.flow.size.value);
         for checksum in self.template.checksums.iter().rev() {
-            let own = checksum.offset..checksum.offset + 2;
             let mut follows = sizes_vary && checksum.to_end;
             for item in &self.items {
                 let Target::Window { window, .. } = &item.target else { continue };
-                if overlap(&window.bytes, &own) {
-                    return Err(Diagnostic::new(&item.place, "these bits are part of a checksum that is filled in")
-                        .help("set that header's checksum, so that it is sent as it is"));
-                }
                 follows |= covering(checksum, &window.bytes).is_some();
                 if covering(checksum, &window.bytes).is_none()
                     && checksum.covers.iter().any(|range| overlap(range, &window.bytes))
@@ -387,7 +427,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn finish(self, checksums: &[CoveredChecksum], sized: bool) -> Result<Slots, Diagnostic> {
+    fn finish(self, checksums: &[CoveredChecksum]) -> Result<Slots, Diagnostic> {
         let order = self.order()?;
         if order.len() > MAX_FIELDS {
             let excess = &self.items[order[MAX_FIELDS]];
@@ -401,7 +441,7 @@ impl Builder<'_> {
         for checksum in checksums {
             blank[checksum.offset..checksum.offset + 2].fill(0);
         }
-        let sizes_vary = sized && size_table::varies(&self.flow.size.value);
+        let sizes_vary = size_table::varies(&self.flow.size.value);
         let mut fields = Vec::new();
         for (slot, &index) in order.iter().enumerate() {
             let item = &self.items[index];
@@ -517,58 +557,60 @@ impl Builder<'_> {
                 .help("let both follow the same one"));
             }
         }
-        // Those without a lead first, so that each lead's followers stand together behind it.
+        // Wide ones first; then those without a lead, so that each lead's followers stand together behind it.
         let lead_of = |unit: &[usize]| unit.iter().find_map(|&index| self.items[index].lead);
         let wide = |unit: &[usize]| unit.iter().any(|&index| self.items[index].is_wide());
-        let mut sorted: Vec<&Vec<usize>> = Vec::new();
         let mut leads: Vec<Option<Lead>> = vec![None];
         for unit in &units {
-            if let lead @ Some(_) = lead_of(unit)
-                && !leads.contains(&lead)
-            {
-                leads.push(lead);
+            if !leads.contains(&lead_of(unit)) {
+                leads.push(lead_of(unit));
             }
         }
-        let wide_lead = |lead: &Option<Lead>| units.iter().any(|unit| lead_of(unit) == *lead && wide(unit));
-        leads.sort_by_key(|lead| !wide_lead(lead));
-        for lead in &leads {
-            for want_wide in [true, false] {
-                sorted.extend(units.iter().filter(|unit| lead_of(unit) == *lead && wide(unit) == want_wide));
+        let mut order = Order { units: &units, slots: Vec::new(), on_the_way: Vec::new() };
+        for wanted in [true, false] {
+            for lead in &leads {
+                for unit in units.iter().filter(|unit| lead_of(unit) == *lead && wide(unit) == wanted) {
+                    self.place(unit, &mut order)?;
+                }
             }
         }
-        let mut order = Vec::new();
-        for unit in sorted {
-            self.place(unit, &units, &mut order);
-        }
-        Ok(order)
+        Ok(order.slots)
     }
 
     /// Appends a unit, and before it whatever it follows.
-    fn place(&self, unit: &[usize], units: &[Vec<usize>], order: &mut Vec<usize>) {
-        if order.contains(&unit[0]) {
-            return;
+    fn place(&self, unit: &[usize], order: &mut Order<'_>) -> Result<(), Diagnostic> {
+        if order.slots.contains(&unit[0]) {
+            return Ok(());
         }
+        if order.on_the_way.contains(&unit[0]) {
+            return Err(Diagnostic::new(
+                &self.items[unit[0]].place,
+                "this field shares bytes with another one, and both wait for rounds of fields that wait for them",
+            )
+            .help("let one of them vary by itself"));
+        }
+        order.on_the_way.push(unit[0]);
         for &index in unit {
             if let Some(leader) = self.items[index].leader
-                && let Some(unit) = units.iter().find(|other| {
+                && let Some(unit) = order.units.iter().find(|other| {
                     other[0] != unit[0] && other.iter().any(|&other| self.items[other].at == Some(leader))
                 })
             {
-                self.place(unit, units, order);
+                self.place(unit, order)?;
             }
         }
         if let Some(lead) = unit.iter().find_map(|&index| self.items[index].lead) {
-            let position = self.items.iter().position(|item| item.target == Target::Lead && item.lead == Some(lead));
-            if let Some(position) = position
-                && !order.contains(&position)
-            {
-                order.push(position);
-            }
+            let is_lead = |index: usize| self.items[index].target == Target::Lead;
+            let own = (0..self.items.len()).find(|&index| is_lead(index) && self.items[index].lead == Some(lead));
+            let last = order.slots.iter().rev().copied().find(|&index| is_lead(index));
+            // Once more when another one came between: the same index twice.
+            order.slots.extend(own.filter(|own| last != Some(*own)));
         }
         let mut unit = unit.to_vec();
         // Within a unit too, those whose rounds others count come first: their rounds are shorter.
         unit.sort_by_key(|&index| self.items[index].sequence.round());
-        order.extend(unit);
+        order.slots.extend(unit);
+        Ok(())
     }
 
     /// The template with zeros wherever something is written later: what checksums start from.

@@ -15,7 +15,7 @@ const TCP_HELP: &str = "write them as a list, such as `[\"sack_permitted\", { ms
 
 /// The bytes, not padded; none when something is wrong, which is then among `problems`.
 pub(super) fn options(kind: HeaderKind, value: &Value<'_>, problems: &mut Problems) -> Option<Located<Vec<u8>>> {
-    let is_tcp = kind.name() == "tcp";
+    let is_tcp = kind == HeaderKind::Tcp;
     if is_tcp && matches!(value.value, DeValue::Array(_)) {
         return tcp_options(value, problems).map(|bytes| value.located(bytes));
     }
