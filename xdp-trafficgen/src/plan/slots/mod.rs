@@ -1,59 +1,30 @@
 //! A flow's varying fields, sizes and checksums as slots of the program: what is written where, in which order, counting in
 //! which checksum.
 
-use std::{
-    collections::{HashMap, HashSet},
-    ops::Range,
-};
+mod order;
+mod sums;
+mod values;
+
+use std::{collections::HashSet, ops::Range};
 
 use xdp_trafficgen_ebpf::{
     abi::{
         Checksum, FCS_LEN, Field, LINE_LEN, MAX_CHECKSUMS, MAX_FIELDS, MAX_LINES, MAX_SUMS, MAX_WIDE, NARROW_BITS,
-        NO_SUM, Word128, finish, op, pace,
+        NO_SUM, finish, op, pace,
     },
     checksum, field,
 };
 
+pub(super) use self::values::ValueTable;
+use self::{
+    sums::{base, covering, overlap, payload_sums, sums, swapped},
+    values::{MAX_VALUES, too_many_values},
+};
 use super::{sequence::Sequence, size_table};
 use crate::{
     config::{Diagnostic, FieldSetting, Flow, Located, Pace, Pattern, Place, pattern::Count},
     packet::{ChecksumMode, CoveredChecksum, Template, Window},
 };
-
-/// Entries of all value lists of a port: 16 MiB of map.
-const MAX_VALUES: usize = 1 << 20;
-
-/// The table behind lists of values; equal lists are there once.
-#[derive(Debug, Default)]
-pub(super) struct ValueTable {
-    entries: Vec<Word128>,
-    known: HashMap<Vec<u128>, u32>,
-}
-
-impl ValueTable {
-    /// Where the list starts.
-    fn intern(&mut self, values: Vec<u128>, place: &Place) -> Result<u32, Diagnostic> {
-        if let Some(&first) = self.known.get(&values) {
-            return Ok(first);
-        }
-        if self.entries.len() + values.len() > MAX_VALUES {
-            return Err(too_many_values(place));
-        }
-        let first = small(self.entries.len());
-        self.entries.extend(values.iter().copied().map(Word128::new));
-        self.known.insert(values, first);
-        Ok(first)
-    }
-
-    pub(super) fn into_entries(self) -> Vec<Word128> {
-        self.entries
-    }
-}
-
-fn too_many_values(place: &Place) -> Diagnostic {
-    Diagnostic::new(place, format!("the lists of values of a port have more than {MAX_VALUES} entries"))
-        .help("use `increment`, or `random` without a count, or shorter lists")
-}
 
 /// Everything that varies in a flow.
 #[derive(Debug)]
@@ -175,16 +146,6 @@ enum Target {
 enum Lead {
     Field(At),
     Size,
-}
-
-/// The program's order while it comes about.
-struct Order<'a> {
-    /// Items that stand together, because they share bytes.
-    units: &'a [Vec<usize>],
-    /// Items in the order of their slots.
-    slots: Vec<usize>,
-    /// First items of units that are being placed.
-    on_the_way: Vec<usize>,
 }
 
 struct Builder<'a> {
@@ -468,151 +429,6 @@ impl Builder<'_> {
         Ok(Slots { fields, checksums: specified.collect::<Result<_, Diagnostic>>()? })
     }
 
-    /// Fields that share a byte are stored together, all in the window that spans them.
-    fn join_shared_bytes(&mut self) -> Result<(), Diagnostic> {
-        let mut windows: Vec<usize> =
-            (0..self.items.len()).filter(|&index| self.items[index].window().is_some()).collect();
-        let bytes = |items: &[Item], index: usize| items[index].window().map_or(0..0, |window| window.bytes.clone());
-        windows.sort_by_key(|&index| (bytes(&self.items, index).start, bytes(&self.items, index).end));
-        let mut first = 0;
-        for next in 1..=windows.len() {
-            let group = &windows[first..next];
-            let end = group.iter().map(|&index| bytes(&self.items, index).end).max().unwrap_or(0);
-            if next < windows.len() && bytes(&self.items, windows[next]).start < end {
-                continue;
-            }
-            if group.len() > 1 {
-                let span = bytes(&self.items, group[0]).start..end;
-                let place = &self.items[group[0]].place;
-                if span.len() > 8 || group.iter().any(|&index| self.items[index].is_wide()) {
-                    return Err(Diagnostic::new(
-                        place,
-                        "this field shares bytes with another varying field, and both together are too wide",
-                    )
-                    .help("give one of them a single value"));
-                }
-                if self.overlaps(group) {
-                    return Err(Diagnostic::new(place, "the same bits vary in two ways: this field's and another's")
-                        .help("give one of them a single value, or other bits"));
-                }
-                for &index in group {
-                    self.joined.insert(index);
-                    if let Target::Window { window, .. } = &mut self.items[index].target {
-                        window.shift += small((span.end - window.bytes.end) * 8);
-                        window.bytes = span.clone();
-                    }
-                }
-            }
-            first = next;
-        }
-        Ok(())
-    }
-
-    /// Whether two of these fields have a bit in common.
-    fn overlaps(&self, group: &[usize]) -> bool {
-        let ranges = group.iter().filter_map(|&index| match &self.items[index].target {
-            Target::Window { window, bits } => {
-                let end = 8 * window.bytes.end - window.shift as usize;
-                Some(end - *bits as usize..end)
-            }
-            _ => None,
-        });
-        let mut ranges: Vec<Range<usize>> = ranges.collect();
-        ranges.sort_by_key(|range| range.start);
-        ranges.windows(2).any(|pair| overlap(&pair[0], &pair[1]))
-    }
-
-    /// The items in the program's order: leaders before those who follow them, a lead right before its followers, fields that
-    /// share bytes one after the other, wide ones as far in front as that allows.
-    fn order(&self) -> Result<Vec<usize>, Diagnostic> {
-        let mut units: Vec<Vec<usize>> = Vec::new();
-        for (index, item) in self.items.iter().enumerate() {
-            if item.target == Target::Lead {
-                continue;
-            }
-            let shared =
-                self.joined.contains(&index).then(|| item.window().map(|window| window.bytes.clone())).flatten();
-            let same = shared.and_then(|bytes| {
-                units.iter_mut().find(|unit| {
-                    self.joined.contains(&unit[0])
-                        && self.items[unit[0]].window().is_some_and(|window| window.bytes == bytes)
-                })
-            });
-            match same {
-                Some(unit) => unit.push(index),
-                None => units.push(vec![index]),
-            }
-        }
-        for unit in &units {
-            let mut leads = unit.iter().filter_map(|&index| self.items[index].lead);
-            if let Some(first) = leads.next()
-                && let Some(other) = leads.find(|lead| *lead != first)
-            {
-                let place = unit.iter().find(|&&index| self.items[index].lead == Some(other));
-                let place = place.map_or(&self.flow.name.place, |&index| &self.items[index].place);
-                return Err(Diagnostic::new(
-                    place,
-                    "this field shares bytes with one that follows another random field",
-                )
-                .help("let both follow the same one"));
-            }
-        }
-        // Wide ones first; then those without a lead, so that each lead's followers stand together behind it.
-        let lead_of = |unit: &[usize]| unit.iter().find_map(|&index| self.items[index].lead);
-        let wide = |unit: &[usize]| unit.iter().any(|&index| self.items[index].is_wide());
-        let mut leads: Vec<Option<Lead>> = vec![None];
-        for unit in &units {
-            if !leads.contains(&lead_of(unit)) {
-                leads.push(lead_of(unit));
-            }
-        }
-        let mut order = Order { units: &units, slots: Vec::new(), on_the_way: Vec::new() };
-        for wanted in [true, false] {
-            for lead in &leads {
-                for unit in units.iter().filter(|unit| lead_of(unit) == *lead && wide(unit) == wanted) {
-                    self.place(unit, &mut order)?;
-                }
-            }
-        }
-        Ok(order.slots)
-    }
-
-    /// Appends a unit, and before it whatever it follows.
-    fn place(&self, unit: &[usize], order: &mut Order<'_>) -> Result<(), Diagnostic> {
-        if order.slots.contains(&unit[0]) {
-            return Ok(());
-        }
-        if order.on_the_way.contains(&unit[0]) {
-            return Err(Diagnostic::new(
-                &self.items[unit[0]].place,
-                "this field shares bytes with another one, and both wait for rounds of fields that wait for them",
-            )
-            .help("let one of them vary by itself"));
-        }
-        order.on_the_way.push(unit[0]);
-        for &index in unit {
-            if let Some(leader) = self.items[index].leader
-                && let Some(unit) = order.units.iter().find(|other| {
-                    other[0] != unit[0] && other.iter().any(|&other| self.items[other].at == Some(leader))
-                })
-            {
-                self.place(unit, order)?;
-            }
-        }
-        if let Some(lead) = unit.iter().find_map(|&index| self.items[index].lead) {
-            let is_lead = |index: usize| self.items[index].target == Target::Lead;
-            let own = (0..self.items.len()).find(|&index| is_lead(index) && self.items[index].lead == Some(lead));
-            let last = order.slots.iter().rev().copied().find(|&index| is_lead(index));
-            // Once more when another one came between: the same index twice.
-            order.slots.extend(own.filter(|own| last != Some(*own)));
-        }
-        let mut unit = unit.to_vec();
-        // Within a unit too, those whose rounds others count come first: their rounds are shorter.
-        unit.sort_by_key(|&index| self.items[index].sequence.round());
-        order.slots.extend(unit);
-        Ok(())
-    }
-
     /// The template with zeros wherever something is written later: what checksums start from.
     fn blank(&self) -> Vec<u8> {
         let mut blank = self.template.bytes.clone();
@@ -760,85 +576,6 @@ fn drawn(values: u128, seed: u64, index: u64) -> u128 {
         Value::Narrow(value) => value.into(),
         Value::Wide(value) => value.get(),
     }
-}
-
-/// For each length of the frame, what lies behind the headers and the pseudo header's length add to a checksum.
-fn payload_sums(frame: &[u8], header_len: usize, checksum: &CoveredChecksum, lens: &[u128]) -> Vec<u128> {
-    let start = checksum.covers.last().map_or(0, |range| range.start);
-    let payload = &frame[header_len..];
-    // Sums of the payload's first bytes.
-    let mut sums = Vec::with_capacity(payload.len() + 1);
-    let mut total = 0u64;
-    sums.push(0);
-    for (place, &byte) in (header_len..).zip(payload) {
-        total += if place.is_multiple_of(2) { u64::from(byte) << 8 } else { u64::from(byte) };
-        sums.push(total);
-    }
-    lens.iter()
-        .map(|&len| {
-            let len = usize::try_from(len).unwrap_or(0);
-            let length = u16::try_from(len - start).unwrap_or(u16::MAX);
-            let length = if swapped(checksum) { length.swap_bytes() } else { length };
-            let pseudo = if checksum.pseudo.is_some() { u64::from(length) } else { 0 };
-            let sum = sums.get(len.saturating_sub(header_len)).copied().unwrap_or(total);
-            u128::from(sum + pseudo)
-        })
-        .collect()
-}
-
-/// Whether what a checksum covers starts on an odd byte of the frame. Sums count bytes by their place in the frame; such a
-/// checksum's come out with their bytes swapped (RFC 1071 section 2, B).
-fn swapped(checksum: &CoveredChecksum) -> bool {
-    checksum.covers.last().is_some_and(|range| range.start % 2 == 1)
-}
-
-/// The sum of everything a checksum covers that does not vary.
-fn base(checksum: &CoveredChecksum, blank: &[u8], header_len: usize, sizes_vary: bool) -> u64 {
-    if !(sizes_vary && checksum.to_end) {
-        return checksum.sum(blank);
-    }
-    let mut without_payload = checksum.clone();
-    if let Some(last) = without_payload.covers.last_mut() {
-        last.end = header_len;
-    }
-    let length = without_payload.covers.last().map_or(0, |range| range.len() as u64);
-    // The pseudo header's length is part of the addend.
-    without_payload.sum(blank) - if checksum.pseudo.is_some() { length } else { 0 }
-}
-
-/// The range of `checksum` that holds these bytes, if one does.
-fn covering(checksum: &CoveredChecksum, bytes: &Range<usize>) -> Option<Range<usize>> {
-    checksum.covers.iter().find(|range| range.start <= bytes.start && bytes.end <= range.end).cloned()
-}
-
-fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
-    a.start < b.end && b.start < a.end
-}
-
-/// The checksums among `checksums` that these bytes count in.
-fn sums(bytes: &Range<usize>, checksums: &[CoveredChecksum], place: &Place) -> Result<[u32; MAX_SUMS], Diagnostic> {
-    let mut sums = [NO_SUM; MAX_SUMS];
-    let mut free = sums.iter_mut();
-    for (index, checksum) in (0..).zip(checksums) {
-        let Some(range) = covering(checksum, bytes) else { continue };
-        if checksum.offset == bytes.start {
-            continue;
-        }
-        // Pseudo headers on even bytes, of a transport header on odd ones.
-        if swapped(checksum) != (range.start % 2 == 1) {
-            return Err(Diagnostic::new(
-                place,
-                "between this field and a checksum that covers it lies an odd number of bytes",
-            )
-            .help("give the field a single value, set that checksum, or let `custom` have an even number of bytes"));
-        }
-        let Some(slot) = free.next() else {
-            return Err(Diagnostic::new(place, format!("more than {MAX_SUMS} checksums cover this field"))
-                .help("set the checksum of one of the headers around it"));
-        };
-        *slot = index;
-    }
-    Ok(sums)
 }
 
 fn least_common_multiple(a: u64, b: u64) -> Option<u64> {

@@ -1,0 +1,43 @@
+//! The table behind lists of values, of a port.
+
+use std::collections::HashMap;
+
+use xdp_trafficgen_ebpf::abi::Word128;
+
+use super::small;
+use crate::config::{Diagnostic, Place};
+
+/// Entries of all value lists of a port: 16 MiB of map.
+pub(super) const MAX_VALUES: usize = 1 << 20;
+
+/// The table behind lists of values; equal lists are there once.
+#[derive(Debug, Default)]
+pub(in crate::plan) struct ValueTable {
+    entries: Vec<Word128>,
+    known: HashMap<Vec<u128>, u32>,
+}
+
+impl ValueTable {
+    /// Where the list starts.
+    pub(super) fn intern(&mut self, values: Vec<u128>, place: &Place) -> Result<u32, Diagnostic> {
+        if let Some(&first) = self.known.get(&values) {
+            return Ok(first);
+        }
+        if self.entries.len() + values.len() > MAX_VALUES {
+            return Err(too_many_values(place));
+        }
+        let first = small(self.entries.len());
+        self.entries.extend(values.iter().copied().map(Word128::new));
+        self.known.insert(values, first);
+        Ok(first)
+    }
+
+    pub(in crate::plan) fn into_entries(self) -> Vec<Word128> {
+        self.entries
+    }
+}
+
+pub(super) fn too_many_values(place: &Place) -> Diagnostic {
+    Diagnostic::new(place, format!("the lists of values of a port have more than {MAX_VALUES} entries"))
+        .help("use `increment`, or `random` without a count, or shorter lists")
+}
