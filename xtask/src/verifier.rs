@@ -51,8 +51,8 @@ pub(crate) fn table(sh: &Shell, bless: bool) -> Result<()> {
     for (name, case) in &cases {
         let sum = |number: fn(&Program) -> u32| case.programs.iter().map(number).sum::<u32>();
         println!(
-            "{name:<24} {:>9.2} {:>22} {:>18}",
-            case.repetition_ns.unwrap_or(f64::NAN),
+            "{name:<24} {:>9} {:>22} {:>18}",
+            case.repetition_ns.map_or_else(|| "-".to_owned(), |time| format!("{time:.2}")),
             sum(|program| program.verified_instructions),
             sum(|program| program.translated_bytes)
         );
