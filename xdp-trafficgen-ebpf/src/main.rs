@@ -206,7 +206,8 @@ fn one_line(ctx: &XdpContext) -> u32 {
     redirected()
 }
 
-/// [`path::FLOWS`].
+/// [`path::FLOWS`]. Schedule, look-up of the flow, its count and the note of whose frame it was take 2.5 ns more than a
+/// single flow's frame, and 3.5 with 4096 flows, whose rows and counts are no longer in the nearest cache.
 #[inline(always)]
 fn recorded_flows(ctx: &XdpContext) -> u32 {
     let Some(worker) = this_worker() else { return XDP_DROP };
@@ -244,7 +245,8 @@ fn recorded_sizes(ctx: &XdpContext) -> u32 {
     redirected()
 }
 
-/// Cuts the frame to its size.
+/// Cuts the frame to its size. Measured on a bare redirect of 52 ns: 3.8 ns, most of it the kernel's, which takes over the new
+/// bounds and sets the page up anew when it comes back.
 #[inline(always)]
 fn cut(ctx: &XdpContext, size: u32) {
     // SAFETY: the context the helper wants. It cannot fail: no frame is longer than the one given to the kernel, whose length

@@ -256,6 +256,8 @@ pub enum BenchCase {
     SixtyFourFlowsLong,
     /// 4096 such flows.
     ManyFlowsLong,
+    /// Two such flows, one with a VLAN tag: each has a program of its own, reached by a tail call.
+    TwoShapes,
 }
 
 /// Options of `bench-programs`.

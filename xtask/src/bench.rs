@@ -73,7 +73,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
 
 /// What is measured on one core, what it is compared with, and the bar. Those without a bar are sequences too long to be
 /// recorded, which are worked out frame by frame.
-const ONE_CORE: [(&str, &str, Option<f64>); 15] = [
+const ONE_CORE: [(&str, &str, Option<f64>); 16] = [
     ("port-range", "floor", Some(0.95)),
     ("four-fields", "floor", Some(0.92)),
     ("eight-fields", "floor", Some(0.88)),
@@ -89,6 +89,7 @@ const ONE_CORE: [(&str, &str, Option<f64>); 15] = [
     ("imix-long", "floor", None),
     ("sixty-four-flows-long", "one-flow-long", None),
     ("many-flows-long", "one-flow-long", None),
+    ("two-shapes", "one-flow-long", None),
 ];
 
 /// A row between two of our own cases, each `(case, CPUs)`.
@@ -134,6 +135,7 @@ fn describe((case, cpus): (&str, &str)) -> String {
         "many-flows" => "4096 flows",
         "one-flow-long" => "one flow, 60 000 ports",
         "sixty-four-flows-long" => "64 flows, 60 000 ports",
+        "two-shapes" => "two programs, 60 000 ports",
         "many-flows-long" => "4096 flows, 60 000 ports",
         other => other,
     };

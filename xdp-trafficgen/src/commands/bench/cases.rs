@@ -42,6 +42,10 @@ fn flows(case: BenchCase, receiver: &str) -> Vec<String> {
         BenchCase::OneFlowLong => many(receiver, 1, LONG_PORTS),
         BenchCase::SixtyFourFlowsLong => many(receiver, 64, LONG_PORTS),
         BenchCase::ManyFlowsLong => many(receiver, 4096, LONG_PORTS),
+        BenchCase::TwoShapes => {
+            let plain = udp(receiver, "", LONG_PORTS);
+            vec![plain.clone(), plain.replace("{ ipv4", "{ vlan = { id = 1 } }, { ipv4")]
+        }
     }
 }
 
