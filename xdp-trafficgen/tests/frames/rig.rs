@@ -83,14 +83,17 @@ pub(crate) fn pin(cpu: u32) {
 }
 
 /// What the plan may say to flows that are right but beyond what one program has room for.
-const LIMITS: [&str; 10] = [
+const LIMITS: [&str; 13] = [
     "there is room for",
-    "does not lie on whole bytes",
+    "that can be written",
     "too many values to be followed",
     "share bytes with another varying field, and both together are too wide",
     "shares bytes with another varying field, and both together are too wide",
     "shares bytes with one that follows another random field",
+    "both wait for rounds",
+    "this constant covers bits of",
     "lie on the border of what a checksum covers",
+    "lies an odd number of bytes",
     "wide fields vary",
     "checksums cover this field",
     "are too long to be recorded",
