@@ -254,7 +254,7 @@ fn flows_end_one_by_one() {
         let ends = [Some(1), Some(100_003), Some(7), None, Some(30_011)];
         // The flow without end has a time instead; one has both, and its frames come first.
         let text = toml(&flows, cpus, &ends)
-            .replace("name = '3'\n", "name = '3'\nduration = '300ms'\n")
+            .replace("name = '3'\n", "name = '3'\nduration = '2s'\n")
             .replace("name = '2'\n", "name = '2'\nduration = '1h'\n");
         let folder = tempfile::tempdir().unwrap();
         let config = written(&folder, &text);
