@@ -5,6 +5,8 @@
 //! that runs is the one somebody would have written by hand for it. What differs from flow to flow within a group is in
 //! maps: [`Flow`], and [`Worked`] for flows whose headers are worked out.
 
+pub mod timing;
+
 /// Fields and other things that vary in a flow, each a slot unrolled in the program. An unused slot costs nothing.
 pub const MAX_FIELDS: usize = 16;
 
@@ -76,6 +78,14 @@ pub struct Generator {
     pub frame_len: u32,
     /// How many workers share the sequences: worker w sends frames w, w + stride, w + 2·stride, … of each flow.
     pub stride: u64,
+    /// One of [`timing::pacing`].
+    pub pacing: u32,
+    /// The kinds of departures in use: a bit for each of [`timing::departures`].
+    pub kinds: u32,
+    /// Frames that leave later than this after they were due are counted as late, in nanoseconds.
+    pub late: u64,
+    /// Departures that are overdue by more than this are given up, in nanoseconds.
+    pub give_up: u64,
 }
 
 /// How the frames of a group are made.
@@ -541,7 +551,7 @@ pub struct Sink {
 /// Bytes of the frame check sequence: on the wire, but in no buffer of the kernel's.
 pub const FCS_LEN: u32 = 4;
 
-const _: () = assert!(size_of::<Generator>() == 24);
+const _: () = assert!(size_of::<Generator>() == 48);
 const _: () = assert!(size_of::<Field>() == 48);
 const _: () = assert!(size_of::<Param>() == 128);
 const _: () = assert!(size_of::<Checksum>() == 32);
@@ -556,11 +566,14 @@ const _: () = assert!(size_of::<Sink>() == 16);
 #[cfg(feature = "user")]
 mod user {
     #![expect(unsafe_code, reason = "aya asks for Pod, which is an unsafe trait")]
+    use super::timing::{Calendar, Departures, Gap, Lateness, Pace, Segment};
+    use super::{Body, Checksum, Field, Flow, Generator, Group, Param, Schedule, Sink, Word128, Worked, Worker};
     macro_rules! pod {
         ($($name:ident)*) => { $(
             // SAFETY: repr(C), integers only, no padding (sizes asserted above).
-            unsafe impl aya::Pod for super::$name {}
+            unsafe impl aya::Pod for $name {}
         )* };
     }
     pod!(Word128 Generator Group Field Param Checksum Flow Body Worked Schedule Worker Sink);
+    pod!(Gap Segment Departures Pace Lateness Calendar);
 }

@@ -20,7 +20,7 @@ use xdp_trafficgen_ebpf::{
     abi::{
         BODY_LEN, Body, DROP_SLOTS, DropLayer, FCS_LEN, Flow, Generator, Group, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS,
         RECENT, ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, drop_slot, make,
-        parts_of_recent, path, recent,
+        parts_of_recent, path, recent, timing::pacing,
     },
     field::{Load, Values},
     frame::{self, FrameMut},
@@ -28,7 +28,17 @@ use xdp_trafficgen_ebpf::{
 
 // Filled by the loader (`EbpfLoader::override_global`), constants to the verifier.
 #[unsafe(no_mangle)]
-static GENERATOR: Generator = Generator { action: XDP_DROP, flow_count: 1, group_count: 1, frame_len: 0, stride: 1 };
+static GENERATOR: Generator = Generator {
+    action: XDP_DROP,
+    flow_count: 1,
+    group_count: 1,
+    frame_len: 0,
+    stride: 1,
+    pacing: pacing::NONE,
+    kinds: 0,
+    late: 0,
+    give_up: u64::MAX,
+};
 #[unsafe(no_mangle)]
 static GROUP: Group = Group::NONE;
 /// The headers of all frames of flows whose sequence is short enough to have them all.

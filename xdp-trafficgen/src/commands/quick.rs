@@ -7,7 +7,7 @@ pub(super) mod tcp_syn;
 pub(super) mod udp;
 mod values;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use etherparse::{Ethernet2Header, Ipv4Header, Ipv6Header, SingleVlanHeader};
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
@@ -19,8 +19,9 @@ use crate::{
         send::{Format, default_route, send},
     },
     config::{
-        Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, FieldSetting, Flow, Header, Located,
-        Pattern, Payload, Place, Port, Size, Source, checked, literal::Problem, pattern::Count,
+        Action, Behind, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, FieldSetting, Flow, Header,
+        Located, Pattern, Payload, Place, Port, Size, Source, checked, literal::Problem, pattern::Count,
+        rate::DEFAULT_LATE_THRESHOLD,
     },
     host::mac_value,
     packet::{ChecksumMode, HeaderKind},
@@ -90,12 +91,18 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
             action: Located::default(Action::Redirect),
             cpus: cpus.as_ref().map(|list| Located::new(list.0.clone(), Place::Option("--cpus"))),
             batch_size: Located::new(batch_size, Place::Option("--batch-size")),
+            rate: None,
+            speed: None,
+            behind: Located::default(Behind::DEFAULT),
+            late_threshold: Located::default(DEFAULT_LATE_THRESHOLD),
         }],
         flows: vec![Flow {
             name: Located::default(name.to_owned()),
             port: Located::default(interface.clone()),
             weight: Located::default(1),
             size,
+            rate: None,
+            delay: Located::default(Duration::ZERO),
             packets: packets.map(|packets| Located::new(packets, Place::Option("--packets"))),
             duration: duration.map(|duration| Located::new(duration, Place::Option("--duration"))),
             packet: parts.into_iter().map(|part| part.header).collect(),

@@ -17,6 +17,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use toml::de::{DeTable, DeValue};
 
 use self::{
@@ -24,9 +26,10 @@ use self::{
     table::{Problems, Table, Texts, Value},
 };
 use crate::config::{
-    Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, Located, Payload, Place, Port,
-    Size, Source,
+    Action, Behind, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, Located, Payload, Place,
+    Port, Size, Source,
     literal::{BATCH_SIZE, add_cpu, check_cpu, parse_cpus, parse_duration},
+    rate::DEFAULT_LATE_THRESHOLD,
 };
 
 const ACTIONS: [(&str, Action); 4] =
@@ -161,6 +164,10 @@ fn port(mut table: Table<'_>, names: &mut References, problems: &mut Problems) -
         action: action?,
         cpus: cpus?,
         batch_size: batch_size?,
+        rate: None,
+        speed: None,
+        behind: Located::default(Behind::DEFAULT),
+        late_threshold: Located::default(DEFAULT_LATE_THRESHOLD),
     })
 }
 
@@ -191,6 +198,8 @@ fn flow(mut table: Table<'_>, names: &mut References, problems: &mut Problems) -
         port: port?,
         weight: weight?,
         size: size?,
+        rate: None,
+        delay: Located::default(Duration::ZERO),
         packets: packets?,
         duration: duration?,
         packet: packet?,

@@ -93,12 +93,14 @@ pub mod literal;
 pub mod names;
 mod path;
 pub mod pattern;
+pub mod rate;
 pub mod size;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Source};
 pub use pattern::Pattern;
+pub use rate::{Behind, Profile, Rate, RateUnit};
 
 pub use crate::packet::Payload;
 use crate::packet::{ChecksumMode, FieldDef, HeaderKind};
@@ -176,8 +178,16 @@ pub struct Port {
     pub action: Located<Action>,
     /// One worker on each of these CPUs; the first CPU allowed when not given.
     pub cpus: Option<Located<Vec<u32>>>,
-    /// Frames the kernel sends together, 1 to 256.
+    /// Frames the kernel sends together, 1 to 256; where there is a rate, at most.
     pub batch_size: Located<u32>,
+    /// When the frames of all its flows leave, which then have no rates of their own; as fast as they can when not given.
+    pub rate: Option<Located<Profile>>,
+    /// Bits a second that shares of the line rate refer to; the link's own speed when not given.
+    pub speed: Option<Located<u64>>,
+    /// What becomes of departures that are overdue.
+    pub behind: Located<Behind>,
+    /// Frames that leave later than this after they were due count as late.
+    pub late_threshold: Located<Duration>,
 }
 
 /// Default of [`Port::batch_size`]: the kernel's own (`xdp_test_run` in `net/bpf/test_run.c`).
@@ -194,9 +204,13 @@ pub struct Flow {
     pub weight: Located<u32>,
     /// Bytes of its frames on the wire, the 4-byte FCS included.
     pub size: Located<Size>,
-    /// Frames to send in total over all workers; without end when not given.
+    /// When its frames leave. Either all flows of a port have a rate or none.
+    pub rate: Option<Located<Profile>>,
+    /// How long after the start it begins.
+    pub delay: Located<Duration>,
+    /// Frames to send in total over all workers; without end when not given. With a rate: departures.
     pub packets: Option<Located<u64>>,
-    /// When to end; never when not given.
+    /// When to end, counted from its beginning; never when not given.
     pub duration: Option<Located<Duration>>,
     /// The headers, outer to inner; at least one.
     pub packet: Vec<Header>,

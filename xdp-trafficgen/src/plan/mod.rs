@@ -3,6 +3,7 @@
 //! A pure function of the configuration and the host's facts. Everything that can be wrong is found here or before;
 //! what follows only carries it out.
 
+pub mod pacing;
 mod program;
 mod rows;
 pub mod schedule;
@@ -19,6 +20,7 @@ use std::{
 
 use xdp_trafficgen_ebpf::abi::{BODY_LEN, FCS_LEN, MAX_SLOTS};
 
+pub use pacing::Pacing;
 pub use program::{Cut, Program};
 
 use crate::{
@@ -56,6 +58,8 @@ pub struct PortPlan {
     pub batch_size: u32,
     /// What is sent; at least one.
     pub flows: Vec<FlowPlan>,
+    /// When frames leave; as fast as they can when none.
+    pub pacing: Option<Pacing>,
     /// What the kernel's programs do for it.
     pub program: Program,
 }
@@ -71,9 +75,11 @@ pub struct FlowPlan {
     pub smallest: u32,
     /// Bytes of its largest frame on the wire, FCS included.
     pub largest: u32,
-    /// Frames in total over all workers; without end when none.
+    /// How long after the start it begins.
+    pub delay: Duration,
+    /// Frames in total over all workers; without end when none. With a rate: departures.
     pub packets: Option<u64>,
-    /// When to end; never when none.
+    /// When to end, counted from its beginning; never when none.
     pub duration: Option<Duration>,
     /// The longest frame, every field at its first value, and where everything is in it.
     pub layout: Template,
@@ -202,11 +208,13 @@ impl Planner<'_> {
                     weight: flow.weight.value,
                     smallest: flow.size.value.smallest(),
                     largest: flow.size.value.largest(),
+                    delay: flow.delay.value,
                     packets: flow.packets.as_ref().map(|packets| packets.value),
                     duration: flow.duration.as_ref().map(|duration| duration.value),
                     layout: template,
                 })
                 .collect(),
+            pacing: None,
             program,
         })
     }

@@ -317,6 +317,7 @@ impl Assembly {
                 group_count: small(groups.len()),
                 frame_len: small(frame.len()),
                 stride,
+                ..Generator::default()
             },
             bodies,
             flow_bodies,

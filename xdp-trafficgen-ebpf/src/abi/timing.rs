@@ -1,0 +1,194 @@
+//! Departure times: what the eBPF side keeps of them, and the tables it takes them from.
+//!
+//! All times are nanoseconds since the start of the session, on the monotonic clock (`CLOCK_MONOTONIC`, which is what
+//! `bpf_ktime_get_ns` reads).
+
+/// Where a worker's departure times come from: [`super::Generator::pacing`].
+pub mod pacing {
+    /// Nowhere: frames leave as fast as they can.
+    pub const NONE: u32 = 0;
+    /// One stream of departures for all flows of the port, which take turns as the schedule says.
+    pub const PORT: u32 = 1;
+    /// A stream for each flow; a calendar says whose turn it is.
+    pub const FLOWS: u32 = 2;
+}
+
+/// How a stream's departures follow each other: [`Departures::kind`].
+pub mod departures {
+    /// By the same gap.
+    pub const CONSTANT: u32 = 0;
+    /// By the gaps of a list of segments.
+    pub const SEGMENTS: u32 = 1;
+    /// By exponentially distributed gaps (a Poisson process).
+    pub const POISSON: u32 = 2;
+}
+
+/// A time between two departures: `ns + rest / whole` nanoseconds, with `rest` below `whole`, and `whole` from 1 to 2⁶³.
+///
+/// With [`departures::POISSON`] the mean: `ns / 2^(rest - 24)` nanoseconds; `ns` is below 2³⁴, `rest` is 24 to 58, and
+/// `whole` is `2^rest`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Whole nanoseconds.
+    pub ns: u64,
+    /// The rest, in parts.
+    pub rest: u64,
+    /// Parts of a nanosecond.
+    pub whole: u64,
+}
+
+impl Gap {
+    /// No time at all.
+    pub const ZERO: Self = Self { ns: 0, rest: 0, whole: 1 };
+}
+
+impl Default for Gap {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+/// Departures that follow each other by the same gap.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// The first of them, in nanoseconds since the start of the stream's period.
+    pub start: u64,
+    /// How many they are, at least 1; `u64::MAX`: without end.
+    pub frames: u64,
+    /// From each to the next.
+    pub gap: Gap,
+}
+
+/// A stream of departures, and where it stands: one entry per worker and stream, written by that worker only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Departures {
+    /// When the next frame is due.
+    pub due: u64,
+    /// What `due` lacks, in parts of a nanosecond: those of `gap`.
+    pub rest: u64,
+    /// From it to the one behind.
+    pub gap: Gap,
+    /// Departures left, `due` included; `u64::MAX`: without end.
+    pub left: u64,
+    /// What is due at this time or later does not depart any more.
+    pub end: u64,
+    /// When the frame may leave: `due`, or later after others that were late.
+    pub at: u64,
+    /// Departures left in the segment, `due` included.
+    pub run: u64,
+    /// The segment at hand, an entry of the table.
+    pub segment: u32,
+    /// The stream's first entry of the table.
+    pub first_segment: u32,
+    /// The entry behind its last one.
+    pub segment_end: u32,
+    /// One of [`departures`].
+    pub kind: u32,
+    /// Length of a period, after which the segments start again.
+    pub period: Gap,
+    /// When the period at hand started.
+    pub period_start: u64,
+    /// What `period_start` lacks, in parts of a nanosecond: those of `period`.
+    pub period_rest: u64,
+    /// Seed of the random sequence (Poisson).
+    pub seed: u64,
+    /// Numbers drawn from it.
+    pub drawn: u64,
+    /// Departures that frames left at.
+    pub departed: u64,
+    /// Departures that were given up: it was too late for them.
+    pub skipped: u64,
+    /// When the first frame left, plus one; 0: none has.
+    pub first: u64,
+    /// When the last one left.
+    pub last: u64,
+    /// The next stream in the same bucket of the calendar, plus one; 0: none.
+    pub link: u32,
+    /// The flow, with its group: see [`super::slot`]. Not used with one stream for the port.
+    pub slot: u32,
+}
+
+/// Where a worker stands in time: one entry per worker.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// The session's start on the monotonic clock, in nanoseconds. Set before the first call.
+    pub epoch: u64,
+    /// Repetitions that leave together, at least 1: the batch size of the calls. Set between calls.
+    pub batch: u64,
+    /// Place of the next repetition within its batch. Set to 0 between calls.
+    pub position: u64,
+    /// The clock when the batch at hand began; [`IDLE`]: nothing departs in it.
+    pub now: u64,
+    /// Streams that have not ended (with a stream for each flow); set by the loader.
+    pub streams: u64,
+    /// The stream whose frame is next, plus one; 0: not known yet. Not used with one stream for the port.
+    pub chosen: u64,
+    /// When the next frame is due, as far as known: worth sleeping for when far away.
+    pub next: u64,
+    /// Time spent waiting, in all.
+    pub waited: u64,
+    /// How late the last frame left.
+    pub late: u64,
+    /// 1: all streams have ended.
+    pub done: u64,
+}
+
+/// Instead of [`Pace::now`].
+pub const IDLE: u64 = u64::MAX;
+
+/// How punctual a flow's frames were: one entry per worker and flow, written by that worker only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lateness {
+    /// Frames that left later than they were due, by more than [`super::Generator::late`].
+    pub frames: u64,
+    /// The worst lateness, in nanoseconds.
+    pub worst: u64,
+    /// Departures that were given up.
+    pub skipped: u64,
+}
+
+/// Nanoseconds of a bucket of the calendar, as a power of two. Streams that are due in the same bucket leave in any order.
+pub const BUCKET_BITS: u32 = 6;
+
+/// Buckets of the calendar, a power of two: 4.2 ms. Streams that are due later go round.
+pub const BUCKETS: usize = 1 << 16;
+
+/// Which stream is due when (a calendar queue: R. Brown, CACM 31(10), 1988): one entry per worker.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calendar {
+    /// The bucket looked at, counted from the start of the session: nothing is due before it.
+    pub cursor: u64,
+    /// The stream looked at within the bucket, plus one; 0: none yet.
+    pub at: u32,
+    /// The one before it, plus one; 0: it is the first.
+    pub before: u32,
+    /// The first stream of each bucket, plus one; 0: none. Bucket b is at b modulo [`BUCKETS`].
+    pub heads: [u16; BUCKETS],
+}
+
+impl Calendar {
+    /// Without streams.
+    pub const EMPTY: Self = Self { cursor: 0, at: 0, before: 0, heads: [0; BUCKETS] };
+}
+
+/// Streams of a worker at most: what [`Calendar::heads`] can name.
+pub const MAX_STREAMS: usize = u16::MAX as usize;
+
+/// Entries of the table of exponentially distributed numbers, a power of two.
+pub const EXPONENTIALS: usize = 1 << 12;
+
+/// Fractional bits of its entries: entry k is -ln(k / [`EXPONENTIALS`]); entry 0 is not used.
+pub const EXPONENTIAL_BITS: u32 = 24;
+
+const _: () = assert!(size_of::<Gap>() == 24);
+const _: () = assert!(size_of::<Segment>() == 40);
+const _: () = assert!(size_of::<Departures>() == 184);
+const _: () = assert!(size_of::<Pace>() == 80);
+const _: () = assert!(size_of::<Lateness>() == 24);
+const _: () = assert!(size_of::<Calendar>() == 16 + 2 * BUCKETS);

@@ -1,0 +1,180 @@
+//! Departure times, one after the other: pure arithmetic in whole nanoseconds and exact fractions of them, so that nothing
+//! drifts, and the calendar in which the streams of several flows take turns.
+
+use crate::{
+    abi::timing::{
+        BUCKET_BITS, BUCKETS, Calendar, Departures, EXPONENTIAL_BITS, EXPONENTIALS, Segment, departures as kinds,
+    },
+    field::split_mix_64,
+};
+
+/// Where segments and random numbers come from.
+pub trait Tables {
+    /// An entry of the table of segments; one that does not exist is a mistake, and ends the stream.
+    fn segment(&self, index: u32) -> Option<Segment>;
+    /// An entry, below [`EXPONENTIALS`], of the table of exponentially distributed numbers.
+    fn exponential(&self, index: u32) -> u32;
+    /// Whether any stream is of this kind: what is known to be absent costs nothing.
+    fn uses(&self, kind: u32) -> bool;
+}
+
+/// Moves a stream on from one departure to the next.
+#[inline(always)]
+pub fn advance(stream: &mut Departures, tables: &impl Tables) {
+    stream.left = stream.left.wrapping_sub((stream.left != u64::MAX) as u64);
+    if tables.uses(kinds::POISSON) && stream.kind == kinds::POISSON {
+        let units = stream.gap.ns.wrapping_mul(exponential(stream, tables));
+        let rest = stream.rest + (units & (stream.gap.whole - 1));
+        stream.due += (units >> (stream.gap.rest & 63)) + (rest >> (stream.gap.rest & 63));
+        stream.rest = rest & (stream.gap.whole - 1);
+        return;
+    }
+    if tables.uses(kinds::SEGMENTS) && stream.kind == kinds::SEGMENTS {
+        stream.run = stream.run.wrapping_sub((stream.run != u64::MAX) as u64);
+        if stream.run == 0 {
+            next_segment(stream, tables);
+            return;
+        }
+    }
+    (stream.due, stream.rest) = later(stream.due, stream.rest, stream.gap.ns, stream.gap.rest, stream.gap.whole);
+}
+
+/// A time and its rest, moved on by a gap.
+#[inline(always)]
+const fn later(time: u64, rest: u64, ns: u64, gap_rest: u64, whole: u64) -> (u64, u64) {
+    let rest = rest + gap_rest;
+    let carry = rest >= whole;
+    (time + ns + carry as u64, if carry { rest - whole } else { rest })
+}
+
+#[inline(always)]
+fn next_segment(stream: &mut Departures, tables: &impl Tables) {
+    stream.segment += 1;
+    if stream.segment >= stream.segment_end {
+        stream.segment = stream.first_segment;
+        let period = stream.period;
+        (stream.period_start, stream.period_rest) =
+            later(stream.period_start, stream.period_rest, period.ns, period.rest, period.whole);
+    }
+    match tables.segment(stream.segment) {
+        Some(segment) => {
+            stream.due = stream.period_start + segment.start;
+            stream.rest = 0;
+            stream.gap = segment.gap;
+            stream.run = segment.frames;
+        }
+        None => stream.left = 0,
+    }
+}
+
+/// The next exponentially distributed number, of mean 1, with [`EXPONENTIAL_BITS`] fractional bits: its logarithm's table is
+/// looked up by the upper bits of a random number, and the lower ones choose a point between two entries. Below the first
+/// entry the distribution starts again, for it has no memory.
+#[inline(always)]
+fn exponential(stream: &mut Departures, tables: &impl Tables) -> u64 {
+    const BITS: u32 = EXPONENTIALS.trailing_zeros();
+    let mut sum = 0;
+    // Another round comes once in 4096 times; the fifth, in about 10^18.
+    for _ in 0..4 {
+        let random = split_mix_64(stream.seed, stream.drawn);
+        stream.drawn += 1;
+        let index = (random >> (64 - BITS)) as u32;
+        let fraction = (random >> (64 - BITS - 32)) & 0xffff_ffff;
+        // The entry of index 1: where the table begins.
+        if index == 0 {
+            sum += u64::from(tables.exponential(1));
+            continue;
+        }
+        let upper = u64::from(tables.exponential(index));
+        let lower = if index as usize + 1 == EXPONENTIALS { 0 } else { u64::from(tables.exponential(index + 1)) };
+        return sum + lower + ((upper.wrapping_sub(lower)).wrapping_mul(fraction) >> 32);
+    }
+    sum
+}
+
+const _: () = assert!(EXPONENTIAL_BITS <= 28, "a number of 30 or so must fit 2^30 units with room for its gap");
+
+/// A worker's streams, by their number.
+pub trait Streams {
+    /// The stream with this number.
+    fn stream(&mut self, number: u32) -> Option<&mut Departures>;
+}
+
+/// What a look into the calendar found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// This stream is next; it is taken out.
+    Stream(u32),
+    /// Not yet: look again.
+    Nothing,
+}
+
+/// The bucket of a time, counted from the start of the session.
+#[inline(always)]
+const fn bucket(time: u64) -> u64 {
+    time >> BUCKET_BITS
+}
+
+/// Puts a stream into the calendar, at the time it may leave at, which is not before the cursor.
+#[inline(always)]
+pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Departures) {
+    let at = bucket(stream.at);
+    let at = if at < calendar.cursor { calendar.cursor } else { at };
+    let head = &mut calendar.heads[at as usize & (BUCKETS - 1)];
+    stream.link = u32::from(*head);
+    *head = (number + 1) as u16;
+}
+
+/// Takes one step through the calendar: over four empty buckets or one, or to the next stream of a bucket.
+#[inline(always)]
+pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> Look {
+    let place = calendar.cursor as usize & (BUCKETS - 1);
+    if calendar.at == 0 {
+        // Four buckets at a time, where all of them are empty.
+        if place & 3 == 0 && heads_of_four(calendar, place) == 0 {
+            calendar.cursor += 4;
+            return Look::Nothing;
+        }
+        calendar.before = 0;
+        calendar.at = u32::from(calendar.heads[place]);
+        if calendar.at == 0 {
+            calendar.cursor += 1;
+            return Look::Nothing;
+        }
+    }
+    let number = calendar.at.wrapping_sub(1);
+    let Some(stream) = streams.stream(number) else {
+        calendar.at = 0;
+        calendar.cursor += 1;
+        return Look::Nothing;
+    };
+    let link = stream.link;
+    if bucket(stream.at) > calendar.cursor {
+        // In a later round.
+        calendar.before = calendar.at;
+        calendar.at = link;
+        if link == 0 {
+            calendar.cursor += 1;
+        }
+        return Look::Nothing;
+    }
+    stream.link = 0;
+    match calendar.before.checked_sub(1) {
+        None => calendar.heads[place] = link as u16,
+        Some(before) => {
+            if let Some(before) = streams.stream(before) {
+                before.link = link;
+            }
+        }
+    }
+    // Begin with this bucket anew: it may get another stream.
+    calendar.at = 0;
+    Look::Stream(number)
+}
+
+#[inline(always)]
+fn heads_of_four(calendar: &Calendar, place: usize) -> u64 {
+    let place = place & (BUCKETS - 4);
+    let head = |index: usize| u64::from(calendar.heads[place + index]) << (16 * index);
+    head(0) | head(1) | head(2) | head(3)
+}
