@@ -51,6 +51,10 @@ const fn later(time: u64, rest: u64, ns: u64, gap_rest: u64, whole: u64) -> (u64
 fn next_segment(stream: &mut Departures, tables: &impl Tables) {
     stream.segment += 1;
     if stream.segment >= stream.segment_end {
+        if stream.period.ns == 0 {
+            stream.left = 0;
+            return;
+        }
         stream.segment = stream.first_segment;
         let period = stream.period;
         (stream.period_start, stream.period_rest) =
@@ -115,9 +119,11 @@ const fn bucket(time: u64) -> u64 {
     time >> BUCKET_BITS
 }
 
-/// Puts a stream into the calendar, at the time it may leave at, which is not before the cursor.
+/// Puts a stream into the calendar, at the time it may leave at; one that is overdue, where it is found next.
 #[inline(always)]
 pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Departures) {
+    // It may come to stand before what was looked at already.
+    calendar.at = 0;
     let at = bucket(stream.at);
     let at = if at < calendar.cursor { calendar.cursor } else { at };
     let head = &mut calendar.heads[at as usize & (BUCKETS - 1)];

@@ -25,7 +25,7 @@ pub mod departures {
 
 /// A time between two departures: `ns + rest / whole` nanoseconds, with `rest` below `whole`, and `whole` from 1 to 2⁶³.
 ///
-/// With [`departures::POISSON`] the mean: `ns / 2^(rest - 24)` nanoseconds; `ns` is below 2³⁴, `rest` is 24 to 58, and
+/// With [`departures::POISSON`] the mean: `ns / 2^(rest - 24)` nanoseconds; `ns` is below 2³⁴, `rest` is 0 to 58, and
 /// `whole` is `2^rest`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub struct Departures {
     pub segment_end: u32,
     /// One of [`departures`].
     pub kind: u32,
-    /// Length of a period, after which the segments start again.
+    /// Length of a period, after which the segments start again; below a nanosecond: the last of them ends the stream.
     pub period: Gap,
     /// When the period at hand started.
     pub period_start: u64,

@@ -50,6 +50,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// The driver of the device it belongs to; none for virtual interfaces, and where sysfs shows another namespace.
     pub driver: Option<String>,
+    /// Its speed, in bits a second, when the kernel knows it.
+    pub speed: Option<u64>,
 }
 
 /// How to reach an address.

@@ -206,6 +206,7 @@ fn link(message: LinkMessage) -> Link {
         carrier: flags.contains(LinkFlags::LowerUp),
         mac: None,
         driver: None,
+        speed: None,
     };
     for attribute in message.attributes {
         match attribute {

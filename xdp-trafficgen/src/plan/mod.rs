@@ -89,8 +89,7 @@ impl PortPlan {
     /// How many frames of a flow the worker with this index (not its CPU) sends: shares differ by one at most and add up
     /// exactly.
     pub fn share(&self, flow: &FlowPlan, worker: usize) -> Option<u64> {
-        let workers = self.cpus.len() as u64;
-        flow.packets.map(|packets| packets / workers + u64::from((worker as u64) < packets % workers))
+        flow.packets.map(|packets| pacing::share(packets, self.cpus.len() as u64, worker as u64))
     }
 }
 
@@ -178,7 +177,7 @@ impl Planner<'_> {
         if sources.len() < flows.len() || !self.diagnostics.is_empty() {
             return None;
         }
-        let program = match program::compile(
+        let mut program = match program::compile(
             &sources,
             port.action.value,
             &workers,
@@ -193,6 +192,16 @@ impl Planner<'_> {
                 return None;
             }
         };
+        let pacing = self.pacing(&pacing::Request {
+            port,
+            flows,
+            workers: workers.len(),
+            slots: &program.slots,
+            link_speed: leaves_by.unwrap_or(&egress).speed,
+        })?;
+        if let Some(pacing) = &pacing {
+            program.pace(pacing);
+        }
         Some(PortPlan {
             name: port.name.value.clone(),
             interface: egress.name,
@@ -214,9 +223,27 @@ impl Planner<'_> {
                     layout: template,
                 })
                 .collect(),
-            pacing: None,
+            pacing,
             program,
         })
+    }
+
+    /// None when something is wrong; none within, when the port sends as fast as it can.
+    #[expect(clippy::option_option, reason = "the outer one is the planner's way to say that there are diagnostics")]
+    fn pacing(&mut self, request: &pacing::Request<'_>) -> Option<Option<Pacing>> {
+        match pacing::pacing(request) {
+            Ok(None) => Some(None),
+            Ok(Some((pacing, notes))) => {
+                self.notes.extend(notes);
+                Some(Some(pacing))
+            }
+            Err(diagnostics) => {
+                for diagnostic in diagnostics {
+                    self.diagnostics.push(diagnostic);
+                }
+                None
+            }
+        }
     }
 
     /// Whether every frame's bounds must change, with a word to the user.
@@ -421,6 +448,7 @@ mod tests {
             carrier: true,
             mac: (name != "tun0").then_some([2, 0, 0, 0, 0, 1]),
             driver: None,
+            speed: None,
         };
         let facts = Facts {
             links: vec![link("eth0", 2), link("veth0", 3), link("tun0", 4)],

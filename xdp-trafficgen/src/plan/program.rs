@@ -6,7 +6,7 @@
 //! group, whatever their headers. Flows that are worked out are a group
 //! when the same things vary at the same places; their numbers differ.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::{
     Body, Checksum, Field, Flow as FlowState, Generator, Group, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS, MAX_GROUPS,
@@ -14,6 +14,7 @@ use xdp_trafficgen_ebpf::abi::{
 };
 
 use super::{
+    Pacing,
     rows::{self, line_count},
     size_table,
     slots::{Slots, ValueTable, slots, small, written},
@@ -50,6 +51,17 @@ pub struct Program {
     pub slots: Vec<u32>,
     /// The frame every repetition starts from: the longest, and longer than that where frames are cut.
     pub frame: Vec<u8>,
+}
+
+impl Program {
+    /// Lets frames leave at the times of `pacing`.
+    pub(super) fn pace(&mut self, pacing: &Pacing) {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.generator.pacing = pacing.streams.code();
+        self.generator.kinds = pacing.kinds();
+        self.generator.late = nanos(pacing.late);
+        self.generator.give_up = nanos(pacing.give_up);
+    }
 }
 
 /// A flow and its frame, as long as the largest size.

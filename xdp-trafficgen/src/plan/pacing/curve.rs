@@ -1,0 +1,348 @@
+//! Loads that change with time: the cumulative number of frames N(t) as the integral of the rate, and the time of each frame.
+//!
+//! Frame k (from 0) leaves at the last moment at which N(t) is not yet above k: the first one where the rate rises above zero,
+//! and of a step that lasts for exactly 1000 frames, frames 0 to 999 belong to the step, frame 1000 to what follows. A period, or a
+//! load that ends, therefore has N(end) frames, rounded up.
+//!
+//! The numbers of frames are exact; floating point only finds times within a piece. Times become runs of constant gap: see
+//! [`runs`].
+
+use std::f64::consts::TAU;
+
+use super::rates::{Fraction, gcd, small, whole};
+
+/// A load that changes with time.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Curve {
+    pub(super) shape: Shape,
+    pub(super) ends: Ends,
+}
+
+impl Curve {
+    /// Its highest rate, in frames a second.
+    pub(super) fn peak(&self) -> f64 {
+        match &self.shape {
+            Shape::Lines(lines) => {
+                lines.iter().fold(0.0, |most: f64, line| most.max(line.from.to_f64()).max(line.to.to_f64()))
+            }
+            Shape::Sine { mean, amplitude, .. } => mean.to_f64() + amplitude.to_f64(),
+        }
+    }
+}
+
+/// How the rate goes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Shape {
+    /// Straight lines, one after the other.
+    Lines(Vec<Line>),
+    /// `mean + amplitude · sin(2π t / nanos)`, over one period.
+    Sine { mean: Fraction, amplitude: Fraction, nanos: u64 },
+}
+
+impl Shape {
+    /// How long it takes.
+    pub(super) fn nanos(&self) -> u64 {
+        match self {
+            Self::Lines(lines) => lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.nanos)),
+            Self::Sine { nanos, .. } => *nanos,
+        }
+    }
+}
+
+/// From a rate evenly to another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Line {
+    /// How long it takes; not 0.
+    pub(super) nanos: u64,
+    pub(super) from: Fraction,
+    pub(super) to: Fraction,
+}
+
+/// What comes behind a curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Ends {
+    /// The same again.
+    Repeats,
+    /// Nothing.
+    Stops,
+    /// This rate.
+    Stays(Fraction),
+}
+
+/// Frames that follow each other by the same gap.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Run {
+    /// When the first leaves, in nanoseconds from the start of the period.
+    pub(super) start: u64,
+    /// How many; `u64::MAX`: without end.
+    pub(super) frames: u64,
+    /// Nanoseconds from each to the next.
+    pub(super) gap: Fraction,
+}
+
+/// More runs than there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooMany;
+
+/// Nanoseconds of a second.
+const SECOND: u128 = 1_000_000_000;
+
+/// A curve as runs of constant gap, at most `limit` of them. Where the rate is constant, they are exact (floor); elsewhere the first
+/// and the last frame of a run are (to a nanosecond), and those between leave within 1 % of the gap or within `nanos`, whichever
+/// is more, of their exact time.
+///
+/// # Errors
+/// When it takes more runs.
+pub(super) fn runs(curve: &Curve, nanos: u64, limit: usize) -> Result<Vec<Run>, TooMany> {
+    let mut runs = Vec::new();
+    match &curve.shape {
+        Shape::Lines(lines) => {
+            let mut at = Scale::new(lines, curve.ends).start();
+            for line in lines {
+                let piece = at.piece(line);
+                match piece.constant_gap() {
+                    Some(gap) if piece.frames() > 0 => {
+                        runs.push(Run { start: piece.time(piece.first), frames: piece.frames(), gap });
+                    }
+                    Some(_) => {}
+                    None => split(piece.first..piece.end, |frame| piece.time(frame), nanos, limit, &mut runs)?,
+                }
+                at = at.behind(line);
+            }
+            if let Ends::Stays(rate) = curve.ends
+                && !rate.is_zero()
+            {
+                // Any length will do to find its first frame.
+                let piece = at.piece(&Line { nanos: u64::MAX / 4, from: rate, to: rate });
+                let gap = Fraction { above: SECOND, below: 1 }.times(rate.inverse());
+                runs.push(Run { start: piece.time(piece.first), frames: u64::MAX, gap });
+            }
+        }
+        &Shape::Sine { mean, amplitude, nanos: period } => {
+            let sine = Sine { mean: mean.to_f64() / 1e9, amplitude: amplitude.to_f64() / 1e9, period: period as f64 };
+            let frames = mean.times(Fraction::new(period.into(), SECOND));
+            let frames = small(frames.above.div_ceil(frames.below));
+            // The rate rises, falls, and rises: a chord is judged by a few points only where it does one of them.
+            let turns = [0.0, 0.25, 0.75, 1.0].map(|part| whole(sine.frames(part * sine.period)).min(frames));
+            let turns = [0, turns[1], turns[2], frames];
+            for part in turns.windows(2) {
+                split(part[0]..part[1], |frame| sine.time(frame), nanos, limit, &mut runs)?;
+            }
+        }
+    }
+    if runs.len() > limit { Err(TooMany) } else { Ok(runs) }
+}
+
+/// Runs over these frames, as long as they may be. `time` is convex or concave in them.
+fn split(
+    frames: std::ops::Range<u64>,
+    time: impl Fn(u64) -> u64,
+    nanos: u64,
+    limit: usize,
+    runs: &mut Vec<Run>,
+) -> Result<(), TooMany> {
+    let (mut first, mut tried) = (frames.start, 16);
+    while first < frames.end {
+        let mut steps = (frames.end - first - 1).min(tried);
+        let (start, end) = loop {
+            let points = [0, steps / 4, steps / 2, steps - steps / 4, steps].map(|step| (step, time(first + step)));
+            let off = chord_error(&points, nanos);
+            if off <= 1.0 {
+                // An error grows with the square of the length.
+                tried = whole(steps as f64 * (0.9 / off.max(0.01).sqrt()).min(3.0)).max(1);
+                break (points[0].1, points[4].1);
+            }
+            steps = whole(steps as f64 * (0.9 / off.sqrt()).max(0.2));
+        };
+        let gap = Fraction::new(end.saturating_sub(start).into(), u128::from(steps).max(1));
+        runs.push(Run { start, frames: steps + 1, gap });
+        if runs.len() > limit {
+            return Err(TooMany);
+        }
+        first += steps + 1;
+    }
+    Ok(())
+}
+
+/// How far points are from the straight line between the first and the last, as a share of what is allowed. Of a curve that
+/// bends one way the error at the best of three points is two thirds of the worst or more, so half is allowed here.
+fn chord_error(points: &[(u64, u64); 5], nanos: u64) -> f64 {
+    let [(_, start), .., (steps, end)] = *points;
+    if steps < 2 {
+        return 0.0;
+    }
+    let gap = points.windows(2).filter(|pair| pair[1].0 > pair[0].0).fold(f64::INFINITY, |least, pair| {
+        least.min(pair[1].1.saturating_sub(pair[0].1) as f64 / (pair[1].0 - pair[0].0) as f64)
+    });
+    let slope = end.saturating_sub(start) as f64 / steps as f64;
+    let off = points
+        .iter()
+        .fold(0.0f64, |most, &(step, time)| most.max((time.saturating_sub(start) as f64 - slope * step as f64).abs()));
+    off / (gap * 0.005).max(nanos as f64 / 2.0)
+}
+
+/// In which unit frames are counted, so that every piece has a whole number of units.
+#[derive(Clone, Copy)]
+struct Scale {
+    /// Units of a rate of one frame a second.
+    rate: u128,
+}
+
+impl Scale {
+    /// The rates' common denominator; 2⁴⁰ where numbers would grow too large, and rates are rounded to it.
+    fn new(lines: &[Line], ends: Ends) -> Self {
+        let stays = match ends {
+            Ends::Stays(rate) => rate,
+            Ends::Repeats | Ends::Stops => Fraction::ZERO,
+        };
+        let rates = || lines.iter().flat_map(|line| [line.from, line.to]).chain([stays]);
+        let common = rates().try_fold(1u128, |common, rate| common.checked_mul(rate.below / gcd(common, rate.below)));
+        let fits = |common: u128| {
+            let units = |rate: Fraction| rate.above.checked_mul(common / rate.below)?.checked_mul(2);
+            let all = lines.iter().try_fold(0u128, |sum, line| {
+                let rate = units(line.from)?.checked_add(units(line.to)?)?;
+                sum.checked_add(rate.checked_mul(line.nanos.into())?)
+            });
+            all.is_some_and(|all| all < 1 << 126) && units(stays).is_some_and(|units| units < 1 << 62)
+        };
+        Self { rate: common.filter(|&common| fits(common)).unwrap_or(1 << 40) }
+    }
+
+    const fn start(self) -> Position {
+        Position { scale: self, time: 0, count: 0 }
+    }
+
+    fn units(self, rate: Fraction) -> u128 {
+        if self.rate.is_multiple_of(rate.below) {
+            return rate.above * (self.rate / rate.below);
+        }
+        Fraction { above: self.rate, below: 1 }.times(rate).nearest()
+    }
+
+    /// Units of a frame.
+    const fn frame(self) -> u128 {
+        2 * SECOND * self.rate
+    }
+}
+
+impl Fraction {
+    const fn nearest(self) -> u128 {
+        (self.above + self.below / 2) / self.below
+    }
+}
+
+/// The start of a piece: how many units came before.
+#[derive(Clone, Copy)]
+struct Position {
+    scale: Scale,
+    time: u64,
+    count: u128,
+}
+
+impl Position {
+    fn behind(self, line: &Line) -> Self {
+        let units = (self.scale.units(line.from) + self.scale.units(line.to)) * u128::from(line.nanos);
+        Self { scale: self.scale, time: self.time + line.nanos, count: self.count + units }
+    }
+
+    fn piece(self, line: &Line) -> Piece {
+        let frame = self.scale.frame();
+        // Only for its first frame, an endless piece may count to anything.
+        let rates = self.scale.units(line.from) + self.scale.units(line.to);
+        let last = self.count.saturating_add(rates.saturating_mul(line.nanos.into()));
+        Piece {
+            start: self,
+            nanos: line.nanos,
+            from: self.scale.units(line.from),
+            to: self.scale.units(line.to),
+            last,
+            first: small(self.count.div_ceil(frame)),
+            end: small(last.div_ceil(frame)),
+        }
+    }
+}
+
+/// A line and its frames.
+struct Piece {
+    start: Position,
+    nanos: u64,
+    /// Units of the rates: over a time of t nanoseconds at a constant rate, 2 · rate · t of them are counted.
+    from: u128,
+    to: u128,
+    /// The count at its end.
+    last: u128,
+    first: u64,
+    end: u64,
+}
+
+impl Piece {
+    const fn frames(&self) -> u64 {
+        self.end - self.first
+    }
+
+    /// None when the rate changes; without meaning when it is zero, and there are no frames.
+    fn constant_gap(&self) -> Option<Fraction> {
+        (self.from == self.to).then(|| Fraction::new(self.start.scale.frame(), (2 * self.from).max(1)))
+    }
+
+    /// When one of its frames leaves.
+    fn time(&self, frame: u64) -> u64 {
+        let units = u128::from(frame) * self.start.scale.frame();
+        let before = units.saturating_sub(self.start.count);
+        let left = self.last.saturating_sub(units);
+        let (from, to, nanos) = (self.from as f64, self.to as f64, self.nanos as f64);
+        // N = 2·a·t + (b - a)·t²/T, solved for t without a difference of numbers that may be close: from the end that is slower.
+        let after = if self.from == self.to {
+            small(before / (2 * self.from).max(1))
+        } else if self.from < self.to {
+            let before = before as f64;
+            let root = (from * from + (to - from) * before / nanos).sqrt();
+            if before > 0.0 { whole(before / (from + root)) } else { 0 }
+        } else {
+            let left = left as f64;
+            let root = (to * to + (from - to) * left / nanos).sqrt();
+            let until_end = if left > 0.0 { left / (to + root) } else { 0.0 };
+            self.nanos.saturating_sub(whole(until_end.ceil()))
+        };
+        self.start.time + after
+    }
+}
+
+/// A sine, in frames and nanoseconds.
+struct Sine {
+    mean: f64,
+    amplitude: f64,
+    period: f64,
+}
+
+impl Sine {
+    /// N(t): 1 - cos x, as 2 · sin²(x / 2), which is exact for small ones.
+    fn frames(&self, time: f64) -> f64 {
+        let half = (TAU / 2.0 * time / self.period).sin();
+        self.mean * time + self.amplitude * self.period / TAU * 2.0 * half * half
+    }
+
+    /// Newton's method, within an interval that shrinks.
+    fn time(&self, frame: u64) -> u64 {
+        let frame = frame as f64;
+        let (mut low, mut high) = (0.0, self.period);
+        let mut time = (frame / self.mean).min(self.period);
+        for _ in 0..100 {
+            let off = self.frames(time) - frame;
+            if off > 0.0 {
+                high = time;
+            } else {
+                low = time;
+            }
+            let rate = self.mean + self.amplitude * (TAU * time / self.period).sin();
+            let next = time - off / rate;
+            let next = if next > low && next < high { next } else { low.midpoint(high) };
+            let done = (next - time).abs() < 0.01 || high - low < 0.01;
+            time = next;
+            if done {
+                break;
+            }
+        }
+        whole(time)
+    }
+}

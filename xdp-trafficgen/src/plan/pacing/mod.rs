@@ -1,0 +1,360 @@
+//! When frames leave: every rate and profile as streams of departure times in whole nanoseconds, one for each worker and port, or for
+//! each worker and flow.
+//!
+//! Pure: takes the configuration and the link's speed, and makes tables for the kernel. In reading order: [`rates`] (frames a
+//! second, exactly), [`curve`] (rates that change), [`streams`] (departures of each worker), [`simulation`] (what they
+//! will do).
+
+mod curve;
+mod rates;
+pub mod simulation;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use xdp_trafficgen_ebpf::{
+    abi::timing::{Calendar, Departures, MAX_STREAMS, Segment, pacing},
+    timing,
+};
+
+use self::{
+    curve::{Curve, Ends, Line, Shape},
+    rates::{Fraction, Frames, MAX_NANOS, UnknownSpeed},
+    streams::{Limits, Load},
+};
+use crate::config::{
+    Behind, Diagnostic, Flow, Located, Port, Profile, Rate,
+    rate::{Ratio, Step},
+};
+
+pub(crate) use streams::share;
+
+/// How a port's frames are paced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pacing {
+    /// Whose departures the streams are.
+    pub streams: Streams,
+    /// Each worker's streams, one worker's after the other's: one a worker, or one for each flow of each worker. Several
+    /// workers take turns, frame by frame. Those of flows end with the flow; the port's, only where its profile does: it
+    /// starts at 0, and its flows' delays and ends are not in it.
+    pub departures: Vec<Departures>,
+    /// The segments they refer to.
+    pub segments: Vec<Segment>,
+    /// The order in which each worker's flows begin; empty where the port has one stream.
+    pub calendars: Vec<Calendar>,
+    /// Departures that are overdue by more than this are given up.
+    pub give_up: Duration,
+    /// Frames that leave later than this after they were due count as late.
+    pub late: Duration,
+    /// Frames a second of the port at its highest, over all workers; bursts without gaps count as what the wire carries at 100
+    /// Gbit/s.
+    pub peak: f64,
+    /// The rate that was asked for, in frames a second: the port's with one stream, else each flow's. None where it
+    /// changes with time.
+    pub requested: Vec<Option<Ratio>>,
+}
+
+/// Whose departures the streams are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// The port's: its flows take turns by their weights.
+    Port,
+    /// Each flow's own.
+    Flows,
+}
+
+impl Streams {
+    /// One of [`pacing`].
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::Port => pacing::PORT,
+            Self::Flows => pacing::FLOWS,
+        }
+    }
+}
+
+/// What bursts without gaps count as, in bits a second.
+const FULL_SPEED: f64 = 100e9;
+
+/// Segments of a port's streams at most: 160 MB of kernel memory.
+const MAX_SEGMENTS: usize = 4_000_000;
+
+/// How far departures of a changing rate may be from their exact time, in nanoseconds, where 1 % of their gap is less; the next one
+/// where that takes too many segments.
+const PRECISIONS: [u64; 3] = [10, 100, 1000];
+
+/// Nanoseconds of CPU a frame takes, and those that a call's batch takes once (field notes: 830 alone, 267 in batches of 8, 210
+/// in batches of 64).
+const FRAME_COST: f64 = 200.0;
+const BATCH_COST: f64 = 630.0;
+
+/// How much a worker must be faster than its rate, so that it can make up for what held it up.
+const MARGIN: f64 = 1.2;
+
+/// Frames a second of a worker up to which it sleeps between them.
+const SLEEPS_UP_TO: f64 = 1000.0;
+
+impl Pacing {
+    /// The batch to begin with: the smallest power of two with which each worker keeps up at the peak.
+    pub fn first_batch(&self, workers: usize, batch_size: u32) -> u32 {
+        first_batch(self.peak / workers.max(1) as f64, batch_size)
+    }
+
+    /// The kinds of departures in use, a bit for each.
+    pub fn kinds(&self) -> u32 {
+        self.departures.iter().fold(0, |kinds, stream| kinds | 1 << stream.kind)
+    }
+}
+
+fn first_batch(peak: f64, batch_size: u32) -> u32 {
+    let keeps_up = |batch: &u32| (FRAME_COST + BATCH_COST / f64::from(*batch)) * 1e-9 * peak * MARGIN <= 1.0;
+    (0..32).map(|bit| 1 << bit).take_while(|batch| *batch <= batch_size).find(keeps_up).unwrap_or(batch_size)
+}
+
+/// How a worker of this peak rate keeps its departure times, in words that follow `a worker`.
+pub fn mechanism(peak: f64, batch_size: u32) -> String {
+    if peak <= SLEEPS_UP_TO {
+        "sleeps between frames, and spins the last 150 µs".to_owned()
+    } else if first_batch(peak, batch_size) == 1 {
+        "spins inside the program, one frame at a time".to_owned()
+    } else {
+        format!("spins inside the program, in batches as small as keep up, up to {batch_size}")
+    }
+}
+
+/// A port whose frames may be paced.
+pub(super) struct Request<'a> {
+    pub(super) port: &'a Port,
+    pub(super) flows: &'a [&'a Flow],
+    /// At least 1.
+    pub(super) workers: usize,
+    /// The slot that stands for each flow in a schedule.
+    pub(super) slots: &'a [u32],
+    /// Bits a second of the link, when the kernel knows.
+    pub(super) link_speed: Option<u64>,
+}
+
+/// A stream's load before it is split among workers.
+struct Demand {
+    load: Load,
+    limits: Limits,
+    slot: u32,
+    requested: Option<Ratio>,
+    /// Frames a second at the highest.
+    peak: f64,
+    /// Bits a second of the wire at the highest; 0 where nothing is asked for but speed.
+    wire: f64,
+}
+
+/// Works out a port's pacing, and what there is to say about it; none when nobody wrote a rate.
+///
+/// # Errors
+/// Rates of an unknown line rate, and more flows or segments than there is room for.
+pub(super) fn pacing(request: &Request<'_>) -> Result<Option<(Pacing, Vec<String>)>, Vec<Diagnostic>> {
+    let (streams, demands) = if let Some(rate) = &request.port.rate {
+        (Streams::Port, vec![request.port_demand(rate)])
+    } else {
+        let rates: Option<Vec<_>> = request.flows.iter().map(|flow| flow.rate.as_ref()).collect();
+        let Some(rates) = rates.filter(|rates| !rates.is_empty()) else { return Ok(None) };
+        if rates.len() > MAX_STREAMS {
+            let message = format!(
+                "{} flows with rates of their own are more than a worker keeps apart, {MAX_STREAMS}",
+                rates.len()
+            );
+            return Err(vec![Diagnostic::new(&rates[MAX_STREAMS].place, message).help("use several ports")]);
+        }
+        let demand = |(index, rate)| request.flow_demand(index, rate);
+        (Streams::Flows, (0..).zip(rates).map(demand).collect())
+    };
+    let mut wrong = Vec::new();
+    let demands: Vec<_> =
+        demands.into_iter().filter_map(|demand| demand.map_err(|said| wrong.push(said)).ok()).collect();
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let Some(built) = PRECISIONS.iter().find_map(|&nanos| build(&demands, request.workers, nanos, MAX_SEGMENTS)) else {
+        return Err(vec![request.too_many_segments()]);
+    };
+    let (mut departures, segments) = built;
+    let mut calendars = match streams {
+        Streams::Port => Vec::new(),
+        Streams::Flows => vec![Calendar::EMPTY; request.workers],
+    };
+    for (calendar, streams) in calendars.iter_mut().zip(departures.chunks_mut(demands.len())) {
+        for (number, stream) in (0..).zip(streams).filter(|(_, stream)| stream.left > 0) {
+            timing::insert(calendar, number, stream);
+        }
+    }
+    let late = request.port.late_threshold.value;
+    let pacing = Pacing {
+        streams,
+        departures,
+        segments,
+        calendars,
+        give_up: match request.port.behind.value {
+            Behind::CatchUp(bound) => bound,
+            Behind::Skip => late,
+        },
+        late,
+        peak: demands.iter().map(|demand| demand.peak).sum(),
+        requested: demands.iter().map(|demand| demand.requested).collect(),
+    };
+    let notes = request.notes(&pacing, demands.iter().map(|demand| demand.wire).sum());
+    Ok(Some((pacing, notes)))
+}
+
+/// The streams, worker by worker, and their segments; none when there are too many.
+fn build(demands: &[Demand], workers: usize, nanos: u64, limit: usize) -> Option<(Vec<Departures>, Vec<Segment>)> {
+    let mut streams = streams::Streams::new(workers as u64, nanos, limit);
+    let mut all = vec![Departures::default(); workers * demands.len()];
+    for (number, demand) in demands.iter().enumerate() {
+        for (worker, stream) in streams.add(&demand.load, &demand.limits).ok()?.into_iter().enumerate() {
+            all[worker * demands.len() + number] = Departures { slot: demand.slot, ..stream };
+        }
+    }
+    Some((all, streams.segments))
+}
+
+impl Request<'_> {
+    fn port_demand(&self, rate: &Located<Profile>) -> Result<Demand, Diagnostic> {
+        let frames = Frames { mean_size: rates::mean_size_of(self.flows), speed: self.speed() };
+        let limits = Limits { delay: 0, end: u64::MAX, packets: u64::MAX, phase: 0 };
+        self.demand(rate, &frames, &self.port.name.value, limits, 0)
+    }
+
+    fn flow_demand(&self, index: u32, rate: &Located<Profile>) -> Result<Demand, Diagnostic> {
+        let flow = self.flows[index as usize];
+        let frames = Frames { mean_size: rates::mean_size(&flow.size.value), speed: self.speed() };
+        let delay = nanos(flow.delay.value);
+        let limits = Limits {
+            delay,
+            end: flow.duration.as_ref().map_or(u64::MAX, |duration| delay.saturating_add(nanos(duration.value))),
+            packets: flow.packets.as_ref().map_or(u64::MAX, |packets| packets.value),
+            phase: if self.flows.len() > 1 { index } else { 0 },
+        };
+        let slot = self.slots.get(index as usize).copied().unwrap_or(0);
+        self.demand(rate, &frames, &flow.name.value, limits, slot)
+    }
+
+    fn demand(
+        &self,
+        rate: &Located<Profile>,
+        frames: &Frames,
+        name: &str,
+        limits: Limits,
+        slot: u32,
+    ) -> Result<Demand, Diagnostic> {
+        let load = load(&rate.value, frames, name).map_err(|UnknownSpeed| {
+            Diagnostic::new(
+                &rate.place,
+                format!(
+                    "a share of the line rate means nothing on `{}`, whose speed is not known",
+                    self.port.interface.value
+                ),
+            )
+            .help(format!("say it at the port `{}`: speed = \"10Gbps\"", self.port.name.value))
+        })?;
+        let bits = frames.wire_bits().to_f64();
+        let (requested, peak, endless_speed) = match &load {
+            Load::Constant(rate) => (Some(rate.ratio()), rate.to_f64(), false),
+            Load::Poisson { mean, .. } => (Some(mean.ratio()), mean.to_f64(), false),
+            Load::Burst(burst) if burst.gap.is_zero() && burst.packets > 1 => (None, FULL_SPEED / bits, true),
+            Load::Burst(burst) => {
+                let gap = if burst.packets > 1 { burst.gap } else { burst.inter_burst_gap };
+                (None, 1.0 / gap.as_secs_f64(), false)
+            }
+            Load::Curve(curve) => (None, curve.peak(), false),
+        };
+        let wire = if endless_speed { 0.0 } else { peak * bits };
+        Ok(Demand { load, limits, slot, requested, peak, wire })
+    }
+
+    fn speed(&self) -> Option<u64> {
+        self.port.speed.as_ref().map(|speed| speed.value).or(self.link_speed)
+    }
+
+    fn notes(&self, pacing: &Pacing, wire: f64) -> Vec<String> {
+        let name = &self.port.name.value;
+        let workers = self.workers as f64;
+        let says = mechanism(pacing.peak / workers, self.port.batch_size.value);
+        let mut notes = vec![format!("port {name}: each worker {says}")];
+        // What is asked for in shares of the line rate may come out a rounding error above it.
+        if let Some(speed) = self.speed().map(|speed| speed as f64)
+            && wire > speed * (1.0 + 1e-9)
+        {
+            let carries = figure(pacing.peak * speed / wire);
+            notes.push(format!("port {name}: asks for {}, the link carries {carries}", figure(pacing.peak)));
+        }
+        notes
+    }
+
+    fn too_many_segments(&self) -> Diagnostic {
+        let rate = self.port.rate.as_ref().or_else(|| self.flows.iter().find_map(|flow| flow.rate.as_ref()));
+        let place = rate.map_or(&self.port.name.place, |rate| &rate.place);
+        Diagnostic::new(
+            place,
+            format!("the changing rates of this port take more than {MAX_SEGMENTS} segments of constant gap to follow"),
+        )
+        .help("let them change more slowly or for a shorter time, in fewer flows or on fewer CPUs")
+    }
+}
+
+/// A profile in frames a second; `name`: whose it is.
+fn load(profile: &Profile, frames: &Frames, name: &str) -> Result<Load, UnknownSpeed> {
+    let rate = |rate: &Rate| frames.rate(*rate);
+    let curve = |shape, ends| Load::Curve(Curve { shape, ends });
+    let again = |repeat: bool| if repeat { Ends::Repeats } else { Ends::Stops };
+    Ok(match profile {
+        Profile::Constant(constant) => Load::Constant(rate(constant)?),
+        // Flows that were given the same seed are different all the same.
+        Profile::Poisson { mean, seed } => {
+            Load::Poisson { mean: rate(mean)?, seed: seed.unwrap_or(0) ^ name_hash(name) }
+        }
+        Profile::Burst(burst) => Load::Burst(*burst),
+        Profile::Ramp { from, to, over } => {
+            let to = rate(to)?;
+            curve(lines([(nanos(*over), rate(from)?, to)]), Ends::Stays(to))
+        }
+        Profile::Steps { steps, repeat } => {
+            let step = |Step { rate: step, duration }: &Step| rate(step).map(|rate| (nanos(*duration), rate, rate));
+            curve(lines(steps.iter().map(step).collect::<Result<Vec<_>, _>>()?), again(*repeat))
+        }
+        Profile::Sine { mean, amplitude, period } => {
+            let shape = Shape::Sine { mean: rate(mean)?, amplitude: rate(amplitude)?, nanos: nanos(*period) };
+            curve(shape, Ends::Repeats)
+        }
+        Profile::Trace { points, repeat } => {
+            let rates =
+                points.iter().map(|(at, point)| Ok((nanos(*at), rate(point)?))).collect::<Result<Vec<_>, _>>()?;
+            let between = rates.windows(2).map(|pair| (pair[1].0.saturating_sub(pair[0].0), pair[0].1, pair[1].1));
+            curve(lines(between), again(*repeat))
+        }
+    })
+}
+
+/// Lines of some length.
+fn lines(lines: impl IntoIterator<Item = (u64, Fraction, Fraction)>) -> Shape {
+    let line = |(nanos, from, to)| Line { nanos, from, to };
+    Shape::Lines(lines.into_iter().map(line).filter(|line| line.nanos > 0).collect())
+}
+
+/// A number that a name always has (FNV-1a, 64 bits): the default seed of its Poisson process.
+fn name_hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A time in nanoseconds; longer ones than 73 years are 73 years.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(MAX_NANOS)
+}
+
+/// Frames a second, for a sentence.
+fn figure(rate: f64) -> String {
+    match rate {
+        1e6.. => format!("{:.2} Mpps", rate / 1e6),
+        1e3.. => format!("{:.2} kpps", rate / 1e3),
+        _ => format!("{rate:.2} pps"),
+    }
+}

@@ -1,0 +1,269 @@
+//! Loads as streams of departures: worker w of n takes departures w, w + n, w + 2n, … of a load.
+
+use xdp_trafficgen_ebpf::{
+    abi::timing::{Departures, Gap, Segment, departures as kinds},
+    field::split_mix_64,
+    timing,
+};
+
+use super::{
+    curve::{Curve, Ends, Run, TooMany, runs},
+    rates::{Fraction, Interval, MAX_NANOS, gcd, small, whole},
+    simulation::exponentials,
+};
+use crate::config::rate::Burst;
+
+/// When frames leave, in frames a second.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Load {
+    /// At equal distances; the rate is not zero.
+    Constant(Fraction),
+    /// As a Poisson process, of a rate that is not zero.
+    Poisson {
+        mean: Fraction,
+        /// Already that of the port or the flow.
+        seed: u64,
+    },
+    /// In groups.
+    Burst(Burst),
+    /// At a rate that changes.
+    Curve(Curve),
+}
+
+/// What a flow does with its load.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// By how much all of it is shifted, in nanoseconds.
+    pub(super) delay: u64,
+    /// When it ends; `u64::MAX`: never.
+    pub(super) end: u64,
+    /// Frames over all workers; `u64::MAX`: without end.
+    pub(super) packets: u64,
+    /// The flow's number, which shifts a constant load within its gap: the gap's multiples by the golden ratio are never close to
+    /// each other, so flows of the same rate do not send together.
+    pub(super) phase: u32,
+}
+
+/// Makes streams, and the segments they refer to.
+pub(super) struct Streams {
+    workers: u64,
+    /// Segments at most.
+    limit: usize,
+    /// How far departures of a changing rate may be from their exact time, in nanoseconds.
+    nanos: u64,
+    pub(super) segments: Vec<Segment>,
+    /// The loads of the last flows, which others often share.
+    known: Vec<Known>,
+    exponentials: Vec<u32>,
+}
+
+/// Loads remembered.
+const KNOWN: usize = 16;
+
+/// A load whose segments are in the table.
+struct Known {
+    load: Load,
+    cycle: Cycle,
+    /// The entries of each worker's segments: the first, and the one behind the last.
+    entries: Vec<(u32, u32)>,
+}
+
+/// A load as runs, over and over or once.
+#[derive(Clone, Debug)]
+struct Cycle {
+    runs: Vec<Run>,
+    /// Frames of all runs; `u64::MAX`: without end.
+    frames: u64,
+    /// Nanoseconds after which they start again; none: they do not.
+    period: Option<u64>,
+    /// Frames in all; `u64::MAX`: without end.
+    total: u64,
+}
+
+impl Streams {
+    pub(super) fn new(workers: u64, nanos: u64, limit: usize) -> Self {
+        Self { workers, limit, nanos, segments: Vec::new(), known: Vec::new(), exponentials: exponentials() }
+    }
+
+    /// The streams of a load, one for each worker.
+    ///
+    /// # Errors
+    /// When there is no room for its segments.
+    pub(super) fn add(&mut self, load: &Load, limits: &Limits) -> Result<Vec<Departures>, TooMany> {
+        let mut streams = match load {
+            &Load::Constant(rate) => self.constant(rate, limits),
+            &Load::Poisson { mean, seed } => (0..self.workers).map(|w| self.poisson(mean, seed, w, limits)).collect(),
+            Load::Burst(_) | Load::Curve(_) => self.cyclic(load, limits)?,
+        };
+        for (worker, stream) in (0..).zip(&mut streams) {
+            stream.left = stream.left.min(share(limits.packets, self.workers, worker));
+            stream.end = limits.end;
+            stream.at = stream.due;
+        }
+        Ok(streams)
+    }
+
+    fn constant(&self, rate: Fraction, limits: &Limits) -> Vec<Departures> {
+        let interval = Interval::of_rate(rate, self.workers);
+        // The golden ratio's fraction, times 2³².
+        let phase = interval.share(limits.phase.wrapping_mul(0x9e37_79b9));
+        let stream = |worker| {
+            let turn = interval.times(worker);
+            let rest = turn.rest + phase.rest;
+            let carry = rest >= turn.whole;
+            Departures {
+                kind: kinds::CONSTANT,
+                due: limits.delay + phase.ns + turn.ns + u64::from(carry),
+                rest: if carry { rest - turn.whole } else { rest },
+                gap: interval.times(self.workers),
+                left: u64::MAX,
+                ..Departures::default()
+            }
+        };
+        (0..self.workers).map(stream).collect()
+    }
+
+    /// A process of its own for each worker: together they are one of n times the rate.
+    fn poisson(&self, mean: Fraction, seed: u64, worker: u64, limits: &Limits) -> Departures {
+        let nanos = 1e9 * self.workers as f64 / mean.to_f64();
+        // So many bits behind the point leave 34 bits in all; see `Gap`.
+        let bits = (-24..=34).rev().find(|&bits| nanos * f64::powi(2.0, bits) < 17_179_869_183.5).unwrap_or(-24);
+        let rest = u64::try_from(bits + 24).unwrap_or(0);
+        let ns = whole((nanos * f64::powi(2.0, bits)).round()).min((1 << 34) - 1);
+        let mut stream = Departures {
+            kind: kinds::POISSON,
+            due: limits.delay,
+            gap: Gap { ns, rest, whole: 1 << rest },
+            left: u64::MAX,
+            seed: split_mix_64(seed, worker),
+            ..Departures::default()
+        };
+        // The first one comes as long after the start as any other after the one before it.
+        timing::advance(&mut stream, &OnlyExponentials(&self.exponentials));
+        stream
+    }
+
+    fn cyclic(&mut self, load: &Load, limits: &Limits) -> Result<Vec<Departures>, TooMany> {
+        let index = match self.known.iter().position(|known| known.load == *load) {
+            Some(index) => index,
+            None => {
+                let cycle = cycle(load, self.nanos, self.limit - self.segments.len())?;
+                let entries = (0..self.workers).map(|worker| self.write(&cycle, worker)).collect::<Result<_, _>>()?;
+                if self.known.len() == KNOWN {
+                    self.known.remove(0);
+                }
+                self.known.push(Known { load: load.clone(), cycle, entries });
+                self.known.len() - 1
+            }
+        };
+        let Known { cycle, entries, .. } = &self.known[index];
+        let stream = |(worker, &(first, end)): (u64, &(u32, u32))| {
+            let segment = self.segments[first as usize..end as usize].first().copied().unwrap_or_default();
+            let period = cycle.period.map_or(0, |period| period.saturating_mul(self.periods(cycle)).min(MAX_NANOS));
+            Departures {
+                kind: kinds::SEGMENTS,
+                due: limits.delay + segment.start,
+                gap: segment.gap,
+                left: share(cycle.total, self.workers, worker),
+                run: segment.frames,
+                segment: first,
+                first_segment: first,
+                segment_end: end,
+                period: Gap { ns: period, ..Gap::ZERO },
+                period_start: limits.delay,
+                ..Departures::default()
+            }
+        };
+        Ok((0..).zip(entries).map(stream).collect())
+    }
+
+    /// After how many periods it is the first worker's turn again.
+    fn periods(&self, cycle: &Cycle) -> u64 {
+        match cycle.period {
+            Some(_) => self.workers / small(gcd(cycle.frames.into(), self.workers.into())).max(1),
+            None => 1,
+        }
+    }
+
+    /// A worker's segments, and their entries. Of a load that repeats they cover as many periods as it takes until all workers
+    /// have had the same number of frames: the turns go on from one period to the next.
+    fn write(&mut self, cycle: &Cycle, worker: u64) -> Result<(u32, u32), TooMany> {
+        let first = self.segments.len();
+        let workers = u128::from(self.workers);
+        for period in 0..self.periods(cycle) {
+            let mut number = u128::from(period) * u128::from(cycle.frames);
+            for run in &cycle.runs {
+                // The worker's first one.
+                let skipped = small((u128::from(worker) + workers - number % workers) % workers);
+                number += u128::from(run.frames);
+                if skipped >= run.frames {
+                    continue;
+                }
+                let frames = match run.frames {
+                    u64::MAX => u64::MAX,
+                    frames => (frames - skipped).div_ceil(self.workers),
+                };
+                let interval = Interval::new(run.gap, self.workers);
+                let start = period.saturating_mul(cycle.period.unwrap_or(0)) + run.start + interval.times(skipped).ns;
+                self.segments.push(Segment { start, frames, gap: interval.times(self.workers) });
+                if self.segments.len() > self.limit {
+                    return Err(TooMany);
+                }
+            }
+        }
+        let entry = |index: usize| u32::try_from(index).map_err(|_| TooMany);
+        Ok((entry(first)?, entry(self.segments.len())?))
+    }
+}
+
+fn cycle(load: &Load, nanos: u64, limit: usize) -> Result<Cycle, TooMany> {
+    let (runs, period, bursts) = match load {
+        Load::Burst(burst) => {
+            let gap = super::nanos(burst.gap);
+            let run = Run { start: 0, frames: burst.packets, gap: Fraction::new(gap.into(), 1) };
+            let within = gap.saturating_mul(burst.packets - 1);
+            let period = within.saturating_add(super::nanos(burst.inter_burst_gap)).min(MAX_NANOS);
+            (vec![run], Some(period), burst.bursts)
+        }
+        Load::Curve(curve) => {
+            let period = match curve.ends {
+                Ends::Repeats => Some(curve.shape.nanos()),
+                Ends::Stops | Ends::Stays(_) => None,
+            };
+            (runs(curve, nanos, limit)?, period, None)
+        }
+        Load::Constant(_) | Load::Poisson { .. } => (Vec::new(), None, None),
+    };
+    let frames = runs.iter().fold(0u64, |sum, run| sum.saturating_add(run.frames));
+    let total = match (period, bursts) {
+        (Some(_), None) => u64::MAX,
+        (_, Some(bursts)) => frames.saturating_mul(bursts),
+        (None, None) => frames,
+    };
+    Ok(Cycle { runs, frames, period, total })
+}
+
+/// How many of these frames a worker sends; `u64::MAX`: without end.
+pub(crate) const fn share(packets: u64, workers: u64, worker: u64) -> u64 {
+    match packets {
+        u64::MAX => u64::MAX,
+        packets => packets / workers + (worker < packets % workers) as u64,
+    }
+}
+
+/// For streams without segments.
+struct OnlyExponentials<'a>(&'a [u32]);
+
+impl timing::Tables for OnlyExponentials<'_> {
+    fn segment(&self, _: u32) -> Option<Segment> {
+        None
+    }
+
+    fn exponential(&self, index: u32) -> u32 {
+        self.0.get(index as usize).copied().unwrap_or(0)
+    }
+
+    fn uses(&self, _: u32) -> bool {
+        true
+    }
+}
