@@ -9,6 +9,8 @@
 #![expect(clippy::cast_possible_truncation, reason = "the kernel's wide return values hold small numbers")]
 #![expect(missing_docs, unreachable_pub, reason = "the program macros make undocumented public items of entry points")]
 
+mod departure;
+
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_REDIRECT, XDP_TX},
     helpers::{bpf_redirect_map, bpf_xdp_adjust_tail, bpf_xdp_store_bytes},
@@ -155,7 +157,16 @@ impl FrameMut for Packet {
 #[xdp]
 pub fn dispatch(ctx: XdpContext) -> u32 {
     let Some(worker) = this_worker() else { return XDP_DROP };
-    let Some(slot) = next_slot(worker) else { return aborted(worker) };
+    let departs = match Rodata::load(&GENERATOR.pacing) {
+        pacing::NONE => Some(0),
+        _ => departure::depart(worker),
+    };
+    let Some(slot) = departs else { return XDP_DROP };
+    let slot = match Rodata::load(&GENERATOR.pacing) {
+        pacing::FLOWS => Some(slot),
+        _ => next_slot(worker),
+    };
+    let Some(slot) = slot else { return aborted(worker) };
     worker.flow = slot & ((1 << SLOT_FLOW_BITS) - 1);
     call_group(&ctx, slot >> SLOT_FLOW_BITS);
     aborted(worker)
@@ -197,6 +208,25 @@ fn this_worker() -> Option<&'static mut Worker> {
     Some(unsafe { &mut *worker })
 }
 
+/// The slot of the worker's next frame.
+#[inline(always)]
+fn peek_slot(worker: &Worker) -> Option<u32> {
+    let schedule = SCHEDULES.get_ptr_mut(worker.index)?;
+    // SAFETY: the worker's own entry.
+    let schedule = unsafe { &*schedule };
+    Some(schedule.slots[schedule.position as usize % MAX_SLOTS])
+}
+
+/// Moves on by so many slots.
+#[inline(always)]
+fn skip_turns(worker: &Worker, turns: u64) {
+    if let Some(schedule) = SCHEDULES.get_ptr_mut(worker.index) {
+        // SAFETY: the worker's own entry.
+        let schedule = unsafe { &mut *schedule };
+        schedule.position = (schedule.position + turns).checked_rem(schedule.len).unwrap_or(0);
+    }
+}
+
 /// The slot of the worker's next frame; moves on to the one behind it.
 #[inline(always)]
 fn next_slot(worker: &Worker) -> Option<u32> {
@@ -221,6 +251,12 @@ fn aborted(worker: &mut Worker) -> u32 {
 #[xdp]
 #[inline(always)]
 pub fn generate(ctx: XdpContext) -> u32 {
+    // With several groups it is `dispatch` that waits.
+    if Rodata::load(&GENERATOR.pacing) != pacing::NONE && Rodata::load(&GENERATOR.group_count) == 1 {
+        let Some(worker) = this_worker() else { return XDP_DROP };
+        let Some(slot) = departure::depart(worker) else { return XDP_DROP };
+        worker.flow = slot & ((1 << SLOT_FLOW_BITS) - 1);
+    }
     match Rodata::load(&GROUP.path) {
         path::ONE_LINE => one_line(&ctx),
         path::FLOWS => recorded_flows(&ctx),
@@ -301,9 +337,10 @@ fn row_size(row: u64) -> u32 {
 #[inline(always)]
 fn any_flow(ctx: &XdpContext) -> u32 {
     let Some(worker) = this_worker() else { return XDP_DROP };
-    let number = match (Rodata::load(&GENERATOR.flow_count), Rodata::load(&GENERATOR.group_count)) {
+    let own_schedule = Rodata::load(&GENERATOR.group_count) == 1 && Rodata::load(&GENERATOR.pacing) != pacing::FLOWS;
+    let number = match (Rodata::load(&GENERATOR.flow_count), own_schedule) {
         (1, _) => 0,
-        (_, 1) => match next_slot(worker) {
+        (_, true) => match next_slot(worker) {
             Some(slot) => slot,
             None => return aborted(worker),
         },

@@ -39,6 +39,38 @@ pub fn advance(stream: &mut Departures, tables: &impl Tables) {
     (stream.due, stream.rest) = later(stream.due, stream.rest, stream.gap.ns, stream.gap.rest, stream.gap.whole);
 }
 
+/// Gives up departures that are due before `oldest`: many of those at equal distances at once, others one by one. Whether there may
+/// be more.
+#[inline(always)]
+pub fn skip(stream: &mut Departures, oldest: u64, tables: &impl Tables) -> bool {
+    let until = if oldest < stream.end { oldest } else { stream.end };
+    if stream.left == 0 || stream.due >= until {
+        return false;
+    }
+    if !(tables.uses(kinds::POISSON) && stream.kind == kinds::POISSON) {
+        // Each is at most this far from the next: so many are still before `until`.
+        let mut many = (until - stream.due).checked_div(stream.gap.ns + 1).unwrap_or(0);
+        // One is left to `advance`, which knows what follows a segment.
+        let run = if tables.uses(kinds::SEGMENTS) && stream.kind == kinds::SEGMENTS { stream.run } else { u64::MAX };
+        let room = (u64::MAX / 2).checked_div(stream.gap.whole).unwrap_or(0);
+        for most in [run.wrapping_sub(1), stream.left - 1, room] {
+            many = if many < most { many } else { most };
+        }
+        let parts = stream.rest.wrapping_add(many.wrapping_mul(stream.gap.rest));
+        let carry = parts.checked_div(stream.gap.whole).unwrap_or(0);
+        stream.due += many.wrapping_mul(stream.gap.ns).wrapping_add(carry);
+        stream.rest = parts.wrapping_sub(carry.wrapping_mul(stream.gap.whole));
+        stream.run = if run == u64::MAX { stream.run } else { run - many };
+        stream.left = if stream.left == u64::MAX { u64::MAX } else { stream.left - many };
+        stream.skipped += many;
+    }
+    if stream.due < until {
+        stream.skipped += 1;
+        advance(stream, tables);
+    }
+    true
+}
+
 /// A time and its rest, moved on by a gap.
 #[inline(always)]
 const fn later(time: u64, rest: u64, ns: u64, gap_rest: u64, whole: u64) -> (u64, u64) {

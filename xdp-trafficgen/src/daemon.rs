@@ -19,7 +19,7 @@ use crate::{
     cli::{self, LogFormat},
     commands::{CommandError, flows_of, probe_kernel, read_config, send, signal_stop, work_out},
     config::{Config, Flow, Located},
-    engine::Loaded,
+    engine::{Loaded, Start},
     kernel::Capabilities,
     output::Report,
     plan::{DefaultRoute, Plan, PortPlan},
@@ -239,7 +239,7 @@ impl Supervised {
             spawn_blocking(load).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         let earlier = read(&self.counts);
         let look = |snapshot| self.note(snapshot, &earlier);
-        let (snapshot, failure) = loaded.start(stop)?.run(self.machine.poll, look).await?;
+        let (snapshot, failure) = loaded.start(Start::Now, stop)?.run(self.machine.poll, look).await?;
         self.note(snapshot, &earlier);
         failure.map_or(Ok(()), |failure| Err(failure.into()))
     }

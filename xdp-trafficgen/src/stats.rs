@@ -96,7 +96,12 @@ impl PortCount {
     ///
     /// # Errors
     /// When the maps cannot be read.
-    pub fn read(plan: &PortPlan, generator: &Generator, elapsed: Duration) -> Result<Self, KernelError> {
+    pub fn read(
+        plan: &PortPlan,
+        generator: &Generator,
+        elapsed: Duration,
+        due: Option<&[u64]>,
+    ) -> Result<Self, KernelError> {
         let workers = generator.workers()?;
         let total = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
         let made = total(Worker::attempted);

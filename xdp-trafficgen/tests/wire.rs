@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use xdp_trafficgen::{
     config::{Source, file},
-    engine::Loaded,
+    engine::{Loaded, Start},
     host::{Facts, online_cpus},
     kernel::{Sink, probe::probe, sink::AfterCounting},
     plan::{self, DefaultRoute},
@@ -235,7 +235,7 @@ fn each_flow_is_charged_with_its_own_drops() {
 fn run(loaded: Loaded) -> PortCount {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ended = runtime.block_on(async {
-        let session = loaded.start(&CancellationToken::new()).unwrap();
+        let session = loaded.start(Start::Now, &CancellationToken::new()).unwrap();
         session.run(Duration::from_secs(60), |_| {}).await
     });
     let (mut snapshot, failure) = ended.unwrap();

@@ -148,9 +148,16 @@ pub struct Lateness {
     pub frames: u64,
     /// The worst lateness, in nanoseconds.
     pub worst: u64,
-    /// Departures that were given up.
-    pub skipped: u64,
 }
+
+/// Departures further away than this are left to user space, which sleeps until shortly before; in nanoseconds.
+pub const FAR: u64 = 500_000;
+
+/// A batch gathers frames that are due within this time, in nanoseconds: what follows a pause waits for a batch of its own.
+pub const GATHER: u64 = 50_000;
+
+/// So long after a stream's end frames that were due before it may still leave, in nanoseconds.
+pub const GRACE: u64 = 10_000_000;
 
 /// Nanoseconds of a bucket of the calendar, as a power of two. Streams that are due in the same bucket leave in any order.
 pub const BUCKET_BITS: u32 = 6;
@@ -190,5 +197,5 @@ const _: () = assert!(size_of::<Gap>() == 24);
 const _: () = assert!(size_of::<Segment>() == 40);
 const _: () = assert!(size_of::<Departures>() == 184);
 const _: () = assert!(size_of::<Pace>() == 80);
-const _: () = assert!(size_of::<Lateness>() == 24);
+const _: () = assert!(size_of::<Lateness>() == 16);
 const _: () = assert!(size_of::<Calendar>() == 16 + 2 * BUCKETS);

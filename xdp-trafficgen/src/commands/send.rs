@@ -95,7 +95,7 @@ pub(super) fn drive(
         .build()
         .map_err(|source| CommandError::System { what: "cannot start the runtime", source })?;
     runtime.block_on(async {
-        let session = loaded.start(stop)?;
+        let session = loaded.start(crate::engine::Start::Now, stop)?;
         let interval = live.as_ref().map_or(Duration::from_secs(1), Live::interval);
         let look = |snapshot| {
             if let Some(live) = &mut live {

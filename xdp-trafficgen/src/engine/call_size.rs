@@ -14,13 +14,25 @@ const LEAST: Duration = Duration::from_micros(20);
 #[derive(Clone, Debug)]
 pub(super) struct CallSize {
     batch_size: u32,
+    target: Duration,
     /// Time of a frame in the last calls; none before the first.
     frame_ns: Option<f64>,
 }
 
 impl CallSize {
     pub(super) const fn new(batch_size: u32) -> Self {
-        Self { batch_size, frame_ns: None }
+        Self { batch_size, target: TARGET, frame_ns: None }
+    }
+
+    /// For calls that take so long because their frames wait.
+    pub(super) const fn lasting(target: Duration) -> Self {
+        Self { batch_size: 1, target, frame_ns: None }
+    }
+
+    /// Repetitions for such a call, in whole batches and `most` at most, but for the one batch it has at least.
+    pub(super) fn in_batches(&self, batch: u32, most: u32) -> u32 {
+        let repeat = self.repetitions(self.target, batch).min(most);
+        (repeat / batch).max(1) * batch
     }
 
     /// Whether nothing useful can be sent in the time that is left.
@@ -30,18 +42,23 @@ impl CallSize {
 
     /// Repetitions for a call with `left` frames and `time_left` to go; none when the time is up.
     pub(super) fn next(&self, left: u64, time_left: Option<Duration>) -> Option<u32> {
-        let time = time_left.map_or(TARGET, |time_left| time_left.min(TARGET));
+        let time = time_left.map_or(self.target, |time_left| time_left.min(self.target));
         if self.is_over(time) {
             return None;
         }
+        Some(u32::try_from(left).unwrap_or(u32::MAX).min(self.repetitions(time, self.batch_size)))
+    }
+
+    /// Whole batches that fill the time, one at least.
+    fn repetitions(&self, time: Duration, batch: u32) -> u32 {
         // Before anything is known, one batch tells.
         let frames = self.frame_ns.map_or(0.0, |frame_ns| time.as_secs_f64() * 1e9 / frame_ns);
-        let batch_size = f64::from(self.batch_size);
+        let batch_size = f64::from(batch);
         // Whole batches: a part of one costs as much. Within u32: at 10 ns a frame, 5 ms hold 500 000.
         let whole = ((frames / batch_size).floor() * batch_size).clamp(batch_size, 10_000_000.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 10 000 000 above")]
         let repeat = whole as u32;
-        Some(u32::try_from(left).unwrap_or(u32::MAX).min(repeat))
+        repeat
     }
 
     /// Takes note of what a call took.
@@ -58,7 +75,7 @@ mod tests {
 
     #[track_caller]
     fn check(frame_ns: Option<f64>, left: u64, time_left: Option<Duration>, expected: Option<u32>) {
-        assert_eq!(CallSize { batch_size: 64, frame_ns }.next(left, time_left), expected);
+        assert_eq!(CallSize { batch_size: 64, target: TARGET, frame_ns }.next(left, time_left), expected);
     }
 
     #[test]

@@ -2,14 +2,17 @@
 //!
 //! Takes plans and gives counts. Decides nothing about what is sent, and prints nothing.
 
+mod batch;
 mod call_size;
+mod clock;
+mod paced;
 mod worker;
 
 use std::{
     io,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, SystemTime},
 };
 
 use futures::executor::block_on;
@@ -22,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use worker::WorkerError;
 
+use self::worker::Worker;
 use crate::{
     host::is_gone,
     kernel::{Generator, KernelError, generator::Role},
@@ -53,6 +57,9 @@ pub enum EngineError {
         /// Why.
         source: WorkerError,
     },
+    /// It should have started already.
+    #[error("the instant to start at is over: give a later one with --at")]
+    StartIsOver,
     /// Counters could not be read.
     #[error("the counters of port {port} cannot be read")]
     Count {
@@ -79,7 +86,21 @@ pub struct Loaded {
 struct Port {
     plan: PortPlan,
     generator: Generator,
+    /// Departures of each flow that were due, of the workers that have ended.
+    due: Mutex<Vec<u64>>,
 }
+
+/// When a session starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At once.
+    Now,
+    /// At an instant of the wall clock, so that several machines start together.
+    At(SystemTime),
+}
+
+/// Time for workers to be ready in where departures have set times.
+const LEAD: Duration = Duration::from_millis(2);
 
 impl Loaded {
     /// Loads every port of the plan.
@@ -99,9 +120,10 @@ impl Loaded {
             .ports
             .into_iter()
             .map(|plan| {
-                let generator = Generator::load(&plan.program, plan.egress, role)
+                let generator = Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role)
                     .map_err(|source| EngineError::Load { port: plan.name.clone(), source })?;
-                Ok(Arc::new(Port { plan, generator }))
+                let due = Mutex::new(vec![0; plan.flows.len()]);
+                Ok(Arc::new(Port { plan, generator, due }))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { ports })
@@ -111,8 +133,8 @@ impl Loaded {
     /// does. A worker that fails ends the session; `stop` itself stays as it is.
     ///
     /// # Errors
-    /// When there are no threads left.
-    pub fn start(self, stop: &CancellationToken) -> Result<Session, EngineError> {
+    /// When there are no threads left, or the instant to start at is over.
+    pub fn start(self, start: Start, stop: &CancellationToken) -> Result<Session, EngineError> {
         // Workers wait for a word that comes when all are there; when one could not be had, its sender is dropped and they
         // go home.
         let (go, gate) = watch::channel(None);
@@ -135,9 +157,13 @@ impl Loaded {
         }
         let working = self.ports.iter().map(|port| port.plan.cpus.len()).collect();
         let elapsed = vec![None; self.ports.len()];
-        let started = Instant::now();
+        let paced = self.ports.iter().any(|port| port.plan.pacing.is_some());
+        let started = match start {
+            Start::Now => clock::now() + if paced { clock::nanoseconds(LEAD) } else { 0 },
+            Start::At(instant) => clock::at(instant).ok_or(EngineError::StartIsOver)?,
+        };
         go.send_replace(Some(started));
-        Ok(Session { ports: self.ports, workers, threads, stop, started, working, elapsed })
+        Ok(Session { ports: self.ports, workers, threads, stop, started, hushed: false, working, elapsed })
     }
 }
 
@@ -145,15 +171,22 @@ impl Loaded {
 fn spawn(
     port: Arc<Port>,
     index: usize,
-    mut gate: watch::Receiver<Option<Instant>>,
+    mut gate: watch::Receiver<Option<u64>>,
     stop: CancellationToken,
     done: oneshot::Sender<Result<(), WorkerError>>,
 ) -> Result<thread::JoinHandle<()>, EngineError> {
     let cpu = port.plan.cpus[index];
     let work = move || {
         let pinned = worker::pin(cpu);
-        let Ok(Some(started)) = block_on(gate.wait_for(Option::is_some)).map(|started| *started) else { return };
-        let result = pinned.and_then(|()| worker::work(&port.plan, &port.generator, index, started, &stop));
+        let Ok(Some(start)) = block_on(gate.wait_for(Option::is_some)).map(|start| *start) else { return };
+        let result = pinned.and_then(|()| {
+            let Port { plan, generator, due } = &*port;
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let share = worker::work(&Worker { plan, generator, index, start, stop: &stop })?;
+            let mut due = due.lock().unwrap_or_else(PoisonError::into_inner);
+            due.iter_mut().zip(share).for_each(|(due, share)| *due += share);
+            Ok(())
+        });
         // The counters are the session's alone when it hears of the end.
         drop(port);
         // Nobody listens when the session was dropped.
@@ -168,7 +201,10 @@ pub struct Session {
     workers: JoinSet<(usize, Result<(), WorkerError>)>,
     threads: Vec<thread::JoinHandle<()>>,
     stop: CancellationToken,
-    started: Instant,
+    /// On the monotonic clock, in nanoseconds; may be to come.
+    started: u64,
+    /// Whether the programs have been told to stop.
+    hushed: bool,
     /// Workers of each port that have not ended.
     working: Vec<usize>,
     /// How long each port sent, when all of its workers have ended.
@@ -189,6 +225,7 @@ impl Session {
         let mut ticks = time::interval_at(time::Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failure = None;
+        let stop = self.stop.clone();
         loop {
             tokio::select! {
                 ended = self.next_ended() => match ended {
@@ -198,6 +235,12 @@ impl Session {
                         failure.get_or_insert(error);
                     }
                 },
+                () = stop.cancelled(), if !self.hushed => {
+                    self.hushed = true;
+                    if let Err(error) = self.hush() {
+                        failure.get_or_insert(error);
+                    }
+                }
                 _ = ticks.tick() => match self.gone_interface().map_or_else(|| self.snapshot(), Err) {
                     Ok(snapshot) => look(snapshot),
                     Err(error) => {
@@ -212,10 +255,24 @@ impl Session {
         Ok((self.finish()?, failure))
     }
 
+    /// Lets paced calls come to their end.
+    fn hush(&self) -> Result<(), EngineError> {
+        for port in &self.ports {
+            port.generator.stop().map_err(|source| EngineError::Count { port: port.plan.name.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    fn since_start(&self) -> Duration {
+        Duration::from_nanos(clock::now().saturating_sub(self.started))
+    }
+
     fn snapshot(&self) -> Result<Snapshot, EngineError> {
-        let elapsed = self.started.elapsed();
+        let elapsed = self.since_start();
         let ports = self.ports.iter().zip(&self.elapsed).map(|(port, ended)| {
-            PortCount::read(&port.plan, &port.generator, ended.unwrap_or(elapsed))
+            let due = port.due.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let due = ended.is_some().then_some(&due[..]);
+            PortCount::read(&port.plan, &port.generator, ended.unwrap_or(elapsed), due)
                 .map_err(|source| EngineError::Count { port: port.plan.name.clone(), source })
         });
         Ok(Snapshot { elapsed, ports: ports.collect::<Result<_, _>>()? })
@@ -238,7 +295,7 @@ impl Session {
         let (number, result) = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         self.working[number] -= 1;
         if self.working[number] == 0 {
-            self.elapsed[number] = Some(self.started.elapsed());
+            self.elapsed[number] = Some(self.since_start());
         }
         let plan = &self.ports[number].plan;
         Some(result.map_err(|source| EngineError::Worker {

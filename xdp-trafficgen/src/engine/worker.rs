@@ -1,14 +1,18 @@
 //! A worker: a thread on one CPU that makes the kernel send, call after call, until its share is done.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engine::call_size::CallSize,
+    engine::{
+        call_size::CallSize,
+        clock::{self, nanoseconds},
+        paced::Paced,
+    },
     kernel::{Generator, KernelError, generator::Sent},
-    plan::{PortPlan, schedule},
+    plan::{FlowPlan, PortPlan, pacing::Streams, schedule},
 };
 
 /// Why a worker could not go on.
@@ -40,92 +44,197 @@ pub(super) fn pin(cpu: u32) -> Result<(), WorkerError> {
     sched_setaffinity(None, &set).map_err(|source| WorkerError::Pin { cpu, source })
 }
 
-/// Sends the share of the worker with this index among the port's CPUs; durations of flows count from `started`.
-pub(super) fn work(
-    plan: &PortPlan,
-    generator: &Generator,
-    index: usize,
-    started: Instant,
-    stop: &CancellationToken,
-) -> Result<(), WorkerError> {
-    let weights: Vec<u32> = plan.flows.iter().map(|flow| flow.weight).collect();
-    // None: an end so far away that no clock can tell it.
-    let deadlines: Vec<Option<Instant>> =
-        plan.flows.iter().map(|flow| flow.duration.and_then(|duration| started.checked_add(duration))).collect();
-    let mut left: Vec<Option<u64>> = plan.flows.iter().map(|flow| plan.share(flow, index)).collect();
-    let mut size = CallSize::new(plan.batch_size);
-    loop {
-        let now = Instant::now();
-        for (left, deadline) in left.iter_mut().zip(&deadlines) {
-            if deadline.is_some_and(|deadline| size.is_over(deadline.saturating_duration_since(now))) {
-                *left = Some(0);
-            }
+/// One of a port's workers.
+pub(super) struct Worker<'a> {
+    pub(super) plan: &'a PortPlan,
+    pub(super) generator: &'a Generator,
+    /// Its index among the port's CPUs.
+    pub(super) index: u32,
+    /// The session's start on the monotonic clock; all other times count from it, in nanoseconds.
+    pub(super) start: u64,
+    pub(super) stop: &'a CancellationToken,
+}
+
+/// Sends the worker's share. Gives the departures of each flow that were due, whether frames left at them or not; without set times,
+/// the frames that were made.
+pub(super) fn work(worker: &Worker<'_>) -> Result<Vec<u64>, WorkerError> {
+    match &worker.plan.pacing {
+        None => {
+            clock::sleep_until(worker.start, worker.stop);
+            take_turns(worker, &mut FullSpeed { worker, size: CallSize::new(worker.plan.batch_size) })
         }
-        let Some(phase) = schedule::phase(&weights, &left) else { return Ok(()) };
-        let worker = u32::try_from(index).unwrap_or(u32::MAX);
-        if plan.flows.len() > 1 {
-            generator.set_schedule(worker, &plan.program, &phase.turns).map_err(WorkerError::Send)?;
-        }
-        // The first flow to end ends the phase.
-        let active = deadlines.iter().zip(&left).filter(|(_, left)| **left != Some(0));
-        let deadline = active.filter_map(|(deadline, _)| *deadline).min();
-        let stretch = Stretch { plan, generator, index, frames: phase.frames, deadline };
-        let sent = stretch.send(&mut size, stop)?;
-        if stop.is_cancelled() {
-            return Ok(());
-        }
-        let cycle = phase.turns.len() as u64;
-        let rest = usize::try_from(sent % cycle).unwrap_or(0);
-        for (position, &turn) in phase.turns.iter().enumerate() {
-            if let Some(left) = &mut left[turn as usize] {
-                *left -= sent / cycle + u64::from(position < rest);
+        Some(pacing) => {
+            let mut paced = Paced::new(worker, pacing)?;
+            match pacing.streams {
+                Streams::Port => take_turns(worker, &mut paced),
+                Streams::Flows => paced.all(),
             }
         }
     }
 }
 
-/// Calls in which the same flows take turns.
-struct Stretch<'a> {
-    plan: &'a PortPlan,
-    generator: &'a Generator,
-    index: usize,
-    frames: Option<u64>,
-    deadline: Option<Instant>,
+/// How frames are sent while the same flows take turns.
+pub(super) trait Stretch {
+    /// The time by which flows begin and end.
+    fn time(&mut self) -> Result<u64, WorkerError>;
+    /// Whether so little time is left that nothing can be sent in it.
+    fn is_over(&self, time_left: u64) -> bool;
+    /// Waits for a time at which something begins, while there is nothing to send.
+    fn wait(&mut self, until: u64) -> Result<(), WorkerError>;
+    /// Sends until this many turns are taken, the time has come, or it is told to stop.
+    fn send(&mut self, turns: Option<u64>, until: Option<u64>) -> Result<Turns, WorkerError>;
 }
 
-impl Stretch<'_> {
-    /// Sends until the frames are sent or the time is up; gives the number of frames.
-    fn send(&self, size: &mut CallSize, stop: &CancellationToken) -> Result<u64, WorkerError> {
-        let &Self { plan, generator, frames, deadline, .. } = self;
+/// What a stretch came to.
+pub(super) struct Turns {
+    /// Turns taken, with those that were given up.
+    pub(super) taken: u64,
+    /// Whether there will never be more.
+    pub(super) is_last: bool,
+}
+
+/// Lets the port's flows take turns, each from its beginning to its end.
+fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch) -> Result<Vec<u64>, WorkerError> {
+    let Worker { plan, generator, index, start, stop } = *worker;
+    let weights: Vec<u32> = plan.flows.iter().map(|flow| flow.weight).collect();
+    let begin = |flow: &FlowPlan| nanoseconds(flow.delay);
+    // None: never.
+    let end = |flow: &FlowPlan| flow.duration.map(|duration| begin(flow).saturating_add(nanoseconds(duration)));
+    let mut left: Vec<Option<u64>> = plan.flows.iter().map(|flow| plan.share(flow, index as usize)).collect();
+    let mut due = vec![0; plan.flows.len()];
+    // Until then a flow takes its time, though nothing departs any more.
+    let mut ends = 0;
+    loop {
+        let now = stretch.time()?;
+        for (left, flow) in left.iter_mut().zip(&plan.flows) {
+            if end(flow).is_some_and(|end| stretch.is_over(end.saturating_sub(now))) {
+                if *left != Some(0) {
+                    ends = end(flow).unwrap_or(0).max(ends);
+                }
+                *left = Some(0);
+            }
+        }
+        let waits = |flow: &FlowPlan, left: &Option<u64>| *left != Some(0) && begin(flow) > now;
+        let unfinished = || plan.flows.iter().zip(&left);
+        let next_begin = unfinished().filter(|(flow, left)| waits(flow, left)).map(|(flow, _)| begin(flow)).min();
+        let ready: Vec<Option<u64>> =
+            unfinished().map(|(flow, left)| if waits(flow, left) { Some(0) } else { *left }).collect();
+        let Some(phase) = schedule::phase(&weights, &ready) else {
+            match next_begin {
+                Some(begin) if !stop.is_cancelled() => stretch.wait(begin)?,
+                _ => break,
+            }
+            continue;
+        };
+        if plan.flows.len() > 1 {
+            generator.set_schedule(index, &plan.program, &phase.turns).map_err(WorkerError::Send)?;
+        }
+        // The first flow to end or to begin ends the phase.
+        let active = plan.flows.iter().zip(&ready).filter(|(_, left)| **left != Some(0));
+        let until = active.filter_map(|(flow, _)| end(flow)).chain(next_begin).min();
+        let turns = stretch.send(phase.frames, until)?;
+        let shares = shares(&phase.turns, plan.flows.len(), turns.taken);
+        for ((due, left), share) in due.iter_mut().zip(&mut left).zip(shares) {
+            *due += share;
+            *left = left.map(|left| left.saturating_sub(share));
+        }
+        if turns.is_last || stop.is_cancelled() {
+            break;
+        }
+    }
+    clock::sleep_until(start.saturating_add(ends), stop);
+    Ok(due)
+}
+
+/// How many of so many turns of a cycle, over and over, are each flow's.
+fn shares(cycle: &[u32], flows: usize, turns: u64) -> Vec<u64> {
+    let mut shares = vec![0; flows];
+    let len = cycle.len() as u64;
+    for (place, &flow) in (0..).zip(cycle) {
+        shares[flow as usize] += turns / len + u64::from(place < turns % len);
+    }
+    shares
+}
+
+/// As fast as it goes.
+struct FullSpeed<'a> {
+    worker: &'a Worker<'a>,
+    size: CallSize,
+}
+
+impl Stretch for FullSpeed<'_> {
+    fn time(&mut self) -> Result<u64, WorkerError> {
+        Ok(clock::now().saturating_sub(self.worker.start))
+    }
+
+    fn is_over(&self, time_left: u64) -> bool {
+        self.size.is_over(Duration::from_nanos(time_left))
+    }
+
+    fn wait(&mut self, until: u64) -> Result<(), WorkerError> {
+        clock::sleep_until(self.worker.start.saturating_add(until), self.worker.stop);
+        Ok(())
+    }
+
+    fn send(&mut self, turns: Option<u64>, until: Option<u64>) -> Result<Turns, WorkerError> {
         let before_all = self.attempted()?;
         let mut sent = 0;
-        while frames.is_none_or(|frames| sent < frames) && !stop.is_cancelled() {
-            let before = Instant::now();
-            let time_left = deadline.map(|deadline| deadline.saturating_duration_since(before));
-            let left = frames.map_or(u64::MAX, |frames| frames - sent);
-            let Some(repeat) = size.next(left, time_left) else { break };
-            let result = generator.send(&plan.program.frame, plan.ingress, repeat, plan.batch_size);
-            let result = result.map_err(|error| {
-                if error.errno() == Some(ENODEV) { WorkerError::InterfaceGone } else { WorkerError::Send(error) }
-            })?;
-            match result {
+        while turns.is_none_or(|turns| sent < turns) && !self.worker.stop.is_cancelled() {
+            let before = self.time()?;
+            let time_left = until.map(|until| Duration::from_nanos(until.saturating_sub(before)));
+            let left = turns.map_or(u64::MAX, |turns| turns - sent);
+            let Some(repeat) = self.size.next(left, time_left) else { break };
+            match self.worker.call(repeat, self.worker.plan.batch_size)? {
                 Sent::All => {
-                    size.learn(repeat, before.elapsed());
+                    let took = self.time()? - before;
+                    self.size.learn(repeat, Duration::from_nanos(took));
                     sent += u64::from(repeat);
                 }
                 // A signal that found this thread. The program has counted what did run.
                 Sent::Interrupted => sent = self.attempted()? - before_all,
             }
         }
-        Ok(sent)
+        Ok(Turns { taken: sent, is_last: false })
     }
+}
 
+impl FullSpeed<'_> {
     /// Repetitions of this worker so far.
     fn attempted(&self) -> Result<u64, WorkerError> {
-        let workers = self.generator.workers().map_err(WorkerError::Send)?;
-        let worker = workers.get(self.plan.cpus[self.index] as usize).copied().unwrap_or_default();
+        let Worker { plan, generator, index, .. } = *self.worker;
+        let workers = generator.workers().map_err(WorkerError::Send)?;
+        let worker = workers.get(plan.cpus[index as usize] as usize).copied().unwrap_or_default();
         Ok(worker.attempted() + worker.aborted)
     }
 }
 
+impl Worker<'_> {
+    /// One call of so many repetitions.
+    pub(super) fn call(&self, repeat: u32, batch_size: u32) -> Result<Sent, WorkerError> {
+        let sent = self.generator.send(&self.plan.program.frame, self.plan.ingress, repeat, batch_size);
+        sent.map_err(
+            |error| {
+                if error.errno() == Some(ENODEV) { WorkerError::InterfaceGone } else { WorkerError::Send(error) }
+            },
+        )
+    }
+}
+
 const ENODEV: i32 = 19;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_are_shared_out_as_the_cycle_says() {
+        let cycle = [0, 1, 0, 2, 0];
+        for turns in 0..12 {
+            let mut expected = vec![0; 3];
+            for turn in 0..turns {
+                expected[cycle[turn % 5] as usize] += 1;
+            }
+            assert_eq!(shares(&cycle, 3, turns as u64), expected);
+        }
+    }
+}

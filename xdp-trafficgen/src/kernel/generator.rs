@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,11 +15,12 @@ use aya::{
 };
 use xdp_trafficgen_ebpf::abi::{
     self, BODY_LEN, DropLayer, Flow, Group, Line, MAX_ERRNO, MAX_SLOTS, ROW_TABLE_LINES, Schedule, Worker,
+    timing::{self, Departures, EXPONENTIALS, Lateness, Pace},
 };
 
 use crate::{
     kernel::{KernelError, OBJECT, anchor::Anchor, map_error, pins::Pins, program_error},
-    plan::Program,
+    plan::{Pacing, Program, pacing::simulation::exponentials},
 };
 
 /// Which program of the object does the sending.
@@ -40,6 +41,10 @@ pub struct Generator {
     workers: PerCpuArray<MapData, Worker>,
     flows: Array<MapData, Flow>,
     schedules: Mutex<Array<MapData, Schedule>>,
+    paces: Mutex<Array<MapData, Pace>>,
+    departures: Mutex<Array<MapData, Departures>>,
+    lateness: Array<MapData, Lateness>,
+    stop: Mutex<Array<MapData, u64>>,
     drops: PerCpuArray<MapData, u64>,
     /// The kernel empties a program array when its last descriptor goes.
     programs: ProgramArray<MapData>,
@@ -50,8 +55,25 @@ pub struct Generator {
 const GROUP: &str = "generate";
 
 /// All maps but the constants, which are each group's own.
-const SHARED: [&str; 10] =
-    ["WORKERS", "SCHEDULES", "FLOWS", "WORKED", "VALUES", "FLOW_BODIES", "BODIES", "PROGRAMS", "EGRESS", "DROPS"];
+const SHARED: [&str; 17] = [
+    "WORKERS",
+    "SCHEDULES",
+    "FLOWS",
+    "WORKED",
+    "VALUES",
+    "FLOW_BODIES",
+    "BODIES",
+    "PROGRAMS",
+    "EGRESS",
+    "DROPS",
+    "PACES",
+    "DEPARTURES",
+    "SEGMENTS",
+    "EXPONENTIAL",
+    "CALENDARS",
+    "LATENESS",
+    "STOP",
+];
 
 /// A program as the verifier saw it and left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +96,13 @@ pub enum Sent {
 }
 
 impl Generator {
-    /// Loads the object for sending out of the interface with index `egress`, and counts what becomes of the frames.
+    /// Loads the object for sending out of the interface with index `egress`, as `pacing` says or as fast as it can, and counts
+    /// what becomes of the frames.
     ///
     /// # Errors
     /// What the kernel refused.
-    pub fn load(program: &Program, egress: u32, role: Role) -> Result<Self, KernelError> {
-        let mut generator = Self::load_program(program, role)?;
+    pub fn load(program: &Program, pacing: Option<&Pacing>, egress: u32, role: Role) -> Result<Self, KernelError> {
+        let mut generator = Self::load_program(program, pacing, role)?;
         let mut map = DevMap::try_from(generator.map_mut("EGRESS")?).map_err(map_error("EGRESS"))?;
         map.set(0, egress, None, 0).map_err(KernelError::Egress)?;
         let btf = Btf::from_sys_fs().map_err(KernelError::NoBtf)?;
@@ -103,12 +126,12 @@ impl Generator {
     /// # Errors
     /// What the kernel refused.
     pub fn load_dry(program: &Program) -> Result<Self, KernelError> {
-        Self::load_program(program, Role::Generate)
+        Self::load_program(program, None, Role::Generate)
     }
 
-    fn load_program(program: &Program, role: Role) -> Result<Self, KernelError> {
+    fn load_program(program: &Program, pacing: Option<&Pacing>, role: Role) -> Result<Self, KernelError> {
         let pins = if program.groups.len() > 1 { Some(Pins::new()?) } else { None };
-        let load = |group| load_group(program, group, pins.as_ref());
+        let load = |group| load_group(program, pacing, group, pins.as_ref());
         let mut objects = program.groups.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let Program { bodies, flow_bodies, workers, flows, worked, values, .. } = program;
         fill(&mut objects, "VALUES", values)?;
@@ -116,6 +139,14 @@ impl Generator {
         fill(&mut objects, "BODIES", &bodies.iter().map(|body| padded(body)).collect::<Vec<_>>())?;
         fill(&mut objects, "FLOW_BODIES", flow_bodies)?;
         fill(&mut objects, "FLOWS", flows)?;
+        if let Some(Pacing { departures, segments, calendars, .. }) = pacing {
+            fill(&mut objects, "DEPARTURES", departures)?;
+            fill(&mut objects, "SEGMENTS", segments)?;
+            fill(&mut objects, "CALENDARS", calendars)?;
+            if departures.iter().any(|stream| stream.kind == timing::departures::POISSON) {
+                fill(&mut objects, "EXPONENTIAL", &exponentials())?;
+            }
+        }
         let cpus = nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "reading the CPU count", source })?;
         let start: Vec<Worker> = (0..cpus).map(|cpu| worker_of(workers, cpu)).collect();
         let start = PerCpuValues::try_from(start)
@@ -132,6 +163,10 @@ impl Generator {
             workers: state,
             flows: Array::try_from(take(&mut objects, "FLOWS")?).map_err(map_error("FLOWS"))?,
             schedules: Array::try_from(take(&mut objects, "SCHEDULES")?).map_err(map_error("SCHEDULES"))?.into(),
+            paces: Array::try_from(take(&mut objects, "PACES")?).map_err(map_error("PACES"))?.into(),
+            departures: Array::try_from(take(&mut objects, "DEPARTURES")?).map_err(map_error("DEPARTURES"))?.into(),
+            lateness: Array::try_from(take(&mut objects, "LATENESS")?).map_err(map_error("LATENESS"))?,
+            stop: Array::try_from(take(&mut objects, "STOP")?).map_err(map_error("STOP"))?.into(),
             drops: PerCpuArray::try_from(take(&mut objects, "DROPS")?).map_err(map_error("DROPS"))?,
             programs: ProgramArray::try_from(take(&mut objects, "PROGRAMS")?).map_err(map_error("PROGRAMS"))?,
             objects,
@@ -161,8 +196,57 @@ impl Generator {
             *slot = program.slots.get(flow as usize).copied().unwrap_or_default();
             schedule.len += 1;
         }
-        let mut schedules = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
-        schedules.set(worker, schedule, 0).map_err(map_error("SCHEDULES"))
+        lock(&self.schedules).set(worker, schedule, 0).map_err(map_error("SCHEDULES"))
+    }
+
+    /// Where a worker, by its index, stands in time.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn pace(&self, worker: u32) -> Result<Pace, KernelError> {
+        lock(&self.paces).get(&worker, 0).map_err(map_error("PACES"))
+    }
+
+    /// Sets it. Not while that worker sends.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn set_pace(&self, worker: u32, pace: Pace) -> Result<(), KernelError> {
+        lock(&self.paces).set(worker, pace, 0).map_err(map_error("PACES"))
+    }
+
+    /// A stream of departures, by its place in [`Pacing::departures`].
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn departures(&self, entry: u32) -> Result<Departures, KernelError> {
+        lock(&self.departures).get(&entry, 0).map_err(map_error("DEPARTURES"))
+    }
+
+    /// Sets it. Not while its worker sends.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn set_departures(&self, entry: u32, stream: Departures) -> Result<(), KernelError> {
+        lock(&self.departures).set(entry, stream, 0).map_err(map_error("DEPARTURES"))
+    }
+
+    /// How punctual the frames of each of the program's flows were that a worker, by its index, has sent.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn lateness(&self, worker: u32, program: &Program) -> Result<Vec<Lateness>, KernelError> {
+        let count = u32::try_from(program.slots.len()).unwrap_or(u32::MAX);
+        let first = worker * count;
+        (first..first + count).map(|entry| self.lateness.get(&entry, 0).map_err(map_error("LATENESS"))).collect()
+    }
+
+    /// Lets nothing depart any more: paced calls under way come to their end at once. Others take no notice.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn stop(&self) -> Result<(), KernelError> {
+        lock(&self.stop).set(0, 1, 0).map_err(map_error("STOP"))
     }
 
     /// What a worker, by its index, has counted of each of the program's flows; empty for a single flow.
@@ -295,8 +379,18 @@ impl Generator {
     }
 }
 
+/// A map that user space writes while the program runs; what one thread writes is nobody else's.
+fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Loads the object specialised for one group. Its programs are not loaded yet.
-fn load_group(program: &Program, group: &Group, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
+fn load_group(
+    program: &Program,
+    pacing: Option<&Pacing>,
+    group: &Group,
+    pins: Option<&Pins>,
+) -> Result<Ebpf, KernelError> {
     let Program { generator, rows, row_sizes, values, bodies, flow_bodies, workers, flows, worked, .. } = program;
     let mut row_table = rows.clone();
     row_table.resize(ROW_TABLE_LINES, Line::default());
@@ -314,7 +408,13 @@ fn load_group(program: &Program, group: &Group, pins: Option<&Pins>) -> Result<E
         .map_max_entries("WORKED", entries(worked.len()))
         .map_max_entries("VALUES", entries(values.len()))
         .map_max_entries("FLOW_BODIES", entries(flow_bodies.len()))
-        .map_max_entries("BODIES", entries(bodies.len()));
+        .map_max_entries("BODIES", entries(bodies.len()))
+        .map_max_entries("PACES", entries(workers.len()))
+        .map_max_entries("DEPARTURES", entries(pacing.map_or(0, |pacing| pacing.departures.len())))
+        .map_max_entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len())))
+        .map_max_entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len())))
+        .map_max_entries("EXPONENTIAL", entries(EXPONENTIALS))
+        .map_max_entries("LATENESS", entries(pacing.map_or(0, |_| workers.len() * program.slots.len())));
     if let Some(pins) = pins {
         pins.share(&mut loader, &SHARED);
     }

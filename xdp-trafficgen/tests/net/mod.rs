@@ -133,7 +133,7 @@ pub(crate) struct Counts {
 
 impl Port {
     pub(crate) fn load(plan: PortPlan) -> Self {
-        let generator = Generator::load(&plan.program, plan.egress, Role::Generate).unwrap();
+        let generator = Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, Role::Generate).unwrap();
         Self { plan, generator }
     }
 

@@ -1,0 +1,352 @@
+//! Waits for departure times. The kernel transmits a batch at the end of its repetitions, so that with batches of one a frame
+//! leaves right after its program has waited for it; measured at a receiver, most gaps are within 64 ns.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    helpers::{bpf_ktime_get_ns, bpf_loop},
+    macros::map,
+    maps::Array,
+};
+use xdp_trafficgen_ebpf::{
+    abi::{
+        SLOT_FLOW_BITS, Worker,
+        timing::{Calendar, Departures, FAR, GATHER, GRACE, IDLE, Lateness, Pace, Segment, pacing},
+    },
+    field::Load as _,
+    timing::{self, Look, Streams, Tables},
+};
+
+use crate::{GENERATOR, Rodata, peek_slot, skip_turns};
+
+/// Where each worker stands in time; sized by the loader, as all tables that follow.
+#[map]
+static PACES: Array<Pace> = Array::with_max_entries(1, 0);
+/// The streams of each worker, one worker's after the other's.
+#[map]
+static DEPARTURES: Array<Departures> = Array::with_max_entries(1, 0);
+/// The segments of streams that have some.
+#[map]
+static SEGMENTS: Array<Segment> = Array::with_max_entries(1, 0);
+/// Exponentially distributed numbers: see `timing::exponential`.
+#[map]
+static EXPONENTIAL: Array<u32> = Array::with_max_entries(1, 0);
+/// Each worker's calendar, with a stream for each flow.
+#[map]
+static CALENDARS: Array<Calendar> = Array::with_max_entries(1, 0);
+/// How punctual each worker's flows were, one worker's after the other's.
+#[map]
+static LATENESS: Array<Lateness> = Array::with_max_entries(1, 0);
+/// Not 0: nothing departs any more, and calls come to their end at the speed of dropping.
+#[map]
+static STOP: Array<u64> = Array::with_max_entries(1, 0);
+
+/// The longest wait of one repetition, in nanoseconds: softirqs are held off meanwhile.
+const LONGEST_SPIN: u64 = 100_000;
+
+/// Reads of the clock in a spin at most: more than fit its time, at 10 ns or more a read.
+const SPINS: u32 = 1 << 14;
+
+/// Steps through the calendar in one repetition at most.
+const STEPS: u32 = 1 << 12;
+
+/// Steps in which departures are given up, in one repetition at most.
+const SKIPS: u32 = 1 << 12;
+
+struct SharedTables;
+
+impl Tables for SharedTables {
+    #[inline(always)]
+    fn segment(&self, index: u32) -> Option<Segment> {
+        SEGMENTS.get(index).copied()
+    }
+    #[inline(always)]
+    fn exponential(&self, index: u32) -> u32 {
+        EXPONENTIAL.get(index).copied().unwrap_or_default()
+    }
+    #[inline(always)]
+    fn uses(&self, kind: u32) -> bool {
+        Rodata::load(&GENERATOR.kinds) & 1 << kind != 0
+    }
+}
+
+struct WorkerStreams {
+    /// The worker's first stream.
+    first: u32,
+}
+
+impl Streams for WorkerStreams {
+    #[inline(always)]
+    fn stream(&mut self, number: u32) -> Option<&mut Departures> {
+        let stream = DEPARTURES.get_ptr_mut(self.first.wrapping_add(number))?;
+        // SAFETY: an entry of this worker alone.
+        Some(unsafe { &mut *stream })
+    }
+}
+
+#[inline(always)]
+fn first_stream(worker: &Worker) -> u32 {
+    match Rodata::load(&GENERATOR.pacing) {
+        pacing::FLOWS => worker.index.wrapping_mul(Rodata::load(&GENERATOR.flow_count)),
+        _ => worker.index,
+    }
+}
+
+/// Waits until the worker's next frame is due, and gives the slot of its flow (0 with one stream for the port, where the schedule
+/// knows). None: nothing departs in this repetition.
+#[inline(always)]
+pub fn depart(worker: &Worker) -> Option<u32> {
+    let pace = PACES.get_ptr_mut(worker.index)?;
+    // SAFETY: the worker's own entry, which user space writes between calls only.
+    let pace = unsafe { &mut *pace };
+    let position = pace.position;
+    pace.position = if position + 1 < pace.batch { position + 1 } else { 0 };
+    let begins = position == 0;
+    if begins {
+        if STOP.get(0).is_none_or(|stop| *stop != 0) {
+            pace.now = IDLE;
+            return None;
+        }
+        pace.now = clock(pace);
+    } else if pace.now == IDLE {
+        return None;
+    }
+
+    let number = match Rodata::load(&GENERATOR.pacing) {
+        pacing::FLOWS => match chosen(pace, worker) {
+            Some(number) => number,
+            None => return idle(pace, begins),
+        },
+        _ => 0,
+    };
+    let mut streams = WorkerStreams { first: first_stream(worker) };
+    let stream = streams.stream(number)?;
+    if is_over(stream, pace.now) {
+        end(pace);
+        return idle(pace, begins);
+    }
+    if pace.now > stream.due.saturating_add(Rodata::load(&GENERATOR.give_up)) {
+        give_up(pace, worker, number, stream);
+        return idle(pace, begins);
+    }
+    if begins {
+        wait(pace, stream.at)?;
+    } else if stream.at > pace.now + GATHER {
+        return None;
+    }
+    let now = pace.now;
+
+    let overdue = now.saturating_sub(stream.due);
+    pace.late = overdue;
+    if overdue > Rodata::load(&GENERATOR.late) {
+        note_late(worker, stream.slot, overdue);
+    }
+    stream.departed += 1;
+    stream.last = now;
+    if stream.first == 0 {
+        stream.first = now + 1;
+    }
+    let due = stream.due;
+    timing::advance(stream, &SharedTables);
+    // After a late one, twice the rate at most.
+    let spread = now + (stream.due - due) / 2;
+    stream.at = if spread > stream.due { spread } else { stream.due };
+    let slot = stream.slot;
+    put_back(pace, worker, number, stream);
+    Some(slot)
+}
+
+/// A stream has moved on: it may have ended, and with others it takes its place in the calendar.
+#[inline(always)]
+fn put_back(pace: &mut Pace, worker: &Worker, number: u32, stream: &mut Departures) {
+    pace.chosen = 0;
+    if is_over(stream, 0) {
+        end(pace);
+    } else if Rodata::load(&GENERATOR.pacing) == pacing::FLOWS
+        && let Some(calendar) = calendar(worker)
+    {
+        timing::insert(calendar, number, stream);
+    }
+}
+
+/// Nothing departs in this repetition, nor in the rest of the batch that begins with it.
+#[inline(always)]
+fn idle(pace: &mut Pace, begins: bool) -> Option<u32> {
+    if begins {
+        pace.now = IDLE;
+    }
+    None
+}
+
+/// Nanoseconds since the session's start, 0 before it.
+#[inline(always)]
+fn clock(pace: &Pace) -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_ktime_get_ns() }.saturating_sub(pace.epoch)
+}
+
+/// Whether nothing departs from the stream any more.
+#[inline(always)]
+fn is_over(stream: &Departures, now: u64) -> bool {
+    stream.left == 0 || stream.due >= stream.end || now > stream.end.saturating_add(GRACE)
+}
+
+/// One stream of the worker has ended.
+#[inline(always)]
+fn end(pace: &mut Pace) {
+    pace.chosen = 0;
+    pace.streams = pace.streams.saturating_sub(1);
+    if pace.streams == 0 {
+        pace.done = 1;
+    }
+}
+
+#[inline(always)]
+fn calendar(worker: &Worker) -> Option<&'static mut Calendar> {
+    let calendar = CALENDARS.get_ptr_mut(worker.index)?;
+    // SAFETY: the worker's own entry.
+    Some(unsafe { &mut *calendar })
+}
+
+/// The stream whose frame is next; found once, it stays so until its frame has left.
+#[inline(always)]
+fn chosen(pace: &mut Pace, worker: &Worker) -> Option<u32> {
+    if pace.chosen == 0 {
+        let mut search = Search { worker: worker.index, first: first_stream(worker), found: 0 };
+        call_loop(STEPS, search_step, &mut search);
+        if search.found == 0 {
+            pace.next = 0;
+            return None;
+        }
+        pace.chosen = u64::from(search.found);
+        pace.next = 0;
+    }
+    Some((pace.chosen as u32).wrapping_sub(1))
+}
+
+#[repr(C)]
+struct Search {
+    worker: u32,
+    first: u32,
+    /// The stream's number plus one.
+    found: u32,
+}
+
+extern "C" fn search_step(_index: u32, search: *mut Search) -> i64 {
+    // SAFETY: the structure on the caller's stack.
+    let search = unsafe { &mut *search };
+    let Some(calendar) = CALENDARS.get_ptr_mut(search.worker) else { return 1 };
+    // SAFETY: the worker's own entry.
+    let calendar = unsafe { &mut *calendar };
+    match timing::look(calendar, &mut WorkerStreams { first: search.first }) {
+        Look::Stream(number) => {
+            search.found = number.wrapping_add(1);
+            1
+        }
+        Look::Nothing => 0,
+    }
+}
+
+/// Gives up departures that are too old.
+#[inline(always)]
+fn give_up(pace: &mut Pace, worker: &Worker, number: u32, stream: &mut Departures) {
+    // A quarter more than necessary, so that it is not done for each frame.
+    let bound = Rodata::load(&GENERATOR.give_up) / 4 * 3;
+    let before = stream.skipped;
+    let mut skip = Skip { oldest: pace.now.saturating_sub(bound), stream: first_stream(worker).wrapping_add(number) };
+    call_loop(SKIPS, skip_step, &mut skip);
+    stream.at = stream.due;
+    if Rodata::load(&GENERATOR.pacing) == pacing::PORT && Rodata::load(&GENERATOR.flow_count) != 1 {
+        // The turns are lost with the departures.
+        skip_turns(worker, stream.skipped - before);
+    }
+    put_back(pace, worker, number, stream);
+}
+
+#[repr(C)]
+struct Skip {
+    /// Departures before this are given up.
+    oldest: u64,
+    /// The entry of the stream.
+    stream: u32,
+}
+
+extern "C" fn skip_step(_index: u32, skip: *mut Skip) -> i64 {
+    // SAFETY: the structure on the caller's stack.
+    let skip = unsafe { &mut *skip };
+    let Some(stream) = DEPARTURES.get_ptr_mut(skip.stream) else { return 1 };
+    // SAFETY: an entry of this worker alone.
+    let stream = unsafe { &mut *stream };
+    i64::from(!timing::skip(stream, skip.oldest, &SharedTables))
+}
+
+/// Waits until `at`, and notes the time; none when that is too far away for one repetition.
+#[inline(always)]
+fn wait(pace: &mut Pace, at: u64) -> Option<()> {
+    let until = pace.epoch.wrapping_add(at);
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_ktime_get_ns() };
+    if now >= until {
+        return Some(());
+    }
+    let far = until - now;
+    if far > FAR {
+        pace.next = at;
+        pace.now = IDLE;
+        return None;
+    }
+    let longest = if far < LONGEST_SPIN { far } else { LONGEST_SPIN };
+    let mut spin = Spin { until: now + longest, now };
+    call_loop(SPINS, spin_step, &mut spin);
+    pace.waited += spin.now - now;
+    if spin.now < until {
+        pace.now = IDLE;
+        return None;
+    }
+    pace.now = spin.now - pace.epoch;
+    Some(())
+}
+
+#[repr(C)]
+struct Spin {
+    until: u64,
+    now: u64,
+}
+
+extern "C" fn spin_step(_index: u32, spin: *mut Spin) -> i64 {
+    // SAFETY: the structure on the caller's stack.
+    let spin = unsafe { &mut *spin };
+    // SAFETY: a helper without arguments.
+    spin.now = unsafe { bpf_ktime_get_ns() };
+    i64::from(spin.now >= spin.until)
+}
+
+/// `bpf_loop` (Linux 5.17): at most `count` times, until the step gives 1.
+#[inline(always)]
+fn call_loop<T>(count: u32, step: extern "C" fn(u32, *mut T) -> i64, context: &mut T) {
+    // SAFETY: a function of the form the helper wants, and a context on the stack that outlives it.
+    unsafe { bpf_loop(count, step as *mut c_void, (&raw mut *context).cast(), 0) };
+}
+
+#[inline(always)]
+fn note_late(worker: &Worker, slot: u32, overdue: u64) {
+    let slot = match Rodata::load(&GENERATOR.pacing) {
+        pacing::FLOWS => slot,
+        _ if Rodata::load(&GENERATOR.flow_count) != 1 => peek_slot(worker).unwrap_or_default(),
+        _ => 0,
+    };
+    if let Some(lateness) = lateness(worker, slot) {
+        lateness.frames += 1;
+        if overdue > lateness.worst {
+            lateness.worst = overdue;
+        }
+    }
+}
+
+#[inline(always)]
+fn lateness(worker: &Worker, slot: u32) -> Option<&'static mut Lateness> {
+    let flow = slot & ((1 << SLOT_FLOW_BITS) - 1);
+    let lateness = LATENESS.get_ptr_mut(worker.first_flow.wrapping_add(flow))?;
+    // SAFETY: an entry of this worker alone.
+    Some(unsafe { &mut *lateness })
+}

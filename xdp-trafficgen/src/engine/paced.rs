@@ -1,0 +1,198 @@
+//! Paced sending: the eBPF program waits for each departure; this side chooses how long calls are and how many frames leave together,
+//! and sleeps when the next departure is far away.
+
+use std::{num::NonZeroU64, time::Duration};
+
+use rustix::thread::set_current_timer_slack;
+use xdp_trafficgen_ebpf::{
+    abi::timing::{Departures, FAR, GRACE, Pace},
+    timing,
+};
+
+use crate::{
+    engine::{
+        batch::Batch,
+        call_size::CallSize,
+        clock,
+        worker::{Stretch, Turns, Worker, WorkerError},
+    },
+    plan::{
+        Pacing,
+        pacing::{Streams, simulation::HostTables},
+    },
+};
+
+/// A sleeper is woken so long before the next departure: a wake-up takes 50 µs or so on a virtual machine, a call 20.
+const WAKE: u64 = 150_000;
+
+/// How long a paced call is meant to take. Each one ends with some 20 µs in which nothing departs; a stop does not wait for its end,
+/// for the program takes notice of it.
+const CALL: Duration = Duration::from_millis(50);
+
+/// Repetitions of a call at most: after a stop those left take 50 to 100 ns each.
+const MOST_REPETITIONS: u32 = 50_000;
+
+/// A worker whose frames leave at set times.
+pub(super) struct Paced<'a> {
+    worker: &'a Worker<'a>,
+    pacing: &'a Pacing,
+    tables: HostTables<'a>,
+    size: CallSize,
+    batch: Batch,
+    /// Repetitions of a call at most.
+    most: u32,
+}
+
+impl<'a> Paced<'a> {
+    /// Readies the worker and sleeps until shortly before the start.
+    pub(super) fn new(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Result<Self, WorkerError> {
+        // Sleeps end when they should, not within 50 µs of it. It can only fail where there is no such setting.
+        let _ = set_current_timer_slack(NonZeroU64::new(1));
+        let workers = worker.plan.cpus.len();
+        let peak = pacing.peak / f64::from(u32::try_from(workers).unwrap_or(u32::MAX));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float becomes the nearest that there is"
+        )]
+        let most = ((peak * CALL.as_secs_f64()) as u32 + 1).clamp(1, MOST_REPETITIONS);
+        let paced = Self {
+            worker,
+            pacing,
+            tables: HostTables::new(pacing),
+            size: CallSize::lasting(CALL),
+            batch: Batch::new(pacing.first_batch(workers, worker.plan.batch_size), worker.plan.batch_size),
+            most,
+        };
+        let mut streams = 0;
+        for entry in paced.entries() {
+            let stream = paced.stream(entry)?;
+            streams += u64::from(stream.left > 0 && stream.due < stream.end);
+        }
+        let pace = Pace { epoch: worker.start, batch: 1, streams, done: u64::from(streams == 0), ..Pace::default() };
+        paced.set_pace(pace)?;
+        clock::sleep_until(worker.start.saturating_sub(WAKE), worker.stop);
+        Ok(paced)
+    }
+
+    /// Sends from all streams of the worker until all have ended. Gives the departures of each that were due.
+    pub(super) fn all(&mut self) -> Result<Vec<u64>, WorkerError> {
+        self.until_done()?;
+        let now = self.now();
+        let mut due = Vec::new();
+        for entry in self.entries() {
+            let mut stream = self.stream(entry)?;
+            self.skip_until(&mut stream, now);
+            self.set_stream(entry, stream)?;
+            due.push(stream.departed + stream.skipped);
+        }
+        Ok(due)
+    }
+
+    /// Counts departures before a time as given up.
+    fn skip_until(&self, stream: &mut Departures, time: u64) {
+        while timing::skip(stream, time, &self.tables) {}
+        stream.at = stream.due;
+    }
+
+    /// Calls until all streams have ended, or it is told to stop.
+    fn until_done(&mut self) -> Result<(), WorkerError> {
+        while !self.worker.stop.is_cancelled() {
+            let mut pace = self.pace()?;
+            if pace.done != 0 {
+                return Ok(());
+            }
+            self.sleep(&pace)?;
+            let batch = self.batch.size();
+            if pace.position != 0 || pace.batch != u64::from(batch) {
+                pace = Pace { position: 0, batch: u64::from(batch), ..pace };
+                self.set_pace(pace)?;
+            }
+            let repeat = self.size.in_batches(batch, self.most);
+            let before = self.now();
+            self.worker.call(repeat, batch)?;
+            let took = Duration::from_nanos(self.now() - before);
+            self.size.learn(repeat, took);
+            let after = self.pace()?;
+            self.batch.learn(took, Duration::from_nanos(after.waited - pace.waited), Duration::from_nanos(after.late));
+        }
+        Ok(())
+    }
+
+    /// Sleeps while the next departure is far away.
+    fn sleep(&self, pace: &Pace) -> Result<(), WorkerError> {
+        let next = match self.pacing.streams {
+            Streams::Port => self.stream(self.worker.index)?.at,
+            Streams::Flows => pace.next,
+        };
+        if next > self.now().saturating_add(FAR) {
+            clock::sleep_until(self.worker.start.saturating_add(next).saturating_sub(WAKE), self.worker.stop);
+        }
+        Ok(())
+    }
+
+    /// The worker's entries in the table of streams.
+    fn entries(&self) -> std::ops::Range<u32> {
+        let each = u32::try_from(self.pacing.departures.len() / self.worker.plan.cpus.len().max(1)).unwrap_or(u32::MAX);
+        self.worker.index * each..(self.worker.index + 1) * each
+    }
+
+    fn now(&self) -> u64 {
+        clock::now().saturating_sub(self.worker.start)
+    }
+
+    fn pace(&self) -> Result<Pace, WorkerError> {
+        self.worker.generator.pace(self.worker.index).map_err(WorkerError::Send)
+    }
+
+    fn set_pace(&self, pace: Pace) -> Result<(), WorkerError> {
+        self.worker.generator.set_pace(self.worker.index, pace).map_err(WorkerError::Send)
+    }
+
+    fn stream(&self, entry: u32) -> Result<Departures, WorkerError> {
+        self.worker.generator.departures(entry).map_err(WorkerError::Send)
+    }
+
+    fn set_stream(&self, entry: u32, stream: Departures) -> Result<(), WorkerError> {
+        self.worker.generator.set_departures(entry, stream).map_err(WorkerError::Send)
+    }
+}
+
+/// The port's one stream, whose departures its flows share.
+impl Stretch for Paced<'_> {
+    /// That of the next departure, so that what is sent depends on no clock; but no departure delays an end.
+    fn time(&mut self) -> Result<u64, WorkerError> {
+        let due = self.stream(self.worker.index)?.due;
+        Ok(due.max(self.now().saturating_sub(GRACE)))
+    }
+
+    fn is_over(&self, time_left: u64) -> bool {
+        time_left == 0
+    }
+
+    /// Nobody has the departures until then.
+    fn wait(&mut self, until: u64) -> Result<(), WorkerError> {
+        let mut stream = self.stream(self.worker.index)?;
+        let skipped = stream.skipped;
+        self.skip_until(&mut stream, until);
+        self.set_stream(self.worker.index, Departures { skipped, ..stream })
+    }
+
+    fn send(&mut self, turns: Option<u64>, until: Option<u64>) -> Result<Turns, WorkerError> {
+        let before = self.stream(self.worker.index)?;
+        let left = turns.map_or(before.left, |turns| turns.min(before.left));
+        let stream = Departures { left, end: until.unwrap_or(u64::MAX), ..before };
+        self.set_stream(self.worker.index, stream)?;
+        let pace = self.pace()?;
+        self.set_pace(Pace { streams: 1, done: 0, ..pace })?;
+        self.until_done()?;
+        let mut stream = self.stream(self.worker.index)?;
+        // What was due when it ended, or was told to stop.
+        self.skip_until(&mut stream, self.now());
+        let taken = stream.departed + stream.skipped - before.departed - before.skipped;
+        stream.left = if before.left == u64::MAX { u64::MAX } else { before.left - taken };
+        stream.end = u64::MAX;
+        self.set_stream(self.worker.index, stream)?;
+        Ok(Turns { taken, is_last: stream.left == 0 })
+    }
+}
