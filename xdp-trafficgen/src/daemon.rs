@@ -270,8 +270,7 @@ fn rest(flow: &Flow, attempted: u64, elapsed: Duration) -> Option<Flow> {
 fn every_flow(counted: Vec<FlowCount>, all: &[FlowCount]) -> Vec<FlowCount> {
     let mut counted = counted.into_iter().peekable();
     let count = |FlowCount { name, .. }: &FlowCount| {
-        let none = || FlowCount { name: name.clone(), attempted: 0, transmitted: 0, bytes: 0 };
-        counted.next_if(|count| count.name == *name).unwrap_or_else(none)
+        counted.next_if(|count| count.name == *name).unwrap_or_else(|| FlowCount::none(name))
     };
     all.iter().map(count).collect()
 }
@@ -309,6 +308,7 @@ mod tests {
             attempted: frames,
             transmitted: frames,
             bytes: frames * 64,
+            punctuality: None,
         };
         let all = [count("a", 1), count("b", 2), count("c", 3)];
         let counted = vec![count("a", 10), count("c", 30)];

@@ -3,10 +3,13 @@
 //! Every number a user sees comes from a [`Snapshot`], and each says what it counts.
 
 pub mod gaps;
+mod punctuality;
 
 use std::{fmt, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::{DropLayer, FCS_LEN, Flow, MAX_ERRNO, RECENT, Worker, parts_of_recent};
+
+pub use punctuality::Punctuality;
 
 use crate::{
     config::Action,
@@ -15,7 +18,7 @@ use crate::{
 };
 
 /// All counts at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Since the workers started.
     pub elapsed: Duration,
@@ -25,7 +28,7 @@ pub struct Snapshot {
 
 /// What became of one port's frames: `attempted` is `transmitted` plus `in_flight` plus all drops, and after a run nothing
 /// is in flight.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PortCount {
     /// The port's name.
     pub name: String,
@@ -41,12 +44,16 @@ pub struct PortCount {
     pub in_flight: u64,
     /// Frames that went nowhere, by reason.
     pub drops: Vec<(DropReason, u64)>,
+    /// How well departure times were kept, where there are some.
+    pub punctuality: Option<Punctuality>,
+    /// The most frames that leave together just now, where they have departure times.
+    pub batch_size: Option<u64>,
     /// What the port sends, in the configuration's order.
     pub flows: Vec<FlowCount>,
 }
 
 /// What became of one flow's frames.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FlowCount {
     /// The flow's name.
     pub name: String,
@@ -56,6 +63,15 @@ pub struct FlowCount {
     pub transmitted: u64,
     /// Bytes on the wire of the transmitted frames, FCS included.
     pub bytes: u64,
+    /// How well departure times were kept, where there are some.
+    pub punctuality: Option<Punctuality>,
+}
+
+impl FlowCount {
+    /// Before anything was sent.
+    pub fn none(name: &str) -> Self {
+        Self { name: name.to_owned(), attempted: 0, transmitted: 0, bytes: 0, punctuality: None }
+    }
 }
 
 /// Why a frame went nowhere.
@@ -86,15 +102,13 @@ impl PortCount {
             transmitted: 0,
             in_flight: 0,
             drops: Vec::new(),
-            flows: plan
-                .flows
-                .iter()
-                .map(|flow| FlowCount { name: flow.name.clone(), attempted: 0, transmitted: 0, bytes: 0 })
-                .collect(),
+            punctuality: None,
+            batch_size: None,
+            flows: plan.flows.iter().map(|flow| FlowCount::none(&flow.name)).collect(),
         }
     }
 
-    /// Reads a port's counters.
+    /// Reads a port's counters. `due`: the departures of each flow, when all workers have ended.
     ///
     /// # Errors
     /// When the maps cannot be read.
@@ -132,7 +146,14 @@ impl PortCount {
         };
         drops.push((DropReason::Aborted, aborted));
         drops.retain(|&(_, count)| count > 0);
-        let flows = flow_counts(plan, generator, &workers)?;
+        let mut flows = flow_counts(plan, generator, &workers)?;
+        let (mut punctuality, mut batch_size) = (None, None);
+        if let Some(pacing) = &plan.pacing {
+            punctuality = Some(punctuality::read(plan, pacing, generator, &mut flows, due)?);
+            for worker in (0..).take(plan.cpus.len()) {
+                batch_size = batch_size.max(Some(generator.pace(worker)?.batch));
+            }
+        }
         Ok(Self {
             name: plan.name.clone(),
             interface: plan.interface.clone(),
@@ -141,6 +162,8 @@ impl PortCount {
             transmitted,
             in_flight,
             drops,
+            punctuality,
+            batch_size,
             flows,
         })
     }
@@ -166,7 +189,21 @@ impl PortCount {
 
     /// Adds the counts of an earlier run of the same port.
     pub fn add(&mut self, earlier: &Self) {
-        let Self { name: _, interface: _, elapsed, attempted, transmitted, in_flight, drops, flows } = earlier;
+        let Self {
+            name: _,
+            interface: _,
+            elapsed,
+            attempted,
+            transmitted,
+            in_flight,
+            drops,
+            punctuality,
+            batch_size: _,
+            flows,
+        } = earlier;
+        if let (Some(punctuality), Some(earlier)) = (&mut self.punctuality, punctuality) {
+            punctuality.add(earlier);
+        }
         self.in_flight += in_flight;
         self.elapsed += *elapsed;
         self.attempted += attempted;
@@ -175,6 +212,9 @@ impl PortCount {
             flow.attempted += earlier.attempted;
             flow.transmitted += earlier.transmitted;
             flow.bytes += earlier.bytes;
+            if let (Some(punctuality), Some(earlier)) = (&mut flow.punctuality, &earlier.punctuality) {
+                punctuality.add(earlier);
+            }
         }
         for &(reason, count) in drops {
             match self.drops.iter_mut().find(|(known, _)| *known == reason) {
@@ -228,7 +268,7 @@ fn flow_counts(plan: &PortPlan, generator: &Generator, workers: &[Worker]) -> Re
             (_, 0) => transmitted * u64::from(flow.largest),
             (_, bytes) => bytes.saturating_sub(total.dropped_bytes) + transmitted * u64::from(FCS_LEN),
         };
-        FlowCount { name: flow.name.clone(), attempted: total.frames, transmitted, bytes }
+        FlowCount { name: flow.name.clone(), attempted: total.frames, transmitted, bytes, punctuality: None }
     });
     Ok(counts.collect())
 }

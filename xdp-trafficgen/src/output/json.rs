@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::output::Report;
+use crate::{output::Report, stats};
 
 #[derive(Serialize)]
 struct Json<'a> {
@@ -25,6 +25,37 @@ struct Port<'a> {
     drops: Vec<Drop>,
     /// Over the time the port itself sent, which may be shorter than the whole.
     pps: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_size: Option<u64>,
+    #[serde(flatten)]
+    punctuality: Option<Punctuality>,
+}
+
+/// Where there are departure times.
+#[derive(Serialize)]
+struct Punctuality {
+    /// Frames a second, on average where the rate changes.
+    requested_pps: Option<f64>,
+    /// Frames a second, from the first departure to the last.
+    achieved_pps: Option<f64>,
+    frames_late: u64,
+    worst_lateness_ns: u64,
+    /// Departures that no frame left at.
+    frames_unsent: u64,
+}
+
+impl From<&stats::Punctuality> for Punctuality {
+    fn from(punctuality: &stats::Punctuality) -> Self {
+        let &stats::Punctuality { requested, achieved, late, worst, unsent } = punctuality;
+        // Plain decimals: a rate is far below 1e16, from where on numbers would be written with exponents.
+        Self {
+            requested_pps: requested,
+            achieved_pps: achieved,
+            frames_late: late,
+            worst_lateness_ns: u64::try_from(worst.as_nanos()).unwrap_or(u64::MAX),
+            frames_unsent: unsent,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -42,6 +73,8 @@ struct Flow<'a> {
     bytes_tx: u64,
     /// As the port's.
     pps: u64,
+    #[serde(flatten)]
+    punctuality: Option<Punctuality>,
 }
 
 #[derive(Serialize)]
@@ -65,6 +98,8 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         frames_dropped: port.dropped(),
         drops: port.drops.iter().map(|&(reason, count)| Drop { reason: reason.code(), count }).collect(),
         pps: per_second(port.transmitted, port.elapsed.as_secs_f64()),
+        batch_size: port.batch_size,
+        punctuality: port.punctuality.as_ref().map(Punctuality::from),
     });
     let flows = snapshot.ports.iter().flat_map(|port| {
         port.flows.iter().map(|flow| Flow {
@@ -74,6 +109,7 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
             frames_tx: flow.transmitted,
             bytes_tx: flow.bytes,
             pps: per_second(flow.transmitted, port.elapsed.as_secs_f64()),
+            punctuality: flow.punctuality.as_ref().map(Punctuality::from),
         })
     });
     serde_json::to_string(&Json {

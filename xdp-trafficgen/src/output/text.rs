@@ -4,7 +4,10 @@ use std::{fmt::Write as _, time::Duration};
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::{output::Report, stats::Snapshot};
+use crate::{
+    output::Report,
+    stats::{PortCount, Punctuality, Snapshot},
+};
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &Report) -> String {
@@ -25,6 +28,9 @@ pub fn render(report: &Report) -> String {
     let mut text = format!("{table}\n");
     if snapshot.ports.iter().any(|port| port.flows.len() > 1) {
         text += &flows(snapshot);
+    }
+    if snapshot.ports.iter().any(|port| port.punctuality.is_some()) {
+        text += &punctuality(snapshot);
     }
     for port in &snapshot.ports {
         for (reason, count) in &port.drops {
@@ -68,6 +74,43 @@ fn flows(snapshot: &Snapshot) -> String {
     text
 }
 
+/// How well departure times were kept, of all flows or the first ones, and what to do where they were not.
+fn punctuality(snapshot: &Snapshot) -> String {
+    let mut table = table(&["flow", "port", "requested", "achieved", "late", "worst lateness", "never sent"], 2);
+    let flows = snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
+    let punctual = flows.filter_map(|(port, flow)| Some((port, flow, flow.punctuality?)));
+    for (port, flow, Punctuality { requested, achieved, late, worst, unsent }) in punctual.take(FLOW_ROWS) {
+        table.add_row([
+            flow.name.clone(),
+            port.name.clone(),
+            requested.map_or_else(String::new, pps),
+            achieved.map_or_else(String::new, pps),
+            grouped(late),
+            format!("{worst:.1?}"),
+            grouped(unsent),
+        ]);
+    }
+    let mut text = format!("{table}\n");
+    for port in &snapshot.ports {
+        if let Some(sentence) = shortfall(port) {
+            let _ = writeln!(text, "port {}: {sentence}", port.name);
+        }
+    }
+    text
+}
+
+/// What to say of a port that did not send all that was due.
+pub fn shortfall(port: &PortCount) -> Option<String> {
+    let punctuality = port.punctuality.filter(|punctuality| punctuality.unsent > 0)?;
+    let asked = punctuality.requested.map_or_else(String::new, |rate| format!("asked for {}, ", pps(rate)));
+    let sent = punctuality.achieved.map_or_else(|| "sent less".to_owned(), |rate| format!("sent {}", pps(rate)));
+    Some(format!(
+        "{asked}{sent}: {} ({:.2} %) had no frame, for the workers were too far behind; ask for less, or use more CPUs",
+        counted(punctuality.unsent, "departure"),
+        punctuality.shortfall(port.attempted) * 100.0
+    ))
+}
+
 /// `part` of `whole`, with one decimal.
 #[expect(clippy::cast_precision_loss, reason = "a share is shown to three digits")]
 pub fn percent(part: u64, whole: u64) -> String {
@@ -87,7 +130,22 @@ pub fn table(headings: &[&str], words: usize) -> Table {
 
 /// `1 frame`, `2 000 frames`.
 pub fn frames(count: u64) -> String {
-    format!("{} frame{}", grouped(count), if count == 1 { "" } else { "s" })
+    counted(count, "frame")
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// Frames a second, with a unit that suits them: `499.998 kpps`.
+pub fn pps(rate: f64) -> String {
+    let (number, unit) = match rate {
+        rate if rate >= 1e6 => (rate / 1e6, "Mpps"),
+        rate if rate >= 1e3 => (rate / 1e3, "kpps"),
+        rate => (rate, "pps"),
+    };
+    let digits = format!("{number:.4}");
+    format!("{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// Digits in groups of three, with spaces (ISO 80000-1).
@@ -127,7 +185,7 @@ fn rate(count: u64, seconds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{FlowCount, PortCount};
+    use crate::stats::FlowCount;
 
     #[test]
     fn digits_in_groups() {
@@ -138,7 +196,13 @@ mod tests {
 
     /// A port that sent 1000 frames a second of each of these flows.
     fn port(flows: usize) -> PortCount {
-        let count = |index| FlowCount { name: format!("f{index}"), attempted: 1000, transmitted: 1000, bytes: 64_000 };
+        let count = |index| FlowCount {
+            name: format!("f{index}"),
+            attempted: 1000,
+            transmitted: 1000,
+            bytes: 64_000,
+            punctuality: None,
+        };
         PortCount {
             name: "west".to_owned(),
             interface: "eth1".to_owned(),
@@ -147,6 +211,8 @@ mod tests {
             transmitted: 1000 * flows as u64,
             in_flight: 0,
             drops: Vec::new(),
+            punctuality: None,
+            batch_size: None,
             flows: (0..flows).map(count).collect(),
         }
     }
@@ -167,6 +233,21 @@ mod tests {
         assert!(text.contains(" f19 ") && !text.contains(" f20 "), "{text}");
         assert!(text.contains("… and 4 076 more flows (--json has all)"), "{text}");
         assert!(report(&[21]).contains("… and 1 more flow (--json"));
+    }
+
+    #[test]
+    fn departures_without_a_frame_are_told() {
+        let mut port = port(1);
+        assert_eq!(shortfall(&port), None);
+        let punctuality =
+            Punctuality { requested: Some(40e6), achieved: Some(17_300_123.4), unsent: 1000, ..Punctuality::default() };
+        port.punctuality = Some(punctuality);
+        port.flows[0].punctuality = Some(punctuality);
+        let snapshot = Snapshot { elapsed: Duration::from_secs(1), ports: vec![port] };
+        let text = render(&Report { snapshot, sink: None });
+        let sentence = "port west: asked for 40 Mpps, sent 17.3001 Mpps: 1 000 departures (50.00 %) had no frame";
+        assert!(text.contains(sentence), "{text}");
+        assert!(text.contains("never sent"), "{text}");
     }
 
     #[test]

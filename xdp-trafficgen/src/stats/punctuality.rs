@@ -1,0 +1,188 @@
+//! How well departure times were kept.
+
+use std::time::Duration;
+
+use xdp_trafficgen_ebpf::abi::timing::{Departures, Lateness};
+
+use crate::{
+    config::rate::Ratio,
+    kernel::{Generator, KernelError},
+    plan::{Pacing, PortPlan, pacing::Streams},
+    stats::FlowCount,
+};
+
+/// Of a flow, or of a port with all of its flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Punctuality {
+    /// Frames a second that were asked for; on average where the rate changes. None while nobody knows.
+    pub requested: Option<f64>,
+    /// Frames a second that were sent, from the first departure to the last; none of fewer than two.
+    pub achieved: Option<f64>,
+    /// Frames that left later than they were due, by more than the threshold.
+    pub late: u64,
+    /// The worst lateness of those.
+    pub worst: Duration,
+    /// Departures that no frame left at: it was too late for them. Of a port's rate that flows share, each flow's are known
+    /// at the end.
+    pub unsent: u64,
+}
+
+impl Punctuality {
+    /// Adds the counts of an earlier run; rates are those of this one.
+    pub(super) fn add(&mut self, earlier: &Self) {
+        self.late += earlier.late;
+        self.worst = self.worst.max(earlier.worst);
+        self.unsent += earlier.unsent;
+    }
+
+    /// How much of what was due was not sent, 0 to 1.
+    pub fn shortfall(&self, attempted: u64) -> f64 {
+        share(self.unsent, self.unsent + attempted)
+    }
+}
+
+/// What all workers made of a stream of departures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Span {
+    departed: u64,
+    skipped: u64,
+    /// When the first frame left and when the last did, in nanoseconds since the start.
+    between: Option<(u64, u64)>,
+}
+
+impl Span {
+    fn of(stream: &Departures) -> Self {
+        let &Departures { departed, skipped, first, last, .. } = stream;
+        Self { departed, skipped, between: first.checked_sub(1).map(|first| (first, last)) }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.departed += other.departed;
+        self.skipped += other.skipped;
+        self.between = match (self.between, other.between) {
+            (Some((first, last)), Some((other_first, other_last))) => {
+                Some((first.min(other_first), last.max(other_last)))
+            }
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// Departures a second.
+    fn rate(&self) -> Option<f64> {
+        let (first, last) = self.between.filter(|(first, last)| first < last)?;
+        Some(share(self.departed.saturating_sub(1), last - first) * 1e9)
+    }
+
+    /// Departures that were asked for in the same time, a second.
+    fn due_rate(&self) -> Option<f64> {
+        Some(self.rate()? / share(self.departed, self.departed + self.skipped))
+    }
+}
+
+/// Reads how punctual a port was. Fills in that of its flows, whose other counts are there already; `due` are their departures,
+/// when all workers have ended.
+pub(super) fn read(
+    plan: &PortPlan,
+    pacing: &Pacing,
+    generator: &Generator,
+    flows: &mut [FlowCount],
+    due: Option<&[u64]>,
+) -> Result<Punctuality, KernelError> {
+    let workers = plan.cpus.len();
+    let mut spans = vec![Span::default(); pacing.departures.len() / workers.max(1)];
+    let mut lateness = vec![Lateness::default(); flows.len()];
+    let mut entry = 0;
+    for worker in (0..).take(workers) {
+        for span in &mut spans {
+            span.add(Span::of(&generator.departures(entry)?));
+            entry += 1;
+        }
+        for (sum, flow) in lateness.iter_mut().zip(generator.lateness(worker, &plan.program)?) {
+            sum.frames += flow.frames;
+            sum.worst = sum.worst.max(flow.worst);
+        }
+    }
+    let mut all = Span::default();
+    spans.iter().for_each(|span| all.add(*span));
+    let mut port = Punctuality {
+        requested: match pacing.requested.iter().map(|rate| rate.map(per_second)).sum::<Option<f64>>() {
+            None => all.due_rate(),
+            known => known,
+        },
+        achieved: all.rate(),
+        unsent: all.skipped,
+        ..Punctuality::default()
+    };
+    let total_due: u64 = due.iter().copied().flatten().sum();
+    for (index, (flow, lateness)) in flows.iter_mut().zip(lateness).enumerate() {
+        let (requested, achieved, unsent) = match pacing.streams {
+            Streams::Flows => {
+                let span = spans[index];
+                let requested = pacing.requested[index].map(per_second).or_else(|| span.due_rate());
+                (requested, span.rate(), span.skipped)
+            }
+            Streams::Port => {
+                let due = due.map_or(flow.attempted, |due| due[index]);
+                let of_all = |rate: Option<f64>, part, whole| rate.map(|rate| rate * share(part, whole));
+                (
+                    of_all(port.requested, due, if total_due > 0 { total_due } else { all.departed }),
+                    of_all(port.achieved, flow.attempted, all.departed),
+                    due.saturating_sub(flow.attempted),
+                )
+            }
+        };
+        let arrived = share(flow.transmitted, flow.attempted);
+        let worst = Duration::from_nanos(lateness.worst);
+        let achieved = achieved.map(|rate| rate * arrived);
+        flow.punctuality = Some(Punctuality { requested, achieved, late: lateness.frames, worst, unsent });
+        port.late += lateness.frames;
+        port.worst = port.worst.max(worst);
+    }
+    let sum = |count: fn(&FlowCount) -> u64| flows.iter().map(count).sum::<u64>();
+    let arrived = share(sum(|flow| flow.transmitted), sum(|flow| flow.attempted));
+    port.achieved = port.achieved.map(|rate| rate * arrived);
+    Ok(port)
+}
+
+fn per_second(rate: Ratio) -> f64 {
+    share(rate.numerator, rate.denominator)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rates and shares are shown to fewer than 53 bits")]
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_measured_from_the_first_departure_to_the_last() {
+        let stream = |departed, skipped, first, last| {
+            Span::of(&Departures { departed, skipped, first, last, ..Departures::default() })
+        };
+        // Ten frames a second: the eleventh leaves a second after the first.
+        assert_eq!(stream(11, 0, 501, 1_000_000_500).rate(), Some(10.0));
+        assert_eq!(stream(1, 0, 501, 500).rate(), None);
+        assert_eq!(stream(0, 7, 0, 0).rate(), None);
+        // As many departures were given up.
+        assert_eq!(stream(11, 11, 1, 1_000_000_000).due_rate(), Some(20.0));
+    }
+
+    #[test]
+    fn workers_take_turns() {
+        let mut span = Span::of(&Departures { departed: 3, first: 1, last: 400, ..Departures::default() });
+        span.add(Span::of(&Departures { departed: 2, first: 101, last: 300, skipped: 5, ..Departures::default() }));
+        span.add(Span::default());
+        assert_eq!(span, Span { departed: 5, skipped: 5, between: Some((0, 400)) });
+        assert_eq!(span.rate(), Some(1e7));
+    }
+
+    #[test]
+    fn what_was_not_sent_is_a_share_of_what_was_due() {
+        let unsent = |unsent| Punctuality { unsent, ..Punctuality::default() };
+        assert_eq!(unsent(1).shortfall(999), 0.001);
+        assert_eq!(unsent(0).shortfall(0), 0.0);
+    }
+}
