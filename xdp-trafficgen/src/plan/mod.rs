@@ -229,7 +229,6 @@ impl Planner<'_> {
     }
 
     /// None when something is wrong; none within, when the port sends as fast as it can.
-    #[expect(clippy::option_option, reason = "the outer one is the planner's way to say that there are diagnostics")]
     fn pacing(&mut self, request: &pacing::Request<'_>) -> Option<Option<Pacing>> {
         match pacing::pacing(request) {
             Ok(None) => Some(None),

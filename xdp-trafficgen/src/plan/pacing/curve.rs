@@ -87,9 +87,9 @@ pub(super) struct TooMany;
 /// Nanoseconds of a second.
 const SECOND: u128 = 1_000_000_000;
 
-/// A curve as runs of constant gap, at most `limit` of them. Where the rate is constant, they are exact (floor); elsewhere the first
-/// and the last frame of a run are (to a nanosecond), and those between leave within 1 % of the gap or within `nanos`, whichever
-/// is more, of their exact time.
+/// A curve as runs of constant gap, at most `limit` of them. The first frame of a run is exact (rounded down to a nanosecond), and so
+/// are the gaps where the rate is constant. Elsewhere the last frame is exact too, and those between leave within 1 % of the gap
+/// or within `nanos`, whichever is more, of their exact time.
 ///
 /// # Errors
 /// When it takes more runs.

@@ -153,6 +153,10 @@ struct Demand {
 /// # Errors
 /// Rates of an unknown line rate, and more flows or segments than there is room for.
 pub(super) fn pacing(request: &Request<'_>) -> Result<Option<(Pacing, Vec<String>)>, Vec<Diagnostic>> {
+    pacing_within(request, MAX_SEGMENTS)
+}
+
+fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, Vec<String>)>, Vec<Diagnostic>> {
     let (streams, demands) = if let Some(rate) = &request.port.rate {
         (Streams::Port, vec![request.port_demand(rate)])
     } else {
@@ -174,8 +178,8 @@ pub(super) fn pacing(request: &Request<'_>) -> Result<Option<(Pacing, Vec<String
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let Some(built) = PRECISIONS.iter().find_map(|&nanos| build(&demands, request.workers, nanos, MAX_SEGMENTS)) else {
-        return Err(vec![request.too_many_segments()]);
+    let Some(built) = PRECISIONS.iter().find_map(|&nanos| build(&demands, request.workers, nanos, limit)) else {
+        return Err(vec![request.too_many_segments(limit)]);
     };
     let (mut departures, segments) = built;
     let mut calendars = match streams {
@@ -290,12 +294,12 @@ impl Request<'_> {
         notes
     }
 
-    fn too_many_segments(&self) -> Diagnostic {
+    fn too_many_segments(&self, limit: usize) -> Diagnostic {
         let rate = self.port.rate.as_ref().or_else(|| self.flows.iter().find_map(|flow| flow.rate.as_ref()));
         let place = rate.map_or(&self.port.name.place, |rate| &rate.place);
         Diagnostic::new(
             place,
-            format!("the changing rates of this port take more than {MAX_SEGMENTS} segments of constant gap to follow"),
+            format!("the changing rates of this port take more than {limit} segments of constant gap to follow"),
         )
         .help("let them change more slowly or for a shorter time, in fewer flows or on fewer CPUs")
     }

@@ -1,0 +1,154 @@
+//! A worker with many flows: they take turns as their times say.
+
+use proptest::prelude::*;
+use xdp_trafficgen_ebpf::{
+    abi::timing::{BUCKET_BITS, BUCKETS, Calendar},
+    timing::{self, Look, Streams, advance},
+};
+
+use super::*;
+use crate::plan::pacing::rates::whole;
+
+struct Entries(Vec<Departures>);
+
+impl Streams for Entries {
+    fn stream(&mut self, number: u32) -> Option<&mut Departures> {
+        self.0.get_mut(number as usize)
+    }
+}
+
+/// The next stream; panics when there is none for far too long.
+#[track_caller]
+fn next(calendar: &mut Calendar, streams: &mut Entries) -> u32 {
+    for _ in 0..100 * BUCKETS {
+        if let Look::Stream(number) = timing::look(calendar, streams) {
+            return number;
+        }
+    }
+    panic!("a stream is lost");
+}
+
+/// Lets all flows of the first worker send until `end`; gives each frame's time and flow.
+fn run(pacing: &Pacing, flows: usize, end: u64) -> Vec<(u64, u32)> {
+    let tables = HostTables::new(pacing);
+    let mut streams = Entries(pacing.departures[..flows].to_vec());
+    let mut calendar = pacing.calendars[0];
+    let mut active = streams.0.iter().filter(|stream| stream.left > 0).count();
+    let mut sent = Vec::new();
+    while active > 0 {
+        let number = next(&mut calendar, &mut streams);
+        let stream = &mut streams.0[number as usize];
+        sent.push((stream.due, number));
+        advance(stream, &tables);
+        stream.at = stream.due;
+        if stream.left == 0 || stream.due >= end {
+            active -= 1;
+        } else {
+            timing::insert(&mut calendar, number, stream);
+        }
+    }
+    sent
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 8 } else { 64 }))]
+    #[test]
+    fn each_flow_keeps_its_own_times(
+        // Gaps from 2 µs to 0.1 s: 24 rounds of the calendar.
+        gaps in prop::collection::vec((2_000f64.ln()..1e8f64.ln(), 1u64..1000), 100),
+        delays in prop::collection::vec(0u64..2_000_000, 100),
+        workers in 1usize..3,
+    ) {
+        let end = 30_000_000;
+        let rates: Vec<Ratio> = gaps
+            .iter()
+            .map(|&(gap, denominator)| {
+                Ratio { numerator: whole(1e9 * denominator as f64 / gap.exp()).max(1), denominator }
+            })
+            .collect();
+        let flows = rates.iter().zip(&delays).map(|(rate, delay)| Flow {
+            delay: located(Duration::from_nanos(*delay)),
+            ..flow(Profile::Constant(pps(rate.numerator, rate.denominator)))
+        });
+        let pacing = of_flows(flows.collect(), workers);
+        let sent = run(&pacing, 100, end);
+        for pair in sent.windows(2) {
+            prop_assert!(pair[0].0 >> BUCKET_BITS <= pair[1].0 >> BUCKET_BITS, "{:?}", pair);
+        }
+        for (number, rate) in (0..).zip(&rates) {
+            let times: Vec<u64> = sent.iter().filter(|(_, of)| *of == number).map(|(due, _)| *due).collect();
+            let stream = pacing.departures[number as usize];
+            let whole = u128::from(stream.gap.whole);
+            // In parts of a nanosecond, of which it is a whole number.
+            let gap = workers as u128 * 1_000_000_000 * u128::from(rate.denominator) * whole;
+            prop_assert!(gap.is_multiple_of(rate.numerator.into()));
+            let gap = gap / u128::from(rate.numerator);
+            let first = u128::from(stream.due) * whole + u128::from(stream.rest);
+            let expected: Vec<u64> = (0..)
+                .map(|k| u64::try_from((first + k * gap) / whole).expect("64 bits"))
+                .take_while(|&due| due == stream.due || due < end)
+                .collect();
+            prop_assert_eq!(times, expected);
+        }
+    }
+}
+
+#[test]
+fn flows_of_one_rate_do_not_coincide() {
+    let pacing = of_flows(vec![flow(Profile::Constant(pps(1000, 1))); 100], 1);
+    let sent = run(&pacing, 100, 10_000_000);
+    assert_eq!(sent.len(), 1000);
+    let mut times: Vec<u64> = sent.iter().map(|(due, _)| *due).collect();
+    times.sort_unstable();
+    let least = times.windows(2).map(|pair| pair[1] - pair[0]).min().expect("times");
+    // A hundred flows within a millisecond: evenly they would be 10 µs from each other.
+    assert!(least > 3_800, "{least}");
+    assert_eq!(pacing.departures.iter().map(|stream| stream.slot).collect::<Vec<_>>(), (100..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn flows_without_frames_are_not_in_the_calendar() {
+    let mut short = flow(Profile::Constant(pps(1000, 1)));
+    short.packets = Some(located(1));
+    let pacing = of_flows(vec![short, flow(Profile::Constant(pps(10, 1)))], 2);
+    let streams = |worker: usize| {
+        let mut streams = Entries(pacing.departures[2 * worker..2 * worker + 2].to_vec());
+        let mut calendar = pacing.calendars[worker];
+        (0..BUCKETS * 100)
+            .filter_map(|_| match timing::look(&mut calendar, &mut streams) {
+                Look::Stream(number) => Some(number),
+                Look::Nothing => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(streams(0), [0, 1]);
+    assert_eq!(streams(1), [1]);
+}
+
+#[test]
+fn overdue_streams_are_next() {
+    let stream = |at| Departures { at, due: at, ..Departures::default() };
+    let late = 1_000_000;
+    let mut streams = Entries(vec![stream(late), stream(late + 64), stream(10), stream(late + 5_000_000)]);
+    let mut calendar = Calendar::EMPTY;
+    timing::insert(&mut calendar, 0, &mut streams.0[0]);
+    timing::insert(&mut calendar, 3, &mut streams.0[3]);
+    timing::insert(&mut calendar, 1, &mut streams.0[1]);
+    assert_eq!(next(&mut calendar, &mut streams), 0);
+    timing::insert(&mut calendar, 2, &mut streams.0[2]);
+    assert_eq!([0; 3].map(|_| next(&mut calendar, &mut streams)), [2, 1, 3]);
+}
+
+/// A stream that comes while the ones of its bucket, which are due in later rounds, are being looked through.
+#[test]
+fn streams_that_come_during_a_look_are_found() {
+    let round = (BUCKETS as u64) << BUCKET_BITS;
+    let stream = |at| Departures { at, due: at, ..Departures::default() };
+    let mut streams = Entries(vec![stream(round), stream(2 * round), stream(5)]);
+    let mut calendar = Calendar::EMPTY;
+    timing::insert(&mut calendar, 0, &mut streams.0[0]);
+    timing::insert(&mut calendar, 1, &mut streams.0[1]);
+    assert_eq!(timing::look(&mut calendar, &mut streams), Look::Nothing);
+    timing::insert(&mut calendar, 2, &mut streams.0[2]);
+    assert_eq!([0; 3].map(|_| next(&mut calendar, &mut streams)), [2, 0, 1]);
+}

@@ -1,0 +1,183 @@
+//! From what was written to what is asked of the program.
+
+use xdp_trafficgen_ebpf::abi::timing::{departures as kinds, pacing as codes};
+
+use super::*;
+use crate::{
+    config::{Behind, Size, SizeWeight, rate::Burst},
+    host::{Facts, Link},
+    plan::{
+        DefaultRoute,
+        pacing::{
+            Streams, first_batch, mechanism, pacing_within,
+            rates::{Fraction, Frames, UnknownSpeed, mean_size},
+        },
+        plan,
+    },
+};
+
+#[track_caller]
+fn check_rate(amount: (u64, u64), unit: RateUnit, size: &Size, expected: (u128, u128)) {
+    let frames = Frames { mean_size: mean_size(size), speed: Some(10_000_000_000) };
+    let rate = Rate { amount: Ratio { numerator: amount.0, denominator: amount.1 }, unit };
+    assert_eq!(frames.rate(rate), Ok(Fraction::new(expected.0, expected.1)));
+}
+
+#[test]
+fn rates_in_frames() {
+    let fixed = Size::Fixed;
+    // RFC 2544, appendix B has these for 10 Mbit/s: 14880, 8445, 812 frames a second.
+    check_rate((10_000_000, 1), RateUnit::BitsL1, &fixed(64), (10_000_000, 672));
+    check_rate((10_000_000, 1), RateUnit::BitsL1, &fixed(128), (10_000_000, 1184));
+    check_rate((10_000_000, 1), RateUnit::BitsL1, &fixed(1518), (10_000_000, 12_304));
+    check_rate((1, 1), RateUnit::LineShare, &fixed(64), (10_000_000_000, 672));
+    check_rate((2, 5), RateUnit::LineShare, &fixed(1518), (4_000_000_000, 12_304));
+    check_rate((10_000_000_000, 1), RateUnit::BitsL2, &fixed(1250), (1_000_000, 1));
+    check_rate((3, 2), RateUnit::Frames, &fixed(64), (3, 2));
+    // Means: 64, 164, … 964; 64 to 65; 7 · 64 + 4 · 570 + 1518 by 12; 64, 64, 1280.
+    check_rate((8, 1), RateUnit::BitsL2, &Size::Increment { start: 64, end: 1000, step: 100 }, (1, 514));
+    check_rate((8, 1), RateUnit::BitsL2, &Size::Random { min: 64, max: 65, seed: None }, (2, 129));
+    let imix = [(64, 7), (570, 4), (1518, 1)].map(|(size, weight)| SizeWeight { size, weight });
+    check_rate((8, 1), RateUnit::BitsL2, &Size::Weighted(imix.to_vec()), (12, 4246));
+    check_rate((8, 1), RateUnit::BitsL1, &Size::Weighted(imix.to_vec()), (12, 4246 + 240));
+    check_rate((8, 1), RateUnit::BitsL2, &Size::Sequence(vec![64, 64, 1280]), (3, 1408));
+    let unknown = Frames { mean_size: mean_size(&fixed(64)), speed: None };
+    assert_eq!(unknown.rate(Rate { unit: RateUnit::LineShare, ..pps(1, 1) }), Err(UnknownSpeed));
+}
+
+#[test]
+fn fractions_are_approximated_best() {
+    let pi = Fraction::new(314_159_265_358_979_323_846, 100_000_000_000_000_000_000);
+    let within = |limit| {
+        let near = pi.within(limit);
+        (near.above, near.below)
+    };
+    assert_eq!(within(332), (22, 7));
+    assert_eq!(within(355), (355, 113));
+    assert_eq!(within(200_000), (104_348, 33_215));
+    assert_eq!(within(1 << 70), (pi.above, pi.below));
+}
+
+fn with_port(change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = CONFIG.clone();
+    change(&mut config);
+    config
+}
+
+#[test]
+fn a_port_shares_its_rate_by_weight() {
+    let config = with_port(|config| {
+        let light = Flow { size: located(Size::Fixed(64)), weight: located(3), ..CONFIG.flows[0].clone() };
+        let heavy = Flow { size: located(Size::Fixed(1000)), delay: located(millis(5)), ..CONFIG.flows[0].clone() };
+        config.flows = vec![light, heavy];
+        config.ports[0].rate = Some(located(Profile::Constant(Rate { unit: RateUnit::BitsL2, ..pps(8 * 298_000, 1) })));
+        config.ports[0].behind = located(Behind::Skip);
+    });
+    // (3 · 64 + 1000) / 4 = 298 bytes a frame.
+    let (pacing, notes) = pacing_and_notes(&config, 2).expect("pacing");
+    assert_eq!(pacing.streams, Streams::Port);
+    assert_eq!(pacing.requested, [Some(Ratio { numerator: 1000, denominator: 1 })]);
+    assert_eq!(in_turns(&pacing, 3), [0, 1_000_000, 2_000_000]);
+    assert_eq!((pacing.give_up, pacing.late), (Duration::from_micros(1), Duration::from_micros(1)));
+    assert!(pacing.calendars.is_empty());
+    assert_eq!(notes, ["port p: each worker sleeps between frames, and spins the last 150 µs"]);
+}
+
+#[track_caller]
+fn check_note(rate: Rate, speed: Option<u64>, expected: Option<&str>) {
+    let config = with_port(|config| {
+        config.flows = vec![flow(Profile::Constant(rate)), flow(Profile::Constant(rate))];
+        config.ports[0].speed = speed.map(located);
+    });
+    let (_, notes) = pacing_and_notes(&config, 1).expect("pacing");
+    assert_eq!(notes.get(1).map(String::as_str), expected);
+}
+
+#[test]
+fn more_than_the_link_carries_is_said() {
+    let gigabits = |gigabits: u64| Some(gigabits * 1_000_000_000);
+    check_note(pps(7_450_000, 1), gigabits(10), Some("port p: asks for 14.90 Mpps, the link carries 14.88 Mpps"));
+    check_note(pps(7_440_000, 1), gigabits(10), None);
+    check_note(pps(7_450_000, 1), None, None);
+    check_note(Rate { unit: RateUnit::LineShare, ..pps(1, 2) }, gigabits(1), None);
+}
+
+#[test]
+fn an_unknown_speed_has_a_cure() {
+    let config = with_port(|config| {
+        config.flows = vec![flow(Profile::Constant(Rate { unit: RateUnit::LineShare, ..pps(1, 2) }))]
+    });
+    let wrong = pacing_and_notes(&config, 1).expect_err("nobody knows the speed");
+    assert_eq!(wrong.len(), 1);
+    assert!(wrong[0].help.contains("speed = \"10Gbps\""), "{}", wrong[0].help);
+}
+
+#[test]
+fn too_many_segments_have_a_cure() {
+    let sine = Profile::Sine { mean: pps(1_000_000, 1), amplitude: pps(900_000, 1), period: millis(1000) };
+    let config = with_port(|config| config.ports[0].rate = Some(located(sine)));
+    let flows: Vec<_> = config.flows.iter().collect();
+    let request = Request { port: &config.ports[0], flows: &flows, workers: 1, slots: &[0], link_speed: None };
+    let segments = |limit| pacing_within(&request, limit).map(|pacing| pacing.expect("a rate").0.segments.len());
+    let precise = segments(100_000).expect("room");
+    // With less room, less precisely.
+    let rough = segments(precise - 1).expect("room");
+    assert!(rough < precise / 2, "{rough} of {precise}");
+    assert!(segments(10).expect_err("no room")[0].help.contains("more slowly"));
+}
+
+#[test]
+fn loads_that_flows_share_take_room_once() {
+    let sine = Profile::Sine { mean: pps(1_000_000, 1), amplitude: pps(900_000, 1), period: millis(10) };
+    let one = of_profile(sine.clone(), 2);
+    let many = of_flows(vec![flow(sine); 50], 2);
+    assert_eq!(many.segments, one.segments);
+    let times = |stream| times(&many, &many.departures[stream], 100);
+    assert_eq!(times(0), times(49));
+    assert_ne!(times(0), times(50));
+}
+
+#[test]
+fn batches_are_as_small_as_keep_up() {
+    let check = |peak: f64, expected: u32| assert_eq!(first_batch(peak, 64), expected, "{peak}");
+    check(100_000.0, 1);
+    check(1_000_000.0, 1);
+    check(1_100_000.0, 2);
+    check(2_500_000.0, 8);
+    check(4_000_000.0, 64);
+    assert_eq!(first_batch(4_000_000.0, 48), 48);
+    assert!(mechanism(1000.0, 64).contains("sleeps"));
+    assert!(mechanism(1001.0, 64).contains("one frame at a time"));
+    assert!(mechanism(2e6, 48).contains("up to 48"));
+    let burst = Burst { packets: 9, gap: Duration::ZERO, inter_burst_gap: millis(1), bursts: None };
+    let pacing = of_profile(Profile::Burst(burst), 1);
+    assert!((pacing.peak - 100e9 / 672.0).abs() < 1.0);
+    assert_eq!(pacing.first_batch(1, 64), 64);
+}
+
+#[test]
+fn the_plan_tells_the_program() {
+    let mac = Some([2, 0, 0, 0, 0, 1]);
+    let (name, driver, speed) = ("eth0".to_owned(), None, Some(1_000_000_000));
+    let facts = Facts {
+        links: vec![Link { name, index: 2, mtu: 1500, up: true, carrier: true, mac, driver, speed }],
+        cpus: vec![0],
+        allowed_cpus: vec![0],
+        ..Facts::default()
+    };
+    let paced = with_port(|config| {
+        let other = Flow { name: located("g".to_owned()), ..flow(Profile::Poisson { mean: pps(10, 1), seed: None }) };
+        config.flows = vec![flow(Profile::Constant(Rate { unit: RateUnit::LineShare, ..pps(1, 2) })), other];
+    });
+    let plan_of = |config| plan(config, &facts, DefaultRoute::Refuse).expect("a plan").ports.remove(0);
+    let port = plan_of(&paced);
+    let generator = port.program.generator;
+    assert_eq!(generator.pacing, codes::FLOWS);
+    assert_eq!(generator.kinds, 1 << kinds::CONSTANT | 1 << kinds::POISSON);
+    assert_eq!((generator.late, generator.give_up), (1000, 100_000_000));
+    let pacing = port.pacing.expect("rates");
+    assert_eq!(pacing.requested[0], Some(Ratio { numerator: 15_625_000, denominator: 21 }));
+    assert_eq!(pacing.departures.iter().map(|stream| stream.slot).collect::<Vec<_>>(), port.program.slots);
+    let unpaced = plan_of(&CONFIG);
+    assert_eq!((unpaced.pacing, unpaced.program.generator.pacing), (None, codes::NONE));
+}
