@@ -36,7 +36,7 @@ packet = [{ ethernet = {} }, { ipv6 = { flow_label = { random = {} } } }]
 
 /// Neither errors nor what they look like are of interest.
 fn survives(text: &str, overrides: &[String]) {
-    if let Err(wrong) = parse_with(Source::file("any.toml", text), overrides) {
+    if let Err(wrong) = parse_with(Source::file("any.toml", text), overrides, &files) {
         wrong.to_string();
     }
 }
