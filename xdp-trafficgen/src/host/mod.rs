@@ -3,6 +3,7 @@
 //! The plan is a pure function of the configuration and the [`Facts`] gathered here.
 
 mod cpus;
+mod ethtool;
 mod netlink;
 
 use std::{
@@ -48,6 +49,8 @@ pub struct Link {
     pub carrier: bool,
     /// Its address, when it is of Ethernet.
     pub mac: Option<Mac>,
+    /// Bits a second, as the kernel says (10 Gb/s for any veth); none when it does not know.
+    pub speed: Option<u64>,
     /// The driver of the device it belongs to; none for virtual interfaces, and where sysfs shows another namespace.
     pub driver: Option<String>,
 }

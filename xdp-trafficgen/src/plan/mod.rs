@@ -420,6 +420,7 @@ mod tests {
             up: true,
             carrier: true,
             mac: (name != "tun0").then_some([2, 0, 0, 0, 0, 1]),
+            speed: None,
             driver: None,
         };
         let facts = Facts {

@@ -27,6 +27,7 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
         up: true,
         carrier: true,
         mac: Some(*LINK_MAC.to_be_bytes().last_chunk().expect("16 bytes")),
+        speed: None,
         driver: None,
     }],
     cpus: vec![0, 1, 2, 3],
