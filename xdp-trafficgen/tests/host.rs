@@ -17,4 +17,5 @@ fn speeds_are_those_of_this_namespace() {
     check(&net, "a", Some(10_000_000_000));
     check(&net, "b", Some(10_000_000_000));
     check(&net, "lo", None);
+    assert_eq!(net.link("a").bus, None, "no device, no bus");
 }

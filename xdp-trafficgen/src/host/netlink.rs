@@ -210,7 +210,7 @@ fn link(message: LinkMessage) -> Link {
         up: flags.contains(LinkFlags::Up),
         carrier: flags.contains(LinkFlags::LowerUp),
         mac: None,
-        driver: None,
+        bus: None,
         speed: None,
     };
     for attribute in message.attributes {
@@ -218,6 +218,7 @@ fn link(message: LinkMessage) -> Link {
             LinkAttribute::IfName(name) => link.name = name,
             LinkAttribute::Mtu(mtu) => link.mtu = mtu,
             LinkAttribute::Address(bytes) => link.mac = Mac::try_from(bytes).ok(),
+            LinkAttribute::ParentDevBusName(bus) => link.bus = Some(bus),
             _ => {}
         }
     }

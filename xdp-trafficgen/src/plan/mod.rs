@@ -226,7 +226,8 @@ impl Planner<'_> {
     /// bytes: frames grow, and their contents move (field notes; seen on 6.1). A program that changes the bounds makes the
     /// kernel set the frame up anew.
     fn cut(&mut self, port: &Port, link: Option<&Link>) -> Cut {
-        let moves_frames = link.is_some_and(|link| link.driver.as_deref() == Some("virtio_net"));
+        // The only driver of network interfaces on that bus whose frames XDP could send.
+        let moves_frames = link.is_some_and(|link| link.bus.as_deref() == Some("virtio"));
         let Some((major, minor)) = self.facts.kernel.filter(|&kernel| moves_frames && kernel < (6, 3)) else {
             return Cut::WhereNeeded;
         };
@@ -411,8 +412,8 @@ mod tests {
     use super::*;
     use crate::config::{Source, file};
 
-    /// What the plan says of a port with these settings, where `eth0` carries the default route and `veth0` nothing.
-    fn said(port: &str, flow: &str) -> String {
+    /// A machine where `eth0` carries the default route, `veth0` nothing, and `tun0` no Ethernet.
+    fn facts() -> Facts {
         let link = |name: &str, index| Link {
             name: name.to_owned(),
             index,
@@ -421,18 +422,26 @@ mod tests {
             carrier: true,
             mac: (name != "tun0").then_some([2, 0, 0, 0, 0, 1]),
             speed: None,
-            driver: None,
+            bus: None,
         };
-        let facts = Facts {
+        Facts {
             links: vec![link("eth0", 2), link("veth0", 3), link("tun0", 4)],
             default_route: [2].into(),
             cpus: vec![0],
             allowed_cpus: vec![0],
             ..Facts::default()
-        };
+        }
+    }
+
+    fn planned(port: &str, flow: &str, facts: &Facts) -> Result<Plan, Diagnostics> {
         let text = format!("[[ports]]\nname = 'p'\n{port}\n[[flows]]\nname = 'f'\nport = 'p'\n{flow}\n");
         let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        plan(&config, &facts, DefaultRoute::Refuse).err().map_or(String::new(), |wrong| wrong.to_string())
+        plan(&config, facts, DefaultRoute::Refuse)
+    }
+
+    /// What is wrong with a port that has these settings.
+    fn said(port: &str, flow: &str) -> String {
+        planned(port, flow, &facts()).err().map_or(String::new(), |wrong| wrong.to_string())
     }
 
     const UDP: &str = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { ipv4 = {} }, { udp = {} }]";
@@ -450,6 +459,27 @@ mod tests {
         check("interface = 'veth0'\ningress = 'eth0'", UDP, "");
         check("interface = 'veth0'\ningress = 'eth0'\naction = 'tx'", UDP, "default route");
         check("interface = 'eth0'\naction = 'drop'", UDP, "");
+    }
+
+    /// What `cut` speaks of: which kernels, and which devices.
+    #[test]
+    fn every_frame_is_cut_on_virtio_before_linux_6_3() {
+        #[track_caller]
+        fn check(bus: Option<&str>, kernel: Option<(u32, u32)>, is_cut: bool) {
+            let mut facts = Facts { kernel, ..facts() };
+            facts.links[1].bus = bus.map(str::to_owned);
+            let plan = planned("interface = 'veth0'", UDP, &facts).unwrap_or_else(|wrong| panic!("{wrong}"));
+            let spare = plan.ports[0].program.frame.len() - 60;
+            assert_eq!(spare, if is_cut { program::CUT_LEN } else { 0 }, "{bus:?} {kernel:?}");
+            assert_eq!(plan.notes.iter().any(|note| note.contains("virtio_net")), is_cut, "{:?}", plan.notes);
+        }
+        check(Some("virtio"), Some((6, 2)), true);
+        check(Some("virtio"), Some((5, 19)), true);
+        check(Some("virtio"), Some((6, 3)), false);
+        check(Some("virtio"), Some((7, 0)), false);
+        check(Some("virtio"), None, false);
+        check(Some("pci"), Some((6, 1)), false);
+        check(None, Some((6, 1)), false);
     }
 
     #[test]

@@ -28,7 +28,7 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
         carrier: true,
         mac: Some(*LINK_MAC.to_be_bytes().last_chunk().expect("16 bytes")),
         speed: None,
-        driver: None,
+        bus: None,
     }],
     cpus: vec![0, 1, 2, 3],
     allowed_cpus: vec![0, 1, 2, 3],
