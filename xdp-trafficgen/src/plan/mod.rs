@@ -505,6 +505,15 @@ mod tests {
         };
         check("interface = 'veth0'", &long(""), "");
         check("interface = 'veth0'", &long(", bits = [{ offset = 350, mask = 'ff', random = {} }]"), "beyond the 256");
+        // Words of four bytes that every repetition writes.
+        #[track_caller]
+        fn written(flow: &str, expected: u64) {
+            let plan = planned("interface = 'veth0'", flow, &facts()).unwrap_or_else(|wrong| panic!("{wrong}"));
+            assert_eq!(4 * plan.ports[0].program.groups[0].words, expected, "{flow}");
+        }
+        written(&long(""), 256);
+        written(&long(", bits = [{ offset = 9, mask = 'ff', random = {} }]"), 256);
+        written(UDP, 44);
     }
 
     #[test]

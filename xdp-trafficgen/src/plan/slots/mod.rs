@@ -66,12 +66,12 @@ pub(super) fn slots(flow: &Flow, template: &Template, cut: bool, values: &mut Va
 }
 
 /// Bytes from the frame's start that must be written in every repetition: all headers and all that varies. Of headers too long
-/// for that, only what can vary: the rest is like a payload.
+/// for that, as much as can be, for receivers edit recycled frames, MAC addresses above all; the rest is like a payload.
 pub(super) fn written(flow: &Flow, template: &Template) -> usize {
     let ends = varying_settings(flow).into_iter().map(|at| template.window(at.0, &setting(flow, at).field).bytes.end);
-    let varying = ends.max().unwrap_or(0);
+    let varying = ends.max().unwrap_or(0).max(template.header_len.min(MAX_LINES * LINE_LEN));
     if template.header_len <= MAX_LINES * LINE_LEN {
-        return varying.max(template.header_len);
+        return varying;
     }
     let filled_in = template.lengths.iter().map(|length| length.offset + 2);
     let filled_in = filled_in.chain(template.checksums.iter().map(|checksum| checksum.offset + 2));
