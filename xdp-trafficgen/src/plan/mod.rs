@@ -495,6 +495,42 @@ mod tests {
         check("interface = 'veth0'", covered, "this constant covers bits of `dst`");
     }
 
+    /// RFC 8200 section 8.1: the pseudo header has the final destination while segments are left, and the header's own after.
+    #[test]
+    fn the_destination_of_a_pseudo_header_stays_where_it_is() {
+        let routed = |routing: &str, behind: &str| {
+            let (addresses, none) = ("00".repeat(20), "00".repeat(4));
+            let routing = routing.replace("ADDRESSES", &addresses).replace("NONE", &none);
+            format!(
+                "size = 200\npacket = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}, {{ ipv6 = {{}} }}, \
+                 {{ ipv6_routing = {{ {routing} }} }}, {behind}]"
+            )
+        };
+        #[track_caller]
+        fn refused(flow: &str, field: &str, header: &str) {
+            check("interface = 'veth0'", flow, &format!("`{field}` varies, and with it which address"));
+            check("interface = 'veth0'", flow, &format!("or set the checksum of `{header}`"));
+        }
+        #[track_caller]
+        fn taken(flow: &str) {
+            check("interface = 'veth0'", flow, "");
+        }
+        const LEFT: &str = "options = 'ADDRESSES', routing_type = 0, segments_left = [0, 1]";
+        refused(&routed(LEFT, "{ udp = {} }"), "segments_left", "udp");
+        refused(&routed(LEFT, "{ ipv6_destination = {} }, { tcp = {} }"), "segments_left", "tcp");
+        refused(&routed(LEFT, "{ icmpv6 = {} }"), "segments_left", "icmpv6");
+        let kinds = "options = 'ADDRESSES', routing_type = [0, 253], segments_left = 1";
+        refused(&routed(kinds, "{ udp = {} }"), "routing_type", "udp");
+        // A checksum that is set, or none, or that of another packet inside.
+        taken(&routed(LEFT, "{ udp = { checksum = 0 } }"));
+        taken(&routed(LEFT, "{ ipv6 = {} }, { udp = {} }"));
+        taken(&routed(LEFT, "{ gre = {} }"));
+        // Where nothing is looked up: without addresses, of an unknown type, with no segments left.
+        taken(&routed("options = 'NONE', routing_type = 0, segments_left = [0, 1]", "{ udp = {} }"));
+        taken(&routed("options = 'ADDRESSES', routing_type = 253, segments_left = [0, 1]", "{ udp = {} }"));
+        taken(&routed("options = 'ADDRESSES', routing_type = [0, 4], segments_left = 0", "{ udp = {} }"));
+    }
+
     #[test]
     fn headers_longer_than_what_is_written() {
         let long = |fields: &str| {
