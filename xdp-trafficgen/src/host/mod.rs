@@ -3,6 +3,7 @@
 //! The plan is a pure function of the configuration and the [`Facts`] gathered here.
 
 mod cpus;
+mod ethtool;
 mod machine;
 mod netlink;
 
@@ -50,10 +51,10 @@ pub struct Link {
     pub carrier: bool,
     /// Its address, when it is of Ethernet.
     pub mac: Option<Mac>,
-    /// The driver of the device it belongs to; none for virtual interfaces, and where sysfs shows another namespace.
-    pub driver: Option<String>,
-    /// Its speed, in bits a second, when the kernel knows it.
+    /// Bits a second, as the kernel says (10 Gb/s for any veth); none when it does not know.
     pub speed: Option<u64>,
+    /// The bus its device is on, such as `pci` or `virtio`; none for virtual interfaces, and before Linux 5.14.
+    pub bus: Option<String>,
 }
 
 /// How to reach an address.
@@ -104,10 +105,7 @@ impl Facts {
     /// When the kernel does not answer.
     pub fn gather(neighbours: &[(String, IpAddr)], largest_frame: Option<usize>) -> Result<Self, FactsError> {
         let netlink = Netlink::open()?;
-        let mut links = netlink.links()?;
-        for link in &mut links {
-            link.driver = driver(&link.name);
-        }
+        let links = netlink.links()?;
         let mut next_hops = BTreeMap::new();
         for (interface, destination) in neighbours {
             let Some(link) = links.iter().find(|link| link.name == *interface) else { continue };
@@ -130,12 +128,6 @@ impl Facts {
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
     }
-}
-
-/// The name of an interface's driver, which sysfs shows as a link's target.
-fn driver(interface: &str) -> Option<String> {
-    let target = std::fs::read_link(format!("/sys/class/net/{interface}/device/driver")).ok()?;
-    Some(target.file_name()?.to_string_lossy().into_owned())
 }
 
 /// Major and minor of a kernel release such as `6.1.0-41-cloud-amd64`.

@@ -16,7 +16,7 @@ use rtnetlink::{
     },
 };
 
-use crate::host::{Link, Mac, NextHop};
+use crate::host::{Link, Mac, NextHop, ethtool::Ethtool};
 
 /// What rtnetlink could not do.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,7 @@ pub enum NetlinkError {
 pub struct Netlink {
     runtime: tokio::runtime::Runtime,
     handle: rtnetlink::Handle,
+    ethtool: Option<Ethtool>,
 }
 
 impl Netlink {
@@ -55,7 +56,7 @@ impl Netlink {
             rtnetlink::new_connection().map_err(NetlinkError::Open)?
         };
         runtime.spawn(connection);
-        Ok(Self { runtime, handle })
+        Ok(Self { runtime, handle, ethtool: Ethtool::open() })
     }
 
     /// Every interface.
@@ -64,7 +65,11 @@ impl Netlink {
     /// When the kernel refuses.
     pub fn links(&self) -> Result<Vec<Link>, NetlinkError> {
         let messages = self.collect("list interfaces", self.handle.link().get().execute())?;
-        Ok(messages.into_iter().map(link).collect())
+        let mut links: Vec<Link> = messages.into_iter().map(link).collect();
+        for link in &mut links {
+            link.speed = self.ethtool.as_ref().and_then(|ethtool| ethtool.speed(link.index));
+        }
+        Ok(links)
     }
 
     /// The index of the other end of the veth pair that this interface is an end of. None when it is not one, or the other
@@ -215,7 +220,7 @@ fn link(message: LinkMessage) -> Link {
         up: flags.contains(LinkFlags::Up),
         carrier: flags.contains(LinkFlags::LowerUp),
         mac: None,
-        driver: None,
+        bus: None,
         speed: None,
     };
     for attribute in message.attributes {
@@ -223,6 +228,7 @@ fn link(message: LinkMessage) -> Link {
             LinkAttribute::IfName(name) => link.name = name,
             LinkAttribute::Mtu(mtu) => link.mtu = mtu,
             LinkAttribute::Address(bytes) => link.mac = Mac::try_from(bytes).ok(),
+            LinkAttribute::ParentDevBusName(bus) => link.bus = Some(bus),
             _ => {}
         }
     }

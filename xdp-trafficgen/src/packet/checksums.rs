@@ -18,6 +18,9 @@ pub struct CoveredChecksum {
     pub to_end: bool,
     /// What the pseudo header adds beside covered bytes: the protocol, and the length of the last range.
     pub pseudo: Option<u8>,
+    /// Where the routing types are, with the segments left behind each, that decide which bytes are the destination in the
+    /// pseudo header: those of IPv6 routing headers with addresses.
+    pub routing: Vec<usize>,
     /// Whether a zero result is sent as 0xffff (RFC 768).
     pub zero_is_ones: bool,
     /// Whether it is to be wrong: see [`checksum::spoiled`].
@@ -40,6 +43,17 @@ impl CoveredChecksum {
         self.pseudo.map_or(0, |protocol| u64::from(protocol) + length)
     }
 
+    /// Whether the destination in the pseudo header may be in another place in another frame, which is like `bytes` but for
+    /// those bytes that vary.
+    pub fn destination_moves(&self, bytes: &[u8], varies: impl Fn(usize) -> bool) -> bool {
+        self.routing.iter().any(|&routing_type| {
+            let segments_left = routing_type + 1;
+            let is_known = varies(routing_type) || names_destination(bytes[routing_type]);
+            let is_left = varies(segments_left) || bytes[segments_left] != 0;
+            (varies(routing_type) || varies(segments_left)) && is_known && is_left
+        })
+    }
+
     /// The sum of what it covers in `bytes`, its own bytes counting as zero.
     pub fn sum(&self, bytes: &[u8]) -> u64 {
         let covered: u64 = self.covers.iter().map(|range| checksum::sum(&bytes[range.clone()])).sum();
@@ -57,6 +71,7 @@ pub(super) fn find(layers: &[Layer], headers: &[Range<usize>], frame: &[u8]) -> 
     let mut checksums = Vec::new();
     // The addresses of the pseudo header (RFC 9293 section 3.1, RFC 8200 section 8.1).
     let mut addresses: Vec<Range<usize>> = Vec::new();
+    let mut routing: Vec<usize> = Vec::new();
     for (layer, header) in layers.iter().zip(headers) {
         let start = header.start;
         let mut transport = |offset, pseudo: Option<IpNumber>, zero_is_ones| {
@@ -67,6 +82,7 @@ pub(super) fn find(layers: &[Layer], headers: &[Range<usize>], frame: &[u8]) -> 
                 covers,
                 to_end: true,
                 pseudo: pseudo.map(|protocol| protocol.0),
+                routing: if pseudo.is_some() { routing.clone() } else { Vec::new() },
                 zero_is_ones,
                 mode: layer.checksum,
             });
@@ -85,24 +101,38 @@ pub(super) fn find(layers: &[Layer], headers: &[Range<usize>], frame: &[u8]) -> 
                 covers: std::iter::once(header.clone()).collect(),
                 to_end: false,
                 pseudo: None,
+                routing: Vec::new(),
                 zero_is_ones: false,
                 mode: layer.checksum,
             }),
             _ => {}
         }
         match layer.kind {
-            HeaderKind::Ipv4 => addresses = std::iter::once(start + 12..start + 20).collect(),
-            HeaderKind::Ipv6 => addresses = std::iter::once(start + 8..start + 40).collect(),
+            HeaderKind::Ipv4 => {
+                addresses = std::iter::once(start + 12..start + 20).collect();
+                routing.clear();
+            }
+            HeaderKind::Ipv6 => {
+                addresses = std::iter::once(start + 8..start + 40).collect();
+                routing.clear();
+            }
             HeaderKind::Ipv6Routing => {
                 // IPv6's, that is; the last of several is looked at last.
-                let source = addresses.first().filter(|addresses| addresses.len() >= 16);
-                if let (Some(destination), Some(source)) = (final_destination(header, frame), source) {
-                    addresses = vec![source.start..source.start + 16, destination];
+                if let Some(source) = addresses.first().filter(|addresses| addresses.len() >= 16).cloned() {
+                    if has_addresses(header) {
+                        routing.push(start + 2);
+                    }
+                    if let Some(destination) = final_destination(header, frame) {
+                        addresses = vec![source.start..source.start + 16, destination];
+                    }
                 }
             }
             // Nothing between an IP header and what it carries.
             HeaderKind::Ipv6HopByHop | HeaderKind::Ipv6Destination | HeaderKind::Ipv6Fragment | HeaderKind::Custom => {}
-            _ => addresses.clear(),
+            _ => {
+                addresses.clear();
+                routing.clear();
+            }
         }
     }
     checksums
@@ -114,9 +144,19 @@ pub(super) fn find(layers: &[Layer], headers: &[Range<usize>], frame: &[u8]) -> 
 fn final_destination(header: &Range<usize>, frame: &[u8]) -> Option<Range<usize>> {
     let (routing_type, segments_left) = (frame[header.start + 2], frame[header.start + 3]);
     match routing_type {
-        _ if segments_left == 0 || header.len() < 24 => None,
+        _ if segments_left == 0 || !has_addresses(header) => None,
         0 => Some(header.end - 16..header.end),
         2 | 4 => Some(header.start + 8..header.start + 24),
         _ => None,
     }
+}
+
+/// Whether [`final_destination`] knows this routing type.
+const fn names_destination(routing_type: u8) -> bool {
+    matches!(routing_type, 0 | 2 | 4)
+}
+
+/// Whether a routing header has room for an address.
+fn has_addresses(header: &Range<usize>) -> bool {
+    header.len() >= 24
 }

@@ -284,8 +284,13 @@ impl Assembly {
         let lines = line_count(self.written) as u64;
         let worked_out = |index: &usize| self.first_row[*index].is_none();
         let worked_count = (0..flows.len()).filter(worked_out).count() as u64;
-        let worked_before: Vec<u64> =
-            (0..flows.len()).map(|index| (0..index).filter(worked_out).count() as u64).collect();
+        let worked_before: Vec<u64> = (0..flows.len())
+            .scan(0, |count, index| {
+                let before = *count;
+                *count += u64::from(worked_out(&index));
+                Some(before)
+            })
+            .collect();
         let state = |worker: u64| {
             let first_row = &self.first_row;
             let worked_before = &worked_before;

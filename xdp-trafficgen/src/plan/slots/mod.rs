@@ -57,6 +57,7 @@ pub(super) fn slots(flow: &Flow, template: &Template, cut: bool, values: &mut Va
         builder.check_overwritten(at)?;
         builder.add_field(at, &settings)?;
     }
+    builder.check_routing()?;
     let sized = cut || size_table::varies(&flow.size.value);
     let variable = if sized { builder.add_sizes()? } else { Vec::new() };
     builder.join_shared_bytes()?;
@@ -66,12 +67,12 @@ pub(super) fn slots(flow: &Flow, template: &Template, cut: bool, values: &mut Va
 }
 
 /// Bytes from the frame's start that must be written in every repetition: all headers and all that varies. Of headers too long
-/// for that, only what can vary: the rest is like a payload.
+/// for that, as much as can be, for receivers edit recycled frames, MAC addresses above all; the rest is like a payload.
 pub(super) fn written(flow: &Flow, template: &Template) -> usize {
     let ends = varying_settings(flow).into_iter().map(|at| template.window(at.0, &setting(flow, at).field).bytes.end);
-    let varying = ends.max().unwrap_or(0);
+    let varying = ends.max().unwrap_or(0).max(template.header_len.min(MAX_LINES * LINE_LEN));
     if template.header_len <= MAX_LINES * LINE_LEN {
-        return varying.max(template.header_len);
+        return varying;
     }
     let filled_in = template.lengths.iter().map(|length| length.offset + 2);
     let filled_in = filled_in.chain(template.checksums.iter().map(|checksum| checksum.offset + 2));
@@ -180,6 +181,29 @@ impl Builder<'_> {
             .help("let the field vary in other bits, or write it behind the constant")),
             None => Ok(()),
         }
+    }
+
+    /// Where the destination in a pseudo header is must not change from frame to frame (RFC 8200 section 8.1): a slot counts in
+    /// the same checksums in all of them.
+    fn check_routing(&self) -> Result<(), Diagnostic> {
+        let covers = |item: &Item, byte: &usize| item.window().is_some_and(|window| window.bytes.contains(byte));
+        let varies = |byte: usize| self.items.iter().any(|item| covers(item, &byte));
+        let moves = |checksum: &&CoveredChecksum| checksum.destination_moves(&self.template.bytes, varies);
+        let Some(checksum) = self.template.checksums.iter().find(moves) else { return Ok(()) };
+        let decides = |item: &&Item| checksum.routing.iter().any(|&at| covers(item, &at) || covers(item, &(at + 1)));
+        let Some(item) = self.items.iter().find(decides) else { return Ok(()) };
+        let name = item.at.map_or("this", |at| &setting(self.flow, at).field.name);
+        let behind = self.template.offsets.partition_point(|&offset| offset <= checksum.offset);
+        let header = self.flow.packet[behind.saturating_sub(1)].kind.value.name();
+        Err(Diagnostic::new(
+            &item.place,
+            format!(
+                "`{name}` varies, and with it which address the checksum of `{header}` covers (RFC 8200 section 8.1)"
+            ),
+        )
+        .help(format!(
+            "give `{name}` a single value, in a flow for each if need be, or set the checksum of `{header}`"
+        )))
     }
 
     fn add_field(&mut self, at: At, settings: &[At]) -> Result<(), Diagnostic> {
