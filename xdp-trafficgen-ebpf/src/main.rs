@@ -242,6 +242,19 @@ fn next_slot(worker: &Worker) -> Option<u32> {
     Some(schedule.slots[position as usize % MAX_SLOTS])
 }
 
+/// The flow of the worker's next frame.
+#[inline(always)]
+fn next_flow(worker: &Worker) -> Option<u32> {
+    let scheduled = Rodata::load(&GENERATOR.pacing) != pacing::FLOWS;
+    match (Rodata::load(&GENERATOR.flow_count), Rodata::load(&GENERATOR.group_count)) {
+        (1, _) => Some(0),
+        // The slot of the only group is the flow's number.
+        (_, 1) if scheduled => next_slot(worker),
+        // Chosen before.
+        _ => Some(worker.flow),
+    }
+}
+
 #[inline(always)]
 fn aborted(worker: &mut Worker) -> u32 {
     worker.aborted += 1;
@@ -286,7 +299,7 @@ fn one_line(ctx: &XdpContext) -> u32 {
 #[inline(always)]
 fn recorded_flows(ctx: &XdpContext) -> u32 {
     let Some(worker) = this_worker() else { return XDP_DROP };
-    let Some(number) = next_slot(worker) else { return aborted(worker) };
+    let Some(number) = next_flow(worker) else { return aborted(worker) };
     let Some(flow) = flow_of(worker, number) else { return aborted(worker) };
     let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
     let words = Rodata::load(&GROUP.words);
@@ -338,15 +351,7 @@ fn row_size(row: u64) -> u32 {
 #[inline(always)]
 fn any_flow(ctx: &XdpContext) -> u32 {
     let Some(worker) = this_worker() else { return XDP_DROP };
-    let own_schedule = Rodata::load(&GENERATOR.group_count) == 1 && Rodata::load(&GENERATOR.pacing) != pacing::FLOWS;
-    let number = match (Rodata::load(&GENERATOR.flow_count), own_schedule) {
-        (1, _) => 0,
-        (_, true) => match next_slot(worker) {
-            Some(slot) => slot,
-            None => return aborted(worker),
-        },
-        _ => worker.flow,
-    };
+    let Some(number) = next_flow(worker) else { return aborted(worker) };
     let Some(flow) = flow_of(worker, number) else { return aborted(worker) };
     if Rodata::load(&GROUP.bodies) != 0 && !copy_body(ctx, number) {
         return aborted(worker);

@@ -158,23 +158,22 @@ pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Departures) {
     calendar.at = 0;
     let at = bucket(stream.at);
     let at = if at < calendar.cursor { calendar.cursor } else { at };
-    let head = &mut calendar.heads[at as usize & (BUCKETS - 1)];
-    stream.link = u32::from(*head);
-    *head = (number + 1) as u16;
+    stream.link = head(calendar, at);
+    set_head(calendar, at, number + 1);
 }
 
 /// Takes one step through the calendar: over four empty buckets or one, or to the next stream of a bucket.
 #[inline(always)]
 pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> Look {
-    let place = calendar.cursor as usize & (BUCKETS - 1);
+    let cursor = calendar.cursor;
     if calendar.at == 0 {
         // Four buckets at a time, where all of them are empty.
-        if place & 3 == 0 && heads_of_four(calendar, place) == 0 {
+        if cursor & 3 == 0 && *word(calendar, cursor) == 0 {
             calendar.cursor += 4;
             return Look::Nothing;
         }
         calendar.before = 0;
-        calendar.at = u32::from(calendar.heads[place]);
+        calendar.at = head(calendar, cursor);
         if calendar.at == 0 {
             calendar.cursor += 1;
             return Look::Nothing;
@@ -198,7 +197,7 @@ pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> Look {
     }
     stream.link = 0;
     match calendar.before.checked_sub(1) {
-        None => calendar.heads[place] = link as u16,
+        None => set_head(calendar, cursor, link),
         Some(before) => {
             if let Some(before) = streams.stream(before) {
                 before.link = link;
@@ -210,9 +209,21 @@ pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> Look {
     Look::Stream(number)
 }
 
+/// The word with the head of a bucket.
 #[inline(always)]
-fn heads_of_four(calendar: &Calendar, place: usize) -> u64 {
-    let place = place & (BUCKETS - 4);
-    let head = |index: usize| u64::from(calendar.heads[place + index]) << (16 * index);
-    head(0) | head(1) | head(2) | head(3)
+const fn word(calendar: &mut Calendar, bucket: u64) -> &mut u64 {
+    &mut calendar.heads[(bucket / 4) as usize % (BUCKETS / 4)]
+}
+
+/// The first stream of a bucket, plus one; 0: none.
+#[inline(always)]
+const fn head(calendar: &mut Calendar, bucket: u64) -> u32 {
+    (*word(calendar, bucket) >> (bucket % 4 * 16)) as u16 as u32
+}
+
+#[inline(always)]
+const fn set_head(calendar: &mut Calendar, bucket: u64, head: u32) {
+    let shift = bucket % 4 * 16;
+    let word = word(calendar, bucket);
+    *word = *word & !(0xffff << shift) | (head as u16 as u64) << shift;
 }

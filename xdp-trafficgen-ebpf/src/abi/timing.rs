@@ -166,7 +166,7 @@ pub const BUCKET_BITS: u32 = 6;
 pub const BUCKETS: usize = 1 << 16;
 
 /// Which stream is due when (a calendar queue: R. Brown, CACM 31(10), 1988): one entry per worker.
-#[repr(C, align(8))]
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Calendar {
     /// The bucket looked at, counted from the start of the session: nothing is due before it.
@@ -175,13 +175,14 @@ pub struct Calendar {
     pub at: u32,
     /// The one before it, plus one; 0: it is the first.
     pub before: u32,
-    /// The first stream of each bucket, plus one; 0: none. Bucket b is at b modulo [`BUCKETS`].
-    pub heads: [u16; BUCKETS],
+    /// The first stream of each bucket, plus one; 0: none. Bucket b is at b modulo [`BUCKETS`], four of 16 bits in each word,
+    /// the first one lowest.
+    pub heads: [u64; BUCKETS / 4],
 }
 
 impl Calendar {
     /// Without streams.
-    pub const EMPTY: Self = Self { cursor: 0, at: 0, before: 0, heads: [0; BUCKETS] };
+    pub const EMPTY: Self = Self { cursor: 0, at: 0, before: 0, heads: [0; BUCKETS / 4] };
 }
 
 /// Streams of a worker at most: what [`Calendar::heads`] can name.
