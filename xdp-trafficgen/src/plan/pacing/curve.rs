@@ -203,7 +203,7 @@ impl Scale {
                 let rate = units(line.from)?.checked_add(units(line.to)?)?;
                 sum.checked_add(rate.checked_mul(line.nanos.into())?)
             });
-            all.is_some_and(|all| all < 1 << 126) && units(stays).is_some_and(|units| units < 1 << 62)
+            common < 1 << 64 && all.is_some_and(|all| all < 1 << 126)
         };
         Self { rate: common.filter(|&common| fits(common)).unwrap_or(1 << 40) }
     }
@@ -241,20 +241,19 @@ struct Position {
 
 impl Position {
     fn behind(self, line: &Line) -> Self {
-        let units = (self.scale.units(line.from) + self.scale.units(line.to)) * u128::from(line.nanos);
-        Self { scale: self.scale, time: self.time + line.nanos, count: self.count + units }
+        Self { scale: self.scale, time: self.time.saturating_add(line.nanos), count: self.piece(line).last }
     }
 
     fn piece(self, line: &Line) -> Piece {
         let frame = self.scale.frame();
-        // Only for its first frame, an endless piece may count to anything.
-        let rates = self.scale.units(line.from) + self.scale.units(line.to);
-        let last = self.count.saturating_add(rates.saturating_mul(line.nanos.into()));
+        let (from, to) = (self.scale.units(line.from), self.scale.units(line.to));
+        // What is behind the last line, and has no end, may count to anything.
+        let last = self.count.saturating_add((from + to).saturating_mul(line.nanos.into()));
         Piece {
             start: self,
             nanos: line.nanos,
-            from: self.scale.units(line.from),
-            to: self.scale.units(line.to),
+            from,
+            to,
             last,
             first: small(self.count.div_ceil(frame)),
             end: small(last.div_ceil(frame)),
@@ -304,7 +303,7 @@ impl Piece {
             let until_end = if left > 0.0 { left / (to + root) } else { 0.0 };
             self.nanos.saturating_sub(whole(until_end.ceil()))
         };
-        self.start.time + after
+        self.start.time.saturating_add(after)
     }
 }
 

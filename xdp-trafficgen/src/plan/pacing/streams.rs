@@ -204,7 +204,8 @@ impl Streams {
                     frames => (frames - skipped).div_ceil(self.workers),
                 };
                 let interval = Interval::new(run.gap, self.workers);
-                let start = period.saturating_mul(cycle.period.unwrap_or(0)) + run.start + interval.times(skipped).ns;
+                let before = period.saturating_mul(cycle.period.unwrap_or(0)).saturating_add(run.start);
+                let start = before.saturating_add(interval.times(skipped).ns).min(MAX_NANOS);
                 self.segments.push(Segment { start, frames, gap: interval.times(self.workers) });
                 if self.segments.len() > self.limit {
                     return Err(TooMany);
