@@ -2,7 +2,7 @@
 //!
 //! What follows a line `--set` is the overrides, one a line.
 //!
-//!     cargo +nightly fuzz run --fuzz-dir xdp-trafficgen/fuzz parse target/corpus config -- -max_total_time=60
+//!     cd xdp-trafficgen/fuzz && mkdir -p corpus/parse && cargo +nightly fuzz run --fuzz-dir . parse corpus/parse seeds ../../config
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
 use crate::{
-    config::{Diagnostic, Flow, Header, Place, Port, names},
+    config::{Diagnostic, Flow, Header, Located, Place, Port, Size, SizeWeight, names},
     host::{Mac, NextHop, mac_value, show_mac},
     packet::{HeaderKind, Layer, StackError},
 };
@@ -187,7 +187,7 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
         StackError::TooSmall { headers, .. } => {
             // Of a size that nobody wrote, at least the flow is told.
             let place = Some(&flow.size.place).filter(|place| **place != Place::Default);
-            diagnostic(place).help(format!("write a size of at least {}", headers + FCS_LEN as usize))
+            diagnostic(place).help(larger_size(&flow.size, headers + FCS_LEN as usize))
         }
         StackError::OutsideFrame { layer, field, .. } => {
             let settings = header(*layer).map(|header| header.fields.as_slice()).unwrap_or_default();
@@ -200,11 +200,28 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
     }
 }
 
+/// What to write instead of a size below `least`; for a mix, which its name may hide, all of it.
+fn larger_size(size: &Located<Size>, least: usize) -> String {
+    let Size::Weighted(mix) = &size.value else { return format!("write a size of at least {least}") };
+    let mut raised: Vec<(usize, u64)> = Vec::new();
+    for &SizeWeight { size, weight } in mix {
+        let size = least.max(size as usize);
+        match raised.iter_mut().find(|(known, _)| *known == size) {
+            Some((_, sum)) => *sum += u64::from(weight),
+            None => raised.push((size, weight.into())),
+        }
+    }
+    let pairs: Vec<_> = raised.iter().map(|(size, weight)| format!("{{ size = {size}, weight = {weight} }}")).collect();
+    // Options of the command line have no tables.
+    let place = if matches!(size.place, Place::Option(_)) { " in a configuration file" } else { "" };
+    format!("write sizes of at least {least}{place}: `size = {{ weighted = [{}] }}`", pairs.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        config::{Located, Source, file},
+        config::{Source, file, size::predefined},
         packet::{ChecksumMode, Payload, assemble},
     };
 
@@ -302,5 +319,33 @@ mod tests {
         let name = place(&flow.name.place);
         assert!(format!("{unwritten:?}").contains(&name), "{unwritten:?}");
         assert!(!format!("{written:?}").contains(&name), "{written:?}");
+    }
+
+    /// The sizes and weights are those of the Open Traffic Generator model, with what IPv6 and UDP need instead of 64.
+    #[test]
+    fn a_mix_with_too_small_sizes_is_told_as_a_whole() {
+        #[track_caller]
+        fn check(size: Located<Size>, headers: usize, expected: &str) {
+            let (_, mut flow) = flow("{ ethernet = {} }, { ipv6 = {} }, { udp = {} }");
+            flow.size = size;
+            let said = diagnostic(&flow, &StackError::TooSmall { headers, size: 64 });
+            assert_eq!(said.help, expected);
+        }
+        let named = |name: &str| predefined(name).unwrap_or_else(|_| panic!("{name}"));
+        let in_file = |size| Located::new(size, Place::File(0..0));
+        check(
+            in_file(named("ipv6_imix")),
+            62,
+            "write sizes of at least 66: `size = { weighted = [{ size = 66, weight = 5867 }, { size = 496, weight = 200 }, \
+             { size = 594, weight = 2366 }, { size = 1518, weight = 1567 }] }`",
+        );
+        // Sizes that are now the same are one.
+        check(
+            Located::new(named("tolly"), Place::Option("--size")),
+            78,
+            "write sizes of at least 82 in a configuration file: `size = { weighted = [{ size = 82, weight = 60 }, \
+             { size = 576, weight = 17 }, { size = 1518, weight = 23 }] }`",
+        );
+        check(in_file(Size::Fixed(64)), 62, "write a size of at least 66");
     }
 }

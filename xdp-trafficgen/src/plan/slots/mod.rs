@@ -1,7 +1,9 @@
 //! A flow's varying fields, sizes and checksums as slots of the program: what is written where, in which order, counting in
 //! which checksum.
 
+mod fields;
 mod order;
+mod sizes;
 mod sums;
 mod values;
 
@@ -9,20 +11,17 @@ use std::{collections::HashSet, ops::Range};
 
 use xdp_trafficgen_ebpf::{
     abi::{
-        Checksum, FCS_LEN, Field, LINE_LEN, MAX_CHECKSUMS, MAX_FIELDS, MAX_LINES, MAX_SUMS, MAX_WIDE, NARROW_BITS,
-        NO_SUM, finish, op, pace,
+        Checksum, Field, LINE_LEN, MAX_CHECKSUMS, MAX_FIELDS, MAX_LINES, MAX_SUMS, MAX_WIDE, NARROW_BITS, NO_SUM,
+        finish, op, pace,
     },
-    checksum, field,
+    checksum,
 };
 
+use self::sums::{base, covering, overlap, sums, swapped};
 pub(super) use self::values::ValueTable;
-use self::{
-    sums::{base, covering, overlap, payload_sums, sums, swapped},
-    values::{MAX_VALUES, too_many_values},
-};
 use super::{sequence::Sequence, size_table};
 use crate::{
-    config::{Diagnostic, FieldSetting, Flow, Located, Pace, Pattern, Place, pattern::Count},
+    config::{Diagnostic, FieldSetting, Flow, Pattern, Place},
     packet::{ChecksumMode, CoveredChecksum, Template, Window},
 };
 
@@ -98,24 +97,6 @@ fn varies(pattern: &Pattern) -> bool {
     pattern.value_count() != 1 || matches!(pattern, Pattern::Random { min, max, .. } if min != max)
 }
 
-/// The field whose index another one's follows in step, however long the chain is.
-fn step_root(flow: &Flow, at: At) -> At {
-    let mut root = at;
-    // No longer than there are fields: nobody follows in circles.
-    while let Some(Located { value: follow, .. }) = &setting(flow, root).follow {
-        if follow.pace != Pace::Step {
-            break;
-        }
-        root = (follow.header, follow.field);
-    }
-    root
-}
-
-/// Without a count, and so without a position that others could follow but the value itself.
-fn draws(pattern: &Pattern) -> bool {
-    matches!(pattern, Pattern::Random { count: None, .. })
-}
-
 /// A slot on its way.
 #[derive(Debug)]
 struct Item {
@@ -159,200 +140,6 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// A constant that is set behind a varying field has the last word on the bits they share, in every frame: it cannot have
-    /// it there.
-    fn check_overwritten(&self, at: At) -> Result<(), Diagnostic> {
-        let bits = |at: At| {
-            let field = &setting(self.flow, at).field;
-            let window = self.template.window(at.0, field);
-            let end = 8 * window.bytes.end - window.shift as usize;
-            end - field.bits as usize..end
-        };
-        let varying = bits(at);
-        let all = self.flow.packet.iter().enumerate();
-        let mut behind = all.flat_map(|(header, layer)| (0..layer.fields.len()).map(move |field| (header, field)));
-        match behind.find(|&other| {
-            other > at && !varies(&setting(self.flow, other).pattern.value) && overlap(&bits(other), &varying)
-        }) {
-            Some(other) => Err(Diagnostic::new(
-                &setting(self.flow, other).pattern.place,
-                format!("this constant covers bits of `{}`, which varies", setting(self.flow, at).field.name),
-            )
-            .help("let the field vary in other bits, or write it behind the constant")),
-            None => Ok(()),
-        }
-    }
-
-    /// Where the destination in a pseudo header is must not change from frame to frame (RFC 8200 section 8.1): a slot counts in
-    /// the same checksums in all of them.
-    fn check_routing(&self) -> Result<(), Diagnostic> {
-        let covers = |item: &Item, byte: &usize| item.window().is_some_and(|window| window.bytes.contains(byte));
-        let varies = |byte: usize| self.items.iter().any(|item| covers(item, &byte));
-        let moves = |checksum: &&CoveredChecksum| checksum.destination_moves(&self.template.bytes, varies);
-        let Some(checksum) = self.template.checksums.iter().find(moves) else { return Ok(()) };
-        let decides = |item: &&Item| checksum.routing.iter().any(|&at| covers(item, &at) || covers(item, &(at + 1)));
-        let Some(item) = self.items.iter().find(decides) else { return Ok(()) };
-        let name = item.at.map_or("this", |at| &setting(self.flow, at).field.name);
-        let behind = self.template.offsets.partition_point(|&offset| offset <= checksum.offset);
-        let header = self.flow.packet[behind.saturating_sub(1)].kind.value.name();
-        Err(Diagnostic::new(
-            &item.place,
-            format!(
-                "`{name}` varies, and with it which address the checksum of `{header}` covers (RFC 8200 section 8.1)"
-            ),
-        )
-        .help(format!(
-            "give `{name}` a single value, in a flow for each if need be, or set the checksum of `{header}`"
-        )))
-    }
-
-    fn add_field(&mut self, at: At, settings: &[At]) -> Result<(), Diagnostic> {
-        let flow = self.flow;
-        let own = setting(flow, at);
-        let root = step_root(flow, at);
-        let root_setting = setting(flow, root);
-        let window = self.template.window(at.0, &own.field);
-        let place = own.pattern.place.clone();
-        let leader = root_setting.follow.as_ref().map(|follow| (follow.value.header, follow.value.field));
-        let round = leader.map_or(1, |leader| self.rounds(leader));
-        // Somebody counts along with what this field draws, or would draw from another number of random bits: draw an index for
-        // all of them.
-        let led = |lead: At| {
-            settings.iter().any(|&other| {
-                step_root(flow, other) == lead
-                    && (!draws(&setting(flow, other).pattern.value) || self.is_wide(other) != self.is_wide(lead))
-            })
-        };
-        let lead = (draws(&root_setting.pattern.value) && led(root)).then_some(Lead::Field(root));
-        if lead.is_some() && root == at {
-            let values = own.pattern.value.value_count();
-            if values == 0 || values > 1 << NARROW_BITS {
-                return Err(Diagnostic::new(
-                    &place,
-                    format!("`{}` has too many values to be followed", own.field.name),
-                )
-                .help("let it be followed by random fields only, or narrow its range"));
-            }
-            self.items.push(Item {
-                sequence: Sequence::Random { base: 0, values, seed: self.seed(root) },
-                target: Target::Lead,
-                lead,
-                leader: None,
-                at: None,
-                place: place.clone(),
-            });
-        }
-        let sequence = match (&own.pattern.value, lead) {
-            (&Pattern::Random { min, count: None, .. }, Some(_)) => Sequence::Follow { base: min, step: 1 },
-            (pattern @ &Pattern::Random { min, count: None, .. }, None) => {
-                Sequence::Random { base: min, values: pattern.value_count(), seed: self.seed(root) }
-            }
-            (&Pattern::Increment(Count { start, step, .. }), Some(_)) => Sequence::Follow { base: start, step },
-            (&Pattern::Decrement(Count { start, step, .. }), Some(_)) => {
-                Sequence::Follow { base: start, step: step.wrapping_neg() }
-            }
-            (&Pattern::Increment(Count { start, step, count }), None) => {
-                Sequence::Count { start, step, count, down: false, round }
-            }
-            (&Pattern::Decrement(Count { start, step, count }), None) => {
-                Sequence::Count { start, step, count, down: true, round }
-            }
-            (pattern, lead) => {
-                if pattern.value_count() > MAX_VALUES as u128 {
-                    return Err(too_many_values(&place));
-                }
-                let list = list(pattern, self.seed(at));
-                let len = list.len() as u64;
-                let first_entry = self.values.intern(list, &place)?;
-                match lead {
-                    Some(_) => Sequence::FollowList { first_entry },
-                    None => Sequence::List { first_entry, len, round },
-                }
-            }
-        };
-        let target = Target::Window { window, bits: own.field.bits };
-        self.items.push(Item { sequence, target, lead, leader, at: Some(at), place });
-        Ok(())
-    }
-
-    fn is_wide(&self, at: At) -> bool {
-        let field = &setting(self.flow, at).field;
-        needs_wide(field.bits, &self.template.window(at.0, field))
-    }
-
-    /// Frames a field takes for all of its values.
-    fn rounds(&self, at: At) -> u128 {
-        let root = step_root(self.flow, at);
-        let before = match &setting(self.flow, root).follow {
-            Some(Located { value: follow, .. }) => self.rounds((follow.header, follow.field)),
-            None => 1,
-        };
-        before.saturating_mul(setting(self.flow, at).pattern.value.value_count())
-    }
-
-    /// The seed a field's random values have: by default its place, so that no two fields have the same.
-    fn seed(&self, at: At) -> u64 {
-        let own = setting(self.flow, at);
-        let window = self.template.window(at.0, &own.field);
-        let place = 8 * window.bytes.end as u64 - u64::from(window.shift) - u64::from(own.field.bits);
-        match &own.pattern.value {
-            Pattern::Random { seed, .. } => seed.unwrap_or(place),
-            _ => place,
-        }
-    }
-
-    /// The lead of the sizes, the size itself, and all lengths that follow it. Gives the sizes without FCS, by index.
-    fn add_sizes(&mut self) -> Result<Vec<u128>, Diagnostic> {
-        let place = self.flow.size.place.clone();
-        let (sequence, sizes) = size_table::table(&self.flow.size.value);
-        let lens: Vec<u128> = sizes.iter().map(|size| u128::from(size - FCS_LEN)).collect();
-        let item = |sequence, target| Item {
-            sequence,
-            target,
-            lead: Some(Lead::Size),
-            leader: None,
-            at: None,
-            place: place.clone(),
-        };
-        let lead = match sequence {
-            size_table::Order::Single => None,
-            size_table::Order::Counted => {
-                Some(Sequence::Count { start: 0, step: 1, count: lens.len() as u64, down: false, round: 1 })
-            }
-            size_table::Order::Random(seed) => {
-                // Beside all seeds that places in a frame give.
-                let seed = seed.unwrap_or(field::WIDE_SEED);
-                Some(Sequence::Random { base: 0, values: lens.len() as u128, seed })
-            }
-            size_table::Order::Listed(order) => {
-                let len = order.len() as u64;
-                let first_entry = self.values.intern(order, &place)?;
-                Some(Sequence::List { first_entry, len, round: 1 })
-            }
-        };
-        self.items.extend(lead.map(|lead| item(lead, Target::Lead)));
-        let sequence = self.indexed(&lens, &place)?;
-        self.items.push(item(sequence, Target::Size));
-        for length in if lens.len() > 1 { &self.template.lengths[..] } else { &[] } {
-            let values: Vec<u128> = lens.iter().map(|len| len - length.counted_from as u128).collect();
-            let sequence = self.indexed(&values, &place)?;
-            let window = Window { bytes: length.offset..length.offset + 2, shift: 0 };
-            self.items.push(item(sequence, Target::Window { window, bits: 16 }));
-        }
-        Ok(lens)
-    }
-
-    /// What follows an index through these values.
-    fn indexed(&mut self, values: &[u128], place: &Place) -> Result<Sequence, Diagnostic> {
-        let base = values.first().copied().unwrap_or(0);
-        let step = values.get(1).map_or(0, |second| second.wrapping_sub(base));
-        let even = (0..).zip(values).all(|(index, &value)| value == base.wrapping_add(step.wrapping_mul(index)));
-        if even {
-            return Ok(Sequence::Follow { base, step });
-        }
-        Ok(Sequence::FollowList { first_entry: self.values.intern(values.to_vec(), place)? })
-    }
-
     /// The checksums that follow anything that varies, inner ones first.
     fn relevant_checksums(&self) -> Result<Vec<CoveredChecksum>, Diagnostic> {
         let mut relevant: Vec<CoveredChecksum> = Vec::new();
@@ -385,31 +172,6 @@ impl Builder<'_> {
             .help("vary fields of fewer headers, or set some of the checksums"));
         }
         Ok(relevant)
-    }
-
-    /// What each size leaves of the payload, as it counts in checksums that reach to the frame's end.
-    fn add_addends(&mut self, checksums: &[CoveredChecksum], lens: &[u128]) -> Result<(), Diagnostic> {
-        if lens.len() < 2 {
-            return Ok(());
-        }
-        let place = self.flow.size.place.clone();
-        let blank = self.blank();
-        for (position, checksum) in checksums.iter().enumerate().filter(|(_, checksum)| checksum.to_end) {
-            let sums = payload_sums(&blank, self.template.header_len, checksum, lens);
-            let sequence = self.indexed(&sums, &place)?;
-            if sequence == (Sequence::Follow { base: 0, step: 0 }) {
-                continue;
-            }
-            self.items.push(Item {
-                sequence,
-                target: Target::Addend(position),
-                lead: Some(Lead::Size),
-                leader: None,
-                at: None,
-                place: place.clone(),
-            });
-        }
-        Ok(())
     }
 
     fn finish(self, checksums: &[CoveredChecksum]) -> Result<Slots, Diagnostic> {
@@ -566,40 +328,6 @@ impl Item {
 
 const fn needs_wide(bits: u32, window: &Window) -> bool {
     bits > NARROW_BITS || window.bytes.end - window.bytes.start > 8
-}
-
-/// The values of a pattern that is a list, or whose values are worked out beforehand.
-fn list(pattern: &Pattern, seed: u64) -> Vec<u128> {
-    match pattern {
-        Pattern::Value(value) => vec![*value],
-        Pattern::Values(values) => values.iter().map(|value| value.value).collect(),
-        Pattern::Increment(count) | Pattern::Decrement(count) => vec![count.start],
-        &Pattern::Random { min, max, count, .. } => {
-            let values = (max - min).wrapping_add(1);
-            let count = usize::try_from(count.unwrap_or(1)).unwrap_or(usize::MAX).min(MAX_VALUES + 1);
-            (0..count as u64).map(|index| min + drawn(values, seed, index)).collect()
-        }
-    }
-}
-
-/// Number `index` of the random numbers below `values` (0: 2¹²⁸), as the kernel's program draws them.
-fn drawn(values: u128, seed: u64, index: u64) -> u128 {
-    use xdp_trafficgen_ebpf::field::{Moves, Value};
-    let sequence = Sequence::Random { base: 0, values, seed };
-    let wide = values == 0 || values > 1 << NARROW_BITS;
-    let spec = Field { kind: sequence.kind(wide), ..Field::NONE };
-    let mut param = sequence.param(index, 1);
-    match field::next::<super::rows::Plain, true>(
-        &spec,
-        0,
-        &mut param,
-        || index,
-        &super::rows::Table(&[]),
-        &mut Moves::default(),
-    ) {
-        Value::Narrow(value) => value.into(),
-        Value::Wide(value) => value.get(),
-    }
 }
 
 fn least_common_multiple(a: u64, b: u64) -> Option<u64> {
