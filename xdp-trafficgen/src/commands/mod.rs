@@ -135,7 +135,9 @@ pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, 
     let name = path.display().to_string();
     let text =
         fs::read_to_string(path).map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
-    file::parse_with(Source::file(&name, &text), &overrides.set).map_err(CommandError::Config)
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let read = |name: &str| fs::read_to_string(folder.join(name));
+    file::parse_with(Source::file(&name, &text), &overrides.set, &read).map_err(CommandError::Config)
 }
 
 /// The flows of a port, in the order of the plan's.

@@ -10,6 +10,7 @@ mod overrides;
 mod packet;
 mod pattern;
 mod payload;
+mod rate;
 mod references;
 mod size;
 mod table;
@@ -19,17 +20,19 @@ mod tests;
 
 use std::time::Duration;
 
+pub use rate::{ReadFile, no_files};
 use toml::de::{DeTable, DeValue};
 
 use self::{
-    references::References,
+    rate::Context as Rates,
+    references::{FlowReference, PortReference, References},
     table::{Problems, Table, Texts, Value},
 };
 use crate::config::{
     Action, Behind, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, Located, Payload, Place,
-    Port, Size, Source,
+    Port, Profile, Size, Source,
     literal::{BATCH_SIZE, add_cpu, check_cpu, parse_cpus, parse_duration},
-    rate::DEFAULT_LATE_THRESHOLD,
+    rate::{DEFAULT_LATE_THRESHOLD, parse_speed},
 };
 
 const ACTIONS: [(&str, Action); 4] =
@@ -39,22 +42,23 @@ const PORT_EXAMPLE: &str = "start one with a line `[[ports]]`, then `name = \"we
 const FLOW_EXAMPLE: &str =
     "start one with a line `[[flows]]`, then `name = \"dns\"`, `port = \"west\"` and `packet = […]`";
 
-/// The configuration a file describes.
+/// The configuration a file describes that names no other files.
 ///
 /// # Errors
 /// Everything that is wrong with it, in the order of the file. A file that is not TOML gets only the errors of its
 /// syntax, because what was meant is then unknown.
 pub fn parse(source: Source) -> Result<Config, Diagnostics> {
-    parse_with(source, &[])
+    parse_with(source, &[], &no_files)
 }
 
 /// The configuration a file describes once the `overrides` are carried out in their order, each of which is a
 /// `PATH=VALUE` such as `flows.dns.packet.ipv4.src=10.0.0.9`: the value is TOML, or else a string. Ports and flows are told
-/// by their names (`*` for all), headers by theirs (`ipv4[1]` is the second where there are several).
+/// by their names (`*` for all), headers by theirs (`ipv4[1]` is the second where there are several). `read` is asked for the
+/// other files it names.
 ///
 /// # Errors
 /// As those of [`parse`]; those of overrides come last.
-pub fn parse_with(source: Source, overrides: &[String]) -> Result<Config, Diagnostics> {
+pub fn parse_with(source: Source, overrides: &[String], read: &ReadFile<'_>) -> Result<Config, Diagnostics> {
     let text = source.text.clone();
     let (mut document, syntax_errors) = DeTable::parse_recoverable(&text);
     let mut texts = Texts { overrides: Vec::new() };
@@ -77,10 +81,10 @@ pub fn parse_with(source: Source, overrides: &[String]) -> Result<Config, Diagno
         table.finish(&mut problems);
         let port_items = items(port_items, "port", PORT_EXAMPLE, &mut problems);
         let flow_items = items(flow_items, "flow", FLOW_EXAMPLE, &mut problems);
-        let mut names = References::default();
-        ports.extend(port_items.into_iter().filter_map(|item| port(item, &mut names, &mut problems)));
-        flows.extend(flow_items.into_iter().filter_map(|item| flow(item, &mut names, &mut problems)));
-        names.check(&text, &mut problems);
+        let mut shared = Shared { references: References::default(), rates: Rates::new(read) };
+        ports.extend(port_items.into_iter().filter_map(|item| port(item, &mut shared, &mut problems)));
+        flows.extend(flow_items.into_iter().filter_map(|item| flow(item, &mut shared, &mut problems)));
+        shared.references.check(&text, &mut problems);
     }
     let Problems(mut list) = problems;
     list.sort_by_key(|diagnostic| match &diagnostic.place {
@@ -97,6 +101,33 @@ pub fn parse_with(source: Source, overrides: &[String]) -> Result<Config, Diagno
         diagnostics.push(diagnostic);
     }
     diagnostics.into_result(Config { source, ports, flows })
+}
+
+/// The rate that `text` stands for, given for `option`: what a file takes for it, without the quotes around a single rate.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_rate_option(
+    option: &'static str,
+    text: &str,
+    read: &ReadFile<'_>,
+) -> Result<Located<Profile>, Vec<Diagnostic>> {
+    let place = Place::Option(option);
+    let document = overrides::parse_value(text, 0);
+    let texts = Texts { overrides: vec![(0, text.into())] };
+    let mut problems = Problems::default();
+    let value = Value::alone("rate", &document, &texts);
+    match rate::rate(&value, &mut Rates::new(read), &mut problems) {
+        Some(profile) if problems.0.is_empty() => Ok(Located::new(profile.value, place)),
+        // There is nothing to point at in a word of the command line.
+        _ => Err(problems.0.into_iter().map(|problem| Diagnostic { place: place.clone(), ..problem }).collect()),
+    }
+}
+
+/// What is gathered from all ports and flows.
+struct Shared<'a> {
+    references: References,
+    rates: Rates<'a>,
 }
 
 /// The toml crate's words.
@@ -141,22 +172,36 @@ fn items<'a>(
     elements.iter().filter_map(|element| problems.take(element.table(noun, example))).collect()
 }
 
-fn port(mut table: Table<'_>, names: &mut References, problems: &mut Problems) -> Option<Port> {
+fn port(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) -> Option<Port> {
     let name = table.required("name", "name = \"west\"");
     let interface = table.required("interface", "interface = \"veth0\"");
     let ingress = table.optional("ingress");
     let action = table.optional("action");
     let cpus = table.optional("cpus");
     let batch_size = table.optional("batch_size");
+    let rate = table.optional("rate");
+    let speed = table.optional("speed");
+    let behind = table.optional("behind");
+    let late_threshold = table.optional("late_threshold");
     table.finish(problems);
 
     let name = name.and_then(|value| problems.take(value.name()));
     let interface = interface.and_then(|value| problems.take(value.name()));
-    names.ports.push((name.clone(), interface.clone()));
+    shared.references.ports.push(PortReference {
+        name: name.clone(),
+        interface: interface.clone(),
+        rate: rate.as_ref().map(|rate| rate.place.clone()),
+    });
     let ingress = optional(ingress, |value| problems.take(value.name()));
     let action = or_default(action, Action::default(), |value| problems.take(value.choice(&ACTIONS)));
     let cpus = optional(cpus, |value| self::cpus(&value, problems));
     let batch_size = or_default(batch_size, DEFAULT_BATCH_SIZE, |value| problems.take(value.integer(&BATCH_SIZE)));
+    let rate = optional(rate, |value| rate::rate(&value, &mut shared.rates, problems));
+    let speed = optional(speed, |value| {
+        problems.take(value.parsed("a string", "write a number and its unit in quotes: `\"10Gbps\"`", parse_speed))
+    });
+    let behind = or_default(behind, Behind::DEFAULT, |value| rate::behind(&value, problems));
+    let late_threshold = or_default(late_threshold, DEFAULT_LATE_THRESHOLD, |value| problems.take(rate::time(&value)));
     Some(Port {
         name: name?,
         interface: interface?,
@@ -164,18 +209,20 @@ fn port(mut table: Table<'_>, names: &mut References, problems: &mut Problems) -
         action: action?,
         cpus: cpus?,
         batch_size: batch_size?,
-        rate: None,
-        speed: None,
-        behind: Located::default(Behind::DEFAULT),
-        late_threshold: Located::default(DEFAULT_LATE_THRESHOLD),
+        rate: rate?,
+        speed: speed?,
+        behind: behind?,
+        late_threshold: late_threshold?,
     })
 }
 
-fn flow(mut table: Table<'_>, names: &mut References, problems: &mut Problems) -> Option<Flow> {
+fn flow(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) -> Option<Flow> {
     let name = table.required("name", "name = \"dns\"");
     let port = table.required("port", "port = \"west\"");
     let weight = table.optional("weight");
     let size = table.optional("size");
+    let rate = table.optional("rate");
+    let delay = table.optional("delay");
     let packets = table.optional("packets");
     let duration = table.optional("duration");
     let packet = table.required("packet", "packet = [{ ethernet = {} }]");
@@ -184,9 +231,15 @@ fn flow(mut table: Table<'_>, names: &mut References, problems: &mut Problems) -
 
     let name = name.and_then(|value| problems.take(value.name()));
     let port = port.and_then(|value| problems.take(value.name()));
-    names.flows.push((name.clone(), port.clone()));
+    shared.references.flows.push(FlowReference {
+        name: name.clone(),
+        port: port.clone(),
+        rate: rate.as_ref().map(|rate| rate.place.clone()),
+    });
     let weight = or_default(weight, 1, |value| problems.take(value.integer(&(1..=u32::MAX))));
     let size = or_default(size, Size::Fixed(DEFAULT_SIZE), |value| size::size(&value, problems));
+    let rate = optional(rate, |value| rate::rate(&value, &mut shared.rates, problems));
+    let delay = or_default(delay, Duration::ZERO, |value| problems.take(rate::time(&value)));
     let packets = optional(packets, |value| problems.take(value.integer(&(1..=u64::MAX))));
     let duration = optional(duration, |value| {
         problems.take(value.parsed("a string", "write a number and its unit in quotes: `\"10s\"`", parse_duration))
@@ -198,8 +251,8 @@ fn flow(mut table: Table<'_>, names: &mut References, problems: &mut Problems) -
         port: port?,
         weight: weight?,
         size: size?,
-        rate: None,
-        delay: Located::default(Duration::ZERO),
+        rate: rate?,
+        delay: delay?,
         packets: packets?,
         duration: duration?,
         packet: packet?,

@@ -2,11 +2,14 @@
 //!
 //! Knows no file and no option: a [`Problem`] gets its place from whoever read the text.
 
+mod time;
+
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
     ops::RangeInclusive,
-    time::Duration,
 };
+
+pub use time::{parse_duration, parse_instant, parse_seconds, parse_time};
 
 use crate::{
     config::{Diagnostic, Place},
@@ -158,24 +161,27 @@ pub fn add_cpu(cpus: &mut Vec<u32>, cpu: u32) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A time such as `10s`, `500ms` or `1m 30s`: above zero, and at most what 64 bits of nanoseconds hold (584 years).
-///
-/// # Errors
-/// When it is none.
-pub fn parse_duration(text: &str) -> Result<Duration, Problem> {
-    const HELP: &str = "write a number and its unit: `10s`, `500ms`, `1m 30s`";
-    let duration =
-        humantime::parse_duration(text).map_err(|_| Problem::new(format!("`{text}` is not a duration"), HELP))?;
-    if duration.is_zero() {
-        return Err(Problem::new(format!("a duration of `{text}` sends nothing"), HELP));
+/// A decimal number that is not negative: `digits / 10^places`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Decimal {
+    pub(super) digits: u128,
+    pub(super) places: u32,
+}
+
+impl Decimal {
+    /// Of digits with or without a point among them.
+    pub(super) fn parse(text: &str) -> Result<Self, NotDigits> {
+        let (whole, fraction) = match text.split_once('.') {
+            Some((_, "")) => return Err(NotDigits::Other),
+            Some((whole, fraction)) => (whole, fraction.trim_end_matches('0')),
+            None => (text, ""),
+        };
+        if whole.is_empty() {
+            return Err(NotDigits::Other);
+        }
+        let places = u32::try_from(fraction.len()).map_err(|_| NotDigits::Overflow)?;
+        Ok(Self { digits: digits(&format!("{whole}{fraction}"), 10)?, places })
     }
-    if u64::try_from(duration.as_nanos()).is_err() {
-        return Err(Problem::new(
-            format!("a duration of `{text}` is above 584 years"),
-            "leave `duration` out to send without end",
-        ));
-    }
-    Ok(duration)
 }
 
 /// Bytes as pairs of hexadecimal digits, with or without spaces: `dead beef`. At least one.
@@ -254,7 +260,9 @@ fn parse_number(field: &FieldDef, text: &str) -> Result<u128, Problem> {
     }
 }
 
-enum NotDigits {
+/// Why text is no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotDigits {
     /// A number above 128 bits.
     Overflow,
     /// No number.

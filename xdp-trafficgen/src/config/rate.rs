@@ -1,6 +1,11 @@
 //! How fast frames leave, and how that changes with time: rates, load profiles, and what to do when one is behind.
 
-use std::time::Duration;
+mod text;
+
+use std::{cmp::Ordering, time::Duration};
+
+pub use text::{Unit, parse_behind, parse_rate, parse_rate_in, parse_speed, parse_unit};
+pub(in crate::config) use text::{above_the_line, catch_up};
 
 /// A fraction that is not negative, in lowest terms; the denominator is at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +14,37 @@ pub struct Ratio {
     pub numerator: u64,
     /// Below the line.
     pub denominator: u64,
+}
+
+impl Ratio {
+    /// The fraction in lowest terms; none when those have more than 64 bits, or the denominator is 0.
+    pub fn new(numerator: u128, denominator: u128) -> Option<Self> {
+        let divisor = greatest_common_divisor(numerator, denominator);
+        let part = |value: u128| u64::try_from(value.checked_div(divisor)?).ok();
+        (denominator != 0).then_some(())?;
+        Some(Self { numerator: part(numerator)?, denominator: part(denominator)? })
+    }
+}
+
+/// Euclid's.
+const fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+impl Ord for Ratio {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let cross = |a: &Self, b: &Self| u128::from(a.numerator) * u128::from(b.denominator);
+        cross(self, other).cmp(&cross(other, self))
+    }
+}
+
+impl PartialOrd for Ratio {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// A load, as written. Zero only within a profile.
@@ -20,6 +56,13 @@ pub struct Rate {
     pub unit: RateUnit,
 }
 
+impl Rate {
+    /// Whether it is a pause.
+    pub const fn is_zero(&self) -> bool {
+        self.amount.numerator == 0
+    }
+}
+
 /// What a [`Rate`] counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateUnit {
@@ -29,7 +72,7 @@ pub enum RateUnit {
     BitsL2,
     /// Bits a second of what the wire carries, preamble and gap (20 bytes a frame, IEEE 802.3) included: `10GbpsL1`.
     BitsL1,
-    /// A share of the line rate, counted as `BitsL1`: 1 is all of it (`100%`).
+    /// A share of the line rate, counted as `BitsL1`: 1 is all of it (`100%`), and the most there is.
     LineShare,
 }
 
@@ -56,7 +99,8 @@ pub enum Profile {
         /// How long it takes.
         over: Duration,
     },
-    /// One rate after the other, each for its time, which is not zero; not all rates are zero.
+    /// One rate after the other, each for its time, which is not zero; not all rates are zero. Their times together fit 64
+    /// bits of nanoseconds.
     Steps {
         /// Not empty.
         steps: Vec<Step>,
@@ -68,21 +112,23 @@ pub enum Profile {
     Sine {
         /// In the middle; not zero.
         mean: Rate,
-        /// Above and below it, not more than the mean. Of the same unit.
+        /// Above and below it, not more than the mean. Of the same unit; together they are at most all of the line.
         amplitude: Rate,
         /// Not zero.
         period: Duration,
     },
     /// Rates at points of time, with straight lines between them.
     Trace {
-        /// Times from the start, in order, the first at 0; at least two; all rates of the same unit and not all zero.
+        /// Times from the start, each later than the one before, the first at 0; at least two; all rates of the same unit
+        /// and not all zero.
         points: Vec<(Duration, Rate)>,
         /// Whether it starts again; otherwise the load ends with the last point.
         repeat: bool,
     },
 }
 
-/// Groups of frames with pauses between them (Open Traffic Generator: `duration.burst`).
+/// Groups of frames with pauses between them (Open Traffic Generator: `duration.burst`). From the first frame of a burst to
+/// that of the next one is a time that fits 64 bits of nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst {
     /// Frames of a burst, at least 1.
@@ -108,7 +154,7 @@ pub struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {
     /// Their frames are sent late, while they are overdue by no more than this; older ones are never sent. The frames made up
-    /// for leave at twice the rate at most.
+    /// for leave at twice the rate at most. Not zero.
     CatchUp(Duration),
     /// Their frames are never sent.
     Skip,
@@ -118,6 +164,9 @@ impl Behind {
     /// What nobody has to write. Longer than another guest of a busy machine takes a CPU away for.
     pub const DEFAULT: Self = Self::CatchUp(Duration::from_millis(100));
 }
+
+/// Points of traces and steps of a configuration at most, all together.
+pub const MAX_POINTS: usize = 1_000_000;
 
 /// Frames that leave later than this after they were due count as late, unless told otherwise.
 pub const DEFAULT_LATE_THRESHOLD: Duration = Duration::from_micros(1);

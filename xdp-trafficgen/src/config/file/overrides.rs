@@ -160,7 +160,7 @@ impl<'i, F: Fn(Problem, Range<usize>) -> Diagnostic> Setting<'i, '_, F> {
 }
 
 /// What `text` is as TOML, or else the string it is; spans count from `base`, where the text starts.
-fn parse_value(text: &str, base: usize) -> Spanned<DeValue<'_>> {
+pub(super) fn parse_value(text: &str, base: usize) -> Spanned<DeValue<'_>> {
     let trimmed = text.trim();
     let base = base + (text.len() - text.trim_start().len());
     match DeValue::parse(trimmed) {

@@ -56,6 +56,12 @@ pub(super) struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// A value that stands in no table.
+    pub(super) fn alone(key: &'a str, value: &'a Spanned<DeValue<'a>>, texts: &'a Texts) -> Self {
+        let place = texts.place(value.span());
+        Self { key, key_place: place.clone(), value: value.get_ref(), place, texts }
+    }
+
     /// That it is not what was `wanted`, such as `a string`.
     pub(super) fn mismatch(&self, wanted: &str, help: &str) -> Diagnostic {
         let found = match self.value {

@@ -6,8 +6,11 @@ mod fields;
 mod follow;
 mod kinds;
 mod overrides;
+mod rates;
 mod robust;
 mod sizes;
+
+use rates::read as files;
 
 use super::{parse, parse_with};
 use crate::{
@@ -28,7 +31,7 @@ fn check(text: &str, expected: &[(&str, &str)]) {
 #[track_caller]
 fn check_set(text: &str, overrides: &[&str], expected: &[(&str, &str)]) {
     let overrides: Vec<String> = overrides.iter().map(|argument| (*argument).to_owned()).collect();
-    let diagnostics = match parse_with(Source::file("test.toml", text), &overrides) {
+    let diagnostics = match parse_with(Source::file("test.toml", text), &overrides, &files) {
         Ok(_) => panic!("no errors in\n{text}"),
         Err(diagnostics) => diagnostics,
     };

@@ -2,7 +2,10 @@
 
 use super::{FLOW, PORT, check_set};
 use crate::{
-    config::{Config, Located, Pattern, Payload, Place, Size, Source, file::parse_with},
+    config::{
+        Config, Located, Pattern, Payload, Place, Size, Source,
+        file::{no_files, parse_with},
+    },
     packet::HeaderKind,
 };
 
@@ -28,7 +31,7 @@ packet = [{ ethernet = {} }, { vlan = { id = 5 } }, { vlan = { id = 6, bits = [{
 #[track_caller]
 fn set(overrides: &[&str]) -> Config {
     let overrides: Vec<String> = overrides.iter().map(|argument| (*argument).to_owned()).collect();
-    parse_with(Source::file("test.toml", FILE), &overrides).unwrap_or_else(|wrong| panic!("{wrong}"))
+    parse_with(Source::file("test.toml", FILE), &overrides, &no_files).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
 #[track_caller]
@@ -167,7 +170,7 @@ fn errors_in_values() {
 #[test]
 fn rendered() {
     let overrides = ["flows.dns.packet.ipv4.src=10.0.0".to_owned()];
-    let wrong = parse_with(Source::file("test.toml", FILE), &overrides).unwrap_err();
+    let wrong = parse_with(Source::file("test.toml", FILE), &overrides, &no_files).unwrap_err();
     let expected = "\
 error: `10.0.0` is not an IPv4 address
  --> --set:1:27
