@@ -19,8 +19,8 @@ use std::{
 pub(crate) use send::{probe_kernel, signal_stop, work_out};
 
 use crate::{
-    cli::{Command, Overrides},
-    config::{Config, Diagnostics, Flow, Source, file},
+    cli::{self, Command, Overrides},
+    config::{Config, Diagnostics, Flow, Located, Place, Source, file},
     daemon,
     engine::{EngineError, WorkerError},
     host::FactsError,
@@ -138,6 +138,27 @@ pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, 
     let folder = path.parent().unwrap_or(Path::new(""));
     let read = |name: &str| fs::read_to_string(folder.join(name));
     file::parse_with(Source::file(&name, &text), &overrides.set, &read).map_err(CommandError::Config)
+}
+
+/// Puts the rate of the command line in the place of all rates of the file, and the policy too. The files a rate names are
+/// those of the working directory.
+pub(crate) fn replace_rates(config: &mut Config, pace: &cli::Pace) -> Result<(), CommandError> {
+    let cli::Pace { rate, behind } = pace;
+    if let Some(text) = rate {
+        let rate = file::parse_rate_option("--rate", text, &|name| fs::read_to_string(name));
+        let rate = rate.map_err(|problems| {
+            let mut wrong = Diagnostics::new(config.source.clone());
+            problems.into_iter().for_each(|problem| wrong.push(problem));
+            CommandError::Config(wrong)
+        })?;
+        config.flows.iter_mut().for_each(|flow| flow.rate = None);
+        config.ports.iter_mut().for_each(|port| port.rate = Some(rate.clone()));
+    }
+    if let Some(behind) = behind {
+        let behind = Located::new(*behind, Place::Option("--behind"));
+        config.ports.iter_mut().for_each(|port| port.behind = behind.clone());
+    }
+    Ok(())
 }
 
 /// The flows of a port, in the order of the plan's.
