@@ -170,3 +170,43 @@ pub(crate) fn flows_of<'a>(config: &'a Config, port: &'a PortPlan) -> impl Itera
 fn layout(port: &PortPlan, flow: usize) -> &Template {
     &port.flows[flow].layout
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cli::Pace, config::Behind};
+
+    const FILE: &str = "
+        ports = [{ name = 'p', interface = 'e', behind = 'skip' }, { name = 'q', interface = 'f', rate = '5pps' }]
+        flows = [
+          { name = 'a', port = 'p', rate = '1pps', packet = [{ ethernet = {} }] },
+          { name = 'b', port = 'q', packet = [{ ethernet = {} }] },
+        ]";
+
+    /// Rates and policies of the ports and rates of the flows, in words.
+    fn replaced(rate: Option<&str>, behind: Option<Behind>) -> Result<(Vec<String>, Vec<String>), CommandError> {
+        let mut config = file::parse(Source::file("test.toml", FILE)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        replace_rates(&mut config, &Pace { rate: rate.map(str::to_owned), behind })?;
+        let shown = |rate: &Option<Located<crate::config::Profile>>| {
+            rate.as_ref().map_or_else(|| "none".to_owned(), |rate| rate.value.to_string())
+        };
+        let ports = config.ports.iter().map(|port| format!("{}, {:?}", shown(&port.rate), port.behind.value));
+        Ok((ports.collect(), config.flows.iter().map(|flow| shown(&flow.rate)).collect()))
+    }
+
+    #[test]
+    fn rates_of_the_command_line_replace_all_of_the_file() {
+        let words =
+            |ports: [&str; 2], flows: [&str; 2]| (ports.map(str::to_owned).to_vec(), flows.map(str::to_owned).to_vec());
+        let unchanged = replaced(None, None).unwrap();
+        assert_eq!(unchanged, words(["none, Skip", "5 pps, CatchUp(100ms)"], ["1 pps", "none"]));
+        let slow = replaced(Some("40%"), None).unwrap();
+        assert_eq!(slow, words(["40 %, Skip", "40 %, CatchUp(100ms)"], ["none", "none"]));
+        let skipping = replaced(None, Some(Behind::Skip)).unwrap();
+        assert_eq!(skipping, words(["none, Skip", "5 pps, Skip"], ["1 pps", "none"]));
+        let wrong = replaced(Some("{ ramp = { over = 1 } }"), None).unwrap_err();
+        let text = wrong.render();
+        assert!(text.contains("--rate: this ramp has no `from`") && text.contains("no `to`"), "{text}");
+        assert_eq!(wrong.exit_code(), 2);
+    }
+}

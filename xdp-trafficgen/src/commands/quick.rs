@@ -337,14 +337,34 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_the_ports() {
+        let config = parsed("udp e").unwrap();
+        assert!(config.ports[0].rate.is_none() && config.ports[0].behind == Located::default(Behind::DEFAULT));
+        let config = parsed(
+            "icmp e --rate 1.5Mpps --behind catch_up=20ms --speed 10Gbps --late-threshold 5us --delay 2s \
+             --strict --at @1764000000",
+        );
+        let Config { ports, flows, .. } = config.unwrap();
+        let port = &ports[0];
+        assert_eq!(port.rate.as_ref().unwrap().value.to_string(), "1.5 Mpps");
+        assert_eq!(port.rate.as_ref().unwrap().place, Place::Option("--rate"));
+        assert_eq!(port.speed, Some(Located::new(10_000_000_000, Place::Option("--speed"))));
+        let catch_up = Behind::CatchUp(Duration::from_millis(20));
+        assert_eq!(port.behind, Located::new(catch_up, Place::Option("--behind")));
+        assert_eq!(port.late_threshold.value, Duration::from_micros(5));
+        assert_eq!((flows[0].delay.value, flows[0].rate.is_none()), (Duration::from_secs(2), true));
+    }
+
+    #[test]
     fn everything_wrong_is_told_at_once() {
         let wrong = parsed(
-            "icmp e --vlan 1,2,4096 --ttl 256 --dscp 64 --size big --payload hex:0 --batch-size 0 --src-ip ::1 --dst-ip 1.1.1.1",
+            "icmp e --vlan 1,2,4096 --ttl 256 --dscp 64 --size big --payload hex:0 --batch-size 0 --rate 10 --src-ip ::1 --dst-ip 1.1.1.1",
         );
         let wrong = wrong.unwrap_err();
         let options: Vec<&Place> = wrong.list().iter().map(|diagnostic| &diagnostic.place).collect();
-        let expected = ["--batch-size", "--payload", "--src-ip", "--vlan", "--vlan", "--dscp", "--ttl", "--size"]
-            .map(Place::Option);
+        let expected =
+            ["--batch-size", "--payload", "--rate", "--src-ip", "--vlan", "--vlan", "--dscp", "--ttl", "--size"]
+                .map(Place::Option);
         assert_eq!(options, expected.iter().collect::<Vec<_>>());
         assert!(wrong.list().iter().all(|diagnostic| !diagnostic.help.is_empty()), "{wrong}");
     }
