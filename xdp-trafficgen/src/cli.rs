@@ -3,14 +3,21 @@
 mod pace;
 mod quick;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use pace::{BenchArrivals, PaceTest, WarmUp};
 pub use quick::{Icmp, PortRange, Quick, TcpSyn, Udp};
 
-use crate::config::literal::{self, Problem};
+use crate::config::{
+    Behind,
+    literal::{self, Problem},
+    rate,
+};
 
 /// Line-rate traffic generator on XDP live frames.
 ///
@@ -32,6 +39,7 @@ Exit status:
   0    done, or stopped by SIGINT, SIGTERM or SIGHUP
   1    failed while running, or not one frame could be sent
   2    wrong usage or configuration, or this machine cannot do it
+  3    with --strict: less was sent than was asked for, or frames were dropped
   130  ended by a second signal, without a report";
 
 /// The commands.
@@ -112,9 +120,16 @@ pub struct Demo {
     /// How long to send: `5s`, `500ms`, `1m 30s`
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub duration: Duration,
+    /// How fast to send, all CPUs together: `500kpps`, `10Gbps`, or a table such as `{ poisson = "10kpps" }` [default: as fast
+    /// as it can]
+    #[arg(long)]
+    pub rate: Option<String>,
     /// Print the report as one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Whether it must all be sent.
+    #[command(flatten)]
+    pub strict: Strict,
 }
 
 /// Options of `run`.
@@ -131,9 +146,49 @@ pub struct Run {
     /// Send this many frames of each flow, whatever the file says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub packets: Option<u64>,
+    /// Rates to use instead of the file's.
+    #[command(flatten)]
+    pub pace: Pace,
+    /// What a run has that a daemon has not.
+    #[command(flatten)]
+    pub session: Session,
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// Options of the commands whose frames can be paced. Of a configuration file they replace the rates of all ports and
+/// flows.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Pace {
+    /// How fast each port sends, over all CPUs: `500kpps`, `10Gbps`, `10GbpsL1`, `40%`, or a table as in a configuration file,
+    /// such as `{ poisson = "10kpps" }` [default: as fast as it can, or as the file says]
+    #[arg(long)]
+    pub rate: Option<String>,
+    /// What becomes of frames that are overdue: `catch_up`, `catch_up=20ms` (they are sent late, but not later than this), or
+    /// `skip` (they are never sent) [default: catch_up=100ms, or as the file says]
+    #[arg(long, value_name = "POLICY", value_parser = behind)]
+    pub behind: Option<Behind>,
+}
+
+/// Options of the commands that send and end.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Session {
+    /// Start at this instant, for machines that are to start together: `2026-11-22T14:00:00Z`, or `@1764000000.5` in seconds
+    /// since 1970
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub at: Option<SystemTime>,
+    /// Whether it must all be sent.
+    #[command(flatten)]
+    pub strict: Strict,
+}
+
+/// The option of the commands that can fail for what was not sent.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Strict {
+    /// Exit with 3 when less than 99.9 % of what was asked for was sent, or any frame was dropped
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Options of all commands that read a configuration file.
@@ -202,6 +257,9 @@ pub struct Daemon {
     /// How often the counts are logged
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub report_interval: Duration,
+    /// Rates to use instead of the file's.
+    #[command(flatten)]
+    pub pace: Pace,
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,
@@ -307,6 +365,22 @@ fn cpus(text: &str) -> Result<CpuList, Problem> {
 
 fn duration(text: &str) -> Result<Duration, Problem> {
     literal::parse_duration(text)
+}
+
+fn time(text: &str) -> Result<Duration, Problem> {
+    literal::parse_time(text)
+}
+
+fn instant(text: &str) -> Result<SystemTime, Problem> {
+    literal::parse_instant(text)
+}
+
+fn behind(text: &str) -> Result<Behind, Problem> {
+    rate::parse_behind(text)
+}
+
+fn speed(text: &str) -> Result<u64, Problem> {
+    rate::parse_speed(text)
 }
 
 #[cfg(test)]

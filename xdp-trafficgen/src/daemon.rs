@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     cli::{self, LogFormat},
-    commands::{CommandError, flows_of, probe_kernel, read_config, send, signal_stop, work_out},
+    commands::{CommandError, flows_of, probe_kernel, read_config, replace_rates, send, signal_stop, work_out},
     config::{Config, Flow, Located},
     engine::{Loaded, Start},
     kernel::Capabilities,
@@ -29,7 +29,8 @@ use crate::{
 /// Runs until a signal: log, configuration, first plan, then a task a port.
 pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     start_log(options.log_format);
-    let config = read_config(&options.config, &options.overrides)?;
+    let mut config = read_config(&options.config, &options.overrides)?;
+    replace_rates(&mut config, &options.pace)?;
     let stop = signal_stop()?;
     let machine = Machine {
         capabilities: probe_kernel()?,
@@ -253,15 +254,18 @@ impl Supervised {
     }
 }
 
-/// What is left of a flow that has been attempted so often in this time; none when it is over.
+/// What is left of a flow that has been attempted so often in this time; none when it is over. Its time counts from its
+/// beginning, which is the delay later than the start.
 fn rest(flow: &Flow, attempted: u64, elapsed: Duration) -> Option<Flow> {
     let mut flow = flow.clone();
     if let Some(Located { value, .. }) = &mut flow.packets {
         *value = value.checked_sub(attempted).filter(|&left| left > 0)?;
     }
     if let Some(Located { value, .. }) = &mut flow.duration {
-        *value = value.checked_sub(elapsed).filter(|left| !left.is_zero())?;
+        let sent = elapsed.saturating_sub(flow.delay.value);
+        *value = value.checked_sub(sent).filter(|left| !left.is_zero())?;
     }
+    flow.delay.value = flow.delay.value.saturating_sub(elapsed);
     Some(flow)
 }
 
@@ -299,6 +303,19 @@ mod tests {
         assert_eq!(left("packets = 10", 10, second), None);
         assert_eq!(left("duration = '3s'", 10, second), Some((None, Some(2 * second))));
         assert_eq!(left("duration = '1s'", 10, second), None);
+    }
+
+    #[test]
+    fn a_delay_goes_on_and_duration_counts_from_its_end() {
+        let left = |delay, duration, elapsed| {
+            let lines = format!("delay = '{delay}s'\nduration = '{duration}s'");
+            rest(&flow(&lines), 0, Duration::from_secs(elapsed))
+                .map(|flow| (flow.delay.value.as_secs(), flow.duration.map(|duration| duration.value.as_secs())))
+        };
+        assert_eq!(left(10, 5, 3), Some((7, Some(5))));
+        assert_eq!(left(10, 5, 10), Some((0, Some(5))));
+        assert_eq!(left(10, 5, 12), Some((0, Some(3))));
+        assert_eq!(left(10, 5, 15), None);
     }
 
     #[test]

@@ -296,6 +296,12 @@ fn options_that_are_wrong_in_themselves() {
     refused(&format!("{udp} --packets 0"), &["'--packets <N>'", "0"]);
     refused(&format!("{udp} --dst-port 9-7"), &["--dst-port", "starts at 9, above its end 7", "write `7-9`"]);
     refused(&format!("{udp} --src-port 65536"), &["`65536` is not a port", "from 0 to 65535"]);
+    refused(&format!("{udp} --rate 1000"), &["--rate", "the integer 1000", "write its unit"]);
+    refused(&format!("{udp} --rate 10Mbs"), &["--rate: unknown unit `Mbs`", "`pps`"]);
+    refused(&format!("{udp} --behind slip"), &["--behind", "`slip` is not", "`catch_up=20ms`"]);
+    refused(&format!("{udp} --speed 10"), &["--speed", "`10` has no unit", "`10Gbps`"]);
+    refused(&format!("{udp} --delay 10"), &["--delay", "`10` is not a duration"]);
+    refused(&format!("{udp} --at +5s"), &["--at", "`+5s` depends on when", "`2026-11-22T14:00:00Z`"]);
     refused(&format!("{udp} --cpus 1-0"), &["the range of CPUs `1-0` runs backwards", "write `0-1`"]);
     refused(&format!("{udp} --cpus 0,0"), &["CPU 0 is listed twice"]);
     refused(&format!("{udp} --cpus 99999"), &["there is no CPU 99999"]);

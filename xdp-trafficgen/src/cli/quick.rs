@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use clap::Args;
 
-use super::{Common, CpuList, cpus, duration};
+use super::{Common, CpuList, Pace, Session, cpus, duration, speed, time};
 use crate::{
     config::literal::{self, Problem},
     host::Mac,
@@ -97,6 +97,21 @@ pub struct Quick {
     /// Frames the kernel sends together, 1 to 256
     #[arg(long, value_name = "N", default_value_t = crate::config::DEFAULT_BATCH_SIZE)]
     pub batch_size: u32,
+    /// How fast to send.
+    #[command(flatten)]
+    pub pace: Pace,
+    /// How long after the start to begin: `500ms`, `10s`
+    #[arg(long, value_parser = time)]
+    pub delay: Option<Duration>,
+    /// Frames that leave later than this after they were due count as late [default: 1us]
+    #[arg(long, value_name = "DURATION", value_parser = time)]
+    pub late_threshold: Option<Duration>,
+    /// Speed of the link, which rates in percent refer to: `10Gbps` [default: that of the interface]
+    #[arg(long, value_parser = speed)]
+    pub speed: Option<u64>,
+    /// What a run has that a daemon has not.
+    #[command(flatten)]
+    pub session: Session,
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,

@@ -7,7 +7,7 @@ use crate::{
     commands::{
         CommandError, probe_kernel,
         quick::udp,
-        send::{Format, default_route, send_plan, work_out},
+        send::{self, send_plan, work_out},
     },
     config::Config,
     host::{Facts, Mac, Netlink},
@@ -22,9 +22,12 @@ pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
         cpus_in_words(&stage.cpus),
         humantime::format_duration(options.duration)
     );
-    let config = stage.port_range(Some(options.duration)).map_err(CommandError::Config)?;
-    let plan = work_out(&config, Some(capabilities), default_route(false))?;
-    send_plan(plan, Format::json_if(options.json), Some(&stage.sink))
+    let config = stage.port_range(Some(options.duration), options.rate.clone()).map_err(CommandError::Config)?;
+    let common = cli::Common { json: options.json, allow_default_route: false };
+    let session = cli::Session { at: None, strict: options.strict };
+    let options = send::Options::of(&common, session);
+    let plan = work_out(&config, Some(capabilities), options.default_route)?;
+    send_plan(plan, options, Some(&stage.sink))
 }
 
 pub(super) const SENDER: &str = "xtg0";
@@ -80,7 +83,11 @@ impl Stage {
     }
 
     /// UDP to a range of 64 000 ports, frames of 64 bytes.
-    pub(super) fn port_range(&self, duration: Option<Duration>) -> Result<Config, crate::config::Diagnostics> {
+    pub(super) fn port_range(
+        &self,
+        duration: Option<Duration>,
+        rate: Option<String>,
+    ) -> Result<Config, crate::config::Diagnostics> {
         udp::config(&cli::Udp {
             quick: cli::Quick {
                 interface: SENDER.to_owned(),
@@ -97,6 +104,11 @@ impl Stage {
                 duration,
                 cpus: Some(CpuList(self.cpus.clone())),
                 batch_size: crate::config::DEFAULT_BATCH_SIZE,
+                pace: cli::Pace { rate, behind: None },
+                delay: None,
+                late_threshold: None,
+                speed: None,
+                session: cli::Session::default(),
                 common: cli::Common { json: false, allow_default_route: false },
             },
             dst_port: PortRange { first: 1024, last: 65023 },

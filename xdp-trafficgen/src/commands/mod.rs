@@ -21,8 +21,8 @@ pub use pace_test::PaceTestError;
 pub(crate) use send::{probe_kernel, signal_stop, work_out};
 
 use crate::{
-    cli::{Command, Overrides},
-    config::{Config, Diagnostics, Flow, Source, file},
+    cli::{self, Command, Overrides},
+    config::{Config, Diagnostics, Flow, Located, Place, Source, file},
     daemon,
     engine::{EngineError, WorkerError},
     host::FactsError,
@@ -148,6 +148,27 @@ pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, 
     file::parse_with(Source::file(&name, &text), &overrides.set, &read).map_err(CommandError::Config)
 }
 
+/// Puts the rate of the command line in the place of all rates of the file, and the policy too. The files a rate names are
+/// those of the working directory.
+pub(crate) fn replace_rates(config: &mut Config, pace: &cli::Pace) -> Result<(), CommandError> {
+    let cli::Pace { rate, behind } = pace;
+    if let Some(text) = rate {
+        let rate = file::parse_rate_option("--rate", text, &|name| fs::read_to_string(name));
+        let rate = rate.map_err(|problems| {
+            let mut wrong = Diagnostics::new(config.source.clone());
+            problems.into_iter().for_each(|problem| wrong.push(problem));
+            CommandError::Config(wrong)
+        })?;
+        config.flows.iter_mut().for_each(|flow| flow.rate = None);
+        config.ports.iter_mut().for_each(|port| port.rate = Some(rate.clone()));
+    }
+    if let Some(behind) = behind {
+        let behind = Located::new(*behind, Place::Option("--behind"));
+        config.ports.iter_mut().for_each(|port| port.behind = behind.clone());
+    }
+    Ok(())
+}
+
 /// The flows of a port, in the order of the plan's.
 pub(crate) fn flows_of<'a>(config: &'a Config, port: &'a PortPlan) -> impl Iterator<Item = &'a Flow> {
     config.flows.iter().filter(|flow| flow.port.value == port.name)
@@ -156,4 +177,44 @@ pub(crate) fn flows_of<'a>(config: &'a Config, port: &'a PortPlan) -> impl Itera
 /// Where everything is in the frames of a port's flow with this index.
 fn layout(port: &PortPlan, flow: usize) -> &Template {
     &port.flows[flow].layout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cli::Pace, config::Behind};
+
+    const FILE: &str = "
+        ports = [{ name = 'p', interface = 'e', behind = 'skip' }, { name = 'q', interface = 'f', rate = '5pps' }]
+        flows = [
+          { name = 'a', port = 'p', rate = '1pps', packet = [{ ethernet = {} }] },
+          { name = 'b', port = 'q', packet = [{ ethernet = {} }] },
+        ]";
+
+    /// Rates and policies of the ports and rates of the flows, in words.
+    fn replaced(rate: Option<&str>, behind: Option<Behind>) -> Result<(Vec<String>, Vec<String>), CommandError> {
+        let mut config = file::parse(Source::file("test.toml", FILE)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        replace_rates(&mut config, &Pace { rate: rate.map(str::to_owned), behind })?;
+        let shown = |rate: &Option<Located<crate::config::Profile>>| {
+            rate.as_ref().map_or_else(|| "none".to_owned(), |rate| rate.value.to_string())
+        };
+        let ports = config.ports.iter().map(|port| format!("{}, {:?}", shown(&port.rate), port.behind.value));
+        Ok((ports.collect(), config.flows.iter().map(|flow| shown(&flow.rate)).collect()))
+    }
+
+    #[test]
+    fn rates_of_the_command_line_replace_all_of_the_file() {
+        let words =
+            |ports: [&str; 2], flows: [&str; 2]| (ports.map(str::to_owned).to_vec(), flows.map(str::to_owned).to_vec());
+        let unchanged = replaced(None, None).unwrap();
+        assert_eq!(unchanged, words(["none, Skip", "5 pps, CatchUp(100ms)"], ["1 pps", "none"]));
+        let slow = replaced(Some("40%"), None).unwrap();
+        assert_eq!(slow, words(["40 %, Skip", "40 %, CatchUp(100ms)"], ["none", "none"]));
+        let skipping = replaced(None, Some(Behind::Skip)).unwrap();
+        assert_eq!(skipping, words(["none, Skip", "5 pps, Skip"], ["1 pps", "none"]));
+        let wrong = replaced(Some("{ ramp = { over = 1 } }"), None).unwrap_err();
+        let text = wrong.render();
+        assert!(text.contains("--rate: this ramp has no `from`") && text.contains("no `to`"), "{text}");
+        assert_eq!(wrong.exit_code(), 2);
+    }
 }

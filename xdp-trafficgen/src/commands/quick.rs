@@ -7,7 +7,7 @@ pub(super) mod tcp_syn;
 pub(super) mod udp;
 mod values;
 
-use std::{net::IpAddr, time::Duration};
+use std::{fs, net::IpAddr, time::Duration};
 
 use etherparse::{Ethernet2Header, Ipv4Header, Ipv6Header, SingleVlanHeader};
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
@@ -16,11 +16,11 @@ use crate::{
     cli::{self, PortRange, Quick},
     commands::{
         CommandError,
-        send::{Format, default_route, send},
+        send::{self, send},
     },
     config::{
         Action, Behind, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, FieldSetting, Flow, Header,
-        Located, Pattern, Payload, Place, Port, Size, Source, checked, literal::Problem, pattern::Count,
+        Located, Pattern, Payload, Place, Port, Profile, Size, Source, checked, file, literal::Problem, pattern::Count,
         rate::DEFAULT_LATE_THRESHOLD,
     },
     host::mac_value,
@@ -30,8 +30,7 @@ use crate::{
 /// Sends what a command's `config` says.
 pub(super) fn run(options: &Quick, config: Result<Config, Diagnostics>) -> Result<(), CommandError> {
     let config = config.map_err(CommandError::Config)?;
-    let cli::Common { json, allow_default_route } = options.common;
-    send(&config, default_route(allow_default_route), Format::json_if(json))
+    send(&config, send::Options::of(&options.common, options.session))
 }
 
 /// A header and how many bytes it takes.
@@ -58,11 +57,17 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
         duration,
         cpus,
         batch_size,
+        pace: cli::Pace { rate, behind },
+        delay,
+        late_threshold,
+        speed,
+        session: _,
         common: _,
     } = options;
     let mut wrong = Wrong(Diagnostics::new(Source::command_line()));
     let batch_size = wrong.or("--batch-size", values::batch_size(*batch_size), DEFAULT_BATCH_SIZE);
     let payload = wrong.or("--payload", values::payload(payload), Payload::Zeros);
+    let rate = rate.as_ref().and_then(|rate| wrong.rate(rate));
     wrong.check_families(*src_ip, *dst_ip);
 
     let mac = |mac| Pattern::Value(mac_value(mac));
@@ -91,10 +96,10 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
             action: Located::default(Action::Redirect),
             cpus: cpus.as_ref().map(|list| Located::new(list.0.clone(), Place::Option("--cpus"))),
             batch_size: Located::new(batch_size, Place::Option("--batch-size")),
-            rate: None,
-            speed: None,
-            behind: Located::default(Behind::DEFAULT),
-            late_threshold: Located::default(DEFAULT_LATE_THRESHOLD),
+            rate,
+            speed: speed.map(|speed| Located::new(speed, Place::Option("--speed"))),
+            behind: given("--behind", *behind, Behind::DEFAULT),
+            late_threshold: given("--late-threshold", *late_threshold, DEFAULT_LATE_THRESHOLD),
         }],
         flows: vec![Flow {
             name: Located::default(name.to_owned()),
@@ -102,13 +107,18 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
             weight: Located::default(1),
             size,
             rate: None,
-            delay: Located::default(Duration::ZERO),
+            delay: given("--delay", *delay, Duration::ZERO),
             packets: packets.map(|packets| Located::new(packets, Place::Option("--packets"))),
             duration: duration.map(|duration| Located::new(duration, Place::Option("--duration"))),
             packet: parts.into_iter().map(|part| part.header).collect(),
             payload: Located::new(payload, Place::Option("--payload")),
         }],
     })
+}
+
+/// The value of an option, or the default.
+fn given<T>(option: &'static str, value: Option<T>, default: T) -> Located<T> {
+    value.map_or_else(|| Located::default(default), |value| Located::new(value, Place::Option(option)))
 }
 
 /// As small as Ethernet allows and the options need.
@@ -137,6 +147,17 @@ impl Wrong {
             Ok(_) => Some(value),
             Err(diagnostic) => {
                 self.0.push(diagnostic);
+                None
+            }
+        }
+    }
+
+    /// None when it is wrong. The files it names are those of the working directory.
+    fn rate(&mut self, text: &str) -> Option<Located<Profile>> {
+        match file::parse_rate_option("--rate", text, &|name| fs::read_to_string(name)) {
+            Ok(profile) => Some(profile),
+            Err(problems) => {
+                problems.into_iter().for_each(|problem| self.0.push(problem));
                 None
             }
         }
@@ -316,14 +337,34 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_the_ports() {
+        let config = parsed("udp e").unwrap();
+        assert!(config.ports[0].rate.is_none() && config.ports[0].behind == Located::default(Behind::DEFAULT));
+        let config = parsed(
+            "icmp e --rate 1.5Mpps --behind catch_up=20ms --speed 10Gbps --late-threshold 5us --delay 2s \
+             --strict --at @1764000000",
+        );
+        let Config { ports, flows, .. } = config.unwrap();
+        let port = &ports[0];
+        assert_eq!(port.rate.as_ref().unwrap().value.to_string(), "1.5 Mpps");
+        assert_eq!(port.rate.as_ref().unwrap().place, Place::Option("--rate"));
+        assert_eq!(port.speed, Some(Located::new(10_000_000_000, Place::Option("--speed"))));
+        let catch_up = Behind::CatchUp(Duration::from_millis(20));
+        assert_eq!(port.behind, Located::new(catch_up, Place::Option("--behind")));
+        assert_eq!(port.late_threshold.value, Duration::from_micros(5));
+        assert_eq!((flows[0].delay.value, flows[0].rate.is_none()), (Duration::from_secs(2), true));
+    }
+
+    #[test]
     fn everything_wrong_is_told_at_once() {
         let wrong = parsed(
-            "icmp e --vlan 1,2,4096 --ttl 256 --dscp 64 --size big --payload hex:0 --batch-size 0 --src-ip ::1 --dst-ip 1.1.1.1",
+            "icmp e --vlan 1,2,4096 --ttl 256 --dscp 64 --size big --payload hex:0 --batch-size 0 --rate 10 --src-ip ::1 --dst-ip 1.1.1.1",
         );
         let wrong = wrong.unwrap_err();
         let options: Vec<&Place> = wrong.list().iter().map(|diagnostic| &diagnostic.place).collect();
-        let expected = ["--batch-size", "--payload", "--src-ip", "--vlan", "--vlan", "--dscp", "--ttl", "--size"]
-            .map(Place::Option);
+        let expected =
+            ["--batch-size", "--payload", "--rate", "--src-ip", "--vlan", "--vlan", "--dscp", "--ttl", "--size"]
+                .map(Place::Option);
         assert_eq!(options, expected.iter().collect::<Vec<_>>());
         assert!(wrong.list().iter().all(|diagnostic| !diagnostic.help.is_empty()), "{wrong}");
     }

@@ -3,8 +3,8 @@
 use crate::{
     cli,
     commands::{
-        CommandError, read_config,
-        send::{Format, default_route, send},
+        CommandError, read_config, replace_rates,
+        send::{self, send},
     },
     config::{Located, Place},
 };
@@ -19,6 +19,6 @@ pub(super) fn run(options: &cli::Run) -> Result<(), CommandError> {
             flow.duration = Some(Located::new(duration, Place::Option("--duration")));
         }
     }
-    let cli::Common { json, allow_default_route } = options.common;
-    send(&config, default_route(allow_default_route), Format::json_if(json))
+    replace_rates(&mut config, &options.pace)?;
+    send(&config, send::Options::of(&options.common, options.session))
 }

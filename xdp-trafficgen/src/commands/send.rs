@@ -2,12 +2,13 @@
 
 use std::{
     io::{self, Write as _},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cli,
     commands::CommandError,
     config::{Action, Config},
     engine::Loaded,
@@ -29,6 +30,30 @@ pub(crate) enum Format {
 impl Format {
     pub(super) const fn json_if(json: bool) -> Self {
         if json { Self::Json } else { Self::Text }
+    }
+}
+
+/// How a run goes, beside what is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// What may be sent out of.
+    pub(crate) default_route: DefaultRoute,
+    /// How the result is printed.
+    pub(crate) format: Format,
+    /// Whether less than what was asked for is a failure.
+    #[expect(dead_code, reason = "the engine does not pace yet")]
+    pub(crate) strict: bool,
+    /// When to start; at once when none.
+    #[expect(dead_code, reason = "the engine does not pace yet")]
+    pub(crate) at: Option<SystemTime>,
+}
+
+impl Options {
+    /// Of the command line.
+    pub(super) const fn of(common: &cli::Common, session: cli::Session) -> Self {
+        let cli::Common { json, allow_default_route } = *common;
+        let cli::Session { at, strict: cli::Strict { strict } } = session;
+        Self { default_route: default_route(allow_default_route), format: Format::json_if(json), strict, at }
     }
 }
 
@@ -54,23 +79,23 @@ pub(crate) fn work_out(
 }
 
 /// Plans, sends and reports.
-pub(super) fn send(config: &Config, default_route: DefaultRoute, format: Format) -> Result<(), CommandError> {
-    let plan = work_out(config, Some(probe_kernel()?), default_route)?;
+pub(super) fn send(config: &Config, options: Options) -> Result<(), CommandError> {
+    let plan = work_out(config, Some(probe_kernel()?), options.default_route)?;
     for note in &plan.notes {
         eprintln!("{note}");
     }
-    send_plan(plan, format, None)
+    send_plan(plan, options, None)
 }
 
 /// Sends and reports; `sink` counts what arrives.
-pub(super) fn send_plan(plan: Plan, format: Format, sink: Option<&Sink>) -> Result<(), CommandError> {
+pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Result<(), CommandError> {
     let stop = signal_stop()?;
     let sends = plan.ports.iter().any(|port| matches!(port.action, Action::Redirect | Action::Tx));
     let loaded = Loaded::new(plan)?;
     let (snapshot, failure) = drive(loaded, &stop, Some(Live::new()))?;
     let sink = sink.map(|sink| settled(sink, &snapshot)).transpose()?;
     let nothing_sent = sends && snapshot.ports.iter().all(|port| port.transmitted == 0 && port.attempted > 0);
-    print(&Report { snapshot, sink }, format)?;
+    print(&Report { snapshot, sink }, options.format)?;
     match failure {
         Some(failure) => Err(failure),
         None if nothing_sent => Err(CommandError::NothingSent),

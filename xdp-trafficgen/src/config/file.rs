@@ -24,8 +24,8 @@ pub use rate::{ReadFile, no_files};
 use toml::de::{DeTable, DeValue};
 
 use self::{
-    rate::{Assignment, Context as Rates},
-    references::References,
+    rate::Context as Rates,
+    references::{FlowReference, PortReference, References},
     table::{Problems, Table, Texts, Value},
 };
 use crate::config::{
@@ -81,11 +81,10 @@ pub fn parse_with(source: Source, overrides: &[String], read: &ReadFile<'_>) -> 
         table.finish(&mut problems);
         let port_items = items(port_items, "port", PORT_EXAMPLE, &mut problems);
         let flow_items = items(flow_items, "flow", FLOW_EXAMPLE, &mut problems);
-        let mut shared = Shared { names: References::default(), paced: Assignment::default(), rates: Rates::new(read) };
+        let mut shared = Shared { references: References::default(), rates: Rates::new(read) };
         ports.extend(port_items.into_iter().filter_map(|item| port(item, &mut shared, &mut problems)));
         flows.extend(flow_items.into_iter().filter_map(|item| flow(item, &mut shared, &mut problems)));
-        shared.names.check(&text, &mut problems);
-        shared.paced.check(&mut problems);
+        shared.references.check(&text, &mut problems);
     }
     let Problems(mut list) = problems;
     list.sort_by_key(|diagnostic| match &diagnostic.place {
@@ -127,8 +126,7 @@ pub fn parse_rate_option(
 
 /// What is gathered from all ports and flows.
 struct Shared<'a> {
-    names: References,
-    paced: Assignment,
+    references: References,
     rates: Rates<'a>,
 }
 
@@ -189,8 +187,11 @@ fn port(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
 
     let name = name.and_then(|value| problems.take(value.name()));
     let interface = interface.and_then(|value| problems.take(value.name()));
-    shared.names.ports.push((name.clone(), interface.clone()));
-    shared.paced.ports.push((name.clone(), rate.as_ref().map(|rate| rate.place.clone())));
+    shared.references.ports.push(PortReference {
+        name: name.clone(),
+        interface: interface.clone(),
+        rate: rate.as_ref().map(|rate| rate.place.clone()),
+    });
     let ingress = optional(ingress, |value| problems.take(value.name()));
     let action = or_default(action, Action::default(), |value| problems.take(value.choice(&ACTIONS)));
     let cpus = optional(cpus, |value| self::cpus(&value, problems));
@@ -230,8 +231,11 @@ fn flow(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
 
     let name = name.and_then(|value| problems.take(value.name()));
     let port = port.and_then(|value| problems.take(value.name()));
-    shared.names.flows.push((name.clone(), port.clone()));
-    shared.paced.flows.push((name.clone(), port.clone(), rate.as_ref().map(|rate| rate.place.clone())));
+    shared.references.flows.push(FlowReference {
+        name: name.clone(),
+        port: port.clone(),
+        rate: rate.as_ref().map(|rate| rate.place.clone()),
+    });
     let weight = or_default(weight, 1, |value| problems.take(value.integer(&(1..=u32::MAX))));
     let size = or_default(size, Size::Fixed(DEFAULT_SIZE), |value| size::size(&value, problems));
     let rate = optional(rate, |value| rate::rate(&value, &mut shared.rates, problems));

@@ -13,16 +13,41 @@
 //! | `ingress` | interface that frames seem to come from; default: `interface` |
 //! | `action` | `redirect` (default), `tx`, `pass`, `drop` |
 //! | `cpus` | a worker on each: `"0,2-3"`, `[0, 2]`; default: the first CPU allowed |
-//! | `batch_size` | frames the kernel sends together, 1 to 256; default 64 |
+//! | `batch_size` | frames the kernel sends together, 1 to 256; default 64; where there is a rate, at most |
+//! | `rate` | of all flows together, which share it by `weight`; default: each flow's own, or else full speed: see below |
+//! | `speed` | of the link, which rates in percent refer to: `"10Gbps"`; default: what the link says |
+//! | `behind` | what becomes of overdue frames: `"catch_up"` (default) or `{ catch_up = "100ms" }`: sent late, up to this; `"skip"`: never sent |
+//! | `late_threshold` | frames that leave later than this after they were due count as late; default `"1us"` |
 //!
 //! | key of a flow | value |
 //! |---|---|
 //! | `name`, `port` | required |
 //! | `packet` | required: headers with their fields, outer to inner: `[{ ethernet = {} }, { ipv4 = { dst = "198.19.0.1" } }]` |
-//! | `weight` | share of the port's frames, default 1; flows take turns frame by frame |
-//! | `packets`, `duration` | when to end: frames over all CPUs, a time such as `"10s"`; whichever comes first; default: never |
+//! | `weight` | share of the port's frames, default 1; flows without rates of their own take turns frame by frame |
+//! | `rate` | its own, over all CPUs; then each flow of the port has one, and the port has none: see below |
+//! | `delay` | begins so much later than the start: `"500ms"`; default: at once |
+//! | `packets`, `duration` | when to end: frames over all CPUs, a time such as `"10s"` from its beginning; whichever comes first; default: never |
 //! | `size` | bytes on the wire with the FCS, default 64: see below |
 //! | `payload` | what fills the frame, default `"zeros"`: see below |
+//!
+//! A single rate is a number and its unit, in upper or lower case: frames a second (`"10pps"`, `"500kpps"`, `"1.5Mpps"`); bits a
+//! second of the frames with their FCS (`"10Gbps"`, the same as `"10GbpsL2"`), or with preamble and gap too (`"10GbpsL1"`); a share of
+//! the line rate (`"40%"`, counted with preamble and gap). Prefixes are `k`, `M`, `G` and `T`.
+//!
+//! | rate | frames leave |
+//! |---|---|
+//! | `"500kpps"`, `{ constant = "500kpps" }` | at equal distances |
+//! | `{ poisson = "100kpps" }`, `{ poisson = { mean, seed } }` | at random, independently of each other |
+//! | `{ burst = { packets, gap = "0s", inter_burst_gap, bursts } }` | `packets` of them `gap` apart, then a pause; `bursts` times, or without end |
+//! | `{ ramp = { from, to, over } }` | at a rate that changes evenly, and then stays |
+//! | `{ steps = [{ rate, duration }, …] }` | at one rate after the other; `repeat = true` beside `steps` starts again at the end |
+//! | `{ sine = { mean, amplitude, period } }` | at `mean + amplitude · sin(2π t / period)` |
+//! | `{ trace = [["0s", "1kpps"], ["10s", "5kpps"], …] }` | at rates with straight lines between these points, the first at `"0s"`; `repeat` as with `steps` |
+//! | `{ trace = "load.csv" }`, `{ trace = { file, unit = "pps", repeat = false } }` | the same, from a file |
+//!
+//! A trace file has a line for each point, the time in seconds and the rate: `0.5,1000` or `0.5,10kpps`, where a number alone has the
+//! `unit`. A line of names may come first; empty lines, and lines that begin with `#`, do not count. Its path starts at the folder of
+//! the configuration file. Within `ramp`, `steps` and traces a rate may be zero, a pause.
 //!
 //! Headers and their fields, of as many bits; names are those of the Open Traffic Generator model. Lengths, checksums and what
 //! says which header follows are filled in unless set.
@@ -83,7 +108,7 @@
 //! | `{ random = { seed = 1 } }` | the same in every frame |
 //!
 //! `--set flows.NAME.KEY=VALUE` and `--set ports.NAME.KEY=VALUE` change a file for a run; `*` is every name, and keys lead to whatever is
-//! in there: `flows.dns.size=imix`, `flows.*.packets=1000`, `flows.dns.packet.ipv4[1].dst=198.19.0.9`,
+//! in there: `flows.dns.size=imix`, `flows.*.packets=1000`, `ports.west.rate=40%`, `flows.dns.packet.ipv4[1].dst=198.19.0.9`,
 //! `flows.dns.packet.udp.src_port={ random = {} }`.
 
 pub mod checked;

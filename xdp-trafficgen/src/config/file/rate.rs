@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::table::{Problems, Value};
 use crate::config::{
-    Behind, Diagnostic, Located, Place, Profile, Rate,
+    Behind, Diagnostic, Located, Profile, Rate, RateUnit,
     literal::{Problem, parse_time},
     rate::{Burst, MAX_POINTS, Step, above_the_line, catch_up, parse_behind, parse_rate},
 };
@@ -130,7 +130,7 @@ fn ramp(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
     let over = over.and_then(|over| problems.take(positive_time(&over)));
     let (from, to, over) = (from?, to?, over?);
     if from.is_zero() && to.is_zero() {
-        problems.push(all_zero("ramp").at(&form.place));
+        problems.push(all_zero("this ramp").at(&form.place));
         return None;
     }
     Some(Profile::Ramp { from, to, over })
@@ -164,7 +164,7 @@ fn sine(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
 /// Whether these shares of the line rate together are above all of it.
 fn exceeds_the_line(mean: &Rate, amplitude: &Rate) -> bool {
     let left = |rate: &Rate| u128::from(rate.amount.denominator) - u128::from(rate.amount.numerator);
-    mean.unit == crate::config::RateUnit::LineShare
+    mean.unit == RateUnit::LineShare
         && u128::from(amplitude.amount.numerator) * u128::from(mean.amount.denominator)
             > left(mean) * u128::from(amplitude.amount.denominator)
 }
@@ -193,7 +193,7 @@ fn steps(form: &Value<'_>, context: &mut Context<'_>, problems: &mut Problems) -
     let problem = if u64::try_from(length).is_err() {
         Problem::new("these steps take more than 584 years", "write shorter ones")
     } else if steps.iter().all(|step| step.rate.is_zero()) {
-        all_zero("steps")
+        all_zero("these steps")
     } else {
         return Some(steps);
     };
@@ -262,58 +262,9 @@ fn literal(value: &Value<'_>, problems: &mut Problems) -> Option<Rate> {
 }
 
 fn all_zero(what: &str) -> Problem {
-    Problem::new(format!("all rates of this {what} are zero, so nothing is sent"), "write at least one above zero")
+    Problem::new(format!("all rates of {what} are zero, so nothing is sent"), "write at least one above zero")
 }
 
 fn mixed_units(first: &Rate, other: &Rate) -> Problem {
     Problem::new(format!("{first} and {other} are of different units"), "write all rates of a profile in one unit")
-}
-
-/// Places of everything that has a rate: either a port has one, or each of its flows, or none of them.
-#[derive(Debug, Default)]
-pub(super) struct Assignment {
-    /// Name, and place of the rate.
-    pub(super) ports: Vec<(Option<Located<String>>, Option<Place>)>,
-    /// Name, port, and place of the rate.
-    pub(super) flows: Vec<(Option<Located<String>>, Option<Located<String>>, Option<Place>)>,
-}
-
-impl Assignment {
-    /// Says nothing where a name could not be read.
-    pub(super) fn check(&self, problems: &mut Problems) {
-        use std::collections::HashMap;
-        let port_rates: HashMap<&str, &Place> = self
-            .ports
-            .iter()
-            .filter_map(|(name, rate)| Some((name.as_ref()?.value.as_str(), rate.as_ref()?)))
-            .collect();
-        // Of each port the first flow with a rate and the first one without.
-        let mut firsts: HashMap<&str, (Option<&str>, Option<&Located<String>>)> = HashMap::new();
-        let mut order = Vec::new();
-        for (name, port, rate) in &self.flows {
-            let (Some(name), Some(port)) = (name, port) else { continue };
-            let port = port.value.as_str();
-            if let (Some(rate), true) = (rate, port_rates.contains_key(port)) {
-                let message = format!("flow `{}` has a rate, and so has its port `{port}`", name.value);
-                let help = "remove one of the two: a port's rate is shared by its flows by their weights";
-                problems.push(Diagnostic::new(rate, message).help(help));
-                continue;
-            }
-            let (with, without) = firsts.entry(port).or_insert_with(|| {
-                order.push(port);
-                (None, None)
-            });
-            match rate {
-                Some(_) => _ = with.get_or_insert(name.value.as_str()),
-                None => _ = without.get_or_insert(name),
-            }
-        }
-        for port in order {
-            if let Some((Some(with), Some(without))) = firsts.get(port) {
-                let message = format!("flow `{}` has no rate, but `{with}` of the same port has", without.value);
-                let help = format!("give each flow of port `{port}` a rate, or only the port, or none of them");
-                problems.push(Diagnostic::new(&without.place, message).help(help));
-            }
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! How ports and flows name each other.
+//! How ports and flows name each other, and who of them has rates.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,36 +11,53 @@ type Name = Option<Located<String>>;
 /// The names in a configuration; of all ports and flows, also those that have errors of their own.
 #[derive(Debug, Default)]
 pub(super) struct References {
-    /// Name and interface.
-    pub(super) ports: Vec<(Name, Name)>,
-    /// Name and port.
-    pub(super) flows: Vec<(Name, Name)>,
+    pub(super) ports: Vec<PortReference>,
+    pub(super) flows: Vec<FlowReference>,
+}
+
+/// What others want to know of a port.
+#[derive(Debug)]
+pub(super) struct PortReference {
+    pub(super) name: Name,
+    pub(super) interface: Name,
+    /// Where its rate is written, if it has one.
+    pub(super) rate: Option<Place>,
+}
+
+/// What others want to know of a flow.
+#[derive(Debug)]
+pub(super) struct FlowReference {
+    pub(super) name: Name,
+    pub(super) port: Name,
+    /// Where its rate is written, if it has one.
+    pub(super) rate: Option<Place>,
 }
 
 impl References {
     /// `text` is the file's, to name lines of it.
     pub(super) fn check(&self, text: &str, problems: &mut Problems) {
-        let ports = || self.ports.iter().filter_map(|(name, _)| name.as_ref());
+        let ports = || self.ports.iter().filter_map(|port| port.name.as_ref());
         for (name, first) in repeated(ports()) {
             problems.push(duplicate(text, "ports", name, first));
         }
-        for (name, first) in repeated(self.flows.iter().filter_map(|(name, _)| name.as_ref())) {
+        for (name, first) in repeated(self.flows.iter().filter_map(|flow| flow.name.as_ref())) {
             problems.push(duplicate(text, "flows", name, first));
         }
-        for (interface, first) in repeated(self.ports.iter().filter_map(|(_, interface)| interface.as_ref())) {
+        for (interface, first) in repeated(self.ports.iter().filter_map(|port| port.interface.as_ref())) {
             let message =
                 format!("the interface `{}` is already used by the port {}", interface.value, written(text, first));
             problems.push(Diagnostic::new(&interface.place, message).help("give each port an interface of its own"));
         }
         self.check_assignment(&ports().collect::<Vec<_>>(), problems);
+        self.check_rates(problems);
     }
 
     /// Each flow names a port, each port has a flow. Says nothing where a name that could not be read may be the one.
     fn check_assignment(&self, ports: &[&Located<String>], problems: &mut Problems) {
         let all_ports_named = !self.ports.is_empty() && self.ports.len() == ports.len();
-        let all_flows_assigned = !self.flows.is_empty() && self.flows.iter().all(|(_, port)| port.is_some());
+        let all_flows_assigned = !self.flows.is_empty() && self.flows.iter().all(|flow| flow.port.is_some());
         let known: HashSet<&str> = ports.iter().map(|port| port.value.as_str()).collect();
-        let assigned = || self.flows.iter().filter_map(|(_, port)| port.as_ref());
+        let assigned = || self.flows.iter().filter_map(|flow| flow.port.as_ref());
         let used: HashSet<&str> = assigned().map(|port| port.value.as_str()).collect();
         for port in assigned().filter(|port| all_ports_named && !known.contains(port.value.as_str())) {
             let help = names::cure(&port.value, "ports", ports.iter().map(|port| port.value.as_str()));
@@ -51,6 +68,34 @@ impl References {
                 Diagnostic::new(&port.place, format!("port `{}` has no flow", port.value))
                     .help(format!("add a flow with `port = \"{}\"`, or remove the port", port.value)),
             );
+        }
+    }
+
+    /// Either a port has a rate, or each of its flows, or none of them. Says nothing where a name could not be read.
+    fn check_rates(&self, problems: &mut Problems) {
+        let with_rate = self.ports.iter().filter(|port| port.rate.is_some());
+        let paced: HashSet<&str> =
+            with_rate.filter_map(|port| port.name.as_ref()).map(|name| name.value.as_str()).collect();
+        // Of each port the first flow with a rate.
+        let mut first_with: HashMap<&str, &str> = HashMap::new();
+        for flow in &self.flows {
+            let (Some(name), Some(port), Some(rate)) = (&flow.name, &flow.port, &flow.rate) else { continue };
+            if paced.contains(port.value.as_str()) {
+                let message = format!("flow `{}` has a rate, and so has its port `{}`", name.value, port.value);
+                let help = "remove one of the two: a port's rate is shared by its flows by their weights";
+                problems.push(Diagnostic::new(rate, message).help(help));
+            } else {
+                first_with.entry(&port.value).or_insert(&name.value);
+            }
+        }
+        for flow in self.flows.iter().filter(|flow| flow.rate.is_none()) {
+            let (Some(name), Some(port)) = (&flow.name, &flow.port) else { continue };
+            // Removed, so that one flow without is told for each port.
+            if let Some(with) = first_with.remove(port.value.as_str()) {
+                let message = format!("flow `{}` has no rate, but `{with}` of the same port has", name.value);
+                let help = format!("give each flow of port `{}` a rate, or only the port, or none of them", port.value);
+                problems.push(Diagnostic::new(&name.place, message).help(help));
+            }
         }
     }
 }

@@ -6,8 +6,11 @@ mod fields;
 mod follow;
 mod kinds;
 mod overrides;
+mod rates;
 mod robust;
 mod sizes;
+
+use rates::read as files;
 
 use super::{parse, parse_with};
 use crate::{

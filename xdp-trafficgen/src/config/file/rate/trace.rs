@@ -96,35 +96,20 @@ fn from_file(
         at(Problem::new(format!("cannot read `{name}`: {error}"), help))
     });
     let text = problems.take(text)?;
-    let lines = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .comment(Some(b'#'))
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes())
-        .into_records();
+    let lines = (1..).zip(text.trim_start_matches(BYTE_ORDER_MARK).lines());
+    let mut lines = lines.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#')).peekable();
+    lines.next_if(|(_, line)| is_heading(line));
     let (mut points, mut wrong) = (Points::default(), 0);
-    for (index, record) in lines.enumerate() {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => {
-                problems.push(at(Problem::new(format!("cannot read `{name}`: {error}"), LINE_HELP)));
-                return None;
-            }
-        };
-        if record.iter().all(str::is_empty) || (index == 0 && is_heading(&record)) {
-            continue;
-        }
+    for (number, line) in lines {
         problems.take(context.take(1).map_err(at))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let told = match point(&record, unit) {
+        let told = match point(line, unit) {
             Ok(point) => points.add(Some(point)),
             Err(problem) => points.add(None).and(Err(problem)),
         };
         if let Err(Problem { message, help }) = told {
             wrong += 1;
             if wrong <= TOLD {
-                problems.push(at(Problem::new(format!("line {line} of `{name}`: {message}"), help)));
+                problems.push(at(Problem::new(format!("line {number} of `{name}`: {message}"), help)));
             }
         }
     }
@@ -137,17 +122,26 @@ fn from_file(
 
 const LINE_HELP: &str = "write the time in seconds, a comma, and the rate: `0.5,1000` or `0.5,10kpps`";
 
+/// What some programs put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// What is between the commas, without the quotes that some programs put around it. (Neither numbers nor units have any of
+/// them, so there is nothing more to CSV here.)
+fn columns(line: &str) -> impl Iterator<Item = &str> {
+    line.split(',').map(|column| column.trim().trim_matches('"').trim())
+}
+
 /// Names of columns rather than numbers.
-fn is_heading(record: &csv::StringRecord) -> bool {
-    record.iter().all(|column| column.starts_with(char::is_alphabetic))
+fn is_heading(line: &str) -> bool {
+    columns(line).all(|column| column.starts_with(char::is_alphabetic))
 }
 
 /// A line: `0.5,1000`, `0.5,10kpps`, `1m 30s,10kpps`.
-fn point(record: &csv::StringRecord, unit: Unit) -> Result<(Duration, Rate), Problem> {
-    let columns: Vec<&str> = record.iter().collect();
+fn point(line: &str, unit: Unit) -> Result<(Duration, Rate), Problem> {
+    let columns: Vec<&str> = columns(line).collect();
     let [at, rate] = columns.as_slice() else {
         let noun = if columns.len() == 1 { "column" } else { "columns" };
-        return Err(Problem::new(format!("there are {} {noun}, not 2", columns.len()), LINE_HELP));
+        return Err(Problem::new(format!("{} {noun} instead of 2", columns.len()), LINE_HELP));
     };
     let at = if at.ends_with(char::is_alphabetic) { parse_time(at) } else { parse_seconds(at) };
     Ok((at?, parse_rate_in(rate, unit)?))
@@ -195,7 +189,7 @@ impl Points {
         let problem = match self.list.as_slice() {
             [] => Problem::new("this trace has no points", HELP),
             [_] => Problem::new("this trace has a single point", "write a second one, where it ends"),
-            points if points.iter().all(|(_, rate)| rate.is_zero()) => super::all_zero("trace"),
+            points if points.iter().all(|(_, rate)| rate.is_zero()) => super::all_zero("this trace"),
             _ => return Some(self.list),
         };
         problems.push(problem.at(place));

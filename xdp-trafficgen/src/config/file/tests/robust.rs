@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{PORT, parsed};
+use super::{FLOW, PORT, files, parsed};
 use crate::config::{Source, file::parse_with};
 
 /// A file with everything in it.
@@ -13,11 +13,16 @@ const FULL: &str = r#"
 name = "west"
 interface = "xtg0"
 cpus = "0,2-3"
+speed = "10Gbps"
+behind = { catch_up = "20ms" }
+late_threshold = "1us"
 
 [[flows]]
 name = "dns"
 port = "west"
 weight = 3
+delay = "5ms"
+rate = { trace = [["0s", "1kpps"], ["10s", "5.5kpps"]], repeat = true }
 size = { weighted = [{ size = 64, weight = 7 }, { size = 1518, weight = 1 }] }
 payload = { text = "hello" }
 packet = [
@@ -30,6 +35,7 @@ packet = [
 name = "web"
 port = "west"
 size = { genome = "aaz", z = 1400 }
+rate = { burst = { packets = 100, gap = "200ns", inter_burst_gap = "1ms", bursts = 10 } }
 payload.random.seed = 3
 packet = [{ ethernet = {} }, { ipv6 = { flow_label = { random = {} } } }]
 "#;
@@ -43,6 +49,18 @@ fn survives(text: &str, overrides: &[String]) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_rate(rate in any::<String>(), number in "[0-9]{0,50}[.]?[0-9]{0,50}", unit in "[kMGTx]?(pps|bps|bpsL1|%|)", file in any::<String>()) {
+        let text = format!("{PORT}{FLOW}rate = {{ trace = 'any' }}");
+        for rate in [rate, format!("{number}{unit}")] {
+            survives(FULL, &[format!("flows.dns.rate={rate}")]);
+            let file = format!("0,{rate}\n{rate},1\n{file}");
+            if let Err(wrong) = parse_with(Source::file("any.toml", &text), &[], &|_| Ok(file.clone())) {
+                wrong.to_string();
+            }
+        }
+    }
 
     #[test]
     fn any_text(text in any::<String>(), argument in any::<String>()) {
