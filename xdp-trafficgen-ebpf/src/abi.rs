@@ -5,6 +5,7 @@
 //! that runs is the one somebody would have written by hand for it. What differs from flow to flow within a group is in
 //! maps: [`Flow`], and [`Worked`] for flows whose headers are worked out.
 
+pub mod arrivals;
 pub mod timing;
 
 /// Fields and other things that vary in a flow, each a slot unrolled in the program. An unused slot costs nothing.
@@ -566,6 +567,7 @@ const _: () = assert!(size_of::<Sink>() == 16);
 #[cfg(feature = "user")]
 mod user {
     #![expect(unsafe_code, reason = "aya asks for Pod, which is an unsafe trait")]
+    use super::arrivals::{Log, Receiver};
     use super::timing::{Calendar, Departures, Gap, Lateness, Pace, Segment};
     use super::{Body, Checksum, Field, Flow, Generator, Group, Param, Schedule, Sink, Word128, Worked, Worker};
     macro_rules! pod {
@@ -575,5 +577,6 @@ mod user {
         )* };
     }
     pod!(Word128 Generator Group Field Param Checksum Flow Body Worked Schedule Worker Sink);
+    pod!(Receiver Log);
     pod!(Gap Segment Departures Pace Lateness Calendar);
 }

@@ -1,7 +1,7 @@
 //! The eBPF programs: maps and thin entry points; what can be tested on the host lives in the library.
 //!
 //! `generate` makes frames, `on_devmap_xmit` and `on_redirect_err` learn what became of them, `sink` counts frames on a
-//! receiving interface, `floor` only redirects (the bench's yardstick).
+//! receiving interface, `arrivals` writes down when they come, `floor` only redirects (the bench's yardstick).
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -9,6 +9,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the kernel's wide return values hold small numbers")]
 #![expect(missing_docs, unreachable_pub, reason = "the program macros make undocumented public items of entry points")]
 
+mod arrivals;
 mod departure;
 
 use aya_ebpf::{

@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "system calls that neither aya nor rustix wraps live here, and only here")]
 
 mod anchor;
+pub mod arrivals;
 pub mod generator;
 pub mod netns;
 mod pins;
@@ -20,6 +21,7 @@ use aya::{
     sys::SyscallError,
 };
 
+pub use arrivals::Arrivals;
 pub use generator::Generator;
 pub use netns::PrivateNetns;
 pub use probe::Capabilities;

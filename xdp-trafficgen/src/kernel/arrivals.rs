@@ -1,0 +1,143 @@
+//! A stamping receiver: an XDP program on a receiving interface that writes down when each frame arrived, attached by a link
+//! that goes with the process.
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, MapData, PerCpuArray},
+    programs::{Xdp, XdpMode},
+    util::nr_cpus,
+};
+use rustix::time::{ClockId, clock_gettime};
+use xdp_trafficgen_ebpf::abi::arrivals::{BLOCK_STAMPS, Block, Log, Receiver, parts_of_stamp};
+
+use crate::kernel::{KernelError, OBJECT, map_error, program_error};
+
+/// Which frames are stamped, and by what they are told apart. Offsets are bytes from the frame's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Match {
+    /// Stamps only frames that have these four bytes at this offset; others go on to the network stack. None: every frame.
+    pub mark: Option<(u32, [u8; 4])>,
+    /// Where a frame has the two bytes of its tag (36: the UDP destination port behind Ethernet and IPv4). None: the tag is 0.
+    pub tag: Option<u32>,
+}
+
+/// The arrival of one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp {
+    /// Nanoseconds since the receiver was attached, on the monotonic clock.
+    pub ns: u64,
+    /// Tells frames apart: see [`Match::tag`].
+    pub tag: u16,
+}
+
+/// What arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// In the order of time.
+    pub stamps: Vec<Stamp>,
+    /// Matching frames for which the log had no more room.
+    pub missed: u64,
+    /// Frames that did not match.
+    pub passed: u64,
+}
+
+/// How many frames were seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Stamped.
+    pub stamped: u64,
+    /// As [`Arrived::missed`].
+    pub missed: u64,
+    /// As [`Arrived::passed`].
+    pub passed: u64,
+}
+
+/// Writes down when frames arrive at one interface, and drops them.
+pub struct Arrivals {
+    _ebpf: Ebpf,
+    blocks: Array<MapData, Block>,
+    next: Array<MapData, u64>,
+    logs: PerCpuArray<MapData, Log>,
+}
+
+impl Arrivals {
+    /// Attaches the receiver to `interface`, in the driver. There is room for `capacity` frames and a little more, of 8 bytes
+    /// each.
+    ///
+    /// # Errors
+    /// When another program is there already, the driver has no XDP, or there is not enough memory.
+    pub fn attach(interface: &str, matching: Match, capacity: u64) -> Result<Self, KernelError> {
+        // The last block of each CPU may stay empty but for one stamp.
+        let cpus =
+            nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "read(possible CPUs)", source })? as u64;
+        let blocks = capacity.div_ceil(BLOCK_STAMPS as u64).saturating_add(cpus);
+        // More than the kernel has memory for is refused by the kernel.
+        let entries = u32::try_from(blocks).unwrap_or(u32::MAX);
+        let (match_offset, mark, match_mask) = matching.mark.map_or((0, [0; 4], 0), |(at, mark)| (at, mark, u32::MAX));
+        let receiver = Receiver {
+            epoch: monotonic_ns(),
+            blocks: entries.into(),
+            match_offset,
+            match_value: u32::from_be_bytes(mark),
+            match_mask,
+            tag_offset: matching.tag.unwrap_or(0),
+        };
+        let mut ebpf = EbpfLoader::new()
+            .override_global("RECEIVER", &receiver, true)
+            .map_max_entries("ARRIVAL_BLOCKS", entries)
+            .load(OBJECT)?;
+        let mut take = |name| ebpf.take_map(name).ok_or(KernelError::Missing(name));
+        let blocks = Array::try_from(take("ARRIVAL_BLOCKS")?).map_err(map_error("ARRIVAL_BLOCKS"))?;
+        let next = Array::try_from(take("ARRIVAL_NEXT")?).map_err(map_error("ARRIVAL_NEXT"))?;
+        let logs = PerCpuArray::try_from(take("ARRIVAL_LOGS")?).map_err(map_error("ARRIVAL_LOGS"))?;
+        let program = ebpf.program_mut("arrivals").ok_or(KernelError::Missing("arrivals"))?;
+        let program: &mut Xdp = program.try_into().map_err(program_error("arrivals"))?;
+        program.load().map_err(program_error("arrivals"))?;
+        program.attach(interface, XdpMode::Driver).map_err(program_error("arrivals"))?;
+        Ok(Self { _ebpf: ebpf, blocks, next, logs })
+    }
+
+    /// How many frames were seen so far, all CPUs together.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn seen(&self) -> Result<Seen, KernelError> {
+        let logs = self.logs.get(&0, 0).map_err(map_error("ARRIVAL_LOGS"))?;
+        Ok(logs.iter().fold(Seen::default(), |sum, log| Seen {
+            stamped: sum.stamped + log.stamped,
+            missed: sum.missed + log.missed,
+            passed: sum.passed + log.passed,
+        }))
+    }
+
+    /// Detaches the receiver and reads what it wrote down.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn take(self) -> Result<Arrived, KernelError> {
+        let Self { _ebpf: ebpf, blocks, next, logs } = self;
+        // A frame just being stamped makes no difference: its stamp is there or it is not.
+        drop(ebpf);
+        let taken = next.get(&0, 0).map_err(map_error("ARRIVAL_NEXT"))?.min(blocks.len().into());
+        let mut stamps = Vec::new();
+        for index in 0..u32::try_from(taken).unwrap_or(u32::MAX) {
+            let block = blocks.get(&index, 0).map_err(map_error("ARRIVAL_BLOCKS"))?;
+            stamps.extend(block.into_iter().filter(|&stamp| stamp != 0));
+        }
+        stamps.sort_unstable();
+        let stamps = stamps.into_iter().map(parts_of_stamp).map(|(ns, tag)| Stamp { ns, tag }).collect();
+        let (mut missed, mut passed) = (0, 0);
+        for log in logs.get(&0, 0).map_err(map_error("ARRIVAL_LOGS"))?.iter() {
+            missed += log.missed;
+            passed += log.passed;
+        }
+        Ok(Arrived { stamps, missed, passed })
+    }
+}
+
+/// What `bpf_ktime_get_ns` would give now.
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let part = |number: i64| u64::try_from(number).unwrap_or(0);
+    part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
+}
