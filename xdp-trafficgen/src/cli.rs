@@ -1,11 +1,13 @@
 //! The command line: what can be typed, and its help. Parses; knows no environment.
 
+mod pace;
 mod quick;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use pace::{BenchArrivals, PaceTest, WarmUp};
 pub use quick::{Icmp, PortRange, Quick, TcpSyn, Udp};
 
 use crate::config::literal::{self, Problem};
@@ -74,6 +76,17 @@ pub enum Command {
     /// The frames are made by the very eBPF program that would send them, in the kernel's ordinary BPF_PROG_RUN mode,
     /// which has no side effects.
     Show(Show),
+    /// Measure how evenly frames leave: the gaps between them, at a receiver of ours
+    ///
+    /// Sends UDP frames at a constant rate, has an XDP program write down when each of them arrives, and shows how far the
+    /// gaps are from what they should be: shares, percentiles and a histogram. For example:
+    ///
+    ///   xdp-trafficgen pace-test --self --rate 500kpps --svg gaps.svg
+    ///
+    ///   xdp-trafficgen pace-test eth1 --receiver eth2 --rate 1Mpps --duration 10s
+    ///
+    ///   xdp-trafficgen pace-test eth1 --receive-only --rate 100kpps
+    PaceTest(PaceTest),
     /// Send what a configuration file describes until SIGTERM, as a service
     ///
     /// Ports are supervised: one whose interface goes away is started again when it comes back, while the others go on.
@@ -88,6 +101,9 @@ pub enum Command {
     /// The receiving end for other generators in `cargo xtask bench`
     #[command(hide = true)]
     BenchSink(BenchSink),
+    /// The gaps between the frames of other generators in `cargo xtask bench`
+    #[command(hide = true)]
+    BenchArrivals(BenchArrivals),
 }
 
 /// Options of `demo`.

@@ -2,6 +2,8 @@
 //!
 //! Every number a user sees comes from a [`Snapshot`], and each says what it counts.
 
+pub mod gaps;
+
 use std::{fmt, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::{DropLayer, FCS_LEN, Flow, MAX_ERRNO, RECENT, Worker, parts_of_recent};

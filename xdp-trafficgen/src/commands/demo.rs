@@ -10,7 +10,7 @@ use crate::{
         send::{Format, default_route, send_plan, work_out},
     },
     config::Config,
-    host::{Facts, Netlink},
+    host::{Facts, Mac, Netlink},
     kernel::{PrivateNetns, Sink, sink::AfterCounting},
 };
 
@@ -28,20 +28,19 @@ pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
 }
 
 pub(super) const SENDER: &str = "xtg0";
-const RECEIVER: &str = "xtg1";
+pub(super) const RECEIVER: &str = "xtg1";
 
-/// A veth pair in a namespace that this process moved into, with a counting receiver at one end.
-pub(super) struct Stage {
-    pub(super) sink: Sink,
+/// A veth pair, [`SENDER`] and [`RECEIVER`], in a namespace that this process moved into.
+pub(super) struct Wire {
     pub(super) cpus: Vec<u32>,
-    pub(super) receiver_mac: [u8; 6],
-    _netns: PrivateNetns,
+    pub(super) receiver_mac: Mac,
+    netns: PrivateNetns,
 }
 
-impl Stage {
+impl Wire {
     /// Moves the calling thread, and with it all threads to come, into the new namespace. `cpus`: those to send on, all
     /// that are allowed when none are given.
-    pub(super) fn set(cpus: Option<Vec<u32>>) -> Result<Self, CommandError> {
+    pub(super) fn lay(cpus: Option<Vec<u32>>) -> Result<Self, CommandError> {
         let netns = PrivateNetns::enter()?;
         let allowed = Facts::gather(&[], None)?.allowed_cpus;
         let cpus = cpus.unwrap_or_else(|| allowed.clone());
@@ -60,6 +59,22 @@ impl Stage {
         let links = made.map_err(crate::host::FactsError::from)?;
         let receiver_mac =
             links.iter().find(|link| link.name == RECEIVER).and_then(|link| link.mac).unwrap_or_default();
+        Ok(Self { cpus, receiver_mac, netns })
+    }
+}
+
+/// The same with a counting receiver at one end.
+pub(super) struct Stage {
+    pub(super) sink: Sink,
+    pub(super) cpus: Vec<u32>,
+    pub(super) receiver_mac: Mac,
+    _netns: PrivateNetns,
+}
+
+impl Stage {
+    /// As [`Wire::lay`].
+    pub(super) fn set(cpus: Option<Vec<u32>>) -> Result<Self, CommandError> {
+        let Wire { cpus, receiver_mac, netns } = Wire::lay(cpus)?;
         let sink = Sink::attach(RECEIVER, AfterCounting::Drop)?;
         Ok(Self { sink, cpus, receiver_mac, _netns: netns })
     }
@@ -90,7 +105,7 @@ impl Stage {
     }
 }
 
-fn cpus_in_words(cpus: &[u32]) -> String {
+pub(super) fn cpus_in_words(cpus: &[u32]) -> String {
     let list = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     if cpus.len() == 1 { format!("CPU {list}") } else { format!("CPUs {list}") }
 }

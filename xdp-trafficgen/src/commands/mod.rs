@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod demo;
+mod pace_test;
 mod quick;
 mod run;
 pub(crate) mod send;
@@ -16,6 +17,7 @@ use std::{
     process::ExitCode,
 };
 
+pub use pace_test::PaceTestError;
 pub(crate) use send::{probe_kernel, signal_stop, work_out};
 
 use crate::{
@@ -63,6 +65,9 @@ pub enum CommandError {
     /// A run ended and nothing was sent; the report says why.
     #[error("not one frame could be sent: see the reasons above")]
     NothingSent,
+    /// The gaps between frames could not be measured.
+    #[error(transparent)]
+    PaceTest(#[from] PaceTestError),
     /// The operating system refused something.
     #[error("{what}")]
     System {
@@ -78,6 +83,7 @@ impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::File { .. } | Self::Unable(_) => 2,
+            Self::PaceTest(error) => error.exit_code(),
             Self::Facts(_)
             | Self::Worker(_)
             | Self::Kernel(_)
@@ -117,9 +123,11 @@ pub fn run(command: Command) -> ExitCode {
         Command::Check(options) => check::check(&options),
         Command::Show(options) => show::show(&options),
         Command::Daemon(options) => daemon::daemon(&options),
+        Command::PaceTest(options) => pace_test::pace_test(&options),
         Command::BenchRun(options) => bench::run(&options),
         Command::BenchPrograms(options) => bench::programs(&options),
         Command::BenchSink(options) => bench::sink(&options),
+        Command::BenchArrivals(options) => pace_test::bench_arrivals(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

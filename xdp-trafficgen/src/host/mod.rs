@@ -3,6 +3,7 @@
 //! The plan is a pure function of the configuration and the [`Facts`] gathered here.
 
 mod cpus;
+mod machine;
 mod netlink;
 
 use std::{
@@ -18,6 +19,7 @@ use rustix::{
 };
 
 pub use cpus::online_cpus;
+pub use machine::machine;
 pub use netlink::{Netlink, NetlinkError};
 
 /// Six bytes.

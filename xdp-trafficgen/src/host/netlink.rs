@@ -10,7 +10,7 @@ use rtnetlink::{
     LinkUnspec, LinkVeth, RouteMessageBuilder,
     packet_route::{
         AddressFamily,
-        link::{LinkAttribute, LinkFlags, LinkMessage},
+        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
         neighbour::{NeighbourAddress, NeighbourAttribute},
         route::{RouteAddress, RouteAttribute, RouteMessage},
     },
@@ -65,6 +65,16 @@ impl Netlink {
     pub fn links(&self) -> Result<Vec<Link>, NetlinkError> {
         let messages = self.collect("list interfaces", self.handle.link().get().execute())?;
         Ok(messages.into_iter().map(link).collect())
+    }
+
+    /// The index of the other end of the veth pair that this interface is an end of. None when it is not one, or the other
+    /// end is in another network namespace.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn veth_peer(&self, interface: u32) -> Result<Option<u32>, NetlinkError> {
+        let messages = self.collect("list interfaces", self.handle.link().get().match_index(interface).execute())?;
+        Ok(messages.iter().find_map(peer))
     }
 
     /// Interfaces that carry a default route, of either family.
@@ -217,6 +227,21 @@ fn link(message: LinkMessage) -> Link {
         }
     }
     link
+}
+
+/// The peer's index, which only says something within one namespace.
+fn peer(message: &LinkMessage) -> Option<u32> {
+    let mut veth = false;
+    let mut index = None;
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::LinkInfo(parts) => veth = parts.contains(&LinkInfo::Kind(InfoKind::Veth)),
+            LinkAttribute::Link(peer) => index = Some(*peer),
+            LinkAttribute::LinkNetNsId(_) => return None,
+            _ => {}
+        }
+    }
+    index.filter(|_| veth)
 }
 
 fn ip_address(address: &RouteAddress) -> Option<IpAddr> {

@@ -5,6 +5,7 @@ pub mod fields;
 pub mod frames;
 pub mod json;
 pub mod live;
+pub mod pace;
 pub mod text;
 pub mod words;
 

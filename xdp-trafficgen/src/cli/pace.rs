@@ -1,0 +1,141 @@
+//! The options of `pace-test`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{ArgGroup, Args};
+
+use super::{Common, CpuList, cpus, duration};
+use crate::{
+    config::{
+        Rate, RateUnit,
+        literal::{self, Problem},
+        rate::Ratio,
+    },
+    stats::gaps,
+};
+
+/// Options of `pace-test`.
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("where").required(true).args(["interface", "itself"])))]
+pub struct PaceTest {
+    /// The interface to send out of; with --receive-only the one to receive at
+    pub interface: Option<String>,
+    /// Send from one end of a veth pair to the other, in a namespace of its own
+    #[arg(long = "self")]
+    pub itself: bool,
+    /// The interface of this machine at which the frames arrive [default: the other end, where INTERFACE is one of a veth pair]
+    #[arg(long, value_name = "INTERFACE", conflicts_with_all = ["itself", "receive_only"])]
+    pub receiver: Option<String>,
+    /// Send nothing: measure the gaps between all frames that arrive at INTERFACE from elsewhere, and drop them
+    #[arg(long, conflicts_with_all = ["itself", "cpus", "size"])]
+    pub receive_only: bool,
+    /// The rate to send at, or that the frames should arrive at: `500kpps`, `1.5Mpps`
+    #[arg(long, default_value = "500kpps", value_parser = rate)]
+    pub rate: Rate,
+    /// How long to send, or to receive: `2s`, `500ms`
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    pub duration: Duration,
+    /// Leave out the gaps of the first so long
+    #[arg(long, value_name = "DURATION", default_value_t = WarmUp(gaps::WARM_UP), value_parser = warm_up)]
+    pub warm_up: WarmUp,
+    /// Bytes of each frame on the wire, with the 4 of its FCS
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    pub size: u32,
+    /// A worker on each of these CPUs, which take turns: `0,2-3` [default: the first one allowed]
+    #[arg(long, value_parser = cpus)]
+    pub cpus: Option<CpuList>,
+    /// Draw the histogram to this file, too
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// What all sending commands have.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of `bench-arrivals`.
+#[derive(Args, Debug)]
+pub struct BenchArrivals {
+    /// The receiving interface.
+    pub interface: String,
+    /// How long to receive.
+    #[arg(long)]
+    pub seconds: f64,
+    /// The gap that is wanted, in nanoseconds.
+    #[arg(long)]
+    pub gap_ns: f64,
+    /// For xtask, which always asks for it.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A time that may be zero, shown as users write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WarmUp(pub Duration);
+
+impl std::fmt::Display for WarmUp {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        humantime::format_duration(self.0).fmt(formatter)
+    }
+}
+
+fn warm_up(text: &str) -> Result<WarmUp, Problem> {
+    if matches!(text, "0" | "0s") { Ok(WarmUp(Duration::ZERO)) } else { literal::parse_duration(text).map(WarmUp) }
+}
+
+/// A constant rate.
+fn rate(text: &str) -> Result<Rate, Problem> {
+    const HELP: &str = "write frames a second: `500kpps`, `1.5Mpps`, `10pps`";
+    let problem = || Problem::new(format!("`{text}` is not a rate"), HELP);
+    let number = text.strip_suffix("pps").ok_or_else(problem)?;
+    let (number, scale) = match number.char_indices().next_back() {
+        Some((at, 'k')) => (&number[..at], 1000),
+        Some((at, 'M')) => (&number[..at], 1_000_000),
+        Some((at, 'G')) => (&number[..at], 1_000_000_000),
+        _ => (number, 1),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let denominator = 10_u64.checked_pow(u32::try_from(fraction.len()).unwrap_or(u32::MAX)).ok_or_else(problem)?;
+    let numerator = digits(whole)
+        .zip(digits(fraction))
+        .and_then(|(whole, fraction)| whole.checked_mul(denominator)?.checked_add(fraction)?.checked_mul(scale))
+        .filter(|&numerator| numerator > 0)
+        .ok_or_else(problem)?;
+    let divisor = greatest_common_divisor(numerator, denominator);
+    let amount = Ratio { numerator: numerator / divisor, denominator: denominator / divisor };
+    Ok(Rate { amount, unit: RateUnit::Frames })
+}
+
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates() {
+        #[track_caller]
+        fn check(text: &str, expected: Option<(u64, u64)>) {
+            let amount = expected.map(|(numerator, denominator)| Ratio { numerator, denominator });
+            assert_eq!(rate(text).ok().map(|rate| rate.amount), amount, "{text}");
+        }
+        check("500kpps", Some((500_000, 1)));
+        check("1.5Mpps", Some((1_500_000, 1)));
+        check("0.5pps", Some((1, 2)));
+        check("10pps", Some((10, 1)));
+        for wrong in
+            ["", "pps", "kpps", "0pps", "-1pps", "+1pps", "1", "1e3pps", "1.pps", "1.2.3pps", "99999999999Gpps"]
+        {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn no_warm_up_is_a_choice() {
+        assert_eq!(warm_up("0"), Ok(WarmUp(Duration::ZERO)));
+        assert_eq!(warm_up("50ms"), Ok(WarmUp(Duration::from_millis(50))));
+        assert_eq!(WarmUp(gaps::WARM_UP).to_string(), "100ms");
+    }
+}

@@ -1,0 +1,87 @@
+//! What `pace-test` found, as text with a chart, as one JSON object, and as a picture.
+
+pub mod chart;
+pub mod json;
+pub mod svg;
+pub mod text;
+
+use std::time::Duration;
+
+use crate::stats::{PortCount, gaps::Gaps};
+
+/// The gaps between frames that were to arrive at a constant rate.
+#[derive(Clone, Debug)]
+pub struct PaceReport {
+    /// Kernel and CPU.
+    pub machine: String,
+    /// Where the frames arrived.
+    pub receiver: String,
+    /// What became of those sent; none where somebody else sent them.
+    pub sent: Option<PortCount>,
+    /// Workers that took turns; 0 where somebody else sent.
+    pub workers: usize,
+    /// Frames that arrived and were written down.
+    pub arrived: u64,
+    /// Frames that arrived when there was no more room.
+    pub missed: u64,
+    /// What was left out at the start.
+    pub warm_up: Duration,
+    /// What was measured.
+    pub gaps: Gaps,
+}
+
+impl PaceReport {
+    /// The rate that was wanted, in frames a second.
+    pub fn requested_pps(&self) -> f64 {
+        1e9 / self.gaps.nominal_ns
+    }
+}
+
+/// `part` of `whole`, 0 of nothing.
+#[expect(clippy::cast_precision_loss, reason = "a share is shown to a few digits")]
+fn share(part: u64, whole: u64) -> f64 {
+    if whole > 0 { part as f64 / whole as f64 } else { 0.0 }
+}
+
+/// A rate with its unit: `500 kpps`, `1.25 Mpps`.
+fn rate(pps: f64) -> String {
+    let (number, unit) = match pps {
+        pps if pps >= 1e6 => (pps / 1e6, "Mpps"),
+        pps if pps >= 1e3 => (pps / 1e3, "kpps"),
+        pps => (pps, "pps"),
+    };
+    let digits = format!("{number:.3}");
+    format!("{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Gaps of 2000 ns with these errors.
+    pub(super) fn report(errors: &[i64]) -> PaceReport {
+        let mut at = 1_000_000;
+        let mut arrivals = vec![at];
+        for error in errors {
+            at += 2000_u64.checked_add_signed(*error).unwrap();
+            arrivals.push(at);
+        }
+        PaceReport {
+            machine: "Linux 6.18.0, A & B <CPU>, 2 CPUs".to_owned(),
+            receiver: "xtg1".to_owned(),
+            sent: None,
+            workers: 0,
+            arrived: arrivals.len() as u64,
+            missed: 0,
+            warm_up: Duration::ZERO,
+            gaps: Gaps::measure(&arrivals, 2000.0, Duration::ZERO).unwrap(),
+        }
+    }
+
+    #[test]
+    fn rates_have_a_unit_that_suits_them() {
+        for (pps, text) in [(10.0, "10 pps"), (500_000.0, "500 kpps"), (1.25e6, "1.25 Mpps"), (1500.4, "1.5 kpps")] {
+            assert_eq!(rate(pps), text);
+        }
+    }
+}
