@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use crate::{build, peers, program, setup, verifier};
+use crate::{build, pacing, peers, program, setup, verifier};
 
 /// Flags of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -25,6 +25,12 @@ pub(crate) struct Arguments {
     /// Only what the programs are to the verifier, and take by themselves
     #[arg(long)]
     programs_only: bool,
+    /// Only how even the gaps between frames are
+    #[arg(long, conflicts_with = "programs_only")]
+    pacing_only: bool,
+    /// Runs of 2 s in a row of the table of gaps
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pacing_runs: u16,
     /// Take the programs' sizes as the new snapshot
     #[arg(long)]
     bless: bool,
@@ -42,6 +48,10 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     build::program(sh)?;
 
     println!("{}", machine());
+    let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get());
+    if arguments.pacing_only {
+        return pacing::table(sh, arguments.pacing_runs, cpus);
+    }
     let programs = verifier::table(sh, arguments.bless);
     if arguments.programs_only {
         return programs;
@@ -50,7 +60,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     for (case, against, bar) in ONE_CORE {
         rows.push(own(sh, arguments, (case, "0"), (against, "0"), bar)?);
     }
-    if thread::available_parallelism().is_ok_and(|cpus| cpus.get() >= 2) {
+    if cpus >= 2 {
         rows.push(own(sh, arguments, ("port-range", "0,1"), ("port-range", "0"), Some(1.85))?);
     } else {
         eprintln!("bench: two cores against one is left out: this machine has only one");
@@ -68,6 +78,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     for row in rows {
         println!("{row}");
     }
+    pacing::table(sh, arguments.pacing_runs, cpus)?;
     programs
 }
 
@@ -109,8 +120,9 @@ fn against(sh: &Shell, arguments: &Arguments, peer: &peers::Peer) -> Row {
     let outcome = match &peer.command {
         Err(reason) => Err(reason.clone()),
         Ok(command) => {
-            compare(arguments.rounds, || own_mpps(sh, ours, seconds), || peers::measure_mpps(command, seconds))
-                .map_err(|error| format!("{error:#}"))
+            let receiver = ["bench-sink".to_owned()];
+            let theirs = || received_mpps(&peers::measure(command, &receiver, seconds)?);
+            compare(arguments.rounds, || own_mpps(sh, ours, seconds), theirs).map_err(|error| format!("{error:#}"))
         }
     };
     Row { a: describe(ours), b: peer.name.clone(), bar: None, outcome }
@@ -150,7 +162,7 @@ fn own_mpps(sh: &Shell, (case, cpus): (&str, &str), seconds: Duration) -> Result
 }
 
 /// The rate in a report such as `{"frames_rx": 4700000, "duration_ns": 1000000000}`.
-pub(crate) fn received_mpps(report: &str) -> Result<f64> {
+fn received_mpps(report: &str) -> Result<f64> {
     let parsed: Value = serde_json::from_str(report).with_context(|| format!("not a report: {report:?}"))?;
     let number = |key| parsed[key].as_f64().with_context(|| format!("no {key} in the report {report:?}"));
     let (frames, nanoseconds) = (number("frames_rx")?, number("duration_ns")?);
@@ -197,7 +209,7 @@ impl Comparison {
 }
 
 /// The middle value, or the mean of the two middle ones; NaN of nothing.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match (values.len(), values.len() / 2) {

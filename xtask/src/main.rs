@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod demo;
+mod pacing;
 mod peers;
 mod setup;
 mod test;
@@ -38,7 +39,7 @@ enum Task {
     Demo(demo::Arguments),
     /// Set up, then check formatting, lints and documentation, and run every test
     Test(test::Arguments),
-    /// Set up, build, then compare rates: with a program that only redirects, and with other traffic generators
+    /// Set up, build, then compare rates and gaps: with a program that only redirects, and with other traffic generators
     Bench(bench::Arguments),
 }
 

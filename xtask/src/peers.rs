@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
-use crate::{bench::received_mpps, program, setup, target_dir};
+use crate::{program, setup, target_dir};
 
 /// A generator to compare with.
 pub(crate) struct Peer {
@@ -34,8 +34,30 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// How long it goes on afterwards, so that it cannot stop before the receiver does.
 const OVERRUN: Duration = Duration::from_millis(700);
 
-/// trafgen, tcpreplay, and every `xdp-trafficgen` on PATH that is not ours; Debian packages are installed if missing.
+/// trafgen, tcpreplay, and every `xdp-trafficgen` on PATH that is not ours, as fast as they can; Debian packages are installed
+/// if missing.
 pub(crate) fn find(sh: &Shell) -> Result<Vec<Peer>> {
+    let mut peers = debian(sh, "", "--topspeed")?;
+    peers.extend(other_makers(sh).into_iter().map(|path| {
+        let path = path.display().to_string();
+        // The command line of xdp-tools: the port starts at -p and varies over -d values.
+        let command = ["udp", "-p", "1024", "-d", "1000", SENDER].map(str::to_owned);
+        Peer { name: path.clone(), command: Ok([vec![path], command.to_vec()].concat()) }
+    }));
+    Ok(peers)
+}
+
+/// Those that can be told a rate, with this one in frames a second.
+pub(crate) fn find_paced(sh: &Shell, pps: u32) -> Result<Vec<Peer>> {
+    let mut peers = debian(sh, &format!("--rate {pps}pps "), &format!("--pps={pps}"))?;
+    for peer in &mut peers {
+        peer.name += &format!(", {} kpps", pps / 1000);
+    }
+    Ok(peers)
+}
+
+/// trafgen and tcpreplay, with these options for their rates.
+fn debian(sh: &Shell, trafgen_rate: &str, tcpreplay_rate: &str) -> Result<Vec<Peer>> {
     let folder = target_dir().join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let write = |name: &str, content: &[u8]| -> Result<String> {
@@ -45,33 +67,22 @@ pub(crate) fn find(sh: &Shell) -> Result<Vec<Peer>> {
     };
     // Its socket memory is the machine's, which a namespace may not change; this ring fits the default.
     let trafgen = format!(
-        "trafgen --no-sock-mem --ring-size 256KiB --cpus 1 --dev {SENDER} --conf {}",
+        "trafgen --no-sock-mem --ring-size 256KiB --cpus 1 {trafgen_rate}--dev {SENDER} --conf {}",
         write("trafgen.cfg", trafgen_config().as_bytes())?
     );
     let tcpreplay = format!(
-        "tcpreplay --intf1={SENDER} --topspeed --preload-pcap --no-flow-stats --loop=100000000 {}",
+        "tcpreplay --intf1={SENDER} {tcpreplay_rate} --preload-pcap --no-flow-stats --loop=100000000 {}",
         write("frames.pcap", &pcap())?
     );
-
     let debian = [("trafgen", "netsniff-ng", trafgen), ("tcpreplay", "tcpreplay", tcpreplay)];
-    let mut peers: Vec<Peer> = debian
-        .into_iter()
-        .map(|(name, package, command)| Peer {
-            name: name.to_owned(),
-            command: match setup::ensure_programs(sh, "bench", &[(name, package)]) {
-                Ok(()) => Ok(command.split(' ').map(str::to_owned).collect()),
-                Err(error) => Err(format!("not installed: {error:#}")),
-            },
-        })
-        .collect();
-
-    peers.extend(other_makers(sh).into_iter().map(|path| {
-        let path = path.display().to_string();
-        // The command line of xdp-tools: the port starts at -p and varies over -d values.
-        let command = ["udp", "-p", "1024", "-d", "1000", SENDER].map(str::to_owned);
-        Peer { name: path.clone(), command: Ok([vec![path], command.to_vec()].concat()) }
-    }));
-    Ok(peers)
+    let peers = debian.into_iter().map(|(name, package, command)| Peer {
+        name: name.to_owned(),
+        command: match setup::ensure_programs(sh, "bench", &[(name, package)]) {
+            Ok(()) => Ok(command.split(' ').map(str::to_owned).collect()),
+            Err(error) => Err(format!("not installed: {error:#}")),
+        },
+    });
+    Ok(peers.collect())
 }
 
 /// Programs of our name that are not ours: neither this build nor an installed one of the same version.
@@ -88,8 +99,9 @@ fn other_makers(sh: &Shell) -> Vec<PathBuf> {
     found
 }
 
-/// Runs the peer for a while on one core and measures, in the middle of it, what arrives at the receiver.
-pub(crate) fn measure_mpps(command: &[String], seconds: Duration) -> Result<f64> {
+/// Runs the peer for a while on one core and has one of our receivers, a subcommand with its options, measure what arrives in
+/// the middle of it. Gives the receiver's report.
+pub(crate) fn measure(command: &[String], receiver: &[String], seconds: Duration) -> Result<String> {
     let log = target_dir().join("bench/peer.log");
     let output = File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
     let namespace = Namespace::new()?;
@@ -106,7 +118,8 @@ pub(crate) fn measure_mpps(command: &[String], seconds: Duration) -> Result<f64>
 
     let sink = namespace
         .command(program())
-        .args(["bench-sink", RECEIVER, "--json", "--seconds", &seconds.as_secs_f64().to_string()])
+        .args(receiver)
+        .args([RECEIVER, "--json", "--seconds", &seconds.as_secs_f64().to_string()])
         .output();
     let stopped_early = peer.try_wait().context("the peer is lost")?.is_some();
     peer.wait().context("the peer is lost")?;
@@ -118,7 +131,7 @@ pub(crate) fn measure_mpps(command: &[String], seconds: Duration) -> Result<f64>
         let said = String::from_utf8_lossy(&said);
         bail!("did not run: {}", said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it did not say why"));
     }
-    received_mpps(&String::from_utf8_lossy(&sink.stdout))
+    Ok(String::from_utf8_lossy(&sink.stdout).into_owned())
 }
 
 /// A network namespace without a name, holding a veth pair. It is gone, with all in it, once this value is dropped or

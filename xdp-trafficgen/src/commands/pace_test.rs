@@ -74,6 +74,18 @@ pub enum PaceTestError {
         /// The warm-up.
         warm_up: Duration,
     },
+    /// The log was full within the warm-up.
+    #[error(
+        "no gap can be measured: {} at {receiver} within the warm-up, for which there was no more room; far more than the rate \
+         arrive, so they are not paced",
+        frames(*.missed)
+    )]
+    Flooded {
+        /// Frames that were not written down.
+        missed: u64,
+        /// The interface.
+        receiver: String,
+    },
     /// Not one, though some were sent.
     #[error(
         "nothing arrived at {receiver}, though {}: {}",
@@ -95,7 +107,7 @@ impl PaceTestError {
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
             Self::NoInterface(_) | Self::NoReceiver(_) | Self::DefaultRoute(_) | Self::NoGap | Self::TooMany(_) => 2,
-            Self::TooFew { .. } | Self::NothingArrived { .. } => 1,
+            Self::TooFew { .. } | Self::Flooded { .. } | Self::NothingArrived { .. } => 1,
         }
     }
 }
@@ -289,6 +301,9 @@ fn measure(
         return Err(PaceTestError::NothingArrived { sender, sent: sent.map(|port| port.transmitted), receiver });
     };
     let Some(gaps) = Gaps::measure(&times, nominal_ns, warm_up) else {
+        if missed > 0 {
+            return Err(PaceTestError::Flooded { missed, receiver });
+        }
         let warm = times.partition_point(|&time| u128::from(time - first) < warm_up.as_nanos());
         return Err(PaceTestError::TooFew { arrived: (times.len() - warm) as u64, receiver, warm_up });
     };

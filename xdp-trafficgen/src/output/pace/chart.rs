@@ -94,23 +94,22 @@ mod tests {
     #[test]
     fn a_chart() {
         let histogram = Histogram { bin_ns: 256, counts: vec![0, 1, 10, 989, 0, 0, 0, 0], below: 0, above: 100 };
-        let expected = "\
- 100 % ┤     ▇
-       │     █
-  10 % ┤     █      ▇
-       │     █      █
-   1 % ┤    ▇█      █
-       │    ██      █
- 0.1 % ┤   ▇██      █
-       │   ███      █
-0.01 % ┤   ███      █
-       │   ███      █
-       └──┴─┴─┴─┴─┴─
-";
+        let expected = [
+            " 100 % ┤     ▇",
+            "       │     █",
+            "  10 % ┤     █     ▇",
+            "       │     █     █",
+            "   1 % ┤    ▇█     █",
+            "       │    ██     █",
+            " 0.1 % ┤   ▇██     █",
+            "       │   ███     █",
+            "0.01 % ┤   ███     █",
+            "       │   ███     █",
+            "       └──┴─┴─┴─┴─┴─",
+        ];
         let chart = render(&histogram);
-        let squeezed: String =
-            chart.lines().take(11).map(|line| line.chars().skip(1).collect::<String>() + "\n").collect();
-        assert_eq!(squeezed, expected, "\n{chart}");
+        let lines: Vec<String> = chart.lines().take(11).map(|line| line.chars().skip(1).collect()).collect();
+        assert_eq!(lines, expected, "\n{chart}");
     }
 
     #[test]

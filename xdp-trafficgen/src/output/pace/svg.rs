@@ -44,7 +44,7 @@ pub fn render(report: &PaceReport) -> Result<String, String> {
         let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
         draw(report, &area).map_err(|error| error.to_string())?;
     }
-    Ok(text + "\n")
+    Ok(text)
 }
 
 fn draw<B: DrawingBackend>(
@@ -54,19 +54,19 @@ fn draw<B: DrawingBackend>(
     area.fill(&WHITE)?;
     let font = |size: i32| ("sans-serif", size).into_font().color(&INK);
     let title = format!(
-        "Gaps between frames at {}: nominally {:.0} ns, mean rate {:.1} pps",
+        "Gaps between frames at {}: nominally {:.0} ns, mean rate {:.3} kpps",
         rate(report.requested_pps()),
         report.gaps.nominal_ns,
-        report.gaps.mean_pps()
+        report.gaps.mean_pps() / 1e3
     );
-    area.draw(&Text::new(title, (80, 18), font(20)))?;
+    area.draw(&Text::new(title, (96, 18), font(20)))?;
     let workers = match report.workers {
         0 => String::new(),
         1 => ", 1 worker".to_owned(),
         count => format!(", {count} workers"),
     };
     let subtitle = format!("{}{workers}; {} gaps", report.machine, crate::output::text::grouped(report.gaps.count()));
-    area.draw(&Text::new(subtitle, (80, 44), font(13)))?;
+    area.draw(&Text::new(subtitle, (96, 44), font(13)))?;
 
     let histogram = report.gaps.histogram(BIN_NS, BINS_EACH_SIDE);
     let side = i32::try_from(BIN_NS * BINS_EACH_SIDE).unwrap_or(i32::MAX);
@@ -74,6 +74,7 @@ fn draw<B: DrawingBackend>(
     let mut chart = ChartBuilder::on(area)
         .margin_top(76)
         .margin_right(24)
+        .margin_left(20)
         .margin_bottom(8)
         .x_label_area_size(52)
         .y_label_area_size(76)
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn the_picture_says_what_it_shows() {
         let svg = render(&report(&[0, 10, -70, 100, -200, 300, 0, -1900, 760, 1000])).unwrap();
-        for part in ["500 kpps", "within ±64 ns", "30.00 %", "within ±512 ns", "70.00 %", "mean rate 500000.0 pps"] {
+        for part in ["500 kpps", "within ±64 ns", "30.00 %", "within ±512 ns", "70.00 %", "mean rate 500.000 kpps"] {
             assert!(svg.contains(part), "no {part} in {svg}");
         }
         assert!(svg.contains("A &amp; B &lt;CPU&gt;"), "names are no markup: {svg}");

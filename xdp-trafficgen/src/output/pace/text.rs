@@ -87,7 +87,8 @@ fn rates(report: &PaceReport) -> String {
         rate(requested),
         trimmed(report.gaps.nominal_ns),
         mean,
-        100.0 * (mean / requested - 1.0),
+        // No −0.0000.
+        (1e6 * (mean / requested - 1.0)).round() / 1e4 + 0.0,
         grouped(report.gaps.count()),
         report.gaps.span.as_secs_f64()
     )
@@ -130,7 +131,7 @@ mod tests {
     fn the_figures() {
         let errors = [0, 10, -70, 100, -200, 300, 0, -1900, 760, 1000];
         check(&errors, "within", "within 30.00 % 50.00 % 60.00 % 70.00 %");
-        check(&errors, "error", "error, ns −1900 −1900 −1900 −1900 −1900 0 +1000 +1000 +1000 +1000 +1000");
+        check(&errors, "error", "error, ns −1900 −1900 −1900 −1900 −1900 0 +760 +1000 +1000 +1000 +1000");
         check(
             &errors,
             "wanted",
