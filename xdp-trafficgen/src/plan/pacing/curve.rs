@@ -325,6 +325,8 @@ impl Sine {
     fn time(&self, frame: u64) -> u64 {
         let frame = frame as f64;
         let (mut low, mut high) = (0.0, self.period);
+        // A day has nanoseconds of which 53 bits do not hold hundredths.
+        let enough = (self.period * 2.0 * f64::EPSILON).max(0.01);
         let mut time = (frame / self.mean).min(self.period);
         for _ in 0..100 {
             let off = self.frames(time) - frame;
@@ -336,7 +338,7 @@ impl Sine {
             let rate = self.mean + self.amplitude * (TAU * time / self.period).sin();
             let next = time - off / rate;
             let next = if next > low && next < high { next } else { low.midpoint(high) };
-            let done = (next - time).abs() < 0.01 || high - low < 0.01;
+            let done = (next - time).abs() < enough || high - low < enough;
             time = next;
             if done {
                 break;

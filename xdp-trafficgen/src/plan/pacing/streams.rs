@@ -147,7 +147,9 @@ impl Streams {
         let index = match self.known.iter().position(|known| known.load == *load) {
             Some(index) => index,
             None => {
-                let cycle = cycle(load, self.nanos, self.limit - self.segments.len())?;
+                // Each worker needs about as many segments as there are runs: where that is too many, it is known soon.
+                let room = (self.limit - self.segments.len()) / usize::try_from(self.workers).unwrap_or(usize::MAX);
+                let cycle = cycle(load, self.nanos, room)?;
                 let entries = (0..self.workers).map(|worker| self.write(&cycle, worker)).collect::<Result<_, _>>()?;
                 if self.known.len() == KNOWN {
                     self.known.remove(0);

@@ -144,11 +144,12 @@ fn overdue_streams_are_next() {
 fn streams_that_come_during_a_look_are_found() {
     let round = (BUCKETS as u64) << BUCKET_BITS;
     let stream = |at| Departures { at, due: at, ..Departures::default() };
-    let mut streams = Entries(vec![stream(round), stream(2 * round), stream(5)]);
+    let mut streams = Entries(vec![stream(round), stream(2 * round), stream(5), stream(1000)]);
     let mut calendar = Calendar::EMPTY;
     timing::insert(&mut calendar, 0, &mut streams.0[0]);
     timing::insert(&mut calendar, 1, &mut streams.0[1]);
+    timing::insert(&mut calendar, 3, &mut streams.0[3]);
     assert_eq!(timing::look(&mut calendar, &mut streams), Look::Nothing);
     timing::insert(&mut calendar, 2, &mut streams.0[2]);
-    assert_eq!([0; 3].map(|_| next(&mut calendar, &mut streams)), [2, 0, 1]);
+    assert_eq!([0; 4].map(|_| next(&mut calendar, &mut streams)), [2, 3, 0, 1]);
 }

@@ -147,6 +147,9 @@ fn steps_are_exact() {
     let expected = [0u64, 66_666_666, 104_761_904, 114_285_714];
     assert!(in_turns(&halves, 4).iter().zip(expected).all(|(due, expected)| due.abs_diff(expected) <= 1));
     assert_eq!(count(&halves), 12);
+    // It ends by itself, too.
+    let endless = Departures { left: u64::MAX, ..halves.departures[0] };
+    assert_eq!(self::times(&halves, &endless, 100).len(), 12);
     // No frame before the first one.
     let late = of_profile(steps(vec![step(0, millis(5)), step(1000, millis(2))], false), 3);
     assert_eq!(in_turns(&late, 10), [5_000_000, 6_000_000]);
