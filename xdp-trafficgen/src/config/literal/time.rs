@@ -23,15 +23,33 @@ pub fn parse_duration(text: &str) -> Result<Duration, Problem> {
 /// # Errors
 /// When it is none.
 pub fn parse_time(text: &str) -> Result<Duration, Problem> {
-    let time = humantime::parse_duration(text)
-        .map_err(|_| Problem::new(format!("`{text}` is not a duration"), DURATION_HELP))?;
-    if u64::try_from(time.as_nanos()).is_err() {
-        return Err(Problem::new(
+    // One by one, because humantime 2.4 adds them up without looking for an overflow, and panics.
+    let mut time = Some(Duration::ZERO);
+    for part in parts(text) {
+        let part = humantime::parse_duration(part)
+            .map_err(|_| Problem::new(format!("`{text}` is not a duration"), DURATION_HELP))?;
+        time = time.and_then(|time| time.checked_add(part));
+    }
+    time.filter(|time| u64::try_from(time.as_nanos()).is_ok()).ok_or_else(|| {
+        Problem::new(
             format!("a duration of `{text}` is above 584 years"),
             "write a shorter one; without `duration`, a flow sends without end",
-        ));
+        )
+    })
+}
+
+/// `1m 30s` as `1m ` and `30s`; at least one part.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut parts, mut rest, mut last) = (Vec::new(), 0, ' ');
+    for (index, letter) in text.char_indices().filter(|(_, letter)| !letter.is_whitespace()) {
+        if letter.is_ascii_digit() && last.is_alphabetic() {
+            parts.push(&text[rest..index]);
+            rest = index;
+        }
+        last = letter;
     }
-    Ok(time)
+    parts.push(&text[rest..]);
+    parts
 }
 
 /// Seconds as a decimal number, such as `0.25`: whole nanoseconds, and no more of them than [`parse_time`] takes.
@@ -120,12 +138,17 @@ mod tests {
             ("1 ms", 1_000_000),
             ("1m 30s", 90_000_000_000),
             ("1h 1ns", 3_600_000_000_001),
+            ("1h2 m3s", 3_723_000_000_000),
+            ("18446744073709551615ns", u64::MAX),
         ] {
             assert_eq!(parse_time(text), Ok(Duration::from_nanos(nanoseconds)), "{text}");
         }
         refused(parse_time("10"), "`10` is not a duration", "`500ms`");
         refused(parse_time("0.5ns"), "`0.5ns` is not a duration", "");
         refused(parse_time("600 years"), "above 584 years", "shorter");
+        refused(parse_time("18446744073709551615s 1000ms"), "above 584 years", "shorter");
+        refused(parse_time("1m 30"), "`1m 30` is not a duration", "");
+        refused(parse_time(""), "`` is not a duration", "");
         refused(parse_duration("0s"), "a duration of `0s` sends nothing", "`10s`");
     }
 
