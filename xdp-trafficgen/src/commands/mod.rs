@@ -68,6 +68,9 @@ pub enum CommandError {
     /// The gaps between frames could not be measured.
     #[error(transparent)]
     PaceTest(#[from] PaceTestError),
+    /// `--strict`: less was sent than was asked for.
+    #[error("less than was asked for (--strict): {0}")]
+    Short(String),
     /// The operating system refused something.
     #[error("{what}")]
     System {
@@ -82,7 +85,8 @@ impl CommandError {
     /// 2 for what the user can put right before a run, 1 for what went wrong in one.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::File { .. } | Self::Unable(_) => 2,
+            Self::Short(_) => 3,
+            Self::Config(_) | Self::File { .. } | Self::Unable(_) | Self::Engine(EngineError::StartIsOver) => 2,
             Self::PaceTest(error) => error.exit_code(),
             Self::Facts(_)
             | Self::Worker(_)

@@ -19,7 +19,7 @@ use crate::{
         send::{default_route, drive, output_failed, signal_stop, work_out},
     },
     config::{Config, Located, Place, Profile, Rate, RateUnit, Source, file},
-    engine::Loaded,
+    engine::{Loaded, Start},
     host::{Facts, FactsError, Link, Mac, Netlink, machine, show_mac},
     kernel::{
         Arrivals,
@@ -142,7 +142,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let stop = signal_stop()?;
         let matching = Match { mark: Some((MARK_OFFSET, MARK)), tag: None };
         let arrivals = Arrivals::attach(&ends.receiver, matching, capacity)?;
-        let (mut snapshot, failure) = drive(Loaded::new(plan)?, &stop, Some(Live::new()))?;
+        let (mut snapshot, failure) = drive(Loaded::new(plan)?, Start::Now, &stop, Some(Live::new()))?;
         if let Some(failure) = failure {
             return Err(failure);
         }

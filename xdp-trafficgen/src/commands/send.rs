@@ -11,13 +11,13 @@ use crate::{
     cli,
     commands::CommandError,
     config::{Action, Config},
-    engine::Loaded,
+    engine::{Loaded, Start},
     host::Facts,
     kernel::{Capabilities, Sink, probe},
     output::{Report, json, live::Live, text},
     plan::{self, DefaultRoute, Plan},
     signal,
-    stats::Snapshot,
+    stats::{DropReason, Snapshot},
 };
 
 /// How the result is printed.
@@ -41,10 +41,8 @@ pub(crate) struct Options {
     /// How the result is printed.
     pub(crate) format: Format,
     /// Whether less than what was asked for is a failure.
-    #[expect(dead_code, reason = "the engine does not pace yet")]
     pub(crate) strict: bool,
     /// When to start; at once when none.
-    #[expect(dead_code, reason = "the engine does not pace yet")]
     pub(crate) at: Option<SystemTime>,
 }
 
@@ -92,15 +90,45 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     let stop = signal_stop()?;
     let sends = plan.ports.iter().any(|port| matches!(port.action, Action::Redirect | Action::Tx));
     let loaded = Loaded::new(plan)?;
-    let (snapshot, failure) = drive(loaded, &stop, Some(Live::new()))?;
+    let start = options.at.map_or(Start::Now, Start::At);
+    if let Some(ahead) = options.at.and_then(|at| at.duration_since(SystemTime::now()).ok()) {
+        eprintln!("waiting for the start, {} from now", text::duration(ahead));
+    }
+    let (snapshot, failure) = drive(loaded, start, &stop, Some(Live::new()))?;
     let sink = sink.map(|sink| settled(sink, &snapshot)).transpose()?;
     let nothing_sent = sends && snapshot.ports.iter().all(|port| port.transmitted == 0 && port.attempted > 0);
+    let short = if options.strict { shortfalls(&snapshot) } else { Vec::new() };
     print(&Report { snapshot, sink }, options.format)?;
     match failure {
         Some(failure) => Err(failure),
         None if nothing_sent => Err(CommandError::NothingSent),
+        None if !short.is_empty() => Err(CommandError::Short(short.join("; "))),
         None => Ok(()),
     }
+}
+
+/// More than this share of what was due and not sent is too much for `--strict`.
+const TOLERATED: f64 = 0.001;
+
+/// What `--strict` does not forgive, a sentence a port.
+fn shortfalls(snapshot: &Snapshot) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for port in &snapshot.ports {
+        let missing = port.punctuality.map_or(0.0, |punctuality| punctuality.shortfall(port.attempted));
+        if missing > TOLERATED {
+            sentences.push(format!(
+                "port {} left {:.2} % of its departures without a frame",
+                port.name,
+                missing * 100.0
+            ));
+        }
+        let asked_for = |reason: DropReason| reason == DropReason::Action;
+        let dropped: u64 = port.drops.iter().filter(|(reason, _)| !asked_for(*reason)).map(|(_, count)| count).sum();
+        if dropped > 0 {
+            sentences.push(format!("port {} lost {}", port.name, text::frames(dropped)));
+        }
+    }
+    sentences
 }
 
 /// A token that a signal cancels.
@@ -112,6 +140,7 @@ pub(crate) fn signal_stop() -> Result<CancellationToken, CommandError> {
 /// Runs the session to its end. Gives the final counts also when a worker failed, together with why.
 pub(super) fn drive(
     loaded: Loaded,
+    start: Start,
     stop: &CancellationToken,
     mut live: Option<Live>,
 ) -> Result<(Snapshot, Option<CommandError>), CommandError> {
@@ -120,7 +149,7 @@ pub(super) fn drive(
         .build()
         .map_err(|source| CommandError::System { what: "cannot start the runtime", source })?;
     runtime.block_on(async {
-        let session = loaded.start(crate::engine::Start::Now, stop)?;
+        let session = loaded.start(start, stop)?;
         let interval = live.as_ref().map_or(Duration::from_secs(1), Live::interval);
         let look = |snapshot| {
             if let Some(live) = &mut live {
@@ -160,4 +189,34 @@ pub(crate) fn print(report: &Report, format: Format) -> Result<(), CommandError>
 /// Standard output took no more.
 pub(super) fn output_failed(source: io::Error) -> CommandError {
     CommandError::System { what: "cannot write to standard output", source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::{PortCount, Punctuality};
+
+    #[test]
+    fn strict_forgives_a_thousandth_and_no_loss() {
+        #[track_caller]
+        fn check(unsent: u64, drops: &[(DropReason, u64)], expected: &[&str]) {
+            let port = PortCount {
+                name: "west".to_owned(),
+                interface: "eth1".to_owned(),
+                elapsed: Duration::from_secs(1),
+                attempted: 1_000_000 - unsent,
+                transmitted: 0,
+                in_flight: 0,
+                drops: drops.to_vec(),
+                punctuality: Some(Punctuality { unsent, ..Punctuality::default() }),
+                batch_size: Some(1),
+                flows: Vec::new(),
+            };
+            assert_eq!(shortfalls(&Snapshot { elapsed: Duration::from_secs(1), ports: vec![port] }), expected);
+        }
+        check(1000, &[], &[]);
+        check(1001, &[], &["port west left 0.10 % of its departures without a frame"]);
+        check(0, &[(DropReason::Action, 5)], &[]);
+        check(0, &[(DropReason::QueueFull, 1)], &["port west lost 1 frame"]);
+    }
 }

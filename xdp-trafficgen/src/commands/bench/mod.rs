@@ -20,7 +20,7 @@ use crate::{
         send::{default_route, drive, work_out},
     },
     config::{Config, Source, file},
-    engine::{self, Loaded},
+    engine::{self, Loaded, Start},
     host::show_mac,
     kernel::{Generator, Sink, generator::Role, sink::AfterCounting},
     plan::schedule,
@@ -32,7 +32,7 @@ pub(super) fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     let config = config(options.case, &stage, options.seconds)?;
     let plan = work_out(&config, Some(capabilities), default_route(false))?;
     let loaded = Loaded::with_role(plan, role(options.case))?;
-    let (snapshot, failure) = drive(loaded, &CancellationToken::new(), None)?;
+    let (snapshot, failure) = drive(loaded, Start::Now, &CancellationToken::new(), None)?;
     if let Some(failure) = failure {
         return Err(failure);
     }
