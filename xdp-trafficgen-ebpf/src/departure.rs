@@ -108,6 +108,10 @@ pub fn depart(worker: &Worker) -> Option<u32> {
             return None;
         }
         pace.now = clock(pace);
+        pace.quota = 0;
+    } else if pace.quota != 0 {
+        pace.quota -= 1;
+        return Some(0);
     } else if pace.now == IDLE {
         return None;
     }
@@ -137,17 +141,28 @@ pub fn depart(worker: &Worker) -> Option<u32> {
     let now = pace.now;
 
     let overdue = now.saturating_sub(stream.due);
+    let too_late = overdue.saturating_sub(Rodata::load(&GENERATOR.late));
     pace.late = overdue;
-    if overdue > Rodata::load(&GENERATOR.late) {
-        note_late(worker, stream.slot, overdue);
+    let several = Rodata::load(&GENERATOR.flow_count) != 1;
+    let due = stream.due;
+    // With one stream for the port, all of the batch at once; but late frames of several flows are each noted for its own.
+    let most = match Rodata::load(&GENERATOR.pacing) {
+        pacing::PORT if begins && !(several && too_late != 0) => pace.batch,
+        _ => 1,
+    };
+    let gap = stream.gap.ns + 1;
+    let taken = timing::take(stream, most, now + GATHER, &SharedTables);
+    pace.quota = taken - 1;
+    if too_late != 0 {
+        // Those behind are less late, each by about a gap.
+        let late = 1 + too_late.checked_div(gap).unwrap_or(0);
+        note_late(worker, stream.slot, if late < taken { late } else { taken }, overdue);
     }
-    stream.departed += 1;
+    stream.departed += taken;
     stream.last = now;
     if stream.first == 0 {
         stream.first = now + 1;
     }
-    let due = stream.due;
-    timing::advance(stream, &SharedTables);
     // After a late one, twice the rate at most.
     let spread = now + (stream.due - due) / 2;
     stream.at = if spread > stream.due { spread } else { stream.due };
@@ -329,14 +344,14 @@ fn call_loop<T>(count: u32, step: extern "C" fn(u32, *mut T) -> i64, context: &m
 }
 
 #[inline(always)]
-fn note_late(worker: &Worker, slot: u32, overdue: u64) {
+fn note_late(worker: &Worker, slot: u32, frames: u64, overdue: u64) {
     let slot = match Rodata::load(&GENERATOR.pacing) {
         pacing::FLOWS => slot,
         _ if Rodata::load(&GENERATOR.flow_count) != 1 => peek_slot(worker).unwrap_or_default(),
         _ => 0,
     };
     if let Some(lateness) = lateness(worker, slot) {
-        lateness.frames += 1;
+        lateness.frames += frames;
         if overdue > lateness.worst {
             lateness.worst = overdue;
         }

@@ -39,6 +39,16 @@ pub fn advance(stream: &mut Departures, tables: &impl Tables) {
     (stream.due, stream.rest) = later(stream.due, stream.rest, stream.gap.ns, stream.gap.rest, stream.gap.whole);
 }
 
+/// Moves a stream on by up to `most` departures, which are all due at `until` or before and before the stream's end, as far as they
+/// are at equal distances; by one at least. Gives their number.
+#[inline(always)]
+pub fn take(stream: &mut Departures, most: u64, until: u64, tables: &impl Tables) -> u64 {
+    // Spares a single one the divisions.
+    let before = if most > 1 { jump(stream, most - 1, until, tables) } else { 0 };
+    advance(stream, tables);
+    before + 1
+}
+
 /// Gives up departures that are due before `oldest`: many of those at equal distances at once, others one by one. Whether there may
 /// be more.
 #[inline(always)]
@@ -47,28 +57,35 @@ pub fn skip(stream: &mut Departures, oldest: u64, tables: &impl Tables) -> bool 
     if stream.left == 0 || stream.due >= until {
         return false;
     }
-    if !(tables.uses(kinds::POISSON) && stream.kind == kinds::POISSON) {
-        // Each is at most this far from the next: so many are still before `until`.
-        let mut many = (until - stream.due).checked_div(stream.gap.ns + 1).unwrap_or(0);
-        // One is left to `advance`, which knows what follows a segment.
-        let run = if tables.uses(kinds::SEGMENTS) && stream.kind == kinds::SEGMENTS { stream.run } else { u64::MAX };
-        let room = (u64::MAX / 2).checked_div(stream.gap.whole).unwrap_or(0);
-        for most in [run.wrapping_sub(1), stream.left - 1, room] {
-            many = if many < most { many } else { most };
-        }
-        let parts = stream.rest.wrapping_add(many.wrapping_mul(stream.gap.rest));
-        let carry = parts.checked_div(stream.gap.whole).unwrap_or(0);
-        stream.due += many.wrapping_mul(stream.gap.ns).wrapping_add(carry);
-        stream.rest = parts.wrapping_sub(carry.wrapping_mul(stream.gap.whole));
-        stream.run = if run == u64::MAX { stream.run } else { run - many };
-        stream.left = if stream.left == u64::MAX { u64::MAX } else { stream.left - many };
-        stream.skipped += many;
-    }
-    if stream.due < until {
-        stream.skipped += 1;
-        advance(stream, tables);
-    }
+    let many = jump(stream, u64::MAX, until - 1, tables);
+    stream.skipped += many + 1;
+    advance(stream, tables);
     true
+}
+
+/// Moves a stream on by as many departures as are certain to leave it at one that is due at `until` or before, and before the
+/// stream's end; `most` at most. One is always left in a segment for [`advance`], which knows what follows.
+#[inline(always)]
+fn jump(stream: &mut Departures, most: u64, until: u64, tables: &impl Tables) -> u64 {
+    if tables.uses(kinds::POISSON) && stream.kind == kinds::POISSON {
+        return 0;
+    }
+    let run = if tables.uses(kinds::SEGMENTS) && stream.kind == kinds::SEGMENTS { stream.run } else { u64::MAX };
+    let last = if until < stream.end { until } else { stream.end.wrapping_sub(1) };
+    // None is further than this from the one before it.
+    let gap = stream.gap.ns + 1;
+    let mut many = last.saturating_sub(stream.due).checked_div(gap).unwrap_or(0);
+    let room = (u64::MAX / 2).checked_div(stream.gap.whole).unwrap_or(0);
+    for most in [most, run.wrapping_sub(1), stream.left.wrapping_sub(1), room] {
+        many = if many < most { many } else { most };
+    }
+    let parts = stream.rest.wrapping_add(many.wrapping_mul(stream.gap.rest));
+    let carry = parts.checked_div(stream.gap.whole).unwrap_or(0);
+    stream.due += many.wrapping_mul(stream.gap.ns).wrapping_add(carry);
+    stream.rest = parts.wrapping_sub(carry.wrapping_mul(stream.gap.whole));
+    stream.run = if run == u64::MAX { stream.run } else { run.wrapping_sub(many) };
+    stream.left = if stream.left == u64::MAX { u64::MAX } else { stream.left.wrapping_sub(many) };
+    many
 }
 
 /// A time and its rest, moved on by a gap.

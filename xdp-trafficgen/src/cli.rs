@@ -320,8 +320,12 @@ pub enum BenchCase {
     ImixLong,
     /// A flow in which nothing varies.
     OneFlow,
+    /// The same at a rate that cannot be reached: what departure times cost in batches.
+    OneFlowPaced,
     /// 64 such flows.
     SixtyFourFlows,
+    /// The same, each at a rate of its own that cannot be reached.
+    SixtyFourFlowsPaced,
     /// 4096 such flows.
     ManyFlows,
     /// A flow with 60 000 source ports.

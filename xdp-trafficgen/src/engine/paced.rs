@@ -22,15 +22,17 @@ use crate::{
     },
 };
 
-/// A sleeper is woken so long before the next departure: a wake-up takes 50 µs or so on a virtual machine, a call 20.
-const WAKE: u64 = 150_000;
+/// A sleeper is woken so long before the next departure, at least: a wake-up takes 50 µs or so on a virtual machine, a call 20. The
+/// more there is to sleep, the longer; a hundredth of a core is well spent on not being late.
+const SHORTEST_WAKE: u64 = 150_000;
+const LONGEST_WAKE: u64 = 1_000_000;
 
 /// How long a paced call is meant to take. Each one ends with some 20 µs in which nothing departs; a stop does not wait for its end,
 /// for the program takes notice of it.
 const CALL: Duration = Duration::from_millis(50);
 
 /// Repetitions of a call at most: after a stop those left take 50 to 100 ns each.
-const MOST_REPETITIONS: u32 = 50_000;
+const MOST_REPETITIONS: u32 = 100_000;
 
 /// A worker whose frames leave at set times.
 pub(super) struct Paced<'a> {
@@ -71,7 +73,7 @@ impl<'a> Paced<'a> {
         }
         let pace = Pace { epoch: worker.start, batch: 1, streams, done: u64::from(streams == 0), ..Pace::default() };
         paced.set_pace(pace)?;
-        clock::sleep_until(worker.start.saturating_sub(WAKE), worker.stop);
+        clock::sleep_until(worker.start.saturating_sub(LONGEST_WAKE), worker.stop);
         Ok(paced)
     }
 
@@ -125,8 +127,10 @@ impl<'a> Paced<'a> {
             Streams::Port => self.stream(self.worker.index)?.at,
             Streams::Flows => pace.next,
         };
-        if next > self.now().saturating_add(FAR) {
-            clock::sleep_until(self.worker.start.saturating_add(next).saturating_sub(WAKE), self.worker.stop);
+        let away = next.saturating_sub(self.now());
+        if away > FAR {
+            let wake = (away / 100).clamp(SHORTEST_WAKE, LONGEST_WAKE);
+            clock::sleep_until(self.worker.start.saturating_add(next - wake), self.worker.stop);
         }
         Ok(())
     }

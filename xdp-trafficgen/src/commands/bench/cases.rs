@@ -5,11 +5,20 @@ use crate::cli::BenchCase;
 /// The flows of a case. `{interface}` is sent out of, the destination MAC address is the receiver's.
 pub(super) fn toml(case: BenchCase, interface: &str, receiver: &str, cpus: &[u32], seconds: f64) -> String {
     let cpus = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    let mut text = format!("[[ports]]\nname = 'p'\ninterface = '{interface}'\ncpus = '{cpus}'\n");
+    let mut text = format!("[[ports]]\nname = 'p'\ninterface = '{interface}'\ncpus = '{cpus}'\n{}", port(case));
     for (number, flow) in flows(case, receiver).into_iter().enumerate() {
         text += &format!("[[flows]]\nname = 'f{number}'\nport = 'p'\nduration = '{seconds}s'\n{flow}\n");
     }
     text
+}
+
+/// A rate that is never reached, and nobody minds.
+fn port(case: BenchCase) -> &'static str {
+    match case {
+        BenchCase::OneFlowPaced => "rate = '1Tpps'\nlate_threshold = '100 days'\nbehind = { catch_up = '100 days' }\n",
+        BenchCase::SixtyFourFlowsPaced => "late_threshold = '100 days'\nbehind = { catch_up = '100 days' }\n",
+        _ => "",
+    }
 }
 
 fn flows(case: BenchCase, receiver: &str) -> Vec<String> {
@@ -36,8 +45,11 @@ fn flows(case: BenchCase, receiver: &str) -> Vec<String> {
             let ports = format!("dst_port = {}", counting("1024", "64000"));
             vec![format!("size = {SIMPLE_IMIX}\n{}", udp(receiver, "", &ports))]
         }
-        BenchCase::OneFlow => many(receiver, 1, ""),
+        BenchCase::OneFlow | BenchCase::OneFlowPaced => many(receiver, 1, ""),
         BenchCase::SixtyFourFlows => many(receiver, 64, ""),
+        BenchCase::SixtyFourFlowsPaced => {
+            many(receiver, 64, "").into_iter().map(|flow| format!("rate = '1Tpps'\n{flow}")).collect()
+        }
         BenchCase::ManyFlows => many(receiver, 4096, ""),
         BenchCase::OneFlowLong => many(receiver, 1, LONG_PORTS),
         BenchCase::SixtyFourFlowsLong => many(receiver, 64, LONG_PORTS),

@@ -10,6 +10,7 @@ use std::{
 
 use clap::ValueEnum as _;
 use tokio_util::sync::CancellationToken;
+use xdp_trafficgen_ebpf::abi::timing::Pace;
 
 use crate::{
     cli::{self, BenchCase},
@@ -67,6 +68,10 @@ pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError>
         let weights: Vec<u32> = port.flows.iter().map(|flow| flow.weight).collect();
         if let Some(phase) = schedule::phase(&weights, &vec![None; weights.len()]) {
             generator.set_schedule(0, &port.program, &phase.turns)?;
+        }
+        if port.pacing.is_some() {
+            let streams = port.flows.len() as u64;
+            generator.set_pace(0, Pace { batch: port.batch_size.into(), streams, ..Pace::default() })?;
         }
         let programs: Vec<_> = generator
             .programs()?

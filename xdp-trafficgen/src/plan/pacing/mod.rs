@@ -15,7 +15,7 @@ mod tests;
 use std::time::Duration;
 
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Calendar, Departures, MAX_STREAMS, Segment, pacing},
+    abi::timing::{Calendar, Departures, FAR, MAX_STREAMS, Segment, pacing},
     timing,
 };
 
@@ -94,7 +94,7 @@ const BATCH_COST: f64 = 630.0;
 const MARGIN: f64 = 1.2;
 
 /// Frames a second of a worker up to which it sleeps between them.
-const SLEEPS_UP_TO: f64 = 1000.0;
+const SLEEPS_UP_TO: f64 = 1e9 / FAR as f64;
 
 impl Pacing {
     /// The batch to begin with: the smallest power of two with which each worker keeps up at the peak.
@@ -116,7 +116,7 @@ fn first_batch(peak: f64, batch_size: u32) -> u32 {
 /// How a worker of this peak rate keeps its departure times, in words that follow `a worker`.
 pub fn mechanism(peak: f64, batch_size: u32) -> String {
     if peak <= SLEEPS_UP_TO {
-        "sleeps between frames, and spins the last 150 µs".to_owned()
+        "sleeps between frames, and spins shortly before they are due".to_owned()
     } else if first_batch(peak, batch_size) == 1 {
         "spins inside the program, one frame at a time".to_owned()
     } else {

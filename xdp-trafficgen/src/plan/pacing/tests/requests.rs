@@ -80,7 +80,7 @@ fn a_port_shares_its_rate_by_weight() {
     assert_eq!(in_turns(&pacing, 3), [0, 1_000_000, 2_000_000]);
     assert_eq!((pacing.give_up, pacing.late), (Duration::from_micros(1), Duration::from_micros(1)));
     assert!(pacing.calendars.is_empty());
-    assert_eq!(notes, ["port p: each worker sleeps between frames, and spins the last 150 µs"]);
+    assert_eq!(notes, ["port p: each worker sleeps between frames, and spins shortly before they are due"]);
 }
 
 #[track_caller]
