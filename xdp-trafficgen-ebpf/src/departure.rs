@@ -103,7 +103,7 @@ pub fn depart(worker: &Worker) -> Option<u32> {
     pace.position = if position + 1 < pace.batch { position + 1 } else { 0 };
     let begins = position == 0;
     if begins {
-        if STOP.get(0).is_none_or(|stop| *stop != 0) {
+        if pace.done != 0 || STOP.get(0).is_none_or(|stop| *stop != 0) {
             pace.now = IDLE;
             return None;
         }
@@ -117,21 +117,18 @@ pub fn depart(worker: &Worker) -> Option<u32> {
     }
 
     let number = match Rodata::load(&GENERATOR.pacing) {
-        pacing::FLOWS => match chosen(pace, worker) {
-            Some(number) => number,
-            None => return idle(pace, begins),
-        },
+        pacing::FLOWS => chosen(pace, worker)?,
         _ => 0,
     };
     let mut streams = WorkerStreams { first: first_stream(worker) };
     let stream = streams.stream(number)?;
     if is_over(stream, pace.now) {
         end(pace);
-        return idle(pace, begins);
+        return None;
     }
     if pace.now > stream.due.saturating_add(Rodata::load(&GENERATOR.give_up)) {
         give_up(pace, worker, number, stream);
-        return idle(pace, begins);
+        return None;
     }
     if begins {
         wait(pace, stream.at)?;
@@ -184,15 +181,6 @@ fn put_back(pace: &mut Pace, worker: &Worker, number: u32, stream: &mut Departur
     }
 }
 
-/// Nothing departs in this repetition, nor in the rest of the batch that begins with it.
-#[inline(always)]
-fn idle(pace: &mut Pace, begins: bool) -> Option<u32> {
-    if begins {
-        pace.now = IDLE;
-    }
-    None
-}
-
 /// Nanoseconds since the session's start, 0 before it.
 #[inline(always)]
 fn clock(pace: &Pace) -> u64 {
@@ -213,6 +201,7 @@ fn end(pace: &mut Pace) {
     pace.streams = pace.streams.saturating_sub(1);
     if pace.streams == 0 {
         pace.done = 1;
+        pace.now = IDLE;
     }
 }
 

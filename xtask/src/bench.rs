@@ -84,7 +84,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
 
 /// What is measured on one core, what it is compared with, and the bar. Those without a bar are sequences too long to be
 /// recorded, which are worked out frame by frame.
-const ONE_CORE: [(&str, &str, Option<f64>); 16] = [
+const ONE_CORE: [(&str, &str, Option<f64>); 17] = [
     ("port-range", "floor", Some(0.95)),
     ("four-fields", "floor", Some(0.92)),
     ("eight-fields", "floor", Some(0.88)),
@@ -92,6 +92,7 @@ const ONE_CORE: [(&str, &str, Option<f64>); 16] = [
     ("imix", "floor", Some(0.85)),
     ("sixty-four-flows", "one-flow", Some(0.95)),
     ("many-flows", "one-flow", Some(0.93)),
+    ("one-flow-paced", "one-flow", None),
     ("long-port-range", "floor", None),
     ("four-fields-long", "floor", None),
     ("four-fields-random", "floor", None),
@@ -143,6 +144,7 @@ fn describe((case, cpus): (&str, &str)) -> String {
         "imix" => "IMIX",
         "imix-long" => "IMIX, 64 000 ports",
         "one-flow" => "one flow",
+        "one-flow-paced" => "one flow, at a rate out of reach",
         "sixty-four-flows" => "64 flows",
         "many-flows" => "4096 flows",
         "one-flow-long" => "one flow, 60 000 ports",
