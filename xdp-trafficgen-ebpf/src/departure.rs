@@ -126,9 +126,15 @@ pub fn depart(worker: &Worker) -> Option<u32> {
         end(pace);
         return None;
     }
-    if pace.now > stream.due.saturating_add(Rodata::load(&GENERATOR.give_up)) {
+    if is_too_old(stream, pace.now) {
         give_up(pace, worker, number, stream);
-        return None;
+        // What is left of it departs at once, where it is due: a worker that is behind finds it too old again in the next
+        // repetition, and would never send a frame.
+        let waits = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.at > pace.now;
+        if waits || is_over(stream, 0) || is_too_old(stream, pace.now) {
+            put_back(pace, worker, number, stream);
+            return None;
+        }
     }
     if begins {
         wait(pace, stream.at)?;
@@ -194,6 +200,12 @@ fn is_over(stream: &Departures, now: u64) -> bool {
     stream.left == 0 || stream.due >= stream.end || now > stream.end.saturating_add(GRACE)
 }
 
+/// Whether the stream's next departure is to be given up.
+#[inline(always)]
+fn is_too_old(stream: &Departures, now: u64) -> bool {
+    now > stream.due.saturating_add(Rodata::load(&GENERATOR.give_up))
+}
+
 /// One stream of the worker has ended.
 #[inline(always)]
 fn end(pace: &mut Pace) {
@@ -251,9 +263,9 @@ extern "C" fn search_step(_index: u32, search: *mut Search) -> i64 {
     }
 }
 
-/// Gives up departures that are too old.
+/// Gives up departures that are too old, or as many of them as one repetition can.
 #[inline(always)]
-fn give_up(pace: &mut Pace, worker: &Worker, number: u32, stream: &mut Departures) {
+fn give_up(pace: &Pace, worker: &Worker, number: u32, stream: &mut Departures) {
     // A quarter more than necessary, so that it is not done for each frame.
     let bound = Rodata::load(&GENERATOR.give_up) / 4 * 3;
     let before = stream.skipped;
@@ -264,7 +276,6 @@ fn give_up(pace: &mut Pace, worker: &Worker, number: u32, stream: &mut Departure
         // The turns are lost with the departures.
         skip_turns(worker, stream.skipped - before);
     }
-    put_back(pace, worker, number, stream);
 }
 
 #[repr(C)]
