@@ -11,7 +11,7 @@ use aya_ebpf::{
 use xdp_trafficgen_ebpf::{
     abi::{
         SLOT_FLOW_BITS, Worker,
-        timing::{Calendar, Departures, FAR, GATHER, GRACE, IDLE, Lateness, Pace, Segment, pacing},
+        timing::{BUCKET_BITS, Calendar, Departures, FAR, GATHER, IDLE, Lateness, Pace, Segment, pacing},
     },
     field::Load as _,
     timing::{self, Look, Streams, Tables},
@@ -75,12 +75,19 @@ struct WorkerStreams {
     first: u32,
 }
 
+impl WorkerStreams {
+    #[inline(always)]
+    fn get(&self, number: u32) -> Option<&'static mut Departures> {
+        let stream = DEPARTURES.get_ptr_mut(self.first.wrapping_add(number))?;
+        // SAFETY: an entry of this worker alone; nobody keeps one while he asks for it again.
+        Some(unsafe { &mut *stream })
+    }
+}
+
 impl Streams for WorkerStreams {
     #[inline(always)]
     fn stream(&mut self, number: u32) -> Option<&mut Departures> {
-        let stream = DEPARTURES.get_ptr_mut(self.first.wrapping_add(number))?;
-        // SAFETY: an entry of this worker alone.
-        Some(unsafe { &mut *stream })
+        self.get(number)
     }
 }
 
@@ -117,21 +124,31 @@ pub fn depart(worker: &Worker) -> Option<u32> {
     }
 
     let number = match Rodata::load(&GENERATOR.pacing) {
-        pacing::FLOWS => chosen(pace, worker)?,
+        pacing::FLOWS => match chosen(pace, worker, begins) {
+            Some(number) => number,
+            None => {
+                // What was made so far shall not wait for more searching.
+                pace.now = IDLE;
+                return None;
+            }
+        },
         _ => 0,
     };
-    let mut streams = WorkerStreams { first: first_stream(worker) };
-    let stream = streams.stream(number)?;
-    if is_over(stream, pace.now) {
+    let streams = WorkerStreams { first: first_stream(worker) };
+    let too_old = is_too_old(streams.get(number)?, pace.now);
+    if too_old {
+        give_up(pace, worker, number)?;
+    }
+    let stream = streams.get(number)?;
+    if timing::is_over(stream) || pace.now > stream.close {
         end(pace);
         return None;
     }
-    if is_too_old(stream, pace.now) {
-        give_up(pace, worker, number, stream);
-        // What is left of it departs at once, where it is due: a worker that is behind finds it too old again in the next
+    if too_old {
+        // What is left of it leaves at once, where it is due: a worker that is behind finds it too old again in the next
         // repetition, and would never send a frame.
-        let waits = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.at > pace.now;
-        if waits || is_over(stream, 0) || is_too_old(stream, pace.now) {
+        let others_first = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.at > pace.now;
+        if others_first || is_too_old(stream, pace.now) {
             put_back(pace, worker, number, stream);
             return None;
         }
@@ -145,7 +162,7 @@ pub fn depart(worker: &Worker) -> Option<u32> {
 
     let overdue = now.saturating_sub(stream.due);
     let too_late = overdue.saturating_sub(Rodata::load(&GENERATOR.late));
-    pace.late = overdue;
+    note_overdue(pace, overdue);
     let several = Rodata::load(&GENERATOR.flow_count) != 1;
     let due = stream.due;
     // With one stream for the port, all of the batch at once; but late frames of several flows are each noted for its own.
@@ -167,7 +184,7 @@ pub fn depart(worker: &Worker) -> Option<u32> {
         stream.first = now + 1;
     }
     // After a late one, twice the rate at most.
-    let spread = now + (stream.due - due) / 2;
+    let spread = if stream.at > now { stream.at } else { now } + (stream.due - due) / 2;
     stream.at = if spread > stream.due { spread } else { stream.due };
     let slot = stream.slot;
     put_back(pace, worker, number, stream);
@@ -178,7 +195,7 @@ pub fn depart(worker: &Worker) -> Option<u32> {
 #[inline(always)]
 fn put_back(pace: &mut Pace, worker: &Worker, number: u32, stream: &mut Departures) {
     pace.chosen = 0;
-    if is_over(stream, 0) {
+    if timing::is_over(stream) {
         end(pace);
     } else if Rodata::load(&GENERATOR.pacing) == pacing::FLOWS
         && let Some(calendar) = calendar(worker)
@@ -192,12 +209,6 @@ fn put_back(pace: &mut Pace, worker: &Worker, number: u32, stream: &mut Departur
 fn clock(pace: &Pace) -> u64 {
     // SAFETY: a helper without arguments.
     unsafe { bpf_ktime_get_ns() }.saturating_sub(pace.epoch)
-}
-
-/// Whether nothing departs from the stream any more.
-#[inline(always)]
-fn is_over(stream: &Departures, now: u64) -> bool {
-    stream.left == 0 || stream.due >= stream.end || now > stream.end.saturating_add(GRACE)
 }
 
 /// Whether the stream's next departure is to be given up.
@@ -224,17 +235,19 @@ fn calendar(worker: &Worker) -> Option<&'static mut Calendar> {
     Some(unsafe { &mut *calendar })
 }
 
-/// The stream whose frame is next; found once, it stays so until its frame has left.
+/// The stream whose frame is next; found once, it stays so until its frame has left. Within a batch only one whose frame can still
+/// leave with it.
 #[inline(always)]
-fn chosen(pace: &mut Pace, worker: &Worker) -> Option<u32> {
+fn chosen(pace: &mut Pace, worker: &Worker, begins: bool) -> Option<u32> {
     if pace.chosen == 0 {
-        let mut search = Search { worker: worker.index, first: first_stream(worker), found: 0 };
+        let last = if begins { u64::MAX } else { (pace.now + GATHER) >> BUCKET_BITS };
+        let mut search = Search { worker: worker.index, first: first_stream(worker), last, found: 0 };
         call_loop(STEPS, search_step, &mut search);
         if search.found == 0 {
             pace.next = 0;
             return None;
         }
-        pace.chosen = u64::from(search.found);
+        pace.chosen = search.found;
         pace.next = 0;
     }
     Some((pace.chosen as u32).wrapping_sub(1))
@@ -244,8 +257,10 @@ fn chosen(pace: &mut Pace, worker: &Worker) -> Option<u32> {
 struct Search {
     worker: u32,
     first: u32,
+    /// The last bucket to look at.
+    last: u64,
     /// The stream's number plus one.
-    found: u32,
+    found: u64,
 }
 
 extern "C" fn search_step(_index: u32, search: *mut Search) -> i64 {
@@ -254,27 +269,41 @@ extern "C" fn search_step(_index: u32, search: *mut Search) -> i64 {
     let Some(calendar) = CALENDARS.get_ptr_mut(search.worker) else { return 1 };
     // SAFETY: the worker's own entry.
     let calendar = unsafe { &mut *calendar };
+    if calendar.cursor > search.last {
+        return 1;
+    }
     match timing::look(calendar, &mut WorkerStreams { first: search.first }) {
         Look::Stream(number) => {
-            search.found = number.wrapping_add(1);
+            search.found = u64::from(number) + 1;
             1
         }
         Look::Nothing => 0,
     }
 }
 
-/// Gives up departures that are too old, or as many of them as one repetition can.
+/// Gives up departures of a stream that are too old, or as many of them as one repetition can.
 #[inline(always)]
-fn give_up(pace: &Pace, worker: &Worker, number: u32, stream: &mut Departures) {
+fn give_up(pace: &mut Pace, worker: &Worker, number: u32) -> Option<()> {
+    let streams = WorkerStreams { first: first_stream(worker) };
+    let &mut Departures { due, skipped, .. } = streams.get(number)?;
+    note_overdue(pace, pace.now.saturating_sub(due));
     // A quarter more than necessary, so that it is not done for each frame.
     let bound = Rodata::load(&GENERATOR.give_up) / 4 * 3;
-    let before = stream.skipped;
-    let mut skip = Skip { oldest: pace.now.saturating_sub(bound), stream: first_stream(worker).wrapping_add(number) };
+    let mut skip = Skip { oldest: pace.now.saturating_sub(bound), stream: streams.first.wrapping_add(number) };
     call_loop(SKIPS, skip_step, &mut skip);
+    let stream = streams.get(number)?;
     stream.at = stream.due;
     if Rodata::load(&GENERATOR.pacing) == pacing::PORT && Rodata::load(&GENERATOR.flow_count) != 1 {
         // The turns are lost with the departures.
-        skip_turns(worker, stream.skipped - before);
+        skip_turns(worker, stream.skipped - skipped);
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn note_overdue(pace: &mut Pace, overdue: u64) {
+    if overdue > pace.late {
+        pace.late = overdue;
     }
 }
 

@@ -18,6 +18,12 @@ pub trait Tables {
     fn uses(&self, kind: u32) -> bool;
 }
 
+/// Whether nothing departs from a stream any more.
+#[inline(always)]
+pub const fn is_over(stream: &Departures) -> bool {
+    stream.left == 0 || stream.due >= stream.end
+}
+
 /// Moves a stream on from one departure to the next.
 #[inline(always)]
 pub fn advance(stream: &mut Departures, tables: &impl Tables) {
@@ -179,14 +185,17 @@ pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Departures) {
     set_head(calendar, at, number + 1);
 }
 
-/// Takes one step through the calendar: over four empty buckets or one, or to the next stream of a bucket.
+/// Takes one step through the calendar: over up to 256 empty buckets, or to the next stream of a bucket.
 #[inline(always)]
 pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> Look {
     let cursor = calendar.cursor;
     if calendar.at == 0 {
-        // Four buckets at a time, where all of them are empty.
-        if cursor & 3 == 0 && *word(calendar, cursor) == 0 {
-            calendar.cursor += 4;
+        if *used(calendar, cursor) == 0 {
+            calendar.cursor = (cursor | 0xff) + 1;
+            return Look::Nothing;
+        }
+        if *word(calendar, cursor) == 0 {
+            calendar.cursor = (cursor | 3) + 1;
             return Look::Nothing;
         }
         calendar.before = 0;
@@ -243,4 +252,14 @@ const fn set_head(calendar: &mut Calendar, bucket: u64, head: u32) {
     let shift = bucket % 4 * 16;
     let word = word(calendar, bucket);
     *word = *word & !(0xffff << shift) | (head as u16 as u64) << shift;
+    let empty = *word == 0;
+    let bit = 1 << (bucket / 4 % 64);
+    let used = used(calendar, bucket);
+    *used = if empty { *used & !bit } else { *used | bit };
+}
+
+/// Which of the 64 words around a bucket's have streams.
+#[inline(always)]
+const fn used(calendar: &mut Calendar, bucket: u64) -> &mut u64 {
+    &mut calendar.used[(bucket / 256) as usize % (BUCKETS / 256)]
 }

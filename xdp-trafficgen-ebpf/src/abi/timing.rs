@@ -75,6 +75,8 @@ pub struct Departures {
     pub left: u64,
     /// What is due at this time or later does not depart any more.
     pub end: u64,
+    /// From this time on nothing departs, whenever it was due.
+    pub close: u64,
     /// When the frame may leave: `due`, or later after others that were late.
     pub at: u64,
     /// Departures left in the segment, `due` included.
@@ -111,7 +113,7 @@ pub struct Departures {
     pub slot: u32,
     /// Keeps the streams of two workers out of each other's cache lines, wherever the table begins: sharing some of them, two
     /// workers together were not faster than one (measured).
-    pub padding: [u64; 9],
+    pub padding: [u64; 8],
 }
 
 /// Where a worker stands in time: one entry per worker.
@@ -128,7 +130,7 @@ pub struct Pace {
     pub now: u64,
     /// Repetitions of the batch at hand whose frames leave without further ado.
     pub quota: u64,
-    /// Streams that have not ended (with a stream for each flow); set by the loader.
+    /// Streams that have not ended. Set before the first call.
     pub streams: u64,
     /// The stream whose frame is next, plus one; 0: not known yet. Not used with one stream for the port.
     pub chosen: u64,
@@ -136,7 +138,7 @@ pub struct Pace {
     pub next: u64,
     /// Time spent waiting, in all.
     pub waited: u64,
-    /// How late the last frame left.
+    /// How overdue departures were at most, with those that were given up. Set to 0 between calls.
     pub late: u64,
     /// 1: all streams have ended.
     pub done: u64,
@@ -151,7 +153,8 @@ pub const IDLE: u64 = u64::MAX;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lateness {
-    /// Frames that left later than they were due, by more than [`super::Generator::late`].
+    /// Frames that left later than they were due, by more than [`super::Generator::late`]. Where several leave together: that
+    /// their batch began later.
     pub frames: u64,
     /// The worst lateness, in nanoseconds.
     pub worst: u64,
@@ -167,7 +170,7 @@ pub const FAR: u64 = 1_200_000;
 /// A batch gathers frames that are due within this time, in nanoseconds: what follows a pause waits for a batch of its own.
 pub const GATHER: u64 = 50_000;
 
-/// So long after a stream's end frames that were due before it may still leave, in nanoseconds.
+/// So long after the end of all frames that were due before it may still leave, in nanoseconds.
 pub const GRACE: u64 = 10_000_000;
 
 /// Nanoseconds of a bucket of the calendar, as a power of two. Streams that are due in the same bucket leave in any order.
@@ -189,11 +192,13 @@ pub struct Calendar {
     /// The first stream of each bucket, plus one; 0: none. Bucket b is at b modulo [`BUCKETS`], four of 16 bits in each word,
     /// the first one lowest.
     pub heads: [u64; BUCKETS / 4],
+    /// Which of these words are not 0, a bit for each, the first one lowest.
+    pub used: [u64; BUCKETS / 4 / 64],
 }
 
 impl Calendar {
     /// Without streams.
-    pub const EMPTY: Self = Self { cursor: 0, at: 0, before: 0, heads: [0; BUCKETS / 4] };
+    pub const EMPTY: Self = Self { cursor: 0, at: 0, before: 0, heads: [0; BUCKETS / 4], used: [0; BUCKETS / 4 / 64] };
 }
 
 /// Streams of a worker at most: what [`Calendar::heads`] can name.
@@ -210,4 +215,4 @@ const _: () = assert!(size_of::<Segment>() == 40);
 const _: () = assert!(size_of::<Departures>() == 256);
 const _: () = assert!(size_of::<Pace>() == 144);
 const _: () = assert!(size_of::<Lateness>() == 80);
-const _: () = assert!(size_of::<Calendar>() == 16 + 2 * BUCKETS);
+const _: () = assert!(size_of::<Calendar>() == 16 + 2 * BUCKETS + BUCKETS / 32);

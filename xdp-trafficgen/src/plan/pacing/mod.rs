@@ -21,7 +21,7 @@ use xdp_trafficgen_ebpf::{
 
 use self::{
     curve::{Curve, Ends, Line, Shape},
-    rates::{Fraction, Frames, MAX_NANOS, UnknownSpeed},
+    rates::{Fraction, Frames, MAX_NANOS, UnknownSpeed, whole},
     streams::{Limits, Load},
 };
 use crate::config::{
@@ -48,8 +48,7 @@ pub struct Pacing {
     pub give_up: Duration,
     /// Frames that leave later than this after they were due count as late.
     pub late: Duration,
-    /// Frames a second of the port at its highest, over all workers; bursts without gaps count as what the wire carries at 100
-    /// Gbit/s.
+    /// Frames a second of the port at its highest, over all workers; bursts without gaps are as fast as the link.
     pub peak: f64,
     /// The rate that was asked for, in frames a second: the port's with one stream, else each flow's. None where it
     /// changes with time.
@@ -75,7 +74,7 @@ impl Streams {
     }
 }
 
-/// What bursts without gaps count as, in bits a second.
+/// The speed of a link whose speed nobody knows, for bursts without gaps, in bits a second.
 const FULL_SPEED: f64 = 100e9;
 
 /// Segments of a port's streams at most: 160 MB of kernel memory.
@@ -144,7 +143,7 @@ struct Demand {
     requested: Option<Ratio>,
     /// Frames a second at the highest.
     peak: f64,
-    /// Bits a second of the wire at the highest; 0 where nothing is asked for but speed.
+    /// Bits a second of the wire at the highest.
     wire: f64,
 }
 
@@ -157,7 +156,12 @@ pub(super) fn pacing(request: &Request<'_>) -> Result<Option<(Pacing, Vec<String
 }
 
 fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, Vec<String>)>, Vec<Diagnostic>> {
-    let (streams, demands) = if let Some(rate) = &request.port.rate {
+    let only_rate = match request.flows {
+        [flow] => flow.rate.as_ref(),
+        _ => None,
+    };
+    // A single flow's rate is the port's: no calendar is needed to find its stream.
+    let (streams, demands) = if let Some(rate) = request.port.rate.as_ref().or(only_rate) {
         (Streams::Port, vec![request.port_demand(rate)])
     } else {
         let rates: Option<Vec<_>> = request.flows.iter().map(|flow| flow.rate.as_ref()).collect();
@@ -187,7 +191,7 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
         Streams::Flows => vec![Calendar::EMPTY; request.workers],
     };
     for (calendar, streams) in calendars.iter_mut().zip(departures.chunks_mut(demands.len())) {
-        for (number, stream) in (0..).zip(streams).filter(|(_, stream)| stream.left > 0) {
+        for (number, stream) in (0..).zip(streams).filter(|(_, stream)| !timing::is_over(stream)) {
             timing::insert(calendar, number, stream);
         }
     }
@@ -224,7 +228,9 @@ fn build(demands: &[Demand], workers: usize, nanos: u64, limit: usize) -> Option
 impl Request<'_> {
     fn port_demand(&self, rate: &Located<Profile>) -> Result<Demand, Diagnostic> {
         let frames = Frames { mean_size: rates::mean_size_of(self.flows), speed: self.speed() };
-        let limits = Limits { delay: 0, end: u64::MAX, packets: u64::MAX, phase: 0 };
+        // It begins with the first of the flows.
+        let delay = self.flows.iter().map(|flow| nanos(flow.delay.value)).min().unwrap_or(0);
+        let limits = Limits { delay, end: u64::MAX, packets: u64::MAX, phase: 0 };
         self.demand(rate, &frames, &self.port.name.value, limits, 0)
     }
 
@@ -250,7 +256,7 @@ impl Request<'_> {
         limits: Limits,
         slot: u32,
     ) -> Result<Demand, Diagnostic> {
-        let load = load(&rate.value, frames, name).map_err(|UnknownSpeed| {
+        let mut load = load(&rate.value, frames, name).map_err(|UnknownSpeed| {
             Diagnostic::new(
                 &rate.place,
                 format!(
@@ -261,18 +267,22 @@ impl Request<'_> {
             .help(format!("say it at the port `{}`: speed = \"10Gbps\"", self.port.name.value))
         })?;
         let bits = frames.wire_bits().to_f64();
-        let (requested, peak, endless_speed) = match &load {
-            Load::Constant(rate) => (Some(rate.ratio()), rate.to_f64(), false),
-            Load::Poisson { mean, .. } => (Some(mean.ratio()), mean.to_f64(), false),
-            Load::Burst(burst) if burst.gap.is_zero() && burst.packets > 1 => (None, FULL_SPEED / bits, true),
+        let (requested, peak) = match &mut load {
+            Load::Constant(rate) => (Some(rate.ratio()), rate.to_f64()),
+            Load::Poisson { mean, .. } => (Some(mean.ratio()), mean.to_f64()),
             Load::Burst(burst) => {
+                // No frame can leave before the one in front of it has: were all of a burst due at once, the last ones would be
+                // overdue by more than anybody waits for.
+                if burst.gap.is_zero() {
+                    let speed = self.speed().map_or(FULL_SPEED, |speed| speed as f64);
+                    burst.gap = Duration::from_nanos(whole((bits * 1e9 / speed).ceil()).max(1));
+                }
                 let gap = if burst.packets > 1 { burst.gap } else { burst.inter_burst_gap };
-                (None, 1.0 / gap.as_secs_f64(), false)
+                (None, 1.0 / gap.as_secs_f64())
             }
-            Load::Curve(curve) => (None, curve.peak(), false),
+            Load::Curve(curve) => (None, curve.peak()),
         };
-        let wire = if endless_speed { 0.0 } else { peak * bits };
-        Ok(Demand { load, limits, slot, requested, peak, wire })
+        Ok(Demand { load, limits, slot, requested, peak, wire: peak * bits })
     }
 
     fn speed(&self) -> Option<u64> {

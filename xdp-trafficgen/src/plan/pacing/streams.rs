@@ -1,7 +1,7 @@
 //! Loads as streams of departures: worker w of n takes departures w, w + n, w + 2n, … of a load.
 
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Departures, Gap, Segment, departures as kinds},
+    abi::timing::{Departures, GRACE, Gap, Segment, departures as kinds},
     field::split_mix_64,
     timing,
 };
@@ -98,6 +98,7 @@ impl Streams {
         for (worker, stream) in (0..).zip(&mut streams) {
             stream.left = stream.left.min(share(limits.packets, self.workers, worker));
             stream.end = limits.end;
+            stream.close = limits.end.saturating_add(GRACE);
             stream.at = stream.due;
         }
         Ok(streams)
