@@ -37,8 +37,8 @@ pub struct Pacing {
     /// Whose departures the streams are.
     pub streams: Streams,
     /// Each worker's streams, one worker's after the other's: one a worker, or one for each flow of each worker. Several
-    /// workers take turns, frame by frame. Those of flows end with the flow; the port's, only where its profile does: it
-    /// starts at 0, and its flows' delays and ends are not in it.
+    /// workers take turns, frame by frame. Those of flows end with the flow; the port's begins with the first of its flows, and ends
+    /// only where its profile does.
     pub departures: Vec<Departures>,
     /// The segments they refer to.
     pub segments: Vec<Segment>,
@@ -156,13 +156,13 @@ pub(super) fn pacing(request: &Request<'_>) -> Result<Option<(Pacing, Vec<String
 }
 
 fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, Vec<String>)>, Vec<Diagnostic>> {
-    let only_rate = match request.flows {
-        [flow] => flow.rate.as_ref(),
-        _ => None,
-    };
-    // A single flow's rate is the port's: no calendar is needed to find its stream.
-    let (streams, demands) = if let Some(rate) = request.port.rate.as_ref().or(only_rate) {
+    let (streams, demands) = if let Some(rate) = &request.port.rate {
         (Streams::Port, vec![request.port_demand(rate)])
+    } else if let [flow] = request.flows
+        && let Some(rate) = &flow.rate
+    {
+        // It needs no calendar to find its stream.
+        (Streams::Port, vec![request.flow_demand(0, rate)])
     } else {
         let rates: Option<Vec<_>> = request.flows.iter().map(|flow| flow.rate.as_ref()).collect();
         let Some(rates) = rates.filter(|rates| !rates.is_empty()) else { return Ok(None) };
