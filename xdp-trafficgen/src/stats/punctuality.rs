@@ -106,7 +106,7 @@ pub(super) fn read(
     let mut all = Span::default();
     spans.iter().for_each(|span| all.add(*span));
     let mut port = Punctuality {
-        requested: match pacing.requested.iter().map(|rate| rate.map(per_second)).sum::<Option<f64>>() {
+        requested: match pacing.requested.iter().map(|rate| rate.map(Ratio::to_f64)).sum::<Option<f64>>() {
             None => all.due_rate(),
             known => known,
         },
@@ -119,7 +119,7 @@ pub(super) fn read(
         let (requested, achieved, unsent) = match pacing.streams {
             Streams::Flows => {
                 let span = spans[index];
-                let requested = pacing.requested[index].map(per_second).or_else(|| span.due_rate());
+                let requested = pacing.requested[index].map(Ratio::to_f64).or_else(|| span.due_rate());
                 (requested, span.rate(), span.skipped)
             }
             Streams::Port => {
@@ -150,10 +150,6 @@ fn done(action: Action, transmitted: u64, attempted: u64) -> f64 {
         Action::Redirect | Action::Tx | Action::Pass => share(transmitted, attempted),
         Action::Drop => 1.0,
     }
-}
-
-fn per_second(rate: Ratio) -> f64 {
-    share(rate.numerator, rate.denominator)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rates and shares are shown to fewer than 53 bits")]
