@@ -69,9 +69,11 @@ fn every_sample_can_be_shown() {
 /// Each flow sends exactly what it should, and the kernel's counters of the receiving interfaces say the same.
 #[test]
 fn every_sample_can_be_run() {
-    for Sample { path, ports, .. } in Sample::all() {
+    for sample in Sample::all() {
         // New counters for each.
         let Some(_stage) = Stage::set() else { return };
+        let paced = sample.is_paced();
+        let Sample { path, ports, .. } = sample;
         let sinks = [("xtg0", "xtg1", sink("xtg1")), ("xtg1", "xtg0", sink("xtg0"))];
         let report = Finished::of(trafficgen(&["run", &path, "--json"])).report(0);
         assert!(report.duration_ns > 0 && report.sink.is_none(), "{report:?}");
@@ -80,9 +82,13 @@ fn every_sample_can_be_run() {
         assert_eq!(report.flows.len(), flows.len(), "{path}");
         for (reported, (port, flow)) in report.flows.iter().zip(&flows) {
             assert_eq!((&reported.port, &reported.name), (*port, &flow.name), "{path}");
-            let counted = (reported.frames_attempted, reported.frames_tx);
+            // On a busy machine departures may be given up; they are told, and nothing else is missing.
+            assert_eq!(reported.frames_unsent.is_some(), paced, "{path}: {reported:?}");
+            let unsent = reported.frames_unsent.unwrap_or(0);
+            let counted = (reported.frames_attempted + unsent, reported.frames_tx + unsent);
             assert_eq!(counted, (flow.packets, flow.packets), "{path}: {reported:?}");
-            assert!(flow.bytes().contains(&reported.bytes_tx), "{path}: {reported:?}, not {:?}", flow.bytes());
+            let bytes = flow.bytes();
+            assert!(unsent > 0 || bytes.contains(&reported.bytes_tx), "{path}: {reported:?}, not {bytes:?}");
         }
         for (sender, receiver, sink) in &sinks {
             let sent: Vec<_> = report.ports.iter().filter(|port| port.interface == *sender).collect();
