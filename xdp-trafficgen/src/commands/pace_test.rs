@@ -54,7 +54,7 @@ pub enum PaceTestError {
     /// A rate in percent, which only the plan can work out.
     #[error("a share of the line rate gives no gap: write --rate in frames or bits a second, such as `500kpps`")]
     NoGap,
-    /// Above [`MOST_FRAMES`].
+    /// More frames than the kernel's log is given room for.
     #[error(
         "{} are too many to be written down, {} at most: choose a shorter --duration or a lower --rate",
         frames(*.0), grouped(MOST_FRAMES)
