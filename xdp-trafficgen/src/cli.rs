@@ -45,7 +45,7 @@ Exit status:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Send at full speed between two interfaces of a namespace of its own, and count what arrives
+    /// Send between two interfaces of a namespace of its own, at full speed unless told otherwise, and count what arrives
     ///
     /// Makes a network namespace and a pair of veth interfaces that vanish at the end, sends UDP frames of 64 bytes with
     /// varying destination ports on every CPU, and counts them with an XDP program at the far end. Touches nothing else

@@ -21,9 +21,9 @@ use crate::{
     config::{Config, Flow, Located},
     engine::{Loaded, Start},
     kernel::Capabilities,
-    output::Report,
+    output::{Report, text::shortfall},
     plan::{DefaultRoute, Plan, PortPlan},
-    stats::{FlowCount, PortCount, Snapshot},
+    stats::{FlowCount, PortCount, Punctuality, Snapshot},
 };
 
 /// Runs until a signal: log, configuration, first plan, then a task a port.
@@ -140,6 +140,8 @@ fn note_end(ended: Result<(), JoinError>) {
 /// Logs all counts, and warns of the drops that were not there at the last time.
 fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot) {
     for (index, port) in snapshot.ports.iter().enumerate() {
+        let Punctual { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
+            Punctual::of(port.punctuality);
         info!(
             port = port.name,
             interface = port.interface,
@@ -147,11 +149,47 @@ fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot) {
             frames_tx = port.transmitted,
             bytes_tx = port.bytes(),
             frames_dropped = port.dropped(),
+            requested_pps,
+            achieved_pps,
+            frames_late,
+            worst_lateness_ns,
+            frames_unsent,
+            batch_size = port.batch_size,
             "{message}"
         );
-        let known = last.ports.get(index).map_or(&[][..], |port| &port.drops);
+        let last = last.ports.get(index);
+        let known = last.map_or(&[][..], |port| &port.drops);
         for (reason, count) in port.drops.iter().filter(|drop| !known.contains(drop)) {
             warn!(port = port.name, reason = reason.code(), count, "frames dropped: {reason}");
+        }
+        let known = last.and_then(|port| port.punctuality).map_or(0, |known| known.unsent);
+        if let Some(sentence) = shortfall(port).filter(|_| frames_unsent != Some(known)) {
+            warn!(port = port.name, frames_unsent, "departures without a frame: {sentence}");
+        }
+    }
+}
+
+/// Fields of the log that only paced ports and flows have; named as those of the JSON report.
+#[derive(Default)]
+struct Punctual {
+    requested_pps: Option<f64>,
+    achieved_pps: Option<f64>,
+    frames_late: Option<u64>,
+    worst_lateness_ns: Option<u64>,
+    frames_unsent: Option<u64>,
+}
+
+impl Punctual {
+    fn of(punctuality: Option<Punctuality>) -> Self {
+        let Some(Punctuality { requested, achieved, late, worst, unsent }) = punctuality else {
+            return Self::default();
+        };
+        Self {
+            requested_pps: requested,
+            achieved_pps: achieved,
+            frames_late: Some(late),
+            worst_lateness_ns: Some(u64::try_from(worst.as_nanos()).unwrap_or(u64::MAX)),
+            frames_unsent: Some(unsent),
         }
     }
 }
@@ -167,12 +205,19 @@ fn log_flows(snapshot: &Snapshot) {
         return;
     }
     for (port, flow) in flows() {
+        let Punctual { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
+            Punctual::of(flow.punctuality);
         info!(
             flow = flow.name,
             port = port.name,
             frames_attempted = flow.attempted,
             frames_tx = flow.transmitted,
             bytes_tx = flow.bytes,
+            requested_pps,
+            achieved_pps,
+            frames_late,
+            worst_lateness_ns,
+            frames_unsent,
             "final flow counts"
         );
     }

@@ -74,6 +74,28 @@ fn it_runs_until_it_is_told_to_stop() {
     }
 }
 
+/// Of what is paced, and of nothing else.
+#[test]
+fn it_logs_how_rates_are_kept() {
+    let Some(_stage) = Stage::set() else { return };
+    let _sink = sink("xtg1");
+    let keys = ["requested_pps", "achieved_pps", "frames_late", "worst_lateness_ns", "frames_unsent"];
+    for (rate, requested) in [("rate = '1kpps'\n", Some(1000.0)), ("", None)] {
+        let (_folder, command) = daemon(&format!("{PORT}{FLOW}packets = 100\n{rate}"));
+        let mut running = Running::start(command);
+        running.wait_until("the flow ends", |running| !said(&log(&running.stderr()), "port ended").is_empty());
+        running.signal(Signal::TERM);
+        let log = log(&running.end().stderr);
+        for message in ["final counts", "final flow counts"] {
+            let [counts] = said(&log, message).try_into().unwrap();
+            assert_eq!(counts["requested_pps"].as_f64(), requested, "{counts}");
+            for key in keys {
+                assert_eq!(counts.get(key).is_some(), requested.is_some(), "{key}: {counts}");
+            }
+        }
+    }
+}
+
 #[test]
 fn it_logs_text_for_people() {
     let Some(_stage) = Stage::set() else { return };

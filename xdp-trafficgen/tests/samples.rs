@@ -17,15 +17,25 @@ use tempfile::TempDir;
 #[test]
 fn every_sample_can_be_checked() {
     let Some(_stage) = Stage::set() else { return };
-    for Sample { path, ports, .. } in Sample::all() {
+    for sample in Sample::all() {
+        let paced = sample.is_paced();
+        let Sample { path, ports, .. } = sample;
         let finished = Finished::of(trafficgen(&["check", &path]));
-        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+        assert_eq!((finished.code, only_mechanisms(&finished)), (Some(0), paced), "{finished:?}");
         let flows: Vec<_> = ports.iter().flat_map(|(port, flows)| flows.iter().map(move |flow| (port, flow))).collect();
         assert_eq!(finished.stdout.lines().count(), flows.len(), "{finished:?}");
         for (line, (port, flow)) in finished.stdout.lines().zip(&flows) {
             assert!(line.starts_with(&format!("port {port}: flow {} out of xtg", flow.name)), "{line}");
+            assert_eq!(line.contains("at full speed"), !paced, "{line}");
         }
     }
+}
+
+/// Whether it says how departures are kept; nothing else may be there to say.
+#[track_caller]
+fn only_mechanisms(finished: &Finished) -> bool {
+    assert!(finished.stderr.lines().all(|line| line.contains(": each worker ")), "{finished:?}");
+    !finished.stderr.is_empty()
 }
 
 #[test]
@@ -43,9 +53,9 @@ fn every_sample_can_be_shown() {
             assert_eq!(shown_port, port);
             let packets: u64 = flows.iter().map(|flow| flow.packets).sum();
             assert_eq!(shown.len() as u64, packets.min(300), "{path}");
-            for (flow, size) in shown {
-                assert!(flows.iter().any(|known| known.name == *flow), "{path}: {flow}");
-                assert_eq!(frames.next().unwrap().len() as u64, size - 4, "a frame without its FCS");
+            for frame in shown {
+                assert!(flows.iter().any(|known| known.name == frame.flow), "{path}: {frame:?}");
+                assert_eq!(frames.next().unwrap().len() as u64, frame.size - 4, "a frame without its FCS");
             }
             for flow in flows {
                 let heading = format!("flow {}, port {port} (xtg", flow.name);
@@ -59,9 +69,11 @@ fn every_sample_can_be_shown() {
 /// Each flow sends exactly what it should, and the kernel's counters of the receiving interfaces say the same.
 #[test]
 fn every_sample_can_be_run() {
-    for Sample { path, ports, .. } in Sample::all() {
+    for sample in Sample::all() {
         // New counters for each.
         let Some(_stage) = Stage::set() else { return };
+        let paced = sample.is_paced();
+        let Sample { path, ports, .. } = sample;
         let sinks = [("xtg0", "xtg1", sink("xtg1")), ("xtg1", "xtg0", sink("xtg0"))];
         let report = Finished::of(trafficgen(&["run", &path, "--json"])).report(0);
         assert!(report.duration_ns > 0 && report.sink.is_none(), "{report:?}");
@@ -70,9 +82,13 @@ fn every_sample_can_be_run() {
         assert_eq!(report.flows.len(), flows.len(), "{path}");
         for (reported, (port, flow)) in report.flows.iter().zip(&flows) {
             assert_eq!((&reported.port, &reported.name), (*port, &flow.name), "{path}");
-            let counted = (reported.frames_attempted, reported.frames_tx);
+            // On a busy machine departures may be given up; they are told, and nothing else is missing.
+            assert_eq!(reported.frames_unsent.is_some(), paced, "{path}: {reported:?}");
+            let unsent = reported.frames_unsent.unwrap_or(0);
+            let counted = (reported.frames_attempted + unsent, reported.frames_tx + unsent);
             assert_eq!(counted, (flow.packets, flow.packets), "{path}: {reported:?}");
-            assert!(flow.bytes().contains(&reported.bytes_tx), "{path}: {reported:?}, not {:?}", flow.bytes());
+            let bytes = flow.bytes();
+            assert!(unsent > 0 || bytes.contains(&reported.bytes_tx), "{path}: {reported:?}, not {bytes:?}");
         }
         for (sender, receiver, sink) in &sinks {
             let sent: Vec<_> = report.ports.iter().filter(|port| port.interface == *sender).collect();
@@ -180,7 +196,8 @@ packet = [
 fn show(config: &str, packets: u64, file: &Path) -> String {
     let packets = packets.to_string();
     let finished = Finished::of(trafficgen(&["show", config, "--packets", &packets, "--pcap", file.to_str().unwrap()]));
-    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    only_mechanisms(&finished);
     finished.stdout
 }
 

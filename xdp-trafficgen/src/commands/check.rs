@@ -3,7 +3,7 @@
 use crate::{
     cli,
     commands::{
-        CommandError, flows_of, probe_kernel, read_config,
+        CommandError, flows_of, probe_kernel, rate_of, read_config,
         send::{default_route, work_out},
     },
     config::{Flow, Pattern},
@@ -31,17 +31,20 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     }
     for port in &plan.ports {
         let cpus = port.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-        for flow in flows_of(&config, port).take(LISTED) {
+        let flows: Vec<&Flow> = flows_of(&config, port).collect();
+        for (index, flow) in flows.iter().enumerate().take(LISTED) {
             println!(
-                "port {}: flow {} out of {}, frames of {}, varying fields: {}, CPUs: {cpus}",
+                "port {}: flow {} out of {}, frames of {}, {}, {}, varying fields: {}, CPUs: {cpus}",
                 port.name,
                 flow.name.value,
                 port.interface,
                 words::size(&flow.size.value),
+                words::rate(rate_of(&config, port), &flows, index, port.pacing.as_ref()),
+                words::extent(flow),
                 varying(flow)
             );
         }
-        let more = flows_of(&config, port).skip(LISTED).count();
+        let more = flows.len().saturating_sub(LISTED);
         if more > 0 {
             println!("port {}: … and {} more flows", port.name, grouped(more as u64));
         }

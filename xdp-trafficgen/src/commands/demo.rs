@@ -1,4 +1,4 @@
-//! `demo`: two interfaces of our own, one sends at full speed, the other counts.
+//! `demo`: two interfaces of our own, one sends, at full speed or a rate, the other counts.
 
 use std::{fs, io, time::Duration};
 
@@ -27,6 +27,9 @@ pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
     let session = cli::Session { at: None, strict: options.strict };
     let options = send::Options::of(&common, session);
     let plan = work_out(&config, Some(capabilities), options.default_route)?;
+    for note in &plan.notes {
+        eprintln!("{note}");
+    }
     send_plan(plan, options, Some(&stage.sink))
 }
 

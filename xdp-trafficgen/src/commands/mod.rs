@@ -22,7 +22,7 @@ pub(crate) use send::{probe_kernel, signal_stop, work_out};
 
 use crate::{
     cli::{self, Command, Overrides},
-    config::{Config, Diagnostics, Flow, Located, Place, Source, file},
+    config::{Config, Diagnostics, Flow, Located, Place, Profile, Source, file},
     daemon,
     engine::{EngineError, WorkerError},
     host::FactsError,
@@ -176,6 +176,12 @@ pub(crate) fn replace_rates(config: &mut Config, pace: &cli::Pace) -> Result<(),
 /// The flows of a port, in the order of the plan's.
 pub(crate) fn flows_of<'a>(config: &'a Config, port: &'a PortPlan) -> impl Iterator<Item = &'a Flow> {
     config.flows.iter().filter(|flow| flow.port.value == port.name)
+}
+
+/// The rate of a port, which all of its flows share; none when they have their own, or none.
+fn rate_of<'a>(config: &'a Config, port: &PortPlan) -> Option<&'a Profile> {
+    let port = config.ports.iter().find(|known| known.name.value == port.name)?;
+    port.rate.as_ref().map(|rate| &rate.value)
 }
 
 /// Where everything is in the frames of a port's flow with this index.

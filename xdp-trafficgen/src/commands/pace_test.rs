@@ -18,7 +18,7 @@ use crate::{
         probe_kernel,
         send::{default_route, drive, output_failed, signal_stop, work_out},
     },
-    config::{Config, Located, Place, Profile, Rate, RateUnit, Source, file},
+    config::{Config, Located, Place, Profile, Rate, RateUnit, Source, file, rate::DEFAULT_LATE_THRESHOLD},
     engine::{Loaded, Start},
     host::{Facts, FactsError, Link, Mac, Netlink, machine, show_mac},
     kernel::{
@@ -54,7 +54,7 @@ pub enum PaceTestError {
     /// A rate in percent, which only the plan can work out.
     #[error("a share of the line rate gives no gap: write --rate in frames or bits a second, such as `500kpps`")]
     NoGap,
-    /// Above [`MOST_FRAMES`].
+    /// More frames than the kernel's log is given room for.
     #[error(
         "{} are too many to be written down, {} at most: choose a shorter --duration or a lower --rate",
         frames(*.0), grouped(MOST_FRAMES)
@@ -130,7 +130,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let arrivals = Arrivals::attach(&receiver, Match::default(), capacity)?;
         eprintln!("receiving at {receiver} for {}", humantime::format_duration(options.duration));
         wait(options.duration, &signal_stop()?);
-        measure(arrivals.take()?, receiver, None, 0, nominal_ns, options.warm_up)?
+        measure(arrivals.take()?, receiver, None, nominal_ns, options.warm_up)?
     } else {
         let ends = Ends::find(options)?;
         let config = config(options, &ends)?;
@@ -139,6 +139,8 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
             eprintln!("{note}");
         }
         let workers = plan.ports.iter().map(|port| port.cpus.len()).sum();
+        let pacing = plan.ports.iter().find_map(|port| port.pacing.as_ref());
+        let late_threshold = pacing.map_or(DEFAULT_LATE_THRESHOLD, |pacing| pacing.late);
         let stop = signal_stop()?;
         let matching = Match { mark: Some((MARK_OFFSET, MARK)), tag: None };
         let arrivals = Arrivals::attach(&ends.receiver, matching, capacity)?;
@@ -146,15 +148,16 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        let Some(sent) = snapshot.ports.pop() else { return Err(CommandError::NothingSent) };
-        if sent.transmitted == 0 {
-            for (reason, count) in &sent.drops {
-                eprintln!("{}: {} dropped: {reason}", sent.interface, frames(*count));
+        let Some(port) = snapshot.ports.pop() else { return Err(CommandError::NothingSent) };
+        if port.transmitted == 0 {
+            for (reason, count) in &port.drops {
+                eprintln!("{}: {} dropped: {reason}", port.interface, frames(*count));
             }
             return Err(CommandError::NothingSent);
         }
-        settle(&arrivals, sent.transmitted)?;
-        measure(arrivals.take()?, ends.receiver, Some(sent), workers, nominal_ns, options.warm_up)?
+        settle(&arrivals, port.transmitted)?;
+        let sent = Sent { port, workers, late_threshold };
+        measure(arrivals.take()?, ends.receiver, Some(sent), nominal_ns, options.warm_up)?
     };
     if let Some(path) = &options.svg {
         write_svg(path, &report)?;
@@ -170,7 +173,7 @@ pub(super) fn bench_arrivals(options: &cli::BenchArrivals) -> Result<(), Command
     let arrivals = Arrivals::attach(&options.interface, Match::default(), capacity)?;
     thread::sleep(duration);
     let no_warm_up = WarmUp(Duration::ZERO);
-    let report = measure(arrivals.take()?, options.interface.clone(), None, 0, options.gap_ns, no_warm_up)?;
+    let report = measure(arrivals.take()?, options.interface.clone(), None, options.gap_ns, no_warm_up)?;
     print(&report, true)
 }
 
@@ -286,15 +289,25 @@ fn settle(arrivals: &Arrivals, sent: u64) -> Result<(), CommandError> {
     }
 }
 
+/// What this process sent.
+struct Sent {
+    port: PortCount,
+    workers: usize,
+    /// Frames that left later than this after they were due count as late.
+    late_threshold: Duration,
+}
+
 fn measure(
     arrived: Arrived,
     receiver: String,
-    sent: Option<PortCount>,
-    workers: usize,
+    sent: Option<Sent>,
     nominal_ns: f64,
     WarmUp(warm_up): WarmUp,
 ) -> Result<PaceReport, PaceTestError> {
     let Arrived { stamps, missed, passed: _ } = arrived;
+    let (workers, late_threshold) =
+        sent.as_ref().map_or((0, DEFAULT_LATE_THRESHOLD), |sent| (sent.workers, sent.late_threshold));
+    let sent = sent.map(|sent| sent.port);
     let times: Vec<u64> = stamps.iter().map(|stamp| stamp.ns).collect();
     let Some(&first) = times.first() else {
         let sender = sent.as_ref().map(|port| port.interface.clone()).unwrap_or_default();
@@ -307,7 +320,17 @@ fn measure(
         let warm = times.partition_point(|&time| u128::from(time - first) < warm_up.as_nanos());
         return Err(PaceTestError::TooFew { arrived: (times.len() - warm) as u64, receiver, warm_up });
     };
-    Ok(PaceReport { machine: machine(), receiver, sent, workers, arrived: times.len() as u64, missed, warm_up, gaps })
+    Ok(PaceReport {
+        machine: machine(),
+        receiver,
+        sent,
+        workers,
+        late_threshold,
+        arrived: times.len() as u64,
+        missed,
+        warm_up,
+        gaps,
+    })
 }
 
 fn write_svg(path: &Path, report: &PaceReport) -> Result<(), CommandError> {

@@ -1,23 +1,28 @@
 //! `show`: what would be sent: the flows field by field, and the frames, made by the program that would send them.
 
+mod order;
 mod pcap;
 mod sequence;
 
 use std::{
     collections::BTreeMap,
     io::{self, BufWriter, Write as _},
+    time::Duration,
 };
 
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
-use self::{pcap::Pcap, sequence::Numbered};
+use self::{
+    pcap::{Pcap, Times},
+    sequence::Numbered,
+};
 use crate::{
     cli,
     commands::{
-        CommandError, flows_of, layout, probe_kernel, read_config,
+        CommandError, flows_of, layout, probe_kernel, rate_of, read_config,
         send::{default_route, output_failed, work_out},
     },
-    config::{Config, Diagnostic, Diagnostics, Flow, Place, Source, names},
+    config::{Config, Diagnostic, Diagnostics, Flow, Place, Profile, Source, names},
     output::{fields, frames, text, words},
     plan::PortPlan,
 };
@@ -41,7 +46,9 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
         eprintln!("{note}");
     }
     let mut out = BufWriter::new(UntilClosed { out: io::stdout().lock(), closed: false });
-    let mut pcap = options.pcap.as_deref().map(Pcap::create).transpose()?;
+    let times =
+        if plan.ports.iter().any(|port| port.pacing.is_some()) { Times::Departures } else { Times::Microseconds };
+    let mut pcap = options.pcap.as_deref().map(|path| Pcap::create(path, times)).transpose()?;
     for (index, port) in plan.ports.iter().enumerate() {
         if index > 0 {
             writeln!(out).map_err(output_failed)?;
@@ -50,18 +57,20 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
         let mut sequence = sequence::frames(port)?.fuse();
         let described = described(&flows, &options.flow);
         let Ahead { shown, firsts } = look_ahead(&mut sequence, options.packets, &described)?;
-        let text = describe(port, &flows, &described, &firsts);
+        let text = describe(port, &flows, rate_of(&config, port), &described, &firsts);
         out.write_all(text.as_bytes()).map_err(output_failed)?;
         let width = flows.iter().map(|flow| flow.name.value.chars().count()).max().unwrap_or(0);
         let rest = options.packets.saturating_sub(shown.len() as u64);
         let rest = sequence.take(usize::try_from(rest).unwrap_or(usize::MAX));
         for (number, numbered) in (1_u64..).zip(shown.into_iter().map(Ok).chain(rest)) {
-            let (flow, frame) = numbered?;
+            let Numbered { flow, due, frame } = numbered?;
             let name = flows.get(flow).map_or("", |flow| &flow.name.value);
             let size = frame.len() + FCS_LEN as usize;
-            writeln!(out, "{number:>8}  {name:width$}  {size:>4}  {}", frames::line(&frame)).map_err(output_failed)?;
+            let at = due.map_or_else(String::new, at);
+            writeln!(out, "{number:>8}  {name:width$}  {size:>4}{at}  {}", frames::line(&frame))
+                .map_err(output_failed)?;
             if let Some(pcap) = &mut pcap {
-                pcap.write(&frame)?;
+                pcap.write(&frame, due)?;
             }
         }
     }
@@ -138,12 +147,12 @@ fn look_ahead(
 ) -> Result<Ahead, CommandError> {
     let (mut shown, mut firsts) = (Vec::new(), BTreeMap::new());
     for numbered in sequence.take(SEARCHED) {
-        let (flow, frame) = numbered?;
-        if described.contains(&flow) {
-            firsts.entry(flow).or_insert_with(|| frame.clone());
+        let numbered = numbered?;
+        if described.contains(&numbered.flow) {
+            firsts.entry(numbered.flow).or_insert_with(|| numbered.frame.clone());
         }
         if (shown.len() as u64) < packets {
-            shown.push((flow, frame));
+            shown.push(numbered);
         }
         if firsts.len() == described.len() {
             break;
@@ -153,38 +162,47 @@ fn look_ahead(
 }
 
 /// A heading and a table for each flow, and the heading of the port's frames.
-fn describe(port: &PortPlan, flows: &[&Flow], described: &[usize], firsts: &BTreeMap<usize, Vec<u8>>) -> String {
+fn describe(
+    port: &PortPlan,
+    flows: &[&Flow],
+    rate: Option<&Profile>,
+    described: &[usize],
+    firsts: &BTreeMap<usize, Vec<u8>>,
+) -> String {
     let mut text = String::new();
     for &index in described {
         let first = firsts.get(&index).map(Vec::as_slice);
         let table = fields::render(flows[index], layout(port, index), first);
-        text += &format!("{}\n{table}\n", heading(port, flows, flows[index]));
+        text += &format!("{}\n{table}\n", heading(port, flows, rate, index));
     }
     let more = flows.len().saturating_sub(described.len());
     if more > 0 {
         let (more, plural) = (text::grouped(more as u64), if more == 1 { "" } else { "s" });
         text += &format!("… and {more} more flow{plural} on port {} (`--flow NAME` describes one)\n\n", port.name);
     }
-    text += &format!("frames of port {} ({}): number, flow, bytes on the wire, headers\n", port.name, port.interface);
+    let when = if port.pacing.is_some() { "when it leaves, " } else { "" };
+    let (name, interface) = (&port.name, &port.interface);
+    text += &format!("frames of port {name} ({interface}): number, flow, bytes on the wire, {when}headers\n");
     text
 }
 
-fn heading(port: &PortPlan, flows: &[&Flow], flow: &Flow) -> String {
+fn heading(port: &PortPlan, flows: &[&Flow], rate: Option<&Profile>, index: usize) -> String {
+    let flow = flows[index];
     let mut text = format!("flow {}, port {} ({}), ", flow.name.value, port.name, port.interface);
     text += &format!("{} on the wire", words::size(&flow.size.value));
-    if flows.len() > 1 {
+    // Flows that have rates of their own take no turns.
+    if flows.len() > 1 && flow.rate.is_none() && rate.is_none() {
         let total = flows.iter().map(|flow| u64::from(flow.weight.value)).sum();
         let weight = flow.weight.value;
         text += &format!(", weight {weight} ({} of the port's frames)", text::percent(weight.into(), total));
     }
-    if let Some(packets) = &flow.packets {
-        text += &format!(", {}", text::frames(packets.value));
+    if flow.rate.is_some() || rate.is_some() {
+        text += &format!(", {}", words::rate(rate, flows, index, port.pacing.as_ref()));
     }
-    if let Some(duration) = &flow.duration {
-        text += &format!(", for {}", humantime::format_duration(duration.value));
-    }
-    if flow.packets.is_none() && flow.duration.is_none() {
-        text += ", without end";
-    }
-    text
+    text + ", " + &words::extent(flow)
+}
+
+/// A time since the start, as a column: `  at 0.000123000 s`.
+fn at(due: Duration) -> String {
+    format!("  at {}.{:09} s", due.as_secs(), due.subsec_nanos())
 }

@@ -37,7 +37,7 @@
 //! | rate | frames leave |
 //! |---|---|
 //! | `"500kpps"`, `{ constant = "500kpps" }` | at equal distances |
-//! | `{ poisson = "100kpps" }`, `{ poisson = { mean, seed } }` | at random, independently of each other |
+//! | `{ poisson = "100kpps" }`, `{ poisson = { mean, seed } }` | at random, independently of each other; each flow in its own way, which is the same in every run with the same `seed` |
 //! | `{ burst = { packets, gap = "0s", inter_burst_gap, bursts } }` | `packets` of them `gap` apart, then a pause; `bursts` times, or without end |
 //! | `{ ramp = { from, to, over } }` | at a rate that changes evenly, and then stays |
 //! | `{ steps = [{ rate, duration }, …] }` | at one rate after the other; `repeat = true` beside `steps` starts again at the end |

@@ -24,6 +24,12 @@ impl Ratio {
         (denominator != 0).then_some(())?;
         Some(Self { numerator: part(numerator)?, denominator: part(denominator)? })
     }
+
+    /// The nearest that there is.
+    #[expect(clippy::cast_precision_loss, reason = "as its name says")]
+    pub fn to_f64(self) -> f64 {
+        self.numerator as f64 / self.denominator as f64
+    }
 }
 
 /// Euclid's.

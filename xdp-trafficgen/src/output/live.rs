@@ -7,7 +7,10 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{output::text, stats::Snapshot};
+use crate::{
+    output::text,
+    stats::{PortCount, Punctuality, Snapshot},
+};
 
 /// Shows how a run goes; goes away when dropped.
 pub struct Live {
@@ -32,44 +35,65 @@ impl Live {
 
     /// Shows the counts, and the rates since the last call.
     pub fn show(&mut self, snapshot: Snapshot) {
-        let seconds = snapshot.elapsed.saturating_sub(self.last.elapsed).as_secs_f64();
-        let rates: Vec<f64> = (0..)
-            .zip(&snapshot.ports)
-            .map(|(index, port)| {
-                let before = self.last.ports.get::<usize>(index).map_or(0, |port| port.transmitted);
-                text::mega(port.transmitted.saturating_sub(before), seconds)
-            })
-            .collect();
         match &self.bar {
             Some(bar) => {
-                let mut table = text::table(&["port", "interface", "sent", "dropped", "Mpps"], 2);
-                for (port, rate) in snapshot.ports.iter().zip(&rates) {
-                    table.add_row([
-                        port.name.clone(),
-                        port.interface.clone(),
-                        text::grouped(port.transmitted),
-                        text::grouped(port.dropped()),
-                        format!("{rate:.3}"),
-                    ]);
-                }
-                bar.set_message(format!("{table}\n{}", text::duration(snapshot.elapsed)));
+                bar.set_message(table(&snapshot, &self.last));
                 bar.tick();
             }
-            None => {
-                for (port, rate) in snapshot.ports.iter().zip(&rates) {
-                    eprintln!(
-                        "{} {} ({}): sent {}, dropped {}, {rate:.3} Mpps",
-                        text::duration(snapshot.elapsed),
-                        port.name,
-                        port.interface,
-                        port.transmitted,
-                        port.dropped()
-                    );
-                }
-            }
+            None => lines(&snapshot, &self.last).iter().for_each(|line| eprintln!("{line}")),
         }
         self.last = snapshot;
     }
+}
+
+/// Frames of a port a second since the last look: the one figure that is not of the whole run.
+fn now(snapshot: &Snapshot, last: &Snapshot, index: usize) -> f64 {
+    let sent = |snapshot: &Snapshot| snapshot.ports.get(index).map_or(0, |port| port.transmitted);
+    let seconds = snapshot.elapsed.saturating_sub(last.elapsed).as_secs_f64();
+    text::mega(sent(snapshot).saturating_sub(sent(last)), seconds) * 1e6
+}
+
+/// A rate that may not be known yet.
+fn known(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "–".to_owned(), text::pps)
+}
+
+/// For a terminal.
+fn table(snapshot: &Snapshot, last: &Snapshot) -> String {
+    let paced = snapshot.ports.iter().any(|port| port.punctuality.is_some());
+    let mut headings = vec!["port", "interface", "sent", "dropped"];
+    headings.extend_from_slice(if paced { &["now", "requested", "achieved", "late", "never sent"] } else { &["Mpps"] });
+    let mut table = text::table(&headings, 2);
+    for (index, port) in snapshot.ports.iter().enumerate() {
+        let mut row = vec![
+            port.name.clone(),
+            port.interface.clone(),
+            text::grouped(port.transmitted),
+            text::grouped(port.dropped()),
+        ];
+        let now = now(snapshot, last, index);
+        row.push(if paced { text::pps(now.round()) } else { format!("{:.3}", now / 1e6) });
+        if let Some(Punctuality { requested, achieved, late, worst: _, unsent }) = port.punctuality {
+            row.extend([known(requested), known(achieved), text::grouped(late), text::grouped(unsent)]);
+        }
+        table.add_row(row);
+    }
+    format!("{table}\n{}", text::duration(snapshot.elapsed))
+}
+
+/// For a log: one a port.
+fn lines(snapshot: &Snapshot, last: &Snapshot) -> Vec<String> {
+    let line = |(index, port): (usize, &PortCount)| {
+        let (elapsed, now) = (text::duration(snapshot.elapsed), now(snapshot, last, index));
+        let PortCount { name, interface, transmitted, .. } = port;
+        let counts = format!("{elapsed} {name} ({interface}): sent {transmitted}, dropped {}", port.dropped());
+        let Some(Punctuality { requested, achieved, late, worst: _, unsent }) = port.punctuality else {
+            return format!("{counts}, {:.3} Mpps", now / 1e6);
+        };
+        let (now, requested, achieved) = (text::pps(now.round()), known(requested), known(achieved));
+        format!("{counts}, now {now}, requested {requested}, achieved {achieved}, late {late}, never sent {unsent}")
+    };
+    snapshot.ports.iter().enumerate().map(line).collect()
 }
 
 impl Default for Live {
@@ -83,5 +107,48 @@ impl Drop for Live {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A port that has sent so much after so many seconds.
+    fn after(seconds: u64, transmitted: u64, punctuality: Option<Punctuality>) -> Snapshot {
+        let port = PortCount {
+            name: "west".to_owned(),
+            interface: "eth1".to_owned(),
+            elapsed: Duration::from_secs(seconds),
+            attempted: transmitted,
+            transmitted,
+            in_flight: 0,
+            drops: Vec::new(),
+            punctuality,
+            batch_size: None,
+            flows: Vec::new(),
+        };
+        Snapshot { elapsed: Duration::from_secs(seconds), ports: vec![port] }
+    }
+
+    /// The row of the table without its spaces, and the line for a log.
+    #[track_caller]
+    fn check(punctuality: Option<Punctuality>, row: &str, line: &str) {
+        let (last, snapshot) = (after(1, 400_000, punctuality), after(3, 1_000_000, punctuality));
+        let shown = table(&snapshot, &last);
+        let shown = shown.lines().find(|line| line.contains("west")).unwrap();
+        assert_eq!(shown.split_whitespace().collect::<Vec<_>>().join(" "), row);
+        assert_eq!(lines(&snapshot, &last), [line]);
+    }
+
+    #[test]
+    fn what_is_seen() {
+        let counts = "3.000 s west (eth1): sent 1000000, dropped 0";
+        check(None, "west eth1 1 000 000 0 0.300", &format!("{counts}, 0.300 Mpps"));
+        let punctuality =
+            Punctuality { requested: Some(5e5), achieved: None, late: 1234, unsent: 5, ..Punctuality::default() };
+        let row = "west eth1 1 000 000 0 300 kpps 500 kpps – 1 234 5";
+        let line = format!("{counts}, now 300 kpps, requested 500 kpps, achieved –, late 1234, never sent 5");
+        check(Some(punctuality), row, &line);
     }
 }

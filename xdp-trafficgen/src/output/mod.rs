@@ -1,5 +1,5 @@
-//! What people and programs read. Reports are renderings of a snapshot, of which none knows another; `show` has frames,
-//! fields and words.
+//! What people and programs read. Reports are renderings of a snapshot, of which none knows another; `check` and `show` have
+//! frames, fields and words, `pace-test` has `pace`.
 
 pub mod fields;
 pub mod frames;

@@ -20,6 +20,8 @@ pub struct PaceReport {
     pub sent: Option<PortCount>,
     /// Workers that took turns; 0 where somebody else sent.
     pub workers: usize,
+    /// Frames that left later than this after they were due count as late.
+    pub late_threshold: Duration,
     /// Frames that arrived and were written down.
     pub arrived: u64,
     /// Frames that arrived when there was no more room.
@@ -43,20 +45,10 @@ fn share(part: u64, whole: u64) -> f64 {
     if whole > 0 { part as f64 / whole as f64 } else { 0.0 }
 }
 
-/// A rate with its unit: `500 kpps`, `1.25 Mpps`.
-fn rate(pps: f64) -> String {
-    let (number, unit) = match pps {
-        pps if pps >= 1e6 => (pps / 1e6, "Mpps"),
-        pps if pps >= 1e3 => (pps / 1e3, "kpps"),
-        pps => (pps, "pps"),
-    };
-    let digits = format!("{number:.3}");
-    format!("{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::stats::Punctuality;
 
     /// Gaps of 2000 ns with these errors.
     pub(super) fn report(errors: &[i64]) -> PaceReport {
@@ -71,17 +63,32 @@ pub(super) mod tests {
             receiver: "xtg1".to_owned(),
             sent: None,
             workers: 0,
+            late_threshold: Duration::from_micros(1),
             arrived: arrivals.len() as u64,
             missed: 0,
             warm_up: Duration::ZERO,
             gaps: Gaps::measure(&arrivals, 2000.0, Duration::ZERO).unwrap(),
         }
     }
-
-    #[test]
-    fn rates_have_a_unit_that_suits_them() {
-        for (pps, text) in [(10.0, "10 pps"), (500_000.0, "500 kpps"), (1.25e6, "1.25 Mpps"), (1500.4, "1.5 kpps")] {
-            assert_eq!(rate(pps), text);
+    /// What became of 1000 frames sent at 500 kpps, of which 7 were late, when `unsent` departures had no frame.
+    pub(super) fn sent(unsent: u64) -> PortCount {
+        PortCount {
+            name: "pace-test".to_owned(),
+            interface: "xtg0".to_owned(),
+            elapsed: Duration::from_millis(2),
+            attempted: 1000,
+            transmitted: 1000,
+            in_flight: 0,
+            drops: Vec::new(),
+            punctuality: Some(Punctuality {
+                requested: Some(5e5),
+                achieved: Some(499_950.0),
+                late: 7,
+                worst: Duration::from_nanos(35_210),
+                unsent,
+            }),
+            batch_size: Some(1),
+            flows: Vec::new(),
         }
     }
 }

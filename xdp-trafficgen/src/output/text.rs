@@ -251,6 +251,19 @@ mod tests {
     }
 
     #[test]
+    fn rates_have_a_unit_that_suits_them() {
+        for (rate, text) in [
+            (0.5, "0.5 pps"),
+            (10.0, "10 pps"),
+            (1500.44, "1.5004 kpps"),
+            (500_000.0, "500 kpps"),
+            (1.25e6, "1.25 Mpps"),
+        ] {
+            assert_eq!(pps(rate), text);
+        }
+    }
+
+    #[test]
     fn ten_gigabit_ethernet_carries_14_88_million_frames() {
         let frames = 14_880_952;
         assert!((wire_bits(frames, frames * 64, 1.0) - 10.0).abs() < 1e-5);

@@ -1,8 +1,11 @@
-//! A flow's sizes and patterns in words.
+//! A flow's sizes, patterns and rates in words.
+
+use humantime::format_duration;
 
 use crate::{
-    config::{FieldSetting, Flow, Pace, Pattern, Size, literal::show_value},
-    output::text::grouped,
+    config::{FieldSetting, Flow, Located, Pace, Pattern, Profile, RateUnit, Size, literal::show_value, rate::Ratio},
+    output::text::{self, grouped},
+    plan::Pacing,
 };
 
 /// So many values of a list are named before it is cut short.
@@ -58,6 +61,57 @@ pub fn varies(flow: &Flow, setting: &FieldSetting) -> String {
     text
 }
 
+/// How fast one of a port's flows sends: `50 pps`, `75.0 % of the port's 20 kpps`, `at full speed`. `port`: the rate of the port;
+/// `pacing`: what the plan made of all of them.
+pub fn rate(port: Option<&Profile>, flows: &[&Flow], index: usize, pacing: Option<&Pacing>) -> String {
+    let requested = |index: usize| pacing.and_then(|pacing| pacing.requested.get(index).copied().flatten());
+    let Some(flow) = flows.get(index) else { return String::new() };
+    match (&flow.rate, port) {
+        (_, Some(port)) if flows.len() > 1 => {
+            let total = flows.iter().map(|flow| u64::from(flow.weight.value)).sum();
+            format!("{} of the port's {}", text::percent(flow.weight.value.into(), total), profile(port, requested(0)))
+        }
+        (_, Some(port)) => profile(port, requested(0)),
+        (Some(Located { value, .. }), None) => profile(value, requested(index)),
+        (None, None) => "at full speed".to_owned(),
+    }
+}
+
+/// A profile, and what it comes to in frames a second where it does not say so itself: `20 Mbps (1.6469 kpps)`.
+fn profile(profile: &Profile, requested: Option<Ratio>) -> String {
+    let unit = match profile {
+        Profile::Constant(rate) | Profile::Poisson { mean: rate, .. } => rate.unit,
+        // Changes with time, or has no rate: nothing is requested on average.
+        Profile::Burst(_)
+        | Profile::Ramp { .. }
+        | Profile::Steps { .. }
+        | Profile::Sine { .. }
+        | Profile::Trace { .. } => return profile.to_string(),
+    };
+    match requested {
+        Some(rate) if unit != RateUnit::Frames => format!("{profile} ({})", text::pps(rate.to_f64())),
+        _ => profile.to_string(),
+    }
+}
+
+/// When a flow begins and ends: `begins after 200ms, 50 frames, for 10s`; `without end`.
+pub fn extent(flow: &Flow) -> String {
+    let mut parts = Vec::new();
+    if !flow.delay.value.is_zero() {
+        parts.push(format!("begins after {}", format_duration(flow.delay.value)));
+    }
+    if let Some(packets) = &flow.packets {
+        parts.push(text::frames(packets.value));
+    }
+    if let Some(duration) = &flow.duration {
+        parts.push(format!("for {}", format_duration(duration.value)));
+    }
+    if flow.packets.is_none() && flow.duration.is_none() {
+        parts.push("without end".to_owned());
+    }
+    parts.join(", ")
+}
+
 fn seeded(seed: Option<u64>) -> String {
     seed.map_or_else(String::new, |seed| format!(", seed {seed}"))
 }
@@ -82,10 +136,13 @@ fn counted(count: u64, value: impl Fn(u128) -> String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
-        config::{Follow, Located, SizeWeight, Source, file, pattern::Count},
+        config::{Follow, SizeWeight, Source, file, pattern::Count},
         packet::HeaderKind,
+        plan::pacing::Streams,
     };
 
     #[track_caller]
@@ -142,5 +199,66 @@ mod tests {
         check(Ipv4, "dst", random(None, Some(1000)), None, again);
         check(Udp, "src_port", up(1, 1, 2), Some(Pace::Step), "1, 2; with ipv4[1].src");
         check(Udp, "src_port", up(1, 1, 2), Some(Pace::Round), "1, 2; each round of ipv4[1].src");
+    }
+
+    /// A port with these lines and two flows, 15 and 5 of 20 turns, with this line each; what the plan would find requested.
+    #[track_caller]
+    fn check_rate(port: &str, flow: &str, requested: &[Option<(u64, u64)>], expected: [&str; 2]) {
+        let flow = |name: &str, weight: u32| {
+            format!(
+                "[[flows]]\nname = '{name}'\nport = 'p'\nweight = {weight}\npacket = [{{ ethernet = {{}} }}]\n{flow}\n"
+            )
+        };
+        let text = format!("[[ports]]\nname = 'p'\ninterface = 'e'\n{port}\n{}{}", flow("f", 15), flow("g", 5));
+        let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let pacing = Pacing {
+            streams: Streams::Flows,
+            departures: Vec::new(),
+            segments: Vec::new(),
+            calendars: Vec::new(),
+            give_up: Duration::ZERO,
+            late: Duration::ZERO,
+            peak: 0.0,
+            requested: requested
+                .iter()
+                .map(|rate| rate.map(|(numerator, denominator)| Ratio { numerator, denominator }))
+                .collect(),
+        };
+        let flows: Vec<&Flow> = config.flows.iter().collect();
+        let port = config.ports[0].rate.as_ref().map(|rate| &rate.value);
+        for (index, expected) in expected.into_iter().enumerate() {
+            assert_eq!(rate(port, &flows, index, Some(&pacing)), expected);
+        }
+    }
+
+    #[test]
+    fn rates() {
+        check_rate("", "", &[], ["at full speed"; 2]);
+        check_rate("", "rate = '50pps'", &[Some((50, 1)); 2], ["50 pps"; 2]);
+        // 14.88 Mpps: ten gigabit Ethernet's.
+        check_rate("", "rate = '100%'", &[Some((10_000_000_000, 672)); 2], ["100 % (14.881 Mpps)"; 2]);
+        let shares = ["75.0 % of the port's 20 kpps", "25.0 % of the port's 20 kpps"];
+        check_rate("rate = '20kpps'", "", &[Some((20_000, 1))], shares);
+        let shares = ["75.0 % of the port's 672 kbps (1 kpps)", "25.0 % of the port's 672 kbps (1 kpps)"];
+        check_rate("rate = '672kbps'", "", &[Some((1000, 1))], shares);
+        let ramp = "ramp from 1 kpps to 5 Mbps over 1s";
+        check_rate("", "rate = { ramp = { from = '1kpps', to = '5Mbps', over = '1s' } }", &[None; 2], [ramp; 2]);
+    }
+
+    #[track_caller]
+    fn check_extent(lines: &str, expected: &str) {
+        let text = format!(
+            "[[ports]]\nname = 'p'\ninterface = 'e'\n[[flows]]\nname = 'f'\nport = 'p'\npacket = [{{ ethernet = {{}} }}]\n{lines}"
+        );
+        let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert_eq!(extent(&config.flows[0]), expected);
+    }
+
+    #[test]
+    fn beginnings_and_ends() {
+        check_extent("", "without end");
+        check_extent("packets = 1", "1 frame");
+        check_extent("delay = '200ms'", "begins after 200ms, without end");
+        check_extent("delay = '1s'\npackets = 2000\nduration = '90s'", "begins after 1s, 2 000 frames, for 1m 30s");
     }
 }

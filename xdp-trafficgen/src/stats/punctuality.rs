@@ -5,7 +5,7 @@ use std::time::Duration;
 use xdp_trafficgen_ebpf::abi::timing::{Departures, Lateness};
 
 use crate::{
-    config::rate::Ratio,
+    config::{Action, rate::Ratio},
     kernel::{Generator, KernelError},
     plan::{Pacing, PortPlan, pacing::Streams},
     stats::FlowCount,
@@ -16,7 +16,8 @@ use crate::{
 pub struct Punctuality {
     /// Frames a second that were asked for; on average where the rate changes. None while nobody knows.
     pub requested: Option<f64>,
-    /// Frames a second that were sent, from the first departure to the last; none of fewer than two.
+    /// Frames a second that were sent (with the action `drop`: made), from the first departure to the last; none of fewer than
+    /// two.
     pub achieved: Option<f64>,
     /// Frames that left later than they were due, by more than the threshold.
     pub late: u64,
@@ -105,7 +106,7 @@ pub(super) fn read(
     let mut all = Span::default();
     spans.iter().for_each(|span| all.add(*span));
     let mut port = Punctuality {
-        requested: match pacing.requested.iter().map(|rate| rate.map(per_second)).sum::<Option<f64>>() {
+        requested: match pacing.requested.iter().map(|rate| rate.map(Ratio::to_f64)).sum::<Option<f64>>() {
             None => all.due_rate(),
             known => known,
         },
@@ -118,7 +119,7 @@ pub(super) fn read(
         let (requested, achieved, unsent) = match pacing.streams {
             Streams::Flows => {
                 let span = spans[index];
-                let requested = pacing.requested[index].map(per_second).or_else(|| span.due_rate());
+                let requested = pacing.requested[index].map(Ratio::to_f64).or_else(|| span.due_rate());
                 (requested, span.rate(), span.skipped)
             }
             Streams::Port => {
@@ -131,21 +132,24 @@ pub(super) fn read(
                 )
             }
         };
-        let arrived = share(flow.transmitted, flow.attempted);
         let worst = Duration::from_nanos(lateness.worst);
-        let achieved = achieved.map(|rate| rate * arrived);
+        let achieved = achieved.map(|rate| rate * done(plan.action, flow.transmitted, flow.attempted));
         flow.punctuality = Some(Punctuality { requested, achieved, late: lateness.frames, worst, unsent });
         port.late += lateness.frames;
         port.worst = port.worst.max(worst);
     }
     let sum = |count: fn(&FlowCount) -> u64| flows.iter().map(count).sum::<u64>();
-    let arrived = share(sum(|flow| flow.transmitted), sum(|flow| flow.attempted));
-    port.achieved = port.achieved.map(|rate| rate * arrived);
+    let done = done(plan.action, sum(|flow| flow.transmitted), sum(|flow| flow.attempted));
+    port.achieved = port.achieved.map(|rate| rate * done);
     Ok(port)
 }
 
-fn per_second(rate: Ratio) -> f64 {
-    share(rate.numerator, rate.denominator)
+/// The share of the departed frames with which was done what was asked for. The action `drop` transmits none.
+fn done(action: Action, transmitted: u64, attempted: u64) -> f64 {
+    match action {
+        Action::Redirect | Action::Tx | Action::Pass => share(transmitted, attempted),
+        Action::Drop => 1.0,
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rates and shares are shown to fewer than 53 bits")]
@@ -177,6 +181,20 @@ mod tests {
         span.add(Span::default());
         assert_eq!(span, Span { departed: 5, skipped: 5, between: Some((0, 400)) });
         assert_eq!(span.rate(), Some(1e7));
+    }
+
+    #[test]
+    fn what_was_lost_does_not_count_as_achieved_unless_it_was_to_be_dropped() {
+        #[track_caller]
+        fn check(action: Action, transmitted: u64, expected: f64) {
+            assert_eq!(done(action, transmitted, 1000), expected, "{action:?}");
+        }
+        check(Action::Redirect, 1000, 1.0);
+        check(Action::Redirect, 750, 0.75);
+        check(Action::Tx, 0, 0.0);
+        check(Action::Pass, 1000, 1.0);
+        // Nothing is ever transmitted.
+        check(Action::Drop, 0, 1.0);
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! The samples of `config/`, read the plain way: TOML as it stands, and nothing of the code under test.
 
+pub(crate) mod departures;
 pub(crate) mod header;
 pub(crate) mod values;
 
 use std::{fs, net::IpAddr, ops::RangeInclusive, path::Path};
 
-use self::header::Header;
+use self::{
+    departures::{Departures, seconds},
+    header::Header,
+};
 
 /// A file of `config/`.
 pub(crate) struct Sample {
@@ -14,6 +18,8 @@ pub(crate) struct Sample {
     pub(crate) path: String,
     /// Those of one port, in the file's order, beside the port's name; ports in the file's order.
     pub(crate) ports: Vec<(String, Vec<Flow>)>,
+    /// When the frames of each port leave, where it has a rate.
+    pub(crate) departures: Vec<Option<Departures>>,
 }
 
 pub(crate) struct Flow {
@@ -24,6 +30,8 @@ pub(crate) struct Flow {
     /// Outer to inner.
     pub(crate) headers: Vec<Header>,
     pub(crate) payload: Option<toml::Value>,
+    /// When its frames leave, where it has a rate of its own.
+    pub(crate) departures: Option<Departures>,
 }
 
 /// Bytes on the wire, FCS included.
@@ -51,7 +59,25 @@ impl Sample {
         let table: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
         let array = |key: &str| table[key].as_array().unwrap().clone();
         let name_of = |value: &toml::Value, key: &str| value[key].as_str().unwrap().to_owned();
+        let folder = path.parent().unwrap();
+        // A veth's is ten gigabits a second (drivers/net/veth.c).
+        let speed = |port: &toml::Value| {
+            port.get("speed").map_or(1e10, |speed| match number_of(speed.as_str().unwrap()) {
+                (number, "Gbps") => number * 1e9,
+                (_, other) => panic!("teach this test the unit {other}"),
+            })
+        };
+        // Where flows share a rate, in frames a second.
+        let of_port = |port: &toml::Value| {
+            port.get("rate").map(|rate| Departures::read(rate, 0.0, f64::NAN, speed(port), folder))
+        };
+        let of_flow = |flow: &toml::Value, speed: f64| {
+            let size = flow.get("size").and_then(toml::Value::as_integer).map_or(64.0, |size| size as f64);
+            let delay = flow.get("delay").map_or(0.0, seconds);
+            flow.get("rate").map(|rate| Departures::read(rate, delay, size, speed, folder))
+        };
         let ports = array("ports").into_iter().map(|port| {
+            let speed = speed(&port);
             let port = name_of(&port, "name");
             let flows = array("flows");
             let own = flows.iter().filter(|flow| name_of(flow, "port") == port).map(|flow| Flow {
@@ -63,6 +89,7 @@ impl Sample {
                 sizes: flow.get("size").map_or(Sizes::Order(vec![64]), sizes),
                 headers: flow["packet"].as_array().unwrap().iter().map(Header::read).collect(),
                 payload: flow.get("payload").cloned(),
+                departures: of_flow(flow, speed),
             });
             (port.clone(), own.collect())
         });
@@ -70,7 +97,16 @@ impl Sample {
             name: path.file_stem().unwrap().to_str().unwrap().to_owned(),
             path: path.to_str().unwrap().to_owned(),
             ports: ports.collect(),
+            departures: array("ports").iter().map(of_port).collect(),
         }
+    }
+}
+
+impl Sample {
+    /// Whether anything in it has a rate.
+    pub(crate) fn is_paced(&self) -> bool {
+        let flows = self.ports.iter().flat_map(|(_, flows)| flows).map(|flow| &flow.departures);
+        flows.chain(&self.departures).any(Option::is_some)
     }
 }
 
@@ -162,32 +198,50 @@ pub(crate) fn number(text: &str) -> u128 {
     }
 }
 
+/// A number and what is behind it: `20 kpps`.
+pub(crate) fn number_of(text: &str) -> (f64, &str) {
+    let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap();
+    (text[..end].parse().unwrap(), text[end..].trim())
+}
+
 pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> =
         text.chars().filter(|letter| *letter != ' ').map(|digit| digit.to_digit(16).unwrap()).collect();
     digits.chunks(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).unwrap()).collect()
 }
 
-/// A port as `show` shows it: its name, and flow and size of each frame.
-pub(crate) type Shown = (String, Vec<(String, u64)>);
+/// A frame as `show` shows it.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) flow: String,
+    pub(crate) size: u64,
+    /// When it leaves, in seconds with nine decimals.
+    pub(crate) at: Option<String>,
+}
 
-/// What `show` wrote, port by port; the numbers of the frames are checked.
+/// What `show` wrote: the frames of each port, beside its name; the numbers of the frames are checked.
 #[track_caller]
-pub(crate) fn shown(text: &str) -> Vec<Shown> {
-    let mut ports: Vec<Shown> = Vec::new();
-    let mut listing = false;
+pub(crate) fn shown(text: &str) -> Vec<(String, Vec<Shown>)> {
+    let mut ports: Vec<(String, Vec<Shown>)> = Vec::new();
+    let mut listing = None;
     for line in text.lines() {
         if let Some(heading) = line.strip_prefix("frames of port ") {
             ports.push((heading.split(' ').next().unwrap().to_owned(), Vec::new()));
-            listing = true;
+            listing = Some(heading.contains("when it leaves"));
         } else if line.is_empty() {
-            listing = false;
-        } else if listing {
+            listing = None;
+        } else if let Some(has_times) = listing {
             let frames = &mut ports.last_mut().unwrap().1;
             let mut words = line.split_whitespace();
             let mut word = || words.next().unwrap_or_else(|| panic!("`{line}` is cut short"));
             assert_eq!(word(), (frames.len() + 1).to_string(), "{line}");
-            frames.push((word().to_owned(), word().parse().unwrap()));
+            let (flow, size) = (word().to_owned(), word().parse().unwrap());
+            let at = has_times.then(|| {
+                let [at, time, unit] = [word(), word(), word()];
+                assert_eq!((at, unit), ("at", "s"), "{line}");
+                time.to_owned()
+            });
+            frames.push(Shown { flow, size, at });
         }
     }
     ports

@@ -1,5 +1,5 @@
 //! What `show --pcap` writes of every sample, as tshark sees it: nothing malformed, no checksum wrong but those asked for, every
-//! field at the value that the file says, sizes and flows in the order and proportions that it says.
+//! field at the value that the file says, sizes and flows in the order and proportions that it says, and times those of its rates.
 //!
 //! `XTG_TSHARK_FRAMES=100000` looks at so many frames of each port.
 
@@ -17,7 +17,8 @@ use pcap_file::pcap::PcapReader;
 use crate::{
     common::skip,
     sample::{
-        Flow, Sample, Sizes,
+        Flow, Sample, Shown, Sizes,
+        departures::Departures,
         header::{Checksum, Field, Header},
         hex, number, reduced, shown,
         values::{Form, Values},
@@ -97,7 +98,7 @@ static STATUSES: [(&str, &str); 6] = [
     ("gre", "gre.checksum.status"),
 ];
 
-const TIME: &str = "frame.time_relative";
+const TIME: &str = "frame.time_epoch";
 const PROTOCOLS: &str = "frame.protocols";
 const SEVERITY: &str = "_ws.expert.severity";
 const GROUP: &str = "_ws.expert.group";
@@ -129,7 +130,9 @@ fn check(sample: &Sample, frames: u64) {
     assert_eq!(names, sample.ports.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), "{}", sample.name);
     let mut reader = PcapReader::new(BufReader::new(File::open(&file).unwrap())).unwrap();
     let mut number = 0;
-    let mut ports_left = ports.iter().zip(&sample.ports).map(|((_, shown), (_, flows))| (shown, Turns::new(flows)));
+    let turns = sample.ports.iter().zip(&sample.departures);
+    let turns = turns.map(|((_, flows), departures)| Turns::new(flows, departures.as_ref()));
+    let mut ports_left = ports.iter().map(|(_, shown)| shown).zip(turns);
     let mut port = ports_left.next().unwrap();
     let mut at = 0;
     dissect(&file, OF_APPLICATIONS.contains(&sample.name.as_str()), |dissected| {
@@ -138,12 +141,14 @@ fn check(sample: &Sample, frames: u64) {
             (port, at) = (ports_left.next().unwrap_or_else(|| panic!("{}: too many frames", sample.name)), 0);
         }
         let raw = reader.next_packet().unwrap().unwrap().data;
-        let (name, size) = &port.0[at];
+        let Shown { flow: name, size, at: time } = &port.0[at];
         let context = || format!("{}: frame {} of flow {name}: {:?}", sample.name, at + 1, dissected.filled());
         assert_eq!(raw.len() as u64, size - 4, "{}", context());
-        // A frame every microsecond.
-        assert_eq!(dissected.texts(TIME).join(""), format!("{}.{:06}000", number / 1_000_000, number % 1_000_000));
+        // Without a rate a frame every microsecond.
+        let place = || format!("{}.{:06}000", number / 1_000_000, number % 1_000_000);
+        assert_eq!(dissected.texts(TIME).join(""), time.clone().unwrap_or_else(place));
         port.1.frame(name, &raw, dissected, &context);
+        port.1.time(time.as_deref(), &context);
         number += 1;
         at += 1;
     });
@@ -203,9 +208,13 @@ fn dissect(file: &Path, of_applications: bool, mut each: impl FnMut(&Dissected<'
 /// A port's flows, and what came of them so far.
 struct Turns<'a> {
     flows: &'a [Flow],
+    /// Where flows share a rate.
+    departures: Option<&'a Departures>,
     seen: Vec<Seen>,
     /// Index of each frame's flow.
     order: Vec<usize>,
+    /// When each frame leaves, in seconds, where there is a rate.
+    times: Vec<f64>,
 }
 
 #[derive(Default)]
@@ -219,8 +228,21 @@ struct Seen {
 }
 
 impl<'a> Turns<'a> {
-    fn new(flows: &'a [Flow]) -> Self {
-        Self { flows, seen: flows.iter().map(|_| Seen::default()).collect(), order: Vec::new() }
+    fn new(flows: &'a [Flow], departures: Option<&'a Departures>) -> Self {
+        let seen = flows.iter().map(|_| Seen::default()).collect();
+        Self { flows, departures, seen, order: Vec::new(), times: Vec::new() }
+    }
+
+    /// The last frame leaves at this time.
+    fn time(&mut self, time: Option<&str>, context: &dyn Fn() -> String) {
+        let index = *self.order.last().unwrap();
+        let own = self.flows[index].departures.as_ref();
+        let number = if own.is_some() { self.seen[index].frames } else { self.order.len() as u64 } - 1;
+        let Some(departures) = own.or(self.departures) else { return assert_eq!(time, None, "{}", context()) };
+        let time = time.unwrap_or_else(|| panic!("no time: {}", context())).parse().unwrap();
+        departures.check_at(number, time, context);
+        assert!(self.times.last().is_none_or(|last| *last <= time), "in the order of time: {}", context());
+        self.times.push(time);
     }
 
     fn frame(&mut self, name: &str, raw: &[u8], dissected: &Dissected<'_>, context: &dyn Fn() -> String) {
@@ -235,9 +257,21 @@ impl<'a> Turns<'a> {
         seen.frames += 1;
     }
 
-    /// All frames were there, and flows took turns as their weights say.
+    /// All frames were there, and flows took turns as their weights say, or left at random as their rates do.
     fn end(&self, frames: u64) {
         assert_eq!(self.order.len() as u64, frames.min(self.flows.iter().map(|flow| flow.packets).sum()));
+        for (flow, seen) in self.flows.iter().zip(&self.seen) {
+            seen.end(flow);
+        }
+        for (index, flow) in self.flows.iter().enumerate() {
+            let own = self.order.iter().zip(&self.times).filter(|(flow, _)| **flow == index).map(|(_, time)| *time);
+            if let Some(departures) = &flow.departures {
+                departures.check_all(&own.collect::<Vec<_>>());
+            }
+        }
+        if self.flows.iter().any(|flow| flow.departures.is_some()) {
+            return;
+        }
         let weights = self.flows.iter().map(|flow| flow.weight).enumerate();
         let weights: Vec<(u64, u64)> =
             reduced(&weights.map(|(index, weight)| (index as u64, weight)).collect::<Vec<_>>());
@@ -254,9 +288,6 @@ impl<'a> Turns<'a> {
                     self.flows[usize::try_from(index).unwrap()].name
                 );
             }
-        }
-        for (flow, seen) in self.flows.iter().zip(&self.seen) {
-            seen.end(flow);
         }
     }
 }

@@ -213,7 +213,7 @@ fn text(file: &File) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The report of `--json`: exactly the documented keys, no other, and none of them absent.
+/// The report of `--json`: exactly the documented keys, no other, and none of them absent but those of rates where there are none.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Report {
@@ -235,6 +235,12 @@ pub(crate) struct Port {
     pub(crate) frames_dropped: u64,
     drops: Vec<Drops>,
     pps: u64,
+    batch_size: Option<u64>,
+    requested_pps: Option<f64>,
+    achieved_pps: Option<f64>,
+    pub(crate) frames_late: Option<u64>,
+    worst_lateness_ns: Option<u64>,
+    pub(crate) frames_unsent: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -253,6 +259,11 @@ pub(crate) struct Flow {
     pub(crate) frames_tx: u64,
     pub(crate) bytes_tx: u64,
     pps: u64,
+    requested_pps: Option<f64>,
+    achieved_pps: Option<f64>,
+    pub(crate) frames_late: Option<u64>,
+    worst_lateness_ns: Option<u64>,
+    pub(crate) frames_unsent: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -287,6 +298,7 @@ impl Report {
             assert_eq!(port.frames_dropped, port.drops.iter().map(|drops| drops.count).sum::<u64>(), "{port:?}");
             assert!(port.drops.iter().all(|drops| drops.count > 0 && !drops.reason.is_empty()), "{port:?}");
             assert!(!port.interface.is_empty(), "{port:?}");
+            self.assert_punctuality_adds_up(port);
             let second = 1_000_000_000;
             let rate = u128::from(port.frames_tx) * second / u128::from(self.duration_ns);
             // Over the time the port itself sent; for the demo, which alone has a sink, that is the whole.
@@ -298,5 +310,27 @@ impl Report {
             assert_eq!(frames_rx, self.ports.iter().map(|port| port.frames_tx).sum::<u64>(), "{self:?}");
             assert_eq!(bytes_rx, self.ports.iter().map(|port| port.bytes_tx).sum::<u64>(), "{self:?}");
         }
+    }
+
+    /// All of it or nothing, and the port's from those of its flows.
+    #[track_caller]
+    fn assert_punctuality_adds_up(&self, port: &Port) {
+        let paced = port.batch_size.is_some();
+        let flows = || self.flows.iter().filter(|flow| flow.port == port.name);
+        let parts = |late: Option<u64>, worst: Option<u64>, unsent: Option<u64>| {
+            [late, worst, unsent].map(|part| part.is_some())
+        };
+        assert_eq!(parts(port.frames_late, port.worst_lateness_ns, port.frames_unsent), [paced; 3], "{port:?}");
+        for flow in flows() {
+            assert_eq!(parts(flow.frames_late, flow.worst_lateness_ns, flow.frames_unsent), [paced; 3], "{flow:?}");
+            // Nobody knows a rate from fewer than two frames.
+            assert_eq!(flow.achieved_pps.is_some(), paced && flow.frames_attempted > 1, "{flow:?}");
+            assert!(paced || flow.requested_pps.is_none(), "{flow:?}");
+        }
+        assert!(paced || (port.requested_pps, port.achieved_pps) == (None, None), "{port:?}");
+        let total = |count: fn(&Flow) -> Option<u64>| flows().filter_map(count).sum::<u64>();
+        assert_eq!(total(|flow| flow.frames_late), port.frames_late.unwrap_or(0), "{self:?}");
+        assert_eq!(total(|flow| flow.frames_unsent), port.frames_unsent.unwrap_or(0), "{self:?}");
+        assert_eq!(flows().filter_map(|flow| flow.worst_lateness_ns).max(), port.worst_lateness_ns, "{self:?}");
     }
 }

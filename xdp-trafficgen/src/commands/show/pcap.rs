@@ -1,4 +1,4 @@
-//! A pcap file: a frame every microsecond.
+//! A pcap file: frames at the times they leave at, or one every microsecond.
 
 use std::{
     fs::File,
@@ -8,11 +8,20 @@ use std::{
 };
 
 use pcap_file::{
-    DataLink, PcapError,
+    DataLink, PcapError, TsResolution,
     pcap::{PcapHeader, PcapPacket, PcapWriter},
 };
 
 use crate::commands::CommandError;
+
+/// The times of a file's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Times {
+    /// One every microsecond, in as many digits.
+    Microseconds,
+    /// Those of departures, in nanoseconds.
+    Departures,
+}
 
 /// A file that is being written.
 pub(super) struct Pcap {
@@ -22,18 +31,23 @@ pub(super) struct Pcap {
 }
 
 impl Pcap {
-    pub(super) fn create(path: &Path) -> Result<Self, CommandError> {
+    pub(super) fn create(path: &Path, times: Times) -> Result<Self, CommandError> {
         let name = path.display().to_string();
         let file =
             File::create(path).map_err(|source| CommandError::File { action: "write", path: name.clone(), source })?;
-        let header = PcapHeader { datalink: DataLink::ETHERNET, ..PcapHeader::default() };
+        let ts_resolution = match times {
+            Times::Microseconds => TsResolution::MicroSecond,
+            Times::Departures => TsResolution::NanoSecond,
+        };
+        let header = PcapHeader { datalink: DataLink::ETHERNET, ts_resolution, ..PcapHeader::default() };
         let writer = PcapWriter::with_header(BufWriter::new(file), header).map_err(failed(&name))?;
         Ok(Self { writer, path: name, written: 0 })
     }
 
-    pub(super) fn write(&mut self, frame: &[u8]) -> Result<(), CommandError> {
+    /// `due`: when it leaves; one without such a time is in its place among all frames of the file, a microsecond each.
+    pub(super) fn write(&mut self, frame: &[u8], due: Option<Duration>) -> Result<(), CommandError> {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        let packet = PcapPacket::new(Duration::from_micros(self.written), length, frame);
+        let packet = PcapPacket::new(due.unwrap_or(Duration::from_micros(self.written)), length, frame);
         self.writer.write_packet(&packet).map_err(failed(&self.path))?;
         self.written += 1;
         Ok(())

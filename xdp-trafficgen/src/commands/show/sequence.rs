@@ -1,17 +1,21 @@
 //! The frames of a port in the order it sends them, made by the program that would send them.
 
-use crate::{
-    commands::CommandError,
-    engine,
-    kernel::Generator,
-    plan::{
-        PortPlan,
-        schedule::{self, Phase},
-    },
-};
+use std::{collections::VecDeque, time::Duration};
 
-/// A frame without FCS, and the index of its flow among the port's.
-pub(super) type Numbered = (usize, Vec<u8>);
+use xdp_trafficgen_ebpf::abi::MAX_SLOTS;
+
+use super::order::{Order, Turn};
+use crate::{commands::CommandError, engine, kernel::Generator, plan::PortPlan};
+
+/// One of a port's frames.
+pub(super) struct Numbered {
+    /// Index of its flow among the port's.
+    pub(super) flow: usize,
+    /// When it leaves, since the start; none where frames leave as fast as they can.
+    pub(super) due: Option<Duration>,
+    /// Without FCS.
+    pub(super) frame: Vec<u8>,
+}
 
 /// The port's frames, one by one, to the end of all flows, as a single worker sends them: `port` is planned for one CPU.
 ///
@@ -19,39 +23,32 @@ pub(super) type Numbered = (usize, Vec<u8>);
 /// What the kernel refused.
 pub(super) fn frames(port: &PortPlan) -> Result<impl Iterator<Item = Result<Numbered, CommandError>>, CommandError> {
     engine::pin_to(port.cpus.first().copied().unwrap_or(0))?;
-    let weights: Vec<u32> = port.flows.iter().map(|flow| flow.weight).collect();
-    let left = port.flows.iter().map(|flow| flow.packets).collect();
     let generator = Generator::load_dry(&port.program)?;
-    let mut sequence =
-        Sequence { port, generator, weights, left, phase: Phase { turns: Vec::new(), frames: Some(0) }, sent: 0 };
+    let mut sequence = Sequence { port, generator, order: Order::of(port), ahead: VecDeque::new() };
     Ok(std::iter::from_fn(move || sequence.next().transpose()))
 }
+
+/// Turns that the program is told at once: telling them takes longer than a frame.
+const AHEAD: usize = 1 << 12;
+const _: () = assert!(AHEAD <= MAX_SLOTS);
 
 struct Sequence<'a> {
     port: &'a PortPlan,
     generator: Generator,
-    weights: Vec<u32>,
-    /// Frames each flow has left at the phase's start; without end when none.
-    left: Vec<Option<u64>>,
-    phase: Phase,
-    /// Frames of the phase so far.
-    sent: u64,
+    order: Order<'a>,
+    /// Turns that the program has been told and has not taken.
+    ahead: VecDeque<Turn>,
 }
 
 impl Sequence<'_> {
     fn next(&mut self) -> Result<Option<Numbered>, CommandError> {
-        if self.phase.frames == Some(self.sent) {
-            let Some(phase) = schedule::phase(&self.weights, &self.left) else { return Ok(None) };
-            self.generator.set_schedule(0, &self.port.program, &phase.turns)?;
-            (self.phase, self.sent) = (phase, 0);
+        if self.ahead.is_empty() {
+            self.ahead.extend(self.order.by_ref().take(AHEAD));
+            let flows: Vec<u32> = self.ahead.iter().map(|turn| turn.flow).collect();
+            self.generator.set_schedule(0, &self.port.program, &flows)?;
         }
-        let turn = usize::try_from(self.sent % self.phase.turns.len() as u64).unwrap_or(0);
-        let flow = self.phase.turns[turn] as usize;
-        if let Some(left) = &mut self.left[flow] {
-            *left -= 1;
-        }
-        self.sent += 1;
+        let Some(Turn { flow, due }) = self.ahead.pop_front() else { return Ok(None) };
         let (_, frame) = self.generator.dry_run(&self.port.program.frame)?;
-        Ok(Some((flow, frame)))
+        Ok(Some(Numbered { flow: flow as usize, due: due.map(Duration::from_nanos), frame }))
     }
 }

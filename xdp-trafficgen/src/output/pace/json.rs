@@ -2,11 +2,16 @@
 //!
 //! Times are in nanoseconds, rates in frames a second; an error is a gap less the nominal gap; shares are of `gaps`.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::{
     output::pace::{PaceReport, share},
-    stats::gaps::{CLOSE_NS, Histogram, PERMILLES, WITHIN_NS},
+    stats::{
+        self, PortCount,
+        gaps::{CLOSE_NS, Histogram, PERMILLES, WITHIN_NS},
+    },
 };
 
 #[derive(Serialize)]
@@ -21,6 +26,8 @@ struct Json<'a> {
     frames_tx: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frames_dropped: Option<u64>,
+    #[serde(flatten)]
+    punctuality: Option<Punctuality>,
     frames_rx: u64,
     /// Of `frames_rx`, those for which there was no more room: their gaps are not known.
     frames_missed: u64,
@@ -42,6 +49,39 @@ struct Json<'a> {
     /// Gaps of less than `ns`: frames that left together.
     close: Share,
     histogram: Bins,
+}
+
+/// How the sender kept its departures, by its own clock and count; absent where somebody else sent.
+#[derive(Serialize)]
+struct Punctuality {
+    /// The most frames that left together, at the end.
+    batch_size: Option<u64>,
+    /// From the first departure to the last.
+    achieved_pps: Option<f64>,
+    /// Frames that left later than this after they were due are late.
+    late_threshold_ns: u64,
+    frames_late: u64,
+    worst_lateness_ns: u64,
+    /// Departures that no frame left at.
+    frames_unsent: u64,
+}
+
+impl Punctuality {
+    fn of(port: &PortCount, late_threshold: Duration) -> Option<Self> {
+        let stats::Punctuality { requested: _, achieved, late, worst, unsent } = port.punctuality?;
+        Some(Self {
+            batch_size: port.batch_size,
+            achieved_pps: achieved.map(|rate| decimals(rate, 3)),
+            late_threshold_ns: nanoseconds(late_threshold),
+            frames_late: late,
+            worst_lateness_ns: nanoseconds(worst),
+            frames_unsent: unsent,
+        })
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[derive(Serialize)]
@@ -72,7 +112,7 @@ struct Bins {
 /// # Errors
 /// None that these types can cause.
 pub fn render(report: &PaceReport) -> serde_json::Result<String> {
-    let PaceReport { machine, receiver, sent, workers: _, arrived, missed, warm_up, gaps } = report;
+    let PaceReport { machine, receiver, sent, workers: _, late_threshold, arrived, missed, warm_up, gaps } = report;
     let portion = |ns, part| Share { ns, gaps: part, share: decimals(share(part, gaps.count()), 4) };
     let histogram = gaps.histogram(16, 64);
     let first_ns = histogram.first_ns();
@@ -84,12 +124,13 @@ pub fn render(report: &PaceReport) -> serde_json::Result<String> {
         gap_ns: decimals(gaps.nominal_ns, 3),
         frames_tx: sent.as_ref().map(|port| port.transmitted),
         frames_dropped: sent.as_ref().map(|port| port.dropped()),
+        punctuality: sent.as_ref().and_then(|port| Punctuality::of(port, *late_threshold)),
         frames_rx: arrived + missed,
         frames_missed: *missed,
-        warm_up_ns: u64::try_from(warm_up.as_nanos()).unwrap_or(u64::MAX),
+        warm_up_ns: nanoseconds(*warm_up),
         warm_up_frames: gaps.warm_up_frames,
         gaps: gaps.count(),
-        span_ns: u64::try_from(gaps.span.as_nanos()).unwrap_or(u64::MAX),
+        span_ns: nanoseconds(gaps.span),
         mean_pps: decimals(gaps.mean_pps(), 3),
         deviation_ns: decimals(gaps.deviation_ns(), 1),
         error_least_ns: decimals(gaps.least_ns(), 3),
@@ -118,7 +159,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::output::pace::tests::report;
+    use crate::output::pace::tests::{report, sent};
 
     #[test]
     fn the_figures() {
@@ -134,7 +175,26 @@ mod tests {
         let bin = |ns: i64| histogram["counts"][usize::try_from((ns + 1024) / 16).unwrap()].as_u64();
         assert_eq!((bin(0), bin(-200), bin(1000), bin(500)), (Some(3), Some(1), Some(1), Some(0)));
         assert_eq!((&histogram["below"], &histogram["above"]), (&json!(1), &json!(0)));
-        assert_eq!(json["frames_tx"], Value::Null, "nobody knows");
+        for key in ["frames_tx", "batch_size", "frames_late", "frames_unsent"] {
+            assert_eq!(json.get(key), None, "nobody knows");
+        }
+    }
+
+    #[test]
+    fn what_the_sender_knows() {
+        let text = render(&PaceReport { sent: Some(sent(3)), workers: 1, ..report(&[0]) }).unwrap();
+        let json: Value = serde_json::from_str(&text).unwrap();
+        for (key, value) in [
+            ("frames_tx", json!(1000)),
+            ("batch_size", json!(1)),
+            ("achieved_pps", json!(499_950.0)),
+            ("late_threshold_ns", json!(1000)),
+            ("frames_late", json!(7)),
+            ("worst_lateness_ns", json!(35_210)),
+            ("frames_unsent", json!(3)),
+        ] {
+            assert_eq!(json[key], value, "{key}");
+        }
     }
 
     #[test]

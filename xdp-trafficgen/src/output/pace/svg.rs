@@ -10,7 +10,10 @@ use plotters::{
 };
 
 use crate::{
-    output::pace::{PaceReport, rate, share},
+    output::{
+        pace::{PaceReport, share},
+        text::{grouped, pps},
+    },
     stats::gaps::WITHIN_NS,
 };
 
@@ -55,7 +58,7 @@ fn draw<B: DrawingBackend>(
     let font = |size: i32| ("sans-serif", size).into_font().color(&INK);
     let title = format!(
         "Gaps between frames at {}: nominally {:.0} ns, mean rate {:.3} kpps",
-        rate(report.requested_pps()),
+        pps(report.requested_pps()),
         report.gaps.nominal_ns,
         report.gaps.mean_pps() / 1e3
     );
@@ -65,7 +68,7 @@ fn draw<B: DrawingBackend>(
         1 => ", 1 worker".to_owned(),
         count => format!(", {count} workers"),
     };
-    let subtitle = format!("{}{workers}; {} gaps", report.machine, crate::output::text::grouped(report.gaps.count()));
+    let subtitle = format!("{}{workers}; {} gaps", report.machine, grouped(report.gaps.count()));
     area.draw(&Text::new(subtitle, (96, 44), font(13)))?;
 
     let histogram = report.gaps.histogram(BIN_NS, BINS_EACH_SIDE);

@@ -4,10 +4,13 @@ use std::{fmt::Write as _, time::Duration};
 
 use crate::{
     output::{
-        pace::{PaceReport, chart, rate, share},
-        text::{frames, grouped, table},
+        pace::{PaceReport, chart, share},
+        text::{frames, grouped, pps, shortfall, table},
     },
-    stats::gaps::{CLOSE_NS, PERMILLES, WITHIN_NS},
+    stats::{
+        PortCount,
+        gaps::{CLOSE_NS, PERMILLES, WITHIN_NS},
+    },
 };
 
 /// The terminal's histogram: 64 bins of 32 ns, ±1 µs.
@@ -16,7 +19,7 @@ const BINS_EACH_SIDE: u32 = 32;
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &PaceReport) -> String {
-    let PaceReport { machine, receiver, sent, workers, arrived, missed, warm_up, gaps } = report;
+    let PaceReport { machine, receiver, sent, workers, late_threshold, arrived, missed, warm_up, gaps } = report;
     let mut text = format!("{machine}\n");
     if let Some(port) = sent {
         let _ = writeln!(
@@ -27,6 +30,7 @@ pub fn render(report: &PaceReport) -> String {
             if *workers == 1 { "" } else { "s" },
             grouped(port.dropped())
         );
+        text += &punctuality(port, *late_threshold);
         for (reason, count) in &port.drops {
             let _ = writeln!(text, "{}: {} dropped: {reason}", port.interface, frames(*count));
         }
@@ -75,6 +79,25 @@ pub fn render(report: &PaceReport) -> String {
     text + &chart::render(&gaps.histogram(BIN_NS, BINS_EACH_SIDE))
 }
 
+/// How the sender kept its departures, by its own clock and count.
+fn punctuality(port: &PortCount, threshold: Duration) -> String {
+    let Some(punctuality) = port.punctuality else { return String::new() };
+    let mut text = format!(
+        "{}: {} left more than {threshold:?} late, {:.1?} at worst",
+        port.interface,
+        frames(punctuality.late),
+        punctuality.worst
+    );
+    if let Some(batch_size) = port.batch_size {
+        let _ = write!(text, "; {batch_size} at a time at most");
+    }
+    text.push('\n');
+    if let Some(sentence) = shortfall(port) {
+        let _ = writeln!(text, "{}: {sentence}", port.interface);
+    }
+    text
+}
+
 fn left_out(warm_up: Duration, count: u64) -> String {
     format!("the first {}, {}", humantime::format_duration(warm_up), frames(count))
 }
@@ -84,7 +107,7 @@ fn rates(report: &PaceReport) -> String {
     let (requested, mean) = (report.requested_pps(), report.gaps.mean_pps());
     format!(
         "wanted {}, a frame every {} ns; measured {:.1} pps ({:+.4} %) over {} gaps in {:.3} s",
-        rate(requested),
+        pps(requested),
         trimmed(report.gaps.nominal_ns),
         mean,
         // No −0.0000.
@@ -117,7 +140,7 @@ fn nanoseconds(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::pace::tests::report;
+    use crate::output::pace::tests::{report, sent};
 
     /// The words of the first line that starts with this.
     #[track_caller]
@@ -150,5 +173,21 @@ mod tests {
         assert!(text.contains("left out as warm-up: the first 100ms, 0 frames"), "{text}");
         assert!(text.contains("xtg1: 9 frames arrived") && text.contains("xtg1: 7 frames not written down"), "{text}");
         assert!(!render(&report(&[0])).contains("warm-up"));
+    }
+
+    #[test]
+    fn what_the_sender_knows_is_said() {
+        #[track_caller]
+        fn check(unsent: u64, expected: &[&str]) {
+            let text = render(&PaceReport { sent: Some(sent(unsent)), workers: 1, ..report(&[0]) });
+            let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("xtg0: ")).collect();
+            assert_eq!(lines[0], "xtg0: 1 000 frames sent by 1 worker, 0 dropped");
+            assert_eq!(&lines[1..], expected);
+        }
+        let late = "xtg0: 7 frames left more than 1µs late, 35.2µs at worst; 1 at a time at most";
+        check(0, &[late]);
+        let short = "xtg0: asked for 500 kpps, sent 499.95 kpps: 1 000 departures (50.00 %) had no frame, for the workers were too \
+                     far behind; ask for less, or use more CPUs";
+        check(1000, &[late, short]);
     }
 }

@@ -1,8 +1,8 @@
 //! When frames leave: every rate and profile as streams of departure times in whole nanoseconds, one for each worker and port, or for
 //! each worker and flow.
 //!
-//! Pure: takes the configuration and the link's speed, and makes tables for the kernel. In reading order: [`rates`] (frames a
-//! second, exactly), [`curve`] (rates that change), [`streams`] (departures of each worker), [`simulation`] (what they
+//! Pure: takes the configuration and the link's speed, and makes tables for the kernel. In reading order: `rates` (frames a
+//! second, exactly), `curve` (rates that change), `streams` (departures of each worker), [`simulation`] (what they
 //! will do).
 
 mod curve;
