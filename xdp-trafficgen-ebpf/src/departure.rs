@@ -37,7 +37,7 @@ static CALENDARS: Array<Calendar> = Array::with_max_entries(1, 0);
 /// How punctual each worker's flows were, one worker's after the other's.
 #[map]
 static LATENESS: Array<Lateness> = Array::with_max_entries(1, 0);
-/// Not 0: nothing departs any more, and calls come to their end at the speed of dropping.
+/// Not 0: since that time nothing departs any more, and calls come to their end at the speed of dropping.
 #[map]
 static STOP: Array<u64> = Array::with_max_entries(1, 0);
 

@@ -13,12 +13,14 @@ const BEHIND: Duration = Duration::from_micros(100);
 pub(super) struct Batch {
     size: u32,
     most: u32,
+    /// Overdue by more than this is behind.
+    behind: Duration,
 }
 
 impl Batch {
-    /// Starts with `size`, and never goes above `most`.
-    pub(super) fn new(size: u32, most: u32) -> Self {
-        Self { size: size.clamp(1, most), most }
+    /// Starts with `size`, and never goes above `most`. `give_up`: what is overdue by more is given up.
+    pub(super) fn new(size: u32, most: u32, give_up: Duration) -> Self {
+        Self { size: size.clamp(1, most), most, behind: BEHIND.min(give_up) }
     }
 
     /// Frames that leave together.
@@ -26,18 +28,20 @@ impl Batch {
         self.size
     }
 
-    /// Takes note of a call: what it took, how much of that was spent waiting, and how late its last frame was.
+    /// Takes note of a call: what it took, how much of that was spent waiting, and how overdue departures were at most.
     ///
-    /// Behind and without a rest, frames leave twice as many together. Where more than half of the time is left over, half as
-    /// many do: a frame cannot take more than twice as long then, so this does not go back and forth.
+    /// Behind and without a rest, frames leave twice as many together. Where more than half of the time is left over, and nothing was
+    /// overdue (as it may be in bursts), half as many do: a frame cannot take more than twice as long then, so this does not
+    /// go back and forth.
     pub(super) fn learn(&mut self, took: Duration, waited: Duration, late: Duration) {
         if took < SHORTEST {
             return;
         }
+        let behind = self.behind;
         let idle = waited.as_secs_f64() / took.as_secs_f64();
-        if late > BEHIND && idle < 0.02 {
+        if late > behind && idle < 0.02 {
             self.size = (self.size * 2).min(self.most);
-        } else if idle > 0.55 {
+        } else if idle > 0.55 && late <= behind {
             self.size = (self.size / 2).max(1);
         }
     }
@@ -49,7 +53,7 @@ mod tests {
 
     #[track_caller]
     fn check(size: u32, (took, waited, late): (u64, u64, u64), expected: u32) {
-        let mut batch = Batch::new(size, 64);
+        let mut batch = Batch::new(size, 64, Duration::from_millis(100));
         batch.learn(Duration::from_micros(took), Duration::from_micros(waited), Duration::from_micros(late));
         assert_eq!(batch.size(), expected);
     }
@@ -68,5 +72,13 @@ mod tests {
         check(8, (500, 0, 400), 8);
         check(8, (5000, 100, 50), 8);
         check(8, (5000, 2000, 2000), 8);
+        check(8, (5000, 4000, 2000), 8);
+    }
+
+    #[test]
+    fn what_is_given_up_early_is_behind_early() {
+        let mut batch = Batch::new(1, 64, Duration::from_micros(1));
+        batch.learn(Duration::from_millis(5), Duration::ZERO, Duration::from_micros(2));
+        assert_eq!(batch.size(), 2);
     }
 }

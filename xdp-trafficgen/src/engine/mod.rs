@@ -60,6 +60,14 @@ pub enum EngineError {
     /// It should have started already.
     #[error("the instant to start at is over: give a later one with --at")]
     StartIsOver,
+    /// The program could not be told to stop.
+    #[error("port {port} cannot be stopped")]
+    Stop {
+        /// The port's name.
+        port: String,
+        /// Why.
+        source: KernelError,
+    },
     /// Counters could not be read.
     #[error("the counters of port {port} cannot be read")]
     Count {
@@ -258,7 +266,8 @@ impl Session {
     /// Lets paced calls come to their end.
     fn hush(&self) -> Result<(), EngineError> {
         for port in &self.ports {
-            port.generator.stop().map_err(|source| EngineError::Count { port: port.plan.name.clone(), source })?;
+            let stopped = port.generator.stop(clock::now().max(1));
+            stopped.map_err(|source| EngineError::Stop { port: port.plan.name.clone(), source })?;
         }
         Ok(())
     }

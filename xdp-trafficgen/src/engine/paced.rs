@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use rustix::thread::set_current_timer_slack;
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Departures, FAR, GRACE, Pace},
+    abi::timing::{Departures, FAR, GRACE, Pace, departures as kinds},
     timing,
 };
 
@@ -14,7 +14,7 @@ use crate::{
         batch::Batch,
         call_size::CallSize,
         clock,
-        worker::{Stretch, Turns, Worker, WorkerError},
+        worker::{Stretch, Turns, Until, Worker, WorkerError},
     },
     plan::{
         Pacing,
@@ -63,14 +63,15 @@ impl<'a> Paced<'a> {
             pacing,
             tables: HostTables::new(pacing),
             size: CallSize::lasting(CALL),
-            batch: Batch::new(pacing.first_batch(workers, worker.plan.batch_size), worker.plan.batch_size),
+            batch: Batch::new(
+                pacing.first_batch(workers, worker.plan.batch_size),
+                worker.plan.batch_size,
+                pacing.give_up,
+            ),
             most,
         };
-        let mut streams = 0;
-        for entry in paced.entries() {
-            let stream = paced.stream(entry)?;
-            streams += u64::from(stream.left > 0 && stream.due < stream.end);
-        }
+        let own = paced.entries().filter_map(|entry| pacing.departures.get(entry as usize));
+        let streams = own.filter(|stream| !timing::is_over(stream)).count() as u64;
         let pace = Pace { epoch: worker.start, batch: 1, streams, done: u64::from(streams == 0), ..Pace::default() };
         paced.set_pace(pace)?;
         clock::sleep_until(worker.start.saturating_sub(LONGEST_WAKE), worker.stop);
@@ -80,15 +81,28 @@ impl<'a> Paced<'a> {
     /// Sends from all streams of the worker until all have ended. Gives the departures of each that were due.
     pub(super) fn all(&mut self) -> Result<Vec<u64>, WorkerError> {
         self.until_done()?;
-        let now = self.now();
+        let over = self.over()?;
         let mut due = Vec::new();
+        // Until then flows that end by time take theirs, though nothing departs any more.
+        let mut ends = 0;
         for entry in self.entries() {
             let mut stream = self.stream(entry)?;
-            self.skip_until(&mut stream, now);
+            self.skip_until(&mut stream, over);
             self.set_stream(entry, stream)?;
             due.push(stream.departed + stream.skipped);
+            if stream.left > 0 && stream.end != u64::MAX {
+                ends = ends.max(stream.end);
+            }
         }
+        clock::sleep_until(self.worker.start.saturating_add(ends), self.worker.stop);
         Ok(due)
+    }
+
+    /// When it was over: now, or when it was told to stop.
+    fn over(&self) -> Result<u64, WorkerError> {
+        let stopped = self.worker.generator.stopped().map_err(WorkerError::Count)?;
+        let over = stopped.map_or(u64::MAX, |stopped| stopped.saturating_sub(self.worker.start));
+        Ok(self.now().min(over))
     }
 
     /// Counts departures before a time as given up.
@@ -106,10 +120,8 @@ impl<'a> Paced<'a> {
             }
             self.sleep(&pace)?;
             let batch = self.batch.size();
-            if pace.position != 0 || pace.batch != u64::from(batch) {
-                pace = Pace { position: 0, batch: u64::from(batch), ..pace };
-                self.set_pace(pace)?;
-            }
+            pace = Pace { position: 0, batch: u64::from(batch), late: 0, ..pace };
+            self.set_pace(pace)?;
             let repeat = self.size.in_batches(batch, self.most);
             let before = self.now();
             self.worker.call(repeat, batch)?;
@@ -146,28 +158,27 @@ impl<'a> Paced<'a> {
     }
 
     fn pace(&self) -> Result<Pace, WorkerError> {
-        self.worker.generator.pace(self.worker.index).map_err(WorkerError::Send)
+        self.worker.generator.pace(self.worker.index).map_err(WorkerError::Count)
     }
 
     fn set_pace(&self, pace: Pace) -> Result<(), WorkerError> {
-        self.worker.generator.set_pace(self.worker.index, pace).map_err(WorkerError::Send)
+        self.worker.generator.set_pace(self.worker.index, pace).map_err(WorkerError::Count)
     }
 
     fn stream(&self, entry: u32) -> Result<Departures, WorkerError> {
-        self.worker.generator.departures(entry).map_err(WorkerError::Send)
+        self.worker.generator.departures(entry).map_err(WorkerError::Count)
     }
 
     fn set_stream(&self, entry: u32, stream: Departures) -> Result<(), WorkerError> {
-        self.worker.generator.set_departures(entry, stream).map_err(WorkerError::Send)
+        self.worker.generator.set_departures(entry, stream).map_err(WorkerError::Count)
     }
 }
 
 /// The port's one stream, whose departures its flows share.
 impl Stretch for Paced<'_> {
-    /// That of the next departure, so that what is sent depends on no clock; but no departure delays an end.
+    /// That of the next departure, so that what is sent depends on no clock.
     fn time(&mut self) -> Result<u64, WorkerError> {
-        let due = self.stream(self.worker.index)?.due;
-        Ok(due.max(self.now().saturating_sub(GRACE)))
+        Ok(self.stream(self.worker.index)?.due)
     }
 
     fn is_over(&self, time_left: u64) -> bool {
@@ -175,24 +186,34 @@ impl Stretch for Paced<'_> {
     }
 
     /// Nobody has the departures until then.
-    fn wait(&mut self, until: u64) -> Result<(), WorkerError> {
+    fn wait(&mut self, until: u64) -> Result<bool, WorkerError> {
         let mut stream = self.stream(self.worker.index)?;
         let skipped = stream.skipped;
+        if stream.kind == kinds::POISSON {
+            // The process has no memory: it may as well begin then.
+            stream.due = stream.due.max(until);
+        }
         self.skip_until(&mut stream, until);
-        self.set_stream(self.worker.index, Departures { skipped, ..stream })
+        self.set_stream(self.worker.index, Departures { skipped, ..stream })?;
+        Ok(!timing::is_over(&stream))
     }
 
-    fn send(&mut self, turns: Option<u64>, until: Option<u64>) -> Result<Turns, WorkerError> {
+    fn send(&mut self, turns: Option<u64>, until: Option<Until>) -> Result<Turns, WorkerError> {
         let before = self.stream(self.worker.index)?;
         let left = turns.map_or(before.left, |turns| turns.min(before.left));
-        let stream = Departures { left, end: until.unwrap_or(u64::MAX), ..before };
+        let end = until.map_or(u64::MAX, |until| until.time);
+        // Where others go on, there is time to catch up.
+        let close = if until.is_some_and(|until| until.is_last) { end.saturating_add(GRACE) } else { u64::MAX };
+        let stream = Departures { left, end, close, ..before };
         self.set_stream(self.worker.index, stream)?;
         let pace = self.pace()?;
         self.set_pace(Pace { streams: 1, done: 0, ..pace })?;
         self.until_done()?;
         let mut stream = self.stream(self.worker.index)?;
         // What was due when it ended, or was told to stop.
-        self.skip_until(&mut stream, self.now());
+        if close != u64::MAX || self.worker.stop.is_cancelled() {
+            self.skip_until(&mut stream, self.over()?);
+        }
         let taken = stream.departed + stream.skipped - before.departed - before.skipped;
         stream.left = if before.left == u64::MAX { u64::MAX } else { before.left - taken };
         stream.end = u64::MAX;

@@ -32,6 +32,9 @@ pub enum WorkerError {
     /// The kernel refused to go on.
     #[error("the kernel stopped sending")]
     Send(#[source] KernelError),
+    /// What a worker keeps in the kernel could not be read or written.
+    #[error("a worker's state in the kernel is out of reach")]
+    Count(#[source] KernelError),
     /// A mistake of ours.
     #[error("a worker thread panicked")]
     Panicked,
@@ -79,10 +82,18 @@ pub(super) trait Stretch {
     fn time(&mut self) -> Result<u64, WorkerError>;
     /// Whether so little time is left that nothing can be sent in it.
     fn is_over(&self, time_left: u64) -> bool;
-    /// Waits for a time at which something begins, while there is nothing to send.
-    fn wait(&mut self, until: u64) -> Result<(), WorkerError>;
+    /// Waits for a time at which something begins, while there is nothing to send. Whether there will be anything.
+    fn wait(&mut self, until: u64) -> Result<bool, WorkerError>;
     /// Sends until this many turns are taken, the time has come, or it is told to stop.
-    fn send(&mut self, turns: Option<u64>, until: Option<u64>) -> Result<Turns, WorkerError>;
+    fn send(&mut self, turns: Option<u64>, until: Option<Until>) -> Result<Turns, WorkerError>;
+}
+
+/// When a stretch ends.
+#[derive(Clone, Copy)]
+pub(super) struct Until {
+    pub(super) time: u64,
+    /// Nothing follows it.
+    pub(super) is_last: bool,
 }
 
 /// What a stretch came to.
@@ -121,17 +132,18 @@ fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch) -> Result<Vec<u64
             unfinished().map(|(flow, left)| if waits(flow, left) { Some(0) } else { *left }).collect();
         let Some(phase) = schedule::phase(&weights, &ready) else {
             match next_begin {
-                Some(begin) if !stop.is_cancelled() => stretch.wait(begin)?,
+                Some(begin) if !stop.is_cancelled() && stretch.wait(begin)? => continue,
                 _ => break,
             }
-            continue;
         };
         if plan.flows.len() > 1 {
             generator.set_schedule(index, &plan.program, &phase.turns).map_err(WorkerError::Send)?;
         }
         // The first flow to end or to begin ends the phase.
-        let active = plan.flows.iter().zip(&ready).filter(|(_, left)| **left != Some(0));
-        let until = active.filter_map(|(flow, _)| end(flow)).chain(next_begin).min();
+        let active = || plan.flows.iter().zip(&ready).filter(|(_, left)| **left != Some(0)).map(|(flow, _)| flow);
+        let until = active().filter_map(end).chain(next_begin).min();
+        let is_last = next_begin.is_none() && active().all(|flow| end(flow) == until);
+        let until = until.map(|time| Until { time, is_last });
         let turns = stretch.send(phase.frames, until)?;
         let shares = shares(&phase.turns, plan.flows.len(), turns.taken);
         for ((due, left), share) in due.iter_mut().zip(&mut left).zip(shares) {
@@ -171,17 +183,17 @@ impl Stretch for FullSpeed<'_> {
         self.size.is_over(Duration::from_nanos(time_left))
     }
 
-    fn wait(&mut self, until: u64) -> Result<(), WorkerError> {
+    fn wait(&mut self, until: u64) -> Result<bool, WorkerError> {
         clock::sleep_until(self.worker.start.saturating_add(until), self.worker.stop);
-        Ok(())
+        Ok(true)
     }
 
-    fn send(&mut self, turns: Option<u64>, until: Option<u64>) -> Result<Turns, WorkerError> {
+    fn send(&mut self, turns: Option<u64>, until: Option<Until>) -> Result<Turns, WorkerError> {
         let before_all = self.attempted()?;
         let mut sent = 0;
         while turns.is_none_or(|turns| sent < turns) && !self.worker.stop.is_cancelled() {
             let before = self.time()?;
-            let time_left = until.map(|until| Duration::from_nanos(until.saturating_sub(before)));
+            let time_left = until.map(|until| Duration::from_nanos(until.time.saturating_sub(before)));
             let left = turns.map_or(u64::MAX, |turns| turns - sent);
             let Some(repeat) = self.size.next(left, time_left) else { break };
             match self.worker.call(repeat, self.worker.plan.batch_size)? {

@@ -244,12 +244,22 @@ impl Generator {
         (first..first + count).map(|entry| self.lateness.get(&entry, 0).map_err(map_error("LATENESS"))).collect()
     }
 
-    /// Lets nothing depart any more: paced calls under way come to their end at once. Others take no notice.
+    /// Lets nothing depart any more: paced calls under way come to their end at once. Others take no notice. `now`: on the
+    /// monotonic clock, in nanoseconds, not 0.
     ///
     /// # Errors
     /// When the map cannot be written.
-    pub fn stop(&self) -> Result<(), KernelError> {
-        lock(&self.stop).set(0, 1, 0).map_err(map_error("STOP"))
+    pub fn stop(&self, now: u64) -> Result<(), KernelError> {
+        lock(&self.stop).set(0, now, 0).map_err(map_error("STOP"))
+    }
+
+    /// When nothing departed any more; none: there has been no stop.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn stopped(&self) -> Result<Option<u64>, KernelError> {
+        let stopped = lock(&self.stop).get(&0, 0).map_err(map_error("STOP"))?;
+        Ok(Some(stopped).filter(|&stopped| stopped != 0))
     }
 
     /// What a worker, by its index, has counted of each of the program's flows; empty for a single flow.
