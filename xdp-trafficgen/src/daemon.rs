@@ -271,7 +271,7 @@ impl Supervised {
     fn left(&self, elapsed: Duration) -> Option<Config> {
         let counts = read(&self.counts);
         let flows = self.config.flows.iter().zip(&counts.flows);
-        let flows: Vec<Flow> = flows.filter_map(|(flow, count)| rest(flow, count.attempted, elapsed)).collect();
+        let flows: Vec<Flow> = flows.filter_map(|(flow, count)| rest(flow, count.due(), elapsed)).collect();
         (!flows.is_empty()).then(|| Config { flows, ..self.config.clone() })
     }
 

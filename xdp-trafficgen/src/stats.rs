@@ -68,6 +68,11 @@ pub struct FlowCount {
 }
 
 impl FlowCount {
+    /// Frames of the flow's share that are over: made, or given up with their departure.
+    pub fn due(&self) -> u64 {
+        self.attempted + self.punctuality.map_or(0, |punctuality| punctuality.unsent)
+    }
+
     /// Before anything was sent.
     pub fn none(name: &str) -> Self {
         Self { name: name.to_owned(), attempted: 0, transmitted: 0, bytes: 0, punctuality: None }
@@ -201,9 +206,7 @@ impl PortCount {
             batch_size: _,
             flows,
         } = earlier;
-        if let (Some(punctuality), Some(earlier)) = (&mut self.punctuality, punctuality) {
-            punctuality.add(earlier);
-        }
+        self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
         self.in_flight += in_flight;
         self.elapsed += *elapsed;
         self.attempted += attempted;
@@ -212,9 +215,7 @@ impl PortCount {
             flow.attempted += earlier.attempted;
             flow.transmitted += earlier.transmitted;
             flow.bytes += earlier.bytes;
-            if let (Some(punctuality), Some(earlier)) = (&mut flow.punctuality, &earlier.punctuality) {
-                punctuality.add(earlier);
-            }
+            flow.punctuality = Punctuality::of_both(flow.punctuality, earlier.punctuality);
         }
         for &(reason, count) in drops {
             match self.drops.iter_mut().find(|(known, _)| *known == reason) {

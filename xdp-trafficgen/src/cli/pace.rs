@@ -7,9 +7,9 @@ use clap::{ArgGroup, Args};
 use super::{Common, CpuList, cpus, duration};
 use crate::{
     config::{
-        Rate, RateUnit,
+        Rate,
         literal::{self, Problem},
-        rate::Ratio,
+        rate::parse_rate,
     },
     stats::gaps,
 };
@@ -30,7 +30,7 @@ pub struct PaceTest {
     #[arg(long, conflicts_with_all = ["itself", "cpus", "size"])]
     pub receive_only: bool,
     /// The rate to send at, or that the frames should arrive at: `500kpps`, `1.5Mpps`
-    #[arg(long, default_value = "500kpps", value_parser = rate)]
+    #[arg(long, default_value = "500kpps", value_parser = parse_rate)]
     pub rate: Rate,
     /// How long to send, or to receive: `2s`, `500ms`
     #[arg(long, default_value = "2s", value_parser = duration)]
@@ -82,55 +82,9 @@ fn warm_up(text: &str) -> Result<WarmUp, Problem> {
     if matches!(text, "0" | "0s") { Ok(WarmUp(Duration::ZERO)) } else { literal::parse_duration(text).map(WarmUp) }
 }
 
-/// A constant rate.
-fn rate(text: &str) -> Result<Rate, Problem> {
-    const HELP: &str = "write frames a second: `500kpps`, `1.5Mpps`, `10pps`";
-    let problem = || Problem::new(format!("`{text}` is not a rate"), HELP);
-    let number = text.strip_suffix("pps").ok_or_else(problem)?;
-    let (number, scale) = match number.char_indices().next_back() {
-        Some((at, 'k')) => (&number[..at], 1000),
-        Some((at, 'M')) => (&number[..at], 1_000_000),
-        Some((at, 'G')) => (&number[..at], 1_000_000_000),
-        _ => (number, 1),
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let digits = |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let denominator = 10_u64.checked_pow(u32::try_from(fraction.len()).unwrap_or(u32::MAX)).ok_or_else(problem)?;
-    let numerator = digits(whole)
-        .zip(digits(fraction))
-        .and_then(|(whole, fraction)| whole.checked_mul(denominator)?.checked_add(fraction)?.checked_mul(scale))
-        .filter(|&numerator| numerator > 0)
-        .ok_or_else(problem)?;
-    let divisor = greatest_common_divisor(numerator, denominator);
-    let amount = Ratio { numerator: numerator / divisor, denominator: denominator / divisor };
-    Ok(Rate { amount, unit: RateUnit::Frames })
-}
-
-fn greatest_common_divisor(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rates() {
-        #[track_caller]
-        fn check(text: &str, expected: Option<(u64, u64)>) {
-            let amount = expected.map(|(numerator, denominator)| Ratio { numerator, denominator });
-            assert_eq!(rate(text).ok().map(|rate| rate.amount), amount, "{text}");
-        }
-        check("500kpps", Some((500_000, 1)));
-        check("1.5Mpps", Some((1_500_000, 1)));
-        check("0.5pps", Some((1, 2)));
-        check("10pps", Some((10, 1)));
-        for wrong in
-            ["", "pps", "kpps", "0pps", "-1pps", "+1pps", "1", "1e3pps", "1.pps", "1.2.3pps", "99999999999Gpps"]
-        {
-            check(wrong, None);
-        }
-    }
 
     #[test]
     fn no_warm_up_is_a_choice() {

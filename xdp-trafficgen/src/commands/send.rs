@@ -194,12 +194,12 @@ pub(super) fn output_failed(source: io::Error) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{PortCount, Punctuality};
+    use crate::stats::{FlowCount, PortCount, Punctuality};
 
     #[test]
     fn strict_forgives_a_thousandth_and_no_loss() {
         #[track_caller]
-        fn check(unsent: u64, drops: &[(DropReason, u64)], expected: &[&str]) {
+        fn check((unsent, flow): (u64, u64), drops: &[(DropReason, u64)], expected: &[&str]) {
             let port = PortCount {
                 name: "west".to_owned(),
                 interface: "eth1".to_owned(),
@@ -210,13 +210,21 @@ mod tests {
                 drops: drops.to_vec(),
                 punctuality: Some(Punctuality { unsent, ..Punctuality::default() }),
                 batch_size: Some(1),
-                flows: Vec::new(),
+                flows: vec![
+                    FlowCount {
+                        attempted: 100,
+                        punctuality: Some(Punctuality { unsent: flow, ..Punctuality::default() }),
+                        ..FlowCount::none("a")
+                    },
+                    FlowCount::none("b"),
+                ],
             };
             assert_eq!(shortfalls(&Snapshot { elapsed: Duration::from_secs(1), ports: vec![port] }), expected);
         }
-        check(1000, &[], &[]);
-        check(1001, &[], &["port west left 0.10 % of its departures without a frame"]);
-        check(0, &[(DropReason::Action, 5)], &[]);
-        check(0, &[(DropReason::QueueFull, 1)], &["port west lost 1 frame"]);
+        check((1000, 0), &[], &[]);
+        check((1001, 0), &[], &["port west left 0.10 % of its departures without a frame"]);
+        check((0, 0), &[(DropReason::Action, 5)], &[]);
+        check((5, 1), &[], &["flow a left 0.99 % of its departures without a frame"]);
+        check((0, 0), &[(DropReason::QueueFull, 1)], &["port west lost 1 frame"]);
     }
 }

@@ -5,16 +5,11 @@ use std::time::{Duration, SystemTime};
 use rustix::{
     io::Errno,
     thread::{ClockId as SleepClock, clock_nanosleep_absolute},
-    time::{ClockId, Timespec, clock_gettime},
+    time::Timespec,
 };
 use tokio_util::sync::CancellationToken;
 
-/// Nanoseconds on the monotonic clock.
-pub(super) fn now() -> u64 {
-    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
-    // Neither is negative, and 2^64 ns are 584 years.
-    u64::try_from(tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(tv_nsec).unwrap_or(0)
-}
+pub(super) use crate::kernel::monotonic_now as now;
 
 /// A wall-clock instant on the monotonic clock, by what separates the two now; none when it is over.
 pub(super) fn at(instant: SystemTime) -> Option<u64> {

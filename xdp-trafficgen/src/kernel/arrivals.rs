@@ -7,10 +7,9 @@ use aya::{
     programs::{Xdp, XdpMode},
     util::nr_cpus,
 };
-use rustix::time::{ClockId, clock_gettime};
 use xdp_trafficgen_ebpf::abi::arrivals::{BLOCK_STAMPS, Block, Log, Receiver, parts_of_stamp};
 
-use crate::kernel::{KernelError, OBJECT, map_error, program_error};
+use crate::kernel::{KernelError, OBJECT, map_error, monotonic_now, program_error};
 
 /// Which frames are stamped, and by what they are told apart. Offsets are bytes from the frame's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,7 +74,7 @@ impl Arrivals {
         let entries = u32::try_from(blocks).unwrap_or(u32::MAX);
         let (match_offset, mark, match_mask) = matching.mark.map_or((0, [0; 4], 0), |(at, mark)| (at, mark, u32::MAX));
         let receiver = Receiver {
-            epoch: monotonic_ns(),
+            epoch: monotonic_now(),
             blocks: entries.into(),
             match_offset,
             match_value: u32::from_be_bytes(mark),
@@ -133,11 +132,4 @@ impl Arrivals {
         }
         Ok(Arrived { stamps, missed, passed })
     }
-}
-
-/// What `bpf_ktime_get_ns` would give now.
-fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let part = |number: i64| u64::try_from(number).unwrap_or(0);
-    part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
 }

@@ -20,6 +20,7 @@ use aya::{
     programs::ProgramError,
     sys::SyscallError,
 };
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 pub use arrivals::Arrivals;
 pub use generator::Generator;
@@ -29,6 +30,13 @@ pub use sink::Sink;
 
 /// The object with every eBPF program, built by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/generator"));
+
+/// Nanoseconds on the clock that the programs read, `CLOCK_MONOTONIC`.
+pub fn monotonic_now() -> u64 {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
+    // Neither is negative, and 2^64 ns are 584 years.
+    u64::try_from(tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(tv_nsec).unwrap_or(0)
+}
 
 /// What the kernel refused.
 #[derive(Debug, thiserror::Error)]

@@ -47,10 +47,9 @@ struct Punctuality {
 impl From<&stats::Punctuality> for Punctuality {
     fn from(punctuality: &stats::Punctuality) -> Self {
         let &stats::Punctuality { requested, achieved, late, worst, unsent } = punctuality;
-        // Plain decimals: a rate is far below 1e16, from where on numbers would be written with exponents.
         Self {
-            requested_pps: requested,
-            achieved_pps: achieved,
+            requested_pps: requested.map(plain),
+            achieved_pps: achieved.map(plain),
             frames_late: late,
             worst_lateness_ns: u64::try_from(worst.as_nanos()).unwrap_or(u64::MAX),
             frames_unsent: unsent,
@@ -118,6 +117,11 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         flows: flows.collect(),
         sink: sink.map(|sink| Sink { frames_rx: sink.frames, bytes_rx: sink.bytes }),
     })
+}
+
+/// A rate to a thousandth: within these bounds it is written as a plain decimal (see [`per_second`]).
+fn plain(rate: f64) -> f64 {
+    (rate.clamp(0.0, 1e12) * 1000.0).round() / 1000.0
 }
 
 /// A whole number: plain decimals only (`1.7e7` is a string to some YAML readers).

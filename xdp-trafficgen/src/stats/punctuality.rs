@@ -29,8 +29,14 @@ pub struct Punctuality {
 }
 
 impl Punctuality {
-    /// Adds the counts of an earlier run; rates are those of this one.
-    pub(super) fn add(&mut self, earlier: &Self) {
+    /// The counts of two runs together; rates are those of the later one.
+    pub(super) fn of_both(this: Option<Self>, earlier: Option<Self>) -> Option<Self> {
+        let (Some(mut this), Some(earlier)) = (this, earlier) else { return this.or(earlier) };
+        this.add(&earlier);
+        Some(this)
+    }
+
+    fn add(&mut self, earlier: &Self) {
         self.late += earlier.late;
         self.worst = self.worst.max(earlier.worst);
         self.unsent += earlier.unsent;
@@ -105,11 +111,14 @@ pub(super) fn read(
     }
     let mut all = Span::default();
     spans.iter().for_each(|span| all.add(*span));
+    // Flows that do not all send at the same time never ask for the sum of their rates.
+    let at_once = plan.flows.iter().all(|flow| {
+        let first = &plan.flows[0];
+        flow.packets.is_none() && (flow.delay, flow.duration) == (first.delay, first.duration)
+    });
+    let known = pacing.requested.iter().map(|rate| rate.map(Ratio::to_f64)).sum::<Option<f64>>();
     let mut port = Punctuality {
-        requested: match pacing.requested.iter().map(|rate| rate.map(Ratio::to_f64)).sum::<Option<f64>>() {
-            None => all.due_rate(),
-            known => known,
-        },
+        requested: known.filter(|_| at_once || pacing.streams == Streams::Port).or_else(|| all.due_rate()),
         achieved: all.rate(),
         unsent: all.skipped,
         ..Punctuality::default()
