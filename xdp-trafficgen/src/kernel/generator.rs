@@ -121,12 +121,14 @@ impl Generator {
         Ok(generator)
     }
 
-    /// Loads the object for ordinary runs only: nothing is attached, nothing can leave.
+    /// Loads the object for ordinary runs only: nothing is attached, nothing can leave, and no frame waits for its time.
     ///
     /// # Errors
     /// What the kernel refused.
     pub fn load_dry(program: &Program) -> Result<Self, KernelError> {
-        Self::load_program(program, None, Role::Generate)
+        let mut program = program.clone();
+        program.generator.pacing = timing::pacing::NONE;
+        Self::load_program(&program, None, Role::Generate)
     }
 
     fn load_program(program: &Program, pacing: Option<&Pacing>, role: Role) -> Result<Self, KernelError> {
