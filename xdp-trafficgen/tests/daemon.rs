@@ -37,6 +37,11 @@ fn said(log: &[Value], message: &str) -> Vec<Value> {
     fields.filter(|fields| fields["message"].as_str().is_some_and(|text| text.starts_with(message))).collect()
 }
 
+/// The frames sent, as told again and again.
+fn sent(log: &[Value]) -> Vec<u64> {
+    said(log, "counts").iter().map(|counts| counts["frames_tx"].as_u64().unwrap()).collect()
+}
+
 #[test]
 fn it_runs_until_it_is_told_to_stop() {
     let Some(_stage) = Stage::set() else { return };
@@ -44,8 +49,11 @@ fn it_runs_until_it_is_told_to_stop() {
         let sink = sink("xtg1");
         let (_folder, command) = daemon(&format!("{PORT}cpus = \"{cpus}\"\n{FLOW}"));
         let mut running = Running::start(command);
-        running.wait_until("two reports", |running| said(&log(&running.stderr()), "counts").len() > 1);
-        running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
+        // A busy machine may log before it sends.
+        running.wait_until("two reports, and frames", |running| {
+            let sent = sent(&log(&running.stderr()));
+            sent.len() > 1 && sent.last() > Some(&0)
+        });
         let before = Instant::now();
         running.signal(signal);
         let finished = running.end();
@@ -60,8 +68,7 @@ fn it_runs_until_it_is_told_to_stop() {
         for message in ["sending", "stopping", "port ended"] {
             assert_eq!(said(&log, message).len(), 1, "`{message}`: {}", finished.stderr);
         }
-        let counts = said(&log, "counts");
-        let sent: Vec<u64> = counts.iter().map(|counts| counts["frames_tx"].as_u64().unwrap()).collect();
+        let sent = sent(&log);
         assert!(sent.is_sorted() && sent.last() > Some(&0), "{sent:?}");
         let [last] = said(&log, "final counts").try_into().unwrap();
         assert_eq!((&last["port"], &last["interface"]), (&"west".into(), &"xtg0".into()));
@@ -154,6 +161,50 @@ fn one_port_goes_on_while_the_other_waits() {
     let report = running.end().report(0);
     let port = report.ports.iter().find(|port| port.interface == "xtg0").unwrap();
     assert_arrived(&west, port.frames_tx);
+}
+
+/// Of the port's flows together, or of each; sleeping and spinning.
+#[test]
+fn it_keeps_to_a_rate() {
+    let Some(_stage) = Stage::set() else { return };
+    let rates = [("rate = \"500pps\"\n", "", 500), ("", "rate = \"20kpps\"\n", 20_000)];
+    for (cpus, (of_port, of_flow, rate)) in cpu_lists().iter().zip(rates) {
+        let sink = sink("xtg1");
+        let (_folder, command) = daemon(&format!("{PORT}cpus = \"{cpus}\"\n{of_port}{FLOW}{of_flow}"));
+        let mut running = Running::start(command);
+        running.wait_until("frames arrive", |_| sink.count().unwrap().frames > rate / 5);
+        running.signal(Signal::TERM);
+        let report = running.end().report(0);
+        let port = report.only_port();
+        assert_eq!(port.requested_pps, Some(rate as f64), "{report:?}");
+        assert_eq!(port.frames_dropped, 0, "{report:?}");
+        assert_arrived(&sink, port.frames_tx);
+        // As many as were due until it was told to stop, and one at the start of all; the end may come a moment after that.
+        let due = port.frames_attempted + port.frames_unsent.unwrap();
+        let seconds = report.duration_ns as f64 / 1e9;
+        assert!(due as f64 <= rate as f64 * seconds + 1.0, "{report:?}");
+        assert!(due as f64 >= rate as f64 * (seconds * 0.8 - 0.1), "{report:?}");
+    }
+}
+
+/// The rate starts anew, the counts go on.
+#[test]
+fn a_paced_port_starts_again_and_keeps_its_counts() {
+    let Some(stage) = Stage::set() else { return };
+    let first = sink("xtg1");
+    let (_folder, command) = daemon(&format!("{PORT}rate = \"2kpps\"\n{FLOW}"));
+    let mut running = Running::start(command);
+    running.wait_until("frames arrive", |_| first.count().unwrap().frames > 100);
+    ip("link del xtg0");
+    running.wait_until("the failure is told", |running| !said(&log(&running.stderr()), "port failed").is_empty());
+    stage.raise();
+    let second = sink("xtg1");
+    running.wait_until("frames arrive again", |_| second.count().unwrap().frames > 100);
+    running.signal(Signal::TERM);
+    let report = running.end().report(0);
+    let port = report.only_port();
+    assert!(port.frames_tx > 200, "{report:?}");
+    assert_eq!(port.requested_pps, Some(2000.0), "{report:?}");
 }
 
 #[test]

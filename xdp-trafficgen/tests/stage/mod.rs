@@ -233,21 +233,22 @@ pub(crate) struct Port {
     pub(crate) frames_tx: u64,
     pub(crate) bytes_tx: u64,
     pub(crate) frames_dropped: u64,
-    drops: Vec<Drops>,
+    pub(crate) drops: Vec<Drops>,
     pps: u64,
-    batch_size: Option<u64>,
-    requested_pps: Option<f64>,
-    achieved_pps: Option<f64>,
+    // Of a port whose frames are paced, as all that follow.
+    pub(crate) batch_size: Option<u64>,
+    pub(crate) requested_pps: Option<f64>,
+    pub(crate) achieved_pps: Option<f64>,
     pub(crate) frames_late: Option<u64>,
-    worst_lateness_ns: Option<u64>,
+    pub(crate) worst_lateness_ns: Option<u64>,
     pub(crate) frames_unsent: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Drops {
-    reason: String,
-    count: u64,
+pub(crate) struct Drops {
+    pub(crate) reason: String,
+    pub(crate) count: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -259,8 +260,9 @@ pub(crate) struct Flow {
     pub(crate) frames_tx: u64,
     pub(crate) bytes_tx: u64,
     pps: u64,
-    requested_pps: Option<f64>,
-    achieved_pps: Option<f64>,
+    // Where the port's frames are paced, as all that follow.
+    pub(crate) requested_pps: Option<f64>,
+    pub(crate) achieved_pps: Option<f64>,
     pub(crate) frames_late: Option<u64>,
     worst_lateness_ns: Option<u64>,
     pub(crate) frames_unsent: Option<u64>,
@@ -279,6 +281,39 @@ impl Report {
     pub(crate) fn only_port(&self) -> &Port {
         let [port] = self.ports.as_slice() else { panic!("not one port: {self:?}") };
         port
+    }
+
+    /// All of a paced port's figures are there, and none of another's.
+    #[track_caller]
+    fn assert_punctuality_adds_up(&self, port: &Port) {
+        let flows = || self.flows.iter().filter(|flow| flow.port == port.name);
+        let (Some(late), Some(worst), Some(unsent)) = (port.frames_late, port.worst_lateness_ns, port.frames_unsent)
+        else {
+            let none = (None, None, None, None, None, None);
+            let Port { batch_size, requested_pps, achieved_pps, .. } = *port;
+            let figures =
+                (batch_size, requested_pps, achieved_pps, port.frames_late, port.worst_lateness_ns, port.frames_unsent);
+            assert_eq!(figures, none, "{self:?}");
+            let paced = |flow: &Flow| {
+                let rates = flow.requested_pps.or(flow.achieved_pps).is_some();
+                rates || flow.frames_late.or(flow.worst_lateness_ns).or(flow.frames_unsent).is_some()
+            };
+            assert!(!flows().any(paced), "{self:?}");
+            return;
+        };
+        assert!(port.batch_size.is_some_and(|size| (1..=256).contains(&size)), "{port:?}");
+        let all = |figure: fn(&Flow) -> Option<u64>| {
+            let figure = move |flow| figure(flow).unwrap_or_else(|| panic!("not told of every flow: {self:?}"));
+            flows().map(figure)
+        };
+        assert_eq!(all(|flow| flow.frames_late).sum::<u64>(), late, "{self:?}");
+        assert_eq!(all(|flow| flow.worst_lateness_ns).max(), Some(worst), "{self:?}");
+        assert_eq!(all(|flow| flow.frames_unsent).sum::<u64>(), unsent, "{self:?}");
+        for flow in flows() {
+            let late = flow.frames_late.unwrap_or(0);
+            assert!(late <= flow.frames_attempted, "{flow:?}");
+            assert_eq!(late > 0, flow.worst_lateness_ns > Some(0), "{flow:?}");
+        }
     }
 
     /// What must hold of every report.
@@ -300,7 +335,8 @@ impl Report {
             assert!(!port.interface.is_empty(), "{port:?}");
             self.assert_punctuality_adds_up(port);
             let second = 1_000_000_000;
-            let rate = u128::from(port.frames_tx) * second / u128::from(self.duration_ns);
+            // Nothing, where it was stopped before the start.
+            let rate = (u128::from(port.frames_tx) * second).checked_div(u128::from(self.duration_ns)).unwrap_or(0);
             // Over the time the port itself sent; for the demo, which alone has a sink, that is the whole.
             let exact = self.sink.is_some();
             let plausible = u128::from(port.pps) + 1 >= rate && (!exact || u128::from(port.pps) <= rate + 1);
