@@ -1,0 +1,181 @@
+//! A paced run, and what arrived of it and when. Every frame says in its UDP destination port which flow's it is, and its
+//! number there.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+};
+
+use tempfile::TempDir;
+use xdp_trafficgen::kernel::{
+    Arrivals,
+    arrivals::{Match, Stamp},
+};
+
+use crate::{
+    common::skip::skipped,
+    stage::{Flow, Report, Running, Stage, cpu_lists, reached, trafficgen},
+};
+
+/// UDP ports that each flow has for itself: its frames are numbered modulo this.
+pub(crate) const SPAN: u64 = 512;
+
+/// Where a frame without tags has its UDP destination port.
+const DESTINATION_PORT: u32 = 36;
+
+/// Nothing is given up because a busy machine took the CPU away.
+pub(crate) const PATIENT: &str = "behind = { catch_up = '10s' }";
+
+/// A stage for one test at a time: a worker that waits inside the program wants its CPU for itself.
+pub(crate) struct Lab {
+    // Left before the next one may come.
+    _stage: Stage,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Lab {
+    /// None, and a word about it, when the test may not do this.
+    pub(crate) fn enter() -> Option<Self> {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Self { _stage: Stage::set()?, _turn: turn })
+    }
+}
+
+/// One worker and two, as lists of CPUs; a word about it where there is only one CPU.
+pub(crate) fn one_and_two_workers() -> impl Iterator<Item = (u64, &'static str)> {
+    if cpu_lists().len() < 2 {
+        skipped("two workers need two CPUs");
+    }
+    (1..).zip(cpu_lists().iter().copied())
+}
+
+/// Times are the machine's as much as ours, and it may be busy: who misses them may try again, five times in all. What does not
+/// depend on time fails at once, by a panic.
+#[track_caller]
+pub(crate) fn in_time(mut attempt: impl FnMut() -> Result<(), String>) {
+    let mut misses = Vec::new();
+    while let Err(miss) = attempt() {
+        misses.push(miss);
+        assert!(misses.len() < 5, "{misses:#?}");
+    }
+}
+
+/// Of a miss.
+pub(crate) fn or_miss(kept: bool, miss: impl FnOnce() -> String) -> Result<(), String> {
+    if kept { Ok(()) } else { Err(miss()) }
+}
+
+/// The port `west` out of `xtg0`.
+pub(crate) fn port(settings: &str) -> String {
+    format!("[[ports]]\nname = 'west'\ninterface = 'xtg0'\n{settings}\n")
+}
+
+/// Flow number `index` of it, with the name `f{index}`.
+pub(crate) fn flow(index: u64, settings: &str) -> String {
+    assert!(index < 65536 / SPAN);
+    let first = index * SPAN;
+    format!(
+        "[[flows]]\nname = 'f{index}'\nport = 'west'\n{settings}\npacket = [\n\
+         {{ ethernet = {{ dst = '02:00:00:00:00:02' }} }},\n{{ ipv4 = {{}} }},\n\
+         {{ udp = {{ src_port = 9, dst_port = {{ increment = {{ start = {first}, count = {SPAN} }} }} }} }},\n]\n"
+    )
+}
+
+/// A configuration file, in a folder that goes with it.
+pub(crate) struct Config {
+    pub(crate) folder: TempDir,
+    pub(crate) path: String,
+}
+
+impl Config {
+    pub(crate) fn write(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pacing.toml");
+        fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        Self { folder, path }
+    }
+
+    /// `run`, with the report as JSON.
+    pub(crate) fn run(&self, options: &[&str]) -> Running {
+        Running::start(first_of_all(&trafficgen(&[&["run", &self.path, "--json"], options].concat())))
+    }
+}
+
+/// The same command with a real-time priority, where that is allowed: a worker that spins gets but a part of its CPU from a machine
+/// that does other things, too, and cannot make up for that.
+fn first_of_all(command: &Command) -> Command {
+    static ALLOWED: LazyLock<bool> = LazyLock::new(|| {
+        let tried = Command::new("chrt").args(["--rr", "1", "true"]).stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    });
+    let mut first = Command::new(if *ALLOWED { "chrt" } else { "nice" });
+    first.args(if *ALLOWED { ["--rr", "1"] } else { ["-n", "0"] });
+    first.arg(command.get_program()).args(command.get_args()).env_remove("RUST_LOG");
+    first
+}
+
+/// A receiver at `xtg1` with room for so many frames.
+pub(crate) fn receiver(frames: u64) -> Arrivals {
+    Arrivals::attach("xtg1", Match { mark: None, tag: Some(DESTINATION_PORT) }, frames).unwrap()
+}
+
+/// Sends what a configuration says to its end, and waits for what was sent: the report, and the arrivals.
+#[track_caller]
+pub(crate) fn send(text: &str, options: &[&str], most: u64) -> (Report, Vec<Stamp>) {
+    let arrivals = receiver(most);
+    let report = Config::write(text).run(options).end().report(0);
+    let stamps = arrived(arrivals, &report);
+    (report, stamps)
+}
+
+/// All frames that were sent, and no other.
+#[track_caller]
+pub(crate) fn arrived(arrivals: Arrivals, report: &Report) -> Vec<Stamp> {
+    let port = report.only_port();
+    assert_eq!(port.frames_dropped, 0, "{report:?}");
+    reached(|| arrivals.seen().is_ok_and(|seen| seen.stamped + seen.missed >= port.frames_tx));
+    let arrived = arrivals.take().unwrap();
+    assert_eq!((arrived.stamps.len() as u64, arrived.missed, arrived.passed), (port.frames_tx, 0, 0), "{report:?}");
+    arrived.stamps
+}
+
+/// The flow that a frame is of.
+pub(crate) fn flow_of(stamp: &Stamp) -> u64 {
+    u64::from(stamp.tag) / SPAN
+}
+
+/// When the frames of a flow arrived.
+pub(crate) fn times_of(stamps: &[Stamp], flow: u64) -> Vec<u64> {
+    stamps.iter().filter(|stamp| flow_of(stamp) == flow).map(|stamp| stamp.ns).collect()
+}
+
+/// None is missing and none is out of order: worker w of n sends frames w, w + n, w + 2n, … of each flow.
+#[track_caller]
+pub(crate) fn assert_in_sequence(stamps: &[Stamp], workers: u64) {
+    let mut next: Vec<u64> = (0..65536 / SPAN).flat_map(|_| 0..workers).collect();
+    for (place, stamp) in stamps.iter().enumerate() {
+        let (flow, number) = (flow_of(stamp), u64::from(stamp.tag) % SPAN);
+        // The span is a multiple of the workers' number.
+        let next = &mut next[usize::try_from(flow * workers + number % workers).unwrap()];
+        assert_eq!(number, *next, "frame {place}, of flow {flow}");
+        *next = (*next + workers) % SPAN;
+    }
+}
+
+impl Flow {
+    /// Departures that were due: those frames were made for, and those that were given up.
+    pub(crate) fn due(&self) -> u64 {
+        self.frames_attempted + self.frames_unsent.unwrap_or(0)
+    }
+}
+
+impl Report {
+    /// Of the flow with this name.
+    #[track_caller]
+    pub(crate) fn flow(&self, name: &str) -> &Flow {
+        self.flows.iter().find(|flow| flow.name == name).unwrap_or_else(|| panic!("no flow {name}: {self:?}"))
+    }
+}
