@@ -6,7 +6,7 @@ use crate::{
 };
 
 const FLOWS: u64 = 100;
-const SECONDS: f64 = 0.4;
+const SECONDS: f64 = 0.3;
 
 /// From 2 frames a second to 50 000, in even steps of a logarithmic scale, in thousandths.
 fn millipps(flow: u64) -> u64 {
@@ -23,7 +23,7 @@ fn each_of_a_hundred_flows_has_its_own_rate() {
         let mut text = port(&format!("cpus = '{cpus}'\n{PATIENT}"));
         for index in 0..FLOWS {
             let rate = millipps(index);
-            let settings = format!("rate = '{}.{:03}pps'\nduration = '400ms'", rate / 1000, rate % 1000);
+            let settings = format!("rate = '{}.{:03}pps'\nduration = '300ms'", rate / 1000, rate % 1000);
             text += &flow(index, &settings);
         }
         in_time(|| {

@@ -59,12 +59,12 @@ fn flows_take_turns_as_shown() {
     let Some(_lab) = Lab::enter() else { return };
     let weights = [5, 3, 2];
     let rate = 50_000.0;
-    let seconds = 0.2;
+    let seconds = 0.1;
     let total = oracle::constant(rate, 0.0, seconds);
     for (workers, cpus) in one_and_two_workers() {
         let mut text = port(&format!("rate = '50kpps'\ncpus = '{cpus}'\n{PATIENT}"));
         for (index, weight) in (0..).zip(weights) {
-            text += &flow(index, &format!("weight = {weight}\nduration = '200ms'"));
+            text += &flow(index, &format!("weight = {weight}\nduration = '100ms'"));
         }
         let (report, stamps) = send(&text, &[], total);
         // Each worker goes through the cycle with its own departures.

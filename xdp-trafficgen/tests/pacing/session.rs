@@ -90,7 +90,7 @@ fn it_starts_at_the_instant_it_is_told() {
         let arrivals = receiver(1000);
         let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let ahead = wall_clock - monotonic();
-        let at = wall_clock + Duration::from_secs(1);
+        let at = wall_clock + Duration::from_millis(700);
         let instant = format!("@{}.{:09}", at.as_secs(), at.subsec_nanos());
         let finished = Config::write(&text).run(&["--at", &instant]).end();
         let report = finished.report(0);

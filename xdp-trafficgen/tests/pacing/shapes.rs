@@ -52,12 +52,12 @@ fn flows_of_different_layouts_have_rates_of_their_own() {
     let flows = mixed();
     let rates = [8000.0, 90.0, 2600.0, 5000.0, 17.0];
     let settings = rates.map(|rate| format!("rate = '{rate}pps'\nduration = '150ms'"));
-    for (_, cpus) in one_and_two_workers() {
-        let (report, _) = send(&toml(&format!("cpus = '{cpus}'"), &flows, &settings), &flows);
-        for ((index, rate), sent) in (0..).zip(rates).zip(&report.flows) {
-            let due = oracle::constant(rate, oracle::phase(index), 0.15);
-            assert_eq!(sent.due(), due, "CPUs {cpus}, flow {index}: {report:?}");
-        }
+    // Several workers, where there can be.
+    let Some((_, cpus)) = one_and_two_workers().last() else { return };
+    let (report, _) = send(&toml(&format!("cpus = '{cpus}'"), &flows, &settings), &flows);
+    for ((index, rate), sent) in (0..).zip(rates).zip(&report.flows) {
+        let due = oracle::constant(rate, oracle::phase(index), 0.15);
+        assert_eq!(sent.due(), due, "CPUs {cpus}, flow {index}: {report:?}");
     }
 }
 
@@ -69,13 +69,10 @@ fn flows_of_different_layouts_share_the_rate_of_a_port() {
     let cycles = 100;
     let share = |flow: usize| turns.iter().filter(|turn| **turn as usize == flow).count() as u64 * cycles;
     let settings: Vec<String> = (0..flows.len()).map(|flow| format!("packets = {}", share(flow))).collect();
-    for (workers, cpus) in one_and_two_workers() {
-        let (report, order) = send(&toml(&format!("cpus = '{cpus}'\nrate = '15kpps'"), &flows, &settings), &flows);
-        for (index, sent) in report.flows.iter().enumerate() {
-            assert_eq!((sent.frames_tx, sent.frames_unsent), (share(index), Some(0)), "CPUs {cpus}: {report:?}");
-        }
-        if workers == 1 {
-            assert!(order.iter().zip(turns.iter().cycle()).all(|(flow, turn)| *flow == *turn as usize), "{order:?}");
-        }
+    // In the order of one worker.
+    let (report, order) = send(&toml("rate = '15kpps'", &flows, &settings), &flows);
+    for (index, sent) in report.flows.iter().enumerate() {
+        assert_eq!((sent.frames_tx, sent.frames_unsent), (share(index), Some(0)), "{report:?}");
     }
+    assert!(order.iter().zip(turns.iter().cycle()).all(|(flow, turn)| *flow == *turn as usize), "{order:?}");
 }
