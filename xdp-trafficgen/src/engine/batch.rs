@@ -41,7 +41,7 @@ impl Batch {
         let idle = waited.as_secs_f64() / took.as_secs_f64();
         if late > behind && idle < 0.02 {
             self.size = (self.size * 2).min(self.most);
-        } else if idle > 0.55 && late <= behind {
+        } else if idle > 0.52 && late <= behind {
             self.size = (self.size / 2).max(1);
         }
     }
