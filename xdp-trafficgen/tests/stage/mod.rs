@@ -347,26 +347,4 @@ impl Report {
             assert_eq!(bytes_rx, self.ports.iter().map(|port| port.bytes_tx).sum::<u64>(), "{self:?}");
         }
     }
-
-    /// All of it or nothing, and the port's from those of its flows.
-    #[track_caller]
-    fn assert_punctuality_adds_up(&self, port: &Port) {
-        let paced = port.batch_size.is_some();
-        let flows = || self.flows.iter().filter(|flow| flow.port == port.name);
-        let parts = |late: Option<u64>, worst: Option<u64>, unsent: Option<u64>| {
-            [late, worst, unsent].map(|part| part.is_some())
-        };
-        assert_eq!(parts(port.frames_late, port.worst_lateness_ns, port.frames_unsent), [paced; 3], "{port:?}");
-        for flow in flows() {
-            assert_eq!(parts(flow.frames_late, flow.worst_lateness_ns, flow.frames_unsent), [paced; 3], "{flow:?}");
-            // Nobody knows a rate from fewer than two frames.
-            assert_eq!(flow.achieved_pps.is_some(), paced && flow.frames_attempted > 1, "{flow:?}");
-            assert!(paced || flow.requested_pps.is_none(), "{flow:?}");
-        }
-        assert!(paced || (port.requested_pps, port.achieved_pps) == (None, None), "{port:?}");
-        let total = |count: fn(&Flow) -> Option<u64>| flows().filter_map(count).sum::<u64>();
-        assert_eq!(total(|flow| flow.frames_late), port.frames_late.unwrap_or(0), "{self:?}");
-        assert_eq!(total(|flow| flow.frames_unsent), port.frames_unsent.unwrap_or(0), "{self:?}");
-        assert_eq!(flows().filter_map(|flow| flow.worst_lateness_ns).max(), port.worst_lateness_ns, "{self:?}");
-    }
 }
