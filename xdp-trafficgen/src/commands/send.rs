@@ -17,7 +17,7 @@ use crate::{
     output::{Report, json, live::Live, text},
     plan::{self, DefaultRoute, Plan},
     signal,
-    stats::{DropReason, Snapshot},
+    stats::{DropReason, Punctuality, Snapshot},
 };
 
 /// How the result is printed.
@@ -114,13 +114,23 @@ const TOLERATED: f64 = 0.001;
 fn shortfalls(snapshot: &Snapshot) -> Vec<String> {
     let mut sentences = Vec::new();
     for port in &snapshot.ports {
-        let missing = port.punctuality.map_or(0.0, |punctuality| punctuality.shortfall(port.attempted));
-        if missing > TOLERATED {
-            sentences.push(format!(
-                "port {} left {:.2} % of its departures without a frame",
-                port.name,
-                missing * 100.0
-            ));
+        let missing = |punctuality: Option<Punctuality>, attempted| {
+            punctuality.map_or(0.0, |punctuality| punctuality.shortfall(attempted))
+        };
+        let mut left = |what, name: &str, missing: f64| {
+            if missing > TOLERATED {
+                let percent = missing * 100.0;
+                sentences.push(format!("{what} {name} left {percent:.2} % of its departures without a frame"));
+            }
+        };
+        // The port is the sum of its flows, which may hide one of them.
+        let of_port = missing(port.punctuality, port.attempted);
+        left("port", &port.name, of_port);
+        let of_flows = port.flows.iter().map(|flow| (missing(flow.punctuality, flow.attempted), flow));
+        if let Some((worst, flow)) = of_flows.max_by(|(one, _), (other, _)| one.total_cmp(other))
+            && of_port <= TOLERATED
+        {
+            left("flow", &flow.name, worst);
         }
         let asked_for = |reason: DropReason| reason == DropReason::Action;
         let dropped: u64 = port.drops.iter().filter(|(reason, _)| !asked_for(*reason)).map(|(_, count)| count).sum();
@@ -194,7 +204,7 @@ pub(super) fn output_failed(source: io::Error) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{FlowCount, PortCount, Punctuality};
+    use crate::stats::{FlowCount, PortCount};
 
     #[test]
     fn strict_forgives_a_thousandth_and_no_loss() {

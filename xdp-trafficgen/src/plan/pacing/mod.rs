@@ -143,7 +143,7 @@ struct Demand {
     requested: Option<Ratio>,
     /// Frames a second at the highest.
     peak: f64,
-    /// Bits a second of the wire at the highest.
+    /// Bits a second of the wire at the highest; 0 where nothing is asked for but speed.
     wire: f64,
 }
 
@@ -267,6 +267,8 @@ impl Request<'_> {
             .help(format!("say it at the port `{}`: speed = \"10Gbps\"", self.port.name.value))
         })?;
         let bits = frames.wire_bits().to_f64();
+        // What a burst without gaps asks for is what there is.
+        let mut asks = 1.0;
         let (requested, peak) = match &mut load {
             Load::Constant(rate) => (Some(rate.ratio()), rate.to_f64()),
             Load::Poisson { mean, .. } => (Some(mean.ratio()), mean.to_f64()),
@@ -274,6 +276,7 @@ impl Request<'_> {
                 // No frame can leave before the one in front of it has: were all of a burst due at once, the last ones would be
                 // overdue by more than anybody waits for.
                 if burst.gap.is_zero() {
+                    asks = 0.0;
                     let speed = self.speed().map_or(FULL_SPEED, |speed| speed as f64);
                     burst.gap = Duration::from_nanos(whole((bits * 1e9 / speed).ceil()).max(1));
                 }
@@ -282,7 +285,7 @@ impl Request<'_> {
             }
             Load::Curve(curve) => (None, curve.peak()),
         };
-        Ok(Demand { load, limits, slot, requested, peak, wire: peak * bits })
+        Ok(Demand { load, limits, slot, requested, peak, wire: asks * peak * bits })
     }
 
     fn speed(&self) -> Option<u64> {
