@@ -139,7 +139,7 @@ pub enum Profile {
 pub struct Burst {
     /// Frames of a burst, at least 1.
     pub packets: u64,
-    /// From a frame of a burst to the next one; zero: as fast as they can.
+    /// From a frame of a burst to the next one; zero: as fast as the link carries them, 100 Gbit/s where nobody knows.
     pub gap: Duration,
     /// From the last frame of a burst to the first of the next one; not zero.
     pub inter_burst_gap: Duration,

@@ -31,7 +31,9 @@ impl Departures {
             Load::Poisson(pps(poisson.get("mean").unwrap_or(poisson)))
         } else if let Some(burst) = form("burst") {
             let packets = u64::try_from(burst["packets"].as_integer().unwrap()).unwrap();
-            let (gap, pause) = (burst.get("gap").map_or(0.0, seconds), seconds(&burst["inter_burst_gap"]));
+            // Without one, what the frame takes on the wire, in whole nanoseconds.
+            let wire = || ((size + 20.0) * 8e9 / speed).ceil() / 1e9;
+            let (gap, pause) = (burst.get("gap").map_or_else(wire, seconds), seconds(&burst["inter_burst_gap"]));
             let last = packets - 1;
             Load::Timed(Box::new(move |frame| {
                 let (burst, place) = ((frame / packets) as f64, (frame % packets) as f64);
