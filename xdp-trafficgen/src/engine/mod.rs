@@ -250,6 +250,8 @@ impl Session {
                     }
                 }
                 _ = ticks.tick() => match self.gone_interface().map_or_else(|| self.snapshot(), Err) {
+                    // Before the start there is nothing to see.
+                    Ok(snapshot) if snapshot.elapsed.is_zero() => {}
                     Ok(snapshot) => look(snapshot),
                     Err(error) => {
                         self.stop.cancel();
