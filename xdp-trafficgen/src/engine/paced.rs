@@ -57,7 +57,7 @@ impl<'a> Paced<'a> {
             clippy::cast_sign_loss,
             reason = "a float becomes the nearest that there is"
         )]
-        let most = ((peak * CALL.as_secs_f64()) as u32 + 1).clamp(1, MOST_REPETITIONS);
+        let most = ((peak * CALL.as_secs_f64()) as u32).saturating_add(1).min(MOST_REPETITIONS);
         let paced = Self {
             worker,
             pacing,
