@@ -215,7 +215,7 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
 
 /// The streams, worker by worker, and their segments; none when there are too many.
 fn build(demands: &[Demand], workers: usize, nanos: u64, limit: usize) -> Option<(Vec<Departures>, Vec<Segment>)> {
-    let mut streams = streams::Streams::new(workers as u64, nanos, limit);
+    let mut streams = streams::Builder::new(workers as u64, nanos, limit);
     let mut all = vec![Departures::default(); workers * demands.len()];
     for (number, demand) in demands.iter().enumerate() {
         for (worker, stream) in streams.add(&demand.load, &demand.limits).ok()?.into_iter().enumerate() {

@@ -3,11 +3,11 @@
 use std::iter;
 
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Departures, EXPONENTIAL_BITS, EXPONENTIALS, Segment, departures as kinds},
+    abi::timing::{Departures, EXPONENTIAL_BITS, EXPONENTIALS, Segment},
     timing::{Tables, advance},
 };
 
-use super::{Pacing, rates::small};
+use super::Pacing;
 
 /// The tables that streams refer to.
 #[derive(Clone, Debug)]
@@ -48,40 +48,6 @@ pub fn departures(stream: &Departures, tables: &impl Tables) -> impl Iterator<It
         advance(&mut stream, tables);
         Some(due)
     })
-}
-
-/// How many departures of a stream, from where it stands, are due before a time. Constant gaps are not gone through one by one,
-/// segments are, and so are the departures of a Poisson process.
-pub fn due_before(stream: &Departures, tables: &impl Tables, time: u64) -> u64 {
-    let mut stream = *stream;
-    let time = time.min(stream.end);
-    let mut counted = 0;
-    while stream.left > 0 && stream.due < time {
-        let run = match stream.kind {
-            kinds::CONSTANT => stream.left,
-            kinds::SEGMENTS => stream.left.min(stream.run),
-            _ => 1,
-        };
-        let due = if run == 1 { 1 } else { run_before(&stream, time).min(run) };
-        counted += due;
-        if stream.kind == kinds::CONSTANT || due < run {
-            break;
-        }
-        // On to the last one of the run, and from there as the program does.
-        stream.left -= if stream.left == u64::MAX { 0 } else { run - 1 };
-        stream.run = 1;
-        advance(&mut stream, tables);
-    }
-    counted
-}
-
-/// Departures before a time if the gap stays: the first one is.
-fn run_before(stream: &Departures, time: u64) -> u64 {
-    let whole = u128::from(stream.gap.whole);
-    let gap = u128::from(stream.gap.ns) * whole + u128::from(stream.gap.rest);
-    // Departure k is before a whole number of nanoseconds when its exact time is.
-    let until = u128::from(time - stream.due) * whole - u128::from(stream.rest);
-    if gap == 0 { u64::MAX } else { small(until.div_ceil(gap)) }
 }
 
 /// The table of exponentially distributed numbers, scaled so that what is drawn from it has a mean of 1: the straight lines

@@ -45,7 +45,7 @@ pub(super) struct Limits {
 }
 
 /// Makes streams, and the segments they refer to.
-pub(super) struct Streams {
+pub(super) struct Builder {
     workers: u64,
     /// Segments at most.
     limit: usize,
@@ -80,7 +80,7 @@ struct Cycle {
     total: u64,
 }
 
-impl Streams {
+impl Builder {
     pub(super) fn new(workers: u64, nanos: u64, limit: usize) -> Self {
         Self { workers, limit, nanos, segments: Vec::new(), known: Vec::new(), exponentials: exponentials() }
     }

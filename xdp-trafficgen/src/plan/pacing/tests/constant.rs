@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use xdp_trafficgen_ebpf::timing::advance;
 
 use super::*;
-use crate::plan::pacing::simulation::due_before;
 
 /// When frame k leaves: k / rate, in whole nanoseconds.
 fn exact(rate: Ratio, k: u64) -> u64 {

@@ -228,7 +228,37 @@ proptest! {
         let tables = HostTables::new(&pacing);
         for stream in &pacing.departures {
             let expected = departures(stream, &tables).take_while(|&due| due < time).count() as u64;
-            prop_assert_eq!(super::super::simulation::due_before(stream, &tables, time), expected);
+            prop_assert_eq!(due_before(stream, &tables, time), expected);
+        }
+    }
+
+    /// What leaves together is what would have left one by one, none of it after the time, and the stream stands where it would.
+    #[test]
+    fn a_batch_is_taken_as_one_by_one(
+        pieces in prop::collection::vec((1u64..10_000_000, 0..30_000_000u64), 1..6), last in 1u64..30_000_000, repeat: bool,
+        workers in 1usize..4, earlier in 0usize..200, most in 1u64..257, gather in 0u64..100_000, end in prop::option::of(0u64..50_000_000),
+    ) {
+        let pacing = of_profile(trace(&pieces, last, repeat).0, workers);
+        let tables = HostTables::new(&pacing);
+        for stream in &pacing.departures {
+            let mut stream = Departures { end: end.unwrap_or(u64::MAX), ..*stream };
+            for _ in 0..earlier {
+                if !timing::is_over(&stream) {
+                    timing::advance(&mut stream, &tables);
+                }
+            }
+            if timing::is_over(&stream) {
+                continue;
+            }
+            let (mut together, mut single) = (stream, stream);
+            let until = stream.due + gather;
+            let taken = timing::take(&mut together, most, until, &tables);
+            prop_assert!((1..=most).contains(&taken));
+            for number in 0..taken {
+                prop_assert!(number == 0 || single.due <= until && !timing::is_over(&single), "{number}: {single:?}");
+                timing::advance(&mut single, &tables);
+            }
+            prop_assert_eq!(together, single);
         }
     }
 }

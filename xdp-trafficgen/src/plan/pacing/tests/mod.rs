@@ -8,7 +8,7 @@ mod requests;
 
 use std::{sync::LazyLock, time::Duration};
 
-use xdp_trafficgen_ebpf::abi::timing::Departures;
+use xdp_trafficgen_ebpf::{abi::timing::Departures, timing};
 
 use super::{
     Pacing, Request,
@@ -51,6 +51,14 @@ fn of_flows(flows: Vec<Flow>, workers: usize) -> Pacing {
 
 fn of_profile(profile: Profile, workers: usize) -> Pacing {
     of_flows(vec![flow(profile)], workers)
+}
+
+/// How many departures of a stream are due before a time: as many as the program gives up then.
+fn due_before(stream: &Departures, tables: &HostTables<'_>, time: u64) -> u64 {
+    let mut late = *stream;
+    while timing::skip(&mut late, time, tables) {}
+    assert!(timing::is_over(&late) || late.due >= time, "{late:?}");
+    late.skipped - stream.skipped
 }
 
 /// The first times of a stream.
