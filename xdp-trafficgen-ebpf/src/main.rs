@@ -10,23 +10,29 @@
 #![expect(missing_docs, unreachable_pub, reason = "the program macros make undocumented public items of entry points")]
 
 mod arrivals;
+mod counting;
 mod departure;
+mod packet;
 
 use aya_ebpf::{
-    bindings::xdp_action::{XDP_DROP, XDP_REDIRECT, XDP_TX},
+    bindings::xdp_action::{XDP_DROP, XDP_REDIRECT},
     helpers::{bpf_redirect_map, bpf_xdp_adjust_tail, bpf_xdp_store_bytes},
-    macros::{btf_tracepoint, map, xdp},
+    macros::{map, xdp},
     maps::{Array, DevMap, PerCpuArray, ProgramArray},
-    programs::{BtfTracePointContext, XdpContext},
+    programs::XdpContext,
 };
 use xdp_trafficgen_ebpf::{
     abi::{
-        BODY_LEN, Body, DROP_SLOTS, DropLayer, FCS_LEN, Flow, Generator, Group, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS,
-        RECENT, ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, drop_slot, make,
-        parts_of_recent, path, recent, timing::pacing,
+        BODY_LEN, Body, FCS_LEN, Flow, Generator, Group, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS, ROW_TABLE_LINES,
+        SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, make, path, timing::pacing,
     },
     field::{Load, Values},
-    frame::{self, FrameMut},
+    frame,
+};
+
+use self::{
+    counting::{ENODEV, note_recent, refused},
+    packet::{Packet, copy, copy_line},
 };
 
 // Filled by the loader (`EbpfLoader::override_global`), constants to the verifier.
@@ -82,9 +88,6 @@ static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(MAX_GROUPS as u32
 /// The egress interface, in slot 0. A devmap entry is cheaper than `bpf_redirect`'s look-up of an ifindex (field notes).
 #[map]
 static EGRESS: DevMap = DevMap::with_max_entries(1, 0);
-/// Why frames were dropped: see `drop_slot`.
-#[map]
-static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(DROP_SLOTS, 0);
 #[map]
 static SINK: PerCpuArray<Sink> = PerCpuArray::with_max_entries(1, 0);
 
@@ -110,47 +113,6 @@ impl Values for ValueTable {
     #[inline(always)]
     fn value(&self, index: u32) -> Word128 {
         VALUES.get(index).copied().unwrap_or_default()
-    }
-}
-
-/// The packet, of which `holds` makes the headers writable.
-struct Packet {
-    start: usize,
-    end: usize,
-}
-
-impl Packet {
-    /// Whether the frame has this many bytes: the bounds check the verifier asks for.
-    #[inline(always)]
-    fn holds(&self, len: u64) -> bool {
-        self.start + len as usize <= self.end
-    }
-
-    #[inline(always)]
-    fn store<T>(&mut self, at: usize, value: T) {
-        // SAFETY: the verifier proves that `at + size` lies within the bounds that were checked. Alignment is the
-        // kernel's business: where the machine needs it the verifier checks it, and `write_unaligned` would be compiled
-        // to single bytes everywhere.
-        unsafe { *((self.start + at) as *mut T) = value }
-    }
-}
-
-impl FrameMut for Packet {
-    #[inline(always)]
-    fn store_u8(&mut self, at: usize, value: u8) {
-        self.store(at, value);
-    }
-    #[inline(always)]
-    fn store_u16(&mut self, at: usize, value: u16) {
-        self.store(at, value.to_be());
-    }
-    #[inline(always)]
-    fn store_u32(&mut self, at: usize, value: u32) {
-        self.store(at, value.to_be());
-    }
-    #[inline(always)]
-    fn store_u64(&mut self, at: usize, value: u64) {
-        self.store(at, value.to_be());
     }
 }
 
@@ -283,7 +245,7 @@ pub fn generate(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn one_line(ctx: &XdpContext) -> u32 {
     let Some(worker) = this_worker() else { return XDP_DROP };
-    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
+    let mut packet = Packet::of(ctx);
     let words = Rodata::load(&GROUP.words);
     if !packet.holds(4 * words) {
         return aborted(worker);
@@ -301,13 +263,9 @@ fn recorded_flows(ctx: &XdpContext) -> u32 {
     let Some(worker) = this_worker() else { return XDP_DROP };
     let Some(number) = next_flow(worker) else { return aborted(worker) };
     let Some(flow) = flow_of(worker, number) else { return aborted(worker) };
-    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
-    let words = Rodata::load(&GROUP.words);
-    if !packet.holds(4 * words) {
+    if copy_next_row(ctx, flow).is_none() {
         return aborted(worker);
     }
-    let row = next_row(flow);
-    copy(&mut packet, words, |line, word| row_word(row + line, word));
     flow.frames += 1;
     note_recent(worker, number, 0);
     worker.queued += 1;
@@ -318,13 +276,7 @@ fn recorded_flows(ctx: &XdpContext) -> u32 {
 #[inline(always)]
 fn recorded_sizes(ctx: &XdpContext) -> u32 {
     let Some(worker) = this_worker() else { return XDP_DROP };
-    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
-    let words = Rodata::load(&GROUP.words);
-    if !packet.holds(4 * words) {
-        return aborted(worker);
-    }
-    let row = next_row(&mut worker.only);
-    copy(&mut packet, words, |line, word| row_word(row + line, word));
+    let Some(row) = copy_next_row(ctx, &mut worker.only) else { return aborted(worker) };
     let size = row_size(row);
     worker.only.bytes += u64::from(size);
     note_recent(worker, 0, size);
@@ -387,12 +339,6 @@ fn flow_of(worker: &mut Worker, number: u32) -> Option<&'static mut Flow> {
     Some(unsafe { &mut *flow })
 }
 
-/// Remembers whose the next frame in the queue is.
-#[inline(always)]
-fn note_recent(worker: &mut Worker, number: u32, size: u32) {
-    worker.recent[worker.queued as usize % RECENT] = recent(number, size);
-}
-
 /// Redirects, and sees to it that a frame that cannot be is counted.
 #[inline(always)]
 fn redirected() -> u32 {
@@ -411,17 +357,24 @@ fn redirected() -> u32 {
 /// when the page is too short.
 #[inline(always)]
 fn copy_header(ctx: &XdpContext, flow: &mut Flow) -> Option<u32> {
-    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
+    let row = copy_next_row(ctx, flow)?;
+    Some(match Rodata::load(&GROUP.sized) {
+        0 => 0,
+        _ => row_size(row),
+    })
+}
+
+/// Copies the next row of a flow into the frame; gives its first line, none when the page is too short.
+#[inline(always)]
+fn copy_next_row(ctx: &XdpContext, flow: &mut Flow) -> Option<u64> {
+    let mut packet = Packet::of(ctx);
     let words = Rodata::load(&GROUP.words);
     if !packet.holds(4 * words) {
         return None;
     }
     let row = next_row(flow);
     copy(&mut packet, words, |line, word| row_word(row + line, word));
-    Some(match Rodata::load(&GROUP.sized) {
-        0 => 0,
-        _ => row_size(row),
-    })
+    Some(row)
 }
 
 /// The same for a flow that is worked out.
@@ -429,7 +382,7 @@ fn copy_header(ctx: &XdpContext, flow: &mut Flow) -> Option<u32> {
 fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
     // SAFETY: an entry of this worker alone.
     let worked = unsafe { &mut *WORKED.get_ptr_mut(flow.row as u32)? };
-    let mut packet = Packet { start: ctx.data(), end: ctx.data_end() };
+    let mut packet = Packet::of(ctx);
     let words = Rodata::load(&GROUP.words);
     if !packet.holds(4 * words) {
         return None;
@@ -481,59 +434,6 @@ fn row_word(line: u64, word: usize) -> u64 {
     Rodata::load(&ROWS[line as usize % ROW_TABLE_LINES][word])
 }
 
-/// Stores the first `words` four-byte words of several lines; `line` gives an eight-byte word of one.
-#[inline(always)]
-fn copy(packet: &mut Packet, words: u64, line: impl Fn(u64, usize) -> u64) {
-    const LINE: u64 = LINE_LEN as u64 / 4;
-    copy_line(packet, 0, words, |word| line(0, word));
-    macro_rules! more {
-        () => {};
-        ($index:literal $($rest:literal)*) => {
-            if words > $index * LINE {
-                copy_line(packet, $index * LINE_LEN, words - $index * LINE, |word| line($index, word));
-                more!($($rest)*);
-            }
-        };
-    }
-    more!(1 2 3);
-}
-
-/// Stores the first `words` four-byte words of a line at `at`; a line has 16. An arm for each number, for the verifier to keep
-/// just one.
-#[inline(always)]
-fn copy_line(packet: &mut Packet, at: usize, words: u64, line: impl Fn(usize) -> u64) {
-    macro_rules! copy {
-        ($tail:literal; $($word:literal)*) => {{
-            $( packet.store(at + 8 * $word, line($word)); )*
-            let end = 0 $( + { let _ = $word; 1 } )*;
-            if $tail == 4 {
-                // The first four bytes in the order of memory.
-                let [a, b, c, d, ..] = line(end).to_ne_bytes();
-                packet.store(at + 8 * end, u32::from_ne_bytes([a, b, c, d]));
-            }
-        }};
-    }
-    match words {
-        0 => {}
-        1 => copy!(4;),
-        2 => copy!(0; 0),
-        3 => copy!(4; 0),
-        4 => copy!(0; 0 1),
-        5 => copy!(4; 0 1),
-        6 => copy!(0; 0 1 2),
-        7 => copy!(4; 0 1 2),
-        8 => copy!(0; 0 1 2 3),
-        9 => copy!(4; 0 1 2 3),
-        10 => copy!(0; 0 1 2 3 4),
-        11 => copy!(4; 0 1 2 3 4),
-        12 => copy!(0; 0 1 2 3 4 5),
-        13 => copy!(4; 0 1 2 3 4 5),
-        14 => copy!(0; 0 1 2 3 4 5 6),
-        15 => copy!(4; 0 1 2 3 4 5 6),
-        _ => copy!(0; 0 1 2 3 4 5 6 7),
-    }
-}
-
 /// Without the sign handling of `DevMap::redirect`: a look-up that fails gives the action in the flags, XDP_DROP.
 #[inline(always)]
 fn redirect() -> u32 {
@@ -541,85 +441,6 @@ fn redirect() -> u32 {
     let action = unsafe { bpf_redirect_map((&raw const EGRESS).cast_mut().cast(), 0, u64::from(XDP_DROP)) };
     // Compared as it comes: a 32-bit number would have to be cut out first.
     if action == XDP_REDIRECT as i64 { XDP_REDIRECT } else { XDP_DROP }
-}
-
-const ENODEV: u32 = 19;
-
-/// The frame at hand never got to a driver.
-#[inline(always)]
-fn refused(worker: &mut Worker, errno: u32) {
-    // The last one in the queue.
-    worker.queued -= 1;
-    worker.refused += 1;
-    let frame = worker.queued;
-    charge(worker, frame);
-    note_reason(DropLayer::Redirect, errno, 1);
-}
-
-/// Counts a lost frame, which is among the recent ones, for its flow.
-#[inline(always)]
-fn charge(worker: &mut Worker, frame: u64) {
-    let (number, size) = parts_of_recent(worker.recent[frame as usize % RECENT]);
-    let flow = match Rodata::load(&GENERATOR.flow_count) {
-        1 => &raw mut worker.only,
-        _ => match FLOWS.get_ptr_mut(worker.first_flow.wrapping_add(number)) {
-            Some(flow) => flow,
-            None => return,
-        },
-    };
-    // SAFETY: an entry of this worker alone.
-    unsafe {
-        (*flow).dropped_frames += 1;
-        (*flow).dropped_bytes += u64::from(size);
-    }
-}
-
-#[inline(always)]
-fn note_reason(layer: DropLayer, errno: u32, frames: u64) {
-    if let Some(count) = DROPS.get_ptr_mut(drop_slot(layer, errno)) {
-        // SAFETY: a per-CPU entry.
-        unsafe { *count += frames };
-    }
-}
-
-/// The worker whose frames are on their way through the kernel on this CPU just now, if any.
-#[inline(always)]
-fn sending_worker() -> Option<&'static mut Worker> {
-    // A generator that redirects nothing has nothing in flight, whatever its counters say.
-    if !matches!(Rodata::load(&GENERATOR.action), XDP_REDIRECT | XDP_TX) {
-        return None;
-    }
-    // Other users' frames: ours are all accounted for before softirqs run again.
-    this_worker().filter(|worker| worker.in_flight() != 0)
-}
-
-/// `xdp_devmap_xmit(from_dev, to_dev, sent, drops, err)`: once per bulk of up to 16 frames, which are those queued first. A
-/// driver takes the first `sent` of them (Linux 5.13, commit fdc13979f91e).
-#[btf_tracepoint(function = "xdp_devmap_xmit")]
-pub fn on_devmap_xmit(ctx: BtfTracePointContext) -> i32 {
-    if let Some(worker) = sending_worker() {
-        let (sent, drops, err): (i32, i32, i32) = (ctx.arg(2), ctx.arg(3), ctx.arg(4));
-        worker.transmitted += sent as u32 as u64;
-        if drops > 0 {
-            for _ in 0..drops.min(RECENT as i32) {
-                let frame = worker.transmitted + worker.dropped;
-                charge(worker, frame);
-                worker.dropped += 1;
-            }
-            note_reason(DropLayer::Driver, err.unsigned_abs(), drops as u32 as u64);
-        }
-    }
-    0
-}
-
-/// `xdp_redirect_err(dev, xdp, tgt, err, …)`: one frame that never reached a driver, the one that was just made.
-#[btf_tracepoint(function = "xdp_redirect_err")]
-pub fn on_redirect_err(ctx: BtfTracePointContext) -> i32 {
-    if let Some(worker) = sending_worker() {
-        let err: i32 = ctx.arg(3);
-        refused(worker, err.unsigned_abs());
-    }
-    0
 }
 
 /// Counts what arrives.
