@@ -113,7 +113,7 @@ async fn serve(
     let snapshot = snapshot();
     log_counts("final counts", &snapshot, &Snapshot::default());
     log_flows(&snapshot);
-    Report { snapshot, sink: None }
+    Report { snapshot, ..Report::default() }
 }
 
 /// The configuration of a single port, with all of its flows.
@@ -160,7 +160,7 @@ fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot) {
         let last = last.ports.get(index);
         let known = last.map_or(&[][..], |port| &port.drops);
         for (reason, count) in port.drops.iter().filter(|drop| !known.contains(drop)) {
-            warn!(port = port.name, reason = reason.code(), count, "frames dropped: {reason}");
+            warn!(port = port.name, reason = reason.code(), count, "frames dropped");
         }
         let known = last.and_then(|port| port.punctuality).map_or(0, |known| known.unsent);
         if let Some(sentence) = shortfall(port).filter(|_| frames_unsent != Some(known)) {
@@ -370,7 +370,7 @@ mod tests {
             attempted: frames,
             transmitted: frames,
             bytes: frames * 64,
-            punctuality: None,
+            ..FlowCount::default()
         };
         let all = [count("a", 1), count("b", 2), count("c", 3)];
         let counted = vec![count("a", 10), count("c", 30)];

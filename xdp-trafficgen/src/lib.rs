@@ -14,6 +14,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod daemon;
+pub mod diagnosis;
 pub mod engine;
 pub mod host;
 pub mod kernel;

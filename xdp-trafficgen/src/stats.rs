@@ -2,18 +2,21 @@
 //!
 //! Every number a user sees comes from a [`Snapshot`], and each says what it counts.
 
+mod drops;
 pub mod gaps;
 mod punctuality;
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use xdp_trafficgen_ebpf::abi::{DropLayer, FCS_LEN, Flow, MAX_ERRNO, RECENT, Worker, parts_of_recent};
+use xdp_trafficgen_ebpf::abi::{FCS_LEN, Flow, RECENT, Worker, parts_of_recent};
 
+pub use drops::DropReason;
 pub use punctuality::Punctuality;
 
 use crate::{
     config::Action,
-    kernel::{Generator, KernelError},
+    host::Counters,
+    kernel::{Generator, KernelError, TracePoint},
     plan::PortPlan,
 };
 
@@ -28,7 +31,7 @@ pub struct Snapshot {
 
 /// What became of one port's frames: `attempted` is `transmitted` plus `in_flight` plus all drops, and after a run nothing
 /// is in flight.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PortCount {
     /// The port's name.
     pub name: String,
@@ -50,10 +53,29 @@ pub struct PortCount {
     pub batch_size: Option<u64>,
     /// What the port sends, in the configuration's order.
     pub flows: Vec<FlowCount>,
+    /// The same frames, by the CPU that sent them.
+    pub workers: Vec<WorkerCount>,
+    /// Trace points that this kernel lacks, and with them figures: see [`TracePoint`].
+    pub lacks: Vec<TracePoint>,
+    /// What the interface that frames leave by counted meanwhile, whoever sent; only after the end of a run.
+    pub interface_count: Option<Counters>,
+}
+
+/// What became of the frames of one worker.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkerCount {
+    /// Its CPU.
+    pub cpu: u32,
+    /// Repetitions of the program.
+    pub attempted: u64,
+    /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
+    pub transmitted: u64,
+    /// Frames that went nowhere, by reason.
+    pub drops: Vec<(DropReason, u64)>,
 }
 
 /// What became of one flow's frames.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FlowCount {
     /// The flow's name.
     pub name: String,
@@ -63,6 +85,8 @@ pub struct FlowCount {
     pub transmitted: u64,
     /// Bytes on the wire of the transmitted frames, FCS included.
     pub bytes: u64,
+    /// Frames that went nowhere, by reason.
+    pub drops: Vec<(DropReason, u64)>,
     /// How well departure times were kept, where there are some.
     pub punctuality: Option<Punctuality>,
 }
@@ -75,25 +99,8 @@ impl FlowCount {
 
     /// Before anything was sent.
     pub fn none(name: &str) -> Self {
-        Self { name: name.to_owned(), attempted: 0, transmitted: 0, bytes: 0, punctuality: None }
+        Self { name: name.to_owned(), ..Self::default() }
     }
-}
-
-/// Why a frame went nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DropReason {
-    /// The driver took only part of a bulk: its transmit queue was full.
-    QueueFull,
-    /// The driver refused a bulk with this errno.
-    Driver(u32),
-    /// The kernel refused the redirect with this errno, before the driver was asked.
-    Redirect(u32),
-    /// The action is `drop`: as asked.
-    Action,
-    /// The program could not make the frame: a mistake of ours.
-    Aborted,
-    /// No trace point told: the kernel dropped the frame in another way.
-    Unaccounted,
 }
 
 impl PortCount {
@@ -102,14 +109,8 @@ impl PortCount {
         Self {
             name: plan.name.clone(),
             interface: plan.interface.clone(),
-            elapsed: Duration::ZERO,
-            attempted: 0,
-            transmitted: 0,
-            in_flight: 0,
-            drops: Vec::new(),
-            punctuality: None,
-            batch_size: None,
             flows: plan.flows.iter().map(|flow| FlowCount::none(&flow.name)).collect(),
+            ..Self::default()
         }
     }
 
@@ -132,14 +133,7 @@ impl PortCount {
         let mut in_flight = 0;
         let transmitted = match plan.action {
             Action::Redirect | Action::Tx => {
-                for ((layer, errno), count) in generator.drops()? {
-                    let reason = match (layer, errno) {
-                        (DropLayer::Driver, 0) => DropReason::QueueFull,
-                        (DropLayer::Driver, errno) => DropReason::Driver(errno),
-                        (DropLayer::Redirect, errno) => DropReason::Redirect(errno),
-                    };
-                    drops.push((reason, count));
-                }
+                drops.extend(generator.drops()?.into_iter().map(|(refusal, count)| (DropReason::from(refusal), count)));
                 in_flight = in_the_kernel;
                 total(|worker| worker.transmitted)
             }
@@ -170,6 +164,9 @@ impl PortCount {
             punctuality,
             batch_size,
             flows,
+            workers: Vec::new(),
+            lacks: Vec::new(),
+            interface_count: None,
         })
     }
 
@@ -205,6 +202,9 @@ impl PortCount {
             punctuality,
             batch_size: _,
             flows,
+            workers: _,
+            lacks: _,
+            interface_count: _,
         } = earlier;
         self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
         self.in_flight += in_flight;
@@ -269,70 +269,14 @@ fn flow_counts(plan: &PortPlan, generator: &Generator, workers: &[Worker]) -> Re
             (_, 0) => transmitted * u64::from(flow.largest),
             (_, bytes) => bytes.saturating_sub(total.dropped_bytes) + transmitted * u64::from(FCS_LEN),
         };
-        FlowCount { name: flow.name.clone(), attempted: total.frames, transmitted, bytes, punctuality: None }
+        FlowCount {
+            name: flow.name.clone(),
+            attempted: total.frames,
+            transmitted,
+            bytes,
+            drops: Vec::new(),
+            punctuality: None,
+        }
     });
     Ok(counts.collect())
-}
-
-impl DropReason {
-    /// A name that stays the same, for programs.
-    pub fn code(self) -> String {
-        match self {
-            Self::QueueFull => "driver_queue_full".to_owned(),
-            Self::Driver(errno) => format!("driver_{}", errno_name(errno).to_lowercase()),
-            Self::Redirect(errno) => format!("redirect_{}", errno_name(errno).to_lowercase()),
-            Self::Action => "action_drop".to_owned(),
-            Self::Aborted => "program_aborted".to_owned(),
-            Self::Unaccounted => "unaccounted".to_owned(),
-        }
-    }
-}
-
-/// A sentence for people: what happened, and for the common cases what to do.
-impl fmt::Display for DropReason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::QueueFull => formatter.write_str("the driver's transmit queue was full: try a smaller batch size or fewer CPUs"),
-            Self::Driver(6) => formatter.write_str(
-                "the driver has no queue for this (ENXIO): the peer of a veth needs a native XDP program or GRO \
-                 (`ethtool -K PEER gro on`); a NIC needs a transmit queue for each CPU in use, and some NICs an XDP program \
-                 attached to them",
-            ),
-            Self::Driver(errno) => write!(formatter, "the driver refused it ({})", errno_name(*errno)),
-            Self::Redirect(19) => formatter.write_str("the egress interface is gone (ENODEV)"),
-            Self::Redirect(90) => formatter.write_str("longer than the interface's MTU allows (EMSGSIZE)"),
-            Self::Redirect(95) => formatter.write_str(
-                "the driver cannot send XDP frames (EOPNOTSUPP): a veth can while its peer has a native XDP program or GRO \
-                 (`ethtool -K PEER gro on`), some NICs only while an XDP program is attached to them, others never",
-            ),
-            Self::Redirect(100) => formatter.write_str("the interface is down (ENETDOWN)"),
-            Self::Redirect(errno) => write!(formatter, "the kernel refused the redirect ({})", errno_name(*errno)),
-            Self::Action => formatter.write_str("dropped as asked (action = \"drop\")"),
-            Self::Aborted => formatter.write_str("the program could not make the frame: please report this"),
-            Self::Unaccounted => formatter.write_str("dropped by the kernel without a trace"),
-        }
-    }
-}
-
-/// The names of the errnos this path is known to give; a number for any other.
-fn errno_name(errno: u32) -> String {
-    let name = match errno {
-        1 => "EPERM",
-        6 => "ENXIO",
-        11 => "EAGAIN",
-        12 => "ENOMEM",
-        14 => "EFAULT",
-        16 => "EBUSY",
-        19 => "ENODEV",
-        22 => "EINVAL",
-        28 => "ENOSPC",
-        90 => "EMSGSIZE",
-        95 => "EOPNOTSUPP",
-        100 => "ENETDOWN",
-        101 => "ENETUNREACH",
-        105 => "ENOBUFS",
-        other if other >= MAX_ERRNO - 1 => "other",
-        other => return format!("errno_{other}"),
-    };
-    name.to_owned()
 }

@@ -48,7 +48,7 @@ impl Wire {
     /// that are allowed when none are given.
     pub(super) fn lay(cpus: Option<Vec<u32>>) -> Result<Self, CommandError> {
         let netns = PrivateNetns::enter()?;
-        let allowed = Facts::gather(&[], None)?.allowed_cpus;
+        let allowed = Facts::gather(&[], &[], None)?.allowed_cpus;
         let cpus = cpus.unwrap_or_else(|| allowed.clone());
         let netlink = Netlink::open().map_err(crate::host::FactsError::from)?;
         // A queue for each CPU: a veth's receive work then stays on the CPU that sends, and nobody's ring overflows.

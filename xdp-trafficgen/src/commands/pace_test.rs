@@ -151,7 +151,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let Some(port) = snapshot.ports.pop() else { return Err(CommandError::NothingSent) };
         if port.transmitted == 0 {
             for (reason, count) in &port.drops {
-                eprintln!("{}: {} dropped: {reason}", port.interface, frames(*count));
+                eprintln!("{}: {} dropped: {}", port.interface, frames(*count), reason.code());
             }
             return Err(CommandError::NothingSent);
         }
@@ -220,7 +220,7 @@ fn named<'a>(links: &'a [Link], name: &str) -> Result<&'a Link, PaceTestError> {
 
 /// Every frame that arrives is dropped: not where this machine is reached.
 fn check_receive_only(receiver: &str, allow_default_route: bool) -> Result<(), CommandError> {
-    let facts = Facts::gather(&[], None)?;
+    let facts = Facts::gather(&[], &[], None)?;
     let link = named(&facts.links, receiver)?;
     if facts.default_route.contains(&link.index) && !allow_default_route {
         return Err(PaceTestError::DefaultRoute(receiver.to_owned()).into());

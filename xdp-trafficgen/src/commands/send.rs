@@ -72,7 +72,7 @@ pub(crate) fn work_out(
     default_route: DefaultRoute,
 ) -> Result<Plan, CommandError> {
     let largest_frame = capabilities.map(|capabilities| capabilities.largest_frame);
-    let facts = Facts::gather(&plan::neighbours_wanted(config), largest_frame)?;
+    let facts = Facts::gather(&plan::neighbours_wanted(config), &plan::interfaces(config), largest_frame)?;
     plan::plan(config, &facts, default_route).map_err(CommandError::Config)
 }
 
@@ -98,7 +98,7 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     let sink = sink.map(|sink| settled(sink, &snapshot)).transpose()?;
     let nothing_sent = sends && snapshot.ports.iter().all(|port| port.transmitted == 0 && port.attempted > 0);
     let short = if options.strict { shortfalls(&snapshot) } else { Vec::new() };
-    print(&Report { snapshot, sink }, options.format)?;
+    print(&Report { snapshot, sink, findings: Vec::new() }, options.format)?;
     match failure {
         Some(failure) => Err(failure),
         None if nothing_sent => Err(CommandError::NothingSent),
@@ -215,8 +215,6 @@ mod tests {
                 interface: "eth1".to_owned(),
                 elapsed: Duration::from_secs(1),
                 attempted: 1_000_000 - unsent,
-                transmitted: 0,
-                in_flight: 0,
                 drops: drops.to_vec(),
                 punctuality: Some(Punctuality { unsent, ..Punctuality::default() }),
                 batch_size: Some(1),
@@ -228,6 +226,7 @@ mod tests {
                     },
                     FlowCount::none("b"),
                 ],
+                ..PortCount::default()
             };
             assert_eq!(shortfalls(&Snapshot { elapsed: Duration::from_secs(1), ports: vec![port] }), expected);
         }

@@ -2,10 +2,13 @@
 //!
 //! The plan is a pure function of the configuration and the [`Facts`] gathered here.
 
+mod counters;
 mod cpus;
 mod ethtool;
+mod interface;
 mod machine;
 mod netlink;
+mod system;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,9 +22,12 @@ use rustix::{
     system::uname,
 };
 
+pub use counters::Counters;
 pub use cpus::online_cpus;
+pub use interface::{AttachedMode, AttachedXdp, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures};
 pub use machine::machine;
 pub use netlink::{Netlink, NetlinkError};
+pub use system::{Cpu, Lockdown, System};
 
 /// Six bytes.
 pub type Mac = [u8; 6];
@@ -73,6 +79,8 @@ pub struct NextHop {
 pub struct Facts {
     /// The interfaces of this network namespace.
     pub links: Vec<Link>,
+    /// More about the interfaces that were asked for.
+    pub interfaces: Vec<Interface>,
     /// Indices of interfaces that carry a default route.
     pub default_route: BTreeSet<u32>,
     /// Neighbours that were asked for, by interface name and destination.
@@ -99,13 +107,20 @@ pub enum FactsError {
 }
 
 impl Facts {
-    /// Asks the machine; `neighbours` are the (interface, destination) pairs to look up. Blocks.
+    /// Asks the machine; `neighbours` are the (interface, destination) pairs to look up, `interfaces` the names of those to learn
+    /// more about. Blocks.
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub fn gather(neighbours: &[(String, IpAddr)], largest_frame: Option<usize>) -> Result<Self, FactsError> {
+    pub fn gather(
+        neighbours: &[(String, IpAddr)],
+        interfaces: &[&str],
+        largest_frame: Option<usize>,
+    ) -> Result<Self, FactsError> {
         let netlink = Netlink::open()?;
         let links = netlink.links()?;
+        let interfaces =
+            links.iter().filter(|link| interfaces.contains(&link.name.as_str())).cloned().map(Interface::of).collect();
         let mut next_hops = BTreeMap::new();
         for (interface, destination) in neighbours {
             let Some(link) = links.iter().find(|link| link.name == *interface) else { continue };
@@ -116,12 +131,18 @@ impl Facts {
         Ok(Self {
             default_route: netlink.default_route_interfaces()?.into_iter().collect(),
             links,
+            interfaces,
             next_hops,
             cpus: cpus::online_cpus().map_err(FactsError::Cpus)?,
             allowed_cpus: cpus::allowed_cpus().map_err(FactsError::Cpus)?,
             largest_frame,
             kernel: version(&uname().release().to_string_lossy()),
         })
+    }
+
+    /// What is known of the interface of this name, if it was asked for.
+    pub fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.link.name == name)
     }
 
     /// The link of this name.

@@ -11,6 +11,7 @@ pub mod netns;
 mod pins;
 pub mod probe;
 pub mod sink;
+mod trace_points;
 
 use std::io;
 
@@ -27,6 +28,7 @@ pub use generator::Generator;
 pub use netns::PrivateNetns;
 pub use probe::Capabilities;
 pub use sink::Sink;
+pub use trace_points::TracePoint;
 
 /// The object with every eBPF program, built by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/generator"));

@@ -87,7 +87,7 @@ struct Sink {
 /// # Errors
 /// None that these types can cause.
 pub fn render(report: &Report) -> serde_json::Result<String> {
-    let Report { snapshot, sink } = report;
+    let Report { snapshot, sink, findings: _ } = report;
     let ports = snapshot.ports.iter().map(|port| Port {
         name: &port.name,
         interface: &port.interface,

@@ -122,11 +122,8 @@ mod tests {
             elapsed: Duration::from_secs(seconds),
             attempted: transmitted,
             transmitted,
-            in_flight: 0,
-            drops: Vec::new(),
             punctuality,
-            batch_size: None,
-            flows: Vec::new(),
+            ..PortCount::default()
         };
         Snapshot { elapsed: Duration::from_secs(seconds), ports: vec![port] }
     }

@@ -11,13 +11,26 @@ pub mod words;
 
 use xdp_trafficgen_ebpf::abi;
 
-use crate::stats::Snapshot;
+use crate::{diagnosis::Finding, stats::Snapshot};
 
 /// The result of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// The final counts.
     pub snapshot: Snapshot,
     /// What a receiver of our own counted, where there is one.
     pub sink: Option<abi::Sink>,
+    /// What explains it, and what to do.
+    pub findings: Vec<PortFinding>,
+}
+
+/// What was found of one port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortFinding {
+    /// The port's name.
+    pub port: String,
+    /// How many frames it cost, where they were counted.
+    pub frames: Option<u64>,
+    /// What it is.
+    pub finding: Finding,
 }

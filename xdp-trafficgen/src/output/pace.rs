@@ -78,8 +78,6 @@ pub(super) mod tests {
             elapsed: Duration::from_millis(2),
             attempted: 1000,
             transmitted: 1000,
-            in_flight: 0,
-            drops: Vec::new(),
             punctuality: Some(Punctuality {
                 requested: Some(5e5),
                 achieved: Some(499_950.0),
@@ -88,7 +86,7 @@ pub(super) mod tests {
                 unsent,
             }),
             batch_size: Some(1),
-            flows: Vec::new(),
+            ..PortCount::default()
         }
     }
 }

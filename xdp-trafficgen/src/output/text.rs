@@ -11,7 +11,7 @@ use crate::{
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &Report) -> String {
-    let Report { snapshot, sink } = report;
+    let Report { snapshot, sink, findings: _ } = report;
     let mut table = table(&["port", "interface", "attempted", "sent", "dropped", "Mpps", "Gbit/s on the wire"], 2);
     for port in &snapshot.ports {
         let seconds = port.elapsed.as_secs_f64();
@@ -34,7 +34,7 @@ pub fn render(report: &Report) -> String {
     }
     for port in &snapshot.ports {
         for (reason, count) in &port.drops {
-            let _ = writeln!(text, "port {}: {} dropped: {reason}", port.name, frames(*count));
+            let _ = writeln!(text, "port {}: {} dropped: {}", port.name, frames(*count), reason.code());
         }
     }
     if let Some(sink) = sink {
@@ -201,7 +201,7 @@ mod tests {
             attempted: 1000,
             transmitted: 1000,
             bytes: 64_000,
-            punctuality: None,
+            ..FlowCount::default()
         };
         PortCount {
             name: "west".to_owned(),
@@ -209,11 +209,8 @@ mod tests {
             elapsed: Duration::from_secs(1),
             attempted: 1000 * flows as u64,
             transmitted: 1000 * flows as u64,
-            in_flight: 0,
-            drops: Vec::new(),
-            punctuality: None,
-            batch_size: None,
             flows: (0..flows).map(count).collect(),
+            ..PortCount::default()
         }
     }
 
@@ -222,7 +219,7 @@ mod tests {
         let report = |ports: &[usize]| {
             let snapshot =
                 Snapshot { elapsed: Duration::from_secs(1), ports: ports.iter().copied().map(port).collect() };
-            render(&Report { snapshot, sink: None })
+            render(&Report { snapshot, ..Report::default() })
         };
         assert!(!report(&[1, 1]).contains("share"), "the ports say it all");
         let text = report(&[1, 4]);
@@ -244,7 +241,7 @@ mod tests {
         port.punctuality = Some(punctuality);
         port.flows[0].punctuality = Some(punctuality);
         let snapshot = Snapshot { elapsed: Duration::from_secs(1), ports: vec![port] };
-        let text = render(&Report { snapshot, sink: None });
+        let text = render(&Report { snapshot, ..Report::default() });
         let sentence = "port west: asked for 40 Mpps, sent 17.3001 Mpps: 1 000 departures (50.00 %) had no frame";
         assert!(text.contains(sentence), "{text}");
         assert!(text.contains("never sent"), "{text}");

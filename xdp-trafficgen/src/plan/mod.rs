@@ -58,12 +58,33 @@ pub struct PortPlan {
     pub cpus: Vec<u32>,
     /// Frames the kernel sends together.
     pub batch_size: u32,
+    /// What has to be attached to the interface that frames leave by, so that they do.
+    pub attach: Attach,
     /// What is sent; at least one.
     pub flows: Vec<FlowPlan>,
     /// When frames leave; as fast as they can when none.
     pub pacing: Option<Pacing>,
     /// What the kernel's programs do for it.
     pub program: Program,
+}
+
+/// What has to be attached to an interface before its driver sends XDP frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attach {
+    /// It sends them as it is, or nothing would help.
+    #[default]
+    Nothing,
+    /// An XDP program that passes everything on, for as long as frames are sent.
+    Pass(Existing),
+}
+
+/// What becomes of an XDP program that is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and nothing is sent.
+    Keep,
+    /// It makes way until the end: `--replace-xdp`.
+    Replace,
 }
 
 /// Frames of one layout.
@@ -117,6 +138,17 @@ pub fn neighbours_wanted(config: &Config) -> Vec<(String, IpAddr)> {
         // Thousands of flows often have the same neighbour.
         .collect::<BTreeSet<_>>()
         .into_iter()
+        .collect()
+}
+
+/// The names of the interfaces that a plan for `config` wants to know more about ([`Facts::interfaces`]): those that frames leave by,
+/// or seem to come from.
+pub fn interfaces(config: &Config) -> Vec<&str> {
+    let ports = config.ports.iter();
+    ports
+        .flat_map(|port| [Some(&port.interface), port.ingress.as_ref()])
+        .flatten()
+        .map(|name| name.value.as_str())
         .collect()
 }
 
@@ -212,6 +244,7 @@ impl Planner<'_> {
             action: port.action.value,
             cpus: workers,
             batch_size: port.batch_size.value,
+            attach: Attach::Nothing,
             flows: sources
                 .into_iter()
                 .map(|Source { flow, template }| FlowPlan {

@@ -32,7 +32,7 @@ pub fn render(report: &PaceReport) -> String {
         );
         text += &punctuality(port, *late_threshold);
         for (reason, count) in &port.drops {
-            let _ = writeln!(text, "{}: {} dropped: {reason}", port.interface, frames(*count));
+            let _ = writeln!(text, "{}: {} dropped: {}", port.interface, frames(*count), reason.code());
         }
     }
     let _ = writeln!(text, "{receiver}: {} arrived", frames(arrived + missed));
