@@ -6,9 +6,11 @@
 //! maps: [`Flow`], and [`Worked`] for flows whose headers are worked out.
 
 pub mod arrivals;
+mod drops;
 mod field;
 pub mod timing;
 
+pub use drops::*;
 pub use field::*;
 
 /// Fields and other things that vary in a flow, each a slot unrolled in the program. An unused slot costs nothing.
@@ -27,9 +29,6 @@ pub const MAX_GROUPS: usize = 64;
 
 /// Slots of a schedule: a power of two.
 pub const MAX_SLOTS: usize = 1 << 16;
-
-/// How many errnos [`drop_slot`] tells apart; the last slot stands for it and all larger ones.
-pub const MAX_ERRNO: u32 = 256;
 
 /// A 128-bit unsigned number as two words: a `u128` would be aligned differently on the two sides.
 #[repr(C)]
@@ -331,28 +330,6 @@ impl Default for Worker {
     }
 }
 
-/// Who said no to a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DropLayer {
-    /// The driver (`xdp_devmap_xmit`); without an errno its queue was full.
-    Driver,
-    /// The kernel, before the driver was asked (`xdp_redirect_err`).
-    Redirect,
-}
-
-/// Number of slots in the drop table.
-pub const DROP_SLOTS: u32 = 2 * MAX_ERRNO;
-
-/// The slot of the drop table that counts frames refused by `layer` with `errno` (positive, 0 for none).
-#[inline(always)]
-pub const fn drop_slot(layer: DropLayer, errno: u32) -> u32 {
-    let errno = if errno < MAX_ERRNO { errno } else { MAX_ERRNO - 1 };
-    match layer {
-        DropLayer::Driver => errno,
-        DropLayer::Redirect => MAX_ERRNO + errno,
-    }
-}
-
 /// What the counting receiver saw: one entry per CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -383,14 +360,14 @@ mod user {
     #![expect(unsafe_code, reason = "aya asks for Pod, which is an unsafe trait")]
     use super::arrivals::{Log, Receiver};
     use super::timing::{Calendar, Departures, Gap, Lateness, Pace, Segment};
-    use super::{Body, Checksum, Field, Flow, Generator, Group, Param, Schedule, Sink, Word128, Worked, Worker};
+    use super::{Body, Checksum, Drops, Field, Flow, Generator, Group, Param, Schedule, Sink, Word128, Worked, Worker};
     macro_rules! pod {
         ($($name:ident)*) => { $(
             // SAFETY: repr(C), integers only, no padding (sizes asserted above).
             unsafe impl aya::Pod for $name {}
         )* };
     }
-    pod!(Word128 Generator Group Field Param Checksum Flow Body Worked Schedule Worker Sink);
+    pod!(Word128 Generator Group Field Param Checksum Flow Body Worked Schedule Worker Drops Sink);
     pod!(Receiver Log);
     pod!(Gap Segment Departures Pace Lateness Calendar);
 }

@@ -1,21 +1,26 @@
 //! What became of the frames: the program notes whose they are, the trace points tell what the kernel and the driver did with them.
+//!
+//! Raw trace points, which need no type information of the kernel (BTF) and cost the same as those that do. What is done for
+//! every bulk is kept short: each instruction here is run once for 16 frames, and losses are dealt with elsewhere.
 
 use aya_ebpf::{
-    bindings::xdp_action::{XDP_REDIRECT, XDP_TX},
-    macros::{btf_tracepoint, map},
-    maps::PerCpuArray,
-    programs::BtfTracePointContext,
+    macros::{map, raw_tracepoint},
+    maps::{Array, PerCpuArray},
+    programs::RawTracePointContext,
 };
 use xdp_trafficgen_ebpf::{
-    abi::{DROP_SLOTS, DropLayer, RECENT, Worker, drop_slot, parts_of_recent, recent},
+    abi::{DropLayer, Drops, FlowDrops, RECENT, Worker, drop_class, errno_slot, parts_of_recent, recent},
     field::Load as _,
 };
 
 use crate::{FLOWS, GENERATOR, Rodata, this_worker};
 
-/// Why frames were dropped: see `drop_slot`.
+/// Why frames were dropped.
 #[map]
-static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(DROP_SLOTS, 0);
+static DROPS: PerCpuArray<Drops> = PerCpuArray::with_max_entries(1, 0);
+/// The same for each worker and flow, where there are several flows.
+#[map]
+static FLOW_DROPS: Array<FlowDrops> = Array::with_max_entries(1, 0);
 
 pub const ENODEV: u32 = 19;
 
@@ -32,20 +37,25 @@ pub fn refused(worker: &mut Worker, errno: u32) {
     worker.queued -= 1;
     worker.refused += 1;
     let frame = worker.queued;
-    charge(worker, frame);
+    charge(worker, frame, DropLayer::Redirect, errno);
     note_reason(DropLayer::Redirect, errno, 1);
 }
 
 /// Counts a lost frame, which is among the recent ones, for its flow.
 #[inline(always)]
-fn charge(worker: &mut Worker, frame: u64) {
+fn charge(worker: &mut Worker, frame: u64, layer: DropLayer, errno: u32) {
     let (number, size) = parts_of_recent(worker.recent[frame as usize % RECENT]);
     let flow = match Rodata::load(&GENERATOR.flow_count) {
         1 => &raw mut worker.only,
-        _ => match FLOWS.get_ptr_mut(worker.first_flow.wrapping_add(number)) {
-            Some(flow) => flow,
-            None => return,
-        },
+        _ => {
+            let entry = worker.first_flow.wrapping_add(number);
+            let Some(flow) = FLOWS.get_ptr_mut(entry) else { return };
+            if let Some(drops) = FLOW_DROPS.get_ptr_mut(entry) {
+                // SAFETY: an entry of this worker alone.
+                unsafe { (*drops)[drop_class(layer, errno)] += 1 };
+            }
+            flow
+        }
     };
     // SAFETY: an entry of this worker alone.
     unsafe {
@@ -56,48 +66,72 @@ fn charge(worker: &mut Worker, frame: u64) {
 
 #[inline(always)]
 fn note_reason(layer: DropLayer, errno: u32, frames: u64) {
-    if let Some(count) = DROPS.get_ptr_mut(drop_slot(layer, errno)) {
-        // SAFETY: a per-CPU entry.
-        unsafe { *count += frames };
+    let Some(drops) = DROPS.get_ptr_mut(0) else { return };
+    // SAFETY: a per-CPU entry.
+    let drops = unsafe { &mut *drops };
+    match layer {
+        DropLayer::Driver => drops.driver[errno_slot(errno)] += frames,
+        DropLayer::Redirect => drops.redirect[errno_slot(errno)] += frames,
     }
 }
 
-/// The worker whose frames are on their way through the kernel on this CPU just now, if any.
+/// The worker whose frames are on their way through the kernel on this CPU just now, if any. Other users' frames have none: ours
+/// are all accounted for before softirqs run again.
+///
+/// A generator that redirects nothing has nothing in flight, whatever its counters say: user space attaches no trace point for it.
 #[inline(always)]
 fn sending_worker() -> Option<&'static mut Worker> {
-    // A generator that redirects nothing has nothing in flight, whatever its counters say.
-    if !matches!(Rodata::load(&GENERATOR.action), XDP_REDIRECT | XDP_TX) {
-        return None;
-    }
-    // Other users' frames: ours are all accounted for before softirqs run again.
     this_worker().filter(|worker| worker.in_flight() != 0)
 }
 
 /// `xdp_devmap_xmit(from_dev, to_dev, sent, drops, err)`: once per bulk of up to 16 frames, which are those queued first. A
 /// driver takes the first `sent` of them (Linux 5.13, commit fdc13979f91e).
-#[btf_tracepoint(function = "xdp_devmap_xmit")]
-pub fn on_devmap_xmit(ctx: BtfTracePointContext) -> i32 {
+#[raw_tracepoint(tracepoint = "xdp_devmap_xmit")]
+pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
     if let Some(worker) = sending_worker() {
-        let (sent, drops, err): (i32, i32, i32) = (ctx.arg(2), ctx.arg(3), ctx.arg(4));
+        let (sent, drops): (i32, i32) = (ctx.arg(2), ctx.arg(3));
         worker.transmitted += sent as u32 as u64;
         if drops > 0 {
-            for _ in 0..drops.min(RECENT as i32) {
-                let frame = worker.transmitted + worker.dropped;
-                charge(worker, frame);
-                worker.dropped += 1;
-            }
-            note_reason(DropLayer::Driver, err.unsigned_abs(), drops as u32 as u64);
+            let err: i32 = ctx.arg(4);
+            lost(drops as u32, err.unsigned_abs());
         }
     }
     0
 }
 
-/// `xdp_redirect_err(dev, xdp, tgt, err, …)`: one frame that never reached a driver, the one that was just made.
-#[btf_tracepoint(function = "xdp_redirect_err")]
-pub fn on_redirect_err(ctx: BtfTracePointContext) -> i32 {
+/// The driver refused frames. A function of its own, so that a bulk without losses saves no registers.
+#[inline(never)]
+fn lost(frames: u32, errno: u32) -> u32 {
+    let Some(worker) = this_worker() else { return 0 };
+    for _ in 0..frames.min(RECENT as u32) {
+        let frame = worker.transmitted + worker.dropped;
+        charge(worker, frame, DropLayer::Driver, errno);
+        worker.dropped += 1;
+    }
+    note_reason(DropLayer::Driver, errno, frames as u64);
+    0
+}
+
+/// `xdp_redirect_err(dev, xdp, tgt, err, …)` and `xdp_redirect_map_err`: one frame that never reached a driver, the one that was
+/// just made.
+#[raw_tracepoint(tracepoint = "xdp_redirect_err")]
+pub fn on_redirect_err(ctx: RawTracePointContext) -> i32 {
     if let Some(worker) = sending_worker() {
         let err: i32 = ctx.arg(3);
         refused(worker, err.unsigned_abs());
+    }
+    0
+}
+
+/// `xdp_exception(dev, xdp, act)`: a frame given up for what a program returned. Live mode has no such case up to Linux 6.18; if
+/// another one has, the frame stays in flight, and this says why.
+#[raw_tracepoint(tracepoint = "xdp_exception")]
+pub fn on_exception(_ctx: RawTracePointContext) -> i32 {
+    if sending_worker().is_some()
+        && let Some(drops) = DROPS.get_ptr_mut(0)
+    {
+        // SAFETY: a per-CPU entry.
+        unsafe { (*drops).exceptions += 1 };
     }
     0
 }

@@ -5,12 +5,13 @@
 mod drops;
 pub mod gaps;
 mod punctuality;
+mod workers;
 
 use std::time::Duration;
 
-use xdp_trafficgen_ebpf::abi::{FCS_LEN, Flow, RECENT, Worker, parts_of_recent};
+use xdp_trafficgen_ebpf::abi::{FCS_LEN, Flow, Worker};
 
-pub use drops::DropReason;
+pub use drops::{DropReason, errno_name};
 pub use punctuality::Punctuality;
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     host::Counters,
     kernel::{Generator, KernelError, TracePoint},
     plan::PortPlan,
+    stats::workers::State,
 };
 
 /// All counts at one moment.
@@ -70,8 +72,12 @@ pub struct WorkerCount {
     pub attempted: u64,
     /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
     pub transmitted: u64,
+    /// Frames whose fate is not known yet.
+    pub in_flight: u64,
     /// Frames that went nowhere, by reason.
     pub drops: Vec<(DropReason, u64)>,
+    /// Events of `xdp_exception` meanwhile: they explain frames whose fate nothing else tells.
+    pub exceptions: u64,
 }
 
 /// What became of one flow's frames.
@@ -85,6 +91,8 @@ pub struct FlowCount {
     pub transmitted: u64,
     /// Bytes on the wire of the transmitted frames, FCS included.
     pub bytes: u64,
+    /// Frames whose fate is not known yet.
+    pub in_flight: u64,
     /// Frames that went nowhere, by reason.
     pub drops: Vec<(DropReason, u64)>,
     /// How well departure times were kept, where there are some.
@@ -124,28 +132,9 @@ impl PortCount {
         elapsed: Duration,
         due: Option<&[u64]>,
     ) -> Result<Self, KernelError> {
-        let workers = generator.workers()?;
-        let total = |count: fn(&Worker) -> u64| workers.iter().map(count).sum::<u64>();
-        let made = total(Worker::attempted);
-        let aborted = total(|worker| worker.aborted);
-        let in_the_kernel = total(in_flight);
-        let mut drops: Vec<(DropReason, u64)> = Vec::new();
-        let mut in_flight = 0;
-        let transmitted = match plan.action {
-            Action::Redirect | Action::Tx => {
-                drops.extend(generator.drops()?.into_iter().map(|(refusal, count)| (DropReason::from(refusal), count)));
-                in_flight = in_the_kernel;
-                total(|worker| worker.transmitted)
-            }
-            Action::Pass => made,
-            Action::Drop => {
-                drops.push((DropReason::Action, made));
-                0
-            }
-        };
-        drops.push((DropReason::Aborted, aborted));
-        drops.retain(|&(_, count)| count > 0);
-        let mut flows = flow_counts(plan, generator, &workers)?;
+        let states = workers::states(plan, generator)?;
+        let workers: Vec<WorkerCount> = states.iter().map(|state| state.count(plan.action)).collect();
+        let mut flows = flow_counts(plan, generator, &states)?;
         let (mut punctuality, mut batch_size) = (None, None);
         if let Some(pacing) = &plan.pacing {
             punctuality = Some(punctuality::read(plan, pacing, generator, &mut flows, due)?);
@@ -153,29 +142,47 @@ impl PortCount {
                 batch_size = batch_size.max(Some(generator.pace(worker)?.batch));
             }
         }
+        let total = |count: fn(&WorkerCount) -> u64| workers.iter().map(count).sum::<u64>();
+        let mut drops = Vec::new();
+        workers.iter().for_each(|worker| add_drops(&mut drops, &worker.drops));
+        let listens = plan.leaves_by().is_some();
         Ok(Self {
             name: plan.name.clone(),
             interface: plan.interface.clone(),
             elapsed,
-            attempted: made + aborted,
-            transmitted,
-            in_flight,
+            attempted: total(|worker| worker.attempted),
+            transmitted: total(|worker| worker.transmitted),
+            in_flight: total(|worker| worker.in_flight),
             drops,
             punctuality,
             batch_size,
             flows,
-            workers: Vec::new(),
-            lacks: Vec::new(),
+            workers,
+            lacks: if listens { generator.trace_points().lacking() } else { Vec::new() },
             interface_count: None,
         })
     }
 
-    /// The count after the end of a run: a frame still in flight now has gone a way no trace point tells of.
+    /// The count after the end of a run: a frame still in flight now has gone a way no trace point tells of, or only
+    /// `xdp_exception`.
     #[must_use]
     pub fn settled(mut self) -> Self {
-        if self.in_flight > 0 {
-            self.drops.push((DropReason::Unaccounted, std::mem::take(&mut self.in_flight)));
+        let mut given_up = 0;
+        for worker in &mut self.workers {
+            let exceptions = worker.exceptions.min(worker.in_flight);
+            given_up += exceptions;
+            let lost = [(DropReason::Exception, exceptions), (DropReason::Unaccounted, worker.in_flight - exceptions)];
+            add_drops(&mut worker.drops, &lost);
+            add_drops(&mut self.drops, &lost);
+            worker.in_flight = 0;
         }
+        // Which of several flows the exceptions met, nobody says.
+        let all = given_up == self.in_flight;
+        let reason = if all { DropReason::Exception } else { DropReason::Unaccounted };
+        for flow in &mut self.flows {
+            add_drops(&mut flow.drops, &[(reason, std::mem::take(&mut flow.in_flight))]);
+        }
+        self.in_flight = 0;
         self
     }
 
@@ -202,81 +209,125 @@ impl PortCount {
             punctuality,
             batch_size: _,
             flows,
-            workers: _,
+            workers,
             lacks: _,
-            interface_count: _,
+            interface_count,
         } = earlier;
         self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
         self.in_flight += in_flight;
         self.elapsed += *elapsed;
         self.attempted += attempted;
         self.transmitted += transmitted;
+        add_drops(&mut self.drops, drops);
         for (flow, earlier) in self.flows.iter_mut().zip(flows) {
-            flow.attempted += earlier.attempted;
-            flow.transmitted += earlier.transmitted;
-            flow.bytes += earlier.bytes;
-            flow.punctuality = Punctuality::of_both(flow.punctuality, earlier.punctuality);
+            flow.add(earlier);
         }
-        for &(reason, count) in drops {
-            match self.drops.iter_mut().find(|(known, _)| *known == reason) {
-                Some((_, total)) => *total += count,
-                None => self.drops.push((reason, count)),
+        for earlier in workers {
+            match self.workers.iter_mut().find(|worker| worker.cpu == earlier.cpu) {
+                Some(worker) => worker.add(earlier),
+                None => self.workers.push(earlier.clone()),
             }
+        }
+        if let Some(earlier) = interface_count {
+            self.interface_count.get_or_insert_default().add(earlier);
         }
     }
 }
 
-/// Frames of a worker whose fate is not known yet. Counters are read one by one while they change: never below zero.
-fn in_flight(worker: &Worker) -> u64 {
-    worker.queued.saturating_sub(worker.transmitted + worker.dropped)
+impl FlowCount {
+    fn add(&mut self, earlier: &Self) {
+        let Self { name: _, attempted, transmitted, bytes, in_flight, drops, punctuality } = earlier;
+        self.attempted += attempted;
+        self.transmitted += transmitted;
+        self.bytes += bytes;
+        self.in_flight += in_flight;
+        add_drops(&mut self.drops, drops);
+        self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
+    }
+}
+
+impl WorkerCount {
+    fn add(&mut self, earlier: &Self) {
+        let Self { cpu: _, attempted, transmitted, in_flight, drops, exceptions } = earlier;
+        self.attempted += attempted;
+        self.transmitted += transmitted;
+        self.in_flight += in_flight;
+        self.exceptions += exceptions;
+        add_drops(&mut self.drops, drops);
+    }
 }
 
 /// What became of each flow's frames.
-fn flow_counts(plan: &PortPlan, generator: &Generator, workers: &[Worker]) -> Result<Vec<FlowCount>, KernelError> {
-    let mut totals = vec![Flow::default(); plan.flows.len()];
-    for (index, &cpu) in (0..).zip(&plan.cpus) {
+fn flow_counts(plan: &PortPlan, generator: &Generator, states: &[State]) -> Result<Vec<FlowCount>, KernelError> {
+    let mut totals = vec![Total::default(); plan.flows.len()];
+    for (index, state) in (0..).zip(states) {
         let mut counted = generator.flows(index, &plan.program)?;
         if counted.is_empty() {
             // The single flow, whose frames are all the worker's.
-            let worker = workers.get(cpu as usize).copied().unwrap_or_default();
-            let dropped_frames = worker.refused + worker.dropped;
-            counted.push(Flow { frames: worker.attempted(), dropped_frames, ..worker.only });
+            let Worker { refused, dropped, only, .. } = state.worker;
+            counted.push(Flow { frames: state.worker.attempted(), dropped_frames: refused + dropped, ..only });
         }
-        // Those in flight are the last ones in the queue.
-        let sends = matches!(plan.action, Action::Redirect | Action::Tx);
-        let worker = workers.get(cpu as usize).copied().unwrap_or_default();
-        for back in 1..=in_flight(&worker).min(RECENT as u64) * u64::from(sends) {
-            let place = usize::try_from(worker.queued.wrapping_sub(back) % RECENT as u64).unwrap_or(0);
-            let (flow, size) = parts_of_recent(worker.recent[place]);
-            if let Some(flow) = counted.get_mut(flow as usize) {
-                flow.dropped_frames += 1;
-                flow.dropped_bytes += u64::from(size);
+        for (flow, (total, counted)) in (0..).zip(totals.iter_mut().zip(&counted)) {
+            total.frames += counted.frames;
+            total.bytes += counted.bytes;
+            total.lost_bytes += counted.dropped_bytes;
+            if counted.dropped_frames == 0 {
+                continue;
+            }
+            if counted_apart(plan) {
+                let classes = generator.flow_drops(index, flow, &plan.program)?;
+                add_drops(&mut total.drops, &drops::of_classes(&classes, &state.refusals));
+            } else {
+                add_drops(&mut total.drops, &state.refused());
             }
         }
-        for (total, Flow { frames, bytes, dropped_frames, dropped_bytes, .. }) in totals.iter_mut().zip(counted) {
-            total.frames += frames;
-            total.bytes += bytes;
-            total.dropped_frames += dropped_frames;
-            total.dropped_bytes += dropped_bytes;
+        for (flow, size) in state.in_flight_now(plan.action) {
+            if let Some(total) = totals.get_mut(flow as usize) {
+                total.in_flight += 1;
+                total.lost_bytes += u64::from(size);
+            }
         }
     }
     let counts = plan.flows.iter().zip(totals).map(|(flow, total)| {
-        let transmitted =
-            if plan.action == Action::Drop { 0 } else { total.frames.saturating_sub(total.dropped_frames) };
+        let Total { frames, bytes, lost_bytes, in_flight, mut drops } = total;
+        if plan.action == Action::Drop {
+            add_drops(&mut drops, &[(DropReason::Action, frames)]);
+        }
+        let transmitted = frames.saturating_sub(in_flight + drops.iter().map(|(_, count)| count).sum::<u64>());
         // Counted byte by byte where sizes differ, and without the FCS.
-        let bytes = match (transmitted, total.bytes) {
+        let bytes = match (transmitted, bytes) {
             (0, _) => 0,
             (_, 0) => transmitted * u64::from(flow.largest),
-            (_, bytes) => bytes.saturating_sub(total.dropped_bytes) + transmitted * u64::from(FCS_LEN),
+            (_, bytes) => bytes.saturating_sub(lost_bytes) + transmitted * u64::from(FCS_LEN),
         };
-        FlowCount {
-            name: flow.name.clone(),
-            attempted: total.frames,
-            transmitted,
-            bytes,
-            drops: Vec::new(),
-            punctuality: None,
-        }
+        let name = flow.name.clone();
+        FlowCount { name, attempted: frames, transmitted, bytes, in_flight, drops, punctuality: None }
     });
     Ok(counts.collect())
+}
+
+/// A flow's counts while they are added up.
+#[derive(Clone, Default)]
+struct Total {
+    frames: u64,
+    bytes: u64,
+    /// Of frames that were not transmitted, or not yet.
+    lost_bytes: u64,
+    in_flight: u64,
+    drops: Vec<(DropReason, u64)>,
+}
+
+/// Whether the program counts the flows of this port each for itself.
+fn counted_apart(plan: &PortPlan) -> bool {
+    !plan.program.flows.is_empty()
+}
+
+/// Adds counts to those of the same reasons.
+fn add_drops(drops: &mut Vec<(DropReason, u64)>, more: &[(DropReason, u64)]) {
+    for &(reason, count) in more.iter().filter(|(_, count)| *count > 0) {
+        match drops.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, total)) => *total += count,
+            None => drops.push((reason, count)),
+        }
+    }
 }

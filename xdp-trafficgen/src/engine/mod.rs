@@ -28,7 +28,7 @@ pub use worker::WorkerError;
 use self::worker::Worker;
 use crate::{
     host::is_gone,
-    kernel::{Generator, KernelError, generator::Role},
+    kernel::{Generator, KernelError, TracePoint, generator::Role},
     plan::{Plan, PortPlan},
     stats::{PortCount, Snapshot},
 };
@@ -116,19 +116,20 @@ impl Loaded {
     /// # Errors
     /// What the kernel refused.
     pub fn new(plan: Plan) -> Result<Self, EngineError> {
-        Self::with_role(plan, Role::Generate)
+        Self::with(plan, Role::Generate, &TracePoint::ALL)
     }
 
-    /// As [`Loaded::new`], with another program of the object doing the sending.
+    /// As [`Loaded::new`], with another program of the object doing the sending, or fewer trace points to count by.
     ///
     /// # Errors
     /// What the kernel refused.
-    pub fn with_role(plan: Plan, role: Role) -> Result<Self, EngineError> {
+    pub fn with(plan: Plan, role: Role, trace_points: &[TracePoint]) -> Result<Self, EngineError> {
         let ports = plan
             .ports
             .into_iter()
             .map(|plan| {
-                let generator = Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role)
+                let wanted = if plan.leaves_by().is_some() { trace_points } else { &[] };
+                let generator = Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, wanted)
                     .map_err(|source| EngineError::Load { port: plan.name.clone(), source })?;
                 let due = Mutex::new(vec![0; plan.flows.len()]);
                 Ok(Arc::new(Port { plan, generator, due }))

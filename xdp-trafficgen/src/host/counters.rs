@@ -26,6 +26,18 @@ impl Counters {
         Ok(Self::default())
     }
 
+    /// Adds what was counted at another time.
+    pub fn add(&mut self, other: &Self) {
+        let Self { tx_packets, tx_bytes, tx_dropped, tx_errors, nic } = other;
+        self.tx_packets += tx_packets;
+        self.tx_bytes += tx_bytes;
+        self.tx_dropped += tx_dropped;
+        self.tx_errors += tx_errors;
+        for (name, count) in nic {
+            *self.nic.entry(name.clone()).or_default() += count;
+        }
+    }
+
     /// What was counted since `earlier`; zero where a counter was set back.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

@@ -8,18 +8,18 @@ use std::{
 };
 
 use aya::{
-    Btf, Ebpf, EbpfLoader, Pod,
+    Ebpf, EbpfLoader, Pod,
     maps::{Array, DevMap, Map, MapData, PerCpuArray, PerCpuValues, ProgramArray},
-    programs::{BtfTracePoint, ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
+    programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
     util::nr_cpus,
 };
 use xdp_trafficgen_ebpf::abi::{
-    self, BODY_LEN, DropLayer, Flow, Group, Line, MAX_ERRNO, MAX_SLOTS, ROW_TABLE_LINES, Schedule, Worker,
+    BODY_LEN, DropLayer, Drops, Flow, FlowDrops, Group, Line, MAX_SLOTS, ROW_TABLE_LINES, Schedule, Worker,
     timing::{self, Departures, EXPONENTIALS, Lateness, Pace},
 };
 
 use crate::{
-    kernel::{KernelError, OBJECT, anchor::Anchor, map_error, pins::Pins, program_error},
+    kernel::{KernelError, OBJECT, TracePoint, TracePoints, anchor::Anchor, map_error, pins::Pins, program_error},
     plan::{Pacing, Program, pacing::simulation::exponentials},
 };
 
@@ -45,7 +45,9 @@ pub struct Generator {
     departures: Mutex<Array<MapData, Departures>>,
     lateness: Array<MapData, Lateness>,
     stop: Mutex<Array<MapData, u64>>,
-    drops: PerCpuArray<MapData, u64>,
+    drops: PerCpuArray<MapData, Drops>,
+    flow_drops: Array<MapData, FlowDrops>,
+    trace_points: TracePoints,
     /// The kernel empties a program array when its last descriptor goes.
     programs: ProgramArray<MapData>,
     _anchor: Option<Anchor>,
@@ -55,7 +57,7 @@ pub struct Generator {
 const GROUP: &str = "generate";
 
 /// All maps but the constants, which are each group's own.
-const SHARED: [&str; 17] = [
+const SHARED: [&str; 18] = [
     "WORKERS",
     "SCHEDULES",
     "FLOWS",
@@ -66,6 +68,7 @@ const SHARED: [&str; 17] = [
     "PROGRAMS",
     "EGRESS",
     "DROPS",
+    "FLOW_DROPS",
     "PACES",
     "DEPARTURES",
     "SEGMENTS",
@@ -86,6 +89,26 @@ pub struct ProgramFacts {
     pub translated_bytes: u32,
 }
 
+/// What a worker's frames were refused for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// Frames, by who refused them and with which errno (positive, 0 for none).
+    pub counts: BTreeMap<(DropLayer, u32), u64>,
+    /// Frames given up for what a program returned.
+    pub exceptions: u64,
+}
+
+impl Refusals {
+    fn of(drops: &Drops) -> Self {
+        let Drops { driver, redirect, exceptions } = drops;
+        let layers = [(DropLayer::Driver, driver), (DropLayer::Redirect, redirect)];
+        let counts = layers.into_iter().flat_map(|(layer, counts)| {
+            (0..).zip(counts).filter(|(_, count)| **count > 0).map(move |(errno, &count)| ((layer, errno), count))
+        });
+        Self { counts: counts.collect(), exceptions: *exceptions }
+    }
+}
+
 /// How a live call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -96,26 +119,23 @@ pub enum Sent {
 }
 
 impl Generator {
-    /// Loads the object for sending out of the interface with index `egress`, as `pacing` says or as fast as it can, and counts
-    /// what becomes of the frames.
+    /// Loads the object for sending out of the interface with index `egress`, as `pacing` says or as fast as it can, and listens to
+    /// those of the `wanted` trace points that there are, which tell what becomes of the frames.
     ///
     /// # Errors
     /// What the kernel refused.
-    pub fn load(program: &Program, pacing: Option<&Pacing>, egress: u32, role: Role) -> Result<Self, KernelError> {
+    pub fn load(
+        program: &Program,
+        pacing: Option<&Pacing>,
+        egress: u32,
+        role: Role,
+        wanted: &[TracePoint],
+    ) -> Result<Self, KernelError> {
         let mut generator = Self::load_program(program, pacing, role)?;
         let mut map = DevMap::try_from(generator.map_mut("EGRESS")?).map_err(map_error("EGRESS"))?;
         map.set(0, egress, None, 0).map_err(KernelError::Egress)?;
-        let btf = Btf::from_sys_fs().map_err(KernelError::NoBtf)?;
-        for (name, trace_point) in [("on_devmap_xmit", "xdp_devmap_xmit"), ("on_redirect_err", "xdp_redirect_err")] {
-            let program: &mut BtfTracePoint = generator
-                .objects
-                .first_mut()
-                .and_then(|object| object.program_mut(name))
-                .ok_or(KernelError::Missing(name))?
-                .try_into()
-                .map_err(program_error(name))?;
-            program.load(trace_point, &btf).map_err(program_error(name))?;
-            program.attach().map_err(program_error(name))?;
+        if let Some(object) = generator.objects.first_mut() {
+            generator.trace_points = TracePoints::attach(object, wanted)?;
         }
         generator._anchor = Some(Anchor::hold(generator.entry, generator.xdp_mut()?)?);
         Ok(generator)
@@ -171,6 +191,8 @@ impl Generator {
             lateness: Array::try_from(take(&mut objects, "LATENESS")?).map_err(map_error("LATENESS"))?,
             stop: Array::try_from(take(&mut objects, "STOP")?).map_err(map_error("STOP"))?.into(),
             drops: PerCpuArray::try_from(take(&mut objects, "DROPS")?).map_err(map_error("DROPS"))?,
+            flow_drops: Array::try_from(take(&mut objects, "FLOW_DROPS")?).map_err(map_error("FLOW_DROPS"))?,
+            trace_points: TracePoints::default(),
             programs: ProgramArray::try_from(take(&mut objects, "PROGRAMS")?).map_err(map_error("PROGRAMS"))?,
             objects,
             _anchor: None,
@@ -359,22 +381,28 @@ impl Generator {
         Ok(values.iter().copied().collect())
     }
 
-    /// Frames dropped so far, by who refused them and with which errno (0 for none).
+    /// Which trace points tell what becomes of the frames. A generator that redirects nothing listens to none.
+    pub fn trace_points(&self) -> &TracePoints {
+        &self.trace_points
+    }
+
+    /// Why frames of every CPU's worker were dropped so far; index: CPU.
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn drops(&self) -> Result<BTreeMap<(DropLayer, u32), u64>, KernelError> {
-        let mut drops = BTreeMap::new();
-        for layer in [DropLayer::Driver, DropLayer::Redirect] {
-            for errno in 0..MAX_ERRNO {
-                let values = self.drops.get(&abi::drop_slot(layer, errno), 0).map_err(map_error("DROPS"))?;
-                let count: u64 = values.iter().sum();
-                if count > 0 {
-                    drops.insert((layer, errno), count);
-                }
-            }
-        }
-        Ok(drops)
+    pub fn drops(&self) -> Result<Vec<Refusals>, KernelError> {
+        let values = self.drops.get(&0, 0).map_err(map_error("DROPS"))?;
+        Ok(values.iter().map(Refusals::of).collect())
+    }
+
+    /// Why frames of a flow were dropped that a worker sent, both by their index: counts in the order of
+    /// [`CLASSES`](xdp_trafficgen_ebpf::abi::CLASSES). Only with several flows.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn flow_drops(&self, worker: u32, flow: u32, program: &Program) -> Result<FlowDrops, KernelError> {
+        let count = u32::try_from(program.slots.len()).unwrap_or(u32::MAX);
+        self.flow_drops.get(&(worker * count + flow), 0).map_err(map_error("FLOW_DROPS"))
     }
 
     fn xdp(&self) -> Result<&Xdp, KernelError> {
@@ -418,6 +446,7 @@ fn load_group(
         .override_global("ROW_SIZES", size_table.as_slice(), true)
         .map_max_entries("SCHEDULES", entries(workers.len()))
         .map_max_entries("FLOWS", entries(flows.len()))
+        .map_max_entries("FLOW_DROPS", entries(flows.len()))
         .map_max_entries("WORKED", entries(worked.len()))
         .map_max_entries("VALUES", entries(values.len()))
         .map_max_entries("FLOW_BODIES", entries(flow_bodies.len()))

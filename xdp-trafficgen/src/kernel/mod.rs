@@ -28,7 +28,7 @@ pub use generator::Generator;
 pub use netns::PrivateNetns;
 pub use probe::Capabilities;
 pub use sink::Sink;
-pub use trace_points::TracePoint;
+pub use trace_points::{TracePoint, TracePoints};
 
 /// The object with every eBPF program, built by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/generator"));
@@ -73,11 +73,6 @@ pub enum KernelError {
     /// The egress interface could not be given to the program.
     #[error("the kernel refused the egress interface")]
     Egress(#[source] XdpMapError),
-    /// The kernel has no type information.
-    #[error(
-        "the kernel has no BTF (/sys/kernel/btf/vmlinux), which counting needs: use a kernel built with CONFIG_DEBUG_INFO_BTF=y"
-    )]
-    NoBtf(#[source] aya::BtfError),
     /// The object lacks something this program expects: a mistake of ours.
     #[error("the eBPF object has no `{0}`")]
     Missing(&'static str),

@@ -27,11 +27,6 @@ pub enum Unable {
     /// Live mode came with Linux 5.18 (commit b530e9e1063e).
     #[error("this kernel cannot send live frames with BPF_PROG_RUN: use Linux 5.18 or later")]
     NoLiveFrames,
-    /// The kernel is built without type information.
-    #[error(
-        "this kernel has no BTF (/sys/kernel/btf/vmlinux), which counting needs: use a kernel built with CONFIG_DEBUG_INFO_BTF=y"
-    )]
-    NoBtf,
     /// The kernel refused something else.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -45,9 +40,6 @@ pub fn probe() -> Result<Capabilities, Unable> {
     let missing = missing_capabilities();
     if !missing.is_empty() {
         return Err(Unable::Privilege(missing));
-    }
-    if !fs::exists("/sys/kernel/btf/vmlinux").unwrap_or(false) {
-        return Err(Unable::NoBtf);
     }
     let mut ebpf = aya::Ebpf::load(OBJECT).map_err(KernelError::from)?;
     // The object as built, not specialised: drops every frame.

@@ -1,12 +1,16 @@
 //! The kernel's trace points that say what became of frames.
 
+use aya::{Ebpf, programs::RawTracePoint};
+
+use crate::kernel::{KernelError, program_error};
+
 /// A trace point of the kernel's XDP code (include/trace/events/xdp.h). Kernels differ in which they have: each is asked for by
 /// name, and what only it tells is missing from the counts where it is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TracePoint {
-    /// `xdp_devmap_xmit`: what the driver accepted and refused. Without it, every frame handed to the driver counts as accepted.
+    /// `xdp_devmap_xmit`: what the driver accepted and refused.
     DevmapXmit,
-    /// `xdp_redirect_err`: frames that never reached a driver, and why. Without it they count as unaccounted.
+    /// `xdp_redirect_err`: frames that never reached a driver, and why.
     RedirectErr,
     /// `xdp_redirect_map_err`: the same in older kernels. Others do without.
     RedirectMapErr,
@@ -26,5 +30,95 @@ impl TracePoint {
             Self::RedirectMapErr => "xdp_redirect_map_err",
             Self::Exception => "xdp_exception",
         }
+    }
+
+    /// The program of the object that listens to it.
+    const fn program(self) -> &'static str {
+        match self {
+            Self::DevmapXmit => "on_devmap_xmit",
+            Self::RedirectErr | Self::RedirectMapErr => "on_redirect_err",
+            Self::Exception => "on_exception",
+        }
+    }
+}
+
+/// Which of the trace points are there. What a driver does with frames is only known when both [`TracePoint::DevmapXmit`] and one
+/// for redirects are: frames whose fate is open tell ours from those of others, so none may stay open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TracePoints(Vec<TracePoint>);
+
+impl TracePoints {
+    /// Whether the fate of frames is known.
+    pub fn tell_fates(&self) -> bool {
+        self.has(TracePoint::DevmapXmit) && (self.has(TracePoint::RedirectErr) || self.has(TracePoint::RedirectMapErr))
+    }
+
+    /// Whether the kernel has it.
+    pub fn has(&self, trace_point: TracePoint) -> bool {
+        self.0.contains(&trace_point)
+    }
+
+    /// Those whose absence costs a figure. `xdp_redirect_map_err` is missed by nobody where there is `xdp_redirect_err`.
+    pub fn lacking(&self) -> Vec<TracePoint> {
+        let missed = |trace_point: &TracePoint| !self.has(*trace_point);
+        [TracePoint::DevmapXmit, TracePoint::RedirectErr]
+            .into_iter()
+            .filter(missed)
+            .filter(|trace_point| *trace_point != TracePoint::RedirectErr || missed(&TracePoint::RedirectMapErr))
+            .collect()
+    }
+
+    /// Attaches the object's programs to those of `wanted` that the kernel has; to none when they would not tell the fates of
+    /// frames. They stay attached as long as the object lives.
+    ///
+    /// # Errors
+    /// What the kernel refuses for another reason than not having it.
+    pub(super) fn attach(object: &mut Ebpf, wanted: &[TracePoint]) -> Result<Self, KernelError> {
+        let mut links = Vec::new();
+        for &trace_point in wanted {
+            let program = program(object, trace_point)?;
+            if program.fd().is_err() {
+                program.load().map_err(program_error(trace_point.program()))?;
+            }
+            let attached = program.attach(trace_point.name()).map_err(program_error(trace_point.program()));
+            match attached {
+                Ok(link) => links.push((trace_point, link)),
+                Err(error) if error.errno() == Some(libc::ENOENT) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let found = Self(links.iter().map(|&(trace_point, _)| trace_point).collect());
+        if !found.tell_fates() {
+            for (trace_point, link) in links {
+                program(object, trace_point)?.detach(link).map_err(program_error(trace_point.program()))?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn program(object: &mut Ebpf, trace_point: TracePoint) -> Result<&mut RawTracePoint, KernelError> {
+    let name = trace_point.program();
+    object.program_mut(name).ok_or(KernelError::Missing(name))?.try_into().map_err(program_error(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fates_are_known_with_one_trace_point_for_each_way() {
+        use TracePoint::{DevmapXmit, Exception, RedirectErr, RedirectMapErr};
+        #[track_caller]
+        fn check(there: &[TracePoint], tell: bool, lacking: &[TracePoint]) {
+            let there = TracePoints(there.to_vec());
+            assert_eq!((there.tell_fates(), &there.lacking()[..]), (tell, lacking));
+        }
+        check(&TracePoint::ALL, true, &[]);
+        check(&[DevmapXmit, RedirectErr], true, &[]);
+        check(&[DevmapXmit, RedirectMapErr], true, &[]);
+        check(&[DevmapXmit, Exception], false, &[RedirectErr]);
+        check(&[RedirectErr], false, &[DevmapXmit]);
+        check(&[], false, &[DevmapXmit, RedirectErr]);
     }
 }

@@ -109,6 +109,15 @@ pub struct FlowPlan {
 }
 
 impl PortPlan {
+    /// Index of the interface that frames leave by; none when they do not.
+    pub fn leaves_by(&self) -> Option<u32> {
+        match self.action {
+            Action::Redirect => Some(self.egress),
+            Action::Tx => Some(self.ingress),
+            Action::Pass | Action::Drop => None,
+        }
+    }
+
     /// How many frames of a flow the worker with this index (not its CPU) sends: shares differ by one at most and add up
     /// exactly.
     pub fn share(&self, flow: &FlowPlan, worker: usize) -> Option<u64> {

@@ -1,6 +1,8 @@
 //! Why frames went nowhere: the reason, without cause and cure, which are [`crate::diagnosis`]'s.
 
-use xdp_trafficgen_ebpf::abi::{DropLayer, MAX_ERRNO};
+use xdp_trafficgen_ebpf::abi::{CLASSES, DropLayer, FlowDrops, MAX_ERRNO, drop_class};
+
+use crate::kernel::generator::Refusals;
 
 /// Why a frame went nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,4 +70,45 @@ pub fn errno_name(errno: u32) -> String {
         other => return format!("errno_{other}"),
     };
     name.to_owned()
+}
+
+/// The reasons behind a flow's losses by class, where `refusals` is all that happened to the frames of its worker: the errno of a
+/// class of several is known when only one of them happened.
+pub(super) fn of_classes(classes: &FlowDrops, refusals: &Refusals) -> Vec<(DropReason, u64)> {
+    let reason = |class: usize| {
+        let (layer, errno) = CLASSES[class];
+        let mut happened = refusals.counts.keys().filter(|&&(layer, errno)| drop_class(layer, errno) == class);
+        let only = happened.next().filter(|_| happened.next().is_none()).map(|&(_, errno)| errno);
+        DropReason::from((layer, errno.or(only).unwrap_or(MAX_ERRNO - 1)))
+    };
+    classes.iter().enumerate().filter(|(_, count)| **count > 0).map(|(class, &count)| (reason(class), count)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_of_several_errnos_is_named_when_only_one_happened() {
+        use DropLayer::{Driver, Redirect};
+        #[track_caller]
+        fn check(happened: &[(DropLayer, u32)], classes: &[(usize, u64)], expected: &[(DropReason, u64)]) {
+            let refusals = Refusals { counts: happened.iter().map(|&refusal| (refusal, 9)).collect(), exceptions: 0 };
+            let mut counts = FlowDrops::default();
+            classes.iter().for_each(|&(class, count)| counts[class] = count);
+            assert_eq!(of_classes(&counts, &refusals), expected);
+        }
+        check(&[(Driver, 0)], &[(0, 3)], &[(DropReason::QueueFull, 3)]);
+        check(
+            &[(Driver, 6), (Redirect, 95)],
+            &[(1, 3), (4, 2)],
+            &[(DropReason::Driver(6), 3), (DropReason::Redirect(95), 2)],
+        );
+        check(
+            &[(Driver, 22), (Redirect, 19)],
+            &[(3, 1), (7, 2)],
+            &[(DropReason::Driver(22), 1), (DropReason::Redirect(19), 2)],
+        );
+        check(&[(Driver, 22), (Driver, 28)], &[(3, 5)], &[(DropReason::Driver(255), 5)]);
+    }
 }

@@ -17,7 +17,7 @@ use xdp_trafficgen::{
     config::{Source, file},
     host::{Facts, Link, Netlink, online_cpus},
     kernel::{
-        Capabilities, Generator, PrivateNetns, Sink,
+        Capabilities, Generator, PrivateNetns, Sink, TracePoint,
         generator::{Role, Sent},
         probe::{Unable, probe},
     },
@@ -133,7 +133,9 @@ pub(crate) struct Counts {
 
 impl Port {
     pub(crate) fn load(plan: PortPlan) -> Self {
-        let generator = Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, Role::Generate).unwrap();
+        let wanted = if plan.leaves_by().is_some() { &TracePoint::ALL[..] } else { &[] };
+        let generator =
+            Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, Role::Generate, wanted).unwrap();
         Self { plan, generator }
     }
 
@@ -152,11 +154,15 @@ impl Port {
 
     /// Of a port that is not sending just now.
     pub(crate) fn counts(&self) -> Counts {
+        let mut drops = BTreeMap::new();
+        for (refusal, count) in self.generator.drops().unwrap().into_iter().flat_map(|cpu| cpu.counts) {
+            *drops.entry(refusal).or_default() += count;
+        }
         let counts = Counts {
             attempted: self.total(|worker| worker.attempted()),
             transmitted: self.total(|worker| worker.transmitted),
             dropped: self.total(|worker| worker.dropped + worker.refused),
-            drops: self.generator.drops().unwrap(),
+            drops,
         };
         assert_eq!(self.total(|worker| worker.aborted), 0);
         assert_eq!(counts.dropped, counts.drops.values().sum::<u64>(), "every drop has a reason: {counts:?}");

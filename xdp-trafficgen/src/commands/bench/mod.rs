@@ -23,7 +23,7 @@ use crate::{
     config::{Config, Source, file},
     engine::{self, Loaded, Start},
     host::show_mac,
-    kernel::{Generator, Sink, generator::Role, sink::AfterCounting},
+    kernel::{Generator, Sink, TracePoint, generator::Role, sink::AfterCounting},
     plan::{pacing::Streams, schedule},
 };
 
@@ -32,7 +32,7 @@ pub(super) fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     let stage = Stage::set(Some(options.cpus.0.clone()))?;
     let config = config(options.case, &stage, options.seconds)?;
     let plan = work_out(&config, Some(capabilities), default_route(false))?;
-    let loaded = Loaded::with_role(plan, role(options.case))?;
+    let loaded = Loaded::with(plan, role(options.case), &TracePoint::ALL)?;
     let (snapshot, failure) = drive(loaded, Start::Now, &CancellationToken::new(), None)?;
     if let Some(failure) = failure {
         return Err(failure);
@@ -64,7 +64,7 @@ pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError>
         let plan = work_out(&config, Some(capabilities), default_route(false))?;
         let Some(port) = plan.ports.first() else { continue };
         engine::pin_to(0)?;
-        let generator = Generator::load(&port.program, port.pacing.as_ref(), port.egress, role(case))?;
+        let generator = Generator::load(&port.program, port.pacing.as_ref(), port.egress, role(case), &[])?;
         let weights: Vec<u32> = port.flows.iter().map(|flow| flow.weight).collect();
         if let Some(phase) = schedule::phase(&weights, &vec![None; weights.len()]) {
             generator.set_schedule(0, &port.program, &phase.turns)?;

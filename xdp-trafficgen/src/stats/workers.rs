@@ -1,0 +1,78 @@
+//! What each worker's entry in the kernel's maps says, in our terms.
+
+use xdp_trafficgen_ebpf::abi::{RECENT, Worker, parts_of_recent};
+
+use super::{DropReason, WorkerCount};
+use crate::{
+    config::Action,
+    kernel::{Generator, KernelError, generator::Refusals},
+    plan::PortPlan,
+};
+
+/// A worker's counters at one moment.
+pub(super) struct State {
+    cpu: u32,
+    pub(super) worker: Worker,
+    pub(super) refusals: Refusals,
+    /// Whether trace points tell what becomes of frames.
+    fates_known: bool,
+}
+
+/// Of each worker, in the plan's order.
+pub(super) fn states(plan: &PortPlan, generator: &Generator) -> Result<Vec<State>, KernelError> {
+    let fates_known = generator.trace_points().tell_fates();
+    let workers = generator.workers()?;
+    let of_cpu = |cpu: u32| workers.get(cpu as usize).copied().unwrap_or_default();
+    // Mostly nothing is lost, and then there is nothing to read.
+    let open = |worker: Worker| worker.dropped + worker.refused + in_flight(&worker) > 0;
+    let mut refusals = if plan.cpus.iter().any(|&cpu| open(of_cpu(cpu))) { generator.drops()? } else { Vec::new() };
+    let mut refusals_of = |cpu: u32| refusals.get_mut(cpu as usize).map(std::mem::take).unwrap_or_default();
+    let state = |&cpu: &u32| State { cpu, worker: of_cpu(cpu), refusals: refusals_of(cpu), fates_known };
+    Ok(plan.cpus.iter().map(state).collect())
+}
+
+impl State {
+    pub(super) fn count(&self, action: Action) -> WorkerCount {
+        let Self { cpu, worker, refusals, fates_known } = self;
+        let made = worker.attempted();
+        let (mut drops, mut transmitted, mut in_flight) = (Vec::new(), 0, 0);
+        match action {
+            Action::Redirect | Action::Tx => {
+                drops = self.refused();
+                if *fates_known {
+                    transmitted = worker.transmitted;
+                    in_flight = self::in_flight(worker);
+                } else {
+                    // Handed to the kernel, which does not say more.
+                    transmitted = worker.queued;
+                }
+            }
+            Action::Pass => transmitted = made,
+            Action::Drop => drops.push((DropReason::Action, made)),
+        }
+        drops.push((DropReason::Aborted, worker.aborted));
+        drops.retain(|&(_, count)| count > 0);
+        let attempted = made + worker.aborted;
+        WorkerCount { cpu: *cpu, attempted, transmitted, in_flight, drops, exceptions: refusals.exceptions }
+    }
+
+    /// Frames that the kernel or the driver refused.
+    pub(super) fn refused(&self) -> Vec<(DropReason, u64)> {
+        self.refusals.counts.iter().map(|(&refusal, &count)| (DropReason::from(refusal), count)).collect()
+    }
+
+    /// Flows and sizes of the frames whose fate is not known yet: the last ones in the queue.
+    pub(super) fn in_flight_now(&self, action: Action) -> impl Iterator<Item = (u32, u32)> {
+        let sends = self.fates_known && matches!(action, Action::Redirect | Action::Tx);
+        let worker = &self.worker;
+        (1..=in_flight(worker).min(RECENT as u64) * u64::from(sends)).map(|back| {
+            let place = usize::try_from(worker.queued.wrapping_sub(back) % RECENT as u64).unwrap_or(0);
+            parts_of_recent(worker.recent[place])
+        })
+    }
+}
+
+/// Frames of a worker whose fate is not known yet. Counters are read one by one while they change: never below zero.
+fn in_flight(worker: &Worker) -> u64 {
+    worker.queued.saturating_sub(worker.transmitted + worker.dropped)
+}
