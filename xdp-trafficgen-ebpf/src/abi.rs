@@ -266,9 +266,9 @@ pub struct Worker {
     pub queued: u64,
     /// Frames the kernel refused to redirect (`xdp_redirect_err`).
     pub refused: u64,
-    /// Frames the driver accepted (`xdp_devmap_xmit`).
-    pub transmitted: u64,
-    /// Frames the driver did not.
+    /// Frames the driver accepted or refused (`xdp_devmap_xmit`): those whose fate is known.
+    pub settled: u64,
+    /// Frames the driver refused.
     pub dropped: u64,
     /// Repetitions in which the program itself gave up: a frame shorter than configured.
     pub aborted: u64,
@@ -291,7 +291,7 @@ impl Worker {
     pub const NEW: Self = Self {
         queued: 0,
         refused: 0,
-        transmitted: 0,
+        settled: 0,
         dropped: 0,
         aborted: 0,
         index: 0,
@@ -320,7 +320,12 @@ impl Worker {
     /// kernel, with softirqs held off: so a trace point that fires meanwhile on this CPU speaks of our frames.
     #[inline(always)]
     pub const fn in_flight(&self) -> u64 {
-        self.queued.wrapping_sub(self.transmitted).wrapping_sub(self.dropped)
+        self.queued.wrapping_sub(self.settled)
+    }
+
+    /// Frames the driver accepted.
+    pub const fn transmitted(&self) -> u64 {
+        self.settled.wrapping_sub(self.dropped)
     }
 }
 

@@ -89,9 +89,10 @@ fn sending_worker() -> Option<&'static mut Worker> {
 #[raw_tracepoint(tracepoint = "xdp_devmap_xmit")]
 pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
     if let Some(worker) = sending_worker() {
-        let (sent, drops): (i32, i32) = (ctx.arg(2), ctx.arg(3));
-        worker.transmitted += sent as u32 as u64;
-        if drops > 0 {
+        // Neither is negative: as wide as they come, they need no widening.
+        let (sent, drops): (u64, u64) = (ctx.arg(2), ctx.arg(3));
+        worker.settled += sent;
+        if drops != 0 {
             let err: i32 = ctx.arg(4);
             lost(drops as u32, err.unsigned_abs());
         }
@@ -104,8 +105,9 @@ pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
 fn lost(frames: u32, errno: u32) -> u32 {
     let Some(worker) = this_worker() else { return 0 };
     for _ in 0..frames.min(RECENT as u32) {
-        let frame = worker.transmitted + worker.dropped;
+        let frame = worker.settled;
         charge(worker, frame, DropLayer::Driver, errno);
+        worker.settled += 1;
         worker.dropped += 1;
     }
     note_reason(DropLayer::Driver, errno, frames as u64);

@@ -5,6 +5,7 @@
 mod drops;
 pub mod gaps;
 mod punctuality;
+pub mod reconcile;
 mod workers;
 
 use std::time::Duration;
@@ -59,7 +60,11 @@ pub struct PortCount {
     pub workers: Vec<WorkerCount>,
     /// Trace points that this kernel lacks, and with them figures: see [`TracePoint`].
     pub lacks: Vec<TracePoint>,
-    /// What the interface that frames leave by counted meanwhile, whoever sent; only after the end of a run.
+    /// Index of the interface that frames leave by; none when they do not.
+    pub leaves_by: Option<u32>,
+    /// Bits a second of its link, where there is one that can be relied on.
+    pub line_rate: Option<u64>,
+    /// What that interface counted meanwhile, whoever sent; only after the end of a run.
     pub interface_count: Option<Counters>,
 }
 
@@ -159,6 +164,8 @@ impl PortCount {
             flows,
             workers,
             lacks: if listens { generator.trace_points().lacking() } else { Vec::new() },
+            leaves_by: plan.leaves_by(),
+            line_rate: plan.line_rate,
             interface_count: None,
         })
     }
@@ -211,6 +218,8 @@ impl PortCount {
             flows,
             workers,
             lacks: _,
+            leaves_by: _,
+            line_rate: _,
             interface_count,
         } = earlier;
         self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);

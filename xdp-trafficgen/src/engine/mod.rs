@@ -5,6 +5,7 @@
 mod batch;
 mod call_size;
 mod clock;
+mod counting;
 mod paced;
 mod worker;
 
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use worker::WorkerError;
 
-use self::worker::Worker;
+use self::{counting::Counting, worker::Worker};
 use crate::{
     host::is_gone,
     kernel::{Generator, KernelError, TracePoint, generator::Role},
@@ -164,6 +165,7 @@ impl Loaded {
                 });
             }
         }
+        let counters = Counting::begin(self.ports.iter().filter_map(|port| port.plan.leaves_by()));
         let working = self.ports.iter().map(|port| port.plan.cpus.len()).collect();
         let elapsed = vec![None; self.ports.len()];
         let paced = self.ports.iter().any(|port| port.plan.pacing.is_some());
@@ -172,7 +174,7 @@ impl Loaded {
             Start::At(instant) => clock::at(instant).ok_or(EngineError::StartIsOver)?,
         };
         go.send_replace(Some(started));
-        Ok(Session { ports: self.ports, workers, threads, stop, started, hushed: false, working, elapsed })
+        Ok(Session { ports: self.ports, workers, threads, stop, started, hushed: false, working, elapsed, counters })
     }
 }
 
@@ -218,6 +220,8 @@ pub struct Session {
     working: Vec<usize>,
     /// How long each port sent, when all of its workers have ended.
     elapsed: Vec<Option<Duration>>,
+    /// What the interfaces count meanwhile.
+    counters: Counting,
 }
 
 impl Session {
@@ -263,7 +267,7 @@ impl Session {
         }
         // Once more: a short flow may have ended before anybody looked.
         let failure = failure.or_else(|| self.gone_interface());
-        Ok((self.finish()?, failure))
+        Ok((self.finish().await?, failure))
     }
 
     /// Lets paced calls come to their end.
@@ -291,14 +295,16 @@ impl Session {
     }
 
     /// The final count, after [`Session::next_ended`] said `None`.
-    fn finish(mut self) -> Result<Snapshot, EngineError> {
+    async fn finish(mut self) -> Result<Snapshot, EngineError> {
         for thread in self.threads.drain(..) {
             // A panic has been reported as the worker's failure.
             let _ = thread.join();
         }
         let Snapshot { elapsed: now, ports } = self.snapshot()?;
         let elapsed = self.elapsed.iter().copied().flatten().max().unwrap_or(now);
-        Ok(Snapshot { elapsed, ports: ports.into_iter().map(PortCount::settled).collect() })
+        let mut ports: Vec<PortCount> = ports.into_iter().map(PortCount::settled).collect();
+        self.counters.end(&mut ports, self.stop.is_cancelled()).await;
+        Ok(Snapshot { elapsed, ports })
     }
 
     /// Waits until the next worker has ended, and gives what it failed of; `None`: all have.

@@ -60,6 +60,8 @@ pub struct PortPlan {
     pub batch_size: u32,
     /// What has to be attached to the interface that frames leave by, so that they do.
     pub attach: Attach,
+    /// Bits a second of that interface's link; none when it is virtual, whose speed is only a number.
+    pub line_rate: Option<u64>,
     /// What is sent; at least one.
     pub flows: Vec<FlowPlan>,
     /// When frames leave; as fast as they can when none.
@@ -245,6 +247,7 @@ impl Planner<'_> {
         if let Some(pacing) = &pacing {
             program.pace(pacing);
         }
+        let line_rate = leaves_by.filter(|link| link.bus.is_some()).and_then(|link| link.speed);
         Some(PortPlan {
             name: port.name.value.clone(),
             interface: egress.name,
@@ -254,6 +257,7 @@ impl Planner<'_> {
             cpus: workers,
             batch_size: port.batch_size.value,
             attach: Attach::Nothing,
+            line_rate,
             flows: sources
                 .into_iter()
                 .map(|Source { flow, template }| FlowPlan {

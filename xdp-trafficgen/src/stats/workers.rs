@@ -40,7 +40,7 @@ impl State {
             Action::Redirect | Action::Tx => {
                 drops = self.refused();
                 if *fates_known {
-                    transmitted = worker.transmitted;
+                    transmitted = worker.transmitted();
                     in_flight = self::in_flight(worker);
                 } else {
                     // Handed to the kernel, which does not say more.
@@ -74,5 +74,5 @@ impl State {
 
 /// Frames of a worker whose fate is not known yet. Counters are read one by one while they change: never below zero.
 fn in_flight(worker: &Worker) -> u64 {
-    worker.queued.saturating_sub(worker.transmitted + worker.dropped)
+    worker.queued.saturating_sub(worker.settled)
 }

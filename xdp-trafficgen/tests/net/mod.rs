@@ -160,7 +160,7 @@ impl Port {
         }
         let counts = Counts {
             attempted: self.total(|worker| worker.attempted()),
-            transmitted: self.total(|worker| worker.transmitted),
+            transmitted: self.total(|worker| worker.transmitted()),
             dropped: self.total(|worker| worker.dropped + worker.refused),
             drops,
         };

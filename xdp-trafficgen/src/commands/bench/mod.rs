@@ -32,7 +32,7 @@ pub(super) fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     let stage = Stage::set(Some(options.cpus.0.clone()))?;
     let config = config(options.case, &stage, options.seconds)?;
     let plan = work_out(&config, Some(capabilities), default_route(false))?;
-    let loaded = Loaded::with(plan, role(options.case), &TracePoint::ALL)?;
+    let loaded = Loaded::with(plan, role(options.case), if options.uncounted { &[] } else { &TracePoint::ALL })?;
     let (snapshot, failure) = drive(loaded, Start::Now, &CancellationToken::new(), None)?;
     if let Some(failure) = failure {
         return Err(failure);

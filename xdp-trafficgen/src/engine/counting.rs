@@ -1,0 +1,66 @@
+//! What the interfaces count while a session runs, for comparing with our own counts.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use tokio::time;
+
+use crate::{
+    host::Counters,
+    stats::{PortCount, reconcile::confirmed_by_nic},
+};
+
+/// The interfaces' counters at the start.
+#[derive(Debug, Default)]
+pub(super) struct Counting {
+    before: BTreeMap<u32, Counters>,
+}
+
+/// How long to wait for a virtual interface whose counters do not move any more: the receiver of a veth may still be at work.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How long for one of hardware: many drivers update their counters every second or two.
+const LONG_PATIENCE: Duration = Duration::from_millis(2200);
+/// How long at most.
+const LIMIT: Duration = Duration::from_secs(3);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(2);
+
+impl Counting {
+    /// Reads the counters of these interfaces. One that cannot be read is not compared.
+    pub(super) fn begin(interfaces: impl Iterator<Item = u32>) -> Self {
+        Self { before: interfaces.filter_map(|index| Some((index, Counters::read(index).ok()?))).collect() }
+    }
+
+    /// Adds what each port's interface has counted, once it has counted all that its driver accepted, or does not go on
+    /// counting. `hurry`: somebody waits for the end.
+    pub(super) async fn end(&self, ports: &mut [PortCount], hurry: bool) {
+        for (&index, before) in &self.before {
+            let of_it = |port: &&mut PortCount| port.leaves_by == Some(index);
+            let accepted: u64 = ports.iter_mut().filter(of_it).map(|port| port.transmitted).sum();
+            let hardware = ports.iter_mut().filter(of_it).any(|port| port.line_rate.is_some());
+            let patience = if hardware && !hurry { LONG_PATIENCE } else { PATIENCE };
+            let counted = settled(index, before, accepted, patience).await;
+            ports.iter_mut().filter(of_it).for_each(|port| port.interface_count.clone_from(&counted));
+        }
+    }
+}
+
+/// What was counted since `before`; none when the interface is gone.
+async fn settled(index: u32, before: &Counters, accepted: u64, patience: Duration) -> Option<Counters> {
+    let started = Instant::now();
+    let (mut last, mut moved) = (None, started);
+    loop {
+        let counted = Counters::read(index).ok()?.since(before);
+        let complete = counted.tx_packets >= accepted || confirmed_by_nic(&counted, accepted);
+        let now = Instant::now();
+        if last.as_ref() != Some(&counted) {
+            (last, moved) = (Some(counted), now);
+        }
+        if complete || now - moved >= patience || now - started >= LIMIT {
+            return last;
+        }
+        time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,234 @@
+//! Our own counts against what the interface and its NIC counted meanwhile: where they part, a layer does not do what it says.
+
+use super::{DropReason, PortCount, Snapshot};
+use crate::host::Counters;
+
+/// Where counts part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// The driver accepted more frames than the interface sent: some were lost between the two.
+    SentLess {
+        /// Frames the driver accepted.
+        accepted: u64,
+        /// Frames the interface counted as sent.
+        sent: u64,
+        /// Frames the interface or the NIC counted as lost, beyond those that the driver refused: which counter, and how many.
+        lost: Vec<(String, u64)>,
+    },
+    /// The interface's counters do not know these frames at all, and no counter of the NIC's does: nothing confirms our count.
+    NotCounted {
+        /// Frames the driver accepted.
+        accepted: u64,
+    },
+    /// The interface sent more than we did: somebody else uses it.
+    Others {
+        /// Frames.
+        frames: u64,
+    },
+    /// The driver accepted more than the link can carry: what is above it cannot have left.
+    AboveLineRate {
+        /// Bits a second on the wire that were accepted.
+        accepted: u64,
+        /// Bits a second of the link.
+        line: u64,
+    },
+}
+
+/// Compares the final counts with those of the interfaces; each finding with the index of the first port that leaves by that
+/// interface.
+pub fn reconcile(snapshot: &Snapshot) -> Vec<(usize, Parting)> {
+    let mut partings = Vec::new();
+    for (first, port) in snapshot.ports.iter().enumerate() {
+        let (Some(interface), Some(counted)) = (port.leaves_by, &port.interface_count) else { continue };
+        let shares = |other: &&PortCount| other.leaves_by == Some(interface);
+        if snapshot.ports[..first].iter().any(|earlier| shares(&earlier)) {
+            continue;
+        }
+        let ports: Vec<&PortCount> = snapshot.ports[first..].iter().filter(shares).collect();
+        partings.extend(sent(&ports, counted).map(|parting| (first, parting)));
+        partings.extend(above_line_rate(&ports).map(|parting| (first, parting)));
+    }
+    partings
+}
+
+/// Less than one in so many counted: not a loss, but counters that leave XDP frames out.
+const NONE_TO_SPEAK_OF: u64 = 100;
+
+fn sent(ports: &[&PortCount], counted: &Counters) -> Option<Parting> {
+    let accepted: u64 = ports.iter().map(|port| port.transmitted).sum();
+    let known = ports.iter().all(|port| port.lacks.is_empty());
+    if accepted == 0 || !known {
+        return None;
+    }
+    if let Some(others) = counted.tx_packets.checked_sub(accepted) {
+        return (others > 0).then_some(Parting::Others { frames: others });
+    }
+    if confirmed_by_nic(counted, accepted) {
+        return None;
+    }
+    let lost = losses(counted, ports.iter().map(|port| refused_by_driver(port)).sum());
+    if lost.is_empty() && counted.tx_packets < accepted / NONE_TO_SPEAK_OF {
+        return Some(Parting::NotCounted { accepted });
+    }
+    Some(Parting::SentLess { accepted, sent: counted.tx_packets, lost })
+}
+
+/// Whether one of the NIC's counters knows all of our frames. Many drivers leave XDP frames out of the interface's counters and
+/// count them by queue, under names such as mlx5's `tx_xdp_xmit` or virtio_net's `tx0_xdp_tx`.
+pub fn confirmed_by_nic(counted: &Counters, accepted: u64) -> bool {
+    let mut sums: Vec<(String, u64)> = Vec::new();
+    for (name, &count) in counted.nic.iter().filter(|(name, _)| tells_sent(name)) {
+        let name: String = name.chars().filter(|character| !character.is_ascii_digit()).collect();
+        match sums.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += count,
+            None => sums.push((name, count)),
+        }
+    }
+    sums.iter().any(|&(_, sum)| sum >= accepted)
+}
+
+/// Whether a counter of this name counts frames that were sent.
+fn tells_sent(name: &str) -> bool {
+    let sends = name.contains("tx") || name.contains("xmit");
+    sends && !tells_lost(name) && !name.contains("byte") && !name.contains("octet") && !name.starts_with("rx")
+}
+
+/// Whether a counter of this name counts frames that were to be sent and were not.
+fn tells_lost(name: &str) -> bool {
+    let sends = name.contains("tx") || name.contains("xmit");
+    sends && ["drop", "err", "full", "fail", "discard", "timeout", "abort"].iter().any(|word| name.contains(word))
+}
+
+/// The counters of losses that grew beyond what the driver refused by itself.
+fn losses(counted: &Counters, refused: u64) -> Vec<(String, u64)> {
+    let interface = [("tx_dropped", counted.tx_dropped), ("tx_errors", counted.tx_errors)];
+    let interface = interface.into_iter().map(|(name, count)| (name.to_owned(), count));
+    let nic = counted.nic.iter().filter(|(name, _)| tells_lost(name)).map(|(name, &count)| (name.clone(), count));
+    interface.chain(nic).filter(|&(_, count)| count > refused).collect()
+}
+
+fn refused_by_driver(port: &PortCount) -> u64 {
+    let of_driver = |reason: &DropReason| matches!(reason, DropReason::QueueFull | DropReason::Driver(_));
+    port.drops.iter().filter(|(reason, _)| of_driver(reason)).map(|(_, count)| count).sum()
+}
+
+/// Shorter runs may end with a good part of their frames in the NIC's queue.
+const LONG_ENOUGH: f64 = 0.2;
+/// Clocks of NICs may differ by this share.
+const TOLERANCE: f64 = 1.001;
+/// Preamble and gap of Ethernet, in bytes (IEEE 802.3).
+const OVERHEAD: u64 = 20;
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate is compared to three digits"
+)]
+fn above_line_rate(ports: &[&PortCount]) -> Option<Parting> {
+    let line = ports.iter().find_map(|port| port.line_rate)?;
+    let bits: u64 = ports.iter().map(|port| 8 * (port.bytes() + OVERHEAD * port.transmitted)).sum();
+    let seconds = ports.iter().map(|port| port.elapsed.as_secs_f64()).fold(0.0, f64::max);
+    let accepted = bits as f64 / seconds;
+    (seconds >= LONG_ENOUGH && accepted > line as f64 * TOLERANCE)
+        .then_some(Parting::AboveLineRate { accepted: accepted.round() as u64, line })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{kernel::TracePoint, stats::FlowCount};
+
+    /// A port that sent 1000 frames of 64 bytes in a second out of the interface with index 2.
+    fn port(drops: &[(DropReason, u64)], counted: Counters) -> PortCount {
+        PortCount {
+            elapsed: Duration::from_secs(1),
+            attempted: 1000 + drops.iter().map(|(_, count)| count).sum::<u64>(),
+            transmitted: 1000,
+            drops: drops.to_vec(),
+            flows: vec![FlowCount { bytes: 64_000, ..FlowCount::default() }],
+            leaves_by: Some(2),
+            interface_count: Some(counted),
+            ..PortCount::default()
+        }
+    }
+
+    fn counted(tx_packets: u64, tx_dropped: u64, nic: &[(&str, u64)]) -> Counters {
+        let nic = nic.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
+        Counters { tx_packets, tx_dropped, nic, ..Counters::default() }
+    }
+
+    #[track_caller]
+    fn check(ports: Vec<PortCount>, expected: &[(usize, Parting)]) {
+        assert_eq!(reconcile(&Snapshot { elapsed: Duration::from_secs(1), ports }), expected);
+    }
+
+    #[test]
+    fn counts_that_agree_need_no_word() {
+        check(vec![port(&[], counted(1000, 0, &[]))], &[]);
+        let full = [(DropReason::QueueFull, 7)];
+        check(vec![port(&full, counted(1000, 7, &[("tx_queue_0_xdp_xmit_errors", 7)]))], &[]);
+        // Without counters, and where nothing leaves.
+        check(vec![PortCount { interface_count: None, ..port(&[], Counters::default()) }], &[]);
+        check(vec![PortCount { leaves_by: None, ..port(&[], Counters::default()) }], &[]);
+    }
+
+    #[test]
+    fn frames_lost_behind_the_driver_are_named_with_their_counter() {
+        let parting = |sent, lost: &[(&str, u64)]| {
+            let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
+            [(0, Parting::SentLess { accepted: 1000, sent, lost })]
+        };
+        check(vec![port(&[], counted(990, 10, &[]))], &parting(990, &[("tx_dropped", 10)]));
+        check(vec![port(&[], counted(990, 0, &[]))], &parting(990, &[]));
+        let nic = [("tx0_xdp_tx_drops", 1000), ("tx0_bytes", 64_000)];
+        check(vec![port(&[], counted(0, 0, &nic))], &parting(0, &[("tx0_xdp_tx_drops", 1000)]));
+        // What the driver refused is no loss behind it.
+        let full = [(DropReason::QueueFull, 10)];
+        check(vec![port(&full, counted(995, 10, &[]))], &parting(995, &[]));
+        check(vec![port(&full, counted(995, 15, &[]))], &parting(995, &[("tx_dropped", 15)]));
+    }
+
+    #[test]
+    fn a_nic_may_know_what_the_interface_does_not() {
+        check(vec![port(&[], counted(0, 0, &[("tx0_xdp_tx", 600), ("tx1_xdp_tx", 400)]))], &[]);
+        check(vec![port(&[], counted(3, 0, &[("tx_xdp_xmit", 1000)]))], &[]);
+        let unknown = [(0, Parting::NotCounted { accepted: 1000 })];
+        check(vec![port(&[], counted(3, 0, &[("rx_xdp_tx_xmit", 5000), ("tx0_xdp_tx", 600)]))], &unknown);
+        check(vec![port(&[], counted(0, 0, &[("tx_bytes", 60_000)]))], &unknown);
+    }
+
+    #[test]
+    fn others_on_the_interface_are_told() {
+        check(vec![port(&[], counted(1005, 0, &[]))], &[(0, Parting::Others { frames: 5 })]);
+    }
+
+    #[test]
+    fn ports_of_one_interface_are_compared_together() {
+        let both = || vec![port(&[], counted(2000, 0, &[])), port(&[], counted(2000, 0, &[]))];
+        check(both(), &[]);
+        let mut apart = both();
+        apart[1].leaves_by = Some(3);
+        check(apart, &[(0, Parting::Others { frames: 1000 }), (1, Parting::Others { frames: 1000 })]);
+        let mut less = both();
+        less[0].interface_count = Some(counted(1999, 0, &[]));
+        check(less, &[(0, Parting::SentLess { accepted: 2000, sent: 1999, lost: Vec::new() })]);
+    }
+
+    /// 1000 frames of 64 bytes take 672 000 bits on the wire: Ethernet at 10 Mb/s carries 14 880 a second (RFC 2544, appendix B).
+    #[test]
+    fn more_than_the_line_rate_is_not_believed() {
+        let at = |line| PortCount { line_rate: Some(line), ..port(&[], counted(1000, 0, &[])) };
+        check(vec![at(672_000)], &[]);
+        check(vec![at(671_000)], &[(0, Parting::AboveLineRate { accepted: 672_000, line: 671_000 })]);
+        check(vec![PortCount { elapsed: Duration::from_millis(100), ..at(671_000) }], &[]);
+        check(vec![PortCount { elapsed: Duration::ZERO, ..at(671_000) }], &[]);
+    }
+
+    #[test]
+    fn unknown_fates_are_not_compared() {
+        check(vec![PortCount { lacks: vec![TracePoint::DevmapXmit], ..port(&[], counted(5, 0, &[])) }], &[]);
+    }
+}
