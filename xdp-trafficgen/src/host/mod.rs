@@ -5,9 +5,12 @@
 mod counters;
 mod cpus;
 mod ethtool;
+mod genetlink;
 mod interface;
 mod machine;
+mod netdev;
 mod netlink;
+mod request;
 mod system;
 
 use std::{
@@ -22,7 +25,7 @@ use rustix::{
     system::uname,
 };
 
-pub use counters::Counters;
+pub use counters::{CounterReader, Counters};
 pub use cpus::online_cpus;
 pub use interface::{AttachedMode, AttachedXdp, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures};
 pub use machine::machine;

@@ -7,6 +7,7 @@
 mod anchor;
 pub mod arrivals;
 pub mod generator;
+mod ioctl;
 pub mod netns;
 mod pins;
 pub mod probe;
@@ -25,6 +26,7 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 pub use arrivals::Arrivals;
 pub use generator::Generator;
+pub use ioctl::{Channels, Drivers};
 pub use netns::PrivateNetns;
 pub use probe::Capabilities;
 pub use sink::Sink;
