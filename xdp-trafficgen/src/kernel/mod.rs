@@ -11,6 +11,7 @@ mod ioctl;
 pub mod netns;
 mod pins;
 pub mod probe;
+mod programs;
 pub mod sink;
 mod trace_points;
 
@@ -29,6 +30,7 @@ pub use generator::Generator;
 pub use ioctl::{Channels, Drivers};
 pub use netns::PrivateNetns;
 pub use probe::Capabilities;
+pub use programs::program_name;
 pub use sink::Sink;
 pub use trace_points::TracePoint;
 
