@@ -2,6 +2,20 @@
 
 use std::{collections::BTreeMap, io};
 
+use rtnetlink::{
+    packet_core::NLM_F_REQUEST,
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{LinkAttribute, LinkMessage},
+    },
+    sys::{Socket, protocols::NETLINK_ROUTE},
+};
+
+use crate::{
+    host::request::{self, receive, send, unasked},
+    kernel::Drivers,
+};
+
 /// Counters since the interface exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -18,12 +32,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Reads the counters of the interface with this index in the calling thread's network namespace. Does not wait.
+    /// Reads the counters of the interface with this index in the calling thread's network namespace.
     ///
     /// # Errors
-    /// When there is no such interface.
-    pub fn read(_index: u32) -> io::Result<Self> {
-        Ok(Self::default())
+    /// As [`CounterReader`]'s.
+    pub fn read(index: u32) -> io::Result<Self> {
+        CounterReader::open()?.read(index)
     }
 
     /// Adds what was counted at another time.
@@ -51,5 +65,52 @@ impl Counters {
             tx_errors: self.tx_errors.saturating_sub(earlier.tx_errors),
             nic: nic.collect(),
         }
+    }
+}
+
+/// Reads counters of interfaces in the network namespace of the thread that opened it, again and again. Needs no runtime, so it can
+/// be used from within one.
+#[derive(Debug)]
+pub struct CounterReader {
+    route: Socket,
+    drivers: Drivers,
+}
+
+impl CounterReader {
+    /// Opens its sockets.
+    ///
+    /// # Errors
+    /// When the kernel gives none.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self { route: request::open(NETLINK_ROUTE)?, drivers: Drivers::open()? })
+    }
+
+    /// The counters of the interface with this index. Some drivers ask their hardware first, which takes milliseconds.
+    ///
+    /// # Errors
+    /// `ENODEV` when there is no such interface.
+    pub fn read(&self, index: u32) -> io::Result<Counters> {
+        let mut wanted = LinkMessage::default();
+        wanted.header.index = index;
+        send(&self.route, RouteNetlinkMessage::GetLink(wanted), NLM_F_REQUEST)?;
+        let answer = receive(&self.route)?.into_iter().next();
+        let Some(RouteNetlinkMessage::NewLink(link)) = answer else { return Err(unasked()) };
+        let mut counters = Counters::default();
+        let mut name = String::new();
+        for attribute in link.attributes {
+            match attribute {
+                LinkAttribute::IfName(found) => name = found,
+                LinkAttribute::Stats64(stats) => {
+                    counters.tx_packets = stats.tx_packets;
+                    counters.tx_bytes = stats.tx_bytes;
+                    counters.tx_dropped = stats.tx_dropped;
+                    counters.tx_errors = stats.tx_errors;
+                }
+                _ => {}
+            }
+        }
+        // By the name it has now: it may have been renamed.
+        counters.nic = self.drivers.counters(&name)?.into_iter().collect();
+        Ok(counters)
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn allowed_cpus() -> io::Result<Vec<u32>> {
 }
 
 /// Reads the kernel's list format: `0,2-3`.
-fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
+pub(super) fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -4,10 +4,16 @@
 
 mod counters;
 mod cpus;
+mod device;
 mod ethtool;
+mod files;
+mod gather;
+mod genetlink;
 mod interface;
 mod machine;
+mod netdev;
 mod netlink;
+mod request;
 mod system;
 
 use std::{
@@ -22,7 +28,7 @@ use rustix::{
     system::uname,
 };
 
-pub use counters::Counters;
+pub use counters::{CounterReader, Counters};
 pub use cpus::online_cpus;
 pub use interface::{AttachedMode, AttachedXdp, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures};
 pub use machine::machine;
@@ -118,9 +124,9 @@ impl Facts {
         largest_frame: Option<usize>,
     ) -> Result<Self, FactsError> {
         let netlink = Netlink::open()?;
-        let links = netlink.links()?;
-        let interfaces =
-            links.iter().filter(|link| interfaces.contains(&link.name.as_str())).cloned().map(Interface::of).collect();
+        let messages = netlink.link_messages()?;
+        let links: Vec<Link> = messages.iter().map(|message| netlink.link(message)).collect();
+        let interfaces = Interface::described(&netlink, &messages, interfaces)?;
         let mut next_hops = BTreeMap::new();
         for (interface, destination) in neighbours {
             let Some(link) = links.iter().find(|link| link.name == *interface) else { continue };

@@ -64,12 +64,18 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses.
     pub fn links(&self) -> Result<Vec<Link>, NetlinkError> {
-        let messages = self.collect("list interfaces", self.handle.link().get().execute())?;
-        let mut links: Vec<Link> = messages.into_iter().map(link).collect();
-        for link in &mut links {
-            link.speed = self.ethtool.as_ref().and_then(|ethtool| ethtool.speed(link.index));
-        }
-        Ok(links)
+        Ok(self.link_messages()?.iter().map(|message| self.link(message)).collect())
+    }
+
+    /// All that the kernel says of every interface.
+    pub(super) fn link_messages(&self) -> Result<Vec<LinkMessage>, NetlinkError> {
+        self.collect("list interfaces", self.handle.link().get().execute())
+    }
+
+    /// The interface that `message` is about.
+    pub(super) fn link(&self, message: &LinkMessage) -> Link {
+        let speed = self.ethtool.as_ref().and_then(|ethtool| ethtool.speed(message.header.index));
+        Link { speed, ..link(message) }
     }
 
     /// The index of the other end of the veth pair that this interface is an end of. None when it is not one, or the other
@@ -211,7 +217,7 @@ impl Netlink {
     }
 }
 
-fn link(message: LinkMessage) -> Link {
+fn link(message: &LinkMessage) -> Link {
     let flags = message.header.flags;
     let mut link = Link {
         name: String::new(),
@@ -223,12 +229,12 @@ fn link(message: LinkMessage) -> Link {
         bus: None,
         speed: None,
     };
-    for attribute in message.attributes {
+    for attribute in &message.attributes {
         match attribute {
-            LinkAttribute::IfName(name) => link.name = name,
-            LinkAttribute::Mtu(mtu) => link.mtu = mtu,
-            LinkAttribute::Address(bytes) => link.mac = Mac::try_from(bytes).ok(),
-            LinkAttribute::ParentDevBusName(bus) => link.bus = Some(bus),
+            LinkAttribute::IfName(name) => link.name.clone_from(name),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Address(bytes) => link.mac = Mac::try_from(bytes.as_slice()).ok(),
+            LinkAttribute::ParentDevBusName(bus) => link.bus = Some(bus.clone()),
             _ => {}
         }
     }

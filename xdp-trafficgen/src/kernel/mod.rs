@@ -7,9 +7,11 @@
 mod anchor;
 pub mod arrivals;
 pub mod generator;
+mod ioctl;
 pub mod netns;
 mod pins;
 pub mod probe;
+mod programs;
 pub mod sink;
 mod trace_points;
 
@@ -25,8 +27,10 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 pub use arrivals::Arrivals;
 pub use generator::Generator;
+pub use ioctl::{Channels, Drivers};
 pub use netns::PrivateNetns;
 pub use probe::Capabilities;
+pub use programs::program_name;
 pub use sink::Sink;
 pub use trace_points::{TracePoint, TracePoints};
 

@@ -1,0 +1,181 @@
+//! Asks the kernel and the driver for everything there is to know of an [`Interface`].
+
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp};
+
+use crate::{
+    host::{
+        AttachedMode, AttachedXdp, Interface, Netlink, NetlinkError, Peer, Queues, device::Device, files::Files,
+        netdev::Netdev,
+    },
+    kernel::{Channels, Drivers, program_name},
+};
+
+impl Interface {
+    /// The interfaces of these names, as far as they exist. `netlink` is one of the calling thread's network namespace. Blocks.
+    ///
+    /// # Errors
+    /// When the kernel does not answer. What it or the driver does not know is none.
+    pub fn gather(netlink: &Netlink, names: &[&str]) -> Result<Vec<Self>, NetlinkError> {
+        Self::described(netlink, &netlink.link_messages()?, names)
+    }
+
+    /// As [`Self::gather`], of what rtnetlink says of all interfaces.
+    pub(super) fn described(
+        netlink: &Netlink,
+        messages: &[LinkMessage],
+        names: &[&str],
+    ) -> Result<Vec<Self>, NetlinkError> {
+        let sources = Sources {
+            netlink,
+            drivers: Drivers::open().map_err(NetlinkError::Open)?,
+            netdev: Netdev::open(),
+            files: Files::of_this_machine(),
+        };
+        let described: Vec<Described<'_>> = messages.iter().map(Described::by).collect();
+        let wanted = described.iter().filter(|described| names.contains(&described.name));
+        Ok(wanted.map(|wanted| sources.interface(wanted, &described)).collect())
+    }
+}
+
+/// All who are asked.
+struct Sources<'a> {
+    netlink: &'a Netlink,
+    drivers: Drivers,
+    netdev: Option<Netdev>,
+    files: Files<'static>,
+}
+
+impl Sources<'_> {
+    fn interface(&self, wanted: &Described<'_>, all: &[Described<'_>]) -> Interface {
+        let name = wanted.name;
+        // An interface that goes while it is asked about has no facts any more; that it is gone is noticed elsewhere.
+        let driver = self.drivers.driver(name).ok().flatten();
+        let channels = self.channels(wanted);
+        let device = match (wanted.parent, &driver) {
+            (Some((bus, device)), _) => Device::on_bus(self.files, bus, device),
+            (None, Some(driver)) => Device::at(self.files, &driver.bus_info),
+            (None, None) => None,
+        };
+        let Device { numa_node, interrupts, iommu } = device.unwrap_or_default();
+        let attached =
+            |&(mode, program): &(AttachedMode, u32)| AttachedXdp { mode, program, name: program_name(program) };
+        Interface {
+            link: self.netlink.link(wanted.message),
+            kind: wanted.kind.map(ToString::to_string),
+            queues: self.queues(wanted, channels),
+            most_queues: channels.map(|channels| channels.most),
+            rings: self.drivers.rings(name).ok().flatten(),
+            numa_node,
+            interrupts,
+            iommu,
+            gro: self.drivers.gro(name).ok().flatten(),
+            xdp: wanted.xdp.iter().map(attached).collect(),
+            features: self.netdev.as_ref().and_then(|netdev| netdev.features(wanted.index)),
+            peer: self.peer(wanted, all),
+            driver,
+        }
+    }
+
+    /// Queues in use. rtnetlink only knows how many the interface was made for, of which veth, tun and NICs may use fewer; their
+    /// drivers tell (`ethtool -l`: a tap has as many as are opened, none if nobody has it; virtio_net does not count those that it
+    /// keeps for XDP). Drivers that do not tell use what the family `netdev` lists while the interface is up, and are hardly ever
+    /// other than what they were made for: lo, bridges and the like have one of each.
+    fn queues(&self, wanted: &Described<'_>, channels: Option<Channels>) -> Queues {
+        let listed = || self.netdev.as_ref().and_then(|netdev| netdev.queues(wanted.index));
+        channels.map(|channels| channels.current).or_else(listed).unwrap_or(wanted.made_for)
+    }
+
+    fn channels(&self, wanted: &Described<'_>) -> Option<Channels> {
+        self.drivers.channels(wanted.name).ok().flatten()
+    }
+
+    fn peer(&self, wanted: &Described<'_>, all: &[Described<'_>]) -> Option<Peer> {
+        if wanted.kind != Some(&InfoKind::Veth) {
+            return None;
+        }
+        if wanted.linked_elsewhere {
+            return Some(Peer::Elsewhere);
+        }
+        // None while the other end is going.
+        let peer = all.iter().find(|peer| Some(peer.index) == wanted.linked)?;
+        Some(Peer::Here {
+            name: peer.name.to_owned(),
+            up: peer.up,
+            mtu: peer.mtu,
+            native_xdp: peer.xdp.iter().any(|(mode, _)| *mode == AttachedMode::Native),
+            gro: self.drivers.gro(peer.name).ok().flatten(),
+            rx_queues: self.queues(peer, self.channels(peer)).rx,
+        })
+    }
+}
+
+/// What rtnetlink says of an interface.
+struct Described<'a> {
+    message: &'a LinkMessage,
+    index: u32,
+    name: &'a str,
+    up: bool,
+    mtu: u32,
+    kind: Option<&'a InfoKind>,
+    /// Queues it was made for.
+    made_for: Queues,
+    /// The interface it is tied to: of a veth, the other end.
+    linked: Option<u32>,
+    /// That one is in another network namespace, and its index says nothing here.
+    linked_elsewhere: bool,
+    /// The bus its device is on, and the device.
+    parent: Option<(&'a str, &'a str)>,
+    /// Programs by id.
+    xdp: Vec<(AttachedMode, u32)>,
+}
+
+impl<'a> Described<'a> {
+    fn by(message: &'a LinkMessage) -> Self {
+        let mut described = Self {
+            message,
+            index: message.header.index,
+            name: "",
+            up: message.header.flags.contains(LinkFlags::Up),
+            mtu: 0,
+            kind: None,
+            made_for: Queues::default(),
+            linked: None,
+            linked_elsewhere: false,
+            parent: None,
+            xdp: Vec::new(),
+        };
+        let (mut bus, mut device) = (None, None);
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => described.name = name,
+                LinkAttribute::Mtu(mtu) => described.mtu = *mtu,
+                LinkAttribute::NumTxQueues(queues) => described.made_for.tx = *queues,
+                LinkAttribute::NumRxQueues(queues) => described.made_for.rx = *queues,
+                LinkAttribute::Link(index) => described.linked = Some(*index),
+                LinkAttribute::LinkNetNsId(_) => described.linked_elsewhere = true,
+                LinkAttribute::ParentDevBusName(name) => bus = Some(name.as_str()),
+                LinkAttribute::ParentDevName(name) => device = Some(name.as_str()),
+                LinkAttribute::Xdp(parts) => described.xdp = parts.iter().filter_map(attached).collect(),
+                LinkAttribute::LinkInfo(parts) => {
+                    described.kind = parts.iter().find_map(|part| match part {
+                        LinkInfo::Kind(kind) => Some(kind),
+                        _ => None,
+                    });
+                }
+                _ => {}
+            }
+        }
+        described.parent = bus.zip(device);
+        described
+    }
+}
+
+/// Each mode's program has an attribute of its own (`rtnl_xdp_fill` of net/core/rtnetlink.c), beside one that repeats it.
+const fn attached(part: &LinkXdp) -> Option<(AttachedMode, u32)> {
+    match part {
+        LinkXdp::DrvProgId(id) => Some((AttachedMode::Native, *id)),
+        LinkXdp::SkbProgId(id) => Some((AttachedMode::Generic, *id)),
+        LinkXdp::HwProgId(id) => Some((AttachedMode::Offloaded, *id)),
+        _ => None,
+    }
+}

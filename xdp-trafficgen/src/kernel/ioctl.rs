@@ -1,0 +1,291 @@
+//! What `ethtool` asks drivers through `SIOCETHTOOL`, as plain values; it changes nothing.
+//!
+//! Most of it generic netlink has too, but the driver's own counters (`ethtool -S`) it has not, and these requests are as old as
+//! the drivers. The layouts are those of include/uapi/linux/ethtool.h, which libc does not have.
+
+mod guarded;
+
+use std::{
+    ffi::CStr,
+    io,
+    mem::size_of,
+    os::fd::{AsRawFd as _, OwnedFd},
+};
+
+use guarded::Guarded;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
+use crate::host::{Driver, Queues, Rings};
+
+const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GRINGPARAM: u32 = 0x10;
+const ETHTOOL_GSTRINGS: u32 = 0x1b;
+const ETHTOOL_GSTATS: u32 = 0x1d;
+const ETHTOOL_GGRO: u32 = 0x2b;
+const ETHTOOL_GSSET_INFO: u32 = 0x37;
+const ETHTOOL_GCHANNELS: u32 = 0x3c;
+/// The set of the driver's own counters.
+const ETH_SS_STATS: u32 = 1;
+const ETH_GSTRING_LEN: usize = 32;
+
+/// A socket of the network namespace it was opened in, through which drivers are asked.
+#[derive(Debug)]
+pub struct Drivers {
+    socket: OwnedFd,
+}
+
+/// Numbers of queues, and how many there could be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channels {
+    /// In use.
+    pub current: Queues,
+    /// At most.
+    pub most: Queues,
+}
+
+impl Drivers {
+    /// Opens the socket in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// When the kernel gives none.
+    pub fn open() -> io::Result<Self> {
+        let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        Ok(Self { socket })
+    }
+
+    /// Who drives the interface of this name (`ethtool -i`); none when nobody says, as for `lo`.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn driver(&self, interface: &str) -> io::Result<Option<Driver>> {
+        let answer = self.ask(interface, DriverInfo { cmd: ETHTOOL_GDRVINFO, ..DriverInfo::ZERO })?;
+        Ok(answer.map(|info| Driver {
+            name: text(&info.driver),
+            version: text(&info.version),
+            bus_info: text(&info.bus_info),
+        }))
+    }
+
+    /// Its queues (`ethtool -l`); none when the driver does not say.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn channels(&self, interface: &str) -> io::Result<Option<Channels>> {
+        let answer = self.ask(interface, ChannelCounts { cmd: ETHTOOL_GCHANNELS, ..ChannelCounts::default() })?;
+        let queues = |rx: u32, tx: u32, combined: u32| Queues {
+            rx: rx.saturating_add(combined),
+            tx: tx.saturating_add(combined),
+        };
+        Ok(answer.map(|counts| Channels {
+            current: queues(counts.rx_count, counts.tx_count, counts.combined_count),
+            most: queues(counts.max_rx, counts.max_tx, counts.max_combined),
+        }))
+    }
+
+    /// Its rings (`ethtool -g`); none when the driver does not say.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn rings(&self, interface: &str) -> io::Result<Option<Rings>> {
+        let answer = self.ask(interface, RingSizes { cmd: ETHTOOL_GRINGPARAM, ..RingSizes::default() })?;
+        Ok(answer.map(|sizes| Rings {
+            rx: sizes.rx_pending,
+            rx_max: sizes.rx_max_pending,
+            tx: sizes.tx_pending,
+            tx_max: sizes.tx_max_pending,
+        }))
+    }
+
+    /// Whether generic receive offload is on, as `ethtool -k` shows it.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn gro(&self, interface: &str) -> io::Result<Option<bool>> {
+        Ok(self.ask(interface, Value { cmd: ETHTOOL_GGRO, data: 0 })?.map(|value| value.data != 0))
+    }
+
+    /// The driver's own counters (`ethtool -S`), in its order; none when it has none, or they were just changing in number.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn counters(&self, interface: &str) -> io::Result<Vec<(String, u64)>> {
+        let request =
+            SetInfo { cmd: ETHTOOL_GSSET_INFO, reserved: 0, sset_mask: 1 << ETH_SS_STATS, length: 0, padding: 0 };
+        // The kernel clears the bits of sets that the driver has not.
+        let count = match self.ask(interface, request)? {
+            Some(info) if info.sset_mask != 0 && info.length > 0 => info.length,
+            _ => return Ok(Vec::new()),
+        };
+        let names = self.list(interface, &[ETHTOOL_GSTRINGS, ETH_SS_STATS, count], count as usize * ETH_GSTRING_LEN)?;
+        let values = self.list(interface, &[ETHTOOL_GSTATS, count], count as usize * size_of::<u64>())?;
+        let (Some(names), Some(values)) = (names, values) else { return Ok(Vec::new()) };
+        let names = names.bytes()[3 * size_of::<u32>()..].chunks_exact(ETH_GSTRING_LEN).map(text);
+        let (values, _) = values.bytes()[2 * size_of::<u32>()..].as_chunks();
+        Ok(names.zip(values.iter().copied().map(u64::from_ne_bytes)).collect())
+    }
+
+    /// The answer to a request with a header of `u32`s, of which the last is the number of entries, which take so many bytes. None
+    /// when the driver has another number of them by now.
+    fn list(&self, interface: &str, header: &[u32], entries: usize) -> io::Result<Option<Guarded>> {
+        let header_bytes = size_of_val(header);
+        let mut memory = Guarded::new(header_bytes + entries)?;
+        for (word, value) in memory.bytes_mut().chunks_exact_mut(size_of::<u32>()).zip(header) {
+            word.copy_from_slice(&value.to_ne_bytes());
+        }
+        // SAFETY: the request's header is complete, and what the kernel writes behind it ends at the end of the memory, or at
+        // its guard page.
+        let answered = unsafe { self.call(interface, memory.as_mut_ptr().cast()) };
+        match answered {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let written = &memory.bytes()[header_bytes - size_of::<u32>()..header_bytes];
+        let expected = header.last().is_some_and(|count| written == count.to_ne_bytes());
+        Ok(expected.then_some(memory))
+    }
+
+    /// Sends a request of fixed size and gives back what became of it. None when the driver does not have it.
+    fn ask<R: Request>(&self, interface: &str, mut request: R) -> io::Result<Option<R>> {
+        // SAFETY: `Request` promises that the kernel writes no more than the request's size.
+        let answered = unsafe { self.call(interface, (&raw mut request).cast()) }?;
+        Ok(answered.then_some(request))
+    }
+
+    /// Whether the driver has this request.
+    ///
+    /// # Safety
+    /// `data` points at a request of ethtool's, and the kernel may write its answer there.
+    unsafe fn call(&self, interface: &str, data: *mut libc::c_char) -> io::Result<bool> {
+        // SAFETY: all-zero is a valid ifreq.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        // The last byte stays zero.
+        if interface.len() >= request.ifr_name.len() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+            *to = from.cast_signed();
+        }
+        request.ifr_ifru.ifru_data = data;
+        // SAFETY: the name ends with a zero, and the caller vouches for `data`.
+        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
+        if result != -1 {
+            return Ok(true);
+        }
+        match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
+            error => Err(error),
+        }
+    }
+}
+
+/// Bytes up to the first zero.
+fn text(bytes: &[u8]) -> String {
+    CStr::from_bytes_until_nul(bytes)
+        .map_or_else(|_| String::from_utf8_lossy(bytes), CStr::to_string_lossy)
+        .into_owned()
+}
+
+/// A request that is its own answer.
+///
+/// # Safety
+/// Its layout is that of the kernel's struct for its command, without padding, so that the kernel reads and writes only its bytes,
+/// and any bytes are a valid value.
+unsafe trait Request: Copy {}
+
+/// `struct ethtool_drvinfo`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct DriverInfo {
+    cmd: u32,
+    driver: [u8; 32],
+    version: [u8; 32],
+    fw_version: [u8; 32],
+    bus_info: [u8; 32],
+    erom_version: [u8; 32],
+    reserved: [u8; 12],
+    numbers: [u32; 5],
+}
+
+impl DriverInfo {
+    const ZERO: Self = Self {
+        cmd: 0,
+        driver: [0; 32],
+        version: [0; 32],
+        fw_version: [0; 32],
+        bus_info: [0; 32],
+        erom_version: [0; 32],
+        reserved: [0; 12],
+        numbers: [0; 5],
+    };
+}
+
+// SAFETY: the fields of the kernel's struct, in its order.
+unsafe impl Request for DriverInfo {}
+const _: () = assert!(size_of::<DriverInfo>() == 196);
+
+/// `struct ethtool_channels`.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct ChannelCounts {
+    cmd: u32,
+    max_rx: u32,
+    max_tx: u32,
+    max_other: u32,
+    max_combined: u32,
+    rx_count: u32,
+    tx_count: u32,
+    other_count: u32,
+    combined_count: u32,
+}
+
+// SAFETY: the fields of the kernel's struct, in its order.
+unsafe impl Request for ChannelCounts {}
+const _: () = assert!(size_of::<ChannelCounts>() == 36);
+
+/// `struct ethtool_ringparam`.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct RingSizes {
+    cmd: u32,
+    rx_max_pending: u32,
+    rx_mini_max_pending: u32,
+    rx_jumbo_max_pending: u32,
+    tx_max_pending: u32,
+    rx_pending: u32,
+    rx_mini_pending: u32,
+    rx_jumbo_pending: u32,
+    tx_pending: u32,
+}
+
+// SAFETY: the fields of the kernel's struct, in its order.
+unsafe impl Request for RingSizes {}
+const _: () = assert!(size_of::<RingSizes>() == 36);
+
+/// `struct ethtool_value`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Value {
+    cmd: u32,
+    data: u32,
+}
+
+// SAFETY: the fields of the kernel's struct, in its order.
+unsafe impl Request for Value {}
+const _: () = assert!(size_of::<Value>() == 8);
+
+/// `struct ethtool_sset_info` of one set: its `data` is one length, and the rest is padding.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct SetInfo {
+    cmd: u32,
+    reserved: u32,
+    sset_mask: u64,
+    length: u32,
+    padding: u32,
+}
+
+// SAFETY: the fields of the kernel's struct, in its order; it writes a length for each bit of the mask, of which one is set.
+unsafe impl Request for SetInfo {}
+const _: () = assert!(size_of::<SetInfo>() == 24);
