@@ -23,7 +23,7 @@ use xdp_trafficgen::{
     host::{Facts, online_cpus},
     kernel::{Sink, probe::probe, sink::AfterCounting},
     plan::{self, DefaultRoute},
-    stats::{DropReason, PortCount},
+    stats::{DropReason, PortCount, WorkerCount},
 };
 
 use self::{
@@ -214,6 +214,15 @@ fn each_flow_is_charged_with_its_own_drops() {
             assert_eq!(reported, arrived, "{interface}, CPUs {cpus}: frames and bytes of each flow");
             let attempted: Vec<_> = count.flows.iter().map(|flow| flow.attempted).collect();
             assert_eq!(attempted, packets, "{interface}, CPUs {cpus}");
+            for flow in &count.flows {
+                let dropped: u64 = flow.drops.iter().map(|(_, count)| count).sum();
+                assert_eq!((flow.attempted, flow.in_flight), (flow.transmitted + dropped, 0), "{interface}, {flow:?}");
+            }
+            let of_workers = |of: fn(&WorkerCount) -> u64| count.workers.iter().map(of).sum::<u64>();
+            assert_eq!(of_workers(|worker| worker.attempted), count.attempted);
+            assert_eq!(of_workers(|worker| worker.transmitted), count.transmitted);
+            assert_eq!(of_workers(|worker| worker.drops.iter().map(|(_, count)| count).sum()), count.dropped());
+            assert_eq!(count.workers.len(), if *cpus == "0" { 1 } else { 2 });
             if interface == "xtg0" {
                 // The MTU, Ethernet's header and FCS, and a tag the kernel lets pass.
                 let fits = |flow: &Flow, packets| {
@@ -222,7 +231,12 @@ fn each_flow_is_charged_with_its_own_drops() {
                 let fitting: Vec<_> = flows.iter().zip(&packets).map(|(flow, &packets)| fits(flow, packets)).collect();
                 assert_eq!(arrived.iter().map(|(frames, _)| *frames).collect::<Vec<_>>(), fitting, "CPUs {cpus}");
                 let dropped = packets.iter().sum::<u64>() - fitting.iter().sum::<u64>();
-                assert_eq!(count.drops, [(DropReason::Redirect(libc::EMSGSIZE.cast_unsigned()), dropped)]);
+                let too_long = DropReason::Redirect(libc::EMSGSIZE.cast_unsigned());
+                assert_eq!(count.drops, [(too_long, dropped)]);
+                for (flow, (fits, all)) in count.flows.iter().zip(fitting.iter().zip(&packets)) {
+                    let expected = [(too_long, all - fits)];
+                    assert_eq!(flow.drops, expected[..usize::from(all > fits)], "{}", flow.name);
+                }
             } else {
                 assert!(count.drops.iter().all(|(reason, _)| *reason == DropReason::QueueFull), "{count:?}");
                 assert!(count.dropped() > 0);
