@@ -68,7 +68,7 @@ impl<'a> Files<'a> {
     }
 }
 
-/// A tree for tests, a line each of `file = what it says`, `link -> where it leads` and `directory/`.
+/// A tree for tests, a line each of `file = what it says`, with `\n` between its lines, `link -> where it leads` and `directory/`.
 #[cfg(test)]
 pub(super) fn recorded(tree: &str) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -77,7 +77,7 @@ pub(super) fn recorded(tree: &str) -> tempfile::TempDir {
         let path = root.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         match content.split_once(' ').unwrap_or((content, "")) {
-            ("=", text) => fs::write(path, format!("{text}\n")).unwrap(),
+            ("=", text) => fs::write(path, text.replace("\\n", "\n") + "\n").unwrap(),
             ("->", target) => std::os::unix::fs::symlink(target, path).unwrap(),
             ("", "") => fs::create_dir_all(path).unwrap(),
             other => panic!("{line}: {other:?}"),

@@ -11,6 +11,8 @@ mod gather;
 mod genetlink;
 mod interface;
 mod machine;
+mod memory;
+mod mitigations;
 mod netdev;
 mod netlink;
 mod request;
@@ -25,7 +27,6 @@ use std::{
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketType, netdevice, socket},
-    system::uname,
 };
 
 pub use counters::{CounterReader, Counters};
@@ -83,6 +84,8 @@ pub struct NextHop {
 /// All that a plan wants to know of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
+    /// The machine, beyond its CPUs' numbers.
+    pub system: System,
     /// The interfaces of this network namespace.
     pub links: Vec<Link>,
     /// More about the interfaces that were asked for.
@@ -127,6 +130,7 @@ impl Facts {
         let messages = netlink.link_messages()?;
         let links: Vec<Link> = messages.iter().map(|message| netlink.link(message)).collect();
         let interfaces = Interface::described(&netlink, &messages, interfaces)?;
+        let system = System::gather();
         let mut next_hops = BTreeMap::new();
         for (interface, destination) in neighbours {
             let Some(link) = links.iter().find(|link| link.name == *interface) else { continue };
@@ -142,7 +146,8 @@ impl Facts {
             cpus: cpus::online_cpus().map_err(FactsError::Cpus)?,
             allowed_cpus: cpus::allowed_cpus().map_err(FactsError::Cpus)?,
             largest_frame,
-            kernel: version(&uname().release().to_string_lossy()),
+            kernel: system.version,
+            system,
         })
     }
 

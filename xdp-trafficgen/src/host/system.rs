@@ -1,5 +1,7 @@
 //! What is known of the machine beyond its CPUs' numbers: what the kernel allows, and what makes it slow.
 
+use crate::host::{files::Files, memory, mitigations, version};
+
 /// Facts of the machine. What the kernel does not tell is none or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct System {
@@ -11,14 +13,15 @@ pub struct System {
     pub real_time: bool,
     /// Whether it has type information (/sys/kernel/btf/vmlinux).
     pub btf: bool,
-    /// Whether eBPF is compiled (net.core.bpf_jit_enable); none where it always is.
+    /// Whether eBPF is compiled (net.core.bpf_jit_enable); none where the kernel does not say, as in network namespaces other than the
+    /// first.
     pub jit: Option<bool>,
     /// The lockdown mode (/sys/kernel/security/lockdown).
     pub lockdown: Lockdown,
     /// Every CPU that is switched on, in order.
     pub cpus: Vec<Cpu>,
-    /// Mitigations of CPU vulnerabilities that cost something in every indirect call or system call: vulnerability and mitigation, as
-    /// in /sys/devices/system/cpu/vulnerabilities.
+    /// Mitigations of CPU vulnerabilities that cost something in every frame: vulnerability and mitigation, as in
+    /// /sys/devices/system/cpu/vulnerabilities.
     pub mitigations: Vec<(String, String)>,
     /// Bytes of memory that could be had: the least of MemAvailable and what the memory control groups leave.
     pub memory: Option<u64>,
@@ -50,3 +53,64 @@ pub struct Cpu {
     /// Whether the scheduler leaves it alone (isolcpus).
     pub isolated: bool,
 }
+
+impl System {
+    /// Reads /proc and /sys. What is not there is none.
+    #[must_use]
+    pub fn gather() -> Self {
+        Self::read(Files::of_this_machine())
+    }
+
+    fn read(files: Files<'_>) -> Self {
+        let release = files.text("proc/sys/kernel/osrelease").unwrap_or_default();
+        Self {
+            version: version(&release),
+            real_time: real_time(files),
+            btf: files.exists("sys/kernel/btf/vmlinux"),
+            // 2 prints what it compiles too.
+            jit: files.number::<u32>("proc/sys/net/core/bpf_jit_enable").map(|jit| jit > 0),
+            lockdown: files.text("sys/kernel/security/lockdown").map_or(Lockdown::None, |text| lockdown(&text)),
+            cpus: cpus(files),
+            mitigations: mitigations::costly(files),
+            memory: memory::available(files),
+            release,
+        }
+    }
+}
+
+/// The file came with the patches of PREEMPT_RT and stayed when they were merged (Linux 6.12); the version names it too.
+fn real_time(files: Files<'_>) -> bool {
+    let version = files.text("proc/sys/kernel/version").unwrap_or_default();
+    files.number("sys/kernel/realtime") == Some(1) || version.split(' ').any(|word| word == "PREEMPT_RT")
+}
+
+/// All modes, with the one in force in brackets: `none [integrity] confidentiality`.
+fn lockdown(text: &str) -> Lockdown {
+    match text.split_once('[').and_then(|(_, rest)| rest.split_once(']')) {
+        Some(("integrity", _)) => Lockdown::Integrity,
+        Some(("confidentiality", _)) => Lockdown::Confidentiality,
+        _ => Lockdown::None,
+    }
+}
+
+fn cpus(files: Files<'_>) -> Vec<Cpu> {
+    const CPUS: &str = "sys/devices/system/cpu";
+    let isolated = files.cpus(format!("{CPUS}/isolated")).unwrap_or_default();
+    let numbers = files.cpus(format!("{CPUS}/online")).unwrap_or_default();
+    let cpu = |number| {
+        let own = format!("{CPUS}/cpu{number}");
+        // A link to its node.
+        let node = files.names(&own).iter().find_map(|name| name.strip_prefix("node")?.parse().ok());
+        Cpu {
+            number,
+            numa_node: node,
+            governor: files.text(format!("{own}/cpufreq/scaling_governor")),
+            siblings: files.cpus(format!("{own}/topology/thread_siblings_list")).unwrap_or_else(|| vec![number]),
+            isolated: isolated.contains(&number),
+        }
+    };
+    numbers.into_iter().map(cpu).collect()
+}
+
+#[cfg(test)]
+mod tests;
