@@ -1,8 +1,14 @@
 //! The report as one JSON object. Its fields are a promise to scripts: they are only ever added to.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::{output::Report, stats};
+use crate::{
+    host::Counters,
+    output::Report,
+    stats::{self, DropReason},
+};
 
 #[derive(Serialize)]
 struct Json<'a> {
@@ -29,6 +35,53 @@ struct Port<'a> {
     batch_size: Option<u64>,
     #[serde(flatten)]
     punctuality: Option<Punctuality>,
+    workers: Vec<Worker>,
+    /// What the interface counted meanwhile, whoever sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface_counters: Option<InterfaceCounters<'a>>,
+    /// Trace points that this kernel has not: what they would tell is not in the counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lacking: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Worker {
+    cpu: u32,
+    frames_attempted: u64,
+    frames_tx: u64,
+    frames_dropped: u64,
+    drops: Vec<Drop>,
+}
+
+impl From<&stats::WorkerCount> for Worker {
+    fn from(worker: &stats::WorkerCount) -> Self {
+        let drops = drops(&worker.drops);
+        Self {
+            cpu: worker.cpu,
+            frames_attempted: worker.attempted,
+            frames_tx: worker.transmitted,
+            frames_dropped: drops.iter().map(|drop| drop.count).sum(),
+            drops,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct InterfaceCounters<'a> {
+    tx_packets: u64,
+    tx_bytes: u64,
+    tx_dropped: u64,
+    tx_errors: u64,
+    /// Those of the driver's own (`ethtool -S`) that changed.
+    nic: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> From<&'a Counters> for InterfaceCounters<'a> {
+    fn from(counters: &'a Counters) -> Self {
+        let &Counters { tx_packets, tx_bytes, tx_dropped, tx_errors, ref nic } = counters;
+        let nic = nic.iter().filter(|(_, count)| **count > 0).map(|(name, &count)| (name.as_str(), count)).collect();
+        Self { tx_packets, tx_bytes, tx_dropped, tx_errors, nic }
+    }
 }
 
 /// Where there are departure times.
@@ -70,6 +123,8 @@ struct Flow<'a> {
     frames_attempted: u64,
     frames_tx: u64,
     bytes_tx: u64,
+    frames_dropped: u64,
+    drops: Vec<Drop>,
     /// As the port's.
     pps: u64,
     #[serde(flatten)]
@@ -95,10 +150,13 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         frames_tx: port.transmitted,
         bytes_tx: port.bytes(),
         frames_dropped: port.dropped(),
-        drops: port.drops.iter().map(|&(reason, count)| Drop { reason: reason.code(), count }).collect(),
+        drops: drops(&port.drops),
         pps: per_second(port.transmitted, port.elapsed.as_secs_f64()),
         batch_size: port.batch_size,
         punctuality: port.punctuality.as_ref().map(Punctuality::from),
+        workers: port.workers.iter().map(Worker::from).collect(),
+        interface_counters: port.interface_count.as_ref().map(InterfaceCounters::from),
+        lacking: port.lacks.iter().map(|trace_point| trace_point.name()).collect(),
     });
     let flows = snapshot.ports.iter().flat_map(|port| {
         port.flows.iter().map(|flow| Flow {
@@ -107,6 +165,8 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
             frames_attempted: flow.attempted,
             frames_tx: flow.transmitted,
             bytes_tx: flow.bytes,
+            frames_dropped: flow.drops.iter().map(|(_, count)| count).sum(),
+            drops: drops(&flow.drops),
             pps: per_second(flow.transmitted, port.elapsed.as_secs_f64()),
             punctuality: flow.punctuality.as_ref().map(Punctuality::from),
         })
@@ -117,6 +177,10 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         flows: flows.collect(),
         sink: sink.map(|sink| Sink { frames_rx: sink.frames, bytes_rx: sink.bytes }),
     })
+}
+
+fn drops(drops: &[(DropReason, u64)]) -> Vec<Drop> {
+    drops.iter().map(|&(reason, count)| Drop { reason: reason.code(), count }).collect()
 }
 
 /// A rate to a thousandth: within these bounds it is written as a plain decimal (see [`per_second`]).

@@ -5,8 +5,9 @@ use std::{fmt::Write as _, time::Duration};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
+    host::Counters,
     output::Report,
-    stats::{PortCount, Punctuality, Snapshot},
+    stats::{PortCount, Punctuality, Snapshot, WorkerCount},
 };
 
 /// Several lines, with a line feed at the end of each.
@@ -26,6 +27,9 @@ pub fn render(report: &Report) -> String {
         ]);
     }
     let mut text = format!("{table}\n");
+    if snapshot.ports.iter().any(|port| port.workers.len() > 1) {
+        text += &workers(snapshot);
+    }
     if snapshot.ports.iter().any(|port| port.flows.len() > 1) {
         text += &flows(snapshot);
     }
@@ -37,10 +41,57 @@ pub fn render(report: &Report) -> String {
             let _ = writeln!(text, "port {}: {} dropped: {}", port.name, frames(*count), reason.code());
         }
     }
+    for port in &snapshot.ports {
+        if let Some(counters) = &port.interface_count {
+            text += &interface(port, counters);
+        }
+    }
     if let Some(sink) = sink {
         let _ = writeln!(text, "receiver: {} arrived, {} bytes on the wire", frames(sink.frames), grouped(sink.bytes));
     }
     let _ = writeln!(text, "duration: {}", duration(snapshot.elapsed));
+    text
+}
+
+/// A table of all workers.
+fn workers(snapshot: &Snapshot) -> String {
+    let mut table = table(&["CPU", "port", "attempted", "sent", "dropped", "Mpps"], 2);
+    for port in &snapshot.ports {
+        for WorkerCount { cpu, attempted, transmitted, drops, .. } in &port.workers {
+            table.add_row([
+                cpu.to_string(),
+                port.name.clone(),
+                grouped(*attempted),
+                grouped(*transmitted),
+                grouped(drops.iter().map(|(_, count)| count).sum()),
+                format!("{:.3}", mega(*transmitted, port.elapsed.as_secs_f64())),
+            ]);
+        }
+    }
+    format!("{table}\n")
+}
+
+/// So many counters of a NIC are worth showing to people.
+const NIC_COUNTERS: usize = 4;
+
+/// What the interface says, and its NIC of what was sent.
+fn interface(port: &PortCount, counters: &Counters) -> String {
+    let Counters { tx_packets, tx_bytes: _, tx_dropped, tx_errors, nic } = counters;
+    let mut text = format!(
+        "port {}: its interface counted {} sent, {} dropped, {} in error",
+        port.name,
+        frames(*tx_packets),
+        grouped(*tx_dropped),
+        grouped(*tx_errors)
+    );
+    let sending = |name: &str| (name.contains("tx") || name.contains("xmit")) && !name.contains("byte");
+    let mut counted = nic.iter().filter(|(name, count)| **count > 0 && sending(name)).collect::<Vec<_>>();
+    counted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    for (index, (name, count)) in counted.iter().take(NIC_COUNTERS).enumerate() {
+        let _ = write!(text, "{} {name} {}", if index == 0 { "; ethtool -S:" } else { "," }, grouped(**count));
+    }
+    let more = counted.len().saturating_sub(NIC_COUNTERS);
+    let _ = if more > 0 { writeln!(text, ", … and {more} more") } else { writeln!(text) };
     text
 }
 
@@ -49,13 +100,14 @@ const FLOW_ROWS: usize = 20;
 
 /// A table of all flows, or of the first ones.
 fn flows(snapshot: &Snapshot) -> String {
-    let mut table = table(&["flow", "port", "sent", "share", "bytes", "Mpps"], 2);
+    let mut table = table(&["flow", "port", "sent", "dropped", "share", "bytes", "Mpps"], 2);
     let flows = || snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
     for (port, flow) in flows().take(FLOW_ROWS) {
         table.add_row([
             flow.name.clone(),
             port.name.clone(),
             grouped(flow.transmitted),
+            grouped(flow.drops.iter().map(|(_, count)| count).sum()),
             percent(flow.transmitted, port.transmitted),
             grouped(flow.bytes),
             format!("{:.3}", mega(flow.transmitted, port.elapsed.as_secs_f64())),
@@ -224,7 +276,7 @@ mod tests {
         assert!(!report(&[1, 1]).contains("share"), "the ports say it all");
         let text = report(&[1, 4]);
         let row = text.lines().find(|line| line.contains(" f3 ")).unwrap();
-        assert_eq!(row.split_whitespace().collect::<Vec<_>>().join(" "), "f3 west 1 000 25.0 % 64 000 0.001");
+        assert_eq!(row.split_whitespace().collect::<Vec<_>>().join(" "), "f3 west 1 000 0 25.0 % 64 000 0.001");
         assert!(!text.contains("more flow"), "{text}");
         let text = report(&[4096]);
         assert!(text.contains(" f19 ") && !text.contains(" f20 "), "{text}");

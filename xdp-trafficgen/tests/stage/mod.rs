@@ -4,6 +4,7 @@
 //! starts finds itself in there, for children inherit the namespace of the thread that starts them.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     marker::PhantomData,
     os::unix::fs::FileExt as _,
@@ -235,6 +236,9 @@ pub(crate) struct Port {
     pub(crate) frames_dropped: u64,
     pub(crate) drops: Vec<Drops>,
     pps: u64,
+    pub(crate) workers: Vec<Worker>,
+    /// None where nothing leaves.
+    pub(crate) interface_counters: Option<InterfaceCounters>,
     // Of a port whose frames are paced, as all that follow.
     pub(crate) batch_size: Option<u64>,
     pub(crate) requested_pps: Option<f64>,
@@ -253,12 +257,40 @@ pub(crate) struct Drops {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Worker {
+    pub(crate) cpu: u32,
+    pub(crate) frames_attempted: u64,
+    pub(crate) frames_tx: u64,
+    pub(crate) frames_dropped: u64,
+    pub(crate) drops: Vec<Drops>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "each test looks at what it is about")]
+pub(crate) struct InterfaceCounters {
+    pub(crate) tx_packets: u64,
+    pub(crate) tx_bytes: u64,
+    pub(crate) tx_dropped: u64,
+    pub(crate) tx_errors: u64,
+    pub(crate) nic: BTreeMap<String, u64>,
+}
+
+/// How many frames these are.
+fn all(drops: &[Drops]) -> u64 {
+    drops.iter().map(|drops| drops.count).sum()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Flow {
     pub(crate) name: String,
     pub(crate) port: String,
     pub(crate) frames_attempted: u64,
     pub(crate) frames_tx: u64,
     pub(crate) bytes_tx: u64,
+    pub(crate) frames_dropped: u64,
+    pub(crate) drops: Vec<Drops>,
     pps: u64,
     // Where the port's frames are paced, as all that follow.
     pub(crate) requested_pps: Option<f64>,
@@ -330,7 +362,20 @@ impl Report {
             // Each is rounded on its own.
             assert!(total(|flow| flow.pps).abs_diff(port.pps) <= flows().count() as u64, "{self:?}");
             assert_eq!(port.frames_attempted, port.frames_tx + port.frames_dropped, "{port:?}");
-            assert_eq!(port.frames_dropped, port.drops.iter().map(|drops| drops.count).sum::<u64>(), "{port:?}");
+            assert_eq!(port.frames_dropped, all(&port.drops), "{port:?}");
+            for flow in flows() {
+                assert_eq!(flow.frames_attempted, flow.frames_tx + flow.frames_dropped, "{flow:?}");
+                assert_eq!(flow.frames_dropped, all(&flow.drops), "{flow:?}");
+            }
+            for worker in &port.workers {
+                assert_eq!(worker.frames_attempted, worker.frames_tx + worker.frames_dropped, "{worker:?}");
+                assert_eq!(worker.frames_dropped, all(&worker.drops), "{worker:?}");
+            }
+            let of_workers = |count: fn(&Worker) -> u64| port.workers.iter().map(count).sum::<u64>();
+            let workers = (of_workers(|worker| worker.frames_attempted), of_workers(|worker| worker.frames_tx));
+            assert_eq!(workers, (port.frames_attempted, port.frames_tx), "{port:?}");
+            let cpus: BTreeSet<u32> = port.workers.iter().map(|worker| worker.cpu).collect();
+            assert_eq!(cpus.len(), port.workers.len(), "a worker a CPU: {port:?}");
             assert!(port.drops.iter().all(|drops| drops.count > 0 && !drops.reason.is_empty()), "{port:?}");
             assert!(!port.interface.is_empty(), "{port:?}");
             self.assert_punctuality_adds_up(port);
