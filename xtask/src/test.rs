@@ -17,7 +17,8 @@ pub(crate) struct Arguments {
 
 /// Formatting, lints and documentation with warnings denied, then all tests.
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
-    setup::ensure_programs(sh, "test", &[("ethtool", "ethtool"), ("tcpdump", "tcpdump"), ("tshark", "tshark")])?;
+    let programs = ["bpftool", "ethtool", "tcpdump", "tshark"].map(|program| (program, program));
+    setup::ensure_programs(sh, "test", &programs)?;
     if arguments.passed_on.is_empty() {
         lint(sh)?;
     }
