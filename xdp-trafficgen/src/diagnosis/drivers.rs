@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// Field notes, trap 9: the drivers that xdp-tools' documentation and xdperf's list as needing one.
+    /// As the notes on live frames list them, which were made apart from this table.
     #[test]
     fn drivers_that_need_a_program() {
         let listed = [
