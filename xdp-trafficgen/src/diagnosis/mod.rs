@@ -2,10 +2,26 @@
 //!
 //! The only place where causes and cures are written. Commands gather the facts, [`output`](crate::output) shows the findings.
 
+pub mod drivers;
+mod drops;
+mod errors;
+mod interface;
+mod machine;
+mod outcome;
+mod path;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::cmp::Reverse;
+
+pub use drops::of_drop;
+pub use errors::of_error;
+pub use outcome::{of_gone, of_lacking, of_nothing_sent};
+
 use crate::{
     config::Action,
-    host::{Interface, System},
-    stats::DropReason,
+    host::{AttachedMode, AttachedXdp, Interface, System},
 };
 
 /// What was found, and what to do about it.
@@ -67,18 +83,47 @@ pub struct Situation<'a> {
     pub largest: u32,
 }
 
-/// Why frames were dropped for this reason.
-pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {
-    let Situation { name, .. } = situation;
-    Finding {
-        code: "dropped",
-        severity: Severity::Loses,
-        cause: format!("{name}: frames were dropped ({})", reason.code()),
-        cure: String::new(),
+
+impl<'a> Situation<'a> {
+    /// The driver's name; empty when it is not known.
+    fn driver(&self) -> &'a str {
+        self.interface.map_or("", Interface::driver_name)
+    }
+
+    /// rtnetlink's kind of the interface; empty for hardware and `lo`.
+    fn kind(&self) -> &'a str {
+        self.interface.and_then(|interface| interface.kind.as_deref()).unwrap_or("")
+    }
+
+    fn program(&self, mode: AttachedMode) -> Option<&'a AttachedXdp> {
+        self.interface.and_then(|interface| interface.xdp_in(mode))
+    }
+
+    /// Whether the kernel is known to be older.
+    fn kernel_before(&self, version: (u32, u32)) -> bool {
+        self.system.version.is_some_and(|this| this < version)
+    }
+
+    /// Whether frames go out of the interface at all.
+    fn sends(&self) -> bool {
+        matches!(self.action, Action::Redirect | Action::Tx)
+    }
+}
+
+impl Finding {
+    fn new(code: &'static str, severity: Severity, cause: String, cure: impl Into<String>) -> Self {
+        Self { code, severity, cause, cure: cure.into() }
     }
 }
 
 /// What will or may go wrong, or be slow, with what is planned; the worst first.
-pub fn foresee(_situation: &Situation<'_>) -> Vec<Finding> {
-    Vec::new()
+pub fn foresee(situation: &Situation<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if situation.sends() {
+        findings.extend(path::foreseen(situation));
+        findings.extend(interface::foreseen(situation));
+    }
+    findings.extend(machine::foreseen(situation));
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    findings
 }

@@ -1,0 +1,158 @@
+//! Why frames were dropped: from who refused them, with which errno, and the facts of the interface.
+
+use super::{
+    Finding, Severity, Situation,
+    drivers::{QueueOfCpu, needs_program, queue_of_cpu},
+    interface, path, words,
+};
+use crate::{
+    host::{AttachedMode, Peer},
+    stats::{DropReason, errno_name},
+};
+
+const ENXIO: u32 = 6;
+const ENOMEM: u32 = 12;
+const ENODEV: u32 = 19;
+const EINVAL: u32 = 22;
+const EMSGSIZE: u32 = 90;
+const EOPNOTSUPP: u32 = 95;
+const ENETDOWN: u32 = 100;
+
+/// Why frames were dropped for this reason.
+pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    match reason {
+        DropReason::QueueFull => interface::queue_full(situation),
+        DropReason::Driver(errno) => of_driver(errno, situation),
+        DropReason::Redirect(errno) => of_redirect(errno, situation),
+        DropReason::Action => Finding::new(
+            "action_drop",
+            Severity::Note,
+            "they were dropped as asked (action = \"drop\")".to_owned(),
+            "",
+        ),
+        DropReason::Aborted => Finding::new(
+            "program_aborted",
+            Severity::Loses,
+            "the eBPF program could not make them, which is a mistake of this program".to_owned(),
+            "please report it, with the configuration",
+        ),
+        DropReason::Exception => Finding::new(
+            "exception",
+            Severity::Loses,
+            "the kernel gave them up for what the eBPF program returned (trace point `xdp_exception`), which is a mistake of this program"
+                .to_owned(),
+            "please report it, with the configuration",
+        ),
+        DropReason::Unaccounted => Finding::new(
+            "unaccounted",
+            Severity::Loses,
+            format!("the kernel dropped them without a trace, between our eBPF program and the driver of `{name}`"),
+            "please report it, with the kernel's version",
+        ),
+    }
+}
+
+/// The driver was asked and refused the whole bulk.
+fn of_driver(errno: u32, situation: &Situation<'_>) -> Finding {
+    let driver = situation.driver();
+    let native = situation.program(AttachedMode::Native).is_some();
+    if situation.interface.is_none() {
+        return path::gone(situation);
+    }
+    match errno {
+        ENXIO if path::is_veth(situation) => path::veth(situation).unwrap_or_else(|| path::veth_unseen(situation)),
+        ENXIO if driver == "tun" => path::unopened(situation).unwrap_or_else(|| refused(errno, situation)),
+        ENXIO if driver == "bonding" => bond_without_slave(situation),
+        ENXIO | EINVAL if needs_program(driver) && !native => path::without_program(situation),
+        errno if queue_of_cpu(driver) == QueueOfCpu::Own(errno) => {
+            interface::cpus_above_queues(situation, errno).unwrap_or_else(|| refused(errno, situation))
+        }
+        ENETDOWN => no_link(situation).unwrap_or_else(|| refused(errno, situation)),
+        ENOMEM => no_memory(situation),
+        errno => refused(errno, situation),
+    }
+}
+
+/// The kernel did not even ask the driver.
+fn of_redirect(errno: u32, situation: &Situation<'_>) -> Finding {
+    if situation.interface.is_none() {
+        return path::gone(situation);
+    }
+    match errno {
+        ENODEV => path::gone(situation),
+        EMSGSIZE => interface::above_mtu(situation),
+        EOPNOTSUPP if path::is_veth(situation) => path::veth(situation).unwrap_or_else(|| path::veth_unseen(situation)),
+        EOPNOTSUPP => path::driver_refused(situation),
+        ENETDOWN => path::down(situation),
+        ENOMEM => no_memory(situation),
+        errno => Finding::new(
+            "redirect_refused",
+            Severity::Loses,
+            format!("the kernel refused to redirect them to `{}` ({})", situation.name, errno_name(errno)),
+            "look for a word of it in the kernel's log: `dmesg`",
+        ),
+    }
+}
+
+/// What drivers mean by ENETDOWN.
+fn no_link(situation: &Situation<'_>) -> Option<Finding> {
+    let link = &situation.interface?.link;
+    if !link.up {
+        return Some(path::down(situation));
+    }
+    if !link.carrier {
+        return Some(path::no_carrier(situation));
+    }
+    // mlx5 without channels for it, since Linux 6.19 (commit d4aa0cc9bd31).
+    let no_program = needs_program(situation.driver()) && situation.program(AttachedMode::Native).is_none();
+    if no_program {
+        return Some(path::without_program(situation));
+    }
+    let Situation { name, .. } = situation;
+    Some(Finding::new(
+        "interface_restarted",
+        Severity::Loses,
+        format!("the driver of `{name}` was setting it up anew, or its link was down, for a while"),
+        format!("leave the settings of `{name}` alone while frames are sent; the kernel's log (`dmesg`) tells when its link went"),
+    ))
+}
+
+fn bond_without_slave(situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    Finding::new(
+        "bond_without_slave",
+        Severity::Blocks,
+        format!("no slave of the bond `{name}` sends XDP frames just now"),
+        format!("see that one is up and active (`cat /proc/net/bonding/{name}`), or send out of a slave by itself"),
+    )
+}
+
+fn no_memory(situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    Finding::new(
+        "no_memory",
+        Severity::Loses,
+        format!("there was no memory left to send them out of `{name}` (ENOMEM)"),
+        "free memory, or raise the limit of the control group this runs in (`memory.max`)",
+    )
+}
+
+/// Of a driver whose errnos are not known here. Its peer, where it has one, is named with it.
+fn refused(errno: u32, situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    let driver = match situation.driver() {
+        "" => "the driver".to_owned(),
+        driver => format!("the driver {driver}"),
+    };
+    let peer = match situation.interface.and_then(|interface| interface.peer.as_ref()) {
+        Some(Peer::Here { name, .. }) => format!(" (peer `{name}`)"),
+        Some(Peer::Elsewhere) | None => String::new(),
+    };
+    Finding::new(
+        "driver_refused",
+        Severity::Loses,
+        format!("{driver} of `{name}`{peer} refused them ({}) when {} sent", errno_name(errno), words::cpus(situation.cpus)),
+        format!("look for a word of it in the kernel's log (`dmesg`) and in `ethtool -S {name}`"),
+    )
+}

@@ -1,0 +1,160 @@
+//! What it means that a call failed, where the call and its errno tell.
+
+use super::{Finding, Severity};
+use crate::host::Lockdown;
+
+const EPERM: i32 = 1;
+const E2BIG: i32 = 7;
+const ENOMEM: i32 = 12;
+const EACCES: i32 = 13;
+const EBUSY: i32 = 16;
+const EEXIST: i32 = 17;
+const ENODEV: i32 = 19;
+const EINVAL: i32 = 22;
+const ENOSPC: i32 = 28;
+const ERANGE: i32 = 34;
+const ENOSYS: i32 = 38;
+const EOPNOTSUPP: i32 = 95;
+
+/// What kind of call it was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A program or map is made, a trace point or test run asked for.
+    Bpf,
+    /// The live run itself.
+    TestRun,
+    /// A program is put on an interface.
+    Attach,
+    /// A network namespace is made or entered.
+    Namespace,
+    /// Any other.
+    Other,
+}
+
+impl Kind {
+    /// Of the names that aya and this program give to calls.
+    fn of(call: &str) -> Self {
+        let call = call.to_ascii_lowercase();
+        let has = |part: &str| call.contains(part);
+        if has("test_run") {
+            Self::TestRun
+        } else if has("bpf_link_create") || has("netlink_set_xdp") || has("attach") {
+            Self::Attach
+        } else if has("bpf") {
+            Self::Bpf
+        } else if has("setns") || has("unshare") {
+            Self::Namespace
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// What the failure of this call with this errno means, if it is one of those that have a known cause. `call`: its name, as errors have
+/// it.
+pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
+    let kind = Kind::of(call);
+    let (code, cause, cure) = match (kind, errno) {
+        (Kind::Bpf | Kind::TestRun | Kind::Attach | Kind::Namespace, EPERM | EACCES) => return Some(denied(lockdown)),
+        (_, ENOMEM) => (
+            "no_memory",
+            "there is no memory left for it: that of the machine, or what its control group may have",
+            "free memory, raise the limit of the control group this runs in (`memory.max`), or use fewer CPUs and flows",
+        ),
+        (Kind::TestRun, E2BIG) => {
+            ("batch_too_large", "the kernel takes no batch as large as this", "use a smaller batch size: 256 at most")
+        }
+        (Kind::Bpf, E2BIG) => (
+            "too_large_for_kernel",
+            "this is more than the kernel takes: too many flows or fields in one map or program",
+            "split the configuration into several ports or runs",
+        ),
+        (_, ENOSPC) => (
+            "no_room",
+            "there is no room left in the kernel for it: of XDP programs that are called, a kernel takes 48 at a time",
+            "end other programs that use XDP (`bpftool prog show` lists them)",
+        ),
+        (Kind::Attach, EBUSY | EEXIST) => (
+            "program_in_the_way",
+            "another XDP program is attached there already",
+            "`bpftool net show` names it: take it off, or let it make way until the end with --replace-xdp",
+        ),
+        (Kind::Attach, EOPNOTSUPP | ERANGE | EINVAL) => (
+            "driver_takes_no_program",
+            "the driver takes no XDP program as the interface is set: it has none of XDP, or its MTU is too large for it, or it has too \
+             many queues in use or too few to spare",
+            "lower the MTU (`ip link set IFACE mtu 1500`), use fewer queues (`ethtool -L IFACE combined N`, half of the most), switch off LRO \
+             (`ethtool -K IFACE lro off`); the kernel's log (`dmesg`) often has the driver's reason",
+        ),
+        (Kind::TestRun, EINVAL) => (
+            "live_frames_refused",
+            "the kernel refuses this run of live frames: it is older than 5.18, or its frames are too large for it",
+            "use Linux 5.18 or later, and see the largest frame with `xdp-trafficgen probe`",
+        ),
+        (Kind::Attach | Kind::TestRun, ENODEV) => {
+            ("interface_gone", "the interface is gone", "start again when it is back")
+        }
+        (Kind::Bpf, ENOSYS) => {
+            ("no_bpf", "this kernel is built without eBPF, or a seccomp profile forbids it", "use a kernel with CONFIG_BPF_SYSCALL=y")
+        }
+        _ => return None,
+    };
+    Some(Finding::new(code, Severity::Blocks, cause.to_owned(), cure))
+}
+
+/// The capabilities are there, or it would have been told before.
+fn denied(lockdown: Lockdown) -> Finding {
+    let (cause, cure) = match lockdown {
+        Lockdown::None => (
+            "it is forbidden though this process has capabilities: they may be those of a user namespace only (as in rootless containers), or \
+             a security module (SELinux, AppArmor) or a seccomp profile forbids it",
+            "run it as root of the machine itself, outside of containers, or in one that is privileged; `dmesg` and the audit log tell which \
+             module it was",
+        ),
+        Lockdown::Integrity | Lockdown::Confidentiality => (
+            "it is forbidden, perhaps by the lockdown of this kernel, which goes with secure boot",
+            "`cat /sys/kernel/security/lockdown` shows the mode: boot with `lockdown=none`, or without secure boot",
+        ),
+    };
+    Finding::new("denied", Severity::Blocks, cause.to_owned(), cure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_calls_mean() {
+        #[track_caller]
+        fn check(call: &str, errno: i32, code: Option<&str>) {
+            let finding = of_error(call, errno, Lockdown::None);
+            assert_eq!(finding.as_ref().map(|finding| finding.code), code, "{call} {errno}");
+            assert!(finding.is_none_or(|finding| !finding.cure.is_empty() && !finding.cause.ends_with('.')));
+        }
+        check("bpf_map_create", libc::EPERM, Some("denied"));
+        check("bpf_prog_load", libc::EACCES, Some("denied"));
+        check("bpf_prog_test_run", libc::ENOMEM, Some("no_memory"));
+        check("bpf_map_create", libc::ENOMEM, Some("no_memory"));
+        check("bpf_prog_test_run", libc::E2BIG, Some("batch_too_large"));
+        check("bpf_prog_load", libc::E2BIG, Some("too_large_for_kernel"));
+        check("bpf_prog_test_run", libc::ENOSPC, Some("no_room"));
+        check("bpf_link_create", libc::EBUSY, Some("program_in_the_way"));
+        check("bpf_link_create", libc::EEXIST, Some("program_in_the_way"));
+        check("bpf_link_create", libc::EOPNOTSUPP, Some("driver_takes_no_program"));
+        check("bpf_link_create", libc::ERANGE, Some("driver_takes_no_program"));
+        check("bpf_link_create", libc::EINVAL, Some("driver_takes_no_program"));
+        check("bpf(BPF_PROG_TEST_RUN)", libc::EINVAL, Some("live_frames_refused"));
+        check("bpf_link_create", libc::ENODEV, Some("interface_gone"));
+        check("bpf_prog_load", libc::ENOSYS, Some("no_bpf"));
+        check("setns", libc::EPERM, Some("denied"));
+        check("reading the CPU count", libc::EPERM, None);
+        check("bpf_map_create", libc::EINTR, None);
+    }
+
+    #[test]
+    fn lockdown_is_suspected_where_there_is_one() {
+        let cause = |lockdown| of_error("bpf_prog_load", libc::EPERM, lockdown).unwrap().cause;
+        assert!(cause(Lockdown::Integrity).contains("lockdown"));
+        assert!(cause(Lockdown::None).contains("user namespace"));
+    }
+}

@@ -1,0 +1,48 @@
+//! What is to be said at the end of a run, beside the single drops.
+
+use super::{Finding, Severity, Situation, path};
+use crate::{kernel::TracePoint, stats::PortCount};
+
+/// Why a port sent nothing that no drop explains; none when it sent something, or drops tell.
+pub fn of_nothing_sent(count: &PortCount) -> Option<Finding> {
+    if count.transmitted > 0 || count.dropped() > 0 {
+        return None;
+    }
+    let unsent = count.punctuality.map_or(0, |punctuality| punctuality.unsent);
+    Some(if unsent > 0 {
+        Finding::new(
+            "every_departure_missed",
+            Severity::Blocks,
+            format!("not one of {unsent} departures had a frame: the workers were too far behind at every one of them"),
+            "ask for a lower rate, use more CPUs, or send what is late too: `--behind catch_up=1s`",
+        )
+    } else {
+        Finding::new(
+            "nothing_due",
+            Severity::Note,
+            "no frame was due before the end: it was stopped before its first departure, or every flow begins later than it ends".to_owned(),
+            "let it run for longer, or look with `xdp-trafficgen check` when flows begin",
+        )
+    })
+}
+
+/// The interface went away in the middle of a run; none when it is still there.
+pub fn of_gone(situation: &Situation<'_>) -> Option<Finding> {
+    (situation.sends() && situation.interface.is_none()).then(|| path::gone(situation))
+}
+
+/// Which figures are missing for want of a trace point.
+pub fn of_lacking(lacks: &[TracePoint]) -> Option<Finding> {
+    let names = lacks.iter().map(|point| format!("`{}`", point.name())).collect::<Vec<_>>().join(" and ");
+    (!lacks.is_empty()).then(|| {
+        Finding::new(
+            "no_trace_points",
+            Severity::Loses,
+            format!(
+                "this kernel has no trace point {names}, so nobody tells what became of frames: every one that was handed over counts as \
+                 sent"
+            ),
+            "believe the interface's own counters (`ip -s link`, `ethtool -S`), or use a kernel with CONFIG_TRACEPOINTS=y",
+        )
+    })
+}

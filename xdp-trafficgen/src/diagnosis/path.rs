@@ -1,0 +1,237 @@
+//! Whether an interface takes XDP frames at all: its own state, its driver, and the other end of a veth pair.
+
+use super::{Finding, Severity, Situation, drivers::needs_program, words};
+use crate::host::{AttachedMode, Interface, Peer, XdpFeatures};
+
+/// What stands in the way of every frame, as far as the facts tell.
+pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
+    let Some(interface) = situation.interface else { return vec![gone(situation)] };
+    if !interface.link.up {
+        return vec![down(situation)];
+    }
+    if is_veth(situation) {
+        return veth(situation).into_iter().collect();
+    }
+    let mut findings: Vec<Finding> = driver(situation).into_iter().collect();
+    if interface.link.carrier {
+        return findings;
+    }
+    findings.push(unopened(situation).unwrap_or_else(|| no_carrier(situation)));
+    findings
+}
+
+pub(super) fn is_veth(situation: &Situation<'_>) -> bool {
+    situation.kind() == "veth" || situation.driver() == "veth"
+}
+
+pub(super) fn gone(situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    Finding::new(
+        "interface_gone",
+        Severity::Blocks,
+        format!("the interface `{name}` is gone: it was removed, or moved to another network namespace"),
+        "start again when it is back (`xdp-trafficgen daemon` does so by itself)",
+    )
+}
+
+pub(super) fn down(situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    let is = situation.interface.is_some_and(|interface| !interface.link.up);
+    Finding::new(
+        "interface_down",
+        Severity::Blocks,
+        format!("the interface `{name}` {} down", if is { "is" } else { "was" }),
+        if is { format!("`ip link set {name} up`") } else { "keep it up while frames are sent".to_owned() },
+    )
+}
+
+pub(super) fn no_carrier(situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    Finding::new(
+        "no_carrier",
+        Severity::Loses,
+        format!("`{name}` has no carrier: nothing is plugged in, or its other end is down"),
+        format!("plug it in, and set the other end up; `ethtool {name}` shows `Link detected: yes` then"),
+    )
+}
+
+/// A tap whose descriptor nobody holds.
+pub(super) fn unopened(situation: &Situation<'_>) -> Option<Finding> {
+    let Situation { name, .. } = situation;
+    let closed = situation.driver() == "tun" && situation.interface.is_some_and(|interface| interface.queues.tx == 0);
+    closed.then(|| {
+        Finding::new(
+            "tap_unopened",
+            Severity::Blocks,
+            format!("no program has the tap `{name}` open, so nobody would read what is sent to it"),
+            format!("start the program that reads it, such as the virtual machine it belongs to, before sending to `{name}`"),
+        )
+    })
+}
+
+/// What keeps the other end of a veth pair from taking frames; none when nothing does, or nobody knows.
+///
+/// A veth hands XDP frames to its peer's NAPI, which runs while the peer is up and has a native XDP program or GRO (veth_xdp_xmit
+/// and veth_napi_enable in the kernel's drivers/net/veth.c). Since Linux 6.3 its features say so from this end too (commits
+/// fccca038f300 and 8267fc71abb2); carrier is there when both ends are up.
+pub(super) fn veth(situation: &Situation<'_>) -> Option<Finding> {
+    let Situation { name, .. } = situation;
+    let interface = situation.interface?;
+    let deaf = interface.features.is_some_and(|features| !features.has(XdpFeatures::NDO_XMIT));
+    let elsewhere = matches!(interface.peer, Some(Peer::Elsewhere));
+    let (peer, is_up, no_receiver) = match &interface.peer {
+        Some(Peer::Here { name, up, native_xdp, gro, .. }) => (format!("`{name}`"), *up, !native_xdp && *gro != Some(true)),
+        Some(Peer::Elsewhere) => ("PEER".to_owned(), interface.link.carrier, deaf),
+        None => return None,
+    };
+    let whose = if elsewhere {
+        format!("the peer of `{name}`, in another network namespace,")
+    } else {
+        format!("the peer {peer} of `{name}`")
+    };
+    let bare = peer.trim_matches('`');
+    let up = format!("`ip link set {bare} up`");
+    let gro = format!("`ethtool -K {bare} gro on`, or attach a native XDP program to it (one in generic mode does not do)");
+    let there = if elsewhere { "in its namespace: " } else { "" };
+    let wants = "neither a native XDP program nor GRO, so it takes no XDP frames";
+    match (is_up, no_receiver) {
+        (true, false) => None,
+        (true, true) => Some(Finding::new(
+            "veth_peer_without_receiver",
+            Severity::Blocks,
+            format!("{whose} has {wants}"),
+            format!("{there}{gro}"),
+        )),
+        (false, false) => {
+            Some(Finding::new("veth_peer_down", Severity::Blocks, format!("{whose} is down"), format!("{there}{up}")))
+        }
+        (false, true) => Some(Finding::new(
+            "veth_peer_down",
+            Severity::Blocks,
+            format!("{whose} is down, and has {wants}"),
+            format!("{there}{up}, and {gro}"),
+        )),
+    }
+}
+
+/// A veth that refused frames though nothing is known against its peer: it is not seen, or has changed since.
+pub(super) fn veth_unseen(situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    if let Some(Peer::Here { name: peer, .. }) = situation.interface.and_then(|interface| interface.peer.as_ref()) {
+        return Finding::new(
+            "veth_peer_changed",
+            Severity::Loses,
+            format!("the peer `{peer}` of `{name}` had neither a native XDP program nor GRO for a while, or was down; now it would take them"),
+            format!("leave `{peer}` up, and its XDP program or GRO on, for as long as frames are sent"),
+        );
+    }
+    Finding::new(
+        "veth_peer_unseen",
+        Severity::Blocks,
+        format!(
+            "the peer of `{name}`, in another network namespace, is down, or has neither a native XDP program nor GRO, so it takes no \
+             XDP frames"
+        ),
+        "in its namespace: `ip link set PEER up`, and `ethtool -K PEER gro on`",
+    )
+}
+
+/// What is to be said of the driver: that it never sends XDP frames, or only with a program.
+pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
+    let Situation { name, .. } = situation;
+    let Interface { features, .. } = situation.interface?;
+    if features.is_some_and(|features| features.has(XdpFeatures::NDO_XMIT)) {
+        return None;
+    }
+    let runs_programs = features.is_some_and(|features| features.has(XdpFeatures::BASIC));
+    let with_program = runs_programs || (features.is_none() && needs_program(situation.driver()));
+    if !with_program {
+        let never = features.is_some() || SOFTWARE.iter().any(|kind| *kind == situation.kind()) || *name == "lo";
+        return never.then(|| never_sends(situation));
+    }
+    if let (Some(generic), None) = (situation.program(AttachedMode::Generic), situation.program(AttachedMode::Native)) {
+        return Some(Finding::new(
+            "generic_program_in_the_way",
+            Severity::Blocks,
+            format!(
+                "`{name}` sends XDP frames only with a native XDP program attached, and {} is in its place",
+                words::program(generic)
+            ),
+            format!("take it off with `ip link set {name} xdpgeneric off`, or let it make way until the end with --replace-xdp"),
+        ));
+    }
+    if situation.program(AttachedMode::Native).is_some() {
+        return features.is_some().then(|| never_sends(situation));
+    }
+    Some(Finding::new(
+        "needs_program",
+        Severity::Note,
+        format!(
+            "{}`{name}` sends XDP frames only while an XDP program is attached; one that passes everything on is attached until the end",
+            whose_driver(situation)
+        ),
+        "",
+    ))
+}
+
+/// As [`driver`], of an interface that has refused frames for it.
+pub(super) fn driver_refused(situation: &Situation<'_>) -> Finding {
+    match driver(situation) {
+        Some(finding) if finding.code == "needs_program" => without_program(situation),
+        Some(finding) => finding,
+        None => never_sends(situation),
+    }
+}
+
+/// No program was there when frames were sent.
+pub(super) fn without_program(situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    Finding::new(
+        "needs_program",
+        Severity::Blocks,
+        format!(
+            "{}`{name}` sends XDP frames only while an XDP program is attached in it, and there was none",
+            whose_driver(situation)
+        ),
+        "leave one attached for as long as frames are sent: this program attaches one that passes everything on, unless another is there",
+    )
+}
+
+fn never_sends(situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    let pair = "send into a veth pair: `ip link add a type veth peer name b`, both up, and `ethtool -K b gro on`";
+    let beneath = format!("send out of the interface beneath it, which `ip -d link show {name}` names");
+    let (what, cure) = match situation.kind() {
+        "bridge" => ("a bridge", format!("send out of one of its ports, which `ip link show master {name}` lists")),
+        "vlan" => ("a VLAN interface", format!("{beneath}, and let frames have the tag (`--vlan`)")),
+        "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "team" | "hsr" => ("an interface on top of others", beneath),
+        "vxlan" | "geneve" | "gretap" | "ip6gretap" | "erspan" => (
+            "a tunnel",
+            format!("{beneath}, with the tunnel's headers in the frames (header `vxlan`, `gre` or `gtpu` of a configuration file)"),
+        ),
+        "dummy" | "ifb" | "nlmon" => ("a software interface", pair.to_owned()),
+        _ if *name == "lo" => ("the loopback interface", pair.to_owned()),
+        _ => (
+            "",
+            "send out of another interface: `xdp-trafficgen probe` tells which of them do; newer kernels have more drivers that do"
+                .to_owned(),
+        ),
+    };
+    let cause = match what {
+        "" => format!("{}`{name}` cannot send XDP frames: it has no `ndo_xdp_xmit`", whose_driver(situation)),
+        what => format!("`{name}` is {what}, which cannot send XDP frames"),
+    };
+    Finding::new("driver_cannot_send", Severity::Blocks, cause, cure)
+}
+
+/// Kinds of interfaces without `ndo_xdp_xmit`, for kernels before 6.3, which do not tell.
+const SOFTWARE: [&str; 10] =
+    ["bridge", "vlan", "macvlan", "macvtap", "ipvlan", "vxlan", "geneve", "dummy", "ifb", "gretap"];
+
+/// `the driver e1000e of `.
+fn whose_driver(situation: &Situation<'_>) -> String {
+    match situation.driver() {
+        "" => "the driver of ".to_owned(),
+        driver => format!("the driver {driver} of "),
+    }
+}

@@ -1,0 +1,56 @@
+//! Words that several findings have in common.
+
+use crate::host::{AttachedMode, AttachedXdp};
+
+/// `CPU 3`, `CPUs 0, 2-5`; the numbers are in order.
+pub(super) fn cpus(numbers: &[u32]) -> String {
+    let noun = if numbers.len() == 1 { "CPU" } else { "CPUs" };
+    format!("{noun} {}", list(numbers))
+}
+
+/// As `--cpus` takes it: `0,2-5`; the numbers are in order.
+pub(super) fn option(numbers: &[u32]) -> String {
+    list(numbers).replace(' ', "")
+}
+
+fn list(numbers: &[u32]) -> String {
+    let mut parts: Vec<(u32, u32)> = Vec::new();
+    for &number in numbers {
+        match parts.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => parts.push((number, number)),
+        }
+    }
+    let part = |(first, last)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
+    parts.into_iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// `the XDP program `x` (id 7)`.
+pub(super) fn program(attached: &AttachedXdp) -> String {
+    let place = if attached.mode == AttachedMode::Generic { " in generic mode" } else { "" };
+    let id = if attached.program == 0 { String::new() } else { format!(" (id {})", attached.program) };
+    match &attached.name {
+        Some(name) => format!("the XDP program `{name}`{id}{place}"),
+        None => format!("an XDP program{id}{place}"),
+    }
+}
+
+/// `2 queues`.
+pub(super) fn counted(count: u32, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_cpus_are_a_range() {
+        for (numbers, text) in
+            [(&[3][..], "CPU 3"), (&[0, 1], "CPUs 0-1"), (&[0, 2, 3, 4, 8], "CPUs 0, 2-4, 8"), (&[], "CPUs ")]
+        {
+            assert_eq!(cpus(numbers), text);
+        }
+        assert_eq!(option(&[0, 2, 3]), "0,2-3");
+    }
+}
