@@ -2,6 +2,8 @@
 //!
 //! The only place where causes and cures are written. Commands gather the facts, [`output`](crate::output) shows the findings.
 
+pub mod drivers;
+
 use crate::{
     config::Action,
     host::{Interface, System},
