@@ -1,7 +1,8 @@
 //! The eBPF programs: maps and thin entry points; what can be tested on the host lives in the library.
 //!
 //! `generate` makes frames, `on_devmap_xmit` and `on_redirect_err` learn what became of them, `sink` counts frames on a
-//! receiving interface, `arrivals` writes down when they come, `floor` only redirects (the bench's yardstick).
+//! receiving interface, `arrivals` writes down when they come, `pass` lets everything pass (for drivers that want a program),
+//! `floor` only redirects (the bench's yardstick).
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -13,6 +14,7 @@ mod arrivals;
 mod counting;
 mod departure;
 mod packet;
+mod pass;
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_REDIRECT},

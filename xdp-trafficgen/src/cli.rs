@@ -200,7 +200,7 @@ pub struct Overrides {
 }
 
 /// Options of all commands that send.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Common {
     /// Print the report as one JSON object
     #[arg(long)]
@@ -208,6 +208,12 @@ pub struct Common {
     /// Send even out of an interface that carries this machine's default route
     #[arg(long)]
     pub allow_default_route: bool,
+    /// Take an XDP program that is in the way off the interface, and put it back at the end
+    ///
+    /// Some drivers send only while an XDP program is attached to them, and have room for one. A program in the driver stays in any
+    /// case, for it does as well. One that was attached by a BPF link cannot be taken off. After SIGKILL it is not put back.
+    #[arg(long)]
+    pub replace_xdp: bool,
 }
 
 /// Options of `check`.
@@ -221,6 +227,9 @@ pub struct Check {
     /// Accept interfaces that carry this machine's default route
     #[arg(long)]
     pub allow_default_route: bool,
+    /// Accept interfaces that have an XDP program in the way
+    #[arg(long)]
+    pub replace_xdp: bool,
 }
 
 /// Options of `show`.

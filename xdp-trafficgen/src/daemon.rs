@@ -20,9 +20,9 @@ use crate::{
     commands::{CommandError, flows_of, probe_kernel, read_config, replace_rates, send, signal_stop, work_out},
     config::{Config, Flow, Located},
     engine::{Loaded, Start},
-    kernel::Capabilities,
+    kernel::{Capabilities, Enabling},
     output::{Report, text::shortfall},
-    plan::{DefaultRoute, Plan, PortPlan},
+    plan::{Consent, Plan, PortPlan},
     stats::{FlowCount, PortCount, Punctuality, Snapshot},
 };
 
@@ -34,11 +34,11 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     let stop = signal_stop()?;
     let machine = Machine {
         capabilities: probe_kernel()?,
-        default_route: send::default_route(options.common.allow_default_route),
+        consent: send::consent(&options.common),
         poll: (options.report_interval / 4).clamp(SHORTEST_POLL, LONGEST_POLL),
     };
     // All of the file, so that a mistake anywhere ends the daemon before anything is sent.
-    let plan = work_out(&config, Some(machine.capabilities), machine.default_route)?;
+    let plan = work_out(&config, Some(machine.capabilities), machine.consent)?;
     for note in &plan.notes {
         info!("{note}");
     }
@@ -64,7 +64,7 @@ fn start_log(format: LogFormat) {
 #[derive(Clone, Copy)]
 struct Machine {
     capabilities: Capabilities,
-    default_route: DefaultRoute,
+    consent: Consent,
     /// How often the counts of a port are read.
     poll: Duration,
 }
@@ -83,11 +83,12 @@ async fn serve(
     let started = Instant::now();
     let mut tasks = JoinSet::new();
     let mut latest: Vec<Latest> = Vec::new();
+    let enabling = Enabling::default();
     for port in &plan.ports {
         let config = alone(config, port);
         let counts = Arc::new(Mutex::new(PortCount::none(port)));
         latest.push(Arc::clone(&counts));
-        let port = Supervised { config, machine, counts, name: port.name.clone() };
+        let port = Supervised { config, machine, counts, enabling: enabling.clone(), name: port.name.clone() };
         tasks.spawn(port.supervise(stop.clone()));
     }
     info!(ports = latest.len(), "sending");
@@ -228,6 +229,8 @@ struct Supervised {
     config: Config,
     machine: Machine,
     counts: Latest,
+    /// Shared by all ports.
+    enabling: Enabling,
     name: String,
 }
 
@@ -276,10 +279,11 @@ impl Supervised {
     }
 
     async fn run_once(&self, config: Config, stop: &CancellationToken) -> Result<(), CommandError> {
-        let Machine { capabilities, default_route, .. } = self.machine;
+        let Machine { capabilities, consent, .. } = self.machine;
+        let enabling = self.enabling.clone();
         let load = move || {
-            let plan = work_out(&config, Some(capabilities), default_route)?;
-            Ok::<_, CommandError>(Loaded::new(plan)?)
+            let plan = work_out(&config, Some(capabilities), consent)?;
+            Ok::<_, CommandError>(Loaded::beside(plan, &enabling)?)
         };
         let loaded =
             spawn_blocking(load).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;

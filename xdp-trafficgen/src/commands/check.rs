@@ -4,11 +4,12 @@ use crate::{
     cli,
     commands::{
         CommandError, flows_of, probe_kernel, rate_of, read_config,
-        send::{default_route, work_out},
+        send::{default_route, existing, work_out},
     },
     config::{Flow, Pattern},
     kernel::probe::Unable,
     output::{text::grouped, words},
+    plan::Consent,
 };
 
 /// Flows of a port that have a line of their own.
@@ -25,7 +26,9 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
         }
         Err(error) => return Err(error),
     };
-    let plan = work_out(&config, capabilities, default_route(options.allow_default_route))?;
+    let cli::Check { allow_default_route, replace_xdp, .. } = *options;
+    let consent = Consent { default_route: default_route(allow_default_route), existing: existing(replace_xdp) };
+    let plan = work_out(&config, capabilities, consent)?;
     for note in &plan.notes {
         eprintln!("{note}");
     }

@@ -23,10 +23,10 @@ pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
         humantime::format_duration(options.duration)
     );
     let config = stage.port_range(Some(options.duration), options.rate.clone()).map_err(CommandError::Config)?;
-    let common = cli::Common { json: options.json, allow_default_route: false };
+    let common = cli::Common { json: options.json, ..cli::Common::default() };
     let session = cli::Session { at: None, strict: options.strict };
     let options = send::Options::of(&common, session);
-    let plan = work_out(&config, Some(capabilities), options.default_route)?;
+    let plan = work_out(&config, Some(capabilities), options.consent)?;
     for note in &plan.notes {
         eprintln!("{note}");
     }
@@ -112,7 +112,7 @@ impl Stage {
                 late_threshold: None,
                 speed: None,
                 session: cli::Session::default(),
-                common: cli::Common { json: false, allow_default_route: false },
+                common: cli::Common::default(),
             },
             dst_port: PortRange { first: 1024, last: 65023 },
             src_port: PortRange { first: 49152, last: 49152 },

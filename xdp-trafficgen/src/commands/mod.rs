@@ -26,7 +26,7 @@ use crate::{
     daemon,
     engine::{EngineError, WorkerError},
     host::FactsError,
-    kernel::{KernelError, probe::Unable},
+    kernel::{AttachError, KernelError, probe::Unable},
     packet::Template,
     plan::PortPlan,
 };
@@ -87,6 +87,12 @@ impl CommandError {
         match self {
             Self::Short(_) => 3,
             Self::Config(_) | Self::File { .. } | Self::Unable(_) | Self::Engine(EngineError::StartIsOver) => 2,
+            Self::Kernel(KernelError::Attach(error))
+            | Self::Engine(EngineError::Load { source: KernelError::Attach(error), .. })
+                if !matches!(error, AttachError::NotPutBack { .. }) =>
+            {
+                2
+            }
             Self::PaceTest(error) => error.exit_code(),
             Self::Facts(_)
             | Self::Worker(_)

@@ -16,7 +16,7 @@ use crate::{
         CommandError,
         demo::{RECEIVER, SENDER, Wire},
         probe_kernel,
-        send::{default_route, drive, output_failed, signal_stop, work_out},
+        send::{consent, drive, existing, output_failed, signal_stop, work_out},
     },
     config::{Config, Located, Place, Profile, Rate, RateUnit, Source, file, rate::DEFAULT_LATE_THRESHOLD},
     engine::{Loaded, Start},
@@ -124,17 +124,18 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
     let nominal_ns = nominal_gap_ns(options.rate, options.size).ok_or(PaceTestError::NoGap)?;
     let capacity = capacity(nominal_ns, options.duration)?;
     let capabilities = probe_kernel()?;
+    let existing = existing(options.common.replace_xdp);
     let report = if options.receive_only {
         let receiver = options.interface.clone().unwrap_or_default();
         check_receive_only(&receiver, options.common.allow_default_route)?;
-        let arrivals = Arrivals::attach(&receiver, Match::default(), capacity)?;
+        let arrivals = Arrivals::attach_over(&receiver, Match::default(), capacity, existing)?;
         eprintln!("receiving at {receiver} for {}", humantime::format_duration(options.duration));
         wait(options.duration, &signal_stop()?);
         measure(arrivals.take()?, receiver, None, nominal_ns, options.warm_up)?
     } else {
         let ends = Ends::find(options)?;
         let config = config(options, &ends)?;
-        let plan = work_out(&config, Some(capabilities), default_route(options.common.allow_default_route))?;
+        let plan = work_out(&config, Some(capabilities), consent(&options.common))?;
         for note in &plan.notes {
             eprintln!("{note}");
         }
@@ -143,7 +144,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let late_threshold = pacing.map_or(DEFAULT_LATE_THRESHOLD, |pacing| pacing.late);
         let stop = signal_stop()?;
         let matching = Match { mark: Some((MARK_OFFSET, MARK)), tag: None };
-        let arrivals = Arrivals::attach(&ends.receiver, matching, capacity)?;
+        let arrivals = Arrivals::attach_over(&ends.receiver, matching, capacity, existing)?;
         let (mut snapshot, failure) = drive(Loaded::new(plan)?, Start::Now, &stop, Some(Live::new()))?;
         if let Some(failure) = failure {
             return Err(failure);

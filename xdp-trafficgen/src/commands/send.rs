@@ -15,7 +15,7 @@ use crate::{
     host::Facts,
     kernel::{Capabilities, Sink, probe},
     output::{Report, json, live::Live, text},
-    plan::{self, DefaultRoute, Plan},
+    plan::{self, Consent, DefaultRoute, Existing, Plan},
     signal,
     stats::{DropReason, Punctuality, Snapshot},
 };
@@ -36,8 +36,8 @@ impl Format {
 /// How a run goes, beside what is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
-    /// What may be sent out of.
-    pub(crate) default_route: DefaultRoute,
+    /// What the user has agreed to.
+    pub(crate) consent: Consent,
     /// How the result is printed.
     pub(crate) format: Format,
     /// Whether less than what was asked for is a failure.
@@ -49,15 +49,25 @@ pub(crate) struct Options {
 impl Options {
     /// Of the command line.
     pub(super) const fn of(common: &cli::Common, session: cli::Session) -> Self {
-        let cli::Common { json, allow_default_route } = *common;
         let cli::Session { at, strict: cli::Strict { strict } } = session;
-        Self { default_route: default_route(allow_default_route), format: Format::json_if(json), strict, at }
+        Self { consent: consent(common), format: Format::json_if(common.json), strict, at }
     }
 }
 
 /// What may be sent out of.
 pub(crate) const fn default_route(allow: bool) -> DefaultRoute {
     if allow { DefaultRoute::Allow } else { DefaultRoute::Refuse }
+}
+
+/// What becomes of XDP programs in the way.
+pub(crate) const fn existing(replace: bool) -> Existing {
+    if replace { Existing::Replace } else { Existing::Keep }
+}
+
+/// What the user has agreed to.
+pub(crate) const fn consent(common: &cli::Common) -> Consent {
+    let cli::Common { json: _, allow_default_route, replace_xdp } = *common;
+    Consent { default_route: default_route(allow_default_route), existing: existing(replace_xdp) }
 }
 
 /// What the kernel can do.
@@ -69,16 +79,16 @@ pub(crate) fn probe_kernel() -> Result<Capabilities, CommandError> {
 pub(crate) fn work_out(
     config: &Config,
     capabilities: Option<Capabilities>,
-    default_route: DefaultRoute,
+    consent: impl Into<Consent>,
 ) -> Result<Plan, CommandError> {
     let largest_frame = capabilities.map(|capabilities| capabilities.largest_frame);
     let facts = Facts::gather(&plan::neighbours_wanted(config), &plan::interfaces(config), largest_frame)?;
-    plan::plan(config, &facts, default_route).map_err(CommandError::Config)
+    plan::plan(config, &facts, consent).map_err(CommandError::Config)
 }
 
 /// Plans, sends and reports.
 pub(super) fn send(config: &Config, options: Options) -> Result<(), CommandError> {
-    let plan = work_out(config, Some(probe_kernel()?), options.default_route)?;
+    let plan = work_out(config, Some(probe_kernel()?), options.consent)?;
     for note in &plan.notes {
         eprintln!("{note}");
     }

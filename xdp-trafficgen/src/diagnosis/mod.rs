@@ -9,8 +9,6 @@ mod interface;
 mod machine;
 mod outcome;
 mod path;
-#[cfg(test)]
-mod tests;
 mod words;
 
 use std::cmp::Reverse;

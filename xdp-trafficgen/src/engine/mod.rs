@@ -10,7 +10,7 @@ mod paced;
 mod worker;
 
 use std::{
-    io,
+    io, mem,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, SystemTime},
@@ -29,8 +29,8 @@ pub use worker::WorkerError;
 use self::{counting::Counting, worker::Worker};
 use crate::{
     host::is_gone,
-    kernel::{Generator, KernelError, TracePoint, generator::Role},
-    plan::{Plan, PortPlan},
+    kernel::{Enabling, Generator, Hold, KernelError, TracePoint, generator::Role},
+    plan::{Attach, Plan, PortPlan},
     stats::{PortCount, Snapshot},
 };
 
@@ -45,6 +45,9 @@ pub enum EngineError {
         /// Why.
         source: KernelError,
     },
+    /// What made way on a port's interface could not be put back.
+    #[error("an interface is not as it was before the run")]
+    Release(#[source] KernelError),
     /// The operating system gave no thread.
     #[error("cannot start a worker thread")]
     Thread(#[source] io::Error),
@@ -90,6 +93,7 @@ pub fn pin_to(cpu: u32) -> Result<(), WorkerError> {
 /// Ports that are loaded into the kernel and have sent nothing yet.
 pub struct Loaded {
     ports: Vec<Arc<Port>>,
+    enabled: Vec<Hold>,
 }
 
 struct Port {
@@ -110,6 +114,9 @@ pub enum Start {
 
 /// Time for workers to be ready in where departures have set times.
 const LEAD: Duration = Duration::from_millis(2);
+/// Time for frames that wait in the rings of a NIC to leave, before a program is taken off and its rings with it: 8192 frames of
+/// 1518 bytes at 1 Gb/s.
+const DRAIN: Duration = Duration::from_millis(100);
 
 impl Loaded {
     /// Loads every port of the plan.
@@ -125,18 +132,31 @@ impl Loaded {
     /// # Errors
     /// What the kernel refused.
     pub fn with(plan: Plan, role: Role, trace_points: &[TracePoint]) -> Result<Self, EngineError> {
-        let ports = plan
-            .ports
-            .into_iter()
-            .map(|plan| {
-                let wanted = if plan.leaves_by().is_some() { trace_points } else { &[] };
-                let generator = Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, wanted)
-                    .map_err(|source| EngineError::Load { port: plan.name.clone(), source })?;
-                let due = Mutex::new(vec![0; plan.flows.len()]);
-                Ok(Arc::new(Port { plan, generator, due }))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { ports })
+        Self::load(plan, role, trace_points, &Enabling::default())
+    }
+
+    /// As [`Loaded::new`], beside others that may send out of the same interfaces.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn beside(plan: Plan, enabling: &Enabling) -> Result<Self, EngineError> {
+        Self::load(plan, Role::Generate, &TracePoint::ALL, enabling)
+    }
+
+    fn load(plan: Plan, role: Role, trace_points: &[TracePoint], enabling: &Enabling) -> Result<Self, EngineError> {
+        let (mut ports, mut enabled) = (Vec::new(), Vec::new());
+        for plan in plan.ports {
+            let failed = |source| EngineError::Load { port: plan.name.clone(), source };
+            if let (Attach::Pass(existing), Some(interface)) = (plan.attach, plan.leaves_by()) {
+                enabled.push(enabling.hold(interface, existing).map_err(failed)?);
+            }
+            let wanted = if plan.leaves_by().is_some() { trace_points } else { &[] };
+            let generator =
+                Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, wanted).map_err(failed)?;
+            let due = Mutex::new(vec![0; plan.flows.len()]);
+            ports.push(Arc::new(Port { plan, generator, due }));
+        }
+        Ok(Self { ports, enabled })
     }
 
     /// Starts all workers of all ports at the same moment; they end when `stop` is cancelled, or before when their flow
@@ -174,7 +194,8 @@ impl Loaded {
             Start::At(instant) => clock::at(instant).ok_or(EngineError::StartIsOver)?,
         };
         go.send_replace(Some(started));
-        Ok(Session { ports: self.ports, workers, threads, stop, started, hushed: false, working, elapsed, counters })
+        let Self { ports, enabled } = self;
+        Ok(Session { ports, enabled, workers, threads, stop, started, hushed: false, working, elapsed, counters })
     }
 }
 
@@ -209,6 +230,8 @@ fn spawn(
 /// Ports that are sending.
 pub struct Session {
     ports: Vec<Arc<Port>>,
+    /// What makes the ports' interfaces send.
+    enabled: Vec<Hold>,
     workers: JoinSet<(usize, Result<(), WorkerError>)>,
     threads: Vec<thread::JoinHandle<()>>,
     stop: CancellationToken,
@@ -267,7 +290,10 @@ impl Session {
         }
         // Once more: a short flow may have ended before anybody looked.
         let failure = failure.or_else(|| self.gone_interface());
-        Ok((self.finish().await?, failure))
+        let enabled = mem::take(&mut self.enabled);
+        let snapshot = self.finish().await?;
+        let released = release(enabled).await;
+        Ok((snapshot, failure.or(released.err())))
     }
 
     /// Lets paced calls come to their end.
@@ -334,4 +360,14 @@ impl Session {
             source: WorkerError::InterfaceGone,
         })
     }
+}
+
+/// Takes the programs off that made interfaces send.
+async fn release(enabled: Vec<Hold>) -> Result<(), EngineError> {
+    if enabled.iter().any(Hold::is_ours) {
+        time::sleep(DRAIN).await;
+    }
+    // All of them, whatever becomes of the first.
+    let released: Vec<_> = enabled.into_iter().map(Hold::release).collect();
+    released.into_iter().collect::<Result<(), _>>().map_err(EngineError::Release)
 }

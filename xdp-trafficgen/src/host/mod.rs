@@ -2,6 +2,7 @@
 //!
 //! The plan is a pure function of the configuration and the [`Facts`] gathered here.
 
+mod attached;
 mod counters;
 mod cpus;
 mod device;
@@ -33,6 +34,7 @@ pub use counters::{CounterReader, Counters};
 pub use cpus::online_cpus;
 pub use interface::{AttachedMode, AttachedXdp, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures};
 pub use machine::machine;
+pub use netdev::xdp_features;
 pub use netlink::{Netlink, NetlinkError};
 pub use system::{Cpu, Lockdown, System};
 
@@ -166,6 +168,15 @@ impl Facts {
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|character: char| !character.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// The index of the interface of this name in the calling thread's network namespace.
+///
+/// # Errors
+/// When there is none.
+pub fn index_of(name: &str) -> io::Result<u32> {
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    Ok(netdevice::name_to_index(socket, name)?)
 }
 
 /// Whether the interface with this index is gone from the calling thread's network namespace. By index, for a renamed

@@ -46,6 +46,12 @@ impl Netdev {
     }
 }
 
+/// What the driver of the interface with this index, in the calling thread's network namespace, can do with XDP just now; none where
+/// the kernel does not say.
+pub fn xdp_features(interface: u32) -> Option<XdpFeatures> {
+    Netdev::open()?.features(interface)
+}
+
 fn features(answer: &Answer) -> Option<XdpFeatures> {
     answer.u64(NETDEV_A_DEV_XDP_FEATURES).map(XdpFeatures)
 }

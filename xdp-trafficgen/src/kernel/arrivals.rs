@@ -2,14 +2,18 @@
 //! that goes with the process.
 
 use aya::{
-    Ebpf, EbpfLoader,
+    EbpfLoader,
     maps::{Array, MapData, PerCpuArray},
-    programs::{Xdp, XdpMode},
+    programs::Xdp,
     util::nr_cpus,
 };
 use xdp_trafficgen_ebpf::abi::arrivals::{BLOCK_STAMPS, Block, Log, Receiver, parts_of_stamp};
 
-use crate::kernel::{KernelError, OBJECT, map_error, monotonic_now, program_error};
+use crate::{
+    host::index_of,
+    kernel::{KernelError, OBJECT, attachment::Attachment, map_error, monotonic_now, program_error},
+    plan::Existing,
+};
 
 /// Which frames are stamped, and by what they are told apart. Offsets are bytes from the frame's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +57,7 @@ pub struct Seen {
 
 /// Writes down when frames arrive at one interface, and drops them.
 pub struct Arrivals {
-    _ebpf: Ebpf,
+    attachment: Attachment,
     blocks: Array<MapData, Block>,
     next: Array<MapData, u64>,
     logs: PerCpuArray<MapData, Log>,
@@ -66,6 +70,19 @@ impl Arrivals {
     /// # Errors
     /// When another program is there already, the driver has no XDP, or there is not enough memory.
     pub fn attach(interface: &str, matching: Match, capacity: u64) -> Result<Self, KernelError> {
+        Self::attach_over(interface, matching, capacity, Existing::Keep)
+    }
+
+    /// As [`Arrivals::attach`]; `existing`: what becomes of a program that is there.
+    ///
+    /// # Errors
+    /// As [`Arrivals::attach`].
+    pub fn attach_over(
+        interface: &str,
+        matching: Match,
+        capacity: u64,
+        existing: Existing,
+    ) -> Result<Self, KernelError> {
         // The last block of each CPU may stay empty but for one stamp.
         let cpus =
             nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "read(possible CPUs)", source })? as u64;
@@ -92,8 +109,10 @@ impl Arrivals {
         let program = ebpf.program_mut("arrivals").ok_or(KernelError::Missing("arrivals"))?;
         let program: &mut Xdp = program.try_into().map_err(program_error("arrivals"))?;
         program.load().map_err(program_error("arrivals"))?;
-        program.attach(interface, XdpMode::Driver).map_err(program_error("arrivals"))?;
-        Ok(Self { _ebpf: ebpf, blocks, next, logs })
+        let index = index_of(interface)
+            .map_err(|source| KernelError::Syscall { call: "looking up an interface (ioctl SIOCGIFINDEX)", source })?;
+        let attachment = Attachment::native(program, index, existing)?;
+        Ok(Self { attachment, blocks, next, logs })
     }
 
     /// How many frames were seen so far, all CPUs together.
@@ -112,11 +131,11 @@ impl Arrivals {
     /// Detaches the receiver and reads what it wrote down.
     ///
     /// # Errors
-    /// When a map cannot be read.
+    /// When a map cannot be read, or what made way cannot be put back.
     pub fn take(self) -> Result<Arrived, KernelError> {
-        let Self { _ebpf: ebpf, blocks, next, logs } = self;
+        let Self { attachment, blocks, next, logs } = self;
         // A frame just being stamped makes no difference: its stamp is there or it is not.
-        drop(ebpf);
+        attachment.release()?;
         let taken = next.get(&0, 0).map_err(map_error("ARRIVAL_NEXT"))?.min(blocks.len().into());
         let mut stamps = Vec::new();
         for index in 0..u32::try_from(taken).unwrap_or(u32::MAX) {

@@ -6,6 +6,8 @@
 
 mod anchor;
 pub mod arrivals;
+mod attachment;
+mod enable;
 pub mod generator;
 mod ioctl;
 pub mod netns;
@@ -14,6 +16,7 @@ pub mod probe;
 mod programs;
 pub mod sink;
 mod trace_points;
+mod xdp_netlink;
 
 use std::io;
 
@@ -26,6 +29,8 @@ use aya::{
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 pub use arrivals::Arrivals;
+pub use attachment::AttachError;
+pub use enable::{Enabled, Enabling, Hold};
 pub use generator::Generator;
 pub use ioctl::{Channels, Drivers};
 pub use netns::PrivateNetns;
@@ -80,6 +85,9 @@ pub enum KernelError {
     /// The object lacks something this program expects: a mistake of ours.
     #[error("the eBPF object has no `{0}`")]
     Missing(&'static str),
+    /// A program could not be attached to an interface.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
     /// Interfaces of our own could not be made.
     #[error(transparent)]
     Netlink(#[from] crate::host::NetlinkError),

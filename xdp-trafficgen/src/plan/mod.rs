@@ -136,6 +136,22 @@ pub enum DefaultRoute {
     Allow,
 }
 
+/// What a user has agreed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// Whether interfaces with a default route may send.
+    pub default_route: DefaultRoute,
+    /// What becomes of XDP programs in the way.
+    pub existing: Existing,
+}
+
+impl From<DefaultRoute> for Consent {
+    /// And to nothing else.
+    fn from(default_route: DefaultRoute) -> Self {
+        Self { default_route, existing: Existing::Keep }
+    }
+}
+
 /// The (interface, destination) pairs whose neighbours a plan for `config` wants to find in [`Facts::next_hops`].
 pub fn neighbours_wanted(config: &Config) -> Vec<(String, IpAddr)> {
     config
@@ -167,9 +183,13 @@ pub fn interfaces(config: &Config) -> Vec<&str> {
 ///
 /// # Errors
 /// Everything in the configuration that this host cannot do.
-pub fn plan(config: &Config, facts: &Facts, default_route: DefaultRoute) -> Result<Plan, Diagnostics> {
-    let mut planner =
-        Planner { facts, default_route, diagnostics: Diagnostics::new(config.source.clone()), notes: Vec::new() };
+pub fn plan(config: &Config, facts: &Facts, consent: impl Into<Consent>) -> Result<Plan, Diagnostics> {
+    let mut planner = Planner {
+        facts,
+        consent: consent.into(),
+        diagnostics: Diagnostics::new(config.source.clone()),
+        notes: Vec::new(),
+    };
     let mut flows: BTreeMap<&str, Vec<&Flow>> = BTreeMap::new();
     for flow in &config.flows {
         flows.entry(&flow.port.value).or_default().push(flow);
@@ -182,7 +202,7 @@ pub fn plan(config: &Config, facts: &Facts, default_route: DefaultRoute) -> Resu
 
 struct Planner<'a> {
     facts: &'a Facts,
-    default_route: DefaultRoute,
+    consent: Consent,
     diagnostics: Diagnostics,
     notes: Vec<String>,
 }
@@ -382,7 +402,7 @@ impl Planner<'_> {
     }
 
     fn check_default_route(&mut self, port: &Port, link: &Link) {
-        if self.default_route == DefaultRoute::Refuse && self.facts.default_route.contains(&link.index) {
+        if self.consent.default_route == DefaultRoute::Refuse && self.facts.default_route.contains(&link.index) {
             self.diagnostics.push(
                 Diagnostic::new(&port.interface.place, format!("`{}` carries this machine's default route", link.name))
                     .help("send out of another interface, or say that you mean it with `--allow-default-route`"),

@@ -72,8 +72,17 @@ pub(crate) unsafe fn bpf_fd(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result
 /// Loads an XDP program.
 #[track_caller]
 pub(crate) fn load_xdp(program: &[Insn]) -> OwnedFd {
+    load_named("", program)
+}
+
+/// Loads an XDP program of this name, of 15 bytes at most.
+#[track_caller]
+pub(crate) fn load_named(name: &str, program: &[Insn]) -> OwnedFd {
     let mut log = vec![0u8; 1 << 16];
     let mut attr = attributes();
+    let mut prog_name = [0; 16];
+    prog_name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from.cast_signed());
+    attr.__bindgen_anon_3.prog_name = prog_name;
     attr.__bindgen_anon_3.prog_type = bpf_prog_type::BPF_PROG_TYPE_XDP as u32;
     attr.__bindgen_anon_3.insns = program.as_ptr() as u64;
     attr.__bindgen_anon_3.insn_cnt = u32::try_from(program.len()).unwrap();
@@ -89,12 +98,19 @@ pub(crate) fn load_xdp(program: &[Insn]) -> OwnedFd {
 /// Attaches a program to an interface, in the driver, until the descriptor is closed.
 #[track_caller]
 pub(crate) fn attach(program: &OwnedFd, interface: u32) -> OwnedFd {
-    const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
+    try_attach(program, interface, XDP_FLAGS_DRV_MODE).unwrap()
+}
+
+/// Of include/uapi/linux/if_link.h.
+pub(crate) const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
+
+/// As [`attach`], in the mode of these flags.
+pub(crate) fn try_attach(program: &OwnedFd, interface: u32, flags: u32) -> io::Result<OwnedFd> {
     let mut attr = attributes();
     attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd().cast_unsigned();
     attr.link_create.__bindgen_anon_2.target_ifindex = interface;
     attr.link_create.attach_type = bpf_attach_type::BPF_XDP as u32;
-    attr.link_create.flags = XDP_FLAGS_DRV_MODE;
+    attr.link_create.flags = flags;
     // SAFETY: the command takes no pointers.
-    unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }.unwrap()
+    unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
 }

@@ -267,7 +267,6 @@ pub(crate) struct Worker {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "each test looks at what it is about")]
 pub(crate) struct InterfaceCounters {
     pub(crate) tx_packets: u64,
     pub(crate) tx_bytes: u64,
@@ -390,6 +389,15 @@ impl Report {
         if let Some(SinkCount { frames_rx, bytes_rx }) = self.sink {
             assert_eq!(frames_rx, self.ports.iter().map(|port| port.frames_tx).sum::<u64>(), "{self:?}");
             assert_eq!(bytes_rx, self.ports.iter().map(|port| port.bytes_tx).sum::<u64>(), "{self:?}");
+            // The kernel's own counts of a veth, where nobody else sends: without FCS.
+            for port in &self.ports {
+                let Some(counters) = &port.interface_counters else { panic!("not read: {port:?}") };
+                let InterfaceCounters { tx_packets, tx_bytes, tx_dropped, tx_errors, nic } = counters;
+                assert_eq!((*tx_packets, *tx_bytes), (port.frames_tx, port.bytes_tx - 4 * port.frames_tx), "{port:?}");
+                assert_eq!((*tx_dropped, *tx_errors), (port.frames_dropped, 0), "{port:?}");
+                let queues = nic.iter().filter(|(name, _)| name.ends_with("_xdp_xmit"));
+                assert_eq!(queues.map(|(_, count)| count).sum::<u64>(), port.frames_tx, "ethtool -S: {port:?}");
+            }
         }
     }
 }

@@ -1,0 +1,244 @@
+//! Attaches an XDP program in the driver of an interface, by a BPF link that goes with the process, and moves nobody's program
+//! out of the way unasked.
+//!
+//! A program that was attached by netlink can make way, and is put back at the end; after SIGKILL it is lost, for what netlink
+//! attached belongs to nobody. What hangs on a BPF link only the owner of that link can take off (dev_xdp_attach in the kernel's
+//! net/core/dev.c).
+
+use std::io;
+
+use aya::programs::{
+    ProgramError, ProgramFd, ProgramInfo, Xdp, XdpMode,
+    links::{FdLink, LinkType},
+    loaded_links, loaded_programs,
+};
+
+use crate::{
+    host::{AttachedMode, AttachedXdp},
+    kernel::{
+        KernelError, program_name,
+        xdp_netlink::{Refusal, XdpInterface, XdpNetlink},
+    },
+    plan::Existing,
+};
+
+/// Why a program cannot be attached, or another not be put back.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// Another program is there, and is to stay.
+    #[error(
+        "{program} is attached to `{interface}` already: take it off with `{}`, or let it make way until the end with \
+         --replace-xdp", .program.take_off(.interface)
+    )]
+    InTheWay {
+        /// The interface.
+        interface: String,
+        /// The program.
+        program: AttachedXdp,
+    },
+    /// Another program is there, which we cannot take off.
+    #[error(
+        "{program} is attached to `{interface}` already, by a BPF link that only its owner can end: stop the program that \
+         attached it (`bpftool link show` names it)"
+    )]
+    Held {
+        /// The interface.
+        interface: String,
+        /// The program.
+        program: AttachedXdp,
+    },
+    /// The driver, or the kernel for it, refused the program.
+    #[error("`{interface}` takes no XDP program{}", in_words(.said.as_deref()))]
+    Refused {
+        /// The interface.
+        interface: String,
+        /// What the driver, or the kernel, says of it.
+        said: Option<String>,
+        /// Why not.
+        source: io::Error,
+    },
+    /// With a program attached it does not send either.
+    #[error(
+        "the driver of `{interface}` sends no XDP frames, with an XDP program attached or without: send out of another \
+         interface, or try a newer kernel"
+    )]
+    NoTransmit {
+        /// The interface.
+        interface: String,
+    },
+    /// A program that made way could not be put back.
+    #[error("{program}, which made way, cannot be put back on `{interface}`{}: attach it again", in_words(.said.as_deref()))]
+    NotPutBack {
+        /// The interface.
+        interface: String,
+        /// The program.
+        program: AttachedXdp,
+        /// What the kernel or the driver says of it.
+        said: Option<String>,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+fn in_words(said: Option<&str>) -> String {
+    said.map_or_else(String::new, |said| format!(" ({said})"))
+}
+
+/// A program in the driver of an interface, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Attachment {
+    // Goes first: where it is, nothing can be put back.
+    link: FdLink,
+    displaced: Option<Displaced>,
+}
+
+impl Attachment {
+    /// Attaches `program`, which is loaded, to the interface with this index.
+    ///
+    /// # Errors
+    /// [`AttachError`], and when the kernel does not say what is there.
+    pub(super) fn native(program: &mut Xdp, index: u32, existing: Existing) -> Result<Self, KernelError> {
+        let netlink = XdpNetlink::open().map_err(unasked)?;
+        let XdpInterface { name: interface, programs, .. } = netlink.interface(index).map_err(unasked)?;
+        let in_the_way = programs.into_iter().find(|(mode, _)| *mode != AttachedMode::Offloaded);
+        let displaced = match (in_the_way, existing) {
+            (None, _) => None,
+            (Some((mode, id)), Existing::Keep) => {
+                let program = attached(mode, id);
+                return Err(match hangs_on_a_link(id) {
+                    true => AttachError::Held { interface, program },
+                    false => AttachError::InTheWay { interface, program },
+                }
+                .into());
+            }
+            (Some((mode, id)), Existing::Replace) => {
+                Some(Displaced::take_off(XdpNetlink::open().map_err(unasked)?, index, &interface, mode, id)?)
+            }
+        };
+        // When it fails, what was displaced is put back.
+        let link = attach(program, index).map_err(|source| {
+            let said = explained(&netlink, index, program);
+            AttachError::Refused { interface, said, source }
+        })?;
+        Ok(Self { link, displaced })
+    }
+
+    /// Takes the program off, and puts back what made way for it.
+    ///
+    /// # Errors
+    /// When that cannot be put back. An interface that is gone is no error.
+    pub(super) fn release(self) -> Result<(), AttachError> {
+        let Self { link, displaced } = self;
+        drop(link);
+        displaced.map_or(Ok(()), |mut displaced| displaced.put_back())
+    }
+}
+
+fn attach(program: &mut Xdp, index: u32) -> io::Result<FdLink> {
+    let attached = program.attach_to_if_index(index, XdpMode::Driver).and_then(|link| program.take_link(link));
+    let link = attached.map_err(|error| match errno(&error) {
+        Some(errno) => io::Error::from_raw_os_error(errno),
+        None => io::Error::other(error),
+    })?;
+    // aya falls back on netlink before Linux 5.9, which cannot send live frames anyway; what does not go with the process is
+    // not wanted, and goes here.
+    link.try_into().map_err(io::Error::other)
+}
+
+fn errno(error: &ProgramError) -> Option<i32> {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return error.raw_os_error();
+        }
+        source = error.source();
+    }
+    None
+}
+
+/// What the driver says of a program that it refused. Links have no way to say it (until Linux 6.6, which has a trace point), so
+/// it is offered the program once more, by netlink.
+fn explained(netlink: &XdpNetlink, index: u32, program: &Xdp) -> Option<String> {
+    let program = program.fd().ok()?;
+    match netlink.attach(index, AttachedMode::Native, program) {
+        Err(Refusal { said, .. }) => said,
+        Ok(()) => {
+            // It changed its mind. A failure to take it off again has nobody to be told.
+            let _ = netlink.detach(index, AttachedMode::Native, program);
+            None
+        }
+    }
+}
+
+/// A program that made way.
+#[derive(Debug)]
+struct Displaced {
+    /// Of the namespace it was in: the end may come in any thread.
+    netlink: XdpNetlink,
+    index: u32,
+    interface: String,
+    program: AttachedXdp,
+    /// None when it was put back.
+    descriptor: Option<ProgramFd>,
+}
+
+impl Displaced {
+    fn take_off(
+        netlink: XdpNetlink,
+        index: u32,
+        interface: &str,
+        mode: AttachedMode,
+        id: u32,
+    ) -> Result<Self, KernelError> {
+        let (interface, program) = (interface.to_owned(), attached(mode, id));
+        let refused = |interface, Refusal { said, source }| AttachError::Refused { interface, said, source };
+        let gone = || Refusal { said: None, source: io::Error::from_raw_os_error(libc::ENOENT) };
+        let found = info(id).and_then(|info| info.fd().ok());
+        let Some(descriptor) = found else { return Err(refused(interface, gone()).into()) };
+        match netlink.detach(index, mode, &descriptor) {
+            Ok(()) => Ok(Self { netlink, index, interface, program, descriptor: Some(descriptor) }),
+            Err(Refusal { source, .. }) if source.raw_os_error() == Some(libc::EBUSY) => {
+                Err(AttachError::Held { interface, program }.into())
+            }
+            Err(refusal) => Err(refused(interface, refusal).into()),
+        }
+    }
+
+    fn put_back(&mut self) -> Result<(), AttachError> {
+        let Some(descriptor) = self.descriptor.take() else { return Ok(()) };
+        match self.netlink.attach(self.index, self.program.mode, &descriptor) {
+            Ok(()) => Ok(()),
+            Err(Refusal { source, .. }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+            Err(Refusal { said, source }) => {
+                let (interface, program) = (self.interface.clone(), self.program.clone());
+                Err(AttachError::NotPutBack { interface, program, said, source })
+            }
+        }
+    }
+}
+
+impl Drop for Displaced {
+    /// For ends that have nobody to tell of a failure.
+    fn drop(&mut self) {
+        let _ = self.put_back();
+    }
+}
+
+pub(super) fn unasked(source: io::Error) -> KernelError {
+    KernelError::Syscall { call: "asking rtnetlink for an interface", source }
+}
+
+fn attached(mode: AttachedMode, program: u32) -> AttachedXdp {
+    AttachedXdp { mode, program, name: program_name(program) }
+}
+
+fn info(id: u32) -> Option<ProgramInfo> {
+    loaded_programs().flatten().find(|info| info.id() == id)
+}
+
+/// Whether a program is attached by a BPF link. (It may be attached elsewhere by other means; nobody does.)
+fn hangs_on_a_link(program: u32) -> bool {
+    loaded_links()
+        .flatten()
+        .any(|link| link.program_id() == program && link.link_type().is_ok_and(|kind| kind == LinkType::Xdp))
+}

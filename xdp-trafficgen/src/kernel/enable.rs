@@ -1,0 +1,167 @@
+//! Makes drivers send XDP frames that do so only while an XDP program is attached: attaches one that lets everything pass.
+//!
+//! A program that is in the driver already does as well, and stays. Whether one is needed, the plan decides; whether it was
+//! enough, the kernel says (`NETDEV_XDP_ACT_NDO_XMIT`, Linux 6.3 and later), and without it no frame would leave (__xdp_enqueue in
+//! the kernel's kernel/bpf/devmap.c, commit fccca038f300).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    thread,
+    time::{Duration, Instant},
+};
+
+use aya::programs::Xdp;
+
+use crate::{
+    host::{AttachedMode, XdpFeatures, xdp_features},
+    kernel::{
+        AttachError, KernelError, OBJECT,
+        attachment::{Attachment, unasked},
+        program_error,
+        xdp_netlink::{XdpInterface, XdpNetlink},
+    },
+    plan::Existing,
+};
+
+/// The name of the program in the object.
+const PASS: &str = "pass";
+/// Several drivers start the NIC anew when a program comes, and links of 40 Gb/s take seconds until they are there again.
+const LONGEST_RESTART: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(10);
+
+/// An interface whose driver has an XDP program, for as long as this lives where the program is ours.
+#[derive(Debug)]
+pub struct Enabled {
+    index: u32,
+    /// The program's id.
+    program: u32,
+    /// None: somebody else's program was there.
+    attachment: Option<Attachment>,
+}
+
+impl Enabled {
+    /// Attaches a program to the interface with this index, in its driver, unless there is one. Waits until the link is back when
+    /// that takes it down.
+    ///
+    /// # Errors
+    /// [`AttachError`], and when the kernel does not say what is there.
+    pub fn attach(index: u32, existing: Existing) -> Result<Self, KernelError> {
+        let netlink = XdpNetlink::open().map_err(unasked)?;
+        let before = netlink.interface(index).map_err(unasked)?;
+        let enabled = match native(&before) {
+            Some(program) => Self { index, program, attachment: None },
+            None => Self::pass(index, existing)?,
+        };
+        if xdp_features(index).is_some_and(|features| !features.has(XdpFeatures::NDO_XMIT)) {
+            return Err(AttachError::NoTransmit { interface: before.name }.into());
+        }
+        if before.carrier && enabled.attachment.is_some() {
+            // A link that stays down shows in what becomes of the frames.
+            wait(LONGEST_RESTART, || netlink.interface(index).is_ok_and(|interface| interface.carrier));
+        }
+        Ok(enabled)
+    }
+
+    fn pass(index: u32, existing: Existing) -> Result<Self, KernelError> {
+        let mut ebpf = aya::Ebpf::load(OBJECT)?;
+        let program: &mut Xdp =
+            ebpf.program_mut(PASS).ok_or(KernelError::Missing(PASS))?.try_into().map_err(program_error(PASS))?;
+        program.load().map_err(program_error(PASS))?;
+        let id = program.info().map_err(program_error(PASS))?.id();
+        // The link holds the program; the rest of the object goes here.
+        Ok(Self { index, program: id, attachment: Some(Attachment::native(program, index, existing)?) })
+    }
+
+    /// Whether a program of ours was attached.
+    pub const fn is_ours(&self) -> bool {
+        self.attachment.is_some()
+    }
+
+    /// Takes our program off, and puts back what made way for it.
+    ///
+    /// # Errors
+    /// When that cannot be put back.
+    pub fn release(self) -> Result<(), KernelError> {
+        Ok(self.attachment.map_or(Ok(()), Attachment::release)?)
+    }
+
+    /// Whether the program is still there: it goes with its interface, and somebody else's when he likes.
+    fn is_there(&self) -> bool {
+        let interface = XdpNetlink::open().and_then(|netlink| netlink.interface(self.index));
+        interface.is_ok_and(|interface| native(&interface) == Some(self.program))
+    }
+}
+
+fn native(interface: &XdpInterface) -> Option<u32> {
+    interface.programs.iter().find(|(mode, _)| *mode == AttachedMode::Native).map(|&(_, id)| id)
+}
+
+/// Waits until `reached`, at most for so long.
+fn wait(longest: Duration, mut reached: impl FnMut() -> bool) {
+    let deadline = Instant::now() + longest;
+    while !reached() && Instant::now() < deadline {
+        thread::sleep(POLL);
+    }
+}
+
+/// The interfaces that were enabled in one network namespace, so that ports that leave by the same one share its program.
+#[derive(Clone, Debug, Default)]
+pub struct Enabling(Arc<Mutex<BTreeMap<u32, Weak<Enabled>>>>);
+
+impl Enabling {
+    /// As [`Enabled::attach`], or the same again.
+    ///
+    /// # Errors
+    /// As [`Enabled::attach`].
+    pub fn hold(&self, index: u32, existing: Existing) -> Result<Hold, KernelError> {
+        let mut all = self.lock();
+        let known = all.get(&index).and_then(Weak::upgrade).filter(|enabled| enabled.is_there());
+        let enabled = match known {
+            Some(enabled) => enabled,
+            None => Arc::new(Enabled::attach(index, existing)?),
+        };
+        all.insert(index, Arc::downgrade(&enabled));
+        Ok(Hold { enabling: self.clone(), enabled: Some(enabled) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Weak<Enabled>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A share in an interface that was enabled; the last one takes the program with it.
+#[derive(Debug)]
+pub struct Hold {
+    enabling: Enabling,
+    /// None when it was released.
+    enabled: Option<Arc<Enabled>>,
+}
+
+impl Hold {
+    /// Whether a program of ours was attached.
+    pub fn is_ours(&self) -> bool {
+        self.enabled.as_ref().is_some_and(|enabled| enabled.attachment.is_some())
+    }
+
+    /// As [`Enabled::release`], if this is the last share.
+    ///
+    /// # Errors
+    /// As [`Enabled::release`].
+    pub fn release(mut self) -> Result<(), KernelError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), KernelError> {
+        // A program that is on its way out must not be taken for one that stays.
+        let _all = self.enabling.lock();
+        self.enabled.take().and_then(Arc::into_inner).map_or(Ok(()), Enabled::release)
+    }
+}
+
+impl Drop for Hold {
+    /// For ends that have nobody to tell of a failure.
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}

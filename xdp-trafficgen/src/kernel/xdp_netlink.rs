@@ -1,0 +1,182 @@
+//! The XDP programs of an interface through rtnetlink, the older way to attach: what is there, and what was attached this way
+//! taken off and put back.
+//!
+//! Works without a runtime, and holds on to the network namespace it was opened in: the end of a run may come in any thread.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd as _},
+};
+
+use aya_obj::generated::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_REPLACE, XDP_FLAGS_SKB_MODE, XDP_FLAGS_UPDATE_IF_NOEXIST};
+use rtnetlink::{
+    packet_core::{
+        ErrorMessage, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, NlasIterator,
+    },
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp},
+    },
+    sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
+};
+
+use crate::host::AttachedMode;
+
+/// A socket of the network namespace it was opened in.
+#[derive(Debug)]
+pub(super) struct XdpNetlink {
+    socket: Socket,
+}
+
+/// An interface, as far as attaching programs is concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct XdpInterface {
+    pub(super) name: String,
+    /// Whether something is plugged in at the other end.
+    pub(super) carrier: bool,
+    /// The ids of its programs.
+    pub(super) programs: Vec<(AttachedMode, u32)>,
+}
+
+/// What the kernel refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// What the kernel or the driver says of it, such as `MTU too large for XDP`.
+    pub(super) said: Option<String>,
+    pub(super) source: io::Error,
+}
+
+impl From<io::Error> for Refusal {
+    fn from(source: io::Error) -> Self {
+        Self { said: None, source }
+    }
+}
+
+impl XdpNetlink {
+    pub(super) fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        // The kernel answers before it returns from the request: there is nothing to wait for.
+        socket.set_non_blocking(true)?;
+        socket.set_ext_ack(true)?;
+        // An answer then has nothing of the request but its header, and words are found behind that.
+        socket.set_cap_ack(true)?;
+        Ok(Self { socket })
+    }
+
+    /// The interface with this index.
+    pub(super) fn interface(&self, index: u32) -> io::Result<XdpInterface> {
+        let mut request = LinkMessage::default();
+        request.header.index = index;
+        match self.ask(RouteNetlinkMessage::GetLink(request), NLM_F_REQUEST)? {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(interface(link)),
+            NetlinkPayload::Error(error) => Err(error.to_io()),
+            _ => Err(io::Error::other("netlink: an answer to nothing that was asked")),
+        }
+    }
+
+    /// Attaches a program where there is none.
+    pub(super) fn attach(&self, index: u32, mode: AttachedMode, program: &impl AsFd) -> Result<(), Refusal> {
+        let program = program.as_fd().as_raw_fd();
+        self.set(index, vec![LinkXdp::Fd(program), LinkXdp::Flags(flag(mode) | XDP_FLAGS_UPDATE_IF_NOEXIST)])
+    }
+
+    /// Takes this program off, if it is the one that is there. One that hangs on a BPF link cannot be taken off: `EBUSY`.
+    pub(super) fn detach(&self, index: u32, mode: AttachedMode, program: &impl AsFd) -> Result<(), Refusal> {
+        let expected = LinkXdp::ExpectedFd(program.as_fd().as_raw_fd().cast_unsigned());
+        self.set(index, vec![LinkXdp::Fd(-1), LinkXdp::Flags(flag(mode) | XDP_FLAGS_REPLACE), expected])
+    }
+
+    fn set(&self, index: u32, attributes: Vec<LinkXdp>) -> Result<(), Refusal> {
+        let mut request = LinkMessage::default();
+        request.header.index = index;
+        request.attributes.push(LinkAttribute::Xdp(attributes));
+        match self.ask(RouteNetlinkMessage::SetLink(request), NLM_F_REQUEST | NLM_F_ACK)? {
+            NetlinkPayload::Error(ErrorMessage { code: None, .. }) => Ok(()),
+            NetlinkPayload::Error(error) => Err(Refusal { said: words(&error.header), source: error.to_io() }),
+            _ => Err(io::Error::other("netlink: an answer to nothing that was asked").into()),
+        }
+    }
+
+    /// One request and its only answer.
+    fn ask(&self, request: RouteNetlinkMessage, flags: u16) -> io::Result<NetlinkPayload<RouteNetlinkMessage>> {
+        let mut message = NetlinkMessage::from(request);
+        message.header.flags = flags;
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.socket.send(&bytes, 0)?;
+        let (bytes, _) = self.socket.recv_from_full()?;
+        let answer = NetlinkMessage::deserialize(&bytes).map_err(io::Error::other)?;
+        let mut payload = answer.payload;
+        if let NetlinkPayload::Error(error) = &mut payload
+            && answer.header.flags & NLM_F_ACK_TLVS == 0
+        {
+            error.header.clear();
+        }
+        Ok(payload)
+    }
+}
+
+/// The flag that chooses the mode (`XDP_FLAGS_MODES` of include/uapi/linux/if_link.h).
+const fn flag(mode: AttachedMode) -> u32 {
+    match mode {
+        AttachedMode::Native => XDP_FLAGS_DRV_MODE,
+        AttachedMode::Generic => XDP_FLAGS_SKB_MODE,
+        AttachedMode::Offloaded => aya_obj::generated::XDP_FLAGS_HW_MODE,
+    }
+}
+
+fn interface(link: LinkMessage) -> XdpInterface {
+    let carrier = link.header.flags.contains(LinkFlags::LowerUp);
+    let mut interface = XdpInterface { carrier, ..XdpInterface::default() };
+    for attribute in link.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => interface.name = name,
+            LinkAttribute::Xdp(attributes) => {
+                interface.programs.extend(attributes.into_iter().filter_map(|attribute| match attribute {
+                    LinkXdp::DrvProgId(id) => Some((AttachedMode::Native, id)),
+                    LinkXdp::SkbProgId(id) => Some((AttachedMode::Generic, id)),
+                    LinkXdp::HwProgId(id) => Some((AttachedMode::Offloaded, id)),
+                    _ => None,
+                }));
+            }
+            _ => {}
+        }
+    }
+    interface
+}
+
+/// `NLMSGERR_ATTR_MSG` (include/uapi/linux/netlink.h) of an extended answer, whose attributes follow the request's header.
+fn words(answer: &[u8]) -> Option<String> {
+    const NLMSGERR_ATTR_MSG: u16 = 1;
+    const HEADER: usize = 16;
+    let attribute =
+        NlasIterator::new(answer.get(HEADER..)?).flatten().find(|attribute| attribute.kind() == NLMSGERR_ATTR_MSG)?;
+    let text = String::from_utf8_lossy(attribute.value());
+    let text = text.trim_end_matches('\0').trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written by hand from Documentation/userspace-api/netlink/intro.rst: a request's header, then the message.
+    #[test]
+    fn words_follow_the_requests_header() {
+        let attribute = |kind: u16, text: &[u8]| {
+            let mut bytes =
+                [&u16::try_from(4 + text.len()).unwrap().to_ne_bytes()[..], &kind.to_ne_bytes(), text].concat();
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        let answer = |attributes: &[Vec<u8>]| [vec![0; 16], attributes.concat()].concat();
+        let message = attribute(1, b"MTU too large\0");
+        assert_eq!(words(&answer(&[attribute(2, &[8, 0, 0, 0]), message.clone()])), Some("MTU too large".to_owned()));
+        assert_eq!(words(&answer(&[message])[..16]), None);
+        assert_eq!(words(&answer(&[attribute(1, b"\0")])), None);
+        assert_eq!(words(&[]), None);
+    }
+}

@@ -1,0 +1,377 @@
+//! The program that lets drivers send: attached by a link that goes with the process, beside nobody else's, and everything as it
+//! was at the end. What is attached is always the kernel's word, through iproute2 and bpftool.
+
+#[expect(dead_code, reason = "tests/counting.rs uses all of it")]
+mod net;
+
+use std::{
+    env, fs,
+    os::fd::{AsRawFd as _, OwnedFd},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use xdp_trafficgen::{
+    engine::{Loaded, Start},
+    host::{XdpFeatures, xdp_features},
+    kernel::{Arrivals, AttachError, Enabled, Enabling, KernelError, Sink, arrivals::Match, sink::AfterCounting},
+    plan::{Attach, Existing, Plan},
+};
+
+use net::{
+    TestNet, assert_arrived, ip,
+    raw::{self, XDP_FLAGS_DRV_MODE},
+    wait_until,
+};
+
+/// Of include/uapi/linux/if_link.h.
+const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
+
+/// Mode and id of the programs on an interface, as iproute2 shows them.
+#[track_caller]
+fn attached(interface: &str) -> Vec<(String, u64)> {
+    let output = Command::new("ip").args(["-j", "link", "show", "dev", interface]).output().unwrap();
+    let links: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let xdp = &links[0]["xdp"];
+    let modes = [(1, "native"), (2, "generic"), (3, "offloaded")];
+    match xdp["mode"].as_u64() {
+        None => Vec::new(),
+        Some(mode) => {
+            let name = modes.iter().find(|(number, _)| *number == mode).map_or("several", |(_, name)| name);
+            vec![(name.to_owned(), xdp["prog"]["id"].as_u64().unwrap())]
+        }
+    }
+}
+
+/// The name of a program, as bpftool shows it.
+#[track_caller]
+fn name(program: u64) -> String {
+    let output = Command::new("bpftool").args(["-j", "prog", "show", "id", &program.to_string()]).output().unwrap();
+    let program: Value = serde_json::from_slice(&output.stdout).unwrap();
+    program["name"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The id the kernel gave a program.
+#[track_caller]
+fn id(program: &OwnedFd) -> u32 {
+    let facts = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).unwrap();
+    facts.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok()).unwrap()
+}
+
+/// Attaches a program by netlink, in a mode that bpftool knows.
+#[track_caller]
+fn attach_by_netlink(mode: &str, program: &OwnedFd, interface: &str) {
+    let id = id(program).to_string();
+    let status = Command::new("bpftool").args(["net", "attach", mode, "id", &id, "dev", interface]).status().unwrap();
+    assert!(status.success(), "{mode} {id} {interface}");
+}
+
+/// A program of somebody else.
+fn foreign() -> OwnedFd {
+    raw::load_named("somebody_elses", &[raw::mov_imm(0, 2), raw::EXIT])
+}
+
+/// A pair whose first end can send.
+fn wire(net: &TestNet) -> u32 {
+    net.veth("west", "east");
+    with_gro("east");
+    net.link("west").index
+}
+
+/// Lets the other end of a veth send to this one.
+#[track_caller]
+fn with_gro(interface: &str) {
+    let status = Command::new("ethtool").args(["-K", interface, "gro", "on"]).status().unwrap();
+    assert!(status.success(), "{interface}");
+}
+
+#[test]
+fn a_program_is_in_the_driver_until_the_end() {
+    let Some(net) = TestNet::enter() else { return };
+    let west = wire(&net);
+    let enabled = Enabled::attach(west, Existing::Keep).unwrap();
+    let [(mode, program)] = attached("west").try_into().unwrap();
+    assert_eq!((mode.as_str(), name(program).as_str()), ("native", "pass"));
+    assert!(enabled.is_ours());
+    enabled.release().unwrap();
+    assert_eq!(attached("west"), []);
+    // The same without a word.
+    drop(Enabled::attach(west, Existing::Replace).unwrap());
+    assert_eq!(attached("west"), []);
+}
+
+/// Programs for frames of one buffer are refused there.
+#[test]
+fn a_large_mtu_is_no_obstacle() {
+    let Some(net) = TestNet::enter() else { return };
+    let west = wire(&net);
+    for end in ["west", "east"] {
+        ip(&format!("link set {end} mtu 9000"));
+    }
+    let refused = raw::try_attach(&foreign(), west, XDP_FLAGS_DRV_MODE).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::ERANGE));
+    let _enabled = Enabled::attach(west, Existing::Keep).unwrap();
+    assert_eq!(attached("west").len(), 1);
+}
+
+#[test]
+fn a_program_in_the_driver_stays() {
+    let Some(net) = TestNet::enter() else { return };
+    let west = wire(&net);
+    let program = foreign();
+    attach_by_netlink("xdpdrv", &program, "west");
+    let before = vec![("native".to_owned(), u64::from(id(&program)))];
+    assert_eq!(attached("west"), before);
+    for existing in [Existing::Keep, Existing::Replace] {
+        let enabled = Enabled::attach(west, existing).unwrap();
+        assert!(!enabled.is_ours());
+        assert_eq!(attached("west"), before);
+        enabled.release().unwrap();
+        assert_eq!(attached("west"), before);
+    }
+}
+
+/// What is said of a program in the way.
+#[track_caller]
+fn in_the_way(result: Result<impl Sized, KernelError>) -> String {
+    match result.err() {
+        Some(KernelError::Attach(error @ (AttachError::InTheWay { .. } | AttachError::Held { .. }))) => {
+            error.to_string()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_generic_program_is_in_the_way() {
+    let Some(net) = TestNet::enter() else { return };
+    let west = wire(&net);
+    let program = foreign();
+    attach_by_netlink("xdpgeneric", &program, "west");
+    let before = attached("west");
+    let said = in_the_way(Enabled::attach(west, Existing::Keep));
+    let id = id(&program);
+    for part in [
+        format!("generic XDP program {id} (`somebody_elses`)"),
+        "`ip link set dev west xdpgeneric off`".into(),
+        "--replace-xdp".into(),
+    ] {
+        assert!(said.contains(&part), "no {part} in {said}");
+    }
+    assert_eq!(attached("west"), before);
+    // The cure is one.
+    ip("link set dev west xdpgeneric off");
+    assert!(Enabled::attach(west, Existing::Keep).unwrap().is_ours());
+}
+
+#[test]
+fn a_generic_program_makes_way_when_asked() {
+    let Some(net) = TestNet::enter() else { return };
+    let west = wire(&net);
+    let program = foreign();
+    attach_by_netlink("xdpgeneric", &program, "west");
+    let before = attached("west");
+    assert_eq!(before, [("generic".to_owned(), u64::from(id(&program)))]);
+    // Nobody but the kernel holds it now.
+    drop(program);
+    let enabled = Enabled::attach(west, Existing::Replace).unwrap();
+    let [(mode, program)] = attached("west").try_into().unwrap();
+    assert_eq!((mode.as_str(), name(program).as_str()), ("native", "pass"));
+    enabled.release().unwrap();
+    assert_eq!(attached("west"), before);
+    drop(Enabled::attach(west, Existing::Replace).unwrap());
+    assert_eq!(attached("west"), before);
+}
+
+/// The kernel refuses a program below one that is above: there it cannot be put back.
+#[test]
+fn a_program_that_cannot_be_put_back_is_told() {
+    let Some(net) = TestNet::enter() else { return };
+    let west = wire(&net);
+    let (program, other) = (foreign(), foreign());
+    attach_by_netlink("xdpgeneric", &program, "west");
+    let enabled = Enabled::attach(west, Existing::Replace).unwrap();
+    ip("link add above type bridge");
+    ip("link set west master above");
+    attach_by_netlink("xdpgeneric", &other, "above");
+    let error = enabled.release().unwrap_err();
+    assert_eq!(error.errno(), Some(libc::EEXIST), "{error}");
+    assert!(error.to_string().contains("(`somebody_elses`)"), "{error}");
+    assert!(error.to_string().contains("upper device"), "the kernel's words: {error}");
+    assert_eq!(attached("west"), []);
+}
+
+#[test]
+fn what_hangs_on_somebodys_link_cannot_make_way() {
+    let Some(net) = TestNet::enter() else { return };
+    let west = wire(&net);
+    let program = foreign();
+    let _link = raw::try_attach(&program, west, XDP_FLAGS_SKB_MODE).unwrap();
+    let before = attached("west");
+    for existing in [Existing::Keep, Existing::Replace] {
+        let said = in_the_way(Enabled::attach(west, existing));
+        assert!(said.contains("(`somebody_elses`)") && said.contains("BPF link"), "{said}");
+        assert!(!said.contains("--replace-xdp"), "{said}");
+        assert_eq!(attached("west"), before);
+    }
+}
+
+/// Not the sender's program: a receiver needs the place for itself.
+#[test]
+fn a_receiver_replaces_and_puts_back() {
+    let Some(net) = TestNet::enter() else { return };
+    wire(&net);
+    for mode in ["xdpdrv", "xdpgeneric"] {
+        let program = foreign();
+        attach_by_netlink(mode, &program, "east");
+        let before = attached("east");
+        let said = in_the_way(Arrivals::attach("east", Match::default(), 100));
+        assert!(said.contains(&format!("`ip link set dev east {mode} off`")), "{said}");
+        assert_eq!(attached("east"), before);
+        let arrivals = Arrivals::attach_over("east", Match::default(), 100, Existing::Replace).unwrap();
+        let [(ours, id)] = attached("east").try_into().unwrap();
+        assert_eq!((ours.as_str(), name(id).as_str()), ("native", "arrivals"));
+        arrivals.take().unwrap();
+        assert_eq!(attached("east"), before);
+        ip(&format!("link set dev east {mode} off"));
+    }
+}
+
+#[test]
+fn a_refusal_has_the_drivers_words() {
+    let Some(net) = TestNet::enter() else { return };
+    wire(&net);
+    for end in ["west", "east"] {
+        ip(&format!("link set {end} mtu 9000"));
+    }
+    ip("link add bridge0 type bridge");
+    #[track_caller]
+    fn check(interface: &str, errno: i32, words: &str) {
+        let error = Arrivals::attach(interface, Match::default(), 100).err().unwrap();
+        assert!(matches!(error, KernelError::Attach(AttachError::Refused { .. })), "{error:?}");
+        assert_eq!(error.errno(), Some(errno), "{error:?}");
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(attached(interface), []);
+    }
+    check("east", libc::ERANGE, "MTU is too large");
+    check("bridge0", libc::EOPNOTSUPP, "does not support XDP in native mode");
+}
+
+/// A veth whose peer cannot receive, which no program on the veth itself changes.
+#[test]
+fn a_driver_that_sends_with_no_program_is_named() {
+    let Some(net) = TestNet::enter() else { return };
+    net.veth("west", "east");
+    let west = net.link("west").index;
+    if xdp_features(west).is_none() {
+        eprintln!("skipped: this kernel does not say what drivers can do with XDP");
+        return;
+    }
+    let error = Enabled::attach(west, Existing::Keep).unwrap_err();
+    assert!(matches!(error, KernelError::Attach(AttachError::NoTransmit { .. })), "{error:?}");
+    assert!(error.to_string().contains("`west`"), "{error}");
+    assert_eq!(attached("west"), []);
+    // Its peer, with a program there, has all it needs.
+    let _enabled = Enabled::attach(west, Existing::Keep);
+    let _sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    assert!(xdp_features(west).unwrap().has(XdpFeatures::NDO_XMIT));
+    assert!(Enabled::attach(west, Existing::Keep).unwrap().is_ours());
+}
+
+#[test]
+fn ports_share_the_program_of_their_interface() {
+    let Some(net) = TestNet::enter() else { return };
+    let west = wire(&net);
+    let all = Enabling::default();
+    let one = all.hold(west, Existing::Keep).unwrap();
+    let shared = attached("west");
+    let other = all.clone().hold(west, Existing::Keep).unwrap();
+    assert_eq!((shared.len(), attached("west")), (1, shared.clone()));
+    assert!(one.is_ours() && other.is_ours());
+    drop(one);
+    assert_eq!(attached("west"), shared);
+    other.release().unwrap();
+    assert_eq!(attached("west"), []);
+    // And again, for an interface that went and came back in its old place.
+    let first = all.hold(west, Existing::Keep).unwrap();
+    ip("link del west");
+    ip(&format!("link add west index {west} type veth peer name east"));
+    ip("link set east up");
+    ip("link set west up");
+    with_gro("east");
+    assert_eq!(attached("west"), []);
+    let second = all.hold(west, Existing::Keep).unwrap();
+    assert_eq!(attached("west").len(), 1);
+    first.release().unwrap();
+    assert_eq!(attached("west").len(), 1);
+    drop(second);
+    assert_eq!(attached("west"), []);
+}
+
+/// Two ports that leave by one interface, one of them by its ingress.
+#[test]
+fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
+    let Some(net) = TestNet::enter() else { return };
+    net.veth("west", "east");
+    net.veth("south", "north");
+    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let flow = format!("packets = 50000\npacket = [{}]", net::PACKET);
+    let ports =
+        ["interface = \"west\"", "interface = \"south\"\ningress = \"west\"\naction = \"tx\""].map(|settings| {
+            let mut port = net.plan_flow(settings, &flow);
+            assert_eq!(port.leaves_by(), Some(net.link("west").index));
+            // As the plan says for drivers of another kind.
+            port.attach = Attach::Pass(Existing::Keep);
+            port
+        });
+    let loaded = Loaded::new(Plan { ports: ports.into(), notes: Vec::new() }).unwrap();
+    let shared = attached("west");
+    assert_eq!((shared.len(), attached("south").len()), (1, 0));
+    let mut seen = Vec::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (snapshot, failure) = runtime
+        .block_on(async {
+            let session = loaded.start(Start::Now, &CancellationToken::new()).unwrap();
+            session.run(Duration::from_millis(1), |_| seen.push(attached("west"))).await
+        })
+        .unwrap();
+    assert!(failure.is_none(), "{failure:?}");
+    assert!(seen.iter().all(|then| *then == shared), "{seen:?}");
+    assert_eq!(snapshot.ports.iter().map(|port| port.transmitted).collect::<Vec<_>>(), [50_000, 50_000]);
+    assert_arrived(&sink, 100_000);
+    assert_eq!(attached("west"), []);
+}
+
+/// The interface that a child of the next test holds.
+const HELD: &str = "XDP_TRAFFICGEN_TEST_HOLDS";
+
+#[test]
+#[ignore = "a part of the next test, in a process of its own"]
+fn holds_until_it_is_killed() {
+    let Ok(index) = env::var(HELD) else { return };
+    let _enabled = Enabled::attach(index.parse().unwrap(), Existing::Keep).unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn it_goes_with_a_process_that_is_killed() {
+    let Some(net) = TestNet::enter() else { return };
+    let west = wire(&net);
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "holds_until_it_is_killed"])
+        .env(HELD, west.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the child has attached it", || !attached("west").is_empty() || child.try_wait().unwrap().is_some());
+    let seen = attached("west");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(seen.len(), 1, "the child attached nothing");
+    // The kernel ends what a process held after its death.
+    wait_until("the program goes", || attached("west").is_empty());
+}
