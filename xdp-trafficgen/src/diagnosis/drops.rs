@@ -114,7 +114,9 @@ fn no_link(situation: &Situation<'_>) -> Option<Finding> {
         "interface_restarted",
         Severity::Loses,
         format!("the driver of `{name}` was setting it up anew, or its link was down, for a while"),
-        format!("leave the settings of `{name}` alone while frames are sent; the kernel's log (`dmesg`) tells when its link went"),
+        format!(
+            "leave the settings of `{name}` alone while frames are sent; the kernel's log (`dmesg`) tells when its link went"
+        ),
     ))
 }
 
@@ -152,7 +154,11 @@ fn refused(errno: u32, situation: &Situation<'_>) -> Finding {
     Finding::new(
         "driver_refused",
         Severity::Loses,
-        format!("{driver} of `{name}`{peer} refused them ({}) when {} sent", errno_name(errno), words::cpus(situation.cpus)),
+        format!(
+            "{driver} of `{name}`{peer} refused them ({}) when {} sent",
+            errno_name(errno),
+            words::cpus(situation.cpus)
+        ),
         format!("look for a word of it in the kernel's log (`dmesg`) and in `ethtool -S {name}`"),
     )
 }

@@ -94,9 +94,11 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
         (Kind::Attach | Kind::TestRun, ENODEV) => {
             ("interface_gone", "the interface is gone", "start again when it is back")
         }
-        (Kind::Bpf, ENOSYS) => {
-            ("no_bpf", "this kernel is built without eBPF, or a seccomp profile forbids it", "use a kernel with CONFIG_BPF_SYSCALL=y")
-        }
+        (Kind::Bpf, ENOSYS) => (
+            "no_bpf",
+            "this kernel is built without eBPF, or a seccomp profile forbids it",
+            "use a kernel with CONFIG_BPF_SYSCALL=y",
+        ),
         _ => return None,
     };
     Some(Finding::new(code, Severity::Blocks, cause.to_owned(), cure))

@@ -27,7 +27,8 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
         QueueOfCpu::Own(errno) => cpus_above_queues(situation, errno),
         _ => None,
     };
-    let batch = (path::is_veth(situation) && situation.batch_size > VETH_RING - BULK).then(|| batch_above_ring(situation));
+    let batch =
+        (path::is_veth(situation) && situation.batch_size > VETH_RING - BULK).then(|| batch_above_ring(situation));
     let found = [
         mtu.or_else(|| above_peer_mtu(situation)),
         queues,
@@ -65,7 +66,9 @@ fn above_peer_mtu(situation: &Situation<'_>) -> Option<Finding> {
         Finding::new(
             "frame_above_peer_mtu",
             Severity::Loses,
-            format!("frames of {largest} bytes are longer than the MTU of `{peer}`, the peer of `{name}`, allows, {mtu}"),
+            format!(
+                "frames of {largest} bytes are longer than the MTU of `{peer}`, the peer of `{name}`, allows, {mtu}"
+            ),
             format!(
                 "send frames of {} bytes at most, or raise the MTU: `ip link set {peer} mtu {}`",
                 mtu + HEADERS + FCS,
@@ -80,7 +83,9 @@ fn batch_above_ring(situation: &Situation<'_>) -> Finding {
     Finding::new(
         "batch_above_ring",
         Severity::Loses,
-        format!("batches of {batch_size} frames hardly fit into the ring of a veth such as `{name}`, which has {VETH_RING} entries"),
+        format!(
+            "batches of {batch_size} frames hardly fit into the ring of a veth such as `{name}`, which has {VETH_RING} entries"
+        ),
         "use a batch size of 64, the default, or 192: larger ones are no faster",
     )
 }
@@ -109,7 +114,10 @@ pub(super) fn queue_full(situation: &Situation<'_>) -> Finding {
         return Finding::new(
             "queue_full",
             Severity::Loses,
-            format!("the ring{of} of the veth `{name}` was full{}: its receiver is slower than its sender", queues(situation)),
+            format!(
+                "the ring{of} of the veth `{name}` was full{}: its receiver is slower than its sender",
+                queues(situation)
+            ),
             format!(
                 "use {fewer}a lower rate, or a receive queue for each CPU that sends (`ethtool -L {peer} rx {}`)",
                 situation.cpus.iter().max().map_or(1, |last| last + 1)
@@ -120,12 +128,15 @@ pub(super) fn queue_full(situation: &Situation<'_>) -> Finding {
         return Finding::new(
             "queue_full",
             Severity::Loses,
-            format!("the queue of the tap `{name}` was full: the program that has it open reads slower than frames are sent"),
+            format!(
+                "the queue of the tap `{name}` was full: the program that has it open reads slower than frames are sent"
+            ),
             format!("use a lower rate, or a longer queue: `ip link set {name} txqueuelen 10000`"),
         );
     }
     let larger = rings.filter(|rings| rings.tx < rings.tx_max);
-    let larger = larger.map_or_else(String::new, |rings| format!(", larger rings (`ethtool -G {name} tx {}`)", rings.tx_max));
+    let larger =
+        larger.map_or_else(String::new, |rings| format!(", larger rings (`ethtool -G {name} tx {}`)", rings.tx_max));
     Finding::new(
         "queue_full",
         Severity::Loses,
@@ -168,7 +179,8 @@ pub(super) fn cpus_above_queues(situation: &Situation<'_>, errno: u32) -> Option
     let more = interface.most_queues.filter(|most| most.tx > count);
     let needed = without.last().map_or(0, |last| last + 1);
     let more = more.filter(|most| most.tx >= needed).map(|_| format!("`ethtool -L {name} combined {needed}`"));
-    let use_these = (!with.is_empty()).then(|| format!("send on {} (`--cpus {}`)", words::cpus(&with), words::option(&with)));
+    let use_these =
+        (!with.is_empty()).then(|| format!("send on {} (`--cpus {}`)", words::cpus(&with), words::option(&with)));
     let cure = [use_these, more].into_iter().flatten().collect::<Vec<_>>().join(", or ");
     Some(Finding::new(
         "cpu_above_queues",
@@ -194,7 +206,10 @@ fn other_program(situation: &Situation<'_>) -> Option<Finding> {
     Some(Finding::new(
         "other_program",
         Severity::Note,
-        format!("{} is attached to `{name}` already; it stays, and does not see the frames that are sent", words::program(attached)),
+        format!(
+            "{} is attached to `{name}` already; it stays, and does not see the frames that are sent",
+            words::program(attached)
+        ),
         "",
     ))
 }
@@ -205,7 +220,9 @@ fn translating(situation: &Situation<'_>) -> Option<Finding> {
         Finding::new(
             "iommu_translating",
             Severity::Slows,
-            format!("the IOMMU translates every buffer of `{name}`, which takes more than half of the rate of fast NICs"),
+            format!(
+                "the IOMMU translates every buffer of `{name}`, which takes more than half of the rate of fast NICs"
+            ),
             "boot with `iommu=pt` on the kernel's command line",
         )
     })
@@ -252,7 +269,9 @@ fn interrupts_on_workers(situation: &Situation<'_>) -> Option<Finding> {
             words::cpus(&shared),
             if shared.len() == 1 { "sends" } else { "send" }
         ),
-        format!("send on other CPUs, or move them: `echo CPU > /proc/irq/{first}/smp_affinity_list` (irqbalance may move them back)"),
+        format!(
+            "send on other CPUs, or move them: `echo CPU > /proc/irq/{first}/smp_affinity_list` (irqbalance may move them back)"
+        ),
     ))
 }
 
@@ -272,7 +291,11 @@ fn node_apart(situation: &Situation<'_>) -> Option<Finding> {
     Some(Finding::new(
         "numa_apart",
         Severity::Slows,
-        format!("`{name}` is on NUMA node {node}, and {} {} not", words::cpus(&apart), if apart.len() == 1 { "is" } else { "are" }),
+        format!(
+            "`{name}` is on NUMA node {node}, and {} {} not",
+            words::cpus(&apart),
+            if apart.len() == 1 { "is" } else { "are" }
+        ),
         cure,
     ))
 }

@@ -29,9 +29,17 @@ fn passed_frames(situation: &Situation<'_>) -> Option<Finding> {
         return None;
     }
     let (severity, does, since) = if situation.kernel_before((6, 3)) {
-        (Severity::Loses, "may corrupt frames that are passed to the network stack (fixed by commit e5995bc7e2ba)", "6.3")
+        (
+            Severity::Loses,
+            "may corrupt frames that are passed to the network stack (fixed by commit e5995bc7e2ba)",
+            "6.3",
+        )
     } else if situation.kernel_before((6, 12)) {
-        (Severity::Note, "may never free frames that are passed to the network stack (fixed by commit c40dd8c47325)", "6.12")
+        (
+            Severity::Note,
+            "may never free frames that are passed to the network stack (fixed by commit c40dd8c47325)",
+            "6.12",
+        )
     } else {
         return None;
     };
@@ -47,7 +55,11 @@ fn low_memory(situation: &Situation<'_>) -> Option<Finding> {
     Some(Finding::new(
         "low_memory",
         Severity::Loses,
-        format!("there are only {} MiB of memory to be had, and a run takes up to {}", memory >> 20, ENOUGH_MEMORY >> 20),
+        format!(
+            "there are only {} MiB of memory to be had, and a run takes up to {}",
+            memory >> 20,
+            ENOUGH_MEMORY >> 20
+        ),
         "free memory, or raise the limit of the control group this runs in (`memory.max`)",
     ))
 }
@@ -57,7 +69,8 @@ fn interpreted(situation: &Situation<'_>) -> Option<Finding> {
         Finding::new(
             "jit_off",
             Severity::Slows,
-            "eBPF programs are interpreted, not compiled (net.core.bpf_jit_enable is 0), which takes most of the rate".to_owned(),
+            "eBPF programs are interpreted, not compiled (net.core.bpf_jit_enable is 0), which takes most of the rate"
+                .to_owned(),
             "`sysctl -w net.core.bpf_jit_enable=1`",
         )
     })

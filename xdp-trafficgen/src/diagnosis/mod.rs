@@ -8,6 +8,7 @@ mod errors;
 mod interface;
 mod machine;
 mod outcome;
+mod parting;
 mod path;
 mod words;
 
@@ -16,6 +17,7 @@ use std::cmp::Reverse;
 pub use drops::of_drop;
 pub use errors::of_error;
 pub use outcome::{of_gone, of_lacking, of_nothing_sent};
+pub use parting::of_parting;
 
 use crate::{
     config::Action,
@@ -80,7 +82,6 @@ pub struct Situation<'a> {
     /// Bytes of the largest frame on the wire, FCS included.
     pub largest: u32,
 }
-
 
 impl<'a> Situation<'a> {
     /// The driver's name; empty when it is not known.

@@ -64,7 +64,9 @@ pub(super) fn unopened(situation: &Situation<'_>) -> Option<Finding> {
             "tap_unopened",
             Severity::Blocks,
             format!("no program has the tap `{name}` open, so nobody would read what is sent to it"),
-            format!("start the program that reads it, such as the virtual machine it belongs to, before sending to `{name}`"),
+            format!(
+                "start the program that reads it, such as the virtual machine it belongs to, before sending to `{name}`"
+            ),
         )
     })
 }
@@ -80,7 +82,9 @@ pub(super) fn veth(situation: &Situation<'_>) -> Option<Finding> {
     let deaf = interface.features.is_some_and(|features| !features.has(XdpFeatures::NDO_XMIT));
     let elsewhere = matches!(interface.peer, Some(Peer::Elsewhere));
     let (peer, is_up, no_receiver) = match &interface.peer {
-        Some(Peer::Here { name, up, native_xdp, gro, .. }) => (format!("`{name}`"), *up, !native_xdp && *gro != Some(true)),
+        Some(Peer::Here { name, up, native_xdp, gro, .. }) => {
+            (format!("`{name}`"), *up, !native_xdp && *gro != Some(true))
+        }
         Some(Peer::Elsewhere) => ("PEER".to_owned(), interface.link.carrier, deaf),
         None => return None,
     };
@@ -91,7 +95,8 @@ pub(super) fn veth(situation: &Situation<'_>) -> Option<Finding> {
     };
     let bare = peer.trim_matches('`');
     let up = format!("`ip link set {bare} up`");
-    let gro = format!("`ethtool -K {bare} gro on`, or attach a native XDP program to it (one in generic mode does not do)");
+    let gro =
+        format!("`ethtool -K {bare} gro on`, or attach a native XDP program to it (one in generic mode does not do)");
     let there = if elsewhere { "in its namespace: " } else { "" };
     let wants = "neither a native XDP program nor GRO, so it takes no XDP frames";
     match (is_up, no_receiver) {
@@ -121,7 +126,9 @@ pub(super) fn veth_unseen(situation: &Situation<'_>) -> Finding {
         return Finding::new(
             "veth_peer_changed",
             Severity::Loses,
-            format!("the peer `{peer}` of `{name}` had neither a native XDP program nor GRO for a while, or was down; now it would take them"),
+            format!(
+                "the peer `{peer}` of `{name}` had neither a native XDP program nor GRO for a while, or was down; now it would take them"
+            ),
             format!("leave `{peer}` up, and its XDP program or GRO on, for as long as frames are sent"),
         );
     }
@@ -157,7 +164,9 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
                 "`{name}` sends XDP frames only with a native XDP program attached, and {} is in its place",
                 words::program(generic)
             ),
-            format!("take it off with `ip link set {name} xdpgeneric off`, or let it make way until the end with --replace-xdp"),
+            format!(
+                "take it off with `ip link set {name} xdpgeneric off`, or let it make way until the end with --replace-xdp"
+            ),
         ));
     }
     if situation.program(AttachedMode::Native).is_some() {

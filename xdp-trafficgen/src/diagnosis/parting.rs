@@ -1,0 +1,150 @@
+//! What it means that our counts and those of an interface part.
+
+use super::{Finding, Severity, Situation, path};
+use crate::stats::reconcile::Parting;
+
+/// Why the counts part here.
+pub fn of_parting(parting: &Parting, situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    match parting {
+        Parting::SentLess { accepted, sent, lost } => sent_less(*accepted, *sent, lost, situation),
+        Parting::NotCounted { accepted } => not_counted(*accepted, situation),
+        Parting::Others { frames } => Finding::new(
+            "other_traffic",
+            Severity::Note,
+            format!("`{name}` sent {frames} more frames than these: others send out of it too"),
+            "the figures here are ours alone; for a test that nobody disturbs, keep others off the interface",
+        ),
+        Parting::AboveLineRate { accepted, line } => Finding::new(
+            "above_line_rate",
+            Severity::Loses,
+            format!(
+                "the driver of `{name}` accepted {} Gbit/s, and its link carries {} Gbit/s: it throws frames away after it took them",
+                gigabits(*accepted),
+                gigabits(*line)
+            ),
+            format!(
+                "ask for what the link carries (`--rate 100%`), and believe what the NIC says it sent: `ethtool -S {name}`"
+            ),
+        ),
+    }
+}
+
+fn sent_less(accepted: u64, sent: u64, lost: &[(String, u64)], situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    let counters: Vec<String> = lost.iter().map(|(counter, count)| format!("{counter} {count}")).collect();
+    let counters = if counters.is_empty() { String::new() } else { format!(" ({})", counters.join(", ")) };
+    let missing = accepted - sent;
+    let cure = if path::is_veth(situation) {
+        "its peer lets go of what waits in its ring when it is set down, or its last XDP program or GRO goes: leave the peer alone while \
+         frames are sent"
+            .to_owned()
+    } else {
+        format!(
+            "look which of the NIC's counters grows (`ethtool -S {name}`): a lower rate (`--rate`) or fewer CPUs keep its queue from \
+             running over. Some drivers bring their counters up to date only every few seconds"
+        )
+    };
+    Finding::new(
+        "lost_behind_driver",
+        Severity::Loses,
+        format!(
+            "between the driver and the wire: the driver of `{name}` accepted {accepted} frames and the interface sent {sent}, {missing} \
+             fewer{counters}"
+        ),
+        cure,
+    )
+}
+
+fn not_counted(accepted: u64, situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    let (cause, cure) = if situation.driver() == "tun" {
+        (
+            format!("none of the {accepted} frames that `{name}` took has been read from it: they wait in its queue"),
+            "let the program that holds the other end read them".to_owned(),
+        )
+    } else {
+        (
+            format!(
+                "neither `{name}` nor its driver counts XDP frames: nothing but the driver's word says that {accepted} frames left"
+            ),
+            "count them where they arrive".to_owned(),
+        )
+    };
+    Finding::new("not_counted", Severity::Note, cause, cure)
+}
+
+/// To the megabit.
+fn gigabits(bits: u64) -> String {
+    let megabits = bits.div_ceil(1_000_000);
+    let text = format!("{}.{:03}", megabits / 1000, megabits % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Action,
+        host::{Driver, Interface, Link, System},
+    };
+
+    #[track_caller]
+    fn check(driver: &str, parting: &Parting, code: &str, severity: Severity, cause: &str, cure: &str) {
+        let link = Link {
+            name: "eth1".to_owned(),
+            index: 2,
+            mtu: 1500,
+            up: true,
+            carrier: true,
+            mac: None,
+            speed: None,
+            bus: None,
+        };
+        let driver = Driver { name: driver.to_owned(), ..Driver::default() };
+        let interface = Interface { driver: Some(driver), ..Interface::of(link) };
+        let situation = Situation {
+            system: &System::default(),
+            interface: Some(&interface),
+            name: "eth1",
+            action: Action::Redirect,
+            cpus: &[0],
+            allowed_cpus: &[0],
+            batch_size: 64,
+            largest: 64,
+        };
+        let finding = of_parting(parting, &situation);
+        assert_eq!((finding.code, finding.severity, finding.cause.as_str()), (code, severity, cause));
+        assert!(finding.cure.contains(cure), "{}", finding.cure);
+    }
+
+    #[test]
+    fn each_parting_names_its_layer() {
+        let less = |lost: &[(&str, u64)]| Parting::SentLess {
+            accepted: 1000,
+            sent: 990,
+            lost: lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect(),
+        };
+        let said = "between the driver and the wire: the driver of `eth1` accepted 1000 frames and the interface sent 990, 10 fewer";
+        check("veth", &less(&[]), "lost_behind_driver", Severity::Loses, said, "leave the peer alone");
+        let counter = format!("{said} (tx_dropped 10)");
+        check("ice", &less(&[("tx_dropped", 10)]), "lost_behind_driver", Severity::Loses, &counter, "ethtool -S eth1");
+        let unread = "none of the 7 frames that `eth1` took has been read from it: they wait in its queue";
+        check("tun", &Parting::NotCounted { accepted: 7 }, "not_counted", Severity::Note, unread, "read them");
+        let unknown =
+            "neither `eth1` nor its driver counts XDP frames: nothing but the driver's word says that 7 frames left";
+        check(
+            "mystery",
+            &Parting::NotCounted { accepted: 7 },
+            "not_counted",
+            Severity::Note,
+            unknown,
+            "where they arrive",
+        );
+        let others = "`eth1` sent 5 more frames than these: others send out of it too";
+        check("ice", &Parting::Others { frames: 5 }, "other_traffic", Severity::Note, others, "ours alone");
+        let above = Parting::AboveLineRate { accepted: 12_345_600_000, line: 10_000_000_000 };
+        let said = "the driver of `eth1` accepted 12.346 Gbit/s, and its link carries 10 Gbit/s: it throws frames away after it took them";
+        check("mystery", &above, "above_line_rate", Severity::Loses, said, "--rate 100%");
+    }
+}
