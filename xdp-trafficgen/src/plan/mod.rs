@@ -3,6 +3,7 @@
 //! A pure function of the configuration and the host's facts. Everything that can be wrong is found here or before;
 //! what follows only carries it out.
 
+mod driver;
 pub mod pacing;
 mod program;
 mod rows;
@@ -215,19 +216,22 @@ impl Planner<'_> {
             Some(name) => self.link(name),
             None => egress.clone(),
         };
-        let cpus = self.cpus(port);
-        let (egress, ingress) = (egress?, ingress?);
         let leaves_by = match port.action.value {
-            Action::Redirect => Some(&egress),
-            Action::Tx => Some(&ingress),
+            Action::Redirect => egress.as_ref(),
+            Action::Tx => ingress.as_ref(),
             Action::Pass | Action::Drop => None,
         };
+        let facts = self.facts;
+        let driven = leaves_by.and_then(|link| facts.interface(&link.name));
+        let cpus = self.cpus(port, driven);
+        let (egress, ingress) = (egress.as_ref()?, ingress.as_ref()?);
         if let Some(link) = leaves_by {
             self.check_default_route(port, link);
         }
+        let attach = driven.map_or(Attach::Nothing, |interface| self.attach(port, interface));
         self.check_weights(flows);
         let cut = self.cut(port, leaves_by);
-        let templates: Vec<_> = flows.iter().map(|flow| self.template(port, flow, &egress, cut)).collect();
+        let templates: Vec<_> = flows.iter().map(|flow| self.template(port, flow, egress, cut)).collect();
         let sources: Vec<Source<'_>> = flows
             .iter()
             .zip(templates)
@@ -262,7 +266,7 @@ impl Planner<'_> {
             flows,
             workers: workers.len(),
             slots: &program.slots,
-            link_speed: leaves_by.unwrap_or(&egress).speed,
+            link_speed: leaves_by.unwrap_or(egress).speed,
         })?;
         if let Some(pacing) = &pacing {
             program.pace(pacing);
@@ -270,13 +274,13 @@ impl Planner<'_> {
         let line_rate = leaves_by.filter(|link| link.bus.is_some()).and_then(|link| link.speed);
         Some(PortPlan {
             name: port.name.value.clone(),
-            interface: egress.name,
+            interface: egress.name.clone(),
             egress: egress.index,
             ingress: ingress.index,
             action: port.action.value,
             cpus: workers,
             batch_size: port.batch_size.value,
-            attach: Attach::Nothing,
+            attach,
             line_rate,
             flows: sources
                 .into_iter()
@@ -410,22 +414,9 @@ impl Planner<'_> {
         }
     }
 
-    fn cpus(&mut self, port: &Port) -> Option<Vec<u32>> {
-        let Some(cpus) = &port.cpus else {
-            // One, so that nobody's machine is taken over unasked.
-            return Some(vec![self.facts.allowed_cpus.first().copied().unwrap_or(0)]);
-        };
-        let absent: Vec<String> =
-            cpus.value.iter().filter(|cpu| !self.facts.cpus.contains(cpu)).map(u32::to_string).collect();
-        if absent.is_empty() {
-            return Some(cpus.value.clone());
-        }
-        let present = self.facts.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-        self.diagnostics.push(
-            Diagnostic::new(&cpus.place, format!("there is no CPU {}", absent.join(", ")))
-                .help(format!("the CPUs that are online are {present}")),
-        );
-        None
+    /// Several ports may have the same to say.
+    fn note_once(&mut self, note: Option<String>) {
+        self.notes.extend(note.filter(|note| !self.notes.contains(note)));
     }
 
     fn template(&mut self, port: &Port, flow: &Flow, egress: &Link, cut: Cut) -> Option<Template> {
@@ -434,7 +425,7 @@ impl Planner<'_> {
         let layers = match stack::layers(port, flow, egress.mac, next_hop) {
             Ok((layers, note)) => {
                 // Thousands of flows often have the same neighbour.
-                self.notes.extend(note.filter(|note| !self.notes.contains(note)));
+                self.note_once(note);
                 layers
             }
             Err(diagnostic) => {

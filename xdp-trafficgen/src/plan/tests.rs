@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{Source, file};
 
 /// A machine where `eth0` carries the default route, `veth0` nothing, and `tun0` no Ethernet.
-fn facts() -> Facts {
+pub(super) fn facts() -> Facts {
     let link = |name: &str, index| Link {
         name: name.to_owned(),
         index,
@@ -24,18 +24,18 @@ fn facts() -> Facts {
     }
 }
 
-fn planned(port: &str, flow: &str, facts: &Facts) -> Result<Plan, Diagnostics> {
+pub(super) fn planned(port: &str, flow: &str, facts: &Facts, consent: impl Into<Consent>) -> Result<Plan, Diagnostics> {
     let text = format!("[[ports]]\nname = 'p'\n{port}\n[[flows]]\nname = 'f'\nport = 'p'\n{flow}\n");
     let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-    plan(&config, facts, DefaultRoute::Refuse)
+    plan(&config, facts, consent)
 }
 
 /// What is wrong with a port that has these settings.
 fn said(port: &str, flow: &str) -> String {
-    planned(port, flow, &facts()).err().map_or(String::new(), |wrong| wrong.to_string())
+    planned(port, flow, &facts(), DefaultRoute::Refuse).err().map_or(String::new(), |wrong| wrong.to_string())
 }
 
-const UDP: &str = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { ipv4 = {} }, { udp = {} }]";
+pub(super) const UDP: &str = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { ipv4 = {} }, { udp = {} }]";
 
 #[track_caller]
 fn check(port: &str, flow: &str, expected: &str) {
@@ -59,7 +59,8 @@ fn every_frame_is_cut_on_virtio_before_linux_6_3() {
     fn check(bus: Option<&str>, kernel: Option<(u32, u32)>, is_cut: bool) {
         let mut facts = Facts { kernel, ..facts() };
         facts.links[1].bus = bus.map(str::to_owned);
-        let plan = planned("interface = 'veth0'", UDP, &facts).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let plan =
+            planned("interface = 'veth0'", UDP, &facts, DefaultRoute::Refuse).unwrap_or_else(|wrong| panic!("{wrong}"));
         let spare = plan.ports[0].program.frame.len() - 60;
         assert_eq!(spare, if is_cut { program::CUT_LEN } else { 0 }, "{bus:?} {kernel:?}");
         assert_eq!(plan.notes.iter().any(|note| note.contains("virtio_net")), is_cut, "{:?}", plan.notes);
@@ -135,7 +136,8 @@ fn headers_longer_than_what_is_written() {
     // Words of four bytes that every repetition writes.
     #[track_caller]
     fn written(flow: &str, expected: u64) {
-        let plan = planned("interface = 'veth0'", flow, &facts()).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let plan = planned("interface = 'veth0'", flow, &facts(), DefaultRoute::Refuse)
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
         assert_eq!(4 * plan.ports[0].program.groups[0].words, expected, "{flow}");
     }
     written(&long(""), 256);

@@ -1,0 +1,134 @@
+//! What the driver of the interface that frames leave by wants: an XDP program, and workers on CPUs that have a queue.
+//!
+//! Follows from the facts of that interface; what drivers are like is written down in [`drivers`].
+
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    config::{Diagnostic, Port},
+    diagnosis::drivers::{self, QueueOfCpu},
+    host::{AttachedMode, AttachedXdp, Interface, XdpFeatures},
+    plan::{Attach, Existing, Planner},
+};
+
+impl Planner<'_> {
+    /// What has to be attached to the interface that frames leave by.
+    pub(super) fn attach(&mut self, port: &Port, interface: &Interface) -> Attach {
+        let Wanted { attach, note, in_the_way } = wanted(interface, self.consent.existing);
+        if let Some(program) = in_the_way {
+            let name = &interface.link.name;
+            let place = if port.interface.value == *name {
+                &port.interface
+            } else {
+                port.ingress.as_ref().unwrap_or(&port.interface)
+            };
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &place.place,
+                    format!("{program} is attached to `{name}`, whose driver sends only with a program of its own"),
+                )
+                .help(format!(
+                    "take it off with `{}`, or let it make way until the end with --replace-xdp",
+                    program.take_off(name)
+                )),
+            );
+        }
+        self.note_once(note);
+        attach
+    }
+
+    /// `driven`: the interface that frames leave by.
+    pub(super) fn cpus(&mut self, port: &Port, driven: Option<&Interface>) -> Option<Vec<u32>> {
+        let allowed = &self.facts.allowed_cpus;
+        let Some(cpus) = &port.cpus else {
+            // One, so that nobody's machine is taken over unasked.
+            let cpus = vec![default_cpu(driven, allowed)];
+            self.note_once(driven.and_then(|interface| cpus_without_queue(interface, &cpus, allowed)));
+            return Some(cpus);
+        };
+        let absent: Vec<String> =
+            cpus.value.iter().filter(|cpu| !self.facts.cpus.contains(cpu)).map(u32::to_string).collect();
+        if absent.is_empty() {
+            // The kernel has the last word.
+            self.note_once(driven.and_then(|interface| cpus_without_queue(interface, &cpus.value, allowed)));
+            return Some(cpus.value.clone());
+        }
+        let present = self.facts.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        self.diagnostics.push(
+            Diagnostic::new(&cpus.place, format!("there is no CPU {}", absent.join(", ")))
+                .help(format!("the CPUs that are online are {present}")),
+        );
+        None
+    }
+}
+
+/// What has to be attached, and what the user should know of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Wanted<'a> {
+    attach: Attach,
+    note: Option<String>,
+    /// A program that is in the way, and is to stay.
+    in_the_way: Option<&'a AttachedXdp>,
+}
+
+/// What has to be attached to `interface`, so that it sends.
+fn wanted(interface: &Interface, existing: Existing) -> Wanted<'_> {
+    let Some(why) = why_a_program(interface) else { return Wanted::default() };
+    let name = &interface.link.name;
+    let mut note =
+        format!("{name}: an XDP program that passes everything is attached while frames are sent, for {why}");
+    let generic = interface.xdp_in(AttachedMode::Generic);
+    let in_the_way = generic.filter(|_| existing == Existing::Keep);
+    if let (Some(generic), Existing::Replace) = (generic, existing) {
+        note += &format!("; {generic} makes way for it until the end");
+    }
+    Wanted { attach: Attach::Pass(existing), note: Some(note), in_the_way }
+}
+
+/// Why it takes a program; none when it does not, or when a program would not help.
+fn why_a_program(interface: &Interface) -> Option<String> {
+    let driver = interface.driver_name();
+    // Of a veth, the peer decides (veth_xdp_xmit).
+    let nothing_helps = interface.features.is_some_and(|features| !features.has(XdpFeatures::BASIC));
+    if driver == "veth" || nothing_helps || interface.xdp_in(AttachedMode::Native).is_some() {
+        return None;
+    }
+    if drivers::needs_program(driver) {
+        return Some(format!("{driver} sends XDP frames only then"));
+    }
+    let sends = interface.features.is_none_or(|features| features.has(XdpFeatures::NDO_XMIT));
+    let driver = if driver.is_empty() { "its driver" } else { driver };
+    (!sends).then(|| format!("{driver} does not send XDP frames as it is, and may then"))
+}
+
+/// The CPU to send on when nobody chose one: the first of those this process may use that has a queue.
+fn default_cpu(interface: Option<&Interface>, allowed: &[u32]) -> u32 {
+    let queues = interface.and_then(queues_of_cpus).unwrap_or(u32::MAX);
+    let with_a_queue = allowed.iter().find(|&&cpu| cpu < queues);
+    with_a_queue.or(allowed.first()).copied().unwrap_or(0)
+}
+
+/// What to say of CPUs without a queue, and which have one.
+fn cpus_without_queue(interface: &Interface, cpus: &[u32], allowed: &[u32]) -> Option<String> {
+    let queues = queues_of_cpus(interface)?;
+    let list = |cpus: &mut dyn Iterator<Item = &u32>| cpus.map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let without = list(&mut cpus.iter().filter(|&&cpu| cpu >= queues));
+    if without.is_empty() {
+        return None;
+    }
+    let (name, driver) = (&interface.link.name, interface.driver_name());
+    let most = cpus.iter().max().map_or(0, |last| last + 1);
+    let with = list(&mut allowed.iter().filter(|&&cpu| cpu < queues));
+    let others = if with.is_empty() { String::new() } else { format!("use CPUs of {with}, or ") };
+    Some(format!(
+        "{name}: {driver} sends what comes from CPU n by queue n, and there are {queues}: frames from CPU {without} may all be \
+         refused; {others}give it more queues with `ethtool -L {name} combined {most}`"
+    ))
+}
+
+/// How many CPUs, from 0 on, have a queue to send by; none where all can send.
+fn queues_of_cpus(interface: &Interface) -> Option<u32> {
+    let own = matches!(drivers::queue_of_cpu(interface.driver_name()), QueueOfCpu::Own(_));
+    Some(interface.queues.tx).filter(|&queues| own && queues > 0)
+}

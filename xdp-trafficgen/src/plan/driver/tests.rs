@@ -1,0 +1,150 @@
+//! Facts as recorded, or as drivers' sources give them, and what follows.
+
+use super::*;
+use crate::{
+    config::Action,
+    host::{Driver, Facts, Link, Queues},
+    plan::{
+        Consent, DefaultRoute, Plan,
+        tests::{UDP, facts, planned},
+    },
+};
+
+/// Bits of include/uapi/linux/netdev.h: basic and redirect; the same and ndo-xmit.
+const RECEIVES: Option<u64> = Some(3);
+const SENDS: Option<u64> = Some(7);
+
+/// A machine whose `veth0` is something else.
+fn machine(driver: &str, features: Option<u64>, xdp: &[(AttachedMode, u32)]) -> Facts {
+    let facts = facts();
+    let mut interface = Interface::of(facts.link("veth0").cloned().unwrap());
+    interface.driver = (!driver.is_empty()).then(|| Driver { name: driver.to_owned(), ..Driver::default() });
+    interface.features = features.map(XdpFeatures);
+    interface.xdp =
+        xdp.iter().map(|&(mode, program)| AttachedXdp { mode, program, name: Some("theirs".to_owned()) }).collect();
+    Facts { interfaces: vec![interface], ..facts }
+}
+
+fn consent(existing: Existing) -> Consent {
+    Consent { existing, ..Consent::from(DefaultRoute::Refuse) }
+}
+
+#[track_caller]
+fn plan(facts: &Facts, port: &str) -> Plan {
+    planned(port, UDP, facts, consent(Existing::Keep)).unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+const PASS: Attach = Attach::Pass(Existing::Keep);
+const NATIVE: &[(AttachedMode, u32)] = &[(AttachedMode::Native, 12)];
+
+#[test]
+fn drivers_that_send_only_with_a_program_get_one() {
+    #[track_caller]
+    fn check(driver: &str, features: Option<u64>, xdp: &[(AttachedMode, u32)], expected: Attach, note: &str) {
+        let plan = plan(&machine(driver, features, xdp), "interface = 'veth0'");
+        assert_eq!(plan.ports[0].attach, expected, "{driver} {features:?} {xdp:?}");
+        let about: Vec<_> = plan.notes.iter().filter(|note| note.contains("attached while frames are sent")).collect();
+        assert_eq!(about.len(), usize::from(expected != Attach::Nothing), "{:?}", plan.notes);
+        assert!(about.iter().all(|said| said.starts_with("veth0: ") && said.ends_with(note)), "{about:?}");
+    }
+    // ice_xdp_setup_prog sets ndo-xmit with the first program.
+    check("ice", RECEIVES, &[], PASS, "for ice sends XDP frames only then");
+    check("ice", SENDS, NATIVE, Attach::Nothing, "");
+    check("virtio_net", RECEIVES, &[], PASS, "for virtio_net sends XDP frames only then");
+    // Before Linux 6.3 the kernel says nothing.
+    check("virtio_net", None, &[], PASS, "for virtio_net sends XDP frames only then");
+    check("virtio_net", None, NATIVE, Attach::Nothing, "");
+    check("e1000e", None, &[], Attach::Nothing, "");
+    check("", None, &[], Attach::Nothing, "");
+    // mlx5e before Linux 6.19 says that it sends, and does.
+    check("mlx5_core", SENDS, &[], PASS, "for mlx5_core sends XDP frames only then");
+    // Of a veth, the peer decides; bridges and the like take no program.
+    check("veth", RECEIVES, &[], Attach::Nothing, "");
+    check("veth", SENDS, &[], Attach::Nothing, "");
+    check("bridge", Some(0), &[], Attach::Nothing, "");
+    check("bonding", Some(0), &[], Attach::Nothing, "");
+    // vmxnet3 and tun send as they are.
+    check("vmxnet3", SENDS, &[], Attach::Nothing, "");
+    check("tun", SENDS, &[], Attach::Nothing, "");
+    // Nobody has heard of it.
+    check("newnic", RECEIVES, &[], PASS, "for newnic does not send XDP frames as it is, and may then");
+    check("", RECEIVES, &[], PASS, "for its driver does not send XDP frames as it is, and may then");
+    // On the NIC, it is in nobody's way.
+    check("ice", RECEIVES, &[(AttachedMode::Offloaded, 3)], PASS, "for ice sends XDP frames only then");
+}
+
+/// It is the interface that frames leave by which counts.
+#[test]
+fn only_the_interface_that_frames_leave_by_gets_one() {
+    #[track_caller]
+    fn check(settings: &str, expected: Attach) {
+        let mut facts = machine("ice", RECEIVES, &[]);
+        let other = Link { name: "eth9".to_owned(), index: 9, ..facts.links[1].clone() };
+        facts.links.push(other.clone());
+        facts.interfaces.push(Interface::of(other));
+        let ports = plan(&facts, settings).ports;
+        assert_eq!((ports[0].attach, ports[0].leaves_by().is_some()), (expected, ports[0].action != Action::Drop));
+    }
+    check("interface = 'veth0'\ningress = 'eth9'", PASS);
+    check("interface = 'veth0'\ningress = 'eth9'\naction = 'tx'", Attach::Nothing);
+    check("interface = 'eth9'\ningress = 'veth0'", Attach::Nothing);
+    check("interface = 'eth9'\ningress = 'veth0'\naction = 'tx'", PASS);
+    check("interface = 'veth0'\naction = 'drop'", Attach::Nothing);
+}
+
+#[test]
+fn a_generic_program_is_in_the_way_unless_it_may_be_moved() {
+    let generic = &[(AttachedMode::Generic, 12)];
+    let facts = machine("ice", RECEIVES, generic);
+    let refused = planned("interface = 'veth0'", UDP, &facts, consent(Existing::Keep)).unwrap_err().to_string();
+    for part in ["the generic XDP program 12 (`theirs`)", "`ip link set dev veth0 xdpgeneric off`", "--replace-xdp"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    let plan = planned("interface = 'veth0'", UDP, &facts, consent(Existing::Replace)).unwrap();
+    assert_eq!(plan.ports[0].attach, Attach::Pass(Existing::Replace));
+    assert!(
+        plan.notes[0].ends_with("the generic XDP program 12 (`theirs`) makes way for it until the end"),
+        "{:?}",
+        plan.notes
+    );
+    // Where nothing has to be attached, it is in nobody's way.
+    assert!(planned("interface = 'veth0'", UDP, &machine("tun", SENDS, generic), consent(Existing::Keep)).is_ok());
+}
+
+#[test]
+fn workers_are_put_where_there_are_queues() {
+    /// CPUs, and whether there is something to say of those (if any) that are named.
+    #[track_caller]
+    fn check(driver: &str, queues: u32, allowed: &[u32], cpus: Option<&str>, expected: &[u32], parts: &[&str]) {
+        let mut facts = machine(driver, SENDS, NATIVE);
+        facts.interfaces[0].queues = Queues { rx: queues, tx: queues };
+        facts.cpus = (0..8).collect();
+        facts.allowed_cpus = allowed.to_vec();
+        let cpus = cpus.map_or_else(String::new, |cpus| format!("cpus = '{cpus}'"));
+        let plan = plan(&facts, &format!("interface = 'veth0'\n{cpus}"));
+        assert_eq!(plan.ports[0].cpus, expected);
+        let about = plan.notes.iter().find(|note| note.contains("may all be refused"));
+        assert_eq!(about.is_some(), !parts.is_empty(), "{:?}", plan.notes);
+        for part in parts {
+            assert!(about.unwrap().contains(part), "no `{part}` in {about:?}");
+        }
+    }
+    // i40e_xdp_xmit refuses what comes from CPUs beyond its queue pairs.
+    check("i40e", 4, &[2, 3, 4], None, &[2], &[]);
+    check("i40e", 2, &[6, 1, 7], None, &[1], &[]);
+    check("i40e", 2, &[6, 7], None, &[6], &["from CPU 6 ", "ethtool -L veth0 combined 7`"]);
+    check(
+        "i40e",
+        4,
+        &[0, 1, 2, 3, 4, 5],
+        Some("3-5"),
+        &[3, 4, 5],
+        &["from CPU 4, 5 ", "use CPUs of 0, 1, 2, 3,", "combined 6`"],
+    );
+    check("i40e", 4, &[0, 1], Some("0-3"), &[0, 1, 2, 3], &[]);
+    // Others share queues, or nobody knows how many there are.
+    check("ice", 2, &[6, 7], None, &[6], &[]);
+    check("virtio_net", 1, &[1], None, &[1], &[]);
+    check("i40e", 0, &[6], None, &[6], &[]);
+    check("", 1, &[6], None, &[6], &[]);
+}
