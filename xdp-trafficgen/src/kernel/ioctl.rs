@@ -1,9 +1,10 @@
 //! What `ethtool` asks drivers through `SIOCETHTOOL`, as plain values; it changes nothing.
 //!
 //! Most of it generic netlink has too, but the driver's own counters (`ethtool -S`) it has not, and these requests are as old as
-//! the drivers. The layouts are those of include/uapi/linux/ethtool.h, which libc does not have.
+//! the drivers. Names and numbers are those of include/uapi/linux/ethtool.h, which libc does not have.
 
 mod guarded;
+mod layout;
 
 use std::{
     ffi::CStr,
@@ -13,6 +14,7 @@ use std::{
 };
 
 use guarded::Guarded;
+use layout::{ChannelCounts, DriverInfo, Request, RingSizes, SetInfo, Value};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use crate::host::{Driver, Queues, Rings};
@@ -186,106 +188,3 @@ fn text(bytes: &[u8]) -> String {
         .map_or_else(|_| String::from_utf8_lossy(bytes), CStr::to_string_lossy)
         .into_owned()
 }
-
-/// A request that is its own answer.
-///
-/// # Safety
-/// Its layout is that of the kernel's struct for its command, without padding, so that the kernel reads and writes only its bytes,
-/// and any bytes are a valid value.
-unsafe trait Request: Copy {}
-
-/// `struct ethtool_drvinfo`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct DriverInfo {
-    cmd: u32,
-    driver: [u8; 32],
-    version: [u8; 32],
-    fw_version: [u8; 32],
-    bus_info: [u8; 32],
-    erom_version: [u8; 32],
-    reserved: [u8; 12],
-    numbers: [u32; 5],
-}
-
-impl DriverInfo {
-    const ZERO: Self = Self {
-        cmd: 0,
-        driver: [0; 32],
-        version: [0; 32],
-        fw_version: [0; 32],
-        bus_info: [0; 32],
-        erom_version: [0; 32],
-        reserved: [0; 12],
-        numbers: [0; 5],
-    };
-}
-
-// SAFETY: the fields of the kernel's struct, in its order.
-unsafe impl Request for DriverInfo {}
-const _: () = assert!(size_of::<DriverInfo>() == 196);
-
-/// `struct ethtool_channels`.
-#[derive(Clone, Copy, Default)]
-#[repr(C)]
-struct ChannelCounts {
-    cmd: u32,
-    max_rx: u32,
-    max_tx: u32,
-    max_other: u32,
-    max_combined: u32,
-    rx_count: u32,
-    tx_count: u32,
-    other_count: u32,
-    combined_count: u32,
-}
-
-// SAFETY: the fields of the kernel's struct, in its order.
-unsafe impl Request for ChannelCounts {}
-const _: () = assert!(size_of::<ChannelCounts>() == 36);
-
-/// `struct ethtool_ringparam`.
-#[derive(Clone, Copy, Default)]
-#[repr(C)]
-struct RingSizes {
-    cmd: u32,
-    rx_max_pending: u32,
-    rx_mini_max_pending: u32,
-    rx_jumbo_max_pending: u32,
-    tx_max_pending: u32,
-    rx_pending: u32,
-    rx_mini_pending: u32,
-    rx_jumbo_pending: u32,
-    tx_pending: u32,
-}
-
-// SAFETY: the fields of the kernel's struct, in its order.
-unsafe impl Request for RingSizes {}
-const _: () = assert!(size_of::<RingSizes>() == 36);
-
-/// `struct ethtool_value`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Value {
-    cmd: u32,
-    data: u32,
-}
-
-// SAFETY: the fields of the kernel's struct, in its order.
-unsafe impl Request for Value {}
-const _: () = assert!(size_of::<Value>() == 8);
-
-/// `struct ethtool_sset_info` of one set: its `data` is one length, and the rest is padding.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct SetInfo {
-    cmd: u32,
-    reserved: u32,
-    sset_mask: u64,
-    length: u32,
-    padding: u32,
-}
-
-// SAFETY: the fields of the kernel's struct, in its order; it writes a length for each bit of the mask, of which one is set.
-unsafe impl Request for SetInfo {}
-const _: () = assert!(size_of::<SetInfo>() == 24);
