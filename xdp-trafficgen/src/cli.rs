@@ -22,7 +22,7 @@ use crate::config::{
 /// Line-rate traffic generator on XDP live frames.
 ///
 /// The kernel runs a specialised XDP program over and over on a packet and really transmits the result: no DPDK, no
-/// hugepages, no unbinding of the NIC. Needs Linux 5.18 or later with BTF, and root or the capabilities CAP_NET_ADMIN
+/// hugepages, no unbinding of the NIC. Needs Linux 5.18 or later, and root or the capabilities CAP_NET_ADMIN
 /// and CAP_SYS_ADMIN.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = EXIT_CODES)]
