@@ -239,6 +239,28 @@ fn a_receiver_replaces_and_puts_back() {
     }
 }
 
+/// As a user does it.
+#[test]
+fn pace_test_replaces_and_puts_back() {
+    let Some(net) = TestNet::enter() else { return };
+    wire(&net);
+    attach_by_netlink("xdpgeneric", &foreign(), "east");
+    let before = attached("east");
+    assert_eq!(before.len(), 1);
+    let pace_test = |options: &[&str]| {
+        let arguments = ["pace-test", "west", "--receiver", "east", "--rate", "2kpps", "--duration", "300ms"];
+        Command::new(env!("CARGO_BIN_EXE_xdp-trafficgen")).args(arguments).args(options).output().unwrap()
+    };
+    let refused = pace_test(&[]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("(`somebody_elses`)") && said.contains("--replace-xdp"), "{said}");
+    assert_eq!(attached("east"), before);
+    let measured = pace_test(&["--replace-xdp"]);
+    assert_eq!(measured.status.code(), Some(0), "{measured:?}");
+    assert_eq!(attached("east"), before);
+}
+
 #[test]
 fn a_refusal_has_the_drivers_words() {
     let Some(net) = TestNet::enter() else { return };
