@@ -206,10 +206,7 @@ fn other_program(situation: &Situation<'_>) -> Option<Finding> {
     Some(Finding::new(
         "other_program",
         Severity::Note,
-        format!(
-            "{} is attached to `{name}` already; it stays, and does not see the frames that are sent",
-            words::program(attached)
-        ),
+        format!("{attached} is attached to `{name}` already; it stays, and does not see the frames that are sent"),
         "",
     ))
 }

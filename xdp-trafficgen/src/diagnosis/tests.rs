@@ -158,7 +158,7 @@ fn drivers_that_need_a_program() {
         DropReason::Redirect(95),
         Some(&generic),
         "generic_program_in_the_way",
-        &["the XDP program `filter` (id 7) in generic mode", "`ip link set eth1 xdpgeneric off`", "--replace-xdp"],
+        &["the generic XDP program 7 (`filter`)", "`ip link set dev eth1 xdpgeneric off`", "--replace-xdp"],
     );
 }
 
