@@ -17,11 +17,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     cli::{self, LogFormat},
-    commands::{CommandError, flows_of, probe_kernel, read_config, replace_rates, send, signal_stop, work_out},
+    commands::{
+        CommandError, findings::Outlook, flows_of, probe_kernel, read_config, replace_rates, send, signal_stop,
+        work_out,
+    },
     config::{Config, Flow, Located},
+    diagnosis::{Finding, Severity},
     engine::{Loaded, Start},
     kernel::{Capabilities, Enabling},
-    output::{Report, text::shortfall},
+    output::{PortFinding, Report, text::shortfall},
     plan::{Consent, Plan, PortPlan},
     stats::{FlowCount, PortCount, Punctuality, Snapshot},
 };
@@ -81,6 +85,8 @@ async fn serve(
     stop: &CancellationToken,
 ) -> Report {
     let started = Instant::now();
+    let outlook = Outlook::of(plan);
+    outlook.foresee().iter().for_each(log_foreseen);
     let mut tasks = JoinSet::new();
     let mut latest: Vec<Latest> = Vec::new();
     let enabling = Enabling::default();
@@ -101,7 +107,7 @@ async fn serve(
             () = stop.cancelled() => break,
             _ = reports.tick() => {
                 let now = snapshot();
-                log_counts("counts", &now, &logged);
+                log_counts("counts", &now, &logged, &outlook);
                 logged = now;
             }
             Some(ended) = tasks.join_next() => note_end(ended),
@@ -112,9 +118,10 @@ async fn serve(
         note_end(ended);
     }
     let snapshot = snapshot();
-    log_counts("final counts", &snapshot, &Snapshot::default());
+    log_counts("final counts", &snapshot, &Snapshot::default(), &outlook);
     log_flows(&snapshot);
-    Report { snapshot, ..Report::default() }
+    let findings = outlook.conclude(&snapshot, Vec::new(), false);
+    Report { snapshot, findings, sink: None }
 }
 
 /// The configuration of a single port, with all of its flows.
@@ -138,8 +145,18 @@ fn note_end(ended: Result<(), JoinError>) {
     }
 }
 
+/// What may cost frames is a warning, and what may cost time a remark.
+fn log_foreseen(found: &PortFinding) {
+    let PortFinding { port, frames: _, finding: Finding { code, severity, cause, cure } } = found;
+    match severity {
+        Severity::Blocks | Severity::Loses => warn!(port, code, cause, cure, "expect losses"),
+        Severity::Slows => info!(port, code, cause, cure, "could be faster"),
+        Severity::Note => {}
+    }
+}
+
 /// Logs all counts, and warns of the drops that were not there at the last time.
-fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot) {
+fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook: &Outlook) {
     for (index, port) in snapshot.ports.iter().enumerate() {
         let Punctual { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
             Punctual::of(port.punctuality);
@@ -161,7 +178,11 @@ fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot) {
         let last = last.ports.get(index);
         let known = last.map_or(&[][..], |port| &port.drops);
         for (reason, count) in port.drops.iter().filter(|drop| !known.contains(drop)) {
-            warn!(port = port.name, reason = reason.code(), count, "frames dropped");
+            let finding = outlook.of_drop(index, *reason);
+            let code = finding.as_ref().map(|finding| finding.code);
+            let cause = finding.as_ref().map(|finding| finding.cause.as_str());
+            let cure = finding.as_ref().map(|finding| finding.cure.as_str());
+            warn!(port = port.name, reason = reason.code(), count, code, cause, cure, "frames dropped");
         }
         let known = last.and_then(|port| port.punctuality).map_or(0, |known| known.unsent);
         if let Some(sentence) = shortfall(port).filter(|_| frames_unsent != Some(known)) {

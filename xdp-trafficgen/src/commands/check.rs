@@ -3,12 +3,17 @@
 use crate::{
     cli,
     commands::{
-        CommandError, flows_of, probe_kernel, rate_of, read_config,
+        CommandError,
+        findings::Outlook,
+        flows_of, probe_kernel, rate_of, read_config,
         send::{default_route, existing, work_out},
     },
     config::{Flow, Pattern},
     kernel::probe::Unable,
-    output::{text::grouped, words},
+    output::{
+        text::{finding, grouped},
+        words,
+    },
     plan::Consent,
 };
 
@@ -51,6 +56,9 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
         if more > 0 {
             println!("port {}: … and {} more flows", port.name, grouped(more as u64));
         }
+    }
+    for remark in Outlook::of(&plan).foresee() {
+        println!("{}", finding(&remark));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod demo;
+pub(crate) mod findings;
 mod pace_test;
 mod quick;
 mod run;
@@ -24,8 +25,9 @@ use crate::{
     cli::{self, Command, Overrides},
     config::{Config, Diagnostics, Flow, Located, Place, Profile, Source, file},
     daemon,
+    diagnosis::{self, Finding},
     engine::{EngineError, WorkerError},
-    host::FactsError,
+    host::{FactsError, System},
     kernel::{AttachError, KernelError, probe::Unable},
     packet::Template,
     plan::PortPlan,
@@ -118,7 +120,27 @@ impl CommandError {
             }
             source = cause.source();
         }
+        let failed = self.kernel().and_then(KernelError::failed_call);
+        let finding = failed.and_then(|(call, errno)| diagnosis::of_error(&call, errno, System::gather().lockdown));
+        if let Some(Finding { cause, cure, .. }) = finding {
+            let _ = write!(text, "\n  cause: {cause}\n  cure: {cure}");
+        }
         text
+    }
+
+    /// What the kernel refused.
+    fn kernel(&self) -> Option<&KernelError> {
+        match self {
+            Self::Kernel(error) | Self::Unable(Unable::Kernel(error)) => Some(error),
+            Self::Worker(error) | Self::Engine(EngineError::Worker { source: error, .. }) => match error {
+                WorkerError::Send(error) | WorkerError::Count(error) => Some(error),
+                WorkerError::Pin { .. } | WorkerError::InterfaceGone | WorkerError::Panicked => None,
+            },
+            Self::Engine(
+                EngineError::Load { source, .. } | EngineError::Stop { source, .. } | EngineError::Count { source, .. },
+            ) => Some(source),
+            _ => None,
+        }
     }
 }
 

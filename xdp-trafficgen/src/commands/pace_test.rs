@@ -15,6 +15,7 @@ use crate::{
     commands::{
         CommandError,
         demo::{RECEIVER, SENDER, Wire},
+        findings::Outlook,
         probe_kernel,
         send::{consent, drive, existing, output_failed, signal_stop, work_out},
     },
@@ -28,7 +29,7 @@ use crate::{
     output::{
         live::Live,
         pace::{PaceReport, json, svg, text},
-        text::{frames, grouped},
+        text::{finding, frames, grouped},
     },
     stats::{PortCount, gaps::Gaps},
 };
@@ -145,17 +146,17 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let stop = signal_stop()?;
         let matching = Match { mark: Some((MARK_OFFSET, MARK)), tag: None };
         let arrivals = Arrivals::attach_over(&ends.receiver, matching, capacity, existing)?;
-        let (mut snapshot, failure) = drive(Loaded::new(plan)?, Start::Now, &stop, Some(Live::new()))?;
+        let outlook = Outlook::of(&plan);
+        outlook.warn();
+        let live = Live::explaining(Box::new(outlook.watch()));
+        let (mut snapshot, failure) = drive(Loaded::new(plan)?, Start::Now, &stop, Some(live))?;
+        for found in outlook.conclude(&snapshot, Vec::new(), failure.is_some()) {
+            eprintln!("{}", finding(&found));
+        }
         if let Some(failure) = failure {
             return Err(failure);
         }
-        let Some(port) = snapshot.ports.pop() else { return Err(CommandError::NothingSent) };
-        if port.transmitted == 0 {
-            for (reason, count) in &port.drops {
-                eprintln!("{}: {} dropped: {}", port.interface, frames(*count), reason.code());
-            }
-            return Err(CommandError::NothingSent);
-        }
+        let port = snapshot.ports.pop().filter(|port| port.transmitted > 0).ok_or(CommandError::NothingSent)?;
         settle(&arrivals, port.transmitted)?;
         let sent = Sent { port, workers, late_threshold };
         measure(arrivals.take()?, ends.receiver, Some(sent), nominal_ns, options.warm_up)?

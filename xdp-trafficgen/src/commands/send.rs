@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli,
-    commands::CommandError,
+    commands::{CommandError, findings::Outlook},
     config::{Action, Config},
     engine::{Loaded, Start},
     host::Facts,
@@ -17,7 +17,7 @@ use crate::{
     output::{Report, json, live::Live, text},
     plan::{self, Consent, DefaultRoute, Existing, Plan},
     signal,
-    stats::{DropReason, Punctuality, Snapshot},
+    stats::{DropReason, PortCount, Punctuality, Snapshot},
 };
 
 /// How the result is printed.
@@ -99,16 +99,21 @@ pub(super) fn send(config: &Config, options: Options) -> Result<(), CommandError
 pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Result<(), CommandError> {
     let stop = signal_stop()?;
     let sends = plan.ports.iter().any(|port| matches!(port.action, Action::Redirect | Action::Tx));
+    let outlook = Outlook::of(&plan);
+    let slower = outlook.warn();
     let loaded = Loaded::new(plan)?;
     let start = options.at.map_or(Start::Now, Start::At);
     if let Some(ahead) = options.at.and_then(|at| at.duration_since(SystemTime::now()).ok()) {
         eprintln!("waiting for the start, {} from now", text::duration(ahead));
     }
-    let (snapshot, failure) = drive(loaded, start, &stop, Some(Live::new()))?;
+    let live = Live::explaining(Box::new(outlook.watch()));
+    let (snapshot, failure) = drive(loaded, start, &stop, Some(live))?;
     let sink = sink.map(|sink| settled(sink, &snapshot)).transpose()?;
-    let nothing_sent = sends && snapshot.ports.iter().all(|port| port.transmitted == 0 && port.attempted > 0);
+    let due = |port: &PortCount| port.attempted + port.punctuality.map_or(0, |punctuality| punctuality.unsent);
+    let nothing_sent = sends && snapshot.ports.iter().all(|port| port.transmitted == 0 && due(port) > 0);
     let short = if options.strict { shortfalls(&snapshot) } else { Vec::new() };
-    print(&Report { snapshot, sink, findings: Vec::new() }, options.format)?;
+    let findings = outlook.conclude(&snapshot, slower, failure.is_some());
+    print(&Report { snapshot, sink, findings }, options.format)?;
     match failure {
         Some(failure) => Err(failure),
         None if nothing_sent => Err(CommandError::NothingSent),
@@ -214,7 +219,7 @@ pub(super) fn output_failed(source: io::Error) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{FlowCount, PortCount};
+    use crate::stats::FlowCount;
 
     #[test]
     fn strict_forgives_a_thousandth_and_no_loss() {

@@ -38,9 +38,9 @@ impl Kind {
         let has = |part: &str| call.contains(part);
         if has("test_run") {
             Self::TestRun
-        } else if has("bpf_link_create") || has("netlink_set_xdp") || has("attach") {
+        } else if has("link_create") || has("set_xdp") || has("attach") {
             Self::Attach
-        } else if has("bpf") {
+        } else if has("bpf") || has("map `") {
             Self::Bpf
         } else if has("setns") || has("unshare") {
             Self::Namespace
@@ -136,7 +136,7 @@ mod tests {
         check("bpf_map_create", libc::EPERM, Some("denied"));
         check("bpf_prog_load", libc::EACCES, Some("denied"));
         check("bpf_prog_test_run", libc::ENOMEM, Some("no_memory"));
-        check("bpf_map_create", libc::ENOMEM, Some("no_memory"));
+        check("failed to create map `FLOWS` with code -1", libc::EPERM, Some("denied"));
         check("bpf_prog_test_run", libc::E2BIG, Some("batch_too_large"));
         check("bpf_prog_load", libc::E2BIG, Some("too_large_for_kernel"));
         check("bpf_prog_test_run", libc::ENOSPC, Some("no_room"));

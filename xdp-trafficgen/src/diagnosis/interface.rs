@@ -159,10 +159,10 @@ fn queues(situation: &Situation<'_>) -> String {
     let mut numbers: Vec<u32> = situation.cpus.iter().map(|cpu| cpu % count).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    let noun = if numbers.len() == 1 { "queue" } else { "queues" };
+    let (noun, those) = if numbers.len() == 1 { ("queue", "that") } else { ("queues", "those") };
     let list = numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     let of = words::cpus(situation.cpus);
-    format!(" ({noun} {list} of {count}, that of {of})")
+    format!(" ({noun} {list} of {count}, {those} of {of})")
 }
 
 /// CPUs that have no queue in a driver which has one for each; none when all have one.
@@ -206,10 +206,7 @@ fn other_program(situation: &Situation<'_>) -> Option<Finding> {
     Some(Finding::new(
         "other_program",
         Severity::Note,
-        format!(
-            "{} is attached to `{name}` already; it stays, and does not see the frames that are sent",
-            words::program(attached)
-        ),
+        format!("{attached} is attached to `{name}` already; it stays, and does not see the frames that are sent"),
         "",
     ))
 }
@@ -256,7 +253,7 @@ fn interrupts_on_workers(situation: &Situation<'_>) -> Option<Finding> {
     let mut shared: Vec<u32> =
         cpus.iter().copied().filter(|cpu| interrupts.iter().any(|interrupt| interrupt.cpus == [*cpu])).collect();
     shared.sort_unstable();
-    let here = interrupts.iter().filter(|interrupt| interrupt.cpus.iter().any(|cpu| shared.contains(cpu)));
+    let here = interrupts.iter().filter(|interrupt| shared.iter().any(|cpu| interrupt.cpus == [*cpu]));
     let numbers: Vec<u32> = here.map(|interrupt| interrupt.number).collect();
     let first = numbers.first()?;
     Some(Finding::new(

@@ -1,6 +1,6 @@
 //! Whether an interface takes XDP frames at all: its own state, its driver, and the other end of a veth pair.
 
-use super::{Finding, Severity, Situation, drivers::needs_program, words};
+use super::{Finding, Severity, Situation, drivers::needs_program};
 use crate::host::{AttachedMode, Interface, Peer, XdpFeatures};
 
 /// What stands in the way of every frame, as far as the facts tell.
@@ -160,12 +160,10 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
         return Some(Finding::new(
             "generic_program_in_the_way",
             Severity::Blocks,
+            format!("`{name}` sends XDP frames only with a native XDP program attached, and {generic} is in its place"),
             format!(
-                "`{name}` sends XDP frames only with a native XDP program attached, and {} is in its place",
-                words::program(generic)
-            ),
-            format!(
-                "take it off with `ip link set {name} xdpgeneric off`, or let it make way until the end with --replace-xdp"
+                "take it off with `{}`, or let it make way until the end with --replace-xdp",
+                generic.take_off(name)
             ),
         ));
     }

@@ -1,7 +1,5 @@
 //! Words that several findings have in common.
 
-use crate::host::{AttachedMode, AttachedXdp};
-
 /// `CPU 3`, `CPUs 0, 2-5`; the numbers are in order.
 pub(super) fn cpus(numbers: &[u32]) -> String {
     let noun = if numbers.len() == 1 { "CPU" } else { "CPUs" };
@@ -23,16 +21,6 @@ fn list(numbers: &[u32]) -> String {
     }
     let part = |(first, last)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
     parts.into_iter().map(part).collect::<Vec<_>>().join(", ")
-}
-
-/// `the XDP program `x` (id 7)`.
-pub(super) fn program(attached: &AttachedXdp) -> String {
-    let place = if attached.mode == AttachedMode::Generic { " in generic mode" } else { "" };
-    let id = if attached.program == 0 { String::new() } else { format!(" (id {})", attached.program) };
-    match &attached.name {
-        Some(name) => format!("the XDP program `{name}`{id}{place}"),
-        None => format!("an XDP program{id}{place}"),
-    }
 }
 
 /// `2 queues`.

@@ -94,6 +94,29 @@ pub enum KernelError {
 }
 
 impl KernelError {
+    /// The system call that failed and its errno, where nothing else has said yet what that means. Of libraries that do not name the
+    /// call: what they could not do.
+    pub fn failed_call(&self) -> Option<(String, i32)> {
+        match self {
+            Self::Attach(AttachError::Refused { source, .. }) => {
+                return Some(("attach".to_owned(), source.raw_os_error()?));
+            }
+            Self::Attach(_) | Self::Netlink(_) => return None,
+            _ => {}
+        }
+        let mut error: &(dyn std::error::Error + 'static) = self;
+        loop {
+            if let Some(SyscallError { call, io_error }) = error.downcast_ref() {
+                return Some(((*call).to_owned(), io_error.raw_os_error()?));
+            }
+            let source = error.source()?;
+            if let Some(errno) = source.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+                return Some((error.to_string(), errno));
+            }
+            error = source;
+        }
+    }
+
     /// The errno below it, if a system call failed.
     pub fn errno(&self) -> Option<i32> {
         let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
+    diagnosis,
     host::Counters,
-    output::Report,
+    output::{PortFinding, Report},
     stats::{self, DropReason},
 };
 
@@ -18,6 +19,29 @@ struct Json<'a> {
     flows: Vec<Flow<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sink: Option<Sink>,
+    /// What explains the counts, and what to do.
+    findings: Vec<Finding<'a>>,
+}
+
+#[derive(Serialize)]
+struct Finding<'a> {
+    port: &'a str,
+    /// A name that stays the same.
+    code: &'static str,
+    /// `note`, `slows`, `loses` or `blocks`.
+    severity: &'static str,
+    /// How many frames it cost, where they were counted.
+    frames: Option<u64>,
+    cause: &'a str,
+    /// Empty when nothing can be done.
+    cure: &'a str,
+}
+
+impl<'a> From<&'a PortFinding> for Finding<'a> {
+    fn from(PortFinding { port, frames, finding }: &'a PortFinding) -> Self {
+        let diagnosis::Finding { code, severity, cause, cure } = finding;
+        Self { port, code, severity: severity.code(), frames: *frames, cause, cure }
+    }
 }
 
 #[derive(Serialize)]
@@ -142,7 +166,7 @@ struct Sink {
 /// # Errors
 /// None that these types can cause.
 pub fn render(report: &Report) -> serde_json::Result<String> {
-    let Report { snapshot, sink, findings: _ } = report;
+    let Report { snapshot, sink, findings } = report;
     let ports = snapshot.ports.iter().map(|port| Port {
         name: &port.name,
         interface: &port.interface,
@@ -176,6 +200,7 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         ports: ports.collect(),
         flows: flows.collect(),
         sink: sink.map(|sink| Sink { frames_rx: sink.frames, bytes_rx: sink.bytes }),
+        findings: findings.iter().map(Finding::from).collect(),
     })
 }
 

@@ -16,16 +16,25 @@ use crate::{
 pub struct Live {
     bar: Option<ProgressBar>,
     last: Snapshot,
+    explain: Explain,
 }
+
+/// What there is to say of counts that has not been said before, a line each.
+pub type Explain = Box<dyn FnMut(&Snapshot) -> Vec<String>>;
 
 impl Live {
     /// For this process's standard error.
     pub fn new() -> Self {
+        Self::explaining(Box::new(|_| Vec::new()))
+    }
+
+    /// The same, with a word about what goes wrong, while it does.
+    pub fn explaining(explain: Explain) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
             ProgressBar::new_spinner().with_style(style)
         });
-        Self { bar, last: Snapshot::default() }
+        Self { bar, last: Snapshot::default(), explain }
     }
 
     /// How often [`Live::show`] wants to be called.
@@ -41,6 +50,12 @@ impl Live {
                 bar.tick();
             }
             None => lines(&snapshot, &self.last).iter().for_each(|line| eprintln!("{line}")),
+        }
+        for line in (self.explain)(&snapshot) {
+            match &self.bar {
+                Some(bar) => bar.println(line),
+                None => eprintln!("{line}"),
+            }
         }
         self.last = snapshot;
     }

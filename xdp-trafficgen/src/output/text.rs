@@ -5,14 +5,15 @@ use std::{fmt::Write as _, time::Duration};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
+    diagnosis::Finding,
     host::Counters,
-    output::Report,
+    output::{PortFinding, Report},
     stats::{PortCount, Punctuality, Snapshot, WorkerCount},
 };
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &Report) -> String {
-    let Report { snapshot, sink, findings: _ } = report;
+    let Report { snapshot, sink, findings } = report;
     let mut table = table(&["port", "interface", "attempted", "sent", "dropped", "Mpps", "Gbit/s on the wire"], 2);
     for port in &snapshot.ports {
         let seconds = port.elapsed.as_secs_f64();
@@ -36,10 +37,8 @@ pub fn render(report: &Report) -> String {
     if snapshot.ports.iter().any(|port| port.punctuality.is_some()) {
         text += &punctuality(snapshot);
     }
-    for port in &snapshot.ports {
-        for (reason, count) in &port.drops {
-            let _ = writeln!(text, "port {}: {} dropped: {}", port.name, frames(*count), reason.code());
-        }
+    for finding in findings {
+        let _ = writeln!(text, "{}", self::finding(finding));
     }
     for port in &snapshot.ports {
         if let Some(counters) = &port.interface_count {
@@ -51,6 +50,14 @@ pub fn render(report: &Report) -> String {
     }
     let _ = writeln!(text, "duration: {}", duration(snapshot.elapsed));
     text
+}
+
+/// What was found of a port: the cause in a line, and in another one the cure, if there is one.
+pub fn finding(finding: &PortFinding) -> String {
+    let PortFinding { port, frames, finding: Finding { cause, cure, .. } } = finding;
+    let lost = frames.map_or_else(String::new, |count| format!("{} dropped: ", self::frames(count)));
+    let cure = if cure.is_empty() { String::new() } else { format!("\n  cure: {cure}") };
+    format!("port {port}: {lost}{cause}{cure}")
 }
 
 /// A table of all workers.
@@ -237,7 +244,21 @@ fn rate(count: u64, seconds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::FlowCount;
+    use crate::{diagnosis::Severity, stats::FlowCount};
+
+    #[test]
+    fn a_finding_has_its_cure_in_a_line_of_its_own() {
+        #[track_caller]
+        fn check(frames: Option<u64>, cure: &str, expected: &str) {
+            let finding = Finding { code: "x", severity: Severity::Loses, cause: "it rains".into(), cure: cure.into() };
+            assert_eq!(finding_of("west", frames, finding), expected);
+        }
+        fn finding_of(port: &str, frames: Option<u64>, finding: Finding) -> String {
+            self::finding(&PortFinding { port: port.into(), frames, finding })
+        }
+        check(Some(1000), "wait", "port west: 1 000 frames dropped: it rains\n  cure: wait");
+        check(None, "", "port west: it rains");
+    }
 
     #[test]
     fn digits_in_groups() {

@@ -1,0 +1,205 @@
+//! What a command says of the interfaces it sends out of: before a run, while it goes on, and at its end.
+//!
+//! Gathers the facts, which are others at the end than they were before, and lets [`diagnosis`] draw the conclusions.
+
+use std::{collections::BTreeSet, thread};
+
+use crate::{
+    config::Action,
+    diagnosis::{self, Finding, Severity, Situation},
+    host::{AttachedMode, AttachedXdp, Facts, Interface, Netlink},
+    output::{PortFinding, text},
+    plan::{Attach, Plan, PortPlan},
+    stats::{DropReason, PortCount, Snapshot},
+};
+
+/// What is sent, and on what.
+#[derive(Clone, Debug)]
+pub(crate) struct Outlook {
+    ports: Vec<Sending>,
+}
+
+/// One port of it.
+#[derive(Clone, Debug)]
+struct Sending {
+    port: String,
+    /// The interface that frames leave by, or would.
+    interface: String,
+    index: u32,
+    action: Action,
+    cpus: Vec<u32>,
+    batch_size: u32,
+    largest: u32,
+    attach: Attach,
+    /// Whether it sends as fast as it can.
+    at_full_speed: bool,
+}
+
+impl Sending {
+    fn of(plan: &PortPlan) -> Self {
+        let index = plan.leaves_by().unwrap_or(plan.egress);
+        let other = || {
+            let links = aside(|| Netlink::open().and_then(|netlink| netlink.links()))?.unwrap_or_default();
+            links.into_iter().find(|link| link.index == index).map(|link| link.name)
+        };
+        let interface = (index != plan.egress).then(other).flatten().unwrap_or_else(|| plan.interface.clone());
+        Self {
+            port: plan.name.clone(),
+            interface,
+            index,
+            action: plan.action,
+            cpus: plan.cpus.clone(),
+            batch_size: plan.batch_size,
+            largest: plan.flows.iter().map(|flow| flow.largest).max().unwrap_or(0),
+            attach: plan.attach,
+            at_full_speed: plan.pacing.is_none(),
+        }
+    }
+}
+
+/// The plan says these itself.
+const IN_THE_NOTES: [&str; 3] = ["cpu_above_queues", "needs_program", "no_carrier"];
+
+impl Outlook {
+    /// Of a plan.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self { ports: plan.ports.iter().map(Sending::of).collect() }
+    }
+
+    /// All that is to be expected, the worst first in each port.
+    pub(crate) fn foresee(&self) -> Vec<PortFinding> {
+        let Some(look) = self.look() else { return Vec::new() };
+        let of_port = |sending| look.foresee(sending).into_iter().map(|finding| found(sending, finding));
+        self.ports.iter().flat_map(of_port).collect()
+    }
+
+    /// Says on standard error what will cost frames, and gives what will cost time: that is said at the end.
+    pub(crate) fn warn(&self) -> Vec<PortFinding> {
+        let (worse, slower): (Vec<_>, Vec<_>) =
+            self.foresee().into_iter().partition(|found| found.finding.severity >= Severity::Loses);
+        for finding in worse.iter().filter(|found| !IN_THE_NOTES.contains(&found.finding.code)) {
+            eprintln!("{}", text::finding(finding));
+        }
+        slower.into_iter().filter(|found| found.finding.severity == Severity::Slows).collect()
+    }
+
+    /// Says of each port, as soon as it loses frames, why the first ones were lost.
+    pub(crate) fn watch(&self) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
+        let (outlook, mut told) = (self.clone(), BTreeSet::new());
+        move |snapshot| {
+            let first = |(index, port): (usize, &PortCount)| Some((index, lost(port).next()?.0));
+            let news: Vec<(usize, DropReason)> = snapshot.ports.iter().enumerate().filter_map(first).collect();
+            let news = news.into_iter().filter(|(index, _)| told.insert(*index)).collect::<Vec<_>>();
+            news.into_iter().filter_map(|(index, reason)| outlook.tell(index, reason)).collect()
+        }
+    }
+
+    fn tell(&self, index: usize, reason: DropReason) -> Option<String> {
+        let sending = self.ports.get(index)?;
+        let Finding { cause, cure, .. } = self.look()?.of_drop(sending, reason);
+        let cure = if cure.is_empty() { cure } else { format!("; cure: {cure}") };
+        Some(format!("port {}: frames are being dropped: {cause}{cure}", sending.port))
+    }
+
+    /// Why a port, by its place in the plan, drops frames just now.
+    pub(crate) fn of_drop(&self, index: usize, reason: DropReason) -> Option<Finding> {
+        Some(self.look()?.of_drop(self.ports.get(index)?, reason))
+    }
+
+    /// What explains the final counts. `slower`: what [`Self::warn`] gave. `failed`: whether the run ended before its time.
+    pub(crate) fn conclude(&self, snapshot: &Snapshot, slower: Vec<PortFinding>, failed: bool) -> Vec<PortFinding> {
+        let mut findings = Vec::new();
+        let wrong = |port: &PortCount| port.dropped() > 0 || port.transmitted == 0;
+        let look = if failed || snapshot.ports.iter().any(wrong) { self.look() } else { None };
+        for (sending, port) in self.ports.iter().zip(&snapshot.ports) {
+            if let Some(look) = &look {
+                findings.extend(look.conclude(sending, port));
+            }
+            let by_itself = [diagnosis::of_nothing_sent(port), diagnosis::of_lacking(&port.lacks)];
+            findings.extend(by_itself.into_iter().flatten().map(|finding| found(sending, finding)));
+            let at_full_speed = sending.at_full_speed && port.transmitted > 0;
+            findings.extend(slower.iter().filter(|found| at_full_speed && found.port == port.name).cloned());
+        }
+        findings
+    }
+
+    /// The facts as they are now; none, and a word about it, when they cannot be had.
+    fn look(&self) -> Option<Look> {
+        let names: Vec<&str> = self.ports.iter().map(|sending| sending.interface.as_str()).collect();
+        let gathered = aside(|| Facts::gather(&[], &names, None))?;
+        gathered.map(Look).map_err(|error| eprintln!("what explains the counts cannot be found out: {error}")).ok()
+    }
+}
+
+/// The machine is asked by a thread of its own, in the same network namespace: asking blocks, and the caller may be asynchronous.
+/// None when there is no thread to be had.
+fn aside<T: Send>(ask: impl FnOnce() -> T + Send) -> Option<T> {
+    thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, ask).ok()?.join().ok())
+}
+
+/// Frames that were not meant to be lost, by reason, those of the most frames first.
+fn lost(port: &PortCount) -> impl Iterator<Item = (DropReason, u64)> {
+    let mut drops: Vec<_> = port.drops.iter().copied().filter(|(reason, _)| *reason != DropReason::Action).collect();
+    drops.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    drops.into_iter()
+}
+
+fn found(sending: &Sending, finding: Finding) -> PortFinding {
+    PortFinding { port: sending.port.clone(), frames: None, finding }
+}
+
+/// The facts at one moment.
+struct Look(Facts);
+
+impl Look {
+    /// As it is now; not another of the same name.
+    fn interface(&self, sending: &Sending) -> Option<&Interface> {
+        self.0.interfaces.iter().find(|interface| interface.link.index == sending.index)
+    }
+
+    fn situation<'a>(&'a self, sending: &'a Sending, interface: Option<&'a Interface>) -> Situation<'a> {
+        let Sending { interface: name, action, cpus, batch_size, largest, .. } = sending;
+        Situation {
+            system: &self.0.system,
+            interface,
+            name,
+            action: *action,
+            cpus,
+            allowed_cpus: &self.0.allowed_cpus,
+            batch_size: *batch_size,
+            largest: *largest,
+        }
+    }
+
+    fn foresee(&self, sending: &Sending) -> Vec<Finding> {
+        diagnosis::foresee(&self.situation(sending, self.interface(sending)))
+    }
+
+    fn of_drop(&self, sending: &Sending, reason: DropReason) -> Finding {
+        let mut interface = self.interface(sending).cloned();
+        // What the driver said, it said with our program attached, which may be off again by now.
+        if let (Attach::Pass(_), DropReason::Driver(_), Some(interface)) = (sending.attach, reason, &mut interface)
+            && interface.xdp_in(AttachedMode::Native).is_none()
+        {
+            interface.xdp.push(AttachedXdp { mode: AttachedMode::Native, program: 0, name: None });
+        }
+        diagnosis::of_drop(reason, &self.situation(sending, interface.as_ref()))
+    }
+
+    /// Each cause once, with all the frames it cost; and that the interface is gone, if no frame told.
+    fn conclude(&self, sending: &Sending, port: &PortCount) -> Vec<PortFinding> {
+        let mut findings: Vec<PortFinding> = Vec::new();
+        for &(reason, count) in &port.drops {
+            let finding = self.of_drop(sending, reason);
+            match findings.iter_mut().find(|known| known.finding == finding) {
+                Some(known) => known.frames = known.frames.map(|frames| frames + count),
+                None => findings.push(PortFinding { frames: Some(count), ..found(sending, finding) }),
+            }
+        }
+        let gone = diagnosis::of_gone(&self.situation(sending, self.interface(sending)));
+        let known = |gone: &Finding| findings.iter().any(|known| known.finding.code == gone.code);
+        let gone = gone.filter(|gone| !known(gone)).map(|finding| found(sending, finding));
+        findings.extend(gone);
+        findings
+    }
+}
