@@ -1,0 +1,139 @@
+//! `tune`: sends with one setting after the other, shows a table of what each came to, and proposes or stores the best.
+//!
+//! What is tried is [`sweep`]'s, what is chosen [`tuning`](crate::stats::tuning)'s, what is stored [`store`]'s and [`file`]'s.
+
+mod file;
+mod sweep;
+
+use std::{
+    io::{self, Write as _},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    cli,
+    commands::{
+        CommandError,
+        demo::cpus_in_words,
+        probe_kernel,
+        send::{self, output_failed, signal_stop},
+        tune::{
+            file::Target,
+            sweep::{Run, Sweep},
+        },
+    },
+    config::{
+        self, Action, Config, DEFAULT_BATCH_SIZE, Located, Place, Source,
+        store::{self, Settings},
+    },
+    host::{Facts, show_mac},
+    output::tune::{Ended, TuneReport, json, text},
+    stats::tuning::{self, ROUNDS, Setting},
+};
+
+pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
+    let target = options.write.as_deref().map(|path| Target::find(path, &options.interface)).transpose()?;
+    let cpus = match &options.cpus {
+        Some(cpus) => cpus.0.clone(),
+        None => Facts::gather(&[], &[], None)?.allowed_cpus,
+    };
+    let run = Run {
+        config: config(options, &cpus)?,
+        capabilities: probe_kernel()?,
+        default_route: send::default_route(options.common.allow_default_route),
+        round: options.seconds / u32::try_from(ROUNDS).unwrap_or(1),
+    };
+    let most = sweep::most_settings(cpus.len());
+    let default = Setting { action: Action::Redirect, cpus: cpus[..1].to_vec(), batch_size: DEFAULT_BATCH_SIZE };
+    let sweep = Sweep::prepare(run, default, &cpus)?;
+    let stop = signal_stop()?;
+    eprintln!(
+        "tuning {} with UDP frames of {} bytes at full speed on {}: {most} settings at most, {} each in {ROUNDS} rounds, about {} s in \
+         all at most",
+        options.interface,
+        options.size,
+        cpus_in_words(&cpus),
+        humantime::format_duration(options.seconds),
+        sweep::estimate(most, options.seconds).as_secs().max(1),
+    );
+    let started = Instant::now();
+    let (points, end) = sweep.run(&cpus, &stop);
+    let elapsed = started.elapsed();
+    let report = report(options, points, &end, elapsed)?;
+    print(&report, options.common.json)?;
+    if let Err(failure) = end {
+        return Err(failure);
+    }
+    if !report.points.iter().any(|point| point.count.transmitted > 0) {
+        // Stopped before the first frame is no failure.
+        return if stop.is_cancelled() { Ok(()) } else { Err(CommandError::NothingSent) };
+    }
+    match target {
+        Some(target) => finish(&target, options, &report),
+        None => Ok(()),
+    }
+}
+
+/// Stores what was found, or says why not.
+fn finish(target: &Target, options: &cli::Tune, report: &TuneReport) -> Result<(), CommandError> {
+    let path = target.path().display();
+    let (Ended::Complete, Some(point)) = (report.ended, report.chosen()) else {
+        eprintln!("{path} stays as it is: not everything was measured");
+        return Ok(());
+    };
+    let Setting { action, cpus, batch_size } = &point.setting;
+    let settings = Settings { action: *action, cpus, batch_size: *batch_size };
+    let mac = options.dst_mac.map(show_mac);
+    for line in
+        target.write(settings, || store::new_file(&options.interface, mac.as_deref(), options.size, settings))?
+    {
+        eprintln!("{line}");
+    }
+    Ok(())
+}
+
+/// One flow of UDP frames, as a new file would have it: what is measured is what would be stored.
+fn config(options: &cli::Tune, cpus: &[u32]) -> Result<Config, CommandError> {
+    let settings = Settings { action: Action::Redirect, cpus, batch_size: DEFAULT_BATCH_SIZE };
+    let mac = options.dst_mac.map(show_mac);
+    let text = store::new_file(&options.interface, mac.as_deref(), options.size, settings);
+    let mut config = config::file::parse(Source::file("tune", &text)).map_err(CommandError::Config)?;
+    // What is wrong with them, the user wrote on the command line, if at all.
+    config.source = Source::command_line();
+    for port in &mut config.ports {
+        port.interface.place = Place::Option("INTERFACE");
+        port.cpus = Some(Located::new(cpus.to_vec(), Place::Option("--cpus")));
+    }
+    for flow in &mut config.flows {
+        flow.size.place = Place::Option("--size");
+    }
+    Ok(config)
+}
+
+fn report(
+    options: &cli::Tune,
+    points: Vec<tuning::Point>,
+    end: &Result<Ended, CommandError>,
+    elapsed: Duration,
+) -> Result<TuneReport, CommandError> {
+    Ok(TuneReport {
+        interface: options.interface.clone(),
+        size: options.size,
+        each: options.seconds,
+        choice: tuning::choose(&points),
+        findings: sweep::findings(&points, &options.interface, options.size)?,
+        points,
+        ended: *end.as_ref().unwrap_or(&Ended::Early),
+        elapsed,
+    })
+}
+
+fn print(report: &TuneReport, json: bool) -> Result<(), CommandError> {
+    let written = match send::Format::json_if(json) {
+        send::Format::Text => text::render(report),
+        send::Format::Json => json::render(report)
+            .map(|line| line + "\n")
+            .map_err(|error| CommandError::System { what: "cannot write JSON", source: error.into() })?,
+    };
+    io::stdout().write_all(written.as_bytes()).map_err(output_failed)
+}

@@ -1,0 +1,220 @@
+//! The sweep: which settings are tried, and their rounds.
+//!
+//! Not all combinations: first the number of workers, then the batch size with the best number, then the path with the best of
+//! both. Each of these stages measures its settings in rounds, one after the other, forwards and backwards by turns, so that whatever
+//! else the machine does meanwhile meets all of them; the default takes part in every stage.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    commands::{
+        CommandError,
+        send::{drive, work_out},
+    },
+    config::{Action, Config, Located, Place},
+    diagnosis::{self, Situation},
+    engine::{Loaded, Start},
+    host::{Facts, System},
+    kernel::Capabilities,
+    output::tune::{Ended, PointsFinding, text::words},
+    plan::{DefaultRoute, Plan},
+    stats::tuning::{Point, ROUNDS, Setting, choose},
+};
+
+/// Whole bulks of 16 frames (`DEV_MAP_BULK_SIZE`, `include/net/xdp.h`) up to the kernel's limit; 240 is the last below a veth's ring
+/// of 256, which 256 frames fill.
+const BATCH_SIZES: [u32; 7] = [16, 32, 64, 128, 192, 240, 256];
+
+/// The paths on which frames leave.
+const PATHS: [Action; 2] = [Action::Redirect, Action::Tx];
+
+/// What a round takes beside sending: programs are verified and maps made (measured: 0.15 s).
+const SET_UP: Duration = Duration::from_millis(150);
+
+/// So many settings are measured at most, counting those that are measured again in a later stage.
+pub(super) fn most_settings(cpus: usize) -> u32 {
+    let workers = if cpus > 1 { worker_counts(cpus).len() } else { 0 };
+    // In the second and third stage the default is beside the others, in the third also the best path so far.
+    u32::try_from(workers + BATCH_SIZES.len() + 1 + PATHS.len() + 1).unwrap_or(u32::MAX)
+}
+
+/// How long they take.
+pub(super) fn estimate(settings: u32, each: Duration) -> Duration {
+    settings * (each + SET_UP * u32::try_from(ROUNDS).unwrap_or(1))
+}
+
+/// 1, 2, 4 and so on, and all of them.
+fn worker_counts(cpus: usize) -> Vec<usize> {
+    let doubled = std::iter::successors(Some(1_usize), |count| count.checked_mul(2)).take_while(|count| *count < cpus);
+    doubled.chain([cpus]).collect()
+}
+
+/// The settings of the stages, in their order, as functions of the best one so far.
+type Stage = (&'static str, fn(&Setting, &[u32]) -> Vec<Setting>);
+
+const STAGES: [Stage; 3] = [
+    ("CPUs", |best, cpus| {
+        let counts = worker_counts(cpus.len()).into_iter();
+        counts.map(|count| Setting { cpus: cpus[..count].to_vec(), ..best.clone() }).collect()
+    }),
+    ("batch", |best, _| BATCH_SIZES.map(|batch_size| Setting { batch_size, ..best.clone() }).to_vec()),
+    ("path", |best, _| PATHS.map(|action| Setting { action, ..best.clone() }).to_vec()),
+];
+
+/// What is the same in all rounds.
+pub(super) struct Run {
+    /// A port and a flow.
+    pub(super) config: Config,
+    pub(super) capabilities: Capabilities,
+    pub(super) default_route: DefaultRoute,
+    /// How long a round sends.
+    pub(super) round: Duration,
+}
+
+impl Run {
+    fn plan(&self, setting: &Setting) -> Result<Plan, CommandError> {
+        let mut config = self.config.clone();
+        for port in &mut config.ports {
+            port.action.value = setting.action;
+            port.cpus = Some(Located::new(setting.cpus.clone(), Place::Option("--cpus")));
+            port.batch_size.value = setting.batch_size;
+        }
+        for flow in &mut config.flows {
+            flow.duration = Some(Located::new(self.round, Place::Option("--seconds")));
+        }
+        work_out(&config, Some(self.capabilities), self.default_route)
+    }
+}
+
+/// A sweep and what it has measured so far.
+pub(super) struct Sweep {
+    run: Run,
+    /// The default first.
+    points: Vec<Point>,
+    progress: ProgressBar,
+}
+
+impl Sweep {
+    /// Finds out, before anything is sent, whether all of it can be done, and tells what was decided for the user.
+    pub(super) fn prepare(run: Run, default: Setting, cpus: &[u32]) -> Result<Self, CommandError> {
+        let widest = Setting { cpus: cpus.to_vec(), ..default.clone() };
+        for note in run.plan(&widest)?.notes {
+            eprintln!("{note}");
+        }
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
+        let progress = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Ok(Self { run, points: vec![Point::new(default)], progress })
+    }
+
+    /// Measures until all is done, a run fails, nothing can be sent, or it is told to stop.
+    pub(super) fn run(mut self, cpus: &[u32], stop: &CancellationToken) -> (Vec<Point>, Result<Ended, CommandError>) {
+        let end = self.stages(cpus, stop);
+        self.progress.finish_and_clear();
+        // Those whose first round was not reached.
+        self.points.retain(|point| !point.rounds.is_empty());
+        (self.points, end)
+    }
+
+    fn stages(&mut self, cpus: &[u32], stop: &CancellationToken) -> Result<Ended, CommandError> {
+        for (name, settings) in STAGES {
+            let best = choose(&self.points).map_or(0, |choice| choice.point);
+            let settings = settings(&self.points[best].setting, cpus);
+            // A single CPU: the default alone, which the other stages measure too.
+            if settings.len() < 2 {
+                continue;
+            }
+            if let Ended::Early = self.stage(name, settings, stop)? {
+                return Ok(Ended::Early);
+            }
+            if let Some(choice) = choose(&self.points) {
+                let best = &self.points[choice.point];
+                self.tell(&format!("{name}: {} so far, {:.3} Mpps", words(&best.setting), best.rate() / 1e6));
+            }
+        }
+        Ok(Ended::Complete)
+    }
+
+    /// All rounds of these settings and of the default.
+    fn stage(&mut self, name: &str, settings: Vec<Setting>, stop: &CancellationToken) -> Result<Ended, CommandError> {
+        let mut members = vec![0];
+        for setting in settings {
+            let known = self.points.iter().position(|point| point.setting == setting);
+            let index = known.unwrap_or_else(|| {
+                self.points.push(Point::new(setting));
+                self.points.len() - 1
+            });
+            if !members.contains(&index) {
+                members.push(index);
+            }
+        }
+        let plans = members.iter().map(|index| self.run.plan(&self.points[*index].setting));
+        let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
+        let mut turns: Vec<(usize, Plan)> = members.into_iter().zip(plans).collect();
+        self.progress.set_message(name.to_owned());
+        self.progress.set_position(0);
+        self.progress.set_length((turns.len() * ROUNDS) as u64);
+        for _ in 0..ROUNDS {
+            for (index, plan) in &turns {
+                let (snapshot, failure) = drive(Loaded::new(plan.clone())?, Start::Now, stop, None)?;
+                if let Some(failure) = failure {
+                    return Err(failure);
+                }
+                // Cut short, a round is no measure.
+                if stop.is_cancelled() {
+                    return Ok(Ended::Early);
+                }
+                snapshot.ports.into_iter().for_each(|count| self.points[*index].add(count));
+                self.progress.inc(1);
+            }
+            // What sends nothing now will not do so in the next round either.
+            if self.points.iter().all(|point| point.count.transmitted == 0) {
+                return Ok(Ended::Early);
+            }
+            turns.reverse();
+        }
+        Ok(Ended::Complete)
+    }
+
+    /// A line above the progress bar, or a line of a log.
+    fn tell(&self, line: &str) {
+        if self.progress.is_hidden() {
+            eprintln!("{line}");
+        } else {
+            self.progress.println(line);
+        }
+    }
+}
+
+/// Why frames were dropped, each cause once. The interface may be gone by now.
+pub(super) fn findings(points: &[Point], interface: &str, size: u32) -> Result<Vec<PointsFinding>, CommandError> {
+    if points.iter().all(|point| point.drops().is_empty()) {
+        return Ok(Vec::new());
+    }
+    let facts = Facts::gather(&[], &[interface], None)?;
+    let system = System::default();
+    let mut found: Vec<PointsFinding> = Vec::new();
+    for (index, point) in points.iter().enumerate() {
+        let Setting { action, cpus, batch_size } = &point.setting;
+        let situation = Situation {
+            system: &system,
+            interface: facts.interface(interface),
+            name: interface,
+            action: *action,
+            cpus,
+            allowed_cpus: &facts.allowed_cpus,
+            batch_size: *batch_size,
+            largest: size,
+        };
+        for &(reason, frames) in point.drops() {
+            let finding = diagnosis::of_drop(reason, &situation);
+            match found.iter_mut().find(|known| known.finding == finding) {
+                Some(known) => known.points.push((index, frames)),
+                None => found.push(PointsFinding { points: vec![(index, frames)], finding }),
+            }
+        }
+    }
+    Ok(found)
+}
