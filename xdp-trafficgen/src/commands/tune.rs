@@ -43,18 +43,17 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
         default_route: send::default_route(options.common.allow_default_route),
         round: options.seconds / u32::try_from(ROUNDS).unwrap_or(1),
     };
-    let most = sweep::most_settings(cpus.len());
     let default = Setting { action: Action::Redirect, cpus: cpus[..1].to_vec(), batch_size: DEFAULT_BATCH_SIZE };
+    let longest = sweep::longest(cpus.len(), run.round);
     let sweep = Sweep::prepare(run, default, &cpus)?;
     let stop = signal_stop()?;
     eprintln!(
-        "tuning {} with UDP frames of {} bytes at full speed on {}: {most} settings at most, {} each in {ROUNDS} rounds, about {} s in \
-         all at most",
+        "tuning {} with UDP frames of {} bytes at full speed on {}, {} for each setting: {} s in all at most",
         options.interface,
         options.size,
         cpus_in_words(&cpus),
         humantime::format_duration(options.seconds),
-        sweep::estimate(most, options.seconds).as_secs().max(1),
+        longest.as_secs().max(1),
     );
     let started = Instant::now();
     let (points, end) = sweep.run(&cpus, &stop);

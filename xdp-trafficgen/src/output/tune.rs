@@ -54,12 +54,6 @@ impl TuneReport {
     pub fn chosen(&self) -> Option<&Point> {
         self.points.get(self.choice?.point)
     }
-
-    /// How many times the default's rate that of the proposal is; none when there is none, or the default sends nothing.
-    pub fn times_default(&self) -> Option<f64> {
-        let default = self.points.first().map(Point::rate).filter(|rate| *rate > 0.0)?;
-        Some(self.chosen()?.rate() / default)
-    }
 }
 
 #[cfg(test)]
@@ -74,24 +68,26 @@ pub(super) mod tests {
         },
     };
 
-    /// Of one second: workers, batch size, path, frames in each of five rounds, frames dropped in all.
+    /// Five rounds of one second: workers, batch size, path, frames in each, frames dropped in all; frames of the default in each.
     pub(in crate::output) fn point(
         workers: u32,
         batch_size: u32,
         action: Action,
         rounds: [u64; 5],
         dropped: u64,
+        default: f64,
     ) -> Point {
         let mut point = Point::new(Setting { action, cpus: (0..workers).collect(), batch_size });
         for (index, frames) in rounds.into_iter().enumerate() {
             let dropped = if index == 0 { dropped } else { 0 };
-            point.add(PortCount {
+            let count = PortCount {
                 elapsed: Duration::from_secs(1),
                 attempted: frames + dropped,
                 transmitted: frames,
                 drops: if dropped > 0 { vec![(DropReason::QueueFull, dropped)] } else { Vec::new() },
                 ..PortCount::default()
-            });
+            };
+            point.add(count, default);
         }
         point
     }

@@ -1,7 +1,8 @@
 //! Which of several settings a port should be sent with: what was measured of each, and the choice.
 //!
-//! Pure: knows no clock and no kernel. The machine is noisy, so each setting is measured in rounds, in turn with the others, and a
-//! setting is only called faster than another one when the difference is larger than what the rounds of the two differ by.
+//! Pure: knows no clock and no kernel. The machine is noisy, and what else it does changes from one second to the next. So each
+//! setting is measured in rounds, each next to a round of the default, and what counts is how many times the default's rate it
+//! reaches. A setting is only called faster than another one when the difference is larger than what their rounds differ by.
 
 use crate::{
     config::Action,
@@ -12,7 +13,7 @@ use crate::{
 /// moves neither the median nor the typical deviation by much.
 pub const ROUNDS: usize = 5;
 
-/// Differences below this are never a reason, however quiet the machine was.
+/// Differences below this, as a part of the rate, are never a reason, however quiet the machine was.
 pub const LEAST_NOISE: f64 = 0.01;
 
 /// What `tune` can change about how a port sends.
@@ -31,10 +32,44 @@ pub struct Setting {
 pub struct Point {
     /// The setting.
     pub setting: Setting,
-    /// Frames a second that the driver accepted, in each round.
-    pub rounds: Vec<f64>,
+    /// Its rounds.
+    pub rounds: Vec<Round>,
     /// The frames of all rounds together.
     pub count: PortCount,
+}
+
+/// One round of a setting, in frames a second that the driver accepted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Round {
+    /// With the setting.
+    pub pps: f64,
+    /// With the default, just before or after; of the default itself the same.
+    pub default_pps: f64,
+}
+
+/// Something measured several times.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Typical {
+    /// The median; 0 of nothing.
+    pub value: f64,
+    /// The median of the distances from it.
+    pub deviation: f64,
+}
+
+impl Typical {
+    /// Of these measurements.
+    pub fn of(values: impl Iterator<Item = f64>) -> Self {
+        let values: Vec<f64> = values.collect();
+        let value = median(values.clone());
+        Self { value, deviation: median(values.into_iter().map(|one| (one - value).abs()).collect()) }
+    }
+}
+
+/// Frames a second that the driver accepted.
+#[expect(clippy::cast_precision_loss, reason = "a rate is compared to a few digits")]
+pub fn pps(count: &PortCount) -> f64 {
+    let seconds = count.elapsed.as_secs_f64();
+    if seconds > 0.0 { count.transmitted as f64 / seconds } else { 0.0 }
 }
 
 impl Point {
@@ -43,24 +78,22 @@ impl Point {
         Self { setting, rounds: Vec::new(), count: PortCount::default() }
     }
 
-    /// Adds a round.
-    #[expect(clippy::cast_precision_loss, reason = "a rate is compared to three digits")]
-    pub fn add(&mut self, round: PortCount) {
-        let seconds = round.elapsed.as_secs_f64();
-        self.rounds.push(if seconds > 0.0 { round.transmitted as f64 / seconds } else { 0.0 });
+    /// Adds a round, and the rate of the default next to it.
+    pub fn add(&mut self, round: PortCount, default_pps: f64) {
+        self.rounds.push(Round { pps: pps(&round), default_pps });
         let earlier = std::mem::replace(&mut self.count, round);
         self.count.add(&earlier);
     }
 
-    /// Frames a second: the median of the rounds, 0 before the first.
-    pub fn rate(&self) -> f64 {
-        median(self.rounds.clone())
+    /// Frames a second.
+    pub fn rate(&self) -> Typical {
+        Typical::of(self.rounds.iter().map(|round| round.pps))
     }
 
-    /// How far a round typically is from the median: the median of the distances, in frames a second.
-    pub fn deviation(&self) -> f64 {
-        let rate = self.rate();
-        median(self.rounds.iter().map(|round| (round - rate).abs()).collect())
+    /// How many times the default's rate; a value of 0 when the default sent nothing.
+    pub fn times_default(&self) -> Typical {
+        let rounds = self.rounds.iter().filter(|round| round.default_pps > 0.0);
+        Typical::of(rounds.map(|round| round.pps / round.default_pps))
     }
 
     /// The share of attempted frames that went nowhere.
@@ -116,39 +149,41 @@ pub enum Why {
 /// fewest CPUs, then the one that is most like the default.
 pub fn choose(points: &[Point]) -> Option<Choice> {
     let default = points.first().filter(|default| default.is_complete())?;
-    let better: Vec<(usize, &Point, Why)> = points
-        .iter()
-        .enumerate()
-        .skip(1)
-        .filter(|(_, point)| point.is_complete() && point.rate() > 0.0)
-        .filter_map(|(index, point)| Some((index, point, better(point, default)?)))
+    // Where the default sends nothing there is no measure but the rate itself.
+    let speed = |point: &Point| if default.rate().value > 0.0 { point.times_default() } else { point.rate() };
+    let candidates = (0..).zip(points).skip(1).filter(|(_, point)| point.is_complete() && point.rate().value > 0.0);
+    let better: Vec<(usize, &Point, Typical, Why)> = candidates
+        .filter_map(|(index, point)| {
+            let speed_of_it = speed(point);
+            let gain = speed_of_it.value - speed(default).value;
+            let noise = noise(speed_of_it, speed(default));
+            let loses_fewer = point.loss_class() < default.loss_class();
+            let why = if gain > noise {
+                Some(Why::Faster)
+            } else {
+                (gain >= -noise && loses_fewer).then_some(Why::LosesFewer)
+            };
+            Some((index, point, speed_of_it, why?))
+        })
         .collect();
-    let Some((_, fastest, _)) = better.iter().max_by(|(_, one, _), (_, other, _)| one.rate().total_cmp(&other.rate()))
+    let Some(fastest) =
+        better.iter().map(|&(_, _, speed, _)| speed).max_by(|one, other| one.value.total_cmp(&other.value))
     else {
-        return (default.rate() > 0.0).then_some(Choice { point: 0, why: Why::Default });
+        return (default.rate().value > 0.0).then_some(Choice { point: 0, why: Why::Default });
     };
-    let as_fast = better.iter().filter(|(_, point, _)| fastest.rate() - point.rate() <= noise(fastest, point));
-    let chosen = as_fast.min_by_key(|(_, point, _)| {
+    let as_fast = better.into_iter().filter(|&(_, _, speed, _)| fastest.value - speed.value <= noise(fastest, speed));
+    let chosen = as_fast.min_by_key(|(_, point, _, _)| {
         let Setting { action, cpus, batch_size } = &point.setting;
         let other_path = *action != default.setting.action;
         (point.loss_class(), cpus.len(), other_path, batch_size.abs_diff(default.setting.batch_size))
     });
-    chosen.map(|&(point, _, why)| Choice { point, why })
+    chosen.map(|(point, _, _, why)| Choice { point, why })
 }
 
-/// Why a point is better than the default, if it is.
-fn better(point: &Point, default: &Point) -> Option<Why> {
-    let (gain, noise) = (point.rate() - default.rate(), noise(point, default));
-    if gain > noise {
-        return Some(Why::Faster);
-    }
-    (gain >= -noise && point.loss_class() < default.loss_class()).then_some(Why::LosesFewer)
-}
-
-/// Two points that differ by no more than this, in frames a second, are about as fast: the typical deviations of both together. (For
-/// normally distributed rounds that is 1.7 standard errors of the difference of two medians of five.)
-fn noise(one: &Point, other: &Point) -> f64 {
-    (one.deviation() + other.deviation()).max(LEAST_NOISE * one.rate().max(other.rate()))
+/// Speeds that differ by no more than this are about the same: twice the typical deviation of the one that varies more. (For normally
+/// distributed rounds that is 2.4 standard errors of the median of five.)
+fn noise(one: Typical, other: Typical) -> f64 {
+    (2.0 * one.deviation.max(other.deviation)).max(LEAST_NOISE * one.value.max(other.value))
 }
 
 /// The middle one, or the mean of the two in the middle; 0 of nothing.

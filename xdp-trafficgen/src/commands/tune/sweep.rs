@@ -1,8 +1,8 @@
 //! The sweep: which settings are tried, and their rounds.
 //!
 //! Not all combinations: first the number of workers, then the batch size with the best number, then the path with the best of
-//! both. Each of these stages measures its settings in rounds, one after the other, forwards and backwards by turns, so that whatever
-//! else the machine does meanwhile meets all of them; the default takes part in every stage.
+//! both. Each of these stages measures its settings in rounds, one after the other, forwards and backwards by turns, with a round of
+//! the default before or after each: whatever else the machine does meanwhile meets both.
 
 use std::time::Duration;
 
@@ -21,7 +21,10 @@ use crate::{
     kernel::Capabilities,
     output::tune::{Ended, PointsFinding, text::words},
     plan::{DefaultRoute, Plan},
-    stats::tuning::{Point, ROUNDS, Setting, choose},
+    stats::{
+        PortCount,
+        tuning::{Point, ROUNDS, Setting, choose, pps},
+    },
 };
 
 /// Whole bulks of 16 frames (`DEV_MAP_BULK_SIZE`, `include/net/xdp.h`) up to the kernel's limit; 240 is the last below a veth's ring
@@ -34,17 +37,17 @@ const PATHS: [Action; 2] = [Action::Redirect, Action::Tx];
 /// What a round takes beside sending: programs are verified and maps made (measured: 0.15 s).
 const SET_UP: Duration = Duration::from_millis(150);
 
-/// So many settings are measured at most, counting those that are measured again in a later stage.
-pub(super) fn most_settings(cpus: usize) -> u32 {
-    let workers = if cpus > 1 { worker_counts(cpus).len() } else { 0 };
-    // In the second and third stage the default is beside the others, in the third also the best path so far.
-    u32::try_from(workers + BATCH_SIZES.len() + 1 + PATHS.len() + 1).unwrap_or(u32::MAX)
+/// How long a sweep takes at most: all stages, with the rounds of the default between the others'.
+pub(super) fn longest(cpus: usize, round: Duration) -> Duration {
+    let with_default = |settings: usize| settings + settings.div_ceil(BESIDE_DEFAULT);
+    // Each stage may measure the best of the one before again.
+    let runs =
+        with_default(worker_counts(cpus).len() - 1) + with_default(BATCH_SIZES.len()) + with_default(PATHS.len());
+    (round + SET_UP) * u32::try_from(runs * ROUNDS).unwrap_or(u32::MAX)
 }
 
-/// How long they take.
-pub(super) fn estimate(settings: u32, each: Duration) -> Duration {
-    settings * (each + SET_UP * u32::try_from(ROUNDS).unwrap_or(1))
-}
+/// A round of the default stands between those of two other settings.
+const BESIDE_DEFAULT: usize = 2;
 
 /// 1, 2, 4 and so on, and all of them.
 fn worker_counts(cpus: usize) -> Vec<usize> {
@@ -89,6 +92,9 @@ impl Run {
     }
 }
 
+/// The index of the default among the points.
+const DEFAULT: usize = 0;
+
 /// A sweep and what it has measured so far.
 pub(super) struct Sweep {
     run: Run,
@@ -122,60 +128,72 @@ impl Sweep {
         for (name, settings) in STAGES {
             let best = choose(&self.points).map_or(0, |choice| choice.point);
             let settings = settings(&self.points[best].setting, cpus);
-            // A single CPU: the default alone, which the other stages measure too.
-            if settings.len() < 2 {
-                continue;
-            }
             if let Ended::Early = self.stage(name, settings, stop)? {
                 return Ok(Ended::Early);
             }
             if let Some(choice) = choose(&self.points) {
-                let best = &self.points[choice.point];
-                self.tell(&format!("{name}: {} so far, {:.3} Mpps", words(&best.setting), best.rate() / 1e6));
+                let Point { setting, .. } = &self.points[choice.point];
+                self.tell(&format!("{name}: the best so far is {}", words(setting)));
             }
         }
         Ok(Ended::Complete)
     }
 
-    /// All rounds of these settings and of the default.
+    /// All rounds of these settings, with the default beside them.
     fn stage(&mut self, name: &str, settings: Vec<Setting>, stop: &CancellationToken) -> Result<Ended, CommandError> {
-        let mut members = vec![0];
+        let mut members = Vec::new();
         for setting in settings {
             let known = self.points.iter().position(|point| point.setting == setting);
-            let index = known.unwrap_or_else(|| {
+            members.push(known.unwrap_or_else(|| {
                 self.points.push(Point::new(setting));
                 self.points.len() - 1
-            });
-            if !members.contains(&index) {
-                members.push(index);
-            }
+            }));
         }
+        members.retain(|index| *index != DEFAULT);
+        let default = self.run.plan(&self.points[DEFAULT].setting)?;
         let plans = members.iter().map(|index| self.run.plan(&self.points[*index].setting));
         let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
-        let mut turns: Vec<(usize, Plan)> = members.into_iter().zip(plans).collect();
+        let mut others: Vec<(usize, &Plan)> = members.into_iter().zip(&plans).collect();
         self.progress.set_message(name.to_owned());
         self.progress.set_position(0);
-        self.progress.set_length((turns.len() * ROUNDS) as u64);
+        self.progress.set_length(((others.len() + others.len().div_ceil(BESIDE_DEFAULT)) * ROUNDS) as u64);
         for _ in 0..ROUNDS {
-            for (index, plan) in &turns {
-                let (snapshot, failure) = drive(Loaded::new(plan.clone())?, Start::Now, stop, None)?;
-                if let Some(failure) = failure {
-                    return Err(failure);
-                }
-                // Cut short, a round is no measure.
-                if stop.is_cancelled() {
-                    return Ok(Ended::Early);
-                }
-                snapshot.ports.into_iter().for_each(|count| self.points[*index].add(count));
-                self.progress.inc(1);
+            for pair in others.chunks(BESIDE_DEFAULT) {
+                let mut turns = pair.to_vec();
+                turns.insert(1, (DEFAULT, &default));
+                let Some(counts) = self.send(&turns, stop)? else { return Ok(Ended::Early) };
+                let default_pps =
+                    counts.iter().find(|(index, _)| *index == DEFAULT).map_or(0.0, |(_, count)| pps(count));
+                counts.into_iter().for_each(|(index, count)| self.points[index].add(count, default_pps));
             }
             // What sends nothing now will not do so in the next round either.
             if self.points.iter().all(|point| point.count.transmitted == 0) {
                 return Ok(Ended::Early);
             }
-            turns.reverse();
+            others.reverse();
         }
         Ok(Ended::Complete)
+    }
+
+    /// A round of each of these settings. None when it was told to stop, for then the last one was cut short and is no measure.
+    fn send(
+        &self,
+        turns: &[(usize, &Plan)],
+        stop: &CancellationToken,
+    ) -> Result<Option<Vec<(usize, PortCount)>>, CommandError> {
+        let mut counts = Vec::new();
+        for &(index, plan) in turns {
+            let (mut snapshot, failure) = drive(Loaded::new(plan.clone())?, Start::Now, stop, None)?;
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+            if stop.is_cancelled() {
+                return Ok(None);
+            }
+            counts.extend(snapshot.ports.pop().map(|count| (index, count)));
+            self.progress.inc(1);
+        }
+        Ok(Some(counts))
     }
 
     /// A line above the progress bar, or a line of a log.
