@@ -99,10 +99,11 @@ pub enum Command {
     PaceTest(PaceTest),
     /// Find the CPUs, the batch size and the path that send the most frames out of an interface
     ///
-    /// Sends UDP frames at full speed with one setting after the other, first on more and more CPUs, then in batches of several
-    /// sizes, then by the other path (`redirect`, `tx`); shows a table, and proposes the best setting as lines of a configuration.
-    /// Each is measured in five rounds, in turn with the others and with the default, and another setting is only proposed when it
-    /// is faster than the default by more than the rounds differ, or as fast and loses fewer frames. For example:
+    /// Sends UDP frames at full speed with one setting after the other, first on more and more CPUs, then in batches of
+    /// several sizes, then by the other path (`redirect`, `tx`); shows a table, and proposes the best setting as lines of a
+    /// configuration. Each is measured in five rounds, next to rounds of the default (one CPU, batches of 64, `redirect`), and
+    /// another setting is only proposed when it is faster than that by more than the rounds differ, or as fast and loses fewer
+    /// frames. SIGINT ends it, with what was measured so far. For example:
     ///
     ///   xdp-trafficgen tune eth1 --dst-mac 02:00:00:00:00:02
     ///

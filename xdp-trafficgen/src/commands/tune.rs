@@ -105,6 +105,7 @@ fn config(options: &cli::Tune, cpus: &[u32]) -> Result<Config, CommandError> {
     }
     for flow in &mut config.flows {
         flow.size.place = Place::Option("--size");
+        flow.packet.iter_mut().for_each(|header| header.kind.place = Place::Default);
     }
     Ok(config)
 }

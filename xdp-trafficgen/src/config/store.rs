@@ -1,7 +1,8 @@
 //! Settings into a configuration file: `cpus`, `batch_size` and `action` of its ports, and not one byte beside them.
 //!
-//! A pure function of the file as it was read: the places of the values are known, so they are replaced, or lines are put in, in the
-//! text itself. (toml_edit 0.25 writes a document anew: it turns the line ends of Windows into others and loses a byte order mark.)
+//! A pure function of the file as it was read: the places of the values are known, so they are replaced, or lines are put in,
+//! in the text itself. (toml_edit 0.25 writes a document anew: it turns the line ends of Windows into others and loses a byte
+//! order mark.)
 
 use std::ops::Range;
 
@@ -44,8 +45,8 @@ pub struct Stored {
     pub text: String,
     /// The names of the ports that have the settings now.
     pub ports: Vec<String>,
-    /// The names of those among them that kept their action: they have an ingress of their own, and another action would make their
-    /// frames leave by another interface.
+    /// The names of those among them that kept their action: they have an ingress of their own, and another action would make
+    /// their frames leave by another interface.
     pub kept_action: Vec<String>,
 }
 
@@ -83,8 +84,8 @@ fn leaves_by(port: &Port) -> Option<&str> {
     }
 }
 
-/// The file of `config` with the settings in its ports that send out of `interface`. Values that are there already stay as they are
-/// written.
+/// The file of `config` with the settings in its ports that send out of `interface`. Values that are there already stay as they
+/// are written.
 ///
 /// # Errors
 /// When there is no such port.

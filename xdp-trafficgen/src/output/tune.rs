@@ -68,7 +68,7 @@ pub(super) mod tests {
         },
     };
 
-    /// Five rounds of one second: workers, batch size, path, frames in each, frames dropped in all; frames of the default in each.
+    /// Five rounds of one second: workers, batch size, path, frames in each, frames dropped in all, the default's rate.
     pub(in crate::output) fn point(
         workers: u32,
         batch_size: u32,

@@ -1,16 +1,17 @@
 //! Which of several settings a port should be sent with: what was measured of each, and the choice.
 //!
-//! Pure: knows no clock and no kernel. The machine is noisy, and what else it does changes from one second to the next. So each
-//! setting is measured in rounds, each next to a round of the default, and what counts is how many times the default's rate it
-//! reaches. A setting is only called faster than another one when the difference is larger than what their rounds differ by.
+//! Pure: knows no clock and no kernel. The machine is noisy, and what else it does changes from one second to the next. So
+//! each setting is measured in rounds, each next to a round of the default, and what counts is how many times the default's
+//! rate it reaches. A setting is only called faster than another one when the difference is larger than what their rounds
+//! differ by.
 
 use crate::{
     config::Action,
     stats::{DropReason, PortCount},
 };
 
-/// Rounds that a setting takes part in, at least, before it is compared: with five, one that another guest of the machine spoiled
-/// moves neither the median nor the typical deviation by much.
+/// Rounds that a setting takes part in, at least, before it is compared: with five, one that another guest of the machine
+/// spoiled moves neither the median nor the typical deviation by much.
 pub const ROUNDS: usize = 5;
 
 /// Differences below this, as a part of the rate, are never a reason, however quiet the machine was.
@@ -144,9 +145,9 @@ pub enum Why {
 /// Chooses among points, the first of which is the default. None while the default has not been in all of its rounds, or when
 /// nothing could be sent.
 ///
-/// Only settings that are better than the default themselves are looked at, so that whatever is chosen is at least as fast as it,
-/// give or take the noise. Of those about as fast as the fastest, the one that loses the fewest frames is taken, then the one with the
-/// fewest CPUs, then the one that is most like the default.
+/// Only settings that are better than the default themselves are looked at, so that whatever is chosen is at least as fast as
+/// it, give or take the noise. Of those about as fast as the fastest, the one that loses the fewest frames is taken, then the
+/// one with the fewest CPUs, then the one that is most like the default.
 pub fn choose(points: &[Point]) -> Option<Choice> {
     let default = points.first().filter(|default| default.is_complete())?;
     // Where the default sends nothing there is no measure but the rate itself.
@@ -180,8 +181,8 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
     chosen.map(|(point, _, _, why)| Choice { point, why })
 }
 
-/// Speeds that differ by no more than this are about the same: twice the typical deviation of the one that varies more. (For normally
-/// distributed rounds that is 2.4 standard errors of the median of five.)
+/// Speeds that differ by no more than this are about the same: twice the typical deviation of the one that varies more. (For
+/// normally distributed rounds that is 2.4 standard errors of the median of five.)
 fn noise(one: Typical, other: Typical) -> f64 {
     (2.0 * one.deviation.max(other.deviation)).max(LEAST_NOISE * one.value.max(other.value))
 }

@@ -81,7 +81,7 @@ impl Target {
         if !kept_action.is_empty() {
             let action = settings.action.name();
             lines.push(format!(
-                "{name}: the action of {} is not `{action}` now, for with its `ingress` frames would leave by another interface",
+                "{name}: the action of {} is not `{action}` now: with its `ingress`, frames would leave by another interface",
                 named(&kept_action)
             ));
         }

@@ -1,8 +1,8 @@
 //! The sweep: which settings are tried, and their rounds.
 //!
-//! Not all combinations: first the number of workers, then the batch size with the best number, then the path with the best of
-//! both. Each of these stages measures its settings in rounds, one after the other, forwards and backwards by turns, with a round of
-//! the default before or after each: whatever else the machine does meanwhile meets both.
+//! Not all combinations: first the number of workers, then the batch size with the best number, then the path with the best
+//! of both. Each of these stages measures its settings in rounds, one after the other, forwards and backwards by turns, with a
+//! round of the default before or after each: whatever else the machine does meanwhile meets both.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::{
     config::{Action, Config, Located, Place},
     diagnosis::{self, Situation},
     engine::{Loaded, Start},
-    host::{Facts, System},
+    host::Facts,
     kernel::Capabilities,
     output::tune::{Ended, PointsFinding, text::words},
     plan::{DefaultRoute, Plan},
@@ -27,8 +27,8 @@ use crate::{
     },
 };
 
-/// Whole bulks of 16 frames (`DEV_MAP_BULK_SIZE`, `include/net/xdp.h`) up to the kernel's limit; 240 is the last below a veth's ring
-/// of 256, which 256 frames fill.
+/// Whole bulks of 16 frames (`DEV_MAP_BULK_SIZE`, `include/net/xdp.h`) up to the kernel's limit; 240 is the last below a veth's
+/// ring of 256, which 256 frames fill.
 const BATCH_SIZES: [u32; 7] = [16, 32, 64, 128, 192, 240, 256];
 
 /// The paths on which frames leave.
@@ -150,6 +150,9 @@ impl Sweep {
             }));
         }
         members.retain(|index| *index != DEFAULT);
+        if members.is_empty() {
+            return Ok(Ended::Complete);
+        }
         let default = self.run.plan(&self.points[DEFAULT].setting)?;
         let plans = members.iter().map(|index| self.run.plan(&self.points[*index].setting));
         let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
@@ -212,12 +215,11 @@ pub(super) fn findings(points: &[Point], interface: &str, size: u32) -> Result<V
         return Ok(Vec::new());
     }
     let facts = Facts::gather(&[], &[interface], None)?;
-    let system = System::default();
     let mut found: Vec<PointsFinding> = Vec::new();
     for (index, point) in points.iter().enumerate() {
         let Setting { action, cpus, batch_size } = &point.setting;
         let situation = Situation {
-            system: &system,
+            system: &facts.system,
             interface: facts.interface(interface),
             name: interface,
             action: *action,

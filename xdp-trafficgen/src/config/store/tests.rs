@@ -32,8 +32,8 @@ const FLOW: &str = "[[flows]]\nname = 'f'\nport = 'p'\npacket = [{ ethernet = {}
 fn values_are_replaced_where_they_stand() {
     check(
         &format!(
-            "# mine\n[[ports]]\n'name'='p'\n  cpus   =   [ 7 , # seven\n 8 ] # why\ninterface = \"e\"   # here\naction='redirect'#x\n\
-             batch_size = 6_4\n\n# tail\n{FLOW}# end"
+            "# mine\n[[ports]]\n'name'='p'\n  cpus   =   [ 7 , # seven\n 8 ] # why\ninterface = \"e\"   # here\n\
+             action='redirect'#x\nbatch_size = 6_4\n\n# tail\n{FLOW}# end"
         ),
         &format!(
             "# mine\n[[ports]]\n'name'='p'\n  cpus   =   \"0-2,5\" # why\ninterface = \"e\"   # here\naction=\"tx\"#x\n\
@@ -52,7 +52,8 @@ fn missing_keys_come_behind_the_interface() {
     check(
         &format!("{FLOW}[[ports]]\n\tbatch_size = 128 # as it is\n\tinterface = 'e'\n\tname = 'p'\n"),
         &format!(
-            "{FLOW}[[ports]]\n\tbatch_size = 128 # as it is\n\tinterface = 'e'\n\tcpus = \"0-2,5\"\n\taction = \"tx\"\n\tname = 'p'\n"
+            "{FLOW}[[ports]]\n\tbatch_size = 128 # as it is\n\tinterface = 'e'\n\tcpus = \"0-2,5\"\n\taction = \"tx\"\n\
+             \tname = 'p'\n"
         ),
     );
     // A file whose last line has no end.

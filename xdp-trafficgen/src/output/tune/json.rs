@@ -1,10 +1,10 @@
 //! The report as one JSON object. Its fields are a promise to scripts: they are only ever added to.
 //!
-//! Rates are in frames a second, of frames that the driver accepted. `points` are in the order of the sweep, the first of them is the
-//! default; of each `frames_attempted` is `frames_tx` plus `frames_dropped`. `pps` is the median of its `rounds`, `times_default` the
-//! median of their `pps` over the `default_pps` that was measured next to it, and what settings are compared by; it is null when the
-//! default sends nothing. `proposal` is null when there is none; its `reason` is `default` (nothing was better by more than the
-//! noise), `faster`, or `loses_fewer`.
+//! Rates are in frames a second, of frames that the driver accepted. `points` are in the order of the sweep, the first of them
+//! is the default; of each `frames_attempted` is `frames_tx` plus `frames_dropped`. `pps` is the median of its `rounds`,
+//! `times_default` the median of their `pps` over the `default_pps` that was measured next to it, and what settings are
+//! compared by; it is null when the default sends nothing. `proposal` is null when there is none; its `reason` is `default`
+//! (nothing was better by more than the noise), `faster`, or `loses_fewer`.
 
 use serde::Serialize;
 
