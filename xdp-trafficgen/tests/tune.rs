@@ -255,6 +255,7 @@ fn where_nothing_arrives_it_ends_at_once_and_says_why() {
     assert!(!report.complete && report.proposal.is_none(), "{report:?}");
     assert!(report.points.iter().all(|point| point.frames_tx == 0 && point.rounds.len() <= 5), "{report:?}");
     assert!(report.points.iter().any(|point| point.frames_attempted > 0) && !report.findings.is_empty(), "{report:?}");
+    assert!(report.findings.iter().any(|finding| finding.cure.contains("ethtool -K xtg1 gro on")), "{report:?}");
     let finished = Finished::of(tune(&["--cpus", "0"]));
     assert_eq!(finished.code, Some(1), "{finished:?}");
     assert!(finished.stderr.contains("not one frame could be sent"), "{finished:?}");

@@ -7,7 +7,7 @@ mod sweep;
 
 use std::{
     io::{self, Write as _},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use crate::{
@@ -19,30 +19,27 @@ use crate::{
         send::{self, output_failed, signal_stop},
         tune::{
             file::Target,
-            sweep::{Run, Sweep},
+            sweep::{Run, Sweep, Swept},
         },
     },
     config::{
-        self, Action, Config, DEFAULT_BATCH_SIZE, Located, Place, Source,
+        self, Action, Config, DEFAULT_BATCH_SIZE, Place, Source,
         store::{self, Settings},
     },
-    host::{Facts, show_mac},
+    host::show_mac,
     output::tune::{Ended, TuneReport, json, text},
     stats::tuning::{self, ROUNDS, Setting},
 };
 
 pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
     let target = options.write.as_deref().map(|path| Target::find(path, &options.interface)).transpose()?;
-    let cpus = match &options.cpus {
-        Some(cpus) => cpus.0.clone(),
-        None => Facts::gather(&[], &[], None)?.allowed_cpus,
-    };
     let run = Run {
-        config: config(options, &cpus)?,
+        config: config(options)?,
         capabilities: probe_kernel()?,
-        default_route: send::default_route(options.common.allow_default_route),
+        consent: send::consent(&options.common),
         round: options.seconds / u32::try_from(ROUNDS).unwrap_or(1),
     };
+    let cpus = options.cpus.as_ref().map_or_else(|| run.cpus(), |cpus| Ok(cpus.0.clone()))?;
     let default = Setting { action: Action::Redirect, cpus: cpus[..1].to_vec(), batch_size: DEFAULT_BATCH_SIZE };
     let longest = sweep::longest(cpus.len(), run.round);
     let sweep = Sweep::prepare(run, default, &cpus)?;
@@ -56,13 +53,19 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
         longest.as_secs().max(1),
     );
     let started = Instant::now();
-    let (points, end) = sweep.run(&cpus, &stop);
-    let elapsed = started.elapsed();
-    let report = report(options, points, &end, elapsed)?;
+    let Swept { points, findings, end } = sweep.run(&cpus, &stop)?;
+    let report = TuneReport {
+        interface: options.interface.clone(),
+        size: options.size,
+        each: options.seconds,
+        choice: tuning::choose(&points),
+        points,
+        ended: *end.as_ref().unwrap_or(&Ended::Early),
+        findings,
+        elapsed: started.elapsed(),
+    };
     print(&report, options.common.json)?;
-    if let Err(failure) = end {
-        return Err(failure);
-    }
+    end?;
     if !report.points.iter().any(|point| point.count.transmitted > 0) {
         // Stopped before the first frame is no failure.
         return if stop.is_cancelled() { Ok(()) } else { Err(CommandError::NothingSent) };
@@ -92,8 +95,8 @@ fn finish(target: &Target, options: &cli::Tune, report: &TuneReport) -> Result<(
 }
 
 /// One flow of UDP frames, as a new file would have it: what is measured is what would be stored.
-fn config(options: &cli::Tune, cpus: &[u32]) -> Result<Config, CommandError> {
-    let settings = Settings { action: Action::Redirect, cpus, batch_size: DEFAULT_BATCH_SIZE };
+fn config(options: &cli::Tune) -> Result<Config, CommandError> {
+    let settings = Settings { action: Action::Redirect, cpus: &[0], batch_size: DEFAULT_BATCH_SIZE };
     let mac = options.dst_mac.map(show_mac);
     let text = store::new_file(&options.interface, mac.as_deref(), options.size, settings);
     let mut config = config::file::parse(Source::file("tune", &text)).map_err(CommandError::Config)?;
@@ -101,31 +104,12 @@ fn config(options: &cli::Tune, cpus: &[u32]) -> Result<Config, CommandError> {
     config.source = Source::command_line();
     for port in &mut config.ports {
         port.interface.place = Place::Option("INTERFACE");
-        port.cpus = Some(Located::new(cpus.to_vec(), Place::Option("--cpus")));
     }
     for flow in &mut config.flows {
         flow.size.place = Place::Option("--size");
         flow.packet.iter_mut().for_each(|header| header.kind.place = Place::Default);
     }
     Ok(config)
-}
-
-fn report(
-    options: &cli::Tune,
-    points: Vec<tuning::Point>,
-    end: &Result<Ended, CommandError>,
-    elapsed: Duration,
-) -> Result<TuneReport, CommandError> {
-    Ok(TuneReport {
-        interface: options.interface.clone(),
-        size: options.size,
-        each: options.seconds,
-        choice: tuning::choose(&points),
-        findings: sweep::findings(&points, &options.interface, options.size)?,
-        points,
-        ended: *end.as_ref().unwrap_or(&Ended::Early),
-        elapsed,
-    })
 }
 
 fn print(report: &TuneReport, json: bool) -> Result<(), CommandError> {

@@ -4,7 +4,7 @@
 //! of both. Each of these stages measures its settings in rounds, one after the other, forwards and backwards by turns, with a
 //! round of the default before or after each: whatever else the machine does meanwhile meets both.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
@@ -15,12 +15,12 @@ use crate::{
         send::{drive, work_out},
     },
     config::{Action, Config, Located, Place},
-    diagnosis::{self, Situation},
-    engine::{Loaded, Start},
+    diagnosis::{self, Finding, Severity, Situation},
+    engine::{DRAIN, Loaded, Start},
     host::Facts,
-    kernel::Capabilities,
+    kernel::{Capabilities, Enabling, Hold},
     output::tune::{Ended, PointsFinding, text::words},
-    plan::{DefaultRoute, Plan},
+    plan::{Attach, Consent, Plan},
     stats::{
         PortCount,
         tuning::{Point, ROUNDS, Setting, choose, pps},
@@ -72,12 +72,24 @@ pub(super) struct Run {
     /// A port and a flow.
     pub(super) config: Config,
     pub(super) capabilities: Capabilities,
-    pub(super) default_route: DefaultRoute,
+    pub(super) consent: Consent,
     /// How long a round sends.
     pub(super) round: Duration,
 }
 
 impl Run {
+    /// The CPUs to tune on: the one to send from when nobody chooses any, and then all others this process may use.
+    pub(super) fn cpus(&self) -> Result<Vec<u32>, CommandError> {
+        let mut config = self.config.clone();
+        config.ports.iter_mut().for_each(|port| port.cpus = None);
+        let plan = work_out(&config, Some(self.capabilities), self.consent)?;
+        let mut cpus: Vec<u32> = plan.ports.into_iter().flat_map(|port| port.cpus).collect();
+        let allowed = Facts::gather(&[], &[], None)?.allowed_cpus;
+        let others: Vec<u32> = allowed.into_iter().filter(|cpu| !cpus.contains(cpu)).collect();
+        cpus.extend(others);
+        Ok(cpus)
+    }
+
     fn plan(&self, setting: &Setting) -> Result<Plan, CommandError> {
         let mut config = self.config.clone();
         for port in &mut config.ports {
@@ -88,7 +100,7 @@ impl Run {
         for flow in &mut config.flows {
             flow.duration = Some(Located::new(self.round, Place::Option("--seconds")));
         }
-        work_out(&config, Some(self.capabilities), self.default_route)
+        work_out(&config, Some(self.capabilities), self.consent)
     }
 }
 
@@ -101,27 +113,52 @@ pub(super) struct Sweep {
     /// The default first.
     points: Vec<Point>,
     progress: ProgressBar,
+    enabling: Enabling,
+    /// What lets the driver send. One for the whole sweep: some NICs start anew, and lose their link for seconds, when it comes
+    /// and goes.
+    holds: Vec<Hold>,
+}
+
+/// What a sweep came to.
+pub(super) struct Swept {
+    pub(super) points: Vec<Point>,
+    pub(super) findings: Vec<PointsFinding>,
+    pub(super) end: Result<Ended, CommandError>,
 }
 
 impl Sweep {
     /// Finds out, before anything is sent, whether all of it can be done, and tells what was decided for the user.
     pub(super) fn prepare(run: Run, default: Setting, cpus: &[u32]) -> Result<Self, CommandError> {
-        let widest = Setting { cpus: cpus.to_vec(), ..default.clone() };
-        for note in run.plan(&widest)?.notes {
+        let plan = run.plan(&Setting { cpus: cpus.to_vec(), ..default.clone() })?;
+        for note in plan.notes {
             eprintln!("{note}");
         }
         let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
         let progress = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Ok(Self { run, points: vec![Point::new(default)], progress })
+        let (enabling, mut holds) = (Enabling::default(), Vec::new());
+        for port in plan.ports {
+            if let (Attach::Pass(existing), Some(interface)) = (port.attach, port.leaves_by()) {
+                holds.push(enabling.hold(interface, existing)?);
+            }
+        }
+        Ok(Self { run, points: vec![Point::new(default)], progress, enabling, holds })
     }
 
     /// Measures until all is done, a run fails, nothing can be sent, or it is told to stop.
-    pub(super) fn run(mut self, cpus: &[u32], stop: &CancellationToken) -> (Vec<Point>, Result<Ended, CommandError>) {
-        let end = self.stages(cpus, stop);
+    pub(super) fn run(mut self, cpus: &[u32], stop: &CancellationToken) -> Result<Swept, CommandError> {
+        let mut end = self.stages(cpus, stop);
         self.progress.finish_and_clear();
+        let Self { run, mut points, holds, .. } = self;
         // Those whose first round was not reached.
-        self.points.retain(|point| !point.rounds.is_empty());
-        (self.points, end)
+        points.retain(|point| !point.rounds.is_empty());
+        // As long as everything is as it was during the runs.
+        let findings = findings(&points, &run.config)?;
+        if let Err(error) = release(holds)
+            && end.is_ok()
+        {
+            end = Err(error);
+        }
+        Ok(Swept { points, findings, end })
     }
 
     fn stages(&mut self, cpus: &[u32], stop: &CancellationToken) -> Result<Ended, CommandError> {
@@ -186,7 +223,7 @@ impl Sweep {
     ) -> Result<Option<Vec<(usize, PortCount)>>, CommandError> {
         let mut counts = Vec::new();
         for &(index, plan) in turns {
-            let (mut snapshot, failure) = drive(Loaded::new(plan.clone())?, Start::Now, stop, None)?;
+            let (mut snapshot, failure) = drive(Loaded::beside(plan.clone(), &self.enabling)?, Start::Now, stop, None)?;
             if let Some(failure) = failure {
                 return Err(failure);
             }
@@ -209,11 +246,19 @@ impl Sweep {
     }
 }
 
-/// Why frames were dropped, each cause once. The interface may be gone by now.
-pub(super) fn findings(points: &[Point], interface: &str, size: u32) -> Result<Vec<PointsFinding>, CommandError> {
-    if points.iter().all(|point| point.drops().is_empty()) {
-        return Ok(Vec::new());
+/// Takes the programs off that let drivers send, once the last frames have left.
+fn release(holds: Vec<Hold>) -> Result<(), CommandError> {
+    if holds.iter().any(Hold::is_ours) {
+        thread::sleep(DRAIN);
     }
+    let released: Vec<_> = holds.into_iter().map(Hold::release).collect();
+    Ok(released.into_iter().collect::<Result<(), _>>()?)
+}
+
+/// Why frames were dropped, each cause once, and what makes the setting to propose slower than it could be.
+fn findings(points: &[Point], config: &Config) -> Result<Vec<PointsFinding>, CommandError> {
+    let (Some(port), Some(flow)) = (config.ports.first(), config.flows.first()) else { return Ok(Vec::new()) };
+    let interface = port.interface.value.as_str();
     let facts = Facts::gather(&[], &[interface], None)?;
     let mut found: Vec<PointsFinding> = Vec::new();
     for (index, point) in points.iter().enumerate() {
@@ -226,10 +271,20 @@ pub(super) fn findings(points: &[Point], interface: &str, size: u32) -> Result<V
             cpus,
             allowed_cpus: &facts.allowed_cpus,
             batch_size: *batch_size,
-            largest: size,
+            largest: flow.size.value.largest(),
         };
-        for &(reason, frames) in point.drops() {
-            let finding = diagnosis::of_drop(reason, &situation);
+        let drops = point.drops().iter().map(|&(reason, frames)| (frames, diagnosis::of_drop(reason, &situation)));
+        let counts =
+            diagnosis::of_nothing_sent(&point.count).into_iter().chain(diagnosis::of_lacking(&point.count.lacks));
+        let mut all: Vec<(u64, Finding)> = drops.chain(counts.map(|finding| (0, finding))).collect();
+        if choose(points).is_some_and(|choice| choice.point == index) {
+            let slows =
+                diagnosis::foresee(&situation).into_iter().filter(|finding| finding.severity >= Severity::Slows);
+            let new = slows.filter(|finding| all.iter().all(|(_, known)| known.code != finding.code));
+            let new: Vec<Finding> = new.collect();
+            all.extend(new.into_iter().map(|finding| (0, finding)));
+        }
+        for (frames, finding) in all {
             match found.iter_mut().find(|known| known.finding == finding) {
                 Some(known) => known.points.push((index, frames)),
                 None => found.push(PointsFinding { points: vec![(index, frames)], finding }),

@@ -130,7 +130,10 @@ fn finding(found: &PointsFinding, points: &[Point]) -> String {
         0 => String::new(),
         more => format!("; and {} more", grouped(more as u64)),
     };
-    let mut text = format!("{}: {} ({named}{more})\n", finding.cause, frames(total));
+    let mut text = match total {
+        0 => format!("{} ({named}{more})\n", finding.cause),
+        total => format!("{} dropped ({named}{more}): {}\n", frames(total), finding.cause),
+    };
     if !finding.cure.is_empty() {
         let _ = writeln!(text, "  {}", finding.cure);
     }
@@ -166,8 +169,8 @@ mod tests {
             "\nproposal: redirect, 2 CPUs, batches of 64: 2.00 times the default's rate\n\n\
              [[ports]]\ncpus = \"0-1\"\nbatch_size = 64\naction = \"redirect\"\n",
             "--cpus 0-1 --batch-size 64\n",
-            "the transmit queue was full: 4 500 003 frames (redirect, 2 CPUs, batches of 256; tx, 2 CPUs, batches of 64)\n  \
-             send smaller batches\n",
+            "4 500 003 frames dropped (redirect, 2 CPUs, batches of 256; tx, 2 CPUs, batches of 64): the transmit queue was \
+             full\n  send smaller batches\n",
             "duration: 15.250 s\n",
             "the default itself varied by 0.0 %",
         ] {
