@@ -1,7 +1,8 @@
 //! `tune`: sends with one setting after the other, shows a table of what each came to, and proposes or stores the best.
 //!
-//! What is tried is [`sweep`]'s, what is chosen [`tuning`](crate::stats::tuning)'s, what is stored [`store`]'s and [`file`]'s.
+//! What is tried is [`sweep`]'s, what is chosen [`tuning`]'s, what is stored [`store`]'s and [`file`]'s.
 
+mod explain;
 mod file;
 mod sweep;
 

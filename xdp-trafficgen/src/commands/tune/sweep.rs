@@ -13,9 +13,9 @@ use crate::{
     commands::{
         CommandError,
         send::{drive, work_out},
+        tune::explain,
     },
     config::{Action, Config, Located, Place},
-    diagnosis::{self, Finding, Severity, Situation},
     engine::{DRAIN, Loaded, Start},
     host::Facts,
     kernel::{Capabilities, Enabling, Hold},
@@ -152,7 +152,7 @@ impl Sweep {
         // Those whose first round was not reached.
         points.retain(|point| !point.rounds.is_empty());
         // As long as everything is as it was during the runs.
-        let findings = findings(&points, &run.config)?;
+        let findings = explain::findings(&points, &run.config)?;
         if let Err(error) = release(holds)
             && end.is_ok()
         {
@@ -255,41 +255,38 @@ fn release(holds: Vec<Hold>) -> Result<(), CommandError> {
     Ok(released.into_iter().collect::<Result<(), _>>()?)
 }
 
-/// Why frames were dropped, each cause once, and what makes the setting to propose slower than it could be.
-fn findings(points: &[Point], config: &Config) -> Result<Vec<PointsFinding>, CommandError> {
-    let (Some(port), Some(flow)) = (config.ports.first(), config.flows.first()) else { return Ok(Vec::new()) };
-    let interface = port.interface.value.as_str();
-    let facts = Facts::gather(&[], &[interface], None)?;
-    let mut found: Vec<PointsFinding> = Vec::new();
-    for (index, point) in points.iter().enumerate() {
-        let Setting { action, cpus, batch_size } = &point.setting;
-        let situation = Situation {
-            system: &facts.system,
-            interface: facts.interface(interface),
-            name: interface,
-            action: *action,
-            cpus,
-            allowed_cpus: &facts.allowed_cpus,
-            batch_size: *batch_size,
-            largest: flow.size.value.largest(),
-        };
-        let drops = point.drops().iter().map(|&(reason, frames)| (frames, diagnosis::of_drop(reason, &situation)));
-        let counts =
-            diagnosis::of_nothing_sent(&point.count).into_iter().chain(diagnosis::of_lacking(&point.count.lacks));
-        let mut all: Vec<(u64, Finding)> = drops.chain(counts.map(|finding| (0, finding))).collect();
-        if choose(points).is_some_and(|choice| choice.point == index) {
-            let slows =
-                diagnosis::foresee(&situation).into_iter().filter(|finding| finding.severity >= Severity::Slows);
-            let new = slows.filter(|finding| all.iter().all(|(_, known)| known.code != finding.code));
-            let new: Vec<Finding> = new.collect();
-            all.extend(new.into_iter().map(|finding| (0, finding)));
-        }
-        for (frames, finding) in all {
-            match found.iter_mut().find(|known| known.finding == finding) {
-                Some(known) => known.points.push((index, frames)),
-                None => found.push(PointsFinding { points: vec![(index, frames)], finding }),
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_doubled_up_to_all() {
+        for (cpus, counts) in [(1, &[1][..]), (2, &[1, 2]), (3, &[1, 2, 3]), (6, &[1, 2, 4, 6]), (8, &[1, 2, 4, 8])] {
+            assert_eq!(worker_counts(cpus), counts);
         }
     }
-    Ok(found)
+
+    #[test]
+    fn each_stage_changes_one_thing_of_the_best() {
+        let best = Setting { action: Action::Tx, cpus: vec![5, 3], batch_size: 96 };
+        let tried = STAGES.map(|(name, settings)| {
+            let settings = settings(&best, &[5, 3, 1]).into_iter();
+            let words =
+                settings.map(|Setting { action, cpus, batch_size }| format!("{} {cpus:?} {batch_size}", action.name()));
+            (name, words.collect::<Vec<_>>().join(", "))
+        });
+        let batches = BATCH_SIZES.map(|size| format!("tx [5, 3] {size}")).join(", ");
+        assert_eq!(tried[0], ("CPUs", "tx [5] 96, tx [5, 3] 96, tx [5, 3, 1] 96".to_owned()));
+        assert_eq!(tried[1], ("batch", batches));
+        assert_eq!(tried[2], ("path", "redirect [5, 3] 96, tx [5, 3] 96".to_owned()));
+    }
+
+    #[test]
+    fn the_longest_time_counts_the_rounds_of_the_default() {
+        let round = Duration::from_millis(850);
+        // Of one CPU: 7 batches with 4 defaults between them, 2 paths with 1; each in 5 rounds of a second with what is around.
+        assert_eq!(longest(1, round), Duration::from_secs((7 + 4 + 2 + 1) * 5));
+        // 2, 4 and 6 CPUs, with 2 defaults.
+        assert_eq!(longest(6, round), Duration::from_secs((3 + 2 + 7 + 4 + 2 + 1) * 5));
+    }
 }

@@ -68,11 +68,7 @@ fn legend(default: &Point) -> String {
                     typically is from it\n"
             .to_owned();
     if value > 0.0 {
-        let _ = writeln!(
-            text,
-            "the default itself varied by {:.1} %, whatever the machine did meanwhile",
-            100.0 * deviation / value
-        );
+        let _ = writeln!(text, "the default itself varied by {:.1} % from round to round", 100.0 * deviation / value);
     }
     text
 }
@@ -94,7 +90,8 @@ fn proposal(report: &TuneReport) -> String {
     };
     let Setting { action, cpus, batch_size } = &point.setting;
     let lines = Settings { action: *action, cpus, batch_size: *batch_size }.lines();
-    let mut text = format!("\nproposal: {reason}\n\n[[ports]]\n{lines}");
+    let extent = if report.ended == Ended::Early { ", of what was measured" } else { "" };
+    let mut text = format!("\nproposal{extent}: {reason}\n\n[[ports]]\n{lines}");
     // The commands without a file have no option for the path.
     if *action == Action::Redirect {
         let _ = writeln!(text, "\nor, without a file: --cpus {} --batch-size {batch_size}", show_cpus(cpus));
@@ -196,6 +193,8 @@ mod tests {
         assert_eq!(row(&text, "redirect 1 64"), "redirect 1 64 0.000 – 100.00 % default");
         assert!(!text.contains("--batch-size"), "{text}");
         let mut early = report(vec![point(1, 64, Action::Redirect, [500; 5], 0, 500.0)]);
+        early.ended = Ended::Early;
+        assert!(render(&early).contains("proposal, of what was measured: the default"));
         early.points[0].rounds.pop();
         let text = render(&TuneReport { choice: None, ended: Ended::Early, ..early });
         assert!(text.contains("no proposal") && text.contains(" s, ended early\n"), "{text}");
