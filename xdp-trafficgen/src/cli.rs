@@ -2,6 +2,7 @@
 
 mod pace;
 mod quick;
+mod tune;
 
 use std::{
     path::PathBuf,
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use pace::{BenchArrivals, PaceTest, WarmUp};
 pub use quick::{Icmp, PortRange, Quick, TcpSyn, Udp};
+pub use tune::Tune;
 
 use crate::config::{
     Behind,
@@ -95,6 +97,18 @@ pub enum Command {
     ///
     ///   xdp-trafficgen pace-test eth1 --receive-only --rate 100kpps
     PaceTest(PaceTest),
+    /// Find the CPUs, the batch size and the path that send the most frames out of an interface
+    ///
+    /// Sends UDP frames at full speed with one setting after the other, first on more and more CPUs, then in batches of
+    /// several sizes, then by the other path (`redirect`, `tx`); shows a table, and proposes the best setting as lines of a
+    /// configuration. Each is measured in five rounds, next to rounds of the default (one CPU, batches of 64, `redirect`), and
+    /// another setting is only proposed when it is faster than that by more than the rounds differ, or as fast and loses fewer
+    /// frames. SIGINT ends it, with what was measured so far. For example:
+    ///
+    ///   xdp-trafficgen tune eth1 --dst-mac 02:00:00:00:00:02
+    ///
+    ///   xdp-trafficgen tune eth1 --cpus 0-7 --size 1518 --seconds 5 --write config.toml
+    Tune(Tune),
     /// Send what a configuration file describes until SIGTERM, as a service
     ///
     /// Ports are supervised: one whose interface goes away is started again when it comes back, while the others go on.

@@ -6,6 +6,7 @@ mod drops;
 pub mod gaps;
 mod punctuality;
 pub mod reconcile;
+pub mod tuning;
 mod workers;
 
 use std::time::Duration;

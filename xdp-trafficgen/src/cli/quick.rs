@@ -140,7 +140,7 @@ fn ports(text: &str) -> Result<PortRange, Problem> {
     Ok(PortRange { first, last })
 }
 
-fn mac(text: &str) -> Result<Mac, Problem> {
+pub(super) fn mac(text: &str) -> Result<Mac, Problem> {
     literal::parse_mac(text).map(|value| {
         let [.., a, b, c, d, e, f] = value.to_be_bytes();
         [a, b, c, d, e, f]

@@ -9,6 +9,7 @@ mod quick;
 mod run;
 pub(crate) mod send;
 mod show;
+mod tune;
 
 use std::{
     fmt::Write as _,
@@ -156,6 +157,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Show(options) => show::show(&options),
         Command::Daemon(options) => daemon::daemon(&options),
         Command::PaceTest(options) => pace_test::pace_test(&options),
+        Command::Tune(options) => tune::tune(&options),
         Command::BenchRun(options) => bench::run(&options),
         Command::BenchPrograms(options) => bench::programs(&options),
         Command::BenchSink(options) => bench::sink(&options),

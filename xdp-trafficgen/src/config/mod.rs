@@ -120,6 +120,7 @@ mod path;
 pub mod pattern;
 pub mod rate;
 pub mod size;
+pub mod store;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -188,6 +189,18 @@ pub enum Action {
     Pass,
     /// Throws it away.
     Drop,
+}
+
+impl Action {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Redirect => "redirect",
+            Self::Tx => "tx",
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+        }
+    }
 }
 
 /// An interface that sends.

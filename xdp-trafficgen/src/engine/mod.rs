@@ -116,7 +116,7 @@ pub enum Start {
 const LEAD: Duration = Duration::from_millis(2);
 /// Time for frames that wait in the rings of a NIC to leave, before a program is taken off and its rings with it: 8192 frames of
 /// 1518 bytes at 1 Gb/s.
-const DRAIN: Duration = Duration::from_millis(100);
+pub const DRAIN: Duration = Duration::from_millis(100);
 
 impl Loaded {
     /// Loads every port of the plan.

@@ -1,0 +1,292 @@
+//! The sweep: which settings are tried, and their rounds.
+//!
+//! Not all combinations: first the number of workers, then the batch size with the best number, then the path with the best
+//! of both. Each of these stages measures its settings in rounds, one after the other, forwards and backwards by turns, with a
+//! round of the default before or after each: whatever else the machine does meanwhile meets both.
+
+use std::{thread, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    commands::{
+        CommandError,
+        send::{drive, work_out},
+        tune::explain,
+    },
+    config::{Action, Config, Located, Place},
+    engine::{DRAIN, Loaded, Start},
+    host::Facts,
+    kernel::{Capabilities, Enabling, Hold},
+    output::tune::{Ended, PointsFinding, text::words},
+    plan::{Attach, Consent, Plan},
+    stats::{
+        PortCount,
+        tuning::{Point, ROUNDS, Setting, choose, pps},
+    },
+};
+
+/// Whole bulks of 16 frames (`DEV_MAP_BULK_SIZE`, `include/net/xdp.h`) up to the kernel's limit; 240 is the last below a veth's
+/// ring of 256, which 256 frames fill.
+const BATCH_SIZES: [u32; 7] = [16, 32, 64, 128, 192, 240, 256];
+
+/// The paths on which frames leave.
+const PATHS: [Action; 2] = [Action::Redirect, Action::Tx];
+
+/// What a round takes beside sending: programs are verified and maps made (measured: 0.15 s).
+const SET_UP: Duration = Duration::from_millis(150);
+
+/// How long a sweep takes at most: all stages, with the rounds of the default between the others'.
+pub(super) fn longest(cpus: usize, round: Duration) -> Duration {
+    let with_default = |settings: usize| settings + settings.div_ceil(BESIDE_DEFAULT);
+    // Each stage may measure the best of the one before again.
+    let runs =
+        with_default(worker_counts(cpus).len() - 1) + with_default(BATCH_SIZES.len()) + with_default(PATHS.len());
+    (round + SET_UP) * u32::try_from(runs * ROUNDS).unwrap_or(u32::MAX)
+}
+
+/// A round of the default stands between those of two other settings.
+const BESIDE_DEFAULT: usize = 2;
+
+/// 1, 2, 4 and so on, and all of them.
+fn worker_counts(cpus: usize) -> Vec<usize> {
+    let doubled = std::iter::successors(Some(1_usize), |count| count.checked_mul(2)).take_while(|count| *count < cpus);
+    doubled.chain([cpus]).collect()
+}
+
+/// The settings of the stages, in their order, as functions of the best one so far.
+type Stage = (&'static str, fn(&Setting, &[u32]) -> Vec<Setting>);
+
+const STAGES: [Stage; 3] = [
+    ("CPUs", |best, cpus| {
+        let counts = worker_counts(cpus.len()).into_iter();
+        counts.map(|count| Setting { cpus: cpus[..count].to_vec(), ..best.clone() }).collect()
+    }),
+    ("batch", |best, _| BATCH_SIZES.map(|batch_size| Setting { batch_size, ..best.clone() }).to_vec()),
+    ("path", |best, _| PATHS.map(|action| Setting { action, ..best.clone() }).to_vec()),
+];
+
+/// What is the same in all rounds.
+pub(super) struct Run {
+    /// A port and a flow.
+    pub(super) config: Config,
+    pub(super) capabilities: Capabilities,
+    pub(super) consent: Consent,
+    /// How long a round sends.
+    pub(super) round: Duration,
+}
+
+impl Run {
+    /// The CPUs to tune on: the one to send from when nobody chooses any, and then all others this process may use.
+    pub(super) fn cpus(&self) -> Result<Vec<u32>, CommandError> {
+        let mut config = self.config.clone();
+        config.ports.iter_mut().for_each(|port| port.cpus = None);
+        let plan = work_out(&config, Some(self.capabilities), self.consent)?;
+        let mut cpus: Vec<u32> = plan.ports.into_iter().flat_map(|port| port.cpus).collect();
+        let allowed = Facts::gather(&[], &[], None)?.allowed_cpus;
+        let others: Vec<u32> = allowed.into_iter().filter(|cpu| !cpus.contains(cpu)).collect();
+        cpus.extend(others);
+        Ok(cpus)
+    }
+
+    fn plan(&self, setting: &Setting) -> Result<Plan, CommandError> {
+        let mut config = self.config.clone();
+        for port in &mut config.ports {
+            port.action.value = setting.action;
+            port.cpus = Some(Located::new(setting.cpus.clone(), Place::Option("--cpus")));
+            port.batch_size.value = setting.batch_size;
+        }
+        for flow in &mut config.flows {
+            flow.duration = Some(Located::new(self.round, Place::Option("--seconds")));
+        }
+        work_out(&config, Some(self.capabilities), self.consent)
+    }
+}
+
+/// The index of the default among the points.
+const DEFAULT: usize = 0;
+
+/// A sweep and what it has measured so far.
+pub(super) struct Sweep {
+    run: Run,
+    /// The default first.
+    points: Vec<Point>,
+    progress: ProgressBar,
+    enabling: Enabling,
+    /// What lets the driver send. One for the whole sweep: some NICs start anew, and lose their link for seconds, when it comes
+    /// and goes.
+    holds: Vec<Hold>,
+}
+
+/// What a sweep came to.
+pub(super) struct Swept {
+    pub(super) points: Vec<Point>,
+    pub(super) findings: Vec<PointsFinding>,
+    pub(super) end: Result<Ended, CommandError>,
+}
+
+impl Sweep {
+    /// Finds out, before anything is sent, whether all of it can be done, and tells what was decided for the user.
+    pub(super) fn prepare(run: Run, default: Setting, cpus: &[u32]) -> Result<Self, CommandError> {
+        let plan = run.plan(&Setting { cpus: cpus.to_vec(), ..default.clone() })?;
+        for note in plan.notes {
+            eprintln!("{note}");
+        }
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
+        let progress = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let (enabling, mut holds) = (Enabling::default(), Vec::new());
+        for port in plan.ports {
+            if let (Attach::Pass(existing), Some(interface)) = (port.attach, port.leaves_by()) {
+                holds.push(enabling.hold(interface, existing)?);
+            }
+        }
+        Ok(Self { run, points: vec![Point::new(default)], progress, enabling, holds })
+    }
+
+    /// Measures until all is done, a run fails, nothing can be sent, or it is told to stop.
+    pub(super) fn run(mut self, cpus: &[u32], stop: &CancellationToken) -> Result<Swept, CommandError> {
+        let mut end = self.stages(cpus, stop);
+        self.progress.finish_and_clear();
+        let Self { run, mut points, holds, .. } = self;
+        // Those whose first round was not reached.
+        points.retain(|point| !point.rounds.is_empty());
+        // As long as everything is as it was during the runs.
+        let findings = explain::findings(&points, &run.config)?;
+        if let Err(error) = release(holds)
+            && end.is_ok()
+        {
+            end = Err(error);
+        }
+        Ok(Swept { points, findings, end })
+    }
+
+    fn stages(&mut self, cpus: &[u32], stop: &CancellationToken) -> Result<Ended, CommandError> {
+        for (name, settings) in STAGES {
+            let best = choose(&self.points).map_or(0, |choice| choice.point);
+            let settings = settings(&self.points[best].setting, cpus);
+            if let Ended::Early = self.stage(name, settings, stop)? {
+                return Ok(Ended::Early);
+            }
+            if let Some(choice) = choose(&self.points) {
+                let Point { setting, .. } = &self.points[choice.point];
+                self.tell(&format!("{name}: the best so far is {}", words(setting)));
+            }
+        }
+        Ok(Ended::Complete)
+    }
+
+    /// All rounds of these settings, with the default beside them.
+    fn stage(&mut self, name: &str, settings: Vec<Setting>, stop: &CancellationToken) -> Result<Ended, CommandError> {
+        let mut members = Vec::new();
+        for setting in settings {
+            let known = self.points.iter().position(|point| point.setting == setting);
+            members.push(known.unwrap_or_else(|| {
+                self.points.push(Point::new(setting));
+                self.points.len() - 1
+            }));
+        }
+        members.retain(|index| *index != DEFAULT);
+        if members.is_empty() {
+            return Ok(Ended::Complete);
+        }
+        let default = self.run.plan(&self.points[DEFAULT].setting)?;
+        let plans = members.iter().map(|index| self.run.plan(&self.points[*index].setting));
+        let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
+        let mut others: Vec<(usize, &Plan)> = members.into_iter().zip(&plans).collect();
+        self.progress.set_message(name.to_owned());
+        self.progress.set_position(0);
+        self.progress.set_length(((others.len() + others.len().div_ceil(BESIDE_DEFAULT)) * ROUNDS) as u64);
+        for _ in 0..ROUNDS {
+            for pair in others.chunks(BESIDE_DEFAULT) {
+                let mut turns = pair.to_vec();
+                turns.insert(1, (DEFAULT, &default));
+                let Some(counts) = self.send(&turns, stop)? else { return Ok(Ended::Early) };
+                let default_pps =
+                    counts.iter().find(|(index, _)| *index == DEFAULT).map_or(0.0, |(_, count)| pps(count));
+                counts.into_iter().for_each(|(index, count)| self.points[index].add(count, default_pps));
+            }
+            // What sends nothing now will not do so in the next round either.
+            if self.points.iter().all(|point| point.count.transmitted == 0) {
+                return Ok(Ended::Early);
+            }
+            others.reverse();
+        }
+        Ok(Ended::Complete)
+    }
+
+    /// A round of each of these settings. None when it was told to stop, for then the last one was cut short and is no measure.
+    fn send(
+        &self,
+        turns: &[(usize, &Plan)],
+        stop: &CancellationToken,
+    ) -> Result<Option<Vec<(usize, PortCount)>>, CommandError> {
+        let mut counts = Vec::new();
+        for &(index, plan) in turns {
+            let (mut snapshot, failure) = drive(Loaded::beside(plan.clone(), &self.enabling)?, Start::Now, stop, None)?;
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+            if stop.is_cancelled() {
+                return Ok(None);
+            }
+            counts.extend(snapshot.ports.pop().map(|count| (index, count)));
+            self.progress.inc(1);
+        }
+        Ok(Some(counts))
+    }
+
+    /// A line above the progress bar, or a line of a log.
+    fn tell(&self, line: &str) {
+        if self.progress.is_hidden() {
+            eprintln!("{line}");
+        } else {
+            self.progress.println(line);
+        }
+    }
+}
+
+/// Takes the programs off that let drivers send, once the last frames have left.
+fn release(holds: Vec<Hold>) -> Result<(), CommandError> {
+    if holds.iter().any(Hold::is_ours) {
+        thread::sleep(DRAIN);
+    }
+    let released: Vec<_> = holds.into_iter().map(Hold::release).collect();
+    Ok(released.into_iter().collect::<Result<(), _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_doubled_up_to_all() {
+        for (cpus, counts) in [(1, &[1][..]), (2, &[1, 2]), (3, &[1, 2, 3]), (6, &[1, 2, 4, 6]), (8, &[1, 2, 4, 8])] {
+            assert_eq!(worker_counts(cpus), counts);
+        }
+    }
+
+    #[test]
+    fn each_stage_changes_one_thing_of_the_best() {
+        let best = Setting { action: Action::Tx, cpus: vec![5, 3], batch_size: 96 };
+        let tried = STAGES.map(|(name, settings)| {
+            let settings = settings(&best, &[5, 3, 1]).into_iter();
+            let words =
+                settings.map(|Setting { action, cpus, batch_size }| format!("{} {cpus:?} {batch_size}", action.name()));
+            (name, words.collect::<Vec<_>>().join(", "))
+        });
+        let batches = BATCH_SIZES.map(|size| format!("tx [5, 3] {size}")).join(", ");
+        assert_eq!(tried[0], ("CPUs", "tx [5] 96, tx [5, 3] 96, tx [5, 3, 1] 96".to_owned()));
+        assert_eq!(tried[1], ("batch", batches));
+        assert_eq!(tried[2], ("path", "redirect [5, 3] 96, tx [5, 3] 96".to_owned()));
+    }
+
+    #[test]
+    fn the_longest_time_counts_the_rounds_of_the_default() {
+        let round = Duration::from_millis(850);
+        // Of one CPU: 7 batches with 4 defaults between them, 2 paths with 1; each in 5 rounds of a second with what is around.
+        assert_eq!(longest(1, round), Duration::from_secs((7 + 4 + 2 + 1) * 5));
+        // 2, 4 and 6 CPUs, with 2 defaults.
+        assert_eq!(longest(6, round), Duration::from_secs((3 + 2 + 7 + 4 + 2 + 1) * 5));
+    }
+}
