@@ -10,7 +10,10 @@ use crate::{
     host::{AttachedMode, AttachedXdp, Facts, Interface, Netlink},
     output::{PortFinding, text},
     plan::{Attach, Plan, PortPlan},
-    stats::{DropReason, PortCount, Snapshot},
+    stats::{
+        DropReason, PortCount, Snapshot,
+        reconcile::{Parting, reconcile},
+    },
 };
 
 /// What is sent, and on what.
@@ -110,10 +113,13 @@ impl Outlook {
     pub(crate) fn conclude(&self, snapshot: &Snapshot, slower: Vec<PortFinding>, failed: bool) -> Vec<PortFinding> {
         let mut findings = Vec::new();
         let wrong = |port: &PortCount| port.dropped() > 0 || port.transmitted == 0;
-        let look = if failed || snapshot.ports.iter().any(wrong) { self.look() } else { None };
-        for (sending, port) in self.ports.iter().zip(&snapshot.ports) {
+        let partings = reconcile(snapshot);
+        let look = if failed || !partings.is_empty() || snapshot.ports.iter().any(wrong) { self.look() } else { None };
+        for (index, (sending, port)) in self.ports.iter().zip(&snapshot.ports).enumerate() {
             if let Some(look) = &look {
                 findings.extend(look.conclude(sending, port));
+                let of_port = partings.iter().filter(|(first, _)| *first == index);
+                findings.extend(of_port.map(|(_, parting)| look.of_parting(sending, parting)));
             }
             let by_itself = [diagnosis::of_nothing_sent(port), diagnosis::of_lacking(&port.lacks)];
             findings.extend(by_itself.into_iter().flatten().map(|finding| found(sending, finding)));
@@ -155,6 +161,10 @@ impl Look {
     /// As it is now; not another of the same name.
     fn interface(&self, sending: &Sending) -> Option<&Interface> {
         self.0.interfaces.iter().find(|interface| interface.link.index == sending.index)
+    }
+
+    fn of_parting(&self, sending: &Sending, parting: &Parting) -> PortFinding {
+        found(sending, diagnosis::of_parting(parting, &self.situation(sending, self.interface(sending))))
     }
 
     fn situation<'a>(&'a self, sending: &'a Sending, interface: Option<&'a Interface>) -> Situation<'a> {
