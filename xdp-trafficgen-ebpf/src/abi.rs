@@ -272,6 +272,8 @@ pub struct Worker {
     pub dropped: u64,
     /// Repetitions in which the program itself gave up: a frame shorter than configured.
     pub aborted: u64,
+    /// Events of `xdp_exception` while frames were on their way: they explain frames whose fate nothing else tells of.
+    pub exceptions: u64,
     /// Which of the port's workers this is.
     pub index: u32,
     /// Its first entry in the tables of flows.
@@ -294,6 +296,7 @@ impl Worker {
         settled: 0,
         dropped: 0,
         aborted: 0,
+        exceptions: 0,
         index: 0,
         first_flow: 0,
         flow: 0,
@@ -335,6 +338,25 @@ impl Default for Worker {
     }
 }
 
+/// Ports that can be listened for together.
+pub const MAX_PLACES: u32 = 1024;
+
+/// A port's programs that the listener calls.
+pub mod told {
+    /// How many each port has.
+    pub const PROGRAMS: u32 = 2;
+    /// The driver refused frames.
+    pub const LOST: u32 = 0;
+    /// The kernel did not redirect a frame.
+    pub const NOT_REDIRECTED: u32 = 1;
+
+    /// A port's entry for a program.
+    #[inline(always)]
+    pub const fn entry(place: u32, program: u32) -> u32 {
+        place * PROGRAMS + program
+    }
+}
+
 /// What the counting receiver saw: one entry per CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -357,7 +379,7 @@ const _: () = assert!(size_of::<Flow>() == 64);
 const _: () = assert!(size_of::<Body>() == 8);
 const _: () = assert!(size_of::<Worked>() == 16 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS);
 const _: () = assert!(size_of::<Schedule>() == 16 + 4 * MAX_SLOTS);
-const _: () = assert!(size_of::<Worker>() == 120 + 8 * RECENT);
+const _: () = assert!(size_of::<Worker>() == 128 + 8 * RECENT);
 const _: () = assert!(size_of::<Sink>() == 16);
 
 #[cfg(feature = "user")]

@@ -1,7 +1,4 @@
-//! What became of the frames: the program notes whose they are, the trace points tell what the kernel and the driver did with them.
-//!
-//! Raw trace points, which need no type information of the kernel (BTF) and cost the same as those that do. What is done for
-//! every bulk is kept short: each instruction here is run once for 16 frames, and losses are dealt with elsewhere.
+//! A port's books: whose its frames are, and why some were lost. That a frame was lost is found out in [`crate::listening`].
 
 use aya_ebpf::{
     macros::{map, raw_tracepoint},
@@ -75,65 +72,27 @@ fn note_reason(layer: DropLayer, errno: u32, frames: u64) {
     }
 }
 
-/// The worker whose frames are on their way through the kernel on this CPU just now, if any. Other users' frames have none: ours
-/// are all accounted for before softirqs run again.
-///
-/// A generator that redirects nothing has nothing in flight, whatever its counters say: user space attaches no trace point for it.
-#[inline(always)]
-fn sending_worker() -> Option<&'static mut Worker> {
-    this_worker().filter(|worker| worker.in_flight() != 0)
-}
-
-/// `xdp_devmap_xmit(from_dev, to_dev, sent, drops, err)`: once per bulk of up to 16 frames, which are those queued first. A
-/// driver takes the first `sent` of them (Linux 5.13, commit fdc13979f91e).
+/// The driver refused frames: those queued first of which nothing is known yet. Called by `on_devmap_xmit`, with its arguments.
 #[raw_tracepoint(tracepoint = "xdp_devmap_xmit")]
-pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
-    if let Some(worker) = sending_worker() {
-        // Neither is negative: as wide as they come, they need no widening.
-        let (sent, drops): (u64, u64) = (ctx.arg(2), ctx.arg(3));
-        worker.settled += sent;
-        if drops != 0 {
-            let err: i32 = ctx.arg(4);
-            lost(drops as u32, err.unsigned_abs());
-        }
-    }
-    0
-}
-
-/// The driver refused frames. A function of its own, so that a bulk without losses saves no registers.
-#[inline(never)]
-fn lost(frames: u32, errno: u32) -> u32 {
+pub fn lost(ctx: RawTracePointContext) -> i32 {
     let Some(worker) = this_worker() else { return 0 };
+    let (frames, err): (u32, i32) = (ctx.arg(3), ctx.arg(4));
+    let errno = err.unsigned_abs();
     for _ in 0..frames.min(RECENT as u32) {
         let frame = worker.settled;
         charge(worker, frame, DropLayer::Driver, errno);
         worker.settled += 1;
         worker.dropped += 1;
     }
-    note_reason(DropLayer::Driver, errno, frames as u64);
+    note_reason(DropLayer::Driver, errno, u64::from(frames));
     0
 }
 
-/// `xdp_redirect_err(dev, xdp, tgt, err, …)` and `xdp_redirect_map_err`: one frame that never reached a driver, the one that was
-/// just made.
+/// The kernel did not redirect the frame that was just made. Called by `on_redirect_err`, with its arguments.
 #[raw_tracepoint(tracepoint = "xdp_redirect_err")]
-pub fn on_redirect_err(ctx: RawTracePointContext) -> i32 {
-    if let Some(worker) = sending_worker() {
-        let err: i32 = ctx.arg(3);
-        refused(worker, err.unsigned_abs());
-    }
-    0
-}
-
-/// `xdp_exception(dev, xdp, act)`: a frame given up for what a program returned. Live mode has no such case up to Linux 6.18; if
-/// another one has, the frame stays in flight, and this says why.
-#[raw_tracepoint(tracepoint = "xdp_exception")]
-pub fn on_exception(_ctx: RawTracePointContext) -> i32 {
-    if sending_worker().is_some()
-        && let Some(drops) = DROPS.get_ptr_mut(0)
-    {
-        // SAFETY: a per-CPU entry.
-        unsafe { (*drops).exceptions += 1 };
-    }
+pub fn not_redirected(ctx: RawTracePointContext) -> i32 {
+    let Some(worker) = this_worker() else { return 0 };
+    let err: i32 = ctx.arg(3);
+    refused(worker, err.unsigned_abs());
     0
 }

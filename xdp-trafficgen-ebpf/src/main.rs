@@ -1,7 +1,7 @@
 //! The eBPF programs: maps and thin entry points; what can be tested on the host lives in the library.
 //!
-//! `generate` makes frames, `on_devmap_xmit` and `on_redirect_err` learn what became of them, `sink` counts frames on a
-//! receiving interface, `arrivals` writes down when they come, `pass` lets everything pass (for drivers that want a program),
+//! `generate` makes frames, `on_devmap_xmit` and `on_redirect_err` learn what became of them, for all ports, and call the
+//! port's `lost` and `not_redirected` where something went wrong, `sink` counts frames on a receiving interface, `arrivals` writes down when they come, `pass` lets everything pass (for drivers that want a program),
 //! `floor` only redirects (the bench's yardstick).
 #![no_std]
 #![no_main]
@@ -13,6 +13,7 @@
 mod arrivals;
 mod counting;
 mod departure;
+mod listening;
 mod packet;
 mod pass;
 
@@ -63,7 +64,11 @@ static ROW_SIZES: [u32; ROW_TABLE_LINES] = [0; ROW_TABLE_LINES];
 #[unsafe(no_mangle)]
 static SINK_ACTION: u32 = XDP_DROP;
 
-/// What each worker keeps. One entry per CPU, so nothing is shared and nothing is atomic.
+/// Which of the ports that are listened for together this is: its entry in [`WORKERS`].
+#[unsafe(no_mangle)]
+static PLACE: u32 = 0;
+
+/// What each worker keeps: an entry for each port, for each CPU, so nothing is shared and nothing is atomic.
 #[map]
 static WORKERS: PerCpuArray<Worker> = PerCpuArray::with_max_entries(1, 0);
 /// The order of each worker's flows; sized by the loader, as all tables that follow.
@@ -167,7 +172,13 @@ const _: () = assert!(MAX_GROUPS == 64, "the calls are written out");
 
 #[inline(always)]
 fn this_worker() -> Option<&'static mut Worker> {
-    let worker = WORKERS.get_ptr_mut(0)?;
+    worker_at(Rodata::load(&PLACE))
+}
+
+/// The worker on this CPU of the port with this place.
+#[inline(always)]
+fn worker_at(place: u32) -> Option<&'static mut Worker> {
+    let worker = WORKERS.get_ptr_mut(place)?;
     // SAFETY: a per-CPU entry, and live frames run with migration and softirqs held off: nobody else has it; map memory
     // outlives the program.
     Some(unsafe { &mut *worker })

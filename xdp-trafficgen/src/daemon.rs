@@ -24,7 +24,7 @@ use crate::{
     config::{Config, Flow, Located},
     diagnosis::{Finding, Severity},
     engine::{Loaded, Start},
-    kernel::{Capabilities, Enabling},
+    kernel::{Capabilities, Enabling, Listener, TracePoint},
     output::{PortFinding, Report, text::shortfall},
     plan::{Consent, Plan, PortPlan},
     stats::{FlowCount, PortCount, Punctuality, Snapshot},
@@ -50,7 +50,9 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
         .enable_time()
         .build()
         .map_err(|source| CommandError::System { what: "cannot start the runtime", source })?;
-    let report = runtime.block_on(serve(&config, &plan, machine, options.report_interval, &stop));
+    // One for all ports, also those that are down just now.
+    let listener = Listener::new(plan.ports.len(), &TracePoint::ALL)?;
+    let report = runtime.block_on(serve(&config, &plan, machine, &listener, options.report_interval, &stop));
     if options.common.json { send::print(&report, send::Format::Json) } else { Ok(()) }
 }
 
@@ -81,6 +83,7 @@ async fn serve(
     config: &Config,
     plan: &Plan,
     machine: Machine,
+    listener: &Listener,
     report_interval: Duration,
     stop: &CancellationToken,
 ) -> Report {
@@ -94,7 +97,8 @@ async fn serve(
         let config = alone(config, port);
         let counts = Arc::new(Mutex::new(PortCount::none(port)));
         latest.push(Arc::clone(&counts));
-        let port = Supervised { config, machine, counts, enabling: enabling.clone(), name: port.name.clone() };
+        let (listener, enabling) = (listener.clone(), enabling.clone());
+        let port = Supervised { config, machine, counts, listener, enabling, name: port.name.clone() };
         tasks.spawn(port.supervise(stop.clone()));
     }
     info!(ports = latest.len(), "sending");
@@ -251,6 +255,7 @@ struct Supervised {
     machine: Machine,
     counts: Latest,
     /// Shared by all ports.
+    listener: Listener,
     enabling: Enabling,
     name: String,
 }
@@ -301,10 +306,10 @@ impl Supervised {
 
     async fn run_once(&self, config: Config, stop: &CancellationToken) -> Result<(), CommandError> {
         let Machine { capabilities, consent, .. } = self.machine;
-        let enabling = self.enabling.clone();
+        let (listener, enabling) = (self.listener.clone(), self.enabling.clone());
         let load = move || {
             let plan = work_out(&config, Some(capabilities), consent)?;
-            Ok::<_, CommandError>(Loaded::beside(plan, &enabling)?)
+            Ok::<_, CommandError>(Loaded::beside(plan, &listener, &enabling)?)
         };
         let loaded =
             spawn_blocking(load).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;

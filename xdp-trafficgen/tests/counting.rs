@@ -7,11 +7,11 @@ use std::{collections::BTreeMap, process::Command, thread};
 
 use xdp_trafficgen::{
     host::online_cpus,
-    kernel::{Sink, sink::AfterCounting},
+    kernel::{Generator, Listener, Sink, TracePoint, generator::Role, sink::AfterCounting},
 };
 use xdp_trafficgen_ebpf::abi::{DropLayer, Worker};
 
-use net::{PACKET, Port, TestNet, Transmitted, assert_arrived, ip, pin, raw, transmitted, wait_until};
+use net::{Counts, PACKET, Port, TestNet, Transmitted, assert_arrived, ip, pin, raw, transmitted, wait_until};
 
 /// A veth transmits only to a receiver that runs NAPI: with neither an XDP program nor GRO there is none.
 #[test]
@@ -158,14 +158,67 @@ fn check_neighbours(net: &TestNet, cpus: [u32; 2]) {
     net.veth("west", "east");
     net.veth("north", "south");
     let sinks = ["east", "south"].map(|peer| Sink::attach(peer, AfterCounting::Drop).unwrap());
-    let ports = [("west", cpus[0]), ("north", cpus[1])]
-        .map(|(interface, cpu)| net.port(&format!("interface = \"{interface}\"\ncpus = [{cpu}]")));
-    on_each(cpus, |worker| send_in_parts(&ports[worker]));
-    for (port, sink) in ports.iter().zip(&sinks) {
-        let counts = port.redirected();
-        assert_eq!(counts.attempted, IN_PARTS);
-        assert_arrived(sink, counts.transmitted);
+    let mut arrived = [0, 0];
+    let plans = || {
+        [("west", cpus[0]), ("north", cpus[1])]
+            .map(|(interface, cpu)| net.plan(&format!("interface = \"{interface}\"\ncpus = [{cpu}]")))
+    };
+    // Each port with a listener of its own, as those of two processes, and both with the same one.
+    let both = Listener::new(2, &TracePoint::ALL).unwrap();
+    for ports in [plans().map(Port::load), plans().map(|plan| Port::load_beside(plan, Some(&both)))] {
+        on_each(cpus, |worker| send_in_parts(&ports[worker]));
+        for ((port, sink), arrived) in ports.iter().zip(&sinks).zip(&mut arrived) {
+            let counts = port.redirected();
+            assert_eq!(counts.attempted, IN_PARTS);
+            *arrived += counts.transmitted;
+            assert_arrived(sink, *arrived);
+        }
     }
+}
+
+/// Ports that lose frames for different reasons, and ports that lose none, take turns on one CPU before one listener; then others
+/// take the places of some.
+#[test]
+fn one_listener_keeps_the_books_of_many_ports() {
+    let Some(net) = TestNet::enter() else { return };
+    let names = [("a0", "a1"), ("b0", "b1"), ("c0", "c1"), ("d0", "d1"), ("e0", "e1")];
+    names.iter().for_each(|(name, peer)| net.veth(name, peer));
+    let listener = Listener::new(names.len(), &TracePoint::ALL).unwrap();
+    let load = |name: &str| Port::load_beside(net.plan(&format!("interface = \"{name}\"")), Some(&listener));
+    let sinks: Vec<Sink> =
+        ["a1", "b1", "c1", "d1"].iter().map(|peer| Sink::attach(peer, AfterCounting::Drop).unwrap()).collect();
+    // The driver refuses what b sends, the kernel what d and e send; a and c have nothing to complain of.
+    ip("link set b1 down");
+    for round in 0..2 {
+        // In the second round the places of all are free again, and the books begin anew.
+        let ports: Vec<Port> = names.iter().map(|(name, _)| load(name)).collect();
+        assert!(load_fails(&net, &listener), "all places are taken");
+        ip("link set d0 down");
+        for _ in 0..20 {
+            ports.iter().for_each(|port| port.send(1003));
+        }
+        for (index, port) in ports.iter().enumerate() {
+            let Counts { attempted, transmitted, dropped, drops } = port.redirected();
+            assert_eq!(attempted, 20_060, "{index}");
+            let (lost, reason) = match index {
+                1 => (20_060, Some((DropLayer::Driver, libc::ENXIO))),
+                3 => (20_060, Some((DropLayer::Redirect, libc::ENETDOWN))),
+                4 => (20_060, Some((DropLayer::Redirect, libc::EOPNOTSUPP))),
+                _ => (0, None),
+            };
+            assert_eq!((transmitted, dropped), (20_060 - lost, lost), "{index}");
+            let reason = reason.map(|(layer, errno)| ((layer, errno.cast_unsigned()), lost));
+            assert_eq!(drops, reason.into_iter().collect(), "{index}");
+        }
+        assert_arrived(&sinks[0], 20_060 * (round + 1));
+        assert_arrived(&sinks[2], 20_060 * (round + 1));
+        ip("link set d0 up");
+    }
+}
+
+fn load_fails(net: &TestNet, listener: &Listener) -> bool {
+    let plan = net.plan("interface = \"a0\"");
+    Generator::load(&plan.program, None, plan.egress, Role::Generate, Some(listener)).is_err()
 }
 
 /// A machine under test beside the generator forwards by XDP what it receives, in the softirqs of the very CPU that

@@ -20,13 +20,11 @@ pub struct Drops {
     pub driver: [u64; MAX_ERRNO as usize],
     /// By the kernel.
     pub redirect: [u64; MAX_ERRNO as usize],
-    /// Frames given up for what a program returned (`xdp_exception`): they explain frames whose fate nothing else told of.
-    pub exceptions: u64,
 }
 
 impl Drops {
     /// No losses.
-    pub const NONE: Self = Self { driver: [0; MAX_ERRNO as usize], redirect: [0; MAX_ERRNO as usize], exceptions: 0 };
+    pub const NONE: Self = Self { driver: [0; MAX_ERRNO as usize], redirect: [0; MAX_ERRNO as usize] };
 }
 
 impl Default for Drops {
@@ -79,7 +77,7 @@ const EMSGSIZE: u32 = 90;
 const EOPNOTSUPP: u32 = 95;
 const ENETDOWN: u32 = 100;
 
-const _: () = assert!(size_of::<Drops>() == 8 * (2 * MAX_ERRNO as usize + 1));
+const _: () = assert!(size_of::<Drops>() == 8 * 2 * MAX_ERRNO as usize);
 
 #[cfg(test)]
 mod tests {

@@ -29,7 +29,7 @@ pub use worker::WorkerError;
 use self::{counting::Counting, worker::Worker};
 use crate::{
     host::is_gone,
-    kernel::{Enabling, Generator, Hold, KernelError, TracePoint, generator::Role},
+    kernel::{Enabling, Generator, Hold, KernelError, Listener, TracePoint, generator::Role},
     plan::{Attach, Plan, PortPlan},
     stats::{PortCount, Snapshot},
 };
@@ -48,6 +48,9 @@ pub enum EngineError {
     /// What made way on a port's interface could not be put back.
     #[error("an interface is not as it was before the run")]
     Release(#[source] KernelError),
+    /// There is nobody to tell what becomes of frames.
+    #[error("the kernel's trace points cannot be listened to")]
+    Listen(#[source] KernelError),
     /// The operating system gave no thread.
     #[error("cannot start a worker thread")]
     Thread(#[source] io::Error),
@@ -132,27 +135,29 @@ impl Loaded {
     /// # Errors
     /// What the kernel refused.
     pub fn with(plan: Plan, role: Role, trace_points: &[TracePoint]) -> Result<Self, EngineError> {
-        Self::load(plan, role, trace_points, &Enabling::default())
+        let sending = plan.ports.iter().filter(|port| port.leaves_by().is_some()).count();
+        let listener = Listener::new(sending, trace_points).map_err(EngineError::Listen)?;
+        Self::load(plan, role, &listener, &Enabling::default())
     }
 
-    /// As [`Loaded::new`], beside others that may send out of the same interfaces.
+    /// As [`Loaded::new`], beside others that share the listener, and may send out of the same interfaces.
     ///
     /// # Errors
     /// What the kernel refused.
-    pub fn beside(plan: Plan, enabling: &Enabling) -> Result<Self, EngineError> {
-        Self::load(plan, Role::Generate, &TracePoint::ALL, enabling)
+    pub fn beside(plan: Plan, listener: &Listener, enabling: &Enabling) -> Result<Self, EngineError> {
+        Self::load(plan, Role::Generate, listener, enabling)
     }
 
-    fn load(plan: Plan, role: Role, trace_points: &[TracePoint], enabling: &Enabling) -> Result<Self, EngineError> {
+    fn load(plan: Plan, role: Role, listener: &Listener, enabling: &Enabling) -> Result<Self, EngineError> {
         let (mut ports, mut enabled) = (Vec::new(), Vec::new());
         for plan in plan.ports {
             let failed = |source| EngineError::Load { port: plan.name.clone(), source };
             if let (Attach::Pass(existing), Some(interface)) = (plan.attach, plan.leaves_by()) {
                 enabled.push(enabling.hold(interface, existing).map_err(failed)?);
             }
-            let wanted = if plan.leaves_by().is_some() { trace_points } else { &[] };
+            let listener = plan.leaves_by().map(|_| listener);
             let generator =
-                Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, wanted).map_err(failed)?;
+                Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, listener).map_err(failed)?;
             let due = Mutex::new(vec![0; plan.flows.len()]);
             ports.push(Arc::new(Port { plan, generator, due }));
         }

@@ -19,7 +19,10 @@ use xdp_trafficgen_ebpf::abi::{
 };
 
 use crate::{
-    kernel::{KernelError, OBJECT, TracePoint, TracePoints, anchor::Anchor, map_error, pins::Pins, program_error},
+    kernel::{
+        KernelError, Listener, OBJECT, TracePoints, anchor::Anchor, listener::Place, map_error, pins::Pins,
+        program_error,
+    },
     plan::{Pacing, Program, pacing::simulation::exponentials},
 };
 
@@ -47,7 +50,8 @@ pub struct Generator {
     stop: Mutex<Array<MapData, u64>>,
     drops: PerCpuArray<MapData, Drops>,
     flow_drops: Array<MapData, FlowDrops>,
-    trace_points: TracePoints,
+    /// None: nobody listens to what becomes of the frames.
+    place: Option<Place>,
     /// The kernel empties a program array when its last descriptor goes.
     programs: ProgramArray<MapData>,
     _anchor: Option<Anchor>,
@@ -94,18 +98,16 @@ pub struct ProgramFacts {
 pub struct Refusals {
     /// Frames, by who refused them and with which errno (positive, 0 for none).
     pub counts: BTreeMap<(DropLayer, u32), u64>,
-    /// Frames given up for what a program returned.
-    pub exceptions: u64,
 }
 
 impl Refusals {
     fn of(drops: &Drops) -> Self {
-        let Drops { driver, redirect, exceptions } = drops;
+        let Drops { driver, redirect } = drops;
         let layers = [(DropLayer::Driver, driver), (DropLayer::Redirect, redirect)];
         let counts = layers.into_iter().flat_map(|(layer, counts)| {
             (0..).zip(counts).filter(|(_, count)| **count > 0).map(move |(errno, &count)| ((layer, errno), count))
         });
-        Self { counts: counts.collect(), exceptions: *exceptions }
+        Self { counts: counts.collect() }
     }
 }
 
@@ -119,8 +121,8 @@ pub enum Sent {
 }
 
 impl Generator {
-    /// Loads the object for sending out of the interface with index `egress`, as `pacing` says or as fast as it can, and listens to
-    /// those of the `wanted` trace points that there are, which tell what becomes of the frames.
+    /// Loads the object for sending out of the interface with index `egress`, as `pacing` says or as fast as it can. `listener`
+    /// learns what becomes of the frames; none for a generator that redirects nothing.
     ///
     /// # Errors
     /// What the kernel refused.
@@ -129,13 +131,13 @@ impl Generator {
         pacing: Option<&Pacing>,
         egress: u32,
         role: Role,
-        wanted: &[TracePoint],
+        listener: Option<&Listener>,
     ) -> Result<Self, KernelError> {
-        let mut generator = Self::load_program(program, pacing, role)?;
+        let mut generator = Self::load_program(program, pacing, role, listener)?;
         let mut map = DevMap::try_from(generator.map_mut("EGRESS")?).map_err(map_error("EGRESS"))?;
         map.set(0, egress, None, 0).map_err(KernelError::Egress)?;
         if let Some(object) = generator.objects.first_mut() {
-            generator.trace_points = TracePoints::attach(object, wanted)?;
+            generator.place.as_ref().map_or(Ok(()), |place| place.call(object))?;
         }
         generator._anchor = Some(Anchor::hold(generator.entry, generator.xdp_mut()?)?);
         Ok(generator)
@@ -149,12 +151,18 @@ impl Generator {
     pub fn load_dry(program: &Program) -> Result<Self, KernelError> {
         let mut program = program.clone();
         program.generator.pacing = timing::pacing::NONE;
-        Self::load_program(&program, None, Role::Generate)
+        Self::load_program(&program, None, Role::Generate, None)
     }
 
-    fn load_program(program: &Program, pacing: Option<&Pacing>, role: Role) -> Result<Self, KernelError> {
+    fn load_program(
+        program: &Program,
+        pacing: Option<&Pacing>,
+        role: Role,
+        listener: Option<&Listener>,
+    ) -> Result<Self, KernelError> {
+        let place = listener.map(Listener::place).transpose()?;
         let pins = if program.groups.len() > 1 { Some(Pins::new()?) } else { None };
-        let load = |group| load_group(program, pacing, group, pins.as_ref());
+        let load = |group| load_group(program, pacing, group, pins.as_ref(), place.as_ref());
         let mut objects = program.groups.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let Program { bodies, flow_bodies, workers, flows, worked, values, .. } = program;
         fill(&mut objects, "VALUES", values)?;
@@ -176,7 +184,7 @@ impl Generator {
             .map_err(|source| KernelError::Syscall { call: "laying out per-CPU values", source })?;
         let mut state: PerCpuArray<_, Worker> =
             PerCpuArray::try_from(take(&mut objects, "WORKERS")?).map_err(map_error("WORKERS"))?;
-        state.set(0, start, 0).map_err(map_error("WORKERS"))?;
+        state.set(place.as_ref().map_or(0, Place::index), start, 0).map_err(map_error("WORKERS"))?;
         let mut generator = Self {
             entry: match role {
                 Role::Floor => "floor",
@@ -192,7 +200,7 @@ impl Generator {
             stop: Array::try_from(take(&mut objects, "STOP")?).map_err(map_error("STOP"))?.into(),
             drops: PerCpuArray::try_from(take(&mut objects, "DROPS")?).map_err(map_error("DROPS"))?,
             flow_drops: Array::try_from(take(&mut objects, "FLOW_DROPS")?).map_err(map_error("FLOW_DROPS"))?,
-            trace_points: TracePoints::default(),
+            place,
             programs: ProgramArray::try_from(take(&mut objects, "PROGRAMS")?).map_err(map_error("PROGRAMS"))?,
             objects,
             _anchor: None,
@@ -377,13 +385,14 @@ impl Generator {
     /// # Errors
     /// When the map cannot be read.
     pub fn workers(&self) -> Result<Vec<Worker>, KernelError> {
-        let values = self.workers.get(&0, 0).map_err(map_error("WORKERS"))?;
+        let place = self.place.as_ref().map_or(0, Place::index);
+        let values = self.workers.get(&place, 0).map_err(map_error("WORKERS"))?;
         Ok(values.iter().copied().collect())
     }
 
-    /// Which trace points tell what becomes of the frames. A generator that redirects nothing listens to none.
-    pub fn trace_points(&self) -> &TracePoints {
-        &self.trace_points
+    /// Which trace points tell what becomes of the frames.
+    pub fn trace_points(&self) -> TracePoints {
+        self.place.as_ref().map(|place| place.trace_points().clone()).unwrap_or_default()
     }
 
     /// Why frames of every CPU's worker were dropped so far; index: CPU.
@@ -431,6 +440,7 @@ fn load_group(
     pacing: Option<&Pacing>,
     group: &Group,
     pins: Option<&Pins>,
+    place: Option<&Place>,
 ) -> Result<Ebpf, KernelError> {
     let Program { generator, rows, row_sizes, values, bodies, flow_bodies, workers, flows, worked, .. } = program;
     let mut row_table = rows.clone();
@@ -459,6 +469,9 @@ fn load_group(
         .map_max_entries("LATENESS", entries(pacing.map_or(0, |_| workers.len() * program.slots.len())));
     if let Some(pins) = pins {
         pins.share(&mut loader, &SHARED);
+    }
+    if let Some(place) = place {
+        place.share(&mut loader);
     }
     Ok(loader.load(OBJECT)?)
 }

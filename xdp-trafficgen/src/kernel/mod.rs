@@ -10,6 +10,7 @@ mod attachment;
 mod enable;
 pub mod generator;
 mod ioctl;
+mod listener;
 pub mod netns;
 mod pins;
 pub mod probe;
@@ -33,6 +34,7 @@ pub use attachment::AttachError;
 pub use enable::{Enabled, Enabling, Hold};
 pub use generator::Generator;
 pub use ioctl::{Channels, Drivers};
+pub use listener::Listener;
 pub use netns::PrivateNetns;
 pub use probe::Capabilities;
 pub use programs::program_name;
@@ -82,6 +84,9 @@ pub enum KernelError {
     /// The egress interface could not be given to the program.
     #[error("the kernel refused the egress interface")]
     Egress(#[source] XdpMapError),
+    /// More ports than one process can count for.
+    #[error("{0} ports are too many for one process: it counts for {max} at most", max = xdp_trafficgen_ebpf::abi::MAX_PLACES)]
+    TooManyPorts(usize),
     /// The object lacks something this program expects: a mistake of ours.
     #[error("the eBPF object has no `{0}`")]
     Missing(&'static str),

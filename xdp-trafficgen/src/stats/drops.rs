@@ -93,7 +93,7 @@ mod tests {
         use DropLayer::{Driver, Redirect};
         #[track_caller]
         fn check(happened: &[(DropLayer, u32)], classes: &[(usize, u64)], expected: &[(DropReason, u64)]) {
-            let refusals = Refusals { counts: happened.iter().map(|&refusal| (refusal, 9)).collect(), exceptions: 0 };
+            let refusals = Refusals { counts: happened.iter().map(|&refusal| (refusal, 9)).collect() };
             let mut counts = FlowDrops::default();
             classes.iter().for_each(|&(class, count)| counts[class] = count);
             assert_eq!(of_classes(&counts, &refusals), expected);

@@ -33,7 +33,7 @@ pub(super) fn states(plan: &PortPlan, generator: &Generator) -> Result<Vec<State
 
 impl State {
     pub(super) fn count(&self, action: Action) -> WorkerCount {
-        let Self { cpu, worker, refusals, fates_known } = self;
+        let Self { cpu, worker, refusals: _, fates_known } = self;
         let made = worker.attempted();
         let (mut drops, mut transmitted, mut in_flight) = (Vec::new(), 0, 0);
         match action {
@@ -53,7 +53,7 @@ impl State {
         drops.push((DropReason::Aborted, worker.aborted));
         drops.retain(|&(_, count)| count > 0);
         let attempted = made + worker.aborted;
-        WorkerCount { cpu: *cpu, attempted, transmitted, in_flight, drops, exceptions: refusals.exceptions }
+        WorkerCount { cpu: *cpu, attempted, transmitted, in_flight, drops, exceptions: worker.exceptions }
     }
 
     /// Frames that the kernel or the driver refused.

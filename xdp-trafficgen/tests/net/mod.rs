@@ -17,7 +17,7 @@ use xdp_trafficgen::{
     config::{Source, file},
     host::{Facts, Link, Netlink, online_cpus},
     kernel::{
-        Capabilities, Generator, PrivateNetns, Sink, TracePoint,
+        Capabilities, Generator, Listener, PrivateNetns, Sink, TracePoint,
         generator::{Role, Sent},
         probe::{Unable, probe},
     },
@@ -133,9 +133,14 @@ pub(crate) struct Counts {
 
 impl Port {
     pub(crate) fn load(plan: PortPlan) -> Self {
-        let wanted = if plan.leaves_by().is_some() { &TracePoint::ALL[..] } else { &[] };
+        let listener = plan.leaves_by().map(|_| Listener::new(1, &TracePoint::ALL).unwrap());
+        Self::load_beside(plan, listener.as_ref())
+    }
+
+    /// One of several with the same listener.
+    pub(crate) fn load_beside(plan: PortPlan, listener: Option<&Listener>) -> Self {
         let generator =
-            Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, Role::Generate, wanted).unwrap();
+            Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, Role::Generate, listener).unwrap();
         Self { plan, generator }
     }
 

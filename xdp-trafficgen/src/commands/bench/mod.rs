@@ -64,7 +64,7 @@ pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError>
         let plan = work_out(&config, Some(capabilities), default_route(false))?;
         let Some(port) = plan.ports.first() else { continue };
         engine::pin_to(0)?;
-        let generator = Generator::load(&port.program, port.pacing.as_ref(), port.egress, role(case), &[])?;
+        let generator = Generator::load(&port.program, port.pacing.as_ref(), port.egress, role(case), None)?;
         let weights: Vec<u32> = port.flows.iter().map(|flow| flow.weight).collect();
         if let Some(phase) = schedule::phase(&weights, &vec![None; weights.len()]) {
             generator.set_schedule(0, &port.program, &phase.turns)?;

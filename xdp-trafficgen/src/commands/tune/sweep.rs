@@ -18,7 +18,7 @@ use crate::{
     config::{Action, Config, Located, Place},
     engine::{DRAIN, Loaded, Start},
     host::Facts,
-    kernel::{Capabilities, Enabling, Hold},
+    kernel::{Capabilities, Enabling, Hold, Listener, TracePoint},
     output::tune::{Ended, PointsFinding, text::words},
     plan::{Attach, Consent, Plan},
     stats::{
@@ -113,6 +113,7 @@ pub(super) struct Sweep {
     /// The default first.
     points: Vec<Point>,
     progress: ProgressBar,
+    listener: Listener,
     enabling: Enabling,
     /// What lets the driver send. One for the whole sweep: some NICs start anew, and lose their link for seconds, when it comes
     /// and goes.
@@ -141,7 +142,8 @@ impl Sweep {
                 holds.push(enabling.hold(interface, existing)?);
             }
         }
-        Ok(Self { run, points: vec![Point::new(default)], progress, enabling, holds })
+        let listener = Listener::new(1, &TracePoint::ALL)?;
+        Ok(Self { run, points: vec![Point::new(default)], progress, listener, enabling, holds })
     }
 
     /// Measures until all is done, a run fails, nothing can be sent, or it is told to stop.
@@ -223,7 +225,8 @@ impl Sweep {
     ) -> Result<Option<Vec<(usize, PortCount)>>, CommandError> {
         let mut counts = Vec::new();
         for &(index, plan) in turns {
-            let (mut snapshot, failure) = drive(Loaded::beside(plan.clone(), &self.enabling)?, Start::Now, stop, None)?;
+            let (mut snapshot, failure) =
+                drive(Loaded::beside(plan.clone(), &self.listener, &self.enabling)?, Start::Now, stop, None)?;
             if let Some(failure) = failure {
                 return Err(failure);
             }

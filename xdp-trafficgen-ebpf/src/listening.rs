@@ -1,0 +1,96 @@
+//! What became of frames: the kernel's trace points tell, and each port's own programs keep its books where frames were lost.
+//!
+//! One program listens for all ports of the process: the kernel's call of a program that listens costs 29 ns for each bulk of 16
+//! frames, whoever sent them, and every port would pay for the listeners of all (measured: 2.9 ns a frame for each). It needs
+//! no type information of the kernel (BTF): raw trace points are known by name, and cost the same as those that need it.
+
+use aya_ebpf::{
+    macros::{map, raw_tracepoint},
+    maps::{PerCpuArray, ProgramArray},
+    programs::RawTracePointContext,
+};
+use xdp_trafficgen_ebpf::{
+    abi::{MAX_PLACES, Worker, told},
+    field::Load as _,
+};
+
+use crate::{Rodata, worker_at};
+
+/// How many ports are listened for.
+#[unsafe(no_mangle)]
+static PLACES: u32 = 1;
+
+/// The ports' own programs: see [`told`].
+#[map]
+static TOLD: ProgramArray = ProgramArray::with_max_entries(told::PROGRAMS * MAX_PLACES, 0);
+/// The port that was last seen sending on this CPU.
+#[map]
+static LAST: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+
+/// The port whose frames are on their way through the kernel on this CPU just now, if any, and its worker. Other users' frames have
+/// none: ours are all accounted for before softirqs run again, and before another port's are made.
+#[inline(always)]
+fn sending() -> Option<(u32, &'static mut Worker)> {
+    let sending = |place| worker_at(place).filter(|worker| worker.in_flight() != 0).map(|worker| (place, worker));
+    let places = Rodata::load(&PLACES);
+    if places == 1 {
+        return sending(0);
+    }
+    // SAFETY: a per-CPU entry.
+    let last = unsafe { &mut *LAST.get_ptr_mut(0)? };
+    if let Some(found) = sending(*last) {
+        return Some(found);
+    }
+    for place in 0..MAX_PLACES {
+        if place >= places {
+            break;
+        }
+        if let Some(found) = sending(place) {
+            *last = place;
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// `xdp_devmap_xmit(from_dev, to_dev, sent, drops, err)`: once per bulk of up to 16 frames, which are those queued first. A
+/// driver takes the first `sent` of them (Linux 5.13, commit fdc13979f91e).
+#[raw_tracepoint(tracepoint = "xdp_devmap_xmit")]
+pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
+    if let Some((place, worker)) = sending() {
+        // Neither is negative: as wide as they come, they need no widening.
+        let (sent, drops): (u64, u64) = (ctx.arg(2), ctx.arg(3));
+        worker.settled += sent;
+        if drops != 0 {
+            tell(&ctx, place, told::LOST);
+        }
+    }
+    0
+}
+
+/// `xdp_redirect_err(dev, xdp, tgt, err, …)` and `xdp_redirect_map_err`: one frame that never reached a driver, the one that was
+/// just made.
+#[raw_tracepoint(tracepoint = "xdp_redirect_err")]
+pub fn on_redirect_err(ctx: RawTracePointContext) -> i32 {
+    if let Some((place, _)) = sending() {
+        tell(&ctx, place, told::NOT_REDIRECTED);
+    }
+    0
+}
+
+/// `xdp_exception(dev, xdp, act)`: a frame given up for what a program returned. Live mode has no such case up to Linux 6.18; if
+/// another one has, the frame stays in flight, and this says why.
+#[raw_tracepoint(tracepoint = "xdp_exception")]
+pub fn on_exception(_ctx: RawTracePointContext) -> i32 {
+    if let Some((_, worker)) = sending() {
+        worker.exceptions += 1;
+    }
+    0
+}
+
+/// Goes on in the port's program; comes back only when there is none.
+#[inline(always)]
+fn tell(ctx: &RawTracePointContext, place: u32, program: u32) {
+    // SAFETY: the map and context that the helper wants.
+    unsafe { TOLD.tail_call(ctx, told::entry(place, program)) };
+}

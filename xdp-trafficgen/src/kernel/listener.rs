@@ -1,0 +1,138 @@
+//! Listens to the kernel's trace points for all ports of the process: see the eBPF crate's `listening`.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{MapData, PerCpuArray, PerCpuValues, ProgramArray},
+    programs::RawTracePoint,
+    util::nr_cpus,
+};
+use xdp_trafficgen_ebpf::abi::{MAX_PLACES, Worker, told};
+
+use crate::kernel::{KernelError, OBJECT, TracePoint, TracePoints, map_error, pins::Pins, program_error};
+
+/// The map that the listener shares with the ports.
+const WORKERS: &str = "WORKERS";
+/// A port's programs that it calls, as [`told`] numbers them.
+const PROGRAMS: [(u32, &str); told::PROGRAMS as usize] =
+    [(told::LOST, "lost"), (told::NOT_REDIRECTED, "not_redirected")];
+
+/// Learns what becomes of the frames of so many ports. Clones are the same one.
+#[derive(Clone)]
+pub struct Listener(Arc<Inner>);
+
+struct Inner {
+    found: TracePoints,
+    places: u32,
+    pins: Pins,
+    workers: Mutex<PerCpuArray<MapData, Worker>>,
+    told: Mutex<ProgramArray<MapData>>,
+    free: Mutex<BTreeSet<u32>>,
+    _object: Ebpf,
+}
+
+impl Listener {
+    /// For at most so many ports at a time. Listens to those of the `wanted` trace points that there are.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn new(ports: usize, wanted: &[TracePoint]) -> Result<Self, KernelError> {
+        let places = u32::try_from(ports.max(1)).unwrap_or(u32::MAX);
+        if places > MAX_PLACES {
+            return Err(KernelError::TooManyPorts(ports));
+        }
+        let pins = Pins::new()?;
+        let mut loader = EbpfLoader::new();
+        loader.override_global("PLACES", &places, true).map_max_entries(WORKERS, places);
+        pins.share(&mut loader, &[WORKERS]);
+        let mut object = loader.load(OBJECT)?;
+        let mut map = |name| object.take_map(name).ok_or(KernelError::Missing(name));
+        let workers = PerCpuArray::try_from(map(WORKERS)?).map_err(map_error(WORKERS))?;
+        let told = ProgramArray::try_from(map("TOLD")?).map_err(map_error("TOLD"))?;
+        let found = TracePoints::attach(&mut object, wanted)?;
+        let free = (0..places).collect::<BTreeSet<_>>().into();
+        let inner = Inner { found, places, pins, workers: workers.into(), told: told.into(), free, _object: object };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The trace points it listens to.
+    pub fn trace_points(&self) -> &TracePoints {
+        &self.0.found
+    }
+
+    /// A place for one more port; none when all are taken.
+    pub(super) fn place(&self) -> Result<Place, KernelError> {
+        let index = lock(&self.0.free).pop_first().ok_or(KernelError::TooManyPorts(self.0.places as usize + 1))?;
+        Ok(Place { index, listener: self.clone() })
+    }
+}
+
+/// A port's place with a listener, for as long as this lives.
+pub(super) struct Place {
+    index: u32,
+    listener: Listener,
+}
+
+impl Place {
+    /// Which one.
+    pub(super) const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The trace points that are listened to.
+    pub(super) fn trace_points(&self) -> &TracePoints {
+        self.listener.trace_points()
+    }
+
+    /// Lets the object that is loaded next take this place.
+    pub(super) fn share<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
+        let Inner { pins, places, .. } = &*self.listener.0;
+        loader.override_global("PLACE", &self.index, true).map_max_entries(WORKERS, *places);
+        pins.share(loader, &[WORKERS]);
+    }
+
+    /// Lets the listener call the programs of the port's object.
+    pub(super) fn call(&self, object: &mut Ebpf) -> Result<(), KernelError> {
+        for (number, name) in PROGRAMS {
+            let program: &mut RawTracePoint =
+                object.program_mut(name).ok_or(KernelError::Missing(name))?.try_into().map_err(program_error(name))?;
+            program.load().map_err(program_error(name))?;
+            let descriptor = program.fd().map_err(program_error(name))?;
+            let mut told = lock(&self.listener.0.told);
+            told.set(told::entry(self.index, number), descriptor, 0).map_err(map_error("TOLD"))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what the place held: frames whose fate stayed open would look like the next port's.
+    fn clear(&self) -> Result<(), KernelError> {
+        let cpus = nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "reading the CPU count", source })?;
+        let nothing = PerCpuValues::try_from(vec![Worker::NEW; cpus])
+            .map_err(|source| KernelError::Syscall { call: "laying out per-CPU values", source })?;
+        lock(&self.listener.0.workers).set(self.index, nothing, 0).map_err(map_error(WORKERS))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut told = lock(&self.listener.0.told);
+        for (number, _) in PROGRAMS {
+            // Empty already, when the port was never loaded.
+            let _ = told.clear_index(&told::entry(self.index, number));
+        }
+        drop(told);
+        // A place that cannot be cleared is not given again.
+        if self.clear().is_ok() {
+            lock(&self.listener.0.free).insert(self.index);
+        }
+    }
+}
+
+/// What one thread changes, another finds complete.
+fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
+}
