@@ -25,6 +25,8 @@ enum Kind {
     TestRun,
     /// A program is put on an interface.
     Attach,
+    /// The same, and the kernel said that its driver has no XDP (dev_xdp_attach of net/core/dev.c).
+    AttachWithoutXdp,
     /// A network namespace is made or entered.
     Namespace,
     /// Any other.
@@ -38,6 +40,8 @@ impl Kind {
         let has = |part: &str| call.contains(part);
         if has("test_run") {
             Self::TestRun
+        } else if has("does not support xdp") {
+            Self::AttachWithoutXdp
         } else if has("link_create") || has("set_xdp") || has("attach") {
             Self::Attach
         } else if has("bpf") || has("map `") {
@@ -78,6 +82,11 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
             "program_in_the_way",
             "another XDP program is attached there already",
             "`bpftool net show` names it: take it off, or let it make way until the end with --replace-xdp",
+        ),
+        (Kind::AttachWithoutXdp, _) => (
+            "driver_without_xdp",
+            "its driver runs no XDP programs",
+            "use an interface whose driver does, such as one end of a veth pair; `xdp-trafficgen probe` tells",
         ),
         (Kind::Attach, EOPNOTSUPP | ERANGE | EINVAL) => (
             "driver_takes_no_program",
@@ -143,6 +152,9 @@ mod tests {
         check("bpf_link_create", libc::EBUSY, Some("program_in_the_way"));
         check("bpf_link_create", libc::EEXIST, Some("program_in_the_way"));
         check("bpf_link_create", libc::EOPNOTSUPP, Some("driver_takes_no_program"));
+        let said = "attach: Underlying driver does not support XDP in native mode";
+        check(said, libc::EOPNOTSUPP, Some("driver_without_xdp"));
+        check("attach: MTU too large w/ XDP", libc::EINVAL, Some("driver_takes_no_program"));
         check("bpf_link_create", libc::ERANGE, Some("driver_takes_no_program"));
         check("bpf_link_create", libc::EINVAL, Some("driver_takes_no_program"));
         check("bpf(BPF_PROG_TEST_RUN)", libc::EINVAL, Some("live_frames_refused"));

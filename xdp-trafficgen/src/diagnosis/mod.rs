@@ -16,6 +16,7 @@ use std::cmp::Reverse;
 
 pub use drops::of_drop;
 pub use errors::of_error;
+pub use machine::of_memory;
 pub use outcome::{of_gone, of_lacking, of_nothing_sent};
 pub use parting::of_parting;
 

@@ -100,6 +100,7 @@ pub(super) fn veth(situation: &Situation<'_>) -> Option<Finding> {
     let there = if elsewhere { "in its namespace: " } else { "" };
     let wants = "neither a native XDP program nor GRO, so it takes no XDP frames";
     match (is_up, no_receiver) {
+        (true, false) if deaf => Some(unnoticed(situation, bare)),
         (true, false) => None,
         (true, true) => Some(Finding::new(
             "veth_peer_without_receiver",
@@ -117,6 +118,31 @@ pub(super) fn veth(situation: &Situation<'_>) -> Option<Finding> {
             format!("{there}{up}, and {gro}"),
         )),
     }
+}
+
+/// The peer would take frames, but the kernel's features of this end say otherwise, which has the last word (__xdp_enqueue).
+///
+/// They are worked out when an end is set up or its queues change, and set when GRO is switched on at the peer, though only while the
+/// peer is up (veth_set_features). With fewer receive queues here than transmit queues there, there are none (veth_set_xdp_features).
+fn unnoticed(situation: &Situation<'_>, peer: &str) -> Finding {
+    let Situation { name, .. } = situation;
+    let (cause, cure) = match situation.interface {
+        Some(Interface { features: Some(features), queues, .. }) if !features.has(XdpFeatures::BASIC) => (
+            format!(
+                "`{name}` has fewer receive queues than its peer `{peer}` has transmit queues, and so no XDP at all"
+            ),
+            format!("`ethtool -L {peer} tx {}`, or give `{name}` more with `ethtool -L {name} rx N`", queues.rx.max(1)),
+        ),
+        _ => (
+            format!(
+                "the kernel has not noticed that the peer `{peer}` of `{name}` takes XDP frames: GRO was switched on while it was down"
+            ),
+            format!(
+                "switch GRO off and on again now that `{peer}` is up: `ethtool -K {peer} gro off`, `ethtool -K {peer} gro on`"
+            ),
+        ),
+    };
+    Finding::new("veth_peer_unnoticed", Severity::Blocks, cause, cure)
 }
 
 /// A veth that refused frames though nothing is known against its peer: it is not seen, or has changed since.
