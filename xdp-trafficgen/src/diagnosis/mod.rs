@@ -10,6 +10,8 @@ mod machine;
 mod outcome;
 mod parting;
 mod path;
+mod queues;
+mod veth;
 mod words;
 
 use std::cmp::Reverse;
