@@ -365,9 +365,10 @@ impl Report {
         let findings = || self.findings.iter().filter(|finding| finding.port == port.name);
         assert_eq!(findings().filter_map(|finding| finding.frames).sum::<u64>(), port.frames_dropped, "{self:?}");
         assert!(port.frames_tx > 0 || findings().count() > 0, "nothing was sent, and nobody says why: {self:?}");
-        for Finding { code, severity, cause, .. } in findings() {
+        for Finding { port: _, code, severity, frames: _, cause, cure } in findings() {
             assert!(["note", "slows", "loses", "blocks"].contains(&severity.as_str()), "{self:?}");
             assert!(!code.is_empty() && !cause.is_empty(), "{self:?}");
+            assert!(!cause.ends_with('.') && !cure.ends_with('.'), "{self:?}");
         }
     }
 
