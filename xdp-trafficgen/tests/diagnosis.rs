@@ -1,5 +1,5 @@
-//! Every condition that can be provoked in a network namespace: how the run ends, what it says, and what to do about it, in a table.
-//! No run ends with zero frames and no explanation.
+//! Every condition that can be provoked in a network namespace: how the run ends, what it says, and what to do about it, in a
+//! table. No run ends with zero frames and no explanation.
 //!
 //! Conditions that only hardware or other kernels have are fed to the pure functions, beside these in src/diagnosis/tests.rs.
 

@@ -145,8 +145,8 @@ impl Outlook {
     }
 }
 
-/// The machine is asked by a thread of its own, in the same network namespace: asking blocks, and the caller may be asynchronous.
-/// None when there is no thread to be had.
+/// The machine is asked by a thread of its own, in the same network namespace: asking blocks, and the caller may be
+/// asynchronous. None when there is no thread to be had.
 fn aside<T: Send>(ask: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, ask).ok()?.join().ok())
 }

@@ -25,12 +25,9 @@ pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {
         DropReason::QueueFull => queues::full(situation),
         DropReason::Driver(errno) => of_driver(errno, situation),
         DropReason::Redirect(errno) => of_redirect(errno, situation),
-        DropReason::Action => Finding::new(
-            "action_drop",
-            Severity::Note,
-            "they were dropped as asked (action = \"drop\")".to_owned(),
-            "",
-        ),
+        DropReason::Action => {
+            Finding::new("action_drop", Severity::Note, "they were dropped as asked (action = \"drop\")".to_owned(), "")
+        }
         DropReason::Aborted => Finding::new(
             "program_aborted",
             Severity::Loses,
@@ -40,7 +37,8 @@ pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {
         DropReason::Exception => Finding::new(
             "exception",
             Severity::Loses,
-            "the kernel gave them up for what the eBPF program returned (trace point `xdp_exception`), which is a mistake of this program"
+            "the kernel gave them up for what the eBPF program returned (trace point `xdp_exception`), which is a \
+             mistake of this program"
                 .to_owned(),
             "please report it, with the configuration",
         ),
@@ -115,7 +113,8 @@ fn no_link(situation: &Situation<'_>) -> Option<Finding> {
         Severity::Loses,
         format!("the driver of `{name}` was setting it up anew, or its link was down, for a while"),
         format!(
-            "leave the settings of `{name}` alone while frames are sent; the kernel's log (`dmesg`) tells when its link went"
+            "leave the settings of `{name}` alone while frames are sent; the kernel's log (`dmesg`) tells when its \
+             link went"
         ),
     ))
 }

@@ -54,8 +54,8 @@ impl Kind {
     }
 }
 
-/// What the failure of this call with this errno means, if it is one of those that have a known cause. `call`: its name, as errors have
-/// it.
+/// What the failure of this call with this errno means, if it is one of those that have a known cause. `call`: its name, as
+/// errors have it.
 pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
     let kind = Kind::of(call);
     let (code, cause, cure) = match (kind, errno) {
@@ -63,7 +63,8 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
         (_, ENOMEM) => (
             "no_memory",
             "there is no memory left for it: that of the machine, or what its control group may have",
-            "free memory, raise the limit of the control group this runs in (`memory.max`), or use fewer CPUs and flows",
+            "free memory, raise the limit of the control group this runs in (`memory.max`), or use fewer CPUs and \
+             flows",
         ),
         (Kind::TestRun, E2BIG) => {
             ("batch_too_large", "the kernel takes no batch as large as this", "use a smaller batch size: 256 at most")
@@ -90,9 +91,11 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
         ),
         (Kind::Attach, EOPNOTSUPP | ERANGE | EINVAL) => (
             "driver_takes_no_program",
-            "the driver takes no XDP program as the interface is set: it has none of XDP, or its MTU is too large for it, or it has too \
+            "the driver takes no XDP program as the interface is set: it has none of XDP, or its MTU is too large \
+             for it, or it has too \
              many queues in use or too few to spare",
-            "lower the MTU (`ip link set IFACE mtu 1500`), use fewer queues (`ethtool -L IFACE combined N`, half of the most), switch off LRO \
+            "lower the MTU (`ip link set IFACE mtu 1500`), use fewer queues (`ethtool -L IFACE combined N`, half of \
+             the most), switch off LRO \
              (`ethtool -K IFACE lro off`); the kernel's log (`dmesg`) often has the driver's reason",
         ),
         (Kind::TestRun, EINVAL) => (
@@ -117,9 +120,11 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
 fn denied(lockdown: Lockdown) -> Finding {
     let (cause, cure) = match lockdown {
         Lockdown::None => (
-            "it is forbidden though this process has capabilities: they may be those of a user namespace only (as in rootless containers), or \
+            "it is forbidden though this process has capabilities: they may be those of a user namespace only (as \
+             in rootless containers), or \
              a security module (SELinux, AppArmor) or a seccomp profile forbids it",
-            "run it as root of the machine itself, outside of containers, or in one that is privileged; `dmesg` and the audit log tell which \
+            "run it as root of the machine itself, outside of containers, or in one that is privileged; `dmesg` and \
+             the audit log tell which \
              module it was",
         ),
         Lockdown::Integrity | Lockdown::Confidentiality => (

@@ -9,8 +9,8 @@ use crate::host::{AttachedMode, Iommu, Peer};
 
 /// Entries of a veth's ring (VETH_RING_SIZE of the kernel's drivers/net/veth.c).
 pub(super) const VETH_RING: u32 = 256;
-/// Bulks of 16 frames are handed over one after the other (DEV_MAP_BULK_SIZE of include/net/xdp.h); the last one of a batch does not fit
-/// into a ring that holds anything yet.
+/// Bulks of 16 frames are handed over one after the other (DEV_MAP_BULK_SIZE of include/net/xdp.h); the last one of a batch
+/// does not fit into a ring that holds anything yet.
 const BULK: u32 = 16;
 /// Ethernet's header, and one tag, which the kernel allows beyond the MTU (xdp_ok_fwd_dev, __is_skb_forwardable).
 const HEADERS: u32 = 14 + 4;
@@ -59,7 +59,8 @@ pub(super) fn above_mtu(situation: &Situation<'_>) -> Finding {
     )
 }
 
-/// A veth drops frames that are longer than its peer allows (`max_len` of veth_xdp_xmit), with nothing to tell it from a full ring.
+/// A veth drops frames that are longer than its peer allows (`max_len` of veth_xdp_xmit), with nothing to tell it from a full
+/// ring.
 pub(super) fn above_peer_mtu(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, largest, .. } = situation;
     let Some(Peer::Here { name: peer, mtu, .. }) = situation.interface?.peer.as_ref() else { return None };
@@ -85,7 +86,8 @@ pub(super) fn batch_above_ring(situation: &Situation<'_>) -> Finding {
         "batch_above_ring",
         Severity::Loses,
         format!(
-            "batches of {batch_size} frames hardly fit into the ring of a veth such as `{name}`, which has {VETH_RING} entries"
+            "batches of {batch_size} frames hardly fit into the ring of a veth such as `{name}`, which has \
+             {VETH_RING} entries"
         ),
         "use a batch size of 64, the default, or 192: larger ones are no faster",
     )
@@ -137,7 +139,8 @@ fn interrupts_on_workers(situation: &Situation<'_>) -> Option<Finding> {
             if shared.len() == 1 { "sends" } else { "send" }
         ),
         format!(
-            "send on other CPUs, or move them: `echo CPU > /proc/irq/{first}/smp_affinity_list` (irqbalance may move them back)"
+            "send on other CPUs, or move them: `echo CPU > /proc/irq/{first}/smp_affinity_list` (irqbalance may \
+             move them back)"
         ),
     ))
 }
@@ -175,7 +178,8 @@ fn frames_cut(situation: &Situation<'_>) -> Option<Finding> {
             "virtio_frames_cut",
             Severity::Slows,
             format!(
-                "Linux {} corrupts recycled frames on virtio_net such as `{name}`, unless every one is cut to its size anew, which is done \
+                "Linux {} corrupts recycled frames on virtio_net such as `{name}`, unless every one is cut to its \
+                 size anew, which is done \
                  and costs 5 % or more",
                 system.release
             ),

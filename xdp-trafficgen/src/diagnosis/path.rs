@@ -98,7 +98,8 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
         "needs_program",
         Severity::Note,
         format!(
-            "{}`{name}` sends XDP frames only while an XDP program is attached; one that passes everything on is attached until the end",
+            "{}`{name}` sends XDP frames only while an XDP program is attached; one that passes everything on is \
+             attached until the end",
             whose_driver(situation)
         ),
         "",
@@ -124,7 +125,8 @@ pub(super) fn without_program(situation: &Situation<'_>) -> Finding {
             "{}`{name}` sends XDP frames only while an XDP program is attached in it, and there was none",
             whose_driver(situation)
         ),
-        "leave one attached for as long as frames are sent: this program attaches one that passes everything on, unless another is there",
+        "leave one attached for as long as frames are sent: this program attaches one that passes everything on, \
+         unless another is there",
     )
 }
 
@@ -138,13 +140,17 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
         "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "team" | "hsr" => ("an interface on top of others", beneath),
         "vxlan" | "geneve" | "gretap" | "ip6gretap" | "erspan" => (
             "a tunnel",
-            format!("{beneath}, with the tunnel's headers in the frames (header `vxlan`, `gre` or `gtpu` of a configuration file)"),
+            format!(
+                "{beneath}, with the tunnel's headers in the frames (header `vxlan`, `gre` or `gtpu` of a \
+             configuration file)"
+            ),
         ),
         "dummy" | "ifb" | "nlmon" => ("a software interface", pair.to_owned()),
         _ if *name == "lo" => ("the loopback interface", pair.to_owned()),
         _ => (
             "",
-            "send out of another interface: `xdp-trafficgen probe` tells which of them do; newer kernels have more drivers that do"
+            "send out of another interface: `xdp-trafficgen probe` tells which of them do; newer kernels have more \
+             drivers that do"
                 .to_owned(),
         ),
     };

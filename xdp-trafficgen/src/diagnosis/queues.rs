@@ -132,12 +132,16 @@ pub(super) fn shared(situation: &Situation<'_>) -> Option<Finding> {
             "shared_queues",
             Severity::Slows,
             format!(
-                "`{name}` has {}, fewer than the {wanted} that its driver wants for one of each of {}: XDP frames share them with \
+                "`{name}` has {}, fewer than the {wanted} that its driver wants for one of each of {}: XDP frames \
+                 share them with \
                  ordinary ones, under a lock",
                 words::counted(most, "queue pair"),
                 words::counted(cpus, "CPU")
             ),
-            format!("give the virtual machine more queue pairs (qemu: `queues={wanted}`), or use fewer of them: `ethtool -L {name} combined 1`"),
+            format!(
+                "give the virtual machine more queue pairs (qemu: `queues={wanted}`), or use fewer of them: \
+             `ethtool -L {name} combined 1`"
+            ),
         )
     })
 }

@@ -9,9 +9,9 @@ pub(super) fn is_one(situation: &Situation<'_>) -> bool {
 
 /// What keeps the other end of a veth pair from taking frames; none when nothing does, or nobody knows.
 ///
-/// A veth hands XDP frames to its peer's NAPI, which runs while the peer is up and has a native XDP program or GRO (veth_xdp_xmit
-/// and veth_napi_enable in the kernel's drivers/net/veth.c). Since Linux 6.3 its features say so from this end too (commits
-/// fccca038f300 and 8267fc71abb2); carrier is there when both ends are up.
+/// A veth hands XDP frames to its peer's NAPI, which runs while the peer is up and has a native XDP program or GRO
+/// (veth_xdp_xmit and veth_napi_enable in the kernel's drivers/net/veth.c). Since Linux 6.3 its features say so from this end
+/// too (commits fccca038f300 and 8267fc71abb2); carrier is there when both ends are up.
 pub(super) fn peer(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
     let interface = situation.interface?;
@@ -65,8 +65,9 @@ pub(super) fn peer(situation: &Situation<'_>) -> Option<Finding> {
 
 /// The peer would take frames, but the kernel's features of this end say otherwise, which has the last word (__xdp_enqueue).
 ///
-/// They are worked out when an end is set up or its queues change, and set when GRO is switched on at the peer, though only while the
-/// peer is up (veth_set_features). With fewer receive queues here than transmit queues there, there are none (veth_set_xdp_features).
+/// They are worked out when an end is set up or its queues change, and set when GRO is switched on at the peer, though only
+/// while the peer is up (veth_set_features). With fewer receive queues here than transmit queues there, there are none
+/// (veth_set_xdp_features).
 fn unnoticed(situation: &Situation<'_>, peer: &str) -> Finding {
     let Situation { name, .. } = situation;
     let (cause, cure) = match situation.interface {
@@ -78,10 +79,12 @@ fn unnoticed(situation: &Situation<'_>, peer: &str) -> Finding {
         ),
         _ => (
             format!(
-                "the kernel has not noticed that the peer `{peer}` of `{name}` takes XDP frames: GRO was switched on while it was down"
+                "the kernel has not noticed that the peer `{peer}` of `{name}` takes XDP frames: GRO was switched \
+                 on while it was down"
             ),
             format!(
-                "switch GRO off and on again now that `{peer}` is up: `ethtool -K {peer} gro off`, `ethtool -K {peer} gro on`"
+                "switch GRO off and on again now that `{peer}` is up: `ethtool -K {peer} gro off`, `ethtool -K \
+                 {peer} gro on`"
             ),
         ),
     };
@@ -96,7 +99,8 @@ pub(super) fn unseen(situation: &Situation<'_>) -> Finding {
             "veth_peer_changed",
             Severity::Loses,
             format!(
-                "the peer `{peer}` of `{name}` had neither a native XDP program nor GRO for a while, or was down; now it would take them"
+                "the peer `{peer}` of `{name}` had neither a native XDP program nor GRO for a while, or was down; \
+                 now it would take them"
             ),
             format!("leave `{peer}` up, and its XDP program or GRO on, for as long as frames are sent"),
         );
@@ -105,7 +109,8 @@ pub(super) fn unseen(situation: &Situation<'_>) -> Finding {
         "veth_peer_unseen",
         Severity::Blocks,
         format!(
-            "the peer of `{name}`, in another network namespace, is down, or has neither a native XDP program nor GRO, so it takes no \
+            "the peer of `{name}`, in another network namespace, is down, or has neither a native XDP program nor \
+             GRO, so it takes no \
              XDP frames"
         ),
         "in its namespace: `ip link set PEER up`, and `ethtool -K PEER gro on`",

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use crate::{Table, stage::Finished, udp};
 
-/// Mounts the memory controller's own hierarchy (version 1) where nobody else sees it, makes a group in it, and goes there; exits with 77
-/// where the machine has no such hierarchy.
+/// Mounts the memory controller's own hierarchy (version 1) where nobody else sees it, makes a group in it, and goes there;
+/// exits with 77 where the machine has no such hierarchy.
 const SCRIPT: &str = r#"
     mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/memory || exit 77
     mount -t cgroup -o memory none /sys/fs/cgroup/memory || exit 77
