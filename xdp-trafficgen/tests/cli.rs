@@ -267,8 +267,11 @@ fn a_peer_that_takes_no_frames_fails_the_run() {
 
     let finished = Finished::of(trafficgen(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "100"]));
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    let reason = "port xtg0: 100 frames dropped: the driver cannot send XDP frames";
-    assert!(finished.stdout.contains(reason) && finished.stdout.contains("gro on"), "{finished:?}");
+    let reason = "port xtg0: 100 frames dropped: the peer `xtg1` of `xtg0` has neither a native XDP program nor GRO";
+    assert!(
+        finished.stdout.contains(reason) && finished.stdout.contains("  cure: `ethtool -K xtg1 gro on`"),
+        "{finished:?}"
+    );
 }
 
 /// The arguments are refused before a run, with all of these parts in what is said.

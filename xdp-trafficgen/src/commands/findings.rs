@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, thread};
 use crate::{
     config::Action,
     diagnosis::{self, Finding, Severity, Situation},
-    host::{AttachedMode, AttachedXdp, Facts, Interface, Netlink},
+    host::{AttachedMode, AttachedXdp, Facts, Interface, Netlink, System},
     output::{PortFinding, text},
     plan::{Attach, Plan, PortPlan},
     stats::{
@@ -60,8 +60,16 @@ impl Sending {
     }
 }
 
-/// The plan says these itself.
-const IN_THE_NOTES: [&str; 3] = ["cpu_above_queues", "needs_program", "no_carrier"];
+/// The plan says these itself, and the last one is said before there is one.
+const SAID_ALREADY: [&str; 4] = ["cpu_above_queues", "needs_program", "no_carrier", "low_memory"];
+
+/// Says on standard error that memory is short, before any is taken: whoever takes more than a control group may have is killed
+/// without another word.
+pub(crate) fn warn_of_memory() {
+    if let Some(Finding { cause, cure, .. }) = diagnosis::of_memory(&System::gather()) {
+        eprintln!("{cause}\n  cure: {cure}");
+    }
+}
 
 impl Outlook {
     /// Of a plan.
@@ -80,7 +88,7 @@ impl Outlook {
     pub(crate) fn warn(&self) -> Vec<PortFinding> {
         let (worse, slower): (Vec<_>, Vec<_>) =
             self.foresee().into_iter().partition(|found| found.finding.severity >= Severity::Loses);
-        for finding in worse.iter().filter(|found| !IN_THE_NOTES.contains(&found.finding.code)) {
+        for finding in worse.iter().filter(|found| !SAID_ALREADY.contains(&found.finding.code)) {
             eprintln!("{}", text::finding(finding));
         }
         slower.into_iter().filter(|found| found.finding.severity == Severity::Slows).collect()
@@ -137,8 +145,8 @@ impl Outlook {
     }
 }
 
-/// The machine is asked by a thread of its own, in the same network namespace: asking blocks, and the caller may be asynchronous.
-/// None when there is no thread to be had.
+/// The machine is asked by a thread of its own, in the same network namespace: asking blocks, and the caller may be
+/// asynchronous. None when there is no thread to be had.
 fn aside<T: Send>(ask: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, ask).ok()?.join().ok())
 }

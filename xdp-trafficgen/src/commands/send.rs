@@ -9,7 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli,
-    commands::{CommandError, findings::Outlook},
+    commands::{
+        CommandError,
+        findings::{self, Outlook},
+    },
     config::{Action, Config},
     engine::{Loaded, Start},
     host::Facts,
@@ -70,8 +73,9 @@ pub(crate) const fn consent(common: &cli::Common) -> Consent {
     Consent { default_route: default_route(allow_default_route), existing: existing(replace_xdp) }
 }
 
-/// What the kernel can do.
+/// What the kernel can do. The first that takes memory.
 pub(crate) fn probe_kernel() -> Result<Capabilities, CommandError> {
+    findings::warn_of_memory();
     Ok(probe::probe()?)
 }
 
@@ -112,8 +116,8 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     let due = |port: &PortCount| port.attempted + port.punctuality.map_or(0, |punctuality| punctuality.unsent);
     let nothing_sent = sends && snapshot.ports.iter().all(|port| port.transmitted == 0 && due(port) > 0);
     let short = if options.strict { shortfalls(&snapshot) } else { Vec::new() };
-    let findings = outlook.conclude(&snapshot, slower, failure.is_some());
-    print(&Report { snapshot, sink, findings }, options.format)?;
+    let found = outlook.conclude(&snapshot, slower, failure.is_some());
+    print(&Report { snapshot, sink, findings: found }, options.format)?;
     match failure {
         Some(failure) => Err(failure),
         None if nothing_sent => Err(CommandError::NothingSent),

@@ -1,8 +1,8 @@
 //! What drivers are known to need before they send XDP frames, and how they choose the queue: a table, written down from their
 //! sources, by the names that `ethtool -i` shows.
 //!
-//! What the kernel says of an interface just now (`NETDEV_A_DEV_XDP_FEATURES`, Linux 6.3) goes before this table. Drivers that are not
-//! in it are nothing special, or never send XDP frames.
+//! What the kernel says of an interface just now (`NETDEV_A_DEV_XDP_FEATURES`, Linux 6.3) goes before this table. Drivers that
+//! are not in it are nothing special, or never send XDP frames.
 
 /// How a driver finds the transmit queue of an XDP frame; in each case from the number of the CPU that sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +32,8 @@ const ENXIO: u32 = 6;
 const EINVAL: u32 = 22;
 
 /// Each with the function that decides, all below drivers/net of the kernel. Those that set the bit `NDO_XMIT` only in their
-/// `XDP_SETUP_PROG` (`xdp_features_set_redirect_target`) need a program since Linux 6.3 whatever their own function says, for the
-/// kernel's __xdp_enqueue (kernel/bpf/devmap.c) looks at the bit.
+/// `XDP_SETUP_PROG` (`xdp_features_set_redirect_target`) need a program since Linux 6.3 whatever their own function says, for
+/// the kernel's __xdp_enqueue (kernel/bpf/devmap.c) looks at the bit.
 const KNOWN: &[Known] = &[
     // bond_xdp_xmit of bonding/bond_main.c: ENXIO without a slave that sends; features and programs are those of the slaves.
     Known { names: &["bonding"], needs_program: true, queue: QueueOfCpu::Unknown },
@@ -45,8 +45,8 @@ const KNOWN: &[Known] = &[
     Known { names: &["fec"], needs_program: true, queue: QueueOfCpu::Modulo },
     // gve_xdp_xmit of ethernet/google/gve/gve_tx.c: EINVAL without a program, else modulo `num_xdp_queues`, under a lock.
     Known { names: &["gve"], needs_program: true, queue: QueueOfCpu::Modulo },
-    // netvsc_ndoxdp_xmit of hyperv/netvsc_bpf.c: no program needed (the bit is set from the start, since the hv_netvsc fix of 6.3);
-    // modulo `real_num_tx_queues`.
+    // netvsc_ndoxdp_xmit of hyperv/netvsc_bpf.c: no program needed (the bit is set from the start, since the hv_netvsc fix of
+    // 6.3); modulo `real_num_tx_queues`.
     Known { names: &["hv_netvsc"], needs_program: false, queue: QueueOfCpu::Modulo },
     // i40e_xdp_xmit of ethernet/intel/i40e/i40e_txrx.c: ENXIO without a program and from a CPU at or above `num_queue_pairs`.
     Known { names: &["i40e"], needs_program: true, queue: QueueOfCpu::Own(ENXIO) },

@@ -3,7 +3,7 @@
 use super::{
     Finding, Severity, Situation,
     drivers::{QueueOfCpu, needs_program, queue_of_cpu},
-    interface, path, words,
+    interface, path, queues, veth, words,
 };
 use crate::{
     host::{AttachedMode, Peer},
@@ -22,15 +22,12 @@ const ENETDOWN: u32 = 100;
 pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     match reason {
-        DropReason::QueueFull => interface::queue_full(situation),
+        DropReason::QueueFull => queues::full(situation),
         DropReason::Driver(errno) => of_driver(errno, situation),
         DropReason::Redirect(errno) => of_redirect(errno, situation),
-        DropReason::Action => Finding::new(
-            "action_drop",
-            Severity::Note,
-            "they were dropped as asked (action = \"drop\")".to_owned(),
-            "",
-        ),
+        DropReason::Action => {
+            Finding::new("action_drop", Severity::Note, "they were dropped as asked (action = \"drop\")".to_owned(), "")
+        }
         DropReason::Aborted => Finding::new(
             "program_aborted",
             Severity::Loses,
@@ -40,7 +37,8 @@ pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {
         DropReason::Exception => Finding::new(
             "exception",
             Severity::Loses,
-            "the kernel gave them up for what the eBPF program returned (trace point `xdp_exception`), which is a mistake of this program"
+            "the kernel gave them up for what the eBPF program returned (trace point `xdp_exception`), which is a \
+             mistake of this program"
                 .to_owned(),
             "please report it, with the configuration",
         ),
@@ -61,12 +59,12 @@ fn of_driver(errno: u32, situation: &Situation<'_>) -> Finding {
         return path::gone(situation);
     }
     match errno {
-        ENXIO if path::is_veth(situation) => path::veth(situation).unwrap_or_else(|| path::veth_unseen(situation)),
+        ENXIO if veth::is_one(situation) => veth::peer(situation).unwrap_or_else(|| veth::unseen(situation)),
         ENXIO if driver == "tun" => path::unopened(situation).unwrap_or_else(|| refused(errno, situation)),
         ENXIO if driver == "bonding" => bond_without_slave(situation),
         ENXIO | EINVAL if needs_program(driver) && !native => path::without_program(situation),
         errno if queue_of_cpu(driver) == QueueOfCpu::Own(errno) => {
-            interface::cpus_above_queues(situation, errno).unwrap_or_else(|| refused(errno, situation))
+            queues::cpus_above(situation, errno).unwrap_or_else(|| refused(errno, situation))
         }
         ENETDOWN => no_link(situation).unwrap_or_else(|| refused(errno, situation)),
         ENOMEM => no_memory(situation),
@@ -82,7 +80,7 @@ fn of_redirect(errno: u32, situation: &Situation<'_>) -> Finding {
     match errno {
         ENODEV => path::gone(situation),
         EMSGSIZE => interface::above_mtu(situation),
-        EOPNOTSUPP if path::is_veth(situation) => path::veth(situation).unwrap_or_else(|| path::veth_unseen(situation)),
+        EOPNOTSUPP if veth::is_one(situation) => veth::peer(situation).unwrap_or_else(|| veth::unseen(situation)),
         EOPNOTSUPP => path::driver_refused(situation),
         ENETDOWN => path::down(situation),
         ENOMEM => no_memory(situation),
@@ -115,7 +113,8 @@ fn no_link(situation: &Situation<'_>) -> Option<Finding> {
         Severity::Loses,
         format!("the driver of `{name}` was setting it up anew, or its link was down, for a while"),
         format!(
-            "leave the settings of `{name}` alone while frames are sent; the kernel's log (`dmesg`) tells when its link went"
+            "leave the settings of `{name}` alone while frames are sent; the kernel's log (`dmesg`) tells when its \
+             link went"
         ),
     ))
 }

@@ -25,6 +25,8 @@ enum Kind {
     TestRun,
     /// A program is put on an interface.
     Attach,
+    /// The same, and the kernel said that its driver has no XDP (dev_xdp_attach of net/core/dev.c).
+    AttachWithoutXdp,
     /// A network namespace is made or entered.
     Namespace,
     /// Any other.
@@ -38,6 +40,8 @@ impl Kind {
         let has = |part: &str| call.contains(part);
         if has("test_run") {
             Self::TestRun
+        } else if has("does not support xdp") {
+            Self::AttachWithoutXdp
         } else if has("link_create") || has("set_xdp") || has("attach") {
             Self::Attach
         } else if has("bpf") || has("map `") {
@@ -50,8 +54,8 @@ impl Kind {
     }
 }
 
-/// What the failure of this call with this errno means, if it is one of those that have a known cause. `call`: its name, as errors have
-/// it.
+/// What the failure of this call with this errno means, if it is one of those that have a known cause. `call`: its name, as
+/// errors have it.
 pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
     let kind = Kind::of(call);
     let (code, cause, cure) = match (kind, errno) {
@@ -59,7 +63,8 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
         (_, ENOMEM) => (
             "no_memory",
             "there is no memory left for it: that of the machine, or what its control group may have",
-            "free memory, raise the limit of the control group this runs in (`memory.max`), or use fewer CPUs and flows",
+            "free memory, raise the limit of the control group this runs in (`memory.max`), or use fewer CPUs and \
+             flows",
         ),
         (Kind::TestRun, E2BIG) => {
             ("batch_too_large", "the kernel takes no batch as large as this", "use a smaller batch size: 256 at most")
@@ -79,11 +84,18 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
             "another XDP program is attached there already",
             "`bpftool net show` names it: take it off, or let it make way until the end with --replace-xdp",
         ),
+        (Kind::AttachWithoutXdp, _) => (
+            "driver_without_xdp",
+            "its driver runs no XDP programs",
+            "use an interface whose driver does, such as one end of a veth pair; `xdp-trafficgen probe` tells",
+        ),
         (Kind::Attach, EOPNOTSUPP | ERANGE | EINVAL) => (
             "driver_takes_no_program",
-            "the driver takes no XDP program as the interface is set: it has none of XDP, or its MTU is too large for it, or it has too \
+            "the driver takes no XDP program as the interface is set: it has none of XDP, or its MTU is too large \
+             for it, or it has too \
              many queues in use or too few to spare",
-            "lower the MTU (`ip link set IFACE mtu 1500`), use fewer queues (`ethtool -L IFACE combined N`, half of the most), switch off LRO \
+            "lower the MTU (`ip link set IFACE mtu 1500`), use fewer queues (`ethtool -L IFACE combined N`, half of \
+             the most), switch off LRO \
              (`ethtool -K IFACE lro off`); the kernel's log (`dmesg`) often has the driver's reason",
         ),
         (Kind::TestRun, EINVAL) => (
@@ -108,9 +120,11 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
 fn denied(lockdown: Lockdown) -> Finding {
     let (cause, cure) = match lockdown {
         Lockdown::None => (
-            "it is forbidden though this process has capabilities: they may be those of a user namespace only (as in rootless containers), or \
+            "it is forbidden though this process has capabilities: they may be those of a user namespace only (as \
+             in rootless containers), or \
              a security module (SELinux, AppArmor) or a seccomp profile forbids it",
-            "run it as root of the machine itself, outside of containers, or in one that is privileged; `dmesg` and the audit log tell which \
+            "run it as root of the machine itself, outside of containers, or in one that is privileged; `dmesg` and \
+             the audit log tell which \
              module it was",
         ),
         Lockdown::Integrity | Lockdown::Confidentiality => (
@@ -143,6 +157,9 @@ mod tests {
         check("bpf_link_create", libc::EBUSY, Some("program_in_the_way"));
         check("bpf_link_create", libc::EEXIST, Some("program_in_the_way"));
         check("bpf_link_create", libc::EOPNOTSUPP, Some("driver_takes_no_program"));
+        let said = "attach: Underlying driver does not support XDP in native mode";
+        check(said, libc::EOPNOTSUPP, Some("driver_without_xdp"));
+        check("attach: MTU too large w/ XDP", libc::EINVAL, Some("driver_takes_no_program"));
         check("bpf_link_create", libc::ERANGE, Some("driver_takes_no_program"));
         check("bpf_link_create", libc::EINVAL, Some("driver_takes_no_program"));
         check("bpf(BPF_PROG_TEST_RUN)", libc::EINVAL, Some("live_frames_refused"));

@@ -10,12 +10,15 @@ mod machine;
 mod outcome;
 mod parting;
 mod path;
+mod queues;
+mod veth;
 mod words;
 
 use std::cmp::Reverse;
 
 pub use drops::of_drop;
 pub use errors::of_error;
+pub use machine::of_memory;
 pub use outcome::{of_gone, of_lacking, of_nothing_sent};
 pub use parting::of_parting;
 

@@ -20,7 +20,9 @@ pub fn of_nothing_sent(count: &PortCount) -> Option<Finding> {
         Finding::new(
             "nothing_due",
             Severity::Note,
-            "no frame was due before the end: it was stopped before its first departure, or every flow begins later than it ends".to_owned(),
+            "no frame was due before the end: it was stopped before its first departure, or every flow begins later \
+             than it ends"
+                .to_owned(),
             "let it run for longer, or look with `xdp-trafficgen check` when flows begin",
         )
     })
@@ -39,10 +41,12 @@ pub fn of_lacking(lacks: &[TracePoint]) -> Option<Finding> {
             "no_trace_points",
             Severity::Loses,
             format!(
-                "this kernel has no trace point {names}, so nobody tells what became of frames: every one that was handed over counts as \
+                "this kernel has no trace point {names}, so nobody tells what became of frames: every one that was \
+                 handed over counts as \
                  sent"
             ),
-            "believe the interface's own counters (`ip -s link`, `ethtool -S`), or use a kernel with CONFIG_TRACEPOINTS=y",
+            "believe the interface's own counters (`ip -s link`, `ethtool -S`), or use a kernel with \
+             CONFIG_TRACEPOINTS=y",
         )
     })
 }

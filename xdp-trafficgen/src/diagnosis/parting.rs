@@ -1,6 +1,6 @@
 //! What it means that our counts and those of an interface part.
 
-use super::{Finding, Severity, Situation, path};
+use super::{Finding, Severity, Situation, veth};
 use crate::stats::reconcile::Parting;
 
 /// Why the counts part here.
@@ -35,7 +35,7 @@ fn sent_less(accepted: u64, sent: u64, lost: &[(String, u64)], situation: &Situa
     let counters: Vec<String> = lost.iter().map(|(counter, count)| format!("{counter} {count}")).collect();
     let counters = if counters.is_empty() { String::new() } else { format!(" ({})", counters.join(", ")) };
     let missing = accepted - sent;
-    let cure = if path::is_veth(situation) {
+    let cure = if veth::is_one(situation) {
         "its peer lets go of what waits in its ring when it is set down, or its last XDP program or GRO goes: leave the peer alone while \
          frames are sent"
             .to_owned()

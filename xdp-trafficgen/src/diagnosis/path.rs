@@ -1,7 +1,7 @@
-//! Whether an interface takes XDP frames at all: its own state, its driver, and the other end of a veth pair.
+//! Whether an interface takes XDP frames at all: its own state, and its driver.
 
-use super::{Finding, Severity, Situation, drivers::needs_program};
-use crate::host::{AttachedMode, Interface, Peer, XdpFeatures};
+use super::{Finding, Severity, Situation, drivers::needs_program, veth};
+use crate::host::{AttachedMode, Interface, XdpFeatures};
 
 /// What stands in the way of every frame, as far as the facts tell.
 pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
@@ -9,8 +9,8 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
     if !interface.link.up {
         return vec![down(situation)];
     }
-    if is_veth(situation) {
-        return veth(situation).into_iter().collect();
+    if veth::is_one(situation) {
+        return veth::peer(situation).into_iter().collect();
     }
     let mut findings: Vec<Finding> = driver(situation).into_iter().collect();
     if interface.link.carrier {
@@ -18,10 +18,6 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
     }
     findings.push(unopened(situation).unwrap_or_else(|| no_carrier(situation)));
     findings
-}
-
-pub(super) fn is_veth(situation: &Situation<'_>) -> bool {
-    situation.kind() == "veth" || situation.driver() == "veth"
 }
 
 pub(super) fn gone(situation: &Situation<'_>) -> Finding {
@@ -71,78 +67,6 @@ pub(super) fn unopened(situation: &Situation<'_>) -> Option<Finding> {
     })
 }
 
-/// What keeps the other end of a veth pair from taking frames; none when nothing does, or nobody knows.
-///
-/// A veth hands XDP frames to its peer's NAPI, which runs while the peer is up and has a native XDP program or GRO (veth_xdp_xmit
-/// and veth_napi_enable in the kernel's drivers/net/veth.c). Since Linux 6.3 its features say so from this end too (commits
-/// fccca038f300 and 8267fc71abb2); carrier is there when both ends are up.
-pub(super) fn veth(situation: &Situation<'_>) -> Option<Finding> {
-    let Situation { name, .. } = situation;
-    let interface = situation.interface?;
-    let deaf = interface.features.is_some_and(|features| !features.has(XdpFeatures::NDO_XMIT));
-    let elsewhere = matches!(interface.peer, Some(Peer::Elsewhere));
-    let (peer, is_up, no_receiver) = match &interface.peer {
-        Some(Peer::Here { name, up, native_xdp, gro, .. }) => {
-            (format!("`{name}`"), *up, !native_xdp && *gro != Some(true))
-        }
-        Some(Peer::Elsewhere) => ("PEER".to_owned(), interface.link.carrier, deaf),
-        None => return None,
-    };
-    let whose = if elsewhere {
-        format!("the peer of `{name}`, in another network namespace,")
-    } else {
-        format!("the peer {peer} of `{name}`")
-    };
-    let bare = peer.trim_matches('`');
-    let up = format!("`ip link set {bare} up`");
-    let gro =
-        format!("`ethtool -K {bare} gro on`, or attach a native XDP program to it (one in generic mode does not do)");
-    let there = if elsewhere { "in its namespace: " } else { "" };
-    let wants = "neither a native XDP program nor GRO, so it takes no XDP frames";
-    match (is_up, no_receiver) {
-        (true, false) => None,
-        (true, true) => Some(Finding::new(
-            "veth_peer_without_receiver",
-            Severity::Blocks,
-            format!("{whose} has {wants}"),
-            format!("{there}{gro}"),
-        )),
-        (false, false) => {
-            Some(Finding::new("veth_peer_down", Severity::Blocks, format!("{whose} is down"), format!("{there}{up}")))
-        }
-        (false, true) => Some(Finding::new(
-            "veth_peer_down",
-            Severity::Blocks,
-            format!("{whose} is down, and has {wants}"),
-            format!("{there}{up}, and {gro}"),
-        )),
-    }
-}
-
-/// A veth that refused frames though nothing is known against its peer: it is not seen, or has changed since.
-pub(super) fn veth_unseen(situation: &Situation<'_>) -> Finding {
-    let Situation { name, .. } = situation;
-    if let Some(Peer::Here { name: peer, .. }) = situation.interface.and_then(|interface| interface.peer.as_ref()) {
-        return Finding::new(
-            "veth_peer_changed",
-            Severity::Loses,
-            format!(
-                "the peer `{peer}` of `{name}` had neither a native XDP program nor GRO for a while, or was down; now it would take them"
-            ),
-            format!("leave `{peer}` up, and its XDP program or GRO on, for as long as frames are sent"),
-        );
-    }
-    Finding::new(
-        "veth_peer_unseen",
-        Severity::Blocks,
-        format!(
-            "the peer of `{name}`, in another network namespace, is down, or has neither a native XDP program nor GRO, so it takes no \
-             XDP frames"
-        ),
-        "in its namespace: `ip link set PEER up`, and `ethtool -K PEER gro on`",
-    )
-}
-
 /// What is to be said of the driver: that it never sends XDP frames, or only with a program.
 pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
@@ -174,7 +98,8 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
         "needs_program",
         Severity::Note,
         format!(
-            "{}`{name}` sends XDP frames only while an XDP program is attached; one that passes everything on is attached until the end",
+            "{}`{name}` sends XDP frames only while an XDP program is attached; one that passes everything on is \
+             attached until the end",
             whose_driver(situation)
         ),
         "",
@@ -200,7 +125,8 @@ pub(super) fn without_program(situation: &Situation<'_>) -> Finding {
             "{}`{name}` sends XDP frames only while an XDP program is attached in it, and there was none",
             whose_driver(situation)
         ),
-        "leave one attached for as long as frames are sent: this program attaches one that passes everything on, unless another is there",
+        "leave one attached for as long as frames are sent: this program attaches one that passes everything on, \
+         unless another is there",
     )
 }
 
@@ -214,13 +140,17 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
         "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "team" | "hsr" => ("an interface on top of others", beneath),
         "vxlan" | "geneve" | "gretap" | "ip6gretap" | "erspan" => (
             "a tunnel",
-            format!("{beneath}, with the tunnel's headers in the frames (header `vxlan`, `gre` or `gtpu` of a configuration file)"),
+            format!(
+                "{beneath}, with the tunnel's headers in the frames (header `vxlan`, `gre` or `gtpu` of a \
+             configuration file)"
+            ),
         ),
         "dummy" | "ifb" | "nlmon" => ("a software interface", pair.to_owned()),
         _ if *name == "lo" => ("the loopback interface", pair.to_owned()),
         _ => (
             "",
-            "send out of another interface: `xdp-trafficgen probe` tells which of them do; newer kernels have more drivers that do"
+            "send out of another interface: `xdp-trafficgen probe` tells which of them do; newer kernels have more \
+             drivers that do"
                 .to_owned(),
         ),
     };

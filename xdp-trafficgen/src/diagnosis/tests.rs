@@ -114,6 +114,9 @@ fn a_veth_is_as_good_as_its_peer() {
         &["is down, and has neither", "set far up", "gro on"],
     );
     check(&veth(peer(true, true, false), None), "veth_peer_changed", &["for a while", "leave `far` up"]);
+    let unnoticed = "veth_peer_unnoticed";
+    check(&veth(peer(true, false, true), Some(WITHOUT_XMIT)), unnoticed, &["while it was down", "gro off", "gro on"]);
+    check(&veth(peer(true, true, true), Some(NOTHING)), unnoticed, &["fewer receive queues", "`ethtool -L far tx 1`"]);
     let elsewhere = |features| veth(Some(Peer::Elsewhere), features);
     check(
         &elsewhere(Some(WITHOUT_XMIT)),

@@ -103,8 +103,9 @@ impl KernelError {
     /// call: what they could not do.
     pub fn failed_call(&self) -> Option<(String, i32)> {
         match self {
-            Self::Attach(AttachError::Refused { source, .. }) => {
-                return Some(("attach".to_owned(), source.raw_os_error()?));
+            Self::Attach(AttachError::Refused { source, said, .. }) => {
+                let said = said.as_deref().unwrap_or_default();
+                return Some((format!("attach: {said}"), source.raw_os_error()?));
             }
             Self::Attach(_) | Self::Netlink(_) => return None,
             _ => {}

@@ -223,6 +223,18 @@ pub(crate) struct Report {
     pub(crate) flows: Vec<Flow>,
     /// Of `demo` only.
     pub(crate) sink: Option<SinkCount>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Finding {
+    pub(crate) port: String,
+    pub(crate) code: String,
+    pub(crate) severity: String,
+    pub(crate) frames: Option<u64>,
+    pub(crate) cause: String,
+    pub(crate) cure: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -347,10 +359,24 @@ impl Report {
         }
     }
 
+    /// Every lost frame has a cause, and so has a port that sent nothing.
+    #[track_caller]
+    fn assert_explained(&self, port: &Port) {
+        let findings = || self.findings.iter().filter(|finding| finding.port == port.name);
+        assert_eq!(findings().filter_map(|finding| finding.frames).sum::<u64>(), port.frames_dropped, "{self:?}");
+        assert!(port.frames_tx > 0 || findings().count() > 0, "nothing was sent, and nobody says why: {self:?}");
+        for Finding { port: _, code, severity, frames: _, cause, cure } in findings() {
+            assert!(["note", "slows", "loses", "blocks"].contains(&severity.as_str()), "{self:?}");
+            assert!(!code.is_empty() && !cause.is_empty(), "{self:?}");
+            assert!(!cause.ends_with('.') && !cure.ends_with('.'), "{self:?}");
+        }
+    }
+
     /// What must hold of every report.
     #[track_caller]
     fn assert_adds_up(&self) {
         for port in &self.ports {
+            self.assert_explained(port);
             let flows = || self.flows.iter().filter(|flow| flow.port == port.name);
             let total = |count: fn(&Flow) -> u64| flows().map(count).sum::<u64>();
             assert!(flows().count() > 0, "no flow of {port:?}: {self:?}");

@@ -1,0 +1,147 @@
+//! Queues: which ones frames go through, full ones, and CPUs that have none.
+
+use super::{
+    Finding, Severity, Situation,
+    drivers::{QueueOfCpu, queue_of_cpu},
+    interface::{VETH_RING, above_peer_mtu, batch_above_ring, fits_veth},
+    veth, words,
+};
+use crate::{
+    host::{Interface, Peer, Queues},
+    stats::errno_name,
+};
+
+/// Frames were left over when the driver had taken what it had room for.
+pub(super) fn full(situation: &Situation<'_>) -> Finding {
+    let Situation { name, batch_size, .. } = situation;
+    if let Some(finding) = above_peer_mtu(situation) {
+        return finding;
+    }
+    if veth::is_one(situation) && !fits_veth(*batch_size) {
+        return batch_above_ring(situation);
+    }
+    let rings = situation.interface.and_then(|interface| interface.rings).filter(|rings| rings.tx > 0);
+    let of = match rings {
+        _ if veth::is_one(situation) => format!(" of {VETH_RING} entries"),
+        Some(rings) => format!(" of {} entries", rings.tx),
+        None => String::new(),
+    };
+    let fewer = if *batch_size > 16 { "a smaller batch size, " } else { "" };
+    if veth::is_one(situation) {
+        let peer = match situation.interface.and_then(|interface| interface.peer.as_ref()) {
+            Some(Peer::Here { name, .. }) => name.as_str(),
+            Some(Peer::Elsewhere) | None => "PEER",
+        };
+        return Finding::new(
+            "queue_full",
+            Severity::Loses,
+            format!(
+                "the ring{of} of the veth `{name}` was full{}: its receiver is slower than its sender",
+                through(situation)
+            ),
+            format!(
+                "use {fewer}a lower rate, or a receive queue for each CPU that sends (`ethtool -L {peer} rx {}`)",
+                situation.cpus.iter().max().map_or(1, |last| last + 1)
+            ),
+        );
+    }
+    if situation.driver() == "tun" {
+        return Finding::new(
+            "queue_full",
+            Severity::Loses,
+            format!(
+                "the queue of the tap `{name}` was full: the program that has it open reads slower than frames are sent"
+            ),
+            format!("use a lower rate, or a longer queue: `ip link set {name} txqueuelen 10000`"),
+        );
+    }
+    let larger = rings.filter(|rings| rings.tx < rings.tx_max);
+    let larger =
+        larger.map_or_else(String::new, |rings| format!(", larger rings (`ethtool -G {name} tx {}`)", rings.tx_max));
+    Finding::new(
+        "queue_full",
+        Severity::Loses,
+        format!("the transmit ring{of} of `{name}` was full{}: the link is slower than the sender", through(situation)),
+        format!("use {fewer}a rate that the link carries (`--rate 95%`){larger}, or more CPUs with a queue each"),
+    )
+}
+
+/// ` (queue 1)`: those the workers' frames go through, where that is known.
+fn through(situation: &Situation<'_>) -> String {
+    let Some(Interface { queues: Queues { tx, .. }, peer, .. }) = situation.interface else { return String::new() };
+    let count = match (queue_of_cpu(situation.driver()), peer) {
+        (QueueOfCpu::Own(_) | QueueOfCpu::OwnOrShared | QueueOfCpu::Modulo, _) => *tx,
+        (QueueOfCpu::ModuloOfPeer, Some(Peer::Here { rx_queues, .. })) => *rx_queues,
+        (QueueOfCpu::ModuloOfPeer | QueueOfCpu::Unknown, _) => 0,
+    };
+    if count == 0 || situation.cpus.is_empty() {
+        return String::new();
+    }
+    let mut numbers: Vec<u32> = situation.cpus.iter().map(|cpu| cpu % count).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let (noun, those) = if numbers.len() == 1 { ("queue", "that") } else { ("queues", "those") };
+    let list = numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let of = words::cpus(situation.cpus);
+    format!(" ({noun} {list} of {count}, {those} of {of})")
+}
+
+/// CPUs that have no queue in a driver which has one for each; none when all have one.
+pub(super) fn cpus_above(situation: &Situation<'_>, errno: u32) -> Option<Finding> {
+    let Situation { name, cpus, allowed_cpus, .. } = situation;
+    let interface = situation.interface?;
+    let count = Some(interface.queues.tx).filter(|&count| count > 0)?;
+    let without: Vec<u32> = cpus.iter().copied().filter(|&cpu| cpu >= count).collect();
+    if without.is_empty() {
+        return None;
+    }
+    let with: Vec<u32> = allowed_cpus.iter().copied().filter(|&cpu| cpu < count).collect();
+    let severity = if without.len() == cpus.len() { Severity::Blocks } else { Severity::Loses };
+    let more = interface.most_queues.filter(|most| most.tx > count);
+    let needed = without.last().map_or(0, |last| last + 1);
+    let more = more.filter(|most| most.tx >= needed).map(|_| format!("`ethtool -L {name} combined {needed}`"));
+    let use_these =
+        (!with.is_empty()).then(|| format!("send on {} (`--cpus {}`)", words::cpus(&with), words::option(&with)));
+    let cure = [use_these, more].into_iter().flatten().collect::<Vec<_>>().join(", or ");
+    Some(Finding::new(
+        "cpu_above_queues",
+        severity,
+        format!(
+            "{} of `{name}` has {} for XDP, one for each CPU from 0 on, and none for {} ({})",
+            match situation.driver() {
+                "" => "the driver".to_owned(),
+                driver => format!("the driver {driver}"),
+            },
+            words::counted(count, "queue"),
+            words::cpus(&without),
+            errno_name(errno)
+        ),
+        cure,
+    ))
+}
+
+/// virtio_net keeps queues for XDP when its most is at least the queues in use and one for each CPU more (virtnet_xdp_set).
+pub(super) fn shared(situation: &Situation<'_>) -> Option<Finding> {
+    let Situation { name, .. } = situation;
+    let interface = situation.interface?;
+    let most = interface.most_queues?.tx;
+    let cpus = u32::try_from(situation.system.cpus.len()).unwrap_or(u32::MAX);
+    let wanted = interface.queues.tx.saturating_add(cpus);
+    (situation.driver() == "virtio_net" && cpus > 0 && most < wanted).then(|| {
+        Finding::new(
+            "shared_queues",
+            Severity::Slows,
+            format!(
+                "`{name}` has {}, fewer than the {wanted} that its driver wants for one of each of {}: XDP frames \
+                 share them with \
+                 ordinary ones, under a lock",
+                words::counted(most, "queue pair"),
+                words::counted(cpus, "CPU")
+            ),
+            format!(
+                "give the virtual machine more queue pairs (qemu: `queues={wanted}`), or use fewer of them: \
+             `ethtool -L {name} combined 1`"
+            ),
+        )
+    })
+}
