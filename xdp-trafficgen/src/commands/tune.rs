@@ -54,7 +54,7 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
         longest.as_secs().max(1),
     );
     let started = Instant::now();
-    let Swept { points, findings, end } = sweep.run(&cpus, &stop)?;
+    let Swept { points, findings, end } = sweep.run(&cpus, &stop);
     let report = TuneReport {
         interface: options.interface.clone(),
         size: options.size,

@@ -17,6 +17,9 @@ pub const ROUNDS: usize = 5;
 /// Differences below this, as a part of the rate, are never a reason, however quiet the machine was.
 pub const LEAST_NOISE: f64 = 0.01;
 
+/// More than this part of the rate is not given up for fewer losses or CPUs, however much the fastest setting varied.
+pub const MOST_GIVEN_UP: f64 = 0.05;
+
 /// What `tune` can change about how a port sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -146,8 +149,8 @@ pub enum Why {
 /// nothing could be sent.
 ///
 /// Only settings that are better than the default themselves are looked at, so that whatever is chosen is at least as fast as
-/// it, give or take the noise. Of those about as fast as the fastest, the one that loses the fewest frames is taken, then the
-/// one with the fewest CPUs, then the one that is most like the default.
+/// it, give or take the noise. Of those about as fast as the fastest of them, the one that loses the fewest frames is taken,
+/// then the one with the fewest CPUs, then the one that is most like the default.
 pub fn choose(points: &[Point]) -> Option<Choice> {
     let default = points.first().filter(|default| default.is_complete())?;
     // Where the default sends nothing there is no measure but the rate itself.
@@ -172,7 +175,7 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
     else {
         return (default.rate().value > 0.0).then_some(Choice { point: 0, why: Why::Default });
     };
-    let as_fast = better.into_iter().filter(|&(_, _, speed, _)| fastest.value - speed.value <= noise(fastest, speed));
+    let as_fast = better.into_iter().filter(|&(_, _, speed, _)| fastest.value - speed.value <= tie(fastest));
     let chosen = as_fast.min_by_key(|(_, point, _, _)| {
         let Setting { action, cpus, batch_size } = &point.setting;
         let other_path = *action != default.setting.action;
@@ -185,6 +188,12 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
 /// normally distributed rounds that is 2.4 standard errors of the median of five.)
 fn noise(one: Typical, other: Typical) -> f64 {
     (2.0 * one.deviation.max(other.deviation)).max(LEAST_NOISE * one.value.max(other.value))
+}
+
+/// Speeds that are less than the fastest by no more than this are as good, for its lead may be chance. What the slower one
+/// varies by does not count: the worse it was measured, the sooner it would be taken.
+fn tie(fastest: Typical) -> f64 {
+    (2.0 * fastest.deviation).clamp(LEAST_NOISE * fastest.value, MOST_GIVEN_UP * fastest.value)
 }
 
 /// The middle one, or the mean of the two in the middle; 0 of nothing.

@@ -4,7 +4,7 @@
 //! of both. Each of these stages measures its settings in rounds, one after the other, forwards and backwards by turns, with a
 //! round of the default before or after each: whatever else the machine does meanwhile meets both.
 
-use std::{thread, time::Duration};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     commands::{
         CommandError,
+        findings::Outlook,
         send::{drive, work_out},
         tune::explain,
     },
@@ -112,6 +113,8 @@ pub(super) struct Sweep {
     run: Run,
     /// The default first.
     points: Vec<Point>,
+    /// What each of them is sent on, by index.
+    outlooks: BTreeMap<usize, Outlook>,
     progress: ProgressBar,
     listener: Listener,
     enabling: Enabling,
@@ -131,9 +134,11 @@ impl Sweep {
     /// Finds out, before anything is sent, whether all of it can be done, and tells what was decided for the user.
     pub(super) fn prepare(run: Run, default: Setting, cpus: &[u32]) -> Result<Self, CommandError> {
         let plan = run.plan(&Setting { cpus: cpus.to_vec(), ..default.clone() })?;
-        for note in plan.notes {
+        for note in &plan.notes {
             eprintln!("{note}");
         }
+        // What would slow it down is told of the setting to propose, at the end.
+        let _ = Outlook::of(&plan).warn();
         let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
         let progress = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let (enabling, mut holds) = (Enabling::default(), Vec::new());
@@ -143,24 +148,25 @@ impl Sweep {
             }
         }
         let listener = Listener::new(1, &TracePoint::ALL)?;
-        Ok(Self { run, points: vec![Point::new(default)], progress, listener, enabling, holds })
+        let (points, outlooks) = (vec![Point::new(default)], BTreeMap::new());
+        Ok(Self { run, points, outlooks, progress, listener, enabling, holds })
     }
 
     /// Measures until all is done, a run fails, nothing can be sent, or it is told to stop.
-    pub(super) fn run(mut self, cpus: &[u32], stop: &CancellationToken) -> Result<Swept, CommandError> {
+    pub(super) fn run(mut self, cpus: &[u32], stop: &CancellationToken) -> Swept {
         let mut end = self.stages(cpus, stop);
         self.progress.finish_and_clear();
-        let Self { run, mut points, holds, .. } = self;
-        // Those whose first round was not reached.
-        points.retain(|point| !point.rounds.is_empty());
+        let Self { mut points, outlooks, holds, .. } = self;
+        // Those whose first round was not reached, which are the last.
+        points.truncate(points.iter().take_while(|point| !point.rounds.is_empty()).count());
         // As long as everything is as it was during the runs.
-        let findings = explain::findings(&points, &run.config)?;
+        let findings = explain::findings(&points, &outlooks, end.is_err());
         if let Err(error) = release(holds)
             && end.is_ok()
         {
             end = Err(error);
         }
-        Ok(Swept { points, findings, end })
+        Swept { points, findings, end }
     }
 
     fn stages(&mut self, cpus: &[u32], stop: &CancellationToken) -> Result<Ended, CommandError> {
@@ -196,6 +202,8 @@ impl Sweep {
         let plans = members.iter().map(|index| self.run.plan(&self.points[*index].setting));
         let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
         let mut others: Vec<(usize, &Plan)> = members.into_iter().zip(&plans).collect();
+        let all = others.iter().copied().chain([(DEFAULT, &default)]);
+        self.outlooks.extend(all.map(|(index, plan)| (index, Outlook::of(plan))));
         self.progress.set_message(name.to_owned());
         self.progress.set_position(0);
         self.progress.set_length(((others.len() + others.len().div_ceil(BESIDE_DEFAULT)) * ROUNDS) as u64);

@@ -52,9 +52,7 @@ pub fn render(report: &TuneReport) -> String {
     if let Some(default) = points.first() {
         text += &legend(default);
     }
-    for found in findings {
-        text += &finding(found, points);
-    }
+    text += &explained(findings, points);
     let _ =
         writeln!(text, "duration: {}{}", duration(*elapsed), if *ended == Ended::Early { ", ended early" } else { "" });
     text + &proposal(report)
@@ -118,21 +116,27 @@ fn loss(point: &Point) -> String {
 /// So many settings are named one by one.
 const NAMED: usize = 3;
 
-fn finding(found: &PointsFinding, points: &[Point]) -> String {
-    let PointsFinding { points: places, finding } = found;
-    let total: u64 = places.iter().map(|(_, frames)| frames).sum();
-    let named = places.iter().take(NAMED).filter_map(|(index, _)| Some(words(&points.get(*index)?.setting)));
-    let named = named.collect::<Vec<_>>().join("; ");
-    let more = match places.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!("; and {} more", grouped(more as u64)),
-    };
-    let mut text = match total {
-        0 => format!("{} ({named}{more})\n", finding.cause),
-        total => format!("{} dropped ({named}{more}): {}\n", frames(total), finding.cause),
-    };
-    if !finding.cure.is_empty() {
-        let _ = writeln!(text, "  {}", finding.cure);
+/// Each kind of finding once, in the words of the first of its kind: the others differ in numbers.
+fn explained(findings: &[PointsFinding], points: &[Point]) -> String {
+    let mut text = String::new();
+    for (index, PointsFinding { finding, .. }) in findings.iter().enumerate() {
+        let alike = |other: &&PointsFinding| other.finding.code == finding.code;
+        if findings[..index].iter().any(|earlier| alike(&earlier)) {
+            continue;
+        }
+        let places: Vec<(usize, u64)> = findings.iter().filter(alike).flat_map(|found| found.points.clone()).collect();
+        let total: u64 = places.iter().map(|(_, frames)| frames).sum();
+        let named = places.iter().take(NAMED).filter_map(|(index, _)| Some(words(&points.get(*index)?.setting)));
+        let named = named.collect::<Vec<_>>().join("; ");
+        let more = match places.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!("; and {} more", grouped(more as u64)),
+        };
+        let lost = if total > 0 { format!("{} dropped: ", frames(total)) } else { String::new() };
+        let _ = writeln!(text, "{named}{more}: {lost}{}", finding.cause);
+        if !finding.cure.is_empty() {
+            let _ = writeln!(text, "  cure: {}", finding.cure);
+        }
     }
     text
 }
@@ -166,8 +170,8 @@ mod tests {
             "\nproposal: redirect, 2 CPUs, batches of 64: 2.00 times the default's rate\n\n\
              [[ports]]\ncpus = \"0-1\"\nbatch_size = 64\naction = \"redirect\"\n",
             "--cpus 0-1 --batch-size 64\n",
-            "4 500 003 frames dropped (redirect, 2 CPUs, batches of 256; tx, 2 CPUs, batches of 64): the transmit queue was \
-             full\n  send smaller batches\n",
+            "redirect, 2 CPUs, batches of 256; tx, 2 CPUs, batches of 64: 4 500 003 frames dropped: the transmit queue was \
+             full\n  cure: send smaller batches\n",
             "duration: 15.250 s\n",
             "the default itself varied by 0.0 %",
         ] {

@@ -72,6 +72,17 @@ fn of_the_equally_fast_the_gentlest_is_taken() {
 }
 
 #[test]
+fn what_was_measured_badly_is_not_as_fast_for_that() {
+    // 1.6 times, and 0.2 off: surely better than the default, but not to be taken for its likeness to it.
+    let measured = [DEFAULT, (2, 128, Redirect, &[2.0; 5], 0), (2, 64, Redirect, &[1.4, 1.6, 1.2, 1.8, 2.0], 0)];
+    check(&measured, Some((1, Why::Faster)));
+    // Of a fastest one that varies by 15 %, 2.5 % may be chance; 10 % are not given up.
+    let fastest: Measured<'_> = (2, 256, Redirect, &[2.0, 2.3, 1.7, 2.4, 1.6], 0);
+    check(&[DEFAULT, fastest, (2, 64, Redirect, &[1.95; 5], 0)], Some((2, Why::Faster)));
+    check(&[DEFAULT, fastest, (2, 64, Redirect, &[1.8; 5], 0)], Some((1, Why::Faster)));
+}
+
+#[test]
 fn losing_frames_is_only_worth_more_than_noise() {
     // About the same rate: the default stays, being without losses.
     check(&[DEFAULT, (1, 256, Redirect, &[1.005; 5], 40_000)], Some((0, Why::Default)));
