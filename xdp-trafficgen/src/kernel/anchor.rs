@@ -9,28 +9,36 @@
 use aya::programs::{Xdp, XdpMode};
 
 use crate::{
-    host::Netlink,
+    host::{Link, Netlink},
     kernel::{KernelError, PrivateNetns, program_error},
 };
 
 const NAME: &str = "anchor";
 
-/// The interface, for as long as this lives.
+/// The interface, and what `attach` gave for it, for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Anchor {
+pub(super) struct Anchor<T = ()> {
+    _attachment: T,
     _netns: PrivateNetns,
 }
 
 impl Anchor {
     /// Makes the interface and attaches `program` to it; the attachment lives as long as the program.
     pub(super) fn hold(name: &'static str, program: &mut Xdp) -> Result<Self, KernelError> {
+        Self::hold_with(|link| program.attach(&link.name, XdpMode::Driver).map(drop).map_err(program_error(name)))
+    }
+}
+
+impl<T: Send> Anchor<T> {
+    /// Makes the interface and has `attach` attach a program to it.
+    pub(super) fn hold_with(attach: impl FnOnce(&Link) -> Result<T, KernelError> + Send) -> Result<Self, KernelError> {
         let netns = PrivateNetns::create()?;
-        netns.run(|| {
+        let attachment = netns.run(|| {
             let netlink = Netlink::open()?;
             netlink.add_veth(NAME, "anchor-peer", 1)?;
-            program.attach(NAME, XdpMode::Driver).map_err(program_error(name))?;
-            Ok::<_, KernelError>(())
+            let links = netlink.links()?;
+            attach(links.iter().find(|link| link.name == NAME).ok_or(KernelError::Missing(NAME))?)
         })?;
-        Ok(Self { _netns: netns })
+        Ok(Self { _attachment: attachment, _netns: netns })
     }
 }

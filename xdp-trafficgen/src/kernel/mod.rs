@@ -16,6 +16,8 @@ mod pins;
 pub mod probe;
 mod programs;
 pub mod sink;
+mod survey;
+mod tiny;
 mod trace_points;
 mod xdp_netlink;
 
@@ -39,6 +41,7 @@ pub use netns::PrivateNetns;
 pub use probe::Capabilities;
 pub use programs::program_name;
 pub use sink::Sink;
+pub use survey::{Answer, CALL_FRAMES, CallTimes, Survey, Unanswered, survey};
 pub use trace_points::{TracePoint, TracePoints};
 
 /// The object with every eBPF program, built by `build.rs`.

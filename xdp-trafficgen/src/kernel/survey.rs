@@ -1,0 +1,176 @@
+//! Everything `probe` asks the kernel: each question by itself, so that one that cannot be asked hides no other answer.
+//!
+//! Sends nothing: what runs drops its frames. Gives plain answers; what they mean is [`crate::diagnosis`]'s.
+
+use std::{
+    cell::OnceCell,
+    ffi::CString,
+    time::{Duration, Instant},
+};
+
+use aya::{
+    Btf,
+    programs::ProgramType,
+    sys::{BpfHelper, is_helper_supported},
+};
+use aya_obj::btf::BtfKind;
+
+use crate::kernel::{
+    KernelError, TracePoint,
+    anchor::Anchor,
+    probe::{accepted, largest_frame, missing_capabilities, sends_live_frames},
+    program_error,
+    tiny::{FRAME_LEN, Kind, Run, Tiny, failed},
+};
+
+/// What the kernel answered.
+#[derive(Debug)]
+pub struct Survey {
+    /// Capabilities that sending needs and this process lacks.
+    pub missing_capabilities: Vec<&'static str>,
+    /// Whether it sends live frames (Linux 5.18).
+    pub live_frames: Answer<bool>,
+    /// Bytes of the largest frame that live mode takes, without FCS.
+    pub largest_frame: Answer<usize>,
+    /// The most frames it sends together.
+    pub batch_limit: Answer<u32>,
+    /// Which trace points it has, of those that tell what became of frames.
+    pub trace_points: Vec<(TracePoint, Answer<bool>)>,
+    /// Whether programs can wait in `bpf_loop` (Linux 5.17), as those with departure times do.
+    pub bpf_loop: Answer<bool>,
+    /// What a call costs.
+    pub call: Answer<CallTimes>,
+}
+
+/// What a live call of [`CALL_FRAMES`] frames takes, all of them dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallTimes {
+    /// When the kernel puts the program into its XDP dispatcher for the call.
+    pub alone: Duration,
+    /// When the program is there already, because it is attached to a private interface: as in every run.
+    pub anchored: Duration,
+}
+
+/// Frames of a call that is timed. Not one, for which the kernel leaves its dispatcher alone.
+pub const CALL_FRAMES: u32 = 64;
+
+/// An answer, or why there is none.
+pub type Answer<T> = Result<T, Unanswered>;
+
+/// Why the kernel could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// Without these capabilities.
+    #[error("needs {}", .0.join(" and "))]
+    Privilege(Vec<&'static str>),
+    /// Only kernels with live frames have an answer.
+    #[error("needs live frames")]
+    NoLiveFrames,
+    /// The kernel refused.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+impl Unanswered {
+    /// What was refused is put down to the capabilities that are missing, where some are.
+    fn of(error: KernelError, missing: &[&'static str]) -> Self {
+        match error.errno() {
+            Some(libc::EPERM | libc::EACCES) if !missing.is_empty() => Self::Privilege(missing.to_vec()),
+            _ => Self::Kernel(error),
+        }
+    }
+}
+
+/// Asks the kernel everything. Takes a quarter of a second, most of it for [`CallTimes::alone`].
+pub fn survey() -> Survey {
+    let missing = missing_capabilities();
+    let types = Types::default();
+    let why = |error| Unanswered::of(error, &missing);
+    let live_frames = Tiny::load(Kind::Xdp).and_then(|program| sends_live_frames(&program)).map_err(why);
+    // A program for each, for an answer owns why there is none.
+    let live = || match &live_frames {
+        Ok(true) => Tiny::load(Kind::Xdp).map_err(why),
+        Ok(false) => Err(Unanswered::NoLiveFrames),
+        Err(Unanswered::Privilege(missing)) => Err(Unanswered::Privilege(missing.clone())),
+        Err(_) => Tiny::load(Kind::Xdp).map_err(why),
+    };
+    Survey {
+        largest_frame: live().and_then(|program| largest_frame(&program).map_err(why)),
+        batch_limit: live().and_then(|program| batch_limit(&program).map_err(why)),
+        call: live().and_then(|program| call_times(&program).map_err(why)),
+        trace_points: TracePoint::ALL
+            .map(|point| {
+                let answer = has_trace_point(point).map_err(why);
+                (point, types.or(answer, &format!("btf_trace_{}", point.name()), BtfKind::Typedef))
+            })
+            .into(),
+        bpf_loop: types.or(
+            is_helper_supported(ProgramType::Xdp, BpfHelper::BPF_FUNC_loop)
+                .map_err(|error| why(program_error("the one that asks for bpf_loop")(error))),
+            "bpf_loop",
+            BtfKind::Func,
+        ),
+        live_frames,
+        missing_capabilities: missing,
+    }
+}
+
+/// The kernel's type information, which everybody may read: it knows trace points and helpers by name. Read when it is first
+/// needed.
+#[derive(Default)]
+struct Types(OnceCell<Option<Btf>>);
+
+impl Types {
+    /// The answer, or what the types tell where there was no right to ask.
+    fn or(&self, answer: Answer<bool>, name: &str, kind: BtfKind) -> Answer<bool> {
+        if !matches!(answer, Err(Unanswered::Privilege(_))) {
+            return answer;
+        }
+        let types = self.0.get_or_init(|| Btf::from_sys_fs().ok()).as_ref();
+        types.map_or(answer, |types| Ok(types.id_by_type_name_kind(name, kind).is_ok()))
+    }
+}
+
+/// Searched for: above it the kernel says E2BIG (net/bpf/test_run.c, TEST_XDP_MAX_BATCH, 256 so far).
+fn batch_limit(program: &Tiny) -> Result<u32, KernelError> {
+    let takes = |batch_size| accepted(program.run(Run::Live { len: FRAME_LEN, repeat: 1, batch_size }), libc::E2BIG);
+    // A kernel without a limit would make an array of so many frames: more than anybody could want is limit enough.
+    let (mut fits, mut refused) = (1, 1 << 16);
+    while refused - fits > 1 {
+        let middle = u32::midpoint(fits, refused);
+        if takes(middle)? { fits = middle } else { refused = middle }
+    }
+    Ok(fits)
+}
+
+/// By attaching to it. No type information is needed for that.
+fn has_trace_point(point: TracePoint) -> Result<bool, KernelError> {
+    let program = Tiny::load(Kind::RawTracePoint)?;
+    let name = CString::new(point.name()).map_err(|error| failed("naming a trace point")(error.into()))?;
+    match program.attach_to_trace_point(&name) {
+        Ok(_detached_again) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(failed("bpf(BPF_RAW_TRACEPOINT_OPEN)")(error)),
+    }
+}
+
+fn call_times(program: &Tiny) -> Result<CallTimes, KernelError> {
+    let alone = median(program, 3)?;
+    let _anchor =
+        Anchor::hold_with(|link| program.attach_to_interface(link.index).map_err(failed("bpf(BPF_LINK_CREATE)")))?;
+    Ok(CallTimes { alone, anchored: median(program, 15)? })
+}
+
+/// Of so many calls; the first, which finds nothing in the caches, is not among them.
+fn median(program: &Tiny, calls: usize) -> Result<Duration, KernelError> {
+    let mut times = Vec::new();
+    for _ in 0..=calls {
+        let started = Instant::now();
+        let run = program.run(Run::Live { len: FRAME_LEN, repeat: CALL_FRAMES, batch_size: CALL_FRAMES });
+        run.map_err(failed("bpf(BPF_PROG_TEST_RUN)"))?;
+        times.push(started.elapsed());
+    }
+    times.remove(0);
+    times.sort_unstable();
+    Ok(times.get(calls / 2).copied().unwrap_or_default())
+}

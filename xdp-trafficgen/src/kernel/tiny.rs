@@ -1,0 +1,174 @@
+//! Programs of two instructions, for asking the kernel what it can do.
+//!
+//! The object with the generator would do as well, but when it or one of its maps is refused nothing could be asked any more.
+//! aya loads ELF objects only, so these go through bpf(2) themselves. Never sends: what they are run on is dropped.
+
+use std::{
+    ffi::CStr,
+    io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+};
+
+use aya_obj::generated::{BPF_F_TEST_XDP_LIVE_FRAMES, bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_type};
+
+use crate::kernel::KernelError;
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Drops every frame.
+    Xdp,
+    /// Does nothing at a trace point.
+    RawTracePoint,
+}
+
+/// A loaded program; goes when this is dropped.
+#[derive(Debug)]
+pub(super) struct Tiny {
+    program: OwnedFd,
+}
+
+/// A run on a frame of zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Run {
+    /// Without side effects, and with these flags.
+    Dry {
+        /// `bpf_attr.test.flags`.
+        flags: u32,
+    },
+    /// As live frames, which the program drops.
+    Live {
+        /// Bytes of a frame.
+        len: usize,
+        /// How many frames.
+        repeat: u32,
+        /// How many of them at a time.
+        batch_size: u32,
+    },
+}
+
+/// The least the kernel takes as a frame, and a little more.
+pub(super) const FRAME_LEN: usize = 60;
+
+impl Tiny {
+    /// Loads a program.
+    ///
+    /// # Errors
+    /// What the kernel refused, with its errno.
+    pub(super) fn load(kind: Kind) -> Result<Self, KernelError> {
+        // `enum xdp_action`: XDP_DROP is 1. A trace point has no use for the value.
+        let (prog_type, result) = match kind {
+            Kind::Xdp => (bpf_prog_type::BPF_PROG_TYPE_XDP, 1),
+            Kind::RawTracePoint => (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, 0),
+        };
+        let program = [instruction(MOVE_TO_R0, result), instruction(EXIT, 0)];
+        let mut attr = attributes();
+        attr.__bindgen_anon_3.prog_type = prog_type as u32;
+        attr.__bindgen_anon_3.insns = program.as_ptr() as u64;
+        attr.__bindgen_anon_3.insn_cnt = 2;
+        attr.__bindgen_anon_3.license = c"Dual MIT/GPL".as_ptr() as u64;
+        // SAFETY: program and licence outlive the call, which makes a descriptor.
+        let program = unsafe { bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) };
+        program.map(|program| Self { program }).map_err(failed("bpf(BPF_PROG_LOAD)"))
+    }
+
+    /// Runs an XDP program on the calling thread's CPU.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn run(&self, run: Run) -> io::Result<()> {
+        let len = if let Run::Live { len, .. } = run { len } else { FRAME_LEN };
+        let frame = vec![0u8; len];
+        let mut attr = attributes();
+        attr.test.prog_fd = self.descriptor();
+        attr.test.data_in = frame.as_ptr() as u64;
+        attr.test.data_size_in = u32::try_from(len).map_err(io::Error::other)?;
+        match run {
+            Run::Dry { flags } => {
+                attr.test.repeat = 1;
+                attr.test.flags = flags;
+            }
+            Run::Live { len: _, repeat, batch_size } => {
+                attr.test.repeat = repeat;
+                attr.test.batch_size = batch_size;
+                attr.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
+            }
+        }
+        // SAFETY: the frame outlives the call, which writes nowhere but to attr.
+        unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }.map(drop)
+    }
+
+    /// Attaches an XDP program to the interface with this index, in the driver, until the descriptor is closed.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn attach_to_interface(&self, index: u32) -> io::Result<OwnedFd> {
+        // include/uapi/linux/if_link.h
+        const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
+        let mut attr = attributes();
+        attr.link_create.__bindgen_anon_1.prog_fd = self.descriptor();
+        attr.link_create.__bindgen_anon_2.target_ifindex = index;
+        attr.link_create.attach_type = bpf_attach_type::BPF_XDP as u32;
+        attr.link_create.flags = XDP_FLAGS_DRV_MODE;
+        // SAFETY: the command takes no pointers and makes a descriptor.
+        unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
+    }
+
+    /// Attaches a program to a trace point, until the descriptor is closed.
+    ///
+    /// # Errors
+    /// ENOENT: the kernel has no trace point of this name.
+    pub(super) fn attach_to_trace_point(&self, name: &CStr) -> io::Result<OwnedFd> {
+        let mut attr = attributes();
+        attr.raw_tracepoint.name = name.as_ptr() as u64;
+        attr.raw_tracepoint.prog_fd = self.descriptor();
+        // SAFETY: the name outlives the call, which makes a descriptor.
+        unsafe { bpf_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr) }
+    }
+
+    fn descriptor(&self) -> u32 {
+        self.program.as_raw_fd().cast_unsigned()
+    }
+}
+
+/// `r0 = immediate` (RFC 9669, 64-bit ALU).
+const MOVE_TO_R0: u8 = 0xb7;
+const EXIT: u8 = 0x95;
+
+/// An instruction on r0: opcode, registers, offset, immediate.
+fn instruction(opcode: u8, immediate: i32) -> [u8; 8] {
+    let [a, b, c, d] = immediate.to_ne_bytes();
+    [opcode, 0, 0, 0, a, b, c, d]
+}
+
+/// Everything at zero.
+fn attributes() -> bpf_attr {
+    // SAFETY: all-zero is a valid bpf_attr.
+    unsafe { std::mem::zeroed() }
+}
+
+/// bpf(2).
+///
+/// # Safety
+/// Every pointer in `attr` is valid for what `command` does with it.
+unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
+    // SAFETY: attr is as long as is said; its pointers are the caller's promise.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<bpf_attr>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
+}
+
+/// The same for commands that make a descriptor.
+///
+/// # Safety
+/// As [`bpf`], and `command` makes a descriptor.
+unsafe fn bpf_fd(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise.
+    let descriptor = unsafe { bpf(command, attr) }?;
+    // SAFETY: new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// The error of a system call.
+pub(super) fn failed(call: &'static str) -> impl FnOnce(io::Error) -> KernelError {
+    move |source| KernelError::Syscall { call, source }
+}
