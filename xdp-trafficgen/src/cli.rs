@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and its help. Parses; knows no environment.
 
 mod pace;
+mod probe;
 mod quick;
 mod tune;
 
@@ -12,6 +13,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use pace::{BenchArrivals, PaceTest, WarmUp};
+pub use probe::Probe;
 pub use quick::{Icmp, PortRange, Quick, TcpSyn, Udp};
 pub use tune::Tune;
 
@@ -109,6 +111,16 @@ pub enum Command {
     ///
     ///   xdp-trafficgen tune eth1 --cpus 0-7 --size 1518 --seconds 5 --write config.toml
     Tune(Tune),
+    /// Say what this machine and its interfaces can do, why not, and what would help
+    ///
+    /// Asks the kernel, the driver and the machine, and ends with a verdict: ready, ready with remarks, or not ready, each
+    /// remark with its cure. Sends nothing unless told to, and leaves everything as it was; the XDP program that some
+    /// drivers need is attached for as long as they are asked. Exit status 2 when not ready. For example:
+    ///
+    ///   xdp-trafficgen probe
+    ///
+    ///   xdp-trafficgen probe eth1 --send
+    Probe(Probe),
     /// Send what a configuration file describes until SIGTERM, as a service
     ///
     /// Ports are supervised: one whose interface goes away is started again when it comes back, while the others go on.

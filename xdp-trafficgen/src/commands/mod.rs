@@ -5,6 +5,7 @@ mod check;
 mod demo;
 pub(crate) mod findings;
 mod pace_test;
+mod probe;
 mod quick;
 mod run;
 pub(crate) mod send;
@@ -26,7 +27,7 @@ use crate::{
     cli::{self, Command, Overrides},
     config::{Config, Diagnostics, Flow, Located, Place, Profile, Source, file},
     daemon,
-    diagnosis::{self, Finding},
+    diagnosis::{self, Finding, in_full},
     engine::{EngineError, WorkerError},
     host::{FactsError, System},
     kernel::{AttachError, KernelError, probe::Unable},
@@ -74,6 +75,9 @@ pub enum CommandError {
     /// `--strict`: less was sent than was asked for.
     #[error("less than was asked for (--strict): {0}")]
     Short(String),
+    /// `probe` found that nothing could be sent; its report says why.
+    #[error("{0} is not ready to send: see the reasons above")]
+    NotReady(String),
     /// The operating system refused something.
     #[error("{what}")]
     System {
@@ -89,7 +93,11 @@ impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Short(_) => 3,
-            Self::Config(_) | Self::File { .. } | Self::Unable(_) | Self::Engine(EngineError::StartIsOver) => 2,
+            Self::Config(_)
+            | Self::File { .. }
+            | Self::Unable(_)
+            | Self::NotReady(_)
+            | Self::Engine(EngineError::StartIsOver) => 2,
             Self::Kernel(KernelError::Attach(error))
             | Self::Engine(EngineError::Load { source: KernelError::Attach(error), .. })
                 if !matches!(error, AttachError::NotPutBack { .. }) =>
@@ -111,22 +119,17 @@ impl CommandError {
         if let Self::Config(diagnostics) = self {
             return diagnostics.render(io::stderr().is_terminal());
         }
-        let mut text = format!("error: {self}");
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            // Some libraries repeat their cause in their own text.
-            let cause_text = cause.to_string();
-            if !text.ends_with(&cause_text) {
-                let _ = write!(text, ": {cause_text}");
-            }
-            source = cause.source();
-        }
-        let failed = self.kernel().and_then(KernelError::failed_call);
-        let finding = failed.and_then(|(call, errno)| diagnosis::of_error(&call, errno, System::gather().lockdown));
-        if let Some(Finding { cause, cure, .. }) = finding {
+        let mut text = format!("error: {}", in_full(self));
+        if let Some(Finding { cause, cure, .. }) = self.finding() {
             let _ = write!(text, "\n  cause: {cause}\n  cure: {cure}");
         }
         text
+    }
+
+    /// What it means that the kernel refused something, where that is known.
+    fn finding(&self) -> Option<Finding> {
+        let (call, errno) = self.kernel()?.failed_call()?;
+        diagnosis::of_error(&call, errno, System::gather().lockdown)
     }
 
     /// What the kernel refused.
@@ -155,6 +158,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options),
         Command::Show(options) => show::show(&options),
+        Command::Probe(options) => probe::probe(&options),
         Command::Daemon(options) => daemon::daemon(&options),
         Command::PaceTest(options) => pace_test::pace_test(&options),
         Command::Tune(options) => tune::tune(&options),

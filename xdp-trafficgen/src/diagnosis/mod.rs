@@ -2,6 +2,7 @@
 //!
 //! The only place where causes and cures are written. Commands gather the facts, [`output`](crate::output) shows the findings.
 
+mod attachment;
 pub mod drivers;
 mod drops;
 mod errors;
@@ -11,16 +12,21 @@ mod outcome;
 mod parting;
 mod path;
 mod queues;
+mod survey;
+mod verdict;
 mod veth;
 mod words;
 
 use std::cmp::Reverse;
 
+pub use attachment::of_refused_program;
 pub use drops::of_drop;
 pub use errors::of_error;
 pub use machine::of_memory;
 pub use outcome::{of_gone, of_lacking, of_nothing_sent};
 pub use parting::of_parting;
+pub use survey::{in_full, of_survey};
+pub use verdict::Verdict;
 
 use crate::{
     config::Action,

@@ -1,11 +1,12 @@
 //! What people and programs read. Reports are renderings of a snapshot, of which none knows another; `check` and `show` have
-//! frames, fields and words, `pace-test` has `pace`, `tune` its own.
+//! frames, fields and words, `pace-test` has `pace`, `probe` and `tune` their own.
 
 pub mod fields;
 pub mod frames;
 pub mod json;
 pub mod live;
 pub mod pace;
+pub mod probe;
 pub mod text;
 pub mod tune;
 pub mod words;

@@ -63,6 +63,11 @@ impl Planner<'_> {
     }
 }
 
+/// What has to be attached to an interface, so that frames leave by it.
+pub fn attachment(interface: &Interface, existing: Existing) -> Attach {
+    wanted(interface, existing).attach
+}
+
 /// What has to be attached, and what the user should know of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Wanted<'a> {
@@ -103,7 +108,7 @@ fn why_a_program(interface: &Interface) -> Option<String> {
 }
 
 /// The CPU to send on when nobody chose one: the first of those this process may use that has a queue.
-fn default_cpu(interface: Option<&Interface>, allowed: &[u32]) -> u32 {
+pub fn default_cpu(interface: Option<&Interface>, allowed: &[u32]) -> u32 {
     let queues = interface.and_then(queues_of_cpus).unwrap_or(u32::MAX);
     let with_a_queue = allowed.iter().find(|&&cpu| cpu < queues);
     with_a_queue.or(allowed.first()).copied().unwrap_or(0)

@@ -23,6 +23,7 @@ use std::{
 
 use xdp_trafficgen_ebpf::abi::{BODY_LEN, FCS_LEN, MAX_SLOTS};
 
+pub use driver::{attachment, default_cpu};
 pub use pacing::Pacing;
 pub use program::{Cut, Program};
 

@@ -1,0 +1,148 @@
+//! `probe`: what this machine, and an interface of it, can do; why not, and what would help.
+//!
+//! Leaves everything as it was. Sends nothing unless told to.
+
+mod look;
+mod trial;
+
+use std::{
+    cmp::Reverse,
+    collections::BTreeSet,
+    io::{self, Write as _},
+};
+
+use crate::{
+    cli,
+    commands::{CommandError, send::output_failed},
+    config::{Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Place, Source, names},
+    diagnosis::{Finding, Situation, Verdict, foresee, of_survey},
+    host::{Facts, Interface, Link},
+    kernel::{Survey, survey},
+    output::probe::{Brief, ProbeReport, Subject, Trial, json, text},
+    plan::default_cpu,
+};
+
+pub(super) fn probe(options: &cli::Probe) -> Result<(), CommandError> {
+    let survey = survey();
+    let largest_frame = survey.largest_frame.as_ref().ok().copied();
+    let (report, unsent) = match &options.interface {
+        None => (machine(survey, &Facts::gather(&[], &[], largest_frame)?)?, None),
+        Some(name) => {
+            let facts = Facts::gather(&[], &[name], largest_frame)?;
+            let interface = facts.interface(name).cloned().ok_or_else(|| unknown(name, &facts))?;
+            look::look(survey, &facts, interface, options)?
+        }
+    };
+    let written = if options.common.json {
+        json::render(&report)
+            .map(|line| line + "\n")
+            .map_err(|error| CommandError::System { what: "cannot write JSON", source: error.into() })?
+    } else {
+        text::render(&report)
+    };
+    io::stdout().write_all(written.as_bytes()).map_err(output_failed)?;
+    match (report.verdict, unsent) {
+        (Verdict::NotReady, _) => {
+            Err(CommandError::NotReady(options.interface.clone().unwrap_or_else(|| "this machine".to_owned())))
+        }
+        // It could send, but not what was asked for.
+        (_, Some(error)) => Err(error),
+        (Verdict::Ready | Verdict::ReadyWithRemarks, None) => Ok(()),
+    }
+}
+
+/// As other commands say it.
+fn unknown(name: &str, facts: &Facts) -> CommandError {
+    let known = facts.links.iter().map(|link| link.name.as_str());
+    let mut wrong = Diagnostics::new(Source::command_line());
+    wrong.push(
+        Diagnostic::new(&Place::Option("INTERFACE"), format!("there is no interface `{name}`")).help(names::cure(
+            name,
+            "interfaces",
+            known,
+        )),
+    );
+    CommandError::Config(wrong)
+}
+
+/// The kernel, the CPUs, and what can be seen of each interface without touching it.
+fn machine(survey: Survey, facts: &Facts) -> Result<ProbeReport, CommandError> {
+    let names: Vec<&str> = facts.links.iter().map(|link| link.name.as_str()).collect();
+    let known = Facts::gather(&[], &names, facts.largest_frame)?;
+    let of_machine = of_machine(facts);
+    let brief = |link: &Link| {
+        let interface = known.interface(&link.name)?;
+        let cpus = [default_cpu(Some(interface), &facts.allowed_cpus)];
+        let mut findings = foresee(&situation(facts, interface, &cpus));
+        // What holds for the whole machine is told once.
+        findings.retain(|finding| !of_machine.iter().any(|known| known.code == finding.code));
+        Some(Brief {
+            name: link.name.clone(),
+            driver: driver(interface),
+            verdict: Verdict::of(&findings),
+            finding: findings.into_iter().next(),
+        })
+    };
+    let briefs = facts.links.iter().filter_map(brief).collect();
+    let findings = of_survey(&survey, &facts.system).into_iter().chain(of_machine).collect();
+    Ok(report(survey, facts, Subject::Machine(briefs), findings))
+}
+
+/// The driver's name; the interface's kind where nobody says.
+fn driver(interface: &Interface) -> String {
+    match (interface.driver_name(), &interface.kind) {
+        ("", Some(kind)) => kind.clone(),
+        (driver, _) => driver.to_owned(),
+    }
+}
+
+/// Remarks that have nothing to do with an interface.
+fn of_machine(facts: &Facts) -> Vec<Finding> {
+    foresee(&Situation {
+        system: &facts.system,
+        interface: None,
+        name: "",
+        // Nothing leaves, so nothing is said of an interface.
+        action: Action::Drop,
+        cpus: &[],
+        allowed_cpus: &facts.allowed_cpus,
+        batch_size: DEFAULT_BATCH_SIZE,
+        largest: DEFAULT_SIZE,
+    })
+}
+
+/// Of a run as the commands make it unless told otherwise.
+fn situation<'a>(facts: &'a Facts, interface: &'a Interface, cpus: &'a [u32]) -> Situation<'a> {
+    Situation {
+        system: &facts.system,
+        interface: Some(interface),
+        name: &interface.link.name,
+        action: Action::Redirect,
+        cpus,
+        allowed_cpus: &facts.allowed_cpus,
+        batch_size: DEFAULT_BATCH_SIZE,
+        largest: DEFAULT_SIZE,
+    }
+}
+
+/// Puts it together. What was found twice, before and after frames were sent, is told once.
+fn report(survey: Survey, facts: &Facts, subject: Subject, mut findings: Vec<Finding>) -> ProbeReport {
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    let mut known = BTreeSet::new();
+    findings.retain(|finding| known.insert(finding.code));
+    let mut verdict = Verdict::of(&findings);
+    if let Subject::Interface(probed) = &subject
+        && let Some(Trial::Made { accepted, .. }) = probed.trial
+    {
+        verdict = verdict.after_trial(accepted);
+    }
+    ProbeReport {
+        survey,
+        system: facts.system.clone(),
+        cpus: facts.cpus.clone(),
+        allowed_cpus: facts.allowed_cpus.clone(),
+        subject,
+        verdict,
+        findings,
+    }
+}

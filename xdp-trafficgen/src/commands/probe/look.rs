@@ -1,0 +1,100 @@
+//! A close look at an interface: as it is, and as it is with the program that a run would attach. That attachment also serves
+//! the frames of `--send`: a driver that was asked with one program and sends with another may have set itself up anew in
+//! between.
+
+use xdp_trafficgen_ebpf::abi::FCS_LEN;
+
+use super::{report, situation, trial};
+use crate::{
+    cli,
+    commands::{CommandError, send::consent},
+    diagnosis::{Finding, Verdict, foresee, in_full, of_refused_program, of_survey},
+    host::{Facts, Interface, Link},
+    kernel::{Capabilities, Enabled, Survey},
+    output::probe::{Attachment, ProbeReport, Probed, Subject, Trial},
+    plan::{Attach, DefaultRoute, Existing, attachment, default_cpu},
+};
+
+/// The report, and why the frames that were asked for could not be sent.
+pub(super) fn look(
+    survey: Survey,
+    facts: &Facts,
+    interface: Interface,
+    options: &cli::Probe,
+) -> Result<(ProbeReport, Option<CommandError>), CommandError> {
+    let consent = consent(&options.common);
+    let default_route = facts.default_route.contains(&interface.link.index);
+    let mut findings = of_survey(&survey, &facts.system);
+    let able = Verdict::of(&findings) != Verdict::NotReady;
+    let tried = match attachment(&interface, consent.existing) {
+        Attach::Nothing => Tried::not(Attachment::NotNeeded),
+        Attach::Pass(_) if !able => Tried::not(Attachment::NotTried("this machine sends nothing anyway".to_owned())),
+        Attach::Pass(_) if default_route && consent.default_route == DefaultRoute::Refuse => {
+            Tried::not(Attachment::NotTried(
+                "the driver may restart an interface that carries the default route; --allow-default-route lets it"
+                    .to_owned(),
+            ))
+        }
+        Attach::Pass(existing) => attach(facts, &interface, existing)?,
+    };
+    findings.extend(tried.finding);
+    let judged = Interface { features: tried.attachment.features().or(interface.features), ..interface.clone() };
+    let cpus = [default_cpu(Some(&judged), &facts.allowed_cpus)];
+    findings.extend(foresee(&situation(facts, &judged, &cpus)));
+    let (trial, unsent) = match (options.send, &survey.largest_frame) {
+        (false, _) => (None, None),
+        (true, Ok(largest_frame)) if able => {
+            let outcome = trial::send(options, &interface, Capabilities { largest_frame: *largest_frame });
+            findings.extend(outcome.findings);
+            (Some(outcome.trial), outcome.unsent)
+        }
+        (true, _) => (Some(Trial::NotMade("this machine cannot send".to_owned())), None),
+    };
+    tried.enabled.map_or(Ok(()), Enabled::release)?;
+    let probed = Probed {
+        default_route,
+        largest_frame: largest_frame(&interface.link, &survey),
+        attachment: tried.attachment,
+        trial,
+        interface,
+    };
+    Ok((report(survey, facts, Subject::Interface(Box::new(probed)), findings), unsent))
+}
+
+/// An attachment that may have been tried.
+struct Tried {
+    attachment: Attachment,
+    /// While it lasts.
+    enabled: Option<Enabled>,
+    /// What it means that it was refused.
+    finding: Option<Finding>,
+}
+
+impl Tried {
+    const fn not(attachment: Attachment) -> Self {
+        Self { attachment, enabled: None, finding: None }
+    }
+}
+
+/// Attaches the program, and asks the driver again.
+fn attach(facts: &Facts, interface: &Interface, existing: Existing) -> Result<Tried, CommandError> {
+    let Link { name, index, .. } = &interface.link;
+    match Enabled::attach(*index, existing) {
+        Ok(enabled) => {
+            let now = Facts::gather(&[], &[name], facts.largest_frame)?;
+            let features = now.interface(name).and_then(|interface| interface.features);
+            Ok(Tried { attachment: Attachment::Attached { features }, enabled: Some(enabled), finding: None })
+        }
+        Err(error) => {
+            let finding = of_refused_program(name, &error, facts.system.lockdown);
+            Ok(Tried { attachment: Attachment::Refused(in_full(&error)), enabled: None, finding: Some(finding) })
+        }
+    }
+}
+
+/// Bytes on the wire: a network-layer packet with an Ethernet header and the FCS, as far as live mode takes it.
+fn largest_frame(link: &Link, survey: &Survey) -> u32 {
+    let of_mtu = link.mtu.saturating_add(14 + FCS_LEN);
+    let of_kernel = survey.largest_frame.as_ref().ok().and_then(|&bytes| u32::try_from(bytes).ok());
+    of_kernel.map_or(of_mtu, |bytes| of_mtu.min(bytes + FCS_LEN))
+}

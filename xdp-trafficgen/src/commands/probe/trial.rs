@@ -1,0 +1,103 @@
+//! The frames of `probe --send`: a real run, as `udp` makes it, of one frame for each slot of a batch.
+
+use crate::{
+    cli::{self, PortRange},
+    commands::{
+        CommandError,
+        findings::Outlook,
+        quick::udp,
+        send::{consent, drive, signal_stop, work_out},
+    },
+    config::DEFAULT_BATCH_SIZE,
+    diagnosis::{Finding, in_full},
+    engine::{Loaded, Start},
+    host::{Interface, Mac},
+    kernel::Capabilities,
+    output::probe::Trial,
+    plan::Plan,
+};
+
+/// Frames of a trial.
+const FRAMES: u64 = 64;
+
+/// Where they go unless told otherwise: to a locally administered address (IEEE 802) that nobody was given.
+const NOBODY: Mac = [0x02, 0, 0, 0, 0, 0xfe];
+
+/// What became of them.
+pub(super) struct Outcome {
+    pub(super) trial: Trial,
+    /// What explains it.
+    pub(super) findings: Vec<Finding>,
+    /// Why they could not be sent. Not the command's end, for there is a report to print.
+    pub(super) unsent: Option<CommandError>,
+}
+
+/// Sends them out of the interface.
+pub(super) fn send(options: &cli::Probe, interface: &Interface, capabilities: Capabilities) -> Outcome {
+    match planned(options, interface, capabilities).and_then(made) {
+        Ok((trial, findings)) => Outcome { trial, findings, unsent: None },
+        Err(error) => {
+            let findings = error.finding().into_iter().collect();
+            Outcome { trial: Trial::NotMade(why(&error)), findings, unsent: Some(error) }
+        }
+    }
+}
+
+fn why(error: &CommandError) -> String {
+    match error {
+        CommandError::Config(diagnostics) => {
+            let messages = diagnostics.list().iter().map(|diagnostic| diagnostic.message.as_str());
+            messages.collect::<Vec<_>>().join("; ")
+        }
+        other => in_full(other),
+    }
+}
+
+fn planned(options: &cli::Probe, interface: &Interface, capabilities: Capabilities) -> Result<Plan, CommandError> {
+    let config = udp::config(&cli::Udp {
+        quick: cli::Quick {
+            interface: interface.link.name.clone(),
+            dst_mac: Some(options.dst_mac.unwrap_or(NOBODY)),
+            src_mac: None,
+            vlan: Vec::new(),
+            dst_ip: None,
+            src_ip: None,
+            ttl: None,
+            dscp: None,
+            size: None,
+            payload: "zeros".to_owned(),
+            packets: Some(FRAMES),
+            duration: None,
+            cpus: None,
+            batch_size: DEFAULT_BATCH_SIZE,
+            pace: cli::Pace::default(),
+            delay: None,
+            late_threshold: None,
+            speed: None,
+            session: cli::Session::default(),
+            common: options.common,
+        },
+        dst_port: PortRange { first: 9, last: 9 },
+        src_port: PortRange { first: 49152, last: 49152 },
+    });
+    let config = config.map_err(CommandError::Config)?;
+    work_out(&config, Some(capabilities), consent(&options.common))
+}
+
+fn made(plan: Plan) -> Result<(Trial, Vec<Finding>), CommandError> {
+    let stop = signal_stop()?;
+    let outlook = Outlook::of(&plan);
+    let (snapshot, failure) = drive(Loaded::new(plan)?, Start::Now, &stop, None)?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let findings = outlook.conclude(&snapshot, Vec::new(), false).into_iter().map(|found| found.finding).collect();
+    let port = snapshot.ports.into_iter().next().ok_or(CommandError::NothingSent)?;
+    let trial = Trial::Made {
+        attempted: port.attempted,
+        accepted: port.transmitted,
+        drops: port.drops,
+        counted: port.interface_count,
+    };
+    Ok((trial, findings))
+}

@@ -1,0 +1,77 @@
+//! What it means that the program which lets everything pass could not be attached.
+
+use super::{Finding, Severity, in_full, of_error};
+use crate::{
+    host::Lockdown,
+    kernel::{AttachError, KernelError},
+};
+
+/// Why the driver of the interface of this name has no program, and so sends nothing.
+pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -> Finding {
+    match error {
+        KernelError::Attach(AttachError::InTheWay { interface, program }) => Finding::new(
+            "program_in_the_way",
+            Severity::Blocks,
+            format!("`{interface}` sends XDP frames only with a program of its own, and {program} is attached to it"),
+            format!(
+                "take it off with `{}`, or let it make way until the end with --replace-xdp",
+                program.take_off(interface)
+            ),
+        ),
+        KernelError::Attach(AttachError::Held { interface, program }) => Finding::new(
+            "program_held",
+            Severity::Blocks,
+            format!(
+                "`{interface}` sends XDP frames only with a program of its own, and {program} is attached to it by a BPF link \
+                 that only its owner can end"
+            ),
+            "stop the program that attached it; `bpftool link show` names it",
+        ),
+        KernelError::Attach(AttachError::NoTransmit { interface }) => Finding::new(
+            "driver_cannot_send",
+            Severity::Blocks,
+            format!("the driver of `{interface}` sends no XDP frames, with an XDP program attached or without"),
+            "send out of another interface: `xdp-trafficgen probe` tells which of them do; newer kernels have more of them",
+        ),
+        other => {
+            let cause = format!("`{name}` sends XDP frames only with a program, and has none: {}", in_full(other));
+            match other.failed_call().and_then(|(call, errno)| of_error(&call, errno, lockdown)) {
+                Some(known) => Finding { cause: format!("{cause}; {}", known.cause), ..known },
+                None => Finding::new("program_refused", Severity::Blocks, cause, ""),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::host::{AttachedMode, AttachedXdp};
+
+    #[track_caller]
+    fn check(error: AttachError, code: &str, cause: &str, cure: &str) {
+        let finding = of_refused_program("eth1", &error.into(), Lockdown::None);
+        assert_eq!((finding.code, finding.severity), (code, Severity::Blocks));
+        assert!(finding.cause.contains(cause) && !finding.cause.ends_with('.'), "{finding:?}");
+        assert!(finding.cure.contains(cure) && !finding.cure.is_empty(), "{finding:?}");
+    }
+
+    #[test]
+    fn refusals() {
+        let interface = || "eth1".to_owned();
+        let program = |mode| AttachedXdp { mode, program: 7, name: Some("filter".to_owned()) };
+        let generic = AttachError::InTheWay { interface: interface(), program: program(AttachedMode::Generic) };
+        check(generic, "program_in_the_way", "filter", "--replace-xdp");
+        let held = AttachError::Held { interface: interface(), program: program(AttachedMode::Native) };
+        check(held, "program_held", "BPF link", "bpftool link show");
+        check(AttachError::NoTransmit { interface: interface() }, "driver_cannot_send", "`eth1`", "another interface");
+        let refused = AttachError::Refused {
+            interface: interface(),
+            said: Some("MTU too large for XDP".to_owned()),
+            source: io::Error::from_raw_os_error(libc::EOPNOTSUPP),
+        };
+        check(refused, "driver_takes_no_program", "MTU too large for XDP", "ip link set");
+    }
+}
