@@ -1,6 +1,8 @@
 //! The command line, as its users meet it: what is sent and reported, how a run ends, and what bad input is told.
 
 mod common;
+#[path = "cli/ids.rs"]
+mod ids;
 #[path = "cli/quick.rs"]
 mod quick;
 mod stage;
@@ -14,6 +16,7 @@ use std::{
     time::Instant,
 };
 
+use aya_obj::generated::bpf_cmd;
 use rustix::process::{Pid, Signal};
 use stage::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
 use xdp_trafficgen::host::Netlink;
@@ -189,12 +192,12 @@ impl KernelObjects {
         held
     }
 
-    /// All that is loaded. What goes away while it is listed is left out.
+    /// All that is loaded.
     fn loaded() -> Self {
         Self {
-            programs: aya::programs::loaded_programs().flatten().map(|program| program.id()).collect(),
-            maps: aya::maps::loaded_maps().flatten().map(|map| map.id()).collect(),
-            links: aya::programs::loaded_links().flatten().map(|link| link.id()).collect(),
+            programs: ids::all(bpf_cmd::BPF_PROG_GET_NEXT_ID),
+            maps: ids::all(bpf_cmd::BPF_MAP_GET_NEXT_ID),
+            links: ids::all(bpf_cmd::BPF_LINK_GET_NEXT_ID),
             namespaces: BTreeSet::new(),
         }
     }
