@@ -247,7 +247,7 @@ pub(crate) struct Port {
     pub(crate) bytes_tx: u64,
     pub(crate) frames_dropped: u64,
     pub(crate) drops: Vec<Drops>,
-    pps: u64,
+    pub(crate) pps: u64,
     pub(crate) workers: Vec<Worker>,
     /// None where nothing leaves.
     pub(crate) interface_counters: Option<InterfaceCounters>,
