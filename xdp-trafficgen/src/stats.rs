@@ -21,7 +21,7 @@ use crate::{
     host::Counters,
     kernel::{Generator, KernelError, TracePoint},
     plan::PortPlan,
-    stats::workers::State,
+    stats::{reconcile::Parting, workers::State},
 };
 
 /// All counts at one moment.
@@ -33,8 +33,8 @@ pub struct Snapshot {
     pub ports: Vec<PortCount>,
 }
 
-/// What became of one port's frames: `attempted` is `transmitted` plus `in_flight` plus all drops, and after a run nothing
-/// is in flight.
+/// What became of one port's frames. After a run `attempted` is `transmitted` plus all drops. While it goes on there are frames
+/// `in_flight` too, and counters are read one after the other while they change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PortCount {
     /// The port's name.
@@ -65,8 +65,10 @@ pub struct PortCount {
     pub leaves_by: Option<u32>,
     /// Bits a second of its link, where there is one that can be relied on.
     pub line_rate: Option<u64>,
-    /// What that interface counted meanwhile, whoever sent; only after the end of a run.
+    /// What that interface counted meanwhile, whoever sent; only after the end of a run, and when it was there to the end.
     pub interface_count: Option<Counters>,
+    /// Where that count parts from ours.
+    pub partings: Vec<Parting>,
 }
 
 /// What became of the frames of one worker.
@@ -168,6 +170,7 @@ impl PortCount {
             leaves_by: plan.leaves_by(),
             line_rate: plan.line_rate,
             interface_count: None,
+            partings: Vec::new(),
         })
     }
 
@@ -222,7 +225,17 @@ impl PortCount {
             leaves_by: _,
             line_rate: _,
             interface_count,
+            partings,
         } = earlier;
+        // Only whole when no run lacks it.
+        if *attempted > 0 {
+            self.interface_count =
+                self.interface_count.take().zip(interface_count.as_ref()).map(|(mut all, earlier)| {
+                    all.add(earlier);
+                    all
+                });
+        }
+        self.partings.extend_from_slice(partings);
         self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
         self.in_flight += in_flight;
         self.elapsed += *elapsed;
@@ -237,9 +250,6 @@ impl PortCount {
                 Some(worker) => worker.add(earlier),
                 None => self.workers.push(earlier.clone()),
             }
-        }
-        if let Some(earlier) = interface_count {
-            self.interface_count.get_or_insert_default().add(earlier);
         }
     }
 }

@@ -10,10 +10,7 @@ use crate::{
     host::{AttachedMode, AttachedXdp, Facts, Interface, Netlink, System},
     output::{PortFinding, text},
     plan::{Attach, Plan, PortPlan},
-    stats::{
-        DropReason, PortCount, Snapshot,
-        reconcile::{Parting, reconcile},
-    },
+    stats::{DropReason, PortCount, Snapshot, reconcile::Parting},
 };
 
 /// What is sent, and on what.
@@ -120,14 +117,12 @@ impl Outlook {
     /// What explains the final counts. `slower`: what [`Self::warn`] gave. `failed`: whether the run ended before its time.
     pub(crate) fn conclude(&self, snapshot: &Snapshot, slower: Vec<PortFinding>, failed: bool) -> Vec<PortFinding> {
         let mut findings = Vec::new();
-        let wrong = |port: &PortCount| port.dropped() > 0 || port.transmitted == 0;
-        let partings = reconcile(snapshot);
-        let look = if failed || !partings.is_empty() || snapshot.ports.iter().any(wrong) { self.look() } else { None };
-        for (index, (sending, port)) in self.ports.iter().zip(&snapshot.ports).enumerate() {
+        let wrong = |port: &PortCount| port.dropped() > 0 || port.transmitted == 0 || !port.partings.is_empty();
+        let look = if failed || snapshot.ports.iter().any(wrong) { self.look() } else { None };
+        for (sending, port) in self.ports.iter().zip(&snapshot.ports) {
             if let Some(look) = &look {
                 findings.extend(look.conclude(sending, port));
-                let of_port = partings.iter().filter(|(first, _)| *first == index);
-                findings.extend(of_port.map(|(_, parting)| look.of_parting(sending, parting)));
+                findings.extend(port.partings.iter().map(|parting| look.of_parting(sending, parting)));
             }
             let by_itself = [diagnosis::of_nothing_sent(port), diagnosis::of_lacking(&port.lacks)];
             findings.extend(by_itself.into_iter().flatten().map(|finding| found(sending, finding)));

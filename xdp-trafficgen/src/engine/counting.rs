@@ -1,11 +1,12 @@
 //! What the interfaces count while a session runs, for comparing with our own counts.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use tokio::time;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     host::{CounterReader, Counters},
@@ -20,11 +21,12 @@ pub(super) struct Counting {
     before: BTreeMap<u32, Counters>,
 }
 
-/// How long to wait for a virtual interface whose counters do not move any more: the receiver of a veth may still be at work.
+/// How long to wait for a virtual interface whose counters do not move any more: the receiver of a veth may still be at work. Also
+/// how long for any when somebody waits for the end.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How long for one of hardware: many drivers update their counters every second or two.
 const LONG_PATIENCE: Duration = Duration::from_millis(2200);
-/// How long at most.
+/// How long at most, for all together.
 const LIMIT: Duration = Duration::from_secs(3);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -39,40 +41,82 @@ impl Counting {
     }
 
     /// Adds what each port's interface has counted, once it has counted all that its driver accepted, or does not go on
-    /// counting. `hurry`: somebody waits for the end.
-    pub(super) async fn end(&mut self, ports: &mut [PortCount], hurry: bool) {
-        let Some(reader) = &mut self.reader else { return };
-        for (&index, before) in &self.before {
-            let of_it = |port: &&mut PortCount| port.leaves_by == Some(index);
-            let accepted: u64 = ports.iter_mut().filter(of_it).map(|port| port.transmitted).sum();
-            let hardware = ports.iter_mut().filter(of_it).any(|port| port.line_rate.is_some());
-            let patience = if hardware && !hurry { LONG_PATIENCE } else { PATIENCE };
-            let counted = settled(reader, index, before, accepted, patience).await;
-            ports.iter_mut().filter(of_it).for_each(|port| port.interface_count.clone_from(&counted));
+    /// counting. Gives the interfaces that may go on, because `stop` made an end of the waiting.
+    pub(super) async fn end(self, ports: &mut [PortCount], stop: &CancellationToken) -> BTreeSet<u32> {
+        let Some(reader) = self.reader else { return BTreeSet::new() };
+        let started = Instant::now();
+        let waiting = self.before.into_iter().map(|(index, before)| Waiting::new(index, before, ports, started));
+        let mut waiting: Vec<Waiting> = waiting.collect();
+        loop {
+            let mut all_done = true;
+            for interface in &mut waiting {
+                all_done &= interface.look(&reader, stop.is_cancelled());
+            }
+            if all_done || started.elapsed() >= LIMIT {
+                break;
+            }
+            time::sleep(PAUSE).await;
         }
+        let mut unsettled = BTreeSet::new();
+        for Waiting { index, hardware, counted, complete, .. } in waiting {
+            let of_it = ports.iter_mut().filter(|port| port.leaves_by == Some(index));
+            of_it.for_each(|port| port.interface_count.clone_from(&counted));
+            if hardware && !complete && stop.is_cancelled() {
+                unsettled.insert(index);
+            }
+        }
+        unsettled
     }
 }
 
-/// What was counted since `before`; none when the interface is gone.
-async fn settled(
-    reader: &mut CounterReader,
+/// An interface that may not have counted everything yet.
+struct Waiting {
     index: u32,
-    before: &Counters,
+    before: Counters,
+    /// Frames that its driver accepted.
     accepted: u64,
-    patience: Duration,
-) -> Option<Counters> {
-    let started = Instant::now();
-    let (mut last, mut moved) = (None, started);
-    loop {
-        let counted = reader.read(index).ok()?.since(before);
-        let complete = counted.tx_packets >= accepted || confirmed_by_nic(&counted, accepted);
-        let now = Instant::now();
-        if last.as_ref() != Some(&counted) {
-            (last, moved) = (Some(counted), now);
+    hardware: bool,
+    /// None: it is gone.
+    counted: Option<Counters>,
+    /// When the counters moved last.
+    moved: Instant,
+    complete: bool,
+    done: bool,
+}
+
+impl Waiting {
+    fn new(index: u32, before: Counters, ports: &[PortCount], now: Instant) -> Self {
+        let of_it = || ports.iter().filter(|port| port.leaves_by == Some(index));
+        Self {
+            index,
+            before,
+            accepted: of_it().map(|port| port.transmitted).sum(),
+            hardware: of_it().any(|port| port.line_rate.is_some()),
+            counted: None,
+            moved: now,
+            complete: false,
+            done: false,
         }
-        if complete || now - moved >= patience || now - started >= LIMIT {
-            return last;
+    }
+
+    /// Reads the counters again, unless there is nothing to wait for any more. Whether that is so.
+    fn look(&mut self, reader: &CounterReader, hurry: bool) -> bool {
+        if self.done {
+            return true;
         }
-        time::sleep(PAUSE).await;
+        let Ok(counted) = reader.read(self.index) else {
+            self.counted = None;
+            self.done = true;
+            return true;
+        };
+        let counted = counted.since(&self.before);
+        self.complete = counted.tx_packets >= self.accepted || confirmed_by_nic(&counted, self.accepted);
+        if self.counted.as_ref() != Some(&counted) {
+            self.counted = Some(counted);
+            self.moved = Instant::now();
+        }
+        let patience = if self.hardware && !hurry { LONG_PATIENCE } else { PATIENCE };
+        self.done = self.complete || self.moved.elapsed() >= patience;
+        self.done
     }
 }

@@ -31,7 +31,7 @@ use crate::{
     host::is_gone,
     kernel::{Enabling, Generator, Hold, KernelError, Listener, TracePoint, generator::Role},
     plan::{Attach, Plan, PortPlan},
-    stats::{PortCount, Snapshot},
+    stats::{PortCount, Snapshot, reconcile::reconcile},
 };
 
 /// Why a session could not start, or ended before its time.
@@ -117,6 +117,8 @@ pub enum Start {
 
 /// Time for workers to be ready in where departures have set times.
 const LEAD: Duration = Duration::from_millis(2);
+/// How long before the start the interfaces' counters are read, by a thread that may be late.
+const AHEAD: Duration = Duration::from_millis(50);
 /// Time for frames that wait in the rings of a NIC to leave, before a program is taken off and its rings with it: 8192 frames of
 /// 1518 bytes at 1 Gb/s.
 pub const DRAIN: Duration = Duration::from_millis(100);
@@ -136,8 +138,9 @@ impl Loaded {
     /// What the kernel refused.
     pub fn with(plan: Plan, role: Role, trace_points: &[TracePoint]) -> Result<Self, EngineError> {
         let sending = plan.ports.iter().filter(|port| port.leaves_by().is_some()).count();
-        let listener = Listener::new(sending, trace_points).map_err(EngineError::Listen)?;
-        Self::load(plan, role, &listener, &Enabling::default())
+        let listener = (sending > 0).then(|| Listener::new(sending, trace_points));
+        let listener = listener.transpose().map_err(EngineError::Listen)?;
+        Self::load(plan, role, listener.as_ref(), &Enabling::default())
     }
 
     /// As [`Loaded::new`], beside others that share the listener, and may send out of the same interfaces.
@@ -145,17 +148,17 @@ impl Loaded {
     /// # Errors
     /// What the kernel refused.
     pub fn beside(plan: Plan, listener: &Listener, enabling: &Enabling) -> Result<Self, EngineError> {
-        Self::load(plan, Role::Generate, listener, enabling)
+        Self::load(plan, Role::Generate, Some(listener), enabling)
     }
 
-    fn load(plan: Plan, role: Role, listener: &Listener, enabling: &Enabling) -> Result<Self, EngineError> {
+    fn load(plan: Plan, role: Role, listener: Option<&Listener>, enabling: &Enabling) -> Result<Self, EngineError> {
         let (mut ports, mut enabled) = (Vec::new(), Vec::new());
         for plan in plan.ports {
             let failed = |source| EngineError::Load { port: plan.name.clone(), source };
             if let (Attach::Pass(existing), Some(interface)) = (plan.attach, plan.leaves_by()) {
                 enabled.push(enabling.hold(interface, existing).map_err(failed)?);
             }
-            let listener = plan.leaves_by().map(|_| listener);
+            let listener = plan.leaves_by().and(listener);
             let generator =
                 Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, listener).map_err(failed)?;
             let due = Mutex::new(vec![0; plan.flows.len()]);
@@ -190,7 +193,6 @@ impl Loaded {
                 });
             }
         }
-        let counters = Counting::begin(self.ports.iter().filter_map(|port| port.plan.leaves_by()));
         let working = self.ports.iter().map(|port| port.plan.cpus.len()).collect();
         let elapsed = vec![None; self.ports.len()];
         let paced = self.ports.iter().any(|port| port.plan.pacing.is_some());
@@ -198,9 +200,25 @@ impl Loaded {
             Start::Now => clock::now() + if paced { clock::nanoseconds(LEAD) } else { 0 },
             Start::At(instant) => clock::at(instant).ok_or(EngineError::StartIsOver)?,
         };
-        go.send_replace(Some(started));
         let Self { ports, enabled } = self;
-        Ok(Session { ports, enabled, workers, threads, stop, started, hushed: false, working, elapsed, counters })
+        let mut session = Session {
+            ports,
+            enabled,
+            workers,
+            threads,
+            stop,
+            started,
+            hushed: false,
+            working,
+            elapsed,
+            counters: None,
+        };
+        // What others send while it waits for an instant is not of this run.
+        if start == Start::Now {
+            session.begin_counting();
+        }
+        go.send_replace(Some(started));
+        Ok(session)
     }
 }
 
@@ -248,8 +266,8 @@ pub struct Session {
     working: Vec<usize>,
     /// How long each port sent, when all of its workers have ended.
     elapsed: Vec<Option<Duration>>,
-    /// What the interfaces count meanwhile.
-    counters: Counting,
+    /// What the interfaces count meanwhile; none before the start.
+    counters: Option<Counting>,
 }
 
 impl Session {
@@ -267,8 +285,10 @@ impl Session {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failure = None;
         let stop = self.stop.clone();
+        let start = time::Instant::now() + Duration::from_nanos(self.started.saturating_sub(clock::now()));
         loop {
             tokio::select! {
+                () = time::sleep_until(start - AHEAD), if self.counters.is_none() => self.begin_counting(),
                 ended = self.next_ended() => match ended {
                     None => break,
                     Some(Ok(())) => {}
@@ -334,8 +354,17 @@ impl Session {
         let Snapshot { elapsed: now, ports } = self.snapshot()?;
         let elapsed = self.elapsed.iter().copied().flatten().max().unwrap_or(now);
         let mut ports: Vec<PortCount> = ports.into_iter().map(PortCount::settled).collect();
-        self.counters.end(&mut ports, self.stop.is_cancelled()).await;
+        if let Some(counters) = self.counters.take() {
+            let unsettled = counters.end(&mut ports, &self.stop).await;
+            for (index, parting) in reconcile(&ports, &unsettled) {
+                ports[index].partings.push(parting);
+            }
+        }
         Ok(Snapshot { elapsed, ports })
+    }
+
+    fn begin_counting(&mut self) {
+        self.counters = Some(Counting::begin(self.ports.iter().filter_map(|port| port.plan.leaves_by())));
     }
 
     /// Waits until the next worker has ended, and gives what it failed of; `None`: all have.
