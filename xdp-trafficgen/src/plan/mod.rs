@@ -170,8 +170,8 @@ pub fn neighbours_wanted(config: &Config) -> Vec<(String, IpAddr)> {
         .collect()
 }
 
-/// The names of the interfaces that a plan for `config` wants to know more about ([`Facts::interfaces`]): those that frames leave by,
-/// or seem to come from.
+/// The names of the interfaces that a plan for `config` wants to know more about ([`Facts::interfaces`]): those that frames
+/// leave by, or seem to come from.
 pub fn interfaces(config: &Config) -> Vec<&str> {
     let ports = config.ports.iter();
     ports
