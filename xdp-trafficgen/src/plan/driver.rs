@@ -81,8 +81,8 @@ struct Wanted<'a> {
 fn wanted(interface: &Interface, existing: Existing) -> Wanted<'_> {
     let Some(why) = why_a_program(interface) else { return Wanted::default() };
     if interface.xdp_in(AttachedMode::Native).is_some() {
-        // Somebody's, which stays, or that of another port in this process, which the last port takes with it: either way there is
-        // nothing new to tell.
+        // Somebody's, which stays, or that of another port in this process, which the last port takes with it: either way
+        // there is nothing new to tell.
         return Wanted { attach: Attach::Pass(existing), ..Wanted::default() };
     }
     let name = &interface.link.name;

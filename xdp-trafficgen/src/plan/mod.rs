@@ -78,7 +78,8 @@ pub enum Attach {
     /// It sends them as it is, or nothing would help.
     #[default]
     Nothing,
-    /// An XDP program that passes everything on, for as long as frames are sent; one that is in the driver already does as well.
+    /// An XDP program that passes everything on, for as long as frames are sent; one that is in the driver already does as
+    /// well.
     Pass(Existing),
 }
 
