@@ -12,7 +12,7 @@ use net::{TestNet, ip, wait_until};
 use rustix::thread::gettid;
 use serde_json::Value;
 use xdp_trafficgen::{
-    host::{AttachedMode, CounterReader, Counters, Driver, Interface, Netlink, Peer, Queues, Rings},
+    host::{AttachedMode, CounterReader, Counters, Driver, Interface, Netlink, Peer, Queues, Rings, queues_in_use},
     kernel::{KernelError, PrivateNetns, Sink, sink::AfterCounting},
 };
 
@@ -163,6 +163,42 @@ fn facts_of_this_machines_own_interfaces() {
         }
         assert!(facts.iommu.is_some() || bus != "virtio", "{facts:?}");
     }
+}
+
+/// What the family `netdev` lists, of interfaces that were made for more queues than they use and of others; /sys shows the
+/// same.
+#[test]
+fn queues_that_are_listed_are_those_in_use() {
+    let Some(_net) = TestNet::enter() else { return };
+    let release = oracle::output("uname", "-r").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    if (numbers.next(), numbers.next()) < (Some(6), Some(8)) {
+        println!("skipped: a kernel before 6.8 lists no queues");
+        return;
+    }
+    #[track_caller]
+    fn check(name: &str, expected: Queues) {
+        let shown = Queues { rx: oracle::queues(name, "rx"), tx: oracle::queues(name, "tx") };
+        assert_eq!(shown, expected, "{name}");
+        assert_eq!(queues_in_use(facts(name).link.index), Some(expected), "{name}");
+    }
+    ip("link add name a0 numtxqueues 4 numrxqueues 4 type veth peer name a1 numtxqueues 4 numrxqueues 4");
+    // More than fit into one answer.
+    ip("link add name ifb0 numtxqueues 600 numrxqueues 500 type ifb");
+    let index = facts("a0").link.index;
+    // Nothing is listed of what is down.
+    assert_eq!(queues_in_use(index), None);
+    oracle::run("ethtool", "-L a0 tx 1 rx 1");
+    oracle::run("ethtool", "-L a1 tx 2 rx 3");
+    for name in ["a0", "a1", "ifb0", "lo"] {
+        ip(&format!("link set {name} up"));
+    }
+    let made_for = oracle::ip("a0");
+    assert_eq!((made_for["num_tx_queues"].as_u64(), made_for["num_rx_queues"].as_u64()), (Some(4), Some(4)));
+    check("a0", Queues { rx: 1, tx: 1 });
+    check("a1", Queues { rx: 3, tx: 2 });
+    check("ifb0", Queues { rx: 500, tx: 600 });
+    check("lo", Queues { rx: 1, tx: 1 });
 }
 
 #[test]

@@ -84,6 +84,11 @@ fn known(driver: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.names.contains(&driver))
 }
 
+/// Whether it is known what the driver of this name does with XDP frames.
+pub fn is_known(driver: &str) -> bool {
+    known(driver).is_some()
+}
+
 /// Whether the driver of this name sends XDP frames only while an XDP program is attached in it.
 pub fn needs_program(driver: &str) -> bool {
     known(driver).is_some_and(|known| known.needs_program)

@@ -93,7 +93,7 @@ impl CounterReader {
         let mut wanted = LinkMessage::default();
         wanted.header.index = index;
         send(&self.route, RouteNetlinkMessage::GetLink(wanted), NLM_F_REQUEST)?;
-        let answer = receive(&self.route)?.into_iter().next();
+        let answer = receive(&self.route)?.answers.into_iter().next();
         let Some(RouteNetlinkMessage::NewLink(link)) = answer else { return Err(unasked()) };
         let mut counters = Counters::default();
         let mut name = String::new();

@@ -14,7 +14,7 @@ use rtnetlink::{
     sys::{Socket, protocols::NETLINK_GENERIC},
 };
 
-use crate::host::request::{self, receive, send, unasked};
+use crate::host::request::{self, Received, receive, send, unasked};
 
 /// A family of generic netlink, as its header in include/uapi/linux names it.
 pub(super) trait Family {
@@ -38,7 +38,7 @@ impl<F: Family + std::fmt::Debug> Connection<F> {
         let request =
             GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas: vec![GenlCtrlAttrs::FamilyName(F::NAME.to_owned())] };
         send(&socket, GenlMessage::from_payload(request), NLM_F_REQUEST).ok()?;
-        let answer: GenlMessage<GenlCtrl> = receive(&socket).ok()?.into_iter().next()?;
+        let answer: GenlMessage<GenlCtrl> = receive(&socket).ok()?.answers.into_iter().next()?;
         let family = answer.payload.nlas.iter().find_map(|attribute| match attribute {
             GenlCtrlAttrs::FamilyId(family) => Some(*family),
             _ => None,
@@ -49,7 +49,7 @@ impl<F: Family + std::fmt::Debug> Connection<F> {
     /// The only answer.
     pub(super) fn ask(&self, command: u8, attributes: Vec<DefaultNla>) -> io::Result<Answer> {
         self.send(command, attributes, NLM_F_REQUEST)?;
-        let answers: Vec<GenlMessage<Answer>> = receive(&self.socket)?;
+        let Received { answers, .. } = receive::<GenlMessage<Answer>>(&self.socket)?;
         answers.into_iter().next().map(|answer| answer.payload).ok_or_else(unasked)
     }
 
@@ -59,11 +59,11 @@ impl<F: Family + std::fmt::Debug> Connection<F> {
         let mut entries = Vec::new();
         loop {
             // What does not fit into one message comes with the next: the kernel goes on when it is asked for more.
-            let answers: Vec<GenlMessage<Answer>> = receive(&self.socket)?;
-            if answers.is_empty() {
+            let Received { answers, ended } = receive::<GenlMessage<Answer>>(&self.socket)?;
+            entries.extend(answers.into_iter().map(|answer| answer.payload));
+            if ended {
                 return Ok(entries);
             }
-            entries.extend(answers.into_iter().map(|answer| answer.payload));
         }
     }
 

@@ -34,7 +34,7 @@ pub use counters::{CounterReader, Counters};
 pub use cpus::online_cpus;
 pub use interface::{AttachedMode, AttachedXdp, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures};
 pub use machine::machine;
-pub use netdev::xdp_features;
+pub use netdev::{queues_in_use, xdp_features};
 pub use netlink::{Netlink, NetlinkError};
 pub use system::{Cpu, Lockdown, System};
 

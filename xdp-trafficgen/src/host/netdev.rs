@@ -52,6 +52,12 @@ pub fn xdp_features(interface: u32) -> Option<XdpFeatures> {
     Netdev::open()?.features(interface)
 }
 
+/// The queues that the interface with this index, in the calling thread's network namespace, has in use; none when it is
+/// down, and where the kernel does not say.
+pub fn queues_in_use(interface: u32) -> Option<Queues> {
+    Netdev::open()?.queues(interface)
+}
+
 fn features(answer: &Answer) -> Option<XdpFeatures> {
     answer.u64(NETDEV_A_DEV_XDP_FEATURES).map(XdpFeatures)
 }

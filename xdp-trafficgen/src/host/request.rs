@@ -32,27 +32,98 @@ where
     socket.send(&bytes, 0).map(|_| ())
 }
 
-/// The answers that come together; none when a list has ended.
-pub(super) fn receive<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<Vec<A>> {
+/// Answers that come together.
+#[derive(Debug)]
+pub(super) struct Received<A> {
+    pub(super) answers: Vec<A>,
+    /// Whether a list ended with them; nothing comes after that.
+    pub(super) ended: bool,
+}
+
+/// The answers that come together.
+pub(super) fn receive<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<Received<A>> {
     let (bytes, _) = socket.recv_from_full()?;
+    parse(&bytes)
+}
+
+/// The end of a list comes beside its last entries where there is room for it (netlink_dump of net/netlink/af_netlink.c), else
+/// alone.
+fn parse<A: NetlinkDeserializable>(bytes: &[u8]) -> io::Result<Received<A>> {
     let mut answers = Vec::new();
-    let mut rest = bytes.as_slice();
+    let mut rest = bytes;
     while !rest.is_empty() {
         match NetlinkMessage::deserialize(rest).map_err(io::Error::other)?.payload {
             NetlinkPayload::InnerMessage(answer) => answers.push(answer),
             NetlinkPayload::Error(error) => return Err(error.to_io()),
             // A list may also end with the error that it ended for.
             NetlinkPayload::Done(done) if done.code < 0 => return Err(io::Error::from_raw_os_error(-done.code)),
-            NetlinkPayload::Done(_) => break,
+            NetlinkPayload::Done(_) => return Ok(Received { answers, ended: true }),
             _ => return Err(unasked()),
         }
         let length = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?.length() as usize;
         // Messages start at multiples of four bytes.
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    Ok(answers)
+    Ok(Received { answers, ended: false })
 }
 
 pub(super) fn unasked() -> io::Error {
     io::Error::other("netlink: an answer to nothing that was asked")
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_generic::GenlMessage;
+
+    use super::*;
+    use crate::host::genetlink::Answer;
+
+    /// `NLMSG_ERROR` and `NLMSG_DONE` of include/uapi/linux/netlink.h, and a number that a family might have.
+    const ERROR: u16 = 2;
+    const DONE: u16 = 3;
+    const FAMILY: u16 = 30;
+
+    /// A `struct nlmsghdr` (length, type, flags, sequence, port) and what follows it.
+    fn message(kind: u16, content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(16 + content.len()).unwrap();
+        [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], content].concat()
+    }
+
+    /// A `struct genlmsghdr` (command, version), and attribute 1 with this number.
+    fn entry(number: u32) -> Vec<u8> {
+        let length = 8u16.to_ne_bytes();
+        message(FAMILY, &[&[10, 1, 0, 0], &length[..], &1u16.to_ne_bytes(), &number.to_ne_bytes()].concat())
+    }
+
+    fn done(code: i32) -> Vec<u8> {
+        message(DONE, &code.to_ne_bytes())
+    }
+
+    #[test]
+    fn a_list_ends_beside_its_last_entries_or_alone() {
+        #[track_caller]
+        fn check(messages: &[Vec<u8>], expected: &[u32], ended: bool) {
+            let received = parse::<GenlMessage<Answer>>(&messages.concat()).unwrap();
+            let numbers: Vec<u32> = received.answers.iter().filter_map(|answer| answer.payload.u32(1)).collect();
+            assert_eq!((numbers.as_slice(), received.ended), (expected, ended));
+        }
+        check(&[entry(7)], &[7], false);
+        check(&[entry(7), entry(8)], &[7, 8], false);
+        check(&[entry(7), entry(8), done(0)], &[7, 8], true);
+        check(&[done(0)], &[], true);
+        // Kernels may leave the code out.
+        check(&[entry(7), message(DONE, &[])], &[7], true);
+    }
+
+    #[test]
+    fn what_a_list_ended_for_is_an_error() {
+        #[track_caller]
+        fn check(messages: &[Vec<u8>]) {
+            let error = parse::<GenlMessage<Answer>>(&messages.concat()).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(19), "{error}");
+        }
+        check(&[entry(7), done(-19)]);
+        // The request's header comes back with it.
+        check(&[message(ERROR, &[&(-19i32).to_ne_bytes()[..], &[0; 16]].concat())]);
+    }
 }

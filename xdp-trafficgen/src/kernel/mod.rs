@@ -102,8 +102,8 @@ pub enum KernelError {
 }
 
 impl KernelError {
-    /// The system call that failed and its errno, where nothing else has said yet what that means. Of libraries that do not name the
-    /// call: what they could not do.
+    /// The system call that failed and its errno, where nothing else has said yet what that means. Of libraries that do not
+    /// name the call: what they could not do.
     pub fn failed_call(&self) -> Option<(String, i32)> {
         match self {
             Self::Attach(AttachError::Refused { source, said, .. }) => {

@@ -80,6 +80,11 @@ struct Wanted<'a> {
 /// What has to be attached to `interface`, so that it sends.
 fn wanted(interface: &Interface, existing: Existing) -> Wanted<'_> {
     let Some(why) = why_a_program(interface) else { return Wanted::default() };
+    if interface.xdp_in(AttachedMode::Native).is_some() {
+        // Somebody's, which stays, or that of another port in this process, which the last port takes with it: either way
+        // there is nothing new to tell.
+        return Wanted { attach: Attach::Pass(existing), ..Wanted::default() };
+    }
     let name = &interface.link.name;
     let mut note =
         format!("{name}: an XDP program that passes everything is attached while frames are sent, for {why}");
@@ -91,20 +96,24 @@ fn wanted(interface: &Interface, existing: Existing) -> Wanted<'_> {
     Wanted { attach: Attach::Pass(existing), note: Some(note), in_the_way }
 }
 
-/// Why it takes a program; none when it does not, or when a program would not help.
+/// Why it takes a program; none when it does not, or when a program would not help. A program that is there already changes
+/// nothing: it may be that of another port, which ends before this one.
 fn why_a_program(interface: &Interface) -> Option<String> {
     let driver = interface.driver_name();
     // Of a veth, the peer decides (veth_xdp_xmit).
     let nothing_helps = interface.features.is_some_and(|features| !features.has(XdpFeatures::BASIC));
-    if driver == "veth" || nothing_helps || interface.xdp_in(AttachedMode::Native).is_some() {
+    if driver == "veth" || nothing_helps {
         return None;
     }
     if drivers::needs_program(driver) {
         return Some(format!("{driver} sends XDP frames only then"));
     }
     let sends = interface.features.is_none_or(|features| features.has(XdpFeatures::NDO_XMIT));
+    // Of a driver that nobody has heard of, it is only known what it can do with the program that is there.
+    let only_now =
+        interface.features.is_some() && interface.xdp_in(AttachedMode::Native).is_some() && !drivers::is_known(driver);
     let driver = if driver.is_empty() { "its driver" } else { driver };
-    (!sends).then(|| format!("{driver} does not send XDP frames as it is, and may then"))
+    (!sends || only_now).then(|| format!("{driver} does not send XDP frames as it is, and may then"))
 }
 
 /// The CPU to send on when nobody chose one: the first of those this process may use that has a queue.

@@ -78,7 +78,8 @@ pub enum Attach {
     /// It sends them as it is, or nothing would help.
     #[default]
     Nothing,
-    /// An XDP program that passes everything on, for as long as frames are sent.
+    /// An XDP program that passes everything on, for as long as frames are sent; one that is in the driver already does as
+    /// well.
     Pass(Existing),
 }
 
@@ -170,8 +171,8 @@ pub fn neighbours_wanted(config: &Config) -> Vec<(String, IpAddr)> {
         .collect()
 }
 
-/// The names of the interfaces that a plan for `config` wants to know more about ([`Facts::interfaces`]): those that frames leave by,
-/// or seem to come from.
+/// The names of the interfaces that a plan for `config` wants to know more about ([`Facts::interfaces`]): those that frames
+/// leave by, or seem to come from.
 pub fn interfaces(config: &Config) -> Vec<&str> {
     let ports = config.ports.iter();
     ports

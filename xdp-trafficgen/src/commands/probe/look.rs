@@ -9,7 +9,7 @@ use crate::{
     cli,
     commands::{CommandError, send::consent},
     diagnosis::{Finding, Verdict, foresee, in_full, of_refused_program, of_survey},
-    host::{Facts, Interface, Link},
+    host::{AttachedMode, Facts, Interface, Link},
     kernel::{Capabilities, Enabled, Survey},
     output::probe::{Attachment, ProbeReport, Probed, Subject, Trial},
     plan::{Attach, DefaultRoute, Existing, attachment, default_cpu},
@@ -28,6 +28,8 @@ pub(super) fn look(
     let able = Verdict::of(&findings) != Verdict::NotReady;
     let tried = match attachment(&interface, consent.existing) {
         Attach::Nothing => Tried::not(Attachment::NotNeeded),
+        // It stays, and a run sends with it.
+        Attach::Pass(_) if interface.xdp_in(AttachedMode::Native).is_some() => Tried::not(Attachment::NotNeeded),
         Attach::Pass(_) if !able => Tried::not(Attachment::NotTried("this machine sends nothing anyway".to_owned())),
         Attach::Pass(_) if default_route && consent.default_route == DefaultRoute::Refuse => {
             Tried::not(Attachment::NotTried(
