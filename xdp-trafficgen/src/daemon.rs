@@ -78,6 +78,9 @@ struct Machine {
 /// The latest counts of a port: written by its task, read by the report.
 type Latest = Arc<Mutex<PortCount>>;
 
+/// What the ports send on just now: written by their tasks, each time they start again, and read by the report.
+type Current = Arc<Mutex<Outlook>>;
+
 /// Runs every port until `stop`, then reports.
 async fn serve(
     config: &Config,
@@ -90,6 +93,7 @@ async fn serve(
     let started = Instant::now();
     let outlook = Outlook::of(plan);
     outlook.foresee().iter().for_each(log_foreseen);
+    let outlook = Arc::new(Mutex::new(outlook));
     let mut tasks = JoinSet::new();
     let mut latest: Vec<Latest> = Vec::new();
     let enabling = Enabling::default();
@@ -97,8 +101,8 @@ async fn serve(
         let config = alone(config, port);
         let counts = Arc::new(Mutex::new(PortCount::none(port)));
         latest.push(Arc::clone(&counts));
-        let (listener, enabling) = (listener.clone(), enabling.clone());
-        let port = Supervised { config, machine, counts, listener, enabling, name: port.name.clone() };
+        let (listener, enabling, outlook) = (listener.clone(), enabling.clone(), Arc::clone(&outlook));
+        let port = Supervised { config, machine, counts, outlook, listener, enabling, name: port.name.clone() };
         tasks.spawn(port.supervise(stop.clone()));
     }
     info!(ports = latest.len(), "sending");
@@ -111,7 +115,7 @@ async fn serve(
             () = stop.cancelled() => break,
             _ = reports.tick() => {
                 let now = snapshot();
-                log_counts("counts", &now, &logged, &outlook);
+                log_counts("counts", &now, &logged, &current(&outlook));
                 logged = now;
             }
             Some(ended) = tasks.join_next() => note_end(ended),
@@ -122,6 +126,7 @@ async fn serve(
         note_end(ended);
     }
     let snapshot = snapshot();
+    let outlook = current(&outlook);
     log_counts("final counts", &snapshot, &Snapshot::default(), &outlook);
     log_flows(&snapshot);
     let findings = outlook.conclude(&snapshot, Vec::new(), false);
@@ -139,6 +144,10 @@ fn alone(config: &Config, port: &PortPlan) -> Config {
 
 fn read(latest: &Latest) -> PortCount {
     latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn current(outlook: &Current) -> Outlook {
+    outlook.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// A port's task ended. That it panicked is a mistake of ours, which the daemon does not outlive in silence.
@@ -254,7 +263,8 @@ struct Supervised {
     config: Config,
     machine: Machine,
     counts: Latest,
-    /// Shared by all ports.
+    /// Shared by all ports, as all that follow but the name.
+    outlook: Current,
     listener: Listener,
     enabling: Enabling,
     name: String,
@@ -306,9 +316,11 @@ impl Supervised {
 
     async fn run_once(&self, config: Config, stop: &CancellationToken) -> Result<(), CommandError> {
         let Machine { capabilities, consent, .. } = self.machine;
-        let (listener, enabling) = (self.listener.clone(), self.enabling.clone());
+        let (listener, enabling, outlook) = (self.listener.clone(), self.enabling.clone(), Arc::clone(&self.outlook));
         let load = move || {
             let plan = work_out(&config, Some(capabilities), consent)?;
+            let planned = Outlook::of(&plan);
+            outlook.lock().unwrap_or_else(PoisonError::into_inner).renew(planned);
             Ok::<_, CommandError>(Loaded::beside(plan, &listener, &enabling)?)
         };
         let loaded =

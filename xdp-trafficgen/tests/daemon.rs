@@ -141,6 +141,36 @@ fn a_port_starts_again_when_its_interface_comes_back() {
     assert!(report.only_port().frames_tx >= arrived, "{arrived} arrived: {report:?}");
 }
 
+/// What is found out is found out about the interface that is there, not about the one that was there at the start.
+#[test]
+fn drops_are_explained_when_the_interface_has_come_back() {
+    let Some(stage) = Stage::set() else { return };
+    let first = sink("xtg1");
+    let (_folder, command) = daemon(&format!("{PORT}{FLOW}"));
+    let mut running = Running::start(command);
+    running.wait_until("frames arrive", |_| first.count().unwrap().frames > 0);
+    ip("link del xtg0");
+    running.wait_until("the failure is told", |running| !said(&log(&running.stderr()), "port failed").is_empty());
+    stage.raise();
+    let second = sink("xtg1");
+    running.wait_until("frames arrive again", |_| second.count().unwrap().frames > 0);
+    let before = log(&running.stderr()).len();
+    // The peer takes no frames any more.
+    drop(second);
+    let without = "veth_peer_without_receiver";
+    running.wait_until("the drops are explained", |running| {
+        let log = log(&running.stderr());
+        let drops = said(&log[before..], "frames dropped");
+        let gone = drops.iter().find(|drop| drop["code"] == "interface_gone");
+        assert!(gone.is_none(), "the interface is there: {gone:?}");
+        drops.iter().any(|drop| drop["code"] == without)
+    });
+    running.signal(Signal::TERM);
+    let report = running.end().report(0);
+    let codes: Vec<&str> = report.findings.iter().map(|finding| finding.code.as_str()).collect();
+    assert!(codes.contains(&without) && !codes.contains(&"interface_gone"), "{report:?}");
+}
+
 #[test]
 fn one_port_goes_on_while_the_other_waits() {
     let Some(stage) = Stage::set() else { return };

@@ -74,6 +74,16 @@ impl Outlook {
         Self { ports: plan.ports.iter().map(Sending::of).collect() }
     }
 
+    /// A port was planned anew: its interface may be another of the same name, and so may be its CPUs and batches.
+    pub(crate) fn renew(&mut self, planned: Self) {
+        for new in planned.ports {
+            if let Some(old) = self.ports.iter_mut().find(|old| old.port == new.port) {
+                // Flows that are over are not in the new plan, but in the counts.
+                *old = Sending { largest: new.largest.max(old.largest), ..new };
+            }
+        }
+    }
+
     /// All that is to be expected, the worst first in each port.
     pub(crate) fn foresee(&self) -> Vec<PortFinding> {
         let Some(look) = self.look() else { return Vec::new() };
