@@ -80,7 +80,9 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
         let never = features.is_some() || SOFTWARE.iter().any(|kind| *kind == situation.kind()) || *name == "lo";
         return never.then(|| never_sends(situation));
     }
-    if let (Some(generic), None) = (situation.program(AttachedMode::Generic), situation.program(AttachedMode::Native)) {
+    let native = situation.program(AttachedMode::Native);
+    let generic = situation.program(AttachedMode::Generic).filter(|_| !situation.replaces());
+    if let (Some(generic), None) = (generic, native) {
         return Some(Finding::new(
             "generic_program_in_the_way",
             Severity::Blocks,
@@ -91,7 +93,7 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
             ),
         ));
     }
-    if situation.program(AttachedMode::Native).is_some() {
+    if native.is_some() {
         return features.is_some().then(|| never_sends(situation));
     }
     Some(Finding::new(

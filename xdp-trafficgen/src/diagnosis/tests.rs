@@ -76,6 +76,7 @@ fn situation<'a>(system: &'a System, interface: Option<&'a Interface>) -> Situat
         allowed_cpus: &ALLOWED,
         batch_size: 64,
         largest: 64,
+        attach: Attach::Pass(Existing::Keep),
     }
 }
 
@@ -304,6 +305,21 @@ fn what_stands_in_the_way_is_foreseen() {
     check(Some(&Interface { link: unplugged(), ..bare("ice") }), &[("no_carrier", Loses)]);
     let closed = Interface { link: unplugged(), queues: Queues::default(), ..bare("tun") };
     check(Some(&closed), &[("tap_unopened", Blocks)]);
+}
+
+#[test]
+fn a_generic_program_that_makes_way_is_in_nobodys_way() {
+    #[track_caller]
+    fn check(existing: Existing, expected: (&str, Severity)) {
+        let generic = AttachedXdp { mode: AttachedMode::Generic, ..native("filter") };
+        let interface = Interface { features: Some(WITHOUT_XMIT), xdp: vec![generic], ..nic("ice") };
+        let system = machine();
+        let findings = foresee(&Situation { attach: Attach::Pass(existing), ..situation(&system, Some(&interface)) });
+        let found: Vec<_> = findings.iter().map(|finding| (finding.code, finding.severity)).collect();
+        assert_eq!(found, [expected], "{existing:?}");
+    }
+    check(Existing::Keep, ("generic_program_in_the_way", Severity::Blocks));
+    check(Existing::Replace, ("needs_program", Severity::Note));
 }
 
 #[test]
