@@ -19,7 +19,7 @@ mod words;
 
 use std::cmp::Reverse;
 
-pub use attachment::of_refused_program;
+pub use attachment::{of_refused_program, without_refused};
 pub use drops::of_drop;
 pub use errors::of_error;
 pub use machine::of_memory;

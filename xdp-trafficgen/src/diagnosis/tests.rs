@@ -156,6 +156,9 @@ fn drivers_that_need_a_program() {
     check(DropReason::Driver(6), &bare("virtio_net", None));
     check(DropReason::Driver(22), &bare("bnxt_en", None));
     check(DropReason::Driver(100), &bare("mlx5_core", None));
+    // Of a driver nobody has written down, it is not known that a program would help.
+    let parts = ["the driver unheard_of of `eth1` sends no XDP frames as it is, and may do so only while an XDP program"];
+    drops(DropReason::Redirect(95), Some(&bare("unheard_of", Some(WITHOUT_XMIT))), "needs_program", &parts);
     let mut generic = bare("ice", Some(WITHOUT_XMIT));
     generic.xdp = vec![AttachedXdp { mode: AttachedMode::Generic, ..native("filter") }];
     drops(

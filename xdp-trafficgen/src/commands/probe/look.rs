@@ -8,7 +8,7 @@ use super::{report, situation, trial};
 use crate::{
     cli,
     commands::{CommandError, send::consent},
-    diagnosis::{Finding, Verdict, foresee, in_full, of_refused_program, of_survey},
+    diagnosis::{Finding, Verdict, foresee, in_full, of_refused_program, of_survey, without_refused},
     host::{AttachedXdp, Facts, Interface, Link},
     kernel::{Capabilities, Enabled, Survey},
     output::probe::{Attachment, ProbeReport, Probed, Subject, Trial},
@@ -37,14 +37,17 @@ pub(super) fn look(
         }
         Attach::Pass(existing) => attach(facts, &interface, existing)?,
     };
-    findings.extend(tried.finding);
     let judged = Interface {
         features: tried.attachment.features().or(interface.features),
         xdp: tried.others.unwrap_or_else(|| interface.xdp.clone()),
         ..interface.clone()
     };
     let cpus = [default_cpu(Some(&judged), &facts.allowed_cpus)];
-    findings.extend(foresee(&situation(facts, &judged, &cpus, consent.existing)));
+    let mut foreseen = foresee(&situation(facts, &judged, &cpus, consent.existing));
+    if tried.finding.is_some() {
+        without_refused(&mut foreseen);
+    }
+    findings.extend(tried.finding.into_iter().chain(foreseen));
     let (trial, unsent) = match (options.send, &survey.largest_frame) {
         (false, _) => (None, None),
         (true, Ok(largest_frame)) if able => {
