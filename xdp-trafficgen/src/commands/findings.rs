@@ -181,7 +181,7 @@ impl Look {
     }
 
     fn situation<'a>(&'a self, sending: &'a Sending, interface: Option<&'a Interface>) -> Situation<'a> {
-        let Sending { interface: name, action, cpus, batch_size, largest, .. } = sending;
+        let Sending { interface: name, action, cpus, batch_size, largest, attach, .. } = sending;
         Situation {
             system: &self.0.system,
             interface,
@@ -191,6 +191,7 @@ impl Look {
             allowed_cpus: &self.0.allowed_cpus,
             batch_size: *batch_size,
             largest: *largest,
+            attach: *attach,
         }
     }
 

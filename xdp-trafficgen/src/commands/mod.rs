@@ -141,9 +141,22 @@ impl CommandError {
                 WorkerError::Pin { .. } | WorkerError::InterfaceGone | WorkerError::Panicked => None,
             },
             Self::Engine(
-                EngineError::Load { source, .. } | EngineError::Stop { source, .. } | EngineError::Count { source, .. },
+                EngineError::Load { source, .. }
+                | EngineError::Stop { source, .. }
+                | EngineError::Count { source, .. }
+                | EngineError::Listen(source)
+                | EngineError::Release(source),
             ) => Some(source),
-            _ => None,
+            Self::Engine(EngineError::Thread(_) | EngineError::StartIsOver)
+            | Self::Unable(Unable::Privilege(_) | Unable::NoLiveFrames)
+            | Self::Config(_)
+            | Self::File { .. }
+            | Self::Facts(_)
+            | Self::NothingSent
+            | Self::PaceTest(_)
+            | Self::Short(_)
+            | Self::NotReady(_)
+            | Self::System { .. } => None,
         }
     }
 }
@@ -244,6 +257,20 @@ mod tests {
         };
         let ports = config.ports.iter().map(|port| format!("{}, {:?}", shown(&port.rate), port.behind.value));
         Ok((ports.collect(), config.flows.iter().map(|flow| shown(&flow.rate)).collect()))
+    }
+
+    #[test]
+    fn what_the_kernel_refused_is_explained() {
+        #[track_caller]
+        fn check(error: impl FnOnce(KernelError) -> EngineError) {
+            let refused =
+                KernelError::Syscall { call: "bpf(BPF_PROG_LOAD)", source: io::Error::from_raw_os_error(libc::ENOMEM) };
+            let finding = CommandError::Engine(error(refused)).finding();
+            assert_eq!(finding.map(|finding| finding.code), Some("no_memory"));
+        }
+        check(EngineError::Listen);
+        check(EngineError::Release);
+        check(|source| EngineError::Load { port: "p".to_owned(), source });
     }
 
     #[test]

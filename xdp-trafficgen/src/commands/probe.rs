@@ -13,20 +13,23 @@ use std::{
 
 use crate::{
     cli,
-    commands::{CommandError, send::output_failed},
+    commands::{
+        CommandError,
+        send::{consent, output_failed},
+    },
     config::{Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Place, Source, names},
     diagnosis::{Finding, Situation, Verdict, foresee, of_survey},
     host::{Facts, Interface, Link},
     kernel::{Survey, survey},
     output::probe::{Brief, ProbeReport, Subject, Trial, json, text},
-    plan::default_cpu,
+    plan::{Attach, Existing, attachment, default_cpu},
 };
 
 pub(super) fn probe(options: &cli::Probe) -> Result<(), CommandError> {
     let survey = survey();
     let largest_frame = survey.largest_frame.as_ref().ok().copied();
     let (report, unsent) = match &options.interface {
-        None => (machine(survey, &Facts::gather(&[], &[], largest_frame)?)?, None),
+        None => (machine(survey, &Facts::gather(&[], &[], largest_frame)?, consent(&options.common).existing)?, None),
         Some(name) => {
             let facts = Facts::gather(&[], &[name], largest_frame)?;
             let interface = facts.interface(name).cloned().ok_or_else(|| unknown(name, &facts))?;
@@ -66,14 +69,14 @@ fn unknown(name: &str, facts: &Facts) -> CommandError {
 }
 
 /// The kernel, the CPUs, and what can be seen of each interface without touching it.
-fn machine(survey: Survey, facts: &Facts) -> Result<ProbeReport, CommandError> {
+fn machine(survey: Survey, facts: &Facts, existing: Existing) -> Result<ProbeReport, CommandError> {
     let names: Vec<&str> = facts.links.iter().map(|link| link.name.as_str()).collect();
     let known = Facts::gather(&[], &names, facts.largest_frame)?;
     let of_machine = of_machine(facts);
     let brief = |link: &Link| {
         let interface = known.interface(&link.name)?;
         let cpus = [default_cpu(Some(interface), &facts.allowed_cpus)];
-        let mut findings = foresee(&situation(facts, interface, &cpus));
+        let mut findings = foresee(&situation(facts, interface, &cpus, existing));
         // What holds for the whole machine is told once.
         findings.retain(|finding| !of_machine.iter().any(|known| known.code == finding.code));
         Some(Brief {
@@ -108,11 +111,12 @@ fn of_machine(facts: &Facts) -> Vec<Finding> {
         allowed_cpus: &facts.allowed_cpus,
         batch_size: DEFAULT_BATCH_SIZE,
         largest: DEFAULT_SIZE,
+        attach: Attach::Nothing,
     })
 }
 
 /// Of a run as the commands make it unless told otherwise.
-fn situation<'a>(facts: &'a Facts, interface: &'a Interface, cpus: &'a [u32]) -> Situation<'a> {
+fn situation<'a>(facts: &'a Facts, interface: &'a Interface, cpus: &'a [u32], existing: Existing) -> Situation<'a> {
     Situation {
         system: &facts.system,
         interface: Some(interface),
@@ -122,6 +126,7 @@ fn situation<'a>(facts: &'a Facts, interface: &'a Interface, cpus: &'a [u32]) ->
         allowed_cpus: &facts.allowed_cpus,
         batch_size: DEFAULT_BATCH_SIZE,
         largest: DEFAULT_SIZE,
+        attach: attachment(interface, existing),
     }
 }
 

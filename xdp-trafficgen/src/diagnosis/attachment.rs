@@ -37,10 +37,22 @@ pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -
             let cause = format!("`{name}` sends XDP frames only with a program, and has none: {}", in_full(other));
             match other.failed_call().and_then(|(call, errno)| of_error(&call, errno, lockdown)) {
                 Some(known) => Finding { cause: format!("{cause}; {}", known.cause), ..known },
-                None => Finding::new("program_refused", Severity::Blocks, cause, ""),
+                None => Finding::new(
+                    "program_refused",
+                    Severity::Blocks,
+                    cause,
+                    "look for the driver's reason in the kernel's log (`dmesg`), or send out of another interface: \
+                     `xdp-trafficgen probe` tells which of them do",
+                ),
             }
         }
     }
+}
+
+/// Drops from what was foreseen of an interface what no longer holds once the program was refused: that it would be attached,
+/// and that one is in the way, for the refusal told.
+pub fn without_refused(foreseen: &mut Vec<Finding>) {
+    foreseen.retain(|finding| !["needs_program", "generic_program_in_the_way"].contains(&finding.code));
 }
 
 #[cfg(test)]
@@ -73,5 +85,19 @@ mod tests {
             source: io::Error::from_raw_os_error(libc::EOPNOTSUPP),
         };
         check(refused, "driver_takes_no_program", "MTU too large for XDP", "ip link set");
+        let unheard_of = AttachError::Refused {
+            interface: interface(),
+            said: None,
+            source: io::Error::from_raw_os_error(libc::ETIMEDOUT),
+        };
+        check(unheard_of, "program_refused", "`eth1` sends XDP frames only with a program", "dmesg");
+    }
+
+    #[test]
+    fn a_refusal_is_not_contradicted() {
+        let foreseen = |code| Finding::new(code, Severity::Note, String::new(), "");
+        let mut findings = ["needs_program", "no_carrier", "generic_program_in_the_way"].map(foreseen).to_vec();
+        without_refused(&mut findings);
+        assert_eq!(findings, [foreseen("no_carrier")]);
     }
 }

@@ -9,7 +9,8 @@
 pub enum QueueOfCpu {
     /// Queue n for CPU n. From a CPU that has none, frames are refused with this errno.
     Own(u32),
-    /// Queue n for CPU n while there are as many; with fewer, CPUs share them under a lock.
+    /// One for each CPU while there are as many; with fewer, CPUs share them under a lock. Its number need not be the CPU's: ice
+    /// and ixgbe have rings for XDP that are not among their channels, virtio_net's are the last ones.
     OwnOrShared,
     /// The CPU's number modulo the number of queues.
     Modulo,
@@ -62,8 +63,9 @@ const KNOWN: &[Known] = &[
     // mlx5e_xdp_xmit of ethernet/mellanox/mlx5/core/en/xdp.c: ENXIO from a CPU at or above the number of channels. A program is
     // needed since Linux 6.19 (commit d4aa0cc9bd31; ENETDOWN without), and does no harm before.
     Known { names: &["mlx5_core"], needs_program: true, queue: QueueOfCpu::Own(ENXIO) },
-    // otx2_xdp_xmit of ethernet/marvell/octeontx2/nic/otx2_pf.c: ENXIO without a program. It does not check the CPU's number.
-    Known { names: &["rvu-nicpf"], needs_program: true, queue: QueueOfCpu::Own(ENXIO) },
+    // otx2_xdp_xmit of ethernet/marvell/octeontx2/nic/otx2_pf.c: ENXIO without a program. It takes the queue `tx_queues` and the
+    // CPU's number, and does not check that there is one: what becomes of frames from a CPU without is not known.
+    Known { names: &["rvu-nicpf"], needs_program: true, queue: QueueOfCpu::Unknown },
     // efx_xdp_tx_buffers of ethernet/sfc/tx.c: EINVAL from a CPU at or above `xdp_tx_queue_count`.
     Known { names: &["sfc"], needs_program: false, queue: QueueOfCpu::Own(EINVAL) },
     // stmmac_xdp_xmit and stmmac_xdp_get_tx_queue of ethernet/stmicro/stmmac/stmmac_main.c; stmmac_xdp_set_prog of stmmac_xdp.c
@@ -136,5 +138,10 @@ mod tests {
         let mut names = BTreeSet::new();
         assert!(KNOWN.iter().flat_map(|known| known.names).all(|name| names.insert(name)));
         assert_eq!(queue_of_cpu("e1000e"), QueueOfCpu::Unknown);
+    }
+
+    #[test]
+    fn an_unchecked_queue_is_no_refusal() {
+        assert_eq!(queue_of_cpu("rvu-nicpf"), QueueOfCpu::Unknown);
     }
 }

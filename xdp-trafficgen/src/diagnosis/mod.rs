@@ -19,7 +19,7 @@ mod words;
 
 use std::cmp::Reverse;
 
-pub use attachment::of_refused_program;
+pub use attachment::{of_refused_program, without_refused};
 pub use drops::of_drop;
 pub use errors::of_error;
 pub use machine::of_memory;
@@ -31,6 +31,7 @@ pub use verdict::Verdict;
 use crate::{
     config::Action,
     host::{AttachedMode, AttachedXdp, Interface, System},
+    plan::{Attach, Existing},
 };
 
 /// What was found, and what to do about it.
@@ -90,6 +91,8 @@ pub struct Situation<'a> {
     pub batch_size: u32,
     /// Bytes of the largest frame on the wire, FCS included.
     pub largest: u32,
+    /// What is attached for it, and whether what is there makes way.
+    pub attach: Attach,
 }
 
 impl<'a> Situation<'a> {
@@ -105,6 +108,11 @@ impl<'a> Situation<'a> {
 
     fn program(&self, mode: AttachedMode) -> Option<&'a AttachedXdp> {
         self.interface.and_then(|interface| interface.xdp_in(mode))
+    }
+
+    /// Whether a program in the way makes way until the end.
+    fn replaces(&self) -> bool {
+        self.attach == Attach::Pass(Existing::Replace)
     }
 
     /// Whether the kernel is known to be older.

@@ -87,6 +87,7 @@ mod tests {
     use crate::{
         config::Action,
         host::{Driver, Interface, Link, System},
+        plan::Attach,
     };
 
     #[track_caller]
@@ -112,6 +113,7 @@ mod tests {
             allowed_cpus: &[0],
             batch_size: 64,
             largest: 64,
+            attach: Attach::Nothing,
         };
         let finding = of_parting(parting, &situation);
         assert_eq!((finding.code, finding.severity, finding.cause.as_str()), (code, severity, cause));

@@ -80,27 +80,32 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
         let never = features.is_some() || SOFTWARE.iter().any(|kind| *kind == situation.kind()) || *name == "lo";
         return never.then(|| never_sends(situation));
     }
-    if let (Some(generic), None) = (situation.program(AttachedMode::Generic), situation.program(AttachedMode::Native)) {
+    let native = situation.program(AttachedMode::Native);
+    let generic = situation.program(AttachedMode::Generic).filter(|_| !situation.replaces());
+    if let (Some(generic), None) = (generic, native) {
         return Some(Finding::new(
             "generic_program_in_the_way",
             Severity::Blocks,
-            format!("`{name}` sends XDP frames only with a native XDP program attached, and {generic} is in its place"),
+            format!(
+                "`{name}` {} with a native XDP program attached, and {generic} is in its place",
+                sends_only(situation)
+            ),
             format!(
                 "take it off with `{}`, or let it make way until the end with --replace-xdp",
                 generic.take_off(name)
             ),
         ));
     }
-    if situation.program(AttachedMode::Native).is_some() {
+    if native.is_some() {
         return features.is_some().then(|| never_sends(situation));
     }
     Some(Finding::new(
         "needs_program",
         Severity::Note,
         format!(
-            "{}`{name}` sends XDP frames only while an XDP program is attached; one that passes everything on is \
-             attached until the end",
-            whose_driver(situation)
+            "{}`{name}` {} while an XDP program is attached; one that passes everything on is attached until the end",
+            whose_driver(situation),
+            sends_only(situation)
         ),
         "",
     ))
@@ -122,8 +127,9 @@ pub(super) fn without_program(situation: &Situation<'_>) -> Finding {
         "needs_program",
         Severity::Blocks,
         format!(
-            "{}`{name}` sends XDP frames only while an XDP program is attached in it, and there was none",
-            whose_driver(situation)
+            "{}`{name}` {} while an XDP program is attached in it, and there was none",
+            whose_driver(situation),
+            sends_only(situation)
         ),
         "leave one attached for as long as frames are sent: this program attaches one that passes everything on, \
          unless another is there",
@@ -164,6 +170,15 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
 /// Kinds of interfaces without `ndo_xdp_xmit`, for kernels before 6.3, which do not tell.
 const SOFTWARE: [&str; 10] =
     ["bridge", "vlan", "macvlan", "macvtap", "ipvlan", "vxlan", "geneve", "dummy", "ifb", "gretap"];
+
+/// That a program would make a driver send is known of some; others, which run programs and do not send, may.
+fn sends_only(situation: &Situation<'_>) -> &'static str {
+    if needs_program(situation.driver()) {
+        "sends XDP frames only"
+    } else {
+        "sends no XDP frames as it is, and may do so only"
+    }
+}
 
 /// `the driver e1000e of `.
 fn whose_driver(situation: &Situation<'_>) -> String {

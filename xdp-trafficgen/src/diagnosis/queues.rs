@@ -66,24 +66,38 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
     )
 }
 
-/// ` (queue 1)`: those the workers' frames go through, where that is known.
+/// ` (queue 1 of 4, that of CPU 5)`: those the workers' frames go through, where that is known; with their numbers, where those
+/// are.
 fn through(situation: &Situation<'_>) -> String {
     let Some(Interface { queues: Queues { tx, .. }, peer, .. }) = situation.interface else { return String::new() };
-    let count = match (queue_of_cpu(situation.driver()), peer) {
-        (QueueOfCpu::Own(_) | QueueOfCpu::OwnOrShared | QueueOfCpu::Modulo, _) => *tx,
-        (QueueOfCpu::ModuloOfPeer, Some(Peer::Here { rx_queues, .. })) => *rx_queues,
-        (QueueOfCpu::ModuloOfPeer | QueueOfCpu::Unknown, _) => 0,
-    };
-    if count == 0 || situation.cpus.is_empty() {
+    if situation.cpus.is_empty() {
         return String::new();
     }
-    let mut numbers: Vec<u32> = situation.cpus.iter().map(|cpu| cpu % count).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
+    let cpus = sorted(situation.cpus.iter().copied());
+    let of = words::cpus(&cpus);
+    let count = match (queue_of_cpu(situation.driver()), peer) {
+        (QueueOfCpu::Own(_) | QueueOfCpu::Modulo, _) => *tx,
+        (QueueOfCpu::ModuloOfPeer, Some(Peer::Here { rx_queues, .. })) => *rx_queues,
+        (QueueOfCpu::OwnOrShared, _) => {
+            return format!(" (the XDP {} of {of})", if cpus.len() == 1 { "queue" } else { "queues" });
+        }
+        (QueueOfCpu::ModuloOfPeer | QueueOfCpu::Unknown, _) => return String::new(),
+    };
+    if count == 0 {
+        return String::new();
+    }
+    let numbers = sorted(cpus.iter().map(|cpu| cpu % count));
     let (noun, those) = if numbers.len() == 1 { ("queue", "that") } else { ("queues", "those") };
     let list = numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-    let of = words::cpus(situation.cpus);
     format!(" ({noun} {list} of {count}, {those} of {of})")
+}
+
+/// In order, each once: a user may have written them otherwise.
+fn sorted(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 /// CPUs that have no queue in a driver which has one for each; none when all have one.
@@ -91,18 +105,23 @@ pub(super) fn cpus_above(situation: &Situation<'_>, errno: u32) -> Option<Findin
     let Situation { name, cpus, allowed_cpus, .. } = situation;
     let interface = situation.interface?;
     let count = Some(interface.queues.tx).filter(|&count| count > 0)?;
-    let without: Vec<u32> = cpus.iter().copied().filter(|&cpu| cpu >= count).collect();
-    if without.is_empty() {
-        return None;
-    }
-    let with: Vec<u32> = allowed_cpus.iter().copied().filter(|&cpu| cpu < count).collect();
-    let severity = if without.len() == cpus.len() { Severity::Blocks } else { Severity::Loses };
+    let without = sorted(cpus.iter().copied().filter(|&cpu| cpu >= count));
+    let needed = without.last()? + 1;
+    let with = sorted(allowed_cpus.iter().copied().filter(|&cpu| cpu < count));
+    let severity = if cpus.iter().all(|&cpu| cpu >= count) { Severity::Blocks } else { Severity::Loses };
     let more = interface.most_queues.filter(|most| most.tx > count);
-    let needed = without.last().map_or(0, |last| last + 1);
     let more = more.filter(|most| most.tx >= needed).map(|_| format!("`ethtool -L {name} combined {needed}`"));
     let use_these =
         (!with.is_empty()).then(|| format!("send on {} (`--cpus {}`)", words::cpus(&with), words::option(&with)));
-    let cure = [use_these, more].into_iter().flatten().collect::<Vec<_>>().join(", or ");
+    let cures: Vec<String> = [use_these, more].into_iter().flatten().collect();
+    let cure = if cures.is_empty() {
+        format!(
+            "let this process run on CPUs below {count}, which its cpuset or `taskset` keeps it from, and send on them, or send \
+             out of an interface with more queues"
+        )
+    } else {
+        cures.join(", or ")
+    };
     Some(Finding::new(
         "cpu_above_queues",
         severity,
@@ -120,27 +139,33 @@ pub(super) fn cpus_above(situation: &Situation<'_>, errno: u32) -> Option<Findin
     ))
 }
 
-/// virtio_net keeps queues for XDP when its most is at least the queues in use and one for each CPU more (virtnet_xdp_set).
+/// virtio_net keeps queues for XDP when its most is at least the queues in use and one for each possible CPU more
+/// (virtnet_xdp_set, `nr_cpu_ids`). How many are possible is not known here: at least those that are there.
 pub(super) fn shared(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
     let interface = situation.interface?;
     let most = interface.most_queues?.tx;
     let cpus = u32::try_from(situation.system.cpus.len()).unwrap_or(u32::MAX);
     let wanted = interface.queues.tx.saturating_add(cpus);
+    let fewer = if most > cpus {
+        format!(", or use fewer of them: `ethtool -L {name} combined {}`", most - cpus)
+    } else {
+        String::new()
+    };
     (situation.driver() == "virtio_net" && cpus > 0 && most < wanted).then(|| {
         Finding::new(
             "shared_queues",
             Severity::Slows,
             format!(
-                "`{name}` has {}, fewer than the {wanted} that its driver wants for one of each of {}: XDP frames \
-                 share them with \
-                 ordinary ones, under a lock",
+                "`{name}` has {}, and its driver wants {wanted} at least, {} in use and one for each of {} and of those that may \
+                 be added: XDP frames share them with ordinary ones, under a lock",
                 words::counted(most, "queue pair"),
+                interface.queues.tx,
                 words::counted(cpus, "CPU")
             ),
             format!(
-                "give the virtual machine more queue pairs (qemu: `queues={wanted}`), or use fewer of them: \
-             `ethtool -L {name} combined 1`"
+                "give the virtual machine more queue pairs (qemu: `queues={wanted}`, and one more for each CPU that may be \
+                 added){fewer}"
             ),
         )
     })

@@ -50,7 +50,13 @@ fn refused(error: &KernelError, lockdown: Lockdown) -> Finding {
     let cause = format!("the kernel takes no eBPF program from this process: {}", in_full(error));
     match known {
         Some(known) => Finding { cause: format!("{cause}; {}", known.cause), ..known },
-        None => Finding::new("bpf_refused", Severity::Blocks, cause, ""),
+        None => Finding::new(
+            "bpf_refused",
+            Severity::Blocks,
+            cause,
+            "look for the reason in the kernel's log (`dmesg`) and in the limits of this process (`ulimit -a`), and try it as root \
+             of the machine itself, outside of containers",
+        ),
     }
 }
 
@@ -131,6 +137,7 @@ mod tests {
             KernelError::Syscall { call: "bpf(BPF_PROG_LOAD)", source: io::Error::from_raw_os_error(libc::EMFILE) };
         let findings = of_survey(&Survey { live_frames: Err(Unanswered::Kernel(error)), ..able() }, &System::default());
         assert_eq!(findings.first().map(|finding| finding.code), Some("bpf_refused"));
+        assert!(findings.first().is_some_and(|finding| finding.cure.contains("ulimit")));
     }
 
     #[test]

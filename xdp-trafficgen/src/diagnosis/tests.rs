@@ -76,6 +76,7 @@ fn situation<'a>(system: &'a System, interface: Option<&'a Interface>) -> Situat
         allowed_cpus: &ALLOWED,
         batch_size: 64,
         largest: 64,
+        attach: Attach::Pass(Existing::Keep),
     }
 }
 
@@ -155,6 +156,9 @@ fn drivers_that_need_a_program() {
     check(DropReason::Driver(6), &bare("virtio_net", None));
     check(DropReason::Driver(22), &bare("bnxt_en", None));
     check(DropReason::Driver(100), &bare("mlx5_core", None));
+    // Of a driver nobody has written down, it is not known that a program would help.
+    let parts = ["the driver unheard_of of `eth1` sends no XDP frames as it is, and may do so only while an XDP program"];
+    drops(DropReason::Redirect(95), Some(&bare("unheard_of", Some(WITHOUT_XMIT))), "needs_program", &parts);
     let mut generic = bare("ice", Some(WITHOUT_XMIT));
     generic.xdp = vec![AttachedXdp { mode: AttachedMode::Generic, ..native("filter") }];
     drops(
@@ -194,11 +198,13 @@ fn full_rings_are_named_with_their_queues() {
         "queue_full",
         &[
             "of 512 entries of `eth1`",
-            "queues 1, 2 of 4, those of CPUs 1-2",
+            "was full (the XDP queues of CPUs 1-2): the link",
             "`ethtool -G eth1 tx 4096`",
             "smaller batch",
         ],
     );
+    check(&nic("igc"), "queue_full", &["queues 1, 2 of 4, those of CPUs 1-2"]);
+    check(&nic("virtio_net"), "queue_full", &["(the XDP queues of CPUs 1-2)"]);
     check(&nic("unheard_of"), "queue_full", &["ring of 512 entries of `eth1` was full: the link"]);
     check(
         &veth(peer(true, true, false), Some(EVERYTHING)),
@@ -231,11 +237,18 @@ fn cpus_without_a_queue_are_told_apart() {
     check("mlx5_core", &[4, 5], Some(Severity::Blocks), &parts);
     check("i40e", &[3, 4, 5], Some(Severity::Loses), &parts);
     check("sfc", &[7], Some(Severity::Blocks), &["none for CPU 7 (EINVAL)"]);
+    let unordered = ["none for CPUs 4-6 (ENXIO)", "`ethtool -L eth1 combined 7`"];
+    check("mlx5_core", &[6, 4, 5], Some(Severity::Blocks), &unordered);
+    check("i40e", &[5, 1, 6, 4], Some(Severity::Loses), &unordered);
     check("mlx5_core", &[0, 3], None, &[]);
     check("ice", &[7], None, &[]);
     let (system, mlx5) = (machine(), nic("mlx5_core"));
     let above = Situation { cpus: &[1, 6], ..situation(&system, Some(&mlx5)) };
     assert_says(&of_drop(DropReason::Driver(6), &above), "cpu_above_queues", &["none for CPU 6"]);
+    let full = Interface { most_queues: Some(Queues { rx: 4, tx: 4 }), ..nic("mlx5_core") };
+    let kept_off = Situation { cpus: &[6], allowed_cpus: &[6, 7], ..situation(&system, Some(&full)) };
+    let parts = ["let this process run on CPUs below 4", "taskset"];
+    assert_says(&of_drop(DropReason::Driver(6), &kept_off), "cpu_above_queues", &parts);
 }
 
 #[test]
@@ -298,6 +311,21 @@ fn what_stands_in_the_way_is_foreseen() {
 }
 
 #[test]
+fn a_generic_program_that_makes_way_is_in_nobodys_way() {
+    #[track_caller]
+    fn check(existing: Existing, expected: (&str, Severity)) {
+        let generic = AttachedXdp { mode: AttachedMode::Generic, ..native("filter") };
+        let interface = Interface { features: Some(WITHOUT_XMIT), xdp: vec![generic], ..nic("ice") };
+        let system = machine();
+        let findings = foresee(&Situation { attach: Attach::Pass(existing), ..situation(&system, Some(&interface)) });
+        let found: Vec<_> = findings.iter().map(|finding| (finding.code, finding.severity)).collect();
+        assert_eq!(found, [expected], "{existing:?}");
+    }
+    check(Existing::Keep, ("generic_program_in_the_way", Severity::Blocks));
+    check(Existing::Replace, ("needs_program", Severity::Note));
+}
+
+#[test]
 fn what_slows_is_foreseen() {
     use Severity::{Note, Slows};
     #[track_caller]
@@ -314,7 +342,9 @@ fn what_slows_is_foreseen() {
     check(&Interface { interrupts, ..bare("ice") }, "interrupts_on_worker", Note, &parts);
     let pairs = |count| Queues { rx: count, tx: count };
     let few = Interface { queues: pairs(1), most_queues: Some(pairs(4)), ..bare("virtio_net") };
-    check(&few, "shared_queues", Slows, &["4 queue pairs, fewer than the 9", "`queues=9`"]);
+    check(&few, "shared_queues", Slows, &["4 queue pairs", "wants 9 at least, 1 in use", "`queues=9`"]);
+    let many = Interface { queues: pairs(4), most_queues: Some(pairs(10)), ..bare("virtio_net") };
+    check(&many, "shared_queues", Slows, &["wants 12 at least", "`ethtool -L eth1 combined 2`"]);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use super::{report, situation, trial};
 use crate::{
     cli,
     commands::{CommandError, send::consent},
-    diagnosis::{Finding, Verdict, foresee, in_full, of_refused_program, of_survey},
-    host::{AttachedMode, Facts, Interface, Link},
+    diagnosis::{Finding, Verdict, foresee, in_full, of_refused_program, of_survey, without_refused},
+    host::{AttachedMode, AttachedXdp, Facts, Interface, Link},
     kernel::{Capabilities, Enabled, Survey},
     output::probe::{Attachment, ProbeReport, Probed, Subject, Trial},
     plan::{Attach, DefaultRoute, Existing, attachment, default_cpu},
@@ -39,10 +39,17 @@ pub(super) fn look(
         }
         Attach::Pass(existing) => attach(facts, &interface, existing)?,
     };
-    findings.extend(tried.finding);
-    let judged = Interface { features: tried.attachment.features().or(interface.features), ..interface.clone() };
+    let judged = Interface {
+        features: tried.attachment.features().or(interface.features),
+        xdp: tried.others.unwrap_or_else(|| interface.xdp.clone()),
+        ..interface.clone()
+    };
     let cpus = [default_cpu(Some(&judged), &facts.allowed_cpus)];
-    findings.extend(foresee(&situation(facts, &judged, &cpus)));
+    let mut foreseen = foresee(&situation(facts, &judged, &cpus, consent.existing));
+    if tried.finding.is_some() {
+        without_refused(&mut foreseen);
+    }
+    findings.extend(tried.finding.into_iter().chain(foreseen));
     let (trial, unsent) = match (options.send, &survey.largest_frame) {
         (false, _) => (None, None),
         (true, Ok(largest_frame)) if able => {
@@ -68,13 +75,15 @@ struct Tried {
     attachment: Attachment,
     /// While it lasts.
     enabled: Option<Enabled>,
+    /// Programs of others that were still attached beside it; none when it was not, or nobody says.
+    others: Option<Vec<AttachedXdp>>,
     /// What it means that it was refused.
     finding: Option<Finding>,
 }
 
 impl Tried {
     const fn not(attachment: Attachment) -> Self {
-        Self { attachment, enabled: None, finding: None }
+        Self { attachment, enabled: None, others: None, finding: None }
     }
 }
 
@@ -84,12 +93,16 @@ fn attach(facts: &Facts, interface: &Interface, existing: Existing) -> Result<Tr
     match Enabled::attach(*index, existing) {
         Ok(enabled) => {
             let now = Facts::gather(&[], &[name], facts.largest_frame)?;
-            let features = now.interface(name).and_then(|interface| interface.features);
-            Ok(Tried { attachment: Attachment::Attached { features }, enabled: Some(enabled), finding: None })
+            let now = now.interface(name);
+            let features = now.and_then(|interface| interface.features);
+            // Ours is not there for a run to find.
+            let stayed = |program: &&AttachedXdp| interface.xdp.contains(program);
+            let others = now.map(|now| now.xdp.iter().filter(stayed).cloned().collect());
+            Ok(Tried { attachment: Attachment::Attached { features }, enabled: Some(enabled), others, finding: None })
         }
         Err(error) => {
             let finding = of_refused_program(name, &error, facts.system.lockdown);
-            Ok(Tried { attachment: Attachment::Refused(in_full(&error)), enabled: None, finding: Some(finding) })
+            Ok(Tried { finding: Some(finding), ..Tried::not(Attachment::Refused(in_full(&error))) })
         }
     }
 }
