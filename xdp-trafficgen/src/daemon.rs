@@ -27,7 +27,7 @@ use crate::{
     kernel::{Capabilities, Enabling, Listener, TracePoint},
     output::{PortFinding, Report, text::shortfall},
     plan::{Consent, Plan, PortPlan},
-    stats::{FlowCount, PortCount, Punctuality, Snapshot},
+    stats::{DropReason, FlowCount, PortCount, Punctuality, Snapshot},
 };
 
 /// Runs until a signal: log, configuration, first plan, then a task a port.
@@ -91,7 +91,7 @@ async fn serve(
     stop: &CancellationToken,
 ) -> Report {
     let started = Instant::now();
-    let outlook = Outlook::of(plan);
+    let outlook = Outlook::of(plan).logging();
     outlook.foresee().iter().for_each(log_foreseen);
     let outlook = Arc::new(Mutex::new(outlook));
     let mut tasks = JoinSet::new();
@@ -115,7 +115,7 @@ async fn serve(
             () = stop.cancelled() => break,
             _ = reports.tick() => {
                 let now = snapshot();
-                log_counts("counts", &now, &logged, &current(&outlook));
+                log_counts("counts", &now, &logged, &outlook).await;
                 logged = now;
             }
             Some(ended) = tasks.join_next() => note_end(ended),
@@ -126,10 +126,9 @@ async fn serve(
         note_end(ended);
     }
     let snapshot = snapshot();
-    let outlook = current(&outlook);
-    log_counts("final counts", &snapshot, &Snapshot::default(), &outlook);
+    log_counts("final counts", &snapshot, &Snapshot::default(), &outlook).await;
     log_flows(&snapshot);
-    let findings = outlook.conclude(&snapshot, Vec::new(), false);
+    let findings = current(&outlook).conclude(&snapshot, Vec::new(), false);
     Report { snapshot, findings, sink: None }
 }
 
@@ -168,8 +167,32 @@ fn log_foreseen(found: &PortFinding) {
     }
 }
 
+/// Why frames were dropped that were not at the last time: by the port's place in the plan, with how many it were so far.
+async fn explain_drops(
+    snapshot: &Snapshot,
+    last: &Snapshot,
+    outlook: &Current,
+) -> Vec<(usize, DropReason, u64, Option<Finding>)> {
+    let new = |(index, port): (usize, &PortCount)| {
+        let known = last.ports.get(index).map_or_else(Vec::new, |port| port.drops.clone());
+        let drops = port.drops.clone().into_iter().filter(move |drop| !known.contains(drop));
+        drops.map(move |(reason, count)| (index, reason, count))
+    };
+    let news: Vec<_> = snapshot.ports.iter().enumerate().flat_map(new).collect();
+    if news.is_empty() {
+        return Vec::new();
+    }
+    let (outlook, drops) =
+        (current(outlook), news.iter().map(|&(index, reason, _)| (index, reason)).collect::<Vec<_>>());
+    // The machine is asked beside the thread that all ports share.
+    let findings = spawn_blocking(move || outlook.of_drops(&drops)).await;
+    let findings = findings.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    news.into_iter().zip(findings).map(|((index, reason, count), finding)| (index, reason, count, finding)).collect()
+}
+
 /// Logs all counts, and warns of the drops that were not there at the last time.
-fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook: &Outlook) {
+async fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook: &Current) {
+    let drops = explain_drops(snapshot, last, outlook).await;
     for (index, port) in snapshot.ports.iter().enumerate() {
         let Punctual { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
             Punctual::of(port.punctuality);
@@ -188,16 +211,13 @@ fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook: &Out
             batch_size = port.batch_size,
             "{message}"
         );
-        let last = last.ports.get(index);
-        let known = last.map_or(&[][..], |port| &port.drops);
-        for (reason, count) in port.drops.iter().filter(|drop| !known.contains(drop)) {
-            let finding = outlook.of_drop(index, *reason);
+        for (_, reason, count, finding) in drops.iter().filter(|(of, ..)| *of == index) {
             let code = finding.as_ref().map(|finding| finding.code);
             let cause = finding.as_ref().map(|finding| finding.cause.as_str());
             let cure = finding.as_ref().map(|finding| finding.cure.as_str());
             warn!(port = port.name, reason = reason.code(), count, code, cause, cure, "frames dropped");
         }
-        let known = last.and_then(|port| port.punctuality).map_or(0, |known| known.unsent);
+        let known = last.ports.get(index).and_then(|port| port.punctuality).map_or(0, |known| known.unsent);
         if let Some(sentence) = shortfall(port).filter(|_| frames_unsent != Some(known)) {
             warn!(port = port.name, frames_unsent, "departures without a frame: {sentence}");
         }

@@ -4,10 +4,12 @@
 
 use std::{collections::BTreeSet, thread};
 
+use tracing::warn;
+
 use crate::{
     config::Action,
     diagnosis::{self, Finding, Severity, Situation},
-    host::{AttachedMode, AttachedXdp, Facts, Interface, Netlink, System},
+    host::{AttachedMode, AttachedXdp, Facts, FactsError, Interface, Netlink, System},
     output::{PortFinding, text},
     plan::{Attach, Plan, PortPlan},
     stats::{DropReason, PortCount, Snapshot, reconcile::Parting},
@@ -17,6 +19,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Outlook {
     ports: Vec<Sending>,
+    /// Says why the facts cannot be had.
+    complain: fn(&FactsError),
 }
 
 /// One port of it.
@@ -57,6 +61,8 @@ impl Sending {
     }
 }
 
+const UNKNOWN: &str = "what explains the counts cannot be found out";
+
 /// The plan says these itself, and the last one is said before there is one.
 const SAID_ALREADY: [&str; 4] = ["cpu_above_queues", "needs_program", "no_carrier", "low_memory"];
 
@@ -71,7 +77,13 @@ pub(crate) fn warn_of_memory() {
 impl Outlook {
     /// Of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
-        Self { ports: plan.ports.iter().map(Sending::of).collect() }
+        let complain = |error: &FactsError| eprintln!("{UNKNOWN}: {error}");
+        Self { ports: plan.ports.iter().map(Sending::of).collect(), complain }
+    }
+
+    /// The same for whoever keeps a log, where standard error has a form of its own.
+    pub(crate) fn logging(self) -> Self {
+        Self { complain: |error| warn!(error = error.to_string(), "{UNKNOWN}"), ..self }
     }
 
     /// A port was planned anew: its interface may be another of the same name, and so may be its CPUs and batches.
@@ -119,9 +131,11 @@ impl Outlook {
         Some(format!("port {}: frames are being dropped: {cause}{cure}", sending.port))
     }
 
-    /// Why a port, by its place in the plan, drops frames just now.
-    pub(crate) fn of_drop(&self, index: usize, reason: DropReason) -> Option<Finding> {
-        Some(self.look()?.of_drop(self.ports.get(index)?, reason))
+    /// Why ports, by their places in the plan, drop frames just now: of each drop, from one look for all. It blocks.
+    pub(crate) fn of_drops(&self, drops: &[(usize, DropReason)]) -> Vec<Option<Finding>> {
+        let look = if drops.is_empty() { None } else { self.look() };
+        let of_drop = |&(index, reason)| Some(look.as_ref()?.of_drop(self.ports.get(index)?, reason));
+        drops.iter().map(of_drop).collect()
     }
 
     /// What explains the final counts. `slower`: what [`Self::warn`] gave. `failed`: whether the run ended before its time.
@@ -146,7 +160,7 @@ impl Outlook {
     fn look(&self) -> Option<Look> {
         let names: Vec<&str> = self.ports.iter().map(|sending| sending.interface.as_str()).collect();
         let gathered = aside(|| Facts::gather(&[], &names, None))?;
-        gathered.map(Look).map_err(|error| eprintln!("what explains the counts cannot be found out: {error}")).ok()
+        gathered.map(Look).inspect_err(self.complain).ok()
     }
 }
 

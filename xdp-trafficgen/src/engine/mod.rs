@@ -19,7 +19,7 @@ use std::{
 use futures::executor::block_on;
 use tokio::{
     sync::{oneshot, watch},
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{self, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
@@ -401,7 +401,8 @@ async fn release(enabled: Vec<Hold>) -> Result<(), EngineError> {
     if enabled.iter().any(Hold::is_ours) {
         time::sleep(DRAIN).await;
     }
-    // All of them, whatever becomes of the first.
-    let released: Vec<_> = enabled.into_iter().map(Hold::release).collect();
+    // All of them, whatever becomes of the first. Drivers take their time over it, and other sessions may share this thread.
+    let release = || enabled.into_iter().map(Hold::release).collect::<Vec<_>>();
+    let released = spawn_blocking(release).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     released.into_iter().collect::<Result<(), _>>().map_err(EngineError::Release)
 }

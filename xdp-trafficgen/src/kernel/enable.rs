@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak},
     thread,
     time::{Duration, Instant},
 };
@@ -38,6 +38,10 @@ pub struct Enabled {
     program: u32,
     /// None: somebody else's program was there.
     attachment: Option<Attachment>,
+    /// Whether there was a link before.
+    had_carrier: bool,
+    /// Over when the link is back, or was waited for in vain.
+    restart: Once,
 }
 
 impl Enabled {
@@ -47,30 +51,37 @@ impl Enabled {
     /// # Errors
     /// [`AttachError`], and when the kernel does not say what is there.
     pub fn attach(index: u32, existing: Existing) -> Result<Self, KernelError> {
+        let enabled = Self::begin(index, existing)?;
+        enabled.wait_for_link();
+        Ok(enabled)
+    }
+
+    /// As [`Enabled::attach`], without waiting.
+    fn begin(index: u32, existing: Existing) -> Result<Self, KernelError> {
         let netlink = XdpNetlink::open().map_err(unasked)?;
         let before = netlink.interface(index).map_err(unasked)?;
-        let enabled = match native(&before) {
-            Some(program) => Self { index, program, attachment: None },
-            None => Self::pass(index, existing)?,
+        let (program, attachment) = match native(&before) {
+            Some(program) => (program, None),
+            None => pass(index, existing).map(|(program, attachment)| (program, Some(attachment)))?,
         };
+        let enabled = Self { index, program, attachment, had_carrier: before.carrier, restart: Once::new() };
         if xdp_features(index).is_some_and(|features| !features.has(XdpFeatures::NDO_XMIT)) {
             return Err(AttachError::NoTransmit { interface: before.name }.into());
-        }
-        if before.carrier && enabled.attachment.is_some() {
-            // A link that stays down shows in what becomes of the frames.
-            wait(LONGEST_RESTART, || netlink.interface(index).is_ok_and(|interface| interface.carrier));
         }
         Ok(enabled)
     }
 
-    fn pass(index: u32, existing: Existing) -> Result<Self, KernelError> {
-        let mut ebpf = aya::Ebpf::load(OBJECT)?;
-        let program: &mut Xdp =
-            ebpf.program_mut(PASS).ok_or(KernelError::Missing(PASS))?.try_into().map_err(program_error(PASS))?;
-        program.load().map_err(program_error(PASS))?;
-        let id = program.info().map_err(program_error(PASS))?.id();
-        // The link holds the program; the rest of the object goes here.
-        Ok(Self { index, program: id, attachment: Some(Attachment::native(program, index, existing)?) })
+    /// Waits until the driver has started the NIC anew, once: whoever comes meanwhile waits as well, and nobody later, when a
+    /// link may be down for another reason. A link that stays down shows in what becomes of the frames.
+    fn wait_for_link(&self) {
+        self.restart.call_once(|| {
+            if self.had_carrier
+                && self.attachment.is_some()
+                && let Ok(netlink) = XdpNetlink::open()
+            {
+                wait(LONGEST_RESTART, || netlink.interface(self.index).is_ok_and(|interface| interface.carrier));
+            }
+        });
     }
 
     /// Whether a program of ours was attached.
@@ -91,6 +102,17 @@ impl Enabled {
         let interface = XdpNetlink::open().and_then(|netlink| netlink.interface(self.index));
         interface.is_ok_and(|interface| native(&interface) == Some(self.program))
     }
+}
+
+/// Attaches ours, and gives its id.
+fn pass(index: u32, existing: Existing) -> Result<(u32, Attachment), KernelError> {
+    let mut ebpf = aya::Ebpf::load(OBJECT)?;
+    let program: &mut Xdp =
+        ebpf.program_mut(PASS).ok_or(KernelError::Missing(PASS))?.try_into().map_err(program_error(PASS))?;
+    program.load().map_err(program_error(PASS))?;
+    let id = program.info().map_err(program_error(PASS))?.id();
+    // The link holds the program; the rest of the object goes here.
+    Ok((id, Attachment::native(program, index, existing)?))
 }
 
 fn native(interface: &XdpInterface) -> Option<u32> {
@@ -119,10 +141,14 @@ impl Enabling {
         let known = all.get(&index).and_then(Weak::upgrade).filter(|enabled| enabled.is_there());
         let enabled = match known {
             Some(enabled) => enabled,
-            None => Arc::new(Enabled::attach(index, existing)?),
+            None => Arc::new(Enabled::begin(index, existing)?),
         };
         all.insert(index, Arc::downgrade(&enabled));
-        Ok(Hold { enabling: self.clone(), enabled: Some(enabled) })
+        let hold = Hold { enabling: self.clone(), enabled: Some(Arc::clone(&enabled)) };
+        // A link may take seconds, in which other interfaces must not wait for this one.
+        drop(all);
+        enabled.wait_for_link();
+        Ok(hold)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Weak<Enabled>>> {
