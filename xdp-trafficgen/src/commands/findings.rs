@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, thread};
 use tracing::warn;
 
 use crate::{
+    commands::CommandError,
     config::Action,
     diagnosis::{self, Finding, Severity, Situation},
     host::{AttachedMode, AttachedXdp, Facts, FactsError, Interface, Netlink, System},
@@ -148,12 +149,26 @@ impl Outlook {
                 findings.extend(look.conclude(sending, port));
                 findings.extend(port.partings.iter().map(|parting| look.of_parting(sending, parting)));
             }
-            let by_itself = [diagnosis::of_nothing_sent(port), diagnosis::of_lacking(&port.lacks)];
+            // Of a run that failed before the first frame, the failure is the reason.
+            let stopped = failed && port.attempted == 0;
+            let nothing_sent = if stopped { None } else { diagnosis::of_nothing_sent(port) };
+            let by_itself = [nothing_sent, diagnosis::of_lacking(&port.lacks)];
             findings.extend(by_itself.into_iter().flatten().map(|finding| found(sending, finding)));
             let at_full_speed = sending.at_full_speed && port.transmitted > 0;
             findings.extend(slower.iter().filter(|found| at_full_speed && found.port == port.name).cloned());
         }
         findings
+    }
+
+    /// Adds why the run failed, where that is known: to the port that failed, or to all when it is none by itself.
+    pub(crate) fn explain(&self, failure: &CommandError, findings: &mut Vec<PortFinding>) {
+        let Some(finding) = failure.finding() else { return };
+        let failed = failure.port();
+        for sending in self.ports.iter().filter(|sending| failed.is_none_or(|name| name == sending.port)) {
+            if !findings.iter().any(|known| known.port == sending.port && known.finding.code == finding.code) {
+                findings.push(found(sending, finding.clone()));
+            }
+        }
     }
 
     /// The facts as they are now; none, and a word about it, when they cannot be had.
@@ -239,5 +254,57 @@ impl Look {
         let gone = gone.filter(|gone| !known(gone)).map(|finding| found(sending, finding));
         findings.extend(gone);
         findings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::{
+        engine::{EngineError, WorkerError},
+        kernel::KernelError,
+    };
+
+    /// Two ports that let frames pass by, so that nothing is asked of an interface.
+    fn outlook() -> Outlook {
+        let sending = |port: &str| Sending {
+            port: port.to_owned(),
+            interface: "lo".to_owned(),
+            index: 1,
+            action: Action::Drop,
+            cpus: vec![0],
+            batch_size: 64,
+            largest: 64,
+            attach: Attach::Nothing,
+            at_full_speed: true,
+        };
+        Outlook { ports: ["a", "b"].map(sending).to_vec() }
+    }
+
+    #[test]
+    fn a_failure_is_its_own_reason() {
+        let ports = ["a", "b"].map(|name| PortCount { name: name.to_owned(), ..PortCount::default() }).to_vec();
+        let snapshot = Snapshot { ports, ..Snapshot::default() };
+        let said = |findings: &[PortFinding]| {
+            findings.iter().map(|found| format!("{}: {}", found.port, found.finding.code)).collect::<Vec<_>>()
+        };
+        let outlook = outlook();
+        let unhurt = outlook.conclude(&snapshot, Vec::new(), false);
+        assert_eq!(said(&unhurt), ["a: nothing_due", "b: nothing_due"]);
+        let mut findings = outlook.conclude(&snapshot, Vec::new(), true);
+        assert_eq!(said(&findings), [""; 0]);
+        let refused =
+            KernelError::Syscall { call: "bpf(BPF_PROG_TEST_RUN)", source: io::Error::from_raw_os_error(libc::ENOMEM) };
+        let failure = CommandError::Engine(EngineError::Worker {
+            port: "b".to_owned(),
+            interface: "lo".to_owned(),
+            source: WorkerError::Send(refused),
+        });
+        for _ in 0..2 {
+            outlook.explain(&failure, &mut findings);
+            assert_eq!(said(&findings), ["b: no_memory"]);
+        }
     }
 }

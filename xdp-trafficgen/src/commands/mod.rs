@@ -132,6 +132,19 @@ impl CommandError {
         diagnosis::of_error(&call, errno, System::gather().lockdown)
     }
 
+    /// The port that failed, if it was one.
+    fn port(&self) -> Option<&str> {
+        match self {
+            Self::Engine(
+                EngineError::Load { port, .. }
+                | EngineError::Worker { port, .. }
+                | EngineError::Stop { port, .. }
+                | EngineError::Count { port, .. },
+            ) => Some(port),
+            _ => None,
+        }
+    }
+
     /// What the kernel refused.
     fn kernel(&self) -> Option<&KernelError> {
         match self {

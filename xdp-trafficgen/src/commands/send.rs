@@ -116,7 +116,10 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     let due = |port: &PortCount| port.attempted + port.punctuality.map_or(0, |punctuality| punctuality.unsent);
     let nothing_sent = sends && snapshot.ports.iter().all(|port| port.transmitted == 0 && due(port) > 0);
     let short = if options.strict { shortfalls(&snapshot) } else { Vec::new() };
-    let found = outlook.conclude(&snapshot, slower, failure.is_some());
+    let mut found = outlook.conclude(&snapshot, slower, failure.is_some());
+    if let Some(failure) = &failure {
+        outlook.explain(failure, &mut found);
+    }
     print(&Report { snapshot, sink, findings: found }, options.format)?;
     match failure {
         Some(failure) => Err(failure),
