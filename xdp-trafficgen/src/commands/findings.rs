@@ -280,7 +280,7 @@ mod tests {
             attach: Attach::Nothing,
             at_full_speed: true,
         };
-        Outlook { ports: ["a", "b"].map(sending).to_vec() }
+        Outlook { ports: ["a", "b"].map(sending).to_vec(), complain: |_| {} }
     }
 
     #[test]
