@@ -139,7 +139,7 @@ pub struct Choice {
 pub enum Why {
     /// It is the default, and nothing was better by more than the noise.
     Default,
-    /// It is faster than the default by more than the noise.
+    /// It is faster than the default by more than the noise and what it loses more.
     Faster,
     /// It is about as fast as the default, and loses fewer frames.
     LosesFewer,
@@ -149,7 +149,8 @@ pub enum Why {
 /// nothing could be sent.
 ///
 /// Only settings that are better than the default themselves are looked at, so that whatever is chosen is at least as fast as
-/// it, give or take the noise. Of those about as fast as the fastest of them, the one that loses the fewest frames is taken,
+/// it, give or take the noise. What sends more and also loses more is only better when it wins more frames than it loses: a few
+/// percent of the rate are not bought with a third of the frames. Of those about as fast as the fastest of them, the one that loses the fewest frames is taken,
 /// then the one with the fewest CPUs, then the one that is most like the default.
 pub fn choose(points: &[Point]) -> Option<Choice> {
     let default = points.first().filter(|default| default.is_complete())?;
@@ -161,8 +162,9 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
             let speed_of_it = speed(point);
             let gain = speed_of_it.value - speed(default).value;
             let noise = noise(speed_of_it, speed(default));
+            let loses_more = lost(point, speed_of_it) - lost(default, speed(default));
             let loses_fewer = point.loss_class() < default.loss_class();
-            let why = if gain > noise {
+            let why = if gain > noise + loses_more.max(0.0) {
                 Some(Why::Faster)
             } else {
                 (gain >= -noise && loses_fewer).then_some(Why::LosesFewer)
@@ -182,6 +184,13 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
         (point.loss_class(), cpus.len(), other_path, batch_size.abs_diff(default.setting.batch_size))
     });
     chosen.map(|(point, _, _, why)| Choice { point, why })
+}
+
+/// What went nowhere, in the unit of the speed, which is of frames that the driver accepted.
+#[expect(clippy::cast_precision_loss, reason = "a rate is compared to a few digits")]
+fn lost(point: &Point, speed: Typical) -> f64 {
+    let PortCount { transmitted, .. } = point.count;
+    if transmitted > 0 { speed.value * point.count.dropped() as f64 / transmitted as f64 } else { 0.0 }
 }
 
 /// Speeds that differ by no more than this are about the same: twice the typical deviation of the one that varies more. (For

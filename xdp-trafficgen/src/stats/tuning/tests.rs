@@ -99,6 +99,21 @@ fn losing_frames_is_only_worth_more_than_noise() {
 }
 
 #[test]
+fn more_must_be_won_than_is_lost() {
+    // 30 % of the attempts: 0.44 times the default's rate is lost with 1.02 times it sent, 0.57 with 1.33, 0.86 with 2.
+    check(&[DEFAULT, (1, 256, Redirect, &[1.02; 5], 300_000)], Some((0, Why::Default)));
+    check(&[DEFAULT, (1, 256, Redirect, &[1.33; 5], 300_000)], Some((0, Why::Default)));
+    check(&[DEFAULT, (2, 64, Redirect, &[2.0; 5], 300_000)], Some((1, Why::Faster)));
+    // Chance losses of a few frames are no reason.
+    check(&[DEFAULT, (1, 256, Redirect, &[1.02; 5], 3)], Some((1, Why::Faster)));
+    // Only what is lost beyond the default's losses counts.
+    let lossy = (1, 64, Redirect, &[1.0; 5][..], 300_000);
+    check(&[lossy, (1, 128, Redirect, &[1.02; 5], 300_000)], Some((1, Why::Faster)));
+    check(&[lossy, (1, 128, Redirect, &[1.02; 5], 310_000)], Some((0, Why::Default)));
+    check(&[lossy, (1, 128, Redirect, &[1.02; 5], 100_000)], Some((1, Why::Faster)));
+}
+
+#[test]
 fn what_was_not_measured_to_the_end_is_not_proposed() {
     check(&[], None);
     check(&[(1, 64, Redirect, &[1.0; 4], 0), (2, 64, Redirect, &[2.0; 5], 0)], None);
