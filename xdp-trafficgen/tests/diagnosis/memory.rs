@@ -2,20 +2,39 @@
 
 use std::process::Command;
 
-use crate::{Table, stage::Finished, udp};
+use crate::{Table, common::skip::skipped, stage::Finished, udp};
 
-/// Mounts the memory controller's own hierarchy (version 1) where nobody else sees it, makes a group in it, and goes there;
-/// exits with 77 where the machine has no such hierarchy.
+/// Mounts a memory controller's hierarchy where nobody else sees it, version 2 before version 1, makes a group in it, and goes
+/// there. Version 2 is only used where the root hands its memory controller down: to change that would concern others.
 const SCRIPT: &str = r#"
-    mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/memory || exit 77
-    mount -t cgroup -o memory none /sys/fs/cgroup/memory || exit 77
-    group=/sys/fs/cgroup/memory/xdp-trafficgen-$$
-    mkdir $group && echo 24M > $group/memory.limit_in_bytes || exit 77
-    sh -c 'echo $$ > "$0/cgroup.procs" && exec "$@"' $group "$@"
+    cgroup=/sys/fs/cgroup
+    name=xdp-trafficgen-$$
+    limit() { mkdir "$1" && { echo 24M > "$1/$2" || { rmdir "$1"; false; }; }; }
+    if mount -t cgroup2 none $cgroup && limit $cgroup/$name memory.max; then
+        group=$cgroup/$name
+        # Where there is swap, it would only be slow.
+        [ ! -e $group/memory.swap.max ] || echo 0 > $group/memory.swap.max
+    else
+        group=$cgroup/memory/$name
+        mount -t tmpfs none $cgroup && mkdir $cgroup/memory && mount -t cgroup -o memory none $cgroup/memory || exit 77
+        limit $group memory.limit_in_bytes || exit 77
+    fi
+    sh -c '{ echo $$ > "$0/cgroup.procs" || exit 77; } && exec "$@"' $group "$@"
     code=$?
-    while ! rmdir $group 2>/dev/null; do sleep 0.01; done
+    tries=0
+    # What the kernel killed is in the group until it is taken apart.
+    until rmdir $group 2>/dev/null; do
+        tries=$((tries + 1))
+        [ $tries -lt 500 ] || exit 78
+        sleep 0.01
+    done
     exit $code
 "#;
+
+/// No such group can be made.
+const NO_GROUP: i32 = 77;
+/// The group is still there.
+const LEFT_BEHIND: i32 = 78;
 
 pub(super) fn too_little(table: &Table) {
     let condition = "memory limit of 24 MiB";
@@ -23,9 +42,12 @@ pub(super) fn too_little(table: &Table) {
     let mut limited = Command::new("unshare");
     limited.args(["--mount", "sh", "-c", SCRIPT, "limited"]).arg(run.get_program()).args(run.get_args());
     let finished = Finished::of(limited);
-    if finished.code == Some(77) {
+    assert_ne!(finished.code, Some(LEFT_BEHIND), "{finished:?}");
+    if finished.code == Some(NO_GROUP) {
         // Recorded facts stand for it: the_machine_is_looked_at_too of src/diagnosis/tests.rs.
-        table.row(condition, "–", "low_memory", "no control group of version 1 can be made here", "");
+        let why = "no control group with a memory limit can be made here";
+        skipped(format_args!("{condition}: {why}"));
+        table.row(condition, "–", "low_memory", why, "");
         return;
     }
     assert_ne!(finished.code, Some(0), "{finished:?}");
