@@ -92,7 +92,7 @@ async fn serve(
     outlook.foresee().iter().for_each(log_foreseen);
     let mut tasks = JoinSet::new();
     let mut latest: Vec<Latest> = Vec::new();
-    let enabling = Enabling::default();
+    let enabling = Enabling::until(stop);
     for port in &plan.ports {
         let config = alone(config, port);
         let counts = Arc::new(Mutex::new(PortCount::none(port)));

@@ -12,6 +12,7 @@ use std::{
 };
 
 use aya::programs::Xdp;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     host::{AttachedMode, XdpFeatures, xdp_features},
@@ -47,6 +48,15 @@ impl Enabled {
     /// # Errors
     /// [`AttachError`], and when the kernel does not say what is there.
     pub fn attach(index: u32, existing: Existing) -> Result<Self, KernelError> {
+        Self::attach_until(&CancellationToken::new(), index, existing)
+    }
+
+    /// As [`Enabled::attach`], but waits no longer for the link once `stop` is cancelled: whoever wants to end must not wait, nor
+    /// grow impatient and kill us, which would lose what made way.
+    ///
+    /// # Errors
+    /// As [`Enabled::attach`].
+    pub fn attach_until(stop: &CancellationToken, index: u32, existing: Existing) -> Result<Self, KernelError> {
         let netlink = XdpNetlink::open().map_err(unasked)?;
         let before = netlink.interface(index).map_err(unasked)?;
         let enabled = match native(&before) {
@@ -58,7 +68,7 @@ impl Enabled {
         }
         if before.carrier && enabled.attachment.is_some() {
             // A link that stays down shows in what becomes of the frames.
-            wait(LONGEST_RESTART, || netlink.interface(index).is_ok_and(|interface| interface.carrier));
+            wait(LONGEST_RESTART, stop, || netlink.interface(index).is_ok_and(|interface| interface.carrier));
         }
         Ok(enabled)
     }
@@ -97,19 +107,28 @@ fn native(interface: &XdpInterface) -> Option<u32> {
     interface.programs.iter().find(|(mode, _)| *mode == AttachedMode::Native).map(|&(_, id)| id)
 }
 
-/// Waits until `reached`, at most for so long.
-fn wait(longest: Duration, mut reached: impl FnMut() -> bool) {
+/// Waits until `reached`, at most for so long, and not when told to stop.
+fn wait(longest: Duration, stop: &CancellationToken, mut reached: impl FnMut() -> bool) {
     let deadline = Instant::now() + longest;
-    while !reached() && Instant::now() < deadline {
+    while !stop.is_cancelled() && !reached() && Instant::now() < deadline {
         thread::sleep(POLL);
     }
 }
 
 /// The interfaces that were enabled in one network namespace, so that ports that leave by the same one share its program.
 #[derive(Clone, Debug, Default)]
-pub struct Enabling(Arc<Mutex<BTreeMap<u32, Weak<Enabled>>>>);
+pub struct Enabling {
+    all: Arc<Mutex<BTreeMap<u32, Weak<Enabled>>>>,
+    /// Ends the waiting for links.
+    stop: CancellationToken,
+}
 
 impl Enabling {
+    /// None yet; links are waited for as [`Enabled::attach_until`] has it.
+    pub fn until(stop: &CancellationToken) -> Self {
+        Self { stop: stop.clone(), ..Self::default() }
+    }
+
     /// As [`Enabled::attach`], or the same again.
     ///
     /// # Errors
@@ -119,14 +138,14 @@ impl Enabling {
         let known = all.get(&index).and_then(Weak::upgrade).filter(|enabled| enabled.is_there());
         let enabled = match known {
             Some(enabled) => enabled,
-            None => Arc::new(Enabled::attach(index, existing)?),
+            None => Arc::new(Enabled::attach_until(&self.stop, index, existing)?),
         };
         all.insert(index, Arc::downgrade(&enabled));
         Ok(Hold { enabling: self.clone(), enabled: Some(enabled) })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Weak<Enabled>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,5 +182,25 @@ impl Drop for Hold {
     /// For ends that have nobody to tell of a failure.
     fn drop(&mut self) {
         let _ = self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A wait that heeds no signal lasts an hour here.
+    #[test]
+    fn a_signal_ends_the_wait_for_the_link() {
+        let stop = CancellationToken::new();
+        let mut looks = 0;
+        wait(Duration::from_secs(3600), &stop, || {
+            looks += 1;
+            if looks == 3 {
+                stop.cancel();
+            }
+            false
+        });
+        assert_eq!(looks, 3);
     }
 }
