@@ -237,8 +237,8 @@ pub struct Common {
     /// Take an XDP program that is in the way off the interface, and put it back at the end
     ///
     /// Some drivers send only while an XDP program is attached to them, and have room for one. A program in the driver stays
-    /// in any case, for it does as well. One that was attached by a BPF link cannot be taken off. After SIGKILL it is not put
-    /// back.
+    /// in any case, for it does as well. One that was attached by a BPF link cannot be taken off. After SIGKILL or a
+    /// second signal it is not put back.
     #[arg(long)]
     pub replace_xdp: bool,
 }

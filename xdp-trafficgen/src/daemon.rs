@@ -96,7 +96,7 @@ async fn serve(
     let outlook = Arc::new(Mutex::new(outlook));
     let mut tasks = JoinSet::new();
     let mut latest: Vec<Latest> = Vec::new();
-    let enabling = Enabling::default();
+    let enabling = Enabling::until(stop);
     for port in &plan.ports {
         let config = alone(config, port);
         let counts = Arc::new(Mutex::new(PortCount::none(port)));

@@ -13,7 +13,8 @@ pub fn stop_token() -> Result<CancellationToken, ctrlc::Error> {
     let handler = stop.clone();
     ctrlc::set_handler(move || {
         if handler.is_cancelled() {
-            // Nothing stays behind: everything in the kernel hangs on this process's descriptors.
+            // Nothing stays behind: everything in the kernel hangs on this process's descriptors. But what made way for it
+            // (--replace-xdp) is not put back.
             process::exit(EXIT_SECOND_SIGNAL);
         }
         handler.cancel();

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use xdp_trafficgen::{
@@ -258,6 +259,26 @@ fn pace_test_replaces_and_puts_back() {
     assert_eq!(attached("east"), before);
     let measured = pace_test(&["--replace-xdp"]);
     assert_eq!(measured.status.code(), Some(0), "{measured:?}");
+    assert_eq!(attached("east"), before);
+}
+
+/// However early the signal comes once the program is off.
+#[test]
+fn a_signal_puts_back_what_made_way() {
+    let Some(net) = TestNet::enter() else { return };
+    wire(&net);
+    attach_by_netlink("xdpgeneric", &foreign(), "east");
+    let before = attached("east");
+    let mut receiver = Command::new(env!("CARGO_BIN_EXE_xdp-trafficgen"))
+        .args(["pace-test", "east", "--receive-only", "--rate", "2kpps", "--duration", "60s", "--replace-xdp"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("it made way", || attached("east") != before || receiver.try_wait().unwrap().is_some());
+    kill_process(Pid::from_child(&receiver), Signal::INT).unwrap();
+    let status = receiver.wait().unwrap();
+    // An end in order: nothing arrived, which is a failure, but the signal did not kill it.
+    assert_eq!(status.code(), Some(1), "{status}");
     assert_eq!(attached("east"), before);
 }
 

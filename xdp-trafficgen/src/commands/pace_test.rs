@@ -129,9 +129,11 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
     let report = if options.receive_only {
         let receiver = options.interface.clone().unwrap_or_default();
         check_receive_only(&receiver, options.common.allow_default_route)?;
+        // Before: a program that made way is put back only by an end in order.
+        let stop = signal_stop()?;
         let arrivals = Arrivals::attach_over(&receiver, Match::default(), capacity, existing)?;
         eprintln!("receiving at {receiver} for {}", humantime::format_duration(options.duration));
-        wait(options.duration, &signal_stop()?);
+        wait(options.duration, &stop);
         measure(arrivals.take()?, receiver, None, nominal_ns, options.warm_up)?
     } else {
         let ends = Ends::find(options)?;
@@ -149,7 +151,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let outlook = Outlook::of(&plan);
         outlook.warn();
         let live = Live::explaining(Box::new(outlook.watch()));
-        let (mut snapshot, failure) = drive(Loaded::new(plan)?, Start::Now, &stop, Some(live))?;
+        let (mut snapshot, failure) = drive(Loaded::until(&stop, plan)?, Start::Now, &stop, Some(live))?;
         for found in outlook.conclude(&snapshot, Vec::new(), failure.is_some()) {
             eprintln!("{}", finding(&found));
         }

@@ -105,7 +105,7 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     let sends = plan.ports.iter().any(|port| matches!(port.action, Action::Redirect | Action::Tx));
     let outlook = Outlook::of(&plan);
     let slower = outlook.warn();
-    let loaded = Loaded::new(plan)?;
+    let loaded = Loaded::until(&stop, plan)?;
     let start = options.at.map_or(Start::Now, Start::At);
     if let Some(ahead) = options.at.and_then(|at| at.duration_since(SystemTime::now()).ok()) {
         eprintln!("waiting for the start, {} from now", text::duration(ahead));

@@ -43,8 +43,9 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
     let cpus = options.cpus.as_ref().map_or_else(|| run.cpus(), |cpus| Ok(cpus.0.clone()))?;
     let default = Setting { action: Action::Redirect, cpus: cpus[..1].to_vec(), batch_size: DEFAULT_BATCH_SIZE };
     let longest = sweep::longest(cpus.len(), run.round);
-    let sweep = Sweep::prepare(run, default, &cpus)?;
+    // Before: a program that made way is put back only by an end in order.
     let stop = signal_stop()?;
+    let sweep = Sweep::prepare(run, default, &cpus, &stop)?;
     eprintln!(
         "tuning {} with UDP frames of {} bytes at full speed on {}, {} for each setting: {} s in all at most",
         options.interface,

@@ -132,15 +132,32 @@ impl Loaded {
         Self::with(plan, Role::Generate, &TracePoint::ALL)
     }
 
+    /// As [`Loaded::new`], but waits for no link once `stop` is cancelled: what is then started ends at once.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn until(stop: &CancellationToken, plan: Plan) -> Result<Self, EngineError> {
+        Self::listening(plan, Role::Generate, &TracePoint::ALL, &Enabling::until(stop))
+    }
+
     /// As [`Loaded::new`], with another program of the object doing the sending, or fewer trace points to count by.
     ///
     /// # Errors
     /// What the kernel refused.
     pub fn with(plan: Plan, role: Role, trace_points: &[TracePoint]) -> Result<Self, EngineError> {
+        Self::listening(plan, role, trace_points, &Enabling::default())
+    }
+
+    fn listening(
+        plan: Plan,
+        role: Role,
+        trace_points: &[TracePoint],
+        enabling: &Enabling,
+    ) -> Result<Self, EngineError> {
         let sending = plan.ports.iter().filter(|port| port.leaves_by().is_some()).count();
         let listener = (sending > 0).then(|| Listener::new(sending, trace_points));
         let listener = listener.transpose().map_err(EngineError::Listen)?;
-        Self::load(plan, role, listener.as_ref(), &Enabling::default())
+        Self::load(plan, role, listener.as_ref(), enabling)
     }
 
     /// As [`Loaded::new`], beside others that share the listener, and may send out of the same interfaces.

@@ -12,6 +12,7 @@ use std::{
 };
 
 use aya::programs::Xdp;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     host::{AttachedMode, XdpFeatures, xdp_features},
@@ -51,8 +52,17 @@ impl Enabled {
     /// # Errors
     /// [`AttachError`], and when the kernel does not say what is there.
     pub fn attach(index: u32, existing: Existing) -> Result<Self, KernelError> {
+        Self::attach_until(&CancellationToken::new(), index, existing)
+    }
+
+    /// As [`Enabled::attach`], but waits no longer for the link once `stop` is cancelled: whoever wants to end must not wait, nor
+    /// grow impatient and kill us, which would lose what made way.
+    ///
+    /// # Errors
+    /// As [`Enabled::attach`].
+    pub fn attach_until(stop: &CancellationToken, index: u32, existing: Existing) -> Result<Self, KernelError> {
         let enabled = Self::begin(index, existing)?;
-        enabled.wait_for_link();
+        enabled.wait_for_link(stop);
         Ok(enabled)
     }
 
@@ -73,13 +83,13 @@ impl Enabled {
 
     /// Waits until the driver has started the NIC anew, once: whoever comes meanwhile waits as well, and nobody later, when a
     /// link may be down for another reason. A link that stays down shows in what becomes of the frames.
-    fn wait_for_link(&self) {
+    fn wait_for_link(&self, stop: &CancellationToken) {
         self.restart.call_once(|| {
             if self.had_carrier
                 && self.attachment.is_some()
                 && let Ok(netlink) = XdpNetlink::open()
             {
-                wait(LONGEST_RESTART, || netlink.interface(self.index).is_ok_and(|interface| interface.carrier));
+                wait(LONGEST_RESTART, stop, || netlink.interface(self.index).is_ok_and(|interface| interface.carrier));
             }
         });
     }
@@ -119,19 +129,28 @@ fn native(interface: &XdpInterface) -> Option<u32> {
     interface.programs.iter().find(|(mode, _)| *mode == AttachedMode::Native).map(|&(_, id)| id)
 }
 
-/// Waits until `reached`, at most for so long.
-fn wait(longest: Duration, mut reached: impl FnMut() -> bool) {
+/// Waits until `reached`, at most for so long, and not when told to stop.
+fn wait(longest: Duration, stop: &CancellationToken, mut reached: impl FnMut() -> bool) {
     let deadline = Instant::now() + longest;
-    while !reached() && Instant::now() < deadline {
+    while !stop.is_cancelled() && !reached() && Instant::now() < deadline {
         thread::sleep(POLL);
     }
 }
 
 /// The interfaces that were enabled in one network namespace, so that ports that leave by the same one share its program.
 #[derive(Clone, Debug, Default)]
-pub struct Enabling(Arc<Mutex<BTreeMap<u32, Weak<Enabled>>>>);
+pub struct Enabling {
+    all: Arc<Mutex<BTreeMap<u32, Weak<Enabled>>>>,
+    /// Ends the waiting for links.
+    stop: CancellationToken,
+}
 
 impl Enabling {
+    /// None yet; links are waited for as [`Enabled::attach_until`] has it.
+    pub fn until(stop: &CancellationToken) -> Self {
+        Self { stop: stop.clone(), ..Self::default() }
+    }
+
     /// As [`Enabled::attach`], or the same again.
     ///
     /// # Errors
@@ -147,12 +166,12 @@ impl Enabling {
         let hold = Hold { enabling: self.clone(), enabled: Some(Arc::clone(&enabled)) };
         // A link may take seconds, in which other interfaces must not wait for this one.
         drop(all);
-        enabled.wait_for_link();
+        enabled.wait_for_link(&self.stop);
         Ok(hold)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Weak<Enabled>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,5 +208,25 @@ impl Drop for Hold {
     /// For ends that have nobody to tell of a failure.
     fn drop(&mut self) {
         let _ = self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A wait that heeds no signal lasts an hour here.
+    #[test]
+    fn a_signal_ends_the_wait_for_the_link() {
+        let stop = CancellationToken::new();
+        let mut looks = 0;
+        wait(Duration::from_secs(3600), &stop, || {
+            looks += 1;
+            if looks == 3 {
+                stop.cancel();
+            }
+            false
+        });
+        assert_eq!(looks, 3);
     }
 }

@@ -2,12 +2,16 @@
 //! the frames of `--send`: a driver that was asked with one program and sends with another may have set itself up anew in
 //! between.
 
+use tokio_util::sync::CancellationToken;
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
 use super::{report, situation, trial};
 use crate::{
     cli,
-    commands::{CommandError, send::consent},
+    commands::{
+        CommandError,
+        send::{consent, signal_stop},
+    },
     diagnosis::{Finding, Verdict, foresee, in_full, of_refused_program, of_survey, without_refused},
     host::{AttachedMode, AttachedXdp, Facts, Interface, Link},
     kernel::{Capabilities, Enabled, Survey},
@@ -25,6 +29,8 @@ pub(super) fn look(
     let consent = consent(&options.common);
     let default_route = facts.default_route.contains(&interface.link.index);
     let mut findings = of_survey(&survey, &facts.system);
+    // Before anything is attached: a program that made way is put back only by an end in order.
+    let stop = signal_stop()?;
     let able = Verdict::of(&findings) != Verdict::NotReady;
     let tried = match attachment(&interface, consent.existing) {
         Attach::Nothing => Tried::not(Attachment::NotNeeded),
@@ -37,7 +43,7 @@ pub(super) fn look(
                     .to_owned(),
             ))
         }
-        Attach::Pass(existing) => attach(facts, &interface, existing)?,
+        Attach::Pass(existing) => attach(facts, &interface, existing, &stop)?,
     };
     let judged = Interface {
         features: tried.attachment.features().or(interface.features),
@@ -53,7 +59,7 @@ pub(super) fn look(
     let (trial, unsent) = match (options.send, &survey.largest_frame) {
         (false, _) => (None, None),
         (true, Ok(largest_frame)) if able => {
-            let outcome = trial::send(options, &interface, Capabilities { largest_frame: *largest_frame });
+            let outcome = trial::send(options, &interface, Capabilities { largest_frame: *largest_frame }, &stop);
             findings.extend(outcome.findings);
             (Some(outcome.trial), outcome.unsent)
         }
@@ -88,9 +94,14 @@ impl Tried {
 }
 
 /// Attaches the program, and asks the driver again.
-fn attach(facts: &Facts, interface: &Interface, existing: Existing) -> Result<Tried, CommandError> {
+fn attach(
+    facts: &Facts,
+    interface: &Interface,
+    existing: Existing,
+    stop: &CancellationToken,
+) -> Result<Tried, CommandError> {
     let Link { name, index, .. } = &interface.link;
-    match Enabled::attach(*index, existing) {
+    match Enabled::attach_until(stop, *index, existing) {
         Ok(enabled) => {
             let now = Facts::gather(&[], &[name], facts.largest_frame)?;
             let now = now.interface(name);

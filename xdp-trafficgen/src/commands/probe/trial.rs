@@ -1,12 +1,14 @@
 //! The frames of `probe --send`: a real run, as `udp` makes it, of one frame for each slot of a batch.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     cli::{self, PortRange},
     commands::{
         CommandError,
         findings::Outlook,
         quick::udp,
-        send::{consent, drive, signal_stop, work_out},
+        send::{consent, drive, work_out},
     },
     config::DEFAULT_BATCH_SIZE,
     diagnosis::{Finding, in_full},
@@ -32,9 +34,14 @@ pub(super) struct Outcome {
     pub(super) unsent: Option<CommandError>,
 }
 
-/// Sends them out of the interface.
-pub(super) fn send(options: &cli::Probe, interface: &Interface, capabilities: Capabilities) -> Outcome {
-    match planned(options, interface, capabilities).and_then(made) {
+/// Sends them out of the interface, unless a signal comes before.
+pub(super) fn send(
+    options: &cli::Probe,
+    interface: &Interface,
+    capabilities: Capabilities,
+    stop: &CancellationToken,
+) -> Outcome {
+    match planned(options, interface, capabilities).and_then(|plan| made(plan, stop)) {
         Ok((trial, findings)) => Outcome { trial, findings, unsent: None },
         Err(error) => {
             let findings = error.finding().into_iter().collect();
@@ -84,12 +91,15 @@ fn planned(options: &cli::Probe, interface: &Interface, capabilities: Capabiliti
     work_out(&config, Some(capabilities), consent(&options.common))
 }
 
-fn made(plan: Plan) -> Result<(Trial, Vec<Finding>), CommandError> {
-    let stop = signal_stop()?;
+fn made(plan: Plan, stop: &CancellationToken) -> Result<(Trial, Vec<Finding>), CommandError> {
     let outlook = Outlook::of(&plan);
-    let (snapshot, failure) = drive(Loaded::new(plan)?, Start::Now, &stop, None)?;
+    let (snapshot, failure) = drive(Loaded::until(stop, plan)?, Start::Now, stop, None)?;
     if let Some(failure) = failure {
         return Err(failure);
+    }
+    if stop.is_cancelled() && snapshot.ports.iter().all(|port| port.attempted == 0) {
+        // Which says nothing of the interface.
+        return Ok((Trial::NotMade("a signal came before the first frame".to_owned()), Vec::new()));
     }
     let findings = outlook.conclude(&snapshot, Vec::new(), false).into_iter().map(|found| found.finding).collect();
     let port = snapshot.ports.into_iter().next().ok_or(CommandError::NothingSent)?;

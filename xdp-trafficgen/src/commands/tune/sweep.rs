@@ -131,8 +131,14 @@ pub(super) struct Swept {
 }
 
 impl Sweep {
-    /// Finds out, before anything is sent, whether all of it can be done, and tells what was decided for the user.
-    pub(super) fn prepare(run: Run, default: Setting, cpus: &[u32]) -> Result<Self, CommandError> {
+    /// Finds out, before anything is sent, whether all of it can be done, and tells what was decided for the user. Told to stop,
+    /// it waits for no link.
+    pub(super) fn prepare(
+        run: Run,
+        default: Setting,
+        cpus: &[u32],
+        stop: &CancellationToken,
+    ) -> Result<Self, CommandError> {
         let plan = run.plan(&Setting { cpus: cpus.to_vec(), ..default.clone() })?;
         for note in &plan.notes {
             eprintln!("{note}");
@@ -141,7 +147,7 @@ impl Sweep {
         let _ = Outlook::of(&plan).warn();
         let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
         let progress = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let (enabling, mut holds) = (Enabling::default(), Vec::new());
+        let (enabling, mut holds) = (Enabling::until(stop), Vec::new());
         for port in plan.ports {
             if let (Attach::Pass(existing), Some(interface)) = (port.attach, port.leaves_by()) {
                 holds.push(enabling.hold(interface, existing)?);
