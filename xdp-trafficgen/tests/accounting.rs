@@ -146,9 +146,9 @@ fn not_one_frame_is_miscounted_beside_foreign_traffic() {
     let frames = env::var("XTG_COUNTED_FRAMES").map_or(FRAMES, |frames| frames.parse().unwrap());
     let ours = net.port("interface = \"west\"");
     let cpus = allowed_cpus_of(&net);
-    let others: Vec<Port> =
-        cpus.iter().map(|cpu| net.port(&format!("interface = \"north\"\ncpus = [{cpu}]"))).collect();
-    let before = transmitted("west");
+    let longer = format!("size = 128\npacket = [{PACKET}]");
+    let other = |cpu| Port::load(net.plan_flow(&format!("interface = \"north\"\ncpus = [{cpu}]"), &longer));
+    let others: Vec<Port> = cpus.iter().map(other).collect();
     let started = Instant::now();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -177,14 +177,16 @@ fn not_one_frame_is_miscounted_beside_foreign_traffic() {
     let foreign: u64 = others.iter().map(|other| other.redirected().transmitted).sum();
     assert_eq!(ours.attempted, frames);
     assert!(foreign > 0);
-    // The kernel's own counts of the interface: received at the other end, and not taken by the driver.
-    let offered = ours.transmitted + ours.dropped + foreign;
-    wait_until("the fate of all frames", || (transmitted("west") - before).frames() >= offered);
-    let seen = transmitted("west") - before;
-    assert_eq!(seen.frames(), offered, "frames offered to the driver");
-    assert_arrived(&sink, seen.packets);
-    let theirs_received = seen.packets - ours.transmitted;
-    assert_eq!(foreign - theirs_received, seen.dropped - ours.dropped, "what others lost is not ours");
+    // The receiver tells them apart by their lengths. (A veth's own counts of what it dropped are not exact when two CPUs send: they
+    // add to the same number without a lock, and one in some millions is lost.)
+    let received = || {
+        let all = sink.count().unwrap();
+        let long = (all.bytes - 64 * all.frames) / (128 - 64);
+        (all.frames - long, long)
+    };
+    wait_until("all frames arrived", || received().0 >= ours.transmitted);
+    assert_eq!(received().0, ours.transmitted);
+    assert!((1..=foreign).contains(&received().1), "{:?} of {foreign}", received());
     eprintln!(
         "{frames} frames in {:?}: {} accepted, {} dropped; {foreign} of others",
         started.elapsed(),
