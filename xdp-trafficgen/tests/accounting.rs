@@ -62,6 +62,7 @@ fn the_interface_confirms_the_counts() {
     let counted = port.interface_count.as_ref().unwrap();
     let seen = transmitted("west") - before;
     assert_eq!((counted.tx_packets, counted.tx_dropped), (seen.packets, seen.dropped));
+    assert_eq!(seen.frames(), frames);
     assert_eq!(counted.tx_packets, frames);
     assert_eq!(port.partings, []);
     assert!(port.lacks.is_empty());
