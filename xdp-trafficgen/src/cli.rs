@@ -109,7 +109,7 @@ pub enum Command {
     ///
     ///   xdp-trafficgen tune eth1 --dst-mac 02:00:00:00:00:02
     ///
-    ///   xdp-trafficgen tune eth1 --cpus 0-7 --size 1518 --seconds 5 --write config.toml
+    ///   xdp-trafficgen tune eth1 --cpus 0-7 --size 1518 --duration 5s --write config.toml
     Tune(Tune),
     /// Say what this machine and its interfaces can do, why not, and what would help
     ///

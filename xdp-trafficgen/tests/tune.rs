@@ -11,7 +11,7 @@ use stage::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, cpu_lists, i
 
 /// `tune xtg0` to the receiver, as short as it may be, with more options.
 fn tune(more: &[&str]) -> Command {
-    let mut command = trafficgen(&["tune", "xtg0", "--dst-mac", RECEIVER_MAC, "--seconds", "0.1"]);
+    let mut command = trafficgen(&["tune", "xtg0", "--dst-mac", RECEIVER_MAC, "--duration", "100ms"]);
     command.args(more);
     command
 }
@@ -238,7 +238,7 @@ fn wrong_options_and_interfaces() {
         ),
         (vec!["tune", "xtg1"], "give --dst-mac, or let the kernel learn it"),
         (vec!["tune", "xtg1", "--size", "63"], "--size"),
-        (vec!["tune", "xtg1", "--seconds", "0.01"], "give 0.1 to 600 seconds"),
+        (vec!["tune", "xtg1", "--duration", "10ms"], "give 100ms to 10m"),
     ] {
         let finished = Finished::of(trafficgen(&arguments));
         assert_eq!(finished.code, Some(2), "{finished:?}");

@@ -8,7 +8,7 @@ use super::{Common, CpuList, cpus, quick::mac};
 use crate::{
     config::{
         DEFAULT_SIZE,
-        literal::{FRAME_SIZE, Problem, parse_seconds},
+        literal::{FRAME_SIZE, Problem, parse_duration},
     },
     host::Mac,
 };
@@ -30,9 +30,9 @@ pub struct Tune {
     /// CPUs that may send: a worker each on the first one, the first two, four and so on [default: all that are allowed]
     #[arg(long, value_name = "LIST", value_parser = cpus)]
     pub cpus: Option<CpuList>,
-    /// How long to send with each setting, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
-    pub seconds: Duration,
+    /// How long to send with each setting: `2s`, `500ms`
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    pub duration: Duration,
     /// Store the best setting in this configuration file: in its ports that send out of INTERFACE, or in a new file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
@@ -42,19 +42,18 @@ pub struct Tune {
 }
 
 /// Shorter, and a round would be over before it is under way.
-const LEAST_SECONDS: Duration = Duration::from_millis(100);
+const LEAST: Duration = Duration::from_millis(100);
 /// Longer, and somebody mistook the unit.
-const MOST_SECONDS: Duration = Duration::from_secs(600);
+const MOST: Duration = Duration::from_secs(600);
 
-fn seconds(text: &str) -> Result<Duration, Problem> {
-    let seconds = parse_seconds(text)?;
-    if (LEAST_SECONDS..=MOST_SECONDS).contains(&seconds) {
-        return Ok(seconds);
+fn duration(text: &str) -> Result<Duration, Problem> {
+    let duration = parse_duration(text)?;
+    if (LEAST..=MOST).contains(&duration) {
+        return Ok(duration);
     }
-    let message =
-        if seconds < LEAST_SECONDS { "is too short to measure a rate" } else { "is too long for one setting" };
-    let limits = (LEAST_SECONDS.as_secs_f64(), MOST_SECONDS.as_secs());
-    Err(Problem::new(format!("`{text}` {message}"), format!("give {} to {} seconds", limits.0, limits.1)))
+    let message = if duration < LEAST { "is too short to measure a rate" } else { "is too long for one setting" };
+    let [least, most] = [LEAST, MOST].map(humantime::format_duration);
+    Err(Problem::new(format!("`{text}` {message}"), format!("give {least} to {most}")))
 }
 
 #[cfg(test)]
@@ -62,12 +61,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_are_a_number() {
-        assert_eq!(seconds("2"), Ok(Duration::from_secs(2)));
-        assert_eq!(seconds("0.1"), Ok(LEAST_SECONDS));
-        for (wrong, message) in [("0", "too short"), ("0.09", "too short"), ("601", "too long"), ("2s", "not a number")]
-        {
-            let problem = seconds(wrong).unwrap_err();
+    fn a_setting_takes_its_time_and_not_too_much() {
+        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("100ms"), Ok(LEAST));
+        for (wrong, message) in [("99ms", "too short"), ("601s", "too long"), ("2", "`2`")] {
+            let problem = duration(wrong).unwrap_err();
             assert!(problem.message.contains(message) && !problem.help.is_empty(), "{problem}");
         }
     }

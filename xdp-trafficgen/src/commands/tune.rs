@@ -38,7 +38,7 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
         config: config(options)?,
         capabilities: probe_kernel()?,
         consent: send::consent(&options.common),
-        round: options.seconds / u32::try_from(ROUNDS).unwrap_or(1),
+        round: options.duration / u32::try_from(ROUNDS).unwrap_or(1),
     };
     let cpus = options.cpus.as_ref().map_or_else(|| run.cpus(), |cpus| Ok(cpus.0.clone()))?;
     let default = Setting { action: Action::Redirect, cpus: cpus[..1].to_vec(), batch_size: DEFAULT_BATCH_SIZE };
@@ -51,7 +51,7 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
         options.interface,
         options.size,
         cpus_in_words(&cpus),
-        humantime::format_duration(options.seconds),
+        humantime::format_duration(options.duration),
         longest.as_secs().max(1),
     );
     let started = Instant::now();
@@ -59,7 +59,7 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
     let report = TuneReport {
         interface: options.interface.clone(),
         size: options.size,
-        each: options.seconds,
+        each: options.duration,
         choice: tuning::choose(&points),
         points,
         ended: *end.as_ref().unwrap_or(&Ended::Early),

@@ -99,7 +99,7 @@ impl Run {
             port.batch_size.value = setting.batch_size;
         }
         for flow in &mut config.flows {
-            flow.duration = Some(Located::new(self.round, Place::Option("--seconds")));
+            flow.duration = Some(Located::new(self.round, Place::Option("--duration")));
         }
         work_out(&config, Some(self.capabilities), self.consent)
     }
