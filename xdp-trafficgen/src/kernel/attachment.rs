@@ -2,8 +2,8 @@
 //! out of the way unasked.
 //!
 //! A program that was attached by netlink can make way, and is put back at the end; after SIGKILL, or a second signal (see
-//! [`crate::signal`]), it is lost, for what netlink attached belongs to nobody. What hangs on a BPF link only the owner of that link can take off (dev_xdp_attach in the kernel's
-//! net/core/dev.c).
+//! [`crate::signal`]), it is lost, for what netlink attached belongs to nobody. What hangs on a BPF link only the owner of that
+//! link can take off (dev_xdp_attach in the kernel's net/core/dev.c).
 
 use std::io;
 
