@@ -4,6 +4,7 @@ mod net;
 
 use std::{
     env,
+    os::fd::OwnedFd,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -84,14 +85,19 @@ fn the_interface_confirms_losses() {
     assert_eq!(port.partings, []);
 }
 
+/// A machine under test beside us: what is sent out of `north` is forwarded by XDP out of `west`, as long as this lives.
+fn forward_to_west(net: &TestNet) -> OwnedFd {
+    net.veth("north", "south");
+    let forwarder = raw::load_xdp(&raw::redirect(net.link("west").index));
+    raw::attach(&forwarder, net.link("south").index)
+}
+
 /// Frames of somebody else's who redirects to the same interface are the interface's, not ours, and the report says how many.
 #[test]
 fn others_frames_are_told_apart() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    net.veth("north", "south");
-    let forwarder = raw::load_xdp(&raw::redirect(net.link("west").index));
-    let _attached = raw::attach(&forwarder, net.link("south").index);
+    let _forwarder = forward_to_west(&net);
     let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
     let other = net.port("interface = \"north\"");
     let plan = net.plan_flow("interface = \"west\"", &format!("rate = \"20kpps\"\npacket = [{PACKET}]"));
@@ -140,9 +146,7 @@ const FRAMES: u64 = 2_000_000;
 fn not_one_frame_is_miscounted_beside_foreign_traffic() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    net.veth("north", "south");
-    let forwarder = raw::load_xdp(&raw::redirect(net.link("west").index));
-    let _attached = raw::attach(&forwarder, net.link("south").index);
+    let _forwarder = forward_to_west(&net);
     let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
     let frames = env::var("XTG_COUNTED_FRAMES").map_or(FRAMES, |frames| frames.parse().unwrap());
     let ours = net.port("interface = \"west\"");
