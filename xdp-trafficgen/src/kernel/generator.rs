@@ -1,5 +1,7 @@
 //! The generator of one port: the eBPF object specialised for it, its maps, and the call that makes it send.
 
+mod load;
+
 use std::{
     collections::BTreeMap,
     io,
@@ -8,20 +10,20 @@ use std::{
 };
 
 use aya::{
-    Ebpf, EbpfLoader, Pod,
+    Ebpf,
     maps::{Array, DevMap, Map, MapData, PerCpuArray, PerCpuValues, ProgramArray},
     programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
     util::nr_cpus,
 };
 use xdp_trafficgen_ebpf::abi::{
-    BODY_LEN, DropLayer, Drops, Flow, FlowDrops, Group, Line, MAX_SLOTS, ROW_TABLE_LINES, Schedule, Worker,
-    timing::{self, Departures, EXPONENTIALS, Lateness, Pace},
+    DropLayer, Drops, Flow, FlowDrops, MAX_SLOTS, Schedule, Worker,
+    timing::{self, Departures, Lateness, Pace},
 };
 
+use self::load::{fill, load_group, padded, take, worker_of, xdp_of};
 use crate::{
     kernel::{
-        KernelError, Listener, OBJECT, TracePoints, anchor::Anchor, listener::Place, map_error, pins::Pins,
-        program_error,
+        KernelError, Listener, TracePoints, anchor::Anchor, listener::Place, map_error, pins::Pins, program_error,
     },
     plan::{Pacing, Program, pacing::simulation::exponentials},
 };
@@ -60,28 +62,6 @@ pub struct Generator {
 /// The program of a group.
 const GROUP: &str = "generate";
 
-/// All maps but the constants, which are each group's own.
-const SHARED: [&str; 18] = [
-    "WORKERS",
-    "SCHEDULES",
-    "FLOWS",
-    "WORKED",
-    "VALUES",
-    "FLOW_BODIES",
-    "BODIES",
-    "PROGRAMS",
-    "EGRESS",
-    "DROPS",
-    "FLOW_DROPS",
-    "PACES",
-    "DEPARTURES",
-    "SEGMENTS",
-    "EXPONENTIAL",
-    "CALENDARS",
-    "LATENESS",
-    "STOP",
-];
-
 /// A program as the verifier saw it and left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgramFacts {
@@ -93,22 +73,15 @@ pub struct ProgramFacts {
     pub translated_bytes: u32,
 }
 
-/// What a worker's frames were refused for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refusals {
-    /// Frames, by who refused them and with which errno (positive, 0 for none).
-    pub counts: BTreeMap<(DropLayer, u32), u64>,
-}
+/// Frames that were refused, by who refused them and with which errno (positive, 0 for none).
+pub type Refusals = BTreeMap<(DropLayer, u32), u64>;
 
-impl Refusals {
-    fn of(drops: &Drops) -> Self {
-        let Drops { driver, redirect } = drops;
-        let layers = [(DropLayer::Driver, driver), (DropLayer::Redirect, redirect)];
-        let counts = layers.into_iter().flat_map(|(layer, counts)| {
-            (0..).zip(counts).filter(|(_, count)| **count > 0).map(move |(errno, &count)| ((layer, errno), count))
-        });
-        Self { counts: counts.collect() }
-    }
+fn refusals(Drops { driver, redirect }: &Drops) -> Refusals {
+    let layers = [(DropLayer::Driver, driver), (DropLayer::Redirect, redirect)];
+    let counts = layers.into_iter().flat_map(|(layer, counts)| {
+        (0..).zip(counts).filter(|(_, count)| **count > 0).map(move |(errno, &count)| ((layer, errno), count))
+    });
+    counts.collect()
 }
 
 /// How a live call ended.
@@ -401,7 +374,7 @@ impl Generator {
     /// When the map cannot be read.
     pub fn drops(&self) -> Result<Vec<Refusals>, KernelError> {
         let values = self.drops.get(&0, 0).map_err(map_error("DROPS"))?;
-        Ok(values.iter().map(Refusals::of).collect())
+        Ok(values.iter().map(refusals).collect())
     }
 
     /// Why frames of a flow were dropped that a worker sent, both by their index: counts in the order of
@@ -432,86 +405,6 @@ impl Generator {
 /// A map that user space writes while the program runs; what one thread writes is nobody else's.
 fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Loads the object specialised for one group. Its programs are not loaded yet.
-fn load_group(
-    program: &Program,
-    pacing: Option<&Pacing>,
-    group: &Group,
-    pins: Option<&Pins>,
-    place: Option<&Place>,
-) -> Result<Ebpf, KernelError> {
-    let Program { generator, rows, row_sizes, values, bodies, flow_bodies, workers, flows, worked, .. } = program;
-    let mut row_table = rows.clone();
-    row_table.resize(ROW_TABLE_LINES, Line::default());
-    let mut size_table = row_sizes.clone();
-    size_table.resize(ROW_TABLE_LINES, 0);
-    let entries = |len: usize| u32::try_from(len.max(1)).unwrap_or(u32::MAX);
-    let mut loader = EbpfLoader::new();
-    loader
-        .override_global("GENERATOR", generator, true)
-        .override_global("GROUP", group, true)
-        .override_global("ROWS", row_table.as_flattened(), true)
-        .override_global("ROW_SIZES", size_table.as_slice(), true)
-        .map_max_entries("SCHEDULES", entries(workers.len()))
-        .map_max_entries("FLOWS", entries(flows.len()))
-        .map_max_entries("FLOW_DROPS", entries(flows.len()))
-        .map_max_entries("WORKED", entries(worked.len()))
-        .map_max_entries("VALUES", entries(values.len()))
-        .map_max_entries("FLOW_BODIES", entries(flow_bodies.len()))
-        .map_max_entries("BODIES", entries(bodies.len()))
-        .map_max_entries("PACES", entries(workers.len()))
-        .map_max_entries("DEPARTURES", entries(pacing.map_or(0, |pacing| pacing.departures.len())))
-        .map_max_entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len())))
-        .map_max_entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len())))
-        .map_max_entries("EXPONENTIAL", entries(EXPONENTIALS))
-        .map_max_entries("LATENESS", entries(pacing.map_or(0, |_| workers.len() * program.slots.len())));
-    if let Some(pins) = pins {
-        pins.share(&mut loader, &SHARED);
-    }
-    if let Some(place) = place {
-        place.share(&mut loader);
-    }
-    Ok(loader.load(OBJECT)?)
-}
-
-fn xdp_of<'a>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {
-    object.program_mut(name).ok_or(KernelError::Missing(name))?.try_into().map_err(program_error(name))
-}
-
-/// The first object's map: of shared ones, all objects have the same.
-fn take(objects: &mut [Ebpf], name: &'static str) -> Result<Map, KernelError> {
-    objects.first_mut().and_then(|object| object.take_map(name)).ok_or(KernelError::Missing(name))
-}
-
-/// Writes the entries of an array.
-fn fill<T: Pod>(objects: &mut [Ebpf], name: &'static str, entries: &[T]) -> Result<(), KernelError> {
-    let map = objects.first_mut().and_then(|object| object.map_mut(name)).ok_or(KernelError::Missing(name))?;
-    let mut table: Array<_, T> = Array::try_from(map).map_err(map_error(name))?;
-    for (index, entry) in (0..).zip(entries) {
-        table.set(index, entry, 0).map_err(map_error(name))?;
-    }
-    Ok(())
-}
-
-/// A body of full length.
-fn padded(body: &[u8]) -> [u8; BODY_LEN] {
-    let mut padded = [0; BODY_LEN];
-    for (to, from) in padded.iter_mut().zip(body) {
-        *to = *from;
-    }
-    padded
-}
-
-/// CPUs without a worker start as the first worker does, so that a dry run works on any CPU.
-fn worker_of(workers: &BTreeMap<u32, Worker>, cpu: usize) -> Worker {
-    u32::try_from(cpu)
-        .ok()
-        .and_then(|cpu| workers.get(&cpu))
-        .or_else(|| workers.values().next())
-        .copied()
-        .unwrap_or_default()
 }
 
 /// A `struct xdp_md` (include/uapi/linux/bpf.h): data, data_end, data_meta, ingress_ifindex, rx_queue_index,

@@ -77,7 +77,7 @@ pub fn errno_name(errno: u32) -> String {
 pub(super) fn of_classes(classes: &FlowDrops, refusals: &Refusals) -> Vec<(DropReason, u64)> {
     let reason = |class: usize| {
         let (layer, errno) = CLASSES[class];
-        let mut happened = refusals.counts.keys().filter(|&&(layer, errno)| drop_class(layer, errno) == class);
+        let mut happened = refusals.keys().filter(|&&(layer, errno)| drop_class(layer, errno) == class);
         let only = happened.next().filter(|_| happened.next().is_none()).map(|&(_, errno)| errno);
         DropReason::from((layer, errno.or(only).unwrap_or(MAX_ERRNO - 1)))
     };
@@ -93,7 +93,7 @@ mod tests {
         use DropLayer::{Driver, Redirect};
         #[track_caller]
         fn check(happened: &[(DropLayer, u32)], classes: &[(usize, u64)], expected: &[(DropReason, u64)]) {
-            let refusals = Refusals { counts: happened.iter().map(|&refusal| (refusal, 9)).collect() };
+            let refusals = happened.iter().map(|&refusal| (refusal, 9)).collect::<Refusals>();
             let mut counts = FlowDrops::default();
             classes.iter().for_each(|&(class, count)| counts[class] = count);
             assert_eq!(of_classes(&counts, &refusals), expected);

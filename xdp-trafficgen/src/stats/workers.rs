@@ -58,7 +58,7 @@ impl State {
 
     /// Frames that the kernel or the driver refused.
     pub(super) fn refused(&self) -> Vec<(DropReason, u64)> {
-        self.refusals.counts.iter().map(|(&refusal, &count)| (DropReason::from(refusal), count)).collect()
+        self.refusals.iter().map(|(&refusal, &count)| (DropReason::from(refusal), count)).collect()
     }
 
     /// Flows and sizes of the frames whose fate is not known yet: the last ones in the queue.

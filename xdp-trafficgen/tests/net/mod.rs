@@ -160,7 +160,7 @@ impl Port {
     /// Of a port that is not sending just now.
     pub(crate) fn counts(&self) -> Counts {
         let mut drops = BTreeMap::new();
-        for (refusal, count) in self.generator.drops().unwrap().into_iter().flat_map(|cpu| cpu.counts) {
+        for (refusal, count) in self.generator.drops().unwrap().into_iter().flatten() {
             *drops.entry(refusal).or_default() += count;
         }
         let counts = Counts {
