@@ -155,7 +155,7 @@ impl<'a> Described<'a> {
                 LinkAttribute::LinkNetNsId(_) => described.linked_elsewhere = true,
                 LinkAttribute::ParentDevBusName(name) => bus = Some(name.as_str()),
                 LinkAttribute::ParentDevName(name) => device = Some(name.as_str()),
-                LinkAttribute::Xdp(parts) => described.xdp = parts.iter().filter_map(attached).collect(),
+                LinkAttribute::Xdp(parts) => described.xdp = parts.iter().filter_map(xdp_program).collect(),
                 LinkAttribute::LinkInfo(parts) => {
                     described.kind = parts.iter().find_map(|part| match part {
                         LinkInfo::Kind(kind) => Some(kind),
@@ -170,8 +170,8 @@ impl<'a> Described<'a> {
     }
 }
 
-/// Each mode's program has an attribute of its own (`rtnl_xdp_fill` of net/core/rtnetlink.c), beside one that repeats it.
-const fn attached(part: &LinkXdp) -> Option<(AttachedMode, u32)> {
+/// A program of an interface: where it runs, and its id. Each mode's has an attribute of its own (`rtnl_xdp_fill` of net/core/rtnetlink.c), beside one that repeats it.
+pub(crate) const fn xdp_program(part: &LinkXdp) -> Option<(AttachedMode, u32)> {
     match part {
         LinkXdp::DrvProgId(id) => Some((AttachedMode::Native, *id)),
         LinkXdp::SkbProgId(id) => Some((AttachedMode::Generic, *id)),

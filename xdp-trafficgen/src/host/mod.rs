@@ -32,10 +32,12 @@ use rustix::{
 
 pub use counters::{CounterReader, Counters};
 pub use cpus::online_cpus;
+pub(crate) use gather::xdp_program;
 pub use interface::{AttachedMode, AttachedXdp, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures};
 pub use machine::machine;
 pub use netdev::{queues_in_use, xdp_features};
 pub use netlink::{Netlink, NetlinkError};
+pub(crate) use request::open as open_netlink;
 pub use system::{Cpu, Lockdown, System};
 
 /// Six bytes.

@@ -10,7 +10,7 @@ use rtnetlink::{
 };
 
 /// A socket of the calling thread's network namespace, to talk to the kernel.
-pub(super) fn open(protocol: isize) -> io::Result<Socket> {
+pub(crate) fn open(protocol: isize) -> io::Result<Socket> {
     let mut socket = Socket::new(protocol)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;

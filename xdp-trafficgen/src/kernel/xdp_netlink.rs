@@ -17,10 +17,10 @@ use rtnetlink::{
         RouteNetlinkMessage,
         link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp},
     },
-    sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
+    sys::{Socket, protocols::NETLINK_ROUTE},
 };
 
-use crate::host::AttachedMode;
+use crate::host::{AttachedMode, open_netlink, xdp_program};
 
 /// A socket of the network namespace it was opened in.
 #[derive(Debug)]
@@ -54,11 +54,7 @@ impl From<io::Error> for Refusal {
 
 impl XdpNetlink {
     pub(super) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        // The kernel answers before it returns from the request: there is nothing to wait for.
-        socket.set_non_blocking(true)?;
+        let socket = open_netlink(NETLINK_ROUTE)?;
         socket.set_ext_ack(true)?;
         // An answer then has nothing of the request but its header, and words are found behind that.
         socket.set_cap_ack(true)?;
@@ -135,12 +131,7 @@ fn interface(link: LinkMessage) -> XdpInterface {
         match attribute {
             LinkAttribute::IfName(name) => interface.name = name,
             LinkAttribute::Xdp(attributes) => {
-                interface.programs.extend(attributes.into_iter().filter_map(|attribute| match attribute {
-                    LinkXdp::DrvProgId(id) => Some((AttachedMode::Native, id)),
-                    LinkXdp::SkbProgId(id) => Some((AttachedMode::Generic, id)),
-                    LinkXdp::HwProgId(id) => Some((AttachedMode::Offloaded, id)),
-                    _ => None,
-                }));
+                interface.programs.extend(attributes.iter().filter_map(xdp_program));
             }
             _ => {}
         }
