@@ -21,7 +21,10 @@ use crate::{
     host::Counters,
     kernel::{Generator, KernelError, TracePoint},
     plan::PortPlan,
-    stats::{reconcile::Parting, workers::State},
+    stats::{
+        reconcile::{Parting, add_partings},
+        workers::State,
+    },
 };
 
 /// All counts at one moment.
@@ -235,7 +238,7 @@ impl PortCount {
                     all
                 });
         }
-        self.partings.extend_from_slice(partings);
+        add_partings(&mut self.partings, partings);
         self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
         self.in_flight += in_flight;
         self.elapsed += *elapsed;

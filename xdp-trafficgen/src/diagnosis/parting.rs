@@ -12,7 +12,7 @@ pub fn of_parting(parting: &Parting, situation: &Situation<'_>) -> Finding {
         Parting::Others { frames } => Finding::new(
             "other_traffic",
             Severity::Note,
-            format!("`{name}` sent {frames} more frames than these: others send out of it too"),
+            format!("others send out of `{name}` too: it counted {frames} more than these"),
             "the figures here are ours alone; for a test that nobody disturbs, keep others off the interface",
         ),
         Parting::AboveLineRate { accepted, line } => Finding::new(
@@ -143,7 +143,7 @@ mod tests {
             unknown,
             "where they arrive",
         );
-        let others = "`eth1` sent 5 more frames than these: others send out of it too";
+        let others = "others send out of `eth1` too: it counted 5 more than these";
         check("ice", &Parting::Others { frames: 5 }, "other_traffic", Severity::Note, others, "ours alone");
         let above = Parting::AboveLineRate { accepted: 12_345_600_000, line: 10_000_000_000 };
         let said = "the driver of `eth1` accepted 12.346 Gbit/s, and its link carries 10 Gbit/s: it throws frames away after it took them";

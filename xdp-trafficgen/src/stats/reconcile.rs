@@ -36,6 +36,46 @@ pub enum Parting {
     },
 }
 
+impl Parting {
+    /// Adds that of an earlier run of the same port; whether it is of the same kind, else nothing is changed.
+    fn add(&mut self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (
+                Self::SentLess { accepted, sent, lost },
+                Self::SentLess { accepted: more_accepted, sent: more_sent, lost: more_lost },
+            ) => {
+                *accepted += more_accepted;
+                *sent += more_sent;
+                for (name, frames) in more_lost {
+                    match lost.iter_mut().find(|(known, _)| known == name) {
+                        Some((_, known)) => *known += frames,
+                        None => lost.push((name.clone(), *frames)),
+                    }
+                }
+            }
+            (Self::NotCounted { accepted }, Self::NotCounted { accepted: more }) => *accepted += more,
+            (Self::Others { frames }, Self::Others { frames: more }) => *frames += more,
+            // The rates of two runs are no rate of both: the worse one is told.
+            (Self::AboveLineRate { accepted, line }, Self::AboveLineRate { accepted: earlier, line: then }) => {
+                if *earlier > *accepted {
+                    (*accepted, *line) = (*earlier, *then);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// Adds where the counts of an earlier run of the same port parted: one of each kind.
+pub(super) fn add_partings(partings: &mut Vec<Parting>, earlier: &[Parting]) {
+    for parting in earlier {
+        if !partings.iter_mut().any(|known| known.add(parting)) {
+            partings.push(parting.clone());
+        }
+    }
+}
+
 /// Compares the counts of ports that were sent together with those of their interfaces meanwhile; each finding with the index of
 /// the first port that leaves by that interface. `unsettled`: interfaces that may go on counting.
 pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Parting)> {
@@ -230,6 +270,23 @@ mod tests {
     #[test]
     fn others_on_the_interface_are_told() {
         check(vec![port(&[], counted(1005, 0, &[]))], &[(0, Parting::Others { frames: 5 })]);
+    }
+
+    #[test]
+    fn runs_that_part_alike_part_once() {
+        let less = |accepted, sent, lost: &[(&str, u64)]| {
+            let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
+            Parting::SentLess { accepted, sent, lost }
+        };
+        let above = |accepted| Parting::AboveLineRate { accepted, line: 10 };
+        let mut partings = vec![less(100, 90, &[("tx_dropped", 10)]), Parting::Others { frames: 1 }, above(12)];
+        let lost = less(50, 30, &[("tx_errors", 15), ("tx_dropped", 5)]);
+        let uncounted = Parting::NotCounted { accepted: 7 };
+        add_partings(&mut partings, &[Parting::Others { frames: 2 }, uncounted.clone(), lost, above(11)]);
+        let both = less(150, 120, &[("tx_dropped", 15), ("tx_errors", 15)]);
+        assert_eq!(partings, [both, Parting::Others { frames: 3 }, above(12), uncounted]);
+        add_partings(&mut partings, &[above(13), Parting::NotCounted { accepted: 1 }]);
+        assert_eq!(partings[2..], [above(13), Parting::NotCounted { accepted: 8 }]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The report for people: a table with a row for each setting, why frames were dropped, and the proposal as lines of a
 //! configuration.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use crate::{
     config::{Action, literal::show_cpus, store::Settings},
@@ -124,9 +124,11 @@ fn explained(findings: &[PointsFinding], points: &[Point]) -> String {
         if findings[..index].iter().any(|earlier| alike(&earlier)) {
             continue;
         }
-        let places: Vec<(usize, u64)> = findings.iter().filter(alike).flat_map(|found| found.points.clone()).collect();
-        let total: u64 = places.iter().map(|(_, frames)| frames).sum();
-        let named = places.iter().take(NAMED).filter_map(|(index, _)| Some(words(&points.get(*index)?.setting)));
+        let found = || findings.iter().filter(alike).flat_map(|found| &found.points);
+        let total: u64 = found().map(|(_, frames)| frames).sum();
+        // A setting may have several that are alike.
+        let places: BTreeSet<usize> = found().map(|(index, _)| *index).collect();
+        let named = places.iter().take(NAMED).filter_map(|index| Some(words(&points.get(*index)?.setting)));
         let named = named.collect::<Vec<_>>().join("; ");
         let more = match places.len().saturating_sub(NAMED) {
             0 => String::new(),
