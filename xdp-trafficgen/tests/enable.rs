@@ -145,9 +145,7 @@ fn a_program_in_the_driver_stays() {
 #[track_caller]
 fn in_the_way(result: Result<impl Sized, KernelError>) -> String {
     match result.err() {
-        Some(KernelError::Attach(error @ (AttachError::InTheWay { .. } | AttachError::Held { .. }))) => {
-            error.to_string()
-        }
+        Some(KernelError::Attach(error @ AttachError::InTheWay { .. })) => error.to_string(),
         other => panic!("{other:?}"),
     }
 }

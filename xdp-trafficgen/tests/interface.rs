@@ -98,6 +98,8 @@ fn check(name: &str) {
     assert_eq!(programs, attached(&ip["xdp"]), "{name}");
     for xdp in &facts.xdp {
         assert_eq!(xdp.name, oracle::program_name(xdp.program.into()), "{name}");
+        // As all that this project attaches.
+        assert!(xdp.on_link, "{name}");
     }
 }
 

@@ -234,7 +234,7 @@ impl Look {
         if let (Attach::Pass(_), DropReason::Driver(_), Some(interface)) = (sending.attach, reason, &mut interface)
             && interface.xdp_in(AttachedMode::Native).is_none()
         {
-            interface.xdp.push(AttachedXdp { mode: AttachedMode::Native, program: 0, name: None });
+            interface.xdp.push(AttachedXdp { mode: AttachedMode::Native, program: 0, name: None, on_link: true });
         }
         diagnosis::of_drop(reason, &self.situation(sending, interface.as_ref()))
     }

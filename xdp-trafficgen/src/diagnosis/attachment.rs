@@ -10,22 +10,10 @@ use crate::{
 pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -> Finding {
     match error {
         KernelError::Attach(AttachError::InTheWay { interface, program }) => Finding::new(
-            "program_in_the_way",
+            if program.on_link { "program_held" } else { "program_in_the_way" },
             Severity::Blocks,
             format!("`{interface}` sends XDP frames only with a program of its own, and {program} is attached to it"),
-            format!(
-                "take it off with `{}`, or let it make way until the end with --replace-xdp",
-                program.take_off(interface)
-            ),
-        ),
-        KernelError::Attach(AttachError::Held { interface, program }) => Finding::new(
-            "program_held",
-            Severity::Blocks,
-            format!(
-                "`{interface}` sends XDP frames only with a program of its own, and {program} is attached to it by a BPF link \
-                 that only its owner can end"
-            ),
-            "stop the program that attached it; `bpftool link show` names it",
+            program.out_of_the_way(interface),
         ),
         KernelError::Attach(AttachError::NoTransmit { interface }) => Finding::new(
             "driver_cannot_send",
@@ -73,11 +61,13 @@ mod tests {
     #[test]
     fn refusals() {
         let interface = || "eth1".to_owned();
-        let program = |mode| AttachedXdp { mode, program: 7, name: Some("filter".to_owned()) };
-        let generic = AttachError::InTheWay { interface: interface(), program: program(AttachedMode::Generic) };
-        check(generic, "program_in_the_way", "filter", "--replace-xdp");
-        let held = AttachError::Held { interface: interface(), program: program(AttachedMode::Native) };
-        check(held, "program_held", "BPF link", "bpftool link show");
+        let in_the_way = |on_link| {
+            let program =
+                AttachedXdp { mode: AttachedMode::Generic, program: 7, name: Some("filter".to_owned()), on_link };
+            AttachError::InTheWay { interface: interface(), program }
+        };
+        check(in_the_way(false), "program_in_the_way", "filter", "--replace-xdp");
+        check(in_the_way(true), "program_held", "filter", "bpftool link show");
         check(AttachError::NoTransmit { interface: interface() }, "driver_cannot_send", "`eth1`", "another interface");
         let refused = AttachError::Refused {
             interface: interface(),

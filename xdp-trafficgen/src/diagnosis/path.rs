@@ -81,7 +81,7 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
         return never.then(|| never_sends(situation));
     }
     let native = situation.program(AttachedMode::Native);
-    let generic = situation.program(AttachedMode::Generic).filter(|_| !situation.replaces());
+    let generic = situation.program(AttachedMode::Generic).filter(|generic| !situation.replaces() || generic.on_link);
     if let (Some(generic), None) = (generic, native) {
         return Some(Finding::new(
             "generic_program_in_the_way",
@@ -90,10 +90,7 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
                 "`{name}` {} with a native XDP program attached, and {generic} is in its place",
                 sends_only(situation)
             ),
-            format!(
-                "take it off with `{}`, or let it make way until the end with --replace-xdp",
-                generic.take_off(name)
-            ),
+            generic.out_of_the_way(name),
         ));
     }
     if native.is_some() {

@@ -27,7 +27,7 @@ fn nic(driver: &str) -> Interface {
 }
 
 fn native(name: &str) -> AttachedXdp {
-    AttachedXdp { mode: AttachedMode::Native, program: 7, name: Some(name.into()) }
+    AttachedXdp { mode: AttachedMode::Native, program: 7, name: Some(name.into()), on_link: false }
 }
 
 fn veth(peer: Option<Peer>, features: Option<XdpFeatures>) -> Interface {
@@ -167,6 +167,8 @@ fn drivers_that_need_a_program() {
         "generic_program_in_the_way",
         &["the generic XDP program 7 (`filter`)", "`ip link set dev eth1 xdpgeneric off`", "--replace-xdp"],
     );
+    generic.xdp[0].on_link = true;
+    drops(DropReason::Redirect(95), Some(&generic), "generic_program_in_the_way", &["`bpftool link show`"]);
 }
 
 #[test]
@@ -313,16 +315,17 @@ fn what_stands_in_the_way_is_foreseen() {
 #[test]
 fn a_generic_program_that_makes_way_is_in_nobodys_way() {
     #[track_caller]
-    fn check(existing: Existing, expected: (&str, Severity)) {
-        let generic = AttachedXdp { mode: AttachedMode::Generic, ..native("filter") };
+    fn check(existing: Existing, on_link: bool, expected: (&str, Severity)) {
+        let generic = AttachedXdp { mode: AttachedMode::Generic, on_link, ..native("filter") };
         let interface = Interface { features: Some(WITHOUT_XMIT), xdp: vec![generic], ..nic("ice") };
         let system = machine();
         let findings = foresee(&Situation { attach: Attach::Pass(existing), ..situation(&system, Some(&interface)) });
         let found: Vec<_> = findings.iter().map(|finding| (finding.code, finding.severity)).collect();
         assert_eq!(found, [expected], "{existing:?}");
     }
-    check(Existing::Keep, ("generic_program_in_the_way", Severity::Blocks));
-    check(Existing::Replace, ("needs_program", Severity::Note));
+    check(Existing::Keep, false, ("generic_program_in_the_way", Severity::Blocks));
+    check(Existing::Replace, false, ("needs_program", Severity::Note));
+    check(Existing::Replace, true, ("generic_program_in_the_way", Severity::Blocks));
 }
 
 #[test]

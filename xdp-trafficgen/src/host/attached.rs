@@ -6,7 +6,7 @@ use crate::host::{AttachedMode, AttachedXdp};
 
 impl fmt::Display for AttachedXdp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mode, program, name } = self;
+        let Self { mode, program, name, on_link: _ } = self;
         let mode = match mode {
             AttachedMode::Native => "native",
             AttachedMode::Generic => "generic",
@@ -21,14 +21,22 @@ impl fmt::Display for AttachedXdp {
 }
 
 impl AttachedXdp {
-    /// The command that takes it off the interface of this name; not where it hangs on a BPF link, which only its owner can end.
-    pub fn take_off(&self, interface: &str) -> String {
+    /// What the user does when it is in the way of ours on the interface of this name. What hangs on a BPF link, nobody but its
+    /// owner takes off (dev_xdp_attach of the kernel's net/core/dev.c).
+    pub fn out_of_the_way(&self, interface: &str) -> String {
+        if self.on_link {
+            return "it hangs on a BPF link, which only its owner can end: stop the program that attached it (`bpftool link \
+                    show` names it)"
+                .to_owned();
+        }
         let kind = match self.mode {
             AttachedMode::Native => "xdpdrv",
             AttachedMode::Generic => "xdpgeneric",
             AttachedMode::Offloaded => "xdpoffload",
         };
-        format!("ip link set dev {interface} {kind} off")
+        format!(
+            "take it off with `ip link set dev {interface} {kind} off`, or let it make way until the end with --replace-xdp"
+        )
     }
 }
 
@@ -40,8 +48,13 @@ mod tests {
     fn words_and_commands() {
         #[track_caller]
         fn check(mode: AttachedMode, name: Option<&str>, words: &str, command: &str) {
-            let attached = AttachedXdp { mode, program: 12, name: name.map(str::to_owned) };
-            assert_eq!((attached.to_string().as_str(), attached.take_off("eth1").as_str()), (words, command));
+            let mut attached = AttachedXdp { mode, program: 12, name: name.map(str::to_owned), on_link: false };
+            assert_eq!(attached.to_string(), words);
+            let cure = attached.out_of_the_way("eth1");
+            assert!(cure.contains(&format!("`{command}`")) && cure.contains("--replace-xdp"), "{cure}");
+            attached.on_link = true;
+            let cure = attached.out_of_the_way("eth1");
+            assert!(cure.contains("`bpftool link show`") && !cure.contains("--replace-xdp"), "{cure}");
         }
         let generic = "ip link set dev eth1 xdpgeneric off";
         check(AttachedMode::Generic, Some("drop"), "the generic XDP program 12 (`drop`)", generic);

@@ -4,10 +4,9 @@ use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo
 
 use crate::{
     host::{
-        AttachedMode, AttachedXdp, Interface, Netlink, NetlinkError, Peer, Queues, device::Device, files::Files,
-        netdev::Netdev,
+        AttachedMode, Interface, Netlink, NetlinkError, Peer, Queues, device::Device, files::Files, netdev::Netdev,
     },
-    kernel::{Channels, Drivers, program_name},
+    kernel::{Channels, Drivers, attached_xdp},
 };
 
 impl Interface {
@@ -57,8 +56,6 @@ impl Sources<'_> {
             (None, None) => None,
         };
         let Device { numa_node, interrupts, iommu } = device.unwrap_or_default();
-        let attached =
-            |&(mode, program): &(AttachedMode, u32)| AttachedXdp { mode, program, name: program_name(program) };
         Interface {
             link: self.netlink.link(wanted.message),
             kind: wanted.kind.map(ToString::to_string),
@@ -69,7 +66,7 @@ impl Sources<'_> {
             interrupts,
             iommu,
             gro: self.drivers.gro(name).ok().flatten(),
-            xdp: wanted.xdp.iter().map(attached).collect(),
+            xdp: wanted.xdp.iter().map(|&(mode, program)| attached_xdp(mode, program)).collect(),
             features: self.netdev.as_ref().and_then(|netdev| netdev.features(wanted.index)),
             peer: self.peer(wanted, all),
             driver,

@@ -96,6 +96,8 @@ pub struct AttachedXdp {
     pub program: u32,
     /// Its name; none when the kernel does not let us look.
     pub name: Option<String>,
+    /// Whether it hangs on a BPF link, which only its owner can end; not known to, where the kernel does not let us look.
+    pub on_link: bool,
 }
 
 /// Where an XDP program runs.

@@ -7,16 +7,12 @@
 
 use std::io;
 
-use aya::programs::{
-    ProgramError, ProgramFd, ProgramInfo, Xdp, XdpMode,
-    links::{FdLink, LinkType},
-    loaded_links, loaded_programs,
-};
+use aya::programs::{ProgramError, ProgramFd, ProgramInfo, Xdp, XdpMode, links::FdLink, loaded_programs};
 
 use crate::{
     host::{AttachedMode, AttachedXdp},
     kernel::{
-        KernelError, program_name,
+        KernelError, attached_xdp,
         xdp_netlink::{Refusal, XdpInterface, XdpNetlink},
     },
     plan::Existing,
@@ -25,23 +21,9 @@ use crate::{
 /// Why a program cannot be attached, or another not be put back.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    /// Another program is there, and is to stay.
-    #[error(
-        "{program} is attached to `{interface}` already: take it off with `{}`, or let it make way until the end with \
-         --replace-xdp", .program.take_off(.interface)
-    )]
+    /// Another program is there, and is to stay, or cannot make way.
+    #[error("{program} is attached to `{interface}` already: {}", .program.out_of_the_way(.interface))]
     InTheWay {
-        /// The interface.
-        interface: String,
-        /// The program.
-        program: AttachedXdp,
-    },
-    /// Another program is there, which we cannot take off.
-    #[error(
-        "{program} is attached to `{interface}` already, by a BPF link that only its owner can end: stop the program that \
-         attached it (`bpftool link show` names it)"
-    )]
-    Held {
         /// The interface.
         interface: String,
         /// The program.
@@ -104,12 +86,7 @@ impl Attachment {
         let displaced = match (in_the_way, existing) {
             (None, _) => None,
             (Some((mode, id)), Existing::Keep) => {
-                let program = attached(mode, id);
-                return Err(match hangs_on_a_link(id) {
-                    true => AttachError::Held { interface, program },
-                    false => AttachError::InTheWay { interface, program },
-                }
-                .into());
+                return Err(AttachError::InTheWay { interface, program: attached_xdp(mode, id) }.into());
             }
             (Some((mode, id)), Existing::Replace) => {
                 Some(Displaced::take_off(XdpNetlink::open().map_err(unasked)?, index, &interface, mode, id)?)
@@ -190,7 +167,7 @@ impl Displaced {
         mode: AttachedMode,
         id: u32,
     ) -> Result<Self, KernelError> {
-        let (interface, program) = (interface.to_owned(), attached(mode, id));
+        let (interface, program) = (interface.to_owned(), attached_xdp(mode, id));
         let refused = |interface, Refusal { said, source }| AttachError::Refused { interface, said, source };
         let gone = || Refusal { said: None, source: io::Error::from_raw_os_error(libc::ENOENT) };
         let found = info(id).and_then(|info| info.fd().ok());
@@ -198,7 +175,7 @@ impl Displaced {
         match netlink.detach(index, mode, &descriptor) {
             Ok(()) => Ok(Self { netlink, index, interface, program, descriptor: Some(descriptor) }),
             Err(Refusal { source, .. }) if source.raw_os_error() == Some(libc::EBUSY) => {
-                Err(AttachError::Held { interface, program }.into())
+                Err(AttachError::InTheWay { interface, program: AttachedXdp { on_link: true, ..program } }.into())
             }
             Err(refusal) => Err(refused(interface, refusal).into()),
         }
@@ -228,17 +205,6 @@ pub(super) fn unasked(source: io::Error) -> KernelError {
     KernelError::Syscall { call: "asking rtnetlink for an interface", source }
 }
 
-fn attached(mode: AttachedMode, program: u32) -> AttachedXdp {
-    AttachedXdp { mode, program, name: program_name(program) }
-}
-
 fn info(id: u32) -> Option<ProgramInfo> {
     loaded_programs().flatten().find(|info| info.id() == id)
-}
-
-/// Whether a program is attached by a BPF link. (It may be attached elsewhere by other means; nobody does.)
-fn hangs_on_a_link(program: u32) -> bool {
-    loaded_links()
-        .flatten()
-        .any(|link| link.program_id() == program && link.link_type().is_ok_and(|kind| kind == LinkType::Xdp))
 }

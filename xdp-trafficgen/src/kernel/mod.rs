@@ -39,7 +39,7 @@ pub use ioctl::{Channels, Drivers};
 pub use listener::Listener;
 pub use netns::PrivateNetns;
 pub use probe::Capabilities;
-pub use programs::program_name;
+pub use programs::attached_xdp;
 pub use sink::Sink;
 pub use survey::{Answer, CALL_FRAMES, CallTimes, Survey, Unanswered, survey};
 pub use trace_points::{TracePoint, TracePoints};

@@ -28,10 +28,7 @@ impl Planner<'_> {
                     &place.place,
                     format!("{program} is attached to `{name}`, whose driver sends only with a program of its own"),
                 )
-                .help(format!(
-                    "take it off with `{}`, or let it make way until the end with --replace-xdp",
-                    program.take_off(name)
-                )),
+                .help(program.out_of_the_way(name)),
             );
         }
         self.note_once(note);
@@ -89,8 +86,8 @@ fn wanted(interface: &Interface, existing: Existing) -> Wanted<'_> {
     let mut note =
         format!("{name}: an XDP program that passes everything is attached while frames are sent, for {why}");
     let generic = interface.xdp_in(AttachedMode::Generic);
-    let in_the_way = generic.filter(|_| existing == Existing::Keep);
-    if let (Some(generic), Existing::Replace) = (generic, existing) {
+    let in_the_way = generic.filter(|generic| existing == Existing::Keep || generic.on_link);
+    if let (Some(generic), None) = (generic, in_the_way) {
         note += &format!("; {generic} makes way for it until the end");
     }
     Wanted { attach: Attach::Pass(existing), note: Some(note), in_the_way }

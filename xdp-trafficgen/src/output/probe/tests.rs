@@ -105,7 +105,12 @@ fn nic() -> Interface {
         ],
         iommu: Some(Iommu::Translating),
         gro: Some(true),
-        xdp: vec![AttachedXdp { mode: AttachedMode::Generic, program: 77, name: Some("filter".to_owned()) }],
+        xdp: vec![AttachedXdp {
+            mode: AttachedMode::Generic,
+            program: 77,
+            name: Some("filter".to_owned()),
+            on_link: true,
+        }],
         features: Some(XdpFeatures(1 | 2)),
         peer: Some(Peer::Here {
             name: "peer".to_owned(),
@@ -296,7 +301,7 @@ fn the_text() {
             "SMT: 0,4 and 1,5 and 2,6 and 3,7",
             "eth1 driver ice 6.12.57-cloud-amd64 (0000:3b:00.0); queues: 8 TX, 8 RX (at most 32 and 64)",
             "3 interrupts, on CPUs 0-1,3",
-            "XDP: generic program 77 (filter); driver can basic redirect",
+            "XDP: generic program 77 (filter) on a BPF link; driver can basic redirect",
             "trial: 64 frames attempted, 60 accepted by the driver, 3 dropped",
             "verdict eth1 is not ready blocks eth1 is an end",
             "cure: switch it on there: `ethtool -K eth1-peer-with-a-long-name generic-receive-offload on`",

@@ -20,8 +20,10 @@ fn machine(driver: &str, features: Option<u64>, xdp: &[(AttachedMode, u32)]) -> 
     let mut interface = Interface::of(facts.link("veth0").cloned().unwrap());
     interface.driver = (!driver.is_empty()).then(|| Driver { name: driver.to_owned(), ..Driver::default() });
     interface.features = features.map(XdpFeatures);
-    interface.xdp =
-        xdp.iter().map(|&(mode, program)| AttachedXdp { mode, program, name: Some("theirs".to_owned()) }).collect();
+    interface.xdp = xdp
+        .iter()
+        .map(|&(mode, program)| AttachedXdp { mode, program, name: Some("theirs".to_owned()), on_link: false })
+        .collect();
     Facts { interfaces: vec![interface], ..facts }
 }
 
@@ -116,6 +118,10 @@ fn a_generic_program_is_in_the_way_unless_it_may_be_moved() {
         "{:?}",
         plan.notes
     );
+    let mut held = facts.clone();
+    held.interfaces[0].xdp[0].on_link = true;
+    let refused = planned("interface = 'veth0'", UDP, &held, consent(Existing::Replace)).unwrap_err().to_string();
+    assert!(refused.contains("`bpftool link show`"), "{refused}");
     // Where nothing has to be attached, it is in nobody's way.
     assert!(planned("interface = 'veth0'", UDP, &machine("tun", SENDS, generic), consent(Existing::Keep)).is_ok());
 }

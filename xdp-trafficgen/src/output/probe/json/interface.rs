@@ -121,6 +121,8 @@ struct Program<'a> {
     id: u32,
     /// Its name.
     name: Option<&'a str>,
+    /// Whether it hangs on a BPF link, which only its owner can end.
+    on_link: bool,
 }
 
 /// The program that lets everything pass.
@@ -230,10 +232,11 @@ pub(super) fn interface(probed: &Probed) -> Interface<'_> {
         gro: *gro,
         xdp_programs: xdp
             .iter()
-            .map(|host::AttachedXdp { mode, program, name }| Program {
+            .map(|host::AttachedXdp { mode, program, name, on_link }| Program {
                 mode: mode_name(*mode),
                 id: *program,
                 name: name.as_deref(),
+                on_link: *on_link,
             })
             .collect(),
         xdp_features: features.map(names),

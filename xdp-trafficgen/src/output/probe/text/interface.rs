@@ -78,14 +78,15 @@ fn hardware(interface: &Interface) -> Option<String> {
 }
 
 fn programs(attached: &[AttachedXdp]) -> String {
-    let shown = attached.iter().map(|AttachedXdp { mode, program, name }| {
+    let shown = attached.iter().map(|AttachedXdp { mode, program, name, on_link }| {
         let mode = match mode {
             AttachedMode::Native => "native",
             AttachedMode::Generic => "generic",
             AttachedMode::Offloaded => "offloaded",
         };
         let name = name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
-        format!("{mode} program {program}{name}")
+        let held = if *on_link { " on a BPF link" } else { "" };
+        format!("{mode} program {program}{name}{held}")
     });
     let shown = shown.collect::<Vec<_>>().join(", ");
     if shown.is_empty() { "no program attached".to_owned() } else { shown }
