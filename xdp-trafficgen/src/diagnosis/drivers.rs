@@ -7,8 +7,8 @@
 /// How a driver finds the transmit queue of an XDP frame; in each case from the number of the CPU that sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueOfCpu {
-    /// Queue n for CPU n. From a CPU that has none, frames are refused with this errno.
-    Own(u32),
+    /// Queue n for CPU n. From a CPU that has none, frames are refused with this errno; with none, the driver does not check.
+    Own(Option<u32>),
     /// One for each CPU while there are as many; with fewer, CPUs share them under a lock. Its number need not be the CPU's: ice
     /// and ixgbe have rings for XDP that are not among their channels, virtio_net's are the last ones.
     OwnOrShared,
@@ -50,7 +50,7 @@ const KNOWN: &[Known] = &[
     // 6.3); modulo `real_num_tx_queues`.
     Known { names: &["hv_netvsc"], needs_program: false, queue: QueueOfCpu::Modulo },
     // i40e_xdp_xmit of ethernet/intel/i40e/i40e_txrx.c: ENXIO without a program and from a CPU at or above `num_queue_pairs`.
-    Known { names: &["i40e"], needs_program: true, queue: QueueOfCpu::Own(ENXIO) },
+    Known { names: &["i40e"], needs_program: true, queue: QueueOfCpu::Own(Some(ENXIO)) },
     // ice_xdp_xmit of ethernet/intel/ice/ice_txrx.c: ENXIO without a program; with fewer queues than CPUs they are shared
     // (`ice_xdp_locking_key`, Linux 5.16).
     Known { names: &["ice"], needs_program: true, queue: QueueOfCpu::OwnOrShared },
@@ -62,12 +62,12 @@ const KNOWN: &[Known] = &[
     Known { names: &["ixgbe"], needs_program: true, queue: QueueOfCpu::OwnOrShared },
     // mlx5e_xdp_xmit of ethernet/mellanox/mlx5/core/en/xdp.c: ENXIO from a CPU at or above the number of channels. A program is
     // needed since Linux 6.19 (commit d4aa0cc9bd31; ENETDOWN without), and does no harm before.
-    Known { names: &["mlx5_core"], needs_program: true, queue: QueueOfCpu::Own(ENXIO) },
-    // otx2_xdp_xmit of ethernet/marvell/octeontx2/nic/otx2_pf.c: ENXIO without a program. It takes the queue `tx_queues` and the
-    // CPU's number, and does not check that there is one: what becomes of frames from a CPU without is not known.
-    Known { names: &["rvu-nicpf"], needs_program: true, queue: QueueOfCpu::Unknown },
+    Known { names: &["mlx5_core"], needs_program: true, queue: QueueOfCpu::Own(Some(ENXIO)) },
+    // otx2_xdp_xmit of ethernet/marvell/octeontx2/nic/otx2_pf.c: ENXIO without a program. It takes `qset.sq[tx_queues + cpu]`,
+    // and does not check that there is such an entry.
+    Known { names: &["rvu-nicpf"], needs_program: true, queue: QueueOfCpu::Own(None) },
     // efx_xdp_tx_buffers of ethernet/sfc/tx.c: EINVAL from a CPU at or above `xdp_tx_queue_count`.
-    Known { names: &["sfc"], needs_program: false, queue: QueueOfCpu::Own(EINVAL) },
+    Known { names: &["sfc"], needs_program: false, queue: QueueOfCpu::Own(Some(EINVAL)) },
     // stmmac_xdp_xmit and stmmac_xdp_get_tx_queue of ethernet/stmicro/stmmac/stmmac_main.c; stmmac_xdp_set_prog of stmmac_xdp.c
     // sets the bit. The names are those of stmmac_ethtool.c.
     Known { names: &["st_gmac", "st_xgmac"], needs_program: true, queue: QueueOfCpu::Modulo },
@@ -138,10 +138,5 @@ mod tests {
         let mut names = BTreeSet::new();
         assert!(KNOWN.iter().flat_map(|known| known.names).all(|name| names.insert(name)));
         assert_eq!(queue_of_cpu("e1000e"), QueueOfCpu::Unknown);
-    }
-
-    #[test]
-    fn an_unchecked_queue_is_no_refusal() {
-        assert_eq!(queue_of_cpu("rvu-nicpf"), QueueOfCpu::Unknown);
     }
 }

@@ -63,8 +63,8 @@ fn of_driver(errno: u32, situation: &Situation<'_>) -> Finding {
         ENXIO if driver == "tun" => path::unopened(situation).unwrap_or_else(|| refused(errno, situation)),
         ENXIO if driver == "bonding" => bond_without_slave(situation),
         ENXIO | EINVAL if needs_program(driver) && !native => path::without_program(situation),
-        errno if queue_of_cpu(driver) == QueueOfCpu::Own(errno) => {
-            queues::cpus_above(situation, errno).unwrap_or_else(|| refused(errno, situation))
+        errno if queue_of_cpu(driver) == QueueOfCpu::Own(Some(errno)) => {
+            queues::cpus_above(situation, Some(errno)).unwrap_or_else(|| refused(errno, situation))
         }
         ENETDOWN => no_link(situation).unwrap_or_else(|| refused(errno, situation)),
         ENOMEM => no_memory(situation),

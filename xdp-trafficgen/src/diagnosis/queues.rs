@@ -100,8 +100,11 @@ fn sorted(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
     numbers
 }
 
-/// CPUs that have no queue in a driver which has one for each; none when all have one.
-pub(super) fn cpus_above(situation: &Situation<'_>, errno: u32) -> Option<Finding> {
+/// What a driver does instead of an errno.
+const UNCHECKED: &str = "which it does not check: sending from there may crash the machine";
+
+/// CPUs that have no queue in a driver which has one for each, and says this errno without; none when all have one.
+pub(super) fn cpus_above(situation: &Situation<'_>, errno: Option<u32>) -> Option<Finding> {
     let Situation { name, cpus, allowed_cpus, .. } = situation;
     let interface = situation.interface?;
     let count = Some(interface.queues.tx).filter(|&count| count > 0)?;
@@ -133,7 +136,7 @@ pub(super) fn cpus_above(situation: &Situation<'_>, errno: u32) -> Option<Findin
             },
             words::counted(count, "queue"),
             words::cpus(&without),
-            errno_name(errno)
+            errno.map_or_else(|| UNCHECKED.to_owned(), errno_name)
         ),
         cure,
     ))

@@ -239,6 +239,7 @@ fn cpus_without_a_queue_are_told_apart() {
     check("mlx5_core", &[4, 5], Some(Severity::Blocks), &parts);
     check("i40e", &[3, 4, 5], Some(Severity::Loses), &parts);
     check("sfc", &[7], Some(Severity::Blocks), &["none for CPU 7 (EINVAL)"]);
+    check("rvu-nicpf", &[5], Some(Severity::Blocks), &["none for CPU 5", "may crash the machine", "`--cpus 0-3`"]);
     let unordered = ["none for CPUs 4-6 (ENXIO)", "`ethtool -L eth1 combined 7`"];
     check("mlx5_core", &[6, 4, 5], Some(Severity::Blocks), &unordered);
     check("i40e", &[5, 1, 6, 4], Some(Severity::Loses), &unordered);

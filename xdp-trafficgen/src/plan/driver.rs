@@ -1,13 +1,13 @@
 //! What the driver of the interface that frames leave by wants: an XDP program, and workers on CPUs that have a queue.
 //!
-//! Follows from the facts of that interface; what drivers are like is written down in [`drivers`].
+//! Follows from the facts of that interface; what drivers are like is written down in [`crate::diagnosis::drivers`].
 
 #[cfg(test)]
 mod tests;
 
 use crate::{
     config::{Diagnostic, Port},
-    diagnosis::drivers::{self, QueueOfCpu},
+    diagnosis::drivers::{QueueOfCpu, is_known, needs_program, queue_of_cpu},
     host::{AttachedMode, AttachedXdp, Interface, XdpFeatures},
     plan::{Attach, Existing, Planner},
 };
@@ -102,13 +102,13 @@ fn why_a_program(interface: &Interface) -> Option<String> {
     if driver == "veth" || nothing_helps {
         return None;
     }
-    if drivers::needs_program(driver) {
+    if needs_program(driver) {
         return Some(format!("{driver} sends XDP frames only then"));
     }
     let sends = interface.features.is_none_or(|features| features.has(XdpFeatures::NDO_XMIT));
     // Of a driver that nobody has heard of, it is only known what it can do with the program that is there.
     let only_now =
-        interface.features.is_some() && interface.xdp_in(AttachedMode::Native).is_some() && !drivers::is_known(driver);
+        interface.features.is_some() && interface.xdp_in(AttachedMode::Native).is_some() && !is_known(driver);
     let driver = if driver.is_empty() { "its driver" } else { driver };
     (!sends || only_now).then(|| format!("{driver} does not send XDP frames as it is, and may then"))
 }
@@ -129,17 +129,23 @@ fn cpus_without_queue(interface: &Interface, cpus: &[u32], allowed: &[u32]) -> O
         return None;
     }
     let (name, driver) = (&interface.link.name, interface.driver_name());
+    let then = match queue_of_cpu(driver) {
+        QueueOfCpu::Own(None) => {
+            format!("it does not check that, and sending from CPU {without} may crash the machine")
+        }
+        _ => format!("frames from CPU {without} may all be refused"),
+    };
     let most = cpus.iter().max().map_or(0, |last| last + 1);
     let with = list(&mut allowed.iter().filter(|&&cpu| cpu < queues));
     let others = if with.is_empty() { String::new() } else { format!("use CPUs of {with}, or ") };
     Some(format!(
-        "{name}: {driver} sends what comes from CPU n by queue n, and there are {queues}: frames from CPU {without} may all be \
-         refused; {others}give it more queues with `ethtool -L {name} combined {most}`"
+        "{name}: {driver} sends what comes from CPU n by queue n, and there are {queues}: {then}; \
+         {others}give it more queues with `ethtool -L {name} combined {most}`"
     ))
 }
 
 /// How many CPUs, from 0 on, have a queue to send by; none where all can send.
 fn queues_of_cpus(interface: &Interface) -> Option<u32> {
-    let own = matches!(drivers::queue_of_cpu(interface.driver_name()), QueueOfCpu::Own(_));
+    let own = matches!(queue_of_cpu(interface.driver_name()), QueueOfCpu::Own(_));
     Some(interface.queues.tx).filter(|&queues| own && queues > 0)
 }

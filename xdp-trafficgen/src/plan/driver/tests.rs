@@ -138,7 +138,7 @@ fn workers_are_put_where_there_are_queues() {
         let cpus = cpus.map_or_else(String::new, |cpus| format!("cpus = '{cpus}'"));
         let plan = plan(&facts, &format!("interface = 'veth0'\n{cpus}"));
         assert_eq!(plan.ports[0].cpus, expected);
-        let about = plan.notes.iter().find(|note| note.contains("may all be refused"));
+        let about = plan.notes.iter().find(|note| note.contains("by queue n"));
         assert_eq!(about.is_some(), !parts.is_empty(), "{:?}", plan.notes);
         for part in parts {
             assert!(about.unwrap().contains(part), "no `{part}` in {about:?}");
@@ -156,6 +156,7 @@ fn workers_are_put_where_there_are_queues() {
         &[3, 4, 5],
         &["from CPU 4, 5 ", "use CPUs of 0, 1, 2, 3,", "combined 6`"],
     );
+    check("rvu-nicpf", 4, &[4, 1], Some("4"), &[4], &["CPU 4 may crash the machine", "use CPUs of 1,"]);
     check("i40e", 4, &[0, 1], Some("0-3"), &[0, 1, 2, 3], &[]);
     // Others share queues, or nobody knows how many there are.
     check("ice", 2, &[6, 7], None, &[6], &[]);
