@@ -1,4 +1,5 @@
-//! The stamping receiver: writes down when each frame arrived. Only stamps and stores; whoever reads the log works out the rest.
+//! The stamping receiver: writes down when each frame arrived. Only stamps and stores; whoever reads the log works out the
+//! rest.
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},

@@ -99,8 +99,8 @@ fn first_stream(worker: &Worker) -> u32 {
     }
 }
 
-/// Waits until the worker's next frame is due, and gives the slot of its flow (0 with one stream for the port, where the schedule
-/// knows). None: nothing departs in this repetition.
+/// Waits until the worker's next frame is due, and gives the slot of its flow (0 with one stream for the port, where the
+/// schedule knows). None: nothing departs in this repetition.
 #[inline(always)]
 pub fn depart(worker: &Worker) -> Option<u32> {
     let pace = PACES.get_ptr_mut(worker.index)?;
@@ -235,8 +235,8 @@ fn calendar(worker: &Worker) -> Option<&'static mut Calendar> {
     Some(unsafe { &mut *calendar })
 }
 
-/// The stream whose frame is next; found once, it stays so until its frame has left. Within a batch only one whose frame can still
-/// leave with it.
+/// The stream whose frame is next; found once, it stays so until its frame has left. Within a batch only one whose frame can
+/// still leave with it.
 #[inline(always)]
 fn chosen(pace: &mut Pace, worker: &Worker, begins: bool) -> Option<u32> {
     if pace.chosen == 0 {

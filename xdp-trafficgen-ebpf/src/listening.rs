@@ -1,8 +1,8 @@
 //! What became of frames: the kernel's trace points tell, and each port's own programs keep its books where frames were lost.
 //!
-//! One program listens for all ports of the process: the kernel's call of a program that listens costs 29 ns for each bulk of 16
-//! frames, whoever sent them, and every port would pay for the listeners of all (measured: 2.9 ns a frame for each). It needs
-//! no type information of the kernel (BTF): raw trace points are known by name, and cost the same as those that need it.
+//! One program listens for all ports of the process: the kernel's call of a program that listens costs 29 ns for each bulk of
+//! 16 frames, whoever sent them, and every port would pay for the listeners of all (measured: 2.9 ns a frame for each). It
+//! needs no type information of the kernel (BTF): raw trace points are known by name, and cost the same as those that need it.
 
 use aya_ebpf::{
     macros::{map, raw_tracepoint},
@@ -27,8 +27,8 @@ static TOLD: ProgramArray = ProgramArray::with_max_entries(told::PROGRAMS * MAX_
 #[map]
 static LAST: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 
-/// The port whose frames are on their way through the kernel on this CPU just now, if any, and its worker. Other users' frames have
-/// none: ours are all accounted for before softirqs run again, and before another port's are made.
+/// The port whose frames are on their way through the kernel on this CPU just now, if any, and its worker. Other users' frames
+/// have none: ours are all accounted for before softirqs run again, and before another port's are made.
 #[inline(always)]
 fn sending() -> Option<(u32, &'static mut Worker)> {
     let sending = |place| worker_at(place).filter(|worker| worker.in_flight() != 0).map(|worker| (place, worker));
@@ -68,8 +68,8 @@ pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// `xdp_redirect_err(dev, xdp, tgt, err, …)` and `xdp_redirect_map_err`: one frame that never reached a driver, the one that was
-/// just made.
+/// `xdp_redirect_err(dev, xdp, tgt, err, …)` and `xdp_redirect_map_err`: one frame that never reached a driver, the one that
+/// was just made.
 #[raw_tracepoint(tracepoint = "xdp_redirect_err")]
 pub fn on_redirect_err(ctx: RawTracePointContext) -> i32 {
     if let Some((place, _)) = sending() {
@@ -78,8 +78,8 @@ pub fn on_redirect_err(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// `xdp_exception(dev, xdp, act)`: a frame given up for what a program returned. Live mode has no such case up to Linux 6.18; if
-/// another one has, the frame stays in flight, and this says why.
+/// `xdp_exception(dev, xdp, act)`: a frame given up for what a program returned. Live mode has no such case up to Linux 6.18;
+/// if another one has, the frame stays in flight, and this says why.
 #[raw_tracepoint(tracepoint = "xdp_exception")]
 pub fn on_exception(_ctx: RawTracePointContext) -> i32 {
     if let Some((_, worker)) = sending() {

@@ -45,8 +45,8 @@ pub fn advance(stream: &mut Departures, tables: &impl Tables) {
     (stream.due, stream.rest) = later(stream.due, stream.rest, stream.gap.ns, stream.gap.rest, stream.gap.whole);
 }
 
-/// Moves a stream on by up to `most` departures, which are all due at `until` or before and before the stream's end, as far as they
-/// are at equal distances; by one at least. Gives their number.
+/// Moves a stream on by up to `most` departures, which are all due at `until` or before and before the stream's end, as far as
+/// they are at equal distances; by one at least. Gives their number.
 #[inline(always)]
 pub fn take(stream: &mut Departures, most: u64, until: u64, tables: &impl Tables) -> u64 {
     // Spares a single one the divisions.
@@ -55,8 +55,8 @@ pub fn take(stream: &mut Departures, most: u64, until: u64, tables: &impl Tables
     before + 1
 }
 
-/// Gives up departures that are due before `oldest`: many of those at equal distances at once, others one by one. Whether there may
-/// be more.
+/// Gives up departures that are due before `oldest`: many of those at equal distances at once, others one by one. Whether there
+/// may be more.
 #[inline(always)]
 pub fn skip(stream: &mut Departures, oldest: u64, tables: &impl Tables) -> bool {
     let until = if oldest < stream.end { oldest } else { stream.end };

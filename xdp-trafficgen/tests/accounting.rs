@@ -182,8 +182,8 @@ fn not_one_frame_is_miscounted_beside_foreign_traffic() {
     let foreign: u64 = others.iter().map(|other| other.redirected().transmitted).sum();
     assert_eq!(ours.attempted, frames);
     assert!(foreign > 0);
-    // The receiver tells them apart by their lengths. (A veth's own counts of what it dropped are not exact when two CPUs send: they
-    // add to the same number without a lock, and one in some millions is lost.)
+    // The receiver tells them apart by their lengths. (A veth's own counts of what it dropped are not exact when two CPUs send:
+    // they add to the same number without a lock, and one in some millions is lost.)
     let received = || {
         let all = sink.count().unwrap();
         let long = (all.bytes - 64 * all.frames) / (128 - 64);
@@ -220,8 +220,8 @@ fn allowed_cpus_of(net: &TestNet) -> Vec<u32> {
     [Some(net.cpu), other].into_iter().flatten().collect()
 }
 
-/// A port that goes down while frames wait in its peer's ring loses them behind the driver; whatever happens, the run has numbers
-/// for all of its frames, and the report a word for each difference.
+/// A port that goes down while frames wait in its peer's ring loses them behind the driver; whatever happens, the run has
+/// numbers for all of its frames, and the report a word for each difference.
 #[test]
 fn a_peer_that_goes_down_in_mid_run_is_accounted_for() {
     let Some(net) = TestNet::enter() else { return };

@@ -176,8 +176,8 @@ fn check_neighbours(net: &TestNet, cpus: [u32; 2]) {
     }
 }
 
-/// Ports that lose frames for different reasons, and ports that lose none, take turns on one CPU before one listener; then others
-/// take the places of some.
+/// Ports that lose frames for different reasons, and ports that lose none, take turns on one CPU before one listener; then
+/// others take the places of some.
 #[test]
 fn one_listener_keeps_the_books_of_many_ports() {
     let Some(net) = TestNet::enter() else { return };

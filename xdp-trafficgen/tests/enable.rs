@@ -1,5 +1,5 @@
-//! The program that lets drivers send: attached by a link that goes with the process, beside nobody else's, and everything as it
-//! was at the end. What is attached is always the kernel's word, through iproute2 and bpftool.
+//! The program that lets drivers send: attached by a link that goes with the process, beside nobody else's, and everything as
+//! it was at the end. What is attached is always the kernel's word, through iproute2 and bpftool.
 
 #[expect(dead_code, reason = "tests/counting.rs uses all of it")]
 mod net;

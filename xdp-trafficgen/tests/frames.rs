@@ -126,8 +126,8 @@ fn flows_take_turns_by_weight() {
     }
 }
 
-/// More flows than there are groups, and in several of them: some soon start again, some do not, of three layouts, each with its
-/// own addresses and weight; `bodies`: with payloads that differ, too.
+/// More flows than there are groups, and in several of them: some soon start again, some do not, of three layouts, each with
+/// its own addresses and weight; `bodies`: with payloads that differ, too.
 #[test]
 fn six_hundred_flows() {
     if !privileged() {

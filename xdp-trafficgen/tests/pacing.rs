@@ -2,8 +2,9 @@
 //! precise departures are is for `cargo xtask bench`; what they should be is worked out here a second time, from what the
 //! documentation says of rates.
 //!
-//! Machines that run tests are busy. A flow that ends by its time cannot make up for a stall right before its end, so what is exact is
-//! the sum of frames that were made and departures that were given up; where the number of frames is the end, it is exact alone.
+//! Machines that run tests are busy. A flow that ends by its time cannot make up for a stall right before its end, so what is
+//! exact is the sum of frames that were made and departures that were given up; where the number of frames is the end, it is
+//! exact alone.
 
 #[path = "pacing/actions.rs"]
 mod actions;

@@ -83,7 +83,8 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
 }
 
 /// What is measured on one core, what it is compared with, and the bar. Those without a bar are sequences too long to be
-/// recorded, which are worked out frame by frame. Uncounted: nobody listens to the trace points that say what becomes of frames.
+/// recorded, which are worked out frame by frame. Uncounted: nobody listens to the trace points that say what becomes of
+/// frames.
 const ONE_CORE: [(&str, &str, Option<f64>); 19] = [
     ("port-range", "floor", Some(0.95)),
     ("four-fields", "floor", Some(0.92)),

@@ -1,5 +1,5 @@
-//! The pacing table of `cargo xtask bench`: how even the gaps between frames are, measured by `xdp-trafficgen pace-test`, beside
-//! other generators measured the same way and the figures that others published.
+//! The pacing table of `cargo xtask bench`: how even the gaps between frames are, measured by `xdp-trafficgen pace-test`,
+//! beside other generators measured the same way and the figures that others published.
 //!
 //! Bars are shown beside and never enforced, as in the rest of the bench.
 

@@ -162,9 +162,9 @@ pub struct Lateness {
     pub padding: [u64; 8],
 }
 
-/// Departures further away than this are left to user space, which sleeps until shortly before; in nanoseconds. A sleeper's frames
-/// are less punctual (measured on a virtual machine at 1 kpps: 37 % of gaps within 512 ns), so it is worth it only
-/// where spinning would burn a core for nothing.
+/// Departures further away than this are left to user space, which sleeps until shortly before; in nanoseconds. A sleeper's
+/// frames are less punctual (measured on a virtual machine at 1 kpps: 37 % of gaps within 512 ns), so it is worth it only where
+/// spinning would burn a core for nothing.
 pub const FAR: u64 = 1_200_000;
 
 /// A batch gathers frames that are due within this time, in nanoseconds: what follows a pause waits for a batch of its own.

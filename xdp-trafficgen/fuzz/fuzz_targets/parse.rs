@@ -2,7 +2,8 @@
 //!
 //! What follows a line `--set` is the overrides, one a line; what follows a line `--file`, any other file that is named.
 //!
-//!     cd xdp-trafficgen/fuzz && mkdir -p corpus/parse && cargo +nightly fuzz run --fuzz-dir . parse corpus/parse seeds ../../config
+//! cd xdp-trafficgen/fuzz && mkdir -p corpus/parse && cargo +nightly fuzz run --fuzz-dir . parse corpus/parse seeds
+//! ../../config
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! `pace-test`: sends at a constant rate, has an XDP program write down when each frame arrives, and shows how even the gaps are.
+//! `pace-test`: sends at a constant rate, has an XDP program write down when each frame arrives, and shows how even the gaps
+//! are.
 
 use std::{
     fs,
@@ -281,7 +282,8 @@ fn wait(duration: Duration, stop: &CancellationToken) {
     }
 }
 
-/// The last frames may still wait for a softirq on another CPU. Gives up after half a second, for frames that are lost are lost.
+/// The last frames may still wait for a softirq on another CPU. Gives up after half a second, for frames that are lost are
+/// lost.
 fn settle(arrivals: &Arrivals, sent: u64) -> Result<(), CommandError> {
     let deadline = Instant::now() + Duration::from_millis(500);
     loop {

@@ -30,9 +30,9 @@
 //! | `size` | bytes on the wire with the FCS, default 64: see below |
 //! | `payload` | what fills the frame, default `"zeros"`: see below |
 //!
-//! A single rate is a number and its unit, in upper or lower case: frames a second (`"10pps"`, `"500kpps"`, `"1.5Mpps"`); bits a
-//! second of the frames with their FCS (`"10Gbps"`, the same as `"10GbpsL2"`), or with preamble and gap too (`"10GbpsL1"`); a share of
-//! the line rate (`"40%"`, counted with preamble and gap). Prefixes are `k`, `M`, `G` and `T`.
+//! A single rate is a number and its unit, in upper or lower case: frames a second (`"10pps"`, `"500kpps"`, `"1.5Mpps"`); bits
+//! a second of the frames with their FCS (`"10Gbps"`, the same as `"10GbpsL2"`), or with preamble and gap too (`"10GbpsL1"`); a
+//! share of the line rate (`"40%"`, counted with preamble and gap). Prefixes are `k`, `M`, `G` and `T`.
 //!
 //! | rate | frames leave |
 //! |---|---|
@@ -45,9 +45,9 @@
 //! | `{ trace = [["0s", "1kpps"], ["10s", "5kpps"], …] }` | at rates with straight lines between these points, the first at `"0s"`; `repeat` as with `steps` |
 //! | `{ trace = "load.csv" }`, `{ trace = { file, unit = "pps", repeat = false } }` | the same, from a file |
 //!
-//! A trace file has a line for each point, the time in seconds and the rate: `0.5,1000` or `0.5,10kpps`, where a number alone has the
-//! `unit`. A line of names may come first; empty lines, and lines that begin with `#`, do not count. Its path starts at the folder of
-//! the configuration file. Within `ramp`, `steps` and traces a rate may be zero, a pause.
+//! A trace file has a line for each point, the time in seconds and the rate: `0.5,1000` or `0.5,10kpps`, where a number alone
+//! has the `unit`. A line of names may come first; empty lines, and lines that begin with `#`, do not count. Its path starts at
+//! the folder of the configuration file. Within `ramp`, `steps` and traces a rate may be zero, a pause.
 //!
 //! Headers and their fields, of as many bits; names are those of the Open Traffic Generator model. Lengths, checksums and what
 //! says which header follows are filled in unless set.
@@ -73,11 +73,11 @@
 //! | `gtpv1` | `version` 3, `protocol_type` 1, `reserved` 1, `e_flag` 1, `s_flag` 1, `pn_flag` 1, `message_type` 8, `message_length` 16, `teid` 32, `sequence_number` 16, `n_pdu_number` 8, `next_extension_header_type` 8 |  |
 //! | `custom` |  | `bytes`: hex, required |
 //!
-//! Every header takes `bits`, too: `[{ offset = 2, mask = "0ff0", increment = { … } }]`, a field of the ones of a mask (whole bytes,
-//! 16 at most, its ones in a row) at an offset in bytes from the header's start. Setting an optional field of `gre` or `gtpv1` puts it
-//! there. A checksum is `"good"` (default), `"bad"` (wrong in every frame), or a value that is sent as it is. TCP's
-//! options are `"nop"`, `"sack_permitted"`, `"end"`, `{ mss = 1460 }`, `{ window_scale = 7 }`, `{ timestamp = { value = 1, echo = 0 } }`,
-//! `{ sack = [[1, 1000]] }`.
+//! Every header takes `bits`, too: `[{ offset = 2, mask = "0ff0", increment = { … } }]`, a field of the ones of a mask (whole
+//! bytes, 16 at most, its ones in a row) at an offset in bytes from the header's start. Setting an optional field of `gre` or
+//! `gtpv1` puts it there. A checksum is `"good"` (default), `"bad"` (wrong in every frame), or a value that is sent as it is.
+//! TCP's options are `"nop"`, `"sack_permitted"`, `"end"`, `{ mss = 1460 }`, `{ window_scale = 7 }`, `{ timestamp = { value =
+//! 1, echo = 0 } }`, `{ sack = [[1, 1000]] }`.
 //!
 //! | pattern of a field | values |
 //! |---|---|
@@ -86,9 +86,10 @@
 //! | `{ increment = { start, step = 1, count } }`, `{ decrement = { … } }` | `count` values, over and over; steps of addresses may look like one |
 //! | `{ random = { min, max, seed, count } }` | evenly spread, both limits included; after `count` values the same again |
 //!
-//! `follow`, beside the pattern's form, makes a field go along with another one, instead of on its own: `follow = "ipv4.src"` in step;
-//! `follow = { field = "ipv4.src", pace = "round" }` moves on whenever the other has gone through all of its values. Of several
-//! headers of a kind, `ipv4[1].src` is the second from the outside in; `udp.bits[0]` is the first of a header's bits.
+//! `follow`, beside the pattern's form, makes a field go along with another one, instead of on its own: `follow = "ipv4.src"`
+//! in step; `follow = { field = "ipv4.src", pace = "round" }` moves on whenever the other has gone through all of its values.
+//! Of several headers of a kind, `ipv4[1].src` is the second from the outside in; `udp.bits[0]` is the first of a header's
+//! bits.
 //!
 //! | size | frames |
 //! |---|---|
@@ -107,9 +108,9 @@
 //! | `{ increment = { start = 0 } }` | counting up |
 //! | `{ random = { seed = 1 } }` | the same in every frame |
 //!
-//! `--set flows.NAME.KEY=VALUE` and `--set ports.NAME.KEY=VALUE` change a file for a run; `*` is every name, and keys lead to whatever is
-//! in there: `flows.dns.size=imix`, `flows.*.packets=1000`, `ports.west.rate=40%`, `flows.dns.packet.ipv4[1].dst=198.19.0.9`,
-//! `flows.dns.packet.udp.src_port={ random = {} }`.
+//! `--set flows.NAME.KEY=VALUE` and `--set ports.NAME.KEY=VALUE` change a file for a run; `*` is every name, and keys lead to
+//! whatever is in there: `flows.dns.size=imix`, `flows.*.packets=1000`, `ports.west.rate=40%`,
+//! `flows.dns.packet.ipv4[1].dst=198.19.0.9`, `flows.dns.packet.udp.src_port={ random = {} }`.
 
 pub mod checked;
 pub mod diagnostic;

@@ -9,8 +9,8 @@
 pub enum QueueOfCpu {
     /// Queue n for CPU n. From a CPU that has none, frames are refused with this errno; with none, the driver does not check.
     Own(Option<u32>),
-    /// One for each CPU while there are as many; with fewer, CPUs share them under a lock. Its number need not be the CPU's: ice
-    /// and ixgbe have rings for XDP that are not among their channels, virtio_net's are the last ones.
+    /// One for each CPU while there are as many; with fewer, CPUs share them under a lock. Its number need not be the CPU's:
+    /// ice and ixgbe have rings for XDP that are not among their channels, virtio_net's are the last ones.
     OwnOrShared,
     /// The CPU's number modulo the number of queues.
     Modulo,

@@ -30,9 +30,9 @@ impl Batch {
 
     /// Takes note of a call: what it took, how much of that was spent waiting, and how overdue departures were at most.
     ///
-    /// Behind and without a rest, frames leave twice as many together. Where more than half of the time is left over, and nothing was
-    /// overdue (as it may be in bursts), half as many do: a frame cannot take more than twice as long then, so this does not
-    /// go back and forth.
+    /// Behind and without a rest, frames leave twice as many together. Where more than half of the time is left over, and
+    /// nothing was overdue (as it may be in bursts), half as many do: a frame cannot take more than twice as long then, so this
+    /// does not go back and forth.
     pub(super) fn learn(&mut self, took: Duration, waited: Duration, late: Duration) {
         if took < SHORTEST {
             return;

@@ -21,8 +21,8 @@ pub(super) struct Counting {
     before: BTreeMap<u32, Counters>,
 }
 
-/// How long to wait for a virtual interface whose counters do not move any more: the receiver of a veth may still be at work. Also
-/// how long for any when somebody waits for the end.
+/// How long to wait for a virtual interface whose counters do not move any more: the receiver of a veth may still be at work.
+/// Also how long for any when somebody waits for the end.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How long for one of hardware: many drivers update their counters every second or two.
 const LONG_PATIENCE: Duration = Duration::from_millis(2200);

@@ -119,8 +119,8 @@ pub enum Start {
 const LEAD: Duration = Duration::from_millis(2);
 /// How long before the start the interfaces' counters are read, by a thread that may be late.
 const AHEAD: Duration = Duration::from_millis(50);
-/// Time for frames that wait in the rings of a NIC to leave, before a program is taken off and its rings with it: 8192 frames of
-/// 1518 bytes at 1 Gb/s.
+/// Time for frames that wait in the rings of a NIC to leave, before a program is taken off and its rings with it: 8192 frames
+/// of 1518 bytes at 1 Gb/s.
 pub const DRAIN: Duration = Duration::from_millis(100);
 
 impl Loaded {

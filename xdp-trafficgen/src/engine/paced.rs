@@ -1,5 +1,5 @@
-//! Paced sending: the eBPF program waits for each departure; this side chooses how long calls are and how many frames leave together,
-//! and sleeps when the next departure is far away.
+//! Paced sending: the eBPF program waits for each departure; this side chooses how long calls are and how many frames leave
+//! together, and sleeps when the next departure is far away.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -22,13 +22,13 @@ use crate::{
     },
 };
 
-/// A sleeper is woken so long before the next departure, at least: a wake-up takes 50 µs or so on a virtual machine, a call 20. The
-/// more there is to sleep, the longer; a hundredth of a core is well spent on not being late.
+/// A sleeper is woken so long before the next departure, at least: a wake-up takes 50 µs or so on a virtual machine, a call 20.
+/// The more there is to sleep, the longer; a hundredth of a core is well spent on not being late.
 const SHORTEST_WAKE: u64 = 150_000;
 const LONGEST_WAKE: u64 = 1_000_000;
 
-/// How long a paced call is meant to take. Each one ends with some 20 µs in which nothing departs; a stop does not wait for its end,
-/// for the program takes notice of it.
+/// How long a paced call is meant to take. Each one ends with some 20 µs in which nothing departs; a stop does not wait for its
+/// end, for the program takes notice of it.
 const CALL: Duration = Duration::from_millis(50);
 
 /// Repetitions of a call at most: after a stop those left take 50 to 100 ns each.

@@ -58,8 +58,8 @@ pub(super) struct Worker<'a> {
     pub(super) stop: &'a CancellationToken,
 }
 
-/// Sends the worker's share. Gives the departures of each flow that were due, whether frames left at them or not; without set times,
-/// the frames that were made.
+/// Sends the worker's share. Gives the departures of each flow that were due, whether frames left at them or not; without set
+/// times, the frames that were made.
 pub(super) fn work(worker: &Worker<'_>) -> Result<Vec<u64>, WorkerError> {
     match &worker.plan.pacing {
         None => {

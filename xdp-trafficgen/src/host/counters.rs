@@ -68,8 +68,8 @@ impl Counters {
     }
 }
 
-/// Reads counters of interfaces in the network namespace of the thread that opened it, again and again. Needs no runtime, so it can
-/// be used from within one.
+/// Reads counters of interfaces in the network namespace of the thread that opened it, again and again. Needs no runtime, so it
+/// can be used from within one.
 #[derive(Debug)]
 pub struct CounterReader {
     route: Socket,

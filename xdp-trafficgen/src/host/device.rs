@@ -1,7 +1,7 @@
 //! The device behind an interface: where it is, and how it reaches memory and CPUs.
 //!
-//! Read from /sys/bus and /proc/irq, which all network namespaces share. /sys/class/net is that of the namespace in which /sys was
-//! mounted, and may know another interface by the same name.
+//! Read from /sys/bus and /proc/irq, which all network namespaces share. /sys/class/net is that of the namespace in which /sys
+//! was mounted, and may know another interface by the same name.
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +19,8 @@ impl Device {
     /// The device that `bus` knows by `name`.
     pub(super) fn on_bus(files: Files<'_>, bus: &str, name: &str) -> Option<Self> {
         let own = files.resolved(format!("sys/bus/{bus}/devices/{name}"))?;
-        // A virtio device has its interrupts, its node and its IOMMU from the PCI device it is on, as USB devices have theirs from
-        // their controller. Not from further up: bridges have interrupts too.
+        // A virtio device has its interrupts, its node and its IOMMU from the PCI device it is on, as USB devices have theirs
+        // from their controller. Not from further up: bridges have interrupts too.
         let host = own.ancestors().find(|directory| is_pci(files, directory)).unwrap_or(&own);
         Some(Self {
             numa_node: files.number(host.join("numa_node")),
@@ -29,8 +29,8 @@ impl Device {
         })
     }
 
-    /// The device at `bus_info`, as `ethtool -i` shows it, whatever bus that is on. For kernels before 5.14 (commit 00e77ed8e64d),
-    /// where rtnetlink does not tell the bus.
+    /// The device at `bus_info`, as `ethtool -i` shows it, whatever bus that is on. For kernels before 5.14 (commit
+    /// 00e77ed8e64d), where rtnetlink does not tell the bus.
     pub(super) fn at(files: Files<'_>, bus_info: &str) -> Option<Self> {
         // Drivers of virtual interfaces write other things there, such as `tap` or `N/A`.
         let plausible = bus_info.contains(|c: char| c != '.') && !bus_info.contains('/');
@@ -81,8 +81,8 @@ fn interrupt(files: Files<'_>, number: u32) -> Option<Interrupt> {
     Some(Interrupt { number, cpus })
 }
 
-/// Whether some driver handles it, and for frames: its directory has one named after each handler. Others never come in a run, so
-/// that it does not matter where they go.
+/// Whether some driver handles it, and for frames: its directory has one named after each handler. Others never come in a run,
+/// so that it does not matter where they go.
 fn signals_frames(files: Files<'_>, number: u32) -> bool {
     // As virtio, mlx5, ice and i40e, ena and gve, and vmxnet3 name what is not a queue.
     const OTHERS: [&str; 5] = ["-config", "mlx5_async", ":misc", "-mgmnt", "-event-"];

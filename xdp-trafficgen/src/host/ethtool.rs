@@ -32,7 +32,8 @@ impl Ethtool {
         Connection::open().map(Self)
     }
 
-    /// Bits a second of the interface with this index, as the kernel says; none when it does not know, or nothing is plugged in.
+    /// Bits a second of the interface with this index, as the kernel says; none when it does not know, or nothing is plugged
+    /// in.
     pub(super) fn speed(&self, interface: u32) -> Option<u64> {
         let header = [
             number(ETHTOOL_A_HEADER_DEV_INDEX, interface),

@@ -68,7 +68,8 @@ impl<'a> Files<'a> {
     }
 }
 
-/// A tree for tests, a line each of `file = what it says`, with `\n` between its lines, `link -> where it leads` and `directory/`.
+/// A tree for tests, a line each of `file = what it says`, with `\n` between its lines, `link -> where it leads` and
+/// `directory/`.
 #[cfg(test)]
 pub(super) fn recorded(tree: &str) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();

@@ -73,10 +73,10 @@ impl Sources<'_> {
         }
     }
 
-    /// Queues in use. rtnetlink only knows how many the interface was made for, of which veth, tun and NICs may use fewer; their
-    /// drivers tell (`ethtool -l`: a tap has as many as are opened, none if nobody has it; virtio_net does not count those that it
-    /// keeps for XDP). Drivers that do not tell use what the family `netdev` lists while the interface is up, and are hardly ever
-    /// other than what they were made for: lo, bridges and the like have one of each.
+    /// Queues in use. rtnetlink only knows how many the interface was made for, of which veth, tun and NICs may use fewer;
+    /// their drivers tell (`ethtool -l`: a tap has as many as are opened, none if nobody has it; virtio_net does not count
+    /// those that it keeps for XDP). Drivers that do not tell use what the family `netdev` lists while the interface is up, and
+    /// are hardly ever other than what they were made for: lo, bridges and the like have one of each.
     fn queues(&self, wanted: &Described<'_>, channels: Option<Channels>) -> Queues {
         let listed = || self.netdev.as_ref().and_then(|netdev| netdev.queues(wanted.index));
         channels.map(|channels| channels.current).or_else(listed).unwrap_or(wanted.made_for)
@@ -167,7 +167,8 @@ impl<'a> Described<'a> {
     }
 }
 
-/// A program of an interface: where it runs, and its id. Each mode's has an attribute of its own (`rtnl_xdp_fill` of net/core/rtnetlink.c), beside one that repeats it.
+/// A program of an interface: where it runs, and its id. Each mode's has an attribute of its own (`rtnl_xdp_fill` of
+/// net/core/rtnetlink.c), beside one that repeats it.
 pub(crate) const fn xdp_program(part: &LinkXdp) -> Option<(AttachedMode, u32)> {
     match part {
         LinkXdp::DrvProgId(id) => Some((AttachedMode::Native, *id)),

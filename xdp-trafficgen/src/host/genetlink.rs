@@ -1,4 +1,5 @@
-//! Generic netlink: finds a family, asks it, and gives back the attributes of its answers. Synchronous, so it can be used anywhere.
+//! Generic netlink: finds a family, asks it, and gives back the attributes of its answers. Synchronous, so it can be used
+//! anywhere.
 
 use std::{io, marker::PhantomData};
 

@@ -27,8 +27,8 @@ pub struct Interface {
     pub gro: Option<bool>,
     /// The XDP programs attached to it.
     pub xdp: Vec<AttachedXdp>,
-    /// What the driver says it can do with XDP just now (generic netlink family `netdev`, Linux 6.3); some drivers say more when a
-    /// program is attached.
+    /// What the driver says it can do with XDP just now (generic netlink family `netdev`, Linux 6.3); some drivers say more
+    /// when a program is attached.
     pub features: Option<XdpFeatures>,
     /// The other end of a veth pair.
     pub peer: Option<Peer>,

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::host::files::Files;
 
-/// Bytes: the least of what the machine has left and what each memory control group that the process is in leaves. Files that are
-/// only kept because nobody else wanted the memory do not count as taken, neither by the machine (MemAvailable) nor by a group.
+/// Bytes: the least of what the machine has left and what each memory control group that the process is in leaves. Files that
+/// are only kept because nobody else wanted the memory do not count as taken, neither by the machine (MemAvailable) nor by a
+/// group.
 pub(super) fn available(files: Files<'_>) -> Option<u64> {
     let machine = files.text("proc/meminfo").and_then(|text| {
         let kibibytes = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.strip_suffix("kB"))?;
@@ -38,8 +39,8 @@ fn groups(files: Files<'_>) -> Vec<u64> {
 
 /// The group at `path` of a hierarchy, and all above it.
 fn left_in(files: Files<'_>, version: &Version, mount: &Mount<'_>, path: &str) -> Vec<u64> {
-    // In a container, what is mounted may be a part of the hierarchy that /proc/self/cgroup shows from its root; a path outside of it
-    // means that the mount's own top is as near as can be seen.
+    // In a container, what is mounted may be a part of the hierarchy that /proc/self/cgroup shows from its root; a path outside
+    // of it means that the mount's own top is as near as can be seen.
     let below = Path::new(path).strip_prefix(mount.root).unwrap_or_else(|_| Path::new(""));
     let top = PathBuf::from(mount.point);
     let groups = below.ancestors().map(|group| top.join(group));

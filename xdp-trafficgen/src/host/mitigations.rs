@@ -1,10 +1,10 @@
 //! Which mitigations of CPU vulnerabilities cost something in every frame.
 //!
-//! A worker stays in the kernel for thousands of frames, and so does the softirq that receives them. What makes entering and leaving
-//! the kernel dearer (page table isolation, clearing of buffers with VERW for mds, taa and their kind, barriers in swapgs) is
-//! paid once a call, some milliseconds apart, and is left out. But each frame goes through a dozen indirect calls and many
-//! returns, in the driver, the dispatcher and the page pool; what replaces these by longer sequences is paid by every frame.
-//! So is what keeps loads from overtaking stores.
+//! A worker stays in the kernel for thousands of frames, and so does the softirq that receives them. What makes entering and
+//! leaving the kernel dearer (page table isolation, clearing of buffers with VERW for mds, taa and their kind, barriers in
+//! swapgs) is paid once a call, some milliseconds apart, and is left out. But each frame goes through a dozen indirect calls
+//! and many returns, in the driver, the dispatcher and the page pool; what replaces these by longer sequences is paid by every
+//! frame. So is what keeps loads from overtaking stores.
 //!
 //! The texts are those of arch/x86/kernel/cpu/bugs.c. Other architectures mitigate at the kernel's entry.
 
@@ -27,8 +27,8 @@ fn is_costly(vulnerability: &str, text: &str) -> bool {
     let measure = text.split([';', ',']).next().unwrap_or_default().to_lowercase();
     let is = |names: &[&str]| names.iter().any(|name| measure.contains(name));
     match vulnerability {
-        // Indirect calls by way of a return, or behind a fence. IBRS as it first was keeps the CPU from predicting any; enhanced,
-        // it is part of the hardware and costs next to nothing.
+        // Indirect calls by way of a return, or behind a fence. IBRS as it first was keeps the CPU from predicting any;
+        // enhanced, it is part of the hardware and costs next to nothing.
         "spectre_v2" => is(&["retpoline", "lfence"]) || measure == "mitigation: ibrs",
         // Returns by way of code that undoes what others have trained, or that counts how deep calls are.
         "retbleed" => is(&["return thunk", "stuffing"]) || measure == "mitigation: ibrs",

@@ -120,8 +120,8 @@ pub enum FactsError {
 }
 
 impl Facts {
-    /// Asks the machine; `neighbours` are the (interface, destination) pairs to look up, `interfaces` the names of those to learn
-    /// more about. Blocks.
+    /// Asks the machine; `neighbours` are the (interface, destination) pairs to look up, `interfaces` the names of those to
+    /// learn more about. Blocks.
     ///
     /// # Errors
     /// When the kernel does not answer.

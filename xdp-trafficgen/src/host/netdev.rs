@@ -46,8 +46,8 @@ impl Netdev {
     }
 }
 
-/// What the driver of the interface with this index, in the calling thread's network namespace, can do with XDP just now; none where
-/// the kernel does not say.
+/// What the driver of the interface with this index, in the calling thread's network namespace, can do with XDP just now; none
+/// where the kernel does not say.
 pub fn xdp_features(interface: u32) -> Option<XdpFeatures> {
     Netdev::open()?.features(interface)
 }
@@ -79,8 +79,9 @@ mod tests {
         [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat()
     }
 
-    /// Answers written by hand from Documentation/netlink/specs/netdev.yaml: the index, an empty attribute that aligns what follows,
-    /// and the features, and those that later kernels have beside them (`xdp-zc-max-segs`, `xdp-rx-metadata-features`).
+    /// Answers written by hand from Documentation/netlink/specs/netdev.yaml: the index, an empty attribute that aligns what
+    /// follows, and the features, and those that later kernels have beside them (`xdp-zc-max-segs`,
+    /// `xdp-rx-metadata-features`).
     #[test]
     fn features_are_the_third_attribute() {
         let index = attribute(1, &2u32.to_ne_bytes());

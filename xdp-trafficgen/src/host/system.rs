@@ -13,8 +13,8 @@ pub struct System {
     pub real_time: bool,
     /// Whether it has type information (/sys/kernel/btf/vmlinux).
     pub btf: bool,
-    /// Whether eBPF is compiled (net.core.bpf_jit_enable); none where the kernel does not say, as in network namespaces other than the
-    /// first.
+    /// Whether eBPF is compiled (net.core.bpf_jit_enable); none where the kernel does not say, as in network namespaces other
+    /// than the first.
     pub jit: Option<bool>,
     /// The lockdown mode (/sys/kernel/security/lockdown).
     pub lockdown: Lockdown,

@@ -133,8 +133,8 @@ fn errno(error: &ProgramError) -> Option<i32> {
     None
 }
 
-/// What the driver says of a program that it refused. Links have no way to say it (until Linux 6.6, which has a trace point), so
-/// it is offered the program once more, by netlink.
+/// What the driver says of a program that it refused. Links have no way to say it (until Linux 6.6, which has a trace point),
+/// so it is offered the program once more, by netlink.
 fn explained(netlink: &XdpNetlink, index: u32, program: &Xdp) -> Option<String> {
     let program = program.fd().ok()?;
     match netlink.attach(index, AttachedMode::Native, program) {

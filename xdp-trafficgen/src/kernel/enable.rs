@@ -1,8 +1,8 @@
 //! Makes drivers send XDP frames that do so only while an XDP program is attached: attaches one that lets everything pass.
 //!
 //! A program that is in the driver already does as well, and stays. Whether one is needed, the plan decides; whether it was
-//! enough, the kernel says (`NETDEV_XDP_ACT_NDO_XMIT`, Linux 6.3 and later), and without it no frame would leave (__xdp_enqueue in
-//! the kernel's kernel/bpf/devmap.c, commit fccca038f300).
+//! enough, the kernel says (`NETDEV_XDP_ACT_NDO_XMIT`, Linux 6.3 and later), and without it no frame would leave (__xdp_enqueue
+//! in the kernel's kernel/bpf/devmap.c, commit fccca038f300).
 
 use std::{
     collections::BTreeMap,
@@ -46,8 +46,8 @@ pub struct Enabled {
 }
 
 impl Enabled {
-    /// Attaches a program to the interface with this index, in its driver, unless there is one. Waits until the link is back when
-    /// that takes it down.
+    /// Attaches a program to the interface with this index, in its driver, unless there is one. Waits until the link is back
+    /// when that takes it down.
     ///
     /// # Errors
     /// [`AttachError`], and when the kernel does not say what is there.
@@ -55,8 +55,8 @@ impl Enabled {
         Self::attach_until(&CancellationToken::new(), index, existing)
     }
 
-    /// As [`Enabled::attach`], but waits no longer for the link once `stop` is cancelled: whoever wants to end must not wait, nor
-    /// grow impatient and kill us, which would lose what made way.
+    /// As [`Enabled::attach`], but waits no longer for the link once `stop` is cancelled: whoever wants to end must not wait,
+    /// nor grow impatient and kill us, which would lose what made way.
     ///
     /// # Errors
     /// As [`Enabled::attach`].

@@ -116,8 +116,8 @@ impl Generator {
         Ok(generator)
     }
 
-    /// Loads the object for ordinary runs only: nothing is attached, nothing can leave, and every run makes a frame, whenever it
-    /// would depart: the schedule says whose.
+    /// Loads the object for ordinary runs only: nothing is attached, nothing can leave, and every run makes a frame, whenever
+    /// it would depart: the schedule says whose.
     ///
     /// # Errors
     /// What the kernel refused.

@@ -1,7 +1,7 @@
 //! What `ethtool` asks drivers through `SIOCETHTOOL`, as plain values; it changes nothing.
 //!
-//! Most of it generic netlink has too, but the driver's own counters (`ethtool -S`) it has not, and these requests are as old as
-//! the drivers. Names and numbers are those of include/uapi/linux/ethtool.h, which libc does not have.
+//! Most of it generic netlink has too, but the driver's own counters (`ethtool -S`) it has not, and these requests are as old
+//! as the drivers. Names and numbers are those of include/uapi/linux/ethtool.h, which libc does not have.
 
 mod guarded;
 mod layout;
@@ -126,8 +126,8 @@ impl Drivers {
         Ok(names.zip(values.iter().copied().map(u64::from_ne_bytes)).collect())
     }
 
-    /// The answer to a request with a header of `u32`s, of which the last is the number of entries, which take so many bytes. None
-    /// when the driver has another number of them by now.
+    /// The answer to a request with a header of `u32`s, of which the last is the number of entries, which take so many bytes.
+    /// None when the driver has another number of them by now.
     fn list(&self, interface: &str, header: &[u32], entries: usize) -> io::Result<Option<Guarded>> {
         let header_bytes = size_of_val(header);
         let mut memory = Guarded::new(header_bytes + entries)?;

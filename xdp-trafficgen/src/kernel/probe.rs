@@ -1,5 +1,5 @@
-//! What a run must know of this kernel: live frames, how large a frame, and whether we may. [`crate::kernel::survey()`] asks for
-//! more.
+//! What a run must know of this kernel: live frames, how large a frame, and whether we may. [`crate::kernel::survey()`] asks
+//! for more.
 
 use std::{fs, io};
 

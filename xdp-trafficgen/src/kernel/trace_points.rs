@@ -42,8 +42,8 @@ impl TracePoint {
     }
 }
 
-/// Which of the trace points are there. What a driver does with frames is only known when both [`TracePoint::DevmapXmit`] and one
-/// for redirects are: frames whose fate is open tell ours from those of others, so none may stay open.
+/// Which of the trace points are there. What a driver does with frames is only known when both [`TracePoint::DevmapXmit`] and
+/// one for redirects are: frames whose fate is open tell ours from those of others, so none may stay open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TracePoints(Vec<TracePoint>);
 

@@ -61,8 +61,8 @@ pub fn varies(flow: &Flow, setting: &FieldSetting) -> String {
     text
 }
 
-/// How fast one of a port's flows sends: `50 pps`, `75.0 % of the port's 20 kpps`, `at full speed`. `port`: the rate of the port;
-/// `pacing`: what the plan made of all of them.
+/// How fast one of a port's flows sends: `50 pps`, `75.0 % of the port's 20 kpps`, `at full speed`. `port`: the rate of the
+/// port; `pacing`: what the plan made of all of them.
 pub fn rate(port: Option<&Profile>, flows: &[&Flow], index: usize, pacing: Option<&Pacing>) -> String {
     let requested = |index: usize| pacing.and_then(|pacing| pacing.requested.get(index).copied().flatten());
     let Some(flow) = flows.get(index) else { return String::new() };

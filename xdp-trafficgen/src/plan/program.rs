@@ -1,10 +1,10 @@
 //! What a port's flows become: groups of flows, each with a program specialised for it, and the tables they share.
 //!
 //! A flow whose sequence soon starts again is recorded once, and the program only copies: measured with the program alone,
-//! on top of a bare redirect's 6 to 7 ns, 2 to 3 ns however many fields vary, 5 with VXLAN's two lines, where working out takes 8
-//! ns for one port, 14 for both addresses and both ports, 23 for eight fields and for VXLAN. All recorded flows are one
-//! group, whatever their headers. Flows that are worked out are a group
-//! when the same things vary at the same places; their numbers differ.
+//! on top of a bare redirect's 6 to 7 ns, 2 to 3 ns however many fields vary, 5 with VXLAN's two lines, where working out takes
+//! 8 ns for one port, 14 for both addresses and both ports, 23 for eight fields and for VXLAN. All recorded flows are one
+//! group, whatever their headers. Flows that are worked out are a group when the same things vary at the same places; their
+//! numbers differ.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -118,8 +118,8 @@ pub(super) fn compile(
         || sources
             .iter()
             .any(|Source { flow, template }| template.bytes.len() != longest || size_table::varies(&flow.size.value));
-    // Where some frames are cut, all of them are: the kernel sets up a page anew whose frame was cut, and does not foresee which
-    // ones those are (measured with the rows' end found without a branch: together 3 ns a frame of IMIX).
+    // Where some frames are cut, all of them are: the kernel sets up a page anew whose frame was cut, and does not foresee
+    // which ones those are (measured with the rows' end found without a branch: together 3 ns a frame of IMIX).
     let cut_all = cut == Cut::Always || sized && whole + CUT_LEN <= largest_frame;
     let frame_len = whole + if cut_all { CUT_LEN } else { 0 };
 

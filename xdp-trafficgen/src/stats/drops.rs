@@ -72,8 +72,8 @@ pub fn errno_name(errno: u32) -> String {
     name.to_owned()
 }
 
-/// The reasons behind a flow's losses by class, where `refusals` is all that happened to the frames of its worker: the errno of a
-/// class of several is known when only one of them happened.
+/// The reasons behind a flow's losses by class, where `refusals` is all that happened to the frames of its worker: the errno of
+/// a class of several is known when only one of them happened.
 pub(super) fn of_classes(classes: &FlowDrops, refusals: &Refusals) -> Vec<(DropReason, u64)> {
     let reason = |class: usize| {
         let (layer, errno) = CLASSES[class];

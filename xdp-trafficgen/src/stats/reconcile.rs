@@ -76,8 +76,8 @@ pub(super) fn add_partings(partings: &mut Vec<Parting>, earlier: &[Parting]) {
     }
 }
 
-/// Compares the counts of ports that were sent together with those of their interfaces meanwhile; each finding with the index of
-/// the first port that leaves by that interface. `unsettled`: interfaces that may go on counting.
+/// Compares the counts of ports that were sent together with those of their interfaces meanwhile; each finding with the index
+/// of the first port that leaves by that interface. `unsettled`: interfaces that may go on counting.
 pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Parting)> {
     let mut partings = Vec::new();
     for (first, port) in all.iter().enumerate() {
@@ -117,8 +117,8 @@ fn sent(ports: &[&PortCount], counted: &Counters) -> Option<Parting> {
     Some(Parting::SentLess { accepted, sent: counted.tx_packets, lost })
 }
 
-/// Whether one of the NIC's counters, or those of all its queues together, know all of our frames. Many drivers leave XDP frames out
-/// of the interface's counters and count them under names such as mlx5's `tx_xdp_xmit` or virtio_net's `tx0_xdp_tx`.
+/// Whether one of the NIC's counters, or those of all its queues together, know all of our frames. Many drivers leave XDP
+/// frames out of the interface's counters and count them under names such as mlx5's `tx_xdp_xmit` or virtio_net's `tx0_xdp_tx`.
 pub fn confirmed_by_nic(counted: &Counters, accepted: u64) -> bool {
     let mut sums: Vec<(String, u64)> = Vec::new();
     for (name, &count) in counted.nic.iter().filter(|(name, _)| tells_sent(name)) {
@@ -301,7 +301,8 @@ mod tests {
         check(less, &[(0, Parting::SentLess { accepted: 2000, sent: 1999, lost: Vec::new() })]);
     }
 
-    /// 1000 frames of 64 bytes take 672 000 bits on the wire: Ethernet at 10 Mb/s carries 14 880 a second (RFC 2544, appendix B).
+    /// 1000 frames of 64 bytes take 672 000 bits on the wire: Ethernet at 10 Mb/s carries 14 880 a second (RFC 2544, appendix
+    /// B).
     #[test]
     fn more_than_the_line_rate_is_not_believed() {
         let at = |line| PortCount { line_rate: Some(line), ..port(&[], counted(1000, 0, &[])) };

@@ -150,8 +150,8 @@ pub enum Why {
 ///
 /// Only settings that are better than the default themselves are looked at, so that whatever is chosen is at least as fast as
 /// it, give or take the noise. What sends more and also loses more is only better when it wins more frames than it loses: a few
-/// percent of the rate are not bought with a third of the frames. Of those about as fast as the fastest of them, the one that loses the fewest frames is taken,
-/// then the one with the fewest CPUs, then the one that is most like the default.
+/// percent of the rate are not bought with a third of the frames. Of those about as fast as the fastest of them, the one that
+/// loses the fewest frames is taken, then the one with the fewest CPUs, then the one that is most like the default.
 pub fn choose(points: &[Point]) -> Option<Choice> {
     let default = points.first().filter(|default| default.is_complete())?;
     // Where the default sends nothing there is no measure but the rate itself.

@@ -99,8 +99,8 @@ pub(crate) fn flow(largest_size: u32) -> impl Strategy<Value = Flow> {
     )
 }
 
-/// Flows with anything wrong: headers out of order, options that do not fit, fields that decide what there is, sizes that are too
-/// small or too large, weights without end.
+/// Flows with anything wrong: headers out of order, options that do not fit, fields that decide what there is, sizes that are
+/// too small or too large, weights without end.
 pub(crate) fn wild() -> impl Strategy<Value = Flow> {
     let any_field = (any::<Index>(), any::<Index>(), any::<Index>())
         .prop_flat_map(|(header, kind, field)| {

@@ -31,7 +31,8 @@ impl Load<'_> {
         }
     }
 
-    /// When frame `number` is due, in seconds: the last moment at which no more than so many have been due, within `most` seconds.
+    /// When frame `number` is due, in seconds: the last moment at which no more than so many have been due, within `most`
+    /// seconds.
     pub(crate) fn due(&self, number: u64, most: f64) -> f64 {
         let (periods, number, end) = match self.period {
             None => (0.0, number, most),
@@ -63,8 +64,8 @@ fn whole(number: f64) -> u64 {
     number.max(0.0) as u64
 }
 
-/// How late half of the frames arrived at most, in nanoseconds; `due` is in seconds. The earliest one is taken to be punctual, for
-/// nobody knows when the start was.
+/// How late half of the frames arrived at most, in nanoseconds; `due` is in seconds. The earliest one is taken to be punctual,
+/// for nobody knows when the start was.
 fn median_lateness(arrived: &[u64], due: impl Fn(u64) -> f64) -> f64 {
     let late = (0..).zip(arrived).map(|(number, &arrived)| arrived as f64 - 1e9 * due(number));
     let mut late: Vec<f64> = late.collect();

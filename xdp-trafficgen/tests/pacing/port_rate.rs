@@ -108,8 +108,8 @@ struct Sender {
     to: u64,
 }
 
-/// Of three flows one begins late, one ends early, and then there is a pause. What departs in the meantime is the others'; nobody has
-/// the departures of the pause.
+/// Of three flows one begins late, one ends early, and then there is a pause. What departs in the meantime is the others';
+/// nobody has the departures of the pause.
 #[test]
 fn flows_begin_and_end_at_their_times() {
     let Some(_lab) = Lab::enter() else { return };

@@ -104,8 +104,8 @@ impl Config {
     }
 }
 
-/// The same command with a real-time priority, where that is allowed: a worker that spins gets but a part of its CPU from a machine
-/// that does other things, too, and cannot make up for that.
+/// The same command with a real-time priority, where that is allowed: a worker that spins gets but a part of its CPU from a
+/// machine that does other things, too, and cannot make up for that.
 fn first_of_all(command: &Command) -> Command {
     static ALLOWED: LazyLock<bool> = LazyLock::new(|| {
         let tried = Command::new("chrt").args(["--rr", "1", "true"]).stderr(Stdio::null()).status();

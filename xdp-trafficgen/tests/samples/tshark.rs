@@ -1,5 +1,6 @@
-//! What `show --pcap` writes of every sample, as tshark sees it: nothing malformed, no checksum wrong but those asked for, every
-//! field at the value that the file says, sizes and flows in the order and proportions that it says, and times those of its rates.
+//! What `show --pcap` writes of every sample, as tshark sees it: nothing malformed, no checksum wrong but those asked for,
+//! every field at the value that the file says, sizes and flows in the order and proportions that it says, and times those of
+//! its rates.
 //!
 //! `XTG_TSHARK_FRAMES=100000` looks at so many frames of each port.
 

@@ -214,7 +214,8 @@ fn text(file: &File) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The report of `--json`: exactly the documented keys, no other, and none of them absent but those of rates where there are none.
+/// The report of `--json`: exactly the documented keys, no other, and none of them absent but those of rates where there are
+/// none.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Report {

@@ -78,8 +78,8 @@ pub(crate) fn mixed() -> Vec<Flow> {
         64,
         &[
             (Ethernet, &[to.clone(), mac(3, all)]),
-            // With no header in front of the label that the receiver knows, tcpdump would see the frame after later ones: a list of
-            // received frames is given to protocols first (`__netif_receive_skb_list_core`).
+            // With no header in front of the label that the receiver knows, tcpdump would see the frame after later ones: a
+            // list of received frames is given to protocols first (`__netif_receive_skb_list_core`).
             (Ipv4, &[]),
             (Mpls, &[("label", random(16, 0xf_ffff, 7))]),
             (Ipv4, &[("time_to_live", decrement(255, 1, 200))]),

@@ -131,8 +131,8 @@ pub(super) struct Swept {
 }
 
 impl Sweep {
-    /// Finds out, before anything is sent, whether all of it can be done, and tells what was decided for the user. Told to stop,
-    /// it waits for no link.
+    /// Finds out, before anything is sent, whether all of it can be done, and tells what was decided for the user. Told to
+    /// stop, it waits for no link.
     pub(super) fn prepare(
         run: Run,
         default: Setting,

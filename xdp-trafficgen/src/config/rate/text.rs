@@ -21,8 +21,8 @@ pub struct Unit {
     pub one: Ratio,
 }
 
-/// A rate such as `1.5Mpps`, `500 kpps`, `10Gbps` (as `10GbpsL2`), `10GbpsL1` or `12.5%`; upper and lower case are the same. May
-/// be zero.
+/// A rate such as `1.5Mpps`, `500 kpps`, `10Gbps` (as `10GbpsL2`), `10GbpsL1` or `12.5%`; upper and lower case are the same.
+/// May be zero.
 ///
 /// # Errors
 /// When it is none, has no unit, is above `100%`, or its fraction in lowest terms has more than 64 bits.

@@ -1,8 +1,8 @@
 //! Memory that the kernel cannot write beyond.
 //!
-//! `ETHTOOL_GSTRINGS` and `ETHTOOL_GSTATS` write as many entries as the driver has when they are called, whatever the caller has
-//! room for, until Linux 6.19 (commit 7b07be1ff1cb); a driver may have got more queues, and so more of them, since it was asked
-//! how many there are. Here the memory ends at a page that nobody may write: what does not fit is EFAULT.
+//! `ETHTOOL_GSTRINGS` and `ETHTOOL_GSTATS` write as many entries as the driver has when they are called, whatever the caller
+//! has room for, until Linux 6.19 (commit 7b07be1ff1cb); a driver may have got more queues, and so more of them, since it was
+//! asked how many there are. Here the memory ends at a page that nobody may write: what does not fit is EFAULT.
 
 use std::{io, ptr, ptr::NonNull, slice};
 

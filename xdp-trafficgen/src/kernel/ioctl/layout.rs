@@ -3,8 +3,8 @@
 /// A request that is its own answer.
 ///
 /// # Safety
-/// Its layout is that of the kernel's struct for its command, without padding, so that the kernel reads and writes only its bytes,
-/// and any bytes are a valid value.
+/// Its layout is that of the kernel's struct for its command, without padding, so that the kernel reads and writes only its
+/// bytes, and any bytes are a valid value.
 pub(super) unsafe trait Request: Copy {}
 
 /// `struct ethtool_drvinfo`.

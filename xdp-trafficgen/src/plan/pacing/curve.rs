@@ -1,8 +1,8 @@
 //! Loads that change with time: the cumulative number of frames N(t) as the integral of the rate, and the time of each frame.
 //!
 //! Frame k (from 0) leaves at the last moment at which N(t) is not yet above k: the first one where the rate rises above zero,
-//! and of a step that lasts for exactly 1000 frames, frames 0 to 999 belong to the step, frame 1000 to what follows. A period, or a
-//! load that ends, therefore has N(end) frames, rounded up.
+//! and of a step that lasts for exactly 1000 frames, frames 0 to 999 belong to the step, frame 1000 to what follows. A period,
+//! or a load that ends, therefore has N(end) frames, rounded up.
 //!
 //! The numbers of frames are exact; floating point only finds times within a piece. Times become runs of constant gap: see
 //! [`runs`].
@@ -87,9 +87,9 @@ pub(super) struct TooMany;
 /// Nanoseconds of a second.
 const SECOND: u128 = 1_000_000_000;
 
-/// A curve as runs of constant gap, at most `limit` of them. The first frame of a run is exact (rounded down to a nanosecond), and so
-/// are the gaps where the rate is constant. Elsewhere the last frame is exact too, and those between leave within 1 % of the gap
-/// or within `nanos`, whichever is more, of their exact time.
+/// A curve as runs of constant gap, at most `limit` of them. The first frame of a run is exact (rounded down to a nanosecond),
+/// and so are the gaps where the rate is constant. Elsewhere the last frame is exact too, and those between leave within 1 % of
+/// the gap or within `nanos`, whichever is more, of their exact time.
 ///
 /// # Errors
 /// When it takes more runs.
@@ -290,7 +290,8 @@ impl Piece {
         let before = units.saturating_sub(self.start.count);
         let left = self.last.saturating_sub(units);
         let (from, to, nanos) = (self.from as f64, self.to as f64, self.nanos as f64);
-        // N = 2·a·t + (b - a)·t²/T, solved for t without a difference of numbers that may be close: from the end that is slower.
+        // N = 2·a·t + (b - a)·t²/T, solved for t without a difference of numbers that may be close: from the end that is
+        // slower.
         let after = if self.from == self.to {
             small(before / (2 * self.from).max(1))
         } else if self.from < self.to {

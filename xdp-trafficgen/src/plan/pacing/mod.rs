@@ -1,5 +1,5 @@
-//! When frames leave: every rate and profile as streams of departure times in whole nanoseconds, one for each worker and port, or for
-//! each worker and flow.
+//! When frames leave: every rate and profile as streams of departure times in whole nanoseconds, one for each worker and port,
+//! or for each worker and flow.
 //!
 //! Pure: takes the configuration and the link's speed, and makes tables for the kernel. In reading order: `rates` (frames a
 //! second, exactly), `curve` (rates that change), `streams` (departures of each worker), [`simulation`] (what they
@@ -37,8 +37,8 @@ pub struct Pacing {
     /// Whose departures the streams are.
     pub streams: Streams,
     /// Each worker's streams, one worker's after the other's: one a worker, or one for each flow of each worker. Several
-    /// workers take turns, frame by frame. Those of flows end with the flow; the port's begins with the first of its flows, and ends
-    /// only where its profile does.
+    /// workers take turns, frame by frame. Those of flows end with the flow; the port's begins with the first of its flows, and
+    /// ends only where its profile does.
     pub departures: Vec<Departures>,
     /// The segments they refer to.
     pub segments: Vec<Segment>,
@@ -80,8 +80,8 @@ const FULL_SPEED: f64 = 100e9;
 /// Segments of a port's streams at most: 160 MB of kernel memory.
 const MAX_SEGMENTS: usize = 4_000_000;
 
-/// How far departures of a changing rate may be from their exact time, in nanoseconds, where 1 % of their gap is less; the next one
-/// where that takes too many segments.
+/// How far departures of a changing rate may be from their exact time, in nanoseconds, where 1 % of their gap is less; the next
+/// one where that takes too many segments.
 const PRECISIONS: [u64; 3] = [10, 100, 1000];
 
 /// Nanoseconds of CPU a frame takes, and those that a call's batch takes once (field notes: 830 alone, 267 in batches of 8, 210

@@ -39,8 +39,8 @@ pub(super) struct Limits {
     pub(super) end: u64,
     /// Frames over all workers; `u64::MAX`: without end.
     pub(super) packets: u64,
-    /// The flow's number, which shifts a constant load within its gap: the gap's multiples by the golden ratio are never close to
-    /// each other, so flows of the same rate do not send together.
+    /// The flow's number, which shifts a constant load within its gap: the gap's multiples by the golden ratio are never close
+    /// to each other, so flows of the same rate do not send together.
     pub(super) phase: u32,
 }
 

@@ -194,8 +194,8 @@ impl Flow {
             })
     }
 
-    /// Bytes from the frame's start that the program must write whatever the page holds: all headers, as far as there is room to
-    /// write them, and all that varies.
+    /// Bytes from the frame's start that the program must write whatever the page holds: all headers, as far as there is room
+    /// to write them, and all that varies.
     pub(crate) fn written(&self) -> usize {
         let ends = self.settings().filter(|&at| self.setting(at).pattern.varies()).map(|at| {
             let end = self.first_bit(at) + self.setting(at).field.bits as usize;

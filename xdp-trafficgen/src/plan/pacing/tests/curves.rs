@@ -232,7 +232,8 @@ proptest! {
         }
     }
 
-    /// What leaves together is what would have left one by one, none of it after the time, and the stream stands where it would.
+    /// What leaves together is what would have left one by one, none of it after the time, and the stream stands where it
+    /// would.
     #[test]
     fn a_batch_is_taken_as_one_by_one(
         pieces in prop::collection::vec((1u64..10_000_000, 0..30_000_000u64), 1..6), last in 1u64..30_000_000, repeat: bool,
