@@ -227,9 +227,10 @@ fn a_peer_that_goes_down_in_mid_run_is_accounted_for() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
-    let plan = net.plan_flow("interface = \"west\"", &format!("duration = \"600ms\"\npacket = [{PACKET}]"));
+    let plan = net.plan_flow("interface = \"west\"", &format!("packet = [{PACKET}]"));
+    let stop = CancellationToken::new();
     let snapshot = thread::scope(|scope| {
-        let running = scope.spawn(|| run(plan, &TracePoint::ALL));
+        let running = scope.spawn(|| run_until(&stop, plan, &TracePoint::ALL));
         let mut seen = 0;
         for _ in 0..3 {
             wait_until("more frames", || sink.count().unwrap().frames > seen);
@@ -237,6 +238,7 @@ fn a_peer_that_goes_down_in_mid_run_is_accounted_for() {
             ip("link set east up");
             seen = sink.count().unwrap().frames;
         }
+        stop.cancel();
         running.join().unwrap()
     });
     let port = only(&snapshot);

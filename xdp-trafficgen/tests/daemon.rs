@@ -205,7 +205,7 @@ fn it_keeps_to_a_rate() {
         let sink = sink("xtg1");
         let (_folder, command) = daemon(&format!("{PORT}cpus = \"{cpus}\"\n{of_port}{FLOW}{of_flow}"));
         let mut running = Running::start(command);
-        running.wait_until("frames arrive", |_| sink.count().unwrap().frames > rate / 5);
+        running.wait_until("frames arrive", |_| sink.count().unwrap().frames > rate);
         running.signal(Signal::TERM);
         let report = running.end().report(0);
         let port = report.only_port();
@@ -218,7 +218,7 @@ fn it_keeps_to_a_rate() {
         assert!(due as f64 <= rate as f64 * seconds + 1.0, "{report:?}");
         // The time the port itself took; the daemon's is longer, by what loading takes.
         let seconds = port.frames_tx as f64 / port.pps as f64;
-        assert!(due as f64 >= rate as f64 * (seconds * 0.8 - 0.1), "{report:?}");
+        assert!(due as f64 >= rate as f64 * (seconds * 0.8 - 0.3), "{report:?}");
     }
 }
 

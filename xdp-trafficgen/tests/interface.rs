@@ -278,6 +278,8 @@ fn xdp_features_are_those_of_the_driver_just_now() {
     let sink = Sink::attach("a1", AfterCounting::Drop).unwrap();
     check("a0", SENDING);
     drop(sink);
+    // A process that another thread has just forked holds it a moment longer.
+    wait_until("the program is gone", || facts("a1").xdp.is_empty());
     check("a0", RECEIVING);
     // More to send from than the other end has to receive with.
     ip("link add name b0 numtxqueues 2 numrxqueues 1 type veth peer name b1 numtxqueues 2 numrxqueues 1");

@@ -1,6 +1,6 @@
 //! Rates of frames that do not leave by the ordinary way, and rates in bits a second.
 
-use crate::rig::{Config, Lab, PATIENT, arrived, flow, port, receiver, send};
+use crate::rig::{Config, Lab, PATIENT, arrived, flow, in_time, or_miss, port, receiver, send};
 
 #[test]
 fn frames_that_go_elsewhere_are_paced_too() {
@@ -38,11 +38,14 @@ fn bits_a_second_are_those_of_the_frames_or_of_the_wire() {
 #[track_caller]
 fn check_bits(rate: &str, size: &str, bits: f64, extra: u64) {
     let text = port(&format!("{rate}\n{PATIENT}")) + &flow(0, &format!("{size}\nduration = '150ms'"));
-    let (report, _) = send(&text, &[], 20_000);
-    let sent = report.flow("f0");
-    let mean = (sent.bytes_tx as f64 / sent.frames_tx as f64 + extra as f64) * 8.0;
-    let rate_due = mean * sent.due() as f64 / 0.15;
-    assert!((rate_due / bits - 1.0).abs() < 0.01, "{rate}: {rate_due} bits a second, {report:?}");
-    let requested = report.only_port().requested_pps.unwrap() * mean;
-    assert!((requested / bits - 1.0).abs() < 0.01, "{rate}: {requested} bits a second, {report:?}");
+    in_time(|| {
+        let (report, _) = send(&text, &[], 20_000);
+        let sent = report.flow("f0");
+        let mean = (sent.bytes_tx as f64 / sent.frames_tx as f64 + extra as f64) * 8.0;
+        let due = mean * sent.due() as f64 / 0.15;
+        let requested = report.only_port().requested_pps.unwrap() * mean;
+        let right = [due, requested].iter().all(|found| (found / bits - 1.0).abs() < 0.01);
+        // The mean is that of frames sent, which many unsent ones would change.
+        or_miss(right, || format!("{rate}: {due} and {requested} bits a second, {report:?}"))
+    });
 }

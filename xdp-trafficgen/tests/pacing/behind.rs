@@ -36,7 +36,7 @@ fn check(behind: &str, of_the_port: bool, due: [u64; 3]) -> Result<(), String> {
     assert_eq!(report.flows.iter().map(|flow| flow.due()).collect::<Vec<_>>(), due, "{behind}: {report:?}");
     assert_in_sequence(&stamps, 1);
     // Less than was asked for, but as fast as it can.
-    assert!(report.flows.iter().all(|flow| flow.frames_tx > 1000), "{behind}: {report:?}");
+    or_miss(report.flows.iter().all(|flow| flow.frames_tx > 1000), || format!("{behind}: {report:?}"))?;
     assert!(port.frames_unsent > Some(50_000_000), "{behind}: {report:?}");
     if behind != "'skip'" {
         let (late, worst) = (port.frames_late.unwrap(), port.worst_lateness_ns.unwrap());

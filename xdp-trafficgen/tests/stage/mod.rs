@@ -69,9 +69,18 @@ impl Drop for Stage {
     }
 }
 
-/// A counting receiver in the driver of `interface`.
+/// A counting receiver in the driver of `interface`. The one before it may stay a moment longer than its owner: a process that
+/// another thread has just forked holds its descriptor too, until it becomes another program.
 pub(crate) fn sink(interface: &str) -> Sink {
-    Sink::attach(interface, AfterCounting::Drop).unwrap()
+    let mut sink = None;
+    let attached = reached(|| {
+        let attempt = Sink::attach(interface, AfterCounting::Drop);
+        let busy = attempt.as_ref().is_err_and(|error| error.errno() == Some(libc::EBUSY));
+        sink = Some(attempt);
+        !busy
+    });
+    assert!(attached, "the place on {interface} stays taken");
+    sink.unwrap().unwrap()
 }
 
 /// Waits for as many frames as were sent, and checks that there are no more.
@@ -197,7 +206,7 @@ impl Finished {
 
 /// Polls until `condition` holds, and gives up after a time that no healthy machine takes.
 pub(crate) fn reached(mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !condition() {
         if Instant::now() > deadline {
             return false;
