@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use stage::{Finished, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
 use tempfile::TempDir;
+use xdp_trafficgen::kernel::Sink;
 
 const PORT: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\n";
 const FLOW: &str = "[[flows]]\nname = \"some\"\nport = \"west\"\n\
@@ -120,20 +121,28 @@ fn it_logs_text_for_people() {
     assert!(!finished.stderr.contains('\x1b'), "no colours where there is no terminal: {finished:?}");
 }
 
+/// Once more than so many frames have come to `first`, takes the pair away and puts one of the same names there; gives the
+/// receiver on it, once as many have come to that.
+#[track_caller]
+fn exchange_interfaces(stage: &Stage, running: &mut Running, first: &Sink, frames: u64) -> Sink {
+    running.wait_until("frames arrive", |_| first.count().unwrap().frames > frames);
+    ip("link del xtg0");
+    running.wait_until("the failure is told", |running| !said(&log(&running.stderr()), "port failed").is_empty());
+    stage.raise();
+    let second = sink("xtg1");
+    running.wait_until("frames arrive again", |_| second.count().unwrap().frames > frames);
+    second
+}
+
 #[test]
 fn a_port_starts_again_when_its_interface_comes_back() {
     let Some(stage) = Stage::set() else { return };
     let first = sink("xtg1");
     let (_folder, command) = daemon(&format!("{PORT}{FLOW}"));
     let mut running = Running::start(command);
-    running.wait_until("frames arrive", |_| first.count().unwrap().frames > 0);
-    ip("link del xtg0");
-    running.wait_until("the failure is told", |running| !said(&log(&running.stderr()), "port failed").is_empty());
+    let second = exchange_interfaces(&stage, &mut running, &first, 0);
     let failures = said(&log(&running.stderr()), "port failed");
     assert!(failures[0]["error"].as_str().unwrap().contains("the interface was removed"), "{failures:?}");
-    stage.raise();
-    let second = sink("xtg1");
-    running.wait_until("frames arrive again", |_| second.count().unwrap().frames > 0);
     running.signal(Signal::TERM);
     let report = running.end().report(0);
     // Frames that wait in a veth go with it: accepted by the driver, and never received.
@@ -148,12 +157,7 @@ fn drops_are_explained_when_the_interface_has_come_back() {
     let first = sink("xtg1");
     let (_folder, command) = daemon(&format!("{PORT}{FLOW}"));
     let mut running = Running::start(command);
-    running.wait_until("frames arrive", |_| first.count().unwrap().frames > 0);
-    ip("link del xtg0");
-    running.wait_until("the failure is told", |running| !said(&log(&running.stderr()), "port failed").is_empty());
-    stage.raise();
-    let second = sink("xtg1");
-    running.wait_until("frames arrive again", |_| second.count().unwrap().frames > 0);
+    let second = exchange_interfaces(&stage, &mut running, &first, 0);
     let before = log(&running.stderr()).len();
     // The peer takes no frames any more.
     drop(second);
@@ -229,12 +233,7 @@ fn a_paced_port_starts_again_and_keeps_its_counts() {
     let first = sink("xtg1");
     let (_folder, command) = daemon(&format!("{PORT}rate = \"2kpps\"\n{FLOW}"));
     let mut running = Running::start(command);
-    running.wait_until("frames arrive", |_| first.count().unwrap().frames > 100);
-    ip("link del xtg0");
-    running.wait_until("the failure is told", |running| !said(&log(&running.stderr()), "port failed").is_empty());
-    stage.raise();
-    let second = sink("xtg1");
-    running.wait_until("frames arrive again", |_| second.count().unwrap().frames > 100);
+    let _second = exchange_interfaces(&stage, &mut running, &first, 100);
     running.signal(Signal::TERM);
     let report = running.end().report(0);
     let port = report.only_port();

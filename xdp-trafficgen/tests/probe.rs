@@ -5,6 +5,8 @@
 mod common;
 #[path = "probe/report.rs"]
 mod report;
+#[path = "probe/schema.rs"]
+mod schema;
 #[expect(dead_code, reason = "only the stage and the program on it are wanted here")]
 mod stage;
 #[path = "probe/tap.rs"]

@@ -83,7 +83,7 @@ pub struct Quick {
     pub size: Option<String>,
     /// What fills the frames: `zeros`, `increment`, `random`, `text:…` or `hex:…` (once, then zeros), `pattern:…` (hex,
     /// over and over)
-    #[arg(long, value_name = "PAYLOAD", default_value = "zeros")]
+    #[arg(long, value_name = "PAYLOAD", default_value = PAYLOAD)]
     pub payload: String,
     /// Frames to send, over all CPUs together
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -115,6 +115,37 @@ pub struct Quick {
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// What fills frames unless told otherwise.
+const PAYLOAD: &str = "zeros";
+
+impl Quick {
+    /// Those of a command line with no other option than these.
+    pub fn new(interface: &str, common: Common) -> Self {
+        Self {
+            interface: interface.to_owned(),
+            dst_mac: None,
+            src_mac: None,
+            vlan: Vec::new(),
+            dst_ip: None,
+            src_ip: None,
+            ttl: None,
+            dscp: None,
+            size: None,
+            payload: PAYLOAD.to_owned(),
+            packets: None,
+            duration: None,
+            cpus: None,
+            batch_size: crate::config::DEFAULT_BATCH_SIZE,
+            pace: Pace::default(),
+            delay: None,
+            late_threshold: None,
+            speed: None,
+            session: Session::default(),
+            common,
+        }
+    }
 }
 
 /// A port or a range of them; the first is not above the last.

@@ -93,26 +93,11 @@ impl Stage {
     ) -> Result<Config, crate::config::Diagnostics> {
         udp::config(&cli::Udp {
             quick: cli::Quick {
-                interface: SENDER.to_owned(),
                 dst_mac: Some(self.receiver_mac),
-                src_mac: None,
-                vlan: Vec::new(),
-                dst_ip: None,
-                src_ip: None,
-                ttl: None,
-                dscp: None,
-                size: None,
-                payload: "zeros".to_owned(),
-                packets: None,
                 duration,
                 cpus: Some(CpuList(self.cpus.clone())),
-                batch_size: crate::config::DEFAULT_BATCH_SIZE,
                 pace: cli::Pace { rate, behind: None },
-                delay: None,
-                late_threshold: None,
-                speed: None,
-                session: cli::Session::default(),
-                common: cli::Common::default(),
+                ..cli::Quick::new(SENDER, cli::Common::default())
             },
             dst_port: PortRange { first: 1024, last: 65023 },
             src_port: PortRange { first: 49152, last: 49152 },

@@ -6,27 +6,12 @@ use jsonschema::Validator;
 use serde_json::Value;
 use xdp_trafficgen::output::probe::json::SCHEMA;
 
-use crate::stage::{Finished, trafficgen};
+use crate::{
+    schema,
+    stage::{Finished, trafficgen},
+};
 
-/// The published schema, which lets fields be added, made so strict that one it does not describe is refused.
-static STRICT: LazyLock<Validator> = LazyLock::new(|| {
-    let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
-    close(&mut schema);
-    jsonschema::validator_for(&schema).unwrap()
-});
-
-fn close(schema: &mut Value) {
-    match schema {
-        Value::Object(members) => {
-            members.values_mut().for_each(close);
-            if members.contains_key("required") {
-                members.insert("additionalProperties".to_owned(), Value::Bool(false));
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(close),
-        _ => {}
-    }
-}
+static STRICT: LazyLock<Validator> = LazyLock::new(|| schema::strict(SCHEMA));
 
 /// A run of `probe --json`.
 #[derive(Debug)]

@@ -1,8 +1,10 @@
 //! Both renderings of reports with everything in them, and with nothing.
 
+#[path = "../../../tests/probe/schema.rs"]
+mod schema;
+
 use std::{io, time::Duration};
 
-use jsonschema::Validator;
 use serde_json::Value;
 
 use super::{Attachment, Brief, ProbeReport, Probed, Subject, Trial, json, text};
@@ -182,29 +184,9 @@ fn reports() -> [ProbeReport; 5] {
     ]
 }
 
-/// The published schema, which lets fields be added, made so strict that a field it does not describe is refused.
-fn strict_schema() -> Validator {
-    let mut schema: Value = serde_json::from_str(json::SCHEMA).unwrap();
-    close(&mut schema);
-    jsonschema::validator_for(&schema).unwrap()
-}
-
-fn close(schema: &mut Value) {
-    match schema {
-        Value::Object(members) => {
-            members.values_mut().for_each(close);
-            if members.contains_key("required") {
-                members.insert("additionalProperties".to_owned(), Value::Bool(false));
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(close),
-        _ => {}
-    }
-}
-
 #[test]
 fn the_object_follows_the_schema() {
-    let schema = strict_schema();
+    let schema = schema::strict(json::SCHEMA);
     for report in reports() {
         let text = json::render(&report).unwrap();
         let object: Value = serde_json::from_str(&text).unwrap();
@@ -217,11 +199,11 @@ fn the_object_follows_the_schema() {
 /// Whoever follows the schema may rely on each of its fields.
 #[test]
 fn the_schema_refuses_other_objects() {
-    let schema = strict_schema();
+    let schema = schema::strict(json::SCHEMA);
     let text = json::render(&reports()[0]).unwrap();
     let object: Value = serde_json::from_str(&text).unwrap();
     #[track_caller]
-    fn check(schema: &Validator, object: &Value, change: impl FnOnce(&mut Value)) {
+    fn check(schema: &jsonschema::Validator, object: &Value, change: impl FnOnce(&mut Value)) {
         let mut changed = object.clone();
         change(&mut changed);
         assert_ne!(changed, *object);
