@@ -1,25 +1,21 @@
 //! The command line, as its users meet it: what is sent and reported, how a run ends, and what bad input is told.
 
 mod common;
+#[path = "cli/files.rs"]
+mod files;
 #[path = "cli/ids.rs"]
 mod ids;
+#[path = "cli/kill.rs"]
+mod kill;
 #[path = "cli/quick.rs"]
 mod quick;
 mod stage;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Instant,
-};
+use std::{process::Command, time::Instant};
 
-use aya_obj::generated::bpf_cmd;
-use rustix::process::{Pid, Signal};
+use files::{FLOW, File, PORT};
+use rustix::process::Signal;
 use stage::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
-use xdp_trafficgen::host::Netlink;
 
 const MS: u64 = 1_000_000;
 
@@ -122,126 +118,6 @@ fn signals_end_a_run_in_order() {
             assert_arrived(&sink, report.only_port().frames_tx);
         }
     }
-}
-
-#[test]
-fn nothing_stays_after_a_kill() {
-    let Some(stage) = Stage::set() else { return };
-    let sink = sink("xtg1");
-    for cpus in cpu_lists() {
-        let mut running = Running::start(udp(&format!("--cpus {cpus}")));
-        let before = sink.count().unwrap().frames;
-        running.wait_until("frames arrive", |_| sink.count().unwrap().frames > before);
-        let held = KernelObjects::held_by(running.pid());
-        for (kind, ids) in [("programs", &held.programs), ("maps", &held.maps), ("links", &held.links)] {
-            assert!(!ids.is_empty(), "the test does not see the {kind}");
-            assert!(ids.is_subset(&KernelObjects::loaded().of(kind)), "the test does not see the {kind} of others");
-        }
-        assert!(!held.namespaces.is_empty(), "the test does not see the namespaces");
-        for name in named_namespaces() {
-            assert!(!held.namespaces.contains(&inode(&name)), "{} has a name", name.display());
-        }
-        running.signal(Signal::KILL);
-        let before = Instant::now();
-        assert_eq!(running.end().code, None, "it was killed");
-        held.wait_until_gone();
-        println!("SIGKILL, CPUs {cpus}: all gone after {:?}", before.elapsed());
-        assert_eq!(interfaces(&stage.netlink), ["lo", "xtg0", "xtg1"]);
-        let link = Command::new("ip").args(["link", "show", "xtg0"]).output().unwrap();
-        assert!(!String::from_utf8_lossy(&link.stdout).contains("xdp"), "{link:?}");
-    }
-}
-
-/// Ids of what is in the kernel. Tests that run beside this one make such things too, so names would not do.
-#[derive(Debug, Default)]
-struct KernelObjects {
-    programs: BTreeSet<u32>,
-    maps: BTreeSet<u32>,
-    links: BTreeSet<u32>,
-    /// Inodes.
-    namespaces: BTreeSet<u64>,
-}
-
-impl KernelObjects {
-    /// What a process holds by descriptors.
-    fn held_by(pid: Pid) -> Self {
-        let process = PathBuf::from(format!("/proc/{pid}"));
-        let mut held = Self::default();
-        for entry in fs::read_dir(process.join("fd")).unwrap() {
-            let entry = entry.unwrap().path();
-            // One that was closed meanwhile says nothing.
-            let Ok(target) = fs::read_link(&entry) else { continue };
-            let info = process.join("fdinfo").join(entry.file_name().unwrap());
-            let info = fs::read_to_string(info).unwrap_or_default();
-            let id = |key: &str| -> Option<u32> {
-                info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')?.trim().parse().ok())
-            };
-            match target.to_str().unwrap() {
-                "anon_inode:bpf-prog" => held.programs.extend(id("prog_id")),
-                "anon_inode:bpf-map" => held.maps.extend(id("map_id")),
-                "anon_inode:bpf_link" | "anon_inode:bpf-link" => {
-                    held.programs.extend(id("prog_id"));
-                    held.links.extend(id("link_id"));
-                }
-                target => {
-                    let namespace = target.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']'));
-                    held.namespaces.extend(namespace.map(|inode| inode.parse::<u64>().unwrap()));
-                }
-            }
-        }
-        held
-    }
-
-    /// All that is loaded.
-    fn loaded() -> Self {
-        Self {
-            programs: ids::all(bpf_cmd::BPF_PROG_GET_NEXT_ID),
-            maps: ids::all(bpf_cmd::BPF_MAP_GET_NEXT_ID),
-            links: ids::all(bpf_cmd::BPF_LINK_GET_NEXT_ID),
-            namespaces: BTreeSet::new(),
-        }
-    }
-
-    fn of(self, kind: &str) -> BTreeSet<u32> {
-        match kind {
-            "programs" => self.programs,
-            "maps" => self.maps,
-            _ => self.links,
-        }
-    }
-
-    /// The kernel frees what a dead process held a little later.
-    #[track_caller]
-    fn wait_until_gone(&self) {
-        let mut left = Self::default();
-        let gone = stage::reached(|| {
-            let loaded = Self::loaded();
-            let both = |held: &BTreeSet<u32>, loaded: &BTreeSet<u32>| held.intersection(loaded).copied().collect();
-            left.programs = both(&self.programs, &loaded.programs);
-            left.maps = both(&self.maps, &loaded.maps);
-            left.links = both(&self.links, &loaded.links);
-            left.programs.is_empty() && left.maps.is_empty() && left.links.is_empty()
-        });
-        assert!(gone, "left behind: {left:?}");
-    }
-}
-
-/// As `ip netns` makes them; there may be none.
-fn named_namespaces() -> Vec<PathBuf> {
-    let entries = fs::read_dir("/run/netns").into_iter().flatten();
-    entries.map(|entry| entry.unwrap().path()).collect()
-}
-
-/// 0 when it is gone.
-fn inode(path: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    fs::metadata(path).map_or(0, |metadata| metadata.ino())
-}
-
-fn interfaces(netlink: &Netlink) -> Vec<String> {
-    let mut names: Vec<String> = netlink.links().unwrap().into_iter().map(|link| link.name).collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -455,168 +331,4 @@ fn without_capabilities_their_names_are_told() {
     assert_eq!(finished.code, Some(0), "a file can be checked without: {finished:?}");
     assert!(finished.stderr.contains("without root"), "{finished:?}");
     assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
-}
-
-const PORT: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\n";
-const FLOW: &str = "[[flows]]\nname = \"some\"\nport = \"west\"\npackets = 10\n\
-                    packet = [{ ethernet = { dst = \"02:00:00:00:00:02\" } }, { ipv4 = {} }, { udp = {} }]\n";
-
-/// A configuration file of a test's own.
-struct File(tempfile::NamedTempFile);
-
-impl File {
-    fn of(text: &str) -> Self {
-        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        Self(file)
-    }
-
-    fn path(&self) -> &str {
-        self.0.path().to_str().unwrap()
-    }
-
-    fn command(&self, name: &str) -> Command {
-        trafficgen(&[name, self.path()])
-    }
-
-    /// How a place in it is named.
-    fn at(&self, line: usize, column: usize) -> String {
-        format!("{}:{line}:{column}\n", self.path())
-    }
-}
-
-#[test]
-fn a_file_s_errors_are_told_together_with_their_places() {
-    let Some(_stage) = Stage::set() else { return };
-    let sink = sink("xtg1");
-    let flow = FLOW.replace("10", "0");
-    let file = File::of(&format!("{PORT}batch_sise = 1\n{PORT}cpus = \"1-0\"\n{flow}size = 63\n"));
-    let places = [(4, 1), (6, 8), (7, 13), (8, 8), (12, 11), (14, 8)].map(|(line, column)| file.at(line, column));
-    let messages = [
-        "unknown key `batch_sise` in a port",
-        "did you mean `batch_size`?",
-        "two ports are named `west`",
-        "the interface `xtg0` is already used by the port on line 3",
-        "runs backwards",
-        "`packets` is 0, too small",
-        "`size` is 63, too small",
-        "^^^^^^",
-    ];
-    let parts: Vec<&str> = messages.into_iter().chain(places.iter().map(String::as_str)).collect();
-    for command in ["run", "check", "show"] {
-        refused_command(file.command(command), &parts);
-    }
-    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
-}
-
-#[test]
-fn a_file_this_host_cannot_do_is_told_with_its_places() {
-    let Some(_stage) = Stage::set() else { return };
-    let port = PORT.replace("west", "east").replace("xtg0", "xtg11");
-    let flow = FLOW.replace("some", "more").replace("west", "east");
-    let file = File::of(&format!("{PORT}cpus = 4095\n{FLOW}size = 1523\n{port}{flow}"));
-    let places = [(4, 8), (10, 8), (13, 13)].map(|(line, column)| file.at(line, column));
-    let messages = [
-        "there is no CPU 4095",
-        "a frame of 1523 bytes is too large for the MTU of `xtg0`, 1500",
-        "there is no interface `xtg11`",
-        "did you mean `xtg1`?",
-        "^^^^^^^",
-    ];
-    let parts: Vec<&str> = messages.into_iter().chain(places.iter().map(String::as_str)).collect();
-    for command in ["run", "check", "show"] {
-        refused_command(file.command(command), &parts);
-    }
-}
-
-#[test]
-fn files_that_are_no_configuration() {
-    let Some(_stage) = Stage::set() else { return };
-    refused("run /nowhere/at-all.toml", &["cannot read /nowhere/at-all.toml: No such file or directory"]);
-    refused("check /", &["cannot read /: Is a directory"]);
-    refused("daemon --config /nowhere/at-all.toml", &["cannot read /nowhere/at-all.toml"]);
-    let file = File::of("");
-    refused_command(file.command("check"), &["this file has no ports", "this file has no flows", &file.at(1, 1)]);
-    let file = File::of("[[ports]]\nname = west\n");
-    refused_command(file.command("check"), &[&file.at(2, 8), "^"]);
-    let file = File::of(&format!("{PORT}{}", FLOW.replace("{ udp = {} }", "{ udp = {} }, { ipv4 = {} }")));
-    refused_command(file.command("run"), &["`ipv4` cannot follow `udp`", &file.at(8, 88)]);
-}
-
-#[test]
-fn show_describes_a_flow_field_by_field() {
-    let Some(_stage) = Stage::set() else { return };
-    let flow =
-        FLOW.replace("{ udp = {} }", "{ udp = { src_port = 7, dst_port = [53, 123] } }").replace("packets = 10\n", "");
-    let file = File::of(&format!("{PORT}{flow}payload = {{ hex = \"dead beef\" }}\n"));
-    let mut command = file.command("show");
-    command.args(["--packets", "2", "--flow", "some"]);
-    let finished = Finished::of(command);
-    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
-    let rows: Vec<String> =
-        finished.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    for expected in [
-        "flow some, port west (xtg0), 64 bytes on the wire, without end",
-        "ethernet dst 02:00:00:00:00:02",
-        "src 02:00:00:00:00:01 filled in",
-        "ether_type 0x0800 filled in",
-        "src 198.18.0.1 filled in",
-        "protocol 17 filled in",
-        "udp src_port 7",
-        "dst_port 53 values: 53, 123",
-        "payload de ad be ef, then zeros",
-        "frames of port west (xtg0): number, flow, bytes on the wire, headers",
-    ] {
-        assert!(rows.iter().any(|row| row == expected), "no `{expected}` in\n{}", finished.stdout);
-    }
-    let frames = rows.iter().filter(|row| row.contains(" some 64 02:00:00:00:00:01 > 02:00:00:00:00:02 "));
-    let ports = ["198.18.0.1 > 198.19.0.1 udp 7 > 53,", "198.18.0.1 > 198.19.0.1 udp 7 > 123,"];
-    assert!(frames.zip(ports).filter(|(row, ports)| row.contains(ports)).count() == 2, "{}", finished.stdout);
-}
-
-#[test]
-fn show_knows_the_flows_by_name() {
-    let Some(_stage) = Stage::set() else { return };
-    let file = File::of(&format!("{PORT}{FLOW}"));
-    let mut command = file.command("show");
-    command.args(["--flow", "sone"]);
-    refused_command(command, &["--flow: there is no flow `sone`", "did you mean `some`?"]);
-}
-
-#[test]
-fn a_file_s_values_can_be_overridden() {
-    let Some(_stage) = Stage::set() else { return };
-    let sink = sink("xtg1");
-    let file = File::of(&format!("{PORT}{FLOW}"));
-    let with = |name: &str, set: &str| {
-        let mut command = file.command(name);
-        command.args(["--set", "flows.some.size=128", "--set", set]);
-        command
-    };
-    let mut command = with("run", "flows.some.packets=3");
-    command.arg("--json");
-    let report = Finished::of(command).report(0);
-    assert_eq!((report.only_port().frames_tx, report.only_port().bytes_tx), (3, 3 * 128));
-    assert_arrived(&sink, 3);
-    for name in ["check", "show"] {
-        let finished = Finished::of(with(name, "flows.some.packets=3"));
-        assert_eq!(finished.code, Some(0), "{finished:?}");
-        assert!(finished.stdout.contains("128 bytes"), "{finished:?}");
-    }
-    for name in ["run", "check", "show"] {
-        refused_command(
-            with(name, "flows.sum.size=64"),
-            &["--set", "flows.sum.size=64", "there is no flow `sum`", "`some`"],
-        );
-        refused_command(with(name, "flows.some.size=63"), &["--set", "flows.some.size=63", "`size` is 63, too small"]);
-    }
-}
-
-#[test]
-fn a_pcap_file_that_cannot_be_written() {
-    let Some(_stage) = Stage::set() else { return };
-    let file = File::of(&format!("{PORT}{FLOW}"));
-    let mut command = file.command("show");
-    command.args(["--pcap", "/nowhere/at-all.pcap"]);
-    refused_command(command, &["cannot write /nowhere/at-all.pcap: No such file or directory"]);
 }
