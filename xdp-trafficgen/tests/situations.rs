@@ -1,0 +1,23 @@
+//! What use has shown to go wrong: situations of public bug reports and lab days, each tried on the program as a user would
+//! meet it. Prints a table of all that were tried: `cargo test --test situations`.
+//!
+//! One file a theme. A harness of its own (libtest-mimic), because only that can print the table after the last test.
+
+mod common;
+#[expect(dead_code, reason = "shared with tests that need more of it")]
+mod stage;
+#[expect(dead_code, reason = "the first theme takes this away")]
+#[path = "situations/table.rs"]
+mod table;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    // One line a theme, each adds its trials.
+    let themes: [fn() -> Vec<Trial>; 0] = [];
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), themes.iter().flat_map(|trials| trials()).collect());
+    table::print();
+    conclusion.exit_code()
+}
