@@ -1,6 +1,6 @@
 //! Field arithmetic: the value of a field in one frame, and in the next.
 //!
-//! No division and no remainder: each field keeps its current value and compares (field notes: `seq % range` costs more
+//! No division and no remainder: each field keeps its current value and compares (doc/measurements.md: `seq % range` costs more
 //! than everything else a field does).
 
 use crate::abi::{Field, Param, Word128, kind, pace};

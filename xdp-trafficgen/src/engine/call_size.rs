@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// How long a call is meant to take. A call costs about 20 µs more than its frames (field notes), 0.4 % of this; a stop
+/// How long a call is meant to take. A call costs about 20 µs more than its frames (doc/measurements.md, Calls), 0.4 % of this; a stop
 /// waits for the end of the call at hand.
 const TARGET: Duration = Duration::from_millis(5);
 

@@ -1,7 +1,7 @@
 //! A private interface that keeps the generator in the kernel's XDP dispatcher.
 //!
 //! `BPF_PROG_RUN` with more than one repetition puts the program into the dispatcher and takes it out again, and each
-//! change waits for RCU: 40 to 70 ms a call (measured: field notes). A program that is attached natively to any interface
+//! change waits for RCU: 40 to 70 ms a call (doc/measurements.md, Calls). A program that is attached natively to any interface
 //! is there already, and the same call costs 20 µs. The egress interface must not be that one: its real traffic would
 //! run through the generator. So each generator gets a veth that carries nothing, in a namespace that has no name: both
 //! vanish with the process, even after SIGKILL.
