@@ -93,7 +93,8 @@ static BODIES: Array<[u8; BODY_LEN]> = Array::with_max_entries(1, 0);
 /// The groups' programs, where there are several.
 #[map]
 static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(MAX_GROUPS as u32, 0);
-/// The egress interface, in slot 0. A devmap entry is cheaper than `bpf_redirect`'s look-up of an ifindex (doc/measurements.md).
+/// The egress interface, in slot 0. A devmap entry is cheaper than `bpf_redirect`'s look-up of an ifindex (doc/measurements.md,
+/// What a mechanism costs).
 #[map]
 static EGRESS: DevMap = DevMap::with_max_entries(1, 0);
 #[map]

@@ -22,3 +22,8 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
 pub(crate) fn program(sh: &Shell) -> Result<()> {
     run(sh, &Arguments { release: true })
 }
+
+/// Builds what the tests run, in their profile.
+pub(crate) fn for_tests(sh: &Shell) -> Result<()> {
+    run(sh, &Arguments { release: false })
+}

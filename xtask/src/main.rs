@@ -83,6 +83,11 @@ fn program() -> PathBuf {
     target_dir().join("release/xdp-trafficgen")
 }
 
+/// Its build that the tests run.
+fn program_for_tests() -> PathBuf {
+    target_dir().join("debug/xdp-trafficgen")
+}
+
 fn cargo_home() -> PathBuf {
     match env::var_os("CARGO_HOME") {
         Some(home) => home.into(),

@@ -1,13 +1,17 @@
 //! What the verifier has to do for each of the bench's programs, against a committed snapshot: a change that makes a program
 //! longer than it was, or that leaves in what a configuration does not use, is seen before anybody measures its rate.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
-use crate::{program, repository};
+use crate::{program, program_for_tests, repository};
 
 /// Committed; `cargo xtask bench --bless` writes it.
 fn snapshot_path() -> PathBuf {
@@ -46,7 +50,7 @@ const TOLERANCE: f64 = 0.03;
 /// Prints the table of programs, each with what a repetition takes by itself, and compares it with the snapshot, or writes
 /// that with `bless`.
 pub(crate) fn table(sh: &Shell, bless: bool) -> Result<()> {
-    let cases = ask(sh, &["--time"])?;
+    let cases = ask(sh, &program(), &["--time"])?;
     println!("{:<24} {:>9} {:>22} {:>18}", "programs alone", "ns", "verified instructions", "translated bytes");
     for (name, case) in &cases {
         let sum = |number: fn(&Program) -> u32| case.programs.iter().map(number).sum::<u32>();
@@ -67,11 +71,10 @@ pub(crate) fn table(sh: &Shell, bless: bool) -> Result<()> {
 
 /// Compares with the snapshot, without measuring.
 pub(crate) fn check(sh: &Shell) -> Result<()> {
-    compare(&snapshot_of(ask(sh, &[])?)?)
+    compare(&snapshot_of(ask(sh, &program_for_tests(), &[])?)?)
 }
 
-fn ask(sh: &Shell, arguments: &[&str]) -> Result<BTreeMap<String, Case>> {
-    let program = program();
+fn ask(sh: &Shell, program: &Path, arguments: &[&str]) -> Result<BTreeMap<String, Case>> {
     let answer = cmd!(sh, "{program} bench-programs {arguments...}").quiet().read()?;
     serde_json::from_str(&answer).context("bench-programs answers something else")
 }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-/// How long a call is meant to take. A call costs about 20 µs more than its frames (doc/measurements.md, Calls), 0.4 % of this; a stop
-/// waits for the end of the call at hand.
+/// How long a call is meant to take. A call costs about 20 µs more than its frames, 0.4 % of this (doc/measurements.md, Calls);
+/// a stop waits for the end of the call at hand.
 const TARGET: Duration = Duration::from_millis(5);
 
 /// Shorter than this nothing useful can be sent any more.

@@ -93,7 +93,8 @@ struct Compiled {
     period: Option<u64>,
 }
 
-/// Bytes beyond the longest frame that are cut off when every frame must be cut (doc/measurements.md, Drivers and kernels: four were enough).
+/// Bytes beyond the longest frame that are cut off when every frame must be cut: four are enough (doc/measurements.md, Drivers
+/// and kernels).
 pub(super) const CUT_LEN: usize = 4;
 
 /// Compiles a port's flows for workers on `cpus`: worker w sends frames w, w + n, w + 2·n, … of each flow, so that any number

@@ -84,8 +84,8 @@ const MAX_SEGMENTS: usize = 4_000_000;
 /// one where that takes too many segments.
 const PRECISIONS: [u64; 3] = [10, 100, 1000];
 
-/// Nanoseconds of CPU a frame takes, and those that a call's batch takes once (doc/measurements.md, Batches: 830 alone, 267 in batches of 8, 210
-/// in batches of 64).
+/// Nanoseconds of CPU a frame takes, and those that a call's batch takes once: 830 alone, 267 in batches of 8, 210 in batches of
+/// 64 (doc/measurements.md, Batches).
 const FRAME_COST: f64 = 200.0;
 const BATCH_COST: f64 = 630.0;
 
