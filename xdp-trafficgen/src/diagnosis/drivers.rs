@@ -4,6 +4,8 @@
 //! What the kernel says of an interface just now (`NETDEV_A_DEV_XDP_FEATURES`, Linux 6.3) goes before this table. Drivers that
 //! are not in it are nothing special, or never send XDP frames.
 
+use super::errnos::{EINVAL, ENXIO};
+
 /// How a driver finds the transmit queue of an XDP frame; in each case from the number of the CPU that sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueOfCpu {
@@ -28,9 +30,6 @@ struct Known {
     needs_program: bool,
     queue: QueueOfCpu,
 }
-
-const ENXIO: u32 = 6;
-const EINVAL: u32 = 22;
 
 /// Each with the function that decides, all below drivers/net of the kernel. Those that set the bit `NDO_XMIT` only in their
 /// `XDP_SETUP_PROG` (`xdp_features_set_redirect_target`) need a program since Linux 6.3 whatever their own function says, for

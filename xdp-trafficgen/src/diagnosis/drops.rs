@@ -3,20 +3,13 @@
 use super::{
     Finding, Severity, Situation,
     drivers::{QueueOfCpu, needs_program, queue_of_cpu},
+    errnos::{EINVAL, EMSGSIZE, ENETDOWN, ENODEV, ENOMEM, ENXIO, EOPNOTSUPP},
     interface, path, queues, veth, words,
 };
 use crate::{
     host::{AttachedMode, Peer},
     stats::{DropReason, errno_name},
 };
-
-const ENXIO: u32 = 6;
-const ENOMEM: u32 = 12;
-const ENODEV: u32 = 19;
-const EINVAL: u32 = 22;
-const EMSGSIZE: u32 = 90;
-const EOPNOTSUPP: u32 = 95;
-const ENETDOWN: u32 = 100;
 
 /// Why frames were dropped for this reason.
 pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {

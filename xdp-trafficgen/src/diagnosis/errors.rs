@@ -1,20 +1,9 @@
 //! What it means that a call failed, where the call and its errno tell.
 
+use libc::{E2BIG, EACCES, EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM, ERANGE};
+
 use super::{Finding, Severity};
 use crate::host::Lockdown;
-
-const EPERM: i32 = 1;
-const E2BIG: i32 = 7;
-const ENOMEM: i32 = 12;
-const EACCES: i32 = 13;
-const EBUSY: i32 = 16;
-const EEXIST: i32 = 17;
-const ENODEV: i32 = 19;
-const EINVAL: i32 = 22;
-const ENOSPC: i32 = 28;
-const ERANGE: i32 = 34;
-const ENOSYS: i32 = 38;
-const EOPNOTSUPP: i32 = 95;
 
 /// What kind of call it was.
 #[derive(Clone, Copy, PartialEq, Eq)]

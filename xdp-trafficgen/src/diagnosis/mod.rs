@@ -5,6 +5,7 @@
 mod attachment;
 pub mod drivers;
 mod drops;
+mod errnos;
 mod errors;
 mod interface;
 mod machine;

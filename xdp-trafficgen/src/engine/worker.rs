@@ -224,15 +224,11 @@ impl Worker<'_> {
     /// One call of so many repetitions.
     pub(super) fn call(&self, repeat: u32, batch_size: u32) -> Result<Sent, WorkerError> {
         let sent = self.generator.send(&self.plan.program.frame, self.plan.ingress, repeat, batch_size);
-        sent.map_err(
-            |error| {
-                if error.errno() == Some(ENODEV) { WorkerError::InterfaceGone } else { WorkerError::Send(error) }
-            },
-        )
+        sent.map_err(|error| {
+            if error.errno() == Some(libc::ENODEV) { WorkerError::InterfaceGone } else { WorkerError::Send(error) }
+        })
     }
 }
-
-const ENODEV: i32 = 19;
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,9 @@
 //! How much memory could still be had.
 
-use std::path::{Path, PathBuf};
-
-use crate::host::files::Files;
+use crate::host::{
+    files::Files,
+    groups::{self, Group, Version},
+};
 
 /// Bytes: the least of what the machine has left and what each memory control group that the process is in leaves. Files that
 /// are only kept because nobody else wanted the memory do not count as taken, neither by the machine (MemAvailable) nor by a
@@ -12,102 +13,39 @@ pub(super) fn available(files: Files<'_>) -> Option<u64> {
         let kibibytes = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.strip_suffix("kB"))?;
         Some(kibibytes.trim().parse::<u64>().ok()? * 1024)
     });
-    machine.into_iter().chain(groups(files)).min()
-}
-
-/// What each group leaves.
-fn groups(files: Files<'_>) -> Vec<u64> {
-    let mounts = files.text("proc/self/mountinfo").unwrap_or_default();
-    let mounts: Vec<Mount<'_>> = mounts.lines().filter_map(Mount::parse).collect();
-    let memberships = files.text("proc/self/cgroup").unwrap_or_default();
-    let left = memberships.lines().flat_map(|line| {
-        // Hierarchy, controllers, path (cgroups(7)); hierarchy 0 is version 2.
-        let mut parts = line.splitn(3, ':');
-        let (Some(hierarchy), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
-            return Vec::new();
-        };
-        let version = match controllers.split(',').any(|controller| controller == "memory") {
-            true => &VERSION_1,
-            false if hierarchy == "0" => &VERSION_2,
-            false => return Vec::new(),
-        };
-        let mount = mounts.iter().find(|mount| mount.carries(version));
-        mount.map_or_else(Vec::new, |mount| left_in(files, version, mount, path))
-    });
-    left.collect()
-}
-
-/// The group at `path` of a hierarchy, and all above it.
-fn left_in(files: Files<'_>, version: &Version, mount: &Mount<'_>, path: &str) -> Vec<u64> {
-    // In a container, what is mounted may be a part of the hierarchy that /proc/self/cgroup shows from its root; a path outside
-    // of it means that the mount's own top is as near as can be seen.
-    let below = Path::new(path).strip_prefix(mount.root).unwrap_or_else(|_| Path::new(""));
-    let top = PathBuf::from(mount.point);
-    let groups = below.ancestors().map(|group| top.join(group));
-    groups.filter_map(|group| version.left(files, &group)).collect()
+    let groups = groups::of(files, "memory").into_iter().filter_map(|group| left(files, &group));
+    machine.into_iter().chain(groups).min()
 }
 
 /// The files of a version of control groups (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
-struct Version {
-    file_system: &'static str,
-    /// Among the mount's options.
-    option: Option<&'static str>,
+struct Names {
     limit: &'static str,
     taken: &'static str,
     /// In `memory.stat`: bytes of files not used lately, of this group and those below it.
     reclaimable: &'static str,
 }
 
-const VERSION_1: Version = Version {
-    file_system: "cgroup",
-    option: Some("memory"),
-    limit: "memory.limit_in_bytes",
-    taken: "memory.usage_in_bytes",
-    reclaimable: "total_inactive_file ",
-};
-
-const VERSION_2: Version = Version {
-    file_system: "cgroup2",
-    option: None,
-    limit: "memory.max",
-    taken: "memory.current",
-    reclaimable: "inactive_file ",
-};
-
-impl Version {
-    /// None where there is no limit: the file is absent, or says `max`.
-    fn left(&self, files: Files<'_>, group: &Path) -> Option<u64> {
-        let limit: u64 = files.number(group.join(self.limit))?;
-        let taken: u64 = files.number(group.join(self.taken))?;
-        let stat = files.text(group.join("memory.stat")).unwrap_or_default();
-        let reclaimable = stat.lines().find_map(|line| line.strip_prefix(self.reclaimable)?.parse().ok());
-        Some(limit.saturating_sub(taken.saturating_sub(reclaimable.unwrap_or(0))))
+impl Names {
+    const fn of(version: Version) -> Self {
+        match version {
+            Version::One => Self {
+                limit: "memory.limit_in_bytes",
+                taken: "memory.usage_in_bytes",
+                reclaimable: "total_inactive_file ",
+            },
+            Version::Two => Self { limit: "memory.max", taken: "memory.current", reclaimable: "inactive_file " },
+        }
     }
 }
 
-/// A line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
-struct Mount<'a> {
-    /// The part of the file system that is mounted.
-    root: &'a str,
-    point: &'a str,
-    file_system: &'a str,
-    options: &'a str,
-}
-
-impl<'a> Mount<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
-        let (place, kind) = line.split_once(" - ")?;
-        let mut place = place.split(' ').skip(3);
-        let mut kind = kind.split(' ');
-        let (root, point) = (place.next()?, place.next()?);
-        let (file_system, options) = (kind.next()?, kind.nth(1)?);
-        Some(Self { root, point, file_system, options })
-    }
-
-    fn carries(&self, version: &Version) -> bool {
-        let option = |wanted| self.options.split(',').any(|option| option == wanted);
-        self.file_system == version.file_system && version.option.is_none_or(option)
-    }
+/// None where there is no limit: the file is absent, or says `max`.
+fn left(files: Files<'_>, Group { version, directory }: &Group) -> Option<u64> {
+    let Names { limit, taken, reclaimable } = Names::of(*version);
+    let limit: u64 = files.number(directory.join(limit))?;
+    let taken: u64 = files.number(directory.join(taken))?;
+    let stat = files.text(directory.join("memory.stat")).unwrap_or_default();
+    let reclaimable = stat.lines().find_map(|line| line.strip_prefix(reclaimable)?.parse().ok());
+    Some(limit.saturating_sub(taken.saturating_sub(reclaimable.unwrap_or(0))))
 }
 
 #[cfg(test)]

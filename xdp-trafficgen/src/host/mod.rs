@@ -10,6 +10,7 @@ mod ethtool;
 mod files;
 mod gather;
 mod genetlink;
+mod groups;
 mod interface;
 mod machine;
 mod memory;

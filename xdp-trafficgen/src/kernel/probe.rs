@@ -1,7 +1,9 @@
 //! What a run must know of this kernel: live frames, how large a frame, and whether we may. [`crate::kernel::survey()`] asks
 //! for more.
 
-use std::{fs, io};
+use std::io;
+
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities};
 
 use crate::kernel::{
     KernelError,
@@ -79,15 +81,12 @@ pub(super) fn accepted(run: io::Result<()>, no: i32) -> Result<bool, KernelError
     }
 }
 
-/// The capabilities that are needed and not effective. CAP_SYS_ADMIN, which the anchor's namespace needs, implies CAP_BPF
-/// and CAP_PERFMON.
+/// The capabilities that are needed and not effective, as the kernel says of the calling thread (capget(2), which needs no
+/// /proc). CAP_SYS_ADMIN, which the anchor's namespace needs, implies CAP_BPF and CAP_PERFMON.
 pub(super) fn missing_capabilities() -> Vec<&'static str> {
-    const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0);
-    NEEDED.iter().filter(|(bit, _)| effective >> bit & 1 == 0).map(|&(_, name)| name).collect()
+    const NEEDED: [(CapabilitySet, &str); 2] =
+        [(CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"), (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN")];
+    // Of the calling thread the kernel always tells, unless a seccomp profile forbids it: then it is none of ours to say.
+    let Ok(CapabilitySets { effective, .. }) = capabilities(None) else { return Vec::new() };
+    NEEDED.iter().filter(|(needed, _)| !effective.contains(*needed)).map(|&(_, name)| name).collect()
 }

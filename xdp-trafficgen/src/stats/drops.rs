@@ -1,5 +1,6 @@
 //! Why frames went nowhere: the reason, without cause and cure, which are [`crate::diagnosis`]'s.
 
+use nix::errno::Errno;
 use xdp_trafficgen_ebpf::abi::{CLASSES, DropLayer, FlowDrops, MAX_ERRNO, drop_class};
 
 use crate::kernel::generator::Refusals;
@@ -49,27 +50,15 @@ impl DropReason {
     }
 }
 
-/// The names of the errnos this path is known to give; a number for any other.
+/// The name of an errno as the programs count it, such as `ENXIO`; a number where it has none, and `other` for the last
+/// ones, which are counted together.
 pub fn errno_name(errno: u32) -> String {
-    let name = match errno {
-        1 => "EPERM",
-        6 => "ENXIO",
-        11 => "EAGAIN",
-        12 => "ENOMEM",
-        14 => "EFAULT",
-        16 => "EBUSY",
-        19 => "ENODEV",
-        22 => "EINVAL",
-        28 => "ENOSPC",
-        90 => "EMSGSIZE",
-        95 => "EOPNOTSUPP",
-        100 => "ENETDOWN",
-        101 => "ENETUNREACH",
-        105 => "ENOBUFS",
-        other if other >= MAX_ERRNO - 1 => "other",
-        other => return format!("errno_{other}"),
-    };
-    name.to_owned()
+    let named = i32::try_from(errno).map_or(Errno::UnknownErrno, Errno::from_raw);
+    match named {
+        _ if errno >= MAX_ERRNO - 1 => "other".to_owned(),
+        Errno::UnknownErrno => format!("errno_{errno}"),
+        named => format!("{named:?}"),
+    }
 }
 
 /// The reasons behind a flow's losses by class, where `refusals` is all that happened to the frames of its worker: the errno of
@@ -87,6 +76,31 @@ pub(super) fn of_classes(classes: &FlowDrops, refusals: &Refusals) -> Vec<(DropR
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Programs read these names; libc's numbers are the oracle.
+    #[test]
+    fn errnos_have_the_names_of_the_manual() {
+        for (errno, name) in [
+            (libc::EPERM, "EPERM"),
+            (libc::ENXIO, "ENXIO"),
+            (libc::EAGAIN, "EAGAIN"),
+            (libc::ENOMEM, "ENOMEM"),
+            (libc::EFAULT, "EFAULT"),
+            (libc::EBUSY, "EBUSY"),
+            (libc::ENODEV, "ENODEV"),
+            (libc::EINVAL, "EINVAL"),
+            (libc::ENOSPC, "ENOSPC"),
+            (libc::EMSGSIZE, "EMSGSIZE"),
+            (libc::EOPNOTSUPP, "EOPNOTSUPP"),
+            (libc::ENETDOWN, "ENETDOWN"),
+            (libc::ENETUNREACH, "ENETUNREACH"),
+            (libc::ENOBUFS, "ENOBUFS"),
+            (41, "errno_41"),
+        ] {
+            assert_eq!(errno_name(errno.unsigned_abs()), name);
+        }
+        assert_eq!([errno_name(MAX_ERRNO - 1), errno_name(u32::MAX)], ["other", "other"]);
+    }
 
     #[test]
     fn a_class_of_several_errnos_is_named_when_only_one_happened() {
