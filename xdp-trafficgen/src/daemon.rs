@@ -21,7 +21,7 @@ use crate::{
         CommandError, findings::Outlook, flows_of, probe_kernel, read_config, replace_rates, send, signal_stop,
         work_out,
     },
-    config::{Config, Flow, Located},
+    config::{Config, Flow, Located, Place, Port},
     diagnosis::{Finding, Severity},
     engine::{Loaded, Start},
     kernel::{Capabilities, Enabling, Listener, TracePoint},
@@ -132,11 +132,14 @@ async fn serve(
     Report { snapshot, findings, sink: None }
 }
 
-/// The configuration of a single port, with all of its flows.
+/// The configuration of a single port, with all of its flows. A port that has no CPUs of its own gets those of the plan, which
+/// were chosen with an eye on all ports.
 fn alone(config: &Config, port: &PortPlan) -> Config {
+    let given = || Located::new(port.cpus.clone(), Place::Default);
+    let own = |of: &Port| Port { cpus: of.cpus.clone().or_else(|| Some(given())), ..of.clone() };
     Config {
         source: config.source.clone(),
-        ports: config.ports.iter().filter(|other| other.name.value == port.name).cloned().collect(),
+        ports: config.ports.iter().filter(|other| other.name.value == port.name).map(own).collect(),
         flows: flows_of(config, port).cloned().collect(),
     }
 }

@@ -4,9 +4,10 @@
 //! One file a theme. A harness of its own (libtest-mimic), because only that can print the table after the last test.
 
 mod common;
+#[path = "situations/limits.rs"]
+mod limits;
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 mod stage;
-#[expect(dead_code, reason = "the first theme takes this away")]
 #[path = "situations/table.rs"]
 mod table;
 
@@ -16,7 +17,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     // One line a theme, each adds its trials.
-    let themes: [fn() -> Vec<Trial>; 0] = [];
+    let themes: [fn() -> Vec<Trial>; 1] = [limits::trials];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), themes.iter().flat_map(|trials| trials()).collect());
     table::print();
     conclusion.exit_code()

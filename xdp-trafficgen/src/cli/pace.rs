@@ -41,7 +41,8 @@ pub struct PaceTest {
     /// Bytes of each frame on the wire, with the 4 of its FCS
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     pub size: u32,
-    /// A worker on each of these CPUs, which take turns: `0,2-3` [default: the first one allowed]
+    /// A worker on each of these CPUs, which take turns: `0,2-3` [default: the first of those allowed that
+    /// have the fewest workers, those of other instances counted]
     #[arg(long, value_parser = cpus)]
     pub cpus: Option<CpuList>,
     /// Draw the histogram to this file, too

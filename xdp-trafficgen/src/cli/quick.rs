@@ -91,7 +91,8 @@ pub struct Quick {
     /// How long to send
     #[arg(long, value_parser = duration)]
     pub duration: Option<Duration>,
-    /// CPUs to send on, a worker each: `0,2-3` [default: the first CPU allowed]
+    /// CPUs to send on, a worker each: `0,2-3` [default: the first of the CPUs allowed that have the
+    /// fewest workers, those of other instances counted]
     #[arg(long, value_name = "LIST", value_parser = cpus)]
     pub cpus: Option<CpuList>,
     /// Frames the kernel sends together, 1 to 256

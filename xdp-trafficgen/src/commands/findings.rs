@@ -2,15 +2,17 @@
 //!
 //! Gathers the facts, which are others at the end than they were before, and lets [`diagnosis`] draw the conclusions.
 
-use std::{collections::BTreeSet, thread};
+use std::{cmp::Reverse, collections::BTreeSet, thread};
 
 use tracing::warn;
 
 use crate::{
     commands::CommandError,
     config::Action,
-    diagnosis::{self, Finding, Severity, Situation},
-    host::{AttachedMode, AttachedXdp, Facts, FactsError, Interface, Netlink, System},
+    diagnosis::{self, Finding, Pace, Rivals, Severity, Situation},
+    host::{
+        AttachedMode, AttachedXdp, Facts, FactsError, Interface, Netlink, Quota, System, WorkerThread, allowed_cpus,
+    },
     output::{PortFinding, text},
     plan::{Attach, Plan, PortPlan},
     stats::{DropReason, PortCount, Snapshot, reconcile::Parting},
@@ -20,8 +22,26 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Outlook {
     ports: Vec<Sending>,
+    before: Before,
     /// Says why the facts cannot be had.
     complain: fn(&FactsError),
+}
+
+/// How it was before the first frame.
+#[derive(Clone, Debug, Default)]
+struct Before {
+    /// Other processes' workers.
+    elsewhere: Vec<WorkerThread>,
+    /// CPUs that could have a worker.
+    allowed_cpus: Vec<u32>,
+    quotas: Vec<Quota>,
+}
+
+impl Before {
+    fn now() -> Self {
+        let elsewhere = WorkerThread::gather().into_iter().filter(|worker| !worker.is_ours()).collect();
+        Self { elsewhere, allowed_cpus: allowed_cpus().unwrap_or_default(), quotas: Quota::gather() }
+    }
 }
 
 /// One port of it.
@@ -36,8 +56,7 @@ struct Sending {
     batch_size: u32,
     largest: u32,
     attach: Attach,
-    /// Whether it sends as fast as it can.
-    at_full_speed: bool,
+    pace: Pace,
 }
 
 impl Sending {
@@ -57,7 +76,7 @@ impl Sending {
             batch_size: plan.batch_size,
             largest: plan.flows.iter().map(|flow| flow.largest).max().unwrap_or(0),
             attach: plan.attach,
-            at_full_speed: plan.pacing.is_none(),
+            pace: if plan.pacing.is_none() { Pace::FullSpeed } else { Pace::Departures },
         }
     }
 }
@@ -79,7 +98,7 @@ impl Outlook {
     /// Of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         let complain = |error: &FactsError| eprintln!("{UNKNOWN}: {error}");
-        Self { ports: plan.ports.iter().map(Sending::of).collect(), complain }
+        Self { ports: plan.ports.iter().map(Sending::of).collect(), before: Before::now(), complain }
     }
 
     /// The same for whoever keeps a log, where standard error has a form of its own.
@@ -100,8 +119,45 @@ impl Outlook {
     /// All that is to be expected, the worst first in each port.
     pub(crate) fn foresee(&self) -> Vec<PortFinding> {
         let Some(look) = self.look() else { return Vec::new() };
-        let of_port = |sending| look.foresee(sending).into_iter().map(|finding| found(sending, finding));
+        let of_port = |sending| self.foresee_of(&look, sending);
         self.ports.iter().flat_map(of_port).collect()
+    }
+
+    fn foresee_of(&self, look: &Look, sending: &Sending) -> Vec<PortFinding> {
+        let quota = diagnosis::of_quota(&self.before.quotas, self.workers(), sending.pace);
+        let mut findings = look.foresee(sending);
+        findings.extend(self.shared_cpus(sending).into_iter().chain(quota));
+        findings.sort_by_key(|finding| Reverse(finding.severity));
+        findings.into_iter().map(|finding| found(sending, finding)).collect()
+    }
+
+    /// Workers of all ports.
+    fn workers(&self) -> usize {
+        self.ports.iter().map(|sending| sending.cpus.len()).sum()
+    }
+
+    /// That the port is not alone on its CPUs.
+    fn shared_cpus(&self, sending: &Sending) -> Option<Finding> {
+        let Before { elsewhere, allowed_cpus, .. } = &self.before;
+        let others = || self.ports.iter().filter(|other| other.port != sending.port);
+        let rivals = |&cpu: &u32| {
+            let ports = others().filter(|other| other.cpus.contains(&cpu)).map(|other| format!("port {}", other.port));
+            let processes = elsewhere.iter().filter(|worker| worker.cpu == cpu);
+            (cpu, ports.chain(processes.map(|worker| format!("process {}", worker.process))).collect())
+        };
+        let rivals: Rivals = sending.cpus.iter().map(rivals).collect();
+        let taken = |cpu: &u32| {
+            self.ports.iter().any(|port| port.cpus.contains(cpu)) || elsewhere.iter().any(|worker| worker.cpu == *cpu)
+        };
+        let free: Vec<u32> = allowed_cpus.iter().copied().filter(|cpu| !taken(cpu)).collect();
+        diagnosis::of_shared_cpus(&rivals, &free, sending.pace)
+    }
+
+    /// What kept the port's workers from their CPUs: what is known of it now, that it is over.
+    fn contention(&self, sending: &Sending, quotas: &[Quota]) -> impl Iterator<Item = Finding> {
+        let throttled = quotas.iter().find_map(|quota| Some((quota, quota.since(&self.before.quotas)?)));
+        let throttled = throttled.map(|(quota, throttled)| diagnosis::of_throttling(quota, throttled, sending.pace));
+        self.shared_cpus(sending).into_iter().chain(throttled)
     }
 
     /// Says on standard error what will cost frames, and gives what will cost time: that is said at the end.
@@ -143,6 +199,7 @@ impl Outlook {
     pub(crate) fn conclude(&self, snapshot: &Snapshot, slower: Vec<PortFinding>, failed: bool) -> Vec<PortFinding> {
         let mut findings = Vec::new();
         let wrong = |port: &PortCount| port.dropped() > 0 || port.transmitted == 0 || !port.partings.is_empty();
+        let quotas = Quota::gather();
         let look = if failed || snapshot.ports.iter().any(wrong) { self.look() } else { None };
         for (sending, port) in self.ports.iter().zip(&snapshot.ports) {
             if let Some(look) = &look {
@@ -154,8 +211,16 @@ impl Outlook {
             let nothing_sent = if stopped { None } else { diagnosis::of_nothing_sent(port) };
             let by_itself = [nothing_sent, diagnosis::of_lacking(&port.lacks)];
             findings.extend(by_itself.into_iter().flatten().map(|finding| found(sending, finding)));
-            let at_full_speed = sending.at_full_speed && port.transmitted > 0;
-            findings.extend(slower.iter().filter(|found| at_full_speed && found.port == port.name).cloned());
+            if port.attempted > 0 {
+                findings.extend(self.contention(sending, &quotas).map(|finding| found(sending, finding)));
+            }
+            let at_full_speed = sending.pace == Pace::FullSpeed && port.transmitted > 0;
+            let known: BTreeSet<(String, &str)> =
+                findings.iter().map(|known| (known.port.clone(), known.finding.code)).collect();
+            let news = |found: &&PortFinding| {
+                at_full_speed && found.port == port.name && !known.contains(&(found.port.clone(), found.finding.code))
+            };
+            findings.extend(slower.iter().filter(news).cloned());
         }
         findings
     }
@@ -278,9 +343,9 @@ mod tests {
             batch_size: 64,
             largest: 64,
             attach: Attach::Nothing,
-            at_full_speed: true,
+            pace: Pace::FullSpeed,
         };
-        Outlook { ports: ["a", "b"].map(sending).to_vec(), complain: |_| {} }
+        Outlook { ports: ["a", "b"].map(sending).to_vec(), before: Before::default(), complain: |_| {} }
     }
 
     #[test]

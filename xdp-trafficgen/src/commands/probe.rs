@@ -18,7 +18,7 @@ use crate::{
         send::{consent, output_failed},
     },
     config::{Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Place, Source, names},
-    diagnosis::{Finding, Situation, Verdict, foresee, of_survey},
+    diagnosis::{Finding, Pace, Situation, Verdict, foresee, of_quota, of_survey},
     host::{Facts, Interface, Link},
     kernel::{Survey, survey},
     output::probe::{Brief, ProbeReport, Subject, Trial, json, text},
@@ -75,7 +75,7 @@ fn machine(survey: Survey, facts: &Facts, existing: Existing) -> Result<ProbeRep
     let of_machine = of_machine(facts);
     let brief = |link: &Link| {
         let interface = known.interface(&link.name)?;
-        let cpus = [default_cpu(Some(interface), &facts.allowed_cpus)];
+        let cpus = [default_cpu(Some(interface), facts)];
         let mut findings = foresee(&situation(facts, interface, &cpus, existing));
         // What holds for the whole machine is told once.
         findings.retain(|finding| !of_machine.iter().any(|known| known.code == finding.code));
@@ -101,7 +101,7 @@ fn driver(interface: &Interface) -> String {
 
 /// Remarks that have nothing to do with an interface.
 fn of_machine(facts: &Facts) -> Vec<Finding> {
-    foresee(&Situation {
+    let mut findings = foresee(&Situation {
         system: &facts.system,
         interface: None,
         name: "",
@@ -112,7 +112,9 @@ fn of_machine(facts: &Facts) -> Vec<Finding> {
         batch_size: DEFAULT_BATCH_SIZE,
         largest: DEFAULT_SIZE,
         attach: Attach::Nothing,
-    })
+    });
+    findings.extend(of_quota(&facts.system.quotas, 1, Pace::FullSpeed));
+    findings
 }
 
 /// Of a run as the commands make it unless told otherwise.

@@ -3,6 +3,7 @@
 //! The only place where causes and cures are written. Commands gather the facts, [`output`](crate::output) shows the findings.
 
 mod attachment;
+mod contention;
 pub mod drivers;
 mod drops;
 mod errnos;
@@ -21,6 +22,7 @@ mod words;
 use std::cmp::Reverse;
 
 pub use attachment::{of_refused_program, without_refused};
+pub use contention::{Pace, Rivals, of_quota, of_shared_cpus, of_throttling};
 pub use drops::of_drop;
 pub use errors::of_error;
 pub use machine::of_memory;

@@ -28,7 +28,7 @@ pub use worker::WorkerError;
 
 use self::{counting::Counting, worker::Worker};
 use crate::{
-    host::is_gone,
+    host::{WORKER_THREAD, is_gone},
     kernel::{Enabling, Generator, Hold, KernelError, Listener, TracePoint, generator::Role},
     plan::{Attach, Plan, PortPlan},
     stats::{PortCount, Snapshot, reconcile::reconcile},
@@ -264,7 +264,7 @@ fn spawn(
         // Nobody listens when the session was dropped.
         let _ = done.send(result);
     };
-    thread::Builder::new().name(format!("worker-{cpu}")).spawn(work).map_err(EngineError::Thread)
+    thread::Builder::new().name(format!("{WORKER_THREAD}{cpu}")).spawn(work).map_err(EngineError::Thread)
 }
 
 /// Ports that are sending.

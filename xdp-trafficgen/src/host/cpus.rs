@@ -1,6 +1,8 @@
 //! CPUs: those that exist, those we may use, and lists of them.
 
-use std::{fs, io};
+use std::{fs, io, thread};
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// CPUs that exist and are switched on, in order.
 ///
@@ -15,9 +17,26 @@ pub fn online_cpus() -> io::Result<Vec<u32>> {
 ///
 /// # Errors
 /// When the kernel does not say.
-pub(super) fn allowed_cpus() -> io::Result<Vec<u32>> {
-    let set = rustix::thread::sched_getaffinity(None)?;
-    Ok((0..).take(rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu as usize)).collect())
+pub fn allowed_cpus() -> io::Result<Vec<u32>> {
+    let set = sched_getaffinity(None)?;
+    Ok((0..).take(CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu as usize)).collect())
+}
+
+/// Those of `online` that are outside of this process's cpuset, in order. A thread that asks for all CPUs gets those of its
+/// cpuset (`__sched_setaffinity` of the kernel's kernel/sched/syscalls.c), whatever its affinity was before. None where that
+/// cannot be asked: binding a worker then tells.
+pub(super) fn barred_cpus(online: &[u32]) -> Vec<u32> {
+    let within = thread::scope(|scope| {
+        let ask = || {
+            let mut all = CpuSet::new();
+            online.iter().filter(|&&cpu| (cpu as usize) < CpuSet::MAX_CPU).for_each(|&cpu| all.set(cpu as usize));
+            sched_setaffinity(None, &all).ok()?;
+            sched_getaffinity(None).ok()
+        };
+        // A thread of its own, whose affinity goes with it.
+        thread::Builder::new().spawn_scoped(scope, ask).ok()?.join().ok()?
+    });
+    within.map_or_else(Vec::new, |within| online.iter().copied().filter(|&cpu| !within.is_set(cpu as usize)).collect())
 }
 
 /// Reads the kernel's list format: `0,2-3`.

@@ -17,8 +17,10 @@ mod memory;
 mod mitigations;
 mod netdev;
 mod netlink;
+mod quota;
 mod request;
 mod system;
+mod workers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,14 +34,16 @@ use rustix::{
 };
 
 pub use counters::{CounterReader, Counters};
-pub use cpus::online_cpus;
+pub use cpus::{allowed_cpus, online_cpus};
 pub(crate) use gather::xdp_program;
 pub use interface::{AttachedMode, AttachedXdp, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures};
 pub use machine::machine;
 pub use netdev::{queues_in_use, xdp_features};
 pub use netlink::{Netlink, NetlinkError};
+pub use quota::{Quota, Throttled};
 pub(crate) use request::open as open_netlink;
 pub use system::{Cpu, Lockdown, System};
+pub use workers::{WORKER_THREAD, WorkerThread};
 
 /// Six bytes.
 pub type Mac = [u8; 6];
@@ -101,8 +105,12 @@ pub struct Facts {
     pub next_hops: BTreeMap<(String, IpAddr), NextHop>,
     /// CPUs that exist and are switched on, in order.
     pub cpus: Vec<u32>,
-    /// CPUs this process may run on, in order.
+    /// CPUs this process runs on, in order: its affinity, which is what it was given (`taskset`) of its cpuset.
     pub allowed_cpus: Vec<u32>,
+    /// CPUs that are online and outside of its cpuset, in order: no thread of it can be bound to them.
+    pub barred_cpus: Vec<u32>,
+    /// Who sends already.
+    pub workers: Vec<WorkerThread>,
     /// Bytes of the largest frame the kernel's live mode takes, without FCS; none when it could not be asked.
     pub largest_frame: Option<usize>,
     /// The kernel's version, major and minor; none when its release does not start with one.
@@ -136,6 +144,7 @@ impl Facts {
         let links: Vec<Link> = messages.iter().map(|message| netlink.link(message)).collect();
         let interfaces = Interface::described(&netlink, &messages, interfaces)?;
         let system = System::gather();
+        let cpus = cpus::online_cpus().map_err(FactsError::Cpus)?;
         let mut next_hops = BTreeMap::new();
         for (interface, destination) in neighbours {
             let Some(link) = links.iter().find(|link| link.name == *interface) else { continue };
@@ -148,8 +157,10 @@ impl Facts {
             links,
             interfaces,
             next_hops,
-            cpus: cpus::online_cpus().map_err(FactsError::Cpus)?,
+            barred_cpus: cpus::barred_cpus(&cpus),
+            cpus,
             allowed_cpus: cpus::allowed_cpus().map_err(FactsError::Cpus)?,
+            workers: WorkerThread::gather(),
             largest_frame,
             kernel: system.version,
             system,

@@ -1,6 +1,6 @@
 //! What is known of the machine beyond its CPUs' numbers: what the kernel allows, and what makes it slow.
 
-use crate::host::{files::Files, memory, mitigations, version};
+use crate::host::{Quota, files::Files, memory, mitigations, quota, version};
 
 /// Facts of the machine. What the kernel does not tell is none or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct System {
     pub mitigations: Vec<(String, String)>,
     /// Bytes of memory that could be had: the least of MemAvailable and what the memory control groups leave.
     pub memory: Option<u64>,
+    /// What CPU time its control groups allow, the tightest first; empty where they allow all there is.
+    pub quotas: Vec<Quota>,
 }
 
 /// What the kernel keeps even from root.
@@ -73,6 +75,7 @@ impl System {
             cpus: cpus(files),
             mitigations: mitigations::costly(files),
             memory: memory::available(files),
+            quotas: quota::all(files),
             release,
         }
     }

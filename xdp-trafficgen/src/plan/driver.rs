@@ -1,13 +1,13 @@
-//! What the driver of the interface that frames leave by wants: an XDP program, and workers on CPUs that have a queue.
+//! What the driver of the interface that frames leave by wants: an XDP program.
 //!
 //! Follows from the facts of that interface; what drivers are like is written down in [`crate::diagnosis::drivers`].
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use crate::{
     config::{Diagnostic, Port},
-    diagnosis::drivers::{QueueOfCpu, is_known, needs_program, queue_of_cpu},
+    diagnosis::drivers::{is_known, needs_program},
     host::{AttachedMode, AttachedXdp, Interface, XdpFeatures},
     plan::{Attach, Existing, Planner},
 };
@@ -33,30 +33,6 @@ impl Planner<'_> {
         }
         self.note_once(note);
         attach
-    }
-
-    /// `driven`: the interface that frames leave by.
-    pub(super) fn cpus(&mut self, port: &Port, driven: Option<&Interface>) -> Option<Vec<u32>> {
-        let allowed = &self.facts.allowed_cpus;
-        let Some(cpus) = &port.cpus else {
-            // One, so that nobody's machine is taken over unasked.
-            let cpus = vec![default_cpu(driven, allowed)];
-            self.note_once(driven.and_then(|interface| cpus_without_queue(interface, &cpus, allowed)));
-            return Some(cpus);
-        };
-        let absent: Vec<String> =
-            cpus.value.iter().filter(|cpu| !self.facts.cpus.contains(cpu)).map(u32::to_string).collect();
-        if absent.is_empty() {
-            // The kernel has the last word.
-            self.note_once(driven.and_then(|interface| cpus_without_queue(interface, &cpus.value, allowed)));
-            return Some(cpus.value.clone());
-        }
-        let present = self.facts.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-        self.diagnostics.push(
-            Diagnostic::new(&cpus.place, format!("there is no CPU {}", absent.join(", ")))
-                .help(format!("the CPUs that are online are {present}")),
-        );
-        None
     }
 }
 
@@ -111,41 +87,4 @@ fn why_a_program(interface: &Interface) -> Option<String> {
         interface.features.is_some() && interface.xdp_in(AttachedMode::Native).is_some() && !is_known(driver);
     let driver = if driver.is_empty() { "its driver" } else { driver };
     (!sends || only_now).then(|| format!("{driver} does not send XDP frames as it is, and may then"))
-}
-
-/// The CPU to send on when nobody chose one: the first of those this process may use that has a queue.
-pub fn default_cpu(interface: Option<&Interface>, allowed: &[u32]) -> u32 {
-    let queues = interface.and_then(queues_of_cpus).unwrap_or(u32::MAX);
-    let with_a_queue = allowed.iter().find(|&&cpu| cpu < queues);
-    with_a_queue.or(allowed.first()).copied().unwrap_or(0)
-}
-
-/// What to say of CPUs without a queue, and which have one.
-fn cpus_without_queue(interface: &Interface, cpus: &[u32], allowed: &[u32]) -> Option<String> {
-    let queues = queues_of_cpus(interface)?;
-    let list = |cpus: &mut dyn Iterator<Item = &u32>| cpus.map(u32::to_string).collect::<Vec<_>>().join(", ");
-    let without = list(&mut cpus.iter().filter(|&&cpu| cpu >= queues));
-    if without.is_empty() {
-        return None;
-    }
-    let (name, driver) = (&interface.link.name, interface.driver_name());
-    let then = match queue_of_cpu(driver) {
-        QueueOfCpu::Own(None) => {
-            format!("it does not check that, and sending from CPU {without} may crash the machine")
-        }
-        _ => format!("frames from CPU {without} may all be refused"),
-    };
-    let most = cpus.iter().max().map_or(0, |last| last + 1);
-    let with = list(&mut allowed.iter().filter(|&&cpu| cpu < queues));
-    let others = if with.is_empty() { String::new() } else { format!("use CPUs of {with}, or ") };
-    Some(format!(
-        "{name}: {driver} sends what comes from CPU n by queue n, and there are {queues}: {then}; \
-         {others}give it more queues with `ethtool -L {name} combined {most}`"
-    ))
-}
-
-/// How many CPUs, from 0 on, have a queue to send by; none where all can send.
-fn queues_of_cpus(interface: &Interface) -> Option<u32> {
-    let own = matches!(queue_of_cpu(interface.driver_name()), QueueOfCpu::Own(_));
-    Some(interface.queues.tx).filter(|&queues| own && queues > 0)
 }

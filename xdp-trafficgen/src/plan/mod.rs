@@ -3,6 +3,7 @@
 //! A pure function of the configuration and the host's facts. Everything that can be wrong is found here or before;
 //! what follows only carries it out.
 
+mod cpus;
 mod driver;
 pub mod pacing;
 mod program;
@@ -23,7 +24,8 @@ use std::{
 
 use xdp_trafficgen_ebpf::abi::{BODY_LEN, FCS_LEN, MAX_SLOTS};
 
-pub use driver::{attachment, default_cpu};
+pub use cpus::default_cpu;
+pub use driver::attachment;
 pub use pacing::Pacing;
 pub use program::{Cut, Program};
 
@@ -190,6 +192,7 @@ pub fn plan(config: &Config, facts: &Facts, consent: impl Into<Consent>) -> Resu
     let mut planner = Planner {
         facts,
         consent: consent.into(),
+        chosen: cpus::choose(config, facts),
         diagnostics: Diagnostics::new(config.source.clone()),
         notes: Vec::new(),
     };
@@ -206,6 +209,8 @@ pub fn plan(config: &Config, facts: &Facts, consent: impl Into<Consent>) -> Resu
 struct Planner<'a> {
     facts: &'a Facts,
     consent: Consent,
+    /// The CPUs of every port, by its name.
+    chosen: BTreeMap<String, Vec<u32>>,
     diagnostics: Diagnostics,
     notes: Vec<String>,
 }

@@ -12,7 +12,7 @@ use crate::{
         CommandError,
         send::{consent, signal_stop},
     },
-    diagnosis::{Finding, Verdict, foresee, in_full, of_refused_program, of_survey, without_refused},
+    diagnosis::{Finding, Pace, Verdict, foresee, in_full, of_quota, of_refused_program, of_survey, without_refused},
     host::{AttachedMode, AttachedXdp, Facts, Interface, Link},
     kernel::{Capabilities, Enabled, Survey},
     output::probe::{Attachment, ProbeReport, Probed, Subject, Trial},
@@ -50,8 +50,9 @@ pub(super) fn look(
         xdp: tried.others.unwrap_or_else(|| interface.xdp.clone()),
         ..interface.clone()
     };
-    let cpus = [default_cpu(Some(&judged), &facts.allowed_cpus)];
+    let cpus = [default_cpu(Some(&judged), facts)];
     let mut foreseen = foresee(&situation(facts, &judged, &cpus, consent.existing));
+    foreseen.extend(of_quota(&facts.system.quotas, cpus.len(), Pace::FullSpeed));
     if tried.finding.is_some() {
         without_refused(&mut foreseen);
     }

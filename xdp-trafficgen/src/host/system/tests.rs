@@ -44,6 +44,7 @@ fn a_laptop_that_saves_power() {
         cpus: vec![cpu(0, Some(0), Some("powersave"), &[0, 1]), cpu(1, Some(0), Some("powersave"), &[0, 1])],
         mitigations: vec![("retbleed".to_owned(), "Mitigation: untrained return thunk; SMT vulnerable".to_owned())],
         memory: Some(4 << 30),
+        quotas: Vec::new(),
     };
     check(tree, &expected);
 }
@@ -82,6 +83,7 @@ fn a_real_time_server_tuned_for_it() {
         ],
         mitigations: Vec::new(),
         memory: None,
+        quotas: Vec::new(),
     };
     check(tree, &expected);
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     config::Action,
-    host::{Driver, Facts, Link, Queues},
+    host::{Driver, Facts, Link},
     plan::{
         Consent, DefaultRoute, Plan,
         tests::{UDP, facts, planned},
@@ -12,10 +12,10 @@ use crate::{
 
 /// Bits of include/uapi/linux/netdev.h: basic and redirect; the same and ndo-xmit.
 const RECEIVES: Option<u64> = Some(3);
-const SENDS: Option<u64> = Some(7);
+pub(in crate::plan) const SENDS: Option<u64> = Some(7);
 
 /// A machine whose `veth0` is something else.
-fn machine(driver: &str, features: Option<u64>, xdp: &[(AttachedMode, u32)]) -> Facts {
+pub(in crate::plan) fn machine(driver: &str, features: Option<u64>, xdp: &[(AttachedMode, u32)]) -> Facts {
     let facts = facts();
     let mut interface = Interface::of(facts.link("veth0").cloned().unwrap());
     interface.driver = (!driver.is_empty()).then(|| Driver { name: driver.to_owned(), ..Driver::default() });
@@ -32,12 +32,12 @@ fn consent(existing: Existing) -> Consent {
 }
 
 #[track_caller]
-fn plan(facts: &Facts, port: &str) -> Plan {
+pub(in crate::plan) fn plan(facts: &Facts, port: &str) -> Plan {
     planned(port, UDP, facts, consent(Existing::Keep)).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
 const PASS: Attach = Attach::Pass(Existing::Keep);
-const NATIVE: &[(AttachedMode, u32)] = &[(AttachedMode::Native, 12)];
+pub(in crate::plan) const NATIVE: &[(AttachedMode, u32)] = &[(AttachedMode::Native, 12)];
 
 #[test]
 fn drivers_that_send_only_with_a_program_get_one() {
@@ -124,43 +124,4 @@ fn a_generic_program_is_in_the_way_unless_it_may_be_moved() {
     assert!(refused.contains("`bpftool link show`"), "{refused}");
     // Where nothing has to be attached, it is in nobody's way.
     assert!(planned("interface = 'veth0'", UDP, &machine("tun", SENDS, generic), consent(Existing::Keep)).is_ok());
-}
-
-#[test]
-fn workers_are_put_where_there_are_queues() {
-    /// CPUs, and whether there is something to say of those (if any) that are named.
-    #[track_caller]
-    fn check(driver: &str, queues: u32, allowed: &[u32], cpus: Option<&str>, expected: &[u32], parts: &[&str]) {
-        let mut facts = machine(driver, SENDS, NATIVE);
-        facts.interfaces[0].queues = Queues { rx: queues, tx: queues };
-        facts.cpus = (0..8).collect();
-        facts.allowed_cpus = allowed.to_vec();
-        let cpus = cpus.map_or_else(String::new, |cpus| format!("cpus = '{cpus}'"));
-        let plan = plan(&facts, &format!("interface = 'veth0'\n{cpus}"));
-        assert_eq!(plan.ports[0].cpus, expected);
-        let about = plan.notes.iter().find(|note| note.contains("by queue n"));
-        assert_eq!(about.is_some(), !parts.is_empty(), "{:?}", plan.notes);
-        for part in parts {
-            assert!(about.unwrap().contains(part), "no `{part}` in {about:?}");
-        }
-    }
-    // i40e_xdp_xmit refuses what comes from CPUs beyond its queue pairs.
-    check("i40e", 4, &[2, 3, 4], None, &[2], &[]);
-    check("i40e", 2, &[6, 1, 7], None, &[1], &[]);
-    check("i40e", 2, &[6, 7], None, &[6], &["from CPU 6 ", "ethtool -L veth0 combined 7`"]);
-    check(
-        "i40e",
-        4,
-        &[0, 1, 2, 3, 4, 5],
-        Some("3-5"),
-        &[3, 4, 5],
-        &["from CPU 4, 5 ", "use CPUs of 0, 1, 2, 3,", "combined 6`"],
-    );
-    check("rvu-nicpf", 4, &[4, 1], Some("4"), &[4], &["CPU 4 may crash the machine", "use CPUs of 1,"]);
-    check("i40e", 4, &[0, 1], Some("0-3"), &[0, 1, 2, 3], &[]);
-    // Others share queues, or nobody knows how many there are.
-    check("ice", 2, &[6, 7], None, &[6], &[]);
-    check("virtio_net", 1, &[1], None, &[1], &[]);
-    check("i40e", 0, &[6], None, &[6], &[]);
-    check("", 1, &[6], None, &[6], &[]);
 }

@@ -1,0 +1,257 @@
+//! What a machine or its administrator does not allow, and what it has not enough of: CPUs, capabilities, memory, descriptors.
+
+#[path = "groups.rs"]
+mod groups;
+
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
+
+use libtest_mimic::Trial;
+use rustix::process::Signal;
+use tempfile::TempDir;
+use xdp_trafficgen::host::allowed_cpus;
+
+use crate::{
+    common::skip::skipped,
+    stage::{Finding, Finished, RECEIVER_MAC, Report, Running, Stage, sink, trafficgen},
+    table,
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        table::trial("limits: ports without cpus take CPUs in turn", ports_take_cpus_in_turn),
+        table::trial("limits: an instance leaves CPUs to another", an_instance_leaves_cpus_to_another),
+        table::trial("limits: workers that share a CPU are told of", workers_that_share_a_cpu),
+        table::trial("limits: a CPU quota is named", a_cpu_quota_is_named),
+        table::trial("limits: a cpuset is foreseen", a_cpuset_is_foreseen),
+        table::trial("limits: one capability is missing", one_capability_is_missing),
+    ]
+}
+
+/// The binary under a name that no other test's instances have, which know each other by their names.
+struct Alone {
+    folder: TempDir,
+    name: &'static str,
+}
+
+impl Alone {
+    fn called(name: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        symlink(env!("CARGO_BIN_EXE_xdp-trafficgen"), folder.path().join(name)).unwrap();
+        Self { folder, name }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.folder.path().join(self.name));
+        command.args(arguments).env_remove("RUST_LOG");
+        command
+    }
+
+    /// A configuration of ports `a` out of `xtg0` and `b` out of `xtg2`, with these settings and frames of their flow.
+    fn file(&self, ports: &[(&str, u64)]) -> String {
+        let port = |((letter, interface), (settings, packets)): ((char, &str), &(&str, u64))| {
+            format!(
+                "[[ports]]\nname = '{letter}'\ninterface = '{interface}'\n{settings}\n[[flows]]\nname = 'of {letter}'\nport = '{letter}'\n\
+                 packets = {packets}\npacket = [{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}, {{ ipv4 = {{}} }}, {{ udp = {{}} }}]\n"
+            )
+        };
+        let path: PathBuf = self.folder.path().join("ports.toml");
+        fs::write(&path, [('a', "xtg0"), ('b', "xtg2")].into_iter().zip(ports).map(port).collect::<String>()).unwrap();
+        path.display().to_string()
+    }
+}
+
+/// The first two CPUs of this process; none, and a word about it, where there is one.
+fn two_cpus() -> Option<[u32; 2]> {
+    match allowed_cpus().unwrap()[..] {
+        [first, second, ..] => Some([first, second]),
+        _ => {
+            skipped("it takes two CPUs");
+            None
+        }
+    }
+}
+
+/// A second pair of interfaces, `xtg2` and `xtg3`.
+fn second_wire(stage: &Stage) {
+    stage.netlink.add_veth("xtg2", "xtg3", 2).unwrap();
+    ["xtg3", "xtg2"].into_iter().for_each(|interface| stage.netlink.set_up(interface).unwrap());
+}
+
+fn findings<'a>(report: &'a Report, code: &str) -> Vec<&'a Finding> {
+    report.findings.iter().filter(|finding| finding.code == code).collect()
+}
+
+fn cpus(report: &Report) -> Vec<u32> {
+    report.ports.iter().flat_map(|port| &port.workers).map(|worker| worker.cpu).collect()
+}
+
+fn ports_take_cpus_in_turn() {
+    let (Some(stage), Some(both)) = (Stage::set(), two_cpus()) else { return };
+    second_wire(&stage);
+    let _sinks = ["xtg1", "xtg3"].map(sink);
+    let alone = Alone::called("xtg-in-turn");
+    let file = alone.file(&[("rate = '10kpps'", 1000), ("rate = '1kpps'", 100)]);
+    let report = Finished::of(alone.command(&["run", &file, "--json"])).report(0);
+    assert_eq!(cpus(&report), both);
+    assert!(findings(&report, "shared_cpu").is_empty(), "{report:?}");
+    table::row(
+        "4",
+        "run ports.toml: ports at 10 and 1 kpps without cpus",
+        "no remark on CPUs",
+        0,
+        &format!("CPUs {both:?}"),
+    );
+
+    // The daemon's ports start one by one, from a plan of all of them.
+    let mut daemon = Running::start(alone.command(&["daemon", "--config", &file, "--json"]));
+    daemon.wait_until("both ports ended", |daemon| daemon.stderr().matches("port ended").count() == 2);
+    daemon.signal(Signal::TERM);
+    let report = daemon.end().report(0);
+    assert_eq!(cpus(&report), both);
+    table::row("4", "daemon --config ports.toml: the same", "no remark on CPUs", 0, &format!("CPUs {both:?}"));
+}
+
+fn an_instance_leaves_cpus_to_another() {
+    let (Some(_stage), Some([first, second])) = (Stage::set(), two_cpus()) else { return };
+    let sink = sink("xtg1");
+    let alone = Alone::called("xtg-instance");
+    let to = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--rate", "1kpps", "--json"];
+    let mut other = Running::start(alone.command(&[&to[..], &["--duration", "10m"]].concat()));
+    other.wait_until("the other sends", |_| sink.count().unwrap().frames > 0);
+    let report = Finished::of(alone.command(&[&to[..], &["--packets", "100"]].concat())).report(0);
+    assert_eq!(cpus(&report), [second]);
+    assert!(findings(&report, "shared_cpu").is_empty(), "{report:?}");
+    table::row(
+        "4",
+        "udp at 1 kpps, beside another instance",
+        "no remark on CPUs",
+        0,
+        &format!("CPU {second}, the other has {first}"),
+    );
+
+    let cpu = first.to_string();
+    let finished = Finished::of(alone.command(&[&to[..], &["--packets", "100", "--cpus", &cpu]].concat()));
+    let report = finished.report(0);
+    let [shared] = findings(&report, "shared_cpu")[..] else { panic!("{report:?}") };
+    assert!(shared.cause.contains(&format!("workers of process {} share CPU {first}", other.pid())), "{shared:?}");
+    assert!(shared.cure.contains(&format!("CPU {second} would be free")), "{shared:?}");
+    // Before the first frame too.
+    assert!(finished.stderr.contains(&shared.cause), "{finished:?}");
+    table::row("4", "the same with --cpus of the other's worker", &shared.cause, 0, &shared.cure);
+    other.signal(Signal::TERM);
+    assert_eq!(cpus(&other.end().report(0)), [first]);
+}
+
+fn workers_that_share_a_cpu() {
+    let (Some(stage), Some([first, second])) = (Stage::set(), two_cpus()) else { return };
+    second_wire(&stage);
+    let _sinks = ["xtg1", "xtg3"].map(sink);
+    let alone = Alone::called("xtg-shared");
+    let written = format!("cpus = '{first}'");
+    let file = alone.file(&[(&format!("{written}\nrate = '1kpps'"), 50), (&written, 1000)]);
+    let report = Finished::of(alone.command(&["run", &file, "--json"])).report(0);
+    let found = findings(&report, "shared_cpu");
+    assert_eq!(found.iter().map(|found| found.severity.as_str()).collect::<Vec<_>>(), ["loses", "slows"], "{report:?}");
+    for (finding, other) in found.iter().zip(["b", "a"]) {
+        assert!(finding.cause.starts_with(&format!("workers of port {other} share CPU {first} ")), "{finding:?}");
+        assert!(finding.cure.contains(&format!("CPU {second} would be free")), "{finding:?}");
+    }
+    let check = Finished::of(alone.command(&["check", &file]));
+    assert_eq!(check.code, Some(0), "{check:?}");
+    assert!(check.stdout.contains(&found[0].cause), "{check:?}");
+    table::row("4", "run ports.toml: two ports, both with cpus = '0'", &found[0].cause, 0, &found[0].cure);
+}
+
+/// The group's own count of the periods in which it was stopped.
+fn throttled(stderr: &str) -> u64 {
+    let line = stderr.lines().find_map(|line| line.strip_prefix("nr_throttled "));
+    line.unwrap_or_else(|| panic!("no cpu.stat: {stderr}")).parse().unwrap()
+}
+
+fn a_cpu_quota_is_named() {
+    const THIRD: &str = "1 cpu.cfs_period_us 100000\n1 cpu.cfs_quota_us 30000\n2 cpu.max 30000 100000\n";
+    let Some(_stage) = Stage::set() else { return };
+    if !groups::can_be_made("cpu", THIRD) {
+        return;
+    }
+    let _sink = sink("xtg1");
+    let alone = Alone::called("xtg-quota");
+    let limit = "may use 30 % of a CPU (`/sys/fs/cgroup/all groups/xdp-trafficgen-";
+    let said = |finished: &Finished, text: &str| {
+        let line = text.lines().find(|line| line.contains(limit));
+        line.unwrap_or_else(|| panic!("not told of: {finished:?}")).trim().to_owned()
+    };
+    let probe = Finished::of(groups::inside("cpu", THIRD, &alone.command(&["probe", "xtg0"])));
+    let text = probe.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = said(&probe, &text);
+    let sentence = &sentence[sentence.find("the control group").unwrap()..];
+    let sentence = sentence.split_inclusive("part of the time").next().unwrap();
+    table::row("4", "probe, in a group with 30 % of a CPU", sentence, probe.code.unwrap(), "");
+
+    let file = alone.file(&[("rate = '20kpps'", 20_000)]);
+    let check = Finished::of(groups::inside("cpu", THIRD, &alone.command(&["check", &file])));
+    assert_eq!(check.code, Some(0), "{check:?}");
+    table::row("4", "check ports.toml: 20 kpps, there", &said(&check, &check.stdout), 0, "");
+
+    let run = Finished::of(groups::inside("cpu", THIRD, &alone.command(&["run", &file, "--json"])));
+    let report = run.report(0);
+    let [quota] = findings(&report, "cpu_quota")[..] else { panic!("{run:?}") };
+    assert!(quota.cause.contains(limit) && quota.cause.contains("in all: frames leave late"), "{quota:?}");
+    assert!(quota.cure.contains("-1 > /sys/fs/cgroup/all groups") || quota.cure.contains("max > /sys/fs"), "{quota:?}");
+    said(&run, &run.stderr);
+    let periods = quota.cause.split_once("stopped it in ").and_then(|(_, rest)| rest.split_once(" periods"));
+    let periods: u64 = periods.unwrap_or_else(|| panic!("{quota:?}")).0.parse().unwrap();
+    let counted = throttled(&run.stderr);
+    // The kernel goes on counting while the process ends.
+    assert!(0 < periods && periods <= counted, "{periods}, and the kernel says {counted}: {quota:?}");
+    let figures = format!("cpu.stat: nr_throttled {counted}; path of mountinfo with \\040 (22)");
+    table::row("4", "run ports.toml: 20 kpps, there", &quota.cause, 0, &figures);
+}
+
+fn a_cpuset_is_foreseen() {
+    let (Some(_stage), Some([first, second])) = (Stage::set(), two_cpus()) else { return };
+    let nodes = fs::read_to_string("/sys/devices/system/node/online").unwrap_or_else(|_| "0".to_owned());
+    let nodes = nodes.trim();
+    let settings = format!("1 cpuset.cpus {first}\n1 cpuset.mems {nodes}\n2 cpuset.cpus {first}\n");
+    if !groups::can_be_made("cpuset", &settings) {
+        return;
+    }
+    let sink = sink("xtg1");
+    let alone = Alone::called("xtg-cpuset");
+    let file = alone.file(&[(&format!("cpus = '{second}'"), 10)]);
+    for command in ["check", "run"] {
+        let finished = Finished::of(groups::inside("cpuset", &settings, &alone.command(&[command, &file])));
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{finished:?}");
+        let sentence = format!("this process may not run on CPU {second}, which is outside of its cpuset");
+        assert!(finished.stderr.contains(&sentence), "{finished:?}");
+        assert!(finished.stderr.contains(&format!("it may run on {first}: ")), "{finished:?}");
+        table::row(
+            "4",
+            &format!("{command} ports.toml: cpus = '{second}', in a cpuset of CPU {first}"),
+            &sentence,
+            2,
+            "",
+        );
+    }
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    // An affinity is no limit: a worker goes where it was told to.
+    let mut bound = Command::new("taskset");
+    let command = alone.command(&["run", &file, "--json"]);
+    bound.args(["--cpu-list", &first.to_string()]).arg(command.get_program()).args(command.get_args());
+    assert_eq!(cpus(&Finished::of(bound).report(0)), [second]);
+}
+
+fn one_capability_is_missing() {
+    let Some(_stage) = Stage::set() else { return };
+    let command = trafficgen(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "1"]);
+    let mut lacking = Command::new("setpriv");
+    lacking.args(["--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]);
+    let finished = Finished::of({
+        lacking.arg(command.get_program()).args(command.get_args());
+        lacking
+    });
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert!(finished.stderr.contains("(missing: CAP_SYS_ADMIN)"), "{finished:?}");
+    let said = finished.stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+    table::row("22", "udp without CAP_SYS_ADMIN alone", said, 2, "capget(2) by rustix");
+}
