@@ -117,8 +117,8 @@ fn next_segment(stream: &mut Departures, tables: &impl Tables) {
     }
     match tables.segment(stream.segment) {
         Some(segment) => {
-            stream.due = stream.period_start + segment.start;
-            stream.rest = 0;
+            let start = stream.period_start + segment.start;
+            (stream.due, stream.rest) = later(start, segment.rest, 0, stream.period_rest, segment.gap.whole);
             stream.gap = segment.gap;
             stream.run = segment.frames;
         }

@@ -55,6 +55,8 @@ impl Default for Gap {
 pub struct Segment {
     /// The first of them, in nanoseconds since the start of the stream's period.
     pub start: u64,
+    /// What `start` lacks, in parts of a nanosecond: those of `gap`.
+    pub rest: u64,
     /// How many they are, at least 1; `u64::MAX`: without end.
     pub frames: u64,
     /// From each to the next.
@@ -89,7 +91,8 @@ pub struct Departures {
     pub segment_end: u32,
     /// One of [`departures`].
     pub kind: u32,
-    /// Length of a period, after which the segments start again; below a nanosecond: the last of them ends the stream.
+    /// Length of a period, after which the segments start again; below a nanosecond: the last of them ends the stream. Where it
+    /// is no whole number of nanoseconds, its parts are those of the segments' gaps.
     pub period: Gap,
     /// When the period at hand started.
     pub period_start: u64,
@@ -211,7 +214,7 @@ pub const EXPONENTIALS: usize = 1 << 12;
 pub const EXPONENTIAL_BITS: u32 = 24;
 
 const _: () = assert!(size_of::<Gap>() == 24);
-const _: () = assert!(size_of::<Segment>() == 40);
+const _: () = assert!(size_of::<Segment>() == 48);
 const _: () = assert!(size_of::<Departures>() == 256);
 const _: () = assert!(size_of::<Pace>() == 144);
 const _: () = assert!(size_of::<Lateness>() == 80);

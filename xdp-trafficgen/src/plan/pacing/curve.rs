@@ -73,7 +73,7 @@ pub(super) enum Ends {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Run {
     /// When the first leaves, in nanoseconds from the start of the period.
-    pub(super) start: u64,
+    pub(super) start: Fraction,
     /// How many; `u64::MAX`: without end.
     pub(super) frames: u64,
     /// Nanoseconds from each to the next.
@@ -87,13 +87,14 @@ pub(super) struct TooMany;
 /// Nanoseconds of a second.
 const SECOND: u128 = 1_000_000_000;
 
-/// A curve as runs of constant gap, at most `limit` of them. The first frame of a run is exact (rounded down to a nanosecond),
-/// and so are the gaps where the rate is constant. Elsewhere the last frame is exact too, and those between leave within 1 % of
-/// the gap or within `nanos`, whichever is more, of their exact time.
+/// A curve as runs of constant gap, at most `limit` of them. Where the rate is constant, all of a run's frames are exact.
+/// Elsewhere its first frame and its last one are (rounded down to a nanosecond), and those between leave within 1 % of the gap
+/// or within `nanos`, whichever is more, of their exact time; but on the right side of each of the `cuts`, the times at which
+/// flows begin or end: a frame that is due at the very end of a flow is not the flow's.
 ///
 /// # Errors
 /// When it takes more runs.
-pub(super) fn runs(curve: &Curve, nanos: u64, limit: usize) -> Result<Vec<Run>, TooMany> {
+pub(super) fn runs(curve: &Curve, cuts: &[u64], nanos: u64, limit: usize) -> Result<Vec<Run>, TooMany> {
     let mut runs = Vec::new();
     match &curve.shape {
         Shape::Lines(lines) => {
@@ -102,10 +103,18 @@ pub(super) fn runs(curve: &Curve, nanos: u64, limit: usize) -> Result<Vec<Run>, 
                 let piece = at.piece(line);
                 match piece.constant_gap() {
                     Some(gap) if piece.frames() > 0 => {
-                        runs.push(Run { start: piece.time(piece.first), frames: piece.frames(), gap });
+                        runs.push(Run { start: piece.start_of_constant(), frames: piece.frames(), gap });
                     }
                     Some(_) => {}
-                    None => split(piece.first..piece.end, |frame| piece.time(frame), nanos, limit, &mut runs)?,
+                    None => {
+                        let (mut first, mut earliest) = (piece.first, 0);
+                        let known = cuts.iter().filter_map(|&cut| Some((piece.first_at(cut)?, cut)));
+                        for (end, cut) in known.chain([(piece.end, at.time.saturating_add(line.nanos))]) {
+                            let time = |frame| piece.time(frame).clamp(earliest, cut - 1);
+                            split(first..end, time, nanos, limit, &mut runs)?;
+                            (first, earliest) = (end, cut);
+                        }
+                    }
                 }
                 at = at.behind(line);
             }
@@ -115,7 +124,7 @@ pub(super) fn runs(curve: &Curve, nanos: u64, limit: usize) -> Result<Vec<Run>, 
                 // Any length will do to find its first frame.
                 let piece = at.piece(&Line { nanos: u64::MAX / 4, from: rate, to: rate });
                 let gap = Fraction { above: SECOND, below: 1 }.times(rate.inverse());
-                runs.push(Run { start: piece.time(piece.first), frames: u64::MAX, gap });
+                runs.push(Run { start: piece.start_of_constant(), frames: u64::MAX, gap });
             }
         }
         &Shape::Sine { mean, amplitude, nanos: period } => {
@@ -155,7 +164,7 @@ fn split(
             steps = whole(steps as f64 * (0.9 / off.sqrt()).max(0.2));
         };
         let gap = Fraction::new(end.saturating_sub(start).into(), u128::from(steps).max(1));
-        runs.push(Run { start, frames: steps + 1, gap });
+        runs.push(Run { start: Fraction { above: start.into(), below: 1 }, frames: steps + 1, gap });
         if runs.len() > limit {
             return Err(TooMany);
         }
@@ -282,6 +291,32 @@ impl Piece {
     /// None when the rate changes; without meaning when it is zero, and there are no frames.
     fn constant_gap(&self) -> Option<Fraction> {
         (self.from == self.to).then(|| Fraction::new(self.start.scale.frame(), (2 * self.from).max(1)))
+    }
+
+    /// When its first frame leaves, exactly; the rate is constant.
+    fn start_of_constant(&self) -> Fraction {
+        let before = (u128::from(self.first) * self.start.scale.frame()).saturating_sub(self.start.count);
+        let after = Fraction::new(before, (2 * self.from).max(1));
+        let start = after.below.checked_mul(self.start.time.into()).and_then(|start| start.checked_add(after.above));
+        start.map_or_else(
+            || Fraction { above: self.time(self.first).into(), below: 1 },
+            |above| Fraction { above, below: after.below },
+        )
+    }
+
+    /// The first of its frames that is due at `cut` or later; none when the cut is not within it, or numbers are too large to
+    /// say exactly. `2·a·t + (b - a)·t²/T` units are counted by then.
+    fn first_at(&self, cut: u64) -> Option<u64> {
+        let time = u128::from(cut.checked_sub(self.start.time).filter(|time| (1..self.nanos).contains(time))?);
+        let straight = self.from.checked_mul(2)?.checked_mul(time)?;
+        let bend = self.from.abs_diff(self.to).checked_mul(time)?.checked_mul(time)?;
+        let counted = if self.from < self.to {
+            straight.checked_add(bend.div_ceil(self.nanos.into()))?
+        } else {
+            straight.checked_sub(bend / u128::from(self.nanos))?
+        };
+        let frame = self.start.count.checked_add(counted)?.div_ceil(self.start.scale.frame());
+        Some(small(frame).clamp(self.first, self.end))
     }
 
     /// When one of its frames leaves.

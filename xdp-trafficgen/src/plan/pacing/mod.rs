@@ -25,7 +25,7 @@ use self::{
     streams::{Limits, Load},
 };
 use crate::config::{
-    Behind, Diagnostic, Flow, Located, Port, Profile, Rate,
+    Behind, Diagnostic, Flow, Located, Place, Port, Profile, Rate,
     rate::{Ratio, Step},
 };
 
@@ -77,7 +77,7 @@ impl Streams {
 /// The speed of a link whose speed nobody knows, for bursts without gaps, in bits a second.
 const FULL_SPEED: f64 = 100e9;
 
-/// Segments of a port's streams at most: 160 MB of kernel memory.
+/// Segments of a port's streams at most: 192 MB of kernel memory.
 const MAX_SEGMENTS: usize = 4_000_000;
 
 /// How far departures of a changing rate may be from their exact time, in nanoseconds, where 1 % of their gap is less; the next
@@ -230,7 +230,12 @@ impl Request<'_> {
         let frames = Frames { mean_size: rates::mean_size_of(self.flows), speed: self.speed() };
         // It begins with the first of the flows.
         let delay = self.flows.iter().map(|flow| nanos(flow.delay.value)).min().unwrap_or(0);
-        let limits = Limits { delay, end: u64::MAX, packets: u64::MAX, phase: 0 };
+        let bounds = self.flows.iter().flat_map(|flow| {
+            let begin = nanos(flow.delay.value);
+            [Some(begin), flow.duration.as_ref().map(|duration| begin.saturating_add(nanos(duration.value)))]
+        });
+        let cuts = bounds.flatten().map(|time| time.saturating_sub(delay)).collect();
+        let limits = Limits { delay, end: u64::MAX, packets: u64::MAX, phase: 0, cuts };
         self.demand(rate, &frames, &self.port.name.value, limits, 0)
     }
 
@@ -238,11 +243,14 @@ impl Request<'_> {
         let flow = self.flows[index as usize];
         let frames = Frames { mean_size: rates::mean_size(&flow.size.value), speed: self.speed() };
         let delay = nanos(flow.delay.value);
+        let duration = flow.duration.as_ref().map(|duration| nanos(duration.value));
+        let is_free = self.flows.len() > 1 && flow.delay.place == Place::Default;
         let limits = Limits {
             delay,
-            end: flow.duration.as_ref().map_or(u64::MAX, |duration| delay.saturating_add(nanos(duration.value))),
+            end: duration.map_or(u64::MAX, |duration| delay.saturating_add(duration)),
             packets: flow.packets.as_ref().map_or(u64::MAX, |packets| packets.value),
-            phase: if self.flows.len() > 1 { index } else { 0 },
+            phase: if is_free { index } else { 0 },
+            cuts: duration.into_iter().collect(),
         };
         let slot = self.slots.get(index as usize).copied().unwrap_or(0);
         self.demand(rate, &frames, &flow.name.value, limits, slot)
@@ -337,6 +345,10 @@ fn load(profile: &Profile, frames: &Frames, name: &str) -> Result<Load, UnknownS
         Profile::Steps { steps, repeat } => {
             let step = |Step { rate: step, duration }: &Step| rate(step).map(|rate| (nanos(*duration), rate, rate));
             curve(lines(steps.iter().map(step).collect::<Result<Vec<_>, _>>()?), again(*repeat))
+        }
+        // Whose departures are exact.
+        Profile::Sine { mean, amplitude, period } if amplitude.is_zero() => {
+            curve(lines([(nanos(*period), rate(mean)?, rate(mean)?)]), Ends::Repeats)
         }
         Profile::Sine { mean, amplitude, period } => {
             let shape = Shape::Sine { mean: rate(mean)?, amplitude: rate(amplitude)?, nanos: nanos(*period) };

@@ -123,6 +123,42 @@ impl Interval {
         Self::new(Fraction { above: 1_000_000_000, below: 1 }.times(rate.inverse()), workers)
     }
 
+    /// As [`Interval::new`], in parts of a nanosecond that `others` are whole numbers of too; where there are none so small,
+    /// others are rounded down to those there are.
+    pub(super) fn beside(nanos: Fraction, others: [Fraction; 2], workers: u64) -> Self {
+        let Self { gap } = Self::new(nanos, workers);
+        let common = others.iter().try_fold(u128::from(gap.whole), |whole, other| {
+            whole.checked_mul(other.below / gcd(whole, other.below)).filter(|whole| *whole <= MAX_WHOLE)
+        });
+        let times = common.map_or(1, |common| common / u128::from(gap.whole));
+        Self {
+            gap: Gap { rest: small(u128::from(gap.rest) * times), whole: small(u128::from(gap.whole) * times), ..gap },
+        }
+    }
+
+    /// No time, in so many parts of a nanosecond.
+    pub(super) const fn of_parts(whole: u64) -> Self {
+        Self { gap: Gap { ns: 0, rest: 0, whole } }
+    }
+
+    /// Parts of a nanosecond.
+    pub(super) const fn whole(&self) -> u64 {
+        self.gap.whole
+    }
+
+    /// Another time in the same parts of a nanosecond, rounded down to them.
+    pub(super) fn in_parts(&self, time: Fraction) -> Gap {
+        let whole = u128::from(self.gap.whole);
+        let (ns, rest) = (time.above / time.below, time.above % time.below);
+        let rest = if whole.is_multiple_of(time.below) {
+            rest * (whole / time.below)
+        } else {
+            let rest = Fraction { above: rest, below: time.below }.within(MAX_WHOLE);
+            (rest.above * whole / rest.below).min(whole - 1)
+        };
+        Gap { ns: small(ns), rest: small(rest), whole: self.gap.whole }
+    }
+
     /// So many of them, with the same parts of a nanosecond; saturates.
     pub(super) fn times(&self, count: u64) -> Gap {
         let Gap { ns, rest, whole } = self.gap;

@@ -7,7 +7,7 @@ use xdp_trafficgen_ebpf::{
 };
 
 use super::{
-    curve::{Curve, Ends, Run, TooMany, runs},
+    curve::{Curve, Ends, Run, Shape, TooMany, runs},
     rates::{Fraction, Interval, MAX_NANOS, gcd, small, whole},
     simulation::exponentials,
 };
@@ -31,7 +31,7 @@ pub(super) enum Load {
 }
 
 /// What a flow does with its load.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Limits {
     /// By how much all of it is shifted, in nanoseconds.
     pub(super) delay: u64,
@@ -40,8 +40,10 @@ pub(super) struct Limits {
     /// Frames over all workers; `u64::MAX`: without end.
     pub(super) packets: u64,
     /// The flow's number, which shifts a constant load within its gap: the gap's multiples by the golden ratio are never close
-    /// to each other, so flows of the same rate do not send together.
+    /// to each other, so flows of the same rate do not send together. 0, which is no shift, where the delay is written.
     pub(super) phase: u32,
+    /// The times, in nanoseconds since the load began, at which flows that send it begin or end: in order, each once, none 0.
+    pub(super) cuts: Vec<u64>,
 }
 
 /// Makes streams, and the segments they refer to.
@@ -63,6 +65,7 @@ const KNOWN: usize = 16;
 /// A load whose segments are in the table.
 struct Known {
     load: Load,
+    cuts: Vec<u64>,
     cycle: Cycle,
     /// The entries of each worker's segments: the first, and the one behind the last.
     entries: Vec<(u32, u32)>,
@@ -75,7 +78,7 @@ struct Cycle {
     /// Frames of all runs; `u64::MAX`: without end.
     frames: u64,
     /// Nanoseconds after which they start again; none: they do not.
-    period: Option<u64>,
+    period: Option<Fraction>,
     /// Frames in all; `u64::MAX`: without end.
     total: u64,
 }
@@ -145,34 +148,37 @@ impl Builder {
     }
 
     fn cyclic(&mut self, load: &Load, limits: &Limits) -> Result<Vec<Departures>, TooMany> {
-        let index = match self.known.iter().position(|known| known.load == *load) {
+        let cuts = cuts(load, &limits.cuts);
+        let index = match self.known.iter().position(|known| known.load == *load && known.cuts == cuts) {
             Some(index) => index,
             None => {
                 // Each worker needs about as many segments as there are runs: where that is too many, it is known soon.
                 let room = (self.limit - self.segments.len()) / usize::try_from(self.workers).unwrap_or(usize::MAX);
-                let cycle = cycle(load, self.nanos, room)?;
+                let cycle = cycle(load, &cuts, self.nanos, room)?;
                 let entries = (0..self.workers).map(|worker| self.write(&cycle, worker)).collect::<Result<_, _>>()?;
                 if self.known.len() == KNOWN {
                     self.known.remove(0);
                 }
-                self.known.push(Known { load: load.clone(), cycle, entries });
+                self.known.push(Known { load: load.clone(), cuts, cycle, entries });
                 self.known.len() - 1
             }
         };
         let Known { cycle, entries, .. } = &self.known[index];
         let stream = |(worker, &(first, end)): (u64, &(u32, u32))| {
             let segment = self.segments[first as usize..end as usize].first().copied().unwrap_or_default();
-            let period = cycle.period.map_or(0, |period| period.saturating_mul(self.periods(cycle)).min(MAX_NANOS));
+            let period =
+                cycle.period.map_or(Gap::ZERO, |period| periods(period, self.periods(cycle), segment.gap.whole));
             Departures {
                 kind: kinds::SEGMENTS,
                 due: limits.delay + segment.start,
+                rest: segment.rest,
                 gap: segment.gap,
                 left: share(cycle.total, self.workers, worker),
                 run: segment.frames,
                 segment: first,
                 first_segment: first,
                 segment_end: end,
-                period: Gap { ns: period, ..Gap::ZERO },
+                period,
                 period_start: limits.delay,
                 ..Departures::default()
             }
@@ -206,10 +212,15 @@ impl Builder {
                     u64::MAX => u64::MAX,
                     frames => (frames - skipped).div_ceil(self.workers),
                 };
-                let interval = Interval::new(run.gap, self.workers);
-                let before = period.saturating_mul(cycle.period.unwrap_or(0)).saturating_add(run.start);
-                let start = before.saturating_add(interval.times(skipped).ns).min(MAX_NANOS);
-                self.segments.push(Segment { start, frames, gap: interval.times(self.workers) });
+                let length = cycle.period.unwrap_or(Fraction::ZERO);
+                let interval = Interval::beside(run.gap, [run.start, length], self.workers);
+                let before = periods(length, period, interval.whole());
+                let parts = [before, interval.in_parts(run.start), interval.times(skipped)];
+                let rest: u128 = parts.iter().map(|part| u128::from(part.rest)).sum();
+                let carry = small(rest / u128::from(interval.whole()));
+                let start = parts.iter().fold(carry, |sum, part| sum.saturating_add(part.ns)).min(MAX_NANOS);
+                let rest = small(rest % u128::from(interval.whole()));
+                self.segments.push(Segment { start, rest, frames, gap: interval.times(self.workers) });
                 if self.segments.len() > self.limit {
                     return Err(TooMany);
                 }
@@ -220,21 +231,48 @@ impl Builder {
     }
 }
 
-fn cycle(load: &Load, nanos: u64, limit: usize) -> Result<Cycle, TooMany> {
+/// So many periods of a load: in so many parts of a nanosecond where it takes some, which are then those of its segments.
+fn periods(period: Fraction, count: u64, whole: u64) -> Gap {
+    let times = Fraction { above: count.into(), below: 1 };
+    let most = Fraction { above: MAX_NANOS.into(), below: 1 };
+    let length = period.times(times);
+    let length = if length.above / length.below >= most.above { most } else { length };
+    match period.below {
+        1 => Gap { ns: small(length.above), ..Gap::ZERO },
+        _ => Interval::of_parts(whole).in_parts(length),
+    }
+}
+
+/// The times within a load, or a period of it, at which it must be on the right side: those that count where its rate changes
+/// evenly.
+fn cuts(load: &Load, all: &[u64]) -> Vec<u64> {
+    let Load::Curve(Curve { shape: Shape::Lines(lines), ends }) = load else { return Vec::new() };
+    if lines.iter().all(|line| line.from == line.to) {
+        return Vec::new();
+    }
+    let length = lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.nanos)).max(1);
+    let within = |cut: &u64| if *ends == Ends::Repeats { cut % length } else { *cut };
+    let mut cuts: Vec<u64> = all.iter().map(within).filter(|cut| (1..length).contains(cut)).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts
+}
+
+fn cycle(load: &Load, cuts: &[u64], nanos: u64, limit: usize) -> Result<Cycle, TooMany> {
     let (runs, period, bursts) = match load {
         Load::Burst(burst) => {
             let gap = super::nanos(burst.gap);
-            let run = Run { start: 0, frames: burst.packets, gap: Fraction::new(gap.into(), 1) };
+            let run = Run { start: Fraction::ZERO, frames: burst.packets, gap: Fraction::new(gap.into(), 1) };
             let within = gap.saturating_mul(burst.packets - 1);
             let period = within.saturating_add(super::nanos(burst.inter_burst_gap)).min(MAX_NANOS);
-            (vec![run], Some(period), burst.bursts)
+            (vec![run], Some(Fraction { above: period.into(), below: 1 }), burst.bursts)
         }
         Load::Curve(curve) => {
             let period = match curve.ends {
-                Ends::Repeats => Some(curve.shape.nanos()),
+                Ends::Repeats => Some(Fraction { above: curve.shape.nanos().into(), below: 1 }),
                 Ends::Stops | Ends::Stays(_) => None,
             };
-            (runs(curve, nanos, limit)?, period, None)
+            (runs(curve, cuts, nanos, limit)?, period, None)
         }
         Load::Constant(_) | Load::Poisson { .. } => (Vec::new(), None, None),
     };

@@ -88,7 +88,7 @@ fn check(profile: &Profile, model: &Model, frames: usize, periods: usize) {
         let shared = in_turns(&of_profile(profile.clone(), workers), frames * periods);
         assert_eq!(shared.len(), all.len(), "{workers} workers");
         let off = shared.iter().zip(&all).map(|(shared, alone)| shared.abs_diff(*alone)).max();
-        assert!(off <= Some(1), "{workers} workers are off by {off:?} ns");
+        assert_eq!(off, Some(0), "{workers} workers are off");
     }
 }
 

@@ -3,6 +3,7 @@
 mod calendar;
 mod constant;
 mod curves;
+mod ends;
 mod poisson;
 mod requests;
 

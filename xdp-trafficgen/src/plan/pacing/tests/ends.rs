@@ -1,0 +1,146 @@
+//! The last instant: a flow has the departures that are due before its end. One that is due at the end itself, it has not.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::rate::{Burst, Step};
+
+/// How many of a flow's departures are due within this time, over all workers.
+fn within(profile: &Profile, duration: Duration, workers: usize) -> u64 {
+    let mut flow = flow(profile.clone());
+    flow.duration = Some(located(duration));
+    // A delay moves both ends.
+    flow.delay = located(Duration::from_nanos(12_345));
+    count(&of_flows(vec![flow], workers))
+}
+
+#[track_caller]
+fn check(profile: &Profile, duration: Duration, expected: u128) {
+    for workers in [1, 2, 3, 7] {
+        assert_eq!(
+            u128::from(within(profile, duration, workers)),
+            expected,
+            "{profile}, {duration:?}, {workers} workers"
+        );
+    }
+}
+
+/// Departure k of a constant rate is due at k / rate.
+fn of_constant(rate: Ratio, duration: Duration) -> u128 {
+    (duration.as_nanos() * u128::from(rate.numerator)).div_ceil(1_000_000_000 * u128::from(rate.denominator))
+}
+
+#[test]
+fn a_constant_rate_has_its_product_with_the_time() {
+    let check = |numerator, denominator, duration, expected: u128| {
+        let rate = Ratio { numerator, denominator };
+        assert_eq!(of_constant(rate, duration), expected);
+        self::check(&Profile::Constant(pps(numerator, denominator)), duration, expected);
+    };
+    check(12_000, 1, millis(1000), 12_000);
+    check(7000, 1, millis(1000), 7000);
+    // A gap that is no whole number of nanoseconds, and an end that is a multiple of it.
+    check(3, 1, millis(4000), 12);
+    check(1_000_000, 3, millis(36), 12_000);
+    check(10_000_000_000, 672, Duration::from_nanos(672_000), 10_000);
+    // One nanosecond less, and one more.
+    check(12_000, 1, Duration::from_nanos(999_999_999), 12_000);
+    check(12_000, 1, Duration::from_nanos(1_000_000_001), 12_001);
+    check(1, 1, millis(1000), 1);
+    check(1, 1, Duration::from_nanos(1), 1);
+}
+
+#[test]
+fn flows_of_one_port_have_theirs_each() {
+    for workers in [1, 2, 3] {
+        let mut flows: Vec<Flow> = [7000, 4000, 1000].map(|rate| flow(Profile::Constant(pps(rate, 1)))).to_vec();
+        for flow in &mut flows {
+            flow.duration = Some(located(millis(1000)));
+        }
+        assert_eq!(count(&of_flows(flows.clone(), workers)), 12_000);
+        for (flow, delay) in flows.iter_mut().zip([100, 50, 0]) {
+            flow.delay = located(Duration::from_nanos(delay));
+        }
+        assert_eq!(count(&of_flows(flows, workers)), 12_000);
+    }
+}
+
+#[test]
+fn a_written_delay_is_kept_and_others_are_spread() {
+    let mut flows = vec![flow(Profile::Constant(pps(16, 1))); 4];
+    flows[1].delay = located(Duration::from_nanos(100));
+    flows[2].delay = located(Duration::ZERO);
+    for workers in [1, 3] {
+        let pacing = of_flows(flows.clone(), workers);
+        // The golden ratio's share of 62.5 ms.
+        let spread = (62.5e6 * (3.0 * (5f64.sqrt() - 1.0) / 2.0).fract()).floor();
+        let first: Vec<u64> = pacing.departures[..4].iter().map(|stream| stream.due).collect();
+        assert_eq!(first[..3], [0, 100, 0]);
+        assert!((first[3] as f64 - spread).abs() <= 1.0, "{first:?}, {spread}");
+    }
+}
+
+#[test]
+fn a_rate_that_changes_has_its_integral() {
+    let step = |rate, nanos| Step { rate: pps(rate, 1), duration: Duration::from_nanos(nanos) };
+    // The first frame of the second step is due 166 666⅔ ns into it, and the one that is due at the end is not of the flow.
+    let steps = Profile::Steps { steps: vec![step(1005, 100_000_000), step(3000, 100_000_000)], repeat: false };
+    check(&steps, Duration::from_nanos(100_500_000), 102);
+    let over = Profile::Steps { steps: vec![step(12_000, 1_000_000_000)], repeat: true };
+    check(&over, millis(1000), 12_000);
+    check(&over, millis(3000), 36_000);
+    let ramp = |from, to| Profile::Ramp { from: pps(from, 1), to: pps(to, 1), over: millis(1000) };
+    check(&ramp(0, 24_000), millis(1000), 12_000);
+    check(&ramp(24_000, 0), millis(1000), 12_000);
+    check(&ramp(0, 24_000), millis(500), 3000);
+    check(&ramp(24_000, 0), millis(500), 9000);
+    check(&ramp(0, 12_000), millis(2000), 18_000);
+    let sine = |amplitude| Profile::Sine { mean: pps(12_000, 1), amplitude: pps(amplitude, 1), period: millis(250) };
+    check(&sine(6000), millis(1000), 12_000);
+    check(&sine(0), millis(125), 1500);
+    let points = [(0, 0), (100, 8000), (300, 4000)].map(|(at, rate)| (millis(at), pps(rate, 1)));
+    let trace = |repeat| Profile::Trace { points: points.to_vec(), repeat };
+    check(&trace(false), millis(300), 1600);
+    check(&trace(true), millis(600), 3200);
+    check(&trace(true), millis(350), 1700);
+}
+
+#[test]
+fn bursts_have_those_that_begin_before_the_end() {
+    let gap = Duration::from_nanos;
+    let burst = Profile::Burst(Burst { packets: 4, gap: gap(1000), inter_burst_gap: gap(7000), bursts: None });
+    check(&burst, gap(10_000), 4);
+    check(&burst, gap(10_001), 5);
+    check(&burst, gap(12_000), 6);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 64 } else { 2000 }))]
+    #[test]
+    fn constant_rates(numerator in 1u64..2_000_000, denominator in 1u64..10_000, frames in 1u64..3000, off in 0u64..3) {
+        // Near a multiple of the gap, or at it.
+        let gaps = u128::from(frames) * 1_000_000_000 * u128::from(denominator) / u128::from(numerator);
+        let duration = Duration::from_nanos(u64::try_from(gaps).expect("64 bits") + off);
+        let rate = Ratio { numerator, denominator };
+        for workers in [1, 3] {
+            let profile = Profile::Constant(pps(numerator, denominator));
+            prop_assert_eq!(u128::from(within(&profile, duration, workers)), of_constant(rate, duration));
+        }
+    }
+
+    /// A line from one rate to another counts `(2 from · t + (to - from) · t² / over) / 2` frames in a time t.
+    #[test]
+    fn lines(from in 0u64..20_000, to in 0u64..20_000, over in 1u64..1000, part in 1u64..=1000) {
+        let (over, time) = (over * 1_000_000, over * part * 1000);
+        let [from_, to_, over_, time_] = [from, to, over, time].map(i128::from);
+        let doubled = 2 * from_ * time_ * over_ + (to_ - from_) * time_ * time_;
+        let unit = 2 * 1_000_000_000 * over_;
+        let expected = doubled / unit + i128::from(doubled % unit > 0);
+        prop_assume!(from + to > 0);
+        let profile = Profile::Ramp { from: pps(from, 1), to: pps(to, 1), over: Duration::from_nanos(over) };
+        for workers in [1, 2] {
+            let counted = within(&profile, Duration::from_nanos(time), workers);
+            prop_assert_eq!(i128::from(counted), expected);
+        }
+    }
+}
