@@ -6,6 +6,8 @@
 mod common;
 #[path = "situations/limits.rs"]
 mod limits;
+#[path = "situations/outages.rs"]
+mod outages;
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 mod stage;
 #[path = "situations/table.rs"]
@@ -17,7 +19,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     // One line a theme, each adds its trials.
-    let themes: [fn() -> Vec<Trial>; 1] = [limits::trials];
+    let themes: [fn() -> Vec<Trial>; 2] = [limits::trials, outages::trials];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), themes.iter().flat_map(|trials| trials()).collect());
     table::print();
     conclusion.exit_code()

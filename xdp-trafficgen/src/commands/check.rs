@@ -1,17 +1,21 @@
 //! `check`: everything a run does before it sends, and nothing else.
 
+use std::time::Duration;
+
 use crate::{
     cli,
     commands::{
         CommandError,
         findings::Outlook,
-        flows_of, probe_kernel, rate_of, read_config,
+        flows_of,
+        order::first_departures,
+        probe_kernel, rate_of, read_config,
         send::{default_route, existing, work_out},
     },
     config::{Flow, Pattern},
     kernel::probe::Unable,
     output::{
-        text::{finding, grouped},
+        text::{finding, grouped, instant},
         words,
     },
     plan::Consent,
@@ -40,15 +44,19 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     for port in &plan.ports {
         let cpus = port.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
         let flows: Vec<&Flow> = flows_of(&config, port).collect();
-        for (index, flow) in flows.iter().enumerate().take(LISTED) {
+        let firsts = first_departures(port);
+        for (index, flow) in (0..).zip(&flows).take(LISTED) {
             println!(
-                "port {}: flow {} out of {}, frames of {}, {}, {}, varying fields: {}, CPUs: {cpus}",
+                "port {}: flow {} out of {}, frames of {}, {}, {}{}, varying fields: {}, CPUs: {cpus}",
                 port.name,
                 flow.name.value,
                 port.interface,
                 words::size(&flow.size.value),
-                words::rate(rate_of(&config, port), &flows, index, port.pacing.as_ref()),
+                words::rate(rate_of(&config, port), &flows, index as usize, port.pacing.as_ref()),
                 words::extent(flow),
+                firsts
+                    .get(&index)
+                    .map_or_else(String::new, |&first| format!(", first at {}", instant(Duration::from_nanos(first)))),
                 varying(flow)
             );
         }

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod demo;
 pub(crate) mod findings;
+mod order;
 mod pace_test;
 mod probe;
 mod quick;

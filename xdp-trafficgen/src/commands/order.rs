@@ -1,6 +1,10 @@
-//! In which order a worker that is alone on its port sends, and when, as the engine does it while nothing holds it up. Pure.
+//! In which order a port's worker sends, and when, as the engine does it while nothing holds it up. Pure.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    time::Duration,
+};
 
 use xdp_trafficgen_ebpf::{abi::timing::Departures, timing};
 
@@ -22,7 +26,34 @@ pub(super) struct Turn {
     pub(super) due: Option<u64>,
 }
 
-/// The turns of a port, one by one, to the end of all flows.
+/// Turns of a worker that are gone through in search of each flow's first.
+const SEARCHED: usize = 1 << 16;
+
+/// When each flow of a port first sends, by its index: over all workers, in nanoseconds since the start. Flows without departure
+/// times are not among them, nor those that come to it only after very many turns.
+pub(super) fn first_departures(port: &PortPlan) -> BTreeMap<u32, u64> {
+    let mut firsts = BTreeMap::new();
+    if port.pacing.is_none() {
+        return firsts;
+    }
+    for worker in 0..port.cpus.len() {
+        let mut seen = vec![false; port.flows.len()];
+        let mut unseen = seen.len();
+        for Turn { flow, due } in Order::of(port, worker).take(SEARCHED) {
+            let (Some(seen), Some(due)) = (seen.get_mut(flow as usize), due) else { continue };
+            if !std::mem::replace(seen, true) {
+                firsts.entry(flow).and_modify(|first: &mut u64| *first = due.min(*first)).or_insert(due);
+                unseen -= 1;
+            }
+            if unseen == 0 {
+                break;
+            }
+        }
+    }
+    firsts
+}
+
+/// The turns of a worker, one by one, to the end of all flows.
 pub(super) enum Order<'a> {
     /// Flows take turns by their weights.
     Shared(Shared<'a>),
@@ -31,21 +62,23 @@ pub(super) enum Order<'a> {
 }
 
 impl<'a> Order<'a> {
-    /// Of a port that is planned for one CPU.
-    pub(super) fn of(port: &'a PortPlan) -> Self {
-        Self::new(port.flows.iter().map(Bounds::of).collect(), port.pacing.as_ref())
+    /// Of the port's worker with this index.
+    pub(super) fn of(port: &'a PortPlan, worker: usize) -> Self {
+        let bounds = |flow| Bounds::of(flow, port.share(flow, worker));
+        let timetable = port.pacing.as_ref().map(|pacing| Timetable::of(pacing, worker, port.cpus.len()));
+        Self::new(port.flows.iter().map(bounds).collect(), timetable)
     }
 
-    fn new(flows: Vec<Bounds>, pacing: Option<&'a Pacing>) -> Self {
-        match pacing {
-            Some(pacing) if pacing.streams == Streams::Flows => Self::Own(Own::new(Timetable::of(pacing))),
-            pacing => Self::Shared(Shared {
+    fn new(flows: Vec<Bounds>, timetable: Option<Timetable<'a>>) -> Self {
+        match timetable {
+            Some(timetable) if timetable.whose == Streams::Flows => Self::Own(Own::new(timetable)),
+            timetable => Self::Shared(Shared {
                 left: flows.iter().map(|flow| flow.packets).collect(),
                 flows,
                 phase: Phase { turns: Vec::new(), frames: Some(0) },
                 sent: 0,
                 until: None,
-                timetable: pacing.map(Timetable::of),
+                timetable,
             }),
         }
     }
@@ -62,7 +95,7 @@ impl Iterator for Order<'_> {
     }
 }
 
-/// A flow's share, beginning and end; times are nanoseconds since the start.
+/// A flow's weight, its worker's share of the frames, beginning and end; times are nanoseconds since the start.
 struct Bounds {
     weight: u32,
     packets: Option<u64>,
@@ -71,23 +104,26 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(flow: &FlowPlan) -> Self {
+    fn of(flow: &FlowPlan, packets: Option<u64>) -> Self {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let begin = nanos(flow.delay);
         let end = flow.duration.map(|duration| begin.saturating_add(nanos(duration)));
-        Self { weight: flow.weight, packets: flow.packets, begin, end }
+        Self { weight: flow.weight, packets, begin, end }
     }
 }
 
-/// Streams of departures where they stand.
+/// A worker's streams of departures where they stand.
 struct Timetable<'a> {
+    whose: Streams,
     streams: Vec<Departures>,
     tables: HostTables<'a>,
 }
 
 impl<'a> Timetable<'a> {
-    fn of(pacing: &'a Pacing) -> Self {
-        Self { streams: pacing.departures.clone(), tables: HostTables::new(pacing) }
+    fn of(pacing: &'a Pacing, worker: usize, workers: usize) -> Self {
+        let each = pacing.departures.len() / workers.max(1);
+        let streams = pacing.departures[worker * each..(worker + 1) * each].to_vec();
+        Self { whose: pacing.streams, streams, tables: HostTables::new(pacing) }
     }
 
     /// When the next frame of a stream is due; none when it has ended.
@@ -231,7 +267,7 @@ mod tests {
     #[track_caller]
     fn check(flows: Vec<Bounds>, expected: &[(u32, u64)]) {
         let pacing = pacing(Streams::Port, vec![every(100, 0, u64::MAX)]);
-        let turns = Order::new(flows, Some(&pacing)).take(10);
+        let turns = Order::new(flows, Some(Timetable::of(&pacing, 0, 1))).take(10);
         assert_eq!(turns.map(|turn| (turn.flow, turn.due.unwrap())).collect::<Vec<_>>(), expected);
     }
 
@@ -258,7 +294,7 @@ mod tests {
     #[test]
     fn departures_that_end_end_all() {
         let pacing = pacing(Streams::Port, vec![every(100, 0, 3)]);
-        assert_eq!(Order::new(vec![ALWAYS, ALWAYS], Some(&pacing)).count(), 3);
+        assert_eq!(Order::new(vec![ALWAYS, ALWAYS], Some(Timetable::of(&pacing, 0, 1))).count(), 3);
     }
 
     #[test]
@@ -271,7 +307,7 @@ mod tests {
         expected.sort_unstable();
         let departures = streams.map(|(gap, first, left)| every(gap, first, left)).into();
         let pacing = pacing(Streams::Flows, departures);
-        let turns = Order::new(Vec::new(), Some(&pacing));
+        let turns = Order::new(Vec::new(), Some(Timetable::of(&pacing, 0, 1)));
         assert_eq!(turns.map(|turn| (turn.due.unwrap(), turn.flow)).collect::<Vec<_>>(), expected);
     }
 

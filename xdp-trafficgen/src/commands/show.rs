@@ -1,6 +1,5 @@
 //! `show`: what would be sent: the flows field by field, and the frames, made by the program that would send them.
 
-mod order;
 mod pcap;
 mod sequence;
 
@@ -204,5 +203,5 @@ fn heading(port: &PortPlan, flows: &[&Flow], rate: Option<&Profile>, index: usiz
 
 /// A time since the start, as a column: `  at 0.000123000 s`.
 fn at(due: Duration) -> String {
-    format!("  at {}.{:09} s", due.as_secs(), due.subsec_nanos())
+    format!("  at {}", text::instant(due))
 }

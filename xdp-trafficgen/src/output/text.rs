@@ -225,6 +225,11 @@ pub fn duration(duration: Duration) -> String {
     format!("{:.3} s", duration.as_secs_f64())
 }
 
+/// To the nanosecond, for departures: `0.038600000 s`.
+pub fn instant(since_start: Duration) -> String {
+    format!("{}.{:09} s", since_start.as_secs(), since_start.subsec_nanos())
+}
+
 /// Millions of `count` a second.
 pub fn mega(count: u64, seconds: f64) -> f64 {
     rate(count, seconds) / 1e6

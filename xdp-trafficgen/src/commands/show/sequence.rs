@@ -4,8 +4,15 @@ use std::{collections::VecDeque, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::MAX_SLOTS;
 
-use super::order::{Order, Turn};
-use crate::{commands::CommandError, engine, kernel::Generator, plan::PortPlan};
+use crate::{
+    commands::{
+        CommandError,
+        order::{Order, Turn},
+    },
+    engine,
+    kernel::Generator,
+    plan::PortPlan,
+};
 
 /// One of a port's frames.
 pub(super) struct Numbered {
@@ -24,7 +31,7 @@ pub(super) struct Numbered {
 pub(super) fn frames(port: &PortPlan) -> Result<impl Iterator<Item = Result<Numbered, CommandError>>, CommandError> {
     engine::pin_to(port.cpus.first().copied().unwrap_or(0))?;
     let generator = Generator::load_dry(&port.program)?;
-    let mut sequence = Sequence { port, generator, order: Order::of(port), ahead: VecDeque::new() };
+    let mut sequence = Sequence { port, generator, order: Order::of(port, 0), ahead: VecDeque::new() };
     Ok(std::iter::from_fn(move || sequence.next().transpose()))
 }
 
