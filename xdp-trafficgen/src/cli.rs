@@ -38,10 +38,11 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Results go to standard output, progress and remarks to standard error.
+Frames leave whether or not anybody reads (`| head`), and the exit status is the same.
 
 Exit status:
   0    done, or stopped by SIGINT, SIGTERM or SIGHUP
-  1    failed while running, or not one frame could be sent
+  1    failed while running, not one frame could be sent, or the result could not be written
   2    wrong usage or configuration, or this machine cannot do it
   3    with --strict: less was sent than was asked for, or frames were dropped
   130  ended by a second signal, without a report";
@@ -273,7 +274,7 @@ pub struct Show {
     /// Describe only this flow; may be given several times [default: all, up to 20 of a port]
     #[arg(long, value_name = "NAME")]
     pub flow: Vec<String>,
-    /// Write them to this file too, in the pcap format
+    /// Write them to this file too, in the pcap format; `-` is standard output, which then has nothing else
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
 }

@@ -2,7 +2,6 @@
 //! run.
 
 use std::{
-    io::{self, IsTerminal as _},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,14 +17,18 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     cli::{self, LogFormat},
     commands::{
-        CommandError, findings::Outlook, flows_of, probe_kernel, read_config, replace_rates, send, signal_stop,
-        work_out,
+        CommandError, findings::Outlook, flows_of, probe_kernel, read_config, replace_rates, results::Format, send,
+        signal_stop, work_out,
     },
     config::{Config, Flow, Located, Place, Port},
     diagnosis::{Finding, Severity},
     engine::{Loaded, Start},
     kernel::{Capabilities, Enabling, Listener, TracePoint},
-    output::{PortFinding, Report, text::shortfall},
+    output::{
+        PortFinding, Report,
+        streams::{self, lines_lost},
+        text::shortfall,
+    },
     plan::{Consent, Plan, PortPlan},
     stats::{DropReason, FlowCount, PortCount, Punctuality, Snapshot},
 };
@@ -53,15 +56,17 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     // One for all ports, also those that are down just now.
     let listener = Listener::new(plan.ports.len(), &TracePoint::ALL)?;
     let report = runtime.block_on(serve(&config, &plan, machine, &listener, options.report_interval, &stop));
-    if options.common.json { send::print(&report, send::Format::Json) } else { Ok(()) }
+    if options.common.json { send::print(&report, Format::Json) } else { Ok(()) }
 }
 
 /// Standard error; `RUST_LOG` chooses levels, `info` and above when it is not set.
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A log that cannot be written must not say so on standard error, which it is.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(|| streams::Log);
     match format {
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Text => builder.with_ansi(streams::colour_for_people()).init(),
         LogFormat::Json => builder.json().init(),
     }
 }
@@ -108,7 +113,7 @@ async fn serve(
     info!(ports = latest.len(), "sending");
     let snapshot = || Snapshot { elapsed: started.elapsed(), ports: latest.iter().map(read).collect() };
     let mut reports = time::interval_at(started + report_interval, report_interval);
-    let mut logged = Snapshot::default();
+    let (mut logged, mut told) = (Snapshot::default(), 0);
     reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -117,6 +122,7 @@ async fn serve(
                 let now = snapshot();
                 log_counts("counts", &now, &logged, &outlook).await;
                 logged = now;
+                told = log_losses(told);
             }
             Some(ended) = tasks.join_next() => note_end(ended),
         }
@@ -128,6 +134,7 @@ async fn serve(
     let snapshot = snapshot();
     log_counts("final counts", &snapshot, &Snapshot::default(), &outlook).await;
     log_flows(&snapshot);
+    log_losses(told);
     let findings = current(&outlook).conclude(&snapshot, Vec::new(), false);
     Report { snapshot, findings, sink: None }
 }
@@ -191,6 +198,17 @@ async fn explain_drops(
     let findings = spawn_blocking(move || outlook.of_drops(&drops)).await;
     let findings = findings.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     news.into_iter().zip(findings).map(|((index, reason, count), finding)| (index, reason, count, finding)).collect()
+}
+
+/// Logs how many lines of the log were lost, when they are more than were told. Gives how many are told now.
+fn log_losses(told: u64) -> u64 {
+    let lost = lines_lost();
+    if lost == told {
+        return told;
+    }
+    warn!(log_lines_lost = lost, "the log could not be written; so many lines since the start are missing");
+    // This line too may be lost, and then all are told at the next opportunity.
+    if lines_lost() == lost { lost } else { told }
 }
 
 /// Logs all counts, and warns of the drops that were not there at the last time.

@@ -6,5 +6,8 @@ use clap::Parser as _;
 use xdp_trafficgen::{cli::Cli, commands};
 
 fn main() -> ExitCode {
-    commands::run(Cli::parse().command)
+    match Cli::try_parse() {
+        Ok(Cli { command }) => commands::run(command),
+        Err(answer) => commands::answer(&answer),
+    }
 }

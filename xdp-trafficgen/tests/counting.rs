@@ -290,7 +290,7 @@ fn two_cpus() -> Option<[u32; 2]> {
     let cpus = online_cpus().unwrap();
     let two = cpus.first_chunk().copied();
     if two.is_none() {
-        eprintln!("skipped: this takes two CPUs");
+        net::skip::skipped("this takes two CPUs");
     }
     two
 }

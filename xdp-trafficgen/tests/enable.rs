@@ -321,7 +321,7 @@ fn a_driver_that_sends_with_no_program_is_named() {
     net.veth("west", "east");
     let west = net.link("west").index;
     if xdp_features(west).is_none() {
-        eprintln!("skipped: this kernel does not say what drivers can do with XDP");
+        net::skip::skipped("this kernel does not say what drivers can do with XDP");
         return;
     }
     let error = Enabled::attach(west, Existing::Keep).unwrap_err();

@@ -8,8 +8,9 @@ mod common;
 mod limits;
 #[path = "situations/outages.rs"]
 mod outages;
-#[expect(dead_code, reason = "shared with tests that need more of it")]
 mod stage;
+#[path = "situations/streams.rs"]
+mod streams;
 #[path = "situations/table.rs"]
 mod table;
 
@@ -19,7 +20,7 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     // One line a theme, each adds its trials.
-    let themes: [fn() -> Vec<Trial>; 2] = [limits::trials, outages::trials];
+    let themes: [fn() -> Vec<Trial>; 3] = [limits::trials, outages::trials, streams::trials];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), themes.iter().flat_map(|trials| trials()).collect());
     table::print();
     conclusion.exit_code()

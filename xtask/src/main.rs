@@ -3,6 +3,10 @@
 //! One file a subcommand. What a subcommand needs on the machine, it gets through [`setup`]; nothing here is part of
 //! the program itself.
 
+// First: its macros are for all that follow.
+#[macro_use]
+mod print;
+
 mod bench;
 mod build;
 mod demo;

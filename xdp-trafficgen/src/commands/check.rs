@@ -1,6 +1,6 @@
 //! `check`: everything a run does before it sends, and nothing else.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use crate::{
     cli,
@@ -9,12 +9,13 @@ use crate::{
         findings::Outlook,
         flows_of,
         order::first_departures,
-        probe_kernel, rate_of, read_config,
+        probe_kernel, rate_of, read_config, results,
         send::{default_route, existing, work_out},
     },
     config::{Flow, Pattern},
     kernel::probe::Unable,
     output::{
+        streams::say,
         text::{finding, grouped, instant},
         words,
     },
@@ -30,7 +31,7 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
         Ok(capabilities) => Some(capabilities),
         // A file can be checked without the right to send.
         Err(CommandError::Unable(Unable::Privilege(_))) => {
-            eprintln!("without root, the kernel's largest frame is not known and not checked");
+            say("without root, the kernel's largest frame is not known and not checked");
             None
         }
         Err(error) => return Err(error),
@@ -38,15 +39,15 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     let cli::Check { allow_default_route, replace_xdp, .. } = *options;
     let consent = Consent { default_route: default_route(allow_default_route), existing: existing(replace_xdp) };
     let plan = work_out(&config, capabilities, consent)?;
-    for note in &plan.notes {
-        eprintln!("{note}");
-    }
+    plan.notes.iter().for_each(say);
+    let mut text = String::new();
     for port in &plan.ports {
         let cpus = port.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
         let flows: Vec<&Flow> = flows_of(&config, port).collect();
         let firsts = first_departures(port);
         for (index, flow) in (0..).zip(&flows).take(LISTED) {
-            println!(
+            let _ = writeln!(
+                text,
                 "port {}: flow {} out of {}, frames of {}, {}, {}{}, varying fields: {}, CPUs: {cpus}",
                 port.name,
                 flow.name.value,
@@ -62,13 +63,13 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
         }
         let more = flows.len().saturating_sub(LISTED);
         if more > 0 {
-            println!("port {}: … and {} more flows", port.name, grouped(more as u64));
+            let _ = writeln!(text, "port {}: … and {} more flows", port.name, grouped(more as u64));
         }
     }
     for remark in Outlook::of(&plan).foresee() {
-        println!("{}", finding(&remark));
+        let _ = writeln!(text, "{}", finding(&remark));
     }
-    Ok(())
+    results::print_text(&text)
 }
 
 fn varying(flow: &Flow) -> usize {

@@ -12,24 +12,23 @@ use crate::{
     config::Config,
     host::{Facts, Mac, Netlink},
     kernel::{PrivateNetns, Sink, sink::AfterCounting},
+    output::streams::say,
 };
 
 pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
     let capabilities = probe_kernel()?;
     let stage = Stage::set(None)?;
-    eprintln!(
+    say(format_args!(
         "sending UDP frames of 64 bytes from {SENDER} to {RECEIVER}, in a namespace of their own, on {} for {}",
         cpus_in_words(&stage.cpus),
         humantime::format_duration(options.duration)
-    );
+    ));
     let config = stage.port_range(Some(options.duration), options.rate.clone()).map_err(CommandError::Config)?;
     let common = cli::Common { json: options.json, ..cli::Common::default() };
     let session = cli::Session { at: None, strict: options.strict };
     let options = send::Options::of(&common, session);
     let plan = work_out(&config, Some(capabilities), options.consent)?;
-    for note in &plan.notes {
-        eprintln!("{note}");
-    }
+    plan.notes.iter().for_each(say);
     send_plan(plan, options, Some(&stage.sink))
 }
 

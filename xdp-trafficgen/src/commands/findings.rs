@@ -13,7 +13,7 @@ use crate::{
     host::{
         AttachedMode, AttachedXdp, Facts, FactsError, Interface, Netlink, Quota, System, WorkerThread, allowed_cpus,
     },
-    output::{PortFinding, text},
+    output::{PortFinding, streams::say, text},
     plan::{Attach, Plan, PortPlan},
     stats::{DropReason, PortCount, Snapshot, reconcile::Parting},
 };
@@ -90,14 +90,14 @@ const SAID_ALREADY: [&str; 4] = ["cpu_above_queues", "needs_program", "no_carrie
 /// without another word.
 pub(crate) fn warn_of_memory() {
     if let Some(Finding { cause, cure, .. }) = diagnosis::of_memory(&System::gather()) {
-        eprintln!("{cause}\n  cure: {cure}");
+        say(format_args!("{cause}\n  cure: {cure}"));
     }
 }
 
 impl Outlook {
     /// Of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
-        let complain = |error: &FactsError| eprintln!("{UNKNOWN}: {error}");
+        let complain = |error: &FactsError| say(format_args!("{UNKNOWN}: {error}"));
         Self { ports: plan.ports.iter().map(Sending::of).collect(), before: Before::now(), complain }
     }
 
@@ -165,7 +165,7 @@ impl Outlook {
         let (worse, slower): (Vec<_>, Vec<_>) =
             self.foresee().into_iter().partition(|found| found.finding.severity >= Severity::Loses);
         for finding in worse.iter().filter(|found| !SAID_ALREADY.contains(&found.finding.code)) {
-            eprintln!("{}", text::finding(finding));
+            say(text::finding(finding));
         }
         slower.into_iter().filter(|found| found.finding.severity == Severity::Slows).collect()
     }

@@ -8,18 +8,14 @@ mod order;
 mod pace_test;
 mod probe;
 mod quick;
+pub(crate) mod results;
 mod run;
 pub(crate) mod send;
 mod show;
+mod target;
 mod tune;
 
-use std::{
-    fmt::Write as _,
-    fs,
-    io::{self, IsTerminal as _},
-    path::Path,
-    process::ExitCode,
-};
+use std::{fmt::Write as _, fs, io, path::Path, process::ExitCode};
 
 pub use pace_test::PaceTestError;
 pub(crate) use send::{probe_kernel, signal_stop, work_out};
@@ -32,6 +28,7 @@ use crate::{
     engine::{EngineError, WorkerError},
     host::{FactsError, System},
     kernel::{AttachError, KernelError, probe::Unable},
+    output::streams::{self, say, tell_losses},
     packet::Template,
     plan::PortPlan,
 };
@@ -79,6 +76,19 @@ pub enum CommandError {
     /// `probe` found that nothing could be sent; its report says why.
     #[error("{0} is not ready to send: see the reasons above")]
     NotReady(String),
+    /// Standard output took no more of a result.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+    /// A file that was opened before the run took no more.
+    #[error("cannot write {path}, {left}")]
+    Unwritten {
+        /// The file.
+        path: String,
+        /// What is there instead.
+        left: &'static str,
+        /// Why.
+        source: io::Error,
+    },
     /// The operating system refused something.
     #[error("{what}")]
     System {
@@ -111,6 +121,8 @@ impl CommandError {
             | Self::Kernel(_)
             | Self::Engine(_)
             | Self::NothingSent
+            | Self::Output(_)
+            | Self::Unwritten { .. }
             | Self::System { .. } => 1,
         }
     }
@@ -118,7 +130,7 @@ impl CommandError {
     /// The sentence for the user, with all causes.
     pub(crate) fn render(&self) -> String {
         if let Self::Config(diagnostics) = self {
-            return diagnostics.render(io::stderr().is_terminal());
+            return diagnostics.render(streams::colour_for_people());
         }
         let mut text = format!("error: {}", in_full(self));
         if let Some(Finding { cause, cure, .. }) = self.finding() {
@@ -170,6 +182,8 @@ impl CommandError {
             | Self::PaceTest(_)
             | Self::Short(_)
             | Self::NotReady(_)
+            | Self::Output(_)
+            | Self::Unwritten { .. }
             | Self::System { .. } => None,
         }
     }
@@ -194,13 +208,32 @@ pub fn run(command: Command) -> ExitCode {
         Command::BenchSink(options) => bench::sink(&options),
         Command::BenchArrivals(options) => pace_test::bench_arrivals(&options),
     };
-    match result {
+    finish(result)
+}
+
+/// Says what went wrong, and gives the exit status of it.
+fn finish(result: Result<(), CommandError>) -> ExitCode {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", error.render());
+            say(error.render());
             ExitCode::from(error.exit_code())
         }
+    };
+    tell_losses();
+    code
+}
+
+/// Prints what the command line's parser has to say: help, the version, or what is wrong with it.
+pub fn answer(parser: &clap::Error) -> ExitCode {
+    let text = parser.render();
+    if parser.use_stderr() {
+        let text = if streams::colour_for_people() { text.ansi().to_string() } else { text.to_string() };
+        say(text.trim_end());
+        return ExitCode::from(2);
     }
+    let text = if streams::colour_for_results() { text.ansi().to_string() } else { text.to_string() };
+    finish(results::print_text(&text))
 }
 
 /// Reads and parses a configuration file, some of whose values are overridden.

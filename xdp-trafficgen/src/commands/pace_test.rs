@@ -2,10 +2,7 @@
 //! are.
 
 use std::{
-    fs,
-    io::{self, Write as _},
-    path::Path,
-    thread,
+    io, thread,
     time::{Duration, Instant},
 };
 
@@ -18,7 +15,9 @@ use crate::{
         demo::{RECEIVER, SENDER, Wire},
         findings::Outlook,
         probe_kernel,
-        send::{consent, drive, existing, output_failed, signal_stop, work_out},
+        results::{self, Format},
+        send::{consent, drive, existing, signal_stop, work_out},
+        target::Target,
     },
     config::{Config, Located, Place, Profile, Rate, RateUnit, Source, file, rate::DEFAULT_LATE_THRESHOLD},
     engine::{Loaded, Start},
@@ -30,6 +29,7 @@ use crate::{
     output::{
         live::Live,
         pace::{PaceReport, json, svg, text},
+        streams::say,
         text::{finding, frames, grouped},
     },
     stats::{PortCount, gaps::Gaps},
@@ -127,22 +127,21 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
     let capacity = capacity(nominal_ns, options.duration)?;
     let capabilities = probe_kernel()?;
     let existing = existing(options.common.replace_xdp);
+    let svg = options.svg.as_deref().map(Target::open).transpose()?;
     let report = if options.receive_only {
         let receiver = options.interface.clone().unwrap_or_default();
         check_receive_only(&receiver, options.common.allow_default_route)?;
         // Before: a program that made way is put back only by an end in order.
         let stop = signal_stop()?;
         let arrivals = Arrivals::attach_over(&receiver, Match::default(), capacity, existing)?;
-        eprintln!("receiving at {receiver} for {}", humantime::format_duration(options.duration));
+        say(format_args!("receiving at {receiver} for {}", humantime::format_duration(options.duration)));
         wait(options.duration, &stop);
         measure(arrivals.take()?, receiver, None, nominal_ns, options.warm_up)?
     } else {
         let ends = Ends::find(options)?;
         let config = config(options, &ends)?;
         let plan = work_out(&config, Some(capabilities), consent(&options.common))?;
-        for note in &plan.notes {
-            eprintln!("{note}");
-        }
+        plan.notes.iter().for_each(say);
         let workers = plan.ports.iter().map(|port| port.cpus.len()).sum();
         let pacing = plan.ports.iter().find_map(|port| port.pacing.as_ref());
         let late_threshold = pacing.map_or(DEFAULT_LATE_THRESHOLD, |pacing| pacing.late);
@@ -154,7 +153,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let live = Live::explaining(Box::new(outlook.watch()));
         let (mut snapshot, failure) = drive(Loaded::until(&stop, plan)?, Start::Now, &stop, Some(live))?;
         for found in outlook.conclude(&snapshot, Vec::new(), failure.is_some()) {
-            eprintln!("{}", finding(&found));
+            say(finding(&found));
         }
         if let Some(failure) = failure {
             return Err(failure);
@@ -164,10 +163,8 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let sent = Sent { port, workers, late_threshold };
         measure(arrivals.take()?, ends.receiver, Some(sent), nominal_ns, options.warm_up)?
     };
-    if let Some(path) = &options.svg {
-        write_svg(path, &report)?;
-    }
-    print(&report, options.common.json)
+    let printed = print(&report, Format::json_if(options.common.json));
+    results::both(svg.map_or(Ok(()), |target| draw(&target, &report)), printed)
 }
 
 /// The gaps between the frames of somebody else, as one JSON object.
@@ -179,7 +176,7 @@ pub(super) fn bench_arrivals(options: &cli::BenchArrivals) -> Result<(), Command
     thread::sleep(duration);
     let no_warm_up = WarmUp(Duration::ZERO);
     let report = measure(arrivals.take()?, options.interface.clone(), None, options.gap_ns, no_warm_up)?;
-    print(&report, true)
+    print(&report, Format::Json)
 }
 
 /// Where frames leave and where they arrive.
@@ -339,25 +336,14 @@ fn measure(
     })
 }
 
-fn write_svg(path: &Path, report: &PaceReport) -> Result<(), CommandError> {
+fn draw(target: &Target, report: &PaceReport) -> Result<(), CommandError> {
     let picture = svg::render(report)
         .map_err(|error| CommandError::System { what: "cannot draw the histogram", source: io::Error::other(error) })?;
-    fs::write(path, picture).map_err(|source| CommandError::File {
-        action: "write",
-        path: path.display().to_string(),
-        source,
-    })
+    target.write(&picture)
 }
 
-fn print(report: &PaceReport, as_json: bool) -> Result<(), CommandError> {
-    let written = if as_json {
-        json::render(report)
-            .map(|line| line + "\n")
-            .map_err(|error| CommandError::System { what: "cannot write JSON", source: error.into() })?
-    } else {
-        text::render(report)
-    };
-    io::stdout().write_all(written.as_bytes()).map_err(output_failed)
+fn print(report: &PaceReport, format: Format) -> Result<(), CommandError> {
+    results::print(format, || text::render(report), || json::render(report))
 }
 
 #[cfg(test)]

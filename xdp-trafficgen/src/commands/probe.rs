@@ -5,17 +5,14 @@
 mod look;
 mod trial;
 
-use std::{
-    cmp::Reverse,
-    collections::BTreeSet,
-    io::{self, Write as _},
-};
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use crate::{
     cli,
     commands::{
         CommandError,
-        send::{consent, output_failed},
+        results::{self, Format},
+        send::consent,
     },
     config::{Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Place, Source, names},
     diagnosis::{Finding, Pace, Situation, Verdict, foresee, of_quota, of_survey},
@@ -36,22 +33,17 @@ pub(super) fn probe(options: &cli::Probe) -> Result<(), CommandError> {
             look::look(survey, &facts, interface, options)?
         }
     };
-    let written = if options.common.json {
-        json::render(&report)
-            .map(|line| line + "\n")
-            .map_err(|error| CommandError::System { what: "cannot write JSON", source: error.into() })?
-    } else {
-        text::render(&report)
-    };
-    io::stdout().write_all(written.as_bytes()).map_err(output_failed)?;
-    match (report.verdict, unsent) {
+    let format = Format::json_if(options.common.json);
+    let printed = results::print(format, || text::render(&report), || json::render(&report));
+    let ready = match (report.verdict, unsent) {
         (Verdict::NotReady, _) => {
             Err(CommandError::NotReady(options.interface.clone().unwrap_or_else(|| "this machine".to_owned())))
         }
         // It could send, but not what was asked for.
         (_, Some(error)) => Err(error),
         (Verdict::Ready | Verdict::ReadyWithRemarks, None) => Ok(()),
-    }
+    };
+    results::both(ready, printed)
 }
 
 /// As other commands say it.

@@ -1,7 +1,7 @@
 //! What all sending commands do: probe, plan, load, drive, report.
 
 use std::{
-    io::{self, Write as _},
+    io,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -12,29 +12,17 @@ use crate::{
     commands::{
         CommandError,
         findings::{self, Outlook},
+        results::{self, Format},
     },
     config::{Action, Config},
     engine::{Loaded, Start},
     host::Facts,
     kernel::{Capabilities, Sink, probe},
-    output::{Report, json, live::Live, text},
+    output::{Report, json, live::Live, streams::say, text},
     plan::{self, Consent, DefaultRoute, Existing, Plan},
     signal,
     stats::{DropReason, PortCount, Punctuality, Snapshot},
 };
-
-/// How the result is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Text,
-    Json,
-}
-
-impl Format {
-    pub(super) const fn json_if(json: bool) -> Self {
-        if json { Self::Json } else { Self::Text }
-    }
-}
 
 /// How a run goes, beside what is sent.
 #[derive(Clone, Copy, Debug)]
@@ -93,9 +81,7 @@ pub(crate) fn work_out(
 /// Plans, sends and reports.
 pub(super) fn send(config: &Config, options: Options) -> Result<(), CommandError> {
     let plan = work_out(config, Some(probe_kernel()?), options.consent)?;
-    for note in &plan.notes {
-        eprintln!("{note}");
-    }
+    plan.notes.iter().for_each(say);
     send_plan(plan, options, None)
 }
 
@@ -108,7 +94,7 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     let loaded = Loaded::until(&stop, plan)?;
     let start = options.at.map_or(Start::Now, Start::At);
     if let Some(ahead) = options.at.and_then(|at| at.duration_since(SystemTime::now()).ok()) {
-        eprintln!("waiting for the start, {} from now", text::duration(ahead));
+        say(format_args!("waiting for the start, {} from now", text::duration(ahead)));
     }
     let live = Live::explaining(Box::new(outlook.watch()));
     let (snapshot, failure) = drive(loaded, start, &stop, Some(live))?;
@@ -120,13 +106,14 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     if let Some(failure) = &failure {
         outlook.explain(failure, &mut found);
     }
-    print(&Report { snapshot, sink, findings: found }, options.format)?;
-    match failure {
+    let printed = print(&Report { snapshot, sink, findings: found }, options.format);
+    let sent = match failure {
         Some(failure) => Err(failure),
         None if nothing_sent => Err(CommandError::NothingSent),
         None if !short.is_empty() => Err(CommandError::Short(short.join("; "))),
         None => Ok(()),
-    }
+    };
+    results::both(sent, printed)
 }
 
 /// More than this share of what was due and not sent is too much for `--strict`.
@@ -209,18 +196,7 @@ fn settled(sink: &Sink, snapshot: &Snapshot) -> Result<xdp_trafficgen_ebpf::abi:
 
 /// Prints the report on standard output.
 pub(crate) fn print(report: &Report, format: Format) -> Result<(), CommandError> {
-    let written = match format {
-        Format::Text => text::render(report),
-        Format::Json => json::render(report)
-            .map(|line| line + "\n")
-            .map_err(|error| CommandError::System { what: "cannot write JSON", source: error.into() })?,
-    };
-    io::stdout().write_all(written.as_bytes()).map_err(output_failed)
-}
-
-/// Standard output took no more.
-pub(super) fn output_failed(source: io::Error) -> CommandError {
-    CommandError::System { what: "cannot write to standard output", source }
+    results::print(format, || text::render(report), || json::render(report))
 }
 
 #[cfg(test)]

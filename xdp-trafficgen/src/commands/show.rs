@@ -5,7 +5,7 @@ mod sequence;
 
 use std::{
     collections::BTreeMap,
-    io::{self, BufWriter, Write as _},
+    io::{BufWriter, Write as _},
     time::Duration,
 };
 
@@ -19,10 +19,14 @@ use crate::{
     cli,
     commands::{
         CommandError, flows_of, layout, probe_kernel, rate_of, read_config,
-        send::{default_route, output_failed, work_out},
+        send::{default_route, work_out},
     },
     config::{Config, Diagnostic, Diagnostics, Flow, Place, Profile, Source, names},
-    output::{fields, frames, text, words},
+    output::{
+        fields, frames,
+        streams::{self, Results, say},
+        text, words,
+    },
     plan::PortPlan,
 };
 
@@ -41,71 +45,67 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     check_names(&config, &options.flow).map_err(CommandError::Config)?;
     // Nothing is sent, so any interface will do.
     let plan = work_out(&config, Some(probe_kernel()?), default_route(true))?;
-    for note in &plan.notes {
-        eprintln!("{note}");
-    }
-    let mut out = BufWriter::new(UntilClosed { out: io::stdout().lock(), closed: false });
+    plan.notes.iter().for_each(say);
     let times =
         if plan.ports.iter().any(|port| port.pacing.is_some()) { Times::Departures } else { Times::Microseconds };
-    let mut pcap = options.pcap.as_deref().map(|path| Pcap::create(path, times)).transpose()?;
+    let pcap = options.pcap.as_deref().map(|path| Pcap::create(path, times)).transpose()?;
+    let mut shown = Shown { text: BufWriter::new(Results), pcap };
     for (index, port) in plan.ports.iter().enumerate() {
         if index > 0 {
-            writeln!(out).map_err(output_failed)?;
+            shown.write("\n")?;
         }
-        let flows: Vec<&Flow> = flows_of(&config, port).collect();
-        let mut sequence = sequence::frames(port)?.fuse();
-        let described = described(&flows, &options.flow);
-        let Ahead { shown, firsts } = look_ahead(&mut sequence, options.packets, &described)?;
-        let text = describe(port, &flows, rate_of(&config, port), &described, &firsts);
-        out.write_all(text.as_bytes()).map_err(output_failed)?;
-        let width = flows.iter().map(|flow| flow.name.value.chars().count()).max().unwrap_or(0);
-        let rest = options.packets.saturating_sub(shown.len() as u64);
-        let rest = sequence.take(usize::try_from(rest).unwrap_or(usize::MAX));
-        for (number, numbered) in (1_u64..).zip(shown.into_iter().map(Ok).chain(rest)) {
-            let Numbered { flow, due, frame } = numbered?;
-            let name = flows.get(flow).map_or("", |flow| &flow.name.value);
-            let size = frame.len() + FCS_LEN as usize;
-            let at = due.map_or_else(String::new, at);
-            writeln!(out, "{number:>8}  {name:width$}  {size:>4}{at}  {}", frames::line(&frame))
-                .map_err(output_failed)?;
-            if let Some(pcap) = &mut pcap {
-                pcap.write(&frame, due)?;
-            }
-        }
+        port_frames(&config, port, options, &mut shown)?;
     }
-    out.flush().map_err(output_failed)?;
+    let Shown { mut text, pcap } = shown;
+    text.flush().map_err(CommandError::Output)?;
     pcap.map_or(Ok(()), Pcap::finish)
 }
 
-/// Standard output, whose reader may have seen enough (`show … | head`): the pcap file is written to its end nevertheless.
-struct UntilClosed<W> {
-    out: W,
-    closed: bool,
+/// Where what is shown goes.
+struct Shown {
+    text: BufWriter<Results>,
+    pcap: Option<Pcap>,
 }
 
-impl<W: io::Write> UntilClosed<W> {
-    fn unless_closed<T>(&mut self, write: impl Fn(&mut W) -> io::Result<T>, done: T) -> io::Result<T> {
-        if self.closed {
-            return Ok(done);
+impl Shown {
+    /// A pcap on standard output has it for itself.
+    fn write(&mut self, text: &str) -> Result<(), CommandError> {
+        if self.pcap.as_ref().is_some_and(Pcap::is_on_stdout) {
+            return Ok(());
         }
-        match write(&mut self.out) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.closed = true;
-                Ok(done)
-            }
-            result => result,
-        }
+        self.text.write_all(text.as_bytes()).map_err(CommandError::Output)
+    }
+
+    /// Nobody reads what is still to come (`show … | head`). A file is written to its end nevertheless.
+    fn is_over(&self) -> bool {
+        streams::is_closed() && self.pcap.as_ref().is_none_or(Pcap::is_on_stdout)
     }
 }
 
-impl<W: io::Write> io::Write for UntilClosed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.unless_closed(|out| out.write(bytes), bytes.len())
+/// The flows of a port, and its first frames.
+fn port_frames(config: &Config, port: &PortPlan, options: &cli::Show, shown: &mut Shown) -> Result<(), CommandError> {
+    let flows: Vec<&Flow> = flows_of(config, port).collect();
+    let mut sequence = sequence::frames(port)?.fuse();
+    let described = described(&flows, &options.flow);
+    let Ahead { shown: first, firsts } = look_ahead(&mut sequence, options.packets, &described)?;
+    shown.write(&describe(port, &flows, rate_of(config, port), &described, &firsts))?;
+    let width = flows.iter().map(|flow| flow.name.value.chars().count()).max().unwrap_or(0);
+    let rest = options.packets.saturating_sub(first.len() as u64);
+    let rest = sequence.take(usize::try_from(rest).unwrap_or(usize::MAX));
+    for (number, numbered) in (1_u64..).zip(first.into_iter().map(Ok).chain(rest)) {
+        if shown.is_over() {
+            break;
+        }
+        let Numbered { flow, due, frame } = numbered?;
+        let name = flows.get(flow).map_or("", |flow| &flow.name.value);
+        let size = frame.len() + FCS_LEN as usize;
+        let at = due.map_or_else(String::new, at);
+        shown.write(&format!("{number:>8}  {name:width$}  {size:>4}{at}  {}\n", frames::line(&frame)))?;
+        if let Some(pcap) = &mut shown.pcap {
+            pcap.write(&frame, due)?;
+        }
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.unless_closed(io::Write::flush, ())
-    }
+    Ok(())
 }
 
 /// Each of the names given is that of a flow.

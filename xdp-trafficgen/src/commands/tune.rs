@@ -6,10 +6,9 @@ mod explain;
 mod file;
 mod sweep;
 
-use std::{
-    io::{self, Write as _},
-    time::Instant,
-};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli,
@@ -17,7 +16,8 @@ use crate::{
         CommandError,
         demo::cpus_in_words,
         probe_kernel,
-        send::{self, output_failed, signal_stop},
+        results::{self, Format},
+        send::{self, signal_stop},
         tune::{
             file::Target,
             sweep::{Run, Sweep, Swept},
@@ -28,7 +28,10 @@ use crate::{
         store::{self, Settings},
     },
     host::show_mac,
-    output::tune::{Ended, TuneReport, json, text},
+    output::{
+        streams::say,
+        tune::{Ended, TuneReport, json, text},
+    },
     stats::tuning::{self, ROUNDS, Setting},
 };
 
@@ -46,14 +49,14 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
     // Before: a program that made way is put back only by an end in order.
     let stop = signal_stop()?;
     let sweep = Sweep::prepare(run, default, &cpus, &stop)?;
-    eprintln!(
+    say(format_args!(
         "tuning {} with UDP frames of {} bytes at full speed on {}, {} for each setting: {} s in all at most",
         options.interface,
         options.size,
         cpus_in_words(&cpus),
         humantime::format_duration(options.duration),
         longest.as_secs().max(1),
-    );
+    ));
     let started = Instant::now();
     let Swept { points, findings, end } = sweep.run(&cpus, &stop);
     let report = TuneReport {
@@ -66,14 +69,24 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
         findings,
         elapsed: started.elapsed(),
     };
-    print(&report, options.common.json)?;
-    end?;
+    let format = Format::json_if(options.common.json);
+    let printed = results::print(format, || text::render(&report), || json::render(&report));
+    results::both(end.and_then(|_| store(target.as_ref(), options, &report, &stop)), printed)
+}
+
+/// Stores what was found, where that was asked for, and something was.
+fn store(
+    target: Option<&Target>,
+    options: &cli::Tune,
+    report: &TuneReport,
+    stop: &CancellationToken,
+) -> Result<(), CommandError> {
     if !report.points.iter().any(|point| point.count.transmitted > 0) {
         // Stopped before the first frame is no failure.
         return if stop.is_cancelled() { Ok(()) } else { Err(CommandError::NothingSent) };
     }
     match target {
-        Some(target) => finish(&target, options, &report),
+        Some(target) => finish(target, options, report),
         None => Ok(()),
     }
 }
@@ -82,7 +95,7 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
 fn finish(target: &Target, options: &cli::Tune, report: &TuneReport) -> Result<(), CommandError> {
     let path = target.path().display();
     let (Ended::Complete, Some(point)) = (report.ended, report.chosen()) else {
-        eprintln!("{path} stays as it is: not everything was measured");
+        say(format_args!("{path} stays as it is: not everything was measured"));
         return Ok(());
     };
     let Setting { action, cpus, batch_size } = &point.setting;
@@ -91,7 +104,7 @@ fn finish(target: &Target, options: &cli::Tune, report: &TuneReport) -> Result<(
     for line in
         target.write(settings, || store::new_file(&options.interface, mac.as_deref(), options.size, settings))?
     {
-        eprintln!("{line}");
+        say(line);
     }
     Ok(())
 }
@@ -112,14 +125,4 @@ fn config(options: &cli::Tune) -> Result<Config, CommandError> {
         flow.packet.iter_mut().for_each(|header| header.kind.place = Place::Default);
     }
     Ok(config)
-}
-
-fn print(report: &TuneReport, json: bool) -> Result<(), CommandError> {
-    let written = match send::Format::json_if(json) {
-        send::Format::Text => text::render(report),
-        send::Format::Json => json::render(report)
-            .map(|line| line + "\n")
-            .map_err(|error| CommandError::System { what: "cannot write JSON", source: error.into() })?,
-    };
-    io::stdout().write_all(written.as_bytes()).map_err(output_failed)
 }

@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    output::text,
+    output::{streams::say, text},
     stats::{PortCount, Punctuality, Snapshot},
 };
 
@@ -49,12 +49,12 @@ impl Live {
                 bar.set_message(table(&snapshot, &self.last));
                 bar.tick();
             }
-            None => lines(&snapshot, &self.last).iter().for_each(|line| eprintln!("{line}")),
+            None => lines(&snapshot, &self.last).iter().for_each(say),
         }
         for line in (self.explain)(&snapshot) {
             match &self.bar {
                 Some(bar) => bar.println(line),
-                None => eprintln!("{line}"),
+                None => say(line),
             }
         }
         self.last = snapshot;

@@ -1,5 +1,5 @@
 //! What people and programs read. Reports are renderings of a snapshot, of which none knows another; `check` and `show` have
-//! frames, fields and words, `pace-test` has `pace`, `probe` and `tune` their own.
+//! frames, fields and words, `pace-test` has `pace`, `probe` and `tune` their own. All of it leaves by [`streams`].
 
 pub mod fields;
 pub mod frames;
@@ -7,6 +7,7 @@ pub mod json;
 pub mod live;
 pub mod pace;
 pub mod probe;
+pub mod streams;
 pub mod text;
 pub mod tune;
 pub mod words;

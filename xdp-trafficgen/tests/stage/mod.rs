@@ -119,13 +119,18 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::with(command, None, None)
+    }
+
+    /// The same with other streams than those that are read here.
+    pub(crate) fn with(mut command: Command, out: Option<Stdio>, err: Option<Stdio>) -> Self {
         // Files, not pipes: they never fill up, and can be read at any time.
         let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let child = command
             .stdin(Stdio::null())
-            .stdout(stdout.try_clone().unwrap())
-            .stderr(stderr.try_clone().unwrap())
+            .stdout(out.unwrap_or_else(|| stdout.try_clone().unwrap().into()))
+            .stderr(err.unwrap_or_else(|| stderr.try_clone().unwrap().into()))
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self { child, stdout, stderr }

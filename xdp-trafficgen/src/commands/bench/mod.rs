@@ -17,7 +17,7 @@ use crate::{
     commands::{
         CommandError,
         demo::{SENDER, Stage},
-        probe_kernel,
+        probe_kernel, results,
         send::{default_route, drive, work_out},
     },
     config::{Config, Source, file},
@@ -37,8 +37,7 @@ pub(super) fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    report(stage.sink.count()?.frames, snapshot.elapsed);
-    Ok(())
+    report(stage.sink.count()?.frames, snapshot.elapsed)
 }
 
 const fn role(case: BenchCase) -> Role {
@@ -99,8 +98,7 @@ pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError>
         let name = case.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
         all.insert(name, entry);
     }
-    println!("{}", serde_json::json!(all));
-    Ok(())
+    results::print_text(&format!("{}\n", serde_json::json!(all)))
 }
 
 /// Of so many runs the shortest counts.
@@ -113,15 +111,13 @@ pub(super) fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
     let (before, started) = (sink.count()?.frames, Instant::now());
     thread::sleep(seconds(options.seconds));
     let frames = sink.count()?.frames - before;
-    report(frames, started.elapsed());
-    Ok(())
+    report(frames, started.elapsed())
 }
 
-fn report(frames: u64, elapsed: Duration) {
-    println!(
-        "{}",
-        serde_json::json!({ "frames_rx": frames, "duration_ns": u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX) })
-    );
+fn report(frames: u64, elapsed: Duration) -> Result<(), CommandError> {
+    let duration_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+    let report = serde_json::json!({ "frames_rx": frames, "duration_ns": duration_ns });
+    results::print_text(&format!("{report}\n"))
 }
 
 fn seconds(seconds: f64) -> Duration {

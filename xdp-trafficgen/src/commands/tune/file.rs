@@ -66,7 +66,7 @@ impl Target {
     ) -> Result<Vec<String>, CommandError> {
         let name = self.path.display();
         if self.kind == Kind::New {
-            self.create(&new()).map_err(|source| failed("write", &self.path, source))?;
+            self.create(&new()).map_err(|source| self.unwritten("there is no such file", source))?;
             return Ok(vec![format!("{name} is new, with the best setting: `xdp-trafficgen run {name}` sends it")]);
         }
         // Read again: the user may have changed it meanwhile.
@@ -116,7 +116,11 @@ impl Target {
             file.persist(&path)?;
             Ok(())
         };
-        replace().map_err(|source| failed("write", &self.path, source))
+        replace().map_err(|source| self.unwritten("it stays as it was", source))
+    }
+
+    fn unwritten(&self, left: &'static str, source: io::Error) -> CommandError {
+        CommandError::Unwritten { path: self.path.display().to_string(), left, source }
     }
 
     /// The file behind symbolic links, which stay.

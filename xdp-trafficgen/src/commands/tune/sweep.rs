@@ -20,7 +20,10 @@ use crate::{
     engine::{DRAIN, Loaded, Start},
     host::Facts,
     kernel::{Capabilities, Enabling, Hold, Listener, TracePoint},
-    output::tune::{Ended, PointsFinding, text::words},
+    output::{
+        streams::say,
+        tune::{Ended, PointsFinding, text::words},
+    },
     plan::{Attach, Consent, Plan},
     stats::{
         PortCount,
@@ -140,9 +143,7 @@ impl Sweep {
         stop: &CancellationToken,
     ) -> Result<Self, CommandError> {
         let plan = run.plan(&Setting { cpus: cpus.to_vec(), ..default.clone() })?;
-        for note in &plan.notes {
-            eprintln!("{note}");
-        }
+        plan.notes.iter().for_each(say);
         // What would slow it down is told of the setting to propose, at the end.
         let _ = Outlook::of(&plan).warn();
         let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
@@ -256,7 +257,7 @@ impl Sweep {
     /// A line above the progress bar, or a line of a log.
     fn tell(&self, line: &str) {
         if self.progress.is_hidden() {
-            eprintln!("{line}");
+            say(line);
         } else {
             self.progress.println(line);
         }

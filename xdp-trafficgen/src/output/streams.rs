@@ -1,0 +1,229 @@
+//! The two ways out of this process, and the only users of them: results on standard output ([`give`], [`Results`]), and
+//! what people read on the way on standard error ([`say`], [`Log`]).
+//!
+//! Frames leave whether or not anybody reads. A reader that has seen enough (`… | head`) is no failure; a disk that is full
+//! is one for a result, and costs remarks and log lines, which are counted and told of once there is room again.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    os::fd::AsFd,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anstream::{AutoStream, ColorChoice};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+
+/// Says it on standard error, with a line feed. Waits only briefly for a reader that does not go on (a stopped pager, Ctrl-S):
+/// whoever says something has a run to look after.
+pub fn say(text: impl fmt::Display) {
+    let mut losses = losses();
+    losses.tell(&mut Brief);
+    losses.write(&mut Brief, &format!("{text}\n"));
+}
+
+/// Says how many lines were lost, if that was not said yet.
+pub fn tell_losses() {
+    losses().tell(&mut Brief);
+}
+
+/// Lines for standard error that could not be written so far.
+pub fn lines_lost() -> u64 {
+    losses().lost
+}
+
+/// Whether what is said may be coloured: on a terminal, or as `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` have it.
+pub fn colour_for_people() -> bool {
+    AutoStream::choice(&io::stderr()) != ColorChoice::Never
+}
+
+/// Whether results may, by the same rules.
+pub fn colour_for_results() -> bool {
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
+}
+
+/// Writes a result on standard output, all of it, however long its reader takes; says nothing when the reader has gone.
+///
+/// # Errors
+/// Standard output takes no more, for another reason.
+pub fn give(text: &str) -> io::Result<()> {
+    Results.write_all(text.as_bytes())
+}
+
+/// Whether the reader of standard output has gone.
+pub fn is_closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
+}
+
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Standard output, for a result in many parts. Takes everything once the reader has gone.
+#[derive(Debug)]
+pub struct Results;
+
+impl Write for Results {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if is_closed() {
+            return Ok(bytes.len());
+        }
+        let out = io::stdout();
+        loop {
+            match rustix::io::write(&out, bytes) {
+                Err(Errno::PIPE) => {
+                    CLOSED.store(true, Ordering::Relaxed);
+                    return Ok(bytes.len());
+                }
+                // Whoever shares the terminal or pipe has made it non-blocking.
+                Err(Errno::AGAIN) => _ = poll(&mut [PollFd::new(&out, PollFlags::OUT)], None),
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Standard error for a log: each call of `write` is a line. Never fails, for a log that complained of itself would do so to
+/// itself; [`lines_lost`] has the count.
+#[derive(Debug)]
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        losses().write(&mut Brief, &String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+static LOSSES: Mutex<Losses> = Mutex::new(Losses { lost: 0, told: 0, torn: false });
+
+fn losses() -> MutexGuard<'static, Losses> {
+    LOSSES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What became of lines.
+#[derive(Debug)]
+struct Losses {
+    lost: u64,
+    /// So many of them the reader knows of.
+    told: u64,
+    /// The last line was cut in the middle.
+    torn: bool,
+}
+
+impl Losses {
+    fn tell(&mut self, out: &mut impl Write) {
+        let untold = self.lost - self.told;
+        if untold > 0 {
+            let plural = if untold == 1 { "" } else { "s" };
+            if put(out, format!("{untold} line{plural} could not be written here\n").as_bytes()).is_ok() {
+                (self.told, self.torn) = (self.lost, false);
+            }
+        }
+    }
+
+    fn write(&mut self, out: &mut impl Write, text: &str) {
+        let start = if self.torn { "\n" } else { "" };
+        match put(out, format!("{start}{text}").as_bytes()) {
+            Ok(()) => self.torn = false,
+            Err(written) => {
+                self.torn |= written > 0;
+                self.lost += text.lines().count() as u64;
+            }
+        }
+    }
+}
+
+/// Writes all of it, or gives how much was written.
+fn put(out: &mut impl Write, bytes: &[u8]) -> Result<(), usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match out.write(&bytes[written..]) {
+            Ok(more) if more > 0 => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(_) | Err(_) => return Err(written),
+        }
+    }
+    Ok(())
+}
+
+/// Standard error, which is given [`PATIENCE`] for each piece.
+struct Brief;
+
+/// A terminal or a pipe whose reader lives has room long before.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// What a pipe that is ready has room for at least (`PIPE_BUF`, pipe(7)).
+const PIECE: usize = 4096;
+
+impl Write for Brief {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let err = io::stderr();
+        if poll(&mut [PollFd::new(&err.as_fd(), PollFlags::OUT)], Some(&PATIENCE))? == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(rustix::io::write(&err, &bytes[..bytes.len().min(PIECE)])?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for so many bytes more.
+    #[derive(Default)]
+    struct Disk {
+        text: String,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.room);
+            if taken == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.text += std::str::from_utf8(&bytes[..taken]).unwrap();
+            self.room -= taken;
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lost_lines_are_counted_and_told_once() {
+        let mut losses = Losses { lost: 0, told: 0, torn: false };
+        let mut disk = Disk { room: 13, ..Disk::default() };
+        for text in ["first\n", "second, which is torn\n", "third\nand fourth\n"] {
+            losses.tell(&mut disk);
+            losses.write(&mut disk, text);
+        }
+        assert_eq!((losses.lost, disk.text.as_str()), (3, "first\nsecond,"));
+        disk.room = 1000;
+        losses.write(&mut disk, "a log goes on in a line of its own\n");
+        losses.tell(&mut disk);
+        losses.tell(&mut disk);
+        losses.write(&mut disk, "fifth\n");
+        let rest = "\na log goes on in a line of its own\n3 lines could not be written here\nfifth\n";
+        assert_eq!(disk.text.strip_prefix("first\nsecond,"), Some(rest));
+    }
+}
