@@ -162,7 +162,7 @@ pub struct Demo {
 /// Options of `run`.
 #[derive(Args, Debug)]
 pub struct Run {
-    /// The configuration file (TOML)
+    /// The configuration file (TOML); `-` is standard input
     pub config: PathBuf,
     /// Values to use instead of the file's.
     #[command(flatten)]
@@ -247,7 +247,7 @@ pub struct Common {
 /// Options of `check`.
 #[derive(Args, Debug)]
 pub struct Check {
-    /// The configuration file (TOML)
+    /// The configuration file (TOML); `-` is standard input
     pub config: PathBuf,
     /// Values to use instead of the file's.
     #[command(flatten)]
@@ -263,7 +263,7 @@ pub struct Check {
 /// Options of `show`.
 #[derive(Args, Debug)]
 pub struct Show {
-    /// The configuration file (TOML)
+    /// The configuration file (TOML); `-` is standard input
     pub config: PathBuf,
     /// Values to use instead of the file's.
     #[command(flatten)]
@@ -282,7 +282,7 @@ pub struct Show {
 /// Options of `daemon`.
 #[derive(Args, Debug)]
 pub struct Daemon {
-    /// The configuration file (TOML)
+    /// The configuration file (TOML); `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Values to use instead of the file's.

@@ -236,11 +236,15 @@ pub fn answer(parser: &clap::Error) -> ExitCode {
     finish(results::print_text(&text))
 }
 
-/// Reads and parses a configuration file, some of whose values are overridden.
+/// Reads and parses a configuration file, some of whose values are overridden. `-` is standard input.
 pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, CommandError> {
-    let name = path.display().to_string();
-    let text =
-        fs::read_to_string(path).map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
+    let (name, file): (_, io::Result<Box<dyn io::Read>>) = if path == Path::new("-") {
+        ("standard input".to_owned(), Ok(Box::new(io::stdin())))
+    } else {
+        (path.display().to_string(), fs::File::open(path).map(|file| Box::new(file) as _))
+    };
+    let text = file.and_then(io::read_to_string);
+    let text = text.map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let read = |name: &str| fs::read_to_string(folder.join(name));
     file::parse_with(Source::file(&name, &text), &overrides.set, &read).map_err(CommandError::Config)

@@ -4,6 +4,8 @@
 mod commands;
 #[path = "streams/log.rs"]
 mod log;
+#[path = "streams/pipes.rs"]
+mod pipes;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _, pipe},
@@ -24,6 +26,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("streams::a_reader_that_has_seen_enough", a_reader_that_has_seen_enough),
         trial("streams::strict_stays_strict", strict_stays_strict),
         trial("streams::files_are_opened_first", files_are_opened_first),
+        trial("streams::a_configuration_from_a_pipe", pipes::a_configuration_from_a_pipe),
+        trial("streams::a_pcap_into_a_pipe", pipes::a_pcap_into_a_pipe),
         trial("streams::a_log_on_a_full_disk", log::a_log_on_a_full_disk),
     ]
 }
