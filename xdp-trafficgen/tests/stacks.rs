@@ -242,6 +242,66 @@ fn tshark_finds_what_was_asked_for_in_random_stacks() {
     }
 }
 
+/// Every length says less than there is, an inner one less than an outer one, and the frame goes on behind: no checksum covers
+/// what is behind its packet's end, and each pseudo header has the length that is said.
+#[test]
+fn tshark_finds_checksums_right_whatever_the_lengths_say() {
+    let kinds: [&[HeaderKind]; 10] = [
+        &[Ipv4, Udp],
+        &[Ipv4, Tcp],
+        &[Ipv4, Icmp],
+        &[Ipv6, Udp],
+        &[Ipv6, Ipv6Destination, Tcp],
+        &[Ipv6, Icmpv6],
+        &[Vlan, Ipv4, Gre, Ipv6, Udp],
+        &[Ipv6, Udp, Vxlan, Ethernet, Ipv4, Udp],
+        &[Ipv4, Udp, Vxlan, Ethernet, Vlan, Ipv6, Tcp],
+        &[Mpls, Ipv6, Ipv4, Icmp],
+    ];
+    let mut random = Random::new(11);
+    let stacks: Vec<(Vec<Layer>, Vec<u8>)> = (0..600)
+        .map(|number| {
+            let bare = |kind| Layer { kind, set: Vec::new(), options: Vec::new(), checksum: ChecksumMode::Good };
+            let mut layers: Vec<Layer> =
+                [&[Ethernet], kinds[number % kinds.len()]].concat().into_iter().map(bare).collect();
+            for layer in layers.iter_mut().filter(|layer| layer.kind == Gre) {
+                layer.set.extend(Gre.field("checksum_present").map(|flag| (flag.clone(), 1)));
+            }
+            let headers = assemble(&layers, 4000, &Payload::Zeros).expect("a legal stack").header_len;
+            let (room, payload) = (random.below(90), Payload::Random { seed: number as u64 });
+            let whole = assemble(&layers, headers + room, &payload).expect("a legal stack");
+            let mut cut = 0;
+            for (index, layer) in layers.iter_mut().enumerate() {
+                let Some(length) = ["total_length", "payload_length", "length"]
+                    .iter()
+                    .find_map(|name| layer.kind.field(name).filter(|field| field.bits == 16))
+                else {
+                    continue;
+                };
+                let bytes = whole.window(index, length).bytes;
+                let said = u16::from_be_bytes([whole.bytes[bytes.start], whole.bytes[bytes.start + 1]]);
+                if !random.one_in(3) {
+                    cut += random.below(room - cut + 1);
+                    layer.set.push((length.clone(), u128::from(said) - cut as u128));
+                } else if cut > 0 {
+                    // What follows is at most as long.
+                    layer.set.push((length.clone(), u128::from(said) - cut as u128));
+                }
+            }
+            let bytes = assemble(&layers, headers + room, &payload).expect("the same stack").bytes;
+            (layers, bytes)
+        })
+        .collect();
+    let frames: Vec<_> = stacks.iter().map(|(_, bytes)| bytes.clone()).collect();
+    let Some(dissected) = tshark(&frames) else { return };
+    for ((layers, bytes), dissected) in stacks.iter().zip(&dissected) {
+        for (kind, name) in CHECKSUMS {
+            let expected = vec!["1"; layers.iter().filter(|layer| layer.kind == kind).count()];
+            assert!(dissected[name] == expected, "{name}: {layers:?}\n{bytes:02x?}\n{dissected:?}");
+        }
+    }
+}
+
 /// A stack with each header that has a checksum; the bad one is reported, and only that one.
 #[test]
 fn tshark_reports_checksums_that_are_bad_on_purpose() {

@@ -50,7 +50,8 @@
 //! the folder of the configuration file. Within `ramp`, `steps` and traces a rate may be zero, a pause.
 //!
 //! Headers and their fields, of as many bits; names are those of the Open Traffic Generator model. Lengths, checksums and what
-//! says which header follows are filled in unless set.
+//! says which header follows are filled in unless set. A checksum covers what the lengths say, set or not: up to the end of the IP
+//! packet, and of a UDP datagram; so a checksum follows a length that varies.
 //!
 //! | header | fields | beside them |
 //! |---|---|---|

@@ -32,7 +32,7 @@ fn add_header(table: &mut Table, flow: &Flow, index: usize, header: &Header, tem
         let value = read(frame, &template.window(index, field), field.bits).map(|value| show(field, value));
         let varies = match setting {
             Some(setting) => words::varies(flow, setting),
-            None => unset(flow, index, field),
+            None => unset(flow, template, index, field),
         };
         let field = match kind.field(&field.name) {
             Some(_) => field.name.to_string(),
@@ -59,12 +59,15 @@ fn place(bits: &FieldDef) -> String {
 }
 
 /// Where the value of a field comes from that the user did not set.
-fn unset(flow: &Flow, index: usize, field: &FieldDef) -> String {
+fn unset(flow: &Flow, template: &Template, index: usize, field: &FieldDef) -> String {
     let header = &flow.packet[index];
     let name = header.kind.value.name();
     let next = flow.packet.get(index + 1).map(|header| header.kind.value);
     let words = match &*field.name {
         "checksum" | "header_checksum" => match header.checksum.value {
+            ChecksumMode::Good if lacks_bytes(template, index, field) => {
+                "as for zeros in place of what the lengths say is missing"
+            }
             ChecksumMode::Good => "right in every frame",
             ChecksumMode::Bad => "wrong in every frame, as asked",
         },
@@ -82,6 +85,16 @@ fn unset(flow: &Flow, index: usize, field: &FieldDef) -> String {
         _ => "default",
     };
     words.to_owned()
+}
+
+/// Whether the lengths count more than there is for a checksum to cover, as in a fragment: nobody can judge it then.
+fn lacks_bytes(template: &Template, index: usize, field: &FieldDef) -> bool {
+    let at = template.window(index, field).bytes.start;
+    let own = template.checksums.iter().find(|checksum| checksum.offset == at);
+    own.is_some_and(|checksum| {
+        let reach = checksum.reach(&template.bytes);
+        reach.length > (reach.end - checksum.start) as u64
+    })
 }
 
 /// The low `bits` bits of a window; none when the frame ends before.

@@ -15,7 +15,7 @@ mod template;
 mod tests;
 mod window;
 
-pub use checksums::CoveredChecksum;
+pub use checksums::{Bound, CoveredChecksum, Reach};
 pub use header::{FieldDef, FieldType, HeaderKind};
 pub use payload::Payload;
 pub use template::{ChecksumMode, Layer, LengthField, StackError, Template, assemble};

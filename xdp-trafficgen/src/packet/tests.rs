@@ -1,6 +1,6 @@
 //! Frames against etherparse's, byte by byte, and the rules that need no decoder to be seen.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use etherparse::{
     ArpHardwareId, ArpOperation, ArpPacket, EtherType, IpHeaders, IpNumber, Ipv4Header, Ipv4Options, PacketBuilder,
@@ -103,7 +103,7 @@ fn ipv4_options_are_padded_and_covered() {
     assert_eq!(header.options, Ipv4Options::from([1, 0x94, 4, 0, 0, 0, 0, 0]));
     assert_eq!(header.header_checksum, header.calc_header_checksum());
     assert_eq!(template.offsets, [0, 14, 42]);
-    assert_eq!(template.checksums[0].covers, std::iter::once(14..42).collect::<Vec<Range<usize>>>());
+    assert_eq!((template.checksums[0].start, template.checksums[0].reach(&template.bytes).end), (14, 42));
 }
 
 /// Where parts are absent, what is behind them moves up (RFC 2890 section 2).
@@ -204,6 +204,39 @@ fn bits_are_counted_from_where_the_header_starts() {
     assert_eq!(template.window(2, &gre.set[1].0), Window { bytes: 46..48, shift: 0 });
 }
 
+/// What a length counts and the frame has not got are zeros, and a length that ends before the checksum is none.
+#[test]
+fn lengths_that_no_receiver_believes() {
+    #[track_caller]
+    fn check(total_length: Option<u128>, length: Option<u128>, said: u16, payload: &[u8]) {
+        let set = |name, value: Option<u128>| value.map(|value| (name, value));
+        let ip = [&V4[..], &set("total_length", total_length).into_iter().collect::<Vec<_>>()].concat();
+        let udp: Vec<_> = set("length", length).into_iter().collect();
+        let template = short(&[layer(Ethernet, &MACS), layer(Ipv4, &ip), layer(Udp, &udp)]);
+        let mut oracle = etherparse::UdpHeader { source_port: 0, destination_port: 0, length: said, checksum: 0 };
+        let field = template.bytes[38..40].try_into().expect("two bytes");
+        // The header's own length field counts beside the pseudo header's.
+        let shift = i64::from(u16::from_be_bytes(field)) - i64::from(said);
+        oracle.checksum = oracle.calc_checksum_ipv4_raw([10, 0, 0, 1], [10, 0, 0, 2], payload).expect("short");
+        let expected = (i64::from(!oracle.checksum) + shift).rem_euclid(0xffff);
+        let found = i64::from(!u16::from_be_bytes([template.bytes[40], template.bytes[41]]));
+        assert_eq!(found.rem_euclid(0xffff), expected, "{total_length:?} {length:?}");
+    }
+    let zeros = |len| [&PAYLOAD[..], &vec![0; len]].concat();
+    check(None, None, 13, &PAYLOAD);
+    check(Some(30), Some(10), 10, &[1, 2]);
+    check(None, Some(10), 10, &[1, 2]);
+    // Longer than the packet, whether that ends with the frame or before.
+    check(None, Some(113), 113, &zeros(100));
+    check(Some(30), Some(13), 13, &[1, 2, 0, 0, 0]);
+    check(Some(1000), None, 13, &PAYLOAD);
+    // Too short for a UDP header.
+    check(None, Some(0), 13, &PAYLOAD);
+    check(Some(31), Some(7), 11, &[1, 2, 3]);
+    check(Some(0), None, 13, &PAYLOAD);
+    check(Some(27), Some(11), 11, &[1, 2, 3]);
+}
+
 /// RFC 768: a sum that comes out as zero is sent as all ones, in inner headers, too.
 #[test]
 fn udp_zero_rule() {
@@ -255,7 +288,7 @@ fn custom_stands_anywhere_and_hides_nothing() {
     }
     let over = |middle: &[Layer]| {
         let stack = [&[layer(Ethernet, &MACS), layer(Ipv4, &V4)], middle, &[layer(Udp, &[])]].concat();
-        short(&stack).checksums[1].covers[0].clone()
+        short(&stack).checksums[1].addresses[0].clone()
     };
     assert_eq!(over(&[]), 26..34, "the addresses");
     assert_eq!(over(&[custom()]), 26..34, "the same ones");
@@ -269,5 +302,5 @@ fn deep_stacks() {
     let template = short(&layers);
     assert_eq!(template.header_len, 14 + 10 * 40 + 20);
     assert_eq!(template.lengths.len(), 10);
-    assert_eq!(template.checksums[0].covers[0], 14 + 9 * 40 + 8..14 + 10 * 40, "the innermost addresses");
+    assert_eq!(template.checksums[0].addresses[0], 14 + 9 * 40 + 8..14 + 10 * 40, "the innermost addresses");
 }

@@ -26,7 +26,7 @@ impl Window {
     }
 
     /// Writes the low `bits` bits of `value` into the window and leaves the rest of it alone.
-    pub(super) fn write(&self, frame: &mut [u8], bits: u32, value: u128) {
+    pub fn write(&self, frame: &mut [u8], bits: u32, value: u128) {
         let unused = 16 - self.bytes.len();
         let mask = (u128::MAX >> (128 - bits)) << self.shift;
         let mut old = [0; 16];

@@ -84,7 +84,7 @@ pub(crate) fn pin(cpu: u32) {
 }
 
 /// What the plan may say to flows that are right but beyond what one program has room for.
-const LIMITS: [&str; 13] = [
+const LIMITS: [&str; 15] = [
     "there is room for",
     "that can be written",
     "too many values to be followed",
@@ -93,7 +93,9 @@ const LIMITS: [&str; 13] = [
     "shares bytes with one that follows another random field",
     "both wait for rounds",
     "this constant covers bits of",
-    "lie on the border of what a checksum covers",
+    "lie on the border of what the checksum of",
+    "covers in some frames only",
+    "vary apart, and both say what the checksum of",
     "lies an odd number of bytes",
     "wide fields vary",
     "checksums cover this field",

@@ -27,11 +27,11 @@ impl Random {
     }
 
     /// 0 to `limit`, without `limit`.
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.0.next_u64() % limit as u64).expect("below a usize")
     }
 
-    fn one_in(&mut self, limit: usize) -> bool {
+    pub(crate) fn one_in(&mut self, limit: usize) -> bool {
         self.below(limit) == 0
     }
 

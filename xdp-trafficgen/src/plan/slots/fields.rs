@@ -52,8 +52,7 @@ impl Builder<'_> {
         let decides = |item: &&Item| checksum.routing.iter().any(|&at| covers(item, &at) || covers(item, &(at + 1)));
         let Some(item) = self.items.iter().find(decides) else { return Ok(()) };
         let name = item.at.map_or("this", |at| &setting(self.flow, at).field.name);
-        let behind = self.template.offsets.partition_point(|&offset| offset <= checksum.offset);
-        let header = self.flow.packet[behind.saturating_sub(1)].kind.value.name();
+        let header = self.header_of(checksum);
         Err(Diagnostic::new(
             &item.place,
             format!(
@@ -74,12 +73,14 @@ impl Builder<'_> {
         let place = own.pattern.place.clone();
         let leader = root_setting.follow.as_ref().map(|follow| (follow.value.header, follow.value.field));
         let round = leader.map_or(1, |leader| self.rounds(leader));
-        // Somebody counts along with what this field draws, or would draw from another number of random bits: draw an index for
-        // all of them.
+        // Somebody counts along with what this field draws, or would draw from another number of random bits, or a checksum goes
+        // along with it: draw an index for all of them.
         let led = |lead: At| {
             settings.iter().any(|&other| {
                 step_root(flow, other) == lead
-                    && (!draws(&setting(flow, other).pattern.value) || self.is_wide(other) != self.is_wide(lead))
+                    && (!draws(&setting(flow, other).pattern.value)
+                        || self.is_wide(other) != self.is_wide(lead)
+                        || self.bounds_a_checksum(other) && !self.is_wide(other))
             })
         };
         let lead = (draws(&root_setting.pattern.value) && led(root)).then_some(Lead::Field(root));

@@ -3,6 +3,7 @@
 
 mod fields;
 mod order;
+mod reach;
 mod sizes;
 mod sums;
 mod values;
@@ -17,12 +18,15 @@ use xdp_trafficgen_ebpf::{
     checksum,
 };
 
-use self::sums::{base, covering, overlap, sums, swapped};
 pub(super) use self::values::ValueTable;
+use self::{
+    reach::{Cover, Reaching},
+    sums::{covering, overlap, sums, swapped},
+};
 use super::{sequence::Sequence, size_table};
 use crate::{
     config::{Diagnostic, FieldSetting, Flow, Pattern, Place},
-    packet::{ChecksumMode, CoveredChecksum, Template, Window},
+    packet::{ChecksumMode, Template, Window},
 };
 
 /// Everything that varies in a flow.
@@ -60,8 +64,8 @@ pub(super) fn slots(flow: &Flow, template: &Template, cut: bool, values: &mut Va
     let sized = cut || size_table::varies(&flow.size.value);
     let variable = if sized { builder.add_sizes()? } else { Vec::new() };
     builder.join_shared_bytes()?;
-    let checksums = builder.relevant_checksums()?;
-    builder.add_addends(&checksums, &variable)?;
+    let checksums = builder.relevant_checksums(&variable)?;
+    builder.add_addends(&checksums)?;
     builder.finish(&checksums)
 }
 
@@ -140,25 +144,25 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The checksums that follow anything that varies, inner ones first.
-    fn relevant_checksums(&self) -> Result<Vec<CoveredChecksum>, Diagnostic> {
-        let mut relevant: Vec<CoveredChecksum> = Vec::new();
-        let sizes_vary = size_table::varies(&self.flow.size.value);
+    /// The checksums that follow anything that varies, inner ones first. `lens`: see [`Builder::reaching`].
+    fn relevant_checksums(&self, lens: &[usize]) -> Result<Vec<Reaching>, Diagnostic> {
+        let mut relevant: Vec<Reaching> = Vec::new();
         for checksum in self.template.checksums.iter().rev() {
-            let mut follows = sizes_vary && checksum.to_end;
-            for item in &self.items {
-                let Target::Window { window, .. } = &item.target else { continue };
-                follows |= covering(checksum, &window.bytes).is_some();
-                if covering(checksum, &window.bytes).is_none()
-                    && checksum.covers.iter().any(|range| overlap(range, &window.bytes))
-                {
-                    return Err(Diagnostic::new(&item.place, "these bits lie on the border of what a checksum covers")
-                        .help("vary the bits of each header on their own"));
+            let checksum = self.reaching(checksum, lens)?;
+            let mut follows = checksum.varies();
+            let items = self.items.iter().filter_map(|item| Some((&item.window()?.bytes, &item.place)));
+            let items = items.map(|(bytes, place)| (bytes.clone(), place));
+            let inner = relevant.iter().map(|inner| inner.checksum.offset..inner.checksum.offset + 2);
+            let inner = inner.map(|bytes| (bytes, &self.flow.name.place));
+            for (bytes, place) in items.chain(inner) {
+                match checksum.cover(&bytes) {
+                    Cover::Always => follows = true,
+                    Cover::Never => {}
+                    cover => return Err(self.covered_in_part(place, &checksum, cover)),
                 }
             }
-            follows |= relevant.iter().any(|inner| covering(checksum, &(inner.offset..inner.offset + 2)).is_some());
             if follows {
-                relevant.push(checksum.clone());
+                relevant.push(checksum);
             }
         }
         if relevant.len() > MAX_CHECKSUMS {
@@ -174,7 +178,7 @@ impl Builder<'_> {
         Ok(relevant)
     }
 
-    fn finish(self, checksums: &[CoveredChecksum]) -> Result<Slots, Diagnostic> {
+    fn finish(self, checksums: &[Reaching]) -> Result<Slots, Diagnostic> {
         let order = self.order()?;
         if order.len() > MAX_FIELDS {
             let excess = &self.items[order[MAX_FIELDS]];
@@ -185,10 +189,9 @@ impl Builder<'_> {
             .help("give some of them a single value"));
         }
         let mut blank = self.blank();
-        for checksum in checksums {
+        for Reaching { checksum, .. } in checksums {
             blank[checksum.offset..checksum.offset + 2].fill(0);
         }
-        let sizes_vary = size_table::varies(&self.flow.size.value);
         let mut fields = Vec::new();
         for (slot, &index) in order.iter().enumerate() {
             let item = &self.items[index];
@@ -199,7 +202,8 @@ impl Builder<'_> {
             }
             fields.push(self.field(item, &order, checksums, self.joined.contains(&index))?);
         }
-        let specified = checksums.iter().map(|checksum| {
+        let specified = checksums.iter().map(|reaching| {
+            let checksum = &reaching.checksum;
             let spec = Checksum {
                 offset: small(checksum.offset),
                 finish: if checksum.zero_is_ones { finish::ZERO_IS_ONES } else { finish::PLAIN }
@@ -209,7 +213,7 @@ impl Builder<'_> {
                 odd: u32::from(checksum.offset % 2 == 1),
                 reserved: 0,
             };
-            let base = checksum::fold(base(checksum, &blank, self.template.header_len, sizes_vary));
+            let base = checksum::fold(reaching.base(&blank));
             Ok((spec, u32::from(if swapped(checksum) { base.swap_bytes() } else { base })))
         });
         Ok(Slots { fields, checksums: specified.collect::<Result<_, Diagnostic>>()? })
@@ -228,7 +232,7 @@ impl Builder<'_> {
         &self,
         item: &Item,
         order: &[usize],
-        checksums: &[CoveredChecksum],
+        checksums: &[Reaching],
         joined: bool,
     ) -> Result<(Field, Sequence, u128), Diagnostic> {
         let wide = item.is_wide();

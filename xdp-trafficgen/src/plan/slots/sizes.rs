@@ -1,17 +1,17 @@
-//! The slots of a frame's size and of all that follows from it: lengths, and what is left of the payload in checksums.
+//! The slots of a frame's size and of the lengths that follow from it.
 
 use xdp_trafficgen_ebpf::{abi::FCS_LEN, field};
 
-use super::{Builder, Item, Lead, Target, sums::payload_sums};
+use super::{Builder, Item, Lead, Target};
 use crate::{
     config::{Diagnostic, Place},
-    packet::{CoveredChecksum, Window},
+    packet::Window,
     plan::{sequence::Sequence, size_table},
 };
 
 impl Builder<'_> {
     /// The lead of the sizes, the size itself, and all lengths that follow it. Gives the sizes without FCS, by index.
-    pub(super) fn add_sizes(&mut self) -> Result<Vec<u128>, Diagnostic> {
+    pub(super) fn add_sizes(&mut self) -> Result<Vec<usize>, Diagnostic> {
         let place = self.flow.size.place.clone();
         let (sequence, sizes) = size_table::table(&self.flow.size.value);
         let lens: Vec<u128> = sizes.iter().map(|size| u128::from(size - FCS_LEN)).collect();
@@ -48,11 +48,11 @@ impl Builder<'_> {
             let window = Window { bytes: length.offset..length.offset + 2, shift: 0 };
             self.items.push(item(sequence, Target::Window { window, bits: 16 }));
         }
-        Ok(lens)
+        Ok(sizes.iter().map(|size| (size - FCS_LEN) as usize).collect())
     }
 
     /// What follows an index through these values.
-    fn indexed(&mut self, values: &[u128], place: &Place) -> Result<Sequence, Diagnostic> {
+    pub(super) fn indexed(&mut self, values: &[u128], place: &Place) -> Result<Sequence, Diagnostic> {
         let base = values.first().copied().unwrap_or(0);
         let step = values.get(1).map_or(0, |second| second.wrapping_sub(base));
         let even = (0..).zip(values).all(|(index, &value)| value == base.wrapping_add(step.wrapping_mul(index)));
@@ -60,30 +60,5 @@ impl Builder<'_> {
             return Ok(Sequence::Follow { base, step });
         }
         Ok(Sequence::FollowList { first_entry: self.values.intern(values.to_vec(), place)? })
-    }
-
-    /// What each size leaves of the payload, as it counts in checksums that reach to the frame's end.
-    pub(super) fn add_addends(&mut self, checksums: &[CoveredChecksum], lens: &[u128]) -> Result<(), Diagnostic> {
-        if lens.len() < 2 {
-            return Ok(());
-        }
-        let place = self.flow.size.place.clone();
-        let blank = self.blank();
-        for (position, checksum) in checksums.iter().enumerate().filter(|(_, checksum)| checksum.to_end) {
-            let sums = payload_sums(&blank, self.template.header_len, checksum, lens);
-            let sequence = self.indexed(&sums, &place)?;
-            if sequence == (Sequence::Follow { base: 0, step: 0 }) {
-                continue;
-            }
-            self.items.push(Item {
-                sequence,
-                target: Target::Addend(position),
-                lead: Some(Lead::Size),
-                leader: None,
-                at: None,
-                place: place.clone(),
-            });
-        }
-        Ok(())
     }
 }

@@ -32,6 +32,12 @@ impl ValueTable {
         Ok(first)
     }
 
+    /// The entry `index` places behind `first`.
+    pub(super) fn entry(&self, first: u32, index: u128) -> u128 {
+        let index = usize::try_from(index).unwrap_or(usize::MAX).saturating_add(first as usize);
+        self.entries.get(index).map_or(0, |entry| entry.get())
+    }
+
     pub(in crate::plan) fn into_entries(self) -> Vec<Word128> {
         self.entries
     }

@@ -129,7 +129,10 @@ pub(super) fn write_checksum(flow: &Flow, index: usize, start: usize, frame: &mu
         return;
     }
     frame[at..at + 2].fill(0);
-    let end = if header.kind == Ipv4 { start + 20 + header.options.len() } else { frame.len() };
+    let said = lengths(flow, index, start, frame).into_iter().filter(|&end| end >= at + 2).collect::<Vec<_>>();
+    // Behind the shortest length there is nothing, and what the last one counts beyond that are zeros.
+    let end = said.iter().copied().fold(frame.len(), usize::min);
+    let length = said.last().map_or(frame.len(), |&end| end) - start;
     let protocol = match header.kind {
         Udp => Some(17),
         Tcp => Some(6),
@@ -139,7 +142,7 @@ pub(super) fn write_checksum(flow: &Flow, index: usize, start: usize, frame: &mu
     let mut covered = Vec::new();
     if let Some(protocol) = protocol {
         covered.extend(addresses(flow, index, frame));
-        covered.extend(u32::try_from(end - start).expect("at most a page").to_be_bytes());
+        covered.extend(u32::try_from(length).expect("16 bits").to_be_bytes());
         covered.extend([0, protocol]);
     }
     covered.extend(&frame[start..end]);
@@ -151,6 +154,31 @@ pub(super) fn write_checksum(flow: &Flow, index: usize, start: usize, frame: &mu
         value = if value == 1 { 2 } else { value ^ 1 };
     }
     frame[at..at + 2].copy_from_slice(&value.to_be_bytes());
+}
+
+/// Where the lengths say that what this header's checksum covers ends: the IP packet's, and UDP's own; IPv4's header itself ends
+/// where its first byte says.
+fn lengths(flow: &Flow, index: usize, start: usize, frame: &[u8]) -> Vec<usize> {
+    let two = |at: usize| usize::from(frame[at]) << 8 | usize::from(frame[at + 1]);
+    match flow.headers[index].kind {
+        Ipv4 => vec![start + 4 * usize::from(frame[start] % 16)],
+        Udp => [packet_end(flow, index, frame), Some(start + two(start + 4))].into_iter().flatten().collect(),
+        _ => packet_end(flow, index, frame).into_iter().collect(),
+    }
+}
+
+/// Where the IP packet ends that the header with this index is the payload of.
+fn packet_end(flow: &Flow, index: usize, frame: &[u8]) -> Option<usize> {
+    for (number, header) in flow.headers[..index].iter().enumerate().rev() {
+        let at = flow.start(number);
+        match header.kind {
+            Ipv6HopByHop | Ipv6Destination | Ipv6Routing | Ipv6Fragment | Custom => {}
+            Ipv4 => return Some(at + usize::from(frame[at + 2]) * 256 + usize::from(frame[at + 3])),
+            Ipv6 => return Some(at + 40 + usize::from(frame[at + 4]) * 256 + usize::from(frame[at + 5])),
+            _ => break,
+        }
+    }
+    None
 }
 
 /// Source and destination of the IP packet that the header with this index is the payload of; none when something else than

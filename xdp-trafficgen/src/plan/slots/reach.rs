@@ -1,0 +1,337 @@
+//! How far each checksum reaches in which frame. Where the lengths that say so vary, or the frame's size does, the bytes that
+//! only some frames cover, and the length in the pseudo header, are worked out beforehand for every value: a list that goes
+//! along with what varies.
+
+use std::ops::{Range, RangeInclusive};
+
+use xdp_trafficgen_ebpf::checksum;
+
+use super::{At, Builder, Item, Lead, Sequence, Target, covering, overlap, setting, sums::swapped, values::MAX_VALUES};
+use crate::{
+    config::{Diagnostic, Place},
+    packet::{Bound, CoveredChecksum, Reach},
+};
+
+/// A checksum of the flow's frames with all that its reach can be.
+#[derive(Debug)]
+pub(super) struct Reaching {
+    pub(super) checksum: CoveredChecksum,
+    /// A single one when it is the same in all frames; otherwise by the index that `clock` has.
+    reaches: Vec<Reach>,
+    clock: Option<Clock>,
+}
+
+/// What the reach goes along with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// The index of a lead.
+    Lead(Lead),
+    /// A field that counts by itself.
+    Counted { leader: Option<At>, round: u128, count: u64 },
+}
+
+impl Reaching {
+    /// Bytes from here on are covered in some frames only.
+    pub(super) fn floor(&self) -> usize {
+        self.reaches.iter().map(|reach| reach.end).min().unwrap_or(0)
+    }
+
+    /// Bytes from here on are covered in no frame.
+    fn ceiling(&self) -> usize {
+        self.reaches.iter().map(|reach| reach.end).max().unwrap_or(0)
+    }
+
+    pub(super) fn varies(&self) -> bool {
+        self.clock.is_some()
+    }
+
+    /// Where these bytes, which vary, stand to what it covers.
+    pub(super) fn cover(&self, bytes: &Range<usize>) -> Cover {
+        if covering(self, bytes).is_some() {
+            return Cover::Always;
+        }
+        let Self { checksum, .. } = self;
+        let meets = |range: &Range<usize>| overlap(range, bytes);
+        if !checksum.addresses.iter().any(meets) && !meets(&(checksum.start..self.ceiling())) {
+            Cover::Never
+        } else if self.varies() && bytes.start >= checksum.start {
+            Cover::AtTimes
+        } else {
+            Cover::InPart
+        }
+    }
+
+    /// The sum of all that it covers in every frame and that does not vary.
+    pub(super) fn base(&self, blank: &[u8]) -> u64 {
+        let sum = self.checksum.sum_to(blank, self.floor());
+        // Where the reach varies, its length does.
+        sum + if self.varies() {
+            0
+        } else {
+            self.reaches.first().map_or(0, |&reach| self.checksum.pseudo_length(reach))
+        }
+    }
+
+    /// For each reach what it adds to that: the bytes that are not always covered, and the pseudo header's length.
+    fn addends(&self, blank: &[u8]) -> Vec<u128> {
+        let (floor, ceiling) = (self.floor(), self.ceiling());
+        // Sums of the first bytes behind the floor, each counted by its place in the frame.
+        let mut sums = vec![0u64];
+        let mut total = 0;
+        for (place, &byte) in (floor..).zip(&blank[floor..ceiling]) {
+            total += if place.is_multiple_of(2) { u64::from(byte) << 8 } else { u64::from(byte) };
+            sums.push(total);
+        }
+        let addend = |&reach: &Reach| {
+            let length = checksum::fold(self.checksum.pseudo_length(reach));
+            let length = if swapped(&self.checksum) { length.swap_bytes() } else { length };
+            u128::from(sums[reach.end - floor] + u64::from(length))
+        };
+        self.reaches.iter().map(addend).collect()
+    }
+}
+
+/// How a checksum covers bytes that vary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cover {
+    Always,
+    Never,
+    /// In some frames, whose lengths say so.
+    AtTimes,
+    /// Some of them.
+    InPart,
+}
+
+impl Builder<'_> {
+    /// Whether this field says how far a checksum reaches, which then has to go along with it.
+    pub(super) fn bounds_a_checksum(&self, at: At) -> bool {
+        let window = self.template.window(at.0, &setting(self.flow, at).field);
+        let mut bounds = self.template.checksums.iter().flat_map(|checksum| &checksum.bounds);
+        bounds.any(|bound| overlap(&bound.bytes, &window.bytes))
+    }
+
+    /// How far a checksum reaches in which frame; `lens` are the frames' lengths by the sizes' index, of which there are several
+    /// where the size varies.
+    pub(super) fn reaching(&self, checksum: &CoveredChecksum, lens: &[usize]) -> Result<Reaching, Diagnostic> {
+        let (sized, fields) = self.deciding(&checksum.bounds);
+        let mut clocks: Vec<(Clock, &Item)> = Vec::new();
+        for &item in &fields {
+            let clock = self.clock(item, checksum)?;
+            if !clocks.iter().any(|(known, _)| *known == clock) {
+                clocks.push((clock, item));
+            }
+        }
+        if clocks.len() > 1
+            && let Some(inner) = self.without_idle_bounds(checksum)
+        {
+            return self.reaching(&inner, lens);
+        }
+        if let [_, (_, other), ..] = &clocks[..] {
+            return Err(self.too_much_varies(checksum, clocks[0].1, &self.name(other)));
+        }
+        let mut frame = self.template.bytes.clone();
+        // In the frame number `size` by its length, for every value of the fields.
+        let mut reaches_in = |size: usize, count: usize| -> Vec<Reach> {
+            self.write(&sized, size, &mut frame);
+            let len = lens.get(size).copied().unwrap_or(frame.len());
+            let reach = |index| {
+                self.write(&fields, index, &mut frame);
+                checksum.reach(&frame[..len])
+            };
+            (0..count).map(reach).collect()
+        };
+        let Some((clock, item)) = clocks.pop() else {
+            let reaches: Vec<Reach> = (0..lens.len().max(1)).flat_map(|size| reaches_in(size, 1)).collect();
+            return Ok(Reaching::new(checksum, reaches, Clock::Lead(Lead::Size)));
+        };
+        let count = self.count(&clock);
+        let count = usize::try_from(count).ok().filter(|&count| count <= MAX_VALUES);
+        let count = count.ok_or_else(|| self.too_many_values_to_follow(item, checksum))?;
+        let by_len = |size: &usize| lens.get(*size).copied();
+        let shortest = (0..lens.len()).min_by_key(by_len).unwrap_or(0);
+        let longest = (0..lens.len()).max_by_key(by_len).unwrap_or(0);
+        let reaches = reaches_in(longest, count);
+        // A size that no length reaches changes nothing, and neither does any size between.
+        if reaches_in(shortest, count) != reaches {
+            return Err(self.too_much_varies(checksum, item, "the size"));
+        }
+        Ok(Reaching::new(checksum, reaches, clock))
+    }
+
+    /// What says how large the bounds are: items that go with the size, and others.
+    fn deciding(&self, bounds: &[Bound]) -> (Vec<&Item>, Vec<&Item>) {
+        let covers =
+            |item: &Item, bytes: &Range<usize>| item.window().is_some_and(|window| overlap(&window.bytes, bytes));
+        let decides = |item: &&Item| bounds.iter().any(|bound| covers(item, &bound.bytes));
+        self.items.iter().filter(decides).partition(|item| item.lead == Some(Lead::Size))
+    }
+
+    /// The same with its innermost bound alone, where that always ends first.
+    fn without_idle_bounds(&self, checksum: &CoveredChecksum) -> Option<CoveredChecksum> {
+        let (inner, outer) = checksum.bounds.split_last()?;
+        let ends = |bound: &Bound| -> Option<RangeInclusive<usize>> {
+            let (sized, fields) = self.deciding(std::slice::from_ref(bound));
+            let clocks = fields.iter().map(|item| self.clock(item, checksum).ok()).collect::<Option<Vec<_>>>()?;
+            let clock = clocks.first();
+            if !sized.is_empty() || clocks.iter().any(|other| Some(other) != clock) {
+                return None;
+            }
+            let count = clock.map_or(1, |clock| self.count(clock));
+            let count = usize::try_from(count).ok().filter(|&count| count <= MAX_VALUES)?;
+            let mut frame = self.template.bytes.clone();
+            let end = |index| {
+                self.write(&fields, index, &mut frame);
+                bound.end(&frame)
+            };
+            let ends: Vec<usize> = (0..count).map(end).collect();
+            Some(*ends.iter().min()?..=*ends.iter().max()?)
+        };
+        let own = ends(inner)?;
+        let is_idle = |bound: &Bound| ends(bound).is_some_and(|ends| ends.start() >= own.end());
+        let idle = !outer.is_empty() && *own.start() >= checksum.offset + 2 && outer.iter().all(is_idle);
+        idle.then(|| CoveredChecksum { bounds: vec![inner.clone()], ..checksum.clone() })
+    }
+
+    /// Writes the values with this index of these items.
+    fn write(&self, items: &[&Item], index: usize, frame: &mut [u8]) {
+        for item in items {
+            if let Target::Window { window, bits } = &item.target {
+                window.write(frame, *bits, self.value_at(&item.sequence, index as u128));
+            }
+        }
+    }
+
+    fn value_at(&self, sequence: &Sequence, index: u128) -> u128 {
+        match *sequence {
+            Sequence::Count { start, step, down: false, .. } => start.wrapping_add(step.wrapping_mul(index)),
+            Sequence::Count { start, step, down: true, .. } => start.wrapping_sub(step.wrapping_mul(index)),
+            Sequence::Follow { base, step } => base.wrapping_add(step.wrapping_mul(index)),
+            Sequence::List { first_entry, .. } | Sequence::FollowList { first_entry } => {
+                self.values.entry(first_entry, index)
+            }
+            // Nobody can follow those: they have no clock.
+            Sequence::Random { base, .. } => base,
+        }
+    }
+
+    fn clock(&self, item: &Item, checksum: &CoveredChecksum) -> Result<Clock, Diagnostic> {
+        match (item.lead, item.sequence) {
+            (Some(lead), _) => Ok(Clock::Lead(lead)),
+            (None, Sequence::Count { count, round, .. } | Sequence::List { len: count, round, .. }) => {
+                Ok(Clock::Counted { leader: item.leader, round, count })
+            }
+            (None, Sequence::Random { .. } | Sequence::Follow { .. } | Sequence::FollowList { .. }) => {
+                Err(self.too_many_values_to_follow(item, checksum))
+            }
+        }
+    }
+
+    /// How many indices it goes through.
+    fn count(&self, clock: &Clock) -> u128 {
+        match clock {
+            Clock::Counted { count, .. } => u128::from(*count),
+            Clock::Lead(lead) => {
+                let is_lead = |item: &&Item| item.target == Target::Lead && item.lead == Some(*lead);
+                self.items.iter().find(is_lead).map_or(1, |item| match item.sequence {
+                    Sequence::Random { values, .. } => values,
+                    Sequence::Count { count, .. } | Sequence::List { len: count, .. } => count.into(),
+                    Sequence::Follow { .. } | Sequence::FollowList { .. } => 1,
+                })
+            }
+        }
+    }
+
+    /// What each reach adds to its checksum, as slots that go along with what the reach goes along with.
+    pub(super) fn add_addends(&mut self, checksums: &[Reaching]) -> Result<(), Diagnostic> {
+        if !checksums.iter().any(Reaching::varies) {
+            return Ok(());
+        }
+        let blank = self.blank();
+        for (position, checksum) in checksums.iter().enumerate() {
+            let Some(clock) = &checksum.clock else { continue };
+            let place = self.place_of(checksum);
+            let addends = checksum.addends(&blank);
+            let (sequence, lead, leader) = match *clock {
+                Clock::Lead(lead) => (self.indexed(&addends, &place)?, Some(lead), None),
+                Clock::Counted { leader, round, count } => {
+                    let first_entry = self.values.intern(addends, &place)?;
+                    (Sequence::List { first_entry, len: count, round }, None, leader)
+                }
+            };
+            if sequence == (Sequence::Follow { base: 0, step: 0 }) {
+                continue;
+            }
+            self.items.push(Item { sequence, target: Target::Addend(position), lead, leader, at: None, place });
+        }
+        Ok(())
+    }
+
+    /// Where what its reach goes along with is written.
+    fn place_of(&self, checksum: &Reaching) -> Place {
+        let (_, fields) = self.deciding(&checksum.checksum.bounds);
+        fields.first().map_or(&self.flow.size.place, |item| &item.place).clone()
+    }
+
+    /// The header that a checksum is in.
+    pub(super) fn header_of(&self, checksum: &CoveredChecksum) -> &'static str {
+        let behind = self.template.offsets.partition_point(|&offset| offset <= checksum.offset);
+        self.flow.packet[behind.saturating_sub(1)].kind.value.name()
+    }
+
+    /// The field that an item stands for, with its header.
+    fn name(&self, item: &Item) -> String {
+        let name =
+            |at: At| format!("`{}.{}`", self.flow.packet[at.0].kind.value.name(), setting(self.flow, at).field.name);
+        item.at.map_or_else(|| "this".to_owned(), name)
+    }
+
+    fn too_many_values_to_follow(&self, item: &Item, checksum: &CoveredChecksum) -> Diagnostic {
+        let (name, header) = (self.name(item), self.header_of(checksum));
+        Diagnostic::new(
+            &item.place,
+            format!("{name} has too many values to be followed by the checksum of `{header}`, which it bounds"),
+        )
+        .help(format!("narrow its range, or set the checksum of `{header}`"))
+    }
+
+    fn too_much_varies(&self, checksum: &CoveredChecksum, item: &Item, other: &str) -> Diagnostic {
+        let (name, header) = (self.name(item), self.header_of(checksum));
+        Diagnostic::new(
+            &item.place,
+            format!("{name} and {other} vary apart, and both say what the checksum of `{header}` covers"),
+        )
+        .help(format!(
+            "give one of them a single value, let them have as many values as each other, or set the checksum of `{header}`"
+        ))
+    }
+
+    /// Something that varies in bytes that a checksum covers in part, or at times.
+    pub(super) fn covered_in_part(&self, place: &Place, checksum: &Reaching, cover: Cover) -> Diagnostic {
+        let header = self.header_of(&checksum.checksum);
+        match cover {
+            Cover::AtTimes => Diagnostic::new(
+                place,
+                format!(
+                    "this varies in bytes that the checksum of `{header}` covers in some frames only, as lengths say"
+                ),
+            )
+            .help(format!("give it or the length a single value, or set the checksum of `{header}`")),
+            Cover::Always | Cover::Never | Cover::InPart => Diagnostic::new(
+                place,
+                format!("these bits lie on the border of what the checksum of `{header}` covers"),
+            )
+            .help("vary the bits on either side of it on their own"),
+        }
+    }
+}
+
+impl Reaching {
+    /// A clock that changes nothing is none.
+    fn new(checksum: &CoveredChecksum, mut reaches: Vec<Reach>, clock: Clock) -> Self {
+        let varies = reaches.iter().any(|reach| *reach != reaches[0]);
+        if !varies {
+            reaches.truncate(1);
+        }
+        Self { checksum: checksum.clone(), reaches, clock: varies.then_some(clock) }
+    }
+}
