@@ -297,7 +297,7 @@ fn follow(flow: &mut Flow, follower: At, leader: At, form: u8) {
             return;
         }
         let count = u64::try_from(last).ok().and_then(|last| last.checked_add(1));
-        let start = (own.pattern.value_count() * 7).min(max - last);
+        let start = own.pattern.value_count().wrapping_mul(7).min(max - last);
         let pattern = match (form / 2 % 4, count) {
             (0, Some(count)) => Pattern::Increment(Count { start, step: 1, count }),
             (1, Some(count)) => Pattern::Decrement(Count { start: start + last, step: 1, count }),
