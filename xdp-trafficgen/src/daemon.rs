@@ -17,8 +17,11 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     cli::{self, LogFormat},
     commands::{
-        CommandError, findings::Outlook, flows_of, probe_kernel, read_config, replace_rates, results::Format, send,
-        signal_stop, work_out,
+        CommandError,
+        findings::{News, Outlook},
+        flows_of, probe_kernel, read_config, replace_rates,
+        results::Format,
+        send, signal_stop, work_out,
     },
     config::{Config, Flow, Located, Place, Port},
     diagnosis::{Finding, Severity},
@@ -30,7 +33,7 @@ use crate::{
         text::shortfall,
     },
     plan::{Consent, Plan, PortPlan},
-    stats::{DropReason, FlowCount, PortCount, Punctuality, Snapshot},
+    stats::{FlowCount, PortCount, Punctuality, Snapshot},
 };
 
 /// Runs until a signal: log, configuration, first plan, then a task a port.
@@ -136,6 +139,7 @@ async fn serve(
     log_flows(&snapshot);
     log_losses(told);
     let findings = current(&outlook).conclude(&snapshot, Vec::new(), false);
+    findings.iter().for_each(log_concluded);
     Report { snapshot, findings, sink: None }
 }
 
@@ -177,27 +181,20 @@ fn log_foreseen(found: &PortFinding) {
     }
 }
 
-/// Why frames were dropped that were not at the last time: by the port's place in the plan, with how many it were so far.
-async fn explain_drops(
-    snapshot: &Snapshot,
-    last: &Snapshot,
-    outlook: &Current,
-) -> Vec<(usize, DropReason, u64, Option<Finding>)> {
-    let new = |(index, port): (usize, &PortCount)| {
-        let known = last.ports.get(index).map_or_else(Vec::new, |port| port.drops.clone());
-        let drops = port.drops.clone().into_iter().filter(move |drop| !known.contains(drop));
-        drops.map(move |(reason, count)| (index, reason, count))
-    };
-    let news: Vec<_> = snapshot.ports.iter().enumerate().flat_map(new).collect();
-    if news.is_empty() {
-        return Vec::new();
+/// Why frames were dropped, of the whole time: each cause with all that it cost, as it was when they were dropped.
+fn log_concluded(found: &PortFinding) {
+    let PortFinding { port, frames, finding: Finding { code, severity: _, cause, cure } } = found;
+    match frames {
+        Some(count) => warn!(port, code, cause, cure, count, "frames dropped in all"),
+        None => info!(port, code, cause, cure, "remark"),
     }
-    let (outlook, drops) =
-        (current(outlook), news.iter().map(|&(index, reason, _)| (index, reason)).collect::<Vec<_>>());
-    // The machine is asked beside the thread that all ports share.
-    let findings = spawn_blocking(move || outlook.of_drops(&drops)).await;
-    let findings = findings.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-    news.into_iter().zip(findings).map(|((index, reason, count), finding)| (index, reason, count, finding)).collect()
+}
+
+/// Why frames were dropped that were not at the last time. The machine is asked beside the thread that all ports share.
+async fn explain_drops(snapshot: &Snapshot, outlook: &Current) -> Vec<News> {
+    let (outlook, snapshot) = (current(outlook), snapshot.clone());
+    let learned = spawn_blocking(move || outlook.learn(&snapshot)).await;
+    learned.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Logs how many lines of the log were lost, when they are more than were told. Gives how many are told now.
@@ -213,7 +210,7 @@ fn log_losses(told: u64) -> u64 {
 
 /// Logs all counts, and warns of the drops that were not there at the last time.
 async fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook: &Current) {
-    let drops = explain_drops(snapshot, last, outlook).await;
+    let news = explain_drops(snapshot, outlook).await;
     for (index, port) in snapshot.ports.iter().enumerate() {
         let Punctual { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
             Punctual::of(port.punctuality);
@@ -232,7 +229,8 @@ async fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook
             batch_size = port.batch_size,
             "{message}"
         );
-        for (_, reason, count, finding) in drops.iter().filter(|(of, ..)| *of == index) {
+        for News { reason, finding, .. } in news.iter().filter(|news| news.index == index) {
+            let count = port.drops.iter().find(|(known, _)| known == reason).map_or(0, |(_, count)| *count);
             let code = finding.as_ref().map(|finding| finding.code);
             let cause = finding.as_ref().map(|finding| finding.cause.as_str());
             let cure = finding.as_ref().map(|finding| finding.cure.as_str());

@@ -177,7 +177,7 @@ fn peers_of_a_veth(stage: &Stage, table: &Table) {
     table.check("veth, peer down after it was up", some(), &explained(1, "veth_peer_down", parts));
     ip("link set xtg1 up");
     ip("link set xtg1 mtu 500");
-    let parts = &["longer than the MTU of `xtg1`, the peer", "`ip link set xtg1 mtu 978`"];
+    let parts = &["longer than the MTU of the peer `xtg1`", "`ip link set xtg1 mtu 978`"];
     table.check(
         "veth, peer's MTU",
         udp("xtg0", "--packets 100 --size 1000"),
@@ -189,15 +189,15 @@ fn peers_of_a_veth(stage: &Stage, table: &Table) {
     again(stage);
     ethtool("-K xtg1 gro on");
     ethtool("-L xtg0 rx 1");
-    let parts = &["`xtg0` has fewer receive queues than its peer `xtg1`", "`ethtool -L xtg1 tx 1`"];
+    let parts = &["`xtg0` has fewer receive queues than the peer `xtg1`", "`ethtool -L xtg1 tx 1`"];
     table.check("veth, fewer queues than its peer", some(), &explained(1, "veth_peer_unnoticed", parts));
 
     again(stage);
     let elsewhere = Elsewhere::with("xtg1");
-    let parts = &["the peer of `xtg0`, in another network namespace, is down", "ip link set PEER up"];
+    let parts = &["the peer `xtg1` of `xtg0`, in another network namespace, is down", "`ip link set xtg1 up`"];
     table.check("veth, peer down in another namespace", some(), &explained(1, "veth_peer_down", parts));
     elsewhere.run(&["ip", "link", "set", "xtg1", "up"]);
-    let parts = &["the peer of `xtg0`, in another network namespace, has neither", "`ethtool -K PEER gro on`"];
+    let parts = &["the peer `xtg1` of `xtg0`, in another network namespace, has neither", "`ethtool -K xtg1 gro on`"];
     table.check("veth, peer without receiver in another namespace", some(), &explained(1, without, parts));
     elsewhere.run(&["ethtool", "-K", "xtg1", "gro", "on"]);
     assert_eq!(Finished::of(some()).report(0).only_port().frames_tx, 100);

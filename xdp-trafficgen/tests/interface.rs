@@ -207,13 +207,16 @@ fn queues_that_are_listed_are_those_in_use() {
 fn a_veth_knows_its_other_end() {
     let Some(net) = TestNet::enter() else { return };
     ip("link add name a0 numrxqueues 4 numtxqueues 3 type veth peer name a1 numrxqueues 3 numtxqueues 1");
+    let index = facts("a1").link.index;
     let peer = |up, mtu, native_xdp, gro| Peer::Here {
         name: "a1".to_owned(),
+        index,
         up,
         mtu,
         native_xdp,
         gro: Some(gro),
         rx_queues: 3,
+        most_rx_queues: Some(3),
     };
     #[track_caller]
     fn check(name: &str, expected: Option<Peer>) {
@@ -230,8 +233,16 @@ fn a_veth_knows_its_other_end() {
     let id = facts("a1").xdp_in(AttachedMode::Native).expect("attached").program;
     net.veth("b0", "b1");
     oracle::run("bpftool", &format!("net attach xdpgeneric id {id} dev b1"));
-    let generic =
-        Peer::Here { name: "b1".to_owned(), up: true, mtu: 1500, native_xdp: false, gro: Some(false), rx_queues: 1 };
+    let generic = Peer::Here {
+        name: "b1".to_owned(),
+        index: facts("b1").link.index,
+        up: true,
+        mtu: 1500,
+        native_xdp: false,
+        gro: Some(false),
+        rx_queues: 1,
+        most_rx_queues: Some(1),
+    };
     check("b0", Some(generic));
     drop(sink);
 
@@ -244,7 +255,17 @@ fn a_veth_knows_its_other_end() {
             Ok::<_, KernelError>(())
         })
         .unwrap();
-    check("c0", Some(Peer::Elsewhere));
+    // By the index that `ip` shows behind the `@` of its name.
+    let index = u32::try_from(oracle::ip("c0")["link_index"].as_u64().expect("an end of a pair")).unwrap();
+    let there = |up, mtu| Peer::There { name: "c1".to_owned(), index, up, mtu, native_xdp: false, namespace: None };
+    check("c0", Some(there(false, 1500)));
+    elsewhere
+        .run(|| {
+            ip("link set c1 up mtu 1300");
+            Ok::<_, KernelError>(())
+        })
+        .unwrap();
+    check("c0", Some(there(true, 1300)));
     ip("link add name br0 type bridge");
     ip("link add name mv0 link a0 type macvlan");
     for name in ["br0", "mv0", "lo"] {

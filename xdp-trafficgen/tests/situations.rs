@@ -3,6 +3,8 @@
 //!
 //! One file a theme. A harness of its own (libtest-mimic), because only that can print the table after the last test.
 
+#[path = "situations/causes.rs"]
+mod causes;
 mod common;
 #[path = "situations/frames.rs"]
 mod frames;
@@ -22,7 +24,8 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     // One line a theme, each adds its trials.
-    let themes: [fn() -> Vec<Trial>; 4] = [frames::trials, limits::trials, outages::trials, streams::trials];
+    let themes: [fn() -> Vec<Trial>; _] =
+        [causes::trials, frames::trials, limits::trials, outages::trials, streams::trials];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), themes.iter().flat_map(|trials| trials()).collect());
     table::print();
     conclusion.exit_code()

@@ -2,16 +2,25 @@
 //!
 //! Gathers the facts, which are others at the end than they were before, and lets [`diagnosis`] draw the conclusions.
 
-use std::{cmp::Reverse, collections::BTreeSet, thread};
+mod moments;
+
+use std::{
+    cmp::Reverse,
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+};
 
 use tracing::warn;
 
+use self::moments::Moments;
 use crate::{
     commands::CommandError,
     config::Action,
     diagnosis::{self, Finding, Pace, Rivals, Severity, Situation},
     host::{
-        AttachedMode, AttachedXdp, Facts, FactsError, Interface, Netlink, Quota, System, WorkerThread, allowed_cpus,
+        AttachedMode, AttachedXdp, Facts, FactsError, Interface, LinkChanges, Meanwhile, Netlink, Peer, Quota, System,
+        WorkerThread, allowed_cpus, name_of,
     },
     output::{PortFinding, streams::say, text},
     plan::{Attach, Plan, PortPlan},
@@ -23,6 +32,8 @@ use crate::{
 pub(crate) struct Outlook {
     ports: Vec<Sending>,
     before: Before,
+    /// What was found out so far, and what became of the interfaces meanwhile: the same for all clones.
+    meanwhile: Arc<Mutex<SoFar>>,
     /// Says why the facts cannot be had.
     complain: fn(&FactsError),
 }
@@ -42,6 +53,27 @@ impl Before {
         let elsewhere = WorkerThread::gather().into_iter().filter(|worker| !worker.is_ours()).collect();
         Self { elsewhere, allowed_cpus: allowed_cpus().unwrap_or_default(), quotas: Quota::gather() }
     }
+}
+
+/// What is found out while frames are sent.
+#[derive(Debug, Default)]
+struct SoFar {
+    moments: Moments,
+    /// None where the kernel does not tell.
+    changes: Option<LinkChanges>,
+}
+
+/// Drops that were explained just now.
+#[derive(Clone, Debug)]
+pub(crate) struct News {
+    /// The port's place in the plan.
+    pub(crate) index: usize,
+    /// The reason.
+    pub(crate) reason: DropReason,
+    /// Frames.
+    pub(crate) frames: u64,
+    /// Why; none when the facts cannot be had.
+    pub(crate) finding: Option<Finding>,
 }
 
 /// One port of it.
@@ -79,6 +111,12 @@ impl Sending {
             pace: if plan.pacing.is_none() { Pace::FullSpeed } else { Pace::Departures },
         }
     }
+
+    /// That the interface is called otherwise by now. It goes on sending: the kernel knows it by its index.
+    fn renamed(&self) -> Option<Finding> {
+        let now = name_of(self.index).filter(|now| *now != self.interface)?;
+        Some(diagnosis::of_renamed(&self.interface, &now))
+    }
 }
 
 const UNKNOWN: &str = "what explains the counts cannot be found out";
@@ -98,7 +136,9 @@ impl Outlook {
     /// Of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         let complain = |error: &FactsError| say(format_args!("{UNKNOWN}: {error}"));
-        Self { ports: plan.ports.iter().map(Sending::of).collect(), before: Before::now(), complain }
+        let so_far = SoFar { changes: LinkChanges::open().ok(), ..SoFar::default() };
+        let meanwhile = Arc::new(Mutex::new(so_far));
+        Self { ports: plan.ports.iter().map(Sending::of).collect(), before: Before::now(), meanwhile, complain }
     }
 
     /// The same for whoever keeps a log, where standard error has a form of its own.
@@ -170,42 +210,70 @@ impl Outlook {
         slower.into_iter().filter(|found| found.finding.severity == Severity::Slows).collect()
     }
 
-    /// Says of each port, as soon as it loses frames, why the first ones were lost.
+    /// Says of each port, as soon as it loses frames, why the first ones were lost; and that its interface was renamed.
     pub(crate) fn watch(&self) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
-        let (outlook, mut told) = (self.clone(), BTreeSet::new());
+        let (outlook, mut told, mut renamed) = (self.clone(), BTreeSet::new(), BTreeSet::new());
         move |snapshot| {
-            let first = |(index, port): (usize, &PortCount)| Some((index, lost(port).next()?.0));
-            let news: Vec<(usize, DropReason)> = snapshot.ports.iter().enumerate().filter_map(first).collect();
-            let news = news.into_iter().filter(|(index, _)| told.insert(*index)).collect::<Vec<_>>();
-            news.into_iter().filter_map(|(index, reason)| outlook.tell(index, reason)).collect()
+            let mut lines = Vec::new();
+            let mut lost: Vec<News> = outlook.learn(snapshot);
+            lost.retain(|news| news.reason != DropReason::Action);
+            lost.sort_by_key(|news| std::cmp::Reverse(news.frames));
+            for News { index, finding, .. } in lost {
+                if let (Some(sending), Some(finding)) = (outlook.ports.get(index), finding)
+                    && told.insert(index)
+                {
+                    lines.push(format!("port {}: frames are being dropped: {}", sending.port, in_one_line(&finding)));
+                }
+            }
+            for sending in &outlook.ports {
+                if let Some(finding) = sending.renamed().filter(|_| !renamed.contains(&sending.port)) {
+                    renamed.insert(sending.port.clone());
+                    lines.push(format!("port {}: {}", sending.port, in_one_line(&finding)));
+                }
+            }
+            lines
         }
     }
 
-    fn tell(&self, index: usize, reason: DropReason) -> Option<String> {
-        let sending = self.ports.get(index)?;
-        let Finding { cause, cure, .. } = self.look()?.of_drop(sending, reason);
-        let cure = if cure.is_empty() { cure } else { format!("; cure: {cure}") };
-        Some(format!("port {}: frames are being dropped: {cause}{cure}", sending.port))
-    }
-
-    /// Why ports, by their places in the plan, drop frames just now: of each drop, from one look for all. It blocks.
-    pub(crate) fn of_drops(&self, drops: &[(usize, DropReason)]) -> Vec<Option<Finding>> {
-        let look = if drops.is_empty() { None } else { self.look() };
-        let of_drop = |&(index, reason)| Some(look.as_ref()?.of_drop(self.ports.get(index)?, reason));
-        drops.iter().map(of_drop).collect()
+    /// Finds out why the frames were dropped that were not at the last time, and keeps it: from one look for all. It blocks.
+    pub(crate) fn learn(&self, snapshot: &Snapshot) -> Vec<News> {
+        let news = {
+            let mut so_far = self.so_far();
+            if let Some(changes) = &mut so_far.changes {
+                changes.hear();
+            }
+            so_far.moments.news(snapshot)
+        };
+        let look = if news.is_empty() { None } else { self.look() };
+        let explained = |((index, reason), frames)| {
+            let finding = look.as_ref().zip(self.ports.get(index)).map(|(look, sending)| look.of_drop(sending, reason));
+            News { index, reason, frames, finding }
+        };
+        let news: Vec<News> = news.into_iter().map(explained).collect();
+        let mut so_far = self.so_far();
+        for News { index, reason, frames, finding } in &news {
+            if let Some(finding) = finding {
+                so_far.moments.put_down((*index, *reason), *frames, finding.clone());
+            }
+        }
+        news
     }
 
     /// What explains the final counts. `slower`: what [`Self::warn`] gave. `failed`: whether the run ended before its time.
     pub(crate) fn conclude(&self, snapshot: &Snapshot, slower: Vec<PortFinding>, failed: bool) -> Vec<PortFinding> {
+        self.learn(snapshot);
         let mut findings = Vec::new();
         let wrong = |port: &PortCount| port.dropped() > 0 || port.transmitted == 0 || !port.partings.is_empty();
         let quotas = Quota::gather();
         let look = if failed || snapshot.ports.iter().any(wrong) { self.look() } else { None };
-        for (sending, port) in self.ports.iter().zip(&snapshot.ports) {
+        for (index, (sending, port)) in self.ports.iter().zip(&snapshot.ports).enumerate() {
             if let Some(look) = &look {
-                findings.extend(look.conclude(sending, port));
+                let so_far = self.so_far();
+                let told = |reason, count| so_far.moments.told((index, reason), count, &look.of_drop(sending, reason));
+                findings.extend(look.conclude(sending, port, told));
                 findings.extend(port.partings.iter().map(|parting| look.of_parting(sending, parting)));
             }
+            findings.extend(sending.renamed().map(|finding| found(sending, finding)));
             // Of a run that failed before the first frame, the failure is the reason.
             let stopped = failed && port.attempted == 0;
             let nothing_sent = if stopped { None } else { diagnosis::of_nothing_sent(port) };
@@ -238,9 +306,24 @@ impl Outlook {
 
     /// The facts as they are now; none, and a word about it, when they cannot be had.
     fn look(&self) -> Option<Look> {
-        let names: Vec<&str> = self.ports.iter().map(|sending| sending.interface.as_str()).collect();
-        let gathered = aside(|| Facts::gather(&[], &names, None))?;
-        gathered.map(Look).inspect_err(self.complain).ok()
+        let indices: Vec<u32> = self.ports.iter().map(|sending| sending.index).collect();
+        let facts = aside(|| Facts::again(&indices))?.inspect_err(self.complain).ok()?;
+        let mut so_far = self.so_far();
+        let mut meanwhile =
+            |index| so_far.changes.as_mut().map_or_else(Meanwhile::default, |changes| changes.of(index));
+        let both = |interface: &Interface| {
+            let peer = match interface.peer {
+                Some(Peer::Here { index, .. }) => meanwhile(index),
+                Some(Peer::There { .. } | Peer::Elsewhere) | None => Meanwhile::default(),
+            };
+            (meanwhile(interface.link.index), peer)
+        };
+        let meanwhile = facts.interfaces.iter().map(both).collect();
+        Some(Look { facts, meanwhile })
+    }
+
+    fn so_far(&self) -> MutexGuard<'_, SoFar> {
+        self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -250,11 +333,9 @@ fn aside<T: Send>(ask: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, ask).ok()?.join().ok())
 }
 
-/// Frames that were not meant to be lost, by reason, those of the most frames first.
-fn lost(port: &PortCount) -> impl Iterator<Item = (DropReason, u64)> {
-    let mut drops: Vec<_> = port.drops.iter().copied().filter(|(reason, _)| *reason != DropReason::Action).collect();
-    drops.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-    drops.into_iter()
+/// Cause and cure.
+fn in_one_line(Finding { cause, cure, .. }: &Finding) -> String {
+    if cure.is_empty() { cause.clone() } else { format!("{cause}; cure: {cure}") }
 }
 
 fn found(sending: &Sending, finding: Finding) -> PortFinding {
@@ -262,12 +343,16 @@ fn found(sending: &Sending, finding: Finding) -> PortFinding {
 }
 
 /// The facts at one moment.
-struct Look(Facts);
+struct Look {
+    facts: Facts,
+    /// What each of its interfaces, and the other end of it, was meanwhile.
+    meanwhile: Vec<(Meanwhile, Meanwhile)>,
+}
 
 impl Look {
-    /// As it is now; not another of the same name.
+    /// As it is now, whatever it is called; not another of the same name.
     fn interface(&self, sending: &Sending) -> Option<&Interface> {
-        self.0.interfaces.iter().find(|interface| interface.link.index == sending.index)
+        self.facts.interfaces.iter().find(|interface| interface.link.index == sending.index)
     }
 
     fn of_parting(&self, sending: &Sending, parting: &Parting) -> PortFinding {
@@ -276,13 +361,19 @@ impl Look {
 
     fn situation<'a>(&'a self, sending: &'a Sending, interface: Option<&'a Interface>) -> Situation<'a> {
         let Sending { interface: name, action, cpus, batch_size, largest, attach, .. } = sending;
+        let place = self.facts.interfaces.iter().position(|interface| interface.link.index == sending.index);
+        let (meanwhile, peer_meanwhile) =
+            place.and_then(|place| self.meanwhile.get(place)).copied().unwrap_or_default();
         Situation {
-            system: &self.0.system,
+            system: &self.facts.system,
             interface,
-            name,
+            // What is to be typed needs the name of now.
+            name: interface.map_or(name, |interface| &interface.link.name),
+            meanwhile,
+            peer_meanwhile,
             action: *action,
             cpus,
-            allowed_cpus: &self.0.allowed_cpus,
+            allowed_cpus: &self.facts.allowed_cpus,
             batch_size: *batch_size,
             largest: *largest,
             attach: *attach,
@@ -304,11 +395,16 @@ impl Look {
         diagnosis::of_drop(reason, &self.situation(sending, interface.as_ref()))
     }
 
-    /// Each cause once, with all the frames it cost; and that the interface is gone, if no frame told.
-    fn conclude(&self, sending: &Sending, port: &PortCount) -> Vec<PortFinding> {
+    /// Each cause once, with all the frames it cost, as `told` of each reason; and that the interface is gone, if no frame
+    /// told.
+    fn conclude(
+        &self,
+        sending: &Sending,
+        port: &PortCount,
+        told: impl Fn(DropReason, u64) -> Vec<(u64, Finding)>,
+    ) -> Vec<PortFinding> {
         let mut findings: Vec<PortFinding> = Vec::new();
-        for &(reason, count) in &port.drops {
-            let finding = self.of_drop(sending, reason);
+        for (count, finding) in port.drops.iter().flat_map(|&(reason, count)| told(reason, count)) {
             match findings.iter_mut().find(|known| known.finding == finding) {
                 Some(known) => known.frames = known.frames.map(|frames| frames + count),
                 None => findings.push(PortFinding { frames: Some(count), ..found(sending, finding) }),
@@ -345,7 +441,8 @@ mod tests {
             attach: Attach::Nothing,
             pace: Pace::FullSpeed,
         };
-        Outlook { ports: ["a", "b"].map(sending).to_vec(), before: Before::default(), complain: |_| {} }
+        let ports = ["a", "b"].map(sending).to_vec();
+        Outlook { ports, before: Before::default(), meanwhile: Arc::default(), complain: |_| {} }
     }
 
     #[test]

@@ -141,8 +141,7 @@ impl CommandError {
 
     /// What it means that the kernel refused something, where that is known.
     fn finding(&self) -> Option<Finding> {
-        let (call, errno) = self.kernel()?.failed_call()?;
-        diagnosis::of_error(&call, errno, System::gather().lockdown)
+        diagnosis::of_kernel_error(self.kernel()?, System::gather().lockdown)
     }
 
     /// The port that failed, if it was one.

@@ -130,7 +130,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
     let svg = options.svg.as_deref().map(Target::open).transpose()?;
     let report = if options.receive_only {
         let receiver = options.interface.clone().unwrap_or_default();
-        check_receive_only(&receiver, options.common.allow_default_route)?;
+        let receiver = check_receive_only(&receiver, options.common.allow_default_route)?;
         // Before: a program that made way is put back only by an end in order.
         let stop = signal_stop()?;
         let arrivals = Arrivals::attach_over(&receiver, Match::default(), capacity, existing)?;
@@ -217,17 +217,18 @@ impl Ends {
 }
 
 fn named<'a>(links: &'a [Link], name: &str) -> Result<&'a Link, PaceTestError> {
-    links.iter().find(|link| link.name == name).ok_or_else(|| PaceTestError::NoInterface(name.to_owned()))
+    links.iter().find(|link| link.answers_to(name)).ok_or_else(|| PaceTestError::NoInterface(name.to_owned()))
 }
 
-/// Every frame that arrives is dropped: not where this machine is reached.
-fn check_receive_only(receiver: &str, allow_default_route: bool) -> Result<(), CommandError> {
+/// The receiver's name, which may have been given by an alternative one. Every frame that arrives is dropped: not where this
+/// machine is reached.
+fn check_receive_only(receiver: &str, allow_default_route: bool) -> Result<String, CommandError> {
     let facts = Facts::gather(&[], &[], None)?;
     let link = named(&facts.links, receiver)?;
     if facts.default_route.contains(&link.index) && !allow_default_route {
         return Err(PaceTestError::DefaultRoute(receiver.to_owned()).into());
     }
-    Ok(())
+    Ok(link.name.clone())
 }
 
 /// One flow of UDP frames that carry the mark.

@@ -16,7 +16,7 @@ use crate::{
     },
     config::{Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Place, Source, names},
     diagnosis::{Finding, Pace, Situation, Verdict, foresee, of_quota, of_survey},
-    host::{Facts, Interface, Link},
+    host::{Facts, Interface, Link, Meanwhile},
     kernel::{Survey, survey},
     output::probe::{Brief, ProbeReport, Subject, Trial, json, text},
     plan::{Attach, Existing, attachment, default_cpu},
@@ -48,7 +48,7 @@ pub(super) fn probe(options: &cli::Probe) -> Result<(), CommandError> {
 
 /// As other commands say it.
 fn unknown(name: &str, facts: &Facts) -> CommandError {
-    let known = facts.links.iter().map(|link| link.name.as_str());
+    let known = facts.links.iter().flat_map(Link::names);
     let mut wrong = Diagnostics::new(Source::command_line());
     wrong.push(
         Diagnostic::new(&Place::Option("INTERFACE"), format!("there is no interface `{name}`")).help(names::cure(
@@ -97,6 +97,8 @@ fn of_machine(facts: &Facts) -> Vec<Finding> {
         system: &facts.system,
         interface: None,
         name: "",
+        meanwhile: Meanwhile::default(),
+        peer_meanwhile: Meanwhile::default(),
         // Nothing leaves, so nothing is said of an interface.
         action: Action::Drop,
         cpus: &[],
@@ -115,6 +117,8 @@ fn situation<'a>(facts: &'a Facts, interface: &'a Interface, cpus: &'a [u32], ex
         system: &facts.system,
         interface: Some(interface),
         name: &interface.link.name,
+        meanwhile: Meanwhile::default(),
+        peer_meanwhile: Meanwhile::default(),
         action: Action::Redirect,
         cpus,
         allowed_cpus: &facts.allowed_cpus,

@@ -1,6 +1,6 @@
 //! What it means that the program which lets everything pass could not be attached.
 
-use super::{Finding, Severity, in_full, of_error};
+use super::{Finding, Severity, bond, in_full, of_error};
 use crate::{
     host::Lockdown,
     kernel::{AttachError, KernelError},
@@ -23,7 +23,7 @@ pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -
         ),
         other => {
             let cause = format!("`{name}` sends XDP frames only with a program, and has none: {}", in_full(other));
-            match other.failed_call().and_then(|(call, errno)| of_error(&call, errno, lockdown)) {
+            match of_kernel_error(other, lockdown) {
                 Some(known) => Finding { cause: format!("{cause}; {}", known.cause), ..known },
                 None => Finding::new(
                     "program_refused",
@@ -35,6 +35,78 @@ pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -
             }
         }
     }
+}
+
+/// What it means that the kernel refused this, where that is known.
+pub fn of_kernel_error(error: &KernelError, lockdown: Lockdown) -> Option<Finding> {
+    let refused = match error {
+        KernelError::Attach(AttachError::Refused { interface, said: Some(said), .. }) => of_words(interface, said),
+        _ => None,
+    };
+    refused.or_else(|| {
+        let (call, errno) = error.failed_call()?;
+        of_error(&call, errno, lockdown)
+    })
+}
+
+/// What the kernel, or the driver, says of a program that it takes not: with the cure of just that, as far as its words are known.
+/// Its own sentence is part of the error that this explains.
+fn of_words(interface: &str, said: &str) -> Option<Finding> {
+    let lower = said.to_ascii_lowercase();
+    let has = |part: &str| lower.contains(part);
+    let (code, cause, cure) = if has("bonding mode") {
+        // bond_xdp_set of drivers/net/bonding/bond_main.c.
+        return Some(bond::without_xdp(interface, None));
+    } else if has("gro_hw") || has("lro/csum") {
+        // virtnet_xdp_set of drivers/net/virtio_net.c: only where the device cannot be told to leave it (without
+        // VIRTIO_NET_F_CTRL_GUEST_OFFLOADS), and `rx-gro-hw` is fixed then.
+        (
+            "offload_in_the_way",
+            "the hypervisor hands over merged frames, and frames without checksums, which XDP cannot take",
+            format!(
+                "switch it off where the virtual machine is described (qemu: `-device virtio-net-pci,guest_csum=off,\
+                 guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off`); `ethtool -K {interface} rx-gro-hw off` does \
+                 where `ethtool -k {interface}` does not show `rx-gro-hw` as fixed"
+            ),
+        )
+    } else if has("any_header_sg") {
+        (
+            "hypervisor_too_old",
+            "the hypervisor puts header and data into different buffers",
+            "use a newer hypervisor, or one with virtio 1.0 (qemu: `disable-legacy=on`)".to_owned(),
+        )
+    } else if has("lro") {
+        (
+            "offload_in_the_way",
+            "large receive offload hands over merged frames, which XDP cannot take",
+            format!("`ethtool -K {interface} lro off`"),
+        )
+    } else if has("peer mtu") {
+        // veth_xdp_set of drivers/net/veth.c.
+        (
+            "mtu_too_large",
+            "the MTU of its peer is too large for XDP",
+            format!("lower it to 1500: `ip link show {interface}` names the peer behind `@`"),
+        )
+    } else if has("mtu") {
+        ("mtu_too_large", "its MTU is too large for XDP", format!("`ip link set {interface} mtu 1500`"))
+    } else if has("rx queues") {
+        // veth_xdp_set of drivers/net/veth.c: XDP_TX from there must find a queue.
+        (
+            "queues_in_the_way",
+            "it has fewer receive queues than its peer has transmit queues",
+            format!("`ethtool -L {interface} rx N`, with as many as the peer has transmit queues"),
+        )
+    } else if has("queue") || has("ring") || has("channel") {
+        (
+            "queues_in_the_way",
+            "it has too many queues in use, or too few to spare, for those that XDP needs",
+            format!("use half of what `ethtool -l {interface}` shows as the most: `ethtool -L {interface} combined N`"),
+        )
+    } else {
+        return None;
+    };
+    Some(Finding::new(code, Severity::Blocks, cause.to_owned(), cure))
 }
 
 /// Drops from what was foreseen of an interface what no longer holds once the program was refused: that it would be attached,
@@ -71,16 +143,41 @@ mod tests {
         check(AttachError::NoTransmit { interface: interface() }, "driver_cannot_send", "`eth1`", "another interface");
         let refused = AttachError::Refused {
             interface: interface(),
-            said: Some("MTU too large for XDP".to_owned()),
+            said: Some("something new is in the way".to_owned()),
             source: io::Error::from_raw_os_error(libc::EOPNOTSUPP),
         };
-        check(refused, "driver_takes_no_program", "MTU too large for XDP", "ip link set");
+        check(refused, "driver_takes_no_program", "something new is in the way", "ip link set");
         let unheard_of = AttachError::Refused {
             interface: interface(),
             said: None,
             source: io::Error::from_raw_os_error(libc::ETIMEDOUT),
         };
         check(unheard_of, "program_refused", "`eth1` sends XDP frames only with a program", "dmesg");
+    }
+
+    /// Sentences of the kernel's drivers, as they are: virtio_net, veth, bonding, ena, mlx5, i40e, ixgbe.
+    #[test]
+    fn the_kernels_own_words_have_the_cure_of_just_that() {
+        #[track_caller]
+        fn said(words: &str, code: &str, cure: &str) {
+            let error = AttachError::Refused {
+                interface: "eth1".to_owned(),
+                said: Some(words.to_owned()),
+                source: io::Error::from_raw_os_error(libc::EOPNOTSUPP),
+            };
+            check(error, code, words, cure);
+        }
+        let gro_hw = "virtio_net: Can't set XDP while host is implementing GRO_HW/CSUM, disable GRO_HW/CSUM first";
+        said(gro_hw, "offload_in_the_way", "`ethtool -K eth1 rx-gro-hw off`");
+        said(gro_hw, "offload_in_the_way", "guest_csum=off,guest_tso4=off");
+        let one_page = "virtio_net: XDP expects header/data in single page, any_header_sg required";
+        said(one_page, "hypervisor_too_old", "disable-legacy=on");
+        said("Peer MTU is too large to set XDP", "mtu_too_large", "`ip link show eth1`");
+        said("MTU too large w/ XDP enabled", "mtu_too_large", "`ip link set eth1 mtu 1500`");
+        said("XDP expects number of rx queues not less than peer tx queues", "queues_in_the_way", "ethtool -L eth1 rx");
+        said("Too many channels", "queues_in_the_way", "`ethtool -L eth1 combined N`");
+        said("can't set XDP while LRO is on, disable LRO first", "offload_in_the_way", "`ethtool -K eth1 lro off`");
+        said("bond1: No native XDP support for the current bonding mode", "bond_without_xdp", "active-backup");
     }
 
     #[test]

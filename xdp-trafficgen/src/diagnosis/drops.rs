@@ -72,7 +72,7 @@ fn of_redirect(errno: u32, situation: &Situation<'_>) -> Finding {
     }
     match errno {
         ENODEV => path::gone(situation),
-        EMSGSIZE => interface::above_mtu(situation),
+        EMSGSIZE => interface::refused_for_length(situation),
         EOPNOTSUPP if veth::is_one(situation) => veth::peer(situation).unwrap_or_else(|| veth::unseen(situation)),
         EOPNOTSUPP => path::driver_refused(situation),
         ENETDOWN => path::down(situation),
@@ -140,7 +140,7 @@ fn refused(errno: u32, situation: &Situation<'_>) -> Finding {
         driver => format!("the driver {driver}"),
     };
     let peer = match situation.interface.and_then(|interface| interface.peer.as_ref()) {
-        Some(Peer::Here { name, .. }) => format!(" (peer `{name}`)"),
+        Some(Peer::Here { name, .. } | Peer::There { name, .. }) => format!(" (peer `{name}`)"),
         Some(Peer::Elsewhere) | None => String::new(),
     };
     Finding::new(

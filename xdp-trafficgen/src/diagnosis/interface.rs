@@ -15,6 +15,8 @@ const BULK: u32 = 16;
 /// Ethernet's header, and one tag, which the kernel allows beyond the MTU (xdp_ok_fwd_dev, __is_skb_forwardable).
 const HEADERS: u32 = 14 + 4;
 const FCS: u32 = 4;
+/// No Ethernet interface has a smaller MTU (`ETH_MIN_MTU` of include/uapi/linux/if_ether.h).
+const LEAST_MTU: u32 = 68;
 
 /// Whether a batch of this size fits into the ring of a veth, with room to spare.
 pub(super) const fn fits_veth(batch_size: u32) -> bool {
@@ -24,7 +26,7 @@ pub(super) const fn fits_veth(batch_size: u32) -> bool {
 /// Remarks on an interface that may take frames.
 pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
     let Some(interface) = situation.interface else { return Vec::new() };
-    let mtu = (situation.largest > interface.link.mtu + HEADERS + FCS).then(|| above_mtu(situation));
+    let mtu = too_long(situation.largest, interface.link.mtu).then(|| above_mtu(situation));
     let queues = match queue_of_cpu(situation.driver()) {
         QueueOfCpu::Own(errno) => queues::cpus_above(situation, errno),
         _ => None,
@@ -44,6 +46,37 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
     found.into_iter().flatten().collect()
 }
 
+/// What refusing frames for their length means: the MTU is too small for them, or was when they were sent.
+pub(super) fn refused_for_length(situation: &Situation<'_>) -> Finding {
+    let Situation { name, largest, meanwhile, .. } = situation;
+    let mtu = situation.interface.map_or(0, |interface| interface.link.mtu);
+    if too_long(*largest, mtu) {
+        return above_mtu(situation);
+    }
+    let was = match meanwhile.least_mtu {
+        Some(least) if too_long(*largest, least) => format!(", {least},"),
+        _ => String::new(),
+    };
+    Finding::new(
+        "frame_above_mtu",
+        Severity::Loses,
+        format!(
+            "frames of {largest} bytes were longer than the MTU of `{name}`{was} allowed for a while; it is {mtu} now"
+        ),
+        format!("it is put right by now: leave the MTU of `{name}` as it is while frames are sent"),
+    )
+}
+
+/// Whether a frame of so many bytes, FCS included, is longer than this MTU lets the kernel send.
+pub(super) const fn too_long(frame: u32, mtu: u32) -> bool {
+    frame > mtu + HEADERS + FCS
+}
+
+/// What to do about frames that are longer than this MTU allows; `raise` sets it to what it should be.
+fn shorter_or(mtu: u32, raise: &str) -> String {
+    format!("send frames of {} bytes at most, or raise the MTU: {raise}", mtu + HEADERS + FCS)
+}
+
 pub(super) fn above_mtu(situation: &Situation<'_>) -> Finding {
     let Situation { name, largest, .. } = situation;
     let mtu = situation.interface.map_or(0, |interface| interface.link.mtu);
@@ -51,33 +84,55 @@ pub(super) fn above_mtu(situation: &Situation<'_>) -> Finding {
         "frame_above_mtu",
         Severity::Loses,
         format!("frames of {largest} bytes are longer than the MTU of `{name}`, {mtu}, allows"),
-        format!(
-            "send frames of {} bytes at most, or raise the MTU: `ip link set {name} mtu {}`",
-            mtu + HEADERS + FCS,
-            largest.saturating_sub(HEADERS + FCS)
-        ),
+        shorter_or(mtu, &format!("`ip link set {name} mtu {}`", mtu_for(*largest))),
     )
+}
+
+/// The MTU that lets a frame of so many bytes, FCS included, pass.
+fn mtu_for(frame: u32) -> u32 {
+    frame.saturating_sub(HEADERS + FCS)
 }
 
 /// A veth drops frames that are longer than its peer allows (`max_len` of veth_xdp_xmit), with nothing to tell it from a full
 /// ring.
 pub(super) fn above_peer_mtu(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, largest, .. } = situation;
-    let Some(Peer::Here { name: peer, mtu, .. }) = situation.interface?.peer.as_ref() else { return None };
-    (*largest > mtu + HEADERS + FCS).then(|| {
+    let (Peer::Here { mtu, .. } | Peer::There { mtu, .. }) = *situation.interface?.peer.as_ref()? else { return None };
+    let end = veth::OtherEnd::of(situation)?;
+    too_long(*largest, mtu).then(|| {
         Finding::new(
             "frame_above_peer_mtu",
             Severity::Loses,
-            format!(
-                "frames of {largest} bytes are longer than the MTU of `{peer}`, the peer of `{name}`, allows, {mtu}"
-            ),
-            format!(
-                "send frames of {} bytes at most, or raise the MTU: `ip link set {peer} mtu {}`",
-                mtu + HEADERS + FCS,
-                largest.saturating_sub(HEADERS + FCS)
-            ),
+            format!("frames of {largest} bytes are longer than the MTU of {} allows, {mtu}", end.words(name)),
+            shorter_or(mtu, &end.commands(&[end.mtu(mtu_for(*largest))], "")),
         )
     })
+}
+
+/// As [`above_peer_mtu`], where the peer's MTU was too small for a while, or nobody tells what it is: what else a full ring may
+/// have been. Gives the cause and the cure.
+pub(super) fn perhaps_above_peer_mtu(situation: &Situation<'_>) -> Option<(String, String)> {
+    let Situation { name, largest, peer_meanwhile, .. } = situation;
+    let end = veth::OtherEnd::of(situation)?;
+    let whose = end.words(name);
+    match situation.interface?.peer.as_ref()? {
+        Peer::Here { mtu, .. } | Peer::There { mtu, .. } => {
+            let least = peer_meanwhile.least_mtu.filter(|&least| too_long(*largest, least))?;
+            Some((
+                format!(
+                    "frames of {largest} bytes were longer than the MTU of {whose} allowed for a while, {least}; it is {mtu} now"
+                ),
+                format!("leave the MTU of `{}` as it is while frames are sent", end.name()),
+            ))
+        }
+        Peer::Elsewhere if too_long(*largest, LEAST_MTU) => Some((
+            format!(
+                "frames of {largest} bytes are longer than the MTU of {whose} allows, which cannot be seen from here"
+            ),
+            end.commands(&[end.mtu(mtu_for(*largest).max(LEAST_MTU))], ""),
+        )),
+        Peer::Elsewhere => None,
+    }
 }
 
 pub(super) fn batch_above_ring(situation: &Situation<'_>) -> Finding {

@@ -3,6 +3,7 @@
 //! The only place where causes and cures are written. Commands gather the facts, [`output`](crate::output) shows the findings.
 
 mod attachment;
+mod bond;
 mod contention;
 pub mod drivers;
 mod drops;
@@ -21,19 +22,19 @@ mod words;
 
 use std::cmp::Reverse;
 
-pub use attachment::{of_refused_program, without_refused};
+pub use attachment::{of_kernel_error, of_refused_program, without_refused};
 pub use contention::{Pace, Rivals, of_quota, of_shared_cpus, of_throttling};
 pub use drops::of_drop;
 pub use errors::of_error;
 pub use machine::of_memory;
-pub use outcome::{of_gone, of_lacking, of_nothing_sent};
+pub use outcome::{of_gone, of_lacking, of_nothing_sent, of_renamed};
 pub use parting::of_parting;
 pub use survey::{in_full, of_survey};
 pub use verdict::Verdict;
 
 use crate::{
     config::Action,
-    host::{AttachedMode, AttachedXdp, Interface, System},
+    host::{AttachedMode, AttachedXdp, Interface, Meanwhile, System},
     plan::{Attach, Existing},
 };
 
@@ -84,6 +85,10 @@ pub struct Situation<'a> {
     pub interface: Option<&'a Interface>,
     /// Its name, also when it is gone.
     pub name: &'a str,
+    /// What it was since frames are sent, if only for a moment.
+    pub meanwhile: Meanwhile,
+    /// The same of the other end of a veth pair.
+    pub peer_meanwhile: Meanwhile,
     /// What happens to a frame.
     pub action: Action,
     /// CPUs with a worker; empty when none have been chosen.

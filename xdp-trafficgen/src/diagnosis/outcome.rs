@@ -33,6 +33,16 @@ pub fn of_gone(situation: &Situation<'_>) -> Option<Finding> {
     (situation.sends() && situation.interface.is_none()).then(|| path::gone(situation))
 }
 
+/// The interface is called otherwise than when sending began.
+pub fn of_renamed(then: &str, now: &str) -> Finding {
+    Finding::new(
+        "interface_renamed",
+        Severity::Note,
+        format!("`{then}` was renamed to `{now}` meanwhile; frames go on leaving by it"),
+        format!("call it `{now}` in the next run"),
+    )
+}
+
 /// Which figures are missing for want of a trace point.
 pub fn of_lacking(lacks: &[TracePoint]) -> Option<Finding> {
     let names = lacks.iter().map(|point| format!("`{}`", point.name())).collect::<Vec<_>>().join(" and ");

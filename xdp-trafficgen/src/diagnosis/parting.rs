@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::{
         config::Action,
-        host::{Driver, Interface, Link, System},
+        host::{Driver, Interface, Link, Meanwhile, System},
         plan::Attach,
     };
 
@@ -94,6 +94,7 @@ mod tests {
     fn check(driver: &str, parting: &Parting, code: &str, severity: Severity, cause: &str, cure: &str) {
         let link = Link {
             name: "eth1".to_owned(),
+            alt_names: Vec::new(),
             index: 2,
             mtu: 1500,
             up: true,
@@ -108,6 +109,8 @@ mod tests {
             system: &System::default(),
             interface: Some(&interface),
             name: "eth1",
+            meanwhile: Meanwhile::default(),
+            peer_meanwhile: Meanwhile::default(),
             action: Action::Redirect,
             cpus: &[0],
             allowed_cpus: &[0],

@@ -1,7 +1,10 @@
 //! Whether an interface takes XDP frames at all: its own state, and its driver.
 
-use super::{Finding, Severity, Situation, drivers::needs_program, veth};
-use crate::host::{AttachedMode, Interface, XdpFeatures};
+use super::{Finding, Severity, Situation, bond, drivers::needs_program, veth};
+use crate::{
+    host::{AttachedMode, Interface, XdpFeatures},
+    packet::HeaderKind,
+};
 
 /// What stands in the way of every frame, as far as the facts tell.
 pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
@@ -22,6 +25,14 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
 
 pub(super) fn gone(situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
+    if situation.interface.is_some() {
+        return Finding::new(
+            "interface_gone",
+            Severity::Loses,
+            format!("the interface `{name}` was gone for a while, or just going; now there is one"),
+            "leave it where it is for as long as frames are sent",
+        );
+    }
     Finding::new(
         "interface_gone",
         Severity::Blocks,
@@ -73,6 +84,9 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
     let Interface { features, .. } = situation.interface?;
     if features.is_some_and(|features| features.has(XdpFeatures::NDO_XMIT)) {
         return None;
+    }
+    if let Some(finding) = bond::unable(situation) {
+        return Some(finding);
     }
     let runs_programs = features.is_some_and(|features| features.has(XdpFeatures::BASIC));
     let with_program = runs_programs || (features.is_none() && needs_program(situation.driver()));
@@ -141,11 +155,11 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
         "bridge" => ("a bridge", format!("send out of one of its ports, which `ip link show master {name}` lists")),
         "vlan" => ("a VLAN interface", format!("{beneath}, and let frames have the tag (`--vlan`)")),
         "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "team" | "hsr" => ("an interface on top of others", beneath),
-        "vxlan" | "geneve" | "gretap" | "ip6gretap" | "erspan" => (
+        kind @ ("vxlan" | "geneve" | "gretap" | "ip6gretap" | "erspan") => (
             "a tunnel",
             format!(
-                "{beneath}, with the tunnel's headers in the frames (header `vxlan`, `gre` or `gtpu` of a \
-             configuration file)"
+                "{beneath}, with the tunnel's headers in the frames (header `{}` of a configuration file)",
+                header_of(kind).name()
             ),
         ),
         "dummy" | "ifb" | "nlmon" => ("a software interface", pair.to_owned()),
@@ -162,6 +176,15 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
         what => format!("`{name}` is {what}, which cannot send XDP frames"),
     };
     Finding::new("driver_cannot_send", Severity::Blocks, cause, cure)
+}
+
+/// The header that makes frames of such a tunnel; one of bytes where there is none of its own.
+fn header_of(tunnel: &str) -> HeaderKind {
+    match tunnel {
+        "vxlan" => HeaderKind::Vxlan,
+        "gretap" | "ip6gretap" => HeaderKind::Gre,
+        _ => HeaderKind::Custom,
+    }
 }
 
 /// Kinds of interfaces without `ndo_xdp_xmit`, for kernels before 6.3, which do not tell.

@@ -3,7 +3,7 @@
 use super::{
     Finding, Severity, Situation,
     drivers::{QueueOfCpu, queue_of_cpu},
-    interface::{VETH_RING, above_peer_mtu, batch_above_ring, fits_veth},
+    interface::{VETH_RING, above_peer_mtu, batch_above_ring, fits_veth, perhaps_above_peer_mtu},
     veth, words,
 };
 use crate::{
@@ -28,22 +28,30 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
     };
     let fewer = if *batch_size > 16 { "a smaller batch size, " } else { "" };
     if veth::is_one(situation) {
-        let peer = match situation.interface.and_then(|interface| interface.peer.as_ref()) {
-            Some(Peer::Here { name, .. }) => name.as_str(),
-            Some(Peer::Elsewhere) | None => "PEER",
-        };
-        return Finding::new(
-            "queue_full",
-            Severity::Loses,
-            format!(
-                "the ring{of} of the veth `{name}` was full{}: its receiver is slower than its sender",
-                through(situation)
-            ),
-            format!(
-                "use {fewer}a lower rate, or a receive queue for each CPU that sends (`ethtool -L {peer} rx {}`)",
-                situation.cpus.iter().max().map_or(1, |last| last + 1)
-            ),
+        let full = format!(
+            "the ring{of} of the veth `{name}` was full{}: its receiver is slower than its sender",
+            through(situation)
         );
+        let cures = [
+            (*batch_size > 16).then(|| "a smaller batch size".to_owned()),
+            Some("a lower rate (`--rate`)".to_owned()),
+            more_queues(situation),
+        ];
+        let cures: Vec<String> = cures.into_iter().flatten().collect();
+        let cure = match cures.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("use {}, or {last}", rest.join(", ")),
+            _ => format!("use {}", cures.concat()),
+        };
+        // A veth tells it from a full ring in no way (veth_xdp_xmit).
+        return match perhaps_above_peer_mtu(situation) {
+            None => Finding::new("queue_full", Severity::Loses, full, cure),
+            Some((long, put_right)) => Finding::new(
+                "queue_full_or_frame_above_peer_mtu",
+                Severity::Loses,
+                format!("either {long}; or {full}"),
+                format!("for the one, {put_right}; for the other, {cure}"),
+            ),
+        };
     }
     if situation.driver() == "tun" {
         return Finding::new(
@@ -64,6 +72,25 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
         format!("the transmit ring{of} of `{name}` was full{}: the link is slower than the sender", through(situation)),
         format!("use {fewer}a rate that the link carries (`--rate 95%`){larger}, or more CPUs with a queue each"),
     )
+}
+
+/// How the receiver of a veth gets a receive queue for each CPU that sends, so that the ring of one is not shared by several;
+/// none where it has them, or can have no more.
+fn more_queues(situation: &Situation<'_>) -> Option<String> {
+    let end = veth::OtherEnd::of(situation)?;
+    let sending = u32::try_from(sorted(situation.cpus.iter().copied()).len()).ok()?;
+    // A CPU's queue is its number modulo that of the queues.
+    let wanted = situation.cpus.iter().max()? + 1;
+    let (now, most) = match situation.interface?.peer.as_ref()? {
+        Peer::Here { rx_queues, most_rx_queues, .. } => (*rx_queues, *most_rx_queues),
+        Peer::There { .. } | Peer::Elsewhere => return None,
+    };
+    let distinct = sorted(situation.cpus.iter().map(|cpu| cpu % now.max(1))).len();
+    let shared = u32::try_from(distinct).is_ok_and(|distinct| distinct < sending);
+    (shared && most.is_none_or(|most| most >= wanted)).then(|| {
+        let command = end.commands(&[format!("ethtool -L {} rx {wanted}", end.name())], "");
+        format!("a receive queue for each CPU that sends ({command})")
+    })
 }
 
 /// ` (queue 1 of 4, that of CPU 5)`: those the workers' frames go through, where that is known; with their numbers, where those

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::{Finding, Severity, of_error, of_lacking};
+use super::{Finding, Severity, of_kernel_error, of_lacking};
 use crate::{
     host::{Lockdown, System},
     kernel::{Answer, KernelError, Survey, TracePoint, Unanswered},
@@ -46,7 +46,7 @@ pub fn of_survey(survey: &Survey, system: &System) -> Vec<Finding> {
 
 /// The kernel does not even take a program of two instructions.
 fn refused(error: &KernelError, lockdown: Lockdown) -> Finding {
-    let known = error.failed_call().and_then(|(call, errno)| of_error(&call, errno, lockdown));
+    let known = of_kernel_error(error, lockdown);
     let cause = format!("the kernel takes no eBPF program from this process: {}", in_full(error));
     match known {
         Some(known) => Finding { cause: format!("{cause}; {}", known.cause), ..known },

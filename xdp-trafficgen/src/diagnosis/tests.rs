@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    host::{Cpu, Driver, Interrupt, Iommu, Link, Lockdown, Peer, Queues, Rings, XdpFeatures},
+    host::{Bond, Cpu, Driver, Interrupt, Iommu, Link, Lockdown, Meanwhile, Peer, Queues, Rings, XdpFeatures},
     kernel::TracePoint,
     stats::{DropReason, PortCount, Punctuality},
 };
@@ -10,7 +10,17 @@ const WITHOUT_XMIT: XdpFeatures = XdpFeatures(0b011);
 const NOTHING: XdpFeatures = XdpFeatures(0);
 
 fn link(name: &str) -> Link {
-    Link { name: name.into(), index: 2, mtu: 1500, up: true, carrier: true, mac: Some([2; 6]), speed: None, bus: None }
+    Link {
+        name: name.into(),
+        alt_names: Vec::new(),
+        index: 2,
+        mtu: 1500,
+        up: true,
+        carrier: true,
+        mac: Some([2; 6]),
+        speed: None,
+        bus: None,
+    }
 }
 
 /// A NIC of 4 queues as a driver shows it with a program attached.
@@ -42,7 +52,16 @@ fn veth(peer: Option<Peer>, features: Option<XdpFeatures>) -> Interface {
 }
 
 fn peer(up: bool, native_xdp: bool, gro: bool) -> Option<Peer> {
-    Some(Peer::Here { name: "far".into(), up, mtu: 1500, native_xdp, gro: Some(gro), rx_queues: 2 })
+    Some(Peer::Here {
+        name: "far".into(),
+        index: 3,
+        up,
+        mtu: 1500,
+        native_xdp,
+        gro: Some(gro),
+        rx_queues: 2,
+        most_rx_queues: Some(4),
+    })
 }
 
 fn of_kind(kind: &str) -> Interface {
@@ -71,6 +90,8 @@ fn situation<'a>(system: &'a System, interface: Option<&'a Interface>) -> Situat
         system,
         interface,
         name: "eth1",
+        meanwhile: Meanwhile::default(),
+        peer_meanwhile: Meanwhile::default(),
         action: Action::Redirect,
         cpus: &[1, 2],
         allowed_cpus: &ALLOWED,
@@ -214,7 +235,16 @@ fn full_rings_are_named_with_their_queues() {
         &["ring of 256 entries of the veth `eth1`", "queues 0, 1 of 2", "`ethtool -L far rx 3`"],
     );
     check(&nic("tun"), "queue_full", &["reads slower", "txqueuelen"]);
-    let narrow = Peer::Here { name: "far".into(), up: true, mtu: 40, native_xdp: true, gro: None, rx_queues: 1 };
+    let narrow = Peer::Here {
+        name: "far".into(),
+        index: 3,
+        up: true,
+        mtu: 40,
+        native_xdp: true,
+        gro: None,
+        rx_queues: 1,
+        most_rx_queues: None,
+    };
     let parts = ["the peer of `eth1`, allows, 40", "ip link set far mtu 42"];
     check(&veth(Some(narrow), Some(EVERYTHING)), "frame_above_peer_mtu", &parts);
     let (system, interface) = (machine(), veth(peer(true, true, false), Some(EVERYTHING)));
@@ -423,4 +453,129 @@ fn missing_trace_points_are_named() {
     assert_eq!(of_lacking(&[]), None);
     let finding = of_lacking(&[TracePoint::DevmapXmit, TracePoint::RedirectErr]).unwrap();
     assert_says(&finding, "no_trace_points", &["`xdp_devmap_xmit` and `xdp_redirect_err`", "ip -s link"]);
+}
+
+/// Modes and policies as bond_xdp_check of drivers/net/bonding/bond_main.c has them; bonding is not to be had everywhere.
+#[test]
+fn a_bond_is_as_good_as_its_mode() {
+    #[track_caller]
+    fn check(mode: &str, policy: &str, slaves: &[&str], code: Option<&str>, parts: &[&str]) {
+        let bond = Bond {
+            mode: mode.into(),
+            hash_policy: Some(policy.into()),
+            slaves: slaves.iter().map(|&slave| slave.to_owned()).collect(),
+        };
+        let interface = Interface {
+            kind: Some("bond".into()),
+            features: Some(NOTHING),
+            bond: Some(bond),
+            xdp: Vec::new(),
+            ..nic("bonding")
+        };
+        let system = machine();
+        let findings = foresee(&situation(&system, Some(&interface)));
+        assert_eq!(findings.first().map(|finding| finding.code), code, "{findings:?}");
+        for finding in findings.iter().take(1) {
+            assert_eq!(finding.severity, Severity::Blocks);
+            assert_says(finding, code.unwrap_or_default(), parts);
+            assert_eq!(of_drop(DropReason::Redirect(95), &situation(&system, Some(&interface))).code, finding.code);
+        }
+    }
+    let without = Some("bond_without_xdp");
+    for mode in ["balance-alb", "balance-tlb", "broadcast"] {
+        let in_mode = format!("in the mode {mode}");
+        check(mode, "layer2", &["eth2"], without, &[&in_mode, "active-backup, balance-rr, balance-xor or 802.3ad", "`eth2`"]);
+    }
+    for mode in ["balance-xor", "802.3ad"] {
+        let parts = ["xmit_hash_policy vlan+srcmac", "`ip link set eth1 type bond xmit_hash_policy layer2+3`"];
+        check(mode, "vlan+srcmac", &["eth2"], without, &parts);
+    }
+    for mode in ["balance-rr", "active-backup", "balance-xor", "802.3ad"] {
+        check(mode, "layer3+4", &[], Some("bond_without_slave"), &["no slave", "master eth1"]);
+        check(mode, "layer3+4", &["eth2", "eth3"], Some("bond_slave_without_xdp"), &["one of `eth2`, `eth3` does not"]);
+    }
+}
+
+/// What was so when frames were dropped, and is not so any more.
+#[test]
+fn moments_that_are_over() {
+    let system = machine();
+    let interface = nic("ice");
+    let long = Situation { largest: 1518, ..situation(&system, Some(&interface)) };
+    let lowered = Meanwhile { least_mtu: Some(500), ..Meanwhile::default() };
+    let parts = ["1518 bytes were longer", "`eth1`, 500, allowed for a while; it is 1500 now", "leave the MTU"];
+    assert_says(&of_drop(DropReason::Redirect(90), &Situation { meanwhile: lowered, ..long }), "frame_above_mtu", &parts);
+    // Nobody heard of it.
+    let finding = of_drop(DropReason::Redirect(90), &long);
+    assert_says(&finding, "frame_above_mtu", &["longer than the MTU of `eth1` allowed for a while; it is 1500 now"]);
+    assert!(!finding.cure.contains("1496"), "{finding:?}");
+
+    let pair = veth(peer(true, true, false), Some(EVERYTHING));
+    let pair = Situation { largest: 1518, cpus: &[0], ..situation(&system, Some(&pair)) };
+    let either = "queue_full_or_frame_above_peer_mtu";
+    let parts = ["either frames of 1518 bytes", "500; it is 1500 now; or the ring of 256 entries", "for the other, use"];
+    assert_says(&of_drop(DropReason::QueueFull, &Situation { peer_meanwhile: lowered, ..pair }), either, &parts);
+    assert_says(&of_drop(DropReason::QueueFull, &pair), "queue_full", &["256 entries"]);
+    let down = Meanwhile { down: true, unplugged: true, ..Meanwhile::default() };
+    let was_down = Situation { peer_meanwhile: down, ..pair };
+    assert_says(&of_drop(DropReason::Driver(6), &was_down), "veth_peer_changed", &["`far` of `eth1` was down for a while"]);
+}
+
+/// A peer in another namespace: what is seen of it, and what can only be guessed.
+#[test]
+fn peers_elsewhere() {
+    let system = machine();
+    let there = |mtu, namespace: Option<&str>| Peer::There {
+        name: "far".into(),
+        index: 9,
+        up: true,
+        mtu,
+        native_xdp: true,
+        namespace: namespace.map(str::to_owned),
+    };
+    #[track_caller]
+    fn check(system: &System, peer: Peer, code: &str, parts: &[&str]) {
+        let interface = veth(Some(peer), Some(EVERYTHING));
+        let situation = Situation { largest: 1000, ..situation(system, Some(&interface)) };
+        assert_says(&of_drop(DropReason::QueueFull, &situation), code, parts);
+    }
+    let parts = ["1000 bytes", "peer `far` of `eth1`, in the network namespace `lab`, allows, 500"];
+    check(&system, there(500, Some("lab")), "frame_above_peer_mtu", &parts);
+    let cure = ["522 bytes at most", "`ip netns exec lab ip link set far mtu 978`"];
+    check(&system, there(500, Some("lab")), "frame_above_peer_mtu", &cure);
+    check(&system, there(500, None), "frame_above_peer_mtu", &["in its namespace: `ip link set far mtu 978`"]);
+    check(&system, there(1500, None), "queue_full", &["256 entries"]);
+    let either = ["either frames of 1000 bytes", "cannot be seen from here; or the ring of 256 entries"];
+    check(&system, Peer::Elsewhere, "queue_full_or_frame_above_peer_mtu", &either);
+    let small = veth(Some(Peer::Elsewhere), Some(EVERYTHING));
+    let small = situation(&system, Some(&small));
+    // 64 bytes fit any MTU.
+    assert_says(&of_drop(DropReason::QueueFull, &small), "queue_full", &["256 entries"]);
+    // Its features say that it takes frames now.
+    assert_says(&of_drop(DropReason::Driver(6), &small), "veth_peer_changed", &["for a while", "now it takes frames"]);
+}
+
+/// A cure that changes nothing is none.
+#[test]
+fn a_veth_that_has_its_queues_is_given_no_more() {
+    let system = machine();
+    let of = |cpus: &[u32], rx_queues, most| {
+        let peer = Peer::Here {
+            name: "far".into(),
+            index: 3,
+            up: true,
+            mtu: 1500,
+            native_xdp: true,
+            gro: None,
+            rx_queues,
+            most_rx_queues: Some(most),
+        };
+        let interface = veth(Some(peer), Some(EVERYTHING));
+        of_drop(DropReason::QueueFull, &Situation { cpus, ..situation(&system, Some(&interface)) }).cure
+    };
+    assert!(!of(&[0], 1, 4).contains("ethtool"), "{}", of(&[0], 1, 4));
+    assert!(!of(&[3], 1, 4).contains("ethtool"), "one CPU shares with nobody");
+    assert!(of(&[0, 1], 1, 4).contains("`ethtool -L far rx 2`"));
+    assert!(!of(&[0, 1], 1, 1).contains("ethtool"), "there are no more");
+    assert!(!of(&[0, 1], 2, 4).contains("ethtool"));
 }

@@ -1,10 +1,70 @@
 //! Veth pairs: whether the other end takes frames.
 
 use super::{Finding, Severity, Situation};
-use crate::host::{Interface, Peer, XdpFeatures};
+use crate::host::{Interface, Meanwhile, Peer, XdpFeatures};
 
 pub(super) fn is_one(situation: &Situation<'_>) -> bool {
     situation.kind() == "veth" || situation.driver() == "veth"
+}
+
+/// The other end as it is spoken of: who it is, and what to type there.
+pub(super) struct OtherEnd<'a> {
+    /// Its name; none where the kernel does not tell.
+    name: Option<&'a str>,
+    /// Whether it is in another network namespace, and what `ip netns` calls that.
+    elsewhere: Option<Option<&'a str>>,
+}
+
+impl<'a> OtherEnd<'a> {
+    /// None when the interface has none, or it is on its way out.
+    pub(super) fn of(situation: &Situation<'a>) -> Option<Self> {
+        Some(match situation.interface?.peer.as_ref()? {
+            Peer::Here { name, .. } => Self { name: Some(name), elsewhere: None },
+            Peer::There { name, namespace, .. } => Self { name: Some(name), elsewhere: Some(namespace.as_deref()) },
+            Peer::Elsewhere => Self { name: None, elsewhere: Some(None) },
+        })
+    }
+
+    /// `` the peer `vb` of `va` ``.
+    pub(super) fn words(&self, of: &str) -> String {
+        let peer = match self.name {
+            Some(name) => format!("the peer `{name}` of `{of}`"),
+            None => format!("the peer of `{of}`"),
+        };
+        match self.elsewhere {
+            None => peer,
+            Some(None) => format!("{peer}, in another network namespace,"),
+            Some(Some(namespace)) => format!("{peer}, in the network namespace `{namespace}`,"),
+        }
+    }
+
+    /// Its name in a command.
+    pub(super) fn name(&self) -> &'a str {
+        self.name.unwrap_or("PEER")
+    }
+
+    /// Commands that are to be typed where it is, joined by `with`.
+    pub(super) fn commands(&self, commands: &[String], with: &str) -> String {
+        let (place, before) = match self.elsewhere {
+            None => (String::new(), String::new()),
+            Some(None) => ("in its namespace: ".to_owned(), String::new()),
+            Some(Some(namespace)) => (String::new(), format!("ip netns exec {namespace} ")),
+        };
+        let commands: Vec<String> = commands.iter().map(|command| format!("`{before}{command}`")).collect();
+        format!("{place}{}", commands.join(with))
+    }
+
+    pub(super) fn up(&self) -> String {
+        format!("ip link set {} up", self.name())
+    }
+
+    pub(super) fn mtu(&self, mtu: u32) -> String {
+        format!("ip link set {} mtu {mtu}", self.name())
+    }
+
+    fn gro(&self, state: &str) -> String {
+        format!("ethtool -K {} gro {state}", self.name())
+    }
 }
 
 /// What keeps the other end of a veth pair from taking frames; none when nothing does, or nobody knows.
@@ -13,52 +73,47 @@ pub(super) fn is_one(situation: &Situation<'_>) -> bool {
 /// (veth_xdp_xmit and veth_napi_enable in the kernel's drivers/net/veth.c). Since Linux 6.3 its features say so from this end
 /// too (commits fccca038f300 and 8267fc71abb2); carrier is there when both ends are up.
 pub(super) fn peer(situation: &Situation<'_>) -> Option<Finding> {
-    let Situation { name, .. } = situation;
     let interface = situation.interface?;
     let deaf = interface.features.is_some_and(|features| !features.has(XdpFeatures::NDO_XMIT));
-    let elsewhere = matches!(interface.peer, Some(Peer::Elsewhere));
-    let (peer, is_up, no_receiver) = match &interface.peer {
-        Some(Peer::Here { name, up, native_xdp, gro, .. }) => {
-            (format!("`{name}`"), *up, !native_xdp && *gro != Some(true))
-        }
-        Some(Peer::Elsewhere) => ("PEER".to_owned(), interface.link.carrier, deaf),
+    let (is_up, no_receiver) = match &interface.peer {
+        Some(Peer::Here { up, native_xdp, gro, .. }) => (*up, !native_xdp && *gro != Some(true)),
+        // Of GRO nothing is known there but what the features say.
+        Some(Peer::There { up, native_xdp, .. }) => (*up, !native_xdp && deaf),
+        Some(Peer::Elsewhere) => (interface.link.carrier, deaf),
         None => return None,
     };
-    let whose = if elsewhere {
-        format!("the peer of `{name}`, in another network namespace,")
-    } else {
-        format!("the peer {peer} of `{name}`")
-    };
-    let bare = peer.trim_matches('`');
-    let up = format!("`ip link set {bare} up`");
-    let gro =
-        format!("`ethtool -K {bare} gro on`, or attach a native XDP program to it (one in generic mode does not do)");
-    let there = if elsewhere { "in its namespace: " } else { "" };
+    let end = OtherEnd::of(situation)?;
+    let whose = end.words(situation.name);
+    let seen = matches!(interface.peer, Some(Peer::Here { .. }));
+    let native = "or attach a native XDP program to it (one in generic mode does not do)";
     let wants = "neither a native XDP program nor GRO, so it takes no XDP frames";
+    let down = |cause: String, cure: String| Finding::new("veth_peer_down", Severity::Blocks, cause, cure);
     match (is_up, no_receiver) {
-        (true, false) if deaf => Some(unnoticed(situation, bare)),
+        (true, false) if deaf => Some(unnoticed(situation, &end)),
         // Set up again, it would not be noticed either.
         (false, false) if deaf => {
-            let cure = format!(
-                "{up}, and then `ethtool -K {bare} gro off`, `ethtool -K {bare} gro on`, so that the kernel notices"
-            );
-            Some(Finding::new("veth_peer_down", Severity::Blocks, format!("{whose} is down"), cure))
+            let anew = end.commands(&[end.gro("off"), end.gro("on")], ", ");
+            let cure = format!("{}, and then {anew}, so that the kernel notices", end.commands(&[end.up()], ""));
+            Some(down(format!("{whose} is down"), cure))
         }
         (true, false) => None,
-        (true, true) => Some(Finding::new(
+        (true, true) if seen => Some(Finding::new(
             "veth_peer_without_receiver",
             Severity::Blocks,
             format!("{whose} has {wants}"),
-            format!("{there}{gro}"),
+            format!("{}, {native}", end.commands(&[end.gro("on")], "")),
         )),
-        (false, false) => {
-            Some(Finding::new("veth_peer_down", Severity::Blocks, format!("{whose} is down"), format!("{there}{up}")))
-        }
-        (false, true) => Some(Finding::new(
-            "veth_peer_down",
+        // Whether it has GRO is not seen from here, and where it has, the kernel may not have noticed ([`unnoticed`]).
+        (true, true) => Some(Finding::new(
+            "veth_peer_without_receiver",
             Severity::Blocks,
+            format!("either {whose} has {wants}, or its GRO was switched on while it was down"),
+            format!("{}, {native}", end.commands(&[end.gro("off"), end.gro("on")], ", ")),
+        )),
+        (false, false) => Some(down(format!("{whose} is down"), end.commands(&[end.up()], ""))),
+        (false, true) => Some(down(
             format!("{whose} is down, and has {wants}"),
-            format!("{there}{up}, and {gro}"),
+            format!("{}, {native}", end.commands(&[end.up(), end.gro("on")], ", and ")),
         )),
     }
 }
@@ -68,51 +123,64 @@ pub(super) fn peer(situation: &Situation<'_>) -> Option<Finding> {
 /// They are worked out when an end is set up or its queues change, and set when GRO is switched on at the peer, though only
 /// while the peer is up (veth_set_features). With fewer receive queues here than transmit queues there, there are none
 /// (veth_set_xdp_features).
-fn unnoticed(situation: &Situation<'_>, peer: &str) -> Finding {
+fn unnoticed(situation: &Situation<'_>, end: &OtherEnd<'_>) -> Finding {
     let Situation { name, .. } = situation;
+    let peer = end.words(name);
     let (cause, cure) = match situation.interface {
         Some(Interface { features: Some(features), queues, .. }) if !features.has(XdpFeatures::BASIC) => (
+            format!("`{name}` has fewer receive queues than {peer} has transmit queues, and so no XDP at all"),
             format!(
-                "`{name}` has fewer receive queues than its peer `{peer}` has transmit queues, and so no XDP at all"
+                "{}, or give `{name}` as many receive queues as that has transmit queues",
+                end.commands(&[format!("ethtool -L {} tx {}", end.name(), queues.rx.max(1))], "")
             ),
-            format!("`ethtool -L {peer} tx {}`, or give `{name}` more with `ethtool -L {name} rx N`", queues.rx.max(1)),
         ),
         _ => (
+            format!("the kernel has not noticed that {peer} takes XDP frames: GRO was switched on while it was down"),
             format!(
-                "the kernel has not noticed that the peer `{peer}` of `{name}` takes XDP frames: GRO was switched \
-                 on while it was down"
-            ),
-            format!(
-                "switch GRO off and on again now that `{peer}` is up: `ethtool -K {peer} gro off`, `ethtool -K \
-                 {peer} gro on`"
+                "switch GRO off and on again now that it is up: {}",
+                end.commands(&[end.gro("off"), end.gro("on")], ", ")
             ),
         ),
     };
     Finding::new("veth_peer_unnoticed", Severity::Blocks, cause, cure)
 }
 
-/// A veth that refused frames though nothing is known against its peer: it is not seen, or has changed since.
+/// A veth that refused frames though nothing is known against its peer: it has changed since, or is not seen.
 pub(super) fn unseen(situation: &Situation<'_>) -> Finding {
-    let Situation { name, .. } = situation;
-    if let Some(Peer::Here { name: peer, .. }) = situation.interface.and_then(|interface| interface.peer.as_ref()) {
+    let Situation { name, meanwhile, peer_meanwhile, .. } = situation;
+    let Some(end) = OtherEnd::of(situation) else {
         return Finding::new(
             "veth_peer_changed",
             Severity::Loses,
+            format!("the peer of `{name}` went away for a while, or is just going"),
+            "start again when it is back",
+        );
+    };
+    let whose = end.words(name);
+    // The features of this end, or those of the peer, say that it takes frames now.
+    let hears = situation.interface.is_some_and(|interface| match interface.peer {
+        Some(Peer::Here { .. }) => true,
+        _ => interface.link.carrier && interface.features.is_some_and(|features| features.has(XdpFeatures::NDO_XMIT)),
+    });
+    if !hears {
+        return Finding::new(
+            "veth_peer_unseen",
+            Severity::Blocks,
             format!(
-                "the peer `{peer}` of `{name}` had neither a native XDP program nor GRO for a while, or was down; \
-                 now it would take them"
+                "either {whose} is down, or it has neither a native XDP program nor GRO, so it takes no XDP frames"
             ),
-            format!("leave `{peer}` up, and its XDP program or GRO on, for as long as frames are sent"),
+            end.commands(&[end.up(), end.gro("on")], ", and "),
         );
     }
-    Finding::new(
-        "veth_peer_unseen",
-        Severity::Blocks,
-        format!(
-            "the peer of `{name}`, in another network namespace, is down, or has neither a native XDP program nor \
-             GRO, so it takes no \
-             XDP frames"
+    let (was, keep) = match (meanwhile, peer_meanwhile) {
+        // Without carrier, though it was up itself: the other end was down.
+        (_, Meanwhile { down: true, .. }) | (Meanwhile { down: false, unplugged: true, .. }, _) => {
+            ("was down for a while, and is up again", "leave it up for as long as frames are sent")
+        }
+        _ => (
+            "either was down for a while, or had neither a native XDP program nor GRO; now it takes frames",
+            "leave it up, and its XDP program or GRO on, for as long as frames are sent",
         ),
-        "in its namespace: `ip link set PEER up`, and `ethtool -K PEER gro on`",
-    )
+    };
+    Finding::new("veth_peer_changed", Severity::Loses, format!("{whose} {was}"), keep)
 }

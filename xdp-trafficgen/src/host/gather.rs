@@ -1,28 +1,33 @@
 //! Asks the kernel and the driver for everything there is to know of an [`Interface`].
 
-use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp};
+use rtnetlink::packet_route::link::{
+    InfoBond, InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
+};
 
 use crate::{
     host::{
-        AttachedMode, Interface, Netlink, NetlinkError, Peer, Queues, device::Device, files::Files, netdev::Netdev,
+        AttachedMode, Bond, Interface, Link, Netlink, NetlinkError, Peer, Queues, device::Device, elsewhere,
+        files::Files, netdev::Netdev, netlink::link,
     },
     kernel::{Channels, Drivers, attached_xdp},
 };
 
 impl Interface {
-    /// The interfaces of these names, as far as they exist. `netlink` is one of the calling thread's network namespace. Blocks.
+    /// The interfaces of these names, or alternative names, as far as they exist. `netlink` is one of the calling thread's network namespace. Blocks.
     ///
     /// # Errors
     /// When the kernel does not answer. What it or the driver does not know is none.
     pub fn gather(netlink: &Netlink, names: &[&str]) -> Result<Vec<Self>, NetlinkError> {
-        Self::described(netlink, &netlink.link_messages()?, names)
+        let messages = netlink.link_messages()?;
+        let named = |link: &Link| names.iter().any(|name| link.answers_to(name));
+        Self::described(netlink, &messages, named)
     }
 
-    /// As [`Self::gather`], of what rtnetlink says of all interfaces.
+    /// Those that are wanted, of what rtnetlink says of all interfaces.
     pub(super) fn described(
         netlink: &Netlink,
         messages: &[LinkMessage],
-        names: &[&str],
+        is_wanted: impl Fn(&Link) -> bool,
     ) -> Result<Vec<Self>, NetlinkError> {
         let sources = Sources {
             netlink,
@@ -31,7 +36,7 @@ impl Interface {
             files: Files::of_this_machine(),
         };
         let described: Vec<Described<'_>> = messages.iter().map(Described::by).collect();
-        let wanted = described.iter().filter(|described| names.contains(&described.name));
+        let wanted = described.iter().filter(|described| is_wanted(&link(described.message)));
         Ok(wanted.map(|wanted| sources.interface(wanted, &described)).collect())
     }
 }
@@ -69,6 +74,8 @@ impl Sources<'_> {
             xdp: wanted.xdp.iter().map(|&(mode, program)| attached_xdp(mode, program)).collect(),
             features: self.netdev.as_ref().and_then(|netdev| netdev.features(wanted.index)),
             peer: self.peer(wanted, all),
+            bond: bond(wanted, all),
+            qdisc: wanted.qdisc.map(str::to_owned),
             driver,
         }
     }
@@ -90,20 +97,53 @@ impl Sources<'_> {
         if wanted.kind != Some(&InfoKind::Veth) {
             return None;
         }
-        if wanted.linked_elsewhere {
-            return Some(Peer::Elsewhere);
+        if let Some(namespace) = wanted.linked_elsewhere {
+            return Some(there(namespace, wanted.linked?).unwrap_or(Peer::Elsewhere));
         }
         // None while the other end is going.
         let peer = all.iter().find(|peer| Some(peer.index) == wanted.linked)?;
+        let channels = self.channels(peer);
         Some(Peer::Here {
             name: peer.name.to_owned(),
+            index: peer.index,
             up: peer.up,
             mtu: peer.mtu,
-            native_xdp: peer.xdp.iter().any(|(mode, _)| *mode == AttachedMode::Native),
+            native_xdp: peer.has_native_xdp(),
             gro: self.drivers.gro(peer.name).ok().flatten(),
-            rx_queues: self.queues(peer, self.channels(peer)).rx,
+            rx_queues: self.queues(peer, channels).rx,
+            most_rx_queues: channels.map(|channels| channels.most.rx),
         })
     }
+}
+
+/// None of what is no bond.
+fn bond(wanted: &Described<'_>, all: &[Described<'_>]) -> Option<Bond> {
+    let InfoData::Bond(parts) = wanted.data? else { return None };
+    let mut bond = Bond::default();
+    for part in parts {
+        match part {
+            InfoBond::Mode(mode) => bond.mode = mode.to_string(),
+            InfoBond::XmitHashPolicy(policy) => bond.hash_policy = Some(policy.to_string()),
+            _ => {}
+        }
+    }
+    let slaves = all.iter().filter(|slave| slave.master == Some(wanted.index));
+    bond.slaves = slaves.map(|slave| slave.name.to_owned()).collect();
+    Some(bond)
+}
+
+/// The other end of a veth pair in the network namespace that has this number here.
+fn there(namespace: i32, index: u32) -> Option<Peer> {
+    let message = elsewhere::link(namespace, index)?;
+    let peer = Described::by(&message);
+    Some(Peer::There {
+        name: peer.name.to_owned(),
+        index,
+        up: peer.up,
+        mtu: peer.mtu,
+        native_xdp: peer.has_native_xdp(),
+        namespace: elsewhere::name(namespace),
+    })
 }
 
 /// What rtnetlink says of an interface.
@@ -118,10 +158,15 @@ struct Described<'a> {
     made_for: Queues,
     /// The interface it is tied to: of a veth, the other end.
     linked: Option<u32>,
-    /// That one is in another network namespace, and its index says nothing here.
-    linked_elsewhere: bool,
+    /// The number that the network namespace has in which that one is, if it is another; its index says nothing here then.
+    linked_elsewhere: Option<i32>,
     /// The bus its device is on, and the device.
     parent: Option<(&'a str, &'a str)>,
+    /// The bond or bridge it belongs to.
+    master: Option<u32>,
+    qdisc: Option<&'a str>,
+    /// What is peculiar to its kind.
+    data: Option<&'a InfoData>,
     /// Programs by id.
     xdp: Vec<(AttachedMode, u32)>,
 }
@@ -137,8 +182,11 @@ impl<'a> Described<'a> {
             kind: None,
             made_for: Queues::default(),
             linked: None,
-            linked_elsewhere: false,
+            linked_elsewhere: None,
             parent: None,
+            master: None,
+            qdisc: None,
+            data: None,
             xdp: Vec::new(),
         };
         let (mut bus, mut device) = (None, None);
@@ -149,11 +197,17 @@ impl<'a> Described<'a> {
                 LinkAttribute::NumTxQueues(queues) => described.made_for.tx = *queues,
                 LinkAttribute::NumRxQueues(queues) => described.made_for.rx = *queues,
                 LinkAttribute::Link(index) => described.linked = Some(*index),
-                LinkAttribute::LinkNetNsId(_) => described.linked_elsewhere = true,
+                LinkAttribute::LinkNetNsId(namespace) => described.linked_elsewhere = Some(*namespace),
                 LinkAttribute::ParentDevBusName(name) => bus = Some(name.as_str()),
                 LinkAttribute::ParentDevName(name) => device = Some(name.as_str()),
                 LinkAttribute::Xdp(parts) => described.xdp = parts.iter().filter_map(xdp_program).collect(),
+                LinkAttribute::Controller(index) => described.master = Some(*index),
+                LinkAttribute::Qdisc(name) => described.qdisc = Some(name),
                 LinkAttribute::LinkInfo(parts) => {
+                    described.data = parts.iter().find_map(|part| match part {
+                        LinkInfo::Data(data) => Some(data),
+                        _ => None,
+                    });
                     described.kind = parts.iter().find_map(|part| match part {
                         LinkInfo::Kind(kind) => Some(kind),
                         _ => None,
@@ -164,6 +218,10 @@ impl<'a> Described<'a> {
         }
         described.parent = bus.zip(device);
         described
+    }
+
+    fn has_native_xdp(&self) -> bool {
+        self.xdp.iter().any(|(mode, _)| *mode == AttachedMode::Native)
     }
 }
 

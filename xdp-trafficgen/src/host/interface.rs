@@ -32,6 +32,21 @@ pub struct Interface {
     pub features: Option<XdpFeatures>,
     /// The other end of a veth pair.
     pub peer: Option<Peer>,
+    /// What a bond does with its slaves.
+    pub bond: Option<Bond>,
+    /// Its queueing discipline (`tc qdisc show`), which XDP frames bypass.
+    pub qdisc: Option<String>,
+}
+
+/// How a bond shares frames among its slaves, in the names that `ip -d link` shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bond {
+    /// Such as `802.3ad`.
+    pub mode: String,
+    /// Such as `layer3+4`.
+    pub hash_policy: Option<String>,
+    /// The names of its slaves.
+    pub slaves: Vec<String>,
 }
 
 /// As `ethtool -i` shows it.
@@ -160,6 +175,8 @@ pub enum Peer {
     Here {
         /// Its name.
         name: String,
+        /// Its index.
+        index: u32,
         /// Whether it was set up.
         up: bool,
         /// Its MTU.
@@ -170,6 +187,23 @@ pub enum Peer {
         gro: Option<bool>,
         /// Receive queues in use.
         rx_queues: u32,
+        /// The most it could have; none where its driver does not say.
+        most_rx_queues: Option<u32>,
+    },
+    /// In another one, into which the kernel lets us look; queues and GRO it does not tell from here.
+    There {
+        /// Its name there.
+        name: String,
+        /// Its index there.
+        index: u32,
+        /// Whether it was set up.
+        up: bool,
+        /// Its MTU.
+        mtu: u32,
+        /// Whether it has a native XDP program.
+        native_xdp: bool,
+        /// What `ip netns` calls that namespace; none when it has no name for it.
+        namespace: Option<String>,
     },
     /// In another one, where we do not see it.
     Elsewhere,
@@ -192,6 +226,8 @@ impl Interface {
             xdp: Vec::new(),
             features: None,
             peer: None,
+            bond: None,
+            qdisc: None,
         }
     }
 

@@ -3,9 +3,11 @@
 //! The plan is a pure function of the configuration and the [`Facts`] gathered here.
 
 mod attached;
+mod changes;
 mod counters;
 mod cpus;
 mod device;
+mod elsewhere;
 mod ethtool;
 mod files;
 mod gather;
@@ -33,10 +35,13 @@ use rustix::{
     net::{AddressFamily, SocketType, netdevice, socket},
 };
 
+pub use changes::{LinkChanges, Meanwhile};
 pub use counters::{CounterReader, Counters};
 pub use cpus::{allowed_cpus, online_cpus};
 pub(crate) use gather::xdp_program;
-pub use interface::{AttachedMode, AttachedXdp, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures};
+pub use interface::{
+    AttachedMode, AttachedXdp, Bond, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures,
+};
 pub use machine::machine;
 pub use netdev::{queues_in_use, xdp_features};
 pub use netlink::{Netlink, NetlinkError};
@@ -63,6 +68,8 @@ pub fn mac_value(mac: Mac) -> u128 {
 pub struct Link {
     /// Its name.
     pub name: String,
+    /// Other names it answers to (`ip link property add dev NAME altname OTHER`), which may be longer than 15 characters.
+    pub alt_names: Vec<String>,
     /// Its index in this network namespace.
     pub index: u32,
     /// Largest network-layer packet, in bytes.
@@ -77,6 +84,18 @@ pub struct Link {
     pub speed: Option<u64>,
     /// The bus its device is on, such as `pci` or `virtio`; none for virtual interfaces, and before Linux 5.14.
     pub bus: Option<String>,
+}
+
+impl Link {
+    /// Whether it is called this: its name, or one of its alternative names. No two interfaces of a network namespace share one.
+    pub fn answers_to(&self, name: &str) -> bool {
+        self.name == name || self.alt_names.iter().any(|other| other == name)
+    }
+
+    /// All that it is called, its name first.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        [self.name.as_str()].into_iter().chain(self.alt_names.iter().map(String::as_str))
+    }
 }
 
 /// How to reach an address.
@@ -129,8 +148,8 @@ pub enum FactsError {
 }
 
 impl Facts {
-    /// Asks the machine; `neighbours` are the (interface, destination) pairs to look up, `interfaces` the names of those to
-    /// learn more about. Blocks.
+    /// Asks the machine; `neighbours` are the (interface, destination) pairs to look up, `interfaces` the names, or alternative
+    /// names, of those to learn more about. Blocks.
     ///
     /// # Errors
     /// When the kernel does not answer.
@@ -139,15 +158,32 @@ impl Facts {
         interfaces: &[&str],
         largest_frame: Option<usize>,
     ) -> Result<Self, FactsError> {
+        let named = |link: &Link| interfaces.iter().any(|name| link.answers_to(name));
+        Self::about(neighbours, named, largest_frame)
+    }
+
+    /// Asks the machine again about interfaces that are in use, by their indices, whatever they are called by now. Blocks.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn again(interfaces: &[u32]) -> Result<Self, FactsError> {
+        Self::about(&[], |link| interfaces.contains(&link.index), None)
+    }
+
+    fn about(
+        neighbours: &[(String, IpAddr)],
+        is_wanted: impl Fn(&Link) -> bool,
+        largest_frame: Option<usize>,
+    ) -> Result<Self, FactsError> {
         let netlink = Netlink::open()?;
         let messages = netlink.link_messages()?;
         let links: Vec<Link> = messages.iter().map(|message| netlink.link(message)).collect();
-        let interfaces = Interface::described(&netlink, &messages, interfaces)?;
+        let interfaces = Interface::described(&netlink, &messages, is_wanted)?;
         let system = System::gather();
         let cpus = cpus::online_cpus().map_err(FactsError::Cpus)?;
         let mut next_hops = BTreeMap::new();
         for (interface, destination) in neighbours {
-            let Some(link) = links.iter().find(|link| link.name == *interface) else { continue };
+            let Some(link) = links.iter().find(|link| link.answers_to(interface)) else { continue };
             if let Some(next_hop) = netlink.next_hop(link.index, *destination)? {
                 next_hops.insert((interface.clone(), *destination), next_hop);
             }
@@ -167,14 +203,14 @@ impl Facts {
         })
     }
 
-    /// What is known of the interface of this name, if it was asked for.
+    /// What is known of the interface of this name, or alternative name, if it was asked for.
     pub fn interface(&self, name: &str) -> Option<&Interface> {
-        self.interfaces.iter().find(|interface| interface.link.name == name)
+        self.interfaces.iter().find(|interface| interface.link.answers_to(name))
     }
 
-    /// The link of this name.
+    /// The link of this name, or alternative name.
     pub fn link(&self, name: &str) -> Option<&Link> {
-        self.links.iter().find(|link| link.name == name)
+        self.links.iter().find(|link| link.answers_to(name))
     }
 }
 
@@ -191,6 +227,12 @@ fn version(release: &str) -> Option<(u32, u32)> {
 pub fn index_of(name: &str) -> io::Result<u32> {
     let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     Ok(netdevice::name_to_index(socket, name)?)
+}
+
+/// What the interface with this index is called in the calling thread's network namespace by now; none when it is gone.
+pub fn name_of(index: u32) -> Option<String> {
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+    netdevice::index_to_name(socket, index).ok()
 }
 
 /// Whether the interface with this index is gone from the calling thread's network namespace. By index, for a renamed

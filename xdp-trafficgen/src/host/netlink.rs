@@ -10,7 +10,7 @@ use rtnetlink::{
     LinkUnspec, LinkVeth, RouteMessageBuilder,
     packet_route::{
         AddressFamily,
-        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, Prop},
         neighbour::{NeighbourAddress, NeighbourAttribute},
         route::{RouteAddress, RouteAttribute, RouteMessage},
     },
@@ -217,10 +217,12 @@ impl Netlink {
     }
 }
 
-fn link(message: &LinkMessage) -> Link {
+/// The interface that `message` is about, as far as rtnetlink tells.
+pub(super) fn link(message: &LinkMessage) -> Link {
     let flags = message.header.flags;
     let mut link = Link {
         name: String::new(),
+        alt_names: Vec::new(),
         index: message.header.index,
         mtu: 0,
         up: flags.contains(LinkFlags::Up),
@@ -232,6 +234,9 @@ fn link(message: &LinkMessage) -> Link {
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
+            LinkAttribute::PropList(properties) => {
+                link.alt_names.extend(properties.iter().filter_map(alternative_name));
+            }
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Address(bytes) => link.mac = Mac::try_from(bytes.as_slice()).ok(),
             LinkAttribute::ParentDevBusName(bus) => link.bus = Some(bus.clone()),
@@ -239,6 +244,14 @@ fn link(message: &LinkMessage) -> Link {
         }
     }
     link
+}
+
+/// `IFLA_ALT_IFNAME` among the properties of an interface (since Linux 5.5, commit 36fbf1e52bd3).
+fn alternative_name(property: &Prop) -> Option<String> {
+    match property {
+        Prop::AltIfName(name) => Some(name.clone()),
+        _ => None,
+    }
 }
 
 /// The peer's index, which only says something within one namespace.

@@ -18,7 +18,7 @@ impl Planner<'_> {
         let Wanted { attach, note, in_the_way } = wanted(interface, self.consent.existing);
         if let Some(program) = in_the_way {
             let name = &interface.link.name;
-            let place = if port.interface.value == *name {
+            let place = if interface.link.answers_to(&port.interface.value) {
                 &port.interface
             } else {
                 port.ingress.as_ref().unwrap_or(&port.interface)

@@ -382,7 +382,7 @@ impl Planner<'_> {
 
     fn link(&mut self, name: &Located<String>) -> Option<Link> {
         let Some(link) = self.facts.link(&name.value) else {
-            let known = self.facts.links.iter().map(|link| link.name.as_str());
+            let known = self.facts.links.iter().flat_map(Link::names);
             self.diagnostics.push(
                 Diagnostic::new(&name.place, format!("there is no interface `{}`", name.value)).help(names::cure(
                     &name.value,

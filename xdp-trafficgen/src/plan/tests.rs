@@ -7,6 +7,7 @@ use crate::config::{Source, file};
 pub(super) fn facts() -> Facts {
     let link = |name: &str, index| Link {
         name: name.to_owned(),
+        alt_names: Vec::new(),
         index,
         mtu: 1500,
         up: true,

@@ -22,6 +22,7 @@ use super::{
 static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
     links: vec![Link {
         name: "p0".to_owned(),
+        alt_names: Vec::new(),
         index: 1,
         mtu: 9000,
         up: true,

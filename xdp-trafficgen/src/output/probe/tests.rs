@@ -77,6 +77,7 @@ fn unanswered() -> Survey {
 fn link(name: &str) -> Link {
     Link {
         name: name.to_owned(),
+        alt_names: Vec::new(),
         index: 3,
         mtu: 1500,
         up: true,
@@ -117,11 +118,13 @@ fn nic() -> Interface {
         features: Some(XdpFeatures(1 | 2)),
         peer: Some(Peer::Here {
             name: "peer".to_owned(),
+            index: 4,
             up: true,
             mtu: 1500,
             native_xdp: false,
             gro: Some(false),
             rx_queues: 2,
+            most_rx_queues: Some(2),
         }),
         ..Interface::of(link("eth1"))
     }

@@ -13,6 +13,8 @@ use crate::{
 pub(super) struct Interface<'a> {
     /// Its name.
     name: &'a str,
+    /// Other names it answers to.
+    alt_names: &'a [String],
     /// Its index in this network namespace.
     index: u32,
     /// rtnetlink's kind of a virtual interface.
@@ -54,6 +56,8 @@ pub(super) struct Interface<'a> {
     xdp_features: Option<Vec<&'static str>>,
     /// The program that lets everything pass, which some drivers need.
     attachment: AttachmentJson<'a>,
+    /// Its queueing discipline, which XDP frames bypass.
+    qdisc: Option<&'a str>,
     /// The other end of a veth pair.
     peer: Option<Peer<'a>>,
 }
@@ -136,11 +140,14 @@ struct AttachmentJson<'a> {
     xdp_features: Option<Vec<&'static str>>,
 }
 
-/// The other end of a veth pair. Where it is `elsewhere`, in another network namespace, the rest is null.
+/// The other end of a veth pair. Where it is `elsewhere`, in another network namespace, what the kernel does not tell from here
+/// is null.
 #[derive(Serialize, Default)]
 struct Peer<'a> {
     /// `here` or `elsewhere`.
     place: &'static str,
+    /// What `ip netns` calls its network namespace, where that is another.
+    namespace: Option<&'a str>,
     /// Its name.
     name: Option<&'a str>,
     /// Whether it was set up.
@@ -202,10 +209,13 @@ pub(super) fn interface(probed: &Probed) -> Interface<'_> {
         xdp,
         features,
         peer,
+        bond: _,
+        qdisc,
     } = interface;
-    let host::Link { name, index, mtu, up, carrier, mac, speed, bus: _ } = link;
+    let host::Link { name, alt_names, index, mtu, up, carrier, mac, speed, bus: _ } = link;
     Interface {
         name,
+        alt_names,
         index: *index,
         kind: kind.as_deref(),
         driver: driver.as_ref().map(|host::Driver { name, version, bus_info }| Driver { name, version, bus_info }),
@@ -248,10 +258,22 @@ pub(super) fn interface(probed: &Probed) -> Interface<'_> {
             Attachment::Refused(why) => AttachmentJson { state: "refused", why: Some(why), xdp_features: None },
             Attachment::NotTried(why) => AttachmentJson { state: "not_tried", why: Some(why), xdp_features: None },
         },
+        qdisc: qdisc.as_deref(),
         peer: peer.as_ref().map(|peer| match peer {
             host::Peer::Elsewhere => Peer { place: "elsewhere", ..Peer::default() },
-            host::Peer::Here { name, up, mtu, native_xdp, gro, rx_queues } => Peer {
+            host::Peer::There { name, index: _, up, mtu, native_xdp, namespace } => Peer {
+                place: "elsewhere",
+                namespace: namespace.as_deref(),
+                name: Some(name),
+                up: Some(*up),
+                mtu: Some(*mtu),
+                native_xdp: Some(*native_xdp),
+                gro: None,
+                rx_queues: None,
+            },
+            host::Peer::Here { name, index: _, up, mtu, native_xdp, gro, rx_queues, most_rx_queues: _ } => Peer {
                 place: "here",
+                namespace: None,
                 name: Some(name),
                 up: Some(*up),
                 mtu: Some(*mtu),

@@ -112,7 +112,16 @@ fn attached(attachment: &Attachment) -> Option<String> {
 fn other_end(peer: &Peer) -> String {
     match peer {
         Peer::Elsewhere => "peer: in another network namespace, where it cannot be seen".to_owned(),
-        Peer::Here { name, up, mtu, native_xdp, gro, rx_queues } => format!(
+        Peer::There { name, index: _, up, mtu, native_xdp, namespace } => format!(
+            "peer {name}: in {}, {}, MTU {mtu}, native program {}",
+            namespace.as_ref().map_or_else(
+                || "another network namespace".to_owned(),
+                |namespace| format!("the network namespace {namespace}")
+            ),
+            if *up { "up" } else { "down" },
+            if *native_xdp { "yes" } else { "no" },
+        ),
+        Peer::Here { name, index: _, up, mtu, native_xdp, gro, rx_queues, most_rx_queues: _ } => format!(
             "peer {name}: {}, MTU {mtu}, RX queues {rx_queues}, native program {}, GRO {}",
             if *up { "up" } else { "down" },
             if *native_xdp { "yes" } else { "no" },

@@ -161,7 +161,17 @@ fn the_plan_tells_the_program() {
     let mac = Some([2, 0, 0, 0, 0, 1]);
     let (name, bus, speed) = ("eth0".to_owned(), None, Some(1_000_000_000));
     let facts = Facts {
-        links: vec![Link { name, index: 2, mtu: 1500, up: true, carrier: true, mac, bus, speed }],
+        links: vec![Link {
+            name,
+            alt_names: Vec::new(),
+            index: 2,
+            mtu: 1500,
+            up: true,
+            carrier: true,
+            mac,
+            bus,
+            speed,
+        }],
         cpus: vec![0],
         allowed_cpus: vec![0],
         ..Facts::default()
