@@ -270,7 +270,8 @@ pub struct Worker {
     pub settled: u64,
     /// Frames the driver refused.
     pub dropped: u64,
-    /// Repetitions in which the program itself gave up: a frame shorter than configured.
+    /// Repetitions in which the program itself gave up: a frame shorter than configured. On a CPU without a worker, all of
+    /// them: see [`Worker::ABSENT`].
     pub aborted: u64,
     /// Events of `xdp_exception` while frames were on their way: they explain frames whose fate nothing else tells of.
     pub exceptions: u64,
@@ -280,8 +281,8 @@ pub struct Worker {
     pub first_flow: u32,
     /// The flow that `dispatch` chose for the frame at hand.
     pub flow: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// The entry of the devmap that frames are redirected to: 0, the egress interface.
+    pub egress: u32,
     /// The single flow of a port.
     pub only: Flow,
     /// The last frames that were queued, frame n at n modulo [`RECENT`]: see [`recent`].
@@ -300,7 +301,7 @@ impl Worker {
         index: 0,
         first_flow: 0,
         flow: 0,
-        reserved: 0,
+        egress: 0,
         only: Flow {
             frames: 0,
             bytes: 0,
@@ -312,6 +313,17 @@ impl Worker {
             row_advance: 0,
         },
         recent: [0; RECENT],
+    };
+
+    /// The entry of a CPU without a worker, where a worker's thread may find itself when somebody moves it. Each of its numbers
+    /// is beyond the table it is for, so that a look-up which every frame needs anyway fails, and the repetition only counts in
+    /// `aborted`: a comparison of its own would cost all frames of workers that stay where they are.
+    pub const ABSENT: Self = Self {
+        index: u32::MAX,
+        first_flow: u32::MAX,
+        egress: 1,
+        only: Flow { row: u64::MAX, ..Self::NEW.only },
+        ..Self::NEW
     };
 
     /// Repetitions that made a frame.

@@ -27,6 +27,18 @@ pub fn note_recent(worker: &mut Worker, number: u32, size: u32) {
     worker.recent[worker.queued as usize % RECENT] = recent(number, size);
 }
 
+/// The frame that was just made has no interface to leave by: the kernel has taken the interface out of the devmap because it
+/// went away, or this CPU has no worker, and the repetition makes no frame.
+#[inline(always)]
+pub fn not_sent(worker: &mut Worker) {
+    if worker.egress != 0 {
+        worker.queued -= 1;
+        worker.aborted += 1;
+    } else {
+        refused(worker, ENODEV);
+    }
+}
+
 /// The frame at hand never got to a driver.
 #[inline(always)]
 pub fn refused(worker: &mut Worker, errno: u32) {

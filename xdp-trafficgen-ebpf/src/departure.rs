@@ -102,8 +102,12 @@ fn first_stream(worker: &Worker) -> u32 {
 /// Waits until the worker's next frame is due, and gives the slot of its flow (0 with one stream for the port, where the
 /// schedule knows). None: nothing departs in this repetition.
 #[inline(always)]
-pub fn depart(worker: &Worker) -> Option<u32> {
-    let pace = PACES.get_ptr_mut(worker.index)?;
+pub fn depart(worker: &mut Worker) -> Option<u32> {
+    let Some(pace) = PACES.get_ptr_mut(worker.index) else {
+        // No worker has this CPU.
+        worker.aborted += 1;
+        return None;
+    };
     // SAFETY: the worker's own entry, which user space writes between calls only.
     let pace = unsafe { &mut *pace };
     let position = pace.position;

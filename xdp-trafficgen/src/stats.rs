@@ -77,7 +77,7 @@ pub struct PortCount {
 /// What became of the frames of one worker.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkerCount {
-    /// Its CPU.
+    /// Its CPU. One that is not among the plan's has no worker: somebody moved a worker's thread there.
     pub cpu: u32,
     /// Repetitions of the program.
     pub attempted: u64,
@@ -143,8 +143,10 @@ impl PortCount {
         elapsed: Duration,
         due: Option<&[u64]>,
     ) -> Result<Self, KernelError> {
-        let states = workers::states(plan, generator)?;
-        let workers: Vec<WorkerCount> = states.iter().map(|state| state.count(plan.action)).collect();
+        let entries = generator.workers()?;
+        let states = workers::states(plan, generator, &entries)?;
+        let mut workers: Vec<WorkerCount> = states.iter().map(|state| state.count(plan.action)).collect();
+        workers.extend(workers::strayed(plan, &entries));
         let mut flows = flow_counts(plan, generator, &states)?;
         let (mut punctuality, mut batch_size) = (None, None);
         if let Some(pacing) = &plan.pacing {

@@ -272,7 +272,7 @@ fn workers_of_one_program_keep_apart() {
     }
     let state = generator.workers().expect("the map");
     for (first, &cpu) in (0..).zip(&cpus) {
-        let worker = &state[cpu as usize];
+        let worker = state.get(cpu).expect("a possible CPU");
         assert_eq!(
             (u64::from(worker.index), worker.attempted(), worker.dropped, worker.aborted),
             (first, 20, 0, 0),
@@ -506,6 +506,38 @@ fn headers_that_fill_the_frame() {
     check(&flow(64, &[(Ethernet, &[]), (Vlan, &[]), (Ipv6, &[("hop_limit", random(0, 255, 2))])]));
 }
 
+/// Threads can be moved: what runs on a CPU without a worker makes nothing, however frames are made and whatever becomes of them.
+#[test]
+fn a_cpu_without_a_worker_makes_no_frame() {
+    if !privileged() {
+        return;
+    }
+    let &[own, other, ..] = rig::cpus() else { return common::skip::skipped("it takes two CPUs") };
+    let port = |pattern| flow(66, &[(Ethernet, &[]), (Ipv4, &[]), (Udp, &[("dst_port", pattern)])]);
+    let (short, long) = (|| port(increment(1, 1, 5)), || port(random(0, 65535, 1)));
+    let sizes = [vec![short()], vec![long()], vec![short(), short()], vec![long(), long()], vec![short(), long()]];
+    for (flows, action) in sizes.iter().flat_map(|flows| ["redirect", "pass", "tx"].map(|action| (flows, action))) {
+        let plan = plan(&toml(flows, &[own], action)).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+        let generator = load(&plan.program, own);
+        let turns: Vec<u32> = (0..).take(flows.len()).collect();
+        generator.set_schedule(0, &plan.program, &turns).expect("the map");
+        pin(other);
+        for _ in 0..3 {
+            let (action, _) = generator.dry_run(&plan.program.frame).expect("an ordinary run");
+            assert_eq!(action, 1, "it is dropped");
+        }
+        let workers = generator.workers().expect("the map");
+        let counts = |cpu| {
+            let worker = workers.get(cpu).expect("a possible CPU");
+            (worker.attempted(), worker.in_flight(), worker.aborted)
+        };
+        assert_eq!((counts(own), counts(other)), ((0, 0, 0), (0, 0, 3)), "{} flows, {action}", flows.len());
+        pin(own);
+        let (_, made) = generator.dry_run(&plan.program.frame).expect("an ordinary run");
+        assert_eq!(made, flows[0].frame(0), "the worker's first frame is still to come");
+    }
+}
+
 /// A page that ends before the last byte the program may write is dropped and counted, and no value is used up.
 #[test]
 fn a_page_too_short_is_left_alone() {
@@ -525,7 +557,8 @@ fn a_page_too_short_is_left_alone() {
         (2, flow.frame(0)[..needed].to_vec())
     );
     assert_eq!(generator.dry_run(&plan.program.frame).expect("an ordinary run"), (2, flow.frame(1)));
-    let worker = generator.workers().expect("the map")[cpu as usize];
+    let workers = generator.workers().expect("the map");
+    let worker = workers.get(cpu).expect("a possible CPU");
     assert_eq!((worker.attempted(), worker.aborted, worker.dropped), (2, 1, 0));
 }
 

@@ -17,6 +17,8 @@ mod stage;
 mod streams;
 #[path = "situations/table.rs"]
 mod table;
+#[path = "situations/workers.rs"]
+mod workers;
 
 use std::process::ExitCode;
 
@@ -25,7 +27,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     // One line a theme, each adds its trials.
     let themes: [fn() -> Vec<Trial>; _] =
-        [causes::trials, frames::trials, limits::trials, outages::trials, streams::trials];
+        [causes::trials, frames::trials, limits::trials, outages::trials, streams::trials, workers::trials];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), themes.iter().flat_map(|trials| trials()).collect());
     table::print();
     conclusion.exit_code()

@@ -26,7 +26,7 @@ use crate::{
     daemon,
     diagnosis::{self, Finding, in_full},
     engine::{EngineError, WorkerError},
-    host::{FactsError, System},
+    host::{FactsError, System, allowed_cpus, online_cpus},
     kernel::{AttachError, KernelError, probe::Unable},
     output::streams::{self, say, tell_losses},
     packet::Template,
@@ -139,8 +139,15 @@ impl CommandError {
         text
     }
 
-    /// What it means that the kernel refused something, where that is known.
+    /// What it means that the kernel refused something, or a worker was moved, where that is known.
     fn finding(&self) -> Option<Finding> {
+        if let Self::Engine(EngineError::Worker { source, .. }) = self
+            && let WorkerError::Moved { cpu, .. } | WorkerError::Strayed { cpu, .. } | WorkerError::Astray { cpu, .. } =
+                source
+        {
+            let (online, allowed) = (online_cpus().unwrap_or_default(), allowed_cpus().unwrap_or_default());
+            return Some(diagnosis::of_moved(*cpu, &online, &allowed));
+        }
         diagnosis::of_kernel_error(self.kernel()?, System::gather().lockdown)
     }
 
@@ -163,7 +170,12 @@ impl CommandError {
             Self::Kernel(error) | Self::Unable(Unable::Kernel(error)) => Some(error),
             Self::Worker(error) | Self::Engine(EngineError::Worker { source: error, .. }) => match error {
                 WorkerError::Send(error) | WorkerError::Count(error) => Some(error),
-                WorkerError::Pin { .. } | WorkerError::InterfaceGone | WorkerError::Panicked => None,
+                WorkerError::Pin { .. }
+                | WorkerError::Moved { .. }
+                | WorkerError::Strayed { .. }
+                | WorkerError::Astray { .. }
+                | WorkerError::InterfaceGone
+                | WorkerError::Panicked => None,
             },
             Self::Engine(
                 EngineError::Load { source, .. }

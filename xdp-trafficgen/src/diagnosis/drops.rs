@@ -4,7 +4,9 @@ use super::{
     Finding, Severity, Situation,
     drivers::{QueueOfCpu, needs_program, queue_of_cpu},
     errnos::{EINVAL, EMSGSIZE, ENETDOWN, ENODEV, ENOMEM, ENXIO, EOPNOTSUPP},
-    interface, path, queues, veth, words,
+    interface,
+    moved::moved,
+    path, queues, veth, words,
 };
 use crate::{
     host::{AttachedMode, Peer},
@@ -27,6 +29,7 @@ pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {
             "the eBPF program could not make them, which is a mistake of this program".to_owned(),
             "please report it, with the configuration",
         ),
+        DropReason::WorkerMoved => moved(),
         DropReason::Exception => Finding::new(
             "exception",
             Severity::Loses,

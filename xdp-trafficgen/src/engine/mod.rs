@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use worker::WorkerError;
 
-use self::{counting::Counting, worker::Worker};
+use self::{counting::Counting, paced::Paced, worker::Worker};
 use crate::{
     host::{WORKER_THREAD, is_gone},
     kernel::{Enabling, Generator, Hold, KernelError, Listener, TracePoint, generator::Role},
@@ -206,7 +206,7 @@ impl Loaded {
                     if result.is_err() {
                         stop.cancel();
                     }
-                    (number, result)
+                    Ended { port: number, index, result }
                 });
             }
         }
@@ -226,6 +226,7 @@ impl Loaded {
             stop,
             started,
             hushed: false,
+            failed: Vec::new(),
             working,
             elapsed,
             counters: None,
@@ -254,10 +255,11 @@ fn spawn(
         let result = pinned.and_then(|()| {
             let Port { plan, generator, due } = &*port;
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let share = worker::work(&Worker { plan, generator, index, start, stop: &stop })?;
+            let mut share = vec![0; plan.flows.len()];
+            let result = worker::work(&Worker { plan, generator, index, start, stop: &stop }, &mut share);
             let mut due = due.lock().unwrap_or_else(PoisonError::into_inner);
             due.iter_mut().zip(share).for_each(|(due, share)| *due += share);
-            Ok(())
+            result
         });
         // The counters are the session's alone when it hears of the end.
         drop(port);
@@ -267,18 +269,28 @@ fn spawn(
     thread::Builder::new().name(format!("{WORKER_THREAD}{cpu}")).spawn(work).map_err(EngineError::Thread)
 }
 
+/// How a worker ended.
+struct Ended {
+    port: usize,
+    /// Among the port's CPUs.
+    index: usize,
+    result: Result<(), WorkerError>,
+}
+
 /// Ports that are sending.
 pub struct Session {
     ports: Vec<Arc<Port>>,
     /// What makes the ports' interfaces send.
     enabled: Vec<Hold>,
-    workers: JoinSet<(usize, Result<(), WorkerError>)>,
+    workers: JoinSet<Ended>,
     threads: Vec<thread::JoinHandle<()>>,
     stop: CancellationToken,
     /// On the monotonic clock, in nanoseconds; may be to come.
     started: u64,
     /// Whether the programs have been told to stop.
     hushed: bool,
+    /// Ports and indices of workers that failed.
+    failed: Vec<(usize, usize)>,
     /// Workers of each port that have not ended.
     working: Vec<usize>,
     /// How long each port sent, when all of its workers have ended.
@@ -331,7 +343,7 @@ impl Session {
             }
         }
         // Once more: a short flow may have ended before anybody looked.
-        let failure = failure.or_else(|| self.gone_interface());
+        let failure = failure.or_else(|| self.gone_interface()).or_else(|| self.strayed());
         let enabled = mem::take(&mut self.enabled);
         let snapshot = self.finish().await?;
         let released = release(enabled).await;
@@ -368,6 +380,7 @@ impl Session {
             // A panic has been reported as the worker's failure.
             let _ = thread.join();
         }
+        self.settle()?;
         let Snapshot { elapsed: now, ports } = self.snapshot()?;
         let elapsed = self.elapsed.iter().copied().flatten().max().unwrap_or(now);
         let mut ports: Vec<PortCount> = ports.into_iter().map(PortCount::settled).collect();
@@ -380,6 +393,20 @@ impl Session {
         Ok(Snapshot { elapsed, ports })
     }
 
+    /// Gives up what workers that failed left behind.
+    fn settle(&self) -> Result<(), EngineError> {
+        for &(number, index) in &self.failed {
+            let Port { plan, generator, .. } = &*self.ports[number];
+            let Some(pacing) = &plan.pacing else { continue };
+            let failed = |source| EngineError::Count { port: plan.name.clone(), source };
+            let over = generator.stopped().map_err(failed)?.unwrap_or_else(clock::now);
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let worker = Worker { plan, generator, index, start: self.started, stop: &self.stop };
+            Paced::settle(&worker, pacing, over).map_err(failed)?;
+        }
+        Ok(())
+    }
+
     fn begin_counting(&mut self) {
         self.counters = Some(Counting::begin(self.ports.iter().filter_map(|port| port.plan.leaves_by())));
     }
@@ -387,7 +414,11 @@ impl Session {
     /// Waits until the next worker has ended, and gives what it failed of; `None`: all have.
     async fn next_ended(&mut self) -> Option<Result<(), EngineError>> {
         let ended = self.workers.join_next().await?;
-        let (number, result) = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let Ended { port: number, index, result } =
+            ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        if result.is_err() {
+            self.failed.push((number, index));
+        }
         self.working[number] -= 1;
         if self.working[number] == 0 {
             self.elapsed[number] = Some(self.since_start());
@@ -398,6 +429,23 @@ impl Session {
             interface: plan.interface.clone(),
             source,
         }))
+    }
+
+    /// The error to report when threads were moved to CPUs without a worker, and back before they noticed.
+    fn strayed(&self) -> Option<EngineError> {
+        self.ports.iter().find_map(|port| {
+            let workers = match port.generator.workers() {
+                Ok(workers) => workers,
+                Err(source) => return Some(EngineError::Count { port: port.plan.name.clone(), source }),
+            };
+            let mut astray = workers.iter().filter(|(cpu, worker)| worker.aborted > 0 && !port.plan.cpus.contains(cpu));
+            let (cpu, worker) = astray.next()?;
+            Some(EngineError::Worker {
+                port: port.plan.name.clone(),
+                interface: port.plan.interface.clone(),
+                source: WorkerError::Astray { cpu, repetitions: worker.aborted },
+            })
+        })
     }
 
     /// The error to report when an interface in use is not there any more: frames for it would be dropped, one by one,

@@ -16,6 +16,7 @@ use crate::{
         clock,
         worker::{Stretch, Turns, Until, Worker, WorkerError},
     },
+    kernel::KernelError,
     plan::{
         Pacing,
         pacing::{Streams, simulation::HostTables},
@@ -50,6 +51,16 @@ impl<'a> Paced<'a> {
     pub(super) fn new(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Result<Self, WorkerError> {
         // Sleeps end when they should, not within 50 µs of it. It can only fail where there is no such setting.
         let _ = set_current_timer_slack(NonZeroU64::new(1));
+        let paced = Self::of(worker, pacing);
+        let own = paced.entries().filter_map(|entry| pacing.departures.get(entry as usize));
+        let streams = own.filter(|stream| !timing::is_over(stream)).count() as u64;
+        let pace = Pace { epoch: worker.start, batch: 1, streams, done: u64::from(streams == 0), ..Pace::default() };
+        paced.set_pace(pace)?;
+        clock::sleep_until(worker.start.saturating_sub(LONGEST_WAKE), worker.stop);
+        Ok(paced)
+    }
+
+    fn of(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Self {
         let workers = worker.plan.cpus.len();
         let peak = pacing.peak / f64::from(u32::try_from(workers).unwrap_or(u32::MAX));
         #[expect(
@@ -58,7 +69,7 @@ impl<'a> Paced<'a> {
             reason = "a float becomes the nearest that there is"
         )]
         let most = ((peak * CALL.as_secs_f64()) as u32).saturating_add(1).min(MOST_REPETITIONS);
-        let paced = Self {
+        Self {
             worker,
             pacing,
             tables: HostTables::new(pacing),
@@ -69,33 +80,38 @@ impl<'a> Paced<'a> {
                 pacing.give_up,
             ),
             most,
-        };
-        let own = paced.entries().filter_map(|entry| pacing.departures.get(entry as usize));
-        let streams = own.filter(|stream| !timing::is_over(stream)).count() as u64;
-        let pace = Pace { epoch: worker.start, batch: 1, streams, done: u64::from(streams == 0), ..Pace::default() };
-        paced.set_pace(pace)?;
-        clock::sleep_until(worker.start.saturating_sub(LONGEST_WAKE), worker.stop);
-        Ok(paced)
+        }
     }
 
-    /// Sends from all streams of the worker until all have ended. Gives the departures of each that were due.
-    pub(super) fn all(&mut self) -> Result<Vec<u64>, WorkerError> {
+    /// Sends from all streams of the worker until all have ended. Adds the departures of each that were due.
+    pub(super) fn all(&mut self, due: &mut [u64]) -> Result<(), WorkerError> {
         self.until_done()?;
         let over = self.over()?;
-        let mut due = Vec::new();
         // Until then flows that end by time take theirs, though nothing departs any more.
         let mut ends = 0;
-        for entry in self.entries() {
+        for (due, entry) in due.iter_mut().zip(self.entries()) {
             let mut stream = self.stream(entry)?;
             self.skip_until(&mut stream, over);
             self.set_stream(entry, stream)?;
-            due.push(stream.departed + stream.skipped);
+            *due += stream.departed + stream.skipped;
             if stream.left > 0 && stream.end != u64::MAX {
                 ends = ends.max(stream.end);
             }
         }
         clock::sleep_until(self.worker.start.saturating_add(ends), self.worker.stop);
-        Ok(due)
+        Ok(())
+    }
+
+    /// Counts what was due before `over` and did not leave as given up, for a worker that failed, which leaves its streams as they
+    /// are: another thread may be at work on them. To be called when all have ended.
+    pub(super) fn settle(worker: &'a Worker<'a>, pacing: &'a Pacing, over: u64) -> Result<(), KernelError> {
+        let paced = Self::of(worker, pacing);
+        for entry in paced.entries() {
+            let mut stream = worker.generator.departures(entry)?;
+            paced.skip_until(&mut stream, over.saturating_sub(worker.start));
+            worker.generator.set_departures(entry, stream)?;
+        }
+        Ok(())
     }
 
     /// When it was over: now, or when it was told to stop.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,6 +25,34 @@ pub enum WorkerError {
         cpu: u32,
         /// Why.
         source: rustix::io::Errno,
+    },
+    /// Its thread ran on another CPU, where the program finds another worker's state or none.
+    #[error("the worker of CPU {cpu} was found on CPU {now}: its thread was moved while it was sending")]
+    Moved {
+        /// The worker's CPU.
+        cpu: u32,
+        /// Where it ran.
+        now: u32,
+    },
+    /// The same, but it is back.
+    #[error("CPU {cpu} made {made} of the {asked} frames of its worker: a thread was moved to another CPU for a while")]
+    Strayed {
+        /// The worker's CPU.
+        cpu: u32,
+        /// Frames that its worker should have made.
+        asked: u64,
+        /// Frames that were made there, by whichever thread.
+        made: u64,
+    },
+    /// The same, on a CPU that no worker has, found at the end.
+    #[error(
+        "the program ran {repetitions} times on CPU {cpu}, which has no worker: a thread was moved there for a while"
+    )]
+    Astray {
+        /// The CPU.
+        cpu: u32,
+        /// Repetitions that made nothing.
+        repetitions: u64,
     },
     /// An interface went away.
     #[error("the interface was removed while it was in use")]
@@ -58,19 +86,19 @@ pub(super) struct Worker<'a> {
     pub(super) stop: &'a CancellationToken,
 }
 
-/// Sends the worker's share. Gives the departures of each flow that were due, whether frames left at them or not; without set
-/// times, the frames that were made.
-pub(super) fn work(worker: &Worker<'_>) -> Result<Vec<u64>, WorkerError> {
+/// Sends the worker's share. Adds the departures of each flow that were due, whether frames left at them or not; without
+/// set times, the frames that were made.
+pub(super) fn work(worker: &Worker<'_>, due: &mut [u64]) -> Result<(), WorkerError> {
     match &worker.plan.pacing {
         None => {
             clock::sleep_until(worker.start, worker.stop);
-            take_turns(worker, &mut FullSpeed { worker, size: CallSize::new(worker.plan.batch_size) })
+            take_turns(worker, &mut FullSpeed { worker, size: CallSize::new(worker.plan.batch_size) }, due)
         }
         Some(pacing) => {
             let mut paced = Paced::new(worker, pacing)?;
             match pacing.streams {
-                Streams::Port => take_turns(worker, &mut paced),
-                Streams::Flows => paced.all(),
+                Streams::Port => take_turns(worker, &mut paced, due),
+                Streams::Flows => paced.all(due),
             }
         }
     }
@@ -105,14 +133,13 @@ pub(super) struct Turns {
 }
 
 /// Lets the port's flows take turns, each from its beginning to its end.
-fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch) -> Result<Vec<u64>, WorkerError> {
+fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch, due: &mut [u64]) -> Result<(), WorkerError> {
     let Worker { plan, generator, index, start, stop } = *worker;
     let weights: Vec<u32> = plan.flows.iter().map(|flow| flow.weight).collect();
     let begin = |flow: &FlowPlan| nanoseconds(flow.delay);
     // None: never.
     let end = |flow: &FlowPlan| flow.duration.map(|duration| begin(flow).saturating_add(nanoseconds(duration)));
     let mut left: Vec<Option<u64>> = plan.flows.iter().map(|flow| plan.share(flow, index as usize)).collect();
-    let mut due = vec![0; plan.flows.len()];
     // Until then a flow takes its time, though nothing departs any more.
     let mut ends = 0;
     loop {
@@ -155,7 +182,7 @@ fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch) -> Result<Vec<u64
         }
     }
     clock::sleep_until(start.saturating_add(ends), stop);
-    Ok(due)
+    Ok(())
 }
 
 /// How many of so many turns of a cycle, over and over, are each flow's.
@@ -206,16 +233,20 @@ impl Stretch for FullSpeed<'_> {
                 Sent::Interrupted => sent = self.attempted()? - before_all,
             }
         }
+        let made = self.attempted()? - before_all;
+        let strayed = made != sent && self.worker.generator.counts();
+        if strayed {
+            return Err(WorkerError::Strayed { cpu: self.worker.cpu(), asked: sent, made });
+        }
         Ok(Turns { taken: sent, is_last: false })
     }
 }
 
 impl FullSpeed<'_> {
-    /// Repetitions of this worker so far.
+    /// Repetitions on this worker's CPU so far.
     fn attempted(&self) -> Result<u64, WorkerError> {
-        let Worker { plan, generator, index, .. } = *self.worker;
-        let workers = generator.workers().map_err(WorkerError::Send)?;
-        let worker = workers.get(plan.cpus[index as usize] as usize).copied().unwrap_or_default();
+        let workers = self.worker.generator.workers().map_err(WorkerError::Count)?;
+        let worker = workers.get(self.worker.cpu()).copied().unwrap_or_default();
         Ok(worker.attempted() + worker.aborted)
     }
 }
@@ -223,10 +254,27 @@ impl FullSpeed<'_> {
 impl Worker<'_> {
     /// One call of so many repetitions.
     pub(super) fn call(&self, repeat: u32, batch_size: u32) -> Result<Sent, WorkerError> {
+        self.stayed()?;
         let sent = self.generator.send(&self.plan.program.frame, self.plan.ingress, repeat, batch_size);
-        sent.map_err(|error| {
+        let sent = sent.map_err(|error| {
             if error.errno() == Some(libc::ENODEV) { WorkerError::InterfaceGone } else { WorkerError::Send(error) }
-        })
+        })?;
+        self.stayed()?;
+        Ok(sent)
+    }
+
+    fn cpu(&self) -> u32 {
+        self.plan.cpus[self.index as usize]
+    }
+
+    /// Whether the thread is where it was pinned. Whoever may change its affinity can move it, and the program would go on with
+    /// the state of another worker, or none. Asked of the vDSO: 20 ns or so for a call of milliseconds.
+    fn stayed(&self) -> Result<(), WorkerError> {
+        let (cpu, now) = (self.cpu(), sched_getcpu());
+        if now == cpu as usize {
+            return Ok(());
+        }
+        Err(WorkerError::Moved { cpu, now: u32::try_from(now).unwrap_or(u32::MAX) })
     }
 }
 

@@ -13,6 +13,15 @@ pub fn online_cpus() -> io::Result<Vec<u32>> {
     parse_cpu_list(text.trim()).ok_or_else(|| io::Error::other(format!("not a list of CPUs: {text:?}")))
 }
 
+/// CPUs this machine may ever have, in order; with some firmware numbers are left out.
+///
+/// # Errors
+/// When /sys is not mounted.
+pub(crate) fn possible_cpus() -> io::Result<Vec<u32>> {
+    let text = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    parse_cpu_list(text.trim()).ok_or_else(|| io::Error::other(format!("not a list of CPUs: {text:?}")))
+}
+
 /// CPUs this thread may run on, in order.
 ///
 /// # Errors
@@ -40,7 +49,7 @@ pub(super) fn barred_cpus(online: &[u32]) -> Vec<u32> {
 }
 
 /// Reads the kernel's list format: `0,2-3`.
-pub(super) fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
+pub(crate) fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -37,6 +37,9 @@ use rustix::{
 
 pub use changes::{LinkChanges, Meanwhile};
 pub use counters::{CounterReader, Counters};
+#[cfg(test)]
+pub(crate) use cpus::parse_cpu_list;
+pub(crate) use cpus::possible_cpus;
 pub use cpus::{allowed_cpus, online_cpus};
 pub(crate) use gather::xdp_program;
 pub use interface::{

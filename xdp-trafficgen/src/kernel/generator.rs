@@ -13,17 +13,17 @@ use aya::{
     Ebpf,
     maps::{Array, DevMap, Map, MapData, PerCpuArray, PerCpuValues, ProgramArray},
     programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
-    util::nr_cpus,
 };
 use xdp_trafficgen_ebpf::abi::{
     DropLayer, Drops, Flow, FlowDrops, MAX_SLOTS, Schedule, Worker,
     timing::{self, Departures, Lateness, Pace},
 };
 
-use self::load::{fill, load_group, padded, take, worker_of, xdp_of};
+use self::load::{fill, load_group, padded, take, xdp_of};
 use crate::{
     kernel::{
-        KernelError, Listener, TracePoints, anchor::Anchor, listener::Place, map_error, pins::Pins, program_error,
+        KernelError, Listener, PerCpu, TracePoints, anchor::Anchor, listener::Place, map_error, pins::Pins,
+        program_error,
     },
     plan::{Pacing, Program, pacing::simulation::exponentials},
 };
@@ -61,6 +61,8 @@ pub struct Generator {
 
 /// The program of a group.
 const GROUP: &str = "generate";
+/// The bench's yardstick.
+const FLOOR: &str = "floor";
 
 /// A program as the verifier saw it and left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +118,8 @@ impl Generator {
         Ok(generator)
     }
 
-    /// Loads the object for ordinary runs only: nothing is attached, nothing can leave, and every run makes a frame, whenever
-    /// it would depart: the schedule says whose.
+    /// Loads the object for ordinary runs only: nothing is attached, nothing can leave, and every run on the CPU of a worker
+    /// makes a frame, whenever it would depart: the schedule says whose.
     ///
     /// # Errors
     /// What the kernel refused.
@@ -151,16 +153,15 @@ impl Generator {
                 fill(&mut objects, "EXPONENTIAL", &exponentials())?;
             }
         }
-        let cpus = nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "reading the CPU count", source })?;
-        let start: Vec<Worker> = (0..cpus).map(|cpu| worker_of(workers, cpu)).collect();
-        let start = PerCpuValues::try_from(start)
+        let start = PerCpu::make(|cpu| workers.get(&cpu).copied().unwrap_or(Worker::ABSENT))?;
+        let start = PerCpuValues::try_from(start.into_kernel())
             .map_err(|source| KernelError::Syscall { call: "laying out per-CPU values", source })?;
         let mut state: PerCpuArray<_, Worker> =
             PerCpuArray::try_from(take(&mut objects, "WORKERS")?).map_err(map_error("WORKERS"))?;
         state.set(place.as_ref().map_or(0, Place::index), start, 0).map_err(map_error("WORKERS"))?;
         let mut generator = Self {
             entry: match role {
-                Role::Floor => "floor",
+                Role::Floor => FLOOR,
                 Role::Generate if objects.len() > 1 => "dispatch",
                 Role::Generate => GROUP,
             },
@@ -306,7 +307,7 @@ impl Generator {
 
     /// One ordinary run, without side effects: the XDP action and the frame the program made of `frame`.
     ///
-    /// Advances the sequence of the calling thread's CPU.
+    /// Advances the sequence of the calling thread's CPU, which must be one of the workers'.
     ///
     /// # Errors
     /// When the kernel refuses to run it.
@@ -353,14 +354,19 @@ impl Generator {
         Ok(facts)
     }
 
-    /// What every CPU's worker has counted so far; index: CPU.
+    /// What every CPU's worker has counted so far; of a CPU without one, its `aborted` repetitions: workers' threads ran there
+    /// that somebody had moved.
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn workers(&self) -> Result<Vec<Worker>, KernelError> {
+    pub fn workers(&self) -> Result<PerCpu<Worker>, KernelError> {
         let place = self.place.as_ref().map_or(0, Place::index);
-        let values = self.workers.get(&place, 0).map_err(map_error("WORKERS"))?;
-        Ok(values.iter().copied().collect())
+        PerCpu::of_kernel(&self.workers.get(&place, 0).map_err(map_error("WORKERS"))?)
+    }
+
+    /// Whether its program counts what it does. The bench's yardstick does nothing but redirect.
+    pub fn counts(&self) -> bool {
+        self.entry != FLOOR
     }
 
     /// Which trace points tell what becomes of the frames.
@@ -368,13 +374,13 @@ impl Generator {
         self.place.as_ref().map(|place| place.trace_points().clone()).unwrap_or_default()
     }
 
-    /// Why frames of every CPU's worker were dropped so far; index: CPU.
+    /// Why frames of every CPU's worker were dropped so far.
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn drops(&self) -> Result<Vec<Refusals>, KernelError> {
-        let values = self.drops.get(&0, 0).map_err(map_error("DROPS"))?;
-        Ok(values.iter().map(refusals).collect())
+    pub fn drops(&self) -> Result<PerCpu<Refusals>, KernelError> {
+        let drops = PerCpu::of_kernel(&self.drops.get(&0, 0).map_err(map_error("DROPS"))?)?;
+        Ok(drops.map(refusals))
     }
 
     /// Why frames of a flow were dropped that a worker sent, both by their index: counts in the order of

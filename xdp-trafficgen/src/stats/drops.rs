@@ -18,6 +18,8 @@ pub enum DropReason {
     Action,
     /// The program could not make the frame: a mistake of ours.
     Aborted,
+    /// The program ran on a CPU that has no worker, for a worker's thread had been moved there.
+    WorkerMoved,
     /// The kernel gave the frame up for what the program returned (`xdp_exception`).
     Exception,
     /// No trace point told: the kernel dropped the frame in another way.
@@ -44,6 +46,7 @@ impl DropReason {
             Self::Redirect(errno) => format!("redirect_{}", errno_name(errno).to_lowercase()),
             Self::Action => "action_drop".to_owned(),
             Self::Aborted => "program_aborted".to_owned(),
+            Self::WorkerMoved => "worker_moved".to_owned(),
             Self::Exception => "exception".to_owned(),
             Self::Unaccounted => "unaccounted".to_owned(),
         }

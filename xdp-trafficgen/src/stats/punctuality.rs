@@ -123,7 +123,13 @@ pub(super) fn read(
         unsent: all.skipped,
         ..Punctuality::default()
     };
-    let total_due: u64 = due.iter().copied().flatten().sum();
+    // Of workers that failed nobody knows whose turns were given up: all flows alike, by their frames.
+    let gone_through = all.departed + all.skipped;
+    let due = due.map(|due| match due {
+        due if pacing.streams == Streams::Flows || due.iter().sum::<u64>() == gone_through => due.to_vec(),
+        _ => shared_out(gone_through, &flows.iter().map(|flow| flow.attempted).collect::<Vec<_>>()),
+    });
+    let total_due: u64 = due.iter().flatten().sum();
     for (index, (flow, lateness)) in flows.iter_mut().zip(lateness).enumerate() {
         let (requested, achieved, unsent) = match pacing.streams {
             Streams::Flows => {
@@ -132,7 +138,7 @@ pub(super) fn read(
                 (requested, span.rate(), span.skipped)
             }
             Streams::Port => {
-                let due = due.map_or(flow.attempted, |due| due[index]);
+                let due = due.as_ref().map_or(flow.attempted, |due| due[index]);
                 let of_all = |rate: Option<f64>, part, whole| rate.map(|rate| rate * share(part, whole));
                 (
                     of_all(port.requested, due, if total_due > 0 { total_due } else { all.departed }),
@@ -151,6 +157,25 @@ pub(super) fn read(
     let done = done(plan.action, sum(|flow| flow.transmitted), sum(|flow| flow.attempted));
     port.achieved = port.achieved.map(|rate| rate * done);
     Ok(port)
+}
+
+/// So many departures among flows, each at least as many as it has frames, and otherwise in proportion to them.
+fn shared_out(departures: u64, frames: &[u64]) -> Vec<u64> {
+    let all: u64 = frames.iter().sum();
+    if all == 0 {
+        // No flow has a better claim than the first.
+        return (0..frames.len()).map(|flow| if flow == 0 { departures } else { 0 }).collect();
+    }
+    let over = u128::from(departures.saturating_sub(all));
+    let (mut before, mut given) = (0, 0);
+    let share = |&frames: &u64| {
+        before += u128::from(frames);
+        let until = u64::try_from(over * before / u128::from(all)).unwrap_or(u64::MAX);
+        let share = until - given;
+        given = until;
+        frames + share
+    };
+    frames.iter().map(share).collect()
 }
 
 /// The share of the departed frames with which was done what was asked for. The action `drop` transmits none.
@@ -181,6 +206,14 @@ mod tests {
         assert_eq!(stream(0, 7, 0, 0).rate(), None);
         // As many departures were given up.
         assert_eq!(stream(11, 11, 1, 1_000_000_000).due_rate(), Some(20.0));
+    }
+
+    #[test]
+    fn nothing_is_left_when_departures_are_shared_out() {
+        assert_eq!(shared_out(10, &[5, 2]), [7, 3]);
+        assert_eq!(shared_out(7, &[5, 2]), [5, 2]);
+        assert_eq!(shared_out(u64::MAX, &[1, 1, 1]).iter().sum::<u64>(), u64::MAX);
+        assert_eq!(shared_out(3, &[0, 0]), [3, 0]);
     }
 
     #[test]

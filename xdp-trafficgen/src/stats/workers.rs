@@ -5,7 +5,7 @@ use xdp_trafficgen_ebpf::abi::{RECENT, Worker, parts_of_recent};
 use super::{DropReason, WorkerCount};
 use crate::{
     config::Action,
-    kernel::{Generator, KernelError, generator::Refusals},
+    kernel::{Generator, KernelError, PerCpu, generator::Refusals},
     plan::PortPlan,
 };
 
@@ -19,16 +19,32 @@ pub(super) struct State {
 }
 
 /// Of each worker, in the plan's order.
-pub(super) fn states(plan: &PortPlan, generator: &Generator) -> Result<Vec<State>, KernelError> {
+pub(super) fn states(
+    plan: &PortPlan,
+    generator: &Generator,
+    workers: &PerCpu<Worker>,
+) -> Result<Vec<State>, KernelError> {
     let fates_known = generator.trace_points().tell_fates();
-    let workers = generator.workers()?;
-    let of_cpu = |cpu: u32| workers.get(cpu as usize).copied().unwrap_or_default();
+    let of_cpu = |cpu: u32| workers.get(cpu).copied().unwrap_or_default();
     // Mostly nothing is lost, and then there is nothing to read.
     let open = |worker: Worker| worker.dropped + worker.refused + in_flight(&worker) > 0;
-    let mut refusals = if plan.cpus.iter().any(|&cpu| open(of_cpu(cpu))) { generator.drops()? } else { Vec::new() };
-    let mut refusals_of = |cpu: u32| refusals.get_mut(cpu as usize).map(std::mem::take).unwrap_or_default();
+    let lost = plan.cpus.iter().any(|&cpu| open(of_cpu(cpu)));
+    let refusals = if lost { Some(generator.drops()?) } else { None };
+    let refusals_of = |cpu: u32| refusals.as_ref().and_then(|refusals| refusals.get(cpu)).cloned().unwrap_or_default();
     let state = |&cpu: &u32| State { cpu, worker: of_cpu(cpu), refusals: refusals_of(cpu), fates_known };
     Ok(plan.cpus.iter().map(state).collect())
+}
+
+/// Frames that were not made because the program ran where it has no worker. With departure times there are none: a repetition
+/// without a departure is no frame, and what was due meanwhile is late or given up.
+pub(super) fn strayed<'a>(plan: &'a PortPlan, workers: &'a PerCpu<Worker>) -> impl Iterator<Item = WorkerCount> + 'a {
+    let strayed = workers.iter().filter(|(cpu, worker)| worker.aborted > 0 && !plan.cpus.contains(cpu));
+    strayed.filter(|_| plan.pacing.is_none()).map(|(cpu, worker)| WorkerCount {
+        cpu,
+        attempted: worker.aborted,
+        drops: vec![(DropReason::WorkerMoved, worker.aborted)],
+        ..WorkerCount::default()
+    })
 }
 
 impl State {

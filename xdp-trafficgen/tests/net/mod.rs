@@ -154,13 +154,13 @@ impl Port {
 
     /// One counter, all CPUs together. Unlike [`Self::counts`] it can be asked while frames are sent.
     pub(crate) fn total(&self, counter: impl Fn(&Worker) -> u64) -> u64 {
-        self.generator.workers().unwrap().iter().map(counter).sum()
+        self.generator.workers().unwrap().iter().map(|(_, worker)| counter(worker)).sum()
     }
 
     /// Of a port that is not sending just now.
     pub(crate) fn counts(&self) -> Counts {
         let mut drops = BTreeMap::new();
-        for (refusal, count) in self.generator.drops().unwrap().into_iter().flatten() {
+        for (refusal, count) in self.generator.drops().unwrap().iter().flat_map(|(_, drops)| drops.clone()) {
             *drops.entry(refusal).or_default() += count;
         }
         let counts = Counts {

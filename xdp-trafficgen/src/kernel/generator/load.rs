@@ -1,13 +1,11 @@
 //! Loads the object for each group of a port's flows, specialised for it, and fills its maps.
 
-use std::collections::BTreeMap;
-
 use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{Array, Map},
     programs::Xdp,
 };
-use xdp_trafficgen_ebpf::abi::{BODY_LEN, Group, Line, ROW_TABLE_LINES, Worker, timing::EXPONENTIALS};
+use xdp_trafficgen_ebpf::abi::{BODY_LEN, Group, Line, ROW_TABLE_LINES, timing::EXPONENTIALS};
 
 use crate::{
     kernel::{KernelError, OBJECT, listener::Place, map_error, pins::Pins, program_error},
@@ -104,14 +102,4 @@ pub(super) fn padded(body: &[u8]) -> [u8; BODY_LEN] {
         *to = *from;
     }
     padded
-}
-
-/// CPUs without a worker start as the first worker does, so that a dry run works on any CPU.
-pub(super) fn worker_of(workers: &BTreeMap<u32, Worker>, cpu: usize) -> Worker {
-    u32::try_from(cpu)
-        .ok()
-        .and_then(|cpu| workers.get(&cpu))
-        .or_else(|| workers.values().next())
-        .copied()
-        .unwrap_or_default()
 }

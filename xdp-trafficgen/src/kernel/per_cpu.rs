@@ -1,0 +1,95 @@
+//! Values that the kernel keeps for each CPU.
+//!
+//! The kernel hands them out one after the other, for the CPUs that this machine may ever have, in their order
+//! (`bpf_percpu_array_copy` of kernel/bpf/arraymap.c goes through `for_each_possible_cpu`). Where numbers are left out, a value's
+//! place among them is not its CPU's number.
+
+use crate::{host::possible_cpus, kernel::KernelError};
+
+/// A value for each CPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PerCpu<T> {
+    /// In order.
+    values: Vec<(u32, T)>,
+}
+
+impl<T> PerCpu<T> {
+    /// Makes each possible CPU's value.
+    ///
+    /// # Errors
+    /// When the machine does not say which CPUs are possible.
+    pub(super) fn make(of: impl FnMut(u32) -> T) -> Result<Self, KernelError> {
+        let cpus = possible_cpus()
+            .map_err(|source| KernelError::Syscall { call: "reading /sys/devices/system/cpu/possible", source })?;
+        Ok(Self::of_cpus(cpus, of))
+    }
+
+    fn of_cpus(cpus: Vec<u32>, mut of: impl FnMut(u32) -> T) -> Self {
+        Self { values: cpus.into_iter().map(|cpu| (cpu, of(cpu))).collect() }
+    }
+
+    /// Names the CPUs of values as the kernel has them.
+    ///
+    /// # Errors
+    /// As [`PerCpu::make`].
+    pub(super) fn of_kernel(values: &[T]) -> Result<Self, KernelError>
+    where
+        T: Clone + Default,
+    {
+        let mut values = values.iter().cloned();
+        Self::make(|_| values.next().unwrap_or_default())
+    }
+
+    /// The values as the kernel wants them.
+    pub(super) fn into_kernel(self) -> Vec<T> {
+        self.values.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// That of a CPU; none when this machine has no CPU of this number.
+    pub fn get(&self, cpu: u32) -> Option<&T> {
+        let place = self.values.binary_search_by_key(&cpu, |&(cpu, _)| cpu).ok()?;
+        Some(&self.values[place].1)
+    }
+
+    /// CPUs and their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.values.iter().map(|(cpu, value)| (*cpu, value))
+    }
+
+    /// The same CPUs with other values.
+    pub(super) fn map<U>(&self, mut to: impl FnMut(&T) -> U) -> PerCpu<U> {
+        PerCpu { values: self.iter().map(|(cpu, value)| (cpu, to(value))).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::parse_cpu_list;
+
+    /// What such machines have in /sys/devices/system/cpu/possible; `values`: of the kernel, in its order.
+    #[track_caller]
+    fn check(possible: &str, values: &[u64], expected: &[(u32, Option<u64>)]) {
+        let cpus = parse_cpu_list(possible).unwrap();
+        let mut values = values.iter().copied();
+        let values = PerCpu::of_cpus(cpus, |_| values.next().unwrap());
+        for &(cpu, value) in expected {
+            assert_eq!(values.get(cpu).copied(), value, "CPU {cpu} of {possible}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_found_by_its_cpu_and_not_by_its_place() {
+        check("0-1", &[10, 11], &[(0, Some(10)), (1, Some(11)), (2, None)]);
+        let pairs = [(0, Some(10)), (3, Some(13)), (4, None), (7, None), (8, Some(18)), (11, Some(21)), (12, None)];
+        check("0-3,8-11", &[10, 11, 12, 13, 18, 19, 20, 21], &pairs);
+        check("0,2,4,6", &[10, 12, 14, 16], &[(0, Some(10)), (1, None), (4, Some(14)), (6, Some(16))]);
+        check("5", &[15], &[(0, None), (5, Some(15))]);
+    }
+
+    #[test]
+    fn values_go_to_the_kernel_in_its_order() {
+        let values = PerCpu::of_cpus(parse_cpu_list("0-1,8").unwrap(), |cpu| cpu * 10);
+        assert_eq!(values.map(|value| value + 1).into_kernel(), [1, 11, 81]);
+    }
+}

@@ -1,0 +1,191 @@
+//! Worker threads whom somebody moves, and how a run ends.
+
+use std::{collections::BTreeSet, fs, io::Write as _};
+
+use libtest_mimic::Trial;
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_setaffinity},
+};
+use xdp_trafficgen::kernel::Sink;
+
+use crate::{
+    common::skip::skipped,
+    stage::{self, Finished, RECEIVER_MAC, Report, Running, Stage, assert_arrived, trafficgen},
+    table::{row, trial},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("a_paced_worker_moved_to_another_cpu", || moved("0", &["--rate", "100kpps"], &[(0, &[1])])),
+        trial("a_worker_moved_in_the_middle_of_a_call", || moved("0", &[], &[(0, &[1])])),
+        trial("two_paced_workers_on_one_cpu", || {
+            moved("0,1", &["--rate", "20kpps", "--packets", "2000000"], &[(1, &[0])]);
+        }),
+        trial("two_workers_on_one_cpu", || moved("0,1", &[], &[(1, &[0])])),
+        trial("two_paced_workers_change_places", || moved("0,1", &["--rate", "100kpps"], &[(0, &[1]), (1, &[0])])),
+        trial("workers_of_flows_with_rates_change_places", workers_of_flows_with_rates_change_places),
+        trial("a_worker_that_comes_back", a_worker_that_comes_back),
+        trial("a_worker_that_may_go_elsewhere", a_worker_that_may_go_elsewhere),
+    ]
+}
+
+/// A run that somebody interferes with.
+struct Disturbed {
+    command: String,
+    running: Running,
+    sink: Sink,
+}
+
+impl Disturbed {
+    /// Starts `udp` on these CPUs and waits until it sends. None on a machine without two of them.
+    fn start(cpus: &str, options: &[&str]) -> Option<Self> {
+        let udp = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--cpus", cpus];
+        Self::start_command(&[&udp[..], options].concat(), format!("udp xtg0 --cpus {cpus} {}", options.join(" ")))
+    }
+
+    fn start_command(arguments: &[&str], command: String) -> Option<Self> {
+        if stage::cpu_lists().len() < 2 {
+            skipped("it takes a second CPU to move a worker to");
+            return None;
+        }
+        let sink = stage::sink("xtg1");
+        let mut running = Running::start(trafficgen(&[arguments, &["--json"]].concat()));
+        running.wait_until("frames", |_| sink.count().unwrap().frames > 1000);
+        Some(Self { command, running, sink })
+    }
+
+    /// Gives the worker of a CPU others to run on.
+    fn send_to(&self, worker: u32, cpus: &[usize]) {
+        let mut set = CpuSet::new();
+        cpus.iter().for_each(|&cpu| set.set(cpu));
+        // Threads that have ended in the meantime are what this is about.
+        if let Some(thread) = self.thread(worker) {
+            let _ = sched_setaffinity(Some(thread), &set);
+        }
+    }
+
+    fn thread(&self, worker: u32) -> Option<Pid> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.running.pid().as_raw_nonzero())).ok()?;
+        let of_worker = |task: &fs::DirEntry| {
+            fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == format!("worker-{worker}"))
+        };
+        let task = tasks.filter_map(Result::ok).find(of_worker)?;
+        Pid::from_raw(task.file_name().to_str()?.parse().ok()?)
+    }
+}
+
+/// Nothing is lost or counted twice, whatever was done to the workers, and no frame is taken for another sender's.
+#[track_caller]
+fn assert_exact(report: &Report, sink: &Sink) {
+    let port = report.only_port();
+    assert_arrived(sink, port.frames_tx);
+    let counters = port.interface_counters.as_ref().unwrap();
+    assert_eq!(counters.tx_packets, port.frames_tx, "{report:?}");
+    assert!(report.findings.iter().all(|finding| finding.code != "other_traffic"), "{report:?}");
+}
+
+/// The run names the CPUs, counts exactly, and ends.
+#[track_caller]
+fn assert_moved(finished: &Finished, sink: &Sink) -> Report {
+    let report = finished.report(1);
+    let finding = report.findings.iter().find(|finding| finding.code == "worker_moved");
+    let finding = finding.unwrap_or_else(|| panic!("{finished:?}"));
+    assert!(finding.cure.contains("--cpus") && finding.cure.contains("taskset"), "{finding:?}");
+    assert_exact(&report, sink);
+    report
+}
+
+fn failure(finished: &Finished) -> String {
+    finished.stderr.lines().find(|line| line.starts_with("error")).unwrap_or_default().to_owned()
+}
+
+/// Each worker of the list is given other CPUs, once.
+#[track_caller]
+fn moved(cpus: &str, options: &[&str], moves: &[(u32, &[usize])]) {
+    let Some(_stage) = Stage::set() else { return };
+    let Some(run) = Disturbed::start(cpus, options) else { return };
+    move_about(run, cpus, moves);
+}
+
+/// Flows that each have departures of their own, in a calendar.
+fn workers_of_flows_with_rates_change_places() {
+    let Some(_stage) = Stage::set() else { return };
+    let flow = |name, rate| {
+        format!(
+            "[[flows]]\nname = '{name}'\nport = 'p'\nrate = '{rate}'\npacket = [{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}]\n"
+        )
+    };
+    let text = "[[ports]]\nname = 'p'\ninterface = 'xtg0'\ncpus = [0, 1]\n".to_owned();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all((text + &flow("a", "50kpps") + &flow("b", "30kpps") + &flow("c", "7kpps")).as_bytes()).unwrap();
+    let arguments = ["run", file.path().to_str().unwrap()];
+    let Some(run) = Disturbed::start_command(&arguments, "run with three flows of rates on CPUs 0, 1".to_owned())
+    else {
+        return;
+    };
+    move_about(run, "0,1", &[(0, &[1]), (1, &[0])]);
+}
+
+#[track_caller]
+fn move_about(run: Disturbed, cpus: &str, moves: &[(u32, &[usize])]) {
+    for (worker, cpus) in moves {
+        run.send_to(*worker, cpus);
+    }
+    let Disturbed { command, running, sink } = run;
+    let finished = running.end();
+    let report = assert_moved(&finished, &sink);
+    let said = |worker: u32, now: usize| {
+        failure(&finished).contains(&format!("the worker of CPU {worker} was found on CPU {now}: its thread was moved"))
+    };
+    // The first one to notice; where two change their places, any.
+    let noticed = moves.iter().any(|&(worker, cpus)| said(worker, cpus[0]));
+    let strayed = finished.stderr.contains("of the") && finished.stderr.contains("frames of its worker");
+    assert!(noticed || strayed, "{finished:?}");
+    let port = report.only_port();
+    let own: BTreeSet<u32> = cpus.split(',').map(|cpu| cpu.parse().unwrap()).collect();
+    for worker in port.workers.iter().filter(|worker| !own.contains(&worker.cpu)) {
+        assert_eq!((worker.frames_tx, worker.drops.len()), (0, 1), "{report:?}");
+        assert_eq!(worker.drops[0].reason, "worker_moved");
+    }
+    let figures = format!("{} accepted, as many received, {} dropped", port.frames_tx, port.frames_dropped);
+    row("2", &format!("{command}, taskset -p {moves:?}"), &failure(&finished), 1, &figures);
+}
+
+/// Away and back before the call ends: the thread itself cannot notice, the counts do.
+fn a_worker_that_comes_back() {
+    let Some(_stage) = Stage::set() else { return };
+    let Some(run) = Disturbed::start("0", &[]) else { return };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    // Whether it was away while it sent, or between two calls, is chance.
+    while run.thread(0).is_some() {
+        run.send_to(0, &[1]);
+        run.send_to(0, &[0]);
+        assert!(std::time::Instant::now() < deadline, "it never notices");
+    }
+    let Disturbed { command, running, sink } = run;
+    let finished = running.end();
+    let report = assert_moved(&finished, &sink);
+    let figures = format!("{} accepted, as many received", report.only_port().frames_tx);
+    row("2", &format!("{command}, taskset -p to CPU 1 and back"), &failure(&finished), 1, &figures);
+}
+
+/// To be allowed elsewhere is not to be moved: all goes well as long as the thread stays.
+fn a_worker_that_may_go_elsewhere() {
+    let Some(_stage) = Stage::set() else { return };
+    let Some(run) = Disturbed::start("0", &["--rate", "20kpps", "--packets", "20000"]) else { return };
+    run.send_to(0, &[0, 1]);
+    let Disturbed { command, running, sink } = run;
+    let finished = running.end();
+    let (report, sees) = if finished.code == Some(1) {
+        (assert_moved(&finished, &sink), failure(&finished))
+    } else {
+        let report = finished.report(0);
+        assert_exact(&report, &sink);
+        let port = report.only_port();
+        assert_eq!(port.frames_tx + port.frames_unsent.unwrap(), 20_000, "{report:?}");
+        (report, "an ordinary report".to_owned())
+    };
+    let figures = format!("{} accepted, as many received", report.only_port().frames_tx);
+    row("2", &format!("{command}, taskset -p 0-1"), &sees, finished.code.unwrap_or(-1), &figures);
+}
