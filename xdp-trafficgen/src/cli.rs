@@ -83,6 +83,10 @@ pub enum Command {
     /// Send what a configuration file describes
     Run(Run),
     /// Check a configuration file against this machine, and send nothing
+    ///
+    /// Says what is wrong with the file, all of it; of a right one what would be sent, and what would be in its way. Exit
+    /// status 2 when the file is wrong, and when it is right but not one frame could be sent from here: this process lacks a
+    /// capability, or an interface takes no frames, which `run` would end with too.
     Check(Check),
     /// Show the frames a configuration file describes, and send nothing
     ///

@@ -13,7 +13,7 @@ use crate::{
         send::{default_route, existing, work_out},
     },
     config::{Flow, Pattern},
-    kernel::probe::Unable,
+    diagnosis::Severity,
     output::{
         streams::say,
         text::{finding, grouped, instant},
@@ -27,12 +27,12 @@ const LISTED: usize = 20;
 
 pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     let config = read_config(&options.config, &options.overrides)?;
-    let capabilities = match probe_kernel() {
-        Ok(capabilities) => Some(capabilities),
-        // A file can be checked without the right to send.
-        Err(CommandError::Unable(Unable::Privilege(_))) => {
-            say("without root, the kernel's largest frame is not known and not checked");
-            None
+    // A file is checked as far as it can be, also by those who may not send.
+    let (capabilities, unable) = match probe_kernel() {
+        Ok(capabilities) => (Some(capabilities), None),
+        Err(CommandError::Unable(unable)) => {
+            say("the kernel's largest frame is not known and not checked");
+            (None, Some(unable))
         }
         Err(error) => return Err(error),
     };
@@ -66,10 +66,18 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
             let _ = writeln!(text, "port {}: … and {} more flows", port.name, grouped(more as u64));
         }
     }
-    for remark in Outlook::of(&plan).foresee() {
-        let _ = writeln!(text, "{}", finding(&remark));
+    let remarks = Outlook::of(&plan).foresee();
+    for remark in &remarks {
+        let _ = writeln!(text, "{}", finding(remark));
     }
-    results::print_text(&text)
+    results::print_text(&text)?;
+    let blocked = remarks.iter().any(|remark| remark.finding.severity == Severity::Blocks);
+    match unable {
+        // As a run ends.
+        Some(unable) => Err(unable.into()),
+        None if blocked => Err(CommandError::NotReady("this machine".to_owned())),
+        None => Ok(()),
+    }
 }
 
 fn varying(flow: &Flow) -> usize {

@@ -1,6 +1,6 @@
 //! `demo`: two interfaces of our own, one sends, at full speed or a rate, the other counts.
 
-use std::{fs, io, time::Duration};
+use std::time::Duration;
 
 use crate::{
     cli::{self, CpuList, PortRange},
@@ -52,12 +52,11 @@ impl Wire {
         let netlink = Netlink::open().map_err(crate::host::FactsError::from)?;
         // A queue for each CPU: a veth's receive work then stays on the CPU that sends, and nobody's ring overflows.
         let queues = allowed.iter().chain(&cpus).max().map_or(1, |&last| last + 1);
-        // The kernel's own neighbour discovery would be counted by the receiver too.
-        fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")
-            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
-            .map_err(|source| CommandError::System { what: "cannot switch IPv6 off in the namespace", source })?;
         let made = netlink
             .add_veth(SENDER, RECEIVER, queues)
+            // The kernel's own neighbour discovery would be counted by the receiver too.
+            .and_then(|()| netlink.keep_quiet(SENDER))
+            .and_then(|()| netlink.keep_quiet(RECEIVER))
             .and_then(|()| netlink.set_up(SENDER))
             .and_then(|()| netlink.set_up(RECEIVER))
             .and_then(|()| netlink.links());

@@ -185,7 +185,7 @@ impl CommandError {
                 | EngineError::Release(source),
             ) => Some(source),
             Self::Engine(EngineError::Thread(_) | EngineError::StartIsOver)
-            | Self::Unable(Unable::Privilege(_) | Unable::NoLiveFrames)
+            | Self::Unable(Unable::Privilege(_) | Unable::NotMounted(_) | Unable::NoLiveFrames)
             | Self::Config(_)
             | Self::File { .. }
             | Self::Facts(_)

@@ -3,7 +3,7 @@
 use super::{Finding, Severity, Situation, words};
 use crate::{
     config::Action,
-    host::{Cpu, Lockdown, System},
+    host::{Cpu, Lockdown, System, Unmounted},
 };
 
 /// Remarks on the machine.
@@ -19,7 +19,16 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
         confidentiality(situation),
         no_btf(situation),
     ];
-    found.into_iter().flatten().collect()
+    found.into_iter().flatten().chain(unmounted(situation)).collect()
+}
+
+/// What nothing can be sent without.
+fn unmounted<'a>(situation: &Situation<'a>) -> impl Iterator<Item = Finding> + use<'a> {
+    let finding = |unmounted: &Unmounted| {
+        let code = if unmounted.file_system == "proc" { "no_procfs" } else { "no_sysfs" };
+        Finding::new(code, Severity::Blocks, unmounted.to_string(), unmounted.cure())
+    };
+    situation.system.unmounted.iter().map(finding)
 }
 
 /// Frames that are handed to this machine's own network stack.

@@ -35,17 +35,26 @@ pub fn allowed_cpus() -> io::Result<Vec<u32>> {
 /// cpuset (`__sched_setaffinity` of the kernel's kernel/sched/syscalls.c), whatever its affinity was before. None where that
 /// cannot be asked: binding a worker then tells.
 pub(super) fn barred_cpus(online: &[u32]) -> Vec<u32> {
-    let within = thread::scope(|scope| {
-        let ask = || {
-            let mut all = CpuSet::new();
-            online.iter().filter(|&&cpu| (cpu as usize) < CpuSet::MAX_CPU).for_each(|&cpu| all.set(cpu as usize));
-            sched_setaffinity(None, &all).ok()?;
-            sched_getaffinity(None).ok()
-        };
-        // A thread of its own, whose affinity goes with it.
-        thread::Builder::new().spawn_scoped(scope, ask).ok()?.join().ok()?
-    });
-    within.map_or_else(Vec::new, |within| online.iter().copied().filter(|&cpu| !within.is_set(cpu as usize)).collect())
+    let usable = usable_cpus();
+    usable.map_or_else(|_| Vec::new(), |usable| online.iter().copied().filter(|cpu| !usable.contains(cpu)).collect())
+}
+
+/// CPUs that are online and within this process's cpuset, in order.
+///
+/// # Errors
+/// When the kernel does not say.
+pub(super) fn usable_cpus() -> io::Result<Vec<u32>> {
+    let ask = || {
+        let mut all = CpuSet::new();
+        (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
+        sched_setaffinity(None, &all)?;
+        allowed_cpus()
+    };
+    // A thread of its own, whose affinity goes with it.
+    thread::scope(|scope| {
+        let asked = thread::Builder::new().spawn_scoped(scope, ask)?;
+        asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Reads the kernel's list format: `0,2-3`.

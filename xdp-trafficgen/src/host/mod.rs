@@ -17,6 +17,7 @@ mod interface;
 mod machine;
 mod memory;
 mod mitigations;
+mod mounts;
 mod netdev;
 mod netlink;
 mod quota;
@@ -46,6 +47,7 @@ pub use interface::{
     AttachedMode, AttachedXdp, Bond, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures,
 };
 pub use machine::machine;
+pub use mounts::Unmounted;
 pub use netdev::{queues_in_use, xdp_features};
 pub use netlink::{Netlink, NetlinkError};
 pub use quota::{Quota, Throttled};
@@ -125,7 +127,7 @@ pub struct Facts {
     pub default_route: BTreeSet<u32>,
     /// Neighbours that were asked for, by interface name and destination.
     pub next_hops: BTreeMap<(String, IpAddr), NextHop>,
-    /// CPUs that exist and are switched on, in order.
+    /// CPUs that exist and are switched on, in order; without /sys, those that this process can be bound to.
     pub cpus: Vec<u32>,
     /// CPUs this process runs on, in order: its affinity, which is what it was given (`taskset`) of its cpuset.
     pub allowed_cpus: Vec<u32>,
@@ -183,7 +185,7 @@ impl Facts {
         let links: Vec<Link> = messages.iter().map(|message| netlink.link(message)).collect();
         let interfaces = Interface::described(&netlink, &messages, is_wanted)?;
         let system = System::gather();
-        let cpus = cpus::online_cpus().map_err(FactsError::Cpus)?;
+        let cpus = cpus::online_cpus().or_else(|_| cpus::usable_cpus()).map_err(FactsError::Cpus)?;
         let mut next_hops = BTreeMap::new();
         for (interface, destination) in neighbours {
             let Some(link) = links.iter().find(|link| link.answers_to(interface)) else { continue };

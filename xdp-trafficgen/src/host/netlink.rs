@@ -10,7 +10,9 @@ use rtnetlink::{
     LinkUnspec, LinkVeth, RouteMessageBuilder,
     packet_route::{
         AddressFamily,
-        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, Prop},
+        link::{
+            AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, Prop,
+        },
         neighbour::{NeighbourAddress, NeighbourAttribute},
         route::{RouteAddress, RouteAttribute, RouteMessage},
     },
@@ -187,6 +189,27 @@ impl Netlink {
             ))
             .build();
         self.run(&format!("create the veth pair {name}, {peer}"), self.handle.link().add(message).execute())
+    }
+
+    /// Lets the kernel give an interface no IPv6 address of its own when it is set up, so that it says nothing on the wire: no
+    /// duplicate address detection, no report of a group, no router solicitation. Nothing to do where there is no IPv6.
+    ///
+    /// # Errors
+    /// When it does not exist, or without CAP_NET_ADMIN.
+    pub fn keep_quiet(&self, name: &str) -> Result<(), NetlinkError> {
+        let mode = vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)];
+        let message = LinkUnspec::new_with_name(name)
+            .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(mode)]))
+            .build();
+        let request = format!("switch IPv6 addresses of {name} off");
+        match self.run(&request, self.handle.link().change(message).execute()) {
+            Err(NetlinkError::Request { source: rtnetlink::Error::NetlinkError(refused), .. })
+                if refused.raw_code() == -libc::EAFNOSUPPORT =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Sets an interface up.

@@ -1,6 +1,8 @@
 //! What is known of the machine beyond its CPUs' numbers: what the kernel allows, and what makes it slow.
 
-use crate::host::{Quota, files::Files, memory, mitigations, quota, version};
+use rustix::system::uname;
+
+use crate::host::{Quota, Unmounted, files::Files, memory, mitigations, mounts, quota, version};
 
 /// Facts of the machine. What the kernel does not tell is none or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct System {
     pub memory: Option<u64>,
     /// What CPU time its control groups allow, the tightest first; empty where they allow all there is.
     pub quotas: Vec<Quota>,
+    /// File systems of the kernel that sending needs and that are not there.
+    pub unmounted: Vec<Unmounted>,
 }
 
 /// What the kernel keeps even from root.
@@ -57,10 +61,17 @@ pub struct Cpu {
 }
 
 impl System {
-    /// Reads /proc and /sys. What is not there is none.
+    /// Reads /proc and /sys. What is not there is none, but for the kernel's version, which a system call tells too.
     #[must_use]
     pub fn gather() -> Self {
-        Self::read(Files::of_this_machine())
+        let mut system = Self::read(Files::of_this_machine());
+        if system.release.is_empty() {
+            let name = uname();
+            system.release = name.release().to_string_lossy().into_owned();
+            system.version = version(&system.release);
+            system.real_time = is_real_time(&name.version().to_string_lossy());
+        }
+        system
     }
 
     fn read(files: Files<'_>) -> Self {
@@ -76,6 +87,7 @@ impl System {
             mitigations: mitigations::costly(files),
             memory: memory::available(files),
             quotas: quota::all(files),
+            unmounted: mounts::all(files),
             release,
         }
     }
@@ -84,7 +96,12 @@ impl System {
 /// The file came with the patches of PREEMPT_RT and stayed when they were merged (Linux 6.12); the version names it too.
 fn real_time(files: Files<'_>) -> bool {
     let version = files.text("proc/sys/kernel/version").unwrap_or_default();
-    files.number("sys/kernel/realtime") == Some(1) || version.split(' ').any(|word| word == "PREEMPT_RT")
+    files.number("sys/kernel/realtime") == Some(1) || is_real_time(&version)
+}
+
+/// As the kernel's version says it, such as `#1 SMP PREEMPT_RT Debian 6.12.0-1`.
+fn is_real_time(version: &str) -> bool {
+    version.split(' ').any(|word| word == "PREEMPT_RT")
 }
 
 /// All modes, with the one in force in brackets: `none [integrity] confidentiality`.

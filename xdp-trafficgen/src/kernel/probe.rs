@@ -5,9 +5,12 @@ use std::io;
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities};
 
-use crate::kernel::{
-    KernelError,
-    tiny::{FRAME_LEN, Kind, Run, Tiny, failed},
+use crate::{
+    host::Unmounted,
+    kernel::{
+        KernelError,
+        tiny::{FRAME_LEN, Kind, Run, Tiny, failed},
+    },
 };
 
 /// What the kernel answered.
@@ -24,6 +27,9 @@ pub enum Unable {
     #[error("this needs root, or the capabilities CAP_NET_ADMIN and CAP_SYS_ADMIN (missing: {}): run it with sudo, or let \
              `setcap cap_net_admin,cap_sys_admin+ep` give them to the program", .0.join(", "))]
     Privilege(Vec<&'static str>),
+    /// A file system of the kernel's is not there.
+    #[error("{0}; {cure}", cure = .0.cure())]
+    NotMounted(Unmounted),
     /// Live mode came with Linux 5.18 (commit b530e9e1063e).
     #[error("this kernel cannot send live frames with BPF_PROG_RUN: use Linux 5.18 or later")]
     NoLiveFrames,
@@ -40,6 +46,9 @@ pub fn probe() -> Result<Capabilities, Unable> {
     let missing = missing_capabilities();
     if !missing.is_empty() {
         return Err(Unable::Privilege(missing));
+    }
+    if let Some(unmounted) = Unmounted::gather().into_iter().next() {
+        return Err(Unable::NotMounted(unmounted));
     }
     let program = Tiny::load(Kind::Xdp)?;
     if !sends_live_frames(&program)? {

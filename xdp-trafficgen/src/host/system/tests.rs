@@ -16,6 +16,8 @@ fn cpu(number: u32, numa_node: Option<u32>, governor: Option<&str>, siblings: &[
 #[test]
 fn a_laptop_that_saves_power() {
     let tree = "
+        proc/self/fd/
+        sys/devices/system/cpu/possible = 0-3
         proc/sys/kernel/osrelease = 6.12.48+deb13-amd64
         proc/sys/kernel/version = #1 SMP PREEMPT_DYNAMIC Debian 6.12.48-1 (2025-09-20)
         proc/sys/net/core/bpf_jit_enable = 1
@@ -45,6 +47,7 @@ fn a_laptop_that_saves_power() {
         mitigations: vec![("retbleed".to_owned(), "Mitigation: untrained return thunk; SMT vulnerable".to_owned())],
         memory: Some(4 << 30),
         quotas: Vec::new(),
+        unmounted: Vec::new(),
     };
     check(tree, &expected);
 }
@@ -53,6 +56,8 @@ fn a_laptop_that_saves_power() {
 #[test]
 fn a_real_time_server_tuned_for_it() {
     let tree = "
+        proc/self/fd/
+        sys/devices/system/cpu/possible = 0-3
         proc/sys/kernel/osrelease = 6.1.0-41-rt-amd64
         proc/sys/kernel/version = #1 SMP PREEMPT_RT Debian 6.1.158-1 (2025-11-09)
         proc/sys/net/core/bpf_jit_enable = 0
@@ -84,6 +89,7 @@ fn a_real_time_server_tuned_for_it() {
         mitigations: Vec::new(),
         memory: None,
         quotas: Vec::new(),
+        unmounted: Vec::new(),
     };
     check(tree, &expected);
 }
@@ -92,6 +98,8 @@ fn a_real_time_server_tuned_for_it() {
 #[test]
 fn what_the_kernel_does_not_tell_is_none() {
     let tree = "
+        proc/self/fd/
+        sys/devices/system/cpu/possible = 0-3
         proc/sys/kernel/osrelease = 5.18.0
         sys/devices/system/cpu/online = 0
         sys/devices/system/cpu/cpu0/
@@ -103,7 +111,10 @@ fn what_the_kernel_does_not_tell_is_none() {
         ..System::default()
     };
     check(tree, &expected);
-    check("", &System::default());
+    check("", &System { unmounted: mounts::NEEDED.to_vec(), ..System::default() });
+    let without_sys = System { release: "5.18.0".to_owned(), version: Some((5, 18)), ..System::default() };
+    let without_sys = System { unmounted: vec![mounts::NEEDED[1]], ..without_sys };
+    check("proc/self/fd/\n proc/sys/kernel/osrelease = 5.18.0", &without_sys);
 }
 
 /// The version alone tells a kernel before 6.12 that was built without the file; others only have the word in a name.

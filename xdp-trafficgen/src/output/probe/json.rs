@@ -210,8 +210,19 @@ pub fn render(report: &ProbeReport) -> serde_json::Result<String> {
 
 fn kernel<'a>(survey: &'a Survey, system: &'a host::System) -> Kernel<'a> {
     let Survey { missing_capabilities, live_frames, largest_frame, batch_limit, trace_points, bpf_loop, call } = survey;
-    let host::System { release, version: _, real_time, btf, jit, lockdown, cpus: _, mitigations: _, memory, quotas: _ } =
-        system;
+    let host::System {
+        release,
+        version: _,
+        real_time,
+        btf,
+        jit,
+        lockdown,
+        cpus: _,
+        mitigations: _,
+        memory,
+        quotas: _,
+        unmounted: _,
+    } = system;
     let mut unanswered = vec![
         why("live_frames", live_frames),
         why("largest_frame", largest_frame),

@@ -44,6 +44,7 @@ fn system() -> System {
         ],
         memory: Some(23_571_000_000),
         quotas: Vec::new(),
+        unmounted: Vec::new(),
     }
 }
 

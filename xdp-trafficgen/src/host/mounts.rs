@@ -1,0 +1,62 @@
+//! The file systems of the kernel that sending needs, which minimal containers and rescue systems may lack.
+
+use std::fmt;
+
+use crate::host::files::Files;
+
+/// One that is not there, or not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unmounted {
+    /// What it is called, for `mount`.
+    pub file_system: &'static str,
+    /// Where it belongs.
+    pub place: &'static str,
+    /// What was looked for.
+    pub path: &'static str,
+    /// What for.
+    pub purpose: &'static str,
+}
+
+/// Maps are shared through descriptors of this process; aya asks how many CPUs there may be.
+pub(super) const NEEDED: [Unmounted; 2] = [
+    Unmounted {
+        file_system: "proc",
+        place: "/proc",
+        path: "/proc/self/fd",
+        purpose: "eBPF maps are shared through it",
+    },
+    Unmounted {
+        file_system: "sysfs",
+        place: "/sys",
+        path: "/sys/devices/system/cpu/possible",
+        purpose: "it says for how many CPUs the kernel counts",
+    },
+];
+
+impl Unmounted {
+    /// Those of this machine.
+    #[must_use]
+    pub fn gather() -> Vec<Self> {
+        all(Files::of_this_machine())
+    }
+
+    /// What the user does about it.
+    pub fn cure(&self) -> String {
+        let Self { file_system, place, .. } = self;
+        format!("`mount -t {file_system} {file_system} {place}`, or give the container a {place} of its own")
+    }
+}
+
+impl fmt::Display for Unmounted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file_system, path, purpose, .. } = self;
+        write!(
+            formatter,
+            "{path} is not there, as {file_system} is not mounted, and nothing can be sent without: {purpose}"
+        )
+    }
+}
+
+pub(super) fn all(files: Files<'_>) -> Vec<Unmounted> {
+    NEEDED.into_iter().filter(|needed| !files.exists(needed.path)).collect()
+}
