@@ -28,6 +28,9 @@ use crate::config::{
 /// The kernel runs a specialised XDP program over and over on a packet and really transmits the result: no DPDK, no
 /// hugepages, no unbinding of the NIC. Needs Linux 5.18 or later, and root or the capabilities CAP_NET_ADMIN
 /// and CAP_SYS_ADMIN.
+///
+/// Frames go from that program straight to the driver: tcpdump at the sending interface shows none of them, and neither
+/// queueing disciplines (tc) nor nftables touch them. Capture where they arrive, or look at them with `show --pcap`.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = EXIT_CODES)]
 pub struct Cli {
@@ -72,6 +75,9 @@ pub enum Command {
     /// stopped. For example:
     ///
     ///   xdp-trafficgen tcp-syn eth1 --dst-ip 10.0.0.2 --dst-port 443 --duration 10s
+    ///
+    /// A source address that this host owns makes its own network stack answer each SYN-ACK with a RST; with one that it does
+    /// not own (--src-ip), nobody does.
     TcpSyn(TcpSyn),
     /// Send ICMP echo requests out of an interface, as the options say
     ///

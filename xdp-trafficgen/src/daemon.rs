@@ -33,7 +33,7 @@ use crate::{
         text::shortfall,
     },
     plan::{Consent, Plan, PortPlan},
-    stats::{FlowCount, PortCount, Punctuality, Snapshot},
+    stats::{FlowCount, PortCount, Punctuality, Snapshot, reconcile::except_each_other},
 };
 
 /// Runs until a signal: log, configuration, first plan, then a task a port.
@@ -134,7 +134,8 @@ async fn serve(
     while let Some(ended) = tasks.join_next().await {
         note_end(ended);
     }
-    let snapshot = snapshot();
+    let mut snapshot = snapshot();
+    except_each_other(&mut snapshot.ports);
     log_counts("final counts", &snapshot, &Snapshot::default(), &outlook).await;
     log_flows(&snapshot);
     log_losses(told);

@@ -114,7 +114,7 @@ fn others_frames_are_told_apart() {
     let port = only(&snapshot);
     assert_eq!(port.attempted, port.transmitted);
     assert_arrived(&sink, port.transmitted + 1003);
-    assert_eq!(port.partings, [Parting::Others { frames: 1003 }]);
+    assert!(matches!(port.partings[..], [Parting::Others { frames: 1003, .. }]), "{:?}", port.partings);
 }
 
 /// Where trace points are missing, the report says which, and no drop is made up.

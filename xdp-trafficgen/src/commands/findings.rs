@@ -20,7 +20,7 @@ use crate::{
     diagnosis::{self, Finding, Pace, Rivals, Severity, Situation},
     host::{
         AttachedMode, AttachedXdp, Facts, FactsError, Interface, LinkChanges, Meanwhile, Netlink, Peer, Quota, System,
-        WorkerThread, allowed_cpus, name_of,
+        WorkerThread, allowed_cpus, is_captured, name_of,
     },
     output::{PortFinding, streams::say, text},
     plan::{Attach, Plan, PortPlan},
@@ -61,6 +61,8 @@ struct SoFar {
     moments: Moments,
     /// None where the kernel does not tell.
     changes: Option<LinkChanges>,
+    /// Ports, by their places, at whose interfaces somebody captured.
+    captured: BTreeSet<usize>,
 }
 
 /// Drops that were explained just now.
@@ -110,6 +112,16 @@ impl Sending {
             attach: plan.attach,
             pace: if plan.pacing.is_none() { Pace::FullSpeed } else { Pace::Departures },
         }
+    }
+
+    /// Whether frames leave at all.
+    const fn leaves(&self) -> bool {
+        matches!(self.action, Action::Redirect | Action::Tx)
+    }
+
+    /// What it means that somebody captures there.
+    fn capture(&self) -> Finding {
+        diagnosis::of_capture(&name_of(self.index).unwrap_or_else(|| self.interface.clone()))
     }
 
     /// That the interface is called otherwise by now. It goes on sending: the kernel knows it by its index.
@@ -225,6 +237,10 @@ impl Outlook {
                     lines.push(format!("port {}: frames are being dropped: {}", sending.port, in_one_line(&finding)));
                 }
             }
+            for place in outlook.newly_captured() {
+                let Some(sending) = outlook.ports.get(place) else { continue };
+                lines.push(format!("port {}: {}", sending.port, in_one_line(&sending.capture())));
+            }
             for sending in &outlook.ports {
                 if let Some(finding) = sending.renamed().filter(|_| !renamed.contains(&sending.port)) {
                     renamed.insert(sending.port.clone());
@@ -233,6 +249,15 @@ impl Outlook {
             }
             lines
         }
+    }
+
+    /// Ports at whose interfaces somebody captures, who did not before.
+    fn newly_captured(&self) -> Vec<usize> {
+        let captured = |sending: &Sending| sending.leaves() && is_captured(sending.index);
+        let places = self.ports.iter().enumerate().filter(|(_, sending)| captured(sending)).map(|(place, _)| place);
+        let places: Vec<usize> = places.collect();
+        let mut so_far = self.so_far();
+        places.into_iter().filter(|place| so_far.captured.insert(*place)).collect()
     }
 
     /// Finds out why the frames were dropped that were not at the last time, and keeps it: from one look for all. It blocks.
@@ -262,6 +287,8 @@ impl Outlook {
     /// What explains the final counts. `slower`: what [`Self::warn`] gave. `failed`: whether the run ended before its time.
     pub(crate) fn conclude(&self, snapshot: &Snapshot, slower: Vec<PortFinding>, failed: bool) -> Vec<PortFinding> {
         self.learn(snapshot);
+        self.newly_captured();
+        let captured = self.so_far().captured.clone();
         let mut findings = Vec::new();
         let wrong = |port: &PortCount| port.dropped() > 0 || port.transmitted == 0 || !port.partings.is_empty();
         let quotas = Quota::gather();
@@ -274,6 +301,7 @@ impl Outlook {
                 findings.extend(port.partings.iter().map(|parting| look.of_parting(sending, parting)));
             }
             findings.extend(sending.renamed().map(|finding| found(sending, finding)));
+            findings.extend(captured.contains(&index).then(|| found(sending, sending.capture())));
             // Of a run that failed before the first frame, the failure is the reason.
             let stopped = failed && port.attempted == 0;
             let nothing_sent = if stopped { None } else { diagnosis::of_nothing_sent(port) };

@@ -42,6 +42,8 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
         interrupts_on_workers(situation),
         node_apart(situation),
         frames_cut(situation),
+        interface.captured.then(|| of_capture(&interface.link.name)),
+        bypassed(situation),
     ];
     found.into_iter().flatten().collect()
 }
@@ -157,6 +159,34 @@ fn other_program(situation: &Situation<'_>) -> Option<Finding> {
         Severity::Note,
         format!("{attached} is attached to `{name}` already; it stays, and does not see the frames that are sent"),
         "",
+    ))
+}
+
+/// XDP frames go from the program to the driver: nobody hands them to packet sockets (dev_queue_xmit_nit of the kernel's
+/// net/core/dev.c).
+pub fn of_capture(name: &str) -> Finding {
+    Finding::new(
+        "capture_sees_nothing",
+        Severity::Note,
+        format!(
+            "somebody captures at `{name}`, as tcpdump does, and does not see the frames that are sent: they bypass it"
+        ),
+        "capture where they arrive, or look at the frames with `xdp-trafficgen show --pcap`",
+    )
+}
+
+/// What kernels give an interface unasked (`net.core.default_qdisc` may choose among some of them).
+const ORDINARY_QDISCS: [&str; 8] = ["noqueue", "noop", "mq", "pfifo_fast", "pfifo", "bfifo", "fq", "fq_codel"];
+
+/// A queueing discipline that somebody chose, perhaps to shape or to lose frames.
+fn bypassed(situation: &Situation<'_>) -> Option<Finding> {
+    let Situation { name, .. } = situation;
+    let qdisc = situation.interface?.qdisc.as_deref().filter(|qdisc| !ORDINARY_QDISCS.contains(qdisc))?;
+    Some(Finding::new(
+        "qdisc_bypassed",
+        Severity::Note,
+        format!("the queueing discipline {qdisc} of `{name}` does nothing to the frames that are sent: they bypass it"),
+        "ask for what it should do to them, such as a rate (`--rate`), or let the receiver do it",
     ))
 }
 

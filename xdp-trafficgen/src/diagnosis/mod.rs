@@ -27,6 +27,7 @@ pub use attachment::{of_kernel_error, of_refused_program, without_refused};
 pub use contention::{Pace, Rivals, of_quota, of_shared_cpus, of_throttling};
 pub use drops::of_drop;
 pub use errors::of_error;
+pub use interface::of_capture;
 pub use machine::of_memory;
 pub use moved::of_moved;
 pub use outcome::{of_gone, of_lacking, of_nothing_sent, of_renamed};

@@ -1,7 +1,7 @@
 //! What it means that our counts and those of an interface part.
 
 use super::{Finding, Severity, Situation, veth};
-use crate::stats::reconcile::Parting;
+use crate::{host::StackAnswers, stats::reconcile::Parting};
 
 /// Why the counts part here.
 pub fn of_parting(parting: &Parting, situation: &Situation<'_>) -> Finding {
@@ -9,12 +9,7 @@ pub fn of_parting(parting: &Parting, situation: &Situation<'_>) -> Finding {
     match parting {
         Parting::SentLess { accepted, sent, lost } => sent_less(*accepted, *sent, lost, situation),
         Parting::NotCounted { accepted } => not_counted(*accepted, situation),
-        Parting::Others { frames } => Finding::new(
-            "other_traffic",
-            Severity::Note,
-            format!("others send out of `{name}` too: it counted {frames} more than these"),
-            "the figures here are ours alone; for a test that nobody disturbs, keep others off the interface",
-        ),
+        Parting::Others { frames, answers } => others(*frames, *answers, situation),
         Parting::AboveLineRate { accepted, line } => Finding::new(
             "above_line_rate",
             Severity::Loses,
@@ -28,6 +23,46 @@ pub fn of_parting(parting: &Parting, situation: &Situation<'_>) -> Finding {
             ),
         ),
     }
+}
+
+/// What is sent from an address of this host is answered to this host, whose stack knows of no such connection.
+fn others(frames: u64, answers: StackAnswers, situation: &Situation<'_>) -> Finding {
+    let Situation { name, .. } = situation;
+    let StackAnswers { resets, unreachables } = answers;
+    let kinds = [(resets, "TCP resets (RST)"), (unreachables, "ICMP \"destination unreachable\"")];
+    let kinds: Vec<String> =
+        kinds.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
+    let kinds = kinds.join(" and ");
+    // Both were counted at about the same time, and by whichever interface the answers left.
+    if answers.all() > 0 && answers.all() >= frames - frames / 10 {
+        let drop = match (resets, unreachables) {
+            (0, _) => "meta l4proto { icmp, icmpv6 }",
+            _ => "tcp flags rst",
+        };
+        return Finding::new(
+            "own_stack_answers",
+            Severity::Note,
+            format!(
+                "this host's own network stack answered what came back with {kinds}: the {frames} frames that `{name}` counted \
+                 beyond these"
+            ),
+            format!(
+                "send from an address that this host does not own (`--src-ip`), or keep its stack from answering: `nft 'add \
+                 table inet xtg; add chain inet xtg out {{ type filter hook output priority 0; }}; add rule inet xtg out oifname \
+                 {name} {drop} drop'` (`nft delete table inet xtg` ends it)"
+            ),
+        );
+    }
+    let among = match answers.all() {
+        0 => "this host's own network stack, for ARP and the like".to_owned(),
+        _ => format!("this host's own network stack, which sent {kinds}"),
+    };
+    Finding::new(
+        "other_traffic",
+        Severity::Note,
+        format!("others send out of `{name}` too, perhaps {among}: it counted {frames} more than these"),
+        "the figures here are ours alone; for a test that nobody disturbs, keep others off the interface",
+    )
 }
 
 fn sent_less(accepted: u64, sent: u64, lost: &[(String, u64)], situation: &Situation<'_>) -> Finding {
@@ -146,8 +181,19 @@ mod tests {
             unknown,
             "where they arrive",
         );
-        let others = "others send out of `eth1` too: it counted 5 more than these";
-        check("ice", &Parting::Others { frames: 5 }, "other_traffic", Severity::Note, others, "ours alone");
+        let others = "others send out of `eth1` too, perhaps this host's own network stack, for ARP and the like: it counted 5 more \
+                      than these";
+        let with = |resets, unreachables| Parting::Others { frames: 5, answers: StackAnswers { resets, unreachables } };
+        check("ice", &with(0, 0), "other_traffic", Severity::Note, others, "ours alone");
+        let some = "others send out of `eth1` too, perhaps this host's own network stack, which sent 2 TCP resets (RST): it counted 5 \
+                    more than these";
+        check("ice", &with(2, 0), "other_traffic", Severity::Note, some, "ours alone");
+        let answered = "this host's own network stack answered what came back with 4 TCP resets (RST) and 1 ICMP \"destination \
+                        unreachable\": the 5 frames that `eth1` counted beyond these";
+        check("ice", &with(4, 1), "own_stack_answers", Severity::Note, answered, "oifname eth1 tcp flags rst drop");
+        let answered = "this host's own network stack answered what came back with 5 ICMP \"destination unreachable\": the 5 \
+                        frames that `eth1` counted beyond these";
+        check("ice", &with(0, 5), "own_stack_answers", Severity::Note, answered, "{ icmp, icmpv6 } drop");
         let above = Parting::AboveLineRate { accepted: 12_345_600_000, line: 10_000_000_000 };
         let said = "the driver of `eth1` accepted 12.346 Gbit/s, and its link carries 10 Gbit/s: it throws frames away after it took them";
         check("mystery", &above, "above_line_rate", Severity::Loses, said, "--rate 100%");

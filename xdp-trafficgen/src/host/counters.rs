@@ -12,7 +12,10 @@ use rtnetlink::{
 };
 
 use crate::{
-    host::request::{self, receive, send, unasked},
+    host::{
+        StackAnswers,
+        request::{self, receive, send, unasked},
+    },
     kernel::Drivers,
 };
 
@@ -29,6 +32,8 @@ pub struct Counters {
     pub tx_errors: u64,
     /// The driver's own counters (`ethtool -S`), by name.
     pub nic: BTreeMap<String, u64>,
+    /// What this host's own stack answered meanwhile, by whichever interface: `tx_packets` may hold it.
+    pub answers: StackAnswers,
 }
 
 impl Counters {
@@ -42,7 +47,8 @@ impl Counters {
 
     /// Adds what was counted at another time.
     pub fn add(&mut self, other: &Self) {
-        let Self { tx_packets, tx_bytes, tx_dropped, tx_errors, nic } = other;
+        let Self { tx_packets, tx_bytes, tx_dropped, tx_errors, nic, answers } = other;
+        self.answers.add(answers);
         self.tx_packets += tx_packets;
         self.tx_bytes += tx_bytes;
         self.tx_dropped += tx_dropped;
@@ -64,6 +70,7 @@ impl Counters {
             tx_dropped: self.tx_dropped.saturating_sub(earlier.tx_dropped),
             tx_errors: self.tx_errors.saturating_sub(earlier.tx_errors),
             nic: nic.collect(),
+            answers: self.answers.since(&earlier.answers),
         }
     }
 }
@@ -95,7 +102,7 @@ impl CounterReader {
         send(&self.route, RouteNetlinkMessage::GetLink(wanted), NLM_F_REQUEST)?;
         let answer = receive(&self.route)?.answers.into_iter().next();
         let Some(RouteNetlinkMessage::NewLink(link)) = answer else { return Err(unasked()) };
-        let mut counters = Counters::default();
+        let mut counters = Counters { answers: StackAnswers::read(), ..Counters::default() };
         let mut name = String::new();
         for attribute in link.attributes {
             match attribute {

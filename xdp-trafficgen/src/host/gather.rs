@@ -7,7 +7,7 @@ use rtnetlink::packet_route::link::{
 use crate::{
     host::{
         AttachedMode, Bond, Interface, Link, Netlink, NetlinkError, Peer, Queues, device::Device, elsewhere,
-        files::Files, netdev::Netdev, netlink::link,
+        files::Files, is_captured, netdev::Netdev, netlink::link,
     },
     kernel::{Channels, Drivers, attached_xdp},
 };
@@ -75,6 +75,7 @@ impl Sources<'_> {
             features: self.netdev.as_ref().and_then(|netdev| netdev.features(wanted.index)),
             peer: self.peer(wanted, all),
             bond: bond(wanted, all),
+            captured: is_captured(wanted.index),
             qdisc: wanted.qdisc.map(str::to_owned),
             driver,
         }

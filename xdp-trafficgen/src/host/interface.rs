@@ -34,6 +34,8 @@ pub struct Interface {
     pub peer: Option<Peer>,
     /// What a bond does with its slaves.
     pub bond: Option<Bond>,
+    /// Whether somebody captures there, as tcpdump does.
+    pub captured: bool,
     /// Its queueing discipline (`tc qdisc show`), which XDP frames bypass.
     pub qdisc: Option<String>,
 }
@@ -227,6 +229,7 @@ impl Interface {
             features: None,
             peer: None,
             bond: None,
+            captured: false,
             qdisc: None,
         }
     }

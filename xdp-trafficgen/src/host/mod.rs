@@ -2,6 +2,7 @@
 //!
 //! The plan is a pure function of the configuration and the [`Facts`] gathered here.
 
+mod answers;
 mod attached;
 mod changes;
 mod counters;
@@ -23,6 +24,7 @@ mod netlink;
 mod quota;
 mod request;
 mod system;
+mod taps;
 mod workers;
 
 use std::{
@@ -36,6 +38,7 @@ use rustix::{
     net::{AddressFamily, SocketType, netdevice, socket},
 };
 
+pub use answers::StackAnswers;
 pub use changes::{LinkChanges, Meanwhile};
 pub use counters::{CounterReader, Counters};
 #[cfg(test)]
@@ -53,6 +56,7 @@ pub use netlink::{Netlink, NetlinkError};
 pub use quota::{Quota, Throttled};
 pub(crate) use request::open as open_netlink;
 pub use system::{Cpu, Lockdown, System};
+pub use taps::is_captured;
 pub use workers::{WORKER_THREAD, WorkerThread};
 
 /// Six bytes.

@@ -102,7 +102,7 @@ struct InterfaceCounters<'a> {
 
 impl<'a> From<&'a Counters> for InterfaceCounters<'a> {
     fn from(counters: &'a Counters) -> Self {
-        let &Counters { tx_packets, tx_bytes, tx_dropped, tx_errors, ref nic } = counters;
+        let &Counters { tx_packets, tx_bytes, tx_dropped, tx_errors, ref nic, answers: _ } = counters;
         let nic = nic.iter().filter(|(_, count)| **count > 0).map(|(name, &count)| (name.as_str(), count)).collect();
         Self { tx_packets, tx_bytes, tx_dropped, tx_errors, nic }
     }

@@ -83,7 +83,7 @@ const NIC_COUNTERS: usize = 4;
 
 /// What the interface says, and its NIC of what was sent.
 fn interface(port: &PortCount, counters: &Counters) -> String {
-    let Counters { tx_packets, tx_bytes: _, tx_dropped, tx_errors, nic } = counters;
+    let Counters { tx_packets, tx_bytes: _, tx_dropped, tx_errors, nic, answers: _ } = counters;
     let mut text = format!(
         "port {}: its interface counted {} sent, {} dropped, {} in error",
         port.name,

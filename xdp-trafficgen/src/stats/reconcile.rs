@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{DropReason, PortCount};
-use crate::host::Counters;
+use crate::host::{Counters, StackAnswers};
 
 /// Where counts part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Parting {
     Others {
         /// Frames.
         frames: u64,
+        /// What this host's own network stack answered meanwhile, which may be among them.
+        answers: StackAnswers,
     },
     /// The driver accepted more than the link can carry: what is above it cannot have left.
     AboveLineRate {
@@ -54,7 +56,10 @@ impl Parting {
                 }
             }
             (Self::NotCounted { accepted }, Self::NotCounted { accepted: more }) => *accepted += more,
-            (Self::Others { frames }, Self::Others { frames: more }) => *frames += more,
+            (Self::Others { frames, answers }, Self::Others { frames: more, answers: more_answers }) => {
+                *frames += more;
+                answers.add(more_answers);
+            }
             // The rates of two runs are no rate of both: the worse one is told.
             (Self::AboveLineRate { accepted, line }, Self::AboveLineRate { accepted: earlier, line: then }) => {
                 if *earlier > *accepted {
@@ -95,6 +100,25 @@ pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Pa
     partings
 }
 
+/// Of ports that were counted each for itself, as a daemon's are: takes what they sent beside one another, out of the same
+/// interface, from what one of them takes for others' traffic.
+pub fn except_each_other(all: &mut [PortCount]) {
+    let sent: Vec<(Option<u32>, u64)> = all.iter().map(|port| (port.leaves_by, port.transmitted)).collect();
+    for (index, port) in all.iter_mut().enumerate() {
+        let shares = |&(other, (leaves_by, _)): &(usize, &(Option<u32>, u64))| {
+            other != index && leaves_by.is_some() && *leaves_by == port.leaves_by
+        };
+        let beside: u64 = sent.iter().enumerate().filter(shares).map(|(_, (_, sent))| sent).sum();
+        port.partings.retain_mut(|parting| match parting {
+            Parting::Others { frames, .. } => {
+                *frames = frames.saturating_sub(beside);
+                *frames > 0
+            }
+            _ => true,
+        });
+    }
+}
+
 /// Less than one in so many counted: not a loss, but counters that leave XDP frames out.
 const NONE_TO_SPEAK_OF: u64 = 100;
 
@@ -105,7 +129,7 @@ fn sent(ports: &[&PortCount], counted: &Counters) -> Option<Parting> {
         return None;
     }
     if let Some(others) = counted.tx_packets.checked_sub(accepted) {
-        return (others > 0).then_some(Parting::Others { frames: others });
+        return (others > 0).then_some(Parting::Others { frames: others, answers: counted.answers });
     }
     if confirmed_by_nic(counted, accepted) {
         return None;
@@ -208,6 +232,14 @@ mod tests {
         }
     }
 
+    fn above(accepted: u64) -> Parting {
+        Parting::AboveLineRate { accepted, line: 10 }
+    }
+
+    fn others(frames: u64) -> Parting {
+        Parting::Others { frames, answers: StackAnswers::default() }
+    }
+
     fn counted(tx_packets: u64, tx_dropped: u64, nic: &[(&str, u64)]) -> Counters {
         let nic = nic.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
         Counters { tx_packets, tx_dropped, nic, ..Counters::default() }
@@ -263,13 +295,13 @@ mod tests {
         let short = [port(&[], counted(990, 0, &[]))];
         assert_eq!(reconcile(&short, &BTreeSet::from([2])), []);
         assert_eq!(reconcile(&short, &BTreeSet::from([3])).len(), 1);
-        let others = [port(&[], counted(1005, 0, &[]))];
-        assert_eq!(reconcile(&others, &BTreeSet::from([2])), [(0, Parting::Others { frames: 5 })]);
+        let more = [port(&[], counted(1005, 0, &[]))];
+        assert_eq!(reconcile(&more, &BTreeSet::from([2])), [(0, others(5))]);
     }
 
     #[test]
     fn others_on_the_interface_are_told() {
-        check(vec![port(&[], counted(1005, 0, &[]))], &[(0, Parting::Others { frames: 5 })]);
+        check(vec![port(&[], counted(1005, 0, &[]))], &[(0, others(5))]);
     }
 
     #[test]
@@ -278,13 +310,12 @@ mod tests {
             let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
             Parting::SentLess { accepted, sent, lost }
         };
-        let above = |accepted| Parting::AboveLineRate { accepted, line: 10 };
-        let mut partings = vec![less(100, 90, &[("tx_dropped", 10)]), Parting::Others { frames: 1 }, above(12)];
+        let mut partings = vec![less(100, 90, &[("tx_dropped", 10)]), others(1), above(12)];
         let lost = less(50, 30, &[("tx_errors", 15), ("tx_dropped", 5)]);
         let uncounted = Parting::NotCounted { accepted: 7 };
-        add_partings(&mut partings, &[Parting::Others { frames: 2 }, uncounted.clone(), lost, above(11)]);
+        add_partings(&mut partings, &[others(2), uncounted.clone(), lost, above(11)]);
         let both = less(150, 120, &[("tx_dropped", 15), ("tx_errors", 15)]);
-        assert_eq!(partings, [both, Parting::Others { frames: 3 }, above(12), uncounted]);
+        assert_eq!(partings, [both, others(3), above(12), uncounted]);
         add_partings(&mut partings, &[above(13), Parting::NotCounted { accepted: 1 }]);
         assert_eq!(partings[2..], [above(13), Parting::NotCounted { accepted: 8 }]);
     }
@@ -295,10 +326,23 @@ mod tests {
         check(both(), &[]);
         let mut apart = both();
         apart[1].leaves_by = Some(3);
-        check(apart, &[(0, Parting::Others { frames: 1000 }), (1, Parting::Others { frames: 1000 })]);
+        check(apart, &[(0, others(1000)), (1, others(1000))]);
         let mut less = both();
         less[0].interface_count = Some(counted(1999, 0, &[]));
         check(less, &[(0, Parting::SentLess { accepted: 2000, sent: 1999, lost: Vec::new() })]);
+    }
+
+    #[test]
+    fn ports_that_were_counted_apart_are_no_others_to_each_other() {
+        let beside = |frames, leaves_by| PortCount {
+            partings: vec![others(frames), above(12)],
+            leaves_by,
+            ..port(&[], Counters::default())
+        };
+        let mut all = [beside(1000, Some(2)), beside(1400, Some(2)), beside(7, Some(3))];
+        except_each_other(&mut all);
+        let partings = all.map(|port| port.partings);
+        assert_eq!(partings, [vec![above(12)], vec![others(400), above(12)], vec![others(7), above(12)]]);
     }
 
     /// 1000 frames of 64 bytes take 672 000 bits on the wire: Ethernet at 10 Mb/s carries 14 880 a second (RFC 2544, appendix

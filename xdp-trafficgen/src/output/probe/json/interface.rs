@@ -210,6 +210,7 @@ pub(super) fn interface(probed: &Probed) -> Interface<'_> {
         features,
         peer,
         bond: _,
+        captured: _,
         qdisc,
     } = interface;
     let host::Link { name, alt_names, index, mtu, up, carrier, mac, speed, bus: _ } = link;

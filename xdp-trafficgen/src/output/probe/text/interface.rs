@@ -16,6 +16,8 @@ pub(super) fn lines(probed: &Probed) -> Vec<String> {
     let mut lines = vec![driver(interface), state(link, *largest_frame)];
     lines.extend(hardware(interface));
     lines.push(format!("XDP: {}; {}", programs(&interface.xdp), can(*features)));
+    let qdisc = interface.qdisc.as_ref().map_or_else(String::new, |qdisc| format!(" {qdisc}"));
+    lines.push(format!("frames sent bypass packet taps (tcpdump here shows none), the qdisc{qdisc}, and nftables"));
     if *default_route {
         lines.push("carries this machine's default route".to_owned());
     }
