@@ -256,9 +256,9 @@ fn options_that_this_host_cannot_do() {
     );
     refused(
         "udp xtg0 --packets 1",
-        &["the MAC address of 198.19.0.1 is not in the neighbour table of `xtg0`", "give --dst-mac", "ping -c 1"],
+        &["no route to 198.19.0.1 leads out of `xtg0`, which has no IPv4 address", "give --dst-mac"],
     );
-    refused("udp xtg0 --packets 1 --dst-ip 2001:db8::1", &["the MAC address of 2001:db8::1 is not in the neighbour"]);
+    refused("udp xtg0 --packets 1 --dst-ip 2001:db8::1", &["no route to 2001:db8::1 leads out of `xtg0`"]);
     assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
 }
 

@@ -33,11 +33,14 @@ fn every_sample_can_be_checked() {
     }
 }
 
-/// Whether it says how departures are kept; nothing else may be there to say.
+/// Whether it says how departures are kept; beside that there is only to say that the stage's interfaces have no addresses.
 #[track_caller]
 fn only_mechanisms(finished: &Finished) -> bool {
-    assert!(finished.stderr.lines().all(|line| line.contains(": each worker ")), "{finished:?}");
-    !finished.stderr.is_empty()
+    let mechanism = |line: &str| line.contains(": each worker ");
+    let without_address = |line: &str| line.contains(": the kernel has no source address for ");
+    let expected = |line: &str| mechanism(line) || without_address(line);
+    assert!(finished.stderr.lines().all(expected), "{finished:?}");
+    finished.stderr.lines().any(mechanism)
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //!
 //! One file a theme. A harness of its own (libtest-mimic), because only that can print the table after the last test.
 
+#[path = "situations/addresses.rs"]
+mod addresses;
 #[path = "situations/causes.rs"]
 mod causes;
 mod common;
@@ -26,8 +28,15 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     // One line a theme, each adds its trials.
-    let themes: [fn() -> Vec<Trial>; _] =
-        [causes::trials, frames::trials, limits::trials, outages::trials, streams::trials, workers::trials];
+    let themes: [fn() -> Vec<Trial>; _] = [
+        addresses::trials,
+        causes::trials,
+        frames::trials,
+        limits::trials,
+        outages::trials,
+        streams::trials,
+        workers::trials,
+    ];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), themes.iter().flat_map(|trials| trials()).collect());
     table::print();
     conclusion.exit_code()

@@ -55,7 +55,8 @@ pub struct Icmp {
 pub struct Quick {
     /// The interface to send out of
     pub interface: String,
-    /// Destination MAC address [default: that of the next hop, from the neighbour table]
+    /// Destination MAC address [default: that of the next hop, which the kernel is made to ask for; that of the group or of
+    /// everybody for a multicast or broadcast address]
     #[arg(long, value_name = "MAC", value_parser = mac)]
     pub dst_mac: Option<Mac>,
     /// Source MAC address [default: the interface's]
@@ -68,7 +69,7 @@ pub struct Quick {
     /// RFC 5180]
     #[arg(long, value_name = "ADDRESS")]
     pub dst_ip: Option<IpAddr>,
-    /// Source address, of the same family [default: the one the kernel would use]
+    /// Source address, of the same family [default: the one the kernel would use; where it has none, 198.18.0.1 or 2001:2::1]
     #[arg(long, value_name = "ADDRESS")]
     pub src_ip: Option<IpAddr>,
     /// Time to live, of IPv6 the hop limit [default: 64]

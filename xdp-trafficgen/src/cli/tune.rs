@@ -18,7 +18,7 @@ use crate::{
 pub struct Tune {
     /// The interface to send out of
     pub interface: String,
-    /// Destination MAC address [default: that of the next hop to 198.19.0.1, from the neighbour table]
+    /// Destination MAC address [default: that of the next hop to 198.19.0.1, which the kernel is made to ask for]
     #[arg(long, value_name = "MAC", value_parser = mac)]
     pub dst_mac: Option<Mac>,
     /// Bytes of each frame on the wire, with the 4 of its FCS

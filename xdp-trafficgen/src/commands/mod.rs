@@ -282,9 +282,10 @@ pub(crate) fn replace_rates(config: &mut Config, pace: &cli::Pace) -> Result<(),
     Ok(())
 }
 
-/// The flows of a port, in the order of the plan's.
+/// The flows of a port as they are sent, in the order of the plan's.
 pub(crate) fn flows_of<'a>(config: &'a Config, port: &'a PortPlan) -> impl Iterator<Item = &'a Flow> {
-    config.flows.iter().filter(|flow| flow.port.value == port.name)
+    let written = config.flows.iter().filter(|flow| flow.port.value == port.name);
+    written.zip(&port.flows).map(|(flow, planned)| planned.addressed.as_deref().unwrap_or(flow))
 }
 
 /// The rate of a port, which all of its flows share; none when they have their own, or none.

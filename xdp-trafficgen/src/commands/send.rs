@@ -74,7 +74,7 @@ pub(crate) fn work_out(
     consent: impl Into<Consent>,
 ) -> Result<Plan, CommandError> {
     let largest_frame = capabilities.map(|capabilities| capabilities.largest_frame);
-    let facts = Facts::gather(&plan::neighbours_wanted(config), &plan::interfaces(config), largest_frame)?;
+    let facts = Facts::gather(&plan::sought(config), &plan::interfaces(config), largest_frame)?;
     plan::plan(config, &facts, consent).map_err(CommandError::Config)
 }
 

@@ -19,10 +19,14 @@ mod machine;
 mod memory;
 mod mitigations;
 mod mounts;
+mod neighbours;
 mod netdev;
 mod netlink;
 mod quota;
+mod reach;
 mod request;
+mod resolve;
+mod routes;
 mod system;
 mod taps;
 mod workers;
@@ -31,6 +35,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::IpAddr,
+    sync::Arc,
 };
 
 use rustix::{
@@ -54,6 +59,7 @@ pub use mounts::Unmounted;
 pub use netdev::{queues_in_use, xdp_features};
 pub use netlink::{Netlink, NetlinkError};
 pub use quota::{Quota, Throttled};
+pub use reach::{BROADCAST_MAC, KnownBy, NextHop, Reach, Seek, Sought, Unreachable, Way, group_mac};
 pub(crate) use request::open as open_netlink;
 pub use system::{Cpu, Lockdown, System};
 pub use taps::is_captured;
@@ -107,17 +113,6 @@ impl Link {
     }
 }
 
-/// How to reach an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NextHop {
-    /// The neighbour: a gateway, or the address itself.
-    pub neighbour: IpAddr,
-    /// The neighbour's MAC address, when the neighbour table has it.
-    pub mac: Option<Mac>,
-    /// The source address the kernel would use.
-    pub source: Option<IpAddr>,
-}
-
 /// All that a plan wants to know of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -129,8 +124,8 @@ pub struct Facts {
     pub interfaces: Vec<Interface>,
     /// Indices of interfaces that carry a default route.
     pub default_route: BTreeSet<u32>,
-    /// Neighbours that were asked for, by interface name and destination.
-    pub next_hops: BTreeMap<(String, IpAddr), NextHop>,
+    /// How destinations that were asked about are reached, by the way that frames for them leave.
+    pub reaches: BTreeMap<(Arc<Way>, IpAddr), Reach>,
     /// CPUs that exist and are switched on, in order; without /sys, those that this process can be bound to.
     pub cpus: Vec<u32>,
     /// CPUs this process runs on, in order: its affinity, which is what it was given (`taskset`) of its cpuset.
@@ -148,27 +143,27 @@ pub struct Facts {
 /// What could not be found out.
 #[derive(Debug, thiserror::Error)]
 pub enum FactsError {
-    /// Links, routes or neighbours.
+    /// Links or routes.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
+    /// How destinations are reached.
+    #[error("netlink: cannot ask for routes and neighbours")]
+    Reaches(#[source] io::Error),
     /// CPUs.
     #[error("cannot find out which CPUs there are")]
     Cpus(#[source] io::Error),
 }
 
 impl Facts {
-    /// Asks the machine; `neighbours` are the (interface, destination) pairs to look up, `interfaces` the names, or alternative
-    /// names, of those to learn more about. Blocks.
+    /// Asks the machine; `sought` are the destinations to look up, `interfaces` the names, or alternative names, of
+    /// those to learn more about. Blocks, for a few seconds where a next hop must be asked for its MAC address and does not
+    /// answer.
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub fn gather(
-        neighbours: &[(String, IpAddr)],
-        interfaces: &[&str],
-        largest_frame: Option<usize>,
-    ) -> Result<Self, FactsError> {
+    pub fn gather(sought: &[Sought], interfaces: &[&str], largest_frame: Option<usize>) -> Result<Self, FactsError> {
         let named = |link: &Link| interfaces.iter().any(|name| link.answers_to(name));
-        Self::about(neighbours, named, largest_frame)
+        Self::about(sought, named, largest_frame)
     }
 
     /// Asks the machine again about interfaces that are in use, by their indices, whatever they are called by now. Blocks.
@@ -180,7 +175,7 @@ impl Facts {
     }
 
     fn about(
-        neighbours: &[(String, IpAddr)],
+        sought: &[Sought],
         is_wanted: impl Fn(&Link) -> bool,
         largest_frame: Option<usize>,
     ) -> Result<Self, FactsError> {
@@ -190,18 +185,12 @@ impl Facts {
         let interfaces = Interface::described(&netlink, &messages, is_wanted)?;
         let system = System::gather();
         let cpus = cpus::online_cpus().or_else(|_| cpus::usable_cpus()).map_err(FactsError::Cpus)?;
-        let mut next_hops = BTreeMap::new();
-        for (interface, destination) in neighbours {
-            let Some(link) = links.iter().find(|link| link.answers_to(interface)) else { continue };
-            if let Some(next_hop) = netlink.next_hop(link.index, *destination)? {
-                next_hops.insert((interface.clone(), *destination), next_hop);
-            }
-        }
+        let reaches = resolve::reaches(sought, &messages, &links).map_err(FactsError::Reaches)?;
         Ok(Self {
             default_route: netlink.default_route_interfaces()?.into_iter().collect(),
             links,
             interfaces,
-            next_hops,
+            reaches,
             barred_cpus: cpus::barred_cpus(&cpus),
             cpus,
             allowed_cpus: cpus::allowed_cpus().map_err(FactsError::Cpus)?,

@@ -1,24 +1,22 @@
-//! Links, routes and neighbours through rtnetlink, asked synchronously.
+//! Links through rtnetlink, asked synchronously, and the interfaces that carry a default route.
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr},
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, stream::Stream};
+use futures::{TryStreamExt as _, stream::Stream};
 use rtnetlink::{
     LinkUnspec, LinkVeth, RouteMessageBuilder,
     packet_route::{
-        AddressFamily,
         link::{
             AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, Prop,
         },
-        neighbour::{NeighbourAddress, NeighbourAttribute},
-        route::{RouteAddress, RouteAttribute, RouteMessage},
+        route::RouteAttribute,
     },
 };
 
-use crate::host::{Link, Mac, NextHop, ethtool::Ethtool};
+use crate::host::{Link, Mac, ethtool::Ethtool};
 
 /// What rtnetlink could not do.
 #[derive(Debug, thiserror::Error)]
@@ -115,60 +113,6 @@ impl Netlink {
             }
         }
         Ok(interfaces)
-    }
-
-    /// How the kernel would reach `destination` through the interface with index `interface`; `None` when it would not.
-    ///
-    /// # Errors
-    /// When the kernel refuses to tell.
-    pub fn next_hop(&self, interface: u32, destination: IpAddr) -> Result<Option<NextHop>, NetlinkError> {
-        let request = RouteMessageBuilder::<IpAddr>::new()
-            .output_interface(interface)
-            .destination_prefix(destination, if destination.is_ipv4() { 32 } else { 128 })
-            .map_err(|error| NetlinkError::Open(io::Error::other(error.to_string())))?
-            .build();
-        let mut routes = self.runtime.block_on(
-            self.handle
-                .route()
-                .get(request)
-                .execute()
-                .filter_map(async |route| route.ok())
-                .collect::<Vec<RouteMessage>>(),
-        );
-        let Some(route) = routes.pop() else { return Ok(None) };
-        let mut gateway = None;
-        let mut source = None;
-        for attribute in route.attributes {
-            match attribute {
-                RouteAttribute::Gateway(address) => gateway = ip_address(&address),
-                RouteAttribute::PrefSource(address) => source = ip_address(&address),
-                _ => {}
-            }
-        }
-        let neighbour = gateway.unwrap_or(destination);
-        Ok(Some(NextHop { neighbour, mac: self.neighbour_mac(interface, neighbour)?, source }))
-    }
-
-    fn neighbour_mac(&self, interface: u32, address: IpAddr) -> Result<Option<Mac>, NetlinkError> {
-        let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let entries =
-            self.collect("list neighbours", self.handle.neighbours().get().set_address_family(family).execute())?;
-        for entry in entries.into_iter().filter(|entry| entry.header.ifindex == interface) {
-            let mut found = None;
-            let mut mac = None;
-            for attribute in entry.attributes {
-                match attribute {
-                    NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => found = Some(IpAddr::V4(v4)),
-                    NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => found = Some(IpAddr::V6(v6)),
-                    NeighbourAttribute::LinkLayerAddress(bytes) => mac = Mac::try_from(bytes).ok(),
-                    _ => {}
-                }
-            }
-            if found == Some(address) && mac.is_some() {
-                return Ok(mac);
-            }
-        }
-        Ok(None)
     }
 
     /// Makes a pair of veth interfaces with `queues` queues in each direction.
@@ -290,12 +234,4 @@ fn peer(message: &LinkMessage) -> Option<u32> {
         }
     }
     index.filter(|_| veth)
-}
-
-fn ip_address(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
-        RouteAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),
-        _ => None,
-    }
 }

@@ -3,6 +3,7 @@
 //! A pure function of the configuration and the host's facts. Everything that can be wrong is found here or before;
 //! what follows only carries it out.
 
+mod addresses;
 mod cpus;
 mod driver;
 pub mod pacing;
@@ -15,15 +16,13 @@ mod slots;
 mod stack;
 #[cfg(test)]
 mod tests;
+mod unreachable;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    time::Duration,
-};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::{BODY_LEN, FCS_LEN, MAX_SLOTS};
 
+pub use addresses::sought;
 pub use cpus::default_cpu;
 pub use driver::attachment;
 pub use pacing::Pacing;
@@ -33,7 +32,11 @@ use crate::{
     config::{Action, Config, Diagnostic, Diagnostics, Flow, Located, Place, Port, Size, names},
     host::{Facts, Link},
     packet::{self, HeaderKind, Template},
-    plan::program::Source,
+    plan::{
+        addresses::{Addressed, Topic},
+        program::Source,
+        unreachable::Troubles,
+    },
 };
 
 /// Everything that will be sent.
@@ -113,6 +116,8 @@ pub struct FlowPlan {
     pub duration: Option<Duration>,
     /// The longest frame, every field at its first value, and where everything is in it.
     pub layout: Template,
+    /// The flow where more of it varies than the user wrote: destinations with MAC addresses of their own.
+    pub addressed: Option<Box<Flow>>,
 }
 
 impl PortPlan {
@@ -157,22 +162,6 @@ impl From<DefaultRoute> for Consent {
     }
 }
 
-/// The (interface, destination) pairs whose neighbours a plan for `config` wants to find in [`Facts::next_hops`].
-pub fn neighbours_wanted(config: &Config) -> Vec<(String, IpAddr)> {
-    config
-        .flows
-        .iter()
-        .filter(|flow| stack::wants_neighbour(&flow.packet))
-        .filter_map(|flow| {
-            let port = config.ports.iter().find(|port| port.name.value == flow.port.value)?;
-            Some((port.interface.value.clone(), stack::destination(&flow.packet)?))
-        })
-        // Thousands of flows often have the same neighbour.
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect()
-}
-
 /// The names of the interfaces that a plan for `config` wants to know more about ([`Facts::interfaces`]): those that frames
 /// leave by, or seem to come from.
 pub fn interfaces(config: &Config) -> Vec<&str> {
@@ -195,6 +184,8 @@ pub fn plan(config: &Config, facts: &Facts, consent: impl Into<Consent>) -> Resu
         chosen: cpus::choose(config, facts),
         diagnostics: Diagnostics::new(config.source.clone()),
         notes: Vec::new(),
+        remarks: BTreeMap::new(),
+        troubles: Troubles::default(),
     };
     let mut flows: BTreeMap<&str, Vec<&Flow>> = BTreeMap::new();
     for flow in &config.flows {
@@ -202,9 +193,13 @@ pub fn plan(config: &Config, facts: &Facts, consent: impl Into<Consent>) -> Resu
     }
     let ports =
         config.ports.iter().filter_map(|port| planner.port(port, flows.get(port.name.value.as_str())?)).collect();
+    planner.conclude();
     let Planner { diagnostics, notes, .. } = planner;
     diagnostics.into_result(Plan { ports, notes })
 }
+
+/// Remarks of a kind about a port's addresses.
+const REMARKS: usize = 8;
 
 struct Planner<'a> {
     facts: &'a Facts,
@@ -213,6 +208,9 @@ struct Planner<'a> {
     chosen: BTreeMap<String, Vec<u32>>,
     diagnostics: Diagnostics,
     notes: Vec<String>,
+    /// What was found out about addresses, by port, each once.
+    remarks: BTreeMap<(String, Topic), String>,
+    troubles: Troubles,
 }
 
 impl Planner<'_> {
@@ -238,11 +236,14 @@ impl Planner<'_> {
         let attach = driven.map_or(Attach::Nothing, |interface| self.attach(port, interface));
         self.check_weights(flows);
         let cut = self.cut(port, leaves_by);
-        let templates: Vec<_> = flows.iter().map(|flow| self.template(port, flow, egress, cut)).collect();
-        let sources: Vec<Source<'_>> = flows
+        let addressed: Vec<_> =
+            flows.iter().enumerate().map(|(number, flow)| self.addressed(port, flow, number)).collect();
+        let templates: Vec<_> =
+            addressed.iter().map(|addressed| self.template(addressed.as_ref()?, egress, cut)).collect();
+        let sources: Vec<Source<'_>> = addressed
             .iter()
             .zip(templates)
-            .filter_map(|(flow, template)| Some(Source { flow, template: template? }))
+            .filter_map(|(addressed, template)| Some(Source { flow: &addressed.as_ref()?.flow, template: template? }))
             .collect();
         if let Some(link) = leaves_by {
             for Source { flow, template } in &sources {
@@ -279,6 +280,10 @@ impl Planner<'_> {
             program.pace(pacing);
         }
         let line_rate = leaves_by.filter(|link| link.bus.is_some()).and_then(|link| link.speed);
+        let varied = |addressed: &Option<Addressed<'_>>| match addressed {
+            Some(Addressed { flow: Cow::Owned(flow), .. }) => Some(Box::new(flow.clone())),
+            _ => None,
+        };
         Some(PortPlan {
             name: port.name.value.clone(),
             interface: egress.name.clone(),
@@ -291,7 +296,8 @@ impl Planner<'_> {
             line_rate,
             flows: sources
                 .into_iter()
-                .map(|Source { flow, template }| FlowPlan {
+                .zip(addressed.iter().map(varied))
+                .map(|(Source { flow, template }, addressed)| FlowPlan {
                     name: flow.name.value.clone(),
                     weight: flow.weight.value,
                     smallest: flow.size.value.smallest(),
@@ -300,6 +306,7 @@ impl Planner<'_> {
                     packets: flow.packets.as_ref().map(|packets| packets.value),
                     duration: flow.duration.as_ref().map(|duration| duration.value),
                     layout: template,
+                    addressed,
                 })
                 .collect(),
             pacing,
@@ -426,20 +433,45 @@ impl Planner<'_> {
         self.notes.extend(note.filter(|note| !self.notes.contains(note)));
     }
 
-    fn template(&mut self, port: &Port, flow: &Flow, egress: &Link, cut: Cut) -> Option<Template> {
-        let next_hop = stack::destination(&flow.packet)
-            .and_then(|destination| self.facts.next_hops.get(&(port.interface.value.clone(), destination)));
-        let layers = match stack::layers(port, flow, egress.mac, next_hop) {
-            Ok((layers, note)) => {
-                // Thousands of flows often have the same neighbour.
-                self.note_once(note);
-                layers
+    /// None when something is wrong, which is then among the troubles.
+    fn addressed<'b>(&mut self, port: &Port, flow: &'b Flow, number: usize) -> Option<Addressed<'b>> {
+        match addresses::addressed(port, flow, number, self.facts) {
+            Ok(addressed) => {
+                for (topic, sentence) in &addressed.remarks {
+                    // Thousands of flows often have the same neighbour.
+                    self.remarks.entry((port.name.value.clone(), *topic)).or_insert_with(|| sentence.clone());
+                }
+                Some(addressed)
             }
-            Err(diagnostic) => {
-                self.diagnostics.push(diagnostic);
-                return None;
+            Err(trouble) => {
+                self.troubles.add(trouble);
+                None
             }
-        };
+        }
+    }
+
+    /// Says what was found out about addresses, good and bad.
+    fn conclude(&mut self) {
+        for diagnostic in std::mem::take(&mut self.troubles).into_diagnostics() {
+            self.diagnostics.push(diagnostic);
+        }
+        let mut last = None;
+        let mut alike = 0;
+        for ((port, topic), sentence) in std::mem::take(&mut self.remarks) {
+            let kind = Some((port, std::mem::discriminant(&topic)));
+            alike = if last == kind { alike + 1 } else { 1 };
+            match alike {
+                ..=REMARKS => self.notes.push(sentence),
+                _ if alike == REMARKS + 1 => self.notes.push("… and more like these".to_owned()),
+                _ => {}
+            }
+            last = kind;
+        }
+    }
+
+    fn template(&mut self, addressed: &Addressed<'_>, egress: &Link, cut: Cut) -> Option<Template> {
+        let Addressed { flow, given, .. } = addressed;
+        let layers = stack::layers(flow, egress.mac, *given);
         // FRAME_SIZE keeps it at 64 or more, the kernel's limit is checked next.
         let frame_len = (flow.size.value.largest() - FCS_LEN) as usize;
         let spare = if cut == Cut::Always { program::CUT_LEN } else { 0 };

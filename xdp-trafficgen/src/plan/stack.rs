@@ -6,46 +6,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
 use crate::{
-    config::{Diagnostic, Flow, Header, Located, Place, Port, Size, SizeWeight, names},
-    host::{Mac, NextHop, mac_value, show_mac},
+    config::{Diagnostic, Flow, Header, Located, Place, Size, SizeWeight, names},
+    host::{BROADCAST_MAC, Mac, mac_value},
     packet::{HeaderKind, Layer, StackError},
+    plan::addresses::Given,
 };
 
-/// The layers of a flow's packet, with everything the user left to us filled in: addresses of both ends, ports. Beside
-/// them a sentence worth showing, when something was found out for the user.
+/// The layers of a flow's packet, with everything the user left to us filled in: addresses of both ends, ports.
 ///
-/// The host's own addresses go to the outermost headers; inside of a tunnel they are made up.
-///
-/// # Errors
-/// When something must be known that this host does not tell.
-pub(super) fn layers(
-    port: &Port,
-    flow: &Flow,
-    egress_mac: Option<Mac>,
-    next_hop: Option<&NextHop>,
-) -> Result<(Vec<Layer>, Option<String>), Diagnostic> {
+/// What the host has `given` goes to the outermost headers; inside of a tunnel addresses are made up.
+pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: Given) -> Vec<Layer> {
     let mut layers: Vec<Layer> = flow.packet.iter().map(layer).collect();
-    let mut note = None;
     let outermost_ip = flow.packet.iter().position(is_ip);
     let mut source_mac = None;
     for (index, (layer, header)) in layers.iter_mut().zip(&flow.packet).enumerate() {
         match layer.kind {
             HeaderKind::Ethernet if index == 0 => {
                 default(layer, "src", egress_mac.map(mac_value));
-                if wants_neighbour(&flow.packet) {
-                    let Some((hop, mac)) = next_hop.and_then(|hop| Some((hop, hop.mac?))) else {
-                        return Err(unknown_neighbour(port, flow, header));
-                    };
-                    default(layer, "dst", Some(mac_value(mac)));
-                    note = Some(format!(
-                        "port {}: destination MAC {} is that of {} in the neighbour table",
-                        port.name.value,
-                        show_mac(mac),
-                        hop.neighbour
-                    ));
-                }
                 // Without a neighbour to want, this is how ARP asks.
-                default(layer, "dst", Some(BROADCAST_MAC));
+                default(layer, "dst", Some(mac_value(given.mac.unwrap_or(BROADCAST_MAC))));
                 source_mac = first_value(header, "src").or(egress_mac.map(mac_value));
             }
             HeaderKind::Ethernet => {
@@ -55,12 +34,13 @@ pub(super) fn layers(
             }
             HeaderKind::Ipv4 | HeaderKind::Ipv6 => {
                 let (source, destination) = benchmark_addresses(layer.kind);
-                let own = next_hop.and_then(|hop| hop.source).filter(|_| outermost_ip == Some(index));
+                let own = given.source.filter(|_| outermost_ip == Some(index));
                 default(layer, "src", ip_value(own.unwrap_or(source), layer.kind));
                 default(layer, "dst", ip_value(destination, layer.kind));
             }
             HeaderKind::Arp => {
                 let (sender, target) = benchmark_addresses(HeaderKind::Ipv4);
+                let sender = given.source.filter(|_| outermost_ip.is_none()).unwrap_or(sender);
                 default(layer, "sender_hardware_addr", source_mac);
                 default(layer, "sender_protocol_addr", ip_value(sender, HeaderKind::Ipv4));
                 default(layer, "target_protocol_addr", ip_value(target, HeaderKind::Ipv4));
@@ -78,28 +58,12 @@ pub(super) fn layers(
             _ => {}
         }
     }
-    Ok((layers, note))
-}
-
-fn unknown_neighbour(port: &Port, flow: &Flow, ethernet: &Header) -> Diagnostic {
-    let interface = &port.interface.value;
-    let (how, place) = match &ethernet.kind.place {
-        place @ Place::File(_) => ("write `dst` in the ethernet header", place),
-        _ => ("give --dst-mac", &port.interface.place),
-    };
-    match destination(&flow.packet) {
-        Some(destination) => Diagnostic::new(
-            place,
-            format!("the MAC address of {destination} is not in the neighbour table of `{interface}`"),
-        )
-        .help(format!("{how}, or let the kernel learn it: `ping -c 1 -I {interface} {destination}`")),
-        None => Diagnostic::new(place, "this frame has no destination MAC address").help(how.to_owned()),
-    }
+    layers
 }
 
 /// Source and destination for an IP header of this kind, from the addresses set aside for benchmarks: RFC 2544 appendix C.2.2
 /// (198.18.0.0/15) and RFC 5180 section 8 (2001:2::/48).
-const fn benchmark_addresses(kind: HeaderKind) -> (IpAddr, IpAddr) {
+pub(super) const fn benchmark_addresses(kind: HeaderKind) -> (IpAddr, IpAddr) {
     match kind {
         HeaderKind::Ipv4 => (IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1)), IpAddr::V4(Ipv4Addr::new(198, 19, 0, 1))),
         _ => (
@@ -112,7 +76,6 @@ const fn benchmark_addresses(kind: HeaderKind) -> (IpAddr, IpAddr) {
 /// Locally administered addresses (IEEE 802) for Ethernet inside of a tunnel.
 const INNER_SOURCE_MAC: u128 = 0x0200_0000_0001;
 const INNER_DESTINATION_MAC: u128 = 0x0200_0000_0002;
-const BROADCAST_MAC: u128 = 0xffff_ffff_ffff;
 /// The first of the dynamic ports (RFC 6335).
 const DEFAULT_SOURCE_PORT: u128 = 49152;
 /// Discard (RFC 863).
@@ -132,34 +95,13 @@ fn default(layer: &mut Layer, name: &str, value: Option<u128>) {
 }
 
 /// What a field starts with, when the user set it.
-fn first_value(header: &Header, name: &str) -> Option<u128> {
+pub(super) fn first_value(header: &Header, name: &str) -> Option<u128> {
     let setting = header.fields.iter().find(|setting| setting.field.name == name)?;
     Some(setting.pattern.value.first())
 }
 
-fn is_ip(header: &Header) -> bool {
+pub(super) fn is_ip(header: &Header) -> bool {
     matches!(header.kind.value, HeaderKind::Ipv4 | HeaderKind::Ipv6)
-}
-
-/// Whether the destination MAC address must be found out: the frame starts with an Ethernet header that does not say, and
-/// that carries something else than ARP, which asks everybody.
-pub(super) fn wants_neighbour(packet: &[Header]) -> bool {
-    let [ethernet, rest @ ..] = packet else { return false };
-    let network = rest.iter().map(|header| header.kind.value).find(|kind| *kind != HeaderKind::Vlan);
-    ethernet.kind.value == HeaderKind::Ethernet
-        && network != Some(HeaderKind::Arp)
-        && first_value(ethernet, "dst").is_none()
-}
-
-/// The first value of the outermost IP header's destination, defaults included.
-pub(super) fn destination(packet: &[Header]) -> Option<IpAddr> {
-    let ip = packet.iter().find(|header| is_ip(header))?;
-    let kind = ip.kind.value;
-    let Some(value) = first_value(ip, "dst") else { return Some(benchmark_addresses(kind).1) };
-    match kind {
-        HeaderKind::Ipv4 => u32::try_from(value).ok().map(|bits| IpAddr::V4(bits.into())),
-        _ => Some(IpAddr::V6(value.into())),
-    }
 }
 
 fn ip_value(address: IpAddr, kind: HeaderKind) -> Option<u128> {
@@ -228,35 +170,30 @@ mod tests {
     const HOST_MAC: Mac = [2, 0, 0, 0, 0, 0x99];
     const NEXT_HOP_MAC: Mac = [2, 0, 0, 0, 0, 0x77];
 
-    fn flow(packet: &str) -> (Port, Flow) {
+    fn flow(packet: &str) -> Flow {
         let text = format!(
             "[[ports]]\nname = 'p'\ninterface = 'veth0'\n[[flows]]\nname = 'f'\nport = 'p'\nsize = 500\npacket = [{packet}]\n"
         );
         let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        (config.ports[0].clone(), config.flows[0].clone())
+        config.flows[0].clone()
     }
 
-    /// The fields of each header, in a line a header, beside what is said.
-    fn filled(packet: &str) -> (Vec<String>, Option<String>) {
-        let (port, flow) = flow(packet);
-        let next_hop = NextHop {
-            neighbour: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254)),
-            mac: Some(NEXT_HOP_MAC),
-            source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
-        };
-        let (layers, note) =
-            layers(&port, &flow, Some(HOST_MAC), Some(&next_hop)).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    /// The fields of each header, in a line a header.
+    fn filled(packet: &str) -> Vec<String> {
+        let given = Given { mac: Some(NEXT_HOP_MAC), source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))) };
+        let given = if packet.contains("arp") { Given { mac: None, ..given } } else { given };
+        let layers = layers(&flow(packet), Some(HOST_MAC), given);
         assemble(&layers, 496, &Payload::Zeros).expect("a stack");
         let line = |layer: &Layer| {
             let fields: Vec<_> = layer.set.iter().map(|(field, value)| format!("{} {value:x}", field.name)).collect();
             fields.join(", ")
         };
-        (layers.iter().map(line).collect(), note)
+        layers.iter().map(line).collect()
     }
 
     #[test]
     fn the_outermost_headers_are_the_hosts_and_inner_ones_are_made_up() {
-        let (lines, note) = filled(
+        let lines = filled(
             "{ ethernet = {} }, { ipv4 = {} }, { udp = {} }, { vxlan = {} }, { ethernet = {} }, { ipv6 = {} }, { tcp = {} }",
         );
         let inner_v6 = "src 20010002000000000000000000000001, dst 20010002000000010000000000000001";
@@ -271,24 +208,22 @@ mod tests {
             "src_port c000, dst_port 9",
         ];
         assert_eq!(lines, expected);
-        assert!(note.is_some_and(|note| note.contains("02:00:00:00:00:77 is that of 192.0.2.254")));
     }
 
     #[test]
     fn arp_asks_everybody_for_the_sender_of_the_frame() {
-        let arp = "sender_protocol_addr c6120001, target_protocol_addr c6130001";
-        let (lines, note) = filled("{ ethernet = {} }, { vlan = {} }, { arp = {} }");
+        let arp = "sender_protocol_addr c0000201, target_protocol_addr c6130001";
+        let lines = filled("{ ethernet = {} }, { vlan = {} }, { arp = {} }");
         assert_eq!(lines[0], "src 20000000099, dst ffffffffffff");
         assert_eq!(lines[2], format!("sender_hardware_addr 20000000099, {arp}"));
-        assert!(note.is_none(), "{note:?}");
-        let (lines, _) = filled("{ ethernet = { src = '02:00:00:00:00:05' } }, { arp = {} }");
+        let lines = filled("{ ethernet = { src = '02:00:00:00:00:05' } }, { arp = {} }");
         assert_eq!(lines[1], format!("sender_hardware_addr 20000000005, {arp}"));
     }
 
     #[test]
     fn whoever_speaks_of_a_gre_checksum_wants_one() {
-        let (port, mut flow) = flow("{ ethernet = { dst = '02:00:00:00:00:05' } }, { ipv4 = {} }, { gre = {} }");
-        let set = |flow: &Flow| layers(&port, flow, None, None).expect("complete").0[2].set.len();
+        let mut flow = flow("{ ethernet = { dst = '02:00:00:00:00:05' } }, { ipv4 = {} }, { gre = {} }");
+        let set = |flow: &Flow| layers(flow, None, Given::default())[2].set.len();
         assert_eq!(set(&flow), 0);
         flow.packet[2].checksum = Located::new(ChecksumMode::Good, Place::Option("--checksum"));
         assert_eq!(set(&flow), 1);
@@ -298,7 +233,7 @@ mod tests {
     fn a_header_out_of_place_is_told_where_it_can_be() {
         #[track_caller]
         fn check(packet: &str, expected: &str) {
-            let (_, flow) = flow(packet);
+            let flow = flow(packet);
             let layers: Vec<Layer> = flow.packet.iter().map(layer).collect();
             let error = assemble(&layers, 496, &Payload::Zeros).expect_err("no stack");
             let said = diagnostic(&flow, &error);
@@ -310,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_default_size_that_is_too_small_is_told_at_the_flow() {
-        let (_, mut flow) = flow("{ ethernet = {} }, { ipv6 = {} }, { udp = {} }");
+        let mut flow = flow("{ ethernet = {} }, { ipv6 = {} }, { udp = {} }");
         let error = StackError::TooSmall { headers: 62, size: 64 };
         let written = diagnostic(&flow, &error);
         flow.size = Located::default(flow.size.value);
@@ -326,7 +261,7 @@ mod tests {
     fn a_mix_with_too_small_sizes_is_told_as_a_whole() {
         #[track_caller]
         fn check(size: Located<Size>, headers: usize, expected: &str) {
-            let (_, mut flow) = flow("{ ethernet = {} }, { ipv6 = {} }, { udp = {} }");
+            let mut flow = flow("{ ethernet = {} }, { ipv6 = {} }, { udp = {} }");
             flow.size = size;
             let said = diagnostic(&flow, &StackError::TooSmall { headers, size: 64 });
             assert_eq!(said.help, expected);

@@ -1,0 +1,191 @@
+//! The kernel's neighbour tables: looked up, and filled by making the kernel ask, which it does with ARP or neighbour
+//! discovery as for a packet of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::IpAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rtnetlink::{
+    packet_core::{NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST},
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+    },
+    sys::Socket,
+};
+
+use crate::host::{
+    Mac,
+    request::{Received, receive, send, unasked},
+};
+
+/// A neighbour: the index of the interface, and the address.
+pub(super) type Neighbour = (u32, IpAddr);
+
+/// What became of asking for a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Mac(Mac),
+    /// None came.
+    Silent {
+        requests: u32,
+        waited: Duration,
+    },
+    /// The kernel does not ask for us: an `errno`.
+    MayNotAsk(i32),
+    /// Others had not answered before.
+    NotAsked,
+}
+
+/// How long an answer is waited for. The kernel itself gives up after three requests, a second apart
+/// (`net.ipv4.neigh.*.mcast_solicit`, `retrans_time_ms`); this is for kernels that were told to be more patient.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// So many are asked at a time: far below 1024, above which the kernel's table takes no more (`gc_thresh3`).
+const ASKED_AT_ONCE: usize = 256;
+
+/// What the kernel's table says of a neighbour.
+enum Entry {
+    /// Usable: the kernel would send there.
+    Known(Mac),
+    /// Being asked; requests so far, in the kernel's own count.
+    Asking(u32),
+    /// Asked in vain.
+    Failed(u32),
+    None,
+}
+
+/// The MAC address of a neighbour, as far as the kernel's table has one.
+pub(super) fn known(socket: &Socket, neighbour: Neighbour) -> io::Result<Option<Mac>> {
+    match entry(socket, neighbour)? {
+        Entry::Known(mac) => Ok(Some(mac)),
+        Entry::Asking(_) | Entry::Failed(_) | Entry::None => Ok(None),
+    }
+}
+
+/// Makes the kernel ask for all of `neighbours`, many at the same time, and waits for the answers. When some stay silent, those
+/// behind them are not asked any more: the caller has seen enough.
+pub(super) fn ask(socket: &Socket, neighbours: &BTreeSet<Neighbour>) -> io::Result<BTreeMap<Neighbour, Answer>> {
+    let mut answers: BTreeMap<Neighbour, Answer> =
+        neighbours.iter().map(|&neighbour| (neighbour, Answer::NotAsked)).collect();
+    let neighbours: Vec<Neighbour> = neighbours.iter().copied().collect();
+    let batches = neighbours.chunks(ASKED_AT_ONCE);
+    let last = batches.len().saturating_sub(1);
+    for (index, batch) in batches.enumerate() {
+        let answered = ask_batch(socket, batch)?;
+        let all = answered.values().all(|answer| matches!(answer, Answer::Mac(_)));
+        answers.extend(answered);
+        if !all {
+            break;
+        }
+        if index < last {
+            // Room for the next in a table of limited size.
+            for &neighbour in batch {
+                tell(socket, RouteNetlinkMessage::DelNeighbour(message(neighbour)), 0)?;
+            }
+        }
+    }
+    Ok(answers)
+}
+
+fn ask_batch(socket: &Socket, batch: &[Neighbour]) -> io::Result<BTreeMap<Neighbour, Answer>> {
+    let start = Instant::now();
+    let mut answers = BTreeMap::new();
+    // Beside each, the kernel's count of requests when it was looked at first.
+    let mut waiting: Vec<(Neighbour, Option<u32>)> = Vec::new();
+    for &neighbour in batch {
+        match use_entry(socket, neighbour) {
+            Ok(()) => waiting.push((neighbour, None)),
+            Err(error) => match error.raw_os_error() {
+                Some(errno) => drop(answers.insert(neighbour, Answer::MayNotAsk(errno))),
+                None => return Err(error),
+            },
+        }
+    }
+    let mut pause = Duration::from_millis(1);
+    while !waiting.is_empty() {
+        let mut still = Vec::new();
+        for (neighbour, first) in waiting {
+            let waited = start.elapsed();
+            // The first of them was sent before the count could be seen.
+            let sent = |count: u32| count.saturating_sub(first.unwrap_or(count)) + u32::from(count > 0);
+            let answer = match entry(socket, neighbour)? {
+                Entry::Known(mac) => Answer::Mac(mac),
+                Entry::Failed(count) => Answer::Silent { requests: sent(count), waited },
+                Entry::Asking(count) if waited > PATIENCE => Answer::Silent { requests: sent(count), waited },
+                Entry::Asking(count) => {
+                    still.push((neighbour, first.or(Some(count))));
+                    continue;
+                }
+                Entry::None => Answer::Silent { requests: 0, waited },
+            };
+            answers.insert(neighbour, answer);
+        }
+        waiting = still;
+        if !waiting.is_empty() {
+            thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+    }
+    Ok(answers)
+}
+
+/// As `ip neigh … use`: the kernel acts as though it had a packet for the neighbour.
+fn use_entry(socket: &Socket, neighbour: Neighbour) -> io::Result<()> {
+    let mut message = message(neighbour);
+    message.header.flags = NeighbourFlags::Use;
+    tell(socket, RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+fn entry(socket: &Socket, neighbour: Neighbour) -> io::Result<Entry> {
+    send(socket, RouteNetlinkMessage::GetNeighbour(message(neighbour)), NLM_F_REQUEST)?;
+    let answers = match receive(socket) {
+        Ok(Received { answers, .. }) => answers,
+        // No entry, or no table: the interface has none for this family.
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock && error.raw_os_error().is_some() => {
+            return Ok(Entry::None);
+        }
+        Err(error) => return Err(error),
+    };
+    let Some(RouteNetlinkMessage::NewNeighbour(entry)) = answers.into_iter().next() else { return Err(unasked()) };
+    let mac = entry.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(bytes) => Mac::try_from(bytes.as_slice()).ok(),
+        _ => None,
+    });
+    let requests = entry.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Probes(probes) => Some(*probes),
+        _ => None,
+    });
+    let requests = requests.unwrap_or(0);
+    Ok(match (entry.header.state, mac) {
+        (NeighbourState::Failed, _) => Entry::Failed(requests),
+        (NeighbourState::Incomplete | NeighbourState::None, _) | (_, None) => Entry::Asking(requests),
+        (_, Some(mac)) => Entry::Known(mac),
+    })
+}
+
+fn message((interface, address): Neighbour) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.ifindex = interface;
+    let (family, address) = match address {
+        IpAddr::V4(v4) => (AddressFamily::Inet, NeighbourAddress::Inet(v4)),
+        IpAddr::V6(v6) => (AddressFamily::Inet6, NeighbourAddress::Inet6(v6)),
+    };
+    message.header.family = family;
+    message.attributes.push(NeighbourAttribute::Destination(address));
+    message
+}
+
+/// A request that is only answered when it is refused.
+fn tell(socket: &Socket, request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+    send(socket, request, NLM_F_REQUEST | flags)?;
+    match receive::<RouteNetlinkMessage>(socket) {
+        Ok(_) => Err(unasked()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error),
+    }
+}

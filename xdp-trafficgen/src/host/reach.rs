@@ -1,0 +1,187 @@
+//! How a destination is reached through an interface, as plain values: what a plan asks, and what the kernel has answered.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use crate::host::Mac;
+
+/// The way frames leave: an interface, and the VLANs that their tags name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Way {
+    /// The interface that frames leave by.
+    pub interface: String,
+    /// VLAN ids of their tags, outer to inner. The kernel's routes and neighbours of such a VLAN are those of the VLAN
+    /// interface above.
+    pub vlans: Vec<u16>,
+}
+
+/// A destination to be looked up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sought {
+    /// How frames for it leave.
+    pub way: Arc<Way>,
+    /// Where they go.
+    pub destination: IpAddr,
+    /// What must be known of it.
+    pub what: Seek,
+}
+
+/// What must be known of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Seek {
+    /// The source address that the kernel uses for it.
+    Source,
+    /// That, and the MAC address of its next hop. The kernel is made to ask for one it does not know.
+    NextHop,
+}
+
+/// How the kernel reaches a destination through an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The source address it uses.
+    pub source: Option<IpAddr>,
+    /// Who takes the frames; none where only the source was sought.
+    pub next_hop: Option<Result<NextHop, Unreachable>>,
+}
+
+/// Who takes the frames for a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// The interface whose neighbour it is: that of the way, or a VLAN interface above it.
+    pub interface: Arc<str>,
+    /// A gateway, or the destination itself.
+    pub neighbour: IpAddr,
+    /// Its MAC address.
+    pub mac: Mac,
+    /// How that is known.
+    pub by: KnownBy,
+}
+
+/// How a MAC address is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// The kernel's neighbour table has it, now if not before.
+    Neighbour,
+    /// It stands for a multicast group ([`group_mac`]).
+    Group,
+    /// It is everybody's, as is the destination.
+    Broadcast,
+}
+
+/// Why nobody takes the frames for a destination. Interfaces are those that the kernel was asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    /// No route leads there.
+    NoRoute {
+        /// The interface that none leads out of.
+        interface: Arc<str>,
+        /// Whether that interface has an address of the destination's family.
+        addressed: bool,
+    },
+    /// A route is there to refuse it.
+    Refused {
+        /// `blackhole`, `unreachable` or `prohibit`, as `ip route` names them.
+        route: &'static str,
+    },
+    /// The kernel sends what is for it out of another interface.
+    Elsewhere {
+        /// The interface of the way.
+        interface: Arc<str>,
+        /// The other one.
+        other: String,
+    },
+    /// It is an address of this machine.
+    Own,
+    /// No VLAN interface with this id is above the interface.
+    NoVlan {
+        /// The interface.
+        interface: Arc<str>,
+        /// The VLAN's id.
+        vlan: u16,
+    },
+    /// The VLAN interface is down.
+    VlanDown(Arc<str>),
+    /// The next hop cannot be asked, for nothing is plugged in.
+    NoCarrier {
+        /// The interface.
+        interface: Arc<str>,
+        /// Who should be asked.
+        neighbour: IpAddr,
+    },
+    /// The next hop cannot be asked, for neighbour solicitations come from a link-local address (`ndisc_send_ns` of
+    /// net/ipv6/ndisc.c, when no packet waits), and the interface has none.
+    NoLinkLocal {
+        /// The interface.
+        interface: Arc<str>,
+        /// Who should be asked.
+        neighbour: IpAddr,
+    },
+    /// The next hop was asked and did not answer.
+    Silent {
+        /// The interface.
+        interface: Arc<str>,
+        /// Who was asked.
+        neighbour: IpAddr,
+        /// Requests that the kernel sent, as far as they were seen; none where it could send none.
+        requests: u32,
+        /// How long an answer was waited for.
+        waited: Duration,
+    },
+    /// The kernel does not ask on this process's behalf.
+    MayNotAsk {
+        /// The interface.
+        interface: Arc<str>,
+        /// Who should be asked.
+        neighbour: IpAddr,
+        /// The `errno` of the refusal.
+        errno: i32,
+    },
+    /// Others of the same run had not answered before it was this one's turn.
+    NotReached {
+        /// Who would have been asked.
+        neighbour: IpAddr,
+    },
+}
+
+/// Everybody's.
+pub const BROADCAST_MAC: Mac = [0xff; 6];
+
+/// The MAC address that stands for a group: the low 23 bits behind 01:00:5e (RFC 1112 section 6.4), the low 32 behind 33:33
+/// (RFC 2464 section 7); everybody's for 255.255.255.255. None for an address of one host.
+pub const fn group_mac(address: IpAddr) -> Option<Mac> {
+    match address {
+        IpAddr::V4(v4) if v4.is_multicast() => {
+            let [_, b, c, d] = v4.octets();
+            Some([0x01, 0x00, 0x5e, b & 0x7f, c, d])
+        }
+        IpAddr::V4(v4) if v4.is_broadcast() => Some(BROADCAST_MAC),
+        IpAddr::V6(v6) if v6.is_multicast() => {
+            let [.., a, b, c, d] = v6.octets();
+            Some([0x33, 0x33, a, b, c, d])
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers are those of RFC 1112 section 6.4, RFC 2464 section 7, and the registry of groups (224.0.0.251 is mDNS).
+    #[test]
+    fn groups_have_mac_addresses_of_their_own() {
+        #[track_caller]
+        fn check(address: &str, expected: Option<Mac>) {
+            assert_eq!(group_mac(address.parse().unwrap()), expected, "{address}");
+        }
+        check("224.0.0.251", Some([1, 0, 0x5e, 0, 0, 0xfb]));
+        // The 24th bit is not part of it: 32 groups share an address.
+        check("239.129.2.3", Some([1, 0, 0x5e, 1, 2, 3]));
+        check("239.255.255.255", Some([1, 0, 0x5e, 0x7f, 0xff, 0xff]));
+        check("223.255.255.255", None);
+        check("240.0.0.1", None);
+        check("255.255.255.255", Some(BROADCAST_MAC));
+        check("ff02::1:ff28:9c5a", Some([0x33, 0x33, 0xff, 0x28, 0x9c, 0x5a]));
+        check("fe80::1", None);
+        check("2001:db8::1", None);
+    }
+}

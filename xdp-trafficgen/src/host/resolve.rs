@@ -1,0 +1,324 @@
+//! From destinations to next hops and source addresses: the kernel's routes first, its neighbours then, all of those that it
+//! must ask for at the same time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::IpAddr,
+    sync::Arc,
+};
+
+use rtnetlink::packet_route::{
+    link::{InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+    route::RouteType,
+};
+
+use crate::host::{
+    Link, NextHop, Reach, Unreachable, Way,
+    neighbours::{self, Answer, Neighbour},
+    reach::{BROADCAST_MAC, KnownBy, Seek, Sought, group_mac},
+    routes::{Route, Routes},
+};
+
+/// What was found out, by way and destination.
+pub(super) type Reaches = BTreeMap<(Arc<Way>, IpAddr), Reach>;
+
+/// Asks the kernel about all of these, in the calling thread's network namespace. `messages`: what rtnetlink says of its
+/// interfaces, and `links` the same in our words. Blocks for as long as a neighbour takes to answer, a few seconds at most
+/// when one does not. Ways by interfaces that are not there or down are left out.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub(super) fn reaches(sought: &[Sought], messages: &[LinkMessage], links: &[Link]) -> io::Result<Reaches> {
+    if sought.is_empty() {
+        return Ok(Reaches::new());
+    }
+    let routes = Routes::open()?;
+    let resolver = Resolver { addresses: routes.addresses()?, routes, links };
+    let mut exits: BTreeMap<&Way, Option<Exit>> = BTreeMap::new();
+    let mut reaches = Reaches::new();
+    let mut waiting: Vec<(&Sought, Arc<str>, Neighbour)> = Vec::new();
+    for one in sought {
+        let exit = exits.entry(&one.way).or_insert_with(|| Exit::of(&one.way, messages, links));
+        let Some(exit) = exit else { continue };
+        let Found { source, hop } = resolver.find(one, exit)?;
+        let next_hop = match hop {
+            None => None,
+            Some(Hop::Known(next_hop)) => Some(next_hop),
+            Some(Hop::Ask(neighbour)) => {
+                waiting.push((one, Arc::clone(&exit.name), neighbour));
+                None
+            }
+        };
+        reaches.insert((Arc::clone(&one.way), one.destination), Reach { source, next_hop });
+    }
+    // Many destinations are often behind the same gateway.
+    let neighbours: BTreeSet<Neighbour> = waiting.iter().map(|(.., neighbour)| *neighbour).collect();
+    let answers = neighbours::ask(&resolver.routes.socket, &neighbours)?;
+    for (one, interface, key) in waiting {
+        let neighbour = key.1;
+        let next_hop = match answers.get(&key) {
+            Some(Answer::Mac(mac)) => Ok(NextHop { interface, neighbour, mac: *mac, by: KnownBy::Neighbour }),
+            Some(&Answer::Silent { requests, waited }) => {
+                Err(Unreachable::Silent { interface, neighbour, requests, waited })
+            }
+            Some(&Answer::MayNotAsk(errno)) => Err(Unreachable::MayNotAsk { interface, neighbour, errno }),
+            Some(Answer::NotAsked) | None => Err(Unreachable::NotReached { neighbour }),
+        };
+        if let Some(reach) = reaches.get_mut(&(Arc::clone(&one.way), one.destination)) {
+            reach.next_hop = Some(next_hop);
+        }
+    }
+    Ok(reaches)
+}
+
+/// The interface whose routes and neighbours are those of a way.
+struct Exit {
+    index: u32,
+    name: Arc<str>,
+    carrier: bool,
+    /// Why it cannot be the one that frames need: the VLAN has none.
+    lacking: Option<Unreachable>,
+}
+
+impl Exit {
+    /// None when the way's interface is not there, or down.
+    fn of(way: &Way, messages: &[LinkMessage], links: &[Link]) -> Option<Self> {
+        let link = links.iter().find(|link| link.answers_to(&way.interface))?;
+        let up = |message: &LinkMessage| message.header.flags.contains(LinkFlags::Up);
+        let mut message = messages.iter().find(|message| message.header.index == link.index)?;
+        if !up(message) {
+            return None;
+        }
+        let mut lacking = None;
+        // A tag of VLAN 0 only has a priority (IEEE 802.1Q clause 6.9).
+        for &vlan in way.vlans.iter().filter(|vlan| **vlan != 0) {
+            match messages.iter().find(|above| is_vlan(above, message.header.index, vlan)) {
+                Some(above) => message = above,
+                None => {
+                    let interface = name(message).unwrap_or_default().into();
+                    lacking = Some(Unreachable::NoVlan { interface, vlan });
+                    break;
+                }
+            }
+        }
+        let interface: Arc<str> = name(message).unwrap_or_default().into();
+        if lacking.is_none() && !up(message) {
+            lacking = Some(Unreachable::VlanDown(Arc::clone(&interface)));
+        }
+        let carrier = message.header.flags.contains(LinkFlags::LowerUp);
+        Some(Self { index: message.header.index, name: interface, carrier, lacking })
+    }
+}
+
+fn name(message: &LinkMessage) -> Option<&str> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+/// Whether this is the VLAN interface of that id above the interface with that index.
+fn is_vlan(message: &LinkMessage, below: u32, vlan: u16) -> bool {
+    let (mut is_above, mut kind, mut has_id) = (false, false, false);
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::Link(index) => is_above = *index == below,
+            // The index is one of another namespace.
+            LinkAttribute::LinkNetNsId(_) => return false,
+            LinkAttribute::LinkInfo(parts) => {
+                for part in parts {
+                    match part {
+                        LinkInfo::Kind(InfoKind::Vlan) => kind = true,
+                        LinkInfo::Data(InfoData::Vlan(settings)) => has_id = settings.contains(&InfoVlan::Id(vlan)),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    is_above && kind && has_id
+}
+
+struct Resolver<'a> {
+    routes: Routes,
+    addresses: BTreeSet<(u32, IpAddr)>,
+    links: &'a [Link],
+}
+
+/// What routing says, before any neighbour is asked.
+struct Found {
+    source: Option<IpAddr>,
+    /// None where only the source was sought.
+    hop: Option<Hop>,
+}
+
+enum Hop {
+    Known(Result<NextHop, Unreachable>),
+    Ask(Neighbour),
+}
+
+impl Resolver<'_> {
+    fn find(&self, sought: &Sought, exit: &Exit) -> io::Result<Found> {
+        let destination = sought.destination;
+        let route = self.routes.to(destination, Some(exit.index))?;
+        let source = route.as_ref().ok().and_then(|route| self.source(route, exit));
+        let hop = match (sought.what, group_mac(destination)) {
+            (Seek::Source, _) => None,
+            (Seek::NextHop, Some(mac)) => {
+                let by = if mac == BROADCAST_MAC { KnownBy::Broadcast } else { KnownBy::Group };
+                let next_hop = NextHop { interface: Arc::clone(&exit.name), neighbour: destination, mac, by };
+                Some(Hop::Known(Ok(next_hop)))
+            }
+            (Seek::NextHop, None) => Some(self.hop(destination, route, exit)?),
+        };
+        Ok(Found { source, hop })
+    }
+
+    /// The kernel's choice, unless it is an address of another interface that the kernel only takes because it was told to
+    /// send out of this one, where no route leads there.
+    fn source(&self, route: &Route, exit: &Exit) -> Option<IpAddr> {
+        route.source.filter(|source| route.in_table || self.addresses.contains(&(exit.index, *source)))
+    }
+
+    fn hop(&self, destination: IpAddr, route: Result<Route, i32>, exit: &Exit) -> io::Result<Hop> {
+        if let Some(lacking) = &exit.lacking {
+            return Ok(Hop::Known(Err(lacking.clone())));
+        }
+        let route = match route {
+            Ok(route) if route.in_table => route,
+            _ => match self.without_route(destination, exit)? {
+                Ok(route) => route,
+                Err(unreachable) => {
+                    // An entry somebody made for it is as good as a route: this interface is the one to send out of.
+                    let next_hop = self.known(exit, destination)?.ok_or(unreachable);
+                    return Ok(Hop::Known(next_hop));
+                }
+            },
+        };
+        match route.kind {
+            RouteType::Local => return Ok(Hop::Known(Err(Unreachable::Own))),
+            RouteType::Broadcast => {
+                let interface = Arc::clone(&exit.name);
+                let by = KnownBy::Broadcast;
+                return Ok(Hop::Known(Ok(NextHop { interface, neighbour: destination, mac: BROADCAST_MAC, by })));
+            }
+            _ => {}
+        }
+        let neighbour = route.gateway.unwrap_or(destination);
+        Ok(match self.known(exit, neighbour)? {
+            Some(next_hop) => Hop::Known(Ok(next_hop)),
+            None if !exit.carrier => {
+                Hop::Known(Err(Unreachable::NoCarrier { interface: Arc::clone(&exit.name), neighbour }))
+            }
+            None if neighbour.is_ipv6() && !self.has_link_local(exit) => {
+                Hop::Known(Err(Unreachable::NoLinkLocal { interface: Arc::clone(&exit.name), neighbour }))
+            }
+            None => Hop::Ask((exit.index, neighbour)),
+        })
+    }
+
+    fn has_link_local(&self, exit: &Exit) -> bool {
+        let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        self.addresses.iter().any(|(index, address)| *index == exit.index && link_local(address))
+    }
+
+    fn known(&self, exit: &Exit, neighbour: IpAddr) -> io::Result<Option<NextHop>> {
+        let mac = neighbours::known(&self.routes.socket, (exit.index, neighbour))?;
+        let interface = Arc::clone(&exit.name);
+        Ok(mac.map(|mac| NextHop { interface, neighbour, mac, by: KnownBy::Neighbour }))
+    }
+
+    /// No table has a route out of this interface: what does the kernel do when it may choose?
+    fn without_route(&self, destination: IpAddr, exit: &Exit) -> io::Result<Result<Route, Unreachable>> {
+        let interface = || Arc::clone(&exit.name);
+        Ok(match self.routes.to(destination, None)? {
+            Ok(route) if route.kind == RouteType::Local => Err(Unreachable::Own),
+            Ok(route) if route.interface == exit.index => Ok(route),
+            Ok(route) => {
+                let other = self.links.iter().find(|link| link.index == route.interface);
+                let other = other.map_or_else(|| format!("interface {}", route.interface), |link| link.name.clone());
+                Err(Unreachable::Elsewhere { interface: interface(), other })
+            }
+            // As `fib_props` of net/ipv4/fib_semantics.c and `fib6_prop` of net/ipv6/route.c have them.
+            Err(libc::EINVAL) => Err(Unreachable::Refused { route: "blackhole" }),
+            Err(libc::EHOSTUNREACH) => Err(Unreachable::Refused { route: "unreachable" }),
+            Err(libc::EACCES) => Err(Unreachable::Refused { route: "prohibit" }),
+            Err(_) => {
+                let of_family = |(index, address): &(u32, IpAddr)| {
+                    *index == exit.index && address.is_ipv4() == destination.is_ipv4()
+                };
+                Err(Unreachable::NoRoute { interface: interface(), addressed: self.addresses.iter().any(of_family) })
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rtnetlink::packet_route::link::VlanProtocol;
+
+    use super::*;
+
+    /// What the kernel says of `eth0` (2), of VLAN 100 above it and VLAN 7 above that, and of a VLAN 8 that is down.
+    fn messages() -> Vec<LinkMessage> {
+        let message = |index: u32, name: &str, flags: LinkFlags, attributes: &[LinkAttribute]| {
+            let mut message = LinkMessage::default();
+            message.header.index = index;
+            message.header.flags = flags;
+            message.attributes = vec![LinkAttribute::IfName(name.to_owned())];
+            message.attributes.extend_from_slice(attributes);
+            message
+        };
+        let vlan = |below: u32, id: u16| {
+            let settings = vec![InfoVlan::Protocol(VlanProtocol::Ieee8021Q), InfoVlan::Id(id)];
+            let info = vec![LinkInfo::Kind(InfoKind::Vlan), LinkInfo::Data(InfoData::Vlan(settings))];
+            [LinkAttribute::Link(below), LinkAttribute::LinkInfo(info)]
+        };
+        let up = LinkFlags::Up | LinkFlags::LowerUp;
+        let elsewhere = [&vlan(2, 9)[..], &[LinkAttribute::LinkNetNsId(0)]].concat();
+        vec![
+            message(2, "eth0", up, &[]),
+            message(3, "other", up, &vlan(5, 100)),
+            message(4, "lan", up, &vlan(2, 100)),
+            message(6, "inner", up, &vlan(4, 7)),
+            message(7, "quiet", LinkFlags::empty(), &vlan(2, 8)),
+            message(8, "moved", up, &elsewhere),
+        ]
+    }
+
+    #[test]
+    fn a_vlan_s_way_leads_through_its_own_interface() {
+        #[track_caller]
+        fn check(interface: &str, vlans: &[u16], expected: Option<(u32, Option<Unreachable>)>) {
+            let links = [Link {
+                name: "eth0".to_owned(),
+                alt_names: vec!["enp1s0".to_owned()],
+                index: 2,
+                mtu: 1500,
+                up: true,
+                carrier: true,
+                mac: Some([2, 0, 0, 0, 0, 1]),
+                speed: None,
+                bus: None,
+            }];
+            let way = Way { interface: interface.to_owned(), vlans: vlans.to_vec() };
+            let exit = Exit::of(&way, &messages(), &links);
+            assert_eq!(exit.map(|exit| (exit.index, exit.lacking)), expected, "{way:?}");
+        }
+        let lacking = |interface: &str, vlan| Some(Unreachable::NoVlan { interface: interface.into(), vlan });
+        check("eth0", &[], Some((2, None)));
+        check("enp1s0", &[], Some((2, None)));
+        check("eth0", &[100], Some((4, None)));
+        check("eth0", &[100, 7], Some((6, None)));
+        // A priority tag is of no VLAN.
+        check("eth0", &[0], Some((2, None)));
+        check("eth0", &[7], Some((2, lacking("eth0", 7))));
+        check("eth0", &[100, 8], Some((4, lacking("lan", 8))));
+        check("eth0", &[8], Some((7, Some(Unreachable::VlanDown("quiet".into())))));
+        // Its number says nothing of this namespace's interfaces.
+        check("eth0", &[9], Some((2, lacking("eth0", 9))));
+        check("eth1", &[], None);
+    }
+}

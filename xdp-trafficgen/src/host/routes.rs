@@ -1,0 +1,138 @@
+//! What the kernel's routing says of one destination after the other, asked through rtnetlink.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use rtnetlink::{
+    packet_core::{NLM_F_DUMP, NLM_F_REQUEST},
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        address::{AddressAttribute, AddressMessage},
+        route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType, RouteVia},
+    },
+    sys::{Socket, protocols::NETLINK_ROUTE},
+};
+
+use crate::host::request::{self, Received, receive, send, unasked};
+
+/// A socket of the calling thread's network namespace.
+#[derive(Debug)]
+pub(super) struct Routes {
+    pub(super) socket: Socket,
+}
+
+/// What a route says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    /// The interface it leads out of.
+    pub(super) interface: u32,
+    pub(super) gateway: Option<IpAddr>,
+    pub(super) source: Option<IpAddr>,
+    pub(super) kind: RouteType,
+    /// Whether a routing table has it. None does where the kernel takes an IPv4 destination for one of the link because it
+    /// was told the interface (`ip_route_output_key_hash_rcu` of net/ipv4/route.c).
+    pub(super) in_table: bool,
+}
+
+impl Routes {
+    pub(super) fn open() -> io::Result<Self> {
+        Ok(Self { socket: request::open(NETLINK_ROUTE)? })
+    }
+
+    /// How the kernel reaches `destination`, out of the interface with this index when there is one. `Err` within: the
+    /// `errno` that the kernel would refuse to send with.
+    pub(super) fn to(&self, destination: IpAddr, interface: Option<u32>) -> io::Result<Result<Route, i32>> {
+        let mut message = RouteMessage::default();
+        message.header.flags = RouteFlags::LookupTable;
+        let address = match destination {
+            IpAddr::V4(v4) => {
+                message.header.address_family = AddressFamily::Inet;
+                message.header.destination_prefix_length = 32;
+                RouteAddress::Inet(v4)
+            }
+            IpAddr::V6(v6) => {
+                message.header.address_family = AddressFamily::Inet6;
+                message.header.destination_prefix_length = 128;
+                RouteAddress::Inet6(v6)
+            }
+        };
+        message.attributes.push(RouteAttribute::Destination(address));
+        message.attributes.extend(interface.map(RouteAttribute::Oif));
+        send(&self.socket, RouteNetlinkMessage::GetRoute(message), NLM_F_REQUEST)?;
+        match receive(&self.socket) {
+            Ok(Received { answers, .. }) => match answers.into_iter().next() {
+                Some(RouteNetlinkMessage::NewRoute(message)) => Ok(Ok(route(&message))),
+                _ => Err(unasked()),
+            },
+            Err(error) => match error.raw_os_error() {
+                Some(errno) if error.kind() != io::ErrorKind::WouldBlock => Ok(Err(errno)),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// The addresses of all interfaces, by interface.
+    pub(super) fn addresses(&self) -> io::Result<BTreeSet<(u32, IpAddr)>> {
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        send(&self.socket, request, NLM_F_REQUEST | NLM_F_DUMP)?;
+        let mut addresses = BTreeSet::new();
+        loop {
+            let Received { answers, ended } = receive(&self.socket)?;
+            for answer in answers {
+                let RouteNetlinkMessage::NewAddress(message) = answer else { continue };
+                // Of a point-to-point interface `Address` is the other end's.
+                let local = |attribute: &AddressAttribute| match attribute {
+                    AddressAttribute::Local(address) => Some(*address),
+                    _ => None,
+                };
+                let either = |attribute: &AddressAttribute| match attribute {
+                    AddressAttribute::Address(address) => Some(*address),
+                    _ => None,
+                };
+                let found = message.attributes.iter().find_map(local);
+                let found = found.or_else(|| message.attributes.iter().find_map(either));
+                addresses.extend(found.map(|address| (message.header.index, address)));
+            }
+            if ended {
+                return Ok(addresses);
+            }
+        }
+    }
+}
+
+fn route(message: &RouteMessage) -> Route {
+    let mut route = Route {
+        interface: 0,
+        gateway: None,
+        source: None,
+        kind: message.header.kind,
+        in_table: message.header.table != 0,
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => route.interface = *index,
+            RouteAttribute::Table(table) => route.in_table = *table != 0,
+            RouteAttribute::PrefSource(address) => route.source = ip_address(address),
+            RouteAttribute::Gateway(address) => {
+                // That of a route on the link is the destination, or `::`.
+                route.gateway = ip_address(address).filter(|address| *address != IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+            }
+            // An IPv4 destination behind an IPv6 gateway (RFC 5549).
+            RouteAttribute::Via(RouteVia::Inet(v4)) => route.gateway = Some(IpAddr::V4(*v4)),
+            RouteAttribute::Via(RouteVia::Inet6(v6)) => route.gateway = Some(IpAddr::V6(*v6)),
+            _ => {}
+        }
+    }
+    route
+}
+
+const fn ip_address(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
+        RouteAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),
+        _ => None,
+    }
+}

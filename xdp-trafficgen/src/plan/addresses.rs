@@ -1,0 +1,493 @@
+//! The addresses that a user leaves to this host: the source that the kernel uses for a destination, and the MAC address of
+//! whoever takes the frames for it. Where destinations vary, each has its own.
+
+use std::{borrow::Cow, collections::BTreeMap, mem::discriminant, net::IpAddr, sync::Arc};
+
+use crate::{
+    config::{Action, Config, Diagnostic, FieldSetting, Flow, Follow, Header, Located, Pace, Pattern, Place, Port},
+    host::{Facts, KnownBy, Mac, NextHop, Seek, Sought, Unreachable, Way, mac_value, show_mac},
+    packet::HeaderKind,
+    plan::{
+        stack::{benchmark_addresses, first_value, is_ip},
+        unreachable::{Cure, Trouble, words},
+    },
+};
+
+/// Destinations of a flow that are looked up one by one at most.
+const MAX_DESTINATIONS: u128 = 1 << 16;
+
+/// The same of all flows together, of which many may have the same.
+const MAX_LOOKUPS: u128 = 1 << 20;
+
+/// The destinations that a plan for `config` wants to find in [`Facts::reaches`].
+pub fn sought(config: &Config) -> Vec<Sought> {
+    let mut found: BTreeMap<(Arc<Way>, IpAddr), Seek> = BTreeMap::new();
+    let mut lookups = 0;
+    // Thousands of flows often leave the same way.
+    let mut last: Option<Arc<Way>> = None;
+    for flow in &config.flows {
+        let Some(port) = config.ports.iter().find(|port| port.name.value == flow.port.value) else { continue };
+        let Some(wish) = Wish::of(port, flow) else { continue };
+        let way = last.take().filter(|last| **last == wish.way).unwrap_or_else(|| Arc::new(wish.way.clone()));
+        let what = if wish.next_hop { Seek::NextHop } else { Seek::Source };
+        let mut seek = |destination| {
+            let known = found.entry((Arc::clone(&way), destination)).or_insert(what);
+            *known = what.max(*known);
+        };
+        seek(wish.first());
+        if wish.next_hop
+            && let Some(count) = wish.count()
+            && lookups + count <= MAX_LOOKUPS
+        {
+            lookups += count;
+            wish.destinations().for_each(&mut seek);
+        }
+        last = Some(way);
+    }
+    found.into_iter().map(|((way, destination), what)| Sought { way, destination, what }).collect()
+}
+
+/// What this host gives to a flow's outermost headers, the same in every frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Given {
+    /// The source address; when none, one set aside for benchmarks.
+    pub(super) source: Option<IpAddr>,
+    /// The destination's MAC address; none where the user or a pattern gives it.
+    pub(super) mac: Option<Mac>,
+}
+
+/// A flow with what this host gives it.
+#[derive(Debug)]
+pub(super) struct Addressed<'a> {
+    /// As the user wrote it; where destinations with several MAC addresses vary, with a pattern for these.
+    pub(super) flow: Cow<'a, Flow>,
+    pub(super) given: Given,
+    pub(super) remarks: Vec<(Topic, String)>,
+}
+
+/// What a remark is about: it is made once a port, however many flows it is true of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Topic {
+    /// The kernel has no source address, and this one was made up.
+    Source(IpAddr),
+    /// This next hop takes frames.
+    NextHop(Mac, IpAddr),
+    /// This flow's destinations vary, and their MAC addresses with them.
+    Follows(usize),
+}
+
+/// Fills in what `flow` leaves to this host. `number` is its place among all flows.
+pub(super) fn addressed<'a>(
+    port: &Port,
+    flow: &'a Flow,
+    number: usize,
+    facts: &Facts,
+) -> Result<Addressed<'a>, Trouble> {
+    let mut addressed = Addressed { flow: Cow::Borrowed(flow), given: Given::default(), remarks: Vec::new() };
+    let Some(wish) = Wish::of(port, flow) else {
+        return match flow.packet.first() {
+            Some(ethernet) if leaves_mac(&flow.packet) => Err(Trouble::Own(
+                Diagnostic::new(place(port, ethernet, None), "this frame has no destination MAC address")
+                    .help(cure(ethernet).to_string()),
+            )),
+            _ => Ok(addressed),
+        };
+    };
+    let way = Arc::new(wish.way.clone());
+    let reach = |destination| facts.reaches.get(&(Arc::clone(&way), destination));
+    if wish.source {
+        addressed.given.source = reach(wish.first()).and_then(|reach| reach.source);
+        // Where nobody wrote the destination either, both are those set aside for benchmarks, as documented.
+        let made_up = addressed.given.source.is_none() && wish.destination.is_some();
+        addressed.remarks.extend(made_up.then(|| wish.made_up_source(port)));
+    }
+    if !wish.next_hop {
+        return Ok(addressed);
+    }
+    wish.check(port).map_err(Trouble::Own)?;
+    let mut macs = Vec::new();
+    let mut failed: Option<(&Unreachable, IpAddr)> = None;
+    let mut count = 0;
+    for destination in wish.destinations() {
+        match reach(destination).map(|reach| &reach.next_hop) {
+            Some(Some(Ok(next_hop))) => {
+                macs.push(next_hop.mac);
+                let topic = Topic::NextHop(next_hop.mac, next_hop.neighbour);
+                if addressed.remarks.last().is_none_or(|(last, _)| *last != topic) {
+                    addressed.remarks.push((topic, said(port, &wish.way, next_hop)));
+                }
+            }
+            Some(Some(Err(why))) => match own_mac(port, facts).filter(|_| *why == Unreachable::Own) {
+                // Frames that do not leave go to this machine itself.
+                Some(mac) => macs.push(mac),
+                None => {
+                    count += 1;
+                    // Those that were asked before are the ones to put right.
+                    if failed.is_none_or(|(known, _)| not_reached(known) && !not_reached(why)) {
+                        failed = Some((why, destination));
+                    }
+                }
+            },
+            Some(None) | None => return Err(Trouble::Own(wish.too_many(port))),
+        }
+    }
+    if let Some((why, destination)) = failed {
+        let (message, help) = words(why, destination, cure(wish.ethernet));
+        let first = Diagnostic::new(wish.place(port), message).help(help);
+        return Err(Trouble::Unreachable { way, why: discriminant(why), first, count, not_reached: not_reached(why) });
+    }
+    match macs.first() {
+        Some(&mac) if macs.iter().all(|other| *other == mac) => addressed.given.mac = Some(mac),
+        _ => {
+            let setting = wish.following(&macs, port).map_err(Trouble::Own)?;
+            addressed.remarks.push((
+                Topic::Follows(number),
+                format!(
+                    "port {}: the destinations of flow {} have MAC addresses of their own: `ethernet.dst` goes along with \
+                     `{}.dst`",
+                    port.name.value,
+                    flow.name.value,
+                    wish.header.kind.value.name()
+                ),
+            ));
+            addressed.flow.to_mut().packet[0].fields.push(setting);
+        }
+    }
+    Ok(addressed)
+}
+
+/// What a flow leaves to this host.
+struct Wish<'a> {
+    way: Way,
+    ethernet: &'a Header,
+    /// The header that has the destination, and its place in the packet.
+    header: &'a Header,
+    layer: usize,
+    /// The destination's pattern and its place among the fields; none where it is a default.
+    destination: Option<(usize, &'a Located<Pattern>)>,
+    next_hop: bool,
+    source: bool,
+    /// The pattern of a VLAN id that varies.
+    varying_vlan: Option<&'a Place>,
+}
+
+impl<'a> Wish<'a> {
+    /// None where it leaves nothing.
+    fn of(port: &Port, flow: &'a Flow) -> Option<Self> {
+        let [ethernet, rest @ ..] = flow.packet.as_slice() else { return None };
+        if ethernet.kind.value != HeaderKind::Ethernet {
+            return None;
+        }
+        let tags = rest.iter().take_while(|header| header.kind.value == HeaderKind::Vlan);
+        let (mut vlans, mut varying_vlan) = (Vec::new(), None);
+        for tag in tags.clone() {
+            let id = tag.fields.iter().find(|setting| setting.field.name == "id");
+            match id.map(|setting| (&setting.pattern.value, &setting.pattern.place)) {
+                Some((pattern, place)) if pattern.value_count() != 1 => varying_vlan = varying_vlan.or(Some(place)),
+                Some((pattern, _)) if varying_vlan.is_none() => vlans.extend(u16::try_from(pattern.first())),
+                _ => {}
+            }
+        }
+        let arp = |index: &usize| flow.packet.get(*index).is_some_and(|header| header.kind.value == HeaderKind::Arp);
+        let layer = flow.packet.iter().position(is_ip).or_else(|| Some(1 + tags.count()).filter(arp))?;
+        let header = &flow.packet[layer];
+        let (source, destination) = match header.kind.value {
+            HeaderKind::Arp => ("sender_protocol_addr", "target_protocol_addr"),
+            _ => ("src", "dst"),
+        };
+        let destination = header.fields.iter().enumerate().find(|(_, setting)| setting.field.name == destination);
+        let next_hop = leaves_mac(&flow.packet);
+        let source = first_value(header, source).is_none();
+        let interface = match port.action.value {
+            Action::Tx => port.ingress.as_ref().unwrap_or(&port.interface),
+            Action::Redirect | Action::Pass | Action::Drop => &port.interface,
+        };
+        (next_hop || source).then(|| Self {
+            way: Way { interface: interface.value.clone(), vlans },
+            ethernet,
+            header,
+            layer,
+            destination: destination.map(|(index, setting)| (index, &setting.pattern)),
+            next_hop,
+            source,
+            varying_vlan,
+        })
+    }
+
+    fn address(&self, value: u128) -> IpAddr {
+        match (self.header.kind.value, u32::try_from(value)) {
+            (HeaderKind::Ipv4 | HeaderKind::Arp, Ok(bits)) => IpAddr::V4(bits.into()),
+            _ => IpAddr::V6(value.into()),
+        }
+    }
+
+    fn first(&self) -> IpAddr {
+        self.destination.map_or_else(
+            || benchmark_addresses(ip_kind(self.header.kind.value)).1,
+            |(_, pattern)| self.address(pattern.value.first()),
+        )
+    }
+
+    /// How many destinations; none when they are too many to look up.
+    fn count(&self) -> Option<u128> {
+        let count = match self.destination.map(|(_, pattern)| &pattern.value) {
+            Some(Pattern::Random { min, max, .. }) => (max - min).checked_add(1)?,
+            Some(pattern) => pattern.value_count(),
+            None => 1,
+        };
+        (count <= MAX_DESTINATIONS).then_some(count)
+    }
+
+    /// In the order of the pattern's values; of random ones that of their numbers.
+    fn destinations(&self) -> impl Iterator<Item = IpAddr> {
+        let values: Box<dyn Iterator<Item = u128> + '_> = match self.destination.map(|(_, pattern)| &pattern.value) {
+            None => Box::new(std::iter::once(ip_value(self.first()))),
+            Some(Pattern::Value(value)) => Box::new(std::iter::once(*value)),
+            Some(Pattern::Values(values)) => Box::new(values.iter().map(|value| value.value)),
+            Some(Pattern::Increment(count)) => {
+                Box::new((0..u128::from(count.count)).map(|index| count.start + index * count.step))
+            }
+            Some(Pattern::Decrement(count)) => {
+                Box::new((0..u128::from(count.count)).map(|index| count.start - index * count.step))
+            }
+            Some(&Pattern::Random { min, max, .. }) => Box::new(min..=max),
+        };
+        values.map(|value| self.address(value))
+    }
+
+    fn place(&self, port: &'a Port) -> &'a Place {
+        place(port, self.ethernet, self.destination.map(|(_, pattern)| &pattern.place))
+    }
+
+    /// Whether the next hop can be looked up at all.
+    fn check(&self, port: &Port) -> Result<(), Diagnostic> {
+        if let Some(place) = self.varying_vlan {
+            return Err(Diagnostic::new(place, "this VLAN varies, and with it who takes the frames")
+                .help(cure(self.ethernet).to_string()));
+        }
+        if self.count().is_none() {
+            return Err(self.too_many(port));
+        }
+        Ok(())
+    }
+
+    fn too_many(&self, port: &Port) -> Diagnostic {
+        Diagnostic::new(
+            self.place(port),
+            format!(
+                "too many destinations to look up who takes the frames for each: at most {MAX_DESTINATIONS} of a flow, and \
+                 {MAX_LOOKUPS} of all flows"
+            ),
+        )
+        .help(format!("{}, that of a gateway for example", cure(self.ethernet)))
+    }
+
+    /// `ethernet.dst`, which goes along with the destinations in step: value by value.
+    fn following(&self, macs: &[Mac], port: &Port) -> Result<FieldSetting, Diagnostic> {
+        let place = self.place(port);
+        match (self.destination, HeaderKind::Ethernet.field("dst")) {
+            (Some((field, pattern)), Some(dst)) if !matches!(pattern.value, Pattern::Random { count: Some(_), .. }) => {
+                let values = macs.iter().map(|&mac| Located::new(mac_value(mac), place.clone())).collect();
+                let follow = Follow { header: self.layer, field, pace: Pace::Step };
+                Ok(FieldSetting {
+                    field: dst.clone(),
+                    pattern: Located::new(Pattern::Values(values), place.clone()),
+                    follow: Some(Located::new(follow, place.clone())),
+                })
+            }
+            _ => Err(Diagnostic::new(
+                place,
+                "these destinations have MAC addresses of their own, which cannot go along with random values that have a count",
+            )
+            .help(format!("list the destinations, or remove `count`, or {}", cure(self.ethernet)))),
+        }
+    }
+
+    fn made_up_source(&self, port: &Port) -> (Topic, String) {
+        let kind = ip_kind(self.header.kind.value);
+        let (made_up, _) = benchmark_addresses(kind);
+        let standard = if made_up.is_ipv4() { "RFC 2544" } else { "RFC 5180" };
+        let sentence = format!(
+            "port {}: the kernel has no source address for {} out of {}, so frames come from {made_up}, set aside for \
+             benchmarks ({standard})",
+            port.name.value,
+            self.first(),
+            self.way.interface
+        );
+        (Topic::Source(made_up), sentence)
+    }
+}
+
+/// The MAC address of the interface that frames seem to come in on, when they stay on this machine.
+fn own_mac(port: &Port, facts: &Facts) -> Option<Mac> {
+    match port.action.value {
+        Action::Pass | Action::Drop => facts.link(&port.ingress.as_ref().unwrap_or(&port.interface).value)?.mac,
+        Action::Redirect | Action::Tx => None,
+    }
+}
+
+const fn not_reached(why: &Unreachable) -> bool {
+    matches!(why, Unreachable::NotReached { .. })
+}
+
+fn said(port: &Port, way: &Way, next_hop: &NextHop) -> String {
+    let NextHop { interface, neighbour, mac, by } = next_hop;
+    let (port, mac) = (&port.name.value, show_mac(*mac));
+    match by {
+        KnownBy::Neighbour => {
+            let of_vlan = if **interface == *way.interface { String::new() } else { format!(" of {interface}") };
+            format!("port {port}: destination MAC {mac} is that of {neighbour} in the neighbour table{of_vlan}")
+        }
+        KnownBy::Group => format!("port {port}: destination MAC {mac} is that of the group {neighbour}"),
+        KnownBy::Broadcast => {
+            format!("port {port}: destination MAC {mac} is everybody's, for {neighbour} is a broadcast")
+        }
+    }
+}
+
+/// How to do without a next hop.
+fn cure(ethernet: &Header) -> Cure {
+    if ethernet.kind.place == Place::Default { Cure::Option } else { Cure::Header }
+}
+
+/// Where the user can do something about it.
+fn place<'a>(port: &'a Port, ethernet: &'a Header, destination: Option<&'a Place>) -> &'a Place {
+    match (cure(ethernet), destination) {
+        (Cure::Header, _) => &ethernet.kind.place,
+        (Cure::Option, Some(destination)) => destination,
+        (Cure::Option, None) => &port.interface.place,
+    }
+}
+
+fn ip_value(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u32::from(v4).into(),
+        IpAddr::V6(v6) => v6.into(),
+    }
+}
+
+/// ARP has addresses of IPv4.
+const fn ip_kind(kind: HeaderKind) -> HeaderKind {
+    match kind {
+        HeaderKind::Arp => HeaderKind::Ipv4,
+        other => other,
+    }
+}
+
+/// Whether the destination MAC address must be found out: the frame starts with an Ethernet header that does not say, and
+/// that carries something else than ARP, which asks everybody.
+fn leaves_mac(packet: &[Header]) -> bool {
+    let [ethernet, rest @ ..] = packet else { return false };
+    let network = rest.iter().map(|header| header.kind.value).find(|kind| *kind != HeaderKind::Vlan);
+    ethernet.kind.value == HeaderKind::Ethernet
+        && network != Some(HeaderKind::Arp)
+        && first_value(ethernet, "dst").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Source, file},
+        host::Reach,
+        plan::tests::{facts, planned},
+        plan::{DefaultRoute, Plan},
+    };
+
+    const PORT: &str = "interface = 'veth0'";
+
+    /// A machine where these destinations are at these MAC addresses, given by their last bytes.
+    fn machine(hosts: &[(&str, u8)]) -> Facts {
+        let way = Arc::new(Way { interface: "veth0".to_owned(), vlans: Vec::new() });
+        let reach = |last| Reach {
+            source: Some("192.0.2.1".parse().unwrap()),
+            next_hop: Some(Ok(NextHop {
+                interface: "veth0".into(),
+                neighbour: "192.0.2.254".parse().unwrap(),
+                mac: [2, 0, 0, 0, 0, last],
+                by: KnownBy::Neighbour,
+            })),
+        };
+        let reaches = hosts.iter().map(|&(host, last)| ((Arc::clone(&way), host.parse().unwrap()), reach(last)));
+        Facts { reaches: reaches.collect(), ..facts() }
+    }
+
+    fn packet(ethernet: &str, ip: &str) -> String {
+        format!("packet = [{{ ethernet = {{ {ethernet} }} }}, {{ ipv4 = {{ {ip} }} }}, {{ udp = {{}} }}]")
+    }
+
+    fn plan(flow: &str, hosts: &[(&str, u8)]) -> Result<Plan, String> {
+        planned(PORT, flow, &machine(hosts), DefaultRoute::Refuse).map_err(|wrong| wrong.to_string())
+    }
+
+    #[test]
+    fn a_single_next_hop_is_the_same_in_every_frame() {
+        let flow = packet("", "dst = { increment = { start = '192.0.2.2', count = 2 } }");
+        let plan = plan(&flow, &[("192.0.2.2", 7), ("192.0.2.3", 7)]).unwrap();
+        let flow = &plan.ports[0].flows[0];
+        assert!(flow.addressed.is_none(), "{flow:?}");
+        assert_eq!(flow.layout.bytes[..6], [2, 0, 0, 0, 0, 7]);
+        assert_eq!(
+            plan.notes,
+            ["port p: destination MAC 02:00:00:00:00:07 is that of 192.0.2.254 in the neighbour table"]
+        );
+    }
+
+    #[test]
+    fn several_next_hops_go_along_with_the_destinations() {
+        let hosts = [("192.0.2.2", 7), ("192.0.2.3", 8), ("192.0.2.4", 7)];
+        for ip in [
+            "dst = { increment = { start = '192.0.2.2', count = 3 } }",
+            "dst = ['192.0.2.2', '192.0.2.3', '192.0.2.4']",
+            "dst = { random = { min = '192.0.2.2', max = '192.0.2.4' } }",
+        ] {
+            let plan = plan(&packet("", ip), &hosts).unwrap();
+            let flow = plan.ports[0].flows[0].addressed.as_ref().expect("a pattern");
+            let setting = flow.packet[0].fields.last().unwrap();
+            let Pattern::Values(values) = &setting.pattern.value else { panic!("{setting:?}") };
+            let values: Vec<u128> = values.iter().map(|value| value.value).collect();
+            assert_eq!(values, [7, 8, 7].map(|last| mac_value([2, 0, 0, 0, 0, last])), "{ip}");
+            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, pace: Pace::Step });
+        }
+        let counted =
+            plan(&packet("", "dst = { random = { min = '192.0.2.2', max = '192.0.2.4', count = 9 } }"), &hosts);
+        assert!(counted.unwrap_err().contains("cannot go along with random values that have a count"));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_up_is_told() {
+        #[track_caller]
+        fn check(flow: &str, expected: &str) {
+            let said = plan(flow, &[("10.0.0.0", 7), ("192.0.2.2", 7)]).unwrap_err();
+            assert!(said.contains(expected), "{said}");
+        }
+        let many = "dst = { random = { min = '10.0.0.0', max = '10.255.255.255' } }";
+        check(&packet("", many), "too many destinations to look up");
+        let tagged = packet("", "dst = '192.0.2.2'").replace("{ ipv4", "{ vlan = { id = [5, 6] } }, { ipv4");
+        check(&tagged, "this VLAN varies");
+        // With a MAC address there is nothing to look up.
+        assert!(plan(&packet("dst = '02:00:00:00:00:02'", many), &[]).is_ok());
+    }
+
+    #[test]
+    fn what_is_sought_is_what_is_not_written() {
+        #[track_caller]
+        fn check(flow: &str, expected: &[(&str, Seek)]) {
+            let text = format!("[[ports]]\nname = 'p'\n{PORT}\n[[flows]]\nname = 'f'\nport = 'p'\n{flow}\n");
+            let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+            let found: Vec<_> = sought(&config).into_iter().map(|sought| (sought.destination, sought.what)).collect();
+            let expected: Vec<_> = expected.iter().map(|&(to, what)| (to.parse::<IpAddr>().unwrap(), what)).collect();
+            assert_eq!(found, expected);
+        }
+        let mac = "dst = '02:00:00:00:00:02'";
+        check(&packet("", "dst = '192.0.2.2'"), &[("192.0.2.2", Seek::NextHop)]);
+        check(&packet("", "dst = '192.0.2.2', src = '192.0.2.1'"), &[("192.0.2.2", Seek::NextHop)]);
+        check(&packet(mac, "dst = ['192.0.2.2', '192.0.2.3']"), &[("192.0.2.2", Seek::Source)]);
+        check(&packet(mac, "dst = '192.0.2.2', src = '192.0.2.1'"), &[]);
+        check(&packet("", ""), &[("198.19.0.1", Seek::NextHop)]);
+        let decrement = packet("", "dst = { decrement = { start = '192.0.2.9', step = 4, count = 2 } }");
+        check(&decrement, &[("192.0.2.5", Seek::NextHop), ("192.0.2.9", Seek::NextHop)]);
+        let arp = "packet = [{ ethernet = {} }, { arp = { target_protocol_addr = '192.0.2.2' } }]";
+        check(arp, &[("192.0.2.2", Seek::Source)]);
+    }
+}

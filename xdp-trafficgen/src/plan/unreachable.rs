@@ -1,0 +1,251 @@
+//! Words for destinations that nobody takes frames for: what is the matter, what was tried, and what to do.
+
+use std::{fmt, mem::Discriminant, net::IpAddr, sync::Arc};
+
+use crate::{
+    config::Diagnostic,
+    host::{Unreachable, Way},
+};
+
+/// How to do without a next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cure {
+    /// In a file.
+    Header,
+    /// On the command line.
+    Option,
+}
+
+impl fmt::Display for Cure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Header => "write `dst` in the ethernet header",
+            Self::Option => "give --dst-mac",
+        })
+    }
+}
+
+/// What is the matter with `destination`, and what to do.
+pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (String, String) {
+    let family = if destination.is_ipv4() { "IPv4" } else { "IPv6" };
+    match why {
+        Unreachable::NoRoute { interface, addressed: true } => (
+            format!("no route to {destination} leads out of `{interface}`"),
+            format!(
+                "add one: `ip route add {destination} dev {interface}`, with `via` and a gateway where one is between; or {cure}"
+            ),
+        ),
+        Unreachable::NoRoute { interface, addressed: false } => (
+            format!("no route to {destination} leads out of `{interface}`, which has no {family} address"),
+            format!(
+                "give it one in the network of {destination}: `ip address add ADDRESS/LENGTH dev {interface}`; or {cure}"
+            ),
+        ),
+        Unreachable::Refused { route } => (
+            format!("a route of type {route} refuses {destination}"),
+            format!("look for it with `ip route show table all type {route}`, and remove it; or {cure}"),
+        ),
+        Unreachable::Elsewhere { interface, other } => (
+            format!("the kernel's route to {destination} leads out of `{other}`, not of `{interface}`"),
+            format!("send out of `{other}`, or add a route: `ip route add {destination} dev {interface}`; or {cure}"),
+        ),
+        Unreachable::Own => (
+            format!("{destination} is an address of this machine, which frames that leave it do not reach"),
+            format!("send to the address of another one; or {cure} if a cable leads back"),
+        ),
+        Unreachable::NoVlan { interface, vlan } => (
+            format!(
+                "who has {destination} in VLAN {vlan} is not known: no VLAN interface with this id is on `{interface}`"
+            ),
+            format!(
+                "{cure}, or make the interface: `ip link add link {interface} name {interface}.{vlan} type vlan id {vlan}`, with \
+                 an address of that network, and up"
+            ),
+        ),
+        Unreachable::VlanDown(interface) => (
+            format!("who has {destination} is not known: `{interface}`, the interface of its VLAN, is down"),
+            format!("set it up: `ip link set {interface} up`; or {cure}"),
+        ),
+        Unreachable::NoCarrier { interface, neighbour } => (
+            format!(
+                "{} cannot be asked for its MAC address: `{interface}` has no carrier",
+                who(*neighbour, destination)
+            ),
+            format!("plug its other end in, and set that up; or {cure}"),
+        ),
+        Unreachable::NoLinkLocal { interface, neighbour } => (
+            format!(
+                "{} cannot be asked for its MAC address: `{interface}` has no link-local address",
+                who(*neighbour, destination)
+            ),
+            format!("give it one: `ip address add fe80::1/64 dev {interface}`; or {cure}"),
+        ),
+        Unreachable::Silent { interface, neighbour, requests, waited } => (
+            format!(
+                "{} does not answer: {} out of `{interface}` in {:.1} s",
+                who(*neighbour, destination),
+                asked(*requests, *neighbour),
+                waited.as_secs_f64()
+            ),
+            format!("is it there, and up? `ping -c 1 -I {interface} {neighbour}`; or {cure}"),
+        ),
+        Unreachable::MayNotAsk { interface, neighbour, errno } => {
+            let message = format!(
+                "the MAC address of {} is not in the neighbour table of `{interface}`, and the kernel refuses to ask for it: {}",
+                who(*neighbour, destination),
+                std::io::Error::from_raw_os_error(*errno)
+            );
+            let root = if *errno == libc::EPERM { "run this as root, or " } else { "" };
+            (message, format!("{root}{cure}, or let the kernel learn it: `ping -c 1 -I {interface} {neighbour}`"))
+        }
+        Unreachable::NotReached { neighbour } => (
+            format!("{} was not asked for its MAC address, for others had not answered", who(*neighbour, destination)),
+            cure.to_string(),
+        ),
+    }
+}
+
+fn who(neighbour: IpAddr, destination: IpAddr) -> String {
+    if neighbour == destination {
+        return destination.to_string();
+    }
+    format!("{neighbour}, the gateway to {destination},")
+}
+
+fn asked(requests: u32, neighbour: IpAddr) -> String {
+    let question = if neighbour.is_ipv4() { "ARP request" } else { "neighbour solicitation" };
+    match requests {
+        0 => format!("the kernel could send no {question}"),
+        1 => format!("1 {question}"),
+        _ => format!("{requests} {question}s"),
+    }
+}
+
+/// Why a flow cannot be addressed.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Something that is only this flow's.
+    Own(Diagnostic),
+    /// So many of its destinations cannot be reached, which other flows may have in common with it. The diagnostic speaks of
+    /// the first one.
+    Unreachable {
+        /// How they should be.
+        way: Arc<Way>,
+        /// Why not.
+        why: Discriminant<Unreachable>,
+        /// What to say.
+        first: Diagnostic,
+        /// How many.
+        count: usize,
+        /// Whether they were not even asked, because others were silent.
+        not_reached: bool,
+    },
+}
+
+/// All troubles of a plan: thousands of flows often have the same, which is said once.
+#[derive(Debug, Default)]
+pub(super) struct Troubles(Vec<Trouble>);
+
+impl Troubles {
+    pub(super) fn add(&mut self, trouble: Trouble) {
+        if let Trouble::Unreachable { way, why, count, .. } = &trouble {
+            for known in &mut self.0 {
+                if let Trouble::Unreachable { way: known_way, why: known_why, count: known_count, .. } = known
+                    && (&*known_way, &*known_why) == (way, why)
+                {
+                    *known_count += count;
+                    return;
+                }
+            }
+        }
+        self.0.push(trouble);
+    }
+
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        let reached = |trouble: &Trouble| matches!(trouble, Trouble::Unreachable { not_reached: false, .. });
+        let any_reached = self.0.iter().any(reached);
+        let mut waiting: usize = 0;
+        let mut diagnostics = Vec::new();
+        let mut first_reached = None;
+        for trouble in self.0 {
+            match trouble {
+                Trouble::Own(diagnostic) => diagnostics.push(diagnostic),
+                // The silent ones are what is to be put right.
+                Trouble::Unreachable { not_reached: true, count, .. } if any_reached => waiting += count,
+                Trouble::Unreachable { mut first, count, .. } => {
+                    if count > 1 {
+                        first.message += &format!("; and {} more likewise", destinations(count - 1));
+                    }
+                    first_reached = first_reached.or(Some(diagnostics.len()));
+                    diagnostics.push(first);
+                }
+            }
+        }
+        if let (Some(first), true) = (first_reached, waiting > 0) {
+            diagnostics[first].message += &format!("; {} were not asked any more", destinations(waiting));
+        }
+        diagnostics
+    }
+}
+
+fn destinations(count: usize) -> String {
+    if count == 1 { "1 destination".to_owned() } else { format!("{count} destinations") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{mem::discriminant, time::Duration};
+
+    use super::*;
+    use crate::config::Place;
+
+    #[test]
+    fn an_error_names_the_next_hop_and_what_was_tried() {
+        #[track_caller]
+        fn check(why: &Unreachable, message: &str, help: &str) {
+            let said = words(why, "198.51.100.7".parse().unwrap(), Cure::Option);
+            assert!(said.0.contains(message) && said.1.contains(help), "{said:?}");
+        }
+        let silent = |neighbour: &str, requests| Unreachable::Silent {
+            interface: "eth1".into(),
+            neighbour: neighbour.parse().unwrap(),
+            requests,
+            waited: Duration::from_millis(3060),
+        };
+        let gateway =
+            "192.0.2.254, the gateway to 198.51.100.7, does not answer: 3 ARP requests out of `eth1` in 3.1 s";
+        check(&silent("192.0.2.254", 3), gateway, "`ping -c 1 -I eth1 192.0.2.254`; or give --dst-mac");
+        check(&silent("198.51.100.7", 1), "198.51.100.7 does not answer: 1 ARP request out of", "");
+        check(&silent("fe80::1", 0), "the kernel could send no neighbour solicitation", "");
+        let refused = Unreachable::MayNotAsk {
+            interface: "eth1".into(),
+            neighbour: "198.51.100.7".parse().unwrap(),
+            errno: libc::EPERM,
+        };
+        check(&refused, "not in the neighbour table of `eth1`", "run this as root, or give --dst-mac");
+    }
+
+    #[test]
+    fn what_many_destinations_have_in_common_is_said_once() {
+        let trouble = |interface: &str, why: &Unreachable, count| Trouble::Unreachable {
+            way: Arc::new(Way { interface: interface.to_owned(), vlans: Vec::new() }),
+            why: discriminant(why),
+            first: Diagnostic::new(&Place::Default, "it cannot"),
+            count,
+            not_reached: matches!(why, Unreachable::NotReached { .. }),
+        };
+        let not_reached = Unreachable::NotReached { neighbour: "192.0.2.1".parse().unwrap() };
+        let mut troubles = Troubles::default();
+        troubles.add(trouble("a", &not_reached, 5));
+        troubles.add(trouble("a", &Unreachable::Own, 1));
+        troubles.add(Trouble::Own(Diagnostic::new(&Place::Default, "of its own")));
+        troubles.add(trouble("a", &Unreachable::Own, 2));
+        troubles.add(trouble("b", &Unreachable::Own, 1));
+        let said: Vec<_> = troubles.into_diagnostics().into_iter().map(|said| said.message).collect();
+        let first = "it cannot; and 2 destinations more likewise; 5 destinations were not asked any more";
+        assert_eq!(said, [first, "of its own", "it cannot"]);
+        let mut alone = Troubles::default();
+        alone.add(trouble("a", &not_reached, 1));
+        assert_eq!(alone.into_diagnostics().len(), 1, "what is wrong is never passed over in silence");
+    }
+}
