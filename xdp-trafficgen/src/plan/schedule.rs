@@ -36,6 +36,16 @@ pub fn phase(weights: &[u32], left: &[Option<u64>]) -> Option<Phase> {
     Some(Phase { turns, frames })
 }
 
+/// How many of so many turns of a cycle, over and over, are each flow's.
+pub fn shares(cycle: &[u32], flows: usize, turns: u64) -> Vec<u64> {
+    let mut shares = vec![0; flows];
+    let len = cycle.len() as u64;
+    for (place, &flow) in (0..).zip(cycle) {
+        shares[flow as usize] += turns / len + u64::from(place < turns % len);
+    }
+    shares
+}
+
 /// Turns in a cycle of flows with these weights.
 pub fn cycle_len(weights: &[u32]) -> u64 {
     reduced(weights).into_iter().map(u64::from).sum()
@@ -72,6 +82,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn turns_are_shared_out_as_the_cycle_says() {
+        let cycle = [0, 1, 0, 2, 0];
+        for turns in 0..12 {
+            let mut expected = vec![0; 3];
+            for turn in 0..turns {
+                expected[cycle[turn % 5] as usize] += 1;
+            }
+            assert_eq!(shares(&cycle, 3, turns as u64), expected);
+        }
+    }
 
     #[test]
     fn flows_of_equal_weight_alternate() {

@@ -3,9 +3,10 @@
 //!
 //! Pure: takes the configuration and the link's speed, and makes tables for the kernel. In reading order: `rates` (frames a
 //! second, exactly), `curve` (rates that change), `streams` (departures of each worker), [`simulation`] (what they
-//! will do).
+//! will do), [`missed`] (what of it nobody sends).
 
 mod curve;
+pub mod missed;
 mod rates;
 pub mod simulation;
 mod streams;

@@ -1,6 +1,6 @@
 //! Departures as the program counts them, without a kernel: what a stream will do.
 
-use std::iter;
+use std::{borrow::Cow, iter};
 
 use xdp_trafficgen_ebpf::{
     abi::timing::{Departures, EXPONENTIAL_BITS, EXPONENTIALS, Segment},
@@ -13,13 +13,18 @@ use super::Pacing;
 #[derive(Clone, Debug)]
 pub struct HostTables<'a> {
     segments: &'a [Segment],
-    exponentials: Vec<u32>,
+    exponentials: Cow<'a, [u32]>,
 }
 
 impl<'a> HostTables<'a> {
     /// Those of a port.
     pub fn new(pacing: &'a Pacing) -> Self {
-        Self { segments: &pacing.segments, exponentials: exponentials() }
+        Self { segments: &pacing.segments, exponentials: exponentials().into() }
+    }
+
+    /// The same, made of [`exponentials`] that are at hand.
+    pub(super) const fn with(segments: &'a [Segment], exponentials: &'a [u32]) -> Self {
+        Self { segments, exponentials: Cow::Borrowed(exponentials) }
     }
 }
 
