@@ -1,6 +1,8 @@
 //! The daemon: supervises ports until it is told to stop. The composition root of everything that lives longer than a
 //! run.
 
+mod supervision;
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -14,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
+use self::supervision::Supervised;
 use crate::{
     cli::{self, LogFormat},
     commands::{
@@ -23,17 +26,16 @@ use crate::{
         results::Format,
         send, signal_stop, work_out,
     },
-    config::{Config, Flow, Located, Place, Port},
+    config::{Config, Located, Place, Port},
     diagnosis::{Finding, Severity},
-    engine::{Loaded, Start},
     kernel::{Capabilities, Enabling, Listener, TracePoint},
     output::{
         PortFinding, Report,
         streams::{self, lines_lost},
         text::shortfall,
     },
-    plan::{Consent, Plan, PortPlan},
-    stats::{FlowCount, PortCount, Punctuality, Snapshot, reconcile::except_each_other},
+    plan::{Consent, Plan, PortPlan, pacing::missed::Missed},
+    stats::{PortCount, Punctuality, Snapshot, reconcile::except_each_other},
 };
 
 /// Runs until a signal: log, configuration, first plan, then a task a port.
@@ -83,6 +85,11 @@ struct Machine {
     poll: Duration,
 }
 
+/// The shortest time between two readings: reading them costs the sending CPUs time.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
+/// The longest time between two readings of a port's counts; a report must not show old ones.
+const LONGEST_POLL: Duration = Duration::from_millis(250);
+
 /// The latest counts of a port: written by its task, read by the report.
 type Latest = Arc<Mutex<PortCount>>;
 
@@ -110,7 +117,8 @@ async fn serve(
         let counts = Arc::new(Mutex::new(PortCount::none(port)));
         latest.push(Arc::clone(&counts));
         let (listener, enabling, outlook) = (listener.clone(), enabling.clone(), Arc::clone(&outlook));
-        let port = Supervised { config, machine, counts, outlook, listener, enabling, name: port.name.clone() };
+        let (name, planned) = (port.name.clone(), Missed::of(port));
+        let port = Supervised { config, machine, counts, outlook, listener, enabling, name, planned };
         tasks.spawn(port.supervise(stop.clone()));
     }
     info!(ports = latest.len(), "sending");
@@ -227,6 +235,8 @@ async fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook
             frames_late,
             worst_lateness_ns,
             frames_unsent,
+            down_ns = nanos(port.outage.down),
+            restarts = port.outage.restarts,
             batch_size = port.batch_size,
             "{message}"
         );
@@ -244,6 +254,11 @@ async fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook
     }
 }
 
+/// As the log shows times: 64 bits hold 584 years.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Fields of the log that only paced ports and flows have; named as those of the JSON report.
 #[derive(Default)]
 struct Punctual {
@@ -256,14 +271,14 @@ struct Punctual {
 
 impl Punctual {
     fn of(punctuality: Option<Punctuality>) -> Self {
-        let Some(Punctuality { requested, achieved, late, worst, unsent }) = punctuality else {
+        let Some(Punctuality { requested, achieved, time: _, late, worst, unsent }) = punctuality else {
             return Self::default();
         };
         Self {
             requested_pps: requested,
             achieved_pps: achieved,
             frames_late: Some(late),
-            worst_lateness_ns: Some(u64::try_from(worst.as_nanos()).unwrap_or(u64::MAX)),
+            worst_lateness_ns: Some(nanos(worst)),
             frames_unsent: Some(unsent),
         }
     }
@@ -295,168 +310,5 @@ fn log_flows(snapshot: &Snapshot) {
             frames_unsent,
             "final flow counts"
         );
-    }
-}
-
-/// A port under supervision.
-struct Supervised {
-    config: Config,
-    machine: Machine,
-    counts: Latest,
-    /// Shared by all ports, as all that follow but the name.
-    outlook: Current,
-    listener: Listener,
-    enabling: Enabling,
-    name: String,
-}
-
-/// How long a port waits before it starts again: doubled with each failure in a row.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// The shortest time between two readings: reading them costs the sending CPUs time.
-const SHORTEST_POLL: Duration = Duration::from_millis(10);
-/// The longest time between two readings of a port's counts; a report must not show old ones.
-const LONGEST_POLL: Duration = Duration::from_millis(250);
-
-impl Supervised {
-    /// Runs the port to the end of its flows, or to `stop`; a failure pauses it and starts it again.
-    async fn supervise(self, stop: CancellationToken) {
-        let started = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        while let Some(left) = self.left(started.elapsed()) {
-            let began = Instant::now();
-            let failure = match self.run_once(left, &stop).await {
-                Ok(()) => break,
-                Err(failure) => failure,
-            };
-            if began.elapsed() > LONGEST_PAUSE {
-                pause = FIRST_PAUSE;
-            }
-            error!(
-                port = self.name,
-                error = failure.render(),
-                "port failed, it starts again in {pause:?}, with the first values of its sequences"
-            );
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = time::sleep(pause) => {}
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-        info!(port = self.name, "port ended");
-    }
-
-    /// What is left to send after this time: a flow with an end keeps it, however often it starts again. None: nothing.
-    fn left(&self, elapsed: Duration) -> Option<Config> {
-        let counts = read(&self.counts);
-        let flows = self.config.flows.iter().zip(&counts.flows);
-        let flows: Vec<Flow> = flows.filter_map(|(flow, count)| rest(flow, count.due(), elapsed)).collect();
-        (!flows.is_empty()).then(|| Config { flows, ..self.config.clone() })
-    }
-
-    async fn run_once(&self, config: Config, stop: &CancellationToken) -> Result<(), CommandError> {
-        let Machine { capabilities, consent, .. } = self.machine;
-        let (listener, enabling, outlook) = (self.listener.clone(), self.enabling.clone(), Arc::clone(&self.outlook));
-        let load = move || {
-            let plan = work_out(&config, Some(capabilities), consent)?;
-            let planned = Outlook::of(&plan);
-            outlook.lock().unwrap_or_else(PoisonError::into_inner).renew(planned);
-            Ok::<_, CommandError>(Loaded::beside(plan, &listener, &enabling)?)
-        };
-        let loaded =
-            spawn_blocking(load).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        let earlier = read(&self.counts);
-        let look = |snapshot| self.note(snapshot, &earlier);
-        let (snapshot, failure) = loaded.start(Start::Now, stop)?.run(self.machine.poll, look).await?;
-        self.note(snapshot, &earlier);
-        failure.map_or(Ok(()), |failure| Err(failure.into()))
-    }
-
-    fn note(&self, snapshot: Snapshot, earlier: &PortCount) {
-        for mut count in snapshot.ports {
-            count.flows = every_flow(count.flows, &earlier.flows);
-            count.add(earlier);
-            *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = count;
-        }
-    }
-}
-
-/// What is left of a flow that has been attempted so often in this time; none when it is over. Its time counts from its
-/// beginning, which is the delay later than the start.
-fn rest(flow: &Flow, attempted: u64, elapsed: Duration) -> Option<Flow> {
-    let mut flow = flow.clone();
-    if let Some(Located { value, .. }) = &mut flow.packets {
-        *value = value.checked_sub(attempted).filter(|&left| left > 0)?;
-    }
-    if let Some(Located { value, .. }) = &mut flow.duration {
-        let sent = elapsed.saturating_sub(flow.delay.value);
-        *value = value.checked_sub(sent).filter(|left| !left.is_zero())?;
-    }
-    flow.delay.value = flow.delay.value.saturating_sub(elapsed);
-    Some(flow)
-}
-
-/// The counts of a run, with a zero for each flow of `all` that was over before it and took no part. Both are in the
-/// order of the configuration.
-fn every_flow(counted: Vec<FlowCount>, all: &[FlowCount]) -> Vec<FlowCount> {
-    let mut counted = counted.into_iter().peekable();
-    let count = |FlowCount { name, .. }: &FlowCount| {
-        counted.next_if(|count| count.name == *name).unwrap_or_else(|| FlowCount::none(name))
-    };
-    all.iter().map(count).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Source, file};
-
-    fn flow(lines: &str) -> Flow {
-        let text = format!(
-            "[[ports]]\nname = 'p'\ninterface = 'e'\n[[flows]]\nname = 'f'\nport = 'p'\npacket = [{{ ethernet = {{}} }}]\n{lines}"
-        );
-        file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}")).flows.remove(0)
-    }
-
-    #[test]
-    fn each_flow_keeps_its_own_end() {
-        let second = Duration::from_secs(1);
-        let left = |lines, attempted, elapsed| {
-            rest(&flow(lines), attempted, elapsed)
-                .map(|flow| (flow.packets.map(|packets| packets.value), flow.duration.map(|duration| duration.value)))
-        };
-        assert_eq!(left("", 1_000_000, second), Some((None, None)));
-        assert_eq!(left("packets = 10", 3, second), Some((Some(7), None)));
-        assert_eq!(left("packets = 10", 10, second), None);
-        assert_eq!(left("duration = '3s'", 10, second), Some((None, Some(2 * second))));
-        assert_eq!(left("duration = '1s'", 10, second), None);
-    }
-
-    #[test]
-    fn a_delay_goes_on_and_duration_counts_from_its_end() {
-        let left = |delay, duration, elapsed| {
-            let lines = format!("delay = '{delay}s'\nduration = '{duration}s'");
-            rest(&flow(&lines), 0, Duration::from_secs(elapsed))
-                .map(|flow| (flow.delay.value.as_secs(), flow.duration.map(|duration| duration.value.as_secs())))
-        };
-        assert_eq!(left(10, 5, 3), Some((7, Some(5))));
-        assert_eq!(left(10, 5, 10), Some((0, Some(5))));
-        assert_eq!(left(10, 5, 12), Some((0, Some(3))));
-        assert_eq!(left(10, 5, 15), None);
-    }
-
-    #[test]
-    fn flows_that_are_over_stay_in_the_counts() {
-        let count = |name: &str, frames| FlowCount {
-            name: name.to_owned(),
-            attempted: frames,
-            transmitted: frames,
-            bytes: frames * 64,
-            ..FlowCount::default()
-        };
-        let all = [count("a", 1), count("b", 2), count("c", 3)];
-        let counted = vec![count("a", 10), count("c", 30)];
-        assert_eq!(every_flow(counted, &all), [count("a", 10), count("b", 0), count("c", 30)]);
-        assert_eq!(every_flow(Vec::new(), &all[..1]), [count("a", 0)]);
     }
 }

@@ -3,7 +3,9 @@
 //! Every number a user sees comes from a [`Snapshot`], and each says what it counts.
 
 mod drops;
+mod due_time;
 pub mod gaps;
+mod outage;
 mod punctuality;
 pub mod reconcile;
 pub mod tuning;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use xdp_trafficgen_ebpf::abi::{FCS_LEN, Flow, Worker};
 
 pub use drops::{DropReason, errno_name};
+pub use outage::{Down, Outage};
 pub use punctuality::Punctuality;
 
 use crate::{
@@ -44,8 +47,11 @@ pub struct PortCount {
     pub name: String,
     /// The interface's name.
     pub interface: String,
-    /// How long the port has been sending, or sent when it has ended.
+    /// How long it is since the port's start, or was when it ended.
     pub elapsed: Duration,
+    /// The part of it in which the port was due to send: from the first of its flows to the last, without pauses in which none
+    /// is to be sent. What rates are over.
+    pub due_time: Duration,
     /// Repetitions of the program.
     pub attempted: u64,
     /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
@@ -72,6 +78,10 @@ pub struct PortCount {
     pub interface_count: Option<Counters>,
     /// Where that count parts from ours.
     pub partings: Vec<Parting>,
+    /// How long a worker of the port stood still, at once and in all: its process was stopped, or the machine was paused.
+    pub still: (Duration, Duration),
+    /// What the port missed while it was not running at all.
+    pub outage: Outage,
 }
 
 /// What became of the frames of one worker.
@@ -102,6 +112,9 @@ pub struct FlowCount {
     pub transmitted: u64,
     /// Bytes on the wire of the transmitted frames, FCS included.
     pub bytes: u64,
+    /// As [`PortCount::due_time`], of the flow alone. One that ends by a number of frames without departure times, to the end of
+    /// the port.
+    pub due_time: Duration,
     /// Frames whose fate is not known yet.
     pub in_flight: u64,
     /// Frames that went nowhere, by reason.
@@ -148,9 +161,15 @@ impl PortCount {
         let mut workers: Vec<WorkerCount> = states.iter().map(|state| state.count(plan.action)).collect();
         workers.extend(workers::strayed(plan, &entries));
         let mut flows = flow_counts(plan, generator, &states)?;
+        let windows: Vec<_> =
+            plan.flows.iter().map(|flow| due_time::of_flow(flow, (Duration::ZERO, elapsed))).collect();
+        for (flow, window) in flows.iter_mut().zip(&windows) {
+            flow.due_time = due_time::length(*window);
+        }
+        let due_time = due_time::covered(windows);
         let (mut punctuality, mut batch_size) = (None, None);
         if let Some(pacing) = &plan.pacing {
-            punctuality = Some(punctuality::read(plan, pacing, generator, &mut flows, due)?);
+            punctuality = Some(punctuality::read(plan, pacing, generator, &mut flows, (elapsed, due_time), due)?);
             for worker in (0..).take(plan.cpus.len()) {
                 batch_size = batch_size.max(Some(generator.pace(worker)?.batch));
             }
@@ -163,6 +182,7 @@ impl PortCount {
             name: plan.name.clone(),
             interface: plan.interface.clone(),
             elapsed,
+            due_time,
             attempted: total(|worker| worker.attempted),
             transmitted: total(|worker| worker.transmitted),
             in_flight: total(|worker| worker.in_flight),
@@ -176,6 +196,8 @@ impl PortCount {
             line_rate: plan.line_rate,
             interface_count: None,
             partings: Vec::new(),
+            still: (Duration::ZERO, Duration::ZERO),
+            outage: Outage::default(),
         })
     }
 
@@ -218,6 +240,7 @@ impl PortCount {
             name: _,
             interface: _,
             elapsed,
+            due_time,
             attempted,
             transmitted,
             in_flight,
@@ -231,6 +254,8 @@ impl PortCount {
             line_rate: _,
             interface_count,
             partings,
+            still: (longest, still),
+            outage,
         } = earlier;
         // Only whole when no run lacks it.
         if *attempted > 0 {
@@ -244,6 +269,9 @@ impl PortCount {
         self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
         self.in_flight += in_flight;
         self.elapsed += *elapsed;
+        self.due_time += *due_time;
+        self.still = (self.still.0.max(*longest), self.still.1 + *still);
+        self.outage.add(outage);
         self.attempted += attempted;
         self.transmitted += transmitted;
         add_drops(&mut self.drops, drops);
@@ -261,10 +289,11 @@ impl PortCount {
 
 impl FlowCount {
     fn add(&mut self, earlier: &Self) {
-        let Self { name: _, attempted, transmitted, bytes, in_flight, drops, punctuality } = earlier;
+        let Self { name: _, attempted, transmitted, bytes, due_time, in_flight, drops, punctuality } = earlier;
         self.attempted += attempted;
         self.transmitted += transmitted;
         self.bytes += bytes;
+        self.due_time += *due_time;
         self.in_flight += in_flight;
         add_drops(&mut self.drops, drops);
         self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
@@ -326,7 +355,7 @@ fn flow_counts(plan: &PortPlan, generator: &Generator, states: &[State]) -> Resu
             (_, bytes) => bytes.saturating_sub(lost_bytes) + transmitted * u64::from(FCS_LEN),
         };
         let name = flow.name.clone();
-        FlowCount { name, attempted: frames, transmitted, bytes, in_flight, drops, punctuality: None }
+        FlowCount { name, attempted: frames, transmitted, bytes, in_flight, drops, ..FlowCount::default() }
     });
     Ok(counts.collect())
 }

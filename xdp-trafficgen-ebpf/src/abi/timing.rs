@@ -114,9 +114,11 @@ pub struct Departures {
     pub link: u32,
     /// The flow, with its group: see [`super::slot`]. Not used with one stream for the port.
     pub slot: u32,
+    /// Time in which no flow had the departures of a port's stream, in nanoseconds. User space's.
+    pub paused: u64,
     /// Keeps the streams of two workers out of each other's cache lines, wherever the table begins: sharing some of them, two
     /// workers together were not faster than one (measured).
-    pub padding: [u64; 8],
+    pub padding: [u64; 7],
 }
 
 /// Where a worker stands in time: one entry per worker.

@@ -305,6 +305,8 @@ impl Outlook {
             // Of a run that failed before the first frame, the failure is the reason.
             let stopped = failed && port.attempted == 0;
             let nothing_sent = if stopped { None } else { diagnosis::of_nothing_sent(port) };
+            let of_time = [diagnosis::of_outage(port), diagnosis::of_stillness(port)];
+            findings.extend(of_time.into_iter().flatten().map(|finding| found(sending, finding)));
             let by_itself = [nothing_sent, diagnosis::of_lacking(&port.lacks)];
             findings.extend(by_itself.into_iter().flatten().map(|finding| found(sending, finding)));
             if port.attempted > 0 {

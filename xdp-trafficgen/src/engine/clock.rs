@@ -9,7 +9,7 @@ use rustix::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(super) use crate::kernel::monotonic_now as now;
+pub use crate::kernel::monotonic_now as now;
 
 /// A wall-clock instant on the monotonic clock, by what separates the two now; none when it is over.
 pub(super) fn at(instant: SystemTime) -> Option<u64> {

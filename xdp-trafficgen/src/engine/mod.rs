@@ -7,6 +7,7 @@ mod call_size;
 mod clock;
 mod counting;
 mod paced;
+mod stillness;
 mod worker;
 
 use std::{
@@ -24,9 +25,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use clock::now;
 pub use worker::WorkerError;
 
-use self::{counting::Counting, paced::Paced, worker::Worker};
+use self::{counting::Counting, paced::Paced, stillness::Stillness, worker::Worker};
 use crate::{
     host::{WORKER_THREAD, is_gone},
     kernel::{Enabling, Generator, Hold, KernelError, Listener, TracePoint, generator::Role},
@@ -104,6 +106,7 @@ struct Port {
     generator: Generator,
     /// Departures of each flow that were due, of the workers that have ended.
     due: Mutex<Vec<u64>>,
+    still: Stillness,
 }
 
 /// When a session starts.
@@ -113,6 +116,8 @@ pub enum Start {
     Now,
     /// At an instant of the wall clock, so that several machines start together.
     At(SystemTime),
+    /// As if it had started at this time of [`now`], which is over: what was due since then is overdue.
+    Since(u64),
 }
 
 /// Time for workers to be ready in where departures have set times.
@@ -179,7 +184,7 @@ impl Loaded {
             let generator =
                 Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, listener).map_err(failed)?;
             let due = Mutex::new(vec![0; plan.flows.len()]);
-            ports.push(Arc::new(Port { plan, generator, due }));
+            ports.push(Arc::new(Port { plan, generator, due, still: Stillness::default() }));
         }
         Ok(Self { ports, enabled })
     }
@@ -216,6 +221,7 @@ impl Loaded {
         let started = match start {
             Start::Now => clock::now() + if paced { clock::nanoseconds(LEAD) } else { 0 },
             Start::At(instant) => clock::at(instant).ok_or(EngineError::StartIsOver)?,
+            Start::Since(start) => start,
         };
         let Self { ports, enabled } = self;
         let mut session = Session {
@@ -232,7 +238,7 @@ impl Loaded {
             counters: None,
         };
         // What others send while it waits for an instant is not of this run.
-        if start == Start::Now {
+        if !matches!(start, Start::At(_)) {
             session.begin_counting();
         }
         go.send_replace(Some(started));
@@ -253,10 +259,10 @@ fn spawn(
         let pinned = worker::pin(cpu);
         let Ok(Some(start)) = block_on(gate.wait_for(Option::is_some)).map(|start| *start) else { return };
         let result = pinned.and_then(|()| {
-            let Port { plan, generator, due } = &*port;
+            let Port { plan, generator, due, still } = &*port;
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let mut share = vec![0; plan.flows.len()];
-            let result = worker::work(&Worker { plan, generator, index, start, stop: &stop }, &mut share);
+            let result = worker::work(&Worker { plan, generator, index, start, stop: &stop, still }, &mut share);
             let mut due = due.lock().unwrap_or_else(PoisonError::into_inner);
             due.iter_mut().zip(share).for_each(|(due, share)| *due += share);
             result
@@ -300,6 +306,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// When it starts or started, on the clock of [`now`].
+    pub const fn started(&self) -> u64 {
+        self.started
+    }
+
     /// Runs to the end, and shows the counts to `look` every `interval`. Gives the final counts also when something
     /// failed, together with what.
     ///
@@ -363,12 +374,22 @@ impl Session {
         Duration::from_nanos(clock::now().saturating_sub(self.started))
     }
 
+    /// How long a port sent, all of whose workers have ended: paced ones count what was due until they were told to stop.
+    fn sent_for(&self, number: usize) -> Result<Duration, EngineError> {
+        let Port { plan, generator, .. } = &*self.ports[number];
+        let stopped = if plan.pacing.is_some() { generator.stopped() } else { Ok(None) };
+        let stopped = stopped.map_err(|source| EngineError::Count { port: plan.name.clone(), source })?;
+        let until = stopped.map_or(u64::MAX, |stopped| stopped.saturating_sub(self.started));
+        Ok(self.since_start().min(Duration::from_nanos(until)))
+    }
+
     fn snapshot(&self) -> Result<Snapshot, EngineError> {
         let elapsed = self.since_start();
         let ports = self.ports.iter().zip(&self.elapsed).map(|(port, ended)| {
             let due = port.due.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let due = ended.is_some().then_some(&due[..]);
             PortCount::read(&port.plan, &port.generator, ended.unwrap_or(elapsed), due)
+                .map(|count| PortCount { still: port.still.get(), ..count })
                 .map_err(|source| EngineError::Count { port: port.plan.name.clone(), source })
         });
         Ok(Snapshot { elapsed, ports: ports.collect::<Result<_, _>>()? })
@@ -396,12 +417,12 @@ impl Session {
     /// Gives up what workers that failed left behind.
     fn settle(&self) -> Result<(), EngineError> {
         for &(number, index) in &self.failed {
-            let Port { plan, generator, .. } = &*self.ports[number];
+            let Port { plan, generator, still, .. } = &*self.ports[number];
             let Some(pacing) = &plan.pacing else { continue };
             let failed = |source| EngineError::Count { port: plan.name.clone(), source };
             let over = generator.stopped().map_err(failed)?.unwrap_or_else(clock::now);
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let worker = Worker { plan, generator, index, start: self.started, stop: &self.stop };
+            let worker = Worker { plan, generator, index, start: self.started, stop: &self.stop, still };
             Paced::settle(&worker, pacing, over).map_err(failed)?;
         }
         Ok(())
@@ -421,7 +442,10 @@ impl Session {
         }
         self.working[number] -= 1;
         if self.working[number] == 0 {
-            self.elapsed[number] = Some(self.since_start());
+            match self.sent_for(number) {
+                Ok(elapsed) => self.elapsed[number] = Some(elapsed),
+                Err(error) => return Some(Err(error)),
+            }
         }
         let plan = &self.ports[number].plan;
         Some(result.map_err(|source| EngineError::Worker {

@@ -14,6 +14,7 @@ use crate::{
         batch::Batch,
         call_size::CallSize,
         clock,
+        stillness::Watch,
         worker::{Stretch, Turns, Until, Worker, WorkerError},
     },
     kernel::KernelError,
@@ -44,6 +45,7 @@ pub(super) struct Paced<'a> {
     batch: Batch,
     /// Repetitions of a call at most.
     most: u32,
+    watch: Watch<'a>,
 }
 
 impl<'a> Paced<'a> {
@@ -80,6 +82,7 @@ impl<'a> Paced<'a> {
                 pacing.give_up,
             ),
             most,
+            watch: Watch::begin(worker.still, clock::now().max(worker.start)),
         }
     }
 
@@ -134,13 +137,15 @@ impl<'a> Paced<'a> {
             if pace.done != 0 {
                 return Ok(());
             }
-            self.sleep(&pace)?;
+            let asleep_until = self.sleep(&pace)?;
+            self.watch.alive(clock::now(), asleep_until);
             let batch = self.batch.size();
             pace = Pace { position: 0, batch: u64::from(batch), late: 0, ..pace };
             self.set_pace(pace)?;
             let repeat = self.size.in_batches(batch, self.most);
             let before = self.now();
             self.worker.call(repeat, batch)?;
+            self.watch.alive(clock::now(), None);
             let took = Duration::from_nanos(self.now() - before);
             self.size.learn(repeat, took);
             let after = self.pace()?;
@@ -149,8 +154,8 @@ impl<'a> Paced<'a> {
         Ok(())
     }
 
-    /// Sleeps while the next departure is far away.
-    fn sleep(&self, pace: &Pace) -> Result<(), WorkerError> {
+    /// Sleeps while the next departure is far away; until when, where it does.
+    fn sleep(&self, pace: &Pace) -> Result<Option<u64>, WorkerError> {
         let next = match self.pacing.streams {
             Streams::Port => self.stream(self.worker.index)?.at,
             Streams::Flows => pace.next,
@@ -158,9 +163,11 @@ impl<'a> Paced<'a> {
         let away = next.saturating_sub(self.now());
         if away > FAR {
             let wake = (away / 100).clamp(SHORTEST_WAKE, LONGEST_WAKE);
-            clock::sleep_until(self.worker.start.saturating_add(next - wake), self.worker.stop);
+            let until = self.worker.start.saturating_add(next - wake);
+            clock::sleep_until(until, self.worker.stop);
+            return Ok(Some(until));
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The worker's entries in the table of streams.
@@ -204,13 +211,14 @@ impl Stretch for Paced<'_> {
     /// Nobody has the departures until then.
     fn wait(&mut self, until: u64) -> Result<bool, WorkerError> {
         let mut stream = self.stream(self.worker.index)?;
-        let skipped = stream.skipped;
+        let Departures { skipped, due, .. } = stream;
         if stream.kind == kinds::POISSON {
             // The process has no memory: it may as well begin then.
             stream.due = stream.due.max(until);
         }
         self.skip_until(&mut stream, until);
-        self.set_stream(self.worker.index, Departures { skipped, ..stream })?;
+        let paused = stream.paused + (stream.due - due);
+        self.set_stream(self.worker.index, Departures { skipped, paused, ..stream })?;
         Ok(!timing::is_over(&stream))
     }
 

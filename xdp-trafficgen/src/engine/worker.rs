@@ -10,6 +10,7 @@ use crate::{
         call_size::CallSize,
         clock::{self, nanoseconds},
         paced::Paced,
+        stillness::{Stillness, Watch},
     },
     kernel::{Generator, KernelError, generator::Sent},
     plan::{FlowPlan, PortPlan, pacing::Streams, schedule},
@@ -84,6 +85,8 @@ pub(super) struct Worker<'a> {
     /// The session's start on the monotonic clock; all other times count from it, in nanoseconds.
     pub(super) start: u64,
     pub(super) stop: &'a CancellationToken,
+    /// Where it notes that it stood still.
+    pub(super) still: &'a Stillness,
 }
 
 /// Sends the worker's share. Adds the departures of each flow that were due, whether frames left at them or not; without
@@ -92,7 +95,8 @@ pub(super) fn work(worker: &Worker<'_>, due: &mut [u64]) -> Result<(), WorkerErr
     match &worker.plan.pacing {
         None => {
             clock::sleep_until(worker.start, worker.stop);
-            take_turns(worker, &mut FullSpeed { worker, size: CallSize::new(worker.plan.batch_size) }, due)
+            let watch = Watch::begin(worker.still, clock::now());
+            take_turns(worker, &mut FullSpeed { worker, size: CallSize::new(worker.plan.batch_size), watch }, due)
         }
         Some(pacing) => {
             let mut paced = Paced::new(worker, pacing)?;
@@ -134,7 +138,7 @@ pub(super) struct Turns {
 
 /// Lets the port's flows take turns, each from its beginning to its end.
 fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch, due: &mut [u64]) -> Result<(), WorkerError> {
-    let Worker { plan, generator, index, start, stop } = *worker;
+    let Worker { plan, generator, index, start, stop, still: _ } = *worker;
     let weights: Vec<u32> = plan.flows.iter().map(|flow| flow.weight).collect();
     let begin = |flow: &FlowPlan| nanoseconds(flow.delay);
     // None: never.
@@ -172,7 +176,7 @@ fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch, due: &mut [u64]) 
         let is_last = next_begin.is_none() && active().all(|flow| end(flow) == until);
         let until = until.map(|time| Until { time, is_last });
         let turns = stretch.send(phase.frames, until)?;
-        let shares = shares(&phase.turns, plan.flows.len(), turns.taken);
+        let shares = schedule::shares(&phase.turns, plan.flows.len(), turns.taken);
         for ((due, left), share) in due.iter_mut().zip(&mut left).zip(shares) {
             *due += share;
             *left = left.map(|left| left.saturating_sub(share));
@@ -185,20 +189,11 @@ fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch, due: &mut [u64]) 
     Ok(())
 }
 
-/// How many of so many turns of a cycle, over and over, are each flow's.
-fn shares(cycle: &[u32], flows: usize, turns: u64) -> Vec<u64> {
-    let mut shares = vec![0; flows];
-    let len = cycle.len() as u64;
-    for (place, &flow) in (0..).zip(cycle) {
-        shares[flow as usize] += turns / len + u64::from(place < turns % len);
-    }
-    shares
-}
-
 /// As fast as it goes.
 struct FullSpeed<'a> {
     worker: &'a Worker<'a>,
     size: CallSize,
+    watch: Watch<'a>,
 }
 
 impl Stretch for FullSpeed<'_> {
@@ -211,7 +206,9 @@ impl Stretch for FullSpeed<'_> {
     }
 
     fn wait(&mut self, until: u64) -> Result<bool, WorkerError> {
-        clock::sleep_until(self.worker.start.saturating_add(until), self.worker.stop);
+        let until = self.worker.start.saturating_add(until);
+        clock::sleep_until(until, self.worker.stop);
+        self.watch.alive(clock::now(), Some(until));
         Ok(true)
     }
 
@@ -225,12 +222,17 @@ impl Stretch for FullSpeed<'_> {
             let Some(repeat) = self.size.next(left, time_left) else { break };
             match self.worker.call(repeat, self.worker.plan.batch_size)? {
                 Sent::All => {
-                    let took = self.time()? - before;
+                    let after = self.time()?;
+                    let took = after - before;
+                    self.watch.alive(self.worker.start.saturating_add(after), None);
                     self.size.learn(repeat, Duration::from_nanos(took));
                     sent += u64::from(repeat);
                 }
                 // A signal that found this thread. The program has counted what did run.
-                Sent::Interrupted => sent = self.attempted()? - before_all,
+                Sent::Interrupted => {
+                    sent = self.attempted()? - before_all;
+                    self.watch.alive(clock::now(), None);
+                }
             }
         }
         let made = self.attempted()? - before_all;
@@ -275,22 +277,5 @@ impl Worker<'_> {
             return Ok(());
         }
         Err(WorkerError::Moved { cpu, now: u32::try_from(now).unwrap_or(u32::MAX) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn turns_are_shared_out_as_the_cycle_says() {
-        let cycle = [0, 1, 0, 2, 0];
-        for turns in 0..12 {
-            let mut expected = vec![0; 3];
-            for turn in 0..turns {
-                expected[cycle[turn % 5] as usize] += 1;
-            }
-            assert_eq!(shares(&cycle, 3, turns as u64), expected);
-        }
     }
 }

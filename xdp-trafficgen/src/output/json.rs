@@ -1,6 +1,6 @@
 //! The report as one JSON object. Its fields are a promise to scripts: they are only ever added to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
@@ -53,8 +53,14 @@ struct Port<'a> {
     bytes_tx: u64,
     frames_dropped: u64,
     drops: Vec<Drop>,
-    /// Over the time the port itself sent, which may be shorter than the whole.
+    /// Over `due_ns`.
     pps: u64,
+    /// In which it was due to send, whether it could or not.
+    due_ns: u64,
+    /// In which it could not send, with an interface that had gone away, for example.
+    down_ns: u64,
+    /// How often it started again.
+    restarts: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     batch_size: Option<u64>,
     #[serde(flatten)]
@@ -113,7 +119,7 @@ impl<'a> From<&'a Counters> for InterfaceCounters<'a> {
 struct Punctuality {
     /// Frames a second, on average where the rate changes.
     requested_pps: Option<f64>,
-    /// Frames a second, from the first departure to the last.
+    /// Frames a second, over the time in which departures were due.
     achieved_pps: Option<f64>,
     frames_late: u64,
     worst_lateness_ns: u64,
@@ -123,12 +129,12 @@ struct Punctuality {
 
 impl From<&stats::Punctuality> for Punctuality {
     fn from(punctuality: &stats::Punctuality) -> Self {
-        let &stats::Punctuality { requested, achieved, late, worst, unsent } = punctuality;
+        let &stats::Punctuality { requested, achieved, late, worst, unsent, time: _ } = punctuality;
         Self {
             requested_pps: requested.map(plain),
             achieved_pps: achieved.map(plain),
             frames_late: late,
-            worst_lateness_ns: u64::try_from(worst.as_nanos()).unwrap_or(u64::MAX),
+            worst_lateness_ns: nanos(worst),
             frames_unsent: unsent,
         }
     }
@@ -151,6 +157,7 @@ struct Flow<'a> {
     drops: Vec<Drop>,
     /// As the port's.
     pps: u64,
+    due_ns: u64,
     #[serde(flatten)]
     punctuality: Option<Punctuality>,
 }
@@ -175,7 +182,10 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         bytes_tx: port.bytes(),
         frames_dropped: port.dropped(),
         drops: drops(&port.drops),
-        pps: per_second(port.transmitted, port.elapsed.as_secs_f64()),
+        pps: per_second(port.transmitted, port.due_time.as_secs_f64()),
+        due_ns: nanos(port.due_time),
+        down_ns: nanos(port.outage.down),
+        restarts: port.outage.restarts,
         batch_size: port.batch_size,
         punctuality: port.punctuality.as_ref().map(Punctuality::from),
         workers: port.workers.iter().map(Worker::from).collect(),
@@ -191,12 +201,13 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
             bytes_tx: flow.bytes,
             frames_dropped: flow.drops.iter().map(|(_, count)| count).sum(),
             drops: drops(&flow.drops),
-            pps: per_second(flow.transmitted, port.elapsed.as_secs_f64()),
+            pps: per_second(flow.transmitted, flow.due_time.as_secs_f64()),
+            due_ns: nanos(flow.due_time),
             punctuality: flow.punctuality.as_ref().map(Punctuality::from),
         })
     });
     serde_json::to_string(&Json {
-        duration_ns: u64::try_from(snapshot.elapsed.as_nanos()).unwrap_or(u64::MAX),
+        duration_ns: nanos(snapshot.elapsed),
         ports: ports.collect(),
         flows: flows.collect(),
         sink: sink.map(|sink| Sink { frames_rx: sink.frames, bytes_rx: sink.bytes }),
@@ -206,6 +217,11 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
 
 fn drops(drops: &[(DropReason, u64)]) -> Vec<Drop> {
     drops.iter().map(|&(reason, count)| Drop { reason: reason.code(), count }).collect()
+}
+
+/// Of which 64 bits hold 584 years.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A rate to a thousandth: within these bounds it is written as a plain decimal (see [`per_second`]).

@@ -88,7 +88,7 @@ fn table(snapshot: &Snapshot, last: &Snapshot) -> String {
         ];
         let now = now(snapshot, last, index);
         row.push(if paced { text::pps(now.round()) } else { format!("{:.3}", now / 1e6) });
-        if let Some(Punctuality { requested, achieved, late, worst: _, unsent }) = port.punctuality {
+        if let Some(Punctuality { requested, achieved, late, worst: _, unsent, time: _ }) = port.punctuality {
             row.extend([known(requested), known(achieved), text::grouped(late), text::grouped(unsent)]);
         }
         table.add_row(row);
@@ -102,7 +102,7 @@ fn lines(snapshot: &Snapshot, last: &Snapshot) -> Vec<String> {
         let (elapsed, now) = (text::duration(snapshot.elapsed), now(snapshot, last, index));
         let PortCount { name, interface, transmitted, .. } = port;
         let counts = format!("{elapsed} {name} ({interface}): sent {transmitted}, dropped {}", port.dropped());
-        let Some(Punctuality { requested, achieved, late, worst: _, unsent }) = port.punctuality else {
+        let Some(Punctuality { requested, achieved, late, worst: _, unsent, time: _ }) = port.punctuality else {
             return format!("{counts}, {:.3} Mpps", now / 1e6);
         };
         let (now, requested, achieved) = (text::pps(now.round()), known(requested), known(achieved));

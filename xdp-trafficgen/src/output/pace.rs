@@ -83,6 +83,7 @@ pub(super) mod tests {
                 achieved: Some(499_950.0),
                 late: 7,
                 worst: Duration::from_nanos(35_210),
+                time: Duration::from_millis(2),
                 unsent,
             }),
             batch_size: Some(1),

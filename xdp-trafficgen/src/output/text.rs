@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    diagnosis::Finding,
+    diagnosis::{self, Finding},
     host::Counters,
     output::{PortFinding, Report},
     stats::{PortCount, Punctuality, Snapshot, WorkerCount},
@@ -16,7 +16,7 @@ pub fn render(report: &Report) -> String {
     let Report { snapshot, sink, findings } = report;
     let mut table = table(&["port", "interface", "attempted", "sent", "dropped", "Mpps", "Gbit/s on the wire"], 2);
     for port in &snapshot.ports {
-        let seconds = port.elapsed.as_secs_f64();
+        let seconds = port.due_time.as_secs_f64();
         table.add_row([
             port.name.clone(),
             port.interface.clone(),
@@ -71,7 +71,7 @@ fn workers(snapshot: &Snapshot) -> String {
                 grouped(*attempted),
                 grouped(*transmitted),
                 grouped(drops.iter().map(|(_, count)| count).sum()),
-                format!("{:.3}", mega(*transmitted, port.elapsed.as_secs_f64())),
+                format!("{:.3}", mega(*transmitted, port.due_time.as_secs_f64())),
             ]);
         }
     }
@@ -117,7 +117,7 @@ fn flows(snapshot: &Snapshot) -> String {
             grouped(flow.drops.iter().map(|(_, count)| count).sum()),
             percent(flow.transmitted, port.transmitted),
             grouped(flow.bytes),
-            format!("{:.3}", mega(flow.transmitted, port.elapsed.as_secs_f64())),
+            format!("{:.3}", mega(flow.transmitted, flow.due_time.as_secs_f64())),
         ]);
     }
     let mut text = format!("{table}\n");
@@ -138,7 +138,7 @@ fn punctuality(snapshot: &Snapshot) -> String {
     let mut table = table(&["flow", "port", "requested", "achieved", "late", "worst lateness", "never sent"], 2);
     let flows = snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
     let punctual = flows.filter_map(|(port, flow)| Some((port, flow, flow.punctuality?)));
-    for (port, flow, Punctuality { requested, achieved, late, worst, unsent }) in punctual.take(FLOW_ROWS) {
+    for (port, flow, Punctuality { requested, achieved, late, worst, unsent, time: _ }) in punctual.take(FLOW_ROWS) {
         table.add_row([
             flow.name.clone(),
             port.name.clone(),
@@ -164,9 +164,10 @@ pub fn shortfall(port: &PortCount) -> Option<String> {
     let asked = punctuality.requested.map_or_else(String::new, |rate| format!("asked for {}, ", pps(rate)));
     let sent = punctuality.achieved.map_or_else(|| "sent less".to_owned(), |rate| format!("sent {}", pps(rate)));
     Some(format!(
-        "{asked}{sent}: {} ({:.2} %) had no frame, for the workers were too far behind; ask for less, or use more CPUs",
+        "{asked}{sent}: {} ({:.2} %) had no frame, for {}",
         counted(punctuality.unsent, "departure"),
-        punctuality.shortfall(port.attempted) * 100.0
+        punctuality.shortfall(port.attempted) * 100.0,
+        diagnosis::of_unsent(port)
     ))
 }
 
@@ -279,12 +280,13 @@ mod tests {
             attempted: 1000,
             transmitted: 1000,
             bytes: 64_000,
+            due_time: Duration::from_secs(1),
             ..FlowCount::default()
         };
         PortCount {
             name: "west".to_owned(),
             interface: "eth1".to_owned(),
-            elapsed: Duration::from_secs(1),
+            due_time: Duration::from_secs(1),
             attempted: 1000 * flows as u64,
             transmitted: 1000 * flows as u64,
             flows: (0..flows).map(count).collect(),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use xdp_trafficgen_ebpf::abi::timing::{Departures, Lateness};
+use xdp_trafficgen_ebpf::abi::timing::{Departures, Lateness, departures as kinds};
 
 use crate::{
     config::{Action, rate::Ratio},
     kernel::{Generator, KernelError},
-    plan::{Pacing, PortPlan, pacing::Streams},
-    stats::FlowCount,
+    plan::{FlowPlan, Pacing, PortPlan, pacing::Streams},
+    stats::{FlowCount, due_time::covered},
 };
 
 /// Of a flow, or of a port with all of its flows.
@@ -16,9 +16,10 @@ use crate::{
 pub struct Punctuality {
     /// Frames a second that were asked for; on average where the rate changes. None while nobody knows.
     pub requested: Option<f64>,
-    /// Frames a second that were sent (with the action `drop`: made), from the first departure to the last; none of fewer than
-    /// two.
+    /// Frames a second that were sent (with the action `drop`: made), over `time`; none where nothing was due.
     pub achieved: Option<f64>,
+    /// The time in which departures were due, from the first one on; longer where the last frame left later than that.
+    pub time: Duration,
     /// Frames that left later than they were due, by more than the threshold.
     pub late: u64,
     /// The worst lateness of those.
@@ -29,7 +30,14 @@ pub struct Punctuality {
 }
 
 impl Punctuality {
-    /// The counts of two runs together; rates are those of the later one.
+    /// Of a time in which nothing could be sent; none where nothing was due in it. `requested` where it is known.
+    pub(super) fn of_nothing_sent(unsent: u64, requested: Option<f64>, time: Duration) -> Option<Self> {
+        let rate = share(unsent, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)) * 1e9;
+        let known = Self { requested: requested.or(Some(rate)), achieved: Some(0.0), time, unsent, ..Self::default() };
+        (!time.is_zero()).then_some(known)
+    }
+
+    /// The counts of two times together.
     pub(super) fn of_both(this: Option<Self>, earlier: Option<Self>) -> Option<Self> {
         let (Some(mut this), Some(earlier)) = (this, earlier) else { return this.or(earlier) };
         this.add(&earlier);
@@ -37,6 +45,16 @@ impl Punctuality {
     }
 
     fn add(&mut self, earlier: &Self) {
+        let (this, time) = (self.time.as_secs_f64(), (self.time + earlier.time).as_secs_f64());
+        let together = |later: Option<f64>, earlier_rate: Option<f64>| match (later, earlier_rate) {
+            // As it was asked for, all the time.
+            (Some(later), Some(earlier)) if later.to_bits() == earlier.to_bits() => Some(later),
+            (Some(later), Some(earlier)) if time > 0.0 => Some(earlier + (later - earlier) * this / time),
+            (later, earlier) => later.or(earlier),
+        };
+        self.requested = together(self.requested, earlier.requested);
+        self.achieved = together(self.achieved, earlier.achieved);
+        self.time += earlier.time;
         self.late += earlier.late;
         self.worst = self.worst.max(earlier.worst);
         self.unsent += earlier.unsent;
@@ -48,60 +66,86 @@ impl Punctuality {
     }
 }
 
-/// What all workers made of a stream of departures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What all workers made of a stream of departures. Times are nanoseconds since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     departed: u64,
     skipped: u64,
-    /// When the first frame left and when the last did, in nanoseconds since the start.
-    between: Option<(u64, u64)>,
+    /// When the first frame was due.
+    first: u64,
+    /// When the one is due that nobody has come to: that of the worker whose turn it is.
+    next: u64,
+    /// When the last frame left; 0: none has.
+    last: u64,
+    /// Time within in which nobody had the departures.
+    paused: u64,
+    /// Whether all gaps are alike, so that the next departure tells how long the last one's gap is.
+    constant: bool,
 }
 
 impl Span {
-    fn of(stream: &Departures) -> Self {
-        let &Departures { departed, skipped, first, last, .. } = stream;
-        Self { departed, skipped, between: first.checked_sub(1).map(|first| (first, last)) }
+    const NONE: Self =
+        Self { departed: 0, skipped: 0, first: u64::MAX, next: u64::MAX, last: 0, paused: 0, constant: true };
+
+    /// Of a worker's stream; `planned`: as it was at the start.
+    const fn of(stream: &Departures, planned: &Departures) -> Self {
+        let &Departures { departed, skipped, last, paused, due, kind, gap, .. } = stream;
+        let is_cyclic = kind == kinds::SEGMENTS;
+        // None of these frames are this worker's.
+        if is_cyclic && stream.first_segment == stream.segment_end {
+            return Self { constant: false, ..Self::NONE };
+        }
+        // It stays at the last departure of segments that are over.
+        let is_over = is_cyclic && stream.segment >= stream.segment_end;
+        let next = if is_over { due.saturating_add(gap.ns) } else { due };
+        Self { departed, skipped, first: planned.due, next, last, paused, constant: kind == kinds::CONSTANT }
     }
 
     fn add(&mut self, other: Self) {
         self.departed += other.departed;
         self.skipped += other.skipped;
-        self.between = match (self.between, other.between) {
-            (Some((first, last)), Some((other_first, other_last))) => {
-                Some((first.min(other_first), last.max(other_last)))
-            }
-            (one, other) => one.or(other),
-        };
+        self.first = self.first.min(other.first);
+        self.next = self.next.min(other.next);
+        self.last = self.last.max(other.last);
+        self.paused = self.paused.max(other.paused);
+        self.constant &= other.constant;
     }
 
-    /// Departures a second.
-    fn rate(&self) -> Option<f64> {
-        let (first, last) = self.between.filter(|(first, last)| first < last)?;
-        Some(share(self.departed.saturating_sub(1), last - first) * 1e9)
-    }
-
-    /// Departures that were asked for in the same time, a second.
-    fn due_rate(&self) -> Option<f64> {
-        Some(self.rate()? / share(self.departed, self.departed + self.skipped))
+    /// The time in which departures were due, so long after the start.
+    fn time(&self, elapsed: u64) -> Duration {
+        let due = if self.constant { self.next } else { self.next.min(elapsed) };
+        let end = if self.departed + self.skipped > 0 { due.max(self.last) } else { self.first };
+        Duration::from_nanos(end.saturating_sub(self.first).saturating_sub(self.paused))
     }
 }
 
+/// So many in a time, a second.
+fn rate(count: u64, time: Duration) -> Option<f64> {
+    (!time.is_zero()).then(|| share(count, nanos(time)) * 1e9)
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Reads how punctual a port was. Fills in that of its flows, whose other counts are there already; `due` are their departures,
-/// when all workers have ended.
+/// when all workers have ended. It is so long since the start, and so much of that the port was due to send.
 pub(super) fn read(
     plan: &PortPlan,
     pacing: &Pacing,
     generator: &Generator,
     flows: &mut [FlowCount],
+    (elapsed, due_time): (Duration, Duration),
     due: Option<&[u64]>,
 ) -> Result<Punctuality, KernelError> {
     let workers = plan.cpus.len();
-    let mut spans = vec![Span::default(); pacing.departures.len() / workers.max(1)];
+    let mut spans = vec![Span::NONE; pacing.departures.len() / workers.max(1)];
     let mut lateness = vec![Lateness::default(); flows.len()];
     let mut entry = 0;
     for worker in (0..).take(workers) {
         for span in &mut spans {
-            span.add(Span::of(&generator.departures(entry)?));
+            let planned = pacing.departures.get(entry as usize).copied().unwrap_or_default();
+            span.add(Span::of(&generator.departures(entry)?, &planned));
             entry += 1;
         }
         for (sum, flow) in lateness.iter_mut().zip(generator.lateness(worker, &plan.program)?) {
@@ -109,8 +153,14 @@ pub(super) fn read(
             sum.worst = sum.worst.max(flow.worst);
         }
     }
-    let mut all = Span::default();
+    let mut all = Span::NONE;
     spans.iter().for_each(|span| all.add(*span));
+    let elapsed = nanos(elapsed);
+    let times: Vec<Duration> = spans.iter().map(|span| span.time(elapsed)).collect();
+    let time = match pacing.streams {
+        Streams::Port => times.first().copied().unwrap_or_default(),
+        Streams::Flows => of_flows(plan, &spans, &times, elapsed),
+    };
     // Flows that do not all send at the same time never ask for the sum of their rates.
     let at_once = plan.flows.iter().all(|flow| {
         let first = &plan.flows[0];
@@ -118,8 +168,11 @@ pub(super) fn read(
     });
     let known = pacing.requested.iter().map(|rate| rate.map(Ratio::to_f64)).sum::<Option<f64>>();
     let mut port = Punctuality {
-        requested: known.filter(|_| at_once || pacing.streams == Streams::Port).or_else(|| all.due_rate()),
-        achieved: all.rate(),
+        requested: known
+            .filter(|_| at_once || pacing.streams == Streams::Port)
+            .or_else(|| rate(all.departed + all.skipped, time)),
+        achieved: rate(all.departed, time),
+        time,
         unsent: all.skipped,
         ..Punctuality::default()
     };
@@ -131,25 +184,35 @@ pub(super) fn read(
     });
     let total_due: u64 = due.iter().flatten().sum();
     for (index, (flow, lateness)) in flows.iter_mut().zip(lateness).enumerate() {
-        let (requested, achieved, unsent) = match pacing.streams {
+        let (requested, achieved, time, unsent) = match pacing.streams {
             Streams::Flows => {
-                let span = spans[index];
-                let requested = pacing.requested[index].map(Ratio::to_f64).or_else(|| span.due_rate());
-                (requested, span.rate(), span.skipped)
+                let (span, time) = (spans[index], times[index]);
+                let known = pacing.requested[index].map(Ratio::to_f64);
+                let requested = known.or_else(|| rate(span.departed + span.skipped, time));
+                if plan.flows[index].packets.is_some() {
+                    flow.due_time = flow.due_time.min(time);
+                }
+                (requested, rate(span.departed, time), time, span.skipped)
             }
             Streams::Port => {
                 let due = due.as_ref().map_or(flow.attempted, |due| due[index]);
-                let of_all = |rate: Option<f64>, part, whole| rate.map(|rate| rate * share(part, whole));
+                // Over the time in which the flow was due, of the port's.
+                let part_of_time = share(nanos(flow.due_time), nanos(due_time));
+                let time = time.mul_f64(part_of_time);
+                let of_all = |rate: Option<f64>, part, whole| {
+                    rate.filter(|_| part_of_time > 0.0).map(|rate| rate * share(part, whole) / part_of_time)
+                };
                 (
                     of_all(port.requested, due, if total_due > 0 { total_due } else { all.departed }),
                     of_all(port.achieved, flow.attempted, all.departed),
+                    time,
                     due.saturating_sub(flow.attempted),
                 )
             }
         };
         let worst = Duration::from_nanos(lateness.worst);
         let achieved = achieved.map(|rate| rate * done(plan.action, flow.transmitted, flow.attempted));
-        flow.punctuality = Some(Punctuality { requested, achieved, late: lateness.frames, worst, unsent });
+        flow.punctuality = Some(Punctuality { requested, achieved, time, late: lateness.frames, worst, unsent });
         port.late += lateness.frames;
         port.worst = port.worst.max(worst);
     }
@@ -178,6 +241,17 @@ fn shared_out(departures: u64, frames: &[u64]) -> Vec<u64> {
     frames.iter().map(share).collect()
 }
 
+/// The time in which any flow's departures were due; each is over at its end, though the next departure would come later.
+fn of_flows(plan: &PortPlan, spans: &[Span], times: &[Duration], elapsed: u64) -> Duration {
+    let end = |flow: &FlowPlan| flow.duration.map_or(u64::MAX, |duration| nanos(flow.delay.saturating_add(duration)));
+    let window = |((span, time), flow): ((&Span, &Duration), &FlowPlan)| {
+        let until = span.first.saturating_add(nanos(*time)).min(elapsed.max(span.last)).min(end(flow).max(span.last));
+        let window = [span.first, until.max(span.first)].map(Duration::from_nanos);
+        (!time.is_zero()).then_some((window[0], window[1]))
+    };
+    covered(spans.iter().zip(times).zip(&plan.flows).filter_map(window))
+}
+
 /// The share of the departed frames with which was done what was asked for. The action `drop` transmits none.
 fn done(action: Action, transmitted: u64, attempted: u64) -> f64 {
     match action {
@@ -193,19 +267,47 @@ fn share(part: u64, whole: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use xdp_trafficgen_ebpf::abi::timing::Gap;
+
     use super::*;
 
+    const GAP: Gap = Gap { ns: 100, rest: 0, whole: 1 };
+
+    /// Of a stream of a departure every 100 ns from 500 on, which has come to `due`.
+    fn span(departed: u64, skipped: u64, due: u64, last: u64) -> Span {
+        let planned = Departures { due: 500, gap: GAP, ..Departures::default() };
+        Span::of(&Departures { departed, skipped, due, last, ..planned }, &planned)
+    }
+
     #[test]
-    fn a_rate_is_measured_from_the_first_departure_to_the_last() {
-        let stream = |departed, skipped, first, last| {
-            Span::of(&Departures { departed, skipped, first, last, ..Departures::default() })
-        };
-        // Ten frames a second: the eleventh leaves a second after the first.
-        assert_eq!(stream(11, 0, 501, 1_000_000_500).rate(), Some(10.0));
-        assert_eq!(stream(1, 0, 501, 500).rate(), None);
-        assert_eq!(stream(0, 7, 0, 0).rate(), None);
-        // As many departures were given up.
-        assert_eq!(stream(11, 11, 1, 1_000_000_000).due_rate(), Some(20.0));
+    fn a_rate_is_over_the_time_in_which_departures_were_due() {
+        #[track_caller]
+        fn check(span: Span, nanos: u64) {
+            assert_eq!(span.time(1_000_000), Duration::from_nanos(nanos), "{span:?}");
+        }
+        // Ten frames, each with the gap behind it; none; a single one.
+        check(span(10, 0, 1500, 1400), 1000);
+        check(span(0, 0, 500, 0), 0);
+        check(span(1, 0, 600, 500), 100);
+        assert_eq!(rate(10, Duration::from_nanos(1000)), Some(1e7));
+        assert_eq!(rate(0, Duration::ZERO), None);
+        // What was given up was due all the same, also behind the last frame that left.
+        check(span(4, 6, 1500, 850), 1000);
+        // The last one was late.
+        check(span(10, 0, 1500, 2500), 2000);
+        // Nobody had the departures for a while.
+        check(Span { paused: 300, ..span(7, 0, 1500, 1400) }, 700);
+    }
+
+    #[test]
+    fn where_gaps_differ_the_next_departure_may_be_far_away() {
+        let planned = Departures { kind: kinds::SEGMENTS, due: 500, gap: GAP, segment_end: 2, ..Departures::default() };
+        let stream = Departures { departed: 10, due: 1_000_000_000, last: 1400, ..planned };
+        assert_eq!(Span::of(&stream, &planned).time(2500), Duration::from_nanos(2000));
+        assert_eq!(Span::of(&stream, &planned).time(u64::MAX), Duration::from_nanos(999_999_500));
+        // The last of them ends the stream: it stays there.
+        let over = Departures { due: 1400, segment: 2, left: 0, ..stream };
+        assert_eq!(Span::of(&over, &planned).time(2500), Duration::from_nanos(1000));
     }
 
     #[test]
@@ -218,11 +320,45 @@ mod tests {
 
     #[test]
     fn workers_take_turns() {
-        let mut span = Span::of(&Departures { departed: 3, first: 1, last: 400, ..Departures::default() });
-        span.add(Span::of(&Departures { departed: 2, first: 101, last: 300, skipped: 5, ..Departures::default() }));
-        span.add(Span::default());
-        assert_eq!(span, Span { departed: 5, skipped: 5, between: Some((0, 400)) });
-        assert_eq!(span.rate(), Some(1e7));
+        let worker = |departed, first, due| {
+            let planned = Departures { due: first, gap: GAP, ..Departures::default() };
+            Span::of(&Departures { departed, due, last: due - 1, ..planned }, &planned)
+        };
+        // Two of five frames, and three; it is the second's turn.
+        let mut both = worker(3, 0, 300);
+        both.add(worker(2, 50, 250));
+        assert_eq!((both.departed, both.time(1000)), (5, Duration::from_nanos(299)));
+        // A single frame of two workers.
+        let mut both = Span { last: 0, ..worker(1, 0, 100) };
+        both.add(Span { last: 0, ..worker(0, 50, 50) });
+        assert_eq!(rate(both.departed, both.time(1000)), Some(2e7));
+    }
+
+    #[test]
+    fn times_count_together() {
+        let run = |requested, achieved, seconds| Punctuality {
+            requested: Some(requested),
+            achieved: Some(achieved),
+            time: Duration::from_secs(seconds),
+            ..Punctuality::default()
+        };
+        #[track_caller]
+        fn check(later: Option<Punctuality>, earlier: Option<Punctuality>, expected: (f64, f64)) {
+            let both = Punctuality::of_both(later, earlier).unwrap();
+            let rates = (both.requested.unwrap(), both.achieved.unwrap());
+            assert!((rates.0 - expected.0).abs() < 1e-6 && (rates.1 - expected.1).abs() < 1e-6, "{both:?}");
+        }
+        // An outage of 3.2 of 10 s, and no rate but that of the departures.
+        let outage = Punctuality::of_nothing_sent(32_000, Some(1e4), Duration::from_millis(3200));
+        check(outage, Some(Punctuality { time: Duration::from_millis(6800), ..run(1e4, 1e4, 0) }), (1e4, 6800.0));
+        check(
+            Punctuality::of_nothing_sent(500, None, Duration::from_secs(1)),
+            Some(run(1000.0, 1000.0, 1)),
+            (750.0, 500.0),
+        );
+        check(Some(run(20.0, 20.0, 1)), Some(run(10.0, 10.0, 3)), (12.5, 12.5));
+        check(Some(run(7.0, 7.0, 1)), None, (7.0, 7.0));
+        assert_eq!(Punctuality::of_nothing_sent(0, Some(1.0), Duration::ZERO), None);
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Config {
 
 /// The same command with a real-time priority, where that is allowed: a worker that spins gets but a part of its CPU from a
 /// machine that does other things, too, and cannot make up for that.
-fn first_of_all(command: &Command) -> Command {
+pub(crate) fn first_of_all(command: &Command) -> Command {
     static ALLOWED: LazyLock<bool> = LazyLock::new(|| {
         let tried = Command::new("chrt").args(["--rr", "1", "true"]).stderr(Stdio::null()).status();
         tried.is_ok_and(|status| status.success())

@@ -4,11 +4,19 @@
 #[path = "../pacing/rig.rs"]
 mod rig;
 
+use std::{
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
 use libtest_mimic::Trial;
 use rig::{Config, Lab, PATIENT, arrived, flow, in_time, one_and_two_workers, or_miss, port, receiver, times_of};
+use rustix::process::Signal;
+use serde_json::Value;
+use xdp_trafficgen::kernel::Sink;
 
 use crate::{
-    stage::{Finished, trafficgen},
+    stage::{Finished, Port, Report, Running, ip, sink, trafficgen},
     table::{self, trial},
 };
 
@@ -16,6 +24,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("outages::a_written_delay_is_a_promise", a_written_delay_is_a_promise),
         trial("outages::the_last_instant_is_not_sent", the_last_instant_is_not_sent),
+        trial("outages::an_outage_of_the_daemon_is_told", an_outage_of_the_daemon_is_told),
+        trial("outages::frames_of_a_number_are_kept_over_an_outage", frames_of_a_number_are_kept_over_an_outage),
+        trial("outages::an_aborted_run_knows_what_was_asked_for", an_aborted_run_knows_what_was_asked_for),
+        trial("outages::a_stopped_process_needs_no_more_cpus", a_stopped_process_needs_no_more_cpus),
+        trial("outages::rates_are_not_over_a_delay", rates_are_not_over_a_delay),
     ]
 }
 
@@ -35,7 +48,9 @@ fn a_written_delay_is_a_promise() {
         + &flow(2, "rate = '16pps'\npackets = 1\ndelay = '0s'")
         + &flow(3, "rate = '16pps'\npackets = 1");
     let config = Config::write(&text);
+    let peer = sink("xtg1");
     let checked = Finished::of(trafficgen(&["check", &config.path]));
+    drop(peer);
     assert_eq!(checked.code, Some(0), "{checked:?}");
     // 62.5 ms times the fraction of three golden ratios, for the one that may be anywhere.
     let first = ["0.000000000 s", "0.000000100 s", "0.000000000 s", "0.053381372 s"];
@@ -99,4 +114,235 @@ fn the_last_instant_is_not_sent() {
         let sees = format!("frames due: {}", counts.join(", "));
         table::row("8d", &command, &sees, 0, "each rate × duration, and no frame more arrived");
     }
+}
+
+/// A daemon of this configuration, which logs JSON.
+fn daemon(config: &Config) -> Running {
+    let options = ["daemon", "--log-format", "json", "--report-interval", "200ms", "--json", "--config", &config.path];
+    Running::start(rig::first_of_all(&trafficgen(&options)))
+}
+
+/// The fields of the log's lines with this message.
+fn said(log: &str, message: &str) -> Vec<Value> {
+    let fields = |line: &str| Some(serde_json::from_str::<Value>(line).ok()?["fields"].clone());
+    log.lines().filter_map(fields).filter(|fields| fields["message"] == message).collect()
+}
+
+/// A time during which nothing is to be waited for but time itself.
+fn pass(millis: u64) {
+    thread::sleep(Duration::from_millis(millis));
+}
+
+/// The pair again, as it was.
+fn raise() {
+    let queues = "numtxqueues 2 numrxqueues 2";
+    ip(&format!("link add xtg0 {queues} type veth peer name xtg1 {queues}"));
+    ip("link set xtg0 address 02:00:00:00:00:01");
+    ip("link set xtg1 address 02:00:00:00:00:02");
+    ip("link set xtg1 up");
+    ip("link set xtg0 up");
+}
+
+/// Takes the pair away for so long, and waits until frames leave again; gives the receiver of those.
+fn exchange(running: &mut Running, millis: u64) -> Sink {
+    ip("link del xtg0");
+    pass(millis);
+    raise();
+    let second = sink("xtg1");
+    running.wait_until("it sends again", |running| !said(&running.stderr(), "port sends again").is_empty());
+    running.wait_until("frames arrive again", |_| second.count().unwrap().frames > 0);
+    second
+}
+
+/// The finding with this code, of the only port.
+#[track_caller]
+fn found<'a>(report: &'a Report, code: &str) -> &'a str {
+    let finding = report.findings.iter().find(|finding| finding.code == code);
+    &finding.unwrap_or_else(|| panic!("no {code}: {report:?}")).cause
+}
+
+/// What was sent, over the time in which it was due.
+#[track_caller]
+fn assert_achieved(port: &Port) {
+    let measured = port.frames_tx as f64 * 1e9 / port.due_ns as f64;
+    let achieved = port.achieved_pps.unwrap();
+    assert!((achieved / measured - 1.0).abs() < 0.02, "{achieved} and {measured}: {port:?}");
+}
+
+/// 10 kpps, and the interface away for 3 of 10 seconds: that was 10 000 pps achieved, and none unsent.
+fn an_outage_of_the_daemon_is_told() {
+    let Some(_lab) = Lab::enter() else { return };
+    let first = sink("xtg1");
+    let config = Config::write(&(port("rate = '10kpps'") + &flow(0, "")));
+    let mut running = daemon(&config);
+    running.wait_until("frames arrive", |_| first.count().unwrap().frames > 30_000);
+    let _second = exchange(&mut running, 3000);
+    pass(3500);
+    running.signal(Signal::TERM);
+    let finished = running.end();
+    let report = finished.report(0);
+    let sent = report.only_port();
+    let (unsent, down) = (sent.frames_unsent.unwrap(), sent.down_ns as f64 / 1e9);
+    assert!(sent.restarts >= 1 && down >= 3.0, "{sent:?}");
+    assert_eq!(sent.requested_pps, Some(10_000.0), "{sent:?}");
+    // All of the outage, and no less.
+    assert!(unsent as f64 >= down * 1e4 - 2.0, "{sent:?}");
+    let due = (sent.frames_attempted + unsent) as f64;
+    assert!((due - sent.due_ns as f64 / 1e5).abs() < 0.01 * due, "{sent:?}");
+    assert_achieved(sent);
+    // But for what the interface took with it.
+    assert!(sent.frames_dropped * 8 < sent.frames_tx, "{report:?}");
+    let cause = found(&report, "port_was_down");
+    assert!(cause.contains("the interface was removed while it was in use"), "{cause}");
+    let last = said(&finished.stderr, "final counts").pop().unwrap();
+    assert_eq!((&last["down_ns"], &last["restarts"]), (&sent.down_ns.into(), &sent.restarts.into()), "{last}");
+    assert_eq!(last["frames_unsent"], unsent, "{last}");
+    let again = said(&finished.stderr, "port sends again");
+    assert_eq!(again[0]["code"], "port_was_down", "{again:?}");
+    // While it lasted, too: reports told of more and more.
+    let counts = said(&finished.stderr, "counts");
+    let mut told: Vec<u64> = counts.iter().filter_map(|counts| counts["down_ns"].as_u64()).collect();
+    assert!(told.is_sorted(), "{told:?}");
+    told.dedup();
+    assert!(told.len() > 5, "{told:?}");
+    let figures = format!(
+        "achieved_pps {:.0}, frames_unsent {unsent}, down_ns {}, restarts {}, due_ns {}",
+        sent.achieved_pps.unwrap(),
+        sent.down_ns,
+        sent.restarts,
+        sent.due_ns
+    );
+    table::row("3", "daemon --config FILE (10 kpps; ip link del for 3 s)", cause, 0, &figures);
+}
+
+/// Whatever was due and was not sent is of the number, too.
+fn frames_of_a_number_are_kept_over_an_outage() {
+    let Some(_lab) = Lab::enter() else { return };
+    for (of_port, of_flow) in [("rate = '5kpps'", ""), ("", "rate = '2kpps'")] {
+        let first = sink("xtg1");
+        let ends = [("packets = 20_000", 20_000), ("packets = 10_007\nweight = 2", 10_007)];
+        let flows: String =
+            (0..).zip(ends).map(|(index, (end, _))| flow(index, &format!("{of_flow}\n{end}"))).collect();
+        let config = Config::write(&(port(of_port) + &flows));
+        let mut running = daemon(&config);
+        running.wait_until("frames arrive", |_| first.count().unwrap().frames > 3000);
+        let _second = exchange(&mut running, 1000);
+        running.wait_until("all ends", |running| !said(&running.stderr(), "port ended").is_empty());
+        running.signal(Signal::TERM);
+        let report = running.end().report(0);
+        for (index, (_, expected)) in ends.iter().enumerate() {
+            assert_eq!(report.flow(&format!("f{index}")).due(), *expected, "{of_port}{of_flow}: {report:?}");
+        }
+        assert!(report.only_port().frames_unsent > Some(1000), "{report:?}");
+        let sent = report.only_port();
+        let figures = format!("{} attempted + {} unsent = 30007", sent.frames_attempted, sent.frames_unsent.unwrap());
+        let command = format!("daemon --config FILE ({of_port}{of_flow}, packets = 20000 and 10007; an outage of 1 s)");
+        table::row("3", &command, found(&report, "port_was_down"), 0, &figures);
+    }
+}
+
+/// A flow of a run that failed was asked for 0 frames a second.
+fn an_aborted_run_knows_what_was_asked_for() {
+    let Some(_lab) = Lab::enter() else { return };
+    let seen = sink("xtg1");
+    let config = Config::write(&(port("rate = '10kpps'") + &flow(0, "weight = 3") + &flow(1, "")));
+    let mut running = config.run(&[]);
+    running.wait_until("frames arrive", |_| seen.count().unwrap().frames > 10_000);
+    ip("link del xtg0");
+    let finished = running.end();
+    let report = finished.report(1);
+    assert_eq!(report.only_port().requested_pps, Some(10_000.0), "{report:?}");
+    let asked = ["f0", "f1"].map(|name| report.flow(name).requested_pps.unwrap());
+    assert!((asked[0] / 7500.0 - 1.0).abs() < 0.01 && (asked[1] / 2500.0 - 1.0).abs() < 0.01, "{report:?}");
+    assert_achieved(report.only_port());
+    let figures = format!("requested_pps {:.0} and {:.0} of the port's 10000", asked[0], asked[1]);
+    let sees = line(&finished.stderr, &["the interface was removed"]);
+    table::row("3", "run FILE --json (10 kpps as 3:1; ip link del in the middle)", sees, 1, &figures);
+}
+
+/// SIGSTOP across half of a run was 10 kpps sent of 10 kpps asked for, and the cure, more CPUs.
+fn a_stopped_process_needs_no_more_cpus() {
+    let Some(_lab) = Lab::enter() else { return };
+    let seen = sink("xtg1");
+    let config = Config::write(&(port("rate = '10kpps'") + &flow(0, "duration = '3s'")));
+    let mut row = (String::new(), String::new());
+    in_time(|| {
+        let before = seen.count().unwrap().frames;
+        let mut running = config.run(&[]);
+        running.wait_until("frames arrive", |_| seen.count().unwrap().frames > before + 5000);
+        running.signal(Signal::STOP);
+        pass(1500);
+        running.signal(Signal::CONT);
+        let report = running.end().report(0);
+        let sent = report.only_port();
+        assert_eq!(sent.frames_attempted + sent.frames_unsent.unwrap(), 30_000, "{sent:?}");
+        assert_eq!(sent.requested_pps, Some(10_000.0), "{sent:?}");
+        // Frames over the 3 s in which they were due, or until the last one left, and no burst that makes up for them.
+        let achieved = sent.frames_tx as f64 / 3.0;
+        assert!((sent.achieved_pps.unwrap() / achieved - 1.0).abs() < 0.01, "{achieved}: {sent:?}");
+        assert!(achieved < 6000.0 && sent.worst_lateness_ns < Some(110_000_000), "{sent:?}");
+        let Some(finding) = report.findings.iter().find(|finding| finding.code == "stood_still") else {
+            return Err(format!("it was not noticed: {report:?}"));
+        };
+        assert!(finding.cause.contains("SIGSTOP"), "{finding:?}");
+        row.0.clone_from(&finding.cause);
+        row.1 = format!("achieved_pps {:.0} of 10000, frames_unsent {}", achieved, sent.frames_unsent.unwrap());
+        Ok(())
+    });
+    table::row("3", "run FILE --json (10 kpps for 3s; SIGSTOP for 1.5 s)", &row.0, 0, &row.1);
+    in_time(|| {
+        let before = seen.count().unwrap().frames;
+        let mut running = Running::start(rig::first_of_all(&trafficgen(&["run", &config.path])));
+        running.wait_until("frames arrive", |_| seen.count().unwrap().frames > before + 5000);
+        running.signal(Signal::STOP);
+        pass(1500);
+        running.signal(Signal::CONT);
+        let finished = running.end();
+        let sentence = line(&finished.stdout, &["asked for 10 kpps, sent "]);
+        let told = sentence.ends_with("had no frame, for the process was stopped, or the machine was paused");
+        or_miss(told && !finished.stdout.contains("use more CPUs"), || format!("{finished:?}"))
+    });
+}
+
+/// 2.3 million frames in 1 s, after a delay of 2 s, were 0.768 Mpps.
+fn rates_are_not_over_a_delay() {
+    let Some(lab) = Lab::enter() else { return };
+    let sink = sink("xtg1");
+    let options = "udp xtg0 --dst-mac 02:00:00:00:00:02 --delay 1s --duration 1s";
+    let udp = |more: &[&str]| {
+        let options: Vec<&str> = options.split(' ').chain(more.iter().copied()).collect();
+        Finished::of(rig::first_of_all(&trafficgen(&options)))
+    };
+    for rate in [&["--json"][..], &["--json", "--rate", "10kpps"]] {
+        let report = udp(rate).report(0);
+        let sent = report.only_port();
+        assert!(report.duration_ns >= 2_000_000_000, "{report:?}");
+        assert!((900_000_000..1_050_000_000).contains(&sent.due_ns), "{sent:?}");
+        assert!(sent.pps.abs_diff(sent.frames_tx) * 20 < sent.frames_tx, "{sent:?}");
+        if let Some(achieved) = sent.achieved_pps {
+            assert!((achieved / sent.frames_tx as f64 - 1.0).abs() < 0.02, "{sent:?}");
+        }
+        let figures = format!("frames_tx {}, due_ns {}, pps {}", sent.frames_tx, sent.due_ns, sent.pps);
+        table::row(
+            "3",
+            &format!("{options} {}", rate.join(" ")),
+            "pps is over the 1 s that it was due to send",
+            0,
+            &figures,
+        );
+    }
+    // Both flows send a second each, one behind the other; nobody sends in the second between.
+    let text = port("") + &flow(0, "duration = '500ms'") + &flow(1, "delay = '1s'\nduration = '500ms'");
+    let report = Config::write(&text).run(&[]).end().report(0);
+    assert!((950_000_000..1_050_000_000).contains(&report.only_port().due_ns), "{report:?}");
+    for name in ["f0", "f1"] {
+        assert!((450_000_000..550_000_000).contains(&report.flow(name).due_ns), "{report:?}");
+    }
+    // The instant of a start is awaited, and is no part of the run.
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(2);
+    let at = format!("@{}.{:09}", at.as_secs(), at.subsec_nanos());
+    let config = Config::write(&(port("") + &flow(0, "duration = '500ms'")));
+    let report = config.run(&["--at", &at]).end().report(0);
+    assert!((450_000_000..550_000_000).contains(&report.only_port().due_ns), "{report:?}");
+    drop((sink, lab));
 }

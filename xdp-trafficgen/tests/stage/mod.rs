@@ -263,6 +263,9 @@ pub(crate) struct Port {
     pub(crate) frames_dropped: u64,
     pub(crate) drops: Vec<Drops>,
     pub(crate) pps: u64,
+    pub(crate) due_ns: u64,
+    pub(crate) down_ns: u64,
+    pub(crate) restarts: u64,
     pub(crate) workers: Vec<Worker>,
     /// None where nothing leaves.
     pub(crate) interface_counters: Option<InterfaceCounters>,
@@ -302,6 +305,12 @@ pub(crate) struct InterfaceCounters {
     pub(crate) nic: BTreeMap<String, u64>,
 }
 
+/// As a report rounds.
+fn per_second(frames: u64, nanos: u64) -> u64 {
+    let (frames, nanos) = (u128::from(frames) * 1_000_000_000, u128::from(nanos).max(1));
+    u64::try_from((frames + nanos / 2) / nanos).unwrap()
+}
+
 /// How many frames these are.
 fn all(drops: &[Drops]) -> u64 {
     drops.iter().map(|drops| drops.count).sum()
@@ -317,7 +326,8 @@ pub(crate) struct Flow {
     pub(crate) bytes_tx: u64,
     pub(crate) frames_dropped: u64,
     pub(crate) drops: Vec<Drops>,
-    pps: u64,
+    pub(crate) pps: u64,
+    pub(crate) due_ns: u64,
     // Where the port's frames are paced, as all that follow.
     pub(crate) requested_pps: Option<f64>,
     pub(crate) achieved_pps: Option<f64>,
@@ -401,14 +411,16 @@ impl Report {
             let counted = (total(|flow| flow.frames_attempted) + moved.sum::<u64>(), total(|flow| flow.frames_tx));
             assert_eq!(counted, (port.frames_attempted, port.frames_tx), "{self:?}");
             assert_eq!(total(|flow| flow.bytes_tx), port.bytes_tx, "{self:?}");
-            // Each is rounded on its own.
-            assert!(total(|flow| flow.pps).abs_diff(port.pps) <= flows().count() as u64, "{self:?}");
             assert_eq!(port.frames_attempted, port.frames_tx + port.frames_dropped, "{port:?}");
             assert_eq!(port.frames_dropped, all(&port.drops), "{port:?}");
             for flow in flows() {
                 assert_eq!(flow.frames_attempted, flow.frames_tx + flow.frames_dropped, "{flow:?}");
                 assert_eq!(flow.frames_dropped, all(&flow.drops), "{flow:?}");
+                assert_eq!(flow.pps, per_second(flow.frames_tx, flow.due_ns), "{flow:?}");
+                assert!(flow.due_ns <= port.due_ns, "{self:?}");
             }
+            assert_eq!(port.pps, per_second(port.frames_tx, port.due_ns), "{port:?}");
+            assert!(port.down_ns > 0 || port.restarts == 0, "{port:?}");
             for worker in &port.workers {
                 assert_eq!(worker.frames_attempted, worker.frames_tx + worker.frames_dropped, "{worker:?}");
                 assert_eq!(worker.frames_dropped, all(&worker.drops), "{worker:?}");

@@ -68,7 +68,7 @@ struct Punctuality {
 
 impl Punctuality {
     fn of(port: &PortCount, late_threshold: Duration) -> Option<Self> {
-        let stats::Punctuality { requested: _, achieved, late, worst, unsent } = port.punctuality?;
+        let stats::Punctuality { requested: _, achieved, late, worst, unsent, time: _ } = port.punctuality?;
         Some(Self {
             batch_size: port.batch_size,
             achieved_pps: achieved.map(|rate| decimals(rate, 3)),

@@ -1,0 +1,294 @@
+//! A port under supervision: runs to its end, and starts again when it fails. What it misses meanwhile is counted.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    task::spawn_blocking,
+    time::{self, Instant},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{Current, Latest, Machine, read};
+use crate::{
+    commands::{CommandError, findings::Outlook, work_out},
+    config::{Config, Flow, Located},
+    diagnosis::{Finding, in_full, of_outage},
+    engine::{self, Loaded, Start},
+    kernel::{Enabling, Listener},
+    plan::pacing::missed::Missed,
+    stats::{Down, FlowCount, PortCount, Snapshot},
+};
+
+/// What the daemon knows of a port.
+pub(super) struct Supervised {
+    pub(super) config: Config,
+    pub(super) machine: Machine,
+    pub(super) counts: Latest,
+    /// Shared by all ports, as all that follow but the name.
+    pub(super) outlook: Current,
+    pub(super) listener: Listener,
+    pub(super) enabling: Enabling,
+    pub(super) name: String,
+    /// As it was planned at the daemon's start: what it misses until it first sends.
+    pub(super) planned: Missed,
+}
+
+/// How long a port waits before it starts again: doubled with each failure in a row.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The counts of a port that is down, as they go on.
+struct Outage {
+    down: Down,
+    /// When its last run started, on the clock of [`engine::now`].
+    epoch: u64,
+    /// Why it does not send.
+    reason: String,
+}
+
+impl Outage {
+    fn counts(&mut self, now: u64) -> PortCount {
+        self.down.counts(Duration::from_nanos(now.saturating_sub(self.epoch)), &self.reason)
+    }
+}
+
+/// How a run failed.
+struct Failed {
+    error: CommandError,
+    /// What has gone on since; none of a run that did not start.
+    outage: Option<Outage>,
+}
+
+impl From<CommandError> for Failed {
+    fn from(error: CommandError) -> Self {
+        Self { error, outage: None }
+    }
+}
+
+impl Supervised {
+    /// Runs the port to the end of its flows, or to `stop`; a failure pauses it and starts it again.
+    pub(super) async fn supervise(self, stop: CancellationToken) {
+        let mut pause = FIRST_PAUSE;
+        let none = read(&self.counts);
+        let down = Down::since(self.planned.clone(), Duration::ZERO, none.clone(), &none);
+        let mut outage = Outage { down, epoch: engine::now(), reason: String::new() };
+        // When the first of its runs started: flows begin and end by that.
+        let mut first = None;
+        let mut start = Start::Now;
+        loop {
+            let now = engine::now();
+            let elapsed = Duration::from_nanos(now.saturating_sub(*first.get_or_insert(now)));
+            if let Start::Since(time) = &mut start {
+                *time = now;
+                self.set(outage.counts(now));
+            }
+            let Some(left) = self.left(elapsed) else { break };
+            let began = Instant::now();
+            let before = read(&self.counts);
+            let Failed { error, outage: since } = match self.run_once(left, start, &mut first, &stop).await {
+                Ok(()) => break,
+                Err(failed) => failed,
+            };
+            if began.elapsed() > LONGEST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
+            error!(
+                port = self.name,
+                error = error.render(),
+                "port failed, it starts again in {pause:?}, with the first values of its sequences"
+            );
+            match since {
+                Some(since) => outage = Outage { reason: reason(&error), ..since },
+                // It is as down as it was, for the same reason.
+                None => self.set(before),
+            }
+            if outage.reason.is_empty() {
+                outage.reason = reason(&error);
+            }
+            start = Start::Since(0);
+            let until = time::sleep(pause);
+            tokio::pin!(until);
+            let mut look = time::interval(self.machine.poll);
+            let stopped = loop {
+                tokio::select! {
+                    () = stop.cancelled() => break true,
+                    () = &mut until => break false,
+                    _ = look.tick() => self.set(outage.counts(engine::now())),
+                }
+            };
+            if stopped {
+                self.set(outage.counts(engine::now()));
+                break;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        info!(port = self.name, "port ended");
+    }
+
+    fn set(&self, count: PortCount) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = count;
+    }
+
+    /// What is left to send after this time: a flow with an end keeps it, however often it starts again. None: nothing.
+    fn left(&self, elapsed: Duration) -> Option<Config> {
+        let counts = read(&self.counts);
+        let flows = self.config.flows.iter().zip(&counts.flows);
+        let flows: Vec<Flow> = flows.filter_map(|(flow, count)| rest(flow, count.due(), elapsed)).collect();
+        (!flows.is_empty()).then(|| Config { flows, ..self.config.clone() })
+    }
+
+    /// Runs the port once; `first` becomes when it started, if it did for the first time.
+    async fn run_once(
+        &self,
+        config: Config,
+        start: Start,
+        first: &mut Option<u64>,
+        stop: &CancellationToken,
+    ) -> Result<(), Failed> {
+        let Machine { capabilities, consent, .. } = self.machine;
+        let (listener, enabling, outlook) = (self.listener.clone(), self.enabling.clone(), Arc::clone(&self.outlook));
+        let load = move || {
+            let plan = work_out(&config, Some(capabilities), consent)?;
+            let planned = Outlook::of(&plan);
+            outlook.lock().unwrap_or_else(PoisonError::into_inner).renew(planned);
+            let timing = plan.ports.first().map(Missed::of);
+            Ok::<_, CommandError>((Loaded::beside(plan, &listener, &enabling)?, timing))
+        };
+        let (loaded, planned) =
+            spawn_blocking(load).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let session = loaded.start(start, stop).map_err(CommandError::from)?;
+        let epoch = session.started();
+        let mut earlier = read(&self.counts);
+        match start {
+            Start::Since(_) => {
+                earlier.outage.restarts += 1;
+                self.tell_restart(&earlier);
+            }
+            Start::Now | Start::At(_) => *first = Some(epoch),
+        }
+        let mut sent_for = None;
+        let look = |snapshot| self.note(snapshot, &earlier);
+        let result = session.run(self.machine.poll, look).await.map_err(CommandError::from);
+        let error = match result {
+            Ok((snapshot, failure)) => {
+                sent_for = snapshot.ports.first().map(|port| port.elapsed);
+                self.note(snapshot, &earlier);
+                failure.map(CommandError::from)
+            }
+            Err(error) => Some(error),
+        };
+        let Some(error) = error else { return Ok(()) };
+        let sent_for = sent_for.unwrap_or_else(|| Duration::from_nanos(engine::now().saturating_sub(epoch)));
+        let outage = planned.map(|planned| {
+            let down = Down::since(planned, sent_for, read(&self.counts), &earlier);
+            Outage { down, epoch, reason: String::new() }
+        });
+        Err(Failed { error, outage })
+    }
+
+    /// It sends again: what it cost that it did not.
+    fn tell_restart(&self, count: &PortCount) {
+        let Some(Finding { code, cause, cure, .. }) = of_outage(count) else { return };
+        let frames_unsent = count.punctuality.map(|punctuality| punctuality.unsent);
+        warn!(port = self.name, code, cause, cure, frames_unsent, "port sends again");
+    }
+
+    fn note(&self, snapshot: Snapshot, earlier: &PortCount) {
+        for mut count in snapshot.ports {
+            count.flows = every_flow(count.flows, &earlier.flows);
+            count.add(earlier);
+            self.set(count);
+        }
+    }
+}
+
+/// Why a port is down, in a line: of a configuration that does not fit the machine any more, what does not fit first.
+fn reason(error: &CommandError) -> String {
+    let text = in_full(error);
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
+}
+
+/// What is left of a flow that has been attempted so often in this time; none when it is over. Its time counts from its
+/// beginning, which is the delay later than the start.
+fn rest(flow: &Flow, attempted: u64, elapsed: Duration) -> Option<Flow> {
+    let mut flow = flow.clone();
+    if let Some(Located { value, .. }) = &mut flow.packets {
+        *value = value.checked_sub(attempted).filter(|&left| left > 0)?;
+    }
+    if let Some(Located { value, .. }) = &mut flow.duration {
+        let sent = elapsed.saturating_sub(flow.delay.value);
+        *value = value.checked_sub(sent).filter(|left| !left.is_zero())?;
+    }
+    flow.delay.value = flow.delay.value.saturating_sub(elapsed);
+    Some(flow)
+}
+
+/// The counts of a run, with a zero for each flow of `all` that was over before it and took no part. Both are in the
+/// order of the configuration.
+fn every_flow(counted: Vec<FlowCount>, all: &[FlowCount]) -> Vec<FlowCount> {
+    let mut counted = counted.into_iter().peekable();
+    let count = |FlowCount { name, .. }: &FlowCount| {
+        counted.next_if(|count| count.name == *name).unwrap_or_else(|| FlowCount::none(name))
+    };
+    all.iter().map(count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, file};
+
+    fn flow(lines: &str) -> Flow {
+        let text = format!(
+            "[[ports]]\nname = 'p'\ninterface = 'e'\n[[flows]]\nname = 'f'\nport = 'p'\npacket = [{{ ethernet = {{}} }}]\n{lines}"
+        );
+        file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}")).flows.remove(0)
+    }
+
+    #[test]
+    fn each_flow_keeps_its_own_end() {
+        let second = Duration::from_secs(1);
+        let left = |lines, attempted, elapsed| {
+            rest(&flow(lines), attempted, elapsed)
+                .map(|flow| (flow.packets.map(|packets| packets.value), flow.duration.map(|duration| duration.value)))
+        };
+        assert_eq!(left("", 1_000_000, second), Some((None, None)));
+        assert_eq!(left("packets = 10", 3, second), Some((Some(7), None)));
+        assert_eq!(left("packets = 10", 10, second), None);
+        assert_eq!(left("duration = '3s'", 10, second), Some((None, Some(2 * second))));
+        assert_eq!(left("duration = '1s'", 10, second), None);
+    }
+
+    #[test]
+    fn a_delay_goes_on_and_duration_counts_from_its_end() {
+        let left = |delay, duration, elapsed| {
+            let lines = format!("delay = '{delay}s'\nduration = '{duration}s'");
+            rest(&flow(&lines), 0, Duration::from_secs(elapsed))
+                .map(|flow| (flow.delay.value.as_secs(), flow.duration.map(|duration| duration.value.as_secs())))
+        };
+        assert_eq!(left(10, 5, 3), Some((7, Some(5))));
+        assert_eq!(left(10, 5, 10), Some((0, Some(5))));
+        assert_eq!(left(10, 5, 12), Some((0, Some(3))));
+        assert_eq!(left(10, 5, 15), None);
+    }
+
+    #[test]
+    fn flows_that_are_over_stay_in_the_counts() {
+        let count = |name: &str, frames| FlowCount {
+            name: name.to_owned(),
+            attempted: frames,
+            transmitted: frames,
+            bytes: frames * 64,
+            ..FlowCount::default()
+        };
+        let all = [count("a", 1), count("b", 2), count("c", 3)];
+        let counted = vec![count("a", 10), count("c", 30)];
+        assert_eq!(every_flow(counted, &all), [count("a", 10), count("b", 0), count("c", 30)]);
+        assert_eq!(every_flow(Vec::new(), &all[..1]), [count("a", 0)]);
+    }
+}

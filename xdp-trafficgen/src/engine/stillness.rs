@@ -1,0 +1,125 @@
+//! Notices that a worker stood still: its process was stopped, or the machine was paused. What it did not send meanwhile is no
+//! want of CPUs.
+
+use std::{
+    fs::File,
+    os::unix::fs::FileExt as _,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// Between two signs of life of a worker at most, beyond what it meant to sleep. A paced call takes 50 ms, and stealing
+/// neighbours on a virtual machine have taken 100.
+const LONGEST: u64 = 250_000_000;
+
+/// How often the time spent waiting for the CPU is read: it costs a system call.
+const REFRESH: u64 = 1_000_000_000;
+
+/// How long a port's workers stood still, in nanoseconds: of the worker that did so for the longest.
+#[derive(Debug, Default)]
+pub(super) struct Stillness {
+    /// At once.
+    longest: AtomicU64,
+    /// In all.
+    total: AtomicU64,
+}
+
+impl Stillness {
+    /// The longest time at once, and all of it.
+    pub(super) fn get(&self) -> (Duration, Duration) {
+        let nanos = |count: &AtomicU64| Duration::from_nanos(count.load(Ordering::Relaxed));
+        (nanos(&self.longest), nanos(&self.total))
+    }
+}
+
+/// One worker's, on its own thread.
+pub(super) struct Watch<'a> {
+    of_port: &'a Stillness,
+    /// What the scheduler knows of this thread; none without /proc.
+    scheduler: Option<File>,
+    /// The last sign of life, on the monotonic clock.
+    last: u64,
+    /// Time this thread has waited for its CPU, and when that was read.
+    waited: u64,
+    read: u64,
+    total: u64,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn begin(of_port: &'a Stillness, now: u64) -> Self {
+        let scheduler = File::open("/proc/thread-self/schedstat").ok();
+        let waited = scheduler.as_ref().map_or(0, waited);
+        Self { of_port, scheduler, last: now, waited, read: now, total: 0 }
+    }
+
+    /// A sign of life. `asleep_until`: the worker meant to sleep until then; its last sign of life where it did not.
+    pub(super) fn alive(&mut self, now: u64, asleep_until: Option<u64>) {
+        let since = asleep_until.map_or(self.last, |until| until.max(self.last));
+        self.last = now;
+        let hole = now.saturating_sub(since);
+        if hole > LONGEST {
+            // Who waits for a CPU that others have does not stand still.
+            let waited = self.refresh(now);
+            if waited < hole / 2 {
+                self.total += hole;
+                self.of_port.longest.fetch_max(hole, Ordering::Relaxed);
+                self.of_port.total.fetch_max(self.total, Ordering::Relaxed);
+            }
+        } else if now.saturating_sub(self.read) > REFRESH {
+            self.refresh(now);
+        }
+    }
+
+    /// Time waited for the CPU since it was last asked.
+    fn refresh(&mut self, now: u64) -> u64 {
+        let waited = self.scheduler.as_ref().map_or(0, waited);
+        let before = std::mem::replace(&mut self.waited, waited);
+        self.read = now;
+        waited.saturating_sub(before)
+    }
+}
+
+/// The second number of a thread's `schedstat`: nanoseconds on a run queue (Documentation/scheduler/sched-stats.rst). 0 where
+/// nobody counts them.
+fn waited(scheduler: &File) -> u64 {
+    let mut text = [0; 96];
+    let read = scheduler.read_at(&mut text, 0).unwrap_or(0);
+    let text = std::str::from_utf8(&text[..read]).unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|waited| waited.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// Signs of life at these times, in milliseconds, each with the end of a sleep before it.
+    #[track_caller]
+    fn check(signs: &[(u64, Option<u64>)], expected: (u64, u64)) {
+        let stillness = Stillness::default();
+        let mut watch = Watch { scheduler: None, ..Watch::begin(&stillness, 0) };
+        for &(now, until) in signs {
+            watch.alive(now * MS, until.map(|until| until * MS));
+        }
+        let (longest, total) = stillness.get();
+        assert_eq!((longest.as_millis(), total.as_millis()), (expected.0.into(), expected.1.into()));
+    }
+
+    #[test]
+    fn holes_are_told_from_calls_and_sleeps() {
+        check(&[(50, None), (100, None), (350, None)], (0, 0));
+        check(&[(50, None), (1350, None), (1400, None), (1800, None)], (1300, 1700));
+        // Asleep for a minute, and woken in time or not.
+        check(&[(60_000, Some(59_999))], (0, 0));
+        check(&[(60_000, Some(59_000))], (1000, 1000));
+        check(&[(100, Some(50)), (400, Some(50))], (300, 300));
+    }
+
+    #[test]
+    fn a_scheduler_tells_of_this_thread() {
+        let file = File::open("/proc/thread-self/schedstat");
+        // It has waited at some time for some nanoseconds, or there is no such file here.
+        assert!(file.is_err() || file.is_ok_and(|file| waited(&file) < u64::MAX));
+    }
+}
