@@ -6,6 +6,7 @@ mod quick;
 mod tune;
 
 use std::{
+    ffi::{OsStr, OsString},
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -182,8 +183,8 @@ pub struct Run {
     /// Send for this long, whatever the file says
     #[arg(long, value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Send this many frames of each flow, whatever the file says
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Send this many frames of each flow, whatever the file says: `1000000`, `1M` or `1e6`
+    #[arg(long, value_name = "N", value_parser = count)]
     pub packets: Option<u64>,
     /// Rates to use instead of the file's.
     #[command(flatten)]
@@ -281,7 +282,7 @@ pub struct Show {
     #[command(flatten)]
     pub overrides: Overrides,
     /// How many frames of each port
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = count)]
     pub packets: u64,
     /// Describe only this flow; may be given several times [default: all, up to 20 of a port]
     #[arg(long, value_name = "NAME")]
@@ -419,6 +420,36 @@ fn cpus(text: &str) -> Result<CpuList, Problem> {
     literal::parse_cpus(text).map(CpuList)
 }
 
+/// The words of a command line, where a negative number belongs to the option before it: whoever reads the option's value says
+/// why it cannot be, and the parser does not take it for an option of its own.
+pub fn words(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = Vec::new();
+    for word in arguments {
+        let is_negative = word.to_str().is_some_and(literal::is_negative);
+        match words.last_mut().filter(|last| is_negative && is_option(last)) {
+            Some(option) => {
+                option.push("=");
+                option.push(word);
+            }
+            None => words.push(word),
+        }
+    }
+    words
+}
+
+/// Whether it is a long option without its value, `--packets`.
+fn is_option(word: &OsStr) -> bool {
+    word.to_str().is_some_and(|word| word.len() > 2 && word.starts_with("--") && !word.contains('='))
+}
+
+fn count(text: &str) -> Result<u64, Problem> {
+    literal::parse_count(text)
+}
+
+fn frame_size(text: &str) -> Result<u32, Problem> {
+    literal::parse_within(text, "a number of bytes that a frame has", &literal::FRAME_SIZE)
+}
+
 fn duration(text: &str) -> Result<Duration, Problem> {
     literal::parse_duration(text)
 }
@@ -444,6 +475,13 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn negative_numbers_belong_to_their_option() {
+        let words = |line: &str| words(line.split(' ').map(OsString::from)).join(OsStr::new(" "));
+        assert_eq!(words("x udp e --packets -1 --rate -5pps"), "x udp e --packets=-1 --rate=-5pps");
+        assert_eq!(words("x udp e -1 --json --packets=1 -2 -- -3 -h"), "x udp e -1 --json --packets=1 -2 -- -3 -h");
+    }
 
     #[test]
     fn the_definition_is_sound() {

@@ -3,10 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use xdp_trafficgen::{cli::Cli, commands};
+use xdp_trafficgen::{
+    cli::{self, Cli},
+    commands,
+};
 
 fn main() -> ExitCode {
-    match Cli::try_parse() {
+    match Cli::try_parse_from(cli::words(std::env::args_os())) {
         Ok(Cli { command }) => commands::run(command),
         Err(answer) => commands::answer(&answer),
     }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args};
 
-use super::{Common, CpuList, cpus, duration};
+use super::{Common, CpuList, cpus, duration, frame_size};
 use crate::{
     config::{
         Rate,
@@ -39,7 +39,7 @@ pub struct PaceTest {
     #[arg(long, value_name = "DURATION", default_value_t = WarmUp(gaps::WARM_UP), value_parser = warm_up)]
     pub warm_up: WarmUp,
     /// Bytes of each frame on the wire, with the 4 of its FCS
-    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = frame_size)]
     pub size: u32,
     /// A worker on each of these CPUs, which take turns: `0,2-3` [default: the first of those allowed that
     /// have the fewest workers, those of other instances counted]

@@ -4,9 +4,9 @@ use std::{net::IpAddr, time::Duration};
 
 use clap::Args;
 
-use super::{Common, CpuList, Pace, Session, cpus, duration, speed, time};
+use super::{Common, CpuList, Pace, Session, count, cpus, duration, speed, time};
 use crate::{
-    config::literal::{self, Problem},
+    config::literal::{self, BATCH_SIZE, Problem, parse_meant_for, parse_within},
     host::Mac,
 };
 
@@ -42,7 +42,7 @@ pub struct TcpSyn {
 #[derive(Args, Debug)]
 pub struct Icmp {
     /// Identifier of the echo requests
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = identifier)]
     pub identifier: u16,
     /// Those all of these commands have.
     #[command(flatten)]
@@ -63,20 +63,20 @@ pub struct Quick {
     #[arg(long, value_name = "MAC", value_parser = mac)]
     pub src_mac: Option<Mac>,
     /// VLAN id; two of them, outer first, for 802.1ad (QinQ): `100,7`
-    #[arg(long, value_name = "ID[,ID]", value_delimiter = ',')]
+    #[arg(long, value_name = "ID[,ID]", value_delimiter = ',', value_parser = vlan)]
     pub vlan: Vec<u32>,
     /// Destination address, IPv4 or IPv6 [default: 198.19.0.1 or 2001:2:0:1::1, set aside for benchmarks by RFC 2544 and
     /// RFC 5180]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = literal::parse_ip)]
     pub dst_ip: Option<IpAddr>,
     /// Source address, of the same family [default: the one the kernel would use; where it has none, 198.18.0.1 or 2001:2::1]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = literal::parse_ip)]
     pub src_ip: Option<IpAddr>,
     /// Time to live, of IPv6 the hop limit [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = ttl)]
     pub ttl: Option<u32>,
-    /// Differentiated services code point, 0 to 63 [default: 0]
-    #[arg(long, value_name = "N")]
+    /// Differentiated services code point, 0 to 63 or a name such as `EF` [default: 0]
+    #[arg(long, value_name = "N", value_parser = literal::parse_dscp)]
     pub dscp: Option<u32>,
     /// Bytes of each frame on the wire, with the 4 of its FCS; or a mix of sizes: `imix`, `ipsec_imix`, `ipv6_imix`,
     /// `standard_imix`, `tcp_imix`, or an RFC 6985 genome such as `genome:aaafg` [default: 64, or what the headers need]
@@ -86,8 +86,8 @@ pub struct Quick {
     /// over and over)
     #[arg(long, value_name = "PAYLOAD", default_value = PAYLOAD)]
     pub payload: String,
-    /// Frames to send, over all CPUs together
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Frames to send, over all CPUs together: `1000000`, `1M` or `1e6`
+    #[arg(long, value_name = "N", value_parser = count)]
     pub packets: Option<u64>,
     /// How long to send
     #[arg(long, value_parser = duration)]
@@ -97,7 +97,7 @@ pub struct Quick {
     #[arg(long, value_name = "LIST", value_parser = cpus)]
     pub cpus: Option<CpuList>,
     /// Frames the kernel sends together, 1 to 256
-    #[arg(long, value_name = "N", default_value_t = crate::config::DEFAULT_BATCH_SIZE)]
+    #[arg(long, value_name = "N", default_value_t = crate::config::DEFAULT_BATCH_SIZE, value_parser = batch_size)]
     pub batch_size: u32,
     /// How fast to send.
     #[command(flatten)]
@@ -161,8 +161,23 @@ pub struct PortRange {
 
 fn ports(text: &str) -> Result<PortRange, Problem> {
     const HELP: &str = "write a port or a range of ports from 0 to 65535: `5000` or `5000-5999`";
+    let usual = text.replace("..=", "-").replace("..", "-").replace(':', "-");
+    let number = |number: &str| {
+        number.parse::<u16>().map_err(|_| {
+            let is_name = number.starts_with(|first: char| first.is_ascii_alphabetic());
+            let help = if usual != text && ports(&usual).is_ok() {
+                format!("write `{usual}`")
+            } else if text.contains(',') {
+                "write one port or range; a configuration file has lists: `dst_port = [80, 443]`".to_owned()
+            } else if is_name {
+                format!("write its number, which `getent services {number}` tells")
+            } else {
+                HELP.to_owned()
+            };
+            Problem::new(format!("`{number}` is not a port"), help)
+        })
+    };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |text: &str| text.parse::<u16>().map_err(|_| Problem::new(format!("`{text}` is not a port"), HELP));
     let (first, last) = (number(first)?, number(last)?);
     if first > last {
         return Err(Problem::new(
@@ -171,6 +186,29 @@ fn ports(text: &str) -> Result<PortRange, Problem> {
         ));
     }
     Ok(PortRange { first, last })
+}
+
+fn vlan(text: &str) -> Result<u32, Problem> {
+    parse_meant_for(text, "a VLAN id", &(0..=4095)).map_err(|problem| match text.split_once(['.', ':', '/']) {
+        Some((outer, inner)) => {
+            Problem { help: format!("write two tags, outer first, as `{outer},{inner}`"), ..problem }
+        }
+        None => problem,
+    })
+}
+
+fn ttl(text: &str) -> Result<u32, Problem> {
+    parse_meant_for(text, "a time to live", &(0..=255))
+}
+
+fn batch_size(text: &str) -> Result<u32, Problem> {
+    parse_meant_for(text, "a number of frames that the kernel sends together", &BATCH_SIZE)
+}
+
+fn identifier(text: &str) -> Result<u16, Problem> {
+    let most = u32::from(u16::MAX);
+    // Within 16 bits by then.
+    parse_within(text, "an identifier", &(0..=most)).map(|number| u16::try_from(number).unwrap_or(u16::MAX))
 }
 
 pub(super) fn mac(text: &str) -> Result<Mac, Problem> {
@@ -188,6 +226,12 @@ mod tests {
     fn port_ranges() {
         assert_eq!(ports("7"), Ok(PortRange { first: 7, last: 7 }));
         assert_eq!(ports("7-9"), Ok(PortRange { first: 7, last: 9 }));
+        for (text, help) in
+            [("1..5", "`1-5`"), ("1:5", "`1-5`"), ("1,2", "[80, 443]"), ("http", "getent services http")]
+        {
+            let problem = ports(text).unwrap_err();
+            assert!(problem.help.contains(help), "{problem}");
+        }
         for wrong in ["9-7", "65536", "", "1-", "a", "-1"] {
             assert!(ports(wrong).is_err(), "{wrong}");
         }

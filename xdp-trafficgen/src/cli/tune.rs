@@ -4,11 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Common, CpuList, cpus, quick::mac};
+use super::{Common, CpuList, cpus, frame_size, quick::mac};
 use crate::{
     config::{
         DEFAULT_SIZE,
-        literal::{FRAME_SIZE, Problem, parse_duration},
+        literal::{Problem, parse_duration},
     },
     host::Mac,
 };
@@ -22,10 +22,7 @@ pub struct Tune {
     #[arg(long, value_name = "MAC", value_parser = mac)]
     pub dst_mac: Option<Mac>,
     /// Bytes of each frame on the wire, with the 4 of its FCS
-    #[arg(
-        long, value_name = "BYTES", default_value_t = DEFAULT_SIZE,
-        value_parser = clap::value_parser!(u32).range(i64::from(*FRAME_SIZE.start())..=i64::from(*FRAME_SIZE.end()))
-    )]
+    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_SIZE, value_parser = frame_size)]
     pub size: u32,
     /// CPUs that may send: a worker each on the first one, the first two, four and so on [default: all that are allowed]
     #[arg(long, value_name = "LIST", value_parser = cpus)]

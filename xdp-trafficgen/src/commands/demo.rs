@@ -18,16 +18,18 @@ use crate::{
 pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
     let capabilities = probe_kernel()?;
     let stage = Stage::set(None)?;
-    say(format_args!(
+    let sending = format!(
         "sending UDP frames of 64 bytes from {SENDER} to {RECEIVER}, in a namespace of their own, on {} for {}",
         cpus_in_words(&stage.cpus),
         humantime::format_duration(options.duration)
-    ));
+    );
     let config = stage.port_range(Some(options.duration), options.rate.clone()).map_err(CommandError::Config)?;
     let common = cli::Common { json: options.json, ..cli::Common::default() };
     let session = cli::Session { at: None, strict: options.strict };
     let options = send::Options::of(&common, session);
     let plan = work_out(&config, Some(capabilities), options.consent)?;
+    // Once nothing can be wrong any more that was written.
+    say(sending);
     plan.notes.iter().for_each(say);
     send_plan(plan, options, Some(&stage.sink))
 }

@@ -9,19 +9,20 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::{self, WarmUp},
+    cli::{self, PortRange, WarmUp},
     commands::{
         CommandError,
         demo::{RECEIVER, SENDER, Wire},
         findings::Outlook,
         probe_kernel,
+        quick::udp,
         results::{self, Format},
         send::{consent, drive, existing, signal_stop, work_out},
         target::Target,
     },
-    config::{Config, Located, Place, Profile, Rate, RateUnit, Source, file, rate::DEFAULT_LATE_THRESHOLD},
+    config::{Config, Located, Place, Profile, Rate, RateUnit, rate::DEFAULT_LATE_THRESHOLD},
     engine::{Loaded, Start},
-    host::{Facts, FactsError, Link, Mac, Netlink, machine, show_mac},
+    host::{Facts, FactsError, Link, Mac, Netlink, machine},
     kernel::{
         Arrivals,
         arrivals::{Arrived, Match},
@@ -231,23 +232,24 @@ fn check_receive_only(receiver: &str, allow_default_route: bool) -> Result<Strin
     Ok(link.name.clone())
 }
 
-/// One flow of UDP frames that carry the mark.
+/// One flow of UDP frames that carry the mark, as `udp` would send it: what is wrong is said of the options.
 fn config(options: &cli::PaceTest, ends: &Ends) -> Result<Config, CommandError> {
-    let dst = ends.receiver_mac.map_or_else(String::new, |mac| format!("dst = '{}'", show_mac(mac)));
     let mark: String = MARK.iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = format!(
-        "[[ports]]\nname = 'pace-test'\ninterface = {}\n[[flows]]\nname = 'pace-test'\nport = 'pace-test'\nsize = {}\n\
-         payload = {{ hex = '{mark}' }}\npacket = [{{ ethernet = {{ {dst} }} }}, {{ ipv4 = {{}} }}, {{ udp = {{}} }}]\n",
-        serde_json::json!(ends.sender),
-        options.size
-    );
-    let mut config = file::parse(Source::file("pace-test", &text)).map_err(CommandError::Config)?;
+    let mut config = udp::config(&cli::Udp {
+        quick: cli::Quick {
+            dst_mac: ends.receiver_mac,
+            size: Some(options.size.to_string()),
+            payload: format!("hex:{mark}"),
+            duration: Some(options.duration),
+            cpus: ends.cpus.clone().map(cli::CpuList),
+            ..cli::Quick::new(&ends.sender, options.common)
+        },
+        dst_port: PortRange { first: 9, last: 9 },
+        src_port: PortRange { first: 49152, last: 49152 },
+    })
+    .map_err(CommandError::Config)?;
     for port in &mut config.ports {
         port.rate = Some(Located::new(Profile::Constant(options.rate), Place::Option("--rate")));
-        port.cpus = ends.cpus.clone().map(|cpus| Located::new(cpus, Place::Option("--cpus")));
-    }
-    for flow in &mut config.flows {
-        flow.duration = Some(Located::new(options.duration, Place::Option("--duration")));
     }
     Ok(config)
 }

@@ -21,6 +21,7 @@ mod tests;
 use std::time::Duration;
 
 pub use rate::{ReadFile, no_files};
+use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use self::{
@@ -113,7 +114,11 @@ pub fn parse_rate_option(
     read: &ReadFile<'_>,
 ) -> Result<Located<Profile>, Vec<Diagnostic>> {
     let place = Place::Option(option);
-    let document = overrides::parse_value(text, 0);
+    let document = match text.trim_start().starts_with('{') {
+        true => overrides::parse_value(text, 0),
+        // Whatever else it looks like to TOML.
+        false => Spanned::new(0..text.len(), DeValue::String(text.into())),
+    };
     let texts = Texts { overrides: vec![(0, text.into())] };
     let mut problems = Problems::default();
     let value = Value::alone("rate", &document, &texts);
@@ -240,7 +245,7 @@ fn flow(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
     let size = or_default(size, Size::Fixed(DEFAULT_SIZE), |value| size::size(&value, problems));
     let rate = optional(rate, |value| rate::rate(&value, &mut shared.rates, problems));
     let delay = or_default(delay, Duration::ZERO, |value| problems.take(rate::time(&value)));
-    let packets = optional(packets, |value| problems.take(value.integer(&(1..=u64::MAX))));
+    let packets = optional(packets, |value| problems.take(value.count()));
     let duration = optional(duration, |value| {
         problems.take(value.parsed("a string", "write a number and its unit in quotes: `\"10s\"`", parse_duration))
     });

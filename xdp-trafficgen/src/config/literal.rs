@@ -2,6 +2,9 @@
 //!
 //! Knows no file and no option: a [`Problem`] gets its place from whoever read the text.
 
+mod address;
+mod dscp;
+mod number;
 mod time;
 
 use std::{
@@ -9,7 +12,14 @@ use std::{
     ops::RangeInclusive,
 };
 
+use number::digits;
+pub(in crate::config) use number::{Decimal, NotDigits};
 pub use time::{parse_duration, parse_instant, parse_seconds, parse_time};
+pub use {
+    address::{parse_ip, parse_mac},
+    dscp::parse_dscp,
+    number::{is_negative, parse_count, parse_meant_for, parse_within},
+};
 
 use crate::{
     config::{Diagnostic, Place},
@@ -62,10 +72,9 @@ pub fn parse_value(field: &FieldDef, text: &str) -> Result<u128, Problem> {
                 format!("`{text}` is an IPv6 address, but this `{}` is of IPv4", field.name),
                 "write an address such as `192.0.2.1`, or use the `ipv6` header",
             )),
-            Err(_) => Err(Problem::new(
-                format!("`{text}` is not an IPv4 address"),
-                "write four numbers of 0 to 255, such as `192.0.2.1`",
-            )),
+            Err(_) => {
+                Err(address::no_address(text, "an IPv4 address", "write four numbers of 0 to 255, such as `192.0.2.1`"))
+            }
         },
         FieldType::Ipv6 => match text.parse::<Ipv6Addr>() {
             Ok(address) => Ok(address.into()),
@@ -73,7 +82,7 @@ pub fn parse_value(field: &FieldDef, text: &str) -> Result<u128, Problem> {
                 format!("`{text}` is an IPv4 address, but this `{}` is of IPv6", field.name),
                 "write an address such as `2001:db8::1`, or use the `ipv4` header",
             )),
-            Err(_) => Err(Problem::new(format!("`{text}` is not an IPv6 address"), "write one such as `2001:db8::1`")),
+            Err(_) => Err(address::no_address(text, "an IPv6 address", "write one such as `2001:db8::1`")),
         },
     }
 }
@@ -116,7 +125,15 @@ pub fn show_value(field: &FieldDef, value: u128) -> String {
 /// When the list is empty, has what is no number or range, a range backwards, a CPU twice, or one outside of [`CPU`].
 pub fn parse_cpus(text: &str) -> Result<Vec<u32>, Problem> {
     let malformed = |part: &str| {
-        Problem::new(format!("`{part}` is not a CPU number or range"), "write CPUs as numbers and ranges: `0,2-3`")
+        // Ranges and lists as other programs write them.
+        let usual = text.replace("..=", "-").replace("..", "-").replace(':', "-");
+        let usual = usual.split_whitespace().collect::<Vec<_>>().join(",").replace(",,", ",");
+        let help = if usual != text && parse_cpus(&usual).is_ok() {
+            format!("write `{usual}`")
+        } else {
+            "write CPUs as numbers and ranges: `0,2-3`".to_owned()
+        };
+        Problem::new(format!("`{part}` is not a CPU number or range"), help)
     };
     let mut cpus = Vec::new();
     for part in text.split(',').map(str::trim) {
@@ -170,29 +187,6 @@ pub fn add_cpu(cpus: &mut Vec<u32>, cpu: u32) -> Result<(), Problem> {
     }
     cpus.push(cpu);
     Ok(())
-}
-
-/// A decimal number that is not negative: `digits / 10^places`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Decimal {
-    pub(super) digits: u128,
-    pub(super) places: u32,
-}
-
-impl Decimal {
-    /// Of digits with or without a point among them.
-    pub(super) fn parse(text: &str) -> Result<Self, NotDigits> {
-        let (whole, fraction) = match text.split_once('.') {
-            Some((_, "")) => return Err(NotDigits::Other),
-            Some((whole, fraction)) => (whole, fraction.trim_end_matches('0')),
-            None => (text, ""),
-        };
-        if whole.is_empty() {
-            return Err(NotDigits::Other);
-        }
-        let places = u32::try_from(fraction.len()).map_err(|_| NotDigits::Overflow)?;
-        Ok(Self { digits: digits(&format!("{whole}{fraction}"), 10)?, places })
-    }
 }
 
 /// Bytes as pairs of hexadecimal digits, with or without spaces: `dead beef`. At least one.
@@ -257,9 +251,10 @@ pub fn parse_mask(text: &str) -> Result<Mask, Problem> {
 }
 
 fn parse_number(field: &FieldDef, text: &str) -> Result<u128, Problem> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(hexadecimal) => digits(hexadecimal, 16),
-        None => digits(text, 10),
+    let parsed = match (text.strip_prefix("0x"), &*field.name) {
+        (Some(hexadecimal), _) => digits(hexadecimal, 16),
+        (None, "dscp") => dscp::named(text).map_or_else(|| digits(text, 10), Ok),
+        (None, _) => digits(text, 10),
     };
     match parsed {
         Ok(value) if value <= field.max() => Ok(value),
@@ -269,41 +264,6 @@ fn parse_number(field: &FieldDef, text: &str) -> Result<u128, Problem> {
             format!("`{}` takes 0 to {}, decimal or hexadecimal with `0x`", field.name, field.max()),
         )),
     }
-}
-
-/// Why text is no number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotDigits {
-    /// A number above 128 bits.
-    Overflow,
-    /// No number.
-    Other,
-}
-
-/// Stricter than [`u128::from_str_radix`], which takes a sign.
-fn digits(text: &str, radix: u32) -> Result<u128, NotDigits> {
-    if text.is_empty() || !text.chars().all(|letter| letter.is_digit(radix)) {
-        return Err(NotDigits::Other);
-    }
-    u128::from_str_radix(text, radix).map_err(|_| NotDigits::Overflow)
-}
-
-/// A MAC address as a number: `02:00:00:00:00:01`.
-///
-/// # Errors
-/// When it is none.
-pub fn parse_mac(text: &str) -> Result<u128, Problem> {
-    let octets: Option<Vec<u128>> =
-        text.split(':').map(|octet| digits(octet, 16).ok().filter(|_| octet.len() == 2)).collect();
-    octets
-        .filter(|octets| octets.len() == 6)
-        .map(|octets| octets.into_iter().fold(0, |value, octet| value << 8 | octet))
-        .ok_or_else(|| {
-            Problem::new(
-                format!("`{text}` is not a MAC address"),
-                "write six pairs of hexadecimal digits, such as `02:00:00:00:00:01`",
-            )
-        })
 }
 
 fn too_large(field: &FieldDef, shown: &str) -> Problem {

@@ -26,13 +26,13 @@
 //! | `weight` | share of the port's frames, default 1; flows without rates of their own take turns frame by frame |
 //! | `rate` | its own, over all CPUs; then each flow of the port has one, and the port has none: see below |
 //! | `delay` | begins so much later than the start: `"500ms"`; default: at once |
-//! | `packets`, `duration` | when to end: frames over all CPUs, a time such as `"10s"` from its beginning; whichever comes first; default: never |
+//! | `packets`, `duration` | when to end: frames over all CPUs (`1_000_000`, `"1M"`, `"1e6"`), a time such as `"10s"` from its beginning; whichever comes first; default: never |
 //! | `size` | bytes on the wire with the FCS, default 64: see below |
 //! | `payload` | what fills the frame, default `"zeros"`: see below |
 //!
 //! A single rate is a number and its unit, in upper or lower case: frames a second (`"10pps"`, `"500kpps"`, `"1.5Mpps"`); bits
 //! a second of the frames with their FCS (`"10Gbps"`, the same as `"10GbpsL2"`), or with preamble and gap too (`"10GbpsL1"`); a
-//! share of the line rate (`"40%"`, counted with preamble and gap). Prefixes are `k`, `M`, `G` and `T`.
+//! share of the line rate (`"40%"`, counted with preamble and gap). Prefixes are `k`, `M`, `G` and `T`; `bit` is `bps`.
 //!
 //! | rate | frames leave |
 //! |---|---|
@@ -50,8 +50,8 @@
 //! the folder of the configuration file. Within `ramp`, `steps` and traces a rate may be zero, a pause.
 //!
 //! Headers and their fields, of as many bits; names are those of the Open Traffic Generator model. Lengths, checksums and what
-//! says which header follows are filled in unless set. A checksum covers what the lengths say, set or not: up to the end of the IP
-//! packet, and of a UDP datagram; so a checksum follows a length that varies.
+//! says which header follows are filled in unless set. A checksum covers what the lengths say, set or not: up to the end of the
+//! IP packet, and of a UDP datagram; so a checksum follows a length that varies.
 //!
 //! | header | fields | beside them |
 //! |---|---|---|
@@ -76,9 +76,9 @@
 //!
 //! Every header takes `bits`, too: `[{ offset = 2, mask = "0ff0", increment = { … } }]`, a field of the ones of a mask (whole
 //! bytes, 16 at most, its ones in a row) at an offset in bytes from the header's start. Setting an optional field of `gre` or
-//! `gtpv1` puts it there. A checksum is `"good"` (default), `"bad"` (wrong in every frame), or a value that is sent as it is.
-//! TCP's options are `"nop"`, `"sack_permitted"`, `"end"`, `{ mss = 1460 }`, `{ window_scale = 7 }`, `{ timestamp = { value =
-//! 1, echo = 0 } }`, `{ sack = [[1, 1000]] }`.
+//! `gtpv1` puts it there. `dscp` takes names, too: `"EF"`, `"AF41"`, `"CS1"`. A checksum is `"good"` (default), `"bad"` (wrong
+//! in every frame), or a value that is sent as it is. TCP's options are `"nop"`, `"sack_permitted"`, `"end"`, `{ mss = 1460 }`,
+//! `{ window_scale = 7 }`, `{ timestamp = { value = 1, echo = 0 } }`, `{ sack = [[1, 1000]] }`.
 //!
 //! | pattern of a field | values |
 //! |---|---|

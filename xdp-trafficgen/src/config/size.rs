@@ -37,11 +37,43 @@ const GENOME: [(char, u32); 10] = [
 /// When there is none.
 pub fn predefined(name: &str) -> Result<Size, Problem> {
     let known = || PREDEFINED.iter().map(|(name, _)| *name);
-    let mix = PREDEFINED
-        .iter()
-        .find(|(known, _)| *known == name)
-        .ok_or_else(|| Problem::new(format!("unknown mix of sizes `{name}`"), names::cure(name, "mixes", known())))?;
+    let mix = PREDEFINED.iter().find(|(known, _)| *known == name).ok_or_else(|| {
+        let help = looks_like_a_size(name).unwrap_or_else(|| names::cure(name, "mixes", known()));
+        Problem::new(format!("unknown mix of sizes `{name}`"), help)
+    })?;
     Ok(Size::Weighted(mix.1.iter().map(|&(size, weight)| SizeWeight { size, weight }).collect()))
+}
+
+/// What to write instead of what is neither a mix nor a plain number of bytes, but looks like one.
+fn looks_like_a_size(text: &str) -> Option<String> {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let lower = text.to_lowercase();
+    if lower == "jumbo" {
+        return Some(
+            "write a number of bytes, headers and FCS included: an MTU of 9000 carries frames of 9018".to_owned(),
+        );
+    }
+    if is_digits(text) {
+        return Some(format!("write it without quotes: `{text}`"));
+    }
+    if let Some(bytes) = ["bytes", "byte", "b"].iter().find_map(|unit| lower.strip_suffix(unit)).map(str::trim_end)
+        && is_digits(bytes)
+    {
+        return Some(format!("write the number of bytes alone: `{bytes}`"));
+    }
+    if let Some(kilo) =
+        lower.strip_suffix("kb").or_else(|| lower.strip_suffix('k')).and_then(|kilo| kilo.parse::<u32>().ok())
+    {
+        let sizes = [1000, 1024].map(|one| u64::from(kilo) * one);
+        return Some(format!("write the number of bytes: `{}` or `{}`", sizes[0], sizes[1]));
+    }
+    let (first, last) = lower.split_once("..").or_else(|| lower.split_once('-'))?;
+    (is_digits(first) && is_digits(last)).then(|| {
+        format!(
+            "for a range write `size = {{ random = {{ min = {first}, max = {last} }} }}` or `size = {{ increment = {{ start = {first}, \
+             end = {last} }} }}` in a configuration file"
+        )
+    })
 }
 
 /// The sizes a genome's letters stand for, in their order; `custom` is that of `z`.

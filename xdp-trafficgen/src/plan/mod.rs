@@ -390,13 +390,14 @@ impl Planner<'_> {
     fn link(&mut self, name: &Located<String>) -> Option<Link> {
         let Some(link) = self.facts.link(&name.value) else {
             let known = self.facts.links.iter().flat_map(Link::names);
-            self.diagnostics.push(
-                Diagnostic::new(&name.place, format!("there is no interface `{}`", name.value)).help(names::cure(
-                    &name.value,
-                    "interfaces",
-                    known,
-                )),
-            );
+            let help = match name.value.split_once('@') {
+                Some((own, _)) if self.facts.link(own).is_some() => {
+                    format!("write `{own}`: behind the `@`, `ip link` shows what it is linked to")
+                }
+                _ => names::cure(&name.value, "interfaces", known),
+            };
+            self.diagnostics
+                .push(Diagnostic::new(&name.place, format!("there is no interface `{}`", name.value)).help(help));
             return None;
         };
         if !link.up {

@@ -19,7 +19,11 @@ pub(super) fn size(text: &str) -> Result<Size, Problem> {
         });
     }
     size::predefined(text).map_err(|problem| {
-        let help = format!("give a number of bytes, a genome such as `genome:aaafg`, or a mix: {}", problem.help);
+        let is_cure = problem.help.starts_with("write") || problem.help.starts_with("for a range");
+        let help = match is_cure {
+            true => problem.help,
+            false => format!("give a number of bytes, a genome such as `genome:aaafg`, or a mix: {}", problem.help),
+        };
         Problem::new(format!("`{text}` is not a size"), help)
     })
 }

@@ -164,8 +164,20 @@ pub(super) fn parse_value(text: &str, base: usize) -> Spanned<DeValue<'_>> {
     let trimmed = text.trim();
     let base = base + (text.len() - text.trim_start().len());
     match DeValue::parse(trimmed) {
-        Ok(value) => shift(value, base),
-        Err(_) => Spanned::new(base..base + trimmed.len(), DeValue::String(Cow::Borrowed(trimmed))),
+        Ok(value) if is_value(value.get_ref()) => shift(value, base),
+        _ => Spanned::new(base..base + trimmed.len(), DeValue::String(Cow::Borrowed(trimmed))),
+    }
+}
+
+/// The toml crate takes whatever begins with a digit for a number: `10_000pps`.
+fn is_value(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Integer(integer) => {
+            let digits = integer.as_str().trim_start_matches(['-', '+']);
+            digits.chars().all(|letter| letter.is_digit(integer.radix()))
+        }
+        DeValue::Float(float) => float.as_str().parse::<f64>().is_ok(),
+        _ => true,
     }
 }
 

@@ -104,10 +104,10 @@ fn burst(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
     let inter_burst_gap = table.required("inter_burst_gap", "inter_burst_gap = \"1ms\"");
     let bursts = table.optional("bursts");
     table.finish(problems);
-    let packets = packets.and_then(|packets| problems.take(packets.integer(&(1..=u64::MAX))));
+    let packets = packets.and_then(|packets| problems.take(packets.count()));
     let gap = super::or_default(gap, Duration::ZERO, |gap| problems.take(time(&gap)));
     let inter_burst_gap = inter_burst_gap.and_then(|gap| problems.take(positive_time(&gap)));
-    let bursts = super::optional(bursts, |bursts| problems.take(bursts.integer(&(1..=u64::MAX))));
+    let bursts = super::optional(bursts, |bursts| problems.take(bursts.count()));
     let (packets, gap, inter_burst_gap) = (packets?.value, gap?.value, inter_burst_gap?);
     let length = gap.as_nanos().checked_mul(u128::from(packets - 1));
     let period = length.and_then(|length| length.checked_add(inter_burst_gap.as_nanos()));

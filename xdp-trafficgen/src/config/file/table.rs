@@ -8,7 +8,11 @@ use std::{
 use serde_spanned::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use crate::config::{Diagnostic, Located, Place, literal::Problem, names};
+use crate::config::{
+    Diagnostic, Located, Place,
+    literal::{Problem, parse_count},
+    names,
+};
 
 /// What is wrong with a configuration, as far as it was read.
 #[derive(Debug, Default)]
@@ -137,6 +141,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A count above zero: an integer, or a string such as `"1M"`.
+    pub(super) fn count(&self) -> Result<Located<u64>, Diagnostic> {
+        let text = match self.value {
+            DeValue::Integer(_) => return self.integer(&(1..=u64::MAX)),
+            DeValue::Float(float) => float.as_str(),
+            DeValue::String(text) => text,
+            _ => return Err(self.mismatch("a number", "write one such as `1000000` or `\"1M\"`")),
+        };
+        parse_count(text).map(|count| self.located(count)).map_err(|problem| problem.at(&self.place))
+    }
+
     /// The elements of an array.
     pub(super) fn elements(&self, help: &str) -> Result<Vec<Self>, Diagnostic> {
         let array = self.value.as_array().ok_or_else(|| self.mismatch("an array", help))?;
@@ -180,8 +195,11 @@ fn unsigned(integer: &DeInteger<'_>) -> Result<u128, Problem> {
     u128::from_str_radix(text, integer.radix()).map_err(|_| {
         if text.starts_with('-') {
             Problem::new(format!("{integer} is negative"), "write a number of at least 0")
-        } else {
+        } else if text.chars().all(|letter| letter.is_digit(integer.radix())) {
             Problem::new(format!("{integer} has more than 128 bits"), "write a smaller number")
+        } else {
+            // The toml crate leaves it to us what it stands for.
+            Problem::new(format!("`{integer}` is not a number"), "write digits alone, such as `1000`")
         }
     })
 }

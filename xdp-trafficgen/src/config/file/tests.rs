@@ -367,9 +367,10 @@ fn flows() {
     check_flow("weight = 0", &[("0", "`weight` is 0, too small; write at least 1")]);
     check_flow("weight = 4294967296", &[("4294967296", "too large")]);
     check_flow("packets = 0", &[("0", "`packets` is 0, too small; write at least 1")]);
-    check_flow("packets = '1'", &[("'1'", "`packets` must be an integer, not the string \"1\"")]);
+    check_flow("packets = 'many'", &[("'many'", "`many` is not a number; write a whole number")]);
+    check_flow("packets = true", &[("true", "`packets` must be a number, not the boolean true")]);
     check_flow("duration = '0s'", &[("'0s'", "a duration of `0s` sends nothing")]);
-    check_flow("duration = '10'", &[("'10'", "`10` is not a duration; write a number and its unit: `10s`")]);
+    check_flow("duration = '10'", &[("'10'", "`10` is not a duration: it has no unit; write its unit: `10s`")]);
     check_flow(
         "duration = 10",
         &[("10", "`duration` must be a string, not the integer 10; write a number and its unit in")],

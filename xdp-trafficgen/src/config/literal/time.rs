@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Decimal, NotDigits, Problem};
+use super::{Decimal, NotDigits, Problem, is_negative};
 
 const DURATION_HELP: &str = "write a number and its unit: `10s`, `500ms`, `1m 30s`";
 
@@ -23,6 +23,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, Problem> {
 /// # Errors
 /// When it is none.
 pub fn parse_time(text: &str) -> Result<Duration, Problem> {
+    let trimmed = text.trim();
+    if is_negative(trimmed) {
+        return Err(Problem::new(format!("`{text}` is negative"), "write a time of at least `0s`"));
+    }
+    if Decimal::parse(trimmed).is_ok_and(|number| number.digits > 0) {
+        let help = format!("write its unit: `{trimmed}s` for seconds, `{trimmed}ms`, or `{trimmed}m` for minutes");
+        return Err(Problem::new(format!("`{text}` is not a duration: it has no unit"), help));
+    }
     // One by one, because humantime 2.4 adds them up without looking for an overflow, and panics.
     let mut time = Some(Duration::ZERO);
     for part in parts(text) {
@@ -143,7 +151,7 @@ mod tests {
         ] {
             assert_eq!(parse_time(text), Ok(Duration::from_nanos(nanoseconds)), "{text}");
         }
-        refused(parse_time("10"), "`10` is not a duration", "`500ms`");
+        refused(parse_time("10"), "`10` is not a duration", "`10s`");
         refused(parse_time("0.5ns"), "`0.5ns` is not a duration", "");
         refused(parse_time("600 years"), "above 584 years", "shorter");
         refused(parse_time("18446744073709551615s 1000ms"), "above 584 years", "shorter");

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use humantime::format_duration;
 
 use super::{Behind, Burst, Profile, Rate, RateUnit, Ratio, Step};
-use crate::config::literal::{Decimal, NotDigits, Problem, parse_time};
+use crate::config::literal::{Decimal, NotDigits, Problem, is_negative, parse_time};
 
 const HELP: &str = "write a number and its unit, such as `500kpps`, `10Gbps`, `10GbpsL1` or `40%`";
 
@@ -30,10 +30,18 @@ pub fn parse_rate(text: &str) -> Result<Rate, Problem> {
     let (decimal, unit) = split(text)?;
     if unit.is_empty() {
         let number = text.trim();
+        let is_share = decimal.digits <= 100_u128.saturating_mul(10_u128.saturating_pow(decimal.places));
+        let share = if is_share { format!(", or `{number}%` of the line rate") } else { String::new() };
         let help = format!(
-            "write its unit: `{number}pps` for frames a second, `{number}bps` for bits a second, or `{number}%`"
+            "write its unit: `{number}pps` for frames a second, `{number}Mbps` for millions of bits a second{share}"
         );
         return Err(Problem::new(format!("`{text}` has no unit"), help));
+    }
+    if let Some(prefix) = PREFIXES.iter().skip(1).find(|prefix| prefix.eq_ignore_ascii_case(unit)) {
+        let number = text.trim().strip_suffix(unit).unwrap_or_default().trim_end();
+        let help =
+            format!("write `{number}{prefix}bps` for bits a second, or `{number}{prefix}pps` for frames a second");
+        return Err(Problem::new(format!("`{text}` has no unit, only a prefix"), help));
     }
     rate(text, decimal, parse_unit(unit)?)
 }
@@ -49,14 +57,16 @@ pub fn parse_rate_in(text: &str, unit: Unit) -> Result<Rate, Problem> {
     }
 }
 
-/// The unit of a rate: `pps`, `bps`, `bpsL2` or `bpsL1` with a prefix up to `T`, or `%`.
+/// The unit of a rate: `pps`, `bps`, `bpsL2` or `bpsL1` with a prefix up to `T`, or `%`. `bit` and `bit/s` are `bps`.
 ///
 /// # Errors
 /// When it is none.
 pub fn parse_unit(text: &str) -> Result<Unit, Problem> {
-    const UNITS: [(&str, RateUnit); 4] = [
+    const UNITS: [(&str, RateUnit); 6] = [
         ("pps", RateUnit::Frames),
         ("bps", RateUnit::BitsL2),
+        ("bit", RateUnit::BitsL2),
+        ("bit/s", RateUnit::BitsL2),
         ("bpsl2", RateUnit::BitsL2),
         ("bpsl1", RateUnit::BitsL1),
     ];
@@ -70,8 +80,13 @@ pub fn parse_unit(text: &str) -> Result<Unit, Problem> {
         Some(Unit { unit, one: Ratio { numerator: 1000_u64.pow(numerator?), denominator: 1 } })
     });
     known.ok_or_else(|| {
+        let is_bytes = ["B", "B/s", "Bps", "byte/s", "bytes/s"].iter().any(|unit| text.ends_with(unit));
         let help = if text.contains(',') {
             "write decimals with a point: `1.5Mpps`"
+        } else if is_bytes {
+            "write bits a second, eight for each byte: `80Mbps` for ten megabytes"
+        } else if lower.ends_with("p/s") || lower.ends_with("packets/s") || lower.ends_with("frames/s") {
+            "write frames a second as `pps`, `kpps` or `Mpps`"
         } else {
             "the units are `pps`, `bps` (with the FCS, also `bpsL2`), `bpsL1` (with preamble and gap), with `k`, `M`, `G` or `T` \
              before them, and `%` of the line rate"
@@ -87,7 +102,8 @@ pub fn parse_unit(text: &str) -> Result<Unit, Problem> {
 pub fn parse_speed(text: &str) -> Result<u64, Problem> {
     const HELP: &str = "write the bits a second that the link is named by: `10Gbps`, `100Mbps`";
     let wrong = |message: &str| Problem::new(format!("`{text}` {message}"), HELP);
-    let is_plain = text.trim().to_lowercase().ends_with("bps");
+    let lower = text.trim().to_lowercase();
+    let is_plain = ["bps", "bit", "bit/s"].iter().any(|unit| lower.ends_with(unit));
     match parse_rate(text) {
         Ok(rate) if rate.unit != RateUnit::BitsL2 || !is_plain => Err(wrong("is not the speed of a link")),
         Ok(rate) if rate.is_zero() => Err(wrong("is no speed")),
@@ -125,12 +141,11 @@ pub(in crate::config) fn catch_up(time: Duration) -> Result<Behind, Problem> {
 /// The number, and what is behind it.
 fn split(text: &str) -> Result<(Decimal, &str), Problem> {
     let trimmed = text.trim();
-    if trimmed.strip_prefix('-').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit())) {
+    if is_negative(trimmed) {
         return Err(Problem::new(format!("the rate `{text}` is negative"), HELP));
     }
-    let end = trimmed.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(trimmed.len());
-    let (number, unit) = trimmed.split_at(end);
-    match Decimal::parse(number) {
+    let (number, unit) = Decimal::leading(trimmed);
+    match number {
         Ok(decimal) => Ok((decimal, unit.trim_start())),
         Err(NotDigits::Overflow) => Err(too_long(text)),
         Err(NotDigits::Other) => Err(Problem::new(format!("`{text}` is not a rate"), HELP)),
@@ -292,6 +307,10 @@ mod tests {
         check("1.6TBPSL1", (1_600_000_000_000, 1), BitsL1, "1.6 TbpsL1");
         check("56bps", (56, 1), BitsL2, "56 bps");
         check("2.5mbps", (2_500_000, 1), BitsL2, "2.5 Mbps");
+        check("100kbit", (100_000, 1), BitsL2, "100 kbps");
+        check("1Gbit/s", (1_000_000_000, 1), BitsL2, "1 Gbps");
+        check("1e6pps", (1_000_000, 1), Frames, "1 Mpps");
+        check("10_000pps", (10_000, 1), Frames, "10 kpps");
         check("40%", (2, 5), LineShare, "40 %");
         check("12.5%", (1, 8), LineShare, "12.5 %");
         check("100.000 %", (1, 1), LineShare, "100 %");
@@ -316,6 +335,11 @@ mod tests {
     #[test]
     fn what_is_no_rate() {
         refused(parse_rate("1000"), "`1000` has no unit", "`1000pps` for frames a second");
+        refused(parse_rate("10G"), "only a prefix", "`10Gbps` for bits a second, or `10Gpps`");
+        refused(parse_rate("2.5 m"), "only a prefix", "`2.5Mbps`");
+        refused(parse_rate("100"), "`100` has no unit", "`100Mbps`");
+        refused(parse_rate("10MB/s"), "unknown unit `MB/s`", "eight for each byte");
+        refused(parse_rate("10kp/s"), "unknown unit `kp/s`", "`kpps`");
         refused(parse_rate("10Mbs"), "unknown unit `Mbs`", "the units are `pps`");
         refused(parse_rate("10Ppps"), "unknown unit `Ppps`", "`k`, `M`, `G` or `T`");
         refused(parse_rate("10k%"), "unknown unit `k%`", "`%` of the line rate");
@@ -364,7 +388,7 @@ mod tests {
         refused(parse_behind("catchup"), "`catchup` is not", "`catch_up=20ms`");
         refused(parse_behind("skip=5ms"), "`skip=5ms` is not", "`skip`");
         refused(parse_behind("catch_up=0s"), "in no time", "`skip`");
-        refused(parse_behind("catch_up=20"), "`20` is not a duration", "`500ms`");
+        refused(parse_behind("catch_up=20"), "`20` is not a duration", "`20ms`");
     }
 
     #[test]

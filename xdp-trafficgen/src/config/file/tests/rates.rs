@@ -169,7 +169,7 @@ fn wrong_literals() {
     check_port("behind = {}", &[("{}", "has no `catch_up`; add `catch_up = \"20ms\"`")]);
     check_port("behind = { catch_up = '0s' }", &[("'0s'", "nothing can be caught up in no time; write `skip`")]);
     check_port("behind = { catch_up = 5, skip = 1 }", &[("5", "`catch_up` must be a string"), ("skip", "unknown key")]);
-    check_flow("delay = '-1s'", &[("'-1s'", "`-1s` is not a duration")]);
+    check_flow("delay = '-1s'", &[("'-1s'", "`-1s` is negative")]);
 }
 
 #[test]
@@ -392,7 +392,7 @@ fn options() {
     check_option("{ poisson = '10kpps' }", Ok(&Profile::Poisson { mean: frames(10_000), seed: None }));
     let points = vec![(seconds(0), frames(10)), (seconds(1), frames(20))];
     check_option("{ trace = 'excel.csv' }", Ok(&Profile::Trace { points, repeat: false }));
-    check_option("1000", Err(&["not the integer 1000; write its unit"]));
+    check_option("1000", Err(&["`1000` has no unit; write its unit: `1000pps`"]));
     check_option("", Err(&["`` is not a rate"]));
     check_option("{ poisson = 10kpps }", Err(&["`{ poisson = 10kpps }` is not a rate"]));
     check_option("{ ramp = { from = 5, to = '1kpps' } }", Err(&["has no `over`", "`\"5pps\"`"]));
