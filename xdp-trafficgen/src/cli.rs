@@ -407,6 +407,9 @@ pub struct BenchSink {
     /// How long to count.
     #[arg(long)]
     pub seconds: f64,
+    /// Be there at once, and count from the first line on standard input.
+    #[arg(long)]
+    pub standing_by: bool,
     /// For xtask, which always asks for it.
     #[arg(long)]
     pub json: bool,

@@ -121,15 +121,22 @@ fn against(sh: &Shell, arguments: &Arguments, peer: &peers::Peer) -> Row {
     let ours = ("port-range", "0");
     eprintln!("bench: {} against {}", describe(ours), peer.name);
     let seconds = arguments.seconds;
+    let mut size = None;
     let outcome = match &peer.command {
         Err(reason) => Err(reason.clone()),
         Ok(command) => {
             let receiver = ["bench-sink".to_owned()];
-            let theirs = || received_mpps(&peers::measure(command, &receiver, seconds)?);
+            let theirs = || {
+                let report = peers::measure(command, &receiver, seconds)?;
+                size = frame_size(&report);
+                received_mpps(&report)
+            };
             compare(arguments.rounds, || own_mpps(sh, ours, seconds), theirs).map_err(|error| format!("{error:#}"))
         }
     };
-    Row { a: describe(ours), b: peer.name.clone(), bar: None, outcome }
+    // Not every generator makes frames as small as ours.
+    let others = size.filter(|&size| size != SIZE).map(|size| format!(", {size}-byte frames"));
+    Row { a: describe(ours), b: peer.name.clone() + others.as_deref().unwrap_or_default(), bar: None, outcome }
 }
 
 fn describe((case, cpus): (&str, &str)) -> String {
@@ -167,6 +174,15 @@ fn own_mpps(sh: &Shell, (case, cpus): (&str, &str), seconds: Duration) -> Result
     let case = case.split(' ');
     let report = cmd!(sh, "{program} bench-run {case...} --seconds {seconds} --cpus {cpus} --json").quiet().read()?;
     received_mpps(&report)
+}
+
+/// Bytes of our frames on the wire.
+const SIZE: u64 = 64;
+
+/// Bytes of a frame on the wire, of those in a report such as `{"frames_rx": 1000, "bytes_rx": 66000}`.
+fn frame_size(report: &str) -> Option<u64> {
+    let parsed: Value = serde_json::from_str(report).ok()?;
+    parsed["bytes_rx"].as_u64()?.checked_div(parsed["frames_rx"].as_u64()?)
 }
 
 /// The rate in a report such as `{"frames_rx": 4700000, "duration_ns": 1000000000}`.
@@ -264,7 +280,7 @@ fn machine() -> String {
 mod tests {
     use std::cell::RefCell;
 
-    use super::{Comparison, Row, compare, median, parse_seconds, received_mpps};
+    use super::{Comparison, Row, compare, frame_size, median, parse_seconds, received_mpps};
 
     #[test]
     fn median_is_the_middle_of_the_sorted_values() {
@@ -306,6 +322,14 @@ mod tests {
         assert_eq!(rate.expect("a complete report"), 4.7);
         for report in ["", "{}", r#"{"frames_rx":1}"#, r#"{"frames_rx":0,"duration_ns":1}"#] {
             assert!(received_mpps(report).is_err(), "{report:?}");
+        }
+    }
+
+    #[test]
+    fn the_size_is_what_arrived_by_the_frames() {
+        assert_eq!(frame_size(r#"{"frames_rx":9400000,"bytes_rx":620400000,"duration_ns":1}"#), Some(66));
+        for report in ["", "{}", r#"{"frames_rx":0,"bytes_rx":0}"#] {
+            assert_eq!(frame_size(report), None, "{report:?}");
         }
     }
 

@@ -1,19 +1,21 @@
 //! Other traffic generators, run for `cargo xtask bench` under the same conditions as ours: the same veth pair, the
-//! same counting receiver, one core, frames of 64 bytes with a varying UDP port, and the fastest options each has.
+//! same counting receiver, one core, frames of 64 bytes (or the smallest it has) with a varying UDP port, and the fastest options
+//! each has. Both ends of the pair have a native XDP program before it starts.
 //!
 //! Nothing is sent outside a network namespace made here, nothing runs without a time limit, and nothing stays behind:
 //! a namespace lives as long as a process in it.
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 use xshell::{Shell, cmd};
 
 use crate::{program, setup, target_dir};
@@ -105,6 +107,10 @@ pub(crate) fn measure(command: &[String], receiver: &[String], seconds: Duration
     let log = target_dir().join("bench/peer.log");
     let output = File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
     let namespace = Namespace::new()?;
+    // Before the peer starts, which may ask whether its interface sends XDP frames.
+    let receiver = Standing::by(&namespace, receiver, RECEIVER, seconds)?;
+    let _sender = Standing::by(&namespace, &["bench-sink".to_owned()], SENDER, seconds)?;
+    ensure_it_sends(&namespace)?;
     let limit = (WARM_UP + seconds + OVERRUN).as_secs_f64().to_string();
     let mut peer = namespace
         .command("timeout")
@@ -116,22 +122,76 @@ pub(crate) fn measure(command: &[String], receiver: &[String], seconds: Duration
         .context("the peer cannot be started")?;
     thread::sleep(WARM_UP);
 
-    let sink = namespace
-        .command(program())
-        .args(receiver)
-        .args([RECEIVER, "--json", "--seconds", &seconds.as_secs_f64().to_string()])
-        .output();
+    let report = receiver.measure();
     let stopped_early = peer.try_wait().context("the peer is lost")?.is_some();
     peer.wait().context("the peer is lost")?;
 
-    let sink = sink.context("the receiver cannot be started")?;
-    ensure!(sink.status.success(), "the receiver failed: {}", String::from_utf8_lossy(&sink.stderr).trim());
     if stopped_early {
         let said = fs::read(&log).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         bail!("did not run: {}", said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it did not say why"));
     }
-    Ok(String::from_utf8_lossy(&sink.stdout).into_owned())
+    report
+}
+
+/// The sending end takes XDP frames, as the kernel's features of it say, which some peers ask for (xdp-tools' generator refuses to
+/// run without). Nothing is said by kernels before 6.3.
+fn ensure_it_sends(namespace: &Namespace) -> Result<()> {
+    let probed = namespace.command(program()).args(["probe", SENDER, "--json"]).output().context("probe failed")?;
+    let text = String::from_utf8_lossy(&probed.stdout);
+    let report: Value = serde_json::from_str(&text).with_context(|| format!("not a report of probe: {text:?}"))?;
+    let interface = &report["interface"];
+    let programs = interface["xdp_programs"].as_array().map_or(0, Vec::len);
+    ensure!(programs > 0 && interface["peer"]["native_xdp"] == true, "no program is at both ends: {interface}");
+    let features = interface["xdp_features"].as_array();
+    let sends = features.is_none_or(|features| features.iter().any(|feature| feature == "ndo-xmit"));
+    ensure!(sends, "{SENDER} sends no XDP frames though a program is at both ends: {}", interface["xdp_features"]);
+    Ok(())
+}
+
+/// One of our receivers, whose program is at its interface for as long as this lives, and which measures when it is told to.
+struct Standing {
+    child: Child,
+    /// None once it was told, or is to end.
+    word: Option<ChildStdin>,
+    said: BufReader<ChildStdout>,
+}
+
+impl Standing {
+    fn by(namespace: &Namespace, receiver: &[String], interface: &str, seconds: Duration) -> Result<Self> {
+        let mut child = namespace
+            .command(program())
+            .args(receiver)
+            .args([interface, "--json", "--standing-by", "--seconds", &seconds.as_secs_f64().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the receiver cannot be started")?;
+        let (word, said) = (child.stdin.take(), child.stdout.take().context("the receiver has no output")?);
+        let mut standing = Self { child, word, said: BufReader::new(said) };
+        let mut line = String::new();
+        standing.said.read_line(&mut line).context("the receiver is lost")?;
+        ensure!(line.contains("standing_by"), "the receiver at {interface} failed: it says why above");
+        Ok(standing)
+    }
+
+    /// Its report.
+    fn measure(mut self) -> Result<String> {
+        let mut word = self.word.take().context("the receiver was told already")?;
+        word.write_all(b"\n").context("the receiver is lost")?;
+        let mut report = String::new();
+        self.said.read_to_string(&mut report).context("the receiver is lost")?;
+        ensure!(self.child.wait().context("the receiver is lost")?.success(), "the receiver failed: it says why above");
+        Ok(report)
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        drop(self.word.take());
+        // One that is gone already is what is wanted.
+        self.child.wait().ok();
+    }
 }
 
 /// A network namespace without a name, holding a veth pair. It is gone, with all in it, once this value is dropped or

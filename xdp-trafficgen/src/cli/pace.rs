@@ -64,6 +64,9 @@ pub struct BenchArrivals {
     /// The gap that is wanted, in nanoseconds.
     #[arg(long)]
     pub gap_ns: f64,
+    /// Be there at once, and receive from the first line on standard input.
+    #[arg(long)]
+    pub standing_by: bool,
     /// For xtask, which always asks for it.
     #[arg(long)]
     pub json: bool,

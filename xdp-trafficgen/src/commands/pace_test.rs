@@ -12,6 +12,7 @@ use crate::{
     cli::{self, PortRange, WarmUp},
     commands::{
         CommandError,
+        bench::standing,
         demo::{RECEIVER, SENDER, Wire},
         findings::Outlook,
         probe_kernel,
@@ -24,8 +25,9 @@ use crate::{
     engine::{Loaded, Start},
     host::{Facts, FactsError, Link, Mac, Netlink, machine},
     kernel::{
-        Arrivals,
+        Arrivals, Sink,
         arrivals::{Arrived, Match},
+        sink::AfterCounting,
     },
     output::{
         live::Live,
@@ -173,6 +175,13 @@ pub(super) fn bench_arrivals(options: &cli::BenchArrivals) -> Result<(), Command
     let duration = Duration::try_from_secs_f64(options.seconds).unwrap_or(Duration::from_secs(1));
     // Others may send faster than they were told to.
     let capacity = capacity(options.gap_ns / 2.0, duration)?;
+    if options.standing_by {
+        // In the place of the one that writes down when frames arrive, whose log has room for those that are wanted.
+        let _there = Sink::attach(&options.interface, AfterCounting::Drop)?;
+        if !standing::wait_for_the_word()? {
+            return Ok(());
+        }
+    }
     let arrivals = Arrivals::attach(&options.interface, Match::default(), capacity)?;
     thread::sleep(duration);
     let no_warm_up = WarmUp(Duration::ZERO);

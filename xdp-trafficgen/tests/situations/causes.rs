@@ -6,6 +6,8 @@ mod cures;
 mod moments;
 #[path = "causes/names.rs"]
 mod names;
+#[path = "causes/peers.rs"]
+mod peers;
 #[path = "causes/stack.rs"]
 mod stack;
 
@@ -19,7 +21,10 @@ use libtest_mimic::Trial;
 use crate::stage::{Finding, Finished, RECEIVER_MAC, Report, ip, reached, trafficgen};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    [moments::trials, names::trials, cures::trials, stack::trials].iter().flat_map(|trials| trials()).collect()
+    [moments::trials, names::trials, cures::trials, stack::trials, peers::trials]
+        .iter()
+        .flat_map(|trials| trials())
+        .collect()
 }
 
 /// `udp INTERFACE` to the receiver, with more options, and how a user would type it.

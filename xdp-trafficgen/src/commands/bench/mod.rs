@@ -1,6 +1,7 @@
 //! `bench-run`, `bench-programs` and `bench-sink`: single measurements, which `cargo xtask bench` interleaves and compares.
 
 mod cases;
+pub(super) mod standing;
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +11,7 @@ use std::{
 
 use clap::ValueEnum as _;
 use tokio_util::sync::CancellationToken;
-use xdp_trafficgen_ebpf::abi::timing::Pace;
+use xdp_trafficgen_ebpf::abi::{self, timing::Pace};
 
 use crate::{
     cli::{self, BenchCase},
@@ -37,7 +38,7 @@ pub(super) fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     if let Some(failure) = failure {
         return Err(failure);
     }
-    report(stage.sink.count()?.frames, snapshot.elapsed)
+    report(stage.sink.count()?, snapshot.elapsed)
 }
 
 const fn role(case: BenchCase) -> Role {
@@ -108,15 +109,19 @@ const REPETITIONS: u32 = 20_000;
 
 pub(super) fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
     let sink = Sink::attach(&options.interface, AfterCounting::Drop)?;
-    let (before, started) = (sink.count()?.frames, Instant::now());
+    if options.standing_by && !standing::wait_for_the_word()? {
+        return Ok(());
+    }
+    let (before, started) = (sink.count()?, Instant::now());
     thread::sleep(seconds(options.seconds));
-    let frames = sink.count()?.frames - before;
-    report(frames, started.elapsed())
+    let (after, elapsed) = (sink.count()?, started.elapsed());
+    let count = abi::Sink { frames: after.frames - before.frames, bytes: after.bytes - before.bytes };
+    report(count, elapsed)
 }
 
-fn report(frames: u64, elapsed: Duration) -> Result<(), CommandError> {
+fn report(count: abi::Sink, elapsed: Duration) -> Result<(), CommandError> {
     let duration_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-    let report = serde_json::json!({ "frames_rx": frames, "duration_ns": duration_ns });
+    let report = serde_json::json!({ "frames_rx": count.frames, "bytes_rx": count.bytes, "duration_ns": duration_ns });
     results::print_text(&format!("{report}\n"))
 }
 

@@ -1,0 +1,21 @@
+//! Receivers that are there before a generator of somebody else starts, and count from when they are told to.
+//!
+//! Some generators ask beforehand whether the interface sends XDP frames (xdp-tools' does: check_iface_support of its
+//! xdp-trafficgen.c), and of a veth that is so once its peer has a native program.
+
+use std::io;
+
+use serde_json::json;
+
+use crate::commands::{CommandError, results};
+
+/// Says on standard output that it is there, in a line of its own, and waits for a line on standard input. Whether one came; none
+/// comes to one that is only to be there.
+pub(in crate::commands) fn wait_for_the_word() -> Result<bool, CommandError> {
+    results::print_text(&format!("{}\n", json!({ "standing_by": true })))?;
+    let mut word = String::new();
+    let bytes = io::stdin()
+        .read_line(&mut word)
+        .map_err(|source| CommandError::System { what: "cannot read standard input", source })?;
+    Ok(bytes > 0)
+}
