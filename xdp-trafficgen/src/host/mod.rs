@@ -34,7 +34,6 @@ mod workers;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::IpAddr,
     sync::Arc,
 };
 
@@ -59,7 +58,7 @@ pub use mounts::Unmounted;
 pub use netdev::{queues_in_use, xdp_features};
 pub use netlink::{Netlink, NetlinkError};
 pub use quota::{Quota, Throttled};
-pub use reach::{BROADCAST_MAC, KnownBy, NextHop, Reach, Seek, Sought, Unreachable, Way, group_mac};
+pub use reach::{BROADCAST_MAC, Destinations, KnownBy, NextHop, Reach, Seek, Sought, Unreachable, Way, group_mac};
 pub(crate) use request::open as open_netlink;
 pub use system::{Cpu, Lockdown, System};
 pub use taps::is_captured;
@@ -125,7 +124,7 @@ pub struct Facts {
     /// Indices of interfaces that carry a default route.
     pub default_route: BTreeSet<u32>,
     /// How destinations that were asked about are reached, by the way that frames for them leave.
-    pub reaches: BTreeMap<(Arc<Way>, IpAddr), Reach>,
+    pub reaches: BTreeMap<(Arc<Way>, Destinations), Reach>,
     /// CPUs that exist and are switched on, in order; without /sys, those that this process can be bound to.
     pub cpus: Vec<u32>,
     /// CPUs this process runs on, in order: its affinity, which is what it was given (`taskset`) of its cpuset.

@@ -14,13 +14,29 @@ pub struct Way {
     pub vlans: Vec<u16>,
 }
 
-/// A destination to be looked up.
+/// Destinations in a row, both ends included and of the same family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Destinations {
+    /// The lowest address.
+    pub first: IpAddr,
+    /// The highest one.
+    pub last: IpAddr,
+}
+
+impl Destinations {
+    /// A single one.
+    pub const fn one(address: IpAddr) -> Self {
+        Self { first: address, last: address }
+    }
+}
+
+/// A destination to be looked up, or many of them together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sought {
     /// How frames for it leave.
     pub way: Arc<Way>,
-    /// Where they go.
-    pub destination: IpAddr,
+    /// Where they go. For more than one, what is found is true of all of them.
+    pub destinations: Destinations,
     /// What must be known of it.
     pub what: Seek,
 }
@@ -135,11 +151,25 @@ pub enum Unreachable {
         /// The `errno` of the refusal.
         errno: i32,
     },
+    /// Of destinations that were looked up together, these have a MAC address each: they are on the link, or groups.
+    Each {
+        /// The first of them.
+        first: IpAddr,
+    },
+    /// Destinations that were looked up together have several next hops, two of which are these.
+    Several(IpAddr, IpAddr),
     /// Others of the same run had not answered before it was this one's turn.
     NotReached {
         /// Who would have been asked.
         neighbour: IpAddr,
     },
+}
+
+impl Unreachable {
+    /// Whether it was not tried, because others had been in vain.
+    pub const fn is_not_reached(&self) -> bool {
+        matches!(self, Self::NotReached { .. })
+    }
 }
 
 /// Everybody's.

@@ -14,14 +14,14 @@ use rtnetlink::packet_route::{
 };
 
 use crate::host::{
-    Link, NextHop, Reach, Unreachable, Way,
+    Destinations, Link, NextHop, Reach, Unreachable, Way,
     neighbours::{self, Answer, Neighbour},
     reach::{BROADCAST_MAC, KnownBy, Seek, Sought, group_mac},
-    routes::{Route, Routes},
+    routes::{Route, Routes, number},
 };
 
 /// What was found out, by way and destination.
-pub(super) type Reaches = BTreeMap<(Arc<Way>, IpAddr), Reach>;
+pub(super) type Reaches = BTreeMap<(Arc<Way>, Destinations), Reach>;
 
 /// Asks the kernel about all of these, in the calling thread's network namespace. `messages`: what rtnetlink says of its
 /// interfaces, and `links` the same in our words. Blocks for as long as a neighbour takes to answer, a few seconds at most
@@ -37,39 +37,56 @@ pub(super) fn reaches(sought: &[Sought], messages: &[LinkMessage], links: &[Link
     let resolver = Resolver { addresses: routes.addresses()?, routes, links };
     let mut exits: BTreeMap<&Way, Option<Exit>> = BTreeMap::new();
     let mut reaches = Reaches::new();
-    let mut waiting: Vec<(&Sought, Arc<str>, Neighbour)> = Vec::new();
+    let mut found: Vec<(&Sought, Arc<str>, Found)> = Vec::new();
     for one in sought {
         let exit = exits.entry(&one.way).or_insert_with(|| Exit::of(&one.way, messages, links));
-        let Some(exit) = exit else { continue };
-        let Found { source, hop } = resolver.find(one, exit)?;
-        let next_hop = match hop {
-            None => None,
-            Some(Hop::Known(next_hop)) => Some(next_hop),
-            Some(Hop::Ask(neighbour)) => {
-                waiting.push((one, Arc::clone(&exit.name), neighbour));
-                None
-            }
-        };
-        reaches.insert((Arc::clone(&one.way), one.destination), Reach { source, next_hop });
-    }
-    // Many destinations are often behind the same gateway.
-    let neighbours: BTreeSet<Neighbour> = waiting.iter().map(|(.., neighbour)| *neighbour).collect();
-    let answers = neighbours::ask(&resolver.routes.socket, &neighbours)?;
-    for (one, interface, key) in waiting {
-        let neighbour = key.1;
-        let next_hop = match answers.get(&key) {
-            Some(Answer::Mac(mac)) => Ok(NextHop { interface, neighbour, mac: *mac, by: KnownBy::Neighbour }),
-            Some(&Answer::Silent { requests, waited }) => {
-                Err(Unreachable::Silent { interface, neighbour, requests, waited })
-            }
-            Some(&Answer::MayNotAsk(errno)) => Err(Unreachable::MayNotAsk { interface, neighbour, errno }),
-            Some(Answer::NotAsked) | None => Err(Unreachable::NotReached { neighbour }),
-        };
-        if let Some(reach) = reaches.get_mut(&(Arc::clone(&one.way), one.destination)) {
-            reach.next_hop = Some(next_hop);
+        if let Some(exit) = exit {
+            found.push((one, Arc::clone(&exit.name), resolver.find(one, exit)?));
         }
     }
+    // Many destinations are often behind the same gateway.
+    let to_ask = found.iter().flat_map(|(.., found)| &found.hops).filter_map(|hop| match hop {
+        Hop::Ask(neighbour) => Some(*neighbour),
+        Hop::Known(_) => None,
+    });
+    let answers = neighbours::ask(&resolver.routes.socket, &to_ask.collect())?;
+    for (one, interface, Found { source, hops }) in found {
+        let next_hop = together(hops.into_iter().map(|hop| answered(hop, &interface, &answers)));
+        reaches.insert((Arc::clone(&one.way), one.destinations), Reach { source, next_hop });
+    }
     Ok(reaches)
+}
+
+fn answered(hop: Hop, interface: &Arc<str>, answers: &BTreeMap<Neighbour, Answer>) -> Result<NextHop, Unreachable> {
+    let key = match hop {
+        Hop::Known(next_hop) => return next_hop,
+        Hop::Ask(key) => key,
+    };
+    let (interface, neighbour) = (Arc::clone(interface), key.1);
+    match answers.get(&key) {
+        Some(Answer::Mac(mac)) => Ok(NextHop { interface, neighbour, mac: *mac, by: KnownBy::Neighbour }),
+        Some(&Answer::Silent { requests, waited }) => {
+            Err(Unreachable::Silent { interface, neighbour, requests, waited })
+        }
+        Some(&Answer::MayNotAsk(errno)) => Err(Unreachable::MayNotAsk { interface, neighbour, errno }),
+        Some(Answer::NotAsked) | None => Err(Unreachable::NotReached { neighbour }),
+    }
+}
+
+/// The next hop of all of them; none where there is none to say anything of.
+fn together(next_hops: impl Iterator<Item = Result<NextHop, Unreachable>>) -> Option<Result<NextHop, Unreachable>> {
+    let mut common: Option<NextHop> = None;
+    for next_hop in next_hops {
+        match (next_hop, &common) {
+            (Err(unreachable), _) => return Some(Err(unreachable)),
+            (Ok(next_hop), Some(known)) if next_hop.mac != known.mac => {
+                return Some(Err(Unreachable::Several(known.neighbour, next_hop.neighbour)));
+            }
+            (Ok(_), Some(_)) => {}
+            (Ok(next_hop), None) => common = Some(next_hop),
+        }
+    }
+    common.map(Ok)
 }
 
 /// The interface whose routes and neighbours are those of a way.
@@ -150,8 +167,8 @@ struct Resolver<'a> {
 /// What routing says, before any neighbour is asked.
 struct Found {
     source: Option<IpAddr>,
-    /// None where only the source was sought.
-    hop: Option<Hop>,
+    /// Of a single destination one; none where only the source was sought.
+    hops: Vec<Hop>,
 }
 
 enum Hop {
@@ -161,19 +178,39 @@ enum Hop {
 
 impl Resolver<'_> {
     fn find(&self, sought: &Sought, exit: &Exit) -> io::Result<Found> {
-        let destination = sought.destination;
-        let route = self.routes.to(destination, Some(exit.index))?;
+        let Destinations { first, last } = sought.destinations;
+        let route = self.routes.to(first, Some(exit.index))?;
         let source = route.as_ref().ok().and_then(|route| self.source(route, exit));
-        let hop = match (sought.what, group_mac(destination)) {
-            (Seek::Source, _) => None,
-            (Seek::NextHop, Some(mac)) => {
-                let by = if mac == BROADCAST_MAC { KnownBy::Broadcast } else { KnownBy::Group };
-                let next_hop = NextHop { interface: Arc::clone(&exit.name), neighbour: destination, mac, by };
-                Some(Hop::Known(Ok(next_hop)))
-            }
-            (Seek::NextHop, None) => Some(self.hop(destination, route, exit)?),
+        let hops = match sought.what {
+            Seek::Source => Vec::new(),
+            Seek::NextHop if first == last => vec![self.hop(first, route, exit)?],
+            Seek::NextHop => self.hops(sought.destinations, exit)?,
         };
-        Ok(Found { source, hop })
+        Ok(Found { source, hops })
+    }
+
+    /// One for each part of the row that has a route of its own.
+    fn hops(&self, destinations: Destinations, exit: &Exit) -> io::Result<Vec<Hop>> {
+        let Destinations { first, last } = destinations;
+        let borders: Vec<u128> = self.routes.borders(destinations)?.into_iter().collect();
+        let ends = borders.iter().skip(1).map(|border| border - 1).chain([number(last)]);
+        let mut hops = Vec::new();
+        for (&start, end) in borders.iter().zip(ends) {
+            let address = match (first, u32::try_from(start)) {
+                (IpAddr::V4(_), Ok(bits)) => IpAddr::V4(bits.into()),
+                _ => IpAddr::V6(start.into()),
+            };
+            let hop = self.hop(address, self.routes.to(address, Some(exit.index))?, exit)?;
+            let neighbour = match &hop {
+                Hop::Ask((_, neighbour)) => Some(*neighbour),
+                Hop::Known(Ok(next_hop)) => Some(next_hop.neighbour),
+                Hop::Known(Err(_)) => None,
+            };
+            let each = start < end && neighbour == Some(address);
+            let hop = if each { Hop::Known(Err(Unreachable::Each { first: address })) } else { hop };
+            hops.push(hop);
+        }
+        Ok(hops)
     }
 
     /// The kernel's choice, unless it is an address of another interface that the kernel only takes because it was told to
@@ -183,6 +220,11 @@ impl Resolver<'_> {
     }
 
     fn hop(&self, destination: IpAddr, route: Result<Route, i32>, exit: &Exit) -> io::Result<Hop> {
+        if let Some(mac) = group_mac(destination) {
+            let by = if mac == BROADCAST_MAC { KnownBy::Broadcast } else { KnownBy::Group };
+            let next_hop = NextHop { interface: Arc::clone(&exit.name), neighbour: destination, mac, by };
+            return Ok(Hop::Known(Ok(next_hop)));
+        }
         if let Some(lacking) = &exit.lacking {
             return Ok(Hop::Known(Err(lacking.clone())));
         }

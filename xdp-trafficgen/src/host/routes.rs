@@ -16,7 +16,10 @@ use rtnetlink::{
     sys::{Socket, protocols::NETLINK_ROUTE},
 };
 
-use crate::host::request::{self, Received, receive, send, unasked};
+use crate::host::{
+    Destinations,
+    request::{self, Received, receive, send, unasked},
+};
 
 /// A socket of the calling thread's network namespace.
 #[derive(Debug)]
@@ -74,6 +77,43 @@ impl Routes {
         }
     }
 
+    /// Where in a row of destinations another route may begin: the first of the row, and the beginnings and ends of all routes
+    /// of all tables within it. Between two of these the kernel decides the same for every address, unless rules of policy
+    /// routing look at destinations.
+    pub(super) fn borders(&self, Destinations { first, last }: Destinations) -> io::Result<BTreeSet<u128>> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = if first.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let bits: u8 = if first.is_ipv4() { 32 } else { 128 };
+        let (first, last) = (number(first), number(last));
+        send(&self.socket, RouteNetlinkMessage::GetRoute(message), NLM_F_REQUEST | NLM_F_DUMP)?;
+        let within = |border: &u128| first < *border && *border <= last;
+        // Groups, what is behind them, and everybody: frames for them go to no gateway.
+        let groups = match bits {
+            32 => &[0xe000_0000, 0xf000_0000, 0xffff_ffff][..],
+            _ => &[0xff00 << 112][..],
+        };
+        let mut borders: BTreeSet<u128> = groups.iter().copied().filter(within).collect();
+        borders.insert(first);
+        loop {
+            let Received { answers, ended } = receive(&self.socket)?;
+            for answer in answers {
+                let RouteNetlinkMessage::NewRoute(route) = answer else { continue };
+                let start = route.attributes.iter().find_map(|attribute| match attribute {
+                    RouteAttribute::Destination(address) => ip_address(address),
+                    _ => None,
+                });
+                // A default route has none, and begins and ends where everything does.
+                let Some(start) = start.map(number) else { continue };
+                let free = u32::from(bits.saturating_sub(route.header.destination_prefix_length));
+                let behind = 1_u128.checked_shl(free).and_then(|len| start.checked_add(len));
+                borders.extend([Some(start), behind].into_iter().flatten().filter(within));
+            }
+            if ended {
+                return Ok(borders);
+            }
+        }
+    }
+
     /// The addresses of all interfaces, by interface.
     pub(super) fn addresses(&self) -> io::Result<BTreeSet<(u32, IpAddr)>> {
         let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
@@ -127,6 +167,14 @@ fn route(message: &RouteMessage) -> Route {
         }
     }
     route
+}
+
+/// An address as the number that its bits are.
+pub(super) fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u32::from(v4).into(),
+        IpAddr::V6(v6) => v6.into(),
+    }
 }
 
 const fn ip_address(address: &RouteAddress) -> Option<IpAddr> {

@@ -1,11 +1,11 @@
 //! The addresses that a user leaves to this host: the source that the kernel uses for a destination, and the MAC address of
 //! whoever takes the frames for it. Where destinations vary, each has its own.
 
-use std::{borrow::Cow, collections::BTreeMap, mem::discriminant, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, iter, mem::discriminant, net::IpAddr, sync::Arc};
 
 use crate::{
     config::{Action, Config, Diagnostic, FieldSetting, Flow, Follow, Header, Located, Pace, Pattern, Place, Port},
-    host::{Facts, KnownBy, Mac, NextHop, Seek, Sought, Unreachable, Way, mac_value, show_mac},
+    host::{Destinations, Facts, KnownBy, Mac, NextHop, Seek, Sought, Unreachable, Way, mac_value, show_mac},
     packet::HeaderKind,
     plan::{
         stack::{benchmark_addresses, first_value, is_ip},
@@ -14,14 +14,14 @@ use crate::{
 };
 
 /// Destinations of a flow that are looked up one by one at most.
-const MAX_DESTINATIONS: u128 = 1 << 16;
+pub(super) const MAX_DESTINATIONS: u128 = 1 << 16;
 
 /// The same of all flows together, of which many may have the same.
 const MAX_LOOKUPS: u128 = 1 << 20;
 
 /// The destinations that a plan for `config` wants to find in [`Facts::reaches`].
 pub fn sought(config: &Config) -> Vec<Sought> {
-    let mut found: BTreeMap<(Arc<Way>, IpAddr), Seek> = BTreeMap::new();
+    let mut found: BTreeMap<(Arc<Way>, Destinations), Seek> = BTreeMap::new();
     let mut lookups = 0;
     // Thousands of flows often leave the same way.
     let mut last: Option<Arc<Way>> = None;
@@ -29,22 +29,24 @@ pub fn sought(config: &Config) -> Vec<Sought> {
         let Some(port) = config.ports.iter().find(|port| port.name.value == flow.port.value) else { continue };
         let Some(wish) = Wish::of(port, flow) else { continue };
         let way = last.take().filter(|last| **last == wish.way).unwrap_or_else(|| Arc::new(wish.way.clone()));
-        let what = if wish.next_hop { Seek::NextHop } else { Seek::Source };
-        let mut seek = |destination| {
-            let known = found.entry((Arc::clone(&way), destination)).or_insert(what);
+        let mut seek = |destinations, what| {
+            let known = found.entry((Arc::clone(&way), destinations)).or_insert(what);
             *known = what.max(*known);
         };
-        seek(wish.first());
-        if wish.next_hop
-            && let Some(count) = wish.count()
-            && lookups + count <= MAX_LOOKUPS
-        {
-            lookups += count;
-            wish.destinations().for_each(&mut seek);
+        match wish.count() {
+            _ if !wish.next_hop => seek(Destinations::one(wish.first()), Seek::Source),
+            Some(count) if lookups + count <= MAX_LOOKUPS => {
+                lookups += count;
+                wish.destinations().for_each(|destination| seek(Destinations::one(destination), Seek::NextHop));
+            }
+            _ => {
+                seek(Destinations::one(wish.first()), Seek::Source);
+                seek(wish.row(), Seek::NextHop);
+            }
         }
         last = Some(way);
     }
-    found.into_iter().map(|((way, destination), what)| Sought { way, destination, what }).collect()
+    found.into_iter().map(|((way, destinations), what)| Sought { way, destinations, what }).collect()
 }
 
 /// What this host gives to a flow's outermost headers, the same in every frame.
@@ -94,9 +96,9 @@ pub(super) fn addressed<'a>(
         };
     };
     let way = Arc::new(wish.way.clone());
-    let reach = |destination| facts.reaches.get(&(Arc::clone(&way), destination));
+    let reach = |destinations| facts.reaches.get(&(Arc::clone(&way), destinations));
     if wish.source {
-        addressed.given.source = reach(wish.first()).and_then(|reach| reach.source);
+        addressed.given.source = reach(Destinations::one(wish.first())).and_then(|reach| reach.source);
         // Where nobody wrote the destination either, both are those set aside for benchmarks, as documented.
         let made_up = addressed.given.source.is_none() && wish.destination.is_some();
         addressed.remarks.extend(made_up.then(|| wish.made_up_source(port)));
@@ -104,12 +106,17 @@ pub(super) fn addressed<'a>(
     if !wish.next_hop {
         return Ok(addressed);
     }
-    wish.check(port).map_err(Trouble::Own)?;
+    wish.check().map_err(Trouble::Own)?;
     let mut macs = Vec::new();
     let mut failed: Option<(&Unreachable, IpAddr)> = None;
     let mut count = 0;
-    for destination in wish.destinations() {
-        match reach(destination).map(|reach| &reach.next_hop) {
+    let row = wish.row();
+    // Too many for one by one: all at once.
+    let at_once = reach(row).is_some_and(|_| row.first != row.last);
+    let rows: Box<dyn Iterator<Item = Destinations>> =
+        if at_once { Box::new(iter::once(row)) } else { Box::new(wish.destinations().map(Destinations::one)) };
+    for destinations in rows {
+        match reach(destinations).map(|reach| &reach.next_hop) {
             Some(Some(Ok(next_hop))) => {
                 macs.push(next_hop.mac);
                 let topic = Topic::NextHop(next_hop.mac, next_hop.neighbour);
@@ -123,18 +130,19 @@ pub(super) fn addressed<'a>(
                 None => {
                     count += 1;
                     // Those that were asked before are the ones to put right.
-                    if failed.is_none_or(|(known, _)| not_reached(known) && !not_reached(why)) {
-                        failed = Some((why, destination));
+                    if failed.is_none_or(|(known, _)| known.is_not_reached() && !why.is_not_reached()) {
+                        failed = Some((why, destinations.first));
                     }
                 }
             },
-            Some(None) | None => return Err(Trouble::Own(wish.too_many(port))),
+            Some(None) | None => return Err(Trouble::Own(wish.unknown(port))),
         }
     }
     if let Some((why, destination)) = failed {
         let (message, help) = words(why, destination, cure(wish.ethernet));
         let first = Diagnostic::new(wish.place(port), message).help(help);
-        return Err(Trouble::Unreachable { way, why: discriminant(why), first, count, not_reached: not_reached(why) });
+        let not_reached = why.is_not_reached();
+        return Err(Trouble::Unreachable { way, why: discriminant(why), first, count, not_reached });
     }
     match macs.first() {
         Some(&mac) if macs.iter().all(|other| *other == mac) => addressed.given.mac = Some(mac),
@@ -228,7 +236,23 @@ impl<'a> Wish<'a> {
         )
     }
 
-    /// How many destinations; none when they are too many to look up.
+    /// All destinations and all that is between them.
+    fn row(&self) -> Destinations {
+        let (first, last) = match self.destination.map(|(_, pattern)| &pattern.value) {
+            None => return Destinations::one(self.first()),
+            Some(Pattern::Value(value)) => (*value, *value),
+            Some(Pattern::Values(values)) => {
+                let values = || values.iter().map(|value| value.value);
+                (values().min().unwrap_or(0), values().max().unwrap_or(0))
+            }
+            Some(Pattern::Increment(count)) => (count.start, count.start + count.step * u128::from(count.count - 1)),
+            Some(Pattern::Decrement(count)) => (count.start - count.step * u128::from(count.count - 1), count.start),
+            Some(&Pattern::Random { min, max, .. }) => (min, max),
+        };
+        Destinations { first: self.address(first), last: self.address(last) }
+    }
+
+    /// How many destinations; none when they are too many to look up one by one.
     fn count(&self) -> Option<u128> {
         let count = match self.destination.map(|(_, pattern)| &pattern.value) {
             Some(Pattern::Random { min, max, .. }) => (max - min).checked_add(1)?,
@@ -241,8 +265,8 @@ impl<'a> Wish<'a> {
     /// In the order of the pattern's values; of random ones that of their numbers.
     fn destinations(&self) -> impl Iterator<Item = IpAddr> {
         let values: Box<dyn Iterator<Item = u128> + '_> = match self.destination.map(|(_, pattern)| &pattern.value) {
-            None => Box::new(std::iter::once(ip_value(self.first()))),
-            Some(Pattern::Value(value)) => Box::new(std::iter::once(*value)),
+            None => Box::new(iter::once(ip_value(self.first()))),
+            Some(Pattern::Value(value)) => Box::new(iter::once(*value)),
             Some(Pattern::Values(values)) => Box::new(values.iter().map(|value| value.value)),
             Some(Pattern::Increment(count)) => {
                 Box::new((0..u128::from(count.count)).map(|index| count.start + index * count.step))
@@ -260,26 +284,17 @@ impl<'a> Wish<'a> {
     }
 
     /// Whether the next hop can be looked up at all.
-    fn check(&self, port: &Port) -> Result<(), Diagnostic> {
+    fn check(&self) -> Result<(), Diagnostic> {
         if let Some(place) = self.varying_vlan {
             return Err(Diagnostic::new(place, "this VLAN varies, and with it who takes the frames")
                 .help(cure(self.ethernet).to_string()));
         }
-        if self.count().is_none() {
-            return Err(self.too_many(port));
-        }
         Ok(())
     }
 
-    fn too_many(&self, port: &Port) -> Diagnostic {
-        Diagnostic::new(
-            self.place(port),
-            format!(
-                "too many destinations to look up who takes the frames for each: at most {MAX_DESTINATIONS} of a flow, and \
-                 {MAX_LOOKUPS} of all flows"
-            ),
-        )
-        .help(format!("{}, that of a gateway for example", cure(self.ethernet)))
+    fn unknown(&self, port: &Port) -> Diagnostic {
+        Diagnostic::new(self.place(port), format!("who takes the frames for {} is not known", self.first()))
+            .help(cure(self.ethernet).to_string())
     }
 
     /// `ethernet.dst`, which goes along with the destinations in step: value by value.
@@ -324,10 +339,6 @@ fn own_mac(port: &Port, facts: &Facts) -> Option<Mac> {
         Action::Pass | Action::Drop => facts.link(&port.ingress.as_ref().unwrap_or(&port.interface).value)?.mac,
         Action::Redirect | Action::Tx => None,
     }
-}
-
-const fn not_reached(why: &Unreachable) -> bool {
-    matches!(why, Unreachable::NotReached { .. })
 }
 
 fn said(port: &Port, way: &Way, next_hop: &NextHop) -> String {
@@ -408,7 +419,8 @@ mod tests {
                 by: KnownBy::Neighbour,
             })),
         };
-        let reaches = hosts.iter().map(|&(host, last)| ((Arc::clone(&way), host.parse().unwrap()), reach(last)));
+        let one = |host: &str| Destinations::one(host.parse().unwrap());
+        let reaches = hosts.iter().map(|&(host, last)| ((Arc::clone(&way), one(host)), reach(last)));
         Facts { reaches: reaches.collect(), ..facts() }
     }
 
@@ -461,33 +473,41 @@ mod tests {
             let said = plan(flow, &[("10.0.0.0", 7), ("192.0.2.2", 7)]).unwrap_err();
             assert!(said.contains(expected), "{said}");
         }
-        let many = "dst = { random = { min = '10.0.0.0', max = '10.255.255.255' } }";
-        check(&packet("", many), "too many destinations to look up");
+        check(&packet("", "dst = '192.0.2.3'"), "who takes the frames for 192.0.2.3 is not known");
         let tagged = packet("", "dst = '192.0.2.2'").replace("{ ipv4", "{ vlan = { id = [5, 6] } }, { ipv4");
         check(&tagged, "this VLAN varies");
         // With a MAC address there is nothing to look up.
-        assert!(plan(&packet("dst = '02:00:00:00:00:02'", many), &[]).is_ok());
+        let tagged = tagged.replace("ethernet = {  }", "ethernet = { dst = '02:00:00:00:00:02' }");
+        assert!(plan(&tagged, &[]).is_ok(), "{tagged}");
     }
 
     #[test]
     fn what_is_sought_is_what_is_not_written() {
         #[track_caller]
-        fn check(flow: &str, expected: &[(&str, Seek)]) {
+        fn check(flow: &str, expected: &[(&str, &str, Seek)]) {
             let text = format!("[[ports]]\nname = 'p'\n{PORT}\n[[flows]]\nname = 'f'\nport = 'p'\n{flow}\n");
             let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-            let found: Vec<_> = sought(&config).into_iter().map(|sought| (sought.destination, sought.what)).collect();
-            let expected: Vec<_> = expected.iter().map(|&(to, what)| (to.parse::<IpAddr>().unwrap(), what)).collect();
+            let found: Vec<_> = sought(&config).into_iter().map(|sought| (sought.destinations, sought.what)).collect();
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(first, last, what)| {
+                    (Destinations { first: first.parse().unwrap(), last: last.parse().unwrap() }, *what)
+                })
+                .collect();
             assert_eq!(found, expected);
         }
         let mac = "dst = '02:00:00:00:00:02'";
-        check(&packet("", "dst = '192.0.2.2'"), &[("192.0.2.2", Seek::NextHop)]);
-        check(&packet("", "dst = '192.0.2.2', src = '192.0.2.1'"), &[("192.0.2.2", Seek::NextHop)]);
-        check(&packet(mac, "dst = ['192.0.2.2', '192.0.2.3']"), &[("192.0.2.2", Seek::Source)]);
+        check(&packet("", "dst = '192.0.2.2'"), &[("192.0.2.2", "192.0.2.2", Seek::NextHop)]);
+        check(&packet("", "dst = '192.0.2.2', src = '192.0.2.1'"), &[("192.0.2.2", "192.0.2.2", Seek::NextHop)]);
+        check(&packet(mac, "dst = ['192.0.2.2', '192.0.2.3']"), &[("192.0.2.2", "192.0.2.2", Seek::Source)]);
         check(&packet(mac, "dst = '192.0.2.2', src = '192.0.2.1'"), &[]);
-        check(&packet("", ""), &[("198.19.0.1", Seek::NextHop)]);
+        check(&packet("", ""), &[("198.19.0.1", "198.19.0.1", Seek::NextHop)]);
         let decrement = packet("", "dst = { decrement = { start = '192.0.2.9', step = 4, count = 2 } }");
-        check(&decrement, &[("192.0.2.5", Seek::NextHop), ("192.0.2.9", Seek::NextHop)]);
+        check(&decrement, &[("192.0.2.5", "192.0.2.5", Seek::NextHop), ("192.0.2.9", "192.0.2.9", Seek::NextHop)]);
+        // Too many for one by one.
+        let many = packet("", "dst = { increment = { start = '10.0.0.0', step = 2, count = 100000 } }");
+        check(&many, &[("10.0.0.0", "10.0.0.0", Seek::Source), ("10.0.0.0", "10.3.13.62", Seek::NextHop)]);
         let arp = "packet = [{ ethernet = {} }, { arp = { target_protocol_addr = '192.0.2.2' } }]";
-        check(arp, &[("192.0.2.2", Seek::Source)]);
+        check(arp, &[("192.0.2.2", "192.0.2.2", Seek::Source)]);
     }
 }

@@ -5,6 +5,7 @@ use std::{fmt, mem::Discriminant, net::IpAddr, sync::Arc};
 use crate::{
     config::Diagnostic,
     host::{Unreachable, Way},
+    plan::addresses::MAX_DESTINATIONS,
 };
 
 /// How to do without a next hop.
@@ -98,6 +99,17 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
             let root = if *errno == libc::EPERM { "run this as root, or " } else { "" };
             (message, format!("{root}{cure}, or let the kernel learn it: `ping -c 1 -I {interface} {neighbour}`"))
         }
+        Unreachable::Each { first } => (
+            format!(
+                "too many destinations to look up one by one, and those from {first} on have MAC addresses of their own: no \
+                 gateway is between"
+            ),
+            format!("use at most {MAX_DESTINATIONS} in a flow, or {cure}"),
+        ),
+        Unreachable::Several(one, other) => (
+            format!("too many destinations to look up one by one, and some are behind {one}, others behind {other}"),
+            format!("use at most {MAX_DESTINATIONS} in a flow, or a flow for each gateway, or {cure}"),
+        ),
         Unreachable::NotReached { neighbour } => (
             format!("{} was not asked for its MAC address, for others had not answered", who(*neighbour, destination)),
             cure.to_string(),
