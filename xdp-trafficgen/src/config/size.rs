@@ -44,6 +44,12 @@ pub fn predefined(name: &str) -> Result<Size, Problem> {
     Ok(Size::Weighted(mix.1.iter().map(|&(size, weight)| SizeWeight { size, weight }).collect()))
 }
 
+/// The first mix of the list whose frames all have at least so many bytes.
+pub fn with_at_least(least: usize) -> Option<&'static str> {
+    let fits = |sizes: &[(u32, u32)]| sizes.iter().all(|(size, _)| *size as usize >= least);
+    PREDEFINED.iter().find(|(_, sizes)| fits(sizes)).map(|(name, _)| *name)
+}
+
 /// What to write instead of what is neither a mix nor a plain number of bytes, but looks like one.
 fn looks_like_a_size(text: &str) -> Option<String> {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

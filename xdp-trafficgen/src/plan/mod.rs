@@ -357,6 +357,19 @@ impl Planner<'_> {
     }
 
     fn check_weights(&mut self, flows: &[&Flow]) {
+        if let Some(excess) = flows.get(MAX_SLOTS) {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &excess.name.place,
+                    format!("this port has {} flows, more than the {MAX_SLOTS} that it has room for", flows.len()),
+                )
+                .help(format!(
+                    "give the flows behind the first {MAX_SLOTS} another port, or let fields of fewer flows vary: one flow can go \
+                     through any number of addresses and ports"
+                )),
+            );
+            return;
+        }
         let weights: Vec<u32> = flows.iter().map(|flow| flow.weight.value).collect();
         let turns = schedule::cycle_len(&weights);
         if let (true, Some(flow)) = (turns > MAX_SLOTS as u64, flows.iter().max_by_key(|flow| flow.weight.value)) {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
 use crate::{
-    config::{Diagnostic, Flow, Header, Located, Place, Size, SizeWeight, names},
+    config::{Diagnostic, Flow, Header, Located, Place, Size, SizeWeight, names, size::with_at_least},
     host::{BROADCAST_MAC, Mac, mac_value},
     packet::{HeaderKind, Layer, StackError},
     plan::addresses::Given,
@@ -154,9 +154,12 @@ fn larger_size(size: &Located<Size>, least: usize) -> String {
         }
     }
     let pairs: Vec<_> = raised.iter().map(|(size, weight)| format!("{{ size = {size}, weight = {weight} }}")).collect();
+    let written = format!("`size = {{ weighted = [{}] }}`", pairs.join(", "));
     // Options of the command line have no tables.
-    let place = if matches!(size.place, Place::Option(_)) { " in a configuration file" } else { "" };
-    format!("write sizes of at least {least}{place}: `size = {{ weighted = [{}] }}`", pairs.join(", "))
+    let Place::Option(option) = size.place else { return format!("write sizes of at least {least}: {written}") };
+    let larger = with_at_least(least);
+    let or_mix = larger.map_or_else(String::new, |mix| format!(", `{option} {mix}`, whose frames are larger,"));
+    format!("give `{option} {least}`{or_mix} or write in a configuration file {written}")
 }
 
 #[cfg(test)]
@@ -278,7 +281,8 @@ mod tests {
         check(
             Located::new(named("tolly"), Place::Option("--size")),
             78,
-            "write sizes of at least 82 in a configuration file: `size = { weighted = [{ size = 82, weight = 60 }, \
+            "give `--size 82`, `--size ipsec_imix`, whose frames are larger, or write in a configuration file \
+             `size = { weighted = [{ size = 82, weight = 60 }, \
              { size = 576, weight = 17 }, { size = 1518, weight = 23 }] }`",
         );
         check(in_file(Size::Fixed(64)), 62, "write a size of at least 66");

@@ -2,6 +2,8 @@
 
 #[path = "frames/checksums.rs"]
 mod checksums;
+#[path = "frames/limits.rs"]
+mod limits;
 #[path = "frames/mistakes.rs"]
 mod mistakes;
 
@@ -13,6 +15,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("checksums_cover_what_the_lengths_say", checksums::as_linux_and_tshark_count),
         trial("a_checksum_nobody_can_follow_is_refused", checksums::refused_where_it_cannot_follow),
+        trial("more_flows_than_a_port_has_room_for", limits::flows_of_a_port),
+        trial("mixes_whose_frames_are_too_small", limits::mixes),
         trial("mistakes_are_refused_with_a_cure", mistakes::refused_with_a_cure),
         trial("quick_commands_speak_of_options", mistakes::quick_commands_speak_of_options),
         trial("what_is_meant_beyond_doubt_is_taken", mistakes::what_is_meant_is_taken),
