@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod demo;
 pub(crate) mod findings;
+pub(crate) mod input;
 mod order;
 mod pace_test;
 mod probe;
@@ -15,7 +16,7 @@ mod show;
 mod target;
 mod tune;
 
-use std::{fmt::Write as _, fs, io, path::Path, process::ExitCode};
+use std::{fmt::Write as _, io, path::Path, process::ExitCode};
 
 pub use pace_test::PaceTestError;
 pub(crate) use send::{probe_kernel, signal_stop, work_out};
@@ -249,15 +250,14 @@ pub fn answer(parser: &clap::Error) -> ExitCode {
 
 /// Reads and parses a configuration file, some of whose values are overridden. `-` is standard input.
 pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, CommandError> {
-    let (name, file): (_, io::Result<Box<dyn io::Read>>) = if path == Path::new("-") {
-        ("standard input".to_owned(), Ok(Box::new(io::stdin())))
+    let (name, text) = if path == Path::new("-") {
+        ("standard input".to_owned(), input::read_text(io::stdin()))
     } else {
-        (path.display().to_string(), fs::File::open(path).map(|file| Box::new(file) as _))
+        (path.display().to_string(), input::read_file(path))
     };
-    let text = file.and_then(io::read_to_string);
     let text = text.map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let read = |name: &str| fs::read_to_string(folder.join(name));
+    let read = |name: &str| input::read_file(&folder.join(name));
     file::parse_with(Source::file(&name, &text), &overrides.set, &read).map_err(CommandError::Config)
 }
 
@@ -266,7 +266,7 @@ pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, 
 pub(crate) fn replace_rates(config: &mut Config, pace: &cli::Pace) -> Result<(), CommandError> {
     let cli::Pace { rate, behind } = pace;
     if let Some(text) = rate {
-        let rate = file::parse_rate_option("--rate", text, &|name| fs::read_to_string(name));
+        let rate = file::parse_rate_option("--rate", text, &|name| input::read_file(Path::new(name)));
         let rate = rate.map_err(|problems| {
             let mut wrong = Diagnostics::new(config.source.clone());
             problems.into_iter().for_each(|problem| wrong.push(problem));

@@ -7,7 +7,7 @@ pub(super) mod tcp_syn;
 pub(super) mod udp;
 mod values;
 
-use std::{fs, net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use etherparse::{Ethernet2Header, Ipv4Header, Ipv6Header, SingleVlanHeader};
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
@@ -15,7 +15,7 @@ use xdp_trafficgen_ebpf::abi::FCS_LEN;
 use crate::{
     cli::{self, PortRange, Quick},
     commands::{
-        CommandError,
+        CommandError, input,
         send::{self, send},
     },
     config::{
@@ -154,7 +154,7 @@ impl Wrong {
 
     /// None when it is wrong. The files it names are those of the working directory.
     fn rate(&mut self, text: &str) -> Option<Located<Profile>> {
-        match file::parse_rate_option("--rate", text, &|name| fs::read_to_string(name)) {
+        match file::parse_rate_option("--rate", text, &|name| input::read_file(Path::new(name))) {
             Ok(profile) => Some(profile),
             Err(problems) => {
                 problems.into_iter().for_each(|problem| self.0.push(problem));

@@ -1,6 +1,6 @@
 //! Errors in what the user wrote: each with its place and a cure, shown together, the way rustc shows them.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
@@ -57,17 +57,23 @@ impl Diagnostic {
 pub struct Diagnostics {
     source: Source,
     list: Vec<Diagnostic>,
+    /// How many there are beside those in the list.
+    more: usize,
 }
 
 impl Diagnostics {
     /// None yet.
     pub const fn new(source: Source) -> Self {
-        Self { source, list: Vec::new() }
+        Self { source, list: Vec::new(), more: 0 }
     }
 
     /// One more.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.list.push(diagnostic);
+        if self.list.len() < KEPT {
+            self.list.push(diagnostic);
+        } else {
+            self.more += 1;
+        }
     }
 
     /// The diagnostics so far.
@@ -96,15 +102,23 @@ impl Diagnostics {
             Place::File(span) => span.start,
             Place::Option(_) | Place::Override(..) | Place::Default => usize::MAX,
         });
-        let rendered: Vec<String> = list.into_iter().map(|diagnostic| self.render_one(&renderer, diagnostic)).collect();
+        let more = list.len().saturating_sub(SHOWN) + self.more;
+        let shown = list.into_iter().take(SHOWN).map(|diagnostic| self.render_one(&renderer, diagnostic));
+        let mut rendered: Vec<String> = shown.collect();
+        if more > 0 {
+            let noun = if more == 1 { "error" } else { "errors" };
+            let title = Level::ERROR.primary_title(format!("… and {more} more {noun}"));
+            rendered.push(renderer.render(&[Group::with_title(title)]));
+        }
         rendered.join("\n\n")
     }
 
     fn render_one(&self, renderer: &Renderer, diagnostic: &Diagnostic) -> String {
         let Diagnostic { message, place, help } = diagnostic;
+        let (message, help) = (cut(message), cut(help));
         let title = match place {
             Place::Option(option) => format!("{option}: {message}"),
-            Place::File(_) | Place::Override(..) | Place::Default => message.clone(),
+            Place::File(_) | Place::Override(..) | Place::Default => message.into_owned(),
         };
         let error = Level::ERROR.primary_title(title);
         let written = match place {
@@ -113,7 +127,10 @@ impl Diagnostics {
             Place::Option(_) | Place::Default => None,
         };
         if let Some((text, name, span)) = written {
-            let mut group = error.element(snippet(text, span).path(name));
+            let (snippet, before) = snippet(text, span);
+            // The renderer counts columns in what it is given.
+            let name = if before > 0 { format!("{name} (shown from column {})", before + 1) } else { name.to_owned() };
+            let mut group = error.element(snippet.path(name));
             if !help.is_empty() {
                 group = group.element(Level::HELP.message(help));
             }
@@ -129,16 +146,39 @@ impl Diagnostics {
     }
 }
 
-/// The lines of `span`, and only them: the renderer goes through all it is given, for each of many errors.
-fn snippet<'a>(text: &'a str, span: &Range<usize>) -> Snippet<'a, Annotation<'a>> {
+/// Errors shown one by one: whoever mends these sees the next.
+const SHOWN: usize = 25;
+
+/// Errors that are kept at all, for every byte of a file can be wrong.
+const KEPT: usize = 1000;
+
+/// Bytes of a line that are shown on either side of where something is wrong, and of what is wrong itself.
+const AROUND: usize = 300;
+
+/// A sentence of a length that can be read; values that it quotes may have any.
+fn cut(text: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 600;
+    if text.len() <= 2 * LONGEST {
+        return text.into();
+    }
+    let (head, tail) = (text.floor_char_boundary(LONGEST), text.ceil_char_boundary(text.len() - LONGEST / 2));
+    format!("{} … {}", &text[..head], &text[tail..]).into()
+}
+
+/// The lines of `span`, and only them: the renderer goes through all it is given, for each of many errors. Of long lines the
+/// part around it, with the number of bytes that are left out before.
+fn snippet<'a>(text: &'a str, span: &Range<usize>) -> (Snippet<'a, Annotation<'a>>, usize) {
     let end = span.end.min(text.len());
     let start = span.start.min(end);
+    let end = text.floor_char_boundary(end.min(start + AROUND)).max(start);
     let (before, behind) = (&text.as_bytes()[..start], &text.as_bytes()[end..]);
     let first = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let last = behind.iter().position(|byte| *byte == b'\n').map_or(text.len(), |newline| end + newline);
     let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-    let annotation = AnnotationKind::Primary.span(start - first..end - first);
-    Snippet::source(&text[first..last]).line_start(line).annotation(annotation)
+    let from = if start - first > 2 * AROUND { text.ceil_char_boundary(start - AROUND) } else { first };
+    let to = text.floor_char_boundary(last.min(end + AROUND)).max(end);
+    let annotation = AnnotationKind::Primary.span(start - from..end - from);
+    (Snippet::source(&text[from..to]).line_start(line).annotation(annotation), from - first)
 }
 
 impl fmt::Display for Diagnostics {

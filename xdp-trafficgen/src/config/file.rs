@@ -140,7 +140,9 @@ const DUPLICATE_KEY: &str = "duplicate key";
 
 fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().unwrap_or(0..0);
+    const QUOTED: usize = 80;
     let found = text.get(span.clone()).filter(|found| !found.trim().is_empty() && !found.contains('\n'));
+    let found = found.filter(|found| found.len() <= QUOTED);
     let message = match found {
         Some(found) => format!("{}: `{found}`", error.message()),
         None => error.message().to_owned(),
