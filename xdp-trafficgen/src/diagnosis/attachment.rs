@@ -45,7 +45,12 @@ pub fn of_kernel_error(error: &KernelError, lockdown: Lockdown) -> Option<Findin
     };
     refused.or_else(|| {
         let (call, errno) = error.failed_call()?;
-        of_error(&call, errno, lockdown)
+        let mut finding = of_error(&call, errno, lockdown)?;
+        if let KernelError::Attach(AttachError::Refused { interface, .. }) = error {
+            // A call's errno says nothing of the interface.
+            finding.cure = finding.cure.replace("IFACE", interface);
+        }
+        Some(finding)
     })
 }
 
@@ -146,7 +151,7 @@ mod tests {
             said: Some("something new is in the way".to_owned()),
             source: io::Error::from_raw_os_error(libc::EOPNOTSUPP),
         };
-        check(refused, "driver_takes_no_program", "something new is in the way", "ip link set");
+        check(refused, "driver_takes_no_program", "something new is in the way", "`ip link set eth1 mtu 1500`");
         let unheard_of = AttachError::Refused {
             interface: interface(),
             said: None,

@@ -171,7 +171,7 @@ pub fn of_capture(name: &str) -> Finding {
         format!(
             "somebody captures at `{name}`, as tcpdump does, and does not see the frames that are sent: they bypass it"
         ),
-        "capture where they arrive, or look at the frames with `xdp-trafficgen show --pcap`",
+        "capture where they arrive, or let `xdp-trafficgen show` write the frames of a configuration into a file (`--pcap`)",
     )
 }
 
@@ -223,10 +223,13 @@ fn interrupts_on_workers(situation: &Situation<'_>) -> Option<Finding> {
             words::cpus(&shared),
             if shared.len() == 1 { "sends" } else { "send" }
         ),
-        format!(
-            "send on other CPUs, or move them: `echo CPU > /proc/irq/{first}/smp_affinity_list` (irqbalance may \
-             move them back)"
-        ),
+        match situation.system.cpus.iter().map(|cpu| cpu.number).find(|number| !cpus.contains(number)) {
+            Some(free) => format!(
+                "send on other CPUs, or move them: `echo {free} > /proc/irq/{first}/smp_affinity_list` (irqbalance may \
+                 move them back)"
+            ),
+            None => "leave a CPU without a worker for them (`--cpus`)".to_owned(),
+        },
     ))
 }
 

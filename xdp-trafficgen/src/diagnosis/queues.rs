@@ -64,13 +64,16 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
         );
     }
     let larger = rings.filter(|rings| rings.tx < rings.tx_max);
+    // A share is one of a speed that is known.
+    let speed = situation.interface.and_then(|interface| interface.link.speed);
+    let share = if speed.is_some() { " 95%" } else { "" };
     let larger =
         larger.map_or_else(String::new, |rings| format!(", larger rings (`ethtool -G {name} tx {}`)", rings.tx_max));
     Finding::new(
         "queue_full",
         Severity::Loses,
         format!("the transmit ring{of} of `{name}` was full{}: the link is slower than the sender", through(situation)),
-        format!("use {fewer}a rate that the link carries (`--rate 95%`){larger}, or more CPUs with a queue each"),
+        format!("use {fewer}a rate that the link carries (`--rate{share}`){larger}, or more CPUs with a queue each"),
     )
 }
 

@@ -226,6 +226,11 @@ fn full_rings_are_named_with_their_queues() {
             "smaller batch",
         ],
     );
+    let fast = Interface { link: Link { speed: Some(10_000_000_000), ..link("eth1") }, ..nic("ice") };
+    check(&fast, "queue_full", &["`--rate 95%`"]);
+    // Of an unknown speed there is no share.
+    let cure = of_drop(DropReason::QueueFull, &situation(&machine(), Some(&nic("ice")))).cure;
+    assert!(cure.contains("(`--rate`)"), "{cure}");
     check(&nic("igc"), "queue_full", &["queues 1, 2 of 4, those of CPUs 1-2"]);
     check(&nic("virtio_net"), "queue_full", &["(the XDP queues of CPUs 1-2)"]);
     check(&nic("unheard_of"), "queue_full", &["ring of 512 entries of `eth1` was full: the link"]);
@@ -372,7 +377,7 @@ fn what_slows_is_foreseen() {
     let parts = ["CPUs 1-2 are not", "`--cpus 4-7`"];
     check(&Interface { numa_node: Some(1), ..bare("ice") }, "numa_apart", Slows, &parts);
     let interrupts = vec![Interrupt { number: 40, cpus: vec![2] }, Interrupt { number: 41, cpus: vec![0, 1, 2] }];
-    let parts = ["1 interrupt of `eth1` is taken by CPU 2, which sends too", "/proc/irq/40/"];
+    let parts = ["1 interrupt of `eth1` is taken by CPU 2, which sends too", "`echo 0 > /proc/irq/40/"];
     check(&Interface { interrupts, ..bare("ice") }, "interrupts_on_worker", Note, &parts);
     let pairs = |count| Queues { rx: count, tx: count };
     let few = Interface { queues: pairs(1), most_queues: Some(pairs(4)), ..bare("virtio_net") };
