@@ -14,12 +14,16 @@ use crate::{
     },
     config::{Flow, Pattern},
     diagnosis::Severity,
+    host::{System, descriptor_limit, resident_memory},
     output::{
         streams::say,
         text::{finding, grouped, instant},
         words,
     },
-    plan::Consent,
+    plan::{
+        Consent, Needs, Plan,
+        needs::{DESCRIPTORS_OF_PROCESS, in_words},
+    },
 };
 
 /// Flows of a port that have a line of their own.
@@ -66,6 +70,7 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
             let _ = writeln!(text, "port {}: … and {} more flows", port.name, grouped(more as u64));
         }
     }
+    let _ = writeln!(text, "{}", needs(&plan));
     let remarks = Outlook::of(&plan).foresee();
     for remark in &remarks {
         let _ = writeln!(text, "{}", finding(remark));
@@ -78,6 +83,22 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
         None if blocked => Err(CommandError::NotReady("this machine".to_owned())),
         None => Ok(()),
     }
+}
+
+/// What all ports take; each by itself where there are several.
+fn needs(plan: &Plan) -> String {
+    let of_ports = || plan.ports.iter().map(|port| (port.name.as_str(), port.needs));
+    let all = of_ports().fold(Needs::default(), |all, (_, needs)| all.and(needs));
+    let each = of_ports().map(|(name, needs)| format!("port {name}: {}", in_words(needs.kernel)));
+    let each = if plan.ports.len() > 1 { format!(" ({})", each.collect::<Vec<_>>().join(", ")) } else { String::new() };
+    let limit = descriptor_limit().map_or_else(String::new, |limit| format!(" of {limit}"));
+    let free = System::gather().memory.map_or_else(String::new, |bytes| format!("; {} can be had", in_words(bytes)));
+    let own = resident_memory().map_or_else(String::new, |bytes| format!(", {} in this process", in_words(bytes)));
+    format!(
+        "memory: {} in the kernel{each}{own}{free}; file descriptors: about {}{limit}",
+        in_words(all.kernel),
+        all.descriptors + DESCRIPTORS_OF_PROCESS,
+    )
 }
 
 fn varying(flow: &Flow) -> usize {

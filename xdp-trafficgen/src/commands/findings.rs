@@ -20,10 +20,10 @@ use crate::{
     diagnosis::{self, Finding, Pace, Rivals, Severity, Situation},
     host::{
         AttachedMode, AttachedXdp, Facts, FactsError, Interface, LinkChanges, Meanwhile, Netlink, Peer, Quota, System,
-        WorkerThread, allowed_cpus, is_captured, name_of,
+        WorkerThread, allowed_cpus, descriptor_limit, is_captured, name_of,
     },
     output::{PortFinding, streams::say, text},
-    plan::{Attach, Plan, PortPlan},
+    plan::{Attach, Needs, Plan, PortPlan, needs::DESCRIPTORS_OF_PROCESS},
     stats::{DropReason, PortCount, Snapshot, reconcile::Parting},
 };
 
@@ -46,12 +46,19 @@ struct Before {
     /// CPUs that could have a worker.
     allowed_cpus: Vec<u32>,
     quotas: Vec<Quota>,
+    /// Files this process may have open.
+    descriptors: Option<u64>,
 }
 
 impl Before {
     fn now() -> Self {
         let elsewhere = WorkerThread::gather().into_iter().filter(|worker| !worker.is_ours()).collect();
-        Self { elsewhere, allowed_cpus: allowed_cpus().unwrap_or_default(), quotas: Quota::gather() }
+        Self {
+            elsewhere,
+            allowed_cpus: allowed_cpus().unwrap_or_default(),
+            quotas: Quota::gather(),
+            descriptors: descriptor_limit(),
+        }
     }
 }
 
@@ -90,6 +97,7 @@ struct Sending {
     batch_size: u32,
     largest: u32,
     attach: Attach,
+    needs: Needs,
     pace: Pace,
 }
 
@@ -110,6 +118,7 @@ impl Sending {
             batch_size: plan.batch_size,
             largest: plan.flows.iter().map(|flow| flow.largest).max().unwrap_or(0),
             attach: plan.attach,
+            needs: plan.needs,
             pace: if plan.pacing.is_none() { Pace::FullSpeed } else { Pace::Departures },
         }
     }
@@ -178,7 +187,7 @@ impl Outlook {
     fn foresee_of(&self, look: &Look, sending: &Sending) -> Vec<PortFinding> {
         let quota = diagnosis::of_quota(&self.before.quotas, self.workers(), sending.pace);
         let mut findings = look.foresee(sending);
-        findings.extend(self.shared_cpus(sending).into_iter().chain(quota));
+        findings.extend(self.shared_cpus(sending).into_iter().chain(quota).chain(self.few_descriptors()));
         findings.sort_by_key(|finding| Reverse(finding.severity));
         findings.into_iter().map(|finding| found(sending, finding)).collect()
     }
@@ -186,6 +195,12 @@ impl Outlook {
     /// Workers of all ports.
     fn workers(&self) -> usize {
         self.ports.iter().map(|sending| sending.cpus.len()).sum()
+    }
+
+    /// That the ports take more file descriptors than this process may have.
+    fn few_descriptors(&self) -> Option<Finding> {
+        let all: u64 = self.ports.iter().map(|sending| sending.needs.descriptors).sum();
+        diagnosis::of_descriptors(all + DESCRIPTORS_OF_PROCESS, self.before.descriptors?)
     }
 
     /// That the port is not alone on its CPUs.
@@ -469,6 +484,7 @@ mod tests {
             batch_size: 64,
             largest: 64,
             attach: Attach::Nothing,
+            needs: Needs::default(),
             pace: Pace::FullSpeed,
         };
         let ports = ["a", "b"].map(sending).to_vec();

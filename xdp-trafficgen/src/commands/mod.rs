@@ -27,7 +27,7 @@ use crate::{
     daemon,
     diagnosis::{self, Finding, in_full},
     engine::{EngineError, WorkerError},
-    host::{FactsError, System, allowed_cpus, online_cpus},
+    host::{FactsError, System, allowed_cpus, online_cpus, raise_descriptor_limit},
     kernel::{AttachError, KernelError, probe::Unable},
     output::streams::{self, say, tell_losses},
     packet::Template,
@@ -203,6 +203,7 @@ impl CommandError {
 
 /// Runs a command and says on standard error what went wrong.
 pub fn run(command: Command) -> ExitCode {
+    raise_descriptor_limit();
     let result = match command {
         Command::Demo(options) => demo::demo(&options),
         Command::Udp(options) => quick::run(&options.quick, quick::udp::config(&options)),

@@ -1,15 +1,19 @@
 //! What it means that a call failed, where the call and its errno tell.
 
-use libc::{E2BIG, EACCES, EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM, ERANGE};
+use libc::{
+    E2BIG, EACCES, EBUSY, EEXIST, EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM, ERANGE,
+};
 
-use super::{Finding, Severity};
+use super::{Finding, Severity, machine};
 use crate::host::Lockdown;
 
 /// What kind of call it was.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A program or map is made, a trace point or test run asked for.
+    /// A map is made, a trace point asked for.
     Bpf,
+    /// A program is loaded.
+    Load,
     /// The live run itself.
     TestRun,
     /// A program is put on an interface.
@@ -33,6 +37,8 @@ impl Kind {
             Self::AttachWithoutXdp
         } else if has("link_create") || has("set_xdp") || has("attach") {
             Self::Attach
+        } else if has("prog_load") {
+            Self::Load
         } else if has("bpf") || has("map `") {
             Self::Bpf
         } else if has("setns") || has("unshare") {
@@ -48,7 +54,30 @@ impl Kind {
 pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
     let kind = Kind::of(call);
     let (code, cause, cure) = match (kind, errno) {
-        (Kind::Bpf | Kind::TestRun | Kind::Attach | Kind::Namespace, EPERM | EACCES) => return Some(denied(lockdown)),
+        (Kind::Bpf | Kind::Load | Kind::TestRun | Kind::Attach | Kind::Namespace, EPERM | EACCES) => {
+            return Some(denied(lockdown));
+        }
+        (_, EMFILE) => {
+            return Some(Finding::new(
+                "few_descriptors",
+                Severity::Blocks,
+                "this process has as many files open as it may (RLIMIT_NOFILE), and every port takes some dozens"
+                    .to_owned(),
+                format!("{}, or send on fewer ports in one process", machine::DESCRIPTORS),
+            ));
+        }
+        (_, ENFILE) => (
+            "no_file_table",
+            "this machine has as many files open as it may (fs.file-max), whoever opened them",
+            "raise it: `sysctl -w fs.file-max=1000000`, or end what has many open",
+        ),
+        (Kind::Load, ENOMEM) => (
+            "no_memory",
+            "there is no memory left for the program, or it is more than all programs of this machine may take together \
+             (net.core.bpf_jit_limit)",
+            "free memory, raise the limit of the control group this runs in (`memory.max`), or `sysctl -w \
+             net.core.bpf_jit_limit=1000000000`",
+        ),
         (_, ENOMEM) => (
             "no_memory",
             "there is no memory left for it: that of the machine, or what its control group may have",
@@ -58,10 +87,16 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
         (Kind::TestRun, E2BIG) => {
             ("batch_too_large", "the kernel takes no batch as large as this", "use a smaller batch size: 256 at most")
         }
+        (Kind::Load, E2BIG) => (
+            "program_too_large",
+            "the program is more than the verifier goes through (a million instructions): too many fields and checksums vary in \
+             one flow",
+            "let fewer things vary in a flow, or use several flows",
+        ),
         (Kind::Bpf, E2BIG) => (
-            "too_large_for_kernel",
-            "this is more than the kernel takes: too many flows or fields in one map or program",
-            "split the configuration into several ports or runs",
+            "map_too_large",
+            "this is more than the kernel keeps in one map (4 GiB): too many flows and CPUs on one port",
+            "split the flows over several ports, or use fewer CPUs",
         ),
         (_, ENOSPC) => (
             "no_room",
@@ -95,7 +130,7 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
         (Kind::Attach | Kind::TestRun, ENODEV) => {
             ("interface_gone", "the interface is gone", "start again when it is back")
         }
-        (Kind::Bpf, ENOSYS) => (
+        (Kind::Bpf | Kind::Load, ENOSYS) => (
             "no_bpf",
             "this kernel is built without eBPF, or a seccomp profile forbids it",
             "use a kernel with CONFIG_BPF_SYSCALL=y",
@@ -141,7 +176,15 @@ mod tests {
         check("bpf_prog_test_run", libc::ENOMEM, Some("no_memory"));
         check("failed to create map `FLOWS` with code -1", libc::EPERM, Some("denied"));
         check("bpf_prog_test_run", libc::E2BIG, Some("batch_too_large"));
-        check("bpf_prog_load", libc::E2BIG, Some("too_large_for_kernel"));
+        check("bpf_prog_load", libc::E2BIG, Some("program_too_large"));
+        check("bpf_map_create", libc::E2BIG, Some("map_too_large"));
+        check("failed to create map `WORKED` with code -1", libc::E2BIG, Some("map_too_large"));
+        check("failed to create map `WORKED` with code -1", libc::ENOMEM, Some("no_memory"));
+        check("bpf_prog_load", libc::ENOMEM, Some("no_memory"));
+        check("bpf_map_create", libc::EMFILE, Some("few_descriptors"));
+        check("making a BPF file system", libc::EMFILE, Some("few_descriptors"));
+        check("open(/proc/thread-self/ns/net)", libc::EMFILE, Some("few_descriptors"));
+        check("bpf_prog_load", libc::ENFILE, Some("no_file_table"));
         check("bpf_prog_test_run", libc::ENOSPC, Some("no_room"));
         check("bpf_link_create", libc::EBUSY, Some("program_in_the_way"));
         check("bpf_link_create", libc::EEXIST, Some("program_in_the_way"));

@@ -75,6 +75,22 @@ pub fn of_memory(system: &System) -> Option<Finding> {
     ))
 }
 
+/// Whether so many file descriptors are more than this process may have.
+pub fn of_descriptors(needed: u64, limit: u64) -> Option<Finding> {
+    (needed > limit).then(|| {
+        Finding::new(
+            "few_descriptors",
+            Severity::Loses,
+            format!("all ports together take about {needed} file descriptors, and this process may have {limit}"),
+            format!("{DESCRIPTORS}, or spread the ports over several processes"),
+        )
+    })
+}
+
+/// What helps against a limit of file descriptors.
+pub(super) const DESCRIPTORS: &str = "raise the hard limit (`ulimit -Hn 65536` as root, `LimitNOFILE=65536` of a systemd unit, \
+                                      `--ulimit nofile=65536` of a container)";
+
 fn interpreted(situation: &Situation<'_>) -> Option<Finding> {
     (situation.system.jit == Some(false)).then(|| {
         Finding::new(

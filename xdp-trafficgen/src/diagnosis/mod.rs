@@ -29,7 +29,7 @@ pub use contention::{Pace, Rivals, of_quota, of_shared_cpus, of_throttling};
 pub use drops::of_drop;
 pub use errors::of_error;
 pub use interface::of_capture;
-pub use machine::of_memory;
+pub use machine::{of_descriptors, of_memory};
 pub use moved::of_moved;
 pub use outages::{of_outage, of_stillness, of_unsent};
 pub use outcome::{of_gone, of_lacking, of_nothing_sent, of_renamed};

@@ -136,7 +136,7 @@ mod tests {
         let error =
             KernelError::Syscall { call: "bpf(BPF_PROG_LOAD)", source: io::Error::from_raw_os_error(libc::EMFILE) };
         let findings = of_survey(&Survey { live_frames: Err(Unanswered::Kernel(error)), ..able() }, &System::default());
-        assert_eq!(findings.first().map(|finding| finding.code), Some("bpf_refused"));
+        assert_eq!(findings.first().map(|finding| finding.code), Some("few_descriptors"));
         assert!(findings.first().is_some_and(|finding| finding.cure.contains("ulimit")));
     }
 

@@ -17,6 +17,13 @@ pub(super) fn available(files: Files<'_>) -> Option<u64> {
     machine.into_iter().chain(groups).min()
 }
 
+/// Bytes that this process has kept in memory at its most; none without /proc.
+pub fn resident_memory() -> Option<u64> {
+    let status = Files::of_this_machine().text("proc/self/status")?;
+    let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"))?;
+    Some(kibibytes.trim().parse::<u64>().ok()? * 1024)
+}
+
 /// The files of a version of control groups (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
 struct Names {
     limit: &'static str,

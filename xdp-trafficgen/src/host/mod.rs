@@ -7,6 +7,7 @@ mod attached;
 mod changes;
 mod counters;
 mod cpus;
+mod descriptors;
 mod device;
 mod elsewhere;
 mod ethtool;
@@ -49,11 +50,13 @@ pub use counters::{CounterReader, Counters};
 pub(crate) use cpus::parse_cpu_list;
 pub(crate) use cpus::possible_cpus;
 pub use cpus::{allowed_cpus, online_cpus};
+pub use descriptors::{descriptor_limit, raise_descriptor_limit};
 pub(crate) use gather::xdp_program;
 pub use interface::{
     AttachedMode, AttachedXdp, Bond, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures,
 };
 pub use machine::machine;
+pub use memory::resident_memory;
 pub use mounts::Unmounted;
 pub use netdev::{queues_in_use, xdp_features};
 pub use netlink::{Netlink, NetlinkError};
@@ -127,6 +130,8 @@ pub struct Facts {
     pub reaches: BTreeMap<(Arc<Way>, Destinations), Reach>,
     /// CPUs that exist and are switched on, in order; without /sys, those that this process can be bound to.
     pub cpus: Vec<u32>,
+    /// How many CPUs there may ever be, for which the kernel counts; 0 when it does not say.
+    pub possible_cpus: usize,
     /// CPUs this process runs on, in order: its affinity, which is what it was given (`taskset`) of its cpuset.
     pub allowed_cpus: Vec<u32>,
     /// CPUs that are online and outside of its cpuset, in order: no thread of it can be bound to them.
@@ -190,6 +195,7 @@ impl Facts {
             links,
             interfaces,
             reaches,
+            possible_cpus: cpus::possible_cpus().map_or(0, |cpus| cpus.len()),
             barred_cpus: cpus::barred_cpus(&cpus),
             cpus,
             allowed_cpus: cpus::allowed_cpus().map_err(FactsError::Cpus)?,

@@ -6,6 +6,7 @@
 mod addresses;
 mod cpus;
 mod driver;
+pub mod needs;
 pub mod pacing;
 mod program;
 mod rows;
@@ -25,6 +26,7 @@ use xdp_trafficgen_ebpf::abi::{BODY_LEN, FCS_LEN, MAX_SLOTS};
 pub use addresses::sought;
 pub use cpus::default_cpu;
 pub use driver::attachment;
+pub use needs::Needs;
 pub use pacing::Pacing;
 pub use program::{Cut, Program};
 
@@ -75,6 +77,8 @@ pub struct PortPlan {
     pub pacing: Option<Pacing>,
     /// What the kernel's programs do for it.
     pub program: Program,
+    /// What it takes of the machine.
+    pub needs: Needs,
 }
 
 /// What has to be attached to an interface before its driver sends XDP frames.
@@ -182,6 +186,7 @@ pub fn plan(config: &Config, facts: &Facts, consent: impl Into<Consent>) -> Resu
         facts,
         consent: consent.into(),
         chosen: cpus::choose(config, facts),
+        memory: facts.system.memory,
         diagnostics: Diagnostics::new(config.source.clone()),
         notes: Vec::new(),
         remarks: BTreeMap::new(),
@@ -206,6 +211,8 @@ struct Planner<'a> {
     consent: Consent,
     /// The CPUs of every port, by its name.
     chosen: BTreeMap<String, Vec<u32>>,
+    /// Bytes of memory that are left for ports to come; none when it is not known.
+    memory: Option<u64>,
     diagnostics: Diagnostics,
     notes: Vec<String>,
     /// What was found out about addresses, by port, each once.
@@ -259,7 +266,7 @@ impl Planner<'_> {
             port.action.value,
             &workers,
             cut,
-            self.largest_frame().unwrap_or(usize::MAX),
+            program::Limits { largest_frame: self.largest_frame().unwrap_or(usize::MAX), memory: self.memory },
         ) {
             Ok(program) => program,
             Err(diagnostics) => {
@@ -279,6 +286,9 @@ impl Planner<'_> {
         if let Some(pacing) = &pacing {
             program.pace(pacing);
         }
+        let possible_cpus = facts.possible_cpus.max(facts.cpus.len());
+        let needs = Needs::of(&program, pacing.as_ref(), workers.len(), port.batch_size.value, possible_cpus);
+        self.take(port, &needs);
         let line_rate = leaves_by.filter(|link| link.bus.is_some()).and_then(|link| link.speed);
         let varied = |addressed: &Option<Addressed<'_>>| match addressed {
             Some(Addressed { flow: Cow::Owned(flow), .. }) => Some(Box::new(flow.clone())),
@@ -311,7 +321,17 @@ impl Planner<'_> {
                 .collect(),
             pacing,
             program,
+            needs,
         })
+    }
+
+    /// Takes a port's memory off what is left.
+    fn take(&mut self, port: &Port, needs: &Needs) {
+        let Some(memory) = &mut self.memory else { return };
+        match memory.checked_sub(needs.memory()) {
+            Some(left) => *memory = left,
+            None => self.diagnostics.push(needs::too_much(&port.name.place, needs.memory(), *memory)),
+        }
     }
 
     /// None when something is wrong; none within, when the port sends as fast as it can.

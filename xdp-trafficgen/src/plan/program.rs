@@ -14,7 +14,7 @@ use xdp_trafficgen_ebpf::abi::{
 };
 
 use super::{
-    Pacing,
+    Pacing, needs,
     rows::{self, line_count},
     size_table,
     slots::{Slots, ValueTable, slots, small, written},
@@ -97,18 +97,28 @@ struct Compiled {
 /// and kernels).
 pub(super) const CUT_LEN: usize = 4;
 
+/// What this machine takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of the largest frame.
+    pub(super) largest_frame: usize,
+    /// Bytes of memory that can be had; none when it is not known.
+    pub(super) memory: Option<u64>,
+}
+
 /// Compiles a port's flows for workers on `cpus`: worker w sends frames w, w + n, w + 2·n, … of each flow, so that any number
-/// of workers sends the same frames. `largest_frame`: bytes the kernel takes.
+/// of workers sends the same frames.
 ///
 /// # Errors
-/// When a flow varies more than the program has room for.
+/// When a flow varies more than the program has room for, or the tables are larger than memory.
 pub(super) fn compile(
     sources: &[Source<'_>],
     action: Action,
     cpus: &[u32],
     cut: Cut,
-    largest_frame: usize,
+    limits: Limits,
 ) -> Result<Program, Vec<Diagnostic>> {
+    let Limits { largest_frame, memory } = limits;
     let mut wrong = Vec::new();
     let longest = sources.iter().map(|source| source.template.bytes.len()).max().unwrap_or(0);
     // Written bytes are a multiple of four, which may be more than the shortest frame has.
@@ -156,6 +166,11 @@ pub(super) fn compile(
     }
     write_alike(&mut compiled);
     let assembled = Assembly::new(&compiled, values.into_entries());
+    let worked_out = assembled.first_row.iter().filter(|row| row.is_none()).count();
+    let needed = needs::of_worked(worked_out, cpus.len());
+    if let (Some(memory), Some(Source { flow, .. })) = (memory.filter(|&memory| memory < needed), sources.first()) {
+        return Err(vec![needs::too_much(&flow.port.place, needed, memory)]);
+    }
     assembled.finish(&compiled, action, cpus).map_err(|flow| {
         let place = &sources[flow].flow.name.place;
         let message = format!("flows of more than {MAX_GROUPS} different shapes are too long to be recorded");

@@ -26,6 +26,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         table::trial("limits: without /proc or /sys, its name is told", without_a_file_system),
         table::trial("limits: /proc/sys may be read-only", read_only_proc_sys),
         table::trial("limits: check ends as run does", check_ends_as_run_does),
+        table::trial("limits: memory is worked out", memory_is_worked_out),
+        table::trial("limits: what does not fit is refused", what_does_not_fit_is_refused),
+        table::trial("limits: file descriptors", file_descriptors),
         table::trial("limits: one capability is missing", one_capability_is_missing),
     ]
 }
@@ -47,6 +50,22 @@ impl Alone {
         let mut command = Command::new(self.folder.path().join(self.name));
         command.args(arguments).env_remove("RUST_LOG");
         command
+    }
+
+    /// A configuration of so many flows whose headers are too many to be recorded, on these CPUs.
+    fn long_flows(&self, flows: usize, cpus: &str) -> String {
+        let flow = |number: usize| {
+            let (high, low) = (number >> 8, number & 255);
+            format!(
+                "[[flows]]\nname = 'f{number}'\nport = 'a'\npacket = [{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}, \
+                 {{ ipv4 = {{ dst = '198.19.{high}.{low}' }} }}, \
+                 {{ udp = {{ dst_port = {{ increment = {{ start = 1024, count = 60000 }} }} }} }}]\n"
+            )
+        };
+        let port = format!("[[ports]]\nname = 'a'\ninterface = 'xtg0'\nrate = '1kpps'\ncpus = '{cpus}'\n");
+        let path: PathBuf = self.folder.path().join("flows.toml");
+        fs::write(&path, port + &(0..flows).map(flow).collect::<String>()).unwrap();
+        path.display().to_string()
     }
 
     /// A configuration of ports `a` out of `xtg0` and `b` out of `xtg2`, with these settings and frames of their flow.
@@ -368,4 +387,120 @@ fn check_ends_as_run_does() {
     let check = Finished::of(alone.command(&["check", &file]));
     assert_eq!(check.code, Some(0), "{check:?}");
     assert_eq!(sink.count().unwrap().frames, 0);
+}
+
+/// `memory: 51 MB in the kernel, 316 MB in this process; …`: the kernel's, the process's, and the descriptors.
+fn needs(check: &Finished) -> (String, [f64; 3]) {
+    let line = check.stdout.lines().find(|line| line.starts_with("memory: ")).unwrap_or_else(|| panic!("{check:?}"));
+    let before = |what: &str| {
+        let text = line.split_once(what).unwrap_or_else(|| panic!("no `{what}`: {line}")).0;
+        let mut words = text.rsplit([' ', ',']).filter(|word| !word.is_empty());
+        let unit = words.next().unwrap();
+        let scale = match unit {
+            "MB" => 1e6,
+            "GB" => 1e9,
+            _ => return unit.parse().unwrap(),
+        };
+        words.next().unwrap().parse::<f64>().unwrap() * scale
+    };
+    let descriptors = line.split_once("about ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+    (line.to_owned(), [before(" in the kernel"), before(" in this process"), descriptors])
+}
+
+/// Bytes of all maps and programs of a process as the kernel counts them, and its descriptors.
+fn held(process: i32) -> (f64, usize) {
+    let mut known = std::collections::BTreeMap::new();
+    let descriptors = fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap().flatten().map(|entry| {
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        let value = |key: &str| text.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()));
+        if let (Some(id), Some(bytes)) = (
+            value("map_id:").map(|id| format!("map {id}")).or_else(|| value("prog_id:")),
+            value("memlock:").and_then(|bytes| bytes.parse::<f64>().ok()),
+        ) {
+            known.insert(id, bytes);
+        }
+    });
+    let count = descriptors.count();
+    (known.values().sum(), count)
+}
+
+fn memory_is_worked_out() {
+    let Some(_stage) = Stage::set() else { return };
+    let _sink = sink("xtg1");
+    let alone = Alone::called("xtg-memory");
+    let file = alone.long_flows(20_000, &allowed_cpus().unwrap()[0].to_string());
+    let check = Finished::of(alone.command(&["check", &file]));
+    assert_eq!(check.code, Some(0), "{check:?}");
+    let (line, [kernel, process, descriptors]) = needs(&check);
+
+    let mut run = Running::start(alone.command(&["run", &file, "--duration", "10m"]));
+    let of = run.pid().as_raw_nonzero().get();
+    let threads = || fs::read_dir(format!("/proc/{of}/task")).into_iter().flatten().flatten();
+    let is_worker = |name: String| name.starts_with("worker-");
+    run.wait_until("it sends", |_| {
+        threads().any(|thread| fs::read_to_string(thread.path().join("comm")).is_ok_and(is_worker))
+    });
+    let (bytes, open) = held(of);
+    let status = fs::read_to_string(format!("/proc/{of}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")).unwrap();
+    let peak = peak.trim().parse::<f64>().unwrap() * 1024.0;
+    run.signal(Signal::TERM);
+    run.end();
+    let near = |said: f64, is: f64| (said / is - 1.0).abs() < 0.15;
+    assert!(near(kernel, bytes), "{line}; the kernel says {bytes}");
+    assert!(near(process, peak), "{line}; the kernel says {peak}");
+    // Never too few; one that needs fewer than it did is no fault.
+    assert!((open as f64) <= descriptors && descriptors < 3.0 * open as f64, "{line}; there are {open}");
+    let figures =
+        format!("memlock of fdinfo {:.1} MB, VmHWM {:.1} MB, {open} descriptors in a run", bytes / 1e6, peak / 1e6);
+    table::row("10", "check flows.toml: 20 000 flows of 60 000 ports each", &line, 0, &figures);
+}
+
+fn what_does_not_fit_is_refused() {
+    const SETTINGS: &str = "1 memory.limit_in_bytes 400M\n2 memory.max 400M\n";
+    let (Some(_stage), Some([first, second])) = (Stage::set(), two_cpus()) else { return };
+    if !groups::can_be_made("memory", SETTINGS) {
+        return;
+    }
+    let sink = sink("xtg1");
+    let alone = Alone::called("xtg-refused");
+    let file = alone.long_flows(20_000, &format!("{first},{second}"));
+    for command in ["check", "run"] {
+        let finished = Finished::of(groups::inside("memory", SETTINGS, &alone.command(&[command, &file])));
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        let sentence = "its flows and workers take 189 MB of memory, and ";
+        let said = finished.stderr.lines().find(|line| line.contains(sentence));
+        let said = said.unwrap_or_else(|| panic!("{finished:?}"));
+        assert!(finished.stderr.contains("use fewer flows or CPUs"), "{finished:?}");
+        table::row("10", &format!("{command} flows.toml on 2 CPUs, in a group of 400 MB"), said, 2, "");
+    }
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+}
+
+fn file_descriptors() {
+    let Some(_stage) = Stage::set() else { return };
+    let _sink = sink("xtg1");
+    let alone = Alone::called("xtg-files");
+    let file = alone.file(&[("", 10)]);
+    let limited = |limit: &str, arguments: &[&str]| {
+        let command = alone.command(arguments);
+        let mut limited = Command::new("prlimit");
+        limited.args([&format!("--nofile={limit}"), "--"]).arg(command.get_program()).args(command.get_args());
+        Finished::of(limited)
+    };
+    let report = limited("24:4096", &["run", &file, "--json"]).report(0);
+    let figures = format!("{} frames", report.only_port().frames_tx);
+    table::row("9", "run ports.toml with a soft limit of 24 files", "no remark", 0, &figures);
+
+    let check = limited("40:40", &["check", &file]);
+    let sentence = check.stdout.lines().find(|line| line.contains("file descriptors, and this process may have 40"));
+    let sentence = sentence.unwrap_or_else(|| panic!("{check:?}"));
+    assert!(check.stdout.contains("LimitNOFILE="), "{check:?}");
+    table::row("9", "check ports.toml with a hard limit of 40 files", sentence, check.code.unwrap(), "");
+    let run = limited("40:40", &["run", &file]);
+    assert!(run.code.is_some_and(|code| code != 0), "{run:?}");
+    let cause = run.stderr.lines().find(|line| line.contains("cause: this process has as many files open as it may"));
+    let cause = cause.unwrap_or_else(|| panic!("{run:?}"));
+    assert!(run.stderr.contains("cure: raise the hard limit (`ulimit -Hn 65536`"), "{run:?}");
+    table::row("9", "run ports.toml with a hard limit of 40 files", cause.trim(), run.code.unwrap(), "");
 }

@@ -1,0 +1,177 @@
+//! What a port takes of the machine: memory of the kernel for its maps and programs, the same tables in this process, and file
+//! descriptors. Worked out from the plan, so that what does not fit is refused before anything is loaded.
+
+use xdp_trafficgen_ebpf::abi::{
+    BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, LINE_LEN, ROW_TABLE_LINES, Schedule, Word128, Worked, Worker,
+    timing::{Calendar, Departures, EXPONENTIALS, Lateness, Pace, Segment},
+};
+
+use crate::{
+    config::{Diagnostic, Place},
+    plan::{Pacing, Program},
+};
+
+/// What something takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Bytes of the kernel's memory.
+    pub kernel: u64,
+    /// Bytes of this process's memory that hold the same tables.
+    pub tables: u64,
+    /// File descriptors.
+    pub descriptors: u64,
+}
+
+/// Measured on Linux 6.18, as what the maps and programs of a port of one flow come to (`memlock` of their fdinfo) beyond the
+/// tables counted one by one.
+const REST_OF_GROUP: u64 = 400 << 10;
+/// Descriptors of a port (its maps, programs and links, and its anchor's namespace), and of each group after the first: counted
+/// in /proc/PID/fd.
+const DESCRIPTORS_OF_PORT: u64 = 33;
+const DESCRIPTORS_OF_GROUP: u64 = 30;
+/// Descriptors of what all ports have in common: counted too.
+pub const DESCRIPTORS_OF_PROCESS: u64 = 44;
+
+impl Needs {
+    /// Of a port with so many workers, each of which hands the kernel so many frames at once, on a machine that may have so many
+    /// CPUs.
+    pub(super) fn of(
+        program: &Program,
+        pacing: Option<&Pacing>,
+        workers: usize,
+        batch_size: u32,
+        possible_cpus: usize,
+    ) -> Self {
+        // Every field, so that none is forgotten.
+        let Program {
+            generator: _,
+            groups,
+            rows: _,
+            row_sizes: _,
+            values,
+            bodies,
+            flow_bodies,
+            workers: _,
+            flows,
+            worked,
+            slots: _,
+            frame: _,
+        } = program;
+        let tables = [
+            table::<FlowState>(flows.len()),
+            table::<Worked>(worked.len()),
+            table::<Word128>(values.len()),
+            table::<Body>(flow_bodies.len()),
+            entries(bodies.len(), BODY_LEN),
+            pacing.map_or(0, of_pacing),
+        ];
+        let tables: u64 = tables.into_iter().sum();
+        let only_kernel = [
+            table::<FlowDrops>(flows.len()),
+            table::<Schedule>(workers),
+            table::<Pace>(workers),
+            entries(EXPONENTIALS, size_of::<u64>()),
+            pacing.map_or(0, |_| table::<Lateness>(workers * program.slots.len())),
+            table::<Drops>(possible_cpus),
+            table::<Worker>(possible_cpus),
+            // Each object has the row table, whatever its programs make of it.
+            entries(groups.len(), ROW_TABLE_LINES * (LINE_LEN + size_of::<u32>())),
+            groups.len() as u64 * REST_OF_GROUP,
+            // A page for each frame of a batch.
+            entries(workers * batch_size as usize, 4096),
+        ];
+        let further_groups = (groups.len() as u64).saturating_sub(1);
+        Self {
+            kernel: tables + only_kernel.into_iter().sum::<u64>(),
+            tables,
+            descriptors: DESCRIPTORS_OF_PORT + further_groups * DESCRIPTORS_OF_GROUP,
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            kernel: self.kernel + other.kernel,
+            tables: self.tables + other.tables,
+            descriptors: self.descriptors + other.descriptors,
+        }
+    }
+
+    /// All of its memory.
+    pub const fn memory(&self) -> u64 {
+        self.kernel + self.tables
+    }
+}
+
+fn of_pacing(pacing: &Pacing) -> u64 {
+    let Pacing { streams: _, departures, segments, calendars, give_up: _, late: _, peak: _, requested: _ } = pacing;
+    table::<Departures>(departures.len()) + table::<Segment>(segments.len()) + table::<Calendar>(calendars.len())
+}
+
+/// Bytes of the tables that so many flows take which are worked out, by so many workers: in the kernel and here.
+pub(super) const fn of_worked(flows: usize, workers: usize) -> u64 {
+    2 * entries(flows * workers, size_of::<Worked>())
+}
+
+/// What to say when more is needed than can be had. `place`: what asks for it.
+pub(super) fn too_much(place: &Place, needed: u64, memory: u64) -> Diagnostic {
+    let message =
+        format!("its flows and workers take {} of memory, and {} can be had", in_words(needed), in_words(memory));
+    Diagnostic::new(place, message).help(
+        "use fewer flows or CPUs, let fewer fields vary, or free memory (`memory.max` of the control group, if it is that)",
+    )
+}
+
+/// `9.9 GB`, `84 MB`.
+pub fn in_words(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    if bytes >= 1e9 { format!("{:.1} GB", bytes / 1e9) } else { format!("{:.0} MB", (bytes / 1e6).ceil()) }
+}
+
+/// Bytes of so many entries; no array of the kernel's has none.
+const fn table<T>(len: usize) -> u64 {
+    entries(len, size_of::<T>())
+}
+
+/// The kernel keeps entries at multiples of eight bytes (`round_up(attr->value_size, 8)` of kernel/bpf/arraymap.c).
+const fn entries(len: usize, bytes: usize) -> u64 {
+    let len = if len == 0 { 1 } else { len };
+    len as u64 * bytes.next_multiple_of(8) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{
+        DefaultRoute,
+        tests::{facts, planned},
+    };
+
+    /// 2352 bytes for each flow of each worker, in the kernel and in the plan.
+    #[test]
+    fn many_flows_on_many_cpus_are_known_before_their_tables_are_made() {
+        assert_eq!(of_worked(65_000, 64), 2 * 65_000 * 64 * 2352);
+        assert_eq!(in_words(of_worked(65_000, 64)), "19.6 GB");
+        assert_eq!([in_words(0), in_words(1), in_words(83_500_000)], ["0 MB", "1 MB", "84 MB"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_at_its_place() {
+        const LONG: &str = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { ipv4 = {} }, \
+                            { udp = { dst_port = { increment = { start = 1024, count = 60000 } } } }]";
+        let with = |memory| {
+            let mut facts = facts();
+            facts.system.memory = memory;
+            planned("interface = 'veth0'", LONG, &facts, DefaultRoute::Refuse)
+        };
+        let needs = with(None).unwrap().ports[0].needs;
+        assert_eq!(with(Some(needs.memory())).unwrap().ports[0].needs, needs);
+        // One byte less does not do; of tables that are larger, it is told before they are made.
+        for memory in [needs.memory() - 1, 2 * 2352 - 1] {
+            let refused = with(Some(memory)).unwrap_err().to_string();
+            assert!(refused.contains("its flows and workers take ") && refused.contains(" MB can be had"), "{refused}");
+            assert!(refused.contains("use fewer flows or CPUs"), "{refused}");
+        }
+    }
+}
