@@ -74,6 +74,10 @@
 //! | `gtpv1` | `version` 3, `protocol_type` 1, `reserved` 1, `e_flag` 1, `s_flag` 1, `pn_flag` 1, `message_type` 8, `message_length` 16, `teid` 32, `sequence_number` 16, `n_pdu_number` 8, `next_extension_header_type` 8 |  |
 //! | `custom` |  | `bytes`: hex, required |
 //!
+//! Addresses of the outermost headers that are not written are the kernel's: its source address for that destination, the
+//! MAC address of its next hop, which it is made to ask for, the interface's own MAC address. Where destinations vary and
+//! their next hops differ, `ethernet.dst` follows them.
+//!
 //! Every header takes `bits`, too: `[{ offset = 2, mask = "0ff0", increment = { … } }]`, a field of the ones of a mask (whole
 //! bytes, 16 at most, its ones in a row) at an offset in bytes from the header's start. Setting an optional field of `gre` or
 //! `gtpv1` puts it there. `dscp` takes names, too: `"EF"`, `"AF41"`, `"CS1"`. A checksum is `"good"` (default), `"bad"` (wrong

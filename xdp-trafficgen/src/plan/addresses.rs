@@ -481,6 +481,24 @@ mod tests {
         assert!(plan(&tagged, &[]).is_ok(), "{tagged}");
     }
 
+    /// Frames that leave do not reach their own machine; those that stay are for nobody else.
+    #[test]
+    fn frames_that_stay_are_for_this_machine() {
+        let mut machine = machine(&[("192.0.2.1", 7)]);
+        machine.reaches.values_mut().for_each(|reach| reach.next_hop = Some(Err(Unreachable::Own)));
+        let planned = |action: &str| {
+            let port = format!("{PORT}\naction = '{action}'");
+            planned(&port, &packet("", "dst = '192.0.2.1'"), &machine, DefaultRoute::Refuse)
+        };
+        let own_mac = machine.link("veth0").unwrap().mac.unwrap();
+        for action in ["pass", "drop"] {
+            let plan = planned(action).unwrap_or_else(|wrong| panic!("{wrong}"));
+            assert_eq!(plan.ports[0].flows[0].layout.bytes[..6], own_mac, "{action}");
+        }
+        let said = planned("redirect").unwrap_err().to_string();
+        assert!(said.contains("192.0.2.1 is an address of this machine"), "{said}");
+    }
+
     #[test]
     fn what_is_sought_is_what_is_not_written() {
         #[track_caller]
