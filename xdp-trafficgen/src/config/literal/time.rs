@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::{fmt::temporal::Pieces, tz::Offset};
+
 use super::{Decimal, NotDigits, Problem, is_negative};
 
 const DURATION_HELP: &str = "write a number and its unit: `10s`, `500ms`, `1m 30s`";
@@ -105,25 +107,17 @@ pub fn parse_instant(text: &str) -> Result<SystemTime, Problem> {
     if text.starts_with('+') {
         return Err(Problem::new(format!("`{text}` depends on when the command is started"), HELP));
     }
-    // humantime knows no zone but UTC. What looks like an offset can only be one behind the `T`.
-    let date_end = text.find(['T', 't', ' ']).ok_or_else(wrong)?;
-    let zone = text[date_end..].find(['+', '-']).map(|index| date_end + index);
-    let (local, zone) = text.split_at(zone.unwrap_or(text.len()));
-    if !zone.is_empty() && local.ends_with(['Z', 'z']) {
+    let pieces = Pieces::parse(text.trim()).map_err(|_| wrong())?;
+    let local = pieces.date().to_datetime(pieces.time().ok_or_else(wrong)?);
+    let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
+    // A name of a zone would have to be looked up; RFC 3339 counts hours up to 23.
+    if pieces.time_zone_annotation().is_some() || offset.seconds().unsigned_abs() >= 24 * 3600 {
         return Err(wrong());
     }
-    let utc = humantime::parse_rfc3339_weak(&local.to_uppercase()).map_err(|_| wrong())?;
-    let offset = match zone.as_bytes() {
-        [] => return Ok(utc),
-        [b'+' | b'-', h1 @ b'0'..=b'2', h2 @ b'0'..=b'9', b':', m1 @ b'0'..=b'5', m2 @ b'0'..=b'9'] => {
-            let two = |tens: u8, ones: u8| u64::from(tens - b'0') * 10 + u64::from(ones - b'0');
-            (two(*h1, *h2) < 24).then(|| two(*h1, *h2) * 3600 + two(*m1, *m2) * 60)
-        }
-        _ => None,
-    };
-    let offset = Duration::from_secs(offset.ok_or_else(wrong)?);
-    let instant = if zone.starts_with('+') { utc.checked_sub(offset) } else { utc.checked_add(offset) };
-    instant.filter(|instant| *instant >= SystemTime::UNIX_EPOCH).ok_or_else(wrong)
+    let instant = offset.to_timestamp(local).map_err(|_| wrong())?;
+    // Not before 1970.
+    let since = Duration::try_from(instant.as_duration()).map_err(|_| wrong())?;
+    Ok(SystemTime::UNIX_EPOCH + since)
 }
 
 #[cfg(test)]
@@ -207,6 +201,9 @@ mod tests {
             "2026-11-22T14:00:00+01:00Z",
             "1970-01-01T00:00:00+01:00",
             "2026-11-22T14:00:00é",
+            "2026-11-22T14:00:00Z[Europe/Berlin]",
+            "2026-02-29T14:00:00Z",
+            "-009999-11-22T14:00:00Z",
         ] {
             refused(parse_instant(text), "is not an instant", "RFC 3339");
         }
