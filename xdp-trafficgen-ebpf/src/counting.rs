@@ -10,14 +10,14 @@ use xdp_trafficgen_ebpf::{
     field::Load as _,
 };
 
-use crate::{FLOWS, GENERATOR, Rodata, this_worker};
+use crate::{FLOWS, GENERATOR, MAPPED, Rodata, this_worker};
 
 /// Why frames were dropped.
 #[map]
 static DROPS: PerCpuArray<Drops> = PerCpuArray::with_max_entries(1, 0);
 /// The same for each worker and flow, where there are several flows.
 #[map]
-static FLOW_DROPS: Array<FlowDrops> = Array::with_max_entries(1, 0);
+static FLOW_DROPS: Array<FlowDrops> = Array::with_max_entries(1, MAPPED);
 
 pub const ENODEV: u32 = 19;
 

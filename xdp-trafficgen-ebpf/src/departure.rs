@@ -17,29 +17,29 @@ use xdp_trafficgen_ebpf::{
     timing::{self, Look, Streams, Tables},
 };
 
-use crate::{GENERATOR, Rodata, peek_slot, skip_turns};
+use crate::{GENERATOR, MAPPED, Rodata, peek_slot, skip_turns};
 
 /// Where each worker stands in time; sized by the loader, as all tables that follow.
 #[map]
-static PACES: Array<Pace> = Array::with_max_entries(1, 0);
+static PACES: Array<Pace> = Array::with_max_entries(1, MAPPED);
 /// The streams of each worker, one worker's after the other's.
 #[map]
-static DEPARTURES: Array<Departures> = Array::with_max_entries(1, 0);
+static DEPARTURES: Array<Departures> = Array::with_max_entries(1, MAPPED);
 /// The segments of streams that have some.
 #[map]
-static SEGMENTS: Array<Segment> = Array::with_max_entries(1, 0);
+static SEGMENTS: Array<Segment> = Array::with_max_entries(1, MAPPED);
 /// Exponentially distributed numbers: see `timing::exponential`.
 #[map]
-static EXPONENTIAL: Array<u32> = Array::with_max_entries(1, 0);
+static EXPONENTIAL: Array<u32> = Array::with_max_entries(1, MAPPED);
 /// Each worker's calendar, with a stream for each flow.
 #[map]
-static CALENDARS: Array<Calendar> = Array::with_max_entries(1, 0);
+static CALENDARS: Array<Calendar> = Array::with_max_entries(1, MAPPED);
 /// How punctual each worker's flows were, one worker's after the other's.
 #[map]
-static LATENESS: Array<Lateness> = Array::with_max_entries(1, 0);
+static LATENESS: Array<Lateness> = Array::with_max_entries(1, MAPPED);
 /// Not 0: since that time nothing departs any more, and calls come to their end at the speed of dropping.
 #[map]
-static STOP: Array<u64> = Array::with_max_entries(1, 0);
+static STOP: Array<u64> = Array::with_max_entries(1, MAPPED);
 
 /// The longest wait of one repetition, in nanoseconds: softirqs are held off meanwhile.
 const LONGEST_SPIN: u64 = 100_000;

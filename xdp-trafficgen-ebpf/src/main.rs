@@ -19,7 +19,10 @@ mod packet;
 mod pass;
 
 use aya_ebpf::{
-    bindings::xdp_action::{XDP_DROP, XDP_REDIRECT},
+    bindings::{
+        BPF_F_MMAPABLE,
+        xdp_action::{XDP_DROP, XDP_REDIRECT},
+    },
     helpers::{bpf_redirect_map, bpf_xdp_adjust_tail, bpf_xdp_store_bytes},
     macros::{map, xdp},
     maps::{Array, DevMap, PerCpuArray, ProgramArray},
@@ -65,6 +68,10 @@ static ROW_SIZES: [u32; ROW_TABLE_LINES] = [0; ROW_TABLE_LINES];
 #[unsafe(no_mangle)]
 static SINK_ACTION: u32 = XDP_DROP;
 
+/// Of arrays that user space maps into its memory. A program's look-up is the same as in any other: the kernel keeps the entries
+/// in pages of their own, at the same distance from the map.
+const MAPPED: u32 = BPF_F_MMAPABLE;
+
 /// Which of the ports that are listened for together this is: its entry in [`WORKERS`].
 #[unsafe(no_mangle)]
 static PLACE: u32 = 0;
@@ -74,22 +81,22 @@ static PLACE: u32 = 0;
 static WORKERS: PerCpuArray<Worker> = PerCpuArray::with_max_entries(1, 0);
 /// The order of each worker's flows; sized by the loader, as all tables that follow.
 #[map]
-static SCHEDULES: Array<Schedule> = Array::with_max_entries(1, 0);
+static SCHEDULES: Array<Schedule> = Array::with_max_entries(1, MAPPED);
 /// The flows of each worker, one worker's after the other's. Not used for a port's single flow.
 #[map]
-static FLOWS: Array<Flow> = Array::with_max_entries(1, 0);
+static FLOWS: Array<Flow> = Array::with_max_entries(1, MAPPED);
 /// The same for flows that are worked out, and only for those.
 #[map]
-static WORKED: Array<Worked> = Array::with_max_entries(1, 0);
+static WORKED: Array<Worked> = Array::with_max_entries(1, MAPPED);
 /// Entries of `values` patterns, all lists one after the other.
 #[map]
-static VALUES: Array<Word128> = Array::with_max_entries(1, 0);
+static VALUES: Array<Word128> = Array::with_max_entries(1, MAPPED);
 /// Which of the bodies is each flow's.
 #[map]
-static FLOW_BODIES: Array<Body> = Array::with_max_entries(1, 0);
+static FLOW_BODIES: Array<Body> = Array::with_max_entries(1, MAPPED);
 /// What follows the written lines of a frame, where flows differ in it.
 #[map]
-static BODIES: Array<[u8; BODY_LEN]> = Array::with_max_entries(1, 0);
+static BODIES: Array<[u8; BODY_LEN]> = Array::with_max_entries(1, MAPPED);
 /// The groups' programs, where there are several.
 #[map]
 static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(MAX_GROUPS as u32, 0);

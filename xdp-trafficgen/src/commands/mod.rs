@@ -156,10 +156,7 @@ impl CommandError {
     fn port(&self) -> Option<&str> {
         match self {
             Self::Engine(
-                EngineError::Load { port, .. }
-                | EngineError::Worker { port, .. }
-                | EngineError::Stop { port, .. }
-                | EngineError::Count { port, .. },
+                EngineError::Load { port, .. } | EngineError::Worker { port, .. } | EngineError::Count { port, .. },
             ) => Some(port),
             _ => None,
         }
@@ -180,8 +177,8 @@ impl CommandError {
             },
             Self::Engine(
                 EngineError::Load { source, .. }
-                | EngineError::Stop { source, .. }
                 | EngineError::Count { source, .. }
+                | EngineError::Clock(source)
                 | EngineError::Listen(source)
                 | EngineError::Release(source),
             ) => Some(source),

@@ -1,20 +1,25 @@
-//! The session's clock: `CLOCK_MONOTONIC`, as the eBPF program reads it, so that both sides mean the same instant.
+//! The session's clock, which is the one that the eBPF program reads, so that both sides mean the same instant.
 
 use std::time::{Duration, SystemTime};
 
 use rustix::{
     io::Errno,
     thread::{ClockId as SleepClock, clock_nanosleep_absolute},
-    time::Timespec,
 };
 use tokio_util::sync::CancellationToken;
 
-pub use crate::kernel::monotonic_now as now;
+use crate::kernel::ProgramClock;
 
-/// A wall-clock instant on the monotonic clock, by what separates the two now; none when it is over.
-pub(super) fn at(instant: SystemTime) -> Option<u64> {
+/// Now, on the clock of sessions, in nanoseconds. Where the kernel takes no program that tells it, nothing is ever sent, and any
+/// clock will do.
+pub fn now() -> u64 {
+    ProgramClock::of_kernel().unwrap_or(ProgramClock::OWN).now()
+}
+
+/// A wall-clock instant on the session's clock, by what separates the two now; none when it is over.
+pub(super) fn at(clock: ProgramClock, instant: SystemTime) -> Option<u64> {
     let ahead = instant.duration_since(SystemTime::now()).ok()?;
-    Some(now().saturating_add(nanoseconds(ahead)))
+    Some(clock.now().saturating_add(nanoseconds(ahead)))
 }
 
 /// In whole nanoseconds, of which 64 bits hold 584 years.
@@ -26,19 +31,15 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
 const SLICE: u64 = 10_000_000;
 
 /// Sleeps until this instant, or until it is told to stop.
-pub(super) fn sleep_until(instant: u64, stop: &CancellationToken) {
+pub(super) fn sleep_until(clock: ProgramClock, instant: u64, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        let now = now();
+        let now = clock.now();
         if now >= instant {
             return;
         }
         let end = instant.min(now + SLICE);
-        let request = Timespec {
-            tv_sec: i64::try_from(end / 1_000_000_000).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(end % 1_000_000_000).unwrap_or(0),
-        };
         // A signal may wake it early; nothing else can be wrong with these arguments.
-        if let Err(error) = clock_nanosleep_absolute(SleepClock::Monotonic, &request)
+        if let Err(error) = clock_nanosleep_absolute(SleepClock::Monotonic, &clock.own(end))
             && error != Errno::INTR
         {
             return;

@@ -6,11 +6,14 @@ mod batch;
 mod call_size;
 mod clock;
 mod counting;
+mod hush;
 mod paced;
+mod reading;
 mod stillness;
 mod worker;
 
 use std::{
+    future::pending,
     io, mem,
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -28,10 +31,17 @@ use tokio_util::sync::CancellationToken;
 pub use clock::now;
 pub use worker::WorkerError;
 
-use self::{counting::Counting, paced::Paced, stillness::Stillness, worker::Worker};
+use self::{
+    counting::Counting,
+    hush::Hush,
+    paced::Paced,
+    reading::{Reader, Reading},
+    stillness::Stillness,
+    worker::Worker,
+};
 use crate::{
     host::{WORKER_THREAD, is_gone},
-    kernel::{Enabling, Generator, Hold, KernelError, Listener, TracePoint, generator::Role},
+    kernel::{Enabling, Generator, Hold, KernelError, Listener, ProgramClock, TracePoint, generator::Role},
     plan::{Attach, Plan, PortPlan},
     stats::{PortCount, Snapshot, reconcile::reconcile},
 };
@@ -53,6 +63,9 @@ pub enum EngineError {
     /// There is nobody to tell what becomes of frames.
     #[error("the kernel's trace points cannot be listened to")]
     Listen(#[source] KernelError),
+    /// The programs' clock cannot be compared with ours.
+    #[error("the clock of eBPF programs cannot be read")]
+    Clock(#[source] KernelError),
     /// The operating system gave no thread.
     #[error("cannot start a worker thread")]
     Thread(#[source] io::Error),
@@ -69,14 +82,6 @@ pub enum EngineError {
     /// It should have started already.
     #[error("the instant to start at is over: give a later one with --at")]
     StartIsOver,
-    /// The program could not be told to stop.
-    #[error("port {port} cannot be stopped")]
-    Stop {
-        /// The port's name.
-        port: String,
-        /// Why.
-        source: KernelError,
-    },
     /// Counters could not be read.
     #[error("the counters of port {port} cannot be read")]
     Count {
@@ -99,6 +104,7 @@ pub fn pin_to(cpu: u32) -> Result<(), WorkerError> {
 pub struct Loaded {
     ports: Vec<Arc<Port>>,
     enabled: Vec<Hold>,
+    clock: ProgramClock,
 }
 
 struct Port {
@@ -174,6 +180,7 @@ impl Loaded {
     }
 
     fn load(plan: Plan, role: Role, listener: Option<&Listener>, enabling: &Enabling) -> Result<Self, EngineError> {
+        let clock = ProgramClock::of_kernel().map_err(EngineError::Clock)?;
         let (mut ports, mut enabled) = (Vec::new(), Vec::new());
         for plan in plan.ports {
             let failed = |source| EngineError::Load { port: plan.name.clone(), source };
@@ -186,7 +193,7 @@ impl Loaded {
             let due = Mutex::new(vec![0; plan.flows.len()]);
             ports.push(Arc::new(Port { plan, generator, due, still: Stillness::default() }));
         }
-        Ok(Self { ports, enabled })
+        Ok(Self { ports, enabled, clock })
     }
 
     /// Starts all workers of all ports at the same moment; they end when `stop` is cancelled, or before when their flow
@@ -199,12 +206,14 @@ impl Loaded {
         // go home.
         let (go, gate) = watch::channel(None);
         let stop = stop.child_token();
+        let words = self.ports.iter().map(|port| port.generator.stop().clone()).collect();
+        let hush = Hush::when(&stop, words, self.clock);
         let mut workers = JoinSet::new();
         let mut threads = Vec::new();
         for (number, port) in self.ports.iter().enumerate() {
             for index in 0..port.plan.cpus.len() {
                 let (done, outcome) = oneshot::channel();
-                threads.push(spawn(Arc::clone(port), index, gate.clone(), stop.clone(), done)?);
+                threads.push(spawn(Arc::clone(port), index, self.clock, gate.clone(), stop.clone(), done)?);
                 let stop = stop.clone();
                 workers.spawn(async move {
                     let result = outcome.await.unwrap_or(Err(WorkerError::Panicked));
@@ -219,19 +228,20 @@ impl Loaded {
         let elapsed = vec![None; self.ports.len()];
         let paced = self.ports.iter().any(|port| port.plan.pacing.is_some());
         let started = match start {
-            Start::Now => clock::now() + if paced { clock::nanoseconds(LEAD) } else { 0 },
-            Start::At(instant) => clock::at(instant).ok_or(EngineError::StartIsOver)?,
+            Start::Now => self.clock.now() + if paced { clock::nanoseconds(LEAD) } else { 0 },
+            Start::At(instant) => clock::at(self.clock, instant).ok_or(EngineError::StartIsOver)?,
             Start::Since(start) => start,
         };
-        let Self { ports, enabled } = self;
+        let Self { ports, enabled, clock } = self;
         let mut session = Session {
             ports,
             enabled,
             workers,
             threads,
             stop,
+            _hush: hush,
+            clock,
             started,
-            hushed: false,
             failed: Vec::new(),
             working,
             elapsed,
@@ -250,6 +260,7 @@ impl Loaded {
 fn spawn(
     port: Arc<Port>,
     index: usize,
+    clock: ProgramClock,
     mut gate: watch::Receiver<Option<u64>>,
     stop: CancellationToken,
     done: oneshot::Sender<Result<(), WorkerError>>,
@@ -262,7 +273,8 @@ fn spawn(
             let Port { plan, generator, due, still } = &*port;
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let mut share = vec![0; plan.flows.len()];
-            let result = worker::work(&Worker { plan, generator, index, start, stop: &stop, still }, &mut share);
+            let worker = Worker { plan, generator, index, clock, start, stop: &stop, still };
+            let result = worker::work(&worker, &mut share);
             let mut due = due.lock().unwrap_or_else(PoisonError::into_inner);
             due.iter_mut().zip(share).for_each(|(due, share)| *due += share);
             result
@@ -291,10 +303,11 @@ pub struct Session {
     workers: JoinSet<Ended>,
     threads: Vec<thread::JoinHandle<()>>,
     stop: CancellationToken,
-    /// On the monotonic clock, in nanoseconds; may be to come.
+    /// Lets paced calls come to their end when `stop` is cancelled.
+    _hush: Hush,
+    clock: ProgramClock,
+    /// On this clock, in nanoseconds; may be to come.
     started: u64,
-    /// Whether the programs have been told to stop.
-    hushed: bool,
     /// Ports and indices of workers that failed.
     failed: Vec<(usize, usize)>,
     /// Workers of each port that have not ended.
@@ -324,8 +337,9 @@ impl Session {
         let mut ticks = time::interval_at(time::Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failure = None;
-        let stop = self.stop.clone();
-        let start = time::Instant::now() + Duration::from_nanos(self.started.saturating_sub(clock::now()));
+        // Counts that are being read.
+        let mut reading: Option<Reading> = None;
+        let start = time::Instant::now() + Duration::from_nanos(self.started.saturating_sub(self.clock.now()));
         loop {
             tokio::select! {
                 () = time::sleep_until(start - AHEAD), if self.counters.is_none() => self.begin_counting(),
@@ -336,21 +350,27 @@ impl Session {
                         failure.get_or_insert(error);
                     }
                 },
-                () = stop.cancelled(), if !self.hushed => {
-                    self.hushed = true;
-                    if let Err(error) = self.hush() {
-                        failure.get_or_insert(error);
+                _ = ticks.tick(), if reading.is_none() => {
+                    match self.gone_interface().map_or_else(|| self.reader().read_aside(), Err) {
+                        Ok(begun) => reading = Some(begun),
+                        Err(error) => {
+                            self.stop.cancel();
+                            failure.get_or_insert(error);
+                        }
                     }
                 }
-                _ = ticks.tick() => match self.gone_interface().map_or_else(|| self.snapshot(), Err) {
-                    // Before the start there is nothing to see.
-                    Ok(snapshot) if snapshot.elapsed.is_zero() => {}
-                    Ok(snapshot) => look(snapshot),
-                    Err(error) => {
-                        self.stop.cancel();
-                        failure.get_or_insert(error);
+                read = counts(&mut reading) => {
+                    reading = None;
+                    match read {
+                        // Before the start there is nothing to see.
+                        Ok(snapshot) if snapshot.elapsed.is_zero() => {}
+                        Ok(snapshot) => look(snapshot),
+                        Err(error) => {
+                            self.stop.cancel();
+                            failure.get_or_insert(error);
+                        }
                     }
-                },
+                }
             }
         }
         // Once more: a short flow may have ended before anybody looked.
@@ -361,38 +381,21 @@ impl Session {
         Ok((snapshot, failure.or(released.err())))
     }
 
-    /// Lets paced calls come to their end.
-    fn hush(&self) -> Result<(), EngineError> {
-        for port in &self.ports {
-            let stopped = port.generator.stop(clock::now().max(1));
-            stopped.map_err(|source| EngineError::Stop { port: port.plan.name.clone(), source })?;
-        }
-        Ok(())
-    }
-
     fn since_start(&self) -> Duration {
-        Duration::from_nanos(clock::now().saturating_sub(self.started))
+        Duration::from_nanos(self.clock.now().saturating_sub(self.started))
     }
 
     /// How long a port sent, all of whose workers have ended: paced ones count what was due until they were told to stop.
-    fn sent_for(&self, number: usize) -> Result<Duration, EngineError> {
+    fn sent_for(&self, number: usize) -> Duration {
         let Port { plan, generator, .. } = &*self.ports[number];
-        let stopped = if plan.pacing.is_some() { generator.stopped() } else { Ok(None) };
-        let stopped = stopped.map_err(|source| EngineError::Count { port: plan.name.clone(), source })?;
+        let stopped = if plan.pacing.is_some() { generator.stop().get() } else { None };
         let until = stopped.map_or(u64::MAX, |stopped| stopped.saturating_sub(self.started));
-        Ok(self.since_start().min(Duration::from_nanos(until)))
+        self.since_start().min(Duration::from_nanos(until))
     }
 
-    fn snapshot(&self) -> Result<Snapshot, EngineError> {
-        let elapsed = self.since_start();
-        let ports = self.ports.iter().zip(&self.elapsed).map(|(port, ended)| {
-            let due = port.due.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let due = ended.is_some().then_some(&due[..]);
-            PortCount::read(&port.plan, &port.generator, ended.unwrap_or(elapsed), due)
-                .map(|count| PortCount { still: port.still.get(), ..count })
-                .map_err(|source| EngineError::Count { port: port.plan.name.clone(), source })
-        });
-        Ok(Snapshot { elapsed, ports: ports.collect::<Result<_, _>>()? })
+    fn reader(&self) -> Reader {
+        let Self { ports, elapsed, clock, started, .. } = self;
+        Reader { ports: ports.clone(), elapsed: elapsed.clone(), clock: *clock, started: *started }
     }
 
     /// The final count, after [`Session::next_ended`] said `None`.
@@ -402,7 +405,7 @@ impl Session {
             let _ = thread.join();
         }
         self.settle()?;
-        let Snapshot { elapsed: now, ports } = self.snapshot()?;
+        let Snapshot { elapsed: now, ports } = self.reader().read_aside()?.counts().await?;
         let elapsed = self.elapsed.iter().copied().flatten().max().unwrap_or(now);
         let mut ports: Vec<PortCount> = ports.into_iter().map(PortCount::settled).collect();
         if let Some(counters) = self.counters.take() {
@@ -420,10 +423,10 @@ impl Session {
             let Port { plan, generator, still, .. } = &*self.ports[number];
             let Some(pacing) = &plan.pacing else { continue };
             let failed = |source| EngineError::Count { port: plan.name.clone(), source };
-            let over = generator.stopped().map_err(failed)?.unwrap_or_else(clock::now);
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let worker = Worker { plan, generator, index, start: self.started, stop: &self.stop, still };
-            Paced::settle(&worker, pacing, over).map_err(failed)?;
+            let (clock, start) = (self.clock, self.started);
+            let worker = Worker { plan, generator, index, clock, start, stop: &self.stop, still };
+            Paced::settle(&worker, pacing).map_err(failed)?;
         }
         Ok(())
     }
@@ -442,10 +445,7 @@ impl Session {
         }
         self.working[number] -= 1;
         if self.working[number] == 0 {
-            match self.sent_for(number) {
-                Ok(elapsed) => self.elapsed[number] = Some(elapsed),
-                Err(error) => return Some(Err(error)),
-            }
+            self.elapsed[number] = Some(self.sent_for(number));
         }
         let plan = &self.ports[number].plan;
         Some(result.map_err(|source| EngineError::Worker {
@@ -482,6 +482,14 @@ impl Session {
             interface: gone.interface.clone(),
             source: WorkerError::InterfaceGone,
         })
+    }
+}
+
+/// Waits for counts that are being read; for ever, when none are.
+async fn counts(reading: &mut Option<Reading>) -> Result<Snapshot, EngineError> {
+    match reading {
+        Some(reading) => reading.counts().await,
+        None => pending().await,
     }
 }
 

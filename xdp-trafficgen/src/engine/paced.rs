@@ -13,7 +13,6 @@ use crate::{
     engine::{
         batch::Batch,
         call_size::CallSize,
-        clock,
         stillness::Watch,
         worker::{Stretch, Turns, Until, Worker, WorkerError},
     },
@@ -58,7 +57,7 @@ impl<'a> Paced<'a> {
         let streams = own.filter(|stream| !timing::is_over(stream)).count() as u64;
         let pace = Pace { epoch: worker.start, batch: 1, streams, done: u64::from(streams == 0), ..Pace::default() };
         paced.set_pace(pace)?;
-        clock::sleep_until(worker.start.saturating_sub(LONGEST_WAKE), worker.stop);
+        worker.sleep_until(worker.start.saturating_sub(LONGEST_WAKE));
         Ok(paced)
     }
 
@@ -82,14 +81,14 @@ impl<'a> Paced<'a> {
                 pacing.give_up,
             ),
             most,
-            watch: Watch::begin(worker.still, clock::now().max(worker.start)),
+            watch: Watch::begin(worker.still, worker.clock.now().max(worker.start)),
         }
     }
 
     /// Sends from all streams of the worker until all have ended. Adds the departures of each that were due.
     pub(super) fn all(&mut self, due: &mut [u64]) -> Result<(), WorkerError> {
         self.until_done()?;
-        let over = self.over()?;
+        let over = self.over();
         // Until then flows that end by time take theirs, though nothing departs any more.
         let mut ends = 0;
         for (due, entry) in due.iter_mut().zip(self.entries()) {
@@ -101,27 +100,34 @@ impl<'a> Paced<'a> {
                 ends = ends.max(stream.end);
             }
         }
-        clock::sleep_until(self.worker.start.saturating_add(ends), self.worker.stop);
+        self.worker.sleep_until(self.worker.start.saturating_add(ends));
         Ok(())
     }
 
-    /// Counts what was due before `over` and did not leave as given up, for a worker that failed, which leaves its streams as they
+    /// Counts what was due and did not leave as given up, for a worker that failed, which leaves its streams as they
     /// are: another thread may be at work on them. To be called when all have ended.
-    pub(super) fn settle(worker: &'a Worker<'a>, pacing: &'a Pacing, over: u64) -> Result<(), KernelError> {
+    pub(super) fn settle(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Result<(), KernelError> {
         let paced = Self::of(worker, pacing);
+        let over = paced.over();
         for entry in paced.entries() {
             let mut stream = worker.generator.departures(entry)?;
-            paced.skip_until(&mut stream, over.saturating_sub(worker.start));
+            paced.skip_until(&mut stream, over);
             worker.generator.set_departures(entry, stream)?;
         }
         Ok(())
     }
 
-    /// When it was over: now, or when it was told to stop.
-    fn over(&self) -> Result<u64, WorkerError> {
-        let stopped = self.worker.generator.stopped().map_err(WorkerError::Count)?;
-        let over = stopped.map_or(u64::MAX, |stopped| stopped.saturating_sub(self.worker.start));
-        Ok(self.now().min(over))
+    /// From when on nothing that did not leave counts as given up: now, or before it was told to stop by as much as frames get to
+    /// catch up at an end that is known before. A worker that is behind by no more has missed nothing yet.
+    fn over(&self) -> u64 {
+        let stopped = self.stopped().map_or(u64::MAX, |stopped| stopped.saturating_sub(GRACE));
+        self.now().min(stopped.saturating_sub(self.worker.start))
+    }
+
+    /// When it was told to stop. The same instant for all workers and for the program, which looks at this word too; the token
+    /// that is cancelled is seen by each at another moment.
+    fn stopped(&self) -> Option<u64> {
+        self.worker.generator.stop().get()
     }
 
     /// Counts departures before a time as given up.
@@ -132,20 +138,20 @@ impl<'a> Paced<'a> {
 
     /// Calls until all streams have ended, or it is told to stop.
     fn until_done(&mut self) -> Result<(), WorkerError> {
-        while !self.worker.stop.is_cancelled() {
+        while self.stopped().is_none() {
             let mut pace = self.pace()?;
             if pace.done != 0 {
                 return Ok(());
             }
             let asleep_until = self.sleep(&pace)?;
-            self.watch.alive(clock::now(), asleep_until);
+            self.watch.alive(self.worker.clock.now(), asleep_until);
             let batch = self.batch.size();
             pace = Pace { position: 0, batch: u64::from(batch), late: 0, ..pace };
             self.set_pace(pace)?;
             let repeat = self.size.in_batches(batch, self.most);
             let before = self.now();
             self.worker.call(repeat, batch)?;
-            self.watch.alive(clock::now(), None);
+            self.watch.alive(self.worker.clock.now(), None);
             let took = Duration::from_nanos(self.now() - before);
             self.size.learn(repeat, took);
             let after = self.pace()?;
@@ -164,7 +170,7 @@ impl<'a> Paced<'a> {
         if away > FAR {
             let wake = (away / 100).clamp(SHORTEST_WAKE, LONGEST_WAKE);
             let until = self.worker.start.saturating_add(next - wake);
-            clock::sleep_until(until, self.worker.stop);
+            self.worker.sleep_until(until);
             return Ok(Some(until));
         }
         Ok(None)
@@ -177,7 +183,7 @@ impl<'a> Paced<'a> {
     }
 
     fn now(&self) -> u64 {
-        clock::now().saturating_sub(self.worker.start)
+        self.worker.clock.now().saturating_sub(self.worker.start)
     }
 
     fn pace(&self) -> Result<Pace, WorkerError> {
@@ -235,8 +241,8 @@ impl Stretch for Paced<'_> {
         self.until_done()?;
         let mut stream = self.stream(self.worker.index)?;
         // What was due when it ended, or was told to stop.
-        if close != u64::MAX || self.worker.stop.is_cancelled() {
-            self.skip_until(&mut stream, self.over()?);
+        if close != u64::MAX || self.stopped().is_some() {
+            self.skip_until(&mut stream, self.over());
         }
         let taken = stream.departed + stream.skipped - before.departed - before.skipped;
         stream.left = if before.left == u64::MAX { u64::MAX } else { before.left - taken };

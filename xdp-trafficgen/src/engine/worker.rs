@@ -12,7 +12,7 @@ use crate::{
         paced::Paced,
         stillness::{Stillness, Watch},
     },
-    kernel::{Generator, KernelError, generator::Sent},
+    kernel::{Generator, KernelError, ProgramClock, generator::Sent},
     plan::{FlowPlan, PortPlan, pacing::Streams, schedule},
 };
 
@@ -82,7 +82,8 @@ pub(super) struct Worker<'a> {
     pub(super) generator: &'a Generator,
     /// Its index among the port's CPUs.
     pub(super) index: u32,
-    /// The session's start on the monotonic clock; all other times count from it, in nanoseconds.
+    pub(super) clock: ProgramClock,
+    /// The session's start on this clock; all other times count from it, in nanoseconds.
     pub(super) start: u64,
     pub(super) stop: &'a CancellationToken,
     /// Where it notes that it stood still.
@@ -94,8 +95,8 @@ pub(super) struct Worker<'a> {
 pub(super) fn work(worker: &Worker<'_>, due: &mut [u64]) -> Result<(), WorkerError> {
     match &worker.plan.pacing {
         None => {
-            clock::sleep_until(worker.start, worker.stop);
-            let watch = Watch::begin(worker.still, clock::now());
+            worker.sleep_until(worker.start);
+            let watch = Watch::begin(worker.still, worker.clock.now());
             take_turns(worker, &mut FullSpeed { worker, size: CallSize::new(worker.plan.batch_size), watch }, due)
         }
         Some(pacing) => {
@@ -138,7 +139,7 @@ pub(super) struct Turns {
 
 /// Lets the port's flows take turns, each from its beginning to its end.
 fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch, due: &mut [u64]) -> Result<(), WorkerError> {
-    let Worker { plan, generator, index, start, stop, still: _ } = *worker;
+    let Worker { plan, generator, index, start, stop, .. } = *worker;
     let weights: Vec<u32> = plan.flows.iter().map(|flow| flow.weight).collect();
     let begin = |flow: &FlowPlan| nanoseconds(flow.delay);
     // None: never.
@@ -185,7 +186,7 @@ fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch, due: &mut [u64]) 
             break;
         }
     }
-    clock::sleep_until(start.saturating_add(ends), stop);
+    worker.sleep_until(start.saturating_add(ends));
     Ok(())
 }
 
@@ -198,7 +199,7 @@ struct FullSpeed<'a> {
 
 impl Stretch for FullSpeed<'_> {
     fn time(&mut self) -> Result<u64, WorkerError> {
-        Ok(clock::now().saturating_sub(self.worker.start))
+        Ok(self.worker.clock.now().saturating_sub(self.worker.start))
     }
 
     fn is_over(&self, time_left: u64) -> bool {
@@ -207,8 +208,8 @@ impl Stretch for FullSpeed<'_> {
 
     fn wait(&mut self, until: u64) -> Result<bool, WorkerError> {
         let until = self.worker.start.saturating_add(until);
-        clock::sleep_until(until, self.worker.stop);
-        self.watch.alive(clock::now(), Some(until));
+        self.worker.sleep_until(until);
+        self.watch.alive(self.worker.clock.now(), Some(until));
         Ok(true)
     }
 
@@ -231,7 +232,7 @@ impl Stretch for FullSpeed<'_> {
                 // A signal that found this thread. The program has counted what did run.
                 Sent::Interrupted => {
                     sent = self.attempted()? - before_all;
-                    self.watch.alive(clock::now(), None);
+                    self.watch.alive(self.worker.clock.now(), None);
                 }
             }
         }
@@ -263,6 +264,11 @@ impl Worker<'_> {
         })?;
         self.stayed()?;
         Ok(sent)
+    }
+
+    /// Sleeps until an instant of its clock, or until it is told to stop.
+    pub(super) fn sleep_until(&self, instant: u64) {
+        clock::sleep_until(self.clock, instant, self.stop);
     }
 
     fn cpu(&self) -> u32 {

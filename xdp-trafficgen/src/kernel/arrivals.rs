@@ -11,7 +11,7 @@ use xdp_trafficgen_ebpf::abi::arrivals::{BLOCK_STAMPS, Block, Log, Receiver, par
 
 use crate::{
     host::index_of,
-    kernel::{KernelError, OBJECT, attachment::Attachment, map_error, monotonic_now, program_error},
+    kernel::{KernelError, OBJECT, ProgramClock, attachment::Attachment, map_error, program_error},
     plan::Existing,
 };
 
@@ -91,7 +91,7 @@ impl Arrivals {
         let entries = u32::try_from(blocks).unwrap_or(u32::MAX);
         let (match_offset, mark, match_mask) = matching.mark.map_or((0, [0; 4], 0), |(at, mark)| (at, mark, u32::MAX));
         let receiver = Receiver {
-            epoch: monotonic_now(),
+            epoch: ProgramClock::of_kernel()?.now(),
             blocks: entries.into(),
             match_offset,
             match_value: u32::from_be_bytes(mark),

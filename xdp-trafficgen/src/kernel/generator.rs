@@ -5,13 +5,12 @@ mod load;
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use aya::{
     Ebpf,
-    maps::{Array, DevMap, Map, MapData, PerCpuArray, PerCpuValues, ProgramArray},
+    maps::{DevMap, MapData, PerCpuArray, PerCpuValues, ProgramArray},
     programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
 };
 use xdp_trafficgen_ebpf::abi::{
@@ -19,11 +18,11 @@ use xdp_trafficgen_ebpf::abi::{
     timing::{self, Departures, Lateness, Pace},
 };
 
-use self::load::{fill, load_group, padded, take, xdp_of};
+use self::load::{fill, load_group, map, mapped, padded, take, xdp_of};
 use crate::{
     kernel::{
-        KernelError, Listener, PerCpu, TracePoints, anchor::Anchor, listener::Place, map_error, pins::Pins,
-        program_error,
+        KernelError, Listener, PerCpu, StopWord, TracePoints, anchor::Anchor, close_maps, listener::Place, map_error,
+        mapped::Mapped, pins::Pins, program_error,
     },
     plan::{Pacing, Program, pacing::simulation::exponentials},
 };
@@ -39,23 +38,25 @@ pub enum Role {
 
 /// A loaded generator. Everything it holds in the kernel goes when it is dropped, or when the process ends.
 pub struct Generator {
-    /// One for each group.
-    objects: Vec<Ebpf>,
-    /// The program that is called; in the first object.
+    /// With the program that is called, and without its maps: see [`close_maps`].
+    object: Ebpf,
+    /// The program that is called.
     entry: &'static str,
     workers: PerCpuArray<MapData, Worker>,
-    flows: Array<MapData, Flow>,
-    schedules: Mutex<Array<MapData, Schedule>>,
-    paces: Mutex<Array<MapData, Pace>>,
-    departures: Mutex<Array<MapData, Departures>>,
-    lateness: Array<MapData, Lateness>,
-    stop: Mutex<Array<MapData, u64>>,
+    flows: Mapped<Flow>,
+    schedules: Mapped<Schedule>,
+    paces: Mapped<Pace>,
+    departures: Mapped<Departures>,
+    lateness: Mapped<Lateness>,
+    stop: StopWord,
     drops: PerCpuArray<MapData, Drops>,
-    flow_drops: Array<MapData, FlowDrops>,
+    flow_drops: Mapped<FlowDrops>,
     /// None: nobody listens to what becomes of the frames.
     place: Option<Place>,
-    /// The kernel empties a program array when its last descriptor goes.
-    programs: ProgramArray<MapData>,
+    /// Those that `entry` calls, where there are several groups. The kernel empties a program array when its last descriptor
+    /// goes.
+    _programs: Option<ProgramArray<MapData>>,
+    facts: Vec<ProgramFacts>,
     _anchor: Option<Anchor>,
 }
 
@@ -73,6 +74,17 @@ pub struct ProgramFacts {
     pub verified_instructions: u32,
     /// Bytes of eBPF that are left when what this configuration does not use is removed.
     pub translated_bytes: u32,
+}
+
+impl ProgramFacts {
+    fn of(name: &'static str, program: &Xdp) -> Result<Self, KernelError> {
+        let info = program.info().map_err(program_error(name))?;
+        Ok(Self {
+            name,
+            verified_instructions: info.verified_instruction_count().unwrap_or(0),
+            translated_bytes: info.size_translated().unwrap_or(0),
+        })
+    }
 }
 
 /// Frames that were refused, by who refused them and with which errno (positive, 0 for none).
@@ -109,12 +121,12 @@ impl Generator {
         listener: Option<&Listener>,
     ) -> Result<Self, KernelError> {
         let mut generator = Self::load_program(program, pacing, role, listener)?;
-        let mut map = DevMap::try_from(generator.map_mut("EGRESS")?).map_err(map_error("EGRESS"))?;
+        let map = generator.object.map_mut("EGRESS").ok_or(KernelError::Missing("EGRESS"))?;
+        let mut map = DevMap::try_from(map).map_err(map_error("EGRESS"))?;
         map.set(0, egress, None, 0).map_err(KernelError::Egress)?;
-        if let Some(object) = generator.objects.first_mut() {
-            generator.place.as_ref().map_or(Ok(()), |place| place.call(object))?;
-        }
-        generator._anchor = Some(Anchor::hold(generator.entry, generator.xdp_mut()?)?);
+        generator.place.as_ref().map_or(Ok(()), |place| place.call(&mut generator.object))?;
+        close_maps(&mut generator.object);
+        generator._anchor = Some(Anchor::hold(generator.entry, xdp_of(&mut generator.object, generator.entry)?)?);
         Ok(generator)
     }
 
@@ -126,9 +138,12 @@ impl Generator {
     pub fn load_dry(program: &Program) -> Result<Self, KernelError> {
         let mut program = program.clone();
         program.generator.pacing = timing::pacing::NONE;
-        Self::load_program(&program, None, Role::Generate, None)
+        let mut generator = Self::load_program(&program, None, Role::Generate, None)?;
+        close_maps(&mut generator.object);
+        Ok(generator)
     }
 
+    /// With all of its maps.
     fn load_program(
         program: &Program,
         pacing: Option<&Pacing>,
@@ -140,17 +155,17 @@ impl Generator {
         let load = |group| load_group(program, pacing, group, pins.as_ref(), place.as_ref());
         let mut objects = program.groups.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let Program { bodies, flow_bodies, workers, flows, worked, values, .. } = program;
-        fill(&mut objects, "VALUES", values)?;
-        fill(&mut objects, "WORKED", worked)?;
-        fill(&mut objects, "BODIES", &bodies.iter().map(|body| padded(body)).collect::<Vec<_>>())?;
-        fill(&mut objects, "FLOW_BODIES", flow_bodies)?;
-        fill(&mut objects, "FLOWS", flows)?;
+        fill(&objects, "VALUES", values)?;
+        fill(&objects, "WORKED", worked)?;
+        fill(&objects, "BODIES", &bodies.iter().map(|body| padded(body)).collect::<Vec<_>>())?;
+        fill(&objects, "FLOW_BODIES", flow_bodies)?;
+        fill(&objects, "FLOWS", flows)?;
         if let Some(Pacing { departures, segments, calendars, .. }) = pacing {
-            fill(&mut objects, "DEPARTURES", departures)?;
-            fill(&mut objects, "SEGMENTS", segments)?;
-            fill(&mut objects, "CALENDARS", calendars)?;
+            fill(&objects, "DEPARTURES", departures)?;
+            fill(&objects, "SEGMENTS", segments)?;
+            fill(&objects, "CALENDARS", calendars)?;
             if departures.iter().any(|stream| stream.kind == timing::departures::POISSON) {
-                fill(&mut objects, "EXPONENTIAL", &exponentials())?;
+                fill(&objects, "EXPONENTIAL", &exponentials())?;
             }
         }
         let start = PerCpu::make(|cpu| workers.get(&cpu).copied().unwrap_or(Worker::ABSENT))?;
@@ -159,37 +174,46 @@ impl Generator {
         let mut state: PerCpuArray<_, Worker> =
             PerCpuArray::try_from(take(&mut objects, "WORKERS")?).map_err(map_error("WORKERS"))?;
         state.set(place.as_ref().map_or(0, Place::index), start, 0).map_err(map_error("WORKERS"))?;
-        let mut generator = Self {
-            entry: match role {
-                Role::Floor => FLOOR,
-                Role::Generate if objects.len() > 1 => "dispatch",
-                Role::Generate => GROUP,
-            },
-            workers: state,
-            flows: Array::try_from(take(&mut objects, "FLOWS")?).map_err(map_error("FLOWS"))?,
-            schedules: Array::try_from(take(&mut objects, "SCHEDULES")?).map_err(map_error("SCHEDULES"))?.into(),
-            paces: Array::try_from(take(&mut objects, "PACES")?).map_err(map_error("PACES"))?.into(),
-            departures: Array::try_from(take(&mut objects, "DEPARTURES")?).map_err(map_error("DEPARTURES"))?.into(),
-            lateness: Array::try_from(take(&mut objects, "LATENESS")?).map_err(map_error("LATENESS"))?,
-            stop: Array::try_from(take(&mut objects, "STOP")?).map_err(map_error("STOP"))?.into(),
-            drops: PerCpuArray::try_from(take(&mut objects, "DROPS")?).map_err(map_error("DROPS"))?,
-            flow_drops: Array::try_from(take(&mut objects, "FLOW_DROPS")?).map_err(map_error("FLOW_DROPS"))?,
-            place,
-            programs: ProgramArray::try_from(take(&mut objects, "PROGRAMS")?).map_err(map_error("PROGRAMS"))?,
-            objects,
-            _anchor: None,
+        let entry = match role {
+            Role::Floor => FLOOR,
+            Role::Generate if objects.len() > 1 => "dispatch",
+            Role::Generate => GROUP,
         };
-        if generator.entry == "dispatch" {
-            for (index, object) in (0..).zip(&mut generator.objects) {
-                let group = xdp_of(object, GROUP)?;
-                group.load().map_err(program_error(GROUP))?;
-                let fd = group.fd().map_err(program_error(GROUP))?;
-                generator.programs.set(index, fd, 0).map_err(map_error("PROGRAMS"))?;
-            }
+        let drops = PerCpuArray::try_from(take(&mut objects, "DROPS")?).map_err(map_error("DROPS"))?;
+        let mut called = Vec::new();
+        let programs = if entry == "dispatch" { Some(fill_programs(&mut objects, &mut called)?) } else { None };
+        let flows = mapped(&objects, "FLOWS")?;
+        let schedules = mapped(&objects, "SCHEDULES")?;
+        let paces = mapped(&objects, "PACES")?;
+        let departures = mapped(&objects, "DEPARTURES")?;
+        let lateness = mapped(&objects, "LATENESS")?;
+        let flow_drops = mapped(&objects, "FLOW_DROPS")?;
+        let stop = StopWord::of(map(&objects, "STOP")?, "STOP")?;
+        // The programs of the other groups stay in the array of programs.
+        let mut object = objects.into_iter().next().ok_or(KernelError::Missing(entry))?;
+        let xdp = xdp_of(&mut object, entry)?;
+        if xdp.fd().is_err() {
+            xdp.load().map_err(program_error(entry))?;
         }
-        let entry = generator.entry;
-        generator.xdp_mut()?.load().map_err(program_error(entry))?;
-        Ok(generator)
+        let mut facts = vec![ProgramFacts::of(entry, xdp)?];
+        facts.extend(called);
+        Ok(Self {
+            object,
+            entry,
+            workers: state,
+            flows,
+            schedules,
+            paces,
+            departures,
+            lateness,
+            stop,
+            drops,
+            flow_drops,
+            place,
+            _programs: programs,
+            facts,
+            _anchor: None,
+        })
     }
 
     /// Gives a worker, by its index, the order in which its flows take turns from now on: `turns` are indices of the
@@ -203,7 +227,7 @@ impl Generator {
             *slot = program.slots.get(flow as usize).copied().unwrap_or_default();
             schedule.len += 1;
         }
-        lock(&self.schedules).set(worker, schedule, 0).map_err(map_error("SCHEDULES"))
+        self.schedules.set(worker, &schedule)
     }
 
     /// Where a worker, by its index, stands in time.
@@ -211,7 +235,7 @@ impl Generator {
     /// # Errors
     /// When the map cannot be read.
     pub fn pace(&self, worker: u32) -> Result<Pace, KernelError> {
-        lock(&self.paces).get(&worker, 0).map_err(map_error("PACES"))
+        self.paces.get(worker)
     }
 
     /// Sets it. Not while that worker sends.
@@ -219,7 +243,7 @@ impl Generator {
     /// # Errors
     /// When the map cannot be written.
     pub fn set_pace(&self, worker: u32, pace: Pace) -> Result<(), KernelError> {
-        lock(&self.paces).set(worker, pace, 0).map_err(map_error("PACES"))
+        self.paces.set(worker, &pace)
     }
 
     /// A stream of departures, by its place in [`Pacing::departures`].
@@ -227,7 +251,7 @@ impl Generator {
     /// # Errors
     /// When the map cannot be read.
     pub fn departures(&self, entry: u32) -> Result<Departures, KernelError> {
-        lock(&self.departures).get(&entry, 0).map_err(map_error("DEPARTURES"))
+        self.departures.get(entry)
     }
 
     /// Sets it. Not while its worker sends.
@@ -235,7 +259,7 @@ impl Generator {
     /// # Errors
     /// When the map cannot be written.
     pub fn set_departures(&self, entry: u32, stream: Departures) -> Result<(), KernelError> {
-        lock(&self.departures).set(entry, stream, 0).map_err(map_error("DEPARTURES"))
+        self.departures.set(entry, &stream)
     }
 
     /// How punctual the frames of each of the program's flows were that a worker, by its index, has sent.
@@ -245,25 +269,12 @@ impl Generator {
     pub fn lateness(&self, worker: u32, program: &Program) -> Result<Vec<Lateness>, KernelError> {
         let count = u32::try_from(program.slots.len()).unwrap_or(u32::MAX);
         let first = worker * count;
-        (first..first + count).map(|entry| self.lateness.get(&entry, 0).map_err(map_error("LATENESS"))).collect()
+        (first..first + count).map(|entry| self.lateness.get(entry)).collect()
     }
 
-    /// Lets nothing depart any more: paced calls under way come to their end at once. Others take no notice. `now`: on the
-    /// monotonic clock, in nanoseconds, not 0.
-    ///
-    /// # Errors
-    /// When the map cannot be written.
-    pub fn stop(&self, now: u64) -> Result<(), KernelError> {
-        lock(&self.stop).set(0, now, 0).map_err(map_error("STOP"))
-    }
-
-    /// When nothing departed any more; none: there has been no stop.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
-    pub fn stopped(&self) -> Result<Option<u64>, KernelError> {
-        let stopped = lock(&self.stop).get(&0, 0).map_err(map_error("STOP"))?;
-        Ok(Some(stopped).filter(|&stopped| stopped != 0))
+    /// The word that lets nothing depart any more.
+    pub fn stop(&self) -> &StopWord {
+        &self.stop
     }
 
     /// What a worker, by its index, has counted of each of the program's flows; empty for a single flow.
@@ -276,7 +287,7 @@ impl Generator {
         }
         let count = u32::try_from(program.slots.len()).unwrap_or(u32::MAX);
         let first = worker * count;
-        (first..first + count).map(|entry| self.flows.get(&entry, 0).map_err(map_error("FLOWS"))).collect()
+        (first..first + count).map(|entry| self.flows.get(entry)).collect()
     }
 
     /// Makes the kernel run the program `repeat` times on copies of `frame` and really transmit them, `batch_size` at a
@@ -331,27 +342,8 @@ impl Generator {
     }
 
     /// What the kernel says of the programs that make frames.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub fn programs(&self) -> Result<Vec<ProgramFacts>, KernelError> {
-        let mut names = vec![self.entry];
-        if self.entry == "dispatch" {
-            names.push(GROUP);
-        }
-        let mut facts = Vec::new();
-        for name in names {
-            let objects = if name == self.entry { &self.objects[..1] } else { &self.objects[..] };
-            for program in objects.iter().filter_map(|object| object.program(name)) {
-                let info = program.info().map_err(program_error(name))?;
-                facts.push(ProgramFacts {
-                    name,
-                    verified_instructions: info.verified_instruction_count().unwrap_or(0),
-                    translated_bytes: info.size_translated().unwrap_or(0),
-                });
-            }
-        }
-        Ok(facts)
+    pub fn programs(&self) -> &[ProgramFacts] {
+        &self.facts
     }
 
     /// What every CPU's worker has counted so far; of a CPU without one, its `aborted` repetitions: workers' threads ran there
@@ -390,27 +382,26 @@ impl Generator {
     /// When the map cannot be read.
     pub fn flow_drops(&self, worker: u32, flow: u32, program: &Program) -> Result<FlowDrops, KernelError> {
         let count = u32::try_from(program.slots.len()).unwrap_or(u32::MAX);
-        self.flow_drops.get(&(worker * count + flow), 0).map_err(map_error("FLOW_DROPS"))
+        self.flow_drops.get(worker * count + flow)
     }
 
     fn xdp(&self) -> Result<&Xdp, KernelError> {
-        let program = self.objects.first().and_then(|object| object.program(self.entry));
+        let program = self.object.program(self.entry);
         program.ok_or(KernelError::Missing(self.entry))?.try_into().map_err(program_error(self.entry))
-    }
-
-    fn xdp_mut(&mut self) -> Result<&mut Xdp, KernelError> {
-        let entry = self.entry;
-        xdp_of(self.objects.first_mut().ok_or(KernelError::Missing(entry))?, entry)
-    }
-
-    fn map_mut(&mut self, name: &'static str) -> Result<&mut Map, KernelError> {
-        self.objects.first_mut().and_then(|object| object.map_mut(name)).ok_or(KernelError::Missing(name))
     }
 }
 
-/// A map that user space writes while the program runs; what one thread writes is nobody else's.
-fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
-    map.lock().unwrap_or_else(PoisonError::into_inner)
+/// Loads each group's program and puts it where `dispatch` finds it; adds what the kernel says of it to `facts`.
+fn fill_programs(objects: &mut [Ebpf], facts: &mut Vec<ProgramFacts>) -> Result<ProgramArray<MapData>, KernelError> {
+    let mut programs = ProgramArray::try_from(take(objects, "PROGRAMS")?).map_err(map_error("PROGRAMS"))?;
+    for (index, object) in (0..).zip(objects) {
+        let group = xdp_of(object, GROUP)?;
+        group.load().map_err(program_error(GROUP))?;
+        facts.push(ProgramFacts::of(GROUP, group)?);
+        programs.set(index, group.fd().map_err(program_error(GROUP))?, 0).map_err(map_error("PROGRAMS"))?;
+        group.unload().map_err(program_error(GROUP))?;
+    }
+    Ok(programs)
 }
 
 /// A `struct xdp_md` (include/uapi/linux/bpf.h): data, data_end, data_meta, ingress_ifindex, rx_queue_index,

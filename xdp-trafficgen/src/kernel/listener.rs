@@ -13,7 +13,7 @@ use aya::{
 };
 use xdp_trafficgen_ebpf::abi::{MAX_PLACES, Worker, told};
 
-use crate::kernel::{KernelError, OBJECT, TracePoint, TracePoints, map_error, pins::Pins, program_error};
+use crate::kernel::{KernelError, OBJECT, TracePoint, TracePoints, close_maps, map_error, pins::Pins, program_error};
 
 /// The map that the listener shares with the ports.
 const WORKERS: &str = "WORKERS";
@@ -54,6 +54,7 @@ impl Listener {
         let workers = PerCpuArray::try_from(map(WORKERS)?).map_err(map_error(WORKERS))?;
         let told = ProgramArray::try_from(map("TOLD")?).map_err(map_error("TOLD"))?;
         let found = TracePoints::attach(&mut object, wanted)?;
+        close_maps(&mut object);
         let free = (0..places).collect::<BTreeSet<_>>().into();
         let inner = Inner { found, places, pins, workers: workers.into(), told: told.into(), free, _object: object };
         Ok(Self(Arc::new(inner)))
@@ -104,6 +105,8 @@ impl Place {
             let descriptor = program.fd().map_err(program_error(name))?;
             let mut told = lock(&self.listener.0.told);
             told.set(told::entry(self.index, number), descriptor, 0).map_err(map_error("TOLD"))?;
+            // The array keeps it.
+            program.unload().map_err(program_error(name))?;
         }
         Ok(())
     }

@@ -7,10 +7,12 @@
 mod anchor;
 pub mod arrivals;
 mod attachment;
+pub mod clock;
 mod enable;
 pub mod generator;
 mod ioctl;
 mod listener;
+mod mapped;
 pub mod netns;
 mod per_cpu;
 mod pins;
@@ -25,19 +27,20 @@ mod xdp_netlink;
 use std::io;
 
 use aya::{
-    EbpfError,
+    Ebpf, EbpfError,
     maps::{MapError, xdp::XdpMapError},
     programs::ProgramError,
     sys::SyscallError,
 };
-use rustix::time::{ClockId, Timespec, clock_gettime};
 
 pub use arrivals::Arrivals;
 pub use attachment::AttachError;
+pub use clock::ProgramClock;
 pub use enable::{Enabled, Enabling, Hold};
 pub use generator::Generator;
 pub use ioctl::{Channels, Drivers};
 pub use listener::Listener;
+pub use mapped::StopWord;
 pub use netns::PrivateNetns;
 pub use per_cpu::PerCpu;
 pub use probe::Capabilities;
@@ -48,13 +51,6 @@ pub use trace_points::{TracePoint, TracePoints};
 
 /// The object with every eBPF program, built by `build.rs`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/generator"));
-
-/// Nanoseconds on the clock that the programs read, `CLOCK_MONOTONIC`.
-pub fn monotonic_now() -> u64 {
-    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
-    // Neither is negative, and 2^64 ns are 584 years.
-    u64::try_from(tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(tv_nsec).unwrap_or(0)
-}
 
 /// What the kernel refused.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +81,14 @@ pub enum KernelError {
         map: &'static str,
         /// Why.
         source: MapError,
+    },
+    /// A map has no such entry: a mistake of ours.
+    #[error("the eBPF map `{map}` has no entry {index}")]
+    NoEntry {
+        /// Its name in the object.
+        map: &'static str,
+        /// The entry.
+        index: u32,
     },
     /// The egress interface could not be given to the program.
     #[error("the kernel refused the egress interface")]
@@ -150,4 +154,11 @@ fn program_error(program: &'static str) -> impl FnOnce(ProgramError) -> KernelEr
 
 fn map_error(map: &'static str) -> impl FnOnce(MapError) -> KernelError {
     move |source| KernelError::Map { map, source }
+}
+
+/// Closes an object's descriptors of maps. Programs that are loaded keep theirs; the kernel empties only arrays of programs when
+/// the last descriptor goes.
+fn close_maps(object: &mut Ebpf) {
+    let names: Vec<String> = object.maps().map(|(name, _)| name.to_owned()).collect();
+    names.iter().for_each(|name| drop(object.take_map(name)));
 }

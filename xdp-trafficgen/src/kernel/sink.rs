@@ -7,7 +7,7 @@ use aya::{
 };
 use xdp_trafficgen_ebpf::abi;
 
-use crate::kernel::{KernelError, OBJECT, map_error, program_error};
+use crate::kernel::{KernelError, OBJECT, close_maps, map_error, program_error};
 
 /// What happens to a frame after it was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ impl Sink {
             ebpf.program_mut("sink").ok_or(KernelError::Missing("sink"))?.try_into().map_err(program_error("sink"))?;
         program.load().map_err(program_error("sink"))?;
         program.attach(interface, XdpMode::Driver).map_err(program_error("sink"))?;
+        close_maps(&mut ebpf);
         Ok(Self { _ebpf: ebpf, counters })
     }
 

@@ -1,10 +1,10 @@
-//! Worker threads whom somebody moves, and how a run ends.
+//! Worker threads and their surroundings: whom somebody moves, whose clock is another, what reports and ports take, how a run ends.
 
-use std::{collections::BTreeSet, fs, io::Write as _};
+use std::{collections::BTreeSet, fs, io::Write as _, process::Command};
 
 use libtest_mimic::Trial;
 use rustix::{
-    process::Pid,
+    process::{Pid, Signal},
     thread::{CpuSet, sched_setaffinity},
 };
 use xdp_trafficgen::kernel::Sink;
@@ -27,6 +27,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("workers_of_flows_with_rates_change_places", workers_of_flows_with_rates_change_places),
         trial("a_worker_that_comes_back", a_worker_that_comes_back),
         trial("a_worker_that_may_go_elsewhere", a_worker_that_may_go_elsewhere),
+        trial("a_time_namespace_far_ahead", || time_namespace(1_000_000)),
+        trial("a_time_namespace_behind", || time_namespace(-60)),
+        trial("descriptors_of_a_port", descriptors_of_a_port),
+        trial("reports_of_many_flows", reports_of_many_flows),
+        trial("a_stop_misses_nothing", a_stop_misses_nothing),
     ]
 }
 
@@ -188,4 +193,132 @@ fn a_worker_that_may_go_elsewhere() {
     };
     let figures = format!("{} accepted, as many received", report.only_port().frames_tx);
     row("2", &format!("{command}, taskset -p 0-1"), &sees, finished.code.unwrap_or(-1), &figures);
+}
+
+/// Departures are by the machine's clock, whatever this process's is.
+fn time_namespace(ahead: i64) {
+    let Some(_stage) = Stage::set() else { return };
+    let offset = ahead.to_string();
+    let unshare = ["--time", "--fork", "--monotonic", &offset];
+    if !Command::new("unshare").args(unshare).arg("true").status().is_ok_and(|status| status.success()) {
+        return skipped("unshare makes no such time namespace here");
+    }
+    let sink = stage::sink("xtg1");
+    // However late frames are on a busy machine, they leave.
+    let options = ["--rate", "20kpps", "--packets", "2000", "--behind", "catch_up=60s", "--cpus", "0"];
+    let udp = [&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--json"], &options[..]].concat();
+    let mut command = Command::new("unshare");
+    command.args(unshare).arg(env!("CARGO_BIN_EXE_xdp-trafficgen")).args(udp).env_remove("RUST_LOG");
+    let finished = Finished::of(command);
+    let report = finished.report(0);
+    let port = report.only_port();
+    assert_eq!((port.frames_tx, port.frames_unsent), (2000, Some(0)), "{report:?}");
+    assert_arrived(&sink, 2000);
+    let command = format!("unshare --time --monotonic {ahead} udp xtg0 {}", options.join(" "));
+    let figures = format!("2000 of 2000 received, {:.0} of 20 000 frames/s", port.achieved_pps.unwrap());
+    row("5", &command, "an ordinary report", 0, &figures);
+}
+
+/// What the process has open while so many ports send.
+fn descriptors(stage: &Stage, ports: usize) -> usize {
+    let mut text = String::new();
+    for port in 0..ports {
+        let (name, peer) = (format!("va{port}"), format!("vb{port}"));
+        stage.netlink.add_veth(&name, &peer, 1).unwrap();
+        for interface in [&peer, &name] {
+            stage.netlink.set_up(interface).unwrap();
+        }
+        text += &format!(
+            "[[ports]]\nname = 'p{port}'\ninterface = '{name}'\ncpus = [0]\naction = 'redirect'\n\
+             [[flows]]\nname = 'f{port}'\nport = 'p{port}'\nrate = '100pps'\npacket = [{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}]\n"
+        );
+    }
+    let sinks: Vec<Sink> = (0..ports).map(|port| stage::sink(&format!("vb{port}"))).collect();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let mut running = Running::start(trafficgen(&["run", file.path().to_str().unwrap()]));
+    running.wait_until("frames of all ports", |_| sinks.iter().all(|sink| sink.count().unwrap().frames > 0));
+    let open = fs::read_dir(format!("/proc/{}/fd", running.pid().as_raw_nonzero())).unwrap().count();
+    running.signal(Signal::INT);
+    assert_eq!(running.end().code, Some(0));
+    for port in 0..ports {
+        stage::ip(&format!("link del va{port}"));
+    }
+    open
+}
+
+/// The soft limit of most systems, 1024, is enough for more than a hundred ports.
+fn descriptors_of_a_port() {
+    let Some(stage) = Stage::set() else { return };
+    let (two, six) = (descriptors(&stage, 2), descriptors(&stage, 6));
+    let each = (six - two) / 4;
+    assert!(each <= 8, "{two} with two ports, {six} with six");
+    row("9", "run with 2 and 6 ports; /proc/PID/fd", "reports", 0, &format!("{each} descriptors a port (36 before)"));
+}
+
+/// The counts of many flows are read beside the runtime's thread, and not by a system call each.
+fn reports_of_many_flows() {
+    const FLOWS: usize = 20_000;
+    let Some(_stage) = Stage::set() else { return };
+    let sink = stage::sink("xtg1");
+    let mut text = "[[ports]]\nname = 'p'\ninterface = 'xtg0'\ncpus = [0]\n".to_owned();
+    for flow in 0..FLOWS {
+        text += &format!(
+            "[[flows]]\nname = 'f{flow}'\nport = 'p'\nrate = '1pps'\npacket = [{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}]\n"
+        );
+    }
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let mut running = Running::start(trafficgen(&["run", file.path().to_str().unwrap(), "--json"]));
+    running.wait_until("frames", |_| sink.count().unwrap().frames > 1000);
+    let pid = running.pid().as_raw_nonzero();
+    // Ticks of 10 ms (proc_pid_stat(5)) that the thread with the runtime has had of a CPU, in user and kernel mode.
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).unwrap();
+        let fields: Vec<u64> =
+            stat.rsplit(')').next().unwrap().split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        // The state, the third field, is no number; utime is the 14th.
+        fields[10] + fields[11]
+    };
+    let (before, from) = (ticks(), sink.count().unwrap().frames);
+    // Each flow sends once a second: three seconds, or more if the machine is busy.
+    running.wait_until("three reports", |_| sink.count().unwrap().frames > from + 3 * FLOWS as u64);
+    let used = ticks() - before;
+    assert!(used <= 60, "the runtime's thread had {used} ticks of 10 ms in three seconds");
+    running.signal(Signal::INT);
+    let finished = running.end();
+    let report = finished.report(0);
+    let port = report.only_port();
+    assert_arrived(&sink, port.frames_tx);
+    let figures = format!("{FLOWS} flows: the runtime's thread had {used} ticks of 10 ms in about three seconds");
+    row("11", "run with 20 000 paced flows, a report a second", "a report", 0, &figures);
+}
+
+/// What was due before the stop has left, and what would have been due later is not missed.
+fn a_stop_misses_nothing() {
+    const STOPS: usize = 10;
+    let Some(_stage) = Stage::set() else { return };
+    let (mut punctual, mut single) = (0, 0);
+    for stop in 0..STOPS {
+        let sink = stage::sink("xtg1");
+        let options = ["--rate", "1kpps", "--behind", "catch_up=60s", "--strict", "--cpus", "0", "--json"];
+        let arguments = [&["udp", "xtg0", "--dst-mac", RECEIVER_MAC], &options[..]].concat();
+        let mut running = Running::start(trafficgen(&arguments));
+        // At another phase of the rate each time.
+        running.wait_until("frames", |_| sink.count().unwrap().frames > 100 + 7 * stop as u64);
+        running.signal(Signal::INT);
+        let finished = running.end();
+        let code = finished.code.unwrap_or(-1);
+        let report = finished.report(code);
+        let port = report.only_port();
+        assert_arrived(&sink, port.frames_tx);
+        // On a machine so busy that the worker got no CPU for longer than frames may catch up, departures really were missed.
+        assert!(code == 0 || (code == 3 && port.frames_unsent.is_some_and(|unsent| unsent > 0)), "{report:?}");
+        punctual += usize::from(code == 0);
+        single += usize::from(port.frames_unsent == Some(1));
+        drop(sink);
+    }
+    assert!(single <= STOPS / 5, "{single} of {STOPS} stops missed a single departure");
+    let figures = format!("{punctual} of {STOPS} stops with status 0, {single} with a single departure missed");
+    row("18", "udp xtg0 --rate 1kpps --strict, SIGINT", "an ordinary report", 0, &figures);
 }

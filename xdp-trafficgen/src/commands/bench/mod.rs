@@ -74,8 +74,8 @@ pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError>
             generator.set_pace(0, Pace { batch: port.batch_size.into(), streams, ..Pace::default() })?;
         }
         let programs: Vec<_> = generator
-            .programs()?
-            .into_iter()
+            .programs()
+            .iter()
             .map(|program| {
                 serde_json::json!({
                     "name": program.name,

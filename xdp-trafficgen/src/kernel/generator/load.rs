@@ -1,14 +1,10 @@
 //! Loads the object for each group of a port's flows, specialised for it, and fills its maps.
 
-use aya::{
-    Ebpf, EbpfLoader, Pod,
-    maps::{Array, Map},
-    programs::Xdp,
-};
+use aya::{Ebpf, EbpfLoader, Pod, maps::Map, programs::Xdp};
 use xdp_trafficgen_ebpf::abi::{BODY_LEN, Group, Line, ROW_TABLE_LINES, timing::EXPONENTIALS};
 
 use crate::{
-    kernel::{KernelError, OBJECT, listener::Place, map_error, pins::Pins, program_error},
+    kernel::{KernelError, OBJECT, listener::Place, mapped::Mapped, pins::Pins, program_error},
     plan::{Pacing, Program},
 };
 
@@ -85,12 +81,24 @@ pub(super) fn take(objects: &mut [Ebpf], name: &'static str) -> Result<Map, Kern
     objects.first_mut().and_then(|object| object.take_map(name)).ok_or(KernelError::Missing(name))
 }
 
+/// The first object's array, in our memory.
+pub(super) fn mapped<T: Pod>(objects: &[Ebpf], name: &'static str) -> Result<Mapped<T>, KernelError> {
+    Mapped::of(map(objects, name)?, name)
+}
+
+/// The first object's map.
+pub(super) fn map<'a>(objects: &'a [Ebpf], name: &'static str) -> Result<&'a Map, KernelError> {
+    objects.first().and_then(|object| object.map(name)).ok_or(KernelError::Missing(name))
+}
+
 /// Writes the entries of an array.
-pub(super) fn fill<T: Pod>(objects: &mut [Ebpf], name: &'static str, entries: &[T]) -> Result<(), KernelError> {
-    let map = objects.first_mut().and_then(|object| object.map_mut(name)).ok_or(KernelError::Missing(name))?;
-    let mut table: Array<_, T> = Array::try_from(map).map_err(map_error(name))?;
+pub(super) fn fill<T: Pod>(objects: &[Ebpf], name: &'static str, entries: &[T]) -> Result<(), KernelError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let table = mapped(objects, name)?;
     for (index, entry) in (0..).zip(entries) {
-        table.set(index, entry, 0).map_err(map_error(name))?;
+        table.set(index, entry)?;
     }
     Ok(())
 }
