@@ -21,7 +21,7 @@ pub use tune::Tune;
 use crate::config::{
     Behind,
     literal::{self, Problem},
-    rate,
+    rate::{self, Ratio},
 };
 
 /// Line-rate traffic generator on XDP live frames.
@@ -189,6 +189,9 @@ pub struct Run {
     /// Rates to use instead of the file's.
     #[command(flatten)]
     pub pace: Pace,
+    /// By how much to multiply the file's.
+    #[command(flatten)]
+    pub scale: Scale,
     /// What a run has that a daemon has not.
     #[command(flatten)]
     pub session: Session,
@@ -197,11 +200,11 @@ pub struct Run {
     pub common: Common,
 }
 
-/// Options of the commands whose frames can be paced. Of a configuration file they replace the rates of all ports and
-/// flows.
+/// Options of the commands whose frames can be paced. Of a configuration file they replace the rates of all ports; flows with
+/// rates of their own keep their shares.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Pace {
-    /// How fast each port sends, over all CPUs: `500kpps`, `10Gbps`, `10GbpsL1`, `40%`, or a table as in a configuration file,
+    /// How fast each port sends, over all CPUs; flows with rates of their own keep their shares of it: `500kpps`, `10Gbps`, `10GbpsL1`, `40%`, or a table as in a configuration file,
     /// such as `{ poisson = "10kpps" }` [default: as fast as it can, or as the file says]
     #[arg(long)]
     pub rate: Option<String>,
@@ -209,6 +212,14 @@ pub struct Pace {
     /// `skip` (they are never sent) [default: catch_up=100ms, or as the file says]
     #[arg(long, value_name = "POLICY", value_parser = behind)]
     pub behind: Option<Behind>,
+}
+
+/// The option of the commands that send at the rates of a file.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Scale {
+    /// Multiply all rates of the file: `2x`, `0.5x`
+    #[arg(long, value_name = "FACTOR", value_parser = factor, conflicts_with = "rate")]
+    pub scale: Option<Ratio>,
 }
 
 /// Options of the commands that send and end.
@@ -310,6 +321,9 @@ pub struct Daemon {
     /// Rates to use instead of the file's.
     #[command(flatten)]
     pub pace: Pace,
+    /// By how much to multiply the file's.
+    #[command(flatten)]
+    pub scale: Scale,
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,
@@ -463,6 +477,10 @@ fn time(text: &str) -> Result<Duration, Problem> {
 
 fn instant(text: &str) -> Result<SystemTime, Problem> {
     literal::parse_instant(text)
+}
+
+fn factor(text: &str) -> Result<Ratio, Problem> {
+    rate::parse_factor(text)
 }
 
 fn behind(text: &str) -> Result<Behind, Problem> {

@@ -42,7 +42,7 @@ use crate::{
 pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     start_log(options.log_format);
     let mut config = read_config(&options.config, &options.overrides)?;
-    replace_rates(&mut config, &options.pace)?;
+    replace_rates(&mut config, &options.pace, options.scale)?;
     let stop = signal_stop()?;
     let machine = Machine {
         capabilities: probe_kernel()?,

@@ -23,7 +23,10 @@ pub(crate) use send::{probe_kernel, signal_stop, work_out};
 
 use crate::{
     cli::{self, Command, Overrides},
-    config::{Config, Diagnostics, Flow, Located, Place, Profile, Source, file},
+    config::{
+        Config, Diagnostic, Diagnostics, Flow, Located, Place, Profile, Source, file,
+        rate::{NotScalable, Ratio},
+    },
     daemon,
     diagnosis::{self, Finding, in_full},
     engine::{EngineError, WorkerError},
@@ -259,25 +262,89 @@ pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, 
     file::parse_with(Source::file(&name, &text), &overrides.set, &read).map_err(CommandError::Config)
 }
 
-/// Puts the rate of the command line in the place of all rates of the file, and the policy too. The files a rate names are
-/// those of the working directory.
-pub(crate) fn replace_rates(config: &mut Config, pace: &cli::Pace) -> Result<(), CommandError> {
+/// Puts the rate of the command line in the place of the file's, or multiplies those, and the policy too. Flows with rates of
+/// their own keep their shares of the new one. The files a rate names are those of the working directory.
+pub(crate) fn replace_rates(config: &mut Config, pace: &cli::Pace, scale: cli::Scale) -> Result<(), CommandError> {
     let cli::Pace { rate, behind } = pace;
+    let mut wrong = Diagnostics::new(config.source.clone());
     if let Some(text) = rate {
-        let rate = file::parse_rate_option("--rate", text, &|name| input::read_file(Path::new(name)));
-        let rate = rate.map_err(|problems| {
-            let mut wrong = Diagnostics::new(config.source.clone());
-            problems.into_iter().for_each(|problem| wrong.push(problem));
-            CommandError::Config(wrong)
-        })?;
-        config.flows.iter_mut().for_each(|flow| flow.rate = None);
-        config.ports.iter_mut().for_each(|port| port.rate = Some(rate.clone()));
+        match file::parse_rate_option("--rate", text, &|name| input::read_file(Path::new(name))) {
+            Ok(rate) => share_rate(config, &rate, &mut wrong),
+            Err(problems) => problems.into_iter().for_each(|problem| wrong.push(problem)),
+        }
+    }
+    if let Some(factor) = scale.scale {
+        multiply_rates(config, factor, &mut wrong);
     }
     if let Some(behind) = behind {
         let behind = Located::new(*behind, Place::Option("--behind"));
         config.ports.iter_mut().for_each(|port| port.behind = behind.clone());
     }
-    Ok(())
+    wrong.into_result(()).map_err(CommandError::Config)
+}
+
+/// Every port sends at this rate; where several flows have rates of their own, they come to it together.
+fn share_rate(config: &mut Config, rate: &Located<Profile>, wrong: &mut Diagnostics) {
+    let Config { ports, flows, .. } = config;
+    for port in ports {
+        let own = |flow: &&mut Flow| flow.port.value == port.name.value && flow.rate.is_some();
+        let mut own: Vec<&mut Flow> = flows.iter_mut().filter(own).collect();
+        if own.len() < 2 {
+            own.iter_mut().for_each(|flow| flow.rate = None);
+            port.rate = Some(rate.clone());
+            continue;
+        }
+        let Profile::Constant(total) = rate.value else {
+            let message = format!(
+                "the flows of port `{}` have rates of their own, and none is `{}`",
+                port.name.value, rate.value
+            );
+            wrong.push(
+                Diagnostic::new(&rate.place, message)
+                    .help("write what they come to together, such as `10kpps`: each keeps its share; or multiply them: `--scale 2x`"),
+            );
+            continue;
+        };
+        let has_share = |flow: &&&mut Flow| {
+            let profile = flow.rate.as_ref().map(|rate| &rate.value);
+            !matches!(profile, Some(Profile::Constant(_) | Profile::Poisson { .. }))
+        };
+        match own.iter().find(has_share) {
+            None => port.total = Some(Located::new(total, rate.place.clone())),
+            Some(flow) => {
+                let (name, place) = (&flow.name.value, flow.rate.as_ref().map_or(&rate.place, |rate| &rate.place));
+                let message =
+                    format!("the flow `{name}` has no constant rate, and so no share of the {total} of `--rate`");
+                let help = format!("multiply all rates: `--scale 2x`; or give it one: `--set flows.{name}.rate=1kpps`");
+                wrong.push(Diagnostic::new(place, message).help(help));
+            }
+        }
+    }
+}
+
+/// All rates of the file, so many times as high.
+fn multiply_rates(config: &mut Config, factor: Ratio, wrong: &mut Diagnostics) {
+    let ports = config.ports.iter_mut().filter_map(|port| port.rate.as_mut());
+    let rates: Vec<&mut Located<Profile>> =
+        ports.chain(config.flows.iter_mut().filter_map(|flow| flow.rate.as_mut())).collect();
+    if rates.is_empty() {
+        let message = "the file has no rate to multiply: all of it leaves as fast as it can";
+        wrong.push(Diagnostic::new(&Place::Option("--scale"), message).help("say how fast: `--rate 10kpps`"));
+    }
+    for rate in rates {
+        match rate.value.scaled(factor) {
+            Ok(scaled) => rate.value = scaled,
+            Err(error) => {
+                let help = match error {
+                    NotScalable::Burst => {
+                        "leave `--scale` out, and set the burst's `inter_burst_gap` or `rate` with `--set`"
+                    }
+                    NotScalable::AboveTheLine | NotScalable::TooLong => "use a smaller factor",
+                };
+                wrong.push(Diagnostic::new(&rate.place, error.to_string()).help(help));
+            }
+        }
+    }
 }
 
 /// The flows of a port as they are sent, in the order of the plan's.
@@ -312,12 +379,56 @@ mod tests {
     /// Rates and policies of the ports and rates of the flows, in words.
     fn replaced(rate: Option<&str>, behind: Option<Behind>) -> Result<(Vec<String>, Vec<String>), CommandError> {
         let mut config = file::parse(Source::file("test.toml", FILE)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        replace_rates(&mut config, &Pace { rate: rate.map(str::to_owned), behind })?;
+        replace_rates(&mut config, &Pace { rate: rate.map(str::to_owned), behind }, cli::Scale::default())?;
         let shown = |rate: &Option<Located<crate::config::Profile>>| {
             rate.as_ref().map_or_else(|| "none".to_owned(), |rate| rate.value.to_string())
         };
         let ports = config.ports.iter().map(|port| format!("{}, {:?}", shown(&port.rate), port.behind.value));
         Ok((ports.collect(), config.flows.iter().map(|flow| shown(&flow.rate)).collect()))
+    }
+
+    const SHARES: &str = "
+        ports = [{ name = 'p', interface = 'e' }, { name = 'q', interface = 'f', rate = '5pps' }]
+        flows = [
+          { name = 'a', port = 'p', rate = '28pps', packet = [{ ethernet = {} }] },
+          { name = 'b', port = 'p', rate = { poisson = '4pps' }, packet = [{ ethernet = {} }] },
+          { name = 'c', port = 'q', packet = [{ ethernet = {} }] },
+        ]";
+
+    /// Totals and rates of the ports, and rates of the flows, in words; or what is said.
+    fn changed(text: &str, rate: Option<&str>, factor: Option<&str>) -> Result<Vec<String>, String> {
+        let mut config = file::parse(Source::file("test.toml", text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let scale = cli::Scale { scale: factor.map(|factor| crate::config::rate::parse_factor(factor).unwrap()) };
+        let pace = Pace { rate: rate.map(str::to_owned), behind: None };
+        replace_rates(&mut config, &pace, scale).map_err(|error| error.render())?;
+        let shown = |rate: &Option<Located<Profile>>| rate.as_ref().map(|rate| rate.value.to_string());
+        let total = |port: &crate::config::Port| port.total.as_ref().map(|total| format!("{} in all", total.value));
+        let ports = config.ports.iter().flat_map(|port| [total(port), shown(&port.rate)]);
+        Ok(ports.chain(config.flows.iter().map(|flow| shown(&flow.rate))).flatten().collect())
+    }
+
+    #[test]
+    fn flows_with_rates_of_their_own_keep_their_shares() {
+        let poisson = "at random (Poisson), 4 pps on average";
+        assert_eq!(changed(SHARES, Some("48kpps"), None).unwrap(), ["48 kpps in all", "48 kpps", "28 pps", poisson]);
+        let twice = changed(SHARES, None, Some("2x")).unwrap();
+        assert_eq!(twice, ["10 pps", "56 pps", "at random (Poisson), 8 pps on average"]);
+        #[track_caller]
+        fn refused(text: &str, rate: Option<&str>, factor: Option<&str>, parts: &[&str]) {
+            let said = changed(text, rate, factor).unwrap_err();
+            assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        }
+        refused(SHARES, Some("{ poisson = '1kpps' }"), None, &["port `p` have rates of their own", "`--scale 2x`"]);
+        let burst = SHARES.replace("'28pps'", "{ burst = { packets = 2, inter_burst_gap = '1ms' } }");
+        refused(&burst, Some("1kpps"), None, &["the flow `a` has no constant rate", "--set flows.a.rate=1kpps"]);
+        refused(&burst, None, Some("2x"), &["a burst is made of frames and gaps", "test.toml:4:"]);
+        let line = SHARES.replace("'28pps'", "'60%'");
+        refused(&line, None, Some("2x"), &["more than the line carries", "use a smaller factor"]);
+        let free = SHARES
+            .replace("rate = '28pps', ", "")
+            .replace("rate = { poisson = '4pps' }, ", "")
+            .replace(", rate = '5pps'", "");
+        refused(&free, None, Some("2x"), &["no rate to multiply", "--rate 10kpps"]);
     }
 
     #[test]

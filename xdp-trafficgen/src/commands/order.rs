@@ -258,6 +258,7 @@ mod tests {
             calendars: Vec::new(),
             give_up: Duration::ZERO,
             late: Duration::ZERO,
+            total: None,
             peak: 0.0,
             requested: Vec::new(),
         }

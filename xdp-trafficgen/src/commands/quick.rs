@@ -98,6 +98,7 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
             batch_size: Located::new(batch_size, Place::Option("--batch-size")),
             rate,
             speed: speed.map(|speed| Located::new(speed, Place::Option("--speed"))),
+            total: None,
             behind: given("--behind", *behind, Behind::DEFAULT),
             late_threshold: given("--late-threshold", *late_threshold, DEFAULT_LATE_THRESHOLD),
         }],

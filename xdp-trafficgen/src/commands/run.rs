@@ -19,6 +19,6 @@ pub(super) fn run(options: &cli::Run) -> Result<(), CommandError> {
             flow.duration = Some(Located::new(duration, Place::Option("--duration")));
         }
     }
-    replace_rates(&mut config, &options.pace)?;
+    replace_rates(&mut config, &options.pace, options.scale)?;
     send(&config, send::Options::of(&options.common, options.session))
 }

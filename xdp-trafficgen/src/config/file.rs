@@ -218,6 +218,7 @@ fn port(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
         batch_size: batch_size?,
         rate: rate?,
         speed: speed?,
+        total: None,
         behind: behind?,
         late_threshold: late_threshold?,
     })

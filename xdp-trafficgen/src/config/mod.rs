@@ -226,6 +226,9 @@ pub struct Port {
     pub batch_size: Located<u32>,
     /// When the frames of all its flows leave, which then have no rates of their own; as fast as they can when not given.
     pub rate: Option<Located<Profile>>,
+    /// What the rates of its flows, constant ones or means, are to come to together: each keeps its share. `--rate` of the command
+    /// line; a file cannot say it.
+    pub total: Option<Located<Rate>>,
     /// Bits a second that shares of the line rate refer to; the link's own speed when not given.
     pub speed: Option<Located<u64>>,
     /// What becomes of departures that are overdue.

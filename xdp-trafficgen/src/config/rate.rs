@@ -4,7 +4,7 @@ mod text;
 
 use std::{cmp::Ordering, time::Duration};
 
-pub use text::{Unit, parse_behind, parse_rate, parse_rate_in, parse_speed, parse_unit};
+pub use text::{Unit, parse_behind, parse_factor, parse_rate, parse_rate_in, parse_speed, parse_unit};
 pub(in crate::config) use text::{above_the_line, catch_up};
 
 /// A fraction that is not negative, in lowest terms; the denominator is at least 1.
@@ -66,6 +66,65 @@ impl Rate {
     /// Whether it is a pause.
     pub const fn is_zero(&self) -> bool {
         self.amount.numerator == 0
+    }
+}
+
+/// A profile that cannot be multiplied, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotScalable {
+    /// It is made of frames and gaps.
+    #[error("a burst is made of frames and gaps, and has no rate to multiply")]
+    Burst,
+    /// More than there is.
+    #[error("multiplied, it is more than the line carries")]
+    AboveTheLine,
+    /// Its terms have more than 64 bits.
+    #[error("multiplied, it is too large, or has too many digits")]
+    TooLong,
+}
+
+impl Rate {
+    /// So many times the rate.
+    fn scaled(self, by: Ratio) -> Result<Self, NotScalable> {
+        let terms = |one: u64, other: u64| u128::from(one) * u128::from(other);
+        let Ratio { numerator, denominator } = self.amount;
+        let amount = Ratio::new(terms(numerator, by.numerator), terms(denominator, by.denominator));
+        let amount = amount.ok_or(NotScalable::TooLong)?;
+        if self.unit == RateUnit::LineShare && amount.numerator > amount.denominator {
+            return Err(NotScalable::AboveTheLine);
+        }
+        Ok(Self { amount, ..self })
+    }
+}
+
+impl Profile {
+    /// All of its rates so many times as high; `by` is not zero.
+    ///
+    /// # Errors
+    /// When it has none, or there are none so high.
+    pub fn scaled(&self, by: Ratio) -> Result<Self, NotScalable> {
+        Ok(match self {
+            Self::Constant(rate) => Self::Constant(rate.scaled(by)?),
+            Self::Poisson { mean, seed } => Self::Poisson { mean: mean.scaled(by)?, seed: *seed },
+            Self::Burst(_) => return Err(NotScalable::Burst),
+            Self::Ramp { from, to, over } => Self::Ramp { from: from.scaled(by)?, to: to.scaled(by)?, over: *over },
+            Self::Steps { steps, repeat } => {
+                let step = |step: &Step| Ok(Step { rate: step.rate.scaled(by)?, ..*step });
+                Self::Steps { steps: steps.iter().map(step).collect::<Result<_, _>>()?, repeat: *repeat }
+            }
+            Self::Sine { mean, amplitude, period } => {
+                let (mean, amplitude) = (mean.scaled(by)?, amplitude.scaled(by)?);
+                let most = mean.amount.to_f64() + amplitude.amount.to_f64();
+                if mean.unit == RateUnit::LineShare && most > 1.0 + 1e-12 {
+                    return Err(NotScalable::AboveTheLine);
+                }
+                Self::Sine { mean, amplitude, period: *period }
+            }
+            Self::Trace { points, repeat } => {
+                let point = |(at, rate): &(Duration, Rate)| Ok((*at, rate.scaled(by)?));
+                Self::Trace { points: points.iter().map(point).collect::<Result<_, _>>()?, repeat: *repeat }
+            }
+        })
     }
 }
 
@@ -139,12 +198,23 @@ pub enum Profile {
 pub struct Burst {
     /// Frames of a burst, at least 1.
     pub packets: u64,
-    /// From a frame of a burst to the next one; zero: as fast as the link carries them, 100 Gbit/s where nobody knows.
-    pub gap: Duration,
+    /// How its frames follow each other.
+    pub spacing: Spacing,
     /// From the last frame of a burst to the first of the next one; not zero.
     pub inter_burst_gap: Duration,
     /// How many bursts, at least 1; without end when none.
     pub bursts: Option<u64>,
+}
+
+/// How the frames of a burst follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spacing {
+    /// As fast as the link carries them, 100 Gbit/s where nobody knows.
+    Link,
+    /// By this time, which is not zero.
+    Gap(Duration),
+    /// At this rate, which is not zero: by a gap that need be no whole number of nanoseconds.
+    Rate(Rate),
 }
 
 /// A rate for a time.

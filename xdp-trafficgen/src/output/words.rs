@@ -72,7 +72,13 @@ pub fn rate(port: Option<&Profile>, flows: &[&Flow], index: usize, pacing: Optio
             format!("{} of the port's {}", text::percent(flow.weight.value.into(), total), profile(port, requested(0)))
         }
         (_, Some(port)) => profile(port, requested(0)),
-        (Some(Located { value, .. }), None) => profile(value, requested(index)),
+        (Some(Located { value, .. }), None) => match (pacing.and_then(|pacing| pacing.total), requested(index)) {
+            (Some(total), Some(share)) => {
+                let how = if matches!(value, Profile::Poisson { .. }) { "at random (Poisson), " } else { "" };
+                format!("{how}{} of the port's {total}", text::pps(share.to_f64()))
+            }
+            _ => profile(value, requested(index)),
+        },
         (None, None) => "at full speed".to_owned(),
     }
 }
@@ -218,6 +224,7 @@ mod tests {
             calendars: Vec::new(),
             give_up: Duration::ZERO,
             late: Duration::ZERO,
+            total: None,
             peak: 0.0,
             requested: requested
                 .iter()

@@ -33,7 +33,9 @@ impl Departures {
             let packets = u64::try_from(burst["packets"].as_integer().unwrap()).unwrap();
             // Without one, what the frame takes on the wire, in whole nanoseconds.
             let wire = || ((size + 20.0) * 8e9 / speed).ceil() / 1e9;
-            let (gap, pause) = (burst.get("gap").map_or_else(wire, seconds), seconds(&burst["inter_burst_gap"]));
+            let at_rate = burst.get("rate").map(|rate| 1.0 / pps(rate));
+            let gap = at_rate.unwrap_or_else(|| burst.get("gap").map_or_else(wire, seconds));
+            let pause = seconds(&burst["inter_burst_gap"]);
             let last = packets - 1;
             Load::Timed(Box::new(move |frame| {
                 let (burst, place) = ((frame / packets) as f64, (frame % packets) as f64);

@@ -24,6 +24,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("outages::a_written_delay_is_a_promise", a_written_delay_is_a_promise),
         trial("outages::the_last_instant_is_not_sent", the_last_instant_is_not_sent),
+        trial("outages::a_total_keeps_the_ratio_of_its_flows", a_total_keeps_the_ratio_of_its_flows),
+        trial("outages::bursts_at_a_rate_do_not_drift", bursts_at_a_rate_do_not_drift),
         trial("outages::an_outage_of_the_daemon_is_told", an_outage_of_the_daemon_is_told),
         trial("outages::frames_of_a_number_are_kept_over_an_outage", frames_of_a_number_are_kept_over_an_outage),
         trial("outages::an_aborted_run_knows_what_was_asked_for", an_aborted_run_knows_what_was_asked_for),
@@ -114,6 +116,66 @@ fn the_last_instant_is_not_sent() {
         let sees = format!("frames due: {}", counts.join(", "));
         table::row("8d", &command, &sees, 0, "each rate × duration, and no frame more arrived");
     }
+}
+
+/// 28 : 16 : 4 became 1 : 1 : 1 in silence.
+fn a_total_keeps_the_ratio_of_its_flows() {
+    let Some(_lab) = Lab::enter() else { return };
+    let flows = |duration: &str| -> String {
+        let rates = (0..).zip(["28pps", "16pps", "4pps"]);
+        rates.map(|(index, rate)| flow(index, &format!("rate = '{rate}'\n{duration}"))).collect()
+    };
+    let config = Config::write(&(port(PATIENT) + &flows("duration = '1s'")));
+    for (option, value, expected) in
+        [("--rate", "4800pps", [2800, 1600, 400]), ("--scale", "2x", [56, 32, 8]), ("--scale", "12.5x", [350, 200, 50])]
+    {
+        let arrivals = receiver(5000);
+        let report = config.run(&[option, value]).end().report(0);
+        let due = ["f0", "f1", "f2"].map(|name| report.flow(name).due());
+        assert_eq!(due, expected, "{option} {value}: {report:?}");
+        let stamps = arrived(arrivals, &report);
+        let of = |flow: u64| times_of(&stamps, flow).len() as u64;
+        assert_eq!([0, 1, 2].map(of), ["f0", "f1", "f2"].map(|name| report.flow(name).frames_tx));
+        let figures = format!("28:16:4 pps became {}, {} and {} frames in 1 s", due[0], due[1], due[2]);
+        table::row("8c", &format!("run FILE {option} {value}"), "each flow keeps its share", 0, &figures);
+    }
+    let burst = "rate = { burst = { packets = 2, inter_burst_gap = '1ms' } }";
+    let config = Config::write(&(port("") + &flow(0, burst) + &flow(1, "rate = '1kpps'")));
+    for option in [["--rate", "2kpps"], ["--scale", "2x"]] {
+        let finished = Finished::of(trafficgen(&[&["run", &config.path][..], &option].concat()));
+        assert_eq!(finished.code, Some(2), "{finished:?}");
+        let sees = finished.stderr.lines().next().unwrap();
+        assert!(sees.contains("no constant rate") || sees.contains("a burst is made of frames"), "{finished:?}");
+        table::row("8c", &format!("run FILE {} (a burst)", option.join(" ")), sees, 2, "");
+    }
+}
+
+/// At 317 pps, with a gap in whole nanoseconds, 17 rounds were 183 ns off.
+fn bursts_at_a_rate_do_not_drift() {
+    let Some(_lab) = Lab::enter() else { return };
+    let burst = "{ burst = { packets = 17, rate = '317pps', inter_burst_gap = '3154574ns' } }";
+    let config = Config::write(&(port("") + &flow(0, &format!("rate = {burst}"))));
+    let shown = Finished::of(trafficgen(&["show", &config.path, "--packets", "400"]));
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    let times: Vec<&str> =
+        shown.stdout.lines().filter_map(|line| line.split_once("  at ")?.1.split_once(" s ")).map(|it| it.0).collect();
+    assert_eq!(times.len(), 400);
+    for (number, time) in (0u128..).zip(&times) {
+        let (round, place) = (number / 17, number % 17);
+        let nanos = ((16 * round + place) * 1_000_000_000 + 317 * round * 3_154_574) / 317;
+        assert_eq!(*time, format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000), "frame {number}");
+    }
+    let figures = format!(
+        "frame 289, the first of round 17, is due at {} s: (272 / 317 s + 17 pauses), to the nanosecond",
+        times[289]
+    );
+    table::row(
+        "8e",
+        "show FILE --packets 400 (bursts of 17 at rate = 317pps)",
+        line(&shown.stdout, &["317 pps"]),
+        0,
+        &figures,
+    );
 }
 
 /// A daemon of this configuration, which logs JSON.

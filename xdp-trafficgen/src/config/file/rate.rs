@@ -10,7 +10,7 @@ use super::table::{Problems, Value};
 use crate::config::{
     Behind, Diagnostic, Located, Profile, Rate, RateUnit,
     literal::{Problem, parse_time},
-    rate::{Burst, MAX_POINTS, Step, above_the_line, catch_up, parse_behind, parse_rate},
+    rate::{Burst, MAX_POINTS, Spacing, Step, above_the_line, catch_up, parse_behind, parse_rate},
 };
 
 const HELP: &str = "write `\"500kpps\"`, `\"10Gbps\"` or `\"40%\"`, or a table such as `{ poisson = \"100kpps\" }` or `{ ramp = { from = \"1kpps\", to = \"1Mpps\", over = \"10s\" } }`";
@@ -100,11 +100,18 @@ fn poisson(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
 fn burst(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
     const HELP: &str = "write `{ packets = 100, inter_burst_gap = \"1ms\" }`";
     let mut table = problems.take(form.table("burst", HELP))?;
-    let (packets, gap) = (table.required("packets", "packets = 100"), table.optional("gap"));
+    let (packets, gap, rate) =
+        (table.required("packets", "packets = 100"), table.optional("gap"), table.optional("rate"));
     let inter_burst_gap = table.required("inter_burst_gap", "inter_burst_gap = \"1ms\"");
     let bursts = table.optional("bursts");
     table.finish(problems);
     let packets = packets.and_then(|packets| problems.take(packets.count()));
+    if let (Some(_), Some(rate)) = (&gap, &rate) {
+        let diagnostic = Diagnostic::new(&rate.place, "this burst has both a `gap` and a `rate`");
+        problems.push(diagnostic.help("write one of them: the gap is the inverse of the rate"));
+        return None;
+    }
+    let rate = super::optional(rate, |rate| flowing(&rate, problems));
     let gap = super::or_default(gap, Duration::ZERO, |gap| problems.take(time(&gap)));
     let inter_burst_gap = inter_burst_gap.and_then(|gap| problems.take(positive_time(&gap)));
     let bursts = super::optional(bursts, |bursts| problems.take(bursts.count()));
@@ -116,7 +123,12 @@ fn burst(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
         problems.push(diagnostic.help("make `packets` or the gaps smaller"));
         return None;
     }
-    Some(Profile::Burst(Burst { packets, gap, inter_burst_gap, bursts: bursts?.map(|bursts| bursts.value) }))
+    let spacing = match rate? {
+        Some(rate) => Spacing::Rate(rate),
+        None if gap.is_zero() => Spacing::Link,
+        None => Spacing::Gap(gap),
+    };
+    Some(Profile::Burst(Burst { packets, spacing, inter_burst_gap, bursts: bursts?.map(|bursts| bursts.value) }))
 }
 
 fn ramp(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {

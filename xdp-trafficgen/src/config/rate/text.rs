@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use humantime::format_duration;
 
-use super::{Behind, Burst, Profile, Rate, RateUnit, Ratio, Step};
+use super::{Behind, Burst, Profile, Rate, RateUnit, Ratio, Spacing, Step};
 use crate::config::literal::{Decimal, NotDigits, Problem, is_negative, parse_time};
 
 const HELP: &str = "write a number and its unit, such as `500kpps`, `10Gbps`, `10GbpsL1` or `40%`";
@@ -127,6 +127,21 @@ pub fn parse_behind(text: &str) -> Result<Behind, Problem> {
     }
 }
 
+/// How many times as fast: `2x`, `0.5x`.
+///
+/// # Errors
+/// When it is no such factor, or zero.
+pub fn parse_factor(text: &str) -> Result<Ratio, Problem> {
+    const HELP: &str = "write how many times as fast: `2x`, `0.5x`";
+    let wrong = |message: &str| Problem::new(format!("`{text}` {message}"), HELP);
+    let number = text.trim().strip_suffix(['x', 'X']).ok_or_else(|| wrong("is not a factor"))?;
+    let decimal = Decimal::parse(number.trim_end()).map_err(|_| wrong("is not a factor"))?;
+    let Decimal { digits, places } = decimal;
+    let factor = 10_u128.checked_pow(places).and_then(|whole| Ratio::new(digits, whole));
+    let factor = factor.ok_or_else(|| wrong("has too many digits"))?;
+    if factor.numerator == 0 { Err(wrong("sends nothing")) } else { Ok(factor) }
+}
+
 /// [`Behind::CatchUp`].
 ///
 /// # Errors
@@ -220,7 +235,7 @@ impl fmt::Display for Profile {
                 write!(formatter, "at random (Poisson), {mean} on average")?;
                 seed.map_or(Ok(()), |seed| write!(formatter, ", seed {seed}"))
             }
-            Self::Burst(Burst { packets, gap, inter_burst_gap, bursts }) => {
+            Self::Burst(Burst { packets, spacing, inter_burst_gap, bursts }) => {
                 match bursts {
                     Some(1) => write!(formatter, "a burst")?,
                     Some(bursts) => write!(formatter, "{bursts} bursts")?,
@@ -228,8 +243,10 @@ impl fmt::Display for Profile {
                 }
                 let noun = if *packets == 1 { "frame" } else { "frames" };
                 write!(formatter, " of {packets} {noun}")?;
-                if !gap.is_zero() {
-                    write!(formatter, ", {} apart", format_duration(*gap))?;
+                match spacing {
+                    Spacing::Link => {}
+                    Spacing::Gap(gap) => write!(formatter, ", {} apart", format_duration(*gap))?,
+                    Spacing::Rate(rate) => write!(formatter, " at {rate}")?,
                 }
                 if *bursts == Some(1) {
                     return Ok(());
@@ -275,6 +292,7 @@ const fn again(repeat: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::rate::NotScalable;
 
     /// What `text` is, and how it is shown.
     #[track_caller]
@@ -381,6 +399,36 @@ mod tests {
     }
 
     #[test]
+    fn factors() {
+        for (text, numerator, denominator) in [("2x", 2, 1), ("0.5x", 1, 2), ("1.25X", 5, 4), (" 10 x", 10, 1)] {
+            assert_eq!(parse_factor(text), Ok(Ratio { numerator, denominator }), "{text}");
+        }
+        for text in ["2", "x", "-1x", "50%", "2xx", "1,5x"] {
+            refused(parse_factor(text), &format!("`{text}` is not a factor"), "`0.5x`");
+        }
+        refused(parse_factor("0x"), "sends nothing", "");
+        refused(parse_factor(&format!("{}x", "9".repeat(30))), "too many digits", "");
+    }
+
+    #[test]
+    fn profiles_are_multiplied() {
+        let half = parse_factor("0.5x").unwrap();
+        let rate = |text| parse_rate(text).unwrap();
+        let ramp = Profile::Ramp { from: rate("0pps"), to: rate("3kpps"), over: Duration::from_secs(1) };
+        assert_eq!(ramp.scaled(half).unwrap().to_string(), "ramp from 0 pps to 1.5 kpps over 1s");
+        let poisson = Profile::Poisson { mean: rate("10Mbps"), seed: Some(7) };
+        assert_eq!(poisson.scaled(half).unwrap().to_string(), "at random (Poisson), 5 Mbps on average, seed 7");
+        let share = Profile::Constant(rate("60%"));
+        assert_eq!(share.scaled(half).unwrap().to_string(), "30 %");
+        assert_eq!(share.scaled(parse_factor("2x").unwrap()), Err(NotScalable::AboveTheLine));
+        let period = Duration::from_secs(1);
+        let sine = Profile::Sine { mean: rate("50%"), amplitude: rate("25%"), period };
+        assert_eq!(sine.scaled(parse_factor("1.5x").unwrap()), Err(NotScalable::AboveTheLine));
+        let huge = Profile::Constant(Rate { amount: Ratio { numerator: u64::MAX, denominator: 1 }, ..rate("1pps") });
+        assert_eq!(huge.scaled(parse_factor("2x").unwrap()), Err(NotScalable::TooLong));
+    }
+
+    #[test]
     fn ways_to_be_behind() {
         assert_eq!(parse_behind("catch_up"), Ok(Behind::CatchUp(Duration::from_millis(100))));
         assert_eq!(parse_behind("catch_up=20ms"), Ok(Behind::CatchUp(Duration::from_millis(20))));
@@ -398,7 +446,7 @@ mod tests {
         let step = |text, duration| Step { rate: rate(text), duration: seconds(duration) };
         let burst = Burst {
             packets: 100,
-            gap: Duration::from_nanos(200),
+            spacing: Spacing::Gap(Duration::from_nanos(200)),
             inter_burst_gap: Duration::from_millis(1),
             bursts: Some(10),
         };
@@ -407,8 +455,12 @@ mod tests {
             (Profile::Poisson { mean: rate("1kpps"), seed: Some(7) }, "at random (Poisson), 1 kpps on average, seed 7"),
             (Profile::Burst(burst), "10 bursts of 100 frames, 200ns apart, with 1ms between bursts"),
             (
-                Profile::Burst(Burst { packets: 1, gap: Duration::ZERO, bursts: None, ..burst }),
+                Profile::Burst(Burst { packets: 1, spacing: Spacing::Link, bursts: None, ..burst }),
                 "bursts of 1 frame, with 1ms between bursts",
+            ),
+            (
+                Profile::Burst(Burst { spacing: Spacing::Rate(rate("317pps")), ..burst }),
+                "10 bursts of 100 frames at 317 pps, with 1ms between bursts",
             ),
             (Profile::Burst(Burst { bursts: Some(1), ..burst }), "a burst of 100 frames, 200ns apart"),
             (

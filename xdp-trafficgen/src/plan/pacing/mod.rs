@@ -22,12 +22,12 @@ use xdp_trafficgen_ebpf::{
 
 use self::{
     curve::{Curve, Ends, Line, Shape},
-    rates::{Fraction, Frames, MAX_NANOS, UnknownSpeed, whole},
+    rates::{Fraction, Frames, MAX_NANOS, UnknownSpeed},
     streams::{Limits, Load},
 };
 use crate::config::{
-    Behind, Diagnostic, Flow, Located, Place, Port, Profile, Rate,
-    rate::{Ratio, Step},
+    Behind, Diagnostic, Flow, Located, Place, Port, Profile, Rate, RateUnit,
+    rate::{Ratio, Spacing, Step},
 };
 
 pub(crate) use streams::share;
@@ -51,6 +51,8 @@ pub struct Pacing {
     pub late: Duration,
     /// Frames a second of the port at its highest, over all workers; bursts without gaps are as fast as the link.
     pub peak: f64,
+    /// What flows' own rates were made to come to together, each keeping its share.
+    pub total: Option<Rate>,
     /// The rate that was asked for, in frames a second: the port's with one stream, else each flow's. None where it
     /// changes with time.
     pub requested: Vec<Option<Ratio>>,
@@ -74,9 +76,6 @@ impl Streams {
         }
     }
 }
-
-/// The speed of a link whose speed nobody knows, for bursts without gaps, in bits a second.
-const FULL_SPEED: f64 = 100e9;
 
 /// Segments of a port's streams at most: 192 MB of kernel memory.
 const MAX_SEGMENTS: usize = 4_000_000;
@@ -157,13 +156,14 @@ pub(super) fn pacing(request: &Request<'_>) -> Result<Option<(Pacing, Vec<String
 }
 
 fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, Vec<String>)>, Vec<Diagnostic>> {
+    let factor = request.factor().map_err(|wrong| vec![wrong])?;
     let (streams, demands) = if let Some(rate) = &request.port.rate {
         (Streams::Port, vec![request.port_demand(rate)])
     } else if let [flow] = request.flows
         && let Some(rate) = &flow.rate
     {
         // It needs no calendar to find its stream.
-        (Streams::Port, vec![request.flow_demand(0, rate)])
+        (Streams::Port, vec![request.flow_demand(0, rate, factor)])
     } else {
         let rates: Option<Vec<_>> = request.flows.iter().map(|flow| flow.rate.as_ref()).collect();
         let Some(rates) = rates.filter(|rates| !rates.is_empty()) else { return Ok(None) };
@@ -174,7 +174,7 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
             );
             return Err(vec![Diagnostic::new(&rates[MAX_STREAMS].place, message).help("use several ports")]);
         }
-        let demand = |(index, rate)| request.flow_demand(index, rate);
+        let demand = |(index, rate)| request.flow_demand(index, rate, factor);
         (Streams::Flows, (0..).zip(rates).map(demand).collect())
     };
     let mut wrong = Vec::new();
@@ -207,6 +207,7 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
             Behind::Skip => late,
         },
         late,
+        total: request.port.total.as_ref().map(|total| total.value),
         peak: demands.iter().map(|demand| demand.peak).sum(),
         requested: demands.iter().map(|demand| demand.requested).collect(),
     };
@@ -237,10 +238,10 @@ impl Request<'_> {
         });
         let cuts = bounds.flatten().map(|time| time.saturating_sub(delay)).collect();
         let limits = Limits { delay, end: u64::MAX, packets: u64::MAX, phase: 0, cuts };
-        self.demand(rate, &frames, &self.port.name.value, limits, 0)
+        self.demand(rate, Fraction::ONE, &frames, &self.port.name.value, limits, 0)
     }
 
-    fn flow_demand(&self, index: u32, rate: &Located<Profile>) -> Result<Demand, Diagnostic> {
+    fn flow_demand(&self, index: u32, rate: &Located<Profile>, factor: Fraction) -> Result<Demand, Diagnostic> {
         let flow = self.flows[index as usize];
         let frames = Frames { mean_size: rates::mean_size(&flow.size.value), speed: self.speed() };
         let delay = nanos(flow.delay.value);
@@ -254,47 +255,70 @@ impl Request<'_> {
             cuts: duration.into_iter().collect(),
         };
         let slot = self.slots.get(index as usize).copied().unwrap_or(0);
-        self.demand(rate, &frames, &flow.name.value, limits, slot)
+        self.demand(rate, factor, &frames, &flow.name.value, limits, slot)
     }
 
     fn demand(
         &self,
         rate: &Located<Profile>,
+        factor: Fraction,
         frames: &Frames,
         name: &str,
         limits: Limits,
         slot: u32,
     ) -> Result<Demand, Diagnostic> {
-        let mut load = load(&rate.value, frames, name).map_err(|UnknownSpeed| {
-            Diagnostic::new(
-                &rate.place,
-                format!(
-                    "a share of the line rate means nothing on `{}`, whose speed is not known",
-                    self.port.interface.value
-                ),
-            )
-            .help(format!("say it at the port `{}`: speed = \"10Gbps\"", self.port.name.value))
-        })?;
+        let load = load(&rate.value, frames, name).map_err(|UnknownSpeed| self.unknown_speed(&rate.place))?;
+        let load = match load {
+            Load::Constant(rate) => Load::Constant(rate.times(factor)),
+            Load::Poisson { mean, seed } => Load::Poisson { mean: mean.times(factor), seed },
+            // No total is shared with these.
+            Load::Burst(_) | Load::Curve(_) => load,
+        };
         let bits = frames.wire_bits().to_f64();
         // What a burst without gaps asks for is what there is.
-        let mut asks = 1.0;
-        let (requested, peak) = match &mut load {
+        let is_free = matches!(&rate.value, Profile::Burst(burst) if burst.spacing == Spacing::Link);
+        let asks = if is_free { 0.0 } else { 1.0 };
+        let (requested, peak) = match &load {
             Load::Constant(rate) => (Some(rate.ratio()), rate.to_f64()),
             Load::Poisson { mean, .. } => (Some(mean.ratio()), mean.to_f64()),
-            Load::Burst(burst) => {
-                // No frame can leave before the one in front of it has: were all of a burst due at once, the last ones would be
-                // overdue by more than anybody waits for.
-                if burst.gap.is_zero() {
-                    asks = 0.0;
-                    let speed = self.speed().map_or(FULL_SPEED, |speed| speed as f64);
-                    burst.gap = Duration::from_nanos(whole((bits * 1e9 / speed).ceil()).max(1));
-                }
-                let gap = if burst.packets > 1 { burst.gap } else { burst.inter_burst_gap };
-                (None, 1.0 / gap.as_secs_f64())
-            }
+            Load::Burst(burst) => (None, 1e9 / burst.shortest_gap().to_f64()),
             Load::Curve(curve) => (None, curve.peak()),
         };
         Ok(Demand { load, limits, slot, requested, peak, wire: asks * peak * bits })
+    }
+
+    /// By how much the flows' own rates are to be multiplied, so that together they come to the total.
+    fn factor(&self) -> Result<Fraction, Diagnostic> {
+        let Some(total) = &self.port.total else { return Ok(Fraction::ONE) };
+        let measured = self.flows.iter().filter_map(|flow| {
+            let frames = Frames { mean_size: rates::mean_size(&flow.size.value), speed: self.speed() };
+            match flow.rate.as_ref()?.value {
+                Profile::Constant(rate) | Profile::Poisson { mean: rate, .. } => {
+                    Some(frames.measured(rate, total.value.unit))
+                }
+                _ => None,
+            }
+        });
+        let measured =
+            measured.collect::<Result<Vec<_>, _>>().map_err(|UnknownSpeed| self.unknown_speed(&total.place))?;
+        // What is asked for, in the same measure; frames have no say in it.
+        let Ratio { numerator, denominator } = total.value.amount;
+        let amount = Fraction::new(numerator.into(), denominator.into());
+        let wanted = match total.value.unit {
+            RateUnit::LineShare => {
+                let speed = self.speed().ok_or_else(|| self.unknown_speed(&total.place))?;
+                amount.times(Fraction { above: speed.into(), below: 1 })
+            }
+            RateUnit::Frames | RateUnit::BitsL2 | RateUnit::BitsL1 => amount,
+        };
+        Ok(wanted.times(rates::sum(&measured).inverse()))
+    }
+
+    fn unknown_speed(&self, place: &Place) -> Diagnostic {
+        let interface = &self.port.interface.value;
+        let message = format!("a share of the line rate means nothing on `{interface}`, whose speed is not known");
+        Diagnostic::new(place, message)
+            .help(format!("say it at the port `{}`: speed = \"10Gbps\"", self.port.name.value))
     }
 
     fn speed(&self) -> Option<u64> {
@@ -338,7 +362,7 @@ fn load(profile: &Profile, frames: &Frames, name: &str) -> Result<Load, UnknownS
         Profile::Poisson { mean, seed } => {
             Load::Poisson { mean: rate(mean)?, seed: seed.unwrap_or(0) ^ name_hash(name) }
         }
-        Profile::Burst(burst) => Load::Burst(*burst),
+        Profile::Burst(burst) => Load::Burst(frames.burst(burst)?),
         Profile::Ramp { from, to, over } => {
             let to = rate(to)?;
             curve(lines([(nanos(*over), rate(from)?, to)]), Ends::Stays(to))

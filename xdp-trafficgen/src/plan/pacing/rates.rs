@@ -2,7 +2,10 @@
 
 use xdp_trafficgen_ebpf::abi::timing::Gap;
 
-use crate::config::{Flow, Rate, RateUnit, Size, rate::Ratio};
+use crate::config::{
+    Flow, Rate, RateUnit, Size,
+    rate::{Burst, Ratio, Spacing},
+};
 
 /// Bytes a frame takes on the wire beside itself: preamble, start delimiter and gap (IEEE 802.3, 3.1.1 and 4.4.2).
 const WIRE_EXTRA: u128 = 20;
@@ -23,6 +26,7 @@ pub(super) struct Fraction {
 
 impl Fraction {
     pub(super) const ZERO: Self = Self { above: 0, below: 1 };
+    pub(super) const ONE: Self = Self { above: 1, below: 1 };
 
     /// `below` is not 0.
     pub(super) fn new(above: u128, below: u128) -> Self {
@@ -221,6 +225,48 @@ pub(super) fn mean_size_of(flows: &[&Flow]) -> Fraction {
     sum.times(Fraction { above: 1, below: weights })
 }
 
+/// The speed of a link whose speed nobody knows, for bursts without gaps, in bits a second.
+const FULL_SPEED: f64 = 100e9;
+
+/// A [`Burst`], with exact times.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Groups {
+    /// Frames of a burst, at least 1.
+    pub(super) packets: u64,
+    /// Nanoseconds from each to the next.
+    pub(super) gap: Fraction,
+    /// Nanoseconds from the last one to the next burst.
+    pause: Fraction,
+    pub(super) bursts: Option<u64>,
+}
+
+impl Groups {
+    /// Nanoseconds from burst to burst; 73 years at most.
+    pub(super) fn period(&self) -> Fraction {
+        let frames = Fraction { above: u128::from(self.packets - 1), below: 1 };
+        let most = Fraction { above: MAX_NANOS.into(), below: 1 };
+        let period = self.gap.times(frames).plus(self.pause).unwrap_or(most);
+        if period.above / period.below >= most.above { most } else { period }
+    }
+
+    /// The shortest time between two frames.
+    pub(super) fn shortest_gap(&self) -> Fraction {
+        if self.packets > 1 { self.gap } else { self.pause }
+    }
+}
+
+/// The sum. Where its terms do not fit (many rates of unlike fractions), it is right to 2⁻³² for each.
+pub(super) fn sum(numbers: &[Fraction]) -> Fraction {
+    let exact = numbers.iter().try_fold(Fraction::ZERO, |sum, number| sum.plus(*number));
+    exact.unwrap_or_else(|| {
+        let parts = |number: &Fraction| {
+            let number = number.within(1 << 63);
+            (number.above << 32) / number.below
+        };
+        Fraction::new(numbers.iter().map(parts).sum::<u128>().max(1), 1 << 32)
+    })
+}
+
 /// What rates refer to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frames {
@@ -250,6 +296,39 @@ impl Frames {
                 amount.times(speed).times(self.wire_bits().inverse())
             }
         })
+    }
+
+    /// A rate in what another unit counts, a second; shares of the line rate in bits.
+    ///
+    /// # Errors
+    /// As those of [`Frames::rate`].
+    pub(super) fn measured(&self, rate: Rate, unit: RateUnit) -> Result<Fraction, UnknownSpeed> {
+        let frames = self.rate(rate)?;
+        Ok(match unit {
+            RateUnit::Frames => frames,
+            RateUnit::BitsL2 => frames.times(bits(self.mean_size)),
+            RateUnit::BitsL1 | RateUnit::LineShare => frames.times(self.wire_bits()),
+        })
+    }
+
+    /// A burst in nanoseconds.
+    ///
+    /// # Errors
+    /// As those of [`Frames::rate`].
+    pub(super) fn burst(&self, burst: &Burst) -> Result<Groups, UnknownSpeed> {
+        let gap = match burst.spacing {
+            Spacing::Gap(gap) => Fraction::new(super::nanos(gap).into(), 1),
+            Spacing::Rate(rate) => Fraction { above: 1_000_000_000, below: 1 }.times(self.rate(rate)?.inverse()),
+            // No frame can leave before the one in front of it has: were all of a burst due at once, the last ones would be
+            // overdue by more than anybody waits for.
+            Spacing::Link => {
+                let speed = self.speed.map_or(FULL_SPEED, |speed| speed as f64);
+                let nanos = (self.wire_bits().to_f64() * 1e9 / speed).ceil();
+                Fraction::new(whole(nanos).max(1).into(), 1)
+            }
+        };
+        let pause = Fraction::new(super::nanos(burst.inter_burst_gap).into(), 1);
+        Ok(Groups { packets: burst.packets, gap, pause, bursts: burst.bursts })
     }
 
     /// Bits a frame takes on the wire, preamble and gap included.

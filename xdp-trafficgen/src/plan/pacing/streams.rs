@@ -8,10 +8,9 @@ use xdp_trafficgen_ebpf::{
 
 use super::{
     curve::{Curve, Ends, Run, Shape, TooMany, runs},
-    rates::{Fraction, Interval, MAX_NANOS, gcd, small, whole},
+    rates::{Fraction, Groups, Interval, MAX_NANOS, gcd, small, whole},
     simulation::exponentials,
 };
-use crate::config::rate::Burst;
 
 /// When frames leave, in frames a second.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +24,7 @@ pub(super) enum Load {
         seed: u64,
     },
     /// In groups.
-    Burst(Burst),
+    Burst(Groups),
     /// At a rate that changes.
     Curve(Curve),
 }
@@ -261,11 +260,8 @@ fn cuts(load: &Load, all: &[u64]) -> Vec<u64> {
 fn cycle(load: &Load, cuts: &[u64], nanos: u64, limit: usize) -> Result<Cycle, TooMany> {
     let (runs, period, bursts) = match load {
         Load::Burst(burst) => {
-            let gap = super::nanos(burst.gap);
-            let run = Run { start: Fraction::ZERO, frames: burst.packets, gap: Fraction::new(gap.into(), 1) };
-            let within = gap.saturating_mul(burst.packets - 1);
-            let period = within.saturating_add(super::nanos(burst.inter_burst_gap)).min(MAX_NANOS);
-            (vec![run], Some(Fraction { above: period.into(), below: 1 }), burst.bursts)
+            let run = Run { start: Fraction::ZERO, frames: burst.packets, gap: burst.gap };
+            (vec![run], Some(burst.period()), burst.bursts)
         }
         Load::Curve(curve) => {
             let period = match curve.ends {

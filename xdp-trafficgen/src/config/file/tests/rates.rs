@@ -6,6 +6,7 @@ use super::{FLOW, PORT, check, check_flow, check_port, check_set, files, only_fl
 use crate::config::{
     Behind, Place, Profile, Rate, RateUnit, Source,
     file::{no_files, parse, parse_rate_option, parse_with},
+    rate::Spacing,
     rate::{Burst, Ratio, Step},
 };
 
@@ -59,7 +60,7 @@ fn simple_forms() {
         "{ burst = { packets = 100, inter_burst_gap = '1ms' } }",
         &Profile::Burst(Burst {
             packets: 100,
-            gap: Duration::ZERO,
+            spacing: Spacing::Link,
             inter_burst_gap: Duration::from_millis(1),
             bursts: None,
         }),
@@ -68,9 +69,18 @@ fn simple_forms() {
         "{ burst = { packets = 1, gap = '200ns', inter_burst_gap = '1us', bursts = 10 } }",
         &Profile::Burst(Burst {
             packets: 1,
-            gap: Duration::from_nanos(200),
+            spacing: Spacing::Gap(Duration::from_nanos(200)),
             inter_burst_gap: Duration::from_micros(1),
             bursts: Some(10),
+        }),
+    );
+    check_rate(
+        "{ burst = { packets = 3, rate = '317pps', inter_burst_gap = '1us' } }",
+        &Profile::Burst(Burst {
+            packets: 3,
+            spacing: Spacing::Rate(frames(317)),
+            inter_burst_gap: Duration::from_micros(1),
+            bursts: None,
         }),
     );
     check_rate(
@@ -199,6 +209,8 @@ fn wrong_forms() {
             ("0", "`bursts` is 0, too small"),
         ],
     );
+    let both = "rate = { burst = { packets = 2, gap = '1us', rate = '317pps', inter_burst_gap = '1ms' } }";
+    check_flow(both, &[("'317pps'", "this burst has both a `gap` and a `rate`; write one of them")]);
     let endless = "{ packets = 18446744073709551615, gap = '1us', inter_burst_gap = '1ns' }";
     check_flow(&format!("rate = {{ burst = {endless} }}"), &[(endless, "more than 584 years; make `packets`")]);
     check_flow("rate = { ramp = {} }", &[("{}", "has no `from`"), ("{}", "has no `to`"), ("{}", "has no `over`")]);

@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::rate::{Burst, Step};
+use crate::config::rate::{Burst, Spacing, Step};
 
 /// A rate in frames a nanosecond, as pieces that Simpson's rule can integrate: exactly when straight.
 struct Model {
@@ -193,7 +193,7 @@ proptest! {
         limit in prop::option::of(1u64..60), workers in 1usize..9, delay in 0u64..10_000,
     ) {
         let nanos = Duration::from_nanos;
-        let burst = Burst { packets, gap: nanos(gap), inter_burst_gap: nanos(pause), bursts };
+        let burst = Burst { packets, spacing: if gap == 0 { Spacing::Link } else { Spacing::Gap(nanos(gap)) }, inter_burst_gap: nanos(pause), bursts };
         let mut flow = flow(Profile::Burst(burst));
         flow.packets = limit.map(located);
         flow.delay = located(nanos(delay));
@@ -288,8 +288,13 @@ fn endless_times_and_absurd_rates() {
         Profile::Steps { steps: vec![Step { rate: most, duration: age }; 20], repeat: true },
         Profile::Steps { steps: vec![Step { rate: least, duration: age }; 20], repeat: false },
         Profile::Sine { mean: least, amplitude: least, period: age },
-        Profile::Burst(Burst { packets: u64::MAX - 1, gap: age, inter_burst_gap: age, bursts: Some(u64::MAX) }),
-        Profile::Burst(Burst { packets: 1, gap: age, inter_burst_gap: age, bursts: None }),
+        Profile::Burst(Burst {
+            packets: u64::MAX - 1,
+            spacing: Spacing::Gap(age),
+            inter_burst_gap: age,
+            bursts: Some(u64::MAX),
+        }),
+        Profile::Burst(Burst { packets: 1, spacing: Spacing::Gap(age), inter_burst_gap: age, bursts: None }),
     ];
     for profile in profiles {
         let mut flow = flow(profile);

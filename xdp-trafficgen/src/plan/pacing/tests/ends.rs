@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::rate::{Burst, Step};
+use crate::config::rate::{Burst, Spacing, Step};
 
 /// How many of a flow's departures are due within this time, over all workers.
 fn within(profile: &Profile, duration: Duration, workers: usize) -> u64 {
@@ -108,10 +108,69 @@ fn a_rate_that_changes_has_its_integral() {
 #[test]
 fn bursts_have_those_that_begin_before_the_end() {
     let gap = Duration::from_nanos;
-    let burst = Profile::Burst(Burst { packets: 4, gap: gap(1000), inter_burst_gap: gap(7000), bursts: None });
+    let burst = Profile::Burst(Burst {
+        packets: 4,
+        spacing: Spacing::Gap(gap(1000)),
+        inter_burst_gap: gap(7000),
+        bursts: None,
+    });
     check(&burst, gap(10_000), 4);
     check(&burst, gap(10_001), 5);
     check(&burst, gap(12_000), 6);
+}
+
+/// At 317 pps a gap in whole nanoseconds was 183 ns off after 17 rounds.
+#[test]
+fn bursts_at_a_rate_never_drift() {
+    let pause = Duration::from_micros(2500);
+    for (packets, workers) in [(17, 1), (17, 2), (1, 3), (4, 3), (5, 5)] {
+        let spacing = Spacing::Rate(pps(317, 1));
+        let burst = Burst { packets, spacing, inter_burst_gap: pause, bursts: None };
+        let times = in_turns(&of_profile(Profile::Burst(burst), workers), 10_000);
+        for (number, due) in (0u128..).zip(times) {
+            let (round, place) = (number / u128::from(packets), number % u128::from(packets));
+            let gaps = round * u128::from(packets - 1) + place;
+            assert_eq!(
+                u128::from(due),
+                (gaps * 1_000_000_000 + 317 * round * pause.as_nanos()) / 317,
+                "{packets}, {number}"
+            );
+        }
+    }
+    // Other units are worth so many frames a second: 512 bits a frame.
+    let rate = Rate { amount: Ratio { numerator: 317 * 512, denominator: 1 }, unit: RateUnit::BitsL2 };
+    let burst = Burst { packets: 3, spacing: Spacing::Rate(rate), inter_burst_gap: pause, bursts: None };
+    let times = in_turns(&of_profile(Profile::Burst(burst), 1), 4);
+    assert_eq!(times, [0, 3_154_574, 6_309_148, 8_809_148]);
+}
+
+/// 28 : 16 : 4 became 1 : 1 : 1.
+#[test]
+fn a_total_keeps_the_shares_of_its_flows() {
+    #[track_caller]
+    fn check(rates: &[Rate], total: Rate, speed: Option<u64>, expected: &[f64]) {
+        let flows: Vec<Flow> = rates.iter().map(|rate| flow(Profile::Constant(*rate))).collect();
+        let mut config = Config { flows, ..CONFIG.clone() };
+        config.ports[0].total = Some(located(total));
+        config.ports[0].speed = speed.map(located);
+        let pacing = pacing_and_notes(&config, 2).expect("pacing").0;
+        let requested: Vec<f64> = pacing.requested.iter().map(|rate| rate.unwrap().to_f64()).collect();
+        for (rate, expected) in requested.iter().zip(expected) {
+            assert!((rate / expected - 1.0).abs() < 1e-12, "{requested:?}");
+        }
+        assert_eq!((pacing.total, requested.len()), (Some(total), expected.len()));
+    }
+    let bits = |numerator, unit| Rate { amount: Ratio { numerator, denominator: 1 }, unit };
+    let mix = [pps(28, 1), pps(16, 1), pps(4, 1)];
+    check(&mix, pps(48_000, 1), None, &[28e3, 16e3, 4e3]);
+    check(&mix, pps(1, 1), None, &[28.0 / 48.0, 16.0 / 48.0, 4.0 / 48.0]);
+    // Frames of 64 bytes: 512 bits, 672 on the wire.
+    check(&mix, bits(48 * 512_000, RateUnit::BitsL2), None, &[28e3, 16e3, 4e3]);
+    check(&mix, bits(48 * 672_000, RateUnit::BitsL1), None, &[28e3, 16e3, 4e3]);
+    let tenth = Rate { amount: Ratio { numerator: 1, denominator: 10 }, unit: RateUnit::LineShare };
+    check(&mix, tenth, Some(48 * 6_720_000), &[28e3, 16e3, 4e3]);
+    // Rates of several units keep what they come to.
+    check(&[pps(3000, 1), bits(512_000, RateUnit::BitsL2)], pps(400, 1), None, &[300.0, 100.0]);
 }
 
 proptest! {

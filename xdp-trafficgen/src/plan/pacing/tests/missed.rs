@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    config::rate::Burst,
+    config::rate::{Burst, Spacing},
     host::Facts,
     plan::{self, DefaultRoute, PortPlan, pacing::missed::Missed, tests::facts},
 };
@@ -99,7 +99,7 @@ proptest! {
     fn others_miss_their_departures(from in 0u64..SECOND, more in 1u64..SECOND, cpus in 1u32..4, is_burst: bool) {
         let nanos = Duration::from_nanos;
         let profile = if is_burst {
-            Profile::Burst(Burst { packets: 7, gap: nanos(1000), inter_burst_gap: nanos(777_777), bursts: None })
+            Profile::Burst(Burst { packets: 7, spacing: Spacing::Gap(nanos(1000)), inter_burst_gap: nanos(777_777), bursts: None })
         } else {
             Profile::Ramp { from: pps(100, 1), to: pps(20_000, 1), over: millis(1500) }
         };

@@ -4,7 +4,10 @@ use xdp_trafficgen_ebpf::abi::timing::{departures as kinds, pacing as codes};
 
 use super::*;
 use crate::{
-    config::{Behind, Size, SizeWeight, rate::Burst},
+    config::{
+        Behind, Size, SizeWeight,
+        rate::{Burst, Spacing},
+    },
     host::{Facts, Link},
     plan::{
         DefaultRoute,
@@ -149,7 +152,7 @@ fn batches_are_as_small_as_keep_up() {
     assert!(mechanism(833.0, 64).contains("sleeps"));
     assert!(mechanism(834.0, 64).contains("one frame at a time"));
     assert!(mechanism(2e6, 48).contains("up to 48"));
-    let burst = Burst { packets: 9, gap: Duration::ZERO, inter_burst_gap: millis(1), bursts: None };
+    let burst = Burst { packets: 9, spacing: Spacing::Link, inter_burst_gap: millis(1), bursts: None };
     let pacing = of_profile(Profile::Burst(burst), 1);
     // 672 bits at 100 Gbit/s, in whole nanoseconds.
     assert!((pacing.peak - 1e9 / 7.0).abs() < 1.0);
