@@ -33,6 +33,7 @@ use crate::{
         PortFinding, Report,
         streams::{self, lines_lost},
         text::shortfall,
+        together::notes,
     },
     plan::{Consent, Plan, PortPlan, pacing::missed::Missed},
     stats::{PortCount, Punctuality, Snapshot, reconcile::except_each_other},
@@ -51,7 +52,7 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     };
     // All of the file, so that a mistake anywhere ends the daemon before anything is sent.
     let plan = work_out(&config, Some(machine.capabilities), machine.consent)?;
-    for note in &plan.notes {
+    for note in notes(&plan.notes) {
         info!("{note}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -129,7 +129,7 @@ fn an_interface_that_goes_away_ends_the_run_with_a_report() {
     ip("link del xtg0");
     let finished = running.end();
     let report = finished.report(1);
-    let said = "port xtg0 (xtg0) failed: the interface was removed while it was in use";
+    let said = "port xtg0 failed: the interface was removed while it was in use";
     assert!(finished.stderr.contains(said), "{finished:?}");
     // Frames that wait in the veth go with it: accepted by the driver, and never received.
     assert!(report.only_port().frames_tx >= sink.count().unwrap().frames, "{report:?}");

@@ -17,7 +17,8 @@ use crate::{
     host::{System, descriptor_limit, resident_memory},
     output::{
         streams::say,
-        text::{finding, grouped, instant},
+        text::{grouped, instant},
+        together::{findings, notes},
         words,
     },
     plan::{
@@ -43,7 +44,7 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     let cli::Check { allow_default_route, replace_xdp, .. } = *options;
     let consent = Consent { default_route: default_route(allow_default_route), existing: existing(replace_xdp) };
     let plan = work_out(&config, capabilities, consent)?;
-    plan.notes.iter().for_each(say);
+    notes(&plan.notes).iter().for_each(say);
     let mut text = String::new();
     for port in &plan.ports {
         let cpus = port.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
@@ -72,8 +73,8 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     }
     let _ = writeln!(text, "{}", needs(&plan));
     let remarks = Outlook::of(&plan).foresee();
-    for remark in &remarks {
-        let _ = writeln!(text, "{}", finding(remark));
+    for remark in findings(&remarks) {
+        let _ = writeln!(text, "{remark}");
     }
     results::print_text(&text)?;
     let blocked = remarks.iter().any(|remark| remark.finding.severity == Severity::Blocks);

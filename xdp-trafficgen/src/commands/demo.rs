@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     host::{Facts, Mac, Netlink},
     kernel::{PrivateNetns, Sink, sink::AfterCounting},
-    output::streams::say,
+    output::{streams::say, together::notes},
 };
 
 pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
@@ -30,7 +30,7 @@ pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
     let plan = work_out(&config, Some(capabilities), options.consent)?;
     // Once nothing can be wrong any more that was written.
     say(sending);
-    plan.notes.iter().for_each(say);
+    notes(&plan.notes).iter().for_each(say);
     send_plan(plan, options, Some(&stage.sink))
 }
 

@@ -22,7 +22,7 @@ use crate::{
         AttachedMode, AttachedXdp, Facts, FactsError, Interface, LinkChanges, Meanwhile, Netlink, Peer, Quota, System,
         WorkerThread, allowed_cpus, descriptor_limit, is_captured, name_of,
     },
-    output::{PortFinding, streams::say, text},
+    output::{PortFinding, streams::say, together},
     plan::{Attach, Needs, Plan, PortPlan, needs::DESCRIPTORS_OF_PROCESS},
     stats::{DropReason, PortCount, Snapshot, reconcile::Parting},
 };
@@ -229,11 +229,10 @@ impl Outlook {
 
     /// Says on standard error what will cost frames, and gives what will cost time: that is said at the end.
     pub(crate) fn warn(&self) -> Vec<PortFinding> {
-        let (worse, slower): (Vec<_>, Vec<_>) =
+        let (mut worse, slower): (Vec<_>, Vec<_>) =
             self.foresee().into_iter().partition(|found| found.finding.severity >= Severity::Loses);
-        for finding in worse.iter().filter(|found| !SAID_ALREADY.contains(&found.finding.code)) {
-            say(text::finding(finding));
-        }
+        worse.retain(|found| !SAID_ALREADY.contains(&found.finding.code));
+        together::findings(&worse).iter().for_each(say);
         slower.into_iter().filter(|found| found.finding.severity == Severity::Slows).collect()
     }
 
@@ -241,28 +240,29 @@ impl Outlook {
     pub(crate) fn watch(&self) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
         let (outlook, mut told, mut renamed) = (self.clone(), BTreeSet::new(), BTreeSet::new());
         move |snapshot| {
-            let mut lines = Vec::new();
-            let mut lost: Vec<News> = outlook.learn(snapshot);
-            lost.retain(|news| news.reason != DropReason::Action);
-            lost.sort_by_key(|news| std::cmp::Reverse(news.frames));
-            for News { index, finding, .. } in lost {
+            let mut news: Vec<News> = outlook.learn(snapshot);
+            news.retain(|news| news.reason != DropReason::Action);
+            news.sort_by_key(|news| std::cmp::Reverse(news.frames));
+            let mut lost = Vec::new();
+            for News { index, finding, .. } in news {
                 if let (Some(sending), Some(finding)) = (outlook.ports.get(index), finding)
                     && told.insert(index)
                 {
-                    lines.push(format!("port {}: frames are being dropped: {}", sending.port, in_one_line(&finding)));
+                    lost.push(found(sending, finding));
                 }
             }
-            for place in outlook.newly_captured() {
-                let Some(sending) = outlook.ports.get(place) else { continue };
-                lines.push(format!("port {}: {}", sending.port, in_one_line(&sending.capture())));
-            }
+            let captured = outlook.newly_captured().into_iter().filter_map(|place| outlook.ports.get(place));
+            let captured: Vec<PortFinding> = captured.map(|sending| found(sending, sending.capture())).collect();
+            let mut moved = Vec::new();
             for sending in &outlook.ports {
                 if let Some(finding) = sending.renamed().filter(|_| !renamed.contains(&sending.port)) {
                     renamed.insert(sending.port.clone());
-                    lines.push(format!("port {}: {}", sending.port, in_one_line(&finding)));
+                    moved.push(found(sending, finding));
                 }
             }
-            lines
+            let lost = together::as_it_happens("frames are being dropped: ", &lost);
+            let others = [captured, moved].map(|findings| together::as_it_happens("", &findings));
+            lost.into_iter().chain(others.into_iter().flatten()).collect()
         }
     }
 
@@ -376,11 +376,6 @@ impl Outlook {
 /// asynchronous. None when there is no thread to be had.
 fn aside<T: Send>(ask: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, ask).ok()?.join().ok())
-}
-
-/// Cause and cure.
-fn in_one_line(Finding { cause, cure, .. }: &Finding) -> String {
-    if cure.is_empty() { cause.clone() } else { format!("{cause}; cure: {cure}") }
 }
 
 fn found(sending: &Sending, finding: Finding) -> PortFinding {

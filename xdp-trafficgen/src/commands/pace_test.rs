@@ -33,7 +33,8 @@ use crate::{
         live::Live,
         pace::{PaceReport, json, svg, text},
         streams::say,
-        text::{finding, frames, grouped},
+        text::{frames, grouped},
+        together::{findings, notes},
     },
     stats::{PortCount, gaps::Gaps},
 };
@@ -144,7 +145,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let ends = Ends::find(options)?;
         let config = config(options, &ends)?;
         let plan = work_out(&config, Some(capabilities), consent(&options.common))?;
-        plan.notes.iter().for_each(say);
+        notes(&plan.notes).iter().for_each(say);
         let workers = plan.ports.iter().map(|port| port.cpus.len()).sum();
         let pacing = plan.ports.iter().find_map(|port| port.pacing.as_ref());
         let late_threshold = pacing.map_or(DEFAULT_LATE_THRESHOLD, |pacing| pacing.late);
@@ -155,9 +156,8 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         outlook.warn();
         let live = Live::explaining(Box::new(outlook.watch()));
         let (mut snapshot, failure) = drive(Loaded::until(&stop, plan)?, Start::Now, &stop, Some(live))?;
-        for found in outlook.conclude(&snapshot, Vec::new(), failure.is_some()) {
-            say(finding(&found));
-        }
+        let found = outlook.conclude(&snapshot, Vec::new(), failure.is_some());
+        findings(&found).iter().for_each(say);
         if let Some(failure) = failure {
             return Err(failure);
         }

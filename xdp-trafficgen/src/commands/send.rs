@@ -18,7 +18,7 @@ use crate::{
     engine::{Loaded, Start},
     host::Facts,
     kernel::{Capabilities, Sink, probe},
-    output::{Report, json, live::Live, streams::say, text},
+    output::{Report, json, live::Live, streams::say, text, together::notes},
     plan::{self, Consent, DefaultRoute, Existing, Plan},
     signal,
     stats::{DropReason, PortCount, Punctuality, Snapshot},
@@ -81,7 +81,7 @@ pub(crate) fn work_out(
 /// Plans, sends and reports.
 pub(super) fn send(config: &Config, options: Options) -> Result<(), CommandError> {
     let plan = work_out(config, Some(probe_kernel()?), options.consent)?;
-    plan.notes.iter().for_each(say);
+    notes(&plan.notes).iter().for_each(say);
     send_plan(plan, options, None)
 }
 

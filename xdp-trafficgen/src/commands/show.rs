@@ -25,9 +25,11 @@ use crate::{
     output::{
         fields, frames,
         streams::{self, Results, say},
-        text, words,
+        text,
+        together::notes,
+        words,
     },
-    plan::PortPlan,
+    plan::{PortPlan, port_name},
 };
 
 /// Flows of a port that are described unasked: more fill the screen, and are seldom read.
@@ -45,7 +47,7 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     check_names(&config, &options.flow).map_err(CommandError::Config)?;
     // Nothing is sent, so any interface will do.
     let plan = work_out(&config, Some(probe_kernel()?), default_route(true))?;
-    plan.notes.iter().for_each(say);
+    notes(&plan.notes).iter().for_each(say);
     let times =
         if plan.ports.iter().any(|port| port.pacing.is_some()) { Times::Departures } else { Times::Microseconds };
     let pcap = options.pcap.as_deref().map(|path| Pcap::create(path, times)).transpose()?;
@@ -180,14 +182,14 @@ fn describe(
         text += &format!("… and {more} more flow{plural} on port {} (`--flow NAME` describes one)\n\n", port.name);
     }
     let when = if port.pacing.is_some() { "when it leaves, " } else { "" };
-    let (name, interface) = (&port.name, &port.interface);
-    text += &format!("frames of port {name} ({interface}): number, flow, bytes on the wire, {when}headers\n");
+    let name = port_name(&port.name, &port.interface);
+    text += &format!("frames of port {name}: number, flow, bytes on the wire, {when}headers\n");
     text
 }
 
 fn heading(port: &PortPlan, flows: &[&Flow], rate: Option<&Profile>, index: usize) -> String {
     let flow = flows[index];
-    let mut text = format!("flow {}, port {} ({}), ", flow.name.value, port.name, port.interface);
+    let mut text = format!("flow {}, port {}, ", flow.name.value, port_name(&port.name, &port.interface));
     text += &format!("{} on the wire", words::size(&flow.size.value));
     // Flows that have rates of their own take no turns.
     if flows.len() > 1 && flow.rate.is_none() && rate.is_none() {

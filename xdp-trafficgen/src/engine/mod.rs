@@ -42,7 +42,7 @@ use self::{
 use crate::{
     host::{WORKER_THREAD, is_gone},
     kernel::{Enabling, Generator, Hold, KernelError, Listener, ProgramClock, TracePoint, generator::Role},
-    plan::{Attach, Plan, PortPlan},
+    plan::{Attach, Plan, PortPlan, port_name},
     stats::{PortCount, Snapshot, reconcile::reconcile},
 };
 
@@ -70,7 +70,7 @@ pub enum EngineError {
     #[error("cannot start a worker thread")]
     Thread(#[source] io::Error),
     /// A worker failed; the others were stopped.
-    #[error("port {port} ({interface}) failed")]
+    #[error("port {} failed", port_name(port, interface))]
     Worker {
         /// The port's name.
         port: String,

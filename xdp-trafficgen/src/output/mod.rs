@@ -8,7 +8,9 @@ pub mod live;
 pub mod pace;
 pub mod probe;
 pub mod streams;
+pub mod terminal;
 pub mod text;
+pub mod together;
 pub mod tune;
 pub mod words;
 

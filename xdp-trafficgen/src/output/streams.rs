@@ -15,6 +15,10 @@ use std::{
 };
 
 use anstream::{AutoStream, ColorChoice};
+use crossterm::{
+    cursor::MoveToPreviousLine,
+    terminal::{Clear, ClearType},
+};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -26,6 +30,12 @@ pub fn say(text: impl fmt::Display) {
     let mut losses = losses();
     losses.tell(&mut Brief);
     losses.write(&mut Brief, &format!("{text}\n"));
+}
+
+/// Shows these lines below everything that is said, in the place of those before; none: takes them away. For terminals: whatever
+/// is said meanwhile takes them away too.
+pub(super) fn paint(block: &str) {
+    losses().paint(&mut Brief, block);
 }
 
 /// Says how many lines were lost, if that was not said yet.
@@ -107,7 +117,7 @@ impl Write for Log {
     }
 }
 
-static LOSSES: Mutex<Losses> = Mutex::new(Losses { lost: 0, told: 0, torn: false });
+static LOSSES: Mutex<Losses> = Mutex::new(Losses { lost: 0, told: 0, torn: false, painted: 0 });
 
 fn losses() -> MutexGuard<'static, Losses> {
     LOSSES.lock().unwrap_or_else(PoisonError::into_inner)
@@ -121,6 +131,8 @@ struct Losses {
     told: u64,
     /// The last line was cut in the middle.
     torn: bool,
+    /// Lines of a terminal above the cursor that are to be taken away.
+    painted: u16,
 }
 
 impl Losses {
@@ -136,7 +148,8 @@ impl Losses {
 
     fn write(&mut self, out: &mut impl Write, text: &str) {
         let start = if self.torn { "\n" } else { "" };
-        match put(out, format!("{start}{text}").as_bytes()) {
+        let erased = self.erase();
+        match put(out, format!("{erased}{start}{text}").as_bytes()) {
             Ok(()) => self.torn = false,
             Err(written) => {
                 self.torn |= written > 0;
@@ -144,6 +157,34 @@ impl Losses {
             }
         }
     }
+}
+
+impl Losses {
+    /// The cursor stays at the beginning of the line below, so that what the terminal echoes (`^C`) harms nothing.
+    fn paint(&mut self, out: &mut impl Write, block: &str) {
+        // At the least what the terminal echoed there.
+        let erased =
+            if self.painted > 0 { self.erase() } else { "\r".to_owned() + &ansi(Clear(ClearType::FromCursorDown)) };
+        // What cannot be shown is shown the next time.
+        if put(out, format!("{erased}{block}").as_bytes()).is_ok() {
+            self.painted = u16::try_from(block.lines().count()).unwrap_or(0);
+        }
+    }
+
+    /// What takes away the lines that are painted.
+    fn erase(&mut self) -> String {
+        match std::mem::take(&mut self.painted) {
+            0 => String::new(),
+            lines => ansi(MoveToPreviousLine(lines)) + &ansi(Clear(ClearType::FromCursorDown)),
+        }
+    }
+}
+
+fn ansi(command: impl crossterm::Command) -> String {
+    let mut text = String::new();
+    // A `String` takes everything.
+    let _ = command.write_ansi(&mut text);
+    text
 }
 
 /// Writes all of it, or gives how much was written.
@@ -211,7 +252,7 @@ mod tests {
 
     #[test]
     fn lost_lines_are_counted_and_told_once() {
-        let mut losses = Losses { lost: 0, told: 0, torn: false };
+        let mut losses = Losses { lost: 0, told: 0, torn: false, painted: 0 };
         let mut disk = Disk { room: 13, ..Disk::default() };
         for text in ["first\n", "second, which is torn\n", "third\nand fourth\n"] {
             losses.tell(&mut disk);
@@ -225,5 +266,18 @@ mod tests {
         losses.write(&mut disk, "fifth\n");
         let rest = "\na log goes on in a line of its own\n3 lines could not be written here\nfifth\n";
         assert_eq!(disk.text.strip_prefix("first\nsecond,"), Some(rest));
+    }
+
+    #[test]
+    fn what_is_said_takes_the_painted_lines_away() {
+        let mut losses = Losses { lost: 0, told: 0, torn: false, painted: 0 };
+        let mut terminal = Disk { room: 1000, ..Disk::default() };
+        losses.paint(&mut terminal, "a\nb\n");
+        losses.paint(&mut terminal, "c\n");
+        losses.write(&mut terminal, "said\n");
+        losses.write(&mut terminal, "more\n");
+        losses.paint(&mut terminal, "");
+        // ECMA-48: CPL, cursor preceding line, and ED, erase in page from the cursor on.
+        assert_eq!(terminal.text, "\r\x1b[Ja\nb\n\x1b[2F\x1b[Jc\n\x1b[1F\x1b[Jsaid\nmore\n\r\x1b[J");
     }
 }

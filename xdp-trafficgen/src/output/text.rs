@@ -1,14 +1,14 @@
 //! The report for people, and the numbers in it.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{cmp::Reverse, fmt::Write as _, time::Duration};
 
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    diagnosis::{self, Finding},
+    diagnosis,
     host::Counters,
-    output::{PortFinding, Report},
-    stats::{PortCount, Punctuality, Snapshot, WorkerCount},
+    output::{Report, together},
+    stats::{FlowCount, PortCount, Punctuality, Snapshot, WorkerCount},
 };
 
 /// Several lines, with a line feed at the end of each.
@@ -27,6 +27,9 @@ pub fn render(report: &Report) -> String {
             format!("{:.3}", wire_bits(port.transmitted, port.bytes(), seconds)),
         ]);
     }
+    if snapshot.ports.len() > 1 {
+        table.add_row(total(&snapshot.ports));
+    }
     let mut text = format!("{table}\n");
     if snapshot.ports.iter().any(|port| port.workers.len() > 1) {
         text += &workers(snapshot);
@@ -37,14 +40,10 @@ pub fn render(report: &Report) -> String {
     if snapshot.ports.iter().any(|port| port.punctuality.is_some()) {
         text += &punctuality(snapshot);
     }
-    for finding in findings {
-        let _ = writeln!(text, "{}", self::finding(finding));
+    for finding in together::findings(findings) {
+        let _ = writeln!(text, "{finding}");
     }
-    for port in &snapshot.ports {
-        if let Some(counters) = &port.interface_count {
-            text += &interface(port, counters);
-        }
-    }
+    text += &interfaces(&snapshot.ports);
     if let Some(sink) = sink {
         let _ = writeln!(text, "receiver: {} arrived, {} bytes on the wire", frames(sink.frames), grouped(sink.bytes));
     }
@@ -52,12 +51,19 @@ pub fn render(report: &Report) -> String {
     text
 }
 
-/// What was found of a port: the cause in a line, and in another one the cure, if there is one.
-pub fn finding(finding: &PortFinding) -> String {
-    let PortFinding { port, frames, finding: Finding { cause, cure, .. } } = finding;
-    let lost = frames.map_or_else(String::new, |count| format!("{} dropped: ", self::frames(count)));
-    let cure = if cure.is_empty() { String::new() } else { format!("\n  cure: {cure}") };
-    format!("port {port}: {lost}{cause}{cure}")
+/// The row of all ports together; rates add up to what this machine sends while all of them do.
+fn total(ports: &[PortCount]) -> [String; 7] {
+    let sum = |count: fn(&PortCount) -> u64| grouped(ports.iter().map(count).sum());
+    let add = |rate: fn(&PortCount) -> f64| format!("{:.3}", ports.iter().map(rate).sum::<f64>());
+    [
+        "total".to_owned(),
+        String::new(),
+        sum(|port| port.attempted),
+        sum(|port| port.transmitted),
+        sum(PortCount::dropped),
+        add(|port| mega(port.transmitted, port.due_time.as_secs_f64())),
+        add(|port| wire_bits(port.transmitted, port.bytes(), port.due_time.as_secs_f64())),
+    ]
 }
 
 /// A table of all workers.
@@ -76,6 +82,27 @@ fn workers(snapshot: &Snapshot) -> String {
         }
     }
     format!("{table}\n")
+}
+
+/// So many ports have a line each, though there is nothing to say of them.
+const LISTED: usize = 3;
+
+/// What the interfaces say, of many ports only those that say something else than we do.
+fn interfaces(ports: &[PortCount]) -> String {
+    let counted = ports.iter().filter_map(|port| Some((port, port.interface_count.as_ref()?)));
+    let agrees = |(port, counters): &(&PortCount, &Counters)| {
+        (counters.tx_packets, counters.tx_dropped, counters.tx_errors) == (port.transmitted, port.dropped(), 0)
+    };
+    let (agreeing, mut others): (Vec<_>, Vec<_>) = counted.partition(agrees);
+    let mut text = String::new();
+    if agreeing.len() > LISTED {
+        let names: Vec<&str> = agreeing.iter().map(|(port, _)| port.name.as_str()).collect();
+        let _ = writeln!(text, "{}: their interfaces counted the same", together::ports(&names));
+    } else {
+        others.splice(0..0, agreeing);
+    }
+    others.iter().for_each(|(port, counters)| text += &interface(port, counters));
+    text
 }
 
 /// So many counters of a NIC are worth showing to people.
@@ -105,40 +132,60 @@ fn interface(port: &PortCount, counters: &Counters) -> String {
 /// So many flows are worth a row in the report for people.
 const FLOW_ROWS: usize = 20;
 
-/// A table of all flows, or of the first ones.
+/// All flows, or the worst where they are many: those that lost the most frames, then those that were late the most often.
+fn worst(snapshot: &Snapshot) -> Vec<(&PortCount, &FlowCount)> {
+    let mut flows: Vec<_> =
+        snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow))).collect();
+    if flows.len() > FLOW_ROWS {
+        flows.sort_by_cached_key(|(_, flow)| {
+            let Punctuality { late, worst, unsent, .. } = flow.punctuality.unwrap_or_default();
+            Reverse((dropped(flow) + unsent, late, worst))
+        });
+        flows.truncate(FLOW_ROWS);
+    }
+    flows
+}
+
+fn dropped(flow: &FlowCount) -> u64 {
+    flow.drops.iter().map(|(_, count)| count).sum()
+}
+
+/// What to say of flows that have no row.
+fn left_out(snapshot: &Snapshot) -> String {
+    let all: usize = snapshot.ports.iter().map(|port| port.flows.len()).sum();
+    let more = all.saturating_sub(FLOW_ROWS);
+    if more == 0 {
+        return String::new();
+    }
+    let (more, plural) = (grouped(more as u64), if more == 1 { "" } else { "s" });
+    format!(
+        "… and {more} more flow{plural}; these are the {FLOW_ROWS} with the most frames dropped or never sent, then late (--json \
+         has all)\n"
+    )
+}
+
+/// A table of flows.
 fn flows(snapshot: &Snapshot) -> String {
     let mut table = table(&["flow", "port", "sent", "dropped", "share", "bytes", "Mpps"], 2);
-    let flows = || snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
-    for (port, flow) in flows().take(FLOW_ROWS) {
+    for (port, flow) in worst(snapshot) {
         table.add_row([
             flow.name.clone(),
             port.name.clone(),
             grouped(flow.transmitted),
-            grouped(flow.drops.iter().map(|(_, count)| count).sum()),
+            grouped(dropped(flow)),
             percent(flow.transmitted, port.transmitted),
             grouped(flow.bytes),
             format!("{:.3}", mega(flow.transmitted, flow.due_time.as_secs_f64())),
         ]);
     }
-    let mut text = format!("{table}\n");
-    let more = flows().skip(FLOW_ROWS).count();
-    if more > 0 {
-        let _ = writeln!(
-            text,
-            "… and {} more flow{} (--json has all)",
-            grouped(more as u64),
-            if more == 1 { "" } else { "s" }
-        );
-    }
-    text
+    format!("{table}\n{}", left_out(snapshot))
 }
 
-/// How well departure times were kept, of all flows or the first ones, and what to do where they were not.
+/// How well departure times were kept, of the same flows, and what to do where they were not.
 fn punctuality(snapshot: &Snapshot) -> String {
     let mut table = table(&["flow", "port", "requested", "achieved", "late", "worst lateness", "never sent"], 2);
-    let flows = snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
-    let punctual = flows.filter_map(|(port, flow)| Some((port, flow, flow.punctuality?)));
-    for (port, flow, Punctuality { requested, achieved, late, worst, unsent, time: _ }) in punctual.take(FLOW_ROWS) {
+    let punctual = worst(snapshot).into_iter().filter_map(|(port, flow)| Some((port, flow, flow.punctuality?)));
+    for (port, flow, Punctuality { requested, achieved, late, worst, unsent, time: _ }) in punctual {
         table.add_row([
             flow.name.clone(),
             port.name.clone(),
@@ -250,21 +297,7 @@ fn rate(count: u64, seconds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{diagnosis::Severity, stats::FlowCount};
-
-    #[test]
-    fn a_finding_has_its_cure_in_a_line_of_its_own() {
-        #[track_caller]
-        fn check(frames: Option<u64>, cure: &str, expected: &str) {
-            let finding = Finding { code: "x", severity: Severity::Loses, cause: "it rains".into(), cure: cure.into() };
-            assert_eq!(finding_of("west", frames, finding), expected);
-        }
-        fn finding_of(port: &str, frames: Option<u64>, finding: Finding) -> String {
-            self::finding(&PortFinding { port: port.into(), frames, finding })
-        }
-        check(Some(1000), "wait", "port west: 1 000 frames dropped: it rains\n  cure: wait");
-        check(None, "", "port west: it rains");
-    }
+    use crate::stats::DropReason;
 
     #[test]
     fn digits_in_groups() {
@@ -308,8 +341,38 @@ mod tests {
         assert!(!text.contains("more flow"), "{text}");
         let text = report(&[4096]);
         assert!(text.contains(" f19 ") && !text.contains(" f20 "), "{text}");
-        assert!(text.contains("… and 4 076 more flows (--json has all)"), "{text}");
-        assert!(report(&[21]).contains("… and 1 more flow (--json"));
+        assert!(text.contains("… and 4 076 more flows; these are the 20 with the most frames dropped"), "{text}");
+        assert!(report(&[21]).contains("… and 1 more flow; these"));
+    }
+
+    #[test]
+    fn of_many_flows_the_worst_are_listed() {
+        let mut port = port(30);
+        port.punctuality = Some(Punctuality::default());
+        let punctuality = |late, unsent| Some(Punctuality { late, unsent, ..Punctuality::default() });
+        port.flows[29].drops = vec![(DropReason::QueueFull, 7)];
+        port.flows[28].punctuality = punctuality(0, 8);
+        port.flows[27].punctuality = punctuality(900, 0);
+        port.flows[26].punctuality = punctuality(1000, 0);
+        let snapshot = Snapshot { elapsed: Duration::from_secs(1), ports: vec![port] };
+        let names: Vec<&str> = worst(&snapshot).iter().map(|(_, flow)| flow.name.as_str()).collect();
+        assert_eq!(names[..6], ["f28", "f29", "f26", "f27", "f0", "f1"]);
+        assert_eq!(names.len(), FLOW_ROWS);
+        let text = render(&Report { snapshot, ..Report::default() });
+        let rows = text.lines().filter(|line| line.starts_with(" f28 ")).count();
+        assert_eq!(rows, 2, "among the counts, and among the departures: {text}");
+    }
+
+    #[test]
+    fn several_ports_have_a_total() {
+        let report = |ports: usize| {
+            let ports = (0..ports).map(|_| port(1)).collect();
+            render(&Report { snapshot: Snapshot { elapsed: Duration::from_secs(1), ports }, ..Report::default() })
+        };
+        assert!(!report(1).contains("total"));
+        let text = report(3);
+        let row = text.lines().find(|line| line.contains("total")).unwrap();
+        assert_eq!(row.split_whitespace().collect::<Vec<_>>().join(" "), "total 3 000 3 000 0 0.003 0.002");
     }
 
     #[test]

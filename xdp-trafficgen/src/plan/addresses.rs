@@ -101,7 +101,7 @@ pub(super) fn addressed<'a>(
         addressed.given.source = reach(Destinations::one(wish.first())).and_then(|reach| reach.source);
         // Where nobody wrote the destination either, both are those set aside for benchmarks, as documented.
         let made_up = addressed.given.source.is_none() && wish.destination.is_some();
-        addressed.remarks.extend(made_up.then(|| wish.made_up_source(port)));
+        addressed.remarks.extend(made_up.then(|| wish.made_up_source()));
     }
     if !wish.next_hop {
         return Ok(addressed);
@@ -121,7 +121,7 @@ pub(super) fn addressed<'a>(
                 macs.push(next_hop.mac);
                 let topic = Topic::NextHop(next_hop.mac, next_hop.neighbour);
                 if addressed.remarks.last().is_none_or(|(last, _)| *last != topic) {
-                    addressed.remarks.push((topic, said(port, &wish.way, next_hop)));
+                    addressed.remarks.push((topic, said(&wish.way, next_hop)));
                 }
             }
             Some(Some(Err(why))) => match own_mac(port, facts).filter(|_| *why == Unreachable::Own) {
@@ -151,9 +151,7 @@ pub(super) fn addressed<'a>(
             addressed.remarks.push((
                 Topic::Follows(number),
                 format!(
-                    "port {}: the destinations of flow {} have MAC addresses of their own: `ethernet.dst` goes along with \
-                     `{}.dst`",
-                    port.name.value,
+                    "the destinations of flow {} have MAC addresses of their own: `ethernet.dst` goes along with `{}.dst`",
                     flow.name.value,
                     wish.header.kind.value.name()
                 ),
@@ -318,14 +316,13 @@ impl<'a> Wish<'a> {
         }
     }
 
-    fn made_up_source(&self, port: &Port) -> (Topic, String) {
+    fn made_up_source(&self) -> (Topic, String) {
         let kind = ip_kind(self.header.kind.value);
         let (made_up, _) = benchmark_addresses(kind);
         let standard = if made_up.is_ipv4() { "RFC 2544" } else { "RFC 5180" };
         let sentence = format!(
-            "port {}: the kernel has no source address for {} out of {}, so frames come from {made_up}, set aside for \
-             benchmarks ({standard})",
-            port.name.value,
+            "the kernel has no source address for {} out of {}, so frames come from {made_up}, set aside for benchmarks \
+             ({standard})",
             self.first(),
             self.way.interface
         );
@@ -341,17 +338,17 @@ fn own_mac(port: &Port, facts: &Facts) -> Option<Mac> {
     }
 }
 
-fn said(port: &Port, way: &Way, next_hop: &NextHop) -> String {
+fn said(way: &Way, next_hop: &NextHop) -> String {
     let NextHop { interface, neighbour, mac, by } = next_hop;
-    let (port, mac) = (&port.name.value, show_mac(*mac));
+    let mac = show_mac(*mac);
     match by {
         KnownBy::Neighbour => {
             let of_vlan = if **interface == *way.interface { String::new() } else { format!(" of {interface}") };
-            format!("port {port}: destination MAC {mac} is that of {neighbour} in the neighbour table{of_vlan}")
+            format!("destination MAC {mac} is that of {neighbour} in the neighbour table{of_vlan}")
         }
-        KnownBy::Group => format!("port {port}: destination MAC {mac} is that of the group {neighbour}"),
+        KnownBy::Group => format!("destination MAC {mac} is that of the group {neighbour}"),
         KnownBy::Broadcast => {
-            format!("port {port}: destination MAC {mac} is everybody's, for {neighbour} is a broadcast")
+            format!("destination MAC {mac} is everybody's, for {neighbour} is a broadcast")
         }
     }
 }
@@ -440,7 +437,7 @@ mod tests {
         assert!(flow.addressed.is_none(), "{flow:?}");
         assert_eq!(flow.layout.bytes[..6], [2, 0, 0, 0, 0, 7]);
         assert_eq!(
-            plan.notes,
+            plan.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["port p: destination MAC 02:00:00:00:00:07 is that of 192.0.2.254 in the neighbour table"]
         );
     }

@@ -7,6 +7,7 @@ mod addresses;
 mod cpus;
 mod driver;
 pub mod needs;
+mod note;
 pub mod pacing;
 mod program;
 mod rows;
@@ -27,6 +28,7 @@ pub use addresses::sought;
 pub use cpus::default_cpu;
 pub use driver::attachment;
 pub use needs::Needs;
+pub use note::{Note, port_name};
 pub use pacing::Pacing;
 pub use program::{Cut, Program};
 
@@ -47,7 +49,7 @@ pub struct Plan {
     /// One for each interface that sends.
     pub ports: Vec<PortPlan>,
     /// What was decided for the user, in sentences worth showing.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// One interface that sends.
@@ -214,7 +216,7 @@ struct Planner<'a> {
     /// Bytes of memory that are left for ports to come; none when it is not known.
     memory: Option<u64>,
     diagnostics: Diagnostics,
-    notes: Vec<String>,
+    notes: Vec<Note>,
     /// What was found out about addresses, by port, each once.
     remarks: BTreeMap<(String, Topic), String>,
     troubles: Troubles,
@@ -339,7 +341,8 @@ impl Planner<'_> {
         match pacing::pacing(request) {
             Ok(None) => Some(None),
             Ok(Some((pacing, notes))) => {
-                self.notes.extend(notes);
+                let port = &request.port.name.value;
+                self.notes.extend(notes.into_iter().map(|text| Note::of(port, text)));
                 Some(Some(pacing))
             }
             Err(diagnostics) => {
@@ -363,11 +366,11 @@ impl Planner<'_> {
         let Some((major, minor)) = self.facts.kernel.filter(|&kernel| moves_frames && kernel < (6, 3)) else {
             return Cut::WhereNeeded;
         };
-        self.notes.push(format!(
-            "port {}: Linux {major}.{minor} sends recycled frames corrupted on virtio_net unless their bounds change, so every \
-             frame is cut to its size, which costs some of the rate; Linux 6.3 and later need no such thing",
-            port.name.value
-        ));
+        let text = format!(
+            "Linux {major}.{minor} sends recycled frames corrupted on virtio_net unless their bounds change, so every frame is \
+             cut to its size, which costs some of the rate; Linux 6.3 and later need no such thing"
+        );
+        self.notes.push(Note::of(&port.name.value, text));
         Cut::Always
     }
 
@@ -448,7 +451,7 @@ impl Planner<'_> {
             return None;
         }
         if !link.carrier {
-            self.notes.push(format!("{} has no carrier: is its other end plugged in and up?", name.value));
+            self.notes.push(format!("{} has no carrier: is its other end plugged in and up?", name.value).into());
         }
         Some(link.clone())
     }
@@ -464,6 +467,7 @@ impl Planner<'_> {
 
     /// Several ports may have the same to say.
     fn note_once(&mut self, note: Option<String>) {
+        let note = note.map(Note::from);
         self.notes.extend(note.filter(|note| !self.notes.contains(note)));
     }
 
@@ -492,11 +496,11 @@ impl Planner<'_> {
         let mut last = None;
         let mut alike = 0;
         for ((port, topic), sentence) in std::mem::take(&mut self.remarks) {
-            let kind = Some((port, std::mem::discriminant(&topic)));
+            let kind = Some((port.clone(), std::mem::discriminant(&topic)));
             alike = if last == kind { alike + 1 } else { 1 };
             match alike {
-                ..=REMARKS => self.notes.push(sentence),
-                _ if alike == REMARKS + 1 => self.notes.push("… and more like these".to_owned()),
+                ..=REMARKS => self.notes.push(Note::of(&port, sentence)),
+                _ if alike == REMARKS + 1 => self.notes.push(Note::of(&port, "… and more like these".to_owned())),
                 _ => {}
             }
             last = kind;

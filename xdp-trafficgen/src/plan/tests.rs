@@ -64,7 +64,7 @@ fn every_frame_is_cut_on_virtio_before_linux_6_3() {
             planned("interface = 'veth0'", UDP, &facts, DefaultRoute::Refuse).unwrap_or_else(|wrong| panic!("{wrong}"));
         let spare = plan.ports[0].program.frame.len() - 60;
         assert_eq!(spare, if is_cut { program::CUT_LEN } else { 0 }, "{bus:?} {kernel:?}");
-        assert_eq!(plan.notes.iter().any(|note| note.contains("virtio_net")), is_cut, "{:?}", plan.notes);
+        assert_eq!(plan.notes.iter().any(|note| note.text.contains("virtio_net")), is_cut, "{:?}", plan.notes);
     }
     check(Some("virtio"), Some((6, 2)), true);
     check(Some("virtio"), Some((5, 19)), true);

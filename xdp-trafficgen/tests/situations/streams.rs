@@ -6,6 +6,8 @@ mod commands;
 mod log;
 #[path = "streams/pipes.rs"]
 mod pipes;
+#[path = "streams/terminal.rs"]
+mod terminal;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _, pipe},
@@ -28,6 +30,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("streams::files_are_opened_first", files_are_opened_first),
         trial("streams::a_configuration_from_a_pipe", pipes::a_configuration_from_a_pipe),
         trial("streams::a_pcap_into_a_pipe", pipes::a_pcap_into_a_pipe),
+        trial("streams::ctrl_c_takes_the_table_away", terminal::ctrl_c_takes_the_table_away),
+        trial("streams::many_ports_fit_the_screen", terminal::many_ports_fit_the_screen),
+        trial("streams::a_dumb_terminal_has_lines", terminal::a_dumb_terminal_has_lines),
+        trial("streams::colours_are_asked_for", terminal::colours_are_asked_for),
         trial("streams::a_log_on_a_full_disk", log::a_log_on_a_full_disk),
     ]
 }
@@ -70,7 +76,7 @@ fn strict_stays_strict() {
     let (_, gone) = pipe().unwrap();
     for (name, stdout) in [("| true", Stdio::from(gone)), (">/dev/full", commands::full().into())] {
         let before = sink.count().unwrap().frames;
-        let finished = Running::with(trafficgen(&arguments), Some(stdout), None).end();
+        let finished = Running::with(trafficgen(&arguments), [None, Some(stdout), None]).end();
         assert_eq!(finished.code, Some(3), "{name}: {finished:?}");
         let sentence = finished.stderr.lines().last().unwrap();
         assert!(sentence.starts_with("error: less than was asked for (--strict): port xtg0 left"), "{finished:?}");

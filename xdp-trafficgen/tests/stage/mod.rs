@@ -120,15 +120,15 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(command: Command) -> Self {
-        Self::with(command, None, None)
+        Self::with(command, [None, None, None])
     }
 
-    /// The same with other streams than those that are read here.
-    pub(crate) fn with(mut command: Command, out: Option<Stdio>, err: Option<Stdio>) -> Self {
+    /// The same with other streams than an empty one and those that are read here.
+    pub(crate) fn with(mut command: Command, [input, out, err]: [Option<Stdio>; 3]) -> Self {
         // Files, not pipes: they never fill up, and can be read at any time.
         let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input.unwrap_or_else(Stdio::null))
             .stdout(out.unwrap_or_else(|| stdout.try_clone().unwrap().into()))
             .stderr(err.unwrap_or_else(|| stderr.try_clone().unwrap().into()))
             .spawn()

@@ -6,7 +6,6 @@
 
 use std::{collections::BTreeMap, thread, time::Duration};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,6 +21,8 @@ use crate::{
     kernel::{Capabilities, Enabling, Hold, Listener, TracePoint},
     output::{
         streams::say,
+        terminal::Terminal,
+        together::notes,
         tune::{Ended, PointsFinding, text::words},
     },
     plan::{Attach, Consent, Plan},
@@ -118,7 +119,7 @@ pub(super) struct Sweep {
     points: Vec<Point>,
     /// What each of them is sent on, by index.
     outlooks: BTreeMap<usize, Outlook>,
-    progress: ProgressBar,
+    progress: Option<Terminal>,
     listener: Listener,
     enabling: Enabling,
     /// What lets the driver send. One for the whole sweep: some NICs start anew, and lose their link for seconds, when it comes
@@ -143,11 +144,9 @@ impl Sweep {
         stop: &CancellationToken,
     ) -> Result<Self, CommandError> {
         let plan = run.plan(&Setting { cpus: cpus.to_vec(), ..default.clone() })?;
-        plan.notes.iter().for_each(say);
+        notes(&plan.notes).iter().for_each(say);
         // What would slow it down is told of the setting to propose, at the end.
         let _ = Outlook::of(&plan).warn();
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}");
-        let progress = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let (enabling, mut holds) = (Enabling::until(stop), Vec::new());
         for port in plan.ports {
             if let (Attach::Pass(existing), Some(interface)) = (port.attach, port.leaves_by()) {
@@ -156,14 +155,14 @@ impl Sweep {
         }
         let listener = Listener::new(1, &TracePoint::ALL)?;
         let (points, outlooks) = (vec![Point::new(default)], BTreeMap::new());
-        Ok(Self { run, points, outlooks, progress, listener, enabling, holds })
+        Ok(Self { run, points, outlooks, progress: Terminal::find(), listener, enabling, holds })
     }
 
     /// Measures until all is done, a run fails, nothing can be sent, or it is told to stop.
     pub(super) fn run(mut self, cpus: &[u32], stop: &CancellationToken) -> Swept {
         let mut end = self.stages(cpus, stop);
-        self.progress.finish_and_clear();
-        let Self { mut points, outlooks, holds, .. } = self;
+        let Self { mut points, outlooks, holds, progress, .. } = self;
+        drop(progress);
         // Those whose first round was not reached, which are the last.
         points.truncate(points.iter().take_while(|point| !point.rounds.is_empty()).count());
         // As long as everything is as it was during the runs.
@@ -185,7 +184,7 @@ impl Sweep {
             }
             if let Some(choice) = choose(&self.points) {
                 let Point { setting, .. } = &self.points[choice.point];
-                self.tell(&format!("{name}: the best so far is {}", words(setting)));
+                say(format_args!("{name}: the best so far is {}", words(setting)));
             }
         }
         Ok(Ended::Complete)
@@ -211,14 +210,15 @@ impl Sweep {
         let mut others: Vec<(usize, &Plan)> = members.into_iter().zip(&plans).collect();
         let all = others.iter().copied().chain([(DEFAULT, &default)]);
         self.outlooks.extend(all.map(|(index, plan)| (index, Outlook::of(plan))));
-        self.progress.set_message(name.to_owned());
-        self.progress.set_position(0);
-        self.progress.set_length(((others.len() + others.len().div_ceil(BESIDE_DEFAULT)) * ROUNDS) as u64);
+        let all = (others.len() + others.len().div_ceil(BESIDE_DEFAULT)) * ROUNDS;
+        let mut done = 0;
         for _ in 0..ROUNDS {
             for pair in others.chunks(BESIDE_DEFAULT) {
                 let mut turns = pair.to_vec();
                 turns.insert(1, (DEFAULT, &default));
-                let Some(counts) = self.send(&turns, stop)? else { return Ok(Ended::Early) };
+                let Some(counts) = self.send(&turns, stop, || self.show(name, &mut done, all))? else {
+                    return Ok(Ended::Early);
+                };
                 let default_pps =
                     counts.iter().find(|(index, _)| *index == DEFAULT).map_or(0.0, |(_, count)| pps(count));
                 counts.into_iter().for_each(|(index, count)| self.points[index].add(count, default_pps));
@@ -237,6 +237,7 @@ impl Sweep {
         &self,
         turns: &[(usize, &Plan)],
         stop: &CancellationToken,
+        mut round: impl FnMut(),
     ) -> Result<Option<Vec<(usize, PortCount)>>, CommandError> {
         let mut counts = Vec::new();
         for &(index, plan) in turns {
@@ -249,17 +250,16 @@ impl Sweep {
                 return Ok(None);
             }
             counts.extend(snapshot.ports.pop().map(|count| (index, count)));
-            self.progress.inc(1);
+            round();
         }
         Ok(Some(counts))
     }
 
-    /// A line above the progress bar, or a line of a log.
-    fn tell(&self, line: &str) {
-        if self.progress.is_hidden() {
-            say(line);
-        } else {
-            self.progress.println(line);
+    /// On a terminal, how far the stage has come.
+    fn show(&self, name: &str, done: &mut usize, all: usize) {
+        *done += 1;
+        if let Some(terminal) = &self.progress {
+            terminal.show(&format!("{name}: {done} of {all} rounds"));
         }
     }
 }

@@ -23,10 +23,10 @@ fn workers_are_put_where_there_are_queues() {
         let cpus = cpus.map_or_else(String::new, |cpus| format!("cpus = '{cpus}'"));
         let plan = plan(&facts, &format!("interface = 'veth0'\n{cpus}"));
         assert_eq!(plan.ports[0].cpus, expected);
-        let about = plan.notes.iter().find(|note| note.contains("by queue n"));
+        let about = plan.notes.iter().find(|note| note.text.contains("by queue n"));
         assert_eq!(about.is_some(), !parts.is_empty(), "{:?}", plan.notes);
         for part in parts {
-            assert!(about.unwrap().contains(part), "no `{part}` in {about:?}");
+            assert!(about.unwrap().text.contains(part), "no `{part}` in {about:?}");
         }
     }
     // i40e_xdp_xmit refuses what comes from CPUs beyond its queue pairs.

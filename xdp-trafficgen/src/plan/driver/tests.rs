@@ -45,11 +45,12 @@ fn drivers_that_send_only_with_a_program_get_one() {
     fn check(driver: &str, features: Option<u64>, xdp: &[(AttachedMode, u32)], expected: Attach, note: &str) {
         let plan = plan(&machine(driver, features, xdp), "interface = 'veth0'");
         assert_eq!(plan.ports[0].attach, expected, "{driver} {features:?} {xdp:?}");
-        let about: Vec<_> = plan.notes.iter().filter(|note| note.contains("attached while frames are sent")).collect();
+        let about: Vec<_> =
+            plan.notes.iter().filter(|note| note.text.contains("attached while frames are sent")).collect();
         // Of one that is there already, nothing is said.
         let said = expected != Attach::Nothing && xdp != NATIVE;
         assert_eq!(about.len(), usize::from(said), "{:?}", plan.notes);
-        assert!(about.iter().all(|said| said.starts_with("veth0: ") && said.ends_with(note)), "{about:?}");
+        assert!(about.iter().all(|said| said.text.starts_with("veth0: ") && said.text.ends_with(note)), "{about:?}");
     }
     // ice_xdp_setup_prog sets ndo-xmit with the first program.
     check("ice", RECEIVES, &[], PASS, "for ice sends XDP frames only then");
@@ -114,7 +115,7 @@ fn a_generic_program_is_in_the_way_unless_it_may_be_moved() {
     let plan = planned("interface = 'veth0'", UDP, &facts, consent(Existing::Replace)).unwrap();
     assert_eq!(plan.ports[0].attach, Attach::Pass(Existing::Replace));
     assert!(
-        plan.notes[0].ends_with("the generic XDP program 12 (`theirs`) makes way for it until the end"),
+        plan.notes[0].text.ends_with("the generic XDP program 12 (`theirs`) makes way for it until the end"),
         "{:?}",
         plan.notes
     );

@@ -326,16 +326,15 @@ impl Request<'_> {
     }
 
     fn notes(&self, pacing: &Pacing, wire: f64) -> Vec<String> {
-        let name = &self.port.name.value;
         let workers = self.workers as f64;
         let says = mechanism(pacing.peak / workers, self.port.batch_size.value);
-        let mut notes = vec![format!("port {name}: each worker {says}")];
+        let mut notes = vec![format!("each worker {says}")];
         // What is asked for in shares of the line rate may come out a rounding error above it.
         if let Some(speed) = self.speed().map(|speed| speed as f64)
             && wire > speed * (1.0 + 1e-9)
         {
             let carries = figure(pacing.peak * speed / wire);
-            notes.push(format!("port {name}: asks for {}, the link carries {carries}", figure(pacing.peak)));
+            notes.push(format!("asks for {}, the link carries {carries}", figure(pacing.peak)));
         }
         notes
     }

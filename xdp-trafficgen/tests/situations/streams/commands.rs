@@ -60,7 +60,7 @@ fn command(arguments: &[&str], (out, err): (End, End)) -> Command {
 fn run(arguments: &[&str], ends: (End, End)) -> Finished {
     // One of these is such a receiver itself.
     let receiver = (arguments[0] != "bench-sink").then(|| sink("xtg1"));
-    let mut running = Running::with(command(arguments, ends), stdio(ends.0), stdio(ends.1));
+    let mut running = Running::with(command(arguments, ends), [None, stdio(ends.0), stdio(ends.1)]);
     if let Some(frames) = receiver.as_ref().filter(|_| arguments[0] == "daemon") {
         running.wait_until("frames arrive", |_| frames.count().unwrap().frames > 0);
         running.signal(Signal::TERM);

@@ -83,7 +83,7 @@ fn a_port_shares_its_rate_by_weight() {
     assert_eq!(in_turns(&pacing, 3), [0, 1_000_000, 2_000_000]);
     assert_eq!((pacing.give_up, pacing.late), (Duration::from_micros(1), Duration::from_micros(1)));
     assert!(pacing.calendars.is_empty());
-    assert_eq!(notes, ["port p: each worker sleeps between frames, and spins shortly before they are due"]);
+    assert_eq!(notes, ["each worker sleeps between frames, and spins shortly before they are due"]);
 }
 
 #[track_caller]
@@ -99,7 +99,7 @@ fn check_note(rate: Rate, speed: Option<u64>, expected: Option<&str>) {
 #[test]
 fn more_than_the_link_carries_is_said() {
     let gigabits = |gigabits: u64| Some(gigabits * 1_000_000_000);
-    check_note(pps(7_450_000, 1), gigabits(10), Some("port p: asks for 14.90 Mpps, the link carries 14.88 Mpps"));
+    check_note(pps(7_450_000, 1), gigabits(10), Some("asks for 14.90 Mpps, the link carries 14.88 Mpps"));
     check_note(pps(7_440_000, 1), gigabits(10), None);
     check_note(pps(7_450_000, 1), None, None);
     check_note(Rate { unit: RateUnit::LineShare, ..pps(1, 2) }, gigabits(1), None);
