@@ -83,7 +83,7 @@ fn a_file_this_host_cannot_do_is_told_with_its_places() {
 fn files_that_are_no_configuration() {
     let Some(_stage) = Stage::set() else { return };
     refused("run /nowhere/at-all.toml", &["cannot read /nowhere/at-all.toml: No such file or directory"]);
-    refused("check /", &["cannot read /: Is a directory"]);
+    refused("check /", &["cannot read /: it is a directory: name a file in it"]);
     refused("daemon --config /nowhere/at-all.toml", &["cannot read /nowhere/at-all.toml"]);
     let file = File::of("");
     refused_command(file.command("check"), &["this file has no ports", "this file has no flows", &file.at(1, 1)]);
