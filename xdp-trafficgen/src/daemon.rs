@@ -22,7 +22,7 @@ use crate::{
     commands::{
         CommandError,
         findings::{News, Outlook},
-        flows_of, probe_kernel, read_config, replace_rates,
+        probe_kernel, read_config, replace_rates,
         results::Format,
         send, signal_stop, work_out,
     },
@@ -153,15 +153,15 @@ async fn serve(
     Report { snapshot, findings, sink: None }
 }
 
-/// The configuration of a single port, with all of its flows. A port that has no CPUs of its own gets those of the plan, which
-/// were chosen with an eye on all ports.
+/// The configuration of a single port, with all of its flows as they were written: what they leave to this host is looked up at
+/// each start. A port that has no CPUs of its own gets those of the plan, which were chosen with an eye on all ports.
 fn alone(config: &Config, port: &PortPlan) -> Config {
     let given = || Located::new(port.cpus.clone(), Place::Default);
     let own = |of: &Port| Port { cpus: of.cpus.clone().or_else(|| Some(given())), ..of.clone() };
     Config {
         source: config.source.clone(),
         ports: config.ports.iter().filter(|other| other.name.value == port.name).map(own).collect(),
-        flows: flows_of(config, port).cloned().collect(),
+        flows: config.flows.iter().filter(|flow| flow.port.value == port.name).cloned().collect(),
     }
 }
 

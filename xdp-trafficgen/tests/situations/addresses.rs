@@ -1,7 +1,15 @@
 //! Addresses that a user leaves to the host: the kernel's source, and the MAC address of whoever takes the frames. Neighbours
 //! are real ones, in namespaces of their own; what they were asked and got is what tcpdump saw there.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, fs::File, net::IpAddr, path::PathBuf, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    fs::File,
+    net::IpAddr,
+    path::PathBuf,
+    process::Command,
+};
 
 use etherparse::{NetHeaders, PacketHeaders};
 use libtest_mimic::Trial;
@@ -24,6 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("addresses::the_kernel_asks_for_the_next_hop", the_kernel_asks_for_the_next_hop),
         trial("addresses::what_cannot_be_reached_is_named", what_cannot_be_reached_is_named),
         trial("addresses::a_vlan_has_its_own_neighbours", a_vlan_has_its_own_neighbours),
+        trial("addresses::a_restart_asks_for_each_neighbour_again", a_restart_asks_for_each_neighbour_again),
         trial("addresses::thousands_of_destinations_are_asked_for_together", thousands_of_destinations),
     ]
 }
@@ -323,6 +332,57 @@ fn each_destination_has_its_own_neighbour() {
     let said = line(&finished, "192.0.2.99 does not answer");
     assert!(finished.code == Some(2) && said.contains("1 destination more likewise"), "{finished:?}");
     row("6", "run, ipv4.dst = ['192.0.2.2', '192.0.2.99', '192.0.2.98']", said, 2, "");
+}
+
+/// The interface goes and comes back, and behind it one of two neighbours with another MAC address.
+fn a_restart_asks_for_each_neighbour_again() {
+    let Some(stage) = Stage::set() else { return };
+    let far = Place::new();
+    // The port may start again at any time from the first of these on: it waits, and tries again, until it knows both.
+    let neighbours = |changing: &str| {
+        far.take("xtg1", &[]);
+        let mut ethtool = far.command("ethtool");
+        ethtool.args(["-K", "xtg1", "gro", "on"]);
+        assert_eq!(Finished::of(ethtool).code, Some(0));
+        ip(&format!("neighbour replace 192.0.2.50 lladdr {changing} dev xtg0"));
+        ip("neighbour replace 192.0.2.51 lladdr 02:00:00:00:00:51 dev xtg0");
+        ip("address add 192.0.2.1/24 dev xtg0");
+    };
+    let file = file(
+        "rate = '200pps'\n[[flows]]\nname = 'f'\nport = 'p'\nsize = 70\npacket = [{ ethernet = {} }, \
+         { ipv4 = { dst = ['192.0.2.50', '192.0.2.51'] } }, { udp = {} }]\n",
+    );
+    let mut daemon = None;
+    let mut seen = Vec::new();
+    for changing in ["02:00:00:00:00:50", "02:00:00:00:99:50"] {
+        if daemon.is_some() {
+            ip("link del xtg0");
+            stage.raise();
+        }
+        neighbours(changing);
+        let listening = far.listen("udp and net 192.0.2.0/24");
+        let path = file.path().to_str().unwrap();
+        daemon.get_or_insert_with(|| Running::start(trafficgen(&["daemon", "--config", path])));
+        let frames = listening.frames_after(10);
+        let macs: BTreeSet<(IpAddr, String)> =
+            frames.iter().map(|frame| headers(frame)).map(|(mac, _, to)| (to, mac)).collect();
+        let expected = [("192.0.2.50", changing), ("192.0.2.51", "02:00:00:00:00:51")];
+        let expected = expected.map(|(to, mac)| (address(to), mac.to_owned()));
+        assert_eq!(macs, BTreeSet::from(expected), "{:?}", daemon.map(|daemon| daemon.stderr()));
+        seen.push(changing);
+    }
+    let daemon = daemon.unwrap();
+    daemon.signal(Signal::TERM);
+    let finished = daemon.end();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let said = line(&finished, "port sends again");
+    row(
+        "6",
+        "daemon, its interface exchanged, ipv4.dst = ['192.0.2.50', '192.0.2.51']",
+        said,
+        0,
+        &format!("192.0.2.50 at {}", seen.join(", then ")),
+    );
 }
 
 fn groups_and_broadcasts_need_nobody() {
