@@ -2,10 +2,11 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     os::fd::AsFd as _,
     process::{Child, Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use libtest_mimic::Trial;
@@ -23,6 +24,7 @@ use crate::{
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         trial("causes_own_resets", resets_of_our_own_stack),
+        trial("causes_own_unreachables", unreachables_of_our_own_stack),
         trial("causes_capture_at_the_sender", a_capture_at_the_sender),
         trial("causes_qdisc", a_queueing_discipline_is_bypassed),
         trial("causes_daemon_ports_are_no_others", ports_of_a_daemon_are_no_others_to_each_other),
@@ -71,6 +73,85 @@ fn resets_of_our_own_stack() {
     assert!(counters.tx_packets < kept_in.only_port().frames_tx + 10, "{kept_in:?}");
 }
 
+/// Its cure switched neighbour discovery of IPv6 off.
+fn unreachables_of_our_own_stack() {
+    let Some(_stage) = Stage::set() else { return };
+    let elsewhere = Elsewhere::with("xtg1");
+    for (interface, host) in [("xtg0", 1), ("xtg1", 2)] {
+        let typed = [
+            // Not every one would be sent.
+            "sysctl -qw net.ipv4.icmp_ratelimit=0".to_owned(),
+            format!("sysctl -qw net.ipv6.conf.{interface}.disable_ipv6=0"),
+            format!("ip link set {interface} up"),
+            format!("ip address add 10.0.0.{host}/24 dev {interface}"),
+            format!("ip address add fd00::{host}/64 dev {interface} nodad"),
+            format!("ip neigh add 10.0.0.{} dev {interface} lladdr 02:00:00:00:00:0{}", 3 - host, 3 - host),
+        ];
+        for command in &typed {
+            match interface {
+                "xtg1" => elsewhere.run(command),
+                _ => run(command),
+            }
+        }
+    }
+    elsewhere.run("ethtool -K xtg1 gro on");
+    echo(&elsewhere);
+    let typed = "udp xtg0 --src-ip 10.0.0.1 --dst-ip 10.0.0.2 --dst-mac 02:00:00:00:00:02 --dst-port 7 --rate 100pps --packets 200";
+    let datagrams = || {
+        let mut command = trafficgen(&typed.split(' ').collect::<Vec<_>>());
+        command.arg("--json");
+        Finished::of(command).report(0)
+    };
+    let answered = datagrams();
+    let found = finding(&answered, "own_stack_answers");
+    assert_says(found, &["this host's own network stack answered", "ICMP \"destination unreachable\""]);
+    let counted = answered.only_port().interface_counters.as_ref().map_or(0, |counters| counters.tx_packets);
+    table::row("17", typed, &format!("{}; cure: {}", found.cause, found.cure), 0, &format!("{counted} frames counted"));
+
+    let rule = found.cure.split('`').find(|part| part.starts_with("nft 'add")).unwrap();
+    let status = Command::new("sh").args(["-c", rule]).status().unwrap();
+    assert!(status.success(), "{rule}");
+    let kept_in = datagrams();
+    assert!(kept_in.findings.iter().all(|finding| finding.code != "own_stack_answers"), "{kept_in:?}");
+    // But for what the kernel says by itself, such as router solicitations.
+    let counters = kept_in.only_port().interface_counters.as_ref().unwrap();
+    assert!(counters.tx_packets < kept_in.only_port().frames_tx + 20, "{kept_in:?}");
+    // A neighbour that is not known is found as before.
+    let socket = UdpSocket::bind("[fd00::1]:0").unwrap();
+    let is_found = || {
+        socket.send_to(b"who", "[fd00::2]:9").is_ok() && {
+            let known = Command::new("ip").args("-6 neigh show fd00::2 dev xtg0".split(' ')).output().unwrap();
+            String::from_utf8_lossy(&known.stdout).contains("lladdr 02:00:00:00:00:02")
+        }
+    };
+    run("ip -6 neigh flush dev xtg0");
+    assert!(reached(is_found), "its MAC address is not found");
+}
+
+/// Typed here.
+#[track_caller]
+fn run(command: &str) {
+    let status = Command::new("sh").args(["-c", command]).status().unwrap();
+    assert!(status.success(), "{command}");
+}
+
+/// Somebody there who sends datagrams back, until none has come for a minute.
+fn echo(elsewhere: &Elsewhere) {
+    let namespace = File::open(format!("/proc/{}/ns/net", elsewhere.0.id())).unwrap();
+    let there = thread::spawn(move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        UdpSocket::bind("10.0.0.2:7").unwrap()
+    });
+    let socket = there.join().unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    thread::spawn(move || {
+        let mut datagram = [0; 2048];
+        while let Ok((length, from)) = socket.recv_from(&mut datagram) {
+            let _ = socket.send_to(&datagram[..length], from);
+        }
+    });
+}
+
 /// Somebody there who waits for connections, and hears SYNs.
 fn listen(elsewhere: &Elsewhere) -> TcpListener {
     let namespace = File::open(format!("/proc/{}/ns/net", elsewhere.0.id())).unwrap();
@@ -104,8 +185,7 @@ fn a_capture_at_the_sender() {
     let mut tcpdump = Command::new("tcpdump");
     tcpdump.args(["-Z", "root", "-i", "xtg0", "-U", "-w", file.to_str().unwrap()]).stdin(Stdio::null());
     let tcpdump = Other(tcpdump.stderr(Stdio::null()).spawn().expect("tcpdump is installed"));
-    running
-        .wait_until("it says so", |running| running.stderr().contains("somebody captures at `xtg0`, as tcpdump does"));
+    running.wait_until("it says so", |running| running.stderr().contains("somebody captures at `xtg0`, as tcpdump"));
     // Its file has a header of 24 bytes, and what it heard.
     assert!(reached(|| fs::metadata(&file).is_ok_and(|file| file.len() >= 24)));
     running.signal(Signal::INT);
