@@ -139,6 +139,13 @@ fn a_veth_is_as_good_as_its_peer() {
     let unnoticed = "veth_peer_unnoticed";
     check(&veth(peer(true, false, true), Some(WITHOUT_XMIT)), unnoticed, &["while it was down", "gro off", "gro on"]);
     check(&veth(peer(true, true, true), Some(NOTHING)), unnoticed, &["fewer receive queues", "`ethtool -L far tx 1`"]);
+    // Queues that do not fit say nothing of a receiver, wherever the other end is.
+    let there = |up| Peer::There { name: "far".into(), index: 9, up, mtu: 1500, native_xdp: false, namespace: Some("lab".into()) };
+    let parts = ["`eth1` has fewer receive queues than the peer `far`", "`ip netns exec lab ethtool -L far tx 1`, or give `eth1`"];
+    check(&veth(Some(there(true)), Some(NOTHING)), unnoticed, &parts);
+    let parts = ["namespace `lab`, is down, and `eth1` has fewer receive queues than it", "ip link set far up`, and then `ip netns"];
+    check(&veth(Some(there(false)), Some(NOTHING)), "veth_peer_down", &parts);
+    check(&veth(Some(Peer::Elsewhere), Some(NOTHING)), unnoticed, &["fewer receive queues", "`ethtool -L PEER tx 1`"]);
     let elsewhere = |features| veth(Some(Peer::Elsewhere), features);
     check(
         &elsewhere(Some(WITHOUT_XMIT)),

@@ -75,11 +75,14 @@ impl<'a> OtherEnd<'a> {
 pub(super) fn peer(situation: &Situation<'_>) -> Option<Finding> {
     let interface = situation.interface?;
     let deaf = interface.features.is_some_and(|features| !features.has(XdpFeatures::NDO_XMIT));
+    // Then they say nothing of a receiver.
+    let too_few_queues = interface.features.is_some_and(|features| !features.has(XdpFeatures::BASIC));
+    let without_receiver = deaf && !too_few_queues;
     let (is_up, no_receiver) = match &interface.peer {
         Some(Peer::Here { up, native_xdp, gro, .. }) => (*up, !native_xdp && *gro != Some(true)),
         // Of GRO nothing is known there but what the features say.
-        Some(Peer::There { up, native_xdp, .. }) => (*up, !native_xdp && deaf),
-        Some(Peer::Elsewhere) => (interface.link.carrier, deaf),
+        Some(Peer::There { up, native_xdp, .. }) => (*up, !native_xdp && without_receiver),
+        Some(Peer::Elsewhere) => (interface.link.carrier, without_receiver),
         None => return None,
     };
     let end = OtherEnd::of(situation)?;
@@ -90,6 +93,11 @@ pub(super) fn peer(situation: &Situation<'_>) -> Option<Finding> {
     let down = |cause: String, cure: String| Finding::new("veth_peer_down", Severity::Blocks, cause, cure);
     match (is_up, no_receiver) {
         (true, false) if deaf => Some(unnoticed(situation, &end)),
+        (false, false) if too_few_queues => {
+            let cure =
+                format!("{}, and then {}", end.commands(&[end.up()], ""), more_queues(situation.name, interface, &end));
+            Some(down(format!("{whose} is down, and {}", few_queues(situation.name, "it")), cure))
+        }
         // Set up again, it would not be noticed either.
         (false, false) if deaf => {
             let anew = end.commands(&[end.gro("off"), end.gro("on")], ", ");
@@ -127,13 +135,9 @@ fn unnoticed(situation: &Situation<'_>, end: &OtherEnd<'_>) -> Finding {
     let Situation { name, .. } = situation;
     let peer = end.words(name);
     let (cause, cure) = match situation.interface {
-        Some(Interface { features: Some(features), queues, .. }) if !features.has(XdpFeatures::BASIC) => (
-            format!("`{name}` has fewer receive queues than {peer} has transmit queues, and so no XDP at all"),
-            format!(
-                "{}, or give `{name}` as many receive queues as that has transmit queues",
-                end.commands(&[format!("ethtool -L {} tx {}", end.name(), queues.rx.max(1))], "")
-            ),
-        ),
+        Some(interface @ Interface { features: Some(features), .. }) if !features.has(XdpFeatures::BASIC) => {
+            (few_queues(name, &peer), more_queues(name, interface, end))
+        }
         _ => (
             format!("the kernel has not noticed that {peer} takes XDP frames: GRO was switched on while it was down"),
             format!(
@@ -143,6 +147,16 @@ fn unnoticed(situation: &Situation<'_>, end: &OtherEnd<'_>) -> Finding {
         ),
     };
     Finding::new("veth_peer_unnoticed", Severity::Blocks, cause, cure)
+}
+
+/// That an end has too few receive queues for what sends to it.
+fn few_queues(name: &str, peer: &str) -> String {
+    format!("`{name}` has fewer receive queues than {peer} has transmit queues, and so no XDP at all")
+}
+
+fn more_queues(name: &str, Interface { queues, .. }: &Interface, end: &OtherEnd<'_>) -> String {
+    let fewer = end.commands(&[format!("ethtool -L {} tx {}", end.name(), queues.rx.max(1))], "");
+    format!("{fewer}, or give `{name}` as many receive queues as that has transmit queues")
 }
 
 /// A veth that refused frames though nothing is known against its peer: it has changed since, or is not seen.

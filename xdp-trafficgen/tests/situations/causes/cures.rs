@@ -105,6 +105,8 @@ fn cures_work_in_a_named_namespace() {
     cured("peer in a namespace with a name, down and without GRO", "--packets 100", "veth_peer_down");
     ip(&format!("-n {name} link set xtg1 mtu 500"));
     cured("peer's MTU in a namespace with a name", "--packets 100 --size 1000", "frame_above_peer_mtu");
+    ethtool("-L xtg0 rx 1");
+    cured("fewer queues than a peer in a namespace with a name", "--packets 100", "veth_peer_unnoticed");
 }
 
 /// It named a header `gtpu`, which is called `gtpv1`.
