@@ -59,6 +59,9 @@ pub fn of_kernel_error(error: &KernelError, lockdown: Lockdown) -> Option<Findin
 fn of_words(interface: &str, said: &str) -> Option<Finding> {
     let lower = said.to_ascii_lowercase();
     let has = |part: &str| lower.contains(part);
+    // "During" and "string" are no words about rings.
+    let mut words = lower.split(|character: char| !character.is_ascii_alphanumeric());
+    let spare = words.any(|word| ["queue", "ring", "channel"].contains(&word.strip_suffix('s').unwrap_or(word)));
     let (code, cause, cure) = if has("bonding mode") {
         // bond_xdp_set of drivers/net/bonding/bond_main.c.
         return Some(bond::without_xdp(interface, None));
@@ -102,7 +105,7 @@ fn of_words(interface: &str, said: &str) -> Option<Finding> {
             "it has fewer receive queues than its peer has transmit queues",
             format!("`ethtool -L {interface} rx N`, with as many as the peer has transmit queues"),
         )
-    } else if has("queue") || has("ring") || has("channel") {
+    } else if spare {
         (
             "queues_in_the_way",
             "it has too many queues in use, or too few to spare, for those that XDP needs",
@@ -181,6 +184,9 @@ mod tests {
         said("MTU too large w/ XDP enabled", "mtu_too_large", "`ip link set eth1 mtu 1500`");
         said("XDP expects number of rx queues not less than peer tx queues", "queues_in_the_way", "ethtool -L eth1 rx");
         said("Too many channels", "queues_in_the_way", "`ethtool -L eth1 combined N`");
+        said("Not enough Tx rings to support XDP", "queues_in_the_way", "`ethtool -L eth1 combined N`");
+        // Neither a ring nor a queue: what is known of the errno is said.
+        said("XDP is not supported during a reset: bad string", "driver_takes_no_program", "eth1");
         said("can't set XDP while LRO is on, disable LRO first", "offload_in_the_way", "`ethtool -K eth1 lro off`");
         said("bond1: No native XDP support for the current bonding mode", "bond_without_xdp", "active-backup");
     }
