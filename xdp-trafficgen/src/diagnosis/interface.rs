@@ -163,13 +163,14 @@ fn other_program(situation: &Situation<'_>) -> Option<Finding> {
 }
 
 /// XDP frames go from the program to the driver: nobody hands them to packet sockets (dev_queue_xmit_nit of the kernel's
-/// net/core/dev.c).
+/// net/core/dev.c). ISC's dhclient has such a socket for as long as it runs, as tcpdump has.
 pub fn of_capture(name: &str) -> Finding {
     Finding::new(
         "capture_sees_nothing",
         Severity::Note,
         format!(
-            "somebody captures at `{name}`, as tcpdump does, and does not see the frames that are sent: they bypass it"
+            "somebody captures at `{name}`, as tcpdump or a DHCP client does, and does not see the frames that are sent: they \
+             bypass it"
         ),
         "capture where they arrive, or let `xdp-trafficgen show` write the frames of a configuration into a file (`--pcap`)",
     )
