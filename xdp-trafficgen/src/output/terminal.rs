@@ -27,7 +27,8 @@ impl Terminal {
     /// None where standard error is something else, or `TERM` says that the cursor only goes forward (terminfo(5): `dumb`).
     pub fn find() -> Option<Self> {
         let moves = env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb");
-        (moves && io::stderr().is_terminal()).then_some(Self(()))
+        // Made only where there is one: dropping it writes to the terminal.
+        if moves && io::stderr().is_terminal() { Some(Self(())) } else { None }
     }
 
     /// As it is now: windows are resized.
