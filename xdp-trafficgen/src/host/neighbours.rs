@@ -57,13 +57,15 @@ enum Entry {
     /// Asked in vain.
     Failed(u32),
     None,
+    /// The interface is not there any more.
+    NoInterface,
 }
 
 /// The MAC address of a neighbour, as far as the kernel's table has one.
 pub(super) fn known(socket: &Socket, neighbour: Neighbour) -> io::Result<Option<Mac>> {
     match entry(socket, neighbour)? {
         Entry::Known(mac) => Ok(Some(mac)),
-        Entry::Asking(_) | Entry::Failed(_) | Entry::None => Ok(None),
+        Entry::Asking(_) | Entry::Failed(_) | Entry::None | Entry::NoInterface => Ok(None),
     }
 }
 
@@ -85,7 +87,7 @@ pub(super) fn ask(socket: &Socket, neighbours: &BTreeSet<Neighbour>) -> io::Resu
         if index < last {
             // Room for the next in a table of limited size.
             for &neighbour in batch {
-                tell(socket, RouteNetlinkMessage::DelNeighbour(message(neighbour)), 0)?;
+                forget(socket, neighbour)?;
             }
         }
     }
@@ -122,6 +124,7 @@ fn ask_batch(socket: &Socket, batch: &[Neighbour]) -> io::Result<BTreeMap<Neighb
                     continue;
                 }
                 Entry::None => Answer::Silent { requests: 0, waited },
+                Entry::NoInterface => Answer::MayNotAsk(libc::ENODEV),
             };
             answers.insert(neighbour, answer);
         }
@@ -141,10 +144,19 @@ fn use_entry(socket: &Socket, neighbour: Neighbour) -> io::Result<()> {
     tell(socket, RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
 }
 
+/// Best effort: the kernel may have thrown the entry out by itself, or keeps it; neither is in anybody's way.
+fn forget(socket: &Socket, neighbour: Neighbour) -> io::Result<()> {
+    match tell(socket, RouteNetlinkMessage::DelNeighbour(message(neighbour)), 0) {
+        Err(error) if error.raw_os_error().is_none() => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 fn entry(socket: &Socket, neighbour: Neighbour) -> io::Result<Entry> {
     send(socket, RouteNetlinkMessage::GetNeighbour(message(neighbour)), NLM_F_REQUEST)?;
     let answers = match receive(socket) {
         Ok(Received { answers, .. }) => answers,
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(Entry::NoInterface),
         // No entry, or no table: the interface has none for this family.
         Err(error) if error.kind() != io::ErrorKind::WouldBlock && error.raw_os_error().is_some() => {
             return Ok(Entry::None);
@@ -187,5 +199,30 @@ fn tell(socket: &Socket, request: RouteNetlinkMessage, flags: u16) -> io::Result
         Ok(_) => Err(unasked()),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rtnetlink::sys::protocols::NETLINK_ROUTE;
+
+    use super::*;
+    use crate::host::request;
+
+    /// Neither what is not there nor what this process may not remove ends a run.
+    #[test]
+    fn what_cannot_be_forgotten_is_left() {
+        let socket = request::open(NETLINK_ROUTE).unwrap();
+        let nobody = (1, "192.0.2.77".parse().unwrap());
+        forget(&socket, nobody).unwrap();
+        assert!(known(&socket, nobody).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_interface_that_is_gone_is_no_neighbour_that_is_silent() {
+        let socket = request::open(NETLINK_ROUTE).unwrap();
+        // The kernel counts them up from 1.
+        let neighbour = (i32::MAX.unsigned_abs(), "192.0.2.77".parse().unwrap());
+        assert!(matches!(entry(&socket, neighbour).unwrap(), Entry::NoInterface));
     }
 }

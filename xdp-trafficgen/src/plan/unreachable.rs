@@ -90,6 +90,27 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
             ),
             format!("is it there, and up? `ping -c 1 -I {interface} {neighbour}`; or {cure}"),
         ),
+        Unreachable::MayNotAsk { interface, neighbour, errno: libc::ENOBUFS } => {
+            // One for all namespaces; only the first one shows it (neigh_sysctl_register of net/core/neighbour.c).
+            let table = if neighbour.is_ipv4() { "net.ipv4.neigh.default" } else { "net.ipv6.neigh.default" };
+            (
+                format!(
+                    "{} cannot be asked for its MAC address out of `{interface}`: the kernel's neighbour table is full",
+                    who(*neighbour, destination)
+                ),
+                format!(
+                    "let it take more, with twice what `sysctl {table}.gc_thresh3` says, in the machine's own network namespace: \
+                     `sysctl -w {table}.gc_thresh3=…`; or {cure}"
+                ),
+            )
+        }
+        Unreachable::MayNotAsk { interface, neighbour, errno: libc::ENODEV } => (
+            format!(
+                "{} cannot be asked for its MAC address: `{interface}` was removed meanwhile",
+                who(*neighbour, destination)
+            ),
+            "put the interface back, and keep it there".to_owned(),
+        ),
         Unreachable::MayNotAsk { interface, neighbour, errno } => {
             let message = format!(
                 "the MAC address of {} is not in the neighbour table of `{interface}`, and the kernel refuses to ask for it: {}",
@@ -229,11 +250,18 @@ mod tests {
         check(&silent("192.0.2.254", 3), gateway, "`ping -c 1 -I eth1 192.0.2.254`; or give --dst-mac");
         check(&silent("198.51.100.7", 1), "198.51.100.7 does not answer: 1 ARP request out of", "");
         check(&silent("fe80::1", 0), "the kernel could send no neighbour solicitation", "");
-        let refused = Unreachable::MayNotAsk {
+        let refused = |neighbour: &str, errno| Unreachable::MayNotAsk {
             interface: "eth1".into(),
-            neighbour: "198.51.100.7".parse().unwrap(),
-            errno: libc::EPERM,
+            neighbour: neighbour.parse().unwrap(),
+            errno,
         };
+        let full =
+            "198.51.100.7 cannot be asked for its MAC address out of `eth1`: the kernel's neighbour table is full";
+        check(&refused("198.51.100.7", libc::ENOBUFS), full, "`sysctl -w net.ipv4.neigh.default.gc_thresh3=…`");
+        let gateway = "fe80::1, the gateway to 198.51.100.7, cannot be asked";
+        check(&refused("fe80::1", libc::ENOBUFS), gateway, "`sysctl net.ipv6.neigh.default.gc_thresh3`");
+        check(&refused("198.51.100.7", libc::ENODEV), "`eth1` was removed meanwhile", "put the interface back");
+        let refused = refused("198.51.100.7", libc::EPERM);
         check(&refused, "not in the neighbour table of `eth1`", "run this as root, or give --dst-mac");
     }
 
