@@ -2,7 +2,7 @@
 //! must ask for at the same time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     io,
     net::IpAddr,
     sync::Arc,
@@ -14,7 +14,7 @@ use rtnetlink::packet_route::{
 };
 
 use crate::host::{
-    Destinations, Link, NextHop, Reach, Unreachable, Way,
+    Destinations, Link, Mac, NextHop, Reach, Unreachable, Way,
     neighbours::{self, Answer, Neighbour},
     reach::{BROADCAST_MAC, KnownBy, Seek, Sought, group_mac},
     routes::{Route, Routes, number},
@@ -34,7 +34,7 @@ pub(super) fn reaches(sought: &[Sought], messages: &[LinkMessage], links: &[Link
         return Ok(Reaches::new());
     }
     let routes = Routes::open()?;
-    let resolver = Resolver { addresses: routes.addresses()?, routes, links };
+    let mut resolver = Resolver { addresses: routes.addresses()?, routes, links, known: BTreeMap::new() };
     let mut exits: BTreeMap<&Way, Option<Exit>> = BTreeMap::new();
     let mut reaches = Reaches::new();
     let mut found: Vec<(&Sought, Arc<str>, Found)> = Vec::new();
@@ -162,6 +162,8 @@ struct Resolver<'a> {
     routes: Routes,
     addresses: BTreeSet<(u32, IpAddr)>,
     links: &'a [Link],
+    /// What the neighbour table has: thousands of destinations are often behind the same gateway.
+    known: BTreeMap<Neighbour, Option<Mac>>,
 }
 
 /// What routing says, before any neighbour is asked.
@@ -177,7 +179,7 @@ enum Hop {
 }
 
 impl Resolver<'_> {
-    fn find(&self, sought: &Sought, exit: &Exit) -> io::Result<Found> {
+    fn find(&mut self, sought: &Sought, exit: &Exit) -> io::Result<Found> {
         let Destinations { first, last } = sought.destinations;
         let route = self.routes.to(first, Some(exit.index))?;
         let source = route.as_ref().ok().and_then(|route| self.source(route, exit));
@@ -190,7 +192,7 @@ impl Resolver<'_> {
     }
 
     /// One for each part of the row that has a route of its own.
-    fn hops(&self, destinations: Destinations, exit: &Exit) -> io::Result<Vec<Hop>> {
+    fn hops(&mut self, destinations: Destinations, exit: &Exit) -> io::Result<Vec<Hop>> {
         let Destinations { first, last } = destinations;
         let borders: Vec<u128> = self.routes.borders(destinations)?.into_iter().collect();
         let ends = borders.iter().skip(1).map(|border| border - 1).chain([number(last)]);
@@ -200,7 +202,8 @@ impl Resolver<'_> {
                 (IpAddr::V4(_), Ok(bits)) => IpAddr::V4(bits.into()),
                 _ => IpAddr::V6(start.into()),
             };
-            let hop = self.hop(address, self.routes.to(address, Some(exit.index))?, exit)?;
+            let route = self.routes.to(address, Some(exit.index))?;
+            let hop = self.hop(address, route, exit)?;
             let neighbour = match &hop {
                 Hop::Ask((_, neighbour)) => Some(*neighbour),
                 Hop::Known(Ok(next_hop)) => Some(next_hop.neighbour),
@@ -219,7 +222,7 @@ impl Resolver<'_> {
         route.source.filter(|source| route.in_table || self.addresses.contains(&(exit.index, *source)))
     }
 
-    fn hop(&self, destination: IpAddr, route: Result<Route, i32>, exit: &Exit) -> io::Result<Hop> {
+    fn hop(&mut self, destination: IpAddr, route: Result<Route, i32>, exit: &Exit) -> io::Result<Hop> {
         if let Some(mac) = group_mac(destination) {
             let by = if mac == BROADCAST_MAC { KnownBy::Broadcast } else { KnownBy::Group };
             let next_hop = NextHop { interface: Arc::clone(&exit.name), neighbour: destination, mac, by };
@@ -266,8 +269,11 @@ impl Resolver<'_> {
         self.addresses.iter().any(|(index, address)| *index == exit.index && link_local(address))
     }
 
-    fn known(&self, exit: &Exit, neighbour: IpAddr) -> io::Result<Option<NextHop>> {
-        let mac = neighbours::known(&self.routes.socket, (exit.index, neighbour))?;
+    fn known(&mut self, exit: &Exit, neighbour: IpAddr) -> io::Result<Option<NextHop>> {
+        let mac = match self.known.entry((exit.index, neighbour)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => *place.insert(neighbours::known(&self.routes.socket, (exit.index, neighbour))?),
+        };
         let interface = Arc::clone(&exit.name);
         Ok(mac.map(|mac| NextHop { interface, neighbour, mac, by: KnownBy::Neighbour }))
     }
