@@ -1,6 +1,6 @@
 //! Words for destinations that nobody takes frames for: what is the matter, what was tried, and what to do.
 
-use std::{fmt, mem::Discriminant, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, fmt, mem::Discriminant, net::IpAddr, sync::Arc};
 
 use crate::{
     config::Diagnostic,
@@ -177,30 +177,32 @@ pub(super) enum Trouble {
 
 /// All troubles of a plan: thousands of flows often have the same, which is said once.
 #[derive(Debug, Default)]
-pub(super) struct Troubles(Vec<Trouble>);
+pub(super) struct Troubles {
+    /// In the order of the flows.
+    all: Vec<Trouble>,
+    /// Where those stand that others may have too.
+    shared: HashMap<(Arc<Way>, Discriminant<Unreachable>), usize>,
+}
 
 impl Troubles {
     pub(super) fn add(&mut self, trouble: Trouble) {
         if let Trouble::Unreachable { way, why, count, .. } = &trouble {
-            for known in &mut self.0 {
-                if let Trouble::Unreachable { way: known_way, why: known_why, count: known_count, .. } = known
-                    && (&*known_way, &*known_why) == (way, why)
-                {
-                    *known_count += count;
-                    return;
-                }
+            let known = *self.shared.entry((Arc::clone(way), *why)).or_insert(self.all.len());
+            if let Some(Trouble::Unreachable { count: known, .. }) = self.all.get_mut(known) {
+                *known += count;
+                return;
             }
         }
-        self.0.push(trouble);
+        self.all.push(trouble);
     }
 
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let reached = |trouble: &Trouble| matches!(trouble, Trouble::Unreachable { not_reached: false, .. });
-        let any_reached = self.0.iter().any(reached);
+        let any_reached = self.all.iter().any(reached);
         let mut waiting: usize = 0;
         let mut diagnostics = Vec::new();
         let mut first_reached = None;
-        for trouble in self.0 {
+        for trouble in self.all {
             match trouble {
                 Trouble::Own(diagnostic) => diagnostics.push(diagnostic),
                 // The silent ones are what is to be put right.
