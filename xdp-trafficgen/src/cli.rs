@@ -89,16 +89,22 @@ pub enum Command {
     Icmp(Icmp),
     /// Send what a configuration file describes
     Run(Run),
-    /// Check a configuration file against this machine, and send nothing
+    /// Check a configuration file against this machine, and send none of its frames
     ///
     /// Says what is wrong with the file, all of it; of a right one what would be sent, and what would be in its way. Exit
     /// status 2 when the file is wrong, and when it is right but not one frame could be sent from here: this process lacks a
     /// capability, or an interface takes no frames, which `run` would end with too.
+    ///
+    /// As before a run, the kernel asks for the MAC addresses of next hops that it does not know (ARP, neighbour discovery).
+    /// Nothing else leaves.
     Check(Check),
-    /// Show the frames a configuration file describes, and send nothing
+    /// Show the frames a configuration file describes, and send none of them
     ///
     /// The frames are made by the very eBPF program that would send them, in the kernel's ordinary BPF_PROG_RUN mode,
     /// which has no side effects.
+    ///
+    /// As before a run, the kernel asks for the MAC addresses of next hops that it does not know (ARP, neighbour discovery).
+    /// Nothing else leaves.
     Show(Show),
     /// Measure how evenly frames leave: the gaps between them, at a receiver of ours
     ///
