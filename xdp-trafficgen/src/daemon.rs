@@ -24,7 +24,7 @@ use crate::{
         findings::{News, Outlook},
         probe_kernel, read_config, replace_rates,
         results::Format,
-        send, signal_stop, work_out,
+        send, signal_stop, work_out_until,
     },
     config::{Config, Located, Place, Port},
     diagnosis::{Finding, Severity},
@@ -51,7 +51,14 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
         poll: (options.report_interval / 4).clamp(SHORTEST_POLL, LONGEST_POLL),
     };
     // All of the file, so that a mistake anywhere ends the daemon before anything is sent.
-    let plan = work_out(&config, Some(machine.capabilities), machine.consent)?;
+    let plan = match work_out_until(&stop, &config, Some(machine.capabilities), machine.consent) {
+        Err(error) if error.is_stopped() => {
+            info!("stopping: no port has started");
+            let report = Report { snapshot: Snapshot::default(), findings: Vec::new(), sink: None };
+            return if options.common.json { send::print(&report, Format::Json) } else { Ok(()) };
+        }
+        plan => plan?,
+    };
     for note in notes(&plan.notes) {
         info!("{note}");
     }

@@ -19,7 +19,7 @@ mod tune;
 use std::{fmt::Write as _, io, path::Path, process::ExitCode};
 
 pub use pace_test::PaceTestError;
-pub(crate) use send::{probe_kernel, signal_stop, work_out};
+pub(crate) use send::{probe_kernel, signal_stop, work_out_until};
 
 use crate::{
     cli::{self, Command, Overrides},
@@ -129,6 +129,11 @@ impl CommandError {
             | Self::Unwritten { .. }
             | Self::System { .. } => 1,
         }
+    }
+
+    /// Whether it is none, but that it was told to stop while it waited for next hops.
+    pub(crate) const fn is_stopped(&self) -> bool {
+        matches!(self, Self::Facts(FactsError::Stopped))
     }
 
     /// The sentence for the user, with all causes.

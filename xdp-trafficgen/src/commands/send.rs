@@ -67,14 +67,25 @@ pub(crate) fn probe_kernel() -> Result<Capabilities, CommandError> {
     Ok(probe::probe()?)
 }
 
-/// Gathers the host's facts and works out the plan.
+/// Gathers the host's facts and works out the plan. It may wait for a next hop's answer for seconds, in which a signal ends the
+/// process as long as [`signal_stop`] handles none: commands that do before have [`work_out_until`].
 pub(crate) fn work_out(
     config: &Config,
     capabilities: Option<Capabilities>,
     consent: impl Into<Consent>,
 ) -> Result<Plan, CommandError> {
+    work_out_until(&CancellationToken::new(), config, capabilities, consent)
+}
+
+/// The same; told to stop, it waits for no next hop ([`CommandError::is_stopped`]).
+pub(crate) fn work_out_until(
+    stop: &CancellationToken,
+    config: &Config,
+    capabilities: Option<Capabilities>,
+    consent: impl Into<Consent>,
+) -> Result<Plan, CommandError> {
     let largest_frame = capabilities.map(|capabilities| capabilities.largest_frame);
-    let facts = Facts::gather(&plan::sought(config), &plan::interfaces(config), largest_frame)?;
+    let facts = Facts::until(stop, &plan::sought(config), &plan::interfaces(config), largest_frame)?;
     plan::plan(config, &facts, consent).map_err(CommandError::Config)
 }
 

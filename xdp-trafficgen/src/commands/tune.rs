@@ -48,7 +48,14 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
     let longest = sweep::longest(cpus.len(), run.round);
     // Before: a program that made way is put back only by an end in order.
     let stop = signal_stop()?;
-    let sweep = Sweep::prepare(run, default, &cpus, &stop)?;
+    let sweep = match Sweep::prepare(run, default, &cpus, &stop) {
+        // Stopped before the first frame is no failure.
+        Err(error) if error.is_stopped() => {
+            say(error);
+            return Ok(());
+        }
+        sweep => sweep?,
+    };
     say(format_args!(
         "tuning {} with UDP frames of {} bytes at full speed on {}, {} for each setting: {} s in all at most",
         options.interface,

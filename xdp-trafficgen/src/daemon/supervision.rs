@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::{Current, Latest, Machine, read};
 use crate::{
-    commands::{CommandError, findings::Outlook, work_out},
+    commands::{CommandError, findings::Outlook, work_out_until},
     config::{Config, Flow, Located},
     diagnosis::{Finding, in_full, of_outage},
     engine::{self, Loaded, Start},
@@ -91,6 +91,13 @@ impl Supervised {
             let before = read(&self.counts);
             let Failed { error, outage: since } = match self.run_once(left, start, &mut first, &stop).await {
                 Ok(()) => break,
+                // It never started, and is as down as it was.
+                Err(Failed { error, .. }) if error.is_stopped() => {
+                    if let Start::Since(_) = start {
+                        self.set(outage.counts(engine::now()));
+                    }
+                    break;
+                }
                 Err(failed) => failed,
             };
             if began.elapsed() > LONGEST_PAUSE {
@@ -151,8 +158,9 @@ impl Supervised {
     ) -> Result<(), Failed> {
         let Machine { capabilities, consent, .. } = self.machine;
         let (listener, enabling, outlook) = (self.listener.clone(), self.enabling.clone(), Arc::clone(&self.outlook));
+        let until = stop.clone();
         let load = move || {
-            let plan = work_out(&config, Some(capabilities), consent)?;
+            let plan = work_out_until(&until, &config, Some(capabilities), consent)?;
             let planned = Outlook::of(&plan);
             outlook.lock().unwrap_or_else(PoisonError::into_inner).renew(planned);
             let timing = plan.ports.first().map(Missed::of);

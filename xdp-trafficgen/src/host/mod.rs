@@ -42,6 +42,7 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, SocketType, netdevice, socket},
 };
+use tokio_util::sync::CancellationToken;
 
 pub use answers::StackAnswers;
 pub use changes::{LinkChanges, Meanwhile};
@@ -153,6 +154,9 @@ pub enum FactsError {
     /// How destinations are reached.
     #[error("netlink: cannot ask for routes and neighbours")]
     Reaches(#[source] io::Error),
+    /// It was told to stop before they were known.
+    #[error("stopped while next hops were asked for their MAC addresses")]
+    Stopped,
     /// CPUs.
     #[error("cannot find out which CPUs there are")]
     Cpus(#[source] io::Error),
@@ -166,8 +170,21 @@ impl Facts {
     /// # Errors
     /// When the kernel does not answer.
     pub fn gather(sought: &[Sought], interfaces: &[&str], largest_frame: Option<usize>) -> Result<Self, FactsError> {
+        Self::until(&CancellationToken::new(), sought, interfaces, largest_frame)
+    }
+
+    /// The same, but waits for no next hop any more once `stop` is cancelled.
+    ///
+    /// # Errors
+    /// When the kernel does not answer, and when it was told to stop.
+    pub fn until(
+        stop: &CancellationToken,
+        sought: &[Sought],
+        interfaces: &[&str],
+        largest_frame: Option<usize>,
+    ) -> Result<Self, FactsError> {
         let named = |link: &Link| interfaces.iter().any(|name| link.answers_to(name));
-        Self::about(sought, named, largest_frame)
+        Self::about(stop, sought, named, largest_frame)
     }
 
     /// Asks the machine again about interfaces that are in use, by their indices, whatever they are called by now. Blocks.
@@ -175,10 +192,11 @@ impl Facts {
     /// # Errors
     /// When the kernel does not answer.
     pub fn again(interfaces: &[u32]) -> Result<Self, FactsError> {
-        Self::about(&[], |link| interfaces.contains(&link.index), None)
+        Self::about(&CancellationToken::new(), &[], |link| interfaces.contains(&link.index), None)
     }
 
     fn about(
+        stop: &CancellationToken,
         sought: &[Sought],
         is_wanted: impl Fn(&Link) -> bool,
         largest_frame: Option<usize>,
@@ -189,7 +207,8 @@ impl Facts {
         let interfaces = Interface::described(&netlink, &messages, is_wanted)?;
         let system = System::gather();
         let cpus = cpus::online_cpus().or_else(|_| cpus::usable_cpus()).map_err(FactsError::Cpus)?;
-        let reaches = resolve::reaches(sought, &messages, &links).map_err(FactsError::Reaches)?;
+        let reaches = resolve::reaches(stop, sought, &messages, &links).map_err(FactsError::Reaches)?;
+        let reaches = reaches.ok_or(FactsError::Stopped)?;
         Ok(Self {
             default_route: netlink.default_route_interfaces()?.into_iter().collect(),
             links,

@@ -17,6 +17,7 @@ use rtnetlink::{
     },
     sys::Socket,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::host::{
     Mac,
@@ -25,6 +26,9 @@ use crate::host::{
 
 /// A neighbour: the index of the interface, and the address.
 pub(super) type Neighbour = (u32, IpAddr);
+
+/// What became of asking for each of them.
+pub(super) type Answers = BTreeMap<Neighbour, Answer>;
 
 /// What became of asking for a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +74,18 @@ pub(super) fn known(socket: &Socket, neighbour: Neighbour) -> io::Result<Option<
 }
 
 /// Makes the kernel ask for all of `neighbours`, many at the same time, and waits for the answers. When some stay silent, those
-/// behind them are not asked any more: the caller has seen enough.
-pub(super) fn ask(socket: &Socket, neighbours: &BTreeSet<Neighbour>) -> io::Result<BTreeMap<Neighbour, Answer>> {
-    let mut answers: BTreeMap<Neighbour, Answer> =
-        neighbours.iter().map(|&neighbour| (neighbour, Answer::NotAsked)).collect();
+/// behind them are not asked any more: the caller has seen enough. None when it was told to stop before it knew.
+pub(super) fn ask(
+    stop: &CancellationToken,
+    socket: &Socket,
+    neighbours: &BTreeSet<Neighbour>,
+) -> io::Result<Option<Answers>> {
+    let mut answers: Answers = neighbours.iter().map(|&neighbour| (neighbour, Answer::NotAsked)).collect();
     let neighbours: Vec<Neighbour> = neighbours.iter().copied().collect();
     let batches = neighbours.chunks(ASKED_AT_ONCE);
     let last = batches.len().saturating_sub(1);
     for (index, batch) in batches.enumerate() {
-        let answered = ask_batch(socket, batch)?;
+        let Some(answered) = ask_batch(stop, socket, batch)? else { return Ok(None) };
         let all = answered.values().all(|answer| matches!(answer, Answer::Mac(_)));
         answers.extend(answered);
         if !all {
@@ -91,12 +98,12 @@ pub(super) fn ask(socket: &Socket, neighbours: &BTreeSet<Neighbour>) -> io::Resu
             }
         }
     }
-    Ok(answers)
+    Ok(Some(answers))
 }
 
-fn ask_batch(socket: &Socket, batch: &[Neighbour]) -> io::Result<BTreeMap<Neighbour, Answer>> {
+fn ask_batch(stop: &CancellationToken, socket: &Socket, batch: &[Neighbour]) -> io::Result<Option<Answers>> {
     let start = Instant::now();
-    let mut answers = BTreeMap::new();
+    let mut answers = Answers::new();
     // Beside each, the kernel's count of requests when it was looked at first.
     let mut waiting: Vec<(Neighbour, Option<u32>)> = Vec::new();
     for &neighbour in batch {
@@ -110,6 +117,9 @@ fn ask_batch(socket: &Socket, batch: &[Neighbour]) -> io::Result<BTreeMap<Neighb
     }
     let mut pause = Duration::from_millis(1);
     while !waiting.is_empty() {
+        if stop.is_cancelled() {
+            return Ok(None);
+        }
         let mut still = Vec::new();
         for (neighbour, first) in waiting {
             let waited = start.elapsed();
@@ -134,7 +144,7 @@ fn ask_batch(socket: &Socket, batch: &[Neighbour]) -> io::Result<BTreeMap<Neighb
             pause = (pause * 2).min(Duration::from_millis(20));
         }
     }
-    Ok(answers)
+    Ok(Some(answers))
 }
 
 /// As `ip neigh … use`: the kernel acts as though it had a packet for the neighbour.

@@ -12,6 +12,7 @@ use rtnetlink::packet_route::{
     link::{InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
     route::RouteType,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::host::{
     Destinations, Link, Mac, NextHop, Reach, Unreachable, Way,
@@ -25,13 +26,19 @@ pub(super) type Reaches = BTreeMap<(Arc<Way>, Destinations), Reach>;
 
 /// Asks the kernel about all of these, in the calling thread's network namespace. `messages`: what rtnetlink says of its
 /// interfaces, and `links` the same in our words. Blocks for as long as a neighbour takes to answer, a few seconds at most
-/// when one does not. Ways by interfaces that are not there or down are left out.
+/// when one does not, and no longer than until `stop`; then there is no result. Ways by interfaces that are not there or down
+/// are left out.
 ///
 /// # Errors
 /// When the kernel does not answer.
-pub(super) fn reaches(sought: &[Sought], messages: &[LinkMessage], links: &[Link]) -> io::Result<Reaches> {
+pub(super) fn reaches(
+    stop: &CancellationToken,
+    sought: &[Sought],
+    messages: &[LinkMessage],
+    links: &[Link],
+) -> io::Result<Option<Reaches>> {
     if sought.is_empty() {
-        return Ok(Reaches::new());
+        return Ok(Some(Reaches::new()));
     }
     let routes = Routes::open()?;
     let mut resolver = Resolver { addresses: routes.addresses()?, routes, links, known: BTreeMap::new() };
@@ -39,6 +46,9 @@ pub(super) fn reaches(sought: &[Sought], messages: &[LinkMessage], links: &[Link
     let mut reaches = Reaches::new();
     let mut found: Vec<(&Sought, Arc<str>, Found)> = Vec::new();
     for one in sought {
+        if stop.is_cancelled() {
+            return Ok(None);
+        }
         let exit = exits.entry(&one.way).or_insert_with(|| Exit::of(&one.way, messages, links));
         if let Some(exit) = exit {
             found.push((one, Arc::clone(&exit.name), resolver.find(one, exit)?));
@@ -49,12 +59,12 @@ pub(super) fn reaches(sought: &[Sought], messages: &[LinkMessage], links: &[Link
         Hop::Ask(neighbour) => Some(*neighbour),
         Hop::Known(_) => None,
     });
-    let answers = neighbours::ask(&resolver.routes.socket, &to_ask.collect())?;
+    let Some(answers) = neighbours::ask(stop, &resolver.routes.socket, &to_ask.collect())? else { return Ok(None) };
     for (one, interface, Found { source, hops }) in found {
         let next_hop = together(hops.into_iter().map(|hop| answered(hop, &interface, &answers)));
         reaches.insert((Arc::clone(&one.way), one.destinations), Reach { source, next_hop });
     }
-    Ok(reaches)
+    Ok(Some(reaches))
 }
 
 fn answered(hop: Hop, interface: &Arc<str>, answers: &BTreeMap<Neighbour, Answer>) -> Result<NextHop, Unreachable> {

@@ -12,7 +12,7 @@ use crate::{
     commands::{
         CommandError,
         findings::Outlook,
-        send::{drive, work_out},
+        send::{drive, work_out, work_out_until},
         tune::explain,
     },
     config::{Action, Config, Located, Place},
@@ -95,7 +95,7 @@ impl Run {
         Ok(cpus)
     }
 
-    fn plan(&self, setting: &Setting) -> Result<Plan, CommandError> {
+    fn plan(&self, setting: &Setting, stop: &CancellationToken) -> Result<Plan, CommandError> {
         let mut config = self.config.clone();
         for port in &mut config.ports {
             port.action.value = setting.action;
@@ -105,7 +105,7 @@ impl Run {
         for flow in &mut config.flows {
             flow.duration = Some(Located::new(self.round, Place::Option("--duration")));
         }
-        work_out(&config, Some(self.capabilities), self.consent)
+        work_out_until(stop, &config, Some(self.capabilities), self.consent)
     }
 }
 
@@ -143,7 +143,7 @@ impl Sweep {
         cpus: &[u32],
         stop: &CancellationToken,
     ) -> Result<Self, CommandError> {
-        let plan = run.plan(&Setting { cpus: cpus.to_vec(), ..default.clone() })?;
+        let plan = run.plan(&Setting { cpus: cpus.to_vec(), ..default.clone() }, stop)?;
         notes(&plan.notes).iter().for_each(say);
         // What would slow it down is told of the setting to propose, at the end.
         let _ = Outlook::of(&plan).warn();
@@ -204,18 +204,21 @@ impl Sweep {
         if members.is_empty() {
             return Ok(Ended::Complete);
         }
-        let default = self.run.plan(&self.points[DEFAULT].setting)?;
-        let plans = members.iter().map(|index| self.run.plan(&self.points[*index].setting));
-        let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
-        let mut others: Vec<(usize, &Plan)> = members.into_iter().zip(&plans).collect();
-        let all = others.iter().copied().chain([(DEFAULT, &default)]);
+        let plans = [DEFAULT].iter().chain(&members).map(|index| self.run.plan(&self.points[*index].setting, stop));
+        let plans: Vec<Plan> = match plans.collect() {
+            Err(error) if CommandError::is_stopped(&error) => return Ok(Ended::Early),
+            plans => plans?,
+        };
+        let [default, plans @ ..] = plans.as_slice() else { return Ok(Ended::Complete) };
+        let mut others: Vec<(usize, &Plan)> = members.into_iter().zip(plans).collect();
+        let all = others.iter().copied().chain([(DEFAULT, default)]);
         self.outlooks.extend(all.map(|(index, plan)| (index, Outlook::of(plan))));
         let all = (others.len() + others.len().div_ceil(BESIDE_DEFAULT)) * ROUNDS;
         let mut done = 0;
         for _ in 0..ROUNDS {
             for pair in others.chunks(BESIDE_DEFAULT) {
                 let mut turns = pair.to_vec();
-                turns.insert(1, (DEFAULT, &default));
+                turns.insert(1, (DEFAULT, default));
                 let Some(counts) = self.send(&turns, stop, || self.show(name, &mut done, all))? else {
                     return Ok(Ended::Early);
                 };
