@@ -18,8 +18,9 @@ use crate::{
     config::{Config, Flow, Located},
     diagnosis::{Finding, in_full, of_outage},
     engine::{self, Loaded, Start},
+    host::Seek,
     kernel::{Enabling, Listener},
-    plan::pacing::missed::Missed,
+    plan::{self, pacing::missed::Missed},
     stats::{Down, FlowCount, PortCount, Snapshot},
 };
 
@@ -80,6 +81,11 @@ impl Supervised {
         let mut first = None;
         let mut start = Start::Now;
         loop {
+            let began = Instant::now();
+            let ready = match (start, first) {
+                (Start::Since(_), Some(first)) => self.make_ready(first, &mut outage, &stop).await,
+                _ => Ok(()),
+            };
             let now = engine::now();
             let elapsed = Duration::from_nanos(now.saturating_sub(*first.get_or_insert(now)));
             if let Start::Since(time) = &mut start {
@@ -87,9 +93,12 @@ impl Supervised {
                 self.set(outage.counts(now));
             }
             let Some(left) = self.left(elapsed) else { break };
-            let began = Instant::now();
             let before = read(&self.counts);
-            let Failed { error, outage: since } = match self.run_once(left, start, &mut first, &stop).await {
+            let ran = match ready {
+                Ok(()) => self.run_once(left, start, &mut first, &stop).await,
+                Err(error) => Err(Failed::from(error)),
+            };
+            let Failed { error, outage: since } = match ran {
                 Ok(()) => break,
                 // It never started, and is as down as it was.
                 Err(Failed { error, .. }) if error.is_stopped() => {
@@ -134,6 +143,23 @@ impl Supervised {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         info!(port = self.name, "port ended");
+    }
+
+    /// Has the kernel ask for the next hops, for seconds when they are silent. Meanwhile the counts go on, which those of a
+    /// run begin with: so it is done before.
+    async fn make_ready(&self, first: u64, outage: &mut Outage, stop: &CancellationToken) -> Result<(), CommandError> {
+        let Machine { capabilities, consent, poll } = self.machine;
+        let elapsed = Duration::from_nanos(engine::now().saturating_sub(first));
+        let Some(config) = self.left(elapsed).filter(asks_for_next_hops) else { return Ok(()) };
+        let stop = stop.clone();
+        let mut asked = spawn_blocking(move || work_out_until(&stop, &config, Some(capabilities), consent).map(drop));
+        let mut look = time::interval(poll);
+        loop {
+            tokio::select! {
+                done = &mut asked => return done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
+                _ = look.tick() => self.set(outage.counts(engine::now())),
+            }
+        }
     }
 
     fn set(&self, count: PortCount) {
@@ -212,6 +238,10 @@ impl Supervised {
             self.set(count);
         }
     }
+}
+
+fn asks_for_next_hops(config: &Config) -> bool {
+    plan::sought(config).iter().any(|sought| sought.what == Seek::NextHop)
 }
 
 /// Why a port is down, in a line: of a configuration that does not fit the machine any more, what does not fit first.
