@@ -62,7 +62,9 @@ pub use mounts::Unmounted;
 pub use netdev::{queues_in_use, xdp_features};
 pub use netlink::{Netlink, NetlinkError};
 pub use quota::{Quota, Throttled};
-pub use reach::{BROADCAST_MAC, Destinations, KnownBy, NextHop, Reach, Seek, Sought, Unreachable, Way, group_mac};
+pub use reach::{
+    BROADCAST_MAC, Destinations, KnownBy, NextHop, Reach, Seek, Sought, Unreachable, Vlan, Way, group_mac,
+};
 pub(crate) use request::open as open_netlink;
 pub use system::{Cpu, Lockdown, System};
 pub use taps::is_captured;

@@ -9,9 +9,24 @@ use crate::host::Mac;
 pub struct Way {
     /// The interface that frames leave by.
     pub interface: String,
-    /// VLAN ids of their tags, outer to inner. The kernel's routes and neighbours of such a VLAN are those of the VLAN
-    /// interface above.
-    pub vlans: Vec<u16>,
+    /// Their tags, outer to inner. The kernel's routes and neighbours of such a VLAN are those of the VLAN interface above.
+    pub vlans: Vec<Vlan>,
+}
+
+/// A VLAN as a tag names it. The same id of another protocol is another VLAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Vlan {
+    /// The tag's protocol identifier: 0x8100 of a C-tag, 0x88a8 of an S-tag (IEEE 802.1Q clause 9.5).
+    pub tpid: u16,
+    /// Its id.
+    pub id: u16,
+}
+
+impl Vlan {
+    /// That of a C-tag.
+    pub const CUSTOMER: u16 = 0x8100;
+    /// That of an S-tag, the outer one of two.
+    pub const SERVICE: u16 = 0x88a8;
 }
 
 /// Destinations in a row, both ends included and of the same family.
@@ -107,12 +122,12 @@ pub enum Unreachable {
     },
     /// It is an address of this machine.
     Own,
-    /// No VLAN interface with this id is above the interface.
+    /// No interface of this VLAN is above the interface.
     NoVlan {
         /// The interface.
         interface: Arc<str>,
-        /// The VLAN's id.
-        vlan: u16,
+        /// The VLAN.
+        vlan: Vlan,
     },
     /// The VLAN interface is down.
     VlanDown(Arc<str>),

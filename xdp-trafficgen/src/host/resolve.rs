@@ -15,7 +15,7 @@ use rtnetlink::packet_route::{
 use tokio_util::sync::CancellationToken;
 
 use crate::host::{
-    Destinations, Link, Mac, NextHop, Reach, Unreachable, Way,
+    Destinations, Link, Mac, NextHop, Reach, Unreachable, Vlan, Way,
     neighbours::{self, Answer, Neighbour},
     reach::{BROADCAST_MAC, KnownBy, Seek, Sought, group_mac},
     routes::{Route, Routes, number},
@@ -119,7 +119,7 @@ impl Exit {
         }
         let mut lacking = None;
         // A tag of VLAN 0 only has a priority (IEEE 802.1Q clause 6.9).
-        for &vlan in way.vlans.iter().filter(|vlan| **vlan != 0) {
+        for &vlan in way.vlans.iter().filter(|vlan| vlan.id != 0) {
             match messages.iter().find(|above| is_vlan(above, message.header.index, vlan)) {
                 Some(above) => message = above,
                 None => {
@@ -145,9 +145,9 @@ fn name(message: &LinkMessage) -> Option<&str> {
     })
 }
 
-/// Whether this is the VLAN interface of that id above the interface with that index.
-fn is_vlan(message: &LinkMessage, below: u32, vlan: u16) -> bool {
-    let (mut is_above, mut kind, mut has_id) = (false, false, false);
+/// Whether this is the interface of that VLAN above the interface with that index.
+fn is_vlan(message: &LinkMessage, below: u32, vlan: Vlan) -> bool {
+    let (mut is_above, mut kind, mut has_id, mut has_tpid) = (false, false, false, false);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::Link(index) => is_above = *index == below,
@@ -157,7 +157,13 @@ fn is_vlan(message: &LinkMessage, below: u32, vlan: u16) -> bool {
                 for part in parts {
                     match part {
                         LinkInfo::Kind(InfoKind::Vlan) => kind = true,
-                        LinkInfo::Data(InfoData::Vlan(settings)) => has_id = settings.contains(&InfoVlan::Id(vlan)),
+                        LinkInfo::Data(InfoData::Vlan(settings)) => {
+                            has_id = settings.contains(&InfoVlan::Id(vlan.id));
+                            has_tpid = settings.iter().any(|setting| match setting {
+                                InfoVlan::Protocol(protocol) => u16::from(*protocol) == vlan.tpid,
+                                _ => false,
+                            });
+                        }
                         _ => {}
                     }
                 }
@@ -165,7 +171,7 @@ fn is_vlan(message: &LinkMessage, below: u32, vlan: u16) -> bool {
             _ => {}
         }
     }
-    is_above && kind && has_id
+    is_above && kind && has_id && has_tpid
 }
 
 struct Resolver<'a> {
@@ -319,7 +325,8 @@ mod tests {
 
     use super::*;
 
-    /// What the kernel says of `eth0` (2), of VLAN 100 above it and VLAN 7 above that, and of a VLAN 8 that is down.
+    /// What the kernel says of `eth0` (2), of VLAN 100 above it and VLAN 7 above that, of a VLAN 8 that is down, and of a
+    /// service VLAN 100.
     fn messages() -> Vec<LinkMessage> {
         let message = |index: u32, name: &str, flags: LinkFlags, attributes: &[LinkAttribute]| {
             let mut message = LinkMessage::default();
@@ -329,16 +336,18 @@ mod tests {
             message.attributes.extend_from_slice(attributes);
             message
         };
-        let vlan = |below: u32, id: u16| {
-            let settings = vec![InfoVlan::Protocol(VlanProtocol::Ieee8021Q), InfoVlan::Id(id)];
+        let tagged = |below: u32, protocol: VlanProtocol, id: u16| {
+            let settings = vec![InfoVlan::Protocol(protocol), InfoVlan::Id(id)];
             let info = vec![LinkInfo::Kind(InfoKind::Vlan), LinkInfo::Data(InfoData::Vlan(settings))];
             [LinkAttribute::Link(below), LinkAttribute::LinkInfo(info)]
         };
+        let vlan = |below, id| tagged(below, VlanProtocol::Ieee8021Q, id);
         let up = LinkFlags::Up | LinkFlags::LowerUp;
         let elsewhere = [&vlan(2, 9)[..], &[LinkAttribute::LinkNetNsId(0)]].concat();
         vec![
             message(2, "eth0", up, &[]),
             message(3, "other", up, &vlan(5, 100)),
+            message(9, "service", up, &tagged(2, VlanProtocol::Ieee8021Ad, 100)),
             message(4, "lan", up, &vlan(2, 100)),
             message(6, "inner", up, &vlan(4, 7)),
             message(7, "quiet", LinkFlags::empty(), &vlan(2, 8)),
@@ -349,7 +358,7 @@ mod tests {
     #[test]
     fn a_vlan_s_way_leads_through_its_own_interface() {
         #[track_caller]
-        fn check(interface: &str, vlans: &[u16], expected: Option<(u32, Option<Unreachable>)>) {
+        fn check(interface: &str, vlans: &[Vlan], expected: Option<(u32, Option<Unreachable>)>) {
             let links = [Link {
                 name: "eth0".to_owned(),
                 alt_names: vec!["enp1s0".to_owned()],
@@ -366,17 +375,25 @@ mod tests {
             assert_eq!(exit.map(|exit| (exit.index, exit.lacking)), expected, "{way:?}");
         }
         let lacking = |interface: &str, vlan| Some(Unreachable::NoVlan { interface: interface.into(), vlan });
+        let vlan = |id| Vlan { tpid: Vlan::CUSTOMER, id };
+        let service = |id| Vlan { tpid: Vlan::SERVICE, id };
         check("eth0", &[], Some((2, None)));
         check("enp1s0", &[], Some((2, None)));
-        check("eth0", &[100], Some((4, None)));
-        check("eth0", &[100, 7], Some((6, None)));
+        check("eth0", &[vlan(100)], Some((4, None)));
+        check("eth0", &[vlan(100), vlan(7)], Some((6, None)));
+        // The same number is another VLAN there.
+        check("eth0", &[service(100)], Some((9, None)));
+        check("eth0", &[service(100), vlan(7)], Some((9, lacking("service", vlan(7)))));
+        check("eth0", &[service(8)], Some((2, lacking("eth0", service(8)))));
+        let old = Vlan { tpid: 0x9100, id: 100 };
+        check("eth0", &[old], Some((2, lacking("eth0", old))));
         // A priority tag is of no VLAN.
-        check("eth0", &[0], Some((2, None)));
-        check("eth0", &[7], Some((2, lacking("eth0", 7))));
-        check("eth0", &[100, 8], Some((4, lacking("lan", 8))));
-        check("eth0", &[8], Some((7, Some(Unreachable::VlanDown("quiet".into())))));
+        check("eth0", &[vlan(0)], Some((2, None)));
+        check("eth0", &[vlan(7)], Some((2, lacking("eth0", vlan(7)))));
+        check("eth0", &[vlan(100), vlan(8)], Some((4, lacking("lan", vlan(8)))));
+        check("eth0", &[vlan(8)], Some((7, Some(Unreachable::VlanDown("quiet".into())))));
         // Its number says nothing of this namespace's interfaces.
-        check("eth0", &[9], Some((2, lacking("eth0", 9))));
+        check("eth0", &[vlan(9)], Some((2, lacking("eth0", vlan(9)))));
         check("eth1", &[], None);
     }
 }

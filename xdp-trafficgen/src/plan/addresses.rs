@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, iter, mem::discriminant, net::IpAd
 
 use crate::{
     config::{Action, Config, Diagnostic, FieldSetting, Flow, Follow, Header, Located, Pace, Pattern, Place, Port},
-    host::{Destinations, Facts, KnownBy, Mac, NextHop, Seek, Sought, Unreachable, Way, mac_value, show_mac},
+    host::{Destinations, Facts, KnownBy, Mac, NextHop, Seek, Sought, Unreachable, Vlan, Way, mac_value, show_mac},
     packet::HeaderKind,
     plan::{
         stack::{benchmark_addresses, first_value, is_ip},
@@ -173,7 +173,7 @@ struct Wish<'a> {
     destination: Option<(usize, &'a Located<Pattern>)>,
     next_hop: bool,
     source: bool,
-    /// The pattern of a VLAN id that varies.
+    /// The pattern of a VLAN's id or protocol that varies.
     varying_vlan: Option<&'a Place>,
 }
 
@@ -187,11 +187,15 @@ impl<'a> Wish<'a> {
         let tags = rest.iter().take_while(|header| header.kind.value == HeaderKind::Vlan);
         let (mut vlans, mut varying_vlan) = (Vec::new(), None);
         for tag in tags.clone() {
-            let id = tag.fields.iter().find(|setting| setting.field.name == "id");
-            match id.map(|setting| (&setting.pattern.value, &setting.pattern.place)) {
-                Some((pattern, place)) if pattern.value_count() != 1 => varying_vlan = varying_vlan.or(Some(place)),
-                Some((pattern, _)) if varying_vlan.is_none() => vlans.extend(u16::try_from(pattern.first())),
-                _ => {}
+            let setting = |name| tag.fields.iter().find(|setting| setting.field.name == name);
+            let (tpid, id) = (setting("tpid"), setting("id"));
+            let varies = |setting: &&FieldSetting| setting.pattern.value.value_count() != 1;
+            if let Some(setting) = [id, tpid].into_iter().flatten().find(varies) {
+                varying_vlan = varying_vlan.or(Some(&setting.pattern.place));
+            }
+            let number = |setting: &FieldSetting| u16::try_from(setting.pattern.value.first()).ok();
+            if let (Some(id), None) = (id.and_then(number), varying_vlan) {
+                vlans.push(Vlan { tpid: tpid.and_then(number).unwrap_or(Vlan::CUSTOMER), id });
             }
         }
         let arp = |index: &usize| flow.packet.get(*index).is_some_and(|header| header.kind.value == HeaderKind::Arp);

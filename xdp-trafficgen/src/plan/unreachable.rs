@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, mem::Discriminant, net::IpAddr, sync::Arc};
 
 use crate::{
     config::Diagnostic,
-    host::{Unreachable, Way},
+    host::{Unreachable, Vlan, Way},
     plan::addresses::MAX_DESTINATIONS,
 };
 
@@ -54,15 +54,27 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
             format!("{destination} is an address of this machine, which frames that leave it do not reach"),
             format!("send to the address of another one; or {cure} if a cable leads back"),
         ),
-        Unreachable::NoVlan { interface, vlan } => (
-            format!(
-                "who has {destination} in VLAN {vlan} is not known: no VLAN interface with this id is on `{interface}`"
-            ),
-            format!(
-                "{cure}, or make the interface: `ip link add link {interface} name {interface}.{vlan} type vlan id {vlan}`, with \
-                 an address of that network, and up"
-            ),
-        ),
+        Unreachable::NoVlan { interface, vlan: Vlan { tpid, id } } => {
+            let protocol = match *tpid {
+                Vlan::CUSTOMER => Some(""),
+                Vlan::SERVICE => Some(" protocol 802.1ad"),
+                // The kernel has no interfaces for others (vlan_validate of net/8021q/vlan_netlink.c).
+                _ => None,
+            };
+            let make = protocol.map_or_else(String::new, |protocol| {
+                format!(
+                    ", or make the interface: `ip link add link {interface} name {interface}.{id} type vlan{protocol} id {id}`, \
+                     with an address of that network, and up"
+                )
+            });
+            let of = if *tpid == Vlan::CUSTOMER { String::new() } else { format!(" of protocol 0x{tpid:04x}") };
+            (
+                format!(
+                    "who has {destination} in VLAN {id}{of} is not known: no VLAN interface with this id{of} is on `{interface}`"
+                ),
+                format!("{cure}{make}"),
+            )
+        }
         Unreachable::VlanDown(interface) => (
             format!("who has {destination} is not known: `{interface}`, the interface of its VLAN, is down"),
             format!("set it up: `ip link set {interface} up`; or {cure}"),
@@ -252,6 +264,10 @@ mod tests {
         check(&silent("192.0.2.254", 3), gateway, "`ping -c 1 -I eth1 192.0.2.254`; or give --dst-mac");
         check(&silent("198.51.100.7", 1), "198.51.100.7 does not answer: 1 ARP request out of", "");
         check(&silent("fe80::1", 0), "the kernel could send no neighbour solicitation", "");
+        let vlan = |tpid| Unreachable::NoVlan { interface: "eth1".into(), vlan: Vlan { tpid, id: 7 } };
+        check(&vlan(0x8100), "in VLAN 7 is not known: no VLAN interface with this id is on `eth1`", "type vlan id 7`");
+        check(&vlan(0x88a8), "in VLAN 7 of protocol 0x88a8 is not known", "type vlan protocol 802.1ad id 7`");
+        check(&vlan(0x9100), "with this id of protocol 0x9100 is on `eth1`", "give --dst-mac");
         let refused = |neighbour: &str, errno| Unreachable::MayNotAsk {
             interface: "eth1".into(),
             neighbour: neighbour.parse().unwrap(),
