@@ -99,6 +99,8 @@ struct Sending {
     attach: Attach,
     needs: Needs,
     pace: Pace,
+    /// Whether its workers are at work all the time, and do not sleep between frames.
+    busy: bool,
 }
 
 impl Sending {
@@ -120,6 +122,7 @@ impl Sending {
             attach: plan.attach,
             needs: plan.needs,
             pace: if plan.pacing.is_none() { Pace::FullSpeed } else { Pace::Departures },
+            busy: plan.pacing.as_ref().is_none_or(|pacing| pacing.keeps_busy(plan.cpus.len())),
         }
     }
 
@@ -185,16 +188,19 @@ impl Outlook {
     }
 
     fn foresee_of(&self, look: &Look, sending: &Sending) -> Vec<PortFinding> {
-        let quota = diagnosis::of_quota(&self.before.quotas, self.workers(), sending.pace);
         let mut findings = look.foresee(sending);
+        let quota = self.quota(sending);
         findings.extend(self.shared_cpus(sending).into_iter().chain(quota).chain(self.few_descriptors()));
         findings.sort_by_key(|finding| Reverse(finding.severity));
         findings.into_iter().map(|finding| found(sending, finding)).collect()
     }
 
-    /// Workers of all ports.
-    fn workers(&self) -> usize {
-        self.ports.iter().map(|sending| sending.cpus.len()).sum()
+    /// That the workers which are at work all the time, the port's among them, take more CPU time than they may. What becomes of
+    /// those that sleep between frames is told by [`Self::contention`], from what happened.
+    fn quota(&self, sending: &Sending) -> Option<Finding> {
+        let busy = self.ports.iter().filter(|port| port.busy).flat_map(|port| &port.cpus);
+        let busy: BTreeSet<u32> = busy.copied().collect();
+        if sending.busy { diagnosis::of_quota(&self.before.quotas, busy.len(), sending.pace) } else { None }
     }
 
     /// That the ports take more file descriptors than this process may have.
@@ -220,8 +226,11 @@ impl Outlook {
         diagnosis::of_shared_cpus(&rivals, &free, sending.pace)
     }
 
-    /// What kept the port's workers from their CPUs: what is known of it now, that it is over.
-    fn contention(&self, sending: &Sending, quotas: &[Quota]) -> impl Iterator<Item = Finding> {
+    /// What kept the port's workers from their CPUs: what is known of it now, that it is over. A quota that cost no departure,
+    /// as it stopped the process while it loaded, or while its workers slept, is not worth a word.
+    fn contention(&self, sending: &Sending, port: &PortCount, quotas: &[Quota]) -> impl Iterator<Item = Finding> {
+        let in_time = port.punctuality.is_some_and(|punctuality| punctuality.late == 0 && punctuality.unsent == 0);
+        let quotas = if in_time { &[] } else { quotas };
         let throttled = quotas.iter().find_map(|quota| Some((quota, quota.since(&self.before.quotas)?)));
         let throttled = throttled.map(|(quota, throttled)| diagnosis::of_throttling(quota, throttled, sending.pace));
         self.shared_cpus(sending).into_iter().chain(throttled)
@@ -325,7 +334,7 @@ impl Outlook {
             let by_itself = [nothing_sent, diagnosis::of_lacking(&port.lacks)];
             findings.extend(by_itself.into_iter().flatten().map(|finding| found(sending, finding)));
             if port.attempted > 0 {
-                findings.extend(self.contention(sending, &quotas).map(|finding| found(sending, finding)));
+                findings.extend(self.contention(sending, port, &quotas).map(|finding| found(sending, finding)));
             }
             let at_full_speed = sending.pace == Pace::FullSpeed && port.transmitted > 0;
             let known: BTreeSet<(String, &str)> =
@@ -460,11 +469,12 @@ impl Look {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{io, time::Duration};
 
     use super::*;
     use crate::{
         engine::{EngineError, WorkerError},
+        host::Throttled,
         kernel::KernelError,
     };
 
@@ -481,9 +491,42 @@ mod tests {
             attach: Attach::Nothing,
             needs: Needs::default(),
             pace: Pace::FullSpeed,
+            busy: true,
         };
         let ports = ["a", "b"].map(sending).to_vec();
         Outlook { ports, before: Before::default(), meanwhile: Arc::default(), complain: |_| {} }
+    }
+
+    #[test]
+    fn a_quota_is_foreseen_for_workers_that_never_sleep() {
+        let quota = |cpus: u64| Quota {
+            file: "/sys/fs/cgroup/cpu.max".to_owned(),
+            unlimited: "max",
+            time: Duration::from_millis(cpus * 100),
+            period: Duration::from_millis(100),
+            throttled: Throttled::default(),
+        };
+        #[track_caller]
+        fn check(quota: Quota, ports: [(bool, &[u32]); 2], expected: [Option<&str>; 2]) {
+            let mut outlook = outlook();
+            outlook.before.quotas = vec![quota];
+            for (sending, (busy, cpus)) in outlook.ports.iter_mut().zip(ports) {
+                *sending = Sending { busy, cpus: cpus.to_vec(), ..sending.clone() };
+            }
+            let found = outlook.ports.iter().map(|sending| outlook.quota(sending).map(|finding| finding.cause));
+            for (cause, expected) in found.zip(expected) {
+                let as_expected =
+                    expected.map_or(cause.is_none(), |part| cause.as_ref().is_some_and(|cause| cause.contains(part)));
+                assert!(as_expected, "{cause:?}, not {expected:?}");
+            }
+        }
+        let both = Some("may use 1 CPU (`/sys/fs/cgroup/cpu.max`) and workers on 2 CPUs take 2");
+        check(quota(1), [(true, &[0]), (true, &[1])], [both; 2]);
+        // Neither of one that sleeps, nor because of it.
+        check(quota(1), [(true, &[0]), (false, &[1])], [None; 2]);
+        check(quota(1), [(true, &[0, 1]), (false, &[2])], [both, None]);
+        // Two on the same CPU take no more than it has.
+        check(quota(1), [(true, &[0]), (true, &[0])], [None; 2]);
     }
 
     #[test]

@@ -260,6 +260,7 @@ mod tests {
             late: Duration::ZERO,
             total: None,
             peak: 0.0,
+            steady: 0.0,
             requested: Vec::new(),
         }
     }

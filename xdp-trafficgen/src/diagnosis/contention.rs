@@ -61,11 +61,11 @@ pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], pace: Pace) -> Option<Findi
     })
 }
 
-/// That a quota allows less CPU time than so many workers take, each a whole CPU; none when it suffices. `quotas`: the tightest
-/// first.
-pub fn of_quota(quotas: &[Quota], workers: usize, pace: Pace) -> Option<Finding> {
-    let quota = quotas.first().filter(|quota| quota.cpus() < workers as f64)?;
-    let take = if workers == 1 { "a worker takes 1".to_owned() } else { format!("{workers} workers take {workers}") };
+/// That a quota allows less CPU time than workers take that are always at work on so many CPUs; none when it suffices. `quotas`:
+/// the tightest first.
+pub fn of_quota(quotas: &[Quota], cpus: usize, pace: Pace) -> Option<Finding> {
+    let quota = quotas.first().filter(|quota| quota.cpus() < cpus as f64)?;
+    let take = if cpus == 1 { "a worker takes 1".to_owned() } else { format!("workers on {cpus} CPUs take {cpus}") };
     let cause = format!(
         "the control group of this process may use {} (`{}`) and {take}: once in each {} the kernel stops them until the next \
          begins, and {}",
@@ -94,7 +94,11 @@ pub fn of_throttling(quota: &Quota, throttled: Throttled, pace: Pace) -> Finding
 
 /// `30 % of a CPU`, `2.5 CPUs`.
 fn time_of_cpus(cpus: f64) -> String {
-    if cpus < 1.0 { format!("{:.0} % of a CPU", cpus * 100.0) } else { format!("{cpus} CPUs") }
+    if cpus < 1.0 {
+        format!("{:.0} % of a CPU", cpus * 100.0)
+    } else {
+        format!("{cpus} CPU{}", if cpus > 1.0 { "s" } else { "" })
+    }
 }
 
 fn milliseconds(quota: &Quota) -> String {

@@ -226,6 +226,7 @@ mod tests {
             late: Duration::ZERO,
             total: None,
             peak: 0.0,
+            steady: 0.0,
             requested: requested
                 .iter()
                 .map(|rate| rate.map(|(numerator, denominator)| Ratio { numerator, denominator }))

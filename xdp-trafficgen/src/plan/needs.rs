@@ -105,8 +105,18 @@ impl Needs {
 }
 
 fn of_pacing(pacing: &Pacing) -> u64 {
-    let Pacing { streams: _, departures, segments, calendars, give_up: _, late: _, peak: _, total: _, requested: _ } =
-        pacing;
+    let Pacing {
+        streams: _,
+        departures,
+        segments,
+        calendars,
+        give_up: _,
+        late: _,
+        peak: _,
+        steady: _,
+        total: _,
+        requested: _,
+    } = pacing;
     table::<Departures>(departures.len()) + table::<Segment>(segments.len()) + table::<Calendar>(calendars.len())
 }
 

@@ -228,6 +228,21 @@ fn a_cpu_quota_is_named() {
     assert!(0 < periods && periods <= counted, "{periods}, and the kernel says {counted}: {quota:?}");
     let figures = format!("cpu.stat: nr_throttled {counted}; path of mountinfo with \\040 (22)");
     table::row("4", "run ports.toml: 20 kpps, there", &quota.cause, 0, &figures);
+
+    // Its worker sleeps for most of the time, as the kernel's count says.
+    let file = alone.file(&[("rate = '20pps'", 10)]);
+    let check = Finished::of(groups::inside("cpu", THIRD, &alone.command(&["check", &file])));
+    assert!(check.code == Some(0) && !check.stdout.contains(limit), "{check:?}");
+    let run = Finished::of(groups::inside("cpu", THIRD, &alone.command(&["run", &file, "--json"])));
+    let report = run.report(0);
+    assert!(!run.stderr.contains("a worker takes 1"), "{run:?}");
+    // It is told of what happened, if that cost anything: an unoptimised program may load in more than its share of time.
+    let port = report.only_port();
+    let cost = port.frames_late.unwrap() + port.frames_unsent.unwrap() > 0;
+    let told = findings(&report, "cpu_quota");
+    assert!(told.iter().all(|quota| cost && quota.cause.contains("and the kernel stopped it in ")), "{run:?}");
+    let figures = format!("{} frames, cpu.stat: nr_throttled {}", report.only_port().frames_tx, throttled(&run.stderr));
+    table::row("4", "check and run ports.toml: 20 pps, there", "no remark on the quota beforehand", 0, &figures);
 }
 
 fn a_cpuset_is_foreseen() {

@@ -28,6 +28,18 @@ impl Curve {
             Shape::Sine { mean, amplitude, .. } => mean.to_f64() + amplitude.to_f64(),
         }
     }
+
+    /// Its mean rate, in frames a second; where it stays at a rate in the end, that one.
+    pub(super) fn mean(&self) -> f64 {
+        match (&self.shape, self.ends) {
+            (_, Ends::Stays(rate)) => rate.to_f64(),
+            (Shape::Lines(lines), Ends::Repeats | Ends::Stops) => {
+                let frames = |line: &Line| line.from.to_f64().midpoint(line.to.to_f64()) * line.nanos as f64;
+                lines.iter().map(frames).sum::<f64>() / self.shape.nanos().max(1) as f64
+            }
+            (Shape::Sine { mean, .. }, Ends::Repeats | Ends::Stops) => mean.to_f64(),
+        }
+    }
 }
 
 /// How the rate goes.

@@ -51,6 +51,8 @@ pub struct Pacing {
     pub late: Duration,
     /// Frames a second of the port at its highest, over all workers; bursts without gaps are as fast as the link.
     pub peak: f64,
+    /// Frames a second of the port in the mean, over all workers; of bursts, as if each of their gaps were the longest one.
+    pub steady: f64,
     /// What flows' own rates were made to come to together, each keeping its share.
     pub total: Option<Rate>,
     /// The rate that was asked for, in frames a second: the port's with one stream, else each flow's. None where it
@@ -101,6 +103,11 @@ impl Pacing {
         first_batch(self.peak / workers.max(1) as f64, batch_size)
     }
 
+    /// Whether each of so many workers is at work all the time: mostly its next departure is too near for it to sleep until then.
+    pub fn keeps_busy(&self, workers: usize) -> bool {
+        self.steady / workers.max(1) as f64 >= SLEEPS_UP_TO
+    }
+
     /// The kinds of departures in use, a bit for each.
     pub fn kinds(&self) -> u32 {
         self.departures.iter().fold(0, |kinds, stream| kinds | 1 << stream.kind)
@@ -143,6 +150,8 @@ struct Demand {
     requested: Option<Ratio>,
     /// Frames a second at the highest.
     peak: f64,
+    /// Frames a second, as in [`Pacing`].
+    steady: f64,
     /// Bits a second of the wire at the highest; 0 where nothing is asked for but speed.
     wire: f64,
 }
@@ -209,6 +218,7 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
         late,
         total: request.port.total.as_ref().map(|total| total.value),
         peak: demands.iter().map(|demand| demand.peak).sum(),
+        steady: demands.iter().map(|demand| demand.steady).sum(),
         requested: demands.iter().map(|demand| demand.requested).collect(),
     };
     let notes = request.notes(&pacing, demands.iter().map(|demand| demand.wire).sum());
@@ -278,13 +288,13 @@ impl Request<'_> {
         // What a burst without gaps asks for is what there is.
         let is_free = matches!(&rate.value, Profile::Burst(burst) if burst.spacing == Spacing::Link);
         let asks = if is_free { 0.0 } else { 1.0 };
-        let (requested, peak) = match &load {
-            Load::Constant(rate) => (Some(rate.ratio()), rate.to_f64()),
-            Load::Poisson { mean, .. } => (Some(mean.ratio()), mean.to_f64()),
-            Load::Burst(burst) => (None, 1e9 / burst.shortest_gap().to_f64()),
-            Load::Curve(curve) => (None, curve.peak()),
+        let (requested, peak, steady) = match &load {
+            Load::Constant(rate) => (Some(rate.ratio()), rate.to_f64(), rate.to_f64()),
+            Load::Poisson { mean, .. } => (Some(mean.ratio()), mean.to_f64(), mean.to_f64()),
+            Load::Burst(burst) => (None, 1e9 / burst.shortest_gap().to_f64(), 1e9 / burst.longest_gap()),
+            Load::Curve(curve) => (None, curve.peak(), curve.mean()),
         };
-        Ok(Demand { load, limits, slot, requested, peak, wire: asks * peak * bits })
+        Ok(Demand { load, limits, slot, requested, peak, steady, wire: asks * peak * bits })
     }
 
     /// By how much the flows' own rates are to be multiplied, so that together they come to the total.

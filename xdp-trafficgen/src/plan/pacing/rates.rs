@@ -253,6 +253,11 @@ impl Groups {
     pub(super) fn shortest_gap(&self) -> Fraction {
         if self.packets > 1 { self.gap } else { self.pause }
     }
+
+    /// Nanoseconds of the longest time between two frames.
+    pub(super) fn longest_gap(&self) -> f64 {
+        self.shortest_gap().to_f64().max(self.pause.to_f64())
+    }
 }
 
 /// The sum. Where its terms do not fit (many rates of unlike fractions), it is right to 2⁻³² for each.

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     config::{
         Behind, Size, SizeWeight,
-        rate::{Burst, Spacing},
+        rate::{Burst, Spacing, Step},
     },
     host::{Facts, Link},
     plan::{
@@ -157,6 +157,44 @@ fn batches_are_as_small_as_keep_up() {
     // 672 bits at 100 Gbit/s, in whole nanoseconds.
     assert!((pacing.peak - 1e9 / 7.0).abs() < 1.0);
     assert_eq!(pacing.first_batch(1, 64), 64);
+}
+
+/// A worker sleeps where the next departure is more than 1.2 ms away.
+#[test]
+fn workers_with_little_to_do_sleep() {
+    #[track_caller]
+    fn check(profile: Profile, workers: usize, expected: bool) {
+        assert_eq!(of_profile(profile, workers).keeps_busy(workers), expected);
+    }
+    let constant = |rate| Profile::Constant(pps(rate, 1));
+    check(constant(833), 1, false);
+    check(constant(834), 1, true);
+    check(constant(1667), 2, true);
+    check(constant(1666), 2, false);
+    check(Profile::Poisson { mean: pps(300, 1), seed: None }, 1, false);
+    check(Profile::Poisson { mean: pps(20_000, 1), seed: None }, 1, true);
+    let burst = |packets, spacing, pause| {
+        Profile::Burst(Burst { packets, spacing, inter_burst_gap: Duration::from_micros(pause), bursts: None })
+    };
+    // However many frames there are at a time.
+    check(burst(1000, Spacing::Link, 100_000), 1, false);
+    check(burst(10, Spacing::Gap(Duration::from_micros(10)), 1000), 1, true);
+    check(burst(10, Spacing::Gap(millis(2)), 1000), 1, false);
+    check(burst(1, Spacing::Link, 1000), 1, true);
+    let ramp = |from, to| Profile::Ramp { from: pps(from, 1), to: pps(to, 1), over: millis(1000) };
+    check(ramp(1, 2000), 1, true);
+    check(ramp(2000, 100), 1, false);
+    let steps = |rates: [u64; 2]| {
+        let step = |rate| Step { rate: pps(rate, 1), duration: millis(1000) };
+        Profile::Steps { steps: rates.map(step).to_vec(), repeat: true }
+    };
+    check(steps([100, 1500]), 1, false);
+    check(steps([100, 1700]), 1, true);
+    check(Profile::Sine { mean: pps(900, 1), amplitude: pps(500, 1), period: millis(1000) }, 1, true);
+    // Streams of flows add up.
+    let flows = |count| vec![flow(constant(400)); count];
+    assert!(!of_flows(flows(2), 1).keeps_busy(1));
+    assert!(of_flows(flows(3), 1).keeps_busy(1));
 }
 
 #[test]
