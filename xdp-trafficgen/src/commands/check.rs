@@ -21,10 +21,7 @@ use crate::{
         together::{findings, notes},
         words,
     },
-    plan::{
-        Consent, Needs, Plan,
-        needs::{DESCRIPTORS_OF_PROCESS, in_words},
-    },
+    plan::{Consent, Needs, Plan, needs::in_words},
 };
 
 /// Flows of a port that have a line of their own.
@@ -98,7 +95,7 @@ fn needs(plan: &Plan) -> String {
     format!(
         "memory: {} in the kernel{each}{own}{free}; file descriptors: about {}{limit}",
         in_words(all.kernel),
-        all.descriptors + DESCRIPTORS_OF_PROCESS,
+        all.most_descriptors(),
     )
 }
 

@@ -23,7 +23,7 @@ use crate::{
         WorkerThread, allowed_cpus, descriptor_limit, is_captured, name_of,
     },
     output::{PortFinding, streams::say, together},
-    plan::{Attach, Needs, Plan, PortPlan, needs::DESCRIPTORS_OF_PROCESS},
+    plan::{Attach, Needs, Plan, PortPlan},
     stats::{DropReason, PortCount, Snapshot, reconcile::Parting},
 };
 
@@ -205,8 +205,8 @@ impl Outlook {
 
     /// That the ports take more file descriptors than this process may have.
     fn few_descriptors(&self) -> Option<Finding> {
-        let all: u64 = self.ports.iter().map(|sending| sending.needs.descriptors).sum();
-        diagnosis::of_descriptors(all + DESCRIPTORS_OF_PROCESS, self.before.descriptors?)
+        let all = self.ports.iter().fold(Needs::default(), |all, sending| all.and(sending.needs));
+        diagnosis::of_descriptors(all.most_descriptors(), self.before.descriptors?)
     }
 
     /// That the port is not alone on its CPUs.

@@ -61,7 +61,7 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
             return Some(Finding::new(
                 "few_descriptors",
                 Severity::Blocks,
-                "this process has as many files open as it may (RLIMIT_NOFILE), and every port takes some dozens"
+                "this process has as many files open as it may (RLIMIT_NOFILE), and loading a port takes some dozens"
                     .to_owned(),
                 format!("{}, or send on fewer ports in one process", machine::DESCRIPTORS),
             ));

@@ -18,19 +18,24 @@ pub struct Needs {
     pub kernel: u64,
     /// Bytes of this process's memory that hold the same tables.
     pub tables: u64,
-    /// File descriptors.
+    /// File descriptors, while frames are sent.
     pub descriptors: u64,
+    /// How many more there are while it is loaded. `run` loads one port after the other.
+    pub loading: u64,
 }
 
 /// Measured on Linux 6.18, as what the maps and programs of a port of one flow come to (`memlock` of their fdinfo) beyond the
 /// tables counted one by one.
 const REST_OF_GROUP: u64 = 400 << 10;
-/// Descriptors of a port (its maps, programs and links, and its anchor's namespace), and of each group after the first: counted
-/// in /proc/PID/fd.
-const DESCRIPTORS_OF_PORT: u64 = 36;
-const DESCRIPTORS_OF_GROUP: u64 = 33;
+/// Descriptors of a port: its program, the maps and the link beside it, and its anchor's namespace; then one for each of its
+/// workers, and one for the array of programs where there are several groups. Counted in /proc/PID/fd.
+const DESCRIPTORS_OF_PORT: u64 = 6;
+/// How many more a port's first group takes while it is loaded, and each after it, with all of their maps: found by the lowest
+/// limit with which a run succeeds.
+const DESCRIPTORS_TO_LOAD: u64 = 20;
+const DESCRIPTORS_TO_LOAD_GROUP: u64 = 28;
 /// Descriptors of what all ports have in common: counted too.
-pub const DESCRIPTORS_OF_PROCESS: u64 = 40;
+const DESCRIPTORS_OF_PROCESS: u64 = 20;
 
 impl Needs {
     /// Of a port with so many workers, each of which hands the kernel so many frames at once, on a machine that may have so many
@@ -84,18 +89,25 @@ impl Needs {
         Self {
             kernel: tables + only_kernel.into_iter().sum::<u64>(),
             tables,
-            descriptors: DESCRIPTORS_OF_PORT + further_groups * DESCRIPTORS_OF_GROUP,
+            descriptors: DESCRIPTORS_OF_PORT + workers as u64 + further_groups.min(1),
+            loading: DESCRIPTORS_TO_LOAD + further_groups * DESCRIPTORS_TO_LOAD_GROUP,
         }
     }
 
-    /// Both together.
+    /// Both together, loaded one after the other.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self {
             kernel: self.kernel + other.kernel,
             tables: self.tables + other.tables,
             descriptors: self.descriptors + other.descriptors,
+            loading: if self.loading > other.loading { self.loading } else { other.loading },
         }
+    }
+
+    /// Descriptors that a process with nothing but this has open at most.
+    pub const fn most_descriptors(&self) -> u64 {
+        DESCRIPTORS_OF_PROCESS + self.descriptors + self.loading
     }
 
     /// All of its memory.
@@ -165,6 +177,16 @@ mod tests {
         assert_eq!(of_worked(65_000, 64), 2 * 65_000 * 64 * 2352);
         assert_eq!(in_words(of_worked(65_000, 64)), "19.6 GB");
         assert_eq!([in_words(0), in_words(1), in_words(83_500_000)], ["0 MB", "1 MB", "84 MB"]);
+    }
+
+    /// Ports stay, and are loaded one at a time.
+    #[test]
+    fn many_ports_take_the_descriptors_of_loading_once() {
+        let small = Needs { descriptors: 8, loading: 20, ..Needs::default() };
+        let large = Needs { descriptors: 9, loading: 48, ..Needs::default() };
+        let all = [small, large, small].into_iter().fold(Needs::default(), Needs::and);
+        assert_eq!((all.descriptors, all.loading), (25, 48));
+        assert_eq!(all.most_descriptors(), DESCRIPTORS_OF_PROCESS + 25 + 48);
     }
 
     #[test]
