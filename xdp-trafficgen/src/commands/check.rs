@@ -12,16 +12,17 @@ use crate::{
         probe_kernel, rate_of, read_config, results,
         send::{default_route, existing, work_out},
     },
-    config::{Flow, Pattern},
+    config::{Action, Flow, Pattern},
     diagnosis::Severity,
     host::{System, descriptor_limit, resident_memory},
     output::{
+        PortFinding,
         streams::say,
         text::{grouped, instant},
         together::{findings, notes},
         words,
     },
-    plan::{Consent, Needs, Plan, needs::in_words},
+    plan::{Consent, Needs, Plan, PortPlan, needs::in_words},
 };
 
 /// Flows of a port that have a line of their own.
@@ -74,13 +75,25 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
         let _ = writeln!(text, "{remark}");
     }
     results::print_text(&text)?;
-    let blocked = remarks.iter().any(|remark| remark.finding.severity == Severity::Blocks);
+    let sends = |port: &&PortPlan| matches!(port.action, Action::Redirect | Action::Tx);
+    let sending: Vec<&str> = plan.ports.iter().filter(sends).map(|port| port.name.as_str()).collect();
     match unable {
         // As a run ends.
         Some(unable) => Err(unable.into()),
-        None if blocked => Err(CommandError::NotReady("this machine".to_owned())),
+        None if nothing_can_be_sent(&sending, &remarks) => Err(CommandError::NotReady("this machine".to_owned())),
         None => Ok(()),
     }
+}
+
+/// Whether a run would end without a frame: each of the ports that send is kept from it, or one in a way that ends the run of
+/// all of them.
+fn nothing_can_be_sent(sending: &[&str], remarks: &[PortFinding]) -> bool {
+    let blocked = |port: &str| {
+        let of_port = remarks.iter().filter(|remark| remark.port == port);
+        of_port.map(|remark| &remark.finding).any(|finding| finding.severity == Severity::Blocks)
+    };
+    let ends_the_run = |remark: &PortFinding| remark.finding.code == "generic_program_in_the_way";
+    !sending.is_empty() && sending.iter().all(|port| blocked(port)) || remarks.iter().any(ends_the_run)
 }
 
 /// What all ports take; each by itself where there are several.
@@ -102,4 +115,33 @@ fn needs(plan: &Plan) -> String {
 fn varying(flow: &Flow) -> usize {
     let fields = flow.packet.iter().flat_map(|header| &header.fields);
     fields.filter(|setting| !matches!(setting.pattern.value, Pattern::Value(_))).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::Finding;
+
+    #[test]
+    fn not_ready_where_a_run_would_send_nothing() {
+        #[track_caller]
+        fn check(sending: &[&str], remarks: &[(&str, &'static str, Severity)], expected: bool) {
+            let remark = |&(port, code, severity): &(&str, &'static str, Severity)| {
+                let finding = Finding { code, severity, cause: String::new(), cure: String::new() };
+                PortFinding { port: port.to_owned(), frames: None, finding }
+            };
+            let remarks: Vec<PortFinding> = remarks.iter().map(remark).collect();
+            assert_eq!(nothing_can_be_sent(sending, &remarks), expected, "{sending:?}: {remarks:?}");
+        }
+        let (down, late) = (("a", "veth_peer_down", Severity::Blocks), ("b", "shared_cpu", Severity::Loses));
+        check(&[], &[], false);
+        check(&["a"], &[], false);
+        check(&["a"], &[down], true);
+        check(&["a", "b"], &[down, late], false);
+        check(&["a", "b"], &[down, ("b", "tap_unopened", Severity::Blocks)], true);
+        // The other port lets its frames pass by.
+        check(&["a"], &[down, late], true);
+        // To attach ours there fails, and the run with it.
+        check(&["a", "b"], &[("a", "generic_program_in_the_way", Severity::Blocks)], true);
+    }
 }

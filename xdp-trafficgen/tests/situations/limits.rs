@@ -382,7 +382,7 @@ fn read_only_proc_sys() {
 }
 
 fn check_ends_as_run_does() {
-    let Some(_stage) = Stage::set() else { return };
+    let Some(stage) = Stage::set() else { return };
     let alone = Alone::called("xtg-check");
     let file = alone.file(&[("", 1)]);
     let unprivileged = |command: &str| {
@@ -414,10 +414,29 @@ fn check_ends_as_run_does() {
     let cause = "the peer `xtg1` of `xtg0` has neither a native XDP program nor GRO";
     assert!(check.stdout.contains(cause), "{check:?}");
     table::row("16", "check ports.toml, a veth whose peer takes nothing", cause, 2, "");
-    let sink = sink("xtg1");
+    let first = sink("xtg1");
     let check = Finished::of(alone.command(&["check", &file]));
     assert_eq!(check.code, Some(0), "{check:?}");
-    assert_eq!(sink.count().unwrap().frames, 0);
+    assert_eq!(first.count().unwrap().frames, 0);
+
+    // One of two ports can send.
+    second_wire(&stage);
+    let file = alone.file(&[("", 1), ("", 1)]);
+    let ends = |command: &str, code| {
+        let finished = Finished::of(alone.command(&[command, &file]));
+        let told = finished.stdout.contains("the peer `xtg3` of `xtg2` has neither a native XDP program nor GRO");
+        assert!(finished.code == Some(code) && told, "{code} expected: {finished:?}");
+    };
+    ends("check", 0);
+    ends("run", 0);
+    assert_eq!(first.count().unwrap().frames, 1);
+    table::row(
+        "16",
+        "check and run ports.toml, one of two ports takes nothing",
+        "check tells of it, both end alike",
+        0,
+        "",
+    );
 }
 
 /// `memory: 51 MB in the kernel, 316 MB in this process; …`: the kernel's, the process's, and the descriptors.
