@@ -52,6 +52,15 @@ impl Alone {
         command
     }
 
+    /// On these CPUs alone, however many the machine has.
+    fn command_on(&self, cpus: &[u32], arguments: &[&str]) -> Command {
+        let list = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let command = self.command(arguments);
+        let mut bound = Command::new("taskset");
+        bound.args(["--cpu-list", &list]).arg(command.get_program()).args(command.get_args()).env_remove("RUST_LOG");
+        bound
+    }
+
     /// A configuration of so many flows whose headers are too many to be recorded, on these CPUs.
     fn long_flows(&self, flows: usize, cpus: &str) -> String {
         let flow = |number: usize| {
@@ -129,7 +138,7 @@ fn ports_take_cpus_in_turn() {
     let _sinks = ["xtg1", "xtg3"].map(sink);
     let alone = Alone::called("xtg-in-turn");
     let file = alone.file(&[("rate = '10kpps'", 1000), ("rate = '1kpps'", 100)]);
-    let report = Finished::of(alone.command(&["run", &file, "--json"])).report(0);
+    let report = Finished::of(alone.command_on(&both, &["run", &file, "--json"])).report(0);
     assert_eq!(cpus(&report), both);
     assert!(findings(&report, "shared_cpu").is_empty(), "{report:?}");
     table::row(
@@ -141,7 +150,7 @@ fn ports_take_cpus_in_turn() {
     );
 
     // The daemon's ports start one by one, from a plan of all of them.
-    let mut daemon = Running::start(alone.command(&["daemon", "--config", &file, "--json"]));
+    let mut daemon = Running::start(alone.command_on(&both, &["daemon", "--config", &file, "--json"]));
     daemon.wait_until("both ports ended", |daemon| daemon.stderr().matches("port ended").count() == 2);
     daemon.signal(Signal::TERM);
     let report = daemon.end().report(0);
@@ -150,13 +159,14 @@ fn ports_take_cpus_in_turn() {
 }
 
 fn an_instance_leaves_cpus_to_another() {
-    let (Some(_stage), Some([first, second])) = (Stage::set(), two_cpus()) else { return };
+    let (Some(_stage), Some(both)) = (Stage::set(), two_cpus()) else { return };
+    let [first, second] = both;
     let sink = sink("xtg1");
     let alone = Alone::called("xtg-instance");
     let to = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--rate", "1kpps", "--json"];
-    let mut other = Running::start(alone.command(&[&to[..], &["--duration", "10m"]].concat()));
+    let mut other = Running::start(alone.command_on(&both, &[&to[..], &["--duration", "10m"]].concat()));
     other.wait_until("the other sends", |_| sink.count().unwrap().frames > 0);
-    let report = Finished::of(alone.command(&[&to[..], &["--packets", "100"]].concat())).report(0);
+    let report = Finished::of(alone.command_on(&both, &[&to[..], &["--packets", "100"]].concat())).report(0);
     assert_eq!(cpus(&report), [second]);
     assert!(findings(&report, "shared_cpu").is_empty(), "{report:?}");
     table::row(
@@ -168,7 +178,7 @@ fn an_instance_leaves_cpus_to_another() {
     );
 
     let cpu = first.to_string();
-    let finished = Finished::of(alone.command(&[&to[..], &["--packets", "100", "--cpus", &cpu]].concat()));
+    let finished = Finished::of(alone.command_on(&both, &[&to[..], &["--packets", "100", "--cpus", &cpu]].concat()));
     let report = finished.report(0);
     let [shared] = findings(&report, "shared_cpu")[..] else { panic!("{report:?}") };
     assert!(shared.cause.contains(&format!("workers of process {} share CPU {first}", other.pid())), "{shared:?}");
@@ -181,20 +191,21 @@ fn an_instance_leaves_cpus_to_another() {
 }
 
 fn workers_that_share_a_cpu() {
-    let (Some(stage), Some([first, second])) = (Stage::set(), two_cpus()) else { return };
+    let (Some(stage), Some(both)) = (Stage::set(), two_cpus()) else { return };
+    let [first, second] = both;
     second_wire(&stage);
     let _sinks = ["xtg1", "xtg3"].map(sink);
     let alone = Alone::called("xtg-shared");
     let written = format!("cpus = '{first}'");
     let file = alone.file(&[(&format!("{written}\nrate = '1kpps'"), 50), (&written, 1000)]);
-    let report = Finished::of(alone.command(&["run", &file, "--json"])).report(0);
+    let report = Finished::of(alone.command_on(&both, &["run", &file, "--json"])).report(0);
     let found = findings(&report, "shared_cpu");
     assert_eq!(found.iter().map(|found| found.severity.as_str()).collect::<Vec<_>>(), ["loses", "slows"], "{report:?}");
     for (finding, other) in found.iter().zip(["b", "a"]) {
         assert!(finding.cause.starts_with(&format!("workers of port {other} share CPU {first} ")), "{finding:?}");
         assert!(finding.cure.contains(&format!("CPU {second} would be free")), "{finding:?}");
     }
-    let check = Finished::of(alone.command(&["check", &file]));
+    let check = Finished::of(alone.command_on(&both, &["check", &file]));
     assert_eq!(check.code, Some(0), "{check:?}");
     assert!(check.stdout.contains(&found[0].cause), "{check:?}");
     table::row("4", "run ports.toml: two ports, both with cpus = '0'", &found[0].cause, 0, &found[0].cure);
