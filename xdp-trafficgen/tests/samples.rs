@@ -17,6 +17,8 @@ use tempfile::TempDir;
 #[test]
 fn every_sample_can_be_checked() {
     let Some(_stage) = Stage::set() else { return };
+    // A veth takes no frames where nobody receives them, and what blocks a port fails its check.
+    let _receivers = [sink("xtg0"), sink("xtg1")];
     for sample in Sample::all() {
         let paced = sample.is_paced();
         let Sample { path, ports, .. } = sample;
