@@ -24,17 +24,18 @@ pub struct Punctuality {
     pub late: u64,
     /// The worst lateness of those.
     pub worst: Duration,
-    /// Departures that no frame left at: it was too late for them. Of a port's rate that flows share, each flow's are known
-    /// at the end.
+    /// Departures that no frame left at: it was too late for them. Of a port's rate that flows share, whose they were is known at
+    /// the end of a run; until then, each flow's are estimated by its frames. A port's are those of its flows together.
     pub unsent: u64,
 }
 
 impl Punctuality {
     /// Of a time in which nothing could be sent; none where nothing was due in it. `requested` where it is known.
     pub(super) fn of_nothing_sent(unsent: u64, requested: Option<f64>, time: Duration) -> Option<Self> {
-        let rate = share(unsent, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)) * 1e9;
-        let known = Self { requested: requested.or(Some(rate)), achieved: Some(0.0), time, unsent, ..Self::default() };
-        (!time.is_zero()).then_some(known)
+        let requested = requested.or_else(|| rate(unsent, time));
+        let known = Self { requested, achieved: rate(0, time), time, unsent, ..Self::default() };
+        // What a worker left behind when it stopped takes no time of its own.
+        (unsent > 0 || !time.is_zero()).then_some(known)
     }
 
     /// The counts of two times together.
@@ -167,24 +168,23 @@ pub(super) fn read(
         flow.packets.is_none() && (flow.delay, flow.duration) == (first.delay, first.duration)
     });
     let known = pacing.requested.iter().map(|rate| rate.map(Ratio::to_f64)).sum::<Option<f64>>();
+    let whose = match pacing.streams {
+        Streams::Port => whose(plan, flows, due, &all),
+        Streams::Flows => spans.iter().map(|span| span.skipped).collect(),
+    };
+    let total_due = flows.iter().zip(&whose).map(|(flow, unsent)| flow.attempted + unsent).sum();
     let mut port = Punctuality {
         requested: known
             .filter(|_| at_once || pacing.streams == Streams::Port)
             .or_else(|| rate(all.departed + all.skipped, time)),
         achieved: rate(all.departed, time),
         time,
-        unsent: all.skipped,
+        unsent: whose.iter().sum(),
         ..Punctuality::default()
     };
-    // Of workers that failed nobody knows whose turns were given up: all flows alike, by their frames.
-    let gone_through = all.departed + all.skipped;
-    let due = due.map(|due| match due {
-        due if pacing.streams == Streams::Flows || due.iter().sum::<u64>() == gone_through => due.to_vec(),
-        _ => shared_out(gone_through, &flows.iter().map(|flow| flow.attempted).collect::<Vec<_>>()),
-    });
-    let total_due: u64 = due.iter().flatten().sum();
     for (index, (flow, lateness)) in flows.iter_mut().zip(lateness).enumerate() {
-        let (requested, achieved, time, unsent) = match pacing.streams {
+        let unsent = whose[index];
+        let (requested, achieved, time) = match pacing.streams {
             Streams::Flows => {
                 let (span, time) = (spans[index], times[index]);
                 let known = pacing.requested[index].map(Ratio::to_f64);
@@ -192,22 +192,17 @@ pub(super) fn read(
                 if plan.flows[index].packets.is_some() {
                     flow.due_time = flow.due_time.min(time);
                 }
-                (requested, rate(span.departed, time), time, span.skipped)
+                (requested, rate(span.departed, time), time)
             }
             Streams::Port => {
-                let due = due.as_ref().map_or(flow.attempted, |due| due[index]);
+                let due = flow.attempted + whose[index];
                 // Over the time in which the flow was due, of the port's.
                 let part_of_time = share(nanos(flow.due_time), nanos(due_time));
                 let time = time.mul_f64(part_of_time);
                 let of_all = |rate: Option<f64>, part, whole| {
                     rate.filter(|_| part_of_time > 0.0).map(|rate| rate * share(part, whole) / part_of_time)
                 };
-                (
-                    of_all(port.requested, due, if total_due > 0 { total_due } else { all.departed }),
-                    of_all(port.achieved, flow.attempted, all.departed),
-                    time,
-                    due.saturating_sub(flow.attempted),
-                )
+                (of_all(port.requested, due, total_due), of_all(port.achieved, flow.attempted, all.departed), time)
             }
         };
         let worst = Duration::from_nanos(lateness.worst);
@@ -222,23 +217,62 @@ pub(super) fn read(
     Ok(port)
 }
 
-/// So many departures among flows, each at least as many as it has frames, and otherwise in proportion to them.
-fn shared_out(departures: u64, frames: &[u64]) -> Vec<u64> {
-    let all: u64 = frames.iter().sum();
-    if all == 0 {
-        // No flow has a better claim than the first.
-        return (0..frames.len()).map(|flow| if flow == 0 { departures } else { 0 }).collect();
-    }
-    let over = u128::from(departures.saturating_sub(all));
-    let (mut before, mut given) = (0, 0);
-    let share = |&frames: &u64| {
-        before += u128::from(frames);
-        let until = u64::try_from(over * before / u128::from(all)).unwrap_or(u64::MAX);
-        let share = until - given;
-        given = until;
-        frames + share
+/// Whose the departures were that flows shared and that were given up. `due`: each flow's departures, when all workers have
+/// ended; one that failed lacks those of the turns that it was at.
+fn whose(plan: &PortPlan, flows: &[FlowCount], due: Option<&[u64]>, all: &Span) -> Vec<u64> {
+    let due = |flow: usize| due.map_or(0, |due| due[flow]);
+    let known: Vec<u64> =
+        flows.iter().enumerate().map(|(index, flow)| due(index).saturating_sub(flow.attempted)).collect();
+    // Who has frames of those turns was at them.
+    let claims = || {
+        plan.flows.iter().zip(flows).enumerate().map(|(index, (planned, flow))| Claim {
+            weight: flow.attempted.saturating_sub(due(index)),
+            room: planned.packets.map(|packets| packets.saturating_sub(flow.attempted.max(due(index)))),
+        })
     };
-    frames.iter().map(share).collect()
+    let mut rest = all.skipped.saturating_sub(known.iter().sum());
+    let mut shares = shared_out(rest, &claims().collect::<Vec<_>>());
+    rest -= shares.iter().sum::<u64>();
+    // Not one frame was made in them.
+    let by_weight = plan.flows.iter().zip(claims()).zip(&shares).map(|((planned, claim), share)| Claim {
+        weight: planned.weight.into(),
+        room: claim.room.map(|room| room - share),
+    });
+    let more = shared_out(rest, &by_weight.collect::<Vec<_>>());
+    shares.iter_mut().zip(more).zip(known).for_each(|((share, more), known)| *share += more + known);
+    shares
+}
+
+/// What a flow may have of departures that flows shared.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    /// In proportion to this.
+    weight: u64,
+    /// So many at most.
+    room: Option<u64>,
+}
+
+/// So many departures among flows, as far as they have claims.
+fn shared_out(mut departures: u64, claims: &[Claim]) -> Vec<u64> {
+    let mut shares = vec![0; claims.len()];
+    loop {
+        let weight = |(claim, share): (&Claim, &u64)| if claim.room == Some(*share) { 0 } else { claim.weight };
+        let weights: Vec<u64> = claims.iter().zip(&shares).map(weight).collect();
+        let mut whole: u128 = weights.iter().copied().map(u128::from).sum();
+        if departures == 0 || whole == 0 {
+            return shares;
+        }
+        // The last one gets all that is left: either that is it, or somebody has no more room.
+        let mut left = departures;
+        for ((share, claim), weight) in shares.iter_mut().zip(claims).zip(weights).filter(|(_, weight)| *weight > 0) {
+            let part = u64::try_from(u128::from(left) * u128::from(weight) / whole).unwrap_or(left);
+            whole -= u128::from(weight);
+            left -= part;
+            let part = claim.room.map_or(part, |room| part.min(room - *share));
+            *share += part;
+            departures -= part;
+        }
+    }
 }
 
 /// The time in which any flow's departures were due; each is over at its end, though the next departure would come later.
@@ -312,10 +346,15 @@ mod tests {
 
     #[test]
     fn nothing_is_left_when_departures_are_shared_out() {
-        assert_eq!(shared_out(10, &[5, 2]), [7, 3]);
-        assert_eq!(shared_out(7, &[5, 2]), [5, 2]);
-        assert_eq!(shared_out(u64::MAX, &[1, 1, 1]).iter().sum::<u64>(), u64::MAX);
-        assert_eq!(shared_out(3, &[0, 0]), [3, 0]);
+        let claim = |weight, room| Claim { weight, room };
+        let (five, two) = (claim(5, None), claim(2, None));
+        assert_eq!(shared_out(3, &[five, two]), [2, 1]);
+        assert_eq!(shared_out(0, &[five, two]), [0, 0]);
+        assert_eq!(shared_out(u64::MAX, &[claim(u64::MAX, None); 3]).iter().sum::<u64>(), u64::MAX);
+        // Not more than a flow has left, and nothing of turns that it was not at.
+        assert_eq!(shared_out(10, &[claim(5, Some(2)), two, claim(0, None)]), [2, 8, 0]);
+        assert_eq!(shared_out(10, &[claim(5, Some(2)), claim(1, Some(3))]), [2, 3]);
+        assert_eq!(shared_out(10, &[claim(0, None)]), [0]);
     }
 
     #[test]
