@@ -17,7 +17,7 @@ mod size_table;
 mod slots;
 mod stack;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unreachable;
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{Source, file};
 
 /// A machine where `eth0` carries the default route, `veth0` nothing, and `tun0` no Ethernet.
-pub(super) fn facts() -> Facts {
+pub(crate) fn facts() -> Facts {
     let link = |name: &str, index| Link {
         name: name.to_owned(),
         alt_names: Vec::new(),

@@ -1,6 +1,6 @@
 //! Departures while a port cannot send: how many are due of each flow, as they would be of a run that goes on.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use xdp_trafficgen_ebpf::{
     abi::timing::{Departures, departures as kinds},
@@ -28,6 +28,8 @@ pub struct Missed {
     flows: Vec<Flow>,
     /// Up to when it has been counted, in nanoseconds since the port's start.
     until: u64,
+    /// What was due of each flow before, and neither left nor was given up.
+    owed: Vec<u64>,
     phase: Option<(Phase, u64)>,
 }
 
@@ -41,13 +43,18 @@ pub struct Flow {
     end: u64,
     /// Departures left; without end when none.
     left: Option<u64>,
+    /// When the last of them was due, once none is left.
+    over: Option<u64>,
     missed: u64,
 }
 
 impl Flow {
     /// When it is due to send, as far as that is known.
     pub const fn window(&self) -> (Duration, Duration) {
-        let end = if matches!(self.left, Some(0)) { self.begin } else { self.end };
+        let end = match self.over {
+            Some(over) => over,
+            None => self.end,
+        };
         (Duration::from_nanos(self.begin), Duration::from_nanos(end))
     }
 
@@ -60,6 +67,16 @@ impl Flow {
     pub const fn missed(&self) -> u64 {
         self.missed
     }
+
+    /// So many departures, the last of which was due at `time`, are the flow's, or as many as it has left.
+    fn give(&mut self, due: u64, time: u64) {
+        let due = self.left.map_or(due, |left| left.min(due));
+        self.left = self.left.map(|left| left - due);
+        self.missed += due;
+        if self.left == Some(0) {
+            self.over = self.over.or(Some(time.max(self.begin)));
+        }
+    }
 }
 
 impl Missed {
@@ -71,6 +88,7 @@ impl Missed {
             begin: super::nanos(flow.delay),
             end: flow.duration.map_or(u64::MAX, |duration| super::nanos(flow.delay.saturating_add(duration))),
             left: flow.packets,
+            over: None,
             missed: 0,
         };
         Self {
@@ -78,18 +96,16 @@ impl Missed {
             exponentials: exponentials(),
             flows: port.flows.iter().map(flow).collect(),
             until: 0,
+            owed: Vec::new(),
             phase: None,
         }
     }
 
-    /// The port stopped sending so long after its start, after so many departures of each flow (in the plan's order).
+    /// The port stopped sending so long after its start, after so many departures of each flow (in the plan's order). What was due
+    /// until then beyond those is missed, too: a worker that is told to stop leaves to nobody what it could have caught up with.
     #[must_use]
     pub fn after(mut self, start: Duration, had: &[u64]) -> Self {
-        for (flow, had) in self.flows.iter_mut().zip(had) {
-            flow.left = flow.left.map(|left| left.saturating_sub(*had));
-        }
         let until = super::nanos(start);
-        self.until = until;
         let first = self.flows.iter().map(|flow| flow.begin).min().unwrap_or(0);
         let flows = self.flows.len().max(1);
         let own = self.pacing.as_ref().is_some_and(|pacing| pacing.streams == Streams::Flows);
@@ -99,16 +115,31 @@ impl Missed {
             let begin = if own { begins[index % flows] } else { first };
             stream.due = stream.due - begin + begin.max(until);
         }
-        // What was due before is not missed.
-        for stream in 0..self.streams_mut().len() {
-            self.due_before(stream, until);
-        }
+        let planned = self.flows.clone();
+        let due: Vec<u64> = self.by(start).iter().map(Flow::missed).collect();
+        // Where flows share them, who had more than its part had it of another's.
+        let mut most = due.iter().sum::<u64>().saturating_sub(had.iter().sum());
+        let owed = |(due, had): (&u64, &u64)| {
+            let owed = due.saturating_sub(*had).min(most);
+            most -= owed;
+            owed
+        };
+        self.owed = due.iter().zip(had).map(owed).collect();
+        let rest = |(flow, had): (Flow, &u64)| {
+            let left = flow.left.map(|left| left.saturating_sub(*had));
+            Flow { left, over: (left == Some(0)).then_some(flow.begin), ..flow }
+        };
+        self.flows = planned.into_iter().zip(had).map(rest).collect();
+        self.phase = None;
         self
     }
 
     /// The flows, with what they missed by a time; times must not go back.
     pub fn by(&mut self, time: Duration) -> &[Flow] {
         let time = super::nanos(time);
+        for (flow, owed) in self.flows.iter_mut().zip(mem::take(&mut self.owed)) {
+            flow.give(owed, self.until);
+        }
         match self.streams() {
             None => {}
             Some(Streams::Flows) => self.own(time),
@@ -152,8 +183,10 @@ impl Missed {
     fn own(&mut self, time: u64) {
         for stream in 0..self.streams_mut().len() {
             let due = self.due_before(stream, time);
+            // Where the next would be due, the gap of the last is over.
+            let last = self.streams_mut()[stream].due.clamp(self.until, time);
             let flow = stream % self.flows.len().max(1);
-            give(&mut self.flows[flow], due);
+            self.flows[flow].give(due, last);
         }
     }
 
@@ -166,34 +199,41 @@ impl Missed {
                 self.phase = None;
             }
             let to = bounds().filter(|bound| (from + 1..time).contains(bound)).min().unwrap_or(time);
-            let mut due: u64 = (0..self.streams_mut().len()).map(|stream| self.due_before(stream, to)).sum();
-            let is_active = |flow: &Flow| (flow.begin..flow.end).contains(&from);
-            while due > 0 {
-                if self.phase.as_ref().is_none_or(|(phase, sent)| phase.frames == Some(*sent)) {
-                    let ready: Vec<Option<u64>> =
-                        self.flows.iter().map(|flow| if is_active(flow) { flow.left } else { Some(0) }).collect();
-                    let weights: Vec<u32> = self.flows.iter().map(|flow| flow.weight).collect();
-                    self.phase = schedule::phase(&weights, &ready).map(|phase| (phase, 0));
-                }
-                // Nobody has the departures of a pause.
-                let Some((phase, sent)) = &mut self.phase else { break };
-                let taken = phase.frames.map_or(due, |frames| due.min(frames - *sent));
-                let count = self.flows.len();
-                let shares = |turns| schedule::shares(&phase.turns, count, turns);
-                for ((flow, after), before) in self.flows.iter_mut().zip(shares(*sent + taken)).zip(shares(*sent)) {
-                    give(flow, after - before);
-                }
-                *sent += taken;
-                due -= taken;
-            }
+            let due = (0..self.streams_mut().len()).map(|stream| self.due_before(stream, to)).sum();
+            self.share(due, (from, to));
             self.until = to;
+        }
+    }
+
+    /// Shares out what is due from one time to another, in which the same flows are active.
+    fn share(&mut self, due: u64, (from, to): (u64, u64)) {
+        let is_active = |flow: &Flow| (flow.begin..flow.end).contains(&from);
+        let mut given = 0;
+        while given < due {
+            if self.phase.as_ref().is_none_or(|(phase, sent)| phase.frames == Some(*sent)) {
+                let ready: Vec<Option<u64>> =
+                    self.flows.iter().map(|flow| if is_active(flow) { flow.left } else { Some(0) }).collect();
+                let weights: Vec<u32> = self.flows.iter().map(|flow| flow.weight).collect();
+                self.phase = schedule::phase(&weights, &ready).map(|phase| (phase, 0));
+            }
+            // Nobody has the departures of a pause.
+            let Some((phase, sent)) = &mut self.phase else { break };
+            let taken = phase.frames.map_or(due - given, |frames| (due - given).min(frames - *sent));
+            given += taken;
+            // As departures at equal distances are.
+            let last = from + part(to - from, given, due);
+            let count = self.flows.len();
+            let shares = |turns| schedule::shares(&phase.turns, count, turns);
+            for ((flow, after), before) in self.flows.iter_mut().zip(shares(*sent + taken)).zip(shares(*sent)) {
+                flow.give(after - before, last);
+            }
+            *sent += taken;
         }
     }
 }
 
-/// So many departures are the flow's, or as many as it has left.
-fn give(flow: &mut Flow, due: u64) {
-    let due = flow.left.map_or(due, |left| left.min(due));
-    flow.left = flow.left.map(|left| left - due);
-    flow.missed += due;
+/// So many parts of a time that has `of` of them.
+fn part(time: u64, parts: u64, of: u64) -> u64 {
+    let nanos = u128::from(time) * u128::from(parts) / u128::from(of.max(1));
+    u64::try_from(nanos).unwrap_or(time)
 }

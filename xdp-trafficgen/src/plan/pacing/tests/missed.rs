@@ -41,7 +41,7 @@ fn a_rate_misses_its_product_with_the_time() {
         let alone = port(vec![flow(constant(10_000))], None, cpus);
         assert_eq!(missed(&alone, &[30_000], 3 * SECOND, 6 * SECOND + SECOND / 5), [32_000]);
         let own = port(vec![flow(constant(10_000)), flow(constant(300))], None, cpus);
-        let counts = missed(&own, &[0, 0], SECOND, 2 * SECOND);
+        let counts = missed(&own, &[10_000, 300], SECOND, 2 * SECOND);
         assert!(counts[0] == 10_000 && counts[1] == 300, "{counts:?}");
     }
 }
@@ -51,17 +51,17 @@ fn flows_share_what_a_port_misses() {
     let free = || Flow { rate: None, ..flow(Profile::Constant(pps(1, 1))) };
     let rate = || Some(Profile::Constant(pps(1000, 1)));
     let heavy = Flow { weight: located(3), ..free() };
-    assert_eq!(missed(&port(vec![heavy.clone(), free()], rate(), 1), &[0, 0], SECOND, 3 * SECOND), [1500, 500]);
+    assert_eq!(missed(&port(vec![heavy.clone(), free()], rate(), 1), &[750, 250], SECOND, 3 * SECOND), [1500, 500]);
     // One ends within, one begins within.
     let short = Flow { duration: Some(located(millis(2000))), ..free() };
     let late = Flow { delay: located(millis(2500)), ..free() };
-    let counts = missed(&port(vec![short, late.clone()], rate(), 1), &[0, 0], SECOND, 3 * SECOND);
+    let counts = missed(&port(vec![short, late.clone()], rate(), 1), &[1000, 0], SECOND, 3 * SECOND);
     // Nobody has those in between.
     assert_eq!(counts, [1000, 500]);
     assert_eq!(missed(&port(vec![late], rate(), 1), &[0], SECOND, 2 * SECOND), [0]);
     // What is left of a number of frames, no more, and the others have the rest.
     let few = Flow { packets: Some(located(1000)), ..free() };
-    assert_eq!(missed(&port(vec![few, free()], rate(), 1), &[900, 900], 2 * SECOND, 3 * SECOND), [100, 900]);
+    assert_eq!(missed(&port(vec![few, free()], rate(), 1), &[900, 1100], 2 * SECOND, 3 * SECOND), [100, 900]);
 }
 
 #[test]
@@ -107,6 +107,6 @@ proptest! {
         let pacing = port.pacing.as_ref().expect("a rate");
         let tables = HostTables::new(pacing);
         let due = |time| pacing.departures.iter().map(|stream| due_before(stream, &tables, time)).sum::<u64>();
-        prop_assert_eq!(missed(&port, &[0], from, from + more), [due(from + more) - due(from)]);
+        prop_assert_eq!(missed(&port, &[due(from)], from, from + more), [due(from + more) - due(from)]);
     }
 }
