@@ -76,7 +76,7 @@
 //!
 //! Addresses of the outermost headers that are not written are the kernel's: its source address for that destination, the
 //! MAC address of its next hop, which it is made to ask for, the interface's own MAC address. Where destinations vary and
-//! their next hops differ, `ethernet.dst` follows them.
+//! their next hops differ, `ethernet.dst` follows them; where the kernel's source addresses for them differ, so does `src`.
 //!
 //! Every header takes `bits`, too: `[{ offset = 2, mask = "0ff0", increment = { … } }]`, a field of the ones of a mask (whole
 //! bytes, 16 at most, its ones in a row) at an offset in bytes from the header's start. Setting an optional field of `gre` or

@@ -68,8 +68,10 @@ pub enum Seek {
 /// How the kernel reaches a destination through an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// The source address it uses.
+    /// The source address it uses; of several destinations, for the first.
     pub source: Option<IpAddr>,
+    /// Of several destinations the first one for which it uses another source address, and that.
+    pub other_source: Option<(IpAddr, IpAddr)>,
     /// Who takes the frames; none where only the source was sought.
     pub next_hop: Option<Result<NextHop, Unreachable>>,
 }

@@ -60,9 +60,9 @@ pub(super) fn reaches(
         Hop::Known(_) => None,
     });
     let Some(answers) = neighbours::ask(stop, &resolver.routes.socket, &to_ask.collect())? else { return Ok(None) };
-    for (one, interface, Found { source, hops }) in found {
+    for (one, interface, Found { source, other_source, hops }) in found {
         let next_hop = together(hops.into_iter().map(|hop| answered(hop, &interface, &answers)));
-        reaches.insert((Arc::clone(&one.way), one.destinations), Reach { source, next_hop });
+        reaches.insert((Arc::clone(&one.way), one.destinations), Reach { source, other_source, next_hop });
     }
     Ok(Some(reaches))
 }
@@ -183,8 +183,10 @@ struct Resolver<'a> {
 }
 
 /// What routing says, before any neighbour is asked.
+#[derive(Default)]
 struct Found {
     source: Option<IpAddr>,
+    other_source: Option<(IpAddr, IpAddr)>,
     /// Of a single destination one; none where only the source was sought.
     hops: Vec<Hop>,
 }
@@ -196,40 +198,43 @@ enum Hop {
 
 impl Resolver<'_> {
     fn find(&mut self, sought: &Sought, exit: &Exit) -> io::Result<Found> {
-        let Destinations { first, last } = sought.destinations;
-        let route = self.routes.to(first, Some(exit.index))?;
-        let source = route.as_ref().ok().and_then(|route| self.source(route, exit));
-        let hops = match sought.what {
-            Seek::Source => Vec::new(),
-            Seek::NextHop if first == last => vec![self.hop(first, route, exit)?],
-            Seek::NextHop => self.hops(sought.destinations, exit)?,
-        };
-        Ok(Found { source, hops })
-    }
-
-    /// One for each part of the row that has a route of its own.
-    fn hops(&mut self, destinations: Destinations, exit: &Exit) -> io::Result<Vec<Hop>> {
-        let Destinations { first, last } = destinations;
-        let borders: Vec<u128> = self.routes.borders(destinations)?.into_iter().collect();
-        let ends = borders.iter().skip(1).map(|border| border - 1).chain([number(last)]);
-        let mut hops = Vec::new();
-        for (&start, end) in borders.iter().zip(ends) {
-            let address = match (first, u32::try_from(start)) {
-                (IpAddr::V4(_), Ok(bits)) => IpAddr::V4(bits.into()),
-                _ => IpAddr::V6(start.into()),
-            };
-            let route = self.routes.to(address, Some(exit.index))?;
-            let hop = self.hop(address, route, exit)?;
+        let mut found = Found::default();
+        for (start, end) in self.parts(sought.destinations)? {
+            let route = self.routes.to(start, Some(exit.index))?;
+            let source = route.as_ref().ok().and_then(|route| self.source(route, exit));
+            if start == sought.destinations.first {
+                found.source = source;
+            } else if source != found.source {
+                found.other_source = found.other_source.or(source.map(|source| (start, source)));
+            }
+            if sought.what == Seek::Source {
+                continue;
+            }
+            let hop = self.hop(start, route, exit)?;
             let neighbour = match &hop {
                 Hop::Ask((_, neighbour)) => Some(*neighbour),
                 Hop::Known(Ok(next_hop)) => Some(next_hop.neighbour),
                 Hop::Known(Err(_)) => None,
             };
-            let each = start < end && neighbour == Some(address);
-            let hop = if each { Hop::Known(Err(Unreachable::Each { first: address })) } else { hop };
-            hops.push(hop);
+            let each = start < end && neighbour == Some(start);
+            found.hops.push(if each { Hop::Known(Err(Unreachable::Each { first: start })) } else { hop });
         }
-        Ok(hops)
+        Ok(found)
+    }
+
+    /// The ends of each part of the row that has a route of its own.
+    fn parts(&self, destinations: Destinations) -> io::Result<Vec<(IpAddr, IpAddr)>> {
+        let Destinations { first, last } = destinations;
+        if first == last {
+            return Ok(vec![(first, last)]);
+        }
+        let address = |bits: u128| match (first, u32::try_from(bits)) {
+            (IpAddr::V4(_), Ok(bits)) => IpAddr::V4(bits.into()),
+            _ => IpAddr::V6(bits.into()),
+        };
+        let borders: Vec<u128> = self.routes.borders(destinations)?.into_iter().collect();
+        let ends = borders.iter().skip(1).map(|border| border - 1).chain([number(last)]);
+        Ok(borders.iter().zip(ends).map(|(&start, end)| (address(start), address(end))).collect())
     }
 
     /// The kernel's choice, unless it is an address of another interface that the kernel only takes because it was told to

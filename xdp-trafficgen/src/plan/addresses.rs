@@ -5,7 +5,9 @@ use std::{borrow::Cow, collections::BTreeMap, iter, mem::discriminant, net::IpAd
 
 use crate::{
     config::{Action, Config, Diagnostic, FieldSetting, Flow, Follow, Header, Located, Pace, Pattern, Place, Port},
-    host::{Destinations, Facts, KnownBy, Mac, NextHop, Seek, Sought, Unreachable, Vlan, Way, mac_value, show_mac},
+    host::{
+        Destinations, Facts, KnownBy, Mac, NextHop, Reach, Seek, Sought, Unreachable, Vlan, Way, mac_value, show_mac,
+    },
     packet::HeaderKind,
     plan::{
         stack::{benchmark_addresses, first_value, is_ip},
@@ -16,7 +18,8 @@ use crate::{
 /// Destinations of a flow that are looked up one by one at most.
 pub(super) const MAX_DESTINATIONS: u128 = 1 << 16;
 
-/// The same of all flows together, of which many may have the same.
+/// The same of all flows together, of which many may have the same. Where only the source is sought it is [`MAX_DESTINATIONS`]
+/// too, for those flows could be sent without it.
 const MAX_LOOKUPS: u128 = 1 << 20;
 
 /// The destinations that a plan for `config` wants to find in [`Facts::reaches`].
@@ -33,15 +36,15 @@ pub fn sought(config: &Config) -> Vec<Sought> {
             let known = found.entry((Arc::clone(&way), destinations)).or_insert(what);
             *known = what.max(*known);
         };
+        let (what, limit) = if wish.next_hop { (Seek::NextHop, MAX_LOOKUPS) } else { (Seek::Source, MAX_DESTINATIONS) };
         match wish.count() {
-            _ if !wish.next_hop => seek(Destinations::one(wish.first()), Seek::Source),
-            Some(count) if lookups + count <= MAX_LOOKUPS => {
+            Some(count) if lookups + count <= limit => {
                 lookups += count;
-                wish.destinations().for_each(|destination| seek(Destinations::one(destination), Seek::NextHop));
+                wish.destinations().for_each(|destination| seek(Destinations::one(destination), what));
             }
             _ => {
                 seek(Destinations::one(wish.first()), Seek::Source);
-                seek(wish.row(), Seek::NextHop);
+                seek(wish.row(), what);
             }
         }
         last = Some(way);
@@ -61,7 +64,7 @@ pub(super) struct Given {
 /// A flow with what this host gives it.
 #[derive(Debug)]
 pub(super) struct Addressed<'a> {
-    /// As the user wrote it; where destinations with several MAC addresses vary, with a pattern for these.
+    /// As the user wrote it; where destinations vary, and with them MAC or source addresses, with patterns for these.
     pub(super) flow: Cow<'a, Flow>,
     pub(super) given: Given,
     pub(super) remarks: Vec<(Topic, String)>,
@@ -76,6 +79,8 @@ pub(super) enum Topic {
     NextHop(Mac, IpAddr),
     /// This flow's destinations vary, and their MAC addresses with them.
     Follows(usize),
+    /// This flow's destinations vary, and the kernel's source addresses with them.
+    Sources(usize),
 }
 
 /// Fills in what `flow` leaves to this host. `number` is its place among all flows.
@@ -97,34 +102,38 @@ pub(super) fn addressed<'a>(
     };
     let way = Arc::new(wish.way.clone());
     let reach = |destinations| facts.reaches.get(&(Arc::clone(&way), destinations));
+    let row = wish.row();
+    let one_by_one = || -> Option<Vec<(Destinations, &Reach)>> {
+        wish.count()?;
+        let is_known = |reach: &&Reach| !wish.next_hop || reach.next_hop.is_some();
+        let each = wish.destinations().map(Destinations::one);
+        each.map(|destination| Some((destination, reach(destination).filter(is_known)?))).collect()
+    };
+    // Too many for one by one: all at once.
+    let found = one_by_one().unwrap_or_else(|| reach(row).map(|reach| (row, reach)).into_iter().collect());
     if wish.source {
-        addressed.given.source = reach(Destinations::one(wish.first())).and_then(|reach| reach.source);
-        // Where nobody wrote the destination either, both are those set aside for benchmarks, as documented.
-        let made_up = addressed.given.source.is_none() && wish.destination.is_some();
-        addressed.remarks.extend(made_up.then(|| wish.made_up_source()));
+        wish.give_source(&mut addressed, &found, port, number);
     }
     if !wish.next_hop {
         return Ok(addressed);
     }
     wish.check().map_err(Trouble::Own)?;
+    if found.is_empty() {
+        return Err(Trouble::Own(wish.unknown(port)));
+    }
     let mut macs = Vec::new();
     let mut failed: Option<(&Unreachable, IpAddr)> = None;
     let mut count = 0;
-    let row = wish.row();
-    // Too many for one by one: all at once.
-    let at_once = reach(row).is_some_and(|_| row.first != row.last);
-    let rows: Box<dyn Iterator<Item = Destinations>> =
-        if at_once { Box::new(iter::once(row)) } else { Box::new(wish.destinations().map(Destinations::one)) };
-    for destinations in rows {
-        match reach(destinations).map(|reach| &reach.next_hop) {
-            Some(Some(Ok(next_hop))) => {
+    for (destinations, reach) in found {
+        match &reach.next_hop {
+            Some(Ok(next_hop)) => {
                 macs.push(next_hop.mac);
                 let topic = Topic::NextHop(next_hop.mac, next_hop.neighbour);
                 if addressed.remarks.last().is_none_or(|(last, _)| *last != topic) {
                     addressed.remarks.push((topic, said(&wish.way, next_hop)));
                 }
             }
-            Some(Some(Err(why))) => match own_mac(port, facts).filter(|_| *why == Unreachable::Own) {
+            Some(Err(why)) => match own_mac(port, facts).filter(|_| *why == Unreachable::Own) {
                 // Frames that do not leave go to this machine itself.
                 Some(mac) => macs.push(mac),
                 None => {
@@ -135,7 +144,7 @@ pub(super) fn addressed<'a>(
                     }
                 }
             },
-            Some(None) | None => return Err(Trouble::Own(wish.unknown(port))),
+            None => return Err(Trouble::Own(wish.unknown(port))),
         }
     }
     if let Some((why, destination)) = failed {
@@ -147,7 +156,18 @@ pub(super) fn addressed<'a>(
     match macs.first() {
         Some(&mac) if macs.iter().all(|other| *other == mac) => addressed.given.mac = Some(mac),
         _ => {
-            let setting = wish.following(&macs, port).map_err(Trouble::Own)?;
+            let values = macs.into_iter().map(mac_value);
+            let setting = wish.following(HeaderKind::Ethernet, "dst", values, port);
+            let setting = setting.ok_or_else(|| {
+                Trouble::Own(
+                    Diagnostic::new(
+                        wish.place(port),
+                        "these destinations have MAC addresses of their own, which cannot go along with random values that \
+                         have a count",
+                    )
+                    .help(format!("list the destinations, or remove `count`, or {}", cure(wish.ethernet))),
+                )
+            })?;
             addressed.remarks.push((
                 Topic::Follows(number),
                 format!(
@@ -173,6 +193,8 @@ struct Wish<'a> {
     destination: Option<(usize, &'a Located<Pattern>)>,
     next_hop: bool,
     source: bool,
+    /// What the header calls the source and the destination.
+    names: (&'static str, &'static str),
     /// The pattern of a VLAN's id or protocol that varies.
     varying_vlan: Option<&'a Place>,
 }
@@ -201,7 +223,7 @@ impl<'a> Wish<'a> {
         let arp = |index: &usize| flow.packet.get(*index).is_some_and(|header| header.kind.value == HeaderKind::Arp);
         let layer = flow.packet.iter().position(is_ip).or_else(|| Some(1 + tags.count()).filter(arp))?;
         let header = &flow.packet[layer];
-        let (source, destination) = match header.kind.value {
+        let names @ (source, destination) = match header.kind.value {
             HeaderKind::Arp => ("sender_protocol_addr", "target_protocol_addr"),
             _ => ("src", "dst"),
         };
@@ -220,6 +242,7 @@ impl<'a> Wish<'a> {
             destination: destination.map(|(index, setting)| (index, &setting.pattern)),
             next_hop,
             source,
+            names,
             varying_vlan,
         })
     }
@@ -299,35 +322,74 @@ impl<'a> Wish<'a> {
             .help(cure(self.ethernet).to_string())
     }
 
-    /// `ethernet.dst`, which goes along with the destinations in step: value by value.
-    fn following(&self, macs: &[Mac], port: &Port) -> Result<FieldSetting, Diagnostic> {
+    /// A field that goes along with the destinations in step: value by value. None where it cannot.
+    fn following(
+        &self,
+        kind: HeaderKind,
+        name: &str,
+        values: impl Iterator<Item = u128>,
+        port: &Port,
+    ) -> Option<FieldSetting> {
         let place = self.place(port);
-        match (self.destination, HeaderKind::Ethernet.field("dst")) {
-            (Some((field, pattern)), Some(dst)) if !matches!(pattern.value, Pattern::Random { count: Some(_), .. }) => {
-                let values = macs.iter().map(|&mac| Located::new(mac_value(mac), place.clone())).collect();
-                let follow = Follow { header: self.layer, field, pace: Pace::Step };
-                Ok(FieldSetting {
-                    field: dst.clone(),
-                    pattern: Located::new(Pattern::Values(values), place.clone()),
-                    follow: Some(Located::new(follow, place.clone())),
-                })
-            }
-            _ => Err(Diagnostic::new(
-                place,
-                "these destinations have MAC addresses of their own, which cannot go along with random values that have a count",
-            )
-            .help(format!("list the destinations, or remove `count`, or {}", cure(self.ethernet)))),
+        let (field, pattern) = self.destination?;
+        if let Pattern::Random { count: Some(_), .. } = pattern.value {
+            return None;
+        }
+        let values = values.map(|value| Located::new(value, place.clone())).collect();
+        let follow = Follow { header: self.layer, field, pace: Pace::Step };
+        Some(FieldSetting {
+            field: kind.field(name)?.clone(),
+            pattern: Located::new(Pattern::Values(values), place.clone()),
+            follow: Some(Located::new(follow, place.clone())),
+        })
+    }
+
+    /// The kernel's source address; where it has several for these destinations, they go along with them if they can.
+    fn give_source(&self, addressed: &mut Addressed<'_>, found: &[(Destinations, &Reach)], port: &Port, number: usize) {
+        let (made_up, _) = benchmark_addresses(ip_kind(self.header.kind.value));
+        let first = found.first().and_then(|(_, reach)| reach.source);
+        addressed.given.source = first;
+        // Where nobody wrote the destination either, both are those set aside for benchmarks, as documented.
+        if self.destination.is_some() {
+            let without = found.iter().find(|(_, reach)| reach.source.is_none());
+            let without =
+                without.map(|(destinations, _)| destinations.first).or(found.is_empty().then(|| self.first()));
+            addressed.remarks.extend(without.map(|destination| self.made_up_source(made_up, destination)));
+        }
+        let (source, destination) = self.names;
+        let kind = self.header.kind.value.name();
+        let about =
+            |sentence: String| (Topic::Sources(number), format!("flow {}: {sentence}", addressed.flow.name.value));
+        let other = found.iter().find_map(|(destinations, reach)| {
+            let own = (destinations.first, reach.source.unwrap_or(made_up));
+            reach.other_source.or(Some(own).filter(|_| reach.source != first))
+        });
+        let Some((elsewhere, other)) = other else { return };
+        let values = found.iter().map(|(_, reach)| ip_value(reach.source.unwrap_or(made_up)));
+        let one_by_one = found.len() > 1;
+        let setting = one_by_one.then(|| self.following(self.header.kind.value, source, values, port)).flatten();
+        let remark = match &setting {
+            Some(_) => about(format!(
+                "the kernel has several source addresses for its destinations: `{kind}.{source}` goes along with \
+                 `{kind}.{destination}`"
+            )),
+            None => about(format!(
+                "all frames come from {}, though the kernel's source address for {elsewhere} is {other}: list the destinations, \
+                 or write `{source}`",
+                first.unwrap_or(made_up)
+            )),
+        };
+        addressed.remarks.push(remark);
+        if let Some(setting) = setting {
+            addressed.flow.to_mut().packet[self.layer].fields.push(setting);
         }
     }
 
-    fn made_up_source(&self) -> (Topic, String) {
-        let kind = ip_kind(self.header.kind.value);
-        let (made_up, _) = benchmark_addresses(kind);
+    fn made_up_source(&self, made_up: IpAddr, destination: IpAddr) -> (Topic, String) {
         let standard = if made_up.is_ipv4() { "RFC 2544" } else { "RFC 5180" };
         let sentence = format!(
-            "the kernel has no source address for {} out of {}, so frames come from {made_up}, set aside for benchmarks \
-             ({standard})",
-            self.first(),
+            "the kernel has no source address for {destination} out of {}, so frames come from {made_up}, set aside for \
+             benchmarks ({standard})",
             self.way.interface
         );
         (Topic::Source(made_up), sentence)
@@ -401,7 +463,6 @@ mod tests {
     use super::*;
     use crate::{
         config::{Source, file},
-        host::Reach,
         plan::tests::{facts, planned},
         plan::{DefaultRoute, Plan},
     };
@@ -413,6 +474,7 @@ mod tests {
         let way = Arc::new(Way { interface: "veth0".to_owned(), vlans: Vec::new() });
         let reach = |last| Reach {
             source: Some("192.0.2.1".parse().unwrap()),
+            other_source: None,
             next_hop: Some(Ok(NextHop {
                 interface: "veth0".into(),
                 neighbour: "192.0.2.254".parse().unwrap(),
@@ -468,6 +530,39 @@ mod tests {
     }
 
     #[test]
+    fn several_sources_go_along_with_the_destinations() {
+        let source = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let way = Arc::new(Way { interface: "veth0".to_owned(), vlans: Vec::new() });
+        let mut machine = machine(&[("192.0.2.2", 7), ("192.0.2.3", 7)]);
+        let second = Destinations::one(source(3));
+        machine.reaches.get_mut(&(Arc::clone(&way), second)).unwrap().source = Some(source(200));
+        let notes = |plan: &Plan| plan.notes.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let planned = |ip: &str| {
+            let flow = packet("dst = '02:00:00:00:00:02'", ip);
+            planned(PORT, &flow, &machine, DefaultRoute::Refuse).unwrap_or_else(|wrong| panic!("{wrong}"))
+        };
+        for ip in ["dst = ['192.0.2.2', '192.0.2.3']", "dst = { random = { min = '192.0.2.2', max = '192.0.2.3' } }"] {
+            let plan = planned(ip);
+            let flow = plan.ports[0].flows[0].addressed.as_ref().expect("a pattern");
+            let setting = flow.packet[1].fields.last().unwrap();
+            let Pattern::Values(values) = &setting.pattern.value else { panic!("{setting:?}") };
+            let values: Vec<u128> = values.iter().map(|value| value.value).collect();
+            assert_eq!((setting.field.name.as_ref(), values), ("src", vec![0xc000_0201, 0xc000_02c8]), "{ip}");
+            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, pace: Pace::Step });
+            let said = "port p: flow f: the kernel has several source addresses for its destinations: `ipv4.src` goes along \
+                        with `ipv4.dst`";
+            assert_eq!(notes(&plan), [said]);
+        }
+        let plan = planned("dst = { random = { min = '192.0.2.2', max = '192.0.2.3', count = 9 } }");
+        let said = "port p: flow f: all frames come from 192.0.2.1, though the kernel's source address for 192.0.2.3 is \
+                    192.0.2.200: list the destinations, or write `src`";
+        assert!(plan.ports[0].flows[0].addressed.is_none());
+        assert_eq!(notes(&plan), [said]);
+        // What the user wrote stays.
+        assert!(planned("src = '192.0.2.9', dst = ['192.0.2.2', '192.0.2.3']").notes.is_empty());
+    }
+
+    #[test]
     fn what_cannot_be_looked_up_is_told() {
         #[track_caller]
         fn check(flow: &str, expected: &str) {
@@ -518,7 +613,13 @@ mod tests {
         let mac = "dst = '02:00:00:00:00:02'";
         check(&packet("", "dst = '192.0.2.2'"), &[("192.0.2.2", "192.0.2.2", Seek::NextHop)]);
         check(&packet("", "dst = '192.0.2.2', src = '192.0.2.1'"), &[("192.0.2.2", "192.0.2.2", Seek::NextHop)]);
-        check(&packet(mac, "dst = ['192.0.2.2', '192.0.2.3']"), &[("192.0.2.2", "192.0.2.2", Seek::Source)]);
+        // Each may have a source of its own.
+        check(
+            &packet(mac, "dst = ['192.0.2.2', '192.0.2.3']"),
+            &[("192.0.2.2", "192.0.2.2", Seek::Source), ("192.0.2.3", "192.0.2.3", Seek::Source)],
+        );
+        let many = packet(mac, "dst = { random = { min = '10.0.0.0', max = '10.255.255.255' } }");
+        check(&many, &[("10.0.0.0", "10.0.0.0", Seek::Source), ("10.0.0.0", "10.255.255.255", Seek::Source)]);
         check(&packet(mac, "dst = '192.0.2.2', src = '192.0.2.1'"), &[]);
         check(&packet("", ""), &[("198.19.0.1", "198.19.0.1", Seek::NextHop)]);
         let decrement = packet("", "dst = { decrement = { start = '192.0.2.9', step = 4, count = 2 } }");

@@ -28,6 +28,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             the_source_is_the_kernels_whoever_gave_the_mac,
         ),
         trial("addresses::each_destination_has_its_own_neighbour", each_destination_has_its_own_neighbour),
+        trial("addresses::each_destination_has_its_own_source", each_destination_has_its_own_source),
         trial("addresses::groups_and_broadcasts_need_nobody", groups_and_broadcasts_need_nobody),
         trial("addresses::the_kernel_asks_for_the_next_hop", the_kernel_asks_for_the_next_hop),
         trial("addresses::what_cannot_be_reached_is_named", what_cannot_be_reached_is_named),
@@ -335,6 +336,54 @@ fn each_destination_has_its_own_neighbour() {
     let said = line(&finished, "192.0.2.99 does not answer");
     assert!(finished.code == Some(2) && said.contains("1 destination more likewise"), "{finished:?}");
     row("6", "run, ipv4.dst = ['192.0.2.2', '192.0.2.99', '192.0.2.98']", said, 2, "");
+}
+
+/// Two networks on a link, and an address of this host in each.
+fn each_destination_has_its_own_source() {
+    let Some(hosts) = Hosts::set() else { return };
+    ip("address add 203.0.113.1/24 dev xtg0");
+    ip("address add 2001:db8:1::1/64 dev xtg0 nodad");
+    hosts.far.ip("address add 203.0.113.2/24 dev xtg1");
+    hosts.far.ip("address add 2001:db8:1::2/64 dev xtg1 nodad");
+    let file = |ethernet: &str, kind: &str, pattern: &str| {
+        file(&format!(
+            "[[flows]]\nname = 'f'\nport = 'p'\npackets = 60\nsize = 80\npacket = [{{ ethernet = {{ {ethernet} }} }}, \
+             {{ {kind} = {{ dst = {pattern} }} }}, {{ udp = {{}} }}]\n"
+        ))
+    };
+    let written = format!("dst = '{RECEIVER_MAC}'");
+    for ethernet in ["", &written] {
+        for (kind, pattern, sources) in [
+            ("ipv4", "['192.0.2.2', '203.0.113.2']", [("192.0.2.2", "192.0.2.1"), ("203.0.113.2", "203.0.113.1")]),
+            (
+                "ipv6",
+                "['2001:db8:1::2', '2001:db8::2']",
+                [("2001:db8:1::2", "2001:db8:1::1"), ("2001:db8::2", "2001:db8::1")],
+            ),
+        ] {
+            let listening = hosts.far.listen("udp");
+            let finished = Finished::of(trafficgen(&["run", file(ethernet, kind, pattern).path().to_str().unwrap()]));
+            assert_eq!(finished.code, Some(0), "{finished:?}");
+            let mut seen: BTreeMap<(IpAddr, IpAddr), u32> = BTreeMap::new();
+            for frame in listening.frames(60) {
+                let (mac, source, destination) = headers(&frame);
+                assert_eq!(mac, RECEIVER_MAC);
+                *seen.entry((destination, source)).or_default() += 1;
+            }
+            let expected = sources.map(|(to, from)| ((address(to), address(from)), 30));
+            assert_eq!(seen, BTreeMap::from(expected));
+            let said = line(&finished, &format!("`{kind}.src` goes along with `{kind}.dst`"));
+            let figures: Vec<_> =
+                seen.iter().map(|((to, from), count)| format!("{count} from {from} to {to}")).collect();
+            row("6", &format!("run, {ethernet} {kind}.dst = {pattern}"), said, 0, &figures.join(", "));
+        }
+    }
+    // Far too many to give each its own.
+    let pattern = "{ random = { min = '192.0.2.2', max = '203.0.113.2', seed = 1 } }";
+    let finished = Finished::of(trafficgen(&["check", file(&written, "ipv4", pattern).path().to_str().unwrap()]));
+    let said = line(&finished, "all frames come from 192.0.2.1, though the kernel's source address for 203.0.113.");
+    assert!(finished.code == Some(0) && said.contains(" is 203.0.113.1: "), "{finished:?}");
+    row("6", &format!("check, {written} ipv4.dst = {pattern}"), said, 0, "");
 }
 
 /// The interface goes and comes back, and behind it one of two neighbours with another MAC address.
