@@ -1,6 +1,7 @@
 //! The daemon: supervises ports until it is told to stop. The composition root of everything that lives longer than a
 //! run.
 
+pub(crate) mod log;
 mod supervision;
 
 use std::{
@@ -14,11 +15,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 
 use self::supervision::Supervised;
 use crate::{
-    cli::{self, LogFormat},
+    cli,
     commands::{
         CommandError,
         findings::{News, Outlook},
@@ -29,19 +29,14 @@ use crate::{
     config::{Config, Located, Place, Port},
     diagnosis::{Finding, Severity},
     kernel::{Capabilities, Enabling, Listener, TracePoint},
-    output::{
-        PortFinding, Report,
-        streams::{self, lines_lost},
-        text::shortfall,
-        together::notes,
-    },
+    output::{PortFinding, Report, text::shortfall, together::notes},
     plan::{Consent, Plan, PortPlan, pacing::missed::Missed},
     stats::{PortCount, Punctuality, Snapshot, reconcile::except_each_other},
 };
 
 /// Runs until a signal: log, configuration, first plan, then a task a port.
 pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
-    start_log(options.log_format);
+    log::start(options.log_format)?;
     let mut config = read_config(&options.config, &options.overrides)?;
     replace_rates(&mut config, &options.pace, options.scale)?;
     let stop = signal_stop()?;
@@ -70,18 +65,6 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     let listener = Listener::new(plan.ports.len(), &TracePoint::ALL)?;
     let report = runtime.block_on(serve(&config, &plan, machine, &listener, options.report_interval, &stop));
     if options.common.json { send::print(&report, Format::Json) } else { Ok(()) }
-}
-
-/// Standard error; `RUST_LOG` chooses levels, `info` and above when it is not set.
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // A log that cannot be written must not say so on standard error, which it is.
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(|| streams::Log);
-    match format {
-        LogFormat::Text => builder.with_ansi(streams::colour_for_people()).init(),
-        LogFormat::Json => builder.json().init(),
-    }
 }
 
 /// What does not change while the daemon lives.
@@ -132,16 +115,16 @@ async fn serve(
     info!(ports = latest.len(), "sending");
     let snapshot = || Snapshot { elapsed: started.elapsed(), ports: latest.iter().map(read).collect() };
     let mut reports = time::interval_at(started + report_interval, report_interval);
-    let (mut logged, mut told) = (Snapshot::default(), 0);
+    let mut logged = Snapshot::default();
     reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = reports.tick() => {
                 let now = snapshot();
-                log_counts("counts", &now, &logged, &outlook).await;
+                log_counts("counts since the start", &now, &logged, &outlook).await;
                 logged = now;
-                told = log_losses(told);
+                log::tell_losses();
             }
             Some(ended) = tasks.join_next() => note_end(ended),
         }
@@ -152,9 +135,9 @@ async fn serve(
     }
     let mut snapshot = snapshot();
     except_each_other(&mut snapshot.ports);
-    log_counts("final counts", &snapshot, &Snapshot::default(), &outlook).await;
+    log_counts("final counts since the start", &snapshot, &Snapshot::default(), &outlook).await;
     log_flows(&snapshot);
-    log_losses(told);
+    log::tell_losses();
     let findings = current(&outlook).conclude(&snapshot, Vec::new(), false);
     findings.iter().for_each(log_concluded);
     Report { snapshot, findings, sink: None }
@@ -214,17 +197,6 @@ async fn explain_drops(snapshot: &Snapshot, outlook: &Current) -> Vec<News> {
     learned.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-/// Logs how many lines of the log were lost, when they are more than were told. Gives how many are told now.
-fn log_losses(told: u64) -> u64 {
-    let lost = lines_lost();
-    if lost == told {
-        return told;
-    }
-    warn!(log_lines_lost = lost, "the log could not be written; so many lines since the start are missing");
-    // This line too may be lost, and then all are told at the next opportunity.
-    if lines_lost() == lost { lost } else { told }
-}
-
 /// Logs all counts, and warns of the drops that were not there at the last time.
 async fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook: &Current) {
     let news = explain_drops(snapshot, outlook).await;
@@ -253,11 +225,19 @@ async fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook
             let code = finding.as_ref().map(|finding| finding.code);
             let cause = finding.as_ref().map(|finding| finding.cause.as_str());
             let cure = finding.as_ref().map(|finding| finding.cure.as_str());
-            warn!(port = port.name, reason = reason.code(), count, code, cause, cure, "frames dropped");
+            warn!(
+                port = port.name,
+                reason = reason.code(),
+                count,
+                code,
+                cause,
+                cure,
+                "frames dropped, counted since the start"
+            );
         }
         let known = last.ports.get(index).and_then(|port| port.punctuality).map_or(0, |known| known.unsent);
         if let Some(sentence) = shortfall(port).filter(|_| frames_unsent != Some(known)) {
-            warn!(port = port.name, frames_unsent, "departures without a frame: {sentence}");
+            warn!(port = port.name, frames_unsent, "departures without a frame since the start: {sentence}");
         }
     }
 }
@@ -316,7 +296,7 @@ fn log_flows(snapshot: &Snapshot) {
             frames_late,
             worst_lateness_ns,
             frames_unsent,
-            "final flow counts"
+            "final flow counts since the start"
         );
     }
 }

@@ -260,8 +260,8 @@ fn a_wrong_file_ends_it_before_anything_is_sent() {
     let sink = sink("xtg1");
     let unknown = format!("{PORT}{FLOW}").replace("west", "east").replace("xtg0", "xtg11").replace("some", "more");
     for (config, parts) in [
-        (format!("{PORT}{PORT}{FLOW}"), ["two ports are named `west`", "daemon.toml:5:8\n", "already used"]),
-        (format!("{PORT}{FLOW}{unknown}"), ["no interface `xtg11`", "daemon.toml:10:13\n", "did you mean `xtg1`?"]),
+        (format!("{PORT}{PORT}{FLOW}"), ["two ports are named `west`", "daemon.toml:5:8\"", "already used"]),
+        (format!("{PORT}{FLOW}{unknown}"), ["no interface `xtg11`", "daemon.toml:10:13\"", "did you mean `xtg1`?"]),
     ] {
         let (_folder, command) = daemon(&config);
         let finished = Finished::of(command);

@@ -22,7 +22,11 @@ use crate::{
         AttachedMode, AttachedXdp, Facts, FactsError, Interface, LinkChanges, Meanwhile, Netlink, Peer, Quota, System,
         WorkerThread, allowed_cpus, descriptor_limit, is_captured, name_of,
     },
-    output::{PortFinding, streams::say, together},
+    output::{
+        PortFinding,
+        streams::{is_log, say},
+        together,
+    },
     plan::{Attach, Needs, Plan, PortPlan},
     stats::{DropReason, PortCount, Snapshot, reconcile::Parting},
 };
@@ -151,7 +155,10 @@ const SAID_ALREADY: [&str; 4] = ["cpu_above_queues", "needs_program", "no_carrie
 /// Says on standard error that memory is short, before any is taken: whoever takes more than a control group may have is killed
 /// without another word.
 pub(crate) fn warn_of_memory() {
-    if let Some(Finding { cause, cure, .. }) = diagnosis::of_memory(&System::gather()) {
+    let Some(Finding { code, cause, cure, .. }) = diagnosis::of_memory(&System::gather()) else { return };
+    if is_log() {
+        warn!(code, cause, cure, "memory is short");
+    } else {
         say(format_args!("{cause}\n  cure: {cure}"));
     }
 }

@@ -27,12 +27,12 @@ use crate::{
         Config, Diagnostic, Diagnostics, Flow, Located, Place, Profile, Source, file,
         rate::{NotScalable, Ratio},
     },
-    daemon,
+    daemon::{self, log},
     diagnosis::{self, Finding, in_full},
     engine::{EngineError, WorkerError},
     host::{FactsError, System, allowed_cpus, online_cpus, raise_descriptor_limit},
     kernel::{AttachError, KernelError, probe::Unable},
-    output::streams::{self, say, tell_losses},
+    output::streams::{self, say, show, tell_losses},
     packet::Template,
     plan::PortPlan,
 };
@@ -149,7 +149,7 @@ impl CommandError {
     }
 
     /// What it means that the kernel refused something, or a worker was moved, where that is known.
-    fn finding(&self) -> Option<Finding> {
+    pub(crate) fn finding(&self) -> Option<Finding> {
         if let Self::Engine(EngineError::Worker { source, .. }) = self
             && let WorkerError::Moved { cpu, .. } | WorkerError::Strayed { cpu, .. } | WorkerError::Astray { cpu, .. } =
                 source
@@ -234,11 +234,20 @@ fn finish(result: Result<(), CommandError>) -> ExitCode {
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(error.render());
-            ExitCode::from(error.exit_code())
+            let code = error.exit_code();
+            if log::is_for_programs() {
+                log::tell_failure(&error, code);
+            } else {
+                show(error.render());
+            }
+            ExitCode::from(code)
         }
     };
-    tell_losses();
+    if streams::is_log() {
+        log::tell_losses()
+    } else {
+        tell_losses()
+    }
     code
 }
 

@@ -97,20 +97,49 @@ impl Diagnostics {
     /// For a terminal (`colour`) or a log.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let shown = self.shown().into_iter().map(|diagnostic| self.render_one(&renderer, diagnostic));
+        let mut rendered: Vec<String> = shown.collect();
+        if let Some(more) = self.and_more() {
+            rendered.push(renderer.render(&[Group::with_title(Level::ERROR.primary_title(more))]));
+        }
+        rendered.join("\n\n")
+    }
+
+    /// For a log: of each the message, the place as `FILE:LINE:COLUMN` or the option, and the help, where there are such.
+    pub fn lines(&self) -> Vec<(String, Option<String>, Option<String>)> {
+        let line = |diagnostic: &Diagnostic| {
+            let Diagnostic { message, place, help } = diagnostic;
+            let place = match place {
+                Place::File(span) => {
+                    let (line, column) = line_and_column(&self.source.text, span.start);
+                    Some(format!("{}:{line}:{column}", self.source.name))
+                }
+                Place::Option(option) => Some((*option).to_owned()),
+                Place::Override(argument, _) => Some(format!("--set {}", cut(argument))),
+                Place::Default => None,
+            };
+            (cut(message).into_owned(), place, (!help.is_empty()).then(|| cut(help).into_owned()))
+        };
+        let more = self.and_more().map(|more| (more, None, None));
+        self.shown().into_iter().map(line).chain(more).collect()
+    }
+
+    /// The first of them, in the order of the file.
+    fn shown(&self) -> Vec<&Diagnostic> {
         let mut list: Vec<&Diagnostic> = self.list.iter().collect();
         list.sort_by_key(|diagnostic| match &diagnostic.place {
             Place::File(span) => span.start,
             Place::Option(_) | Place::Override(..) | Place::Default => usize::MAX,
         });
-        let more = list.len().saturating_sub(SHOWN) + self.more;
-        let shown = list.into_iter().take(SHOWN).map(|diagnostic| self.render_one(&renderer, diagnostic));
-        let mut rendered: Vec<String> = shown.collect();
-        if more > 0 {
-            let noun = if more == 1 { "error" } else { "errors" };
-            let title = Level::ERROR.primary_title(format!("… and {more} more {noun}"));
-            rendered.push(renderer.render(&[Group::with_title(title)]));
-        }
-        rendered.join("\n\n")
+        list.truncate(SHOWN);
+        list
+    }
+
+    /// How many there are beside those that are shown.
+    fn and_more(&self) -> Option<String> {
+        let more = self.list.len().saturating_sub(SHOWN) + self.more;
+        let noun = if more == 1 { "error" } else { "errors" };
+        (more > 0).then(|| format!("… and {more} more {noun}"))
     }
 
     fn render_one(&self, renderer: &Renderer, diagnostic: &Diagnostic) -> String {
@@ -163,6 +192,13 @@ fn cut(text: &str) -> Cow<'_, str> {
     }
     let (head, tail) = (text.floor_char_boundary(LONGEST), text.ceil_char_boundary(text.len() - LONGEST / 2));
     format!("{} … {}", &text[..head], &text[tail..]).into()
+}
+
+/// Counted from 1; columns are characters.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (1 + before.matches('\n').count(), 1 + before[line..].chars().count())
 }
 
 /// The lines of `span`, and only them: the renderer goes through all it is given, for each of many errors. Of long lines the

@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Current, Latest, Machine, read};
+use super::{Current, Latest, Machine, log::Complaint, read};
 use crate::{
     commands::{CommandError, findings::Outlook, work_out_until},
     config::{Config, Flow, Located},
@@ -112,11 +112,7 @@ impl Supervised {
             if began.elapsed() > LONGEST_PAUSE {
                 pause = FIRST_PAUSE;
             }
-            error!(
-                port = self.name,
-                error = error.render(),
-                "port failed, it starts again in {pause:?}, with the first values of its sequences"
-            );
+            self.tell_failure(&error, pause);
             match since {
                 Some(since) => outage = Outage { reason: reason(&error), ..since },
                 // It is as down as it was, for the same reason.
@@ -222,6 +218,26 @@ impl Supervised {
             Outage { down, epoch, reason: String::new() }
         });
         Err(Failed { error, outage })
+    }
+
+    /// A line for the failure, and one for each other thing that is wrong with its configuration by now.
+    fn tell_failure(&self, failure: &CommandError, pause: Duration) {
+        for (index, Complaint { error, place, code, cause, cure }) in Complaint::all(failure).into_iter().enumerate() {
+            let port = &self.name;
+            if index == 0 {
+                error!(
+                    port,
+                    error,
+                    place,
+                    code,
+                    cause,
+                    cure,
+                    "port failed, it starts again in {pause:?}, with the first values of its sequences"
+                );
+            } else {
+                error!(port, error, place, code, cause, cure, "port cannot start for this too");
+            }
+        }
     }
 
     /// It sends again: what it cost that it did not.

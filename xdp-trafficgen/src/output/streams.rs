@@ -9,7 +9,7 @@ use std::{
     io::{self, Write},
     os::fd::AsFd,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -24,9 +24,29 @@ use rustix::{
     io::Errno,
 };
 
-/// Says it on standard error, with a line feed. Waits only briefly for a reader that does not go on (a stopped pager, Ctrl-S):
-/// whoever says something has a run to look after.
+/// Says it on standard error, with a line feed; where that is a log, as a line of it.
 pub fn say(text: impl fmt::Display) {
+    match LOG.get() {
+        Some(log) => log(&text.to_string()),
+        None => show(text),
+    }
+}
+
+/// From now on standard error is a log, which this adds a line to.
+pub fn say_in_log(add: fn(&str)) {
+    LOG.get_or_init(|| add);
+}
+
+/// Whether standard error is a log, whose lines have a form of their own.
+pub fn is_log() -> bool {
+    LOG.get().is_some()
+}
+
+static LOG: OnceLock<fn(&str)> = OnceLock::new();
+
+/// Says it to people, with a line feed. Waits only briefly for a reader that does not go on (a stopped pager, Ctrl-S): whoever
+/// says something has a run to look after.
+pub fn show(text: impl fmt::Display) {
     let mut losses = losses();
     losses.tell(&mut Brief);
     losses.write(&mut Brief, &format!("{text}\n"));
@@ -43,9 +63,18 @@ pub fn tell_losses() {
     losses().tell(&mut Brief);
 }
 
-/// Lines for standard error that could not be written so far.
-pub fn lines_lost() -> u64 {
-    losses().lost
+/// Lines for standard error that could not be written so far, and how many of them the reader was told of.
+pub fn lost_and_told() -> (u64, u64) {
+    let losses = losses();
+    (losses.lost, losses.told)
+}
+
+/// The reader was told of so many in all, unless more were lost by that.
+pub fn losses_are_told(lost: u64) {
+    let mut losses = losses();
+    if losses.lost == lost {
+        losses.told = lost;
+    }
 }
 
 /// Whether what is said may be coloured: on a terminal, or as `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` have it.
@@ -102,7 +131,7 @@ impl Write for Results {
 }
 
 /// Standard error for a log: each call of `write` is a line. Never fails, for a log that complained of itself would do so to
-/// itself; [`lines_lost`] has the count.
+/// itself; [`lost_and_told`] has the count.
 #[derive(Debug)]
 pub struct Log;
 

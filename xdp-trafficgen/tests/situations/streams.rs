@@ -2,6 +2,8 @@
 
 #[path = "streams/commands.rs"]
 mod commands;
+#[path = "streams/fields.rs"]
+mod fields;
 #[path = "streams/log.rs"]
 mod log;
 #[path = "streams/pipes.rs"]
@@ -35,6 +37,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("streams::a_dumb_terminal_has_lines", terminal::a_dumb_terminal_has_lines),
         trial("streams::colours_are_asked_for", terminal::colours_are_asked_for),
         trial("streams::a_log_on_a_full_disk", log::a_log_on_a_full_disk),
+        trial("streams::a_wrong_file_in_json", fields::a_wrong_file_in_json),
+        trial("streams::an_invalid_filter_is_refused", fields::an_invalid_filter_is_refused),
+        trial("streams::a_failure_and_a_restart_in_json", fields::a_failure_and_a_restart_in_json),
+        trial("streams::a_lost_report_in_json", fields::a_lost_report_in_json),
     ]
 }
 

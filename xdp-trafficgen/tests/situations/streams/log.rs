@@ -1,6 +1,11 @@
 //! The daemon's log where it cannot be written.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    path::PathBuf,
+    process::Command,
+};
 
 use rustix::process::Signal;
 
@@ -9,7 +14,7 @@ use crate::{
     table::row,
 };
 
-const CONFIG: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\nrate = \"10kpps\"\n\
+pub(super) const CONFIG: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\nrate = \"10kpps\"\n\
                       [[flows]]\nname = \"some\"\nport = \"west\"\n\
                       packet = [{ ethernet = { dst = \"02:00:00:00:00:02\" } }, { ipv4 = {} }, { udp = {} }]\n";
 
@@ -32,13 +37,17 @@ pub(super) fn a_log_on_a_full_disk() {
     running.wait_until("it goes on sending", |_| sink.count().unwrap().frames > frames + 1000);
     fs::remove_file(disk.join("other")).unwrap();
     running.wait_until("the loss is logged", |_| lost(&log()).is_some());
-    let text = log();
-    assert_whole_lines(&text);
+    // The disk goes with the daemon, but for who has a file of it.
+    let mut file = File::open(disk.join("log")).unwrap();
     running.signal(Signal::TERM);
     let finished = running.end();
     let report = finished.report(0);
     assert_arrived(&sink, report.only_port().frames_tx);
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    assert_whole_lines(&text);
     let told = lost(&text).unwrap();
+    assert_eq!(text.matches(&format!("\"log_lines_lost\":{told}")).count(), 1, "told once: {text}");
     assert!(told > 0, "{text}");
     let message = "the log could not be written; so many lines since the start are missing";
     assert!(text.contains(message), "{text}");
