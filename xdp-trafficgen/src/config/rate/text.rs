@@ -60,7 +60,7 @@ pub fn parse_rate_in(text: &str, unit: Unit) -> Result<Rate, Problem> {
 /// The unit of a rate: `pps`, `bps`, `bpsL2` or `bpsL1` with a prefix up to `T`, or `%`. `bit` and `bit/s` are `bps`.
 ///
 /// # Errors
-/// When it is none.
+/// When it is none, or counts bytes (`MBps`).
 pub fn parse_unit(text: &str) -> Result<Unit, Problem> {
     const UNITS: [(&str, RateUnit); 6] = [
         ("pps", RateUnit::Frames),
@@ -73,14 +73,15 @@ pub fn parse_unit(text: &str) -> Result<Unit, Problem> {
     if text == "%" {
         return Ok(Unit { unit: RateUnit::LineShare, one: Ratio { numerator: 1, denominator: 100 } });
     }
+    // A capital `B` beside small letters is a byte, as in `80MBps`. Nobody means one by `BPS`, in capitals throughout.
+    let is_bytes = text.contains("Bps") || ["B", "B/s", "byte/s", "bytes/s"].iter().any(|unit| text.ends_with(unit));
     let lower = text.to_lowercase();
     let known = UNITS.into_iter().find_map(|(name, unit)| {
         let prefix = lower.strip_suffix(name)?;
         let numerator = (0..).zip(PREFIXES).find(|(_, known)| known.to_lowercase() == prefix).map(|(power, _)| power);
         Some(Unit { unit, one: Ratio { numerator: 1000_u64.pow(numerator?), denominator: 1 } })
     });
-    known.ok_or_else(|| {
-        let is_bytes = ["B", "B/s", "Bps", "byte/s", "bytes/s"].iter().any(|unit| text.ends_with(unit));
+    known.filter(|_| !is_bytes).ok_or_else(|| {
         let help = if text.contains(',') {
             "write decimals with a point: `1.5Mpps`"
         } else if is_bytes {
@@ -325,6 +326,7 @@ mod tests {
         check("1.6TBPSL1", (1_600_000_000_000, 1), BitsL1, "1.6 TbpsL1");
         check("56bps", (56, 1), BitsL2, "56 bps");
         check("2.5mbps", (2_500_000, 1), BitsL2, "2.5 Mbps");
+        check("80MBPS", (80_000_000, 1), BitsL2, "80 Mbps");
         check("100kbit", (100_000, 1), BitsL2, "100 kbps");
         check("1Gbit/s", (1_000_000_000, 1), BitsL2, "1 Gbps");
         check("1e6pps", (1_000_000, 1), Frames, "1 Mpps");
@@ -357,6 +359,9 @@ mod tests {
         refused(parse_rate("2.5 m"), "only a prefix", "`2.5Mbps`");
         refused(parse_rate("100"), "`100` has no unit", "`100Mbps`");
         refused(parse_rate("10MB/s"), "unknown unit `MB/s`", "eight for each byte");
+        for bytes in ["80MBps", "10kBps", "1 GBpsL1", "5Bps"] {
+            refused(parse_rate(bytes), "unknown unit `", "eight for each byte");
+        }
         refused(parse_rate("10kp/s"), "unknown unit `kp/s`", "`kpps`");
         refused(parse_rate("10Mbs"), "unknown unit `Mbs`", "the units are `pps`");
         refused(parse_rate("10Ppps"), "unknown unit `Ppps`", "`k`, `M`, `G` or `T`");

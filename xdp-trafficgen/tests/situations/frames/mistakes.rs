@@ -16,6 +16,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("--rate", "fast", "write a number and its unit, such as `500kpps`"),
     ("--rate", "-5", "the rate `-5` is negative"),
     ("--rate", "10MB/s", "write bits a second, eight for each byte"),
+    ("--rate", "10MBps", "write bits a second, eight for each byte: `80Mbps` for ten megabytes"),
+    ("--rate", "10kBps", "write bits a second, eight for each byte"),
     ("--rate", "10kp/s", "write frames a second as `pps`, `kpps` or `Mpps`"),
     ("--rate", "1,5Mpps", "write decimals with a point: `1.5Mpps`"),
     ("--packets", "-1", "`-1` is negative; write a number of at least 1"),
