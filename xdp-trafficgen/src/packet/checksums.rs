@@ -45,19 +45,23 @@ pub struct Bound {
 enum Unit {
     /// Bytes, in 16 bits.
     Bytes,
-    /// Words of four bytes, in the low half of a byte (RFC 791 section 3.1, IHL).
-    Words,
+    /// Words of four bytes, in the low half of a byte (RFC 791 section 3.1, IHL). Less than the five of the smallest header is
+    /// no length: then the header ends where it really does.
+    Words { real_end: usize },
 }
+
+/// The words of the smallest IPv4 header (RFC 791 section 3.1).
+const LEAST_WORDS: u8 = 5;
 
 impl Bound {
     /// The place behind the last byte that it counts.
     pub fn end(&self, frame: &[u8]) -> usize {
         let first = frame[self.bytes.start];
-        self.counted_from
-            + match self.unit {
-                Unit::Bytes => u16::from_be_bytes([first, frame[self.bytes.start + 1]]).into(),
-                Unit::Words => 4 * usize::from(first & 0xf),
-            }
+        match self.unit {
+            Unit::Bytes => self.counted_from + usize::from(u16::from_be_bytes([first, frame[self.bytes.start + 1]])),
+            Unit::Words { real_end } if first & 0xf < LEAST_WORDS => real_end,
+            Unit::Words { .. } => self.counted_from + 4 * usize::from(first & 0xf),
+        }
     }
 }
 
@@ -166,7 +170,11 @@ pub(super) fn find(layers: &[Layer], headers: &[Range<usize>], frame: &[u8]) -> 
                 offset: start + 10,
                 addresses: Vec::new(),
                 start,
-                bounds: vec![Bound { bytes: start..start + 1, unit: Unit::Words, counted_from: start }],
+                bounds: vec![Bound {
+                    bytes: start..start + 1,
+                    unit: Unit::Words { real_end: header.end },
+                    counted_from: start,
+                }],
                 pseudo: None,
                 routing: Vec::new(),
                 zero_is_ones: false,

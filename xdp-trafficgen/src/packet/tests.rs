@@ -237,6 +237,24 @@ fn lengths_that_no_receiver_believes() {
     check(Some(27), Some(11), 11, &[1, 2, 3]);
 }
 
+/// The header's own bytes are in its checksum whatever the header length says; of one that is a length, as many as it says.
+#[test]
+fn header_lengths_that_no_receiver_believes() {
+    for options in [vec![], vec![0x94, 4, 0, 0]] {
+        for words in 0..=15 {
+            let ip = [&V4[..], &[("header_length", words), ("identification", 0xbeef)]].concat();
+            let ip = Layer { options: options.clone(), ..layer(Ipv4, &ip) };
+            let layers = [layer(Ethernet, &MACS), ip, layer(Udp, &[])];
+            let bytes = assemble(&layers, 100, &Payload::Random { seed: 1 }).expect("a stack").bytes;
+            let own = 20 + options.len();
+            let said = usize::try_from(4 * words).expect("small");
+            let covered = &bytes[14..14 + if words < 5 { own } else { said }];
+            let sum = etherparse::checksum::Sum16BitWords::new().add_slice(covered);
+            assert_eq!(sum.ones_complement(), 0, "{words} words, {own} bytes");
+        }
+    }
+}
+
 /// RFC 768: a sum that comes out as zero is sent as all ones, in inner headers, too.
 #[test]
 fn udp_zero_rule() {

@@ -88,6 +88,21 @@ fn what_cannot_vary_together_is_said() {
     check("interface = 'veth0'", covered, "this constant covers bits of `dst`");
 }
 
+/// A header length too small to be one says nothing of where the header ends, and so may vary beside anything.
+#[test]
+fn header_lengths_that_are_none_vary_with_anything() {
+    for length in ["[0, 5]", "{ random = { max = 5 } }", "{ increment = { start = 0, count = 6 } }"] {
+        let packet = format!(
+            "packet = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}, {{ ipv4 = {{ header_length = {length}, src = {{ random = {{}} }} }} }}, \
+             {{ udp = {{ src_port = {{ random = {{}} }} }} }}]\nsize = {{ random = {{ min = 64, max = 1000 }} }}"
+        );
+        check("interface = 'veth0'", &packet, "");
+    }
+    let six = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { ipv4 = { header_length = [0, 6] } }, \
+               { udp = { src_port = [1, 2, 3] } }]";
+    check("interface = 'veth0'", six, "covers in some frames only");
+}
+
 /// RFC 8200 section 8.1: the pseudo header has the final destination while segments are left, and the header's own after.
 #[test]
 fn the_destination_of_a_pseudo_header_stays_where_it_is() {
