@@ -351,7 +351,7 @@ fn multiply_rates(config: &mut Config, factor: Ratio, wrong: &mut Diagnostics) {
             Err(error) => {
                 let help = match error {
                     NotScalable::Burst => {
-                        "leave `--scale` out, and set the burst's `inter_burst_gap` or `rate` with `--set`"
+                        "leave `--scale` out, and set the burst's `inter_burst_gap` or its `packets` with `--set`"
                     }
                     NotScalable::AboveTheLine | NotScalable::TooLong => "use a smaller factor",
                 };
@@ -435,7 +435,12 @@ mod tests {
         refused(SHARES, Some("{ poisson = '1kpps' }"), None, &["port `p` have rates of their own", "`--scale 2x`"]);
         let burst = SHARES.replace("'28pps'", "{ burst = { packets = 2, inter_burst_gap = '1ms' } }");
         refused(&burst, Some("1kpps"), None, &["the flow `a` has no constant rate", "--set flows.a.rate=1kpps"]);
-        refused(&burst, None, Some("2x"), &["a burst is made of frames and gaps", "test.toml:4:"]);
+        refused(
+            &burst,
+            None,
+            Some("2x"),
+            &["how often bursts come is said by gaps", "set the burst's `inter_burst_gap`", "test.toml:4:"],
+        );
         let line = SHARES.replace("'28pps'", "'60%'");
         refused(&line, None, Some("2x"), &["more than the line carries", "use a smaller factor"]);
         let free = SHARES

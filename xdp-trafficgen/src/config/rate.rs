@@ -72,8 +72,8 @@ impl Rate {
 /// A profile that cannot be multiplied, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotScalable {
-    /// It is made of frames and gaps.
-    #[error("a burst is made of frames and gaps, and has no rate to multiply")]
+    /// Its frames come in groups, between which are gaps.
+    #[error("how often bursts come is said by gaps, which `--scale` does not change")]
     Burst,
     /// More than there is.
     #[error("multiplied, it is more than the line carries")]
