@@ -1,6 +1,6 @@
 //! The names of differentiated services code points.
 
-use super::Problem;
+use super::{Problem, number::digits};
 
 /// Those of IANA's registry (RFC 2474, RFC 2597, RFC 3246, RFC 5865, RFC 8622).
 const NAMES: [(&str, u8); 24] = [
@@ -35,14 +35,16 @@ pub(super) fn named(text: &str) -> Option<u128> {
     NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, point)| u128::from(*point))
 }
 
-/// A code point: its number, or its name. Whether the number is below 64 is the field's to say.
+/// A code point: its number, decimal or hexadecimal with `0x`, or its name. Whether the number is below 64 is the field's to say.
 ///
 /// # Errors
 /// When it is neither.
 pub fn parse_dscp(text: &str) -> Result<u32, Problem> {
-    let number = text.parse().ok().filter(|_| text.starts_with(|first: char| first.is_ascii_digit()));
-    let named = || named(text).and_then(|point| u32::try_from(point).ok());
-    number.or_else(named).ok_or_else(|| {
+    let number = match text.strip_prefix("0x") {
+        Some(hex) => digits(hex, 16),
+        None => digits(text, 10),
+    };
+    number.ok().or_else(|| named(text)).and_then(|point| u32::try_from(point).ok()).ok_or_else(|| {
         Problem::new(
             format!("`{text}` is not a differentiated services code point"),
             "write a number from 0 to 63, or a name such as `EF`, `AF41` or `CS1`",
@@ -67,7 +69,8 @@ mod tests {
             assert_eq!(parse_dscp(name), Ok(expected.into()), "{name}");
         }
         assert_eq!((parse_dscp("ef"), parse_dscp("63"), parse_dscp("le")), (Ok(46), Ok(63), Ok(1)));
-        for wrong in ["-1", "+1", "AF44", "", "gold"] {
+        assert_eq!((parse_dscp("0x2e"), parse_dscp("0x3F")), (Ok(46), Ok(63)));
+        for wrong in ["-1", "+1", "0x", "0xg", "0x+1", "99999999999", "AF44", "", "gold"] {
             assert!(parse_dscp(wrong).unwrap_err().help.contains("`EF`"), "{wrong}");
         }
     }
