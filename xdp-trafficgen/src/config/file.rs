@@ -116,8 +116,8 @@ pub fn parse_rate_option(
     let place = Place::Option(option);
     let document = match text.trim_start().starts_with('{') {
         true => overrides::parse_value(text, 0),
-        // Whatever else it looks like to TOML.
-        false => Spanned::new(0..text.len(), DeValue::String(text.into())),
+        // Whatever else it looks like to TOML. Quotes that a file needs may be there, too.
+        false => Spanned::new(0..text.len(), DeValue::String(unquoted(text).into())),
     };
     let texts = Texts { overrides: vec![(0, text.into())] };
     let mut problems = Problems::default();
@@ -127,6 +127,13 @@ pub fn parse_rate_option(
         // There is nothing to point at in a word of the command line.
         _ => Err(problems.0.into_iter().map(|problem| Diagnostic { place: place.clone(), ..problem }).collect()),
     }
+}
+
+/// Without the pair of quotes around it, if there is one.
+fn unquoted(text: &str) -> &str {
+    let trimmed = text.trim();
+    let within = |quote| trimmed.strip_prefix(quote)?.strip_suffix(quote);
+    within('"').or_else(|| within('\'')).unwrap_or(text)
 }
 
 /// What is gathered from all ports and flows.
