@@ -12,7 +12,7 @@
 //! | `name`, `interface` | required |
 //! | `ingress` | interface that frames seem to come from; default: `interface` |
 //! | `action` | `redirect` (default), `tx`, `pass`, `drop` |
-//! | `cpus` | a worker on each: `"0,2-3"`, `[0, 2]`; default: the first CPU allowed |
+//! | `cpus` | a worker on each: `"0,2-3"`, `[0, 2]`; default: of the CPUs allowed, the first with the fewest workers |
 //! | `batch_size` | frames the kernel sends together, 1 to 256; default 64; where there is a rate, at most |
 //! | `rate` | of all flows together, which share it by `weight`; default: each flow's own, or else full speed: see below |
 //! | `speed` | of the link, which rates in percent refer to: `"10Gbps"`; default: what the link says |
@@ -25,20 +25,20 @@
 //! | `packet` | required: headers with their fields, outer to inner: `[{ ethernet = {} }, { ipv4 = { dst = "198.19.0.1" } }]` |
 //! | `weight` | share of the port's frames, default 1; flows without rates of their own take turns frame by frame |
 //! | `rate` | its own, over all CPUs; then each flow of the port has one, and the port has none: see below |
-//! | `delay` | begins so much later than the start: `"500ms"`; default: at once |
+//! | `delay` | begins so much later than the start: `"500ms"`; default: at once; flows with rates of their own that write none are spread over their gaps |
 //! | `packets`, `duration` | when to end: frames over all CPUs (`1_000_000`, `"1M"`, `"1e6"`), a time such as `"10s"` from its beginning; whichever comes first; default: never |
 //! | `size` | bytes on the wire with the FCS, default 64: see below |
 //! | `payload` | what fills the frame, default `"zeros"`: see below |
 //!
 //! A single rate is a number and its unit, in upper or lower case: frames a second (`"10pps"`, `"500kpps"`, `"1.5Mpps"`); bits
 //! a second of the frames with their FCS (`"10Gbps"`, the same as `"10GbpsL2"`), or with preamble and gap too (`"10GbpsL1"`); a
-//! share of the line rate (`"40%"`, counted with preamble and gap). Prefixes are `k`, `M`, `G` and `T`; `bit` is `bps`.
+//! share of the line rate (`"40%"`, counted with preamble and gap). Prefixes are `k`, `M`, `G` and `T`; `bit` is `bps`. Bytes (`"80MBps"`) are refused.
 //!
 //! | rate | frames leave |
 //! |---|---|
 //! | `"500kpps"`, `{ constant = "500kpps" }` | at equal distances |
 //! | `{ poisson = "100kpps" }`, `{ poisson = { mean, seed } }` | at random, independently of each other; each flow in its own way, which is the same in every run with the same `seed` |
-//! | `{ burst = { packets, gap = "0s", inter_burst_gap, bursts } }` | `packets` of them `gap` apart, then a pause; `bursts` times, or without end |
+//! | `{ burst = { packets, gap = "0s", inter_burst_gap, bursts } }` | `packets` of them `gap` apart, then a pause; `bursts` times, or without end; `rate = "317pps"` instead of `gap` is how fast those of a burst leave |
 //! | `{ ramp = { from, to, over } }` | at a rate that changes evenly, and then stays |
 //! | `{ steps = [{ rate, duration }, …] }` | at one rate after the other; `repeat = true` beside `steps` starts again at the end |
 //! | `{ sine = { mean, amplitude, period } }` | at `mean + amplitude · sin(2π t / period)` |
@@ -81,7 +81,8 @@
 //! Every header takes `bits`, too: `[{ offset = 2, mask = "0ff0", increment = { … } }]`, a field of the ones of a mask (whole
 //! bytes, 16 at most, its ones in a row) at an offset in bytes from the header's start. Setting an optional field of `gre` or
 //! `gtpv1` puts it there. `dscp` takes names, too: `"EF"`, `"AF41"`, `"CS1"`. A checksum is `"good"` (default), `"bad"` (wrong
-//! in every frame), or a value that is sent as it is. TCP's options are `"nop"`, `"sack_permitted"`, `"end"`, `{ mss = 1460 }`,
+//! in every frame), or a value that is sent as it is. MAC addresses are `"02:00:00:00:00:02"`,
+//! `"02-00-00-00-00-02"` or `"0200.0000.0002"`. TCP's options are `"nop"`, `"sack_permitted"`, `"end"`, `{ mss = 1460 }`,
 //! `{ window_scale = 7 }`, `{ timestamp = { value = 1, echo = 0 } }`, `{ sack = [[1, 1000]] }`.
 //!
 //! | pattern of a field | values |
@@ -115,7 +116,8 @@
 //!
 //! `--set flows.NAME.KEY=VALUE` and `--set ports.NAME.KEY=VALUE` change a file for a run; `*` is every name, and keys lead to
 //! whatever is in there: `flows.dns.size=imix`, `flows.*.packets=1000`, `ports.west.rate=40%`,
-//! `flows.dns.packet.ipv4[1].dst=198.19.0.9`, `flows.dns.packet.udp.src_port={ random = {} }`.
+//! `flows.dns.packet.ipv4[1].dst=198.19.0.9`, `flows.dns.packet.udp.src_port={ random = {} }`. `--rate` is the rate of each port: flows with rates of their own keep their
+//! shares of it. `--scale 2x` multiplies all rates of the file, but not how often bursts come.
 
 pub mod checked;
 pub mod diagnostic;
@@ -220,7 +222,7 @@ pub struct Port {
     pub ingress: Option<Located<String>>,
     /// What happens to a frame.
     pub action: Located<Action>,
-    /// One worker on each of these CPUs; the first CPU allowed when not given.
+    /// One worker on each of these CPUs; when not given, on the first of those allowed that have the fewest workers.
     pub cpus: Option<Located<Vec<u32>>>,
     /// Frames the kernel sends together, 1 to 256; where there is a rate, at most.
     pub batch_size: Located<u32>,
