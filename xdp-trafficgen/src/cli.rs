@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use pace::{BenchArrivals, PaceTest, WarmUp};
 pub use probe::Probe;
-pub use quick::{Icmp, PortRange, Quick, TcpSyn, Udp};
+pub use quick::{Icmp, PortRange, Quick, QuickPace, TcpSyn, Udp};
 pub use tune::Tune;
 
 use crate::config::{
@@ -206,16 +206,18 @@ pub struct Run {
     pub common: Common,
 }
 
-/// Options of the commands whose frames can be paced. Of a configuration file they replace the rates of all ports; flows with
+/// Options of the commands that can pace a file's frames. They replace the rates of all ports; flows with
 /// rates of their own keep their shares.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Pace {
-    /// How fast each port sends, over all CPUs; flows with rates of their own keep their shares of it: `500kpps`, `10Gbps`, `10GbpsL1`, `40%`, or a table as in a configuration file,
-    /// such as `{ poisson = "10kpps" }` [default: as fast as it can, or as the file says]
+    /// How fast each port sends, over all CPUs; flows with rates of their own keep their shares of it: `500kpps`, `10Gbps`,
+    /// `10GbpsL1`, `40%`, or a table as in the file, such as `{ poisson = "10kpps" }` [default: as the file says, or else as
+    /// fast as it can]
     #[arg(long)]
     pub rate: Option<String>,
     /// What becomes of frames that are overdue: `catch_up`, `catch_up=20ms` (they are sent late, but not later than this), or
-    /// `skip` (they are never sent) [default: catch_up=100ms, or as the file says]
+    /// `skip` (they are never sent) [default: as the file says, or else
+    /// catch_up=100ms]
     #[arg(long, value_name = "POLICY", value_parser = behind)]
     pub behind: Option<Behind>,
 }
@@ -282,6 +284,12 @@ pub struct Check {
     /// Values to use instead of the file's.
     #[command(flatten)]
     pub overrides: Overrides,
+    /// Rates to use instead of the file's.
+    #[command(flatten)]
+    pub pace: Pace,
+    /// By how much to multiply the file's.
+    #[command(flatten)]
+    pub scale: Scale,
     /// Accept interfaces that carry this machine's default route
     #[arg(long)]
     pub allow_default_route: bool,
@@ -298,6 +306,12 @@ pub struct Show {
     /// Values to use instead of the file's.
     #[command(flatten)]
     pub overrides: Overrides,
+    /// Rates to use instead of the file's.
+    #[command(flatten)]
+    pub pace: Pace,
+    /// By how much to multiply the file's.
+    #[command(flatten)]
+    pub scale: Scale,
     /// How many frames of each port
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = count)]
     pub packets: u64,

@@ -9,7 +9,7 @@ use crate::{
         findings::Outlook,
         flows_of,
         order::first_departures,
-        probe_kernel, rate_of, read_config, results,
+        probe_kernel, rate_of, read_config, replace_rates, results,
         send::{default_route, existing, work_out},
     },
     config::{Action, Flow, Pattern},
@@ -29,7 +29,8 @@ use crate::{
 const LISTED: usize = 20;
 
 pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
-    let config = read_config(&options.config, &options.overrides)?;
+    let mut config = read_config(&options.config, &options.overrides)?;
+    replace_rates(&mut config, &options.pace, options.scale)?;
     // A file is checked as far as it can be, also by those who may not send.
     let (capabilities, unable) = match probe_kernel() {
         Ok(capabilities) => (Some(capabilities), None),

@@ -96,7 +96,7 @@ impl Stage {
                 dst_mac: Some(self.receiver_mac),
                 duration,
                 cpus: Some(CpuList(self.cpus.clone())),
-                pace: cli::Pace { rate, behind: None },
+                pace: cli::QuickPace { rate, behind: None },
                 ..cli::Quick::new(SENDER, cli::Common::default())
             },
             dst_port: PortRange { first: 1024, last: 65023 },

@@ -57,7 +57,7 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
         duration,
         cpus,
         batch_size,
-        pace: cli::Pace { rate, behind },
+        pace: cli::QuickPace { rate, behind },
         delay,
         late_threshold,
         speed,

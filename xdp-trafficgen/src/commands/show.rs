@@ -18,7 +18,7 @@ use self::{
 use crate::{
     cli,
     commands::{
-        CommandError, flows_of, layout, probe_kernel, rate_of, read_config,
+        CommandError, flows_of, layout, probe_kernel, rate_of, read_config, replace_rates,
         send::{default_route, work_out},
     },
     config::{Config, Diagnostic, Diagnostics, Flow, Place, Profile, Source, names},
@@ -40,6 +40,7 @@ const SEARCHED: usize = 1 << 16;
 
 pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     let mut config = read_config(&options.config, &options.overrides)?;
+    replace_rates(&mut config, &options.pace, options.scale)?;
     // However many workers share it, a port has one sequence: that of a single one.
     for cpus in config.ports.iter_mut().filter_map(|port| port.cpus.as_mut()) {
         cpus.value.truncate(1);

@@ -144,7 +144,7 @@ pub(super) fn what_is_meant_is_taken() {
         check(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", packets], frames);
     }
     // A busy machine sends them late, but sends them.
-    let more = ["--dscp", "EF", "--rate", "100kbit", "--duration", "1 min", "--behind", "catch_up=60s"];
+    let more = ["--dscp", "0x2e", "--rate", "100kbit", "--duration", "1 min", "--behind", "catch_up=60s"];
     for mac in ["02-00-00-00-00-02", "0200.0000.0002"] {
         check(&[&["udp", "xtg0", "--dst-mac", mac, "--packets", "1_0"], &more[..]].concat(), 10);
     }
@@ -153,6 +153,7 @@ pub(super) fn what_is_meant_is_taken() {
          packet = [{{ ethernet.dst = '{RECEIVER_MAC}' }}, {{ ipv4.dscp = 'AF41' }}, {{ udp = {{}} }}]\n"
     );
     fs::write(path, &text).unwrap();
+    rates_of_the_command_line_are_looked_at(path);
     check(&["run", path], 1000);
     check(&["run", path, "--set", "flows.f.packets=2e3", "--set", "flows.f.rate=1_000kpps"], 2000);
     assert_arrived(&sink, sent);
@@ -166,6 +167,33 @@ pub(super) fn what_is_meant_is_taken() {
         let said = one_line(&refused.stderr);
         assert!(refused.code == Some(2) && said.contains(cure) && said.contains("counts.toml:7:"), "{said}");
         table::row("21", &format!("check: {wrong}"), refused.stderr.lines().next().unwrap_or_default(), 2, "");
+    }
+}
+
+/// What `run` would send at, `check` and `show` say: in words, and in the times of the frames.
+fn rates_of_the_command_line_are_looked_at(path: &str) {
+    for (option, value, rate, second) in [
+        ("--rate", "2kpps", "2 kpps", "0.000500"),
+        ("--rate", "\"500pps\"", "500 pps", "0.002000"),
+        ("--scale", "0.001x", "1 kpps", "0.001000"),
+    ] {
+        let checked = Finished::of(trafficgen(&["check", path, option, value]));
+        assert!(
+            checked.code == Some(0) && checked.stdout.contains(&format!(", {rate}")),
+            "{option} {value}: {checked:?}"
+        );
+        let shown = Finished::of(trafficgen(&["show", path, option, value, "--packets", "2"]));
+        assert!(
+            shown.code == Some(0) && shown.stdout.contains(&format!("  at {second}")),
+            "{option} {value}: {shown:?}"
+        );
+    }
+    let refused = Finished::of(trafficgen(&["check", path, "--rate", "80MBps"]));
+    let said = one_line(&refused.stderr);
+    assert!(refused.code == Some(2) && said.contains("unknown unit `MBps` of a rate"), "{said}");
+    for command in ["udp", "tcp-syn", "icmp"] {
+        let help = Finished::of(trafficgen(&[command, "--help"])).stdout;
+        assert!(help.contains("--rate") && !one_line(&help).contains("as the file says"), "{command}: {help}");
     }
 }
 
