@@ -497,7 +497,10 @@ fn a_port_that_waits_for_an_answer_is_down() {
     let mut daemon = Running::start(trafficgen(&options));
     let said = |log: &str, message: &str| -> Vec<serde_json::Value> {
         let fields = |line: &str| Some(serde_json::from_str::<serde_json::Value>(line).ok()?["fields"].clone());
-        log.lines().filter_map(fields).filter(|fields| fields["message"] == message).collect()
+        log.lines()
+            .filter_map(fields)
+            .filter(|fields| fields["message"].as_str().is_some_and(|text| text.starts_with(message)))
+            .collect()
     };
     daemon.wait_until("it sends", |daemon| {
         said(&daemon.stderr(), "counts").iter().any(|counts| counts["frames_attempted"].as_u64() > Some(20))

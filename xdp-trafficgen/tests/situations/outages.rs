@@ -187,7 +187,10 @@ fn daemon(config: &Config) -> Running {
 /// The fields of the log's lines with this message.
 fn said(log: &str, message: &str) -> Vec<Value> {
     let fields = |line: &str| Some(serde_json::from_str::<Value>(line).ok()?["fields"].clone());
-    log.lines().filter_map(fields).filter(|fields| fields["message"] == message).collect()
+    log.lines()
+        .filter_map(fields)
+        .filter(|fields| fields["message"].as_str().is_some_and(|text| text.starts_with(message)))
+        .collect()
 }
 
 /// A time during which nothing is to be waited for but time itself.
