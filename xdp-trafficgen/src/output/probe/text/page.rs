@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm, core::Word};
+
 use crate::diagnosis::Finding;
 
 const WIDTH: usize = 80;
@@ -36,36 +38,32 @@ impl Page {
 
     /// `text` behind `label`, and below itself where it is long.
     fn wrapped(&mut self, label: &str, text: &str) {
-        let mut line = label.to_owned();
-        let mut empty = true;
-        for word in words(text) {
-            if !empty && columns(&line) + 1 + columns(word) > WIDTH {
-                let _ = writeln!(self.0, "{}", line.trim_end());
-                line = " ".repeat(INDENT);
-                empty = true;
-            }
-            if !empty {
-                line.push(' ');
-            }
-            line.push_str(word);
-            empty = false;
+        if text.trim().is_empty() {
+            let _ = writeln!(self.0, "{}", label.trim_end());
+            return;
         }
-        let _ = writeln!(self.0, "{}", line.trim_end());
+        let below = " ".repeat(INDENT);
+        let options = Options::new(WIDTH)
+            .initial_indent(label)
+            .subsequent_indent(&below)
+            .word_separator(WordSeparator::Custom(words))
+            .word_splitter(WordSplitter::NoHyphenation)
+            .wrap_algorithm(WrapAlgorithm::FirstFit)
+            .break_words(false);
+        for line in textwrap::wrap(text, options) {
+            let _ = writeln!(self.0, "{}", line.trim_end());
+        }
     }
 }
 
-fn columns(text: &str) -> usize {
-    text.chars().count()
-}
-
 /// Words, of which those between back quotes are one.
-fn words(text: &str) -> impl Iterator<Item = &str> {
+fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     let mut quoted = false;
-    text.split(move |character: char| {
+    let ends = move |character: char| {
         quoted ^= character == '`';
-        character.is_whitespace() && !quoted
-    })
-    .filter(|word| !word.is_empty())
+        character == ' ' && !quoted
+    };
+    Box::new(line.split_inclusive(ends).map(Word::from))
 }
 
 /// `0-3, 8`.
@@ -136,6 +134,6 @@ mod tests {
         );
         let text = page.text();
         assert_eq!(text, expected);
-        assert!(text.lines().all(|line| columns(line) <= WIDTH), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 }
