@@ -6,8 +6,7 @@
 
 use std::{
     fmt,
-    io::{self, Write},
-    os::fd::AsFd,
+    io::{self, IsTerminal as _, Write},
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -47,31 +46,33 @@ static LOG: OnceLock<fn(&str)> = OnceLock::new();
 /// Says it to people, with a line feed. Waits only briefly for a reader that does not go on (a stopped pager, Ctrl-S): whoever
 /// says something has a run to look after.
 pub fn show(text: impl fmt::Display) {
-    let mut losses = losses();
-    losses.tell(&mut Brief);
-    losses.write(&mut Brief, &format!("{text}\n"));
+    let Remarks { losses, out } = &mut *remarks();
+    losses.tell(out);
+    losses.write(out, &format!("{text}\n"));
 }
 
 /// Shows these lines below everything that is said, in the place of those before; none: takes them away. For terminals: whatever
 /// is said meanwhile takes them away too.
 pub(super) fn paint(block: &str) {
-    losses().paint(&mut Brief, block);
+    let Remarks { losses, out } = &mut *remarks();
+    losses.paint(out, block);
 }
 
 /// Says how many lines were lost, if that was not said yet.
 pub fn tell_losses() {
-    losses().tell(&mut Brief);
+    let Remarks { losses, out } = &mut *remarks();
+    losses.tell(out);
 }
 
 /// Lines for standard error that could not be written so far, and how many of them the reader was told of.
 pub fn lost_and_told() -> (u64, u64) {
-    let losses = losses();
-    (losses.lost, losses.told)
+    let Losses { lost, told, .. } = remarks().losses;
+    (lost, told)
 }
 
 /// The reader was told of so many in all, unless more were lost by that.
 pub fn losses_are_told(lost: u64) {
-    let mut losses = losses();
+    let losses = &mut remarks().losses;
     if losses.lost == lost {
         losses.told = lost;
     }
@@ -137,7 +138,8 @@ pub struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        losses().write(&mut Brief, &String::from_utf8_lossy(bytes));
+        let Remarks { losses, out } = &mut *remarks();
+        losses.write(out, &String::from_utf8_lossy(bytes));
         Ok(bytes.len())
     }
 
@@ -146,10 +148,20 @@ impl Write for Log {
     }
 }
 
-static LOSSES: Mutex<Losses> = Mutex::new(Losses { lost: 0, told: 0, torn: false, painted: 0 });
+/// Standard error, and what became of it.
+#[derive(Debug)]
+struct Remarks {
+    losses: Losses,
+    out: Brief<StandardError>,
+}
 
-fn losses() -> MutexGuard<'static, Losses> {
-    LOSSES.lock().unwrap_or_else(PoisonError::into_inner)
+static REMARKS: Mutex<Remarks> = Mutex::new(Remarks {
+    losses: Losses { lost: 0, told: 0, torn: false, painted: 0 },
+    out: Brief { to: StandardError, stalled: false },
+});
+
+fn remarks() -> MutexGuard<'static, Remarks> {
+    REMARKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What became of lines.
@@ -177,11 +189,15 @@ impl Losses {
 
     fn write(&mut self, out: &mut impl Write, text: &str) {
         let start = if self.torn { "\n" } else { "" };
+        let painted = self.painted;
         let erased = self.erase();
         match put(out, format!("{erased}{start}{text}").as_bytes()) {
             Ok(()) => self.torn = false,
             Err(written) => {
-                self.torn |= written > 0;
+                if written < erased.len() {
+                    self.painted = painted;
+                }
+                self.torn |= written > erased.len();
                 self.lost += text.lines().count() as u64;
             }
         }
@@ -191,13 +207,18 @@ impl Losses {
 impl Losses {
     /// The cursor stays at the beginning of the line below, so that what the terminal echoes (`^C`) harms nothing.
     fn paint(&mut self, out: &mut impl Write, block: &str) {
+        let painted = self.painted;
         // At the least what the terminal echoed there.
-        let erased =
-            if self.painted > 0 { self.erase() } else { "\r".to_owned() + &ansi(Clear(ClearType::FromCursorDown)) };
-        // What cannot be shown is shown the next time.
-        if put(out, format!("{erased}{block}").as_bytes()).is_ok() {
-            self.painted = u16::try_from(block.lines().count()).unwrap_or(0);
-        }
+        let erased = if painted > 0 { self.erase() } else { "\r".to_owned() + &ansi(Clear(ClearType::FromCursorDown)) };
+        // What cannot be shown is shown the next time, in the place of what can.
+        let shown = put(out, format!("{erased}{block}").as_bytes()).map_or_else(
+            |written| written.checked_sub(erased.len()).map(|written| &block.as_bytes()[..written]),
+            |()| Some(block.as_bytes()),
+        );
+        self.painted = shown.map_or(painted, |shown| {
+            self.torn |= !shown.is_empty() && !shown.contains(&b'\n');
+            u16::try_from(shown.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(0)
+        });
     }
 
     /// What takes away the lines that are painted.
@@ -229,26 +250,61 @@ fn put(out: &mut impl Write, bytes: &[u8]) -> Result<(), usize> {
     Ok(())
 }
 
-/// Standard error, which is given [`PATIENCE`] for each piece.
-struct Brief;
+/// Where there may be no room.
+trait Narrow {
+    /// Whether there is room, after this time at the latest.
+    fn has_room(&mut self, patience: &Timespec) -> io::Result<bool>;
+
+    /// Writes as much as there is room for, where there is any.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+/// Gives it [`PATIENCE`] for each piece, and none after it took nothing until it takes something again: whoever says something
+/// has other things to do than to wait for a reader that was waited for in vain.
+#[derive(Debug)]
+struct Brief<T> {
+    to: T,
+    stalled: bool,
+}
 
 /// A terminal or a pipe whose reader lives has room long before.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// What a pipe that is ready has room for at least (`PIPE_BUF`, pipe(7)).
-const PIECE: usize = 4096;
+const NO_PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-impl Write for Brief {
+impl<T: Narrow> Write for Brief<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let err = io::stderr();
-        if poll(&mut [PollFd::new(&err.as_fd(), PollFlags::OUT)], Some(&PATIENCE))? == 0 {
+        self.stalled = !self.to.has_room(if self.stalled { &NO_PATIENCE } else { &PATIENCE })?;
+        if self.stalled {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        Ok(rustix::io::write(&err, &bytes[..bytes.len().min(PIECE)])?)
+        self.to.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct StandardError;
+
+/// What a pipe that is ready has room for at least (`PIPE_BUF`, pipe(7)).
+const PIECE: usize = 4096;
+
+/// The same of a pseudo terminal: its buffers are made in steps of 256 bytes (`TTYB_ALIGN_MASK` of drivers/tty/tty_buffer.c), and
+/// a line feed becomes two of them. A serial line that is ready has room for more.
+const PIECE_OF_TERMINAL: usize = 128;
+
+impl Narrow for StandardError {
+    fn has_room(&mut self, patience: &Timespec) -> io::Result<bool> {
+        Ok(poll(&mut [PollFd::new(&io::stderr(), PollFlags::OUT)], Some(patience))? > 0)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let err = io::stderr();
+        let most = if err.is_terminal() { PIECE_OF_TERMINAL } else { PIECE };
+        Ok(rustix::io::write(&err, &bytes[..bytes.len().min(most)])?)
     }
 }
 
@@ -295,6 +351,55 @@ mod tests {
         losses.write(&mut disk, "fifth\n");
         let rest = "\na log goes on in a line of its own\n3 lines could not be written here\nfifth\n";
         assert_eq!(disk.text.strip_prefix("first\nsecond,"), Some(rest));
+    }
+
+    /// A reader that goes on after so many looks; counts those that waited.
+    struct Reader {
+        looks: u32,
+        waits: u32,
+        text: String,
+    }
+
+    impl Narrow for Reader {
+        fn has_room(&mut self, patience: &Timespec) -> io::Result<bool> {
+            self.waits += u32::from(*patience != NO_PATIENCE);
+            self.looks = self.looks.saturating_sub(1);
+            Ok(self.looks == 0)
+        }
+
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.text += std::str::from_utf8(bytes).unwrap();
+            Ok(bytes.len())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stands_still_is_waited_for_once() {
+        let mut losses = Losses { lost: 0, told: 0, torn: false, painted: 0 };
+        let mut out = Brief { to: Reader { looks: 101, waits: 0, text: String::new() }, stalled: false };
+        (0..100).for_each(|_| losses.write(&mut out, "lost\n"));
+        assert_eq!((losses.lost, out.to.waits, out.to.text.as_str()), (100, 1, ""));
+        losses.write(&mut out, "told\n");
+        assert_eq!((out.to.waits, out.to.text.as_str()), (1, "told\n"));
+        out.to.looks = 100;
+        (0..10).for_each(|_| losses.write(&mut out, "lost\n"));
+        assert_eq!((losses.lost, out.to.waits), (110, 2));
+    }
+
+    #[test]
+    fn lines_that_were_painted_in_part_go_away_too() {
+        // CPL, ED: seven bytes; and the beginning of a block of two lines.
+        for (room, painted, torn) in [(5, 3, false), (7, 0, false), (8, 0, true), (10, 1, false), (11, 1, false)] {
+            let mut losses = Losses { lost: 0, told: 0, torn: false, painted: 3 };
+            let mut terminal = Disk { room, ..Disk::default() };
+            losses.paint(&mut terminal, "ab\ncd\n");
+            let shown = &"\x1b[3F\x1b[Jab\ncd\n"[..room];
+            assert_eq!(terminal.text, shown);
+            assert_eq!((losses.painted, losses.torn), (painted, torn), "{shown:?}");
+        }
+        let mut losses = Losses { lost: 0, told: 0, torn: false, painted: 3 };
+        losses.write(&mut Disk { room: 2, ..Disk::default() }, "said\n");
+        assert_eq!((losses.painted, losses.torn, losses.lost), (3, false, 1));
     }
 
     #[test]
