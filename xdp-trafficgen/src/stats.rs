@@ -161,8 +161,10 @@ impl PortCount {
         let mut workers: Vec<WorkerCount> = states.iter().map(|state| state.count(plan.action)).collect();
         workers.extend(workers::strayed(plan, &entries));
         let mut flows = flow_counts(plan, generator, &states)?;
-        let windows: Vec<_> =
-            plan.flows.iter().map(|flow| due_time::of_flow(flow, (Duration::ZERO, elapsed))).collect();
+        let windows = match &plan.pacing {
+            None => due_time::at_full_speed(&plan.flows, elapsed),
+            Some(_) => plan.flows.iter().map(|flow| due_time::of_flow(flow, (Duration::ZERO, elapsed))).collect(),
+        };
         for (flow, window) in flows.iter_mut().zip(&windows) {
             flow.due_time = due_time::length(*window);
         }

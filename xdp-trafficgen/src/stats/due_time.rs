@@ -10,9 +10,23 @@ pub(super) type Window = (Duration, Duration);
 
 /// When a flow is due to send, within `window`. One that ends by a number of frames, to the window's end.
 pub(super) fn of_flow(flow: &FlowPlan, window: Window) -> Window {
-    let end = flow.duration.map_or(Duration::MAX, |duration| flow.delay.saturating_add(duration));
     let begin = flow.delay.max(window.0);
-    (begin, end.min(window.1).max(begin))
+    (begin, end_of(flow).min(window.1).max(begin))
+}
+
+/// When each flow is due to send of a port without departure times, which has been sending for `elapsed`. The call at hand goes
+/// on where the time of the last flows ends, and its frames count: their time does too, or the rate would be too high.
+pub(super) fn at_full_speed(flows: &[FlowPlan], elapsed: Duration) -> Vec<Window> {
+    let last = flows.iter().map(end_of).max().unwrap_or_default();
+    let window = |flow| match of_flow(flow, (Duration::ZERO, elapsed)) {
+        (begin, end) if end_of(flow) == last => (begin, elapsed.max(end)),
+        window => window,
+    };
+    flows.iter().map(window).collect()
+}
+
+fn end_of(flow: &FlowPlan) -> Duration {
+    flow.duration.map_or(Duration::MAX, |duration| flow.delay.saturating_add(duration))
 }
 
 /// How long a window is.
@@ -35,6 +49,38 @@ pub(super) fn covered(windows: impl IntoIterator<Item = Window>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::{ChecksumMode, HeaderKind, Layer, Payload, assemble};
+
+    #[test]
+    fn the_last_flows_of_a_port_at_full_speed_send_to_its_end() {
+        let seconds = Duration::from_secs;
+        let layers =
+            [Layer { kind: HeaderKind::Ethernet, set: Vec::new(), options: Vec::new(), checksum: ChecksumMode::Good }];
+        let layout = assemble(&layers, 60, &Payload::Zeros).unwrap();
+        let flow = |delay, duration: Option<u64>| FlowPlan {
+            name: String::new(),
+            weight: 1,
+            smallest: 64,
+            largest: 64,
+            delay: seconds(delay),
+            packets: None,
+            duration: duration.map(seconds),
+            layout: layout.clone(),
+            addressed: None,
+        };
+        #[track_caller]
+        fn check(flows: &[FlowPlan], elapsed: u64, expected: &[(u64, u64)]) {
+            let expected: Vec<Window> =
+                expected.iter().map(|&(begin, end)| (Duration::from_secs(begin), Duration::from_secs(end))).collect();
+            assert_eq!(at_full_speed(flows, Duration::from_secs(elapsed)), expected);
+        }
+        check(&[flow(0, Some(10))], 11, &[(0, 11)]);
+        check(&[flow(2, Some(10))], 5, &[(2, 5)]);
+        check(&[flow(0, Some(3)), flow(0, Some(10))], 11, &[(0, 3), (0, 11)]);
+        check(&[flow(0, Some(3)), flow(4, None)], 11, &[(0, 3), (4, 11)]);
+        // Stopped before it began.
+        check(&[flow(5, Some(1))], 2, &[(5, 5)]);
+    }
 
     #[test]
     fn overlaps_count_once_and_pauses_do_not() {
