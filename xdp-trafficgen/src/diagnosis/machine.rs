@@ -56,7 +56,7 @@ fn passed_frames(situation: &Situation<'_>) -> Option<Finding> {
     Some(Finding::new("passed_frames", severity, format!("Linux {} {does}", system.release), cure))
 }
 
-/// What a run with a few workers takes: programs and maps, pages that circulate, and the process itself. With two workers, one
+/// What a run of few flows with a few workers takes: programs and maps, pages that circulate, and the process itself. With two workers, one
 /// that may have 48 MiB runs, and one that may have 32 is killed (measured on Linux 6.18).
 const ENOUGH_MEMORY: u64 = 64 << 20;
 
@@ -67,7 +67,7 @@ pub fn of_memory(system: &System) -> Option<Finding> {
         "low_memory",
         Severity::Loses,
         format!(
-            "there are only {} MiB of memory to be had, and a run takes up to {}: the kernel may kill it",
+            "there are only {} MiB of memory to be had, and even a run of few flows takes up to {}: the kernel may kill it",
             memory >> 20,
             ENOUGH_MEMORY >> 20
         ),

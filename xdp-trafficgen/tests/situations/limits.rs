@@ -546,8 +546,11 @@ fn what_does_not_fit_is_refused() {
     for command in ["check", "run"] {
         let finished = Finished::of(groups::inside("memory", SETTINGS, &alone.command(&[command, &file])));
         assert_eq!(finished.code, Some(2), "{finished:?}");
-        let sentence = "its flows and workers take 189 MB of memory, and ";
-        let said = finished.stderr.lines().find(|line| line.contains(sentence));
+        // How much it is depends on what the process has already; the trial before this one compares figures.
+        let said = finished
+            .stderr
+            .lines()
+            .find(|line| line.contains("its flows and workers take ") && line.contains(" MB of memory, and "));
         let said = said.unwrap_or_else(|| panic!("{finished:?}"));
         assert!(finished.stderr.contains("use fewer flows or CPUs"), "{finished:?}");
         table::row("10", &format!("{command} flows.toml on 2 CPUs, in a group of 400 MB"), said, 2, "");
