@@ -24,7 +24,7 @@ pub(crate) use send::{probe_kernel, signal_stop, work_out_until};
 use crate::{
     cli::{self, Command, Overrides},
     config::{
-        Config, Diagnostic, Diagnostics, Flow, Located, Place, Profile, Source, file,
+        Config, Diagnostic, Diagnostics, Flow, Located, Place, Profile, Source, Total, file,
         rate::{NotScalable, Ratio},
     },
     daemon::{self, log},
@@ -319,14 +319,14 @@ fn share_rate(config: &mut Config, rate: &Located<Profile>, wrong: &mut Diagnost
             );
             continue;
         };
-        let has_share = |flow: &&&mut Flow| {
-            let profile = flow.rate.as_ref().map(|rate| &rate.value);
-            !matches!(profile, Some(Profile::Constant(_) | Profile::Poisson { .. }))
+        let share = |flow: &&mut Flow| match flow.rate.as_ref().map(|rate| &rate.value) {
+            Some(Profile::Constant(rate) | Profile::Poisson { mean: rate, .. }) => Ok((*rate, flow.size.value.clone())),
+            _ => Err((flow.name.value.clone(), flow.rate.as_ref().map(|rate| rate.place.clone()))),
         };
-        match own.iter().find(has_share) {
-            None => port.total = Some(Located::new(total, rate.place.clone())),
-            Some(flow) => {
-                let (name, place) = (&flow.name.value, flow.rate.as_ref().map_or(&rate.place, |rate| &rate.place));
+        match own.iter().map(share).collect() {
+            Ok(among) => port.total = Some(Located::new(Total { rate: total, among }, rate.place.clone())),
+            Err((name, place)) => {
+                let place = place.as_ref().unwrap_or(&rate.place);
                 let message =
                     format!("the flow `{name}` has no constant rate, and so no share of the {total} of `--rate`");
                 let help = format!("multiply all rates: `--scale 2x`; or give it one: `--set flows.{name}.rate=1kpps`");
@@ -416,7 +416,8 @@ mod tests {
         let pace = Pace { rate: rate.map(str::to_owned), behind: None };
         replace_rates(&mut config, &pace, scale).map_err(|error| error.render())?;
         let shown = |rate: &Option<Located<Profile>>| rate.as_ref().map(|rate| rate.value.to_string());
-        let total = |port: &crate::config::Port| port.total.as_ref().map(|total| format!("{} in all", total.value));
+        let total =
+            |port: &crate::config::Port| port.total.as_ref().map(|total| format!("{} in all", total.value.rate));
         let ports = config.ports.iter().flat_map(|port| [total(port), shown(&port.rate)]);
         Ok(ports.chain(config.flows.iter().map(|flow| shown(&flow.rate))).flatten().collect())
     }

@@ -254,7 +254,7 @@ mod tests {
         Pacing {
             streams,
             departures,
-            segments: Vec::new(),
+            segments: [].into(),
             calendars: Vec::new(),
             give_up: Duration::ZERO,
             late: Duration::ZERO,

@@ -230,13 +230,23 @@ pub struct Port {
     pub rate: Option<Located<Profile>>,
     /// What the rates of its flows, constant ones or means, are to come to together: each keeps its share. `--rate` of the command
     /// line; a file cannot say it.
-    pub total: Option<Located<Rate>>,
+    pub total: Option<Located<Total>>,
     /// Bits a second that shares of the line rate refer to; the link's own speed when not given.
     pub speed: Option<Located<u64>>,
     /// What becomes of departures that are overdue.
     pub behind: Located<Behind>,
     /// Frames that leave later than this after they were due count as late.
     pub late_threshold: Located<Duration>,
+}
+
+/// What several rates are to come to together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Total {
+    /// Their sum.
+    pub rate: Rate,
+    /// The rates as they were written, each with the sizes of its frames: also those of flows that are over by now, whose shares
+    /// nobody else gets.
+    pub among: Vec<(Rate, Size)>,
 }
 
 /// Default of [`Port::batch_size`]: the kernel's own (`xdp_test_run` in `net/bpf/test_run.c`).

@@ -220,7 +220,7 @@ mod tests {
         let pacing = Pacing {
             streams: Streams::Flows,
             departures: Vec::new(),
-            segments: Vec::new(),
+            segments: [].into(),
             calendars: Vec::new(),
             give_up: Duration::ZERO,
             late: Duration::ZERO,

@@ -2,15 +2,9 @@
 
 use std::{mem, time::Duration};
 
-use xdp_trafficgen_ebpf::{
-    abi::timing::{Departures, departures as kinds},
-    timing,
-};
+use xdp_trafficgen_ebpf::abi::timing::{Departures, departures as kinds};
 
-use super::{
-    Pacing, Streams,
-    simulation::{HostTables, exponentials},
-};
+use super::{Pacing, Streams, leap, simulation::exponentials};
 use crate::{
     config::rate::Ratio,
     plan::{
@@ -173,10 +167,9 @@ impl Missed {
     /// How many more departures of a stream are due before a time, of which it has moved on.
     fn due_before(&mut self, stream: usize, time: u64) -> u64 {
         let Some(Pacing { segments, departures, .. }) = &mut self.pacing else { return 0 };
-        let tables = HostTables::with(segments, &self.exponentials);
         let stream = &mut departures[stream];
         let before = stream.skipped;
-        while timing::skip(stream, time, &tables) {}
+        leap::skip_to(stream, time, segments, &self.exponentials);
         stream.skipped - before
     }
 

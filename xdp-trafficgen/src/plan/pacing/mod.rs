@@ -3,9 +3,10 @@
 //!
 //! Pure: takes the configuration and the link's speed, and makes tables for the kernel. In reading order: `rates` (frames a
 //! second, exactly), `curve` (rates that change), `streams` (departures of each worker), [`simulation`] (what they
-//! will do), [`missed`] (what of it nobody sends).
+//! will do), `leap` (moving far ahead), [`missed`] (what of it nobody sends).
 
 mod curve;
+mod leap;
 pub mod missed;
 mod rates;
 pub mod simulation;
@@ -13,7 +14,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use xdp_trafficgen_ebpf::{
     abi::timing::{Calendar, Departures, FAR, MAX_STREAMS, Segment, pacing},
@@ -26,7 +27,7 @@ use self::{
     streams::{Limits, Load},
 };
 use crate::config::{
-    Behind, Diagnostic, Flow, Located, Place, Port, Profile, Rate, RateUnit,
+    Behind, Diagnostic, Flow, Located, Place, Port, Profile, Rate, RateUnit, Total,
     rate::{Ratio, Spacing, Step},
 };
 
@@ -41,8 +42,8 @@ pub struct Pacing {
     /// workers take turns, frame by frame. Those of flows end with the flow; the port's begins with the first of its flows, and
     /// ends only where its profile does.
     pub departures: Vec<Departures>,
-    /// The segments they refer to.
-    pub segments: Vec<Segment>,
+    /// The segments they refer to: shared by all that keep the port's departures.
+    pub segments: Arc<[Segment]>,
     /// The order in which each worker's flows begin; empty where the port has one stream.
     pub calendars: Vec<Calendar>,
     /// Departures that are overdue by more than this are given up.
@@ -209,14 +210,14 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
     let pacing = Pacing {
         streams,
         departures,
-        segments,
+        segments: segments.into(),
         calendars,
         give_up: match request.port.behind.value {
             Behind::CatchUp(bound) => bound,
             Behind::Skip => late,
         },
         late,
-        total: request.port.total.as_ref().map(|total| total.value),
+        total: request.port.total.as_ref().map(|total| total.value.rate),
         peak: demands.iter().map(|demand| demand.peak).sum(),
         steady: demands.iter().map(|demand| demand.steady).sum(),
         requested: demands.iter().map(|demand| demand.requested).collect(),
@@ -300,21 +301,17 @@ impl Request<'_> {
     /// By how much the flows' own rates are to be multiplied, so that together they come to the total.
     fn factor(&self) -> Result<Fraction, Diagnostic> {
         let Some(total) = &self.port.total else { return Ok(Fraction::ONE) };
-        let measured = self.flows.iter().filter_map(|flow| {
-            let frames = Frames { mean_size: rates::mean_size(&flow.size.value), speed: self.speed() };
-            match flow.rate.as_ref()?.value {
-                Profile::Constant(rate) | Profile::Poisson { mean: rate, .. } => {
-                    Some(frames.measured(rate, total.value.unit))
-                }
-                _ => None,
-            }
+        let Total { rate: wanted, among } = &total.value;
+        let measured = among.iter().map(|(rate, size)| {
+            let frames = Frames { mean_size: rates::mean_size(size), speed: self.speed() };
+            frames.measured(*rate, wanted.unit)
         });
         let measured =
             measured.collect::<Result<Vec<_>, _>>().map_err(|UnknownSpeed| self.unknown_speed(&total.place))?;
         // What is asked for, in the same measure; frames have no say in it.
-        let Ratio { numerator, denominator } = total.value.amount;
+        let Ratio { numerator, denominator } = wanted.amount;
         let amount = Fraction::new(numerator.into(), denominator.into());
-        let wanted = match total.value.unit {
+        let wanted = match wanted.unit {
             RateUnit::LineShare => {
                 let speed = self.speed().ok_or_else(|| self.unknown_speed(&total.place))?;
                 amount.times(Fraction { above: speed.into(), below: 1 })

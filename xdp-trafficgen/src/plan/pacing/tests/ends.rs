@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::rate::{Burst, Spacing, Step};
+use crate::config::{
+    Total,
+    rate::{Burst, Spacing, Step},
+};
 
 /// How many of a flow's departures are due within this time, over all workers.
 fn within(profile: &Profile, duration: Duration, workers: usize) -> u64 {
@@ -151,7 +154,8 @@ fn a_total_keeps_the_shares_of_its_flows() {
     fn check(rates: &[Rate], total: Rate, speed: Option<u64>, expected: &[f64]) {
         let flows: Vec<Flow> = rates.iter().map(|rate| flow(Profile::Constant(*rate))).collect();
         let mut config = Config { flows, ..CONFIG.clone() };
-        config.ports[0].total = Some(located(total));
+        let among = config.flows.iter().zip(rates).map(|(flow, rate)| (*rate, flow.size.value.clone()));
+        config.ports[0].total = Some(located(Total { rate: total, among: among.collect() }));
         config.ports[0].speed = speed.map(located);
         let pacing = pacing_and_notes(&config, 2).expect("pacing").0;
         let requested: Vec<f64> = pacing.requested.iter().map(|rate| rate.unwrap().to_f64()).collect();

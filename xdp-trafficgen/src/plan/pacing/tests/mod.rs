@@ -4,6 +4,7 @@ mod calendar;
 mod constant;
 mod curves;
 mod ends;
+mod leap;
 mod missed;
 mod poisson;
 mod requests;
