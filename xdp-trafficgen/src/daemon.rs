@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use self::supervision::Supervised;
+use self::supervision::{Counts, Supervised};
 use crate::{
     cli,
     commands::{
@@ -28,6 +28,7 @@ use crate::{
     },
     config::{Config, Located, Place, Port},
     diagnosis::{Finding, Severity},
+    engine,
     kernel::{Capabilities, Enabling, Listener, TracePoint},
     output::{PortFinding, Report, text::shortfall, together::notes},
     plan::{Consent, Plan, PortPlan, pacing::missed::Missed},
@@ -82,7 +83,7 @@ const SHORTEST_POLL: Duration = Duration::from_millis(10);
 const LONGEST_POLL: Duration = Duration::from_millis(250);
 
 /// The latest counts of a port: written by its task, read by the report.
-type Latest = Arc<Mutex<PortCount>>;
+type Latest = Arc<Mutex<Counts>>;
 
 /// What the ports send on just now: written by their tasks, each time they start again, and read by the report.
 type Current = Arc<Mutex<Outlook>>;
@@ -105,7 +106,7 @@ async fn serve(
     let enabling = Enabling::until(stop);
     for port in &plan.ports {
         let config = alone(config, port);
-        let counts = Arc::new(Mutex::new(PortCount::none(port)));
+        let counts = Arc::new(Mutex::new(Counts::Known(PortCount::none(port))));
         latest.push(Arc::clone(&counts));
         let (listener, enabling, outlook) = (listener.clone(), enabling.clone(), Arc::clone(&outlook));
         let (name, planned) = (port.name.clone(), Missed::of(port));
@@ -156,7 +157,7 @@ fn alone(config: &Config, port: &PortPlan) -> Config {
 }
 
 fn read(latest: &Latest) -> PortCount {
-    latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    latest.lock().unwrap_or_else(PoisonError::into_inner).read(engine::now())
 }
 
 fn current(outlook: &Current) -> Outlook {

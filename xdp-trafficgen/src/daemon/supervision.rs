@@ -1,7 +1,7 @@
 //! A port under supervision: runs to its end, and starts again when it fails. What it misses meanwhile is counted.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -42,8 +42,26 @@ pub(super) struct Supervised {
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// The counts of a port.
+pub(super) enum Counts {
+    /// As they were when they were read.
+    Known(PortCount),
+    /// Of a port that is down: worked out for whoever asks, and for nobody else.
+    Down(Arc<Mutex<Outage>>),
+}
+
+impl Counts {
+    /// As they are now, on the clock of [`engine::now`].
+    pub(super) fn read(&self, now: u64) -> PortCount {
+        match self {
+            Self::Known(count) => count.clone(),
+            Self::Down(outage) => outage.lock().unwrap_or_else(PoisonError::into_inner).counts(now),
+        }
+    }
+}
+
 /// The counts of a port that is down, as they go on.
-struct Outage {
+pub(super) struct Outage {
     down: Down,
     /// When its last run started, on the clock of [`engine::now`].
     epoch: u64,
@@ -54,6 +72,17 @@ struct Outage {
 impl Outage {
     fn counts(&mut self, now: u64) -> PortCount {
         self.down.counts(Duration::from_nanos(now.saturating_sub(self.epoch)), &self.reason)
+    }
+
+    /// Unless it has a reason already.
+    fn is_due_to(&mut self, error: &CommandError) {
+        if self.reason.is_empty() {
+            self.reason = reason(error);
+        }
+    }
+
+    fn shared(self) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(self))
     }
 }
 
@@ -76,24 +105,23 @@ impl Supervised {
         let mut pause = FIRST_PAUSE;
         let none = read(&self.counts);
         let down = Down::since(self.planned.clone(), Duration::ZERO, none.clone(), &none);
-        let mut outage = Outage { down, epoch: engine::now(), reason: String::new() };
+        let mut outage = Outage { down, epoch: engine::now(), reason: String::new() }.shared();
         // When the first of its runs started: flows begin and end by that.
         let mut first = None;
         let mut start = Start::Now;
         loop {
             let began = Instant::now();
             let ready = match (start, first) {
-                (Start::Since(_), Some(first)) => self.make_ready(first, &mut outage, &stop).await,
+                (Start::Since(_), Some(first)) => self.make_ready(first, &stop).await,
                 _ => Ok(()),
             };
             let now = engine::now();
             let elapsed = Duration::from_nanos(now.saturating_sub(*first.get_or_insert(now)));
             if let Start::Since(time) = &mut start {
                 *time = now;
-                self.set(outage.counts(now));
+                self.set(Counts::Down(Arc::clone(&outage)).read(now));
             }
             let Some(left) = self.left(elapsed) else { break };
-            let before = read(&self.counts);
             let ran = match ready {
                 Ok(()) => self.run_once(left, start, &mut first, &stop).await,
                 Err(error) => Err(Failed::from(error)),
@@ -103,7 +131,7 @@ impl Supervised {
                 // It never started, and is as down as it was.
                 Err(Failed { error, .. }) if error.is_stopped() => {
                     if let Start::Since(_) = start {
-                        self.set(outage.counts(engine::now()));
+                        self.set(Counts::Down(outage).read(engine::now()));
                     }
                     break;
                 }
@@ -113,28 +141,19 @@ impl Supervised {
                 pause = FIRST_PAUSE;
             }
             self.tell_failure(&error, pause);
-            match since {
-                Some(since) => outage = Outage { reason: reason(&error), ..since },
-                // It is as down as it was, for the same reason.
-                None => self.set(before),
+            // Else it is as down as it was, for the same reason.
+            if let Some(since) = since {
+                outage = since.shared();
             }
-            if outage.reason.is_empty() {
-                outage.reason = reason(&error);
-            }
+            outage.lock().unwrap_or_else(PoisonError::into_inner).is_due_to(&error);
+            self.put(Counts::Down(Arc::clone(&outage)));
             start = Start::Since(0);
-            let until = time::sleep(pause);
-            tokio::pin!(until);
-            let mut look = time::interval(self.machine.poll);
-            let stopped = loop {
-                tokio::select! {
-                    () = stop.cancelled() => break true,
-                    () = &mut until => break false,
-                    _ = look.tick() => self.set(outage.counts(engine::now())),
+            tokio::select! {
+                () = stop.cancelled() => {
+                    self.set(Counts::Down(outage).read(engine::now()));
+                    break;
                 }
-            };
-            if stopped {
-                self.set(outage.counts(engine::now()));
-                break;
+                () = time::sleep(pause) => {}
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -143,31 +162,25 @@ impl Supervised {
 
     /// Has the kernel ask for the next hops, for seconds when they are silent. Meanwhile the counts go on, which those of a
     /// run begin with: so it is done before.
-    async fn make_ready(&self, first: u64, outage: &mut Outage, stop: &CancellationToken) -> Result<(), CommandError> {
-        let Machine { capabilities, consent, poll } = self.machine;
+    async fn make_ready(&self, first: u64, stop: &CancellationToken) -> Result<(), CommandError> {
+        let Machine { capabilities, consent, .. } = self.machine;
         let elapsed = Duration::from_nanos(engine::now().saturating_sub(first));
         let Some(config) = self.left(elapsed).filter(asks_for_next_hops) else { return Ok(()) };
         let stop = stop.clone();
-        let mut asked = spawn_blocking(move || work_out_until(&stop, &config, Some(capabilities), consent).map(drop));
-        let mut look = time::interval(poll);
-        loop {
-            tokio::select! {
-                done = &mut asked => return done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
-                _ = look.tick() => self.set(outage.counts(engine::now())),
-            }
-        }
+        let asked = spawn_blocking(move || work_out_until(&stop, &config, Some(capabilities), consent).map(drop));
+        asked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
     fn set(&self, count: PortCount) {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = count;
+        self.put(Counts::Known(count));
     }
 
-    /// What is left to send after this time: a flow with an end keeps it, however often it starts again. None: nothing.
+    fn put(&self, counts: Counts) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
     fn left(&self, elapsed: Duration) -> Option<Config> {
-        let counts = read(&self.counts);
-        let flows = self.config.flows.iter().zip(&counts.flows);
-        let flows: Vec<Flow> = flows.filter_map(|(flow, count)| rest(flow, count.due(), elapsed)).collect();
-        (!flows.is_empty()).then(|| Config { flows, ..self.config.clone() })
+        left(&self.config, &read(&self.counts), elapsed)
     }
 
     /// Runs the port once; `first` becomes when it started, if it did for the first time.
@@ -213,11 +226,12 @@ impl Supervised {
         };
         let Some(error) = error else { return Ok(()) };
         let sent_for = sent_for.unwrap_or_else(|| Duration::from_nanos(engine::now().saturating_sub(epoch)));
-        let outage = planned.map(|planned| {
-            let down = Down::since(planned, sent_for, read(&self.counts), &earlier);
-            Outage { down, epoch, reason: String::new() }
-        });
-        Err(Failed { error, outage })
+        let Some(planned) = planned else { return Err(Failed::from(error)) };
+        let counts = read(&self.counts);
+        // A load of millions of segments takes a moment, in which other ports are to be read.
+        let down = spawn_blocking(move || Down::since(planned, sent_for, counts, &earlier)).await;
+        let down = down.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        Err(Failed { error, outage: Some(Outage { down, epoch, reason: String::new() }) })
     }
 
     /// A line for the failure, and one for each other thing that is wrong with its configuration by now.
@@ -254,6 +268,13 @@ impl Supervised {
             self.set(count);
         }
     }
+}
+
+/// What is left to send after this time. None: nothing.
+fn left(config: &Config, counts: &PortCount, elapsed: Duration) -> Option<Config> {
+    let flows = config.flows.iter().zip(&counts.flows);
+    let flows: Vec<Flow> = flows.filter_map(|(flow, count)| rest(flow, count.due(), elapsed)).collect();
+    (!flows.is_empty()).then(|| Config { flows, ..config.clone() })
 }
 
 fn asks_for_next_hops(config: &Config) -> bool {
@@ -295,7 +316,13 @@ fn every_flow(counted: Vec<FlowCount>, all: &[FlowCount]) -> Vec<FlowCount> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, file};
+    use crate::{
+        cli,
+        commands::replace_rates,
+        config::{Source, file},
+        host::{Facts, Link},
+        plan::{DefaultRoute, PortPlan},
+    };
 
     fn flow(lines: &str) -> Flow {
         let text = format!(
@@ -344,5 +371,63 @@ mod tests {
         let counted = vec![count("a", 10), count("c", 30)];
         assert_eq!(every_flow(counted, &all), [count("a", 10), count("b", 0), count("c", 30)]);
         assert_eq!(every_flow(Vec::new(), &all[..1]), [count("a", 0)]);
+    }
+
+    /// What `--rate` makes of three flows, the first of which is over after a second; on one CPU of no machine.
+    fn shared_rates() -> Config {
+        let text = "[[ports]]\nname = 'p'\ninterface = 'veth0'\n".to_owned()
+            + &["28pps'\nduration = '1s", "16pps", "4pps"].map(|rate| {
+                format!("[[flows]]\nname = '{rate:.4}'\nport = 'p'\nrate = '{rate}'\npacket = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}]\n")
+            }).concat();
+        let mut config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let pace = cli::Pace { rate: Some("4800pps".to_owned()), behind: None };
+        replace_rates(&mut config, &pace, cli::Scale::default()).unwrap();
+        config
+    }
+
+    fn planned(config: &Config) -> PortPlan {
+        let link = Link {
+            name: "veth0".to_owned(),
+            alt_names: Vec::new(),
+            index: 3,
+            mtu: 1500,
+            up: true,
+            carrier: true,
+            mac: Some([2, 0, 0, 0, 0, 1]),
+            speed: None,
+            bus: None,
+        };
+        let facts = Facts { links: vec![link], cpus: vec![0], allowed_cpus: vec![0], ..Facts::default() };
+        let plan = plan::plan(config, &facts, DefaultRoute::Allow).unwrap_or_else(|wrong| panic!("{wrong}"));
+        plan.ports.into_iter().next().unwrap()
+    }
+
+    fn requested(port: &PortPlan) -> Vec<f64> {
+        let requested = &port.pacing.as_ref().unwrap().requested;
+        requested.iter().map(|rate| rate.unwrap().to_f64()).collect()
+    }
+
+    /// After an outage, 16 and 4 of 48 parts became 16 and 4 of 20.
+    #[test]
+    fn flows_that_are_over_leave_their_shares_to_nobody() {
+        let config = shared_rates();
+        let port = planned(&config);
+        assert_eq!(requested(&port), [2800.0, 1600.0, 400.0]);
+        let rest = left(&config, &PortCount::none(&port), Duration::from_secs(2)).unwrap();
+        assert_eq!(requested(&planned(&rest)), [1600.0, 400.0]);
+    }
+
+    /// They were worked out up to 100 times a second, whether or not anybody looked.
+    #[test]
+    fn counts_of_an_outage_are_those_of_when_somebody_asks() {
+        let port = planned(&shared_rates());
+        let none = PortCount::none(&port);
+        let down = Down::since(Missed::of(&port), Duration::ZERO, none.clone(), &none);
+        let counts = Counts::Down(Outage { down, epoch: 1000, reason: "gone".to_owned() }.shared());
+        let second = 1_000_000_000;
+        for (seconds, unsent) in [(1, 4800), (2, 6800), (2, 6800), (3600, 6800 + 3598 * 2000)] {
+            let count = counts.read(1000 + seconds * second);
+            assert_eq!((count.outage.down, count.outage.unsent), (Duration::from_secs(seconds), unsent));
+        }
     }
 }
