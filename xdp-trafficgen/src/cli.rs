@@ -142,8 +142,8 @@ pub enum Command {
     /// Send what a configuration file describes until SIGTERM, as a service
     ///
     /// Ports are supervised: one whose interface goes away is started again when it comes back, while the others go on. Its
-    /// sequences start again with their first values; its flows end when they would have, and departures that were due
-    /// meanwhile count as never sent.
+    /// fields start again with their first values, and ramps, steps, traces and bursts from their beginning; flows with
+    /// `packets` or a `duration` end when they would have, and departures that were due meanwhile count as never sent.
     /// Logs to standard error. SIGTERM or SIGINT ends it in order, with exit status 0.
     Daemon(Daemon),
     /// One measurement of `cargo xtask bench`

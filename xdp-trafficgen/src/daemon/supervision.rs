@@ -246,7 +246,7 @@ impl Supervised {
                     code,
                     cause,
                     cure,
-                    "port failed, it starts again in {pause:?}, with the first values of its sequences"
+                    "port failed, it starts again in {pause:?}, with its rates and the values of its fields from their beginning"
                 );
             } else {
                 error!(port, error, place, code, cause, cure, "port cannot start for this too");
@@ -270,7 +270,8 @@ impl Supervised {
     }
 }
 
-/// What is left to send after this time. None: nothing.
+/// What is left to send after this time: numbers of frames and durations are kept, while rates that change (ramps, steps, traces,
+/// bursts and their number) begin anew. None: nothing.
 fn left(config: &Config, counts: &PortCount, elapsed: Duration) -> Option<Config> {
     let flows = config.flows.iter().zip(&counts.flows);
     let flows: Vec<Flow> = flows.filter_map(|(flow, count)| rest(flow, count.due(), elapsed)).collect();
