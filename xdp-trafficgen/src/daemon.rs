@@ -106,7 +106,7 @@ async fn serve(
     let enabling = Enabling::until(stop);
     for port in &plan.ports {
         let config = alone(config, port);
-        let counts = Arc::new(Mutex::new(Counts::Known(PortCount::none(port))));
+        let counts = Arc::new(Mutex::new(Counts::Known(Box::new(PortCount::none(port)))));
         latest.push(Arc::clone(&counts));
         let (listener, enabling, outlook) = (listener.clone(), enabling.clone(), Arc::clone(&outlook));
         let (name, planned) = (port.name.clone(), Missed::of(port));

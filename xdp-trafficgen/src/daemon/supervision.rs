@@ -45,7 +45,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The counts of a port.
 pub(super) enum Counts {
     /// As they were when they were read.
-    Known(PortCount),
+    Known(Box<PortCount>),
     /// Of a port that is down: worked out for whoever asks, and for nobody else.
     Down(Arc<Mutex<Outage>>),
 }
@@ -54,7 +54,7 @@ impl Counts {
     /// As they are now, on the clock of [`engine::now`].
     pub(super) fn read(&self, now: u64) -> PortCount {
         match self {
-            Self::Known(count) => count.clone(),
+            Self::Known(count) => PortCount::clone(count),
             Self::Down(outage) => outage.lock().unwrap_or_else(PoisonError::into_inner).counts(now),
         }
     }
@@ -172,7 +172,7 @@ impl Supervised {
     }
 
     fn set(&self, count: PortCount) {
-        self.put(Counts::Known(count));
+        self.put(Counts::Known(Box::new(count)));
     }
 
     fn put(&self, counts: Counts) {
