@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::kernel::generator::Sent;
+
 /// How long a call is meant to take. A call costs about 20 µs more than its frames, 0.4 % of this (doc/measurements.md, Calls);
 /// a stop waits for the end of the call at hand.
 const TARGET: Duration = Duration::from_millis(5);
@@ -61,8 +63,11 @@ impl CallSize {
         repeat
     }
 
-    /// Takes note of what a call took.
-    pub(super) fn learn(&mut self, repeat: u32, took: Duration) {
+    /// Takes note of what a call took. Of one that a signal ended nobody knows how many repetitions that was.
+    pub(super) fn learn(&mut self, sent: Sent, repeat: u32, took: Duration) {
+        if sent == Sent::Interrupted {
+            return;
+        }
         let frame_ns = took.as_secs_f64() * 1e9 / f64::from(repeat.max(1));
         // Half the old value: a call that another guest held up does not make the next ones tiny.
         self.frame_ns = Some(self.frame_ns.map_or(frame_ns, |old| old.midpoint(frame_ns)).max(1.0));
@@ -101,11 +106,21 @@ mod tests {
     #[test]
     fn a_slow_call_is_forgotten_again() {
         let mut size = CallSize::new(64);
-        size.learn(64, Duration::from_nanos(6400));
-        size.learn(64, Duration::from_millis(64));
+        size.learn(Sent::All, 64, Duration::from_nanos(6400));
+        size.learn(Sent::All, 64, Duration::from_millis(64));
         for _ in 0..30 {
-            size.learn(64, Duration::from_nanos(6400));
+            size.learn(Sent::All, 64, Duration::from_nanos(6400));
         }
+        assert_eq!(size.next(u64::MAX, None), Some(49_984));
+    }
+
+    #[test]
+    fn an_interrupted_call_tells_nothing() {
+        let mut size = CallSize::new(64);
+        size.learn(Sent::All, 64, Duration::from_nanos(6400));
+        // It would look as if a frame took a nanosecond, or, with a stop of the process in it, a second.
+        size.learn(Sent::Interrupted, 50_000, Duration::from_micros(50));
+        size.learn(Sent::Interrupted, 64, Duration::from_secs(64));
         assert_eq!(size.next(u64::MAX, None), Some(49_984));
     }
 }

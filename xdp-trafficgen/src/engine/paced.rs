@@ -150,12 +150,13 @@ impl<'a> Paced<'a> {
             self.set_pace(pace)?;
             let repeat = self.size.in_batches(batch, self.most);
             let before = self.now();
-            self.worker.call(repeat, batch)?;
-            self.watch.alive(self.worker.clock.now(), None);
+            let sent = self.worker.call(repeat, batch)?;
             let took = Duration::from_nanos(self.now() - before);
-            self.size.learn(repeat, took);
+            self.size.learn(sent, repeat, took);
             let after = self.pace()?;
-            self.batch.learn(took, Duration::from_nanos(after.waited - pace.waited), Duration::from_nanos(after.late));
+            let waited = after.waited - pace.waited;
+            self.watch.called(self.worker.clock.now(), waited, after.late);
+            self.batch.learn(took, Duration::from_nanos(waited), Duration::from_nanos(after.late));
         }
         Ok(())
     }

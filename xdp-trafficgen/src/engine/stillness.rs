@@ -42,6 +42,8 @@ pub(super) struct Watch<'a> {
     /// Time this thread has waited for its CPU, and when that was read.
     waited: u64,
     read: u64,
+    /// How overdue the last call's departures were at most.
+    late: u64,
     total: u64,
 }
 
@@ -49,12 +51,29 @@ impl<'a> Watch<'a> {
     pub(super) fn begin(of_port: &'a Stillness, now: u64) -> Self {
         let scheduler = File::open("/proc/thread-self/schedstat").ok();
         let waited = scheduler.as_ref().map_or(0, waited);
-        Self { of_port, scheduler, last: now, waited, read: now, total: 0 }
+        Self { of_port, scheduler, last: now, waited, read: now, late: 0, total: 0 }
     }
 
     /// A sign of life. `asleep_until`: the worker meant to sleep until then; its last sign of life where it did not.
     pub(super) fn alive(&mut self, now: u64, asleep_until: Option<u64>) {
-        let since = asleep_until.map_or(self.last, |until| until.max(self.last));
+        self.sign(now, asleep_until.map_or(self.last, |until| until.max(self.last)));
+    }
+
+    /// A sign of life after a call in which the program waited for departures for so long, and departures were overdue by `late`
+    /// at most.
+    ///
+    /// A call has its repetitions before a rate falls, and then waits in each of them: for seconds, and as it should. But what
+    /// is paused is most likely paused while it waits. Departures are later for that than those of the last call were, and so
+    /// long it did not mean to wait.
+    pub(super) fn called(&mut self, now: u64, waited: u64, late: u64) {
+        let delayed = late.saturating_sub(self.late);
+        let meant = waited.saturating_sub(delayed);
+        self.late = late;
+        self.sign(now, self.last.saturating_add(meant));
+    }
+
+    /// It should have given a sign of life at `since`.
+    fn sign(&mut self, now: u64, since: u64) {
         self.last = now;
         let hole = now.saturating_sub(since);
         if hole > LONGEST {
@@ -62,6 +81,8 @@ impl<'a> Watch<'a> {
             let waited = self.refresh(now);
             if waited < hole / 2 {
                 self.total += hole;
+                // The next call finds departures overdue by it, and it is the same hole.
+                self.late = self.late.max(hole);
                 self.of_port.longest.fetch_max(hole, Ordering::Relaxed);
                 self.of_port.total.fetch_max(self.total, Ordering::Relaxed);
             }
@@ -114,6 +135,34 @@ mod tests {
         check(&[(60_000, Some(59_999))], (0, 0));
         check(&[(60_000, Some(59_000))], (1000, 1000));
         check(&[(100, Some(50)), (400, Some(50))], (300, 300));
+    }
+
+    /// Calls that ended at these times, the time waited in each, and how overdue departures were, in milliseconds.
+    #[track_caller]
+    fn check_calls(calls: &[(u64, u64, u64)], expected: (u64, u64)) {
+        let stillness = Stillness::default();
+        let mut watch = Watch { scheduler: None, ..Watch::begin(&stillness, 0) };
+        for &(now, waited, late) in calls {
+            watch.called(now * MS, waited * MS, late * MS);
+        }
+        let (longest, total) = stillness.get();
+        assert_eq!((longest.as_millis(), total.as_millis()), (expected.0.into(), expected.1.into()));
+    }
+
+    #[test]
+    fn a_call_that_waits_for_a_lower_rate_lives() {
+        // From 1 Mpps to 10 kpps: 50 000 repetitions, each of which waits for 100 µs.
+        check_calls(&[(50, 40, 0), (5050, 4990, 0), (5100, 45, 0)], (0, 0));
+        // The same while it catches up.
+        check_calls(&[(50, 0, 3000), (5050, 4900, 3000), (5100, 45, 0)], (0, 0));
+    }
+
+    #[test]
+    fn a_pause_is_none_of_the_waiting() {
+        // A virtual machine that is paused while the program waits: what was due meanwhile leaves late.
+        check_calls(&[(50, 45, 0), (2100, 2045, 2000), (2150, 45, 0)], (2005, 2005));
+        // SIGSTOP ends the call, and departures are overdue in the next one, which may be a long one too.
+        check_calls(&[(50, 45, 0), (2075, 25, 0), (7075, 4900, 2000)], (2000, 2000));
     }
 
     #[test]

@@ -222,11 +222,11 @@ impl Stretch for FullSpeed<'_> {
             let left = turns.map_or(u64::MAX, |turns| turns - sent);
             let Some(repeat) = self.size.next(left, time_left) else { break };
             match self.worker.call(repeat, self.worker.plan.batch_size)? {
-                Sent::All => {
+                all @ Sent::All => {
                     let after = self.time()?;
                     let took = after - before;
                     self.watch.alive(self.worker.start.saturating_add(after), None);
-                    self.size.learn(repeat, Duration::from_nanos(took));
+                    self.size.learn(all, repeat, Duration::from_nanos(took));
                     sent += u64::from(repeat);
                 }
                 // A signal that found this thread. The program has counted what did run.
