@@ -33,7 +33,7 @@ pub use worker::WorkerError;
 
 use self::{
     counting::Counting,
-    hush::Hush,
+    hush::{Hush, Stop},
     paced::Paced,
     reading::{Reader, Reading},
     stillness::Stillness,
@@ -203,11 +203,11 @@ impl Loaded {
     /// When there are no threads left, or the instant to start at is over.
     pub fn start(self, start: Start, stop: &CancellationToken) -> Result<Session, EngineError> {
         // Workers wait for a word that comes when all are there; when one could not be had, its sender is dropped and they
-        // go home.
+        // end.
         let (go, gate) = watch::channel(None);
-        let stop = stop.child_token();
+        let stop = Stop::below(stop, self.clock);
         let words = self.ports.iter().map(|port| port.generator.stop().clone()).collect();
-        let hush = Hush::when(&stop, words, self.clock);
+        let hush = Hush::when(&stop, words);
         let mut workers = JoinSet::new();
         let mut threads = Vec::new();
         for (number, port) in self.ports.iter().enumerate() {
@@ -218,7 +218,7 @@ impl Loaded {
                 workers.spawn(async move {
                     let result = outcome.await.unwrap_or(Err(WorkerError::Panicked));
                     if result.is_err() {
-                        stop.cancel();
+                        stop.fail();
                     }
                     Ended { port: number, index, result }
                 });
@@ -262,7 +262,7 @@ fn spawn(
     index: usize,
     clock: ProgramClock,
     mut gate: watch::Receiver<Option<u64>>,
-    stop: CancellationToken,
+    stop: Stop,
     done: oneshot::Sender<Result<(), WorkerError>>,
 ) -> Result<thread::JoinHandle<()>, EngineError> {
     let cpu = port.plan.cpus[index];
@@ -302,7 +302,7 @@ pub struct Session {
     enabled: Vec<Hold>,
     workers: JoinSet<Ended>,
     threads: Vec<thread::JoinHandle<()>>,
-    stop: CancellationToken,
+    stop: Stop,
     /// Lets paced calls come to their end when `stop` is cancelled.
     _hush: Hush,
     clock: ProgramClock,
@@ -353,8 +353,10 @@ impl Session {
                 _ = ticks.tick(), if reading.is_none() => {
                     match self.gone_interface().map_or_else(|| self.reader().read_aside(), Err) {
                         Ok(begun) => reading = Some(begun),
+                        // The next tick may find one. Sending needs no more threads.
+                        Err(EngineError::Thread(_)) => {}
                         Err(error) => {
-                            self.stop.cancel();
+                            self.stop.fail();
                             failure.get_or_insert(error);
                         }
                     }
@@ -366,12 +368,17 @@ impl Session {
                         Ok(snapshot) if snapshot.elapsed.is_zero() => {}
                         Ok(snapshot) => look(snapshot),
                         Err(error) => {
-                            self.stop.cancel();
+                            self.stop.fail();
                             failure.get_or_insert(error);
                         }
                     }
                 }
             }
+        }
+        // Whoever reads holds the ports, and their places with the listener, which may be wanted again at once. What it finds,
+        // the final count finds too.
+        if let Some(mut reading) = reading {
+            let _ = reading.counts().await;
         }
         // Once more: a short flow may have ended before anybody looked.
         let failure = failure.or_else(|| self.gone_interface()).or_else(|| self.strayed());
@@ -405,11 +412,15 @@ impl Session {
             let _ = thread.join();
         }
         self.settle()?;
-        let Snapshot { elapsed: now, ports } = self.reader().read_aside()?.counts().await?;
+        let Snapshot { elapsed: now, ports } = match self.reader().read_aside() {
+            Ok(mut reading) => reading.counts().await?,
+            // There is no thread to be had, and nothing else to do any more.
+            Err(_) => self.reader().read()?,
+        };
         let elapsed = self.elapsed.iter().copied().flatten().max().unwrap_or(now);
         let mut ports: Vec<PortCount> = ports.into_iter().map(PortCount::settled).collect();
         if let Some(counters) = self.counters.take() {
-            let unsettled = counters.end(&mut ports, &self.stop).await;
+            let unsettled = counters.end(&mut ports, self.stop.token()).await;
             for (index, parting) in reconcile(&ports, &unsettled) {
                 ports[index].partings.push(parting);
             }

@@ -6,7 +6,7 @@ use std::{num::NonZeroU64, time::Duration};
 use rustix::thread::set_current_timer_slack;
 use xdp_trafficgen_ebpf::{
     abi::timing::{Departures, FAR, GRACE, Pace, departures as kinds},
-    timing,
+    timing::{self, Tables},
 };
 
 use crate::{
@@ -93,7 +93,7 @@ impl<'a> Paced<'a> {
         let mut ends = 0;
         for (due, entry) in due.iter_mut().zip(self.entries()) {
             let mut stream = self.stream(entry)?;
-            self.skip_until(&mut stream, over);
+            give_up_until(&mut stream, over, &self.tables);
             self.set_stream(entry, stream)?;
             *due += stream.departed + stream.skipped;
             if stream.left > 0 && stream.end != u64::MAX {
@@ -111,34 +111,26 @@ impl<'a> Paced<'a> {
         let over = paced.over();
         for entry in paced.entries() {
             let mut stream = worker.generator.departures(entry)?;
-            paced.skip_until(&mut stream, over);
+            give_up_until(&mut stream, over, &paced.tables);
             worker.generator.set_departures(entry, stream)?;
         }
         Ok(())
     }
 
-    /// From when on nothing that did not leave counts as given up: now, or before it was told to stop by as much as frames get to
-    /// catch up at an end that is known before. A worker that is behind by no more has missed nothing yet.
+    /// From when on nothing that did not leave counts as given up.
     fn over(&self) -> u64 {
-        let stopped = self.stopped().map_or(u64::MAX, |stopped| stopped.saturating_sub(GRACE));
-        self.now().min(stopped.saturating_sub(self.worker.start))
+        self.worker.stop.over(self.worker.clock.now()).saturating_sub(self.worker.start)
     }
 
-    /// When it was told to stop. The same instant for all workers and for the program, which looks at this word too; the token
-    /// that is cancelled is seen by each at another moment.
-    fn stopped(&self) -> Option<u64> {
-        self.worker.generator.stop().get()
-    }
-
-    /// Counts departures before a time as given up.
-    fn skip_until(&self, stream: &mut Departures, time: u64) {
-        while timing::skip(stream, time, &self.tables) {}
-        stream.at = stream.due;
+    /// Whether it was told to stop. All workers and the program look at the same word; the token that is cancelled is seen by
+    /// each at another moment.
+    fn is_stopped(&self) -> bool {
+        self.worker.generator.stop().get().is_some()
     }
 
     /// Calls until all streams have ended, or it is told to stop.
     fn until_done(&mut self) -> Result<(), WorkerError> {
-        while self.stopped().is_none() {
+        while !self.is_stopped() {
             let mut pace = self.pace()?;
             if pace.done != 0 {
                 return Ok(());
@@ -204,6 +196,12 @@ impl<'a> Paced<'a> {
     }
 }
 
+/// Counts departures before a time as given up.
+fn give_up_until(stream: &mut Departures, time: u64, tables: &impl Tables) {
+    while timing::skip(stream, time, tables) {}
+    stream.at = stream.due;
+}
+
 /// The port's one stream, whose departures its flows share.
 impl Stretch for Paced<'_> {
     /// That of the next departure, so that what is sent depends on no clock.
@@ -223,7 +221,7 @@ impl Stretch for Paced<'_> {
             // The process has no memory: it may as well begin then.
             stream.due = stream.due.max(until);
         }
-        self.skip_until(&mut stream, until);
+        give_up_until(&mut stream, until, &self.tables);
         let paused = stream.paused + (stream.due - due);
         self.set_stream(self.worker.index, Departures { skipped, paused, ..stream })?;
         Ok(!timing::is_over(&stream))
@@ -242,13 +240,57 @@ impl Stretch for Paced<'_> {
         self.until_done()?;
         let mut stream = self.stream(self.worker.index)?;
         // What was due when it ended, or was told to stop.
-        if close != u64::MAX || self.stopped().is_some() {
-            self.skip_until(&mut stream, self.over());
+        if close != u64::MAX || self.is_stopped() {
+            give_up_until(&mut stream, self.over(), &self.tables);
         }
         let taken = stream.departed + stream.skipped - before.departed - before.skipped;
         stream.left = if before.left == u64::MAX { u64::MAX } else { before.left - taken };
         stream.end = u64::MAX;
         self.set_stream(self.worker.index, stream)?;
         Ok(Turns { taken, is_last: stream.left == 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xdp_trafficgen_ebpf::abi::timing::{Gap, Segment};
+
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// None are needed for equal distances.
+    struct NoTables;
+
+    impl Tables for NoTables {
+        fn segment(&self, _index: u32) -> Option<Segment> {
+            None
+        }
+        fn exponential(&self, _index: u32) -> u32 {
+            0
+        }
+        fn uses(&self, _kind: u32) -> bool {
+            false
+        }
+    }
+
+    /// Of a stream with a departure each millisecond that is next due at one: those given up until another, and the next one.
+    #[track_caller]
+    fn check(due: u64, over: u64, expected: (u64, u64)) {
+        let gap = Gap { ns: MS, ..Gap::ZERO };
+        let mut stream = Departures { due: due * MS, gap, left: u64::MAX, end: u64::MAX, ..Departures::default() };
+        give_up_until(&mut stream, over, &NoTables);
+        assert_eq!(stream.at, stream.due);
+        assert_eq!((stream.skipped, stream.due / MS), expected);
+    }
+
+    #[test]
+    fn what_is_due_at_the_end_is_not_missed() {
+        // Departures at 0 to 89 ms are; that at 90 ms was due when nothing counted any more.
+        check(0, 90 * MS, (90, 90));
+        check(0, 90 * MS + 1, (91, 91));
+        check(89, 90 * MS, (1, 90));
+        check(90, 90 * MS, (0, 90));
+        check(101, 90 * MS, (0, 101));
     }
 }

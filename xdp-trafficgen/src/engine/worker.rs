@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::{
         call_size::CallSize,
         clock::{self, nanoseconds},
+        hush::Stop,
         paced::Paced,
         stillness::{Stillness, Watch},
     },
@@ -85,7 +85,7 @@ pub(super) struct Worker<'a> {
     pub(super) clock: ProgramClock,
     /// The session's start on this clock; all other times count from it, in nanoseconds.
     pub(super) start: u64,
-    pub(super) stop: &'a CancellationToken,
+    pub(super) stop: &'a Stop,
     /// Where it notes that it stood still.
     pub(super) still: &'a Stillness,
 }
@@ -268,7 +268,7 @@ impl Worker<'_> {
 
     /// Sleeps until an instant of its clock, or until it is told to stop.
     pub(super) fn sleep_until(&self, instant: u64) {
-        clock::sleep_until(self.clock, instant, self.stop);
+        clock::sleep_until(self.clock, instant, self.stop.token());
     }
 
     fn cpu(&self) -> u32 {
