@@ -13,7 +13,10 @@ use std::{
     os::fd::AsFd as _,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicU32, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
 };
 
@@ -48,10 +51,10 @@ impl<T: Pod> Mapped<T> {
 
     fn of_data(data: &MapData, name: &'static str) -> Result<Self, KernelError> {
         let info = data.info().map_err(map_error(name))?;
-        let size = usize::try_from(info.value_size()).unwrap_or(0);
+        let size = info.value_size();
         let entries = info.max_entries();
         let failed = |source| KernelError::Syscall { call: "mapping an eBPF map (mmap)", source };
-        if size != size_of::<T>() {
+        if u64::from(size) != size_of::<T>() as u64 {
             return Err(failed(io::Error::other(format!("entries of `{name}` have {size} bytes"))));
         }
         let len = Self::STRIDE * usize::try_from(entries).map_err(io::Error::other).map_err(failed)?;
@@ -120,19 +123,91 @@ impl StopWord {
     }
 
     /// Lets nothing depart from this instant on: paced calls under way come to their end at once. Others take no notice. The
-    /// first instant stays. `now`: on the programs' clock, in nanoseconds.
+    /// first instant stays, and whoever finds it finds what this thread wrote before. `now`: on the programs' clock, in nanoseconds.
     pub fn set(&self, now: u64) {
         // Whoever comes second finds that it has been done.
-        let _ = self.word().compare_exchange(0, now.max(1), Relaxed, Relaxed);
+        let _ = self.word().compare_exchange(0, now.max(1), Release, Relaxed);
     }
 
     /// When nothing departed any more; none: there has been no stop.
     pub fn get(&self) -> Option<u64> {
-        Some(self.word().load(Relaxed)).filter(|&stopped| stopped != 0)
+        Some(self.word().load(Acquire)).filter(|&stopped| stopped != 0)
     }
 
     fn word(&self) -> &AtomicU64 {
         // SAFETY: the map has an entry (`StopWord::of`), of eight bytes, which only atomic operations and the kernel touch.
         unsafe { AtomicU64::from_ptr(self.0.memory.as_mut_ptr().cast()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memmap2::MmapMut;
+
+    use super::*;
+
+    /// Entries in memory that is no map's.
+    fn entries<T: Pod>(count: u32) -> Mapped<T> {
+        let memory = MmapMut::map_anon(Mapped::<T>::STRIDE * count as usize).unwrap();
+        Mapped { name: "TEST", memory: memory.into(), entries: count, _entry: PhantomData }
+    }
+
+    /// All bytes of the memory.
+    fn bytes<T: Pod>(mapped: &Mapped<T>) -> Vec<u8> {
+        // SAFETY: so many bytes are mapped, and nobody else has them.
+        unsafe { std::slice::from_raw_parts(mapped.memory.as_ptr(), mapped.memory.len()) }.to_vec()
+    }
+
+    #[test]
+    fn entries_are_at_multiples_of_eight_bytes() {
+        let small = entries::<u32>(3);
+        for index in 0..3 {
+            small.set(index, &(0x0101_0101 * (index + 1))).unwrap();
+        }
+        assert_eq!(
+            (0..3).map(|index| small.get(index).unwrap()).collect::<Vec<_>>(),
+            [0x0101_0101, 0x0202_0202, 0x0303_0303]
+        );
+        // `array_map_alloc` of the kernel rounds the size up.
+        assert_eq!(
+            bytes(&small),
+            [[1, 1, 1, 1, 0, 0, 0, 0], [2, 2, 2, 2, 0, 0, 0, 0], [3, 3, 3, 3, 0, 0, 0, 0]].concat()
+        );
+    }
+
+    #[test]
+    fn the_last_word_may_be_half_of_one() {
+        let odd = entries::<[u32; 3]>(2);
+        odd.set(0, &[1, 2, 3]).unwrap();
+        odd.set(1, &[4, 5, 6]).unwrap();
+        assert_eq!((odd.get(0).unwrap(), odd.get(1).unwrap()), ([1, 2, 3], [4, 5, 6]));
+        assert_eq!(bytes(&odd)[12..16], [0; 4], "what fills up the first entry");
+    }
+
+    #[test]
+    fn there_is_nothing_behind_the_last_entry() {
+        let two = entries::<u64>(2);
+        two.set(1, &7).unwrap();
+        assert_eq!(two.get(1).unwrap(), 7);
+        for index in [2, u32::MAX] {
+            assert!(
+                matches!(two.get(index), Err(KernelError::NoEntry { map: "TEST", index: wrong }) if wrong == index)
+            );
+            assert!(matches!(two.set(index, &7), Err(KernelError::NoEntry { .. })));
+        }
+    }
+
+    #[test]
+    fn the_first_stop_stays() {
+        let word = StopWord(Arc::new(entries(1)));
+        assert_eq!(word.get(), None);
+        let same = word.clone();
+        word.set(17);
+        same.set(18);
+        assert_eq!((word.get(), same.get()), (Some(17), Some(17)));
+        // 0 is the word of those that go on.
+        let first = StopWord(Arc::new(entries(1)));
+        first.set(0);
+        assert_eq!(first.get(), Some(1));
     }
 }

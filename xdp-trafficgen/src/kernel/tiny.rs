@@ -1,4 +1,4 @@
-//! Programs of two instructions, for asking the kernel what it can do.
+//! Programs of a few instructions, for asking the kernel what it can do.
 //!
 //! The object with the generator would do as well, but when it or one of its maps is refused nothing could be asked any more.
 //! aya loads ELF objects only, so these go through bpf(2) themselves. Never sends: what they are run on is dropped.
