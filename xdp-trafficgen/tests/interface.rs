@@ -257,7 +257,9 @@ fn a_veth_knows_its_other_end() {
         .unwrap();
     // By the index that `ip` shows behind the `@` of its name.
     let index = u32::try_from(oracle::ip("c0")["link_index"].as_u64().expect("an end of a pair")).unwrap();
-    let there = |up, mtu| Peer::There { name: "c1".to_owned(), index, up, mtu, native_xdp: false, namespace: None };
+    let nsid = i32::try_from(oracle::ip("c0")["link_netnsid"].as_i64().expect("in another namespace")).unwrap();
+    let there =
+        |up, mtu| Peer::There { name: "c1".to_owned(), nsid, index, up, mtu, native_xdp: false, namespace: None };
     check("c0", Some(there(false, 1500)));
     elsewhere
         .run(|| {

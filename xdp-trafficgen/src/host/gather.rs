@@ -23,6 +23,17 @@ impl Interface {
         Self::described(netlink, &messages, named)
     }
 
+    /// The interfaces with these indices, whatever they are called by now, as far as they are still there. Of others nothing is
+    /// asked that says nothing of these: frames are sent meanwhile. Blocks, for milliseconds.
+    ///
+    /// # Errors
+    /// As [`Self::gather`]'s.
+    pub fn again(indices: &[u32]) -> Result<Vec<Self>, NetlinkError> {
+        let netlink = Netlink::open()?;
+        let messages = netlink.link_messages_of(indices)?;
+        Self::described(&netlink, &messages, |link| indices.contains(&link.index))
+    }
+
     /// Those that are wanted, of what rtnetlink says of all interfaces.
     pub(super) fn described(
         netlink: &Netlink,
@@ -139,6 +150,7 @@ fn there(namespace: i32, index: u32) -> Option<Peer> {
     let peer = Described::by(&message);
     Some(Peer::There {
         name: peer.name.to_owned(),
+        nsid: namespace,
         index,
         up: peer.up,
         mtu: peer.mtu,
@@ -234,5 +246,21 @@ pub(crate) const fn xdp_program(part: &LinkXdp) -> Option<(AttachedMode, u32)> {
         LinkXdp::SkbProgId(id) => Some((AttachedMode::Generic, *id)),
         LinkXdp::HwProgId(id) => Some((AttachedMode::Offloaded, *id)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_that_are_gone_are_left_out() {
+        let nobody = i32::MAX.cast_unsigned();
+        let names = |indices: &[u32]| {
+            Interface::again(indices).unwrap().into_iter().map(|interface| interface.link.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[nobody, 1]), ["lo"]);
+        assert_eq!(names(&[nobody]), [""; 0]);
+        assert_eq!(names(&[]), [""; 0]);
     }
 }

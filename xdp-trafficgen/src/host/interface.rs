@@ -196,6 +196,8 @@ pub enum Peer {
     There {
         /// Its name there.
         name: String,
+        /// The number of that namespace in this one.
+        nsid: i32,
         /// Its index there.
         index: u32,
         /// Whether it was set up.

@@ -72,6 +72,35 @@ impl Netlink {
         self.collect("list interfaces", self.handle.link().get().execute())
     }
 
+    /// All that the kernel says of the interfaces with these indices, as far as they are there, and of those that describe them:
+    /// the other ends of veth pairs, and where one is a bond, whose slaves only tell themselves, every interface.
+    pub(super) fn link_messages_of(&self, indices: &[u32]) -> Result<Vec<LinkMessage>, NetlinkError> {
+        let mut messages = Vec::new();
+        for &index in indices {
+            messages.extend(self.link_message(index)?);
+        }
+        if messages.iter().any(|message| is_of(message, &InfoKind::Bond)) {
+            return self.link_messages();
+        }
+        let peers: Vec<u32> = messages.iter().filter_map(peer).filter(|peer| !indices.contains(peer)).collect();
+        for index in peers {
+            messages.extend(self.link_message(index)?);
+        }
+        Ok(messages)
+    }
+
+    /// None when there is no such interface.
+    fn link_message(&self, index: u32) -> Result<Option<LinkMessage>, NetlinkError> {
+        match self.collect("ask about an interface", self.handle.link().get().match_index(index).execute()) {
+            Err(NetlinkError::Request { source: rtnetlink::Error::NetlinkError(refused), .. })
+                if refused.raw_code() == -libc::ENODEV =>
+            {
+                Ok(None)
+            }
+            messages => Ok(messages?.into_iter().next()),
+        }
+    }
+
     /// The interface that `message` is about.
     pub(super) fn link(&self, message: &LinkMessage) -> Link {
         let speed = self.ethtool.as_ref().and_then(|ethtool| ethtool.speed(message.header.index));
@@ -221,17 +250,24 @@ fn alternative_name(property: &Prop) -> Option<String> {
     }
 }
 
+fn is_of(message: &LinkMessage, kind: &InfoKind) -> bool {
+    message.attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::LinkInfo(parts) => {
+            parts.iter().any(|part| matches!(part, LinkInfo::Kind(known) if known == kind))
+        }
+        _ => false,
+    })
+}
+
 /// The peer's index, which only says something within one namespace.
 fn peer(message: &LinkMessage) -> Option<u32> {
-    let mut veth = false;
     let mut index = None;
     for attribute in &message.attributes {
         match attribute {
-            LinkAttribute::LinkInfo(parts) => veth = parts.contains(&LinkInfo::Kind(InfoKind::Veth)),
             LinkAttribute::Link(peer) => index = Some(*peer),
             LinkAttribute::LinkNetNsId(_) => return None,
             _ => {}
         }
     }
-    index.filter(|_| veth)
+    index.filter(|_| is_of(message, &InfoKind::Veth))
 }

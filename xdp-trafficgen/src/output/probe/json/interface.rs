@@ -262,7 +262,7 @@ pub(super) fn interface(probed: &Probed) -> Interface<'_> {
         qdisc: qdisc.as_deref(),
         peer: peer.as_ref().map(|peer| match peer {
             host::Peer::Elsewhere => Peer { place: "elsewhere", ..Peer::default() },
-            host::Peer::There { name, index: _, up, mtu, native_xdp, namespace } => Peer {
+            host::Peer::There { name, nsid: _, index: _, up, mtu, native_xdp, namespace } => Peer {
                 place: "elsewhere",
                 namespace: namespace.as_deref(),
                 name: Some(name),

@@ -114,7 +114,7 @@ fn attached(attachment: &Attachment) -> Option<String> {
 fn other_end(peer: &Peer) -> String {
     match peer {
         Peer::Elsewhere => "peer: in another network namespace, where it cannot be seen".to_owned(),
-        Peer::There { name, index: _, up, mtu, native_xdp, namespace } => format!(
+        Peer::There { name, nsid: _, index: _, up, mtu, native_xdp, namespace } => format!(
             "peer {name}: in {}, {}, MTU {mtu}, native program {}",
             namespace.as_ref().map_or_else(
                 || "another network namespace".to_owned(),
