@@ -123,7 +123,13 @@ async fn serve(
             () = stop.cancelled() => break,
             _ = reports.tick() => {
                 let now = snapshot();
-                log_counts("counts since the start", &now, &logged, &outlook).await;
+                // A stop waits for no look at the machine; the last one explains what is left.
+                let news = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    news = explain_drops(&now, &outlook, Outlook::learn) => news,
+                };
+                log_counts("counts since the start", &now, &logged, &news);
                 logged = now;
                 log::tell_losses();
             }
@@ -136,7 +142,8 @@ async fn serve(
     }
     let mut snapshot = snapshot();
     except_each_other(&mut snapshot.ports);
-    log_counts("final counts since the start", &snapshot, &Snapshot::default(), &outlook).await;
+    let news = explain_drops(&snapshot, &outlook, Outlook::learn_now).await;
+    log_counts("final counts since the start", &snapshot, &Snapshot::default(), &news);
     log_flows(&snapshot);
     log::tell_losses();
     let findings = current(&outlook).conclude(&snapshot, Vec::new(), false);
@@ -192,15 +199,18 @@ fn log_concluded(found: &PortFinding) {
 }
 
 /// Why frames were dropped that were not at the last time. The machine is asked beside the thread that all ports share.
-async fn explain_drops(snapshot: &Snapshot, outlook: &Current) -> Vec<News> {
+async fn explain_drops(
+    snapshot: &Snapshot,
+    outlook: &Current,
+    learn: fn(&Outlook, &Snapshot) -> Vec<News>,
+) -> Vec<News> {
     let (outlook, snapshot) = (current(outlook), snapshot.clone());
-    let learned = spawn_blocking(move || outlook.learn(&snapshot)).await;
+    let learned = spawn_blocking(move || learn(&outlook, &snapshot)).await;
     learned.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Logs all counts, and warns of the drops that were not there at the last time.
-async fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, outlook: &Current) {
-    let news = explain_drops(snapshot, outlook).await;
+fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, news: &[News]) {
     for (index, port) in snapshot.ports.iter().enumerate() {
         let Punctual { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
             Punctual::of(port.punctuality);

@@ -2,25 +2,31 @@
 //!
 //! Gathers the facts, which are others at the end than they were before, and lets [`diagnosis`] draw the conclusions.
 
+mod look;
 mod moments;
+mod watch;
 
 use std::{
     cmp::Reverse,
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 
 use tracing::warn;
 
-use self::moments::Moments;
+use self::{
+    look::{Look, When, causes},
+    moments::Moments,
+};
 use crate::{
     commands::CommandError,
     config::Action,
-    diagnosis::{self, Finding, Pace, Rivals, Severity, Situation},
+    diagnosis::{self, Finding, Pace, Rivals, Severity},
     host::{
-        AttachedMode, AttachedXdp, Facts, FactsError, Interface, LinkChanges, Meanwhile, Netlink, Peer, Quota, System,
-        WorkerThread, allowed_cpus, descriptor_limit, is_captured, name_of,
+        Interface, LinkChanges, Netlink, NetlinkError, Quota, System, WorkerThread, allowed_cpus, descriptor_limit,
+        is_captured, name_of,
     },
     output::{
         PortFinding,
@@ -28,23 +34,25 @@ use crate::{
         together,
     },
     plan::{Attach, Needs, Plan, PortPlan},
-    stats::{DropReason, PortCount, Snapshot, reconcile::Parting},
+    stats::{DropReason, PortCount, Snapshot},
 };
 
 /// What is sent, and on what.
 #[derive(Clone, Debug)]
 pub(crate) struct Outlook {
     ports: Vec<Sending>,
-    before: Before,
+    before: Arc<Before>,
     /// What was found out so far, and what became of the interfaces meanwhile: the same for all clones.
     meanwhile: Arc<Mutex<SoFar>>,
     /// Says why the facts cannot be had.
-    complain: fn(&FactsError),
+    complain: fn(&NetlinkError),
 }
 
 /// How it was before the first frame.
 #[derive(Clone, Debug, Default)]
 struct Before {
+    /// The machine, which is looked at once.
+    system: System,
     /// Other processes' workers.
     elsewhere: Vec<WorkerThread>,
     /// CPUs that could have a worker.
@@ -58,6 +66,7 @@ impl Before {
     fn now() -> Self {
         let elsewhere = WorkerThread::gather().into_iter().filter(|worker| !worker.is_ours()).collect();
         Self {
+            system: System::gather(),
             elsewhere,
             allowed_cpus: allowed_cpus().unwrap_or_default(),
             quotas: Quota::gather(),
@@ -74,6 +83,25 @@ struct SoFar {
     changes: Option<LinkChanges>,
     /// Ports, by their places, at whose interfaces somebody captured.
     captured: BTreeSet<usize>,
+    /// When drops were explained the last time.
+    learned: Option<Instant>,
+}
+
+impl SoFar {
+    /// Takes in what the kernel told, which it keeps for a while only.
+    fn hear(&mut self) {
+        if let Some(changes) = &mut self.changes {
+            changes.hear();
+        }
+    }
+}
+
+/// How long after one look there is no other: about a second, and a bit less, for ticks of a second come early now and then.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(950);
+
+/// How long from `now` until the next look, after that of `learned`.
+fn rest(learned: Option<Instant>, now: Instant) -> Duration {
+    learned.map_or(Duration::ZERO, |learned| BETWEEN_LOOKS.saturating_sub(now.saturating_duration_since(learned)))
 }
 
 /// Drops that were explained just now.
@@ -166,10 +194,11 @@ pub(crate) fn warn_of_memory() {
 impl Outlook {
     /// Of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
-        let complain = |error: &FactsError| say(format_args!("{UNKNOWN}: {error}"));
+        let complain = |error: &NetlinkError| say(format_args!("{UNKNOWN}: {error}"));
         let so_far = SoFar { changes: LinkChanges::open().ok(), ..SoFar::default() };
         let meanwhile = Arc::new(Mutex::new(so_far));
-        Self { ports: plan.ports.iter().map(Sending::of).collect(), before: Before::now(), meanwhile, complain }
+        let before = Arc::new(Before::now());
+        Self { ports: plan.ports.iter().map(Sending::of).collect(), before, meanwhile, complain }
     }
 
     /// The same for whoever keeps a log, where standard error has a form of its own.
@@ -194,7 +223,7 @@ impl Outlook {
         self.ports.iter().flat_map(of_port).collect()
     }
 
-    fn foresee_of(&self, look: &Look, sending: &Sending) -> Vec<PortFinding> {
+    fn foresee_of(&self, look: &Look<'_>, sending: &Sending) -> Vec<PortFinding> {
         let mut findings = look.foresee(sending);
         let quota = self.quota(sending);
         findings.extend(self.shared_cpus(sending).into_iter().chain(quota).chain(self.few_descriptors()));
@@ -218,7 +247,7 @@ impl Outlook {
 
     /// That the port is not alone on its CPUs.
     fn shared_cpus(&self, sending: &Sending) -> Option<Finding> {
-        let Before { elsewhere, allowed_cpus, .. } = &self.before;
+        let Before { elsewhere, allowed_cpus, .. } = &*self.before;
         let others = || self.ports.iter().filter(|other| other.port != sending.port);
         let rivals = |&cpu: &u32| {
             let ports = others().filter(|other| other.cpus.contains(&cpu)).map(|other| format!("port {}", other.port));
@@ -252,34 +281,10 @@ impl Outlook {
         slower.into_iter().filter(|found| found.finding.severity == Severity::Slows).collect()
     }
 
-    /// Says of each port, as soon as it loses frames, why the first ones were lost; and that its interface was renamed.
+    /// Says of each port, as soon as it loses frames, why the first ones were lost; and that its interface was renamed. Whoever
+    /// calls it waits for nothing: what there is to say is found out meanwhile, and given the next time.
     pub(crate) fn watch(&self) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
-        let (outlook, mut told, mut renamed) = (self.clone(), BTreeSet::new(), BTreeSet::new());
-        move |snapshot| {
-            let mut news: Vec<News> = outlook.learn(snapshot);
-            news.retain(|news| news.reason != DropReason::Action);
-            news.sort_by_key(|news| std::cmp::Reverse(news.frames));
-            let mut lost = Vec::new();
-            for News { index, finding, .. } in news {
-                if let (Some(sending), Some(finding)) = (outlook.ports.get(index), finding)
-                    && told.insert(index)
-                {
-                    lost.push(found(sending, finding));
-                }
-            }
-            let captured = outlook.newly_captured().into_iter().filter_map(|place| outlook.ports.get(place));
-            let captured: Vec<PortFinding> = captured.map(|sending| found(sending, sending.capture())).collect();
-            let mut moved = Vec::new();
-            for sending in &outlook.ports {
-                if let Some(finding) = sending.renamed().filter(|_| !renamed.contains(&sending.port)) {
-                    renamed.insert(sending.port.clone());
-                    moved.push(found(sending, finding));
-                }
-            }
-            let lost = together::as_it_happens("frames are being dropped: ", &lost);
-            let others = [captured, moved].map(|findings| together::as_it_happens("", &findings));
-            lost.into_iter().chain(others.into_iter().flatten()).collect()
-        }
+        watch::watch(self.clone())
     }
 
     /// Ports at whose interfaces somebody captures, who did not before.
@@ -291,44 +296,64 @@ impl Outlook {
         places.into_iter().filter(|place| so_far.captured.insert(*place)).collect()
     }
 
-    /// Finds out why the frames were dropped that were not at the last time, and keeps it: from one look for all. It blocks.
+    /// Finds out why the frames were dropped that were not at the last time, and keeps it: from one look for all, and one a second
+    /// at most. It blocks, for milliseconds.
     pub(crate) fn learn(&self, snapshot: &Snapshot) -> Vec<News> {
-        let news = {
+        if self.rest().is_zero() { self.learn_now(snapshot) } else { Vec::new() }
+    }
+
+    /// The same whenever the last look was, for the end.
+    pub(crate) fn learn_now(&self, snapshot: &Snapshot) -> Vec<News> {
+        {
             let mut so_far = self.so_far();
-            if let Some(changes) = &mut so_far.changes {
-                changes.hear();
+            so_far.hear();
+            if so_far.moments.news(snapshot).is_empty() {
+                // What became of the interfaces until now has cost nothing.
+                so_far.changes.iter_mut().for_each(LinkChanges::looked);
+                return Vec::new();
             }
-            so_far.moments.news(snapshot)
-        };
-        let look = if news.is_empty() { None } else { self.look() };
-        let explained = |((index, reason), frames)| {
-            let finding = look.as_ref().zip(self.ports.get(index)).map(|(look, sending)| look.of_drop(sending, reason));
-            News { index, reason, frames, finding }
-        };
-        let news: Vec<News> = news.into_iter().map(explained).collect();
-        let mut so_far = self.so_far();
-        for News { index, reason, frames, finding } in &news {
-            if let Some(finding) = finding {
-                so_far.moments.put_down((*index, *reason), *frames, finding.clone());
-            }
+            so_far.learned = Some(Instant::now());
         }
-        news
+        self.put_down(snapshot, self.look().as_ref())
+    }
+
+    /// How long until the next look.
+    fn rest(&self) -> Duration {
+        let mut so_far = self.so_far();
+        so_far.hear();
+        rest(so_far.learned, Instant::now())
+    }
+
+    /// Explains what nothing explained so far by this look.
+    fn put_down(&self, snapshot: &Snapshot, look: Option<&Look<'_>>) -> Vec<News> {
+        let mut so_far = self.so_far();
+        let news = so_far.moments.news(snapshot);
+        let explained = |(key, count): ((usize, DropReason), u64)| {
+            let (index, reason) = key;
+            let finding = look.zip(self.ports.get(index));
+            let finding = finding.map(|(look, sending)| look.of_drop(sending, reason, When::Lately));
+            let frames = finding.as_ref().map(|finding| so_far.moments.put_down(key, count, finding.clone()));
+            News { index, reason, frames: frames.unwrap_or(count), finding }
+        };
+        news.into_iter().map(explained).collect()
     }
 
     /// What explains the final counts. `slower`: what [`Self::warn`] gave. `failed`: whether the run ended before its time.
     pub(crate) fn conclude(&self, snapshot: &Snapshot, slower: Vec<PortFinding>, failed: bool) -> Vec<PortFinding> {
-        self.learn(snapshot);
         self.newly_captured();
         let captured = self.so_far().captured.clone();
         let mut findings = Vec::new();
         let wrong = |port: &PortCount| port.dropped() > 0 || port.transmitted == 0 || !port.partings.is_empty();
         let quotas = Quota::gather();
         let look = if failed || snapshot.ports.iter().any(wrong) { self.look() } else { None };
+        self.put_down(snapshot, look.as_ref());
         for (index, (sending, port)) in self.ports.iter().zip(&snapshot.ports).enumerate() {
+            let first = findings.len();
+            findings.extend(causes(sending, port, |reason, count| self.told((index, reason), count, look.as_ref())));
             if let Some(look) = &look {
-                let so_far = self.so_far();
-                let told = |reason, count| so_far.moments.told((index, reason), count, &look.of_drop(sending, reason));
-                findings.extend(look.conclude(sending, port, told));
+                let known = |gone: &Finding| findings[first..].iter().any(|known| known.finding.code == gone.code);
+                let gone = look.of_gone(sending).filter(|gone| !known(gone)).map(|gone| found(sending, gone));
+                findings.extend(gone);
                 findings.extend(port.partings.iter().map(|parting| look.of_parting(sending, parting)));
             }
             findings.extend(sending.renamed().map(|finding| found(sending, finding)));
@@ -365,22 +390,23 @@ impl Outlook {
         }
     }
 
+    /// What explains so many drops of a port, by its place, for this reason.
+    fn told(&self, key: (usize, DropReason), count: u64, look: Option<&Look<'_>>) -> Vec<(u64, Finding)> {
+        let so_far = self.so_far();
+        match look.zip(self.ports.get(key.0)) {
+            Some((look, sending)) => {
+                let now = look.of_drop(sending, key.1, When::InAll);
+                so_far.moments.told(key, count, Some(&now), |then| look.retold(sending, then, &now))
+            }
+            None => so_far.moments.told(key, count, None, Finding::clone),
+        }
+    }
+
     /// The facts as they are now; none, and a word about it, when they cannot be had.
-    fn look(&self) -> Option<Look> {
+    fn look(&self) -> Option<Look<'_>> {
         let indices: Vec<u32> = self.ports.iter().map(|sending| sending.index).collect();
-        let facts = aside(|| Facts::again(&indices))?.inspect_err(self.complain).ok()?;
-        let mut so_far = self.so_far();
-        let mut meanwhile =
-            |index| so_far.changes.as_mut().map_or_else(Meanwhile::default, |changes| changes.of(index));
-        let both = |interface: &Interface| {
-            let peer = match interface.peer {
-                Some(Peer::Here { index, .. }) => meanwhile(index),
-                Some(Peer::There { .. } | Peer::Elsewhere) | None => Meanwhile::default(),
-            };
-            (meanwhile(interface.link.index), peer)
-        };
-        let meanwhile = facts.interfaces.iter().map(both).collect();
-        Some(Look { facts, meanwhile })
+        let interfaces = aside(|| Interface::again(&indices))?.inspect_err(self.complain).ok()?;
+        Some(Look::at(&self.before, interfaces, &mut self.so_far().changes))
     }
 
     fn so_far(&self) -> MutexGuard<'_, SoFar> {
@@ -398,85 +424,9 @@ fn found(sending: &Sending, finding: Finding) -> PortFinding {
     PortFinding { port: sending.port.clone(), frames: None, finding }
 }
 
-/// The facts at one moment.
-struct Look {
-    facts: Facts,
-    /// What each of its interfaces, and the other end of it, was meanwhile.
-    meanwhile: Vec<(Meanwhile, Meanwhile)>,
-}
-
-impl Look {
-    /// As it is now, whatever it is called; not another of the same name.
-    fn interface(&self, sending: &Sending) -> Option<&Interface> {
-        self.facts.interfaces.iter().find(|interface| interface.link.index == sending.index)
-    }
-
-    fn of_parting(&self, sending: &Sending, parting: &Parting) -> PortFinding {
-        found(sending, diagnosis::of_parting(parting, &self.situation(sending, self.interface(sending))))
-    }
-
-    fn situation<'a>(&'a self, sending: &'a Sending, interface: Option<&'a Interface>) -> Situation<'a> {
-        let Sending { interface: name, action, cpus, batch_size, largest, attach, .. } = sending;
-        let place = self.facts.interfaces.iter().position(|interface| interface.link.index == sending.index);
-        let (meanwhile, peer_meanwhile) =
-            place.and_then(|place| self.meanwhile.get(place)).copied().unwrap_or_default();
-        Situation {
-            system: &self.facts.system,
-            interface,
-            // What is to be typed needs the name of now.
-            name: interface.map_or(name, |interface| &interface.link.name),
-            meanwhile,
-            peer_meanwhile,
-            action: *action,
-            cpus,
-            allowed_cpus: &self.facts.allowed_cpus,
-            batch_size: *batch_size,
-            largest: *largest,
-            attach: *attach,
-        }
-    }
-
-    fn foresee(&self, sending: &Sending) -> Vec<Finding> {
-        diagnosis::foresee(&self.situation(sending, self.interface(sending)))
-    }
-
-    fn of_drop(&self, sending: &Sending, reason: DropReason) -> Finding {
-        let mut interface = self.interface(sending).cloned();
-        // What the driver said, it said with our program attached, which may be off again by now.
-        if let (Attach::Pass(_), DropReason::Driver(_), Some(interface)) = (sending.attach, reason, &mut interface)
-            && interface.xdp_in(AttachedMode::Native).is_none()
-        {
-            interface.xdp.push(AttachedXdp { mode: AttachedMode::Native, program: 0, name: None, on_link: true });
-        }
-        diagnosis::of_drop(reason, &self.situation(sending, interface.as_ref()))
-    }
-
-    /// Each cause once, with all the frames it cost, as `told` of each reason; and that the interface is gone, if no frame
-    /// told.
-    fn conclude(
-        &self,
-        sending: &Sending,
-        port: &PortCount,
-        told: impl Fn(DropReason, u64) -> Vec<(u64, Finding)>,
-    ) -> Vec<PortFinding> {
-        let mut findings: Vec<PortFinding> = Vec::new();
-        for (count, finding) in port.drops.iter().flat_map(|&(reason, count)| told(reason, count)) {
-            match findings.iter_mut().find(|known| known.finding == finding) {
-                Some(known) => known.frames = known.frames.map(|frames| frames + count),
-                None => findings.push(PortFinding { frames: Some(count), ..found(sending, finding) }),
-            }
-        }
-        let gone = diagnosis::of_gone(&self.situation(sending, self.interface(sending)));
-        let known = |gone: &Finding| findings.iter().any(|known| known.finding.code == gone.code);
-        let gone = gone.filter(|gone| !known(gone)).map(|finding| found(sending, finding));
-        findings.extend(gone);
-        findings
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{io, time::Duration};
+    use std::io;
 
     use super::*;
     use crate::{
@@ -501,7 +451,7 @@ mod tests {
             busy: true,
         };
         let ports = ["a", "b"].map(sending).to_vec();
-        Outlook { ports, before: Before::default(), meanwhile: Arc::default(), complain: |_| {} }
+        Outlook { ports, before: Arc::default(), meanwhile: Arc::default(), complain: |_| {} }
     }
 
     #[test]
@@ -516,7 +466,7 @@ mod tests {
         #[track_caller]
         fn check(quota: Quota, ports: [(bool, &[u32]); 2], expected: [Option<&str>; 2]) {
             let mut outlook = outlook();
-            outlook.before.quotas = vec![quota];
+            Arc::make_mut(&mut outlook.before).quotas = vec![quota];
             for (sending, (busy, cpus)) in outlook.ports.iter_mut().zip(ports) {
                 *sending = Sending { busy, cpus: cpus.to_vec(), ..sending.clone() };
             }
@@ -559,5 +509,60 @@ mod tests {
             outlook.explain(&failure, &mut findings);
             assert_eq!(said(&findings), ["b: no_memory"]);
         }
+    }
+
+    #[test]
+    fn there_is_one_look_a_second() {
+        let now = Instant::now();
+        let after = |millis| rest(Some(now), now + Duration::from_millis(millis));
+        assert_eq!(rest(None, now), Duration::ZERO);
+        assert!(after(0) > Duration::from_millis(900) && after(500) > Duration::ZERO);
+        assert_eq!((after(1000), after(90_000)), (Duration::ZERO, Duration::ZERO));
+    }
+
+    fn full(frames: u64) -> Snapshot {
+        let lost =
+            PortCount { name: "a".to_owned(), drops: vec![(DropReason::QueueFull, frames)], ..PortCount::default() };
+        Snapshot { ports: vec![lost], ..Snapshot::default() }
+    }
+
+    #[test]
+    fn drops_are_news_once_and_all_told_at_the_end() {
+        let outlook = outlook();
+        let news = |news: Vec<News>| news.iter().map(|news| news.frames).collect::<Vec<_>>();
+        assert_eq!(news(outlook.learn(&full(5))), [5]);
+        assert!(outlook.so_far().learned.is_some());
+        // As if that were just now, however slow the machine is.
+        outlook.so_far().learned = Some(Instant::now() + Duration::from_secs(600));
+        assert_eq!(news(outlook.learn(&full(7))), [0; 0]);
+        assert_eq!(news(outlook.learn_now(&full(7))), [2]);
+        let findings = outlook.conclude(&full(9), Vec::new(), false);
+        let full: Vec<_> = findings.iter().filter(|found| found.finding.code == "queue_full").collect();
+        assert_eq!(full.iter().map(|found| found.frames).collect::<Vec<_>>(), [Some(9)], "{findings:?}");
+    }
+
+    /// Whoever drives a run, or ends it, does not wait for a look, however long that takes.
+    #[test]
+    fn a_watch_keeps_nobody() {
+        let outlook = outlook();
+        let mut watch = outlook.watch();
+        let held = outlook.so_far();
+        let (done, is_done) = std::sync::mpsc::channel();
+        let watching = thread::spawn(move || {
+            let lines = watch(&full(5));
+            done.send(lines).unwrap();
+            watch
+        });
+        let at_once = is_done.recv_timeout(Duration::from_secs(60));
+        drop(held);
+        assert_eq!(at_once, Ok(Vec::new()));
+        let mut watch = watching.join().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut lines = Vec::new();
+        while lines.is_empty() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+            lines = watch(&full(5));
+        }
+        assert!(lines.iter().any(|line| line.contains("frames are being dropped")), "{lines:?}");
     }
 }

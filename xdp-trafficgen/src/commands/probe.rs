@@ -98,7 +98,7 @@ fn of_machine(facts: &Facts) -> Vec<Finding> {
         interface: None,
         name: "",
         meanwhile: Meanwhile::default(),
-        peer_meanwhile: Meanwhile::default(),
+        peer_meanwhile: None,
         // Nothing leaves, so nothing is said of an interface.
         action: Action::Drop,
         cpus: &[],
@@ -118,7 +118,7 @@ fn situation<'a>(facts: &'a Facts, interface: &'a Interface, cpus: &'a [u32], ex
         interface: Some(interface),
         name: &interface.link.name,
         meanwhile: Meanwhile::default(),
-        peer_meanwhile: Meanwhile::default(),
+        peer_meanwhile: None,
         action: Action::Redirect,
         cpus,
         allowed_cpus: &facts.allowed_cpus,

@@ -5,7 +5,7 @@ use super::{
     drivers::{QueueOfCpu, queue_of_cpu},
     queues, veth, words,
 };
-use crate::host::{AttachedMode, Iommu, Peer};
+use crate::host::{AttachedMode, Iommu, Meanwhile, Peer};
 
 /// Entries of a veth's ring (VETH_RING_SIZE of the kernel's drivers/net/veth.c).
 pub(super) const VETH_RING: u32 = 256;
@@ -119,11 +119,17 @@ pub(super) fn perhaps_above_peer_mtu(situation: &Situation<'_>) -> Option<(Strin
     let whose = end.words(name);
     match situation.interface?.peer.as_ref()? {
         Peer::Here { mtu, .. } | Peer::There { mtu, .. } => {
-            let least = peer_meanwhile.least_mtu.filter(|&least| too_long(*largest, least))?;
+            let was = match peer_meanwhile {
+                Some(Meanwhile { least_mtu, .. }) => {
+                    format!("for a while, {}", least_mtu.filter(|&least| too_long(*largest, least))?)
+                }
+                None if too_long(*largest, LEAST_MTU) => {
+                    "at some moment between, which cannot be known here".to_owned()
+                }
+                None => return None,
+            };
             Some((
-                format!(
-                    "frames of {largest} bytes were longer than the MTU of {whose} allowed for a while, {least}; it is {mtu} now"
-                ),
+                format!("frames of {largest} bytes were longer than the MTU of {whose} allowed {was}; it is {mtu} now"),
                 format!("leave the MTU of `{}` as it is while frames are sent", end.name()),
             ))
         }

@@ -17,6 +17,7 @@ mod outcome;
 mod parting;
 mod path;
 mod queues;
+mod since;
 mod survey;
 mod verdict;
 mod veth;
@@ -34,6 +35,7 @@ pub use moved::of_moved;
 pub use outages::{of_outage, of_stillness, of_unsent};
 pub use outcome::{of_gone, of_lacking, of_nothing_sent, of_renamed};
 pub use parting::of_parting;
+pub use since::retold;
 pub use survey::{in_full, of_survey};
 pub use verdict::Verdict;
 
@@ -92,8 +94,8 @@ pub struct Situation<'a> {
     pub name: &'a str,
     /// What it was since frames are sent, if only for a moment.
     pub meanwhile: Meanwhile,
-    /// The same of the other end of a veth pair.
-    pub peer_meanwhile: Meanwhile,
+    /// The same of the other end of a veth pair; none where the kernel does not tell.
+    pub peer_meanwhile: Option<Meanwhile>,
     /// What happens to a frame.
     pub action: Action,
     /// CPUs with a worker; empty when none have been chosen.

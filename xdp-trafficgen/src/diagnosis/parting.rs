@@ -162,7 +162,7 @@ mod tests {
             interface: Some(&interface),
             name: "eth1",
             meanwhile: Meanwhile::default(),
-            peer_meanwhile: Meanwhile::default(),
+            peer_meanwhile: None,
             action: Action::Redirect,
             cpus: &[0],
             allowed_cpus: &[0],

@@ -91,7 +91,7 @@ fn situation<'a>(system: &'a System, interface: Option<&'a Interface>) -> Situat
         interface,
         name: "eth1",
         meanwhile: Meanwhile::default(),
-        peer_meanwhile: Meanwhile::default(),
+        peer_meanwhile: Some(Meanwhile::default()),
         action: Action::Redirect,
         cpus: &[1, 2],
         allowed_cpus: &ALLOWED,
@@ -140,24 +140,10 @@ fn a_veth_is_as_good_as_its_peer() {
     check(&veth(peer(true, false, true), Some(WITHOUT_XMIT)), unnoticed, &["while it was down", "gro off", "gro on"]);
     check(&veth(peer(true, true, true), Some(NOTHING)), unnoticed, &["fewer receive queues", "`ethtool -L far tx 1`"]);
     // Queues that do not fit say nothing of a receiver, wherever the other end is.
-    let there = |up| Peer::There {
-        name: "far".into(),
-        nsid: 0,
-        index: 9,
-        up,
-        mtu: 1500,
-        native_xdp: false,
-        namespace: Some("lab".into()),
-    };
-    let parts = [
-        "`eth1` has fewer receive queues than the peer `far`",
-        "`ip netns exec lab ethtool -L far tx 1`, or give `eth1`",
-    ];
+    let there = |up| Peer::There { name: "far".into(), nsid: 0, index: 9, up, mtu: 1500, native_xdp: false, namespace: Some("lab".into()) };
+    let parts = ["`eth1` has fewer receive queues than the peer `far`", "`ip netns exec lab ethtool -L far tx 1`, or give `eth1`"];
     check(&veth(Some(there(true)), Some(NOTHING)), unnoticed, &parts);
-    let parts = [
-        "namespace `lab`, is down, and `eth1` has fewer receive queues than it",
-        "ip link set far up`, and then `ip netns",
-    ];
+    let parts = ["namespace `lab`, is down, and `eth1` has fewer receive queues than it", "ip link set far up`, and then `ip netns"];
     check(&veth(Some(there(false)), Some(NOTHING)), "veth_peer_down", &parts);
     check(&veth(Some(Peer::Elsewhere), Some(NOTHING)), unnoticed, &["fewer receive queues", "`ethtool -L PEER tx 1`"]);
     let elsewhere = |features| veth(Some(Peer::Elsewhere), features);
@@ -199,8 +185,7 @@ fn drivers_that_need_a_program() {
     check(DropReason::Driver(22), &bare("bnxt_en", None));
     check(DropReason::Driver(100), &bare("mlx5_core", None));
     // Of a driver nobody has written down, it is not known that a program would help.
-    let parts =
-        ["the driver unheard_of of `eth1` sends no XDP frames as it is, and may do so only while an XDP program"];
+    let parts = ["the driver unheard_of of `eth1` sends no XDP frames as it is, and may do so only while an XDP program"];
     drops(DropReason::Redirect(95), Some(&bare("unheard_of", Some(WITHOUT_XMIT))), "needs_program", &parts);
     let mut generic = bare("ice", Some(WITHOUT_XMIT));
     generic.xdp = vec![AttachedXdp { mode: AttachedMode::Generic, ..native("filter") }];
@@ -511,13 +496,7 @@ fn a_bond_is_as_good_as_its_mode() {
     let without = Some("bond_without_xdp");
     for mode in ["balance-alb", "balance-tlb", "broadcast"] {
         let in_mode = format!("in the mode {mode}");
-        check(
-            mode,
-            "layer2",
-            &["eth2"],
-            without,
-            &[&in_mode, "active-backup, balance-rr, balance-xor or 802.3ad", "`eth2`"],
-        );
+        check(mode, "layer2", &["eth2"], without, &[&in_mode, "active-backup, balance-rr, balance-xor or 802.3ad", "`eth2`"]);
     }
     for mode in ["balance-xor", "802.3ad"] {
         let parts = ["xmit_hash_policy vlan+srcmac", "`ip link set eth1 type bond xmit_hash_policy layer2+3`"];
@@ -537,11 +516,7 @@ fn moments_that_are_over() {
     let long = Situation { largest: 1518, ..situation(&system, Some(&interface)) };
     let lowered = Meanwhile { least_mtu: Some(500), ..Meanwhile::default() };
     let parts = ["1518 bytes were longer", "`eth1`, 500, allowed for a while; it is 1500 now", "leave the MTU"];
-    assert_says(
-        &of_drop(DropReason::Redirect(90), &Situation { meanwhile: lowered, ..long }),
-        "frame_above_mtu",
-        &parts,
-    );
+    assert_says(&of_drop(DropReason::Redirect(90), &Situation { meanwhile: lowered, ..long }), "frame_above_mtu", &parts);
     // Nobody heard of it.
     let finding = of_drop(DropReason::Redirect(90), &long);
     assert_says(&finding, "frame_above_mtu", &["longer than the MTU of `eth1` allowed for a while; it is 1500 now"]);
@@ -550,17 +525,18 @@ fn moments_that_are_over() {
     let pair = veth(peer(true, true, false), Some(EVERYTHING));
     let pair = Situation { largest: 1518, cpus: &[0], ..situation(&system, Some(&pair)) };
     let either = "queue_full_or_frame_above_peer_mtu";
-    let parts =
-        ["either frames of 1518 bytes", "500; it is 1500 now; or the ring of 256 entries", "for the other, use"];
-    assert_says(&of_drop(DropReason::QueueFull, &Situation { peer_meanwhile: lowered, ..pair }), either, &parts);
+    let parts = ["either frames of 1518 bytes", "500; it is 1500 now; or the ring of 256 entries", "for the other, use"];
+    assert_says(&of_drop(DropReason::QueueFull, &Situation { peer_meanwhile: Some(lowered), ..pair }), either, &parts);
     assert_says(&of_drop(DropReason::QueueFull, &pair), "queue_full", &["256 entries"]);
+    // Nobody would have heard of it.
+    let unheard = Situation { peer_meanwhile: None, ..pair };
+    let parts = ["either frames of 1518 bytes were longer", "at some moment between", "it is 1500 now; or the ring"];
+    assert_says(&of_drop(DropReason::QueueFull, &unheard), either, &parts);
+    let short = Situation { largest: 64, ..unheard };
+    assert_says(&of_drop(DropReason::QueueFull, &short), "queue_full", &["256 entries"]);
     let down = Meanwhile { down: true, unplugged: true, ..Meanwhile::default() };
-    let was_down = Situation { peer_meanwhile: down, ..pair };
-    assert_says(
-        &of_drop(DropReason::Driver(6), &was_down),
-        "veth_peer_changed",
-        &["`far` of `eth1` was down for a while"],
-    );
+    let was_down = Situation { peer_meanwhile: Some(down), ..pair };
+    assert_says(&of_drop(DropReason::Driver(6), &was_down), "veth_peer_changed", &["`far` of `eth1` was down for a while"]);
 }
 
 /// A peer in another namespace: what is seen of it, and what can only be guessed.

@@ -159,6 +159,19 @@ fn more_queues(name: &str, Interface { queues, .. }: &Interface, end: &OtherEnd<
     format!("{fewer}, or give `{name}` as many receive queues as that has transmit queues")
 }
 
+/// Whether the features of this end, or those of the peer, say that it takes frames now.
+pub(super) fn hears(situation: &Situation<'_>) -> bool {
+    let Some(interface) = situation.interface else { return false };
+    let takes = match interface.peer {
+        Some(Peer::Here { .. }) => true,
+        Some(Peer::There { .. } | Peer::Elsewhere) => {
+            interface.link.carrier && interface.features.is_some_and(|features| features.has(XdpFeatures::NDO_XMIT))
+        }
+        None => false,
+    };
+    takes && peer(situation).is_none()
+}
+
 /// A veth that refused frames though nothing is known against its peer: it has changed since, or is not seen.
 pub(super) fn unseen(situation: &Situation<'_>) -> Finding {
     let Situation { name, meanwhile, peer_meanwhile, .. } = situation;
@@ -171,12 +184,7 @@ pub(super) fn unseen(situation: &Situation<'_>) -> Finding {
         );
     };
     let whose = end.words(name);
-    // The features of this end, or those of the peer, say that it takes frames now.
-    let hears = situation.interface.is_some_and(|interface| match interface.peer {
-        Some(Peer::Here { .. }) => true,
-        _ => interface.link.carrier && interface.features.is_some_and(|features| features.has(XdpFeatures::NDO_XMIT)),
-    });
-    if !hears {
+    if !hears(situation) {
         return Finding::new(
             "veth_peer_unseen",
             Severity::Blocks,
@@ -188,7 +196,7 @@ pub(super) fn unseen(situation: &Situation<'_>) -> Finding {
     }
     let (was, keep) = match (meanwhile, peer_meanwhile) {
         // Without carrier, though it was up itself: the other end was down.
-        (_, Meanwhile { down: true, .. }) | (Meanwhile { down: false, unplugged: true, .. }, _) => {
+        (_, Some(Meanwhile { down: true, .. })) | (Meanwhile { down: false, unplugged: true, .. }, _) => {
             ("was down for a while, and is up again", "leave it up for as long as frames are sent")
         }
         _ => (

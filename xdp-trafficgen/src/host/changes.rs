@@ -12,16 +12,22 @@ use rtnetlink::{
 use crate::host::{
     Link,
     netlink::link,
-    request::{self, Received, receive},
+    request::{self, receive_from},
 };
 
 /// `RTNLGRP_LINK` of include/uapi/linux/rtnetlink.h.
 const RTNLGRP_LINK: u32 = 1;
+/// What the socket may hold of what was told and not read yet, in bytes: some hundred changes. The kernel gives less where
+/// `net.core.rmem_max` says so.
+const HELD: usize = 1 << 20;
 
-/// What an interface was since somebody listens, if only for a moment.
+/// An interface: the number that its network namespace has in this one, none for this one itself, and its index in there.
+pub type Place = (Option<i32>, u32);
+
+/// What an interface was in some time, if only for a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meanwhile {
-    /// The smallest of its MTUs; none where it was not changed.
+    /// The smallest of its MTUs; none where nobody saw it, and it was not changed.
     pub least_mtu: Option<u32>,
     /// Whether it was down.
     pub down: bool,
@@ -30,18 +36,26 @@ pub struct Meanwhile {
 }
 
 impl Meanwhile {
-    fn note(&mut self, Link { mtu, up, carrier, .. }: &Link) {
-        self.least_mtu = Some(self.least_mtu.map_or(*mtu, |least| least.min(*mtu)));
-        self.down |= !up;
-        self.unplugged |= !carrier;
+    /// As it is at one moment.
+    const fn of(mtu: u32, up: bool, carrier: bool) -> Self {
+        Self { least_mtu: Some(mtu), down: !up, unplugged: !carrier }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.least_mtu = self.least_mtu.into_iter().chain(other.least_mtu).min();
+        self.down |= other.down;
+        self.unplugged |= other.unplugged;
     }
 }
 
-/// Listens to the links of the network namespace it was opened in.
+/// Listens to the links of the network namespace it was opened in, and of those that have a number there, where this process may
+/// (CAP_NET_BROADCAST).
 #[derive(Debug)]
 pub struct LinkChanges {
     socket: Socket,
-    seen: BTreeMap<u32, Meanwhile>,
+    /// Whether those of other network namespaces are told too.
+    elsewhere: bool,
+    heard: Heard,
 }
 
 impl LinkChanges {
@@ -51,39 +65,193 @@ impl LinkChanges {
     /// When the kernel gives no socket.
     pub fn open() -> io::Result<Self> {
         let socket = request::open(NETLINK_ROUTE)?;
+        // A smaller one holds less.
+        let _ = socket.set_rx_buf_sz(HELD);
+        let elsewhere = socket.set_listen_all_namespaces(true).is_ok();
         socket.add_membership(RTNLGRP_LINK)?;
-        Ok(Self { socket, seen: BTreeMap::new() })
-    }
-
-    /// What the interface with this index was, up to now.
-    pub fn of(&mut self, index: u32) -> Meanwhile {
-        self.hear();
-        self.seen.get(&index).copied().unwrap_or_default()
+        Ok(Self { socket, elsewhere, heard: Heard::default() })
     }
 
     /// Takes in what the kernel told. To be called now and then: what it told too long ago, and nobody read, is lost.
     pub fn hear(&mut self) {
         loop {
-            match receive::<RouteNetlinkMessage>(&self.socket) {
-                Ok(Received { answers, .. }) => {
-                    for answer in answers {
-                        if let RouteNetlinkMessage::NewLink(message) = answer {
-                            self.note(&message);
-                        }
-                    }
-                }
+            match receive_from::<RouteNetlinkMessage>(&self.socket) {
+                Ok((namespace, messages)) => messages.iter().for_each(|message| self.heard.message(namespace, message)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // More was told than the socket holds, and it goes on with what follows.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
-                // Nothing more, or something that cannot be read.
-                Err(_) => return,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.heard.miss(),
+                // Something that cannot be read.
+                Err(_) => return self.heard.miss(),
             }
         }
     }
 
-    fn note(&mut self, message: &LinkMessage) {
+    /// As somebody sees the interface now. Without it nobody knows what it was before its first change.
+    pub fn saw(&mut self, place: Place, mtu: u32, up: bool, carrier: bool) {
+        self.heard.first(place, Meanwhile::of(mtu, up, carrier));
+    }
+
+    /// What the interface was since somebody listens; none where the kernel does not tell.
+    pub fn in_all(&self, place: Place) -> Option<Meanwhile> {
+        self.hears(place).then(|| self.heard.in_all(place)).flatten()
+    }
+
+    /// The same since the look before the last one: what is counted now may have become of frames before that.
+    pub fn lately(&self, place: Place) -> Option<Meanwhile> {
+        self.hears(place).then(|| self.heard.lately(place)).flatten()
+    }
+
+    /// Somebody has looked; what comes now is after that.
+    pub fn looked(&mut self) {
+        self.heard.looked();
+    }
+
+    const fn hears(&self, (namespace, _): Place) -> bool {
+        self.elsewhere || namespace.is_none()
+    }
+}
+
+/// What was told.
+#[derive(Debug, Default)]
+struct Heard {
+    seen: BTreeMap<Place, Times<Meanwhile>>,
+    /// Whether something was told that nobody heard, of any of them.
+    missed: Times<bool>,
+}
+
+/// The same of several times.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times<T> {
+    /// At last.
+    now: T,
+    in_all: T,
+    since_look: T,
+    /// Between that look and the one before it.
+    before: T,
+}
+
+impl Heard {
+    fn message(&mut self, namespace: Option<i32>, message: &RouteNetlinkMessage) {
         // A change of a bridge's port comes as a link of the family AF_BRIDGE, which says less.
-        if message.header.interface_family == AddressFamily::Unspec {
-            self.seen.entry(message.header.index).or_default().note(&link(message));
+        let of_link = |message: &LinkMessage| message.header.interface_family == AddressFamily::Unspec;
+        match message {
+            RouteNetlinkMessage::NewLink(message) if of_link(message) => {
+                let Link { index, mtu, up, carrier, .. } = link(message);
+                self.note((namespace, index), Meanwhile::of(mtu, up, carrier));
+            }
+            RouteNetlinkMessage::DelLink(message) if of_link(message) => {
+                self.seen.remove(&(namespace, message.header.index));
+            }
+            _ => {}
         }
+    }
+
+    fn note(&mut self, place: Place, state: Meanwhile) {
+        let times = self.seen.entry(place).or_default();
+        times.now = state;
+        times.in_all.add(state);
+        times.since_look.add(state);
+    }
+
+    fn first(&mut self, place: Place, state: Meanwhile) {
+        if !self.seen.contains_key(&place) {
+            self.note(place, state);
+        }
+    }
+
+    fn miss(&mut self) {
+        self.missed.in_all = true;
+        self.missed.since_look = true;
+    }
+
+    fn in_all(&self, place: Place) -> Option<Meanwhile> {
+        (!self.missed.in_all).then(|| self.seen.get(&place).map(|times| times.in_all).unwrap_or_default())
+    }
+
+    fn lately(&self, place: Place) -> Option<Meanwhile> {
+        let Times { since_look, before, .. } = self.seen.get(&place).copied().unwrap_or_default();
+        let mut lately = since_look;
+        lately.add(before);
+        (!self.missed.since_look && !self.missed.before).then_some(lately)
+    }
+
+    fn looked(&mut self) {
+        self.missed.looked();
+        self.seen.values_mut().for_each(Times::looked);
+    }
+}
+
+impl<T: Copy> Times<T> {
+    const fn looked(&mut self) {
+        self.before = self.since_look;
+        self.since_look = self.now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Place = (None, 2);
+    const THERE: Place = (Some(0), 2);
+
+    fn least(meanwhile: Option<Meanwhile>) -> Option<u32> {
+        meanwhile.expect("nothing was missed").least_mtu
+    }
+
+    const fn mtu(mtu: u32) -> Meanwhile {
+        Meanwhile::of(mtu, true, true)
+    }
+
+    #[test]
+    fn what_was_is_forgotten_for_new_drops_and_kept_for_the_end() {
+        let mut heard = Heard::default();
+        heard.first(HERE, mtu(1500));
+        heard.note(HERE, mtu(500));
+        heard.note(HERE, mtu(1500));
+        heard.looked();
+        // Counts of frames before the look may come after it.
+        assert_eq!((least(heard.lately(HERE)), least(heard.in_all(HERE))), (Some(500), Some(500)));
+        heard.looked();
+        assert_eq!((least(heard.lately(HERE)), least(heard.in_all(HERE))), (Some(1500), Some(500)));
+    }
+
+    #[test]
+    fn an_interface_stays_as_it_is_until_the_next_change() {
+        let mut heard = Heard::default();
+        heard.first(HERE, mtu(500));
+        for _ in 0..3 {
+            heard.looked();
+        }
+        // It was small until this moment.
+        heard.note(HERE, mtu(1500));
+        assert_eq!(least(heard.lately(HERE)), Some(500));
+        // What is seen later is no news to who heard of it.
+        heard.first(HERE, mtu(68));
+        assert_eq!(least(heard.in_all(HERE)), Some(500));
+        heard.note(HERE, Meanwhile::of(1500, false, false));
+        heard.note(HERE, mtu(1500));
+        assert_eq!(heard.lately(HERE), Some(Meanwhile { least_mtu: Some(500), down: true, unplugged: true }));
+    }
+
+    #[test]
+    fn the_same_index_elsewhere_is_another_interface() {
+        let mut heard = Heard::default();
+        heard.note(THERE, mtu(500));
+        heard.note(HERE, mtu(1500));
+        assert_eq!((least(heard.lately(THERE)), least(heard.lately(HERE))), (Some(500), Some(1500)));
+        assert_eq!(least(heard.lately((Some(1), 2))), None);
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_time_of_which_something_was_missed() {
+        let mut heard = Heard::default();
+        heard.first(HERE, mtu(1500));
+        heard.miss();
+        for _ in 0..2 {
+            assert_eq!((heard.lately(HERE), heard.in_all(HERE)), (None, None));
+            heard.looked();
+        }
+        assert_eq!((least(heard.lately(HERE)), heard.in_all(HERE)), (Some(1500), None));
     }
 }

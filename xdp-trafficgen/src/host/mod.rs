@@ -45,7 +45,7 @@ use rustix::{
 use tokio_util::sync::CancellationToken;
 
 pub use answers::StackAnswers;
-pub use changes::{LinkChanges, Meanwhile};
+pub use changes::{LinkChanges, Meanwhile, Place};
 pub use counters::{CounterReader, Counters};
 #[cfg(test)]
 pub(crate) use cpus::parse_cpu_list;
@@ -186,27 +186,10 @@ impl Facts {
         largest_frame: Option<usize>,
     ) -> Result<Self, FactsError> {
         let named = |link: &Link| interfaces.iter().any(|name| link.answers_to(name));
-        Self::about(stop, sought, named, largest_frame)
-    }
-
-    /// Asks the machine again about interfaces that are in use, by their indices, whatever they are called by now. Blocks.
-    ///
-    /// # Errors
-    /// When the kernel does not answer.
-    pub fn again(interfaces: &[u32]) -> Result<Self, FactsError> {
-        Self::about(&CancellationToken::new(), &[], |link| interfaces.contains(&link.index), None)
-    }
-
-    fn about(
-        stop: &CancellationToken,
-        sought: &[Sought],
-        is_wanted: impl Fn(&Link) -> bool,
-        largest_frame: Option<usize>,
-    ) -> Result<Self, FactsError> {
         let netlink = Netlink::open()?;
         let messages = netlink.link_messages()?;
         let links: Vec<Link> = messages.iter().map(|message| netlink.link(message)).collect();
-        let interfaces = Interface::described(&netlink, &messages, is_wanted)?;
+        let interfaces = Interface::described(&netlink, &messages, named)?;
         let system = System::gather();
         let cpus = cpus::online_cpus().or_else(|_| cpus::usable_cpus()).map_err(FactsError::Cpus)?;
         let reaches = resolve::reaches(stop, sought, &messages, &links).map_err(FactsError::Reaches)?;

@@ -2,7 +2,12 @@
 //!
 //! For what [`Netlink`](super::Netlink) cannot do, because it has a runtime of its own and so cannot be used within another.
 
-use std::io;
+use std::{
+    io::{self, IoSliceMut},
+    os::fd::AsRawFd as _,
+};
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnknownCmsg, recvmsg};
 
 use rtnetlink::{
     packet_core::{NetlinkBuffer, NetlinkDeserializable, NetlinkMessage, NetlinkPayload, NetlinkSerializable},
@@ -44,6 +49,23 @@ pub(super) struct Received<A> {
 pub(super) fn receive<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<Received<A>> {
     let (bytes, _) = socket.recv_from_full()?;
     parse(&bytes)
+}
+
+/// As [`receive`], and of which network namespace they tell, by the number it has in that of the socket; none of the socket's own.
+/// Only of sockets that listen to several (`NETLINK_LISTEN_ALL_NSID`).
+pub(super) fn receive_from<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<(Option<i32>, Vec<A>)> {
+    let length = socket.recv(&mut Vec::new(), libc::MSG_PEEK | libc::MSG_TRUNC)?;
+    let (mut bytes, mut control) = (vec![0; length], nix::cmsg_space!(i32));
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
+    let namespace = message.cmsgs()?.find_map(namespace);
+    Ok((namespace, parse(&bytes)?.answers))
+}
+
+fn namespace(control: ControlMessageOwned) -> Option<i32> {
+    let ControlMessageOwned::Unknown(UnknownCmsg { cmsg_header, data_bytes }) = control else { return None };
+    let tells = (cmsg_header.cmsg_level, cmsg_header.cmsg_type) == (libc::SOL_NETLINK, libc::NETLINK_LISTEN_ALL_NSID);
+    data_bytes.first_chunk().filter(|_| tells).map(|number| i32::from_ne_bytes(*number))
 }
 
 /// The end of a list comes beside its last entries where there is room for it (netlink_dump of net/netlink/af_netlink.c), else

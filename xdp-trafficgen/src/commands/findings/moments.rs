@@ -28,58 +28,58 @@ struct Moment {
 }
 
 impl Moments {
-    /// Drops that nobody has explained yet: whose, and how many.
+    /// Drops that nobody has explained yet: whose, and how many there are, those that are explained among them. Of frames that
+    /// were to be dropped there is nothing to find out.
     pub(super) fn news(&self, snapshot: &Snapshot) -> Vec<(Key, u64)> {
         let of_port = |(index, port): (usize, &PortCount)| {
             let new = move |&(reason, count): &(DropReason, u64)| {
                 let key = (index, reason);
-                let known: u64 = self.known.get(&key).map_or(0, |moments| moments.iter().map(|it| it.frames).sum());
-                (count > known).then(|| (key, count - known))
+                (reason != DropReason::Action && count > self.explained(key)).then_some((key, count))
             };
             port.drops.iter().filter_map(new).collect::<Vec<_>>()
         };
         snapshot.ports.iter().enumerate().flat_map(of_port).collect()
     }
 
-    /// Puts down what explains these frames. The same cause keeps its first words.
-    pub(super) fn put_down(&mut self, key: Key, frames: u64, finding: Finding) {
+    fn explained(&self, key: Key) -> u64 {
+        self.known.get(&key).map_or(0, |moments| moments.iter().map(|moment| moment.frames).sum())
+    }
+
+    /// Puts down what explains those of so many frames that nothing explained so far, and gives how many these are: none, when
+    /// somebody else was faster. The same cause keeps its first words.
+    pub(super) fn put_down(&mut self, key: Key, count: u64, finding: Finding) -> u64 {
+        let frames = count.saturating_sub(self.explained(key));
         let moments = self.known.entry(key).or_default();
         match moments.iter_mut().find(|known| known.finding.code == finding.code) {
             Some(known) => known.frames += frames,
             None => moments.push(Moment { frames, finding }),
         }
+        frames
     }
 
-    /// What explains the frames that a port lost for this reason, each cause with as many as it cost, where `now` is what would
-    /// explain them if they were lost at this moment. `count`: how many they are at the end, when what was under way has come to
-    /// its own.
-    pub(super) fn told(&self, key: Key, count: u64, now: &Finding) -> Vec<(u64, Finding)> {
+    /// What explains the frames that a port lost for this reason, each cause with as many as it cost, as `retell` says it now.
+    /// `now` is what would explain them if they were lost at this moment, and explains what nothing did while it happened; none
+    /// when nobody knows. `count`: how many they are at the end, when what was under way has come to its own.
+    pub(super) fn told(
+        &self,
+        key: Key,
+        count: u64,
+        now: Option<&Finding>,
+        retell: impl Fn(&Finding) -> Finding,
+    ) -> Vec<(u64, Finding)> {
         let mut left = count;
         let mut told = Vec::new();
         for Moment { frames, finding } in self.known.get(&key).map_or(&[][..], Vec::as_slice) {
             let frames = left.min(*frames);
             left -= frames;
             if frames > 0 {
-                told.push((frames, retold(finding, now)));
+                told.push((frames, retell(finding)));
             }
         }
+        if let (Some(now), true) = (now, left > 0) {
+            told.push((left, now.clone()));
+        }
         told
-    }
-}
-
-/// A cause in the words of now, where it is still the same one; else with a word about when it was, for its cure is not one any
-/// more.
-fn retold(then: &Finding, now: &Finding) -> Finding {
-    if then.code == now.code {
-        return now.clone();
-    }
-    let Finding { code, severity, cause, cure } = then;
-    let cure = if cure.is_empty() { "" } else { "it is put right by now: leave it as it is while frames are sent" };
-    Finding {
-        code,
-        severity: *severity,
-        cause: format!("{cause} (as it was when they were dropped; it is not so any more)"),
-        cure: cure.to_owned(),
     }
 }
 
@@ -88,35 +88,51 @@ mod tests {
     use super::*;
     use crate::diagnosis::Severity;
 
+    const FULL: Key = (0, DropReason::QueueFull);
+    const LONG: Key = (0, DropReason::Redirect(90));
+
     fn finding(code: &'static str, cause: &str) -> Finding {
         Finding { code, severity: Severity::Loses, cause: cause.to_owned(), cure: "do it".to_owned() }
     }
 
-    fn dropped(full: u64, long: u64) -> Snapshot {
-        let drops = [(DropReason::QueueFull, full), (DropReason::Redirect(90), long)];
-        let drops = drops.into_iter().filter(|(_, count)| *count > 0).collect();
-        Snapshot { ports: vec![PortCount { drops, ..PortCount::default() }], ..Snapshot::default() }
+    fn dropped(drops: &[(DropReason, u64)]) -> Snapshot {
+        Snapshot { ports: vec![PortCount { drops: drops.to_vec(), ..PortCount::default() }], ..Snapshot::default() }
     }
 
     #[test]
     fn each_frame_is_explained_once_by_its_own_moment() {
-        let long = (0, DropReason::Redirect(90));
+        let dropped = |full, long| dropped(&[(FULL.1, full), (LONG.1, long)]);
         let mut moments = Moments::default();
-        assert_eq!(moments.news(&dropped(0, 5)), [(long, 5)]);
-        moments.put_down(long, 5, finding("frame_above_mtu", "the MTU is 500"));
+        assert_eq!(moments.news(&dropped(0, 5)), [(LONG, 5)]);
+        assert_eq!(moments.put_down(LONG, 5, finding("frame_above_mtu", "the MTU is 500")), 5);
         assert_eq!(moments.news(&dropped(0, 5)), []);
-        assert_eq!(moments.news(&dropped(3, 9)), [((0, DropReason::QueueFull), 3), (long, 4)]);
-        moments.put_down(long, 4, finding("frame_above_mtu", "the MTU is 600"));
-        moments.put_down(long, 2, finding("interface_gone", "gone"));
-        // In the words of now where that is still the cause.
-        let told = moments.told(long, 11, &finding("frame_above_mtu", "the MTU was 500"));
-        assert_eq!(told[0], (9, finding("frame_above_mtu", "the MTU was 500")));
-        let (frames, Finding { code, cause, cure, .. }) = &told[1];
-        assert_eq!((*frames, *code), (2, "interface_gone"));
-        assert_eq!(cause, "gone (as it was when they were dropped; it is not so any more)");
-        assert!(cure.contains("put right"), "{cure}");
+        assert_eq!(moments.news(&dropped(3, 9)), [(FULL, 3), (LONG, 9)]);
+        assert_eq!(moments.put_down(LONG, 9, finding("frame_above_mtu", "the MTU is 600")), 4);
+        assert_eq!(moments.put_down(LONG, 11, finding("interface_gone", "gone")), 2);
+        // Somebody looked at the same time.
+        assert_eq!(moments.put_down(LONG, 11, finding("interface_gone", "gone")), 0);
+        let again = |finding: &Finding| Finding { cause: format!("{} then", finding.cause), ..finding.clone() };
+        let now = finding("x", "now");
+        let then =
+            [(9, finding("frame_above_mtu", "the MTU is 500 then")), (2, finding("interface_gone", "gone then"))];
+        assert_eq!(moments.told(LONG, 11, Some(&now), again), then);
         // What was under way at the last look, and arrived after all.
-        assert_eq!(moments.told(long, 10, &finding("x", "")).iter().map(|(frames, _)| *frames).sum::<u64>(), 10);
-        assert_eq!(moments.told((1, DropReason::QueueFull), 0, &finding("x", "")), []);
+        assert_eq!(moments.told(LONG, 10, Some(&now), again).iter().map(|(frames, _)| *frames).sum::<u64>(), 10);
+        assert_eq!(moments.told((1, DropReason::QueueFull), 0, Some(&now), again), []);
+    }
+
+    #[test]
+    fn no_frame_is_left_without_a_finding_when_one_look_failed() {
+        let mut moments = Moments::default();
+        let (then, now) = (finding("queue_full", "full"), finding("frame_above_peer_mtu", "long"));
+        assert_eq!(moments.told(FULL, 7, Some(&now), Finding::clone), [(7, now.clone())]);
+        moments.put_down(FULL, 5, then.clone());
+        assert_eq!(moments.told(FULL, 7, Some(&now), Finding::clone), [(5, then.clone()), (2, now)]);
+        assert_eq!(moments.told(FULL, 7, None, Finding::clone), [(5, then)]);
+    }
+
+    #[test]
+    fn frames_that_were_to_be_dropped_are_no_news() {
+        assert_eq!(Moments::default().news(&dropped(&[(DropReason::Action, 9), (LONG.1, 1)])), [(LONG, 1)]);
     }
 }

@@ -243,7 +243,7 @@ fn foreseen(mode: &str, policy: Option<&str>) -> (String, String) {
         interface: Some(&interface),
         name: "bond7",
         meanwhile: Meanwhile::default(),
-        peer_meanwhile: Meanwhile::default(),
+        peer_meanwhile: None,
         action: Action::Redirect,
         cpus: &[0],
         allowed_cpus: &[0],

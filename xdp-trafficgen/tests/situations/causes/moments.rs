@@ -1,11 +1,13 @@
 //! Facts belong to the moment of the drop.
 
+use std::process::Command;
+
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 
 use super::{Elsewhere, assert_says, ethtool, finding, report, udp};
 use crate::{
-    stage::{Running, Stage, ip, sink, trafficgen},
+    stage::{Report, Running, Stage, ip, sink, trafficgen},
     table::{self, trial},
 };
 
@@ -15,6 +17,8 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("causes_mtu_put_back", an_mtu_that_was_put_back),
         trial("causes_mtu_put_back_between_looks", an_mtu_that_was_put_back_between_two_looks),
         trial("causes_peer_mtu_put_back", a_peers_mtu_that_was_put_back),
+        trial("causes_peer_mtu_put_back_unseen", a_peers_mtu_that_nobody_saw),
+        trial("causes_peer_mtu_put_back_unheard", a_peers_mtu_of_which_nobody_may_hear),
         trial("causes_peer_down_for_a_while", a_peer_that_was_down_for_a_while),
         trial("causes_daemon_explains_old_drops", the_daemon_explains_old_drops_by_their_own_facts),
     ]
@@ -86,7 +90,8 @@ fn an_mtu_that_was_put_back_between_two_looks() {
     assert!(!found.cure.contains("1496"), "{found:?}");
 }
 
-/// In another namespace, whose changes the kernel does not tell here.
+/// In another namespace. What is dropped between the last look at the small MTU and the moment in which it is put back was "ring of
+/// 256 entries full, use a smaller batch".
 fn a_peers_mtu_that_was_put_back() {
     let Some(_stage) = Stage::set() else { return };
     let elsewhere = Elsewhere::with("xtg1");
@@ -98,14 +103,85 @@ fn a_peers_mtu_that_was_put_back() {
     elsewhere.run("ip link set xtg1 mtu 500");
     running.wait_until("it says so while it is so", |running| running.stderr().contains("being dropped"));
     assert!(running.stderr().contains("longer than the MTU of the peer `xtg1` of `xtg0`"), "{}", running.stderr());
+    let explained = dropped(&running);
+    // Some that nobody has looked at.
+    running.wait_until("more are dropped", |running| dropped(running) > explained);
     elsewhere.run("ip link set xtg1 mtu 1500");
+    let sent = running.stderr().matches("sent ").count();
+    running.wait_until("it goes on", |running| running.stderr().matches("sent ").count() > sent + 1);
     running.signal(Signal::INT);
     let report = running.end().report(0);
+    assert_never_full(&report);
     let found = finding(&report, "frame_above_peer_mtu");
     assert_says(found, &["allows, 500 (as it was when they were dropped; it is not so any more)", "put right by now"]);
     assert!(!found.cure.contains("ip link set"), "{found:?}");
     let what = format!("{typed}, peer's MTU 500 for a while");
     table::row("12", &what, &format!("{}; cure: {}", found.cause, found.cure), 0, "");
+}
+
+/// Put back at once: nobody looked meanwhile, but the kernel tells what happens in other namespaces too.
+fn a_peers_mtu_that_nobody_saw() {
+    let Some(_stage) = Stage::set() else { return };
+    let (command, typed) = udp("xtg0", "--size 1000 --rate 10kpps");
+    let report = with_a_small_mtu_for_a_moment(command);
+    let dropped = report.only_port().frames_dropped;
+    // A look may have come just between the two commands.
+    let found = report.findings.iter().find(|finding| finding.frames.is_some()).expect("some were dropped");
+    assert!(
+        ["queue_full_or_frame_above_peer_mtu", "frame_above_peer_mtu"].contains(&found.code.as_str()),
+        "{report:?}"
+    );
+    assert_says(found, &["frames of 1000 bytes", "the MTU of the peer `xtg1` of `xtg0`", "500"]);
+    let what = format!("{typed}, peer's MTU 500 for a moment");
+    table::row("12", &what, &format!("{}; cure: {}", found.cause, found.cure), 0, &format!("{dropped} dropped"));
+}
+
+/// Without CAP_NET_BROADCAST the kernel does not tell, and then both causes are said.
+fn a_peers_mtu_of_which_nobody_may_hear() {
+    let Some(_stage) = Stage::set() else { return };
+    let (command, typed) = udp("xtg0", "--size 1000 --rate 10kpps");
+    let mut deaf = Command::new("setpriv");
+    deaf.arg("--bounding-set=-net_broadcast").arg(command.get_program()).args(command.get_args());
+    let report = with_a_small_mtu_for_a_moment(deaf);
+    let found = report.findings.iter().find(|finding| finding.frames.is_some()).expect("some were dropped");
+    if found.code == "frame_above_peer_mtu" {
+        // A look came just between the two commands.
+        return;
+    }
+    assert_eq!(found.code, "queue_full_or_frame_above_peer_mtu", "{report:?}");
+    assert_says(found, &["either frames of 1000 bytes", "at some moment between", "it is 1500 now; or the ring"]);
+    let what = format!("{typed}, peer's MTU 500 for a moment, without CAP_NET_BROADCAST");
+    table::row("12", &what, &format!("{}; cure: {}", found.cause, found.cure), 0, "");
+}
+
+/// The report of a run while which the MTU of the peer, in another namespace, is 500 for as long as it takes to type a command.
+fn with_a_small_mtu_for_a_moment(command: Command) -> Report {
+    let elsewhere = Elsewhere::with("xtg1");
+    elsewhere.run("ip link set xtg1 up");
+    elsewhere.run("ethtool -K xtg1 gro on");
+    let mut running = Running::start(command);
+    running.wait_until("it sends", |running| running.stderr().contains("sent "));
+    elsewhere.run("ip link set xtg1 mtu 500");
+    elsewhere.run("ip link set xtg1 mtu 1500");
+    running.wait_until("it is seen", |running| dropped(running) > 0);
+    running.signal(Signal::INT);
+    let report = running.end().report(0);
+    assert_never_full(&report);
+    report
+}
+
+/// Frames that were dropped, as the last line of progress says.
+fn dropped(running: &Running) -> u64 {
+    let said = running.stderr();
+    let number =
+        said.rsplit("dropped ").find_map(|rest| rest.split(|end: char| !end.is_ascii_digit()).next()?.parse().ok());
+    number.unwrap_or(0)
+}
+
+/// Nobody blames the ring alone.
+#[track_caller]
+fn assert_never_full(report: &Report) {
+    assert!(report.findings.iter().all(|finding| finding.code != "queue_full"), "{report:?}");
 }
 
 /// It said: "is down, or has neither a native XDP program nor GRO", though it has.

@@ -1,0 +1,163 @@
+//! The interfaces that are sent out of, at one moment, and what they were meanwhile.
+//!
+//! Made while frames are sent: asks for no more than drops are explained by.
+
+use super::{Before, Sending, found};
+use crate::{
+    diagnosis::{self, Finding, Situation},
+    host::{AttachedMode, AttachedXdp, Interface, LinkChanges, Meanwhile, Peer, Place},
+    output::PortFinding,
+    plan::Attach,
+    stats::{DropReason, PortCount, reconcile::Parting},
+};
+
+/// The facts at one moment.
+pub(super) struct Look<'a> {
+    before: &'a Before,
+    interfaces: Vec<Seen>,
+}
+
+/// An interface as it is.
+struct Seen {
+    interface: Interface,
+    /// What it was since the last look.
+    lately: Ends,
+    /// What it was since frames are sent.
+    in_all: Ends,
+}
+
+/// What an interface and the other end of it were in some time.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    this: Meanwhile,
+    /// None where the kernel does not tell.
+    peer: Option<Meanwhile>,
+}
+
+/// Of which time facts are asked for that may be over.
+#[derive(Clone, Copy)]
+pub(super) enum When {
+    /// Since the last look, for what was dropped since then.
+    Lately,
+    /// Since frames are sent, for the end.
+    InAll,
+}
+
+impl<'a> Look<'a> {
+    /// Of these interfaces, as `changes`, where the kernel tells any, know them.
+    pub(super) fn at(before: &'a Before, interfaces: Vec<Interface>, changes: &mut Option<LinkChanges>) -> Self {
+        if let Some(changes) = changes {
+            changes.hear();
+        }
+        let interfaces = interfaces.into_iter().map(|interface| Seen::now(interface, changes)).collect();
+        if let Some(changes) = changes {
+            changes.looked();
+        }
+        Self { before, interfaces }
+    }
+
+    /// As it is now, whatever it is called; not another of the same name.
+    fn seen(&self, sending: &Sending) -> Option<&Seen> {
+        self.interfaces.iter().find(|seen| seen.interface.link.index == sending.index)
+    }
+
+    fn interface(&self, sending: &Sending) -> Option<&Interface> {
+        self.seen(sending).map(|seen| &seen.interface)
+    }
+
+    fn situation<'b>(&'b self, sending: &'b Sending, interface: Option<&'b Interface>, when: When) -> Situation<'b> {
+        let Sending { interface: name, action, cpus, batch_size, largest, attach, .. } = sending;
+        let Ends { this, peer } = self.seen(sending).map_or_else(Ends::default, |seen| match when {
+            When::Lately => seen.lately,
+            When::InAll => seen.in_all,
+        });
+        Situation {
+            system: &self.before.system,
+            interface,
+            // What is to be typed needs the name of now.
+            name: interface.map_or(name, |interface| &interface.link.name),
+            meanwhile: this,
+            peer_meanwhile: peer,
+            action: *action,
+            cpus,
+            allowed_cpus: &self.before.allowed_cpus,
+            batch_size: *batch_size,
+            largest: *largest,
+            attach: *attach,
+        }
+    }
+
+    fn in_all<'b>(&'b self, sending: &'b Sending) -> Situation<'b> {
+        self.situation(sending, self.interface(sending), When::InAll)
+    }
+
+    pub(super) fn foresee(&self, sending: &Sending) -> Vec<Finding> {
+        diagnosis::foresee(&self.in_all(sending))
+    }
+
+    pub(super) fn of_parting(&self, sending: &Sending, parting: &Parting) -> PortFinding {
+        found(sending, diagnosis::of_parting(parting, &self.in_all(sending)))
+    }
+
+    pub(super) fn of_gone(&self, sending: &Sending) -> Option<Finding> {
+        diagnosis::of_gone(&self.in_all(sending))
+    }
+
+    pub(super) fn of_drop(&self, sending: &Sending, reason: DropReason, when: When) -> Finding {
+        let mut interface = self.interface(sending).cloned();
+        // What the driver said, it said with our program attached, which may be off again by now.
+        if let (Attach::Pass(_), DropReason::Driver(_), Some(interface)) = (sending.attach, reason, &mut interface)
+            && interface.xdp_in(AttachedMode::Native).is_none()
+        {
+            interface.xdp.push(AttachedXdp { mode: AttachedMode::Native, program: 0, name: None, on_link: true });
+        }
+        diagnosis::of_drop(reason, &self.situation(sending, interface.as_ref(), when))
+    }
+
+    /// A cause of drops that was found while frames were sent, as it is said now.
+    pub(super) fn retold(&self, sending: &Sending, then: &Finding, now: &Finding) -> Finding {
+        diagnosis::retold(then, now, &self.in_all(sending))
+    }
+}
+
+impl Seen {
+    fn now(interface: Interface, changes: &mut Option<LinkChanges>) -> Self {
+        let link = &interface.link;
+        let this = (None, link.index);
+        let peer: Option<(Place, u32, bool)> = match interface.peer {
+            Some(Peer::Here { index, mtu, up, .. }) => Some(((None, index), mtu, up)),
+            Some(Peer::There { nsid, index, mtu, up, .. }) => Some(((Some(nsid), index), mtu, up)),
+            Some(Peer::Elsewhere) | None => None,
+        };
+        let Some(changes) = changes else {
+            return Self { interface, lately: Ends::default(), in_all: Ends::default() };
+        };
+        changes.saw(this, link.mtu, link.up, link.carrier);
+        if let Some((peer, mtu, up)) = peer {
+            // Both ends of a pair have carrier, or none has.
+            changes.saw(peer, mtu, up, link.carrier);
+        }
+        let ends = |of: fn(&LinkChanges, Place) -> Option<Meanwhile>| Ends {
+            this: of(changes, this).unwrap_or_default(),
+            peer: peer.and_then(|(peer, ..)| of(changes, peer)),
+        };
+        let (lately, in_all) = (ends(LinkChanges::lately), ends(LinkChanges::in_all));
+        Self { interface, lately, in_all }
+    }
+}
+
+/// Each cause of a port's drops once, with all the frames it cost, as `told` of each reason.
+pub(super) fn causes(
+    sending: &Sending,
+    port: &PortCount,
+    told: impl Fn(DropReason, u64) -> Vec<(u64, Finding)>,
+) -> Vec<PortFinding> {
+    let mut findings: Vec<PortFinding> = Vec::new();
+    for (count, finding) in port.drops.iter().flat_map(|&(reason, count)| told(reason, count)) {
+        match findings.iter_mut().find(|known| known.finding == finding) {
+            Some(known) => known.frames = known.frames.map(|frames| frames + count),
+            None => findings.push(PortFinding { frames: Some(count), ..found(sending, finding) }),
+        }
+    }
+    findings
+}

@@ -1,0 +1,84 @@
+//! Says why frames are lost while they are sent, by a thread of its own: a look at the machine keeps neither who drives a run nor
+//! who ends it.
+
+use std::{
+    cmp::Reverse,
+    collections::BTreeSet,
+    sync::mpsc::{Receiver, Sender, TryRecvError, channel},
+    thread,
+};
+
+use super::{News, Outlook, found};
+use crate::{
+    output::{PortFinding, together},
+    stats::Snapshot,
+};
+
+/// Takes counts, and gives what there is to say of those before them. It waits for nothing.
+pub(super) fn watch(outlook: Outlook) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
+    let (counts, counted) = channel();
+    let (lines, said) = channel();
+    let watcher = Watcher { outlook, told: BTreeSet::new(), renamed: BTreeSet::new() };
+    // Nobody waits for its end, which follows that of the run. Without it the report tells all the same.
+    let _ = thread::Builder::new().name("watcher".to_owned()).spawn(move || watcher.watch(&counted, &lines));
+    move |snapshot: &Snapshot| {
+        // It takes none where there was no thread to be had.
+        let _ = counts.send(snapshot.clone());
+        said.try_iter().collect()
+    }
+}
+
+struct Watcher {
+    outlook: Outlook,
+    /// Ports, by their places, whose first losses were told.
+    told: BTreeSet<usize>,
+    /// Ports whose interfaces were said to be renamed.
+    renamed: BTreeSet<usize>,
+}
+
+impl Watcher {
+    fn watch(mut self, counted: &Receiver<Snapshot>, lines: &Sender<String>) {
+        while let Ok(mut snapshot) = counted.recv() {
+            thread::sleep(self.outlook.rest());
+            loop {
+                match counted.try_recv() {
+                    Ok(later) => snapshot = later,
+                    Err(TryRecvError::Empty) => break,
+                    // The run is over, and what is left is its report's.
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            if self.lines(&snapshot).into_iter().any(|line| lines.send(line).is_err()) {
+                return;
+            }
+        }
+    }
+
+    /// Of each port, as soon as it loses frames, why the first ones were lost; that somebody captures there; and that its
+    /// interface was renamed.
+    fn lines(&mut self, snapshot: &Snapshot) -> Vec<String> {
+        let ports = &self.outlook.ports;
+        let mut news: Vec<News> = self.outlook.learn(snapshot);
+        news.sort_by_key(|news| Reverse(news.frames));
+        let mut lost = Vec::new();
+        for News { index, finding, .. } in news {
+            if let (Some(sending), Some(finding)) = (ports.get(index), finding)
+                && self.told.insert(index)
+            {
+                lost.push(found(sending, finding));
+            }
+        }
+        let captured = self.outlook.newly_captured().into_iter().filter_map(|place| ports.get(place));
+        let captured: Vec<PortFinding> = captured.map(|sending| found(sending, sending.capture())).collect();
+        let mut moved = Vec::new();
+        for (place, sending) in ports.iter().enumerate() {
+            if let Some(finding) = sending.renamed().filter(|_| !self.renamed.contains(&place)) {
+                self.renamed.insert(place);
+                moved.push(found(sending, finding));
+            }
+        }
+        let lost = together::as_it_happens("frames are being dropped: ", &lost);
+        let others = [captured, moved].map(|findings| together::as_it_happens("", &findings));
+        lost.into_iter().chain(others.into_iter().flatten()).collect()
+    }
+}
