@@ -157,10 +157,11 @@ pub(super) fn write_checksum(flow: &Flow, index: usize, start: usize, frame: &mu
 }
 
 /// Where the lengths say that what this header's checksum covers ends: the IP packet's, and UDP's own; IPv4's header itself ends
-/// where its first byte says.
+/// where its first byte says, or where it really does when that is less than the five words of RFC 791 section 3.1.
 fn lengths(flow: &Flow, index: usize, start: usize, frame: &[u8]) -> Vec<usize> {
     let two = |at: usize| usize::from(frame[at]) << 8 | usize::from(frame[at + 1]);
     match flow.headers[index].kind {
+        Ipv4 if frame[start] % 16 < 5 => vec![flow.start(index + 1)],
         Ipv4 => vec![start + 4 * usize::from(frame[start] % 16)],
         Udp => [packet_end(flow, index, frame), Some(start + two(start + 4))].into_iter().flatten().collect(),
         _ => packet_end(flow, index, frame).into_iter().collect(),
