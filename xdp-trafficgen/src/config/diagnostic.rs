@@ -151,6 +151,8 @@ impl Diagnostics {
         };
         let error = Level::ERROR.primary_title(title);
         let written = match place {
+            // What a command writes for its user has no text that could be shown.
+            Place::File(_) if self.source.text.is_empty() => None,
             Place::File(span) => Some((&*self.source.text, &*self.source.name, span)),
             Place::Override(argument, span) => Some((&**argument, "--set", span)),
             Place::Option(_) | Place::Default => None,
