@@ -32,6 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("descriptors_of_a_port", descriptors_of_a_port),
         trial("reports_of_many_flows", reports_of_many_flows),
         trial("a_stop_misses_nothing", a_stop_misses_nothing),
+        trial("a_rate_that_falls_is_no_standstill", a_rate_that_falls_is_no_standstill),
     ]
 }
 
@@ -322,4 +323,26 @@ fn a_stop_misses_nothing() {
     assert!(single <= STOPS / 5, "{single} of {STOPS} stops missed a single departure");
     let figures = format!("{punctual} of {STOPS} stops with status 0, {single} with a single departure missed");
     row("18", "udp xtg0 --rate 1kpps --strict, SIGINT", "an ordinary report", 0, &figures);
+}
+
+/// The call at hand has its repetitions before the rate falls, and then takes seconds, in each of which the program is at work.
+fn a_rate_that_falls_is_no_standstill() {
+    let Some(_stage) = Stage::set() else { return };
+    let sink = stage::sink("xtg1");
+    // A call has up to 10 000 repetitions of up to 100 µs each when the rate falls.
+    let steps = "steps = [{ rate = '200kpps', duration = '500ms' }, { rate = '5kpps', duration = '2500ms' }]";
+    let text = format!(
+        "[[ports]]\nname = 'p'\ninterface = 'xtg0'\ncpus = [0]\n\
+         [[flows]]\nname = 'f'\nport = 'p'\nrate = {{ {steps} }}\nduration = '3s'\n\
+         packet = [{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}]\n"
+    );
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let finished = Finished::of(trafficgen(&["run", file.path().to_str().unwrap(), "--json"]));
+    let report = finished.report(0);
+    let port = report.only_port();
+    assert_arrived(&sink, port.frames_tx);
+    assert!(report.findings.iter().all(|finding| finding.code != "stood_still"), "{report:?}");
+    let figures = format!("{} of 112 500 received", port.frames_tx);
+    row("3", "run FILE --json (200 kpps, then 5 kpps)", "a report without stood_still", 0, &figures);
 }
