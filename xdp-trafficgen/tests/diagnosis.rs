@@ -348,8 +348,12 @@ fn what_is_refused(table: &Table) {
 /// Zero frames, and nothing wrong: that is said too.
 fn nothing_due(table: &Table) {
     let mut running = Running::start(udp("xtg0", "--packets 10 --delay 60s"));
-    running.wait_until("it is loaded", |running| {
-        fs::read_dir(format!("/proc/{}/task", running.pid())).is_ok_and(|threads| threads.count() > 1)
+    running.wait_until("its worker is there", |running| {
+        let threads = fs::read_dir(format!("/proc/{}/task", running.pid()));
+        let is_worker = |thread: fs::DirEntry| {
+            fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with("worker-"))
+        };
+        threads.is_ok_and(|threads| threads.flatten().any(is_worker))
     });
     running.signal(Signal::INT);
     let parts = &["no frame was due before the end", "let it run for longer"];
