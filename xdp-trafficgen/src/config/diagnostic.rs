@@ -15,6 +15,9 @@ pub struct Source {
     pub text: Arc<str>,
 }
 
+/// Where a command was typed, in the place of a file's name.
+const COMMAND_LINE: &str = "command line";
+
 impl Source {
     /// Of a file.
     pub fn file(name: &str, text: &str) -> Self {
@@ -23,7 +26,7 @@ impl Source {
 
     /// Of the command line.
     pub fn command_line() -> Self {
-        Self::file("command line", "")
+        Self::file(COMMAND_LINE, "")
     }
 }
 
@@ -152,7 +155,7 @@ impl Diagnostics {
         let error = Level::ERROR.primary_title(title);
         let written = match place {
             // What a command writes for its user has no text that could be shown.
-            Place::File(_) if self.source.text.is_empty() => None,
+            Place::File(_) if &*self.source.name == COMMAND_LINE => None,
             Place::File(span) => Some((&*self.source.text, &*self.source.name, span)),
             Place::Override(argument, span) => Some((&**argument, "--set", span)),
             Place::Option(_) | Place::Default => None,
