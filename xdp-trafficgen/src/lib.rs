@@ -4,8 +4,7 @@
 //! The modules in the order of the data, which flows one way: [`config`] is what the user wrote, [`packet`] the model of
 //! headers and fields, [`host`] the facts of this machine, [`plan`] what will be sent, and when, as a pure function of
 //! them, [`kernel`] the eBPF object and its maps, [`engine`] the threads that drive it, [`stats`] the counts, [`output`]
-//! what is shown of them; [`diagnosis`] says what facts and counts mean, and what to do. [`commands`] put these together,
-//! [`daemon`] too.
+//! what is shown of them; [`diagnosis`] says what facts and counts mean, and what to do. [`commands`] put these together.
 //!
 //! Rates go the same way: [`config::rate`] has them as written, [`plan::pacing`] makes streams of departure times of them,
 //! the eBPF program waits for each departure and the engine sleeps while the next is far away, [`stats`] tell how punctual
@@ -15,7 +14,6 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod daemon;
 pub mod diagnosis;
 pub mod engine;
 pub mod host;

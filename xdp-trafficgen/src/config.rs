@@ -394,7 +394,7 @@ mod tests {
     /// The reference above was written by hand.
     #[test]
     fn the_reference_names_every_field() {
-        let text = include_str!("mod.rs");
+        let text = include_str!("config.rs");
         for kind in HeaderKind::ALL {
             let start = format!("//! | `{}` | ", kind.name());
             let row = text.lines().find_map(|line| line.strip_prefix(&start)).expect("a row for each header");

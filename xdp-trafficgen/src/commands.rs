@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod daemon;
 mod demo;
 pub(crate) mod findings;
 pub(crate) mod input;
@@ -21,13 +22,13 @@ use std::{fmt::Write as _, io, path::Path, process::ExitCode};
 pub use pace_test::PaceTestError;
 pub(crate) use send::{probe_kernel, signal_stop, work_out_until};
 
+use self::daemon::log;
 use crate::{
     cli::{self, Command, Overrides},
     config::{
         Config, Diagnostic, Diagnostics, Flow, Located, Place, Profile, Source, Total, file,
         rate::{NotScalable, Ratio},
     },
-    daemon::{self, log},
     diagnosis::{self, Finding, in_full},
     engine::{EngineError, WorkerError},
     host::{FactsError, System, allowed_cpus, online_cpus, raise_descriptor_limit},
