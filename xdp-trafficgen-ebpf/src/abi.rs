@@ -3,7 +3,7 @@
 //! User space writes [`Generator`], a [`Group`] and the row table into `.rodata` before the object is loaded. The verifier
 //! then sees constants and removes every branch that this configuration does not take: one object file, yet the program
 //! that runs is the one somebody would have written by hand for it. What differs from flow to flow within a group is in
-//! maps: [`Flow`], and [`Worked`] for flows whose headers are worked out.
+//! maps: [`Flow`], and [`HeaderState`] for flows whose headers are worked out.
 
 pub mod arrivals;
 mod drops;
@@ -185,7 +185,7 @@ pub struct Body {
 /// What a worker needs to work out the headers of a flow: one entry per worker and flow that is worked out.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Worked {
+pub struct HeaderState {
     /// Number of this worker's first frame in the flow's sequence.
     pub first: u64,
     /// Bits of fields that share their bytes with a later one, on their way to it; zero between repetitions.
@@ -199,7 +199,7 @@ pub struct Worked {
     pub params: [Param; MAX_FIELDS],
 }
 
-impl Worked {
+impl HeaderState {
     /// All zero.
     pub const NONE: Self = Self {
         first: 0,
@@ -210,7 +210,7 @@ impl Worked {
     };
 }
 
-impl Default for Worked {
+impl Default for HeaderState {
     fn default() -> Self {
         Self::NONE
     }
@@ -389,7 +389,7 @@ const _: () = assert!(size_of::<Checksum>() == 32);
 const _: () = assert!(size_of::<Group>() == 32 + 48 * MAX_FIELDS + 32 * MAX_CHECKSUMS);
 const _: () = assert!(size_of::<Flow>() == 64);
 const _: () = assert!(size_of::<Body>() == 8);
-const _: () = assert!(size_of::<Worked>() == 16 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS);
+const _: () = assert!(size_of::<HeaderState>() == 16 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS);
 const _: () = assert!(size_of::<Schedule>() == 16 + 4 * MAX_SLOTS);
 const _: () = assert!(size_of::<Worker>() == 128 + 8 * RECENT);
 const _: () = assert!(size_of::<Sink>() == 16);
@@ -398,15 +398,17 @@ const _: () = assert!(size_of::<Sink>() == 16);
 mod user {
     #![expect(unsafe_code, reason = "aya asks for Pod, which is an unsafe trait")]
     use super::arrivals::{Log, Receiver};
-    use super::timing::{Calendar, Departures, Gap, Lateness, Pace, Segment};
-    use super::{Body, Checksum, Drops, Field, Flow, Generator, Group, Param, Schedule, Sink, Word128, Worked, Worker};
+    use super::timing::{Calendar, Departures, Gap, Lateness, Segment, WorkerClock};
+    use super::{
+        Body, Checksum, Drops, Field, Flow, Generator, Group, HeaderState, Param, Schedule, Sink, Word128, Worker,
+    };
     macro_rules! pod {
         ($($name:ident)*) => { $(
             // SAFETY: repr(C), integers only, no padding (sizes asserted above).
             unsafe impl aya::Pod for $name {}
         )* };
     }
-    pod!(Word128 Generator Group Field Param Checksum Flow Body Worked Schedule Worker Drops Sink);
+    pod!(Word128 Generator Group Field Param Checksum Flow Body HeaderState Schedule Worker Drops Sink);
     pod!(Receiver Log);
-    pod!(Gap Segment Departures Pace Lateness Calendar);
+    pod!(Gap Segment Departures WorkerClock Lateness Calendar);
 }

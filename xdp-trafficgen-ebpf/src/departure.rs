@@ -11,17 +11,17 @@ use aya_ebpf::{
 use xdp_trafficgen_ebpf::{
     abi::{
         SLOT_FLOW_BITS, Worker,
-        timing::{BUCKET_BITS, Calendar, Departures, FAR, GATHER, IDLE, Lateness, Pace, Segment, pacing},
+        timing::{BUCKET_BITS, Calendar, Departures, FAR, GATHER, IDLE, Lateness, Segment, WorkerClock, pacing},
     },
     field::Load as _,
-    timing::{self, Look, Streams, Tables},
+    timing::{self, NextStream, Streams, Tables},
 };
 
 use crate::{GENERATOR, MAPPED, Rodata, peek_slot, skip_turns};
 
 /// Where each worker stands in time; sized by the loader, as all tables that follow.
 #[map]
-static PACES: Array<Pace> = Array::with_max_entries(1, MAPPED);
+static WORKER_CLOCKS: Array<WorkerClock> = Array::with_max_entries(1, MAPPED);
 /// The streams of each worker, one worker's after the other's.
 #[map]
 static DEPARTURES: Array<Departures> = Array::with_max_entries(1, MAPPED);
@@ -103,80 +103,80 @@ fn first_stream(worker: &Worker) -> u32 {
 /// schedule knows). None: nothing departs in this repetition.
 #[inline(always)]
 pub fn depart(worker: &mut Worker) -> Option<u32> {
-    let Some(pace) = PACES.get_ptr_mut(worker.index) else {
+    let Some(clock) = WORKER_CLOCKS.get_ptr_mut(worker.index) else {
         // No worker has this CPU.
         worker.aborted += 1;
         return None;
     };
     // SAFETY: the worker's own entry, which user space writes between calls only.
-    let pace = unsafe { &mut *pace };
-    let position = pace.position;
-    pace.position = if position + 1 < pace.batch { position + 1 } else { 0 };
+    let clock = unsafe { &mut *clock };
+    let position = clock.position;
+    clock.position = if position + 1 < clock.batch { position + 1 } else { 0 };
     let begins = position == 0;
     if begins {
-        if pace.done != 0 || STOP.get(0).is_none_or(|stop| *stop != 0) {
-            pace.now = IDLE;
+        if clock.done != 0 || STOP.get(0).is_none_or(|stop| *stop != 0) {
+            clock.now = IDLE;
             return None;
         }
-        pace.now = clock(pace);
-        pace.quota = 0;
-    } else if pace.quota != 0 {
-        pace.quota -= 1;
+        clock.now = read_clock(clock);
+        clock.quota = 0;
+    } else if clock.quota != 0 {
+        clock.quota -= 1;
         return Some(0);
-    } else if pace.now == IDLE {
+    } else if clock.now == IDLE {
         return None;
     }
 
     let number = match Rodata::load(&GENERATOR.pacing) {
-        pacing::FLOWS => match chosen(pace, worker, begins) {
+        pacing::FLOWS => match chosen(clock, worker, begins) {
             Some(number) => number,
             None => {
                 // What was made so far shall not wait for more searching.
-                pace.now = IDLE;
+                clock.now = IDLE;
                 return None;
             }
         },
         _ => 0,
     };
     let streams = WorkerStreams { first: first_stream(worker) };
-    let too_old = is_too_old(streams.get(number)?, pace.now);
+    let too_old = is_too_old(streams.get(number)?, clock.now);
     if too_old {
-        give_up(pace, worker, number)?;
+        give_up(clock, worker, number)?;
     }
     let stream = streams.get(number)?;
-    if timing::is_over(stream) || pace.now > stream.close {
-        end(pace);
+    if timing::is_over(stream) || clock.now > stream.close {
+        end(clock);
         return None;
     }
     if too_old {
         // What is left of it leaves at once, where it is due: a worker that is behind finds it too old again in the next
         // repetition, and would never send a frame.
-        let others_first = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.at > pace.now;
-        if others_first || is_too_old(stream, pace.now) {
-            put_back(pace, worker, number, stream);
+        let others_first = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.at > clock.now;
+        if others_first || is_too_old(stream, clock.now) {
+            put_back(clock, worker, number, stream);
             return None;
         }
     }
     if begins {
-        wait(pace, stream.at)?;
-    } else if stream.at > pace.now + GATHER {
+        wait(clock, stream.at)?;
+    } else if stream.at > clock.now + GATHER {
         return None;
     }
-    let now = pace.now;
+    let now = clock.now;
 
     let overdue = now.saturating_sub(stream.due);
     let too_late = overdue.saturating_sub(Rodata::load(&GENERATOR.late));
-    note_overdue(pace, overdue);
+    note_overdue(clock, overdue);
     let several = Rodata::load(&GENERATOR.flow_count) != 1;
     let due = stream.due;
     // With one stream for the port, all of the batch at once; but late frames of several flows are each noted for its own.
     let most = match Rodata::load(&GENERATOR.pacing) {
-        pacing::PORT if begins && !(several && too_late != 0) => pace.batch,
+        pacing::PORT if begins && !(several && too_late != 0) => clock.batch,
         _ => 1,
     };
     let gap = stream.gap.ns + 1;
     let taken = timing::take(stream, most, now + GATHER, &SharedTables);
-    pace.quota = taken - 1;
+    clock.quota = taken - 1;
     if too_late != 0 {
         // Those behind are less late, each by about a gap.
         let late = 1 + too_late.checked_div(gap).unwrap_or(0);
@@ -191,16 +191,16 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     let spread = if stream.at > now { stream.at } else { now } + (stream.due - due) / 2;
     stream.at = if spread > stream.due { spread } else { stream.due };
     let slot = stream.slot;
-    put_back(pace, worker, number, stream);
+    put_back(clock, worker, number, stream);
     Some(slot)
 }
 
 /// A stream has moved on: it may have ended, and with others it takes its place in the calendar.
 #[inline(always)]
-fn put_back(pace: &mut Pace, worker: &Worker, number: u32, stream: &mut Departures) {
-    pace.chosen = 0;
+fn put_back(clock: &mut WorkerClock, worker: &Worker, number: u32, stream: &mut Departures) {
+    clock.chosen = 0;
     if timing::is_over(stream) {
-        end(pace);
+        end(clock);
     } else if Rodata::load(&GENERATOR.pacing) == pacing::FLOWS
         && let Some(calendar) = calendar(worker)
     {
@@ -210,9 +210,9 @@ fn put_back(pace: &mut Pace, worker: &Worker, number: u32, stream: &mut Departur
 
 /// Nanoseconds since the session's start, 0 before it.
 #[inline(always)]
-fn clock(pace: &Pace) -> u64 {
+fn read_clock(clock: &WorkerClock) -> u64 {
     // SAFETY: a helper without arguments.
-    unsafe { bpf_ktime_get_ns() }.saturating_sub(pace.epoch)
+    unsafe { bpf_ktime_get_ns() }.saturating_sub(clock.epoch)
 }
 
 /// Whether the stream's next departure is to be given up.
@@ -223,12 +223,12 @@ fn is_too_old(stream: &Departures, now: u64) -> bool {
 
 /// One stream of the worker has ended.
 #[inline(always)]
-fn end(pace: &mut Pace) {
-    pace.chosen = 0;
-    pace.streams = pace.streams.saturating_sub(1);
-    if pace.streams == 0 {
-        pace.done = 1;
-        pace.now = IDLE;
+fn end(clock: &mut WorkerClock) {
+    clock.chosen = 0;
+    clock.streams = clock.streams.saturating_sub(1);
+    if clock.streams == 0 {
+        clock.done = 1;
+        clock.now = IDLE;
     }
 }
 
@@ -242,19 +242,19 @@ fn calendar(worker: &Worker) -> Option<&'static mut Calendar> {
 /// The stream whose frame is next; found once, it stays so until its frame has left. Within a batch only one whose frame can
 /// still leave with it.
 #[inline(always)]
-fn chosen(pace: &mut Pace, worker: &Worker, begins: bool) -> Option<u32> {
-    if pace.chosen == 0 {
-        let last = if begins { u64::MAX } else { (pace.now + GATHER) >> BUCKET_BITS };
+fn chosen(clock: &mut WorkerClock, worker: &Worker, begins: bool) -> Option<u32> {
+    if clock.chosen == 0 {
+        let last = if begins { u64::MAX } else { (clock.now + GATHER) >> BUCKET_BITS };
         let mut search = Search { worker: worker.index, first: first_stream(worker), last, found: 0 };
         call_loop(STEPS, search_step, &mut search);
         if search.found == 0 {
-            pace.next = 0;
+            clock.next = 0;
             return None;
         }
-        pace.chosen = search.found;
-        pace.next = 0;
+        clock.chosen = search.found;
+        clock.next = 0;
     }
-    Some((pace.chosen as u32).wrapping_sub(1))
+    Some((clock.chosen as u32).wrapping_sub(1))
 }
 
 #[repr(C)]
@@ -277,23 +277,23 @@ extern "C" fn search_step(_index: u32, search: *mut Search) -> i64 {
         return 1;
     }
     match timing::look(calendar, &mut WorkerStreams { first: search.first }) {
-        Look::Stream(number) => {
+        NextStream::Stream(number) => {
             search.found = u64::from(number) + 1;
             1
         }
-        Look::Nothing => 0,
+        NextStream::Nothing => 0,
     }
 }
 
 /// Gives up departures of a stream that are too old, or as many of them as one repetition can.
 #[inline(always)]
-fn give_up(pace: &mut Pace, worker: &Worker, number: u32) -> Option<()> {
+fn give_up(clock: &mut WorkerClock, worker: &Worker, number: u32) -> Option<()> {
     let streams = WorkerStreams { first: first_stream(worker) };
     let &mut Departures { due, skipped, .. } = streams.get(number)?;
-    note_overdue(pace, pace.now.saturating_sub(due));
+    note_overdue(clock, clock.now.saturating_sub(due));
     // A quarter more than necessary, so that it is not done for each frame.
     let bound = Rodata::load(&GENERATOR.give_up) / 4 * 3;
-    let mut skip = Skip { oldest: pace.now.saturating_sub(bound), stream: streams.first.wrapping_add(number) };
+    let mut skip = Skip { oldest: clock.now.saturating_sub(bound), stream: streams.first.wrapping_add(number) };
     call_loop(SKIPS, skip_step, &mut skip);
     let stream = streams.get(number)?;
     stream.at = stream.due;
@@ -305,9 +305,9 @@ fn give_up(pace: &mut Pace, worker: &Worker, number: u32) -> Option<()> {
 }
 
 #[inline(always)]
-fn note_overdue(pace: &mut Pace, overdue: u64) {
-    if overdue > pace.late {
-        pace.late = overdue;
+fn note_overdue(clock: &mut WorkerClock, overdue: u64) {
+    if overdue > clock.late {
+        clock.late = overdue;
     }
 }
 
@@ -330,8 +330,8 @@ extern "C" fn skip_step(_index: u32, skip: *mut Skip) -> i64 {
 
 /// Waits until `at`, and notes the time; none when that is too far away for one repetition.
 #[inline(always)]
-fn wait(pace: &mut Pace, at: u64) -> Option<()> {
-    let until = pace.epoch.wrapping_add(at);
+fn wait(clock: &mut WorkerClock, at: u64) -> Option<()> {
+    let until = clock.epoch.wrapping_add(at);
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_ns() };
     if now >= until {
@@ -339,19 +339,19 @@ fn wait(pace: &mut Pace, at: u64) -> Option<()> {
     }
     let far = until - now;
     if far > FAR {
-        pace.next = at;
-        pace.now = IDLE;
+        clock.next = at;
+        clock.now = IDLE;
         return None;
     }
     let longest = if far < LONGEST_SPIN { far } else { LONGEST_SPIN };
     let mut spin = Spin { until: now + longest, now };
     call_loop(SPINS, spin_step, &mut spin);
-    pace.waited += spin.now - now;
+    clock.waited += spin.now - now;
     if spin.now < until {
-        pace.now = IDLE;
+        clock.now = IDLE;
         return None;
     }
-    pace.now = spin.now - pace.epoch;
+    clock.now = spin.now - clock.epoch;
     Some(())
 }
 

@@ -3,7 +3,7 @@
 //! No division and no remainder: each field keeps its current value and compares (doc/measurements.md: `seq % range` costs more
 //! than everything else a field does).
 
-use crate::abi::{Field, Param, Word128, kind, pace};
+use crate::abi::{Field, Param, Word128, advance, kind};
 
 /// How a specification is read. The eBPF side reads `.rodata` in a way the compiler may not see through, because the
 /// loader fills it after compilation; the host just reads.
@@ -32,10 +32,10 @@ pub enum Value {
 
 /// What slots of one repetition tell those behind them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moves {
+pub struct SharedIndices {
     /// The value of the last [`crate::abi::op::LEAD`].
     pub index: u64,
-    /// Bit `i`: slot `i` starts again behind this frame. Only of those that lead others ([`pace`]).
+    /// Bit `i`: slot `i` starts again behind this frame. Only of those that lead others ([`advance`]).
     pub ended: u32,
 }
 
@@ -48,7 +48,7 @@ pub fn next<L: Load, const WIDE: bool>(
     param: &mut Param,
     sequence: impl Fn() -> u64,
     values: &impl Values,
-    moves: &mut Moves,
+    moves: &mut SharedIndices,
 ) -> Value {
     // Each arm reads only what it needs: a read the verifier cannot remove is paid for in every frame.
     match L::load(&field.kind) {
@@ -163,7 +163,7 @@ pub fn up_freely(param: &Param, value: u64) -> u64 {
 
 /// The value of a slot that counts up, moved on.
 #[inline(always)]
-fn up<L: Load>(field: &Field, slot: u32, param: &mut Param, moves: &mut Moves) -> u64 {
+fn up<L: Load>(field: &Field, slot: u32, param: &mut Param, moves: &mut SharedIndices) -> u64 {
     let value = param.current.lo;
     let back = |next: u64, param: &Param, ended: &mut bool| {
         if next > param.limit.lo {
@@ -190,21 +190,21 @@ fn paced<L: Load, V>(
     field: &Field,
     slot: u32,
     param: &Param,
-    moves: &mut Moves,
+    moves: &mut SharedIndices,
     advance: impl Fn(&Param, &mut bool) -> V,
     round: impl Fn(V, &Param, &mut bool) -> V,
 ) -> V {
     let mut ended = false;
     let mut next = advance(param, &mut ended);
-    match L::load(&field.pace) {
-        pace::FREE => return next,
-        pace::LEADER => {}
-        pace => {
+    match L::load(&field.advance) {
+        advance::FREE => return next,
+        advance::LEADER => {}
+        following => {
             // Two moves, each within a round: of one sum it could not be told how often it starts again.
             if moves.ended >> (L::load(&field.leader) & 31) & 1 != 0 {
                 next = round(next, param, &mut ended);
             }
-            if pace == pace::ROUND {
+            if following == advance::ROUND {
                 return next;
             }
         }
@@ -214,13 +214,19 @@ fn paced<L: Load, V>(
 }
 
 #[inline(always)]
-fn entry<L: Load>(field: &Field, slot: u32, param: &mut Param, values: &impl Values, moves: &mut Moves) -> Word128 {
+fn entry<L: Load>(
+    field: &Field,
+    slot: u32,
+    param: &mut Param,
+    values: &impl Values,
+    moves: &mut SharedIndices,
+) -> Word128 {
     let index = up::<L>(field, slot, param, moves);
     values.value(param.first_entry.wrapping_add(index as u32))
 }
 
 #[inline(always)]
-fn followed(param: &Param, values: &impl Values, moves: &Moves) -> Word128 {
+fn followed(param: &Param, values: &impl Values, moves: &SharedIndices) -> Word128 {
     values.value(param.first_entry.wrapping_add(moves.index as u32))
 }
 
@@ -305,7 +311,8 @@ mod tests {
             ..Param::NONE
         };
         for index in 0..300 {
-            let value = match next::<Host, true>(&field, 0, &mut param, || 0, &NoValues, &mut Moves::default()) {
+            let value = match next::<Host, true>(&field, 0, &mut param, || 0, &NoValues, &mut SharedIndices::default())
+            {
                 Value::Narrow(value) => u128::from(value),
                 Value::Wide(value) => value.get(),
             };
@@ -317,10 +324,10 @@ mod tests {
     #[track_caller]
     fn check_rounds(wide: bool, counts: [u64; 3], stride: u64, first: u64) {
         let wide_bit = if wide { kind::WIDE } else { 0 };
-        let paces = [pace::LEADER, pace::ROUND_LEADER, pace::ROUND];
+        let advances = [advance::LEADER, advance::ROUND_LEADER, advance::ROUND];
         let fields = [0u32, 1, 2].map(|slot| Field {
             kind: kind::UP | wide_bit,
-            pace: paces[slot as usize],
+            advance: advances[slot as usize],
             leader: slot.saturating_sub(1),
             ..Field::NONE
         });
@@ -334,7 +341,7 @@ mod tests {
             ..Param::NONE
         });
         for frame in 0..500 {
-            let mut moves = Moves::default();
+            let mut moves = SharedIndices::default();
             for slot in 0..3 {
                 let number = u32::try_from(slot).unwrap_or(0);
                 let value =

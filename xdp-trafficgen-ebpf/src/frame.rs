@@ -8,9 +8,11 @@
 //! 7.9 ns with one number a slot for the whole of it and nothing read that is not used.
 
 use crate::{
-    abi::{Checksum, Field, Group, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NO_SUM, Word128, Worked, finish, op},
+    abi::{
+        Checksum, Field, Group, HeaderState, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NO_SUM, Word128, finish, op,
+    },
     checksum,
-    field::{self, Load, Moves, Value, Values},
+    field::{self, Load, SharedIndices, Value, Values},
 };
 
 /// A frame to write to. The eBPF side stores into packet memory the verifier has bounded; the host stores into a slice.
@@ -31,11 +33,11 @@ pub trait FrameMut {
 pub fn write<L: Load>(
     frame: &mut impl FrameMut,
     group: &Group,
-    worked: &mut Worked,
+    worked: &mut HeaderState,
     sequence: impl Fn() -> u64 + Copy,
     values: &impl Values,
 ) -> u32 {
-    let mut state = State { moves: Moves::default(), size: 0 };
+    let mut state = State { moves: SharedIndices::default(), size: 0 };
     // On the stack: in map memory, each addition would wait for the one before (measured: 3 ns more for four fields).
     let mut sums = [0; MAX_CHECKSUMS];
     // Written out and nested, not looped: every index must be a constant for the verifier to drop unused slots.
@@ -67,12 +69,18 @@ const _: () = assert!(MAX_CHECKSUMS == 8 && MAX_FIELDS == 16 && MAX_SUMS == 4, "
 
 /// What a repetition carries from slot to slot.
 struct State {
-    moves: Moves,
+    moves: SharedIndices,
     size: u32,
 }
 
 #[inline(always)]
-fn write_checksum<L: Load>(frame: &mut impl FrameMut, spec: &Checksum, index: usize, worked: &Worked, sums: &mut Sums) {
+fn write_checksum<L: Load>(
+    frame: &mut impl FrameMut,
+    spec: &Checksum,
+    index: usize,
+    worked: &HeaderState,
+    sums: &mut Sums,
+) {
     let folded = checksum::fold(L::load(&sums[index]).wrapping_add(u64::from(worked.bases[index])));
     macro_rules! finished {
         ($folded:expr, $finish:expr) => {
@@ -100,13 +108,13 @@ fn write_field<L: Load, const WIDE: bool>(
     spec: &Field,
     op: u32,
     slot: usize,
-    worked: &mut Worked,
+    worked: &mut HeaderState,
     sequence: impl Fn() -> u64,
     values: &impl Values,
     state: &mut State,
     sums: &mut Sums,
 ) {
-    let Worked { params, joined, .. } = worked;
+    let HeaderState { params, joined, .. } = worked;
     let param = &mut params[slot];
     let at = L::load(&spec.offset) as usize;
     macro_rules! up {

@@ -30,8 +30,8 @@ use aya_ebpf::{
 };
 use xdp_trafficgen_ebpf::{
     abi::{
-        BODY_LEN, Body, FCS_LEN, Flow, Generator, Group, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS, ROW_TABLE_LINES,
-        SLOT_FLOW_BITS, Schedule, Sink, Word128, Worked, Worker, make, path, timing::pacing,
+        BODY_LEN, Body, FCS_LEN, Flow, Generator, Group, HeaderState, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS,
+        ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worker, make, path, timing::pacing,
     },
     field::{Load, Values},
     frame,
@@ -87,7 +87,7 @@ static SCHEDULES: Array<Schedule> = Array::with_max_entries(1, MAPPED);
 static FLOWS: Array<Flow> = Array::with_max_entries(1, MAPPED);
 /// The same for flows that are worked out, and only for those.
 #[map]
-static WORKED: Array<Worked> = Array::with_max_entries(1, MAPPED);
+static HEADER_STATES: Array<HeaderState> = Array::with_max_entries(1, MAPPED);
 /// Entries of `values` patterns, all lists one after the other.
 #[map]
 static VALUES: Array<Word128> = Array::with_max_entries(1, MAPPED);
@@ -422,7 +422,7 @@ fn copy_next_row(ctx: &XdpContext, flow: &mut Flow) -> Option<u64> {
 #[inline(always)]
 fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
     // SAFETY: an entry of this worker alone.
-    let worked = unsafe { &mut *WORKED.get_ptr_mut(flow.row as u32)? };
+    let worked = unsafe { &mut *HEADER_STATES.get_ptr_mut(flow.row as u32)? };
     let mut packet = Packet::of(ctx);
     let words = Rodata::load(&GROUP.words);
     if !packet.holds(4 * words) {

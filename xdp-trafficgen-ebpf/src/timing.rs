@@ -161,7 +161,7 @@ pub trait Streams {
 
 /// What a look into the calendar found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum NextStream {
     /// This stream is next; it is taken out.
     Stream(u32),
     /// Not yet: look again.
@@ -187,29 +187,29 @@ pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Departures) {
 
 /// Takes one step through the calendar: over up to 256 empty buckets, or to the next stream of a bucket.
 #[inline(always)]
-pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> Look {
+pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> NextStream {
     let cursor = calendar.cursor;
     if calendar.at == 0 {
         if *used(calendar, cursor) == 0 {
             calendar.cursor = (cursor | 0xff) + 1;
-            return Look::Nothing;
+            return NextStream::Nothing;
         }
         if *word(calendar, cursor) == 0 {
             calendar.cursor = (cursor | 3) + 1;
-            return Look::Nothing;
+            return NextStream::Nothing;
         }
         calendar.before = 0;
         calendar.at = head(calendar, cursor);
         if calendar.at == 0 {
             calendar.cursor += 1;
-            return Look::Nothing;
+            return NextStream::Nothing;
         }
     }
     let number = calendar.at.wrapping_sub(1);
     let Some(stream) = streams.stream(number) else {
         calendar.at = 0;
         calendar.cursor += 1;
-        return Look::Nothing;
+        return NextStream::Nothing;
     };
     let link = stream.link;
     if bucket(stream.at) > calendar.cursor {
@@ -219,7 +219,7 @@ pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> Look {
         if link == 0 {
             calendar.cursor += 1;
         }
-        return Look::Nothing;
+        return NextStream::Nothing;
     }
     stream.link = 0;
     match calendar.before.checked_sub(1) {
@@ -232,7 +232,7 @@ pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> Look {
     }
     // Begin with this bucket anew: it may get another stream.
     calendar.at = 0;
-    Look::Stream(number)
+    NextStream::Stream(number)
 }
 
 /// The word with the head of a bucket.

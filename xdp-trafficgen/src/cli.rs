@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and its help. Parses; knows no environment.
 
-mod pace;
+mod pace_test;
 mod probe;
 mod quick;
 mod tune;
@@ -13,13 +13,13 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use pace::{BenchArrivals, PaceTest, WarmUp};
+pub use pace_test::{BenchArrivals, PaceTest, WarmUp};
 pub use probe::Probe;
-pub use quick::{Icmp, PortRange, Quick, QuickPace, TcpSyn, Udp};
+pub use quick::{Icmp, PortRange, Quick, QuickRateOptions, TcpSyn, Udp};
 pub use tune::Tune;
 
 use crate::config::{
-    Behind,
+    LatePolicy,
     literal::{self, Problem},
     rate::{self, Ratio},
 };
@@ -194,7 +194,7 @@ pub struct Run {
     pub packets: Option<u64>,
     /// Rates to use instead of the file's.
     #[command(flatten)]
-    pub pace: Pace,
+    pub rates: RateOptions,
     /// By how much to multiply the file's.
     #[command(flatten)]
     pub scale: Scale,
@@ -209,7 +209,7 @@ pub struct Run {
 /// Options of the commands that can pace a file's frames. They replace the rates of all ports; flows with
 /// rates of their own keep their shares.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Pace {
+pub struct RateOptions {
     /// How fast each port sends, over all CPUs; flows with rates of their own keep their shares of it: `500kpps`, `10Gbps`,
     /// `10GbpsL1`, `40%`, or a table as in the file, such as `{ poisson = "10kpps" }` [default: as the file says, or else as
     /// fast as it can]
@@ -219,7 +219,7 @@ pub struct Pace {
     /// `skip` (they are never sent) [default: as the file says, or else
     /// catch_up=100ms]
     #[arg(long, value_name = "POLICY", value_parser = behind)]
-    pub behind: Option<Behind>,
+    pub behind: Option<LatePolicy>,
 }
 
 /// The option of the commands that send at the rates of a file.
@@ -286,7 +286,7 @@ pub struct Check {
     pub overrides: Overrides,
     /// Rates to use instead of the file's.
     #[command(flatten)]
-    pub pace: Pace,
+    pub rates: RateOptions,
     /// By how much to multiply the file's.
     #[command(flatten)]
     pub scale: Scale,
@@ -308,7 +308,7 @@ pub struct Show {
     pub overrides: Overrides,
     /// Rates to use instead of the file's.
     #[command(flatten)]
-    pub pace: Pace,
+    pub rates: RateOptions,
     /// By how much to multiply the file's.
     #[command(flatten)]
     pub scale: Scale,
@@ -340,7 +340,7 @@ pub struct Daemon {
     pub report_interval: Duration,
     /// Rates to use instead of the file's.
     #[command(flatten)]
-    pub pace: Pace,
+    pub rates: RateOptions,
     /// By how much to multiply the file's.
     #[command(flatten)]
     pub scale: Scale,
@@ -503,7 +503,7 @@ fn factor(text: &str) -> Result<Ratio, Problem> {
     rate::parse_factor(text)
 }
 
-fn behind(text: &str) -> Result<Behind, Problem> {
+fn behind(text: &str) -> Result<LatePolicy, Problem> {
     rate::parse_behind(text)
 }
 

@@ -26,13 +26,13 @@ use self::daemon::log;
 use crate::{
     cli::{self, Command, Overrides},
     config::{
-        Config, Diagnostic, Diagnostics, Flow, Located, Place, Profile, Source, Total, file,
+        Config, Diagnostic, Diagnostics, Flow, Located, Origin, Profile, Source, Total, file,
         rate::{NotScalable, Ratio},
     },
     diagnosis::{self, Finding, in_full},
     engine::{EngineError, WorkerError},
     host::{FactsError, System, allowed_cpus, online_cpus, raise_descriptor_limit},
-    kernel::{AttachError, KernelError, probe::Unable},
+    kernel::{AttachError, KernelError, probe::CannotSend},
     output::streams::{self, say, show, tell_losses},
     packet::Template,
     plan::PortPlan,
@@ -56,7 +56,7 @@ pub enum CommandError {
     },
     /// This machine cannot send.
     #[error(transparent)]
-    Unable(#[from] Unable),
+    CannotSend(#[from] CannotSend),
     /// This machine does not tell what must be known.
     #[error(transparent)]
     Facts(#[from] FactsError),
@@ -111,7 +111,7 @@ impl CommandError {
             Self::Short(_) => 3,
             Self::Config(_)
             | Self::File { .. }
-            | Self::Unable(_)
+            | Self::CannotSend(_)
             | Self::NotReady(_)
             | Self::Engine(EngineError::StartIsOver) => 2,
             Self::Kernel(KernelError::Attach(error))
@@ -174,7 +174,7 @@ impl CommandError {
     /// What the kernel refused.
     fn kernel(&self) -> Option<&KernelError> {
         match self {
-            Self::Kernel(error) | Self::Unable(Unable::Kernel(error)) => Some(error),
+            Self::Kernel(error) | Self::CannotSend(CannotSend::Kernel(error)) => Some(error),
             Self::Worker(error) | Self::Engine(EngineError::Worker { source: error, .. }) => match error {
                 WorkerError::Send(error) | WorkerError::Count(error) => Some(error),
                 WorkerError::Pin { .. }
@@ -192,7 +192,7 @@ impl CommandError {
                 | EngineError::Release(source),
             ) => Some(source),
             Self::Engine(EngineError::Thread(_) | EngineError::StartIsOver)
-            | Self::Unable(Unable::Privilege(_) | Unable::NotMounted(_) | Unable::NoLiveFrames)
+            | Self::CannotSend(CannotSend::Privilege(_) | CannotSend::NotMounted(_) | CannotSend::NoLiveFrames)
             | Self::Config(_)
             | Self::File { .. }
             | Self::Facts(_)
@@ -279,8 +279,12 @@ pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, 
 
 /// Puts the rate of the command line in the place of the file's, or multiplies those, and the policy too. Flows with rates of
 /// their own keep their shares of the new one. The files a rate names are those of the working directory.
-pub(crate) fn replace_rates(config: &mut Config, pace: &cli::Pace, scale: cli::Scale) -> Result<(), CommandError> {
-    let cli::Pace { rate, behind } = pace;
+pub(crate) fn replace_rates(
+    config: &mut Config,
+    pace: &cli::RateOptions,
+    scale: cli::Scale,
+) -> Result<(), CommandError> {
+    let cli::RateOptions { rate, behind } = pace;
     let mut wrong = Diagnostics::new(config.source.clone());
     if let Some(text) = rate {
         match file::parse_rate_option("--rate", text, &|name| input::read_file(Path::new(name))) {
@@ -292,7 +296,7 @@ pub(crate) fn replace_rates(config: &mut Config, pace: &cli::Pace, scale: cli::S
         multiply_rates(config, factor, &mut wrong);
     }
     if let Some(behind) = behind {
-        let behind = Located::new(*behind, Place::Option("--behind"));
+        let behind = Located::new(*behind, Origin::Option("--behind"));
         config.ports.iter_mut().for_each(|port| port.behind = behind.clone());
     }
     wrong.into_result(()).map_err(CommandError::Config)
@@ -344,7 +348,7 @@ fn multiply_rates(config: &mut Config, factor: Ratio, wrong: &mut Diagnostics) {
         ports.chain(config.flows.iter_mut().filter_map(|flow| flow.rate.as_mut())).collect();
     if rates.is_empty() {
         let message = "the file has no rate to multiply: all of it leaves as fast as it can";
-        wrong.push(Diagnostic::new(&Place::Option("--scale"), message).help("say how fast: `--rate 10kpps`"));
+        wrong.push(Diagnostic::new(&Origin::Option("--scale"), message).help("say how fast: `--rate 10kpps`"));
     }
     for rate in rates {
         match rate.value.scaled(factor) {
@@ -382,7 +386,7 @@ fn layout(port: &PortPlan, flow: usize) -> &Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::Pace, config::Behind};
+    use crate::{cli::RateOptions, config::LatePolicy};
 
     const FILE: &str = "
         ports = [{ name = 'p', interface = 'e', behind = 'skip' }, { name = 'q', interface = 'f', rate = '5pps' }]
@@ -392,9 +396,9 @@ mod tests {
         ]";
 
     /// Rates and policies of the ports and rates of the flows, in words.
-    fn replaced(rate: Option<&str>, behind: Option<Behind>) -> Result<(Vec<String>, Vec<String>), CommandError> {
+    fn replaced(rate: Option<&str>, behind: Option<LatePolicy>) -> Result<(Vec<String>, Vec<String>), CommandError> {
         let mut config = file::parse(Source::file("test.toml", FILE)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        replace_rates(&mut config, &Pace { rate: rate.map(str::to_owned), behind }, cli::Scale::default())?;
+        replace_rates(&mut config, &RateOptions { rate: rate.map(str::to_owned), behind }, cli::Scale::default())?;
         let shown = |rate: &Option<Located<crate::config::Profile>>| {
             rate.as_ref().map_or_else(|| "none".to_owned(), |rate| rate.value.to_string())
         };
@@ -414,7 +418,7 @@ mod tests {
     fn changed(text: &str, rate: Option<&str>, factor: Option<&str>) -> Result<Vec<String>, String> {
         let mut config = file::parse(Source::file("test.toml", text)).unwrap_or_else(|wrong| panic!("{wrong}"));
         let scale = cli::Scale { scale: factor.map(|factor| crate::config::rate::parse_factor(factor).unwrap()) };
-        let pace = Pace { rate: rate.map(str::to_owned), behind: None };
+        let pace = RateOptions { rate: rate.map(str::to_owned), behind: None };
         replace_rates(&mut config, &pace, scale).map_err(|error| error.render())?;
         let shown = |rate: &Option<Located<Profile>>| rate.as_ref().map(|rate| rate.value.to_string());
         let total =
@@ -474,7 +478,7 @@ mod tests {
         assert_eq!(unchanged, words(["none, Skip", "5 pps, CatchUp(100ms)"], ["1 pps", "none"]));
         let slow = replaced(Some("40%"), None).unwrap();
         assert_eq!(slow, words(["40 %, Skip", "40 %, CatchUp(100ms)"], ["none", "none"]));
-        let skipping = replaced(None, Some(Behind::Skip)).unwrap();
+        let skipping = replaced(None, Some(LatePolicy::Skip)).unwrap();
         assert_eq!(skipping, words(["none, Skip", "5 pps, Skip"], ["1 pps", "none"]));
         let wrong = replaced(Some("{ ramp = { over = 1 } }"), None).unwrap_err();
         let text = wrong.render();

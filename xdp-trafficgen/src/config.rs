@@ -134,14 +134,14 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Source};
 pub use pattern::Pattern;
-pub use rate::{Behind, Profile, Rate, RateUnit};
+pub use rate::{LatePolicy, Profile, Rate, RateUnit};
 
 pub use crate::packet::Payload;
 use crate::packet::{ChecksumMode, FieldDef, HeaderKind};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Origin {
     /// Bytes of the configuration file.
     File(Range<usize>),
     /// A command line option, named as the user typed it, such as `--size`.
@@ -158,18 +158,18 @@ pub struct Located<T> {
     /// The value.
     pub value: T,
     /// Its place.
-    pub place: Place,
+    pub place: Origin,
 }
 
 impl<T> Located<T> {
     /// A value that was written at `place`.
-    pub const fn new(value: T, place: Place) -> Self {
+    pub const fn new(value: T, place: Origin) -> Self {
         Self { value, place }
     }
 
     /// A value nobody wrote.
     pub const fn default(value: T) -> Self {
-        Self { value, place: Place::Default }
+        Self { value, place: Origin::Default }
     }
 }
 
@@ -234,7 +234,7 @@ pub struct Port {
     /// Bits a second that shares of the line rate refer to; the link's own speed when not given.
     pub speed: Option<Located<u64>>,
     /// What becomes of departures that are overdue.
-    pub behind: Located<Behind>,
+    pub behind: Located<LatePolicy>,
     /// Frames that leave later than this after they were due count as late.
     pub late_threshold: Located<Duration>,
 }
@@ -373,12 +373,12 @@ pub struct Follow {
     /// Index of the leader among the header's fields.
     pub field: usize,
     /// When the follower moves on.
-    pub pace: Pace,
+    pub pace: Advance,
 }
 
 /// When a follower moves on to its next value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum Advance {
     /// With the leader, value by value: while the leader has its k-th value, so has the follower. Both have the same
     /// number of values ([`Pattern::value_count`]).
     Step,

@@ -11,10 +11,10 @@ mod errnos;
 mod errors;
 mod interface;
 mod machine;
+mod mismatch;
 mod moved;
 mod outages;
 mod outcome;
-mod parting;
 mod path;
 mod queues;
 mod since;
@@ -26,23 +26,23 @@ mod words;
 use std::cmp::Reverse;
 
 pub use attachment::{of_kernel_error, of_refused_program, without_refused};
-pub use contention::{Pace, Rivals, of_quota, of_shared_cpus, of_throttling};
+pub use contention::{Rivals, SendMode, of_quota, of_shared_cpus, of_throttling};
 pub use drops::of_drop;
 pub use errors::of_error;
 pub use interface::of_capture;
 pub use machine::{of_descriptors, of_memory};
+pub use mismatch::of_parting;
 pub use moved::of_moved;
 pub use outages::{of_outage, of_stillness, of_unsent};
 pub use outcome::{of_gone, of_lacking, of_nothing_sent, of_renamed};
-pub use parting::of_parting;
 pub use since::retold;
 pub use survey::{in_full, of_survey};
 pub use verdict::Verdict;
 
 use crate::{
     config::Action,
-    host::{AttachedMode, AttachedXdp, Interface, Meanwhile, System},
-    plan::{Attach, Existing},
+    host::{AttachedMode, AttachedXdp, Interface, LinkHistory, System},
+    plan::{ExistingProgram, RequiredProgram},
 };
 
 /// What was found, and what to do about it.
@@ -93,9 +93,9 @@ pub struct Situation<'a> {
     /// Its name, also when it is gone.
     pub name: &'a str,
     /// What it was since frames are sent, if only for a moment.
-    pub meanwhile: Meanwhile,
+    pub meanwhile: LinkHistory,
     /// The same of the other end of a veth pair; none where the kernel does not tell.
-    pub peer_meanwhile: Option<Meanwhile>,
+    pub peer_meanwhile: Option<LinkHistory>,
     /// What happens to a frame.
     pub action: Action,
     /// CPUs with a worker; empty when none have been chosen.
@@ -107,7 +107,7 @@ pub struct Situation<'a> {
     /// Bytes of the largest frame on the wire, FCS included.
     pub largest: u32,
     /// What is attached for it, and whether what is there makes way.
-    pub attach: Attach,
+    pub attach: RequiredProgram,
 }
 
 impl<'a> Situation<'a> {
@@ -127,7 +127,7 @@ impl<'a> Situation<'a> {
 
     /// Whether a program in the way makes way until the end.
     fn replaces(&self) -> bool {
-        self.attach == Attach::Pass(Existing::Replace)
+        self.attach == RequiredProgram::Pass(ExistingProgram::Replace)
     }
 
     /// Whether the kernel is known to be older.

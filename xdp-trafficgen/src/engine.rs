@@ -6,10 +6,10 @@ mod batch;
 mod call_size;
 mod clock;
 mod counting;
-mod hush;
 mod paced;
 mod reading;
-mod stillness;
+mod standstill;
+mod stop;
 mod worker;
 
 use std::{
@@ -33,16 +33,18 @@ pub use worker::WorkerError;
 
 use self::{
     counting::Counting,
-    hush::{Hush, Stop},
-    paced::Paced,
-    reading::{Reader, Reading},
-    stillness::Stillness,
+    paced::PacedLoop,
+    reading::{PendingSnapshot, SnapshotReader},
+    standstill::Standstill,
+    stop::{Stop, StopWriter},
     worker::Worker,
 };
 use crate::{
     host::{WORKER_THREAD, is_gone},
-    kernel::{Enabling, Generator, Hold, KernelError, Listener, ProgramClock, TracePoint, generator::Role},
-    plan::{Attach, Plan, PortPlan, port_name},
+    kernel::{
+        Generator, KernelError, Listener, PassProgramShare, PassPrograms, ProgramClock, TracePoint, generator::Role,
+    },
+    plan::{Plan, PortPlan, RequiredProgram, port_name},
     stats::{PortCount, Snapshot, reconcile::reconcile},
 };
 
@@ -103,7 +105,7 @@ pub fn pin_to(cpu: u32) -> Result<(), WorkerError> {
 /// Ports that are loaded into the kernel and have sent nothing yet.
 pub struct Loaded {
     ports: Vec<Arc<Port>>,
-    enabled: Vec<Hold>,
+    enabled: Vec<PassProgramShare>,
     clock: ProgramClock,
 }
 
@@ -112,7 +114,7 @@ struct Port {
     generator: Generator,
     /// Departures of each flow that were due, of the workers that have ended.
     due: Mutex<Vec<u64>>,
-    still: Stillness,
+    still: Standstill,
 }
 
 /// When a session starts.
@@ -148,7 +150,7 @@ impl Loaded {
     /// # Errors
     /// What the kernel refused.
     pub fn until(stop: &CancellationToken, plan: Plan) -> Result<Self, EngineError> {
-        Self::listening(plan, Role::Generate, &TracePoint::ALL, &Enabling::until(stop))
+        Self::listening(plan, Role::Generate, &TracePoint::ALL, &PassPrograms::until(stop))
     }
 
     /// As [`Loaded::new`], with another program of the object doing the sending, or fewer trace points to count by.
@@ -156,14 +158,14 @@ impl Loaded {
     /// # Errors
     /// What the kernel refused.
     pub fn with(plan: Plan, role: Role, trace_points: &[TracePoint]) -> Result<Self, EngineError> {
-        Self::listening(plan, role, trace_points, &Enabling::default())
+        Self::listening(plan, role, trace_points, &PassPrograms::default())
     }
 
     fn listening(
         plan: Plan,
         role: Role,
         trace_points: &[TracePoint],
-        enabling: &Enabling,
+        enabling: &PassPrograms,
     ) -> Result<Self, EngineError> {
         let sending = plan.ports.iter().filter(|port| port.leaves_by().is_some()).count();
         let listener = (sending > 0).then(|| Listener::new(sending, trace_points));
@@ -175,23 +177,23 @@ impl Loaded {
     ///
     /// # Errors
     /// What the kernel refused.
-    pub fn beside(plan: Plan, listener: &Listener, enabling: &Enabling) -> Result<Self, EngineError> {
+    pub fn beside(plan: Plan, listener: &Listener, enabling: &PassPrograms) -> Result<Self, EngineError> {
         Self::load(plan, Role::Generate, Some(listener), enabling)
     }
 
-    fn load(plan: Plan, role: Role, listener: Option<&Listener>, enabling: &Enabling) -> Result<Self, EngineError> {
+    fn load(plan: Plan, role: Role, listener: Option<&Listener>, enabling: &PassPrograms) -> Result<Self, EngineError> {
         let clock = ProgramClock::of_kernel().map_err(EngineError::Clock)?;
         let (mut ports, mut enabled) = (Vec::new(), Vec::new());
         for plan in plan.ports {
             let failed = |source| EngineError::Load { port: plan.name.clone(), source };
-            if let (Attach::Pass(existing), Some(interface)) = (plan.attach, plan.leaves_by()) {
+            if let (RequiredProgram::Pass(existing), Some(interface)) = (plan.attach, plan.leaves_by()) {
                 enabled.push(enabling.hold(interface, existing).map_err(failed)?);
             }
             let listener = plan.leaves_by().and(listener);
             let generator =
                 Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, listener).map_err(failed)?;
             let due = Mutex::new(vec![0; plan.flows.len()]);
-            ports.push(Arc::new(Port { plan, generator, due, still: Stillness::default() }));
+            ports.push(Arc::new(Port { plan, generator, due, still: Standstill::default() }));
         }
         Ok(Self { ports, enabled, clock })
     }
@@ -207,7 +209,7 @@ impl Loaded {
         let (go, gate) = watch::channel(None);
         let stop = Stop::below(stop, self.clock);
         let words = self.ports.iter().map(|port| port.generator.stop().clone()).collect();
-        let hush = Hush::when(&stop, words);
+        let hush = StopWriter::when(&stop, words);
         let mut workers = JoinSet::new();
         let mut threads = Vec::new();
         for (number, port) in self.ports.iter().enumerate() {
@@ -220,7 +222,7 @@ impl Loaded {
                     if result.is_err() {
                         stop.fail();
                     }
-                    Ended { port: number, index, result }
+                    WorkerEnd { port: number, index, result }
                 });
             }
         }
@@ -288,7 +290,7 @@ fn spawn(
 }
 
 /// How a worker ended.
-struct Ended {
+struct WorkerEnd {
     port: usize,
     /// Among the port's CPUs.
     index: usize,
@@ -299,12 +301,12 @@ struct Ended {
 pub struct Session {
     ports: Vec<Arc<Port>>,
     /// What makes the ports' interfaces send.
-    enabled: Vec<Hold>,
-    workers: JoinSet<Ended>,
+    enabled: Vec<PassProgramShare>,
+    workers: JoinSet<WorkerEnd>,
     threads: Vec<thread::JoinHandle<()>>,
     stop: Stop,
     /// Lets paced calls come to their end when `stop` is cancelled.
-    _hush: Hush,
+    _hush: StopWriter,
     clock: ProgramClock,
     /// On this clock, in nanoseconds; may be to come.
     started: u64,
@@ -338,7 +340,7 @@ impl Session {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failure = None;
         // Counts that are being read.
-        let mut reading: Option<Reading> = None;
+        let mut reading: Option<PendingSnapshot> = None;
         let start = time::Instant::now() + Duration::from_nanos(self.started.saturating_sub(self.clock.now()));
         loop {
             tokio::select! {
@@ -400,9 +402,9 @@ impl Session {
         self.since_start().min(Duration::from_nanos(until))
     }
 
-    fn reader(&self) -> Reader {
+    fn reader(&self) -> SnapshotReader {
         let Self { ports, elapsed, clock, started, .. } = self;
-        Reader { ports: ports.clone(), elapsed: elapsed.clone(), clock: *clock, started: *started }
+        SnapshotReader { ports: ports.clone(), elapsed: elapsed.clone(), clock: *clock, started: *started }
     }
 
     /// The final count, after [`Session::next_ended`] said `None`.
@@ -437,7 +439,7 @@ impl Session {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let (clock, start) = (self.clock, self.started);
             let worker = Worker { plan, generator, index, clock, start, stop: &self.stop, still };
-            Paced::settle(&worker, pacing).map_err(failed)?;
+            PacedLoop::settle(&worker, pacing).map_err(failed)?;
         }
         Ok(())
     }
@@ -449,7 +451,7 @@ impl Session {
     /// Waits until the next worker has ended, and gives what it failed of; `None`: all have.
     async fn next_ended(&mut self) -> Option<Result<(), EngineError>> {
         let ended = self.workers.join_next().await?;
-        let Ended { port: number, index, result } =
+        let WorkerEnd { port: number, index, result } =
             ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         if result.is_err() {
             self.failed.push((number, index));
@@ -497,7 +499,7 @@ impl Session {
 }
 
 /// Waits for counts that are being read; for ever, when none are.
-async fn counts(reading: &mut Option<Reading>) -> Result<Snapshot, EngineError> {
+async fn counts(reading: &mut Option<PendingSnapshot>) -> Result<Snapshot, EngineError> {
     match reading {
         Some(reading) => reading.counts().await,
         None => pending().await,
@@ -505,12 +507,12 @@ async fn counts(reading: &mut Option<Reading>) -> Result<Snapshot, EngineError> 
 }
 
 /// Takes the programs off that made interfaces send.
-async fn release(enabled: Vec<Hold>) -> Result<(), EngineError> {
-    if enabled.iter().any(Hold::is_ours) {
+async fn release(enabled: Vec<PassProgramShare>) -> Result<(), EngineError> {
+    if enabled.iter().any(PassProgramShare::is_ours) {
         time::sleep(DRAIN).await;
     }
     // All of them, whatever becomes of the first. Drivers take their time over it, and other sessions may share this thread.
-    let release = || enabled.into_iter().map(Hold::release).collect::<Vec<_>>();
+    let release = || enabled.into_iter().map(PassProgramShare::release).collect::<Vec<_>>();
     let released = spawn_blocking(release).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     released.into_iter().collect::<Result<(), _>>().map_err(EngineError::Release)
 }

@@ -45,7 +45,7 @@ use rustix::{
 use tokio_util::sync::CancellationToken;
 
 pub use answers::StackAnswers;
-pub use changes::{LinkChanges, Meanwhile, Place};
+pub use changes::{LinkChanges, LinkHistory, LinkKey};
 pub use counters::{CounterReader, Counters};
 #[cfg(test)]
 pub(crate) use cpus::parse_cpu_list;
@@ -63,7 +63,7 @@ pub use netdev::{queues_in_use, xdp_features};
 pub use netlink::{Netlink, NetlinkError};
 pub use quota::{Quota, Throttled};
 pub use reach::{
-    BROADCAST_MAC, Destinations, KnownBy, NextHop, Reach, Seek, Sought, Unreachable, Vlan, Way, group_mac,
+    BROADCAST_MAC, Destinations, Egress, Lookup, MacSource, NextHop, Reach, Required, Unreachable, Vlan, group_mac,
 };
 pub(crate) use request::open as open_netlink;
 pub use system::{Cpu, Lockdown, System};
@@ -130,7 +130,7 @@ pub struct Facts {
     /// Indices of interfaces that carry a default route.
     pub default_route: BTreeSet<u32>,
     /// How destinations that were asked about are reached, by the way that frames for them leave.
-    pub reaches: BTreeMap<(Arc<Way>, Destinations), Reach>,
+    pub reaches: BTreeMap<(Arc<Egress>, Destinations), Reach>,
     /// CPUs that exist and are switched on, in order; without /sys, those that this process can be bound to.
     pub cpus: Vec<u32>,
     /// How many CPUs there may ever be, for which the kernel counts; 0 when it does not say.
@@ -171,7 +171,7 @@ impl Facts {
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub fn gather(sought: &[Sought], interfaces: &[&str], largest_frame: Option<usize>) -> Result<Self, FactsError> {
+    pub fn gather(sought: &[Lookup], interfaces: &[&str], largest_frame: Option<usize>) -> Result<Self, FactsError> {
         Self::until(&CancellationToken::new(), sought, interfaces, largest_frame)
     }
 
@@ -181,7 +181,7 @@ impl Facts {
     /// When the kernel does not answer, and when it was told to stop.
     pub fn until(
         stop: &CancellationToken,
-        sought: &[Sought],
+        sought: &[Lookup],
         interfaces: &[&str],
         largest_frame: Option<usize>,
     ) -> Result<Self, FactsError> {

@@ -8,7 +8,7 @@
 //!
 //! Rates go the same way: [`config::rate`] has them as written, [`plan::pacing`] makes streams of departure times of them,
 //! the eBPF program waits for each departure and the engine sleeps while the next is far away, [`stats`] tell how punctual
-//! frames were. [`stats::gaps`] and [`output::pace`] are `pace-test`'s, which measures it where frames arrive.
+//! frames were. [`stats::gaps`] and [`output::pace_test`] are `pace-test`'s, which measures it where frames arrive.
 //! [`stats::tuning`], [`output::tune`] and [`config::store`] are `tune`'s, which looks for the settings that send the most.
 
 pub mod cli;

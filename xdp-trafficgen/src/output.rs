@@ -5,7 +5,7 @@ pub mod fields;
 pub mod frames;
 pub mod json;
 pub mod live;
-pub mod pace;
+pub mod pace_test;
 pub mod probe;
 pub mod streams;
 pub mod terminal;

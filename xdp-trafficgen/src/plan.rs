@@ -30,16 +30,16 @@ pub use driver::attachment;
 pub use needs::Needs;
 pub use note::{Note, port_name};
 pub use pacing::Pacing;
-pub use program::{Cut, Program};
+pub use program::{FrameBounds, Program};
 
 use crate::{
-    config::{Action, Config, Diagnostic, Diagnostics, Flow, Located, Place, Port, Size, names},
+    config::{Action, Config, Diagnostic, Diagnostics, Flow, Located, Origin, Port, Size, names},
     host::{Facts, Link},
     packet::{self, HeaderKind, Template},
     plan::{
         addresses::{Addressed, Topic},
         program::Source,
-        unreachable::Troubles,
+        unreachable::AddressingFaults,
     },
 };
 
@@ -70,7 +70,7 @@ pub struct PortPlan {
     /// Frames the kernel sends together.
     pub batch_size: u32,
     /// What has to be attached to the interface that frames leave by, so that they do.
-    pub attach: Attach,
+    pub attach: RequiredProgram,
     /// Bits a second of that interface's link; none when it is virtual, whose speed is only a number.
     pub line_rate: Option<u64>,
     /// What is sent; at least one.
@@ -85,18 +85,18 @@ pub struct PortPlan {
 
 /// What has to be attached to an interface before its driver sends XDP frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Attach {
+pub enum RequiredProgram {
     /// It sends them as it is, or nothing would help.
     #[default]
     Nothing,
     /// An XDP program that passes everything on, for as long as frames are sent; one that is in the driver already does as
     /// well.
-    Pass(Existing),
+    Pass(ExistingProgram),
 }
 
 /// What becomes of an XDP program that is in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
+pub enum ExistingProgram {
     /// It stays, and nothing is sent.
     Keep,
     /// It makes way until the end: `--replace-xdp`.
@@ -158,13 +158,13 @@ pub struct Consent {
     /// Whether interfaces with a default route may send.
     pub default_route: DefaultRoute,
     /// What becomes of XDP programs in the way.
-    pub existing: Existing,
+    pub existing: ExistingProgram,
 }
 
 impl From<DefaultRoute> for Consent {
     /// And to nothing else.
     fn from(default_route: DefaultRoute) -> Self {
-        Self { default_route, existing: Existing::Keep }
+        Self { default_route, existing: ExistingProgram::Keep }
     }
 }
 
@@ -192,7 +192,7 @@ pub fn plan(config: &Config, facts: &Facts, consent: impl Into<Consent>) -> Resu
         diagnostics: Diagnostics::new(config.source.clone()),
         notes: Vec::new(),
         remarks: BTreeMap::new(),
-        troubles: Troubles::default(),
+        troubles: AddressingFaults::default(),
     };
     let mut flows: BTreeMap<&str, Vec<&Flow>> = BTreeMap::new();
     for flow in &config.flows {
@@ -219,7 +219,7 @@ struct Planner<'a> {
     notes: Vec<Note>,
     /// What was found out about addresses, by port, each once.
     remarks: BTreeMap<(String, Topic), String>,
-    troubles: Troubles,
+    troubles: AddressingFaults,
 }
 
 impl Planner<'_> {
@@ -242,7 +242,7 @@ impl Planner<'_> {
         if let Some(link) = leaves_by {
             self.check_default_route(port, link);
         }
-        let attach = driven.map_or(Attach::Nothing, |interface| self.attach(port, interface));
+        let attach = driven.map_or(RequiredProgram::Nothing, |interface| self.attach(port, interface));
         self.check_weights(flows);
         let cut = self.cut(port, leaves_by);
         let addressed: Vec<_> =
@@ -360,18 +360,18 @@ impl Planner<'_> {
     /// long as the program left the frame's bounds alone. virtio_net moves a frame's start forward by its own header of 12
     /// bytes: frames grow, and their contents move (doc/measurements.md, Drivers and kernels). A program that changes the bounds makes the
     /// kernel set the frame up anew.
-    fn cut(&mut self, port: &Port, link: Option<&Link>) -> Cut {
+    fn cut(&mut self, port: &Port, link: Option<&Link>) -> FrameBounds {
         // The only driver of network interfaces on that bus whose frames XDP could send.
         let moves_frames = link.is_some_and(|link| link.bus.as_deref() == Some("virtio"));
         let Some((major, minor)) = self.facts.kernel.filter(|&kernel| moves_frames && kernel < (6, 3)) else {
-            return Cut::WhereNeeded;
+            return FrameBounds::WhereNeeded;
         };
         let text = format!(
             "Linux {major}.{minor} sends recycled frames corrupted on virtio_net unless their bounds change, so every frame is \
              cut to its size, which costs some of the rate; Linux 6.3 and later need no such thing"
         );
         self.notes.push(Note::of(&port.name.value, text));
-        Cut::Always
+        FrameBounds::Always
     }
 
     /// Bytes of the largest frame, FCS not counted. Pages of more than 4 KiB hold more than the program copies of a payload.
@@ -397,7 +397,7 @@ impl Planner<'_> {
         let turns = schedule::cycle_len(&weights);
         if let (true, Some(flow)) = (turns > MAX_SLOTS as u64, flows.iter().max_by_key(|flow| flow.weight.value)) {
             // Where nobody wrote a weight, there are too many flows.
-            let written = Some(&flow.weight.place).filter(|place| **place != Place::Default);
+            let written = Some(&flow.weight.place).filter(|place| **place != Origin::Default);
             self.diagnostics.push(
                 Diagnostic::new(
                     written.unwrap_or(&flow.name.place),
@@ -507,12 +507,12 @@ impl Planner<'_> {
         }
     }
 
-    fn template(&mut self, addressed: &Addressed<'_>, egress: &Link, cut: Cut) -> Option<Template> {
+    fn template(&mut self, addressed: &Addressed<'_>, egress: &Link, cut: FrameBounds) -> Option<Template> {
         let Addressed { flow, given, .. } = addressed;
         let layers = stack::layers(flow, egress.mac, *given);
         // FRAME_SIZE keeps it at 64 or more, the kernel's limit is checked next.
         let frame_len = (flow.size.value.largest() - FCS_LEN) as usize;
-        let spare = if cut == Cut::Always { program::CUT_LEN } else { 0 };
+        let spare = if cut == FrameBounds::Always { program::CUT_LEN } else { 0 };
         if let Some(largest) = self.largest_frame().map(|largest| largest - spare)
             && frame_len > largest
         {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use xdp_trafficgen_ebpf::abi::{FCS_LEN, Flow, Worker};
 
 pub use drops::{DropReason, errno_name};
-pub use outage::{Down, Outage};
+pub use outage::{Outage, StoppedPort};
 pub use punctuality::Punctuality;
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     kernel::{Generator, KernelError, TracePoint},
     plan::PortPlan,
     stats::{
-        reconcile::{Parting, add_partings},
+        reconcile::{Mismatch, add_partings},
         workers::State,
     },
 };
@@ -77,7 +77,7 @@ pub struct PortCount {
     /// What that interface counted meanwhile, whoever sent; only after the end of a run, and when it was there to the end.
     pub interface_count: Option<Counters>,
     /// Where that count parts from ours.
-    pub partings: Vec<Parting>,
+    pub partings: Vec<Mismatch>,
     /// How long a worker of the port stood still, at once and in all: its process was stopped, or the machine was paused.
     pub still: (Duration, Duration),
     /// What the port missed while it was not running at all.
@@ -173,7 +173,7 @@ impl PortCount {
         if let Some(pacing) = &plan.pacing {
             punctuality = Some(punctuality::read(plan, pacing, generator, &mut flows, (elapsed, due_time), due)?);
             for worker in (0..).take(plan.cpus.len()) {
-                batch_size = batch_size.max(Some(generator.pace(worker)?.batch));
+                batch_size = batch_size.max(Some(generator.worker_clock(worker)?.batch));
             }
         }
         let total = |count: fn(&WorkerCount) -> u64| workers.iter().map(count).sum::<u64>();

@@ -13,9 +13,9 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use xdp_trafficgen::{
     engine::{Loaded, Start},
-    kernel::{Sink, TracePoint, generator::Role, sink::AfterCounting},
+    kernel::{Sink, TracePoint, generator::Role, sink::SinkAction},
     plan::{Plan, PortPlan},
-    stats::{DropReason, PortCount, Snapshot, reconcile::Parting},
+    stats::{DropReason, PortCount, Snapshot, reconcile::Mismatch},
 };
 
 use net::{PACKET, Port, TestNet, allowed_cpus, assert_arrived, ip, pin, raw, transmitted, wait_until};
@@ -53,7 +53,7 @@ fn only(snapshot: &Snapshot) -> &PortCount {
 fn the_interface_confirms_the_counts() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let frames = env::var("XTG_COUNTED_FRAMES").map_or(100_003, |frames| frames.parse().unwrap());
     let before = transmitted("west");
     let snapshot = run(net.plan_flow("interface = \"west\"", &flow(frames)), &TracePoint::ALL);
@@ -74,7 +74,7 @@ fn the_interface_confirms_the_counts() {
 fn the_interface_confirms_losses() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let _sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let _sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let snapshot = run(net.plan_flow("interface = \"west\"\nbatch_size = 252", &flow(100_000)), &TracePoint::ALL);
     let port = only(&snapshot);
     assert_eq!(port.drops, [(DropReason::QueueFull, 100_000 - port.transmitted)]);
@@ -98,7 +98,7 @@ fn others_frames_are_told_apart() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     let _forwarder = forward_to_west(&net);
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let other = net.port("interface = \"north\"");
     let plan = net.plan_flow("interface = \"west\"", &format!("rate = \"20kpps\"\npacket = [{PACKET}]"));
     let stop = CancellationToken::new();
@@ -114,7 +114,7 @@ fn others_frames_are_told_apart() {
     let port = only(&snapshot);
     assert_eq!(port.attempted, port.transmitted);
     assert_arrived(&sink, port.transmitted + 1003);
-    assert!(matches!(port.partings[..], [Parting::Others { frames: 1003, .. }]), "{:?}", port.partings);
+    assert!(matches!(port.partings[..], [Mismatch::Others { frames: 1003, .. }]), "{:?}", port.partings);
 }
 
 /// Where trace points are missing, the report says which, and no drop is made up.
@@ -122,7 +122,7 @@ fn others_frames_are_told_apart() {
 fn without_trace_points_the_count_says_what_it_lacks() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     for there in [&[][..], &[TracePoint::DevmapXmit], &[TracePoint::RedirectErr]] {
         let before = sink.count().unwrap().frames;
         let snapshot = run(net.plan_flow("interface = \"west\"", &flow(1003)), there);
@@ -147,7 +147,7 @@ fn not_one_frame_is_miscounted_beside_foreign_traffic() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     let _forwarder = forward_to_west(&net);
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let frames = env::var("XTG_COUNTED_FRAMES").map_or(FRAMES, |frames| frames.parse().unwrap());
     let ours = net.port("interface = \"west\"");
     let cpus = allowed_cpus_of(&net);
@@ -226,7 +226,7 @@ fn allowed_cpus_of(net: &TestNet) -> Vec<u32> {
 fn a_peer_that_goes_down_in_mid_run_is_accounted_for() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let plan = net.plan_flow("interface = \"west\"", &format!("packet = [{PACKET}]"));
     let stop = CancellationToken::new();
     let snapshot = thread::scope(|scope| {
@@ -251,7 +251,7 @@ fn a_peer_that_goes_down_in_mid_run_is_accounted_for() {
     if received == port.transmitted {
         assert_eq!(port.partings, []);
     } else {
-        let expected = Parting::SentLess { accepted: port.transmitted, sent: received, lost: Vec::new() };
+        let expected = Mismatch::SentLess { accepted: port.transmitted, sent: received, lost: Vec::new() };
         assert_eq!(port.partings, [expected]);
     }
 }

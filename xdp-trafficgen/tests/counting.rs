@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, process::Command, thread};
 
 use xdp_trafficgen::{
     host::online_cpus,
-    kernel::{Generator, Listener, Sink, TracePoint, generator::Role, sink::AfterCounting},
+    kernel::{Generator, Listener, Sink, TracePoint, generator::Role, sink::SinkAction},
 };
 use xdp_trafficgen_ebpf::abi::{DropLayer, Worker};
 
@@ -33,7 +33,7 @@ fn a_veth_without_a_receiver_drops_everything() {
 fn a_driver_that_refuses_is_named() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let port = net.port("interface = \"west\"");
     port.send(1000);
     assert_arrived(&sink, 1000);
@@ -50,7 +50,7 @@ fn a_driver_that_refuses_is_named() {
 fn drops_without_an_errno_are_counted_too() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     ip("link set east mtu 500");
     let port = Port::load(net.plan_flow("interface = \"west\"", &format!("size = 1000\npacket = [{PACKET}]")));
     port.send(1000);
@@ -65,7 +65,7 @@ fn drops_without_an_errno_are_counted_too() {
 fn a_full_ring_is_counted() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let port = net.port("interface = \"west\"\nbatch_size = 252");
     let before = transmitted("west");
     port.send(100_000);
@@ -99,7 +99,7 @@ fn counts_add_up_while_the_egress_interface_goes_down_and_up() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     net.veth("north", "south");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let port = net.port("interface = \"west\"\ningress = \"north\"");
     thread::scope(|scope| {
         let breaker = scope.spawn(|| {
@@ -130,7 +130,7 @@ fn workers_on_two_cpus_count_together() {
     let Some(net) = TestNet::enter() else { return };
     let Some(cpus) = two_cpus() else { return };
     net.veth("west", "east");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let port = net.port(&format!("interface = \"west\"\ncpus = {cpus:?}"));
     on_each(cpus, |_| send_in_parts(&port));
     let counts = port.redirected();
@@ -157,7 +157,7 @@ fn generators_on_two_cpus_count_their_own() {
 fn check_neighbours(net: &TestNet, cpus: [u32; 2]) {
     net.veth("west", "east");
     net.veth("north", "south");
-    let sinks = ["east", "south"].map(|peer| Sink::attach(peer, AfterCounting::Drop).unwrap());
+    let sinks = ["east", "south"].map(|peer| Sink::attach(peer, SinkAction::Drop).unwrap());
     let mut arrived = [0, 0];
     let plans = || {
         [("west", cpus[0]), ("north", cpus[1])]
@@ -186,7 +186,7 @@ fn one_listener_keeps_the_books_of_many_ports() {
     let listener = Listener::new(names.len(), &TracePoint::ALL).unwrap();
     let load = |name: &str| Port::load_beside(net.plan(&format!("interface = \"{name}\"")), Some(&listener));
     let sinks: Vec<Sink> =
-        ["a1", "b1", "c1", "d1"].iter().map(|peer| Sink::attach(peer, AfterCounting::Drop).unwrap()).collect();
+        ["a1", "b1", "c1", "d1"].iter().map(|peer| Sink::attach(peer, SinkAction::Drop).unwrap()).collect();
     // The driver refuses what b sends, the kernel what d and e send; a and c have nothing to complain of.
     ip("link set b1 down");
     for round in 0..2 {
@@ -230,7 +230,7 @@ fn forwarded_frames_are_not_counted_again() {
     net.veth("north", "south");
     let forwarder = raw::load_xdp(&raw::redirect(net.link("north").index));
     let _attached = raw::attach(&forwarder, net.link("east").index);
-    let sink = Sink::attach("south", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("south", SinkAction::Drop).unwrap();
     let port = net.port("interface = \"west\"");
     port.send(10_000);
     assert_arrived(&sink, 10_000);
@@ -248,7 +248,7 @@ fn what_is_not_redirected_is_not_transmitted() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     net.veth("north", "south");
-    let sink = Sink::attach("south", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("south", SinkAction::Drop).unwrap();
     let neighbour = net.port("interface = \"north\"");
     for (action, neighbours) in [("drop", 1000), ("pass", 2000)] {
         let port = net.port(&format!("interface = \"west\"\naction = \"{action}\""));

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use xdp_trafficgen::{
     engine::{Loaded, Start},
     host::{XdpFeatures, xdp_features},
-    kernel::{Arrivals, AttachError, Enabled, Enabling, KernelError, Sink, arrivals::Match, sink::AfterCounting},
-    plan::{Attach, Existing, Plan},
+    kernel::{Arrivals, AttachError, KernelError, PassProgram, PassPrograms, Sink, arrivals::Match, sink::SinkAction},
+    plan::{ExistingProgram, Plan, RequiredProgram},
 };
 
 use net::{
@@ -106,14 +106,14 @@ fn assert_detached(interface: &str) {
 fn a_program_is_in_the_driver_until_the_end() {
     let Some((_turn, net)) = enter() else { return };
     let west = wire(&net);
-    let enabled = Enabled::attach(west, Existing::Keep).unwrap();
+    let enabled = PassProgram::attach(west, ExistingProgram::Keep).unwrap();
     let [(mode, program)] = attached("west").try_into().unwrap();
     assert_eq!((mode.as_str(), name(program).as_str()), ("native", "pass"));
     assert!(enabled.is_ours());
     enabled.release().unwrap();
     assert_detached("west");
     // The same without a word.
-    drop(Enabled::attach(west, Existing::Replace).unwrap());
+    drop(PassProgram::attach(west, ExistingProgram::Replace).unwrap());
     assert_detached("west");
 }
 
@@ -127,7 +127,7 @@ fn a_large_mtu_is_no_obstacle() {
     }
     let refused = raw::try_attach(&foreign(), west, XDP_FLAGS_DRV_MODE).unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(libc::ERANGE));
-    let _enabled = Enabled::attach(west, Existing::Keep).unwrap();
+    let _enabled = PassProgram::attach(west, ExistingProgram::Keep).unwrap();
     assert_eq!(attached("west").len(), 1);
 }
 
@@ -139,8 +139,8 @@ fn a_program_in_the_driver_stays() {
     attach_by_netlink("xdpdrv", &program, "west");
     let before = vec![("native".to_owned(), u64::from(id(&program)))];
     assert_eq!(attached("west"), before);
-    for existing in [Existing::Keep, Existing::Replace] {
-        let enabled = Enabled::attach(west, existing).unwrap();
+    for existing in [ExistingProgram::Keep, ExistingProgram::Replace] {
+        let enabled = PassProgram::attach(west, existing).unwrap();
         assert!(!enabled.is_ours());
         assert_eq!(attached("west"), before);
         enabled.release().unwrap();
@@ -164,7 +164,7 @@ fn a_generic_program_is_in_the_way() {
     let program = foreign();
     attach_by_netlink("xdpgeneric", &program, "west");
     let before = attached("west");
-    let said = in_the_way(Enabled::attach(west, Existing::Keep));
+    let said = in_the_way(PassProgram::attach(west, ExistingProgram::Keep));
     let id = id(&program);
     for part in [
         format!("generic XDP program {id} (`somebody_elses`)"),
@@ -176,7 +176,7 @@ fn a_generic_program_is_in_the_way() {
     assert_eq!(attached("west"), before);
     // The cure is one.
     ip("link set dev west xdpgeneric off");
-    assert!(Enabled::attach(west, Existing::Keep).unwrap().is_ours());
+    assert!(PassProgram::attach(west, ExistingProgram::Keep).unwrap().is_ours());
 }
 
 #[test]
@@ -189,12 +189,12 @@ fn a_generic_program_makes_way_when_asked() {
     assert_eq!(before, [("generic".to_owned(), u64::from(id(&program)))]);
     // Nobody but the kernel holds it now.
     drop(program);
-    let enabled = Enabled::attach(west, Existing::Replace).unwrap();
+    let enabled = PassProgram::attach(west, ExistingProgram::Replace).unwrap();
     let [(mode, program)] = attached("west").try_into().unwrap();
     assert_eq!((mode.as_str(), name(program).as_str()), ("native", "pass"));
     enabled.release().unwrap();
     assert_eq!(attached("west"), before);
-    drop(Enabled::attach(west, Existing::Replace).unwrap());
+    drop(PassProgram::attach(west, ExistingProgram::Replace).unwrap());
     assert_eq!(attached("west"), before);
 }
 
@@ -205,7 +205,7 @@ fn a_program_that_cannot_be_put_back_is_told() {
     let west = wire(&net);
     let (program, other) = (foreign(), foreign());
     attach_by_netlink("xdpgeneric", &program, "west");
-    let enabled = Enabled::attach(west, Existing::Replace).unwrap();
+    let enabled = PassProgram::attach(west, ExistingProgram::Replace).unwrap();
     ip("link add above type bridge");
     ip("link set west master above");
     attach_by_netlink("xdpgeneric", &other, "above");
@@ -223,8 +223,8 @@ fn what_hangs_on_somebodys_link_cannot_make_way() {
     let program = foreign();
     let _link = raw::try_attach(&program, west, XDP_FLAGS_SKB_MODE).unwrap();
     let before = attached("west");
-    for existing in [Existing::Keep, Existing::Replace] {
-        let said = in_the_way(Enabled::attach(west, existing));
+    for existing in [ExistingProgram::Keep, ExistingProgram::Replace] {
+        let said = in_the_way(PassProgram::attach(west, existing));
         assert!(said.contains("(`somebody_elses`)") && said.contains("BPF link"), "{said}");
         assert!(!said.contains("--replace-xdp"), "{said}");
         assert_eq!(attached("west"), before);
@@ -243,7 +243,7 @@ fn a_receiver_replaces_and_puts_back() {
         let said = in_the_way(Arrivals::attach("east", Match::default(), 100));
         assert!(said.contains(&format!("`ip link set dev east {mode} off`")), "{said}");
         assert_eq!(attached("east"), before);
-        let arrivals = Arrivals::attach_over("east", Match::default(), 100, Existing::Replace).unwrap();
+        let arrivals = Arrivals::attach_over("east", Match::default(), 100, ExistingProgram::Replace).unwrap();
         let [(ours, id)] = attached("east").try_into().unwrap();
         assert_eq!((ours.as_str(), name(id).as_str()), ("native", "arrivals"));
         arrivals.take().unwrap();
@@ -324,25 +324,25 @@ fn a_driver_that_sends_with_no_program_is_named() {
         net::skip::skipped("this kernel does not say what drivers can do with XDP");
         return;
     }
-    let error = Enabled::attach(west, Existing::Keep).unwrap_err();
+    let error = PassProgram::attach(west, ExistingProgram::Keep).unwrap_err();
     assert!(matches!(error, KernelError::Attach(AttachError::NoTransmit { .. })), "{error:?}");
     assert!(error.to_string().contains("`west`"), "{error}");
     assert_detached("west");
     // Its peer, with a program there, has all it needs.
-    let _enabled = Enabled::attach(west, Existing::Keep);
-    let _sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let _enabled = PassProgram::attach(west, ExistingProgram::Keep);
+    let _sink = Sink::attach("east", SinkAction::Drop).unwrap();
     assert!(xdp_features(west).unwrap().has(XdpFeatures::NDO_XMIT));
-    assert!(Enabled::attach(west, Existing::Keep).unwrap().is_ours());
+    assert!(PassProgram::attach(west, ExistingProgram::Keep).unwrap().is_ours());
 }
 
 #[test]
 fn ports_share_the_program_of_their_interface() {
     let Some((_turn, net)) = enter() else { return };
     let west = wire(&net);
-    let all = Enabling::default();
-    let one = all.hold(west, Existing::Keep).unwrap();
+    let all = PassPrograms::default();
+    let one = all.hold(west, ExistingProgram::Keep).unwrap();
     let shared = attached("west");
-    let other = all.clone().hold(west, Existing::Keep).unwrap();
+    let other = all.clone().hold(west, ExistingProgram::Keep).unwrap();
     assert_eq!((shared.len(), attached("west")), (1, shared.clone()));
     assert!(one.is_ours() && other.is_ours());
     drop(one);
@@ -350,14 +350,14 @@ fn ports_share_the_program_of_their_interface() {
     other.release().unwrap();
     assert_detached("west");
     // And again, for an interface that went and came back in its old place.
-    let first = all.hold(west, Existing::Keep).unwrap();
+    let first = all.hold(west, ExistingProgram::Keep).unwrap();
     ip("link del west");
     ip(&format!("link add west index {west} type veth peer name east"));
     ip("link set east up");
     ip("link set west up");
     with_gro("east");
     assert_detached("west");
-    let second = all.hold(west, Existing::Keep).unwrap();
+    let second = all.hold(west, ExistingProgram::Keep).unwrap();
     assert_eq!(attached("west").len(), 1);
     first.release().unwrap();
     assert_eq!(attached("west").len(), 1);
@@ -371,14 +371,14 @@ fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
     let Some((_turn, net)) = enter() else { return };
     net.veth("west", "east");
     net.veth("south", "north");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let flow = format!("packets = 50000\npacket = [{}]", net::PACKET);
     let ports =
         ["interface = \"west\"", "interface = \"south\"\ningress = \"west\"\naction = \"tx\""].map(|settings| {
             let mut port = net.plan_flow(settings, &flow);
             assert_eq!(port.leaves_by(), Some(net.link("west").index));
             // As the plan says for drivers of another kind.
-            port.attach = Attach::Pass(Existing::Keep);
+            port.attach = RequiredProgram::Pass(ExistingProgram::Keep);
             port
         });
     let loaded = Loaded::new(Plan { ports: ports.into(), notes: Vec::new() }).unwrap();
@@ -406,7 +406,7 @@ const HELD: &str = "XDP_TRAFFICGEN_TEST_HOLDS";
 #[ignore = "a part of the next test, in a process of its own"]
 fn holds_until_it_is_killed() {
     let Ok(index) = env::var(HELD) else { return };
-    let _enabled = Enabled::attach(index.parse().unwrap(), Existing::Keep).unwrap();
+    let _enabled = PassProgram::attach(index.parse().unwrap(), ExistingProgram::Keep).unwrap();
     loop {
         std::thread::park();
     }

@@ -16,7 +16,7 @@ use proptest::{
     test_runner::{Config, TestCaseError, TestError, TestRunner},
 };
 use xdp_trafficgen::{
-    config::Place,
+    config::Origin,
     packet::HeaderKind::{Ethernet, Ipv4, Ipv6, Udp, Vlan},
     plan::schedule::{Phase, phase},
 };
@@ -26,7 +26,7 @@ use self::{
     cases::{Case, Page, case},
     common::privileged,
     model::{
-        Fields, Flow, Follow, Pace, Pattern, Payload, Size, decrement, flow, increment, random, setting, text::toml,
+        Advance, Fields, Flow, Follow, Pattern, Payload, Size, decrement, flow, increment, random, setting, text::toml,
     },
     rig::{are_within_limits, check_case, largest_size, load, pin, plan},
 };
@@ -88,7 +88,7 @@ fn the_plan_takes_anything_or_says_where_it_is_wrong() {
         refused.set(refused.get() + 1);
         prop_assert!(!diagnostics.is_empty());
         for diagnostic in diagnostics.list() {
-            let Place::File(span) = &diagnostic.place else {
+            let Origin::File(span) = &diagnostic.place else {
                 return Err(TestCaseError::fail(format!("{diagnostic:?}\n{text}")));
             };
             let at = text.get(span.clone()).is_some_and(|at| !at.is_empty());
@@ -187,7 +187,7 @@ fn values_at_random_are_counted_and_followed() {
         );
         check(&both);
         if count != Some(1) {
-            both.headers[2].fields[0].follow = Some(Follow { leader: (1, 0), pace: Pace::Step });
+            both.headers[2].fields[0].follow = Some(Follow { leader: (1, 0), pace: Advance::Step });
             check(&both);
         }
     }
@@ -481,7 +481,7 @@ fn check_refused(flow: &Flow, place: &str, message: &str) {
     let toml = toml(slice::from_ref(flow), &[0], "redirect");
     let diagnostics = plan(&toml).expect_err("a refusal");
     let [diagnostic] = diagnostics.list() else { panic!("{diagnostics}") };
-    let Place::File(span) = &diagnostic.place else { panic!("{diagnostic:?}") };
+    let Origin::File(span) = &diagnostic.place else { panic!("{diagnostic:?}") };
     assert_eq!((&toml[span.clone()], diagnostic.message.as_str()), (place, message));
     assert!(!diagnostic.help.is_empty());
 }

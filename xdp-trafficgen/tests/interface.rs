@@ -13,7 +13,7 @@ use rustix::thread::gettid;
 use serde_json::Value;
 use xdp_trafficgen::{
     host::{AttachedMode, CounterReader, Counters, Driver, Interface, Netlink, Peer, Queues, Rings, queues_in_use},
-    kernel::{KernelError, PrivateNetns, Sink, sink::AfterCounting},
+    kernel::{KernelError, PrivateNetns, Sink, sink::SinkAction},
 };
 
 /// The facts of an interface in the calling thread's namespace.
@@ -35,7 +35,7 @@ fn kinds(net: &TestNet) -> Sink {
     ip("link add name ifb0 numtxqueues 3 numrxqueues 2 type ifb");
     ip("link add name vx0 type vxlan id 3 remote 192.0.2.1 dstport 4789");
     ip("link add name mv0 link b0 type macvlan");
-    let sink = Sink::attach("a1", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("a1", SinkAction::Drop).unwrap();
     for interface in ["a0", "ifb0", "lo", "vx0"] {
         ip(&format!("link set {interface} up"));
     }
@@ -227,7 +227,7 @@ fn a_veth_knows_its_other_end() {
     check("a0", Some(peer(true, 1400, false, false)));
     oracle::run("ethtool", "-K a1 gro on");
     check("a0", Some(peer(true, 1400, false, true)));
-    let sink = Sink::attach("a1", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("a1", SinkAction::Drop).unwrap();
     check("a0", Some(peer(true, 1400, true, true)));
     // In generic mode a program is no help to who sends XDP frames there.
     let id = facts("a1").xdp_in(AttachedMode::Native).expect("attached").program;
@@ -298,7 +298,7 @@ fn xdp_features_are_those_of_the_driver_just_now() {
     check("a1", RECEIVING);
     oracle::run("ethtool", "-K a1 gro off");
     check("a0", RECEIVING);
-    let sink = Sink::attach("a1", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("a1", SinkAction::Drop).unwrap();
     check("a0", SENDING);
     drop(sink);
     // A process that another thread has just forked holds it a moment longer.
@@ -348,7 +348,7 @@ fn counters_are_those_that_other_programs_show() {
     let before = check(&reader, "a0", index);
     assert!(before.nic.contains_key("tx_queue_0_xdp_xmit"), "{before:?}");
     let port = net.port("interface = \"a0\"");
-    let sink = Sink::attach("a1", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("a1", SinkAction::Drop).unwrap();
     port.send(1000);
     wait_until("frames arrived", || sink.count().unwrap().frames == 1000);
     let sent = check(&reader, "a0", index).since(&before);

@@ -22,7 +22,7 @@ use std::{
 use aya::maps::{Array, Map, MapData};
 use aya_obj::generated::{bpf_cmd, bpf_map_type};
 use etherparse::{IpHeaders, IpNumber, Ipv4Header, PacketBuilder};
-use xdp_trafficgen::kernel::{Sink, generator::Sent, sink::AfterCounting};
+use xdp_trafficgen::kernel::{Sink, generator::Sent, sink::SinkAction};
 use xdp_trafficgen_ebpf::abi::DropLayer;
 
 use net::{
@@ -39,7 +39,7 @@ use net::{
 fn batches_have_64_frames_unless_told_otherwise() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let port = net.port("interface = \"west\"");
     for (batch_size, frames) in [(0, 64), (64, 64), (1, 1), (7, 7), (256, 256)] {
         let mut divisor = 0;
@@ -207,7 +207,7 @@ fn recycled_pages_keep_their_content_and_get_new_bounds() {
 fn dropped_pages_come_back_within_the_batch() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let west = net.link("west").index;
     // if r5 < 2 goto drop, which follows the redirect
     let drop_first = insn(0xa5, 5, 0, 4, 2);
@@ -274,7 +274,7 @@ fn tx_leaves_by_the_ingress_interface() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     net.veth("north", "south");
-    let [east, south] = ["east", "south"].map(|peer| Sink::attach(peer, AfterCounting::Drop).unwrap());
+    let [east, south] = ["east", "south"].map(|peer| Sink::attach(peer, SinkAction::Drop).unwrap());
     let port = net.port("interface = \"west\"\ningress = \"north\"\naction = \"tx\"");
     port.send(1000);
     let counts = port.redirected();
@@ -358,7 +358,7 @@ fn socket_on(interface: &str) -> UdpSocket {
 fn drop_sends_nothing() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let dropping = net.port("interface = \"west\"\naction = \"drop\"");
     let before = transmitted("west");
     dropping.send(10_000);
@@ -377,7 +377,7 @@ fn a_failing_redirect_does_not_stop_the_run() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     net.veth("north", "south");
-    let sink = Sink::attach("east", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let port = Port::load(
         net.plan_flow("interface = \"west\"\ningress = \"north\"", &format!("size = 1000\npacket = [{PACKET}]")),
     );

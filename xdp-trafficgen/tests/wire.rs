@@ -21,7 +21,7 @@ use xdp_trafficgen::{
     config::{Source, file},
     engine::{Loaded, Start},
     host::{Facts, online_cpus},
-    kernel::{Sink, probe::probe, sink::AfterCounting},
+    kernel::{Sink, probe::probe, sink::SinkAction},
     plan::{self, DefaultRoute},
     stats::{DropReason, PortCount, WorkerCount},
 };
@@ -44,7 +44,7 @@ fn toml(flows: &[Flow], cpus: &str, packets: &[Option<u64>]) -> String {
 
 /// Counts what arrives, and lets it go on to whoever listens.
 fn counting() -> Sink {
-    let sink = Sink::attach("xtg1", AfterCounting::Pass).unwrap();
+    let sink = Sink::attach("xtg1", SinkAction::Pass).unwrap();
     // A program switches it on, and it holds some frames back, others not.
     let gro_off = Command::new("ethtool").args(["-K", "xtg1", "gro", "off"]).status().expect("ethtool is installed");
     assert!(gro_off.success());

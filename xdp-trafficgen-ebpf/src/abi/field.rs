@@ -25,7 +25,7 @@ pub mod kind {
 }
 
 /// When a value that counts (`UP`, `DOWN`, `LIST`) moves on.
-pub mod pace {
+pub mod advance {
     /// In every frame.
     pub const FREE: u32 = 0;
     /// In every frame, and others move on when it starts again.
@@ -44,7 +44,7 @@ pub const NARROW_BITS: u32 = 62;
 pub mod op {
     /// This slot and all behind it are unused.
     pub const END: u32 = 0;
-    /// A narrow value that counts up ([`super::kind::UP`], [`super::pace::FREE`]), written as two whole bytes.
+    /// A narrow value that counts up ([`super::kind::UP`], [`super::advance::FREE`]), written as two whole bytes.
     pub const UP_2: u32 = 1;
     /// The same with four whole bytes.
     pub const UP_4: u32 = 2;
@@ -96,8 +96,8 @@ pub struct Field {
     pub op: u32,
     /// One of [`kind`].
     pub kind: u32,
-    /// One of [`pace`].
-    pub pace: u32,
+    /// One of [`advance`].
+    pub advance: u32,
     /// The slot whose rounds it counts.
     pub leader: u32,
     /// First byte written, from the frame's start.
@@ -118,7 +118,7 @@ impl Field {
     pub const NONE: Self = Self {
         op: op::END,
         kind: 0,
-        pace: 0,
+        advance: 0,
         leader: 0,
         offset: 0,
         width: 0,

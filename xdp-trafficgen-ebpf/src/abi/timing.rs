@@ -124,7 +124,7 @@ pub struct Departures {
 /// Where a worker stands in time: one entry per worker.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pace {
+pub struct WorkerClock {
     /// The session's start on the monotonic clock, in nanoseconds. Set before the first call.
     pub epoch: u64,
     /// Repetitions that leave together, at least 1: the batch size of the calls. Set between calls.
@@ -151,7 +151,7 @@ pub struct Pace {
     pub padding: [u64; 7],
 }
 
-/// Instead of [`Pace::now`].
+/// Instead of [`WorkerClock::now`].
 pub const IDLE: u64 = u64::MAX;
 
 /// How punctual a flow's frames were: one entry per worker and flow, written by that worker only.
@@ -218,6 +218,6 @@ pub const EXPONENTIAL_BITS: u32 = 24;
 const _: () = assert!(size_of::<Gap>() == 24);
 const _: () = assert!(size_of::<Segment>() == 48);
 const _: () = assert!(size_of::<Departures>() == 256);
-const _: () = assert!(size_of::<Pace>() == 144);
+const _: () = assert!(size_of::<WorkerClock>() == 144);
 const _: () = assert!(size_of::<Lateness>() == 80);
 const _: () = assert!(size_of::<Calendar>() == 16 + 2 * BUCKETS + BUCKETS / 32);

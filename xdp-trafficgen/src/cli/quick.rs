@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Common, CpuList, Session, behind, count, cpus, duration, speed, time};
 use crate::{
     config::{
-        Behind,
+        LatePolicy,
         literal::{self, BATCH_SIZE, Problem, parse_meant_for, parse_within},
     },
     host::Mac,
@@ -104,7 +104,7 @@ pub struct Quick {
     pub batch_size: u32,
     /// How fast to send.
     #[command(flatten)]
-    pub pace: QuickPace,
+    pub rates: QuickRateOptions,
     /// How long after the start to begin: `500ms`, `10s`
     #[arg(long, value_parser = time)]
     pub delay: Option<Duration>,
@@ -122,9 +122,9 @@ pub struct Quick {
     pub common: Common,
 }
 
-/// As [`Pace`](super::Pace), where there is no file.
+/// As [`RateOptions`](super::RateOptions), where there is no file.
 #[derive(Args, Clone, Debug, Default)]
-pub struct QuickPace {
+pub struct QuickRateOptions {
     /// How fast to send, all CPUs together: `500kpps`, `10Gbps`, `10GbpsL1`, `40%`, or a table as in a configuration file,
     /// such as `{ poisson = "10kpps" }` [default: as fast as it can]
     #[arg(long)]
@@ -132,7 +132,7 @@ pub struct QuickPace {
     /// What becomes of frames that are overdue: `catch_up`, `catch_up=20ms` (they are sent late, but not later than this), or
     /// `skip` (they are never sent) [default: catch_up=100ms]
     #[arg(long, value_name = "POLICY", value_parser = behind)]
-    pub behind: Option<Behind>,
+    pub behind: Option<LatePolicy>,
 }
 
 /// What fills frames unless told otherwise.
@@ -156,7 +156,7 @@ impl Quick {
             duration: None,
             cpus: None,
             batch_size: crate::config::DEFAULT_BATCH_SIZE,
-            pace: QuickPace::default(),
+            rates: QuickRateOptions::default(),
             delay: None,
             late_threshold: None,
             speed: None,

@@ -11,26 +11,26 @@ use std::{
 
 use clap::ValueEnum as _;
 use tokio_util::sync::CancellationToken;
-use xdp_trafficgen_ebpf::abi::{self, timing::Pace};
+use xdp_trafficgen_ebpf::abi::{self, timing::WorkerClock};
 
 use crate::{
     cli::{self, BenchCase},
     commands::{
         CommandError,
-        demo::{SENDER, Stage},
+        demo::{CountedPair, SENDER},
         probe_kernel, results,
         send::{default_route, drive, work_out},
     },
     config::{Config, Source, file},
     engine::{self, Loaded, Start},
     host::show_mac,
-    kernel::{Generator, Sink, TracePoint, generator::Role, sink::AfterCounting},
+    kernel::{Generator, Sink, TracePoint, generator::Role, sink::SinkAction},
     plan::{pacing::Streams, schedule},
 };
 
 pub(super) fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     let capabilities = probe_kernel()?;
-    let stage = Stage::set(Some(options.cpus.0.clone()))?;
+    let stage = CountedPair::set(Some(options.cpus.0.clone()))?;
     let config = config(options.case, &stage, options.seconds)?;
     let plan = work_out(&config, Some(capabilities), default_route(false))?;
     let loaded = Loaded::with(plan, role(options.case), if options.uncounted { &[] } else { &TracePoint::ALL })?;
@@ -48,7 +48,7 @@ const fn role(case: BenchCase) -> Role {
     }
 }
 
-fn config(case: BenchCase, stage: &Stage, seconds: f64) -> Result<Config, CommandError> {
+fn config(case: BenchCase, stage: &CountedPair, seconds: f64) -> Result<Config, CommandError> {
     let text = cases::toml(case, SENDER, &show_mac(stage.receiver_mac), &stage.cpus, seconds);
     file::parse(Source::file("bench", &text)).map_err(CommandError::Config)
 }
@@ -57,7 +57,7 @@ fn config(case: BenchCase, stage: &Stage, seconds: f64) -> Result<Config, Comman
 /// nothing. The shortest of many runs, which is the same on a busy machine.
 pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError> {
     let capabilities = probe_kernel()?;
-    let stage = Stage::set(Some(vec![0]))?;
+    let stage = CountedPair::set(Some(vec![0]))?;
     let mut all = BTreeMap::new();
     for &case in BenchCase::value_variants() {
         let config = config(case, &stage, 1.0)?;
@@ -71,7 +71,10 @@ pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError>
         }
         if port.pacing.is_some() {
             let streams = port.flows.len() as u64;
-            generator.set_pace(0, Pace { batch: port.batch_size.into(), streams, ..Pace::default() })?;
+            generator.set_worker_clock(
+                0,
+                WorkerClock { batch: port.batch_size.into(), streams, ..WorkerClock::default() },
+            )?;
         }
         let programs: Vec<_> = generator
             .programs()
@@ -108,7 +111,7 @@ const RUNS: u32 = 500;
 const REPETITIONS: u32 = 20_000;
 
 pub(super) fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
-    let sink = Sink::attach(&options.interface, AfterCounting::Drop)?;
+    let sink = Sink::attach(&options.interface, SinkAction::Drop)?;
     if options.standing_by && !standing::wait_for_the_word()? {
         return Ok(());
     }

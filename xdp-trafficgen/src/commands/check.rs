@@ -6,7 +6,7 @@ use crate::{
     cli,
     commands::{
         CommandError,
-        findings::Outlook,
+        findings::RunFindings,
         flows_of,
         order::first_departures,
         probe_kernel, rate_of, read_config, replace_rates, results,
@@ -30,11 +30,11 @@ const LISTED: usize = 20;
 
 pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     let mut config = read_config(&options.config, &options.overrides)?;
-    replace_rates(&mut config, &options.pace, options.scale)?;
+    replace_rates(&mut config, &options.rates, options.scale)?;
     // A file is checked as far as it can be, also by those who may not send.
     let (capabilities, unable) = match probe_kernel() {
         Ok(capabilities) => (Some(capabilities), None),
-        Err(CommandError::Unable(unable)) => {
+        Err(CommandError::CannotSend(unable)) => {
             say("the kernel's largest frame is not known and not checked");
             (None, Some(unable))
         }
@@ -71,7 +71,7 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
         }
     }
     let _ = writeln!(text, "{}", needs(&plan));
-    let remarks = Outlook::of(&plan).foresee();
+    let remarks = RunFindings::of(&plan).foresee();
     for remark in findings(&remarks) {
         let _ = writeln!(text, "{remark}");
     }

@@ -21,17 +21,17 @@ use crate::{
     cli,
     commands::{
         CommandError,
-        findings::{News, Outlook},
+        findings::{NewDrops, RunFindings},
         probe_kernel, read_config, replace_rates,
         results::Format,
         send, signal_stop, work_out_until,
     },
-    config::{Config, Located, Place, Port},
+    config::{Config, Located, Origin, Port},
     diagnosis::{Finding, Severity},
     engine,
-    kernel::{Capabilities, Enabling, Listener, TracePoint},
+    kernel::{Capabilities, Listener, PassPrograms, TracePoint},
     output::{PortFinding, Report, text::shortfall, together::notes},
-    plan::{Consent, Plan, PortPlan, pacing::missed::Missed},
+    plan::{Consent, Plan, PortPlan, pacing::missed::MissedDepartures},
     stats::{PortCount, Punctuality, Snapshot, reconcile::except_each_other},
 };
 
@@ -39,7 +39,7 @@ use crate::{
 pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     log::start(options.log_format)?;
     let mut config = read_config(&options.config, &options.overrides)?;
-    replace_rates(&mut config, &options.pace, options.scale)?;
+    replace_rates(&mut config, &options.rates, options.scale)?;
     let stop = signal_stop()?;
     let machine = Machine {
         capabilities: probe_kernel()?,
@@ -86,7 +86,7 @@ const LONGEST_POLL: Duration = Duration::from_millis(250);
 type Latest = Arc<Mutex<Counts>>;
 
 /// What the ports send on just now: written by their tasks, each time they start again, and read by the report.
-type Current = Arc<Mutex<Outlook>>;
+type Current = Arc<Mutex<RunFindings>>;
 
 /// Runs every port until `stop`, then reports.
 async fn serve(
@@ -98,18 +98,18 @@ async fn serve(
     stop: &CancellationToken,
 ) -> Report {
     let started = Instant::now();
-    let outlook = Outlook::of(plan).logging();
+    let outlook = RunFindings::of(plan).logging();
     outlook.foresee().iter().for_each(log_foreseen);
     let outlook = Arc::new(Mutex::new(outlook));
     let mut tasks = JoinSet::new();
     let mut latest: Vec<Latest> = Vec::new();
-    let enabling = Enabling::until(stop);
+    let enabling = PassPrograms::until(stop);
     for port in &plan.ports {
         let config = alone(config, port);
         let counts = Arc::new(Mutex::new(Counts::Known(Box::new(PortCount::none(port)))));
         latest.push(Arc::clone(&counts));
         let (listener, enabling, outlook) = (listener.clone(), enabling.clone(), Arc::clone(&outlook));
-        let (name, planned) = (port.name.clone(), Missed::of(port));
+        let (name, planned) = (port.name.clone(), MissedDepartures::of(port));
         let port = Supervised { config, machine, counts, outlook, listener, enabling, name, planned };
         tasks.spawn(port.supervise(stop.clone()));
     }
@@ -127,7 +127,7 @@ async fn serve(
                 let news = tokio::select! {
                     biased;
                     () = stop.cancelled() => break,
-                    news = explain_drops(&now, &outlook, Outlook::learn) => news,
+                    news = explain_drops(&now, &outlook, RunFindings::learn) => news,
                 };
                 log_counts("counts since the start", &now, &logged, &news);
                 logged = now;
@@ -142,7 +142,7 @@ async fn serve(
     }
     let mut snapshot = snapshot();
     except_each_other(&mut snapshot.ports);
-    let news = explain_drops(&snapshot, &outlook, Outlook::learn_now).await;
+    let news = explain_drops(&snapshot, &outlook, RunFindings::learn_now).await;
     log_counts("final counts since the start", &snapshot, &Snapshot::default(), &news);
     log_flows(&snapshot);
     log::tell_losses();
@@ -154,7 +154,7 @@ async fn serve(
 /// The configuration of a single port, with all of its flows as they were written: what they leave to this host is looked up at
 /// each start. A port that has no CPUs of its own gets those of the plan, which were chosen with an eye on all ports.
 fn alone(config: &Config, port: &PortPlan) -> Config {
-    let given = || Located::new(port.cpus.clone(), Place::Default);
+    let given = || Located::new(port.cpus.clone(), Origin::Default);
     let own = |of: &Port| Port { cpus: of.cpus.clone().or_else(|| Some(given())), ..of.clone() };
     Config {
         source: config.source.clone(),
@@ -167,7 +167,7 @@ fn read(latest: &Latest) -> PortCount {
     latest.lock().unwrap_or_else(PoisonError::into_inner).read(engine::now())
 }
 
-fn current(outlook: &Current) -> Outlook {
+fn current(outlook: &Current) -> RunFindings {
     outlook.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
@@ -202,18 +202,18 @@ fn log_concluded(found: &PortFinding) {
 async fn explain_drops(
     snapshot: &Snapshot,
     outlook: &Current,
-    learn: fn(&Outlook, &Snapshot) -> Vec<News>,
-) -> Vec<News> {
+    learn: fn(&RunFindings, &Snapshot) -> Vec<NewDrops>,
+) -> Vec<NewDrops> {
     let (outlook, snapshot) = (current(outlook), snapshot.clone());
     let learned = spawn_blocking(move || learn(&outlook, &snapshot)).await;
     learned.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// Logs all counts, and warns of the drops that were not there at the last time.
-fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, news: &[News]) {
+fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, news: &[NewDrops]) {
     for (index, port) in snapshot.ports.iter().enumerate() {
-        let Punctual { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
-            Punctual::of(port.punctuality);
+        let TimingFields { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
+            TimingFields::of(port.punctuality);
         info!(
             port = port.name,
             interface = port.interface,
@@ -231,7 +231,7 @@ fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, news: &[News]
             batch_size = port.batch_size,
             "{message}"
         );
-        for News { reason, finding, .. } in news.iter().filter(|news| news.index == index) {
+        for NewDrops { reason, finding, .. } in news.iter().filter(|news| news.index == index) {
             let count = port.drops.iter().find(|(known, _)| known == reason).map_or(0, |(_, count)| *count);
             let code = finding.as_ref().map(|finding| finding.code);
             let cause = finding.as_ref().map(|finding| finding.cause.as_str());
@@ -260,7 +260,7 @@ fn nanos(time: Duration) -> u64 {
 
 /// Fields of the log that only paced ports and flows have; named as those of the JSON report.
 #[derive(Default)]
-struct Punctual {
+struct TimingFields {
     requested_pps: Option<f64>,
     achieved_pps: Option<f64>,
     frames_late: Option<u64>,
@@ -268,7 +268,7 @@ struct Punctual {
     frames_unsent: Option<u64>,
 }
 
-impl Punctual {
+impl TimingFields {
     fn of(punctuality: Option<Punctuality>) -> Self {
         let Some(Punctuality { requested, achieved, time: _, late, worst, unsent }) = punctuality else {
             return Self::default();
@@ -294,8 +294,8 @@ fn log_flows(snapshot: &Snapshot) {
         return;
     }
     for (port, flow) in flows() {
-        let Punctual { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
-            Punctual::of(flow.punctuality);
+        let TimingFields { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
+            TimingFields::of(flow.punctuality);
         info!(
             flow = flow.name,
             port = port.name,

@@ -11,13 +11,13 @@ use crate::{
     },
     config::Config,
     host::{Facts, Mac, Netlink},
-    kernel::{PrivateNetns, Sink, sink::AfterCounting},
+    kernel::{PrivateNetns, Sink, sink::SinkAction},
     output::{streams::say, together::notes},
 };
 
 pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
     let capabilities = probe_kernel()?;
-    let stage = Stage::set(None)?;
+    let stage = CountedPair::set(None)?;
     let sending = format!(
         "sending UDP frames of 64 bytes from {SENDER} to {RECEIVER}, in a namespace of their own, on {} for {}",
         cpus_in_words(&stage.cpus),
@@ -38,13 +38,13 @@ pub(super) const SENDER: &str = "xtg0";
 pub(super) const RECEIVER: &str = "xtg1";
 
 /// A veth pair, [`SENDER`] and [`RECEIVER`], in a namespace that this process moved into.
-pub(super) struct Wire {
+pub(super) struct VethPair {
     pub(super) cpus: Vec<u32>,
     pub(super) receiver_mac: Mac,
     netns: PrivateNetns,
 }
 
-impl Wire {
+impl VethPair {
     /// Moves the calling thread, and with it all threads to come, into the new namespace. `cpus`: those to send on, all
     /// that are allowed when none are given.
     pub(super) fn lay(cpus: Option<Vec<u32>>) -> Result<Self, CommandError> {
@@ -70,18 +70,18 @@ impl Wire {
 }
 
 /// The same with a counting receiver at one end.
-pub(super) struct Stage {
+pub(super) struct CountedPair {
     pub(super) sink: Sink,
     pub(super) cpus: Vec<u32>,
     pub(super) receiver_mac: Mac,
     _netns: PrivateNetns,
 }
 
-impl Stage {
-    /// As [`Wire::lay`].
+impl CountedPair {
+    /// As [`VethPair::lay`].
     pub(super) fn set(cpus: Option<Vec<u32>>) -> Result<Self, CommandError> {
-        let Wire { cpus, receiver_mac, netns } = Wire::lay(cpus)?;
-        let sink = Sink::attach(RECEIVER, AfterCounting::Drop)?;
+        let VethPair { cpus, receiver_mac, netns } = VethPair::lay(cpus)?;
+        let sink = Sink::attach(RECEIVER, SinkAction::Drop)?;
         Ok(Self { sink, cpus, receiver_mac, _netns: netns })
     }
 
@@ -96,7 +96,7 @@ impl Stage {
                 dst_mac: Some(self.receiver_mac),
                 duration,
                 cpus: Some(CpuList(self.cpus.clone())),
-                pace: cli::QuickPace { rate, behind: None },
+                rates: cli::QuickRateOptions { rate, behind: None },
                 ..cli::Quick::new(SENDER, cli::Common::default())
             },
             dst_port: PortRange { first: 1024, last: 65023 },

@@ -2,8 +2,8 @@
 //!
 //! Gathers the facts, which are others at the end than they were before, and lets [`diagnosis`] draw the conclusions.
 
-mod look;
-mod moments;
+mod explanations;
+mod observation;
 mod watch;
 
 use std::{
@@ -17,13 +17,13 @@ use std::{
 use tracing::warn;
 
 use self::{
-    look::{Look, When, causes},
-    moments::Moments,
+    explanations::DropExplanations,
+    observation::{Observation, Period, causes},
 };
 use crate::{
     commands::CommandError,
     config::Action,
-    diagnosis::{self, Finding, Pace, Rivals, Severity},
+    diagnosis::{self, Finding, Rivals, SendMode, Severity},
     host::{
         Interface, LinkChanges, Netlink, NetlinkError, Quota, System, WorkerThread, allowed_cpus, descriptor_limit,
         is_captured, name_of,
@@ -33,24 +33,24 @@ use crate::{
         streams::{is_log, say},
         together,
     },
-    plan::{Attach, Needs, Plan, PortPlan},
+    plan::{Needs, Plan, PortPlan, RequiredProgram},
     stats::{DropReason, PortCount, Snapshot},
 };
 
 /// What is sent, and on what.
 #[derive(Clone, Debug)]
-pub(crate) struct Outlook {
-    ports: Vec<Sending>,
-    before: Arc<Before>,
+pub(crate) struct RunFindings {
+    ports: Vec<ObservedPort>,
+    before: Arc<StartState>,
     /// What was found out so far, and what became of the interfaces meanwhile: the same for all clones.
-    meanwhile: Arc<Mutex<SoFar>>,
+    meanwhile: Arc<Mutex<LiveFindings>>,
     /// Says why the facts cannot be had.
     complain: fn(&NetlinkError),
 }
 
 /// How it was before the first frame.
 #[derive(Clone, Debug, Default)]
-struct Before {
+struct StartState {
     /// The machine, which is looked at once.
     system: System,
     /// Other processes' workers.
@@ -62,7 +62,7 @@ struct Before {
     descriptors: Option<u64>,
 }
 
-impl Before {
+impl StartState {
     fn now() -> Self {
         let elsewhere = WorkerThread::gather().into_iter().filter(|worker| !worker.is_ours()).collect();
         Self {
@@ -77,8 +77,8 @@ impl Before {
 
 /// What is found out while frames are sent.
 #[derive(Debug, Default)]
-struct SoFar {
-    moments: Moments,
+struct LiveFindings {
+    moments: DropExplanations,
     /// None where the kernel does not tell.
     changes: Option<LinkChanges>,
     /// Ports, by their places, at whose interfaces somebody captured.
@@ -87,7 +87,7 @@ struct SoFar {
     learned: Option<Instant>,
 }
 
-impl SoFar {
+impl LiveFindings {
     /// Takes in what the kernel told, which it keeps for a while only.
     fn hear(&mut self) {
         if let Some(changes) = &mut self.changes {
@@ -106,7 +106,7 @@ fn rest(learned: Option<Instant>, now: Instant) -> Duration {
 
 /// Drops that were explained just now.
 #[derive(Clone, Debug)]
-pub(crate) struct News {
+pub(crate) struct NewDrops {
     /// The port's place in the plan.
     pub(crate) index: usize,
     /// The reason.
@@ -119,7 +119,7 @@ pub(crate) struct News {
 
 /// One port of it.
 #[derive(Clone, Debug)]
-struct Sending {
+struct ObservedPort {
     port: String,
     /// The interface that frames leave by, or would.
     interface: String,
@@ -128,14 +128,14 @@ struct Sending {
     cpus: Vec<u32>,
     batch_size: u32,
     largest: u32,
-    attach: Attach,
+    attach: RequiredProgram,
     needs: Needs,
-    pace: Pace,
+    pace: SendMode,
     /// Whether its workers are at work all the time, and do not sleep between frames.
     busy: bool,
 }
 
-impl Sending {
+impl ObservedPort {
     fn of(plan: &PortPlan) -> Self {
         let index = plan.leaves_by().unwrap_or(plan.egress);
         let other = || {
@@ -153,7 +153,7 @@ impl Sending {
             largest: plan.flows.iter().map(|flow| flow.largest).max().unwrap_or(0),
             attach: plan.attach,
             needs: plan.needs,
-            pace: if plan.pacing.is_none() { Pace::FullSpeed } else { Pace::Departures },
+            pace: if plan.pacing.is_none() { SendMode::FullSpeed } else { SendMode::Departures },
             busy: plan.pacing.as_ref().is_none_or(|pacing| pacing.keeps_busy(plan.cpus.len())),
         }
     }
@@ -191,14 +191,14 @@ pub(crate) fn warn_of_memory() {
     }
 }
 
-impl Outlook {
+impl RunFindings {
     /// Of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         let complain = |error: &NetlinkError| say(format_args!("{UNKNOWN}: {error}"));
-        let so_far = SoFar { changes: LinkChanges::open().ok(), ..SoFar::default() };
+        let so_far = LiveFindings { changes: LinkChanges::open().ok(), ..LiveFindings::default() };
         let meanwhile = Arc::new(Mutex::new(so_far));
-        let before = Arc::new(Before::now());
-        Self { ports: plan.ports.iter().map(Sending::of).collect(), before, meanwhile, complain }
+        let before = Arc::new(StartState::now());
+        Self { ports: plan.ports.iter().map(ObservedPort::of).collect(), before, meanwhile, complain }
     }
 
     /// The same for whoever keeps a log, where standard error has a form of its own.
@@ -211,7 +211,7 @@ impl Outlook {
         for new in planned.ports {
             if let Some(old) = self.ports.iter_mut().find(|old| old.port == new.port) {
                 // Flows that are over are not in the new plan, but in the counts.
-                *old = Sending { largest: new.largest.max(old.largest), ..new };
+                *old = ObservedPort { largest: new.largest.max(old.largest), ..new };
             }
         }
     }
@@ -223,7 +223,7 @@ impl Outlook {
         self.ports.iter().flat_map(of_port).collect()
     }
 
-    fn foresee_of(&self, look: &Look<'_>, sending: &Sending) -> Vec<PortFinding> {
+    fn foresee_of(&self, look: &Observation<'_>, sending: &ObservedPort) -> Vec<PortFinding> {
         let mut findings = look.foresee(sending);
         let quota = self.quota(sending);
         findings.extend(self.shared_cpus(sending).into_iter().chain(quota).chain(self.few_descriptors()));
@@ -233,7 +233,7 @@ impl Outlook {
 
     /// That the workers which are at work all the time, the port's among them, take more CPU time than they may. What becomes of
     /// those that sleep between frames is told by [`Self::contention`], from what happened.
-    fn quota(&self, sending: &Sending) -> Option<Finding> {
+    fn quota(&self, sending: &ObservedPort) -> Option<Finding> {
         let busy = self.ports.iter().filter(|port| port.busy).flat_map(|port| &port.cpus);
         let busy: BTreeSet<u32> = busy.copied().collect();
         if sending.busy { diagnosis::of_quota(&self.before.quotas, busy.len(), sending.pace) } else { None }
@@ -246,8 +246,8 @@ impl Outlook {
     }
 
     /// That the port is not alone on its CPUs.
-    fn shared_cpus(&self, sending: &Sending) -> Option<Finding> {
-        let Before { elsewhere, allowed_cpus, .. } = &*self.before;
+    fn shared_cpus(&self, sending: &ObservedPort) -> Option<Finding> {
+        let StartState { elsewhere, allowed_cpus, .. } = &*self.before;
         let others = || self.ports.iter().filter(|other| other.port != sending.port);
         let rivals = |&cpu: &u32| {
             let ports = others().filter(|other| other.cpus.contains(&cpu)).map(|other| format!("port {}", other.port));
@@ -264,7 +264,7 @@ impl Outlook {
 
     /// What kept the port's workers from their CPUs: what is known of it now, that it is over. A quota that cost no departure,
     /// as it stopped the process while it loaded, or while its workers slept, is not worth a word.
-    fn contention(&self, sending: &Sending, port: &PortCount, quotas: &[Quota]) -> impl Iterator<Item = Finding> {
+    fn contention(&self, sending: &ObservedPort, port: &PortCount, quotas: &[Quota]) -> impl Iterator<Item = Finding> {
         let in_time = port.punctuality.is_some_and(|punctuality| punctuality.late == 0 && punctuality.unsent == 0);
         let quotas = if in_time { &[] } else { quotas };
         let throttled = quotas.iter().find_map(|quota| Some((quota, quota.since(&self.before.quotas)?)));
@@ -289,7 +289,7 @@ impl Outlook {
 
     /// Ports at whose interfaces somebody captures, who did not before.
     fn newly_captured(&self) -> Vec<usize> {
-        let captured = |sending: &Sending| sending.leaves() && is_captured(sending.index);
+        let captured = |sending: &ObservedPort| sending.leaves() && is_captured(sending.index);
         let places = self.ports.iter().enumerate().filter(|(_, sending)| captured(sending)).map(|(place, _)| place);
         let places: Vec<usize> = places.collect();
         let mut so_far = self.so_far();
@@ -298,12 +298,12 @@ impl Outlook {
 
     /// Finds out why the frames were dropped that were not at the last time, and keeps it: from one look for all, and one a second
     /// at most. It blocks, for milliseconds.
-    pub(crate) fn learn(&self, snapshot: &Snapshot) -> Vec<News> {
+    pub(crate) fn learn(&self, snapshot: &Snapshot) -> Vec<NewDrops> {
         if self.rest().is_zero() { self.learn_now(snapshot) } else { Vec::new() }
     }
 
     /// The same whenever the last look was, for the end.
-    pub(crate) fn learn_now(&self, snapshot: &Snapshot) -> Vec<News> {
+    pub(crate) fn learn_now(&self, snapshot: &Snapshot) -> Vec<NewDrops> {
         {
             let mut so_far = self.so_far();
             so_far.hear();
@@ -325,15 +325,15 @@ impl Outlook {
     }
 
     /// Explains what nothing explained so far by this look.
-    fn put_down(&self, snapshot: &Snapshot, look: Option<&Look<'_>>) -> Vec<News> {
+    fn put_down(&self, snapshot: &Snapshot, look: Option<&Observation<'_>>) -> Vec<NewDrops> {
         let mut so_far = self.so_far();
         let news = so_far.moments.news(snapshot);
         let explained = |(key, count): ((usize, DropReason), u64)| {
             let (index, reason) = key;
             let finding = look.zip(self.ports.get(index));
-            let finding = finding.map(|(look, sending)| look.of_drop(sending, reason, When::Lately));
+            let finding = finding.map(|(look, sending)| look.of_drop(sending, reason, Period::Lately));
             let frames = finding.as_ref().map(|finding| so_far.moments.put_down(key, count, finding.clone()));
-            News { index, reason, frames: frames.unwrap_or(count), finding }
+            NewDrops { index, reason, frames: frames.unwrap_or(count), finding }
         };
         news.into_iter().map(explained).collect()
     }
@@ -368,7 +368,7 @@ impl Outlook {
             if port.attempted > 0 {
                 findings.extend(self.contention(sending, port, &quotas).map(|finding| found(sending, finding)));
             }
-            let at_full_speed = sending.pace == Pace::FullSpeed && port.transmitted > 0;
+            let at_full_speed = sending.pace == SendMode::FullSpeed && port.transmitted > 0;
             let known: BTreeSet<(String, &str)> =
                 findings.iter().map(|known| (known.port.clone(), known.finding.code)).collect();
             let news = |found: &&PortFinding| {
@@ -391,11 +391,11 @@ impl Outlook {
     }
 
     /// What explains so many drops of a port, by its place, for this reason.
-    fn told(&self, key: (usize, DropReason), count: u64, look: Option<&Look<'_>>) -> Vec<(u64, Finding)> {
+    fn told(&self, key: (usize, DropReason), count: u64, look: Option<&Observation<'_>>) -> Vec<(u64, Finding)> {
         let so_far = self.so_far();
         match look.zip(self.ports.get(key.0)) {
             Some((look, sending)) => {
-                let now = look.of_drop(sending, key.1, When::InAll);
+                let now = look.of_drop(sending, key.1, Period::InAll);
                 so_far.moments.told(key, count, Some(&now), |then| look.retold(sending, then, &now))
             }
             None => so_far.moments.told(key, count, None, Finding::clone),
@@ -403,13 +403,13 @@ impl Outlook {
     }
 
     /// The facts as they are now; none, and a word about it, when they cannot be had.
-    fn look(&self) -> Option<Look<'_>> {
+    fn look(&self) -> Option<Observation<'_>> {
         let indices: Vec<u32> = self.ports.iter().map(|sending| sending.index).collect();
         let interfaces = aside(|| Interface::again(&indices))?.inspect_err(self.complain).ok()?;
-        Some(Look::at(&self.before, interfaces, &mut self.so_far().changes))
+        Some(Observation::at(&self.before, interfaces, &mut self.so_far().changes))
     }
 
-    fn so_far(&self) -> MutexGuard<'_, SoFar> {
+    fn so_far(&self) -> MutexGuard<'_, LiveFindings> {
         self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -420,7 +420,7 @@ fn aside<T: Send>(ask: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, ask).ok()?.join().ok())
 }
 
-fn found(sending: &Sending, finding: Finding) -> PortFinding {
+fn found(sending: &ObservedPort, finding: Finding) -> PortFinding {
     PortFinding { port: sending.port.clone(), frames: None, finding }
 }
 
@@ -436,8 +436,8 @@ mod tests {
     };
 
     /// Two ports that let frames pass by, so that nothing is asked of an interface.
-    fn outlook() -> Outlook {
-        let sending = |port: &str| Sending {
+    fn outlook() -> RunFindings {
+        let sending = |port: &str| ObservedPort {
             port: port.to_owned(),
             interface: "lo".to_owned(),
             index: 1,
@@ -445,13 +445,13 @@ mod tests {
             cpus: vec![0],
             batch_size: 64,
             largest: 64,
-            attach: Attach::Nothing,
+            attach: RequiredProgram::Nothing,
             needs: Needs::default(),
-            pace: Pace::FullSpeed,
+            pace: SendMode::FullSpeed,
             busy: true,
         };
         let ports = ["a", "b"].map(sending).to_vec();
-        Outlook { ports, before: Arc::default(), meanwhile: Arc::default(), complain: |_| {} }
+        RunFindings { ports, before: Arc::default(), meanwhile: Arc::default(), complain: |_| {} }
     }
 
     #[test]
@@ -468,7 +468,7 @@ mod tests {
             let mut outlook = outlook();
             Arc::make_mut(&mut outlook.before).quotas = vec![quota];
             for (sending, (busy, cpus)) in outlook.ports.iter_mut().zip(ports) {
-                *sending = Sending { busy, cpus: cpus.to_vec(), ..sending.clone() };
+                *sending = ObservedPort { busy, cpus: cpus.to_vec(), ..sending.clone() };
             }
             let found = outlook.ports.iter().map(|sending| outlook.quota(sending).map(|finding| finding.cause));
             for (cause, expected) in found.zip(expected) {
@@ -529,7 +529,7 @@ mod tests {
     #[test]
     fn drops_are_news_once_and_all_told_at_the_end() {
         let outlook = outlook();
-        let news = |news: Vec<News>| news.iter().map(|news| news.frames).collect::<Vec<_>>();
+        let news = |news: Vec<NewDrops>| news.iter().map(|news| news.frames).collect::<Vec<_>>();
         assert_eq!(news(outlook.learn(&full(5))), [5]);
         assert!(outlook.so_far().learned.is_some());
         // As if that were just now, however slow the machine is.

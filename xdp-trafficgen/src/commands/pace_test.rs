@@ -13,25 +13,25 @@ use crate::{
     commands::{
         CommandError,
         bench::standing,
-        demo::{RECEIVER, SENDER, Wire},
-        findings::Outlook,
+        demo::{RECEIVER, SENDER, VethPair},
+        findings::RunFindings,
         probe_kernel,
         quick::udp,
         results::{self, Format},
         send::{consent, drive, existing, signal_stop, work_out},
         target::Target,
     },
-    config::{Config, Located, Place, Profile, Rate, RateUnit, rate::DEFAULT_LATE_THRESHOLD},
+    config::{Config, Located, Origin, Profile, Rate, RateUnit, rate::DEFAULT_LATE_THRESHOLD},
     engine::{Loaded, Start},
     host::{Facts, FactsError, Link, Mac, Netlink, machine},
     kernel::{
         Arrivals, Sink,
         arrivals::{Arrived, Match},
-        sink::AfterCounting,
+        sink::SinkAction,
     },
     output::{
         live::Live,
-        pace::{PaceReport, json, svg, text},
+        pace_test::{PaceTestReport, json, svg, text},
         streams::say,
         text::{frames, grouped},
         together::{findings, notes},
@@ -142,7 +142,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         wait(options.duration, &stop);
         measure(arrivals.take()?, receiver, None, nominal_ns, options.warm_up)?
     } else {
-        let ends = Ends::find(options)?;
+        let ends = Endpoints::find(options)?;
         let config = config(options, &ends)?;
         let plan = work_out(&config, Some(capabilities), consent(&options.common))?;
         notes(&plan.notes).iter().for_each(say);
@@ -152,7 +152,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let stop = signal_stop()?;
         let matching = Match { mark: Some((MARK_OFFSET, MARK)), tag: None };
         let arrivals = Arrivals::attach_over(&ends.receiver, matching, capacity, existing)?;
-        let outlook = Outlook::of(&plan);
+        let outlook = RunFindings::of(&plan);
         outlook.warn();
         let live = Live::explaining(Box::new(outlook.watch()));
         let (mut snapshot, failure) = drive(Loaded::until(&stop, plan)?, Start::Now, &stop, Some(live))?;
@@ -177,7 +177,7 @@ pub(super) fn bench_arrivals(options: &cli::BenchArrivals) -> Result<(), Command
     let capacity = capacity(options.gap_ns / 2.0, duration)?;
     if options.standing_by {
         // In the place of the one that writes down when frames arrive, whose log has room for those that are wanted.
-        let _there = Sink::attach(&options.interface, AfterCounting::Drop)?;
+        let _there = Sink::attach(&options.interface, SinkAction::Drop)?;
         if !standing::wait_for_the_word()? {
             return Ok(());
         }
@@ -190,20 +190,20 @@ pub(super) fn bench_arrivals(options: &cli::BenchArrivals) -> Result<(), Command
 }
 
 /// Where frames leave and where they arrive.
-struct Ends {
+struct Endpoints {
     sender: String,
     receiver: String,
     receiver_mac: Option<Mac>,
     cpus: Option<Vec<u32>>,
     /// Its namespace lives as long.
-    _wire: Option<Wire>,
+    _wire: Option<VethPair>,
 }
 
-impl Ends {
+impl Endpoints {
     fn find(options: &cli::PaceTest) -> Result<Self, CommandError> {
         let cpus = options.cpus.as_ref().map(|cpus| cpus.0.clone());
         let Some(sender) = options.interface.clone() else {
-            let wire = Wire::lay(cpus.clone())?;
+            let wire = VethPair::lay(cpus.clone())?;
             return Ok(Self {
                 sender: SENDER.to_owned(),
                 receiver: RECEIVER.to_owned(),
@@ -242,7 +242,7 @@ fn check_receive_only(receiver: &str, allow_default_route: bool) -> Result<Strin
 }
 
 /// One flow of UDP frames that carry the mark, as `udp` would send it: what is wrong is said of the options.
-fn config(options: &cli::PaceTest, ends: &Ends) -> Result<Config, CommandError> {
+fn config(options: &cli::PaceTest, ends: &Endpoints) -> Result<Config, CommandError> {
     let mark: String = MARK.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut config = udp::config(&cli::Udp {
         quick: cli::Quick {
@@ -258,7 +258,7 @@ fn config(options: &cli::PaceTest, ends: &Ends) -> Result<Config, CommandError> 
     })
     .map_err(CommandError::Config)?;
     for port in &mut config.ports {
-        port.rate = Some(Located::new(Profile::Constant(options.rate), Place::Option("--rate")));
+        port.rate = Some(Located::new(Profile::Constant(options.rate), Origin::Option("--rate")));
     }
     Ok(config)
 }
@@ -318,7 +318,7 @@ fn measure(
     sent: Option<Sent>,
     nominal_ns: f64,
     WarmUp(warm_up): WarmUp,
-) -> Result<PaceReport, PaceTestError> {
+) -> Result<PaceTestReport, PaceTestError> {
     let Arrived { stamps, missed, passed: _ } = arrived;
     let (workers, late_threshold) =
         sent.as_ref().map_or((0, DEFAULT_LATE_THRESHOLD), |sent| (sent.workers, sent.late_threshold));
@@ -335,7 +335,7 @@ fn measure(
         let warm = times.partition_point(|&time| u128::from(time - first) < warm_up.as_nanos());
         return Err(PaceTestError::TooFew { arrived: (times.len() - warm) as u64, receiver, warm_up });
     };
-    Ok(PaceReport {
+    Ok(PaceTestReport {
         machine: machine(),
         receiver,
         sent,
@@ -348,13 +348,13 @@ fn measure(
     })
 }
 
-fn draw(target: &Target, report: &PaceReport) -> Result<(), CommandError> {
+fn draw(target: &Target, report: &PaceTestReport) -> Result<(), CommandError> {
     let picture = svg::render(report)
         .map_err(|error| CommandError::System { what: "cannot draw the histogram", source: io::Error::other(error) })?;
     target.write(&picture)
 }
 
-fn print(report: &PaceReport, format: Format) -> Result<(), CommandError> {
+fn print(report: &PaceTestReport, format: Format) -> Result<(), CommandError> {
     results::print(format, || text::render(report), || json::render(report))
 }
 

@@ -14,12 +14,12 @@ use crate::{
         results::{self, Format},
         send::consent,
     },
-    config::{Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Place, Source, names},
-    diagnosis::{Finding, Pace, Situation, Verdict, foresee, of_quota, of_survey},
-    host::{Facts, Interface, Link, Meanwhile},
+    config::{Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Origin, Source, names},
+    diagnosis::{Finding, SendMode, Situation, Verdict, foresee, of_quota, of_survey},
+    host::{Facts, Interface, Link, LinkHistory},
     kernel::{Survey, survey},
-    output::probe::{Brief, ProbeReport, Subject, Trial, json, text},
-    plan::{Attach, Existing, attachment, default_cpu},
+    output::probe::{InterfaceRemark, ProbeReport, Subject, Trial, json, text},
+    plan::{ExistingProgram, RequiredProgram, attachment, default_cpu},
 };
 
 pub(super) fn probe(options: &cli::Probe) -> Result<(), CommandError> {
@@ -51,7 +51,7 @@ fn unknown(name: &str, facts: &Facts) -> CommandError {
     let known = facts.links.iter().flat_map(Link::names);
     let mut wrong = Diagnostics::new(Source::command_line());
     wrong.push(
-        Diagnostic::new(&Place::Option("INTERFACE"), format!("there is no interface `{name}`")).help(names::cure(
+        Diagnostic::new(&Origin::Option("INTERFACE"), format!("there is no interface `{name}`")).help(names::cure(
             name,
             "interfaces",
             known,
@@ -61,7 +61,7 @@ fn unknown(name: &str, facts: &Facts) -> CommandError {
 }
 
 /// The kernel, the CPUs, and what can be seen of each interface without touching it.
-fn machine(survey: Survey, facts: &Facts, existing: Existing) -> Result<ProbeReport, CommandError> {
+fn machine(survey: Survey, facts: &Facts, existing: ExistingProgram) -> Result<ProbeReport, CommandError> {
     let names: Vec<&str> = facts.links.iter().map(|link| link.name.as_str()).collect();
     let known = Facts::gather(&[], &names, facts.largest_frame)?;
     let of_machine = of_machine(facts);
@@ -71,7 +71,7 @@ fn machine(survey: Survey, facts: &Facts, existing: Existing) -> Result<ProbeRep
         let mut findings = foresee(&situation(facts, interface, &cpus, existing));
         // What holds for the whole machine is told once.
         findings.retain(|finding| !of_machine.iter().any(|known| known.code == finding.code));
-        Some(Brief {
+        Some(InterfaceRemark {
             name: link.name.clone(),
             driver: driver(interface),
             verdict: Verdict::of(&findings),
@@ -97,7 +97,7 @@ fn of_machine(facts: &Facts) -> Vec<Finding> {
         system: &facts.system,
         interface: None,
         name: "",
-        meanwhile: Meanwhile::default(),
+        meanwhile: LinkHistory::default(),
         peer_meanwhile: None,
         // Nothing leaves, so nothing is said of an interface.
         action: Action::Drop,
@@ -105,19 +105,24 @@ fn of_machine(facts: &Facts) -> Vec<Finding> {
         allowed_cpus: &facts.allowed_cpus,
         batch_size: DEFAULT_BATCH_SIZE,
         largest: DEFAULT_SIZE,
-        attach: Attach::Nothing,
+        attach: RequiredProgram::Nothing,
     });
-    findings.extend(of_quota(&facts.system.quotas, 1, Pace::FullSpeed));
+    findings.extend(of_quota(&facts.system.quotas, 1, SendMode::FullSpeed));
     findings
 }
 
 /// Of a run as the commands make it unless told otherwise.
-fn situation<'a>(facts: &'a Facts, interface: &'a Interface, cpus: &'a [u32], existing: Existing) -> Situation<'a> {
+fn situation<'a>(
+    facts: &'a Facts,
+    interface: &'a Interface,
+    cpus: &'a [u32],
+    existing: ExistingProgram,
+) -> Situation<'a> {
     Situation {
         system: &facts.system,
         interface: Some(interface),
         name: &interface.link.name,
-        meanwhile: Meanwhile::default(),
+        meanwhile: LinkHistory::default(),
         peer_meanwhile: None,
         action: Action::Redirect,
         cpus,

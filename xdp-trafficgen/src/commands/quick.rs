@@ -19,9 +19,9 @@ use crate::{
         send::{self, send},
     },
     config::{
-        Action, Behind, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, FieldSetting, Flow, Header,
-        Located, Pattern, Payload, Place, Port, Profile, Size, Source, checked, file, literal::Problem, pattern::Count,
-        rate::DEFAULT_LATE_THRESHOLD,
+        Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, FieldSetting, Flow, Header,
+        LatePolicy, Located, Origin, Pattern, Payload, Port, Profile, Size, Source, checked, file, literal::Problem,
+        pattern::Count, rate::DEFAULT_LATE_THRESHOLD,
     },
     host::mac_value,
     packet::{ChecksumMode, HeaderKind},
@@ -34,14 +34,18 @@ pub(super) fn run(options: &Quick, config: Result<Config, Diagnostics>) -> Resul
 }
 
 /// A header and how many bytes it takes.
-struct Part {
+struct HeaderLength {
     header: Header,
     len: usize,
 }
 
 /// The configuration the options stand for: a flow of this name, with the part that `transport` puts behind an IP header
 /// of the kind it is told.
-fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Part) -> Result<Config, Diagnostics> {
+fn config(
+    options: &Quick,
+    name: &str,
+    transport: impl FnOnce(HeaderKind) -> HeaderLength,
+) -> Result<Config, Diagnostics> {
     let Quick {
         interface,
         dst_mac,
@@ -57,14 +61,14 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
         duration,
         cpus,
         batch_size,
-        pace: cli::QuickPace { rate, behind },
+        rates: cli::QuickRateOptions { rate, behind },
         delay,
         late_threshold,
         speed,
         session: _,
         common: _,
     } = options;
-    let mut wrong = Wrong(Diagnostics::new(Source::command_line()));
+    let mut wrong = OptionErrors(Diagnostics::new(Source::command_line()));
     let batch_size = wrong.or("--batch-size", values::batch_size(*batch_size), DEFAULT_BATCH_SIZE);
     let payload = wrong.or("--payload", values::payload(payload), Payload::Zeros);
     let rate = rate.as_ref().and_then(|rate| wrong.rate(rate));
@@ -73,7 +77,7 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
     let mac = |mac| Pattern::Value(mac_value(mac));
     let ethernet =
         header(HeaderKind::Ethernet, [("dst", "--dst-mac", dst_mac.map(mac)), ("src", "--src-mac", src_mac.map(mac))]);
-    let mut parts = vec![Part { header: ethernet, len: Ethernet2Header::LEN }];
+    let mut parts = vec![HeaderLength { header: ethernet, len: Ethernet2Header::LEN }];
     parts.extend(wrong.tags(vlan));
     let ip = wrong.ip(*src_ip, *dst_ip, *ttl, *dscp);
     let kind = ip.header.kind.value;
@@ -83,7 +87,7 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
     let size = match size {
         Some(size) => {
             let size = wrong.or("--size", values::size(size), Size::Fixed(DEFAULT_SIZE));
-            Located::new(size, Place::Option("--size"))
+            Located::new(size, Origin::Option("--size"))
         }
         None => Located::default(Size::Fixed(default_size(&parts, &payload))),
     };
@@ -91,15 +95,15 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
         source: Source::command_line(),
         ports: vec![Port {
             name: Located::default(interface.clone()),
-            interface: Located::new(interface.clone(), Place::Option("INTERFACE")),
+            interface: Located::new(interface.clone(), Origin::Option("INTERFACE")),
             ingress: None,
             action: Located::default(Action::Redirect),
-            cpus: cpus.as_ref().map(|list| Located::new(list.0.clone(), Place::Option("--cpus"))),
-            batch_size: Located::new(batch_size, Place::Option("--batch-size")),
+            cpus: cpus.as_ref().map(|list| Located::new(list.0.clone(), Origin::Option("--cpus"))),
+            batch_size: Located::new(batch_size, Origin::Option("--batch-size")),
             rate,
-            speed: speed.map(|speed| Located::new(speed, Place::Option("--speed"))),
+            speed: speed.map(|speed| Located::new(speed, Origin::Option("--speed"))),
             total: None,
-            behind: given("--behind", *behind, Behind::DEFAULT),
+            behind: given("--behind", *behind, LatePolicy::DEFAULT),
             late_threshold: given("--late-threshold", *late_threshold, DEFAULT_LATE_THRESHOLD),
         }],
         flows: vec![Flow {
@@ -109,34 +113,34 @@ fn config(options: &Quick, name: &str, transport: impl FnOnce(HeaderKind) -> Par
             size,
             rate: None,
             delay: given("--delay", *delay, Duration::ZERO),
-            packets: packets.map(|packets| Located::new(packets, Place::Option("--packets"))),
-            duration: duration.map(|duration| Located::new(duration, Place::Option("--duration"))),
+            packets: packets.map(|packets| Located::new(packets, Origin::Option("--packets"))),
+            duration: duration.map(|duration| Located::new(duration, Origin::Option("--duration"))),
             packet: parts.into_iter().map(|part| part.header).collect(),
-            payload: Located::new(payload, Place::Option("--payload")),
+            payload: Located::new(payload, Origin::Option("--payload")),
         }],
     })
 }
 
 /// The value of an option, or the default.
 fn given<T>(option: &'static str, value: Option<T>, default: T) -> Located<T> {
-    value.map_or_else(|| Located::default(default), |value| Located::new(value, Place::Option(option)))
+    value.map_or_else(|| Located::default(default), |value| Located::new(value, Origin::Option(option)))
 }
 
 /// As small as Ethernet allows and the options need.
-fn default_size(parts: &[Part], payload: &Payload) -> u32 {
+fn default_size(parts: &[HeaderLength], payload: &Payload) -> u32 {
     let headers: usize = parts.iter().map(|part| part.len).sum();
     let payload = if let Payload::Bytes(bytes) = payload { bytes.len() } else { 0 };
     u32::try_from(headers + payload).map_or(u32::MAX, |len| len.saturating_add(FCS_LEN)).max(DEFAULT_SIZE)
 }
 
 /// What was found wrong so far: all of it is told at once.
-struct Wrong(Diagnostics);
+struct OptionErrors(Diagnostics);
 
-impl Wrong {
+impl OptionErrors {
     /// The value; when it is wrong, one to go on with.
     fn or<T>(&mut self, option: &'static str, value: Result<T, Problem>, otherwise: T) -> T {
         value.unwrap_or_else(|problem| {
-            self.0.push(problem.at(&Place::Option(option)));
+            self.0.push(problem.at(&Origin::Option(option)));
             otherwise
         })
     }
@@ -144,7 +148,7 @@ impl Wrong {
     /// The value as that of a field; none when there is none, or it does not fit.
     fn fitting(&mut self, kind: HeaderKind, name: &str, option: &'static str, value: Option<u32>) -> Option<u128> {
         let (field, value) = (kind.field(name)?, u128::from(value?));
-        match checked::value(field, &Located::new(value, Place::Option(option))) {
+        match checked::value(field, &Located::new(value, Origin::Option(option))) {
             Ok(_) => Some(value),
             Err(diagnostic) => {
                 self.0.push(diagnostic);
@@ -170,7 +174,7 @@ impl Wrong {
         {
             self.0.push(
                 Diagnostic::new(
-                    &Place::Option("--src-ip"),
+                    &Origin::Option("--src-ip"),
                     format!("{source} and the destination {destination} are of different families"),
                 )
                 .help("give two IPv4 or two IPv6 addresses"),
@@ -179,11 +183,11 @@ impl Wrong {
     }
 
     /// The VLAN tags, outer to inner.
-    fn tags(&mut self, ids: &[u32]) -> Vec<Part> {
+    fn tags(&mut self, ids: &[u32]) -> Vec<HeaderLength> {
         const OPTION: &str = "--vlan";
         if ids.len() > 2 {
             self.0.push(
-                Diagnostic::new(&Place::Option(OPTION), format!("a frame cannot have {} VLAN tags here", ids.len()))
+                Diagnostic::new(&Origin::Option(OPTION), format!("a frame cannot have {} VLAN tags here", ids.len()))
                     .help("give one id, or two for QinQ; a configuration file has room for more"),
             );
         }
@@ -191,12 +195,12 @@ impl Wrong {
             let id = self.fitting(HeaderKind::Vlan, "id", OPTION, Some(*id));
             let tpid = (index + 1 < ids.len()).then_some(Pattern::Value(SERVICE_TAG));
             let header = header(HeaderKind::Vlan, [("tpid", OPTION, tpid), ("id", OPTION, id.map(Pattern::Value))]);
-            Part { header, len: SingleVlanHeader::LEN }
+            HeaderLength { header, len: SingleVlanHeader::LEN }
         });
         tags.collect()
     }
 
-    fn ip(&mut self, src: Option<IpAddr>, dst: Option<IpAddr>, ttl: Option<u32>, dscp: Option<u32>) -> Part {
+    fn ip(&mut self, src: Option<IpAddr>, dst: Option<IpAddr>, ttl: Option<u32>, dscp: Option<u32>) -> HeaderLength {
         const TTL: &str = "--ttl";
         // IPv6 has it in the upper six of its traffic class's bits (RFC 2474).
         let dscp = self.fitting(HeaderKind::Ipv4, "dscp", "--dscp", dscp);
@@ -213,7 +217,7 @@ impl Wrong {
             ("src", "--src-ip", src.map(address)),
             ("dst", "--dst-ip", dst.map(address)),
         ];
-        Part { header: header(kind, fields), len }
+        HeaderLength { header: header(kind, fields), len }
     }
 }
 
@@ -225,7 +229,7 @@ fn header<const N: usize>(kind: HeaderKind, fields: [(&str, &'static str, Option
     let fields = fields.into_iter().filter_map(|(name, option, pattern)| {
         Some(FieldSetting {
             field: kind.field(name)?.clone(),
-            pattern: Located::new(pattern?, Place::Option(option)),
+            pattern: Located::new(pattern?, Origin::Option(option)),
             follow: None,
         })
     });
@@ -340,7 +344,7 @@ mod tests {
     #[test]
     fn rates_are_the_ports() {
         let config = parsed("udp e").unwrap();
-        assert!(config.ports[0].rate.is_none() && config.ports[0].behind == Located::default(Behind::DEFAULT));
+        assert!(config.ports[0].rate.is_none() && config.ports[0].behind == Located::default(LatePolicy::DEFAULT));
         let config = parsed(
             "icmp e --rate 1.5Mpps --behind catch_up=20ms --speed 10Gbps --late-threshold 5us --delay 2s \
              --strict --at @1764000000",
@@ -348,10 +352,10 @@ mod tests {
         let Config { ports, flows, .. } = config.unwrap();
         let port = &ports[0];
         assert_eq!(port.rate.as_ref().unwrap().value.to_string(), "1.5 Mpps");
-        assert_eq!(port.rate.as_ref().unwrap().place, Place::Option("--rate"));
-        assert_eq!(port.speed, Some(Located::new(10_000_000_000, Place::Option("--speed"))));
-        let catch_up = Behind::CatchUp(Duration::from_millis(20));
-        assert_eq!(port.behind, Located::new(catch_up, Place::Option("--behind")));
+        assert_eq!(port.rate.as_ref().unwrap().place, Origin::Option("--rate"));
+        assert_eq!(port.speed, Some(Located::new(10_000_000_000, Origin::Option("--speed"))));
+        let catch_up = LatePolicy::CatchUp(Duration::from_millis(20));
+        assert_eq!(port.behind, Located::new(catch_up, Origin::Option("--behind")));
         assert_eq!(port.late_threshold.value, Duration::from_micros(5));
         assert_eq!((flows[0].delay.value, flows[0].rate.is_none()), (Duration::from_secs(2), true));
     }
@@ -362,10 +366,10 @@ mod tests {
             "icmp e --vlan 1,2,4096 --ttl 256 --dscp 64 --size big --payload hex:0 --batch-size 0 --rate 10 --src-ip ::1 --dst-ip 1.1.1.1",
         );
         let wrong = wrong.unwrap_err();
-        let options: Vec<&Place> = wrong.list().iter().map(|diagnostic| &diagnostic.place).collect();
+        let options: Vec<&Origin> = wrong.list().iter().map(|diagnostic| &diagnostic.place).collect();
         let expected =
             ["--batch-size", "--payload", "--rate", "--src-ip", "--vlan", "--vlan", "--dscp", "--ttl", "--size"]
-                .map(Place::Option);
+                .map(Origin::Option);
         assert_eq!(options, expected.iter().collect::<Vec<_>>());
         assert!(wrong.list().iter().all(|diagnostic| !diagnostic.help.is_empty()), "{wrong}");
     }

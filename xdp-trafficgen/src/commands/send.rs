@@ -11,7 +11,7 @@ use crate::{
     cli,
     commands::{
         CommandError,
-        findings::{self, Outlook},
+        findings::{self, RunFindings},
         results::{self, Format},
     },
     config::{Action, Config},
@@ -19,7 +19,7 @@ use crate::{
     host::Facts,
     kernel::{Capabilities, Sink, probe},
     output::{Report, json, live::Live, streams::say, text, together::notes},
-    plan::{self, Consent, DefaultRoute, Existing, Plan},
+    plan::{self, Consent, DefaultRoute, ExistingProgram, Plan},
     signal,
     stats::{DropReason, PortCount, Punctuality, Snapshot},
 };
@@ -51,8 +51,8 @@ pub(crate) const fn default_route(allow: bool) -> DefaultRoute {
 }
 
 /// What becomes of XDP programs in the way.
-pub(crate) const fn existing(replace: bool) -> Existing {
-    if replace { Existing::Replace } else { Existing::Keep }
+pub(crate) const fn existing(replace: bool) -> ExistingProgram {
+    if replace { ExistingProgram::Replace } else { ExistingProgram::Keep }
 }
 
 /// What the user has agreed to.
@@ -100,7 +100,7 @@ pub(super) fn send(config: &Config, options: Options) -> Result<(), CommandError
 pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Result<(), CommandError> {
     let stop = signal_stop()?;
     let sends = plan.ports.iter().any(|port| matches!(port.action, Action::Redirect | Action::Tx));
-    let outlook = Outlook::of(&plan);
+    let outlook = RunFindings::of(&plan);
     let slower = outlook.warn();
     let loaded = Loaded::until(&stop, plan)?;
     let start = options.at.map_or(Start::Now, Start::At);

@@ -13,7 +13,7 @@ use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
 use self::{
     pcap::{Pcap, Times},
-    sequence::Numbered,
+    sequence::NumberedFrame,
 };
 use crate::{
     cli,
@@ -21,7 +21,7 @@ use crate::{
         CommandError, flows_of, layout, probe_kernel, rate_of, read_config, replace_rates,
         send::{default_route, work_out},
     },
-    config::{Config, Diagnostic, Diagnostics, Flow, Place, Profile, Source, names},
+    config::{Config, Diagnostic, Diagnostics, Flow, Origin, Profile, Source, names},
     output::{
         fields, frames,
         streams::{self, Results, say},
@@ -40,7 +40,7 @@ const SEARCHED: usize = 1 << 16;
 
 pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     let mut config = read_config(&options.config, &options.overrides)?;
-    replace_rates(&mut config, &options.pace, options.scale)?;
+    replace_rates(&mut config, &options.rates, options.scale)?;
     // However many workers share it, a port has one sequence: that of a single one.
     for cpus in config.ports.iter_mut().filter_map(|port| port.cpus.as_mut()) {
         cpus.value.truncate(1);
@@ -90,7 +90,7 @@ fn port_frames(config: &Config, port: &PortPlan, options: &cli::Show, shown: &mu
     let flows: Vec<&Flow> = flows_of(config, port).collect();
     let mut sequence = sequence::frames(port)?.fuse();
     let described = described(&flows, &options.flow);
-    let Ahead { shown: first, firsts } = look_ahead(&mut sequence, options.packets, &described)?;
+    let FirstFrames { shown: first, firsts } = look_ahead(&mut sequence, options.packets, &described)?;
     shown.write(&describe(port, &flows, rate_of(config, port), &described, &firsts))?;
     let width = flows.iter().map(|flow| flow.name.value.chars().count()).max().unwrap_or(0);
     let rest = options.packets.saturating_sub(first.len() as u64);
@@ -99,7 +99,7 @@ fn port_frames(config: &Config, port: &PortPlan, options: &cli::Show, shown: &mu
         if shown.is_over() {
             break;
         }
-        let Numbered { flow, due, frame } = numbered?;
+        let NumberedFrame { flow, due, frame } = numbered?;
         let name = flows.get(flow).map_or("", |flow| &flow.name.value);
         let size = frame.len() + FCS_LEN as usize;
         let at = due.map_or_else(String::new, at);
@@ -116,7 +116,7 @@ fn check_names(config: &Config, given: &[String]) -> Result<(), Diagnostics> {
     let known = || config.flows.iter().map(|flow| flow.name.value.as_str());
     let mut wrong = Diagnostics::new(Source::command_line());
     for name in given.iter().filter(|name| known().all(|known| known != *name)) {
-        wrong.push(Diagnostic::new(&Place::Option("--flow"), format!("there is no flow `{name}`")).help(names::cure(
+        wrong.push(Diagnostic::new(&Origin::Option("--flow"), format!("there is no flow `{name}`")).help(names::cure(
             name,
             "flows",
             known(),
@@ -135,18 +135,18 @@ fn described(flows: &[&Flow], named: &[String]) -> Vec<usize> {
 }
 
 /// What was made in search of the first frame of each flow to describe.
-struct Ahead {
+struct FirstFrames {
     /// The frames to show, as far as they were made.
-    shown: Vec<Numbered>,
+    shown: Vec<NumberedFrame>,
     /// The first frames, by flow.
     firsts: BTreeMap<usize, Vec<u8>>,
 }
 
 fn look_ahead(
-    sequence: &mut impl Iterator<Item = Result<Numbered, CommandError>>,
+    sequence: &mut impl Iterator<Item = Result<NumberedFrame, CommandError>>,
     packets: u64,
     described: &[usize],
-) -> Result<Ahead, CommandError> {
+) -> Result<FirstFrames, CommandError> {
     let (mut shown, mut firsts) = (Vec::new(), BTreeMap::new());
     for numbered in sequence.take(SEARCHED) {
         let numbered = numbered?;
@@ -160,7 +160,7 @@ fn look_ahead(
             break;
         }
     }
-    Ok(Ahead { shown, firsts })
+    Ok(FirstFrames { shown, firsts })
 }
 
 /// A heading and a table for each flow, and the heading of the port's frames.

@@ -24,7 +24,7 @@ use crate::{
         },
     },
     config::{
-        self, Action, Config, DEFAULT_BATCH_SIZE, Place, Source,
+        self, Action, Config, DEFAULT_BATCH_SIZE, Origin, Source,
         store::{self, Settings},
     },
     host::show_mac,
@@ -125,11 +125,11 @@ fn config(options: &cli::Tune) -> Result<Config, CommandError> {
     // What is wrong with them, the user wrote on the command line, if at all.
     config.source = Source::command_line();
     for port in &mut config.ports {
-        port.interface.place = Place::Option("INTERFACE");
+        port.interface.place = Origin::Option("INTERFACE");
     }
     for flow in &mut config.flows {
-        flow.size.place = Place::Option("--size");
-        flow.packet.iter_mut().for_each(|header| header.kind.place = Place::Default);
+        flow.size.place = Origin::Option("--size");
+        flow.packet.iter_mut().for_each(|header| header.kind.place = Origin::Default);
     }
     Ok(config)
 }

@@ -5,7 +5,7 @@
 
 use crate::{
     config::{
-        Diagnostic, Located, Pattern, Place,
+        Diagnostic, Located, Origin, Pattern,
         literal::{check_fits, show_value},
         pattern::Count,
     },
@@ -33,7 +33,7 @@ pub fn value(field: &FieldDef, value: &Located<u128>) -> Result<Pattern, Diagnos
 ///
 /// # Errors
 /// When there are none, or one does not fit the field.
-pub fn values(field: &FieldDef, values: Vec<Located<u128>>, place: &Place) -> Result<Pattern, Diagnostic> {
+pub fn values(field: &FieldDef, values: Vec<Located<u128>>, place: &Origin) -> Result<Pattern, Diagnostic> {
     if values.is_empty() {
         return Err(Diagnostic::new(place, format!("the list of values of `{}` is empty", field.name))
             .help("write at least one value, or leave the field out"));

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
-use crate::config::Place;
+use crate::config::Origin;
 
 /// The text places refer to.
 #[derive(Clone, Debug)]
@@ -36,14 +36,14 @@ pub struct Diagnostic {
     /// What is wrong, with the offending value; lower case, no full stop.
     pub message: String,
     /// Where.
-    pub place: Place,
+    pub place: Origin,
     /// What to do about it; empty when the message says it all.
     pub help: String,
 }
 
 impl Diagnostic {
     /// A diagnostic without help.
-    pub fn new(place: &Place, message: impl Into<String>) -> Self {
+    pub fn new(place: &Origin, message: impl Into<String>) -> Self {
         Self { message: message.into(), place: place.clone(), help: String::new() }
     }
 
@@ -113,13 +113,13 @@ impl Diagnostics {
         let line = |diagnostic: &Diagnostic| {
             let Diagnostic { message, place, help } = diagnostic;
             let place = match place {
-                Place::File(span) => {
+                Origin::File(span) => {
                     let (line, column) = line_and_column(&self.source.text, span.start);
                     Some(format!("{}:{line}:{column}", self.source.name))
                 }
-                Place::Option(option) => Some((*option).to_owned()),
-                Place::Override(argument, _) => Some(format!("--set {}", cut(argument))),
-                Place::Default => None,
+                Origin::Option(option) => Some((*option).to_owned()),
+                Origin::Override(argument, _) => Some(format!("--set {}", cut(argument))),
+                Origin::Default => None,
             };
             (cut(message).into_owned(), place, (!help.is_empty()).then(|| cut(help).into_owned()))
         };
@@ -131,8 +131,8 @@ impl Diagnostics {
     fn shown(&self) -> Vec<&Diagnostic> {
         let mut list: Vec<&Diagnostic> = self.list.iter().collect();
         list.sort_by_key(|diagnostic| match &diagnostic.place {
-            Place::File(span) => span.start,
-            Place::Option(_) | Place::Override(..) | Place::Default => usize::MAX,
+            Origin::File(span) => span.start,
+            Origin::Option(_) | Origin::Override(..) | Origin::Default => usize::MAX,
         });
         list.truncate(SHOWN);
         list
@@ -149,16 +149,16 @@ impl Diagnostics {
         let Diagnostic { message, place, help } = diagnostic;
         let (message, help) = (cut(message), cut(help));
         let title = match place {
-            Place::Option(option) => format!("{option}: {message}"),
-            Place::File(_) | Place::Override(..) | Place::Default => message.into_owned(),
+            Origin::Option(option) => format!("{option}: {message}"),
+            Origin::File(_) | Origin::Override(..) | Origin::Default => message.into_owned(),
         };
         let error = Level::ERROR.primary_title(title);
         let written = match place {
             // What a command writes for its user has no text that could be shown.
-            Place::File(_) if &*self.source.name == COMMAND_LINE => None,
-            Place::File(span) => Some((&*self.source.text, &*self.source.name, span)),
-            Place::Override(argument, span) => Some((&**argument, "--set", span)),
-            Place::Option(_) | Place::Default => None,
+            Origin::File(_) if &*self.source.name == COMMAND_LINE => None,
+            Origin::File(span) => Some((&*self.source.text, &*self.source.name, span)),
+            Origin::Override(argument, span) => Some((&**argument, "--set", span)),
+            Origin::Option(_) | Origin::Default => None,
         };
         if let Some((text, name, span)) = written {
             let (snippet, before) = snippet(text, span);

@@ -30,8 +30,8 @@ use self::{
     table::{Problems, Table, Texts, Value},
 };
 use crate::config::{
-    Action, Behind, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, Located, Payload, Place,
-    Port, Profile, Size, Source,
+    Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, LatePolicy, Located, Origin,
+    Payload, Port, Profile, Size, Source,
     literal::{BATCH_SIZE, add_cpu, check_cpu, parse_cpus, parse_duration},
     rate::{DEFAULT_LATE_THRESHOLD, parse_speed},
 };
@@ -77,7 +77,7 @@ pub fn parse_with(source: Source, overrides: &[String], read: &ReadFile<'_>) -> 
             problems.take(overrides::apply(document.get_mut(), argument, base));
             base += argument.len() + 1;
         }
-        let mut table = Table::new("configuration", Place::File(0..0), table::entries(document.get_ref(), &texts));
+        let mut table = Table::new("configuration", Origin::File(0..0), table::entries(document.get_ref(), &texts));
         let (port_items, flow_items) = (table.optional("ports"), table.optional("flows"));
         table.finish(&mut problems);
         let port_items = items(port_items, "port", PORT_EXAMPLE, &mut problems);
@@ -89,11 +89,11 @@ pub fn parse_with(source: Source, overrides: &[String], read: &ReadFile<'_>) -> 
     }
     let Problems(mut list) = problems;
     list.sort_by_key(|diagnostic| match &diagnostic.place {
-        Place::File(span) => (0, span.start),
-        Place::Override(argument, span) => {
+        Origin::File(span) => (0, span.start),
+        Origin::Override(argument, span) => {
             (1 + overrides.iter().take_while(|other| **other != **argument).count(), span.start)
         }
-        Place::Option(_) | Place::Default => (usize::MAX, 0),
+        Origin::Option(_) | Origin::Default => (usize::MAX, 0),
     });
     // What was set for all flows is wrong in all of them.
     list.dedup();
@@ -113,7 +113,7 @@ pub fn parse_rate_option(
     text: &str,
     read: &ReadFile<'_>,
 ) -> Result<Located<Profile>, Vec<Diagnostic>> {
-    let place = Place::Option(option);
+    let place = Origin::Option(option);
     let document = match text.trim_start().starts_with('{') {
         true => overrides::parse_value(text, 0),
         // Whatever else it looks like to TOML. Quotes that a file needs may be there, too.
@@ -159,7 +159,7 @@ fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
         (DUPLICATE_KEY, _) => "remove one of the two",
         _ => "write the file in TOML 1.1, see https://toml.io",
     };
-    Diagnostic::new(&Place::File(span), message).help(help)
+    Diagnostic::new(&Origin::File(span), message).help(help)
 }
 
 /// The tables of an array of tables, `[[ports]]` or `[[flows]]`; at least one, or else that is reported.
@@ -180,7 +180,7 @@ fn items<'a>(
         }
     };
     if elements.is_empty() {
-        let place = value.map_or(Place::File(0..0), |value| value.place);
+        let place = value.map_or(Origin::File(0..0), |value| value.place);
         problems.push(Diagnostic::new(&place, format!("this file has no {noun}s")).help(example));
     }
     elements.iter().filter_map(|element| problems.take(element.table(noun, example))).collect()
@@ -214,7 +214,7 @@ fn port(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
     let speed = optional(speed, |value| {
         problems.take(value.parsed("a string", "write a number and its unit in quotes: `\"10Gbps\"`", parse_speed))
     });
-    let behind = or_default(behind, Behind::DEFAULT, |value| rate::behind(&value, problems));
+    let behind = or_default(behind, LatePolicy::DEFAULT, |value| rate::behind(&value, problems));
     let late_threshold = or_default(late_threshold, DEFAULT_LATE_THRESHOLD, |value| problems.take(rate::time(&value)));
     Some(Port {
         name: name?,

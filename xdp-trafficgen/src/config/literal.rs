@@ -22,7 +22,7 @@ pub use {
 };
 
 use crate::{
-    config::{Diagnostic, Place},
+    config::{Diagnostic, Origin},
     packet::{FieldDef, FieldType},
 };
 
@@ -52,7 +52,7 @@ impl Problem {
     }
 
     /// As a diagnostic of what was written at `place`.
-    pub fn at(self, place: &Place) -> Diagnostic {
+    pub fn at(self, place: &Origin) -> Diagnostic {
         Diagnostic::new(place, self.message).help(self.help)
     }
 }

@@ -228,7 +228,7 @@ pub struct Step {
 
 /// What becomes of departures that are overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behind {
+pub enum LatePolicy {
     /// Their frames are sent late, while they are overdue by no more than this; older ones are never sent. The frames made up
     /// for leave at twice the rate at most. Not zero.
     CatchUp(Duration),
@@ -236,7 +236,7 @@ pub enum Behind {
     Skip,
 }
 
-impl Behind {
+impl LatePolicy {
     /// What nobody has to write. Longer than another guest of a busy machine takes a CPU away for.
     pub const DEFAULT: Self = Self::CatchUp(Duration::from_millis(100));
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::config::{Action, Config, Diagnostic, Diagnostics, Located, Place, Port, literal::show_cpus};
+use crate::config::{Action, Config, Diagnostic, Diagnostics, Located, Origin, Port, literal::show_cpus};
 
 /// What is stored.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ pub fn senders(config: &Config, interface: &str) -> Result<Vec<usize>, Diagnosti
         format!("they send out of {}", others.join(", "))
     };
     let mut wrong = Diagnostics::new(config.source.clone());
-    let place = config.ports.first().map_or(Place::Default, |port| port.interface.place.clone());
+    let place = config.ports.first().map_or(Origin::Default, |port| port.interface.place.clone());
     wrong.push(Diagnostic::new(&place, format!("no port of this file sends out of `{interface}`")).help(format!(
         "{others}: tune one of those, put `{interface}` here, or name a file that does not exist, to make one"
     )));
@@ -109,8 +109,8 @@ pub fn store(config: &Config, interface: &str, settings: Settings<'_>) -> Result
         let mut missing = Vec::new();
         for ((key, value), written) in settings.values().into_iter().zip(written) {
             match written {
-                Some((true, Place::File(_))) => {}
-                Some((false, Place::File(span))) => edits.push((span.clone(), value)),
+                Some((true, Origin::File(_))) => {}
+                Some((false, Origin::File(span))) => edits.push((span.clone(), value)),
                 _ if key == "action" && keeps_action => {}
                 _ => missing.push(format!("{key} = {value}")),
             }
@@ -139,7 +139,7 @@ fn inline(text: &str) -> Vec<bool> {
 
 /// Where and how keys that a port lacks are put in: behind its interface, which every port has.
 fn insertion(text: &str, interface: &Located<String>, missing: &[String], is_inline: bool) -> (Range<usize>, String) {
-    let end = if let Place::File(span) = &interface.place { span.end } else { text.len() };
+    let end = if let Origin::File(span) = &interface.place { span.end } else { text.len() };
     if is_inline {
         return (end..end, missing.iter().map(|entry| format!(", {entry}")).collect());
     }

@@ -7,14 +7,14 @@ use crate::host::{Quota, Throttled};
 
 /// What a port's frames wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum SendMode {
     /// Nothing: what costs CPU time makes it slower.
     FullSpeed,
     /// Their departures: what costs CPU time makes them late, or takes the departures.
     Departures,
 }
 
-impl Pace {
+impl SendMode {
     const fn severity(self) -> Severity {
         match self {
             Self::FullSpeed => Severity::Slows,
@@ -34,7 +34,7 @@ impl Pace {
 pub type Rivals = BTreeMap<u32, Vec<String>>;
 
 /// That workers share a CPU; none when they do not. `free`: CPUs without a worker that could have one, in order.
-pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], pace: Pace) -> Option<Finding> {
+pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], pace: SendMode) -> Option<Finding> {
     let cpus: Vec<u32> = rivals.iter().filter(|(_, who)| !who.is_empty()).map(|(&cpu, _)| cpu).collect();
     let mut who: Vec<&str> = rivals.values().flatten().map(String::as_str).collect();
     who.sort_unstable();
@@ -63,7 +63,7 @@ pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], pace: Pace) -> Option<Findi
 
 /// That a quota allows less CPU time than workers take that are always at work on so many CPUs; none when it suffices. `quotas`:
 /// the tightest first.
-pub fn of_quota(quotas: &[Quota], cpus: usize, pace: Pace) -> Option<Finding> {
+pub fn of_quota(quotas: &[Quota], cpus: usize, pace: SendMode) -> Option<Finding> {
     let quota = quotas.first().filter(|quota| quota.cpus() < cpus as f64)?;
     let take = if cpus == 1 { "a worker takes 1".to_owned() } else { format!("workers on {cpus} CPUs take {cpus}") };
     let cause = format!(
@@ -78,7 +78,7 @@ pub fn of_quota(quotas: &[Quota], cpus: usize, pace: Pace) -> Option<Finding> {
 }
 
 /// What a quota did in a run: `throttled` is the difference between its end and its beginning.
-pub fn of_throttling(quota: &Quota, throttled: Throttled, pace: Pace) -> Finding {
+pub fn of_throttling(quota: &Quota, throttled: Throttled, pace: SendMode) -> Finding {
     let Throttled { periods, time } = throttled;
     let cause = format!(
         "the control group of this process may use {} (`{}`), and the kernel stopped it in {periods} periods of {}, for {:.3} s \
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn who_shares_and_where_to_go() {
         #[track_caller]
-        fn check(of: &[(u32, &[&str])], free: &[u32], pace: Pace, expected: Option<(Severity, &[&str])>) {
+        fn check(of: &[(u32, &[&str])], free: &[u32], pace: SendMode, expected: Option<(Severity, &[&str])>) {
             let found = of_shared_cpus(&rivals(of), free, pace);
             assert_eq!(found.as_ref().map(|found| found.severity), expected.map(|(severity, _)| severity));
             let text = found.map_or_else(String::new, |Finding { cause, cure, .. }| cause + "; " + &cure);
@@ -133,19 +133,29 @@ mod tests {
                 assert!(text.contains(part), "no `{part}` in {text}");
             }
         }
-        check(&[], &[1], Pace::Departures, None);
-        check(&[(0, &[])], &[1], Pace::Departures, None);
+        check(&[], &[1], SendMode::Departures, None);
+        check(&[(0, &[])], &[1], SendMode::Departures, None);
         let late = "frames leave late";
         check(
             &[(0, &["port b"])],
             &[1],
-            Pace::Departures,
+            SendMode::Departures,
             Some((Severity::Loses, &["port b share CPU 0", late, "CPU 1"])),
         );
         let parts = &["port b, process 7 share CPUs 0-1", "part of the time", "has a worker already"][..];
-        check(&[(0, &["port b"]), (1, &["process 7", "port b"])], &[], Pace::FullSpeed, Some((Severity::Slows, parts)));
+        check(
+            &[(0, &["port b"]), (1, &["process 7", "port b"])],
+            &[],
+            SendMode::FullSpeed,
+            Some((Severity::Slows, parts)),
+        );
         let many = &["a", "b", "c", "d", "e", "f", "g"];
-        check(&[(3, many)], &[], Pace::FullSpeed, Some((Severity::Slows, &["a, b, c, d, e and 2 more share CPU 3"])));
+        check(
+            &[(3, many)],
+            &[],
+            SendMode::FullSpeed,
+            Some((Severity::Slows, &["a, b, c, d, e and 2 more share CPU 3"])),
+        );
     }
 
     #[test]
@@ -157,15 +167,15 @@ mod tests {
             period: Duration::from_millis(100),
             throttled: Throttled::default(),
         };
-        let found = of_quota(&[quota(30), quota(200)], 1, Pace::Departures).unwrap();
+        let found = of_quota(&[quota(30), quota(200)], 1, SendMode::Departures).unwrap();
         assert_eq!((found.code, found.severity), ("cpu_quota", Severity::Loses));
         assert!(found.cause.contains("30 % of a CPU") && found.cause.contains("each 100 ms"), "{found:?}");
         assert!(found.cure.contains("`echo max > /sys/fs/cgroup/jobs/cpu.max`"), "{found:?}");
-        assert!(of_quota(&[quota(150)], 2, Pace::FullSpeed).unwrap().cause.contains("1.5 CPUs"));
-        assert_eq!(of_quota(&[quota(200)], 2, Pace::FullSpeed), None);
-        assert_eq!(of_quota(&[], 9, Pace::FullSpeed), None);
+        assert!(of_quota(&[quota(150)], 2, SendMode::FullSpeed).unwrap().cause.contains("1.5 CPUs"));
+        assert_eq!(of_quota(&[quota(200)], 2, SendMode::FullSpeed), None);
+        assert_eq!(of_quota(&[], 9, SendMode::FullSpeed), None);
         let throttled = Throttled { periods: 12, time: Duration::from_millis(840) };
-        let cause = of_throttling(&quota(30), throttled, Pace::FullSpeed).cause;
+        let cause = of_throttling(&quota(30), throttled, SendMode::FullSpeed).cause;
         assert!(cause.contains("in 12 periods of 100 ms, for 0.840 s in all"), "{cause}");
     }
 }

@@ -23,7 +23,7 @@ pub enum QueueOfCpu {
 }
 
 /// A driver.
-struct Known {
+struct DriverEntry {
     /// Its names.
     names: &'static [&'static str],
     /// Whether it sends XDP frames only while an XDP program is attached in it.
@@ -34,54 +34,54 @@ struct Known {
 /// Each with the function that decides, all below drivers/net of the kernel. Those that set the bit `NDO_XMIT` only in their
 /// `XDP_SETUP_PROG` (`xdp_features_set_redirect_target`) need a program since Linux 6.3 whatever their own function says, for
 /// the kernel's __xdp_enqueue (kernel/bpf/devmap.c) looks at the bit.
-const KNOWN: &[Known] = &[
+const KNOWN: &[DriverEntry] = &[
     // bond_xdp_xmit of bonding/bond_main.c: ENXIO without a slave that sends; features and programs are those of the slaves.
-    Known { names: &["bonding"], needs_program: true, queue: QueueOfCpu::Unknown },
+    DriverEntry { names: &["bonding"], needs_program: true, queue: QueueOfCpu::Unknown },
     // bnxt_xdp_xmit of ethernet/broadcom/bnxt/bnxt_xdp.c: EINVAL without a program, else the CPU modulo `tx_nr_rings_xdp`.
-    Known { names: &["bnxt_en"], needs_program: true, queue: QueueOfCpu::Modulo },
+    DriverEntry { names: &["bnxt_en"], needs_program: true, queue: QueueOfCpu::Modulo },
     // ena_xdp_xmit of ethernet/amazon/ena/ena_xdp.c: ENXIO without a program, else modulo `xdp_num_queues`, under a lock.
-    Known { names: &["ena"], needs_program: true, queue: QueueOfCpu::Modulo },
+    DriverEntry { names: &["ena"], needs_program: true, queue: QueueOfCpu::Modulo },
     // fec_enet_bpf of ethernet/freescale/fec_main.c sets the bit; the queue is the CPU's, modulo.
-    Known { names: &["fec"], needs_program: true, queue: QueueOfCpu::Modulo },
+    DriverEntry { names: &["fec"], needs_program: true, queue: QueueOfCpu::Modulo },
     // gve_xdp_xmit of ethernet/google/gve/gve_tx.c: EINVAL without a program, else modulo `num_xdp_queues`, under a lock.
-    Known { names: &["gve"], needs_program: true, queue: QueueOfCpu::Modulo },
+    DriverEntry { names: &["gve"], needs_program: true, queue: QueueOfCpu::Modulo },
     // netvsc_ndoxdp_xmit of hyperv/netvsc_bpf.c: no program needed (the bit is set from the start, since the hv_netvsc fix of
     // 6.3); modulo `real_num_tx_queues`.
-    Known { names: &["hv_netvsc"], needs_program: false, queue: QueueOfCpu::Modulo },
+    DriverEntry { names: &["hv_netvsc"], needs_program: false, queue: QueueOfCpu::Modulo },
     // i40e_xdp_xmit of ethernet/intel/i40e/i40e_txrx.c: ENXIO without a program and from a CPU at or above `num_queue_pairs`.
-    Known { names: &["i40e"], needs_program: true, queue: QueueOfCpu::Own(Some(ENXIO)) },
+    DriverEntry { names: &["i40e"], needs_program: true, queue: QueueOfCpu::Own(Some(ENXIO)) },
     // ice_xdp_xmit of ethernet/intel/ice/ice_txrx.c: ENXIO without a program; with fewer queues than CPUs they are shared
     // (`ice_xdp_locking_key`, Linux 5.16).
-    Known { names: &["ice"], needs_program: true, queue: QueueOfCpu::OwnOrShared },
+    DriverEntry { names: &["ice"], needs_program: true, queue: QueueOfCpu::OwnOrShared },
     // igb_xdp_xmit and igb_xdp_tx_queue_mapping of ethernet/intel/igb/igb_main.c: ENXIO without a program.
-    Known { names: &["igb"], needs_program: true, queue: QueueOfCpu::Modulo },
+    DriverEntry { names: &["igb"], needs_program: true, queue: QueueOfCpu::Modulo },
     // igc_xdp_xmit of ethernet/intel/igc/igc_main.c; igc_xdp_set_prog of igc_xdp.c sets the bit.
-    Known { names: &["igc"], needs_program: true, queue: QueueOfCpu::Modulo },
+    DriverEntry { names: &["igc"], needs_program: true, queue: QueueOfCpu::Modulo },
     // ixgbe_xdp_xmit of ethernet/intel/ixgbe/ixgbe_main.c: ENXIO without a program; shared above IXGBE_MAX_XDP_QS (64) CPUs.
-    Known { names: &["ixgbe"], needs_program: true, queue: QueueOfCpu::OwnOrShared },
+    DriverEntry { names: &["ixgbe"], needs_program: true, queue: QueueOfCpu::OwnOrShared },
     // mlx5e_xdp_xmit of ethernet/mellanox/mlx5/core/en/xdp.c: ENXIO from a CPU at or above the number of channels. A program is
     // needed since Linux 6.19 (commit d4aa0cc9bd31; ENETDOWN without), and does no harm before.
-    Known { names: &["mlx5_core"], needs_program: true, queue: QueueOfCpu::Own(Some(ENXIO)) },
+    DriverEntry { names: &["mlx5_core"], needs_program: true, queue: QueueOfCpu::Own(Some(ENXIO)) },
     // otx2_xdp_xmit of ethernet/marvell/octeontx2/nic/otx2_pf.c: ENXIO without a program. It takes `qset.sq[tx_queues + cpu]`,
     // and does not check that there is such an entry.
-    Known { names: &["rvu-nicpf"], needs_program: true, queue: QueueOfCpu::Own(None) },
+    DriverEntry { names: &["rvu-nicpf"], needs_program: true, queue: QueueOfCpu::Own(None) },
     // efx_xdp_tx_buffers of ethernet/sfc/tx.c: EINVAL from a CPU at or above `xdp_tx_queue_count`.
-    Known { names: &["sfc"], needs_program: false, queue: QueueOfCpu::Own(Some(EINVAL)) },
+    DriverEntry { names: &["sfc"], needs_program: false, queue: QueueOfCpu::Own(Some(EINVAL)) },
     // stmmac_xdp_xmit and stmmac_xdp_get_tx_queue of ethernet/stmicro/stmmac/stmmac_main.c; stmmac_xdp_set_prog of stmmac_xdp.c
     // sets the bit. The names are those of stmmac_ethtool.c.
-    Known { names: &["st_gmac", "st_xgmac"], needs_program: true, queue: QueueOfCpu::Modulo },
+    DriverEntry { names: &["st_gmac", "st_xgmac"], needs_program: true, queue: QueueOfCpu::Modulo },
     // tun_xdp_xmit of tun.c: ENXIO while nobody has it open.
-    Known { names: &["tun"], needs_program: false, queue: QueueOfCpu::Modulo },
+    DriverEntry { names: &["tun"], needs_program: false, queue: QueueOfCpu::Modulo },
     // veth_xdp_xmit and veth_select_rxq of veth.c: ENXIO while the peer does not poll.
-    Known { names: &["veth"], needs_program: false, queue: QueueOfCpu::ModuloOfPeer },
+    DriverEntry { names: &["veth"], needs_program: false, queue: QueueOfCpu::ModuloOfPeer },
     // virtnet_xdp_xmit of virtio_net.c: ENXIO without a program; with fewer queues than CPUs they are shared (commit
     // 97c2c69e1926, Linux 5.13).
-    Known { names: &["virtio_net"], needs_program: true, queue: QueueOfCpu::OwnOrShared },
+    DriverEntry { names: &["virtio_net"], needs_program: true, queue: QueueOfCpu::OwnOrShared },
     // vmxnet3_xdp_xmit of vmxnet3/vmxnet3_xdp.c (Linux 6.6): any queue will do.
-    Known { names: &["vmxnet3"], needs_program: false, queue: QueueOfCpu::OwnOrShared },
+    DriverEntry { names: &["vmxnet3"], needs_program: false, queue: QueueOfCpu::OwnOrShared },
 ];
 
-fn known(driver: &str) -> Option<&'static Known> {
+fn known(driver: &str) -> Option<&'static DriverEntry> {
     KNOWN.iter().find(|known| known.names.contains(&driver))
 }
 

@@ -17,7 +17,7 @@ enum Kind {
     /// The live run itself.
     TestRun,
     /// A program is put on an interface.
-    Attach,
+    RequiredProgram,
     /// The same, and the kernel said that its driver has no XDP (dev_xdp_attach of net/core/dev.c).
     AttachWithoutXdp,
     /// A network namespace is made or entered.
@@ -36,7 +36,7 @@ impl Kind {
         } else if has("does not support xdp") {
             Self::AttachWithoutXdp
         } else if has("link_create") || has("set_xdp") || has("attach") {
-            Self::Attach
+            Self::RequiredProgram
         } else if has("prog_load") {
             Self::Load
         } else if has("bpf") || has("map `") {
@@ -54,7 +54,7 @@ impl Kind {
 pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
     let kind = Kind::of(call);
     let (code, cause, cure) = match (kind, errno) {
-        (Kind::Bpf | Kind::Load | Kind::TestRun | Kind::Attach | Kind::Namespace, EPERM | EACCES) => {
+        (Kind::Bpf | Kind::Load | Kind::TestRun | Kind::RequiredProgram | Kind::Namespace, EPERM | EACCES) => {
             return Some(denied(lockdown));
         }
         (_, EMFILE) => {
@@ -103,7 +103,7 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
             "there is no room left in the kernel for it: of XDP programs that are called, a kernel takes 48 at a time",
             "end other programs that use XDP (`bpftool prog show` lists them)",
         ),
-        (Kind::Attach, EBUSY | EEXIST) => (
+        (Kind::RequiredProgram, EBUSY | EEXIST) => (
             "program_in_the_way",
             "another XDP program is attached there already",
             "`bpftool net show` names it: take it off, or let it make way until the end with --replace-xdp",
@@ -113,7 +113,7 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
             "its driver runs no XDP programs",
             "use an interface whose driver does, such as one end of a veth pair; `xdp-trafficgen probe` tells",
         ),
-        (Kind::Attach, EOPNOTSUPP | ERANGE | EINVAL) => (
+        (Kind::RequiredProgram, EOPNOTSUPP | ERANGE | EINVAL) => (
             "driver_takes_no_program",
             "the driver takes no XDP program as the interface is set: it has none of XDP, or its MTU is too large \
              for it, or it has too \
@@ -127,7 +127,7 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
             "the kernel refuses this run of live frames: it is older than 5.18, or its frames are too large for it",
             "use Linux 5.18 or later, and see the largest frame with `xdp-trafficgen probe`",
         ),
-        (Kind::Attach | Kind::TestRun, ENODEV) => {
+        (Kind::RequiredProgram | Kind::TestRun, ENODEV) => {
             ("interface_gone", "the interface is gone", "start again when it is back")
         }
         (Kind::Bpf | Kind::Load, ENOSYS) => (
@@ -178,8 +178,8 @@ mod tests {
         check("bpf_prog_test_run", libc::E2BIG, Some("batch_too_large"));
         check("bpf_prog_load", libc::E2BIG, Some("program_too_large"));
         check("bpf_map_create", libc::E2BIG, Some("map_too_large"));
-        check("failed to create map `WORKED` with code -1", libc::E2BIG, Some("map_too_large"));
-        check("failed to create map `WORKED` with code -1", libc::ENOMEM, Some("no_memory"));
+        check("failed to create map `HEADER_STATES` with code -1", libc::E2BIG, Some("map_too_large"));
+        check("failed to create map `HEADER_STATES` with code -1", libc::ENOMEM, Some("no_memory"));
         check("bpf_prog_load", libc::ENOMEM, Some("no_memory"));
         check("bpf_map_create", libc::EMFILE, Some("few_descriptors"));
         check("making a BPF file system", libc::EMFILE, Some("few_descriptors"));

@@ -5,7 +5,7 @@ use super::{
     drivers::{QueueOfCpu, queue_of_cpu},
     queues, veth, words,
 };
-use crate::host::{AttachedMode, Iommu, Meanwhile, Peer};
+use crate::host::{AttachedMode, Iommu, LinkHistory, Peer};
 
 /// Entries of a veth's ring (VETH_RING_SIZE of the kernel's drivers/net/veth.c).
 pub(super) const VETH_RING: u32 = 256;
@@ -120,7 +120,7 @@ pub(super) fn perhaps_above_peer_mtu(situation: &Situation<'_>) -> Option<(Strin
     match situation.interface?.peer.as_ref()? {
         Peer::Here { mtu, .. } | Peer::There { mtu, .. } => {
             let was = match peer_meanwhile {
-                Some(Meanwhile { least_mtu, .. }) => {
+                Some(LinkHistory { least_mtu, .. }) => {
                     format!("for a while, {}", least_mtu.filter(|&least| too_long(*largest, least))?)
                 }
                 None if too_long(*largest, LEAST_MTU) => {

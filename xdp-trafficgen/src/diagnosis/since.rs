@@ -63,8 +63,8 @@ mod tests {
     use crate::{
         config::Action,
         diagnosis::Severity,
-        host::{Interface, Link, Meanwhile, System},
-        plan::Attach,
+        host::{Interface, Link, LinkHistory, System},
+        plan::RequiredProgram,
     };
 
     fn finding(code: &'static str) -> Finding {
@@ -77,14 +77,14 @@ mod tests {
             system: &System::default(),
             interface,
             name: "va",
-            meanwhile: Meanwhile::default(),
+            meanwhile: LinkHistory::default(),
             peer_meanwhile: None,
             action: Action::Redirect,
             cpus: &[0],
             allowed_cpus: &[0],
             batch_size: 64,
             largest: 1000,
-            attach: Attach::Nothing,
+            attach: RequiredProgram::Nothing,
         };
         let Finding { cause: said, cure: cured, .. } = retold(&finding(code), &finding("another"), &situation);
         assert_eq!((said.as_str(), cured.as_str()), (cause, cure), "{code}");

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    host::{Bond, Cpu, Driver, Interrupt, Iommu, Link, Lockdown, Meanwhile, Peer, Queues, Rings, XdpFeatures},
+    host::{Bond, Cpu, Driver, Interrupt, Iommu, Link, Lockdown, LinkHistory, Peer, Queues, Rings, XdpFeatures},
     kernel::TracePoint,
     stats::{DropReason, PortCount, Punctuality},
 };
@@ -90,14 +90,14 @@ fn situation<'a>(system: &'a System, interface: Option<&'a Interface>) -> Situat
         system,
         interface,
         name: "eth1",
-        meanwhile: Meanwhile::default(),
-        peer_meanwhile: Some(Meanwhile::default()),
+        meanwhile: LinkHistory::default(),
+        peer_meanwhile: Some(LinkHistory::default()),
         action: Action::Redirect,
         cpus: &[1, 2],
         allowed_cpus: &ALLOWED,
         batch_size: 64,
         largest: 64,
-        attach: Attach::Pass(Existing::Keep),
+        attach: RequiredProgram::Pass(ExistingProgram::Keep),
     }
 }
 
@@ -358,17 +358,17 @@ fn what_stands_in_the_way_is_foreseen() {
 #[test]
 fn a_generic_program_that_makes_way_is_in_nobodys_way() {
     #[track_caller]
-    fn check(existing: Existing, on_link: bool, expected: (&str, Severity)) {
+    fn check(existing: ExistingProgram, on_link: bool, expected: (&str, Severity)) {
         let generic = AttachedXdp { mode: AttachedMode::Generic, on_link, ..native("filter") };
         let interface = Interface { features: Some(WITHOUT_XMIT), xdp: vec![generic], ..nic("ice") };
         let system = machine();
-        let findings = foresee(&Situation { attach: Attach::Pass(existing), ..situation(&system, Some(&interface)) });
+        let findings = foresee(&Situation { attach: RequiredProgram::Pass(existing), ..situation(&system, Some(&interface)) });
         let found: Vec<_> = findings.iter().map(|finding| (finding.code, finding.severity)).collect();
         assert_eq!(found, [expected], "{existing:?}");
     }
-    check(Existing::Keep, false, ("generic_program_in_the_way", Severity::Blocks));
-    check(Existing::Replace, false, ("needs_program", Severity::Note));
-    check(Existing::Replace, true, ("generic_program_in_the_way", Severity::Blocks));
+    check(ExistingProgram::Keep, false, ("generic_program_in_the_way", Severity::Blocks));
+    check(ExistingProgram::Replace, false, ("needs_program", Severity::Note));
+    check(ExistingProgram::Replace, true, ("generic_program_in_the_way", Severity::Blocks));
 }
 
 #[test]
@@ -514,7 +514,7 @@ fn moments_that_are_over() {
     let system = machine();
     let interface = nic("ice");
     let long = Situation { largest: 1518, ..situation(&system, Some(&interface)) };
-    let lowered = Meanwhile { least_mtu: Some(500), ..Meanwhile::default() };
+    let lowered = LinkHistory { least_mtu: Some(500), ..LinkHistory::default() };
     let parts = ["1518 bytes were longer", "`eth1`, 500, allowed for a while; it is 1500 now", "leave the MTU"];
     assert_says(&of_drop(DropReason::Redirect(90), &Situation { meanwhile: lowered, ..long }), "frame_above_mtu", &parts);
     // Nobody heard of it.
@@ -534,7 +534,7 @@ fn moments_that_are_over() {
     assert_says(&of_drop(DropReason::QueueFull, &unheard), either, &parts);
     let short = Situation { largest: 64, ..unheard };
     assert_says(&of_drop(DropReason::QueueFull, &short), "queue_full", &["256 entries"]);
-    let down = Meanwhile { down: true, unplugged: true, ..Meanwhile::default() };
+    let down = LinkHistory { down: true, unplugged: true, ..LinkHistory::default() };
     let was_down = Situation { peer_meanwhile: Some(down), ..pair };
     assert_says(&of_drop(DropReason::Driver(6), &was_down), "veth_peer_changed", &["`far` of `eth1` was down for a while"]);
 }

@@ -1,7 +1,7 @@
 //! Veth pairs: whether the other end takes frames.
 
 use super::{Finding, Severity, Situation};
-use crate::host::{Interface, Meanwhile, Peer, XdpFeatures};
+use crate::host::{Interface, LinkHistory, Peer, XdpFeatures};
 
 pub(super) fn is_one(situation: &Situation<'_>) -> bool {
     situation.kind() == "veth" || situation.driver() == "veth"
@@ -196,7 +196,7 @@ pub(super) fn unseen(situation: &Situation<'_>) -> Finding {
     }
     let (was, keep) = match (meanwhile, peer_meanwhile) {
         // Without carrier, though it was up itself: the other end was down.
-        (_, Some(Meanwhile { down: true, .. })) | (Meanwhile { down: false, unplugged: true, .. }, _) => {
+        (_, Some(LinkHistory { down: true, .. })) | (LinkHistory { down: false, unplugged: true, .. }, _) => {
             ("was down for a while, and is up again", "leave it up for as long as frames are sent")
         }
         _ => (

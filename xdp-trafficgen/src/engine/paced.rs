@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use rustix::thread::set_current_timer_slack;
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Departures, FAR, GRACE, Pace, departures as kinds},
+    abi::timing::{Departures, FAR, GRACE, WorkerClock, departures as kinds},
     timing::{self, Tables},
 };
 
@@ -13,8 +13,8 @@ use crate::{
     engine::{
         batch::Batch,
         call_size::CallSize,
-        stillness::Watch,
-        worker::{Stretch, Turns, Until, Worker, WorkerError},
+        standstill::StandstillWatch,
+        worker::{PhaseEnd, PhaseOutcome, SendLoop, Worker, WorkerError},
     },
     kernel::KernelError,
     plan::{
@@ -36,7 +36,7 @@ const CALL: Duration = Duration::from_millis(50);
 const MOST_REPETITIONS: u32 = 100_000;
 
 /// A worker whose frames leave at set times.
-pub(super) struct Paced<'a> {
+pub(super) struct PacedLoop<'a> {
     worker: &'a Worker<'a>,
     pacing: &'a Pacing,
     tables: HostTables<'a>,
@@ -44,10 +44,10 @@ pub(super) struct Paced<'a> {
     batch: Batch,
     /// Repetitions of a call at most.
     most: u32,
-    watch: Watch<'a>,
+    watch: StandstillWatch<'a>,
 }
 
-impl<'a> Paced<'a> {
+impl<'a> PacedLoop<'a> {
     /// Readies the worker and sleeps until shortly before the start.
     pub(super) fn new(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Result<Self, WorkerError> {
         // Sleeps end when they should, not within 50 µs of it. It can only fail where there is no such setting.
@@ -55,8 +55,14 @@ impl<'a> Paced<'a> {
         let paced = Self::of(worker, pacing);
         let own = paced.entries().filter_map(|entry| pacing.departures.get(entry as usize));
         let streams = own.filter(|stream| !timing::is_over(stream)).count() as u64;
-        let pace = Pace { epoch: worker.start, batch: 1, streams, done: u64::from(streams == 0), ..Pace::default() };
-        paced.set_pace(pace)?;
+        let clock = WorkerClock {
+            epoch: worker.start,
+            batch: 1,
+            streams,
+            done: u64::from(streams == 0),
+            ..WorkerClock::default()
+        };
+        paced.set_worker_clock(clock)?;
         worker.sleep_until(worker.start.saturating_sub(LONGEST_WAKE));
         Ok(paced)
     }
@@ -81,7 +87,7 @@ impl<'a> Paced<'a> {
                 pacing.give_up,
             ),
             most,
-            watch: Watch::begin(worker.still, worker.clock.now().max(worker.start)),
+            watch: StandstillWatch::begin(worker.still, worker.clock.now().max(worker.start)),
         }
     }
 
@@ -131,22 +137,22 @@ impl<'a> Paced<'a> {
     /// Calls until all streams have ended, or it is told to stop.
     fn until_done(&mut self) -> Result<(), WorkerError> {
         while !self.is_stopped() {
-            let mut pace = self.pace()?;
-            if pace.done != 0 {
+            let mut clock = self.worker_clock()?;
+            if clock.done != 0 {
                 return Ok(());
             }
-            let asleep_until = self.sleep(&pace)?;
+            let asleep_until = self.sleep(&clock)?;
             self.watch.alive(self.worker.clock.now(), asleep_until);
             let batch = self.batch.size();
-            pace = Pace { position: 0, batch: u64::from(batch), late: 0, ..pace };
-            self.set_pace(pace)?;
+            clock = WorkerClock { position: 0, batch: u64::from(batch), late: 0, ..clock };
+            self.set_worker_clock(clock)?;
             let repeat = self.size.in_batches(batch, self.most);
             let before = self.now();
             let sent = self.worker.call(repeat, batch)?;
             let took = Duration::from_nanos(self.now() - before);
             self.size.learn(sent, repeat, took);
-            let after = self.pace()?;
-            let waited = after.waited - pace.waited;
+            let after = self.worker_clock()?;
+            let waited = after.waited - clock.waited;
             self.watch.called(self.worker.clock.now(), waited, after.late);
             self.batch.learn(took, Duration::from_nanos(waited), Duration::from_nanos(after.late));
         }
@@ -154,10 +160,10 @@ impl<'a> Paced<'a> {
     }
 
     /// Sleeps while the next departure is far away; until when, where it does.
-    fn sleep(&self, pace: &Pace) -> Result<Option<u64>, WorkerError> {
+    fn sleep(&self, clock: &WorkerClock) -> Result<Option<u64>, WorkerError> {
         let next = match self.pacing.streams {
             Streams::Port => self.stream(self.worker.index)?.at,
-            Streams::Flows => pace.next,
+            Streams::Flows => clock.next,
         };
         let away = next.saturating_sub(self.now());
         if away > FAR {
@@ -179,12 +185,12 @@ impl<'a> Paced<'a> {
         self.worker.clock.now().saturating_sub(self.worker.start)
     }
 
-    fn pace(&self) -> Result<Pace, WorkerError> {
-        self.worker.generator.pace(self.worker.index).map_err(WorkerError::Count)
+    fn worker_clock(&self) -> Result<WorkerClock, WorkerError> {
+        self.worker.generator.worker_clock(self.worker.index).map_err(WorkerError::Count)
     }
 
-    fn set_pace(&self, pace: Pace) -> Result<(), WorkerError> {
-        self.worker.generator.set_pace(self.worker.index, pace).map_err(WorkerError::Count)
+    fn set_worker_clock(&self, clock: WorkerClock) -> Result<(), WorkerError> {
+        self.worker.generator.set_worker_clock(self.worker.index, clock).map_err(WorkerError::Count)
     }
 
     fn stream(&self, entry: u32) -> Result<Departures, WorkerError> {
@@ -203,7 +209,7 @@ fn give_up_until(stream: &mut Departures, time: u64, tables: &impl Tables) {
 }
 
 /// The port's one stream, whose departures its flows share.
-impl Stretch for Paced<'_> {
+impl SendLoop for PacedLoop<'_> {
     /// That of the next departure, so that what is sent depends on no clock.
     fn time(&mut self) -> Result<u64, WorkerError> {
         Ok(self.stream(self.worker.index)?.due)
@@ -227,7 +233,7 @@ impl Stretch for Paced<'_> {
         Ok(!timing::is_over(&stream))
     }
 
-    fn send(&mut self, turns: Option<u64>, until: Option<Until>) -> Result<Turns, WorkerError> {
+    fn send(&mut self, turns: Option<u64>, until: Option<PhaseEnd>) -> Result<PhaseOutcome, WorkerError> {
         let before = self.stream(self.worker.index)?;
         let left = turns.map_or(before.left, |turns| turns.min(before.left));
         let end = until.map_or(u64::MAX, |until| until.time);
@@ -235,8 +241,8 @@ impl Stretch for Paced<'_> {
         let close = if until.is_some_and(|until| until.is_last) { end.saturating_add(GRACE) } else { u64::MAX };
         let stream = Departures { left, end, close, ..before };
         self.set_stream(self.worker.index, stream)?;
-        let pace = self.pace()?;
-        self.set_pace(Pace { streams: 1, done: 0, ..pace })?;
+        let clock = self.worker_clock()?;
+        self.set_worker_clock(WorkerClock { streams: 1, done: 0, ..clock })?;
         self.until_done()?;
         let mut stream = self.stream(self.worker.index)?;
         // What was due when it ended, or was told to stop.
@@ -247,7 +253,7 @@ impl Stretch for Paced<'_> {
         stream.left = if before.left == u64::MAX { u64::MAX } else { before.left - taken };
         stream.end = u64::MAX;
         self.set_stream(self.worker.index, stream)?;
-        Ok(Turns { taken, is_last: stream.left == 0 })
+        Ok(PhaseOutcome { taken, is_last: stream.left == 0 })
     }
 }
 

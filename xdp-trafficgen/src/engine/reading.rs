@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What the counts are read from.
-pub(super) struct Reader {
+pub(super) struct SnapshotReader {
     pub(super) ports: Vec<Arc<Port>>,
     /// How long each port sent, when all of its workers have ended.
     pub(super) elapsed: Vec<Option<Duration>>,
@@ -25,7 +25,7 @@ pub(super) struct Reader {
     pub(super) started: u64,
 }
 
-impl Reader {
+impl SnapshotReader {
     /// All counts, now.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Reader {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub(super) fn read_aside(self) -> Result<Reading, EngineError> {
+    pub(super) fn read_aside(self) -> Result<PendingSnapshot, EngineError> {
         let (done, reading) = oneshot::channel();
         let work = move || {
             self.keep_off_workers();
@@ -58,7 +58,7 @@ impl Reader {
             let _ = done.send(snapshot);
         };
         thread::Builder::new().name("counts".to_owned()).spawn(work).map_err(EngineError::Thread)?;
-        Ok(Reading(reading))
+        Ok(PendingSnapshot(reading))
     }
 
     /// Best effort: where every CPU has a worker, it takes turns with them.
@@ -72,9 +72,9 @@ impl Reader {
 }
 
 /// Counts that are being read.
-pub(super) struct Reading(oneshot::Receiver<Result<Snapshot, EngineError>>);
+pub(super) struct PendingSnapshot(oneshot::Receiver<Result<Snapshot, EngineError>>);
 
-impl Reading {
+impl PendingSnapshot {
     /// Waits for them. Nothing is lost when the waiting is given up and begun again.
     pub(super) async fn counts(&mut self) -> Result<Snapshot, EngineError> {
         let panicked = || EngineError::Thread(io::Error::other("the thread that reads the counts panicked"));

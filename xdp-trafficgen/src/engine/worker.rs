@@ -8,9 +8,9 @@ use crate::{
     engine::{
         call_size::CallSize,
         clock::{self, nanoseconds},
-        hush::Stop,
-        paced::Paced,
-        stillness::{Stillness, Watch},
+        paced::PacedLoop,
+        standstill::{Standstill, StandstillWatch},
+        stop::Stop,
     },
     kernel::{Generator, KernelError, ProgramClock, generator::Sent},
     plan::{FlowPlan, PortPlan, pacing::Streams, schedule},
@@ -87,7 +87,7 @@ pub(super) struct Worker<'a> {
     pub(super) start: u64,
     pub(super) stop: &'a Stop,
     /// Where it notes that it stood still.
-    pub(super) still: &'a Stillness,
+    pub(super) still: &'a Standstill,
 }
 
 /// Sends the worker's share. Adds the departures of each flow that were due, whether frames left at them or not; without
@@ -96,11 +96,11 @@ pub(super) fn work(worker: &Worker<'_>, due: &mut [u64]) -> Result<(), WorkerErr
     match &worker.plan.pacing {
         None => {
             worker.sleep_until(worker.start);
-            let watch = Watch::begin(worker.still, worker.clock.now());
+            let watch = StandstillWatch::begin(worker.still, worker.clock.now());
             take_turns(worker, &mut FullSpeed { worker, size: CallSize::new(worker.plan.batch_size), watch }, due)
         }
         Some(pacing) => {
-            let mut paced = Paced::new(worker, pacing)?;
+            let mut paced = PacedLoop::new(worker, pacing)?;
             match pacing.streams {
                 Streams::Port => take_turns(worker, &mut paced, due),
                 Streams::Flows => paced.all(due),
@@ -110,7 +110,7 @@ pub(super) fn work(worker: &Worker<'_>, due: &mut [u64]) -> Result<(), WorkerErr
 }
 
 /// How frames are sent while the same flows take turns.
-pub(super) trait Stretch {
+pub(super) trait SendLoop {
     /// The time by which flows begin and end.
     fn time(&mut self) -> Result<u64, WorkerError>;
     /// Whether so little time is left that nothing can be sent in it.
@@ -118,19 +118,19 @@ pub(super) trait Stretch {
     /// Waits for a time at which something begins, while there is nothing to send. Whether there will be anything.
     fn wait(&mut self, until: u64) -> Result<bool, WorkerError>;
     /// Sends until this many turns are taken, the time has come, or it is told to stop.
-    fn send(&mut self, turns: Option<u64>, until: Option<Until>) -> Result<Turns, WorkerError>;
+    fn send(&mut self, turns: Option<u64>, until: Option<PhaseEnd>) -> Result<PhaseOutcome, WorkerError>;
 }
 
 /// When a stretch ends.
 #[derive(Clone, Copy)]
-pub(super) struct Until {
+pub(super) struct PhaseEnd {
     pub(super) time: u64,
     /// Nothing follows it.
     pub(super) is_last: bool,
 }
 
 /// What a stretch came to.
-pub(super) struct Turns {
+pub(super) struct PhaseOutcome {
     /// Turns taken, with those that were given up.
     pub(super) taken: u64,
     /// Whether there will never be more.
@@ -138,7 +138,7 @@ pub(super) struct Turns {
 }
 
 /// Lets the port's flows take turns, each from its beginning to its end.
-fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch, due: &mut [u64]) -> Result<(), WorkerError> {
+fn take_turns(worker: &Worker<'_>, stretch: &mut impl SendLoop, due: &mut [u64]) -> Result<(), WorkerError> {
     let Worker { plan, generator, index, start, stop, .. } = *worker;
     let weights: Vec<u32> = plan.flows.iter().map(|flow| flow.weight).collect();
     let begin = |flow: &FlowPlan| nanoseconds(flow.delay);
@@ -175,7 +175,7 @@ fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch, due: &mut [u64]) 
         let active = || plan.flows.iter().zip(&ready).filter(|(_, left)| **left != Some(0)).map(|(flow, _)| flow);
         let until = active().filter_map(end).chain(next_begin).min();
         let is_last = next_begin.is_none() && active().all(|flow| end(flow) == until);
-        let until = until.map(|time| Until { time, is_last });
+        let until = until.map(|time| PhaseEnd { time, is_last });
         let turns = stretch.send(phase.frames, until)?;
         let shares = schedule::shares(&phase.turns, plan.flows.len(), turns.taken);
         for ((due, left), share) in due.iter_mut().zip(&mut left).zip(shares) {
@@ -194,10 +194,10 @@ fn take_turns(worker: &Worker<'_>, stretch: &mut impl Stretch, due: &mut [u64]) 
 struct FullSpeed<'a> {
     worker: &'a Worker<'a>,
     size: CallSize,
-    watch: Watch<'a>,
+    watch: StandstillWatch<'a>,
 }
 
-impl Stretch for FullSpeed<'_> {
+impl SendLoop for FullSpeed<'_> {
     fn time(&mut self) -> Result<u64, WorkerError> {
         Ok(self.worker.clock.now().saturating_sub(self.worker.start))
     }
@@ -213,7 +213,7 @@ impl Stretch for FullSpeed<'_> {
         Ok(true)
     }
 
-    fn send(&mut self, turns: Option<u64>, until: Option<Until>) -> Result<Turns, WorkerError> {
+    fn send(&mut self, turns: Option<u64>, until: Option<PhaseEnd>) -> Result<PhaseOutcome, WorkerError> {
         let before_all = self.attempted()?;
         let mut sent = 0;
         while turns.is_none_or(|turns| sent < turns) && !self.worker.stop.is_cancelled() {
@@ -241,7 +241,7 @@ impl Stretch for FullSpeed<'_> {
         if strayed {
             return Err(WorkerError::Strayed { cpu: self.worker.cpu(), asked: sent, made });
         }
-        Ok(Turns { taken: sent, is_last: false })
+        Ok(PhaseOutcome { taken: sent, is_last: false })
     }
 }
 

@@ -22,11 +22,11 @@ const RTNLGRP_LINK: u32 = 1;
 const HELD: usize = 1 << 20;
 
 /// An interface: the number that its network namespace has in this one, none for this one itself, and its index in there.
-pub type Place = (Option<i32>, u32);
+pub type LinkKey = (Option<i32>, u32);
 
 /// What an interface was in some time, if only for a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Meanwhile {
+pub struct LinkHistory {
     /// The smallest of its MTUs; none where nobody saw it, and it was not changed.
     pub least_mtu: Option<u32>,
     /// Whether it was down.
@@ -35,7 +35,7 @@ pub struct Meanwhile {
     pub unplugged: bool,
 }
 
-impl Meanwhile {
+impl LinkHistory {
     /// As it is at one moment.
     const fn of(mtu: u32, up: bool, carrier: bool) -> Self {
         Self { least_mtu: Some(mtu), down: !up, unplugged: !carrier }
@@ -55,7 +55,7 @@ pub struct LinkChanges {
     socket: Socket,
     /// Whether those of other network namespaces are told too.
     elsewhere: bool,
-    heard: Heard,
+    heard: LinkEvents,
 }
 
 impl LinkChanges {
@@ -69,7 +69,7 @@ impl LinkChanges {
         let _ = socket.set_rx_buf_sz(HELD);
         let elsewhere = socket.set_listen_all_namespaces(true).is_ok();
         socket.add_membership(RTNLGRP_LINK)?;
-        Ok(Self { socket, elsewhere, heard: Heard::default() })
+        Ok(Self { socket, elsewhere, heard: LinkEvents::default() })
     }
 
     /// Takes in what the kernel told. To be called now and then: what it told too long ago, and nobody read, is lost.
@@ -87,17 +87,17 @@ impl LinkChanges {
     }
 
     /// As somebody sees the interface now. Without it nobody knows what it was before its first change.
-    pub fn saw(&mut self, place: Place, mtu: u32, up: bool, carrier: bool) {
-        self.heard.first(place, Meanwhile::of(mtu, up, carrier));
+    pub fn saw(&mut self, place: LinkKey, mtu: u32, up: bool, carrier: bool) {
+        self.heard.first(place, LinkHistory::of(mtu, up, carrier));
     }
 
     /// What the interface was since somebody listens; none where the kernel does not tell.
-    pub fn in_all(&self, place: Place) -> Option<Meanwhile> {
+    pub fn in_all(&self, place: LinkKey) -> Option<LinkHistory> {
         self.hears(place).then(|| self.heard.in_all(place)).flatten()
     }
 
     /// The same since the look before the last one: what is counted now may have become of frames before that.
-    pub fn lately(&self, place: Place) -> Option<Meanwhile> {
+    pub fn lately(&self, place: LinkKey) -> Option<LinkHistory> {
         self.hears(place).then(|| self.heard.lately(place)).flatten()
     }
 
@@ -106,15 +106,15 @@ impl LinkChanges {
         self.heard.looked();
     }
 
-    const fn hears(&self, (namespace, _): Place) -> bool {
+    const fn hears(&self, (namespace, _): LinkKey) -> bool {
         self.elsewhere || namespace.is_none()
     }
 }
 
 /// What was told.
 #[derive(Debug, Default)]
-struct Heard {
-    seen: BTreeMap<Place, Times<Meanwhile>>,
+struct LinkEvents {
+    seen: BTreeMap<LinkKey, Times<LinkHistory>>,
     /// Whether something was told that nobody heard, of any of them.
     missed: Times<bool>,
 }
@@ -130,14 +130,14 @@ struct Times<T> {
     before: T,
 }
 
-impl Heard {
+impl LinkEvents {
     fn message(&mut self, namespace: Option<i32>, message: &RouteNetlinkMessage) {
         // A change of a bridge's port comes as a link of the family AF_BRIDGE, which says less.
         let of_link = |message: &LinkMessage| message.header.interface_family == AddressFamily::Unspec;
         match message {
             RouteNetlinkMessage::NewLink(message) if of_link(message) => {
                 let Link { index, mtu, up, carrier, .. } = link(message);
-                self.note((namespace, index), Meanwhile::of(mtu, up, carrier));
+                self.note((namespace, index), LinkHistory::of(mtu, up, carrier));
             }
             RouteNetlinkMessage::DelLink(message) if of_link(message) => {
                 self.seen.remove(&(namespace, message.header.index));
@@ -146,14 +146,14 @@ impl Heard {
         }
     }
 
-    fn note(&mut self, place: Place, state: Meanwhile) {
+    fn note(&mut self, place: LinkKey, state: LinkHistory) {
         let times = self.seen.entry(place).or_default();
         times.now = state;
         times.in_all.add(state);
         times.since_look.add(state);
     }
 
-    fn first(&mut self, place: Place, state: Meanwhile) {
+    fn first(&mut self, place: LinkKey, state: LinkHistory) {
         if !self.seen.contains_key(&place) {
             self.note(place, state);
         }
@@ -164,11 +164,11 @@ impl Heard {
         self.missed.since_look = true;
     }
 
-    fn in_all(&self, place: Place) -> Option<Meanwhile> {
+    fn in_all(&self, place: LinkKey) -> Option<LinkHistory> {
         (!self.missed.in_all).then(|| self.seen.get(&place).map(|times| times.in_all).unwrap_or_default())
     }
 
-    fn lately(&self, place: Place) -> Option<Meanwhile> {
+    fn lately(&self, place: LinkKey) -> Option<LinkHistory> {
         let Times { since_look, before, .. } = self.seen.get(&place).copied().unwrap_or_default();
         let mut lately = since_look;
         lately.add(before);
@@ -192,20 +192,20 @@ impl<T: Copy> Times<T> {
 mod tests {
     use super::*;
 
-    const HERE: Place = (None, 2);
-    const THERE: Place = (Some(0), 2);
+    const HERE: LinkKey = (None, 2);
+    const THERE: LinkKey = (Some(0), 2);
 
-    fn least(meanwhile: Option<Meanwhile>) -> Option<u32> {
+    fn least(meanwhile: Option<LinkHistory>) -> Option<u32> {
         meanwhile.expect("nothing was missed").least_mtu
     }
 
-    const fn mtu(mtu: u32) -> Meanwhile {
-        Meanwhile::of(mtu, true, true)
+    const fn mtu(mtu: u32) -> LinkHistory {
+        LinkHistory::of(mtu, true, true)
     }
 
     #[test]
     fn what_was_is_forgotten_for_new_drops_and_kept_for_the_end() {
-        let mut heard = Heard::default();
+        let mut heard = LinkEvents::default();
         heard.first(HERE, mtu(1500));
         heard.note(HERE, mtu(500));
         heard.note(HERE, mtu(1500));
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_interface_stays_as_it_is_until_the_next_change() {
-        let mut heard = Heard::default();
+        let mut heard = LinkEvents::default();
         heard.first(HERE, mtu(500));
         for _ in 0..3 {
             heard.looked();
@@ -229,14 +229,14 @@ mod tests {
         // What is seen later is no news to who heard of it.
         heard.first(HERE, mtu(68));
         assert_eq!(least(heard.in_all(HERE)), Some(500));
-        heard.note(HERE, Meanwhile::of(1500, false, false));
+        heard.note(HERE, LinkHistory::of(1500, false, false));
         heard.note(HERE, mtu(1500));
-        assert_eq!(heard.lately(HERE), Some(Meanwhile { least_mtu: Some(500), down: true, unplugged: true }));
+        assert_eq!(heard.lately(HERE), Some(LinkHistory { least_mtu: Some(500), down: true, unplugged: true }));
     }
 
     #[test]
     fn the_same_index_elsewhere_is_another_interface() {
-        let mut heard = Heard::default();
+        let mut heard = LinkEvents::default();
         heard.note(THERE, mtu(500));
         heard.note(HERE, mtu(1500));
         assert_eq!((least(heard.lately(THERE)), least(heard.lately(HERE))), (Some(500), Some(1500)));
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_a_time_of_which_something_was_missed() {
-        let mut heard = Heard::default();
+        let mut heard = LinkEvents::default();
         heard.first(HERE, mtu(1500));
         heard.miss();
         for _ in 0..2 {

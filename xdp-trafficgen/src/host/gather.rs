@@ -46,7 +46,7 @@ impl Interface {
             netdev: Netdev::open(),
             files: Files::of_this_machine(),
         };
-        let described: Vec<Described<'_>> = messages.iter().map(Described::by).collect();
+        let described: Vec<LinkAttributes<'_>> = messages.iter().map(LinkAttributes::by).collect();
         let wanted = described.iter().filter(|described| is_wanted(&link(described.message)));
         Ok(wanted.map(|wanted| sources.interface(wanted, &described)).collect())
     }
@@ -61,7 +61,7 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    fn interface(&self, wanted: &Described<'_>, all: &[Described<'_>]) -> Interface {
+    fn interface(&self, wanted: &LinkAttributes<'_>, all: &[LinkAttributes<'_>]) -> Interface {
         let name = wanted.name;
         // An interface that goes while it is asked about has no facts any more; that it is gone is noticed elsewhere.
         let driver = self.drivers.driver(name).ok().flatten();
@@ -96,16 +96,16 @@ impl Sources<'_> {
     /// their drivers tell (`ethtool -l`: a tap has as many as are opened, none if nobody has it; virtio_net does not count
     /// those that it keeps for XDP). Drivers that do not tell use what the family `netdev` lists while the interface is up, and
     /// are hardly ever other than what they were made for: lo, bridges and the like have one of each.
-    fn queues(&self, wanted: &Described<'_>, channels: Option<Channels>) -> Queues {
+    fn queues(&self, wanted: &LinkAttributes<'_>, channels: Option<Channels>) -> Queues {
         let listed = || self.netdev.as_ref().and_then(|netdev| netdev.queues(wanted.index));
         channels.map(|channels| channels.current).or_else(listed).unwrap_or(wanted.made_for)
     }
 
-    fn channels(&self, wanted: &Described<'_>) -> Option<Channels> {
+    fn channels(&self, wanted: &LinkAttributes<'_>) -> Option<Channels> {
         self.drivers.channels(wanted.name).ok().flatten()
     }
 
-    fn peer(&self, wanted: &Described<'_>, all: &[Described<'_>]) -> Option<Peer> {
+    fn peer(&self, wanted: &LinkAttributes<'_>, all: &[LinkAttributes<'_>]) -> Option<Peer> {
         if wanted.kind != Some(&InfoKind::Veth) {
             return None;
         }
@@ -129,7 +129,7 @@ impl Sources<'_> {
 }
 
 /// None of what is no bond.
-fn bond(wanted: &Described<'_>, all: &[Described<'_>]) -> Option<Bond> {
+fn bond(wanted: &LinkAttributes<'_>, all: &[LinkAttributes<'_>]) -> Option<Bond> {
     let InfoData::Bond(parts) = wanted.data? else { return None };
     let mut bond = Bond::default();
     for part in parts {
@@ -147,7 +147,7 @@ fn bond(wanted: &Described<'_>, all: &[Described<'_>]) -> Option<Bond> {
 /// The other end of a veth pair in the network namespace that has this number here.
 fn there(namespace: i32, index: u32) -> Option<Peer> {
     let message = elsewhere::link(namespace, index)?;
-    let peer = Described::by(&message);
+    let peer = LinkAttributes::by(&message);
     Some(Peer::There {
         name: peer.name.to_owned(),
         nsid: namespace,
@@ -160,7 +160,7 @@ fn there(namespace: i32, index: u32) -> Option<Peer> {
 }
 
 /// What rtnetlink says of an interface.
-struct Described<'a> {
+struct LinkAttributes<'a> {
     message: &'a LinkMessage,
     index: u32,
     name: &'a str,
@@ -184,7 +184,7 @@ struct Described<'a> {
     xdp: Vec<(AttachedMode, u32)>,
 }
 
-impl<'a> Described<'a> {
+impl<'a> LinkAttributes<'a> {
     fn by(message: &'a LinkMessage) -> Self {
         let mut described = Self {
             message,

@@ -6,7 +6,7 @@ use crate::host::Mac;
 
 /// The way frames leave: an interface, and the VLANs that their tags name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Way {
+pub struct Egress {
     /// The interface that frames leave by.
     pub interface: String,
     /// Their tags, outer to inner. The kernel's routes and neighbours of such a VLAN are those of the VLAN interface above.
@@ -47,18 +47,18 @@ impl Destinations {
 
 /// A destination to be looked up, or many of them together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sought {
+pub struct Lookup {
     /// How frames for it leave.
-    pub way: Arc<Way>,
+    pub way: Arc<Egress>,
     /// Where they go. For more than one, what is found is true of all of them.
     pub destinations: Destinations,
     /// What must be known of it.
-    pub what: Seek,
+    pub what: Required,
 }
 
 /// What must be known of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Seek {
+pub enum Required {
     /// The source address that the kernel uses for it.
     Source,
     /// That, and the MAC address of its next hop. The kernel is made to ask for one it does not know.
@@ -86,12 +86,12 @@ pub struct NextHop {
     /// Its MAC address.
     pub mac: Mac,
     /// How that is known.
-    pub by: KnownBy,
+    pub by: MacSource,
 }
 
 /// How a MAC address is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KnownBy {
+pub enum MacSource {
     /// The kernel's neighbour table has it, now if not before.
     Neighbour,
     /// It stands for a multicast group ([`group_mac`]).

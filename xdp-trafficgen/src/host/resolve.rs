@@ -15,14 +15,14 @@ use rtnetlink::packet_route::{
 use tokio_util::sync::CancellationToken;
 
 use crate::host::{
-    Destinations, Link, Mac, NextHop, Reach, Unreachable, Vlan, Way,
+    Destinations, Egress, Link, Mac, NextHop, Reach, Unreachable, Vlan,
     neighbours::{self, Answer, Neighbour},
-    reach::{BROADCAST_MAC, KnownBy, Seek, Sought, group_mac},
+    reach::{BROADCAST_MAC, Lookup, MacSource, Required, group_mac},
     routes::{Route, Routes, number},
 };
 
 /// What was found out, by way and destination.
-pub(super) type Reaches = BTreeMap<(Arc<Way>, Destinations), Reach>;
+pub(super) type Reaches = BTreeMap<(Arc<Egress>, Destinations), Reach>;
 
 /// Asks the kernel about all of these, in the calling thread's network namespace. `messages`: what rtnetlink says of its
 /// interfaces, and `links` the same in our words. Blocks for as long as a neighbour takes to answer, a few seconds at most
@@ -33,7 +33,7 @@ pub(super) type Reaches = BTreeMap<(Arc<Way>, Destinations), Reach>;
 /// When the kernel does not answer.
 pub(super) fn reaches(
     stop: &CancellationToken,
-    sought: &[Sought],
+    sought: &[Lookup],
     messages: &[LinkMessage],
     links: &[Link],
 ) -> io::Result<Option<Reaches>> {
@@ -42,14 +42,14 @@ pub(super) fn reaches(
     }
     let routes = Routes::open()?;
     let mut resolver = Resolver { addresses: routes.addresses()?, routes, links, known: BTreeMap::new() };
-    let mut exits: BTreeMap<&Way, Option<Exit>> = BTreeMap::new();
+    let mut exits: BTreeMap<&Egress, Option<EgressInterface>> = BTreeMap::new();
     let mut reaches = Reaches::new();
-    let mut found: Vec<(&Sought, Arc<str>, Found)> = Vec::new();
+    let mut found: Vec<(&Lookup, Arc<str>, RouteAnswer)> = Vec::new();
     for one in sought {
         if stop.is_cancelled() {
             return Ok(None);
         }
-        let exit = exits.entry(&one.way).or_insert_with(|| Exit::of(&one.way, messages, links));
+        let exit = exits.entry(&one.way).or_insert_with(|| EgressInterface::of(&one.way, messages, links));
         if let Some(exit) = exit {
             found.push((one, Arc::clone(&exit.name), resolver.find(one, exit)?));
         }
@@ -60,7 +60,7 @@ pub(super) fn reaches(
         Hop::Known(_) => None,
     });
     let Some(answers) = neighbours::ask(stop, &resolver.routes.socket, &to_ask.collect())? else { return Ok(None) };
-    for (one, interface, Found { source, other_source, hops }) in found {
+    for (one, interface, RouteAnswer { source, other_source, hops }) in found {
         let next_hop = together(hops.into_iter().map(|hop| answered(hop, &interface, &answers)));
         reaches.insert((Arc::clone(&one.way), one.destinations), Reach { source, other_source, next_hop });
     }
@@ -74,7 +74,7 @@ fn answered(hop: Hop, interface: &Arc<str>, answers: &BTreeMap<Neighbour, Answer
     };
     let (interface, neighbour) = (Arc::clone(interface), key.1);
     match answers.get(&key) {
-        Some(Answer::Mac(mac)) => Ok(NextHop { interface, neighbour, mac: *mac, by: KnownBy::Neighbour }),
+        Some(Answer::Mac(mac)) => Ok(NextHop { interface, neighbour, mac: *mac, by: MacSource::Neighbour }),
         Some(&Answer::Silent { requests, waited }) => {
             Err(Unreachable::Silent { interface, neighbour, requests, waited })
         }
@@ -100,7 +100,7 @@ fn together(next_hops: impl Iterator<Item = Result<NextHop, Unreachable>>) -> Op
 }
 
 /// The interface whose routes and neighbours are those of a way.
-struct Exit {
+struct EgressInterface {
     index: u32,
     name: Arc<str>,
     carrier: bool,
@@ -108,9 +108,9 @@ struct Exit {
     lacking: Option<Unreachable>,
 }
 
-impl Exit {
+impl EgressInterface {
     /// None when the way's interface is not there, or down.
-    fn of(way: &Way, messages: &[LinkMessage], links: &[Link]) -> Option<Self> {
+    fn of(way: &Egress, messages: &[LinkMessage], links: &[Link]) -> Option<Self> {
         let link = links.iter().find(|link| link.answers_to(&way.interface))?;
         let up = |message: &LinkMessage| message.header.flags.contains(LinkFlags::Up);
         let mut message = messages.iter().find(|message| message.header.index == link.index)?;
@@ -184,7 +184,7 @@ struct Resolver<'a> {
 
 /// What routing says, before any neighbour is asked.
 #[derive(Default)]
-struct Found {
+struct RouteAnswer {
     source: Option<IpAddr>,
     other_source: Option<(IpAddr, IpAddr)>,
     /// Of a single destination one; none where only the source was sought.
@@ -197,8 +197,8 @@ enum Hop {
 }
 
 impl Resolver<'_> {
-    fn find(&mut self, sought: &Sought, exit: &Exit) -> io::Result<Found> {
-        let mut found = Found::default();
+    fn find(&mut self, sought: &Lookup, exit: &EgressInterface) -> io::Result<RouteAnswer> {
+        let mut found = RouteAnswer::default();
         for (start, end) in self.parts(sought.destinations)? {
             let route = self.routes.to(start, Some(exit.index))?;
             let source = route.as_ref().ok().and_then(|route| self.source(route, exit));
@@ -207,7 +207,7 @@ impl Resolver<'_> {
             } else if source != found.source {
                 found.other_source = found.other_source.or(source.map(|source| (start, source)));
             }
-            if sought.what == Seek::Source {
+            if sought.what == Required::Source {
                 continue;
             }
             let hop = self.hop(start, route, exit)?;
@@ -239,13 +239,13 @@ impl Resolver<'_> {
 
     /// The kernel's choice, unless it is an address of another interface that the kernel only takes because it was told to
     /// send out of this one, where no route leads there.
-    fn source(&self, route: &Route, exit: &Exit) -> Option<IpAddr> {
+    fn source(&self, route: &Route, exit: &EgressInterface) -> Option<IpAddr> {
         route.source.filter(|source| route.in_table || self.addresses.contains(&(exit.index, *source)))
     }
 
-    fn hop(&mut self, destination: IpAddr, route: Result<Route, i32>, exit: &Exit) -> io::Result<Hop> {
+    fn hop(&mut self, destination: IpAddr, route: Result<Route, i32>, exit: &EgressInterface) -> io::Result<Hop> {
         if let Some(mac) = group_mac(destination) {
-            let by = if mac == BROADCAST_MAC { KnownBy::Broadcast } else { KnownBy::Group };
+            let by = if mac == BROADCAST_MAC { MacSource::Broadcast } else { MacSource::Group };
             let next_hop = NextHop { interface: Arc::clone(&exit.name), neighbour: destination, mac, by };
             return Ok(Hop::Known(Ok(next_hop)));
         }
@@ -267,7 +267,7 @@ impl Resolver<'_> {
             RouteType::Local => return Ok(Hop::Known(Err(Unreachable::Own))),
             RouteType::Broadcast => {
                 let interface = Arc::clone(&exit.name);
-                let by = KnownBy::Broadcast;
+                let by = MacSource::Broadcast;
                 return Ok(Hop::Known(Ok(NextHop { interface, neighbour: destination, mac: BROADCAST_MAC, by })));
             }
             _ => {}
@@ -285,22 +285,22 @@ impl Resolver<'_> {
         })
     }
 
-    fn has_link_local(&self, exit: &Exit) -> bool {
+    fn has_link_local(&self, exit: &EgressInterface) -> bool {
         let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
         self.addresses.iter().any(|(index, address)| *index == exit.index && link_local(address))
     }
 
-    fn known(&mut self, exit: &Exit, neighbour: IpAddr) -> io::Result<Option<NextHop>> {
+    fn known(&mut self, exit: &EgressInterface, neighbour: IpAddr) -> io::Result<Option<NextHop>> {
         let mac = match self.known.entry((exit.index, neighbour)) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(place) => *place.insert(neighbours::known(&self.routes.socket, (exit.index, neighbour))?),
         };
         let interface = Arc::clone(&exit.name);
-        Ok(mac.map(|mac| NextHop { interface, neighbour, mac, by: KnownBy::Neighbour }))
+        Ok(mac.map(|mac| NextHop { interface, neighbour, mac, by: MacSource::Neighbour }))
     }
 
     /// No table has a route out of this interface: what does the kernel do when it may choose?
-    fn without_route(&self, destination: IpAddr, exit: &Exit) -> io::Result<Result<Route, Unreachable>> {
+    fn without_route(&self, destination: IpAddr, exit: &EgressInterface) -> io::Result<Result<Route, Unreachable>> {
         let interface = || Arc::clone(&exit.name);
         Ok(match self.routes.to(destination, None)? {
             Ok(route) if route.kind == RouteType::Local => Err(Unreachable::Own),
@@ -375,8 +375,8 @@ mod tests {
                 speed: None,
                 bus: None,
             }];
-            let way = Way { interface: interface.to_owned(), vlans: vlans.to_vec() };
-            let exit = Exit::of(&way, &messages(), &links);
+            let way = Egress { interface: interface.to_owned(), vlans: vlans.to_vec() };
+            let exit = EgressInterface::of(&way, &messages(), &links);
             assert_eq!(exit.map(|exit| (exit.index, exit.lacking)), expected, "{way:?}");
         }
         let lacking = |interface: &str, vlan| Some(Unreachable::NoVlan { interface: interface.into(), vlan });

@@ -12,7 +12,7 @@ use xdp_trafficgen_ebpf::abi::arrivals::{BLOCK_STAMPS, Block, Log, Receiver, par
 use crate::{
     host::index_of,
     kernel::{KernelError, OBJECT, ProgramClock, attachment::Attachment, map_error, program_error},
-    plan::Existing,
+    plan::ExistingProgram,
 };
 
 /// Which frames are stamped, and by what they are told apart. Offsets are bytes from the frame's start.
@@ -70,7 +70,7 @@ impl Arrivals {
     /// # Errors
     /// When another program is there already, the driver has no XDP, or there is not enough memory.
     pub fn attach(interface: &str, matching: Match, capacity: u64) -> Result<Self, KernelError> {
-        Self::attach_over(interface, matching, capacity, Existing::Keep)
+        Self::attach_over(interface, matching, capacity, ExistingProgram::Keep)
     }
 
     /// As [`Arrivals::attach`]; `existing`: what becomes of a program that is there.
@@ -81,7 +81,7 @@ impl Arrivals {
         interface: &str,
         matching: Match,
         capacity: u64,
-        existing: Existing,
+        existing: ExistingProgram,
     ) -> Result<Self, KernelError> {
         // The last block of each CPU may stay empty but for one stamp.
         let cpus =

@@ -15,7 +15,7 @@ use crate::{
         KernelError, attached_xdp,
         xdp_netlink::{Refusal, XdpInterface, XdpNetlink},
     },
-    plan::Existing,
+    plan::ExistingProgram,
 };
 
 /// Why a program cannot be attached, or another not be put back.
@@ -71,7 +71,7 @@ fn in_words(said: Option<&str>) -> String {
 pub(super) struct Attachment {
     // Goes first: where it is, nothing can be put back.
     link: FdLink,
-    displaced: Option<Displaced>,
+    displaced: Option<ReplacedProgram>,
 }
 
 impl Attachment {
@@ -79,17 +79,17 @@ impl Attachment {
     ///
     /// # Errors
     /// [`AttachError`], and when the kernel does not say what is there.
-    pub(super) fn native(program: &mut Xdp, index: u32, existing: Existing) -> Result<Self, KernelError> {
+    pub(super) fn native(program: &mut Xdp, index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
         let netlink = XdpNetlink::open().map_err(unasked)?;
         let XdpInterface { name: interface, programs, .. } = netlink.interface(index).map_err(unasked)?;
         let in_the_way = programs.into_iter().find(|(mode, _)| *mode != AttachedMode::Offloaded);
         let displaced = match (in_the_way, existing) {
             (None, _) => None,
-            (Some((mode, id)), Existing::Keep) => {
+            (Some((mode, id)), ExistingProgram::Keep) => {
                 return Err(AttachError::InTheWay { interface, program: attached_xdp(mode, id) }.into());
             }
-            (Some((mode, id)), Existing::Replace) => {
-                Some(Displaced::take_off(XdpNetlink::open().map_err(unasked)?, index, &interface, mode, id)?)
+            (Some((mode, id)), ExistingProgram::Replace) => {
+                Some(ReplacedProgram::take_off(XdpNetlink::open().map_err(unasked)?, index, &interface, mode, id)?)
             }
         };
         // When it fails, what was displaced is put back.
@@ -149,7 +149,7 @@ fn explained(netlink: &XdpNetlink, index: u32, program: &Xdp) -> Option<String> 
 
 /// A program that made way.
 #[derive(Debug)]
-struct Displaced {
+struct ReplacedProgram {
     /// Of the namespace it was in: the end may come in any thread.
     netlink: XdpNetlink,
     index: u32,
@@ -159,7 +159,7 @@ struct Displaced {
     descriptor: Option<ProgramFd>,
 }
 
-impl Displaced {
+impl ReplacedProgram {
     fn take_off(
         netlink: XdpNetlink,
         index: u32,
@@ -194,7 +194,7 @@ impl Displaced {
     }
 }
 
-impl Drop for Displaced {
+impl Drop for ReplacedProgram {
     /// For ends that have nobody to tell of a failure.
     fn drop(&mut self) {
         let _ = self.put_back();

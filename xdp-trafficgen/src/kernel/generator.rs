@@ -15,14 +15,14 @@ use aya::{
 };
 use xdp_trafficgen_ebpf::abi::{
     DropLayer, Drops, Flow, FlowDrops, MAX_SLOTS, Schedule, Worker,
-    timing::{self, Departures, Lateness, Pace},
+    timing::{self, Departures, Lateness, WorkerClock},
 };
 
 use self::load::{fill, load_group, map, mapped, padded, take, xdp_of};
 use crate::{
     kernel::{
-        KernelError, Listener, PerCpu, StopWord, TracePoints, anchor::Anchor, close_maps, listener::Place, map_error,
-        mapped::Mapped, pins::Pins, program_error,
+        KernelError, Listener, PerCpu, StopFlag, TracePoints, anchor::Anchor, close_maps, listener::PortSlot,
+        map_error, mapped::Mapped, pins::Pins, program_error,
     },
     plan::{Pacing, Program, pacing::simulation::exponentials},
 };
@@ -45,14 +45,14 @@ pub struct Generator {
     workers: PerCpuArray<MapData, Worker>,
     flows: Mapped<Flow>,
     schedules: Mapped<Schedule>,
-    paces: Mapped<Pace>,
+    worker_clocks: Mapped<WorkerClock>,
     departures: Mapped<Departures>,
     lateness: Mapped<Lateness>,
-    stop: StopWord,
+    stop: StopFlag,
     drops: PerCpuArray<MapData, Drops>,
     flow_drops: Mapped<FlowDrops>,
     /// None: nobody listens to what becomes of the frames.
-    place: Option<Place>,
+    place: Option<PortSlot>,
     /// Those that `entry` calls, where there are several groups. The kernel empties a program array when its last descriptor
     /// goes.
     _programs: Option<ProgramArray<MapData>>,
@@ -156,7 +156,7 @@ impl Generator {
         let mut objects = program.groups.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let Program { bodies, flow_bodies, workers, flows, worked, values, .. } = program;
         fill(&objects, "VALUES", values)?;
-        fill(&objects, "WORKED", worked)?;
+        fill(&objects, "HEADER_STATES", worked)?;
         fill(&objects, "BODIES", &bodies.iter().map(|body| padded(body)).collect::<Vec<_>>())?;
         fill(&objects, "FLOW_BODIES", flow_bodies)?;
         fill(&objects, "FLOWS", flows)?;
@@ -173,7 +173,7 @@ impl Generator {
             .map_err(|source| KernelError::Syscall { call: "laying out per-CPU values", source })?;
         let mut state: PerCpuArray<_, Worker> =
             PerCpuArray::try_from(take(&mut objects, "WORKERS")?).map_err(map_error("WORKERS"))?;
-        state.set(place.as_ref().map_or(0, Place::index), start, 0).map_err(map_error("WORKERS"))?;
+        state.set(place.as_ref().map_or(0, PortSlot::index), start, 0).map_err(map_error("WORKERS"))?;
         let entry = match role {
             Role::Floor => FLOOR,
             Role::Generate if objects.len() > 1 => "dispatch",
@@ -184,11 +184,11 @@ impl Generator {
         let programs = if entry == "dispatch" { Some(fill_programs(&mut objects, &mut called)?) } else { None };
         let flows = mapped(&objects, "FLOWS")?;
         let schedules = mapped(&objects, "SCHEDULES")?;
-        let paces = mapped(&objects, "PACES")?;
+        let worker_clocks = mapped(&objects, "WORKER_CLOCKS")?;
         let departures = mapped(&objects, "DEPARTURES")?;
         let lateness = mapped(&objects, "LATENESS")?;
         let flow_drops = mapped(&objects, "FLOW_DROPS")?;
-        let stop = StopWord::of(map(&objects, "STOP")?, "STOP")?;
+        let stop = StopFlag::of(map(&objects, "STOP")?, "STOP")?;
         // The programs of the other groups stay in the array of programs.
         let mut object = objects.into_iter().next().ok_or(KernelError::Missing(entry))?;
         let xdp = xdp_of(&mut object, entry)?;
@@ -203,7 +203,7 @@ impl Generator {
             workers: state,
             flows,
             schedules,
-            paces,
+            worker_clocks,
             departures,
             lateness,
             stop,
@@ -234,16 +234,16 @@ impl Generator {
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn pace(&self, worker: u32) -> Result<Pace, KernelError> {
-        self.paces.get(worker)
+    pub fn worker_clock(&self, worker: u32) -> Result<WorkerClock, KernelError> {
+        self.worker_clocks.get(worker)
     }
 
     /// Sets it. Not while that worker sends.
     ///
     /// # Errors
     /// When the map cannot be written.
-    pub fn set_pace(&self, worker: u32, pace: Pace) -> Result<(), KernelError> {
-        self.paces.set(worker, &pace)
+    pub fn set_worker_clock(&self, worker: u32, pace: WorkerClock) -> Result<(), KernelError> {
+        self.worker_clocks.set(worker, &pace)
     }
 
     /// A stream of departures, by its place in [`Pacing::departures`].
@@ -273,7 +273,7 @@ impl Generator {
     }
 
     /// The word that lets nothing depart any more.
-    pub fn stop(&self) -> &StopWord {
+    pub fn stop(&self) -> &StopFlag {
         &self.stop
     }
 
@@ -352,7 +352,7 @@ impl Generator {
     /// # Errors
     /// When the map cannot be read.
     pub fn workers(&self) -> Result<PerCpu<Worker>, KernelError> {
-        let place = self.place.as_ref().map_or(0, Place::index);
+        let place = self.place.as_ref().map_or(0, PortSlot::index);
         PerCpu::of_kernel(&self.workers.get(&place, 0).map_err(map_error("WORKERS"))?)
     }
 

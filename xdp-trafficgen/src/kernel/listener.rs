@@ -66,19 +66,19 @@ impl Listener {
     }
 
     /// A place for one more port; none when all are taken.
-    pub(super) fn place(&self) -> Result<Place, KernelError> {
+    pub(super) fn place(&self) -> Result<PortSlot, KernelError> {
         let index = lock(&self.0.free).pop_first().ok_or(KernelError::TooManyPorts(self.0.places as usize + 1))?;
-        Ok(Place { index, listener: self.clone() })
+        Ok(PortSlot { index, listener: self.clone() })
     }
 }
 
 /// A port's place with a listener, for as long as this lives.
-pub(super) struct Place {
+pub(super) struct PortSlot {
     index: u32,
     listener: Listener,
 }
 
-impl Place {
+impl PortSlot {
     /// Which one.
     pub(super) const fn index(&self) -> u32 {
         self.index
@@ -120,7 +120,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for PortSlot {
     fn drop(&mut self) {
         let mut told = lock(&self.listener.0.told);
         for (number, _) in PROGRAMS {

@@ -113,9 +113,9 @@ impl<T: Pod> Mapped<T> {
 
 /// The word that makes a program stop. Clones are the same one.
 #[derive(Clone)]
-pub struct StopWord(Arc<Mapped<u64>>);
+pub struct StopFlag(Arc<Mapped<u64>>);
 
-impl StopWord {
+impl StopFlag {
     pub(super) fn of(map: &Map, name: &'static str) -> Result<Self, KernelError> {
         let mapped = Mapped::of(map, name)?;
         mapped.get(0)?;
@@ -135,7 +135,7 @@ impl StopWord {
     }
 
     fn word(&self) -> &AtomicU64 {
-        // SAFETY: the map has an entry (`StopWord::of`), of eight bytes, which only atomic operations and the kernel touch.
+        // SAFETY: the map has an entry (`StopFlag::of`), of eight bytes, which only atomic operations and the kernel touch.
         unsafe { AtomicU64::from_ptr(self.0.memory.as_mut_ptr().cast()) }
     }
 }
@@ -199,14 +199,14 @@ mod tests {
 
     #[test]
     fn the_first_stop_stays() {
-        let word = StopWord(Arc::new(entries(1)));
+        let word = StopFlag(Arc::new(entries(1)));
         assert_eq!(word.get(), None);
         let same = word.clone();
         word.set(17);
         same.set(18);
         assert_eq!((word.get(), same.get()), (Some(17), Some(17)));
         // 0 is the word of those that go on.
-        let first = StopWord(Arc::new(entries(1)));
+        let first = StopFlag(Arc::new(entries(1)));
         first.set(0);
         assert_eq!(first.get(), Some(1));
     }

@@ -22,7 +22,7 @@ pub struct Capabilities {
 
 /// Why nothing can be sent from here.
 #[derive(Debug, thiserror::Error)]
-pub enum Unable {
+pub enum CannotSend {
     /// The process lacks capabilities.
     #[error("this needs root, or the capabilities CAP_NET_ADMIN and CAP_SYS_ADMIN (missing: {}): run it with sudo, or let \
              `setcap cap_net_admin,cap_sys_admin+ep` give them to the program", .0.join(", "))]
@@ -42,17 +42,17 @@ pub enum Unable {
 ///
 /// # Errors
 /// Why nothing can be sent.
-pub fn probe() -> Result<Capabilities, Unable> {
+pub fn probe() -> Result<Capabilities, CannotSend> {
     let missing = missing_capabilities();
     if !missing.is_empty() {
-        return Err(Unable::Privilege(missing));
+        return Err(CannotSend::Privilege(missing));
     }
     if let Some(unmounted) = Unmounted::gather().into_iter().next() {
-        return Err(Unable::NotMounted(unmounted));
+        return Err(CannotSend::NotMounted(unmounted));
     }
     let program = Tiny::load(Kind::Xdp)?;
     if !sends_live_frames(&program)? {
-        return Err(Unable::NoLiveFrames);
+        return Err(CannotSend::NoLiveFrames);
     }
     Ok(Capabilities { largest_frame: largest_frame(&program)? })
 }

@@ -11,7 +11,7 @@ use crate::kernel::{KernelError, OBJECT, close_maps, map_error, program_error};
 
 /// What happens to a frame after it was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterCounting {
+pub enum SinkAction {
     /// It is dropped.
     Drop,
     /// It goes on to the network stack.
@@ -29,11 +29,11 @@ impl Sink {
     ///
     /// # Errors
     /// When another program is there already, or the driver has no XDP.
-    pub fn attach(interface: &str, after: AfterCounting) -> Result<Self, KernelError> {
+    pub fn attach(interface: &str, after: SinkAction) -> Result<Self, KernelError> {
         // `enum xdp_action`
         let action: u32 = match after {
-            AfterCounting::Drop => 1,
-            AfterCounting::Pass => 2,
+            SinkAction::Drop => 1,
+            SinkAction::Pass => 2,
         };
         let mut ebpf = EbpfLoader::new().override_global("SINK_ACTION", &action, true).load(OBJECT)?;
         let map = ebpf.take_map("SINK").ok_or(KernelError::Missing("SINK"))?;

@@ -33,14 +33,14 @@ pub struct ProbeReport {
 #[derive(Debug)]
 pub enum Subject {
     /// The machine, with a word on each interface.
-    Machine(Vec<Brief>),
+    Machine(Vec<InterfaceRemark>),
     /// An interface.
     Interface(Box<Probed>),
 }
 
 /// A word on an interface, which was left as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Brief {
+pub struct InterfaceRemark {
     /// Its name.
     pub name: String,
     /// Its driver, as `ethtool -i` shows it, or its kind; empty when neither is known.

@@ -32,9 +32,9 @@ pub fn findings(findings: &[PortFinding]) -> Vec<String> {
     abridged(findings, |names, finding, frames| {
         let lost = frames.map_or_else(String::new, |count| format!("{} dropped: ", text::frames(count)));
         match finding {
-            Told::Whole(Finding { cause, cure, .. }) if cure.is_empty() => format!("{names}: {lost}{cause}"),
-            Told::Whole(Finding { cause, cure, .. }) => format!("{names}: {lost}{cause}\n  cure: {cure}"),
-            Told::As(first) => format!("{names}: {lost}the same as {first}"),
+            Wording::Whole(Finding { cause, cure, .. }) if cure.is_empty() => format!("{names}: {lost}{cause}"),
+            Wording::Whole(Finding { cause, cure, .. }) => format!("{names}: {lost}{cause}\n  cure: {cure}"),
+            Wording::As(first) => format!("{names}: {lost}the same as {first}"),
         }
     })
 }
@@ -42,14 +42,14 @@ pub fn findings(findings: &[PortFinding]) -> Vec<String> {
 /// What is found while a run goes on, a line each, which begins with `said`.
 pub fn as_it_happens(said: &str, findings: &[PortFinding]) -> Vec<String> {
     abridged(findings, |names, finding, _| match finding {
-        Told::Whole(Finding { cause, cure, .. }) if cure.is_empty() => format!("{names}: {said}{cause}"),
-        Told::Whole(Finding { cause, cure, .. }) => format!("{names}: {said}{cause}; cure: {cure}"),
-        Told::As(first) => format!("{names}: {said}the same as {first}"),
+        Wording::Whole(Finding { cause, cure, .. }) if cure.is_empty() => format!("{names}: {said}{cause}"),
+        Wording::Whole(Finding { cause, cure, .. }) => format!("{names}: {said}{cause}; cure: {cure}"),
+        Wording::As(first) => format!("{names}: {said}the same as {first}"),
     })
 }
 
 /// How a finding is told.
-enum Told<'a> {
+enum Wording<'a> {
     /// In its own words.
     Whole(&'a Finding),
     /// As that of these ports, of which only names and numbers differ.
@@ -61,7 +61,7 @@ const WHOLE: usize = 3;
 
 /// A line for each finding with its ports and frames. Of a kind that has many, each with other names in it, the first one stands
 /// for the others.
-fn abridged(findings: &[PortFinding], line: impl Fn(String, Told<'_>, Option<u64>) -> String) -> Vec<String> {
+fn abridged(findings: &[PortFinding], line: impl Fn(String, Wording<'_>, Option<u64>) -> String) -> Vec<String> {
     let line = |same: &[&PortFinding], told| {
         let names: Vec<&str> = same.iter().map(|found| found.port.as_str()).collect();
         line(ports(&names), told, same.iter().map(|found| found.frames).sum())
@@ -70,11 +70,11 @@ fn abridged(findings: &[PortFinding], line: impl Fn(String, Told<'_>, Option<u64
     for kind in gather(findings, |found| (found.finding.code, found.frames.is_some())) {
         let alike = gather(kind.iter().copied(), |found| &found.finding);
         let whole = if alike.len() > WHOLE { 1 } else { alike.len() };
-        lines.extend(alike[..whole].iter().map(|same| line(same, Told::Whole(&same[0].finding))));
+        lines.extend(alike[..whole].iter().map(|same| line(same, Wording::Whole(&same[0].finding))));
         let others = alike[whole..].concat();
         if !others.is_empty() {
             let first: Vec<&str> = alike[0].iter().map(|found| found.port.as_str()).collect();
-            lines.push(line(&others, Told::As(ports(&first))));
+            lines.push(line(&others, Wording::As(ports(&first))));
         }
     }
     lines

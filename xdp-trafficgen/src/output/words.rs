@@ -3,7 +3,9 @@
 use humantime::format_duration;
 
 use crate::{
-    config::{FieldSetting, Flow, Located, Pace, Pattern, Profile, RateUnit, Size, literal::show_value, rate::Ratio},
+    config::{
+        Advance, FieldSetting, Flow, Located, Pattern, Profile, RateUnit, Size, literal::show_value, rate::Ratio,
+    },
     output::text::{self, grouped},
     plan::Pacing,
 };
@@ -53,8 +55,8 @@ pub fn varies(flow: &Flow, setting: &FieldSetting) -> String {
     if let Some(follow) = follow {
         let leader = &flow.packet[follow.value.header].fields[follow.value.field].field;
         let pace = match follow.value.pace {
-            Pace::Step => "with",
-            Pace::Round => "each round of",
+            Advance::Step => "with",
+            Advance::Round => "each round of",
         };
         text += &format!("; {pace} {}.{}", header(flow, follow.value.header), leader.name);
     }
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(kind: HeaderKind, field: &str, pattern: Pattern, pace: Option<Pace>, expected: &str) {
+    fn check(kind: HeaderKind, field: &str, pattern: Pattern, pace: Option<Advance>, expected: &str) {
         let setting = FieldSetting {
             field: kind.field(field).unwrap().clone(),
             pattern: Located::default(pattern),
@@ -203,8 +205,8 @@ mod tests {
         check(Ipv4, "dst", random(Some(42), None), None, "random 10.1.0.0 to 10.1.255.255, seed 42");
         let again = "random 10.1.0.0 to 10.1.255.255, the same again after 1 000 values";
         check(Ipv4, "dst", random(None, Some(1000)), None, again);
-        check(Udp, "src_port", up(1, 1, 2), Some(Pace::Step), "1, 2; with ipv4[1].src");
-        check(Udp, "src_port", up(1, 1, 2), Some(Pace::Round), "1, 2; each round of ipv4[1].src");
+        check(Udp, "src_port", up(1, 1, 2), Some(Advance::Step), "1, 2; with ipv4[1].src");
+        check(Udp, "src_port", up(1, 1, 2), Some(Advance::Round), "1, 2; each round of ipv4[1].src");
     }
 
     /// A port with these lines and two flows, 15 and 5 of 20 turns, with this line each; what the plan would find requested.

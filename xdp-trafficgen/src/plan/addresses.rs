@@ -4,14 +4,15 @@
 use std::{borrow::Cow, collections::BTreeMap, iter, mem::discriminant, net::IpAddr, sync::Arc};
 
 use crate::{
-    config::{Action, Config, Diagnostic, FieldSetting, Flow, Follow, Header, Located, Pace, Pattern, Place, Port},
+    config::{Action, Advance, Config, Diagnostic, FieldSetting, Flow, Follow, Header, Located, Origin, Pattern, Port},
     host::{
-        Destinations, Facts, KnownBy, Mac, NextHop, Reach, Seek, Sought, Unreachable, Vlan, Way, mac_value, show_mac,
+        Destinations, Egress, Facts, Lookup, Mac, MacSource, NextHop, Reach, Required, Unreachable, Vlan, mac_value,
+        show_mac,
     },
     packet::HeaderKind,
     plan::{
         stack::{benchmark_addresses, first_value, is_ip},
-        unreachable::{Cure, Trouble, words},
+        unreachable::{AddressingFault, Cure, words},
     },
 };
 
@@ -23,38 +24,39 @@ pub(super) const MAX_DESTINATIONS: u128 = 1 << 16;
 const MAX_LOOKUPS: u128 = 1 << 20;
 
 /// The destinations that a plan for `config` wants to find in [`Facts::reaches`].
-pub fn sought(config: &Config) -> Vec<Sought> {
-    let mut found: BTreeMap<(Arc<Way>, Destinations), Seek> = BTreeMap::new();
+pub fn sought(config: &Config) -> Vec<Lookup> {
+    let mut found: BTreeMap<(Arc<Egress>, Destinations), Required> = BTreeMap::new();
     let mut lookups = 0;
     // Thousands of flows often leave the same way.
-    let mut last: Option<Arc<Way>> = None;
+    let mut last: Option<Arc<Egress>> = None;
     for flow in &config.flows {
         let Some(port) = config.ports.iter().find(|port| port.name.value == flow.port.value) else { continue };
-        let Some(wish) = Wish::of(port, flow) else { continue };
+        let Some(wish) = OpenAddresses::of(port, flow) else { continue };
         let way = last.take().filter(|last| **last == wish.way).unwrap_or_else(|| Arc::new(wish.way.clone()));
         let mut seek = |destinations, what| {
             let known = found.entry((Arc::clone(&way), destinations)).or_insert(what);
             *known = what.max(*known);
         };
-        let (what, limit) = if wish.next_hop { (Seek::NextHop, MAX_LOOKUPS) } else { (Seek::Source, MAX_DESTINATIONS) };
+        let (what, limit) =
+            if wish.next_hop { (Required::NextHop, MAX_LOOKUPS) } else { (Required::Source, MAX_DESTINATIONS) };
         match wish.count() {
             Some(count) if lookups + count <= limit => {
                 lookups += count;
                 wish.destinations().for_each(|destination| seek(Destinations::one(destination), what));
             }
             _ => {
-                seek(Destinations::one(wish.first()), Seek::Source);
+                seek(Destinations::one(wish.first()), Required::Source);
                 seek(wish.row(), what);
             }
         }
         last = Some(way);
     }
-    found.into_iter().map(|((way, destinations), what)| Sought { way, destinations, what }).collect()
+    found.into_iter().map(|((way, destinations), what)| Lookup { way, destinations, what }).collect()
 }
 
 /// What this host gives to a flow's outermost headers, the same in every frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Given {
+pub(super) struct HostAddresses {
     /// The source address; when none, one set aside for benchmarks.
     pub(super) source: Option<IpAddr>,
     /// The destination's MAC address; none where the user or a pattern gives it.
@@ -66,7 +68,7 @@ pub(super) struct Given {
 pub(super) struct Addressed<'a> {
     /// As the user wrote it; where destinations vary, and with them MAC or source addresses, with patterns for these.
     pub(super) flow: Cow<'a, Flow>,
-    pub(super) given: Given,
+    pub(super) given: HostAddresses,
     pub(super) remarks: Vec<(Topic, String)>,
 }
 
@@ -89,11 +91,11 @@ pub(super) fn addressed<'a>(
     flow: &'a Flow,
     number: usize,
     facts: &Facts,
-) -> Result<Addressed<'a>, Trouble> {
-    let mut addressed = Addressed { flow: Cow::Borrowed(flow), given: Given::default(), remarks: Vec::new() };
-    let Some(wish) = Wish::of(port, flow) else {
+) -> Result<Addressed<'a>, AddressingFault> {
+    let mut addressed = Addressed { flow: Cow::Borrowed(flow), given: HostAddresses::default(), remarks: Vec::new() };
+    let Some(wish) = OpenAddresses::of(port, flow) else {
         return match flow.packet.first() {
-            Some(ethernet) if leaves_mac(&flow.packet) => Err(Trouble::Own(
+            Some(ethernet) if leaves_mac(&flow.packet) => Err(AddressingFault::Own(
                 Diagnostic::new(place(port, ethernet, None), "this frame has no destination MAC address")
                     .help(cure(ethernet).to_string()),
             )),
@@ -117,9 +119,9 @@ pub(super) fn addressed<'a>(
     if !wish.next_hop {
         return Ok(addressed);
     }
-    wish.check().map_err(Trouble::Own)?;
+    wish.check().map_err(AddressingFault::Own)?;
     if found.is_empty() {
-        return Err(Trouble::Own(wish.unknown(port)));
+        return Err(AddressingFault::Own(wish.unknown(port)));
     }
     let mut macs = Vec::new();
     let mut failed: Option<(&Unreachable, IpAddr)> = None;
@@ -144,14 +146,14 @@ pub(super) fn addressed<'a>(
                     }
                 }
             },
-            None => return Err(Trouble::Own(wish.unknown(port))),
+            None => return Err(AddressingFault::Own(wish.unknown(port))),
         }
     }
     if let Some((why, destination)) = failed {
         let (message, help) = words(why, destination, cure(wish.ethernet));
         let first = Diagnostic::new(wish.place(port), message).help(help);
         let not_reached = why.is_not_reached();
-        return Err(Trouble::Unreachable { way, why: discriminant(why), first, count, not_reached });
+        return Err(AddressingFault::Unreachable { way, why: discriminant(why), first, count, not_reached });
     }
     match macs.first() {
         Some(&mac) if macs.iter().all(|other| *other == mac) => addressed.given.mac = Some(mac),
@@ -159,7 +161,7 @@ pub(super) fn addressed<'a>(
             let values = macs.into_iter().map(mac_value);
             let setting = wish.following(HeaderKind::Ethernet, "dst", values, port);
             let setting = setting.ok_or_else(|| {
-                Trouble::Own(
+                AddressingFault::Own(
                     Diagnostic::new(
                         wish.place(port),
                         "these destinations have MAC addresses of their own, which cannot go along with random values that \
@@ -183,8 +185,8 @@ pub(super) fn addressed<'a>(
 }
 
 /// What a flow leaves to this host.
-struct Wish<'a> {
-    way: Way,
+struct OpenAddresses<'a> {
+    way: Egress,
     ethernet: &'a Header,
     /// The header that has the destination, and its place in the packet.
     header: &'a Header,
@@ -196,10 +198,10 @@ struct Wish<'a> {
     /// What the header calls the source and the destination.
     names: (&'static str, &'static str),
     /// The pattern of a VLAN's id or protocol that varies.
-    varying_vlan: Option<&'a Place>,
+    varying_vlan: Option<&'a Origin>,
 }
 
-impl<'a> Wish<'a> {
+impl<'a> OpenAddresses<'a> {
     /// None where it leaves nothing.
     fn of(port: &Port, flow: &'a Flow) -> Option<Self> {
         let [ethernet, rest @ ..] = flow.packet.as_slice() else { return None };
@@ -235,7 +237,7 @@ impl<'a> Wish<'a> {
             Action::Redirect | Action::Pass | Action::Drop => &port.interface,
         };
         (next_hop || source).then(|| Self {
-            way: Way { interface: interface.value.clone(), vlans },
+            way: Egress { interface: interface.value.clone(), vlans },
             ethernet,
             header,
             layer,
@@ -304,7 +306,7 @@ impl<'a> Wish<'a> {
         values.map(|value| self.address(value))
     }
 
-    fn place(&self, port: &'a Port) -> &'a Place {
+    fn place(&self, port: &'a Port) -> &'a Origin {
         place(port, self.ethernet, self.destination.map(|(_, pattern)| &pattern.place))
     }
 
@@ -336,7 +338,7 @@ impl<'a> Wish<'a> {
             return None;
         }
         let values = values.map(|value| Located::new(value, place.clone())).collect();
-        let follow = Follow { header: self.layer, field, pace: Pace::Step };
+        let follow = Follow { header: self.layer, field, pace: Advance::Step };
         Some(FieldSetting {
             field: kind.field(name)?.clone(),
             pattern: Located::new(Pattern::Values(values), place.clone()),
@@ -404,16 +406,16 @@ fn own_mac(port: &Port, facts: &Facts) -> Option<Mac> {
     }
 }
 
-fn said(way: &Way, next_hop: &NextHop) -> String {
+fn said(way: &Egress, next_hop: &NextHop) -> String {
     let NextHop { interface, neighbour, mac, by } = next_hop;
     let mac = show_mac(*mac);
     match by {
-        KnownBy::Neighbour => {
+        MacSource::Neighbour => {
             let of_vlan = if **interface == *way.interface { String::new() } else { format!(" of {interface}") };
             format!("destination MAC {mac} is that of {neighbour} in the neighbour table{of_vlan}")
         }
-        KnownBy::Group => format!("destination MAC {mac} is that of the group {neighbour}"),
-        KnownBy::Broadcast => {
+        MacSource::Group => format!("destination MAC {mac} is that of the group {neighbour}"),
+        MacSource::Broadcast => {
             format!("destination MAC {mac} is everybody's, for {neighbour} is a broadcast")
         }
     }
@@ -421,11 +423,11 @@ fn said(way: &Way, next_hop: &NextHop) -> String {
 
 /// How to do without a next hop.
 fn cure(ethernet: &Header) -> Cure {
-    if ethernet.kind.place == Place::Default { Cure::Option } else { Cure::Header }
+    if ethernet.kind.place == Origin::Default { Cure::Option } else { Cure::Header }
 }
 
 /// Where the user can do something about it.
-fn place<'a>(port: &'a Port, ethernet: &'a Header, destination: Option<&'a Place>) -> &'a Place {
+fn place<'a>(port: &'a Port, ethernet: &'a Header, destination: Option<&'a Origin>) -> &'a Origin {
     match (cure(ethernet), destination) {
         (Cure::Header, _) => &ethernet.kind.place,
         (Cure::Option, Some(destination)) => destination,
@@ -471,7 +473,7 @@ mod tests {
 
     /// A machine where these destinations are at these MAC addresses, given by their last bytes.
     fn machine(hosts: &[(&str, u8)]) -> Facts {
-        let way = Arc::new(Way { interface: "veth0".to_owned(), vlans: Vec::new() });
+        let way = Arc::new(Egress { interface: "veth0".to_owned(), vlans: Vec::new() });
         let reach = |last| Reach {
             source: Some("192.0.2.1".parse().unwrap()),
             other_source: None,
@@ -479,7 +481,7 @@ mod tests {
                 interface: "veth0".into(),
                 neighbour: "192.0.2.254".parse().unwrap(),
                 mac: [2, 0, 0, 0, 0, last],
-                by: KnownBy::Neighbour,
+                by: MacSource::Neighbour,
             })),
         };
         let one = |host: &str| Destinations::one(host.parse().unwrap());
@@ -522,7 +524,7 @@ mod tests {
             let Pattern::Values(values) = &setting.pattern.value else { panic!("{setting:?}") };
             let values: Vec<u128> = values.iter().map(|value| value.value).collect();
             assert_eq!(values, [7, 8, 7].map(|last| mac_value([2, 0, 0, 0, 0, last])), "{ip}");
-            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, pace: Pace::Step });
+            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, pace: Advance::Step });
         }
         let counted =
             plan(&packet("", "dst = { random = { min = '192.0.2.2', max = '192.0.2.4', count = 9 } }"), &hosts);
@@ -532,7 +534,7 @@ mod tests {
     #[test]
     fn several_sources_go_along_with_the_destinations() {
         let source = |last: u8| IpAddr::from([192, 0, 2, last]);
-        let way = Arc::new(Way { interface: "veth0".to_owned(), vlans: Vec::new() });
+        let way = Arc::new(Egress { interface: "veth0".to_owned(), vlans: Vec::new() });
         let mut machine = machine(&[("192.0.2.2", 7), ("192.0.2.3", 7)]);
         let second = Destinations::one(source(3));
         machine.reaches.get_mut(&(Arc::clone(&way), second)).unwrap().source = Some(source(200));
@@ -548,7 +550,7 @@ mod tests {
             let Pattern::Values(values) = &setting.pattern.value else { panic!("{setting:?}") };
             let values: Vec<u128> = values.iter().map(|value| value.value).collect();
             assert_eq!((setting.field.name.as_ref(), values), ("src", vec![0xc000_0201, 0xc000_02c8]), "{ip}");
-            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, pace: Pace::Step });
+            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, pace: Advance::Step });
             let said = "port p: flow f: the kernel has several source addresses for its destinations: `ipv4.src` goes along \
                         with `ipv4.dst`";
             assert_eq!(notes(&plan), [said]);
@@ -598,7 +600,7 @@ mod tests {
     #[test]
     fn what_is_sought_is_what_is_not_written() {
         #[track_caller]
-        fn check(flow: &str, expected: &[(&str, &str, Seek)]) {
+        fn check(flow: &str, expected: &[(&str, &str, Required)]) {
             let text = format!("[[ports]]\nname = 'p'\n{PORT}\n[[flows]]\nname = 'f'\nport = 'p'\n{flow}\n");
             let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
             let found: Vec<_> = sought(&config).into_iter().map(|sought| (sought.destinations, sought.what)).collect();
@@ -611,23 +613,26 @@ mod tests {
             assert_eq!(found, expected);
         }
         let mac = "dst = '02:00:00:00:00:02'";
-        check(&packet("", "dst = '192.0.2.2'"), &[("192.0.2.2", "192.0.2.2", Seek::NextHop)]);
-        check(&packet("", "dst = '192.0.2.2', src = '192.0.2.1'"), &[("192.0.2.2", "192.0.2.2", Seek::NextHop)]);
+        check(&packet("", "dst = '192.0.2.2'"), &[("192.0.2.2", "192.0.2.2", Required::NextHop)]);
+        check(&packet("", "dst = '192.0.2.2', src = '192.0.2.1'"), &[("192.0.2.2", "192.0.2.2", Required::NextHop)]);
         // Each may have a source of its own.
         check(
             &packet(mac, "dst = ['192.0.2.2', '192.0.2.3']"),
-            &[("192.0.2.2", "192.0.2.2", Seek::Source), ("192.0.2.3", "192.0.2.3", Seek::Source)],
+            &[("192.0.2.2", "192.0.2.2", Required::Source), ("192.0.2.3", "192.0.2.3", Required::Source)],
         );
         let many = packet(mac, "dst = { random = { min = '10.0.0.0', max = '10.255.255.255' } }");
-        check(&many, &[("10.0.0.0", "10.0.0.0", Seek::Source), ("10.0.0.0", "10.255.255.255", Seek::Source)]);
+        check(&many, &[("10.0.0.0", "10.0.0.0", Required::Source), ("10.0.0.0", "10.255.255.255", Required::Source)]);
         check(&packet(mac, "dst = '192.0.2.2', src = '192.0.2.1'"), &[]);
-        check(&packet("", ""), &[("198.19.0.1", "198.19.0.1", Seek::NextHop)]);
+        check(&packet("", ""), &[("198.19.0.1", "198.19.0.1", Required::NextHop)]);
         let decrement = packet("", "dst = { decrement = { start = '192.0.2.9', step = 4, count = 2 } }");
-        check(&decrement, &[("192.0.2.5", "192.0.2.5", Seek::NextHop), ("192.0.2.9", "192.0.2.9", Seek::NextHop)]);
+        check(
+            &decrement,
+            &[("192.0.2.5", "192.0.2.5", Required::NextHop), ("192.0.2.9", "192.0.2.9", Required::NextHop)],
+        );
         // Too many for one by one.
         let many = packet("", "dst = { increment = { start = '10.0.0.0', step = 2, count = 100000 } }");
-        check(&many, &[("10.0.0.0", "10.0.0.0", Seek::Source), ("10.0.0.0", "10.3.13.62", Seek::NextHop)]);
+        check(&many, &[("10.0.0.0", "10.0.0.0", Required::Source), ("10.0.0.0", "10.3.13.62", Required::NextHop)]);
         let arp = "packet = [{ ethernet = {} }, { arp = { target_protocol_addr = '192.0.2.2' } }]";
-        check(arp, &[("192.0.2.2", "192.0.2.2", Seek::Source)]);
+        check(arp, &[("192.0.2.2", "192.0.2.2", Required::Source)]);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    config::{Action, Config, Diagnostic, Located, Place, Port},
+    config::{Action, Config, Diagnostic, Located, Origin, Port},
     diagnosis::drivers::{QueueOfCpu, queue_of_cpu},
     host::{Cpu, Facts, Interface},
     plan::Planner,
@@ -13,7 +13,7 @@ impl Planner<'_> {
     /// `driven`: the interface that frames leave by. None when a worker could not be bound to one of them.
     pub(super) fn cpus(&mut self, port: &Port, driven: Option<&Interface>) -> Option<Vec<u32>> {
         let cpus = self.chosen.get(&port.name.value)?.clone();
-        if let Some(written) = port.cpus.as_ref().filter(|cpus| cpus.place != Place::Default) {
+        if let Some(written) = port.cpus.as_ref().filter(|cpus| cpus.place != Origin::Default) {
             self.check_cpus(written)?;
         }
         let note = driven.and_then(|interface| cpus_without_queue(interface, &cpus, &self.facts.allowed_cpus));
@@ -53,7 +53,7 @@ pub(super) fn choose(config: &Config, facts: &Facts) -> BTreeMap<String, Vec<u32
     let candidates = |port: &Port| candidates(driven(port, facts), &facts.allowed_cpus);
     let settled = |port: &Port| {
         let stays = |cpus: &[u32]| cpus.iter().all(|cpu| candidates(port).contains(cpu));
-        let cpus = port.cpus.as_ref().filter(|cpus| cpus.place != Place::Default || stays(&cpus.value));
+        let cpus = port.cpus.as_ref().filter(|cpus| cpus.place != Origin::Default || stays(&cpus.value));
         cpus.map(|cpus| cpus.value.clone())
     };
     let mut chosen = BTreeMap::new();

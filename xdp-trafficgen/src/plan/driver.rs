@@ -9,12 +9,12 @@ use crate::{
     config::{Diagnostic, Port},
     diagnosis::drivers::{is_known, needs_program},
     host::{AttachedMode, AttachedXdp, Interface, XdpFeatures},
-    plan::{Attach, Existing, Planner},
+    plan::{ExistingProgram, Planner, RequiredProgram},
 };
 
 impl Planner<'_> {
     /// What has to be attached to the interface that frames leave by.
-    pub(super) fn attach(&mut self, port: &Port, interface: &Interface) -> Attach {
+    pub(super) fn attach(&mut self, port: &Port, interface: &Interface) -> RequiredProgram {
         let Wanted { attach, note, in_the_way } = wanted(interface, self.consent.existing);
         if let Some(program) = in_the_way {
             let name = &interface.link.name;
@@ -37,36 +37,36 @@ impl Planner<'_> {
 }
 
 /// What has to be attached to an interface, so that frames leave by it.
-pub fn attachment(interface: &Interface, existing: Existing) -> Attach {
+pub fn attachment(interface: &Interface, existing: ExistingProgram) -> RequiredProgram {
     wanted(interface, existing).attach
 }
 
 /// What has to be attached, and what the user should know of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Wanted<'a> {
-    attach: Attach,
+    attach: RequiredProgram,
     note: Option<String>,
     /// A program that is in the way, and is to stay.
     in_the_way: Option<&'a AttachedXdp>,
 }
 
 /// What has to be attached to `interface`, so that it sends.
-fn wanted(interface: &Interface, existing: Existing) -> Wanted<'_> {
+fn wanted(interface: &Interface, existing: ExistingProgram) -> Wanted<'_> {
     let Some(why) = why_a_program(interface) else { return Wanted::default() };
     if interface.xdp_in(AttachedMode::Native).is_some() {
         // Somebody's, which stays, or that of another port in this process, which the last port takes with it: either way
         // there is nothing new to tell.
-        return Wanted { attach: Attach::Pass(existing), ..Wanted::default() };
+        return Wanted { attach: RequiredProgram::Pass(existing), ..Wanted::default() };
     }
     let name = &interface.link.name;
     let mut note =
         format!("{name}: an XDP program that passes everything is attached while frames are sent, for {why}");
     let generic = interface.xdp_in(AttachedMode::Generic);
-    let in_the_way = generic.filter(|generic| existing == Existing::Keep || generic.on_link);
+    let in_the_way = generic.filter(|generic| existing == ExistingProgram::Keep || generic.on_link);
     if let (Some(generic), None) = (generic, in_the_way) {
         note += &format!("; {generic} makes way for it until the end");
     }
-    Wanted { attach: Attach::Pass(existing), note: Some(note), in_the_way }
+    Wanted { attach: RequiredProgram::Pass(existing), note: Some(note), in_the_way }
 }
 
 /// Why it takes a program; none when it does not, or when a program would not help. A program that is there already changes

@@ -2,12 +2,13 @@
 //! descriptors. Worked out from the plan, so that what does not fit is refused before anything is loaded.
 
 use xdp_trafficgen_ebpf::abi::{
-    BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, LINE_LEN, ROW_TABLE_LINES, Schedule, Word128, Worked, Worker,
-    timing::{Calendar, Departures, EXPONENTIALS, Lateness, Pace, Segment},
+    BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, HeaderState, LINE_LEN, ROW_TABLE_LINES, Schedule, Word128,
+    Worker,
+    timing::{Calendar, Departures, EXPONENTIALS, Lateness, Segment, WorkerClock},
 };
 
 use crate::{
-    config::{Diagnostic, Place},
+    config::{Diagnostic, Origin},
     plan::{Pacing, Program},
 };
 
@@ -64,7 +65,7 @@ impl Needs {
         } = program;
         let tables = [
             table::<FlowState>(flows.len()),
-            table::<Worked>(worked.len()),
+            table::<HeaderState>(worked.len()),
             table::<Word128>(values.len()),
             table::<Body>(flow_bodies.len()),
             entries(bodies.len(), BODY_LEN),
@@ -74,7 +75,7 @@ impl Needs {
         let only_kernel = [
             table::<FlowDrops>(flows.len()),
             table::<Schedule>(workers),
-            table::<Pace>(workers),
+            table::<WorkerClock>(workers),
             entries(EXPONENTIALS, size_of::<u64>()),
             pacing.map_or(0, |_| table::<Lateness>(workers * program.slots.len())),
             table::<Drops>(possible_cpus),
@@ -134,11 +135,11 @@ fn of_pacing(pacing: &Pacing) -> u64 {
 
 /// Bytes of the tables that so many flows take which are worked out, by so many workers: in the kernel and here.
 pub(super) const fn of_worked(flows: usize, workers: usize) -> u64 {
-    2 * entries(flows * workers, size_of::<Worked>())
+    2 * entries(flows * workers, size_of::<HeaderState>())
 }
 
 /// What to say when more is needed than can be had. `place`: what asks for it.
-pub(super) fn too_much(place: &Place, needed: u64, memory: u64) -> Diagnostic {
+pub(super) fn too_much(place: &Origin, needed: u64, memory: u64) -> Diagnostic {
     let message =
         format!("its flows and workers take {} of memory, and {} can be had", in_words(needed), in_words(memory));
     Diagnostic::new(place, message).help(

@@ -22,12 +22,12 @@ use xdp_trafficgen_ebpf::{
 };
 
 use self::{
-    curve::{Curve, Ends, Line, Shape},
+    curve::{Curve, CurveEnd, Line, Shape},
     rates::{Fraction, Frames, MAX_NANOS, UnknownSpeed},
     streams::{Limits, Load},
 };
 use crate::config::{
-    Behind, Diagnostic, Flow, Located, Place, Port, Profile, Rate, RateUnit, Total,
+    Diagnostic, Flow, LatePolicy, Located, Origin, Port, Profile, Rate, RateUnit, Total,
     rate::{Ratio, Spacing, Step},
 };
 
@@ -144,7 +144,7 @@ pub(super) struct Request<'a> {
 }
 
 /// A stream's load before it is split among workers.
-struct Demand {
+struct StreamLoad {
     load: Load,
     limits: Limits,
     slot: u32,
@@ -213,8 +213,8 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
         segments: segments.into(),
         calendars,
         give_up: match request.port.behind.value {
-            Behind::CatchUp(bound) => bound,
-            Behind::Skip => late,
+            LatePolicy::CatchUp(bound) => bound,
+            LatePolicy::Skip => late,
         },
         late,
         total: request.port.total.as_ref().map(|total| total.value.rate),
@@ -227,7 +227,7 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
 }
 
 /// The streams, worker by worker, and their segments; none when there are too many.
-fn build(demands: &[Demand], workers: usize, nanos: u64, limit: usize) -> Option<(Vec<Departures>, Vec<Segment>)> {
+fn build(demands: &[StreamLoad], workers: usize, nanos: u64, limit: usize) -> Option<(Vec<Departures>, Vec<Segment>)> {
     let mut streams = streams::Builder::new(workers as u64, nanos, limit);
     let mut all = vec![Departures::default(); workers * demands.len()];
     for (number, demand) in demands.iter().enumerate() {
@@ -239,7 +239,7 @@ fn build(demands: &[Demand], workers: usize, nanos: u64, limit: usize) -> Option
 }
 
 impl Request<'_> {
-    fn port_demand(&self, rate: &Located<Profile>) -> Result<Demand, Diagnostic> {
+    fn port_demand(&self, rate: &Located<Profile>) -> Result<StreamLoad, Diagnostic> {
         let frames = Frames { mean_size: rates::mean_size_of(self.flows), speed: self.speed() };
         // It begins with the first of the flows.
         let delay = self.flows.iter().map(|flow| nanos(flow.delay.value)).min().unwrap_or(0);
@@ -252,12 +252,12 @@ impl Request<'_> {
         self.demand(rate, Fraction::ONE, &frames, &self.port.name.value, limits, 0)
     }
 
-    fn flow_demand(&self, index: u32, rate: &Located<Profile>, factor: Fraction) -> Result<Demand, Diagnostic> {
+    fn flow_demand(&self, index: u32, rate: &Located<Profile>, factor: Fraction) -> Result<StreamLoad, Diagnostic> {
         let flow = self.flows[index as usize];
         let frames = Frames { mean_size: rates::mean_size(&flow.size.value), speed: self.speed() };
         let delay = nanos(flow.delay.value);
         let duration = flow.duration.as_ref().map(|duration| nanos(duration.value));
-        let is_free = self.flows.len() > 1 && flow.delay.place == Place::Default;
+        let is_free = self.flows.len() > 1 && flow.delay.place == Origin::Default;
         let limits = Limits {
             delay,
             end: duration.map_or(u64::MAX, |duration| delay.saturating_add(duration)),
@@ -277,7 +277,7 @@ impl Request<'_> {
         name: &str,
         limits: Limits,
         slot: u32,
-    ) -> Result<Demand, Diagnostic> {
+    ) -> Result<StreamLoad, Diagnostic> {
         let load = load(&rate.value, frames, name).map_err(|UnknownSpeed| self.unknown_speed(&rate.place))?;
         let load = match load {
             Load::Constant(rate) => Load::Constant(rate.times(factor)),
@@ -295,7 +295,7 @@ impl Request<'_> {
             Load::Burst(burst) => (None, 1e9 / burst.shortest_gap().to_f64(), 1e9 / burst.longest_gap()),
             Load::Curve(curve) => (None, curve.peak(), curve.mean()),
         };
-        Ok(Demand { load, limits, slot, requested, peak, steady, wire: asks * peak * bits })
+        Ok(StreamLoad { load, limits, slot, requested, peak, steady, wire: asks * peak * bits })
     }
 
     /// By how much the flows' own rates are to be multiplied, so that together they come to the total.
@@ -321,7 +321,7 @@ impl Request<'_> {
         Ok(wanted.times(rates::sum(&measured).inverse()))
     }
 
-    fn unknown_speed(&self, place: &Place) -> Diagnostic {
+    fn unknown_speed(&self, place: &Origin) -> Diagnostic {
         let interface = &self.port.interface.value;
         let message = format!("a share of the line rate means nothing on `{interface}`, whose speed is not known");
         Diagnostic::new(place, message)
@@ -361,7 +361,7 @@ impl Request<'_> {
 fn load(profile: &Profile, frames: &Frames, name: &str) -> Result<Load, UnknownSpeed> {
     let rate = |rate: &Rate| frames.rate(*rate);
     let curve = |shape, ends| Load::Curve(Curve { shape, ends });
-    let again = |repeat: bool| if repeat { Ends::Repeats } else { Ends::Stops };
+    let again = |repeat: bool| if repeat { CurveEnd::Repeats } else { CurveEnd::Stops };
     Ok(match profile {
         Profile::Constant(constant) => Load::Constant(rate(constant)?),
         // Flows that were given the same seed are different all the same.
@@ -371,7 +371,7 @@ fn load(profile: &Profile, frames: &Frames, name: &str) -> Result<Load, UnknownS
         Profile::Burst(burst) => Load::Burst(frames.burst(burst)?),
         Profile::Ramp { from, to, over } => {
             let to = rate(to)?;
-            curve(lines([(nanos(*over), rate(from)?, to)]), Ends::Stays(to))
+            curve(lines([(nanos(*over), rate(from)?, to)]), CurveEnd::Stays(to))
         }
         Profile::Steps { steps, repeat } => {
             let step = |Step { rate: step, duration }: &Step| rate(step).map(|rate| (nanos(*duration), rate, rate));
@@ -379,11 +379,11 @@ fn load(profile: &Profile, frames: &Frames, name: &str) -> Result<Load, UnknownS
         }
         // Whose departures are exact.
         Profile::Sine { mean, amplitude, period } if amplitude.is_zero() => {
-            curve(lines([(nanos(*period), rate(mean)?, rate(mean)?)]), Ends::Repeats)
+            curve(lines([(nanos(*period), rate(mean)?, rate(mean)?)]), CurveEnd::Repeats)
         }
         Profile::Sine { mean, amplitude, period } => {
             let shape = Shape::Sine { mean: rate(mean)?, amplitude: rate(amplitude)?, nanos: nanos(*period) };
-            curve(shape, Ends::Repeats)
+            curve(shape, CurveEnd::Repeats)
         }
         Profile::Trace { points, repeat } => {
             let rates =

@@ -9,8 +9,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::{
-    Body, Checksum, Field, Flow as FlowState, Generator, Group, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS, MAX_GROUPS,
-    MAX_LINES, Param, ROW_TABLE_LINES, Word128, Worked, Worker, make, path, slot,
+    Body, Checksum, Field, Flow as FlowState, Generator, Group, HeaderState, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS,
+    MAX_GROUPS, MAX_LINES, Param, ROW_TABLE_LINES, Word128, Worker, make, path, slot,
 };
 
 use super::{
@@ -46,7 +46,7 @@ pub struct Program {
     /// The flows of each worker, one worker's after the other's; empty for a single flow, which is in the worker.
     pub flows: Vec<FlowState>,
     /// The same for what flows need that are worked out, those alone.
-    pub worked: Vec<Worked>,
+    pub worked: Vec<HeaderState>,
     /// The slot that stands for each flow in a schedule.
     pub slots: Vec<u32>,
     /// The frame every repetition starts from: the longest, and longer than that where frames are cut.
@@ -72,7 +72,7 @@ pub(super) struct Source<'a> {
 
 /// Whether every frame's bounds must be changed, even if all are of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum FrameBounds {
     /// Only where sizes differ.
     WhereNeeded,
     /// Always: recycled frames whose bounds never change arrive corrupted.
@@ -115,7 +115,7 @@ pub(super) fn compile(
     sources: &[Source<'_>],
     action: Action,
     cpus: &[u32],
-    cut: Cut,
+    cut: FrameBounds,
     limits: Limits,
 ) -> Result<Program, Vec<Diagnostic>> {
     let Limits { largest_frame, memory } = limits;
@@ -131,7 +131,7 @@ pub(super) fn compile(
             .any(|Source { flow, template }| template.bytes.len() != longest || size_table::varies(&flow.size.value));
     // Where some frames are cut, all of them are: the kernel sets up a page anew whose frame was cut, and does not foresee
     // which ones those are (measured with the rows' end found without a branch: together 3 ns a frame of IMIX).
-    let cut_all = cut == Cut::Always || sized && whole + CUT_LEN <= largest_frame;
+    let cut_all = cut == FrameBounds::Always || sized && whole + CUT_LEN <= largest_frame;
     let frame_len = whole + if cut_all { CUT_LEN } else { 0 };
 
     let mut values = ValueTable::default();
@@ -402,8 +402,8 @@ impl Compiled {
     }
 
     /// The numbers for one worker.
-    fn worked(&self, first: u64, stride: u64) -> Worked {
-        let mut worked = Worked { first, header: rows::lines(&self.bytes[..self.filled()]), ..Worked::NONE };
+    fn worked(&self, first: u64, stride: u64) -> HeaderState {
+        let mut worked = HeaderState { first, header: rows::lines(&self.bytes[..self.filled()]), ..HeaderState::NONE };
         for (param, (_, sequence, fixed)) in worked.params.iter_mut().zip(&self.slots.fields) {
             *param = Param { fixed: Word128::new(*fixed), ..sequence.param(first, stride) };
         }

@@ -2,7 +2,7 @@
 //! makes them in the kernel otherwise.
 
 use xdp_trafficgen_ebpf::{
-    abi::{Group, LINE_LEN, Line, MAX_LINES, Word128, Worked},
+    abi::{Group, HeaderState, LINE_LEN, Line, MAX_LINES, Word128},
     field::{Load, Values},
     frame::{self, FrameMut},
 };
@@ -24,7 +24,7 @@ pub(super) fn lines(bytes: &[u8]) -> [Line; MAX_LINES] {
 /// `written`: bytes of a row; `frame` has at least as many. `worked` is that of a single worker.
 pub(super) fn record(
     group: &Group,
-    mut worked: Worked,
+    mut worked: HeaderState,
     values: &[Word128],
     frame: &[u8],
     written: usize,

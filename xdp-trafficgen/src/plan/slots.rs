@@ -13,7 +13,7 @@ use std::{collections::HashSet, ops::Range};
 use xdp_trafficgen_ebpf::{
     abi::{
         Checksum, Field, LINE_LEN, MAX_CHECKSUMS, MAX_FIELDS, MAX_LINES, MAX_SUMS, MAX_WIDE, NARROW_BITS, NO_SUM,
-        finish, op, pace,
+        advance, finish, op,
     },
     checksum,
 };
@@ -25,7 +25,7 @@ use self::{
 };
 use super::{sequence::Sequence, size_table};
 use crate::{
-    config::{Diagnostic, FieldSetting, Flow, Pattern, Place},
+    config::{Diagnostic, FieldSetting, Flow, Origin, Pattern},
     packet::{ChecksumMode, Template, Window},
 };
 
@@ -107,12 +107,12 @@ struct Item {
     sequence: Sequence,
     target: Target,
     /// The lead whose index it follows.
-    lead: Option<Lead>,
+    lead: Option<IndexSource>,
     /// The slot whose rounds it counts.
     leader: Option<At>,
     /// The field it stands for.
     at: Option<At>,
-    place: Place,
+    place: Origin,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ enum Target {
     /// Bits in the frame.
     Window { window: Window, bits: u32 },
     /// The index that others follow.
-    Lead,
+    IndexSource,
     /// The frame's length.
     Size,
     /// What a checksum covers beside the written bytes; its position among the relevant ones.
@@ -129,7 +129,7 @@ enum Target {
 
 /// Which index: that of a field that is drawn at random, or that of the sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lead {
+enum IndexSource {
     Field(At),
     Size,
 }
@@ -239,16 +239,16 @@ impl Builder<'_> {
         let slot_of = |at: At| order.iter().position(|&index| self.items[index].at == Some(at));
         let leads = item.at.is_some_and(|at| self.items.iter().any(|other| other.leader == Some(at)));
         let leader = item.leader.and_then(slot_of);
-        let pace = match (leader, leads) {
-            (None, false) => pace::FREE,
-            (None, true) => pace::LEADER,
-            (Some(_), false) => pace::ROUND,
-            (Some(_), true) => pace::ROUND_LEADER,
+        let advance = match (leader, leads) {
+            (None, false) => advance::FREE,
+            (None, true) => advance::LEADER,
+            (Some(_), false) => advance::ROUND,
+            (Some(_), true) => advance::ROUND_LEADER,
         };
-        let spec = Field { kind: item.sequence.kind(wide), pace, leader: small(leader.unwrap_or(0)), ..Field::NONE };
+        let spec = Field { kind: item.sequence.kind(wide), advance, leader: small(leader.unwrap_or(0)), ..Field::NONE };
         let mut fixed = 0;
         let field = match &item.target {
-            Target::Lead => Field { op: op::LEAD, ..spec },
+            Target::IndexSource => Field { op: op::LEAD, ..spec },
             Target::Size => Field { op: op::SIZE, ..spec },
             &Target::Addend(position) => {
                 let mut sums = [NO_SUM; MAX_SUMS];
@@ -270,9 +270,9 @@ impl Builder<'_> {
                         _ if !whole || wide => op,
                         1 => op::ANY_1,
                         _ if !even => op,
-                        2 if counts_up && pace == pace::FREE => op::UP_2,
+                        2 if counts_up && advance == advance::FREE => op::UP_2,
                         2 => op::ANY_2,
-                        4 if counts_up && pace == pace::FREE => op::UP_4,
+                        4 if counts_up && advance == advance::FREE => op::UP_4,
                         4 => op::ANY_4,
                         _ => op,
                     };
@@ -317,7 +317,7 @@ impl Item {
     const fn window(&self) -> Option<&Window> {
         match &self.target {
             Target::Window { window, .. } => Some(window),
-            Target::Lead | Target::Size | Target::Addend(_) => None,
+            Target::IndexSource | Target::Size | Target::Addend(_) => None,
         }
     }
 
@@ -325,7 +325,7 @@ impl Item {
     fn is_wide(&self) -> bool {
         match &self.target {
             Target::Window { window, bits } => needs_wide(*bits, window),
-            Target::Lead | Target::Size | Target::Addend(_) => false,
+            Target::IndexSource | Target::Size | Target::Addend(_) => false,
         }
     }
 }

@@ -6,16 +6,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
 use crate::{
-    config::{Diagnostic, Flow, Header, Located, Place, Size, SizeWeight, names, size::with_at_least},
+    config::{Diagnostic, Flow, Header, Located, Origin, Size, SizeWeight, names, size::with_at_least},
     host::{BROADCAST_MAC, Mac, mac_value},
     packet::{HeaderKind, Layer, StackError},
-    plan::addresses::Given,
+    plan::addresses::HostAddresses,
 };
 
 /// The layers of a flow's packet, with everything the user left to us filled in: addresses of both ends, ports.
 ///
 /// What the host has `given` goes to the outermost headers; inside of a tunnel addresses are made up.
-pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: Given) -> Vec<Layer> {
+pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: HostAddresses) -> Vec<Layer> {
     let mut layers: Vec<Layer> = flow.packet.iter().map(layer).collect();
     let outermost_ip = flow.packet.iter().position(is_ip);
     let mut source_mac = None;
@@ -54,7 +54,7 @@ pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: Given) -> Vec<
                 }
             }
             // Whoever speaks of its checksum wants one.
-            HeaderKind::Gre if header.checksum.place != Place::Default => default(layer, "checksum_present", Some(1)),
+            HeaderKind::Gre if header.checksum.place != Origin::Default => default(layer, "checksum_present", Some(1)),
             _ => {}
         }
     }
@@ -115,7 +115,7 @@ fn ip_value(address: IpAddr, kind: HeaderKind) -> Option<u128> {
 /// The words for a stack that is none.
 pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
     let header = |layer: usize| flow.packet.get(layer);
-    let diagnostic = |place: Option<&Place>| Diagnostic::new(place.unwrap_or(&flow.name.place), error.to_string());
+    let diagnostic = |place: Option<&Origin>| Diagnostic::new(place.unwrap_or(&flow.name.place), error.to_string());
     match error {
         StackError::Order { layer, kind, below } => {
             let first = if below.is_none() { "start with `ethernet`; " } else { "" };
@@ -128,7 +128,7 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
         }
         StackError::TooSmall { headers, .. } => {
             // Of a size that nobody wrote, at least the flow is told.
-            let place = Some(&flow.size.place).filter(|place| **place != Place::Default);
+            let place = Some(&flow.size.place).filter(|place| **place != Origin::Default);
             diagnostic(place).help(larger_size(&flow.size, headers + FCS_LEN as usize))
         }
         StackError::OutsideFrame { layer, field, .. } => {
@@ -156,7 +156,7 @@ fn larger_size(size: &Located<Size>, least: usize) -> String {
     let pairs: Vec<_> = raised.iter().map(|(size, weight)| format!("{{ size = {size}, weight = {weight} }}")).collect();
     let written = format!("`size = {{ weighted = [{}] }}`", pairs.join(", "));
     // Options of the command line have no tables.
-    let Place::Option(option) = size.place else { return format!("write sizes of at least {least}: {written}") };
+    let Origin::Option(option) = size.place else { return format!("write sizes of at least {least}: {written}") };
     let larger = with_at_least(least);
     let or_mix = larger.map_or_else(String::new, |mix| format!(", `{option} {mix}`, whose frames are larger,"));
     format!("give `{option} {least}`{or_mix} or write in a configuration file {written}")
@@ -183,8 +183,8 @@ mod tests {
 
     /// The fields of each header, in a line a header.
     fn filled(packet: &str) -> Vec<String> {
-        let given = Given { mac: Some(NEXT_HOP_MAC), source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))) };
-        let given = if packet.contains("arp") { Given { mac: None, ..given } } else { given };
+        let given = HostAddresses { mac: Some(NEXT_HOP_MAC), source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))) };
+        let given = if packet.contains("arp") { HostAddresses { mac: None, ..given } } else { given };
         let layers = layers(&flow(packet), Some(HOST_MAC), given);
         assemble(&layers, 496, &Payload::Zeros).expect("a stack");
         let line = |layer: &Layer| {
@@ -226,9 +226,9 @@ mod tests {
     #[test]
     fn whoever_speaks_of_a_gre_checksum_wants_one() {
         let mut flow = flow("{ ethernet = { dst = '02:00:00:00:00:05' } }, { ipv4 = {} }, { gre = {} }");
-        let set = |flow: &Flow| layers(flow, None, Given::default())[2].set.len();
+        let set = |flow: &Flow| layers(flow, None, HostAddresses::default())[2].set.len();
         assert_eq!(set(&flow), 0);
-        flow.packet[2].checksum = Located::new(ChecksumMode::Good, Place::Option("--checksum"));
+        flow.packet[2].checksum = Located::new(ChecksumMode::Good, Origin::Option("--checksum"));
         assert_eq!(set(&flow), 1);
     }
 
@@ -253,7 +253,7 @@ mod tests {
         let written = diagnostic(&flow, &error);
         flow.size = Located::default(flow.size.value);
         let unwritten = diagnostic(&flow, &error);
-        let place = |place: &Place| format!("{place:?}");
+        let place = |place: &Origin| format!("{place:?}");
         let name = place(&flow.name.place);
         assert!(format!("{unwritten:?}").contains(&name), "{unwritten:?}");
         assert!(!format!("{written:?}").contains(&name), "{written:?}");
@@ -270,7 +270,7 @@ mod tests {
             assert_eq!(said.help, expected);
         }
         let named = |name: &str| predefined(name).unwrap_or_else(|_| panic!("{name}"));
-        let in_file = |size| Located::new(size, Place::File(0..0));
+        let in_file = |size| Located::new(size, Origin::File(0..0));
         check(
             in_file(named("ipv6_imix")),
             62,
@@ -279,7 +279,7 @@ mod tests {
         );
         // Sizes that are now the same are one.
         check(
-            Located::new(named("tolly"), Place::Option("--size")),
+            Located::new(named("tolly"), Origin::Option("--size")),
             78,
             "give `--size 82`, `--size ipsec_imix`, whose frames are larger, or write in a configuration file \
              `size = { weighted = [{ size = 82, weight = 60 }, \

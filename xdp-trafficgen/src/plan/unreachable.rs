@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, mem::Discriminant, net::IpAddr, sync::Arc};
 
 use crate::{
     config::Diagnostic,
-    host::{Unreachable, Vlan, Way},
+    host::{Egress, Unreachable, Vlan},
     plan::addresses::MAX_DESTINATIONS,
 };
 
@@ -168,14 +168,14 @@ fn asked(requests: u32, neighbour: IpAddr) -> String {
 
 /// Why a flow cannot be addressed.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum AddressingFault {
     /// Something that is only this flow's.
     Own(Diagnostic),
     /// So many of its destinations cannot be reached, which other flows may have in common with it. The diagnostic speaks of
     /// the first one.
     Unreachable {
         /// How they should be.
-        way: Arc<Way>,
+        way: Arc<Egress>,
         /// Why not.
         why: Discriminant<Unreachable>,
         /// What to say.
@@ -189,18 +189,18 @@ pub(super) enum Trouble {
 
 /// All troubles of a plan: thousands of flows often have the same, which is said once.
 #[derive(Debug, Default)]
-pub(super) struct Troubles {
+pub(super) struct AddressingFaults {
     /// In the order of the flows.
-    all: Vec<Trouble>,
+    all: Vec<AddressingFault>,
     /// Where those stand that others may have too.
-    shared: HashMap<(Arc<Way>, Discriminant<Unreachable>), usize>,
+    shared: HashMap<(Arc<Egress>, Discriminant<Unreachable>), usize>,
 }
 
-impl Troubles {
-    pub(super) fn add(&mut self, trouble: Trouble) {
-        if let Trouble::Unreachable { way, why, count, .. } = &trouble {
+impl AddressingFaults {
+    pub(super) fn add(&mut self, trouble: AddressingFault) {
+        if let AddressingFault::Unreachable { way, why, count, .. } = &trouble {
             let known = *self.shared.entry((Arc::clone(way), *why)).or_insert(self.all.len());
-            if let Some(Trouble::Unreachable { count: known, .. }) = self.all.get_mut(known) {
+            if let Some(AddressingFault::Unreachable { count: known, .. }) = self.all.get_mut(known) {
                 *known += count;
                 return;
             }
@@ -209,17 +209,18 @@ impl Troubles {
     }
 
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        let reached = |trouble: &Trouble| matches!(trouble, Trouble::Unreachable { not_reached: false, .. });
+        let reached =
+            |trouble: &AddressingFault| matches!(trouble, AddressingFault::Unreachable { not_reached: false, .. });
         let any_reached = self.all.iter().any(reached);
         let mut waiting: usize = 0;
         let mut diagnostics = Vec::new();
         let mut first_reached = None;
         for trouble in self.all {
             match trouble {
-                Trouble::Own(diagnostic) => diagnostics.push(diagnostic),
+                AddressingFault::Own(diagnostic) => diagnostics.push(diagnostic),
                 // The silent ones are what is to be put right.
-                Trouble::Unreachable { not_reached: true, count, .. } if any_reached => waiting += count,
-                Trouble::Unreachable { mut first, count, .. } => {
+                AddressingFault::Unreachable { not_reached: true, count, .. } if any_reached => waiting += count,
+                AddressingFault::Unreachable { mut first, count, .. } => {
                     if count > 1 {
                         first.message += &format!("; and {} more likewise", destinations(count - 1));
                     }
@@ -244,7 +245,7 @@ mod tests {
     use std::{mem::discriminant, time::Duration};
 
     use super::*;
-    use crate::config::Place;
+    use crate::config::Origin;
 
     #[test]
     fn an_error_names_the_next_hop_and_what_was_tried() {
@@ -285,24 +286,24 @@ mod tests {
 
     #[test]
     fn what_many_destinations_have_in_common_is_said_once() {
-        let trouble = |interface: &str, why: &Unreachable, count| Trouble::Unreachable {
-            way: Arc::new(Way { interface: interface.to_owned(), vlans: Vec::new() }),
+        let trouble = |interface: &str, why: &Unreachable, count| AddressingFault::Unreachable {
+            way: Arc::new(Egress { interface: interface.to_owned(), vlans: Vec::new() }),
             why: discriminant(why),
-            first: Diagnostic::new(&Place::Default, "it cannot"),
+            first: Diagnostic::new(&Origin::Default, "it cannot"),
             count,
             not_reached: matches!(why, Unreachable::NotReached { .. }),
         };
         let not_reached = Unreachable::NotReached { neighbour: "192.0.2.1".parse().unwrap() };
-        let mut troubles = Troubles::default();
+        let mut troubles = AddressingFaults::default();
         troubles.add(trouble("a", &not_reached, 5));
         troubles.add(trouble("a", &Unreachable::Own, 1));
-        troubles.add(Trouble::Own(Diagnostic::new(&Place::Default, "of its own")));
+        troubles.add(AddressingFault::Own(Diagnostic::new(&Origin::Default, "of its own")));
         troubles.add(trouble("a", &Unreachable::Own, 2));
         troubles.add(trouble("b", &Unreachable::Own, 1));
         let said: Vec<_> = troubles.into_diagnostics().into_iter().map(|said| said.message).collect();
         let first = "it cannot; and 2 destinations more likewise; 5 destinations were not asked any more";
         assert_eq!(said, [first, "of its own", "it cannot"]);
-        let mut alone = Troubles::default();
+        let mut alone = AddressingFaults::default();
         alone.add(trouble("a", &not_reached, 1));
         assert_eq!(alone.into_diagnostics().len(), 1, "what is wrong is never passed over in silence");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     plan::pacing::{
         Streams,
-        missed::{Flow, Missed},
+        missed::{Flow, MissedDepartures},
     },
     stats::{
         PortCount, Punctuality,
@@ -41,18 +41,18 @@ impl Outage {
 
 /// A port that has stopped sending, and its counts as they go on.
 #[derive(Clone, Debug)]
-pub struct Down {
+pub struct StoppedPort {
     /// The counts when it stopped.
     count: PortCount,
-    missed: Missed,
+    missed: MissedDepartures,
     /// When it stopped, since its last start.
     from: Duration,
 }
 
-impl Down {
+impl StoppedPort {
     /// Of a port that sent, as `planned`, until so long after its start. `count`: all counts then; `before`: those before that
     /// start.
-    pub fn since(planned: Missed, from: Duration, count: PortCount, before: &PortCount) -> Self {
+    pub fn since(planned: MissedDepartures, from: Duration, count: PortCount, before: &PortCount) -> Self {
         // All are in the configuration's order, and what was over before is not planned any more.
         let mut counted = count.flows.iter().zip(&before.flows);
         let had = |name: &String| {
@@ -143,7 +143,8 @@ mod tests {
     #[track_caller]
     fn look(plan: &PortPlan, had: &[u64], from: u64, times: &[u64]) -> PortCount {
         let none = PortCount::none(plan);
-        let mut down = Down::since(Missed::of(plan), Duration::from_millis(from), sent(plan, had), &none);
+        let mut down =
+            StoppedPort::since(MissedDepartures::of(plan), Duration::from_millis(from), sent(plan, had), &none);
         let mut last = sent(plan, had);
         for time in times {
             let count = down.counts(Duration::from_millis(*time), "");
@@ -194,7 +195,7 @@ mod tests {
                 format!("{}\n{end}\n{rate}", kinds[kind])
             };
             let plan = port(shares.then_some(rate), &flows.iter().map(lines).collect::<Vec<_>>());
-            let due: Vec<u64> = Missed::of(&plan).by(Duration::from_millis(from)).iter().map(Flow::missed).collect();
+            let due: Vec<u64> = MissedDepartures::of(&plan).by(Duration::from_millis(from)).iter().map(Flow::missed).collect();
             let had: Vec<u64> = due.iter().map(|due| due * had / 8).collect();
             let count = look(&plan, &had, from, &times);
             let until = times[times.len() - 1];

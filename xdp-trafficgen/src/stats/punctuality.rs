@@ -225,7 +225,7 @@ fn whose(plan: &PortPlan, flows: &[FlowCount], due: Option<&[u64]>, all: &Span) 
         flows.iter().enumerate().map(|(index, flow)| due(index).saturating_sub(flow.attempted)).collect();
     // Who has frames of those turns was at them.
     let claims = || {
-        plan.flows.iter().zip(flows).enumerate().map(|(index, (planned, flow))| Claim {
+        plan.flows.iter().zip(flows).enumerate().map(|(index, (planned, flow))| SharedDepartures {
             weight: flow.attempted.saturating_sub(due(index)),
             room: planned.packets.map(|packets| packets.saturating_sub(flow.attempted.max(due(index)))),
         })
@@ -234,7 +234,7 @@ fn whose(plan: &PortPlan, flows: &[FlowCount], due: Option<&[u64]>, all: &Span) 
     let mut shares = shared_out(rest, &claims().collect::<Vec<_>>());
     rest -= shares.iter().sum::<u64>();
     // Not one frame was made in them.
-    let by_weight = plan.flows.iter().zip(claims()).zip(&shares).map(|((planned, claim), share)| Claim {
+    let by_weight = plan.flows.iter().zip(claims()).zip(&shares).map(|((planned, claim), share)| SharedDepartures {
         weight: planned.weight.into(),
         room: claim.room.map(|room| room - share),
     });
@@ -245,7 +245,7 @@ fn whose(plan: &PortPlan, flows: &[FlowCount], due: Option<&[u64]>, all: &Span) 
 
 /// What a flow may have of departures that flows shared.
 #[derive(Clone, Copy, Debug)]
-struct Claim {
+struct SharedDepartures {
     /// In proportion to this.
     weight: u64,
     /// So many at most.
@@ -253,10 +253,11 @@ struct Claim {
 }
 
 /// So many departures among flows, as far as they have claims.
-fn shared_out(mut departures: u64, claims: &[Claim]) -> Vec<u64> {
+fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
     let mut shares = vec![0; claims.len()];
     loop {
-        let weight = |(claim, share): (&Claim, &u64)| if claim.room == Some(*share) { 0 } else { claim.weight };
+        let weight =
+            |(claim, share): (&SharedDepartures, &u64)| if claim.room == Some(*share) { 0 } else { claim.weight };
         let weights: Vec<u64> = claims.iter().zip(&shares).map(weight).collect();
         let mut whole: u128 = weights.iter().copied().map(u128::from).sum();
         if departures == 0 || whole == 0 {
@@ -346,7 +347,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_when_departures_are_shared_out() {
-        let claim = |weight, room| Claim { weight, room };
+        let claim = |weight, room| SharedDepartures { weight, room };
         let (five, two) = (claim(5, None), claim(2, None));
         assert_eq!(shared_out(3, &[five, two]), [2, 1]);
         assert_eq!(shared_out(0, &[five, two]), [0, 0]);

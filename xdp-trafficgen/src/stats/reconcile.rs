@@ -7,7 +7,7 @@ use crate::host::{Counters, StackAnswers};
 
 /// Where counts part.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parting {
+pub enum Mismatch {
     /// The driver accepted more frames than the interface sent: some were lost between the two.
     SentLess {
         /// Frames the driver accepted.
@@ -38,7 +38,7 @@ pub enum Parting {
     },
 }
 
-impl Parting {
+impl Mismatch {
     /// Adds that of an earlier run of the same port; whether it is of the same kind, else nothing is changed.
     fn add(&mut self, earlier: &Self) -> bool {
         match (self, earlier) {
@@ -73,7 +73,7 @@ impl Parting {
 }
 
 /// Adds where the counts of an earlier run of the same port parted: one of each kind.
-pub(super) fn add_partings(partings: &mut Vec<Parting>, earlier: &[Parting]) {
+pub(super) fn add_partings(partings: &mut Vec<Mismatch>, earlier: &[Mismatch]) {
     for parting in earlier {
         if !partings.iter_mut().any(|known| known.add(parting)) {
             partings.push(parting.clone());
@@ -83,7 +83,7 @@ pub(super) fn add_partings(partings: &mut Vec<Parting>, earlier: &[Parting]) {
 
 /// Compares the counts of ports that were sent together with those of their interfaces meanwhile; each finding with the index
 /// of the first port that leaves by that interface. `unsettled`: interfaces that may go on counting.
-pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Parting)> {
+pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Mismatch)> {
     let mut partings = Vec::new();
     for (first, port) in all.iter().enumerate() {
         let (Some(interface), Some(counted)) = (port.leaves_by, &port.interface_count) else { continue };
@@ -92,7 +92,7 @@ pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Pa
             continue;
         }
         let ports: Vec<&PortCount> = all[first..].iter().filter(shares).collect();
-        let missing = |parting: &Parting| matches!(parting, Parting::SentLess { .. } | Parting::NotCounted { .. });
+        let missing = |parting: &Mismatch| matches!(parting, Mismatch::SentLess { .. } | Mismatch::NotCounted { .. });
         let sent = sent(&ports, counted).filter(|parting| !(unsettled.contains(&interface) && missing(parting)));
         partings.extend(sent.map(|parting| (first, parting)));
         partings.extend(above_line_rate(&ports).map(|parting| (first, parting)));
@@ -110,7 +110,7 @@ pub fn except_each_other(all: &mut [PortCount]) {
         };
         let beside: u64 = sent.iter().enumerate().filter(shares).map(|(_, (_, sent))| sent).sum();
         port.partings.retain_mut(|parting| match parting {
-            Parting::Others { frames, .. } => {
+            Mismatch::Others { frames, .. } => {
                 *frames = frames.saturating_sub(beside);
                 *frames > 0
             }
@@ -122,23 +122,23 @@ pub fn except_each_other(all: &mut [PortCount]) {
 /// Less than one in so many counted: not a loss, but counters that leave XDP frames out.
 const NONE_TO_SPEAK_OF: u64 = 100;
 
-fn sent(ports: &[&PortCount], counted: &Counters) -> Option<Parting> {
+fn sent(ports: &[&PortCount], counted: &Counters) -> Option<Mismatch> {
     let accepted: u64 = ports.iter().map(|port| port.transmitted).sum();
     let known = ports.iter().all(|port| port.lacks.is_empty());
     if accepted == 0 || !known {
         return None;
     }
     if let Some(others) = counted.tx_packets.checked_sub(accepted) {
-        return (others > 0).then_some(Parting::Others { frames: others, answers: counted.answers });
+        return (others > 0).then_some(Mismatch::Others { frames: others, answers: counted.answers });
     }
     if confirmed_by_nic(counted, accepted) {
         return None;
     }
     let lost = losses(counted, ports.iter().map(|port| refused_by_driver(port)).sum());
     if lost.is_empty() && counted.tx_packets < accepted / NONE_TO_SPEAK_OF {
-        return Some(Parting::NotCounted { accepted });
+        return Some(Mismatch::NotCounted { accepted });
     }
-    Some(Parting::SentLess { accepted, sent: counted.tx_packets, lost })
+    Some(Mismatch::SentLess { accepted, sent: counted.tx_packets, lost })
 }
 
 /// Whether one of the NIC's counters, or those of all its queues together, know all of our frames. Many drivers leave XDP
@@ -202,13 +202,13 @@ const OVERHEAD: u64 = 20;
     clippy::cast_sign_loss,
     reason = "a rate is compared to three digits"
 )]
-fn above_line_rate(ports: &[&PortCount]) -> Option<Parting> {
+fn above_line_rate(ports: &[&PortCount]) -> Option<Mismatch> {
     let line = ports.iter().find_map(|port| port.line_rate)?;
     let bits: u64 = ports.iter().map(|port| 8 * (port.bytes() + OVERHEAD * port.transmitted)).sum();
     let seconds = ports.iter().map(|port| port.elapsed.as_secs_f64()).fold(0.0, f64::max);
     let accepted = bits as f64 / seconds;
     (seconds >= LONG_ENOUGH && accepted > line as f64 * TOLERANCE)
-        .then_some(Parting::AboveLineRate { accepted: accepted.round() as u64, line })
+        .then_some(Mismatch::AboveLineRate { accepted: accepted.round() as u64, line })
 }
 
 #[cfg(test)]
@@ -232,12 +232,12 @@ mod tests {
         }
     }
 
-    fn above(accepted: u64) -> Parting {
-        Parting::AboveLineRate { accepted, line: 10 }
+    fn above(accepted: u64) -> Mismatch {
+        Mismatch::AboveLineRate { accepted, line: 10 }
     }
 
-    fn others(frames: u64) -> Parting {
-        Parting::Others { frames, answers: StackAnswers::default() }
+    fn others(frames: u64) -> Mismatch {
+        Mismatch::Others { frames, answers: StackAnswers::default() }
     }
 
     fn counted(tx_packets: u64, tx_dropped: u64, nic: &[(&str, u64)]) -> Counters {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(ports: Vec<PortCount>, expected: &[(usize, Parting)]) {
+    fn check(ports: Vec<PortCount>, expected: &[(usize, Mismatch)]) {
         assert_eq!(reconcile(&ports, &BTreeSet::new()), expected);
     }
 
@@ -264,7 +264,7 @@ mod tests {
     fn frames_lost_behind_the_driver_are_named_with_their_counter() {
         let parting = |sent, lost: &[(&str, u64)]| {
             let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
-            [(0, Parting::SentLess { accepted: 1000, sent, lost })]
+            [(0, Mismatch::SentLess { accepted: 1000, sent, lost })]
         };
         check(vec![port(&[], counted(990, 10, &[]))], &parting(990, &[("tx_dropped", 10)]));
         check(vec![port(&[], counted(990, 0, &[]))], &parting(990, &[]));
@@ -282,7 +282,7 @@ mod tests {
     fn a_nic_may_know_what_the_interface_does_not() {
         check(vec![port(&[], counted(0, 0, &[("tx0_xdp_tx", 600), ("tx1_xdp_tx", 400)]))], &[]);
         check(vec![port(&[], counted(3, 0, &[("tx_xdp_xmit", 1000)]))], &[]);
-        let unknown = [(0, Parting::NotCounted { accepted: 1000 })];
+        let unknown = [(0, Mismatch::NotCounted { accepted: 1000 })];
         // A driver's total beside those of its queues (mlx5) does not count twice.
         let totals = [("tx_xdp_xmit", 500), ("tx0_xdp_xmit", 250), ("tx1_xdp_xmit", 250)];
         check(vec![port(&[], counted(3, 0, &totals))], &unknown);
@@ -308,16 +308,16 @@ mod tests {
     fn runs_that_part_alike_part_once() {
         let less = |accepted, sent, lost: &[(&str, u64)]| {
             let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
-            Parting::SentLess { accepted, sent, lost }
+            Mismatch::SentLess { accepted, sent, lost }
         };
         let mut partings = vec![less(100, 90, &[("tx_dropped", 10)]), others(1), above(12)];
         let lost = less(50, 30, &[("tx_errors", 15), ("tx_dropped", 5)]);
-        let uncounted = Parting::NotCounted { accepted: 7 };
+        let uncounted = Mismatch::NotCounted { accepted: 7 };
         add_partings(&mut partings, &[others(2), uncounted.clone(), lost, above(11)]);
         let both = less(150, 120, &[("tx_dropped", 15), ("tx_errors", 15)]);
         assert_eq!(partings, [both, others(3), above(12), uncounted]);
-        add_partings(&mut partings, &[above(13), Parting::NotCounted { accepted: 1 }]);
-        assert_eq!(partings[2..], [above(13), Parting::NotCounted { accepted: 8 }]);
+        add_partings(&mut partings, &[above(13), Mismatch::NotCounted { accepted: 1 }]);
+        assert_eq!(partings[2..], [above(13), Mismatch::NotCounted { accepted: 8 }]);
     }
 
     #[test]
@@ -329,7 +329,7 @@ mod tests {
         check(apart, &[(0, others(1000)), (1, others(1000))]);
         let mut less = both();
         less[0].interface_count = Some(counted(1999, 0, &[]));
-        check(less, &[(0, Parting::SentLess { accepted: 2000, sent: 1999, lost: Vec::new() })]);
+        check(less, &[(0, Mismatch::SentLess { accepted: 2000, sent: 1999, lost: Vec::new() })]);
     }
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
     fn more_than_the_line_rate_is_not_believed() {
         let at = |line| PortCount { line_rate: Some(line), ..port(&[], counted(1000, 0, &[])) };
         check(vec![at(672_000)], &[]);
-        check(vec![at(671_000)], &[(0, Parting::AboveLineRate { accepted: 672_000, line: 671_000 })]);
+        check(vec![at(671_000)], &[(0, Mismatch::AboveLineRate { accepted: 672_000, line: 671_000 })]);
         check(vec![PortCount { elapsed: Duration::from_millis(100), ..at(671_000) }], &[]);
         check(vec![PortCount { elapsed: Duration::ZERO, ..at(671_000) }], &[]);
     }

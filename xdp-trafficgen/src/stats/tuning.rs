@@ -131,12 +131,12 @@ pub struct Choice {
     /// Its index among the points.
     pub point: usize,
     /// What speaks for it.
-    pub why: Why,
+    pub why: Rationale,
 }
 
 /// What speaks for a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum Rationale {
     /// It is the default, and nothing was better by more than the noise.
     Default,
     /// It is faster than the default by more than the noise and what it loses more.
@@ -157,7 +157,7 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
     // Where the default sends nothing there is no measure but the rate itself.
     let speed = |point: &Point| if default.rate().value > 0.0 { point.times_default() } else { point.rate() };
     let candidates = (0..).zip(points).skip(1).filter(|(_, point)| point.is_complete() && point.rate().value > 0.0);
-    let better: Vec<(usize, &Point, Typical, Why)> = candidates
+    let better: Vec<(usize, &Point, Typical, Rationale)> = candidates
         .filter_map(|(index, point)| {
             let speed_of_it = speed(point);
             let gain = speed_of_it.value - speed(default).value;
@@ -165,9 +165,9 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
             let loses_more = lost(point, speed_of_it) - lost(default, speed(default));
             let loses_fewer = point.loss_class() < default.loss_class();
             let why = if gain > noise + loses_more.max(0.0) {
-                Some(Why::Faster)
+                Some(Rationale::Faster)
             } else {
-                (gain >= -noise && loses_fewer).then_some(Why::LosesFewer)
+                (gain >= -noise && loses_fewer).then_some(Rationale::LosesFewer)
             };
             Some((index, point, speed_of_it, why?))
         })
@@ -175,7 +175,7 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
     let Some(fastest) =
         better.iter().map(|&(_, _, speed, _)| speed).max_by(|one, other| one.value.total_cmp(&other.value))
     else {
-        return (default.rate().value > 0.0).then_some(Choice { point: 0, why: Why::Default });
+        return (default.rate().value > 0.0).then_some(Choice { point: 0, why: Rationale::Default });
     };
     let as_fast = better.into_iter().filter(|&(_, _, speed, _)| fastest.value - speed.value <= tie(fastest));
     let chosen = as_fast.min_by_key(|(_, point, _, _)| {

@@ -8,7 +8,7 @@ use xdp_trafficgen::packet::{
     HeaderKind::{self, Custom, Ethernet, Gre, Gtpv1, Ipv4, Ipv6Destination, Ipv6HopByHop, Ipv6Routing, Tcp, Vlan},
 };
 
-use super::model::{At, Checksum, Count, Flow, Follow, Header, Pace, Pattern, Payload, Setting, Size, genome_size};
+use super::model::{Advance, At, Checksum, Count, Flow, Follow, Header, Pattern, Payload, Setting, Size, genome_size};
 
 /// Flows of a port and the circumstances they are sent under.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ pub(crate) fn wild() -> impl Strategy<Value = Flow> {
         for (follower, leader, is_step) in follows {
             if let [_, ..] = &all[..] {
                 let ((header, field), leader) = (all[follower.index(all.len())], all[leader.index(all.len())]);
-                let pace = if is_step { Pace::Step } else { Pace::Round };
+                let pace = if is_step { Advance::Step } else { Advance::Round };
                 flow.headers[header].fields[field].follow = Some(Follow { leader, pace });
             }
         }
@@ -290,7 +290,7 @@ fn follow(flow: &mut Flow, follower: At, leader: At, form: u8) {
         if frames.is_none() || own.pattern.is_endless() || own.pattern.value_count() == 1 {
             return;
         }
-        (own.pattern, Pace::Round)
+        (own.pattern, Advance::Round)
     } else {
         let last = led.value_count().wrapping_sub(1);
         if last > max {
@@ -310,7 +310,7 @@ fn follow(flow: &mut Flow, follower: At, leader: At, form: u8) {
             _ if led.is_endless() => Pattern::Random { min: start, max: start + last, seed: None, count: None },
             _ => return,
         };
-        (pattern, Pace::Step)
+        (pattern, Advance::Step)
     };
     let setting = &mut flow.headers[follower.0].fields[follower.1];
     setting.pattern = pattern;

@@ -20,7 +20,7 @@ use xdp_trafficgen::{
     kernel::{
         Capabilities, Generator, Listener, PrivateNetns, Sink, TracePoint,
         generator::{Role, Sent},
-        probe::{Unable, probe},
+        probe::{CannotSend, probe},
     },
     plan::{self, DefaultRoute, PortPlan},
 };
@@ -44,7 +44,7 @@ impl TestNet {
     pub(crate) fn enter() -> Option<Self> {
         let kernel = match probe() {
             Ok(kernel) => kernel,
-            Err(unable @ Unable::Privilege(_)) => {
+            Err(unable @ CannotSend::Privilege(_)) => {
                 skip::skipped(unable);
                 return None;
             }

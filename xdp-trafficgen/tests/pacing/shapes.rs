@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use xdp_trafficgen::kernel::{Sink, sink::AfterCounting};
+use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
 use crate::{
     capture::Capture,
@@ -26,7 +26,7 @@ fn toml(port: &str, flows: &[Flow], settings: &[String]) -> String {
 #[track_caller]
 fn send(text: &str, flows: &[Flow]) -> (Report, Vec<usize>) {
     // Veth wants a program at the other end, which switches GRO on; that holds some frames back, others not.
-    let _counting = Sink::attach("xtg1", AfterCounting::Pass).unwrap();
+    let _counting = Sink::attach("xtg1", SinkAction::Pass).unwrap();
     let gro_off = Command::new("ethtool").args(["-K", "xtg1", "gro", "off"]).status().expect("ethtool is installed");
     assert!(gro_off.success());
     let config = Config::write(text);

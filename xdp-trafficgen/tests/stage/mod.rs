@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use xdp_trafficgen::{
     host::Netlink,
-    kernel::{PrivateNetns, Sink, sink::AfterCounting},
+    kernel::{PrivateNetns, Sink, sink::SinkAction},
 };
 
 use crate::common::privileged;
@@ -74,7 +74,7 @@ impl Drop for Stage {
 pub(crate) fn sink(interface: &str) -> Sink {
     let mut sink = None;
     let attached = reached(|| {
-        let attempt = Sink::attach(interface, AfterCounting::Drop);
+        let attempt = Sink::attach(interface, SinkAction::Drop);
         let busy = attempt.as_ref().is_err_and(|error| error.errno() == Some(libc::EBUSY));
         sink = Some(attempt);
         !busy

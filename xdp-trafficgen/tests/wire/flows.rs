@@ -3,7 +3,7 @@
 
 use xdp_trafficgen::packet::HeaderKind::{Ethernet, Gtpv1, Icmp, Ipv4, Ipv6, Mpls, Tcp, Udp, Vlan, Vxlan};
 
-use crate::model::{Count, Flow, Follow, Pace, Pattern, Payload, Size, decrement, flow, increment, random};
+use crate::model::{Advance, Count, Flow, Follow, Pattern, Payload, Size, decrement, flow, increment, random};
 
 /// Which frame it is.
 pub(crate) struct Sent {
@@ -69,7 +69,7 @@ pub(crate) fn mixed() -> Vec<Flow> {
         ],
     );
     // Address × port.
-    tunnelled.headers[6].fields[0].follow = Some(Follow { leader: (5, 0), pace: Pace::Round });
+    tunnelled.headers[6].fields[0].follow = Some(Follow { leader: (5, 0), pace: Advance::Round });
     tunnelled.size = Size::Weighted(vec![(110, 7), (570, 4), (1400, 1)]);
     tunnelled.payload = Payload::Increment(7);
     tunnelled.weight = 2;
@@ -101,7 +101,7 @@ pub(crate) fn mixed() -> Vec<Flow> {
         ],
     );
     // In step with values at random.
-    mobile.headers[4].fields[1].follow = Some(Follow { leader: (4, 0), pace: Pace::Step });
+    mobile.headers[4].fields[1].follow = Some(Follow { leader: (4, 0), pace: Advance::Step });
     mobile.payload = Payload::Random(11);
     mobile.weight = 4;
     vec![recorded, tagged, tunnelled, labelled, mobile]

@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, filter::Directive};
 use crate::{
     cli::LogFormat,
     commands::CommandError,
-    config::{Diagnostic, Diagnostics, Place, Source},
+    config::{Diagnostic, Diagnostics, Origin, Source},
     diagnosis::{Finding, in_full},
     output::streams::{self, losses_are_told, lost_and_told},
 };
@@ -55,14 +55,14 @@ fn chosen() -> Result<EnvFilter, Diagnostics> {
         Ok(_) | Err(VarError::NotPresent) => "info".to_owned(),
         Err(VarError::NotUnicode(bytes)) => {
             let mut wrong = Diagnostics::new(Source::file(EnvFilter::DEFAULT_ENV, &bytes.to_string_lossy()));
-            wrong.push(Diagnostic::new(&Place::Option(EnvFilter::DEFAULT_ENV), "it is not UTF-8").help(DIRECTIVES));
+            wrong.push(Diagnostic::new(&Origin::Option(EnvFilter::DEFAULT_ENV), "it is not UTF-8").help(DIRECTIVES));
             return Err(wrong);
         }
     };
     checked(&text)?;
     let of_all = |error| {
         let mut wrong = Diagnostics::new(Source::file(EnvFilter::DEFAULT_ENV, &text));
-        wrong.push(Diagnostic::new(&Place::File(0..text.len()), format!("{error}")).help(DIRECTIVES));
+        wrong.push(Diagnostic::new(&Origin::File(0..text.len()), format!("{error}")).help(DIRECTIVES));
         wrong
     };
     EnvFilter::builder().parse(format!("{text},{ALWAYS}")).map_err(of_all)
@@ -77,7 +77,7 @@ fn checked(text: &str) -> Result<(), Diagnostics> {
     let mut wrong = Diagnostics::new(Source::file(EnvFilter::DEFAULT_ENV, text));
     let mut start = 0;
     for directive in text.split(',') {
-        let place = Place::File(start..start + directive.len());
+        let place = Origin::File(start..start + directive.len());
         start += directive.len() + 1;
         let name_alone = !directive.contains(['=', '[']) && !is_level(directive);
         let ours = ["xdp_trafficgen", "aya"].iter().any(|known| directive.starts_with(known));
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_file_has_its_place() {
         let mut wrong = Diagnostics::new(Source::file("x.toml", "a = 1\nä = 23\n"));
-        wrong.push(Diagnostic::new(&Place::Option("--size"), "too much"));
-        wrong.push(Diagnostic::new(&Place::File(11..13), "no").help("write\nless"));
+        wrong.push(Diagnostic::new(&Origin::Option("--size"), "too much"));
+        wrong.push(Diagnostic::new(&Origin::File(11..13), "no").help("write\nless"));
         let all = Complaint::all(&CommandError::Config(wrong));
         let told: Vec<_> =
             all.iter().map(|one| (one.error.as_str(), one.place.as_deref(), one.cure.as_deref())).collect();

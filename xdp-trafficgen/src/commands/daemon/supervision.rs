@@ -14,14 +14,14 @@ use tracing::{error, info, warn};
 
 use super::{Current, Latest, Machine, log::Complaint, read};
 use crate::{
-    commands::{CommandError, findings::Outlook, work_out_until},
+    commands::{CommandError, findings::RunFindings, work_out_until},
     config::{Config, Flow, Located},
     diagnosis::{Finding, in_full, of_outage},
     engine::{self, Loaded, Start},
-    host::Seek,
-    kernel::{Enabling, Listener},
-    plan::{self, pacing::missed::Missed},
-    stats::{Down, FlowCount, PortCount, Snapshot},
+    host::Required,
+    kernel::{Listener, PassPrograms},
+    plan::{self, pacing::missed::MissedDepartures},
+    stats::{FlowCount, PortCount, Snapshot, StoppedPort},
 };
 
 /// What the daemon knows of a port.
@@ -32,10 +32,10 @@ pub(super) struct Supervised {
     /// Shared by all ports, as all that follow but the name.
     pub(super) outlook: Current,
     pub(super) listener: Listener,
-    pub(super) enabling: Enabling,
+    pub(super) enabling: PassPrograms,
     pub(super) name: String,
     /// As it was planned at the daemon's start: what it misses until it first sends.
-    pub(super) planned: Missed,
+    pub(super) planned: MissedDepartures,
 }
 
 /// How long a port waits before it starts again: doubled with each failure in a row.
@@ -47,7 +47,7 @@ pub(super) enum Counts {
     /// As they were when they were read.
     Known(Box<PortCount>),
     /// Of a port that is down: worked out for whoever asks, and for nobody else.
-    Down(Arc<Mutex<Outage>>),
+    StoppedPort(Arc<Mutex<Outage>>),
 }
 
 impl Counts {
@@ -55,14 +55,14 @@ impl Counts {
     pub(super) fn read(&self, now: u64) -> PortCount {
         match self {
             Self::Known(count) => PortCount::clone(count),
-            Self::Down(outage) => outage.lock().unwrap_or_else(PoisonError::into_inner).counts(now),
+            Self::StoppedPort(outage) => outage.lock().unwrap_or_else(PoisonError::into_inner).counts(now),
         }
     }
 }
 
 /// The counts of a port that is down, as they go on.
 pub(super) struct Outage {
-    down: Down,
+    down: StoppedPort,
     /// When its last run started, on the clock of [`engine::now`].
     epoch: u64,
     /// Why it does not send.
@@ -104,7 +104,7 @@ impl Supervised {
     pub(super) async fn supervise(self, stop: CancellationToken) {
         let mut pause = FIRST_PAUSE;
         let none = read(&self.counts);
-        let down = Down::since(self.planned.clone(), Duration::ZERO, none.clone(), &none);
+        let down = StoppedPort::since(self.planned.clone(), Duration::ZERO, none.clone(), &none);
         let mut outage = Outage { down, epoch: engine::now(), reason: String::new() }.shared();
         // When the first of its runs started: flows begin and end by that.
         let mut first = None;
@@ -119,7 +119,7 @@ impl Supervised {
             let elapsed = Duration::from_nanos(now.saturating_sub(*first.get_or_insert(now)));
             if let Start::Since(time) = &mut start {
                 *time = now;
-                self.set(Counts::Down(Arc::clone(&outage)).read(now));
+                self.set(Counts::StoppedPort(Arc::clone(&outage)).read(now));
             }
             let Some(left) = self.left(elapsed) else { break };
             let ran = match ready {
@@ -131,7 +131,7 @@ impl Supervised {
                 // It never started, and is as down as it was.
                 Err(Failed { error, .. }) if error.is_stopped() => {
                     if let Start::Since(_) = start {
-                        self.set(Counts::Down(outage).read(engine::now()));
+                        self.set(Counts::StoppedPort(outage).read(engine::now()));
                     }
                     break;
                 }
@@ -146,11 +146,11 @@ impl Supervised {
                 outage = since.shared();
             }
             outage.lock().unwrap_or_else(PoisonError::into_inner).is_due_to(&error);
-            self.put(Counts::Down(Arc::clone(&outage)));
+            self.put(Counts::StoppedPort(Arc::clone(&outage)));
             start = Start::Since(0);
             tokio::select! {
                 () = stop.cancelled() => {
-                    self.set(Counts::Down(outage).read(engine::now()));
+                    self.set(Counts::StoppedPort(outage).read(engine::now()));
                     break;
                 }
                 () = time::sleep(pause) => {}
@@ -196,9 +196,9 @@ impl Supervised {
         let until = stop.clone();
         let load = move || {
             let plan = work_out_until(&until, &config, Some(capabilities), consent)?;
-            let planned = Outlook::of(&plan);
+            let planned = RunFindings::of(&plan);
             outlook.lock().unwrap_or_else(PoisonError::into_inner).renew(planned);
-            let timing = plan.ports.first().map(Missed::of);
+            let timing = plan.ports.first().map(MissedDepartures::of);
             Ok::<_, CommandError>((Loaded::beside(plan, &listener, &enabling)?, timing))
         };
         let (loaded, planned) =
@@ -229,7 +229,7 @@ impl Supervised {
         let Some(planned) = planned else { return Err(Failed::from(error)) };
         let counts = read(&self.counts);
         // A load of millions of segments takes a moment, in which other ports are to be read.
-        let down = spawn_blocking(move || Down::since(planned, sent_for, counts, &earlier)).await;
+        let down = spawn_blocking(move || StoppedPort::since(planned, sent_for, counts, &earlier)).await;
         let down = down.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         Err(Failed { error, outage: Some(Outage { down, epoch, reason: String::new() }) })
     }
@@ -279,7 +279,7 @@ fn left(config: &Config, counts: &PortCount, elapsed: Duration) -> Option<Config
 }
 
 fn asks_for_next_hops(config: &Config) -> bool {
-    plan::sought(config).iter().any(|sought| sought.what == Seek::NextHop)
+    plan::sought(config).iter().any(|sought| sought.what == Required::NextHop)
 }
 
 /// Why a port is down, in a line: of a configuration that does not fit the machine any more, what does not fit first.
@@ -381,7 +381,7 @@ mod tests {
                 format!("[[flows]]\nname = '{rate:.4}'\nport = 'p'\nrate = '{rate}'\npacket = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}]\n")
             }).concat();
         let mut config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        let pace = cli::Pace { rate: Some("4800pps".to_owned()), behind: None };
+        let pace = cli::RateOptions { rate: Some("4800pps".to_owned()), behind: None };
         replace_rates(&mut config, &pace, cli::Scale::default()).unwrap();
         config
     }
@@ -423,8 +423,8 @@ mod tests {
     fn counts_of_an_outage_are_those_of_when_somebody_asks() {
         let port = planned(&shared_rates());
         let none = PortCount::none(&port);
-        let down = Down::since(Missed::of(&port), Duration::ZERO, none.clone(), &none);
-        let counts = Counts::Down(Outage { down, epoch: 1000, reason: "gone".to_owned() }.shared());
+        let down = StoppedPort::since(MissedDepartures::of(&port), Duration::ZERO, none.clone(), &none);
+        let counts = Counts::StoppedPort(Outage { down, epoch: 1000, reason: "gone".to_owned() }.shared());
         let second = 1_000_000_000;
         for (seconds, unsent) in [(1, 4800), (2, 6800), (2, 6800), (3600, 6800 + 3598 * 2000)] {
             let count = counts.read(1000 + seconds * second);

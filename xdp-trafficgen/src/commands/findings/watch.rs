@@ -8,14 +8,14 @@ use std::{
     thread,
 };
 
-use super::{News, Outlook, found};
+use super::{NewDrops, RunFindings, found};
 use crate::{
     output::{PortFinding, together},
     stats::Snapshot,
 };
 
 /// Takes counts, and gives what there is to say of those before them. It waits for nothing.
-pub(super) fn watch(outlook: Outlook) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
+pub(super) fn watch(outlook: RunFindings) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
     let (counts, counted) = channel();
     let (lines, said) = channel();
     let watcher = Watcher { outlook, told: BTreeSet::new(), renamed: BTreeSet::new() };
@@ -29,7 +29,7 @@ pub(super) fn watch(outlook: Outlook) -> impl FnMut(&Snapshot) -> Vec<String> + 
 }
 
 struct Watcher {
-    outlook: Outlook,
+    outlook: RunFindings,
     /// Ports, by their places, whose first losses were told.
     told: BTreeSet<usize>,
     /// Ports whose interfaces were said to be renamed.
@@ -58,10 +58,10 @@ impl Watcher {
     /// interface was renamed.
     fn lines(&mut self, snapshot: &Snapshot) -> Vec<String> {
         let ports = &self.outlook.ports;
-        let mut news: Vec<News> = self.outlook.learn(snapshot);
+        let mut news: Vec<NewDrops> = self.outlook.learn(snapshot);
         news.sort_by_key(|news| Reverse(news.frames));
         let mut lost = Vec::new();
-        for News { index, finding, .. } in news {
+        for NewDrops { index, finding, .. } in news {
             if let (Some(sending), Some(finding)) = (ports.get(index), finding)
                 && self.told.insert(index)
             {

@@ -12,11 +12,13 @@ use crate::{
         CommandError,
         send::{consent, signal_stop},
     },
-    diagnosis::{Finding, Pace, Verdict, foresee, in_full, of_quota, of_refused_program, of_survey, without_refused},
+    diagnosis::{
+        Finding, SendMode, Verdict, foresee, in_full, of_quota, of_refused_program, of_survey, without_refused,
+    },
     host::{AttachedMode, AttachedXdp, Facts, Interface, Link},
-    kernel::{Capabilities, Enabled, Survey},
+    kernel::{Capabilities, PassProgram, Survey},
     output::probe::{Attachment, ProbeReport, Probed, Subject, Trial},
-    plan::{Attach, DefaultRoute, Existing, attachment, default_cpu},
+    plan::{DefaultRoute, ExistingProgram, RequiredProgram, attachment, default_cpu},
 };
 
 /// The report, and why the frames that were asked for could not be sent.
@@ -33,17 +35,21 @@ pub(super) fn look(
     let stop = signal_stop()?;
     let able = Verdict::of(&findings) != Verdict::NotReady;
     let tried = match attachment(&interface, consent.existing) {
-        Attach::Nothing => Tried::not(Attachment::NotNeeded),
+        RequiredProgram::Nothing => Tried::not(Attachment::NotNeeded),
         // It stays, and a run sends with it.
-        Attach::Pass(_) if interface.xdp_in(AttachedMode::Native).is_some() => Tried::not(Attachment::NotNeeded),
-        Attach::Pass(_) if !able => Tried::not(Attachment::NotTried("this machine sends nothing anyway".to_owned())),
-        Attach::Pass(_) if default_route && consent.default_route == DefaultRoute::Refuse => {
+        RequiredProgram::Pass(_) if interface.xdp_in(AttachedMode::Native).is_some() => {
+            Tried::not(Attachment::NotNeeded)
+        }
+        RequiredProgram::Pass(_) if !able => {
+            Tried::not(Attachment::NotTried("this machine sends nothing anyway".to_owned()))
+        }
+        RequiredProgram::Pass(_) if default_route && consent.default_route == DefaultRoute::Refuse => {
             Tried::not(Attachment::NotTried(
                 "the driver may restart an interface that carries the default route; --allow-default-route lets it"
                     .to_owned(),
             ))
         }
-        Attach::Pass(existing) => attach(facts, &interface, existing, &stop)?,
+        RequiredProgram::Pass(existing) => attach(facts, &interface, existing, &stop)?,
     };
     let judged = Interface {
         features: tried.attachment.features().or(interface.features),
@@ -52,7 +58,7 @@ pub(super) fn look(
     };
     let cpus = [default_cpu(Some(&judged), facts)];
     let mut foreseen = foresee(&situation(facts, &judged, &cpus, consent.existing));
-    foreseen.extend(of_quota(&facts.system.quotas, cpus.len(), Pace::FullSpeed));
+    foreseen.extend(of_quota(&facts.system.quotas, cpus.len(), SendMode::FullSpeed));
     if tried.finding.is_some() {
         without_refused(&mut foreseen);
     }
@@ -66,7 +72,7 @@ pub(super) fn look(
         }
         (true, _) => (Some(Trial::NotMade("this machine cannot send".to_owned())), None),
     };
-    tried.enabled.map_or(Ok(()), Enabled::release)?;
+    tried.enabled.map_or(Ok(()), PassProgram::release)?;
     let probed = Probed {
         default_route,
         largest_frame: largest_frame(&interface.link, &survey),
@@ -81,7 +87,7 @@ pub(super) fn look(
 struct Tried {
     attachment: Attachment,
     /// While it lasts.
-    enabled: Option<Enabled>,
+    enabled: Option<PassProgram>,
     /// Programs of others that were still attached beside it; none when it was not, or nobody says.
     others: Option<Vec<AttachedXdp>>,
     /// What it means that it was refused.
@@ -98,11 +104,11 @@ impl Tried {
 fn attach(
     facts: &Facts,
     interface: &Interface,
-    existing: Existing,
+    existing: ExistingProgram,
     stop: &CancellationToken,
 ) -> Result<Tried, CommandError> {
     let Link { name, index, .. } = &interface.link;
-    match Enabled::attach_until(stop, *index, existing) {
+    match PassProgram::attach_until(stop, *index, existing) {
         Ok(enabled) => {
             let now = Facts::gather(&[], &[name], facts.largest_frame)?;
             let now = now.interface(name);

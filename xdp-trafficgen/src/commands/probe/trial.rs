@@ -6,7 +6,7 @@ use crate::{
     cli::{self, PortRange},
     commands::{
         CommandError,
-        findings::Outlook,
+        findings::RunFindings,
         quick::udp,
         send::{consent, drive, work_out},
     },
@@ -74,7 +74,7 @@ fn planned(options: &cli::Probe, interface: &Interface, capabilities: Capabiliti
 }
 
 fn made(plan: Plan, stop: &CancellationToken) -> Result<(Trial, Vec<Finding>), CommandError> {
-    let outlook = Outlook::of(&plan);
+    let outlook = RunFindings::of(&plan);
     let (snapshot, failure) = drive(Loaded::until(stop, plan)?, Start::Now, stop, None)?;
     if let Some(failure) = failure {
         return Err(failure);

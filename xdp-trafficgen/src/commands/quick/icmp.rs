@@ -2,7 +2,7 @@
 
 use etherparse::{Icmpv4Header, icmpv4, icmpv6};
 
-use super::{Part, header};
+use super::{HeaderLength, header};
 use crate::{
     cli,
     config::{Config, Diagnostics, Pattern, pattern::Count},
@@ -25,6 +25,6 @@ pub(in crate::commands) fn config(options: &cli::Icmp) -> Result<Config, Diagnos
             ("sequence_number", "icmp", Some(sequence)),
         ];
         // As long in both.
-        Part { header: header(kind, fields), len: Icmpv4Header::MIN_LEN }
+        HeaderLength { header: header(kind, fields), len: Icmpv4Header::MIN_LEN }
     })
 }

@@ -2,7 +2,7 @@
 
 use etherparse::UdpHeader;
 
-use super::{Part, header, range};
+use super::{HeaderLength, header, range};
 use crate::{
     cli,
     config::{Config, Diagnostics},
@@ -14,5 +14,5 @@ pub(in crate::commands) fn config(options: &cli::Udp) -> Result<Config, Diagnost
     let cli::Udp { quick, dst_port, src_port } = options;
     let fields =
         [("src_port", "--src-port", Some(range(*src_port))), ("dst_port", "--dst-port", Some(range(*dst_port)))];
-    super::config(quick, "udp", |_| Part { header: header(HeaderKind::Udp, fields), len: UdpHeader::LEN })
+    super::config(quick, "udp", |_| HeaderLength { header: header(HeaderKind::Udp, fields), len: UdpHeader::LEN })
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// One of a port's frames.
-pub(super) struct Numbered {
+pub(super) struct NumberedFrame {
     /// Index of its flow among the port's.
     pub(super) flow: usize,
     /// When it leaves, since the start; none where frames leave as fast as they can.
@@ -28,7 +28,9 @@ pub(super) struct Numbered {
 ///
 /// # Errors
 /// What the kernel refused.
-pub(super) fn frames(port: &PortPlan) -> Result<impl Iterator<Item = Result<Numbered, CommandError>>, CommandError> {
+pub(super) fn frames(
+    port: &PortPlan,
+) -> Result<impl Iterator<Item = Result<NumberedFrame, CommandError>>, CommandError> {
     engine::pin_to(port.cpus.first().copied().unwrap_or(0))?;
     let generator = Generator::load_dry(&port.program)?;
     let mut sequence = Sequence { port, generator, order: Order::of(port, 0), ahead: VecDeque::new() };
@@ -48,7 +50,7 @@ struct Sequence<'a> {
 }
 
 impl Sequence<'_> {
-    fn next(&mut self) -> Result<Option<Numbered>, CommandError> {
+    fn next(&mut self) -> Result<Option<NumberedFrame>, CommandError> {
         if self.ahead.is_empty() {
             self.ahead.extend(self.order.by_ref().take(AHEAD));
             let flows: Vec<u32> = self.ahead.iter().map(|turn| turn.flow).collect();
@@ -56,6 +58,6 @@ impl Sequence<'_> {
         }
         let Some(Turn { flow, due }) = self.ahead.pop_front() else { return Ok(None) };
         let (_, frame) = self.generator.dry_run(&self.port.program.frame)?;
-        Ok(Some(Numbered { flow: flow as usize, due: due.map(Duration::from_nanos), frame }))
+        Ok(Some(NumberedFrame { flow: flow as usize, due: due.map(Duration::from_nanos), frame }))
     }
 }

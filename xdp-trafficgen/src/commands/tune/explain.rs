@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    commands::findings::Outlook,
+    commands::findings::RunFindings,
     diagnosis::Severity,
     output::{PortFinding, tune::PointsFinding},
     stats::{
@@ -14,7 +14,7 @@ use crate::{
 
 /// Why frames were dropped and where counts part, and what makes the setting to propose slower than it could be. `outlooks`:
 /// those of the points, by index; `failed`: whether a run ended before its time.
-pub(super) fn findings(points: &[Point], outlooks: &BTreeMap<usize, Outlook>, failed: bool) -> Vec<PointsFinding> {
+pub(super) fn findings(points: &[Point], outlooks: &BTreeMap<usize, RunFindings>, failed: bool) -> Vec<PointsFinding> {
     let choice = choose(points);
     let mut all: Vec<PointsFinding> = Vec::new();
     for (index, point) in points.iter().enumerate() {

@@ -26,7 +26,7 @@ pub(super) struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// A configuration with a port that sends out of the interface.
-    Existing,
+    ExistingProgram,
     /// No file yet.
     New,
 }
@@ -39,12 +39,12 @@ impl Target {
                 let source = io::Error::other("it is not a regular file; name another one");
                 return Err(failed("write", path, source));
             }
-            Ok(_) => Kind::Existing,
+            Ok(_) => Kind::ExistingProgram,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Kind::New,
             Err(error) => return Err(failed("read", path, error)),
         };
         let target = Self { path: path.to_owned(), interface: interface.to_owned(), kind };
-        if kind == Kind::Existing {
+        if kind == Kind::ExistingProgram {
             store::senders(&read_config(path, &Overrides { set: Vec::new() })?, interface)
                 .map_err(CommandError::Config)?;
         }
@@ -126,7 +126,7 @@ impl Target {
     /// The file behind symbolic links, which stay.
     fn real_path(&self) -> Result<PathBuf, CommandError> {
         match self.kind {
-            Kind::Existing => fs::canonicalize(&self.path).map_err(|source| failed("read", &self.path, source)),
+            Kind::ExistingProgram => fs::canonicalize(&self.path).map_err(|source| failed("read", &self.path, source)),
             Kind::New => Ok(self.path.clone()),
         }
     }

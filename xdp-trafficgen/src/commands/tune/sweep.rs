@@ -11,21 +11,21 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     commands::{
         CommandError,
-        findings::Outlook,
+        findings::RunFindings,
         send::{drive, work_out, work_out_until},
         tune::explain,
     },
-    config::{Action, Config, Located, Place},
+    config::{Action, Config, Located, Origin},
     engine::{DRAIN, Loaded, Start},
     host::Facts,
-    kernel::{Capabilities, Enabling, Hold, Listener, TracePoint},
+    kernel::{Capabilities, Listener, PassProgramShare, PassPrograms, TracePoint},
     output::{
         streams::say,
         terminal::Terminal,
         together::notes,
         tune::{Ended, PointsFinding, text::words},
     },
-    plan::{Attach, Consent, Plan},
+    plan::{Consent, Plan, RequiredProgram},
     stats::{
         PortCount,
         tuning::{Point, ROUNDS, Setting, choose, pps},
@@ -99,11 +99,11 @@ impl Run {
         let mut config = self.config.clone();
         for port in &mut config.ports {
             port.action.value = setting.action;
-            port.cpus = Some(Located::new(setting.cpus.clone(), Place::Option("--cpus")));
+            port.cpus = Some(Located::new(setting.cpus.clone(), Origin::Option("--cpus")));
             port.batch_size.value = setting.batch_size;
         }
         for flow in &mut config.flows {
-            flow.duration = Some(Located::new(self.round, Place::Option("--duration")));
+            flow.duration = Some(Located::new(self.round, Origin::Option("--duration")));
         }
         work_out_until(stop, &config, Some(self.capabilities), self.consent)
     }
@@ -118,13 +118,13 @@ pub(super) struct Sweep {
     /// The default first.
     points: Vec<Point>,
     /// What each of them is sent on, by index.
-    outlooks: BTreeMap<usize, Outlook>,
+    outlooks: BTreeMap<usize, RunFindings>,
     progress: Option<Terminal>,
     listener: Listener,
-    enabling: Enabling,
+    enabling: PassPrograms,
     /// What lets the driver send. One for the whole sweep: some NICs start anew, and lose their link for seconds, when it comes
     /// and goes.
-    holds: Vec<Hold>,
+    holds: Vec<PassProgramShare>,
 }
 
 /// What a sweep came to.
@@ -146,10 +146,10 @@ impl Sweep {
         let plan = run.plan(&Setting { cpus: cpus.to_vec(), ..default.clone() }, stop)?;
         notes(&plan.notes).iter().for_each(say);
         // What would slow it down is told of the setting to propose, at the end.
-        let _ = Outlook::of(&plan).warn();
-        let (enabling, mut holds) = (Enabling::until(stop), Vec::new());
+        let _ = RunFindings::of(&plan).warn();
+        let (enabling, mut holds) = (PassPrograms::until(stop), Vec::new());
         for port in plan.ports {
-            if let (Attach::Pass(existing), Some(interface)) = (port.attach, port.leaves_by()) {
+            if let (RequiredProgram::Pass(existing), Some(interface)) = (port.attach, port.leaves_by()) {
                 holds.push(enabling.hold(interface, existing)?);
             }
         }
@@ -212,7 +212,7 @@ impl Sweep {
         let [default, plans @ ..] = plans.as_slice() else { return Ok(Ended::Complete) };
         let mut others: Vec<(usize, &Plan)> = members.into_iter().zip(plans).collect();
         let all = others.iter().copied().chain([(DEFAULT, default)]);
-        self.outlooks.extend(all.map(|(index, plan)| (index, Outlook::of(plan))));
+        self.outlooks.extend(all.map(|(index, plan)| (index, RunFindings::of(plan))));
         let all = (others.len() + others.len().div_ceil(BESIDE_DEFAULT)) * ROUNDS;
         let mut done = 0;
         for _ in 0..ROUNDS {
@@ -268,11 +268,11 @@ impl Sweep {
 }
 
 /// Takes the programs off that let drivers send, once the last frames have left.
-fn release(holds: Vec<Hold>) -> Result<(), CommandError> {
-    if holds.iter().any(Hold::is_ours) {
+fn release(holds: Vec<PassProgramShare>) -> Result<(), CommandError> {
+    if holds.iter().any(PassProgramShare::is_ours) {
         thread::sleep(DRAIN);
     }
-    let released: Vec<_> = holds.into_iter().map(Hold::release).collect();
+    let released: Vec<_> = holds.into_iter().map(PassProgramShare::release).collect();
     Ok(released.into_iter().collect::<Result<(), _>>()?)
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::{
-        Diagnostic, Follow, Located, Pace, Pattern,
+        Advance, Diagnostic, Follow, Located, Pattern,
         literal::Problem,
         names,
         path::{self, Segment},
@@ -17,21 +17,21 @@ use crate::{
 };
 
 const HELP: &str = "write the field to go along with: `follow = \"ipv4.src\"`";
-const PACES: [(&str, Pace); 2] = [("step", Pace::Step), ("round", Pace::Round)];
+const WORKER_CLOCKS: [(&str, Advance); 2] = [("step", Advance::Step), ("round", Advance::Round)];
 
 /// What `follow` says.
 #[derive(Clone, Debug)]
 pub(super) struct Follower {
     /// The leader's path, such as `ipv4[1].src`.
     leader: Located<String>,
-    pace: Pace,
+    pace: Advance,
 }
 
 /// `"ipv4.src"` or `{ field = "ipv4.src", pace = "round" }`.
 pub(super) fn follower(value: &Value<'_>, problems: &mut Problems) -> Option<Follower> {
     if !matches!(value.value, DeValue::Table(_)) {
         let leader = problems.take(value.parsed("a string or a table", HELP, |text| Ok(text.to_owned())))?;
-        return Some(Follower { leader, pace: Pace::Step });
+        return Some(Follower { leader, pace: Advance::Step });
     }
     let mut table = problems.take(value.table("follow", HELP))?;
     let leader = table.required("field", "field = \"ipv4.src\"");
@@ -39,8 +39,8 @@ pub(super) fn follower(value: &Value<'_>, problems: &mut Problems) -> Option<Fol
     table.finish(problems);
     let leader = leader.and_then(|leader| problems.take(leader.name()));
     let pace = match pace {
-        Some(pace) => problems.take(pace.choice(&PACES))?.value,
-        None => Pace::Step,
+        Some(pace) => problems.take(pace.choice(&WORKER_CLOCKS))?.value,
+        None => Advance::Step,
     };
     Some(Follower { leader: leader?, pace })
 }
@@ -65,7 +65,7 @@ pub(super) fn resolve(headers: &[Option<ReadHeader>], problems: &mut Problems) -
         let checked = packet.check(index, leader, follower.pace);
         let checked = checked.and_then(|()| {
             // In a circle there is no end to the leaders.
-            if circles || follower.pace == Pace::Step { Ok(()) } else { packet.check_period(index, &leaders) }
+            if circles || follower.pace == Advance::Step { Ok(()) } else { packet.check_period(index, &leaders) }
         });
         problems.take(checked.map_err(|problem| problem.at(&follower.leader.place)));
         let (leader_header, leader_field, _) = packet.fields[leader];
@@ -198,7 +198,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Whether the two can go along.
-    fn check(&self, follower: usize, leader: usize, pace: Pace) -> Result<(), Problem> {
+    fn check(&self, follower: usize, leader: usize, pace: Advance) -> Result<(), Problem> {
         let (Some(own), Some(other)) = (&self.fields[follower].2.pattern, &self.fields[leader].2.pattern) else {
             // What is wrong with a pattern has been said.
             return Ok(());
@@ -212,23 +212,23 @@ impl<'a> Packet<'a> {
             ));
         }
         let problem = match pace {
-            Pace::Step if endless(own) && !endless(other) => Problem::new(
+            Advance::Step if endless(own) && !endless(other) => Problem::new(
                 format!("`{name}` takes random values without end, `{leader}` only {}", shown_count(other)),
                 give_count(&shown_count(other)),
             ),
-            Pace::Step if own.value_count() != other.value_count() => Problem::new(
+            Advance::Step if own.value_count() != other.value_count() => Problem::new(
                 format!("`{name}` has {} values, `{leader}` has {}", shown_count(own), shown_count(other)),
                 "give both the same number of values, or let it move on more slowly: \
                  `follow = { field = …, pace = \"round\" }`",
             ),
-            Pace::Round if endless(own) => {
+            Advance::Round if endless(own) => {
                 Problem::new(format!("`{name}` takes random values without end"), give_count("100"))
             }
-            Pace::Round if own.value_count() == 1 => Problem::new(
+            Advance::Round if own.value_count() == 1 => Problem::new(
                 format!("`{name}` has a single value, so there is nothing to move on to"),
                 "give it values that vary, or remove `follow`",
             ),
-            Pace::Step | Pace::Round => return Ok(()),
+            Advance::Step | Advance::Round => return Ok(()),
         };
         Err(problem)
     }
@@ -249,7 +249,7 @@ impl<'a> Packet<'a> {
             }
             let paced = read.follower.as_ref().map(|follower| follower.pace);
             // In step it has gone through its values when its leader has.
-            if paced != Some(Pace::Step) || leaders[at].is_none() {
+            if paced != Some(Advance::Step) || leaders[at].is_none() {
                 frames = frames.saturating_mul(pattern.map_or(1, Pattern::value_count));
             }
             next = leaders[at];

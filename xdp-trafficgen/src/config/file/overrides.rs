@@ -7,7 +7,7 @@ use serde_spanned::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::config::{
-    Diagnostic, Place,
+    Diagnostic, Origin,
     literal::Problem,
     names,
     path::{self, Segment},
@@ -24,7 +24,7 @@ const MAX_DEPTH: usize = 16;
 /// When it is malformed, or names what is not there and cannot be added.
 pub(super) fn apply<'i>(document: &mut DeTable<'i>, argument: &'i str, base: usize) -> Result<(), Diagnostic> {
     let shared: Arc<str> = argument.into();
-    let at = |problem: Problem, span| problem.at(&Place::Override(shared.clone(), span));
+    let at = |problem: Problem, span| problem.at(&Origin::Override(shared.clone(), span));
     let (path, equals) = path::parse(argument).map_err(|(problem, span)| at(problem, span))?;
     let Some(value) = argument[equals..].strip_prefix('=') else {
         return Err(at(Problem::new(format!("no `=` in `{argument}`"), HELP), 0..argument.len()));

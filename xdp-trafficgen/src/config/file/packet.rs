@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{
-        Diagnostic, FieldSetting, Follow, Header, Located, Pattern, Place,
+        Diagnostic, FieldSetting, Follow, Header, Located, Origin, Pattern,
         literal::{Mask, Problem, parse_mask},
         names,
     },
@@ -157,7 +157,7 @@ impl ReadHeader {
     fn announce_checksum(&mut self) {
         let kind = self.kind.value;
         let present = kind.checksum_field().and_then(|name| kind.field(&format!("{name}_present")));
-        let Some(present) = present.filter(|_| self.checksum.place != Place::Default) else { return };
+        let Some(present) = present.filter(|_| self.checksum.place != Origin::Default) else { return };
         if self.fields.iter().all(|read| read.field.name != present.name) {
             let pattern = Some(Located::new(Pattern::Value(1), self.checksum.place.clone()));
             self.fields.push(ReadField { field: present.clone(), pattern, follower: None });

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::table::{Problems, Value};
 use crate::config::{
-    Behind, Diagnostic, Located, Profile, Rate, RateUnit,
+    Diagnostic, LatePolicy, Located, Profile, Rate, RateUnit,
     literal::{Problem, parse_time},
     rate::{Burst, MAX_POINTS, Spacing, Step, above_the_line, catch_up, parse_behind, parse_rate},
 };
@@ -214,7 +214,7 @@ fn steps(form: &Value<'_>, context: &mut Context<'_>, problems: &mut Problems) -
 }
 
 /// The `behind` of a port.
-pub(super) fn behind(value: &Value<'_>, problems: &mut Problems) -> Option<Located<Behind>> {
+pub(super) fn behind(value: &Value<'_>, problems: &mut Problems) -> Option<Located<LatePolicy>> {
     const HELP: &str = "write `\"catch_up\"`, `\"skip\"` or `{ catch_up = \"20ms\" }`";
     if !value.value.is_table() {
         return problems.take(value.parsed("a string or a table", HELP, parse_behind));

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::table::Problems;
-use crate::config::{Diagnostic, Located, Place, names};
+use crate::config::{Diagnostic, Located, Origin, names};
 
 /// A name, when it could be read.
 type Name = Option<Located<String>>;
@@ -21,7 +21,7 @@ pub(super) struct PortReference {
     pub(super) name: Name,
     pub(super) interface: Name,
     /// Where its rate is written, if it has one.
-    pub(super) rate: Option<Place>,
+    pub(super) rate: Option<Origin>,
 }
 
 /// What others want to know of a flow.
@@ -30,7 +30,7 @@ pub(super) struct FlowReference {
     pub(super) name: Name,
     pub(super) port: Name,
     /// Where its rate is written, if it has one.
-    pub(super) rate: Option<Place>,
+    pub(super) rate: Option<Origin>,
 }
 
 impl References {
@@ -123,12 +123,12 @@ fn duplicate(text: &str, noun: &str, name: &Located<String>, first: &Located<Str
 /// Where a value was written: `on line 2`.
 fn written<T>(text: &str, value: &Located<T>) -> String {
     match &value.place {
-        Place::File(span) => {
+        Origin::File(span) => {
             let before = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
             format!("on line {}", before + 1)
         }
-        Place::Override(argument, _) => format!("in `--set {argument}`"),
-        Place::Option(option) => format!("in `{option}`"),
-        Place::Default => "a default".to_owned(),
+        Origin::Override(argument, _) => format!("in `--set {argument}`"),
+        Origin::Option(option) => format!("in `{option}`"),
+        Origin::Default => "a default".to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use serde_spanned::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use crate::config::{
-    Diagnostic, Located, Place,
+    Diagnostic, Located, Origin,
     literal::{Problem, parse_count},
     names,
 };
@@ -38,11 +38,11 @@ pub(super) struct Texts {
 
 impl Texts {
     /// Where the bytes of `span` were written.
-    pub(super) fn place(&self, span: Range<usize>) -> Place {
+    pub(super) fn place(&self, span: Range<usize>) -> Origin {
         let count = self.overrides.partition_point(|(start, _)| *start <= span.start);
         match self.overrides[..count].last() {
-            None => Place::File(span),
-            Some((start, argument)) => Place::Override(argument.clone(), span.start - start..span.end - start),
+            None => Origin::File(span),
+            Some((start, argument)) => Origin::Override(argument.clone(), span.start - start..span.end - start),
         }
     }
 }
@@ -52,9 +52,9 @@ impl Texts {
 pub(super) struct Value<'a> {
     /// The key it was given for; elements of an array have the array's.
     pub(super) key: &'a str,
-    pub(super) key_place: Place,
+    pub(super) key_place: Origin,
     pub(super) value: &'a DeValue<'a>,
-    pub(super) place: Place,
+    pub(super) place: Origin,
     /// What its places refer to.
     texts: &'a Texts,
 }
@@ -209,14 +209,14 @@ fn unsigned(integer: &DeInteger<'_>) -> Result<u128, Problem> {
 pub(super) struct Table<'a> {
     noun: &'static str,
     /// Of its header, or of the whole table when it is inline.
-    place: Place,
+    place: Origin,
     entries: Vec<Value<'a>>,
     known: Vec<&'static str>,
     missing: Vec<(&'static str, &'static str)>,
 }
 
 impl<'a> Table<'a> {
-    pub(super) const fn new(noun: &'static str, place: Place, entries: Vec<Value<'a>>) -> Self {
+    pub(super) const fn new(noun: &'static str, place: Origin, entries: Vec<Value<'a>>) -> Self {
         Self { noun, place, entries, known: Vec::new(), missing: Vec::new() }
     }
 
@@ -266,7 +266,7 @@ impl<'a> Table<'a> {
             ),
             several => {
                 // What a `--set` added is most likely the odd one out.
-                let added = several.iter().find(|form| matches!(form.key_place, Place::Override(..)));
+                let added = several.iter().find(|form| matches!(form.key_place, Origin::Override(..)));
                 let keys = names::list(several.iter().map(|form| form.key));
                 problems.push(
                     Diagnostic::new(

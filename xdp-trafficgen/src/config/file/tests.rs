@@ -14,7 +14,7 @@ use rates::read as files;
 
 use super::{parse, parse_with};
 use crate::{
-    config::{Action, Config, Flow, Header, Located, Pattern, Payload, Place, Size, Source, pattern::Count},
+    config::{Action, Config, Flow, Header, Located, Origin, Pattern, Payload, Size, Source, pattern::Count},
     packet::HeaderKind,
 };
 
@@ -39,8 +39,8 @@ fn check_set(text: &str, overrides: &[&str], expected: &[(&str, &str)]) {
         .list()
         .iter()
         .map(|diagnostic| match &diagnostic.place {
-            Place::File(span) => (&text[span.clone()], format!("{}; {}", diagnostic.message, diagnostic.help)),
-            Place::Override(argument, span) => {
+            Origin::File(span) => (&text[span.clone()], format!("{}; {}", diagnostic.message, diagnostic.help)),
+            Origin::Override(argument, span) => {
                 (&argument[span.clone()], format!("{}; {}", diagnostic.message, diagnostic.help))
             }
             place => panic!("{place:?} in a file"),
@@ -144,7 +144,7 @@ packet = [{ ethernet = {} }]
     assert_eq!(west.action.value, Action::Tx);
     assert_eq!(west.cpus.as_ref().unwrap().value, [0, 2, 3]);
     assert_eq!(west.batch_size.value, 256);
-    let Place::File(span) = &west.batch_size.place else { panic!("{:?}", west.batch_size) };
+    let Origin::File(span) = &west.batch_size.place else { panic!("{:?}", west.batch_size) };
     assert_eq!(&source.text[span.clone()], "256");
     assert_eq!((east.name.value.as_str(), east.interface.value.as_str()), ("east", "veth4"));
     assert_eq!((&east.ingress, &east.cpus), (&None, &None));

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use humantime::format_duration;
 
-use super::{Behind, Burst, Profile, Rate, RateUnit, Ratio, Spacing, Step};
+use super::{Burst, LatePolicy, Profile, Rate, RateUnit, Ratio, Spacing, Step};
 use crate::config::literal::{Decimal, NotDigits, Problem, is_negative, parse_time};
 
 const HELP: &str = "write a number and its unit, such as `500kpps`, `10Gbps`, `10GbpsL1` or `40%`";
@@ -118,11 +118,11 @@ pub fn parse_speed(text: &str) -> Result<u64, Problem> {
 ///
 /// # Errors
 /// When it is none of them, or the time is none or zero.
-pub fn parse_behind(text: &str) -> Result<Behind, Problem> {
+pub fn parse_behind(text: &str) -> Result<LatePolicy, Problem> {
     const HELP: &str = "write `catch_up`, `catch_up=20ms` or `skip`";
     match text.split_once('=') {
-        None if text == "catch_up" => Ok(Behind::DEFAULT),
-        None if text == "skip" => Ok(Behind::Skip),
+        None if text == "catch_up" => Ok(LatePolicy::DEFAULT),
+        None if text == "skip" => Ok(LatePolicy::Skip),
         Some((word, time)) if word.trim() == "catch_up" => catch_up(parse_time(time)?),
         _ => Err(Problem::new(format!("`{text}` is not a way to deal with overdue frames"), HELP)),
     }
@@ -143,15 +143,15 @@ pub fn parse_factor(text: &str) -> Result<Ratio, Problem> {
     if factor.numerator == 0 { Err(wrong("sends nothing")) } else { Ok(factor) }
 }
 
-/// [`Behind::CatchUp`].
+/// [`LatePolicy::CatchUp`].
 ///
 /// # Errors
 /// When there is no time for it.
-pub(in crate::config) fn catch_up(time: Duration) -> Result<Behind, Problem> {
+pub(in crate::config) fn catch_up(time: Duration) -> Result<LatePolicy, Problem> {
     if time.is_zero() {
         return Err(Problem::new("nothing can be caught up in no time", "write `skip` to skip what is overdue"));
     }
-    Ok(Behind::CatchUp(time))
+    Ok(LatePolicy::CatchUp(time))
 }
 
 /// The number, and what is behind it.
@@ -435,9 +435,9 @@ mod tests {
 
     #[test]
     fn ways_to_be_behind() {
-        assert_eq!(parse_behind("catch_up"), Ok(Behind::CatchUp(Duration::from_millis(100))));
-        assert_eq!(parse_behind("catch_up=20ms"), Ok(Behind::CatchUp(Duration::from_millis(20))));
-        assert_eq!(parse_behind("skip"), Ok(Behind::Skip));
+        assert_eq!(parse_behind("catch_up"), Ok(LatePolicy::CatchUp(Duration::from_millis(100))));
+        assert_eq!(parse_behind("catch_up=20ms"), Ok(LatePolicy::CatchUp(Duration::from_millis(20))));
+        assert_eq!(parse_behind("skip"), Ok(LatePolicy::Skip));
         refused(parse_behind("catchup"), "`catchup` is not", "`catch_up=20ms`");
         refused(parse_behind("skip=5ms"), "`skip=5ms` is not", "`skip`");
         refused(parse_behind("catch_up=0s"), "in no time", "`skip`");

@@ -4,7 +4,7 @@ use aya::{Ebpf, EbpfLoader, Pod, maps::Map, programs::Xdp};
 use xdp_trafficgen_ebpf::abi::{BODY_LEN, Group, Line, ROW_TABLE_LINES, timing::EXPONENTIALS};
 
 use crate::{
-    kernel::{KernelError, OBJECT, listener::Place, mapped::Mapped, pins::Pins, program_error},
+    kernel::{KernelError, OBJECT, listener::PortSlot, mapped::Mapped, pins::Pins, program_error},
     plan::{Pacing, Program},
 };
 
@@ -13,7 +13,7 @@ const SHARED: [&str; 18] = [
     "WORKERS",
     "SCHEDULES",
     "FLOWS",
-    "WORKED",
+    "HEADER_STATES",
     "VALUES",
     "FLOW_BODIES",
     "BODIES",
@@ -21,7 +21,7 @@ const SHARED: [&str; 18] = [
     "EGRESS",
     "DROPS",
     "FLOW_DROPS",
-    "PACES",
+    "WORKER_CLOCKS",
     "DEPARTURES",
     "SEGMENTS",
     "EXPONENTIAL",
@@ -36,7 +36,7 @@ pub(super) fn load_group(
     pacing: Option<&Pacing>,
     group: &Group,
     pins: Option<&Pins>,
-    place: Option<&Place>,
+    place: Option<&PortSlot>,
 ) -> Result<Ebpf, KernelError> {
     let Program { generator, rows, row_sizes, values, bodies, flow_bodies, workers, flows, worked, .. } = program;
     let mut row_table = rows.clone();
@@ -53,11 +53,11 @@ pub(super) fn load_group(
         .map_max_entries("SCHEDULES", entries(workers.len()))
         .map_max_entries("FLOWS", entries(flows.len()))
         .map_max_entries("FLOW_DROPS", entries(flows.len()))
-        .map_max_entries("WORKED", entries(worked.len()))
+        .map_max_entries("HEADER_STATES", entries(worked.len()))
         .map_max_entries("VALUES", entries(values.len()))
         .map_max_entries("FLOW_BODIES", entries(flow_bodies.len()))
         .map_max_entries("BODIES", entries(bodies.len()))
-        .map_max_entries("PACES", entries(workers.len()))
+        .map_max_entries("WORKER_CLOCKS", entries(workers.len()))
         .map_max_entries("DEPARTURES", entries(pacing.map_or(0, |pacing| pacing.departures.len())))
         .map_max_entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len())))
         .map_max_entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len())))

@@ -8,7 +8,7 @@ mod interface;
 use serde::Serialize;
 
 use self::interface::{Interface, TrialJson, interface, trial};
-use super::{Brief, ProbeReport, Subject};
+use super::{InterfaceRemark, ProbeReport, Subject};
 use crate::{
     diagnosis::{self, in_full},
     host::{self, Lockdown},
@@ -270,7 +270,7 @@ fn cpu(cpu: &host::Cpu) -> Cpu<'_> {
     Cpu { number: *number, numa_node: *numa_node, governor: governor.as_deref(), siblings, isolated: *isolated }
 }
 
-fn short(brief: &Brief) -> Short<'_> {
-    let Brief { name, driver, verdict, finding } = brief;
+fn short(brief: &InterfaceRemark) -> Short<'_> {
+    let InterfaceRemark { name, driver, verdict, finding } = brief;
     Short { name, driver, verdict: verdict.code(), finding: finding.as_ref().map(Finding::from) }
 }

@@ -7,7 +7,7 @@ use std::{io, time::Duration};
 
 use serde_json::Value;
 
-use super::{Attachment, Brief, ProbeReport, Probed, Subject, Trial, json, text};
+use super::{Attachment, InterfaceRemark, ProbeReport, Probed, Subject, Trial, json, text};
 use crate::{
     diagnosis::{Finding, Severity, Verdict},
     host::{
@@ -166,7 +166,7 @@ fn reports() -> [ProbeReport; 5] {
     let attached = Attachment::Attached { features: Some(XdpFeatures(127)) };
     let unknown =
         Interface { peer: Some(Peer::Elsewhere), ..Interface::of(Link { mac: None, speed: None, ..link("a") }) };
-    let brief = |name: &str, finding| Brief {
+    let brief = |name: &str, finding| InterfaceRemark {
         name: name.to_owned(),
         driver: "veth".to_owned(),
         verdict: Verdict::Ready,

@@ -4,7 +4,7 @@ mod interface;
 mod page;
 
 use self::page::{Page, cpu_list};
-use super::{Brief, ProbeReport, Subject};
+use super::{InterfaceRemark, ProbeReport, Subject};
 use crate::{
     diagnosis::{Finding, Verdict, in_full},
     host::{Cpu, Lockdown, System},
@@ -151,9 +151,9 @@ fn by(cpus: &[Cpu], what: &str, value: impl Fn(&Cpu) -> Option<String>) -> Optio
 }
 
 /// A line for each interface.
-fn interfaces(briefs: &[Brief]) -> String {
+fn interfaces(briefs: &[InterfaceRemark]) -> String {
     let mut table = table(&["interface", "driver", "verdict", "because of"], 4);
-    for Brief { name, driver, verdict, finding } in briefs {
+    for InterfaceRemark { name, driver, verdict, finding } in briefs {
         let why = finding.as_ref().map_or("", |Finding { code, .. }| *code);
         table.add_row([name, driver, verdict.words(), why]);
     }

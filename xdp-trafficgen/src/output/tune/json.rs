@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     config::Action,
     output::tune::{Ended, TuneReport},
-    stats::tuning::{Point, Round, Setting, Why},
+    stats::tuning::{Point, Rationale, Round, Setting},
 };
 
 #[derive(Serialize)]
@@ -106,9 +106,9 @@ pub fn render(report: &TuneReport) -> serde_json::Result<String> {
         point: choice.point,
         setting: JsonSetting::from(&point.setting),
         reason: match choice.why {
-            Why::Default => "default",
-            Why::Faster => "faster",
-            Why::LosesFewer => "loses_fewer",
+            Rationale::Default => "default",
+            Rationale::Faster => "faster",
+            Rationale::LosesFewer => "loses_fewer",
         },
     });
     let findings = findings.iter().map(|found| JsonFinding {

@@ -9,7 +9,7 @@ use crate::{
         text::{duration, frames, grouped, table},
         tune::{Ended, PointsFinding, TuneReport},
     },
-    stats::tuning::{Point, Setting, Typical, Why},
+    stats::tuning::{Point, Rationale, Setting, Typical},
 };
 
 /// Several lines, with a line feed at the end of each.
@@ -81,10 +81,10 @@ fn proposal(report: &TuneReport) -> String {
     };
     let setting = words(&point.setting);
     let reason = match (choice.why, point.times_default().value) {
-        (Why::Default, _) => "the default: no other setting was better by more than the noise".to_owned(),
-        (Why::Faster, times) if times > 0.0 => format!("{setting}: {times:.2} times the default's rate"),
-        (Why::Faster, _) => format!("{setting}, for the default sends nothing"),
-        (Why::LosesFewer, _) => format!("{setting}: about as fast as the default, and loses fewer frames"),
+        (Rationale::Default, _) => "the default: no other setting was better by more than the noise".to_owned(),
+        (Rationale::Faster, times) if times > 0.0 => format!("{setting}: {times:.2} times the default's rate"),
+        (Rationale::Faster, _) => format!("{setting}, for the default sends nothing"),
+        (Rationale::LosesFewer, _) => format!("{setting}: about as fast as the default, and loses fewer frames"),
     };
     let Setting { action, cpus, batch_size } = &point.setting;
     let lines = Settings { action: *action, cpus, batch_size: *batch_size }.lines();

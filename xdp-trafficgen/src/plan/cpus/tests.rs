@@ -106,7 +106,7 @@ fn what_others_send_on_is_left_to_them() {
 fn a_port_that_starts_again_keeps_its_cpus_while_it_can() {
     let text = format!("ports = [{{ name = 'p', interface = 'veth0' }}]\n[[flows]]\nname = 'f'\nport = 'p'\n{UDP}");
     let mut config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-    config.ports[0].cpus = Some(Located::new(vec![2], Place::Default));
+    config.ports[0].cpus = Some(Located::new(vec![2], Origin::Default));
     let cpus = |facts: &Facts| choose(&config, facts).remove("p").unwrap();
     assert_eq!(cpus(&four_cpus()), [2]);
     assert_eq!(cpus(&Facts { workers: on(&[2]), ..four_cpus() }), [2]);

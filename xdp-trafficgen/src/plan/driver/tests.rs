@@ -27,28 +27,28 @@ pub(in crate::plan) fn machine(driver: &str, features: Option<u64>, xdp: &[(Atta
     Facts { interfaces: vec![interface], ..facts }
 }
 
-fn consent(existing: Existing) -> Consent {
+fn consent(existing: ExistingProgram) -> Consent {
     Consent { existing, ..Consent::from(DefaultRoute::Refuse) }
 }
 
 #[track_caller]
 pub(in crate::plan) fn plan(facts: &Facts, port: &str) -> Plan {
-    planned(port, UDP, facts, consent(Existing::Keep)).unwrap_or_else(|wrong| panic!("{wrong}"))
+    planned(port, UDP, facts, consent(ExistingProgram::Keep)).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
-const PASS: Attach = Attach::Pass(Existing::Keep);
+const PASS: RequiredProgram = RequiredProgram::Pass(ExistingProgram::Keep);
 pub(in crate::plan) const NATIVE: &[(AttachedMode, u32)] = &[(AttachedMode::Native, 12)];
 
 #[test]
 fn drivers_that_send_only_with_a_program_get_one() {
     #[track_caller]
-    fn check(driver: &str, features: Option<u64>, xdp: &[(AttachedMode, u32)], expected: Attach, note: &str) {
+    fn check(driver: &str, features: Option<u64>, xdp: &[(AttachedMode, u32)], expected: RequiredProgram, note: &str) {
         let plan = plan(&machine(driver, features, xdp), "interface = 'veth0'");
         assert_eq!(plan.ports[0].attach, expected, "{driver} {features:?} {xdp:?}");
         let about: Vec<_> =
             plan.notes.iter().filter(|note| note.text.contains("attached while frames are sent")).collect();
         // Of one that is there already, nothing is said.
-        let said = expected != Attach::Nothing && xdp != NATIVE;
+        let said = expected != RequiredProgram::Nothing && xdp != NATIVE;
         assert_eq!(about.len(), usize::from(said), "{:?}", plan.notes);
         assert!(about.iter().all(|said| said.text.starts_with("veth0: ") && said.text.ends_with(note)), "{about:?}");
     }
@@ -60,26 +60,26 @@ fn drivers_that_send_only_with_a_program_get_one() {
     // Before Linux 6.3 the kernel says nothing.
     check("virtio_net", None, &[], PASS, "for virtio_net sends XDP frames only then");
     check("virtio_net", None, NATIVE, PASS, "");
-    check("e1000e", None, &[], Attach::Nothing, "");
-    check("", None, &[], Attach::Nothing, "");
+    check("e1000e", None, &[], RequiredProgram::Nothing, "");
+    check("", None, &[], RequiredProgram::Nothing, "");
     // mlx5e before Linux 6.19 says that it sends, and does.
     check("mlx5_core", SENDS, &[], PASS, "for mlx5_core sends XDP frames only then");
     // Of a veth, the peer decides; bridges and the like take no program.
-    check("veth", RECEIVES, &[], Attach::Nothing, "");
-    check("veth", SENDS, &[], Attach::Nothing, "");
-    check("veth", SENDS, NATIVE, Attach::Nothing, "");
-    check("bridge", Some(0), &[], Attach::Nothing, "");
-    check("bonding", Some(0), &[], Attach::Nothing, "");
+    check("veth", RECEIVES, &[], RequiredProgram::Nothing, "");
+    check("veth", SENDS, &[], RequiredProgram::Nothing, "");
+    check("veth", SENDS, NATIVE, RequiredProgram::Nothing, "");
+    check("bridge", Some(0), &[], RequiredProgram::Nothing, "");
+    check("bonding", Some(0), &[], RequiredProgram::Nothing, "");
     // vmxnet3 and tun send as they are.
-    check("vmxnet3", SENDS, &[], Attach::Nothing, "");
-    check("tun", SENDS, &[], Attach::Nothing, "");
-    check("vmxnet3", SENDS, NATIVE, Attach::Nothing, "");
-    check("tun", SENDS, NATIVE, Attach::Nothing, "");
+    check("vmxnet3", SENDS, &[], RequiredProgram::Nothing, "");
+    check("tun", SENDS, &[], RequiredProgram::Nothing, "");
+    check("vmxnet3", SENDS, NATIVE, RequiredProgram::Nothing, "");
+    check("tun", SENDS, NATIVE, RequiredProgram::Nothing, "");
     // Nobody has heard of it.
     check("newnic", RECEIVES, &[], PASS, "for newnic does not send XDP frames as it is, and may then");
-    check("newnic", SENDS, &[], Attach::Nothing, "");
+    check("newnic", SENDS, &[], RequiredProgram::Nothing, "");
     check("newnic", SENDS, NATIVE, PASS, "");
-    check("newnic", None, NATIVE, Attach::Nothing, "");
+    check("newnic", None, NATIVE, RequiredProgram::Nothing, "");
     check("", RECEIVES, &[], PASS, "for its driver does not send XDP frames as it is, and may then");
     // On the NIC, it is in nobody's way.
     check("ice", RECEIVES, &[(AttachedMode::Offloaded, 3)], PASS, "for ice sends XDP frames only then");
@@ -89,7 +89,7 @@ fn drivers_that_send_only_with_a_program_get_one() {
 #[test]
 fn only_the_interface_that_frames_leave_by_gets_one() {
     #[track_caller]
-    fn check(settings: &str, expected: Attach) {
+    fn check(settings: &str, expected: RequiredProgram) {
         let mut facts = machine("ice", RECEIVES, &[]);
         let other = Link { name: "eth9".to_owned(), index: 9, ..facts.links[1].clone() };
         facts.links.push(other.clone());
@@ -98,22 +98,22 @@ fn only_the_interface_that_frames_leave_by_gets_one() {
         assert_eq!((ports[0].attach, ports[0].leaves_by().is_some()), (expected, ports[0].action != Action::Drop));
     }
     check("interface = 'veth0'\ningress = 'eth9'", PASS);
-    check("interface = 'veth0'\ningress = 'eth9'\naction = 'tx'", Attach::Nothing);
-    check("interface = 'eth9'\ningress = 'veth0'", Attach::Nothing);
+    check("interface = 'veth0'\ningress = 'eth9'\naction = 'tx'", RequiredProgram::Nothing);
+    check("interface = 'eth9'\ningress = 'veth0'", RequiredProgram::Nothing);
     check("interface = 'eth9'\ningress = 'veth0'\naction = 'tx'", PASS);
-    check("interface = 'veth0'\naction = 'drop'", Attach::Nothing);
+    check("interface = 'veth0'\naction = 'drop'", RequiredProgram::Nothing);
 }
 
 #[test]
 fn a_generic_program_is_in_the_way_unless_it_may_be_moved() {
     let generic = &[(AttachedMode::Generic, 12)];
     let facts = machine("ice", RECEIVES, generic);
-    let refused = planned("interface = 'veth0'", UDP, &facts, consent(Existing::Keep)).unwrap_err().to_string();
+    let refused = planned("interface = 'veth0'", UDP, &facts, consent(ExistingProgram::Keep)).unwrap_err().to_string();
     for part in ["the generic XDP program 12 (`theirs`)", "`ip link set dev veth0 xdpgeneric off`", "--replace-xdp"] {
         assert!(refused.contains(part), "{refused}");
     }
-    let plan = planned("interface = 'veth0'", UDP, &facts, consent(Existing::Replace)).unwrap();
-    assert_eq!(plan.ports[0].attach, Attach::Pass(Existing::Replace));
+    let plan = planned("interface = 'veth0'", UDP, &facts, consent(ExistingProgram::Replace)).unwrap();
+    assert_eq!(plan.ports[0].attach, RequiredProgram::Pass(ExistingProgram::Replace));
     assert!(
         plan.notes[0].text.ends_with("the generic XDP program 12 (`theirs`) makes way for it until the end"),
         "{:?}",
@@ -121,8 +121,11 @@ fn a_generic_program_is_in_the_way_unless_it_may_be_moved() {
     );
     let mut held = facts.clone();
     held.interfaces[0].xdp[0].on_link = true;
-    let refused = planned("interface = 'veth0'", UDP, &held, consent(Existing::Replace)).unwrap_err().to_string();
+    let refused =
+        planned("interface = 'veth0'", UDP, &held, consent(ExistingProgram::Replace)).unwrap_err().to_string();
     assert!(refused.contains("`bpftool link show`"), "{refused}");
     // Where nothing has to be attached, it is in nobody's way.
-    assert!(planned("interface = 'veth0'", UDP, &machine("tun", SENDS, generic), consent(Existing::Keep)).is_ok());
+    assert!(
+        planned("interface = 'veth0'", UDP, &machine("tun", SENDS, generic), consent(ExistingProgram::Keep)).is_ok()
+    );
 }

@@ -15,7 +15,7 @@ use super::rates::{Fraction, gcd, small, whole};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Curve {
     pub(super) shape: Shape,
-    pub(super) ends: Ends,
+    pub(super) ends: CurveEnd,
 }
 
 impl Curve {
@@ -32,12 +32,12 @@ impl Curve {
     /// Its mean rate, in frames a second; where it stays at a rate in the end, that one.
     pub(super) fn mean(&self) -> f64 {
         match (&self.shape, self.ends) {
-            (_, Ends::Stays(rate)) => rate.to_f64(),
-            (Shape::Lines(lines), Ends::Repeats | Ends::Stops) => {
+            (_, CurveEnd::Stays(rate)) => rate.to_f64(),
+            (Shape::Lines(lines), CurveEnd::Repeats | CurveEnd::Stops) => {
                 let frames = |line: &Line| line.from.to_f64().midpoint(line.to.to_f64()) * line.nanos as f64;
                 lines.iter().map(frames).sum::<f64>() / self.shape.nanos().max(1) as f64
             }
-            (Shape::Sine { mean, .. }, Ends::Repeats | Ends::Stops) => mean.to_f64(),
+            (Shape::Sine { mean, .. }, CurveEnd::Repeats | CurveEnd::Stops) => mean.to_f64(),
         }
     }
 }
@@ -72,7 +72,7 @@ pub(super) struct Line {
 
 /// What comes behind a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Ends {
+pub(super) enum CurveEnd {
     /// The same again.
     Repeats,
     /// Nothing.
@@ -130,7 +130,7 @@ pub(super) fn runs(curve: &Curve, cuts: &[u64], nanos: u64, limit: usize) -> Res
                 }
                 at = at.behind(line);
             }
-            if let Ends::Stays(rate) = curve.ends
+            if let CurveEnd::Stays(rate) = curve.ends
                 && !rate.is_zero()
             {
                 // Any length will do to find its first frame.
@@ -211,10 +211,10 @@ struct Scale {
 
 impl Scale {
     /// The rates' common denominator; 2⁴⁰ where numbers would grow too large, and rates are rounded to it.
-    fn new(lines: &[Line], ends: Ends) -> Self {
+    fn new(lines: &[Line], ends: CurveEnd) -> Self {
         let stays = match ends {
-            Ends::Stays(rate) => rate,
-            Ends::Repeats | Ends::Stops => Fraction::ZERO,
+            CurveEnd::Stays(rate) => rate,
+            CurveEnd::Repeats | CurveEnd::Stops => Fraction::ZERO,
         };
         let rates = || lines.iter().flat_map(|line| [line.from, line.to]).chain([stays]);
         let common = rates().try_fold(1u128, |common, rate| common.checked_mul(rate.below / gcd(common, rate.below)));

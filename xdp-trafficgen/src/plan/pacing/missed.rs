@@ -15,7 +15,7 @@ use crate::{
 
 /// The departures of a port from some time on. Keeps its place: an outage may be looked at again and again.
 #[derive(Clone, Debug)]
-pub struct Missed {
+pub struct MissedDepartures {
     /// None where nothing is paced.
     pacing: Option<Pacing>,
     exponentials: Vec<u32>,
@@ -73,7 +73,7 @@ impl Flow {
     }
 }
 
-impl Missed {
+impl MissedDepartures {
     /// Of a port that has not started.
     pub fn of(port: &PortPlan) -> Self {
         let flow = |flow: &FlowPlan| Flow {

@@ -230,7 +230,7 @@ const FULL_SPEED: f64 = 100e9;
 
 /// A [`Burst`], with exact times.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Groups {
+pub(super) struct BurstTiming {
     /// Frames of a burst, at least 1.
     pub(super) packets: u64,
     /// Nanoseconds from each to the next.
@@ -240,7 +240,7 @@ pub(super) struct Groups {
     pub(super) bursts: Option<u64>,
 }
 
-impl Groups {
+impl BurstTiming {
     /// Nanoseconds from burst to burst; 73 years at most.
     pub(super) fn period(&self) -> Fraction {
         let frames = Fraction { above: u128::from(self.packets - 1), below: 1 };
@@ -320,7 +320,7 @@ impl Frames {
     ///
     /// # Errors
     /// As those of [`Frames::rate`].
-    pub(super) fn burst(&self, burst: &Burst) -> Result<Groups, UnknownSpeed> {
+    pub(super) fn burst(&self, burst: &Burst) -> Result<BurstTiming, UnknownSpeed> {
         let gap = match burst.spacing {
             Spacing::Gap(gap) => Fraction::new(super::nanos(gap).into(), 1),
             Spacing::Rate(rate) => Fraction { above: 1_000_000_000, below: 1 }.times(self.rate(rate)?.inverse()),
@@ -333,7 +333,7 @@ impl Frames {
             }
         };
         let pause = Fraction::new(super::nanos(burst.inter_burst_gap).into(), 1);
-        Ok(Groups { packets: burst.packets, gap, pause, bursts: burst.bursts })
+        Ok(BurstTiming { packets: burst.packets, gap, pause, bursts: burst.bursts })
     }
 
     /// Bits a frame takes on the wire, preamble and gap included.

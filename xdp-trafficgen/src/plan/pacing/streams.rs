@@ -7,8 +7,8 @@ use xdp_trafficgen_ebpf::{
 };
 
 use super::{
-    curve::{Curve, Ends, Run, Shape, TooMany, runs},
-    rates::{Fraction, Groups, Interval, MAX_NANOS, gcd, small, whole},
+    curve::{Curve, CurveEnd, Run, Shape, TooMany, runs},
+    rates::{BurstTiming, Fraction, Interval, MAX_NANOS, gcd, small, whole},
     simulation::exponentials,
 };
 
@@ -24,7 +24,7 @@ pub(super) enum Load {
         seed: u64,
     },
     /// In groups.
-    Burst(Groups),
+    Burst(BurstTiming),
     /// At a rate that changes.
     Curve(Curve),
 }
@@ -54,7 +54,7 @@ pub(super) struct Builder {
     nanos: u64,
     pub(super) segments: Vec<Segment>,
     /// The loads of the last flows, which others often share.
-    known: Vec<Known>,
+    known: Vec<LoadSegments>,
     exponentials: Vec<u32>,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Builder {
 const KNOWN: usize = 16;
 
 /// A load whose segments are in the table.
-struct Known {
+struct LoadSegments {
     load: Load,
     cuts: Vec<u64>,
     cycle: Cycle,
@@ -158,11 +158,11 @@ impl Builder {
                 if self.known.len() == KNOWN {
                     self.known.remove(0);
                 }
-                self.known.push(Known { load: load.clone(), cuts, cycle, entries });
+                self.known.push(LoadSegments { load: load.clone(), cuts, cycle, entries });
                 self.known.len() - 1
             }
         };
-        let Known { cycle, entries, .. } = &self.known[index];
+        let LoadSegments { cycle, entries, .. } = &self.known[index];
         let stream = |(worker, &(first, end)): (u64, &(u32, u32))| {
             let segment = self.segments[first as usize..end as usize].first().copied().unwrap_or_default();
             let period =
@@ -250,7 +250,7 @@ fn cuts(load: &Load, all: &[u64]) -> Vec<u64> {
         return Vec::new();
     }
     let length = lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.nanos)).max(1);
-    let within = |cut: &u64| if *ends == Ends::Repeats { cut % length } else { *cut };
+    let within = |cut: &u64| if *ends == CurveEnd::Repeats { cut % length } else { *cut };
     let mut cuts: Vec<u64> = all.iter().map(within).filter(|cut| (1..length).contains(cut)).collect();
     cuts.sort_unstable();
     cuts.dedup();
@@ -265,8 +265,8 @@ fn cycle(load: &Load, cuts: &[u64], nanos: u64, limit: usize) -> Result<Cycle, T
         }
         Load::Curve(curve) => {
             let period = match curve.ends {
-                Ends::Repeats => Some(Fraction { above: curve.shape.nanos().into(), below: 1 }),
-                Ends::Stops | Ends::Stays(_) => None,
+                CurveEnd::Repeats => Some(Fraction { above: curve.shape.nanos().into(), below: 1 }),
+                CurveEnd::Stops | CurveEnd::Stays(_) => None,
             };
             (runs(curve, cuts, nanos, limit)?, period, None)
         }

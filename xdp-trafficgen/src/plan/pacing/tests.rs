@@ -17,7 +17,7 @@ use super::{
     Pacing, Request,
     simulation::{HostTables, departures},
 };
-use crate::config::{Config, Diagnostic, Flow, Located, Place, Profile, Rate, RateUnit, Source, file, rate::Ratio};
+use crate::config::{Config, Diagnostic, Flow, Located, Origin, Profile, Rate, RateUnit, Source, file, rate::Ratio};
 
 /// A port and a flow as they are when nobody writes anything.
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {
@@ -32,7 +32,7 @@ fn flow(profile: Profile) -> Flow {
 
 /// A value whose place does not matter.
 fn located<T>(value: T) -> Located<T> {
-    Located::new(value, Place::Option("--rate"))
+    Located::new(value, Origin::Option("--rate"))
 }
 
 const fn pps(numerator: u64, denominator: u64) -> Rate {

@@ -6,13 +6,13 @@ use xdp_trafficgen_ebpf::{
 };
 
 use super::{
-    At, Builder, Item, Lead, Target, needs_wide, setting,
+    At, Builder, IndexSource, Item, Target, needs_wide, setting,
     sums::overlap,
     values::{MAX_VALUES, too_many_values},
     varies,
 };
 use crate::{
-    config::{Diagnostic, Flow, Located, Pace, Pattern, pattern::Count},
+    config::{Advance, Diagnostic, Flow, Located, Pattern, pattern::Count},
     packet::CoveredChecksum,
     plan::{rows, sequence::Sequence},
 };
@@ -83,7 +83,7 @@ impl Builder<'_> {
                         || self.bounds_a_checksum(other) && !self.is_wide(other))
             })
         };
-        let lead = (draws(&root_setting.pattern.value) && led(root)).then_some(Lead::Field(root));
+        let lead = (draws(&root_setting.pattern.value) && led(root)).then_some(IndexSource::Field(root));
         if lead.is_some() && root == at {
             let values = own.pattern.value.value_count();
             if values == 0 || values > 1 << NARROW_BITS {
@@ -95,7 +95,7 @@ impl Builder<'_> {
             }
             self.items.push(Item {
                 sequence: Sequence::Random { base: 0, values, seed: self.seed(root) },
-                target: Target::Lead,
+                target: Target::IndexSource,
                 lead,
                 leader: None,
                 at: None,
@@ -167,7 +167,7 @@ fn step_root(flow: &Flow, at: At) -> At {
     let mut root = at;
     // No longer than there are fields: nobody follows in circles.
     while let Some(Located { value: follow, .. }) = &setting(flow, root).follow {
-        if follow.pace != Pace::Step {
+        if follow.pace != Advance::Step {
             break;
         }
         root = (follow.header, follow.field);
@@ -196,12 +196,19 @@ fn list(pattern: &Pattern, seed: u64) -> Vec<u128> {
 
 /// Number `index` of the random numbers below `values` (0: 2¹²⁸), as the kernel's program draws them.
 fn drawn(values: u128, seed: u64, index: u64) -> u128 {
-    use xdp_trafficgen_ebpf::field::{Moves, Value};
+    use xdp_trafficgen_ebpf::field::{SharedIndices, Value};
     let sequence = Sequence::Random { base: 0, values, seed };
     let wide = values == 0 || values > 1 << NARROW_BITS;
     let spec = Field { kind: sequence.kind(wide), ..Field::NONE };
     let mut param = sequence.param(index, 1);
-    match field::next::<rows::Plain, true>(&spec, 0, &mut param, || index, &rows::Table(&[]), &mut Moves::default()) {
+    match field::next::<rows::Plain, true>(
+        &spec,
+        0,
+        &mut param,
+        || index,
+        &rows::Table(&[]),
+        &mut SharedIndices::default(),
+    ) {
         Value::Narrow(value) => value.into(),
         Value::Wide(value) => value.get(),
     }

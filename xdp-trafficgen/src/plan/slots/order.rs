@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Builder, Item, Lead, Target, small, sums::overlap};
+use super::{Builder, IndexSource, Item, Target, small, sums::overlap};
 use crate::config::Diagnostic;
 
 /// The program's order while it comes about.
@@ -75,7 +75,7 @@ impl Builder<'_> {
     pub(super) fn order(&self) -> Result<Vec<usize>, Diagnostic> {
         let mut units: Vec<Vec<usize>> = Vec::new();
         for (index, item) in self.items.iter().enumerate() {
-            if item.target == Target::Lead {
+            if item.target == Target::IndexSource {
                 continue;
             }
             let shared =
@@ -108,7 +108,7 @@ impl Builder<'_> {
         // Wide ones first; then those without a lead, so that each lead's followers stand together behind it.
         let lead_of = |unit: &[usize]| unit.iter().find_map(|&index| self.items[index].lead);
         let wide = |unit: &[usize]| unit.iter().any(|&index| self.items[index].is_wide());
-        let mut leads: Vec<Option<Lead>> = vec![None];
+        let mut leads: Vec<Option<IndexSource>> = vec![None];
         for unit in &units {
             if !leads.contains(&lead_of(unit)) {
                 leads.push(lead_of(unit));
@@ -148,7 +148,7 @@ impl Builder<'_> {
             }
         }
         if let Some(lead) = unit.iter().find_map(|&index| self.items[index].lead) {
-            let is_lead = |index: usize| self.items[index].target == Target::Lead;
+            let is_lead = |index: usize| self.items[index].target == Target::IndexSource;
             let own = (0..self.items.len()).find(|&index| is_lead(index) && self.items[index].lead == Some(lead));
             let last = order.slots.iter().rev().copied().find(|&index| is_lead(index));
             // Once more when another one came between: the same index twice.

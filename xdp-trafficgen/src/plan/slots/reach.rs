@@ -6,9 +6,11 @@ use std::ops::{Range, RangeInclusive};
 
 use xdp_trafficgen_ebpf::checksum;
 
-use super::{At, Builder, Item, Lead, Sequence, Target, covering, overlap, setting, sums::swapped, values::MAX_VALUES};
+use super::{
+    At, Builder, IndexSource, Item, Sequence, Target, covering, overlap, setting, sums::swapped, values::MAX_VALUES,
+};
 use crate::{
-    config::{Diagnostic, Place},
+    config::{Diagnostic, Origin},
     packet::{Bound, CoveredChecksum, Reach},
 };
 
@@ -25,7 +27,7 @@ pub(super) struct Reaching {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Clock {
     /// The index of a lead.
-    Lead(Lead),
+    IndexSource(IndexSource),
     /// A field that counts by itself.
     Counted { leader: Option<At>, round: u128, count: u64 },
 }
@@ -142,7 +144,7 @@ impl Builder<'_> {
         };
         let Some((clock, item)) = clocks.pop() else {
             let reaches: Vec<Reach> = (0..lens.len().max(1)).flat_map(|size| reaches_in(size, 1)).collect();
-            return Ok(Reaching::new(checksum, reaches, Clock::Lead(Lead::Size)));
+            return Ok(Reaching::new(checksum, reaches, Clock::IndexSource(IndexSource::Size)));
         };
         let count = self.count(&clock);
         let count = usize::try_from(count).ok().filter(|&count| count <= MAX_VALUES);
@@ -163,7 +165,7 @@ impl Builder<'_> {
         let covers =
             |item: &Item, bytes: &Range<usize>| item.window().is_some_and(|window| overlap(&window.bytes, bytes));
         let decides = |item: &&Item| bounds.iter().any(|bound| covers(item, &bound.bytes));
-        self.items.iter().filter(decides).partition(|item| item.lead == Some(Lead::Size))
+        self.items.iter().filter(decides).partition(|item| item.lead == Some(IndexSource::Size))
     }
 
     /// The same with its innermost bound alone, where that always ends first.
@@ -216,7 +218,7 @@ impl Builder<'_> {
 
     fn clock(&self, item: &Item, checksum: &CoveredChecksum) -> Result<Clock, Diagnostic> {
         match (item.lead, item.sequence) {
-            (Some(lead), _) => Ok(Clock::Lead(lead)),
+            (Some(lead), _) => Ok(Clock::IndexSource(lead)),
             (None, Sequence::Count { count, round, .. } | Sequence::List { len: count, round, .. }) => {
                 Ok(Clock::Counted { leader: item.leader, round, count })
             }
@@ -230,8 +232,8 @@ impl Builder<'_> {
     fn count(&self, clock: &Clock) -> u128 {
         match clock {
             Clock::Counted { count, .. } => u128::from(*count),
-            Clock::Lead(lead) => {
-                let is_lead = |item: &&Item| item.target == Target::Lead && item.lead == Some(*lead);
+            Clock::IndexSource(lead) => {
+                let is_lead = |item: &&Item| item.target == Target::IndexSource && item.lead == Some(*lead);
                 self.items.iter().find(is_lead).map_or(1, |item| match item.sequence {
                     Sequence::Random { values, .. } => values,
                     Sequence::Count { count, .. } | Sequence::List { len: count, .. } => count.into(),
@@ -252,7 +254,7 @@ impl Builder<'_> {
             let place = self.place_of(checksum);
             let addends = checksum.addends(&blank);
             let (sequence, lead, leader) = match *clock {
-                Clock::Lead(lead) => (self.indexed(&addends, &place)?, Some(lead), None),
+                Clock::IndexSource(lead) => (self.indexed(&addends, &place)?, Some(lead), None),
                 Clock::Counted { leader, round, count } => {
                     let first_entry = self.values.intern(addends, &place)?;
                     (Sequence::List { first_entry, len: count, round }, None, leader)
@@ -267,7 +269,7 @@ impl Builder<'_> {
     }
 
     /// Where what its reach goes along with is written.
-    fn place_of(&self, checksum: &Reaching) -> Place {
+    fn place_of(&self, checksum: &Reaching) -> Origin {
         let (_, fields) = self.deciding(&checksum.checksum.bounds);
         fields.first().map_or(&self.flow.size.place, |item| &item.place).clone()
     }
@@ -306,7 +308,7 @@ impl Builder<'_> {
     }
 
     /// Something that varies in bytes that a checksum covers in part, or at times.
-    pub(super) fn covered_in_part(&self, place: &Place, checksum: &Reaching, cover: Cover) -> Diagnostic {
+    pub(super) fn covered_in_part(&self, place: &Origin, checksum: &Reaching, cover: Cover) -> Diagnostic {
         let header = self.header_of(&checksum.checksum);
         match cover {
             Cover::AtTimes => Diagnostic::new(

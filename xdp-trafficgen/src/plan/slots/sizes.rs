@@ -2,9 +2,9 @@
 
 use xdp_trafficgen_ebpf::{abi::FCS_LEN, field};
 
-use super::{Builder, Item, Lead, Target};
+use super::{Builder, IndexSource, Item, Target};
 use crate::{
-    config::{Diagnostic, Place},
+    config::{Diagnostic, Origin},
     packet::Window,
     plan::{sequence::Sequence, size_table},
 };
@@ -18,7 +18,7 @@ impl Builder<'_> {
         let item = |sequence, target| Item {
             sequence,
             target,
-            lead: Some(Lead::Size),
+            lead: Some(IndexSource::Size),
             leader: None,
             at: None,
             place: place.clone(),
@@ -39,7 +39,7 @@ impl Builder<'_> {
                 Some(Sequence::List { first_entry, len, round: 1 })
             }
         };
-        self.items.extend(lead.map(|lead| item(lead, Target::Lead)));
+        self.items.extend(lead.map(|lead| item(lead, Target::IndexSource)));
         let sequence = self.indexed(&lens, &place)?;
         self.items.push(item(sequence, Target::Size));
         for length in if lens.len() > 1 { &self.template.lengths[..] } else { &[] } {
@@ -52,7 +52,7 @@ impl Builder<'_> {
     }
 
     /// What follows an index through these values.
-    pub(super) fn indexed(&mut self, values: &[u128], place: &Place) -> Result<Sequence, Diagnostic> {
+    pub(super) fn indexed(&mut self, values: &[u128], place: &Origin) -> Result<Sequence, Diagnostic> {
         let base = values.first().copied().unwrap_or(0);
         let step = values.get(1).map_or(0, |second| second.wrapping_sub(base));
         let even = (0..).zip(values).all(|(index, &value)| value == base.wrapping_add(step.wrapping_mul(index)));

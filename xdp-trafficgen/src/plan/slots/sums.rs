@@ -6,7 +6,7 @@ use xdp_trafficgen_ebpf::abi::{MAX_SUMS, NO_SUM};
 
 use super::reach::Reaching;
 use crate::{
-    config::{Diagnostic, Place},
+    config::{Diagnostic, Origin},
     packet::CoveredChecksum,
 };
 
@@ -28,7 +28,11 @@ pub(super) fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
 }
 
 /// The checksums among `checksums` that these bytes count in.
-pub(super) fn sums(bytes: &Range<usize>, checksums: &[Reaching], place: &Place) -> Result<[u32; MAX_SUMS], Diagnostic> {
+pub(super) fn sums(
+    bytes: &Range<usize>,
+    checksums: &[Reaching],
+    place: &Origin,
+) -> Result<[u32; MAX_SUMS], Diagnostic> {
     let mut sums = [NO_SUM; MAX_SUMS];
     let mut free = sums.iter_mut();
     for (index, checksum) in (0..).zip(checksums) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use xdp_trafficgen_ebpf::abi::Word128;
 
 use super::small;
-use crate::config::{Diagnostic, Place};
+use crate::config::{Diagnostic, Origin};
 
 /// Entries of all value lists of a port: 16 MiB of map.
 pub(super) const MAX_VALUES: usize = 1 << 20;
@@ -19,7 +19,7 @@ pub(in crate::plan) struct ValueTable {
 
 impl ValueTable {
     /// Where the list starts.
-    pub(super) fn intern(&mut self, values: Vec<u128>, place: &Place) -> Result<u32, Diagnostic> {
+    pub(super) fn intern(&mut self, values: Vec<u128>, place: &Origin) -> Result<u32, Diagnostic> {
         if let Some(&first) = self.known.get(&values) {
             return Ok(first);
         }
@@ -43,7 +43,7 @@ impl ValueTable {
     }
 }
 
-pub(super) fn too_many_values(place: &Place) -> Diagnostic {
+pub(super) fn too_many_values(place: &Origin) -> Diagnostic {
     Diagnostic::new(place, format!("the lists of values of a port have more than {MAX_VALUES} entries"))
         .help("use `increment`, or `random` without a count, or shorter lists")
 }

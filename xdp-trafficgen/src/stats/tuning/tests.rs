@@ -22,7 +22,7 @@ fn point(&(workers, batch_size, action, times, dropped): &Measured<'_>) -> Point
 }
 
 #[track_caller]
-fn check(measured: &[Measured<'_>], expected: Option<(usize, Why)>) {
+fn check(measured: &[Measured<'_>], expected: Option<(usize, Rationale)>) {
     let points: Vec<Point> = measured.iter().map(point).collect();
     let choice = choose(&points);
     assert_eq!(choice.map(|choice| (choice.point, choice.why)), expected);
@@ -39,20 +39,20 @@ const DEFAULT: Measured<'_> = (1, 64, Redirect, &[1.0; 5], 0);
 
 #[test]
 fn the_default_wins_unless_the_difference_is_above_the_noise() {
-    check(&[DEFAULT], Some((0, Why::Default)));
+    check(&[DEFAULT], Some((0, Rationale::Default)));
     // Below and above the floor of one percent.
-    check(&[DEFAULT, (1, 128, Redirect, &[1.009; 5], 0)], Some((0, Why::Default)));
-    check(&[DEFAULT, (1, 128, Redirect, &[1.011; 5], 0)], Some((1, Why::Faster)));
+    check(&[DEFAULT, (1, 128, Redirect, &[1.009; 5], 0)], Some((0, Rationale::Default)));
+    check(&[DEFAULT, (1, 128, Redirect, &[1.011; 5], 0)], Some((1, Rationale::Faster)));
     // Rounds that typically are 6 % off: 10 % more is chance, 15 % more is not.
-    check(&[DEFAULT, (1, 128, Redirect, &[1.1, 1.16, 1.04, 1.2, 1.0], 0)], Some((0, Why::Default)));
-    check(&[DEFAULT, (1, 128, Redirect, &[1.15, 1.21, 1.09, 1.25, 1.05], 0)], Some((1, Why::Faster)));
-    check(&[DEFAULT, (2, 64, Redirect, &[0.8; 5], 0)], Some((0, Why::Default)));
+    check(&[DEFAULT, (1, 128, Redirect, &[1.1, 1.16, 1.04, 1.2, 1.0], 0)], Some((0, Rationale::Default)));
+    check(&[DEFAULT, (1, 128, Redirect, &[1.15, 1.21, 1.09, 1.25, 1.05], 0)], Some((1, Rationale::Faster)));
+    check(&[DEFAULT, (2, 64, Redirect, &[0.8; 5], 0)], Some((0, Rationale::Default)));
 }
 
 #[test]
 fn a_spoiled_round_decides_nothing() {
-    check(&[DEFAULT, (2, 64, Redirect, &[2.0, 2.01, 0.1, 1.99, 2.02], 0)], Some((1, Why::Faster)));
-    check(&[DEFAULT, (1, 128, Redirect, &[1.0, 1.002, 9.0, 0.998, 1.001], 0)], Some((0, Why::Default)));
+    check(&[DEFAULT, (2, 64, Redirect, &[2.0, 2.01, 0.1, 1.99, 2.02], 0)], Some((1, Rationale::Faster)));
+    check(&[DEFAULT, (1, 128, Redirect, &[1.0, 1.002, 9.0, 0.998, 1.001], 0)], Some((0, Rationale::Default)));
 }
 
 #[test]
@@ -60,64 +60,64 @@ fn of_the_equally_fast_the_gentlest_is_taken() {
     let (nearly, double): (&[f64], &[f64]) = (&[1.99; 5], &[2.0; 5]);
     // Losses first, even at more CPUs.
     let measured = [DEFAULT, (2, 256, Redirect, double, 3), (4, 128, Redirect, nearly, 0)];
-    check(&measured, Some((2, Why::Faster)));
+    check(&measured, Some((2, Rationale::Faster)));
     // Then CPUs.
-    check(&[DEFAULT, (4, 64, Redirect, double, 0), (2, 64, Redirect, nearly, 0)], Some((2, Why::Faster)));
+    check(&[DEFAULT, (4, 64, Redirect, double, 0), (2, 64, Redirect, nearly, 0)], Some((2, Rationale::Faster)));
     // Then the path, then the batch.
     let measured = [DEFAULT, (2, 64, Tx, double, 0), (2, 256, Redirect, double, 0), (2, 128, Redirect, nearly, 0)];
-    check(&measured, Some((3, Why::Faster)));
+    check(&measured, Some((3, Rationale::Faster)));
     // Losses that are alike are no reason: both are below a percent.
     let measured = [DEFAULT, (2, 64, Redirect, nearly, 900), (4, 64, Redirect, double, 100)];
-    check(&measured, Some((1, Why::Faster)));
+    check(&measured, Some((1, Rationale::Faster)));
 }
 
 #[test]
 fn what_was_measured_badly_is_not_as_fast_for_that() {
     // 1.6 times, and 0.2 off: surely better than the default, but not to be taken for its likeness to it.
     let measured = [DEFAULT, (2, 128, Redirect, &[2.0; 5], 0), (2, 64, Redirect, &[1.4, 1.6, 1.2, 1.8, 2.0], 0)];
-    check(&measured, Some((1, Why::Faster)));
+    check(&measured, Some((1, Rationale::Faster)));
     // Of a fastest one that varies by 15 %, 2.5 % may be chance; 10 % are not given up.
     let fastest: Measured<'_> = (2, 256, Redirect, &[2.0, 2.3, 1.7, 2.4, 1.6], 0);
-    check(&[DEFAULT, fastest, (2, 64, Redirect, &[1.95; 5], 0)], Some((2, Why::Faster)));
-    check(&[DEFAULT, fastest, (2, 64, Redirect, &[1.8; 5], 0)], Some((1, Why::Faster)));
+    check(&[DEFAULT, fastest, (2, 64, Redirect, &[1.95; 5], 0)], Some((2, Rationale::Faster)));
+    check(&[DEFAULT, fastest, (2, 64, Redirect, &[1.8; 5], 0)], Some((1, Rationale::Faster)));
 }
 
 #[test]
 fn losing_frames_is_only_worth_more_than_noise() {
     // About the same rate: the default stays, being without losses.
-    check(&[DEFAULT, (1, 256, Redirect, &[1.005; 5], 40_000)], Some((0, Why::Default)));
+    check(&[DEFAULT, (1, 256, Redirect, &[1.005; 5], 40_000)], Some((0, Rationale::Default)));
     // The default loses, another one of about the same rate does not.
     let lossy = (1, 64, Redirect, &[1.0; 5][..], 30_000);
-    check(&[lossy, (1, 32, Redirect, &[0.995; 5], 0)], Some((1, Why::LosesFewer)));
-    check(&[lossy, (1, 32, Redirect, &[0.94; 5], 0)], Some((0, Why::Default)));
-    check(&[lossy, (1, 32, Redirect, &[0.995; 5], 35_000)], Some((0, Why::Default)));
+    check(&[lossy, (1, 32, Redirect, &[0.995; 5], 0)], Some((1, Rationale::LosesFewer)));
+    check(&[lossy, (1, 32, Redirect, &[0.94; 5], 0)], Some((0, Rationale::Default)));
+    check(&[lossy, (1, 32, Redirect, &[0.995; 5], 35_000)], Some((0, Rationale::Default)));
     // A much faster one may lose some.
-    check(&[DEFAULT, (2, 64, Redirect, &[1.8; 5], 20_000)], Some((1, Why::Faster)));
+    check(&[DEFAULT, (2, 64, Redirect, &[1.8; 5], 20_000)], Some((1, Rationale::Faster)));
     // But one as fast as that without losses is better.
     let measured = [DEFAULT, (2, 64, Redirect, &[1.8; 5], 20_000), (2, 32, Redirect, &[1.79; 5], 0)];
-    check(&measured, Some((2, Why::Faster)));
+    check(&measured, Some((2, Rationale::Faster)));
 }
 
 #[test]
 fn more_must_be_won_than_is_lost() {
     // 30 % of the attempts: 0.44 times the default's rate is lost with 1.02 times it sent, 0.57 with 1.33, 0.86 with 2.
-    check(&[DEFAULT, (1, 256, Redirect, &[1.02; 5], 300_000)], Some((0, Why::Default)));
-    check(&[DEFAULT, (1, 256, Redirect, &[1.33; 5], 300_000)], Some((0, Why::Default)));
-    check(&[DEFAULT, (2, 64, Redirect, &[2.0; 5], 300_000)], Some((1, Why::Faster)));
+    check(&[DEFAULT, (1, 256, Redirect, &[1.02; 5], 300_000)], Some((0, Rationale::Default)));
+    check(&[DEFAULT, (1, 256, Redirect, &[1.33; 5], 300_000)], Some((0, Rationale::Default)));
+    check(&[DEFAULT, (2, 64, Redirect, &[2.0; 5], 300_000)], Some((1, Rationale::Faster)));
     // Chance losses of a few frames are no reason.
-    check(&[DEFAULT, (1, 256, Redirect, &[1.02; 5], 3)], Some((1, Why::Faster)));
+    check(&[DEFAULT, (1, 256, Redirect, &[1.02; 5], 3)], Some((1, Rationale::Faster)));
     // Only what is lost beyond the default's losses counts.
     let lossy = (1, 64, Redirect, &[1.0; 5][..], 300_000);
-    check(&[lossy, (1, 128, Redirect, &[1.02; 5], 300_000)], Some((1, Why::Faster)));
-    check(&[lossy, (1, 128, Redirect, &[1.02; 5], 310_000)], Some((0, Why::Default)));
-    check(&[lossy, (1, 128, Redirect, &[1.02; 5], 100_000)], Some((1, Why::Faster)));
+    check(&[lossy, (1, 128, Redirect, &[1.02; 5], 300_000)], Some((1, Rationale::Faster)));
+    check(&[lossy, (1, 128, Redirect, &[1.02; 5], 310_000)], Some((0, Rationale::Default)));
+    check(&[lossy, (1, 128, Redirect, &[1.02; 5], 100_000)], Some((1, Rationale::Faster)));
 }
 
 #[test]
 fn what_was_not_measured_to_the_end_is_not_proposed() {
     check(&[], None);
     check(&[(1, 64, Redirect, &[1.0; 4], 0), (2, 64, Redirect, &[2.0; 5], 0)], None);
-    check(&[DEFAULT, (2, 64, Redirect, &[2.0; 4], 0)], Some((0, Why::Default)));
+    check(&[DEFAULT, (2, 64, Redirect, &[2.0; 4], 0)], Some((0, Rationale::Default)));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn where_the_default_sends_nothing_rates_are_compared() {
     let nothing: &[f64] = &[0.0; 5];
     assert_eq!(silent(&[(1, 64, Redirect, nothing, 0), (2, 64, Redirect, nothing, 0)]), None);
     let measured = [(1, 64, Redirect, nothing, 0), (2, 64, Redirect, &[1.0; 5], 0), (4, 64, Redirect, &[2.0; 5], 0)];
-    assert_eq!(silent(&measured), Some((2, Why::Faster)));
+    assert_eq!(silent(&measured), Some((2, Rationale::Faster)));
 }
 
 #[test]

@@ -77,11 +77,11 @@ pub(crate) type At = (usize, usize);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Follow {
     pub(crate) leader: At,
-    pub(crate) pace: Pace,
+    pub(crate) pace: Advance,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
+pub(crate) enum Advance {
     Step,
     Round,
 }
@@ -252,8 +252,8 @@ impl Flow {
     fn index(&self, at: At, number: u64) -> u128 {
         let own = self.setting(at);
         match (own.follow, &own.pattern) {
-            (Some(Follow { leader, pace: Pace::Step }), _) => self.index(leader, number),
-            (Some(Follow { leader, pace: Pace::Round }), _) => {
+            (Some(Follow { leader, pace: Advance::Step }), _) => self.index(leader, number),
+            (Some(Follow { leader, pace: Advance::Round }), _) => {
                 self.index(leader, number) / self.setting(leader).pattern.value_count()
             }
             (None, &Pattern::Random { min, max, count: None, .. }) => {
@@ -275,7 +275,7 @@ impl Flow {
     }
 
     fn step_root(&self, mut at: At) -> At {
-        while let Some(Follow { leader, pace: Pace::Step }) = self.setting(at).follow {
+        while let Some(Follow { leader, pace: Advance::Step }) = self.setting(at).follow {
             at = leader;
         }
         at

@@ -7,7 +7,7 @@ use std::{
 
 use xdp_trafficgen::packet::{FieldDef, FieldType, HeaderKind};
 
-use super::{At, Checksum, Count, Flow, Follow, Header, Pace, Pattern, Payload, Setting, Size};
+use super::{Advance, At, Checksum, Count, Flow, Follow, Header, Pattern, Payload, Setting, Size};
 
 /// Flows `0`, `1`, … of a port whose workers are on `cpus`.
 pub(crate) fn toml(flows: &[Flow], cpus: &[u32], action: &str) -> String {
@@ -73,8 +73,8 @@ impl Flow {
     fn follow(&self, Follow { leader, pace }: &Follow) -> String {
         let path = self.path(*leader);
         match pace {
-            Pace::Step => format!("'{path}'"),
-            Pace::Round => format!("{{ field = '{path}', pace = 'round' }}"),
+            Advance::Step => format!("'{path}'"),
+            Advance::Round => format!("{{ field = '{path}', pace = 'round' }}"),
         }
     }
 

@@ -6,8 +6,8 @@ use libtest_mimic::Trial;
 use xdp_trafficgen::{
     config::Action,
     diagnosis::{Situation, foresee},
-    host::{AttachedMode, Bond, Driver, Interface, Link, Meanwhile, System, XdpFeatures},
-    plan::{Attach, Existing},
+    host::{AttachedMode, Bond, Driver, Interface, Link, LinkHistory, System, XdpFeatures},
+    plan::{ExistingProgram, RequiredProgram},
 };
 
 use super::{assert_says, ethtool, finding, report, udp};
@@ -242,14 +242,14 @@ fn foreseen(mode: &str, policy: Option<&str>) -> (String, String) {
         system: &system,
         interface: Some(&interface),
         name: "bond7",
-        meanwhile: Meanwhile::default(),
+        meanwhile: LinkHistory::default(),
         peer_meanwhile: None,
         action: Action::Redirect,
         cpus: &[0],
         allowed_cpus: &[0],
         batch_size: 64,
         largest: 64,
-        attach: Attach::Pass(Existing::Keep),
+        attach: RequiredProgram::Pass(ExistingProgram::Keep),
     });
     let finding = findings.into_iter().next().expect("a bond of this kind sends nothing");
     assert_eq!(finding.code, "bond_without_xdp");

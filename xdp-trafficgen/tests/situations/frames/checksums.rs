@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
-use xdp_trafficgen::kernel::{Sink, sink::AfterCounting};
+use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
 use crate::{
     common::skip::skipped,
@@ -138,7 +138,7 @@ pub(super) fn as_linux_and_tshark_count() {
 
     ip("address add 48.0.0.1/8 dev xtg1");
     ip("route add 16.0.0.0/8 dev xtg1");
-    let sink = Sink::attach("xtg1", AfterCounting::Pass).unwrap();
+    let sink = Sink::attach("xtg1", SinkAction::Pass).unwrap();
     let before = [snmp("Udp"), snmp("Tcp")];
     let sent = Finished::of(trafficgen(&["run", &file("linux.toml", &all), "--json"]));
     let datagrams = FRAMES * DATAGRAMS.len() as u64;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use xdp_trafficgen::kernel::{Sink, sink::AfterCounting};
+use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
 use crate::{
     stage::{Finished, RECEIVER_MAC, Stage, assert_arrived, trafficgen},
@@ -70,7 +70,7 @@ const REPORTED: [&str; 6] =
 
 pub(super) fn refused_with_a_cure() {
     let Some(_stage) = Stage::set() else { return };
-    let sink = Sink::attach("xtg1", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("xtg1", SinkAction::Drop).unwrap();
     let mut cured = 0;
     for (option, value, cure) in REFUSED {
         let mut arguments = vec!["udp", "xtg0", option, value];
@@ -123,7 +123,7 @@ pub(super) fn quick_commands_speak_of_options() {
 
 pub(super) fn what_is_meant_is_taken() {
     let Some(_stage) = Stage::set() else { return };
-    let sink = Sink::attach("xtg1", AfterCounting::Drop).unwrap();
+    let sink = Sink::attach("xtg1", SinkAction::Drop).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("counts.toml");
     let path = path.to_str().unwrap();

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::{Context, literal, mixed_units, repeat, time};
 use crate::config::{
-    Diagnostic, Place, Profile, Rate, RateUnit,
+    Diagnostic, Origin, Profile, Rate, RateUnit,
     file::table::{Problems, Value},
     literal::{Problem, parse_seconds, parse_time},
     rate::{Ratio, Unit, parse_rate_in, parse_unit},
@@ -182,7 +182,7 @@ impl Points {
     }
 
     /// All of them; none when something is wrong.
-    fn all(self, place: &Place, problems: &mut Problems) -> Option<Vec<(Duration, Rate)>> {
+    fn all(self, place: &Origin, problems: &mut Problems) -> Option<Vec<(Duration, Rate)>> {
         if self.is_wrong {
             return None;
         }

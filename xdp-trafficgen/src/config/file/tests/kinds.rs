@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{check_fields, check_packet, only_packet};
 use crate::{
-    config::{Header, Pattern, Place},
+    config::{Header, Origin, Pattern},
     packet::{ChecksumMode, FieldType, HeaderKind},
 };
 
@@ -89,7 +89,7 @@ fn checksum_values() {
     for header in &packet {
         assert_eq!(
             (header.fields.len(), header.checksum.value, &header.checksum.place),
-            (1, ChecksumMode::Good, &Place::Default)
+            (1, ChecksumMode::Good, &Origin::Default)
         );
     }
     assert_eq!(packet[2].fields[0].pattern.value, Pattern::Value(0xffff));

@@ -3,7 +3,7 @@
 use super::{FLOW, PORT, check_set};
 use crate::{
     config::{
-        Config, Located, Pattern, Payload, Place, Size, Source,
+        Config, Located, Origin, Pattern, Payload, Size, Source,
         file::{no_files, parse_with},
     },
     packet::HeaderKind,
@@ -49,7 +49,7 @@ fn pattern(config: &Config, flow: usize, header: usize, field: &str) -> Pattern 
 #[test]
 fn values() {
     let argument = "flows.dns.size=128";
-    let place = Place::Override(argument.into(), 15..18);
+    let place = Origin::Override(argument.into(), 15..18);
     assert_eq!(set(&[argument]).flows[0].size, Located::new(Size::Fixed(128), place));
     assert_eq!(set(&["flows.dns.size=imix"]).flows[0].size.value, set(&["flows.dns.size='imix'"]).flows[0].size.value);
     assert_eq!(set(&["ports.west.interface=eth1"]).ports[0].interface.value, "eth1");

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use super::{FLOW, PORT, check, check_flow, check_port, check_set, files, only_flow, parsed};
 use crate::config::{
-    Behind, Place, Profile, Rate, RateUnit, Source,
+    LatePolicy, Origin, Profile, Rate, RateUnit, Source,
     file::{no_files, parse, parse_rate_option, parse_with},
     rate::Spacing,
     rate::{Burst, Ratio, Step},
@@ -132,21 +132,21 @@ fn beside_the_rate() {
     let port = |lines: &str| parsed(&format!("{PORT}{lines}\n{FLOW}")).ports.remove(0);
     let default = port("");
     assert!(default.rate.is_none() && default.speed.is_none());
-    assert_eq!(default.behind.value, Behind::CatchUp(Duration::from_millis(100)));
+    assert_eq!(default.behind.value, LatePolicy::CatchUp(Duration::from_millis(100)));
     assert_eq!(default.late_threshold.value, Duration::from_micros(1));
     assert_eq!(port("speed = '2.5Gbps'").speed.unwrap().value, 2_500_000_000);
     assert_eq!(port("late_threshold = '0ns'").late_threshold.value, Duration::ZERO);
     for (written, behind) in [
-        ("'catch_up'", Behind::DEFAULT),
-        ("'skip'", Behind::Skip),
-        ("{ catch_up = '20ms' }", Behind::CatchUp(Duration::from_millis(20))),
+        ("'catch_up'", LatePolicy::DEFAULT),
+        ("'skip'", LatePolicy::Skip),
+        ("{ catch_up = '20ms' }", LatePolicy::CatchUp(Duration::from_millis(20))),
     ] {
         assert_eq!(port(&format!("behind = {written}")).behind.value, behind, "{written}");
     }
     assert_eq!(only_flow("delay = '1m 5s'").delay.value, seconds(65));
     assert_eq!(only_flow("delay = '0s'").delay.value, Duration::ZERO);
     let default = only_flow("");
-    assert!(default.rate.is_none() && default.delay.value.is_zero() && default.delay.place == Place::Default);
+    assert!(default.rate.is_none() && default.delay.value.is_zero() && default.delay.place == Origin::Default);
 }
 
 #[test]
@@ -370,7 +370,7 @@ fn overrides() {
     assert!(matches!(rate("flows.dns.rate.trace=day.csv"), Profile::Trace { .. }));
     let config = set(&["ports.west.rate=40%", "ports.west.behind=catch_up=5ms", "ports.west.speed=10Gbps"]);
     assert!(config.ports[0].rate.is_some() && config.ports[0].speed.is_some());
-    assert_eq!(config.ports[0].behind.value, Behind::CatchUp(Duration::from_millis(5)));
+    assert_eq!(config.ports[0].behind.value, LatePolicy::CatchUp(Duration::from_millis(5)));
     check_set(&text, &["flows.dns.rate=1000"], &[("1000", "`\"1000pps\"`")]);
     check_set(
         &text,
@@ -384,12 +384,12 @@ fn overrides() {
 fn check_option(text: &str, expected: Result<&Profile, &[&str]>) {
     match (parse_rate_option("--rate", text, &files), expected) {
         (Ok(profile), Ok(expected)) => {
-            assert_eq!((&profile.value, &profile.place), (expected, &Place::Option("--rate")), "{text}");
+            assert_eq!((&profile.value, &profile.place), (expected, &Origin::Option("--rate")), "{text}");
         }
         (Err(problems), Err(parts)) => {
             assert_eq!(problems.len(), parts.len(), "{problems:?}");
             for (problem, part) in problems.iter().zip(parts) {
-                assert_eq!(problem.place, Place::Option("--rate"));
+                assert_eq!(problem.place, Origin::Option("--rate"));
                 assert!(format!("{}; {}", problem.message, problem.help).contains(part), "{problem:?}");
             }
         }

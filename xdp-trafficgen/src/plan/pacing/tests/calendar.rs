@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use xdp_trafficgen_ebpf::{
     abi::timing::{BUCKET_BITS, BUCKETS, Calendar},
-    timing::{self, Look, Streams, advance},
+    timing::{self, NextStream, Streams, advance},
 };
 
 use super::*;
@@ -21,7 +21,7 @@ impl Streams for Entries {
 #[track_caller]
 fn next(calendar: &mut Calendar, streams: &mut Entries) -> u32 {
     for _ in 0..100 * BUCKETS {
-        if let Look::Stream(number) = timing::look(calendar, streams) {
+        if let NextStream::Stream(number) = timing::look(calendar, streams) {
             return number;
         }
     }
@@ -116,8 +116,8 @@ fn flows_without_frames_are_not_in_the_calendar() {
         let mut calendar = pacing.calendars[worker];
         (0..BUCKETS * 100)
             .filter_map(|_| match timing::look(&mut calendar, &mut streams) {
-                Look::Stream(number) => Some(number),
-                Look::Nothing => None,
+                NextStream::Stream(number) => Some(number),
+                NextStream::Nothing => None,
             })
             .collect::<Vec<_>>()
     };
@@ -149,7 +149,7 @@ fn streams_that_come_during_a_look_are_found() {
     timing::insert(&mut calendar, 0, &mut streams.0[0]);
     timing::insert(&mut calendar, 1, &mut streams.0[1]);
     timing::insert(&mut calendar, 3, &mut streams.0[3]);
-    assert_eq!(timing::look(&mut calendar, &mut streams), Look::Nothing);
+    assert_eq!(timing::look(&mut calendar, &mut streams), NextStream::Nothing);
     timing::insert(&mut calendar, 2, &mut streams.0[2]);
     assert_eq!([0; 4].map(|_| next(&mut calendar, &mut streams)), [2, 3, 0, 1]);
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     config::rate::{Burst, Spacing},
     host::Facts,
-    plan::{self, DefaultRoute, PortPlan, pacing::missed::Missed, tests::facts},
+    plan::{self, DefaultRoute, PortPlan, pacing::missed::MissedDepartures, tests::facts},
 };
 
 /// A port on an interface that nobody need have.
@@ -25,7 +25,7 @@ fn port(flows: Vec<Flow>, port_rate: Option<Profile>, cpus: u32) -> PortPlan {
 
 /// What each flow missed from one time to another, in nanoseconds, looked at several times.
 fn missed(port: &PortPlan, had: &[u64], from: u64, to: u64) -> Vec<u64> {
-    let mut missed = Missed::of(port).after(Duration::from_nanos(from), had);
+    let mut missed = MissedDepartures::of(port).after(Duration::from_nanos(from), had);
     for part in 1..4 {
         missed.by(Duration::from_nanos(from + (to - from) / 4 * part));
     }
@@ -81,7 +81,7 @@ fn nothing_is_missed_at_full_speed() {
     let free = Flow { rate: None, ..flow(Profile::Constant(pps(1, 1))) };
     let port = port(vec![free], None, 1);
     assert_eq!(missed(&port, &[1], SECOND, 2 * SECOND), [0]);
-    assert_eq!(Missed::of(&port).flows()[0].window(), (Duration::ZERO, Duration::from_nanos(u64::MAX)));
+    assert_eq!(MissedDepartures::of(&port).flows()[0].window(), (Duration::ZERO, Duration::from_nanos(u64::MAX)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use xdp_trafficgen_ebpf::abi::timing::{departures as kinds, pacing as codes};
 use super::*;
 use crate::{
     config::{
-        Behind, Size, SizeWeight,
+        LatePolicy, Size, SizeWeight,
         rate::{Burst, Spacing, Step},
     },
     host::{Facts, Link},
@@ -74,7 +74,7 @@ fn a_port_shares_its_rate_by_weight() {
         let heavy = Flow { size: located(Size::Fixed(1000)), delay: located(millis(5)), ..CONFIG.flows[0].clone() };
         config.flows = vec![light, heavy];
         config.ports[0].rate = Some(located(Profile::Constant(Rate { unit: RateUnit::BitsL2, ..pps(8 * 298_000, 1) })));
-        config.ports[0].behind = located(Behind::Skip);
+        config.ports[0].behind = located(LatePolicy::Skip);
     });
     // (3 · 64 + 1000) / 4 = 298 bytes a frame.
     let (pacing, notes) = pacing_and_notes(&config, 2).expect("pacing");

@@ -1,16 +1,16 @@
 //! What it means that our counts and those of an interface part.
 
 use super::{Finding, Severity, Situation, veth};
-use crate::{host::StackAnswers, stats::reconcile::Parting};
+use crate::{host::StackAnswers, stats::reconcile::Mismatch};
 
 /// Why the counts part here.
-pub fn of_parting(parting: &Parting, situation: &Situation<'_>) -> Finding {
+pub fn of_parting(parting: &Mismatch, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     match parting {
-        Parting::SentLess { accepted, sent, lost } => sent_less(*accepted, *sent, lost, situation),
-        Parting::NotCounted { accepted } => not_counted(*accepted, situation),
-        Parting::Others { frames, answers } => others(*frames, *answers, situation),
-        Parting::AboveLineRate { accepted, line } => Finding::new(
+        Mismatch::SentLess { accepted, sent, lost } => sent_less(*accepted, *sent, lost, situation),
+        Mismatch::NotCounted { accepted } => not_counted(*accepted, situation),
+        Mismatch::Others { frames, answers } => others(*frames, *answers, situation),
+        Mismatch::AboveLineRate { accepted, line } => Finding::new(
             "above_line_rate",
             Severity::Loses,
             format!(
@@ -138,12 +138,12 @@ mod tests {
     use super::*;
     use crate::{
         config::Action,
-        host::{Driver, Interface, Link, Meanwhile, System},
-        plan::Attach,
+        host::{Driver, Interface, Link, LinkHistory, System},
+        plan::RequiredProgram,
     };
 
     #[track_caller]
-    fn check(driver: &str, parting: &Parting, code: &str, severity: Severity, cause: &str, cure: &str) {
+    fn check(driver: &str, parting: &Mismatch, code: &str, severity: Severity, cause: &str, cure: &str) {
         let link = Link {
             name: "eth1".to_owned(),
             alt_names: Vec::new(),
@@ -161,14 +161,14 @@ mod tests {
             system: &System::default(),
             interface: Some(&interface),
             name: "eth1",
-            meanwhile: Meanwhile::default(),
+            meanwhile: LinkHistory::default(),
             peer_meanwhile: None,
             action: Action::Redirect,
             cpus: &[0],
             allowed_cpus: &[0],
             batch_size: 64,
             largest: 64,
-            attach: Attach::Nothing,
+            attach: RequiredProgram::Nothing,
         };
         let finding = of_parting(parting, &situation);
         assert_eq!((finding.code, finding.severity, finding.cause.as_str()), (code, severity, cause));
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn each_parting_names_its_layer() {
-        let less = |lost: &[(&str, u64)]| Parting::SentLess {
+        let less = |lost: &[(&str, u64)]| Mismatch::SentLess {
             accepted: 1000,
             sent: 990,
             lost: lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect(),
@@ -187,12 +187,12 @@ mod tests {
         let counter = format!("{said} (tx_dropped 10)");
         check("ice", &less(&[("tx_dropped", 10)]), "lost_behind_driver", Severity::Loses, &counter, "ethtool -S eth1");
         let unread = "none of the 7 frames that `eth1` took has been read from it: they wait in its queue";
-        check("tun", &Parting::NotCounted { accepted: 7 }, "not_counted", Severity::Note, unread, "read them");
+        check("tun", &Mismatch::NotCounted { accepted: 7 }, "not_counted", Severity::Note, unread, "read them");
         let unknown =
             "neither `eth1` nor its driver counts XDP frames: nothing but the driver's word says that 7 frames left";
         check(
             "mystery",
-            &Parting::NotCounted { accepted: 7 },
+            &Mismatch::NotCounted { accepted: 7 },
             "not_counted",
             Severity::Note,
             unknown,
@@ -200,7 +200,8 @@ mod tests {
         );
         let others = "others send out of `eth1` too, perhaps this host's own network stack, for ARP and the like: it counted 5 more \
                       than these";
-        let with = |resets, unreachables| Parting::Others { frames: 5, answers: StackAnswers { resets, unreachables } };
+        let with =
+            |resets, unreachables| Mismatch::Others { frames: 5, answers: StackAnswers { resets, unreachables } };
         check("ice", &with(0, 0), "other_traffic", Severity::Note, others, "ours alone");
         let some = "others send out of `eth1` too, perhaps this host's own network stack, which sent 2 TCP resets (RST) out of all its \
                     interfaces: it counted 5 more than these";
@@ -225,7 +226,7 @@ mod tests {
         {
             assert_eq!(are_all(answers, 1000), code == "own", "{answers}");
         }
-        let above = Parting::AboveLineRate { accepted: 12_345_600_000, line: 10_000_000_000 };
+        let above = Mismatch::AboveLineRate { accepted: 12_345_600_000, line: 10_000_000_000 };
         let said = "the driver of `eth1` accepted 12.346 Gbit/s, and its link carries 10 Gbit/s: it throws frames away after it took them";
         check("mystery", &above, "above_line_rate", Severity::Loses, said, "--rate 100%");
     }

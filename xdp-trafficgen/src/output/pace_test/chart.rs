@@ -1,6 +1,6 @@
 //! A histogram of gaps, in characters. The shares are logarithmic: the tails are what matters, and they are small.
 
-use crate::{output::pace::share, stats::gaps::Histogram};
+use crate::{output::pace_test::share, stats::gaps::Histogram};
 
 /// Powers of ten shown: from 100 % down to 0.001 %.
 const DECADES: usize = 5;

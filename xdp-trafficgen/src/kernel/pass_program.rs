@@ -22,7 +22,7 @@ use crate::{
         program_error,
         xdp_netlink::{XdpInterface, XdpNetlink},
     },
-    plan::Existing,
+    plan::ExistingProgram,
 };
 
 /// The name of the program in the object.
@@ -33,7 +33,7 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// An interface whose driver has an XDP program, for as long as this lives where the program is ours.
 #[derive(Debug)]
-pub struct Enabled {
+pub struct PassProgram {
     index: u32,
     /// The program's id.
     program: u32,
@@ -45,29 +45,29 @@ pub struct Enabled {
     restart: Once,
 }
 
-impl Enabled {
+impl PassProgram {
     /// Attaches a program to the interface with this index, in its driver, unless there is one. Waits until the link is back
     /// when that takes it down.
     ///
     /// # Errors
     /// [`AttachError`], and when the kernel does not say what is there.
-    pub fn attach(index: u32, existing: Existing) -> Result<Self, KernelError> {
+    pub fn attach(index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
         Self::attach_until(&CancellationToken::new(), index, existing)
     }
 
-    /// As [`Enabled::attach`], but waits no longer for the link once `stop` is cancelled: whoever wants to end must not wait,
+    /// As [`PassProgram::attach`], but waits no longer for the link once `stop` is cancelled: whoever wants to end must not wait,
     /// nor grow impatient and kill us, which would lose what made way.
     ///
     /// # Errors
-    /// As [`Enabled::attach`].
-    pub fn attach_until(stop: &CancellationToken, index: u32, existing: Existing) -> Result<Self, KernelError> {
+    /// As [`PassProgram::attach`].
+    pub fn attach_until(stop: &CancellationToken, index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
         let enabled = Self::begin(index, existing)?;
         enabled.wait_for_link(stop);
         Ok(enabled)
     }
 
-    /// As [`Enabled::attach`], without waiting.
-    fn begin(index: u32, existing: Existing) -> Result<Self, KernelError> {
+    /// As [`PassProgram::attach`], without waiting.
+    fn begin(index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
         let netlink = XdpNetlink::open().map_err(unasked)?;
         let before = netlink.interface(index).map_err(unasked)?;
         let (program, attachment) = match native(&before) {
@@ -115,7 +115,7 @@ impl Enabled {
 }
 
 /// Attaches ours, and gives its id.
-fn pass(index: u32, existing: Existing) -> Result<(u32, Attachment), KernelError> {
+fn pass(index: u32, existing: ExistingProgram) -> Result<(u32, Attachment), KernelError> {
     let mut ebpf = aya::Ebpf::load(OBJECT)?;
     let program: &mut Xdp =
         ebpf.program_mut(PASS).ok_or(KernelError::Missing(PASS))?.try_into().map_err(program_error(PASS))?;
@@ -139,60 +139,60 @@ fn wait(longest: Duration, stop: &CancellationToken, mut reached: impl FnMut() -
 
 /// The interfaces that were enabled in one network namespace, so that ports that leave by the same one share its program.
 #[derive(Clone, Debug, Default)]
-pub struct Enabling {
-    all: Arc<Mutex<BTreeMap<u32, Weak<Enabled>>>>,
+pub struct PassPrograms {
+    all: Arc<Mutex<BTreeMap<u32, Weak<PassProgram>>>>,
     /// Ends the waiting for links.
     stop: CancellationToken,
 }
 
-impl Enabling {
-    /// None yet; links are waited for as [`Enabled::attach_until`] has it.
+impl PassPrograms {
+    /// None yet; links are waited for as [`PassProgram::attach_until`] has it.
     pub fn until(stop: &CancellationToken) -> Self {
         Self { stop: stop.clone(), ..Self::default() }
     }
 
-    /// As [`Enabled::attach`], or the same again.
+    /// As [`PassProgram::attach`], or the same again.
     ///
     /// # Errors
-    /// As [`Enabled::attach`].
-    pub fn hold(&self, index: u32, existing: Existing) -> Result<Hold, KernelError> {
+    /// As [`PassProgram::attach`].
+    pub fn hold(&self, index: u32, existing: ExistingProgram) -> Result<PassProgramShare, KernelError> {
         let mut all = self.lock();
         let known = all.get(&index).and_then(Weak::upgrade).filter(|enabled| enabled.is_there());
         let enabled = match known {
             Some(enabled) => enabled,
-            None => Arc::new(Enabled::begin(index, existing)?),
+            None => Arc::new(PassProgram::begin(index, existing)?),
         };
         all.insert(index, Arc::downgrade(&enabled));
-        let hold = Hold { enabling: self.clone(), enabled: Some(Arc::clone(&enabled)) };
+        let hold = PassProgramShare { enabling: self.clone(), enabled: Some(Arc::clone(&enabled)) };
         // A link may take seconds, in which other interfaces must not wait for this one.
         drop(all);
         enabled.wait_for_link(&self.stop);
         Ok(hold)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Weak<Enabled>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Weak<PassProgram>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A share in an interface that was enabled; the last one takes the program with it.
 #[derive(Debug)]
-pub struct Hold {
-    enabling: Enabling,
+pub struct PassProgramShare {
+    enabling: PassPrograms,
     /// None when it was released.
-    enabled: Option<Arc<Enabled>>,
+    enabled: Option<Arc<PassProgram>>,
 }
 
-impl Hold {
+impl PassProgramShare {
     /// Whether a program of ours was attached.
     pub fn is_ours(&self) -> bool {
         self.enabled.as_ref().is_some_and(|enabled| enabled.attachment.is_some())
     }
 
-    /// As [`Enabled::release`], if this is the last share.
+    /// As [`PassProgram::release`], if this is the last share.
     ///
     /// # Errors
-    /// As [`Enabled::release`].
+    /// As [`PassProgram::release`].
     pub fn release(mut self) -> Result<(), KernelError> {
         self.end()
     }
@@ -200,11 +200,11 @@ impl Hold {
     fn end(&mut self) -> Result<(), KernelError> {
         // A program that is on its way out must not be taken for one that stays.
         let _all = self.enabling.lock();
-        self.enabled.take().and_then(Arc::into_inner).map_or(Ok(()), Enabled::release)
+        self.enabled.take().and_then(Arc::into_inner).map_or(Ok(()), PassProgram::release)
     }
 }
 
-impl Drop for Hold {
+impl Drop for PassProgramShare {
     /// For ends that have nobody to tell of a failure.
     fn drop(&mut self) {
         let _ = self.end();

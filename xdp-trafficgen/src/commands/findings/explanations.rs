@@ -16,18 +16,18 @@ pub(super) type Key = (usize, DropReason);
 
 /// What was found out so far.
 #[derive(Debug, Default)]
-pub(super) struct Moments {
-    known: BTreeMap<Key, Vec<Moment>>,
+pub(super) struct DropExplanations {
+    known: BTreeMap<Key, Vec<DropExplanation>>,
 }
 
 /// Frames that one cause explains.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Moment {
+struct DropExplanation {
     frames: u64,
     finding: Finding,
 }
 
-impl Moments {
+impl DropExplanations {
     /// Drops that nobody has explained yet: whose, and how many there are, those that are explained among them. Of frames that
     /// were to be dropped there is nothing to find out.
     pub(super) fn news(&self, snapshot: &Snapshot) -> Vec<(Key, u64)> {
@@ -52,7 +52,7 @@ impl Moments {
         let moments = self.known.entry(key).or_default();
         match moments.iter_mut().find(|known| known.finding.code == finding.code) {
             Some(known) => known.frames += frames,
-            None => moments.push(Moment { frames, finding }),
+            None => moments.push(DropExplanation { frames, finding }),
         }
         frames
     }
@@ -69,7 +69,7 @@ impl Moments {
     ) -> Vec<(u64, Finding)> {
         let mut left = count;
         let mut told = Vec::new();
-        for Moment { frames, finding } in self.known.get(&key).map_or(&[][..], Vec::as_slice) {
+        for DropExplanation { frames, finding } in self.known.get(&key).map_or(&[][..], Vec::as_slice) {
             let frames = left.min(*frames);
             left -= frames;
             if frames > 0 {
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn each_frame_is_explained_once_by_its_own_moment() {
         let dropped = |full, long| dropped(&[(FULL.1, full), (LONG.1, long)]);
-        let mut moments = Moments::default();
+        let mut moments = DropExplanations::default();
         assert_eq!(moments.news(&dropped(0, 5)), [(LONG, 5)]);
         assert_eq!(moments.put_down(LONG, 5, finding("frame_above_mtu", "the MTU is 500")), 5);
         assert_eq!(moments.news(&dropped(0, 5)), []);
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn no_frame_is_left_without_a_finding_when_one_look_failed() {
-        let mut moments = Moments::default();
+        let mut moments = DropExplanations::default();
         let (then, now) = (finding("queue_full", "full"), finding("frame_above_peer_mtu", "long"));
         assert_eq!(moments.told(FULL, 7, Some(&now), Finding::clone), [(7, now.clone())]);
         moments.put_down(FULL, 5, then.clone());
@@ -133,6 +133,6 @@ mod tests {
 
     #[test]
     fn frames_that_were_to_be_dropped_are_no_news() {
-        assert_eq!(Moments::default().news(&dropped(&[(DropReason::Action, 9), (LONG.1, 1)])), [(LONG, 1)]);
+        assert_eq!(DropExplanations::default().news(&dropped(&[(DropReason::Action, 9), (LONG.1, 1)])), [(LONG, 1)]);
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use crate::{
     output::{
-        pace::{PaceReport, chart, share},
+        pace_test::{PaceTestReport, chart, share},
         text::{frames, grouped, pps, shortfall, table},
     },
     stats::{
@@ -18,8 +18,8 @@ const BIN_NS: u32 = 32;
 const BINS_EACH_SIDE: u32 = 32;
 
 /// Several lines, with a line feed at the end of each.
-pub fn render(report: &PaceReport) -> String {
-    let PaceReport { machine, receiver, sent, workers, late_threshold, arrived, missed, warm_up, gaps } = report;
+pub fn render(report: &PaceTestReport) -> String {
+    let PaceTestReport { machine, receiver, sent, workers, late_threshold, arrived, missed, warm_up, gaps } = report;
     let mut text = format!("{machine}\n");
     if let Some(port) = sent {
         let _ = writeln!(
@@ -103,7 +103,7 @@ fn left_out(warm_up: Duration, count: u64) -> String {
 }
 
 /// What was wanted, and what there was.
-fn rates(report: &PaceReport) -> String {
+fn rates(report: &PaceTestReport) -> String {
     let (requested, mean) = (report.requested_pps(), report.gaps.mean_pps());
     format!(
         "wanted {}, a frame every {} ns; measured {:.1} pps ({:+.4} %) over {} gaps in {:.3} s",
@@ -140,7 +140,7 @@ fn nanoseconds(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::pace::tests::{report, sent};
+    use crate::output::pace_test::tests::{report, sent};
 
     /// The words of the first line that starts with this.
     #[track_caller]
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_said() {
-        let text = render(&PaceReport { warm_up: Duration::from_millis(100), missed: 7, ..report(&[0]) });
+        let text = render(&PaceTestReport { warm_up: Duration::from_millis(100), missed: 7, ..report(&[0]) });
         assert!(text.contains("left out as warm-up: the first 100ms, 0 frames"), "{text}");
         assert!(text.contains("xtg1: 9 frames arrived") && text.contains("xtg1: 7 frames not written down"), "{text}");
         assert!(!render(&report(&[0])).contains("warm-up"));
@@ -179,7 +179,7 @@ mod tests {
     fn what_the_sender_knows_is_said() {
         #[track_caller]
         fn check(unsent: u64, expected: &[&str]) {
-            let text = render(&PaceReport { sent: Some(sent(unsent)), workers: 1, ..report(&[0]) });
+            let text = render(&PaceTestReport { sent: Some(sent(unsent)), workers: 1, ..report(&[0]) });
             let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("xtg0: ")).collect();
             assert_eq!(lines[0], "xtg0: 1 000 frames sent by 1 worker, 0 dropped");
             assert_eq!(&lines[1..], expected);

@@ -17,14 +17,14 @@ const REFRESH: u64 = 1_000_000_000;
 
 /// How long a port's workers stood still, in nanoseconds: of the worker that did so for the longest.
 #[derive(Debug, Default)]
-pub(super) struct Stillness {
+pub(super) struct Standstill {
     /// At once.
     longest: AtomicU64,
     /// In all.
     total: AtomicU64,
 }
 
-impl Stillness {
+impl Standstill {
     /// The longest time at once, and all of it.
     pub(super) fn get(&self) -> (Duration, Duration) {
         let nanos = |count: &AtomicU64| Duration::from_nanos(count.load(Ordering::Relaxed));
@@ -33,8 +33,8 @@ impl Stillness {
 }
 
 /// One worker's, on its own thread.
-pub(super) struct Watch<'a> {
-    of_port: &'a Stillness,
+pub(super) struct StandstillWatch<'a> {
+    of_port: &'a Standstill,
     /// What the scheduler knows of this thread; none without /proc.
     scheduler: Option<File>,
     /// The last sign of life, on the monotonic clock.
@@ -47,8 +47,8 @@ pub(super) struct Watch<'a> {
     total: u64,
 }
 
-impl<'a> Watch<'a> {
-    pub(super) fn begin(of_port: &'a Stillness, now: u64) -> Self {
+impl<'a> StandstillWatch<'a> {
+    pub(super) fn begin(of_port: &'a Standstill, now: u64) -> Self {
         let scheduler = File::open("/proc/thread-self/schedstat").ok();
         let waited = scheduler.as_ref().map_or(0, waited);
         Self { of_port, scheduler, last: now, waited, read: now, late: 0, total: 0 }
@@ -118,8 +118,8 @@ mod tests {
     /// Signs of life at these times, in milliseconds, each with the end of a sleep before it.
     #[track_caller]
     fn check(signs: &[(u64, Option<u64>)], expected: (u64, u64)) {
-        let stillness = Stillness::default();
-        let mut watch = Watch { scheduler: None, ..Watch::begin(&stillness, 0) };
+        let stillness = Standstill::default();
+        let mut watch = StandstillWatch { scheduler: None, ..StandstillWatch::begin(&stillness, 0) };
         for &(now, until) in signs {
             watch.alive(now * MS, until.map(|until| until * MS));
         }
@@ -140,8 +140,8 @@ mod tests {
     /// Calls that ended at these times, the time waited in each, and how overdue departures were, in milliseconds.
     #[track_caller]
     fn check_calls(calls: &[(u64, u64, u64)], expected: (u64, u64)) {
-        let stillness = Stillness::default();
-        let mut watch = Watch { scheduler: None, ..Watch::begin(&stillness, 0) };
+        let stillness = Standstill::default();
+        let mut watch = StandstillWatch { scheduler: None, ..StandstillWatch::begin(&stillness, 0) };
         for &(now, waited, late) in calls {
             watch.called(now * MS, waited * MS, late * MS);
         }

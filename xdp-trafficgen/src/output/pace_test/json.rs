@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    output::pace::{PaceReport, share},
+    output::pace_test::{PaceTestReport, share},
     stats::{
         self, PortCount,
         gaps::{CLOSE_NS, Histogram, PERMILLES, WITHIN_NS},
@@ -111,8 +111,8 @@ struct Bins {
 ///
 /// # Errors
 /// None that these types can cause.
-pub fn render(report: &PaceReport) -> serde_json::Result<String> {
-    let PaceReport { machine, receiver, sent, workers: _, late_threshold, arrived, missed, warm_up, gaps } = report;
+pub fn render(report: &PaceTestReport) -> serde_json::Result<String> {
+    let PaceTestReport { machine, receiver, sent, workers: _, late_threshold, arrived, missed, warm_up, gaps } = report;
     let portion = |ns, part| Share { ns, gaps: part, share: decimals(share(part, gaps.count()), 4) };
     let histogram = gaps.histogram(16, 64);
     let first_ns = histogram.first_ns();
@@ -159,7 +159,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::output::pace::tests::{report, sent};
+    use crate::output::pace_test::tests::{report, sent};
 
     #[test]
     fn the_figures() {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_the_sender_knows() {
-        let text = render(&PaceReport { sent: Some(sent(3)), workers: 1, ..report(&[0]) }).unwrap();
+        let text = render(&PaceTestReport { sent: Some(sent(3)), workers: 1, ..report(&[0]) }).unwrap();
         let json: Value = serde_json::from_str(&text).unwrap();
         for (key, value) in [
             ("frames_tx", json!(1000)),

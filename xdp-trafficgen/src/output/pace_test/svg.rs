@@ -11,7 +11,7 @@ use plotters::{
 
 use crate::{
     output::{
-        pace::{PaceReport, share},
+        pace_test::{PaceTestReport, share},
         text::{grouped, pps},
     },
     stats::gaps::WITHIN_NS,
@@ -41,7 +41,7 @@ const COLOURS: [RGBColor; 5] = [
 ///
 /// # Errors
 /// None that can come from writing into memory.
-pub fn render(report: &PaceReport) -> Result<String, String> {
+pub fn render(report: &PaceTestReport) -> Result<String, String> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
@@ -51,7 +51,7 @@ pub fn render(report: &PaceReport) -> Result<String, String> {
 }
 
 fn draw<B: DrawingBackend>(
-    report: &PaceReport,
+    report: &PaceTestReport,
     area: &DrawingArea<B, Shift>,
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     area.fill(&WHITE)?;
@@ -119,7 +119,7 @@ fn colour(from: i32, width: i32) -> RGBColor {
 
 /// What share of the gaps is within each range, at the upper right.
 fn legend<B: DrawingBackend>(
-    report: &PaceReport,
+    report: &PaceTestReport,
     area: &DrawingArea<B, Shift>,
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     let [x, y, line] = [742, 92, 21];
@@ -148,7 +148,7 @@ fn signed(ns: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::pace::tests::report;
+    use crate::output::pace_test::tests::report;
 
     #[test]
     fn the_picture_says_what_it_shows() {

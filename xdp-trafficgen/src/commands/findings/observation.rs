@@ -2,54 +2,54 @@
 //!
 //! Made while frames are sent: asks for no more than drops are explained by.
 
-use super::{Before, Sending, found};
+use super::{ObservedPort, StartState, found};
 use crate::{
     diagnosis::{self, Finding, Situation},
-    host::{AttachedMode, AttachedXdp, Interface, LinkChanges, Meanwhile, Peer, Place},
+    host::{AttachedMode, AttachedXdp, Interface, LinkChanges, LinkHistory, LinkKey, Peer},
     output::PortFinding,
-    plan::Attach,
-    stats::{DropReason, PortCount, reconcile::Parting},
+    plan::RequiredProgram,
+    stats::{DropReason, PortCount, reconcile::Mismatch},
 };
 
 /// The facts at one moment.
-pub(super) struct Look<'a> {
-    before: &'a Before,
-    interfaces: Vec<Seen>,
+pub(super) struct Observation<'a> {
+    before: &'a StartState,
+    interfaces: Vec<InterfaceState>,
 }
 
 /// An interface as it is.
-struct Seen {
+struct InterfaceState {
     interface: Interface,
     /// What it was since the last look.
-    lately: Ends,
+    lately: LinkState,
     /// What it was since frames are sent.
-    in_all: Ends,
+    in_all: LinkState,
 }
 
 /// What an interface and the other end of it were in some time.
 #[derive(Clone, Copy, Default)]
-struct Ends {
-    this: Meanwhile,
+struct LinkState {
+    this: LinkHistory,
     /// None where the kernel does not tell.
-    peer: Option<Meanwhile>,
+    peer: Option<LinkHistory>,
 }
 
 /// Of which time facts are asked for that may be over.
 #[derive(Clone, Copy)]
-pub(super) enum When {
+pub(super) enum Period {
     /// Since the last look, for what was dropped since then.
     Lately,
     /// Since frames are sent, for the end.
     InAll,
 }
 
-impl<'a> Look<'a> {
+impl<'a> Observation<'a> {
     /// Of these interfaces, as `changes`, where the kernel tells any, know them.
-    pub(super) fn at(before: &'a Before, interfaces: Vec<Interface>, changes: &mut Option<LinkChanges>) -> Self {
+    pub(super) fn at(before: &'a StartState, interfaces: Vec<Interface>, changes: &mut Option<LinkChanges>) -> Self {
         if let Some(changes) = changes {
             changes.hear();
         }
-        let interfaces = interfaces.into_iter().map(|interface| Seen::now(interface, changes)).collect();
+        let interfaces = interfaces.into_iter().map(|interface| InterfaceState::now(interface, changes)).collect();
         if let Some(changes) = changes {
             changes.looked();
         }
@@ -57,19 +57,24 @@ impl<'a> Look<'a> {
     }
 
     /// As it is now, whatever it is called; not another of the same name.
-    fn seen(&self, sending: &Sending) -> Option<&Seen> {
+    fn seen(&self, sending: &ObservedPort) -> Option<&InterfaceState> {
         self.interfaces.iter().find(|seen| seen.interface.link.index == sending.index)
     }
 
-    fn interface(&self, sending: &Sending) -> Option<&Interface> {
+    fn interface(&self, sending: &ObservedPort) -> Option<&Interface> {
         self.seen(sending).map(|seen| &seen.interface)
     }
 
-    fn situation<'b>(&'b self, sending: &'b Sending, interface: Option<&'b Interface>, when: When) -> Situation<'b> {
-        let Sending { interface: name, action, cpus, batch_size, largest, attach, .. } = sending;
-        let Ends { this, peer } = self.seen(sending).map_or_else(Ends::default, |seen| match when {
-            When::Lately => seen.lately,
-            When::InAll => seen.in_all,
+    fn situation<'b>(
+        &'b self,
+        sending: &'b ObservedPort,
+        interface: Option<&'b Interface>,
+        when: Period,
+    ) -> Situation<'b> {
+        let ObservedPort { interface: name, action, cpus, batch_size, largest, attach, .. } = sending;
+        let LinkState { this, peer } = self.seen(sending).map_or_else(LinkState::default, |seen| match when {
+            Period::Lately => seen.lately,
+            Period::InAll => seen.in_all,
         });
         Situation {
             system: &self.before.system,
@@ -87,26 +92,27 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn in_all<'b>(&'b self, sending: &'b Sending) -> Situation<'b> {
-        self.situation(sending, self.interface(sending), When::InAll)
+    fn in_all<'b>(&'b self, sending: &'b ObservedPort) -> Situation<'b> {
+        self.situation(sending, self.interface(sending), Period::InAll)
     }
 
-    pub(super) fn foresee(&self, sending: &Sending) -> Vec<Finding> {
+    pub(super) fn foresee(&self, sending: &ObservedPort) -> Vec<Finding> {
         diagnosis::foresee(&self.in_all(sending))
     }
 
-    pub(super) fn of_parting(&self, sending: &Sending, parting: &Parting) -> PortFinding {
+    pub(super) fn of_parting(&self, sending: &ObservedPort, parting: &Mismatch) -> PortFinding {
         found(sending, diagnosis::of_parting(parting, &self.in_all(sending)))
     }
 
-    pub(super) fn of_gone(&self, sending: &Sending) -> Option<Finding> {
+    pub(super) fn of_gone(&self, sending: &ObservedPort) -> Option<Finding> {
         diagnosis::of_gone(&self.in_all(sending))
     }
 
-    pub(super) fn of_drop(&self, sending: &Sending, reason: DropReason, when: When) -> Finding {
+    pub(super) fn of_drop(&self, sending: &ObservedPort, reason: DropReason, when: Period) -> Finding {
         let mut interface = self.interface(sending).cloned();
         // What the driver said, it said with our program attached, which may be off again by now.
-        if let (Attach::Pass(_), DropReason::Driver(_), Some(interface)) = (sending.attach, reason, &mut interface)
+        if let (RequiredProgram::Pass(_), DropReason::Driver(_), Some(interface)) =
+            (sending.attach, reason, &mut interface)
             && interface.xdp_in(AttachedMode::Native).is_none()
         {
             interface.xdp.push(AttachedXdp { mode: AttachedMode::Native, program: 0, name: None, on_link: true });
@@ -115,29 +121,29 @@ impl<'a> Look<'a> {
     }
 
     /// A cause of drops that was found while frames were sent, as it is said now.
-    pub(super) fn retold(&self, sending: &Sending, then: &Finding, now: &Finding) -> Finding {
+    pub(super) fn retold(&self, sending: &ObservedPort, then: &Finding, now: &Finding) -> Finding {
         diagnosis::retold(then, now, &self.in_all(sending))
     }
 }
 
-impl Seen {
+impl InterfaceState {
     fn now(interface: Interface, changes: &mut Option<LinkChanges>) -> Self {
         let link = &interface.link;
         let this = (None, link.index);
-        let peer: Option<(Place, u32, bool)> = match interface.peer {
+        let peer: Option<(LinkKey, u32, bool)> = match interface.peer {
             Some(Peer::Here { index, mtu, up, .. }) => Some(((None, index), mtu, up)),
             Some(Peer::There { nsid, index, mtu, up, .. }) => Some(((Some(nsid), index), mtu, up)),
             Some(Peer::Elsewhere) | None => None,
         };
         let Some(changes) = changes else {
-            return Self { interface, lately: Ends::default(), in_all: Ends::default() };
+            return Self { interface, lately: LinkState::default(), in_all: LinkState::default() };
         };
         changes.saw(this, link.mtu, link.up, link.carrier);
         if let Some((peer, mtu, up)) = peer {
             // Both ends of a pair have carrier, or none has.
             changes.saw(peer, mtu, up, link.carrier);
         }
-        let ends = |of: fn(&LinkChanges, Place) -> Option<Meanwhile>| Ends {
+        let ends = |of: fn(&LinkChanges, LinkKey) -> Option<LinkHistory>| LinkState {
             this: of(changes, this).unwrap_or_default(),
             peer: peer.and_then(|(peer, ..)| of(changes, peer)),
         };
@@ -148,7 +154,7 @@ impl Seen {
 
 /// Each cause of a port's drops once, with all the frames it cost, as `told` of each reason.
 pub(super) fn causes(
-    sending: &Sending,
+    sending: &ObservedPort,
     port: &PortCount,
     told: impl Fn(DropReason, u64) -> Vec<(u64, Finding)>,
 ) -> Vec<PortFinding> {

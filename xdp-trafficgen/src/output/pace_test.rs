@@ -11,7 +11,7 @@ use crate::stats::{PortCount, gaps::Gaps};
 
 /// The gaps between frames that were to arrive at a constant rate.
 #[derive(Clone, Debug)]
-pub struct PaceReport {
+pub struct PaceTestReport {
     /// Kernel and CPU.
     pub machine: String,
     /// Where the frames arrived.
@@ -32,7 +32,7 @@ pub struct PaceReport {
     pub gaps: Gaps,
 }
 
-impl PaceReport {
+impl PaceTestReport {
     /// The rate that was wanted, in frames a second.
     pub fn requested_pps(&self) -> f64 {
         1e9 / self.gaps.nominal_ns
@@ -51,14 +51,14 @@ pub(super) mod tests {
     use crate::stats::Punctuality;
 
     /// Gaps of 2000 ns with these errors.
-    pub(super) fn report(errors: &[i64]) -> PaceReport {
+    pub(super) fn report(errors: &[i64]) -> PaceTestReport {
         let mut at = 1_000_000;
         let mut arrivals = vec![at];
         for error in errors {
             at += 2000_u64.checked_add_signed(*error).unwrap();
             arrivals.push(at);
         }
-        PaceReport {
+        PaceTestReport {
             machine: "Linux 6.18.0, A & B <CPU>, 2 CPUs".to_owned(),
             receiver: "xtg1".to_owned(),
             sent: None,

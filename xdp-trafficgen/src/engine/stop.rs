@@ -14,7 +14,7 @@ use std::{
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use xdp_trafficgen_ebpf::abi::timing::GRACE;
 
-use crate::kernel::{ProgramClock, StopWord};
+use crate::kernel::{ProgramClock, StopFlag};
 
 /// A session's stop: somebody asked for it, or something failed. Clones are the same one.
 #[derive(Clone)]
@@ -65,15 +65,15 @@ impl Stop {
 }
 
 /// Stops them for as long as this lives.
-pub(super) struct Hush {
+pub(super) struct StopWriter {
     _waiting: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-struct Act<F>(F);
+struct OnWake<F>(F);
 
-impl Hush {
+impl StopWriter {
     /// Writes `words` when `stop` is cancelled; at once, if it has been.
-    pub(super) fn when(stop: &Stop, words: Vec<StopWord>) -> Self {
+    pub(super) fn when(stop: &Stop, words: Vec<StopFlag>) -> Self {
         let Stop { clock, .. } = *stop;
         let own = stop.clone();
         Self::acting(stop.token(), move || {
@@ -85,7 +85,7 @@ impl Hush {
     }
 
     fn acting(stop: &CancellationToken, act: impl Fn() + Send + Sync + 'static) -> Self {
-        let act = Arc::new(Act(act));
+        let act = Arc::new(OnWake(act));
         let waker = Waker::from(Arc::clone(&act));
         let mut waiting = Box::pin(stop.clone().cancelled_owned());
         if waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
@@ -95,7 +95,7 @@ impl Hush {
     }
 }
 
-impl<F: Fn() + Send + Sync + 'static> Wake for Act<F> {
+impl<F: Fn() + Send + Sync + 'static> Wake for OnWake<F> {
     /// Called by the thread that cancels the token.
     fn wake(self: Arc<Self>) {
         (self.0)();
@@ -109,9 +109,9 @@ mod tests {
     use super::*;
 
     /// A session's stop, and its hush without a word.
-    fn stop(signal: &CancellationToken) -> (Stop, Hush) {
+    fn stop(signal: &CancellationToken) -> (Stop, StopWriter) {
         let stop = Stop::below(signal, ProgramClock::OWN);
-        let hush = Hush::when(&stop, Vec::new());
+        let hush = StopWriter::when(&stop, Vec::new());
         (stop, hush)
     }
 
@@ -165,14 +165,14 @@ mod tests {
         // Of a session, below that of the signal: nobody polls anything.
         let signal = CancellationToken::new();
         let session = signal.child_token();
-        let kept = Hush::acting(&session, act());
-        let dropped = Hush::acting(&session, act());
+        let kept = StopWriter::acting(&session, act());
+        let dropped = StopWriter::acting(&session, act());
         drop(dropped);
         assert_eq!(done.load(Relaxed), 0);
         signal.cancel();
         assert_eq!(done.load(Relaxed), 1);
         drop(kept);
-        let _late = Hush::acting(&session, act());
+        let _late = StopWriter::acting(&session, act());
         assert_eq!(done.load(Relaxed), 2);
     }
 }
