@@ -1,7 +1,7 @@
 //! What use has shown to go wrong: situations of public bug reports and lab days, each tried on the program as a user would
 //! meet it. Prints a table of all that were tried: `cargo test --test situations`.
 //!
-//! One file a theme. A harness of its own (libtest-mimic), because only that can print the table after the last test.
+//! One file a theme.
 
 #[path = "situations/addresses.rs"]
 mod addresses;
@@ -21,23 +21,3 @@ mod streams;
 mod table;
 #[path = "situations/workers.rs"]
 mod workers;
-
-use std::process::ExitCode;
-
-use libtest_mimic::{Arguments, Trial};
-
-fn main() -> ExitCode {
-    // One line a theme, each adds its trials.
-    let themes: [fn() -> Vec<Trial>; _] = [
-        addresses::trials,
-        causes::trials,
-        frames::trials,
-        limits::trials,
-        outages::trials,
-        streams::trials,
-        workers::trials,
-    ];
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), themes.iter().flat_map(|trials| trials()).collect());
-    table::print();
-    conclusion.exit_code()
-}

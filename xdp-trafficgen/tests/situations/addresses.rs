@@ -12,34 +12,13 @@ use std::{
 };
 
 use etherparse::{NetHeaders, PacketHeaders};
-use libtest_mimic::Trial;
 use pcap_file::pcap::PcapReader;
 use rustix::process::Signal;
 
 use crate::{
     stage::{Finished, RECEIVER_MAC, Running, Stage, ip, reached, trafficgen},
-    table::{row, trial},
+    table::row,
 };
-
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        trial(
-            "addresses::the_source_is_the_kernels_whoever_gave_the_mac",
-            the_source_is_the_kernels_whoever_gave_the_mac,
-        ),
-        trial("addresses::each_destination_has_its_own_neighbour", each_destination_has_its_own_neighbour),
-        trial("addresses::each_destination_has_its_own_source", each_destination_has_its_own_source),
-        trial("addresses::groups_and_broadcasts_need_nobody", groups_and_broadcasts_need_nobody),
-        trial("addresses::the_kernel_asks_for_the_next_hop", the_kernel_asks_for_the_next_hop),
-        trial("addresses::what_cannot_be_reached_is_named", what_cannot_be_reached_is_named),
-        trial("addresses::a_vlan_has_its_own_neighbours", a_vlan_has_its_own_neighbours),
-        trial("addresses::a_restart_asks_for_each_neighbour_again", a_restart_asks_for_each_neighbour_again),
-        trial("addresses::whoever_waits_for_an_answer_can_be_stopped", whoever_waits_for_an_answer_can_be_stopped),
-        trial("addresses::a_port_that_waits_for_an_answer_is_down", a_port_that_waits_for_an_answer_is_down),
-        trial("addresses::an_interface_may_go_while_it_is_asked_out_of", an_interface_may_go_while_it_is_asked_out_of),
-        trial("addresses::thousands_of_destinations_are_asked_for_together", thousands_of_destinations),
-    ]
-}
 
 /// Questions to everybody, not to a neighbour that is known already.
 const ARP_REQUEST: &str = "arp[6:2] == 1 and ether broadcast";
@@ -211,6 +190,7 @@ fn line<'a>(finished: &'a Finished, words: &str) -> &'a str {
     found.unwrap_or_else(|| panic!("nobody said {words:?}: {finished:?}"))
 }
 
+#[test]
 fn the_source_is_the_kernels_whoever_gave_the_mac() {
     let Some(hosts) = Hosts::set() else { return };
     // A second address of the same interface, which only this route prefers.
@@ -269,6 +249,7 @@ fn the_source_is_the_kernels_whoever_gave_the_mac() {
 }
 
 /// Hosts on the same link with MAC addresses of their own, each in a namespace of its own, and one behind a gateway.
+#[test]
 fn each_destination_has_its_own_neighbour() {
     let Some(hosts) = Hosts::set() else { return };
     let mut macs = BTreeMap::from([(address("192.0.2.2"), RECEIVER_MAC.to_owned())]);
@@ -339,6 +320,7 @@ fn each_destination_has_its_own_neighbour() {
 }
 
 /// Two networks on a link, and an address of this host in each.
+#[test]
 fn each_destination_has_its_own_source() {
     let Some(hosts) = Hosts::set() else { return };
     ip("address add 203.0.113.1/24 dev xtg0");
@@ -387,6 +369,7 @@ fn each_destination_has_its_own_source() {
 }
 
 /// The interface goes and comes back, and behind it one of two neighbours with another MAC address.
+#[test]
 fn a_restart_asks_for_each_neighbour_again() {
     let Some(stage) = Stage::set() else { return };
     let far = Place::new();
@@ -453,6 +436,7 @@ fn ask_for_long() {
 }
 
 /// Whoever goes on to wait for the answer says at the end that there was none.
+#[test]
 fn whoever_waits_for_an_answer_can_be_stopped() {
     let Some(_hosts) = Hosts::set() else { return };
     ask_for_long();
@@ -483,6 +467,7 @@ fn whoever_waits_for_an_answer_can_be_stopped() {
 }
 
 /// The interface comes back, and whoever takes the frames does not.
+#[test]
 fn a_port_that_waits_for_an_answer_is_down() {
     let Some(stage) = Stage::set() else { return };
     let far = Place::new();
@@ -531,6 +516,7 @@ fn a_port_that_waits_for_an_answer_is_down() {
     row("7", "daemon, SIGTERM while a port that starts again waits for its next hop", cause, 0, &figures);
 }
 
+#[test]
 fn an_interface_may_go_while_it_is_asked_out_of() {
     let Some(hosts) = Hosts::set() else { return };
     ask_for_long();
@@ -545,6 +531,7 @@ fn an_interface_may_go_while_it_is_asked_out_of() {
     drop(hosts);
 }
 
+#[test]
 fn groups_and_broadcasts_need_nobody() {
     let Some(hosts) = Hosts::set() else { return };
     // RFC 1112 section 6.4 and RFC 2464 section 7; the network's broadcast is the kernel's to know.
@@ -589,6 +576,7 @@ fn groups_and_broadcasts_need_nobody() {
     );
 }
 
+#[test]
 fn the_kernel_asks_for_the_next_hop() {
     let Some(hosts) = Hosts::set() else { return };
     ip("route add 198.51.100.0/24 via 192.0.2.2");
@@ -639,6 +627,7 @@ fn the_kernel_asks_for_the_next_hop() {
     row("7", "udp xtg0 --dst-ip fe80::2 --packets 5", line(&finished, "destination MAC"), 0, "source fe80::1");
 }
 
+#[test]
 fn what_cannot_be_reached_is_named() {
     let Some(hosts) = Hosts::set() else { return };
     hosts.stage.netlink.add_veth("west0", "west1", 1).unwrap();
@@ -738,6 +727,7 @@ fn what_cannot_be_reached_is_named() {
 }
 
 /// A kernel without VLAN interfaces (`CONFIG_VLAN_8021Q`) leaves the half of it that needs one untried, and the table says so.
+#[test]
 fn a_vlan_has_its_own_neighbours() {
     let Some(hosts) = Hosts::set() else { return };
     let arguments = ["udp", "xtg0", "--vlan", "1218", "--dst-ip", "198.51.100.2", "--packets", "5"];
@@ -779,6 +769,7 @@ fn a_vlan_has_its_own_neighbours() {
     row("7", &arguments.join(" "), said, 0, "source 198.51.100.1");
 }
 
+#[test]
 fn thousands_of_destinations() {
     let Some(hosts) = Hosts::set() else { return };
     // 60 000 flows behind one gateway: one question.

@@ -16,16 +16,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use libtest_mimic::Trial;
-
 use crate::stage::{Finding, Finished, RECEIVER_MAC, Report, ip, reached, trafficgen};
-
-pub(crate) fn trials() -> Vec<Trial> {
-    [moments::trials, names::trials, cures::trials, stack::trials, peers::trials]
-        .iter()
-        .flat_map(|trials| trials())
-        .collect()
-}
 
 /// `udp INTERFACE` to the receiver, with more options, and how a user would type it.
 fn udp(interface: &str, more: &str) -> (Command, String) {

@@ -5,7 +5,6 @@ mod groups;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
-use libtest_mimic::Trial;
 use rustix::process::Signal;
 use tempfile::TempDir;
 use xdp_trafficgen::host::allowed_cpus;
@@ -15,23 +14,6 @@ use crate::{
     stage::{Finding, Finished, RECEIVER_MAC, Report, Running, Stage, sink, trafficgen},
     table,
 };
-
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        table::trial("limits: ports without cpus take CPUs in turn", ports_take_cpus_in_turn),
-        table::trial("limits: an instance leaves CPUs to another", an_instance_leaves_cpus_to_another),
-        table::trial("limits: workers that share a CPU are told of", workers_that_share_a_cpu),
-        table::trial("limits: a CPU quota is named", a_cpu_quota_is_named),
-        table::trial("limits: a cpuset is foreseen", a_cpuset_is_foreseen),
-        table::trial("limits: without /proc or /sys, its name is told", without_a_file_system),
-        table::trial("limits: /proc/sys may be read-only", read_only_proc_sys),
-        table::trial("limits: check ends as run does", check_ends_as_run_does),
-        table::trial("limits: memory is worked out", memory_is_worked_out),
-        table::trial("limits: what does not fit is refused", what_does_not_fit_is_refused),
-        table::trial("limits: file descriptors", file_descriptors),
-        table::trial("limits: one capability is missing", one_capability_is_missing),
-    ]
-}
 
 /// The binary under a name that no other test's instances have, which know each other by their names.
 struct Alone {
@@ -132,6 +114,7 @@ fn cpus(report: &Report) -> Vec<u32> {
     report.ports.iter().flat_map(|port| &port.workers).map(|worker| worker.cpu).collect()
 }
 
+#[test]
 fn ports_take_cpus_in_turn() {
     let (Some(stage), Some(both)) = (Stage::set(), two_cpus()) else { return };
     second_wire(&stage);
@@ -158,6 +141,7 @@ fn ports_take_cpus_in_turn() {
     table::row("4", "daemon --config ports.toml: the same", "no remark on CPUs", 0, &format!("CPUs {both:?}"));
 }
 
+#[test]
 fn an_instance_leaves_cpus_to_another() {
     let (Some(_stage), Some(both)) = (Stage::set(), two_cpus()) else { return };
     let [first, second] = both;
@@ -190,6 +174,7 @@ fn an_instance_leaves_cpus_to_another() {
     assert_eq!(cpus(&other.end().report(0)), [first]);
 }
 
+#[test]
 fn workers_that_share_a_cpu() {
     let (Some(stage), Some(both)) = (Stage::set(), two_cpus()) else { return };
     let [first, second] = both;
@@ -217,6 +202,7 @@ fn throttled(stderr: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no cpu.stat: {stderr}")).parse().unwrap()
 }
 
+#[test]
 fn a_cpu_quota_is_named() {
     const THIRD: &str = "1 cpu.cfs_period_us 100000\n1 cpu.cfs_quota_us 30000\n2 cpu.max 30000 100000\n";
     let Some(_stage) = Stage::set() else { return };
@@ -272,6 +258,7 @@ fn a_cpu_quota_is_named() {
     table::row("4", "check and run ports.toml: 20 pps, there", "no remark on the quota beforehand", 0, &figures);
 }
 
+#[test]
 fn a_cpuset_is_foreseen() {
     let (Some(_stage), Some([first, second])) = (Stage::set(), two_cpus()) else { return };
     let nodes = fs::read_to_string("/sys/devices/system/node/online").unwrap_or_else(|_| "0".to_owned());
@@ -305,6 +292,7 @@ fn a_cpuset_is_foreseen() {
     assert_eq!(cpus(&Finished::of(bound).report(0)), [second]);
 }
 
+#[test]
 fn one_capability_is_missing() {
     let Some(_stage) = Stage::set() else { return };
     let command = trafficgen(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "1"]);
@@ -328,6 +316,7 @@ fn where_mounts_are(script: &str, command: &Command) -> Command {
     changed
 }
 
+#[test]
 fn without_a_file_system() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
@@ -369,6 +358,7 @@ fn without_a_file_system() {
 }
 
 /// The report's own check: as many frames arrive as were sent, and the interface counts no other.
+#[test]
 fn read_only_proc_sys() {
     let Some(_stage) = Stage::set() else { return };
     const READ_ONLY: &str = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && \
@@ -392,6 +382,7 @@ fn read_only_proc_sys() {
     table::row("16", "pace-test --self --rate 1kpps with a read-only /proc/sys", "its report", 0, "");
 }
 
+#[test]
 fn check_ends_as_run_does() {
     let Some(stage) = Stage::set() else { return };
     let alone = Alone::called("xtg-check");
@@ -506,6 +497,7 @@ fn own_memory(process: i32) -> f64 {
     (all - of_maps) * 1024.0
 }
 
+#[test]
 fn memory_is_worked_out() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
@@ -534,6 +526,7 @@ fn memory_is_worked_out() {
     table::row("10", "check flows.toml: 20 000 flows of 60 000 ports each", &line, 0, &figures);
 }
 
+#[test]
 fn what_does_not_fit_is_refused() {
     const SETTINGS: &str = "1 memory.limit_in_bytes 400M\n2 memory.max 400M\n";
     let (Some(_stage), Some([first, second])) = (Stage::set(), two_cpus()) else { return };
@@ -558,6 +551,7 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
 }
 
+#[test]
 fn file_descriptors() {
     let Some(stage) = Stage::set() else { return };
     let _sink = sink("xtg1");

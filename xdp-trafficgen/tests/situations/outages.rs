@@ -9,7 +9,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use libtest_mimic::Trial;
 use rig::{Config, Lab, PATIENT, arrived, flow, in_time, one_and_two_workers, or_miss, port, receiver, times_of};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -17,22 +16,8 @@ use xdp_trafficgen::kernel::Sink;
 
 use crate::{
     stage::{Finished, Port, Report, Running, ip, sink, trafficgen},
-    table::{self, trial},
+    table,
 };
-
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        trial("outages::a_written_delay_is_a_promise", a_written_delay_is_a_promise),
-        trial("outages::the_last_instant_is_not_sent", the_last_instant_is_not_sent),
-        trial("outages::a_total_keeps_the_ratio_of_its_flows", a_total_keeps_the_ratio_of_its_flows),
-        trial("outages::bursts_at_a_rate_do_not_drift", bursts_at_a_rate_do_not_drift),
-        trial("outages::an_outage_of_the_daemon_is_told", an_outage_of_the_daemon_is_told),
-        trial("outages::frames_of_a_number_are_kept_over_an_outage", frames_of_a_number_are_kept_over_an_outage),
-        trial("outages::an_aborted_run_knows_what_was_asked_for", an_aborted_run_knows_what_was_asked_for),
-        trial("outages::a_stopped_process_needs_no_more_cpus", a_stopped_process_needs_no_more_cpus),
-        trial("outages::rates_are_not_over_a_delay", rates_are_not_over_a_delay),
-    ]
-}
 
 /// The line of `text` that has all of these parts.
 #[track_caller]
@@ -42,6 +27,7 @@ fn line<'a>(text: &'a str, parts: &[&str]) -> &'a str {
 }
 
 /// A flow at 16 pps behind another one began 38.6 ms after the start, whatever its delay.
+#[test]
 fn a_written_delay_is_a_promise() {
     let Some(_lab) = Lab::enter() else { return };
     let text = port(PATIENT)
@@ -75,6 +61,7 @@ fn a_written_delay_is_a_promise() {
 }
 
 /// 12 001 frames were sent where rate × duration is 12 000.
+#[test]
 fn the_last_instant_is_not_sent() {
     let Some(_lab) = Lab::enter() else { return };
     let own = |delays: [&str; 3]| -> String {
@@ -119,6 +106,7 @@ fn the_last_instant_is_not_sent() {
 }
 
 /// 28 : 16 : 4 became 1 : 1 : 1 in silence.
+#[test]
 fn a_total_keeps_the_ratio_of_its_flows() {
     let Some(_lab) = Lab::enter() else { return };
     let flows = |duration: &str| -> String {
@@ -154,6 +142,7 @@ fn a_total_keeps_the_ratio_of_its_flows() {
 }
 
 /// At 317 pps, with a gap in whole nanoseconds, 17 rounds were 183 ns off.
+#[test]
 fn bursts_at_a_rate_do_not_drift() {
     let Some(_lab) = Lab::enter() else { return };
     let burst = "{ burst = { packets = 17, rate = '317pps', inter_burst_gap = '3154574ns' } }";
@@ -238,6 +227,7 @@ fn assert_achieved(port: &Port) {
 }
 
 /// 10 kpps, and the interface away for 3 of 10 seconds: that was 10 000 pps achieved, and none unsent.
+#[test]
 fn an_outage_of_the_daemon_is_told() {
     let Some(_lab) = Lab::enter() else { return };
     let first = sink("xtg1");
@@ -285,6 +275,7 @@ fn an_outage_of_the_daemon_is_told() {
 
 /// Whatever was due and was not sent is of the number, too. One flow has nothing left when its port sends again: what it had missed
 /// was forgotten then, and sent after all.
+#[test]
 fn frames_of_a_number_are_kept_over_an_outage() {
     let Some(_lab) = Lab::enter() else { return };
     for (of_port, of_flow, longest) in [("rate = '5kpps'", "", 40_000), ("", "rate = '2kpps'", 20_000)] {
@@ -317,6 +308,7 @@ fn frames_of_a_number_are_kept_over_an_outage() {
 }
 
 /// A flow of a run that failed was asked for 0 frames a second.
+#[test]
 fn an_aborted_run_knows_what_was_asked_for() {
     let Some(_lab) = Lab::enter() else { return };
     let seen = sink("xtg1");
@@ -336,6 +328,7 @@ fn an_aborted_run_knows_what_was_asked_for() {
 }
 
 /// SIGSTOP across half of a run was 10 kpps sent of 10 kpps asked for, and the cure, more CPUs.
+#[test]
 fn a_stopped_process_needs_no_more_cpus() {
     let Some(_lab) = Lab::enter() else { return };
     let seen = sink("xtg1");
@@ -380,6 +373,7 @@ fn a_stopped_process_needs_no_more_cpus() {
 }
 
 /// 2.3 million frames in 1 s, after a delay of 2 s, were 0.768 Mpps.
+#[test]
 fn rates_are_not_over_a_delay() {
     let Some(lab) = Lab::enter() else { return };
     let sink = sink("xtg1");

@@ -16,33 +16,12 @@ use std::{
     process::Stdio,
 };
 
-use libtest_mimic::Trial;
 use tempfile::{NamedTempFile, tempdir};
 
 use crate::{
     stage::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, sink, trafficgen},
-    table::{row, trial},
+    table::row,
 };
-
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        trial("streams::every_command_without_readers", commands::every_command_without_readers),
-        trial("streams::a_reader_that_has_seen_enough", a_reader_that_has_seen_enough),
-        trial("streams::strict_stays_strict", strict_stays_strict),
-        trial("streams::files_are_opened_first", files_are_opened_first),
-        trial("streams::a_configuration_from_a_pipe", pipes::a_configuration_from_a_pipe),
-        trial("streams::a_pcap_into_a_pipe", pipes::a_pcap_into_a_pipe),
-        trial("streams::ctrl_c_takes_the_table_away", terminal::ctrl_c_takes_the_table_away),
-        trial("streams::many_ports_fit_the_screen", terminal::many_ports_fit_the_screen),
-        trial("streams::a_dumb_terminal_has_lines", terminal::a_dumb_terminal_has_lines),
-        trial("streams::colours_are_asked_for", terminal::colours_are_asked_for),
-        trial("streams::a_log_on_a_full_disk", log::a_log_on_a_full_disk),
-        trial("streams::a_wrong_file_in_json", fields::a_wrong_file_in_json),
-        trial("streams::an_invalid_filter_is_refused", fields::an_invalid_filter_is_refused),
-        trial("streams::a_failure_and_a_restart_in_json", fields::a_failure_and_a_restart_in_json),
-        trial("streams::a_lost_report_in_json", fields::a_lost_report_in_json),
-    ]
-}
 
 /// A configuration file.
 fn file(text: &str) -> NamedTempFile {
@@ -52,6 +31,7 @@ fn file(text: &str) -> NamedTempFile {
 }
 
 /// As `udp … 2>&1 | head -2`, with the report elsewhere, so that it can be seen.
+#[test]
 fn a_reader_that_has_seen_enough() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
@@ -73,6 +53,7 @@ fn a_reader_that_has_seen_enough() {
 }
 
 /// `--strict` exits with 3 when less was sent than was asked for, and so it does when the report is lost too.
+#[test]
 fn strict_stays_strict() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
@@ -94,6 +75,7 @@ fn strict_stays_strict() {
     }
 }
 
+#[test]
 fn files_are_opened_first() {
     let Some(stage) = Stage::set() else { return };
     let folder = tempdir().unwrap();

@@ -1,12 +1,15 @@
-//! The table that this binary prints at its end: what was tried, what the user saw, and how it ended.
+//! The table that the tests of situations print when the process exits: what was tried, what the user saw, and how it ended.
+
+#![expect(
+    unsafe_code,
+    reason = "the standard harness calls nothing after its last test, `exit` calls what `atexit` was given"
+)]
 
 use std::{
     fmt,
     io::Write as _,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, Once, PoisonError},
 };
-
-use libtest_mimic::Trial;
 
 /// A case by its letter or number in the list of situations: `1`, `8`, `8a`. Sorted as a reader counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +36,7 @@ struct Row {
     cells: [String; 4],
 }
 
+static PRINTED_AT_EXIT: Once = Once::new();
 static ROWS: Mutex<Vec<Row>> = Mutex::new(Vec::new());
 
 /// Adds a row, once all of it has been checked. `exit` is the exit status, or a signal's name; `figures` what was measured,
@@ -40,28 +44,21 @@ static ROWS: Mutex<Vec<Row>> = Mutex::new(Vec::new());
 #[track_caller]
 pub(crate) fn row(case: &str, command: &str, sees: &str, exit: impl fmt::Display, figures: &str) {
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+    PRINTED_AT_EXIT.call_once(|| {
+        // SAFETY: the handler takes nothing and does not unwind.
+        assert_eq!(unsafe { libc::atexit(print) }, 0, "room for a handler");
+    });
     let cells = [one_line(command), one_line(sees), exit.to_string(), one_line(figures)];
     ROWS.lock().unwrap_or_else(PoisonError::into_inner).push(Row { case: Case::parse(case), cells });
 }
 
-/// Prints all rows in the order of their cases, in one piece.
-pub(crate) fn print() {
+/// Writes all rows in the order of their cases, in one piece.
+extern "C" fn print() {
     let mut rows = ROWS.lock().unwrap_or_else(PoisonError::into_inner);
-    if rows.is_empty() {
-        return;
-    }
     rows.sort();
     let mut text = "\n| case | command | what the user sees | exit | figures |\n|---|---|---|---|---|\n".to_owned();
     for Row { case, cells } in rows.iter() {
         text += &format!("| {case} | {} |\n", cells.join(" | "));
     }
     let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-/// A test of this binary, for which libtest's attribute does not work: the table must be printed after the last of them.
-pub(crate) fn trial(name: &str, test: fn()) -> Trial {
-    Trial::test(name, move || {
-        test();
-        Ok(())
-    })
 }

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, fs, io::Write as _, process::Command};
 
-use libtest_mimic::Trial;
 use rustix::{
     process::{Pid, Signal},
     thread::{CpuSet, sched_setaffinity},
@@ -12,28 +11,42 @@ use xdp_trafficgen::kernel::Sink;
 use crate::{
     common::skip::skipped,
     stage::{self, Finished, RECEIVER_MAC, Report, Running, Stage, assert_arrived, trafficgen},
-    table::{row, trial},
+    table::row,
 };
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        trial("a_paced_worker_moved_to_another_cpu", || moved("0", &["--rate", "100kpps"], &[(0, &[1])])),
-        trial("a_worker_moved_in_the_middle_of_a_call", || moved("0", &[], &[(0, &[1])])),
-        trial("two_paced_workers_on_one_cpu", || {
-            moved("0,1", &["--rate", "20kpps", "--packets", "2000000"], &[(1, &[0])]);
-        }),
-        trial("two_workers_on_one_cpu", || moved("0,1", &[], &[(1, &[0])])),
-        trial("two_paced_workers_change_places", || moved("0,1", &["--rate", "100kpps"], &[(0, &[1]), (1, &[0])])),
-        trial("workers_of_flows_with_rates_change_places", workers_of_flows_with_rates_change_places),
-        trial("a_worker_that_comes_back", a_worker_that_comes_back),
-        trial("a_worker_that_may_go_elsewhere", a_worker_that_may_go_elsewhere),
-        trial("a_time_namespace_far_ahead", || time_namespace(1_000_000)),
-        trial("a_time_namespace_behind", || time_namespace(-60)),
-        trial("descriptors_of_a_port", descriptors_of_a_port),
-        trial("reports_of_many_flows", reports_of_many_flows),
-        trial("a_stop_misses_nothing", a_stop_misses_nothing),
-        trial("a_rate_that_falls_is_no_standstill", a_rate_that_falls_is_no_standstill),
-    ]
+#[test]
+fn a_paced_worker_moved_to_another_cpu() {
+    moved("0", &["--rate", "100kpps"], &[(0, &[1])]);
+}
+
+#[test]
+fn a_worker_moved_in_the_middle_of_a_call() {
+    moved("0", &[], &[(0, &[1])]);
+}
+
+#[test]
+fn two_paced_workers_on_one_cpu() {
+    moved("0,1", &["--rate", "20kpps", "--packets", "2000000"], &[(1, &[0])]);
+}
+
+#[test]
+fn two_workers_on_one_cpu() {
+    moved("0,1", &[], &[(1, &[0])]);
+}
+
+#[test]
+fn two_paced_workers_change_places() {
+    moved("0,1", &["--rate", "100kpps"], &[(0, &[1]), (1, &[0])]);
+}
+
+#[test]
+fn a_time_namespace_far_ahead() {
+    time_namespace(1_000_000);
+}
+
+#[test]
+fn a_time_namespace_behind() {
+    time_namespace(-60);
 }
 
 /// A run that somebody interferes with.
@@ -115,6 +128,7 @@ fn moved(cpus: &str, options: &[&str], moves: &[(u32, &[usize])]) {
 }
 
 /// Flows that each have departures of their own, in a calendar.
+#[test]
 fn workers_of_flows_with_rates_change_places() {
     let Some(_stage) = Stage::set() else { return };
     let flow = |name, rate| {
@@ -159,6 +173,7 @@ fn move_about(run: Disturbed, cpus: &str, moves: &[(u32, &[usize])]) {
 }
 
 /// Away and back before the call ends: the thread itself cannot notice, the counts do.
+#[test]
 fn a_worker_that_comes_back() {
     let Some(_stage) = Stage::set() else { return };
     let Some(run) = Disturbed::start("0", &[]) else { return };
@@ -177,6 +192,7 @@ fn a_worker_that_comes_back() {
 }
 
 /// To be allowed elsewhere is not to be moved: all goes well as long as the thread stays.
+#[test]
 fn a_worker_that_may_go_elsewhere() {
     let Some(_stage) = Stage::set() else { return };
     let Some(run) = Disturbed::start("0", &["--rate", "20kpps", "--packets", "20000"]) else { return };
@@ -249,6 +265,7 @@ fn descriptors(stage: &Stage, ports: usize) -> usize {
 }
 
 /// The soft limit of most systems, 1024, is enough for more than a hundred ports.
+#[test]
 fn descriptors_of_a_port() {
     let Some(stage) = Stage::set() else { return };
     let (two, six) = (descriptors(&stage, 2), descriptors(&stage, 6));
@@ -258,6 +275,7 @@ fn descriptors_of_a_port() {
 }
 
 /// The counts of many flows are read beside the runtime's thread, and not by a system call each.
+#[test]
 fn reports_of_many_flows() {
     const FLOWS: usize = 20_000;
     let Some(_stage) = Stage::set() else { return };
@@ -297,6 +315,7 @@ fn reports_of_many_flows() {
 }
 
 /// What was due before the stop has left, and what would have been due later is not missed.
+#[test]
 fn a_stop_misses_nothing() {
     const STOPS: usize = 10;
     let Some(_stage) = Stage::set() else { return };
@@ -326,6 +345,7 @@ fn a_stop_misses_nothing() {
 }
 
 /// The call at hand has its repetitions before the rate falls, and then takes seconds, in each of which the program is at work.
+#[test]
 fn a_rate_that_falls_is_no_standstill() {
     let Some(_stage) = Stage::set() else { return };
     let sink = stage::sink("xtg1");

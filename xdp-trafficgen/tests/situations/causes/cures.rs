@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-use libtest_mimic::Trial;
 use xdp_trafficgen::{
     config::Action,
     diagnosis::{Situation, foresee},
@@ -13,18 +12,8 @@ use xdp_trafficgen::{
 use super::{assert_says, ethtool, finding, report, udp};
 use crate::{
     stage::{self, Finding, Finished, Stage, ip, reached, trafficgen},
-    table::{self, trial},
+    table,
 };
-
-pub(super) fn trials() -> Vec<Trial> {
-    vec![
-        trial("causes_cures_work", cures_work_as_they_are_written),
-        trial("causes_cures_work_in_a_named_namespace", cures_work_in_a_named_namespace),
-        trial("causes_tunnel_headers", tunnels_name_headers_that_there_are),
-        trial("causes_single_queue", a_single_queue_is_given_no_second_one),
-        trial("causes_bond_modes", bonds_that_carry_no_xdp),
-    ]
-}
 
 /// What is between back quotes and is a command.
 fn commands(cure: &str) -> Vec<&str> {
@@ -61,6 +50,7 @@ fn again(stage: &Stage) {
     stage.raise();
 }
 
+#[test]
 fn cures_work_as_they_are_written() {
     let Some(stage) = Stage::set() else { return };
     let some = "--packets 100";
@@ -89,6 +79,7 @@ fn cures_work_as_they_are_written() {
     cured("peer's MTU", "--packets 100 --size 1000", "frame_above_peer_mtu");
 }
 
+#[test]
 fn cures_work_in_a_named_namespace() {
     let Some(_stage) = Stage::set() else { return };
     let name = format!("causes-{}", std::process::id());
@@ -110,6 +101,7 @@ fn cures_work_in_a_named_namespace() {
 }
 
 /// It named a header `gtpu`, which is called `gtpv1`.
+#[test]
 fn tunnels_name_headers_that_there_are() {
     let Some(_stage) = Stage::set() else { return };
     ethtool("-K xtg1 gro on");
@@ -149,6 +141,7 @@ fn tunnels_name_headers_that_there_are() {
 }
 
 /// It said "`ethtool -L xtg1 rx 1`" where there was 1, or more than there can be.
+#[test]
 fn a_single_queue_is_given_no_second_one() {
     let Some(_stage) = Stage::set() else { return };
     if !stage::cpu_lists().contains(&"0-1") {
@@ -180,6 +173,7 @@ fn a_single_queue_is_given_no_second_one() {
 
 /// It said: "no `ndo_xdp_xmit`; newer kernels have more drivers". With a real bond where the kernel has bonding; else with its
 /// facts as rtnetlink and the driver give them (bond_xdp_check and bond_xdp_set_features of drivers/net/bonding/bond_main.c).
+#[test]
 fn bonds_that_carry_no_xdp() {
     let Some(_stage) = Stage::set() else { return };
     for (mode, policy) in [

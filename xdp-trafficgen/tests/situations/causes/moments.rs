@@ -2,30 +2,17 @@
 
 use std::process::Command;
 
-use libtest_mimic::Trial;
 use rustix::process::Signal;
 use xdp_trafficgen::kernel::Sink;
 
 use super::{Elsewhere, assert_says, ethtool, finding, report, udp};
 use crate::{
     stage::{Report, Running, Stage, ip, sink, trafficgen},
-    table::{self, trial},
+    table,
 };
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![
-        trial("causes_peer_mtu_elsewhere", a_peer_elsewhere_with_a_smaller_mtu),
-        trial("causes_mtu_put_back", an_mtu_that_was_put_back),
-        trial("causes_mtu_put_back_between_looks", an_mtu_that_was_put_back_between_two_looks),
-        trial("causes_peer_mtu_put_back", a_peers_mtu_that_was_put_back),
-        trial("causes_peer_mtu_put_back_unseen", a_peers_mtu_that_nobody_saw),
-        trial("causes_peer_mtu_put_back_unheard", a_peers_mtu_of_which_nobody_may_hear),
-        trial("causes_peer_down_for_a_while", a_peer_that_was_down_for_a_while),
-        trial("causes_daemon_explains_old_drops", the_daemon_explains_old_drops_by_their_own_facts),
-    ]
-}
-
 /// It said: "ring of 256 entries full, use a smaller batch".
+#[test]
 fn a_peer_elsewhere_with_a_smaller_mtu() {
     let Some(_stage) = Stage::set() else { return };
     let elsewhere = Elsewhere::with("xtg1");
@@ -45,6 +32,7 @@ fn a_peer_elsewhere_with_a_smaller_mtu() {
 }
 
 /// It said: "1518 are longer than the MTU 1500 allows; send 1522, or raise the MTU to 1496".
+#[test]
 fn an_mtu_that_was_put_back() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
@@ -74,6 +62,7 @@ fn an_mtu_that_was_put_back() {
 }
 
 /// Nobody looked while it was so, but the kernel told.
+#[test]
 fn an_mtu_that_was_put_back_between_two_looks() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
@@ -100,6 +89,7 @@ fn mtu_lowered_for_a_moment(sink: &Sink) -> Report {
 
 /// In another namespace. What is dropped between the last look at the small MTU and the moment in which it is put back was "ring of
 /// 256 entries full, use a smaller batch".
+#[test]
 fn a_peers_mtu_that_was_put_back() {
     let Some(_stage) = Stage::set() else { return };
     let elsewhere = Elsewhere::with("xtg1");
@@ -128,6 +118,7 @@ fn a_peers_mtu_that_was_put_back() {
 }
 
 /// Put back at once: nobody looked meanwhile, but the kernel tells what happens in other namespaces too.
+#[test]
 fn a_peers_mtu_that_nobody_saw() {
     let Some(_stage) = Stage::set() else { return };
     let (command, typed) = udp("xtg0", "--size 1000 --rate 10kpps");
@@ -145,6 +136,7 @@ fn a_peers_mtu_that_nobody_saw() {
 }
 
 /// Without CAP_NET_BROADCAST the kernel does not tell, and then both causes are said.
+#[test]
 fn a_peers_mtu_of_which_nobody_may_hear() {
     let Some(_stage) = Stage::set() else { return };
     let (command, typed) = udp("xtg0", "--size 1000 --rate 10kpps");
@@ -193,6 +185,7 @@ fn assert_never_full(report: &Report) {
 }
 
 /// It said: "is down, or has neither a native XDP program nor GRO", though it has.
+#[test]
 fn a_peer_that_was_down_for_a_while() {
     let Some(_stage) = Stage::set() else { return };
     let elsewhere = Elsewhere::with("xtg1");
@@ -221,6 +214,7 @@ fn a_peer_that_was_down_for_a_while() {
     );
 }
 
+#[test]
 fn the_daemon_explains_old_drops_by_their_own_facts() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");

@@ -2,24 +2,16 @@
 
 use std::process::Command;
 
-use libtest_mimic::Trial;
 use rustix::process::Signal;
 
 use super::{assert_says, finding, report, udp};
 use crate::{
     stage::{Finished, Running, Stage, assert_arrived, ip, sink, trafficgen},
-    table::{self, trial},
+    table,
 };
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![
-        trial("causes_renamed", a_renamed_interface_goes_on),
-        trial("causes_renamed_and_dropping", a_cure_has_the_name_of_now),
-        trial("causes_alternative_names", alternative_names_are_names),
-    ]
-}
-
 /// It said "gone".
+#[test]
 fn a_renamed_interface_goes_on() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
@@ -42,6 +34,7 @@ fn a_renamed_interface_goes_on() {
 }
 
 /// What is to be typed would not work with the name that it had.
+#[test]
 fn a_cure_has_the_name_of_now() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
@@ -57,6 +50,7 @@ fn a_cure_has_the_name_of_now() {
 }
 
 /// They were "no interface".
+#[test]
 fn alternative_names_are_names() {
     let Some(_stage) = Stage::set() else { return };
     const LONG: &str = "the-uplink-of-the-traffic-laboratory";

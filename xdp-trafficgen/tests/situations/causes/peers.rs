@@ -5,7 +5,6 @@ use std::{
     process::Stdio,
 };
 
-use libtest_mimic::Trial;
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
 use rustix::process::Signal;
 use xdp_trafficgen::host::index_of;
@@ -13,15 +12,12 @@ use xdp_trafficgen::host::index_of;
 use super::{assert_says, finding, report, udp};
 use crate::{
     stage::{Running, Stage, trafficgen},
-    table::{self, trial},
+    table,
 };
-
-pub(super) fn trials() -> Vec<Trial> {
-    vec![trial("causes_bench_peer", xdp_tools_generator_would_run)]
-}
 
 /// It said: "does not support sending packets via XDP". That generator is not to be had here at its newest source, so its check
 /// is made in its stead, and then frames are sent as it would.
+#[test]
 fn xdp_tools_generator_would_run() {
     let Some(_stage) = Stage::set() else { return };
     let index = index_of("xtg0").unwrap();

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use libtest_mimic::Trial;
 use rustix::{
     process::Signal,
     thread::{LinkNameSpaceType, move_into_link_name_space},
@@ -18,20 +17,11 @@ use rustix::{
 use super::{Elsewhere, assert_says, ethtool, finding, report, udp};
 use crate::{
     stage::{Finished, Running, Stage, ip, reached, sink, trafficgen},
-    table::{self, trial},
+    table,
 };
 
-pub(super) fn trials() -> Vec<Trial> {
-    vec![
-        trial("causes_own_resets", resets_of_our_own_stack),
-        trial("causes_own_unreachables", unreachables_of_our_own_stack),
-        trial("causes_capture_at_the_sender", a_capture_at_the_sender),
-        trial("causes_qdisc", a_queueing_discipline_is_bypassed),
-        trial("causes_daemon_ports_are_no_others", ports_of_a_daemon_are_no_others_to_each_other),
-    ]
-}
-
 /// It said: "others send too".
+#[test]
 fn resets_of_our_own_stack() {
     let Some(_stage) = Stage::set() else { return };
     ip("address add 10.0.0.1/24 dev xtg0");
@@ -74,6 +64,7 @@ fn resets_of_our_own_stack() {
 }
 
 /// Its cure switched neighbour discovery of IPv6 off.
+#[test]
 fn unreachables_of_our_own_stack() {
     let Some(_stage) = Stage::set() else { return };
     let elsewhere = Elsewhere::with("xtg1");
@@ -173,6 +164,7 @@ impl Drop for Other {
 }
 
 /// It said nothing, and tcpdump shows nothing.
+#[test]
 fn a_capture_at_the_sender() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
@@ -211,6 +203,7 @@ fn a_capture_at_the_sender() {
     table::row("17", "probe xtg0", said, probed.code.unwrap_or(-1), "");
 }
 
+#[test]
 fn a_queueing_discipline_is_bypassed() {
     let Some(_stage) = Stage::set() else { return };
     ethtool("-K xtg1 gro on");
@@ -238,6 +231,7 @@ fn a_queueing_discipline_is_bypassed() {
 }
 
 /// Each of them was "others" to the other.
+#[test]
 fn ports_of_a_daemon_are_no_others_to_each_other() {
     let Some(stage) = Stage::set() else { return };
     stage.netlink.add_veth("xtg2", "xtg3", 1).unwrap();

@@ -103,7 +103,8 @@ fn toml(flows: &[(&str, &str, &str)]) -> String {
     HEAD.to_owned() + &flows.iter().map(flow).collect::<String>()
 }
 
-pub(super) fn as_linux_and_tshark_count() {
+#[test]
+fn as_linux_and_tshark_count() {
     let Some(_stage) = Stage::set() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -155,7 +156,8 @@ pub(super) fn as_linux_and_tshark_count() {
     table::row("8a", "run, received by Linux", "all accepted", 0, &figures);
 }
 
-pub(super) fn refused_where_it_cannot_follow() {
+#[test]
+fn refused_where_it_cannot_follow() {
     let Some(_stage) = Stage::set() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("apart.toml");

@@ -10,7 +10,8 @@ use crate::{
 /// Bytes that may be printed about one file: some screens of a terminal.
 const PRINTED: usize = 20_000;
 
-pub(super) fn refused_in_few_words() {
+#[test]
+fn refused_in_few_words() {
     let Some(_stage) = Stage::set() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -46,7 +47,8 @@ pub(super) fn refused_in_few_words() {
     }
 }
 
-pub(super) fn other_files_and_many_errors() {
+#[test]
+fn other_files_and_many_errors() {
     let Some(_stage) = Stage::set() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flows.toml");

@@ -7,7 +7,8 @@ use crate::{
     table,
 };
 
-pub(super) fn flows_of_a_port() {
+#[test]
+fn flows_of_a_port() {
     let Some(_stage) = Stage::set() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("many.toml");
@@ -35,7 +36,8 @@ pub(super) fn flows_of_a_port() {
     table::row("15", "check (100 000 flows)", said, 2, "");
 }
 
-pub(super) fn mixes() {
+#[test]
+fn mixes() {
     let Some(_stage) = Stage::set() else { return };
     let send = |size: &str| {
         let arguments =

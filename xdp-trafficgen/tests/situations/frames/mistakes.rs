@@ -68,7 +68,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
 const REPORTED: [&str; 6] =
     ["--rate 100", "--rate 10G", "--packets -1", "--dst-ip host.example", "--cpus 0..3", "--vlan 5000"];
 
-pub(super) fn refused_with_a_cure() {
+#[test]
+fn refused_with_a_cure() {
     let Some(_stage) = Stage::set() else { return };
     let sink = Sink::attach("xtg1", SinkAction::Drop).unwrap();
     let mut cured = 0;
@@ -100,7 +101,8 @@ pub(super) fn refused_with_a_cure() {
     }
 }
 
-pub(super) fn quick_commands_speak_of_options() {
+#[test]
+fn quick_commands_speak_of_options() {
     let Some(_stage) = Stage::set() else { return };
     let demo = Finished::of(trafficgen(&["demo", "--rate", "fast"]));
     assert!(demo.code == Some(2) && demo.stderr.starts_with("error: --rate: `fast` is not a rate"), "{demo:?}");
@@ -121,7 +123,8 @@ pub(super) fn quick_commands_speak_of_options() {
     table::row("21", "pace-test --self --size 9000", &said, 2, "");
 }
 
-pub(super) fn what_is_meant_is_taken() {
+#[test]
+fn what_is_meant_is_taken() {
     let Some(_stage) = Stage::set() else { return };
     let sink = Sink::attach("xtg1", SinkAction::Drop).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -69,7 +69,8 @@ fn run(arguments: &[&str], ends: (End, End)) -> Finished {
 }
 
 /// What the streams do to a command changes neither what it does nor its exit status, but for a result that was lost.
-pub(super) fn every_command_without_readers() {
+#[test]
+fn every_command_without_readers() {
     let Some(_stage) = Stage::set() else { return };
     let config = super::file(
         "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\n[[flows]]\nname = \"some\"\nport = \"west\"\npackets = 1000\n\

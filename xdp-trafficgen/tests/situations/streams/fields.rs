@@ -43,7 +43,8 @@ fn daemon(config: &str, rust_log: Option<&str>) -> (tempfile::NamedTempFile, std
 }
 
 /// Each mistake is a line with its place and its cure, also where the user wants no log.
-pub(super) fn a_wrong_file_in_json() {
+#[test]
+fn a_wrong_file_in_json() {
     let Some(_stage) = Stage::set() else { return };
     let wrong = CONFIG.replace("'10kpps'", "'10\u{1b}[31mkpps'").replace("\"10kpps\"", "\"10\\u001b[31mkpps\"")
         + "colour = 3\n";
@@ -67,7 +68,8 @@ pub(super) fn a_wrong_file_in_json() {
 }
 
 /// `RUST_LOG` is refused with the directive, before anything is sent; other commands do not read it.
-pub(super) fn an_invalid_filter_is_refused() {
+#[test]
+fn an_invalid_filter_is_refused() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
     for (filter, place, error) in [
@@ -102,7 +104,8 @@ pub(super) fn an_invalid_filter_is_refused() {
 }
 
 /// Its interface goes away; when it starts again there is none, which is a mistake in the file by now; then there is one.
-pub(super) fn a_failure_and_a_restart_in_json() {
+#[test]
+fn a_failure_and_a_restart_in_json() {
     let Some(stage) = Stage::set() else { return };
     let _first = sink("xtg1");
     let (path, command) = daemon(CONFIG, None);
@@ -136,7 +139,8 @@ pub(super) fn a_failure_and_a_restart_in_json() {
 }
 
 /// The report cannot be written: it is a line of the log, and so is that the daemon failed.
-pub(super) fn a_lost_report_in_json() {
+#[test]
+fn a_lost_report_in_json() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
     let (_path, command) = daemon(&(CONFIG.to_owned() + "packets = 3\n"), None);

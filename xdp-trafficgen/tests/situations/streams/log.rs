@@ -19,7 +19,8 @@ pub(super) const CONFIG: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\
                       packet = [{ ethernet = { dst = \"02:00:00:00:00:02\" } }, { ipv4 = {} }, { udp = {} }]\n";
 
 /// A disk of two pages, one of them taken, in a mount namespace of the daemon's; then it is given back.
-pub(super) fn a_log_on_a_full_disk() {
+#[test]
+fn a_log_on_a_full_disk() {
     let Some(_stage) = Stage::set() else { return };
     let (config, folder) = (super::file(CONFIG), tempfile::tempdir().unwrap());
     let script = "mount -t tmpfs -o size=8k none \"$1\" && head -c 4096 /dev/zero >\"$1/other\" && \

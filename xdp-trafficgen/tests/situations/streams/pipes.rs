@@ -24,7 +24,8 @@ fn fed(arguments: &[&str], text: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-pub(super) fn a_configuration_from_a_pipe() {
+#[test]
+fn a_configuration_from_a_pipe() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
     let checked = fed(&["check", "-"], CONFIG);
@@ -41,7 +42,8 @@ pub(super) fn a_configuration_from_a_pipe() {
     row("20", "run - <file.toml", String::from_utf8_lossy(&sent.stdout).lines().nth(1).unwrap(), 0, "1000 arrived");
 }
 
-pub(super) fn a_pcap_into_a_pipe() {
+#[test]
+fn a_pcap_into_a_pipe() {
     let Some(_stage) = Stage::set() else { return };
     let shown = fed(&["show", "-", "--pcap", "-", "--packets", "1000"], CONFIG);
     assert!(shown.status.success(), "{shown:?}");

@@ -91,7 +91,8 @@ fn lines(screen: &Mutex<Parser>) -> Vec<String> {
     screen.screen().rows(0, COLUMNS).map(|line| line.trim_end().to_owned()).collect()
 }
 
-pub(super) fn ctrl_c_takes_the_table_away() {
+#[test]
+fn ctrl_c_takes_the_table_away() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
     let arguments = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--rate", "1kpps"];
@@ -114,7 +115,8 @@ pub(super) fn ctrl_c_takes_the_table_away() {
 }
 
 /// Thirty ports have a total, and a word about those there is no room for; what is said of all of them is said once.
-pub(super) fn many_ports_fit_the_screen() {
+#[test]
+fn many_ports_fit_the_screen() {
     let Some(_stage) = Stage::set() else { return };
     let mut text = String::new();
     let mut receivers = Vec::new();
@@ -151,7 +153,8 @@ pub(super) fn many_ports_fit_the_screen() {
 }
 
 /// A terminal that can only print, as Emacs' shell, has a line a second.
-pub(super) fn a_dumb_terminal_has_lines() {
+#[test]
+fn a_dumb_terminal_has_lines() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
     let mut window = Window::open(&[("TERM", "dumb")], &["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--rate", "1kpps"]);
@@ -164,7 +167,8 @@ pub(super) fn a_dumb_terminal_has_lines() {
 }
 
 /// Errors have colours on a terminal, and none where `NO_COLOR` is set; `CLICOLOR_FORCE` has them in a file too.
-pub(super) fn colours_are_asked_for() {
+#[test]
+fn colours_are_asked_for() {
     const WRONG: [&str; 4] = ["udp", "xtg0", "--rate", "fast"];
     let on_terminal = |variables: &[(&str, &str)]| {
         let Window { screen, program, keyboard: _keyboard } = Window::open(variables, &WRONG);
