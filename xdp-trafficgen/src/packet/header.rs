@@ -179,7 +179,7 @@ impl HeaderKind {
 mod tests {
     use super::HeaderKind;
 
-    /// A typing error in a table would show here, or in `tests/stacks.rs`.
+    /// A typing error in a table would show here, or in `tests/it/stacks.rs`.
     #[test]
     fn fields_are_in_the_order_of_the_wire_and_do_not_overlap() {
         for kind in HeaderKind::ALL {

@@ -1,6 +1,6 @@
 //! Both renderings of reports with everything in them, and with nothing.
 
-#[path = "../../../tests/probe/schema.rs"]
+#[path = "../../../tests/it/probe/schema.rs"]
 mod schema;
 
 use std::{io, time::Duration};

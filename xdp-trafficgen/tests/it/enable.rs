@@ -1,0 +1,429 @@
+//! The program that lets drivers send: attached by a link that goes with the process, beside nobody else's, and everything as
+//! it was at the end. What is attached is always the kernel's word, through iproute2 and bpftool.
+
+use std::{
+    env, fs,
+    os::fd::{AsRawFd as _, OwnedFd},
+    process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use xdp_trafficgen::{
+    engine::{Loaded, Start},
+    host::{XdpFeatures, xdp_features},
+    kernel::{Arrivals, AttachError, KernelError, PassProgram, PassPrograms, Sink, arrivals::Match, sink::SinkAction},
+    plan::{ExistingProgram, Plan, RequiredProgram},
+};
+
+use crate::net::{
+    TestNet, assert_arrived, ip,
+    raw::{self, XDP_FLAGS_DRV_MODE},
+    wait_until,
+};
+
+/// Of include/uapi/linux/if_link.h.
+const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
+
+/// Mode and id of the programs on an interface, as iproute2 shows them.
+#[track_caller]
+fn attached(interface: &str) -> Vec<(String, u64)> {
+    let output = Command::new("ip").args(["-j", "link", "show", "dev", interface]).output().unwrap();
+    let links: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let xdp = &links[0]["xdp"];
+    let modes = [(1, "native"), (2, "generic"), (3, "offloaded")];
+    match xdp["mode"].as_u64() {
+        None => Vec::new(),
+        Some(mode) => {
+            let name = modes.iter().find(|(number, _)| *number == mode).map_or("several", |(_, name)| name);
+            vec![(name.to_owned(), xdp["prog"]["id"].as_u64().unwrap())]
+        }
+    }
+}
+
+/// The name of a program, as bpftool shows it.
+#[track_caller]
+fn name(program: u64) -> String {
+    let output = Command::new("bpftool").args(["-j", "prog", "show", "id", &program.to_string()]).output().unwrap();
+    let program: Value = serde_json::from_slice(&output.stdout).unwrap();
+    program["name"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The id the kernel gave a program.
+#[track_caller]
+fn id(program: &OwnedFd) -> u32 {
+    let facts = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).unwrap();
+    facts.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok()).unwrap()
+}
+
+/// Attaches a program by netlink, in a mode that bpftool knows.
+#[track_caller]
+fn attach_by_netlink(mode: &str, program: &OwnedFd, interface: &str) {
+    let id = id(program).to_string();
+    let status = Command::new("bpftool").args(["net", "attach", mode, "id", &id, "dev", interface]).status().unwrap();
+    assert!(status.success(), "{mode} {id} {interface}");
+}
+
+/// A program of somebody else.
+fn foreign() -> OwnedFd {
+    raw::load_named("somebody_elses", &[raw::mov_imm(0, 2), raw::EXIT])
+}
+
+/// A namespace of its own, and one test at a time: a process that another one starts holds our descriptors until it has become
+/// another program, and what hangs on them goes a moment later.
+fn enter() -> Option<(MutexGuard<'static, ()>, TestNet)> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    Some((turn, TestNet::enter()?))
+}
+
+/// A pair whose first end can send.
+fn wire(net: &TestNet) -> u32 {
+    net.veth("west", "east");
+    with_gro("east");
+    net.link("west").index
+}
+
+/// Lets the other end of a veth send to this one.
+#[track_caller]
+fn with_gro(interface: &str) {
+    let status = Command::new("ethtool").args(["-K", interface, "gro", "on"]).status().unwrap();
+    assert!(status.success(), "{interface}");
+}
+
+#[track_caller]
+fn assert_detached(interface: &str) {
+    assert_eq!(attached(interface), []);
+}
+
+#[test]
+fn a_program_is_in_the_driver_until_the_end() {
+    let Some((_turn, net)) = enter() else { return };
+    let west = wire(&net);
+    let enabled = PassProgram::attach(west, ExistingProgram::Keep).unwrap();
+    let [(mode, program)] = attached("west").try_into().unwrap();
+    assert_eq!((mode.as_str(), name(program).as_str()), ("native", "pass"));
+    assert!(enabled.is_ours());
+    enabled.release().unwrap();
+    assert_detached("west");
+    // The same without a word.
+    drop(PassProgram::attach(west, ExistingProgram::Replace).unwrap());
+    assert_detached("west");
+}
+
+/// Programs for frames of one buffer are refused there.
+#[test]
+fn a_large_mtu_is_no_obstacle() {
+    let Some((_turn, net)) = enter() else { return };
+    let west = wire(&net);
+    for end in ["west", "east"] {
+        ip(&format!("link set {end} mtu 9000"));
+    }
+    let refused = raw::try_attach(&foreign(), west, XDP_FLAGS_DRV_MODE).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::ERANGE));
+    let _enabled = PassProgram::attach(west, ExistingProgram::Keep).unwrap();
+    assert_eq!(attached("west").len(), 1);
+}
+
+#[test]
+fn a_program_in_the_driver_stays() {
+    let Some((_turn, net)) = enter() else { return };
+    let west = wire(&net);
+    let program = foreign();
+    attach_by_netlink("xdpdrv", &program, "west");
+    let before = vec![("native".to_owned(), u64::from(id(&program)))];
+    assert_eq!(attached("west"), before);
+    for existing in [ExistingProgram::Keep, ExistingProgram::Replace] {
+        let enabled = PassProgram::attach(west, existing).unwrap();
+        assert!(!enabled.is_ours());
+        assert_eq!(attached("west"), before);
+        enabled.release().unwrap();
+        assert_eq!(attached("west"), before);
+    }
+}
+
+/// What is said of a program in the way.
+#[track_caller]
+fn in_the_way(result: Result<impl Sized, KernelError>) -> String {
+    match result.err() {
+        Some(KernelError::Attach(error @ AttachError::InTheWay { .. })) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_generic_program_is_in_the_way() {
+    let Some((_turn, net)) = enter() else { return };
+    let west = wire(&net);
+    let program = foreign();
+    attach_by_netlink("xdpgeneric", &program, "west");
+    let before = attached("west");
+    let said = in_the_way(PassProgram::attach(west, ExistingProgram::Keep));
+    let id = id(&program);
+    for part in [
+        format!("generic XDP program {id} (`somebody_elses`)"),
+        "`ip link set dev west xdpgeneric off`".into(),
+        "--replace-xdp".into(),
+    ] {
+        assert!(said.contains(&part), "no {part} in {said}");
+    }
+    assert_eq!(attached("west"), before);
+    // The cure is one.
+    ip("link set dev west xdpgeneric off");
+    assert!(PassProgram::attach(west, ExistingProgram::Keep).unwrap().is_ours());
+}
+
+#[test]
+fn a_generic_program_makes_way_when_asked() {
+    let Some((_turn, net)) = enter() else { return };
+    let west = wire(&net);
+    let program = foreign();
+    attach_by_netlink("xdpgeneric", &program, "west");
+    let before = attached("west");
+    assert_eq!(before, [("generic".to_owned(), u64::from(id(&program)))]);
+    // Nobody but the kernel holds it now.
+    drop(program);
+    let enabled = PassProgram::attach(west, ExistingProgram::Replace).unwrap();
+    let [(mode, program)] = attached("west").try_into().unwrap();
+    assert_eq!((mode.as_str(), name(program).as_str()), ("native", "pass"));
+    enabled.release().unwrap();
+    assert_eq!(attached("west"), before);
+    drop(PassProgram::attach(west, ExistingProgram::Replace).unwrap());
+    assert_eq!(attached("west"), before);
+}
+
+/// The kernel refuses a program below one that is above: there it cannot be put back.
+#[test]
+fn a_program_that_cannot_be_put_back_is_told() {
+    let Some((_turn, net)) = enter() else { return };
+    let west = wire(&net);
+    let (program, other) = (foreign(), foreign());
+    attach_by_netlink("xdpgeneric", &program, "west");
+    let enabled = PassProgram::attach(west, ExistingProgram::Replace).unwrap();
+    ip("link add above type bridge");
+    ip("link set west master above");
+    attach_by_netlink("xdpgeneric", &other, "above");
+    let error = enabled.release().unwrap_err();
+    assert_eq!(error.errno(), Some(libc::EEXIST), "{error}");
+    assert!(error.to_string().contains("(`somebody_elses`)"), "{error}");
+    assert!(error.to_string().contains("upper device"), "the kernel's words: {error}");
+    assert_detached("west");
+}
+
+#[test]
+fn what_hangs_on_somebodys_link_cannot_make_way() {
+    let Some((_turn, net)) = enter() else { return };
+    let west = wire(&net);
+    let program = foreign();
+    let _link = raw::try_attach(&program, west, XDP_FLAGS_SKB_MODE).unwrap();
+    let before = attached("west");
+    for existing in [ExistingProgram::Keep, ExistingProgram::Replace] {
+        let said = in_the_way(PassProgram::attach(west, existing));
+        assert!(said.contains("(`somebody_elses`)") && said.contains("BPF link"), "{said}");
+        assert!(!said.contains("--replace-xdp"), "{said}");
+        assert_eq!(attached("west"), before);
+    }
+}
+
+/// Not the sender's program: a receiver needs the place for itself.
+#[test]
+fn a_receiver_replaces_and_puts_back() {
+    let Some((_turn, net)) = enter() else { return };
+    wire(&net);
+    for mode in ["xdpdrv", "xdpgeneric"] {
+        let program = foreign();
+        attach_by_netlink(mode, &program, "east");
+        let before = attached("east");
+        let said = in_the_way(Arrivals::attach("east", Match::default(), 100));
+        assert!(said.contains(&format!("`ip link set dev east {mode} off`")), "{said}");
+        assert_eq!(attached("east"), before);
+        let arrivals = Arrivals::attach_over("east", Match::default(), 100, ExistingProgram::Replace).unwrap();
+        let [(ours, id)] = attached("east").try_into().unwrap();
+        assert_eq!((ours.as_str(), name(id).as_str()), ("native", "arrivals"));
+        arrivals.take().unwrap();
+        assert_eq!(attached("east"), before);
+        ip(&format!("link set dev east {mode} off"));
+    }
+}
+
+/// As a user does it.
+#[test]
+fn pace_test_replaces_and_puts_back() {
+    let Some((_turn, net)) = enter() else { return };
+    wire(&net);
+    attach_by_netlink("xdpgeneric", &foreign(), "east");
+    let before = attached("east");
+    assert_eq!(before.len(), 1);
+    let pace_test = |options: &[&str]| {
+        let arguments = ["pace-test", "west", "--receiver", "east", "--rate", "2kpps", "--duration", "300ms"];
+        Command::new(env!("CARGO_BIN_EXE_xdp-trafficgen")).args(arguments).args(options).output().unwrap()
+    };
+    let refused = pace_test(&[]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("(`somebody_elses`)") && said.contains("--replace-xdp"), "{said}");
+    assert_eq!(attached("east"), before);
+    let measured = pace_test(&["--replace-xdp"]);
+    assert_eq!(measured.status.code(), Some(0), "{measured:?}");
+    assert_eq!(attached("east"), before);
+}
+
+/// However early the signal comes once the program is off.
+#[test]
+fn a_signal_puts_back_what_made_way() {
+    let Some((_turn, net)) = enter() else { return };
+    wire(&net);
+    attach_by_netlink("xdpgeneric", &foreign(), "east");
+    let before = attached("east");
+    let mut receiver = Command::new(env!("CARGO_BIN_EXE_xdp-trafficgen"))
+        .args(["pace-test", "east", "--receive-only", "--rate", "2kpps", "--duration", "60s", "--replace-xdp"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("it made way", || attached("east") != before || receiver.try_wait().unwrap().is_some());
+    kill_process(Pid::from_child(&receiver), Signal::INT).unwrap();
+    let status = receiver.wait().unwrap();
+    // An end in order: nothing arrived, which is a failure, but the signal did not kill it.
+    assert_eq!(status.code(), Some(1), "{status}");
+    assert_eq!(attached("east"), before);
+}
+
+#[test]
+fn a_refusal_has_the_drivers_words() {
+    let Some((_turn, net)) = enter() else { return };
+    wire(&net);
+    for end in ["west", "east"] {
+        ip(&format!("link set {end} mtu 9000"));
+    }
+    ip("link add bridge0 type bridge");
+    #[track_caller]
+    fn check(interface: &str, errno: i32, words: &str) {
+        let error = Arrivals::attach(interface, Match::default(), 100).err().unwrap();
+        assert!(matches!(error, KernelError::Attach(AttachError::Refused { .. })), "{error:?}");
+        assert_eq!(error.errno(), Some(errno), "{error:?}");
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(attached(interface), []);
+    }
+    check("east", libc::ERANGE, "MTU is too large");
+    check("bridge0", libc::EOPNOTSUPP, "does not support XDP in native mode");
+}
+
+/// A veth whose peer cannot receive, which no program on the veth itself changes.
+#[test]
+fn a_driver_that_sends_with_no_program_is_named() {
+    let Some((_turn, net)) = enter() else { return };
+    net.veth("west", "east");
+    let west = net.link("west").index;
+    if xdp_features(west).is_none() {
+        crate::common::skip::skipped("this kernel does not say what drivers can do with XDP");
+        return;
+    }
+    let error = PassProgram::attach(west, ExistingProgram::Keep).unwrap_err();
+    assert!(matches!(error, KernelError::Attach(AttachError::NoTransmit { .. })), "{error:?}");
+    assert!(error.to_string().contains("`west`"), "{error}");
+    assert_detached("west");
+    // Its peer, with a program there, has all it needs.
+    let _enabled = PassProgram::attach(west, ExistingProgram::Keep);
+    let _sink = Sink::attach("east", SinkAction::Drop).unwrap();
+    assert!(xdp_features(west).unwrap().has(XdpFeatures::NDO_XMIT));
+    assert!(PassProgram::attach(west, ExistingProgram::Keep).unwrap().is_ours());
+}
+
+#[test]
+fn ports_share_the_program_of_their_interface() {
+    let Some((_turn, net)) = enter() else { return };
+    let west = wire(&net);
+    let all = PassPrograms::default();
+    let one = all.hold(west, ExistingProgram::Keep).unwrap();
+    let shared = attached("west");
+    let other = all.clone().hold(west, ExistingProgram::Keep).unwrap();
+    assert_eq!((shared.len(), attached("west")), (1, shared.clone()));
+    assert!(one.is_ours() && other.is_ours());
+    drop(one);
+    assert_eq!(attached("west"), shared);
+    other.release().unwrap();
+    assert_detached("west");
+    // And again, for an interface that went and came back in its old place.
+    let first = all.hold(west, ExistingProgram::Keep).unwrap();
+    ip("link del west");
+    ip(&format!("link add west index {west} type veth peer name east"));
+    ip("link set east up");
+    ip("link set west up");
+    with_gro("east");
+    assert_detached("west");
+    let second = all.hold(west, ExistingProgram::Keep).unwrap();
+    assert_eq!(attached("west").len(), 1);
+    first.release().unwrap();
+    assert_eq!(attached("west").len(), 1);
+    drop(second);
+    assert_detached("west");
+}
+
+/// Two ports that leave by one interface, one of them by its ingress.
+#[test]
+fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
+    let Some((_turn, net)) = enter() else { return };
+    net.veth("west", "east");
+    net.veth("south", "north");
+    let sink = Sink::attach("east", SinkAction::Drop).unwrap();
+    let flow = format!("packets = 50000\npacket = [{}]", crate::net::PACKET);
+    let ports =
+        ["interface = \"west\"", "interface = \"south\"\ningress = \"west\"\naction = \"tx\""].map(|settings| {
+            let mut port = net.plan_flow(settings, &flow);
+            assert_eq!(port.leaves_by(), Some(net.link("west").index));
+            // As the plan says for drivers of another kind.
+            port.attach = RequiredProgram::Pass(ExistingProgram::Keep);
+            port
+        });
+    let loaded = Loaded::new(Plan { ports: ports.into(), notes: Vec::new() }).unwrap();
+    let shared = attached("west");
+    assert_eq!((shared.len(), attached("south").len()), (1, 0));
+    let mut seen = Vec::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (snapshot, failure) = runtime
+        .block_on(async {
+            let session = loaded.start(Start::Now, &CancellationToken::new()).unwrap();
+            session.run(Duration::from_millis(1), |_| seen.push(attached("west"))).await
+        })
+        .unwrap();
+    assert!(failure.is_none(), "{failure:?}");
+    assert!(seen.iter().all(|then| *then == shared), "{seen:?}");
+    assert_eq!(snapshot.ports.iter().map(|port| port.transmitted).collect::<Vec<_>>(), [50_000, 50_000]);
+    assert_arrived(&sink, 100_000);
+    assert_detached("west");
+}
+
+/// The interface that a child of the next test holds.
+const HELD: &str = "XDP_TRAFFICGEN_TEST_HOLDS";
+
+#[test]
+#[ignore = "a part of the next test, in a process of its own"]
+fn holds_until_it_is_killed() {
+    let Ok(index) = env::var(HELD) else { return };
+    let _enabled = PassProgram::attach(index.parse().unwrap(), ExistingProgram::Keep).unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn it_goes_with_a_process_that_is_killed() {
+    let Some((_turn, net)) = enter() else { return };
+    let west = wire(&net);
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "holds_until_it_is_killed"])
+        .env(HELD, west.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the child has attached it", || !attached("west").is_empty() || child.try_wait().unwrap().is_some());
+    let seen = attached("west");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(seen.len(), 1, "the child attached nothing");
+    // The kernel ends what a process held after its death.
+    wait_until("the program goes", || attached("west").is_empty());
+}

@@ -1,0 +1,25 @@
+//! All tests that drive the crate or the program from outside, in one binary: linking is most of what a changed line costs.
+//!
+//! One module a theme; `cargo test --test it pacing::` runs one of them. What they share: [`common`], [`stage`] and [`net`].
+
+mod accounting;
+mod cli;
+mod common;
+mod counting;
+mod daemon;
+mod diagnosis;
+mod enable;
+mod frames;
+mod host;
+mod interface;
+mod net;
+mod pace;
+mod pacing;
+mod probe;
+mod samples;
+mod situations;
+mod specification;
+mod stacks;
+mod stage;
+mod tune;
+mod wire;
