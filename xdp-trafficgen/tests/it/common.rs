@@ -1,6 +1,7 @@
 //! What every test that needs the real kernel shares.
 
 pub(crate) mod skip;
+pub(crate) mod turn;
 
 use xdp_trafficgen::kernel::probe::probe;
 

@@ -5,7 +5,6 @@ use std::{
     env, fs,
     os::fd::{AsRawFd as _, OwnedFd},
     process::{Command, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -72,14 +71,6 @@ fn foreign() -> OwnedFd {
     raw::load_named("somebody_elses", &[raw::mov_imm(0, 2), raw::EXIT])
 }
 
-/// A namespace of its own, and one test at a time: a process that another one starts holds our descriptors until it has become
-/// another program, and what hangs on them goes a moment later.
-fn enter() -> Option<(MutexGuard<'static, ()>, TestNet)> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    Some((turn, TestNet::enter()?))
-}
-
 /// A pair whose first end can send.
 fn wire(net: &TestNet) -> u32 {
     net.veth("west", "east");
@@ -101,7 +92,7 @@ fn assert_detached(interface: &str) {
 
 #[test]
 fn a_program_is_in_the_driver_until_the_end() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let enabled = PassProgram::attach(west, ExistingProgram::Keep).unwrap();
     let [(mode, program)] = attached("west").try_into().unwrap();
@@ -117,7 +108,7 @@ fn a_program_is_in_the_driver_until_the_end() {
 /// Programs for frames of one buffer are refused there.
 #[test]
 fn a_large_mtu_is_no_obstacle() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     for end in ["west", "east"] {
         ip(&format!("link set {end} mtu 9000"));
@@ -130,7 +121,7 @@ fn a_large_mtu_is_no_obstacle() {
 
 #[test]
 fn a_program_in_the_driver_stays() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let program = foreign();
     attach_by_netlink("xdpdrv", &program, "west");
@@ -156,7 +147,7 @@ fn in_the_way(result: Result<impl Sized, KernelError>) -> String {
 
 #[test]
 fn a_generic_program_is_in_the_way() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let program = foreign();
     attach_by_netlink("xdpgeneric", &program, "west");
@@ -178,7 +169,7 @@ fn a_generic_program_is_in_the_way() {
 
 #[test]
 fn a_generic_program_makes_way_when_asked() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let program = foreign();
     attach_by_netlink("xdpgeneric", &program, "west");
@@ -198,7 +189,7 @@ fn a_generic_program_makes_way_when_asked() {
 /// The kernel refuses a program below one that is above: there it cannot be put back.
 #[test]
 fn a_program_that_cannot_be_put_back_is_told() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let (program, other) = (foreign(), foreign());
     attach_by_netlink("xdpgeneric", &program, "west");
@@ -215,7 +206,7 @@ fn a_program_that_cannot_be_put_back_is_told() {
 
 #[test]
 fn what_hangs_on_somebodys_link_cannot_make_way() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let program = foreign();
     let _link = raw::try_attach(&program, west, XDP_FLAGS_SKB_MODE).unwrap();
@@ -231,7 +222,7 @@ fn what_hangs_on_somebodys_link_cannot_make_way() {
 /// Not the sender's program: a receiver needs the place for itself.
 #[test]
 fn a_receiver_replaces_and_puts_back() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     wire(&net);
     for mode in ["xdpdrv", "xdpgeneric"] {
         let program = foreign();
@@ -252,7 +243,7 @@ fn a_receiver_replaces_and_puts_back() {
 /// As a user does it.
 #[test]
 fn pace_test_replaces_and_puts_back() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     wire(&net);
     attach_by_netlink("xdpgeneric", &foreign(), "east");
     let before = attached("east");
@@ -274,7 +265,7 @@ fn pace_test_replaces_and_puts_back() {
 /// However early the signal comes once the program is off.
 #[test]
 fn a_signal_puts_back_what_made_way() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     wire(&net);
     attach_by_netlink("xdpgeneric", &foreign(), "east");
     let before = attached("east");
@@ -293,7 +284,7 @@ fn a_signal_puts_back_what_made_way() {
 
 #[test]
 fn a_refusal_has_the_drivers_words() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     wire(&net);
     for end in ["west", "east"] {
         ip(&format!("link set {end} mtu 9000"));
@@ -314,7 +305,7 @@ fn a_refusal_has_the_drivers_words() {
 /// A veth whose peer cannot receive, which no program on the veth itself changes.
 #[test]
 fn a_driver_that_sends_with_no_program_is_named() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     net.veth("west", "east");
     let west = net.link("west").index;
     if xdp_features(west).is_none() {
@@ -334,7 +325,7 @@ fn a_driver_that_sends_with_no_program_is_named() {
 
 #[test]
 fn ports_share_the_program_of_their_interface() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let all = PassPrograms::default();
     let one = all.hold(west, ExistingProgram::Keep).unwrap();
@@ -365,7 +356,7 @@ fn ports_share_the_program_of_their_interface() {
 /// Two ports that leave by one interface, one of them by its ingress.
 #[test]
 fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     net.veth("west", "east");
     net.veth("south", "north");
     let sink = Sink::attach("east", SinkAction::Drop).unwrap();
@@ -411,7 +402,7 @@ fn holds_until_it_is_killed() {
 
 #[test]
 fn it_goes_with_a_process_that_is_killed() {
-    let Some((_turn, net)) = enter() else { return };
+    let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--ignored", "--exact", "holds_until_it_is_killed"])

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::skip::skipped;
+use crate::common::{skip::skipped, turn::Turn};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use xdp_trafficgen::{
     config::{Source, file},
@@ -35,12 +35,22 @@ pub(crate) struct TestNet {
     netlink: Netlink,
     home: PrivateNetns,
     affinity: CpuSet,
+    _turn: Turn,
     _not_send: PhantomData<*mut ()>,
 }
 
 impl TestNet {
     /// None, and a word about it, when the test may not do this; a panic where tests must not be skipped.
     pub(crate) fn enter() -> Option<Self> {
+        Self::for_a(Turn::beside_others)
+    }
+
+    /// The same, while no other test is in one.
+    pub(crate) fn alone() -> Option<Self> {
+        Self::for_a(Turn::alone)
+    }
+
+    fn for_a(turn: fn() -> Turn) -> Option<Self> {
         let kernel = match probe() {
             Ok(kernel) => kernel,
             Err(unable @ CannotSend::Privilege(_)) => {
@@ -49,12 +59,21 @@ impl TestNet {
             }
             Err(unable) => panic!("{unable}"),
         };
+        let turn = turn();
         let home = PrivateNetns::current().unwrap();
         let affinity = sched_getaffinity(None).unwrap();
         let cpu = allowed_cpus()[0];
         pin(cpu);
         PrivateNetns::enter().unwrap();
-        let net = Self { kernel, cpu, netlink: Netlink::open().unwrap(), home, affinity, _not_send: PhantomData };
+        let net = Self {
+            kernel,
+            cpu,
+            netlink: Netlink::open().unwrap(),
+            home,
+            affinity,
+            _turn: turn,
+            _not_send: PhantomData,
+        };
         // Nobody shall talk on the wires but the tests: no duplicate address detection, no router solicitation.
         std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
         Some(net)

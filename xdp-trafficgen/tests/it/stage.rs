@@ -20,7 +20,7 @@ use xdp_trafficgen::{
     kernel::{PrivateNetns, Sink, sink::SinkAction},
 };
 
-use crate::common::privileged;
+use crate::common::{privileged, turn::Turn};
 
 /// The MAC address of `xtg1`.
 pub(crate) const RECEIVER_MAC: &str = "02:00:00:00:00:02";
@@ -31,22 +31,29 @@ pub(crate) const RECEIVER_MAC: &str = "02:00:00:00:00:02";
 pub(crate) struct Stage {
     pub(crate) netlink: Netlink,
     home: PrivateNetns,
+    _turn: Turn,
     _not_send: PhantomData<*mut ()>,
 }
 
 impl Stage {
     /// None, and a word about it, when the test may not do this.
     pub(crate) fn set() -> Option<Self> {
-        if !privileged() {
-            return None;
-        }
+        privileged().then(|| Self::for_a(Turn::beside_others()))
+    }
+
+    /// The same, while no other test has one.
+    pub(crate) fn alone() -> Option<Self> {
+        privileged().then(|| Self::for_a(Turn::alone()))
+    }
+
+    fn for_a(turn: Turn) -> Self {
         let home = PrivateNetns::current().unwrap();
         PrivateNetns::enter().unwrap();
-        let stage = Self { netlink: Netlink::open().unwrap(), home, _not_send: PhantomData };
+        let stage = Self { netlink: Netlink::open().unwrap(), home, _turn: turn, _not_send: PhantomData };
         // Neighbour discovery would be counted too.
         fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
         stage.raise();
-        Some(stage)
+        stage
     }
 
     /// Makes the two interfaces, with a receive queue for each of the CPUs that send in these tests.

@@ -4,7 +4,7 @@
 use std::{
     fs,
     process::{Command, Stdio},
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::LazyLock,
 };
 
 use tempfile::TempDir;
@@ -29,17 +29,13 @@ pub(crate) const PATIENT: &str = "behind = { catch_up = '10s' }";
 
 /// A stage for one test at a time: a worker that waits inside the program wants its CPU for itself.
 pub(crate) struct Lab {
-    // Left before the next one may come.
     _stage: Stage,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Lab {
     /// None, and a word about it, when the test may not do this.
     pub(crate) fn enter() -> Option<Self> {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Self { _stage: Stage::set()?, _turn: turn })
+        Some(Self { _stage: Stage::alone()? })
     }
 }
 
