@@ -405,7 +405,7 @@ fn it_goes_with_a_process_that_is_killed() {
     let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "holds_until_it_is_killed"])
+        .args(["--ignored", "--exact", "enable::holds_until_it_is_killed"])
         .env(HELD, west.to_string())
         .stdout(Stdio::null())
         .spawn()
