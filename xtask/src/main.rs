@@ -1,4 +1,4 @@
-//! Everything a developer or a first user types: `cargo xtask setup`, `build`, `demo`, `test`, `bench`.
+//! Everything a developer or a first user types: `cargo xtask setup`, `build`, `demo`, `test`, `tidy`, `bench`.
 //!
 //! One file a subcommand. What a subcommand needs on the machine, it gets through [`setup`]; nothing here is part of
 //! the program itself.
@@ -14,6 +14,7 @@ mod pacing;
 mod peers;
 mod setup;
 mod test;
+mod tidy;
 mod verifier;
 
 use std::{
@@ -43,6 +44,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Set up, then check formatting, lints and documentation, and run every test
     Test(test::Arguments),
+    /// Check what no compiler checks: the order of modules, and that nothing cites what is not in the repository
+    Tidy,
     /// Set up, build, then compare rates and gaps: with a program that only redirects, and with other traffic generators
     Bench(bench::Arguments),
 }
@@ -63,9 +66,13 @@ fn run(task: Task) -> Result<()> {
     // setup installs into cargo's own folder, which need not be on the user's PATH.
     sh.set_var("PATH", env::join_paths(search_path()).context("CARGO_HOME contains a colon: PATH cannot hold it")?);
 
+    if matches!(task, Task::Tidy) {
+        // Reads sources, builds nothing.
+        return tidy::run(&sh);
+    }
     setup::run(&sh)?;
     match task {
-        Task::Setup => Ok(()),
+        Task::Tidy | Task::Setup => Ok(()),
         Task::Build(arguments) => build::run(&sh, &arguments),
         Task::Demo(arguments) => demo::run(&sh, &arguments),
         Task::Test(arguments) => test::run(&sh, &arguments),
