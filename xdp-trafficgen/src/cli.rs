@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and its help. Parses; knows no environment.
 
+mod output;
 mod pace_test;
 mod probe;
 mod quick;
@@ -13,15 +14,19 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use output::Output;
 pub use pace_test::{BenchArrivals, PaceTest, WarmUp};
 pub use probe::Probe;
 pub use quick::{Icmp, PortRange, Quick, QuickRateOptions, TcpSyn, Udp};
 pub use tune::Tune;
 
-use crate::config::{
-    LatePolicy,
-    literal::{self, Problem},
-    rate::{self, Ratio},
+use crate::{
+    config::{
+        LatePolicy,
+        literal::{self, Problem},
+        rate::{self, Ratio},
+    },
+    output::{Format, Report},
 };
 
 /// Line-rate traffic generator on XDP live frames.
@@ -170,9 +175,9 @@ pub struct Demo {
     /// as it can]
     #[arg(long)]
     pub rate: Option<String>,
-    /// Print the report as one JSON object
-    #[arg(long)]
-    pub json: bool,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: Output<Report>,
     /// Whether it must all be sent.
     #[command(flatten)]
     pub strict: Strict,
@@ -201,6 +206,9 @@ pub struct Run {
     /// What a run has that a daemon has not.
     #[command(flatten)]
     pub session: Session,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: Output<Report>,
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,
@@ -261,9 +269,6 @@ pub struct Overrides {
 /// Options of all commands that send.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Common {
-    /// Print the report as one JSON object
-    #[arg(long)]
-    pub json: bool,
     /// Send even out of an interface that carries this machine's default route
     #[arg(long)]
     pub allow_default_route: bool,
@@ -344,6 +349,18 @@ pub struct Daemon {
     /// By how much to multiply the file's.
     #[command(flatten)]
     pub scale: Scale,
+    /// Write a report at the end, on standard output and in this format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        default_value_if("json", "true", "json"),
+        value_parser = output::format::<Report>()
+    )]
+    pub output: Option<&'static Format<Report>>,
+    /// The same as --output json
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,

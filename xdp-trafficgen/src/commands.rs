@@ -33,7 +33,10 @@ use crate::{
     engine::{EngineError, WorkerError},
     host::{FactsError, System, allowed_cpus, online_cpus, raise_descriptor_limit},
     kernel::{AttachError, KernelError, probe::CannotSend},
-    output::streams::{self, say, show, tell_losses},
+    output::{
+        format::{EmitError, emit_text},
+        streams::{self, say, show, tell_losses},
+    },
     packet::Template,
     plan::PortPlan,
 };
@@ -81,9 +84,9 @@ pub enum CommandError {
     /// `probe` found that nothing could be sent; its report says why.
     #[error("{0} is not ready to send: see the reasons above")]
     NotReady(String),
-    /// Standard output took no more of a result.
-    #[error("cannot write to standard output")]
-    Output(#[source] io::Error),
+    /// A result could not be written.
+    #[error(transparent)]
+    Output(#[from] EmitError),
     /// A file that was opened before the run took no more.
     #[error("cannot write {path}, {left}")]
     Unwritten {
@@ -105,6 +108,11 @@ pub enum CommandError {
 }
 
 impl CommandError {
+    /// Standard output took no more of a result that is written bit by bit.
+    pub(crate) fn standard_output(source: io::Error) -> Self {
+        Self::Output(EmitError::StandardOutput(source))
+    }
+
     /// 2 for what the user can put right before a run, 1 for what went wrong in one.
     fn exit_code(&self) -> u8 {
         match self {
@@ -261,7 +269,7 @@ pub fn answer(parser: &clap::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     let text = if streams::colour_for_results() { text.ansi().to_string() } else { text.to_string() };
-    finish(results::print_text(&text))
+    finish(emit_text(&text).map_err(CommandError::from))
 }
 
 /// Reads and parses a configuration file, some of whose values are overridden. `-` is standard input.

@@ -2,6 +2,7 @@
 //! frames, fields and words, `pace-test` has `pace`, `probe` and `tune` their own. All of it leaves by [`streams`].
 
 pub mod fields;
+pub mod format;
 pub mod frames;
 pub mod json;
 pub mod live;
@@ -14,6 +15,7 @@ pub mod together;
 pub mod tune;
 pub mod words;
 
+pub use format::{Format, Formats};
 use xdp_trafficgen_ebpf::abi;
 
 use crate::{diagnosis::Finding, stats::Snapshot};
@@ -27,6 +29,10 @@ pub struct Report {
     pub sink: Option<abi::Sink>,
     /// What explains it, and what to do.
     pub findings: Vec<PortFinding>,
+}
+
+impl Formats for Report {
+    const FORMATS: &'static [Format<Self>] = &[text::FORMAT, json::FORMAT];
 }
 
 /// What was found of one port.

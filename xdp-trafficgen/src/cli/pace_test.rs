@@ -4,13 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args};
 
-use super::{Common, CpuList, cpus, duration, frame_size};
+use super::{Common, CpuList, Output, cpus, duration, frame_size};
 use crate::{
     config::{
         Rate,
         literal::{self, Problem},
         rate::parse_rate,
     },
+    output::pace_test::PaceTestReport,
     stats::gaps,
 };
 
@@ -48,6 +49,9 @@ pub struct PaceTest {
     /// Draw the histogram to this file, too
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: Output<PaceTestReport>,
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,

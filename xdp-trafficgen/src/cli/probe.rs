@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::{Common, quick::mac};
-use crate::host::Mac;
+use super::{Common, Output, quick::mac};
+use crate::{host::Mac, output::probe::ProbeReport};
 
 /// Options of `probe`.
 #[derive(Args, Debug)]
@@ -16,6 +16,9 @@ pub struct Probe {
     /// Where these frames go [default: an address that is nobody's]
     #[arg(long, value_name = "MAC", requires = "send", value_parser = mac)]
     pub dst_mac: Option<Mac>,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: Output<ProbeReport>,
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,

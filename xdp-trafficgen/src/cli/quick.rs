@@ -4,13 +4,14 @@ use std::{net::IpAddr, time::Duration};
 
 use clap::Args;
 
-use super::{Common, CpuList, Session, behind, count, cpus, duration, speed, time};
+use super::{Common, CpuList, Output, Session, behind, count, cpus, duration, speed, time};
 use crate::{
     config::{
         LatePolicy,
         literal::{self, BATCH_SIZE, Problem, parse_meant_for, parse_within},
     },
     host::Mac,
+    output::Report,
 };
 
 /// Options of `udp`.
@@ -117,6 +118,9 @@ pub struct Quick {
     /// What a run has that a daemon has not.
     #[command(flatten)]
     pub session: Session,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: Output<Report>,
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,
@@ -161,6 +165,7 @@ impl Quick {
             late_threshold: None,
             speed: None,
             session: Session::default(),
+            output: Output::default(),
             common,
         }
     }

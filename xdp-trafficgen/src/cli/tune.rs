@@ -4,13 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Common, CpuList, cpus, frame_size, quick::mac};
+use super::{Common, CpuList, Output, cpus, frame_size, quick::mac};
 use crate::{
     config::{
         DEFAULT_SIZE,
         literal::{Problem, parse_duration},
     },
     host::Mac,
+    output::tune::TuneReport,
 };
 
 /// Options of `tune`.
@@ -33,6 +34,9 @@ pub struct Tune {
     /// Store the best setting in this configuration file: in its ports that send out of INTERFACE, or in a new file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: Output<TuneReport>,
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,

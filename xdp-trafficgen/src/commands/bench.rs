@@ -18,13 +18,14 @@ use crate::{
     commands::{
         CommandError,
         demo::{CountedPair, SENDER},
-        probe_kernel, results,
+        probe_kernel,
         send::{default_route, drive, work_out},
     },
     config::{Config, Source, file},
     engine::{self, Loaded, Start},
     host::show_mac,
     kernel::{Generator, Sink, TracePoint, generator::Role, sink::SinkAction},
+    output::format::emit_text,
     plan::{pacing::Streams, schedule},
 };
 
@@ -102,7 +103,7 @@ pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError>
         let name = case.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
         all.insert(name, entry);
     }
-    results::print_text(&format!("{}\n", serde_json::json!(all)))
+    Ok(emit_text(&format!("{}\n", serde_json::json!(all)))?)
 }
 
 /// Of so many runs the shortest counts.
@@ -125,7 +126,7 @@ pub(super) fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
 fn report(count: abi::Sink, elapsed: Duration) -> Result<(), CommandError> {
     let duration_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
     let report = serde_json::json!({ "frames_rx": count.frames, "bytes_rx": count.bytes, "duration_ns": duration_ns });
-    results::print_text(&format!("{report}\n"))
+    Ok(emit_text(&format!("{report}\n"))?)
 }
 
 fn seconds(seconds: f64) -> Duration {

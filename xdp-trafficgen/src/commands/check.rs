@@ -9,7 +9,7 @@ use crate::{
         findings::RunFindings,
         flows_of,
         order::first_departures,
-        probe_kernel, rate_of, read_config, replace_rates, results,
+        probe_kernel, rate_of, read_config, replace_rates,
         send::{default_route, existing, work_out},
     },
     config::{Action, Flow, Pattern},
@@ -17,6 +17,7 @@ use crate::{
     host::{System, descriptor_limit, resident_memory},
     output::{
         PortFinding,
+        format::emit_text,
         streams::say,
         text::{grouped, instant},
         together::{findings, notes},
@@ -75,7 +76,7 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     for remark in findings(&remarks) {
         let _ = writeln!(text, "{remark}");
     }
-    results::print_text(&text)?;
+    emit_text(&text)?;
     let sends = |port: &&PortPlan| matches!(port.action, Action::Redirect | Action::Tx);
     let sending: Vec<&str> = plan.ports.iter().filter(sends).map(|port| port.name.as_str()).collect();
     match unable {

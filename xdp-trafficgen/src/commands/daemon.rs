@@ -22,15 +22,13 @@ use crate::{
     commands::{
         CommandError,
         findings::{NewDrops, RunFindings},
-        probe_kernel, read_config, replace_rates,
-        results::Format,
-        send, signal_stop, work_out_until,
+        probe_kernel, read_config, replace_rates, send, signal_stop, work_out_until,
     },
     config::{Config, Located, Origin, Port},
     diagnosis::{Finding, Severity},
     engine,
     kernel::{Capabilities, Listener, PassPrograms, TracePoint},
-    output::{PortFinding, Report, text::shortfall, together::notes},
+    output::{PortFinding, Report, format::emit, text::shortfall, together::notes},
     plan::{Consent, Plan, PortPlan, pacing::missed::MissedDepartures},
     stats::{PortCount, Punctuality, Snapshot, reconcile::except_each_other},
 };
@@ -51,7 +49,7 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
         Err(error) if error.is_stopped() => {
             info!("stopping: no port has started");
             let report = Report { snapshot: Snapshot::default(), findings: Vec::new(), sink: None };
-            return if options.common.json { send::print(&report, Format::Json) } else { Ok(()) };
+            return finish(&report, options);
         }
         plan => plan?,
     };
@@ -65,7 +63,12 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     // One for all ports, also those that are down just now.
     let listener = Listener::new(plan.ports.len(), &TracePoint::ALL)?;
     let report = runtime.block_on(serve(&config, &plan, machine, &listener, options.report_interval, &stop));
-    if options.common.json { send::print(&report, Format::Json) } else { Ok(()) }
+    finish(&report, options)
+}
+
+/// Writes the report, where one was asked for.
+fn finish(report: &Report, options: &cli::Daemon) -> Result<(), CommandError> {
+    Ok(options.output.map_or(Ok(()), |format| emit(report, format))?)
 }
 
 /// What does not change while the daemon lives.
@@ -283,14 +286,14 @@ impl TimingFields {
     }
 }
 
-/// More flows than these are too many for a log; `--json` reports all of them.
+/// More flows than these are too many for a log; `--output json` reports all of them.
 const LOGGED_FLOWS: usize = 64;
 
 /// Logs the final counts of each flow.
 fn log_flows(snapshot: &Snapshot) {
     let flows = || snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
     if flows().count() > LOGGED_FLOWS {
-        info!(flows = flows().count(), "too many flows to log one by one: `--json` reports them");
+        info!(flows = flows().count(), "too many flows to log one by one: `--output json` reports them");
         return;
     }
     for (port, flow) in flows() {

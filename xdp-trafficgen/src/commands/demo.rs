@@ -24,9 +24,8 @@ pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
         humantime::format_duration(options.duration)
     );
     let config = stage.port_range(Some(options.duration), options.rate.clone()).map_err(CommandError::Config)?;
-    let common = cli::Common { json: options.json, ..cli::Common::default() };
     let session = cli::Session { at: None, strict: options.strict };
-    let options = send::Options::of(&common, session);
+    let options = send::Options::of(&cli::Common::default(), session, &options.output);
     let plan = work_out(&config, Some(capabilities), options.consent)?;
     // Once nothing can be wrong any more that was written.
     say(sending);

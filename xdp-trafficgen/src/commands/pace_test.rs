@@ -17,7 +17,7 @@ use crate::{
         findings::RunFindings,
         probe_kernel,
         quick::udp,
-        results::{self, Format},
+        results,
         send::{consent, drive, existing, signal_stop, work_out},
         target::Target,
     },
@@ -30,8 +30,9 @@ use crate::{
         sink::SinkAction,
     },
     output::{
+        format::emit,
         live::Live,
-        pace_test::{PaceTestReport, json, svg, text},
+        pace_test::{PaceTestReport, json, svg},
         streams::say,
         text::{frames, grouped},
         together::{findings, notes},
@@ -166,7 +167,7 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
         let sent = Sent { port, workers, late_threshold };
         measure(arrivals.take()?, ends.receiver, Some(sent), nominal_ns, options.warm_up)?
     };
-    let printed = print(&report, Format::json_if(options.common.json));
+    let printed = emit(&report, options.output.output);
     results::both(svg.map_or(Ok(()), |target| draw(&target, &report)), printed)
 }
 
@@ -186,7 +187,7 @@ pub(super) fn bench_arrivals(options: &cli::BenchArrivals) -> Result<(), Command
     thread::sleep(duration);
     let no_warm_up = WarmUp(Duration::ZERO);
     let report = measure(arrivals.take()?, options.interface.clone(), None, options.gap_ns, no_warm_up)?;
-    print(&report, Format::Json)
+    Ok(emit(&report, &json::FORMAT)?)
 }
 
 /// Where frames leave and where they arrive.
@@ -352,10 +353,6 @@ fn draw(target: &Target, report: &PaceTestReport) -> Result<(), CommandError> {
     let picture = svg::render(report)
         .map_err(|error| CommandError::System { what: "cannot draw the histogram", source: io::Error::other(error) })?;
     target.write(&picture)
-}
-
-fn print(report: &PaceTestReport, format: Format) -> Result<(), CommandError> {
-    results::print(format, || text::render(report), || json::render(report))
 }
 
 #[cfg(test)]

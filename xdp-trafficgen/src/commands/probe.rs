@@ -9,16 +9,15 @@ use std::{cmp::Reverse, collections::BTreeSet};
 
 use crate::{
     cli,
-    commands::{
-        CommandError,
-        results::{self, Format},
-        send::consent,
-    },
+    commands::{CommandError, results, send::consent},
     config::{Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Origin, Source, names},
     diagnosis::{Finding, SendMode, Situation, Verdict, foresee, of_quota, of_survey},
     host::{Facts, Interface, Link, LinkHistory},
     kernel::{Survey, survey},
-    output::probe::{InterfaceRemark, ProbeReport, Subject, Trial, json, text},
+    output::{
+        format::emit,
+        probe::{InterfaceRemark, ProbeReport, Subject, Trial},
+    },
     plan::{ExistingProgram, RequiredProgram, attachment, default_cpu},
 };
 
@@ -33,8 +32,7 @@ pub(super) fn probe(options: &cli::Probe) -> Result<(), CommandError> {
             look::look(survey, &facts, interface, options)?
         }
     };
-    let format = Format::json_if(options.common.json);
-    let printed = results::print(format, || text::render(&report), || json::render(&report));
+    let printed = emit(&report, options.output.output);
     let ready = match (report.verdict, unsent) {
         (Verdict::NotReady, _) => {
             Err(CommandError::NotReady(options.interface.clone().unwrap_or_else(|| "this machine".to_owned())))

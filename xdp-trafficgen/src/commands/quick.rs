@@ -30,7 +30,7 @@ use crate::{
 /// Sends what a command's `config` says.
 pub(super) fn run(options: &Quick, config: Result<Config, Diagnostics>) -> Result<(), CommandError> {
     let config = config.map_err(CommandError::Config)?;
-    send(&config, send::Options::of(&options.common, options.session))
+    send(&config, send::Options::of(&options.common, options.session, &options.output))
 }
 
 /// A header and how many bytes it takes.
@@ -66,6 +66,7 @@ fn config(
         late_threshold,
         speed,
         session: _,
+        output: _,
         common: _,
     } = options;
     let mut wrong = OptionErrors(Diagnostics::new(Source::command_line()));

@@ -20,5 +20,5 @@ pub(super) fn run(options: &cli::Run) -> Result<(), CommandError> {
         }
     }
     replace_rates(&mut config, &options.rates, options.scale)?;
-    send(&config, send::Options::of(&options.common, options.session))
+    send(&config, send::Options::of(&options.common, options.session, &options.output))
 }

@@ -12,13 +12,13 @@ use crate::{
     commands::{
         CommandError,
         findings::{self, RunFindings},
-        results::{self, Format},
+        results,
     },
     config::{Action, Config},
     engine::{Loaded, Start},
     host::Facts,
     kernel::{Capabilities, Sink, probe},
-    output::{Report, json, live::Live, streams::say, text, together::notes},
+    output::{Format, Report, format::emit, live::Live, streams::say, text, together::notes},
     plan::{self, Consent, DefaultRoute, ExistingProgram, Plan},
     signal,
     stats::{DropReason, PortCount, Punctuality, Snapshot},
@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// What the user has agreed to.
     pub(crate) consent: Consent,
     /// How the result is printed.
-    pub(crate) format: Format,
+    pub(crate) format: &'static Format<Report>,
     /// Whether less than what was asked for is a failure.
     pub(crate) strict: bool,
     /// When to start; at once when none.
@@ -39,9 +39,9 @@ pub(crate) struct Options {
 
 impl Options {
     /// Of the command line.
-    pub(super) const fn of(common: &cli::Common, session: cli::Session) -> Self {
+    pub(super) const fn of(common: &cli::Common, session: cli::Session, output: &cli::Output<Report>) -> Self {
         let cli::Session { at, strict: cli::Strict { strict } } = session;
-        Self { consent: consent(common), format: Format::json_if(common.json), strict, at }
+        Self { consent: consent(common), format: output.output, strict, at }
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) const fn existing(replace: bool) -> ExistingProgram {
 
 /// What the user has agreed to.
 pub(crate) const fn consent(common: &cli::Common) -> Consent {
-    let cli::Common { json: _, allow_default_route, replace_xdp } = *common;
+    let cli::Common { allow_default_route, replace_xdp } = *common;
     Consent { default_route: default_route(allow_default_route), existing: existing(replace_xdp) }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     if let Some(failure) = &failure {
         outlook.explain(failure, &mut found);
     }
-    let printed = print(&Report { snapshot, sink, findings: found }, options.format);
+    let printed = emit(&Report { snapshot, sink, findings: found }, options.format);
     let sent = match failure {
         Some(failure) => Err(failure),
         None if nothing_sent => Err(CommandError::NothingSent),
@@ -203,11 +203,6 @@ fn settled(sink: &Sink, snapshot: &Snapshot) -> Result<xdp_trafficgen_ebpf::abi:
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-/// Prints the report on standard output.
-pub(crate) fn print(report: &Report, format: Format) -> Result<(), CommandError> {
-    results::print(format, || text::render(report), || json::render(report))
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
         port_frames(&config, port, options, &mut shown)?;
     }
     let Shown { mut text, pcap } = shown;
-    text.flush().map_err(CommandError::Output)?;
+    text.flush().map_err(CommandError::standard_output)?;
     pcap.map_or(Ok(()), Pcap::finish)
 }
 
@@ -76,7 +76,7 @@ impl Shown {
         if self.pcap.as_ref().is_some_and(Pcap::is_on_stdout) {
             return Ok(());
         }
-        self.text.write_all(text.as_bytes()).map_err(CommandError::Output)
+        self.text.write_all(text.as_bytes()).map_err(CommandError::standard_output)
     }
 
     /// Nobody reads what is still to come (`show … | head`). A file is written to its end nevertheless.

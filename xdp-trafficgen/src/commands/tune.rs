@@ -15,8 +15,7 @@ use crate::{
     commands::{
         CommandError,
         demo::cpus_in_words,
-        probe_kernel,
-        results::{self, Format},
+        probe_kernel, results,
         send::{self, signal_stop},
         tune::{
             file::Target,
@@ -29,8 +28,9 @@ use crate::{
     },
     host::show_mac,
     output::{
+        format::emit,
         streams::say,
-        tune::{Ended, TuneReport, json, text},
+        tune::{Ended, TuneReport},
     },
     stats::tuning::{self, ROUNDS, Setting},
 };
@@ -76,8 +76,7 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
         findings,
         elapsed: started.elapsed(),
     };
-    let format = Format::json_if(options.common.json);
-    let printed = results::print(format, || text::render(&report), || json::render(&report));
+    let printed = emit(&report, options.output.output);
     results::both(end.and_then(|_| store(target.as_ref(), options, &report, &stop)), printed)
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     diagnosis,
     host::Counters,
-    output::{PortFinding, Report},
+    output::{Format, PortFinding, Report},
     stats::{self, DropReason},
 };
 
@@ -167,6 +167,10 @@ struct Sink {
     frames_rx: u64,
     bytes_rx: u64,
 }
+
+/// `--output json`.
+pub const FORMAT: Format<Report> =
+    Format { name: "json", help: "One JSON object, for programs", render: |report| Ok(render(report)? + "\n") };
 
 /// One line, without a line feed.
 ///

@@ -7,7 +7,10 @@ pub mod text;
 
 use std::time::Duration;
 
-use crate::stats::{PortCount, gaps::Gaps};
+use crate::{
+    output::{Format, Formats},
+    stats::{PortCount, gaps::Gaps},
+};
 
 /// The gaps between frames that were to arrive at a constant rate.
 #[derive(Clone, Debug)]
@@ -30,6 +33,10 @@ pub struct PaceTestReport {
     pub warm_up: Duration,
     /// What was measured.
     pub gaps: Gaps,
+}
+
+impl Formats for PaceTestReport {
+    const FORMATS: &'static [Format<Self>] = &[text::FORMAT, json::FORMAT];
 }
 
 impl PaceTestReport {

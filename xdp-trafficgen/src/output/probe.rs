@@ -7,6 +7,7 @@ use crate::{
     diagnosis::{Finding, Verdict},
     host::{Counters, Interface, System, XdpFeatures},
     kernel::Survey,
+    output::{Format, Formats},
     stats::DropReason,
 };
 
@@ -27,6 +28,10 @@ pub struct ProbeReport {
     pub verdict: Verdict,
     /// Why not, or what to know of it; the worst first.
     pub findings: Vec<Finding>,
+}
+
+impl Formats for ProbeReport {
+    const FORMATS: &'static [Format<Self>] = &[text::FORMAT, json::FORMAT];
 }
 
 /// What was asked about.

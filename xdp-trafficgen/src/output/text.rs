@@ -7,9 +7,13 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::{
     diagnosis,
     host::Counters,
-    output::{Report, together},
+    output::{Format, Report, together},
     stats::{FlowCount, PortCount, Punctuality, Snapshot, WorkerCount},
 };
+
+/// `--output text`.
+pub const FORMAT: Format<Report> =
+    Format { name: "text", help: "Tables and sentences, for people", render: |report| Ok(render(report)) };
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &Report) -> String {
@@ -173,7 +177,7 @@ fn left_out(snapshot: &Snapshot) -> String {
     }
     let (more, plural) = (grouped(more as u64), if more == 1 { "" } else { "s" });
     format!(
-        "… and {more} more flow{plural}; these are the {FLOW_ROWS} with the most frames dropped or never sent, then late (--json \
+        "… and {more} more flow{plural}; these are the {FLOW_ROWS} with the most frames dropped or never sent, then late (--output json \
          has all)\n"
     )
 }

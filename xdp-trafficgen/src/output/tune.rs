@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::{
     diagnosis::Finding,
+    output::{Format, Formats},
     stats::tuning::{Choice, Point},
 };
 
@@ -29,6 +30,10 @@ pub struct TuneReport {
     pub findings: Vec<PointsFinding>,
     /// How long it all took.
     pub elapsed: Duration,
+}
+
+impl Formats for TuneReport {
+    const FORMATS: &'static [Format<Self>] = &[text::FORMAT, json::FORMAT];
 }
 
 /// How a sweep ended.

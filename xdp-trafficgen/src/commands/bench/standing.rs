@@ -7,12 +7,12 @@ use std::io;
 
 use serde_json::json;
 
-use crate::commands::{CommandError, results};
+use crate::{commands::CommandError, output::format::emit_text};
 
 /// Says on standard output that it is there, in a line of its own, and waits for a line on standard input. Whether one came; none
 /// comes to one that is only to be there.
 pub(in crate::commands) fn wait_for_the_word() -> Result<bool, CommandError> {
-    results::print_text(&format!("{}\n", json!({ "standing_by": true })))?;
+    emit_text(&format!("{}\n", json!({ "standing_by": true })))?;
     let mut word = String::new();
     let bytes = io::stdin()
         .read_line(&mut word)

@@ -80,6 +80,6 @@ fn failed(target: Option<&Target>, error: PcapError) -> CommandError {
     };
     match target {
         Some(target) => target.unwritten(error),
-        None => CommandError::Output(error),
+        None => CommandError::standard_output(error),
     }
 }

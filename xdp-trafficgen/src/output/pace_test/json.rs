@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    output::pace_test::{PaceTestReport, share},
+    output::{
+        Format,
+        pace_test::{PaceTestReport, share},
+    },
     stats::{
         self, PortCount,
         gaps::{CLOSE_NS, Histogram, PERMILLES, WITHIN_NS},
@@ -106,6 +109,10 @@ struct Bins {
     below: u64,
     above: u64,
 }
+
+/// `--output json`.
+pub const FORMAT: Format<PaceTestReport> =
+    Format { name: "json", help: "One JSON object, for programs", render: |report| Ok(render(report)? + "\n") };
 
 /// One line, without a line feed.
 ///

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use crate::{
     output::{
+        Format,
         pace_test::{PaceTestReport, chart, share},
         text::{frames, grouped, pps, shortfall, table},
     },
@@ -16,6 +17,10 @@ use crate::{
 /// The terminal's histogram: 64 bins of 32 ns, ±1 µs.
 const BIN_NS: u32 = 32;
 const BINS_EACH_SIDE: u32 = 32;
+
+/// `--output text`.
+pub const FORMAT: Format<PaceTestReport> =
+    Format { name: "text", help: "Tables and sentences, for people", render: |report| Ok(render(report)) };
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &PaceTestReport) -> String {

@@ -13,6 +13,7 @@ use crate::{
     diagnosis::{self, in_full},
     host::{self, Lockdown},
     kernel::{Answer, CALL_FRAMES, Survey},
+    output::Format,
 };
 
 /// The JSON Schema that [`render`]'s object follows.
@@ -175,6 +176,10 @@ struct Short<'a> {
     /// What decides that.
     finding: Option<Finding<'a>>,
 }
+
+/// `--output json`.
+pub const FORMAT: Format<ProbeReport> =
+    Format { name: "json", help: "One JSON object, for programs", render: |report| Ok(render(report)? + "\n") };
 
 /// One line, without a line feed.
 ///

@@ -9,8 +9,12 @@ use crate::{
     diagnosis::{Finding, Verdict, in_full},
     host::{Cpu, Lockdown, System},
     kernel::{Answer, CALL_FRAMES, Survey, TracePoint},
-    output::text::table,
+    output::{Format, text::table},
 };
+
+/// `--output text`.
+pub const FORMAT: Format<ProbeReport> =
+    Format { name: "text", help: "Tables and sentences, for people", render: |report| Ok(render(report)) };
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &ProbeReport) -> String {

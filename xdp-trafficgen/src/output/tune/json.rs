@@ -10,7 +10,10 @@ use serde::Serialize;
 
 use crate::{
     config::Action,
-    output::tune::{Ended, TuneReport},
+    output::{
+        Format,
+        tune::{Ended, TuneReport},
+    },
     stats::tuning::{Point, Rationale, Round, Setting},
 };
 
@@ -94,6 +97,10 @@ struct FoundAt {
     point: usize,
     frames: u64,
 }
+
+/// `--output json`.
+pub const FORMAT: Format<TuneReport> =
+    Format { name: "json", help: "One JSON object, for programs", render: |report| Ok(render(report)? + "\n") };
 
 /// One line, without a line feed.
 ///

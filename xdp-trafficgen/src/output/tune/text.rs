@@ -6,11 +6,16 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use crate::{
     config::{Action, literal::show_cpus, store::Settings},
     output::{
+        Format,
         text::{duration, frames, grouped, table},
         tune::{Ended, PointsFinding, TuneReport},
     },
     stats::tuning::{Point, Rationale, Setting, Typical},
 };
+
+/// `--output text`.
+pub const FORMAT: Format<TuneReport> =
+    Format { name: "text", help: "Tables and sentences, for people", render: |report| Ok(render(report)) };
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &TuneReport) -> String {
