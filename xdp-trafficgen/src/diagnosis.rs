@@ -5,9 +5,7 @@
 mod attachment;
 mod bond;
 mod contention;
-pub mod drivers;
 mod drops;
-mod errnos;
 mod errors;
 mod interface;
 mod machine;

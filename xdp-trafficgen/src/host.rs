@@ -9,11 +9,11 @@ mod counters;
 mod cpus;
 mod descriptors;
 mod device;
+pub mod drivers;
 mod elsewhere;
 mod ethtool;
 mod files;
 mod gather;
-mod genetlink;
 mod groups;
 mod interface;
 mod machine;
@@ -25,7 +25,6 @@ mod netdev;
 mod netlink;
 mod quota;
 mod reach;
-mod request;
 mod resolve;
 mod routes;
 mod system;
@@ -52,10 +51,7 @@ pub(crate) use cpus::parse_cpu_list;
 pub(crate) use cpus::possible_cpus;
 pub use cpus::{allowed_cpus, online_cpus};
 pub use descriptors::{descriptor_limit, raise_descriptor_limit};
-pub(crate) use gather::xdp_program;
-pub use interface::{
-    AttachedMode, AttachedXdp, Bond, Driver, Interface, Interrupt, Iommu, Peer, Queues, Rings, XdpFeatures,
-};
+pub use interface::{AttachedXdp, Bond, Interface, Interrupt, Iommu, Peer, XdpFeatures};
 pub use machine::machine;
 pub use memory::resident_memory;
 pub use mounts::Unmounted;
@@ -65,10 +61,14 @@ pub use quota::{Quota, Throttled};
 pub use reach::{
     BROADCAST_MAC, Destinations, Egress, Lookup, MacSource, NextHop, Reach, Required, Unreachable, Vlan, group_mac,
 };
-pub(crate) use request::open as open_netlink;
 pub use system::{Cpu, Lockdown, System};
 pub use taps::is_captured;
 pub use workers::{WORKER_THREAD, WorkerThread};
+
+pub use crate::sys::{
+    ioctl::{Driver, Queues, Rings},
+    xdp_netlink::AttachedMode,
+};
 
 /// Six bytes.
 pub type Mac = [u8; 6];

@@ -9,7 +9,6 @@ pub mod arrivals;
 mod attachment;
 pub mod clock;
 pub mod generator;
-mod ioctl;
 mod listener;
 mod mapped;
 pub mod netns;
@@ -22,7 +21,6 @@ pub mod sink;
 mod survey;
 mod tiny;
 mod trace_points;
-mod xdp_netlink;
 
 use std::io;
 
@@ -37,7 +35,6 @@ pub use arrivals::Arrivals;
 pub use attachment::AttachError;
 pub use clock::ProgramClock;
 pub use generator::Generator;
-pub use ioctl::{Channels, Drivers};
 pub use listener::Listener;
 pub use mapped::StopFlag;
 pub use netns::PrivateNetns;

@@ -23,3 +23,4 @@ pub mod packet;
 pub mod plan;
 pub mod signal;
 pub mod stats;
+mod sys;

@@ -1,16 +1,13 @@
 //! Why frames were dropped: from who refused them, with which errno, and the facts of the interface.
 
-use super::{
-    Finding, Severity, Situation,
-    drivers::{QueueOfCpu, needs_program, queue_of_cpu},
-    errnos::{EINVAL, EMSGSIZE, ENETDOWN, ENODEV, ENOMEM, ENXIO, EOPNOTSUPP},
-    interface,
-    moved::moved,
-    path, queues, veth, words,
-};
+use super::{Finding, Severity, Situation, interface, moved::moved, path, queues, veth, words};
 use crate::{
-    host::{AttachedMode, Peer},
+    host::{
+        AttachedMode, Peer,
+        drivers::{QueueOfCpu, needs_program, queue_of_cpu},
+    },
     stats::{DropReason, errno_name},
+    sys::errnos::{EINVAL, EMSGSIZE, ENETDOWN, ENODEV, ENOMEM, ENXIO, EOPNOTSUPP},
 };
 
 /// Why frames were dropped for this reason.

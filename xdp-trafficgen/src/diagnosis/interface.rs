@@ -1,11 +1,10 @@
 //! What an interface is too small or too slow for: MTU, ring, and where its memory and interrupts are.
 
-use super::{
-    Finding, Severity, Situation,
+use super::{Finding, Severity, Situation, queues, veth, words};
+use crate::host::{
+    AttachedMode, Iommu, LinkHistory, Peer,
     drivers::{QueueOfCpu, queue_of_cpu},
-    queues, veth, words,
 };
-use crate::host::{AttachedMode, Iommu, LinkHistory, Peer};
 
 /// Entries of a veth's ring (VETH_RING_SIZE of the kernel's drivers/net/veth.c).
 pub(super) const VETH_RING: u32 = 256;

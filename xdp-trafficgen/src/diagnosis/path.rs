@@ -1,8 +1,8 @@
 //! Whether an interface takes XDP frames at all: its own state, and its driver.
 
-use super::{Finding, Severity, Situation, bond, drivers::needs_program, veth};
+use super::{Finding, Severity, Situation, bond, veth};
 use crate::{
-    host::{AttachedMode, Interface, XdpFeatures},
+    host::{AttachedMode, Interface, XdpFeatures, drivers::needs_program},
     packet::HeaderKind,
 };
 

@@ -2,12 +2,14 @@
 
 use super::{
     Finding, Severity, Situation,
-    drivers::{QueueOfCpu, queue_of_cpu},
     interface::{VETH_RING, above_peer_mtu, batch_above_ring, fits_veth, perhaps_above_peer_mtu},
     veth, words,
 };
 use crate::{
-    host::{Interface, Peer, Queues},
+    host::{
+        Interface, Peer, Queues,
+        drivers::{QueueOfCpu, queue_of_cpu},
+    },
     stats::errno_name,
 };
 

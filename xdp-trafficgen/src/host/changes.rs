@@ -9,10 +9,9 @@ use rtnetlink::{
     sys::{Socket, protocols::NETLINK_ROUTE},
 };
 
-use crate::host::{
-    Link,
-    netlink::link,
-    request::{self, receive_from},
+use crate::{
+    host::{Link, netlink::link},
+    sys::netlink::{self, receive_from},
 };
 
 /// `RTNLGRP_LINK` of include/uapi/linux/rtnetlink.h.
@@ -64,7 +63,7 @@ impl LinkChanges {
     /// # Errors
     /// When the kernel gives no socket.
     pub fn open() -> io::Result<Self> {
-        let socket = request::open(NETLINK_ROUTE)?;
+        let socket = netlink::open(NETLINK_ROUTE)?;
         // A smaller one holds less.
         let _ = socket.set_rx_buf_sz(HELD);
         let elsewhere = socket.set_listen_all_namespaces(true).is_ok();

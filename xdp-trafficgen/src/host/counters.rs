@@ -12,11 +12,11 @@ use rtnetlink::{
 };
 
 use crate::{
-    host::{
-        StackAnswers,
-        request::{self, receive, send, unasked},
+    host::StackAnswers,
+    sys::{
+        ioctl::Drivers,
+        netlink::{self, receive, send, unasked},
     },
-    kernel::Drivers,
 };
 
 /// Counters since the interface exists.
@@ -89,7 +89,7 @@ impl CounterReader {
     /// # Errors
     /// When the kernel gives none.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { route: request::open(NETLINK_ROUTE)?, drivers: Drivers::open()? })
+        Ok(Self { route: netlink::open(NETLINK_ROUTE)?, drivers: Drivers::open()? })
     }
 
     /// The counters of the interface with this index. Some drivers ask their hardware first, which takes milliseconds.

@@ -20,7 +20,7 @@ use rtnetlink::{
     sys::{Socket, protocols::NETLINK_ROUTE},
 };
 
-use crate::host::request::{self, receive, send, unasked};
+use crate::sys::netlink::{self, receive, send, unasked};
 
 /// Of include/uapi/linux/if_link.h: the namespace that is asked about, by the number it has in this one.
 const IFLA_TARGET_NETNSID: u16 = 46;
@@ -30,7 +30,7 @@ const NAMED: &str = "/run/netns";
 /// What rtnetlink says of the interface with this index in the namespace that has this number here; none where the kernel does
 /// not let us look.
 pub(super) fn link(namespace: i32, index: u32) -> Option<LinkMessage> {
-    let socket = request::open(NETLINK_ROUTE).ok()?;
+    let socket = netlink::open(NETLINK_ROUTE).ok()?;
     let mut wanted = LinkMessage::default();
     wanted.header.index = index;
     let target = DefaultNla::new(IFLA_TARGET_NETNSID, namespace.to_ne_bytes().to_vec());
@@ -43,7 +43,7 @@ pub(super) fn link(namespace: i32, index: u32) -> Option<LinkMessage> {
 
 /// The name that `ip netns` has for the namespace with this number here; none when it has none, as for containers.
 pub(super) fn name(namespace: i32) -> Option<String> {
-    let socket = request::open(NETLINK_ROUTE).ok()?;
+    let socket = netlink::open(NETLINK_ROUTE).ok()?;
     let mut names: Vec<_> = fs::read_dir(NAMED).ok()?.flatten().map(|entry| entry.file_name()).collect();
     names.sort_unstable();
     let known_by = |name: &std::ffi::OsString| {

@@ -3,7 +3,7 @@
 //!
 //! Names and numbers are those of include/uapi/linux/ethtool_netlink.h.
 
-use crate::host::genetlink::{Answer, Connection, Family, nested, number};
+use crate::sys::genetlink::{Answer, Connection, Family, nested, number};
 
 /// `ETHTOOL_GENL_NAME` and `ETHTOOL_GENL_VERSION`.
 #[derive(Debug)]

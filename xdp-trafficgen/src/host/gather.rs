@@ -1,15 +1,17 @@
 //! Asks the kernel and the driver for everything there is to know of an [`Interface`].
 
-use rtnetlink::packet_route::link::{
-    InfoBond, InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
-};
+use rtnetlink::packet_route::link::{InfoBond, InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 
 use crate::{
     host::{
         AttachedMode, Bond, Interface, Link, Netlink, NetlinkError, Peer, Queues, device::Device, elsewhere,
         files::Files, is_captured, netdev::Netdev, netlink::link,
     },
-    kernel::{Channels, Drivers, attached_xdp},
+    kernel::attached_xdp,
+    sys::{
+        ioctl::{Channels, Drivers},
+        xdp_netlink::xdp_program,
+    },
 };
 
 impl Interface {
@@ -235,17 +237,6 @@ impl<'a> LinkAttributes<'a> {
 
     fn has_native_xdp(&self) -> bool {
         self.xdp.iter().any(|(mode, _)| *mode == AttachedMode::Native)
-    }
-}
-
-/// A program of an interface: where it runs, and its id. Each mode's has an attribute of its own (`rtnl_xdp_fill` of
-/// net/core/rtnetlink.c), beside one that repeats it.
-pub(crate) const fn xdp_program(part: &LinkXdp) -> Option<(AttachedMode, u32)> {
-    match part {
-        LinkXdp::DrvProgId(id) => Some((AttachedMode::Native, *id)),
-        LinkXdp::SkbProgId(id) => Some((AttachedMode::Generic, *id)),
-        LinkXdp::HwProgId(id) => Some((AttachedMode::Offloaded, *id)),
-        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is known of a network interface beyond its [`Link`]: driver, queues, rings, and how it stands with XDP.
 
-use crate::host::Link;
+use crate::host::{AttachedMode, Driver, Link, Queues, Rings};
 
 /// Facts of one interface. What the kernel or the driver does not tell is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,39 +51,6 @@ pub struct Bond {
     pub slaves: Vec<String>,
 }
 
-/// As `ethtool -i` shows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Driver {
-    /// Such as `ice`.
-    pub name: String,
-    /// Its version; for drivers of the kernel, that of the kernel.
-    pub version: String,
-    /// Where the device is, such as `0000:3b:00.0`; empty for virtual interfaces.
-    pub bus_info: String,
-}
-
-/// Numbers of queues. Combined ones are counted in both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Queues {
-    /// For receiving.
-    pub rx: u32,
-    /// For transmitting.
-    pub tx: u32,
-}
-
-/// Entries of rings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rings {
-    /// Entries of a receive ring.
-    pub rx: u32,
-    /// The most the driver allows.
-    pub rx_max: u32,
-    /// Entries of a transmit ring.
-    pub tx: u32,
-    /// The most the driver allows.
-    pub tx_max: u32,
-}
-
 /// An interrupt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interrupt {
@@ -115,17 +82,6 @@ pub struct AttachedXdp {
     pub name: Option<String>,
     /// Whether it hangs on a BPF link, which only its owner can end; not known to, where the kernel does not let us look.
     pub on_link: bool,
-}
-
-/// Where an XDP program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttachedMode {
-    /// In the driver.
-    Native,
-    /// In the network stack (`xdpgeneric`).
-    Generic,
-    /// On the NIC.
-    Offloaded,
 }
 
 /// `enum netdev_xdp_act` of include/uapi/linux/netdev.h, as a set of bits.

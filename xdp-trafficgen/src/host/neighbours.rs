@@ -19,9 +19,9 @@ use rtnetlink::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::host::{
-    Mac,
-    request::{Received, receive, send, unasked},
+use crate::{
+    host::Mac,
+    sys::netlink::{Received, receive, send, unasked},
 };
 
 /// A neighbour: the index of the interface, and the address.
@@ -217,12 +217,12 @@ mod tests {
     use rtnetlink::sys::protocols::NETLINK_ROUTE;
 
     use super::*;
-    use crate::host::request;
+    use crate::sys::netlink;
 
     /// Neither what is not there nor what this process may not remove ends a run.
     #[test]
     fn what_cannot_be_forgotten_is_left() {
-        let socket = request::open(NETLINK_ROUTE).unwrap();
+        let socket = netlink::open(NETLINK_ROUTE).unwrap();
         let nobody = (1, "192.0.2.77".parse().unwrap());
         forget(&socket, nobody).unwrap();
         assert!(known(&socket, nobody).unwrap().is_none());
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_gone_is_no_neighbour_that_is_silent() {
-        let socket = request::open(NETLINK_ROUTE).unwrap();
+        let socket = netlink::open(NETLINK_ROUTE).unwrap();
         // The kernel counts them up from 1.
         let neighbour = (i32::MAX.unsigned_abs(), "192.0.2.77".parse().unwrap());
         assert!(matches!(entry(&socket, neighbour).unwrap(), Entry::NoInterface));

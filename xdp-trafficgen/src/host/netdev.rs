@@ -2,9 +2,9 @@
 //!
 //! Names and numbers are those of include/uapi/linux/netdev.h. The family is there since Linux 6.3 (commit d3d854fd6a1d).
 
-use crate::host::{
-    Queues, XdpFeatures,
-    genetlink::{Answer, Connection, Family, number},
+use crate::{
+    host::{Queues, XdpFeatures},
+    sys::genetlink::{Answer, Connection, Family, number},
 };
 
 /// `NETDEV_FAMILY_NAME` and `NETDEV_FAMILY_VERSION`.

@@ -16,9 +16,9 @@ use rtnetlink::{
     sys::{Socket, protocols::NETLINK_ROUTE},
 };
 
-use crate::host::{
-    Destinations,
-    request::{self, Received, receive, send, unasked},
+use crate::{
+    host::Destinations,
+    sys::netlink::{self, Received, receive, send, unasked},
 };
 
 /// A socket of the calling thread's network namespace.
@@ -42,7 +42,7 @@ pub(super) struct Route {
 
 impl Routes {
     pub(super) fn open() -> io::Result<Self> {
-        Ok(Self { socket: request::open(NETLINK_ROUTE)? })
+        Ok(Self { socket: netlink::open(NETLINK_ROUTE)? })
     }
 
     /// How the kernel reaches `destination`, out of the interface with this index when there is one. `Err` within: the

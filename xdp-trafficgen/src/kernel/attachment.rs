@@ -11,11 +11,9 @@ use aya::programs::{ProgramError, ProgramFd, ProgramInfo, Xdp, XdpMode, links::F
 
 use crate::{
     host::{AttachedMode, AttachedXdp},
-    kernel::{
-        KernelError, attached_xdp,
-        xdp_netlink::{Refusal, XdpInterface, XdpNetlink},
-    },
+    kernel::{KernelError, attached_xdp},
     plan::ExistingProgram,
+    sys::xdp_netlink::{Refusal, XdpInterface, XdpNetlink},
 };
 
 /// Why a program cannot be attached, or another not be put back.

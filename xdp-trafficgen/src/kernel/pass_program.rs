@@ -20,9 +20,9 @@ use crate::{
         AttachError, KernelError, OBJECT,
         attachment::{Attachment, unasked},
         program_error,
-        xdp_netlink::{XdpInterface, XdpNetlink},
     },
     plan::ExistingProgram,
+    sys::xdp_netlink::{XdpInterface, XdpNetlink},
 };
 
 /// The name of the program in the object.

@@ -6,12 +6,15 @@
 use std::{
     ffi::CStr,
     io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, OwnedFd},
 };
 
-use aya_obj::generated::{BPF_F_TEST_XDP_LIVE_FRAMES, bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_type};
+use aya_obj::generated::{BPF_F_TEST_XDP_LIVE_FRAMES, bpf_attach_type, bpf_cmd, bpf_prog_type};
 
-use crate::kernel::KernelError;
+use crate::{
+    kernel::KernelError,
+    sys::bpf::{attributes, bpf, bpf_fd},
+};
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,33 +206,6 @@ const EXIT: u8 = 0x95;
 fn instruction(opcode: u8, immediate: i32) -> [u8; 8] {
     let [a, b, c, d] = immediate.to_ne_bytes();
     [opcode, 0, 0, 0, a, b, c, d]
-}
-
-/// Everything at zero.
-fn attributes() -> bpf_attr {
-    // SAFETY: all-zero is a valid bpf_attr.
-    unsafe { std::mem::zeroed() }
-}
-
-/// bpf(2).
-///
-/// # Safety
-/// Every pointer in `attr` is valid for what `command` does with it.
-unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
-    // SAFETY: attr is as long as is said; its pointers are the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<bpf_attr>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
-}
-
-/// The same for commands that make a descriptor.
-///
-/// # Safety
-/// As [`bpf`], and `command` makes a descriptor.
-unsafe fn bpf_fd(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
-    // SAFETY: the caller's promise.
-    let descriptor = unsafe { bpf(command, attr) }?;
-    // SAFETY: new, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// The error of a system call.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     config::{Action, Config, Diagnostic, Located, Origin, Port},
-    diagnosis::drivers::{QueueOfCpu, queue_of_cpu},
-    host::{Cpu, Facts, Interface},
+    host::{
+        Cpu, Facts, Interface,
+        drivers::{QueueOfCpu, queue_of_cpu},
+    },
     plan::Planner,
 };
 

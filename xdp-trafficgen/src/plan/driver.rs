@@ -1,14 +1,16 @@
 //! What the driver of the interface that frames leave by wants: an XDP program.
 //!
-//! Follows from the facts of that interface; what drivers are like is written down in [`crate::diagnosis::drivers`].
+//! Follows from the facts of that interface; what drivers are like is written down in [`crate::host::drivers`].
 
 #[cfg(test)]
 pub(super) mod tests;
 
 use crate::{
     config::{Diagnostic, Port},
-    diagnosis::drivers::{is_known, needs_program},
-    host::{AttachedMode, AttachedXdp, Interface, XdpFeatures},
+    host::{
+        AttachedMode, AttachedXdp, Interface, XdpFeatures,
+        drivers::{is_known, needs_program},
+    },
     plan::{ExistingProgram, Planner, RequiredProgram},
 };
 

@@ -15,17 +15,17 @@ use rtnetlink::{
     sys::{Socket, protocols::NETLINK_GENERIC},
 };
 
-use crate::host::request::{self, Received, receive, send, unasked};
+use crate::sys::netlink::{self, Received, receive, send, unasked};
 
 /// A family of generic netlink, as its header in include/uapi/linux names it.
-pub(super) trait Family {
+pub(crate) trait Family {
     const NAME: &'static str;
     const VERSION: u8;
 }
 
 /// A socket of the network namespace it was opened in, to talk to one family.
 #[derive(Debug)]
-pub(super) struct Connection<F> {
+pub(crate) struct Connection<F> {
     socket: Socket,
     /// The number the kernel gave the family.
     family: u16,
@@ -34,8 +34,8 @@ pub(super) struct Connection<F> {
 
 impl<F: Family + std::fmt::Debug> Connection<F> {
     /// None where the kernel has no such family.
-    pub(super) fn open() -> Option<Self> {
-        let socket = request::open(NETLINK_GENERIC).ok()?;
+    pub(crate) fn open() -> Option<Self> {
+        let socket = netlink::open(NETLINK_GENERIC).ok()?;
         let request =
             GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas: vec![GenlCtrlAttrs::FamilyName(F::NAME.to_owned())] };
         send(&socket, GenlMessage::from_payload(request), NLM_F_REQUEST).ok()?;
@@ -48,14 +48,14 @@ impl<F: Family + std::fmt::Debug> Connection<F> {
     }
 
     /// The only answer.
-    pub(super) fn ask(&self, command: u8, attributes: Vec<DefaultNla>) -> io::Result<Answer> {
+    pub(crate) fn ask(&self, command: u8, attributes: Vec<DefaultNla>) -> io::Result<Answer> {
         self.send(command, attributes, NLM_F_REQUEST)?;
         let Received { answers, .. } = receive::<GenlMessage<Answer>>(&self.socket)?;
         answers.into_iter().next().map(|answer| answer.payload).ok_or_else(unasked)
     }
 
     /// Each entry of a list.
-    pub(super) fn list(&self, command: u8, attributes: Vec<DefaultNla>) -> io::Result<Vec<Answer>> {
+    pub(crate) fn list(&self, command: u8, attributes: Vec<DefaultNla>) -> io::Result<Vec<Answer>> {
         self.send(command, attributes, NLM_F_REQUEST | NLM_F_DUMP)?;
         let mut entries = Vec::new();
         loop {
@@ -77,12 +77,12 @@ impl<F: Family + std::fmt::Debug> Connection<F> {
 }
 
 /// An attribute that holds a number.
-pub(super) fn number(kind: u16, value: u32) -> DefaultNla {
+pub(crate) fn number(kind: u16, value: u32) -> DefaultNla {
     DefaultNla::new(kind, value.to_ne_bytes().to_vec())
 }
 
 /// An attribute that holds attributes.
-pub(super) fn nested(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
+pub(crate) fn nested(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
     let mut bytes = vec![0; attributes.buffer_len()];
     attributes.emit(&mut bytes);
     DefaultNla::new(kind | NLA_F_NESTED, bytes)
@@ -122,10 +122,10 @@ impl<F> Emitable for Request<F> {
 
 /// Attributes by kind.
 #[derive(Debug)]
-pub(super) struct Answer(Vec<(u16, Vec<u8>)>);
+pub(crate) struct Answer(Vec<(u16, Vec<u8>)>);
 
 impl Answer {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
         let attribute = |attribute: Result<NlaBuffer<&[u8]>, DecodeError>| {
             attribute.map(|attribute| (attribute.kind(), attribute.value().to_vec()))
         };
@@ -133,12 +133,12 @@ impl Answer {
     }
 
     /// The number in the attribute of this kind; none where there is no such attribute.
-    pub(super) fn u32(&self, kind: u16) -> Option<u32> {
+    pub(crate) fn u32(&self, kind: u16) -> Option<u32> {
         self.bytes(kind).map(u32::from_ne_bytes)
     }
 
     /// As [`Self::u32`].
-    pub(super) fn u64(&self, kind: u16) -> Option<u64> {
+    pub(crate) fn u64(&self, kind: u16) -> Option<u64> {
         self.bytes(kind).map(u64::from_ne_bytes)
     }
 

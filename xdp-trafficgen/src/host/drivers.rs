@@ -4,7 +4,7 @@
 //! What the kernel says of an interface just now (`NETDEV_A_DEV_XDP_FEATURES`, Linux 6.3) goes before this table. Drivers that
 //! are not in it are nothing special, or never send XDP frames.
 
-use super::errnos::{EINVAL, ENXIO};
+use crate::sys::errnos::{EINVAL, ENXIO};
 
 /// How a driver finds the transmit queue of an XDP frame; in each case from the number of the CPU that sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

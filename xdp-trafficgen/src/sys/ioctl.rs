@@ -3,6 +3,7 @@
 //! Most of it generic netlink has too, but the driver's own counters (`ethtool -S`) it has not, and these requests are as old
 //! as the drivers. Names and numbers are those of include/uapi/linux/ethtool.h, which libc does not have.
 
+mod answers;
 mod guarded;
 mod layout;
 
@@ -13,11 +14,11 @@ use std::{
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
+pub(crate) use answers::Channels;
+pub use answers::{Driver, Queues, Rings};
 use guarded::Guarded;
 use layout::{ChannelCounts, DriverInfo, Request, RingSizes, SetInfo, Value};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-
-use crate::host::{Driver, Queues, Rings};
 
 const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GRINGPARAM: u32 = 0x10;
@@ -32,17 +33,8 @@ const ETH_GSTRING_LEN: usize = 32;
 
 /// A socket of the network namespace it was opened in, through which drivers are asked.
 #[derive(Debug)]
-pub struct Drivers {
+pub(crate) struct Drivers {
     socket: OwnedFd,
-}
-
-/// Numbers of queues, and how many there could be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Channels {
-    /// In use.
-    pub current: Queues,
-    /// At most.
-    pub most: Queues,
 }
 
 impl Drivers {
@@ -50,7 +42,7 @@ impl Drivers {
     ///
     /// # Errors
     /// When the kernel gives none.
-    pub fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
         Ok(Self { socket })
     }
@@ -59,7 +51,7 @@ impl Drivers {
     ///
     /// # Errors
     /// When there is no such interface.
-    pub fn driver(&self, interface: &str) -> io::Result<Option<Driver>> {
+    pub(crate) fn driver(&self, interface: &str) -> io::Result<Option<Driver>> {
         let answer = self.ask(interface, DriverInfo { cmd: ETHTOOL_GDRVINFO, ..DriverInfo::ZERO })?;
         Ok(answer.map(|info| Driver {
             name: text(&info.driver),
@@ -72,7 +64,7 @@ impl Drivers {
     ///
     /// # Errors
     /// When there is no such interface.
-    pub fn channels(&self, interface: &str) -> io::Result<Option<Channels>> {
+    pub(crate) fn channels(&self, interface: &str) -> io::Result<Option<Channels>> {
         let answer = self.ask(interface, ChannelCounts { cmd: ETHTOOL_GCHANNELS, ..ChannelCounts::default() })?;
         let queues = |rx: u32, tx: u32, combined: u32| Queues {
             rx: rx.saturating_add(combined),
@@ -88,7 +80,7 @@ impl Drivers {
     ///
     /// # Errors
     /// When there is no such interface.
-    pub fn rings(&self, interface: &str) -> io::Result<Option<Rings>> {
+    pub(crate) fn rings(&self, interface: &str) -> io::Result<Option<Rings>> {
         let answer = self.ask(interface, RingSizes { cmd: ETHTOOL_GRINGPARAM, ..RingSizes::default() })?;
         Ok(answer.map(|sizes| Rings {
             rx: sizes.rx_pending,
@@ -102,7 +94,7 @@ impl Drivers {
     ///
     /// # Errors
     /// When there is no such interface.
-    pub fn gro(&self, interface: &str) -> io::Result<Option<bool>> {
+    pub(crate) fn gro(&self, interface: &str) -> io::Result<Option<bool>> {
         Ok(self.ask(interface, Value { cmd: ETHTOOL_GGRO, data: 0 })?.map(|value| value.data != 0))
     }
 
@@ -110,7 +102,7 @@ impl Drivers {
     ///
     /// # Errors
     /// When there is no such interface.
-    pub fn counters(&self, interface: &str) -> io::Result<Vec<(String, u64)>> {
+    pub(crate) fn counters(&self, interface: &str) -> io::Result<Vec<(String, u64)>> {
         let request =
             SetInfo { cmd: ETHTOOL_GSSET_INFO, reserved: 0, sset_mask: 1 << ETH_SS_STATS, length: 0, padding: 0 };
         // The kernel clears the bits of sets that the driver has not.

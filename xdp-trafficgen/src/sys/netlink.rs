@@ -1,6 +1,6 @@
 //! One request on a netlink socket, and its answers, without waiting: the kernel has answered when the request returns.
 //!
-//! For what [`Netlink`](super::Netlink) cannot do, because it has a runtime of its own and so cannot be used within another.
+//! Needs no runtime, so it can be used within one.
 
 use std::{
     io::{self, IoSliceMut},
@@ -25,7 +25,7 @@ pub(crate) fn open(protocol: isize) -> io::Result<Socket> {
 }
 
 /// Sends a request.
-pub(super) fn send<R>(socket: &Socket, request: R, flags: u16) -> io::Result<()>
+pub(crate) fn send<R>(socket: &Socket, request: R, flags: u16) -> io::Result<()>
 where
     R: NetlinkSerializable + Into<NetlinkPayload<R>>,
 {
@@ -39,21 +39,21 @@ where
 
 /// Answers that come together.
 #[derive(Debug)]
-pub(super) struct Received<A> {
-    pub(super) answers: Vec<A>,
+pub(crate) struct Received<A> {
+    pub(crate) answers: Vec<A>,
     /// Whether a list ended with them; nothing comes after that.
-    pub(super) ended: bool,
+    pub(crate) ended: bool,
 }
 
 /// The answers that come together.
-pub(super) fn receive<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<Received<A>> {
+pub(crate) fn receive<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<Received<A>> {
     let (bytes, _) = socket.recv_from_full()?;
     parse(&bytes)
 }
 
 /// As [`receive`], and of which network namespace they tell, by the number it has in that of the socket; none of the socket's own.
 /// Only of sockets that listen to several (`NETLINK_LISTEN_ALL_NSID`).
-pub(super) fn receive_from<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<(Option<i32>, Vec<A>)> {
+pub(crate) fn receive_from<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<(Option<i32>, Vec<A>)> {
     let length = socket.recv(&mut Vec::new(), libc::MSG_PEEK | libc::MSG_TRUNC)?;
     let (mut bytes, mut control) = (vec![0; length], nix::cmsg_space!(i32));
     let mut parts = [IoSliceMut::new(&mut bytes)];
@@ -89,7 +89,7 @@ fn parse<A: NetlinkDeserializable>(bytes: &[u8]) -> io::Result<Received<A>> {
     Ok(Received { answers, ended: false })
 }
 
-pub(super) fn unasked() -> io::Error {
+pub(crate) fn unasked() -> io::Error {
     io::Error::other("netlink: an answer to nothing that was asked")
 }
 
@@ -98,7 +98,7 @@ mod tests {
     use netlink_packet_generic::GenlMessage;
 
     use super::*;
-    use crate::host::genetlink::Answer;
+    use crate::sys::genetlink::Answer;
 
     /// `NLMSG_ERROR` and `NLMSG_DONE` of include/uapi/linux/netlink.h, and a number that a family might have.
     const ERROR: u16 = 2;

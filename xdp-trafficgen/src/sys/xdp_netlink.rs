@@ -20,30 +20,41 @@ use rtnetlink::{
     sys::{Socket, protocols::NETLINK_ROUTE},
 };
 
-use crate::host::{AttachedMode, open_netlink, xdp_program};
+use crate::sys::netlink;
+
+/// Where an XDP program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachedMode {
+    /// In the driver.
+    Native,
+    /// In the network stack (`xdpgeneric`).
+    Generic,
+    /// On the NIC.
+    Offloaded,
+}
 
 /// A socket of the network namespace it was opened in.
 #[derive(Debug)]
-pub(super) struct XdpNetlink {
+pub(crate) struct XdpNetlink {
     socket: Socket,
 }
 
 /// An interface, as far as attaching programs is concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct XdpInterface {
-    pub(super) name: String,
+pub(crate) struct XdpInterface {
+    pub(crate) name: String,
     /// Whether something is plugged in at the other end.
-    pub(super) carrier: bool,
+    pub(crate) carrier: bool,
     /// The ids of its programs.
-    pub(super) programs: Vec<(AttachedMode, u32)>,
+    pub(crate) programs: Vec<(AttachedMode, u32)>,
 }
 
 /// What the kernel refused.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// What the kernel or the driver says of it, such as `MTU too large for XDP`.
-    pub(super) said: Option<String>,
-    pub(super) source: io::Error,
+    pub(crate) said: Option<String>,
+    pub(crate) source: io::Error,
 }
 
 impl From<io::Error> for Refusal {
@@ -53,8 +64,8 @@ impl From<io::Error> for Refusal {
 }
 
 impl XdpNetlink {
-    pub(super) fn open() -> io::Result<Self> {
-        let socket = open_netlink(NETLINK_ROUTE)?;
+    pub(crate) fn open() -> io::Result<Self> {
+        let socket = netlink::open(NETLINK_ROUTE)?;
         socket.set_ext_ack(true)?;
         // An answer then has nothing of the request but its header, and words are found behind that.
         socket.set_cap_ack(true)?;
@@ -62,7 +73,7 @@ impl XdpNetlink {
     }
 
     /// The interface with this index.
-    pub(super) fn interface(&self, index: u32) -> io::Result<XdpInterface> {
+    pub(crate) fn interface(&self, index: u32) -> io::Result<XdpInterface> {
         let mut request = LinkMessage::default();
         request.header.index = index;
         match self.ask(RouteNetlinkMessage::GetLink(request), NLM_F_REQUEST)? {
@@ -73,13 +84,13 @@ impl XdpNetlink {
     }
 
     /// Attaches a program where there is none.
-    pub(super) fn attach(&self, index: u32, mode: AttachedMode, program: &impl AsFd) -> Result<(), Refusal> {
+    pub(crate) fn attach(&self, index: u32, mode: AttachedMode, program: &impl AsFd) -> Result<(), Refusal> {
         let program = program.as_fd().as_raw_fd();
         self.set(index, vec![LinkXdp::Fd(program), LinkXdp::Flags(flag(mode) | XDP_FLAGS_UPDATE_IF_NOEXIST)])
     }
 
     /// Takes this program off, if it is the one that is there. One that hangs on a BPF link cannot be taken off: `EBUSY`.
-    pub(super) fn detach(&self, index: u32, mode: AttachedMode, program: &impl AsFd) -> Result<(), Refusal> {
+    pub(crate) fn detach(&self, index: u32, mode: AttachedMode, program: &impl AsFd) -> Result<(), Refusal> {
         let expected = LinkXdp::ExpectedFd(program.as_fd().as_raw_fd().cast_unsigned());
         self.set(index, vec![LinkXdp::Fd(-1), LinkXdp::Flags(flag(mode) | XDP_FLAGS_REPLACE), expected])
     }
@@ -137,6 +148,17 @@ fn interface(link: LinkMessage) -> XdpInterface {
         }
     }
     interface
+}
+
+/// A program of an interface: where it runs, and its id. Each mode's has an attribute of its own (`rtnl_xdp_fill` of
+/// net/core/rtnetlink.c), beside one that repeats it.
+pub(crate) const fn xdp_program(part: &LinkXdp) -> Option<(AttachedMode, u32)> {
+    match part {
+        LinkXdp::DrvProgId(id) => Some((AttachedMode::Native, *id)),
+        LinkXdp::SkbProgId(id) => Some((AttachedMode::Generic, *id)),
+        LinkXdp::HwProgId(id) => Some((AttachedMode::Offloaded, *id)),
+        _ => None,
+    }
 }
 
 /// `NLMSGERR_ATTR_MSG` (include/uapi/linux/netlink.h) of an extended answer, whose attributes follow the request's header.
