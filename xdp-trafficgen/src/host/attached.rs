@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::host::{AttachedMode, AttachedXdp};
+use crate::{
+    host::{AttachedMode, AttachedXdp},
+    sys::bpf,
+};
 
 impl fmt::Display for AttachedXdp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,6 +24,11 @@ impl fmt::Display for AttachedXdp {
 }
 
 impl AttachedXdp {
+    /// What is attached to an interface in this mode: the program with this id.
+    pub(crate) fn new(mode: AttachedMode, program: u32) -> Self {
+        Self { mode, program, name: bpf::program_name(program), on_link: bpf::is_on_xdp_link(program) }
+    }
+
     /// What the user does when it is in the way of ours on the interface of this name. What hangs on a BPF link, nobody but its
     /// owner takes off (dev_xdp_attach of the kernel's net/core/dev.c).
     pub fn out_of_the_way(&self, interface: &str) -> String {

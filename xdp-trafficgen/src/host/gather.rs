@@ -4,10 +4,9 @@ use rtnetlink::packet_route::link::{InfoBond, InfoData, InfoKind, LinkAttribute,
 
 use crate::{
     host::{
-        AttachedMode, Bond, Interface, Link, Netlink, NetlinkError, Peer, Queues, device::Device, elsewhere,
-        files::Files, is_captured, netdev::Netdev, netlink::link,
+        AttachedMode, AttachedXdp, Bond, Interface, Link, Netlink, NetlinkError, Peer, Queues, device::Device,
+        elsewhere, files::Files, is_captured, netdev::Netdev, netlink::link,
     },
-    kernel::attached_xdp,
     sys::{
         ioctl::{Channels, Drivers},
         xdp_netlink::xdp_program,
@@ -84,7 +83,7 @@ impl Sources<'_> {
             interrupts,
             iommu,
             gro: self.drivers.gro(name).ok().flatten(),
-            xdp: wanted.xdp.iter().map(|&(mode, program)| attached_xdp(mode, program)).collect(),
+            xdp: wanted.xdp.iter().map(|&(mode, program)| AttachedXdp::new(mode, program)).collect(),
             features: self.netdev.as_ref().and_then(|netdev| netdev.features(wanted.index)),
             peer: self.peer(wanted, all),
             bond: bond(wanted, all),

@@ -5,15 +5,18 @@
 //! [`crate::signal`]), it is lost, for what netlink attached belongs to nobody. What hangs on a BPF link only the owner of that
 //! link can take off (dev_xdp_attach in the kernel's net/core/dev.c).
 
-use std::io;
+use std::{io, os::fd::OwnedFd};
 
-use aya::programs::{ProgramError, ProgramFd, ProgramInfo, Xdp, XdpMode, links::FdLink, loaded_programs};
+use aya::programs::{ProgramError, Xdp, XdpMode, links::FdLink};
 
 use crate::{
     host::{AttachedMode, AttachedXdp},
-    kernel::{KernelError, attached_xdp},
+    kernel::KernelError,
     plan::ExistingProgram,
-    sys::xdp_netlink::{Refusal, XdpInterface, XdpNetlink},
+    sys::{
+        bpf,
+        xdp_netlink::{Refusal, XdpInterface, XdpNetlink},
+    },
 };
 
 /// Why a program cannot be attached, or another not be put back.
@@ -84,7 +87,7 @@ impl Attachment {
         let displaced = match (in_the_way, existing) {
             (None, _) => None,
             (Some((mode, id)), ExistingProgram::Keep) => {
-                return Err(AttachError::InTheWay { interface, program: attached_xdp(mode, id) }.into());
+                return Err(AttachError::InTheWay { interface, program: AttachedXdp::new(mode, id) }.into());
             }
             (Some((mode, id)), ExistingProgram::Replace) => {
                 Some(ReplacedProgram::take_off(XdpNetlink::open().map_err(unasked)?, index, &interface, mode, id)?)
@@ -154,7 +157,7 @@ struct ReplacedProgram {
     interface: String,
     program: AttachedXdp,
     /// None when it was put back.
-    descriptor: Option<ProgramFd>,
+    descriptor: Option<OwnedFd>,
 }
 
 impl ReplacedProgram {
@@ -165,11 +168,10 @@ impl ReplacedProgram {
         mode: AttachedMode,
         id: u32,
     ) -> Result<Self, KernelError> {
-        let (interface, program) = (interface.to_owned(), attached_xdp(mode, id));
+        let (interface, program) = (interface.to_owned(), AttachedXdp::new(mode, id));
         let refused = |interface, Refusal { said, source }| AttachError::Refused { interface, said, source };
         let gone = || Refusal { said: None, source: io::Error::from_raw_os_error(libc::ENOENT) };
-        let found = info(id).and_then(|info| info.fd().ok());
-        let Some(descriptor) = found else { return Err(refused(interface, gone()).into()) };
+        let Ok(descriptor) = bpf::program(id) else { return Err(refused(interface, gone()).into()) };
         match netlink.detach(index, mode, &descriptor) {
             Ok(()) => Ok(Self { netlink, index, interface, program, descriptor: Some(descriptor) }),
             Err(Refusal { source, .. }) if source.raw_os_error() == Some(libc::EBUSY) => {
@@ -201,8 +203,4 @@ impl Drop for ReplacedProgram {
 
 pub(super) fn unasked(source: io::Error) -> KernelError {
     KernelError::Syscall { call: "asking rtnetlink for an interface", source }
-}
-
-fn info(id: u32) -> Option<ProgramInfo> {
-    loaded_programs().flatten().find(|info| info.id() == id)
 }

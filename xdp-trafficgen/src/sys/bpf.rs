@@ -1,11 +1,11 @@
-//! bpf(2) itself, for commands that aya does not wrap.
+//! bpf(2) itself: for commands that aya does not wrap, and for what the kernel tells of programs and links by their ids.
 
 use std::{
     io,
-    os::fd::{FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
-use aya_obj::generated::{bpf_attr, bpf_cmd};
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type, bpf_prog_info};
 
 /// An argument of bpf(2), all of it zero.
 pub(crate) fn attributes() -> bpf_attr {
@@ -32,4 +32,74 @@ pub(crate) unsafe fn bpf_fd(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result
     let descriptor = unsafe { bpf(command, attr) }?;
     // SAFETY: the descriptor is new, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// A descriptor of the program with this id. Needs CAP_SYS_ADMIN.
+pub(crate) fn program(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = attributes();
+    attr.__bindgen_anon_6.__bindgen_anon_1.prog_id = id;
+    // SAFETY: the command takes no pointers and makes a descriptor.
+    unsafe { bpf_fd(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attr) }
+}
+
+/// The name of the program with this id. None when the program has no name or is gone, and without CAP_SYS_ADMIN.
+pub(crate) fn program_name(id: u32) -> Option<String> {
+    let info: bpf_prog_info = info(&program(id).ok()?).ok()?;
+    let name: Vec<u8> =
+        info.name.iter().map(|character| character.to_ne_bytes()[0]).take_while(|&byte| byte != 0).collect();
+    (!name.is_empty()).then(|| String::from_utf8_lossy(&name).into_owned())
+}
+
+/// Whether an XDP link holds the program with this id. False without CAP_SYS_ADMIN: the kernel then lists no links.
+pub(crate) fn is_on_xdp_link(program: u32) -> bool {
+    links().filter_map(|id| info::<bpf_link_info>(&link(id).ok()?).ok()).any(|link| {
+        // `type_` has the numbers of `enum bpf_link_type`.
+        link.prog_id == program && link.type_ == bpf_link_type::BPF_LINK_TYPE_XDP as u32
+    })
+}
+
+/// The ids of all links of the machine, in order; links that come and go meanwhile may be missing.
+fn links() -> impl Iterator<Item = u32> {
+    let next = |id| {
+        let mut attr = attributes();
+        attr.__bindgen_anon_6.__bindgen_anon_1.start_id = id;
+        // SAFETY: the command takes no pointers, and writes the next id to attr.
+        unsafe {
+            bpf(bpf_cmd::BPF_LINK_GET_NEXT_ID, &mut attr).ok()?;
+            Some(attr.__bindgen_anon_6.next_id)
+        }
+    };
+    std::iter::successors(next(0), move |&id| next(id))
+}
+
+fn link(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = attributes();
+    attr.__bindgen_anon_6.__bindgen_anon_1.link_id = id;
+    // SAFETY: the command takes no pointers and makes a descriptor.
+    unsafe { bpf_fd(bpf_cmd::BPF_LINK_GET_FD_BY_ID, &mut attr) }
+}
+
+/// A struct in which the kernel describes an object, zero at first.
+///
+/// # Safety
+/// The struct is the kernel's for its kind of object, and any bytes are a valid value of it. Pointers and lengths of buffers
+/// in it ask for more when they are not zero.
+unsafe trait Info {}
+
+// SAFETY: numbers, arrays of numbers and bits.
+unsafe impl Info for bpf_prog_info {}
+// SAFETY: numbers, and a union of structs of numbers.
+unsafe impl Info for bpf_link_info {}
+
+/// What the kernel tells of the object behind a descriptor. An older kernel, whose struct is shorter, leaves the rest at zero.
+fn info<I: Info>(descriptor: &OwnedFd) -> io::Result<I> {
+    // SAFETY: `Info` promises that zeros are a value.
+    let mut info: I = unsafe { std::mem::zeroed() };
+    let mut attr = attributes();
+    attr.info.bpf_fd = descriptor.as_raw_fd().cast_unsigned();
+    attr.info.info = (&raw mut info) as u64;
+    attr.info.info_len = u32::try_from(size_of::<I>()).map_err(io::Error::other)?;
+    // SAFETY: the kernel writes to `info` alone, no more than its length, and what it writes there is a value.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    Ok(info)
 }
