@@ -1,9 +1,8 @@
 //! Why frames went nowhere: the reason, without cause and cure, which are [`crate::diagnosis`]'s.
 
-use nix::errno::Errno;
 use xdp_trafficgen_ebpf::abi::{CLASSES, DropLayer, FlowDrops, MAX_ERRNO, drop_class};
 
-use crate::kernel::generator::Refusals;
+use crate::{kernel::generator::Refusals, sys::errnos};
 
 /// Why a frame went nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,11 +55,9 @@ impl DropReason {
 /// The name of an errno as the programs count it, such as `ENXIO`; a number where it has none, and `other` for the last
 /// ones, which are counted together.
 pub fn errno_name(errno: u32) -> String {
-    let named = i32::try_from(errno).map_or(Errno::UnknownErrno, Errno::from_raw);
-    match named {
-        _ if errno >= MAX_ERRNO - 1 => "other".to_owned(),
-        Errno::UnknownErrno => format!("errno_{errno}"),
-        named => format!("{named:?}"),
+    match errno {
+        errno if errno >= MAX_ERRNO - 1 => "other".to_owned(),
+        errno => errnos::name(errno).unwrap_or_else(|| format!("errno_{errno}")),
     }
 }
 
