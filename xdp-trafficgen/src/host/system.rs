@@ -2,7 +2,7 @@
 
 use rustix::system::uname;
 
-use crate::host::{Quota, Unmounted, files::Files, memory, mitigations, mounts, quota, version};
+use crate::host::{Quota, Unmounted, files::Files, memory, mitigations, mounts, quota};
 
 /// Facts of the machine. What the kernel does not tell is none or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,6 +130,12 @@ fn cpus(files: Files<'_>) -> Vec<Cpu> {
         }
     };
     numbers.into_iter().map(cpu).collect()
+}
+
+/// Major and minor of a kernel release such as `6.1.0-41-cloud-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -11,61 +11,13 @@ use aya::programs::{ProgramError, Xdp, XdpMode, links::FdLink};
 
 use crate::{
     host::{AttachedMode, AttachedXdp},
-    kernel::KernelError,
+    kernel::{AttachError, KernelError},
     plan::ExistingProgram,
     sys::{
         bpf,
         xdp_netlink::{Refusal, XdpInterface, XdpNetlink},
     },
 };
-
-/// Why a program cannot be attached, or another not be put back.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    /// Another program is there, and is to stay, or cannot make way.
-    #[error("{program} is attached to `{interface}` already: {}", .program.out_of_the_way(.interface))]
-    InTheWay {
-        /// The interface.
-        interface: String,
-        /// The program.
-        program: AttachedXdp,
-    },
-    /// The driver, or the kernel for it, refused the program.
-    #[error("`{interface}` takes no XDP program{}", in_words(.said.as_deref()))]
-    Refused {
-        /// The interface.
-        interface: String,
-        /// What the driver, or the kernel, says of it.
-        said: Option<String>,
-        /// Why not.
-        source: io::Error,
-    },
-    /// With a program attached it does not send either.
-    #[error(
-        "the driver of `{interface}` sends no XDP frames, with an XDP program attached or without: send out of another \
-         interface, or try a newer kernel"
-    )]
-    NoTransmit {
-        /// The interface.
-        interface: String,
-    },
-    /// A program that made way could not be put back.
-    #[error("{program}, which made way, cannot be put back on `{interface}`{}: attach it again", in_words(.said.as_deref()))]
-    NotPutBack {
-        /// The interface.
-        interface: String,
-        /// The program.
-        program: AttachedXdp,
-        /// What the kernel or the driver says of it.
-        said: Option<String>,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-fn in_words(said: Option<&str>) -> String {
-    said.map_or_else(String::new, |said| format!(" ({said})"))
-}
 
 /// A program in the driver of an interface, for as long as this lives.
 #[derive(Debug)]

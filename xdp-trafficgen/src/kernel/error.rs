@@ -1,0 +1,164 @@
+//! What the kernel refused, and why programs cannot be attached.
+
+use std::io;
+
+use aya::{
+    EbpfError,
+    maps::{MapError, xdp::XdpMapError},
+    programs::ProgramError,
+    sys::SyscallError,
+};
+
+use crate::host::{AttachedXdp, NetlinkError};
+
+/// What the kernel refused.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// A system call of our own.
+    #[error("{call} failed")]
+    Syscall {
+        /// Its name, with what it was for.
+        call: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The object was refused as a whole.
+    #[error("the kernel refused the eBPF object")]
+    Object(#[from] EbpfError),
+    /// A program was refused.
+    #[error("the kernel refused the eBPF program `{program}`")]
+    Program {
+        /// Its name in the object.
+        program: &'static str,
+        /// Why.
+        source: ProgramError,
+    },
+    /// A map could not be read or written.
+    #[error("the eBPF map `{map}` failed")]
+    Map {
+        /// Its name in the object.
+        map: &'static str,
+        /// Why.
+        source: MapError,
+    },
+    /// A map has no such entry: a mistake of ours.
+    #[error("the eBPF map `{map}` has no entry {index}")]
+    NoEntry {
+        /// Its name in the object.
+        map: &'static str,
+        /// The entry.
+        index: u32,
+    },
+    /// The egress interface could not be given to the program.
+    #[error("the kernel refused the egress interface")]
+    Egress(#[source] XdpMapError),
+    /// More ports than one process can count for.
+    #[error("{0} ports are too many for one process: it counts for {max} at most", max = xdp_trafficgen_ebpf::abi::MAX_PLACES)]
+    TooManyPorts(usize),
+    /// The object lacks something this program expects: a mistake of ours.
+    #[error("the eBPF object has no `{0}`")]
+    Missing(&'static str),
+    /// A program could not be attached to an interface.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// Interfaces of our own could not be made.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+}
+
+impl KernelError {
+    /// The system call that failed and its errno, where nothing else has said yet what that means. Of libraries that do not
+    /// name the call: what they could not do.
+    pub fn failed_call(&self) -> Option<(String, i32)> {
+        match self {
+            Self::Attach(AttachError::Refused { source, said, .. }) => {
+                let said = said.as_deref().unwrap_or_default();
+                return Some((format!("attach: {said}"), source.raw_os_error()?));
+            }
+            Self::Attach(_) | Self::Netlink(_) => return None,
+            _ => {}
+        }
+        let mut error: &(dyn std::error::Error + 'static) = self;
+        loop {
+            if let Some(SyscallError { call, io_error }) = error.downcast_ref() {
+                return Some(((*call).to_owned(), io_error.raw_os_error()?));
+            }
+            let source = error.source()?;
+            if let Some(errno) = source.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+                return Some((error.to_string(), errno));
+            }
+            error = source;
+        }
+    }
+
+    /// The errno below it, if a system call failed.
+    pub fn errno(&self) -> Option<i32> {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = source {
+            if let Some(io_error) = error.downcast_ref::<io::Error>() {
+                return io_error.raw_os_error();
+            }
+            if let Some(syscall) = error.downcast_ref::<SyscallError>() {
+                return syscall.io_error.raw_os_error();
+            }
+            source = error.source();
+        }
+        None
+    }
+}
+
+/// Why a program cannot be attached, or another not be put back.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// Another program is there, and is to stay, or cannot make way.
+    #[error("{program} is attached to `{interface}` already: {}", .program.out_of_the_way(.interface))]
+    InTheWay {
+        /// The interface.
+        interface: String,
+        /// The program.
+        program: AttachedXdp,
+    },
+    /// The driver, or the kernel for it, refused the program.
+    #[error("`{interface}` takes no XDP program{}", in_words(.said.as_deref()))]
+    Refused {
+        /// The interface.
+        interface: String,
+        /// What the driver, or the kernel, says of it.
+        said: Option<String>,
+        /// Why not.
+        source: io::Error,
+    },
+    /// With a program attached it does not send either.
+    #[error(
+        "the driver of `{interface}` sends no XDP frames, with an XDP program attached or without: send out of another \
+         interface, or try a newer kernel"
+    )]
+    NoTransmit {
+        /// The interface.
+        interface: String,
+    },
+    /// A program that made way could not be put back.
+    #[error("{program}, which made way, cannot be put back on `{interface}`{}: attach it again", in_words(.said.as_deref()))]
+    NotPutBack {
+        /// The interface.
+        interface: String,
+        /// The program.
+        program: AttachedXdp,
+        /// What the kernel or the driver says of it.
+        said: Option<String>,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+fn in_words(said: Option<&str>) -> String {
+    said.map_or_else(String::new, |said| format!(" ({said})"))
+}
+
+pub(super) fn program_error(program: &'static str) -> impl FnOnce(ProgramError) -> KernelError {
+    move |source| KernelError::Program { program, source }
+}
+
+pub(super) fn map_error(map: &'static str) -> impl FnOnce(MapError) -> KernelError {
+    move |source| KernelError::Map { map, source }
+}
