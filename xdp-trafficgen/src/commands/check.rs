@@ -18,8 +18,8 @@ use crate::{
     output::{
         PortFinding,
         format::emit_text,
+        numbers::{grouped, instant},
         streams::say,
-        text::{grouped, instant},
         together::{findings, notes},
         words,
     },

@@ -28,7 +28,7 @@ use crate::{
     diagnosis::{Finding, Severity},
     engine,
     kernel::{Capabilities, Listener, PassPrograms, TracePoint},
-    output::{PortFinding, Report, format::emit, text::shortfall, together::notes},
+    output::{PortFinding, Report, format::emit, shortfall::shortfall, together::notes},
     plan::{Consent, Plan, PortPlan, pacing::missed::MissedDepartures},
     stats::{PortCount, Punctuality, Snapshot, reconcile::except_each_other},
 };

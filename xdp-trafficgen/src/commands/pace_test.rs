@@ -32,9 +32,9 @@ use crate::{
     output::{
         format::emit,
         live::Live,
+        numbers::{frames, grouped},
         pace_test::{PaceTestReport, json, svg},
         streams::say,
-        text::{frames, grouped},
         together::{findings, notes},
     },
     stats::{PortCount, gaps::Gaps},

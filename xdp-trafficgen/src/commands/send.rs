@@ -18,7 +18,7 @@ use crate::{
     engine::{Loaded, Start},
     host::Facts,
     kernel::{Capabilities, Sink, probe},
-    output::{Format, Report, format::emit, live::Live, streams::say, text, together::notes},
+    output::{Format, Report, format::emit, live::Live, numbers, streams::say, together::notes},
     plan::{self, Consent, DefaultRoute, ExistingProgram, Plan},
     signal,
     stats::{DropReason, PortCount, Punctuality, Snapshot},
@@ -105,7 +105,7 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     let loaded = Loaded::until(&stop, plan)?;
     let start = options.at.map_or(Start::Now, Start::At);
     if let Some(ahead) = options.at.and_then(|at| at.duration_since(SystemTime::now()).ok()) {
-        say(format_args!("waiting for the start, {} from now", text::duration(ahead)));
+        say(format_args!("waiting for the start, {} from now", numbers::duration(ahead)));
     }
     let live = Live::explaining(Box::new(outlook.watch()));
     let (snapshot, failure) = drive(loaded, start, &stop, Some(live))?;
@@ -155,7 +155,7 @@ fn shortfalls(snapshot: &Snapshot) -> Vec<String> {
         let asked_for = |reason: DropReason| reason == DropReason::Action;
         let dropped: u64 = port.drops.iter().filter(|(reason, _)| !asked_for(*reason)).map(|(_, count)| count).sum();
         if dropped > 0 {
-            sentences.push(format!("port {} lost {}", port.name, text::frames(dropped)));
+            sentences.push(format!("port {} lost {}", port.name, numbers::frames(dropped)));
         }
     }
     sentences

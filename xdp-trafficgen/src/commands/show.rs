@@ -23,9 +23,8 @@ use crate::{
     },
     config::{Config, Diagnostic, Diagnostics, Flow, Origin, Profile, Source, names},
     output::{
-        fields, frames,
+        fields, frames, numbers,
         streams::{self, Results, say},
-        text,
         together::notes,
         words,
     },
@@ -179,7 +178,7 @@ fn describe(
     }
     let more = flows.len().saturating_sub(described.len());
     if more > 0 {
-        let (more, plural) = (text::grouped(more as u64), if more == 1 { "" } else { "s" });
+        let (more, plural) = (numbers::grouped(more as u64), if more == 1 { "" } else { "s" });
         text += &format!("… and {more} more flow{plural} on port {} (`--flow NAME` describes one)\n\n", port.name);
     }
     let when = if port.pacing.is_some() { "when it leaves, " } else { "" };
@@ -196,7 +195,7 @@ fn heading(port: &PortPlan, flows: &[&Flow], rate: Option<&Profile>, index: usiz
     if flows.len() > 1 && flow.rate.is_none() && rate.is_none() {
         let total = flows.iter().map(|flow| u64::from(flow.weight.value)).sum();
         let weight = flow.weight.value;
-        text += &format!(", weight {weight} ({} of the port's frames)", text::percent(weight.into(), total));
+        text += &format!(", weight {weight} ({} of the port's frames)", numbers::percent(weight.into(), total));
     }
     if flow.rate.is_some() || rate.is_some() {
         text += &format!(", {}", words::rate(rate, flows, index, port.pacing.as_ref()));
@@ -206,5 +205,5 @@ fn heading(port: &PortPlan, flows: &[&Flow], rate: Option<&Profile>, index: usiz
 
 /// A time since the start, as a column: `  at 0.000123000 s`.
 fn at(due: Duration) -> String {
-    format!("  at {}", text::instant(due))
+    format!("  at {}", numbers::instant(due))
 }

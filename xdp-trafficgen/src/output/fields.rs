@@ -4,7 +4,7 @@ use comfy_table::Table;
 
 use crate::{
     config::{Flow, Header, Payload, Size, literal::show_value},
-    output::{text, words},
+    output::{numbers, words},
     packet::{ChecksumMode, FieldDef, HeaderKind, Template, Window},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 /// fields show the value they have in the template.
 pub fn render(flow: &Flow, template: &Template, first: Option<&[u8]>) -> String {
     let frame = first.unwrap_or(&template.bytes);
-    let mut table = text::table(&["header", "field", "first frame", "varies"], 4);
+    let mut table = numbers::table(&["header", "field", "first frame", "varies"], 4);
     for (index, header) in flow.packet.iter().enumerate() {
         add_header(&mut table, flow, index, header, template, frame);
     }

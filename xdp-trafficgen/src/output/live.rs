@@ -5,7 +5,7 @@ mod table;
 use std::time::Duration;
 
 use crate::{
-    output::{streams::say, terminal::Terminal, text},
+    output::{numbers, streams::say, terminal::Terminal},
     plan::port_name,
     stats::{PortCount, Punctuality, Snapshot},
 };
@@ -53,25 +53,25 @@ impl Live {
 fn now(snapshot: &Snapshot, last: &Snapshot, index: usize) -> f64 {
     let sent = |snapshot: &Snapshot| snapshot.ports.get(index).map_or(0, |port| port.transmitted);
     let seconds = snapshot.elapsed.saturating_sub(last.elapsed).as_secs_f64();
-    text::mega(sent(snapshot).saturating_sub(sent(last)), seconds) * 1e6
+    numbers::mega(sent(snapshot).saturating_sub(sent(last)), seconds) * 1e6
 }
 
 /// A rate that may not be known yet.
 fn known(rate: Option<f64>) -> String {
-    rate.map_or_else(|| "–".to_owned(), text::pps)
+    rate.map_or_else(|| "–".to_owned(), numbers::pps)
 }
 
 /// For a log: one a port.
 fn lines(snapshot: &Snapshot, last: &Snapshot) -> Vec<String> {
     let line = |(index, port): (usize, &PortCount)| {
-        let (elapsed, now) = (text::duration(snapshot.elapsed), now(snapshot, last, index));
+        let (elapsed, now) = (numbers::duration(snapshot.elapsed), now(snapshot, last, index));
         let PortCount { name, interface, transmitted, .. } = port;
         let name = port_name(name, interface);
         let counts = format!("{elapsed} {name}: sent {transmitted}, dropped {}", port.dropped());
         let Some(Punctuality { requested, achieved, late, unsent, .. }) = port.punctuality else {
             return format!("{counts}, {:.3} Mpps", now / 1e6);
         };
-        let (now, requested, achieved) = (text::pps(now.round()), known(requested), known(achieved));
+        let (now, requested, achieved) = (numbers::pps(now.round()), known(requested), known(achieved));
         format!("{counts}, now {now}, requested {requested}, achieved {achieved}, late {late}, never sent {unsent}")
     };
     snapshot.ports.iter().enumerate().map(line).collect()

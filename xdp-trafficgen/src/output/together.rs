@@ -2,7 +2,7 @@
 
 use crate::{
     diagnosis::Finding,
-    output::{PortFinding, text},
+    output::{PortFinding, numbers},
     plan::Note,
 };
 
@@ -30,7 +30,7 @@ pub fn notes(notes: &[Note]) -> Vec<String> {
 /// What was found: the cause in a line, and in another one the cure, if there is one. Frames are those of all ports named.
 pub fn findings(findings: &[PortFinding]) -> Vec<String> {
     abridged(findings, |names, finding, frames| {
-        let lost = frames.map_or_else(String::new, |count| format!("{} dropped: ", text::frames(count)));
+        let lost = frames.map_or_else(String::new, |count| format!("{} dropped: ", numbers::frames(count)));
         match finding {
             Wording::Whole(Finding { cause, cure, .. }) if cure.is_empty() => format!("{names}: {lost}{cause}"),
             Wording::Whole(Finding { cause, cure, .. }) => format!("{names}: {lost}{cause}\n  cure: {cure}"),

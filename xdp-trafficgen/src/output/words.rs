@@ -6,7 +6,7 @@ use crate::{
     config::{
         Advance, FieldSetting, Flow, Located, Pattern, Profile, RateUnit, Size, literal::show_value, rate::Ratio,
     },
-    output::text::{self, grouped},
+    output::numbers::{self, grouped},
     plan::Pacing,
 };
 
@@ -71,13 +71,17 @@ pub fn rate(port: Option<&Profile>, flows: &[&Flow], index: usize, pacing: Optio
     match (&flow.rate, port) {
         (_, Some(port)) if flows.len() > 1 => {
             let total = flows.iter().map(|flow| u64::from(flow.weight.value)).sum();
-            format!("{} of the port's {}", text::percent(flow.weight.value.into(), total), profile(port, requested(0)))
+            format!(
+                "{} of the port's {}",
+                numbers::percent(flow.weight.value.into(), total),
+                profile(port, requested(0))
+            )
         }
         (_, Some(port)) => profile(port, requested(0)),
         (Some(Located { value, .. }), None) => match (pacing.and_then(|pacing| pacing.total), requested(index)) {
             (Some(total), Some(share)) => {
                 let how = if matches!(value, Profile::Poisson { .. }) { "at random (Poisson), " } else { "" };
-                format!("{how}{} of the port's {total}", text::pps(share.to_f64()))
+                format!("{how}{} of the port's {total}", numbers::pps(share.to_f64()))
             }
             _ => profile(value, requested(index)),
         },
@@ -97,7 +101,7 @@ fn profile(profile: &Profile, requested: Option<Ratio>) -> String {
         | Profile::Trace { .. } => return profile.to_string(),
     };
     match requested {
-        Some(rate) if unit != RateUnit::Frames => format!("{profile} ({})", text::pps(rate.to_f64())),
+        Some(rate) if unit != RateUnit::Frames => format!("{profile} ({})", numbers::pps(rate.to_f64())),
         _ => profile.to_string(),
     }
 }
@@ -109,7 +113,7 @@ pub fn extent(flow: &Flow) -> String {
         parts.push(format!("begins after {}", format_duration(flow.delay.value)));
     }
     if let Some(packets) = &flow.packets {
-        parts.push(text::frames(packets.value));
+        parts.push(numbers::frames(packets.value));
     }
     if let Some(duration) = &flow.duration {
         parts.push(format!("for {}", format_duration(duration.value)));

@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use super::{known, now};
 use crate::{
     output::{
+        numbers,
         terminal::{Size, width},
-        text,
     },
     plan::port_name,
     stats::{PortCount, Snapshot},
@@ -36,16 +36,16 @@ type Column = (&'static str, fn(&Row) -> String);
 
 const ALWAYS: [Column; 3] = [
     ("port", |row| row.name.clone()),
-    ("sent", |row| text::grouped(row.transmitted)),
-    ("dropped", |row| text::grouped(row.dropped)),
+    ("sent", |row| numbers::grouped(row.transmitted)),
+    ("dropped", |row| numbers::grouped(row.dropped)),
 ];
 const AT_FULL_SPEED: Column = ("Mpps", |row| format!("{:.3}", row.now / 1e6));
 const PACED: [Column; 5] = [
-    ("now", |row| text::pps(row.now.round())),
+    ("now", |row| numbers::pps(row.now.round())),
     ("requested", |row| of_paced(row, |paced| known(paced.requested))),
     ("achieved", |row| of_paced(row, |paced| known(paced.achieved))),
-    ("late", |row| of_paced(row, |paced| text::grouped(paced.late))),
-    ("never sent", |row| of_paced(row, |paced| text::grouped(paced.unsent))),
+    ("late", |row| of_paced(row, |paced| numbers::grouped(paced.late))),
+    ("never sent", |row| of_paced(row, |paced| numbers::grouped(paced.unsent))),
 ];
 
 /// Columns to do without, the first one first: the report has them, and `now` and `never sent` say whether all is well.
@@ -84,7 +84,7 @@ pub(super) fn render(snapshot: &Snapshot, last: &Snapshot, Size { columns, rows 
         1 => "\n… and 1 more port".to_owned(),
         more => format!("\n… and {more} more ports"),
     };
-    format!("{table}{more}\n{}\n", text::duration(snapshot.elapsed))
+    format!("{table}{more}\n{}\n", numbers::duration(snapshot.elapsed))
 }
 
 fn of_port(port: &PortCount, now: f64) -> Row {
@@ -131,7 +131,7 @@ fn worst(ports: Vec<Row>, fewer: usize) -> Vec<Row> {
 
 fn lines<'a>(columns: &[Column], rows: impl Iterator<Item = &'a Row>) -> String {
     let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
-    let mut table = text::table(&headings, 1);
+    let mut table = numbers::table(&headings, 1);
     for row in rows {
         table.add_row(columns.iter().map(|(_, cell)| cell(row)));
     }

@@ -11,8 +11,8 @@ use plotters::{
 
 use crate::{
     output::{
+        numbers::{grouped, pps},
         pace_test::{PaceTestReport, share},
-        text::{grouped, pps},
     },
     stats::gaps::WITHIN_NS,
 };

@@ -5,8 +5,9 @@ use std::{fmt::Write as _, time::Duration};
 use crate::{
     output::{
         Format,
+        numbers::{frames, grouped, pps, table},
         pace_test::{PaceTestReport, chart, share},
-        text::{frames, grouped, pps, shortfall, table},
+        shortfall::shortfall,
     },
     stats::{
         PortCount,

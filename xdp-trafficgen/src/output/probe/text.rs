@@ -9,7 +9,7 @@ use crate::{
     diagnosis::{Finding, Verdict, in_full},
     host::{Cpu, Lockdown, System},
     kernel::{Answer, CALL_FRAMES, Survey, TracePoint},
-    output::{Format, text::table},
+    output::{Format, numbers::table},
 };
 
 /// `--output text`.

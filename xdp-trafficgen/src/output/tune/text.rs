@@ -7,7 +7,7 @@ use crate::{
     config::{Action, literal::show_cpus, store::Settings},
     output::{
         Format,
-        text::{duration, frames, grouped, table},
+        numbers::{duration, frames, grouped, table},
         tune::{Ended, PointsFinding, TuneReport},
     },
     stats::tuning::{Point, Rationale, Setting, Typical},

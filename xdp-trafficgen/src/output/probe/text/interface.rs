@@ -4,8 +4,8 @@ use super::page::{bits_per_second, cpu_list};
 use crate::{
     host::{AttachedMode, AttachedXdp, Driver, Interface, Iommu, Link, Peer, Queues, Rings, XdpFeatures},
     output::{
+        numbers::frames,
         probe::{Attachment, Probed, Trial},
-        text::frames,
     },
 };
 

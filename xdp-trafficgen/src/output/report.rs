@@ -1,0 +1,38 @@
+//! The report of a run, and the formats it can be written in.
+
+pub mod json;
+pub mod text;
+
+use xdp_trafficgen_ebpf::abi;
+
+use crate::{
+    diagnosis::Finding,
+    output::{Format, Formats},
+    stats::Snapshot,
+};
+
+/// The result of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The final counts.
+    pub snapshot: Snapshot,
+    /// What a receiver of our own counted, where there is one.
+    pub sink: Option<abi::Sink>,
+    /// What explains it, and what to do.
+    pub findings: Vec<PortFinding>,
+}
+
+impl Formats for Report {
+    const FORMATS: &'static [Format<Self>] = &[text::FORMAT, json::FORMAT];
+}
+
+/// What was found of one port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortFinding {
+    /// The port's name.
+    pub port: String,
+    /// How many frames it cost, where they were counted.
+    pub frames: Option<u64>,
+    /// What it is.
+    pub finding: Finding,
+}
