@@ -10,6 +10,7 @@ mod daemon;
 mod diagnosis;
 mod enable;
 mod frames;
+mod guide;
 mod host;
 mod interface;
 mod net;
