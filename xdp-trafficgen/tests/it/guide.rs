@@ -38,6 +38,7 @@ fn every_command_line_is_understood() {
                         let variant = format!("    {}{}", task[..1].to_uppercase(), &task[1..]);
                         assert!(TASKS.lines().any(|line| line.starts_with(&variant)), "{block}: no task `{task}`");
                     }
+                    ["cargo", "build" | "check" | "clippy" | "doc" | "fmt" | "test", ..] => {}
                     _ => assert!(console.runs(), "{block}: nobody knows whether `{}` is right", command.line),
                 }
             }

@@ -26,7 +26,9 @@ fn cited_measurements_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let listed = Command::new("git").args(["grep", "-l", CITED, "--", "*.rs", "*.toml"]).current_dir(root).output();
     let listed = listed.map(|output| String::from_utf8(output.stdout).unwrap()).unwrap_or_default();
-    for file in listed.lines().map(|name| root.join(name)).filter(|file| !file.ends_with("guide/links.rs")) {
+    // Where citations are checked, there are wrong ones on purpose.
+    let exempt = |name: &&str| !name.ends_with("guide/links.rs") && !name.starts_with("xtask/src/tidy/");
+    for file in listed.lines().filter(exempt).map(|name| root.join(name)) {
         for citation in fs::read_to_string(&file).unwrap().split(CITED).skip(1) {
             let anchor = |letter: char| letter.is_ascii_alphanumeric() || "#-_".contains(letter);
             let length = citation.find(|letter| !anchor(letter)).unwrap_or(citation.len());
