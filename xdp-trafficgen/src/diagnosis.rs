@@ -12,6 +12,7 @@ mod interface;
 mod machine;
 mod mismatch;
 mod moved;
+mod mtu;
 mod outages;
 mod outcome;
 mod path;
@@ -38,8 +39,9 @@ pub use outages::{of_outage, of_stillness, of_unsent};
 pub use outcome::{of_gone, of_lacking, of_nothing_sent, of_renamed};
 pub use since::retold;
 pub use situation::Situation;
-pub use survey::{in_full, of_survey};
+pub use survey::of_survey;
 pub use verdict::Verdict;
+pub use words::in_full;
 
 /// What will or may go wrong, or be slow, with what is planned; the worst first.
 pub fn foresee(situation: &Situation<'_>) -> Vec<Finding> {

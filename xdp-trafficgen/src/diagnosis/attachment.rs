@@ -1,6 +1,6 @@
 //! What it means that the program which lets everything pass could not be attached.
 
-use super::{Finding, Severity, bond, in_full, of_error};
+use super::{Finding, Severity, bond, of_error, words::in_full};
 use crate::{
     host::Lockdown,
     kernel::{AttachError, KernelError},

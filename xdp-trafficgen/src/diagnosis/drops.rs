@@ -1,6 +1,6 @@
 //! Why frames were dropped: from who refused them, with which errno, and the facts of the interface.
 
-use super::{Finding, Severity, Situation, interface, moved::moved, path, queues, veth, words};
+use super::{Finding, Severity, Situation, moved::moved, mtu, path, queues, veth, words};
 use crate::{
     host::{
         AttachedMode, Peer,
@@ -72,7 +72,7 @@ fn of_redirect(errno: u32, situation: &Situation<'_>) -> Finding {
     }
     match errno {
         ENODEV => path::gone(situation),
-        EMSGSIZE => interface::refused_for_length(situation),
+        EMSGSIZE => mtu::refused_for_length(situation),
         EOPNOTSUPP if veth::is_one(situation) => veth::peer(situation).unwrap_or_else(|| veth::unseen(situation)),
         EOPNOTSUPP => path::driver_refused(situation),
         ENETDOWN => path::down(situation),

@@ -1,26 +1,14 @@
-//! What an interface is too small or too slow for: MTU, ring, and where its memory and interrupts are.
+//! Remarks on an interface that takes frames: its programs, its queueing discipline, and where its memory and interrupts are.
 
-use super::{Finding, Severity, Situation, queues, veth, words};
+use super::{
+    Finding, Severity, Situation,
+    mtu::{above_mtu, too_long},
+    queues, veth, words,
+};
 use crate::host::{
-    AttachedMode, Iommu, LinkHistory, Peer,
+    AttachedMode, Iommu,
     drivers::{QueueOfCpu, queue_of_cpu},
 };
-
-/// Entries of a veth's ring (VETH_RING_SIZE of the kernel's drivers/net/veth.c).
-pub(super) const VETH_RING: u32 = 256;
-/// Bulks of 16 frames are handed over one after the other (DEV_MAP_BULK_SIZE of include/net/xdp.h); the last one of a batch
-/// does not fit into a ring that holds anything yet.
-const BULK: u32 = 16;
-/// Ethernet's header, and one tag, which the kernel allows beyond the MTU (xdp_ok_fwd_dev, __is_skb_forwardable).
-const HEADERS: u32 = 14 + 4;
-const FCS: u32 = 4;
-/// No Ethernet interface has a smaller MTU (`ETH_MIN_MTU` of include/uapi/linux/if_ether.h).
-const LEAST_MTU: u32 = 68;
-
-/// Whether a batch of this size fits into the ring of a veth, with room to spare.
-pub(super) const fn fits_veth(batch_size: u32) -> bool {
-    batch_size <= VETH_RING - BULK
-}
 
 /// Remarks on an interface that may take frames.
 pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
@@ -30,9 +18,10 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
         QueueOfCpu::Own(errno) => queues::cpus_above(situation, errno),
         _ => None,
     };
-    let batch = (veth::is_one(situation) && !fits_veth(situation.batch_size)).then(|| batch_above_ring(situation));
+    let batch =
+        (veth::is_one(situation) && !veth::fits_ring(situation.batch_size)).then(|| veth::batch_above_ring(situation));
     let found = [
-        mtu.or_else(|| above_peer_mtu(situation)),
+        mtu.or_else(|| veth::above_peer_mtu(situation)),
         queues,
         batch,
         other_program(situation),
@@ -45,114 +34,6 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
         bypassed(situation),
     ];
     found.into_iter().flatten().collect()
-}
-
-/// What refusing frames for their length means: the MTU is too small for them, or was when they were sent.
-pub(super) fn refused_for_length(situation: &Situation<'_>) -> Finding {
-    let Situation { name, largest, meanwhile, .. } = situation;
-    let mtu = situation.interface.map_or(0, |interface| interface.link.mtu);
-    if too_long(*largest, mtu) {
-        return above_mtu(situation);
-    }
-    let was = match meanwhile.least_mtu {
-        Some(least) if too_long(*largest, least) => format!(", {least},"),
-        _ => String::new(),
-    };
-    Finding::new(
-        "frame_above_mtu",
-        Severity::Loses,
-        format!(
-            "frames of {largest} bytes were longer than the MTU of `{name}`{was} allowed for a while; it is {mtu} now"
-        ),
-        format!("it is put right by now: leave the MTU of `{name}` as it is while frames are sent"),
-    )
-}
-
-/// Whether a frame of so many bytes, FCS included, is longer than this MTU lets the kernel send.
-pub(super) const fn too_long(frame: u32, mtu: u32) -> bool {
-    frame > mtu + HEADERS + FCS
-}
-
-/// What to do about frames that are longer than this MTU allows; `raise` sets it to what it should be.
-fn shorter_or(mtu: u32, raise: &str) -> String {
-    format!("send frames of {} bytes at most, or raise the MTU: {raise}", mtu + HEADERS + FCS)
-}
-
-pub(super) fn above_mtu(situation: &Situation<'_>) -> Finding {
-    let Situation { name, largest, .. } = situation;
-    let mtu = situation.interface.map_or(0, |interface| interface.link.mtu);
-    Finding::new(
-        "frame_above_mtu",
-        Severity::Loses,
-        format!("frames of {largest} bytes are longer than the MTU of `{name}`, {mtu}, allows"),
-        shorter_or(mtu, &format!("`ip link set {name} mtu {}`", mtu_for(*largest))),
-    )
-}
-
-/// The MTU that lets a frame of so many bytes, FCS included, pass.
-fn mtu_for(frame: u32) -> u32 {
-    frame.saturating_sub(HEADERS + FCS)
-}
-
-/// A veth drops frames that are longer than its peer allows (`max_len` of veth_xdp_xmit), with nothing to tell it from a full
-/// ring.
-pub(super) fn above_peer_mtu(situation: &Situation<'_>) -> Option<Finding> {
-    let Situation { name, largest, .. } = situation;
-    let (Peer::Here { mtu, .. } | Peer::There { mtu, .. }) = *situation.interface?.peer.as_ref()? else { return None };
-    let end = veth::OtherEnd::of(situation)?;
-    too_long(*largest, mtu).then(|| {
-        Finding::new(
-            "frame_above_peer_mtu",
-            Severity::Loses,
-            format!("frames of {largest} bytes are longer than the MTU of {} allows, {mtu}", end.words(name)),
-            shorter_or(mtu, &end.commands(&[end.mtu(mtu_for(*largest))], "")),
-        )
-    })
-}
-
-/// As [`above_peer_mtu`], where the peer's MTU was too small for a while, or nobody tells what it is: what else a full ring may
-/// have been. Gives the cause and the cure.
-pub(super) fn perhaps_above_peer_mtu(situation: &Situation<'_>) -> Option<(String, String)> {
-    let Situation { name, largest, peer_meanwhile, .. } = situation;
-    let end = veth::OtherEnd::of(situation)?;
-    let whose = end.words(name);
-    match situation.interface?.peer.as_ref()? {
-        Peer::Here { mtu, .. } | Peer::There { mtu, .. } => {
-            let was = match peer_meanwhile {
-                Some(LinkHistory { least_mtu, .. }) => {
-                    format!("for a while, {}", least_mtu.filter(|&least| too_long(*largest, least))?)
-                }
-                None if too_long(*largest, LEAST_MTU) => {
-                    "at some moment between, which cannot be known here".to_owned()
-                }
-                None => return None,
-            };
-            Some((
-                format!("frames of {largest} bytes were longer than the MTU of {whose} allowed {was}; it is {mtu} now"),
-                format!("leave the MTU of `{}` as it is while frames are sent", end.name()),
-            ))
-        }
-        Peer::Elsewhere if too_long(*largest, LEAST_MTU) => Some((
-            format!(
-                "frames of {largest} bytes are longer than the MTU of {whose} allows, which cannot be seen from here"
-            ),
-            end.commands(&[end.mtu(mtu_for(*largest).max(LEAST_MTU))], ""),
-        )),
-        Peer::Elsewhere => None,
-    }
-}
-
-pub(super) fn batch_above_ring(situation: &Situation<'_>) -> Finding {
-    let Situation { name, batch_size, .. } = situation;
-    Finding::new(
-        "batch_above_ring",
-        Severity::Loses,
-        format!(
-            "batches of {batch_size} frames hardly fit into the ring of a veth such as `{name}`, which has \
-             {VETH_RING} entries"
-        ),
-        "use a batch size of 64, the default, or 192: larger ones are no faster",
-    )
 }
 
 /// Somebody's program that is there already does no harm; but it is worth knowing whose frames it sees.

@@ -1,10 +1,6 @@
 //! Queues: which ones frames go through, full ones, and CPUs that have none.
 
-use super::{
-    Finding, Severity, Situation,
-    interface::{VETH_RING, above_peer_mtu, batch_above_ring, fits_veth, perhaps_above_peer_mtu},
-    veth, words,
-};
+use super::{Finding, Severity, Situation, veth, words};
 use crate::{
     host::{
         Interface, Peer, Queues,
@@ -16,15 +12,15 @@ use crate::{
 /// Frames were left over when the driver had taken what it had room for.
 pub(super) fn full(situation: &Situation<'_>) -> Finding {
     let Situation { name, batch_size, .. } = situation;
-    if let Some(finding) = above_peer_mtu(situation) {
+    if let Some(finding) = veth::above_peer_mtu(situation) {
         return finding;
     }
-    if veth::is_one(situation) && !fits_veth(*batch_size) {
-        return batch_above_ring(situation);
+    if veth::is_one(situation) && !veth::fits_ring(*batch_size) {
+        return veth::batch_above_ring(situation);
     }
     let rings = situation.interface.and_then(|interface| interface.rings).filter(|rings| rings.tx > 0);
     let of = match rings {
-        _ if veth::is_one(situation) => format!(" of {VETH_RING} entries"),
+        _ if veth::is_one(situation) => format!(" of {} entries", veth::RING_ENTRIES),
         Some(rings) => format!(" of {} entries", rings.tx),
         None => String::new(),
     };
@@ -45,7 +41,7 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
             _ => format!("use {}", cures.concat()),
         };
         // A veth tells it from a full ring in no way (veth_xdp_xmit).
-        return match perhaps_above_peer_mtu(situation) {
+        return match veth::perhaps_above_peer_mtu(situation) {
             None => Finding::new("queue_full", Severity::Loses, full, cure),
             Some((long, put_right)) => Finding::new(
                 "queue_full_or_frame_above_peer_mtu",

@@ -1,6 +1,6 @@
 //! What was found when frames were dropped, said at the end: some of it is put right by then, and a cure for it misleads.
 
-use super::{Finding, Situation, interface::too_long, veth};
+use super::{Finding, Situation, mtu::too_long, veth};
 use crate::host::{Peer, XdpFeatures};
 
 /// What has become of a cause.

@@ -1,8 +1,6 @@
 //! What the kernel's answers mean for sending, before there is any interface to speak of.
 
-use std::error::Error;
-
-use super::{Finding, Severity, of_kernel_error, of_lacking};
+use super::{Finding, Severity, of_kernel_error, of_lacking, words::in_full};
 use crate::{
     host::{Lockdown, System},
     kernel::{Answer, KernelError, Survey, TracePoint, Unanswered},
@@ -67,21 +65,6 @@ fn lacking(trace_points: &[(TracePoint, Answer<bool>)]) -> Vec<TracePoint> {
     let both = absent(TracePoint::RedirectErr) && absent(TracePoint::RedirectMapErr);
     let devmap = absent(TracePoint::DevmapXmit).then_some(TracePoint::DevmapXmit);
     devmap.into_iter().chain(both.then_some(TracePoint::RedirectErr)).collect()
-}
-
-/// An error with all its causes, in one line.
-pub fn in_full(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Some libraries repeat their cause in their own text.
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

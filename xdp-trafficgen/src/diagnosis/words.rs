@@ -1,5 +1,7 @@
 //! Words that several findings have in common.
 
+use std::error::Error;
+
 /// `CPU 3`, `CPUs 0, 2-5`; the numbers are in order.
 pub(super) fn cpus(numbers: &[u32]) -> String {
     let noun = if numbers.len() == 1 { "CPU" } else { "CPUs" };
@@ -26,6 +28,21 @@ fn list(numbers: &[u32]) -> String {
 /// `2 queues`.
 pub(super) fn counted(count: u32, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// An error with all its causes, in one line.
+pub fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Some libraries repeat their cause in their own text.
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
 }
 
 #[cfg(test)]

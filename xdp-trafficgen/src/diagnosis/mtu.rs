@@ -1,0 +1,56 @@
+//! Frames that are longer than an MTU allows. Lengths of frames include the FCS.
+
+use super::{Finding, Severity, Situation};
+
+/// Ethernet's header, and one tag, which the kernel allows beyond the MTU (xdp_ok_fwd_dev, __is_skb_forwardable).
+const HEADERS: u32 = 14 + 4;
+const FCS: u32 = 4;
+/// No Ethernet interface has a smaller MTU (`ETH_MIN_MTU` of include/uapi/linux/if_ether.h).
+pub(super) const LEAST_MTU: u32 = 68;
+
+/// What refusing frames for their length means: the MTU is too small for them, or was when they were sent.
+pub(super) fn refused_for_length(situation: &Situation<'_>) -> Finding {
+    let Situation { name, largest, meanwhile, .. } = situation;
+    let mtu = situation.interface.map_or(0, |interface| interface.link.mtu);
+    if too_long(*largest, mtu) {
+        return above_mtu(situation);
+    }
+    let was = match meanwhile.least_mtu {
+        Some(least) if too_long(*largest, least) => format!(", {least},"),
+        _ => String::new(),
+    };
+    Finding::new(
+        "frame_above_mtu",
+        Severity::Loses,
+        format!(
+            "frames of {largest} bytes were longer than the MTU of `{name}`{was} allowed for a while; it is {mtu} now"
+        ),
+        format!("it is put right by now: leave the MTU of `{name}` as it is while frames are sent"),
+    )
+}
+
+/// Whether a frame of so many bytes, FCS included, is longer than this MTU lets the kernel send.
+pub(super) const fn too_long(frame: u32, mtu: u32) -> bool {
+    frame > mtu + HEADERS + FCS
+}
+
+/// What to do about frames that are longer than this MTU allows; `raise` sets it to what it should be.
+pub(super) fn shorter_or(mtu: u32, raise: &str) -> String {
+    format!("send frames of {} bytes at most, or raise the MTU: {raise}", mtu + HEADERS + FCS)
+}
+
+pub(super) fn above_mtu(situation: &Situation<'_>) -> Finding {
+    let Situation { name, largest, .. } = situation;
+    let mtu = situation.interface.map_or(0, |interface| interface.link.mtu);
+    Finding::new(
+        "frame_above_mtu",
+        Severity::Loses,
+        format!("frames of {largest} bytes are longer than the MTU of `{name}`, {mtu}, allows"),
+        shorter_or(mtu, &format!("`ip link set {name} mtu {}`", mtu_for(*largest))),
+    )
+}
+
+/// The MTU that lets a frame of so many bytes, FCS included, pass.
+pub(super) fn mtu_for(frame: u32) -> u32 {
+    frame.saturating_sub(HEADERS + FCS)
+}
