@@ -34,7 +34,7 @@ mod taps;
 mod workers;
 
 pub use answers::StackAnswers;
-pub use changes::{LinkChanges, LinkHistory, LinkKey};
+pub use changes::{LinkChanges, LinkHistory, LinkKey, LinkStatus};
 pub use counters::{CounterReader, Counters};
 #[cfg(test)]
 pub(crate) use cpus::parse_cpu_list;

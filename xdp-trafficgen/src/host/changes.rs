@@ -23,6 +23,17 @@ const HELD: usize = 1 << 20;
 /// An interface: the number that its network namespace has in this one, none for this one itself, and its index in there.
 pub type LinkKey = (Option<i32>, u32);
 
+/// An interface at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// Its MTU.
+    pub mtu: u32,
+    /// Whether it is set up.
+    pub up: bool,
+    /// Whether it has carrier.
+    pub carrier: bool,
+}
+
 /// What an interface was in some time, if only for a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkHistory {
@@ -36,7 +47,7 @@ pub struct LinkHistory {
 
 impl LinkHistory {
     /// As it is at one moment.
-    const fn of(mtu: u32, up: bool, carrier: bool) -> Self {
+    const fn of(LinkStatus { mtu, up, carrier }: LinkStatus) -> Self {
         Self { least_mtu: Some(mtu), down: !up, unplugged: !carrier }
     }
 
@@ -86,8 +97,8 @@ impl LinkChanges {
     }
 
     /// As somebody sees the interface now. Without it nobody knows what it was before its first change.
-    pub fn saw(&mut self, place: LinkKey, mtu: u32, up: bool, carrier: bool) {
-        self.heard.first(place, LinkHistory::of(mtu, up, carrier));
+    pub fn saw(&mut self, place: LinkKey, status: LinkStatus) {
+        self.heard.first(place, LinkHistory::of(status));
     }
 
     /// What the interface was since somebody listens; none where the kernel does not tell.
@@ -136,7 +147,7 @@ impl LinkEvents {
         match message {
             RouteNetlinkMessage::NewLink(message) if of_link(message) => {
                 let Link { index, mtu, up, carrier, .. } = link(message);
-                self.note((namespace, index), LinkHistory::of(mtu, up, carrier));
+                self.note((namespace, index), LinkHistory::of(LinkStatus { mtu, up, carrier }));
             }
             RouteNetlinkMessage::DelLink(message) if of_link(message) => {
                 self.seen.remove(&(namespace, message.header.index));
@@ -199,7 +210,7 @@ mod tests {
     }
 
     const fn mtu(mtu: u32) -> LinkHistory {
-        LinkHistory::of(mtu, true, true)
+        LinkHistory::of(LinkStatus { mtu, up: true, carrier: true })
     }
 
     #[test]
@@ -228,7 +239,7 @@ mod tests {
         // What is seen later is no news to who heard of it.
         heard.first(HERE, mtu(68));
         assert_eq!(least(heard.in_all(HERE)), Some(500));
-        heard.note(HERE, LinkHistory::of(1500, false, false));
+        heard.note(HERE, LinkHistory::of(LinkStatus { mtu: 1500, up: false, carrier: false }));
         heard.note(HERE, mtu(1500));
         assert_eq!(heard.lately(HERE), Some(LinkHistory { least_mtu: Some(500), down: true, unplugged: true }));
     }

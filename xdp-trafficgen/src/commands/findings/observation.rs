@@ -5,7 +5,7 @@
 use super::{ObservedPort, StartState, found};
 use crate::{
     diagnosis::{self, Finding, Situation},
-    host::{AttachedMode, AttachedXdp, Interface, LinkChanges, LinkHistory, LinkKey, Peer},
+    host::{AttachedMode, AttachedXdp, Interface, LinkChanges, LinkHistory, LinkKey, LinkStatus, Peer},
     output::PortFinding,
     plan::RequiredProgram,
     stats::{DropReason, PortCount, reconcile::Mismatch},
@@ -138,10 +138,10 @@ impl InterfaceState {
         let Some(changes) = changes else {
             return Self { interface, lately: LinkState::default(), in_all: LinkState::default() };
         };
-        changes.saw(this, link.mtu, link.up, link.carrier);
+        changes.saw(this, LinkStatus { mtu: link.mtu, up: link.up, carrier: link.carrier });
         if let Some((peer, mtu, up)) = peer {
             // Both ends of a pair have carrier, or none has.
-            changes.saw(peer, mtu, up, link.carrier);
+            changes.saw(peer, LinkStatus { mtu, up, carrier: link.carrier });
         }
         let ends = |of: fn(&LinkChanges, LinkKey) -> Option<LinkHistory>| LinkState {
             this: of(changes, this).unwrap_or_default(),
