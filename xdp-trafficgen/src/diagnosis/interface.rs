@@ -105,7 +105,7 @@ fn interrupts_on_workers(situation: &Situation<'_>) -> Option<Finding> {
         Severity::Note,
         format!(
             "{} of `{name}` {} taken by {}, which {} too: received frames take time from it, and gaps are less even",
-            words::counted(u32::try_from(numbers.len()).unwrap_or(u32::MAX), "interrupt"),
+            words::counted(numbers.len() as u64, "interrupt"),
             if numbers.len() == 1 { "is" } else { "are" },
             words::cpus(&shared),
             if shared.len() == 1 { "sends" } else { "send" }

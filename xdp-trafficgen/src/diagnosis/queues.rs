@@ -162,7 +162,7 @@ pub(super) fn cpus_above(situation: &Situation<'_>, errno: Option<u32>) -> Optio
                 "" => "the driver".to_owned(),
                 driver => format!("the driver {driver}"),
             },
-            words::counted(count, "queue"),
+            words::counted(count.into(), "queue"),
             words::cpus(&without),
             errno.map_or_else(|| UNCHECKED.to_owned(), errno_name)
         ),
@@ -175,9 +175,9 @@ pub(super) fn cpus_above(situation: &Situation<'_>, errno: Option<u32>) -> Optio
 pub(super) fn shared(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
     let interface = situation.interface?;
-    let most = interface.most_queues?.tx;
-    let cpus = u32::try_from(situation.system.cpus.len()).unwrap_or(u32::MAX);
-    let wanted = interface.queues.tx.saturating_add(cpus);
+    let most = u64::from(interface.most_queues?.tx);
+    let cpus = situation.system.cpus.len() as u64;
+    let wanted = u64::from(interface.queues.tx) + cpus;
     let fewer = if most > cpus {
         format!(", or use fewer of them: `ethtool -L {name} combined {}`", most - cpus)
     } else {

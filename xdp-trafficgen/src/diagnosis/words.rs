@@ -26,7 +26,7 @@ fn list(numbers: &[u32]) -> String {
 }
 
 /// `2 queues`.
-pub(super) fn counted(count: u32, noun: &str) -> String {
+pub(super) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -87,8 +87,7 @@ impl Arrivals {
         let cpus =
             nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "read(possible CPUs)", source })? as u64;
         let blocks = capacity.div_ceil(BLOCK_STAMPS as u64).saturating_add(cpus);
-        // More than the kernel has memory for is refused by the kernel.
-        let entries = u32::try_from(blocks).unwrap_or(u32::MAX);
+        let entries = u32::try_from(blocks).map_err(|_| KernelError::TooManyArrivals(capacity))?;
         let (match_offset, mark, match_mask) = matching.mark.map_or((0, [0; 4], 0), |(at, mark)| (at, mark, u32::MAX));
         let receiver = Receiver {
             epoch: ProgramClock::of_kernel()?.now(),
@@ -136,9 +135,11 @@ impl Arrivals {
         let Self { attachment, blocks, next, logs } = self;
         // A frame just being stamped makes no difference: its stamp is there or it is not.
         attachment.release()?;
-        let taken = next.get(&0, 0).map_err(map_error("ARRIVAL_NEXT"))?.min(blocks.len().into());
+        // A full log's counter goes on beyond the blocks there are.
+        let taken = next.get(&0, 0).map_err(map_error("ARRIVAL_NEXT"))?;
+        let taken = u32::try_from(taken).map_or(blocks.len(), |taken| taken.min(blocks.len()));
         let mut stamps = Vec::new();
-        for index in 0..u32::try_from(taken).unwrap_or(u32::MAX) {
+        for index in 0..taken {
             let block = blocks.get(&index, 0).map_err(map_error("ARRIVAL_BLOCKS"))?;
             stamps.extend(block.into_iter().filter(|&stamp| stamp != 0));
         }

@@ -55,8 +55,9 @@ impl ProgramClock {
     pub fn own(self, instant: u64) -> Timespec {
         let own = instant.saturating_sub_signed(self.ahead);
         Timespec {
-            tv_sec: i64::try_from(own / 1_000_000_000).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(own % 1_000_000_000).unwrap_or(0),
+            // 2^64 ns are 584 years, so that seconds take 35 bits.
+            tv_sec: (own / 1_000_000_000).cast_signed(),
+            tv_nsec: (own % 1_000_000_000).cast_signed(),
         }
     }
 }
@@ -64,8 +65,8 @@ impl ProgramClock {
 /// This process's `CLOCK_MONOTONIC` in nanoseconds.
 fn own_now() -> u64 {
     let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
-    // Neither is negative, and 2^64 ns are 584 years.
-    u64::try_from(tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(tv_nsec).unwrap_or(0)
+    // CLOCK_MONOTONIC counts from boot, so neither is negative; 2^64 ns are 584 years.
+    tv_sec.cast_unsigned() * 1_000_000_000 + tv_nsec.cast_unsigned()
 }
 
 /// How far their clock is ahead of ours, from readings of ours, theirs, and ours again. Exactly none where that may be: without a

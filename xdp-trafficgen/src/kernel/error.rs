@@ -55,6 +55,17 @@ pub enum KernelError {
     /// More ports than one process can count for.
     #[error("{0} ports are too many for one process: it counts for {max} at most", max = xdp_trafficgen_ebpf::abi::MAX_PLACES)]
     TooManyPorts(usize),
+    /// A log of arrivals has at most 2^32 blocks.
+    #[error("no log of arrivals has room for {0} frames")]
+    TooManyArrivals(u64),
+    /// Values came for another number of CPUs than are possible.
+    #[error("the kernel keeps values for {values} CPUs, and {cpus} are possible")]
+    PossibleCpus {
+        /// How many values the kernel keeps.
+        values: usize,
+        /// How many CPUs /sys lists.
+        cpus: usize,
+    },
     /// The object lacks something this program expects: a mistake of ours.
     #[error("the eBPF object has no `{0}`")]
     Missing(&'static str),

@@ -41,10 +41,9 @@ impl Listener {
     /// # Errors
     /// What the kernel refused.
     pub fn new(ports: usize, wanted: &[TracePoint]) -> Result<Self, KernelError> {
-        let places = u32::try_from(ports.max(1)).unwrap_or(u32::MAX);
-        if places > MAX_PLACES {
-            return Err(KernelError::TooManyPorts(ports));
-        }
+        let places = u32::try_from(ports).ok().filter(|&ports| ports <= MAX_PLACES);
+        // Maps have one entry at least.
+        let places = places.ok_or(KernelError::TooManyPorts(ports))?.max(1);
         let pins = Pins::new()?;
         let mut loader = EbpfLoader::new();
         loader.override_global("PLACES", &places, true).map_max_entries(WORKERS, places);

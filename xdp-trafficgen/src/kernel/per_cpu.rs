@@ -19,9 +19,7 @@ impl<T> PerCpu<T> {
     /// # Errors
     /// When the machine does not say which CPUs are possible.
     pub(super) fn make(of: impl FnMut(u32) -> T) -> Result<Self, KernelError> {
-        let cpus = possible_cpus()
-            .map_err(|source| KernelError::Syscall { call: "reading /sys/devices/system/cpu/possible", source })?;
-        Ok(Self::of_cpus(cpus, of))
+        Ok(Self::of_cpus(cpus()?, of))
     }
 
     fn of_cpus(cpus: Vec<u32>, mut of: impl FnMut(u32) -> T) -> Self {
@@ -31,13 +29,16 @@ impl<T> PerCpu<T> {
     /// Names the CPUs of values as the kernel has them.
     ///
     /// # Errors
-    /// As [`PerCpu::make`].
+    /// As [`PerCpu::make`], and when there are values of another number of CPUs.
     pub(super) fn of_kernel(values: &[T]) -> Result<Self, KernelError>
     where
-        T: Clone + Default,
+        T: Clone,
     {
-        let mut values = values.iter().cloned();
-        Self::make(|_| values.next().unwrap_or_default())
+        let cpus = cpus()?;
+        if cpus.len() != values.len() {
+            return Err(KernelError::PossibleCpus { values: values.len(), cpus: cpus.len() });
+        }
+        Ok(Self { values: cpus.into_iter().zip(values.iter().cloned()).collect() })
     }
 
     /// The values as the kernel wants them.
@@ -60,6 +61,10 @@ impl<T> PerCpu<T> {
     pub(super) fn map<U>(&self, mut to: impl FnMut(&T) -> U) -> PerCpu<U> {
         PerCpu { values: self.iter().map(|(cpu, value)| (cpu, to(value))).collect() }
     }
+}
+
+fn cpus() -> Result<Vec<u32>, KernelError> {
+    possible_cpus().map_err(|source| KernelError::Syscall { call: "reading /sys/devices/system/cpu/possible", source })
 }
 
 #[cfg(test)]

@@ -181,7 +181,8 @@ fn load(prog_type: bpf_prog_type, program: &[[u8; 8]]) -> Result<OwnedFd, Kernel
     let mut attr = attributes();
     attr.__bindgen_anon_3.prog_type = prog_type as u32;
     attr.__bindgen_anon_3.insns = program.as_ptr() as u64;
-    attr.__bindgen_anon_3.insn_cnt = u32::try_from(program.len()).unwrap_or(u32::MAX);
+    let instructions = u32::try_from(program.len()).map_err(io::Error::other);
+    attr.__bindgen_anon_3.insn_cnt = instructions.map_err(failed("bpf(BPF_PROG_LOAD)"))?;
     attr.__bindgen_anon_3.license = c"Dual MIT/GPL".as_ptr() as u64;
     // SAFETY: program and licence outlive the call, which makes a descriptor.
     unsafe { bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) }.map_err(failed("bpf(BPF_PROG_LOAD)"))

@@ -66,6 +66,7 @@ impl Drivers {
     /// When there is no such interface.
     pub(crate) fn channels(&self, interface: &str) -> io::Result<Option<Channels>> {
         let answer = self.ask(interface, ChannelCounts { cmd: ETHTOOL_GCHANNELS, ..ChannelCounts::default() })?;
+        // No driver has so many that their sum overflows, but its numbers are not ours to trust.
         let queues = |rx: u32, tx: u32, combined: u32| Queues {
             rx: rx.saturating_add(combined),
             tx: tx.saturating_add(combined),
