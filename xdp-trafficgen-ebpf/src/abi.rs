@@ -398,7 +398,9 @@ const _: () = assert!(size_of::<Sink>() == 16);
 mod user {
     #![expect(unsafe_code, reason = "aya asks for Pod, which is an unsafe trait")]
     use super::arrivals::{Log, Receiver};
-    use super::timing::{Calendar, Departures, Gap, Lateness, Segment, WorkerClock};
+    use super::timing::{
+        Calendar, Gap, Lateness, MeanGap, Segment, Stream, StreamCounts, StreamSpec, StreamState, WorkerClock,
+    };
     use super::{
         Body, Checksum, Drops, Field, Flow, Generator, Group, HeaderState, Param, Schedule, Sink, Word128, Worker,
     };
@@ -410,5 +412,5 @@ mod user {
     }
     pod!(Word128 Generator Group Field Param Checksum Flow Body HeaderState Schedule Worker Drops Sink);
     pod!(Receiver Log);
-    pod!(Gap Segment Departures WorkerClock Lateness Calendar);
+    pod!(Gap MeanGap Segment Stream StreamSpec StreamState StreamCounts WorkerClock Lateness Calendar);
 }

@@ -11,10 +11,10 @@ use aya_ebpf::{
 use xdp_trafficgen_ebpf::{
     abi::{
         SLOT_FLOW_BITS, Worker,
-        timing::{BUCKET_BITS, Calendar, Departures, FAR, GATHER, IDLE, Lateness, Segment, WorkerClock, pacing},
+        timing::{BUCKET_BITS, Calendar, FAR, GATHER, IDLE, Lateness, Segment, Stream, WorkerClock, pacing},
     },
     field::Load as _,
-    timing::{self, NextStream, Streams, Tables},
+    timing::{self, NextStream, StreamTable, Tables},
 };
 
 use crate::{GENERATOR, MAPPED, Rodata, peek_slot, skip_turns};
@@ -24,7 +24,7 @@ use crate::{GENERATOR, MAPPED, Rodata, peek_slot, skip_turns};
 static WORKER_CLOCKS: Array<WorkerClock> = Array::with_max_entries(1, MAPPED);
 /// The streams of each worker, one worker's after the other's.
 #[map]
-static DEPARTURES: Array<Departures> = Array::with_max_entries(1, MAPPED);
+static STREAMS: Array<Stream> = Array::with_max_entries(1, MAPPED);
 /// The segments of streams that have some.
 #[map]
 static SEGMENTS: Array<Segment> = Array::with_max_entries(1, MAPPED);
@@ -77,16 +77,16 @@ struct WorkerStreams {
 
 impl WorkerStreams {
     #[inline(always)]
-    fn get(&self, number: u32) -> Option<&'static mut Departures> {
-        let stream = DEPARTURES.get_ptr_mut(self.first.wrapping_add(number))?;
+    fn get(&self, number: u32) -> Option<&'static mut Stream> {
+        let stream = STREAMS.get_ptr_mut(self.first.wrapping_add(number))?;
         // SAFETY: an entry of this worker alone; nobody keeps one while he asks for it again.
         Some(unsafe { &mut *stream })
     }
 }
 
-impl Streams for WorkerStreams {
+impl StreamTable for WorkerStreams {
     #[inline(always)]
-    fn stream(&mut self, number: u32) -> Option<&mut Departures> {
+    fn stream(&mut self, number: u32) -> Option<&mut Stream> {
         self.get(number)
     }
 }
@@ -144,60 +144,60 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
         give_up(clock, worker, number)?;
     }
     let stream = streams.get(number)?;
-    if timing::is_over(stream) || clock.now > stream.close {
+    if timing::is_over(stream) || clock.now > stream.spec.close {
         end(clock);
         return None;
     }
     if too_old {
         // What is left of it leaves at once, where it is due: a worker that is behind finds it too old again in the next
         // repetition, and would never send a frame.
-        let others_first = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.at > clock.now;
+        let others_first = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.state.earliest > clock.now;
         if others_first || is_too_old(stream, clock.now) {
             put_back(clock, worker, number, stream);
             return None;
         }
     }
     if begins {
-        wait(clock, stream.at)?;
-    } else if stream.at > clock.now + GATHER {
+        wait(clock, stream.state.earliest)?;
+    } else if stream.state.earliest > clock.now + GATHER {
         return None;
     }
     let now = clock.now;
 
-    let overdue = now.saturating_sub(stream.due);
+    let overdue = now.saturating_sub(stream.state.due);
     let too_late = overdue.saturating_sub(Rodata::load(&GENERATOR.late));
     note_overdue(clock, overdue);
     let several = Rodata::load(&GENERATOR.flow_count) != 1;
-    let due = stream.due;
+    let due = stream.state.due;
     // With one stream for the port, all of the batch at once; but late frames of several flows are each noted for its own.
     let most = match Rodata::load(&GENERATOR.pacing) {
         pacing::PORT if begins && !(several && too_late != 0) => clock.batch,
         _ => 1,
     };
-    let gap = stream.gap.ns + 1;
+    let gap = stream.state.gap.ns + 1;
     let taken = timing::take(stream, most, now + GATHER, &SharedTables);
     clock.quota = taken - 1;
     if too_late != 0 {
         // Those behind are less late, each by about a gap.
         let late = 1 + too_late.checked_div(gap).unwrap_or(0);
-        note_late(worker, stream.slot, if late < taken { late } else { taken }, overdue);
+        note_late(worker, stream.spec.slot, if late < taken { late } else { taken }, overdue);
     }
-    stream.departed += taken;
-    stream.last = now;
-    if stream.first == 0 {
-        stream.first = now + 1;
+    stream.counts.departed += taken;
+    stream.counts.last = now;
+    if stream.counts.first == 0 {
+        stream.counts.first = now + 1;
     }
     // After a late one, twice the rate at most.
-    let spread = if stream.at > now { stream.at } else { now } + (stream.due - due) / 2;
-    stream.at = if spread > stream.due { spread } else { stream.due };
-    let slot = stream.slot;
+    let spread = if stream.state.earliest > now { stream.state.earliest } else { now } + (stream.state.due - due) / 2;
+    stream.state.earliest = if spread > stream.state.due { spread } else { stream.state.due };
+    let slot = stream.spec.slot;
     put_back(clock, worker, number, stream);
     Some(slot)
 }
 
 /// A stream has moved on: it may have ended, and with others it takes its place in the calendar.
 #[inline(always)]
-fn put_back(clock: &mut WorkerClock, worker: &Worker, number: u32, stream: &mut Departures) {
+fn put_back(clock: &mut WorkerClock, worker: &Worker, number: u32, stream: &mut Stream) {
     clock.chosen = 0;
     if timing::is_over(stream) {
         end(clock);
@@ -217,8 +217,8 @@ fn read_clock(clock: &WorkerClock) -> u64 {
 
 /// Whether the stream's next departure is to be given up.
 #[inline(always)]
-fn is_too_old(stream: &Departures, now: u64) -> bool {
-    now > stream.due.saturating_add(Rodata::load(&GENERATOR.give_up))
+fn is_too_old(stream: &Stream, now: u64) -> bool {
+    now > stream.state.due.saturating_add(Rodata::load(&GENERATOR.give_up))
 }
 
 /// One stream of the worker has ended.
@@ -289,17 +289,18 @@ extern "C" fn search_step(_index: u32, search: *mut Search) -> i64 {
 #[inline(always)]
 fn give_up(clock: &mut WorkerClock, worker: &Worker, number: u32) -> Option<()> {
     let streams = WorkerStreams { first: first_stream(worker) };
-    let &mut Departures { due, skipped, .. } = streams.get(number)?;
-    note_overdue(clock, clock.now.saturating_sub(due));
+    let stream = streams.get(number)?;
+    let unsent = stream.counts.unsent;
+    note_overdue(clock, clock.now.saturating_sub(stream.state.due));
     // A quarter more than necessary, so that it is not done for each frame.
     let bound = Rodata::load(&GENERATOR.give_up) / 4 * 3;
     let mut skip = Skip { oldest: clock.now.saturating_sub(bound), stream: streams.first.wrapping_add(number) };
     call_loop(SKIPS, skip_step, &mut skip);
     let stream = streams.get(number)?;
-    stream.at = stream.due;
+    stream.state.earliest = stream.state.due;
     if Rodata::load(&GENERATOR.pacing) == pacing::PORT && Rodata::load(&GENERATOR.flow_count) != 1 {
         // The turns are lost with the departures.
-        skip_turns(worker, stream.skipped - skipped);
+        skip_turns(worker, stream.counts.unsent - unsent);
     }
     Some(())
 }
@@ -322,7 +323,7 @@ struct Skip {
 extern "C" fn skip_step(_index: u32, skip: *mut Skip) -> i64 {
     // SAFETY: the structure on the caller's stack.
     let skip = unsafe { &mut *skip };
-    let Some(stream) = DEPARTURES.get_ptr_mut(skip.stream) else { return 1 };
+    let Some(stream) = STREAMS.get_ptr_mut(skip.stream) else { return 1 };
     // SAFETY: an entry of this worker alone.
     let stream = unsafe { &mut *stream };
     i64::from(!timing::skip(stream, skip.oldest, &SharedTables))

@@ -3,7 +3,8 @@
 
 use crate::{
     abi::timing::{
-        BUCKET_BITS, BUCKETS, Calendar, Departures, EXPONENTIAL_BITS, EXPONENTIALS, Segment, departures as kinds,
+        BUCKET_BITS, BUCKETS, Calendar, EXPONENTIAL_BITS, EXPONENTIALS, Gap, Segment, Stream, StreamSpec, StreamState,
+        stream_kind,
     },
     field::split_mix_64,
 };
@@ -20,35 +21,36 @@ pub trait Tables {
 
 /// Whether nothing departs from a stream any more.
 #[inline(always)]
-pub const fn is_over(stream: &Departures) -> bool {
-    stream.left == 0 || stream.due >= stream.end
+pub const fn is_over(stream: &Stream) -> bool {
+    stream.state.left == 0 || stream.state.due >= stream.spec.end
 }
 
 /// Moves a stream on from one departure to the next.
 #[inline(always)]
-pub fn advance(stream: &mut Departures, tables: &impl Tables) {
-    stream.left = stream.left.wrapping_sub((stream.left != u64::MAX) as u64);
-    if tables.uses(kinds::POISSON) && stream.kind == kinds::POISSON {
-        let units = stream.gap.ns.wrapping_mul(exponential(stream, tables));
-        let rest = stream.rest + (units & (stream.gap.whole - 1));
-        stream.due += (units >> (stream.gap.rest & 63)) + (rest >> (stream.gap.rest & 63));
-        stream.rest = rest & (stream.gap.whole - 1);
+pub fn advance(stream: &mut Stream, tables: &impl Tables) {
+    let Stream { state, spec, .. } = stream;
+    state.left = state.left.wrapping_sub((state.left != u64::MAX) as u64);
+    if tables.uses(stream_kind::POISSON) && spec.kind == stream_kind::POISSON {
+        let units = spec.mean.units.wrapping_mul(exponential(spec.seed, &mut state.drawn, tables));
+        let rest = state.due_rest + (units & spec.mean.mask);
+        state.due += (units >> (spec.mean.bits & 63)) + (rest >> (spec.mean.bits & 63));
+        state.due_rest = rest & spec.mean.mask;
         return;
     }
-    if tables.uses(kinds::SEGMENTS) && stream.kind == kinds::SEGMENTS {
-        stream.run = stream.run.wrapping_sub((stream.run != u64::MAX) as u64);
-        if stream.run == 0 {
-            next_segment(stream, tables);
+    if tables.uses(stream_kind::SEGMENTS) && spec.kind == stream_kind::SEGMENTS {
+        state.segment_left = state.segment_left.wrapping_sub((state.segment_left != u64::MAX) as u64);
+        if state.segment_left == 0 {
+            next_segment(spec, state, tables);
             return;
         }
     }
-    (stream.due, stream.rest) = later(stream.due, stream.rest, stream.gap.ns, stream.gap.rest, stream.gap.whole);
+    (state.due, state.due_rest) = later((state.due, state.due_rest), &state.gap);
 }
 
 /// Moves a stream on by up to `most` departures, which are all due at `until` or before and before the stream's end, as far as
 /// they are at equal distances; by one at least. Gives their number.
 #[inline(always)]
-pub fn take(stream: &mut Departures, most: u64, until: u64, tables: &impl Tables) -> u64 {
+pub fn take(stream: &mut Stream, most: u64, until: u64, tables: &impl Tables) -> u64 {
     // Spares a single one the divisions.
     let before = if most > 1 { jump(stream, most - 1, until, tables) } else { 0 };
     advance(stream, tables);
@@ -58,13 +60,13 @@ pub fn take(stream: &mut Departures, most: u64, until: u64, tables: &impl Tables
 /// Gives up departures that are due before `oldest`: many of those at equal distances at once, others one by one. Whether there
 /// may be more.
 #[inline(always)]
-pub fn skip(stream: &mut Departures, oldest: u64, tables: &impl Tables) -> bool {
-    let until = if oldest < stream.end { oldest } else { stream.end };
-    if stream.left == 0 || stream.due >= until {
+pub fn skip(stream: &mut Stream, oldest: u64, tables: &impl Tables) -> bool {
+    let until = if oldest < stream.spec.end { oldest } else { stream.spec.end };
+    if stream.state.left == 0 || stream.state.due >= until {
         return false;
     }
     let many = jump(stream, u64::MAX, until - 1, tables);
-    stream.skipped += many + 1;
+    stream.counts.unsent += many + 1;
     advance(stream, tables);
     true
 }
@@ -72,57 +74,59 @@ pub fn skip(stream: &mut Departures, oldest: u64, tables: &impl Tables) -> bool 
 /// Moves a stream on by as many departures as are certain to leave it at one that is due at `until` or before, and before the
 /// stream's end; `most` at most. One is always left in a segment for [`advance`], which knows what follows.
 #[inline(always)]
-fn jump(stream: &mut Departures, most: u64, until: u64, tables: &impl Tables) -> u64 {
-    if tables.uses(kinds::POISSON) && stream.kind == kinds::POISSON {
+fn jump(stream: &mut Stream, most: u64, until: u64, tables: &impl Tables) -> u64 {
+    let Stream { state, spec, .. } = stream;
+    if tables.uses(stream_kind::POISSON) && spec.kind == stream_kind::POISSON {
         return 0;
     }
-    let run = if tables.uses(kinds::SEGMENTS) && stream.kind == kinds::SEGMENTS { stream.run } else { u64::MAX };
-    let last = if until < stream.end { until } else { stream.end.wrapping_sub(1) };
+    let has_segments = tables.uses(stream_kind::SEGMENTS) && spec.kind == stream_kind::SEGMENTS;
+    let segment_left = if has_segments { state.segment_left } else { u64::MAX };
+    let last = if until < spec.end { until } else { spec.end.wrapping_sub(1) };
     // None is further than this from the one before it.
-    let gap = stream.gap.ns + 1;
-    let mut many = last.saturating_sub(stream.due).checked_div(gap).unwrap_or(0);
-    let room = (u64::MAX / 2).checked_div(stream.gap.whole).unwrap_or(0);
-    for most in [most, run.wrapping_sub(1), stream.left.wrapping_sub(1), room] {
+    let gap = state.gap.ns + 1;
+    let mut many = last.saturating_sub(state.due).checked_div(gap).unwrap_or(0);
+    let room = (u64::MAX / 2).checked_div(state.gap.whole).unwrap_or(0);
+    for most in [most, segment_left.wrapping_sub(1), state.left.wrapping_sub(1), room] {
         many = if many < most { many } else { most };
     }
-    let parts = stream.rest.wrapping_add(many.wrapping_mul(stream.gap.rest));
-    let carry = parts.checked_div(stream.gap.whole).unwrap_or(0);
-    stream.due += many.wrapping_mul(stream.gap.ns).wrapping_add(carry);
-    stream.rest = parts.wrapping_sub(carry.wrapping_mul(stream.gap.whole));
-    stream.run = if run == u64::MAX { stream.run } else { run.wrapping_sub(many) };
-    stream.left = if stream.left == u64::MAX { u64::MAX } else { stream.left.wrapping_sub(many) };
+    let parts = state.due_rest.wrapping_add(many.wrapping_mul(state.gap.rest));
+    let carry = parts.checked_div(state.gap.whole).unwrap_or(0);
+    state.due += many.wrapping_mul(state.gap.ns).wrapping_add(carry);
+    state.due_rest = parts.wrapping_sub(carry.wrapping_mul(state.gap.whole));
+    state.segment_left = if segment_left == u64::MAX { state.segment_left } else { segment_left.wrapping_sub(many) };
+    state.left = if state.left == u64::MAX { u64::MAX } else { state.left.wrapping_sub(many) };
     many
 }
 
 /// A time and its rest, moved on by a gap.
 #[inline(always)]
-const fn later(time: u64, rest: u64, ns: u64, gap_rest: u64, whole: u64) -> (u64, u64) {
-    let rest = rest + gap_rest;
-    let carry = rest >= whole;
-    (time + ns + carry as u64, if carry { rest - whole } else { rest })
+const fn later((time, rest): (u64, u64), gap: &Gap) -> (u64, u64) {
+    let rest = rest + gap.rest;
+    let carry = rest >= gap.whole;
+    (time + gap.ns + carry as u64, if carry { rest - gap.whole } else { rest })
 }
 
 #[inline(always)]
-fn next_segment(stream: &mut Departures, tables: &impl Tables) {
-    stream.segment += 1;
-    if stream.segment >= stream.segment_end {
-        if stream.period.ns == 0 {
-            stream.left = 0;
+fn next_segment(spec: &StreamSpec, state: &mut StreamState, tables: &impl Tables) {
+    state.segment += 1;
+    if state.segment >= spec.segment_end {
+        if spec.period.ns == 0 {
+            state.left = 0;
             return;
         }
-        stream.segment = stream.first_segment;
-        let period = stream.period;
-        (stream.period_start, stream.period_rest) =
-            later(stream.period_start, stream.period_rest, period.ns, period.rest, period.whole);
+        state.segment = spec.first_segment;
+        (state.period_start, state.period_start_rest) =
+            later((state.period_start, state.period_start_rest), &spec.period);
     }
-    match tables.segment(stream.segment) {
+    match tables.segment(state.segment) {
         Some(segment) => {
-            let start = stream.period_start + segment.start;
-            (stream.due, stream.rest) = later(start, segment.rest, 0, stream.period_rest, segment.gap.whole);
-            stream.gap = segment.gap;
-            stream.run = segment.frames;
+            let start = state.period_start + segment.start;
+            let period_rest = Gap { ns: 0, rest: state.period_start_rest, whole: segment.gap.whole };
+            (state.due, state.due_rest) = later((start, segment.rest), &period_rest);
+            state.gap = segment.gap;
+            state.segment_left = segment.frames;
         }
-        None => stream.left = 0,
+        None => state.left = 0,
     }
 }
 
@@ -130,13 +134,13 @@ fn next_segment(stream: &mut Departures, tables: &impl Tables) {
 /// looked up by the upper bits of a random number, and the lower ones choose a point between two entries. Below the first
 /// entry the distribution starts again, for it has no memory.
 #[inline(always)]
-fn exponential(stream: &mut Departures, tables: &impl Tables) -> u64 {
+fn exponential(seed: u64, drawn: &mut u64, tables: &impl Tables) -> u64 {
     const BITS: u32 = EXPONENTIALS.trailing_zeros();
     let mut sum = 0;
     // Another round comes once in 4096 times; the fifth, in about 10^18.
     for _ in 0..4 {
-        let random = split_mix_64(stream.seed, stream.drawn);
-        stream.drawn += 1;
+        let random = split_mix_64(seed, *drawn);
+        *drawn += 1;
         let index = (random >> (64 - BITS)) as u32;
         let fraction = (random >> (64 - BITS - 32)) & 0xffff_ffff;
         // The entry of index 1: where the table begins.
@@ -154,9 +158,9 @@ fn exponential(stream: &mut Departures, tables: &impl Tables) -> u64 {
 const _: () = assert!(EXPONENTIAL_BITS <= 28, "a number of 30 or so must fit 2^30 units with room for its gap");
 
 /// A worker's streams, by their number.
-pub trait Streams {
+pub trait StreamTable {
     /// The stream with this number.
-    fn stream(&mut self, number: u32) -> Option<&mut Departures>;
+    fn stream(&mut self, number: u32) -> Option<&mut Stream>;
 }
 
 /// What a look into the calendar found.
@@ -176,18 +180,18 @@ const fn bucket(time: u64) -> u64 {
 
 /// Puts a stream into the calendar, at the time it may leave at; one that is overdue, where it is found next.
 #[inline(always)]
-pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Departures) {
+pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Stream) {
     // It may come to stand before what was looked at already.
     calendar.at = 0;
-    let at = bucket(stream.at);
+    let at = bucket(stream.state.earliest);
     let at = if at < calendar.cursor { calendar.cursor } else { at };
-    stream.link = head(calendar, at);
+    stream.state.next_in_bucket = head(calendar, at);
     set_head(calendar, at, number + 1);
 }
 
 /// Takes one step through the calendar: over up to 256 empty buckets, or to the next stream of a bucket.
 #[inline(always)]
-pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> NextStream {
+pub fn look(calendar: &mut Calendar, streams: &mut impl StreamTable) -> NextStream {
     let cursor = calendar.cursor;
     if calendar.at == 0 {
         if *used(calendar, cursor) == 0 {
@@ -211,8 +215,8 @@ pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> NextStream {
         calendar.cursor += 1;
         return NextStream::Nothing;
     };
-    let link = stream.link;
-    if bucket(stream.at) > calendar.cursor {
+    let link = stream.state.next_in_bucket;
+    if bucket(stream.state.earliest) > calendar.cursor {
         // In a later round.
         calendar.before = calendar.at;
         calendar.at = link;
@@ -221,12 +225,12 @@ pub fn look(calendar: &mut Calendar, streams: &mut impl Streams) -> NextStream {
         }
         return NextStream::Nothing;
     }
-    stream.link = 0;
+    stream.state.next_in_bucket = 0;
     match calendar.before.checked_sub(1) {
         None => set_head(calendar, cursor, link),
         Some(before) => {
             if let Some(before) = streams.stream(before) {
-                before.link = link;
+                before.state.next_in_bucket = link;
             }
         }
     }

@@ -13,8 +13,8 @@ pub mod pacing {
     pub const FLOWS: u32 = 2;
 }
 
-/// How a stream's departures follow each other: [`Departures::kind`].
-pub mod departures {
+/// How a stream's departures follow each other: [`StreamSpec::kind`].
+pub mod stream_kind {
     /// By the same gap.
     pub const CONSTANT: u32 = 0;
     /// By the gaps of a list of segments.
@@ -24,9 +24,6 @@ pub mod departures {
 }
 
 /// A time between two departures: `ns + rest / whole` nanoseconds, with `rest` below `whole`, and `whole` from 1 to 2⁶³.
-///
-/// With [`departures::POISSON`] the mean: `ns / 2^(rest - 24)` nanoseconds; `ns` is below 2³⁴, `rest` is 0 to 58, and
-/// `whole` is `2^rest`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
@@ -63,62 +60,112 @@ pub struct Segment {
     pub gap: Gap,
 }
 
-/// A stream of departures, and where it stands: one entry per worker and stream, written by that worker only.
+/// The mean of exponentially distributed gaps: `units / 2^(bits - 24)` nanoseconds. `units` is below 2³⁴, and `bits` is at
+/// most 58.
+///
+/// The product of `units` and an entry of the table of exponentially distributed numbers, which has [`EXPONENTIAL_BITS`]
+/// fractional bits, is a gap with `bits` fractional bits.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Departures {
-    /// When the next frame is due.
-    pub due: u64,
-    /// What `due` lacks, in parts of a nanosecond: those of `gap`.
-    pub rest: u64,
-    /// From it to the one behind.
-    pub gap: Gap,
-    /// Departures left, `due` included; `u64::MAX`: without end.
-    pub left: u64,
-    /// What is due at this time or later does not depart any more.
+pub struct MeanGap {
+    /// The mean, in units of `2^(24 - bits)` nanoseconds.
+    pub units: u64,
+    /// Fractional bits of a gap.
+    pub bits: u64,
+    /// `2^bits - 1`: the fractional part of a gap, so that the program need not work it out.
+    pub mask: u64,
+}
+
+impl MeanGap {
+    /// `bits` is at most 58.
+    pub const fn new(units: u64, bits: u32) -> Self {
+        Self { units, bits: bits as u64, mask: (1 << bits) - 1 }
+    }
+}
+
+/// A stream of departures: one entry per worker and stream. A look-up gives all of it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// Where the stream stands: written by its worker's program, and by user space between calls. First, so that what a
+    /// repetition reads is in the fewest cache lines.
+    pub state: StreamState,
+    /// What became of its departures: written as `state` is.
+    pub counts: StreamCounts,
+    /// What it is to do: written by user space.
+    pub spec: StreamSpec,
+    /// Keeps the streams of two workers out of each other's cache lines: sharing some of them, two workers together were not
+    /// faster than one (measured). The table begins at a page, and an entry has whole lines.
+    pub padding: [u64; 4],
+}
+
+/// What a stream is to do. Only a port's one stream gets new limits, between calls: when another of its flows begins or ends.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// A departure at this time or later is none any more.
     pub end: u64,
     /// From this time on nothing departs, whenever it was due.
     pub close: u64,
-    /// When the frame may leave: `due`, or later after others that were late.
-    pub at: u64,
-    /// Departures left in the segment, `due` included.
-    pub run: u64,
-    /// The segment at hand, an entry of the table.
-    pub segment: u32,
-    /// The stream's first entry of the table.
+    /// One of [`stream_kind`].
+    pub kind: u32,
+    /// The flow, with its group: see [`super::slot`]. Not used with one stream for the port.
+    pub slot: u32,
+    /// The stream's first entry in the table of segments.
     pub first_segment: u32,
     /// The entry behind its last one.
     pub segment_end: u32,
-    /// One of [`departures`].
-    pub kind: u32,
-    /// Length of a period, after which the segments start again; below a nanosecond: the last of them ends the stream. Where it
-    /// is no whole number of nanoseconds, its parts are those of the segments' gaps.
+    /// Length of a period, after which the segments start again; below a nanosecond: the last of them ends the stream. Where
+    /// it is no whole number of nanoseconds, its parts are those of the segments' gaps.
     pub period: Gap,
+    /// The mean gap ([`stream_kind::POISSON`]).
+    pub mean: MeanGap,
+    /// Seed of the random sequence ([`stream_kind::POISSON`]).
+    pub seed: u64,
+}
+
+/// Where a stream stands.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamState {
+    /// When the next frame is due.
+    pub due: u64,
+    /// What `due` lacks, in parts of a nanosecond: those of `gap`, or of `spec.mean`.
+    pub due_rest: u64,
+    /// From the next departure to the one behind it. Not used by [`stream_kind::POISSON`].
+    pub gap: Gap,
+    /// Departures left, `due` included; `u64::MAX`: without end.
+    pub left: u64,
+    /// When the next frame may leave: `due`, or later after others that were late.
+    pub earliest: u64,
+    /// Departures left in the segment, `due` included; `u64::MAX`: without end.
+    pub segment_left: u64,
+    /// The segment at hand, an entry of the table.
+    pub segment: u32,
+    /// The next stream in the same bucket of the calendar, plus one; 0: none.
+    pub next_in_bucket: u32,
     /// When the period at hand started.
     pub period_start: u64,
-    /// What `period_start` lacks, in parts of a nanosecond: those of `period`.
-    pub period_rest: u64,
-    /// Seed of the random sequence (Poisson).
-    pub seed: u64,
-    /// Numbers drawn from it.
+    /// What `period_start` lacks, in parts of a nanosecond: those of `spec.period`.
+    pub period_start_rest: u64,
+    /// Numbers drawn from the random sequence.
     pub drawn: u64,
+}
+
+/// What became of a stream's departures.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamCounts {
     /// Departures that frames left at.
     pub departed: u64,
-    /// Departures that were given up: it was too late for them.
-    pub skipped: u64,
+    /// Departures that no frame left at: it was too late for them.
+    pub unsent: u64,
     /// When the first frame left, plus one; 0: none has.
     pub first: u64,
     /// When the last one left.
     pub last: u64,
-    /// The next stream in the same bucket of the calendar, plus one; 0: none.
-    pub link: u32,
-    /// The flow, with its group: see [`super::slot`]. Not used with one stream for the port.
-    pub slot: u32,
-    /// Time in which no flow had the departures of a port's stream, in nanoseconds. User space's.
+    /// Time in which no flow had the departures of a port's stream, in nanoseconds. User space adds to it.
     pub paused: u64,
-    /// Keeps the streams of two workers out of each other's cache lines, wherever the table begins: sharing some of them, two
-    /// workers together were not faster than one (measured).
-    pub padding: [u64; 7],
 }
 
 /// Where a worker stands in time: one entry per worker.
@@ -147,7 +194,7 @@ pub struct WorkerClock {
     pub late: u64,
     /// 1: all streams have ended.
     pub done: u64,
-    /// As in [`Departures`].
+    /// Keeps the clocks of two workers out of each other's cache lines.
     pub padding: [u64; 7],
 }
 
@@ -163,7 +210,7 @@ pub struct Lateness {
     pub frames: u64,
     /// The worst lateness, in nanoseconds.
     pub worst: u64,
-    /// As in [`Departures`].
+    /// Keeps the entries of two workers out of each other's cache lines.
     pub padding: [u64; 8],
 }
 
@@ -217,7 +264,11 @@ pub const EXPONENTIAL_BITS: u32 = 24;
 
 const _: () = assert!(size_of::<Gap>() == 24);
 const _: () = assert!(size_of::<Segment>() == 48);
-const _: () = assert!(size_of::<Departures>() == 256);
+const _: () = assert!(size_of::<MeanGap>() == 24);
+const _: () = assert!(size_of::<StreamSpec>() == 88);
+const _: () = assert!(size_of::<StreamState>() == 96);
+const _: () = assert!(size_of::<StreamCounts>() == 40);
+const _: () = assert!(size_of::<Stream>() == 256);
 const _: () = assert!(size_of::<WorkerClock>() == 144);
 const _: () = assert!(size_of::<Lateness>() == 80);
 const _: () = assert!(size_of::<Calendar>() == 16 + 2 * BUCKETS + BUCKETS / 32);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use xdp_trafficgen_ebpf::{abi::timing::Departures, timing};
+use xdp_trafficgen_ebpf::{abi::timing::Stream, timing};
 
 use crate::plan::{
     FlowPlan, Pacing, PortPlan,
@@ -115,7 +115,7 @@ impl Bounds {
 /// A worker's streams of departures where they stand.
 struct Timetable<'a> {
     whose: Streams,
-    streams: Vec<Departures>,
+    streams: Vec<Stream>,
     tables: HostTables<'a>,
 }
 
@@ -238,7 +238,7 @@ impl<'a> Own<'a> {
 
 #[cfg(test)]
 mod tests {
-    use xdp_trafficgen_ebpf::abi::timing::Gap;
+    use xdp_trafficgen_ebpf::abi::timing::{Gap, StreamSpec, StreamState};
 
     use super::*;
 
@@ -246,11 +246,15 @@ mod tests {
     const ALWAYS: Bounds = Bounds { weight: 1, packets: None, begin: 0, end: None };
 
     /// A departure every `gap` ns from `first` on, so many.
-    fn every(gap: u64, first: u64, left: u64) -> Departures {
-        Departures { due: first, gap: Gap { ns: gap, ..Gap::ZERO }, left, end: u64::MAX, ..Departures::default() }
+    fn every(gap: u64, first: u64, left: u64) -> Stream {
+        Stream {
+            state: StreamState { due: first, gap: Gap { ns: gap, ..Gap::ZERO }, left, ..StreamState::default() },
+            spec: StreamSpec { end: u64::MAX, ..StreamSpec::default() },
+            ..Stream::default()
+        }
     }
 
-    fn pacing(streams: Streams, departures: Vec<Departures>) -> Pacing {
+    fn pacing(streams: Streams, departures: Vec<Stream>) -> Pacing {
         Pacing {
             streams,
             departures,

@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use rustix::thread::set_current_timer_slack;
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Departures, FAR, GRACE, WorkerClock, departures as kinds},
+    abi::timing::{FAR, GRACE, Stream, StreamSpec, WorkerClock, stream_kind},
     timing::{self, Tables},
 };
 
@@ -101,9 +101,9 @@ impl<'a> PacedLoop<'a> {
             let mut stream = self.stream(entry)?;
             give_up_until(&mut stream, over, &self.tables);
             self.set_stream(entry, stream)?;
-            *due += stream.departed + stream.skipped;
-            if stream.left > 0 && stream.end != u64::MAX {
-                ends = ends.max(stream.end);
+            *due += stream.counts.departed + stream.counts.unsent;
+            if stream.state.left > 0 && stream.spec.end != u64::MAX {
+                ends = ends.max(stream.spec.end);
             }
         }
         self.worker.sleep_until(self.worker.start.saturating_add(ends));
@@ -116,9 +116,9 @@ impl<'a> PacedLoop<'a> {
         let paced = Self::of(worker, pacing);
         let over = paced.over();
         for entry in paced.entries() {
-            let mut stream = worker.generator.departures(entry)?;
+            let mut stream = worker.generator.stream(entry)?;
             give_up_until(&mut stream, over, &paced.tables);
-            worker.generator.set_departures(entry, stream)?;
+            worker.generator.set_stream(entry, stream)?;
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl<'a> PacedLoop<'a> {
     /// Sleeps while the next departure is far away; until when, where it does.
     fn sleep(&self, clock: &WorkerClock) -> Result<Option<u64>, WorkerError> {
         let next = match self.pacing.streams {
-            Streams::Port => self.stream(self.worker.index)?.at,
+            Streams::Port => self.stream(self.worker.index)?.state.earliest,
             Streams::Flows => clock.next,
         };
         let away = next.saturating_sub(self.now());
@@ -193,26 +193,26 @@ impl<'a> PacedLoop<'a> {
         self.worker.generator.set_worker_clock(self.worker.index, clock).map_err(WorkerError::Count)
     }
 
-    fn stream(&self, entry: u32) -> Result<Departures, WorkerError> {
-        self.worker.generator.departures(entry).map_err(WorkerError::Count)
+    fn stream(&self, entry: u32) -> Result<Stream, WorkerError> {
+        self.worker.generator.stream(entry).map_err(WorkerError::Count)
     }
 
-    fn set_stream(&self, entry: u32, stream: Departures) -> Result<(), WorkerError> {
-        self.worker.generator.set_departures(entry, stream).map_err(WorkerError::Count)
+    fn set_stream(&self, entry: u32, stream: Stream) -> Result<(), WorkerError> {
+        self.worker.generator.set_stream(entry, stream).map_err(WorkerError::Count)
     }
 }
 
 /// Counts departures before a time as given up.
-fn give_up_until(stream: &mut Departures, time: u64, tables: &impl Tables) {
+fn give_up_until(stream: &mut Stream, time: u64, tables: &impl Tables) {
     while timing::skip(stream, time, tables) {}
-    stream.at = stream.due;
+    stream.state.earliest = stream.state.due;
 }
 
 /// The port's one stream, whose departures its flows share.
 impl SendLoop for PacedLoop<'_> {
     /// That of the next departure, so that what is sent depends on no clock.
     fn time(&mut self) -> Result<u64, WorkerError> {
-        Ok(self.stream(self.worker.index)?.due)
+        Ok(self.stream(self.worker.index)?.state.due)
     }
 
     fn is_over(&self, time_left: u64) -> bool {
@@ -222,24 +222,26 @@ impl SendLoop for PacedLoop<'_> {
     /// Nobody has the departures until then.
     fn wait(&mut self, until: u64) -> Result<bool, WorkerError> {
         let mut stream = self.stream(self.worker.index)?;
-        let Departures { skipped, due, .. } = stream;
-        if stream.kind == kinds::POISSON {
+        let (unsent, due) = (stream.counts.unsent, stream.state.due);
+        if stream.spec.kind == stream_kind::POISSON {
             // The process has no memory: it may as well begin then.
-            stream.due = stream.due.max(until);
+            stream.state.due = stream.state.due.max(until);
         }
         give_up_until(&mut stream, until, &self.tables);
-        let paused = stream.paused + (stream.due - due);
-        self.set_stream(self.worker.index, Departures { skipped, paused, ..stream })?;
+        stream.counts.unsent = unsent;
+        stream.counts.paused += stream.state.due - due;
+        self.set_stream(self.worker.index, stream)?;
         Ok(!timing::is_over(&stream))
     }
 
     fn send(&mut self, turns: Option<u64>, until: Option<PhaseEnd>) -> Result<PhaseOutcome, WorkerError> {
         let before = self.stream(self.worker.index)?;
-        let left = turns.map_or(before.left, |turns| turns.min(before.left));
         let end = until.map_or(u64::MAX, |until| until.time);
         // Where others go on, there is time to catch up.
         let close = if until.is_some_and(|until| until.is_last) { end.saturating_add(GRACE) } else { u64::MAX };
-        let stream = Departures { left, end, close, ..before };
+        let mut stream = before;
+        stream.state.left = turns.map_or(before.state.left, |turns| turns.min(before.state.left));
+        stream.spec = StreamSpec { end, close, ..before.spec };
         self.set_stream(self.worker.index, stream)?;
         let clock = self.worker_clock()?;
         self.set_worker_clock(WorkerClock { streams: 1, done: 0, ..clock })?;
@@ -249,17 +251,17 @@ impl SendLoop for PacedLoop<'_> {
         if close != u64::MAX || self.is_stopped() {
             give_up_until(&mut stream, self.over(), &self.tables);
         }
-        let taken = stream.departed + stream.skipped - before.departed - before.skipped;
-        stream.left = if before.left == u64::MAX { u64::MAX } else { before.left - taken };
-        stream.end = u64::MAX;
+        let taken = stream.counts.departed + stream.counts.unsent - before.counts.departed - before.counts.unsent;
+        stream.state.left = if before.state.left == u64::MAX { u64::MAX } else { before.state.left - taken };
+        stream.spec.end = u64::MAX;
         self.set_stream(self.worker.index, stream)?;
-        Ok(PhaseOutcome { taken, is_last: stream.left == 0 })
+        Ok(PhaseOutcome { taken, is_last: stream.state.left == 0 })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use xdp_trafficgen_ebpf::abi::timing::{Gap, Segment};
+    use xdp_trafficgen_ebpf::abi::timing::{Gap, Segment, StreamState};
 
     use super::*;
 
@@ -284,10 +286,14 @@ mod tests {
     #[track_caller]
     fn check(due: u64, over: u64, expected: (u64, u64)) {
         let gap = Gap { ns: MS, ..Gap::ZERO };
-        let mut stream = Departures { due: due * MS, gap, left: u64::MAX, end: u64::MAX, ..Departures::default() };
+        let mut stream = Stream {
+            state: StreamState { due: due * MS, gap, left: u64::MAX, ..StreamState::default() },
+            spec: StreamSpec { end: u64::MAX, ..StreamSpec::default() },
+            ..Stream::default()
+        };
         give_up_until(&mut stream, over, &NoTables);
-        assert_eq!(stream.at, stream.due);
-        assert_eq!((stream.skipped, stream.due / MS), expected);
+        assert_eq!(stream.state.earliest, stream.state.due);
+        assert_eq!((stream.counts.unsent, stream.state.due / MS), expected);
     }
 
     #[test]

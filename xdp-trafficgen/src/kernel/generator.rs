@@ -15,7 +15,7 @@ use aya::{
 };
 use xdp_trafficgen_ebpf::abi::{
     DropLayer, Drops, Flow, FlowDrops, MAX_SLOTS, Schedule, Worker,
-    timing::{self, Departures, Lateness, WorkerClock},
+    timing::{self, Lateness, Stream, WorkerClock},
 };
 
 use self::load::{fill, load_group, map, mapped, padded, take, xdp_of};
@@ -46,7 +46,7 @@ pub struct Generator {
     flows: Mapped<Flow>,
     schedules: Mapped<Schedule>,
     worker_clocks: Mapped<WorkerClock>,
-    departures: Mapped<Departures>,
+    streams: Mapped<Stream>,
     lateness: Mapped<Lateness>,
     stop: StopFlag,
     drops: PerCpuArray<MapData, Drops>,
@@ -161,10 +161,10 @@ impl Generator {
         fill(&objects, "FLOW_BODIES", flow_bodies)?;
         fill(&objects, "FLOWS", flows)?;
         if let Some(Pacing { departures, segments, calendars, .. }) = pacing {
-            fill(&objects, "DEPARTURES", departures)?;
+            fill(&objects, "STREAMS", departures)?;
             fill(&objects, "SEGMENTS", segments)?;
             fill(&objects, "CALENDARS", calendars)?;
-            if departures.iter().any(|stream| stream.kind == timing::departures::POISSON) {
+            if departures.iter().any(|stream| stream.spec.kind == timing::stream_kind::POISSON) {
                 fill(&objects, "EXPONENTIAL", &exponentials())?;
             }
         }
@@ -185,7 +185,7 @@ impl Generator {
         let flows = mapped(&objects, "FLOWS")?;
         let schedules = mapped(&objects, "SCHEDULES")?;
         let worker_clocks = mapped(&objects, "WORKER_CLOCKS")?;
-        let departures = mapped(&objects, "DEPARTURES")?;
+        let streams = mapped(&objects, "STREAMS")?;
         let lateness = mapped(&objects, "LATENESS")?;
         let flow_drops = mapped(&objects, "FLOW_DROPS")?;
         let stop = StopFlag::of(map(&objects, "STOP")?, "STOP")?;
@@ -204,7 +204,7 @@ impl Generator {
             flows,
             schedules,
             worker_clocks,
-            departures,
+            streams,
             lateness,
             stop,
             drops,
@@ -250,16 +250,16 @@ impl Generator {
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn departures(&self, entry: u32) -> Result<Departures, KernelError> {
-        self.departures.get(entry)
+    pub fn stream(&self, entry: u32) -> Result<Stream, KernelError> {
+        self.streams.get(entry)
     }
 
     /// Sets it. Not while its worker sends.
     ///
     /// # Errors
     /// When the map cannot be written.
-    pub fn set_departures(&self, entry: u32, stream: Departures) -> Result<(), KernelError> {
-        self.departures.set(entry, &stream)
+    pub fn set_stream(&self, entry: u32, stream: Stream) -> Result<(), KernelError> {
+        self.streams.set(entry, &stream)
     }
 
     /// How punctual the frames of each of the program's flows were that a worker, by its index, has sent.

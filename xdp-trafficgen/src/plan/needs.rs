@@ -4,7 +4,7 @@
 use xdp_trafficgen_ebpf::abi::{
     BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, HeaderState, LINE_LEN, ROW_TABLE_LINES, Schedule, Word128,
     Worker,
-    timing::{Calendar, Departures, EXPONENTIALS, Lateness, Segment, WorkerClock},
+    timing::{Calendar, EXPONENTIALS, Lateness, Segment, Stream, WorkerClock},
 };
 
 use crate::{
@@ -130,7 +130,7 @@ fn of_pacing(pacing: &Pacing) -> u64 {
         total: _,
         requested: _,
     } = pacing;
-    table::<Departures>(departures.len()) + table::<Segment>(segments.len()) + table::<Calendar>(calendars.len())
+    table::<Stream>(departures.len()) + table::<Segment>(segments.len()) + table::<Calendar>(calendars.len())
 }
 
 /// Bytes of the tables that so many flows take which are worked out, by so many workers: in the kernel and here.

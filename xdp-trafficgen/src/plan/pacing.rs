@@ -17,7 +17,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Calendar, Departures, FAR, MAX_STREAMS, Segment, pacing},
+    abi::timing::{Calendar, FAR, MAX_STREAMS, Segment, Stream, StreamSpec, pacing},
     timing,
 };
 
@@ -41,7 +41,7 @@ pub struct Pacing {
     /// Each worker's streams, one worker's after the other's: one a worker, or one for each flow of each worker. Several
     /// workers take turns, frame by frame. Those of flows end with the flow; the port's begins with the first of its flows, and
     /// ends only where its profile does.
-    pub departures: Vec<Departures>,
+    pub departures: Vec<Stream>,
     /// The segments they refer to: shared by all that keep the port's departures.
     pub segments: Arc<[Segment]>,
     /// The order in which each worker's flows begin; empty where the port has one stream.
@@ -111,7 +111,7 @@ impl Pacing {
 
     /// The kinds of departures in use, a bit for each.
     pub fn kinds(&self) -> u32 {
-        self.departures.iter().fold(0, |kinds, stream| kinds | 1 << stream.kind)
+        self.departures.iter().fold(0, |kinds, stream| kinds | 1 << stream.spec.kind)
     }
 }
 
@@ -227,12 +227,13 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
 }
 
 /// The streams, worker by worker, and their segments; none when there are too many.
-fn build(demands: &[StreamLoad], workers: usize, nanos: u64, limit: usize) -> Option<(Vec<Departures>, Vec<Segment>)> {
+fn build(demands: &[StreamLoad], workers: usize, nanos: u64, limit: usize) -> Option<(Vec<Stream>, Vec<Segment>)> {
     let mut streams = streams::Builder::new(workers as u64, nanos, limit);
-    let mut all = vec![Departures::default(); workers * demands.len()];
+    let mut all = vec![Stream::default(); workers * demands.len()];
     for (number, demand) in demands.iter().enumerate() {
         for (worker, stream) in streams.add(&demand.load, &demand.limits).ok()?.into_iter().enumerate() {
-            all[worker * demands.len() + number] = Departures { slot: demand.slot, ..stream };
+            all[worker * demands.len() + number] =
+                Stream { spec: StreamSpec { slot: demand.slot, ..stream.spec }, ..stream };
         }
     }
     Some((all, streams.segments))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use xdp_trafficgen_ebpf::abi::timing::{Departures, Lateness, departures as kinds};
+use xdp_trafficgen_ebpf::abi::timing::{Lateness, Stream, StreamCounts, stream_kind};
 
 use crate::{
     config::{Action, rate::Ratio},
@@ -89,17 +89,19 @@ impl Span {
         Self { departed: 0, skipped: 0, first: u64::MAX, next: u64::MAX, last: 0, paused: 0, constant: true };
 
     /// Of a worker's stream; `planned`: as it was at the start.
-    const fn of(stream: &Departures, planned: &Departures) -> Self {
-        let &Departures { departed, skipped, last, paused, due, kind, gap, .. } = stream;
-        let is_cyclic = kind == kinds::SEGMENTS;
+    const fn of(stream: &Stream, planned: &Stream) -> Self {
+        let &Stream { spec, state, counts, .. } = stream;
+        let StreamCounts { departed, unsent: skipped, last, paused, .. } = counts;
+        let is_cyclic = spec.kind == stream_kind::SEGMENTS;
         // None of these frames are this worker's.
-        if is_cyclic && stream.first_segment == stream.segment_end {
+        if is_cyclic && spec.first_segment == spec.segment_end {
             return Self { constant: false, ..Self::NONE };
         }
         // It stays at the last departure of segments that are over.
-        let is_over = is_cyclic && stream.segment >= stream.segment_end;
-        let next = if is_over { due.saturating_add(gap.ns) } else { due };
-        Self { departed, skipped, first: planned.due, next, last, paused, constant: kind == kinds::CONSTANT }
+        let is_over = is_cyclic && state.segment >= spec.segment_end;
+        let next = if is_over { state.due.saturating_add(state.gap.ns) } else { state.due };
+        let constant = spec.kind == stream_kind::CONSTANT;
+        Self { departed, skipped, first: planned.state.due, next, last, paused, constant }
     }
 
     fn add(&mut self, other: Self) {
@@ -146,7 +148,7 @@ pub(super) fn read(
     for worker in (0..).take(workers) {
         for span in &mut spans {
             let planned = pacing.departures.get(entry as usize).copied().unwrap_or_default();
-            span.add(Span::of(&generator.departures(entry)?, &planned));
+            span.add(Span::of(&generator.stream(entry)?, &planned));
             entry += 1;
         }
         for (sum, flow) in lateness.iter_mut().zip(generator.lateness(worker, &plan.program)?) {
@@ -302,16 +304,21 @@ fn share(part: u64, whole: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use xdp_trafficgen_ebpf::abi::timing::Gap;
+    use xdp_trafficgen_ebpf::abi::timing::{Gap, StreamSpec, StreamState};
 
     use super::*;
 
     const GAP: Gap = Gap { ns: 100, rest: 0, whole: 1 };
 
+    /// A stream with a departure every 100 ns that has not sent yet.
+    fn planned(due: u64) -> Stream {
+        Stream { state: StreamState { due, gap: GAP, ..StreamState::default() }, ..Stream::default() }
+    }
+
     /// Of a stream of a departure every 100 ns from 500 on, which has come to `due`.
-    fn span(departed: u64, skipped: u64, due: u64, last: u64) -> Span {
-        let planned = Departures { due: 500, gap: GAP, ..Departures::default() };
-        Span::of(&Departures { departed, skipped, due, last, ..planned }, &planned)
+    fn span(departed: u64, unsent: u64, due: u64, last: u64) -> Span {
+        let counts = StreamCounts { departed, unsent, last, ..StreamCounts::default() };
+        Span::of(&Stream { counts, ..planned(due) }, &planned(500))
     }
 
     #[test]
@@ -336,12 +343,16 @@ mod tests {
 
     #[test]
     fn where_gaps_differ_the_next_departure_may_be_far_away() {
-        let planned = Departures { kind: kinds::SEGMENTS, due: 500, gap: GAP, segment_end: 2, ..Departures::default() };
-        let stream = Departures { departed: 10, due: 1_000_000_000, last: 1400, ..planned };
+        let spec = StreamSpec { kind: stream_kind::SEGMENTS, segment_end: 2, ..StreamSpec::default() };
+        let planned = |due| Stream { spec, ..planned(due) };
+        let counts = StreamCounts { departed: 10, last: 1400, ..StreamCounts::default() };
+        let stream = Stream { counts, ..planned(1_000_000_000) };
+        let planned = planned(500);
         assert_eq!(Span::of(&stream, &planned).time(2500), Duration::from_nanos(2000));
         assert_eq!(Span::of(&stream, &planned).time(u64::MAX), Duration::from_nanos(999_999_500));
         // The last of them ends the stream: it stays there.
-        let over = Departures { due: 1400, segment: 2, left: 0, ..stream };
+        let state = StreamState { due: 1400, segment: 2, left: 0, ..stream.state };
+        let over = Stream { state, ..stream };
         assert_eq!(Span::of(&over, &planned).time(2500), Duration::from_nanos(1000));
     }
 
@@ -361,8 +372,8 @@ mod tests {
     #[test]
     fn workers_take_turns() {
         let worker = |departed, first, due| {
-            let planned = Departures { due: first, gap: GAP, ..Departures::default() };
-            Span::of(&Departures { departed, due, last: due - 1, ..planned }, &planned)
+            let counts = StreamCounts { departed, last: due - 1, ..StreamCounts::default() };
+            Span::of(&Stream { counts, ..planned(due) }, &planned(first))
         };
         // Two of five frames, and three; it is the second's turn.
         let mut both = worker(3, 0, 300);

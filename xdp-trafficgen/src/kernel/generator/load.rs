@@ -22,7 +22,7 @@ const SHARED: [&str; 18] = [
     "DROPS",
     "FLOW_DROPS",
     "WORKER_CLOCKS",
-    "DEPARTURES",
+    "STREAMS",
     "SEGMENTS",
     "EXPONENTIAL",
     "CALENDARS",
@@ -58,7 +58,7 @@ pub(super) fn load_group(
         .map_max_entries("FLOW_BODIES", entries(flow_bodies.len()))
         .map_max_entries("BODIES", entries(bodies.len()))
         .map_max_entries("WORKER_CLOCKS", entries(workers.len()))
-        .map_max_entries("DEPARTURES", entries(pacing.map_or(0, |pacing| pacing.departures.len())))
+        .map_max_entries("STREAMS", entries(pacing.map_or(0, |pacing| pacing.departures.len())))
         .map_max_entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len())))
         .map_max_entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len())))
         .map_max_entries("EXPONENTIAL", entries(EXPONENTIALS))

@@ -2,7 +2,7 @@
 //! program, which never has far to go, steps (`timing::skip`).
 
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Departures, Gap, Segment, departures as kinds},
+    abi::timing::{Gap, Segment, Stream, stream_kind},
     timing,
 };
 
@@ -10,11 +10,11 @@ use super::{rates::small, simulation::HostTables};
 
 /// Gives up all departures that are due before a time, as `timing::skip` does when it is called until there are no more. Takes
 /// as many steps as one period has segments; only random departures are drawn one by one.
-pub(super) fn skip_to(stream: &mut Departures, time: u64, segments: &[Segment], exponentials: &[u32]) {
+pub(super) fn skip_to(stream: &mut Stream, time: u64, segments: &[Segment], exponentials: &[u32]) {
     let tables = HostTables::with(segments, exponentials);
     loop {
-        if stream.kind != kinds::POISSON && stream.left > 0 {
-            let until = time.min(stream.end);
+        if stream.spec.kind != stream_kind::POISSON && stream.state.left > 0 {
+            let until = time.min(stream.spec.end);
             whole_periods(stream, until, segments);
             equal_gaps(stream, until);
         }
@@ -25,61 +25,64 @@ pub(super) fn skip_to(stream: &mut Departures, time: u64, segments: &[Segment], 
 }
 
 /// From the beginning of a period to that of another, from which on departures are due before `until`, too.
-fn whole_periods(stream: &mut Departures, until: u64, segments: &[Segment]) {
-    let parts = parts(stream.period);
-    if stream.kind != kinds::SEGMENTS || stream.period.ns == 0 || stream.segment != stream.first_segment {
+fn whole_periods(stream: &mut Stream, until: u64, segments: &[Segment]) {
+    let parts = parts(stream.spec.period);
+    if stream.spec.kind != stream_kind::SEGMENTS
+        || stream.spec.period.ns == 0
+        || stream.state.segment != stream.spec.first_segment
+    {
         return;
     }
-    let Some(first) = segments.get(stream.first_segment as usize) else { return };
-    if stream.run != first.frames {
+    let Some(first) = segments.get(stream.spec.first_segment as usize) else { return };
+    if stream.state.segment_left != first.frames {
         return;
     }
     // The last of them is left for steps: the last departure of a period may be due at its very end.
-    let time = u128::from(until.saturating_sub(stream.period_start)) * u128::from(stream.period.whole);
-    let periods = (time.saturating_sub(stream.period_rest.into()) / parts).saturating_sub(1);
+    let time = u128::from(until.saturating_sub(stream.state.period_start)) * u128::from(stream.spec.period.whole);
+    let periods = (time.saturating_sub(stream.state.period_start_rest.into()) / parts).saturating_sub(1);
     if periods == 0 {
         return;
     }
-    let Some(own) = segments.get(stream.first_segment as usize..stream.segment_end as usize) else { return };
+    let Some(own) = segments.get(stream.spec.first_segment as usize..stream.spec.segment_end as usize) else { return };
     let frames: u128 = own.iter().map(|segment| u128::from(segment.frames)).sum();
-    let periods = match stream.left {
+    let periods = match stream.state.left {
         u64::MAX => periods,
         left => periods.min(u128::from(left - 1) / frames.max(1)),
     };
-    let rest = u128::from(stream.period_rest) + periods * parts;
-    stream.period_start += small(rest / u128::from(stream.period.whole));
-    stream.period_rest = small(rest % u128::from(stream.period.whole));
-    let rest = u128::from(first.rest) + u128::from(stream.period_rest);
-    stream.due = stream.period_start + first.start + small(rest / u128::from(first.gap.whole));
-    stream.rest = small(rest % u128::from(first.gap.whole));
+    let rest = u128::from(stream.state.period_start_rest) + periods * parts;
+    stream.state.period_start += small(rest / u128::from(stream.spec.period.whole));
+    stream.state.period_start_rest = small(rest % u128::from(stream.spec.period.whole));
+    let rest = u128::from(first.rest) + u128::from(stream.state.period_start_rest);
+    stream.state.due = stream.state.period_start + first.start + small(rest / u128::from(first.gap.whole));
+    stream.state.due_rest = small(rest % u128::from(first.gap.whole));
     pass(stream, small(periods * frames));
 }
 
 /// Over departures at equal distances, whatever the parts of a nanosecond; the last one before `until` is left for a step.
-fn equal_gaps(stream: &mut Departures, until: u64) {
-    let parts = parts(stream.gap);
-    if parts == 0 || stream.due >= until {
+fn equal_gaps(stream: &mut Stream, until: u64) {
+    let parts = parts(stream.state.gap);
+    if parts == 0 || stream.state.due >= until {
         return;
     }
-    let whole = u128::from(stream.gap.whole);
+    let whole = u128::from(stream.state.gap.whole);
     // Times up to 2⁶¹ ns, in parts of up to 2⁻⁶³ ns: these fit.
-    let last = u128::from(until - 1 - stream.due) * whole + (whole - 1);
-    let run = if stream.kind == kinds::SEGMENTS { stream.run } else { u64::MAX };
-    let most = u128::from(run.min(stream.left).saturating_sub(1));
-    let many = (last.saturating_sub(stream.rest.into()) / parts).min(most);
-    let rest = u128::from(stream.rest) + many * parts;
-    stream.due += small(rest / whole);
-    stream.rest = small(rest % whole);
-    if stream.kind == kinds::SEGMENTS && stream.run != u64::MAX {
-        stream.run -= small(many);
+    let last = u128::from(until - 1 - stream.state.due) * whole + (whole - 1);
+    let run = if stream.spec.kind == stream_kind::SEGMENTS { stream.state.segment_left } else { u64::MAX };
+    let most = u128::from(run.min(stream.state.left).saturating_sub(1));
+    let many = (last.saturating_sub(stream.state.due_rest.into()) / parts).min(most);
+    let rest = u128::from(stream.state.due_rest) + many * parts;
+    stream.state.due += small(rest / whole);
+    stream.state.due_rest = small(rest % whole);
+    if stream.spec.kind == stream_kind::SEGMENTS && stream.state.segment_left != u64::MAX {
+        stream.state.segment_left -= small(many);
     }
     pass(stream, small(many));
 }
 
-fn pass(stream: &mut Departures, frames: u64) {
-    stream.skipped += frames;
-    if stream.left != u64::MAX {
-        stream.left -= frames;
+fn pass(stream: &mut Stream, frames: u64) {
+    stream.counts.unsent += frames;
+    if stream.state.left != u64::MAX {
+        stream.state.left -= frames;
     }
 }
 

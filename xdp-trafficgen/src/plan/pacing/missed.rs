@@ -2,7 +2,7 @@
 
 use std::{mem, time::Duration};
 
-use xdp_trafficgen_ebpf::abi::timing::{Departures, departures as kinds};
+use xdp_trafficgen_ebpf::abi::timing::{Stream, stream_kind};
 
 use super::{Pacing, Streams, leap, simulation::exponentials};
 use crate::{
@@ -104,10 +104,12 @@ impl MissedDepartures {
         let flows = self.flows.len().max(1);
         let own = self.pacing.as_ref().is_some_and(|pacing| pacing.streams == Streams::Flows);
         let begins: Vec<u64> = self.flows.iter().map(|flow| flow.begin).collect();
-        for (index, stream) in self.streams_mut().iter_mut().enumerate().filter(|(_, it)| it.kind == kinds::POISSON) {
+        for (index, stream) in
+            self.streams_mut().iter_mut().enumerate().filter(|(_, it)| it.spec.kind == stream_kind::POISSON)
+        {
             // The process has no memory: from any time on it is as from its beginning.
             let begin = if own { begins[index % flows] } else { first };
-            stream.due = stream.due - begin + begin.max(until);
+            stream.state.due = stream.state.due - begin + begin.max(until);
         }
         let planned = self.flows.clone();
         let due: Vec<u64> = self.by(start).iter().map(Flow::missed).collect();
@@ -160,7 +162,7 @@ impl MissedDepartures {
         self.pacing.as_ref().map(|pacing| pacing.streams)
     }
 
-    fn streams_mut(&mut self) -> &mut [Departures] {
+    fn streams_mut(&mut self) -> &mut [Stream] {
         self.pacing.as_mut().map_or(&mut [], |pacing| &mut pacing.departures)
     }
 
@@ -168,16 +170,16 @@ impl MissedDepartures {
     fn due_before(&mut self, stream: usize, time: u64) -> u64 {
         let Some(Pacing { segments, departures, .. }) = &mut self.pacing else { return 0 };
         let stream = &mut departures[stream];
-        let before = stream.skipped;
+        let before = stream.counts.unsent;
         leap::skip_to(stream, time, segments, &self.exponentials);
-        stream.skipped - before
+        stream.counts.unsent - before
     }
 
     fn own(&mut self, time: u64) {
         for stream in 0..self.streams_mut().len() {
             let due = self.due_before(stream, time);
             // Where the next would be due, the gap of the last is over.
-            let last = self.streams_mut()[stream].due.clamp(self.until, time);
+            let last = self.streams_mut()[stream].state.due.clamp(self.until, time);
             let flow = stream % self.flows.len().max(1);
             self.flows[flow].give(due, last);
         }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, iter};
 
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Departures, EXPONENTIAL_BITS, EXPONENTIALS, Segment},
+    abi::timing::{EXPONENTIAL_BITS, EXPONENTIALS, Segment, Stream},
     timing::{Tables, advance},
 };
 
@@ -43,13 +43,13 @@ impl Tables for HostTables<'_> {
 }
 
 /// When a stream's frames are due, from where it stands to its end.
-pub fn departures(stream: &Departures, tables: &impl Tables) -> impl Iterator<Item = u64> {
+pub fn departures(stream: &Stream, tables: &impl Tables) -> impl Iterator<Item = u64> {
     let mut stream = *stream;
     iter::from_fn(move || {
-        if stream.left == 0 || stream.due >= stream.end {
+        if stream.state.left == 0 || stream.state.due >= stream.spec.end {
             return None;
         }
-        let due = stream.due;
+        let due = stream.state.due;
         advance(&mut stream, tables);
         Some(due)
     })

@@ -1,7 +1,7 @@
 //! Loads as streams of departures: worker w of n takes departures w, w + n, w + 2n, … of a load.
 
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Departures, GRACE, Gap, Segment, departures as kinds},
+    abi::timing::{GRACE, Gap, MeanGap, Segment, Stream, StreamSpec, StreamState, stream_kind},
     field::split_mix_64,
     timing,
 };
@@ -91,22 +91,22 @@ impl Builder {
     ///
     /// # Errors
     /// When there is no room for its segments.
-    pub(super) fn add(&mut self, load: &Load, limits: &Limits) -> Result<Vec<Departures>, TooMany> {
+    pub(super) fn add(&mut self, load: &Load, limits: &Limits) -> Result<Vec<Stream>, TooMany> {
         let mut streams = match load {
             &Load::Constant(rate) => self.constant(rate, limits),
             &Load::Poisson { mean, seed } => (0..self.workers).map(|w| self.poisson(mean, seed, w, limits)).collect(),
             Load::Burst(_) | Load::Curve(_) => self.cyclic(load, limits)?,
         };
         for (worker, stream) in (0..).zip(&mut streams) {
-            stream.left = stream.left.min(share(limits.packets, self.workers, worker));
-            stream.end = limits.end;
-            stream.close = limits.end.saturating_add(GRACE);
-            stream.at = stream.due;
+            stream.state.left = stream.state.left.min(share(limits.packets, self.workers, worker));
+            stream.spec.end = limits.end;
+            stream.spec.close = limits.end.saturating_add(GRACE);
+            stream.state.earliest = stream.state.due;
         }
         Ok(streams)
     }
 
-    fn constant(&self, rate: Fraction, limits: &Limits) -> Vec<Departures> {
+    fn constant(&self, rate: Fraction, limits: &Limits) -> Vec<Stream> {
         let interval = Interval::of_rate(rate, self.workers);
         // The golden ratio's fraction, times 2³².
         let phase = interval.share(limits.phase.wrapping_mul(0x9e37_79b9));
@@ -114,39 +114,44 @@ impl Builder {
             let turn = interval.times(worker);
             let rest = turn.rest + phase.rest;
             let carry = rest >= turn.whole;
-            Departures {
-                kind: kinds::CONSTANT,
-                due: limits.delay + phase.ns + turn.ns + u64::from(carry),
-                rest: if carry { rest - turn.whole } else { rest },
-                gap: interval.times(self.workers),
-                left: u64::MAX,
-                ..Departures::default()
+            Stream {
+                spec: StreamSpec { kind: stream_kind::CONSTANT, ..StreamSpec::default() },
+                state: StreamState {
+                    due: limits.delay + phase.ns + turn.ns + u64::from(carry),
+                    due_rest: if carry { rest - turn.whole } else { rest },
+                    gap: interval.times(self.workers),
+                    left: u64::MAX,
+                    ..StreamState::default()
+                },
+                ..Stream::default()
             }
         };
         (0..self.workers).map(stream).collect()
     }
 
     /// A process of its own for each worker: together they are one of n times the rate.
-    fn poisson(&self, mean: Fraction, seed: u64, worker: u64, limits: &Limits) -> Departures {
+    fn poisson(&self, mean: Fraction, seed: u64, worker: u64, limits: &Limits) -> Stream {
         let nanos = 1e9 * self.workers as f64 / mean.to_f64();
-        // So many bits behind the point leave 34 bits in all; see `Gap`.
-        let bits = (-24..=34).rev().find(|&bits| nanos * f64::powi(2.0, bits) < 17_179_869_183.5).unwrap_or(-24);
-        let rest = u64::try_from(bits + 24).unwrap_or(0);
-        let ns = whole((nanos * f64::powi(2.0, bits)).round()).min((1 << 34) - 1);
-        let mut stream = Departures {
-            kind: kinds::POISSON,
-            due: limits.delay,
-            gap: Gap { ns, rest, whole: 1 << rest },
-            left: u64::MAX,
-            seed: split_mix_64(seed, worker),
-            ..Departures::default()
+        // So many bits behind the point leave 34 bits in all; see `MeanGap`.
+        let point = (-24..=34).rev().find(|&bits| nanos * f64::powi(2.0, bits) < 17_179_869_183.5).unwrap_or(-24);
+        let bits = u32::try_from(point + 24).unwrap_or(0);
+        let units = whole((nanos * f64::powi(2.0, point)).round()).min((1 << 34) - 1);
+        let mut stream = Stream {
+            spec: StreamSpec {
+                kind: stream_kind::POISSON,
+                mean: MeanGap::new(units, bits),
+                seed: split_mix_64(seed, worker),
+                ..StreamSpec::default()
+            },
+            state: StreamState { due: limits.delay, left: u64::MAX, ..StreamState::default() },
+            ..Stream::default()
         };
         // The first one comes as long after the start as any other after the one before it.
         timing::advance(&mut stream, &OnlyExponentials(&self.exponentials));
         stream
     }
 
-    fn cyclic(&mut self, load: &Load, limits: &Limits) -> Result<Vec<Departures>, TooMany> {
+    fn cyclic(&mut self, load: &Load, limits: &Limits) -> Result<Vec<Stream>, TooMany> {
         let cuts = cuts(load, &limits.cuts);
         let index = match self.known.iter().position(|known| known.load == *load && known.cuts == cuts) {
             Some(index) => index,
@@ -167,19 +172,25 @@ impl Builder {
             let segment = self.segments[first as usize..end as usize].first().copied().unwrap_or_default();
             let period =
                 cycle.period.map_or(Gap::ZERO, |period| periods(period, self.periods(cycle), segment.gap.whole));
-            Departures {
-                kind: kinds::SEGMENTS,
-                due: limits.delay + segment.start,
-                rest: segment.rest,
-                gap: segment.gap,
-                left: share(cycle.total, self.workers, worker),
-                run: segment.frames,
-                segment: first,
-                first_segment: first,
-                segment_end: end,
-                period,
-                period_start: limits.delay,
-                ..Departures::default()
+            Stream {
+                spec: StreamSpec {
+                    kind: stream_kind::SEGMENTS,
+                    first_segment: first,
+                    segment_end: end,
+                    period,
+                    ..StreamSpec::default()
+                },
+                state: StreamState {
+                    due: limits.delay + segment.start,
+                    due_rest: segment.rest,
+                    gap: segment.gap,
+                    left: share(cycle.total, self.workers, worker),
+                    segment_left: segment.frames,
+                    segment: first,
+                    period_start: limits.delay,
+                    ..StreamState::default()
+                },
+                ..Stream::default()
             }
         };
         Ok((0..).zip(entries).map(stream).collect())

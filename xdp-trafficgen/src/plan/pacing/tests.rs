@@ -11,7 +11,7 @@ mod requests;
 
 use std::{sync::LazyLock, time::Duration};
 
-use xdp_trafficgen_ebpf::{abi::timing::Departures, timing};
+use xdp_trafficgen_ebpf::{abi::timing::Stream, timing};
 
 use super::{
     Pacing, Request,
@@ -57,15 +57,15 @@ fn of_profile(profile: Profile, workers: usize) -> Pacing {
 }
 
 /// How many departures of a stream are due before a time: as many as the program gives up then.
-fn due_before(stream: &Departures, tables: &HostTables<'_>, time: u64) -> u64 {
+fn due_before(stream: &Stream, tables: &HostTables<'_>, time: u64) -> u64 {
     let mut late = *stream;
     while timing::skip(&mut late, time, tables) {}
-    assert!(timing::is_over(&late) || late.due >= time, "{late:?}");
-    late.skipped - stream.skipped
+    assert!(timing::is_over(&late) || late.state.due >= time, "{late:?}");
+    late.counts.unsent - stream.counts.unsent
 }
 
 /// The first times of a stream.
-fn times(pacing: &Pacing, stream: &Departures, count: usize) -> Vec<u64> {
+fn times(pacing: &Pacing, stream: &Stream, count: usize) -> Vec<u64> {
     departures(stream, &HostTables::new(pacing)).take(count).collect()
 }
 

@@ -2,17 +2,17 @@
 
 use proptest::prelude::*;
 use xdp_trafficgen_ebpf::{
-    abi::timing::{BUCKET_BITS, BUCKETS, Calendar},
-    timing::{self, NextStream, Streams, advance},
+    abi::timing::{BUCKET_BITS, BUCKETS, Calendar, StreamState},
+    timing::{self, NextStream, StreamTable, advance},
 };
 
 use super::*;
 use crate::plan::pacing::rates::whole;
 
-struct Entries(Vec<Departures>);
+struct Entries(Vec<Stream>);
 
-impl Streams for Entries {
-    fn stream(&mut self, number: u32) -> Option<&mut Departures> {
+impl StreamTable for Entries {
+    fn stream(&mut self, number: u32) -> Option<&mut Stream> {
         self.0.get_mut(number as usize)
     }
 }
@@ -33,15 +33,15 @@ fn run(pacing: &Pacing, flows: usize, end: u64) -> Vec<(u64, u32)> {
     let tables = HostTables::new(pacing);
     let mut streams = Entries(pacing.departures[..flows].to_vec());
     let mut calendar = pacing.calendars[0];
-    let mut active = streams.0.iter().filter(|stream| stream.left > 0).count();
+    let mut active = streams.0.iter().filter(|stream| stream.state.left > 0).count();
     let mut sent = Vec::new();
     while active > 0 {
         let number = next(&mut calendar, &mut streams);
         let stream = &mut streams.0[number as usize];
-        sent.push((stream.due, number));
+        sent.push((stream.state.due, number));
         advance(stream, &tables);
-        stream.at = stream.due;
-        if stream.left == 0 || stream.due >= end {
+        stream.state.earliest = stream.state.due;
+        if stream.state.left == 0 || stream.state.due >= end {
             active -= 1;
         } else {
             timing::insert(&mut calendar, number, stream);
@@ -78,15 +78,15 @@ proptest! {
         for (number, rate) in (0..).zip(&rates) {
             let times: Vec<u64> = sent.iter().filter(|(_, of)| *of == number).map(|(due, _)| *due).collect();
             let stream = pacing.departures[number as usize];
-            let whole = u128::from(stream.gap.whole);
+            let whole = u128::from(stream.state.gap.whole);
             // In parts of a nanosecond, of which it is a whole number.
             let gap = workers as u128 * 1_000_000_000 * u128::from(rate.denominator) * whole;
             prop_assert!(gap.is_multiple_of(rate.numerator.into()));
             let gap = gap / u128::from(rate.numerator);
-            let first = u128::from(stream.due) * whole + u128::from(stream.rest);
+            let first = u128::from(stream.state.due) * whole + u128::from(stream.state.due_rest);
             let expected: Vec<u64> = (0..)
                 .map(|k| u64::try_from((first + k * gap) / whole).expect("64 bits"))
-                .take_while(|&due| due == stream.due || due < end)
+                .take_while(|&due| due == stream.state.due || due < end)
                 .collect();
             prop_assert_eq!(times, expected);
         }
@@ -103,7 +103,10 @@ fn flows_of_one_rate_do_not_coincide() {
     let least = times.windows(2).map(|pair| pair[1] - pair[0]).min().expect("times");
     // A hundred flows within a millisecond: evenly they would be 10 µs from each other.
     assert!(least > 3_800, "{least}");
-    assert_eq!(pacing.departures.iter().map(|stream| stream.slot).collect::<Vec<_>>(), (100..200).collect::<Vec<_>>());
+    assert_eq!(
+        pacing.departures.iter().map(|stream| stream.spec.slot).collect::<Vec<_>>(),
+        (100..200).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -127,7 +130,8 @@ fn flows_without_frames_are_not_in_the_calendar() {
 
 #[test]
 fn overdue_streams_are_next() {
-    let stream = |at| Departures { at, due: at, ..Departures::default() };
+    let stream =
+        |at| Stream { state: StreamState { earliest: at, due: at, ..StreamState::default() }, ..Stream::default() };
     let late = 1_000_000;
     let mut streams = Entries(vec![stream(late), stream(late + 64), stream(10), stream(late + 5_000_000)]);
     let mut calendar = Calendar::EMPTY;
@@ -143,7 +147,8 @@ fn overdue_streams_are_next() {
 #[test]
 fn streams_that_come_during_a_look_are_found() {
     let round = (BUCKETS as u64) << BUCKET_BITS;
-    let stream = |at| Departures { at, due: at, ..Departures::default() };
+    let stream =
+        |at| Stream { state: StreamState { earliest: at, due: at, ..StreamState::default() }, ..Stream::default() };
     let mut streams = Entries(vec![stream(round), stream(2 * round), stream(5), stream(1000)]);
     let mut calendar = Calendar::EMPTY;
     timing::insert(&mut calendar, 0, &mut streams.0[0]);

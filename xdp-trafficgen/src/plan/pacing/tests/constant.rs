@@ -24,12 +24,12 @@ fn check(numerator: u64, denominator: u64, steps: u64) {
     let mut stream = pacing.departures[0];
     for k in 0..steps {
         if k % 1009 == 0 || k < 1000 {
-            assert_eq!(stream.due, exact(rate, k), "departure {k}");
+            assert_eq!(stream.state.due, exact(rate, k), "departure {k}");
         }
         advance(&mut stream, &tables);
     }
-    assert_eq!(stream.due, exact(rate, steps));
-    assert_eq!(due_before(&pacing.departures[0], &tables, stream.due), steps);
+    assert_eq!(stream.state.due, exact(rate, steps));
+    assert_eq!(due_before(&pacing.departures[0], &tables, stream.state.due), steps);
 }
 
 #[test]
@@ -58,10 +58,10 @@ fn a_rate_of_unwieldy_terms_is_as_good_as_exact() {
     let [first, _, third] = [0, 1, 2].map(|worker| pacing.departures[worker]);
     // 2^24 bits a second of frames of 512: 32768 a second, less 58 in 2^64.
     let exact = 3.0 * 1e9 / 32768.0;
-    let gap = first.gap.ns as f64 + first.gap.rest as f64 / first.gap.whole as f64;
+    let gap = first.state.gap.ns as f64 + first.state.gap.rest as f64 / first.state.gap.whole as f64;
     assert!((gap - exact).abs() < 1e-9, "{gap} {exact}");
-    assert!(first.gap.whole <= 1 << 63 && first.gap.rest < first.gap.whole);
-    assert_eq!(third.due, 61035);
+    assert!(first.state.gap.whole <= 1 << 63 && first.state.gap.rest < first.state.gap.whole);
+    assert_eq!(third.state.due, 61035);
 }
 
 proptest! {
@@ -96,7 +96,7 @@ fn what_is_due_is_counted_up_to_the_end() {
         let tables = HostTables::new(pacing);
         pacing.departures.iter().map(|stream| due_before(stream, &tables, time)).sum()
     };
-    assert_eq!(limited.departures.iter().map(|stream| stream.left).collect::<Vec<_>>(), [334, 333, 333]);
+    assert_eq!(limited.departures.iter().map(|stream| stream.state.left).collect::<Vec<_>>(), [334, 333, 333]);
     assert_eq!(count_before(&limited, 500_000), 500);
     assert_eq!(count_before(&limited, u64::MAX), 1000);
     assert_eq!(count(&limited), 1000);
@@ -104,8 +104,8 @@ fn what_is_due_is_counted_up_to_the_end() {
     flow.packets = None;
     flow.duration = Some(located(millis(10)));
     let timed = of_flows(vec![flow], 3);
-    assert_eq!(timed.departures[1].due, 7_001_000);
-    assert_eq!(timed.departures[0].end, 17_000_000);
+    assert_eq!(timed.departures[1].state.due, 7_001_000);
+    assert_eq!(timed.departures[0].spec.end, 17_000_000);
     assert_eq!(count_before(&timed, 7_000_000), 0);
     assert_eq!(count_before(&timed, u64::MAX), 10_000);
     assert_eq!(count(&timed), 10_000);

@@ -3,6 +3,7 @@
 use std::f64::consts::TAU;
 
 use proptest::prelude::*;
+use xdp_trafficgen_ebpf::abi::timing::{StreamSpec, StreamState};
 
 use super::*;
 use crate::config::rate::{Burst, Spacing, Step};
@@ -148,12 +149,15 @@ fn steps_are_exact() {
     assert!(in_turns(&halves, 4).iter().zip(expected).all(|(due, expected)| due.abs_diff(expected) <= 1));
     assert_eq!(count(&halves), 12);
     // It ends by itself, too.
-    let endless = Departures { left: u64::MAX, ..halves.departures[0] };
+    let endless = {
+        let stream = halves.departures[0];
+        Stream { state: StreamState { left: u64::MAX, ..stream.state }, ..stream }
+    };
     assert_eq!(self::times(&halves, &endless, 100).len(), 12);
     // No frame before the first one.
     let late = of_profile(steps(vec![step(0, millis(5)), step(1000, millis(2))], false), 3);
     assert_eq!(in_turns(&late, 10), [5_000_000, 6_000_000]);
-    assert_eq!(late.departures.iter().map(|stream| stream.left).collect::<Vec<_>>(), [1, 1, 0]);
+    assert_eq!(late.departures.iter().map(|stream| stream.state.left).collect::<Vec<_>>(), [1, 1, 0]);
 }
 
 #[test]
@@ -242,7 +246,7 @@ proptest! {
         let pacing = of_profile(trace(&pieces, last, repeat).0, workers);
         let tables = HostTables::new(&pacing);
         for stream in &pacing.departures {
-            let mut stream = Departures { end: end.unwrap_or(u64::MAX), ..*stream };
+            let mut stream = Stream { spec: StreamSpec { end: end.unwrap_or(u64::MAX), ..stream.spec }, ..*stream };
             for _ in 0..earlier {
                 if !timing::is_over(&stream) {
                     timing::advance(&mut stream, &tables);
@@ -252,11 +256,11 @@ proptest! {
                 continue;
             }
             let (mut together, mut single) = (stream, stream);
-            let until = stream.due + gather;
+            let until = stream.state.due + gather;
             let taken = timing::take(&mut together, most, until, &tables);
             prop_assert!((1..=most).contains(&taken));
             for number in 0..taken {
-                prop_assert!(number == 0 || single.due <= until && !timing::is_over(&single), "{number}: {single:?}");
+                prop_assert!(number == 0 || single.state.due <= until && !timing::is_over(&single), "{number}: {single:?}");
                 timing::advance(&mut single, &tables);
             }
             prop_assert_eq!(together, single);
@@ -301,8 +305,8 @@ fn endless_times_and_absurd_rates() {
         flow.delay = located(age);
         let pacing = of_flows(vec![flow; 3], 5);
         for stream in &pacing.departures {
-            assert!(times(&pacing, stream, 2).iter().all(|due| due >= &stream.due));
-            assert!(stream.gap.whole > 0);
+            assert!(times(&pacing, stream, 2).iter().all(|due| due >= &stream.state.due));
+            assert!(stream.state.gap.whole > 0);
         }
     }
 }

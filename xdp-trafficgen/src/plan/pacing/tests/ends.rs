@@ -77,7 +77,7 @@ fn a_written_delay_is_kept_and_others_are_spread() {
         let pacing = of_flows(flows.clone(), workers);
         // The golden ratio's share of 62.5 ms.
         let spread = (62.5e6 * (3.0 * (5f64.sqrt() - 1.0) / 2.0).fract()).floor();
-        let first: Vec<u64> = pacing.departures[..4].iter().map(|stream| stream.due).collect();
+        let first: Vec<u64> = pacing.departures[..4].iter().map(|stream| stream.state.due).collect();
         assert_eq!(first[..3], [0, 100, 0]);
         assert!((first[3] as f64 - spread).abs() <= 1.0, "{first:?}, {spread}");
     }

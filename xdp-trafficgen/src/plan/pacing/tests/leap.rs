@@ -1,6 +1,7 @@
 //! Leaps against the steps of the program.
 
 use proptest::prelude::*;
+use xdp_trafficgen_ebpf::abi::timing::StreamSpec;
 
 use super::*;
 use crate::{
@@ -36,7 +37,7 @@ proptest! {
         let pacing = of_profile(profile, workers);
         let (tables, exponentials) = (HostTables::new(&pacing), exponentials());
         for stream in &pacing.departures {
-            let stream = Departures { end: end.unwrap_or(u64::MAX), ..*stream };
+            let stream = Stream { spec: StreamSpec { end: end.unwrap_or(u64::MAX), ..stream.spec }, ..*stream };
             let (mut leaps, mut steps) = (stream, stream);
             for time in [first, first + more] {
                 skip_to(&mut leaps, time, &pacing.segments, &exponentials);
@@ -56,7 +57,7 @@ fn a_year_is_one_leap() {
         let pacing = of_profile(profile, 1);
         let mut stream = pacing.departures[0];
         skip_to(&mut stream, YEAR, &pacing.segments, &exponentials());
-        assert_eq!((stream.skipped, stream.due), (departures, YEAR), "{stream:?}");
+        assert_eq!((stream.counts.unsent, stream.state.due), (departures, YEAR), "{stream:?}");
     }
     check(burst(1, Spacing::Link, 100, None), YEAR / 100_000);
     let steps = [(10_000, 1), (20_000, 3)].map(|(rate, time)| Step { rate: pps(rate, 1), duration: millis(time) });
@@ -65,8 +66,8 @@ fn a_year_is_one_leap() {
     let rate = Ratio { numerator: (1 << 62) + 1, denominator: 1 << 42 };
     let pacing = of_profile(Profile::Constant(pps(rate.numerator, rate.denominator)), 1);
     let mut stream = pacing.departures[0];
-    assert!(stream.gap.whole > 1 << 59, "{stream:?}");
+    assert!(stream.state.gap.whole > 1 << 59, "{stream:?}");
     skip_to(&mut stream, YEAR, &pacing.segments, &exponentials());
     let exact = u128::from(YEAR) * u128::from(rate.numerator) / (u128::from(rate.denominator) * 1_000_000_000);
-    assert!(u128::from(stream.skipped).abs_diff(exact) <= 1, "{} and {exact}", stream.skipped);
+    assert!(u128::from(stream.counts.unsent).abs_diff(exact) <= 1, "{} and {exact}", stream.counts.unsent);
 }

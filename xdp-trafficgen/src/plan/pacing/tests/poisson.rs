@@ -95,6 +95,6 @@ fn the_same_seed_gives_the_same_departures() {
 #[test]
 fn the_first_one_does_not_leave_at_once() {
     let starts: Vec<f64> =
-        (0..2000).map(|seed| poisson(pps(1_000_000, 1), Some(seed), 1).departures[0].due as f64).collect();
+        (0..2000).map(|seed| poisson(pps(1_000_000, 1), Some(seed), 1).departures[0].state.due as f64).collect();
     assert!((mean(&starts) / 1000.0 - 1.0).abs() < 4.0 / 44.0, "{}", mean(&starts));
 }

@@ -1,6 +1,6 @@
 //! From what was written to what is asked of the program.
 
-use xdp_trafficgen_ebpf::abi::timing::{departures as kinds, pacing as codes};
+use xdp_trafficgen_ebpf::abi::timing::{pacing as codes, stream_kind};
 
 use super::*;
 use crate::{
@@ -225,11 +225,11 @@ fn the_plan_tells_the_program() {
     let port = plan_of(&paced);
     let generator = port.program.generator;
     assert_eq!(generator.pacing, codes::FLOWS);
-    assert_eq!(generator.kinds, 1 << kinds::CONSTANT | 1 << kinds::POISSON);
+    assert_eq!(generator.kinds, 1 << stream_kind::CONSTANT | 1 << stream_kind::POISSON);
     assert_eq!((generator.late, generator.give_up), (1000, 100_000_000));
     let pacing = port.pacing.expect("rates");
     assert_eq!(pacing.requested[0], Some(Ratio { numerator: 15_625_000, denominator: 21 }));
-    assert_eq!(pacing.departures.iter().map(|stream| stream.slot).collect::<Vec<_>>(), port.program.slots);
+    assert_eq!(pacing.departures.iter().map(|stream| stream.spec.slot).collect::<Vec<_>>(), port.program.slots);
     let unpaced = plan_of(&CONFIG);
     assert_eq!((unpaced.pacing, unpaced.program.generator.pacing), (None, codes::NONE));
 }
