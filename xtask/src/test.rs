@@ -50,7 +50,7 @@ fn lint(sh: &Shell) -> Result<()> {
     // A target folder of its own: the nightly's artefacts would push out those of stable.
     step(
         "clippy, eBPF program",
-        cmd!(sh, "rustup run nightly cargo clippy --package xdp-trafficgen-ebpf --bins")
+        cmd!(sh, "rustup run nightly cargo clippy --package xdp-trafficgen-ebpf --bins --features program")
             .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
             .args(deny)
             .env("CARGO_TARGET_DIR", target_dir().join("ebpf-clippy")),
