@@ -82,7 +82,24 @@ fn ensure_nightly(sh: &Shell) -> Result<()> {
         has_nightly(&toolchains),
         "the eBPF program is built by nightly Rust, which is not installed: `rustup toolchain install nightly`"
     );
+    let compiler = cmd!(sh, "rustup run nightly rustc --version")
+        .quiet()
+        .read()
+        .context("the nightly compiler does not run: `rustup toolchain install nightly` repairs it")?;
+    let wanted = env!("CARGO_PKG_RUST_VERSION");
+    ensure!(
+        release(&compiler) >= release(wanted),
+        "the nightly is {compiler}, and the eBPF program needs {wanted}: `rustup update nightly`"
+    );
     Ok(())
+}
+
+/// Major and minor number of the first word that has both, as in `rustc 1.97.0-nightly (e50aa6fba 2026-05-19)` and `1.95`.
+fn release(text: &str) -> Option<(u32, u32)> {
+    text.split(' ').find_map(|word| {
+        let mut numbers = word.split(['.', '-']);
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    })
 }
 
 /// Whether `rustup toolchain list` names the moving nightly; a dated one does not answer to `+nightly`.
@@ -189,7 +206,7 @@ fn link_llvm(sysroot: &Path, prefix: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_nightly, llvm_major};
+    use super::{has_nightly, llvm_major, release};
 
     #[test]
     fn llvm_version_is_found_in_what_rustc_and_llvm_print() {
@@ -203,6 +220,19 @@ mod tests {
         check("rustc 1.97.0-nightly\nrelease: 1.97.0-nightly", None);
         check("LLVM version unknown", None);
         check("", None);
+    }
+
+    #[test]
+    fn releases_are_compared_as_numbers() {
+        #[track_caller]
+        fn check(text: &str, expected: Option<(u32, u32)>) {
+            assert_eq!(release(text), expected, "{text:?}");
+        }
+        check("rustc 1.97.0-nightly (e50aa6fba 2026-05-19)", Some((1, 97)));
+        check("1.95", Some((1, 95)));
+        check("rustc 1.100.0-nightly (e50aa6fba 2027-05-19)", Some((1, 100)));
+        check("rustc", None);
+        assert!(release("1.100.0") > release("1.95"));
     }
 
     #[test]
