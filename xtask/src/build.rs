@@ -23,7 +23,8 @@ pub(crate) fn program(sh: &Shell) -> Result<()> {
     run(sh, &Arguments { release: true })
 }
 
-/// Builds what the tests run, in their profile.
-pub(crate) fn for_tests(sh: &Shell) -> Result<()> {
-    run(sh, &Arguments { release: false })
+/// Builds the tests and the program that they run: as they will be, since `cargo build` chooses other features of some
+/// dependencies, and all that uses these would be compiled twice.
+pub(crate) fn tests(sh: &Shell) -> Result<()> {
+    Ok(cmd!(sh, "cargo test --workspace --no-run").quiet().run()?)
 }

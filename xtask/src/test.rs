@@ -21,7 +21,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     setup::ensure_programs(sh, "test", &programs)?;
     if arguments.passed_on.is_empty() {
         lint(sh)?;
-        build::for_tests(sh)?;
+        build::tests(sh)?;
         verifier::check(sh)?;
     }
 
