@@ -42,7 +42,7 @@ enum Task {
     Build(build::Arguments),
     /// Set up, build, then send real frames from one end of a private veth pair to the other and count them
     Demo(demo::Arguments),
-    /// Set up, then check formatting, lints and documentation, and run every test
+    /// Set up, then check formatting, lints, dependencies and documentation, and run every test
     Test(test::Arguments),
     /// Check what no compiler checks: the order of modules, and that nothing cites what is not in the repository
     Tidy,

@@ -14,6 +14,9 @@ use xshell::{Shell, cmd};
 
 use crate::{cargo_home, search_path};
 
+/// Releases of cargo-deny that know the keys of `.cargo/deny.toml`.
+const CARGO_DENY_VERSION: &str = "^0.20";
+
 /// Releases of bpf-linker known to build here; each names the LLVM versions it knows as features.
 const BPF_LINKER_VERSION: &str = "^0.13";
 
@@ -72,6 +75,20 @@ pub(crate) fn find_programs(name: &str) -> impl Iterator<Item = PathBuf> {
 /// Whether this process runs with the effective user id 0.
 pub(crate) fn is_root() -> Result<bool> {
     Ok(fs::metadata("/proc/self").context("/proc is not mounted")?.uid() == 0)
+}
+
+/// Builds cargo-deny where it is missing: not optimised, it runs for a second and compiles in half the time.
+pub(crate) fn ensure_cargo_deny(sh: &Shell) -> Result<()> {
+    if find_program("cargo-deny").is_some() {
+        return Ok(());
+    }
+    eprintln!("test: cargo-deny {CARGO_DENY_VERSION} (about a minute)");
+    let root = cargo_home();
+    cmd!(sh, "cargo install --quiet --locked --debug --root {root} cargo-deny --version {CARGO_DENY_VERSION}")
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .quiet()
+        .run()
+        .context("cargo-deny cannot be built: `cargo install cargo-deny` shows why")
 }
 
 fn ensure_nightly(sh: &Shell) -> Result<()> {

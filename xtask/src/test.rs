@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::{build, setup, target_dir, verifier};
+use crate::{build, setup, target_dir, tidy, verifier};
 
 /// Flags of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -15,11 +15,15 @@ pub(crate) struct Arguments {
     passed_on: Vec<String>,
 }
 
-/// Formatting, lints and documentation with warnings denied, then all tests.
+/// Tidiness, formatting, lints, dependencies and documentation, with warnings denied, then all tests.
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
+    let everything = arguments.passed_on.is_empty();
+    if everything {
+        tidy::run(sh)?;
+    }
     let programs = ["bpftool", "ethtool", "tcpdump", "tshark"].map(|program| (program, program));
     setup::ensure_programs(sh, "test", &programs)?;
-    if arguments.passed_on.is_empty() {
+    if everything {
         lint(sh)?;
         build::tests(sh)?;
         verifier::check(sh)?;
@@ -55,6 +59,12 @@ fn lint(sh: &Shell) -> Result<()> {
             .args(deny)
             .env("CARGO_TARGET_DIR", target_dir().join("ebpf-clippy")),
         "clippy has something to say",
+    )?;
+    setup::ensure_cargo_deny(sh)?;
+    step(
+        "dependencies",
+        cmd!(sh, "cargo deny --log-level error check --hide-inclusion-graph bans licenses sources"),
+        "a dependency is not what .cargo/deny.toml allows",
     )?;
     step(
         "documentation",
