@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and its help. Parses; knows no environment.
 
+mod bench;
 mod output;
 mod pace_test;
 mod probe;
@@ -14,8 +15,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+#[doc(hidden)]
+pub use bench::{Bench, BenchArrivals, BenchCase, BenchCommand, BenchPrograms, BenchRun, BenchSink};
 pub use output::Output;
-pub use pace_test::{BenchArrivals, PaceTest, WarmUp};
+pub use pace_test::{PaceTest, WarmUp};
 pub use probe::Probe;
 pub use quick::{Icmp, PortRange, Quick, QuickRateOptions, TcpSyn, Udp};
 pub use tune::Tune;
@@ -151,18 +154,6 @@ pub enum Command {
     /// `packets` or a `duration` end when they would have, and departures that were due meanwhile count as never sent.
     /// Logs to standard error. SIGTERM or SIGINT ends it in order, with exit status 0.
     Daemon(Daemon),
-    /// One measurement of `cargo xtask bench`
-    #[command(hide = true)]
-    BenchRun(BenchRun),
-    /// What the programs of all cases of `cargo xtask bench` are to the kernel
-    #[command(hide = true)]
-    BenchPrograms(BenchPrograms),
-    /// The receiving end for other generators in `cargo xtask bench`
-    #[command(hide = true)]
-    BenchSink(BenchSink),
-    /// The gaps between the frames of other generators in `cargo xtask bench`
-    #[command(hide = true)]
-    BenchArrivals(BenchArrivals),
 }
 
 /// Options of `demo`.
@@ -374,96 +365,6 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
-}
-
-/// Options of `bench-run`.
-#[derive(Args, Debug)]
-pub struct BenchRun {
-    /// What to measure.
-    pub case: BenchCase,
-    /// Listen to no trace point, so that nobody knows what became of the frames.
-    #[arg(long)]
-    pub uncounted: bool,
-    /// How long.
-    #[arg(long)]
-    pub seconds: f64,
-    /// On which CPUs.
-    #[arg(long, value_parser = cpus)]
-    pub cpus: CpuList,
-    /// For xtask, which always asks for it.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What `bench-run` measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BenchCase {
-    /// A program that only redirects.
-    Floor,
-    /// A range of 1000 destination ports.
-    PortRange,
-    /// A range of 64 000 destination ports: too many for the row table.
-    LongPortRange,
-    /// Both addresses and both ports, 1000 values each, with their checksums.
-    FourFields,
-    /// The same with numbers of values that share no factor: a sequence too long for the row table.
-    FourFieldsLong,
-    /// The same at random.
-    FourFieldsRandom,
-    /// Source MAC, VLAN id, both addresses, identification, TTL and both ports, with their checksums.
-    EightFields,
-    /// The same in a sequence too long for the row table.
-    EightFieldsLong,
-    /// VXLAN with two outer and four inner fields, and three checksums.
-    Vxlan,
-    /// The same in a sequence too long for the row table.
-    VxlanLong,
-    /// Simple IMIX: 64, 570 and 1518 bytes as 7 to 4 to 1.
-    Imix,
-    /// The same with 64 000 destination ports.
-    ImixLong,
-    /// A flow in which nothing varies.
-    OneFlow,
-    /// The same at a rate that cannot be reached: what departure times cost in batches.
-    OneFlowPaced,
-    /// 64 such flows.
-    SixtyFourFlows,
-    /// The same, each at a rate of its own that cannot be reached.
-    SixtyFourFlowsPaced,
-    /// 4096 such flows.
-    ManyFlows,
-    /// A flow with 60 000 source ports.
-    OneFlowLong,
-    /// 64 such flows.
-    SixtyFourFlowsLong,
-    /// 4096 such flows.
-    ManyFlowsLong,
-    /// Two such flows, one with a VLAN tag: each has a program of its own, reached by a tail call.
-    TwoShapes,
-}
-
-/// Options of `bench-programs`.
-#[derive(Args, Debug)]
-pub struct BenchPrograms {
-    /// Measure how long a repetition takes too.
-    #[arg(long)]
-    pub time: bool,
-}
-
-/// Options of `bench-sink`.
-#[derive(Args, Debug)]
-pub struct BenchSink {
-    /// The receiving interface.
-    pub interface: String,
-    /// How long to count.
-    #[arg(long)]
-    pub seconds: f64,
-    /// Be there at once, and count from the first line on standard input.
-    #[arg(long)]
-    pub standing_by: bool,
-    /// For xtask, which always asks for it.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// CPUs, each once. (A type of its own, because clap takes a plain `Vec` for repeated options.)

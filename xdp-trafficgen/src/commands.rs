@@ -24,7 +24,7 @@ pub(crate) use send::{probe_kernel, signal_stop, work_out_until};
 
 use self::daemon::log;
 use crate::{
-    cli::{self, Command, Overrides},
+    cli::{self, BenchCommand, Command, Overrides},
     config::{
         Config, Diagnostic, Diagnostics, Flow, Located, Origin, Profile, Source, Total, file,
         rate::{NotScalable, Ratio},
@@ -230,12 +230,15 @@ pub fn run(command: Command) -> ExitCode {
         Command::Daemon(options) => daemon::daemon(&options),
         Command::PaceTest(options) => pace_test::pace_test(&options),
         Command::Tune(options) => tune::tune(&options),
-        Command::BenchRun(options) => bench::run(&options),
-        Command::BenchPrograms(options) => bench::programs(&options),
-        Command::BenchSink(options) => bench::sink(&options),
-        Command::BenchArrivals(options) => pace_test::bench_arrivals(&options),
     };
     finish(result)
+}
+
+/// Runs a measurement of `xdp-trafficgen-bench`.
+#[doc(hidden)]
+pub fn run_bench(command: &BenchCommand) -> ExitCode {
+    raise_descriptor_limit();
+    finish(bench::bench(command))
 }
 
 /// Says what went wrong, and gives the exit status of it.

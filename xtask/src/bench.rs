@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use crate::{build, pacing, peers, program, setup, verifier};
+use crate::{bench_program, build, pacing, peers, setup, verifier};
 
 /// Flags of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -125,7 +125,7 @@ fn against(sh: &Shell, arguments: &Arguments, peer: &peers::Peer) -> Row {
     let outcome = match &peer.command {
         Err(reason) => Err(reason.clone()),
         Ok(command) => {
-            let receiver = ["bench-sink".to_owned()];
+            let receiver = ["sink".to_owned()];
             let theirs = || {
                 let report = peers::measure(command, &receiver, seconds)?;
                 size = frame_size(&report);
@@ -169,10 +169,10 @@ fn describe((case, cpus): (&str, &str)) -> String {
 }
 
 fn own_mpps(sh: &Shell, (case, cpus): (&str, &str), seconds: Duration) -> Result<f64> {
-    let program = program();
+    let program = bench_program();
     let seconds = seconds.as_secs_f64().to_string();
     let case = case.split(' ');
-    let report = cmd!(sh, "{program} bench-run {case...} --seconds {seconds} --cpus {cpus} --json").quiet().read()?;
+    let report = cmd!(sh, "{program} run {case...} --seconds {seconds} --cpus {cpus}").quiet().read()?;
     received_mpps(&report)
 }
 

@@ -94,9 +94,14 @@ fn program() -> PathBuf {
     target_dir().join("release/xdp-trafficgen")
 }
 
-/// Its build that the tests run.
-fn program_for_tests() -> PathBuf {
-    target_dir().join("debug/xdp-trafficgen")
+/// The release build of the program that makes single measurements.
+fn bench_program() -> PathBuf {
+    target_dir().join("release/xdp-trafficgen-bench")
+}
+
+/// Its build in the profile of the tests.
+fn bench_program_for_tests() -> PathBuf {
+    target_dir().join("debug/xdp-trafficgen-bench")
 }
 
 fn cargo_home() -> PathBuf {

@@ -86,7 +86,7 @@ fn own(sh: &Shell, case: &Case) -> Result<Gaps> {
 
 fn of_peer(command: &[String]) -> Result<Gaps> {
     let gap_ns = (1_000_000_000 / PEER_PPS).to_string();
-    let receiver = ["bench-arrivals", "--gap-ns", &gap_ns].map(str::to_owned);
+    let receiver = ["arrivals", "--gap-ns", &gap_ns].map(str::to_owned);
     Gaps::of(&peers::measure(command, &receiver, Duration::from_secs(2))?)
 }
 

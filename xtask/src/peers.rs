@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use crate::{program, setup, target_dir};
+use crate::{bench_program, program, setup, target_dir};
 
 /// A generator to compare with.
 pub(crate) struct Peer {
@@ -109,7 +109,7 @@ pub(crate) fn measure(command: &[String], receiver: &[String], seconds: Duration
     let namespace = Namespace::new()?;
     // Before the peer starts, which may ask whether its interface sends XDP frames.
     let receiver = Standing::by(&namespace, receiver, RECEIVER, seconds)?;
-    let _sender = Standing::by(&namespace, &["bench-sink".to_owned()], SENDER, seconds)?;
+    let _sender = Standing::by(&namespace, &["sink".to_owned()], SENDER, seconds)?;
     ensure_it_sends(&namespace)?;
     let limit = (WARM_UP + seconds + OVERRUN).as_secs_f64().to_string();
     let mut peer = namespace
@@ -160,9 +160,9 @@ struct Standing {
 impl Standing {
     fn by(namespace: &Namespace, receiver: &[String], interface: &str, seconds: Duration) -> Result<Self> {
         let mut child = namespace
-            .command(program())
+            .command(bench_program())
             .args(receiver)
-            .args([interface, "--json", "--standing-by", "--seconds", &seconds.as_secs_f64().to_string()])
+            .args([interface, "--standing-by", "--seconds", &seconds.as_secs_f64().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
-use crate::{program, program_for_tests, repository};
+use crate::{bench_program, bench_program_for_tests, repository};
 
 /// Committed; `cargo xtask bench --bless` writes it.
 fn snapshot_path() -> PathBuf {
@@ -37,7 +37,7 @@ struct Program {
     translated_bytes: u32,
 }
 
-/// What `bench-programs` says of a case.
+/// What `xdp-trafficgen-bench programs` says of a case.
 #[derive(Deserialize)]
 struct Case {
     programs: Vec<Program>,
@@ -50,7 +50,7 @@ const TOLERANCE: f64 = 0.03;
 /// Prints the table of programs, each with what a repetition takes by itself, and compares it with the snapshot, or writes
 /// that with `bless`.
 pub(crate) fn table(sh: &Shell, bless: bool) -> Result<()> {
-    let cases = ask(sh, &program(), &["--time"])?;
+    let cases = ask(sh, &bench_program(), &["--time"])?;
     println!("{:<24} {:>9} {:>22} {:>18}", "programs alone", "ns", "verified instructions", "translated bytes");
     for (name, case) in &cases {
         let sum = |number: fn(&Program) -> u32| case.programs.iter().map(number).sum::<u32>();
@@ -71,12 +71,12 @@ pub(crate) fn table(sh: &Shell, bless: bool) -> Result<()> {
 
 /// Compares with the snapshot, without measuring.
 pub(crate) fn check(sh: &Shell) -> Result<()> {
-    compare(&snapshot_of(ask(sh, &program_for_tests(), &[])?)?)
+    compare(&snapshot_of(ask(sh, &bench_program_for_tests(), &[])?)?)
 }
 
 fn ask(sh: &Shell, program: &Path, arguments: &[&str]) -> Result<BTreeMap<String, Case>> {
-    let answer = cmd!(sh, "{program} bench-programs {arguments...}").quiet().read()?;
-    serde_json::from_str(&answer).context("bench-programs answers something else")
+    let answer = cmd!(sh, "{program} programs {arguments...}").quiet().read()?;
+    serde_json::from_str(&answer).context("xdp-trafficgen-bench programs answers something else")
 }
 
 fn snapshot_of(cases: BTreeMap<String, Case>) -> Result<Snapshot> {

@@ -57,25 +57,6 @@ pub struct PaceTest {
     pub common: Common,
 }
 
-/// Options of `bench-arrivals`.
-#[derive(Args, Debug)]
-pub struct BenchArrivals {
-    /// The receiving interface.
-    pub interface: String,
-    /// How long to receive.
-    #[arg(long)]
-    pub seconds: f64,
-    /// The gap that is wanted, in nanoseconds.
-    #[arg(long)]
-    pub gap_ns: f64,
-    /// Be there at once, and receive from the first line on standard input.
-    #[arg(long)]
-    pub standing_by: bool,
-    /// For xtask, which always asks for it.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// A time that may be zero, shown as users write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WarmUp(pub Duration);

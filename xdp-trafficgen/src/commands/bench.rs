@@ -1,7 +1,8 @@
-//! `bench-run`, `bench-programs` and `bench-sink`: single measurements, which `cargo xtask bench` interleaves and compares.
+//! The commands of `xdp-trafficgen-bench`: single measurements, which `cargo xtask bench` interleaves and compares.
 
+mod arrivals;
 mod cases;
-pub(super) mod standing;
+mod standing;
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use xdp_trafficgen_ebpf::abi::{self, timing::WorkerClock};
 
 use crate::{
-    cli::{self, BenchCase},
+    cli::{self, BenchCase, BenchCommand},
     commands::{
         CommandError,
         demo::{CountedPair, SENDER},
@@ -29,7 +30,16 @@ use crate::{
     plan::{pacing::Streams, schedule},
 };
 
-pub(super) fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
+pub(super) fn bench(command: &BenchCommand) -> Result<(), CommandError> {
+    match command {
+        BenchCommand::Run(options) => run(options),
+        BenchCommand::Programs(options) => programs(options),
+        BenchCommand::Sink(options) => sink(options),
+        BenchCommand::Arrivals(options) => arrivals::arrivals(options),
+    }
+}
+
+fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     let capabilities = probe_kernel()?;
     let stage = CountedPair::set(Some(options.cpus.0.clone()))?;
     let config = config(options.case, &stage, options.seconds)?;
@@ -56,7 +66,7 @@ fn config(case: BenchCase, stage: &CountedPair, seconds: f64) -> Result<Config, 
 
 /// What each case's programs are to the verifier, and what a repetition of them takes by itself: ordinary runs, which send
 /// nothing. The shortest of many runs, which is the same on a busy machine.
-pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError> {
+fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError> {
     let capabilities = probe_kernel()?;
     let stage = CountedPair::set(Some(vec![0]))?;
     let mut all = BTreeMap::new();
@@ -111,7 +121,7 @@ const RUNS: u32 = 500;
 /// Repetitions a run: long enough for the clock, short enough to be left alone now and then.
 const REPETITIONS: u32 = 20_000;
 
-pub(super) fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
+fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
     let sink = Sink::attach(&options.interface, SinkAction::Drop)?;
     if options.standing_by && !standing::wait_for_the_word()? {
         return Ok(());

@@ -12,7 +12,6 @@ use crate::{
     cli::{self, PortRange, WarmUp},
     commands::{
         CommandError,
-        bench::standing,
         demo::{RECEIVER, SENDER, VethPair},
         findings::RunFindings,
         probe_kernel,
@@ -25,15 +24,14 @@ use crate::{
     engine::{Loaded, Start},
     host::{Facts, FactsError, Link, Mac, Netlink, machine},
     kernel::{
-        Arrivals, Sink,
+        Arrivals,
         arrivals::{Arrived, Match},
-        sink::SinkAction,
     },
     output::{
         format::emit,
         live::Live,
         numbers::{frames, grouped},
-        pace_test::{PaceTestReport, json, svg},
+        pace_test::{PaceTestReport, svg},
         streams::say,
         together::{findings, notes},
     },
@@ -171,25 +169,6 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
     results::both(svg.map_or(Ok(()), |target| draw(&target, &report)), printed)
 }
 
-/// The gaps between the frames of somebody else, as one JSON object.
-pub(super) fn bench_arrivals(options: &cli::BenchArrivals) -> Result<(), CommandError> {
-    let duration = Duration::try_from_secs_f64(options.seconds).unwrap_or(Duration::from_secs(1));
-    // Others may send faster than they were told to.
-    let capacity = capacity(options.gap_ns / 2.0, duration)?;
-    if options.standing_by {
-        // In the place of the one that writes down when frames arrive, whose log has room for those that are wanted.
-        let _there = Sink::attach(&options.interface, SinkAction::Drop)?;
-        if !standing::wait_for_the_word()? {
-            return Ok(());
-        }
-    }
-    let arrivals = Arrivals::attach(&options.interface, Match::default(), capacity)?;
-    thread::sleep(duration);
-    let no_warm_up = WarmUp(Duration::ZERO);
-    let report = measure(arrivals.take()?, options.interface.clone(), None, options.gap_ns, no_warm_up)?;
-    Ok(emit(&report, &json::FORMAT)?)
-}
-
 /// Where frames leave and where they arrive.
 struct Endpoints {
     sender: String,
@@ -279,7 +258,7 @@ fn nominal_gap_ns(rate: Rate, size: u32) -> Option<f64> {
 
 /// Room for what should arrive, and a little more.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; the largest number is refused")]
-fn capacity(gap_ns: f64, duration: Duration) -> Result<u64, PaceTestError> {
+pub(super) fn capacity(gap_ns: f64, duration: Duration) -> Result<u64, PaceTestError> {
     let frames = (duration.as_secs_f64() * 1e9 / gap_ns * 1.01) as u64;
     if frames > MOST_FRAMES { Err(PaceTestError::TooMany(frames)) } else { Ok(frames + 1) }
 }
@@ -306,14 +285,14 @@ fn settle(arrivals: &Arrivals, sent: u64) -> Result<(), CommandError> {
 }
 
 /// What this process sent.
-struct Sent {
+pub(super) struct Sent {
     port: PortCount,
     workers: usize,
     /// Frames that left later than this after they were due count as late.
     late_threshold: Duration,
 }
 
-fn measure(
+pub(super) fn measure(
     arrived: Arrived,
     receiver: String,
     sent: Option<Sent>,

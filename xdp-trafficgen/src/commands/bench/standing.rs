@@ -11,7 +11,7 @@ use crate::{commands::CommandError, output::format::emit_text};
 
 /// Says on standard output that it is there, in a line of its own, and waits for a line on standard input. Whether one came; none
 /// comes to one that is only to be there.
-pub(in crate::commands) fn wait_for_the_word() -> Result<bool, CommandError> {
+pub(super) fn wait_for_the_word() -> Result<bool, CommandError> {
     emit_text(&format!("{}\n", json!({ "standing_by": true })))?;
     let mut word = String::new();
     let bytes = io::stdin()

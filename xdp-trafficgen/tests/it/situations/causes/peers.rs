@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
@@ -12,7 +12,7 @@ use xdp_trafficgen::host::index_of;
 use super::{assert_says, finding, report, udp};
 use crate::{
     situations::table,
-    stage::{Running, Stage, trafficgen},
+    stage::{Running, Stage},
 };
 
 /// It said: "does not support sending packets via XDP". That generator is not to be had here at its newest source, so its check
@@ -23,7 +23,8 @@ fn xdp_tools_generator_would_run() {
     let index = index_of("xtg0").unwrap();
     assert_eq!(check_iface_support(features(index)), Err("Interface xtg0 does not support sending packets via XDP."));
     let mut ends = ["xtg1", "xtg0"].map(|interface| {
-        let mut command = trafficgen(&["bench-sink", interface, "--standing-by", "--seconds", "0.3", "--json"]);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xdp-trafficgen-bench"));
+        command.args(["sink", interface, "--standing-by", "--seconds", "0.3"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -57,7 +58,7 @@ fn xdp_tools_generator_would_run() {
     let said = "xtg0 sends XDP frames (NETDEV_XDP_ACT_NDO_XMIT), as xdp-tools' generator asks before it starts";
     table::row(
         "23",
-        &format!("bench-sink at both ends, {typed}"),
+        &format!("xdp-trafficgen-bench sink at both ends, {typed}"),
         said,
         0,
         &format!("{frames} frames of 66 bytes counted"),
