@@ -61,7 +61,7 @@ pub enum FactsError {
 impl Facts {
     /// Asks the machine; `sought` are the destinations to look up, `interfaces` the names, or alternative names, of
     /// those to learn more about. Blocks, for a few seconds where a next hop must be asked for its MAC address and does not
-    /// answer.
+    /// answer; not to be called from async code.
     ///
     /// # Errors
     /// When the kernel does not answer.

@@ -9,6 +9,7 @@ mod counting;
 mod daemon;
 mod diagnosis;
 mod enable;
+mod examples;
 mod frames;
 mod guide;
 mod host;
