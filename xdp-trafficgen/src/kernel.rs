@@ -1,6 +1,8 @@
-//! The kernel, as this program uses it: loads the specialised eBPF object, fills its maps, drives it.
+//! The eBPF object in the kernel: loads it, fills its maps, attaches its programs, and reads what
+//! they counted.
 //!
-//! The only home of `unsafe` and of aya. Takes plain values from the plan and gives plain values back; decides nothing.
+//! The home of `unsafe` for what runs in the kernel, and the only user of aya. Takes plain values
+//! from the plan, returns plain values, and decides nothing.
 
 #![expect(unsafe_code, reason = "system calls that neither aya nor rustix wraps live here, and only here")]
 

@@ -1,8 +1,9 @@
-//! What the kernel tells, and is told, through interfaces that have no safe wrapper: ioctls, netlink messages, bpf(2), and the
-//! numbers of its errors.
+//! System calls that no library wraps: ioctls, netlink messages and bpf(2), and the names of
+//! errnos.
 //!
-//! The home of `unsafe` for facts; that for what runs in the kernel is [`crate::kernel`]. Gives plain values, and knows neither
-//! what they are for nor any other module: [`crate::host`] makes facts of them.
+//! This is the home of `unsafe` for facts; [`crate::kernel`] is the home of `unsafe` for what runs
+//! in the kernel. `sys` takes and gives plain values. It knows no other module, and not what its
+//! values are for: [`crate::host`] makes facts of them.
 
 #![expect(unsafe_code, reason = "system calls that no library wraps; what uses them is safe")]
 

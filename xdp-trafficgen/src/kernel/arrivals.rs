@@ -1,5 +1,5 @@
-//! A stamping receiver: an XDP program on a receiving interface that writes down when each frame arrived, attached by a link
-//! that goes with the process.
+//! A stamping receiver: an XDP program that records when each frame arrives at an interface. A BPF
+//! link attaches it, so it is detached when the process ends.
 
 use aya::{
     EbpfLoader,
@@ -15,12 +15,15 @@ use crate::{
     plan::ExistingProgram,
 };
 
-/// Which frames are stamped, and by what they are told apart. Offsets are bytes from the frame's start.
+/// Which frames are stamped, and how they are told apart. Offsets are octets from the start of the
+/// frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Match {
-    /// Stamps only frames that have these four bytes at this offset; others go on to the network stack. None: every frame.
+    /// The receiver stamps only frames that have these four octets at this offset, and passes
+    /// others to the network stack. None: it stamps every frame.
     pub mark: Option<(u32, [u8; 4])>,
-    /// Where a frame has the two bytes of its tag (36: the UDP destination port behind Ethernet and IPv4). None: the tag is 0.
+    /// Offset of the two octets of a frame's tag (36: the UDP destination port behind Ethernet and
+    /// IPv4). None: the tag is 0.
     pub tag: Option<u32>,
 }
 
@@ -29,16 +32,16 @@ pub struct Match {
 pub struct Stamp {
     /// Nanoseconds since the receiver was attached, on the monotonic clock.
     pub ns: u64,
-    /// Tells frames apart: see [`Match::tag`].
+    /// Tells frames apart: [`Match::tag`].
     pub tag: u16,
 }
 
-/// What arrived.
+/// The arrivals of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arrived {
     /// In the order of time.
     pub stamps: Vec<Stamp>,
-    /// Matching frames for which the log had no more room.
+    /// Matching frames for which the log had no room left.
     pub missed: u64,
     /// Frames that did not match.
     pub passed: u64,
@@ -55,7 +58,7 @@ pub struct Seen {
     pub passed: u64,
 }
 
-/// Writes down when frames arrive at one interface, and drops them.
+/// Records when frames arrive at an interface, and drops them.
 pub struct Arrivals {
     attachment: Attachment,
     blocks: Array<MapData, Block>,
@@ -64,8 +67,8 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    /// Attaches the receiver to `interface`, in the driver. There is room for `capacity` frames and a little more, of 8 bytes
-    /// each.
+    /// Attaches the receiver to `interface`, in the driver. The log has room for at least
+    /// `capacity` frames, of 8 octets each.
     ///
     /// # Errors
     /// When another program is there already, the driver has no XDP, or there is not enough memory.
@@ -73,7 +76,8 @@ impl Arrivals {
         Self::attach_over(interface, matching, capacity, ExistingProgram::Keep)
     }
 
-    /// As [`Arrivals::attach`]; `existing`: what becomes of a program that is there.
+    /// As [`Arrivals::attach`]; `existing` says what is done with a program that is attached
+    /// already.
     ///
     /// # Errors
     /// As [`Arrivals::attach`].
@@ -83,7 +87,7 @@ impl Arrivals {
         capacity: u64,
         existing: ExistingProgram,
     ) -> Result<Self, KernelError> {
-        // The last block of each CPU may stay empty but for one stamp.
+        // The last block of each CPU may hold as little as one stamp.
         let cpus =
             nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "read(possible CPUs)", source })? as u64;
         let blocks = capacity.div_ceil(BLOCK_STAMPS as u64).saturating_add(cpus);
@@ -127,15 +131,16 @@ impl Arrivals {
         }))
     }
 
-    /// Detaches the receiver and reads what it wrote down.
+    /// Detaches the receiver and reads its log.
     ///
     /// # Errors
-    /// When a map cannot be read, or what made way cannot be put back.
+    /// When a map cannot be read, or a program that was detached for the receiver cannot be
+    /// attached again.
     pub fn take(self) -> Result<Arrived, KernelError> {
         let Self { attachment, blocks, next, logs } = self;
-        // A frame just being stamped makes no difference: its stamp is there or it is not.
+        // A frame that is being stamped at this moment may or may not be in the log.
         attachment.release()?;
-        // A full log's counter goes on beyond the blocks there are.
+        // The counter of a full log exceeds the number of blocks.
         let taken = next.get(&0, 0).map_err(map_error("ARRIVAL_NEXT"))?;
         let taken = u32::try_from(taken).map_or(blocks.len(), |taken| taken.min(blocks.len()));
         let mut stamps = Vec::new();

@@ -1,9 +1,10 @@
-//! Attaches an XDP program in the driver of an interface, by a BPF link that goes with the process, and moves nobody's program
-//! out of the way unasked.
+//! Attaches an XDP program to the driver of an interface, by a BPF link that ends with the process.
+//! Another program on the interface is detached only if the user asked for it.
 //!
-//! A program that was attached by netlink can make way, and is put back at the end; after SIGKILL, or a second signal (see
-//! [`crate::signal`]), it is lost, for what netlink attached belongs to nobody. What hangs on a BPF link only the owner of that
-//! link can take off (dev_xdp_attach in the kernel's net/core/dev.c).
+//! A program that was attached by netlink can be detached for ours, and is attached again at the
+//! end. After SIGKILL or a second signal (see [`crate::signal`]) it stays detached, because no
+//! process owns what netlink attached. A program on a BPF link can only be detached by the owner of
+//! the link (dev_xdp_attach in the kernel's net/core/dev.c).
 
 use std::{io, os::fd::OwnedFd};
 
@@ -19,10 +20,11 @@ use crate::{
     },
 };
 
-/// A program in the driver of an interface, for as long as this lives.
+/// A program in the driver of an interface; dropping this detaches it.
 #[derive(Debug)]
 pub(super) struct Attachment {
-    // Goes first: where it is, nothing can be put back.
+    // Declared first, so dropped first: the other program cannot be attached while this link
+    // exists.
     link: FdLink,
     displaced: Option<ReplacedProgram>,
 }
@@ -31,7 +33,7 @@ impl Attachment {
     /// Attaches `program`, which is loaded, to the interface with this index.
     ///
     /// # Errors
-    /// [`AttachError`], and when the kernel does not say what is there.
+    /// [`AttachError`], and when the kernel does not list the interface's programs.
     pub(super) fn native(program: &mut Xdp, index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
         let netlink = XdpNetlink::open().map_err(unasked)?;
         let XdpInterface { name: interface, programs, .. } = netlink.interface(index).map_err(unasked)?;
@@ -45,7 +47,7 @@ impl Attachment {
                 Some(ReplacedProgram::take_off(XdpNetlink::open().map_err(unasked)?, index, &interface, mode, id)?)
             }
         };
-        // When it fails, what was displaced is put back.
+        // On failure, dropping `displaced` attaches the other program again.
         let link = attach(program, index).map_err(|source| {
             let said = explained(&netlink, index, program);
             AttachError::Refused { interface, said, source }
@@ -53,10 +55,10 @@ impl Attachment {
         Ok(Self { link, displaced })
     }
 
-    /// Takes the program off, and puts back what made way for it.
+    /// Detaches the program, and attaches the one again that was detached for it.
     ///
     /// # Errors
-    /// When that cannot be put back. An interface that is gone is no error.
+    /// When that one cannot be attached again. An interface that is gone is no error.
     pub(super) fn release(self) -> Result<(), AttachError> {
         let Self { link, displaced } = self;
         drop(link);
@@ -70,8 +72,8 @@ fn attach(program: &mut Xdp, index: u32) -> io::Result<FdLink> {
         Some(errno) => io::Error::from_raw_os_error(errno),
         None => io::Error::other(error),
     })?;
-    // aya falls back on netlink before Linux 5.9, which cannot send live frames anyway; what does not go with the process is
-    // not wanted, and goes here.
+    // Before Linux 5.9 aya attaches by netlink. Such kernels have no live frames, and an attachment
+    // that outlives the process is refused here.
     link.try_into().map_err(io::Error::other)
 }
 
@@ -86,29 +88,30 @@ fn errno(error: &ProgramError) -> Option<i32> {
     None
 }
 
-/// What the driver says of a program that it refused. Links have no way to say it (until Linux 6.6, which has a trace point),
-/// so it is offered the program once more, by netlink.
+/// The driver's reason to refuse a program. A link cannot report it (Linux 6.6 has a trace point
+/// for it), so the program is offered to the driver again, by netlink.
 fn explained(netlink: &XdpNetlink, index: u32, program: &Xdp) -> Option<String> {
     let program = program.fd().ok()?;
     match netlink.attach(index, AttachedMode::Native, program) {
         Err(Refusal { said, .. }) => said,
         Ok(()) => {
-            // It changed its mind. A failure to take it off again has nobody to be told.
+            // This time the driver took the program. Best effort: the caller reports the first
+            // failure anyway.
             let _ = netlink.detach(index, AttachedMode::Native, program);
             None
         }
     }
 }
 
-/// A program that made way.
+/// A program that was detached for ours.
 #[derive(Debug)]
 struct ReplacedProgram {
-    /// Of the namespace it was in: the end may come in any thread.
+    /// In the program's network namespace: the run may end in any thread.
     netlink: XdpNetlink,
     index: u32,
     interface: String,
     program: AttachedXdp,
-    /// None when it was put back.
+    /// None when the program was attached again.
     descriptor: Option<OwnedFd>,
 }
 
@@ -147,7 +150,7 @@ impl ReplacedProgram {
 }
 
 impl Drop for ReplacedProgram {
-    /// For ends that have nobody to tell of a failure.
+    /// Best effort: `drop` cannot report a failure.
     fn drop(&mut self) {
         let _ = self.put_back();
     }

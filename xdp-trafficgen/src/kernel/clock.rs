@@ -1,7 +1,7 @@
 //! The clock that the programs read.
 //!
-//! `bpf_ktime_get_ns` is the machine's monotonic clock. In a time namespace (time_namespaces(7): containers, CRIU) this process's
-//! `CLOCK_MONOTONIC` is another one, ahead of it or behind by a constant.
+//! `bpf_ktime_get_ns` reads the machine's monotonic clock. In a time namespace (time_namespaces(7):
+//! containers, CRIU) this process's `CLOCK_MONOTONIC` differs from it by a constant.
 
 use std::sync::OnceLock;
 
@@ -12,19 +12,20 @@ use crate::kernel::{
     tiny::{Clock, failed},
 };
 
-/// The programs' clock, as this process can tell it. A process stays in its time namespace for as long as it has threads.
+/// The programs' clock, as an offset to this process's. A process stays in its time namespace for
+/// as long as it has threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProgramClock {
-    /// What the programs' clock is ahead of this process's, in nanoseconds.
+    /// Nanoseconds that the programs' clock is ahead of this process's.
     ahead: i64,
 }
 
-/// Readings of the programs' clock, each between two of ours: the narrowest of so many tell the difference to within a
-/// microsecond.
+/// Readings of the programs' clock, each between two readings of our own: the narrowest of them
+/// give the offset to within a microsecond.
 const READINGS: usize = 64;
 
 impl ProgramClock {
-    /// This process's, as the programs' is outside of time namespaces.
+    /// Outside of time namespaces: both clocks are the same.
     pub const OWN: Self = Self { ahead: 0 };
 
     /// Compares the clocks, once in the life of a process.
@@ -69,8 +70,9 @@ fn own_now() -> u64 {
     tv_sec.cast_unsigned() * 1_000_000_000 + tv_nsec.cast_unsigned()
 }
 
-/// How far their clock is ahead of ours, from readings of ours, theirs, and ours again. Exactly none where that may be: without a
-/// time namespace there is no difference, and what cannot be measured shall not become one.
+/// How far the programs' clock is ahead of ours, from readings of ours, theirs, and ours again.
+/// Zero where zero is possible: without a time namespace the clocks are the same, and an inexact
+/// measurement must not make them differ.
 fn difference(readings: &[[u64; 3]]) -> i64 {
     let least = readings.iter().map(|&[_, theirs, after]| theirs.wrapping_sub(after).cast_signed()).max();
     let most = readings.iter().map(|&[before, theirs, _]| theirs.wrapping_sub(before).cast_signed()).min();
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_narrowest_readings_tell_the_difference() {
-        // All within the same clock.
+        // Both clocks are the same.
         check(&[[100, 150, 900], [1000, 1010, 1030]], 0);
         check(&[], 0);
         // A namespace that is a million seconds ahead, and one that is a minute behind.

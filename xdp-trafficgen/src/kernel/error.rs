@@ -1,4 +1,4 @@
-//! What the kernel refused, and why programs cannot be attached.
+//! Errors of the kernel: refused calls, objects, programs, maps and attachments.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use crate::host::{AttachedXdp, NetlinkError};
 /// What the kernel refused.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// A system call of our own.
+    /// A system call that aya does not make.
     #[error("{call} failed")]
     Syscall {
         /// Its name, with what it was for.
@@ -41,7 +41,7 @@ pub enum KernelError {
         /// Why.
         source: MapError,
     },
-    /// A map has no such entry: a mistake of ours.
+    /// The map has no such entry: a bug.
     #[error("the eBPF map `{map}` has no entry {index}")]
     NoEntry {
         /// Its name in the object.
@@ -49,16 +49,16 @@ pub enum KernelError {
         /// The entry.
         index: u32,
     },
-    /// The egress interface could not be given to the program.
+    /// The program cannot be given the egress interface.
     #[error("the kernel refused the egress interface")]
     Egress(#[source] XdpMapError),
-    /// More ports than one process can count for.
+    /// More ports than one process has places for.
     #[error("{0} ports are too many for one process: it counts for {max} at most", max = xdp_trafficgen_ebpf::abi::MAX_PLACES)]
     TooManyPorts(usize),
-    /// A log of arrivals has at most 2^32 blocks.
+    /// A log of arrivals has fewer than 2^32 blocks.
     #[error("no log of arrivals has room for {0} frames")]
     TooManyArrivals(u64),
-    /// Values came for another number of CPUs than are possible.
+    /// A map has values of another number of CPUs than /sys lists as possible.
     #[error("the kernel keeps values for {values} CPUs, and {cpus} are possible")]
     PossibleCpus {
         /// How many values the kernel keeps.
@@ -66,20 +66,20 @@ pub enum KernelError {
         /// How many CPUs /sys lists.
         cpus: usize,
     },
-    /// The object lacks something this program expects: a mistake of ours.
+    /// The object has no such program or map: a bug.
     #[error("the eBPF object has no `{0}`")]
     Missing(&'static str),
     /// A program could not be attached to an interface.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// Interfaces of our own could not be made.
+    /// The private interface cannot be made.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
 }
 
 impl KernelError {
-    /// The system call that failed and its errno, where nothing else has said yet what that means. Of libraries that do not
-    /// name the call: what they could not do.
+    /// The system call that failed, and its errno, for errors that do not say yet what the errno
+    /// means. Where a library does not name its call: the library's message.
     pub fn failed_call(&self) -> Option<(String, i32)> {
         match self {
             Self::Attach(AttachError::Refused { source, said, .. }) => {
@@ -102,7 +102,7 @@ impl KernelError {
         }
     }
 
-    /// The errno below it, if a system call failed.
+    /// The errno of the system call at the root of this error, if there is one.
     pub fn errno(&self) -> Option<i32> {
         let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = source {
@@ -118,10 +118,10 @@ impl KernelError {
     }
 }
 
-/// Why a program cannot be attached, or another not be put back.
+/// Why a program cannot be attached, or another program cannot be attached again.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    /// Another program is there, and is to stay, or cannot make way.
+    /// Another program is attached; the user wants it to stay, or it cannot be detached.
     #[error("{program} is attached to `{interface}` already: {}", .program.out_of_the_way(.interface))]
     InTheWay {
         /// The interface.
@@ -134,12 +134,12 @@ pub enum AttachError {
     Refused {
         /// The interface.
         interface: String,
-        /// What the driver, or the kernel, says of it.
+        /// The reason that the driver or the kernel gives.
         said: Option<String>,
         /// Why not.
         source: io::Error,
     },
-    /// With a program attached it does not send either.
+    /// The driver does not send XDP frames even with a program attached.
     #[error(
         "the driver of `{interface}` sends no XDP frames, with an XDP program attached or without: send out of another \
          interface, or try a newer kernel"
@@ -148,14 +148,14 @@ pub enum AttachError {
         /// The interface.
         interface: String,
     },
-    /// A program that made way could not be put back.
+    /// A program that was detached for ours cannot be attached again.
     #[error("{program}, which made way, cannot be put back on `{interface}`{}: attach it again", in_words(.said.as_deref()))]
     NotPutBack {
         /// The interface.
         interface: String,
         /// The program.
         program: AttachedXdp,
-        /// What the kernel or the driver says of it.
+        /// The reason that the kernel or the driver gives.
         said: Option<String>,
         /// Why not.
         source: io::Error,

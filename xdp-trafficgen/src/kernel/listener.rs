@@ -1,4 +1,5 @@
-//! Listens to the kernel's trace points for all ports of the process: see the eBPF crate's `listening`.
+//! Listens to the kernel's trace points for all ports of the process: see the eBPF crate's
+//! `listening`.
 
 use std::{
     collections::BTreeSet,
@@ -17,11 +18,11 @@ use crate::kernel::{KernelError, OBJECT, TracePoint, TracePoints, close_maps, ma
 
 /// The map that the listener shares with the ports.
 const WORKERS: &str = "WORKERS";
-/// A port's programs that it calls, as [`told`] numbers them.
+/// The programs of a port that the listener calls, numbered as in [`told`].
 const PROGRAMS: [(u32, &str); told::PROGRAMS as usize] =
     [(told::LOST, "lost"), (told::NOT_REDIRECTED, "not_redirected")];
 
-/// Learns what becomes of the frames of so many ports. Clones are the same one.
+/// Learns from trace points what becomes of the frames of all ports. Clones share one listener.
 #[derive(Clone)]
 pub struct Listener(Arc<Inner>);
 
@@ -36,7 +37,8 @@ struct Inner {
 }
 
 impl Listener {
-    /// For at most so many ports at a time. Listens to those of the `wanted` trace points that there are.
+    /// A listener with places for `ports` ports. It attaches to those of the `wanted` trace points
+    /// that the kernel has.
     ///
     /// # Errors
     /// What the kernel refused.
@@ -59,36 +61,36 @@ impl Listener {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// The trace points it listens to.
+    /// The trace points that the listener is attached to.
     pub fn trace_points(&self) -> &TracePoints {
         &self.0.found
     }
 
-    /// A place for one more port; none when all are taken.
+    /// Takes a free place for one more port.
     pub(super) fn place(&self) -> Result<PortSlot, KernelError> {
         let index = lock(&self.0.free).pop_first().ok_or(KernelError::TooManyPorts(self.0.places as usize + 1))?;
         Ok(PortSlot { index, listener: self.clone() })
     }
 }
 
-/// A port's place with a listener, for as long as this lives.
+/// A port's place with a listener; dropping it frees the place.
 pub(super) struct PortSlot {
     index: u32,
     listener: Listener,
 }
 
 impl PortSlot {
-    /// Which one.
+    /// The number of the place.
     pub(super) const fn index(&self) -> u32 {
         self.index
     }
 
-    /// The trace points that are listened to.
+    /// The trace points that the listener is attached to.
     pub(super) fn trace_points(&self) -> &TracePoints {
         self.listener.trace_points()
     }
 
-    /// Lets the object that is loaded next take this place.
+    /// Gives this place to the object that is loaded next.
     pub(super) fn share<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         let Inner { pins, places, .. } = &*self.listener.0;
         loader.override_global("PLACE", &self.index, true).map_max_entries(WORKERS, *places);
@@ -104,13 +106,14 @@ impl PortSlot {
             let descriptor = program.fd().map_err(program_error(name))?;
             let mut told = lock(&self.listener.0.told);
             told.set(told::entry(self.index, number), descriptor, 0).map_err(map_error("TOLD"))?;
-            // The array keeps it.
+            // The array holds the program from here on.
             program.unload().map_err(program_error(name))?;
         }
         Ok(())
     }
 
-    /// Forgets what the place held: frames whose fate stayed open would look like the next port's.
+    /// Resets the place's counters: otherwise frames of this port without a known fate would be
+    /// counted for the next port.
     fn clear(&self) -> Result<(), KernelError> {
         let cpus = nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "reading the CPU count", source })?;
         let nothing = PerCpuValues::try_from(vec![Worker::NEW; cpus])
@@ -123,18 +126,19 @@ impl Drop for PortSlot {
     fn drop(&mut self) {
         let mut told = lock(&self.listener.0.told);
         for (number, _) in PROGRAMS {
-            // Empty already, when the port was never loaded.
+            // A port that was never loaded has no entry.
             let _ = told.clear_index(&told::entry(self.index, number));
         }
         drop(told);
-        // A place that cannot be cleared is not given again.
+        // A place that cannot be reset is not used again.
         if self.clear().is_ok() {
             lock(&self.listener.0.free).insert(self.index);
         }
     }
 }
 
-/// What one thread changes, another finds complete.
+/// The lock of a thread that panicked is used as it is: each change is complete when the lock is
+/// released.
 fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! Array maps in this process's own memory (`BPF_F_MMAPABLE`, Linux 5.5, commit fc9702273e2e): what the program writes is read
-//! without a system call, and needs no descriptor once it is mapped.
+//! Array maps in this process's own memory (`BPF_F_MMAPABLE`, Linux 5.5, commit fc9702273e2e): what
+//! the program writes is read without a system call, and a mapped array needs no descriptor.
 //!
-//! The kernel keeps the entries of such an array from the start of a page on, each at a multiple of eight bytes
-//! (`array_map_mmap` of kernel/bpf/arraymap.c). Programs reach them as those of any other array. The kernel writes while we read:
-//! each word is read and written as a whole, and a value of several words may be of two moments, as it may be with
-//! `BPF_MAP_LOOKUP_ELEM`.
+//! The kernel places the entries of such an array at multiples of eight octets, from the start of a
+//! page on (`array_map_mmap` of kernel/bpf/arraymap.c). Programs access it as any other array. The
+//! kernel may write while we read: each word is read and written as a whole, and a value of several
+//! words may mix two moments, as with `BPF_MAP_LOOKUP_ELEM`.
 
 use std::{
     io,
@@ -28,7 +28,7 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use crate::kernel::{KernelError, map_error};
 
-/// The entries of an array. Stays when the map's descriptor is closed.
+/// The entries of an array. They stay mapped when the map's descriptor is closed.
 pub(super) struct Mapped<T> {
     name: &'static str,
     memory: MmapRaw,
@@ -36,7 +36,7 @@ pub(super) struct Mapped<T> {
     _entry: PhantomData<fn() -> T>,
 }
 
-/// A word of an entry, on both sides.
+/// The size of a word; both sides access entries word by word.
 const WORD: usize = size_of::<u64>();
 
 impl<T: Pod> Mapped<T> {
@@ -62,14 +62,15 @@ impl<T: Pod> Mapped<T> {
         Ok(Self { name, memory, entries, _entry: PhantomData })
     }
 
-    /// An entry.
+    /// Reads an entry.
     pub(super) fn get(&self, index: u32) -> Result<T, KernelError> {
         let from = self.entry(index)?;
         let mut value = MaybeUninit::<T>::uninit();
         let to = value.as_mut_ptr().cast::<u8>();
         for at in (0..size_of::<T>()).step_by(WORD) {
-            // SAFETY: the entry has STRIDE bytes at a multiple of eight, which only atomic operations of ours and the kernel
-            // touch; `value` has room for the word, or for the half of one that is its last.
+            // SAFETY: the entry has STRIDE bytes at a multiple of eight, which only atomic
+            // operations of ours and the kernel touch; `value` has room for the word, or for the
+            // half of one that is its last.
             unsafe {
                 if size_of::<T>() - at < WORD {
                     let word = AtomicU32::from_ptr(from.add(at).cast()).load(Relaxed);
@@ -101,7 +102,7 @@ impl<T: Pod> Mapped<T> {
         Ok(())
     }
 
-    /// Where an entry begins.
+    /// The address of an entry.
     fn entry(&self, index: u32) -> Result<*mut u8, KernelError> {
         if index >= self.entries {
             return Err(KernelError::NoEntry { map: self.name, index });
@@ -111,7 +112,7 @@ impl<T: Pod> Mapped<T> {
     }
 }
 
-/// The word that makes a program stop. Clones are the same one.
+/// The word in a map that stops a program's work. Clones share one word.
 #[derive(Clone)]
 pub struct StopFlag(Arc<Mapped<u64>>);
 
@@ -122,20 +123,22 @@ impl StopFlag {
         Ok(Self(Arc::new(mapped)))
     }
 
-    /// Lets nothing depart from this instant on: paced calls under way come to their end at once. Others take no notice. The
-    /// first instant stays, and whoever finds it finds what this thread wrote before. `now`: on the programs' clock, in nanoseconds.
+    /// Stops departures from the instant `now` on (nanoseconds on the programs' clock): paced calls
+    /// in progress end at once; unpaced calls do not read the flag. The first instant stays, and a
+    /// thread that reads it sees what this thread wrote before.
     pub fn set(&self, now: u64) {
-        // Whoever comes second finds that it has been done.
+        // Another thread may have set the flag first: its instant stays.
         let _ = self.word().compare_exchange(0, now.max(1), Release, Relaxed);
     }
 
-    /// When nothing departed any more; none: there has been no stop.
+    /// The instant from which on nothing departs; none when the flag is not set.
     pub fn get(&self) -> Option<u64> {
         Some(self.word().load(Acquire)).filter(|&stopped| stopped != 0)
     }
 
     fn word(&self) -> &AtomicU64 {
-        // SAFETY: the map has an entry (`StopFlag::of`), of eight bytes, which only atomic operations and the kernel touch.
+        // SAFETY: the map has an entry (`StopFlag::of`), of eight bytes, which only atomic
+        // operations and the kernel touch.
         unsafe { AtomicU64::from_ptr(self.0.memory.as_mut_ptr().cast()) }
     }
 }
@@ -146,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    /// Entries in memory that is no map's.
+    /// Entries in memory that belongs to no map.
     fn entries<T: Pod>(count: u32) -> Mapped<T> {
         let memory = MmapMut::map_anon(Mapped::<T>::STRIDE * count as usize).unwrap();
         Mapped { name: "TEST", memory: memory.into(), entries: count, _entry: PhantomData }
@@ -154,7 +157,7 @@ mod tests {
 
     /// All bytes of the memory.
     fn bytes<T: Pod>(mapped: &Mapped<T>) -> Vec<u8> {
-        // SAFETY: so many bytes are mapped, and nobody else has them.
+        // SAFETY: `len` octets are mapped, and no other thread accesses them.
         unsafe { std::slice::from_raw_parts(mapped.memory.as_ptr(), mapped.memory.len()) }.to_vec()
     }
 
@@ -205,7 +208,7 @@ mod tests {
         word.set(17);
         same.set(18);
         assert_eq!((word.get(), same.get()), (Some(17), Some(17)));
-        // 0 is the word of those that go on.
+        // 0 means that the flag is not set.
         let first = StopFlag(Arc::new(entries(1)));
         first.set(0);
         assert_eq!(first.get(), Some(1));

@@ -1,4 +1,5 @@
-//! Network namespaces without a name: they go when the process goes, however it ends.
+//! Network namespaces without a name: the kernel removes them when the process ends, whatever ends
+//! it.
 
 use std::{
     fs::File,
@@ -22,7 +23,7 @@ impl PrivateNetns {
     /// # Errors
     /// When CAP_SYS_ADMIN is missing.
     pub fn enter() -> Result<Self, KernelError> {
-        // SAFETY: the new namespace is this thread's alone, no descriptor or memory is affected.
+        // SAFETY: the new namespace is this thread's alone; no descriptor or memory is affected.
         unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
             .map_err(|errno| KernelError::Syscall { call: "unshare(CLONE_NEWNET)", source: errno.into() })?;
         Self::current()
@@ -70,7 +71,7 @@ impl PrivateNetns {
     }
 }
 
-/// Runs `work` in a thread that ends with it; a panic in there goes on here.
+/// Runs `work` in a thread of its own. A panic in `work` continues in the calling thread.
 fn in_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -1,8 +1,10 @@
-//! Makes drivers send XDP frames that do so only while an XDP program is attached: attaches one that lets everything pass.
+//! Attaches the pass program: some drivers transmit XDP frames only while an XDP program is
+//! attached to them.
 //!
-//! A program that is in the driver already does as well, and stays. Whether one is needed, the plan decides; whether it was
-//! enough, the kernel says (`NETDEV_XDP_ACT_NDO_XMIT`, Linux 6.3 and later), and without it no frame would leave (__xdp_enqueue
-//! in the kernel's kernel/bpf/devmap.c, commit fccca038f300).
+//! A program that is attached to the driver already does as well, and stays. The plan decides
+//! whether one is needed; the kernel tells whether it is enough (`NETDEV_XDP_ACT_NDO_XMIT`, Linux
+//! 6.3 and later): without this bit no frame would leave (__xdp_enqueue in the kernel's
+//! kernel/bpf/devmap.c, commit fccca038f300).
 
 use std::{
     collections::BTreeMap,
@@ -27,36 +29,38 @@ use crate::{
 
 /// The name of the program in the object.
 const PASS: &str = "pass";
-/// Several drivers start the NIC anew when a program comes, and links of 40 Gb/s take seconds until they are there again.
+/// Several drivers restart the NIC when a program is attached, and links of 40 Gb/s take seconds to
+/// come back.
 const LONGEST_RESTART: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
-/// An interface whose driver has an XDP program, for as long as this lives where the program is ours.
+/// An interface whose driver has an XDP program. If the program is ours, dropping this detaches it.
 #[derive(Debug)]
 pub struct PassProgram {
     index: u32,
     /// The program's id.
     program: u32,
-    /// None: somebody else's program was there.
+    /// None: the program was attached before, by somebody else.
     attachment: Option<Attachment>,
-    /// Whether there was a link before.
+    /// Whether the interface had carrier before the program was attached.
     had_carrier: bool,
-    /// Over when the link is back, or was waited for in vain.
+    /// Done when the link is back, or the time to wait for it is over.
     restart: Once,
 }
 
 impl PassProgram {
-    /// Attaches a program to the interface with this index, in its driver, unless there is one. Waits until the link is back
-    /// when that takes it down.
+    /// Attaches a program to the driver of the interface with this index, unless one is attached.
+    /// If that takes the link down, waits until it is back.
     ///
     /// # Errors
-    /// [`AttachError`], and when the kernel does not say what is there.
+    /// [`AttachError`], and when the kernel does not list the interface's programs.
     pub fn attach(index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
         Self::attach_until(&CancellationToken::new(), index, existing)
     }
 
-    /// As [`PassProgram::attach`], but waits no longer for the link once `stop` is cancelled: whoever wants to end must not wait,
-    /// nor grow impatient and kill us, which would lose what made way.
+    /// As [`PassProgram::attach`], but stops waiting for the link when `stop` is cancelled: a user
+    /// who has to wait may kill the process, and then a program that was detached for ours would
+    /// not be attached again.
     ///
     /// # Errors
     /// As [`PassProgram::attach`].
@@ -66,7 +70,7 @@ impl PassProgram {
         Ok(enabled)
     }
 
-    /// As [`PassProgram::attach`], without waiting.
+    /// As [`PassProgram::attach`], without waiting for the link.
     fn begin(index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
         let netlink = XdpNetlink::open().map_err(unasked)?;
         let before = netlink.interface(index).map_err(unasked)?;
@@ -81,8 +85,9 @@ impl PassProgram {
         Ok(enabled)
     }
 
-    /// Waits until the driver has started the NIC anew, once: whoever comes meanwhile waits as well, and nobody later, when a
-    /// link may be down for another reason. A link that stays down shows in what becomes of the frames.
+    /// Waits until the driver has restarted the NIC, once: callers that come meanwhile wait as
+    /// well; later callers do not, because the link may then be down for another reason. If the
+    /// link stays down, the drop reasons show it.
     fn wait_for_link(&self, stop: &CancellationToken) {
         self.restart.call_once(|| {
             if self.had_carrier
@@ -94,34 +99,35 @@ impl PassProgram {
         });
     }
 
-    /// Whether a program of ours was attached.
+    /// Whether the attached program is ours.
     pub const fn is_ours(&self) -> bool {
         self.attachment.is_some()
     }
 
-    /// Takes our program off, and puts back what made way for it.
+    /// Detaches our program, and attaches the one again that was detached for it.
     ///
     /// # Errors
-    /// When that cannot be put back.
+    /// When that one cannot be attached again.
     pub fn release(self) -> Result<(), KernelError> {
         Ok(self.attachment.map_or(Ok(()), Attachment::release)?)
     }
 
-    /// Whether the program is still there: it goes with its interface, and somebody else's when he likes.
+    /// Whether the program is still attached: it is detached with its interface, and its owner may
+    /// detach it at any time.
     fn is_there(&self) -> bool {
         let interface = XdpNetlink::open().and_then(|netlink| netlink.interface(self.index));
         interface.is_ok_and(|interface| native(&interface) == Some(self.program))
     }
 }
 
-/// Attaches ours, and gives its id.
+/// Attaches our program, and returns its id.
 fn pass(index: u32, existing: ExistingProgram) -> Result<(u32, Attachment), KernelError> {
     let mut ebpf = aya::Ebpf::load(OBJECT)?;
     let program: &mut Xdp =
         ebpf.program_mut(PASS).ok_or(KernelError::Missing(PASS))?.try_into().map_err(program_error(PASS))?;
     program.load().map_err(program_error(PASS))?;
     let id = program.info().map_err(program_error(PASS))?.id();
-    // The link holds the program; the rest of the object goes here.
+    // The link holds the program; the rest of the object is dropped here.
     Ok((id, Attachment::native(program, index, existing)?))
 }
 
@@ -129,7 +135,7 @@ fn native(interface: &XdpInterface) -> Option<u32> {
     interface.programs.iter().find(|(mode, _)| *mode == AttachedMode::Native).map(|&(_, id)| id)
 }
 
-/// Waits until `reached`, at most for so long, and not when told to stop.
+/// Waits until `reached` is true, `stop` is cancelled, or the time `longest` is over.
 fn wait(longest: Duration, stop: &CancellationToken, mut reached: impl FnMut() -> bool) {
     let deadline = Instant::now() + longest;
     while !stop.is_cancelled() && !reached() && Instant::now() < deadline {
@@ -137,21 +143,21 @@ fn wait(longest: Duration, stop: &CancellationToken, mut reached: impl FnMut() -
     }
 }
 
-/// The interfaces that were enabled in one network namespace, so that ports that leave by the same one share its program.
+/// The pass programs of one network namespace; ports that leave by the same interface share one.
 #[derive(Clone, Debug, Default)]
 pub struct PassPrograms {
     all: Arc<Mutex<BTreeMap<u32, Weak<PassProgram>>>>,
-    /// Ends the waiting for links.
+    /// Cancelled to stop waiting for links.
     stop: CancellationToken,
 }
 
 impl PassPrograms {
-    /// None yet; links are waited for as [`PassProgram::attach_until`] has it.
+    /// No programs yet. Links are waited for as in [`PassProgram::attach_until`].
     pub fn until(stop: &CancellationToken) -> Self {
         Self { stop: stop.clone(), ..Self::default() }
     }
 
-    /// As [`PassProgram::attach`], or the same again.
+    /// As [`PassProgram::attach`]; a program that was attached here before is shared.
     ///
     /// # Errors
     /// As [`PassProgram::attach`].
@@ -164,7 +170,7 @@ impl PassPrograms {
         };
         all.insert(index, Arc::downgrade(&enabled));
         let hold = PassProgramShare { enabling: self.clone(), enabled: Some(Arc::clone(&enabled)) };
-        // A link may take seconds, in which other interfaces must not wait for this one.
+        // A link may take seconds to come back; ports of other interfaces do not wait for it.
         drop(all);
         enabled.wait_for_link(&self.stop);
         Ok(hold)
@@ -175,16 +181,16 @@ impl PassPrograms {
     }
 }
 
-/// A share in an interface that was enabled; the last one takes the program with it.
+/// A share in a pass program; dropping the last share detaches it.
 #[derive(Debug)]
 pub struct PassProgramShare {
     enabling: PassPrograms,
-    /// None when it was released.
+    /// None when the share was released.
     enabled: Option<Arc<PassProgram>>,
 }
 
 impl PassProgramShare {
-    /// Whether a program of ours was attached.
+    /// Whether the attached program is ours.
     pub fn is_ours(&self) -> bool {
         self.enabled.as_ref().is_some_and(|enabled| enabled.attachment.is_some())
     }
@@ -198,14 +204,14 @@ impl PassProgramShare {
     }
 
     fn end(&mut self) -> Result<(), KernelError> {
-        // A program that is on its way out must not be taken for one that stays.
+        // The lock keeps other threads from sharing a program that is being detached.
         let _all = self.enabling.lock();
         self.enabled.take().and_then(Arc::into_inner).map_or(Ok(()), PassProgram::release)
     }
 }
 
 impl Drop for PassProgramShare {
-    /// For ends that have nobody to tell of a failure.
+    /// Best effort: `drop` cannot report a failure.
     fn drop(&mut self) {
         let _ = self.end();
     }
@@ -215,7 +221,7 @@ impl Drop for PassProgramShare {
 mod tests {
     use super::*;
 
-    /// A wait that heeds no signal lasts an hour here.
+    /// A wait that ignored `stop` would last an hour here.
     #[test]
     fn a_signal_ends_the_wait_for_the_link() {
         let stop = CancellationToken::new();

@@ -1,23 +1,23 @@
-//! Values that the kernel keeps for each CPU.
+//! Values that the kernel keeps per CPU.
 //!
-//! The kernel hands them out one after the other, for the CPUs that this machine may ever have, in their order
-//! (`bpf_percpu_array_copy` of kernel/bpf/arraymap.c goes through `for_each_possible_cpu`). Where numbers are left out, a value's
-//! place among them is not its CPU's number.
+//! The kernel returns one value for each possible CPU, in the order of their numbers
+//! (`bpf_percpu_array_copy` of kernel/bpf/arraymap.c iterates `for_each_possible_cpu`). Where
+//! numbers are left out, the position of a value is not the number of its CPU.
 
 use crate::{host::possible_cpus, kernel::KernelError};
 
-/// A value for each CPU.
+/// One value per possible CPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PerCpu<T> {
-    /// In order.
+    /// In the order of CPU numbers.
     values: Vec<(u32, T)>,
 }
 
 impl<T> PerCpu<T> {
-    /// Makes each possible CPU's value.
+    /// Makes a value for each possible CPU.
     ///
     /// # Errors
-    /// When the machine does not say which CPUs are possible.
+    /// When /sys does not list the possible CPUs.
     pub(super) fn make(of: impl FnMut(u32) -> T) -> Result<Self, KernelError> {
         Ok(Self::of_cpus(cpus()?, of))
     }
@@ -26,10 +26,10 @@ impl<T> PerCpu<T> {
         Self { values: cpus.into_iter().map(|cpu| (cpu, of(cpu))).collect() }
     }
 
-    /// Names the CPUs of values as the kernel has them.
+    /// Assigns values in the kernel's order to their CPUs.
     ///
     /// # Errors
-    /// As [`PerCpu::make`], and when there are values of another number of CPUs.
+    /// As [`PerCpu::make`], and when the number of values is not the number of possible CPUs.
     pub(super) fn of_kernel(values: &[T]) -> Result<Self, KernelError>
     where
         T: Clone,
@@ -41,23 +41,23 @@ impl<T> PerCpu<T> {
         Ok(Self { values: cpus.into_iter().zip(values.iter().cloned()).collect() })
     }
 
-    /// The values as the kernel wants them.
+    /// The values in the kernel's order.
     pub(super) fn into_kernel(self) -> Vec<T> {
         self.values.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// That of a CPU; none when this machine has no CPU of this number.
+    /// The value of a CPU; none when this machine has no CPU of this number.
     pub fn get(&self, cpu: u32) -> Option<&T> {
         let place = self.values.binary_search_by_key(&cpu, |&(cpu, _)| cpu).ok()?;
         Some(&self.values[place].1)
     }
 
-    /// CPUs and their values, in order.
+    /// CPUs and their values, in the order of CPU numbers.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.values.iter().map(|(cpu, value)| (*cpu, value))
     }
 
-    /// The same CPUs with other values.
+    /// Another value for each of the same CPUs.
     pub(super) fn map<U>(&self, mut to: impl FnMut(&T) -> U) -> PerCpu<U> {
         PerCpu { values: self.iter().map(|(cpu, value)| (cpu, to(value))).collect() }
     }
@@ -72,7 +72,8 @@ mod tests {
     use super::*;
     use crate::host::parse_cpu_list;
 
-    /// What such machines have in /sys/devices/system/cpu/possible; `values`: of the kernel, in its order.
+    /// `possible`: the contents of /sys/devices/system/cpu/possible; `values`: in the kernel's
+    /// order.
     #[track_caller]
     fn check(possible: &str, values: &[u64], expected: &[(u32, Option<u64>)]) {
         let cpus = parse_cpu_list(possible).unwrap();

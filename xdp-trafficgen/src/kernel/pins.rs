@@ -1,8 +1,9 @@
 //! Maps that several loads of the object share.
 //!
-//! A port whose flows form several groups loads the object once for each group, specialised for it, and all of them work on
-//! the same maps. aya shares maps by pinning them; the file system they are pinned in is mounted nowhere, so nobody else
-//! sees it, and it goes with its descriptor, even after SIGKILL.
+//! A port whose flows form several groups loads the object once per group, specialised for it, and
+//! all of them use the same maps. aya shares maps by pinning them. The file system that they are
+//! pinned in is mounted nowhere, so no other process sees it, and it is removed with its
+//! descriptor, even after SIGKILL.
 
 use std::{
     os::fd::{AsRawFd as _, OwnedFd},
@@ -14,7 +15,8 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 
 use crate::kernel::KernelError;
 
-/// A BPF file system of our own, for as long as this lives. Maps stay when it goes, but cannot be found any more.
+/// A private BPF file system; dropping this removes it. Maps stay, but cannot be looked up any
+/// more.
 #[derive(Debug)]
 pub(super) struct Pins {
     directory: String,
@@ -33,7 +35,8 @@ impl Pins {
         Ok(Self { directory, _mount: mount })
     }
 
-    /// Lets the object that is loaded next share these maps with those before and after it.
+    /// Lets the object that is loaded next share these maps with all objects that are loaded with
+    /// this file system.
     pub(super) fn share<'a>(&self, loader: &mut EbpfLoader<'a>, maps: &[&'a str]) {
         for map in maps {
             loader.map_pin_path(map, PathBuf::from(format!("{}/{map}", self.directory)));

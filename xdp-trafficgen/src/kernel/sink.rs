@@ -1,4 +1,5 @@
-//! A counting receiver: an XDP program on a receiving interface, attached by a link that goes with the process.
+//! A counting receiver: an XDP program on a receiving interface. A BPF link attaches it, so it is
+//! detached when the process ends.
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -9,12 +10,12 @@ use xdp_trafficgen_ebpf::abi;
 
 use crate::kernel::{KernelError, OBJECT, close_maps, map_error, program_error};
 
-/// What happens to a frame after it was counted.
+/// What is done with a counted frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SinkAction {
-    /// It is dropped.
+    /// The frame is dropped.
     Drop,
-    /// It goes on to the network stack.
+    /// The frame goes on to the network stack.
     Pass,
 }
 

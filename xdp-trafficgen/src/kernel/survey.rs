@@ -1,6 +1,7 @@
-//! Everything `probe` asks the kernel: each question by itself, so that one that cannot be asked hides no other answer.
+//! Everything that `probe` asks the kernel. Each question stands alone, so that a failure hides no
+//! other answer.
 //!
-//! Sends nothing: what runs drops its frames. Gives plain answers; what they mean is [`crate::diagnosis`]'s.
+//! Sends nothing: the programs drop their frames. [`crate::diagnosis`] says what the answers mean.
 
 use std::{
     cell::OnceCell,
@@ -28,30 +29,32 @@ use crate::kernel::{
 pub struct Survey {
     /// Capabilities that sending needs and this process lacks.
     pub missing_capabilities: Vec<&'static str>,
-    /// Whether it sends live frames (Linux 5.18).
+    /// Whether the kernel has live frames (Linux 5.18).
     pub live_frames: Answer<bool>,
     /// Bytes of the largest frame that live mode takes, without FCS.
     pub largest_frame: Answer<usize>,
-    /// The most frames it sends together.
+    /// The largest batch.
     pub batch_limit: Answer<u32>,
-    /// Which trace points it has, of those that tell what became of frames.
+    /// Which of the trace points that tell the fate of frames the kernel has.
     pub trace_points: Vec<(TracePoint, Answer<bool>)>,
-    /// Whether programs can wait in `bpf_loop` (Linux 5.17), as those with departure times do.
+    /// Whether programs can wait in `bpf_loop` (Linux 5.17); paced programs do.
     pub bpf_loop: Answer<bool>,
-    /// What a call costs.
+    /// How long a call takes.
     pub call: Answer<CallTimes>,
 }
 
-/// What a live call of [`CALL_FRAMES`] frames takes, all of them dropped.
+/// How long a live call of [`CALL_FRAMES`] frames takes, all of which the program drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallTimes {
     /// When the kernel puts the program into its XDP dispatcher for the call.
     pub alone: Duration,
-    /// When the program is there already, because it is attached to a private interface: as in every run.
+    /// When the program is in the dispatcher already, because it is attached to a private
+    /// interface: as in every run.
     pub anchored: Duration,
 }
 
-/// Frames of a call that is timed. Not one, for which the kernel leaves its dispatcher alone.
+/// Frames of a timed call. More than one, because for one the kernel does not change its
+/// dispatcher.
 pub const CALL_FRAMES: u32 = 64;
 
 /// An answer, or why there is none.
@@ -60,10 +63,10 @@ pub type Answer<T> = Result<T, Unanswered>;
 /// Why the kernel could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
-    /// Without these capabilities.
+    /// The process lacks these capabilities.
     #[error("needs {}", .0.join(" and "))]
     Privilege(Vec<&'static str>),
-    /// Only kernels with live frames have an answer.
+    /// Only kernels with live frames can answer.
     #[error("needs live frames")]
     NoLiveFrames,
     /// The kernel refused.
@@ -72,7 +75,7 @@ pub enum Unanswered {
 }
 
 impl Unanswered {
-    /// What was refused is put down to the capabilities that are missing, where some are.
+    /// If capabilities are missing, a refusal is put down to them.
     fn of(error: KernelError, missing: &[&'static str]) -> Self {
         match error.errno() {
             Some(libc::EPERM | libc::EACCES) if !missing.is_empty() => Self::Privilege(missing.to_vec()),
@@ -81,13 +84,13 @@ impl Unanswered {
     }
 }
 
-/// Asks the kernel everything. Takes a quarter of a second, most of it for [`CallTimes::alone`].
+/// Asks all questions. Takes a quarter of a second, most of it for [`CallTimes::alone`].
 pub fn survey() -> Survey {
     let missing = missing_capabilities();
     let types = Types::default();
     let why = |error| Unanswered::of(error, &missing);
     let live_frames = Tiny::load(Kind::Xdp).and_then(|program| sends_live_frames(&program)).map_err(why);
-    // A program for each, for an answer owns why there is none.
+    // Each answer needs a program of its own, because it owns the error of loading it.
     let live = || match &live_frames {
         Ok(true) => Tiny::load(Kind::Xdp).map_err(why),
         Ok(false) => Err(Unanswered::NoLiveFrames),
@@ -115,13 +118,13 @@ pub fn survey() -> Survey {
     }
 }
 
-/// The kernel's type information, which everybody may read: it knows trace points and helpers by name. Read when it is first
-/// needed.
+/// The kernel's type information, which every process may read: it lists trace points and helpers
+/// by name. Read when it is first needed.
 #[derive(Default)]
 struct Types(OnceCell<Option<Btf>>);
 
 impl Types {
-    /// The answer, or what the types tell where there was no right to ask.
+    /// The answer; where capabilities were missing, the answer of the type information.
     fn or(&self, answer: Answer<bool>, name: &str, kind: BtfKind) -> Answer<bool> {
         if !matches!(answer, Err(Unanswered::Privilege(_))) {
             return answer;
@@ -131,10 +134,12 @@ impl Types {
     }
 }
 
-/// Searched for: above it the kernel says E2BIG (net/bpf/test_run.c, TEST_XDP_MAX_BATCH, 256 so far).
+/// Searched for: above the limit the kernel returns E2BIG (net/bpf/test_run.c, TEST_XDP_MAX_BATCH,
+/// 256 so far).
 fn batch_limit(program: &Tiny) -> Result<u32, KernelError> {
     let takes = |batch_size| accepted(program.run(Run::Live { len: FRAME_LEN, repeat: 1, batch_size }), libc::E2BIG);
-    // A kernel without a limit would make an array of so many frames: more than anybody could want is limit enough.
+    // A kernel without a limit would allocate an array of so many frames. The search ends at 65536,
+    // which is more than any run needs.
     let (mut fits, mut refused) = (1, 1 << 16);
     while refused - fits > 1 {
         let middle = u32::midpoint(fits, refused);
@@ -143,7 +148,7 @@ fn batch_limit(program: &Tiny) -> Result<u32, KernelError> {
     Ok(fits)
 }
 
-/// By attaching to it. No type information is needed for that.
+/// Tries to attach to the trace point. This needs no type information.
 fn has_trace_point(point: TracePoint) -> Result<bool, KernelError> {
     let program = Tiny::load(Kind::RawTracePoint)?;
     let name = CString::new(point.name()).map_err(|error| failed("naming a trace point")(error.into()))?;
@@ -161,7 +166,7 @@ fn call_times(program: &Tiny) -> Result<CallTimes, KernelError> {
     Ok(CallTimes { alone, anchored: median(program, 15)? })
 }
 
-/// Of so many calls; the first, which finds nothing in the caches, is not among them.
+/// The median of so many calls. One more call runs first, with cold caches, and is not counted.
 fn median(program: &Tiny, calls: usize) -> Result<Duration, KernelError> {
     let mut times = Vec::new();
     for _ in 0..=calls {

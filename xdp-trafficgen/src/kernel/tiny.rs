@@ -1,7 +1,8 @@
-//! Programs of a few instructions, for asking the kernel what it can do.
+//! Programs of a few instructions that find out what the kernel can do.
 //!
-//! The object with the generator would do as well, but when it or one of its maps is refused nothing could be asked any more.
-//! aya loads ELF objects only, so these go through bpf(2) themselves. Never sends: what they are run on is dropped.
+//! The generator's object would answer too, but if the kernel refused it or one of its maps,
+//! nothing more could be asked. aya loads only ELF objects, so these programs use bpf(2) directly.
+//! They drop every frame, so nothing is sent.
 
 use std::{
     ffi::CStr,
@@ -16,7 +17,7 @@ use crate::{
     sys::bpf::{attributes, bpf, bpf_fd},
 };
 
-/// What a program is for.
+/// The kind of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Drops every frame.
@@ -25,32 +26,32 @@ pub(super) enum Kind {
     RawTracePoint,
 }
 
-/// A loaded program; goes when this is dropped.
+/// A loaded program; dropping this unloads it.
 #[derive(Debug)]
 pub(super) struct Tiny {
     program: OwnedFd,
 }
 
-/// A run on a frame of zeros.
+/// A run of a program on a frame of zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Run {
-    /// Without side effects, and with these flags.
+    /// Without side effects, with these flags.
     Dry {
         /// `bpf_attr.test.flags`.
         flags: u32,
     },
     /// As live frames, which the program drops.
     Live {
-        /// Bytes of a frame.
+        /// Octets of a frame.
         len: usize,
-        /// How many frames.
+        /// Number of frames.
         repeat: u32,
-        /// How many of them at a time.
+        /// Frames of a batch.
         batch_size: u32,
     },
 }
 
-/// The least the kernel takes as a frame, and a little more.
+/// The kernel's smallest frame is the Ethernet header, 14 octets; this is Ethernet's, without FCS.
 pub(super) const FRAME_LEN: usize = 60;
 
 impl Tiny {
@@ -59,7 +60,7 @@ impl Tiny {
     /// # Errors
     /// What the kernel refused, with its errno.
     pub(super) fn load(kind: Kind) -> Result<Self, KernelError> {
-        // `enum xdp_action`: XDP_DROP is 1. A trace point has no use for the value.
+        // `enum xdp_action`: XDP_DROP is 1. The kernel ignores the result at a trace point.
         let (prog_type, result) = match kind {
             Kind::Xdp => (bpf_prog_type::BPF_PROG_TYPE_XDP, 1),
             Kind::RawTracePoint => (bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT, 0),
@@ -90,11 +91,12 @@ impl Tiny {
                 attr.test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
             }
         }
-        // SAFETY: the frame outlives the call, which writes nowhere but to attr.
+        // SAFETY: the frame outlives the call, which writes only to attr.
         unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }.map(drop)
     }
 
-    /// Attaches an XDP program to the interface with this index, in the driver, until the descriptor is closed.
+    /// Attaches an XDP program to the driver of the interface with this index. Closing the
+    /// descriptor detaches it.
     ///
     /// # Errors
     /// The kernel's.
@@ -110,7 +112,7 @@ impl Tiny {
         unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
     }
 
-    /// Attaches a program to a trace point, until the descriptor is closed.
+    /// Attaches a program to a trace point. Closing the descriptor detaches it.
     ///
     /// # Errors
     /// ENOENT: the kernel has no trace point of this name.
@@ -127,7 +129,7 @@ impl Tiny {
     }
 }
 
-/// A program that reads the clock programs have.
+/// A program that reads the programs' clock.
 pub(super) struct Clock {
     program: OwnedFd,
 }
@@ -138,8 +140,9 @@ impl Clock {
     /// # Errors
     /// What the kernel refused, with its errno.
     pub(super) fn load() -> Result<Self, KernelError> {
-        // An XDP program's context begins with the frame's start and end (include/uapi/linux/bpf.h, `struct xdp_md`); the time
-        // goes to the frame's first eight bytes, for a program's own result has four.
+        // An XDP program's context begins with the frame's start and end (include/uapi/linux/bpf.h,
+        // `struct xdp_md`). The program writes the time to the frame's first eight octets, because
+        // its result has only four.
         let program = [
             [LOAD_WORD, 0x16, 0, 0, 0, 0, 0, 0],             // r6 = data
             [LOAD_WORD, 0x12, 4, 0, 0, 0, 0, 0],             // r2 = data_end
@@ -155,7 +158,7 @@ impl Clock {
         Ok(Self { program: load(bpf_prog_type::BPF_PROG_TYPE_XDP, &program)? })
     }
 
-    /// Nanoseconds, now.
+    /// Nanoseconds on the programs' clock, now.
     ///
     /// # Errors
     /// The kernel's.
@@ -169,14 +172,14 @@ impl Clock {
         attr.test.data_size_in = len;
         attr.test.data_size_out = len;
         attr.test.repeat = 1;
-        // SAFETY: the frame outlives the call, which copies it before it writes to it.
+        // SAFETY: the frame outlives the call, which reads all of it before it writes to it.
         unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }?;
         let [a, b, c, d, e, f, g, h, ..] = frame;
         Ok(u64::from_ne_bytes([a, b, c, d, e, f, g, h]))
     }
 }
 
-/// Loads a program of so many instructions.
+/// Loads a program from its instructions.
 fn load(prog_type: bpf_prog_type, program: &[[u8; 8]]) -> Result<OwnedFd, KernelError> {
     let mut attr = attributes();
     attr.__bindgen_anon_3.prog_type = prog_type as u32;
@@ -203,13 +206,13 @@ const STORE_DOUBLE_WORD: u8 = 0x7b;
 const MOVE_TO_R0: u8 = 0xb7;
 const EXIT: u8 = 0x95;
 
-/// An instruction on r0: opcode, registers, offset, immediate.
+/// An instruction that uses only r0: opcode, registers, offset, immediate.
 fn instruction(opcode: u8, immediate: i32) -> [u8; 8] {
     let [a, b, c, d] = immediate.to_ne_bytes();
     [opcode, 0, 0, 0, a, b, c, d]
 }
 
-/// The error of a system call.
+/// Makes the error of a failed system call.
 pub(super) fn failed(call: &'static str) -> impl FnOnce(io::Error) -> KernelError {
     move |source| KernelError::Syscall { call, source }
 }

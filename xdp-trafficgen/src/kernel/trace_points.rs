@@ -1,20 +1,21 @@
-//! The kernel's trace points that say what became of frames.
+//! The kernel's trace points that tell the fate of frames.
 
 use aya::{Ebpf, programs::RawTracePoint};
 
 use crate::kernel::{KernelError, program_error};
 
-/// A trace point of the kernel's XDP code (include/trace/events/xdp.h). Kernels differ in which they have: each is asked for by
-/// name, and what only it tells is missing from the counts where it is absent.
+/// A trace point of the kernel's XDP code (include/trace/events/xdp.h). Kernels have different
+/// ones: each is looked up by name, and counts that only it can give are missing where it is
+/// absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TracePoint {
-    /// `xdp_devmap_xmit`: what the driver accepted and refused.
+    /// `xdp_devmap_xmit`: the frames that the driver took and refused.
     DevmapXmit,
-    /// `xdp_redirect_err`: frames that never reached a driver, and why.
+    /// `xdp_redirect_err`: frames that did not reach a driver, and why.
     RedirectErr,
-    /// `xdp_redirect_map_err`: the same in older kernels. Others do without.
+    /// `xdp_redirect_map_err`: the same, in older kernels.
     RedirectMapErr,
-    /// `xdp_exception`: frames given up for what a program returned.
+    /// `xdp_exception`: frames that were dropped for a program's result.
     Exception,
 }
 
@@ -32,7 +33,7 @@ impl TracePoint {
         }
     }
 
-    /// The program of the object that listens to it.
+    /// The program of the object that is attached to it.
     const fn program(self) -> &'static str {
         match self {
             Self::DevmapXmit => "on_devmap_xmit",
@@ -42,8 +43,9 @@ impl TracePoint {
     }
 }
 
-/// Which of the trace points are there. What a driver does with frames is only known when both [`TracePoint::DevmapXmit`] and
-/// one for redirects are: frames whose fate is open tell ours from those of others, so none may stay open.
+/// The trace points that the kernel has. The fate of frames is known only with
+/// [`TracePoint::DevmapXmit`] and one for redirects: our frames are told from those of other
+/// senders by their unknown fate, so every fate must become known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TracePoints(Vec<TracePoint>);
 
@@ -58,7 +60,8 @@ impl TracePoints {
         self.0.contains(&trace_point)
     }
 
-    /// Those whose absence costs a figure. `xdp_redirect_map_err` is missed by nobody where there is `xdp_redirect_err`.
+    /// The absent trace points without which a count is missing. One of the two for redirects is
+    /// enough.
     pub fn lacking(&self) -> Vec<TracePoint> {
         let missed = |trace_point: &TracePoint| !self.has(*trace_point);
         [TracePoint::DevmapXmit, TracePoint::RedirectErr]
@@ -68,11 +71,11 @@ impl TracePoints {
             .collect()
     }
 
-    /// Attaches the object's programs to those of `wanted` that the kernel has; to none when they would not tell the fates of
-    /// frames. They stay attached as long as the object lives.
+    /// Attaches the object's programs to those of `wanted` that the kernel has, or to none if those
+    /// would not tell the fate of frames. They are detached when the object is dropped.
     ///
     /// # Errors
-    /// What the kernel refuses for another reason than not having it.
+    /// What the kernel refuses, except that it does not have a trace point.
     pub(super) fn attach(object: &mut Ebpf, wanted: &[TracePoint]) -> Result<Self, KernelError> {
         let mut links = Vec::new();
         for &trace_point in wanted {

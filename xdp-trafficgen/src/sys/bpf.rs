@@ -1,4 +1,5 @@
-//! bpf(2) itself: for commands that aya does not wrap, and for what the kernel tells of programs and links by their ids.
+//! bpf(2), for commands that aya does not wrap, and what the kernel tells of programs and links by
+//! their ids.
 
 use std::{
     io,
@@ -18,7 +19,8 @@ pub(crate) fn attributes() -> bpf_attr {
 /// # Safety
 /// Every pointer in `attr` is valid for what `command` does with it.
 pub(crate) unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
-    // SAFETY: attr is as long as is said; its pointers are the caller's promise.
+    // SAFETY: the kernel reads and writes `size_of::<bpf_attr>()` octets of attr; the caller
+    // vouches for its pointers.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<bpf_attr>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
 }
@@ -28,7 +30,7 @@ pub(crate) unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i3
 /// # Safety
 /// As [`bpf`], and `command` makes a descriptor.
 pub(crate) unsafe fn bpf_fd(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller vouches for the pointers in attr.
     let descriptor = unsafe { bpf(command, attr) }?;
     // SAFETY: the descriptor is new, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
@@ -42,7 +44,8 @@ pub(crate) fn program(id: u32) -> io::Result<OwnedFd> {
     unsafe { bpf_fd(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attr) }
 }
 
-/// The name of the program with this id. None when the program has no name or is gone, and without CAP_SYS_ADMIN.
+/// The name of the program with this id. None when the program has no name or is gone, and without
+/// CAP_SYS_ADMIN.
 pub(crate) fn program_name(id: u32) -> Option<String> {
     let info: bpf_prog_info = info(&program(id).ok()?).ok()?;
     let name: Vec<u8> =
@@ -50,7 +53,8 @@ pub(crate) fn program_name(id: u32) -> Option<String> {
     (!name.is_empty()).then(|| String::from_utf8_lossy(&name).into_owned())
 }
 
-/// Whether an XDP link holds the program with this id. False without CAP_SYS_ADMIN: the kernel then lists no links.
+/// Whether an XDP link holds the program with this id. False without CAP_SYS_ADMIN: the kernel then
+/// lists no links.
 pub(crate) fn is_on_xdp_link(program: u32) -> bool {
     links().filter_map(|id| info::<bpf_link_info>(&link(id).ok()?).ok()).any(|link| {
         // `type_` has the numbers of `enum bpf_link_type`.
@@ -58,7 +62,8 @@ pub(crate) fn is_on_xdp_link(program: u32) -> bool {
     })
 }
 
-/// The ids of all links of the machine, in order; links that come and go meanwhile may be missing.
+/// The ids of all links of the machine, in order. Links that are made or removed meanwhile may be
+/// missing.
 fn links() -> impl Iterator<Item = u32> {
     let next = |id| {
         let mut attr = attributes();
@@ -82,8 +87,8 @@ fn link(id: u32) -> io::Result<OwnedFd> {
 /// A struct in which the kernel describes an object, zero at first.
 ///
 /// # Safety
-/// The struct is the kernel's for its kind of object, and any bytes are a valid value of it. Pointers and lengths of buffers
-/// in it ask for more when they are not zero.
+/// The struct is the kernel's for its kind of object, and any bytes are a valid value of it.
+/// Pointers and lengths of buffers in it ask for more when they are not zero.
 unsafe trait Info {}
 
 // SAFETY: numbers, arrays of numbers and bits.
@@ -91,7 +96,8 @@ unsafe impl Info for bpf_prog_info {}
 // SAFETY: numbers, and a union of structs of numbers.
 unsafe impl Info for bpf_link_info {}
 
-/// What the kernel tells of the object behind a descriptor. An older kernel, whose struct is shorter, leaves the rest at zero.
+/// What the kernel tells of the object behind a descriptor. An older kernel, whose struct is
+/// shorter, leaves the rest at zero.
 fn info<I: Info>(descriptor: &OwnedFd) -> io::Result<I> {
     // SAFETY: `Info` promises that zeros are a value.
     let mut info: I = unsafe { std::mem::zeroed() };
@@ -99,7 +105,8 @@ fn info<I: Info>(descriptor: &OwnedFd) -> io::Result<I> {
     attr.info.bpf_fd = descriptor.as_raw_fd().cast_unsigned();
     attr.info.info = (&raw mut info) as u64;
     attr.info.info_len = u32::try_from(size_of::<I>()).map_err(io::Error::other)?;
-    // SAFETY: the kernel writes to `info` alone, no more than its length, and what it writes there is a value.
+    // SAFETY: the kernel writes to `info` alone, no more than its length, and what it writes there
+    // is a value.
     unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
     Ok(info)
 }

@@ -1,5 +1,5 @@
-//! Generic netlink: finds a family, asks it, and gives back the attributes of its answers. Synchronous, so it can be used
-//! anywhere.
+//! Generic netlink: finds a family, sends it requests, and returns the attributes of its answers.
+//! Synchronous, so it can be used inside and outside of a runtime.
 
 use std::{io, marker::PhantomData};
 
@@ -17,13 +17,13 @@ use rtnetlink::{
 
 use crate::sys::netlink::{self, Received, receive, send, unasked};
 
-/// A family of generic netlink, as its header in include/uapi/linux names it.
+/// A family of generic netlink. Name and version are in the family's header in include/uapi/linux.
 pub(crate) trait Family {
     const NAME: &'static str;
     const VERSION: u8;
 }
 
-/// A socket of the network namespace it was opened in, to talk to one family.
+/// A socket to one family, in the network namespace it was opened in.
 #[derive(Debug)]
 pub(crate) struct Connection<F> {
     socket: Socket,
@@ -47,19 +47,20 @@ impl<F: Family + std::fmt::Debug> Connection<F> {
         Some(Self { socket, family, _family: PhantomData })
     }
 
-    /// The only answer.
+    /// Sends a request that has one answer.
     pub(crate) fn ask(&self, command: u8, attributes: Vec<DefaultNla>) -> io::Result<Answer> {
         self.send(command, attributes, NLM_F_REQUEST)?;
         let Received { answers, .. } = receive::<GenlMessage<Answer>>(&self.socket)?;
         answers.into_iter().next().map(|answer| answer.payload).ok_or_else(unasked)
     }
 
-    /// Each entry of a list.
+    /// Sends a request whose answer is a list.
     pub(crate) fn list(&self, command: u8, attributes: Vec<DefaultNla>) -> io::Result<Vec<Answer>> {
         self.send(command, attributes, NLM_F_REQUEST | NLM_F_DUMP)?;
         let mut entries = Vec::new();
         loop {
-            // What does not fit into one message comes with the next: the kernel goes on when it is asked for more.
+            // The kernel sends a long list in several messages, the next one when the one before it
+            // was received.
             let Received { answers, ended } = receive::<GenlMessage<Answer>>(&self.socket)?;
             entries.extend(answers.into_iter().map(|answer| answer.payload));
             if ended {
@@ -76,12 +77,12 @@ impl<F: Family + std::fmt::Debug> Connection<F> {
     }
 }
 
-/// An attribute that holds a number.
+/// An attribute with a number as its value.
 pub(crate) fn number(kind: u16, value: u32) -> DefaultNla {
     DefaultNla::new(kind, value.to_ne_bytes().to_vec())
 }
 
-/// An attribute that holds attributes.
+/// An attribute with attributes as its value.
 pub(crate) fn nested(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
     let mut bytes = vec![0; attributes.buffer_len()];
     attributes.emit(&mut bytes);

@@ -1,7 +1,9 @@
-//! What `ethtool` asks drivers through `SIOCETHTOOL`, as plain values; it changes nothing.
+//! The requests of `ethtool` to drivers (ioctl `SIOCETHTOOL`), as plain values. They change
+//! nothing.
 //!
-//! Most of it generic netlink has too, but the driver's own counters (`ethtool -S`) it has not, and these requests are as old
-//! as the drivers. Names and numbers are those of include/uapi/linux/ethtool.h, which libc does not have.
+//! Generic netlink has most of them too, but not the driver's own counters (`ethtool -S`), and
+//! every driver answers the ioctls. Names and numbers are those of include/uapi/linux/ethtool.h,
+//! which libc does not have.
 
 mod answers;
 mod guarded;
@@ -31,7 +33,7 @@ const ETHTOOL_GCHANNELS: u32 = 0x3c;
 const ETH_SS_STATS: u32 = 1;
 const ETH_GSTRING_LEN: usize = 32;
 
-/// A socket of the network namespace it was opened in, through which drivers are asked.
+/// A socket through which drivers are asked, in the network namespace it was opened in.
 #[derive(Debug)]
 pub(crate) struct Drivers {
     socket: OwnedFd,
@@ -47,7 +49,8 @@ impl Drivers {
         Ok(Self { socket })
     }
 
-    /// Who drives the interface of this name (`ethtool -i`); none when nobody says, as for `lo`.
+    /// The driver of the interface of this name (`ethtool -i`); none where there is none, as for
+    /// `lo`.
     ///
     /// # Errors
     /// When there is no such interface.
@@ -60,13 +63,13 @@ impl Drivers {
         }))
     }
 
-    /// Its queues (`ethtool -l`); none when the driver does not say.
+    /// The interface's queues (`ethtool -l`); none when the driver does not say.
     ///
     /// # Errors
     /// When there is no such interface.
     pub(crate) fn channels(&self, interface: &str) -> io::Result<Option<Channels>> {
         let answer = self.ask(interface, ChannelCounts { cmd: ETHTOOL_GCHANNELS, ..ChannelCounts::default() })?;
-        // No driver has so many that their sum overflows, but its numbers are not ours to trust.
+        // The sum of a driver that answers nonsense stays at the largest number.
         let queues = |rx: u32, tx: u32, combined: u32| Queues {
             rx: rx.saturating_add(combined),
             tx: tx.saturating_add(combined),
@@ -77,7 +80,7 @@ impl Drivers {
         }))
     }
 
-    /// Its rings (`ethtool -g`); none when the driver does not say.
+    /// The interface's rings (`ethtool -g`); none when the driver does not say.
     ///
     /// # Errors
     /// When there is no such interface.
@@ -99,7 +102,8 @@ impl Drivers {
         Ok(self.ask(interface, Value { cmd: ETHTOOL_GGRO, data: 0 })?.map(|value| value.data != 0))
     }
 
-    /// The driver's own counters (`ethtool -S`), in its order; none when it has none, or they were just changing in number.
+    /// The driver's own counters (`ethtool -S`), in its order; empty when it has none, or when
+    /// their number changed between two requests.
     ///
     /// # Errors
     /// When there is no such interface.
@@ -119,16 +123,17 @@ impl Drivers {
         Ok(names.zip(values.iter().copied().map(u64::from_ne_bytes)).collect())
     }
 
-    /// The answer to a request with a header of `u32`s, of which the last is the number of entries, which take so many bytes.
-    /// None when the driver has another number of them by now.
+    /// The answer to a request whose header consists of `u32`s, the last of which is the number of
+    /// entries; `entries` is the size of all entries in octets. None when the driver has another
+    /// number of them by now.
     fn list(&self, interface: &str, header: &[u32], entries: usize) -> io::Result<Option<Guarded>> {
         let header_bytes = size_of_val(header);
         let mut memory = Guarded::new(header_bytes + entries)?;
         for (word, value) in memory.bytes_mut().chunks_exact_mut(size_of::<u32>()).zip(header) {
             word.copy_from_slice(&value.to_ne_bytes());
         }
-        // SAFETY: the request's header is complete, and what the kernel writes behind it ends at the end of the memory, or at
-        // its guard page.
+        // SAFETY: the request's header is complete, and what the kernel writes behind it ends at
+        // the end of the memory, or at its guard page.
         let answered = unsafe { self.call(interface, memory.as_mut_ptr().cast()) };
         match answered {
             Ok(true) => {}
@@ -141,14 +146,15 @@ impl Drivers {
         Ok(expected.then_some(memory))
     }
 
-    /// Sends a request of fixed size and gives back what became of it. None when the driver does not have it.
+    /// Sends a request of fixed size and returns the answer. None when the driver does not support
+    /// the request.
     fn ask<R: Request>(&self, interface: &str, mut request: R) -> io::Result<Option<R>> {
         // SAFETY: `Request` promises that the kernel writes no more than the request's size.
         let answered = unsafe { self.call(interface, (&raw mut request).cast()) }?;
         Ok(answered.then_some(request))
     }
 
-    /// Whether the driver has this request.
+    /// Whether the driver supports this request.
     ///
     /// # Safety
     /// `data` points at a request of ethtool's, and the kernel may write its answer there.

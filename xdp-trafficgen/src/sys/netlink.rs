@@ -1,6 +1,7 @@
-//! One request on a netlink socket, and its answers, without waiting: the kernel has answered when the request returns.
+//! One request on a netlink socket, and its answers, without waiting: the kernel has answered when
+//! the request returns.
 //!
-//! Needs no runtime, so it can be used within one.
+//! This needs no runtime, so it can be used inside of one.
 
 use std::{
     io::{self, IoSliceMut},
@@ -19,7 +20,8 @@ pub(crate) fn open(protocol: isize) -> io::Result<Socket> {
     let mut socket = Socket::new(protocol)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
-    // An answer that is missing is a mistake of ours, not something to wait for.
+    // A missing answer is a bug of ours: the socket returns an error at once instead of waiting for
+    // it.
     socket.set_non_blocking(true)?;
     Ok(socket)
 }
@@ -37,22 +39,23 @@ where
     socket.send(&bytes, 0).map(|_| ())
 }
 
-/// Answers that come together.
+/// The answers of one message.
 #[derive(Debug)]
 pub(crate) struct Received<A> {
     pub(crate) answers: Vec<A>,
-    /// Whether a list ended with them; nothing comes after that.
+    /// Whether the list ended with these answers.
     pub(crate) ended: bool,
 }
 
-/// The answers that come together.
+/// Receives the answers of one message.
 pub(crate) fn receive<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<Received<A>> {
     let (bytes, _) = socket.recv_from_full()?;
     parse(&bytes)
 }
 
-/// As [`receive`], and of which network namespace they tell, by the number it has in that of the socket; none of the socket's own.
-/// Only of sockets that listen to several (`NETLINK_LISTEN_ALL_NSID`).
+/// As [`receive`], with the network namespace that the answers are about: its number in the
+/// socket's own namespace, or none for the socket's own namespace. Only for sockets that listen to
+/// several namespaces (`NETLINK_LISTEN_ALL_NSID`).
 pub(crate) fn receive_from<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<(Option<i32>, Vec<A>)> {
     let length = socket.recv(&mut Vec::new(), libc::MSG_PEEK | libc::MSG_TRUNC)?;
     let (mut bytes, mut control) = (vec![0; length], nix::cmsg_space!(i32));
@@ -68,8 +71,8 @@ fn namespace(control: ControlMessageOwned) -> Option<i32> {
     data_bytes.first_chunk().filter(|_| tells).map(|number| i32::from_ne_bytes(*number))
 }
 
-/// The end of a list comes beside its last entries where there is room for it (netlink_dump of net/netlink/af_netlink.c), else
-/// alone.
+/// The end of a list comes in the message of its last entries where there is room for it
+/// (netlink_dump of net/netlink/af_netlink.c), and otherwise in a message of its own.
 fn parse<A: NetlinkDeserializable>(bytes: &[u8]) -> io::Result<Received<A>> {
     let mut answers = Vec::new();
     let mut rest = bytes;
@@ -77,7 +80,7 @@ fn parse<A: NetlinkDeserializable>(bytes: &[u8]) -> io::Result<Received<A>> {
         match NetlinkMessage::deserialize(rest).map_err(io::Error::other)?.payload {
             NetlinkPayload::InnerMessage(answer) => answers.push(answer),
             NetlinkPayload::Error(error) => return Err(error.to_io()),
-            // A list may also end with the error that it ended for.
+            // The end of a list may carry the error that ended it.
             NetlinkPayload::Done(done) if done.code < 0 => return Err(io::Error::from_raw_os_error(-done.code)),
             NetlinkPayload::Done(_) => return Ok(Received { answers, ended: true }),
             _ => return Err(unasked()),
@@ -100,7 +103,8 @@ mod tests {
     use super::*;
     use crate::sys::genetlink::Answer;
 
-    /// `NLMSG_ERROR` and `NLMSG_DONE` of include/uapi/linux/netlink.h, and a number that a family might have.
+    /// `NLMSG_ERROR` and `NLMSG_DONE` of include/uapi/linux/netlink.h, and a number that a family
+    /// might have.
     const ERROR: u16 = 2;
     const DONE: u16 = 3;
     const FAMILY: u16 = 30;

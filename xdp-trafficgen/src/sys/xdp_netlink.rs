@@ -1,7 +1,8 @@
-//! The XDP programs of an interface through rtnetlink, the older way to attach: what is there, and what was attached this way
-//! taken off and put back.
+//! The XDP programs of an interface through rtnetlink, the older way to attach: reads which
+//! programs are there, and detaches and re-attaches programs that were attached this way.
 //!
-//! Works without a runtime, and holds on to the network namespace it was opened in: the end of a run may come in any thread.
+//! This needs no runtime, and keeps the network namespace it was opened in: a run may end in any
+//! thread.
 
 use std::{
     io,
@@ -39,20 +40,20 @@ pub(crate) struct XdpNetlink {
     socket: Socket,
 }
 
-/// An interface, as far as attaching programs is concerned.
+/// An interface, with what attaching programs needs to know of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct XdpInterface {
     pub(crate) name: String,
-    /// Whether something is plugged in at the other end.
+    /// Whether the interface has carrier.
     pub(crate) carrier: bool,
     /// The ids of its programs.
     pub(crate) programs: Vec<(AttachedMode, u32)>,
 }
 
-/// What the kernel refused.
+/// An answer that refuses a request.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// What the kernel or the driver says of it, such as `MTU too large for XDP`.
+    /// The text that the kernel or the driver gives as the reason, such as `MTU too large for XDP`.
     pub(crate) said: Option<String>,
     pub(crate) source: io::Error,
 }
@@ -67,7 +68,8 @@ impl XdpNetlink {
     pub(crate) fn open() -> io::Result<Self> {
         let socket = netlink::open(NETLINK_ROUTE)?;
         socket.set_ext_ack(true)?;
-        // An answer then has nothing of the request but its header, and words are found behind that.
+        // With this, an answer repeats only the header of its request, and attributes with the text
+        // follow the header.
         socket.set_cap_ack(true)?;
         Ok(Self { socket })
     }
@@ -83,13 +85,14 @@ impl XdpNetlink {
         }
     }
 
-    /// Attaches a program where there is none.
+    /// Attaches a program to an interface that has none in this mode.
     pub(crate) fn attach(&self, index: u32, mode: AttachedMode, program: &impl AsFd) -> Result<(), Refusal> {
         let program = program.as_fd().as_raw_fd();
         self.set(index, vec![LinkXdp::Fd(program), LinkXdp::Flags(flag(mode) | XDP_FLAGS_UPDATE_IF_NOEXIST)])
     }
 
-    /// Takes this program off, if it is the one that is there. One that hangs on a BPF link cannot be taken off: `EBUSY`.
+    /// Detaches this program, if it is the one that is attached. A program on a BPF link cannot be
+    /// detached: `EBUSY`.
     pub(crate) fn detach(&self, index: u32, mode: AttachedMode, program: &impl AsFd) -> Result<(), Refusal> {
         let expected = LinkXdp::ExpectedFd(program.as_fd().as_raw_fd().cast_unsigned());
         self.set(index, vec![LinkXdp::Fd(-1), LinkXdp::Flags(flag(mode) | XDP_FLAGS_REPLACE), expected])
@@ -106,7 +109,7 @@ impl XdpNetlink {
         }
     }
 
-    /// One request and its only answer.
+    /// Sends one request and receives its only answer.
     fn ask(&self, request: RouteNetlinkMessage, flags: u16) -> io::Result<NetlinkPayload<RouteNetlinkMessage>> {
         let mut message = NetlinkMessage::from(request);
         message.header.flags = flags;
@@ -150,8 +153,9 @@ fn interface(link: LinkMessage) -> XdpInterface {
     interface
 }
 
-/// A program of an interface: where it runs, and its id. Each mode's has an attribute of its own (`rtnl_xdp_fill` of
-/// net/core/rtnetlink.c), beside one that repeats it.
+/// A program of an interface: where it runs, and its id. Each mode has an attribute of its own
+/// (`rtnl_xdp_fill` of net/core/rtnetlink.c); another attribute repeats the id, and is ignored
+/// here.
 pub(crate) const fn xdp_program(part: &LinkXdp) -> Option<(AttachedMode, u32)> {
     match part {
         LinkXdp::DrvProgId(id) => Some((AttachedMode::Native, *id)),
@@ -161,7 +165,8 @@ pub(crate) const fn xdp_program(part: &LinkXdp) -> Option<(AttachedMode, u32)> {
     }
 }
 
-/// `NLMSGERR_ATTR_MSG` (include/uapi/linux/netlink.h) of an extended answer, whose attributes follow the request's header.
+/// The text in `NLMSGERR_ATTR_MSG` (include/uapi/linux/netlink.h) of an extended answer, whose
+/// attributes follow the request's header.
 fn words(answer: &[u8]) -> Option<String> {
     const NLMSGERR_ATTR_MSG: u16 = 1;
     const HEADER: usize = 16;
@@ -176,7 +181,8 @@ fn words(answer: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// Written by hand from Documentation/userspace-api/netlink/intro.rst: a request's header, then the message.
+    /// Written by hand from Documentation/userspace-api/netlink/intro.rst: a request's header, then
+    /// the message.
     #[test]
     fn words_follow_the_requests_header() {
         let attribute = |kind: u16, text: &[u8]| {

@@ -1,12 +1,13 @@
-//! Memory that the kernel cannot write beyond.
+//! Memory with a guard page behind it: a write beyond its end fails with EFAULT.
 //!
-//! `ETHTOOL_GSTRINGS` and `ETHTOOL_GSTATS` write as many entries as the driver has when they are called, whatever the caller
-//! has room for, until Linux 6.19 (commit 7b07be1ff1cb); a driver may have got more queues, and so more of them, since it was
-//! asked how many there are. Here the memory ends at a page that nobody may write: what does not fit is EFAULT.
+//! Until Linux 6.19 (commit 7b07be1ff1cb) `ETHTOOL_GSTRINGS` and `ETHTOOL_GSTATS` write as many
+//! entries as the driver has at that moment, whatever room the caller has; and a driver may have
+//! more entries than it had when it was asked for their number, because it has more queues. The
+//! guard page keeps the kernel from writing into other memory.
 
 use std::{io, ptr, ptr::NonNull, slice};
 
-/// Some bytes, zero at first, with a page without access behind the last of them.
+/// Octets, zero at first, with a page without access behind the last of them.
 #[derive(Debug)]
 pub(super) struct Guarded {
     mapping: NonNull<libc::c_void>,
@@ -16,14 +17,16 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// `length` bytes, which start at a multiple of eight if `length` is one, and of four if that is.
+    /// `length` octets. Their start is a multiple of eight if `length` is one, and of four if that
+    /// is.
     pub(super) fn new(length: usize) -> io::Result<Self> {
-        // SAFETY: it only answers.
+        // SAFETY: sysconf(3) reads and writes no memory of ours.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         let page = usize::try_from(page).map_err(io::Error::other)?;
         let usable = length.next_multiple_of(page);
         let mapped = usable + page;
-        // SAFETY: a new anonymous mapping at a place of the kernel's choice affects no other memory.
+        // SAFETY: a new anonymous mapping at a place of the kernel's choice affects no other
+        // memory.
         let mapping = unsafe {
             libc::mmap(
                 ptr::null_mut(),
@@ -39,21 +42,23 @@ impl Guarded {
         }
         let mapping = NonNull::new(mapping).ok_or_else(|| io::Error::other("mmap: memory at address zero"))?;
         let guarded = Self { mapping, mapped, start: usable - length, length };
-        // SAFETY: the last page of a mapping that is ours alone, and to which there is no reference.
+        // SAFETY: the last page of a mapping that is ours alone, and to which there is no
+        // reference.
         if unsafe { libc::mprotect(mapping.as_ptr().byte_add(usable), page, libc::PROT_NONE) } == -1 {
             return Err(io::Error::last_os_error());
         }
         Ok(guarded)
     }
 
-    /// For the kernel to write to.
+    /// Where the kernel writes.
     pub(super) fn as_mut_ptr(&mut self) -> *mut u8 {
         // SAFETY: `start` is within the mapping.
         unsafe { self.mapping.cast::<u8>().as_ptr().add(self.start) }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: these bytes are mapped, initialised with zeros by the kernel, and borrowed as long as the slice.
+        // SAFETY: these bytes are mapped, initialised with zeros by the kernel, and borrowed as
+        // long as the slice.
         unsafe { slice::from_raw_parts(self.mapping.cast::<u8>().as_ptr().add(self.start), self.length) }
     }
 
@@ -65,7 +70,8 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and no reference to it outlives `self`. It cannot fail for a mapping that exists.
+        // SAFETY: the mapping is ours, and no reference to it outlives `self`. It cannot fail for a
+        // mapping that exists.
         unsafe { libc::munmap(self.mapping.as_ptr(), self.mapped) };
     }
 }
@@ -76,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// The kernel itself writes, through read(2): it fills what is there, and stops at its end.
+    /// read(2) lets the kernel itself write: it fills the memory and stops at its end.
     #[test]
     fn the_kernel_cannot_write_beyond_the_end() {
         for length in [8, 20, 4096, 5000] {

@@ -1,10 +1,10 @@
-//! Requests of ethtool's as the kernel lays them out (include/uapi/linux/ethtool.h).
+//! ethtool's requests as the kernel lays them out (include/uapi/linux/ethtool.h).
 
-/// A request that is its own answer.
+/// A request that the kernel overwrites with its answer.
 ///
 /// # Safety
-/// Its layout is that of the kernel's struct for its command, without padding, so that the kernel reads and writes only its
-/// bytes, and any bytes are a valid value.
+/// Its layout is that of the kernel's struct for its command, without padding, so that the kernel
+/// reads and writes only its bytes, and any bytes are a valid value.
 pub(super) unsafe trait Request: Copy {}
 
 /// `struct ethtool_drvinfo`.
@@ -99,6 +99,7 @@ pub(super) struct SetInfo {
     pub(super) padding: u32,
 }
 
-// SAFETY: the fields of the kernel's struct, in its order; it writes a length for each bit of the mask, of which one is set.
+// SAFETY: the fields of the kernel's struct, in its order; it writes a length for each bit of the
+// mask, of which one is set.
 unsafe impl Request for SetInfo {}
 const _: () = assert!(size_of::<SetInfo>() == 24);
