@@ -1,6 +1,7 @@
-//! The machine we are on: its links, routes, neighbours and CPUs, read into plain values.
+//! The machine: its links, routes, neighbours, CPUs and memory, read into plain values.
 //!
-//! The plan is a pure function of the configuration and the [`Facts`] gathered here.
+//! The plan is a pure function of the configuration and of the [`Facts`] gathered here. Nothing
+//! here knows the configuration, or what is sent.
 
 mod answers;
 mod attached;

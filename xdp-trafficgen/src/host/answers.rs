@@ -1,5 +1,5 @@
-//! What this host's own network stack answers to what comes back, unasked: `/proc/net/snmp` and its like, of the calling thread's
-//! network namespace.
+//! Answers of this host's own network stack to frames that come back, counted in `/proc/net/snmp`
+//! and `/proc/net/snmp6` of the calling thread's network namespace.
 
 use procfs_core::{FromBufRead as _, net::Snmp};
 
@@ -8,15 +8,16 @@ use crate::host::files::Files;
 /// Answers since the namespace exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StackAnswers {
-    /// TCP segments with RST, of IPv4 and IPv6 (tcpOutRsts of RFC 4022): what a SYN-ACK gets that nobody waits for.
+    /// TCP segments with RST, of IPv4 and IPv6 (tcpOutRsts of RFC 4022): the answer to a SYN-ACK
+    /// for which there is no socket.
     pub resets: u64,
-    /// ICMP and ICMPv6 "destination unreachable" (icmpOutDestUnreachs of RFC 2011): what a UDP datagram gets whose port nobody has
-    /// open.
+    /// ICMP and ICMPv6 "destination unreachable" (icmpOutDestUnreachs of RFC 2011): the answer to a
+    /// UDP datagram for a port without a socket.
     pub unreachables: u64,
 }
 
 impl StackAnswers {
-    /// Nothing where the kernel does not tell.
+    /// Zero where the kernel does not tell.
     pub(super) fn read() -> Self {
         let files = Files::of_this_machine();
         let text = |name: &str| files.text(format!("proc/thread-self/net/{name}")).unwrap_or_default();
@@ -36,7 +37,7 @@ impl StackAnswers {
         self.resets + self.unreachables
     }
 
-    /// Adds those of another time.
+    /// Adds the answers of another period.
     pub const fn add(&mut self, other: &Self) {
         self.resets += other.resets;
         self.unreachables += other.unreachables;
@@ -54,7 +55,7 @@ impl StackAnswers {
 mod tests {
     use super::*;
 
-    /// As Linux 6.18 shows it, shortened where nothing is read.
+    /// As Linux 6.18 writes it, without lines that are not read.
     #[test]
     fn both_families_are_counted() {
         let snmp = include_str!("answers/snmp");

@@ -1,4 +1,4 @@
-//! An attached XDP program in words, and what a user types to take it off.
+//! An attached XDP program in words, and the command that detaches it.
 
 use std::fmt;
 
@@ -24,13 +24,14 @@ impl fmt::Display for AttachedXdp {
 }
 
 impl AttachedXdp {
-    /// What is attached to an interface in this mode: the program with this id.
+    /// The program with this id, attached in this mode.
     pub(crate) fn new(mode: AttachedMode, program: u32) -> Self {
         Self { mode, program, name: bpf::program_name(program), on_link: bpf::is_on_xdp_link(program) }
     }
 
-    /// What the user does when it is in the way of ours on the interface of this name. What hangs on a BPF link, nobody but its
-    /// owner takes off (dev_xdp_attach of the kernel's net/core/dev.c).
+    /// What the user can do when the program is in the way of ours on the interface of this name.
+    /// Only the owner of a BPF link can detach a program on it (dev_xdp_attach of the kernel's
+    /// net/core/dev.c).
     pub fn out_of_the_way(&self, interface: &str) -> String {
         if self.on_link {
             return "it hangs on a BPF link, which only its owner can end: stop the program that attached it (`bpftool link \

@@ -1,6 +1,7 @@
-//! What became of interfaces meanwhile: the kernel tells every change of a link, also one that is over before anybody looks.
+//! Changes of interfaces during a run: the kernel reports each change of a link, so a change that
+//! was undone before the next look is known too.
 //!
-//! Without a thread: what the kernel told waits in the socket until it is read.
+//! This needs no thread: reports wait in the socket until they are read.
 
 use std::{collections::BTreeMap, io};
 
@@ -16,11 +17,12 @@ use crate::{
 
 /// `RTNLGRP_LINK` of include/uapi/linux/rtnetlink.h.
 const RTNLGRP_LINK: u32 = 1;
-/// What the socket may hold of what was told and not read yet, in bytes: some hundred changes. The kernel gives less where
-/// `net.core.rmem_max` says so.
+/// Size of the socket's buffer for reports that were not read yet, in bytes: some hundred changes.
+/// The kernel allocates less where `net.core.rmem_max` is smaller.
 const HELD: usize = 1 << 20;
 
-/// An interface: the number that its network namespace has in this one, none for this one itself, and its index in there.
+/// An interface: the number that its network namespace has in this one (none for this namespace),
+/// and its index there.
 pub type LinkKey = (Option<i32>, u32);
 
 /// An interface at one moment.
@@ -34,19 +36,19 @@ pub struct LinkStatus {
     pub carrier: bool,
 }
 
-/// What an interface was in some time, if only for a moment.
+/// The states an interface was in during a period, however short.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkHistory {
-    /// The smallest of its MTUs; none where nobody saw it, and it was not changed.
+    /// The smallest of its MTUs; none if the period has no report of it.
     pub least_mtu: Option<u32>,
     /// Whether it was down.
     pub down: bool,
-    /// Whether it was without carrier: of a veth, also when its peer was down.
+    /// Whether it had no carrier. A veth has none while its peer is down.
     pub unplugged: bool,
 }
 
 impl LinkHistory {
-    /// As it is at one moment.
+    /// The state at one moment.
     const fn of(LinkStatus { mtu, up, carrier }: LinkStatus) -> Self {
         Self { least_mtu: Some(mtu), down: !up, unplugged: !carrier }
     }
@@ -58,60 +60,63 @@ impl LinkHistory {
     }
 }
 
-/// Listens to the links of the network namespace it was opened in, and of those that have a number there, where this process may
-/// (CAP_NET_BROADCAST).
+/// Receives reports of the links in the network namespace it was opened in, and in namespaces that
+/// have a number there, if this process may (CAP_NET_BROADCAST).
 #[derive(Debug)]
 pub struct LinkChanges {
     socket: Socket,
-    /// Whether those of other network namespaces are told too.
+    /// Whether reports from other network namespaces are received too.
     elsewhere: bool,
     heard: LinkEvents,
 }
 
 impl LinkChanges {
-    /// From now on.
+    /// Listens from now on.
     ///
     /// # Errors
     /// When the kernel gives no socket.
     pub fn open() -> io::Result<Self> {
         let socket = netlink::open(NETLINK_ROUTE)?;
-        // A smaller one holds less.
+        // Best effort: with a smaller buffer, reports are lost earlier.
         let _ = socket.set_rx_buf_sz(HELD);
         let elsewhere = socket.set_listen_all_namespaces(true).is_ok();
         socket.add_membership(RTNLGRP_LINK)?;
         Ok(Self { socket, elsewhere, heard: LinkEvents::default() })
     }
 
-    /// Takes in what the kernel told. To be called now and then: what it told too long ago, and nobody read, is lost.
+    /// Reads the reports that wait in the socket. To be called regularly: when the buffer is full,
+    /// the kernel drops reports.
     pub fn hear(&mut self) {
         loop {
             match receive_from::<RouteNetlinkMessage>(&self.socket) {
                 Ok((namespace, messages)) => messages.iter().for_each(|message| self.heard.message(namespace, message)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // More was told than the socket holds, and it goes on with what follows.
+                // The kernel dropped reports; those that follow are read.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.heard.miss(),
-                // Something that cannot be read.
+                // A report that cannot be parsed.
                 Err(_) => return self.heard.miss(),
             }
         }
     }
 
-    /// As somebody sees the interface now. Without it nobody knows what it was before its first change.
+    /// Records the state of the interface at this moment. It is needed once per interface: reports
+    /// tell what an interface changed to, not what it was before.
     pub fn saw(&mut self, place: LinkKey, status: LinkStatus) {
         self.heard.first(place, LinkHistory::of(status));
     }
 
-    /// What the interface was since somebody listens; none where the kernel does not tell.
+    /// The states of the interface since `open`; none where the kernel does not tell.
     pub fn in_all(&self, place: LinkKey) -> Option<LinkHistory> {
         self.hears(place).then(|| self.heard.in_all(place)).flatten()
     }
 
-    /// The same since the look before the last one: what is counted now may have become of frames before that.
+    /// The states of the interface since the look before the last one. Frames that are counted now
+    /// may have been sent that long ago.
     pub fn lately(&self, place: LinkKey) -> Option<LinkHistory> {
         self.hears(place).then(|| self.heard.lately(place)).flatten()
     }
 
-    /// Somebody has looked; what comes now is after that.
+    /// Ends the period of a look, and begins the next.
     pub fn looked(&mut self) {
         self.heard.looked();
     }
@@ -121,28 +126,29 @@ impl LinkChanges {
     }
 }
 
-/// What was told.
+/// The reports.
 #[derive(Debug, Default)]
 struct LinkEvents {
     seen: BTreeMap<LinkKey, Times<LinkHistory>>,
-    /// Whether something was told that nobody heard, of any of them.
+    /// Whether reports were lost, of any interface.
     missed: Times<bool>,
 }
 
-/// The same of several times.
+/// The same value for several periods.
 #[derive(Clone, Copy, Debug, Default)]
 struct Times<T> {
-    /// At last.
+    /// The last one.
     now: T,
     in_all: T,
     since_look: T,
-    /// Between that look and the one before it.
+    /// Between the last look and the one before it.
     before: T,
 }
 
 impl LinkEvents {
     fn message(&mut self, namespace: Option<i32>, message: &RouteNetlinkMessage) {
-        // A change of a bridge's port comes as a link of the family AF_BRIDGE, which says less.
+        // For a change of a bridge's port the kernel also sends a link of the family AF_BRIDGE,
+        // which says less.
         let of_link = |message: &LinkMessage| message.header.interface_family == AddressFamily::Unspec;
         match message {
             RouteNetlinkMessage::NewLink(message) if of_link(message) => {
@@ -220,7 +226,7 @@ mod tests {
         heard.note(HERE, mtu(500));
         heard.note(HERE, mtu(1500));
         heard.looked();
-        // Counts of frames before the look may come after it.
+        // Frames that were sent before the look may be counted after it.
         assert_eq!((least(heard.lately(HERE)), least(heard.in_all(HERE))), (Some(500), Some(500)));
         heard.looked();
         assert_eq!((least(heard.lately(HERE)), least(heard.in_all(HERE))), (Some(1500), Some(500)));
@@ -233,10 +239,10 @@ mod tests {
         for _ in 0..3 {
             heard.looked();
         }
-        // It was small until this moment.
+        // The interface was small until this moment.
         heard.note(HERE, mtu(1500));
         assert_eq!(least(heard.lately(HERE)), Some(500));
-        // What is seen later is no news to who heard of it.
+        // A state that is recorded later changes nothing once there are reports.
         heard.first(HERE, mtu(68));
         assert_eq!(least(heard.in_all(HERE)), Some(500));
         heard.note(HERE, LinkHistory::of(LinkStatus { mtu: 1500, up: false, carrier: false }));

@@ -1,4 +1,4 @@
-//! What an interface and its NIC count, for comparing with our own counts.
+//! The counters of an interface and its NIC, to be compared with our own.
 
 use std::{collections::BTreeMap, io};
 
@@ -24,20 +24,22 @@ use crate::{
 pub struct Counters {
     /// Frames sent, all senders together (rtnetlink's `tx_packets`).
     pub tx_packets: u64,
-    /// Their bytes, FCS not counted by most drivers.
+    /// Bytes of these frames; most drivers do not count the FCS.
     pub tx_bytes: u64,
-    /// Frames dropped for want of room and the like.
+    /// Frames dropped, mostly because a queue was full.
     pub tx_dropped: u64,
-    /// Frames that could not be sent for errors.
+    /// Frames that could not be sent because of errors.
     pub tx_errors: u64,
     /// The driver's own counters (`ethtool -S`), by name.
     pub nic: BTreeMap<String, u64>,
-    /// What this host's own stack answered meanwhile, by whichever interface: `tx_packets` may hold it.
+    /// Answers of this host's own stack in the same period, by whichever interface: `tx_packets`
+    /// may include them.
     pub answers: StackAnswers,
 }
 
 impl Counters {
-    /// Reads the counters of the interface with this index in the calling thread's network namespace.
+    /// Reads the counters of the interface with this index in the calling thread's network
+    /// namespace.
     ///
     /// # Errors
     /// As [`CounterReader`]'s.
@@ -45,7 +47,7 @@ impl Counters {
         CounterReader::open()?.read(index)
     }
 
-    /// Adds what was counted at another time.
+    /// Adds the counts of another period.
     pub fn add(&mut self, other: &Self) {
         let Self { tx_packets, tx_bytes, tx_dropped, tx_errors, nic, answers } = other;
         self.answers.add(answers);
@@ -58,7 +60,7 @@ impl Counters {
         }
     }
 
-    /// What was counted since `earlier`; zero where a counter was set back.
+    /// The counts since `earlier`; zero where a counter was reset.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let nic = self.nic.iter().map(|(name, count)| {
@@ -75,8 +77,8 @@ impl Counters {
     }
 }
 
-/// Reads counters of interfaces in the network namespace of the thread that opened it, again and again. Needs no runtime, so it
-/// can be used from within one.
+/// Reads counters of interfaces in the network namespace of the thread that opened it. Needs no
+/// runtime, so it can be used inside of one.
 #[derive(Debug)]
 pub struct CounterReader {
     route: Socket,
@@ -84,7 +86,7 @@ pub struct CounterReader {
 }
 
 impl CounterReader {
-    /// Opens its sockets.
+    /// Opens the sockets.
     ///
     /// # Errors
     /// When the kernel gives none.
@@ -92,7 +94,8 @@ impl CounterReader {
         Ok(Self { route: netlink::open(NETLINK_ROUTE)?, drivers: Drivers::open()? })
     }
 
-    /// The counters of the interface with this index. Some drivers ask their hardware first, which takes milliseconds.
+    /// The counters of the interface with this index. Some drivers ask their hardware first, which
+    /// takes milliseconds.
     ///
     /// # Errors
     /// `ENODEV` when there is no such interface.
@@ -116,7 +119,7 @@ impl CounterReader {
                 _ => {}
             }
         }
-        // By the name it has now: it may have been renamed.
+        // By its current name: the interface may have been renamed.
         counters.nic = self.drivers.counters(&name)?.into_iter().collect();
         Ok(counters)
     }

@@ -1,10 +1,10 @@
-//! CPUs: those that exist, those we may use, and lists of them.
+//! CPUs: which exist, and which this process may use.
 
 use std::{fs, io, thread};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// CPUs that exist and are switched on, in order.
+/// CPUs that are online, in order.
 ///
 /// # Errors
 /// When /sys is not mounted.
@@ -13,7 +13,7 @@ pub fn online_cpus() -> io::Result<Vec<u32>> {
     parse_cpu_list(text.trim()).ok_or_else(|| io::Error::other(format!("not a list of CPUs: {text:?}")))
 }
 
-/// CPUs this machine may ever have, in order; with some firmware numbers are left out.
+/// CPUs that this machine may ever have, in order; some firmware leaves numbers out.
 ///
 /// # Errors
 /// When /sys is not mounted.
@@ -31,9 +31,10 @@ pub fn allowed_cpus() -> io::Result<Vec<u32>> {
     Ok((0..).take(CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu as usize)).collect())
 }
 
-/// Those of `online` that are outside of this process's cpuset, in order. A thread that asks for all CPUs gets those of its
-/// cpuset (`__sched_setaffinity` of the kernel's kernel/sched/syscalls.c), whatever its affinity was before. None where that
-/// cannot be asked: binding a worker then tells.
+/// Those of `online` that are outside of this process's cpuset, in order. A thread that asks for
+/// all CPUs gets those of its cpuset (`__sched_setaffinity` of the kernel's
+/// kernel/sched/syscalls.c), whatever its affinity was before. Empty where the kernel does not
+/// answer: binding a worker then fails with the reason.
 pub(super) fn barred_cpus(online: &[u32]) -> Vec<u32> {
     let usable = usable_cpus();
     usable.map_or_else(|_| Vec::new(), |usable| online.iter().copied().filter(|cpu| !usable.contains(cpu)).collect())
@@ -50,7 +51,7 @@ pub(super) fn usable_cpus() -> io::Result<Vec<u32>> {
         sched_setaffinity(None, &all)?;
         allowed_cpus()
     };
-    // A thread of its own, whose affinity goes with it.
+    // In a thread of its own, whose changed affinity ends with it.
     thread::scope(|scope| {
         let asked = thread::Builder::new().spawn_scoped(scope, ask)?;
         asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

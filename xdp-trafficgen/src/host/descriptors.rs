@@ -1,15 +1,16 @@
-//! How many files this process may have open.
+//! The limit of open files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit to the highest that this process may give itself: 1024 is what shells hand on for programs that use
-/// `select(2)`, which this one does not. What it cannot raise stays.
+/// Raises the limit to the highest that this process may set. Shells start programs with a limit of
+/// 1024 for the sake of `select(2)`, which this one does not use. Best effort: if it fails, the
+/// limit stays.
 pub fn raise_descriptor_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// How many there may be; none without a limit.
+/// The limit; none if there is none.
 pub fn descriptor_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }

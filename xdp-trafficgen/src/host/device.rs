@@ -1,7 +1,7 @@
-//! The device behind an interface: where it is, and how it reaches memory and CPUs.
+//! The device behind an interface: its NUMA node, its interrupts and its IOMMU.
 //!
-//! Read from /sys/bus and /proc/irq, which all network namespaces share. /sys/class/net is that of the namespace in which /sys
-//! was mounted, and may know another interface by the same name.
+//! Read from /sys/bus and /proc/irq, which all network namespaces share. /sys/class/net shows the
+//! namespace in which /sys was mounted, which may have another interface by the same name.
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +19,9 @@ impl Device {
     /// The device that `bus` knows by `name`.
     pub(super) fn on_bus(files: Files<'_>, bus: &str, name: &str) -> Option<Self> {
         let own = files.resolved(format!("sys/bus/{bus}/devices/{name}"))?;
-        // A virtio device has its interrupts, its node and its IOMMU from the PCI device it is on, as USB devices have theirs
-        // from their controller. Not from further up: bridges have interrupts too.
+        // A virtio device has the interrupts, the node and the IOMMU of its PCI device, and a USB
+        // device those of its controller. Devices further up, such as bridges, have interrupts of
+        // their own.
         let host = own.ancestors().find(|directory| is_pci(files, directory)).unwrap_or(&own);
         Some(Self {
             numa_node: files.number(host.join("numa_node")),
@@ -29,10 +30,10 @@ impl Device {
         })
     }
 
-    /// The device at `bus_info`, as `ethtool -i` shows it, whatever bus that is on. For kernels before 5.14 (commit
-    /// 00e77ed8e64d), where rtnetlink does not tell the bus.
+    /// The device at `bus_info`, as `ethtool -i` shows it, on whatever bus. For kernels before 5.14
+    /// (commit 00e77ed8e64d), where rtnetlink does not name the bus.
     pub(super) fn at(files: Files<'_>, bus_info: &str) -> Option<Self> {
-        // Drivers of virtual interfaces write other things there, such as `tap` or `N/A`.
+        // Drivers of virtual interfaces write something else there, such as `tap` or `N/A`.
         let plausible = bus_info.contains(|c: char| c != '.') && !bus_info.contains('/');
         let buses = if plausible { files.names("sys/bus") } else { Vec::new() };
         buses.iter().find_map(|bus| Self::on_bus(files, bus, bus_info))
@@ -49,24 +50,24 @@ fn iommu(files: Files<'_>, own: &Path, host: &Path) -> Option<Iommu> {
         return Some(Iommu::None);
     }
     match files.text(group.join("type"))?.as_str() {
-        // A hypervisor that does not ask for VIRTIO_F_ACCESS_PLATFORM (bit 33) is given physical addresses, whatever the bus
-        // can do (virtio 1.1, section 6).
+        // A hypervisor that does not ask for VIRTIO_F_ACCESS_PLATFORM (bit 33) is given physical
+        // addresses, whatever the bus can do (virtio 1.1, section 6).
         "DMA" | "DMA-FQ" if files.text(own.join("features")).is_some_and(|bits| bits.get(33..34) == Some("0")) => {
             Some(Iommu::Identity)
         }
         "DMA" | "DMA-FQ" => Some(Iommu::Translating),
         "identity" => Some(Iommu::Identity),
-        // Given away to user space, or not to be had.
+        // A device of user space (vfio), or a type that is not known.
         _ => None,
     }
 }
 
-/// Those that signal frames.
+/// The interrupts that signal frames.
 fn interrupts(files: Files<'_>, host: &Path) -> Vec<Interrupt> {
     let mut numbers: Vec<u32> =
         files.names(host.join("msi_irqs")).iter().filter_map(|name| name.parse().ok()).collect();
     if numbers.is_empty() {
-        // A line of the bus; 0 is none.
+        // A line of the bus; 0 means that there is none.
         numbers.extend(files.number::<u32>(host.join("irq")).filter(|&number| number > 0));
     }
     numbers.sort_unstable();
@@ -75,16 +76,19 @@ fn interrupts(files: Files<'_>, host: &Path) -> Vec<Interrupt> {
 
 fn interrupt(files: Files<'_>, number: u32) -> Option<Interrupt> {
     let directory = PathBuf::from(format!("proc/irq/{number}"));
-    // The CPU it really goes to, which not every interrupt controller tells; else those it was allowed to go to.
+    // The CPU that the interrupt goes to, which not every interrupt controller tells; otherwise the
+    // CPUs that it may go to.
     let cpus = ["effective_affinity_list", "smp_affinity_list"].into_iter();
     let cpus = cpus.map(|list| directory.join(list)).find_map(|list| files.cpus(list))?;
     Some(Interrupt { number, cpus })
 }
 
-/// Whether some driver handles it, and for frames: its directory has one named after each handler. Others never come in a run,
-/// so that it does not matter where they go.
+/// Whether a driver handles this interrupt for frames: its directory in /proc/irq contains a
+/// directory named after each handler. Other interrupts are rare during a run, so their CPU does
+/// not matter.
 fn signals_frames(files: Files<'_>, number: u32) -> bool {
-    // As virtio, mlx5, ice and i40e, ena and gve, and vmxnet3 name what is not a queue.
+    // The names that virtio, mlx5, ice and i40e, ena and gve, and vmxnet3 give to interrupts of no
+    // queue.
     const OTHERS: [&str; 5] = ["-config", "mlx5_async", ":misc", "-mgmnt", "-event-"];
     let directory = PathBuf::from(format!("proc/irq/{number}"));
     let handlers = files.names(&directory).into_iter().filter(|name| files.at(directory.join(name)).is_dir());

@@ -1,8 +1,9 @@
-//! What can be known of an interface in another network namespace: what rtnetlink tells of it from here, and the name that
-//! `ip netns` has for its namespace.
+//! An interface in another network namespace, as far as rtnetlink tells of it from here, and the
+//! name that `ip netns` has for its namespace.
 //!
-//! The kernel answers where this process may administer that namespace (CAP_NET_ADMIN of its user namespace), since Linux 4.15.
-//! Drivers are not asked: `ethtool` sees only the namespace of its own socket.
+//! Since Linux 4.15 the kernel answers if this process may administer that namespace (CAP_NET_ADMIN
+//! of its user namespace). Drivers are not asked: `ethtool` only sees the namespace of its own
+//! socket.
 
 use std::{
     fs::{self, File},
@@ -22,13 +23,14 @@ use rtnetlink::{
 
 use crate::sys::netlink::{self, receive, send, unasked};
 
-/// Of include/uapi/linux/if_link.h: the namespace that is asked about, by the number it has in this one.
+/// Of include/uapi/linux/if_link.h: the namespace that the request is about, by its number in this
+/// one.
 const IFLA_TARGET_NETNSID: u16 = 46;
-/// Where `ip netns` keeps a file for each namespace it has a name for.
+/// The directory where `ip netns` keeps a file per namespace that has a name.
 const NAMED: &str = "/run/netns";
 
-/// What rtnetlink says of the interface with this index in the namespace that has this number here; none where the kernel does
-/// not let us look.
+/// rtnetlink's description of the interface with this index in the namespace that has this number
+/// here; none where this process may not look.
 pub(super) fn link(namespace: i32, index: u32) -> Option<LinkMessage> {
     let socket = netlink::open(NETLINK_ROUTE).ok()?;
     let mut wanted = LinkMessage::default();
@@ -41,13 +43,14 @@ pub(super) fn link(namespace: i32, index: u32) -> Option<LinkMessage> {
     }
 }
 
-/// The name that `ip netns` has for the namespace with this number here; none when it has none, as for containers.
+/// The name that `ip netns` has for the namespace with this number here; none when it has none, as
+/// for containers.
 pub(super) fn name(namespace: i32) -> Option<String> {
     let socket = netlink::open(NETLINK_ROUTE).ok()?;
     let mut names: Vec<_> = fs::read_dir(NAMED).ok()?.flatten().map(|entry| entry.file_name()).collect();
     names.sort_unstable();
     let known_by = |name: &std::ffi::OsString| {
-        // Files of namespaces that are gone are no namespaces any more: the kernel refuses them.
+        // The kernel refuses files whose namespace is gone.
         let file = File::open(std::path::Path::new(NAMED).join(name)).ok()?;
         let mut wanted = NsidMessage::default();
         wanted.attributes.push(NsidAttribute::Fd(file.as_raw_fd().cast_unsigned()));

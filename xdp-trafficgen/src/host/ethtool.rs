@@ -1,5 +1,5 @@
-//! Link speeds through the kernel's `ethtool` family of generic netlink, which sees the socket's network namespace; sysfs shows
-//! that of whoever mounted it.
+//! Link speeds through the kernel's `ethtool` family of generic netlink, which answers for the
+//! socket's network namespace; sysfs shows the namespace in which it was mounted.
 //!
 //! Names and numbers are those of include/uapi/linux/ethtool_netlink.h.
 
@@ -19,7 +19,7 @@ const ETHTOOL_A_LINKMODES_HEADER: u16 = 1;
 const ETHTOOL_A_LINKMODES_SPEED: u16 = 5;
 const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
 const ETHTOOL_A_HEADER_FLAGS: u16 = 3;
-/// Numbers instead of names of all the modes there are.
+/// Asks for bitsets as numbers, without the names of all modes.
 const ETHTOOL_FLAG_COMPACT_BITSETS: u32 = 1;
 
 /// A socket of the network namespace it was opened in.
@@ -32,8 +32,8 @@ impl Ethtool {
         Connection::open().map(Self)
     }
 
-    /// Bits a second of the interface with this index, as the kernel says; none when it does not know, or nothing is plugged
-    /// in.
+    /// Bits a second of the interface with this index; none when the kernel does not know, or there
+    /// is no carrier.
     pub(super) fn speed(&self, interface: u32) -> Option<u64> {
         let header = [
             number(ETHTOOL_A_HEADER_DEV_INDEX, interface),
@@ -50,7 +50,8 @@ fn speed(answer: &Answer) -> Option<u64> {
     bits_per_second(answer.u32(ETHTOOL_A_LINKMODES_SPEED)?)
 }
 
-/// 0 stands for a speed that drivers do not set, all ones for `SPEED_UNKNOWN` (include/uapi/linux/ethtool.h).
+/// 0 is the speed of drivers that set none, all ones is `SPEED_UNKNOWN`
+/// (include/uapi/linux/ethtool.h).
 fn bits_per_second(megabits_per_second: u32) -> Option<u64> {
     match megabits_per_second {
         0 | u32::MAX => None,
@@ -67,7 +68,8 @@ mod tests {
         assert_eq!(bits_per_second(megabits_per_second), expected, "{megabits_per_second} Mb/s");
     }
 
-    /// `SPEED_10`, `SPEED_1000`, `SPEED_800000` and `SPEED_UNKNOWN` of include/uapi/linux/ethtool.h.
+    /// `SPEED_10`, `SPEED_1000`, `SPEED_800000` and `SPEED_UNKNOWN` of
+    /// include/uapi/linux/ethtool.h.
     #[test]
     fn speeds_are_in_megabits_unless_unknown() {
         check(10, Some(10_000_000));
@@ -77,8 +79,9 @@ mod tests {
         check(u32::MAX, None);
     }
 
-    /// What veth answers, written by hand from the kernel's documentation (Documentation/networking/ethtool-netlink.rst):
-    /// the header, then autonegotiation, speed and duplex.
+    /// veth's answer, written by hand from the kernel's documentation
+    /// (Documentation/networking/ethtool-netlink.rst): the header, then autonegotiation, speed and
+    /// duplex.
     #[test]
     fn the_speed_is_found_among_other_attributes() {
         let number =

@@ -12,36 +12,38 @@ use crate::host::{
     Destinations, Egress, Interface, Link, Lookup, Netlink, NetlinkError, Reach, System, WorkerThread, cpus, resolve,
 };
 
-/// All that a plan wants to know of the machine.
+/// The facts of the machine that a plan follows from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The machine, beyond its CPUs' numbers.
     pub system: System,
     /// The interfaces of this network namespace.
     pub links: Vec<Link>,
-    /// More about the interfaces that were asked for.
+    /// More about the interfaces that the caller asked for.
     pub interfaces: Vec<Interface>,
     /// Indices of interfaces that carry a default route.
     pub default_route: BTreeSet<u32>,
-    /// How destinations that were asked about are reached, by the way that frames for them leave.
+    /// How destinations that were asked about are reached, by the egress of their frames.
     pub reaches: BTreeMap<(Arc<Egress>, Destinations), Reach>,
-    /// CPUs that exist and are switched on, in order; without /sys, those that this process can be bound to.
+    /// CPUs that are online, in order; without /sys, CPUs that this process can be bound to.
     pub cpus: Vec<u32>,
-    /// How many CPUs there may ever be, for which the kernel counts; 0 when it does not say.
+    /// Number of CPUs that this machine may ever have, for each of which the kernel counts; 0 when
+    /// it does not say.
     pub possible_cpus: usize,
-    /// CPUs this process runs on, in order: its affinity, which is what it was given (`taskset`) of its cpuset.
+    /// CPUs in this process's affinity, in order (`taskset`, within its cpuset).
     pub allowed_cpus: Vec<u32>,
-    /// CPUs that are online and outside of its cpuset, in order: no thread of it can be bound to them.
+    /// CPUs that are online and outside of this process's cpuset, in order: its threads cannot be
+    /// bound to them.
     pub barred_cpus: Vec<u32>,
-    /// Who sends already.
+    /// Workers that send already.
     pub workers: Vec<WorkerThread>,
-    /// Bytes of the largest frame the kernel's live mode takes, without FCS; none when it could not be asked.
+    /// Bytes of the largest live frame, without FCS; none when the kernel could not be asked.
     pub largest_frame: Option<usize>,
     /// The kernel's version, major and minor; none when its release does not start with one.
     pub kernel: Option<(u32, u32)>,
 }
 
-/// What could not be found out.
+/// Facts that could not be gathered.
 #[derive(Debug, thiserror::Error)]
 pub enum FactsError {
     /// Links or routes.
@@ -50,7 +52,7 @@ pub enum FactsError {
     /// How destinations are reached.
     #[error("netlink: cannot ask for routes and neighbours")]
     Reaches(#[source] io::Error),
-    /// It was told to stop before they were known.
+    /// The caller cancelled `stop`.
     #[error("stopped while next hops were asked for their MAC addresses")]
     Stopped,
     /// CPUs.
@@ -59,9 +61,9 @@ pub enum FactsError {
 }
 
 impl Facts {
-    /// Asks the machine; `sought` are the destinations to look up, `interfaces` the names, or alternative names, of
-    /// those to learn more about. Blocks, for a few seconds where a next hop must be asked for its MAC address and does not
-    /// answer; not to be called from async code.
+    /// Asks the machine. `sought` are the destinations to look up, `interfaces` the names or
+    /// alternative names of those to learn more about. Blocks, for a few seconds where a next hop
+    /// does not answer a request for its MAC address; not to be called from async code.
     ///
     /// # Errors
     /// When the kernel does not answer.
@@ -69,10 +71,10 @@ impl Facts {
         Self::until(&CancellationToken::new(), sought, interfaces, largest_frame)
     }
 
-    /// The same, but waits for no next hop any more once `stop` is cancelled.
+    /// As [`Self::gather`], but stops waiting for next hops when `stop` is cancelled.
     ///
     /// # Errors
-    /// When the kernel does not answer, and when it was told to stop.
+    /// When the kernel does not answer, and when `stop` was cancelled.
     pub fn until(
         stop: &CancellationToken,
         sought: &[Lookup],
@@ -104,7 +106,7 @@ impl Facts {
         })
     }
 
-    /// What is known of the interface of this name, or alternative name, if it was asked for.
+    /// Facts of the interface of this name or alternative name, if the caller asked for it.
     pub fn interface(&self, name: &str) -> Option<&Interface> {
         self.interfaces.iter().find(|interface| interface.link.answers_to(name))
     }

@@ -1,4 +1,4 @@
-//! Small files of /proc and /sys, under a root of their own in tests.
+//! Small files of /proc and /sys; tests use a root of their own.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::host::cpus::parse_cpu_list;
 
-/// Where /proc and /sys are.
+/// The root of /proc and /sys.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Files<'a> {
     root: &'a Path,
@@ -27,18 +27,19 @@ impl<'a> Files<'a> {
         Self { root }
     }
 
-    /// Where `path`, relative to the root or from it, is.
+    /// The place of `path`, which is relative to the root or starts with it.
     pub(super) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// What a file says, without space around it. None when it cannot be read: the kernel has no such thing.
+    /// The contents of a file, without space around it. None when it cannot be read: the kernel
+    /// does not have it.
     pub(super) fn text(&self, path: impl AsRef<Path>) -> Option<String> {
         fs::read_to_string(self.at(path)).ok().map(|text| text.trim().to_owned())
     }
 
-    /// A file's number; none when it says something else.
+    /// The number in a file; none when it contains something else.
     pub(super) fn number<N: std::str::FromStr>(&self, path: impl AsRef<Path>) -> Option<N> {
         self.text(path)?.parse().ok()
     }
@@ -52,7 +53,7 @@ impl<'a> Files<'a> {
         self.at(path).exists()
     }
 
-    /// What is in a directory, in order; nothing when there is no such directory.
+    /// The names in a directory, in order; empty when there is no such directory.
     pub(super) fn names(&self, path: impl AsRef<Path>) -> Vec<String> {
         let entries = fs::read_dir(self.at(path)).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -60,7 +61,7 @@ impl<'a> Files<'a> {
         names
     }
 
-    /// Where a path leads in the end, when its links have been followed.
+    /// The path with all links followed.
     pub(super) fn resolved(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
         let root = self.root.canonicalize().ok()?;
         let target = self.at(path).canonicalize().ok()?;
@@ -68,7 +69,7 @@ impl<'a> Files<'a> {
     }
 }
 
-/// A tree for tests, a line each of `file = what it says`, with `\n` between its lines, `link -> where it leads` and
+/// A tree for tests. Each line is `file = contents`, with `\n` for a line feed, `link -> target` or
 /// `directory/`.
 #[cfg(test)]
 pub(super) fn recorded(tree: &str) -> tempfile::TempDir {

@@ -1,4 +1,4 @@
-//! Asks the kernel and the driver for everything there is to know of an [`Interface`].
+//! Asks the kernel and the driver for all facts of an [`Interface`].
 
 use rtnetlink::packet_route::link::{InfoBond, InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 
@@ -14,18 +14,20 @@ use crate::{
 };
 
 impl Interface {
-    /// The interfaces of these names, or alternative names, as far as they exist. `netlink` is one of the calling thread's network namespace. Blocks.
+    /// The interfaces of these names or alternative names, as far as they exist. `netlink` is a
+    /// socket of the calling thread's network namespace. Blocks.
     ///
     /// # Errors
-    /// When the kernel does not answer. What it or the driver does not know is none.
+    /// When the kernel does not answer. A fact that the kernel or the driver does not know is none.
     pub fn gather(netlink: &Netlink, names: &[&str]) -> Result<Vec<Self>, NetlinkError> {
         let messages = netlink.link_messages()?;
         let named = |link: &Link| names.iter().any(|name| link.answers_to(name));
         Self::described(netlink, &messages, named)
     }
 
-    /// The interfaces with these indices, whatever they are called by now, as far as they are still there. Of others nothing is
-    /// asked that says nothing of these: frames are sent meanwhile. Blocks, for milliseconds.
+    /// The interfaces with these indices, whatever they are called by now, as far as they still
+    /// exist. Asks only for what describes them, because frames are being sent. Blocks, for
+    /// milliseconds.
     ///
     /// # Errors
     /// As [`Self::gather`]'s.
@@ -35,7 +37,7 @@ impl Interface {
         Self::described(&netlink, &messages, |link| indices.contains(&link.index))
     }
 
-    /// Those that are wanted, of what rtnetlink says of all interfaces.
+    /// The interfaces that `is_wanted` selects from rtnetlink's descriptions of all interfaces.
     pub(super) fn described(
         netlink: &Netlink,
         messages: &[LinkMessage],
@@ -53,7 +55,7 @@ impl Interface {
     }
 }
 
-/// All who are asked.
+/// The sockets and files that facts come from.
 struct Sources<'a> {
     netlink: &'a Netlink,
     drivers: Drivers,
@@ -64,7 +66,8 @@ struct Sources<'a> {
 impl Sources<'_> {
     fn interface(&self, wanted: &LinkAttributes<'_>, all: &[LinkAttributes<'_>]) -> Interface {
         let name = wanted.name;
-        // An interface that goes while it is asked about has no facts any more; that it is gone is noticed elsewhere.
+        // An interface that disappears meanwhile has no facts any more; the caller notices it
+        // elsewhere.
         let driver = self.drivers.driver(name).ok().flatten();
         let channels = self.channels(wanted);
         let device = match (wanted.parent, &driver) {
@@ -93,10 +96,11 @@ impl Sources<'_> {
         }
     }
 
-    /// Queues in use. rtnetlink only knows how many the interface was made for, of which veth, tun and NICs may use fewer;
-    /// their drivers tell (`ethtool -l`: a tap has as many as are opened, none if nobody has it; virtio_net does not count
-    /// those that it keeps for XDP). Drivers that do not tell use what the family `netdev` lists while the interface is up, and
-    /// are hardly ever other than what they were made for: lo, bridges and the like have one of each.
+    /// Queues in use. rtnetlink only knows how many the interface was made for, and veth, tun and
+    /// NICs may use fewer. Their drivers tell (`ethtool -l`: a tap has as many as are open, none if
+    /// no process has it open; virtio_net does not count the ones it keeps for XDP). Drivers that
+    /// do not tell use those that the family `netdev` lists while the interface is up, which are
+    /// nearly always those it was made for: lo, bridges and the like have one of each.
     fn queues(&self, wanted: &LinkAttributes<'_>, channels: Option<Channels>) -> Queues {
         let listed = || self.netdev.as_ref().and_then(|netdev| netdev.queues(wanted.index));
         channels.map(|channels| channels.current).or_else(listed).unwrap_or(wanted.made_for)
@@ -113,7 +117,7 @@ impl Sources<'_> {
         if let Some(namespace) = wanted.linked_elsewhere {
             return Some(there(namespace, wanted.linked?).unwrap_or(Peer::Elsewhere));
         }
-        // None while the other end is going.
+        // None while the peer is being removed.
         let peer = all.iter().find(|peer| Some(peer.index) == wanted.linked)?;
         let channels = self.channels(peer);
         Some(Peer::Here {
@@ -129,7 +133,7 @@ impl Sources<'_> {
     }
 }
 
-/// None of what is no bond.
+/// None for an interface that is no bond.
 fn bond(wanted: &LinkAttributes<'_>, all: &[LinkAttributes<'_>]) -> Option<Bond> {
     let InfoData::Bond(parts) = wanted.data? else { return None };
     let mut bond = Bond::default();
@@ -160,7 +164,7 @@ fn there(namespace: i32, index: u32) -> Option<Peer> {
     })
 }
 
-/// What rtnetlink says of an interface.
+/// rtnetlink's description of an interface.
 struct LinkAttributes<'a> {
     message: &'a LinkMessage,
     index: u32,
@@ -170,18 +174,19 @@ struct LinkAttributes<'a> {
     kind: Option<&'a InfoKind>,
     /// Queues it was made for.
     made_for: Queues,
-    /// The interface it is tied to: of a veth, the other end.
+    /// The index of the interface that it is tied to: a veth's peer.
     linked: Option<u32>,
-    /// The number that the network namespace has in which that one is, if it is another; its index says nothing here then.
+    /// If that interface is in another network namespace: the namespace's number in this one. The
+    /// index is then one of that namespace.
     linked_elsewhere: Option<i32>,
     /// The bus its device is on, and the device.
     parent: Option<(&'a str, &'a str)>,
     /// The bond or bridge it belongs to.
     master: Option<u32>,
     qdisc: Option<&'a str>,
-    /// What is peculiar to its kind.
+    /// Settings that only its kind has.
     data: Option<&'a InfoData>,
-    /// Programs by id.
+    /// Modes and ids of its programs.
     xdp: Vec<(AttachedMode, u32)>,
 }
 

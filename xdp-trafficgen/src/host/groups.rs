@@ -1,5 +1,5 @@
-//! The control groups this process is in, as far as they can be seen: what a controller allows is the least of what each of
-//! them allows.
+//! The control groups of this process that it can see. Of a controller's limits, the smallest of
+//! all groups applies.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,12 @@ use procfs_core::{FromBufRead as _, ProcessCGroups, process::MountInfo};
 
 use crate::host::files::Files;
 
-/// Which of the two kinds of hierarchies (cgroups(7)).
+/// The two kinds of hierarchies (cgroups(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
-    /// A hierarchy for each controller, or for some together.
+    /// A hierarchy per controller, or for several.
     One,
-    /// One for all of them.
+    /// One hierarchy for all controllers.
     Two,
 }
 
@@ -20,14 +20,14 @@ pub(super) enum Version {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Group {
     pub(super) version: Version,
-    /// Where its files are.
+    /// The directory of its files.
     pub(super) directory: PathBuf,
 }
 
-/// The process's own group of this controller, then all above it.
+/// The process's own group of this controller, then all groups above it.
 pub(super) fn of(files: Files<'_>, controller: &str) -> Vec<Group> {
     let mounts = files.text("proc/self/mountinfo").unwrap_or_default();
-    // A line that cannot be read says nothing of the others.
+    // A line that cannot be parsed does not spoil the others.
     let mounts: Vec<MountInfo> = mounts.lines().filter_map(|line| MountInfo::from_line(line).ok()).collect();
     let memberships = files.text("proc/self/cgroup").unwrap_or_default();
     let memberships = ProcessCGroups::from_buf_read(memberships.as_bytes());
@@ -38,7 +38,7 @@ pub(super) fn of(files: Files<'_>, controller: &str) -> Vec<Group> {
             false => return Vec::new(),
         };
         let mounts = || mounts.iter().rev().filter(|mount| carries(mount, version, controller));
-        // Of those that show the group, the last hides the others where they are at the same place.
+        // Of several mounts that show the group, the last hides the others at the same place.
         let shows = |mount: &&MountInfo| Path::new(&membership.pathname).starts_with(unescaped(&mount.root));
         let mount = mounts().find(shows).or_else(|| mounts().next());
         mount.map_or_else(Vec::new, |mount| upwards(version, mount, &membership.pathname))
@@ -46,10 +46,11 @@ pub(super) fn of(files: Files<'_>, controller: &str) -> Vec<Group> {
     groups.collect()
 }
 
-/// The group at `path` of a hierarchy, and all above it.
+/// The group at `path` of a hierarchy, and all groups above it.
 fn upwards(version: Version, mount: &MountInfo, path: &str) -> Vec<Group> {
-    // In a container, what is mounted may be a part of the hierarchy that /proc/self/cgroup shows from its root; a path outside
-    // of it means that the mount's own top is as near as can be seen.
+    // In a container, the mount may be a part of the hierarchy, while /proc/self/cgroup counts from
+    // its root. If the path is outside of the mount, the mount's top is the nearest group that can
+    // be seen.
     let below = Path::new(path).strip_prefix(unescaped(&mount.root)).unwrap_or_else(|_| Path::new(""));
     let top = PathBuf::from(unescaped(&mount.mount_point.to_string_lossy()));
     below.ancestors().map(|group| Group { version, directory: top.join(group) }).collect()
@@ -62,8 +63,9 @@ fn carries(mount: &MountInfo, version: Version, controller: &str) -> bool {
     }
 }
 
-/// A path of /proc/self/mountinfo, where the kernel writes space, tab, line feed and backslash as `\` and three octal digits
-/// (`mangle` of fs/seq_file.c); procfs-core leaves them as they are in this file.
+/// A path of /proc/self/mountinfo, where the kernel writes space, tab, line feed and backslash as
+/// `\` and three octal digits (`mangle` of fs/seq_file.c); procfs-core leaves them as they are in
+/// this file.
 fn unescaped(path: &str) -> String {
     let mut parts = path.split('\\');
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -93,7 +95,7 @@ mod tests {
             proc/self/cgroup = 0::/my jobs/7
             proc/self/mountinfo = 31 23 0:28 /my\040jobs /mnt/all\011groups rw - cgroup2 cgroup\0402 rw
         ";
-        // The record's own escape, `\n`, is none of these.
+        // The `\n` of the recorded tree is not one of these escapes.
         let root = recorded(tree);
         let directories: Vec<PathBuf> =
             of(Files::under(root.path()), "cpu").into_iter().map(|group| group.directory).collect();

@@ -1,13 +1,15 @@
-//! What is known of a network interface beyond its [`Link`]: driver, queues, rings, and how it stands with XDP.
+//! Facts of a network interface beyond its [`Link`]: driver, queues, rings, XDP programs and
+//! features.
 
 use crate::host::{AttachedMode, Driver, Link, Queues, Rings};
 
-/// Facts of one interface. What the kernel or the driver does not tell is none.
+/// Facts of one interface. A fact that the kernel or the driver does not tell is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     /// Name, index, MTU, state, speed.
     pub link: Link,
-    /// rtnetlink's kind of a virtual interface, such as `veth`, `bridge`, `tun`; none for hardware and `lo`.
+    /// rtnetlink's kind of a virtual interface, such as `veth`, `bridge`, `tun`; none for hardware
+    /// and `lo`.
     pub kind: Option<String>,
     /// The driver, as `ethtool -i` shows it.
     pub driver: Option<Driver>,
@@ -19,7 +21,8 @@ pub struct Interface {
     pub rings: Option<Rings>,
     /// The NUMA node its device is on.
     pub numa_node: Option<u32>,
-    /// The interrupts of its device's queues, and the CPUs that may take them (those of /proc/irq/N/effective_affinity_list).
+    /// The interrupts of its device's queues, and the CPUs that they go to
+    /// (/proc/irq/N/effective_affinity_list).
     pub interrupts: Vec<Interrupt>,
     /// How its device reaches memory.
     pub iommu: Option<Iommu>,
@@ -27,14 +30,14 @@ pub struct Interface {
     pub gro: Option<bool>,
     /// The XDP programs attached to it.
     pub xdp: Vec<AttachedXdp>,
-    /// What the driver says it can do with XDP just now (generic netlink family `netdev`, Linux 6.3); some drivers say more
-    /// when a program is attached.
+    /// What the driver can do with XDP at this moment (generic netlink family `netdev`, Linux 6.3);
+    /// some drivers can do more when a program is attached.
     pub features: Option<XdpFeatures>,
     /// The other end of a veth pair.
     pub peer: Option<Peer>,
-    /// What a bond does with its slaves.
+    /// The settings of a bond.
     pub bond: Option<Bond>,
-    /// Whether somebody captures there, as tcpdump does.
+    /// Whether a process captures there, as tcpdump does.
     pub captured: bool,
     /// Its queueing discipline (`tc qdisc show`), which XDP frames bypass.
     pub qdisc: Option<String>,
@@ -65,9 +68,9 @@ pub struct Interrupt {
 pub enum Iommu {
     /// Every buffer is mapped for it (`DMA`, `DMA-FQ` in /sys/kernel/iommu_groups/N/type).
     Translating,
-    /// It sees memory as it is (`identity`).
+    /// It uses physical addresses (`identity`).
     Identity,
-    /// There is no IOMMU before it.
+    /// It has no IOMMU.
     None,
 }
 
@@ -78,9 +81,10 @@ pub struct AttachedXdp {
     pub mode: AttachedMode,
     /// Its id (`bpftool prog show id N`).
     pub program: u32,
-    /// Its name; none when the kernel does not let us look.
+    /// Its name; none where this process may not look.
     pub name: Option<String>,
-    /// Whether it hangs on a BPF link, which only its owner can end; not known to, where the kernel does not let us look.
+    /// Whether it is on a BPF link, which only its owner can remove; false where this process may
+    /// not look.
     pub on_link: bool,
 }
 
@@ -93,7 +97,7 @@ impl XdpFeatures {
     pub const BASIC: Self = Self(1);
     /// Programs can redirect.
     pub const REDIRECT: Self = Self(2);
-    /// Frames redirected to it are sent: what a generator needs.
+    /// Frames that are redirected to it are sent: what a generator needs.
     pub const NDO_XMIT: Self = Self(4);
     /// `AF_XDP` without copies.
     pub const XSK_ZEROCOPY: Self = Self(8);
@@ -104,7 +108,8 @@ impl XdpFeatures {
     /// Frames of several buffers can be sent.
     pub const NDO_XMIT_SG: Self = Self(64);
 
-    /// Names of the bits, as in the kernel's documentation (Documentation/netlink/specs/netdev.yaml).
+    /// Names of the bits, as in the kernel's documentation
+    /// (Documentation/netlink/specs/netdev.yaml).
     pub const NAMES: [(Self, &'static str); 7] = [
         (Self::BASIC, "basic"),
         (Self::REDIRECT, "redirect"),
@@ -148,7 +153,8 @@ pub enum Peer {
         /// The most it could have; none where its driver does not say.
         most_rx_queues: Option<u32>,
     },
-    /// In another one, into which the kernel lets us look; queues and GRO it does not tell from here.
+    /// In another network namespace that this process may look into. Its queues and GRO cannot be
+    /// seen from here.
     There {
         /// Its name there.
         name: String,
@@ -162,15 +168,15 @@ pub enum Peer {
         mtu: u32,
         /// Whether it has a native XDP program.
         native_xdp: bool,
-        /// What `ip netns` calls that namespace; none when it has no name for it.
+        /// The name that `ip netns` has for that namespace; none when it has none.
         namespace: Option<String>,
     },
-    /// In another one, where we do not see it.
+    /// In another network namespace that this process may not look into.
     Elsewhere,
 }
 
 impl Interface {
-    /// An interface of which only its link is known.
+    /// An interface of which only the link is known.
     pub fn of(link: Link) -> Self {
         Self {
             link,

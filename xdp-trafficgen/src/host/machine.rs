@@ -1,4 +1,4 @@
-//! What measurements were made on.
+//! The machine in one line, for the record of measurements.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ pub fn machine() -> String {
     format!("Linux {release}, {}, {count} CPU{}", model(&cpuinfo), if count == 1 { "" } else { "s" })
 }
 
-/// Not every architecture says it.
+/// Not every architecture tells it.
 fn model(cpuinfo: &str) -> &str {
     let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     name.map_or("unknown CPU", |(_, name)| name.trim())

@@ -1,13 +1,13 @@
-//! How much memory could still be had.
+//! The memory that this process could still allocate.
 
 use crate::host::{
     files::Files,
     groups::{self, Group, Version},
 };
 
-/// Bytes: the least of what the machine has left and what each memory control group that the process is in leaves. Files that
-/// are only kept because nobody else wanted the memory do not count as taken, neither by the machine (MemAvailable) nor by a
-/// group.
+/// Bytes: the least of what the machine has available and what each memory control group of this
+/// process leaves. Cached files that can be dropped do not count as taken, neither by the machine
+/// (MemAvailable) nor by a group.
 pub(super) fn available(files: Files<'_>) -> Option<u64> {
     let machine = files.text("proc/meminfo").and_then(|text| {
         let kibibytes = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.strip_suffix("kB"))?;
@@ -17,18 +17,19 @@ pub(super) fn available(files: Files<'_>) -> Option<u64> {
     machine.into_iter().chain(groups).min()
 }
 
-/// Bytes that this process has kept in memory at its most; none without /proc.
+/// The most bytes of memory that this process has had resident; none without /proc.
 pub fn resident_memory() -> Option<u64> {
     let status = Files::of_this_machine().text("proc/self/status")?;
     let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"))?;
     Some(kibibytes.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The files of a version of control groups (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
+/// The files of a version of control groups (Documentation/admin-guide/cgroup-v2.rst,
+/// cgroup-v1/memory.rst).
 struct Names {
     limit: &'static str,
     taken: &'static str,
-    /// In `memory.stat`: bytes of files not used lately, of this group and those below it.
+    /// In `memory.stat`: bytes of inactive files, of this group and those below it.
     reclaimable: &'static str,
 }
 
@@ -45,7 +46,7 @@ impl Names {
     }
 }
 
-/// None where there is no limit: the file is absent, or says `max`.
+/// None where there is no limit: the file is absent, or contains `max`.
 fn left(files: Files<'_>, Group { version, directory }: &Group) -> Option<u64> {
     let Names { limit, taken, reclaimable } = Names::of(*version);
     let limit: u64 = files.number(directory.join(limit))?;
@@ -67,7 +68,7 @@ mod tests {
     }
 
     const GIB: u64 = 1 << 30;
-    /// 8 GiB; the `=` of the first line is that of the record.
+    /// 8 GiB; the first `=` of a line belongs to the record.
     const MACHINE: &str = "proc/meminfo = MemAvailable:    8388608 kB\n";
 
     #[test]
@@ -87,7 +88,7 @@ mod tests {
             sys/fs/cgroup/user.slice/session-1.scope/memory.current = 1073741824
         ";
         check(&[MACHINE, tree].concat(), Some(GIB));
-        // 2 GiB of what the slice holds are files that can go.
+        // 2 GiB of the slice are files that can be dropped.
         let cache = "sys/fs/cgroup/user.slice/memory.stat = inactive_file 2147483648";
         check(&[MACHINE, tree, cache].concat(), Some(3 * GIB));
     }
@@ -112,7 +113,7 @@ mod tests {
         check(&[MACHINE, part_mounted].concat(), Some(0));
     }
 
-    /// No limit is a number near 2^63 there.
+    /// In version 1, "no limit" is a number near 2^63.
     #[test]
     fn version_one_has_other_files() {
         let tree = "
@@ -127,7 +128,7 @@ mod tests {
         check(&[MACHINE, tree].concat(), Some(GIB));
     }
 
-    /// systemd's hybrid: version 2 is there, but the memory controller is in version 1.
+    /// systemd's hybrid: version 2 is mounted, but the memory controller is in version 1.
     #[test]
     fn both_versions_at_once() {
         let tree = r"

@@ -1,18 +1,21 @@
-//! Which mitigations of CPU vulnerabilities cost something in every frame.
+//! Mitigations of CPU vulnerabilities that cost time in every frame.
 //!
-//! A worker stays in the kernel for thousands of frames, and so does the softirq that receives them. What makes entering and
-//! leaving the kernel dearer (page table isolation, clearing of buffers with VERW for mds, taa and their kind, barriers in
-//! swapgs) is paid once a call, some milliseconds apart, and is left out. But each frame goes through a dozen indirect calls
-//! and many returns, in the driver, the dispatcher and the page pool; what replaces these by longer sequences is paid by every
-//! frame. So is what keeps loads from overtaking stores.
+//! A worker stays in the kernel for thousands of frames, and so does the softirq that receives
+//! them. Mitigations that make entering and leaving the kernel slower (page table isolation,
+//! clearing of buffers with VERW for mds, taa and similar, barriers in swapgs) cost time once per
+//! call, every few milliseconds, and are left out. But each frame takes a dozen indirect calls and
+//! many returns, in the driver, the dispatcher and the page pool: mitigations that replace these by
+//! longer sequences cost time in every frame, and so do those that keep loads from overtaking
+//! stores.
 //!
-//! The texts are those of arch/x86/kernel/cpu/bugs.c. Other architectures mitigate at the kernel's entry.
+//! The texts are those of arch/x86/kernel/cpu/bugs.c. Other architectures mitigate at the entry of
+//! the kernel.
 
 use crate::host::files::Files;
 
 const VULNERABILITIES: &str = "sys/devices/system/cpu/vulnerabilities";
 
-/// Vulnerabilities and what is done about them, as far as it costs something in every frame.
+/// Vulnerabilities with their mitigations, as far as those cost time in every frame.
 pub(super) fn costly(files: Files<'_>) -> Vec<(String, String)> {
     let texts = files.names(VULNERABILITIES).into_iter().filter_map(|vulnerability| {
         let text = files.text(format!("{VULNERABILITIES}/{vulnerability}"))?;
@@ -21,21 +24,23 @@ pub(super) fn costly(files: Files<'_>) -> Vec<(String, String)> {
     texts.filter(|(vulnerability, text)| is_costly(vulnerability, text)).collect()
 }
 
-/// By the first of the measures; what follows it, after a comma in older kernels, is about user space, firmware and guests.
+/// Decides by the first measure of the text; the measures after it (after a comma in older kernels)
+/// concern user space, firmware and guests.
 fn is_costly(vulnerability: &str, text: &str) -> bool {
-    // Some are in force but do not suffice: `Vulnerable: Safe RET, no microcode`.
+    // Some measures are in force and do not suffice: `Vulnerable: Safe RET, no microcode`.
     let measure = text.split([';', ',']).next().unwrap_or_default().to_lowercase();
     let is = |names: &[&str]| names.iter().any(|name| measure.contains(name));
     match vulnerability {
-        // Indirect calls by way of a return, or behind a fence. IBRS as it first was keeps the CPU from predicting any;
-        // enhanced, it is part of the hardware and costs next to nothing.
+        // Indirect calls by way of a return, or behind a fence. The first IBRS keeps the CPU from
+        // predicting any; enhanced IBRS is part of the hardware and costs next to nothing.
         "spectre_v2" => is(&["retpoline", "lfence"]) || measure == "mitigation: ibrs",
-        // Returns by way of code that undoes what others have trained, or that counts how deep calls are.
+        // Returns by way of code that resets trained predictions, or that counts the depth of
+        // calls.
         "retbleed" => is(&["return thunk", "stuffing"]) || measure == "mitigation: ibrs",
         "spec_rstack_overflow" => is(&["safe ret"]),
-        // Indirect calls and returns in the other half of a cache line, or as for those above.
+        // Indirect calls and returns in the other half of a cache line, or as above.
         "indirect_target_selection" => is(&["thunks", "retpolines"]),
-        // For all, and not only for those who ask for it.
+        // For all processes, and not only for those that ask for it.
         "spec_store_bypass" => measure == "mitigation: speculative store bypass disabled",
         _ => false,
     }
@@ -45,7 +50,8 @@ fn is_costly(vulnerability: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Texts of real machines, and of the kernel's documentation (Documentation/admin-guide/hw-vuln).
+    /// Texts of real machines, and of the kernel's documentation
+    /// (Documentation/admin-guide/hw-vuln).
     #[test]
     fn what_costs_every_frame_is_told_from_what_costs_every_call() {
         #[track_caller]

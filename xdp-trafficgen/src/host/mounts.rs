@@ -1,23 +1,25 @@
-//! The file systems of the kernel that sending needs, which minimal containers and rescue systems may lack.
+//! The file systems of the kernel that sending needs. Minimal containers and rescue systems may
+//! lack them.
 
 use std::fmt;
 
 use crate::host::files::Files;
 
-/// One that is not there, or not whole.
+/// A file system that is not mounted, or not completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unmounted {
-    /// What it is called, for `mount`.
+    /// Its type, for `mount`.
     pub file_system: &'static str,
-    /// Where it belongs.
+    /// Where it is mounted.
     pub place: &'static str,
-    /// What was looked for.
+    /// The file that was looked for.
     pub path: &'static str,
-    /// What for.
+    /// What the file is needed for.
     pub purpose: &'static str,
 }
 
-/// Maps are shared through descriptors of this process; aya asks how many CPUs there may be.
+/// Maps are shared through this process's descriptors in /proc; aya reads the number of possible
+/// CPUs from /sys.
 pub(super) const NEEDED: [Unmounted; 2] = [
     Unmounted {
         file_system: "proc",
@@ -34,13 +36,13 @@ pub(super) const NEEDED: [Unmounted; 2] = [
 ];
 
 impl Unmounted {
-    /// Those of this machine.
+    /// The missing ones of this machine.
     #[must_use]
     pub fn gather() -> Vec<Self> {
         all(Files::of_this_machine())
     }
 
-    /// What the user does about it.
+    /// What the user can do.
     pub fn cure(&self) -> String {
         let Self { file_system, place, .. } = self;
         format!("`mount -t {file_system} {file_system} {place}`, or give the container a {place} of its own")

@@ -1,5 +1,5 @@
-//! The kernel's neighbour tables: looked up, and filled by making the kernel ask, which it does with ARP or neighbour
-//! discovery as for a packet of its own.
+//! The kernel's neighbour tables: looks neighbours up, and makes the kernel ask for them by ARP or
+//! neighbour discovery, as it does for a packet of its own.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,45 +27,46 @@ use crate::{
 /// A neighbour: the index of the interface, and the address.
 pub(super) type Neighbour = (u32, IpAddr);
 
-/// What became of asking for each of them.
+/// The outcome of asking, by neighbour.
 pub(super) type Answers = BTreeMap<Neighbour, Answer>;
 
-/// What became of asking for a neighbour.
+/// The outcome of asking for a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Mac(Mac),
-    /// None came.
+    /// No answer came.
     Silent {
         requests: u32,
         waited: Duration,
     },
-    /// The kernel does not ask for us: an `errno`.
+    /// The kernel refused to ask, with this `errno`.
     MayNotAsk(i32),
-    /// Others had not answered before.
+    /// Not asked, because others had not answered.
     NotAsked,
 }
 
-/// How long an answer is waited for. The kernel itself gives up after three requests, a second apart
-/// (`net.ipv4.neigh.*.mcast_solicit`, `retrans_time_ms`); this is for kernels that were told to be more patient.
+/// How long to wait for answers. The kernel itself gives up after three requests, a second apart
+/// (`net.ipv4.neigh.*.mcast_solicit`, `retrans_time_ms`); this limit is for kernels with a longer
+/// setting.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// So many are asked at a time: far below 1024, above which the kernel's table takes no more (`gc_thresh3`).
+/// How many are asked at a time: far below 1024, where the kernel's table is full (`gc_thresh3`).
 const ASKED_AT_ONCE: usize = 256;
 
-/// What the kernel's table says of a neighbour.
+/// The state of a neighbour in the kernel's table.
 enum Entry {
     /// Usable: the kernel would send there.
     Known(Mac),
-    /// Being asked; requests so far, in the kernel's own count.
+    /// The kernel is asking; the number of requests so far, as the kernel counts them.
     Asking(u32),
-    /// Asked in vain.
+    /// The neighbour did not answer.
     Failed(u32),
     None,
-    /// The interface is not there any more.
+    /// The interface is gone.
     NoInterface,
 }
 
-/// The MAC address of a neighbour, as far as the kernel's table has one.
+/// The MAC address of a neighbour; none if the kernel's table does not have it.
 pub(super) fn known(socket: &Socket, neighbour: Neighbour) -> io::Result<Option<Mac>> {
     match entry(socket, neighbour)? {
         Entry::Known(mac) => Ok(Some(mac)),
@@ -73,8 +74,9 @@ pub(super) fn known(socket: &Socket, neighbour: Neighbour) -> io::Result<Option<
     }
 }
 
-/// Makes the kernel ask for all of `neighbours`, many at the same time, and waits for the answers. When some stay silent, those
-/// behind them are not asked any more: the caller has seen enough. None when it was told to stop before it knew.
+/// Makes the kernel ask for all of `neighbours`, many at the same time, and waits for the answers.
+/// When some do not answer, the rest is not asked, because the result is decided. None when `stop`
+/// was cancelled before.
 pub(super) fn ask(
     stop: &CancellationToken,
     socket: &Socket,
@@ -92,7 +94,7 @@ pub(super) fn ask(
             break;
         }
         if index < last {
-            // Room for the next in a table of limited size.
+            // Removes the entries, to leave room in a table of limited size.
             for &neighbour in batch {
                 forget(socket, neighbour)?;
             }
@@ -104,7 +106,7 @@ pub(super) fn ask(
 fn ask_batch(stop: &CancellationToken, socket: &Socket, batch: &[Neighbour]) -> io::Result<Option<Answers>> {
     let start = Instant::now();
     let mut answers = Answers::new();
-    // Beside each, the kernel's count of requests when it was looked at first.
+    // With the kernel's count of requests at the first look.
     let mut waiting: Vec<(Neighbour, Option<u32>)> = Vec::new();
     for &neighbour in batch {
         match use_entry(socket, neighbour) {
@@ -123,7 +125,7 @@ fn ask_batch(stop: &CancellationToken, socket: &Socket, batch: &[Neighbour]) -> 
         let mut still = Vec::new();
         for (neighbour, first) in waiting {
             let waited = start.elapsed();
-            // The first of them was sent before the count could be seen.
+            // The kernel sent the first request before its count could be read.
             let sent = |count: u32| count.saturating_sub(first.unwrap_or(count)) + u32::from(count > 0);
             let answer = match entry(socket, neighbour)? {
                 Entry::Known(mac) => Answer::Mac(mac),
@@ -147,14 +149,14 @@ fn ask_batch(stop: &CancellationToken, socket: &Socket, batch: &[Neighbour]) -> 
     Ok(Some(answers))
 }
 
-/// As `ip neigh … use`: the kernel acts as though it had a packet for the neighbour.
+/// As `ip neigh … use`: the kernel asks as if it had a packet for the neighbour.
 fn use_entry(socket: &Socket, neighbour: Neighbour) -> io::Result<()> {
     let mut message = message(neighbour);
     message.header.flags = NeighbourFlags::Use;
     tell(socket, RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
 }
 
-/// Best effort: the kernel may have thrown the entry out by itself, or keeps it; neither is in anybody's way.
+/// Best effort: the kernel may have removed the entry itself, and an entry that stays does no harm.
 fn forget(socket: &Socket, neighbour: Neighbour) -> io::Result<()> {
     match tell(socket, RouteNetlinkMessage::DelNeighbour(message(neighbour)), 0) {
         Err(error) if error.raw_os_error().is_none() => Err(error),
@@ -167,7 +169,7 @@ fn entry(socket: &Socket, neighbour: Neighbour) -> io::Result<Entry> {
     let answers = match receive(socket) {
         Ok(Received { answers, .. }) => answers,
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(Entry::NoInterface),
-        // No entry, or no table: the interface has none for this family.
+        // No entry, or no table because the interface has none for this family.
         Err(error) if error.kind() != io::ErrorKind::WouldBlock && error.raw_os_error().is_some() => {
             return Ok(Entry::None);
         }
@@ -202,7 +204,7 @@ fn message((interface, address): Neighbour) -> NeighbourMessage {
     message
 }
 
-/// A request that is only answered when it is refused.
+/// A request that the kernel answers only if it refuses.
 fn tell(socket: &Socket, request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
     send(socket, request, NLM_F_REQUEST | flags)?;
     match receive::<RouteNetlinkMessage>(socket) {
@@ -219,7 +221,8 @@ mod tests {
     use super::*;
     use crate::sys::netlink;
 
-    /// Neither what is not there nor what this process may not remove ends a run.
+    /// Removing an entry that is not there, or that this process may not remove, does not end a
+    /// run.
     #[test]
     fn what_cannot_be_forgotten_is_left() {
         let socket = netlink::open(NETLINK_ROUTE).unwrap();
@@ -231,7 +234,7 @@ mod tests {
     #[test]
     fn an_interface_that_is_gone_is_no_neighbour_that_is_silent() {
         let socket = netlink::open(NETLINK_ROUTE).unwrap();
-        // The kernel counts them up from 1.
+        // The kernel counts from 1.
         let neighbour = (i32::MAX.unsigned_abs(), "192.0.2.77".parse().unwrap());
         assert!(matches!(entry(&socket, neighbour).unwrap(), Entry::NoInterface));
     }

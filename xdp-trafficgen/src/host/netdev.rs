@@ -1,6 +1,8 @@
-//! What the kernel's `netdev` family of generic netlink says of an interface: what its driver can do with XDP, and its queues.
+//! The kernel's `netdev` family of generic netlink: the XDP features and the queues of an
+//! interface.
 //!
-//! Names and numbers are those of include/uapi/linux/netdev.h. The family is there since Linux 6.3 (commit d3d854fd6a1d).
+//! Names and numbers are those of include/uapi/linux/netdev.h. The family exists since Linux 6.3
+//! (commit d3d854fd6a1d).
 
 use crate::{
     host::{Queues, XdpFeatures},
@@ -35,7 +37,7 @@ impl Netdev {
         Connection::open().map(Self)
     }
 
-    /// What the driver of the interface with this index can do with XDP just now.
+    /// The XDP features of the interface with this index at this moment.
     pub(super) fn features(&self, interface: u32) -> Option<XdpFeatures> {
         features(&self.0.ask(NETDEV_CMD_DEV_GET, vec![number(NETDEV_A_DEV_IFINDEX, interface)]).ok()?)
     }
@@ -46,14 +48,14 @@ impl Netdev {
     }
 }
 
-/// What the driver of the interface with this index, in the calling thread's network namespace, can do with XDP just now; none
-/// where the kernel does not say.
+/// The XDP features of the interface with this index, in the calling thread's network namespace, at
+/// this moment; none where the kernel does not say.
 pub fn xdp_features(interface: u32) -> Option<XdpFeatures> {
     Netdev::open()?.features(interface)
 }
 
-/// The queues that the interface with this index, in the calling thread's network namespace, has in use; none when it is
-/// down, and where the kernel does not say.
+/// The queues that the interface with this index, in the calling thread's network namespace, has in
+/// use; none when it is down, and where the kernel does not say.
 pub fn queues_in_use(interface: u32) -> Option<Queues> {
     Netdev::open()?.queues(interface)
 }
@@ -62,7 +64,7 @@ fn features(answer: &Answer) -> Option<XdpFeatures> {
     answer.u64(NETDEV_A_DEV_XDP_FEATURES).map(XdpFeatures)
 }
 
-/// Every queue has an entry.
+/// The kernel lists one entry per queue.
 fn queues(entries: &[Answer]) -> Option<Queues> {
     let of = |kind| entries.iter().filter(|entry| entry.u32(NETDEV_A_QUEUE_TYPE) == Some(kind)).count();
     let queues =
@@ -79,9 +81,9 @@ mod tests {
         [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat()
     }
 
-    /// Answers written by hand from Documentation/netlink/specs/netdev.yaml: the index, an empty attribute that aligns what
-    /// follows, and the features, and those that later kernels have beside them (`xdp-zc-max-segs`,
-    /// `xdp-rx-metadata-features`).
+    /// Answers written by hand from Documentation/netlink/specs/netdev.yaml: the index, an empty
+    /// attribute that aligns the next one, the features, and attributes that later kernels add
+    /// (`xdp-zc-max-segs`, `xdp-rx-metadata-features`).
     #[test]
     fn features_are_the_third_attribute() {
         let index = attribute(1, &2u32.to_ne_bytes());
@@ -102,7 +104,7 @@ mod tests {
         check(&[&attribute(3, &7u32.to_ne_bytes())], None);
     }
 
-    /// The same for the list of queues: id, index, type, and of some the NAPI instance.
+    /// The list of queues: id, index, type, and for some the NAPI instance.
     #[test]
     fn queues_are_counted_by_type() {
         let entry = |id: u32, kind: u32| {

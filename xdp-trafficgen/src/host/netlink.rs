@@ -1,4 +1,5 @@
-//! Links through rtnetlink, asked synchronously, and the interfaces that carry a default route.
+//! Links through rtnetlink, with a synchronous interface, and the interfaces that carry a default
+//! route.
 
 use std::{
     io,
@@ -18,13 +19,13 @@ use rtnetlink::{
 
 use crate::host::{Link, Mac, ethtool::Ethtool};
 
-/// What rtnetlink could not do.
+/// Errors of rtnetlink.
 #[derive(Debug, thiserror::Error)]
 pub enum NetlinkError {
-    /// No socket.
+    /// The kernel gives no socket.
     #[error("cannot open a netlink socket")]
     Open(#[source] io::Error),
-    /// A request was refused.
+    /// The kernel refuses a request.
     #[error("netlink: cannot {request}")]
     Request {
         /// What was asked.
@@ -36,7 +37,7 @@ pub enum NetlinkError {
 
 /// A netlink socket of the calling thread's network namespace.
 ///
-/// Its methods block: not to be called from within asynchronous code.
+/// Its methods block, so they must not be called from asynchronous code.
 #[derive(Debug)]
 pub struct Netlink {
     runtime: tokio::runtime::Runtime,
@@ -67,13 +68,14 @@ impl Netlink {
         Ok(self.link_messages()?.iter().map(|message| self.link(message)).collect())
     }
 
-    /// All that the kernel says of every interface.
+    /// The kernel's descriptions of every interface.
     pub(super) fn link_messages(&self) -> Result<Vec<LinkMessage>, NetlinkError> {
         self.collect("list interfaces", self.handle.link().get().execute())
     }
 
-    /// All that the kernel says of the interfaces with these indices, as far as they are there, and of those that describe them:
-    /// the other ends of veth pairs, and where one is a bond, whose slaves only tell themselves, every interface.
+    /// The kernel's descriptions of the interfaces with these indices, as far as they exist, and of
+    /// interfaces that belong to them: the peers of veth pairs, and, if one is a bond, all
+    /// interfaces, because only slaves name their bond.
     pub(super) fn link_messages_of(&self, indices: &[u32]) -> Result<Vec<LinkMessage>, NetlinkError> {
         let mut messages = Vec::new();
         for &index in indices {
@@ -107,8 +109,8 @@ impl Netlink {
         Link { speed, ..link(message) }
     }
 
-    /// The index of the other end of the veth pair that this interface is an end of. None when it is not one, or the other
-    /// end is in another network namespace.
+    /// The index of the peer of this veth. None when the interface is no veth, or its peer is in
+    /// another network namespace.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -164,8 +166,9 @@ impl Netlink {
         self.run(&format!("create the veth pair {name}, {peer}"), self.handle.link().add(message).execute())
     }
 
-    /// Lets the kernel give an interface no IPv6 address of its own when it is set up, so that it says nothing on the wire: no
-    /// duplicate address detection, no report of a group, no router solicitation. Nothing to do where there is no IPv6.
+    /// Keeps the kernel from giving an interface an IPv6 address when it is set up, so that it
+    /// sends nothing of its own: no duplicate address detection, no group report, no router
+    /// solicitation. Does nothing where there is no IPv6.
     ///
     /// # Errors
     /// When it does not exist, or without CAP_NET_ADMIN.
@@ -213,7 +216,7 @@ impl Netlink {
     }
 }
 
-/// The interface that `message` is about, as far as rtnetlink tells.
+/// The interface that `message` is about, without its speed.
 pub(super) fn link(message: &LinkMessage) -> Link {
     let flags = message.header.flags;
     let mut link = Link {
@@ -259,7 +262,7 @@ fn is_of(message: &LinkMessage, kind: &InfoKind) -> bool {
     })
 }
 
-/// The peer's index, which only says something within one namespace.
+/// The peer's index, if the peer is in the same namespace: an index is only valid in its own.
 fn peer(message: &LinkMessage) -> Option<u32> {
     let mut index = None;
     for attribute in &message.attributes {

@@ -1,4 +1,4 @@
-//! How much CPU time the control groups of this process allow it, and how often they made it wait.
+//! CPU time that the control groups of this process allow it, and how often they made it wait.
 
 use std::time::Duration;
 
@@ -7,44 +7,45 @@ use crate::host::{
     groups::{self, Group, Version},
 };
 
-/// A limit that the scheduler keeps (CFS bandwidth, Documentation/scheduler/sched-bwc.rst): of a group with all below it.
+/// A limit of CPU time for a group and all groups below it (CFS bandwidth,
+/// Documentation/scheduler/sched-bwc.rst).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// The file that sets it.
+    /// The file that sets the limit.
     pub file: String,
-    /// What that file takes for no limit.
+    /// What to write there for no limit.
     pub unlimited: &'static str,
-    /// CPU time in each period, all CPUs together.
+    /// CPU time per period, of all CPUs together.
     pub time: Duration,
     /// The period.
     pub period: Duration,
-    /// What it has come to so far.
+    /// How often the limit was reached so far.
     pub throttled: Throttled,
 }
 
-/// How often a group was made to wait for its next period.
+/// How often a group had to wait for its next period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Throttled {
-    /// Periods in which that happened.
+    /// Periods in which the group had to wait.
     pub periods: u64,
-    /// For how long, summed over CPUs.
+    /// Time that it waited, summed over CPUs.
     pub time: Duration,
 }
 
 impl Quota {
-    /// Those of this process, the tightest first.
+    /// The quotas of this process, the smallest first.
     #[must_use]
     pub fn gather() -> Vec<Self> {
         all(Files::of_this_machine())
     }
 
-    /// How many CPUs it comes to.
+    /// The quota in CPUs.
     pub fn cpus(&self) -> f64 {
-        // Both are whole microseconds, far below 2^53 of them.
+        // Both are whole microseconds, and far below 2^53 of them.
         self.time.as_micros() as f64 / self.period.as_micros() as f64
     }
 
-    /// How often it made the group wait since it was read as `before`; none when it did not.
+    /// How often the group had to wait since `before` was read; none when it did not.
     pub fn since(&self, before: &[Self]) -> Option<Throttled> {
         let before = before.iter().find(|before| before.file == self.file).map(|before| before.throttled);
         let before = before.unwrap_or_default();
@@ -56,7 +57,7 @@ impl Quota {
     }
 }
 
-/// The quotas of all groups that have one, the tightest first.
+/// The quotas of all groups that have one, the smallest first.
 pub(super) fn all(files: Files<'_>) -> Vec<Quota> {
     let mut quotas: Vec<Quota> =
         groups::of(files, "cpu").into_iter().filter_map(|group| quota(files, &group)).collect();
@@ -64,7 +65,7 @@ pub(super) fn all(files: Files<'_>) -> Vec<Quota> {
     quotas
 }
 
-/// None where there is none: `max` in version 2, -1 in version 1.
+/// None where there is no limit: `max` in version 2, -1 in version 1.
 fn quota(files: Files<'_>, Group { version, directory }: &Group) -> Option<Quota> {
     let file = |name| directory.join(name);
     let micros = |text: &str| text.parse().ok().map(Duration::from_micros);
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
     use crate::host::files::recorded;
 
-    /// File, CPUs, and what it came to.
+    /// `expected`: file, CPUs, and how often the group had to wait.
     #[track_caller]
     fn check(tree: &str, expected: &[(&str, f64, u64, Duration)]) {
         let root = recorded(tree);

@@ -1,35 +1,38 @@
-//! How a destination is reached through an interface, as plain values: what a plan asks, and what the kernel has answered.
+//! How a destination is reached through an interface, as plain values: the plan's questions, and
+//! the kernel's answers.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use crate::host::Mac;
 
-/// The way frames leave: an interface, and the VLANs that their tags name.
+/// How frames leave: an interface, and the VLANs of their tags.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Egress {
     /// The interface that frames leave by.
     pub interface: String,
-    /// Their tags, outer to inner. The kernel's routes and neighbours of such a VLAN are those of the VLAN interface above.
+    /// Their tags, from the outer to the inner one. The kernel keeps routes and neighbours of such
+    /// a VLAN with the VLAN interface above.
     pub vlans: Vec<Vlan>,
 }
 
-/// A VLAN as a tag names it. The same id of another protocol is another VLAN.
+/// A VLAN in a tag. The same id under another protocol is another VLAN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vlan {
-    /// The tag's protocol identifier: 0x8100 of a C-tag, 0x88a8 of an S-tag (IEEE 802.1Q clause 9.5).
+    /// The tag's protocol identifier: 0x8100 of a C-tag, 0x88a8 of an S-tag (IEEE 802.1Q clause
+    /// 9.5).
     pub tpid: u16,
     /// Its id.
     pub id: u16,
 }
 
 impl Vlan {
-    /// That of a C-tag.
+    /// The identifier of a C-tag.
     pub const CUSTOMER: u16 = 0x8100;
-    /// That of an S-tag, the outer one of two.
+    /// The identifier of an S-tag, the outer one of two.
     pub const SERVICE: u16 = 0x88a8;
 }
 
-/// Destinations in a row, both ends included and of the same family.
+/// A range of destinations of one family; both ends belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Destinations {
     /// The lowest address.
@@ -39,47 +42,48 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    /// A single one.
+    /// A single destination.
     pub const fn one(address: IpAddr) -> Self {
         Self { first: address, last: address }
     }
 }
 
-/// A destination to be looked up, or many of them together.
+/// Destinations to look up together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lookup {
-    /// How frames for it leave.
+    /// How frames for them leave.
     pub way: Arc<Egress>,
-    /// Where they go. For more than one, what is found is true of all of them.
+    /// The destinations. An answer holds for all of them.
     pub destinations: Destinations,
-    /// What must be known of it.
+    /// What to look up.
     pub what: Required,
 }
 
-/// What must be known of a destination.
+/// What to look up for a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Required {
     /// The source address that the kernel uses for it.
     Source,
-    /// That, and the MAC address of its next hop. The kernel is made to ask for one it does not know.
+    /// The source address, and the MAC address of the next hop. If the kernel does not know it, it
+    /// is made to ask.
     NextHop,
 }
 
 /// How the kernel reaches a destination through an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// The source address it uses; of several destinations, for the first.
+    /// The source address that the kernel uses; for a range, that of the first destination.
     pub source: Option<IpAddr>,
-    /// Of several destinations the first one for which it uses another source address, and that.
+    /// For a range: the first destination with another source address, and that address.
     pub other_source: Option<(IpAddr, IpAddr)>,
-    /// Who takes the frames; none where only the source was sought.
+    /// Who takes the frames; none if only the source was to be looked up.
     pub next_hop: Option<Result<NextHop, Unreachable>>,
 }
 
 /// Who takes the frames for a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextHop {
-    /// The interface whose neighbour it is: that of the way, or a VLAN interface above it.
+    /// The interface whose neighbour it is: the egress interface, or a VLAN interface above it.
     pub interface: Arc<str>,
     /// A gateway, or the destination itself.
     pub neighbour: IpAddr,
@@ -92,32 +96,33 @@ pub struct NextHop {
 /// How a MAC address is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacSource {
-    /// The kernel's neighbour table has it, now if not before.
+    /// The kernel's neighbour table has it, possibly after asking.
     Neighbour,
-    /// It stands for a multicast group ([`group_mac`]).
+    /// It is the address of a multicast group ([`group_mac`]).
     Group,
-    /// It is everybody's, as is the destination.
+    /// It is the broadcast address, and so is the destination.
     Broadcast,
 }
 
-/// Why nobody takes the frames for a destination. Interfaces are those that the kernel was asked about.
+/// Why no host takes the frames for a destination. Interfaces are those that the kernel was asked
+/// about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreachable {
-    /// No route leads there.
+    /// There is no route.
     NoRoute {
-        /// The interface that none leads out of.
+        /// The interface that no route leads out of.
         interface: Arc<str>,
         /// Whether that interface has an address of the destination's family.
         addressed: bool,
     },
-    /// A route is there to refuse it.
+    /// A route refuses the destination.
     Refused {
         /// `blackhole`, `unreachable` or `prohibit`, as `ip route` names them.
         route: &'static str,
     },
-    /// The kernel sends what is for it out of another interface.
+    /// The kernel's route leads out of another interface.
     Elsewhere {
-        /// The interface of the way.
+        /// The egress interface.
         interface: Arc<str>,
         /// The other one.
         other: String,
@@ -133,15 +138,15 @@ pub enum Unreachable {
     },
     /// The VLAN interface is down.
     VlanDown(Arc<str>),
-    /// The next hop cannot be asked, for nothing is plugged in.
+    /// The next hop cannot be asked, because the interface has no carrier.
     NoCarrier {
         /// The interface.
         interface: Arc<str>,
         /// Who should be asked.
         neighbour: IpAddr,
     },
-    /// The next hop cannot be asked, for neighbour solicitations come from a link-local address (`ndisc_send_ns` of
-    /// net/ipv6/ndisc.c, when no packet waits), and the interface has none.
+    /// The next hop cannot be asked, because neighbour solicitations come from a link-local address
+    /// (`ndisc_send_ns` of net/ipv6/ndisc.c, when no packet waits), and the interface has none.
     NoLinkLocal {
         /// The interface.
         interface: Arc<str>,
@@ -154,12 +159,13 @@ pub enum Unreachable {
         interface: Arc<str>,
         /// Who was asked.
         neighbour: IpAddr,
-        /// Requests that the kernel sent, as far as they were seen; none where it could send none.
+        /// Requests that the kernel sent, as far as they were seen; none when it could not send
+        /// any.
         requests: u32,
-        /// How long an answer was waited for.
+        /// How long it was waited for.
         waited: Duration,
     },
-    /// The kernel does not ask on this process's behalf.
+    /// The kernel refuses to ask for this process.
     MayNotAsk {
         /// The interface.
         interface: Arc<str>,
@@ -168,14 +174,14 @@ pub enum Unreachable {
         /// The `errno` of the refusal.
         errno: i32,
     },
-    /// Of destinations that were looked up together, these have a MAC address each: they are on the link, or groups.
+    /// The destinations of the range have a MAC address each: they are on the link, or groups.
     Each {
         /// The first of them.
         first: IpAddr,
     },
-    /// Destinations that were looked up together have several next hops, two of which are these.
+    /// The destinations of the range have several next hops; two of them.
     Several(IpAddr, IpAddr),
-    /// Others of the same run had not answered before it was this one's turn.
+    /// Not asked, because others of the same run had not answered.
     NotReached {
         /// Who would have been asked.
         neighbour: IpAddr,
@@ -183,17 +189,18 @@ pub enum Unreachable {
 }
 
 impl Unreachable {
-    /// Whether it was not tried, because others had been in vain.
+    /// Whether it was not asked, because others had not answered.
     pub const fn is_not_reached(&self) -> bool {
         matches!(self, Self::NotReached { .. })
     }
 }
 
-/// Everybody's.
+/// The broadcast address.
 pub const BROADCAST_MAC: Mac = [0xff; 6];
 
-/// The MAC address that stands for a group: the low 23 bits behind 01:00:5e (RFC 1112 section 6.4), the low 32 behind 33:33
-/// (RFC 2464 section 7); everybody's for 255.255.255.255. None for an address of one host.
+/// The MAC address of a group: the low 23 bits behind 01:00:5e (RFC 1112 section 6.4), the low 32
+/// bits behind 33:33 (RFC 2464 section 7), and the broadcast address for 255.255.255.255. None for
+/// an address of one host.
 pub const fn group_mac(address: IpAddr) -> Option<Mac> {
     match address {
         IpAddr::V4(v4) if v4.is_multicast() => {
@@ -213,7 +220,8 @@ pub const fn group_mac(address: IpAddr) -> Option<Mac> {
 mod tests {
     use super::*;
 
-    /// The numbers are those of RFC 1112 section 6.4, RFC 2464 section 7, and the registry of groups (224.0.0.251 is mDNS).
+    /// The numbers are those of RFC 1112 section 6.4, RFC 2464 section 7, and the registry of
+    /// groups (224.0.0.251 is mDNS).
     #[test]
     fn groups_have_mac_addresses_of_their_own() {
         #[track_caller]
@@ -221,7 +229,7 @@ mod tests {
             assert_eq!(group_mac(address.parse().unwrap()), expected, "{address}");
         }
         check("224.0.0.251", Some([1, 0, 0x5e, 0, 0, 0xfb]));
-        // The 24th bit is not part of it: 32 groups share an address.
+        // The 24th bit is not used: 32 groups share a MAC address.
         check("239.129.2.3", Some([1, 0, 0x5e, 1, 2, 3]));
         check("239.255.255.255", Some([1, 0, 0x5e, 0x7f, 0xff, 0xff]));
         check("223.255.255.255", None);

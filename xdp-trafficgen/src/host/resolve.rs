@@ -1,5 +1,5 @@
-//! From destinations to next hops and source addresses: the kernel's routes first, its neighbours then, all of those that it
-//! must ask for at the same time.
+//! From destinations to next hops and source addresses: asks the kernel for routes first, and then
+//! for all neighbours that it does not know, at the same time.
 
 mod egress;
 mod resolver;
@@ -18,13 +18,13 @@ use crate::host::{
     neighbours::{Answer, Neighbour},
 };
 
-/// What was found out, by way and destination.
+/// The answers, by egress and destinations.
 pub(super) type Reaches = BTreeMap<(Arc<Egress>, Destinations), Reach>;
 
-/// Asks the kernel about all of these, in the calling thread's network namespace. `messages`: what rtnetlink says of its
-/// interfaces, and `links` the same in our words. Blocks for as long as a neighbour takes to answer, a few seconds at most
-/// when one does not, and no longer than until `stop`; then there is no result. Ways by interfaces that are not there or down
-/// are left out.
+/// Asks the kernel for all of `sought`, in the calling thread's network namespace. `messages` are
+/// rtnetlink's descriptions of its interfaces, `links` the same as plain values. Blocks while
+/// neighbours are asked, a few seconds at most when one does not answer; none when `stop` is
+/// cancelled meanwhile. Destinations whose egress interface does not exist or is down are left out.
 ///
 /// # Errors
 /// When the kernel does not answer.
@@ -79,7 +79,7 @@ fn answered(hop: Hop, interface: &Arc<str>, answers: &BTreeMap<Neighbour, Answer
     }
 }
 
-/// The next hop of all of them; none where there is none to say anything of.
+/// The next hop that all of them share; none for an empty list.
 fn together(next_hops: impl Iterator<Item = Result<NextHop, Unreachable>>) -> Option<Result<NextHop, Unreachable>> {
     let mut common: Option<NextHop> = None;
     for next_hop in next_hops {

@@ -1,4 +1,4 @@
-//! What the kernel's routing says of one destination after the other, asked through rtnetlink.
+//! Asks the kernel for routes, through rtnetlink.
 
 use std::{
     collections::BTreeSet,
@@ -27,16 +27,17 @@ pub(super) struct Routes {
     pub(super) socket: Socket,
 }
 
-/// What a route says.
+/// A route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
-    /// The interface it leads out of.
+    /// The interface that it leads out of.
     pub(super) interface: u32,
     pub(super) gateway: Option<IpAddr>,
     pub(super) source: Option<IpAddr>,
     pub(super) kind: RouteType,
-    /// Whether a routing table has it. None does where the kernel takes an IPv4 destination for one of the link because it
-    /// was told the interface (`ip_route_output_key_hash_rcu` of net/ipv4/route.c).
+    /// Whether it is from a routing table. If the interface is given, the kernel takes an IPv4
+    /// destination without a route for one on the link (`ip_route_output_key_hash_rcu` of
+    /// net/ipv4/route.c).
     pub(super) in_table: bool,
 }
 
@@ -45,8 +46,8 @@ impl Routes {
         Ok(Self { socket: netlink::open(NETLINK_ROUTE)? })
     }
 
-    /// How the kernel reaches `destination`, out of the interface with this index when there is one. `Err` within: the
-    /// `errno` that the kernel would refuse to send with.
+    /// The kernel's route to `destination`, out of the interface with this index if one is given.
+    /// `Err` within: the `errno` with which the kernel would refuse to send.
     pub(super) fn to(&self, destination: IpAddr, interface: Option<u32>) -> io::Result<Result<Route, i32>> {
         let mut message = RouteMessage::default();
         message.header.flags = RouteFlags::LookupTable;
@@ -77,9 +78,9 @@ impl Routes {
         }
     }
 
-    /// Where in a row of destinations another route may begin: the first of the row, and the beginnings and ends of all routes
-    /// of all tables within it. Between two of these the kernel decides the same for every address, unless rules of policy
-    /// routing look at destinations.
+    /// Addresses of a range at which another route may begin: the first address, and the beginnings
+    /// and ends of all routes of all tables within it. Between two of them the kernel's decision is
+    /// the same for every address, unless rules of policy routing look at destinations.
     pub(super) fn borders(&self, Destinations { first, last }: Destinations) -> io::Result<BTreeSet<u128>> {
         let mut message = RouteMessage::default();
         message.header.address_family = if first.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
@@ -87,7 +88,7 @@ impl Routes {
         let (first, last) = (number(first), number(last));
         send(&self.socket, RouteNetlinkMessage::GetRoute(message), NLM_F_REQUEST | NLM_F_DUMP)?;
         let within = |border: &u128| first < *border && *border <= last;
-        // Groups, what is behind them, and everybody: frames for them go to no gateway.
+        // Multicast and reserved addresses, and broadcast: frames for them go to no gateway.
         let groups = match bits {
             32 => &[0xe000_0000, 0xf000_0000, 0xffff_ffff][..],
             _ => &[0xff00 << 112][..],
@@ -102,7 +103,7 @@ impl Routes {
                     RouteAttribute::Destination(address) => ip_address(address),
                     _ => None,
                 });
-                // A default route has none, and begins and ends where everything does.
+                // A default route has no destination, and covers everything.
                 let Some(start) = start.map(number) else { continue };
                 let free = u32::from(bits.saturating_sub(route.header.destination_prefix_length));
                 let behind = 1_u128.checked_shl(free).and_then(|len| start.checked_add(len));
@@ -123,7 +124,7 @@ impl Routes {
             let Received { answers, ended } = receive(&self.socket)?;
             for answer in answers {
                 let RouteNetlinkMessage::NewAddress(message) = answer else { continue };
-                // Of a point-to-point interface `Address` is the other end's.
+                // For a point-to-point interface, `Address` is the address of the other end.
                 let local = |attribute: &AddressAttribute| match attribute {
                     AddressAttribute::Local(address) => Some(*address),
                     _ => None,
@@ -157,7 +158,7 @@ fn route(message: &RouteMessage) -> Route {
             RouteAttribute::Table(table) => route.in_table = *table != 0,
             RouteAttribute::PrefSource(address) => route.source = ip_address(address),
             RouteAttribute::Gateway(address) => {
-                // That of a route on the link is the destination, or `::`.
+                // For a route on the link, the kernel writes the destination, or `::`.
                 route.gateway = ip_address(address).filter(|address| *address != IpAddr::V6(Ipv6Addr::UNSPECIFIED));
             }
             // An IPv4 destination behind an IPv6 gateway (RFC 5549).
@@ -169,7 +170,7 @@ fn route(message: &RouteMessage) -> Route {
     route
 }
 
-/// An address as the number that its bits are.
+/// An address as a number.
 pub(super) fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u32::from(v4).into(),

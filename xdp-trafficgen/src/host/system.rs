@@ -1,10 +1,10 @@
-//! What is known of the machine beyond its CPUs' numbers: what the kernel allows, and what makes it slow.
+//! Facts of the machine beyond its CPUs' numbers: what the kernel allows, and what makes it slow.
 
 use rustix::system::uname;
 
 use crate::host::{Quota, Unmounted, files::Files, memory, mitigations, mounts, quota};
 
-/// Facts of the machine. What the kernel does not tell is none or empty.
+/// Facts of the machine. A fact that the kernel does not tell is none or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct System {
     /// The kernel's release, such as `6.1.0-41-cloud-amd64`.
@@ -13,35 +13,37 @@ pub struct System {
     pub version: Option<(u32, u32)>,
     /// Whether softirqs can be preempted (PREEMPT_RT).
     pub real_time: bool,
-    /// Whether it has type information (/sys/kernel/btf/vmlinux).
+    /// Whether the kernel has type information (/sys/kernel/btf/vmlinux).
     pub btf: bool,
-    /// Whether eBPF is compiled (net.core.bpf_jit_enable); none where the kernel does not say, as in network namespaces other
-    /// than the first.
+    /// Whether eBPF is compiled (net.core.bpf_jit_enable); none where the kernel does not say, as
+    /// in network namespaces other than the first.
     pub jit: Option<bool>,
     /// The lockdown mode (/sys/kernel/security/lockdown).
     pub lockdown: Lockdown,
-    /// Every CPU that is switched on, in order.
+    /// Every CPU that is online, in order.
     pub cpus: Vec<Cpu>,
-    /// Mitigations of CPU vulnerabilities that cost something in every frame: vulnerability and mitigation, as in
-    /// /sys/devices/system/cpu/vulnerabilities.
+    /// Mitigations of CPU vulnerabilities that cost time in every frame: vulnerability and
+    /// mitigation, as in /sys/devices/system/cpu/vulnerabilities.
     pub mitigations: Vec<(String, String)>,
-    /// Bytes of memory that could be had: the least of MemAvailable and what the memory control groups leave.
+    /// Bytes of memory that can be allocated: the least of MemAvailable and what the memory control
+    /// groups leave.
     pub memory: Option<u64>,
-    /// What CPU time its control groups allow, the tightest first; empty where they allow all there is.
+    /// The CPU time that the control groups of this process allow, the smallest first; empty
+    /// without a limit.
     pub quotas: Vec<Quota>,
-    /// File systems of the kernel that sending needs and that are not there.
+    /// File systems of the kernel that sending needs and that are not mounted.
     pub unmounted: Vec<Unmounted>,
 }
 
-/// What the kernel keeps even from root.
+/// What lockdown forbids, even to root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lockdown {
     /// Nothing.
     #[default]
     None,
-    /// What could change the kernel.
+    /// Changing the kernel.
     Integrity,
-    /// What could read its memory too: with it, eBPF programs that read kernel memory.
+    /// Changing the kernel and reading its memory, as eBPF programs can.
     Confidentiality,
 }
 
@@ -52,16 +54,18 @@ pub struct Cpu {
     pub number: u32,
     /// Its NUMA node.
     pub numa_node: Option<u32>,
-    /// Its frequency governor, such as `powersave`; none where frequencies are not the kernel's business.
+    /// Its frequency governor, such as `powersave`; none where the kernel does not control
+    /// frequencies.
     pub governor: Option<String>,
-    /// CPUs that share its core, itself among them.
+    /// CPUs of its core, itself among them.
     pub siblings: Vec<u32>,
-    /// Whether the scheduler leaves it alone (isolcpus).
+    /// Whether the scheduler keeps other work off it (isolcpus).
     pub isolated: bool,
 }
 
 impl System {
-    /// Reads /proc and /sys. What is not there is none, but for the kernel's version, which a system call tells too.
+    /// Reads /proc and /sys. What is missing there is none, except the kernel's version, which a
+    /// system call tells too.
     #[must_use]
     pub fn gather() -> Self {
         let mut system = Self::read(Files::of_this_machine());
@@ -80,7 +84,7 @@ impl System {
             version: version(&release),
             real_time: real_time(files),
             btf: files.exists("sys/kernel/btf/vmlinux"),
-            // 2 prints what it compiles too.
+            // With 2, compiled programs are also printed.
             jit: files.number::<u32>("proc/sys/net/core/bpf_jit_enable").map(|jit| jit > 0),
             lockdown: files.text("sys/kernel/security/lockdown").map_or(Lockdown::None, |text| lockdown(&text)),
             cpus: cpus(files),
@@ -93,18 +97,19 @@ impl System {
     }
 }
 
-/// The file came with the patches of PREEMPT_RT and stayed when they were merged (Linux 6.12); the version names it too.
+/// The file came with the patches of PREEMPT_RT and stayed when they were merged (Linux 6.12); the
+/// version names it too.
 fn real_time(files: Files<'_>) -> bool {
     let version = files.text("proc/sys/kernel/version").unwrap_or_default();
     files.number("sys/kernel/realtime") == Some(1) || is_real_time(&version)
 }
 
-/// As the kernel's version says it, such as `#1 SMP PREEMPT_RT Debian 6.12.0-1`.
+/// `#1 SMP PREEMPT_RT Debian 6.12.0-1`, for instance.
 fn is_real_time(version: &str) -> bool {
     version.split(' ').any(|word| word == "PREEMPT_RT")
 }
 
-/// All modes, with the one in force in brackets: `none [integrity] confidentiality`.
+/// All modes, with the current one in brackets: `none [integrity] confidentiality`.
 fn lockdown(text: &str) -> Lockdown {
     match text.split_once('[').and_then(|(_, rest)| rest.split_once(']')) {
         Some(("integrity", _)) => Lockdown::Integrity,
@@ -119,7 +124,7 @@ fn cpus(files: Files<'_>) -> Vec<Cpu> {
     let numbers = files.cpus(format!("{CPUS}/online")).unwrap_or_default();
     let cpu = |number| {
         let own = format!("{CPUS}/cpu{number}");
-        // A link to its node.
+        // A link to the CPU's node.
         let node = files.names(&own).iter().find_map(|name| name.strip_prefix("node")?.parse().ok());
         Cpu {
             number,

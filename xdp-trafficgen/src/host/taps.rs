@@ -1,18 +1,20 @@
-//! Who captures at an interface: packet sockets, as tcpdump opens them.
+//! Packet sockets that capture at an interface, as tcpdump opens them.
 
 use crate::host::files::Files;
 
 /// `ETH_P_ALL` of include/uapi/linux/if_ether.h, as /proc/net/packet writes it.
 const EVERYTHING: &str = "0003";
 
-/// Whether a packet socket for all protocols is bound to the interface with this index, in the calling thread's network namespace.
-/// One that hears all interfaces (`tcpdump -i any`) is not meant: it hears the receiver too.
+/// Whether a packet socket for all protocols is bound to the interface with this index, in the
+/// calling thread's network namespace. Sockets that are bound to no interface (`tcpdump -i any`) do
+/// not count: they receive at the other end too.
 pub fn is_captured(index: u32) -> bool {
     let sockets = Files::of_this_machine().text("proc/thread-self/net/packet");
     sockets.is_some_and(|sockets| captures(&sockets, index))
 }
 
-/// The columns are address, references, type, protocol, interface and others (packet_seq_show of net/packet/af_packet.c).
+/// The columns are address, references, type, protocol, interface and others (packet_seq_show of
+/// net/packet/af_packet.c).
 fn captures(sockets: &str, index: u32) -> bool {
     let index = index.to_string();
     sockets.lines().skip(1).any(|line| {

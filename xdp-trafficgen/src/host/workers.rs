@@ -1,11 +1,11 @@
-//! Who sends already: the workers of every process of this program that can be seen, this one's among them.
+//! Workers that send already, of all processes of this program that can be seen, this one included.
 
 use crate::host::files::Files;
 
-/// What a worker's thread is called, before the number of its CPU.
+/// The name of a worker's thread, before the number of its CPU.
 pub const WORKER_THREAD: &str = "worker-";
 
-/// A thread that sends, bound to its CPU.
+/// A thread that sends, with the CPU it is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerThread {
     /// Its process.
@@ -15,14 +15,14 @@ pub struct WorkerThread {
 }
 
 impl WorkerThread {
-    /// Those of all processes called as this one is, in the order of process and CPU. Those of other containers and other
-    /// users may be out of sight.
+    /// The workers of all processes with this process's name, in the order of process and CPU.
+    /// Processes of other containers and other users may be hidden.
     #[must_use]
     pub fn gather() -> Vec<Self> {
         all(Files::of_this_machine())
     }
 
-    /// Whether this process has it.
+    /// Whether it belongs to this process.
     pub fn is_ours(&self) -> bool {
         self.process == std::process::id()
     }
@@ -37,7 +37,7 @@ fn all(files: Files<'_>) -> Vec<WorkerThread> {
     workers
 }
 
-/// Where a worker really is bound to says its affinity, and not its name.
+/// The affinity tells where a worker is bound; its name may be outdated.
 fn of_process(files: Files<'_>, process: u32) -> Vec<WorkerThread> {
     let tasks = format!("proc/{process}/task");
     let worker = |task: String| {

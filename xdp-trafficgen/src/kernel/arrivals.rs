@@ -15,14 +15,14 @@ use crate::{
     plan::ExistingProgram,
 };
 
-/// Which frames are stamped, and how they are told apart. Offsets are octets from the start of the
+/// Which frames are stamped, and how they are told apart. Offsets are bytes from the start of the
 /// frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Match {
-    /// The receiver stamps only frames that have these four octets at this offset, and passes
+    /// The receiver stamps only frames that have these four bytes at this offset, and passes
     /// others to the network stack. None: it stamps every frame.
     pub mark: Option<(u32, [u8; 4])>,
-    /// Offset of the two octets of a frame's tag (36: the UDP destination port behind Ethernet and
+    /// Offset of the two bytes of a frame's tag (36: the UDP destination port behind Ethernet and
     /// IPv4). None: the tag is 0.
     pub tag: Option<u32>,
 }
@@ -68,7 +68,7 @@ pub struct Arrivals {
 
 impl Arrivals {
     /// Attaches the receiver to `interface`, in the driver. The log has room for at least
-    /// `capacity` frames, of 8 octets each.
+    /// `capacity` frames, of 8 bytes each.
     ///
     /// # Errors
     /// When another program is there already, the driver has no XDP, or there is not enough memory.

@@ -1,7 +1,7 @@
 //! Array maps in this process's own memory (`BPF_F_MMAPABLE`, Linux 5.5, commit fc9702273e2e): what
 //! the program writes is read without a system call, and a mapped array needs no descriptor.
 //!
-//! The kernel places the entries of such an array at multiples of eight octets, from the start of a
+//! The kernel places the entries of such an array at multiples of eight bytes, from the start of a
 //! page on (`array_map_mmap` of kernel/bpf/arraymap.c). Programs access it as any other array. The
 //! kernel may write while we read: each word is read and written as a whole, and a value of several
 //! words may mix two moments, as with `BPF_MAP_LOOKUP_ELEM`.
@@ -157,7 +157,7 @@ mod tests {
 
     /// All bytes of the memory.
     fn bytes<T: Pod>(mapped: &Mapped<T>) -> Vec<u8> {
-        // SAFETY: `len` octets are mapped, and no other thread accesses them.
+        // SAFETY: `len` bytes are mapped, and no other thread accesses them.
         unsafe { std::slice::from_raw_parts(mapped.memory.as_ptr(), mapped.memory.len()) }.to_vec()
     }
 

@@ -67,7 +67,7 @@ pub(super) fn sends_live_frames(program: &Tiny) -> Result<bool, KernelError> {
     Ok(!accepted(program.run(Run::Dry { flags: 1 << 31 }), libc::EINVAL)? && takes_frame(program, FRAME_LEN)?)
 }
 
-/// In octets, without FCS. Searched for, not computed: the limit depends on the page size and on
+/// In bytes, without FCS. Searched for, not computed: the limit depends on the page size and on
 /// structures that changed between kernels (3368 on 6.1, 3408 later, with pages of 4096). Each try
 /// runs one frame, which is dropped.
 pub(super) fn largest_frame(program: &Tiny) -> Result<usize, KernelError> {

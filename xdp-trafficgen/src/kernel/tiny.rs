@@ -42,7 +42,7 @@ pub(super) enum Run {
     },
     /// As live frames, which the program drops.
     Live {
-        /// Octets of a frame.
+        /// Bytes of a frame.
         len: usize,
         /// Number of frames.
         repeat: u32,
@@ -51,7 +51,7 @@ pub(super) enum Run {
     },
 }
 
-/// The kernel's smallest frame is the Ethernet header, 14 octets; this is Ethernet's, without FCS.
+/// The kernel's smallest frame is the Ethernet header, 14 bytes; this is Ethernet's, without FCS.
 pub(super) const FRAME_LEN: usize = 60;
 
 impl Tiny {
@@ -141,7 +141,7 @@ impl Clock {
     /// What the kernel refused, with its errno.
     pub(super) fn load() -> Result<Self, KernelError> {
         // An XDP program's context begins with the frame's start and end (include/uapi/linux/bpf.h,
-        // `struct xdp_md`). The program writes the time to the frame's first eight octets, because
+        // `struct xdp_md`). The program writes the time to the frame's first eight bytes, because
         // its result has only four.
         let program = [
             [LOAD_WORD, 0x16, 0, 0, 0, 0, 0, 0],             // r6 = data

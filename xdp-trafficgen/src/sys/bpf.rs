@@ -19,7 +19,7 @@ pub(crate) fn attributes() -> bpf_attr {
 /// # Safety
 /// Every pointer in `attr` is valid for what `command` does with it.
 pub(crate) unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
-    // SAFETY: the kernel reads and writes `size_of::<bpf_attr>()` octets of attr; the caller
+    // SAFETY: the kernel reads and writes `size_of::<bpf_attr>()` bytes of attr; the caller
     // vouches for its pointers.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<bpf_attr>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }

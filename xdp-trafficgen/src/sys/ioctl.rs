@@ -124,7 +124,7 @@ impl Drivers {
     }
 
     /// The answer to a request whose header consists of `u32`s, the last of which is the number of
-    /// entries; `entries` is the size of all entries in octets. None when the driver has another
+    /// entries; `entries` is the size of all entries in bytes. None when the driver has another
     /// number of them by now.
     fn list(&self, interface: &str, header: &[u32], entries: usize) -> io::Result<Option<Guarded>> {
         let header_bytes = size_of_val(header);

@@ -1,4 +1,4 @@
-//! Devices as machines show them: the paths, links and texts are those of Linux.
+//! Devices of real machines: paths, links and texts are those of Linux.
 
 use super::*;
 use crate::host::files::recorded;
@@ -25,8 +25,8 @@ const CARD: &str = "
     sys/devices/pci0000:3a/0000:3a:00.0/0000:3b:00.0/irq = 0
 ";
 
-/// Its vectors: one for everything else, one that has moved, one whose controller does not say where it goes, one that nobody
-/// handles.
+/// Its vectors: one that signals no frames, one that was moved, one whose controller does not tell
+/// its CPU, and one without a handler.
 const VECTORS: &str = "
     sys/devices/pci0000:3a/0000:3a:00.0/0000:3b:00.0/msi_irqs/130 = msix
     sys/devices/pci0000:3a/0000:3a:00.0/0000:3b:00.0/msi_irqs/131 = msix
@@ -71,7 +71,7 @@ fn a_card_behind_an_iommu() {
     check(CARD, "pci", "0000:3b:00.1", None);
 }
 
-/// As on any virtual machine of KVM: the numbers, names and features are those of one.
+/// The numbers, names and features are those of a virtual machine of KVM.
 #[test]
 fn a_virtio_device_is_what_its_pci_device_is() {
     let virtio = |features: &str| {
@@ -106,7 +106,8 @@ fn a_virtio_device_is_what_its_pci_device_is() {
     check(&with(&mapped), "virtio", "virtio2", device(None, Some(Iommu::Translating), interrupts));
 }
 
-/// A network controller of a system on chip has no such directory of interrupts; one on an old PCI bus has a line.
+/// A network controller of a system on chip has no directory of interrupts; one on an old PCI bus
+/// has a line.
 #[test]
 fn devices_without_vectors() {
     let platform = "sys/bus/platform/devices/ff540000.ethernet -> ../../../devices/platform/ff540000.ethernet

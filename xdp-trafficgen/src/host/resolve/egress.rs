@@ -1,4 +1,4 @@
-//! The interface that a way of frames ends at: the way's own, or that of the innermost VLAN above it.
+//! The interface of an egress: the one that it names, or that of the innermost VLAN above it.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVlan, LinkAttribute,
 
 use crate::host::{Egress, Link, Unreachable, Vlan};
 
-/// The interface whose routes and neighbours are those of a way.
+/// The interface whose routes and neighbours apply to an egress.
 pub(super) struct EgressInterface {
     pub(super) index: u32,
     pub(super) name: Arc<str>,
     pub(super) carrier: bool,
-    /// Why it cannot be the one that frames need: the VLAN has none.
+    /// Why frames cannot leave this way: the VLAN has no interface, or its interface is down.
     pub(super) lacking: Option<Unreachable>,
 }
 
 impl EgressInterface {
-    /// None when the way's interface is not there, or down.
+    /// None when the egress interface does not exist or is down.
     pub(super) fn of(way: &Egress, messages: &[LinkMessage], links: &[Link]) -> Option<Self> {
         let link = links.iter().find(|link| link.answers_to(&way.interface))?;
         let up = |message: &LinkMessage| message.header.flags.contains(LinkFlags::Up);
@@ -25,7 +25,7 @@ impl EgressInterface {
             return None;
         }
         let mut lacking = None;
-        // A tag of VLAN 0 only has a priority (IEEE 802.1Q clause 6.9).
+        // A tag with VLAN 0 carries only a priority (IEEE 802.1Q clause 6.9).
         for &vlan in way.vlans.iter().filter(|vlan| vlan.id != 0) {
             match messages.iter().find(|above| is_vlan(above, message.header.index, vlan)) {
                 Some(above) => message = above,
@@ -52,13 +52,13 @@ fn name(message: &LinkMessage) -> Option<&str> {
     })
 }
 
-/// Whether this is the interface of that VLAN above the interface with that index.
+/// Whether this is the interface of that VLAN above the interface with the index `below`.
 fn is_vlan(message: &LinkMessage, below: u32, vlan: Vlan) -> bool {
     let (mut is_above, mut kind, mut has_id, mut has_tpid) = (false, false, false, false);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::Link(index) => is_above = *index == below,
-            // The index is one of another namespace.
+            // The index belongs to another namespace.
             LinkAttribute::LinkNetNsId(_) => return false,
             LinkAttribute::LinkInfo(parts) => {
                 for part in parts {
@@ -87,8 +87,8 @@ mod tests {
 
     use super::*;
 
-    /// What the kernel says of `eth0` (2), of VLAN 100 above it and VLAN 7 above that, of a VLAN 8 that is down, and of a
-    /// service VLAN 100.
+    /// rtnetlink's descriptions of `eth0` (2), of VLAN 100 above it and VLAN 7 above that, of a
+    /// VLAN 8 that is down, and of a service VLAN 100.
     fn messages() -> Vec<LinkMessage> {
         let message = |index: u32, name: &str, flags: LinkFlags, attributes: &[LinkAttribute]| {
             let mut message = LinkMessage::default();
@@ -143,18 +143,18 @@ mod tests {
         check("enp1s0", &[], Some((2, None)));
         check("eth0", &[vlan(100)], Some((4, None)));
         check("eth0", &[vlan(100), vlan(7)], Some((6, None)));
-        // The same number is another VLAN there.
+        // Under another protocol the same number is another VLAN.
         check("eth0", &[service(100)], Some((9, None)));
         check("eth0", &[service(100), vlan(7)], Some((9, lacking("service", vlan(7)))));
         check("eth0", &[service(8)], Some((2, lacking("eth0", service(8)))));
         let old = Vlan { tpid: 0x9100, id: 100 };
         check("eth0", &[old], Some((2, lacking("eth0", old))));
-        // A priority tag is of no VLAN.
+        // A priority tag belongs to no VLAN.
         check("eth0", &[vlan(0)], Some((2, None)));
         check("eth0", &[vlan(7)], Some((2, lacking("eth0", vlan(7)))));
         check("eth0", &[vlan(100), vlan(8)], Some((4, lacking("lan", vlan(8)))));
         check("eth0", &[vlan(8)], Some((7, Some(Unreachable::VlanDown("quiet".into())))));
-        // Its number says nothing of this namespace's interfaces.
+        // The index of the interface below is one of another namespace.
         check("eth0", &[vlan(9)], Some((2, lacking("eth0", vlan(9)))));
         check("eth1", &[], None);
     }

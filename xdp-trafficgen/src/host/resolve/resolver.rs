@@ -1,4 +1,4 @@
-//! What the kernel's routes, and the neighbours it knows already, say of a destination.
+//! What the kernel's routes, and the neighbours that it knows already, say of a destination.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -22,16 +22,17 @@ pub(super) struct Resolver<'a> {
     routes: Routes,
     addresses: BTreeSet<(u32, IpAddr)>,
     links: &'a [Link],
-    /// What the neighbour table has: thousands of destinations are often behind the same gateway.
+    /// The contents of the neighbour table: thousands of destinations are often behind the same
+    /// gateway.
     known: BTreeMap<Neighbour, Option<Mac>>,
 }
 
-/// What routing says, before any neighbour is asked.
+/// The answer of routing, before any neighbour is asked.
 #[derive(Default)]
 pub(super) struct RouteAnswer {
     pub(super) source: Option<IpAddr>,
     pub(super) other_source: Option<(IpAddr, IpAddr)>,
-    /// Of a single destination one; none where only the source was sought.
+    /// One for a single destination; none if only the source was to be looked up.
     pub(super) hops: Vec<Hop>,
 }
 
@@ -71,7 +72,7 @@ impl<'a> Resolver<'a> {
         Ok(found)
     }
 
-    /// The ends of each part of the row that has a route of its own.
+    /// The ends of each part of the range that has a route of its own.
     fn parts(&self, destinations: Destinations) -> io::Result<Vec<(IpAddr, IpAddr)>> {
         let Destinations { first, last } = destinations;
         if first == last {
@@ -86,8 +87,8 @@ impl<'a> Resolver<'a> {
         Ok(borders.iter().zip(ends).map(|(&start, end)| (address(start), address(end))).collect())
     }
 
-    /// The kernel's choice, unless it is an address of another interface that the kernel only takes because it was told to
-    /// send out of this one, where no route leads there.
+    /// The source address of the route. Left out if it is the address of another interface that the
+    /// kernel uses only because the request names this one, where no route leads there.
     fn source(&self, route: &Route, exit: &EgressInterface) -> Option<IpAddr> {
         route.source.filter(|source| route.in_table || self.addresses.contains(&(exit.index, *source)))
     }
@@ -106,7 +107,8 @@ impl<'a> Resolver<'a> {
             _ => match self.without_route(destination, exit)? {
                 Ok(route) => route,
                 Err(unreachable) => {
-                    // An entry somebody made for it is as good as a route: this interface is the one to send out of.
+                    // A neighbour entry that somebody made is as good as a route: frames go out of
+                    // this interface.
                     let next_hop = self.known(exit, destination)?.ok_or(unreachable);
                     return Ok(Hop::Known(next_hop));
                 }
@@ -157,7 +159,8 @@ impl<'a> Resolver<'a> {
         Ok(mac.map(|mac| NextHop { interface, neighbour, mac, by: MacSource::Neighbour }))
     }
 
-    /// No table has a route out of this interface: what does the kernel do when it may choose?
+    /// No table has a route out of this interface: asks for the route that the kernel chooses
+    /// without it.
     fn without_route(&self, destination: IpAddr, exit: &EgressInterface) -> io::Result<Result<Route, Unreachable>> {
         let interface = || Arc::clone(&exit.name);
         Ok(match self.routes.to(destination, None)? {
@@ -168,7 +171,8 @@ impl<'a> Resolver<'a> {
                 let other = other.map_or_else(|| format!("interface {}", route.interface), |link| link.name.clone());
                 Err(Unreachable::Elsewhere { interface: interface(), other })
             }
-            // As `fib_props` of net/ipv4/fib_semantics.c and `fib6_prop` of net/ipv6/route.c have them.
+            // The numbers are those of `fib_props` (net/ipv4/fib_semantics.c) and `fib6_prop`
+            // (net/ipv6/route.c).
             Err(libc::EINVAL) => Err(Unreachable::Refused { route: "blackhole" }),
             Err(libc::EHOSTUNREACH) => Err(Unreachable::Refused { route: "unreachable" }),
             Err(libc::EACCES) => Err(Unreachable::Refused { route: "prohibit" }),

@@ -1,4 +1,4 @@
-//! Machines as they show themselves in /proc and /sys.
+//! Machines, as /proc and /sys show them.
 
 use super::*;
 use crate::host::files::recorded;
@@ -52,7 +52,7 @@ fn a_laptop_that_saves_power() {
     check(tree, &expected);
 }
 
-/// With two nodes, one thread a core, a CPU that is switched off, and one that is kept free.
+/// Two nodes, one thread per core, a CPU that is offline, and an isolated one.
 #[test]
 fn a_real_time_server_tuned_for_it() {
     let tree = "
@@ -117,7 +117,8 @@ fn what_the_kernel_does_not_tell_is_none() {
     check("proc/self/fd/\n proc/sys/kernel/osrelease = 5.18.0", &without_sys);
 }
 
-/// The version alone tells a kernel before 6.12 that was built without the file; others only have the word in a name.
+/// The version alone tells PREEMPT_RT of a kernel before 6.12 that was built without the file; in
+/// other versions the word is part of a name.
 #[test]
 fn real_time_is_told_by_the_version_too() {
     #[track_caller]

@@ -7,7 +7,7 @@
 
 use std::{io, ptr, ptr::NonNull, slice};
 
-/// Octets, zero at first, with a page without access behind the last of them.
+/// Bytes, zero at first, with a page without access behind the last of them.
 #[derive(Debug)]
 pub(super) struct Guarded {
     mapping: NonNull<libc::c_void>,
@@ -17,7 +17,7 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// `length` octets. Their start is a multiple of eight if `length` is one, and of four if that
+    /// `length` bytes. Their start is a multiple of eight if `length` is one, and of four if that
     /// is.
     pub(super) fn new(length: usize) -> io::Result<Self> {
         // SAFETY: sysconf(3) reads and writes no memory of ours.
