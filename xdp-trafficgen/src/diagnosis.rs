@@ -1,6 +1,8 @@
-//! Why something does not work or is slow, and what to do: a pure function of what happened and of the host's facts.
+//! Causes and cures: why something does not work or is slow, and what to do. A pure function of
+//! what happened and of the host's facts.
 //!
-//! The only place where causes and cures are written. Commands gather the facts, [`output`](crate::output) shows the findings.
+//! No other module contains causes and cures. Commands gather the facts, and
+//! [`output`](crate::output) renders the findings.
 
 mod attachment;
 mod bond;
@@ -43,7 +45,7 @@ pub use survey::of_survey;
 pub use verdict::Verdict;
 pub use words::in_full;
 
-/// What will or may go wrong, or be slow, with what is planned; the worst first.
+/// What would go wrong or be slow with this plan, the worst first.
 pub fn foresee(situation: &Situation<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if situation.sends() {

@@ -1,4 +1,4 @@
-//! What it means that the program which lets everything pass could not be attached.
+//! Why the pass program could not be attached.
 
 use super::{Finding, Severity, bond, of_error, words::in_full};
 use crate::{
@@ -6,7 +6,8 @@ use crate::{
     kernel::{AttachError, KernelError},
 };
 
-/// Why the driver of the interface of this name has no program, and so sends nothing.
+/// Why no program is attached to the driver of the interface of this name, which therefore sends
+/// nothing.
 pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -> Finding {
     match error {
         KernelError::Attach(AttachError::InTheWay { interface, program }) => Finding::new(
@@ -37,7 +38,7 @@ pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -
     }
 }
 
-/// What it means that the kernel refused this, where that is known.
+/// The cause of a refusal by the kernel, if it is known.
 pub fn of_kernel_error(error: &KernelError, lockdown: Lockdown) -> Option<Finding> {
     let refused = match error {
         KernelError::Attach(AttachError::Refused { interface, said: Some(said), .. }) => of_words(interface, said),
@@ -47,27 +48,28 @@ pub fn of_kernel_error(error: &KernelError, lockdown: Lockdown) -> Option<Findin
         let (call, errno) = error.failed_call()?;
         let mut finding = of_error(&call, errno, lockdown)?;
         if let KernelError::Attach(AttachError::Refused { interface, .. }) = error {
-            // A call's errno says nothing of the interface.
+            // The cure for an errno does not name the interface.
             finding.cure = finding.cure.replace("IFACE", interface);
         }
         Some(finding)
     })
 }
 
-/// What the kernel, or the driver, says of a program that it takes not: with the cure of just that, as far as its words are known.
-/// Its own sentence is part of the error that this explains.
+/// The cause in the text that the kernel or the driver gives, if the text is known. The text itself
+/// is part of the error that this finding explains.
 fn of_words(interface: &str, said: &str) -> Option<Finding> {
     let lower = said.to_ascii_lowercase();
     let has = |part: &str| lower.contains(part);
-    // "During" and "string" are no words about rings.
+    // Whole words: "during" and "string" do not speak of rings.
     let mut words = lower.split(|character: char| !character.is_ascii_alphanumeric());
     let spare = words.any(|word| ["queue", "ring", "channel"].contains(&word.strip_suffix('s').unwrap_or(word)));
     let (code, cause, cure) = if has("bonding mode") {
         // bond_xdp_set of drivers/net/bonding/bond_main.c.
         return Some(bond::without_xdp(interface, None));
     } else if has("gro_hw") || has("lro/csum") {
-        // virtnet_xdp_set of drivers/net/virtio_net.c: only where the device cannot be told to leave it (without
-        // VIRTIO_NET_F_CTRL_GUEST_OFFLOADS), and `rx-gro-hw` is fixed then.
+        // virtnet_xdp_set of drivers/net/virtio_net.c: only for devices without
+        // VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, which cannot be told to stop; `rx-gro-hw` is fixed
+        // then.
         (
             "offload_in_the_way",
             "the hypervisor hands over merged frames, and frames without checksums, which XDP cannot take",
@@ -99,7 +101,7 @@ fn of_words(interface: &str, said: &str) -> Option<Finding> {
     } else if has("mtu") {
         ("mtu_too_large", "its MTU is too large for XDP", format!("`ip link set {interface} mtu 1500`"))
     } else if has("rx queues") {
-        // veth_xdp_set of drivers/net/veth.c: XDP_TX from there must find a queue.
+        // veth_xdp_set of drivers/net/veth.c: XDP_TX from the peer needs a queue here.
         (
             "queues_in_the_way",
             "it has fewer receive queues than its peer has transmit queues",
@@ -117,8 +119,8 @@ fn of_words(interface: &str, said: &str) -> Option<Finding> {
     Some(Finding::new(code, Severity::Blocks, cause.to_owned(), cure))
 }
 
-/// Drops from what was foreseen of an interface what no longer holds once the program was refused: that it would be attached,
-/// and that one is in the way, for the refusal told.
+/// Removes findings about attaching the program from what was foreseen of an interface: the refusal
+/// takes their place.
 pub fn without_refused(foreseen: &mut Vec<Finding>) {
     foreseen.retain(|finding| !["needs_program", "generic_program_in_the_way"].contains(&finding.code));
 }
@@ -163,7 +165,7 @@ mod tests {
         check(unheard_of, "program_refused", "`eth1` sends XDP frames only with a program", "dmesg");
     }
 
-    /// Sentences of the kernel's drivers, as they are: virtio_net, veth, bonding, ena, mlx5, i40e, ixgbe.
+    /// Texts of the kernel's drivers, unchanged: virtio_net, veth, bonding, ena, mlx5, i40e, ixgbe.
     #[test]
     fn the_kernels_own_words_have_the_cure_of_just_that() {
         #[track_caller]
@@ -185,7 +187,7 @@ mod tests {
         said("XDP expects number of rx queues not less than peer tx queues", "queues_in_the_way", "ethtool -L eth1 rx");
         said("Too many channels", "queues_in_the_way", "`ethtool -L eth1 combined N`");
         said("Not enough Tx rings to support XDP", "queues_in_the_way", "`ethtool -L eth1 combined N`");
-        // Neither a ring nor a queue: what is known of the errno is said.
+        // The text names neither a ring nor a queue, so the errno decides.
         said("XDP is not supported during a reset: bad string", "driver_takes_no_program", "eth1");
         said("can't set XDP while LRO is on, disable LRO first", "offload_in_the_way", "`ethtool -K eth1 lro off`");
         said("bond1: No native XDP support for the current bonding mode", "bond_without_xdp", "active-backup");

@@ -3,9 +3,9 @@
 use super::{Finding, Severity, Situation};
 use crate::host::{Bond, Interface, XdpFeatures};
 
-/// Whether a bond of this mode and hash policy carries XDP frames: bond_xdp_check of the kernel's drivers/net/bonding/bond_main.c
-/// (Linux 5.15, commit 9e2ee5c7e7c3; without the tag of a VLAN, which hardware has taken out of the frame, there is no
-/// `vlan+srcmac`).
+/// Whether a bond of this mode and hash policy carries XDP frames: bond_xdp_check of the kernel's
+/// drivers/net/bonding/bond_main.c (Linux 5.15, commit 9e2ee5c7e7c3). Hardware removes VLAN tags
+/// from frames, so XDP has no `vlan+srcmac`.
 fn carries_xdp(Bond { mode, hash_policy, .. }: &Bond) -> bool {
     match mode.as_str() {
         "balance-rr" | "active-backup" => true,
@@ -14,7 +14,8 @@ fn carries_xdp(Bond { mode, hash_policy, .. }: &Bond) -> bool {
     }
 }
 
-/// What keeps a bond from sending XDP frames; none when it sends them, nobody knows, or it is no bond.
+/// Why a bond cannot send XDP frames; none when it can, when the kernel does not tell, and for
+/// other interfaces.
 pub(super) fn unable(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
     let Interface { bond, features, .. } = situation.interface?;
@@ -22,7 +23,7 @@ pub(super) fn unable(situation: &Situation<'_>) -> Option<Finding> {
     if !carries_xdp(bond) {
         return Some(without_xdp(name, Some(bond)));
     }
-    // What all of its slaves can do, the bond can (bond_xdp_set_features).
+    // A bond has the features that all of its slaves have (bond_xdp_set_features).
     let silent = features.is_some_and(|features| !features.has(XdpFeatures::BASIC));
     if !silent {
         return None;
@@ -45,7 +46,8 @@ pub(super) fn unable(situation: &Situation<'_>) -> Option<Finding> {
     })
 }
 
-/// The mode, or the hash policy, has no XDP. Of a bond that is not known, the kernel has said it.
+/// The mode or the hash policy has no XDP. Without the bond's settings, the kernel's text is the
+/// source.
 pub(super) fn without_xdp(name: &str, bond: Option<&Bond>) -> Finding {
     let slave = match bond.and_then(|bond| bond.slaves.first()) {
         Some(slave) => format!("send out of a slave by itself, such as `{slave}`"),

@@ -1,16 +1,17 @@
-//! Workers that do not have a CPU for themselves: two share one, or a quota makes them wait.
+//! Workers that do not have their CPUs for themselves: several workers share one, or a quota makes
+//! them wait.
 
 use std::collections::BTreeMap;
 
 use super::{Finding, Severity, words};
 use crate::host::{Quota, Throttled};
 
-/// What a port's frames wait for.
+/// Whether a port is paced or at full speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendMode {
-    /// Nothing: what costs CPU time makes it slower.
+    /// At full speed: what costs CPU time makes the port slower.
     FullSpeed,
-    /// Their departures: what costs CPU time makes them late, or takes the departures.
+    /// Paced: what costs CPU time makes frames late, or leaves departures without a frame.
     Departures,
 }
 
@@ -30,10 +31,11 @@ impl SendMode {
     }
 }
 
-/// Who else sends on a port's CPUs: `port west` or `process 4711`, by CPU.
+/// Other senders on a port's CPUs, by CPU: `port west` or `process 4711`.
 pub type Rivals = BTreeMap<u32, Vec<String>>;
 
-/// That workers share a CPU; none when they do not. `free`: CPUs without a worker that could have one, in order.
+/// Workers share a CPU; none when they do not. `free`: CPUs without a worker that could have one,
+/// in order.
 pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], pace: SendMode) -> Option<Finding> {
     let cpus: Vec<u32> = rivals.iter().filter(|(_, who)| !who.is_empty()).map(|(&cpu, _)| cpu).collect();
     let mut who: Vec<&str> = rivals.values().flatten().map(String::as_str).collect();
@@ -61,8 +63,8 @@ pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], pace: SendMode) -> Option<F
     })
 }
 
-/// That a quota allows less CPU time than workers take that are always at work on so many CPUs; none when it suffices. `quotas`:
-/// the tightest first.
+/// A quota allows less CPU time than workers on so many CPUs take, which work all the time; none
+/// when it suffices. `quotas`: the smallest first.
 pub fn of_quota(quotas: &[Quota], cpus: usize, pace: SendMode) -> Option<Finding> {
     let quota = quotas.first().filter(|quota| quota.cpus() < cpus as f64)?;
     let take = if cpus == 1 { "a worker takes 1".to_owned() } else { format!("workers on {cpus} CPUs take {cpus}") };
@@ -77,7 +79,7 @@ pub fn of_quota(quotas: &[Quota], cpus: usize, pace: SendMode) -> Option<Finding
     Some(Finding::new("cpu_quota", pace.severity(), cause, lift(quota)))
 }
 
-/// What a quota did in a run: `throttled` is the difference between its end and its beginning.
+/// A quota made workers wait; `throttled` is how often and how long in this run.
 pub fn of_throttling(quota: &Quota, throttled: Throttled, pace: SendMode) -> Finding {
     let Throttled { periods, time } = throttled;
     let cause = format!(

@@ -1,4 +1,5 @@
-//! Why frames were dropped: from who refused them, with which errno, and the facts of the interface.
+//! Why frames were dropped: from who refused them, with which errno, and from the facts of the
+//! interface.
 
 use super::{Finding, Severity, Situation, moved::moved, mtu, path, queues, veth, words};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     sys::errnos::{EINVAL, EMSGSIZE, ENETDOWN, ENODEV, ENOMEM, ENXIO, EOPNOTSUPP},
 };
 
-/// Why frames were dropped for this reason.
+/// The cause of drops with this reason.
 pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     match reason {
@@ -44,7 +45,7 @@ pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {
     }
 }
 
-/// The driver was asked and refused the whole bulk.
+/// The driver refused the whole bulk.
 fn of_driver(errno: u32, situation: &Situation<'_>) -> Finding {
     let driver = situation.driver();
     let native = situation.program(AttachedMode::Native).is_some();
@@ -65,7 +66,7 @@ fn of_driver(errno: u32, situation: &Situation<'_>) -> Finding {
     }
 }
 
-/// The kernel did not even ask the driver.
+/// The kernel refused the frames before it called the driver.
 fn of_redirect(errno: u32, situation: &Situation<'_>) -> Finding {
     if situation.interface.is_none() {
         return path::gone(situation);
@@ -86,7 +87,7 @@ fn of_redirect(errno: u32, situation: &Situation<'_>) -> Finding {
     }
 }
 
-/// What drivers mean by ENETDOWN.
+/// The meanings of ENETDOWN from a driver.
 fn no_link(situation: &Situation<'_>) -> Option<Finding> {
     let link = &situation.interface?.link;
     if !link.up {
@@ -95,7 +96,7 @@ fn no_link(situation: &Situation<'_>) -> Option<Finding> {
     if !link.carrier {
         return Some(path::no_carrier(situation));
     }
-    // mlx5 without channels for it, since Linux 6.19 (commit d4aa0cc9bd31).
+    // mlx5 without channels for XDP, since Linux 6.19 (commit d4aa0cc9bd31).
     let no_program = needs_program(situation.driver()) && situation.program(AttachedMode::Native).is_none();
     if no_program {
         return Some(path::without_program(situation));
@@ -132,7 +133,7 @@ fn no_memory(situation: &Situation<'_>) -> Finding {
     )
 }
 
-/// Of a driver whose errnos are not known here. Its peer, where it has one, is named with it.
+/// The driver's errno has no known meaning. The finding names the peer, if there is one.
 fn refused(errno: u32, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     let driver = match situation.driver() {

@@ -1,4 +1,4 @@
-//! What it means that a call failed, where the call and its errno tell.
+//! Why a system call failed, from the call and its errno.
 
 use libc::{
     E2BIG, EACCES, EBUSY, EEXIST, EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM, ERANGE,
@@ -7,27 +7,28 @@ use libc::{
 use super::{Finding, Severity, machine};
 use crate::host::Lockdown;
 
-/// What kind of call it was.
+/// Kinds of calls.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A map is made, a trace point asked for.
+    /// Makes a map, or opens a trace point.
     Bpf,
-    /// A program is loaded.
+    /// Loads a program.
     Load,
-    /// The live run itself.
+    /// Runs live frames.
     TestRun,
-    /// A program is put on an interface.
+    /// Attaches a program to an interface.
     RequiredProgram,
-    /// The same, and the kernel said that its driver has no XDP (dev_xdp_attach of net/core/dev.c).
+    /// Attaches a program, and the kernel's text says that the driver has no XDP (dev_xdp_attach of
+    /// net/core/dev.c).
     AttachWithoutXdp,
-    /// A network namespace is made or entered.
+    /// Makes or enters a network namespace.
     Namespace,
     /// Any other.
     Other,
 }
 
 impl Kind {
-    /// Of the names that aya and this program give to calls.
+    /// From the names that aya and this program give to calls.
     fn of(call: &str) -> Self {
         let call = call.to_ascii_lowercase();
         let has = |part: &str| call.contains(part);
@@ -49,8 +50,8 @@ impl Kind {
     }
 }
 
-/// What the failure of this call with this errno means, if it is one of those that have a known cause. `call`: its name, as
-/// errors have it.
+/// The cause of a call's failure with this errno, if it is known. `call`: its name, as errors have
+/// it.
 pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
     let kind = Kind::of(call);
     let (code, cause, cure) = match (kind, errno) {
@@ -140,7 +141,7 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
     Some(Finding::new(code, Severity::Blocks, cause.to_owned(), cure))
 }
 
-/// The capabilities are there, or it would have been told before.
+/// The process has the capabilities: missing ones were reported before.
 fn denied(lockdown: Lockdown) -> Finding {
     let (cause, cure) = match lockdown {
         Lockdown::None => (

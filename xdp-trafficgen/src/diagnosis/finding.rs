@@ -1,19 +1,20 @@
-//! What a diagnosis ends with: a cause, a cure, and how bad it is.
+//! The result of a diagnosis: a cause, its cure, and how bad it is.
 
-/// What was found, and what to do about it.
+/// A fact that explains something, with its cause and cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// A name that stays the same, for programs, such as `veth_peer_without_receiver`.
+    /// A stable name for programs, such as `veth_peer_without_receiver`.
     pub code: &'static str,
-    /// What it does to a run.
+    /// Its effect on a run.
     pub severity: Severity,
-    /// What is the matter: a sentence without a full stop.
+    /// The cause: a sentence without a full stop.
     pub cause: String,
-    /// What to do: a sentence without a full stop, with the command to type where there is one. Empty when nothing can be done.
+    /// The cure: a sentence without a full stop, with the command to type where there is one. Empty
+    /// when there is none.
     pub cure: String,
 }
 
-/// What a finding does to a run; the worst one last.
+/// The effect of a finding on a run; the worst is the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Worth knowing.
@@ -27,7 +28,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// A name that stays the same, for programs.
+    /// A stable name for programs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Note => "note",

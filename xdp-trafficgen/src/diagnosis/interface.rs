@@ -1,4 +1,5 @@
-//! Remarks on an interface that takes frames: its programs, its queueing discipline, and where its memory and interrupts are.
+//! Findings about an interface that takes frames: its programs, its queueing discipline, and where
+//! its memory and interrupts are.
 
 use super::{
     Finding, Severity, Situation,
@@ -10,7 +11,7 @@ use crate::host::{
     drivers::{QueueOfCpu, queue_of_cpu},
 };
 
-/// Remarks on an interface that may take frames.
+/// What would go wrong or be slow with this interface.
 pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
     let Some(interface) = situation.interface else { return Vec::new() };
     let mtu = too_long(situation.largest, interface.link.mtu).then(|| above_mtu(situation));
@@ -36,7 +37,7 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
     found.into_iter().flatten().collect()
 }
 
-/// Somebody's program that is there already does no harm; but it is worth knowing whose frames it sees.
+/// A program that is attached already does no harm, but users should know which frames it sees.
 fn other_program(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
     let attached = situation.program(AttachedMode::Native)?;
@@ -48,8 +49,9 @@ fn other_program(situation: &Situation<'_>) -> Option<Finding> {
     ))
 }
 
-/// XDP frames go from the program to the driver: nobody hands them to packet sockets (dev_queue_xmit_nit of the kernel's
-/// net/core/dev.c). ISC's dhclient has such a socket for as long as it runs, as tcpdump has.
+/// XDP frames go from the program to the driver, past packet sockets (dev_queue_xmit_nit of the
+/// kernel's net/core/dev.c). ISC's dhclient has such a socket for as long as it runs, as tcpdump
+/// has.
 pub fn of_capture(name: &str) -> Finding {
     Finding::new(
         "capture_sees_nothing",
@@ -62,10 +64,11 @@ pub fn of_capture(name: &str) -> Finding {
     )
 }
 
-/// What kernels give an interface unasked (`net.core.default_qdisc` may choose among some of them).
+/// The queueing disciplines that kernels choose themselves (`net.core.default_qdisc` selects some
+/// of them).
 const ORDINARY_QDISCS: [&str; 8] = ["noqueue", "noop", "mq", "pfifo_fast", "pfifo", "bfifo", "fq", "fq_codel"];
 
-/// A queueing discipline that somebody chose, perhaps to shape or to lose frames.
+/// A queueing discipline that was configured, perhaps to shape or to lose frames.
 fn bypassed(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
     let qdisc = situation.interface?.qdisc.as_deref().filter(|qdisc| !ORDINARY_QDISCS.contains(qdisc))?;
@@ -145,7 +148,8 @@ fn node_apart(situation: &Situation<'_>) -> Option<Finding> {
     ))
 }
 
-/// Before Linux 6.3 (commit e5995bc7e2ba) virtio_net's header stays in recycled frames; the plan cuts every frame then.
+/// Before Linux 6.3 (commit e5995bc7e2ba) virtio_net's header stays in recycled frames; the plan
+/// cuts every frame then.
 fn frames_cut(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, system, .. } = situation;
     (situation.driver() == "virtio_net" && situation.kernel_before((6, 3))).then(|| {

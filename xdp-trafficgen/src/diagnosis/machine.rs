@@ -1,4 +1,4 @@
-//! What the machine is too slow for, or does not allow: kernel, CPUs, memory.
+//! Findings about the machine: kernel, CPUs, memory.
 
 use super::{Finding, Severity, Situation, words};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     host::{Cpu, Lockdown, System, Unmounted},
 };
 
-/// Remarks on the machine.
+/// What would go wrong or be slow on this machine.
 pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
     let found = [
         passed_frames(situation),
@@ -22,7 +22,7 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
     found.into_iter().flatten().chain(unmounted(situation)).collect()
 }
 
-/// What nothing can be sent without.
+/// File systems without which nothing can be sent.
 fn unmounted<'a>(situation: &Situation<'a>) -> impl Iterator<Item = Finding> + use<'a> {
     let finding = |unmounted: &Unmounted| {
         let code = if unmounted.file_system == "proc" { "no_procfs" } else { "no_sysfs" };
@@ -31,7 +31,7 @@ fn unmounted<'a>(situation: &Situation<'a>) -> impl Iterator<Item = Finding> + u
     situation.system.unmounted.iter().map(finding)
 }
 
-/// Frames that are handed to this machine's own network stack.
+/// Frames that the program passes to this machine's own network stack.
 fn passed_frames(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { system, action, .. } = situation;
     if *action != Action::Pass {
@@ -56,11 +56,12 @@ fn passed_frames(situation: &Situation<'_>) -> Option<Finding> {
     Some(Finding::new("passed_frames", severity, format!("Linux {} {does}", system.release), cure))
 }
 
-/// What a run of few flows with a few workers takes: programs and maps, pages that circulate, and the process itself. With two workers, one
-/// that may have 48 MiB runs, and one that may have 32 is killed (measured on Linux 6.18).
+/// Memory that a run of few flows with a few workers takes: programs and maps, pages in
+/// circulation, and the process itself. With two workers, a run within 48 MiB completes, and one
+/// within 32 MiB is killed (measured on Linux 6.18).
 const ENOUGH_MEMORY: u64 = 64 << 20;
 
-/// Whether memory is short.
+/// Little memory is left.
 pub fn of_memory(system: &System) -> Option<Finding> {
     let memory = system.memory.filter(|&memory| memory < ENOUGH_MEMORY)?;
     Some(Finding::new(
@@ -75,7 +76,7 @@ pub fn of_memory(system: &System) -> Option<Finding> {
     ))
 }
 
-/// Whether so many file descriptors are more than this process may have.
+/// This process may not have as many file descriptors as it needs.
 pub fn of_descriptors(needed: u64, limit: u64) -> Option<Finding> {
     (needed > limit).then(|| {
         Finding::new(
@@ -87,7 +88,7 @@ pub fn of_descriptors(needed: u64, limit: u64) -> Option<Finding> {
     })
 }
 
-/// What helps against a limit of file descriptors.
+/// The cure for a limit of file descriptors.
 pub(super) const DESCRIPTORS: &str = "raise the hard limit (`ulimit -Hn 65536` as root, `LimitNOFILE=65536` of a systemd unit, \
                                       `--ulimit nofile=65536` of a container)";
 
@@ -103,7 +104,7 @@ fn interpreted(situation: &Situation<'_>) -> Option<Finding> {
     })
 }
 
-/// CPUs whose frequency does not follow at once what is asked of them.
+/// The governor does not keep the CPUs at their highest frequency.
 fn governor(situation: &Situation<'_>) -> Option<Finding> {
     let slow = |cpu: &&Cpu| cpu.governor.as_deref().is_some_and(|governor| governor != "performance");
     let slow: Vec<&Cpu> = workers(situation).filter(slow).collect();
@@ -122,7 +123,7 @@ fn governor(situation: &Situation<'_>) -> Option<Finding> {
     ))
 }
 
-/// The CPUs that send, or those that could.
+/// The CPUs that send; before CPUs are chosen, those that could.
 fn workers<'a>(situation: &Situation<'a>) -> impl Iterator<Item = &'a Cpu> {
     let Situation { system, cpus, allowed_cpus, .. } = *situation;
     let chosen = if cpus.is_empty() { allowed_cpus } else { cpus };
@@ -171,8 +172,8 @@ fn siblings(situation: &Situation<'_>) -> Option<Finding> {
     })
 }
 
-/// bpf_probe_read_kernel and its like are refused then (LOCKDOWN_BPF_READ_KERNEL); the programs of this project call none of
-/// them.
+/// Lockdown refuses bpf_probe_read_kernel and similar helpers (LOCKDOWN_BPF_READ_KERNEL); the
+/// programs of this project call none of them.
 fn confidentiality(situation: &Situation<'_>) -> Option<Finding> {
     (situation.system.lockdown == Lockdown::Confidentiality).then(|| {
         Finding::new(

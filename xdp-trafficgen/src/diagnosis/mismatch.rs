@@ -1,9 +1,9 @@
-//! What it means that our counts and those of an interface part.
+//! Why our counts and an interface's differ.
 
 use super::{Finding, Severity, Situation, veth};
 use crate::{host::StackAnswers, stats::reconcile::Mismatch};
 
-/// Why the counts part here.
+/// The cause of a mismatch.
 pub fn of_parting(parting: &Mismatch, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     match parting {
@@ -25,7 +25,8 @@ pub fn of_parting(parting: &Mismatch, situation: &Situation<'_>) -> Finding {
     }
 }
 
-/// What is sent from an address of this host is answered to this host, whose stack knows of no such connection.
+/// Answers to frames from an address of this host come back to this host, whose stack has no such
+/// connection.
 fn others(frames: u64, answers: StackAnswers, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     let StackAnswers { resets, unreachables } = answers;
@@ -61,17 +62,19 @@ fn others(frames: u64, answers: StackAnswers, situation: &Situation<'_>) -> Find
     )
 }
 
-/// Answers that may have left between the reading of the one counter and of the other.
+/// Answers that may be sent between the two readings of counters.
 const FEW: u64 = 3;
 
-/// Whether so many answers are all of these frames. They are those of the whole network namespace, by whichever interface they
-/// left, and were counted at about the same time: many more of them are no word about this interface.
+/// Whether these answers are all of these frames. Answers are counted for the whole network
+/// namespace and all interfaces, at about the same time: if there are many more of them than
+/// frames, they say nothing about this interface.
 const fn are_all(answers: u64, frames: u64) -> bool {
     let about = frames / 10;
     answers > 0 && answers >= frames - about && answers <= frames + about + FEW
 }
 
-/// Rules of nftables that drop answers of these kinds, and nothing else: IPv6 finds its neighbours by other messages of ICMPv6.
+/// Rules of nftables that drop only answers of these kinds: ICMPv6 has other messages, which find
+/// neighbours.
 fn rules_against(StackAnswers { resets, unreachables }: StackAnswers, name: &str) -> String {
     let resets: &[&str] = if resets > 0 { &["tcp flags rst"] } else { &[] };
     let unreachables: &[&str] = match unreachables {
@@ -126,7 +129,7 @@ fn not_counted(accepted: u64, situation: &Situation<'_>) -> Finding {
     Finding::new("not_counted", Severity::Note, cause, cure)
 }
 
-/// To the megabit.
+/// In Gbit/s, exact to the megabit.
 fn gigabits(bits: u64) -> String {
     let megabits = bits.div_ceil(1_000_000);
     let text = format!("{}.{:03}", megabits / 1000, megabits % 1000);
@@ -217,7 +220,7 @@ mod tests {
         let rules =
             "priority 0; }; add rule inet xtg out oifname eth1 icmp type destination-unreachable drop; add rule";
         check("ice", &with(0, 5), "own_stack_answers", Severity::Note, answered, rules);
-        // Of another interface: the counts are those of the whole namespace.
+        // More answers than frames: most left by other interfaces of the namespace.
         let elsewhere = "others send out of `eth1` too, perhaps this host's own network stack, which sent 100000 TCP resets (RST) out \
                          of all its interfaces: it counted 5 more than these";
         check("ice", &with(100_000, 0), "other_traffic", Severity::Note, elsewhere, "ours alone");

@@ -2,18 +2,19 @@
 
 use super::{Finding, Severity};
 
-/// Before or behind a cause that names CPUs.
+/// Follows or precedes a cause that names CPUs.
 const CURE: &str = "leave the threads of this program where they are while it sends: keep cpuset managers (the kubelet, \
                     `systemctl set-property … AllowedCPUs=`), `taskset -p`, numad and CPU hotplug off it, or give it CPUs \
                     that stay (`--cpus`)";
 
-/// Which CPU it was is in the failure.
+/// The failure names the CPU.
 pub(super) fn moved() -> Finding {
     let cause = "a worker's thread ran on a CPU that is not its own, where the program makes no frames";
     Finding::new("worker_moved", Severity::Loses, cause.to_owned(), CURE)
 }
 
-/// Why a worker of this CPU was found elsewhere, from the CPUs that are switched on and those that the process may use.
+/// Why a worker was found on another CPU than this one, from the CPUs that are online and those
+/// that the process may use.
 pub fn of_moved(cpu: u32, online: &[u32], allowed: &[u32]) -> Finding {
     let cause = if !online.contains(&cpu) {
         format!("CPU {cpu} was switched off (hotplug)")

@@ -2,13 +2,15 @@
 
 use super::{Finding, Severity, Situation};
 
-/// Ethernet's header, and one tag, which the kernel allows beyond the MTU (xdp_ok_fwd_dev, __is_skb_forwardable).
+/// The Ethernet header and one tag, which the kernel allows beyond the MTU (xdp_ok_fwd_dev,
+/// __is_skb_forwardable).
 const HEADERS: u32 = 14 + 4;
 const FCS: u32 = 4;
 /// No Ethernet interface has a smaller MTU (`ETH_MIN_MTU` of include/uapi/linux/if_ether.h).
 pub(super) const LEAST_MTU: u32 = 68;
 
-/// What refusing frames for their length means: the MTU is too small for them, or was when they were sent.
+/// The kernel refused frames for their length: the MTU is too small for them, or was when they were
+/// sent.
 pub(super) fn refused_for_length(situation: &Situation<'_>) -> Finding {
     let Situation { name, largest, meanwhile, .. } = situation;
     let mtu = situation.interface.map_or(0, |interface| interface.link.mtu);
@@ -29,12 +31,13 @@ pub(super) fn refused_for_length(situation: &Situation<'_>) -> Finding {
     )
 }
 
-/// Whether a frame of so many bytes, FCS included, is longer than this MTU lets the kernel send.
+/// Whether a frame of so many bytes, FCS included, is too long for the kernel to send with this
+/// MTU.
 pub(super) const fn too_long(frame: u32, mtu: u32) -> bool {
     frame > mtu + HEADERS + FCS
 }
 
-/// What to do about frames that are longer than this MTU allows; `raise` sets it to what it should be.
+/// The cure for frames that are too long for this MTU; `raise` is the command that raises it.
 pub(super) fn shorter_or(mtu: u32, raise: &str) -> String {
     format!("send frames of {} bytes at most, or raise the MTU: {raise}", mtu + HEADERS + FCS)
 }
@@ -50,7 +53,7 @@ pub(super) fn above_mtu(situation: &Situation<'_>) -> Finding {
     )
 }
 
-/// The MTU that lets a frame of so many bytes, FCS included, pass.
+/// The smallest MTU for a frame of so many bytes, FCS included.
 pub(super) fn mtu_for(frame: u32) -> u32 {
     frame.saturating_sub(HEADERS + FCS)
 }

@@ -1,11 +1,11 @@
-//! Times in which nothing could be sent, and whose fault they were: not that of too few CPUs.
+//! Periods in which nothing could be sent for another reason than too few CPUs.
 
 use std::time::Duration;
 
 use super::{Finding, Severity};
 use crate::stats::PortCount;
 
-/// The port was not running for a while; none when it always was.
+/// The port was down for some time; none when it never was.
 pub fn of_outage(count: &PortCount) -> Option<Finding> {
     let outage = &count.outage;
     if outage.down.is_zero() {
@@ -22,7 +22,7 @@ pub fn of_outage(count: &PortCount) -> Option<Finding> {
     Some(Finding::new("port_was_down", Severity::Loses, cause, cure))
 }
 
-/// A worker stood still; none when all were always at work.
+/// The workers stood still; none when they always worked.
 pub fn of_stillness(count: &PortCount) -> Option<Finding> {
     let (longest, all) = count.still;
     if longest.is_zero() {
@@ -44,7 +44,8 @@ pub fn of_stillness(count: &PortCount) -> Option<Finding> {
     ))
 }
 
-/// Why departures had no frame, in words that follow `had no frame, for`; the greatest part of them decides.
+/// Why departures had no frame, in words that follow `had no frame, for`: the reason of most of
+/// them.
 pub fn of_unsent(count: &PortCount) -> &'static str {
     let Some(punctuality) = count.punctuality else { return "" };
     let half = punctuality.unsent.div_ceil(2);
@@ -58,7 +59,7 @@ pub fn of_unsent(count: &PortCount) -> &'static str {
     }
 }
 
-/// To the millisecond.
+/// In seconds, exact to the millisecond.
 fn seconds(time: Duration) -> String {
     format!("{:.3} s", time.as_secs_f64())
 }

@@ -1,9 +1,9 @@
-//! What is to be said at the end of a run, beside the single drops.
+//! Findings at the end of a run, besides those about drops.
 
 use super::{Finding, Severity, Situation, path};
 use crate::{kernel::TracePoint, stats::PortCount};
 
-/// Why a port sent nothing that no drop explains; none when it sent something, or drops tell.
+/// Why a port sent nothing; none when it sent something, or when drops explain it.
 pub fn of_nothing_sent(count: &PortCount) -> Option<Finding> {
     if count.transmitted > 0 || count.dropped() > 0 {
         return None;
@@ -28,12 +28,12 @@ pub fn of_nothing_sent(count: &PortCount) -> Option<Finding> {
     })
 }
 
-/// The interface went away in the middle of a run; none when it is still there.
+/// The interface disappeared during the run; none when it is still there.
 pub fn of_gone(situation: &Situation<'_>) -> Option<Finding> {
     (situation.sends() && situation.interface.is_none()).then(|| path::gone(situation))
 }
 
-/// The interface is called otherwise than when sending began.
+/// The interface was renamed during the run.
 pub fn of_renamed(then: &str, now: &str) -> Finding {
     Finding::new(
         "interface_renamed",
@@ -43,7 +43,7 @@ pub fn of_renamed(then: &str, now: &str) -> Finding {
     )
 }
 
-/// Which figures are missing for want of a trace point.
+/// Counts that are missing because a trace point is.
 pub fn of_lacking(lacks: &[TracePoint]) -> Option<Finding> {
     let names = lacks.iter().map(|point| format!("`{}`", point.name())).collect::<Vec<_>>().join(" and ");
     (!lacks.is_empty()).then(|| {

@@ -1,4 +1,4 @@
-//! Whether an interface takes XDP frames at all: its own state, and its driver.
+//! Whether an interface takes XDP frames at all: its state, and its driver.
 
 use super::{Finding, Severity, Situation, bond, veth};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     packet::HeaderKind,
 };
 
-/// What stands in the way of every frame, as far as the facts tell.
+/// What would keep every frame from leaving, as far as the facts tell.
 pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
     let Some(interface) = situation.interface else { return vec![gone(situation)] };
     if !interface.link.up {
@@ -62,7 +62,7 @@ pub(super) fn no_carrier(situation: &Situation<'_>) -> Finding {
     )
 }
 
-/// A tap whose descriptor nobody holds.
+/// A tap that no process has open.
 pub(super) fn unopened(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
     let closed = situation.driver() == "tun" && situation.interface.is_some_and(|interface| interface.queues.tx == 0);
@@ -78,7 +78,7 @@ pub(super) fn unopened(situation: &Situation<'_>) -> Option<Finding> {
     })
 }
 
-/// What is to be said of the driver: that it never sends XDP frames, or only with a program.
+/// What the driver needs: it never sends XDP frames, or only with a program.
 pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
     let Interface { features, .. } = situation.interface?;
@@ -122,7 +122,7 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
     ))
 }
 
-/// As [`driver`], of an interface that has refused frames for it.
+/// As [`driver`], for an interface that has refused frames.
 pub(super) fn driver_refused(situation: &Situation<'_>) -> Finding {
     match driver(situation) {
         Some(finding) if finding.code == "needs_program" => without_program(situation),
@@ -131,7 +131,7 @@ pub(super) fn driver_refused(situation: &Situation<'_>) -> Finding {
     }
 }
 
-/// No program was there when frames were sent.
+/// No program was attached when frames were sent.
 pub(super) fn without_program(situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     Finding::new(
@@ -178,7 +178,7 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
     Finding::new("driver_cannot_send", Severity::Blocks, cause, cure)
 }
 
-/// The header that makes frames of such a tunnel; one of bytes where there is none of its own.
+/// The header for frames of such a tunnel; `custom` if the tunnel has no header kind of its own.
 fn header_of(tunnel: &str) -> HeaderKind {
     match tunnel {
         "vxlan" => HeaderKind::Vxlan,
@@ -187,11 +187,13 @@ fn header_of(tunnel: &str) -> HeaderKind {
     }
 }
 
-/// Kinds of interfaces without `ndo_xdp_xmit`, for kernels before 6.3, which do not tell.
+/// Kinds of interfaces without `ndo_xdp_xmit`. Needed before Linux 6.3, where the kernel does not
+/// tell.
 const SOFTWARE: [&str; 10] =
     ["bridge", "vlan", "macvlan", "macvtap", "ipvlan", "vxlan", "geneve", "dummy", "ifb", "gretap"];
 
-/// That a program would make a driver send is known of some; others, which run programs and do not send, may.
+/// Of some drivers it is known that they send with a program attached. Other drivers that run
+/// programs and do not send may.
 fn sends_only(situation: &Situation<'_>) -> &'static str {
     if needs_program(situation.driver()) {
         "sends XDP frames only"

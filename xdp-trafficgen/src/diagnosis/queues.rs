@@ -1,4 +1,4 @@
-//! Queues: which ones frames go through, full ones, and CPUs that have none.
+//! Queues: which ones frames use, full ones, and CPUs without one.
 
 use super::{Finding, Severity, Situation, veth, words};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     stats::errno_name,
 };
 
-/// Frames were left over when the driver had taken what it had room for.
+/// The driver took a part of the frames: its queue had no room for the rest.
 pub(super) fn full(situation: &Situation<'_>) -> Finding {
     let Situation { name, batch_size, .. } = situation;
     if let Some(finding) = veth::above_peer_mtu(situation) {
@@ -40,7 +40,7 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
             Some((last, rest)) if !rest.is_empty() => format!("use {}, or {last}", rest.join(", ")),
             _ => format!("use {}", cures.concat()),
         };
-        // A veth tells it from a full ring in no way (veth_xdp_xmit).
+        // A veth reports both in the same way (veth_xdp_xmit).
         return match veth::perhaps_above_peer_mtu(situation) {
             None => Finding::new("queue_full", Severity::Loses, full, cure),
             Some((long, put_right)) => Finding::new(
@@ -62,7 +62,7 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
         );
     }
     let larger = rings.filter(|rings| rings.tx < rings.tx_max);
-    // A share is one of a speed that is known.
+    // A share needs a known speed.
     let speed = situation.interface.and_then(|interface| interface.link.speed);
     let share = if speed.is_some() { " 95%" } else { "" };
     let larger =
@@ -75,12 +75,12 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
     )
 }
 
-/// How the receiver of a veth gets a receive queue for each CPU that sends, so that the ring of one is not shared by several;
-/// none where it has them, or can have no more.
+/// How to give the receiver of a veth a receive queue for each CPU that sends, so that CPUs do not
+/// share a ring; none where it has enough queues, or can have no more.
 fn more_queues(situation: &Situation<'_>) -> Option<String> {
     let end = veth::OtherEnd::of(situation)?;
     let sending = u32::try_from(sorted(situation.cpus.iter().copied()).len()).ok()?;
-    // A CPU's queue is its number modulo that of the queues.
+    // A CPU uses the queue of its number modulo the number of queues.
     let wanted = situation.cpus.iter().max()? + 1;
     let (now, most) = match situation.interface?.peer.as_ref()? {
         Peer::Here { rx_queues, most_rx_queues, .. } => (*rx_queues, *most_rx_queues),
@@ -94,8 +94,8 @@ fn more_queues(situation: &Situation<'_>) -> Option<String> {
     })
 }
 
-/// ` (queue 1 of 4, that of CPU 5)`: those the workers' frames go through, where that is known; with their numbers, where those
-/// are.
+/// ` (queue 1 of 4, that of CPU 5)`: the queues that the workers' frames use, with numbers if they
+/// are known; empty if the queues are not known.
 fn through(situation: &Situation<'_>) -> String {
     let Some(Interface { queues: Queues { tx, .. }, peer, .. }) = situation.interface else { return String::new() };
     if situation.cpus.is_empty() {
@@ -120,7 +120,7 @@ fn through(situation: &Situation<'_>) -> String {
     format!(" ({noun} {list} of {count}, {those} of {of})")
 }
 
-/// In order, each once: a user may have written them otherwise.
+/// In order and without repetition: users may write CPUs in any order.
 fn sorted(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
     let mut numbers: Vec<u32> = numbers.collect();
     numbers.sort_unstable();
@@ -128,10 +128,11 @@ fn sorted(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
     numbers
 }
 
-/// What a driver does instead of an errno.
+/// In the place of an errno, for drivers that return none.
 const UNCHECKED: &str = "which it does not check: sending from there may crash the machine";
 
-/// CPUs that have no queue in a driver which has one for each, and says this errno without; none when all have one.
+/// Workers on CPUs without a queue, for a driver with a queue per CPU, which refuses such frames
+/// with this errno; none when every CPU has one.
 pub(super) fn cpus_above(situation: &Situation<'_>, errno: Option<u32>) -> Option<Finding> {
     let Situation { name, cpus, allowed_cpus, .. } = situation;
     let interface = situation.interface?;
@@ -170,8 +171,9 @@ pub(super) fn cpus_above(situation: &Situation<'_>, errno: Option<u32>) -> Optio
     ))
 }
 
-/// virtio_net keeps queues for XDP when its most is at least the queues in use and one for each possible CPU more
-/// (virtnet_xdp_set, `nr_cpu_ids`). How many are possible is not known here: at least those that are there.
+/// virtio_net keeps queues for XDP if the most it can have is at least the queues in use plus one
+/// per possible CPU (virtnet_xdp_set, `nr_cpu_ids`). The number of possible CPUs is not known here,
+/// but it is not less than the number of CPUs.
 pub(super) fn shared(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
     let interface = situation.interface?;

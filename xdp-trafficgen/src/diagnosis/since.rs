@@ -1,21 +1,22 @@
-//! What was found when frames were dropped, said at the end: some of it is put right by then, and a cure for it misleads.
+//! Findings of earlier drops, in the words of the end of the run: some causes are gone by then, and
+//! their cures would mislead.
 
 use super::{Finding, Situation, mtu::too_long, veth};
 use crate::host::{Peer, XdpFeatures};
 
-/// What has become of a cause.
+/// What became of a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Since {
-    /// It was an event, or lies in what was asked for: its words are as true as they were.
+    /// It was an event, or follows from what was asked for: its text still holds.
     AsTrue,
-    /// Its fact was looked at, and is another one.
+    /// Its fact was checked, and has changed.
     PutRight,
-    /// Nobody knows.
+    /// Its fact cannot be checked.
     Unknown,
 }
 
-/// A cause that was found `then`, in the words of the end. `now` is what would explain such drops at the end, whose `situation`
-/// it is.
+/// The finding `then` of earlier drops, in the words of the end. `now` is what such drops would
+/// mean at the end, in this `situation`.
 pub fn retold(then: &Finding, now: &Finding, situation: &Situation<'_>) -> Finding {
     if then.code == now.code {
         return now.clone();
@@ -34,7 +35,7 @@ pub fn retold(then: &Finding, now: &Finding, situation: &Situation<'_>) -> Findi
 }
 
 fn since(code: &str, situation: &Situation<'_>) -> Since {
-    // Nothing can be looked at, and what it was is told with its cure.
+    // Without the interface nothing can be checked, and the text stays as it is.
     let Some(interface) = situation.interface else { return Since::AsTrue };
     let checked = match code {
         "interface_gone" => true,
@@ -128,13 +129,13 @@ mod tests {
             ("interface_down", &bare, right),
             ("no_carrier", &bare, unknown),
             ("bond_without_slave", &bare, unknown),
-            // Full is what it was, and the cure is one as it was.
+            // A full queue was an event, and its cure still holds.
             ("queue_full", &with(peer(500)), so),
             ("batch_above_ring", &with(peer(500)), so),
         ] {
             check(code, Some(interface), cause, cure);
         }
-        // There is nothing to look at.
+        // Nothing can be checked.
         check("frame_above_peer_mtu", None, so.0, so.1);
         check("interface_down", None, so.0, so.1);
     }

@@ -6,7 +6,7 @@ use crate::{
     plan::{ExistingProgram, RequiredProgram},
 };
 
-/// What is sent, and on what: the facts that findings follow from.
+/// What is sent, and on what.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
     /// The machine.
@@ -15,21 +15,22 @@ pub struct Situation<'a> {
     pub interface: Option<&'a Interface>,
     /// Its name, also when it is gone.
     pub name: &'a str,
-    /// What it was since frames are sent, if only for a moment.
+    /// The states of the interface since the first frame, however short.
     pub meanwhile: LinkHistory,
-    /// The same of the other end of a veth pair; none where the kernel does not tell.
+    /// The same for the peer of a veth; none where the kernel does not tell.
     pub peer_meanwhile: Option<LinkHistory>,
-    /// What happens to a frame.
+    /// What is done with a frame.
     pub action: Action,
-    /// CPUs with a worker; empty when none have been chosen.
+    /// CPUs with a worker; empty before CPUs are chosen.
     pub cpus: &'a [u32],
     /// CPUs that could have one.
     pub allowed_cpus: &'a [u32],
-    /// Frames the kernel sends together at most.
+    /// The largest batch.
     pub batch_size: u32,
     /// Bytes of the largest frame on the wire, FCS included.
     pub largest: u32,
-    /// What is attached for it, and whether what is there makes way.
+    /// The program that is attached for it, and what is done with a program that is attached
+    /// already.
     pub attach: RequiredProgram,
 }
 
@@ -48,17 +49,17 @@ impl<'a> Situation<'a> {
         self.interface.and_then(|interface| interface.xdp_in(mode))
     }
 
-    /// Whether a program in the way makes way until the end.
+    /// Whether a program in the way is detached for the run.
     pub(super) fn replaces(&self) -> bool {
         self.attach == RequiredProgram::Pass(ExistingProgram::Replace)
     }
 
-    /// Whether the kernel is known to be older.
+    /// Whether the kernel is older than this version; false when its version is not known.
     pub(super) fn kernel_before(&self, version: (u32, u32)) -> bool {
         self.system.version.is_some_and(|this| this < version)
     }
 
-    /// Whether frames go out of the interface at all.
+    /// Whether frames leave the interface at all.
     pub(super) fn sends(&self) -> bool {
         matches!(self.action, Action::Redirect | Action::Tx)
     }

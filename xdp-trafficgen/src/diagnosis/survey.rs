@@ -1,4 +1,4 @@
-//! What the kernel's answers mean for sending, before there is any interface to speak of.
+//! What the kernel's answers to `probe` mean for sending, without regard to interfaces.
 
 use super::{Finding, Severity, of_kernel_error, of_lacking, words::in_full};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     kernel::{Answer, KernelError, Survey, TracePoint, Unanswered},
 };
 
-/// What stands in the way, or limits what can be had; the worst first.
+/// What keeps this process from sending, or limits what it can measure; the worst first.
 pub fn of_survey(survey: &Survey, system: &System) -> Vec<Finding> {
     let Survey { missing_capabilities, live_frames, largest_frame: _, batch_limit: _, trace_points, bpf_loop, call: _ } =
         survey;
@@ -42,7 +42,7 @@ pub fn of_survey(survey: &Survey, system: &System) -> Vec<Finding> {
     findings
 }
 
-/// The kernel does not even take a program of two instructions.
+/// The kernel refuses even a program of two instructions.
 fn refused(error: &KernelError, lockdown: Lockdown) -> Finding {
     let known = of_kernel_error(error, lockdown);
     let cause = format!("the kernel takes no eBPF program from this process: {}", in_full(error));
@@ -58,8 +58,8 @@ fn refused(error: &KernelError, lockdown: Lockdown) -> Finding {
     }
 }
 
-/// Those whose absence costs a figure. `xdp_redirect_map_err` is missed by nobody where there is `xdp_redirect_err`, and the
-/// other way round.
+/// Absent trace points without which a count is missing: one of `xdp_redirect_err` and
+/// `xdp_redirect_map_err` is enough.
 fn lacking(trace_points: &[(TracePoint, Answer<bool>)]) -> Vec<TracePoint> {
     let absent = |point| trace_points.iter().any(|(known, answer)| *known == point && matches!(answer, Ok(false)));
     let both = absent(TracePoint::RedirectErr) && absent(TracePoint::RedirectMapErr);

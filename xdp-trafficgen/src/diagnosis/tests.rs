@@ -68,7 +68,7 @@ fn of_kind(kind: &str) -> Interface {
     Interface { kind: Some(kind.into()), features: Some(NOTHING), ..Interface::of(link("eth1")) }
 }
 
-/// A machine with nothing to remark: 8 CPUs on two nodes.
+/// A machine without findings: 8 CPUs on two nodes.
 fn machine() -> System {
     let cpu = |number| Cpu { number, numa_node: Some(number / 4), siblings: vec![number], ..Cpu::default() };
     System {
@@ -123,7 +123,7 @@ fn drops(reason: DropReason, interface: Option<&Interface>, code: &str, parts: &
 fn a_veth_is_as_good_as_its_peer() {
     #[track_caller]
     fn check(interface: &Interface, code: &str, parts: &[&str]) {
-        // As kernels tell it since 6.3, and before.
+        // As kernels report it since 6.3, and before.
         drops(DropReason::Redirect(95), Some(interface), code, parts);
         drops(DropReason::Driver(6), Some(interface), code, parts);
     }
@@ -139,7 +139,7 @@ fn a_veth_is_as_good_as_its_peer() {
     let unnoticed = "veth_peer_unnoticed";
     check(&veth(peer(true, false, true), Some(WITHOUT_XMIT)), unnoticed, &["while it was down", "gro off", "gro on"]);
     check(&veth(peer(true, true, true), Some(NOTHING)), unnoticed, &["fewer receive queues", "`ethtool -L far tx 1`"]);
-    // Queues that do not fit say nothing of a receiver, wherever the other end is.
+    // Queues that do not fit say nothing about a receiver, wherever the peer is.
     let there = |up| Peer::There { name: "far".into(), nsid: 0, index: 9, up, mtu: 1500, native_xdp: false, namespace: Some("lab".into()) };
     let parts = ["`eth1` has fewer receive queues than the peer `far`", "`ip netns exec lab ethtool -L far tx 1`, or give `eth1`"];
     check(&veth(Some(there(true)), Some(NOTHING)), unnoticed, &parts);
@@ -184,7 +184,7 @@ fn drivers_that_need_a_program() {
     check(DropReason::Driver(6), &bare("virtio_net", None));
     check(DropReason::Driver(22), &bare("bnxt_en", None));
     check(DropReason::Driver(100), &bare("mlx5_core", None));
-    // Of a driver nobody has written down, it is not known that a program would help.
+    // Whether a program would help is not known for drivers that are not in the table.
     let parts = ["the driver unheard_of of `eth1` sends no XDP frames as it is, and may do so only while an XDP program"];
     drops(DropReason::Redirect(95), Some(&bare("unheard_of", Some(WITHOUT_XMIT))), "needs_program", &parts);
     let mut generic = bare("ice", Some(WITHOUT_XMIT));
@@ -235,7 +235,7 @@ fn full_rings_are_named_with_their_queues() {
     );
     let fast = Interface { link: Link { speed: Some(10_000_000_000), ..link("eth1") }, ..nic("ice") };
     check(&fast, "queue_full", &["`--rate 95%`"]);
-    // Of an unknown speed there is no share.
+    // There is no share of an unknown speed.
     let cure = of_drop(DropReason::QueueFull, &situation(&machine(), Some(&nic("ice")))).cure;
     assert!(cure.contains("(`--rate`)"), "{cure}");
     check(&nic("igc"), "queue_full", &["queues 1, 2 of 4, those of CPUs 1-2"]);
@@ -321,7 +321,7 @@ fn an_mtu_that_was_lowered() {
     assert_says(&foresee(&situation)[0], "frame_above_mtu", &parts);
 }
 
-/// What is foreseen of an interface on a machine, by code and severity.
+/// Findings about an interface on a machine, by code and severity.
 #[track_caller]
 fn foreseen(system: &System, interface: Option<&Interface>, expected: &[(&str, Severity)]) -> Vec<Finding> {
     let findings = foresee(&situation(system, interface));
@@ -416,7 +416,7 @@ fn the_machine_is_looked_at_too() {
     let retpolines = |system: &mut System| system.mitigations = vec![("spectre_v2".into(), "Retpolines".into())];
     check(retpolines, "mitigations", Note, &["spectre_v2 (Retpolines)", "`mitigations=off`"]);
     check(|system| all(system, |cpu| cpu.siblings = vec![1, 2]), "siblings", Note, &["CPUs 1-2"]);
-    // Nothing is said of what the kernel does not tell.
+    // Facts that the kernel does not tell have no findings.
     let silent = System { memory: None, jit: None, lockdown: Lockdown::Integrity, ..machine() };
     foreseen(&silent, Some(&Interface { xdp: Vec::new(), ..nic("ice") }), &[]);
 }
@@ -467,7 +467,8 @@ fn missing_trace_points_are_named() {
     assert_says(&finding, "no_trace_points", &["`xdp_devmap_xmit` and `xdp_redirect_err`", "ip -s link"]);
 }
 
-/// Modes and policies as bond_xdp_check of drivers/net/bonding/bond_main.c has them; bonding is not to be had everywhere.
+/// Modes and policies of bond_xdp_check of drivers/net/bonding/bond_main.c; not every kernel has
+/// the bonding module.
 #[test]
 fn a_bond_is_as_good_as_its_mode() {
     #[track_caller]
@@ -508,7 +509,7 @@ fn a_bond_is_as_good_as_its_mode() {
     }
 }
 
-/// What was so when frames were dropped, and is not so any more.
+/// A cause that held when frames were dropped, and does not hold any more.
 #[test]
 fn moments_that_are_over() {
     let system = machine();
@@ -517,7 +518,7 @@ fn moments_that_are_over() {
     let lowered = LinkHistory { least_mtu: Some(500), ..LinkHistory::default() };
     let parts = ["1518 bytes were longer", "`eth1`, 500, allowed for a while; it is 1500 now", "leave the MTU"];
     assert_says(&of_drop(DropReason::Redirect(90), &Situation { meanwhile: lowered, ..long }), "frame_above_mtu", &parts);
-    // Nobody heard of it.
+    // The kernel reported no change.
     let finding = of_drop(DropReason::Redirect(90), &long);
     assert_says(&finding, "frame_above_mtu", &["longer than the MTU of `eth1` allowed for a while; it is 1500 now"]);
     assert!(!finding.cure.contains("1496"), "{finding:?}");
@@ -528,7 +529,7 @@ fn moments_that_are_over() {
     let parts = ["either frames of 1518 bytes", "500; it is 1500 now; or the ring of 256 entries", "for the other, use"];
     assert_says(&of_drop(DropReason::QueueFull, &Situation { peer_meanwhile: Some(lowered), ..pair }), either, &parts);
     assert_says(&of_drop(DropReason::QueueFull, &pair), "queue_full", &["256 entries"]);
-    // Nobody would have heard of it.
+    // The kernel could not have reported a change.
     let unheard = Situation { peer_meanwhile: None, ..pair };
     let parts = ["either frames of 1518 bytes were longer", "at some moment between", "it is 1500 now; or the ring"];
     assert_says(&of_drop(DropReason::QueueFull, &unheard), either, &parts);
@@ -539,7 +540,7 @@ fn moments_that_are_over() {
     assert_says(&of_drop(DropReason::Driver(6), &was_down), "veth_peer_changed", &["`far` of `eth1` was down for a while"]);
 }
 
-/// A peer in another namespace: what is seen of it, and what can only be guessed.
+/// A peer in another namespace: what can be seen of it, and what can only be guessed.
 #[test]
 fn peers_elsewhere() {
     let system = machine();
@@ -574,7 +575,7 @@ fn peers_elsewhere() {
     assert_says(&of_drop(DropReason::Driver(6), &small), "veth_peer_changed", &["for a while", "now it takes frames"]);
 }
 
-/// A cure that changes nothing is none.
+/// A cure that changes nothing is left out.
 #[test]
 fn a_veth_that_has_its_queues_is_given_no_more() {
     let system = machine();

@@ -1,20 +1,20 @@
-//! Whether something can send: what findings come to.
+//! Whether something can send, from its findings.
 
 use super::{Finding, Severity};
 
 /// Whether something can send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// It can, and there is nothing to say about it.
+    /// It can, without findings.
     Ready,
-    /// It can, with what the findings say.
+    /// It can, with these findings.
     ReadyWithRemarks,
     /// Not one frame would leave.
     NotReady,
 }
 
 impl Verdict {
-    /// What these findings come to.
+    /// The verdict of these findings.
     pub fn of(findings: &[Finding]) -> Self {
         match findings.iter().map(|finding| finding.severity).max() {
             None => Self::Ready,
@@ -23,7 +23,8 @@ impl Verdict {
         }
     }
 
-    /// What a trial makes of it, of which the driver accepted so many frames: what happened outweighs what was foreseen.
+    /// The verdict after a trial in which the driver took so many frames: what happened outweighs
+    /// what was foreseen.
     #[must_use]
     pub fn after_trial(self, accepted: u64) -> Self {
         match (self, accepted) {
@@ -33,7 +34,7 @@ impl Verdict {
         }
     }
 
-    /// A name that stays the same, for programs.
+    /// A stable name for programs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -42,7 +43,7 @@ impl Verdict {
         }
     }
 
-    /// For people.
+    /// Words for people.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Ready => "ready",

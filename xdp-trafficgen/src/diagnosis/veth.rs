@@ -1,4 +1,4 @@
-//! Veth pairs: whether the other end takes frames, and how many and how long ones.
+//! Veth pairs: whether the peer takes frames, and how many and how long ones.
 
 mod limits;
 mod other_end;

@@ -1,4 +1,4 @@
-//! Words that several findings have in common.
+//! Phrases that several findings share.
 
 use std::error::Error;
 

@@ -11,11 +11,11 @@ use crate::{
 
 /// Entries of a veth's ring (VETH_RING_SIZE of the kernel's drivers/net/veth.c).
 pub(crate) const RING_ENTRIES: u32 = 256;
-/// Bulks of 16 frames are handed over one after the other (DEV_MAP_BULK_SIZE of include/net/xdp.h); the last one of a batch
-/// does not fit into a ring that holds anything yet.
+/// The driver gets a batch in bulks of 16 frames, one after the other (DEV_MAP_BULK_SIZE of
+/// include/net/xdp.h). The last bulk of a batch does not fit into a ring that is not empty.
 const BULK: u32 = 16;
 
-/// Whether a batch of this size fits into the ring of a veth, with room to spare.
+/// Whether a batch of this size fits into the ring of a veth, with a bulk to spare.
 pub(crate) const fn fits_ring(batch_size: u32) -> bool {
     batch_size <= RING_ENTRIES - BULK
 }
@@ -33,8 +33,8 @@ pub(crate) fn batch_above_ring(situation: &Situation<'_>) -> Finding {
     )
 }
 
-/// A veth drops frames that are longer than its peer allows (`max_len` of veth_xdp_xmit), with nothing to tell it from a full
-/// ring.
+/// A veth drops frames that are longer than its peer's MTU allows (`max_len` of veth_xdp_xmit), and
+/// reports them like a full ring.
 pub(crate) fn above_peer_mtu(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, largest, .. } = situation;
     let (Peer::Here { mtu, .. } | Peer::There { mtu, .. }) = *situation.interface?.peer.as_ref()? else { return None };
@@ -49,8 +49,8 @@ pub(crate) fn above_peer_mtu(situation: &Situation<'_>) -> Option<Finding> {
     })
 }
 
-/// As [`above_peer_mtu`], where the peer's MTU was too small for a while, or nobody tells what it is: what else a full ring may
-/// have been. Gives the cause and the cure.
+/// As [`above_peer_mtu`], if the peer's MTU was too small for some time, or is not known: another
+/// cause for what looks like a full ring. Returns the cause and the cure.
 pub(crate) fn perhaps_above_peer_mtu(situation: &Situation<'_>) -> Option<(String, String)> {
     let Situation { name, largest, peer_meanwhile, .. } = situation;
     let end = OtherEnd::of(situation)?;

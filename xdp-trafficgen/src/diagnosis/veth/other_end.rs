@@ -1,17 +1,17 @@
-//! The other end of a veth pair, in words and commands.
+//! The peer of a veth, in words and commands.
 
 use crate::{diagnosis::Situation, host::Peer};
 
-/// The other end as it is spoken of: who it is, and what to type there.
+/// The peer: its name, and where commands for it are typed.
 pub(crate) struct OtherEnd<'a> {
     /// Its name; none where the kernel does not tell.
     name: Option<&'a str>,
-    /// Whether it is in another network namespace, and what `ip netns` calls that.
+    /// Whether it is in another network namespace, and the name that `ip netns` has for that.
     elsewhere: Option<Option<&'a str>>,
 }
 
 impl<'a> OtherEnd<'a> {
-    /// None when the interface has none, or it is on its way out.
+    /// None when the interface has no peer, or the peer is being removed.
     pub(crate) fn of(situation: &Situation<'a>) -> Option<Self> {
         Some(match situation.interface?.peer.as_ref()? {
             Peer::Here { name, .. } => Self { name: Some(name), elsewhere: None },
@@ -33,12 +33,12 @@ impl<'a> OtherEnd<'a> {
         }
     }
 
-    /// Its name in a command.
+    /// Its name for a command.
     pub(crate) fn name(&self) -> &'a str {
         self.name.unwrap_or("PEER")
     }
 
-    /// Commands that are to be typed where it is, joined by `with`.
+    /// Commands to be typed in the peer's namespace, joined by `with`.
     pub(crate) fn commands(&self, commands: &[String], with: &str) -> String {
         let (place, before) = match self.elsewhere {
             None => (String::new(), String::new()),

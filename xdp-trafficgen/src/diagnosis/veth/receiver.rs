@@ -1,4 +1,4 @@
-//! Whether the other end of a veth pair takes frames.
+//! Whether the peer of a veth takes frames.
 
 use super::OtherEnd;
 use crate::{
@@ -6,20 +6,21 @@ use crate::{
     host::{Interface, LinkHistory, Peer, XdpFeatures},
 };
 
-/// What keeps the other end of a veth pair from taking frames; none when nothing does, or nobody knows.
+/// Why the peer of a veth does not take frames; none when it does, or when that is not known.
 ///
-/// A veth hands XDP frames to its peer's NAPI, which runs while the peer is up and has a native XDP program or GRO
-/// (veth_xdp_xmit and veth_napi_enable in the kernel's drivers/net/veth.c). Since Linux 6.3 its features say so from this end
-/// too (commits fccca038f300 and 8267fc71abb2); carrier is there when both ends are up.
+/// A veth hands XDP frames to its peer's NAPI, which runs while the peer is up and has a native XDP
+/// program or GRO (veth_xdp_xmit and veth_napi_enable in the kernel's drivers/net/veth.c). Since
+/// Linux 6.3 the features of this end tell it too (commits fccca038f300 and 8267fc71abb2). A pair
+/// has carrier when both ends are up.
 pub(crate) fn peer(situation: &Situation<'_>) -> Option<Finding> {
     let interface = situation.interface?;
     let deaf = interface.features.is_some_and(|features| !features.has(XdpFeatures::NDO_XMIT));
-    // Then they say nothing of a receiver.
+    // Without queues, the features say nothing about a receiver.
     let too_few_queues = interface.features.is_some_and(|features| !features.has(XdpFeatures::BASIC));
     let without_receiver = deaf && !too_few_queues;
     let (is_up, no_receiver) = match &interface.peer {
         Some(Peer::Here { up, native_xdp, gro, .. }) => (*up, !native_xdp && *gro != Some(true)),
-        // Of GRO nothing is known there but what the features say.
+        // In another namespace, only the features tell about GRO.
         Some(Peer::There { up, native_xdp, .. }) => (*up, !native_xdp && without_receiver),
         Some(Peer::Elsewhere) => (interface.link.carrier, without_receiver),
         None => return None,
@@ -37,7 +38,7 @@ pub(crate) fn peer(situation: &Situation<'_>) -> Option<Finding> {
                 format!("{}, and then {}", end.commands(&[end.up()], ""), more_queues(situation.name, interface, &end));
             Some(down(format!("{whose} is down, and {}", few_queues(situation.name, "it")), cure))
         }
-        // Set up again, it would not be noticed either.
+        // Setting the peer up would not make the kernel notice its GRO.
         (false, false) if deaf => {
             let anew = end.commands(&[end.gro("off"), end.gro("on")], ", ");
             let cure = format!("{}, and then {anew}, so that the kernel notices", end.commands(&[end.up()], ""));
@@ -50,7 +51,8 @@ pub(crate) fn peer(situation: &Situation<'_>) -> Option<Finding> {
             format!("{whose} has {wants}"),
             format!("{}, {native}", end.commands(&[end.gro("on")], "")),
         )),
-        // Whether it has GRO is not seen from here, and where it has, the kernel may not have noticed ([`unnoticed`]).
+        // Its GRO cannot be seen from here; if it is on, the kernel may not have noticed it
+        // ([`unnoticed`]).
         (true, true) => Some(Finding::new(
             "veth_peer_without_receiver",
             Severity::Blocks,
@@ -65,11 +67,12 @@ pub(crate) fn peer(situation: &Situation<'_>) -> Option<Finding> {
     }
 }
 
-/// The peer would take frames, but the kernel's features of this end say otherwise, which has the last word (__xdp_enqueue).
+/// The peer would take frames, but the kernel's features of this end do not say so, and they decide
+/// (__xdp_enqueue).
 ///
-/// They are worked out when an end is set up or its queues change, and set when GRO is switched on at the peer, though only
-/// while the peer is up (veth_set_features). With fewer receive queues here than transmit queues there, there are none
-/// (veth_set_xdp_features).
+/// The kernel sets the features when an end is set up, when its queues change, and when GRO is
+/// switched on at the peer while the peer is up (veth_set_features). If this end has fewer receive
+/// queues than the peer has transmit queues, there are no features (veth_set_xdp_features).
 fn unnoticed(situation: &Situation<'_>, end: &OtherEnd<'_>) -> Finding {
     let Situation { name, .. } = situation;
     let peer = end.words(name);
@@ -88,7 +91,7 @@ fn unnoticed(situation: &Situation<'_>, end: &OtherEnd<'_>) -> Finding {
     Finding::new("veth_peer_unnoticed", Severity::Blocks, cause, cure)
 }
 
-/// That an end has too few receive queues for what sends to it.
+/// An end has fewer receive queues than its peer has transmit queues.
 fn few_queues(name: &str, peer: &str) -> String {
     format!("`{name}` has fewer receive queues than {peer} has transmit queues, and so no XDP at all")
 }
@@ -98,7 +101,7 @@ fn more_queues(name: &str, Interface { queues, .. }: &Interface, end: &OtherEnd<
     format!("{fewer}, or give `{name}` as many receive queues as that has transmit queues")
 }
 
-/// Whether the features of this end, or those of the peer, say that it takes frames now.
+/// Whether this end's features, or the facts of the peer, say that the peer takes frames now.
 pub(crate) fn hears(situation: &Situation<'_>) -> bool {
     let Some(interface) = situation.interface else { return false };
     let takes = match interface.peer {
@@ -111,7 +114,8 @@ pub(crate) fn hears(situation: &Situation<'_>) -> bool {
     takes && peer(situation).is_none()
 }
 
-/// A veth that refused frames though nothing is known against its peer: it has changed since, or is not seen.
+/// A veth refused frames, and no fact of its peer explains it: the peer has changed since, or
+/// cannot be seen.
 pub(crate) fn unseen(situation: &Situation<'_>) -> Finding {
     let Situation { name, meanwhile, peer_meanwhile, .. } = situation;
     let Some(end) = OtherEnd::of(situation) else {
@@ -134,7 +138,7 @@ pub(crate) fn unseen(situation: &Situation<'_>) -> Finding {
         );
     }
     let (was, keep) = match (meanwhile, peer_meanwhile) {
-        // Without carrier, though it was up itself: the other end was down.
+        // No carrier although this end was up: the peer was down.
         (_, Some(LinkHistory { down: true, .. })) | (LinkHistory { down: false, unplugged: true, .. }, _) => {
             ("was down for a while, and is up again", "leave it up for as long as frames are sent")
         }
