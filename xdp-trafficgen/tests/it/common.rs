@@ -1,5 +1,6 @@
 //! What every test that needs the real kernel shares.
 
+pub(crate) mod namespace;
 pub(crate) mod skip;
 pub(crate) mod turn;
 

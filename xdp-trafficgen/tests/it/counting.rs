@@ -1,7 +1,7 @@
 //! What the counters say, against what really arrives: every attempted frame is transmitted or dropped for a reason,
 //! every transmitted one arrives, and nobody else's frames are counted.
 
-use std::{collections::BTreeMap, process::Command, thread};
+use std::{collections::BTreeMap, thread};
 
 use xdp_trafficgen::{
     host::online_cpus,
@@ -10,6 +10,7 @@ use xdp_trafficgen::{
 use xdp_trafficgen_ebpf::abi::{DropLayer, Worker};
 
 use crate::net::{Counts, PACKET, Port, TestNet, Transmitted, assert_arrived, ip, pin, raw, transmitted, wait_until};
+use crate::stage::ethtool;
 
 /// A veth transmits only to a receiver that runs NAPI: with neither an XDP program nor GRO there is none.
 #[test]
@@ -80,8 +81,7 @@ fn a_full_ring_is_counted() {
 fn the_interface_counts_the_same() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    let status = Command::new("ethtool").args(["-K", "east", "gro", "on"]).status().expect("ethtool is installed");
-    assert!(status.success());
+    ethtool("-K east gro on");
     let port = net.port("interface = \"west\"");
     let before = transmitted("west");
     port.send(10_007);

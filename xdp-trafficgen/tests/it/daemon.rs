@@ -179,10 +179,7 @@ fn drops_are_explained_when_the_interface_has_come_back() {
 #[test]
 fn one_port_goes_on_while_the_other_waits() {
     let Some(stage) = Stage::set() else { return };
-    stage.netlink.add_veth("xtg2", "xtg3", 2).unwrap();
-    for interface in ["xtg2", "xtg3"] {
-        stage.netlink.set_up(interface).unwrap();
-    }
+    stage.pair("xtg2", "xtg3", 2);
     let (west, _east) = (sink("xtg1"), sink("xtg3"));
     let second = format!("{PORT}{FLOW}").replace("west", "east").replace("xtg0", "xtg2").replace("some", "more");
     let (_folder, command) = daemon(&format!("{PORT}{FLOW}{second}"));

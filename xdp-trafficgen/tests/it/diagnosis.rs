@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command},
 };
 
-use crate::stage::{Finding, Finished, RECEIVER_MAC, Running, Stage, ip, reached, sink, trafficgen};
+use crate::stage::{Finding, Finished, RECEIVER_MAC, Running, Stage, ethtool, ip, reached, sink, trafficgen};
 use rustix::process::Signal;
 
 /// `udp INTERFACE` to the receiver, with more options.
@@ -20,13 +20,6 @@ fn udp(interface: &str, more: &str) -> Command {
     let mut command = trafficgen(&["udp", interface, "--dst-mac", RECEIVER_MAC, "--json"]);
     command.args(more.split_whitespace());
     command
-}
-
-/// Runs `ethtool` in the calling thread's namespace.
-#[track_caller]
-fn ethtool(arguments: &str) {
-    let status = Command::new("ethtool").args(arguments.split(' ')).status().expect("ethtool is installed");
-    assert!(status.success(), "ethtool {arguments}");
 }
 
 /// The rows of the table.

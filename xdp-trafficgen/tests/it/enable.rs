@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use xdp_trafficgen::{
@@ -23,6 +23,7 @@ use crate::net::{
     raw::{self, XDP_FLAGS_DRV_MODE},
     wait_until,
 };
+use crate::stage::{Finished, Running, ethtool, trafficgen};
 
 /// Of include/uapi/linux/if_link.h.
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
@@ -74,15 +75,8 @@ fn foreign() -> OwnedFd {
 /// A pair whose first end can send.
 fn wire(net: &TestNet) -> u32 {
     net.veth("west", "east");
-    with_gro("east");
+    ethtool("-K east gro on");
     net.link("west").index
-}
-
-/// Lets the other end of a veth send to this one.
-#[track_caller]
-fn with_gro(interface: &str) {
-    let status = Command::new("ethtool").args(["-K", interface, "gro", "on"]).status().unwrap();
-    assert!(status.success(), "{interface}");
 }
 
 #[track_caller]
@@ -250,15 +244,15 @@ fn pace_test_replaces_and_puts_back() {
     assert_eq!(before.len(), 1);
     let pace_test = |options: &[&str]| {
         let arguments = ["pace-test", "west", "--receiver", "east", "--rate", "2kpps", "--duration", "300ms"];
-        Command::new(env!("CARGO_BIN_EXE_xdp-trafficgen")).args(arguments).args(options).output().unwrap()
+        Finished::of(trafficgen(&[&arguments, options].concat()))
     };
     let refused = pace_test(&[]);
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert_eq!(refused.status.code(), Some(2), "{said}");
+    let said = &refused.stderr;
+    assert_eq!(refused.code, Some(2), "{said}");
     assert!(said.contains("(`somebody_elses`)") && said.contains("--replace-xdp"), "{said}");
     assert_eq!(attached("east"), before);
     let measured = pace_test(&["--replace-xdp"]);
-    assert_eq!(measured.status.code(), Some(0), "{measured:?}");
+    assert_eq!(measured.code, Some(0), "{measured:?}");
     assert_eq!(attached("east"), before);
 }
 
@@ -269,16 +263,13 @@ fn a_signal_puts_back_what_made_way() {
     wire(&net);
     attach_by_netlink("xdpgeneric", &foreign(), "east");
     let before = attached("east");
-    let mut receiver = Command::new(env!("CARGO_BIN_EXE_xdp-trafficgen"))
-        .args(["pace-test", "east", "--receive-only", "--rate", "2kpps", "--duration", "60s", "--replace-xdp"])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    wait_until("it made way", || attached("east") != before || receiver.try_wait().unwrap().is_some());
-    kill_process(Pid::from_child(&receiver), Signal::INT).unwrap();
-    let status = receiver.wait().unwrap();
+    let arguments = ["pace-test", "east", "--receive-only", "--rate", "2kpps", "--duration", "60s", "--replace-xdp"];
+    let mut receiver = Running::start(trafficgen(&arguments));
+    receiver.wait_until("it made way", |_| attached("east") != before);
+    receiver.signal(Signal::INT);
+    let finished = receiver.end();
     // An end in order: nothing arrived, which is a failure, but the signal did not kill it.
-    assert_eq!(status.code(), Some(1), "{status}");
+    assert_eq!(finished.code, Some(1), "{finished:?}");
     assert_eq!(attached("east"), before);
 }
 
@@ -343,7 +334,7 @@ fn ports_share_the_program_of_their_interface() {
     ip(&format!("link add west index {west} type veth peer name east"));
     ip("link set east up");
     ip("link set west up");
-    with_gro("east");
+    ethtool("-K east gro on");
     assert_detached("west");
     let second = all.hold(west, ExistingProgram::Keep).unwrap();
     assert_eq!(attached("west").len(), 1);

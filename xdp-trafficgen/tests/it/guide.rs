@@ -171,8 +171,7 @@ impl Scene {
         let stage = Stage::set()?;
         ip("link set lo up");
         for (one, other) in [("eth1", "eth2"), ("veth0", "veth1")] {
-            stage.netlink.add_veth(one, other, 2).unwrap();
-            [one, other].iter().for_each(|interface| stage.netlink.set_up(interface).unwrap());
+            stage.pair(one, other, 2);
         }
         ip("address add 10.0.0.1/24 dev eth1");
         ip("route add 198.18.0.0/15 via 10.0.0.2 dev eth1");

@@ -4,91 +4,56 @@ pub(crate) mod raw;
 
 use std::{
     collections::BTreeMap,
-    marker::PhantomData,
-    ops::Sub,
-    process::Command,
+    ops::{Deref, Sub},
     thread,
-    time::{Duration, Instant},
 };
 
-use crate::common::{skip::skipped, turn::Turn};
+use crate::common::{namespace::Namespace, turn::Turn};
+pub(crate) use crate::stage::{assert_arrived, ip, wait_until};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use xdp_trafficgen::{
     config::{Source, file},
-    host::{Facts, Link, Netlink, online_cpus},
+    host::{Facts, online_cpus},
     kernel::{
-        Capabilities, Generator, Listener, PrivateNetns, Sink, TracePoint,
+        Capabilities, Generator, Listener, TracePoint,
         generator::{Role, Sent},
-        probe::{CannotSend, probe},
+        probe::probe,
     },
     plan::{self, DefaultRoute, PortPlan},
 };
 use xdp_trafficgen_ebpf::abi::{DropLayer, Worker};
 
 /// A namespace of the test's own with the test's thread in it, pinned to one CPU. Dropping it takes the thread back.
-///
-/// Not `Send`: a namespace and an affinity are a thread's.
 pub(crate) struct TestNet {
     pub(crate) kernel: Capabilities,
     /// Where the test's thread runs.
     pub(crate) cpu: u32,
-    netlink: Netlink,
-    home: PrivateNetns,
     affinity: CpuSet,
-    _turn: Turn,
-    _not_send: PhantomData<*mut ()>,
+    namespace: Namespace,
 }
 
 impl TestNet {
-    /// None, and a word about it, when the test may not do this; a panic where tests must not be skipped.
+    /// None, and a word about it, when the test may not do this.
     pub(crate) fn enter() -> Option<Self> {
-        Self::for_a(Turn::beside_others)
+        Self::in_turn(Turn::beside_others)
     }
 
-    /// The same, while no other test is in one.
+    /// The same, while no other test has a namespace.
     pub(crate) fn alone() -> Option<Self> {
-        Self::for_a(Turn::alone)
+        Self::in_turn(Turn::alone)
     }
 
-    fn for_a(turn: fn() -> Turn) -> Option<Self> {
-        let kernel = match probe() {
-            Ok(kernel) => kernel,
-            Err(unable @ CannotSend::Privilege(_)) => {
-                skipped(unable);
-                return None;
-            }
-            Err(unable) => panic!("{unable}"),
-        };
-        let turn = turn();
-        let home = PrivateNetns::current().unwrap();
+    fn in_turn(turn: fn() -> Turn) -> Option<Self> {
+        let namespace = Namespace::enter(turn)?;
         let affinity = sched_getaffinity(None).unwrap();
         let cpu = allowed_cpus()[0];
         pin(cpu);
-        PrivateNetns::enter().unwrap();
-        let net = Self {
-            kernel,
-            cpu,
-            netlink: Netlink::open().unwrap(),
-            home,
-            affinity,
-            _turn: turn,
-            _not_send: PhantomData,
-        };
-        // Nobody shall talk on the wires but the tests: no duplicate address detection, no router solicitation.
-        std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
-        Some(net)
+        Some(Self { kernel: probe().unwrap(), cpu, affinity, namespace })
     }
 
     /// A pair of interfaces, both up, with one queue each.
     pub(crate) fn veth(&self, name: &str, peer: &str) {
-        self.netlink.add_veth(name, peer, 1).unwrap();
-        self.netlink.set_up(peer).unwrap();
-        self.netlink.set_up(name).unwrap();
-    }
-
-    pub(crate) fn link(&self, name: &str) -> Link {
-        let links = self.netlink.links().unwrap();
-        links.into_iter().find(|link| link.name == name).unwrap_or_else(|| panic!("no {name}"))
+        self.pair(name, peer, 1);
     }
 
     /// Works out what the port described by `settings`, TOML lines of `[[ports]]`, sends: frames of [`PACKET`].
@@ -116,12 +81,18 @@ impl TestNet {
     }
 }
 
+impl Deref for TestNet {
+    type Target = Namespace;
+
+    fn deref(&self) -> &Namespace {
+        &self.namespace
+    }
+}
+
 impl Drop for TestNet {
     fn drop(&mut self) {
-        let back = self.home.join();
         let unpinned = sched_setaffinity(None, &self.affinity);
         if !thread::panicking() {
-            back.unwrap();
             unpinned.unwrap();
         }
     }
@@ -201,24 +172,6 @@ impl Port {
     }
 }
 
-/// Waits until `sink` has seen `frames`, and checks that it has seen no more.
-#[track_caller]
-pub(crate) fn assert_arrived(sink: &Sink, frames: u64) {
-    wait_until("all frames arrived", || sink.count().unwrap().frames >= frames);
-    assert_eq!(sink.count().unwrap().frames, frames);
-}
-
-/// The receiving side of a veth may be put off to ksoftirqd: what is to arrive is waited for, never slept for. The
-/// deadline only turns a hang into a failure.
-#[track_caller]
-pub(crate) fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !reached() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        thread::yield_now();
-    }
-}
-
 /// Pins the calling thread: a worker's state is its CPU's.
 pub(crate) fn pin(cpu: u32) {
     let mut set = CpuSet::new();
@@ -229,13 +182,6 @@ pub(crate) fn pin(cpu: u32) {
 pub(crate) fn allowed_cpus() -> Vec<u32> {
     let set = sched_getaffinity(None).unwrap();
     (0..1024).filter(|&cpu| set.is_set(cpu as usize)).collect()
-}
-
-/// Runs `ip` in the calling thread's namespace.
-#[track_caller]
-pub(crate) fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split_whitespace()).status().expect("iproute2 is installed");
-    assert!(status.success(), "ip {arguments}");
 }
 
 /// What became of the frames an interface was to send, as its own statistics say.

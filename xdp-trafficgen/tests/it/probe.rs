@@ -8,7 +8,7 @@ mod tap;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, process::Command};
 
-use crate::stage::{Finished, Stage, ip, trafficgen};
+use crate::stage::{Finished, Stage, ethtool, ip, trafficgen};
 use report::Probe;
 use serde_json::Value;
 use tap::Tap;
@@ -25,12 +25,6 @@ fn link(interface: &str) -> Value {
 #[track_caller]
 fn packets(interface: &str, direction: &str) -> u64 {
     link(interface)["stats64"][direction]["packets"].as_u64().unwrap()
-}
-
-#[track_caller]
-fn ethtool(arguments: &str) {
-    let status = Command::new("ethtool").args(arguments.split(' ')).status().expect("ethtool is installed");
-    assert!(status.success(), "ethtool {arguments}");
 }
 
 /// Without and with frames sent: the same exit status and deciding finding (none: nothing stands in the way), and `arrived`

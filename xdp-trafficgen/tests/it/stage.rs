@@ -1,12 +1,9 @@
 //! What the tests of the binary share: a stage to play on, the binary while it plays, and its report.
-//!
-//! The stage is a network namespace of the test's own with two interfaces that face each other. A program the test
-//! starts finds itself in there, for children inherit the namespace of the thread that starts them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
-    marker::PhantomData,
+    fs::File,
+    ops::Deref,
     os::unix::fs::FileExt as _,
     process::{Child, Command, Stdio},
     thread,
@@ -15,45 +12,31 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
-use xdp_trafficgen::{
-    host::Netlink,
-    kernel::{PrivateNetns, Sink, sink::SinkAction},
-};
+use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
-use crate::common::{privileged, turn::Turn};
+use crate::common::{namespace::Namespace, turn::Turn};
 
 /// The MAC address of `xtg1`.
 pub(crate) const RECEIVER_MAC: &str = "02:00:00:00:00:02";
 
-/// A namespace with `xtg0` and `xtg1`, both up, and the calling thread in it. Dropping it takes the thread back.
-///
-/// Not `Send`: a namespace is a thread's.
-pub(crate) struct Stage {
-    pub(crate) netlink: Netlink,
-    home: PrivateNetns,
-    _turn: Turn,
-    _not_send: PhantomData<*mut ()>,
-}
+/// A namespace with `xtg0` and `xtg1`, both up, and the calling thread in it.
+pub(crate) struct Stage(Namespace);
 
 impl Stage {
     /// None, and a word about it, when the test may not do this.
     pub(crate) fn set() -> Option<Self> {
-        privileged().then(|| Self::for_a(Turn::beside_others()))
+        Self::in_turn(Turn::beside_others)
     }
 
-    /// The same, while no other test has one.
+    /// The same, while no other test has a namespace.
     pub(crate) fn alone() -> Option<Self> {
-        privileged().then(|| Self::for_a(Turn::alone()))
+        Self::in_turn(Turn::alone)
     }
 
-    fn for_a(turn: Turn) -> Self {
-        let home = PrivateNetns::current().unwrap();
-        PrivateNetns::enter().unwrap();
-        let stage = Self { netlink: Netlink::open().unwrap(), home, _turn: turn, _not_send: PhantomData };
-        // Neighbour discovery would be counted too.
-        fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
+    fn in_turn(turn: fn() -> Turn) -> Option<Self> {
+        let stage = Self(Namespace::enter(turn)?);
         stage.raise();
-        stage
+        Some(stage)
     }
 
     /// Makes the two interfaces, with a receive queue for each of the CPUs that send in these tests.
@@ -61,18 +44,15 @@ impl Stage {
         self.netlink.add_veth("xtg0", "xtg1", 2).unwrap();
         ip("link set xtg0 address 02:00:00:00:00:01");
         ip(&format!("link set xtg1 address {RECEIVER_MAC}"));
-        for interface in ["xtg1", "xtg0"] {
-            self.netlink.set_up(interface).unwrap();
-        }
+        self.set_up(["xtg1", "xtg0"]);
     }
 }
 
-impl Drop for Stage {
-    fn drop(&mut self) {
-        let back = self.home.join();
-        if !thread::panicking() {
-            back.unwrap();
-        }
+impl Deref for Stage {
+    type Target = Namespace;
+
+    fn deref(&self) -> &Namespace {
+        &self.0
     }
 }
 
@@ -102,8 +82,20 @@ pub(crate) fn assert_arrived(sink: &Sink, frames: u64) {
 /// `ip` in the calling thread's namespace.
 #[track_caller]
 pub(crate) fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().expect("iproute2 is installed");
-    assert!(status.success(), "ip {arguments}");
+    run("ip", arguments);
+}
+
+/// `ethtool` in the calling thread's namespace.
+#[track_caller]
+pub(crate) fn ethtool(arguments: &str) {
+    run("ethtool", arguments);
+}
+
+#[track_caller]
+fn run(program: &str, arguments: &str) {
+    let status = Command::new(program).args(arguments.split_whitespace()).status();
+    let status = status.unwrap_or_else(|error| panic!("{program}: {error}: install it (xtask does)"));
+    assert!(status.success(), "{program} {arguments}");
 }
 
 /// The CPUs to send on, one and two, as far as this machine has them.
@@ -214,6 +206,12 @@ impl Finished {
         report.assert_adds_up();
         report
     }
+}
+
+/// Waits until `condition` holds, which is a failure if it never does.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(reached(condition), "in vain: {what}");
 }
 
 /// Polls until `condition` holds, and gives up after a time that no healthy machine takes.

@@ -5,9 +5,9 @@
 pub(crate) mod capture;
 pub(crate) mod flows;
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, time::Duration};
 
-use crate::stage::{Finished, Report, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
+use crate::stage::{Finished, Report, Stage, assert_arrived, cpu_lists, ethtool, ip, sink, trafficgen};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use xdp_trafficgen::{
@@ -39,8 +39,7 @@ fn toml(flows: &[Flow], cpus: &str, packets: &[Option<u64>]) -> String {
 fn counting() -> Sink {
     let sink = Sink::attach("xtg1", SinkAction::Pass).unwrap();
     // A program switches it on, and it holds some frames back, others not.
-    let gro_off = Command::new("ethtool").args(["-K", "xtg1", "gro", "off"]).status().expect("ethtool is installed");
-    assert!(gro_off.success());
+    ethtool("-K xtg1 gro off");
     sink
 }
 

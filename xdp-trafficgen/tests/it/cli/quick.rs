@@ -7,7 +7,7 @@ use etherparse::{
 };
 use pcap_file::pcap::PcapReader;
 
-use crate::stage::{Finished, RECEIVER_MAC, Running, Stage, trafficgen};
+use crate::stage::{Finished, RECEIVER_MAC, Running, Stage, ethtool, trafficgen};
 
 const FRAMES: usize = 70;
 
@@ -65,8 +65,7 @@ fn check(frames: &[Vec<u8>], size: usize, mut check: impl FnMut(u16, &PacketHead
 fn stage() -> Option<Stage> {
     let stage = Stage::set()?;
     // No program of ours at the far end: with GRO the frames go on to whoever listens.
-    let ethtool = Command::new("ethtool").args(["-K", "xtg1", "gro", "on"]).status().unwrap();
-    assert!(ethtool.success());
+    ethtool("-K xtg1 gro on");
     Some(stage)
 }
 

@@ -1,14 +1,12 @@
 //! Flows of different layouts, which programs of their own make: paced, they are the same frames as ever.
 
-use std::process::Command;
-
 use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
 use crate::{
     frames::model::{Flow, turns},
     pacing::oracle,
     pacing::rig::{Config, Lab, PATIENT, one_and_two_workers},
-    stage::Report,
+    stage::{Report, ethtool},
     wire::capture::Capture,
     wire::flows::{Sent, identify, mixed},
 };
@@ -27,8 +25,7 @@ fn toml(port: &str, flows: &[Flow], settings: &[String]) -> String {
 fn send(text: &str, flows: &[Flow]) -> (Report, Vec<usize>) {
     // Veth wants a program at the other end, which switches GRO on; that holds some frames back, others not.
     let _counting = Sink::attach("xtg1", SinkAction::Pass).unwrap();
-    let gro_off = Command::new("ethtool").args(["-K", "xtg1", "gro", "off"]).status().expect("ethtool is installed");
-    assert!(gro_off.success());
+    ethtool("-K xtg1 gro off");
     let config = Config::write(text);
     let capture = Capture::start(&config.folder, u64::MAX, "");
     let report = config.run(&[]).end().report(0);

@@ -630,10 +630,7 @@ fn the_kernel_asks_for_the_next_hop() {
 #[test]
 fn what_cannot_be_reached_is_named() {
     let Some(hosts) = Hosts::set() else { return };
-    hosts.stage.netlink.add_veth("west0", "west1", 1).unwrap();
-    for interface in ["west0", "west1"] {
-        ip(&format!("link set {interface} up"));
-    }
+    hosts.stage.pair("west0", "west1", 1);
     ip("address add 10.20.0.1/24 dev west0");
     ip("route add blackhole 10.8.0.0/16");
     ip("route add unreachable 10.7.0.0/16");

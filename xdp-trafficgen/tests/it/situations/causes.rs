@@ -11,7 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::stage::{Finding, Finished, RECEIVER_MAC, Report, ip, reached, trafficgen};
+use crate::stage::{Finding, Finished, RECEIVER_MAC, Report, ethtool, ip, reached, trafficgen};
 
 /// `udp INTERFACE` to the receiver, with more options, and how a user would type it.
 fn udp(interface: &str, more: &str) -> (Command, String) {
@@ -40,13 +40,6 @@ fn assert_says(finding: &Finding, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "no `{part}` in {text}");
     }
-}
-
-/// `ethtool` in the calling thread's namespace.
-#[track_caller]
-fn ethtool(arguments: &str) {
-    let status = Command::new("ethtool").args(arguments.split(' ')).status().expect("ethtool is installed");
-    assert!(status.success(), "ethtool {arguments}");
 }
 
 /// Another network namespace without a name, as a container's, for as long as this lives.

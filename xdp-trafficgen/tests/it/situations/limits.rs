@@ -100,8 +100,7 @@ fn two_cpus() -> Option<[u32; 2]> {
 
 /// A second pair of interfaces, `xtg2` and `xtg3`.
 fn second_wire(stage: &Stage) {
-    stage.netlink.add_veth("xtg2", "xtg3", 2).unwrap();
-    ["xtg3", "xtg2"].into_iter().for_each(|interface| stage.netlink.set_up(interface).unwrap());
+    stage.pair("xtg2", "xtg3", 2);
 }
 
 fn findings<'a>(report: &'a Report, code: &str) -> Vec<&'a Finding> {

@@ -241,10 +241,7 @@ fn descriptors(stage: &Stage, ports: usize) -> usize {
     let mut text = String::new();
     for port in 0..ports {
         let (name, peer) = (format!("va{port}"), format!("vb{port}"));
-        stage.netlink.add_veth(&name, &peer, 1).unwrap();
-        for interface in [&peer, &name] {
-            stage.netlink.set_up(interface).unwrap();
-        }
+        stage.pair(&name, &peer, 1);
         text += &format!(
             "[[ports]]\nname = 'p{port}'\ninterface = '{name}'\ncpus = [0]\naction = 'redirect'\n\
              [[flows]]\nname = 'f{port}'\nport = 'p{port}'\nrate = '100pps'\npacket = [{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}]\n"

@@ -234,10 +234,7 @@ fn a_queueing_discipline_is_bypassed() {
 #[test]
 fn ports_of_a_daemon_are_no_others_to_each_other() {
     let Some(stage) = Stage::set() else { return };
-    stage.netlink.add_veth("xtg2", "xtg3", 1).unwrap();
-    for interface in ["xtg3", "xtg2"] {
-        stage.netlink.set_up(interface).unwrap();
-    }
+    stage.pair("xtg2", "xtg3", 1);
     let sink = sink("xtg1");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("two.toml");
