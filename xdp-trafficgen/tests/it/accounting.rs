@@ -16,7 +16,7 @@ use xdp_trafficgen::{
     stats::{DropReason, PortCount, Snapshot, reconcile::Mismatch},
 };
 
-use crate::net::{PACKET, Port, TestNet, allowed_cpus, assert_arrived, ip, pin, raw, transmitted, wait_until};
+use crate::harness::{PACKET, Port, TestNet, allowed_cpus, assert_arrived, ip, pin, raw, transmitted, wait_until};
 
 /// Sends a port to its end, as a command does.
 fn run(port: PortPlan, trace_points: &[TracePoint]) -> Snapshot {

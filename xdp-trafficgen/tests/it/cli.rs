@@ -7,7 +7,7 @@ mod quick;
 
 use std::{process::Command, time::Instant};
 
-use crate::stage::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
+use crate::harness::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
 use files::{FLOW, File, PORT};
 use rustix::process::Signal;
 
@@ -22,7 +22,7 @@ fn udp(more: &str) -> Command {
 
 #[test]
 fn demo_counts_every_frame() {
-    if !crate::common::privileged() {
+    if !crate::harness::privileged() {
         return;
     }
     let finished = Finished::of(trafficgen(&["demo", "--json", "--duration", "1s"]));

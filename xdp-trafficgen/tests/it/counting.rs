@@ -9,8 +9,9 @@ use xdp_trafficgen::{
 };
 use xdp_trafficgen_ebpf::abi::{DropLayer, Worker};
 
-use crate::net::{Counts, PACKET, Port, TestNet, Transmitted, assert_arrived, ip, pin, raw, transmitted, wait_until};
-use crate::stage::ethtool;
+use crate::harness::{
+    Counts, PACKET, Port, TestNet, Transmitted, assert_arrived, ethtool, ip, pin, raw, transmitted, wait_until,
+};
 
 /// A veth transmits only to a receiver that runs NAPI: with neither an XDP program nor GRO there is none.
 #[test]
@@ -288,7 +289,7 @@ fn two_cpus() -> Option<[u32; 2]> {
     let cpus = online_cpus().unwrap();
     let two = cpus.first_chunk().copied();
     if two.is_none() {
-        crate::common::skip::skipped("this takes two CPUs");
+        crate::harness::skipped("this takes two CPUs");
     }
     two
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command, time::Instant};
 
-use crate::stage::{Finished, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
+use crate::harness::{Finished, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command},
 };
 
-use crate::stage::{Finding, Finished, RECEIVER_MAC, Running, Stage, ethtool, ip, reached, sink, trafficgen};
+use crate::harness::{Finding, Finished, RECEIVER_MAC, Running, Stage, ethtool, ip, reached, sink, trafficgen};
 use rustix::process::Signal;
 
 /// `udp INTERFACE` to the receiver, with more options.
@@ -283,7 +283,7 @@ fn full_rings(stage: &Stage, table: &Table) {
     };
     let parts = &["batches of 252 frames hardly fit into the ring", "256 entries", "batch size of 64"];
     lossy("full ring, large batch", "--batch-size 252", &explained(0, "batch_above_ring", parts));
-    if crate::stage::cpu_lists().contains(&"0-1") {
+    if crate::harness::cpu_lists().contains(&"0-1") {
         let parts = &["the ring of 256 entries of the veth `xtg0` was full (queue 0 of 1", "`ethtool -L xtg1 rx 2`"];
         lossy("full ring, two workers on one queue", "--cpus 0-1", &explained(0, "queue_full", parts));
     }

@@ -18,12 +18,11 @@ use xdp_trafficgen::{
     plan::{ExistingProgram, Plan, RequiredProgram},
 };
 
-use crate::net::{
-    TestNet, assert_arrived, ip,
+use crate::harness::{
+    Finished, Running, TestNet, assert_arrived, ethtool, ip,
     raw::{self, XDP_FLAGS_DRV_MODE},
-    wait_until,
+    trafficgen, wait_until,
 };
-use crate::stage::{Finished, Running, ethtool, trafficgen};
 
 /// Of include/uapi/linux/if_link.h.
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
@@ -300,7 +299,7 @@ fn a_driver_that_sends_with_no_program_is_named() {
     net.veth("west", "east");
     let west = net.link("west").index;
     if xdp_features(west).is_none() {
-        crate::common::skip::skipped("this kernel does not say what drivers can do with XDP");
+        crate::harness::skipped("this kernel does not say what drivers can do with XDP");
         return;
     }
     let error = PassProgram::attach(west, ExistingProgram::Keep).unwrap_err();
@@ -351,7 +350,7 @@ fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
     net.veth("west", "east");
     net.veth("south", "north");
     let sink = Sink::attach("east", SinkAction::Drop).unwrap();
-    let flow = format!("packets = 50000\npacket = [{}]", crate::net::PACKET);
+    let flow = format!("packets = 50000\npacket = [{}]", crate::harness::PACKET);
     let ports =
         ["interface = \"west\"", "interface = \"south\"\ningress = \"west\"\naction = \"tx\""].map(|settings| {
             let mut port = net.plan_flow(settings, &flow);

@@ -7,7 +7,7 @@ mod plan;
 #[expect(dead_code, reason = "its main is for a program of its own")]
 mod send;
 
-use crate::stage::{RECEIVER_MAC, Stage, assert_arrived, sink};
+use crate::harness::{RECEIVER_MAC, Stage, assert_arrived, sink};
 
 #[test]
 fn a_plan_needs_no_kernel() {

@@ -25,7 +25,7 @@ use self::{
     },
     rig::{are_within_limits, check_case, largest_size, load, pin, plan},
 };
-use crate::common::privileged;
+use crate::harness::privileged;
 
 /// Bounded, so that all tests of this file take less than a minute. Nothing is written to disk: a failure prints the file that
 /// leads to it.
@@ -508,7 +508,7 @@ fn a_cpu_without_a_worker_makes_no_frame() {
     if !privileged() {
         return;
     }
-    let &[own, other, ..] = rig::cpus() else { return crate::common::skip::skipped("it takes two CPUs") };
+    let &[own, other, ..] = rig::cpus() else { return crate::harness::skipped("it takes two CPUs") };
     let port = |pattern| flow(66, &[(Ethernet, &[]), (Ipv4, &[]), (Udp, &[("dst_port", pattern)])]);
     let (short, long) = (|| port(increment(1, 1, 5)), || port(random(0, 65535, 1)));
     let sizes = [vec![short()], vec![long()], vec![short(), short()], vec![long(), long()], vec![short(), long()]];

@@ -15,7 +15,7 @@ use xdp_trafficgen::{
     kernel::Sink,
 };
 
-use crate::stage::{Finished, Stage, ip, sink, trafficgen};
+use crate::harness::{Finished, Stage, ip, sink, trafficgen};
 
 /// What may follow `cargo xtask` is the enum of its commands.
 const TASKS: &str = include_str!("../../../xtask/src/main.rs");

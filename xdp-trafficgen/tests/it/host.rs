@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use crate::net::TestNet;
+use crate::harness::TestNet;
 use xdp_trafficgen::host::{Facts, System};
 
 /// veth says 10 Gb/s whatever it carries (drivers/net/veth.c, `veth_get_link_ksettings`); loopback has no answer at all.

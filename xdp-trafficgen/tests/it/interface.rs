@@ -4,7 +4,7 @@ mod oracle;
 
 use std::{collections::BTreeMap, process};
 
-use crate::net::{TestNet, ip, wait_until};
+use crate::harness::{TestNet, ip, wait_until};
 use rustix::thread::gettid;
 use serde_json::Value;
 use xdp_trafficgen::{
@@ -171,7 +171,7 @@ fn queues_that_are_listed_are_those_in_use() {
     let release = oracle::output("uname", "-r").unwrap();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
     if (numbers.next(), numbers.next()) < (Some(6), Some(8)) {
-        crate::common::skip::skipped("a kernel before 6.8 lists no queues");
+        crate::harness::skipped("a kernel before 6.8 lists no queues");
         return;
     }
     #[track_caller]
@@ -277,7 +277,7 @@ fn a_veth_knows_its_other_end() {
 fn xdp_features_are_those_of_the_driver_just_now() {
     let Some(net) = TestNet::enter() else { return };
     let Some(_) = facts("lo").features else {
-        crate::common::skip::skipped("a kernel before 6.3 does not tell");
+        crate::harness::skipped("a kernel before 6.3 does not tell");
         return;
     };
     #[track_caller]

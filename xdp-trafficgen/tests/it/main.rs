@@ -1,10 +1,9 @@
 //! All tests that drive the crate or the program from outside, in one binary: linking is most of what a changed line costs.
 //!
-//! One module a theme; `cargo test --test it pacing::` runs one of them. What they share: [`common`], [`stage`] and [`net`].
+//! One module a theme; `cargo test --test it pacing::` runs one of them. What they share: [`harness`].
 
 mod accounting;
 mod cli;
-mod common;
 mod counting;
 mod daemon;
 mod diagnosis;
@@ -12,9 +11,9 @@ mod enable;
 mod examples;
 mod frames;
 mod guide;
+mod harness;
 mod host;
 mod interface;
-mod net;
 mod pace;
 mod pacing;
 mod probe;
@@ -22,6 +21,5 @@ mod samples;
 mod situations;
 mod specification;
 mod stacks;
-mod stage;
 mod tune;
 mod wire;

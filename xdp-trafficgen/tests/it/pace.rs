@@ -10,7 +10,7 @@ use xdp_trafficgen::kernel::{
 };
 use xdp_trafficgen_ebpf::abi::arrivals::BLOCK_STAMPS;
 
-use crate::net::{PACKET, Port, TestNet, wait_until};
+use crate::harness::{PACKET, Port, TestNet, wait_until};
 
 /// Where a UDP frame without tags has its IPv4 source address, and its destination port.
 const SOURCE: u32 = 26;
@@ -85,7 +85,7 @@ fn check_passes(net: &TestNet, matching: Match, stamped: u64) {
     });
     assert_eq!(heard, 25 - stamped);
     assert_eq!(arrivals.take().unwrap().stamps.len() as u64, stamped);
-    crate::net::ip("link delete west");
+    crate::harness::ip("link delete west");
 }
 
 /// Every IPv4 packet that reaches the network stack of the namespace. Its buffer holds few: each takes a page.

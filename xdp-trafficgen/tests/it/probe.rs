@@ -8,7 +8,7 @@ mod tap;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, process::Command};
 
-use crate::stage::{Finished, Stage, ethtool, ip, trafficgen};
+use crate::harness::{Finished, Stage, ethtool, ip, trafficgen};
 use report::Probe;
 use serde_json::Value;
 use tap::Tap;
@@ -46,7 +46,7 @@ fn check(interface: &str, blocked_by: Option<&str>, arrived: impl Fn() -> u64) {
     } else {
         assert!(blocked_by.is_some() && !trial["why"].as_str().unwrap().is_empty(), "{trial}");
     }
-    assert!(crate::stage::reached(|| arrived() >= before + expected), "{} arrived", arrived() - before);
+    assert!(crate::harness::reached(|| arrived() >= before + expected), "{} arrived", arrived() - before);
     assert_eq!(arrived(), before + expected);
 }
 

@@ -5,7 +5,7 @@ mod tshark;
 
 use std::{fs, path::Path, process::Command};
 
-use crate::stage::{Finished, Running, Stage, assert_arrived, cpu_lists, sink, trafficgen};
+use crate::harness::{Finished, Running, Stage, assert_arrived, cpu_lists, sink, trafficgen};
 use pcap_file::{DataLink, pcap::PcapReader};
 use sample::Sample;
 use tempfile::TempDir;

@@ -23,7 +23,7 @@ use etherparse::{IpHeaders, IpNumber, Ipv4Header, PacketBuilder};
 use xdp_trafficgen::kernel::{Sink, generator::Sent, sink::SinkAction};
 use xdp_trafficgen_ebpf::abi::DropLayer;
 
-use crate::net::{
+use crate::harness::{
     PACKET, Port, TestNet, Transmitted, assert_arrived, ip,
     raw::{self, EXIT, Insn, call, insn, mov_imm, redirect},
     transmitted, wait_until,

@@ -4,7 +4,7 @@ mod random;
 
 use std::{collections::BTreeMap, fs::File, net::IpAddr, path::Path, process::Command, time::Duration};
 
-use crate::common::skip::skipped;
+use crate::harness::skipped;
 use pcap_file::pcap::{PcapPacket, PcapWriter};
 use random::Random;
 use xdp_trafficgen::packet::{ChecksumMode, HeaderKind, HeaderKind::*, Layer, Payload, Template, assemble};

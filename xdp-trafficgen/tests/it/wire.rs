@@ -7,7 +7,10 @@ pub(crate) mod flows;
 
 use std::{fs, time::Duration};
 
-use crate::stage::{Finished, Report, Stage, assert_arrived, cpu_lists, ethtool, ip, sink, trafficgen};
+use crate::{
+    frames::model::{Flow, turns},
+    harness::{Finished, Report, Stage, assert_arrived, cpu_lists, ethtool, ip, sink, trafficgen},
+};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use xdp_trafficgen::{
@@ -23,7 +26,6 @@ use self::{
     capture::{Capture, frames},
     flows::{Sent, identify, mixed},
 };
-use crate::frames::model::{Flow, turns};
 
 /// The configuration file for these flows out of `xtg0`; `packets` is the end of each.
 fn toml(flows: &[Flow], cpus: &str, packets: &[Option<u64>]) -> String {

@@ -3,9 +3,8 @@
 use std::{io::Write as _, process::Command};
 
 use crate::{
-    cli::refused,
-    cli::refused_command,
-    stage::{Finished, Stage, assert_arrived, sink, trafficgen},
+    cli::{refused, refused_command},
+    harness::{Finished, Stage, assert_arrived, sink, trafficgen},
 };
 
 pub(crate) const PORT: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\n";

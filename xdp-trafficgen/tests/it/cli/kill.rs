@@ -13,9 +13,8 @@ use rustix::process::{Pid, Signal};
 use xdp_trafficgen::host::Netlink;
 
 use crate::{
-    cli::ids,
-    cli::udp,
-    stage::{self, Running, Stage, cpu_lists, sink},
+    cli::{ids, udp},
+    harness::{self, Running, Stage, cpu_lists, sink},
 };
 
 #[test]
@@ -108,7 +107,7 @@ impl KernelObjects {
     #[track_caller]
     fn wait_until_gone(&self) {
         let mut left = Self::default();
-        let gone = stage::reached(|| {
+        let gone = harness::reached(|| {
             let loaded = Self::loaded();
             let both = |held: &BTreeSet<u32>, loaded: &BTreeSet<u32>| held.intersection(loaded).copied().collect();
             left.programs = both(&self.programs, &loaded.programs);

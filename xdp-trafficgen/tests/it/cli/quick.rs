@@ -7,7 +7,7 @@ use etherparse::{
 };
 use pcap_file::pcap::PcapReader;
 
-use crate::stage::{Finished, RECEIVER_MAC, Running, Stage, ethtool, trafficgen};
+use crate::harness::{Finished, RECEIVER_MAC, Running, Stage, ethtool, trafficgen};
 
 const FRAMES: usize = 70;
 

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use crate::{common::skip::skipped, diagnosis::Table, diagnosis::udp, stage::Finished};
+use crate::{
+    diagnosis::{Table, udp},
+    harness::{Finished, skipped},
+};
 
 /// Mounts a memory controller's hierarchy where nobody else sees it, version 2 before version 1, makes a group in it, and goes
 /// there. Version 2 is only used where the root hands its memory controller down: to change that would concern others.

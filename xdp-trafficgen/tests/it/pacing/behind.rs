@@ -1,9 +1,11 @@
 //! More than the machine can do: what is not sent is counted, the run ends on time, and says so.
 
 use crate::{
-    pacing::oracle,
-    pacing::rig::{Config, Lab, PATIENT, assert_in_sequence, flow, in_time, or_miss, port, receiver, send},
-    stage::{Finished, ip, trafficgen},
+    harness::{Finished, ip, trafficgen},
+    pacing::{
+        oracle,
+        rig::{Config, Lab, PATIENT, assert_in_sequence, flow, in_time, or_miss, port, receiver, send},
+    },
 };
 
 const MILLIS: u64 = 200;

@@ -2,12 +2,14 @@
 
 use crate::{
     frames::model::turns,
-    pacing::oracle::{self, is_punctual},
-    pacing::rig::{
-        Config, Lab, PATIENT, assert_in_sequence, flow, flow_of, in_time, one_and_two_workers, or_miss, port, send,
-        times_of,
+    harness::{Finished, trafficgen},
+    pacing::{
+        oracle::{self, is_punctual},
+        rig::{
+            Config, Lab, PATIENT, assert_in_sequence, flow, flow_of, in_time, one_and_two_workers, or_miss, port, send,
+            times_of,
+        },
     },
-    stage::{Finished, trafficgen},
     wire::capture::frames,
 };
 

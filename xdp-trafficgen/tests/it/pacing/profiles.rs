@@ -5,11 +5,11 @@ use std::f64::consts::TAU;
 use xdp_trafficgen::kernel::arrivals::Stamp;
 
 use crate::{
-    pacing::oracle::{Load, is_punctual},
-    pacing::rig::{
-        Lab, PATIENT, assert_in_sequence, flow, in_time, one_and_two_workers, or_miss, port, send, times_of,
+    harness::Report,
+    pacing::{
+        oracle::{Load, is_punctual},
+        rig::{Lab, PATIENT, assert_in_sequence, flow, in_time, one_and_two_workers, or_miss, port, send, times_of},
     },
-    stage::Report,
 };
 
 /// A rate as it is written, and its integral over seconds.

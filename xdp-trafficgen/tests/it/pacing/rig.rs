@@ -13,10 +13,7 @@ use xdp_trafficgen::kernel::{
     arrivals::{Match, Stamp},
 };
 
-use crate::{
-    common::skip::skipped,
-    stage::{Flow, Report, Running, Stage, cpu_lists, reached, trafficgen},
-};
+use crate::harness::{Report, Running, Stage, cpu_lists, reached, report::Flow, skipped, trafficgen};
 
 /// UDP ports that each flow has for itself: its frames are numbered modulo this.
 pub(crate) const SPAN: u64 = 512;

@@ -11,12 +11,14 @@ use rustix::{
 };
 
 use crate::{
-    pacing::oracle,
-    pacing::rig::{
-        Config, Lab, PATIENT, arrived, assert_in_sequence, flow, in_time, one_and_two_workers, or_miss, port, receiver,
-        send,
+    harness::{Running, trafficgen},
+    pacing::{
+        oracle,
+        rig::{
+            Config, Lab, PATIENT, arrived, assert_in_sequence, flow, in_time, one_and_two_workers, or_miss, port,
+            receiver, send,
+        },
     },
-    stage::{Running, trafficgen},
 };
 
 /// Asleep, spinning, and in batches.

@@ -4,11 +4,15 @@ use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
 use crate::{
     frames::model::{Flow, turns},
-    pacing::oracle,
-    pacing::rig::{Config, Lab, PATIENT, one_and_two_workers},
-    stage::{Report, ethtool},
-    wire::capture::Capture,
-    wire::flows::{Sent, identify, mixed},
+    harness::{Report, ethtool},
+    pacing::{
+        oracle,
+        rig::{Config, Lab, PATIENT, one_and_two_workers},
+    },
+    wire::{
+        capture::Capture,
+        flows::{Sent, identify, mixed},
+    },
 };
 
 /// The configuration of these flows, each with settings of its own.

@@ -7,8 +7,8 @@ use serde_json::Value;
 use xdp_trafficgen::output::probe::json::SCHEMA;
 
 use crate::{
+    harness::{Finished, trafficgen},
     probe::schema,
-    stage::{Finished, trafficgen},
 };
 
 static STRICT: LazyLock<Validator> = LazyLock::new(|| schema::strict(SCHEMA));

@@ -16,16 +16,17 @@ use std::{
 use pcap_file::pcap::PcapReader;
 
 use crate::{
-    common::skip,
-    samples::sample::{
-        Flow, Sample, Shown, Sizes,
-        departures::Departures,
-        header::{Checksum, Field, Header},
-        hex, number, reduced, shown,
-        values::{Form, Values},
+    harness::{Stage, skipped},
+    samples::{
+        sample::{
+            Flow, Sample, Shown, Sizes,
+            departures::Departures,
+            header::{Checksum, Field, Header},
+            hex, number, reduced, shown,
+            values::{Form, Values},
+        },
+        show,
     },
-    samples::show,
-    stage::Stage,
 };
 
 /// Header, field and tshark's name for it. Each header's first one is in every instance of it.
@@ -115,7 +116,7 @@ const OF_APPLICATIONS: [&str; 3] = ["patterns", "two-ports", "udp-port-range"];
 fn every_sample_is_what_tshark_sees() {
     let Some(_stage) = Stage::set() else { return };
     if Command::new("tshark").arg("--version").output().is_err() {
-        return skip::skipped("tshark is not installed (`apt-get install tshark`)");
+        return skipped("tshark is not installed (`apt-get install tshark`)");
     }
     let frames = env::var("XTG_TSHARK_FRAMES").map_or(2000, |frames| frames.parse().expect("a number of frames"));
     for sample in Sample::all() {

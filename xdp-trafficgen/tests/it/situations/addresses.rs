@@ -16,8 +16,8 @@ use pcap_file::pcap::PcapReader;
 use rustix::process::Signal;
 
 use crate::{
+    harness::{Finished, RECEIVER_MAC, Running, Stage, ip, reached, trafficgen},
     situations::table::row,
-    stage::{Finished, RECEIVER_MAC, Running, Stage, ip, reached, trafficgen},
 };
 
 /// Questions to everybody, not to a neighbour that is known already.

@@ -11,7 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::stage::{Finding, Finished, RECEIVER_MAC, Report, ethtool, ip, reached, trafficgen};
+use crate::harness::{Finding, Finished, RECEIVER_MAC, Report, ethtool, ip, reached, trafficgen};
 
 /// `udp INTERFACE` to the receiver, with more options, and how a user would type it.
 fn udp(interface: &str, more: &str) -> (Command, String) {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::common::skip::skipped;
+use crate::harness::skipped;
 
 /// Mounts the hierarchy of a controller (`$1`) where nobody else sees it and whose path has a space, version 2 before version 1,
 /// makes a group in it, writes what is to be written there (`$2`: lines of `version file value`), and runs the rest inside.

@@ -8,9 +8,8 @@ use xdp_trafficgen::host::allowed_cpus;
 
 use super::groups;
 use crate::{
-    common::skip::skipped,
+    harness::{Finding, Finished, RECEIVER_MAC, Report, Running, Stage, sink, skipped, trafficgen},
     situations::table,
-    stage::{Finding, Finished, RECEIVER_MAC, Report, Running, Stage, sink, trafficgen},
 };
 
 /// The binary under a name that no other test's instances have, which know each other by their names.

@@ -5,17 +5,16 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::pacing::rig::{
-    Config, Lab, PATIENT, arrived, flow, in_time, one_and_two_workers, or_miss, port, receiver, times_of,
+use crate::{
+    harness::{Finished, Report, Running, ip, report::Port, sink, trafficgen},
+    pacing::rig::{
+        Config, Lab, PATIENT, arrived, flow, in_time, one_and_two_workers, or_miss, port, receiver, times_of,
+    },
+    situations::table,
 };
 use rustix::process::Signal;
 use serde_json::Value;
 use xdp_trafficgen::kernel::Sink;
-
-use crate::{
-    situations::table,
-    stage::{Finished, Port, Report, Running, ip, sink, trafficgen},
-};
 
 /// The line of `text` that has all of these parts.
 #[track_caller]

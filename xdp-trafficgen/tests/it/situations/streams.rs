@@ -14,8 +14,8 @@ use std::{
 use tempfile::{NamedTempFile, tempdir};
 
 use crate::{
+    harness::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, sink, trafficgen},
     situations::table::row,
-    stage::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, sink, trafficgen},
 };
 
 /// A configuration file.

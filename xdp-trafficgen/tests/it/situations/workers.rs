@@ -9,9 +9,8 @@ use rustix::{
 use xdp_trafficgen::kernel::Sink;
 
 use crate::{
-    common::skip::skipped,
+    harness::{self, Finished, RECEIVER_MAC, Report, Running, Stage, assert_arrived, skipped, trafficgen},
     situations::table::row,
-    stage::{self, Finished, RECEIVER_MAC, Report, Running, Stage, assert_arrived, trafficgen},
 };
 
 #[test]
@@ -64,11 +63,11 @@ impl Disturbed {
     }
 
     fn start_command(arguments: &[&str], command: String) -> Option<Self> {
-        if stage::cpu_lists().len() < 2 {
+        if harness::cpu_lists().len() < 2 {
             skipped("it takes a second CPU to move a worker to");
             return None;
         }
-        let sink = stage::sink("xtg1");
+        let sink = harness::sink("xtg1");
         let mut running = Running::start(trafficgen(&[arguments, &["--json"]].concat()));
         running.wait_until("frames", |_| sink.count().unwrap().frames > 1000);
         Some(Self { command, running, sink })
@@ -220,7 +219,7 @@ fn time_namespace(ahead: i64) {
     if !Command::new("unshare").args(unshare).arg("true").status().is_ok_and(|status| status.success()) {
         return skipped("unshare makes no such time namespace here");
     }
-    let sink = stage::sink("xtg1");
+    let sink = harness::sink("xtg1");
     // However late frames are on a busy machine, they leave.
     let options = ["--rate", "20kpps", "--packets", "2000", "--behind", "catch_up=60s", "--cpus", "0"];
     let udp = [&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--json"], &options[..]].concat();
@@ -247,7 +246,7 @@ fn descriptors(stage: &Stage, ports: usize) -> usize {
              [[flows]]\nname = 'f{port}'\nport = 'p{port}'\nrate = '100pps'\npacket = [{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}]\n"
         );
     }
-    let sinks: Vec<Sink> = (0..ports).map(|port| stage::sink(&format!("vb{port}"))).collect();
+    let sinks: Vec<Sink> = (0..ports).map(|port| harness::sink(&format!("vb{port}"))).collect();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let mut running = Running::start(trafficgen(&["run", file.path().to_str().unwrap()]));
@@ -256,7 +255,7 @@ fn descriptors(stage: &Stage, ports: usize) -> usize {
     running.signal(Signal::INT);
     assert_eq!(running.end().code, Some(0));
     for port in 0..ports {
-        stage::ip(&format!("link del va{port}"));
+        harness::ip(&format!("link del va{port}"));
     }
     open
 }
@@ -276,7 +275,7 @@ fn descriptors_of_a_port() {
 fn reports_of_many_flows() {
     const FLOWS: usize = 20_000;
     let Some(_stage) = Stage::set() else { return };
-    let sink = stage::sink("xtg1");
+    let sink = harness::sink("xtg1");
     let mut text = "[[ports]]\nname = 'p'\ninterface = 'xtg0'\ncpus = [0]\n".to_owned();
     for flow in 0..FLOWS {
         text += &format!(
@@ -318,7 +317,7 @@ fn a_stop_misses_nothing() {
     let Some(_stage) = Stage::set() else { return };
     let (mut punctual, mut single) = (0, 0);
     for stop in 0..STOPS {
-        let sink = stage::sink("xtg1");
+        let sink = harness::sink("xtg1");
         let options = ["--rate", "1kpps", "--behind", "catch_up=60s", "--strict", "--cpus", "0", "--json"];
         let arguments = [&["udp", "xtg0", "--dst-mac", RECEIVER_MAC], &options[..]].concat();
         let mut running = Running::start(trafficgen(&arguments));
@@ -345,7 +344,7 @@ fn a_stop_misses_nothing() {
 #[test]
 fn a_rate_that_falls_is_no_standstill() {
     let Some(_stage) = Stage::set() else { return };
-    let sink = stage::sink("xtg1");
+    let sink = harness::sink("xtg1");
     // A call has up to 10 000 repetitions of up to 100 µs each when the rate falls.
     let steps = "steps = [{ rate = '200kpps', duration = '500ms' }, { rate = '5kpps', duration = '2500ms' }]";
     let text = format!(

@@ -10,7 +10,7 @@ use pcap_file::{DataLink, pcap::PcapReader};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::stage::{Running, reached};
+use crate::harness::{Running, reached};
 
 /// A tcpdump that listens.
 pub(crate) struct Capture {

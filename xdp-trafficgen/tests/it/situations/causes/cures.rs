@@ -11,8 +11,8 @@ use xdp_trafficgen::{
 
 use super::{assert_says, ethtool, finding, report, udp};
 use crate::{
+    harness::{self, Finding, Finished, Stage, ip, reached, trafficgen},
     situations::table,
-    stage::{self, Finding, Finished, Stage, ip, reached, trafficgen},
 };
 
 /// What is between back quotes and is a command.
@@ -144,7 +144,7 @@ fn tunnels_name_headers_that_there_are() {
 #[test]
 fn a_single_queue_is_given_no_second_one() {
     let Some(_stage) = Stage::set() else { return };
-    if !stage::cpu_lists().contains(&"0-1") {
+    if !harness::cpu_lists().contains(&"0-1") {
         // One worker hardly fills a ring.
         return;
     }

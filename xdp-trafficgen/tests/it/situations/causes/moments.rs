@@ -7,8 +7,8 @@ use xdp_trafficgen::kernel::Sink;
 
 use super::{Elsewhere, assert_says, ethtool, finding, report, udp};
 use crate::{
+    harness::{Report, Running, Stage, ip, sink, trafficgen},
     situations::table,
-    stage::{Report, Running, Stage, ip, sink, trafficgen},
 };
 
 /// It said: "ring of 256 entries full, use a smaller batch".

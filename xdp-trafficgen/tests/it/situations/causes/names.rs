@@ -6,8 +6,8 @@ use rustix::process::Signal;
 
 use super::{assert_says, finding, report, udp};
 use crate::{
+    harness::{Finished, Running, Stage, assert_arrived, ip, sink, trafficgen},
     situations::table,
-    stage::{Finished, Running, Stage, assert_arrived, ip, sink, trafficgen},
 };
 
 /// It said "gone".

@@ -11,8 +11,8 @@ use xdp_trafficgen::host::index_of;
 
 use super::{assert_says, finding, report, udp};
 use crate::{
+    harness::{Running, Stage},
     situations::table,
-    stage::{Running, Stage},
 };
 
 /// It said: "does not support sending packets via XDP". That generator is not to be had here at its newest source, so its check

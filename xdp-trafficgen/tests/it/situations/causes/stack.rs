@@ -16,8 +16,8 @@ use rustix::{
 
 use super::{Elsewhere, assert_says, ethtool, finding, report, udp};
 use crate::{
+    harness::{Finished, Running, Stage, ip, reached, sink, trafficgen},
     situations::table,
-    stage::{Finished, Running, Stage, ip, reached, sink, trafficgen},
 };
 
 /// It said: "others send too".
@@ -210,7 +210,7 @@ fn a_queueing_discipline_is_bypassed() {
     let made =
         Command::new("tc").args("qdisc add dev xtg0 root tbf rate 1mbit burst 2kb latency 1ms".split(' ')).status();
     if !made.is_ok_and(|status| status.success()) {
-        crate::common::skip::skipped("this kernel has no tbf");
+        crate::harness::skipped("this kernel has no tbf");
         return;
     }
     let probed = Finished::of(trafficgen(&["probe", "xtg0", "--json"]));

@@ -5,9 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
 use crate::{
-    common::skip::skipped,
+    harness::{Finished, RECEIVER_MAC, Stage, assert_arrived, ip, reached, skipped, trafficgen},
     situations::table,
-    stage::{Finished, RECEIVER_MAC, Stage, assert_arrived, ip, reached, trafficgen},
 };
 
 const HEAD: &str = "[[ports]]\nname = 'p'\ninterface = 'xtg0'\ncpus = '0'\n";

@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, fs, os::unix::fs::symlink, path::Path};
 
 use crate::{
+    harness::{Finished, RECEIVER_MAC, Stage, trafficgen},
     situations::table,
-    stage::{Finished, RECEIVER_MAC, Stage, trafficgen},
 };
 
 /// Bytes that may be printed about one file: some screens of a terminal.

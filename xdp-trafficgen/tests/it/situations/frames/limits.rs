@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, fs};
 
 use crate::{
+    harness::{Finished, RECEIVER_MAC, Stage, trafficgen},
     situations::table,
-    stage::{Finished, RECEIVER_MAC, Stage, trafficgen},
 };
 
 #[test]
@@ -56,7 +56,7 @@ fn mixes() {
     table::row("15", "udp --dst-ip 2001:db8::2 --size ipv6_imix", &said, 2, "");
     // The cures do.
     for size in ["66", "ipsec_imix"] {
-        let _sink = crate::stage::sink("xtg1");
+        let _sink = crate::harness::sink("xtg1");
         let sent = send(size);
         assert_eq!(sent.code, Some(0), "{size}: {sent:?}");
     }

@@ -5,8 +5,8 @@ use std::fs;
 use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
 use crate::{
+    harness::{Finished, RECEIVER_MAC, Stage, assert_arrived, trafficgen},
     situations::table,
-    stage::{Finished, RECEIVER_MAC, Stage, assert_arrived, trafficgen},
 };
 
 /// Option and value of `udp`, and what must be said of it.

@@ -9,8 +9,8 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    harness::{Finished, RECEIVER_MAC, Running, Stage, sink},
     situations::table::row,
-    stage::{Finished, RECEIVER_MAC, Running, Stage, sink},
 };
 
 /// A device that takes nothing: ENOSPC.

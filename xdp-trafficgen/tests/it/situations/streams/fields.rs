@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{commands, file, log::CONFIG};
 use crate::{
+    harness::{Finished, Running, Stage, ip, sink, trafficgen},
     situations::table::row,
-    stage::{Finished, Running, Stage, ip, sink, trafficgen},
 };
 
 /// All lines, each of them an object; no string in it has a second line or an escape code.

@@ -10,8 +10,8 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    harness::{Running, Stage, assert_arrived, sink},
     situations::table::row,
-    stage::{Running, Stage, assert_arrived, sink},
 };
 
 pub(super) const CONFIG: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\nrate = \"10kpps\"\n\

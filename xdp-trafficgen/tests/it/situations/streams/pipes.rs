@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
+    harness::{Stage, assert_arrived, sink, trafficgen},
     situations::table::row,
-    stage::{Stage, assert_arrived, sink, trafficgen},
 };
 
 const CONFIG: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\n\

@@ -18,8 +18,8 @@ use rustix::{
 use vt100::{Color, Parser};
 
 use crate::{
+    harness::{Finished, RECEIVER_MAC, Running, Stage, ip, reached, sink, trafficgen},
     situations::table::row,
-    stage::{Finished, RECEIVER_MAC, Running, Stage, ip, reached, sink, trafficgen},
 };
 
 const COLUMNS: u16 = 80;

@@ -1,0 +1,34 @@
+//! What tests share that need the real kernel: a network namespace of their own, in it a port of the crate or the program at
+//! work, and what arrives at the other end.
+
+mod arrival;
+mod commands;
+mod cpus;
+mod namespace;
+mod net;
+mod port;
+mod program;
+pub(crate) mod raw;
+pub(crate) mod report;
+mod skip;
+mod stage;
+mod turn;
+
+use xdp_trafficgen::kernel::probe::probe;
+
+pub(crate) use self::{
+    arrival::{assert_arrived, reached, sink, wait_until},
+    commands::{Transmitted, ethtool, ip, transmitted},
+    cpus::{allowed_cpus, cpu_lists, pin},
+    net::TestNet,
+    port::{Counts, PACKET, Port},
+    program::{Finished, Running, trafficgen},
+    report::{Finding, Report},
+    skip::skipped,
+    stage::{RECEIVER_MAC, Stage},
+};
+
+/// Whether this machine lets us test; if not, says why.
+pub(crate) fn privileged() -> bool {
+    probe().map_err(skipped).is_ok()
+}

@@ -1,0 +1,49 @@
+//! What arrives at the other end, and waiting for it: what is to come is waited for, never slept for.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
+
+/// A counting receiver in the driver of `interface`. The one before it may stay a moment longer than its owner: a process that
+/// another thread has just forked holds its descriptor too, until it becomes another program.
+pub(crate) fn sink(interface: &str) -> Sink {
+    let mut sink = None;
+    let attached = reached(|| {
+        let attempt = Sink::attach(interface, SinkAction::Drop);
+        let busy = attempt.as_ref().is_err_and(|error| error.errno() == Some(libc::EBUSY));
+        sink = Some(attempt);
+        !busy
+    });
+    assert!(attached, "the place on {interface} stays taken");
+    sink.unwrap().unwrap()
+}
+
+/// Waits for as many frames as were sent, and checks that there are no more.
+#[track_caller]
+pub(crate) fn assert_arrived(sink: &Sink, frames: u64) {
+    let arrived = || sink.count().unwrap().frames;
+    // The last frames of a veth may wait for a softirq. What is missing shows in the comparison.
+    reached(|| arrived() >= frames);
+    assert_eq!(arrived(), frames, "frames that arrived, and frames that should have");
+}
+
+/// Waits until `condition` holds, which is a failure if it never does.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(reached(condition), "in vain: {what}");
+}
+
+/// Polls until `condition` holds, and gives up after a time that no healthy machine takes.
+pub(crate) fn reached(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
