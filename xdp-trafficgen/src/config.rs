@@ -49,30 +49,11 @@
 //! has the `unit`. A line of names may come first; empty lines, and lines that begin with `#`, do not count. Its path starts at
 //! the folder of the configuration file. Within `ramp`, `steps` and traces a rate may be zero, a pause.
 //!
-//! Headers and their fields, of as many bits; names are those of the Open Traffic Generator model. Lengths, checksums and what
-//! says which header follows are filled in unless set. A checksum covers what the lengths say, set or not: up to the end of the
+//! Headers and their fields; names are those of the Open Traffic Generator model. `ethernet` and `custom` can come first, and
+//! any header can follow `custom`. Lengths, checksums and what says which header follows are filled in unless set. A checksum covers what the lengths say, set or not: up to the end of the
 //! IP packet, and of a UDP datagram; so a checksum follows a length that varies.
 //!
-//! | header | fields | beside them |
-//! |---|---|---|
-//! | `ethernet` | `dst` 48, `src` 48, `ether_type` 16 |  |
-//! | `vlan` | `tpid` 16, `priority` 3, `cfi` 1, `id` 12, `ether_type` 16 |  |
-//! | `mpls` | `label` 20, `traffic_class` 3, `bottom_of_stack` 1, `time_to_live` 8 |  |
-//! | `arp` | `hardware_type` 16, `protocol_type` 16, `hardware_length` 8, `protocol_length` 8, `operation` 16, `sender_hardware_addr` 48, `sender_protocol_addr` 32, `target_hardware_addr` 48, `target_protocol_addr` 32 |  |
-//! | `ipv4` | `version` 4, `header_length` 4, `dscp` 6, `ecn` 2, `total_length` 16, `identification` 16, `reserved` 1, `dont_fragment` 1, `more_fragments` 1, `fragment_offset` 13, `time_to_live` 8, `protocol` 8, `header_checksum` 16, `src` 32, `dst` 32 | `options`: hex |
-//! | `ipv6` | `version` 4, `traffic_class` 8, `flow_label` 20, `payload_length` 16, `next_header` 8, `hop_limit` 8, `src` 128, `dst` 128 |  |
-//! | `ipv6_hop_by_hop` | `next_header` 8, `length` 8 | `options`: hex |
-//! | `ipv6_destination` | `next_header` 8, `length` 8 | `options`: hex |
-//! | `ipv6_routing` | `next_header` 8, `length` 8, `routing_type` 8, `segments_left` 8 | `options`: hex, all behind the first four bytes |
-//! | `ipv6_fragment` | `next_header` 8, `reserved` 8, `fragment_offset` 13, `reserved2` 2, `more_fragments` 1, `identification` 32 |  |
-//! | `udp` | `src_port` 16, `dst_port` 16, `length` 16, `checksum` 16 |  |
-//! | `tcp` | `src_port` 16, `dst_port` 16, `seq_num` 32, `ack_num` 32, `data_offset` 4, `reserved` 3, `ecn_ns` 1, `ecn_cwr` 1, `ecn_echo` 1, `ctl_urg` 1, `ctl_ack` 1, `ctl_psh` 1, `ctl_rst` 1, `ctl_syn` 1, `ctl_fin` 1, `window` 16, `checksum` 16, `urgent_pointer` 16 | `options`: hex or a list |
-//! | `icmp` | `type` 8, `code` 8, `checksum` 16, `identifier` 16, `sequence_number` 16 |  |
-//! | `icmpv6` | `type` 8, `code` 8, `checksum` 16, `identifier` 16, `sequence_number` 16 |  |
-//! | `gre` | `checksum_present` 1, `reserved` 1, `key_present` 1, `sequence_present` 1, `reserved0` 9, `version` 3, `protocol` 16, `checksum` 16, `reserved1` 16, `key` 32, `sequence_number` 32 |  |
-//! | `vxlan` | `flags` 8, `reserved0` 24, `vni` 24, `reserved1` 8 |  |
-//! | `gtpv1` | `version` 3, `protocol_type` 1, `reserved` 1, `e_flag` 1, `s_flag` 1, `pn_flag` 1, `message_type` 8, `message_length` 16, `teid` 32, `sequence_number` 16, `n_pdu_number` 8, `next_extension_header_type` 8 |  |
-//! | `custom` |  | `bytes`: hex, required |
+#![doc = include_str!("../doc/guide/headers.md")]
 //!
 //! Addresses of the outermost headers that are not written are the kernel's: its source address for that destination, the
 //! MAC address of its next hop, which it is made to ask for, the interface's own MAC address. Where destinations vary and
@@ -385,21 +366,4 @@ pub enum Advance {
     /// By one each time the leader has gone through all of its values, which the leader counts through or lists. Leader and
     /// follower together go through all pairs.
     Round,
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::packet::HeaderKind;
-
-    /// The reference above was written by hand.
-    #[test]
-    fn the_reference_names_every_field() {
-        let text = include_str!("config.rs");
-        for kind in HeaderKind::ALL {
-            let start = format!("//! | `{}` | ", kind.name());
-            let row = text.lines().find_map(|line| line.strip_prefix(&start)).expect("a row for each header");
-            let fields: Vec<_> = kind.fields().iter().map(|field| format!("`{}` {}", field.name, field.bits)).collect();
-            assert_eq!(row.split(" | ").next(), Some(&*fields.join(", ")), "{}", kind.name());
-        }
-    }
 }

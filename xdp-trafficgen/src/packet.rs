@@ -1,22 +1,27 @@
-//! The packet model: which headers there are, which fields they have, and how a stack of them becomes bytes.
+//! The packet model: which headers there are, which fields they have, and how a stack of them becomes
+//! bytes.
 //!
-//! A header is a table of fields, an encoder, the headers it can follow and, where it has them, a length, a checksum and
-//! optional parts, each in the module of that name. Knows no configuration syntax, no host and no kernel.
+//! All that is known of one header is in its file in `headers/`; the other modules know none by name.
+//! Knows no configuration syntax, no host and no kernel.
 
 mod checksums;
+pub(crate) mod decode;
 mod encode;
-mod fields;
-mod header;
+pub(crate) mod field;
+pub(crate) mod headers;
 mod order;
 mod parts;
 mod payload;
+mod reference;
 mod template;
 #[cfg(test)]
 mod tests;
 mod window;
 
 pub use checksums::{Bound, CoveredChecksum, Reach};
-pub use header::{FieldDef, FieldType, HeaderKind};
+pub use field::{FieldDef, FieldType};
+pub use headers::{HeaderKind, Options};
 pub use payload::Payload;
+pub use reference::reference;
 pub use template::{ChecksumMode, Layer, LengthField, StackError, Template, assemble};
 pub use window::Window;

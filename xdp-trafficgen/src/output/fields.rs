@@ -5,7 +5,10 @@ use comfy_table::Table;
 use crate::{
     config::{Flow, Header, Payload, Size, literal::show_value},
     output::{numbers, words},
-    packet::{ChecksumMode, FieldDef, HeaderKind, Template, Window},
+    packet::{
+        ChecksumMode, FieldDef, Template, Window,
+        field::{FieldDefault, Notation, Role},
+    },
 };
 
 /// Several lines, with a line feed at the end of each. `first` is the flow's first frame, where it is known; otherwise
@@ -32,7 +35,7 @@ fn add_header(table: &mut Table, flow: &Flow, index: usize, header: &Header, tem
         let value = read(frame, &template.window(index, field), field.bits).map(|value| show(field, value));
         let varies = match setting {
             Some(setting) => words::varies(flow, setting),
-            None => unset(flow, template, index, field),
+            None => unset(flow, template, index, field).to_owned(),
         };
         let field = match kind.field(&field.name) {
             Some(_) => field.name.to_string(),
@@ -40,9 +43,9 @@ fn add_header(table: &mut Table, flow: &Flow, index: usize, header: &Header, tem
         };
         table.add_row([std::mem::take(&mut name), field, value.unwrap_or_default(), varies]);
     }
-    if !header.options.value.is_empty() {
-        let options = kind.options().unwrap_or("options").to_owned();
-        table.add_row([std::mem::take(&mut name), options, hex(&header.options.value), String::new()]);
+    if let Some(options) = kind.options().filter(|_| !header.options.value.is_empty()) {
+        let (name, bytes) = (std::mem::take(&mut name), hex(&header.options.value));
+        table.add_row([&name, options.name, &bytes, ""]);
     }
     if !name.is_empty() {
         table.add_row([name]);
@@ -59,32 +62,33 @@ fn place(bits: &FieldDef) -> String {
 }
 
 /// Where the value of a field comes from that the user did not set.
-fn unset(flow: &Flow, template: &Template, index: usize, field: &FieldDef) -> String {
+fn unset(flow: &Flow, template: &Template, index: usize, field: &FieldDef) -> &'static str {
     let header = &flow.packet[index];
-    let name = header.kind.value.name();
-    let next = flow.packet.get(index + 1).map(|header| header.kind.value);
-    let words = match &*field.name {
-        "checksum" | "header_checksum" => match header.checksum.value {
+    match field.role {
+        Role::Checksum(_) => match header.checksum.value {
             ChecksumMode::Good if lacks_bytes(template, index, field) => {
                 "as for zeros in place of what the lengths say is missing"
             }
             ChecksumMode::Good => "right in every frame",
             ChecksumMode::Bad => "wrong in every frame, as asked",
         },
-        "total_length" | "payload_length" | "message_length" if !matches!(flow.size.value, Size::Fixed(_)) => {
-            "filled in, goes with the size"
+        Role::FrameLength { .. } if !matches!(flow.size.value, Size::Fixed(_)) => "filled in, goes with the size",
+        Role::NextHeader => {
+            let next = flow.packet.get(index + 1).map(|next| next.kind.value);
+            let is_named = next.is_some_and(|next| header.kind.value.number_of(next).is_some());
+            if is_named { "filled in" } else { "default" }
         }
-        "length" if name == "udp" && !matches!(flow.size.value, Size::Fixed(_)) => "filled in, goes with the size",
-        "total_length" | "payload_length" | "message_length" | "length" | "header_length" | "data_offset" => {
-            "filled in"
-        }
-        "ether_type" | "tpid" | "protocol" | "next_header" | "bottom_of_stack" => "filled in",
-        "dst" | "src" => "filled in",
-        "dst_port" if matches!(next, Some(HeaderKind::Vxlan | HeaderKind::Gtpv1)) => "filled in",
-        "checksum_present" | "key_present" | "sequence_present" | "e_flag" | "s_flag" | "pn_flag" => "filled in",
-        _ => "default",
-    };
-    words.to_owned()
+        Role::FrameLength { .. } | Role::HeaderLength { .. } | Role::Presence { .. } | Role::OwnNumber => "filled in",
+        Role::Plain => match field.default {
+            FieldDefault::Number(_) => "default",
+            FieldDefault::SourceMac
+            | FieldDefault::DestinationMac
+            | FieldDefault::SenderMac
+            | FieldDefault::Source
+            | FieldDefault::Sender
+            | FieldDefault::Destination => "filled in",
+        },
+    }
 }
 
 /// Whether the lengths count more than there is for a checksum to cover, as in a fragment: nobody can judge it then.
@@ -106,11 +110,9 @@ fn read(frame: &[u8], window: &Window, bits: u32) -> Option<u128> {
 
 /// As users write values; types and checksums as everyone else writes them.
 fn show(field: &FieldDef, value: u128) -> String {
-    match &*field.name {
-        "ether_type" | "tpid" | "checksum" | "header_checksum" | "protocol_type" => format!("0x{value:04x}"),
-        // GRE's is an Ethernet type.
-        "protocol" if field.bits == 16 => format!("0x{value:04x}"),
-        _ => show_value(field, value),
+    match field.notation {
+        Notation::Decimal => show_value(field, value),
+        Notation::Hexadecimal => format!("0x{value:04x}"),
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
-use etherparse::IpNumber;
 use xdp_trafficgen_ebpf::checksum;
 
-use super::{ChecksumMode, HeaderKind, Layer};
+use super::{
+    ChecksumMode, Layer,
+    field::Coverage,
+    headers::{HeaderDef, IpPart, ipv6_routing},
+};
 
 /// A checksum and what it covers: the addresses of the pseudo header, and the bytes from `start` to where the lengths say that
 /// what it protects ends.
@@ -45,22 +48,35 @@ pub struct Bound {
 enum Unit {
     /// Bytes, in 16 bits.
     Bytes,
-    /// Words of four bytes, in the low half of a byte (RFC 791 section 3.1, IHL). Less than the five of the smallest header is
-    /// no length: then the header ends where it really does.
-    Words { real_end: usize },
+    /// Words of four bytes, in the low half of a byte (RFC 791 section 3.1, IHL). Less than those of the
+    /// smallest header is no length: then the header ends where it really does.
+    Words { least: usize, real_end: usize },
 }
 
-/// The words of the smallest IPv4 header (RFC 791 section 3.1).
-const LEAST_WORDS: u8 = 5;
-
 impl Bound {
+    /// Of the length field of a header that counts to the frame's end.
+    fn to_frame_end(def: &HeaderDef, header: &Range<usize>) -> Option<Self> {
+        let (field, counted_from) = def.frame_length()?;
+        let offset = header.start + field.byte();
+        Some(Self { bytes: offset..offset + 2, unit: Unit::Bytes, counted_from: header.start + counted_from })
+    }
+
+    /// Of the field with the header's own length.
+    fn of_header(def: &HeaderDef, header: &Range<usize>) -> Option<Self> {
+        let (field, unit, _) = def.header_length()?;
+        let offset = header.start + field.byte();
+        let unit = Unit::Words { least: def.fixed_len() / unit, real_end: header.end };
+        Some(Self { bytes: offset..offset + 1, unit, counted_from: header.start })
+    }
+
     /// The place behind the last byte that it counts.
     pub fn end(&self, frame: &[u8]) -> usize {
         let first = frame[self.bytes.start];
+        let words = usize::from(first & 0xf);
         match self.unit {
             Unit::Bytes => self.counted_from + usize::from(u16::from_be_bytes([first, frame[self.bytes.start + 1]])),
-            Unit::Words { real_end } if first & 0xf < LEAST_WORDS => real_end,
-            Unit::Words { .. } => self.counted_from + 4 * usize::from(first & 0xf),
+            Unit::Words { least, real_end } if words < least => real_end,
+            Unit::Words { .. } => self.counted_from + 4 * words,
         }
     }
 }
@@ -110,7 +126,7 @@ impl CoveredChecksum {
     pub fn destination_moves(&self, bytes: &[u8], varies: impl Fn(usize) -> bool) -> bool {
         self.routing.iter().any(|&routing_type| {
             let segments_left = routing_type + 1;
-            let is_known = varies(routing_type) || names_destination(bytes[routing_type]);
+            let is_known = varies(routing_type) || ipv6_routing::names_destination(bytes[routing_type]);
             let is_left = varies(segments_left) || bytes[segments_left] != 0;
             (varies(routing_type) || varies(segments_left)) && is_known && is_left
         })
@@ -131,110 +147,93 @@ impl CoveredChecksum {
 
 /// Every checksum of the stack whose headers are at `headers` in `frame`, outer to inner.
 ///
-/// What each covers ends where the lengths in front of it say ([`CoveredChecksum::reach`]), whoever set them. Of an IP fragment
-/// it is that of the fragment, or of what the UDP length says with zeros for the rest. A UDP or TCP header without an IP header
-/// before it has a pseudo header without addresses, and reaches to the frame's end.
+/// What each covers ends where the lengths in front of it say ([`CoveredChecksum::reach`]), whoever set
+/// them. Of an IP fragment it is that of the fragment, or of what the UDP length says with zeros for the
+/// rest. A UDP or TCP header without an IP header before it has a pseudo header without addresses, and
+/// reaches to the frame's end.
 pub(super) fn find(layers: &[Layer], headers: &[Range<usize>], frame: &[u8]) -> Vec<CoveredChecksum> {
+    let mut packet = IpPacket::default();
     let mut checksums = Vec::new();
-    // The addresses of the pseudo header (RFC 9293 section 3.1, RFC 8200 section 8.1).
-    let mut addresses: Vec<Range<usize>> = Vec::new();
-    let mut routing: Vec<usize> = Vec::new();
-    // The length of the IP packet.
-    let mut packet: Option<Bound> = None;
     for (layer, header) in layers.iter().zip(headers) {
-        let start = header.start;
-        let length =
-            |offset: usize, counted_from: usize| Bound { bytes: offset..offset + 2, unit: Unit::Bytes, counted_from };
-        let mut transport = |offset, pseudo: Option<IpNumber>, own_length: Option<Bound>| {
-            checksums.push(CoveredChecksum {
-                offset: start + offset,
-                addresses: if pseudo.is_some() { addresses.clone() } else { Vec::new() },
-                start,
-                bounds: packet.iter().cloned().chain(own_length).collect(),
-                pseudo: pseudo.map(|protocol| protocol.0),
-                routing: if pseudo.is_some() { routing.clone() } else { Vec::new() },
-                zero_is_ones: pseudo == Some(IpNumber::UDP),
-                mode: layer.checksum,
-            });
-        };
-        match layer.kind {
-            HeaderKind::Udp => transport(6, Some(IpNumber::UDP), Some(length(start + 4, start))),
-            HeaderKind::Tcp => transport(16, Some(IpNumber::TCP), None),
-            HeaderKind::Icmp => transport(2, None, None),
-            HeaderKind::Icmpv6 => transport(2, Some(IpNumber::IPV6_ICMP), None),
-            // When the flag is among the fields, the part is there.
-            HeaderKind::Gre if layer.value("checksum_present").is_some_and(|flag| flag != 0) => {
-                transport(4, None, None)
-            }
-            HeaderKind::Ipv4 => checksums.push(CoveredChecksum {
-                offset: start + 10,
-                addresses: Vec::new(),
-                start,
-                bounds: vec![Bound {
-                    bytes: start..start + 1,
-                    unit: Unit::Words { real_end: header.end },
-                    counted_from: start,
-                }],
-                pseudo: None,
-                routing: Vec::new(),
-                zero_is_ones: false,
-                mode: layer.checksum,
-            }),
-            _ => {}
-        }
-        match layer.kind {
-            HeaderKind::Ipv4 => {
-                addresses = std::iter::once(start + 12..start + 20).collect();
-                packet = Some(length(start + 2, start));
-                routing.clear();
-            }
-            HeaderKind::Ipv6 => {
-                addresses = std::iter::once(start + 8..start + 40).collect();
-                packet = Some(length(start + 4, start + 40));
-                routing.clear();
-            }
-            HeaderKind::Ipv6Routing => {
-                // IPv6's, that is; the last of several is looked at last.
-                if let Some(source) = addresses.first().filter(|addresses| addresses.len() >= 16).cloned() {
-                    if has_addresses(header) {
-                        routing.push(start + 2);
-                    }
-                    if let Some(destination) = final_destination(header, frame) {
-                        addresses = vec![source.start..source.start + 16, destination];
-                    }
-                }
-            }
-            // Nothing between an IP header and what it carries.
-            HeaderKind::Ipv6HopByHop | HeaderKind::Ipv6Destination | HeaderKind::Ipv6Fragment | HeaderKind::Custom => {}
-            _ => {
-                addresses.clear();
-                packet = None;
-                routing.clear();
-            }
-        }
+        checksums.extend(packet.checksum(layer, header));
+        packet.enter(layer.kind.def(), header, frame);
     }
     checksums
 }
 
-/// Where a routing header says the packet ends up, which is the destination in the pseudo header (RFC 8200 section 8.1), when
-/// there are segments left: the last address of type 0 (RFC 5095), the home address of type 2 (RFC 6275 section 6.4), the first
-/// segment of type 4, whose list runs backwards (RFC 8754 section 2). What IPv4 source routes say is not looked at.
-fn final_destination(header: &Range<usize>, frame: &[u8]) -> Option<Range<usize>> {
-    let (routing_type, segments_left) = (frame[header.start + 2], frame[header.start + 3]);
-    match routing_type {
-        _ if segments_left == 0 || !has_addresses(header) => None,
-        0 => Some(header.end - 16..header.end),
-        2 | 4 => Some(header.start + 8..header.start + 24),
-        _ => None,
+/// What the headers of an IP packet so far say of the checksums behind them; nothing outside of one.
+#[derive(Default)]
+struct IpPacket {
+    /// The addresses of the pseudo header (RFC 9293 section 3.1, RFC 8200 section 8.1).
+    addresses: Vec<Range<usize>>,
+    /// Where the types of routing headers with addresses are.
+    routing: Vec<usize>,
+    /// Its length.
+    length: Option<Bound>,
+}
+
+impl IpPacket {
+    /// That of a header behind, where it has one.
+    fn checksum(&self, layer: &Layer, header: &Range<usize>) -> Option<CoveredChecksum> {
+        let def = layer.kind.def();
+        let (field, coverage) = def.checksum()?;
+        // When the flag is among the fields, the part is there.
+        let is_there = |flag| layer.value(flag).is_some_and(|flag| flag != 0);
+        if !def.presence_of(field).is_none_or(is_there) {
+            return None;
+        }
+        let covered = CoveredChecksum {
+            offset: header.start + field.byte(),
+            addresses: Vec::new(),
+            start: header.start,
+            bounds: Vec::new(),
+            pseudo: None,
+            routing: Vec::new(),
+            zero_is_ones: false,
+            mode: layer.checksum,
+        };
+        Some(match coverage {
+            Coverage::Header => {
+                CoveredChecksum { bounds: Bound::of_header(def, header).into_iter().collect(), ..covered }
+            }
+            Coverage::Message { pseudo, zero_is_ones } => {
+                let own_length = Bound::to_frame_end(def, header);
+                let bounds = self.length.iter().cloned().chain(own_length).collect();
+                let covered = CoveredChecksum { bounds, pseudo, zero_is_ones, ..covered };
+                match pseudo {
+                    Some(_) => {
+                        CoveredChecksum { addresses: self.addresses.clone(), routing: self.routing.clone(), ..covered }
+                    }
+                    None => covered,
+                }
+            }
+        })
     }
-}
 
-/// Whether [`final_destination`] knows this routing type.
-const fn names_destination(routing_type: u8) -> bool {
-    matches!(routing_type, 0 | 2 | 4)
-}
+    fn enter(&mut self, def: &HeaderDef, header: &Range<usize>, frame: &[u8]) {
+        match &def.ip {
+            IpPart::Header { addresses } => {
+                let addresses = header.start + addresses.start..header.start + addresses.end;
+                *self = Self {
+                    addresses: std::iter::once(addresses).collect(),
+                    routing: Vec::new(),
+                    length: Bound::to_frame_end(def, header),
+                };
+            }
+            IpPart::Routing => self.enter_routing(header, frame),
+            IpPart::Between => {}
+            IpPart::End => *self = Self::default(),
+        }
+    }
 
-/// Whether a routing header has room for an address.
-fn has_addresses(header: &Range<usize>) -> bool {
-    header.len() >= 24
+    /// A routing header of IPv6, that is; the last of several is looked at last.
+    fn enter_routing(&mut self, header: &Range<usize>, frame: &[u8]) {
+        let Some(source) = self.addresses.first().filter(|addresses| addresses.len() >= 16).cloned() else { return };
+        if ipv6_routing::has_addresses(header) {
+            self.routing.push(ipv6_routing::routing_type_at(header));
+        }
+        if let Some(destination) = ipv6_routing::final_destination(header, frame) {
+            self.addresses = vec![source.start..source.start + 16, destination];
+        }
+    }
 }

@@ -2,50 +2,50 @@
 
 use std::ops::Range;
 
-use super::{ChecksumMode, FieldDef, HeaderKind, Layer};
+use super::{
+    ChecksumMode, HeaderKind, Layer,
+    field::{FieldDef, Role},
+};
 
 /// A flag, and what is in the header because of it.
 struct Part {
-    flag: &'static str,
-    /// Setting one of them sets the flag.
-    fields: &'static [&'static str],
-    /// Bytes of the header with all of its parts. Several flags may share a part.
+    flag: &'static FieldDef,
+    /// Setting a field that starts in these bytes sets the flag.
+    fields: Range<usize>,
+    /// Bytes of the header with all of its parts.
     bytes: Range<usize>,
 }
 
-/// RFC 2784 section 2.1, RFC 2890 section 2.
-static GRE: [Part; 3] = [
-    Part { flag: "checksum_present", fields: &["checksum", "reserved1"], bytes: 4..8 },
-    Part { flag: "key_present", fields: &["key"], bytes: 8..12 },
-    Part { flag: "sequence_present", fields: &["sequence_number"], bytes: 12..16 },
-];
+impl Part {
+    /// Those of a header, in the order of their flags.
+    fn of(kind: HeaderKind) -> impl Iterator<Item = Self> {
+        kind.fields().iter().filter_map(|flag| {
+            let Role::Presence { fields, part } = &flag.role else { return None };
+            Some(Self { flag, fields: fields.clone(), bytes: part.clone() })
+        })
+    }
 
-/// 3GPP TS 29.281 section 5.1: the four bytes are there when any of the flags is set.
-static GTPV1: [Part; 3] = [
-    Part { flag: "s_flag", fields: &["sequence_number"], bytes: 8..12 },
-    Part { flag: "pn_flag", fields: &["n_pdu_number"], bytes: 8..12 },
-    Part { flag: "e_flag", fields: &["next_extension_header_type"], bytes: 8..12 },
-];
+    fn is_wanted(&self, layer: &Layer) -> bool {
+        layer.kind.fields().iter().any(|field| self.has(field) && layer.value(field).is_some())
+    }
 
-const fn parts(kind: HeaderKind) -> &'static [Part] {
-    match kind {
-        HeaderKind::Gre => &GRE,
-        HeaderKind::Gtpv1 => &GTPV1,
-        _ => &[],
+    fn has(&self, field: &FieldDef) -> bool {
+        self.fields.contains(&field.byte())
     }
 }
 
-/// Adds the flags that follow from the fields set; a flag that the user set stays as it is, even if it lies.
+/// Adds the flags that follow from the fields set; a flag that the user set stays as it is, even if it
+/// lies.
 pub(super) fn with_flags(layer: &Layer) -> Layer {
-    let mut layer = layer.clone();
-    for part in parts(layer.kind) {
-        let bad_checksum = layer.checksum == ChecksumMode::Bad && part.fields.contains(&"checksum");
-        let wanted = bad_checksum || part.fields.iter().any(|field| layer.value(field).is_some());
-        if wanted && layer.value(part.flag).is_none() {
-            layer.set.extend(layer.kind.field(part.flag).map(|flag| (flag.clone(), 1)));
+    let mut with_flags = layer.clone();
+    let checksum = layer.kind.checksum_field();
+    for part in Part::of(layer.kind) {
+        let is_bad = layer.checksum == ChecksumMode::Bad && checksum.is_some_and(|field| part.has(field));
+        if (is_bad || part.is_wanted(layer)) && layer.value(part.flag).is_none() {
+            with_flags.set.push((part.flag.clone(), 1));
         }
     }
-    layer
+    with_flags
 }
 
 /// Where the bytes of a header's fields went.
@@ -59,12 +59,9 @@ pub(super) struct Shape {
 impl Shape {
     /// Of a layer that has its flags. A part is there when its flag is set or one of its fields is.
     pub(super) fn of(layer: &Layer) -> Self {
-        let present = |part: &Part| {
-            layer.value(part.flag).is_some_and(|flag| flag != 0)
-                || part.fields.iter().any(|field| layer.value(field).is_some())
-        };
-        let parts = parts(layer.kind);
-        let is_absent = |bytes: &Range<usize>| !parts.iter().any(|part| part.bytes == *bytes && present(part));
+        let is_there = |part: &Part| layer.value(part.flag).is_some_and(|flag| flag != 0) || part.is_wanted(layer);
+        let parts: Vec<Part> = Part::of(layer.kind).collect();
+        let is_absent = |bytes: &Range<usize>| !parts.iter().any(|part| part.bytes == *bytes && is_there(part));
         let mut absent: Vec<_> = parts.iter().map(|part| part.bytes.clone()).filter(is_absent).collect();
         absent.dedup();
         Self { kind: layer.kind, absent }

@@ -21,8 +21,8 @@ pub struct Layer {
 
 impl Layer {
     /// The value of a field of its table, when it is set.
-    pub(super) fn value(&self, name: &str) -> Option<u128> {
-        self.set.iter().rfind(|(field, _)| field.name == name).map(|&(_, value)| value)
+    pub(crate) fn value(&self, field: &FieldDef) -> Option<u128> {
+        self.set.iter().rfind(|(set, _)| set == field).map(|&(_, value)| value)
     }
 }
 
@@ -76,6 +76,14 @@ pub struct LengthField {
     pub counted_from: usize,
 }
 
+impl LengthField {
+    /// Of a header that starts at byte `start`.
+    fn of(kind: HeaderKind, start: usize) -> Option<Self> {
+        let (field, counted_from) = kind.def().frame_length()?;
+        Some(Self { offset: start + field.byte(), counted_from: start + counted_from })
+    }
+}
+
 /// Why a stack of headers is no frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StackError {
@@ -106,6 +114,12 @@ pub enum StackError {
     TooSmall {
         /// Bytes of all headers.
         headers: usize,
+        /// Bytes of the frame on the wire.
+        size: usize,
+    },
+    /// The frame is longer than its headers can say.
+    #[error("a frame of {size} bytes is longer than the 16 bits of its lengths can say")]
+    TooLarge {
         /// Bytes of the frame on the wire.
         size: usize,
     },
@@ -147,10 +161,9 @@ pub fn assemble(layers: &[Layer], frame_len: usize, payload: &Payload) -> Result
     payload.fill(&mut bytes[header_len..])?;
 
     let mut lengths: Vec<LengthField> =
-        layers.iter().zip(&headers).filter_map(|(layer, header)| length(layer.kind, header.start)).collect();
+        layers.iter().zip(&headers).filter_map(|(layer, header)| LengthField::of(layer.kind, header.start)).collect();
     for length in &lengths {
-        // A frame is at most a page: every length fits 16 bits.
-        let value = u16::try_from(frame_len - length.counted_from).unwrap_or(u16::MAX);
+        let value = u16::try_from(frame_len - length.counted_from).map_err(|_| StackError::TooLarge { size })?;
         bytes[length.offset..length.offset + 2].copy_from_slice(&value.to_be_bytes());
     }
     let mut windows = Vec::new();
@@ -197,18 +210,6 @@ fn encode_all(layers: &[Layer], shapes: &[Shape]) -> Result<(Vec<u8>, Vec<Range<
         bytes.extend(header);
     }
     Ok((bytes, headers))
-}
-
-/// The length field of a header that starts at byte `start`.
-const fn length(kind: HeaderKind, start: usize) -> Option<LengthField> {
-    match kind {
-        HeaderKind::Ipv4 => Some(LengthField { offset: start + 2, counted_from: start }),
-        HeaderKind::Ipv6 => Some(LengthField { offset: start + 4, counted_from: start + 40 }),
-        HeaderKind::Udp => Some(LengthField { offset: start + 4, counted_from: start }),
-        // Counted behind the part that is always there (3GPP TS 29.281 section 5.1).
-        HeaderKind::Gtpv1 => Some(LengthField { offset: start + 2, counted_from: start + 8 }),
-        _ => None,
-    }
 }
 
 fn first_bit(shape: &Shape, offset: usize, field: &FieldDef) -> i64 {

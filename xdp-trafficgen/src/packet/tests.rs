@@ -23,7 +23,7 @@ fn layer(kind: HeaderKind, set: &[(&str, u128)]) -> Layer {
 }
 
 fn bits(bit_offset: i32, bits: u32) -> FieldDef {
-    FieldDef { name: Cow::Borrowed("bits"), bit_offset, bits, kind: FieldType::Number }
+    FieldDef::bits(Cow::Borrowed("bits"), bit_offset, bits)
 }
 
 /// Its headers and five bytes.
@@ -213,7 +213,7 @@ fn lengths_that_no_receiver_believes() {
         let ip = [&V4[..], &set("total_length", total_length).into_iter().collect::<Vec<_>>()].concat();
         let udp: Vec<_> = set("length", length).into_iter().collect();
         let template = short(&[layer(Ethernet, &MACS), layer(Ipv4, &ip), layer(Udp, &udp)]);
-        let mut oracle = etherparse::UdpHeader { source_port: 0, destination_port: 0, length: said, checksum: 0 };
+        let mut oracle = etherparse::UdpHeader { source_port: 49152, destination_port: 9, length: said, checksum: 0 };
         let field = template.bytes[38..40].try_into().expect("two bytes");
         // The header's own length field counts beside the pseudo header's.
         let shift = i64::from(u16::from_be_bytes(field)) - i64::from(said);

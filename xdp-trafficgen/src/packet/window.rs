@@ -16,8 +16,8 @@ impl Window {
     pub(super) fn new(first_bit: usize, bits: u32) -> Self {
         let end_bit = first_bit + bits as usize;
         let bytes = first_bit / 8..end_bit.div_ceil(8);
-        // Below 8.
-        let shift = u32::try_from(bytes.end * 8 - end_bit).unwrap_or(0);
+        let [low_bits, ..] = end_bit.to_le_bytes();
+        let shift = u32::from(low_bits.wrapping_neg() % 8);
         Self { bytes, shift }
     }
 

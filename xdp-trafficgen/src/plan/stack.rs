@@ -8,88 +8,103 @@ use xdp_trafficgen_ebpf::abi::FCS_LEN;
 use crate::{
     config::{Diagnostic, Flow, Header, Located, Origin, Size, SizeWeight, names, size::with_at_least},
     host::{BROADCAST_MAC, Mac, mac_value},
-    packet::{HeaderKind, Layer, StackError},
+    packet::{
+        FieldDef, FieldType, HeaderKind, Layer, StackError,
+        field::FieldDefault,
+        headers::{IpPart, Place},
+    },
     plan::addresses::HostAddresses,
 };
 
-/// The layers of a flow's packet, with everything the user left to us filled in: addresses of both ends, ports.
+/// The layers of a flow's packet, with the addresses of both ends that the user did not set.
 ///
 /// What the host has `given` goes to the outermost headers; inside of a tunnel addresses are made up.
 pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: HostAddresses) -> Vec<Layer> {
     let mut layers: Vec<Layer> = flow.packet.iter().map(layer).collect();
-    let outermost_ip = flow.packet.iter().position(is_ip);
-    let mut source_mac = None;
+    let mut ends = Ends {
+        egress_mac: egress_mac.map(mac_value),
+        given,
+        outermost_ip: flow.packet.iter().position(is_ip),
+        sender_mac: None,
+    };
     for (index, (layer, header)) in layers.iter_mut().zip(&flow.packet).enumerate() {
-        match layer.kind {
-            HeaderKind::Ethernet if index == 0 => {
-                default(layer, "src", egress_mac.map(mac_value));
-                // Without a neighbour to want, this is how ARP asks.
-                default(layer, "dst", Some(mac_value(given.mac.unwrap_or(BROADCAST_MAC))));
-                source_mac = first_value(header, "src").or(egress_mac.map(mac_value));
+        for field in header.kind.value.fields() {
+            default(layer, field, ends.value(index, field));
+            if field.default == FieldDefault::SourceMac {
+                ends.sender_mac = layer.value(field);
             }
-            HeaderKind::Ethernet => {
-                default(layer, "src", Some(INNER_SOURCE_MAC));
-                default(layer, "dst", Some(INNER_DESTINATION_MAC));
-                source_mac = first_value(header, "src").or(Some(INNER_SOURCE_MAC));
-            }
-            HeaderKind::Ipv4 | HeaderKind::Ipv6 => {
-                let (source, destination) = benchmark_addresses(layer.kind);
-                let own = given.source.filter(|_| outermost_ip == Some(index));
-                default(layer, "src", ip_value(own.unwrap_or(source), layer.kind));
-                default(layer, "dst", ip_value(destination, layer.kind));
-            }
-            HeaderKind::Arp => {
-                let (sender, target) = benchmark_addresses(HeaderKind::Ipv4);
-                let sender = given.source.filter(|_| outermost_ip.is_none()).unwrap_or(sender);
-                default(layer, "sender_hardware_addr", source_mac);
-                default(layer, "sender_protocol_addr", ip_value(sender, HeaderKind::Ipv4));
-                default(layer, "target_protocol_addr", ip_value(target, HeaderKind::Ipv4));
-            }
-            HeaderKind::Udp | HeaderKind::Tcp => {
-                default(layer, "src_port", Some(DEFAULT_SOURCE_PORT));
-                let next = flow.packet.get(index + 1).map(|header| header.kind.value);
-                // The port of a tunnel follows from the stack.
-                if !matches!(next, Some(HeaderKind::Vxlan | HeaderKind::Gtpv1)) {
-                    default(layer, "dst_port", Some(DISCARD_PORT));
-                }
-            }
-            // Whoever speaks of its checksum wants one.
-            HeaderKind::Gre if header.checksum.place != Origin::Default => default(layer, "checksum_present", Some(1)),
-            _ => {}
+        }
+        // Whoever asks for a checksum wants one.
+        let checksum = layer.kind.checksum_field().filter(|_| header.checksum.place != Origin::Default);
+        if let Some(flag) = checksum.and_then(|field| layer.kind.def().presence_of(field)) {
+            default(layer, flag, Some(1));
         }
     }
     layers
 }
 
-/// Source and destination for an IP header of this kind, from the addresses set aside for benchmarks: RFC 2544 appendix C.2.2
-/// (198.18.0.0/15) and RFC 5180 section 8 (2001:2::/48).
-pub(super) const fn benchmark_addresses(kind: HeaderKind) -> (IpAddr, IpAddr) {
-    match kind {
-        HeaderKind::Ipv4 => (IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1)), IpAddr::V4(Ipv4Addr::new(198, 19, 0, 1))),
-        _ => (
-            IpAddr::V6(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1)),
-            IpAddr::V6(Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1)),
-        ),
+/// Who sends the frame, and to whom.
+struct Ends {
+    egress_mac: Option<u128>,
+    given: HostAddresses,
+    /// Index of the header that has the host's address.
+    outermost_ip: Option<usize>,
+    /// Of the Ethernet header last seen.
+    sender_mac: Option<u128>,
+}
+
+impl Ends {
+    /// What `field` of the header with this index is filled in with.
+    fn value(&self, index: usize, field: &FieldDef) -> Option<u128> {
+        let given = self.given;
+        match field.default {
+            FieldDefault::Number(_) => None,
+            FieldDefault::SourceMac if index == 0 => self.egress_mac,
+            FieldDefault::SourceMac => Some(INNER_SOURCE_MAC),
+            // Without a neighbour to want, this is how ARP asks.
+            FieldDefault::DestinationMac if index == 0 => Some(mac_value(given.mac.unwrap_or(BROADCAST_MAC))),
+            FieldDefault::DestinationMac => Some(INNER_DESTINATION_MAC),
+            FieldDefault::SenderMac => self.sender_mac,
+            FieldDefault::Source => address(field, given.source.filter(|_| self.outermost_ip == Some(index)), SOURCES),
+            FieldDefault::Sender => address(field, given.source.filter(|_| self.outermost_ip.is_none()), SOURCES),
+            FieldDefault::Destination => address(field, None, DESTINATIONS),
+        }
     }
 }
+
+/// The host's address, or else the one set aside of the field's family, as the field's value.
+fn address(field: &FieldDef, own: Option<IpAddr>, (v4, v6): (Ipv4Addr, Ipv6Addr)) -> Option<u128> {
+    match (field.kind, own) {
+        (FieldType::Ipv4, None) => Some(u32::from(v4).into()),
+        (FieldType::Ipv6, None) => Some(v6.into()),
+        (FieldType::Ipv4, Some(IpAddr::V4(own))) => Some(u32::from(own).into()),
+        (FieldType::Ipv6, Some(IpAddr::V6(own))) => Some(own.into()),
+        (FieldType::Ipv4 | FieldType::Ipv6 | FieldType::Mac | FieldType::Number, _) => None,
+    }
+}
+
+/// Source and destination for an IP header of this kind, from the addresses set aside for benchmarks.
+pub(super) fn benchmark_addresses(kind: HeaderKind) -> (IpAddr, IpAddr) {
+    let is_v6 = kind.fields().iter().any(|field| field.kind == FieldType::Ipv6);
+    let of = |(v4, v6): (Ipv4Addr, Ipv6Addr)| if is_v6 { IpAddr::V6(v6) } else { IpAddr::V4(v4) };
+    (of(SOURCES), of(DESTINATIONS))
+}
+
+/// Set aside for benchmarks: RFC 2544 appendix C.2.2 (198.18.0.0/15) and RFC 5180 section 8 (2001:2::/48).
+const SOURCES: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(198, 18, 0, 1), Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1));
+const DESTINATIONS: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(198, 19, 0, 1), Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1));
 
 /// Locally administered addresses (IEEE 802) for Ethernet inside of a tunnel.
 const INNER_SOURCE_MAC: u128 = 0x0200_0000_0001;
 const INNER_DESTINATION_MAC: u128 = 0x0200_0000_0002;
-/// The first of the dynamic ports (RFC 6335).
-const DEFAULT_SOURCE_PORT: u128 = 49152;
-/// Discard (RFC 863).
-const DISCARD_PORT: u128 = 9;
 
 fn layer(header: &Header) -> Layer {
     let set = header.fields.iter().map(|setting| (setting.field.clone(), setting.pattern.value.first())).collect();
     Layer { kind: header.kind.value, set, options: header.options.value.clone(), checksum: header.checksum.value }
 }
 
-fn default(layer: &mut Layer, name: &str, value: Option<u128>) {
-    if !layer.set.iter().any(|(field, _)| field.name == name)
-        && let (Some(field), Some(value)) = (layer.kind.field(name), value)
-    {
+fn default(layer: &mut Layer, field: &FieldDef, value: Option<u128>) {
+    if let (None, Some(value)) = (layer.value(field), value) {
         layer.set.push((field.clone(), value));
     }
 }
@@ -101,15 +116,7 @@ pub(super) fn first_value(header: &Header, name: &str) -> Option<u128> {
 }
 
 pub(super) fn is_ip(header: &Header) -> bool {
-    matches!(header.kind.value, HeaderKind::Ipv4 | HeaderKind::Ipv6)
-}
-
-fn ip_value(address: IpAddr, kind: HeaderKind) -> Option<u128> {
-    match (address, kind) {
-        (IpAddr::V4(v4), HeaderKind::Ipv4) => Some(u32::from(v4).into()),
-        (IpAddr::V6(v6), HeaderKind::Ipv6) => Some(v6.into()),
-        _ => None,
-    }
+    matches!(header.kind.value.def().ip, IpPart::Header { .. })
 }
 
 /// The words for a stack that is none.
@@ -118,10 +125,15 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
     let diagnostic = |place: Option<&Origin>| Diagnostic::new(place.unwrap_or(&flow.name.place), error.to_string());
     match error {
         StackError::Order { layer, kind, below } => {
-            let first = if below.is_none() { "start with `ethernet`; " } else { "" };
-            let before = names::list(kind.follows().map(HeaderKind::name).chain(["custom"]));
+            let first = || HeaderKind::ALL.into_iter().filter(|kind| kind.def().place == Place::First);
+            let start = match below {
+                None => format!("start with {}; ", names::list(first().map(HeaderKind::name))),
+                Some(_) => String::new(),
+            };
+            let anywhere = HeaderKind::ALL.into_iter().filter(|kind| kind.def().place == Place::Anywhere);
+            let before = names::list(kind.follows().chain(anywhere).map(HeaderKind::name));
             diagnostic(header(*layer).map(|header| &header.kind.place))
-                .help(format!("{first}`{}` can follow {before}", kind.name()))
+                .help(format!("{start}`{}` can follow {before}", kind.name()))
         }
         StackError::OptionsTooLong { layer, max, .. } => {
             diagnostic(header(*layer).map(|header| &header.options.place)).help(format!("write at most {max} bytes"))
@@ -131,6 +143,7 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
             let place = Some(&flow.size.place).filter(|place| **place != Origin::Default);
             diagnostic(place).help(larger_size(&flow.size, headers + FCS_LEN as usize))
         }
+        StackError::TooLarge { .. } => diagnostic(Some(&flow.size.place)).help("write a smaller size"),
         StackError::OutsideFrame { layer, field, .. } => {
             let settings = header(*layer).map(|header| header.fields.as_slice()).unwrap_or_default();
             let setting = settings.iter().find(|setting| setting.field.name == *field);
@@ -201,14 +214,13 @@ mod tests {
         );
         let inner_v6 = "src 20010002000000000000000000000001, dst 20010002000000010000000000000001";
         let expected = [
-            "src 20000000099, dst 20000000077",
+            "dst 20000000077, src 20000000099",
             "src c0000201, dst c6130001",
-            // The tunnel's port follows from the stack.
-            "src_port c000",
             "",
-            "src 20000000001, dst 20000000002",
+            "",
+            "dst 20000000002, src 20000000001",
             inner_v6,
-            "src_port c000, dst_port 9",
+            "",
         ];
         assert_eq!(lines, expected);
     }
@@ -217,7 +229,7 @@ mod tests {
     fn arp_asks_everybody_for_the_sender_of_the_frame() {
         let arp = "sender_protocol_addr c0000201, target_protocol_addr c6130001";
         let lines = filled("{ ethernet = {} }, { vlan = {} }, { arp = {} }");
-        assert_eq!(lines[0], "src 20000000099, dst ffffffffffff");
+        assert_eq!(lines[0], "dst ffffffffffff, src 20000000099");
         assert_eq!(lines[2], format!("sender_hardware_addr 20000000099, {arp}"));
         let lines = filled("{ ethernet = { src = '02:00:00:00:00:05' } }, { arp = {} }");
         assert_eq!(lines[1], format!("sender_hardware_addr 20000000005, {arp}"));

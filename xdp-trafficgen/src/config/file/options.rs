@@ -7,20 +7,19 @@ use toml::de::DeValue;
 use super::table::{Problems, Value};
 use crate::{
     config::{Diagnostic, Located, literal::parse_hex, names},
-    packet::HeaderKind,
+    packet::headers::OptionForm,
 };
 
 const HEX_HELP: &str = "write its bytes as hexadecimal digits: `\"0101 0000\"`";
 const TCP_HELP: &str = "write them as a list, such as `[\"sack_permitted\", { mss = 1460 }]`, or as hexadecimal digits";
 
 /// The bytes, not padded; none when something is wrong, which is then among `problems`.
-pub(super) fn options(kind: HeaderKind, value: &Value<'_>, problems: &mut Problems) -> Option<Located<Vec<u8>>> {
-    let is_tcp = kind == HeaderKind::Tcp;
-    if is_tcp && matches!(value.value, DeValue::Array(_)) {
-        return tcp_options(value, problems).map(|bytes| value.located(bytes));
+pub(super) fn options(form: OptionForm, value: &Value<'_>, problems: &mut Problems) -> Option<Located<Vec<u8>>> {
+    match (form, value.value) {
+        (OptionForm::TcpOptions, DeValue::Array(_)) => tcp_options(value, problems).map(|bytes| value.located(bytes)),
+        (OptionForm::TcpOptions, _) => problems.take(value.parsed("a string", TCP_HELP, parse_hex)),
+        (OptionForm::Hex, _) => problems.take(value.parsed("a string", HEX_HELP, parse_hex)),
     }
-    let help = if is_tcp { TCP_HELP } else { HEX_HELP };
-    problems.take(value.parsed("a string", help, parse_hex))
 }
 
 /// The TCP options of a list, padded to whole words.

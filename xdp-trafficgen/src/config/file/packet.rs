@@ -14,7 +14,7 @@ use crate::{
         literal::{Mask, Problem, parse_mask},
         names,
     },
-    packet::{ChecksumMode, FieldDef, FieldType, HeaderKind},
+    packet::{ChecksumMode, FieldDef, HeaderKind, Options, headers::Need},
 };
 
 const PACKET_HELP: &str = "write the headers from outer to inner: `packet = [{ ethernet = {} }, { ipv4 = {} }]`";
@@ -109,33 +109,31 @@ fn header_entry(entry: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader
     for entry in &entries {
         header.read(entry, problems);
     }
-    if kind.options() == Some(BYTES) && entries.iter().all(|entry| entry.key != BYTES) {
+    if let Some(Options { name, need: Need::Required, .. }) = kind.options()
+        && entries.iter().all(|entry| entry.key != *name)
+    {
         problems.push(
-            Diagnostic::new(&entry.place, format!("this `{}` has no `{BYTES}`", kind.name()))
-                .help(format!("add `{BYTES} = \"dead beef\"`")),
+            Diagnostic::new(&entry.place, format!("this `{}` has no `{name}`", kind.name()))
+                .help(format!("add `{name} = \"dead beef\"`")),
         );
     }
     header.announce_checksum();
     Some(header)
 }
 
-/// The variable part that is all there is to a header, and must thus be there.
-const BYTES: &str = "bytes";
-
 impl ReadHeader {
     fn read(&mut self, entry: &Value<'_>, problems: &mut Problems) {
         let kind = self.kind.value;
-        let key = Some(entry.key);
-        if key == kind.options() {
-            if let Some(options) = options(kind, entry, problems) {
+        let is_checksum = kind.checksum_field().is_some_and(|field| field.name == entry.key);
+        if let Some(form) = kind.options().filter(|options| options.name == entry.key) {
+            if let Some(options) = options(form.form, entry, problems) {
                 self.options = options;
             }
         } else if entry.key == "bits" {
             let elements = problems.take(entry.elements(BITS_HELP)).unwrap_or_default();
             self.fields
                 .extend(elements.iter().enumerate().filter_map(|(index, element)| bits(index, element, problems)));
-        } else if let Some(text) = entry.value.as_str().filter(|text| key == kind.checksum_field() && !is_number(text))
-        {
+        } else if let Some(text) = entry.value.as_str().filter(|text| is_checksum && !is_number(text)) {
             match checksum(text).map_err(|problem| problem.at(&entry.place)) {
                 Ok(mode) => self.checksum = entry.located(mode),
                 Err(wrong) => problems.push(wrong),
@@ -145,7 +143,8 @@ impl ReadHeader {
             self.fields.push(ReadField { field: field.clone(), pattern, follower });
         } else {
             self.all_known = false;
-            let known = kind.fields().iter().map(|field| &*field.name).chain(kind.options()).chain(["bits"]);
+            let options = kind.options().map(|options| options.name);
+            let known = kind.fields().iter().map(|field| &*field.name).chain(options).chain(["bits"]);
             problems.push(
                 Diagnostic::new(&entry.key_place, format!("`{}` has no field `{}`", kind.name(), entry.key))
                     .help(names::cure(entry.key, "fields", known)),
@@ -153,10 +152,10 @@ impl ReadHeader {
         }
     }
 
-    /// Where a bit tells whether there is a checksum (GRE), asking for a good or bad one sets it, unless it was written too.
+    /// Where a flag says whether there is a checksum, asking for a good or bad one sets it, unless the flag was written too.
     fn announce_checksum(&mut self) {
         let kind = self.kind.value;
-        let present = kind.checksum_field().and_then(|name| kind.field(&format!("{name}_present")));
+        let present = kind.checksum_field().and_then(|field| kind.def().presence_of(field));
         let Some(present) = present.filter(|_| self.checksum.place != Origin::Default) else { return };
         if self.fields.iter().all(|read| read.field.name != present.name) {
             let pattern = Some(Located::new(Pattern::Value(1), self.checksum.place.clone()));
@@ -195,7 +194,7 @@ fn bits(index: usize, element: &Value<'_>, problems: &mut Problems) -> Option<Re
         known.as_ref().map_or((0, Mask { skipped: 0, bits: 128 }), |(offset, mask)| (offset.value, mask.value));
     let bit_offset = i32::try_from(offset * 8 + skipped).unwrap_or(i32::MAX);
     let name = format!("bits[{index}]").into();
-    let field = FieldDef { name, bit_offset, bits, kind: FieldType::Number };
+    let field = FieldDef::bits(name, bit_offset, bits);
     let (pattern, follower) = pattern_table(&field, element, table, problems);
     known?;
     Some(ReadField { field, pattern, follower })

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 use xdp_trafficgen::packet::{
-    FieldDef, FieldType,
+    FieldDef,
     HeaderKind::{self, Custom, Ethernet, Gre, Gtpv1, Ipv4, Ipv6Destination, Ipv6HopByHop, Ipv6Routing, Tcp, Vlan},
 };
 
@@ -213,7 +213,7 @@ fn header(kinds: &[HeaderKind], index: usize, density: f64) -> impl Strategy<Val
     ];
     (fields, options(kind), checksum).prop_map(move |(fields, options, checksum)| {
         let fields: Vec<Setting> = fields.into_iter().flatten().collect();
-        let set = kind.checksum_field().is_none_or(|name| fields.iter().any(|setting| setting.field.name == name));
+        let set = kind.checksum_field().is_none_or(|field| fields.iter().any(|setting| setting.field == *field));
         Header { kind, fields, options, checksum: if set { None } else { checksum } }
     })
 }
@@ -236,8 +236,7 @@ fn options(kind: HeaderKind) -> BoxedStrategy<Vec<u8>> {
 /// Bits one after the other: a gap, how many, and what is made of them.
 fn bits() -> impl Strategy<Value = Vec<(u32, Pattern, u32)>> {
     let some = (0..20u32, prop_oneof![3 => 1..=20u32, 1 => 1..=64u32]).prop_flat_map(|(gap, bits)| {
-        pattern(&FieldDef { name: "bits".into(), bit_offset: 0, bits, kind: FieldType::Number })
-            .prop_map(move |pattern| (gap, pattern, bits))
+        pattern(&FieldDef::bits("bits".into(), 0, bits)).prop_map(move |pattern| (gap, pattern, bits))
     });
     vec(some, 0..4)
 }
@@ -253,12 +252,8 @@ fn add_bits(flow: &mut Flow, header: usize, bits: &[(u32, Pattern, u32)]) -> usi
             break;
         }
         let fields = &mut flow.headers[header].fields;
-        let field = FieldDef {
-            name: format!("bits[{}]", fields.len()).into(),
-            bit_offset: (at + gap).cast_signed(),
-            bits: *bits,
-            kind: FieldType::Number,
-        };
+        let name = format!("bits[{}]", fields.len()).into();
+        let field = FieldDef::bits(name, (at + gap).cast_signed(), *bits);
         fields.push(Setting { field, pattern: pattern.clone(), follow: None });
         at += gap + bits;
     }

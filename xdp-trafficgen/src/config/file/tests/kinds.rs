@@ -22,7 +22,7 @@ fn every_field_of_every_header() {
             write!(fields, "{} = {value}, ", field.name).unwrap();
         }
         if let Some(options) = kind.options() {
-            write!(fields, "{options} = '0102'").unwrap();
+            write!(fields, "{} = '0102'", options.name).unwrap();
         }
         let packet = only_packet(&format!("[{{ {} = {{ {fields} }} }}]", kind.name()));
         let [Header { kind: read, fields, options, .. }] = packet.as_slice() else { panic!("{packet:?}") };

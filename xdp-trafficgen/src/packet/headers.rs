@@ -1,0 +1,315 @@
+//! What a header is, and which there are: the registry that everything else iterates.
+//!
+//! All that is known of one header is in one file, in its `HEADER`. A new header is a new file, its
+//! `mod` and its entry in the list below; nothing else matches on kinds to know headers.
+
+mod arp;
+mod custom;
+mod ethernet;
+mod gre;
+mod gtpv1;
+mod icmp;
+mod icmpv6;
+mod ipv4;
+mod ipv6;
+mod ipv6_destination;
+mod ipv6_fragment;
+mod ipv6_hop_by_hop;
+pub(super) mod ipv6_routing;
+mod mpls;
+mod tcp;
+mod udp;
+mod vlan;
+mod vxlan;
+
+use std::ops::Range;
+
+use super::field::{Coverage, FieldDef, Role};
+
+macro_rules! headers {
+    ($($kind:ident = $module:ident,)+) => {
+        /// The headers the generator knows.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum HeaderKind {
+            $(
+                #[doc = concat!("The one of `packet/headers/", stringify!($module), ".rs`.")]
+                $kind,
+            )+
+        }
+
+        impl HeaderKind {
+            /// Every header.
+            pub const ALL: [Self; [$(Self::$kind),+].len()] = [$(Self::$kind),+];
+
+            /// All that is known of it.
+            pub(crate) fn def(self) -> &'static HeaderDef {
+                match self {
+                    $(Self::$kind => &$module::HEADER,)+
+                }
+            }
+        }
+    };
+}
+
+headers! {
+    Ethernet = ethernet,
+    Vlan = vlan,
+    Mpls = mpls,
+    Arp = arp,
+    Ipv4 = ipv4,
+    Ipv6 = ipv6,
+    Ipv6HopByHop = ipv6_hop_by_hop,
+    Ipv6Destination = ipv6_destination,
+    Ipv6Routing = ipv6_routing,
+    Ipv6Fragment = ipv6_fragment,
+    Udp = udp,
+    Tcp = tcp,
+    Icmp = icmp,
+    Icmpv6 = icmpv6,
+    Gre = gre,
+    Vxlan = vxlan,
+    Gtpv1 = gtpv1,
+    Custom = custom,
+}
+
+/// Everything of one header.
+pub(crate) struct HeaderDef {
+    /// As users write it.
+    pub(crate) name: &'static str,
+    /// What it is, with the standard it follows.
+    pub(crate) about: &'static str,
+    /// In the order of the wire.
+    pub(crate) fields: &'static [FieldDef],
+    pub(crate) place: Place,
+    /// The headers it can follow that have numbers for what is behind them.
+    pub(crate) follows: &'static [Follows],
+    /// The headers that can follow it and do not know it, with what its [`Role::NextHeader`] says for
+    /// them, where it has one.
+    pub(crate) carries: &'static [(HeaderKind, Option<u16>)],
+    /// The part of variable length.
+    pub(crate) options: Option<Options>,
+    pub(crate) ip: IpPart,
+    /// What `show` says of it, from its first byte on.
+    pub(crate) decode: Decoder,
+}
+
+/// Where a header can stand beside the places that `follows` and `carries` name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nowhere else.
+    Inner,
+    /// First in the frame.
+    First,
+    /// First, behind any header and before any.
+    Anywhere,
+}
+
+/// Headers that a header can follow, and its number there.
+pub(crate) struct Follows {
+    pub(crate) headers: &'static [HeaderKind],
+    pub(crate) number: Number,
+}
+
+/// How a header is named by those before it.
+pub(crate) enum Number {
+    /// IEEE 802's, and others that are understood as well.
+    EtherType(u16, &'static [u16]),
+    /// IANA's protocol numbers.
+    IpProtocol(u8),
+    /// IANA's port numbers, with whether bytes look like the header: others may use the port, too.
+    UdpPort(u16, fn(&[u8]) -> bool),
+}
+
+/// Ethernet and its tags: what has an Ethernet type for what is behind it.
+const LINK: &[HeaderKind] = &[HeaderKind::Ethernet, HeaderKind::Vlan];
+/// IPv6 and whatever else ends in a `next_header`.
+const V6: &[HeaderKind] = &[
+    HeaderKind::Ipv6,
+    HeaderKind::Ipv6HopByHop,
+    HeaderKind::Ipv6Destination,
+    HeaderKind::Ipv6Routing,
+    HeaderKind::Ipv6Fragment,
+];
+
+/// A part of variable length. Its unit and the most there is room for follow from the header's length
+/// field ([`Role::HeaderLength`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What users call it.
+    pub name: &'static str,
+    /// How they write it, for the reference.
+    pub(crate) about: &'static str,
+    pub(crate) form: OptionForm,
+    pub(crate) need: Need,
+    pub(crate) padding: Padding,
+}
+
+/// How users write options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OptionForm {
+    /// Hexadecimal digits.
+    Hex,
+    /// A list of TCP options, or hexadecimal digits.
+    TcpOptions,
+}
+
+/// Whether options must be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    Optional,
+    Required,
+}
+
+/// What fills options up to whole units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// Zero bytes.
+    Zeros,
+    /// One padding option of IPv6 extension headers (RFC 8200 section 4.2).
+    Ipv6Option,
+}
+
+/// What a header means for the pseudo headers of those behind it.
+pub(crate) enum IpPart {
+    /// An IP header: these bytes are its addresses; its [`Role::FrameLength`] says where the packet ends.
+    Header { addresses: Range<usize> },
+    /// An IPv6 routing header, which may have the destination.
+    Routing,
+    /// Nothing between an IP header and what it carries.
+    Between,
+    /// What is behind it is no payload of an IP header before it.
+    End,
+}
+
+/// None when there are too few bytes, or their lengths and versions make no sense.
+pub(crate) type Decoder = for<'a> fn(&'a [u8], Next) -> Option<Decoded<'a>>;
+
+/// A header in words, and what is behind it.
+pub(crate) struct Decoded<'a> {
+    pub(crate) words: String,
+    pub(crate) next: Next,
+    pub(crate) rest: &'a [u8],
+}
+
+/// How to read the next bytes; what the header before says of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Header(HeaderKind),
+    EtherType(u16),
+    IpProtocol(u8),
+    UdpPort(u16),
+    /// No further.
+    Payload,
+}
+
+impl Next {
+    /// An IP packet of which nothing says the version but itself.
+    pub(crate) fn by_ip_version(bytes: &[u8]) -> Self {
+        match bytes.first().map(|byte| byte >> 4) {
+            Some(4) => Self::EtherType(0x0800),
+            Some(6) => Self::EtherType(0x86dd),
+            _ => Self::Payload,
+        }
+    }
+}
+
+impl HeaderDef {
+    /// Bytes of it with all of its optional parts and without options.
+    pub(super) fn fixed_len(&self) -> usize {
+        let end = self.fields.iter().map(FieldDef::end_bit).max().unwrap_or(0);
+        end.unsigned_abs() as usize / 8
+    }
+
+    /// The field that counts to the frame's end, and the byte of the header it counts from.
+    pub(super) fn frame_length(&self) -> Option<(&'static FieldDef, usize)> {
+        self.fields.iter().find_map(|field| {
+            let Role::FrameLength { counted_from } = field.role else { return None };
+            Some((field, counted_from))
+        })
+    }
+
+    /// The field that has the header's own length, with its unit and what it does not count.
+    pub(super) fn header_length(&self) -> Option<(&'static FieldDef, usize, usize)> {
+        self.fields.iter().find_map(|field| {
+            let Role::HeaderLength { unit, less } = field.role else { return None };
+            Some((field, unit, less))
+        })
+    }
+
+    pub(super) fn checksum(&self) -> Option<(&'static FieldDef, Coverage)> {
+        self.fields.iter().find_map(|field| {
+            let Role::Checksum(coverage) = field.role else { return None };
+            Some((field, coverage))
+        })
+    }
+
+    /// The flag that says whether `field` is there, where it can be absent.
+    pub(crate) fn presence_of(&self, field: &FieldDef) -> Option<&'static FieldDef> {
+        self.fields
+            .iter()
+            .find(|flag| matches!(&flag.role, Role::Presence { fields, .. } if fields.contains(&field.byte())))
+    }
+}
+
+impl HeaderKind {
+    /// As users write it.
+    pub fn name(self) -> &'static str {
+        self.def().name
+    }
+
+    /// Its fields, in the order of the wire.
+    pub fn fields(self) -> &'static [FieldDef] {
+        self.def().fields
+    }
+
+    /// The field of this name.
+    pub fn field(self, name: &str) -> Option<&'static FieldDef> {
+        self.fields().iter().find(|field| field.name == name)
+    }
+
+    /// Its part of variable length, [`Layer::options`](super::Layer::options), when it has one.
+    pub fn options(self) -> Option<&'static Options> {
+        self.def().options.as_ref()
+    }
+
+    /// The field that holds its checksum, when it has one.
+    pub fn checksum_field(self) -> Option<&'static FieldDef> {
+        self.def().checksum().map(|(field, _)| field)
+    }
+
+    /// The headers it can follow. Any header can follow `custom`, too; `ethernet` and `custom` can come
+    /// first.
+    pub fn follows(self) -> impl Iterator<Item = Self> {
+        let is_anywhere = self.def().place == Place::Anywhere;
+        Self::ALL.into_iter().filter(move |below| is_anywhere || below.naming(self).is_some())
+    }
+
+    /// What its [`Role::NextHeader`] says when `next` is behind it; none when `next` has no number.
+    pub(crate) fn number_of(self, next: Self) -> Option<u16> {
+        match self.naming(next) {
+            Some(Naming::Number(number)) => Some(number),
+            Some(Naming::Silent) | None => None,
+        }
+    }
+
+    /// None when `next` cannot be behind it.
+    fn naming(self, next: Self) -> Option<Naming> {
+        let own = self.def().carries.iter().find(|(kind, _)| *kind == next);
+        if let Some((_, number)) = own {
+            return Some(number.map_or(Naming::Silent, Naming::Number));
+        }
+        let follows = next.def().follows.iter().find(|follows| follows.headers.contains(&self))?;
+        Some(Naming::Number(match follows.number {
+            Number::EtherType(number, _) => number,
+            Number::IpProtocol(number) => number.into(),
+            Number::UdpPort(port, _) => port,
+        }))
+    }
+}
+
+/// How a header says what is behind it.
+enum Naming {
+    Number(u16),
+    /// Not at all: there is one thing that can be, or that tells by itself.
+    Silent,
+}
