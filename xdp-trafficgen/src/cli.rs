@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 #[doc(hidden)]
 pub use bench::{Bench, BenchArrivals, BenchCase, BenchCommand, BenchPrograms, BenchRun, BenchSink};
@@ -29,7 +29,7 @@ use crate::{
         literal::{self, Problem},
         rate::{self, Ratio},
     },
-    output::{Format, Report},
+    output::{Format, Report, log::LogFormat},
 };
 
 /// Line-rate traffic generator on XDP live frames.
@@ -355,16 +355,6 @@ pub struct Daemon {
     /// What all sending commands have.
     #[command(flatten)]
     pub common: Common,
-}
-
-/// How the daemon writes its log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// A JSON object a line.
-    Json,
 }
 
 /// CPUs, each once. (A type of its own, because clap takes a plain `Vec` for repeated options.)

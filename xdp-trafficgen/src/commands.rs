@@ -22,7 +22,6 @@ use std::{fmt::Write as _, io, path::Path, process::ExitCode};
 pub use pace_test::PaceTestError;
 pub(crate) use send::{probe_kernel, signal_stop, work_out_until};
 
-use self::daemon::log;
 use crate::{
     cli::{self, BenchCommand, Command, Overrides},
     config::{
@@ -35,6 +34,7 @@ use crate::{
     kernel::{AttachError, KernelError, probe::CannotSend},
     output::{
         format::{EmitError, emit_text},
+        log::{self, Complaint, one_line},
         streams::{self, say, show, tell_losses},
     },
     packet::Template,
@@ -157,6 +157,20 @@ impl CommandError {
         text
     }
 
+    /// The same for the log: all that is said of it, at least one.
+    pub(crate) fn complaints(&self) -> Vec<Complaint> {
+        if let Self::Config(diagnostics) = self {
+            return Complaint::of_config(diagnostics);
+        }
+        let (code, cause, cure) = match self.finding() {
+            Some(Finding { code, severity: _, cause, cure }) => {
+                (Some(code), Some(one_line(&cause)), Some(one_line(&cure)))
+            }
+            None => (None, None, None),
+        };
+        vec![Complaint { error: one_line(&in_full(self)), place: None, code, cause, cure }]
+    }
+
     /// What it means that the kernel refused something, or a worker was moved, where that is known.
     pub(crate) fn finding(&self) -> Option<Finding> {
         if let Self::Engine(EngineError::Worker { source, .. }) = self
@@ -248,7 +262,7 @@ fn finish(result: Result<(), CommandError>) -> ExitCode {
         Err(error) => {
             let code = error.exit_code();
             if log::is_for_programs() {
-                log::tell_failure(&error, code);
+                log::tell_failure(error.complaints(), code);
             } else {
                 show(error.render());
             }

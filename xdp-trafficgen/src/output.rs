@@ -5,6 +5,7 @@ pub mod fields;
 pub mod format;
 pub mod frames;
 pub mod live;
+pub mod log;
 pub mod numbers;
 pub mod pace_test;
 pub mod probe;
@@ -17,4 +18,4 @@ pub mod tune;
 pub mod words;
 
 pub use format::{Format, Formats};
-pub use report::{PortFinding, Report};
+pub use report::{NewDrops, PortFinding, Report};

@@ -1,7 +1,6 @@
 //! The daemon: supervises ports until it is told to stop. The composition root of everything that lives longer than a
 //! run.
 
-pub(crate) mod log;
 mod supervision;
 
 use std::{
@@ -14,28 +13,25 @@ use tokio::{
     time::{self, Instant, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
 
 use self::supervision::{Counts, Supervised};
 use crate::{
     cli,
     commands::{
-        CommandError,
-        findings::{NewDrops, RunFindings},
-        probe_kernel, read_config, replace_rates, send, signal_stop, work_out_until,
+        CommandError, findings::RunFindings, probe_kernel, read_config, replace_rates, send, signal_stop,
+        work_out_until,
     },
     config::{Config, Located, Origin, Port},
-    diagnosis::{Finding, Severity},
     engine,
     kernel::{Capabilities, Listener, PassPrograms, TracePoint},
-    output::{PortFinding, Report, format::emit, shortfall::shortfall, together::notes},
+    output::{NewDrops, Report, format::emit, log, together::notes},
     plan::{Consent, Plan, PortPlan, pacing::missed::MissedDepartures},
-    stats::{PortCount, Punctuality, Snapshot, reconcile::except_each_other},
+    stats::{PortCount, Snapshot, reconcile::except_each_other},
 };
 
 /// Runs until a signal: log, configuration, first plan, then a task a port.
 pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
-    log::start(options.log_format)?;
+    log::start(options.log_format).map_err(CommandError::Config)?;
     let mut config = read_config(&options.config, &options.overrides)?;
     replace_rates(&mut config, &options.rates, options.scale)?;
     let stop = signal_stop()?;
@@ -47,15 +43,13 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     // All of the file, so that a mistake anywhere ends the daemon before anything is sent.
     let plan = match work_out_until(&stop, &config, Some(machine.capabilities), machine.consent) {
         Err(error) if error.is_stopped() => {
-            info!("stopping: no port has started");
+            log::stopped_before_start();
             let report = Report { snapshot: Snapshot::default(), findings: Vec::new(), sink: None };
             return finish(&report, options);
         }
         plan => plan?,
     };
-    for note in notes(&plan.notes) {
-        info!("{note}");
-    }
+    notes(&plan.notes).iter().for_each(|note| log::note(note));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -101,8 +95,8 @@ async fn serve(
     stop: &CancellationToken,
 ) -> Report {
     let started = Instant::now();
-    let outlook = RunFindings::of(plan).logging();
-    outlook.foresee().iter().for_each(log_foreseen);
+    let outlook = RunFindings::of(plan);
+    outlook.foresee().iter().for_each(log::foreseen);
     let outlook = Arc::new(Mutex::new(outlook));
     let mut tasks = JoinSet::new();
     let mut latest: Vec<Latest> = Vec::new();
@@ -116,7 +110,7 @@ async fn serve(
         let port = Supervised { config, machine, counts, outlook, listener, enabling, name, planned };
         tasks.spawn(port.supervise(stop.clone()));
     }
-    info!(ports = latest.len(), "sending");
+    log::sending(latest.len());
     let snapshot = || Snapshot { elapsed: started.elapsed(), ports: latest.iter().map(read).collect() };
     let mut reports = time::interval_at(started + report_interval, report_interval);
     let mut logged = Snapshot::default();
@@ -132,25 +126,25 @@ async fn serve(
                     () = stop.cancelled() => break,
                     news = explain_drops(&now, &outlook, RunFindings::learn) => news,
                 };
-                log_counts("counts since the start", &now, &logged, &news);
+                log::counts("counts since the start", &now, &logged, &news);
                 logged = now;
                 log::tell_losses();
             }
             Some(ended) = tasks.join_next() => note_end(ended),
         }
     }
-    info!("stopping");
+    log::stopping();
     while let Some(ended) = tasks.join_next().await {
         note_end(ended);
     }
     let mut snapshot = snapshot();
     except_each_other(&mut snapshot.ports);
     let news = explain_drops(&snapshot, &outlook, RunFindings::learn_now).await;
-    log_counts("final counts since the start", &snapshot, &Snapshot::default(), &news);
-    log_flows(&snapshot);
+    log::counts("final counts since the start", &snapshot, &Snapshot::default(), &news);
+    log::flows(&snapshot);
     log::tell_losses();
     let findings = current(&outlook).conclude(&snapshot, Vec::new(), false);
-    findings.iter().for_each(log_concluded);
+    findings.iter().for_each(log::concluded);
     Report { snapshot, findings, sink: None }
 }
 
@@ -177,27 +171,8 @@ fn current(outlook: &Current) -> RunFindings {
 /// A port's task ended. That it panicked is a mistake of ours, which the daemon does not outlive in silence.
 fn note_end(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        error!("a port's task failed");
+        log::task_failed();
         std::panic::resume_unwind(error.into_panic());
-    }
-}
-
-/// What may cost frames is a warning, and what may cost time a remark.
-fn log_foreseen(found: &PortFinding) {
-    let PortFinding { port, frames: _, finding: Finding { code, severity, cause, cure } } = found;
-    match severity {
-        Severity::Blocks | Severity::Loses => warn!(port, code, cause, cure, "expect losses"),
-        Severity::Slows => info!(port, code, cause, cure, "could be faster"),
-        Severity::Note => {}
-    }
-}
-
-/// Why frames were dropped, of the whole time: each cause with all that it cost, as it was when they were dropped.
-fn log_concluded(found: &PortFinding) {
-    let PortFinding { port, frames, finding: Finding { code, severity: _, cause, cure } } = found;
-    match frames {
-        Some(count) => warn!(port, code, cause, cure, count, "frames dropped in all"),
-        None => info!(port, code, cause, cure, "remark"),
     }
 }
 
@@ -210,107 +185,4 @@ async fn explain_drops(
     let (outlook, snapshot) = (current(outlook), snapshot.clone());
     let learned = spawn_blocking(move || learn(&outlook, &snapshot)).await;
     learned.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-}
-
-/// Logs all counts, and warns of the drops that were not there at the last time.
-fn log_counts(message: &str, snapshot: &Snapshot, last: &Snapshot, news: &[NewDrops]) {
-    for (index, port) in snapshot.ports.iter().enumerate() {
-        let TimingFields { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
-            TimingFields::of(port.punctuality);
-        info!(
-            port = port.name,
-            interface = port.interface,
-            frames_attempted = port.attempted,
-            frames_tx = port.transmitted,
-            bytes_tx = port.bytes(),
-            frames_dropped = port.dropped(),
-            requested_pps,
-            achieved_pps,
-            frames_late,
-            worst_lateness_ns,
-            frames_unsent,
-            down_ns = nanos(port.outage.down),
-            restarts = port.outage.restarts,
-            batch_size = port.batch_size,
-            "{message}"
-        );
-        for NewDrops { reason, finding, .. } in news.iter().filter(|news| news.index == index) {
-            let count = port.drops.iter().find(|(known, _)| known == reason).map_or(0, |(_, count)| *count);
-            let code = finding.as_ref().map(|finding| finding.code);
-            let cause = finding.as_ref().map(|finding| finding.cause.as_str());
-            let cure = finding.as_ref().map(|finding| finding.cure.as_str());
-            warn!(
-                port = port.name,
-                reason = reason.code(),
-                count,
-                code,
-                cause,
-                cure,
-                "frames dropped, counted since the start"
-            );
-        }
-        let known = last.ports.get(index).and_then(|port| port.punctuality).map_or(0, |known| known.unsent);
-        if let Some(sentence) = shortfall(port).filter(|_| frames_unsent != Some(known)) {
-            warn!(port = port.name, frames_unsent, "departures without a frame since the start: {sentence}");
-        }
-    }
-}
-
-/// As the log shows times: 64 bits hold 584 years.
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Fields of the log that only paced ports and flows have; named as those of the JSON report.
-#[derive(Default)]
-struct TimingFields {
-    requested_pps: Option<f64>,
-    achieved_pps: Option<f64>,
-    frames_late: Option<u64>,
-    worst_lateness_ns: Option<u64>,
-    frames_unsent: Option<u64>,
-}
-
-impl TimingFields {
-    fn of(punctuality: Option<Punctuality>) -> Self {
-        let Some(Punctuality { requested, achieved, time: _, late, worst, unsent }) = punctuality else {
-            return Self::default();
-        };
-        Self {
-            requested_pps: requested,
-            achieved_pps: achieved,
-            frames_late: Some(late),
-            worst_lateness_ns: Some(nanos(worst)),
-            frames_unsent: Some(unsent),
-        }
-    }
-}
-
-/// More flows than these are too many for a log; `--output json` reports all of them.
-const LOGGED_FLOWS: usize = 64;
-
-/// Logs the final counts of each flow.
-fn log_flows(snapshot: &Snapshot) {
-    let flows = || snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
-    if flows().count() > LOGGED_FLOWS {
-        info!(flows = flows().count(), "too many flows to log one by one: `--output json` reports them");
-        return;
-    }
-    for (port, flow) in flows() {
-        let TimingFields { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
-            TimingFields::of(flow.punctuality);
-        info!(
-            flow = flow.name,
-            port = port.name,
-            frames_attempted = flow.attempted,
-            frames_tx = flow.transmitted,
-            bytes_tx = flow.bytes,
-            requested_pps,
-            achieved_pps,
-            frames_late,
-            worst_lateness_ns,
-            frames_unsent,
-            "final flow counts since the start"
-        );
-    }
 }

@@ -14,8 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::warn;
-
 use self::{
     explanations::DropExplanations,
     observation::{Observation, Period, causes},
@@ -29,7 +27,7 @@ use crate::{
         is_captured, name_of,
     },
     output::{
-        PortFinding,
+        NewDrops, PortFinding, log,
         streams::{is_log, say},
         together,
     },
@@ -44,8 +42,6 @@ pub(crate) struct RunFindings {
     before: Arc<StartState>,
     /// What was found out so far, and what became of the interfaces meanwhile: the same for all clones.
     meanwhile: Arc<Mutex<LiveFindings>>,
-    /// Says why the facts cannot be had.
-    complain: fn(&NetlinkError),
 }
 
 /// How it was before the first frame.
@@ -102,19 +98,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(950);
 /// How long from `now` until the next look, after that of `learned`.
 fn rest(learned: Option<Instant>, now: Instant) -> Duration {
     learned.map_or(Duration::ZERO, |learned| BETWEEN_LOOKS.saturating_sub(now.saturating_duration_since(learned)))
-}
-
-/// Drops that were explained just now.
-#[derive(Clone, Debug)]
-pub(crate) struct NewDrops {
-    /// The port's place in the plan.
-    pub(crate) index: usize,
-    /// The reason.
-    pub(crate) reason: DropReason,
-    /// Frames.
-    pub(crate) frames: u64,
-    /// Why; none when the facts cannot be had.
-    pub(crate) finding: Option<Finding>,
 }
 
 /// One port of it.
@@ -175,7 +158,14 @@ impl ObservedPort {
     }
 }
 
-const UNKNOWN: &str = "what explains the counts cannot be found out";
+/// Says why the facts cannot be had.
+fn complain(error: &NetlinkError) {
+    if is_log() {
+        log::explanations_lacking(&error.to_string());
+    } else {
+        say(format_args!("what explains the counts cannot be found out: {error}"));
+    }
+}
 
 /// The plan says these itself, and the last one is said before there is one.
 const SAID_ALREADY: [&str; 4] = ["cpu_above_queues", "needs_program", "no_carrier", "low_memory"];
@@ -183,27 +173,21 @@ const SAID_ALREADY: [&str; 4] = ["cpu_above_queues", "needs_program", "no_carrie
 /// Says on standard error that memory is short, before any is taken: whoever takes more than a control group may have is killed
 /// without another word.
 pub(crate) fn warn_of_memory() {
-    let Some(Finding { code, cause, cure, .. }) = diagnosis::of_memory(&System::gather()) else { return };
+    let Some(finding) = diagnosis::of_memory(&System::gather()) else { return };
     if is_log() {
-        warn!(code, cause, cure, "memory is short");
+        log::memory_is_short(&finding);
     } else {
-        say(format_args!("{cause}\n  cure: {cure}"));
+        say(format_args!("{}\n  cure: {}", finding.cause, finding.cure));
     }
 }
 
 impl RunFindings {
     /// Of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
-        let complain = |error: &NetlinkError| say(format_args!("{UNKNOWN}: {error}"));
         let so_far = LiveFindings { changes: LinkChanges::open().ok(), ..LiveFindings::default() };
         let meanwhile = Arc::new(Mutex::new(so_far));
         let before = Arc::new(StartState::now());
-        Self { ports: plan.ports.iter().map(ObservedPort::of).collect(), before, meanwhile, complain }
-    }
-
-    /// The same for whoever keeps a log, where standard error has a form of its own.
-    pub(crate) fn logging(self) -> Self {
-        Self { complain: |error| warn!(error = error.to_string(), "{UNKNOWN}"), ..self }
+        Self { ports: plan.ports.iter().map(ObservedPort::of).collect(), before, meanwhile }
     }
 
     /// A port was planned anew: its interface may be another of the same name, and so may be its CPUs and batches.
@@ -405,7 +389,7 @@ impl RunFindings {
     /// The facts as they are now; none, and a word about it, when they cannot be had.
     fn look(&self) -> Option<Observation<'_>> {
         let indices: Vec<u32> = self.ports.iter().map(|sending| sending.index).collect();
-        let interfaces = aside(|| Interface::again(&indices))?.inspect_err(self.complain).ok()?;
+        let interfaces = aside(|| Interface::again(&indices))?.inspect_err(complain).ok()?;
         Some(Observation::at(&self.before, interfaces, &mut self.so_far().changes))
     }
 
@@ -451,7 +435,7 @@ mod tests {
             busy: true,
         };
         let ports = ["a", "b"].map(sending).to_vec();
-        RunFindings { ports, before: Arc::default(), meanwhile: Arc::default(), complain: |_| {} }
+        RunFindings { ports, before: Arc::default(), meanwhile: Arc::default() }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use xdp_trafficgen_ebpf::abi;
 use crate::{
     diagnosis::Finding,
     output::{Format, Formats},
-    stats::Snapshot,
+    stats::{DropReason, Snapshot},
 };
 
 /// The result of a run.
@@ -35,4 +35,17 @@ pub struct PortFinding {
     pub frames: Option<u64>,
     /// What it is.
     pub finding: Finding,
+}
+
+/// Drops that were explained just now.
+#[derive(Clone, Debug)]
+pub struct NewDrops {
+    /// The port's place in the plan.
+    pub index: usize,
+    /// The reason.
+    pub reason: DropReason,
+    /// Frames.
+    pub frames: u64,
+    /// Why; none when the facts cannot be had.
+    pub finding: Option<Finding>,
 }

@@ -10,16 +10,16 @@ use tokio::{
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
 
-use super::{Current, Latest, Machine, log::Complaint, read};
+use super::{Current, Latest, Machine, read};
 use crate::{
     commands::{CommandError, findings::RunFindings, work_out_until},
     config::{Config, Flow, Located},
-    diagnosis::{Finding, in_full, of_outage},
+    diagnosis::{in_full, of_outage},
     engine::{self, Loaded, Start},
     host::Required,
     kernel::{Listener, PassPrograms},
+    output::log,
     plan::{self, pacing::missed::MissedDepartures},
     stats::{FlowCount, PortCount, Snapshot, StoppedPort},
 };
@@ -140,7 +140,7 @@ impl Supervised {
             if began.elapsed() > LONGEST_PAUSE {
                 pause = FIRST_PAUSE;
             }
-            self.tell_failure(&error, pause);
+            log::port_failed(&self.name, error.complaints(), pause);
             // Else it is as down as it was, for the same reason.
             if let Some(since) = since {
                 outage = since.shared();
@@ -157,7 +157,7 @@ impl Supervised {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        info!(port = self.name, "port ended");
+        log::port_ended(&self.name);
     }
 
     /// Has the kernel ask for the next hops, for seconds when they are silent. Meanwhile the counts go on, which those of a
@@ -209,7 +209,9 @@ impl Supervised {
         match start {
             Start::Since(_) => {
                 earlier.outage.restarts += 1;
-                self.tell_restart(&earlier);
+                if let Some(outage) = of_outage(&earlier) {
+                    log::port_restarted(&earlier, &outage);
+                }
             }
             Start::Now | Start::At(_) => *first = Some(epoch),
         }
@@ -232,33 +234,6 @@ impl Supervised {
         let down = spawn_blocking(move || StoppedPort::since(planned, sent_for, counts, &earlier)).await;
         let down = down.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         Err(Failed { error, outage: Some(Outage { down, epoch, reason: String::new() }) })
-    }
-
-    /// A line for the failure, and one for each other thing that is wrong with its configuration by now.
-    fn tell_failure(&self, failure: &CommandError, pause: Duration) {
-        for (index, Complaint { error, place, code, cause, cure }) in Complaint::all(failure).into_iter().enumerate() {
-            let port = &self.name;
-            if index == 0 {
-                error!(
-                    port,
-                    error,
-                    place,
-                    code,
-                    cause,
-                    cure,
-                    "port failed, it starts again in {pause:?}, with its rates and the values of its fields from their beginning"
-                );
-            } else {
-                error!(port, error, place, code, cause, cure, "port cannot start for this too");
-            }
-        }
-    }
-
-    /// It sends again: what it cost that it did not.
-    fn tell_restart(&self, count: &PortCount) {
-        let Some(Finding { code, cause, cure, .. }) = of_outage(count) else { return };
-        let frames_unsent = count.punctuality.map(|punctuality| punctuality.unsent);
-        warn!(port = self.name, code, cause, cure, frames_unsent, "port sends again");
     }
 
     fn note(&self, snapshot: Snapshot, earlier: &PortCount) {
