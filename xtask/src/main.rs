@@ -1,4 +1,4 @@
-//! Everything a developer or a first user types: `cargo xtask setup`, `build`, `demo`, `test`, `tidy`, `bench`.
+//! Everything a developer or a first user types: `cargo xtask setup`, `build`, `demo`, `test`, `tidy`, `public-api`, `bench`.
 //!
 //! One file a subcommand. What a subcommand needs on the machine, it gets through [`setup`]; nothing here is part of
 //! the program itself.
@@ -12,6 +12,7 @@ mod build;
 mod demo;
 mod pacing;
 mod peers;
+mod public_api;
 mod setup;
 mod test;
 mod tidy;
@@ -46,6 +47,8 @@ enum Task {
     Test(test::Arguments),
     /// Check what no compiler checks: the order of modules, and that nothing cites what is not in the repository
     Tidy,
+    /// Compare what the library offers Rust programs with the committed list, or write that
+    PublicApi(public_api::Arguments),
     /// Set up, build, then compare rates and gaps: with a program that only redirects, and with other traffic generators
     Bench(bench::Arguments),
 }
@@ -76,6 +79,7 @@ fn run(task: Task) -> Result<()> {
         Task::Build(arguments) => build::run(&sh, &arguments),
         Task::Demo(arguments) => demo::run(&sh, &arguments),
         Task::Test(arguments) => test::run(&sh, &arguments),
+        Task::PublicApi(arguments) => public_api::run(&sh, &arguments),
         Task::Bench(arguments) => bench::run(&sh, &arguments),
     }
 }

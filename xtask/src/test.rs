@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::{build, setup, target_dir, tidy, verifier};
+use crate::{build, public_api, setup, target_dir, tidy, verifier};
 
 /// Flags of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -70,7 +70,8 @@ fn lint(sh: &Shell) -> Result<()> {
         "documentation",
         cmd!(sh, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"),
         "rustdoc has something to say",
-    )
+    )?;
+    public_api::check(sh)
 }
 
 /// rustfmt and clippy come with rustup's default profile, not with its minimal one.
