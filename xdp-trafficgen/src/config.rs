@@ -100,15 +100,20 @@
 //! `flows.dns.packet.ipv4[1].dst=198.19.0.9`, `flows.dns.packet.udp.src_port={ random = {} }`. `--rate` is the rate of each port: flows with rates of their own keep their
 //! shares of it. `--scale 2x` multiplies all rates of the file, but not how often bursts come.
 
+#[doc(hidden)]
 pub mod checked;
-pub mod diagnostic;
+mod diagnostic;
 pub mod file;
+#[doc(hidden)]
 pub mod literal;
+#[doc(hidden)]
 pub mod names;
 mod path;
 pub mod pattern;
 pub mod rate;
+#[doc(hidden)]
 pub mod size;
+#[doc(hidden)]
 pub mod store;
 
 use std::{ops::Range, sync::Arc, time::Duration};

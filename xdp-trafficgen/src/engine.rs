@@ -28,8 +28,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+#[doc(hidden)]
 pub use clock::now;
 pub use worker::WorkerError;
+
+#[doc(inline)]
+pub use crate::kernel::{KernelError, TracePoint};
 
 use self::{
     counting::Counting,
@@ -41,9 +45,7 @@ use self::{
 };
 use crate::{
     host::{WORKER_THREAD, is_gone},
-    kernel::{
-        Generator, KernelError, Listener, PassProgramShare, PassPrograms, ProgramClock, TracePoint, generator::Role,
-    },
+    kernel::{Generator, Listener, PassProgramShare, PassPrograms, ProgramClock, generator::Role},
     plan::{Plan, PortPlan, RequiredProgram, port_name},
     stats::{PortCount, Snapshot, reconcile::reconcile},
 };
@@ -98,6 +100,7 @@ pub enum EngineError {
 ///
 /// # Errors
 /// When the thread may not run there.
+#[doc(hidden)]
 pub fn pin_to(cpu: u32) -> Result<(), WorkerError> {
     worker::pin(cpu)
 }
@@ -134,6 +137,7 @@ const LEAD: Duration = Duration::from_millis(2);
 const AHEAD: Duration = Duration::from_millis(50);
 /// Time for frames that wait in the rings of a NIC to leave, before a program is taken off and its rings with it: 8192 frames
 /// of 1518 bytes at 1 Gb/s.
+#[doc(hidden)]
 pub const DRAIN: Duration = Duration::from_millis(100);
 
 impl Loaded {
@@ -157,6 +161,7 @@ impl Loaded {
     ///
     /// # Errors
     /// What the kernel refused.
+    #[doc(hidden)]
     pub fn with(plan: Plan, role: Role, trace_points: &[TracePoint]) -> Result<Self, EngineError> {
         Self::listening(plan, role, trace_points, &PassPrograms::default())
     }
@@ -177,6 +182,7 @@ impl Loaded {
     ///
     /// # Errors
     /// What the kernel refused.
+    #[doc(hidden)]
     pub fn beside(plan: Plan, listener: &Listener, enabling: &PassPrograms) -> Result<Self, EngineError> {
         Self::load(plan, Role::Generate, Some(listener), enabling)
     }

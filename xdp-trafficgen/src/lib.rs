@@ -1,26 +1,33 @@
 //! xdp-trafficgen: a line-rate traffic generator on XDP live frames (`BPF_PROG_RUN` with
-//! `BPF_F_TEST_XDP_LIVE_FRAMES`, Linux 5.18 and later).
+//! `BPF_F_TEST_XDP_LIVE_FRAMES`, Linux 5.18 and later), as a library.
 //!
-//! The modules in the order of the data, which flows one way: [`config`] is what the user wrote, [`packet`] the model of
-//! headers and fields, [`host`] the facts of this machine, [`plan`] what will be sent, and when, as a pure function of
-//! them, [`kernel`] the eBPF object and its maps, [`engine`] the threads that drive it, [`stats`] the counts, [`output`]
-//! what is shown of them; [`diagnosis`] says what facts and counts mean, and what to do. [`commands`] put these together.
+//! Data flows one way. [`config`] is what the user wrote, in a file or as values; its documentation is the reference of the
+//! file format. [`host`] has the facts of a machine as plain values, gathered ([`host::Facts::gather`]) or written by hand.
+//! [`plan::plan`] makes of both what will be sent, and when; it is a pure function. [`engine`] loads a plan into the kernel
+//! and sends ([`engine::Loaded`], [`engine::Session`]), and gives counts ([`stats::Snapshot`]). [`packet`] names headers and
+//! their fields.
 //!
-//! Rates go the same way: [`config::rate`] has them as written, [`plan::pacing`] makes streams of departure times of them,
-//! the eBPF program waits for each departure and the engine sleeps while the next is far away, [`stats`] tell how punctual
-//! frames were. [`stats::gaps`] and [`output::pace_test`] are `pace-test`'s, which measures it where frames arrive.
-//! [`stats::tuning`], [`output::tune`] and [`config::store`] are `tune`'s, which looks for the settings that send the most.
+//! The package has two examples: `examples/send.rs` sends a million frames and reads the counts, `examples/plan.rs` works out
+//! a plan without a kernel. Sending needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN.
+//!
+//! What is hidden here is for the programs and tests of this package, and may change with every commit. What is not is listed
+//! in `public-api.txt`, with which `cargo xtask test` compares it. `doc/architecture.md` has the map of the code.
 
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod commands;
 pub mod config;
+#[doc(hidden)]
 pub mod diagnosis;
 pub mod engine;
 pub mod host;
+#[doc(hidden)]
 pub mod kernel;
+#[doc(hidden)]
 pub mod output;
 pub mod packet;
 pub mod plan;
-pub mod signal;
+mod signal;
 pub mod stats;
 mod sys;

@@ -18,10 +18,15 @@ mod template;
 mod tests;
 mod window;
 
+#[doc(hidden)]
 pub use checksums::{Bound, CoveredChecksum, Reach};
 pub use field::{FieldDef, FieldType};
 pub use headers::{HeaderKind, Options};
 pub use payload::Payload;
+#[doc(hidden)]
 pub use reference::reference;
-pub use template::{ChecksumMode, Layer, LengthField, StackError, Template, assemble};
+pub use template::ChecksumMode;
+#[doc(hidden)]
+pub use template::{Layer, LengthField, StackError, Template, assemble};
+#[doc(hidden)]
 pub use window::Window;

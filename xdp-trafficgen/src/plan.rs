@@ -6,11 +6,14 @@
 mod addresses;
 mod cpus;
 mod driver;
+#[doc(hidden)]
 pub mod needs;
 mod note;
+#[doc(hidden)]
 pub mod pacing;
 mod program;
 mod rows;
+#[doc(hidden)]
 pub mod schedule;
 mod sequence;
 mod size_table;
@@ -25,11 +28,18 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 use xdp_trafficgen_ebpf::abi::{BODY_LEN, FCS_LEN, MAX_SLOTS};
 
 pub use addresses::sought;
+#[doc(hidden)]
 pub use cpus::default_cpu;
+#[doc(hidden)]
 pub use driver::attachment;
+#[doc(hidden)]
 pub use needs::Needs;
-pub use note::{Note, port_name};
+pub use note::Note;
+#[doc(hidden)]
+pub use note::port_name;
+#[doc(hidden)]
 pub use pacing::Pacing;
+#[doc(hidden)]
 pub use program::{FrameBounds, Program};
 
 use crate::{
@@ -76,10 +86,13 @@ pub struct PortPlan {
     /// What is sent; at least one.
     pub flows: Vec<FlowPlan>,
     /// When frames leave; as fast as they can when none.
+    #[doc(hidden)]
     pub pacing: Option<Pacing>,
     /// What the kernel's programs do for it.
+    #[doc(hidden)]
     pub program: Program,
     /// What it takes of the machine.
+    #[doc(hidden)]
     pub needs: Needs,
 }
 
@@ -121,8 +134,10 @@ pub struct FlowPlan {
     /// When to end, counted from its beginning; never when none.
     pub duration: Option<Duration>,
     /// The longest frame, every field at its first value, and where everything is in it.
+    #[doc(hidden)]
     pub layout: Template,
     /// The flow where more of it varies than the user wrote: destinations with MAC addresses of their own.
+    #[doc(hidden)]
     pub addressed: Option<Box<Flow>>,
 }
 

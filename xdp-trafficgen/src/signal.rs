@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// When another handler is installed already: a mistake of ours.
-pub fn stop_token() -> Result<CancellationToken, ctrlc::Error> {
+pub(crate) fn stop_token() -> Result<CancellationToken, ctrlc::Error> {
     let stop = CancellationToken::new();
     let handler = stop.clone();
     ctrlc::set_handler(move || {

@@ -4,10 +4,12 @@
 
 mod drops;
 mod due_time;
+#[doc(hidden)]
 pub mod gaps;
 mod outage;
 mod punctuality;
 pub mod reconcile;
+#[doc(hidden)]
 pub mod tuning;
 mod workers;
 
@@ -15,7 +17,9 @@ use std::time::Duration;
 
 use xdp_trafficgen_ebpf::abi::{FCS_LEN, Flow, Worker};
 
-pub use drops::{DropReason, errno_name};
+pub use drops::DropReason;
+#[doc(hidden)]
+pub use drops::errno_name;
 pub use outage::{Outage, StoppedPort};
 pub use punctuality::Punctuality;
 

@@ -66,12 +66,13 @@ fn lint(sh: &Shell) -> Result<()> {
         cmd!(sh, "cargo deny --log-level error check --hide-inclusion-graph bans licenses sources"),
         "a dependency is not what .cargo/deny.toml allows",
     )?;
+    // Before the documentation, whose pages cargo removes for it.
+    public_api::check(sh)?;
     step(
         "documentation",
         cmd!(sh, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"),
         "rustdoc has something to say",
-    )?;
-    public_api::check(sh)
+    )
 }
 
 /// rustfmt and clippy come with rustup's default profile, not with its minimal one.

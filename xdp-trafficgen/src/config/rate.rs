@@ -4,8 +4,10 @@ mod text;
 
 use std::{cmp::Ordering, time::Duration};
 
-pub use text::{Unit, parse_behind, parse_factor, parse_rate, parse_rate_in, parse_speed, parse_unit};
+pub use text::Unit;
 pub(in crate::config) use text::{above_the_line, catch_up};
+#[doc(hidden)]
+pub use text::{parse_behind, parse_factor, parse_rate, parse_rate_in, parse_speed, parse_unit};
 
 /// A fraction that is not negative, in lowest terms; the denominator is at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
