@@ -4,7 +4,11 @@
 //! The home of `unsafe` for what runs in the kernel, and the only user of aya. Takes plain values
 //! from the plan, returns plain values, and decides nothing.
 
-#![expect(unsafe_code, reason = "system calls that neither aya nor rustix wraps live here, and only here")]
+#![expect(
+    unsafe_code,
+    reason = "system calls that neither aya nor rustix wraps live here, and \
+                                 only here"
+)]
 
 mod anchor;
 pub mod arrivals;

@@ -13,14 +13,21 @@ pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -
         KernelError::Attach(AttachError::InTheWay { interface, program }) => Finding::new(
             if program.on_link { "program_held" } else { "program_in_the_way" },
             Severity::Blocks,
-            format!("`{interface}` sends XDP frames only with a program of its own, and {program} is attached to it"),
+            format!(
+                "`{interface}` sends XDP frames only with a program of its own, and {program} \
+                     is attached to it"
+            ),
             program.out_of_the_way(interface),
         ),
         KernelError::Attach(AttachError::NoTransmit { interface }) => Finding::new(
             "driver_cannot_send",
             Severity::Blocks,
-            format!("the driver of `{interface}` sends no XDP frames, with an XDP program attached or without"),
-            "send out of another interface: `xdp-trafficgen probe` tells which of them do; newer kernels have more of them",
+            format!(
+                "the driver of `{interface}` sends no XDP frames, with an XDP program attached \
+                     or without"
+            ),
+            "send out of another interface: `xdp-trafficgen probe` tells which of them do; newer \
+             kernels have more of them",
         ),
         other => {
             let cause = format!("`{name}` sends XDP frames only with a program, and has none: {}", in_full(other));
@@ -30,8 +37,8 @@ pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -
                     "program_refused",
                     Severity::Blocks,
                     cause,
-                    "look for the driver's reason in the kernel's log (`dmesg`), or send out of another interface: \
-                     `xdp-trafficgen probe` tells which of them do",
+                    "look for the driver's reason in the kernel's log (`dmesg`), or send out of \
+                     another interface: `xdp-trafficgen probe` tells which of them do",
                 ),
             }
         }
@@ -72,11 +79,13 @@ fn of_words(interface: &str, said: &str) -> Option<Finding> {
         // then.
         (
             "offload_in_the_way",
-            "the hypervisor hands over merged frames, and frames without checksums, which XDP cannot take",
+            "the hypervisor hands over merged frames, and frames without checksums, which XDP \
+             cannot take",
             format!(
-                "switch it off where the virtual machine is described (qemu: `-device virtio-net-pci,guest_csum=off,\
-                 guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off`); `ethtool -K {interface} rx-gro-hw off` does \
-                 where `ethtool -k {interface}` does not show `rx-gro-hw` as fixed"
+                "switch it off where the virtual machine is described (qemu: `-device \
+                 virtio-net-pci,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off`); \
+                 `ethtool -K {interface} rx-gro-hw off` does where `ethtool -k {interface}` does \
+                 not show `rx-gro-hw` as fixed"
             ),
         )
     } else if has("any_header_sg") {
@@ -111,7 +120,10 @@ fn of_words(interface: &str, said: &str) -> Option<Finding> {
         (
             "queues_in_the_way",
             "it has too many queues in use, or too few to spare, for those that XDP needs",
-            format!("use half of what `ethtool -l {interface}` shows as the most: `ethtool -L {interface} combined N`"),
+            format!(
+                "use half of what `ethtool -l {interface}` shows as the most: `ethtool -L \
+                     {interface} combined N`"
+            ),
         )
     } else {
         return None;
@@ -177,7 +189,8 @@ mod tests {
             };
             check(error, code, words, cure);
         }
-        let gro_hw = "virtio_net: Can't set XDP while host is implementing GRO_HW/CSUM, disable GRO_HW/CSUM first";
+        let gro_hw = "virtio_net: Can't set XDP while host is implementing GRO_HW/CSUM, disable \
+                      GRO_HW/CSUM first";
         said(gro_hw, "offload_in_the_way", "`ethtool -K eth1 rx-gro-hw off`");
         said(gro_hw, "offload_in_the_way", "guest_csum=off,guest_tso4=off");
         let one_page = "virtio_net: XDP expects header/data in single page, any_header_sg required";

@@ -40,8 +40,12 @@ pub(super) fn unable(situation: &Situation<'_>) -> Option<Finding> {
         Finding::new(
             "bond_slave_without_xdp",
             Severity::Blocks,
-            format!("the bond `{name}` sends XDP frames only if all of its slaves do, and one of {slaves} does not"),
-            "take that one out of the bond (`xdp-trafficgen probe` tells which it is), or send out of another by itself",
+            format!(
+                "the bond `{name}` sends XDP frames only if all of its slaves do, and one of \
+                     {slaves} does not"
+            ),
+            "take that one out of the bond (`xdp-trafficgen probe` tells which it is), or send out \
+             of another by itself",
         )
     })
 }

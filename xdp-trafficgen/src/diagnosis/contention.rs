@@ -48,7 +48,8 @@ pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], pace: SendMode) -> Option<F
         names += &format!(" and {more} more");
     }
     let cure = if free.is_empty() {
-        "every CPU that this process may use has a worker already: use fewer ports or `cpus` at a time, or let it use more CPUs"
+        "every CPU that this process may use has a worker already: use fewer ports or `cpus` at a \
+         time, or let it use more CPUs"
             .to_owned()
     } else {
         format!("give each port CPUs of its own (`cpus`, `--cpus`): {} would be free", words::cpus(free))
@@ -69,8 +70,8 @@ pub fn of_quota(quotas: &[Quota], cpus: usize, pace: SendMode) -> Option<Finding
     let quota = quotas.first().filter(|quota| quota.cpus() < cpus as f64)?;
     let take = if cpus == 1 { "a worker takes 1".to_owned() } else { format!("workers on {cpus} CPUs take {cpus}") };
     let cause = format!(
-        "the control group of this process may use {} (`{}`) and {take}: once in each {} the kernel stops them until the next \
-         begins, and {}",
+        "the control group of this process may use {} (`{}`) and {take}: once in each {} the \
+         kernel stops them until the next begins, and {}",
         time_of_cpus(quota.cpus()),
         quota.file,
         milliseconds(quota),
@@ -83,8 +84,8 @@ pub fn of_quota(quotas: &[Quota], cpus: usize, pace: SendMode) -> Option<Finding
 pub fn of_throttling(quota: &Quota, throttled: Throttled, pace: SendMode) -> Finding {
     let Throttled { periods, time } = throttled;
     let cause = format!(
-        "the control group of this process may use {} (`{}`), and the kernel stopped it in {periods} periods of {}, for {:.3} s \
-         in all: {}",
+        "the control group of this process may use {} (`{}`), and the kernel stopped it in \
+         {periods} periods of {}, for {:.3} s in all: {}",
         time_of_cpus(quota.cpus()),
         quota.file,
         milliseconds(quota),
@@ -109,7 +110,8 @@ fn milliseconds(quota: &Quota) -> String {
 
 fn lift(quota: &Quota) -> String {
     format!(
-        "lift the quota: `echo {} > {}`, or without a CPU limit of the container or unit (`--cpus`, `CPUQuota=`)",
+        "lift the quota: `echo {} > {}`, or without a CPU limit of the container or unit \
+         (`--cpus`, `CPUQuota=`)",
         quota.unlimited, quota.file
     )
 }

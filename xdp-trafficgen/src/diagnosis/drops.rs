@@ -18,28 +18,36 @@ pub fn of_drop(reason: DropReason, situation: &Situation<'_>) -> Finding {
         DropReason::QueueFull => queues::full(situation),
         DropReason::Driver(errno) => of_driver(errno, situation),
         DropReason::Redirect(errno) => of_redirect(errno, situation),
-        DropReason::Action => {
-            Finding::new("action_drop", Severity::Note, "they were dropped as asked (action = \"drop\")".to_owned(), "")
-        }
+        DropReason::Action => Finding::new(
+            "action_drop",
+            Severity::Note,
+            "they were dropped as asked (action = \
+                                                         \"drop\")"
+                .to_owned(),
+            "",
+        ),
         DropReason::Aborted => Finding::new(
             "program_aborted",
             Severity::Loses,
-            "the eBPF program could not make them, which is a mistake of this program".to_owned(),
+            "the eBPF program failed to make them, which is a bug in xdp-trafficgen".to_owned(),
             "please report it, with the configuration",
         ),
         DropReason::WorkerMoved => moved(),
         DropReason::Exception => Finding::new(
             "exception",
             Severity::Loses,
-            "the kernel gave them up for what the eBPF program returned (trace point `xdp_exception`), which is a \
-             mistake of this program"
+            "the kernel dropped them because of the eBPF program's result (trace point \
+             `xdp_exception`), which is a bug in xdp-trafficgen"
                 .to_owned(),
             "please report it, with the configuration",
         ),
         DropReason::Unaccounted => Finding::new(
             "unaccounted",
             Severity::Loses,
-            format!("the kernel dropped them without a trace, between our eBPF program and the driver of `{name}`"),
+            format!(
+                "the kernel dropped them without a trace point, between our eBPF program and \
+                     the driver of `{name}`"
+            ),
             "please report it, with the kernel's version",
         ),
     }
@@ -82,7 +90,7 @@ fn of_redirect(errno: u32, situation: &Situation<'_>) -> Finding {
             "redirect_refused",
             Severity::Loses,
             format!("the kernel refused to redirect them to `{}` ({})", situation.name, errno_name(errno)),
-            "look for a word of it in the kernel's log: `dmesg`",
+            "look for the reason in the kernel's log (`dmesg`)",
         ),
     }
 }
@@ -105,10 +113,10 @@ fn no_link(situation: &Situation<'_>) -> Option<Finding> {
     Some(Finding::new(
         "interface_restarted",
         Severity::Loses,
-        format!("the driver of `{name}` was setting it up anew, or its link was down, for a while"),
+        format!("the driver restarted `{name}`, or its link was down for a while"),
         format!(
-            "leave the settings of `{name}` alone while frames are sent; the kernel's log (`dmesg`) tells when its \
-             link went"
+            "leave the settings of `{name}` as they are while frames are sent; the kernel's log \
+             (`dmesg`) tells when its link went down"
         ),
     ))
 }
@@ -118,8 +126,11 @@ fn bond_without_slave(situation: &Situation<'_>) -> Finding {
     Finding::new(
         "bond_without_slave",
         Severity::Blocks,
-        format!("no slave of the bond `{name}` sends XDP frames just now"),
-        format!("see that one is up and active (`cat /proc/net/bonding/{name}`), or send out of a slave by itself"),
+        format!("no slave of the bond `{name}` sends XDP frames at the moment"),
+        format!(
+            "make sure that one is up and active (`cat /proc/net/bonding/{name}`), or send out of \
+             a slave by itself"
+        ),
     )
 }
 
@@ -152,6 +163,6 @@ fn refused(errno: u32, situation: &Situation<'_>) -> Finding {
             errno_name(errno),
             words::cpus(situation.cpus)
         ),
-        format!("look for a word of it in the kernel's log (`dmesg`) and in `ethtool -S {name}`"),
+        format!("look for the reason in the kernel's log (`dmesg`) and in `ethtool -S {name}`"),
     )
 }

@@ -62,70 +62,75 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
             return Some(Finding::new(
                 "few_descriptors",
                 Severity::Blocks,
-                "this process has as many files open as it may (RLIMIT_NOFILE), and loading a port takes some dozens"
+                "this process has as many files open as it may (RLIMIT_NOFILE), and loading a port \
+                 takes some dozens"
                     .to_owned(),
                 format!("{}, or send on fewer ports in one process", machine::DESCRIPTORS),
             ));
         }
         (_, ENFILE) => (
             "no_file_table",
-            "this machine has as many files open as it may (fs.file-max), whoever opened them",
-            "raise it: `sysctl -w fs.file-max=1000000`, or end what has many open",
+            "the processes of this machine together have as many files open as it may have \
+             (fs.file-max)",
+            "raise it: `sysctl -w fs.file-max=1000000`, or end processes that have many open",
         ),
         (Kind::Load, ENOMEM) => (
             "no_memory",
-            "there is no memory left for the program, or it is more than all programs of this machine may take together \
-             (net.core.bpf_jit_limit)",
-            "free memory, raise the limit of the control group this runs in (`memory.max`), or `sysctl -w \
-             net.core.bpf_jit_limit=1000000000`",
+            "there is no memory left for the program, or it is more than all programs of this \
+             machine may take together (net.core.bpf_jit_limit)",
+            "free memory, raise the limit of the control group this runs in (`memory.max`), or \
+             `sysctl -w net.core.bpf_jit_limit=1000000000`",
         ),
         (_, ENOMEM) => (
             "no_memory",
-            "there is no memory left for it: that of the machine, or what its control group may have",
-            "free memory, raise the limit of the control group this runs in (`memory.max`), or use fewer CPUs and \
-             flows",
+            "no memory is left, of the machine or within the limit of the control group",
+            "free memory, raise the limit of the control group this runs in (`memory.max`), or use \
+             fewer CPUs and flows",
         ),
         (Kind::TestRun, E2BIG) => {
             ("batch_too_large", "the kernel takes no batch as large as this", "use a smaller batch size: 256 at most")
         }
         (Kind::Load, E2BIG) => (
             "program_too_large",
-            "the program is more than the verifier goes through (a million instructions): too many fields and checksums vary in \
-             one flow",
-            "let fewer things vary in a flow, or use several flows",
+            "the program is larger than the verifier accepts (a million instructions): too many \
+             fields and checksums vary in one flow",
+            "vary fewer fields in a flow, or use several flows",
         ),
         (Kind::Bpf, E2BIG) => (
             "map_too_large",
-            "this is more than the kernel keeps in one map (4 GiB): too many flows and CPUs on one port",
+            "this is more than the kernel keeps in one map (4 GiB): too many flows and CPUs on one \
+             port",
             "split the flows over several ports, or use fewer CPUs",
         ),
         (_, ENOSPC) => (
             "no_room",
-            "there is no room left in the kernel for it: of XDP programs that are called, a kernel takes 48 at a time",
+            "the kernel has no room left: its XDP dispatcher holds at most 48 programs",
             "end other programs that use XDP (`bpftool prog show` lists them)",
         ),
         (Kind::RequiredProgram, EBUSY | EEXIST) => (
             "program_in_the_way",
-            "another XDP program is attached there already",
-            "`bpftool net show` names it: take it off, or let it make way until the end with --replace-xdp",
+            "another XDP program is attached already",
+            "`bpftool net show` names it: detach it, or have it replaced for the run with \
+             --replace-xdp",
         ),
         (Kind::AttachWithoutXdp, _) => (
             "driver_without_xdp",
-            "its driver runs no XDP programs",
-            "use an interface whose driver does, such as one end of a veth pair; `xdp-trafficgen probe` tells",
+            "its driver does not run XDP programs",
+            "use an interface whose driver does, such as one end of a veth pair; `xdp-trafficgen \
+             probe` tells",
         ),
         (Kind::RequiredProgram, EOPNOTSUPP | ERANGE | EINVAL) => (
             "driver_takes_no_program",
-            "the driver takes no XDP program as the interface is set: it has none of XDP, or its MTU is too large \
-             for it, or it has too \
-             many queues in use or too few to spare",
-            "lower the MTU (`ip link set IFACE mtu 1500`), use fewer queues (`ethtool -L IFACE combined N`, half of \
-             the most), switch off LRO \
-             (`ethtool -K IFACE lro off`); the kernel's log (`dmesg`) often has the driver's reason",
+            "the driver takes no XDP program: it does not support XDP, or the interface's MTU is \
+             too large, or it has too many queues in use or too few to spare",
+            "lower the MTU (`ip link set IFACE mtu 1500`), use fewer queues (`ethtool -L IFACE \
+             combined N`, half of the most), switch off LRO (`ethtool -K IFACE lro off`); the \
+             kernel's log (`dmesg`) often has the driver's reason",
         ),
         (Kind::TestRun, EINVAL) => (
             "live_frames_refused",
-            "the kernel refuses this run of live frames: it is older than 5.18, or its frames are too large for it",
+            "the kernel refuses this run of live frames: it is older than 5.18, or its frames are \
+             too large for it",
             "use Linux 5.18 or later, and see the largest frame with `xdp-trafficgen probe`",
         ),
         (Kind::RequiredProgram | Kind::TestRun, ENODEV) => {
@@ -145,16 +150,16 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
 fn denied(lockdown: Lockdown) -> Finding {
     let (cause, cure) = match lockdown {
         Lockdown::None => (
-            "it is forbidden though this process has capabilities: they may be those of a user namespace only (as \
-             in rootless containers), or \
-             a security module (SELinux, AppArmor) or a seccomp profile forbids it",
-            "run it as root of the machine itself, outside of containers, or in one that is privileged; `dmesg` and \
-             the audit log tell which \
-             module it was",
+            "it is forbidden though this process has capabilities: they may be those of a user \
+             namespace only (as in rootless containers), or a security module (SELinux, AppArmor) \
+             or a seccomp profile forbids it",
+            "run it as root of the machine itself, outside of containers, or in one that is \
+             privileged; `dmesg` and the audit log tell which module it was",
         ),
         Lockdown::Integrity | Lockdown::Confidentiality => (
-            "it is forbidden, perhaps by the lockdown of this kernel, which goes with secure boot",
-            "`cat /sys/kernel/security/lockdown` shows the mode: boot with `lockdown=none`, or without secure boot",
+            "it is forbidden, perhaps by the lockdown of this kernel, which secure boot switches on",
+            "`cat /sys/kernel/security/lockdown` shows the mode: boot with `lockdown=none`, or \
+             without secure boot",
         ),
     };
     Finding::new("denied", Severity::Blocks, cause.to_owned(), cure)

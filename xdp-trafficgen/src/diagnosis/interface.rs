@@ -44,7 +44,10 @@ fn other_program(situation: &Situation<'_>) -> Option<Finding> {
     Some(Finding::new(
         "other_program",
         Severity::Note,
-        format!("{attached} is attached to `{name}` already; it stays, and does not see the frames that are sent"),
+        format!(
+            "{attached} is attached to `{name}` already; it stays, and does not see the frames \
+                 that are sent"
+        ),
         "",
     ))
 }
@@ -57,10 +60,11 @@ pub fn of_capture(name: &str) -> Finding {
         "capture_sees_nothing",
         Severity::Note,
         format!(
-            "somebody captures at `{name}`, as tcpdump or a DHCP client does, and does not see the frames that are sent: they \
-             bypass it"
+            "a process captures at `{name}`, as tcpdump or a DHCP client does, and does not see \
+             the frames that are sent, which bypass it"
         ),
-        "capture where they arrive, or let `xdp-trafficgen show` write the frames of a configuration into a file (`--pcap`)",
+        "capture where they arrive, or let `xdp-trafficgen show` write the frames of a \
+         configuration into a file (`--pcap`)",
     )
 }
 
@@ -75,7 +79,10 @@ fn bypassed(situation: &Situation<'_>) -> Option<Finding> {
     Some(Finding::new(
         "qdisc_bypassed",
         Severity::Note,
-        format!("the queueing discipline {qdisc} of `{name}` does nothing to the frames that are sent: they bypass it"),
+        format!(
+            "the queueing discipline {qdisc} of `{name}` does nothing to the frames that are \
+                 sent: they bypass it"
+        ),
         "ask for what it should do to them, such as a rate (`--rate`), or let the receiver do it",
     ))
 }
@@ -87,7 +94,8 @@ fn translating(situation: &Situation<'_>) -> Option<Finding> {
             "iommu_translating",
             Severity::Slows,
             format!(
-                "the IOMMU translates every buffer of `{name}`, which takes more than half of the rate of fast NICs"
+                "the IOMMU translates every buffer of `{name}`, which takes more than half of the \
+                 rate of fast NICs"
             ),
             "boot with `iommu=pt` on the kernel's command line",
         )
@@ -107,7 +115,8 @@ fn interrupts_on_workers(situation: &Situation<'_>) -> Option<Finding> {
         "interrupts_on_worker",
         Severity::Note,
         format!(
-            "{} of `{name}` {} taken by {}, which {} too: received frames take time from it, and gaps are less even",
+            "{} of `{name}` {} taken by {}, which {} too: received frames take time from it, and \
+             gaps are less even",
             words::counted(numbers.len() as u64, "interrupt"),
             if numbers.len() == 1 { "is" } else { "are" },
             words::cpus(&shared),
@@ -115,8 +124,8 @@ fn interrupts_on_workers(situation: &Situation<'_>) -> Option<Finding> {
         ),
         match situation.system.cpus.iter().map(|cpu| cpu.number).find(|number| !cpus.contains(number)) {
             Some(free) => format!(
-                "send on other CPUs, or move them: `echo {free} > /proc/irq/{first}/smp_affinity_list` (irqbalance may \
-                 move them back)"
+                "send on other CPUs, or move them: `echo {free} > \
+                 /proc/irq/{first}/smp_affinity_list` (irqbalance may move them back)"
             ),
             None => "leave a CPU without a worker for them (`--cpus`)".to_owned(),
         },
@@ -157,9 +166,8 @@ fn frames_cut(situation: &Situation<'_>) -> Option<Finding> {
             "virtio_frames_cut",
             Severity::Slows,
             format!(
-                "Linux {} corrupts recycled frames on virtio_net such as `{name}`, unless every one is cut to its \
-                 size anew, which is done \
-                 and costs 5 % or more",
+                "Linux {} corrupts recycled frames on virtio_net such as `{name}`, unless every \
+                 one is cut to its size anew, which is done and costs 5 % or more",
                 system.release
             ),
             "use Linux 6.3 or later",

@@ -46,7 +46,8 @@ fn passed_frames(situation: &Situation<'_>) -> Option<Finding> {
     } else if situation.kernel_before((6, 12)) {
         (
             Severity::Note,
-            "may never free frames that are passed to the network stack (fixed by commit c40dd8c47325)",
+            "may never free frames that are passed to the network stack (fixed by commit \
+             c40dd8c47325)",
             "6.12",
         )
     } else {
@@ -68,7 +69,8 @@ pub fn of_memory(system: &System) -> Option<Finding> {
         "low_memory",
         Severity::Loses,
         format!(
-            "there are only {} MiB of memory to be had, and even a run of few flows takes up to {}: the kernel may kill it",
+            "there are only {} MiB of memory available, and even a run of few flows takes up to \
+             {}: the kernel may kill it",
             memory >> 20,
             ENOUGH_MEMORY >> 20
         ),
@@ -82,22 +84,27 @@ pub fn of_descriptors(needed: u64, limit: u64) -> Option<Finding> {
         Finding::new(
             "few_descriptors",
             Severity::Loses,
-            format!("all ports together take about {needed} file descriptors, and this process may have {limit}"),
+            format!(
+                "all ports together take about {needed} file descriptors, and this process may \
+                     have {limit}"
+            ),
             format!("{DESCRIPTORS}, or spread the ports over several processes"),
         )
     })
 }
 
 /// The cure for a limit of file descriptors.
-pub(super) const DESCRIPTORS: &str = "raise the hard limit (`ulimit -Hn 65536` as root, `LimitNOFILE=65536` of a systemd unit, \
-                                      `--ulimit nofile=65536` of a container)";
+pub(super) const DESCRIPTORS: &str = "raise the hard limit (`ulimit -Hn 65536` as root, \
+                                      `LimitNOFILE=65536` of a systemd unit, `--ulimit \
+                                      nofile=65536` of a container)";
 
 fn interpreted(situation: &Situation<'_>) -> Option<Finding> {
     (situation.system.jit == Some(false)).then(|| {
         Finding::new(
             "jit_off",
             Severity::Slows,
-            "eBPF programs are interpreted, not compiled (net.core.bpf_jit_enable is 0), which takes most of the rate"
+            "eBPF programs are interpreted, not compiled (net.core.bpf_jit_enable is 0), which \
+             takes most of the rate"
                 .to_owned(),
             "`sysctl -w net.core.bpf_jit_enable=1`",
         )
@@ -114,8 +121,8 @@ fn governor(situation: &Situation<'_>) -> Option<Finding> {
         "governor",
         Severity::Slows,
         format!(
-            "the frequency governor of {} is `{}`: its frequency may stay below what it could be, and changes while \
-             frames are sent",
+            "the frequency governor of {} is `{}`: the frequency may stay below the highest, and \
+             changes while frames are sent",
             words::cpus(&numbers),
             first.governor.as_deref().unwrap_or_default()
         ),
@@ -135,9 +142,8 @@ fn real_time(situation: &Situation<'_>) -> Option<Finding> {
         Finding::new(
             "real_time",
             Severity::Slows,
-            "this kernel is a real-time one (PREEMPT_RT): sending can be interrupted by other tasks, and what \
-             others send by XDP on a \
-             worker's CPU may then be counted as ours"
+            "this kernel is a real-time one (PREEMPT_RT): sending can be interrupted by other \
+             tasks, and what others send by XDP on a worker's CPU may then be counted as ours"
                 .to_owned(),
             "use an ordinary kernel, or keep other tasks off the CPUs that send (`isolcpus=`)",
         )
@@ -167,7 +173,8 @@ fn siblings(situation: &Situation<'_>) -> Option<Finding> {
             "siblings",
             Severity::Note,
             format!("among {} are threads of the same core, which send less than as many cores", words::cpus(&sharing)),
-            "choose one of each core, as /sys/devices/system/cpu/cpuN/topology/thread_siblings_list names them",
+            "choose one of each core, as \
+             /sys/devices/system/cpu/cpuN/topology/thread_siblings_list names them",
         )
     })
 }
@@ -179,8 +186,8 @@ fn confidentiality(situation: &Situation<'_>) -> Option<Finding> {
         Finding::new(
             "lockdown",
             Severity::Note,
-            "the kernel is locked down (confidentiality), so eBPF programs may not read its memory; the programs \
-             used here do not"
+            "the kernel is locked down (confidentiality), so eBPF programs may not read its \
+             memory; the programs used here do not"
                 .to_owned(),
             "",
         )
@@ -193,9 +200,8 @@ fn no_btf(situation: &Situation<'_>) -> Option<Finding> {
         Finding::new(
             "no_btf",
             Severity::Note,
-            "this kernel has no type information (/sys/kernel/btf/vmlinux); everything is counted all the same, \
-             only tools such as \
-             `bpftool` show less of the programs"
+            "this kernel has no type information (/sys/kernel/btf/vmlinux); everything is counted \
+             all the same, but tools such as `bpftool` show less of the programs"
                 .to_owned(),
             "",
         )

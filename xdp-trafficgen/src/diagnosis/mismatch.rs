@@ -14,12 +14,14 @@ pub fn of_parting(parting: &Mismatch, situation: &Situation<'_>) -> Finding {
             "above_line_rate",
             Severity::Loses,
             format!(
-                "the driver of `{name}` accepted {} Gbit/s, and its link carries {} Gbit/s: it throws frames away after it took them",
+                "the driver of `{name}` accepted {} Gbit/s, and its link carries {} Gbit/s: the \
+                 driver drops frames that it has accepted",
                 gigabits(*accepted),
                 gigabits(*line)
             ),
             format!(
-                "ask for what the link carries (`--rate 100%`), and believe what the NIC says it sent: `ethtool -S {name}`"
+                "ask for what the link carries (`--rate 100%`), and rely on the NIC's own \
+                 counters: `ethtool -S {name}`"
             ),
         ),
     }
@@ -39,13 +41,13 @@ fn others(frames: u64, answers: StackAnswers, situation: &Situation<'_>) -> Find
             "own_stack_answers",
             Severity::Note,
             format!(
-                "this host's own network stack answered what came back with {kinds}: the {frames} frames that `{name}` counted \
-                 beyond these"
+                "this host's own network stack answered what came back with {kinds}: the {frames} \
+                 frames that `{name}` counted beyond these"
             ),
             format!(
-                "send from an address that this host does not own (`--src-ip`), or keep its stack from answering: `nft 'add \
-                 table inet xtg; add chain inet xtg out {{ type filter hook output priority 0; }}; {}'` (`nft delete table inet \
-                 xtg` ends it)",
+                "send from an address that this host does not own (`--src-ip`), or keep its stack \
+                 from answering: `nft 'add table inet xtg; add chain inet xtg out {{ type filter \
+                 hook output priority 0; }}; {}'` (`nft delete table inet xtg` removes the rules)",
                 rules_against(answers, name)
             ),
         );
@@ -57,8 +59,11 @@ fn others(frames: u64, answers: StackAnswers, situation: &Situation<'_>) -> Find
     Finding::new(
         "other_traffic",
         Severity::Note,
-        format!("others send out of `{name}` too, perhaps {among}: it counted {frames} more than these"),
-        "the figures here are ours alone; for a test that nobody disturbs, keep others off the interface",
+        format!(
+            "others send out of `{name}` too, perhaps {among}: it counted {frames} more than \
+                 these"
+        ),
+        "the counts here are ours alone; for an undisturbed test, keep others off the interface",
     )
 }
 
@@ -91,21 +96,22 @@ fn sent_less(accepted: u64, sent: u64, lost: &[(String, u64)], situation: &Situa
     let counters = if counters.is_empty() { String::new() } else { format!(" ({})", counters.join(", ")) };
     let missing = accepted - sent;
     let cure = if veth::is_one(situation) {
-        "its peer lets go of what waits in its ring when it is set down, or its last XDP program or GRO goes: leave the peer alone while \
-         frames are sent"
+        "its peer drops the frames in its ring when it is set down, or loses its last XDP program \
+         or GRO: leave the peer as it is while frames are sent"
             .to_owned()
     } else {
         format!(
-            "look which of the NIC's counters grows (`ethtool -S {name}`): a lower rate (`--rate`) or fewer CPUs keep its queue from \
-             running over. Some drivers bring their counters up to date only every few seconds"
+            "find out which of the NIC's counters grows (`ethtool -S {name}`): a lower rate \
+             (`--rate`) or fewer CPUs keep its queue from overflowing. Some drivers update their \
+             counters only every few seconds"
         )
     };
     Finding::new(
         "lost_behind_driver",
         Severity::Loses,
         format!(
-            "between the driver and the wire: the driver of `{name}` accepted {accepted} frames and the interface sent {sent}, {missing} \
-             fewer{counters}"
+            "between the driver and the wire: the driver of `{name}` accepted {accepted} frames \
+             and the interface sent {sent}, {missing} fewer{counters}"
         ),
         cure,
     )
@@ -115,13 +121,17 @@ fn not_counted(accepted: u64, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     let (cause, cure) = if situation.driver() == "tun" {
         (
-            format!("none of the {accepted} frames that `{name}` took has been read from it: they wait in its queue"),
+            format!(
+                "none of the {accepted} frames that `{name}` took has been read from it: they \
+                     wait in its queue"
+            ),
             "let the program that holds the other end read them".to_owned(),
         )
     } else {
         (
             format!(
-                "neither `{name}` nor its driver counts XDP frames: nothing but the driver's word says that {accepted} frames left"
+                "neither `{name}` nor its driver counts XDP frames: only the driver's answers tell \
+                 that {accepted} frames left"
             ),
             "count them where they arrive".to_owned(),
         )
@@ -185,14 +195,16 @@ mod tests {
             sent: 990,
             lost: lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect(),
         };
-        let said = "between the driver and the wire: the driver of `eth1` accepted 1000 frames and the interface sent 990, 10 fewer";
-        check("veth", &less(&[]), "lost_behind_driver", Severity::Loses, said, "leave the peer alone");
+        let said = "between the driver and the wire: the driver of `eth1` accepted 1000 frames and \
+                    the interface sent 990, 10 fewer";
+        check("veth", &less(&[]), "lost_behind_driver", Severity::Loses, said, "leave the peer as it is");
         let counter = format!("{said} (tx_dropped 10)");
         check("ice", &less(&[("tx_dropped", 10)]), "lost_behind_driver", Severity::Loses, &counter, "ethtool -S eth1");
-        let unread = "none of the 7 frames that `eth1` took has been read from it: they wait in its queue";
+        let unread = "none of the 7 frames that `eth1` took has been read from it: they wait in \
+                      its queue";
         check("tun", &Mismatch::NotCounted { accepted: 7 }, "not_counted", Severity::Note, unread, "read them");
-        let unknown =
-            "neither `eth1` nor its driver counts XDP frames: nothing but the driver's word says that 7 frames left";
+        let unknown = "neither `eth1` nor its driver counts XDP frames: nothing but the driver's word says \
+             that 7 frames left";
         check(
             "mystery",
             &Mismatch::NotCounted { accepted: 7 },
@@ -201,28 +213,31 @@ mod tests {
             unknown,
             "where they arrive",
         );
-        let others = "others send out of `eth1` too, perhaps this host's own network stack, for ARP and the like: it counted 5 more \
-                      than these";
+        let others = "others send out of `eth1` too, perhaps this host's own network stack, for \
+                      ARP and the like: it counted 5 more than these";
         let with =
             |resets, unreachables| Mismatch::Others { frames: 5, answers: StackAnswers { resets, unreachables } };
         check("ice", &with(0, 0), "other_traffic", Severity::Note, others, "ours alone");
-        let some = "others send out of `eth1` too, perhaps this host's own network stack, which sent 2 TCP resets (RST) out of all its \
-                    interfaces: it counted 5 more than these";
+        let some = "others send out of `eth1` too, perhaps this host's own network stack, which \
+                    sent 2 TCP resets (RST) out of all its interfaces: it counted 5 more than \
+                    these";
         check("ice", &with(2, 0), "other_traffic", Severity::Note, some, "ours alone");
-        let answered = "this host's own network stack answered what came back with 4 TCP resets (RST) and 1 ICMP \"destination \
-                        unreachable\": the 5 frames that `eth1` counted beyond these";
+        let answered = "this host's own network stack answered what came back with 4 TCP resets \
+                        (RST) and 1 ICMP \"destination unreachable\": the 5 frames that `eth1` \
+                        counted beyond these";
         let both = "add rule inet xtg out oifname eth1 tcp flags rst drop; \
                     add rule inet xtg out oifname eth1 icmp type destination-unreachable drop; \
                     add rule inet xtg out oifname eth1 icmpv6 type destination-unreachable drop'`";
         check("ice", &with(4, 1), "own_stack_answers", Severity::Note, answered, both);
-        let answered = "this host's own network stack answered what came back with 5 ICMP \"destination unreachable\": the 5 \
-                        frames that `eth1` counted beyond these";
-        let rules =
-            "priority 0; }; add rule inet xtg out oifname eth1 icmp type destination-unreachable drop; add rule";
+        let answered = "this host's own network stack answered what came back with 5 ICMP \
+                        \"destination unreachable\": the 5 frames that `eth1` counted beyond these";
+        let rules = "priority 0; }; add rule inet xtg out oifname eth1 icmp type destination-unreachable \
+             drop; add rule";
         check("ice", &with(0, 5), "own_stack_answers", Severity::Note, answered, rules);
         // More answers than frames: most left by other interfaces of the namespace.
-        let elsewhere = "others send out of `eth1` too, perhaps this host's own network stack, which sent 100000 TCP resets (RST) out \
-                         of all its interfaces: it counted 5 more than these";
+        let elsewhere = "others send out of `eth1` too, perhaps this host's own network stack, \
+                         which sent 100000 TCP resets (RST) out of all its interfaces: it counted \
+                         5 more than these";
         check("ice", &with(100_000, 0), "other_traffic", Severity::Note, elsewhere, "ours alone");
         for (answers, code) in
             [(899, "other"), (900, "own"), (1000, "own"), (1103, "own"), (1104, "other"), (0, "other")]
@@ -230,7 +245,8 @@ mod tests {
             assert_eq!(are_all(answers, 1000), code == "own", "{answers}");
         }
         let above = Mismatch::AboveLineRate { accepted: 12_345_600_000, line: 10_000_000_000 };
-        let said = "the driver of `eth1` accepted 12.346 Gbit/s, and its link carries 10 Gbit/s: it throws frames away after it took them";
+        let said = "the driver of `eth1` accepted 12.346 Gbit/s, and its link carries 10 Gbit/s: \
+                    the driver drops frames that it has accepted";
         check("mystery", &above, "above_line_rate", Severity::Loses, said, "--rate 100%");
     }
 }

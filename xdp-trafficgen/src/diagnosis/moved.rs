@@ -3,13 +3,14 @@
 use super::{Finding, Severity};
 
 /// Follows or precedes a cause that names CPUs.
-const CURE: &str = "leave the threads of this program where they are while it sends: keep cpuset managers (the kubelet, \
-                    `systemctl set-property … AllowedCPUs=`), `taskset -p`, numad and CPU hotplug off it, or give it CPUs \
-                    that stay (`--cpus`)";
+const CURE: &str = "leave the threads of this program where they are while it sends: keep cpuset \
+                    managers (the kubelet, `systemctl set-property … AllowedCPUs=`), `taskset -p`, \
+                    numad and CPU hotplug off it, or give it CPUs that stay (`--cpus`)";
 
 /// The failure names the CPU.
 pub(super) fn moved() -> Finding {
-    let cause = "a worker's thread ran on a CPU that is not its own, where the program makes no frames";
+    let cause = "a worker's thread ran on a CPU that is not its own, where the program makes no \
+                 frames";
     Finding::new("worker_moved", Severity::Loses, cause.to_owned(), CURE)
 }
 
@@ -22,7 +23,8 @@ pub fn of_moved(cpu: u32, online: &[u32], allowed: &[u32]) -> Finding {
         format!("CPU {cpu} was taken from this process: its cpuset was changed")
     } else {
         format!(
-            "somebody moved the thread of CPU {cpu} (`taskset -p`, numad), or its cpuset or CPU was away for a while"
+            "somebody moved the thread of CPU {cpu} (`taskset -p`, numad), or its cpuset or CPU \
+             was away for a while"
         )
     };
     Finding::new("worker_moved", Severity::Blocks, cause, CURE)

@@ -25,7 +25,8 @@ pub(super) fn refused_for_length(situation: &Situation<'_>) -> Finding {
         "frame_above_mtu",
         Severity::Loses,
         format!(
-            "frames of {largest} bytes were longer than the MTU of `{name}`{was} allowed for a while; it is {mtu} now"
+            "frames of {largest} bytes were longer than the MTU of `{name}`{was} allowed for a \
+             while; it is {mtu} now"
         ),
         format!("it is put right by now: leave the MTU of `{name}` as it is while frames are sent"),
     )

@@ -18,7 +18,8 @@ pub fn of_outage(count: &PortCount) -> Option<Finding> {
     if !outage.reason.is_empty() {
         cause += &format!("; what ended it last: {}", outage.reason);
     }
-    let cure = "keep the interface in place and up while it sends; departures meanwhile count as never sent";
+    let cure = "keep the interface in place and up while it sends; departures meanwhile count as \
+                never sent";
     Some(Finding::new("port_was_down", Severity::Loses, cause, cure))
 }
 
@@ -30,8 +31,8 @@ pub fn of_stillness(count: &PortCount) -> Option<Finding> {
     }
     let more = if all > longest { format!(", {} in all", seconds(all)) } else { String::new() };
     let cause = format!(
-        "the workers stood still for {} at once{more}: the process was stopped (SIGSTOP, a debugger, a cgroup's freezer), or \
-         the machine was paused",
+        "the workers stood still for {} at once{more}: the process was stopped (SIGSTOP, a \
+         debugger, a cgroup's freezer), or the machine was paused",
         seconds(longest)
     );
     let missed = count.punctuality.is_some_and(|punctuality| punctuality.unsent > 0);
@@ -40,7 +41,7 @@ pub fn of_stillness(count: &PortCount) -> Option<Finding> {
         "stood_still",
         severity,
         cause,
-        "let it run without a stop; what was due meanwhile is not made up for",
+        "keep the process running; departures that were due meanwhile are not made up for",
     ))
 }
 
@@ -98,14 +99,24 @@ mod tests {
     fn holes_and_outages_are_told_with_their_length() {
         assert_eq!(of_stillness(&count(0, 0, (0, 0))), None);
         let still = of_stillness(&count(5000, 0, (1300, 1700))).unwrap();
-        assert!(still.cause.starts_with("the workers stood still for 1.300 s at once, 1.700 s in all: "), "{still:?}");
+        assert!(
+            still.cause.starts_with(
+                "the workers stood still for 1.300 s at once, 1.700 s in \
+                                         all: "
+            ),
+            "{still:?}"
+        );
         assert_eq!((still.code, still.severity), ("stood_still", Severity::Loses));
         assert_eq!(of_stillness(&count(0, 0, (300, 300))).unwrap().severity, Severity::Slows);
         let outage =
             |restarts| Outage { down: Duration::from_millis(3200), restarts, unsent: 0, reason: "it rained".into() };
         let cause =
             |restarts| of_outage(&PortCount { outage: outage(restarts), ..PortCount::default() }).unwrap().cause;
-        assert_eq!(cause(1), "the port was down for 3.200 s and started again once; what ended it last: it rained");
+        assert_eq!(
+            cause(1),
+            "the port was down for 3.200 s and started again once; what ended it \
+                              last: it rained"
+        );
         assert!(cause(0).contains("has not started again"), "{}", cause(0));
         assert!(cause(2).contains("started again 2 times"), "{}", cause(2));
         assert_eq!(of_outage(&PortCount::default()), None);

@@ -13,15 +13,18 @@ pub fn of_nothing_sent(count: &PortCount) -> Option<Finding> {
         Finding::new(
             "every_departure_missed",
             Severity::Blocks,
-            format!("not one of {unsent} departures had a frame: the workers were too far behind at every one of them"),
+            format!(
+                "not one of {unsent} departures had a frame: the workers were too far behind \
+                     at every one of them"
+            ),
             "ask for a lower rate, use more CPUs, or send what is late too: `--behind catch_up=1s`",
         )
     } else {
         Finding::new(
             "nothing_due",
             Severity::Note,
-            "no frame was due before the end: it was stopped before its first departure, or every flow begins later \
-             than it ends"
+            "no frame was due before the end: it was stopped before its first departure, or every \
+             flow begins later than it ends"
                 .to_owned(),
             "let it run for longer, or look with `xdp-trafficgen check` when flows begin",
         )
@@ -51,12 +54,11 @@ pub fn of_lacking(lacks: &[TracePoint]) -> Option<Finding> {
             "no_trace_points",
             Severity::Loses,
             format!(
-                "this kernel has no trace point {names}, so nobody tells what became of frames: every one that was \
-                 handed over counts as \
-                 sent"
+                "this kernel has no trace point {names}, so the fate of frames is not known: every \
+                 frame that the kernel was handed counts as sent"
             ),
-            "believe the interface's own counters (`ip -s link`, `ethtool -S`), or use a kernel with \
-             CONFIG_TRACEPOINTS=y",
+            "rely on the interface's own counters (`ip -s link`, `ethtool -S`), or use a kernel \
+             with CONFIG_TRACEPOINTS=y",
         )
     })
 }

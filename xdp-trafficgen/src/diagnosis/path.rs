@@ -29,14 +29,20 @@ pub(super) fn gone(situation: &Situation<'_>) -> Finding {
         return Finding::new(
             "interface_gone",
             Severity::Loses,
-            format!("the interface `{name}` was gone for a while, or just going; now there is one"),
-            "leave it where it is for as long as frames are sent",
+            format!(
+                "the interface `{name}` was gone for a while, or was being removed; now there \
+                     is one"
+            ),
+            "keep it in place while frames are sent",
         );
     }
     Finding::new(
         "interface_gone",
         Severity::Blocks,
-        format!("the interface `{name}` is gone: it was removed, or moved to another network namespace"),
+        format!(
+            "the interface `{name}` is gone: it was removed, or moved to another network \
+                 namespace"
+        ),
         "start again when it is back (`xdp-trafficgen daemon` does so by itself)",
     )
 }
@@ -58,7 +64,10 @@ pub(super) fn no_carrier(situation: &Situation<'_>) -> Finding {
         "no_carrier",
         Severity::Loses,
         format!("`{name}` has no carrier: nothing is plugged in, or its other end is down"),
-        format!("plug it in, and set the other end up; `ethtool {name}` shows `Link detected: yes` then"),
+        format!(
+            "plug it in, and set the other end up; `ethtool {name}` shows `Link detected: yes` \
+                 then"
+        ),
     )
 }
 
@@ -70,9 +79,13 @@ pub(super) fn unopened(situation: &Situation<'_>) -> Option<Finding> {
         Finding::new(
             "tap_unopened",
             Severity::Blocks,
-            format!("no program has the tap `{name}` open, so nobody would read what is sent to it"),
             format!(
-                "start the program that reads it, such as the virtual machine it belongs to, before sending to `{name}`"
+                "no program has the tap `{name}` open, so frames that are sent to it would not \
+                     be read"
+            ),
+            format!(
+                "start the program that reads it, such as the virtual machine it belongs to, \
+                 before sending to `{name}`"
             ),
         )
     })
@@ -114,7 +127,8 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
         "needs_program",
         Severity::Note,
         format!(
-            "{}`{name}` {} while an XDP program is attached; one that passes everything on is attached until the end",
+            "{}`{name}` {} while an XDP program is attached; xdp-trafficgen attaches one that \
+             passes everything on, until the end",
             whose_driver(situation),
             sends_only(situation)
         ),
@@ -142,23 +156,34 @@ pub(super) fn without_program(situation: &Situation<'_>) -> Finding {
             whose_driver(situation),
             sends_only(situation)
         ),
-        "leave one attached for as long as frames are sent: this program attaches one that passes everything on, \
-         unless another is there",
+        "keep one attached while frames are sent: xdp-trafficgen attaches one that passes \
+         everything on, unless another is attached",
     )
 }
 
 fn never_sends(situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
-    let pair = "send into a veth pair: `ip link add a type veth peer name b`, both up, and `ethtool -K b gro on`";
-    let beneath = format!("send out of the interface beneath it, which `ip -d link show {name}` names");
+    let pair = "send into a veth pair: `ip link add a type veth peer name b`, both up, and \
+                `ethtool -K b gro on`";
+    let beneath = format!(
+        "send out of the interface beneath it, which `ip -d link show {name}` \
+                           names"
+    );
     let (what, cure) = match situation.kind() {
-        "bridge" => ("a bridge", format!("send out of one of its ports, which `ip link show master {name}` lists")),
+        "bridge" => (
+            "a bridge",
+            format!(
+                "send out of one of its ports, which `ip link show master \
+                                          {name}` lists"
+            ),
+        ),
         "vlan" => ("a VLAN interface", format!("{beneath}, and let frames have the tag (`--vlan`)")),
         "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "team" | "hsr" => ("an interface on top of others", beneath),
         kind @ ("vxlan" | "geneve" | "gretap" | "ip6gretap" | "erspan") => (
             "a tunnel",
             format!(
-                "{beneath}, with the tunnel's headers in the frames (header `{}` of a configuration file)",
+                "{beneath}, with the tunnel's headers in the frames (header `{}` of a \
+                 configuration file)",
                 header_of(kind).name()
             ),
         ),
@@ -166,8 +191,8 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
         _ if *name == "lo" => ("the loopback interface", pair.to_owned()),
         _ => (
             "",
-            "send out of another interface: `xdp-trafficgen probe` tells which of them do; newer kernels have more \
-             drivers that do"
+            "send out of another interface: `xdp-trafficgen probe` tells which of them do; newer \
+             kernels have more drivers that do"
                 .to_owned(),
         ),
     };

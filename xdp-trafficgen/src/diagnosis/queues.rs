@@ -56,7 +56,8 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
             "queue_full",
             Severity::Loses,
             format!(
-                "the queue of the tap `{name}` was full: the program that has it open reads slower than frames are sent"
+                "the queue of the tap `{name}` was full: the program that has it open reads slower \
+                 than frames are sent"
             ),
             format!("use a lower rate, or a longer queue: `ip link set {name} txqueuelen 10000`"),
         );
@@ -71,7 +72,10 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
         "queue_full",
         Severity::Loses,
         format!("the transmit ring{of} of `{name}` was full{}: the link is slower than the sender", through(situation)),
-        format!("use {fewer}a rate that the link carries (`--rate{share}`){larger}, or more CPUs with a queue each"),
+        format!(
+            "use {fewer}a rate that the link carries (`--rate{share}`){larger}, or more CPUs \
+                 with a queue each"
+        ),
     )
 }
 
@@ -148,8 +152,8 @@ pub(super) fn cpus_above(situation: &Situation<'_>, errno: Option<u32>) -> Optio
     let cures: Vec<String> = [use_these, more].into_iter().flatten().collect();
     let cure = if cures.is_empty() {
         format!(
-            "let this process run on CPUs below {count}, which its cpuset or `taskset` keeps it from, and send on them, or send \
-             out of an interface with more queues"
+            "let this process run on CPUs below {count}, from which its cpuset or `taskset` keeps \
+             it, and send on them, or send out of an interface with more queues"
         )
     } else {
         cures.join(", or ")
@@ -190,15 +194,16 @@ pub(super) fn shared(situation: &Situation<'_>) -> Option<Finding> {
             "shared_queues",
             Severity::Slows,
             format!(
-                "`{name}` has {}, and its driver wants {wanted} at least, {} in use and one for each of {} and of those that may \
-                 be added: XDP frames share them with ordinary ones, under a lock",
+                "`{name}` has {}, and its driver wants {wanted} at least, {} in use and one for \
+                 each of {} and of those that may be added: XDP frames share them with ordinary \
+                 ones, under a lock",
                 words::counted(most, "queue pair"),
                 interface.queues.tx,
                 words::counted(cpus, "CPU")
             ),
             format!(
-                "give the virtual machine more queue pairs (qemu: `queues={wanted}`, and one more for each CPU that may be \
-                 added){fewer}"
+                "give the virtual machine more queue pairs (qemu: `queues={wanted}`, and one more \
+                 for each CPU that may be added){fewer}"
             ),
         )
     })

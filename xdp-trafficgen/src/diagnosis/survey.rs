@@ -17,7 +17,8 @@ pub fn of_survey(survey: &Survey, system: &System) -> Vec<Finding> {
             "missing_capability",
             Severity::Blocks,
             format!("this process lacks {}, without which it can send nothing", missing_capabilities.join(" and ")),
-            "run it with sudo, or let `setcap cap_net_admin,cap_sys_admin+ep` give them to the program",
+            "run it with sudo, or let `setcap cap_net_admin,cap_sys_admin+ep` give them to the \
+             program",
         ));
     }
     match live_frames {
@@ -35,7 +36,10 @@ pub fn of_survey(survey: &Survey, system: &System) -> Vec<Finding> {
         findings.push(Finding::new(
             "no_bpf_loop",
             Severity::Note,
-            format!("Linux {release} has no `bpf_loop`, in which programs wait for a departure: nothing can be sent at a rate"),
+            format!(
+                "Linux {release} has no `bpf_loop`, in which programs wait for a departure: \
+                     nothing can be sent at a rate"
+            ),
             "use Linux 5.17 or later, or send as fast as it goes",
         ));
     }
@@ -52,8 +56,8 @@ fn refused(error: &KernelError, lockdown: Lockdown) -> Finding {
             "bpf_refused",
             Severity::Blocks,
             cause,
-            "look for the reason in the kernel's log (`dmesg`) and in the limits of this process (`ulimit -a`), and try it as root \
-             of the machine itself, outside of containers",
+            "look for the reason in the kernel's log (`dmesg`) and in the limits of this process \
+             (`ulimit -a`), and try it as root of the machine itself, outside of containers",
         ),
     }
 }

@@ -208,7 +208,7 @@ fn interfaces_that_are_down_gone_or_unplugged() {
     }
     drops(DropReason::Redirect(100), Some(&nic("ice")), "interface_down", &["was down", "keep it up"]);
     drops(DropReason::Driver(100), Some(&unplugged), "no_carrier", &["no carrier", "`ethtool eth1`"]);
-    drops(DropReason::Driver(100), Some(&nic("ice")), "interface_restarted", &["setting it up anew"]);
+    drops(DropReason::Driver(100), Some(&nic("ice")), "interface_restarted", &["the driver restarted"]);
     for reason in [DropReason::Redirect(19), DropReason::Redirect(95), DropReason::Driver(6)] {
         drops(reason, None, "interface_gone", &["`eth1` is gone"]);
     }

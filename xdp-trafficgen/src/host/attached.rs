@@ -34,8 +34,8 @@ impl AttachedXdp {
     /// net/core/dev.c).
     pub fn out_of_the_way(&self, interface: &str) -> String {
         if self.on_link {
-            return "it hangs on a BPF link, which only its owner can end: stop the program that attached it (`bpftool link \
-                    show` names it)"
+            return "it is on a BPF link, which only its owner can remove: stop the program that \
+                    attached it (`bpftool link show` names it)"
                 .to_owned();
         }
         let kind = match self.mode {
@@ -44,7 +44,8 @@ impl AttachedXdp {
             AttachedMode::Offloaded => "xdpoffload",
         };
         format!(
-            "take it off with `ip link set dev {interface} {kind} off`, or let it make way until the end with --replace-xdp"
+            "detach it with `ip link set dev {interface} {kind} off`, or have it replaced for the \
+             run with --replace-xdp"
         )
     }
 }

@@ -58,14 +58,24 @@ mod tests {
         fn check(vulnerability: &str, text: &str, costly: bool) {
             assert_eq!(is_costly(vulnerability, text), costly, "{vulnerability}: {text}");
         }
-        check("spectre_v2", "Mitigation: Retpolines; IBPB: conditional; IBRS_FW; STIBP: disabled; RSB filling", true);
-        check("spectre_v2", "Mitigation: Full generic retpoline, IBPB: conditional, IBRS_FW, RSB filling", true);
+        check(
+            "spectre_v2",
+            "Mitigation: Retpolines; IBPB: conditional; IBRS_FW; STIBP: disabled; \
+                             RSB filling",
+            true,
+        );
+        check(
+            "spectre_v2",
+            "Mitigation: Full generic retpoline, IBPB: conditional, IBRS_FW, RSB \
+                             filling",
+            true,
+        );
         check("spectre_v2", "Vulnerable: LFENCE", true);
         check("spectre_v2", "Mitigation: IBRS; IBPB: conditional; STIBP: conditional; RSB filling", true);
         check("spectre_v2", "Mitigation: Enhanced / Automatic IBRS + Retpolines; IBPB: conditional", true);
         check("spectre_v2", "Mitigation: IBRS, IBPB: conditional, STIBP: conditional, RSB filling", true);
-        let enhanced =
-            "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; BHI: SW loop";
+        let enhanced = "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; \
+             BHI: SW loop";
         check("spectre_v2", enhanced, false);
         check("spectre_v2", "Mitigation: Enhanced IBRS, IBPB: conditional, RSB filling", false);
         check("spectre_v2", "Not affected", false);

@@ -45,7 +45,10 @@ impl Unmounted {
     /// What the user can do.
     pub fn cure(&self) -> String {
         let Self { file_system, place, .. } = self;
-        format!("`mount -t {file_system} {file_system} {place}`, or give the container a {place} of its own")
+        format!(
+            "`mount -t {file_system} {file_system} {place}`, or give the container a {place} \
+                 of its own"
+        )
     }
 }
 
@@ -54,7 +57,8 @@ impl fmt::Display for Unmounted {
         let Self { file_system, path, purpose, .. } = self;
         write!(
             formatter,
-            "{path} is not there, as {file_system} is not mounted, and nothing can be sent without: {purpose}"
+            "{path} is not there, as {file_system} is not mounted, and nothing can be sent \
+             without: {purpose}"
         )
     }
 }

@@ -141,15 +141,16 @@ pub enum AttachError {
     },
     /// The driver does not send XDP frames even with a program attached.
     #[error(
-        "the driver of `{interface}` sends no XDP frames, with an XDP program attached or without: send out of another \
-         interface, or try a newer kernel"
+        "the driver of `{interface}` sends no XDP frames, with an XDP program attached or without: \
+         send out of another interface, or try a newer kernel"
     )]
     NoTransmit {
         /// The interface.
         interface: String,
     },
     /// A program that was detached for ours cannot be attached again.
-    #[error("{program}, which made way, cannot be put back on `{interface}`{}: attach it again", in_words(.said.as_deref()))]
+    #[error("{program}, which was replaced for the run, cannot be attached to `{interface}` \
+             again{}: attach it by hand", in_words(.said.as_deref()))]
     NotPutBack {
         /// The interface.
         interface: String,

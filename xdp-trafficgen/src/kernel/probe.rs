@@ -24,8 +24,9 @@ pub struct Capabilities {
 #[derive(Debug, thiserror::Error)]
 pub enum CannotSend {
     /// The process lacks capabilities.
-    #[error("this needs root, or the capabilities CAP_NET_ADMIN and CAP_SYS_ADMIN (missing: {}): run it with sudo, or let \
-             `setcap cap_net_admin,cap_sys_admin+ep` give them to the program", .0.join(", "))]
+    #[error("this needs root, or the capabilities CAP_NET_ADMIN and CAP_SYS_ADMIN (missing: {}): \
+             run it with sudo, or let `setcap cap_net_admin,cap_sys_admin+ep` give them to the \
+             program", .0.join(", "))]
     Privilege(Vec<&'static str>),
     /// A file system of the kernel is not mounted.
     #[error("{0}; {cure}", cure = .0.cure())]

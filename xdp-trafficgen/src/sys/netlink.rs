@@ -93,7 +93,7 @@ fn parse<A: NetlinkDeserializable>(bytes: &[u8]) -> io::Result<Received<A>> {
 }
 
 pub(crate) fn unasked() -> io::Error {
-    io::Error::other("netlink: an answer to nothing that was asked")
+    io::Error::other("netlink: an unexpected answer")
 }
 
 #[cfg(test)]

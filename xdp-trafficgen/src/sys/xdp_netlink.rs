@@ -81,7 +81,7 @@ impl XdpNetlink {
         match self.ask(RouteNetlinkMessage::GetLink(request), NLM_F_REQUEST)? {
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(interface(link)),
             NetlinkPayload::Error(error) => Err(error.to_io()),
-            _ => Err(io::Error::other("netlink: an answer to nothing that was asked")),
+            _ => Err(io::Error::other("netlink: an unexpected answer")),
         }
     }
 
@@ -105,7 +105,7 @@ impl XdpNetlink {
         match self.ask(RouteNetlinkMessage::SetLink(request), NLM_F_REQUEST | NLM_F_ACK)? {
             NetlinkPayload::Error(ErrorMessage { code: None, .. }) => Ok(()),
             NetlinkPayload::Error(error) => Err(Refusal { said: words(&error.header), source: error.to_io() }),
-            _ => Err(io::Error::other("netlink: an answer to nothing that was asked").into()),
+            _ => Err(io::Error::other("netlink: an unexpected answer").into()),
         }
     }
 

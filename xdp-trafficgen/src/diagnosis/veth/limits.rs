@@ -26,8 +26,8 @@ pub(crate) fn batch_above_ring(situation: &Situation<'_>) -> Finding {
         "batch_above_ring",
         Severity::Loses,
         format!(
-            "batches of {batch_size} frames hardly fit into the ring of a veth such as `{name}`, which has \
-             {RING_ENTRIES} entries"
+            "batches of {batch_size} frames hardly fit into the ring of a veth such as `{name}`, \
+             which has {RING_ENTRIES} entries"
         ),
         "use a batch size of 64, the default, or 192: larger ones are no faster",
     )
@@ -67,13 +67,17 @@ pub(crate) fn perhaps_above_peer_mtu(situation: &Situation<'_>) -> Option<(Strin
                 None => return None,
             };
             Some((
-                format!("frames of {largest} bytes were longer than the MTU of {whose} allowed {was}; it is {mtu} now"),
+                format!(
+                    "frames of {largest} bytes were longer than the MTU of {whose} allowed \
+                         {was}; it is {mtu} now"
+                ),
                 format!("leave the MTU of `{}` as it is while frames are sent", end.name()),
             ))
         }
         Peer::Elsewhere if too_long(*largest, LEAST_MTU) => Some((
             format!(
-                "frames of {largest} bytes are longer than the MTU of {whose} allows, which cannot be seen from here"
+                "frames of {largest} bytes are longer than the MTU of {whose} allows, which cannot \
+                 be seen from here"
             ),
             end.commands(&[end.mtu(mtu_for(*largest).max(LEAST_MTU))], ""),
         )),

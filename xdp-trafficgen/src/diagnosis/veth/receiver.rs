@@ -81,7 +81,10 @@ fn unnoticed(situation: &Situation<'_>, end: &OtherEnd<'_>) -> Finding {
             (few_queues(name, &peer), more_queues(name, interface, end))
         }
         _ => (
-            format!("the kernel has not noticed that {peer} takes XDP frames: GRO was switched on while it was down"),
+            format!(
+                "the kernel has not noticed that {peer} takes XDP frames: GRO was switched on \
+                     while it was down"
+            ),
             format!(
                 "switch GRO off and on again now that it is up: {}",
                 end.commands(&[end.gro("off"), end.gro("on")], ", ")
@@ -93,7 +96,10 @@ fn unnoticed(situation: &Situation<'_>, end: &OtherEnd<'_>) -> Finding {
 
 /// An end has fewer receive queues than its peer has transmit queues.
 fn few_queues(name: &str, peer: &str) -> String {
-    format!("`{name}` has fewer receive queues than {peer} has transmit queues, and so no XDP at all")
+    format!(
+        "`{name}` has fewer receive queues than {peer} has transmit queues, and so no XDP at \
+             all"
+    )
 }
 
 fn more_queues(name: &str, Interface { queues, .. }: &Interface, end: &OtherEnd<'_>) -> String {
@@ -122,7 +128,7 @@ pub(crate) fn unseen(situation: &Situation<'_>) -> Finding {
         return Finding::new(
             "veth_peer_changed",
             Severity::Loses,
-            format!("the peer of `{name}` went away for a while, or is just going"),
+            format!("the peer of `{name}` was gone for a while, or is being removed"),
             "start again when it is back",
         );
     };
@@ -132,7 +138,8 @@ pub(crate) fn unseen(situation: &Situation<'_>) -> Finding {
             "veth_peer_unseen",
             Severity::Blocks,
             format!(
-                "either {whose} is down, or it has neither a native XDP program nor GRO, so it takes no XDP frames"
+                "either {whose} is down, or it has neither a native XDP program nor GRO, so it \
+                 takes no XDP frames"
             ),
             end.commands(&[end.up(), end.gro("on")], ", and "),
         );
@@ -143,7 +150,8 @@ pub(crate) fn unseen(situation: &Situation<'_>) -> Finding {
             ("was down for a while, and is up again", "leave it up for as long as frames are sent")
         }
         _ => (
-            "either was down for a while, or had neither a native XDP program nor GRO; now it takes frames",
+            "either was down for a while, or had neither a native XDP program nor GRO; now it \
+             takes frames",
             "leave it up, and its XDP program or GRO on, for as long as frames are sent",
         ),
     };

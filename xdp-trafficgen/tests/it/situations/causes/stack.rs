@@ -177,7 +177,7 @@ fn a_capture_at_the_sender() {
     let mut tcpdump = Command::new("tcpdump");
     tcpdump.args(["-Z", "root", "-i", "xtg0", "-U", "-w", file.to_str().unwrap()]).stdin(Stdio::null());
     let tcpdump = Other(tcpdump.stderr(Stdio::null()).spawn().expect("tcpdump is installed"));
-    running.wait_until("it says so", |running| running.stderr().contains("somebody captures at `xtg0`, as tcpdump"));
+    running.wait_until("it says so", |running| running.stderr().contains("a process captures at `xtg0`, as tcpdump"));
     // Its file has a header of 24 bytes, and what it heard.
     assert!(reached(|| fs::metadata(&file).is_ok_and(|file| file.len() >= 24)));
     running.signal(Signal::INT);
