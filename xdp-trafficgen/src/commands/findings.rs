@@ -85,9 +85,9 @@ struct LiveFindings {
 
 impl LiveFindings {
     /// Takes in what the kernel told, which it keeps for a while only.
-    fn hear(&mut self) {
+    fn read_reports(&mut self) {
         if let Some(changes) = &mut self.changes {
-            changes.hear();
+            changes.read_reports();
         }
     }
 }
@@ -136,7 +136,7 @@ impl ObservedPort {
             largest: plan.flows.iter().map(|flow| flow.largest).max().unwrap_or(0),
             attach: plan.attach,
             needs: plan.needs,
-            pace: if plan.pacing.is_none() { SendMode::FullSpeed } else { SendMode::Departures },
+            pace: if plan.pacing.is_none() { SendMode::FullSpeed } else { SendMode::Paced },
             busy: plan.pacing.as_ref().is_none_or(|pacing| pacing.keeps_busy(plan.cpus.len())),
         }
     }
@@ -290,10 +290,10 @@ impl RunFindings {
     pub(crate) fn learn_now(&self, snapshot: &Snapshot) -> Vec<NewDrops> {
         {
             let mut so_far = self.so_far();
-            so_far.hear();
+            so_far.read_reports();
             if so_far.moments.news(snapshot).is_empty() {
                 // What became of the interfaces until now has cost nothing.
-                so_far.changes.iter_mut().for_each(LinkChanges::looked);
+                so_far.changes.iter_mut().for_each(LinkChanges::next_period);
                 return Vec::new();
             }
             so_far.learned = Some(Instant::now());
@@ -304,7 +304,7 @@ impl RunFindings {
     /// How long until the next look.
     fn rest(&self) -> Duration {
         let mut so_far = self.so_far();
-        so_far.hear();
+        so_far.read_reports();
         rest(so_far.learned, Instant::now())
     }
 
@@ -338,7 +338,7 @@ impl RunFindings {
                 let known = |gone: &Finding| findings[first..].iter().any(|known| known.finding.code == gone.code);
                 let gone = look.of_gone(sending).filter(|gone| !known(gone)).map(|gone| found(sending, gone));
                 findings.extend(gone);
-                findings.extend(port.partings.iter().map(|parting| look.of_parting(sending, parting)));
+                findings.extend(port.partings.iter().map(|parting| look.of_mismatch(sending, parting)));
             }
             findings.extend(sending.renamed().map(|finding| found(sending, finding)));
             findings.extend(captured.contains(&index).then(|| found(sending, sending.capture())));
@@ -380,7 +380,7 @@ impl RunFindings {
         match look.zip(self.ports.get(key.0)) {
             Some((look, sending)) => {
                 let now = look.of_drop(sending, key.1, Period::InAll);
-                so_far.moments.told(key, count, Some(&now), |then| look.retold(sending, then, &now))
+                so_far.moments.told(key, count, Some(&now), |then| look.at_the_end(sending, then, &now))
             }
             None => so_far.moments.told(key, count, None, Finding::clone),
         }

@@ -48,7 +48,9 @@ pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -
 /// The cause of a refusal by the kernel, if it is known.
 pub fn of_kernel_error(error: &KernelError, lockdown: Lockdown) -> Option<Finding> {
     let refused = match error {
-        KernelError::Attach(AttachError::Refused { interface, said: Some(said), .. }) => of_words(interface, said),
+        KernelError::Attach(AttachError::Refused { interface, reason: Some(reason), .. }) => {
+            of_reason(interface, reason)
+        }
         _ => None,
     };
     refused.or_else(|| {
@@ -64,8 +66,8 @@ pub fn of_kernel_error(error: &KernelError, lockdown: Lockdown) -> Option<Findin
 
 /// The cause in the text that the kernel or the driver gives, if the text is known. The text itself
 /// is part of the error that this finding explains.
-fn of_words(interface: &str, said: &str) -> Option<Finding> {
-    let lower = said.to_ascii_lowercase();
+fn of_reason(interface: &str, reason: &str) -> Option<Finding> {
+    let lower = reason.to_ascii_lowercase();
     let has = |part: &str| lower.contains(part);
     // Whole words: "during" and "string" do not speak of rings.
     let mut words = lower.split(|character: char| !character.is_ascii_alphanumeric());
@@ -165,13 +167,13 @@ mod tests {
         check(AttachError::NoTransmit { interface: interface() }, "driver_cannot_send", "`eth1`", "another interface");
         let refused = AttachError::Refused {
             interface: interface(),
-            said: Some("something new is in the way".to_owned()),
+            reason: Some("something new is in the way".to_owned()),
             source: io::Error::from_raw_os_error(libc::EOPNOTSUPP),
         };
         check(refused, "driver_takes_no_program", "something new is in the way", "`ip link set eth1 mtu 1500`");
         let unheard_of = AttachError::Refused {
             interface: interface(),
-            said: None,
+            reason: None,
             source: io::Error::from_raw_os_error(libc::ETIMEDOUT),
         };
         check(unheard_of, "program_refused", "`eth1` sends XDP frames only with a program", "dmesg");
@@ -181,29 +183,33 @@ mod tests {
     #[test]
     fn the_kernels_own_words_have_the_cure_of_just_that() {
         #[track_caller]
-        fn said(words: &str, code: &str, cure: &str) {
+        fn refusal(words: &str, code: &str, cure: &str) {
             let error = AttachError::Refused {
                 interface: "eth1".to_owned(),
-                said: Some(words.to_owned()),
+                reason: Some(words.to_owned()),
                 source: io::Error::from_raw_os_error(libc::EOPNOTSUPP),
             };
             check(error, code, words, cure);
         }
         let gro_hw = "virtio_net: Can't set XDP while host is implementing GRO_HW/CSUM, disable \
                       GRO_HW/CSUM first";
-        said(gro_hw, "offload_in_the_way", "`ethtool -K eth1 rx-gro-hw off`");
-        said(gro_hw, "offload_in_the_way", "guest_csum=off,guest_tso4=off");
+        refusal(gro_hw, "offload_in_the_way", "`ethtool -K eth1 rx-gro-hw off`");
+        refusal(gro_hw, "offload_in_the_way", "guest_csum=off,guest_tso4=off");
         let one_page = "virtio_net: XDP expects header/data in single page, any_header_sg required";
-        said(one_page, "hypervisor_too_old", "disable-legacy=on");
-        said("Peer MTU is too large to set XDP", "mtu_too_large", "`ip link show eth1`");
-        said("MTU too large w/ XDP enabled", "mtu_too_large", "`ip link set eth1 mtu 1500`");
-        said("XDP expects number of rx queues not less than peer tx queues", "queues_in_the_way", "ethtool -L eth1 rx");
-        said("Too many channels", "queues_in_the_way", "`ethtool -L eth1 combined N`");
-        said("Not enough Tx rings to support XDP", "queues_in_the_way", "`ethtool -L eth1 combined N`");
+        refusal(one_page, "hypervisor_too_old", "disable-legacy=on");
+        refusal("Peer MTU is too large to set XDP", "mtu_too_large", "`ip link show eth1`");
+        refusal("MTU too large w/ XDP enabled", "mtu_too_large", "`ip link set eth1 mtu 1500`");
+        refusal(
+            "XDP expects number of rx queues not less than peer tx queues",
+            "queues_in_the_way",
+            "ethtool -L eth1 rx",
+        );
+        refusal("Too many channels", "queues_in_the_way", "`ethtool -L eth1 combined N`");
+        refusal("Not enough Tx rings to support XDP", "queues_in_the_way", "`ethtool -L eth1 combined N`");
         // The text names neither a ring nor a queue, so the errno decides.
-        said("XDP is not supported during a reset: bad string", "driver_takes_no_program", "eth1");
-        said("can't set XDP while LRO is on, disable LRO first", "offload_in_the_way", "`ethtool -K eth1 lro off`");
-        said("bond1: No native XDP support for the current bonding mode", "bond_without_xdp", "active-backup");
+        refusal("XDP is not supported during a reset: bad string", "driver_takes_no_program", "eth1");
+        refusal("can't set XDP while LRO is on, disable LRO first", "offload_in_the_way", "`ethtool -K eth1 lro off`");
+        refusal("bond1: No native XDP support for the current bonding mode", "bond_without_xdp", "active-backup");
     }
 
     #[test]

@@ -12,21 +12,21 @@ pub enum SendMode {
     /// At full speed: what costs CPU time makes the port slower.
     FullSpeed,
     /// Paced: what costs CPU time makes frames late, or leaves departures without a frame.
-    Departures,
+    Paced,
 }
 
 impl SendMode {
     const fn severity(self) -> Severity {
         match self {
             Self::FullSpeed => Severity::Slows,
-            Self::Departures => Severity::Loses,
+            Self::Paced => Severity::Loses,
         }
     }
 
     const fn effect(self) -> &'static str {
         match self {
             Self::FullSpeed => "each sends only part of the time",
-            Self::Departures => "frames leave late, or not at all",
+            Self::Paced => "frames leave late, or not at all",
         }
     }
 }
@@ -36,7 +36,7 @@ pub type Rivals = BTreeMap<u32, Vec<String>>;
 
 /// Workers share a CPU; none when they do not. `free`: CPUs without a worker that could have one,
 /// in order.
-pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], pace: SendMode) -> Option<Finding> {
+pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], mode: SendMode) -> Option<Finding> {
     let cpus: Vec<u32> = rivals.iter().filter(|(_, who)| !who.is_empty()).map(|(&cpu, _)| cpu).collect();
     let mut who: Vec<&str> = rivals.values().flatten().map(String::as_str).collect();
     who.sort_unstable();
@@ -57,8 +57,8 @@ pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], pace: SendMode) -> Option<F
     (!cpus.is_empty()).then(|| {
         Finding::new(
             "shared_cpu",
-            pace.severity(),
-            format!("workers of {names} share {} with those of this port: {}", words::cpus(&cpus), pace.effect()),
+            mode.severity(),
+            format!("workers of {names} share {} with those of this port: {}", words::cpus(&cpus), mode.effect()),
             cure,
         )
     })
@@ -66,7 +66,7 @@ pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], pace: SendMode) -> Option<F
 
 /// A quota allows less CPU time than workers on so many CPUs take, which work all the time; none
 /// when it suffices. `quotas`: the smallest first.
-pub fn of_quota(quotas: &[Quota], cpus: usize, pace: SendMode) -> Option<Finding> {
+pub fn of_quota(quotas: &[Quota], cpus: usize, mode: SendMode) -> Option<Finding> {
     let quota = quotas.first().filter(|quota| quota.cpus() < cpus as f64)?;
     let take = if cpus == 1 { "a worker takes 1".to_owned() } else { format!("workers on {cpus} CPUs take {cpus}") };
     let cause = format!(
@@ -75,13 +75,13 @@ pub fn of_quota(quotas: &[Quota], cpus: usize, pace: SendMode) -> Option<Finding
         time_of_cpus(quota.cpus()),
         quota.file,
         milliseconds(quota),
-        pace.effect()
+        mode.effect()
     );
-    Some(Finding::new("cpu_quota", pace.severity(), cause, lift(quota)))
+    Some(Finding::new("cpu_quota", mode.severity(), cause, lift(quota)))
 }
 
 /// A quota made workers wait; `throttled` is how often and how long in this run.
-pub fn of_throttling(quota: &Quota, throttled: Throttled, pace: SendMode) -> Finding {
+pub fn of_throttling(quota: &Quota, throttled: Throttled, mode: SendMode) -> Finding {
     let Throttled { periods, time } = throttled;
     let cause = format!(
         "the control group of this process may use {} (`{}`), and the kernel stopped it in \
@@ -90,9 +90,9 @@ pub fn of_throttling(quota: &Quota, throttled: Throttled, pace: SendMode) -> Fin
         quota.file,
         milliseconds(quota),
         time.as_secs_f64(),
-        pace.effect()
+        mode.effect()
     );
-    Finding::new("cpu_quota", pace.severity(), cause, lift(quota))
+    Finding::new("cpu_quota", mode.severity(), cause, lift(quota))
 }
 
 /// `30 % of a CPU`, `2.5 CPUs`.
@@ -129,21 +129,21 @@ mod tests {
     #[test]
     fn who_shares_and_where_to_go() {
         #[track_caller]
-        fn check(of: &[(u32, &[&str])], free: &[u32], pace: SendMode, expected: Option<(Severity, &[&str])>) {
-            let found = of_shared_cpus(&rivals(of), free, pace);
+        fn check(of: &[(u32, &[&str])], free: &[u32], mode: SendMode, expected: Option<(Severity, &[&str])>) {
+            let found = of_shared_cpus(&rivals(of), free, mode);
             assert_eq!(found.as_ref().map(|found| found.severity), expected.map(|(severity, _)| severity));
             let text = found.map_or_else(String::new, |Finding { cause, cure, .. }| cause + "; " + &cure);
             for part in expected.map_or(&[][..], |(_, parts)| parts) {
                 assert!(text.contains(part), "no `{part}` in {text}");
             }
         }
-        check(&[], &[1], SendMode::Departures, None);
-        check(&[(0, &[])], &[1], SendMode::Departures, None);
+        check(&[], &[1], SendMode::Paced, None);
+        check(&[(0, &[])], &[1], SendMode::Paced, None);
         let late = "frames leave late";
         check(
             &[(0, &["port b"])],
             &[1],
-            SendMode::Departures,
+            SendMode::Paced,
             Some((Severity::Loses, &["port b share CPU 0", late, "CPU 1"])),
         );
         let parts = &["port b, process 7 share CPUs 0-1", "part of the time", "has a worker already"][..];
@@ -171,7 +171,7 @@ mod tests {
             period: Duration::from_millis(100),
             throttled: Throttled::default(),
         };
-        let found = of_quota(&[quota(30), quota(200)], 1, SendMode::Departures).unwrap();
+        let found = of_quota(&[quota(30), quota(200)], 1, SendMode::Paced).unwrap();
         assert_eq!((found.code, found.severity), ("cpu_quota", Severity::Loses));
         assert!(found.cause.contains("30 % of a CPU") && found.cause.contains("each 100 ms"), "{found:?}");
         assert!(found.cure.contains("`echo max > /sys/fs/cgroup/jobs/cpu.max`"), "{found:?}");

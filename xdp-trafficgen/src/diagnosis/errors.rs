@@ -83,7 +83,7 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
         ),
         (_, ENOMEM) => (
             "no_memory",
-            "no memory is left, of the machine or within the limit of the control group",
+            "the machine, or the control group of this process, has no memory left",
             "free memory, raise the limit of the control group this runs in (`memory.max`), or use \
              fewer CPUs and flows",
         ),

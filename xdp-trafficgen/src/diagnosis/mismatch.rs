@@ -4,9 +4,9 @@ use super::{Finding, Severity, Situation, veth};
 use crate::{host::StackAnswers, stats::reconcile::Mismatch};
 
 /// The cause of a mismatch.
-pub fn of_parting(parting: &Mismatch, situation: &Situation<'_>) -> Finding {
+pub fn of_mismatch(mismatch: &Mismatch, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
-    match parting {
+    match mismatch {
         Mismatch::SentLess { accepted, sent, lost } => sent_less(*accepted, *sent, lost, situation),
         Mismatch::NotCounted { accepted } => not_counted(*accepted, situation),
         Mismatch::Others { frames, answers } => others(*frames, *answers, situation),
@@ -156,7 +156,7 @@ mod tests {
     };
 
     #[track_caller]
-    fn check(driver: &str, parting: &Mismatch, code: &str, severity: Severity, cause: &str, cure: &str) {
+    fn check(driver: &str, mismatch: &Mismatch, code: &str, severity: Severity, cause: &str, cure: &str) {
         let link = Link {
             name: "eth1".to_owned(),
             alt_names: Vec::new(),
@@ -183,13 +183,13 @@ mod tests {
             largest: 64,
             attach: RequiredProgram::Nothing,
         };
-        let finding = of_parting(parting, &situation);
+        let finding = of_mismatch(mismatch, &situation);
         assert_eq!((finding.code, finding.severity, finding.cause.as_str()), (code, severity, cause));
         assert!(finding.cure.contains(cure), "{}", finding.cure);
     }
 
     #[test]
-    fn each_parting_names_its_layer() {
+    fn each_mismatch_names_its_layer() {
         let less = |lost: &[(&str, u64)]| Mismatch::SentLess {
             accepted: 1000,
             sent: 990,
@@ -203,8 +203,8 @@ mod tests {
         let unread = "none of the 7 frames that `eth1` took has been read from it: they wait in \
                       its queue";
         check("tun", &Mismatch::NotCounted { accepted: 7 }, "not_counted", Severity::Note, unread, "read them");
-        let unknown = "neither `eth1` nor its driver counts XDP frames: nothing but the driver's word says \
-             that 7 frames left";
+        let unknown = "neither `eth1` nor its driver counts XDP frames: only the driver's answers tell that \
+                       7 frames left";
         check(
             "mystery",
             &Mismatch::NotCounted { accepted: 7 },

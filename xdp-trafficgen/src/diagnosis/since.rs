@@ -17,7 +17,7 @@ enum Since {
 
 /// The finding `then` of earlier drops, in the words of the end. `now` is what such drops would
 /// mean at the end, in this `situation`.
-pub fn retold(then: &Finding, now: &Finding, situation: &Situation<'_>) -> Finding {
+pub fn at_the_end(then: &Finding, now: &Finding, situation: &Situation<'_>) -> Finding {
     if then.code == now.code {
         return now.clone();
     }
@@ -87,7 +87,7 @@ mod tests {
             largest: 1000,
             attach: RequiredProgram::Nothing,
         };
-        let Finding { cause: said, cure: cured, .. } = retold(&finding(code), &finding("another"), &situation);
+        let Finding { cause: said, cure: cured, .. } = at_the_end(&finding(code), &finding("another"), &situation);
         assert_eq!((said.as_str(), cured.as_str()), (cause, cure), "{code}");
     }
 

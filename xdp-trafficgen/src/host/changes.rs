@@ -86,7 +86,7 @@ impl LinkChanges {
 
     /// Reads the reports that wait in the socket. To be called regularly: when the buffer is full,
     /// the kernel drops reports.
-    pub fn hear(&mut self) {
+    pub fn read_reports(&mut self) {
         loop {
             match receive_from::<RouteNetlinkMessage>(&self.socket) {
                 Ok((namespace, messages)) => messages.iter().for_each(|message| self.heard.message(namespace, message)),
@@ -101,7 +101,7 @@ impl LinkChanges {
 
     /// Records the state of the interface at this moment. It is needed once per interface: reports
     /// tell what an interface changed to, not what it was before.
-    pub fn saw(&mut self, place: LinkKey, status: LinkStatus) {
+    pub fn record(&mut self, place: LinkKey, status: LinkStatus) {
         self.heard.first(place, LinkHistory::of(status));
     }
 
@@ -112,13 +112,13 @@ impl LinkChanges {
 
     /// The states of the interface since the look before the last one. Frames that are counted now
     /// may have been sent that long ago.
-    pub fn lately(&self, place: LinkKey) -> Option<LinkHistory> {
-        self.hears(place).then(|| self.heard.lately(place)).flatten()
+    pub fn recently(&self, place: LinkKey) -> Option<LinkHistory> {
+        self.hears(place).then(|| self.heard.recently(place)).flatten()
     }
 
     /// Ends the period of a look, and begins the next.
-    pub fn looked(&mut self) {
-        self.heard.looked();
+    pub fn next_period(&mut self) {
+        self.heard.next_period();
     }
 
     const fn hears(&self, (namespace, _): LinkKey) -> bool {
@@ -184,21 +184,21 @@ impl LinkEvents {
         (!self.missed.in_all).then(|| self.seen.get(&place).map(|times| times.in_all).unwrap_or_default())
     }
 
-    fn lately(&self, place: LinkKey) -> Option<LinkHistory> {
+    fn recently(&self, place: LinkKey) -> Option<LinkHistory> {
         let Times { since_look, before, .. } = self.seen.get(&place).copied().unwrap_or_default();
         let mut lately = since_look;
         lately.add(before);
         (!self.missed.since_look && !self.missed.before).then_some(lately)
     }
 
-    fn looked(&mut self) {
-        self.missed.looked();
-        self.seen.values_mut().for_each(Times::looked);
+    fn next_period(&mut self) {
+        self.missed.next_period();
+        self.seen.values_mut().for_each(Times::next_period);
     }
 }
 
 impl<T: Copy> Times<T> {
-    const fn looked(&mut self) {
+    const fn next_period(&mut self) {
         self.before = self.since_look;
         self.since_look = self.now;
     }
@@ -225,11 +225,11 @@ mod tests {
         heard.first(HERE, mtu(1500));
         heard.note(HERE, mtu(500));
         heard.note(HERE, mtu(1500));
-        heard.looked();
+        heard.next_period();
         // Frames that were sent before the look may be counted after it.
-        assert_eq!((least(heard.lately(HERE)), least(heard.in_all(HERE))), (Some(500), Some(500)));
-        heard.looked();
-        assert_eq!((least(heard.lately(HERE)), least(heard.in_all(HERE))), (Some(1500), Some(500)));
+        assert_eq!((least(heard.recently(HERE)), least(heard.in_all(HERE))), (Some(500), Some(500)));
+        heard.next_period();
+        assert_eq!((least(heard.recently(HERE)), least(heard.in_all(HERE))), (Some(1500), Some(500)));
     }
 
     #[test]
@@ -237,17 +237,17 @@ mod tests {
         let mut heard = LinkEvents::default();
         heard.first(HERE, mtu(500));
         for _ in 0..3 {
-            heard.looked();
+            heard.next_period();
         }
         // The interface was small until this moment.
         heard.note(HERE, mtu(1500));
-        assert_eq!(least(heard.lately(HERE)), Some(500));
+        assert_eq!(least(heard.recently(HERE)), Some(500));
         // A state that is recorded later changes nothing once there are reports.
         heard.first(HERE, mtu(68));
         assert_eq!(least(heard.in_all(HERE)), Some(500));
         heard.note(HERE, LinkHistory::of(LinkStatus { mtu: 1500, up: false, carrier: false }));
         heard.note(HERE, mtu(1500));
-        assert_eq!(heard.lately(HERE), Some(LinkHistory { least_mtu: Some(500), down: true, unplugged: true }));
+        assert_eq!(heard.recently(HERE), Some(LinkHistory { least_mtu: Some(500), down: true, unplugged: true }));
     }
 
     #[test]
@@ -255,8 +255,8 @@ mod tests {
         let mut heard = LinkEvents::default();
         heard.note(THERE, mtu(500));
         heard.note(HERE, mtu(1500));
-        assert_eq!((least(heard.lately(THERE)), least(heard.lately(HERE))), (Some(500), Some(1500)));
-        assert_eq!(least(heard.lately((Some(1), 2))), None);
+        assert_eq!((least(heard.recently(THERE)), least(heard.recently(HERE))), (Some(500), Some(1500)));
+        assert_eq!(least(heard.recently((Some(1), 2))), None);
     }
 
     #[test]
@@ -265,9 +265,9 @@ mod tests {
         heard.first(HERE, mtu(1500));
         heard.miss();
         for _ in 0..2 {
-            assert_eq!((heard.lately(HERE), heard.in_all(HERE)), (None, None));
-            heard.looked();
+            assert_eq!((heard.recently(HERE), heard.in_all(HERE)), (None, None));
+            heard.next_period();
         }
-        assert_eq!((least(heard.lately(HERE)), heard.in_all(HERE)), (Some(1500), None));
+        assert_eq!((least(heard.recently(HERE)), heard.in_all(HERE)), (Some(1500), None));
     }
 }

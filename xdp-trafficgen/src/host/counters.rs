@@ -15,7 +15,7 @@ use crate::{
     host::StackAnswers,
     sys::{
         ioctl::Drivers,
-        netlink::{self, receive, send, unasked},
+        netlink::{self, receive, send, unexpected},
     },
 };
 
@@ -104,7 +104,7 @@ impl CounterReader {
         wanted.header.index = index;
         send(&self.route, RouteNetlinkMessage::GetLink(wanted), NLM_F_REQUEST)?;
         let answer = receive(&self.route)?.answers.into_iter().next();
-        let Some(RouteNetlinkMessage::NewLink(link)) = answer else { return Err(unasked()) };
+        let Some(RouteNetlinkMessage::NewLink(link)) = answer else { return Err(unexpected()) };
         let mut counters = Counters { answers: StackAnswers::read(), ..Counters::default() };
         let mut name = String::new();
         for attribute in link.attributes {

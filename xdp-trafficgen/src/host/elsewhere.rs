@@ -21,7 +21,7 @@ use rtnetlink::{
     sys::{Socket, protocols::NETLINK_ROUTE},
 };
 
-use crate::sys::netlink::{self, receive, send, unasked};
+use crate::sys::netlink::{self, receive, send, unexpected};
 
 /// Of include/uapi/linux/if_link.h: the namespace that the request is about, by its number in this
 /// one.
@@ -64,5 +64,5 @@ pub(super) fn name(namespace: i32) -> Option<String> {
 
 fn ask(socket: &Socket, request: RouteNetlinkMessage) -> io::Result<RouteNetlinkMessage> {
     send(socket, request, NLM_F_REQUEST)?;
-    receive(socket)?.answers.into_iter().next().ok_or_else(unasked)
+    receive(socket)?.answers.into_iter().next().ok_or_else(unexpected)
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     host::Mac,
-    sys::netlink::{Received, receive, send, unasked},
+    sys::netlink::{Received, receive, send, unexpected},
 };
 
 /// A neighbour: the index of the interface, and the address.
@@ -175,7 +175,7 @@ fn entry(socket: &Socket, neighbour: Neighbour) -> io::Result<Entry> {
         }
         Err(error) => return Err(error),
     };
-    let Some(RouteNetlinkMessage::NewNeighbour(entry)) = answers.into_iter().next() else { return Err(unasked()) };
+    let Some(RouteNetlinkMessage::NewNeighbour(entry)) = answers.into_iter().next() else { return Err(unexpected()) };
     let mac = entry.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::LinkLayerAddress(bytes) => Mac::try_from(bytes.as_slice()).ok(),
         _ => None,
@@ -208,7 +208,7 @@ fn message((interface, address): Neighbour) -> NeighbourMessage {
 fn tell(socket: &Socket, request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
     send(socket, request, NLM_F_REQUEST | flags)?;
     match receive::<RouteNetlinkMessage>(socket) {
-        Ok(_) => Err(unasked()),
+        Ok(_) => Err(unexpected()),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         Err(error) => Err(error),
     }

@@ -52,7 +52,7 @@ impl Destinations {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lookup {
     /// How frames for them leave.
-    pub way: Arc<Egress>,
+    pub egress: Arc<Egress>,
     /// The destinations. An answer holds for all of them.
     pub destinations: Destinations,
     /// What to look up.

@@ -45,7 +45,7 @@ pub(super) fn reaches(
         if stop.is_cancelled() {
             return Ok(None);
         }
-        let exit = exits.entry(&one.way).or_insert_with(|| EgressInterface::of(&one.way, messages, links));
+        let exit = exits.entry(&one.egress).or_insert_with(|| EgressInterface::of(&one.egress, messages, links));
         if let Some(exit) = exit {
             found.push((one, Arc::clone(&exit.name), resolver.find(one, exit)?));
         }
@@ -58,7 +58,7 @@ pub(super) fn reaches(
     let Some(answers) = resolver.ask(stop, &to_ask.collect())? else { return Ok(None) };
     for (one, interface, RouteAnswer { source, other_source, hops }) in found {
         let next_hop = together(hops.into_iter().map(|hop| answered(hop, &interface, &answers)));
-        reaches.insert((Arc::clone(&one.way), one.destinations), Reach { source, other_source, next_hop });
+        reaches.insert((Arc::clone(&one.egress), one.destinations), Reach { source, other_source, next_hop });
     }
     Ok(Some(reaches))
 }

@@ -18,7 +18,7 @@ use rtnetlink::{
 
 use crate::{
     host::Destinations,
-    sys::netlink::{self, Received, receive, send, unasked},
+    sys::netlink::{self, Received, receive, send, unexpected},
 };
 
 /// A socket of the calling thread's network namespace.
@@ -69,7 +69,7 @@ impl Routes {
         match receive(&self.socket) {
             Ok(Received { answers, .. }) => match answers.into_iter().next() {
                 Some(RouteNetlinkMessage::NewRoute(message)) => Ok(Ok(route(&message))),
-                _ => Err(unasked()),
+                _ => Err(unexpected()),
             },
             Err(error) => match error.raw_os_error() {
                 Some(errno) if error.kind() != io::ErrorKind::WouldBlock => Ok(Err(errno)),

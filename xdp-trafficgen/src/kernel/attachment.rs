@@ -35,22 +35,26 @@ impl Attachment {
     /// # Errors
     /// [`AttachError`], and when the kernel does not list the interface's programs.
     pub(super) fn native(program: &mut Xdp, index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
-        let netlink = XdpNetlink::open().map_err(unasked)?;
-        let XdpInterface { name: interface, programs, .. } = netlink.interface(index).map_err(unasked)?;
+        let netlink = XdpNetlink::open().map_err(netlink_failed)?;
+        let XdpInterface { name: interface, programs, .. } = netlink.interface(index).map_err(netlink_failed)?;
         let in_the_way = programs.into_iter().find(|(mode, _)| *mode != AttachedMode::Offloaded);
         let displaced = match (in_the_way, existing) {
             (None, _) => None,
             (Some((mode, id)), ExistingProgram::Keep) => {
                 return Err(AttachError::InTheWay { interface, program: AttachedXdp::new(mode, id) }.into());
             }
-            (Some((mode, id)), ExistingProgram::Replace) => {
-                Some(ReplacedProgram::take_off(XdpNetlink::open().map_err(unasked)?, index, &interface, mode, id)?)
-            }
+            (Some((mode, id)), ExistingProgram::Replace) => Some(ReplacedProgram::take_off(
+                XdpNetlink::open().map_err(netlink_failed)?,
+                index,
+                &interface,
+                mode,
+                id,
+            )?),
         };
         // On failure, dropping `displaced` attaches the other program again.
         let link = attach(program, index).map_err(|source| {
-            let said = explained(&netlink, index, program);
-            AttachError::Refused { interface, said, source }
+            let reason = explained(&netlink, index, program);
+            AttachError::Refused { interface, reason, source }
         })?;
         Ok(Self { link, displaced })
     }
@@ -93,7 +97,7 @@ fn errno(error: &ProgramError) -> Option<i32> {
 fn explained(netlink: &XdpNetlink, index: u32, program: &Xdp) -> Option<String> {
     let program = program.fd().ok()?;
     match netlink.attach(index, AttachedMode::Native, program) {
-        Err(Refusal { said, .. }) => said,
+        Err(Refusal { reason, .. }) => reason,
         Ok(()) => {
             // This time the driver took the program. Best effort: the caller reports the first
             // failure anyway.
@@ -124,8 +128,8 @@ impl ReplacedProgram {
         id: u32,
     ) -> Result<Self, KernelError> {
         let (interface, program) = (interface.to_owned(), AttachedXdp::new(mode, id));
-        let refused = |interface, Refusal { said, source }| AttachError::Refused { interface, said, source };
-        let gone = || Refusal { said: None, source: io::Error::from_raw_os_error(libc::ENOENT) };
+        let refused = |interface, Refusal { reason, source }| AttachError::Refused { interface, reason, source };
+        let gone = || Refusal { reason: None, source: io::Error::from_raw_os_error(libc::ENOENT) };
         let Ok(descriptor) = bpf::program(id) else { return Err(refused(interface, gone()).into()) };
         match netlink.detach(index, mode, &descriptor) {
             Ok(()) => Ok(Self { netlink, index, interface, program, descriptor: Some(descriptor) }),
@@ -141,9 +145,9 @@ impl ReplacedProgram {
         match self.netlink.attach(self.index, self.program.mode, &descriptor) {
             Ok(()) => Ok(()),
             Err(Refusal { source, .. }) if source.raw_os_error() == Some(libc::ENODEV) => Ok(()),
-            Err(Refusal { said, source }) => {
+            Err(Refusal { reason, source }) => {
                 let (interface, program) = (self.interface.clone(), self.program.clone());
-                Err(AttachError::NotPutBack { interface, program, said, source })
+                Err(AttachError::NotPutBack { interface, program, reason, source })
             }
         }
     }
@@ -156,6 +160,6 @@ impl Drop for ReplacedProgram {
     }
 }
 
-pub(super) fn unasked(source: io::Error) -> KernelError {
+pub(super) fn netlink_failed(source: io::Error) -> KernelError {
     KernelError::Syscall { call: "asking rtnetlink for an interface", source }
 }

@@ -82,9 +82,9 @@ impl KernelError {
     /// means. Where a library does not name its call: the library's message.
     pub fn failed_call(&self) -> Option<(String, i32)> {
         match self {
-            Self::Attach(AttachError::Refused { source, said, .. }) => {
-                let said = said.as_deref().unwrap_or_default();
-                return Some((format!("attach: {said}"), source.raw_os_error()?));
+            Self::Attach(AttachError::Refused { source, reason, .. }) => {
+                let reason = reason.as_deref().unwrap_or_default();
+                return Some((format!("attach: {reason}"), source.raw_os_error()?));
             }
             Self::Attach(_) | Self::Netlink(_) => return None,
             _ => {}
@@ -130,12 +130,12 @@ pub enum AttachError {
         program: AttachedXdp,
     },
     /// The driver, or the kernel for it, refused the program.
-    #[error("`{interface}` takes no XDP program{}", in_words(.said.as_deref()))]
+    #[error("`{interface}` takes no XDP program{}", in_brackets(.reason.as_deref()))]
     Refused {
         /// The interface.
         interface: String,
         /// The reason that the driver or the kernel gives.
-        said: Option<String>,
+        reason: Option<String>,
         /// Why not.
         source: io::Error,
     },
@@ -150,21 +150,21 @@ pub enum AttachError {
     },
     /// A program that was detached for ours cannot be attached again.
     #[error("{program}, which was replaced for the run, cannot be attached to `{interface}` \
-             again{}: attach it by hand", in_words(.said.as_deref()))]
+             again{}: attach it by hand", in_brackets(.reason.as_deref()))]
     NotPutBack {
         /// The interface.
         interface: String,
         /// The program.
         program: AttachedXdp,
         /// The reason that the kernel or the driver gives.
-        said: Option<String>,
+        reason: Option<String>,
         /// Why not.
         source: io::Error,
     },
 }
 
-fn in_words(said: Option<&str>) -> String {
-    said.map_or_else(String::new, |said| format!(" ({said})"))
+fn in_brackets(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(" ({reason})"))
 }
 
 pub(super) fn program_error(program: &'static str) -> impl FnOnce(ProgramError) -> KernelError {

@@ -20,7 +20,7 @@ use crate::{
     host::{AttachedMode, XdpFeatures, xdp_features},
     kernel::{
         AttachError, KernelError, OBJECT,
-        attachment::{Attachment, unasked},
+        attachment::{Attachment, netlink_failed},
         program_error,
     },
     plan::ExistingProgram,
@@ -72,8 +72,8 @@ impl PassProgram {
 
     /// As [`PassProgram::attach`], without waiting for the link.
     fn begin(index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
-        let netlink = XdpNetlink::open().map_err(unasked)?;
-        let before = netlink.interface(index).map_err(unasked)?;
+        let netlink = XdpNetlink::open().map_err(netlink_failed)?;
+        let before = netlink.interface(index).map_err(netlink_failed)?;
         let (program, attachment) = match native(&before) {
             Some(program) => (program, None),
             None => pass(index, existing).map(|(program, attachment)| (program, Some(attachment)))?,

@@ -51,7 +51,7 @@ pub fn sought(config: &Config) -> Vec<Lookup> {
         }
         last = Some(way);
     }
-    found.into_iter().map(|((way, destinations), what)| Lookup { way, destinations, what }).collect()
+    found.into_iter().map(|((way, destinations), what)| Lookup { egress: way, destinations, what }).collect()
 }
 
 /// What this host gives to a flow's outermost headers, the same in every frame.

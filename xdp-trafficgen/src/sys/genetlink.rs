@@ -15,7 +15,7 @@ use rtnetlink::{
     sys::{Socket, protocols::NETLINK_GENERIC},
 };
 
-use crate::sys::netlink::{self, Received, receive, send, unasked};
+use crate::sys::netlink::{self, Received, receive, send, unexpected};
 
 /// A family of generic netlink. Name and version are in the family's header in include/uapi/linux.
 pub(crate) trait Family {
@@ -51,7 +51,7 @@ impl<F: Family + std::fmt::Debug> Connection<F> {
     pub(crate) fn ask(&self, command: u8, attributes: Vec<DefaultNla>) -> io::Result<Answer> {
         self.send(command, attributes, NLM_F_REQUEST)?;
         let Received { answers, .. } = receive::<GenlMessage<Answer>>(&self.socket)?;
-        answers.into_iter().next().map(|answer| answer.payload).ok_or_else(unasked)
+        answers.into_iter().next().map(|answer| answer.payload).ok_or_else(unexpected)
     }
 
     /// Sends a request whose answer is a list.

@@ -83,7 +83,7 @@ fn parse<A: NetlinkDeserializable>(bytes: &[u8]) -> io::Result<Received<A>> {
             // The end of a list may carry the error that ended it.
             NetlinkPayload::Done(done) if done.code < 0 => return Err(io::Error::from_raw_os_error(-done.code)),
             NetlinkPayload::Done(_) => return Ok(Received { answers, ended: true }),
-            _ => return Err(unasked()),
+            _ => return Err(unexpected()),
         }
         let length = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?.length() as usize;
         // Messages start at multiples of four bytes.
@@ -92,7 +92,7 @@ fn parse<A: NetlinkDeserializable>(bytes: &[u8]) -> io::Result<Received<A>> {
     Ok(Received { answers, ended: false })
 }
 
-pub(crate) fn unasked() -> io::Error {
+pub(crate) fn unexpected() -> io::Error {
     io::Error::other("netlink: an unexpected answer")
 }
 

@@ -54,13 +54,13 @@ pub(crate) struct XdpInterface {
 #[derive(Debug)]
 pub(crate) struct Refusal {
     /// The text that the kernel or the driver gives as the reason, such as `MTU too large for XDP`.
-    pub(crate) said: Option<String>,
+    pub(crate) reason: Option<String>,
     pub(crate) source: io::Error,
 }
 
 impl From<io::Error> for Refusal {
     fn from(source: io::Error) -> Self {
-        Self { said: None, source }
+        Self { reason: None, source }
     }
 }
 
@@ -81,7 +81,7 @@ impl XdpNetlink {
         match self.ask(RouteNetlinkMessage::GetLink(request), NLM_F_REQUEST)? {
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(interface(link)),
             NetlinkPayload::Error(error) => Err(error.to_io()),
-            _ => Err(io::Error::other("netlink: an unexpected answer")),
+            _ => Err(netlink::unexpected()),
         }
     }
 
@@ -104,8 +104,8 @@ impl XdpNetlink {
         request.attributes.push(LinkAttribute::Xdp(attributes));
         match self.ask(RouteNetlinkMessage::SetLink(request), NLM_F_REQUEST | NLM_F_ACK)? {
             NetlinkPayload::Error(ErrorMessage { code: None, .. }) => Ok(()),
-            NetlinkPayload::Error(error) => Err(Refusal { said: words(&error.header), source: error.to_io() }),
-            _ => Err(io::Error::other("netlink: an unexpected answer").into()),
+            NetlinkPayload::Error(error) => Err(Refusal { reason: words(&error.header), source: error.to_io() }),
+            _ => Err(netlink::unexpected().into()),
         }
     }
 

@@ -47,11 +47,11 @@ impl<'a> Observation<'a> {
     /// Of these interfaces, as `changes`, where the kernel tells any, know them.
     pub(super) fn at(before: &'a StartState, interfaces: Vec<Interface>, changes: &mut Option<LinkChanges>) -> Self {
         if let Some(changes) = changes {
-            changes.hear();
+            changes.read_reports();
         }
         let interfaces = interfaces.into_iter().map(|interface| InterfaceState::now(interface, changes)).collect();
         if let Some(changes) = changes {
-            changes.looked();
+            changes.next_period();
         }
         Self { before, interfaces }
     }
@@ -100,8 +100,8 @@ impl<'a> Observation<'a> {
         diagnosis::foresee(&self.in_all(sending))
     }
 
-    pub(super) fn of_parting(&self, sending: &ObservedPort, parting: &Mismatch) -> PortFinding {
-        found(sending, diagnosis::of_parting(parting, &self.in_all(sending)))
+    pub(super) fn of_mismatch(&self, sending: &ObservedPort, parting: &Mismatch) -> PortFinding {
+        found(sending, diagnosis::of_mismatch(parting, &self.in_all(sending)))
     }
 
     pub(super) fn of_gone(&self, sending: &ObservedPort) -> Option<Finding> {
@@ -121,8 +121,8 @@ impl<'a> Observation<'a> {
     }
 
     /// A cause of drops that was found while frames were sent, as it is said now.
-    pub(super) fn retold(&self, sending: &ObservedPort, then: &Finding, now: &Finding) -> Finding {
-        diagnosis::retold(then, now, &self.in_all(sending))
+    pub(super) fn at_the_end(&self, sending: &ObservedPort, then: &Finding, now: &Finding) -> Finding {
+        diagnosis::at_the_end(then, now, &self.in_all(sending))
     }
 }
 
@@ -138,16 +138,16 @@ impl InterfaceState {
         let Some(changes) = changes else {
             return Self { interface, lately: LinkState::default(), in_all: LinkState::default() };
         };
-        changes.saw(this, LinkStatus { mtu: link.mtu, up: link.up, carrier: link.carrier });
+        changes.record(this, LinkStatus { mtu: link.mtu, up: link.up, carrier: link.carrier });
         if let Some((peer, mtu, up)) = peer {
             // Both ends of a pair have carrier, or none has.
-            changes.saw(peer, LinkStatus { mtu, up, carrier: link.carrier });
+            changes.record(peer, LinkStatus { mtu, up, carrier: link.carrier });
         }
         let ends = |of: fn(&LinkChanges, LinkKey) -> Option<LinkHistory>| LinkState {
             this: of(changes, this).unwrap_or_default(),
             peer: peer.and_then(|(peer, ..)| of(changes, peer)),
         };
-        let (lately, in_all) = (ends(LinkChanges::lately), ends(LinkChanges::in_all));
+        let (lately, in_all) = (ends(LinkChanges::recently), ends(LinkChanges::in_all));
         Self { interface, lately, in_all }
     }
 }

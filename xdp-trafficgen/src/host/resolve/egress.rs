@@ -17,8 +17,8 @@ pub(super) struct EgressInterface {
 
 impl EgressInterface {
     /// None when the egress interface does not exist or is down.
-    pub(super) fn of(way: &Egress, messages: &[LinkMessage], links: &[Link]) -> Option<Self> {
-        let link = links.iter().find(|link| link.answers_to(&way.interface))?;
+    pub(super) fn of(egress: &Egress, messages: &[LinkMessage], links: &[Link]) -> Option<Self> {
+        let link = links.iter().find(|link| link.answers_to(&egress.interface))?;
         let up = |message: &LinkMessage| message.header.flags.contains(LinkFlags::Up);
         let mut message = messages.iter().find(|message| message.header.index == link.index)?;
         if !up(message) {
@@ -26,7 +26,7 @@ impl EgressInterface {
         }
         let mut lacking = None;
         // A tag with VLAN 0 carries only a priority (IEEE 802.1Q clause 6.9).
-        for &vlan in way.vlans.iter().filter(|vlan| vlan.id != 0) {
+        for &vlan in egress.vlans.iter().filter(|vlan| vlan.id != 0) {
             match messages.iter().find(|above| is_vlan(above, message.header.index, vlan)) {
                 Some(above) => message = above,
                 None => {
@@ -132,9 +132,9 @@ mod tests {
                 speed: None,
                 bus: None,
             }];
-            let way = Egress { interface: interface.to_owned(), vlans: vlans.to_vec() };
-            let exit = EgressInterface::of(&way, &messages(), &links);
-            assert_eq!(exit.map(|exit| (exit.index, exit.lacking)), expected, "{way:?}");
+            let egress = Egress { interface: interface.to_owned(), vlans: vlans.to_vec() };
+            let exit = EgressInterface::of(&egress, &messages(), &links);
+            assert_eq!(exit.map(|exit| (exit.index, exit.lacking)), expected, "{egress:?}");
         }
         let lacking = |interface: &str, vlan| Some(Unreachable::NoVlan { interface: interface.into(), vlan });
         let vlan = |id| Vlan { tpid: Vlan::CUSTOMER, id };
