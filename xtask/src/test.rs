@@ -29,11 +29,14 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
         verifier::check(sh)?;
     }
 
-    // Not optimised: linking twenty test binaries took most of the time of a test, and a mistake in arithmetic panics. The eBPF
-    // object is optimised in every profile. Cargo's own summary is the last word.
+    // Not optimised: compiling takes longer than running, and a mistake in arithmetic panics. The eBPF object is optimised in
+    // every profile. Cargo's own summary is the last word.
     eprintln!("test: cargo test");
     let passed_on = &arguments.passed_on;
-    cmd!(sh, "cargo test --workspace {passed_on...}").quiet().run().context("tests failed")
+    // A name alone is one of a test: examples need not be linked for it.
+    let name_only = passed_on.iter().all(|argument| !argument.starts_with('-'));
+    let targets = (!everything && name_only).then_some("--tests");
+    cmd!(sh, "cargo test --workspace {targets...} {passed_on...}").quiet().run().context("tests failed")
 }
 
 /// In the profile of the tests, so that the eBPF object is built only once.
