@@ -83,7 +83,7 @@ pub struct Generator {
     pub stride: u64,
     /// One of [`timing::pacing`].
     pub pacing: u32,
-    /// The kinds of departures in use: a bit for each of [`timing::departures`].
+    /// The kinds of departures in use: a bit for each of [`timing::stream_kind`].
     pub kinds: u32,
     /// Frames that leave later than this after they were due are counted as late, in nanoseconds.
     pub late: u64,

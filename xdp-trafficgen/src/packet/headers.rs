@@ -132,7 +132,7 @@ const V6: &[HeaderKind] = &[
 ];
 
 /// A part of variable length. Its unit and the most there is room for follow from the header's length
-/// field ([`Role::HeaderLength`]).
+/// field (`Role::HeaderLength`).
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// What users call it.
