@@ -27,9 +27,10 @@ use crate::{
     config::{
         LatePolicy,
         literal::{self, Problem},
-        rate::{self, Ratio},
+        rate,
     },
     output::{Format, Report, log::LogFormat},
+    units::{CpuList, Ratio},
 };
 
 /// Line-rate traffic generator on XDP live frames.
@@ -356,10 +357,6 @@ pub struct Daemon {
     #[command(flatten)]
     pub common: Common,
 }
-
-/// CPUs, each once. (A type of its own, because clap takes a plain `Vec` for repeated options.)
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CpuList(pub Vec<u32>);
 
 fn cpus(text: &str) -> Result<CpuList, Problem> {
     literal::parse_cpus(text).map(CpuList)

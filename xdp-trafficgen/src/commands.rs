@@ -24,10 +24,7 @@ pub(crate) use send::{probe_kernel, signal_stop, work_out_until};
 
 use crate::{
     cli::{self, BenchCommand, Command, Overrides},
-    config::{
-        Config, Diagnostic, Diagnostics, Flow, Located, Origin, Profile, Source, Total, file,
-        rate::{NotScalable, Ratio},
-    },
+    config::{Config, Diagnostic, Diagnostics, Flow, Located, Origin, Profile, Source, Total, file, rate::NotScalable},
     diagnosis::{self, Finding, in_full},
     engine::{EngineError, WorkerError},
     host::{FactsError, System, allowed_cpus, online_cpus, raise_descriptor_limit},
@@ -39,6 +36,7 @@ use crate::{
     },
     packet::Template,
     plan::PortPlan,
+    units::Ratio,
 };
 
 /// Why a command failed.

@@ -42,8 +42,6 @@ pub use changes::{LinkChanges, LinkHistory, LinkKey, LinkStatus};
 #[doc(hidden)]
 pub use counters::CounterReader;
 pub use counters::Counters;
-#[cfg(test)]
-pub(crate) use cpus::parse_cpu_list;
 pub(crate) use cpus::possible_cpus;
 #[doc(hidden)]
 pub use cpus::{allowed_cpus, online_cpus};

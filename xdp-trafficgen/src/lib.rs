@@ -31,3 +31,4 @@ pub mod plan;
 mod signal;
 pub mod stats;
 mod sys;
+pub mod units;

@@ -25,7 +25,7 @@ mod unreachable;
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use xdp_trafficgen_ebpf::abi::{BODY_LEN, FCS_LEN, MAX_SLOTS};
+use xdp_trafficgen_ebpf::abi::{BODY_LEN, MAX_SLOTS};
 
 pub use addresses::sought;
 #[doc(hidden)]
@@ -51,6 +51,7 @@ use crate::{
         program::Source,
         unreachable::AddressingFaults,
     },
+    units::{self, FrameLen, Nanos},
 };
 
 /// Everything that will be sent.
@@ -141,6 +142,14 @@ pub struct FlowPlan {
     pub addressed: Option<Box<Flow>>,
 }
 
+impl FlowPlan {
+    /// From its beginning to its end, since the start.
+    pub fn window(&self) -> (Nanos, Nanos) {
+        let begin = Nanos::from(self.delay);
+        (begin, self.duration.map_or(Nanos::NEVER, |duration| Nanos::from(duration).after(begin)))
+    }
+}
+
 impl PortPlan {
     /// Index of the interface that frames leave by; none when they do not.
     pub fn leaves_by(&self) -> Option<u32> {
@@ -154,7 +163,7 @@ impl PortPlan {
     /// How many frames of a flow the worker with this index (not its CPU) sends: shares differ by one at most and add up
     /// exactly.
     pub fn share(&self, flow: &FlowPlan, worker: usize) -> Option<u64> {
-        flow.packets.map(|packets| pacing::share(packets, self.cpus.len() as u64, worker as u64))
+        flow.packets.map(|packets| units::share(packets, self.cpus.len() as u64, worker as u64))
     }
 }
 
@@ -525,8 +534,8 @@ impl Planner<'_> {
     fn template(&mut self, addressed: &Addressed<'_>, egress: &Link, cut: FrameBounds) -> Option<Template> {
         let Addressed { flow, given, .. } = addressed;
         let layers = stack::layers(flow, egress.mac, *given);
-        // FRAME_SIZE keeps it at 64 or more, the kernel's limit is checked next.
-        let frame_len = (flow.size.value.largest() - FCS_LEN) as usize;
+        // The kernel's limit is checked next.
+        let frame_len = FrameLen::new(flow.size.value.largest()).in_kernel();
         let spare = if cut == FrameBounds::Always { program::CUT_LEN } else { 0 };
         if let Some(largest) = self.largest_frame().map(|largest| largest - spare)
             && frame_len > largest
@@ -536,12 +545,15 @@ impl Planner<'_> {
                     &flow.size.place,
                     format!("a frame of {} bytes is too large for the kernel", flow.size.value.largest()),
                 )
-                .help(format!("live frames end at {} bytes on this kernel and driver, FCS included", largest + 4)),
+                .help(format!(
+                    "live frames end at {} bytes on this kernel and driver, FCS included",
+                    FrameLen::of_kernel(largest).bytes()
+                )),
             );
             return None;
         }
         // The smallest frame must hold everything too.
-        let smallest = (flow.size.value.smallest() - FCS_LEN) as usize;
+        let smallest = FrameLen::new(flow.size.value.smallest()).in_kernel();
         packet::assemble(&layers, smallest, &flow.payload.value)
             .and_then(|template| match smallest == frame_len {
                 true => Ok(template),
@@ -562,7 +574,7 @@ impl Planner<'_> {
         let network = tagged.map_or(14, |(_, &offset)| offset);
         let mtu = link.mtu as usize;
         let len = template.bytes.len();
-        let most = (mtu + network).min(mtu + 14 + 4);
+        let most = (mtu + network).min(FrameLen::sent_at_mtu(link.mtu).in_kernel());
         if len > most {
             self.diagnostics.push(
                 Diagnostic::new(
@@ -575,7 +587,7 @@ impl Planner<'_> {
                 )
                 .help(format!(
                     "write at most {}, or raise the MTU: `ip link set {} mtu {}`",
-                    most + FCS_LEN as usize,
+                    FrameLen::of_kernel(most).bytes(),
                     link.name,
                     len - network.min(18)
                 )),

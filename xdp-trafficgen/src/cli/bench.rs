@@ -2,7 +2,8 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{CpuList, cpus};
+use super::cpus;
+use crate::units::CpuList;
 
 /// Single measurements for `cargo xtask bench`.
 #[derive(Debug, Parser)]

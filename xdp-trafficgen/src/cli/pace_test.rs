@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args};
 
-use super::{Common, CpuList, Output, cpus, duration, frame_size};
+use super::{Common, Output, cpus, duration, frame_size};
 use crate::{
     config::{
         Rate,
@@ -13,6 +13,7 @@ use crate::{
     },
     output::pace_test::PaceTestReport,
     stats::gaps,
+    units::CpuList,
 };
 
 /// Options of `pace-test`.

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use clap::Args;
 
-use super::{Common, CpuList, Output, Session, behind, count, cpus, duration, speed, time};
+use super::{Common, Output, Session, behind, count, cpus, duration, speed, time};
 use crate::{
     config::{
         LatePolicy,
@@ -12,6 +12,7 @@ use crate::{
     },
     host::Mac,
     output::Report,
+    units::CpuList,
 };
 
 /// Options of `udp`.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Common, CpuList, Output, cpus, frame_size, quick::mac};
+use super::{Common, Output, cpus, frame_size, quick::mac};
 use crate::{
     config::{
         DEFAULT_SIZE,
@@ -12,6 +12,7 @@ use crate::{
     },
     host::Mac,
     output::tune::TuneReport,
+    units::CpuList,
 };
 
 /// Options of `tune`.

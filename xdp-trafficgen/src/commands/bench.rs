@@ -28,6 +28,7 @@ use crate::{
     kernel::{Generator, Sink, TracePoint, generator::Role, sink::SinkAction},
     output::format::emit_text,
     plan::{pacing::Streams, schedule},
+    units::Nanos,
 };
 
 pub(super) fn bench(command: &BenchCommand) -> Result<(), CommandError> {
@@ -134,7 +135,7 @@ fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
 }
 
 fn report(count: abi::Sink, elapsed: Duration) -> Result<(), CommandError> {
-    let duration_ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+    let duration_ns = Nanos::from(elapsed).get();
     let report = serde_json::json!({ "frames_rx": count.frames, "bytes_rx": count.bytes, "duration_ns": duration_ns });
     Ok(emit_text(&format!("{report}\n"))?)
 }

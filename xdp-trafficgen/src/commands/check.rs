@@ -24,6 +24,7 @@ use crate::{
         words,
     },
     plan::{Consent, Needs, Plan, PortPlan, needs::in_words},
+    units::CpuList,
 };
 
 /// Flows of a port that have a line of their own.
@@ -47,7 +48,7 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     notes(&plan.notes).iter().for_each(say);
     let mut text = String::new();
     for port in &plan.ports {
-        let cpus = port.cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let cpus = CpuList(&port.cpus).one_by_one();
         let flows: Vec<&Flow> = flows_of(&config, port).collect();
         let firsts = first_departures(port);
         for (index, flow) in (0..).zip(&flows).take(LISTED) {

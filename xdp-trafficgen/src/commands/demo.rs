@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    cli::{self, CpuList, PortRange},
+    cli::{self, PortRange},
     commands::{
         CommandError, probe_kernel,
         quick::udp,
@@ -13,6 +13,7 @@ use crate::{
     host::{Facts, Mac, Netlink},
     kernel::{PrivateNetns, Sink, sink::SinkAction},
     output::{streams::say, together::notes},
+    units::CpuList,
 };
 
 pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
@@ -105,6 +106,6 @@ impl CountedPair {
 }
 
 pub(super) fn cpus_in_words(cpus: &[u32]) -> String {
-    let list = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let list = CpuList(cpus).one_by_one();
     if cpus.len() == 1 { format!("CPU {list}") } else { format!("CPUs {list}") }
 }

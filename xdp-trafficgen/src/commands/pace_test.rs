@@ -36,6 +36,7 @@ use crate::{
         together::{findings, notes},
     },
     stats::{PortCount, gaps::Gaps},
+    units::{CpuList, FrameLen},
 };
 
 /// Why gaps could not be measured.
@@ -230,7 +231,7 @@ fn config(options: &cli::PaceTest, ends: &Endpoints) -> Result<Config, CommandEr
             size: Some(options.size.to_string()),
             payload: format!("hex:{mark}"),
             duration: Some(options.duration),
-            cpus: ends.cpus.clone().map(cli::CpuList),
+            cpus: ends.cpus.clone().map(CpuList),
             ..cli::Quick::new(&ends.sender, options.common)
         },
         dst_port: PortRange { first: 9, last: 9 },
@@ -249,7 +250,7 @@ fn nominal_gap_ns(rate: Rate, size: u32) -> Option<f64> {
     let bits = match rate.unit {
         RateUnit::Frames => 1,
         RateUnit::BitsL2 => 8 * u64::from(size),
-        RateUnit::BitsL1 => 8 * (u64::from(size) + 20),
+        RateUnit::BitsL1 => FrameLen::new(size).on_wire().bits(),
         RateUnit::LineShare => return None,
     };
     let gap = bits as f64 * 1e9 * rate.amount.denominator as f64 / rate.amount.numerator as f64;
@@ -337,13 +338,13 @@ fn draw(target: &Target, report: &PaceTestReport) -> Result<(), CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::rate::Ratio;
+    use crate::units::Ratio;
 
     #[test]
     fn a_gap_follows_from_the_rate_and_the_size() {
         #[track_caller]
         fn check(numerator: u64, denominator: u64, unit: RateUnit, size: u32, expected: Option<f64>) {
-            let rate = Rate { amount: Ratio { numerator, denominator }, unit };
+            let rate = Rate { amount: Ratio::new(numerator, denominator), unit };
             assert_eq!(nominal_gap_ns(rate, size), expected);
         }
         check(500_000, 1, RateUnit::Frames, 64, Some(2000.0));

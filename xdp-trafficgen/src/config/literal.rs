@@ -153,17 +153,6 @@ pub fn parse_cpus(text: &str) -> Result<Vec<u32>, Problem> {
     Ok(cpus)
 }
 
-/// CPU numbers the way [`parse_cpus`] reads them, in the order given: `0,2-3`.
-pub fn show_cpus(cpus: &[u32]) -> String {
-    let runs = cpus.chunk_by(|one, next| one.checked_add(1) == Some(*next));
-    let run = |run: &[u32]| match run {
-        [first, .., last] => format!("{first}-{last}"),
-        [only] => only.to_string(),
-        [] => String::new(),
-    };
-    runs.map(run).collect::<Vec<_>>().join(",")
-}
-
 /// `number` as that of a CPU.
 ///
 /// # Errors

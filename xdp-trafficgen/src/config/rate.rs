@@ -2,63 +2,19 @@
 
 mod text;
 
-use std::{cmp::Ordering, time::Duration};
+use std::time::Duration;
 
 pub use text::Unit;
 pub(in crate::config) use text::{above_the_line, catch_up};
 #[doc(hidden)]
 pub use text::{parse_behind, parse_factor, parse_rate, parse_rate_in, parse_speed, parse_unit};
 
-/// A fraction that is not negative, in lowest terms; the denominator is at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ratio {
-    /// Above the line.
-    pub numerator: u64,
-    /// Below the line.
-    pub denominator: u64,
-}
-
-impl Ratio {
-    /// The fraction in lowest terms; none when those have more than 64 bits, or the denominator is 0.
-    pub fn new(numerator: u128, denominator: u128) -> Option<Self> {
-        let divisor = greatest_common_divisor(numerator, denominator);
-        let part = |value: u128| u64::try_from(value.checked_div(divisor)?).ok();
-        (denominator != 0).then_some(())?;
-        Some(Self { numerator: part(numerator)?, denominator: part(denominator)? })
-    }
-
-    /// The nearest that there is.
-    #[expect(clippy::cast_precision_loss, reason = "as its name says")]
-    pub fn to_f64(self) -> f64 {
-        self.numerator as f64 / self.denominator as f64
-    }
-}
-
-/// Euclid's.
-const fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
-}
-
-impl Ord for Ratio {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let cross = |a: &Self, b: &Self| u128::from(a.numerator) * u128::from(b.denominator);
-        cross(self, other).cmp(&cross(other, self))
-    }
-}
-
-impl PartialOrd for Ratio {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
+use crate::units::Ratio;
 
 /// A load, as written. Zero only within a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How much of the unit.
+    /// How much of the unit; both terms have 64 bits ([`Ratio::is_short`]).
     pub amount: Ratio,
     /// Of what.
     pub unit: RateUnit,
@@ -67,7 +23,7 @@ pub struct Rate {
 impl Rate {
     /// Whether it is a pause.
     pub const fn is_zero(&self) -> bool {
-        self.amount.numerator == 0
+        self.amount.is_zero()
     }
 }
 
@@ -88,11 +44,9 @@ pub enum NotScalable {
 impl Rate {
     /// So many times the rate.
     fn scaled(self, by: Ratio) -> Result<Self, NotScalable> {
-        let terms = |one: u64, other: u64| u128::from(one) * u128::from(other);
-        let Ratio { numerator, denominator } = self.amount;
-        let amount = Ratio::new(terms(numerator, by.numerator), terms(denominator, by.denominator));
-        let amount = amount.ok_or(NotScalable::TooLong)?;
-        if self.unit == RateUnit::LineShare && amount.numerator > amount.denominator {
+        // The product of short ones is exact.
+        let amount = Some(self.amount.times(by)).filter(|amount| amount.is_short()).ok_or(NotScalable::TooLong)?;
+        if self.unit == RateUnit::LineShare && amount > Ratio::ONE {
             return Err(NotScalable::AboveTheLine);
         }
         Ok(Self { amount, ..self })

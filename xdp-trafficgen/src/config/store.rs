@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::config::{Action, Config, Diagnostic, Diagnostics, Located, Origin, Port, literal::show_cpus};
+use crate::config::{Action, Config, Diagnostic, Diagnostics, Located, Origin, Port};
+use crate::units::CpuList;
 
 /// What is stored.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ impl Settings<'_> {
     fn values(&self) -> [(&'static str, String); 3] {
         let Self { action, cpus, batch_size } = self;
         [
-            ("cpus", format!("\"{}\"", show_cpus(cpus))),
+            ("cpus", format!("\"{}\"", CpuList(cpus))),
             ("batch_size", batch_size.to_string()),
             ("action", format!("\"{}\"", action.name())),
         ]

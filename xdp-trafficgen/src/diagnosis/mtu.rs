@@ -1,11 +1,8 @@
 //! Frames that are longer than an MTU allows. Lengths of frames include the FCS.
 
 use super::{Finding, Severity, Situation};
+use crate::units::FrameLen;
 
-/// The Ethernet header and one tag, which the kernel allows beyond the MTU (xdp_ok_fwd_dev,
-/// __is_skb_forwardable).
-const HEADERS: u32 = 14 + 4;
-const FCS: u32 = 4;
 /// No Ethernet interface has a smaller MTU (`ETH_MIN_MTU` of include/uapi/linux/if_ether.h).
 pub(super) const LEAST_MTU: u32 = 68;
 
@@ -35,12 +32,12 @@ pub(super) fn refused_for_length(situation: &Situation<'_>) -> Finding {
 /// Whether a frame of so many bytes, FCS included, is too long for the kernel to send with this
 /// MTU.
 pub(super) const fn too_long(frame: u32, mtu: u32) -> bool {
-    frame > mtu + HEADERS + FCS
+    FrameLen::new(frame).bytes() > FrameLen::sent_at_mtu(mtu).bytes()
 }
 
 /// The cure for frames that are too long for this MTU; `raise` is the command that raises it.
 pub(super) fn shorter_or(mtu: u32, raise: &str) -> String {
-    format!("send frames of {} bytes at most, or raise the MTU: {raise}", mtu + HEADERS + FCS)
+    format!("send frames of {} bytes at most, or raise the MTU: {raise}", FrameLen::sent_at_mtu(mtu).bytes())
 }
 
 pub(super) fn above_mtu(situation: &Situation<'_>) -> Finding {
@@ -56,5 +53,5 @@ pub(super) fn above_mtu(situation: &Situation<'_>) -> Finding {
 
 /// The smallest MTU for a frame of so many bytes, FCS included.
 pub(super) fn mtu_for(frame: u32) -> u32 {
-    frame.saturating_sub(HEADERS + FCS)
+    FrameLen::least_mtu(frame)
 }

@@ -2,27 +2,17 @@
 
 use std::error::Error;
 
+use crate::units::CpuList;
+
 /// `CPU 3`, `CPUs 0, 2-5`; the numbers are in order.
 pub(super) fn cpus(numbers: &[u32]) -> String {
     let noun = if numbers.len() == 1 { "CPU" } else { "CPUs" };
-    format!("{noun} {}", list(numbers))
+    format!("{noun} {:#}", CpuList(numbers))
 }
 
 /// As `--cpus` takes it: `0,2-5`; the numbers are in order.
 pub(super) fn option(numbers: &[u32]) -> String {
-    list(numbers).replace(' ', "")
-}
-
-fn list(numbers: &[u32]) -> String {
-    let mut parts: Vec<(u32, u32)> = Vec::new();
-    for &number in numbers {
-        match parts.last_mut() {
-            Some((_, last)) if *last + 1 == number => *last = number,
-            _ => parts.push((number, number)),
-        }
-    }
-    let part = |(first, last)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
-    parts.into_iter().map(part).collect::<Vec<_>>().join(", ")
+    CpuList(numbers).to_string()
 }
 
 /// `2 queues`.

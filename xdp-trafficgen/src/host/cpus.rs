@@ -4,13 +4,15 @@ use std::{fs, io, thread};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use crate::units::CpuList;
+
 /// CPUs that are online, in order.
 ///
 /// # Errors
 /// When /sys is not mounted.
 pub fn online_cpus() -> io::Result<Vec<u32>> {
     let text = fs::read_to_string("/sys/devices/system/cpu/online")?;
-    parse_cpu_list(text.trim()).ok_or_else(|| io::Error::other(format!("not a list of CPUs: {text:?}")))
+    list(&text)
 }
 
 /// CPUs that this machine may ever have, in order; some firmware leaves numbers out.
@@ -19,7 +21,7 @@ pub fn online_cpus() -> io::Result<Vec<u32>> {
 /// When /sys is not mounted.
 pub(crate) fn possible_cpus() -> io::Result<Vec<u32>> {
     let text = fs::read_to_string("/sys/devices/system/cpu/possible")?;
-    parse_cpu_list(text.trim()).ok_or_else(|| io::Error::other(format!("not a list of CPUs: {text:?}")))
+    list(&text)
 }
 
 /// CPUs this thread may run on, in order.
@@ -58,25 +60,8 @@ pub(super) fn usable_cpus() -> io::Result<Vec<u32>> {
     })
 }
 
-/// Reads the kernel's list format: `0,2-3`.
-pub(crate) fn parse_cpu_list(text: &str) -> Option<Vec<u32>> {
-    let mut cpus = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        cpus.extend(first..=last);
-    }
-    Some(cpus)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_and_ranges() {
-        for (text, cpus) in [("0", Some(vec![0])), ("0,2-4", Some(vec![0, 2, 3, 4])), ("", None), ("a-b", None)] {
-            assert_eq!(parse_cpu_list(text), cpus, "{text}");
-        }
-    }
+/// Reads the kernel's list format.
+fn list(text: &str) -> io::Result<Vec<u32>> {
+    let CpuList(cpus) = text.trim().parse().map_err(|_| io::Error::other(format!("not a list of CPUs: {text:?}")))?;
+    Ok(cpus)
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::host::cpus::parse_cpu_list;
+use crate::units::CpuList;
 
 /// The root of /proc and /sys.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ impl<'a> Files<'a> {
 
     /// A file's list of CPUs; none when it is empty.
     pub(super) fn cpus(&self, path: impl AsRef<Path>) -> Option<Vec<u32>> {
-        parse_cpu_list(&self.text(path)?)
+        self.text(path)?.parse().ok().map(|CpuList(cpus)| cpus)
     }
 
     pub(super) fn exists(&self, path: impl AsRef<Path>) -> bool {

@@ -70,13 +70,13 @@ fn cpus() -> Result<Vec<u32>, KernelError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::parse_cpu_list;
+    use crate::units::CpuList;
 
     /// `possible`: the contents of /sys/devices/system/cpu/possible; `values`: in the kernel's
     /// order.
     #[track_caller]
     fn check(possible: &str, values: &[u64], expected: &[(u32, Option<u64>)]) {
-        let cpus = parse_cpu_list(possible).unwrap();
+        let CpuList(cpus) = possible.parse().unwrap();
         let mut values = values.iter().copied();
         let values = PerCpu::of_cpus(cpus, |_| values.next().unwrap());
         for &(cpu, value) in expected {
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn values_go_to_the_kernel_in_its_order() {
-        let values = PerCpu::of_cpus(parse_cpu_list("0-1,8").unwrap(), |cpu| cpu * 10);
+        let values = PerCpu::of_cpus(vec![0, 1, 8], |cpu| cpu * 10);
         assert_eq!(values.map(|value| value + 1).into_kernel(), [1, 11, 81]);
     }
 }

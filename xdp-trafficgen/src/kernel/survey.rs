@@ -23,6 +23,7 @@ use crate::kernel::{
     program_error,
     tiny::{FRAME_LEN, Kind, Run, Tiny, failed},
 };
+use crate::units;
 
 /// What the kernel answered.
 #[derive(Debug)]
@@ -173,9 +174,7 @@ fn median(program: &Tiny, calls: usize) -> Result<Duration, KernelError> {
         let started = Instant::now();
         let run = program.run(Run::Live { len: FRAME_LEN, repeat: CALL_FRAMES, batch_size: CALL_FRAMES });
         run.map_err(failed("bpf(BPF_PROG_TEST_RUN)"))?;
-        times.push(started.elapsed());
+        times.push(started.elapsed().as_secs_f64());
     }
-    times.remove(0);
-    times.sort_unstable();
-    Ok(times.get(calls / 2).copied().unwrap_or_default())
+    Ok(Duration::from_secs_f64(units::median(times.into_iter().skip(1)).unwrap_or(0.0)))
 }

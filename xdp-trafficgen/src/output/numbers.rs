@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::units::WireLen;
+
 /// `part` of `whole`, with one decimal.
 #[expect(clippy::cast_precision_loss, reason = "a share is shown to three digits")]
 pub fn percent(part: u64, whole: u64) -> String {
@@ -70,10 +72,9 @@ pub fn mega(count: u64, seconds: f64) -> f64 {
     rate(count, seconds) / 1e6
 }
 
-/// Gigabits a second on the wire: frames with FCS, and for each the preamble and gap of Ethernet, 20 bytes
-/// (IEEE 802.3).
+/// Gigabits a second on the wire: frames with FCS, and for each the preamble and gap of Ethernet ([`WireLen`]).
 pub fn wire_bits(frames: u64, bytes: u64, seconds: f64) -> f64 {
-    rate(bytes + 20 * frames, seconds) * 8.0 / 1e9
+    rate(WireLen::of_frames(frames, bytes).bits(), seconds) / 1e9
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate is shown to far fewer than 53 bits")]

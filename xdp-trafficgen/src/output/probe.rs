@@ -9,6 +9,7 @@ use crate::{
     kernel::Survey,
     output::{Format, Formats},
     stats::DropReason,
+    units::FrameLen,
 };
 
 /// What this machine can do.
@@ -64,7 +65,7 @@ pub struct Probed {
     /// Whether it carries a default route of this machine.
     pub default_route: bool,
     /// Bytes of the largest frame that its MTU and the kernel let pass, FCS included.
-    pub largest_frame: u32,
+    pub largest_frame: FrameLen,
     /// Whether a program was attached to it, as in a run.
     pub attachment: Attachment,
     /// What became of frames; none when none were to be sent.

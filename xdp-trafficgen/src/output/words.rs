@@ -3,11 +3,10 @@
 use humantime::format_duration;
 
 use crate::{
-    config::{
-        Advance, FieldSetting, Flow, Located, Pattern, Profile, RateUnit, Size, literal::show_value, rate::Ratio,
-    },
+    config::{Advance, FieldSetting, Flow, Located, Pattern, Profile, RateUnit, Size, literal::show_value},
     output::numbers::{self, grouped},
     plan::Pacing,
+    units::Ratio,
 };
 
 /// So many values of a list are named before it is cut short.
@@ -235,7 +234,7 @@ mod tests {
             steady: 0.0,
             requested: requested
                 .iter()
-                .map(|rate| rate.map(|(numerator, denominator)| Ratio { numerator, denominator }))
+                .map(|rate| rate.map(|(numerator, denominator): (u64, u64)| Ratio::new(numerator, denominator)))
                 .collect(),
         };
         let flows: Vec<&Flow> = config.flows.iter().collect();

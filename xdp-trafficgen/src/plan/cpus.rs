@@ -9,6 +9,7 @@ use crate::{
         drivers::{QueueOfCpu, queue_of_cpu},
     },
     plan::Planner,
+    units::CpuList,
 };
 
 impl Planner<'_> {
@@ -155,7 +156,7 @@ fn queues_of_cpus(interface: &Interface) -> Option<u32> {
 }
 
 fn list<'a>(cpus: impl IntoIterator<Item = &'a u32>) -> String {
-    cpus.into_iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    CpuList(cpus.into_iter().copied().collect::<Vec<_>>()).one_by_one()
 }
 
 #[cfg(test)]

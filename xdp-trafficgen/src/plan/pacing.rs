@@ -23,15 +23,16 @@ use xdp_trafficgen_ebpf::{
 
 use self::{
     curve::{Curve, CurveEnd, Line, Shape},
-    rates::{Fraction, Frames, MAX_NANOS, UnknownSpeed},
+    rates::{Frames, MAX_NANOS, UnknownSpeed},
     streams::{Limits, Load},
 };
-use crate::config::{
-    Diagnostic, Flow, LatePolicy, Located, Origin, Port, Profile, Rate, RateUnit, Total,
-    rate::{Ratio, Spacing, Step},
+use crate::{
+    config::{
+        Diagnostic, Flow, LatePolicy, Located, Origin, Port, Profile, Rate, RateUnit, Total,
+        rate::{Spacing, Step},
+    },
+    units::{Nanos, Ratio},
 };
-
-pub(crate) use streams::share;
 
 /// How a port's frames are paced.
 #[derive(Clone, Debug, PartialEq)]
@@ -250,10 +251,10 @@ impl Request<'_> {
         });
         let cuts = bounds.flatten().map(|time| time.saturating_sub(delay)).collect();
         let limits = Limits { delay, end: u64::MAX, packets: u64::MAX, phase: 0, cuts };
-        self.demand(rate, Fraction::ONE, &frames, &self.port.name.value, limits, 0)
+        self.demand(rate, Ratio::ONE, &frames, &self.port.name.value, limits, 0)
     }
 
-    fn flow_demand(&self, index: u32, rate: &Located<Profile>, factor: Fraction) -> Result<StreamLoad, Diagnostic> {
+    fn flow_demand(&self, index: u32, rate: &Located<Profile>, factor: Ratio) -> Result<StreamLoad, Diagnostic> {
         let flow = self.flows[index as usize];
         let frames = Frames { mean_size: rates::mean_size(&flow.size.value), speed: self.speed() };
         let delay = nanos(flow.delay.value);
@@ -273,7 +274,7 @@ impl Request<'_> {
     fn demand(
         &self,
         rate: &Located<Profile>,
-        factor: Fraction,
+        factor: Ratio,
         frames: &Frames,
         name: &str,
         limits: Limits,
@@ -291,8 +292,8 @@ impl Request<'_> {
         let is_free = matches!(&rate.value, Profile::Burst(burst) if burst.spacing == Spacing::Link);
         let asks = if is_free { 0.0 } else { 1.0 };
         let (requested, peak, steady) = match &load {
-            Load::Constant(rate) => (Some(rate.ratio()), rate.to_f64(), rate.to_f64()),
-            Load::Poisson { mean, .. } => (Some(mean.ratio()), mean.to_f64(), mean.to_f64()),
+            Load::Constant(rate) => (Some(*rate), rate.to_f64(), rate.to_f64()),
+            Load::Poisson { mean, .. } => (Some(*mean), mean.to_f64(), mean.to_f64()),
             Load::Burst(burst) => (None, 1e9 / burst.shortest_gap().to_f64(), 1e9 / burst.longest_gap()),
             Load::Curve(curve) => (None, curve.peak(), curve.mean()),
         };
@@ -300,8 +301,8 @@ impl Request<'_> {
     }
 
     /// By how much the flows' own rates are to be multiplied, so that together they come to the total.
-    fn factor(&self) -> Result<Fraction, Diagnostic> {
-        let Some(total) = &self.port.total else { return Ok(Fraction::ONE) };
+    fn factor(&self) -> Result<Ratio, Diagnostic> {
+        let Some(total) = &self.port.total else { return Ok(Ratio::ONE) };
         let Total { rate: wanted, among } = &total.value;
         let measured = among.iter().map(|(rate, size)| {
             let frames = Frames { mean_size: rates::mean_size(size), speed: self.speed() };
@@ -310,16 +311,14 @@ impl Request<'_> {
         let measured =
             measured.collect::<Result<Vec<_>, _>>().map_err(|UnknownSpeed| self.unknown_speed(&total.place))?;
         // What is asked for, in the same measure; frames have no say in it.
-        let Ratio { numerator, denominator } = wanted.amount;
-        let amount = Fraction::new(numerator.into(), denominator.into());
         let wanted = match wanted.unit {
             RateUnit::LineShare => {
                 let speed = self.speed().ok_or_else(|| self.unknown_speed(&total.place))?;
-                amount.times(Fraction { above: speed.into(), below: 1 })
+                wanted.amount.times(Ratio::whole(speed))
             }
-            RateUnit::Frames | RateUnit::BitsL2 | RateUnit::BitsL1 => amount,
+            RateUnit::Frames | RateUnit::BitsL2 | RateUnit::BitsL1 => wanted.amount,
         };
-        Ok(wanted.times(rates::sum(&measured).inverse()))
+        Ok(wanted.times(Ratio::sum(&measured).inverse()))
     }
 
     fn unknown_speed(&self, place: &Origin) -> Diagnostic {
@@ -396,7 +395,7 @@ fn load(profile: &Profile, frames: &Frames, name: &str) -> Result<Load, UnknownS
 }
 
 /// Lines of some length.
-fn lines(lines: impl IntoIterator<Item = (u64, Fraction, Fraction)>) -> Shape {
+fn lines(lines: impl IntoIterator<Item = (u64, Ratio, Ratio)>) -> Shape {
     let line = |(nanos, from, to)| Line { nanos, from, to };
     Shape::Lines(lines.into_iter().map(line).filter(|line| line.nanos > 0).collect())
 }
@@ -408,7 +407,7 @@ fn name_hash(name: &str) -> u64 {
 
 /// A time in nanoseconds; longer ones than 73 years are 73 years.
 fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(MAX_NANOS)
+    Nanos::from(time).get().min(MAX_NANOS)
 }
 
 /// Frames a second, for a sentence.

@@ -1,5 +1,7 @@
 //! In which order flows take turns: evenly by weight, frame by frame, until one after the other has sent what it should.
 
+use crate::units::gcd;
+
 /// A stretch of a worker's traffic in which the same flows take turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
@@ -53,8 +55,8 @@ pub fn cycle_len(weights: &[u32]) -> u64 {
 
 /// The smallest numbers in the same proportion.
 pub fn reduced(weights: &[u32]) -> Vec<u32> {
-    let divisor = weights.iter().copied().fold(0, greatest_common_divisor).max(1);
-    weights.iter().map(|weight| weight / divisor).collect()
+    let divisor = weights.iter().fold(0, |divisor, &weight| gcd(divisor, weight.into())).max(1);
+    weights.iter().filter_map(|&weight| u32::try_from(u128::from(weight) / divisor).ok()).collect()
 }
 
 /// Index i `shares[i]` times, as evenly spread as can be.
@@ -67,14 +69,6 @@ pub fn spread(shares: &[u32]) -> Vec<u32> {
     }
     turns.sort_unstable();
     turns.into_iter().map(|(_, index)| index).collect()
-}
-
-fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    let (mut a, mut b) = (a, b);
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 #[cfg(test)]

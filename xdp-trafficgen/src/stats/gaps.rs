@@ -2,6 +2,7 @@
 //!
 //! The error of a gap is the gap less the nominal one: positive when a frame came late after the one before it.
 
+use crate::units::Nanos;
 use std::time::Duration;
 
 /// Distances from the nominal gap whose shares are told, in nanoseconds.
@@ -47,8 +48,7 @@ impl Gaps {
     /// Measures the gaps between `arrivals`, nanoseconds in ascending order. Those that begin within the first `warm_up` are
     /// left out. None when no gap is left.
     pub fn measure(arrivals: &[u64], nominal_ns: f64, warm_up: Duration) -> Option<Self> {
-        let warm_up_ns = u64::try_from(warm_up.as_nanos()).unwrap_or(u64::MAX);
-        let begin = arrivals.first()?.saturating_add(warm_up_ns);
+        let begin = Nanos::new(*arrivals.first()?).after(warm_up.into()).get();
         let (warm, counted) = arrivals.split_at(arrivals.partition_point(|&arrival| arrival < begin));
         let (first, last) = (counted.first()?, counted.last()?);
         let mut sorted: Vec<u64> = counted.array_windows().map(|[before, after]| after - before).collect();

@@ -5,10 +5,11 @@ use std::time::Duration;
 use xdp_trafficgen_ebpf::abi::timing::{Lateness, Stream, StreamCounts, stream_kind};
 
 use crate::{
-    config::{Action, rate::Ratio},
+    config::Action,
     kernel::{Generator, KernelError},
     plan::{FlowPlan, Pacing, PortPlan, pacing::Streams},
     stats::{FlowCount, due_time::covered},
+    units::{Nanos, Ratio},
 };
 
 /// Of a flow, or of a port with all of its flows.
@@ -128,7 +129,7 @@ fn rate(count: u64, time: Duration) -> Option<f64> {
 }
 
 fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    Nanos::from(time).get()
 }
 
 /// Reads how punctual a port was. Fills in that of its flows, whose other counts are there already; `due` are their departures,
@@ -280,7 +281,7 @@ fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
 
 /// The time in which any flow's departures were due; each is over at its end, though the next departure would come later.
 fn of_flows(plan: &PortPlan, spans: &[Span], times: &[Duration], elapsed: u64) -> Duration {
-    let end = |flow: &FlowPlan| flow.duration.map_or(u64::MAX, |duration| nanos(flow.delay.saturating_add(duration)));
+    let end = |flow: &FlowPlan| flow.window().1.get();
     let window = |((span, time), flow): ((&Span, &Duration), &FlowPlan)| {
         let until = span.first.saturating_add(nanos(*time)).min(elapsed.max(span.last)).min(end(flow).max(span.last));
         let window = [span.first, until.max(span.first)].map(Duration::from_nanos);

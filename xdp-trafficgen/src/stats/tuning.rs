@@ -8,6 +8,7 @@
 use crate::{
     config::Action,
     stats::{DropReason, PortCount},
+    units::median,
 };
 
 /// Rounds that a setting takes part in, at least, before it is compared: with five, one that another guest of the machine
@@ -64,8 +65,8 @@ impl Typical {
     /// Of these measurements.
     pub fn of(values: impl Iterator<Item = f64>) -> Self {
         let values: Vec<f64> = values.collect();
-        let value = median(values.clone());
-        Self { value, deviation: median(values.into_iter().map(|one| (one - value).abs()).collect()) }
+        let value = median(values.iter().copied()).unwrap_or(0.0);
+        Self { value, deviation: median(values.iter().map(|one| (one - value).abs())).unwrap_or(0.0) }
     }
 }
 
@@ -203,17 +204,6 @@ fn noise(one: Typical, other: Typical) -> f64 {
 /// varies by does not count: the worse it was measured, the sooner it would be taken.
 fn tie(fastest: Typical) -> f64 {
     (2.0 * fastest.deviation).clamp(LEAST_NOISE * fastest.value, MOST_GIVEN_UP * fastest.value)
-}
-
-/// The middle one, or the mean of the two in the middle; 0 of nothing.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => 0.0,
-        odd if odd % 2 == 1 => values[middle],
-        _ => values[middle - 1].midpoint(values[middle]),
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! between.
 
 use tokio_util::sync::CancellationToken;
-use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
 use super::{report, situation, trial};
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
     kernel::{Capabilities, PassProgram, Survey},
     output::probe::{Attachment, ProbeReport, Probed, Subject, Trial},
     plan::{DefaultRoute, ExistingProgram, RequiredProgram, attachment, default_cpu},
+    units::FrameLen,
 };
 
 /// The report, and why the frames that were asked for could not be sent.
@@ -126,8 +126,8 @@ fn attach(
 }
 
 /// Bytes on the wire: a network-layer packet with an Ethernet header and the FCS, as far as live mode takes it.
-fn largest_frame(link: &Link, survey: &Survey) -> u32 {
-    let of_mtu = link.mtu.saturating_add(14 + FCS_LEN);
-    let of_kernel = survey.largest_frame.as_ref().ok().and_then(|&bytes| u32::try_from(bytes).ok());
-    of_kernel.map_or(of_mtu, |bytes| of_mtu.min(bytes + FCS_LEN))
+fn largest_frame(link: &Link, survey: &Survey) -> FrameLen {
+    let of_mtu = FrameLen::of_mtu(link.mtu);
+    let of_kernel = survey.largest_frame.as_ref().ok().map(|&bytes| FrameLen::of_kernel(bytes));
+    of_kernel.map_or(of_mtu, |largest| of_mtu.min(largest))
 }

@@ -175,10 +175,9 @@ fn sine(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
 
 /// Whether these shares of the line rate together are above all of it.
 fn exceeds_the_line(mean: &Rate, amplitude: &Rate) -> bool {
-    let left = |rate: &Rate| u128::from(rate.amount.denominator) - u128::from(rate.amount.numerator);
+    let left = |rate: &Rate| rate.amount.denominator - rate.amount.numerator;
     mean.unit == RateUnit::LineShare
-        && u128::from(amplitude.amount.numerator) * u128::from(mean.amount.denominator)
-            > left(mean) * u128::from(amplitude.amount.denominator)
+        && amplitude.amount.numerator * mean.amount.denominator > left(mean) * amplitude.amount.denominator
 }
 
 fn steps(form: &Value<'_>, context: &mut Context<'_>, problems: &mut Problems) -> Option<Vec<Step>> {

@@ -4,8 +4,11 @@ use std::{fmt, time::Duration};
 
 use humantime::format_duration;
 
-use super::{Burst, LatePolicy, Profile, Rate, RateUnit, Ratio, Spacing, Step};
-use crate::config::literal::{Decimal, NotDigits, Problem, is_negative, parse_time};
+use super::{Burst, LatePolicy, Profile, Rate, RateUnit, Spacing, Step};
+use crate::{
+    config::literal::{Decimal, NotDigits, Problem, is_negative, parse_time},
+    units::Ratio,
+};
 
 const HELP: &str = "write a number and its unit, such as `500kpps`, `10Gbps`, `10GbpsL1` or `40%`";
 
@@ -79,7 +82,7 @@ pub fn parse_unit(text: &str) -> Result<Unit, Problem> {
     let known = UNITS.into_iter().find_map(|(name, unit)| {
         let prefix = lower.strip_suffix(name)?;
         let numerator = (0..).zip(PREFIXES).find(|(_, known)| known.to_lowercase() == prefix).map(|(power, _)| power);
-        Some(Unit { unit, one: Ratio { numerator: 1000_u64.pow(numerator?), denominator: 1 } })
+        Some(Unit { unit, one: Ratio { numerator: 1000_u128.pow(numerator?), denominator: 1 } })
     });
     known.filter(|_| !is_bytes).ok_or_else(|| {
         let help = if text.contains(',') {
@@ -108,8 +111,10 @@ pub fn parse_speed(text: &str) -> Result<u64, Problem> {
     match parse_rate(text) {
         Ok(rate) if rate.unit != RateUnit::BitsL2 || !is_plain => Err(wrong("is not the speed of a link")),
         Ok(rate) if rate.is_zero() => Err(wrong("is no speed")),
-        Ok(Rate { amount: Ratio { numerator, denominator: 1 }, .. }) => Ok(numerator),
-        Ok(_) => Err(wrong("is no whole number of bits a second")),
+        Ok(Rate { amount, .. }) => {
+            let whole = u64::try_from(amount.floor()).ok().filter(|_| amount.fract().is_zero());
+            whole.ok_or_else(|| wrong("is no whole number of bits a second"))
+        }
         Err(Problem { message, .. }) => Err(Problem::new(message, HELP)),
     }
 }
@@ -138,9 +143,9 @@ pub fn parse_factor(text: &str) -> Result<Ratio, Problem> {
     let number = text.trim().strip_suffix(['x', 'X']).ok_or_else(|| wrong("is not a factor"))?;
     let decimal = Decimal::parse(number.trim_end()).map_err(|_| wrong("is not a factor"))?;
     let Decimal { digits, places } = decimal;
-    let factor = 10_u128.checked_pow(places).and_then(|whole| Ratio::new(digits, whole));
+    let factor = 10_u128.checked_pow(places).map(|whole| Ratio::new(digits, whole)).filter(|factor| factor.is_short());
     let factor = factor.ok_or_else(|| wrong("has too many digits"))?;
-    if factor.numerator == 0 { Err(wrong("sends nothing")) } else { Ok(factor) }
+    if factor.is_zero() { Err(wrong("sends nothing")) } else { Ok(factor) }
 }
 
 /// [`LatePolicy::CatchUp`].
@@ -169,11 +174,11 @@ fn split(text: &str) -> Result<(Decimal, &str), Problem> {
 }
 
 fn rate(text: &str, Decimal { digits, places }: Decimal, Unit { unit, one }: Unit) -> Result<Rate, Problem> {
-    let numerator = digits.checked_mul(one.numerator.into());
-    let denominator = 10_u128.checked_pow(places).and_then(|whole| whole.checked_mul(one.denominator.into()));
-    let amount = numerator.zip(denominator).and_then(|(above, below)| Ratio::new(above, below));
-    let amount = amount.ok_or_else(|| too_long(text))?;
-    if unit == RateUnit::LineShare && amount.numerator > amount.denominator {
+    let numerator = digits.checked_mul(one.numerator);
+    let denominator = 10_u128.checked_pow(places).and_then(|whole| whole.checked_mul(one.denominator));
+    let amount = numerator.zip(denominator).map(|(above, below)| Ratio::new(above, below));
+    let amount = amount.filter(|amount| amount.is_short()).ok_or_else(|| too_long(text))?;
+    if unit == RateUnit::LineShare && amount > Ratio::ONE {
         return Err(above_the_line(text));
     }
     Ok(Rate { amount, unit })
@@ -192,9 +197,10 @@ fn too_long(text: &str) -> Problem {
 /// As users write it: `500 kpps`, `1.5 Gbps`, `10 GbpsL1`, `12.5 %`.
 impl fmt::Display for Rate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (above, below) = (u128::from(self.amount.numerator), u128::from(self.amount.denominator));
+        // Of terms with 64 bits no product below has more than 128.
+        let Ratio { numerator: above, denominator: below } = self.amount.within(u64::MAX.into());
         let name = match self.unit {
-            RateUnit::LineShare => return write!(formatter, "{} %", Fraction(above * 100, below)),
+            RateUnit::LineShare => return write!(formatter, "{} %", Digits(above * 100, below)),
             RateUnit::Frames => "pps",
             RateUnit::BitsL2 => "bps",
             RateUnit::BitsL1 => "bpsL1",
@@ -202,7 +208,7 @@ impl fmt::Display for Rate {
         let prefixes = (0..).zip(PREFIXES).map(|(power, prefix)| (below * 1000_u128.pow(power), prefix));
         let largest = prefixes.filter(|(one, _)| above >= *one).last();
         let (one, prefix) = largest.unwrap_or((below, ""));
-        write!(formatter, "{} {prefix}{name}", Fraction(above, one))
+        write!(formatter, "{} {prefix}{name}", Digits(above, one))
     }
 }
 
@@ -210,9 +216,9 @@ impl fmt::Display for Rate {
 const PLACES: usize = 12;
 
 /// Above and below the line, the lower one not zero: shown as a decimal number, cut after [`PLACES`].
-struct Fraction(u128, u128);
+struct Digits(u128, u128);
 
-impl fmt::Display for Fraction {
+impl fmt::Display for Digits {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(above, below) = *self;
         let (mut rest, mut places) = (above % below, String::new());
@@ -297,7 +303,7 @@ mod tests {
 
     /// What `text` is, and how it is shown.
     #[track_caller]
-    fn check(text: &str, (numerator, denominator): (u64, u64), unit: RateUnit, shown: &str) {
+    fn check(text: &str, (numerator, denominator): (u128, u128), unit: RateUnit, shown: &str) {
         let rate = parse_rate(text).unwrap_or_else(|problem| panic!("{problem}"));
         assert_eq!(rate, Rate { amount: Ratio { numerator, denominator }, unit }, "{text}");
         assert_eq!(rate.to_string(), shown);
@@ -318,7 +324,7 @@ mod tests {
         check("999.999kpps", (999_999, 1), Frames, "999.999 kpps");
         check("1000kpps", (1_000_000, 1), Frames, "1 Mpps");
         check("0.0000000000000000005pps", (1, 2_000_000_000_000_000_000), Frames, "0.0000000000000000005 pps");
-        check("18446744073709551615pps", (u64::MAX, 1), Frames, "18446744.073709551615 Tpps");
+        check("18446744073709551615pps", (u64::MAX.into(), 1), Frames, "18446744.073709551615 Tpps");
         check("0.333333333333pps", (333_333_333_333, 1_000_000_000_000), Frames, "0.333333333333 pps");
         check("10Gbps", (10_000_000_000, 1), BitsL2, "10 Gbps");
         check("10GbpsL2", (10_000_000_000, 1), BitsL2, "10 Gbps");
@@ -341,7 +347,7 @@ mod tests {
     fn fractions_without_end_are_cut() {
         let rate = Rate { amount: Ratio { numerator: 10_000_000_000, denominator: 672 }, unit: RateUnit::Frames };
         assert_eq!(rate.to_string(), "14.880952380952 Mpps");
-        let rate = Rate { amount: Ratio { numerator: 1, denominator: u64::MAX }, unit: RateUnit::Frames };
+        let rate = Rate { amount: Ratio { numerator: 1, denominator: u64::MAX.into() }, unit: RateUnit::Frames };
         assert_eq!(rate.to_string(), "0.0000000000000000000542101086242 pps");
     }
 
@@ -429,7 +435,8 @@ mod tests {
         let period = Duration::from_secs(1);
         let sine = Profile::Sine { mean: rate("50%"), amplitude: rate("25%"), period };
         assert_eq!(sine.scaled(parse_factor("1.5x").unwrap()), Err(NotScalable::AboveTheLine));
-        let huge = Profile::Constant(Rate { amount: Ratio { numerator: u64::MAX, denominator: 1 }, ..rate("1pps") });
+        let huge =
+            Profile::Constant(Rate { amount: Ratio { numerator: u64::MAX.into(), denominator: 1 }, ..rate("1pps") });
         assert_eq!(huge.scaled(parse_factor("2x").unwrap()), Err(NotScalable::TooLong));
     }
 

@@ -58,7 +58,7 @@ pub fn counts(message: &str, snapshot: &Snapshot, last: &Snapshot, news: &[NewDr
 
 /// As the log shows times: 64 bits hold 584 years.
 fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    crate::units::Nanos::from(time).get()
 }
 
 /// Fields of the log that only paced ports and flows have; named as those of the JSON report.

@@ -15,6 +15,7 @@ use crate::{
         self, PortCount,
         gaps::{CLOSE_NS, Histogram, PERMILLES, WITHIN_NS},
     },
+    units::Nanos,
 };
 
 #[derive(Serialize)]
@@ -84,7 +85,7 @@ impl Punctuality {
 }
 
 fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    Nanos::from(time).get()
 }
 
 #[derive(Serialize)]

@@ -14,13 +14,11 @@ use crate::{
     host::{self, Lockdown},
     kernel::{Answer, CALL_FRAMES, Survey},
     output::Format,
+    units::{FrameLen, Nanos},
 };
 
 /// The JSON Schema that [`render`]'s object follows.
 pub const SCHEMA: &str = include_str!("../../../doc/probe.schema.json");
-
-/// Bytes of an Ethernet frame's check sequence.
-const FCS: usize = xdp_trafficgen_ebpf::abi::FCS_LEN as usize;
 
 /// The whole object.
 #[derive(Serialize)]
@@ -236,11 +234,11 @@ fn kernel<'a>(survey: &'a Survey, system: &'a host::System) -> Kernel<'a> {
         why("call", call),
     ];
     unanswered.extend(trace_points.iter().map(|(point, answer)| why(point.name(), answer)));
-    let nanoseconds = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let nanoseconds = |time: std::time::Duration| Nanos::from(time).get();
     Kernel {
         release,
         live_frames: live_frames.as_ref().ok().copied(),
-        largest_frame: largest_frame.as_ref().ok().map(|bytes| bytes + FCS),
+        largest_frame: largest_frame.as_ref().ok().map(|&bytes| FrameLen::of_kernel(bytes).bytes()),
         batch_limit: batch_limit.as_ref().ok().copied(),
         trace_points: trace_points
             .iter()

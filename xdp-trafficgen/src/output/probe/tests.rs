@@ -132,7 +132,13 @@ fn nic() -> Interface {
 }
 
 fn probed(interface: Interface, attachment: Attachment, trial: Option<Trial>) -> Subject {
-    Subject::Interface(Box::new(Probed { interface, default_route: true, largest_frame: 1518, attachment, trial }))
+    Subject::Interface(Box::new(Probed {
+        interface,
+        default_route: true,
+        largest_frame: crate::units::FrameLen::new(1518),
+        attachment,
+        trial,
+    }))
 }
 
 fn finding(severity: Severity) -> Finding {

@@ -3,13 +3,14 @@
 mod interface;
 mod page;
 
-use self::page::{Page, cpu_list};
+use self::page::Page;
 use super::{InterfaceRemark, ProbeReport, Subject};
 use crate::{
     diagnosis::{Finding, Verdict, in_full},
     host::{Cpu, Lockdown, System},
     kernel::{Answer, CALL_FRAMES, Survey, TracePoint},
     output::{Format, numbers::table},
+    units::{CpuList, FrameLen},
 };
 
 /// `--output text`.
@@ -49,7 +50,9 @@ fn kernel(survey: &Survey, system: &System) -> Vec<String> {
     let parts = |parts: &[String]| parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ");
     let live = match live_frames {
         Ok(true) => {
-            let bytes = largest_frame.as_ref().map_or_else(|_| "?".to_owned(), |bytes| (bytes + 4).to_string());
+            let bytes = largest_frame
+                .as_ref()
+                .map_or_else(|_| "?".to_owned(), |&bytes| FrameLen::of_kernel(bytes).bytes().to_string());
             let batch = batch_limit.as_ref().map_or_else(|_| "?".to_owned(), u32::to_string);
             format!("live frames up to {bytes} bytes, batches up to {batch}")
         }
@@ -121,14 +124,14 @@ const fn lockdown(lockdown: Lockdown) -> &'static str {
 fn processors(system: &System, online: &[u32], allowed: &[u32]) -> Vec<String> {
     let isolated: Vec<u32> = system.cpus.iter().filter(|cpu| cpu.isolated).map(|cpu| cpu.number).collect();
     let allowed =
-        if allowed == online { "all allowed".to_owned() } else { format!("allowed here {}", cpu_list(allowed)) };
+        if allowed == online { "all allowed".to_owned() } else { format!("allowed here {}", CpuList(allowed)) };
     let isolated =
-        if isolated.is_empty() { "none isolated".to_owned() } else { format!("isolated {}", cpu_list(&isolated)) };
-    let mut parts = vec![format!("{} online", cpu_list(online)), allowed, isolated];
+        if isolated.is_empty() { "none isolated".to_owned() } else { format!("isolated {}", CpuList(&isolated)) };
+    let mut parts = vec![format!("{} online", CpuList(online)), allowed, isolated];
     parts.extend(by(&system.cpus, "NUMA node", |cpu| cpu.numa_node.map(|node| node.to_string())));
     parts.extend(by(&system.cpus, "governor", |cpu| cpu.governor.clone()));
     let shared = system.cpus.iter().filter(|cpu| cpu.siblings.len() > 1 && cpu.siblings.first() == Some(&cpu.number));
-    let shared: Vec<String> = shared.map(|cpu| cpu_list(&cpu.siblings)).collect();
+    let shared: Vec<String> = shared.map(|cpu| CpuList(&cpu.siblings).to_string()).collect();
     parts.push(if shared.is_empty() { "no SMT".to_owned() } else { format!("SMT: {}", shared.join(" and ")) });
     // Mitigations are told of by a finding.
     vec![parts.join("; ")]
@@ -148,7 +151,7 @@ fn by(cpus: &[Cpu], what: &str, value: impl Fn(&Cpu) -> Option<String>) -> Optio
         [] => None,
         [(value, numbers)] if numbers.len() == cpus.len() => Some(format!("{what} {value}")),
         _ => {
-            let groups = groups.iter().map(|(value, numbers)| format!("{what} {value}: {}", cpu_list(numbers)));
+            let groups = groups.iter().map(|(value, numbers)| format!("{what} {value}: {}", CpuList(numbers)));
             Some(groups.collect::<Vec<_>>().join("; "))
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     host::Counters,
     output::{Format, PortFinding, Report},
     stats::{self, DropReason},
+    units::Nanos,
 };
 
 #[derive(Serialize)]
@@ -225,7 +226,7 @@ fn drops(drops: &[(DropReason, u64)]) -> Vec<Drop> {
 
 /// Of which 64 bits hold 584 years.
 fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    Nanos::from(time).get()
 }
 
 /// A rate to a thousandth: within these bounds it is written as a plain decimal (see [`per_second`]).

@@ -15,6 +15,7 @@ use crate::{
         tune::{Ended, TuneReport},
     },
     stats::tuning::{Point, Rationale, Round, Setting},
+    units::Nanos,
 };
 
 #[derive(Serialize)]
@@ -108,7 +109,7 @@ pub const FORMAT: Format<TuneReport> =
 /// None that these types can cause.
 pub fn render(report: &TuneReport) -> serde_json::Result<String> {
     let TuneReport { interface, size, each, points, choice, ended, findings, elapsed } = report;
-    let nanoseconds = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let nanoseconds = |duration: std::time::Duration| Nanos::from(duration).get();
     let proposal = choice.zip(report.chosen()).map(|(choice, point)| Proposal {
         point: choice.point,
         setting: JsonSetting::from(&point.setting),

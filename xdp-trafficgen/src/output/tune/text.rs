@@ -4,13 +4,14 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use crate::{
-    config::{Action, literal::show_cpus, store::Settings},
+    config::{Action, store::Settings},
     output::{
         Format,
         numbers::{duration, frames, grouped, table},
         tune::{Ended, PointsFinding, TuneReport},
     },
     stats::tuning::{Point, Rationale, Setting, Typical},
+    units::CpuList,
 };
 
 /// `--output text`.
@@ -97,7 +98,7 @@ fn proposal(report: &TuneReport) -> String {
     let mut text = format!("\nproposal{extent}: {reason}\n\n[[ports]]\n{lines}");
     // The commands without a file have no option for the path.
     if *action == Action::Redirect {
-        let _ = writeln!(text, "\nor, without a file: --cpus {} --batch-size {batch_size}", show_cpus(cpus));
+        let _ = writeln!(text, "\nor, without a file: --cpus {} --batch-size {batch_size}", CpuList(cpus));
     }
     text
 }

@@ -9,7 +9,8 @@
 
 use std::f64::consts::TAU;
 
-use super::rates::{Fraction, gcd, small, whole};
+use super::rates::{small, whole};
+use crate::units::{Ratio, gcd};
 
 /// A load that changes with time.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +49,7 @@ pub(super) enum Shape {
     /// Straight lines, one after the other.
     Lines(Vec<Line>),
     /// `mean + amplitude · sin(2π t / nanos)`, over one period.
-    Sine { mean: Fraction, amplitude: Fraction, nanos: u64 },
+    Sine { mean: Ratio, amplitude: Ratio, nanos: u64 },
 }
 
 impl Shape {
@@ -66,8 +67,8 @@ impl Shape {
 pub(super) struct Line {
     /// How long it takes; not 0.
     pub(super) nanos: u64,
-    pub(super) from: Fraction,
-    pub(super) to: Fraction,
+    pub(super) from: Ratio,
+    pub(super) to: Ratio,
 }
 
 /// What comes behind a curve.
@@ -78,18 +79,18 @@ pub(super) enum CurveEnd {
     /// Nothing.
     Stops,
     /// This rate.
-    Stays(Fraction),
+    Stays(Ratio),
 }
 
 /// Frames that follow each other by the same gap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Run {
     /// When the first leaves, in nanoseconds from the start of the period.
-    pub(super) start: Fraction,
+    pub(super) start: Ratio,
     /// How many; `u64::MAX`: without end.
     pub(super) frames: u64,
     /// Nanoseconds from each to the next.
-    pub(super) gap: Fraction,
+    pub(super) gap: Ratio,
 }
 
 /// More runs than there is room for.
@@ -135,14 +136,14 @@ pub(super) fn runs(curve: &Curve, cuts: &[u64], nanos: u64, limit: usize) -> Res
             {
                 // Any length will do to find its first frame.
                 let piece = at.piece(&Line { nanos: u64::MAX / 4, from: rate, to: rate });
-                let gap = Fraction { above: SECOND, below: 1 }.times(rate.inverse());
+                let gap = Ratio::whole(SECOND).times(rate.inverse());
                 runs.push(Run { start: piece.start_of_constant(), frames: u64::MAX, gap });
             }
         }
         &Shape::Sine { mean, amplitude, nanos: period } => {
             let sine = Sine { mean: mean.to_f64() / 1e9, amplitude: amplitude.to_f64() / 1e9, period: period as f64 };
-            let frames = mean.times(Fraction::new(period.into(), SECOND));
-            let frames = small(frames.above.div_ceil(frames.below));
+            let frames = mean.times(Ratio::new(period, SECOND));
+            let frames = small(frames.numerator.div_ceil(frames.denominator));
             // The rate rises, falls, and rises: a chord is judged by a few points only where it does one of them.
             let turns = [0.0, 0.25, 0.75, 1.0].map(|part| whole(sine.frames(part * sine.period)).min(frames));
             let turns = [0, turns[1], turns[2], frames];
@@ -175,8 +176,8 @@ fn split(
             }
             steps = whole(steps as f64 * (0.9 / off.sqrt()).max(0.2));
         };
-        let gap = Fraction::new(end.saturating_sub(start).into(), u128::from(steps).max(1));
-        runs.push(Run { start: Fraction { above: start.into(), below: 1 }, frames: steps + 1, gap });
+        let gap = Ratio::new(end.saturating_sub(start), u128::from(steps).max(1));
+        runs.push(Run { start: Ratio::whole(start), frames: steps + 1, gap });
         if runs.len() > limit {
             return Err(TooMany);
         }
@@ -214,12 +215,13 @@ impl Scale {
     fn new(lines: &[Line], ends: CurveEnd) -> Self {
         let stays = match ends {
             CurveEnd::Stays(rate) => rate,
-            CurveEnd::Repeats | CurveEnd::Stops => Fraction::ZERO,
+            CurveEnd::Repeats | CurveEnd::Stops => Ratio::ZERO,
         };
         let rates = || lines.iter().flat_map(|line| [line.from, line.to]).chain([stays]);
-        let common = rates().try_fold(1u128, |common, rate| common.checked_mul(rate.below / gcd(common, rate.below)));
+        let common = rates()
+            .try_fold(1u128, |common, rate| common.checked_mul(rate.denominator / gcd(common, rate.denominator)));
         let fits = |common: u128| {
-            let units = |rate: Fraction| rate.above.checked_mul(common / rate.below)?.checked_mul(2);
+            let units = |rate: Ratio| rate.numerator.checked_mul(common / rate.denominator)?.checked_mul(2);
             let all = lines.iter().try_fold(0u128, |sum, line| {
                 let rate = units(line.from)?.checked_add(units(line.to)?)?;
                 sum.checked_add(rate.checked_mul(line.nanos.into())?)
@@ -233,22 +235,16 @@ impl Scale {
         Position { scale: self, time: 0, count: 0 }
     }
 
-    fn units(self, rate: Fraction) -> u128 {
-        if self.rate.is_multiple_of(rate.below) {
-            return rate.above * (self.rate / rate.below);
+    fn units(self, rate: Ratio) -> u128 {
+        if self.rate.is_multiple_of(rate.denominator) {
+            return rate.numerator * (self.rate / rate.denominator);
         }
-        Fraction { above: self.rate, below: 1 }.times(rate).nearest()
+        Ratio::whole(self.rate).times(rate).nearest()
     }
 
     /// Units of a frame.
     const fn frame(self) -> u128 {
         2 * SECOND * self.rate
-    }
-}
-
-impl Fraction {
-    const fn nearest(self) -> u128 {
-        (self.above + self.below / 2) / self.below
     }
 }
 
@@ -301,18 +297,19 @@ impl Piece {
     }
 
     /// None when the rate changes; without meaning when it is zero, and there are no frames.
-    fn constant_gap(&self) -> Option<Fraction> {
-        (self.from == self.to).then(|| Fraction::new(self.start.scale.frame(), (2 * self.from).max(1)))
+    fn constant_gap(&self) -> Option<Ratio> {
+        (self.from == self.to).then(|| Ratio::new(self.start.scale.frame(), (2 * self.from).max(1)))
     }
 
     /// When its first frame leaves, exactly; the rate is constant.
-    fn start_of_constant(&self) -> Fraction {
+    fn start_of_constant(&self) -> Ratio {
         let before = (u128::from(self.first) * self.start.scale.frame()).saturating_sub(self.start.count);
-        let after = Fraction::new(before, (2 * self.from).max(1));
-        let start = after.below.checked_mul(self.start.time.into()).and_then(|start| start.checked_add(after.above));
+        let after = Ratio::new(before, (2 * self.from).max(1));
+        let start =
+            after.denominator.checked_mul(self.start.time.into()).and_then(|start| start.checked_add(after.numerator));
         start.map_or_else(
-            || Fraction { above: self.time(self.first).into(), below: 1 },
-            |above| Fraction { above, below: after.below },
+            || Ratio::whole(self.time(self.first)),
+            |above| Ratio { numerator: above, denominator: after.denominator },
         )
     }
 

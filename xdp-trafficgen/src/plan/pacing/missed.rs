@@ -6,11 +6,11 @@ use xdp_trafficgen_ebpf::abi::timing::{Stream, stream_kind};
 
 use super::{Pacing, Streams, leap, simulation::exponentials};
 use crate::{
-    config::rate::Ratio,
     plan::{
         FlowPlan, PortPlan,
         schedule::{self, Phase},
     },
+    units::Ratio,
 };
 
 /// The departures of a port from some time on. Keeps its place: an outage may be looked at again and again.

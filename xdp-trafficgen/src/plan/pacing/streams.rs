@@ -8,18 +8,19 @@ use xdp_trafficgen_ebpf::{
 
 use super::{
     curve::{Curve, CurveEnd, Run, Shape, TooMany, runs},
-    rates::{BurstTiming, Fraction, Interval, MAX_NANOS, gcd, small, whole},
+    rates::{BurstTiming, Interval, MAX_NANOS, small, whole},
     simulation::exponentials,
 };
+use crate::units::{self, Ratio, gcd};
 
 /// When frames leave, in frames a second.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Load {
     /// At equal distances; the rate is not zero.
-    Constant(Fraction),
+    Constant(Ratio),
     /// As a Poisson process, of a rate that is not zero.
     Poisson {
-        mean: Fraction,
+        mean: Ratio,
         /// Already that of the port or the flow.
         seed: u64,
     },
@@ -77,7 +78,7 @@ struct Cycle {
     /// Frames of all runs; `u64::MAX`: without end.
     frames: u64,
     /// Nanoseconds after which they start again; none: they do not.
-    period: Option<Fraction>,
+    period: Option<Ratio>,
     /// Frames in all; `u64::MAX`: without end.
     total: u64,
 }
@@ -106,7 +107,7 @@ impl Builder {
         Ok(streams)
     }
 
-    fn constant(&self, rate: Fraction, limits: &Limits) -> Vec<Stream> {
+    fn constant(&self, rate: Ratio, limits: &Limits) -> Vec<Stream> {
         let interval = Interval::of_rate(rate, self.workers);
         // The golden ratio's fraction, times 2³².
         let phase = interval.share(limits.phase.wrapping_mul(0x9e37_79b9));
@@ -130,7 +131,7 @@ impl Builder {
     }
 
     /// A process of its own for each worker: together they are one of n times the rate.
-    fn poisson(&self, mean: Fraction, seed: u64, worker: u64, limits: &Limits) -> Stream {
+    fn poisson(&self, mean: Ratio, seed: u64, worker: u64, limits: &Limits) -> Stream {
         let nanos = 1e9 * self.workers as f64 / mean.to_f64();
         // So many bits behind the point leave 34 bits in all; see `MeanGap`.
         let point = (-24..=34).rev().find(|&bits| nanos * f64::powi(2.0, bits) < 17_179_869_183.5).unwrap_or(-24);
@@ -222,7 +223,7 @@ impl Builder {
                     u64::MAX => u64::MAX,
                     frames => (frames - skipped).div_ceil(self.workers),
                 };
-                let length = cycle.period.unwrap_or(Fraction::ZERO);
+                let length = cycle.period.unwrap_or(Ratio::ZERO);
                 let interval = Interval::beside(run.gap, [run.start, length], self.workers);
                 let before = periods(length, period, interval.whole());
                 let parts = [before, interval.in_parts(run.start), interval.times(skipped)];
@@ -242,13 +243,13 @@ impl Builder {
 }
 
 /// So many periods of a load: in so many parts of a nanosecond where it takes some, which are then those of its segments.
-fn periods(period: Fraction, count: u64, whole: u64) -> Gap {
-    let times = Fraction { above: count.into(), below: 1 };
-    let most = Fraction { above: MAX_NANOS.into(), below: 1 };
+fn periods(period: Ratio, count: u64, whole: u64) -> Gap {
+    let times = Ratio::whole(count);
+    let most = Ratio::whole(MAX_NANOS);
     let length = period.times(times);
-    let length = if length.above / length.below >= most.above { most } else { length };
-    match period.below {
-        1 => Gap { ns: small(length.above), ..Gap::ZERO },
+    let length = if length.numerator / length.denominator >= most.numerator { most } else { length };
+    match period.denominator {
+        1 => Gap { ns: small(length.numerator), ..Gap::ZERO },
         _ => Interval::of_parts(whole).in_parts(length),
     }
 }
@@ -271,12 +272,12 @@ fn cuts(load: &Load, all: &[u64]) -> Vec<u64> {
 fn cycle(load: &Load, cuts: &[u64], nanos: u64, limit: usize) -> Result<Cycle, TooMany> {
     let (runs, period, bursts) = match load {
         Load::Burst(burst) => {
-            let run = Run { start: Fraction::ZERO, frames: burst.packets, gap: burst.gap };
+            let run = Run { start: Ratio::ZERO, frames: burst.packets, gap: burst.gap };
             (vec![run], Some(burst.period()), burst.bursts)
         }
         Load::Curve(curve) => {
             let period = match curve.ends {
-                CurveEnd::Repeats => Some(Fraction { above: curve.shape.nanos().into(), below: 1 }),
+                CurveEnd::Repeats => Some(Ratio::whole(curve.shape.nanos())),
                 CurveEnd::Stops | CurveEnd::Stays(_) => None,
             };
             (runs(curve, cuts, nanos, limit)?, period, None)
@@ -293,10 +294,10 @@ fn cycle(load: &Load, cuts: &[u64], nanos: u64, limit: usize) -> Result<Cycle, T
 }
 
 /// How many of these frames a worker sends; `u64::MAX`: without end.
-pub(crate) const fn share(packets: u64, workers: u64, worker: u64) -> u64 {
+const fn share(packets: u64, workers: u64, worker: u64) -> u64 {
     match packets {
         u64::MAX => u64::MAX,
-        packets => packets / workers + (worker < packets % workers) as u64,
+        packets => units::share(packets, workers, worker),
     }
 }
 

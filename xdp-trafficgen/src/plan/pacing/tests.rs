@@ -17,7 +17,10 @@ use super::{
     Pacing, Request,
     simulation::{HostTables, departures},
 };
-use crate::config::{Config, Diagnostic, Flow, Located, Origin, Profile, Rate, RateUnit, Source, file, rate::Ratio};
+use crate::{
+    config::{Config, Diagnostic, Flow, Located, Origin, Profile, Rate, RateUnit, Source, file},
+    units::Ratio,
+};
 
 /// A port and a flow as they are when nobody writes anything.
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {
@@ -35,8 +38,12 @@ fn located<T>(value: T) -> Located<T> {
     Located::new(value, Origin::Option("--rate"))
 }
 
-const fn pps(numerator: u64, denominator: u64) -> Rate {
-    Rate { amount: Ratio { numerator, denominator }, unit: RateUnit::Frames }
+fn pps(numerator: u64, denominator: u64) -> Rate {
+    frames(Ratio::new(numerator, denominator))
+}
+
+const fn frames(amount: Ratio) -> Rate {
+    Rate { amount, unit: RateUnit::Frames }
 }
 
 fn pacing_and_notes(config: &Config, workers: usize) -> Result<(Pacing, Vec<String>), Vec<Diagnostic>> {

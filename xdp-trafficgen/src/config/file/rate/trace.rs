@@ -5,18 +5,21 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::{Context, literal, mixed_units, repeat, time};
-use crate::config::{
-    Diagnostic, Origin, Profile, Rate, RateUnit,
-    file::table::{Problems, Value},
-    literal::{Problem, parse_seconds, parse_time},
-    rate::{Ratio, Unit, parse_rate_in, parse_unit},
+use crate::{
+    config::{
+        Diagnostic, Origin, Profile, Rate, RateUnit,
+        file::table::{Problems, Value},
+        literal::{Problem, parse_seconds, parse_time},
+        rate::{Unit, parse_rate_in, parse_unit},
+    },
+    units::Ratio,
 };
 
 const HELP: &str =
     "write a file's name, `\"load.csv\"`, or the points themselves: `[[\"0s\", \"1kpps\"], [\"10s\", \"5kpps\"]]`";
 
 /// Of numbers without one.
-const FRAMES: Unit = Unit { unit: RateUnit::Frames, one: Ratio { numerator: 1, denominator: 1 } };
+const FRAMES: Unit = Unit { unit: RateUnit::Frames, one: Ratio::ONE };
 
 /// Wrong lines of a file that are told one by one.
 const TOLD: usize = 10;

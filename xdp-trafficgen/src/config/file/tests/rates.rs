@@ -3,11 +3,14 @@
 use std::{io, time::Duration};
 
 use super::{FLOW, PORT, check, check_flow, check_port, check_set, files, only_flow, parsed};
-use crate::config::{
-    LatePolicy, Origin, Profile, Rate, RateUnit, Source,
-    file::{no_files, parse, parse_rate_option, parse_with},
-    rate::Spacing,
-    rate::{Burst, Ratio, Step},
+use crate::{
+    config::{
+        LatePolicy, Origin, Profile, Rate, RateUnit, Source,
+        file::{no_files, parse, parse_rate_option, parse_with},
+        rate::Spacing,
+        rate::{Burst, Step},
+    },
+    units::Ratio,
 };
 
 /// The files that traces in these tests can name.
@@ -28,7 +31,7 @@ pub(super) fn read(name: &str) -> io::Result<String> {
     Ok(text.to_owned())
 }
 
-const fn frames(numerator: u64) -> Rate {
+const fn frames(numerator: u128) -> Rate {
     Rate { amount: Ratio { numerator, denominator: 1 }, unit: RateUnit::Frames }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Interface<'a> {
     /// Largest network-layer packet.
     mtu: u32,
     /// Bytes of the largest frame that the MTU and the kernel let pass.
-    largest_frame: u32,
+    largest_frame: usize,
     /// Whether it was set up.
     up: bool,
     /// Whether something is plugged in.
@@ -222,7 +222,7 @@ pub(super) fn interface(probed: &Probed) -> Interface<'_> {
         driver: driver.as_ref().map(|host::Driver { name, version, bus_info }| Driver { name, version, bus_info }),
         mac: mac.map(show_mac),
         mtu: *mtu,
-        largest_frame: *largest_frame,
+        largest_frame: largest_frame.bytes(),
         up: *up,
         carrier: *carrier,
         speed: *speed,

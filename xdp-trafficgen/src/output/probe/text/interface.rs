@@ -1,12 +1,13 @@
 //! What is shown of an interface.
 
-use super::page::{bits_per_second, cpu_list};
+use super::page::bits_per_second;
 use crate::{
     host::{AttachedMode, AttachedXdp, Driver, Interface, Iommu, Link, Peer, Queues, Rings, XdpFeatures},
     output::{
         numbers::frames,
         probe::{Attachment, Probed, Trial},
     },
+    units::{CpuList, FrameLen},
 };
 
 /// Its lines.
@@ -49,13 +50,14 @@ fn driver(interface: &Interface) -> String {
     parts.join("; ")
 }
 
-fn state(link: &Link, largest_frame: u32) -> String {
+fn state(link: &Link, largest_frame: FrameLen) -> String {
     let Link { mtu, up, carrier, speed, .. } = link;
     let speed = speed.map_or_else(String::new, |bits| format!(", {}", bits_per_second(bits)));
     format!(
-        "{}, {}{speed}; MTU {mtu}: frames of up to {largest_frame} bytes",
+        "{}, {}{speed}; MTU {mtu}: frames of up to {} bytes",
         if *up { "up" } else { "down" },
         if *carrier { "carrier" } else { "no carrier" },
+        largest_frame.bytes(),
     )
 }
 
@@ -74,7 +76,7 @@ fn hardware(interface: &Interface) -> Option<String> {
         cpus.dedup();
         let count = interface.interrupts.len();
         let plural = if count == 1 { "" } else { "s" };
-        parts.push(format!("{count} interrupt{plural}, on CPUs {}", cpu_list(&cpus)));
+        parts.push(format!("{count} interrupt{plural}, on CPUs {}", CpuList(&cpus)));
     }
     Some(parts.join("; ")).filter(|text| !text.is_empty())
 }

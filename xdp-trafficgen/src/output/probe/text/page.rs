@@ -66,22 +66,6 @@ fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     Box::new(line.split_inclusive(ends).map(Word::from))
 }
 
-/// `0-3, 8`.
-pub(super) fn cpu_list(cpus: &[u32]) -> String {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for &cpu in cpus {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == cpu => *last = cpu,
-            _ => ranges.push((cpu, cpu)),
-        }
-    }
-    let ranges = ranges.iter().map(|(first, last)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    });
-    ranges.collect::<Vec<_>>().join(",")
-}
-
 /// `23.6 GB`.
 pub(super) fn bytes(bytes: u64) -> String {
     scaled(bytes, "B")
@@ -106,13 +90,6 @@ fn scaled(number: u64, unit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_of_cpus() {
-        for (cpus, text) in [(&[][..], ""), (&[0], "0"), (&[0, 1], "0-1"), (&[0, 2, 3, 4, 8], "0,2-4,8")] {
-            assert_eq!(cpu_list(cpus), text);
-        }
-    }
 
     #[test]
     fn units() {

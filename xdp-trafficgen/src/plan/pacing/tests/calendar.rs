@@ -63,12 +63,12 @@ proptest! {
         let rates: Vec<Ratio> = gaps
             .iter()
             .map(|&(gap, denominator)| {
-                Ratio { numerator: whole(1e9 * denominator as f64 / gap.exp()).max(1), denominator }
+                Ratio::new(whole(1e9 * denominator as f64 / gap.exp()).max(1), denominator)
             })
             .collect();
         let flows = rates.iter().zip(&delays).map(|(rate, delay)| Flow {
             delay: located(Duration::from_nanos(*delay)),
-            ..flow(Profile::Constant(pps(rate.numerator, rate.denominator)))
+            ..flow(Profile::Constant(frames(*rate)))
         });
         let pacing = of_flows(flows.collect(), workers);
         let sent = run(&pacing, 100, end);
@@ -80,9 +80,9 @@ proptest! {
             let stream = pacing.departures[number as usize];
             let whole = u128::from(stream.state.gap.whole);
             // In parts of a nanosecond, of which it is a whole number.
-            let gap = workers as u128 * 1_000_000_000 * u128::from(rate.denominator) * whole;
-            prop_assert!(gap.is_multiple_of(rate.numerator.into()));
-            let gap = gap / u128::from(rate.numerator);
+            let gap = workers as u128 * 1_000_000_000 * rate.denominator * whole;
+            prop_assert!(gap.is_multiple_of(rate.numerator));
+            let gap = gap / rate.numerator;
             let first = u128::from(stream.state.due) * whole + u128::from(stream.state.due_rest);
             let expected: Vec<u64> = (0..)
                 .map(|k| u64::try_from((first + k * gap) / whole).expect("64 bits"))

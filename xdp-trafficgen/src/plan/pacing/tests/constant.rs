@@ -7,18 +7,18 @@ use super::*;
 
 /// When frame k leaves: k / rate, in whole nanoseconds.
 fn exact(rate: Ratio, k: u64) -> u64 {
-    let due = u128::from(k) * 1_000_000_000 * u128::from(rate.denominator) / u128::from(rate.numerator);
+    let due = u128::from(k) * 1_000_000_000 * rate.denominator / rate.numerator;
     u64::try_from(due).expect("64 bits")
 }
 
 fn constant(rate: Ratio, workers: usize) -> Pacing {
-    of_profile(Profile::Constant(pps(rate.numerator, rate.denominator)), workers)
+    of_profile(Profile::Constant(frames(rate)), workers)
 }
 
 /// Steps through so many departures of one worker.
 #[track_caller]
 fn check(numerator: u64, denominator: u64, steps: u64) {
-    let rate = Ratio { numerator, denominator };
+    let rate = Ratio::new(numerator, denominator);
     let pacing = constant(rate, 1);
     let tables = HostTables::new(&pacing);
     let mut stream = pacing.departures[0];
@@ -53,7 +53,8 @@ fn no_error_after_a_billion_frames() {
 #[test]
 fn a_rate_of_unwieldy_terms_is_as_good_as_exact() {
     // The number of parts of a nanosecond would be this prime, which has 64 bits.
-    let rate = Rate { amount: Ratio { numerator: u64::MAX - 58, denominator: 1 << 40 }, unit: RateUnit::BitsL2 };
+    let rate =
+        Rate { amount: Ratio { numerator: u128::from(u64::MAX - 58), denominator: 1 << 40 }, unit: RateUnit::BitsL2 };
     let pacing = of_profile(Profile::Constant(rate), 3);
     let [first, _, third] = [0, 1, 2].map(|worker| pacing.departures[worker]);
     // 2^24 bits a second of frames of 512: 32768 a second, less 58 in 2^64.
@@ -69,7 +70,7 @@ proptest! {
     fn workers_take_turns(
         numerator in 1..u64::from(u32::MAX), denominator in 1u64..10_000, workers in 1usize..70,
     ) {
-        let rate = Ratio { numerator, denominator };
+        let rate = Ratio::new(numerator, denominator);
         let expected: Vec<u64> = (0..500).map(|k| exact(rate, k)).collect();
         prop_assert_eq!(in_turns(&constant(rate, workers), 500), expected);
     }
@@ -78,7 +79,7 @@ proptest! {
     fn departures_are_counted_without_stepping(
         numerator in 1..u64::from(u32::MAX), denominator in 1u64..1000, workers in 1usize..9, frames in 0usize..300, late in 0u64..3,
     ) {
-        let pacing = constant(Ratio { numerator, denominator }, workers);
+        let pacing = constant(Ratio::new(numerator, denominator), workers);
         let stream = &pacing.departures[workers - 1];
         let times = times(&pacing, stream, 302);
         let time = times[frames] + late;

@@ -97,7 +97,7 @@ const fn steps(steps: Vec<Step>, repeat: bool) -> Profile {
     Profile::Steps { steps, repeat }
 }
 
-const fn step(rate: u64, duration: Duration) -> Step {
+fn step(rate: u64, duration: Duration) -> Step {
     Step { rate: pps(rate, 1), duration }
 }
 

@@ -30,13 +30,13 @@ fn check(profile: &Profile, duration: Duration, expected: u128) {
 
 /// Departure k of a constant rate is due at k / rate.
 fn of_constant(rate: Ratio, duration: Duration) -> u128 {
-    (duration.as_nanos() * u128::from(rate.numerator)).div_ceil(1_000_000_000 * u128::from(rate.denominator))
+    (duration.as_nanos() * rate.numerator).div_ceil(1_000_000_000 * rate.denominator)
 }
 
 #[test]
 fn a_constant_rate_has_its_product_with_the_time() {
     let check = |numerator, denominator, duration, expected: u128| {
-        let rate = Ratio { numerator, denominator };
+        let rate = Ratio::new(numerator, denominator);
         assert_eq!(of_constant(rate, duration), expected);
         self::check(&Profile::Constant(pps(numerator, denominator)), duration, expected);
     };
@@ -184,7 +184,7 @@ proptest! {
         // Near a multiple of the gap, or at it.
         let gaps = u128::from(frames) * 1_000_000_000 * u128::from(denominator) / u128::from(numerator);
         let duration = Duration::from_nanos(u64::try_from(gaps).expect("64 bits") + off);
-        let rate = Ratio { numerator, denominator };
+        let rate = Ratio::new(numerator, denominator);
         for workers in [1, 3] {
             let profile = Profile::Constant(pps(numerator, denominator));
             prop_assert_eq!(u128::from(within(&profile, duration, workers)), of_constant(rate, duration));

@@ -64,10 +64,10 @@ fn a_year_is_one_leap() {
     check(Profile::Steps { steps: steps.into(), repeat: true }, YEAR / 4_000_000 * 70);
     // Of gaps in parts of a nanosecond so small that eleven of them are more than the program's 64 bits hold.
     let rate = Ratio { numerator: (1 << 62) + 1, denominator: 1 << 42 };
-    let pacing = of_profile(Profile::Constant(pps(rate.numerator, rate.denominator)), 1);
+    let pacing = of_profile(Profile::Constant(frames(rate)), 1);
     let mut stream = pacing.departures[0];
     assert!(stream.state.gap.whole > 1 << 59, "{stream:?}");
     skip_to(&mut stream, YEAR, &pacing.segments, &exponentials());
-    let exact = u128::from(YEAR) * u128::from(rate.numerator) / (u128::from(rate.denominator) * 1_000_000_000);
+    let exact = u128::from(YEAR) * rate.numerator / (rate.denominator * 1_000_000_000);
     assert!(u128::from(stream.counts.unsent).abs_diff(exact) <= 1, "{} and {exact}", stream.counts.unsent);
 }
