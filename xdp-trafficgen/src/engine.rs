@@ -6,10 +6,12 @@ mod batch;
 mod call_size;
 mod clock;
 mod counting;
+mod full_speed;
 mod paced;
 mod reading;
 mod standstill;
 mod stop;
+mod turns;
 mod worker;
 
 use std::{
@@ -37,17 +39,20 @@ pub use crate::kernel::{KernelError, TracePoint};
 
 use self::{
     counting::Counting,
+    full_speed::FullSpeed,
     paced::PacedLoop,
     reading::{PendingSnapshot, SnapshotReader},
     standstill::Standstill,
     stop::{Stop, StopWriter},
+    turns::take_turns,
     worker::Worker,
 };
 use crate::{
     host::{WORKER_THREAD, is_gone},
     kernel::{Generator, Listener, PassProgramShare, PassPrograms, ProgramClock, generator::Role},
-    plan::{Plan, PortPlan, RequiredProgram, port_name},
+    plan::{Plan, PortPlan, RequiredProgram, pacing::Streams, port_name},
     stats::{PortCount, Snapshot, reconcile::reconcile},
+    units::Nanos,
 };
 
 /// Why a session could not start, or ended before its time.
@@ -236,7 +241,7 @@ impl Loaded {
         let elapsed = vec![None; self.ports.len()];
         let paced = self.ports.iter().any(|port| port.plan.pacing.is_some());
         let started = match start {
-            Start::Now => self.clock.now() + if paced { clock::nanoseconds(LEAD) } else { 0 },
+            Start::Now => self.clock.now() + if paced { Nanos::from(LEAD).get() } else { 0 },
             Start::At(instant) => clock::at(self.clock, instant).ok_or(EngineError::StartIsOver)?,
             Start::Since(start) => start,
         };
@@ -282,7 +287,7 @@ fn spawn(
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let mut share = vec![0; plan.flows.len()];
             let worker = Worker { plan, generator, index, clock, start, stop: &stop, still };
-            let result = worker::work(&worker, &mut share);
+            let result = work(&worker, &mut share);
             let mut due = due.lock().unwrap_or_else(PoisonError::into_inner);
             due.iter_mut().zip(share).for_each(|(due, share)| *due += share);
             result
@@ -293,6 +298,17 @@ fn spawn(
         let _ = done.send(result);
     };
     thread::Builder::new().name(format!("{WORKER_THREAD}{cpu}")).spawn(work).map_err(EngineError::Thread)
+}
+
+/// Sends the worker's share. Adds the departures of each flow that were due, whether frames left at them or not; without
+/// set times, the frames that were made.
+fn work(worker: &Worker<'_>, due: &mut [u64]) -> Result<(), WorkerError> {
+    let Some(pacing) = &worker.plan.pacing else { return take_turns(worker, &mut FullSpeed::new(worker), due) };
+    let mut paced = PacedLoop::new(worker, pacing)?;
+    match pacing.streams {
+        Streams::Port => take_turns(worker, &mut paced, due),
+        Streams::Flows => paced.all(due),
+    }
 }
 
 /// How a worker ended.

@@ -21,6 +21,8 @@ mod slots;
 mod stack;
 #[cfg(test)]
 pub(crate) mod tests;
+#[doc(hidden)]
+pub mod turns;
 mod unreachable;
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
@@ -144,6 +146,7 @@ pub struct FlowPlan {
 
 impl FlowPlan {
     /// From its beginning to its end, since the start.
+    #[doc(hidden)]
     pub fn window(&self) -> (Nanos, Nanos) {
         let begin = Nanos::from(self.delay);
         (begin, self.duration.map_or(Nanos::NEVER, |duration| Nanos::from(duration).after(begin)))

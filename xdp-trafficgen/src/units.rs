@@ -11,10 +11,14 @@ mod per_worker;
 mod pps;
 mod ratio;
 
-pub use cpu_list::CpuList;
-pub use frame_len::{FrameLen, WireLen};
-pub use median::median;
-pub use nanos::Nanos;
-pub use per_worker::{PerWorker, share};
-pub use pps::Pps;
-pub use ratio::{Ratio, gcd};
+pub use ratio::Ratio;
+#[doc(hidden)]
+pub use {
+    cpu_list::CpuList,
+    frame_len::{FrameLen, WireLen},
+    median::median,
+    nanos::Nanos,
+    per_worker::{PerWorker, share},
+    pps::Pps,
+    ratio::gcd,
+};

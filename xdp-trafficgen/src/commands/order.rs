@@ -3,18 +3,20 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
-    time::Duration,
 };
 
 use xdp_trafficgen_ebpf::{abi::timing::Stream, timing};
 
-use crate::plan::{
-    FlowPlan, Pacing, PortPlan,
-    pacing::{
-        Streams,
-        simulation::{HostTables, departures},
+use crate::{
+    plan::{
+        Pacing, PortPlan,
+        pacing::{
+            Streams,
+            simulation::{HostTables, departures},
+        },
+        turns::{Next, Turns},
     },
-    schedule::{self, Phase},
+    units::Nanos,
 };
 
 /// A frame to come.
@@ -64,22 +66,14 @@ pub(super) enum Order<'a> {
 impl<'a> Order<'a> {
     /// Of the port's worker with this index.
     pub(super) fn of(port: &'a PortPlan, worker: usize) -> Self {
-        let bounds = |flow| Bounds::of(flow, port.share(flow, worker));
         let timetable = port.pacing.as_ref().map(|pacing| Timetable::of(pacing, worker, port.cpus.len()));
-        Self::new(port.flows.iter().map(bounds).collect(), timetable)
+        Self::new(Turns::of(port, worker), timetable)
     }
 
-    fn new(flows: Vec<Bounds>, timetable: Option<Timetable<'a>>) -> Self {
+    fn new(turns: Turns, timetable: Option<Timetable<'a>>) -> Self {
         match timetable {
             Some(timetable) if timetable.whose == Streams::Flows => Self::Own(Own::new(timetable)),
-            timetable => Self::Shared(Shared {
-                left: flows.iter().map(|flow| flow.packets).collect(),
-                flows,
-                phase: Phase { turns: Vec::new(), frames: Some(0) },
-                sent: 0,
-                until: None,
-                timetable,
-            }),
+            timetable => Self::Shared(Shared { turns, timetable }),
         }
     }
 }
@@ -92,23 +86,6 @@ impl Iterator for Order<'_> {
             Self::Shared(shared) => shared.next(),
             Self::Own(own) => own.next(),
         }
-    }
-}
-
-/// A flow's weight, its worker's share of the frames, beginning and end; times are nanoseconds since the start.
-struct Bounds {
-    weight: u32,
-    packets: Option<u64>,
-    begin: u64,
-    end: Option<u64>,
-}
-
-impl Bounds {
-    fn of(flow: &FlowPlan, packets: Option<u64>) -> Self {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let begin = nanos(flow.delay);
-        let end = flow.duration.map(|duration| begin.saturating_add(nanos(duration)));
-        Self { weight: flow.weight, packets, begin, end }
     }
 }
 
@@ -147,70 +124,33 @@ impl<'a> Timetable<'a> {
 
 /// A port whose flows take turns, at the times of its one stream where it has one.
 pub(super) struct Shared<'a> {
-    flows: Vec<Bounds>,
-    /// Frames each flow has left; without end when none.
-    left: Vec<Option<u64>>,
-    phase: Phase,
-    /// Frames of the phase so far.
-    sent: u64,
-    /// When a flow begins or ends, and another phase with it; never when none.
-    until: Option<u64>,
+    turns: Turns,
     timetable: Option<Timetable<'a>>,
 }
 
 impl Shared<'_> {
     fn next(&mut self) -> Option<Turn> {
         let mut due = self.due()?;
-        let comes_later = |until| due.is_some_and(|due| due >= until);
-        if self.phase.frames == Some(self.sent) || self.until.is_some_and(comes_later) {
-            due = self.next_phase(due)?;
+        while self.turns.phase_is_over(due) {
+            match self.turns.next(due, |left| left == Nanos::ZERO) {
+                Next::Phase(..) => break,
+                // Nobody has the departures of a pause.
+                Next::Pause(begin) => self.timetable.as_mut()?.skip_until(0, begin.get()),
+                Next::End => return None,
+            }
+            due = self.due()?;
         }
-        let turn = usize::try_from(self.sent % self.phase.turns.len() as u64).unwrap_or(0);
-        let flow = self.phase.turns[turn];
-        if let Some(left) = &mut self.left[flow as usize] {
-            *left -= 1;
-        }
-        self.sent += 1;
+        let flow = self.turns.take_one()?;
         if let Some(timetable) = &mut self.timetable {
             timetable.advance(0);
         }
-        Some(Turn { flow, due })
+        Some(Turn { flow, due: due.map(Nanos::get) })
     }
 
     /// When the next frame is due, or none where there are no such times; none at all when no more are due.
     #[expect(clippy::option_option, reason = "two questions: whether there is a frame, and whether it has a time")]
-    fn due(&self) -> Option<Option<u64>> {
-        self.timetable.as_ref().map_or(Some(None), |timetable| timetable.due(0).map(Some))
-    }
-
-    /// Begins the phase of the departure that is due, or of the next one that any flow has. Gives its time, as
-    /// [`Shared::due`]. Without such times nobody knows how far a flow has come when it begins or ends: all begin at once.
-    #[expect(clippy::option_option, reason = "as that of `due`")]
-    fn next_phase(&mut self, mut due: Option<u64>) -> Option<Option<u64>> {
-        loop {
-            let has_ended = |flow: &Bounds| flow.end.zip(due).is_some_and(|(end, due)| due >= end);
-            for (left, _) in self.left.iter_mut().zip(&self.flows).filter(|(_, flow)| has_ended(flow)) {
-                *left = Some(0);
-            }
-            let waits = |flow: &Bounds| due.is_some_and(|due| flow.begin > due);
-            let ready: Vec<Option<u64>> = self
-                .left
-                .iter()
-                .zip(&self.flows)
-                .map(|(&left, flow)| if waits(flow) { Some(0) } else { left })
-                .collect();
-            let unfinished = self.flows.iter().zip(&self.left).filter(|(_, left)| **left != Some(0));
-            let next_begin = unfinished.map(|(flow, _)| flow).filter(|flow| waits(flow)).map(|flow| flow.begin).min();
-            let weights: Vec<u32> = self.flows.iter().map(|flow| flow.weight).collect();
-            if let Some(phase) = schedule::phase(&weights, &ready) {
-                let active = self.flows.iter().zip(&ready).filter(|(_, left)| **left != Some(0));
-                self.until = active.filter_map(|(flow, _)| flow.end).chain(next_begin).min();
-                (self.phase, self.sent) = (phase, 0);
-                return Some(due);
-            }
-            self.timetable.as_mut()?.skip_until(0, next_begin?);
-            due = self.due()?;
-        }
+    fn due(&self) -> Option<Option<Nanos>> {
+        self.timetable.as_ref().map_or(Some(None), |timetable| timetable.due(0).map(|due| Some(Nanos::new(due))))
     }
 }
 
@@ -238,12 +178,15 @@ impl<'a> Own<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use xdp_trafficgen_ebpf::abi::timing::{Gap, StreamSpec, StreamState};
 
     use super::*;
+    use crate::plan::turns::FlowTurns;
 
     /// A flow of weight 1 without beginning and end.
-    const ALWAYS: Bounds = Bounds { weight: 1, packets: None, begin: 0, end: None };
+    const ALWAYS: FlowTurns = FlowTurns { weight: 1, begin: Nanos::ZERO, end: Nanos::NEVER, left: None };
 
     /// A departure every `gap` ns from `first` on, so many.
     fn every(gap: u64, first: u64, left: u64) -> Stream {
@@ -271,36 +214,39 @@ mod tests {
 
     /// The first turns of flows that share a departure every 100 ns, as (flow, time).
     #[track_caller]
-    fn check(flows: Vec<Bounds>, expected: &[(u32, u64)]) {
+    fn check(flows: Vec<FlowTurns>, expected: &[(u32, u64)]) {
         let pacing = pacing(Streams::Port, vec![every(100, 0, u64::MAX)]);
-        let turns = Order::new(flows, Some(Timetable::of(&pacing, 0, 1))).take(10);
+        let turns = Order::new(Turns::new(flows), Some(Timetable::of(&pacing, 0, 1))).take(10);
         assert_eq!(turns.map(|turn| (turn.flow, turn.due.unwrap())).collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn flows_share_departures_by_weight() {
-        let three = || Bounds { weight: 3, packets: Some(6), ..ALWAYS };
-        let one = || Bounds { packets: Some(2), ..ALWAYS };
+        let three = || FlowTurns { weight: 3, left: Some(6), ..ALWAYS };
+        let one = || FlowTurns { left: Some(2), ..ALWAYS };
         let times = [0, 0, 1, 0, 0, 0, 1, 0].into_iter().zip((0..).step_by(100));
         check(vec![three(), one()], &times.collect::<Vec<_>>());
     }
 
     #[test]
     fn flows_begin_and_end() {
-        let short = || Bounds { end: Some(500), ..ALWAYS };
-        let late = || Bounds { begin: 250, end: Some(650), ..ALWAYS };
+        let short = || FlowTurns { end: Nanos::new(500), ..ALWAYS };
+        let late = || FlowTurns { begin: Nanos::new(250), end: Nanos::new(650), ..ALWAYS };
         check(vec![short(), late()], &[(0, 0), (0, 100), (0, 200), (0, 300), (1, 400), (1, 500), (1, 600)]);
         // Nobody has the departures at 0, 100 and 200, nor those at 700 and 800.
-        let later = Bounds { begin: 850, packets: Some(1), ..ALWAYS };
+        let later = FlowTurns { begin: Nanos::new(850), left: Some(1), ..ALWAYS };
         check(vec![late(), later], &[(0, 300), (0, 400), (0, 500), (0, 600), (1, 900)]);
         // Long waits are skipped, not gone through: this would take years.
-        check(vec![Bounds { begin: 1 << 60, packets: Some(1), ..ALWAYS }], &[(0, (1_u64 << 60).next_multiple_of(100))]);
+        check(
+            vec![FlowTurns { begin: Nanos::new(1 << 60), left: Some(1), ..ALWAYS }],
+            &[(0, (1_u64 << 60).next_multiple_of(100))],
+        );
     }
 
     #[test]
     fn departures_that_end_end_all() {
         let pacing = pacing(Streams::Port, vec![every(100, 0, 3)]);
-        assert_eq!(Order::new(vec![ALWAYS, ALWAYS], Some(Timetable::of(&pacing, 0, 1))).count(), 3);
+        assert_eq!(Order::new(Turns::new(vec![ALWAYS, ALWAYS]), Some(Timetable::of(&pacing, 0, 1))).count(), 3);
     }
 
     #[test]
@@ -313,14 +259,15 @@ mod tests {
         expected.sort_unstable();
         let departures = streams.map(|(gap, first, left)| every(gap, first, left)).into();
         let pacing = pacing(Streams::Flows, departures);
-        let turns = Order::new(Vec::new(), Some(Timetable::of(&pacing, 0, 1)));
+        let turns = Order::new(Turns::new(Vec::new()), Some(Timetable::of(&pacing, 0, 1)));
         assert_eq!(turns.map(|turn| (turn.due.unwrap(), turn.flow)).collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn at_full_speed_nothing_has_a_time() {
-        let flows = vec![Bounds { packets: Some(2), begin: 500, ..ALWAYS }, Bounds { packets: Some(1), ..ALWAYS }];
-        let turns: Vec<Turn> = Order::new(flows, None).collect();
+        let late = FlowTurns { left: Some(2), begin: Nanos::new(500), ..ALWAYS };
+        let turns = Turns::new(vec![late, FlowTurns { left: Some(1), ..ALWAYS }]);
+        let turns: Vec<Turn> = Order::new(turns, None).collect();
         assert_eq!(turns, [0, 1, 0].map(|flow| Turn { flow, due: None }));
     }
 }

@@ -1,6 +1,6 @@
 //! The session's clock, which is the one that the eBPF program reads, so that both sides mean the same instant.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustix::{
     io::Errno,
@@ -8,7 +8,7 @@ use rustix::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::kernel::ProgramClock;
+use crate::{kernel::ProgramClock, units::Nanos};
 
 /// Now, on the clock of sessions, in nanoseconds. Where the kernel takes no program that tells it, nothing is ever sent, and any
 /// clock will do.
@@ -19,12 +19,7 @@ pub fn now() -> u64 {
 /// A wall-clock instant on the session's clock, by what separates the two now; none when it is over.
 pub(super) fn at(clock: ProgramClock, instant: SystemTime) -> Option<u64> {
     let ahead = instant.duration_since(SystemTime::now()).ok()?;
-    Some(clock.now().saturating_add(nanoseconds(ahead)))
-}
-
-/// In whole nanoseconds, of which 64 bits hold 584 years.
-pub(super) fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    Some(Nanos::from(ahead).after(Nanos::new(clock.now())).get())
 }
 
 /// How long a sleeper takes at most to notice that it should stop.

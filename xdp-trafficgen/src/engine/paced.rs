@@ -14,13 +14,16 @@ use crate::{
         batch::Batch,
         call_size::CallSize,
         standstill::StandstillWatch,
-        worker::{PhaseEnd, PhaseOutcome, SendLoop, Worker, WorkerError},
+        turns::{PhaseOutcome, SendLoop},
+        worker::{Worker, WorkerError},
     },
     kernel::KernelError,
     plan::{
         Pacing,
         pacing::{Streams, simulation::HostTables},
+        turns::PhaseEnd,
     },
+    units::Nanos,
 };
 
 /// A sleeper is woken so long before the next departure, at least: a wake-up takes 50 µs or so on a virtual machine, a call 20.
@@ -211,16 +214,17 @@ fn give_up_until(stream: &mut Stream, time: u64, tables: &impl Tables) {
 /// The port's one stream, whose departures its flows share.
 impl SendLoop for PacedLoop<'_> {
     /// That of the next departure, so that what is sent depends on no clock.
-    fn time(&mut self) -> Result<u64, WorkerError> {
-        Ok(self.stream(self.worker.index)?.state.due)
+    fn time(&mut self) -> Result<Nanos, WorkerError> {
+        Ok(Nanos::new(self.stream(self.worker.index)?.state.due))
     }
 
-    fn is_over(&self, time_left: u64) -> bool {
-        time_left == 0
+    fn is_over(&self, time_left: Nanos) -> bool {
+        time_left == Nanos::ZERO
     }
 
     /// Nobody has the departures until then.
-    fn wait(&mut self, until: u64) -> Result<bool, WorkerError> {
+    fn wait(&mut self, until: Nanos) -> Result<bool, WorkerError> {
+        let until = until.get();
         let mut stream = self.stream(self.worker.index)?;
         let (unsent, due) = (stream.counts.unsent, stream.state.due);
         if stream.spec.kind == stream_kind::POISSON {
@@ -236,7 +240,7 @@ impl SendLoop for PacedLoop<'_> {
 
     fn send(&mut self, turns: Option<u64>, until: Option<PhaseEnd>) -> Result<PhaseOutcome, WorkerError> {
         let before = self.stream(self.worker.index)?;
-        let end = until.map_or(u64::MAX, |until| until.time);
+        let end = until.map_or(Nanos::NEVER, |until| until.time).get();
         // Where others go on, there is time to catch up.
         let close = if until.is_some_and(|until| until.is_last) { end.saturating_add(GRACE) } else { u64::MAX };
         let mut stream = before;

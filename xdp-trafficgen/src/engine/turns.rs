@@ -1,0 +1,53 @@
+//! The loop of a worker whose flows take turns: however it sends, its flows begin, end and share as the plan's turns say.
+
+use crate::{
+    engine::worker::{Worker, WorkerError},
+    plan::turns::{Next, PhaseEnd, Turns},
+    units::Nanos,
+};
+
+/// How frames are sent while the same flows take turns. Times are since the start.
+pub(super) trait SendLoop {
+    /// The time by which flows begin and end.
+    fn time(&mut self) -> Result<Nanos, WorkerError>;
+    /// Whether so little time is left that nothing can be sent in it.
+    fn is_over(&self, time_left: Nanos) -> bool;
+    /// Waits for a time at which something begins, while there is nothing to send. Whether there will be anything.
+    fn wait(&mut self, until: Nanos) -> Result<bool, WorkerError>;
+    /// Sends until this many turns are taken, the time has come, or it is told to stop.
+    fn send(&mut self, turns: Option<u64>, until: Option<PhaseEnd>) -> Result<PhaseOutcome, WorkerError>;
+}
+
+/// What a phase came to.
+pub(super) struct PhaseOutcome {
+    /// Turns taken, with those that were given up.
+    pub(super) taken: u64,
+    /// Whether there will never be more.
+    pub(super) is_last: bool,
+}
+
+/// Lets the port's flows take turns, each from its beginning to its end. Adds what each of them sent, or gave up, to `due`, also
+/// when it fails.
+pub(super) fn take_turns(worker: &Worker<'_>, sender: &mut impl SendLoop, due: &mut [u64]) -> Result<(), WorkerError> {
+    let Worker { plan, generator, index, start, stop, .. } = *worker;
+    let mut turns = Turns::of(plan, index as usize);
+    loop {
+        let now = sender.time()?;
+        let outcome = match turns.next(Some(now), |left| sender.is_over(left)) {
+            Next::Phase(phase, end) => {
+                if plan.flows.len() > 1 {
+                    generator.set_schedule(index, &plan.program, &phase.turns).map_err(WorkerError::Send)?;
+                }
+                sender.send(phase.frames, end)?
+            }
+            Next::Pause(begin) if !stop.is_cancelled() && sender.wait(begin)? => continue,
+            Next::Pause(_) | Next::End => break,
+        };
+        due.iter_mut().zip(turns.take(outcome.taken)).for_each(|(due, share)| *due += share);
+        if outcome.is_last || stop.is_cancelled() {
+            break;
+        }
+    }
+    worker.sleep_until(start.saturating_add(turns.last_end().get()));
+    Ok(())
+}
