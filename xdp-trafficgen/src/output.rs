@@ -8,6 +8,7 @@ pub mod live;
 pub mod log;
 pub mod numbers;
 pub mod pace_test;
+pub mod plain;
 pub mod probe;
 pub mod report;
 pub mod shortfall;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     diagnosis,
     host::Counters,
-    output::{Format, PortFinding, Report},
+    output::{Format, PortFinding, Report, plain},
     stats::{self, DropReason},
     units::Nanos,
 };
@@ -132,8 +132,8 @@ impl From<&stats::Punctuality> for Punctuality {
     fn from(punctuality: &stats::Punctuality) -> Self {
         let &stats::Punctuality { requested, achieved, late, worst, unsent, time: _ } = punctuality;
         Self {
-            requested_pps: requested.map(plain),
-            achieved_pps: achieved.map(plain),
+            requested_pps: requested.map(plain::rate),
+            achieved_pps: achieved.map(plain::rate),
             frames_late: late,
             worst_lateness_ns: nanos(worst),
             frames_unsent: unsent,
@@ -187,7 +187,7 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         bytes_tx: port.bytes(),
         frames_dropped: port.dropped(),
         drops: drops(&port.drops),
-        pps: per_second(port.transmitted, port.due_time.as_secs_f64()),
+        pps: plain::per_second(port.transmitted, port.due_time.as_secs_f64()),
         due_ns: nanos(port.due_time),
         down_ns: nanos(port.outage.down),
         restarts: port.outage.restarts,
@@ -206,7 +206,7 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
             bytes_tx: flow.bytes,
             frames_dropped: flow.drops.iter().map(|(_, count)| count).sum(),
             drops: drops(&flow.drops),
-            pps: per_second(flow.transmitted, flow.due_time.as_secs_f64()),
+            pps: plain::per_second(flow.transmitted, flow.due_time.as_secs_f64()),
             due_ns: nanos(flow.due_time),
             punctuality: flow.punctuality.as_ref().map(Punctuality::from),
         })
@@ -227,20 +227,4 @@ fn drops(drops: &[(DropReason, u64)]) -> Vec<Drop> {
 /// Of which 64 bits hold 584 years.
 fn nanos(time: Duration) -> u64 {
     Nanos::from(time).get()
-}
-
-/// A rate to a thousandth: within these bounds it is written as a plain decimal (see [`per_second`]).
-fn plain(rate: f64) -> f64 {
-    (rate.clamp(0.0, 1e12) * 1000.0).round() / 1000.0
-}
-
-/// A whole number: plain decimals only (`1.7e7` is a string to some YAML readers).
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a rate is shown to far fewer than 53 bits"
-)]
-fn per_second(count: u64, seconds: f64) -> u64 {
-    if seconds > 0.0 { (count as f64 / seconds).round() as u64 } else { 0 }
 }

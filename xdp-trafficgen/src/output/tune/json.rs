@@ -12,6 +12,7 @@ use crate::{
     config::Action,
     output::{
         Format,
+        plain::decimals,
         tune::{Ended, TuneReport},
     },
     stats::tuning::{Point, Rationale, Round, Setting},
@@ -144,19 +145,14 @@ fn point(point: &Point) -> JsonPoint<'_> {
     JsonPoint {
         setting: JsonSetting::from(&point.setting),
         pps: whole(point.rate().value),
-        times_default: times.map(|times| decimals(times.value)),
-        deviation: times.map(|times| decimals(times.deviation)),
+        times_default: times.map(|times| decimals(times.value, 4)),
+        deviation: times.map(|times| decimals(times.deviation, 4)),
         rounds: point.rounds.iter().map(round).collect(),
         frames_attempted: point.count.attempted,
         frames_tx: point.count.transmitted,
         frames_dropped: point.count.dropped(),
         drops: point.drops().iter().map(|&(reason, count)| Drop { reason: reason.code(), count }).collect(),
     }
-}
-
-/// A number to four decimals.
-fn decimals(number: f64) -> f64 {
-    (number * 1e4).round() / 1e4
 }
 
 /// A whole number: plain decimals only.
