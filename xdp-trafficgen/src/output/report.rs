@@ -1,5 +1,6 @@
 //! The report of a run, and the formats it can be written in.
 
+pub mod csv;
 pub mod json;
 pub mod text;
 
@@ -23,7 +24,7 @@ pub struct Report {
 }
 
 impl Formats for Report {
-    const FORMATS: &'static [Format<Self>] = &[text::FORMAT, json::FORMAT];
+    const FORMATS: &'static [Format<Self>] = &[text::FORMAT, json::FORMAT, csv::FORMAT];
 }
 
 /// What was found of one port.
