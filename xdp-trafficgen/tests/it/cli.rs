@@ -5,7 +5,7 @@ mod ids;
 mod kill;
 mod quick;
 
-use std::{process::Command, time::Instant};
+use std::{collections::BTreeMap, process::Command, time::Instant};
 
 use crate::harness::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
 use files::{FLOW, File, PORT};
@@ -94,6 +94,25 @@ fn the_report_for_people_names_all_counts() {
     for part in ["attempted", "sent", "dropped", "Mpps", "12 345", "duration: "] {
         assert!(finished.stdout.contains(part), "no `{part}` in {finished:?}");
     }
+}
+
+#[test]
+fn the_report_as_a_table_counts_the_same_frames_by_port_worker_and_flow() {
+    let Some(_stage) = Stage::set() else { return };
+    let _sink = sink("xtg1");
+    let arguments = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "12345", "--output", "csv"];
+    let finished = Finished::of(trafficgen(&arguments));
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let mut reader = csv::Reader::from_reader(finished.stdout.as_bytes());
+    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+    for (kind, bytes) in [("port", "790080"), ("worker", ""), ("flow", "790080")] {
+        let rows: Vec<_> = rows.iter().filter(|row| row["kind"] == kind).collect();
+        let counts: Vec<_> = rows.iter().map(|row| (row["frames_tx"].as_str(), row["bytes_tx"].as_str())).collect();
+        assert_eq!(counts, [("12345", bytes)], "{kind}");
+    }
+    refused("probe --output csv", &["'csv'", "--output", "text, json]"]);
+    refused("demo --output yaml", &["'yaml'", "text, json, csv]"]);
+    refused("demo --json --output csv", &["'--json' cannot be used with '--output"]);
 }
 
 #[test]
