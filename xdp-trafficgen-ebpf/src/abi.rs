@@ -384,6 +384,7 @@ pub const FCS_LEN: u32 = 4;
 
 const _: () = assert!(size_of::<Generator>() == 48);
 const _: () = assert!(size_of::<Field>() == 48);
+const _: () = assert!(size_of::<Counter>() == 80);
 const _: () = assert!(size_of::<Param>() == 128);
 const _: () = assert!(size_of::<Checksum>() == 32);
 const _: () = assert!(size_of::<Group>() == 32 + 48 * MAX_FIELDS + 32 * MAX_CHECKSUMS);
@@ -402,7 +403,8 @@ mod user {
         Calendar, Gap, Lateness, MeanGap, Segment, Stream, StreamCounts, StreamSpec, StreamState, WorkerClock,
     };
     use super::{
-        Body, Checksum, Drops, Field, Flow, Generator, Group, HeaderState, Param, Schedule, Sink, Word128, Worker,
+        Body, Checksum, Counter, Drops, Field, Flow, Generator, Group, HeaderState, Param, Schedule, Sink, Word128,
+        Worker,
     };
     macro_rules! pod {
         ($($name:ident)*) => { $(
@@ -410,7 +412,7 @@ mod user {
             unsafe impl aya::Pod for $name {}
         )* };
     }
-    pod!(Word128 Generator Group Field Param Checksum Flow Body HeaderState Schedule Worker Drops Sink);
+    pod!(Word128 Generator Group Field Counter Param Checksum Flow Body HeaderState Schedule Worker Drops Sink);
     pod!(Receiver Log);
     pod!(Gap MeanGap Segment Stream StreamSpec StreamState StreamCounts WorkerClock Lateness Calendar);
 }

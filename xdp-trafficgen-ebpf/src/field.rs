@@ -3,7 +3,7 @@
 //! No division and no remainder: each field keeps its current value and compares (doc/measurements.md: `seq % range` costs more
 //! than everything else a field does).
 
-use crate::abi::{Field, Param, Word128, advance, kind};
+use crate::abi::{Counter, Field, Param, Word128, advance, kind};
 
 /// How a specification is read. The eBPF side reads `.rodata` in a way the compiler may not see through, because the
 /// loader fills it after compilation; the host just reads.
@@ -50,99 +50,53 @@ pub fn next<L: Load, const WIDE: bool>(
     values: &impl Values,
     moves: &mut SharedIndices,
 ) -> Value {
-    // Each arm reads only what it needs: a read the verifier cannot remove is paid for in every frame.
+    // Each arm reads only what it needs, and where it needs it: a read the verifier cannot remove is paid for in every frame,
+    // and what is read early is kept on the stack meanwhile.
     match L::load(&field.kind) {
-        kind::UP => Value::Narrow(up::<L>(field, slot, param, moves)),
-        kind::DOWN => {
-            let value = param.current.lo;
-            let back = |next: u64, param: &Param, ended: &mut bool| {
-                if next.cast_signed() < param.limit.lo.cast_signed() {
-                    *ended = true;
-                    return next.wrapping_add(param.span.lo);
-                }
-                next
-            };
-            param.current.lo = paced::<L, u64>(
-                field,
-                slot,
-                param,
-                moves,
-                |param, ended| back(value.wrapping_sub(param.advance.lo), param, ended),
-                |next, param, ended| back(next.wrapping_sub(param.base.lo), param, ended),
-            );
-            Value::Narrow(value)
-        }
+        kind::UP => Value::Narrow(up::<L>(field, slot, param.counter_mut(), moves)),
+        kind::DOWN => Value::Narrow(down::<L>(field, slot, param.counter_mut(), moves)),
         kind::LIST => Value::Narrow(entry::<L>(field, slot, param, values, moves).lo),
-        kind::FOLLOW => Value::Narrow(param.base.lo.wrapping_add(moves.index.wrapping_mul(param.advance.lo))),
+        kind::FOLLOW => {
+            let follower = || param.follower();
+            Value::Narrow(follower().base.lo.wrapping_add(moves.index.wrapping_mul(follower().step.lo)))
+        }
         kind::FOLLOW_LIST => Value::Narrow(followed(param, values, moves).lo),
         kind @ (kind::RANDOM_MASK | kind::RANDOM_SCALE_32 | kind::RANDOM_SCALE) => {
-            let random = split_mix_64(param.seed, sequence());
+            let range = || param.random_range();
+            let random = split_mix_64(range().seed, sequence());
             let offset = match kind {
-                kind::RANDOM_MASK => random & param.span.lo,
-                kind::RANDOM_SCALE_32 => (random >> 32).wrapping_mul(param.span.lo) >> 32,
-                _ => multiply_high(random, param.span.lo),
+                kind::RANDOM_MASK => random & range().span.lo,
+                kind::RANDOM_SCALE_32 => (random >> 32).wrapping_mul(range().span.lo) >> 32,
+                _ => multiply_high(random, range().span.lo),
             };
-            Value::Narrow(param.base.lo.wrapping_add(offset))
+            Value::Narrow(range().base.lo.wrapping_add(offset))
         }
         _ if !WIDE => Value::Narrow(0),
-        WIDE_UP => {
-            let value = param.current.get();
-            // The first condition catches a sum past 2¹²⁸.
-            let back = |from: u128, next: u128, param: &Param, ended: &mut bool| {
-                if next < from || next > param.limit.get() {
-                    *ended = true;
-                    return next.wrapping_sub(param.span.get());
-                }
-                next
-            };
-            param.current = Word128::new(paced::<L, u128>(
-                field,
-                slot,
-                param,
-                moves,
-                |param, ended| back(value, value.wrapping_add(param.advance.get()), param, ended),
-                |next, param, ended| back(next, next.wrapping_add(param.base.get()), param, ended),
-            ));
-            Value::Wide(Word128::new(value))
-        }
-        WIDE_DOWN => {
-            let value = param.current.get();
-            let back = |from: u128, next: u128, param: &Param, ended: &mut bool| {
-                if next > from || next < param.limit.get() {
-                    *ended = true;
-                    return next.wrapping_add(param.span.get());
-                }
-                next
-            };
-            param.current = Word128::new(paced::<L, u128>(
-                field,
-                slot,
-                param,
-                moves,
-                |param, ended| back(value, value.wrapping_sub(param.advance.get()), param, ended),
-                |next, param, ended| back(next, next.wrapping_sub(param.base.get()), param, ended),
-            ));
-            Value::Wide(Word128::new(value))
-        }
+        WIDE_UP => Value::Wide(wide_up::<L>(field, slot, param.counter_mut(), moves)),
+        WIDE_DOWN => Value::Wide(wide_down::<L>(field, slot, param.counter_mut(), moves)),
         WIDE_LIST => Value::Wide(entry::<L>(field, slot, param, values, moves)),
         WIDE_FOLLOW => {
-            let (index, step) = (moves.index, param.advance);
+            let follower = || param.follower();
+            let (index, step) = (moves.index, follower().step);
             let high = multiply_high(index, step.lo).wrapping_add(index.wrapping_mul(step.hi));
             let distance = Word128 { hi: high, lo: index.wrapping_mul(step.lo) };
-            Value::Wide(Word128::new(param.base.get().wrapping_add(distance.get())))
+            Value::Wide(Word128::new(follower().base.get().wrapping_add(distance.get())))
         }
         WIDE_FOLLOW_LIST => Value::Wide(followed(param, values, moves)),
         wide_random => {
             let sequence = sequence();
-            let random =
-                Word128 { hi: split_mix_64(param.seed, sequence), lo: split_mix_64(param.seed ^ WIDE_SEED, sequence) };
-            let span = param.span.get();
+            let range = || param.random_range();
+            let random = Word128 {
+                hi: split_mix_64(range().seed, sequence),
+                lo: split_mix_64(range().seed ^ WIDE_SEED, sequence),
+            };
+            let span = range().span.get();
             let offset = if wide_random == WIDE_RANDOM_MASK {
                 random.get() & span
             } else {
                 multiply_high_128(random.get(), span)
             };
-            Value::Wide(Word128::new(param.base.get().wrapping_add(offset)))
+            Value::Wide(Word128::new(range().base.get().wrapping_add(offset)))
         }
     }
 }
@@ -154,55 +108,125 @@ const WIDE_RANDOM_MASK: u32 = kind::WIDE | kind::RANDOM_MASK;
 const WIDE_FOLLOW: u32 = kind::WIDE | kind::FOLLOW;
 const WIDE_FOLLOW_LIST: u32 = kind::WIDE | kind::FOLLOW_LIST;
 
-/// The value that follows `value` in a pattern that counts up in every frame.
+/// The value of a slot that counts up in every frame, moved on.
 #[inline(always)]
-pub fn up_freely(param: &Param, value: u64) -> u64 {
-    let next = value.wrapping_add(param.advance.lo);
-    if next > param.limit.lo { next.wrapping_sub(param.span.lo) } else { next }
+pub const fn up_freely(counter: &mut Counter) -> u64 {
+    let value = counter.current.lo;
+    let next = value.wrapping_add(counter.advance.lo);
+    counter.current.lo = if next > counter.limit.lo { next.wrapping_sub(counter.span.lo) } else { next };
+    value
 }
 
 /// The value of a slot that counts up, moved on.
 #[inline(always)]
-fn up<L: Load>(field: &Field, slot: u32, param: &mut Param, moves: &mut SharedIndices) -> u64 {
-    let value = param.current.lo;
-    let back = |next: u64, param: &Param, ended: &mut bool| {
-        if next > param.limit.lo {
+fn up<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &mut SharedIndices) -> u64 {
+    let value = counter.current.lo;
+    let back = |next: u64, counter: &Counter, ended: &mut bool| {
+        if next > counter.limit.lo {
             *ended = true;
-            return next.wrapping_sub(param.span.lo);
+            return next.wrapping_sub(counter.span.lo);
         }
         next
     };
-    param.current.lo = paced::<L, u64>(
+    counter.current.lo = next_value::<L, u64>(
         field,
         slot,
-        param,
+        counter,
         moves,
-        |param, ended| back(value.wrapping_add(param.advance.lo), param, ended),
-        |next, param, ended| back(next.wrapping_add(param.base.lo), param, ended),
+        |counter, ended| back(value.wrapping_add(counter.advance.lo), counter, ended),
+        |next, counter, ended| back(next.wrapping_add(counter.round_step.lo), counter, ended),
     );
     value
 }
 
-/// Moves a slot on at its pace: `advance` gives the value after a frame, `round` that after a round of its leader more. Both
-/// say whether the slot started again.
+/// The value of a slot that counts down, moved on.
 #[inline(always)]
-fn paced<L: Load, V>(
+fn down<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &mut SharedIndices) -> u64 {
+    let value = counter.current.lo;
+    let back = |next: u64, counter: &Counter, ended: &mut bool| {
+        if next.cast_signed() < counter.limit.lo.cast_signed() {
+            *ended = true;
+            return next.wrapping_add(counter.span.lo);
+        }
+        next
+    };
+    counter.current.lo = next_value::<L, u64>(
+        field,
+        slot,
+        counter,
+        moves,
+        |counter, ended| back(value.wrapping_sub(counter.advance.lo), counter, ended),
+        |next, counter, ended| back(next.wrapping_sub(counter.round_step.lo), counter, ended),
+    );
+    value
+}
+
+/// As [`up`], for a wide value.
+#[inline(always)]
+fn wide_up<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &mut SharedIndices) -> Word128 {
+    let value = counter.current.get();
+    // The first condition catches a sum past 2¹²⁸.
+    let back = |from: u128, next: u128, counter: &Counter, ended: &mut bool| {
+        if next < from || next > counter.limit.get() {
+            *ended = true;
+            return next.wrapping_sub(counter.span.get());
+        }
+        next
+    };
+    counter.current = Word128::new(next_value::<L, u128>(
+        field,
+        slot,
+        counter,
+        moves,
+        |counter, ended| back(value, value.wrapping_add(counter.advance.get()), counter, ended),
+        |next, counter, ended| back(next, next.wrapping_add(counter.round_step.get()), counter, ended),
+    ));
+    Word128::new(value)
+}
+
+/// As [`down`], for a wide value.
+#[inline(always)]
+fn wide_down<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &mut SharedIndices) -> Word128 {
+    let value = counter.current.get();
+    // The first condition catches a difference below zero.
+    let back = |from: u128, next: u128, counter: &Counter, ended: &mut bool| {
+        if next > from || next < counter.limit.get() {
+            *ended = true;
+            return next.wrapping_add(counter.span.get());
+        }
+        next
+    };
+    counter.current = Word128::new(next_value::<L, u128>(
+        field,
+        slot,
+        counter,
+        moves,
+        |counter, ended| back(value, value.wrapping_sub(counter.advance.get()), counter, ended),
+        |next, counter, ended| back(next, next.wrapping_sub(counter.round_step.get()), counter, ended),
+    ));
+    Word128::new(value)
+}
+
+/// What a counter comes to in the worker's next frame: `advance` gives the value after a frame, `round` what a round of the
+/// leader makes of that. Both say whether the slot started again.
+#[inline(always)]
+fn next_value<L: Load, V>(
     field: &Field,
     slot: u32,
-    param: &Param,
+    counter: &Counter,
     moves: &mut SharedIndices,
-    advance: impl Fn(&Param, &mut bool) -> V,
-    round: impl Fn(V, &Param, &mut bool) -> V,
+    advance: impl Fn(&Counter, &mut bool) -> V,
+    round: impl Fn(V, &Counter, &mut bool) -> V,
 ) -> V {
     let mut ended = false;
-    let mut next = advance(param, &mut ended);
+    let mut next = advance(counter, &mut ended);
     match L::load(&field.advance) {
         advance::FREE => return next,
         advance::LEADER => {}
         following => {
             // Two moves, each within a round: of one sum it could not be told how often it starts again.
             if moves.ended >> (L::load(&field.leader) & 31) & 1 != 0 {
-                next = round(next, param, &mut ended);
+                next = round(next, counter, &mut ended);
             }
             if following == advance::ROUND {
                 return next;
@@ -221,13 +245,13 @@ fn entry<L: Load>(
     values: &impl Values,
     moves: &mut SharedIndices,
 ) -> Word128 {
-    let index = up::<L>(field, slot, param, moves);
-    values.value(param.first_entry.wrapping_add(index as u32))
+    let index = up::<L>(field, slot, param.counter_mut(), moves);
+    values.value(param.first_entry().wrapping_add(index as u32))
 }
 
 #[inline(always)]
 fn followed(param: &Param, values: &impl Values, moves: &SharedIndices) -> Word128 {
-    values.value(param.first_entry.wrapping_add(moves.index as u32))
+    values.value(param.first_entry().wrapping_add(moves.index as u32))
 }
 
 /// Output number `index` (from 0) of SplitMix64 seeded with `seed` (Steele, Lea, Flood: "Fast splittable pseudorandom
@@ -303,13 +327,13 @@ mod tests {
         };
         let kind = (if up { kind::UP } else { kind::DOWN }) | (if wide { kind::WIDE } else { 0 });
         let field = Field { kind, ..Field::NONE };
-        let mut param = Param {
+        let mut param = Param::of_counter(Counter {
             current: Word128::new(start),
             advance: Word128::new(step * u128::from(stride % count)),
             limit: Word128::new(at(count - 1)),
             span: Word128::new(step.wrapping_mul(u128::from(count))),
-            ..Param::NONE
-        };
+            ..Counter::default()
+        });
         for index in 0..300 {
             let value = match next::<Host, true>(&field, 0, &mut param, || 0, &NoValues, &mut SharedIndices::default())
             {
@@ -332,14 +356,14 @@ mod tests {
             ..Field::NONE
         });
         let before = [1, counts[0], counts[0] * counts[1]];
-        let mut params = [0, 1, 2].map(|slot| Param {
+        let counters = [0, 1, 2].map(|slot| Counter {
             current: Word128::new((first / before[slot] % counts[slot]).into()),
             advance: Word128::new((stride / before[slot] % counts[slot]).into()),
             limit: Word128::new((counts[slot] - 1).into()),
             span: Word128::new(counts[slot].into()),
-            base: Word128::new(1),
-            ..Param::NONE
+            round_step: Word128::new(1),
         });
+        let mut params = counters.map(Param::of_counter);
         for frame in 0..500 {
             let mut moves = SharedIndices::default();
             for slot in 0..3 {

@@ -119,8 +119,7 @@ fn write_field<L: Load, const WIDE: bool>(
     let at = L::load(&spec.offset) as usize;
     macro_rules! up {
         ($store:ident, $type:ty) => {{
-            let value = param.current.lo;
-            param.current.lo = field::up_freely(param, value);
+            let value = field::up_freely(param.counter_mut());
             frame.$store(at, value as $type);
             value
         }};

@@ -2,21 +2,21 @@
 
 use super::{MAX_CHECKSUMS, Word128};
 
-/// How a value moves on from frame to frame.
+/// How a value moves on from frame to frame, and with it what its [`Param`] holds.
 pub mod kind {
-    /// Grows by `advance`; above `limit` it falls back by `span`.
+    /// A [`super::Counter`] that grows by `advance`; above `limit` it falls back by `span`.
     pub const UP: u32 = 0;
-    /// Shrinks by `advance`; below `limit` it rises by `span`.
+    /// A [`super::Counter`] that shrinks by `advance`; below `limit` it rises by `span`.
     pub const DOWN: u32 = 1;
-    /// Entry `first_entry + index` of the value table; the index moves as in `UP`.
+    /// Entry `first_entry + index` of the value table; the index is a [`super::Counter`] that moves as in `UP`.
     pub const LIST: u32 = 2;
-    /// `base + (random & span)`: the number of values is a power of two.
+    /// A [`super::RandomRange`]: `base + (random & span)`, where the number of values is a power of two.
     pub const RANDOM_MASK: u32 = 3;
-    /// `base + (high half of random · span) / 2³²`: fewer than 2³² values.
+    /// A [`super::RandomRange`]: `base + (high half of random · span) / 2³²`, where there are fewer than 2³² values.
     pub const RANDOM_SCALE_32: u32 = 4;
-    /// `base + random · span / 2⁶⁴`, or `/ 2¹²⁸` for a wide field.
+    /// A [`super::RandomRange`]: `base + random · span / 2⁶⁴`, or `/ 2¹²⁸` for a wide field.
     pub const RANDOM_SCALE: u32 = 5;
-    /// `base + index · advance`, where the index is that of the last [`super::op::LEAD`].
+    /// A [`super::Follower`]: `base + index · step`, where the index is that of the last [`super::op::LEAD`].
     pub const FOLLOW: u32 = 6;
     /// Entry `first_entry + index` of the value table, where the index is that of the last [`super::op::LEAD`].
     pub const FOLLOW_LIST: u32 = 7;
@@ -30,7 +30,7 @@ pub mod advance {
     pub const FREE: u32 = 0;
     /// In every frame, and others move on when it starts again.
     pub const LEADER: u32 = 1;
-    /// By `advance` in every frame, and by `base` more when the slot `leader` starts again.
+    /// By `advance` in every frame, and by `round_step` more when the slot `leader` starts again.
     pub const ROUND: u32 = 2;
     /// As `ROUND`, and others move on when it starts again itself.
     pub const ROUND_LEADER: u32 = 3;
@@ -128,46 +128,141 @@ impl Field {
     };
 }
 
+/// The numbers of a slot that counts: [`kind::UP`], [`kind::DOWN`], and the index of [`kind::LIST`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counter {
+    /// The value, or the list's index, in the next frame.
+    pub current: Word128,
+    /// How much it moves from one of the worker's frames to the next.
+    pub advance: Word128,
+    /// The last value ([`kind::UP`]), the lowest one ([`kind::DOWN`]), or the last index ([`kind::LIST`]).
+    pub limit: Word128,
+    /// What a move past `limit` is set back by.
+    pub span: Word128,
+    /// How much it moves besides when its leader starts again ([`advance::ROUND`]).
+    pub round_step: Word128,
+}
+
+/// The numbers of a slot that draws at random: [`kind::RANDOM_MASK`] and its like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RandomRange {
+    /// The smallest value.
+    pub base: Word128,
+    /// How many values there are; for [`kind::RANDOM_MASK`] one less, which is the mask.
+    pub span: Word128,
+    /// Seed of the random sequence.
+    pub seed: u64,
+}
+
+/// The numbers of a slot whose value goes with the index of a leader: [`kind::FOLLOW`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Follower {
+    /// The value at index 0.
+    pub base: Word128,
+    /// What the value grows by from one index to the next.
+    pub step: Word128,
+}
+
 /// The numbers of one slot in one flow, and where it stands.
+///
+/// Made in the form that the slot's kind wants, and read in no other: a counter's numbers, a random range or a follower's line
+/// are kept in the same place, since no slot has two of them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Param {
-    /// The value of the next frame; a list's index.
-    pub current: Word128,
-    /// How much the value, or the list's index, moves a repetition; what an index is multiplied by.
-    pub advance: Word128,
-    /// The last value (up), the lowest (down), the last index (list).
-    pub limit: Word128,
-    /// What a move past `limit` is set back by; random: mask or number of values.
-    pub span: Word128,
-    /// The smallest value (random), the value of index 0 (follow), the move at a round's end (round).
-    pub base: Word128,
+    /// The counter. A random range has its numbers in `round_step` and `span`, a follower in `round_step` and `advance`. First,
+    /// so that the four numbers that counting reads are in one cache line.
+    numbers: Counter,
     /// The constant bits that share the written bytes (a VLAN tag's priority, say).
     pub fixed: Word128,
-    /// Seed of the random sequence.
-    pub seed: u64,
-    /// First entry in the value table (list).
-    pub first_entry: u32,
+    /// A random range's seed.
+    seed: u64,
+    /// First entry in the value table ([`kind::LIST`], [`kind::FOLLOW_LIST`]).
+    first_entry: u32,
     /// Keeps the size a multiple of eight.
-    pub reserved: u32,
-    /// Keeps the first four numbers, all that counting reads, in one cache line.
-    pub padding: [u64; 2],
+    reserved: u32,
+    /// Keeps each slot's numbers at the start of a cache line.
+    padding: [u64; 2],
 }
 
 impl Param {
     /// All zero.
     pub const NONE: Self = Self {
-        current: Word128 { hi: 0, lo: 0 },
-        advance: Word128 { hi: 0, lo: 0 },
-        limit: Word128 { hi: 0, lo: 0 },
-        span: Word128 { hi: 0, lo: 0 },
-        base: Word128 { hi: 0, lo: 0 },
+        numbers: Counter {
+            current: Word128 { hi: 0, lo: 0 },
+            advance: Word128 { hi: 0, lo: 0 },
+            limit: Word128 { hi: 0, lo: 0 },
+            span: Word128 { hi: 0, lo: 0 },
+            round_step: Word128 { hi: 0, lo: 0 },
+        },
         fixed: Word128 { hi: 0, lo: 0 },
         seed: 0,
         first_entry: 0,
         reserved: 0,
         padding: [0; 2],
     };
+
+    /// Of a slot that counts.
+    pub const fn of_counter(counter: Counter) -> Self {
+        Self { numbers: counter, ..Self::NONE }
+    }
+
+    /// Of a slot that goes through the entries of the value table from `first_entry` on.
+    pub const fn of_list(first_entry: u32, index: Counter) -> Self {
+        Self { numbers: index, first_entry, ..Self::NONE }
+    }
+
+    /// Of a slot that draws at random.
+    pub const fn of_random_range(RandomRange { base, span, seed }: RandomRange) -> Self {
+        Self { numbers: Counter { round_step: base, span, ..Self::NONE.numbers }, seed, ..Self::NONE }
+    }
+
+    /// Of a slot that follows an index.
+    pub const fn of_follower(Follower { base, step }: Follower) -> Self {
+        Self { numbers: Counter { round_step: base, advance: step, ..Self::NONE.numbers }, ..Self::NONE }
+    }
+
+    /// Of a slot whose value is the entry of the value table that an index picks, from `first_entry` on.
+    pub const fn of_follower_list(first_entry: u32) -> Self {
+        Self { first_entry, ..Self::NONE }
+    }
+
+    /// With constant bits that share the written bytes.
+    #[must_use]
+    pub const fn with_fixed(self, fixed: Word128) -> Self {
+        Self { fixed, ..self }
+    }
+
+    /// What [`Self::of_counter`] and [`Self::of_list`] were given.
+    #[inline(always)]
+    pub const fn counter(&self) -> &Counter {
+        &self.numbers
+    }
+
+    /// The same, to be moved on.
+    #[inline(always)]
+    pub const fn counter_mut(&mut self) -> &mut Counter {
+        &mut self.numbers
+    }
+
+    /// What [`Self::of_random_range`] was given.
+    #[inline(always)]
+    pub const fn random_range(&self) -> RandomRange {
+        RandomRange { base: self.numbers.round_step, span: self.numbers.span, seed: self.seed }
+    }
+
+    /// What [`Self::of_follower`] was given.
+    #[inline(always)]
+    pub const fn follower(&self) -> Follower {
+        Follower { base: self.numbers.round_step, step: self.numbers.advance }
+    }
+
+    /// What [`Self::of_list`] and [`Self::of_follower_list`] were given.
+    #[inline(always)]
+    pub const fn first_entry(&self) -> u32 {
+        self.first_entry
+    }
 }
 
 /// One checksum that has to follow what varies.

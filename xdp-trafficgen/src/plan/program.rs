@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::{
     Body, Checksum, Field, Flow as FlowState, Generator, Group, HeaderState, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS,
-    MAX_GROUPS, MAX_LINES, Param, ROW_TABLE_LINES, Word128, Worker, make, path, slot,
+    MAX_GROUPS, MAX_LINES, ROW_TABLE_LINES, Word128, Worker, make, path, slot,
 };
 
 use super::{
@@ -405,7 +405,7 @@ impl Compiled {
     fn worked(&self, first: u64, stride: u64) -> HeaderState {
         let mut worked = HeaderState { first, header: rows::lines(&self.bytes[..self.filled()]), ..HeaderState::NONE };
         for (param, (_, sequence, fixed)) in worked.params.iter_mut().zip(&self.slots.fields) {
-            *param = Param { fixed: Word128::new(*fixed), ..sequence.param(first, stride) };
+            *param = sequence.param(first, stride).with_fixed(Word128::new(*fixed));
         }
         for (base, (_, sum)) in worked.bases.iter_mut().zip(&self.slots.checksums) {
             *base = *sum;

@@ -1,6 +1,6 @@
 //! One slot's values as an abstract sequence, and the numbers the kernel's program keeps of it for one worker.
 
-use xdp_trafficgen_ebpf::abi::{Param, Word128, kind};
+use xdp_trafficgen_ebpf::abi::{Counter, Follower, Param, RandomRange, Word128, kind};
 
 /// What a slot goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,36 +60,34 @@ impl Sequence {
                     if down { start.wrapping_sub(distance) } else { start.wrapping_add(distance) }
                 };
                 let (index, advance) = indices(first, stride, round, count);
-                Param {
+                Param::of_counter(Counter {
                     current: Word128::new(at(index)),
                     advance: Word128::new(step.wrapping_mul(u128::from(advance))),
                     limit: Word128::new(at(count - 1)),
                     // Full circle may be 2¹²⁸, which is 0 here and right in wrapping arithmetic.
                     span: Word128::new(step.wrapping_mul(u128::from(count))),
-                    base: Word128::new(step),
-                    ..Param::NONE
-                }
+                    round_step: Word128::new(step),
+                })
             }
             Self::List { first_entry, len, round } => {
                 let (index, advance) = indices(first, stride, round, len);
-                Param {
+                let index = Counter {
                     current: word(index),
                     advance: word(advance),
                     limit: word(len - 1),
                     span: word(len),
-                    base: word(1),
-                    first_entry,
-                    ..Param::NONE
-                }
+                    round_step: word(1),
+                };
+                Param::of_list(first_entry, index)
             }
             Self::Random { base, values, seed } => {
                 let span = if values.count_ones() <= 1 { values.wrapping_sub(1) } else { values };
-                Param { base: Word128::new(base), span: Word128::new(span), seed, ..Param::NONE }
+                Param::of_random_range(RandomRange { base: Word128::new(base), span: Word128::new(span), seed })
             }
             Self::Follow { base, step } => {
-                Param { base: Word128::new(base), advance: Word128::new(step), ..Param::NONE }
+                Param::of_follower(Follower { base: Word128::new(base), step: Word128::new(step) })
             }
-            Self::FollowList { first_entry } => Param { first_entry, ..Param::NONE },
+            Self::FollowList { first_entry } => Param::of_follower_list(first_entry),
         }
     }
 }
