@@ -290,31 +290,21 @@ impl Planner<'_> {
         if sources.len() < flows.len() || !self.diagnostics.is_empty() {
             return None;
         }
-        let mut program = match program::compile(
-            &sources,
-            port.action.value,
-            &workers,
-            cut,
-            program::Limits { largest_frame: self.largest_frame().unwrap_or(usize::MAX), memory: self.memory },
-        ) {
-            Ok(program) => program,
-            Err(diagnostics) => {
-                for diagnostic in diagnostics {
-                    self.diagnostics.push(diagnostic);
-                }
-                return None;
-            }
-        };
         let pacing = self.pacing(&pacing::Request {
             port,
             flows,
             workers: workers.len(),
-            slots: &program.slots,
             link_speed: leaves_by.unwrap_or(egress).speed,
-        })?;
-        if let Some(pacing) = &pacing {
-            program.pace(pacing);
-        }
+        });
+        let program = self.program(&program::Request {
+            sources: &sources,
+            action: port.action.value,
+            cpus: &workers,
+            cut,
+            pacing: pacing.as_ref().and_then(Option::as_ref),
+            limits: program::Limits { largest_frame: self.largest_frame().unwrap_or(usize::MAX), memory: self.memory },
+        });
+        let (pacing, program) = (pacing?, program?);
         let possible_cpus = facts.possible_cpus.max(facts.cpus.len());
         let needs = Needs::of(&program, pacing.as_ref(), workers.len(), port.batch_size.value, possible_cpus);
         self.take(port, &needs);
@@ -360,6 +350,19 @@ impl Planner<'_> {
         match memory.checked_sub(needs.memory()) {
             Some(left) => *memory = left,
             None => self.diagnostics.push(needs::too_much(&port.name.place, needs.memory(), *memory)),
+        }
+    }
+
+    /// None when something is wrong.
+    fn program(&mut self, request: &program::Request<'_>) -> Option<Program> {
+        match program::compile(request) {
+            Ok(program) => Some(program),
+            Err(diagnostics) => {
+                for diagnostic in diagnostics {
+                    self.diagnostics.push(diagnostic);
+                }
+                None
+            }
         }
     }
 

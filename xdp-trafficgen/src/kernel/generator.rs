@@ -15,7 +15,7 @@ use aya::{
 };
 use xdp_trafficgen_ebpf::abi::{
     DropLayer, Drops, Flow, FlowDrops, MAX_SLOTS, Schedule, Worker,
-    timing::{self, Lateness, Stream, WorkerClock},
+    timing::{self, Lateness, Stream, StreamSpec, WorkerClock},
 };
 
 use self::load::{fill, load_group, map, mapped, padded, take, xdp_of};
@@ -161,7 +161,7 @@ impl Generator {
         fill(&objects, "FLOW_BODIES", flow_bodies)?;
         fill(&objects, "FLOWS", flows)?;
         if let Some(Pacing { departures, segments, calendars, .. }) = pacing {
-            fill(&objects, "STREAMS", departures)?;
+            fill(&objects, "STREAMS", &streams_of_groups(departures, &program.slots))?;
             fill(&objects, "SEGMENTS", segments)?;
             fill(&objects, "CALENDARS", calendars)?;
             if departures.iter().any(|stream| stream.spec.kind == timing::stream_kind::POISSON) {
@@ -389,6 +389,15 @@ impl Generator {
         let program = self.object.program(self.entry);
         program.ok_or(KernelError::Missing(self.entry))?.try_into().map_err(program_error(self.entry))
     }
+}
+
+/// Streams as the program reads them: each names its flow with its group. `slots`: those of all flows.
+fn streams_of_groups(streams: &[Stream], slots: &[u32]) -> Vec<Stream> {
+    let of_group = |stream: &Stream| {
+        let flow = stream.spec.slot as usize;
+        Stream { spec: StreamSpec { slot: slots[flow], ..stream.spec }, ..*stream }
+    };
+    streams.iter().map(of_group).collect()
 }
 
 /// Loads each group's program and puts it where `dispatch` finds it; adds what the kernel says of it to `facts`.

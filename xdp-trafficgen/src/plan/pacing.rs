@@ -41,7 +41,8 @@ pub struct Pacing {
     pub streams: Streams,
     /// Each worker's streams, one worker's after the other's: one a worker, or one for each flow of each worker. Several
     /// workers take turns, frame by frame. Those of flows end with the flow; the port's begins with the first of its flows, and
-    /// ends only where its profile does.
+    /// ends only where its profile does. Each names its flow alone, as if all were of one group: which program is a flow's
+    /// is known later, and the loader adds it.
     pub departures: Vec<Stream>,
     /// The segments they refer to: shared by all that keep the port's departures.
     pub segments: Arc<[Segment]>,
@@ -138,8 +139,6 @@ pub(super) struct Request<'a> {
     pub(super) flows: &'a [&'a Flow],
     /// At least 1.
     pub(super) workers: usize,
-    /// The slot that stands for each flow in a schedule.
-    pub(super) slots: &'a [u32],
     /// Bits a second of the link, when the kernel knows.
     pub(super) link_speed: Option<u64>,
 }
@@ -267,8 +266,7 @@ impl Request<'_> {
             phase: if is_free { index } else { 0 },
             cuts: duration.into_iter().collect(),
         };
-        let slot = self.slots.get(index as usize).copied().unwrap_or(0);
-        self.demand(rate, factor, &frames, &flow.name.value, limits, slot)
+        self.demand(rate, factor, &frames, &flow.name.value, limits, index)
     }
 
     fn demand(

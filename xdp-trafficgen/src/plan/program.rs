@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::{
     Body, Checksum, Field, Flow as FlowState, Generator, Group, HeaderState, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS,
-    MAX_GROUPS, MAX_LINES, ROW_TABLE_LINES, Word128, Worker, make, path, slot,
+    MAX_GROUPS, MAX_LINES, ROW_TABLE_LINES, Word128, Worker, make, path, slot, timing,
 };
 
 use super::{
@@ -51,17 +51,6 @@ pub struct Program {
     pub slots: Vec<u32>,
     /// The frame every repetition starts from: the longest, and longer than that where frames are cut.
     pub frame: Vec<u8>,
-}
-
-impl Program {
-    /// Lets frames leave at the times of `pacing`.
-    pub(super) fn pace(&mut self, pacing: &Pacing) {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.generator.pacing = pacing.streams.code();
-        self.generator.kinds = pacing.kinds();
-        self.generator.late = nanos(pacing.late);
-        self.generator.give_up = nanos(pacing.give_up);
-    }
 }
 
 /// A flow and its frame, as long as the largest size.
@@ -106,19 +95,28 @@ pub(super) struct Limits {
     pub(super) memory: Option<u64>,
 }
 
-/// Compiles a port's flows for workers on `cpus`: worker w sends frames w, w + n, w + 2·n, … of each flow, so that any number
-/// of workers sends the same frames.
+/// A port's flows, and what a program for them depends on besides.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    /// The flows, at least one.
+    pub(super) sources: &'a [Source<'a>],
+    /// What becomes of frames.
+    pub(super) action: Action,
+    /// The CPU of each worker: worker w of n sends frames w, w + n, w + 2·n, … of each flow, so that any number of workers sends
+    /// the same frames.
+    pub(super) cpus: &'a [u32],
+    pub(super) cut: FrameBounds,
+    /// When frames leave; none: as fast as they can.
+    pub(super) pacing: Option<&'a Pacing>,
+    pub(super) limits: Limits,
+}
+
+/// Compiles a port's flows.
 ///
 /// # Errors
 /// When a flow varies more than the program has room for, or the tables are larger than memory.
-pub(super) fn compile(
-    sources: &[Source<'_>],
-    action: Action,
-    cpus: &[u32],
-    cut: FrameBounds,
-    limits: Limits,
-) -> Result<Program, Vec<Diagnostic>> {
-    let Limits { largest_frame, memory } = limits;
+pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>> {
+    let &Request { sources, cpus, cut, limits: Limits { largest_frame, memory }, .. } = request;
     let mut wrong = Vec::new();
     let longest = sources.iter().map(|source| source.template.bytes.len()).max().unwrap_or(0);
     // Written bytes are a multiple of four, which may be more than the shortest frame has.
@@ -171,7 +169,7 @@ pub(super) fn compile(
     if let (Some(memory), Some(Source { flow, .. })) = (memory.filter(|&memory| memory < needed), sources.first()) {
         return Err(vec![needs::too_much(&flow.port.place, needed, memory)]);
     }
-    assembled.finish(&compiled, action, cpus).map_err(|flow| {
+    assembled.finish(&compiled, request).map_err(|flow| {
         let place = &sources[flow].flow.name.place;
         let message = format!("flows of more than {MAX_GROUPS} different shapes are too long to be recorded");
         vec![Diagnostic::new(place, message).help("let fewer things vary, or use several ports")]
@@ -254,7 +252,9 @@ impl Assembly {
     ///
     /// # Errors
     /// The first flow that has no place in a group any more.
-    fn finish(self, flows: &[Compiled], action: Action, cpus: &[u32]) -> Result<Program, usize> {
+    fn finish(self, flows: &[Compiled], request: &Request<'_>) -> Result<Program, usize> {
+        let &Request { action, cpus, pacing, .. } = request;
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let mut groups: Vec<Group> = Vec::new();
         let mut group_of = Vec::new();
         for (index, flow) in flows.iter().enumerate() {
@@ -350,7 +350,10 @@ impl Assembly {
                 group_count: small(groups.len()),
                 frame_len: small(frame.len()),
                 stride,
-                ..Generator::default()
+                pacing: pacing.map_or(timing::pacing::NONE, |pacing| pacing.streams.code()),
+                kinds: pacing.map_or(0, Pacing::kinds),
+                late: pacing.map_or(0, |pacing| nanos(pacing.late)),
+                give_up: pacing.map_or(0, |pacing| nanos(pacing.give_up)),
             },
             bodies,
             flow_bodies,

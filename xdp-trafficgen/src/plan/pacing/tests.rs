@@ -48,8 +48,7 @@ const fn frames(amount: Ratio) -> Rate {
 
 fn pacing_and_notes(config: &Config, workers: usize) -> Result<(Pacing, Vec<String>), Vec<Diagnostic>> {
     let flows: Vec<_> = config.flows.iter().collect();
-    let slots: Vec<u32> = (100..).take(flows.len()).collect();
-    let request = Request { port: &config.ports[0], flows: &flows, workers, slots: &slots, link_speed: None };
+    let request = Request { port: &config.ports[0], flows: &flows, workers, link_speed: None };
     Ok(super::pacing(&request)?.expect("rates"))
 }
 

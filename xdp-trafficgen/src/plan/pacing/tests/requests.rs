@@ -107,7 +107,7 @@ fn too_many_segments_have_a_cure() {
     let sine = Profile::Sine { mean: pps(1_000_000, 1), amplitude: pps(900_000, 1), period: millis(1000) };
     let config = with_port(|config| config.ports[0].rate = Some(located(sine)));
     let flows: Vec<_> = config.flows.iter().collect();
-    let request = Request { port: &config.ports[0], flows: &flows, workers: 1, slots: &[0], link_speed: None };
+    let request = Request { port: &config.ports[0], flows: &flows, workers: 1, link_speed: None };
     let segments = |limit| pacing_within(&request, limit).map(|pacing| pacing.expect("a rate").0.segments.len());
     let precise = segments(100_000).expect("room");
     // With less room, less precisely.
@@ -216,7 +216,7 @@ fn the_plan_tells_the_program() {
     assert_eq!((generator.late, generator.give_up), (1000, 100_000_000));
     let pacing = port.pacing.expect("rates");
     assert_eq!(pacing.requested[0], Some(Ratio { numerator: 15_625_000, denominator: 21 }));
-    assert_eq!(pacing.departures.iter().map(|stream| stream.spec.slot).collect::<Vec<_>>(), port.program.slots);
+    assert_eq!(pacing.departures.iter().map(|stream| stream.spec.slot).collect::<Vec<_>>(), [0, 1]);
     let unpaced = plan_of(&CONFIG);
     assert_eq!((unpaced.pacing, unpaced.program.generator.pacing), (None, codes::NONE));
 }
