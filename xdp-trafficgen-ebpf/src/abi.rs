@@ -154,6 +154,17 @@ pub mod make {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
+    /// What became of its frames.
+    pub counts: FlowCounts,
+    /// Where it stands in the row table. A flow whose headers are worked out has none there: it has its entry in the table of
+    /// header states in `next`.
+    rows: RowCursor,
+}
+
+/// What became of a flow's frames on one worker.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowCounts {
     /// Frames made. Not counted for the single flow of a port: there the worker's counts say it.
     pub frames: u64,
     /// Their bytes, FCS not counted. Only counted where frames have sizes of their own.
@@ -162,14 +173,44 @@ pub struct Flow {
     pub dropped_frames: u64,
     /// Their bytes, as above.
     pub dropped_bytes: u64,
-    /// First line of the next frame's row; for a flow that is worked out, its entry in that table.
-    pub row: u64,
+}
+
+/// Where a recorded flow stands in the row table, and how it moves on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCursor {
+    /// First line of the next frame's row.
+    pub next: u64,
     /// Where the last row of the flow starts.
-    pub row_limit: u64,
-    /// Lines a move past `row_limit` is set back by.
-    pub row_span: u64,
+    pub limit: u64,
+    /// Lines that a move past `limit` is set back by.
+    pub span: u64,
     /// Lines from a frame's row to that of the worker's next frame.
-    pub row_advance: u64,
+    pub advance: u64,
+}
+
+impl Flow {
+    /// A flow that has sent nothing, with its headers in the row table.
+    pub const fn of_rows(rows: RowCursor) -> Self {
+        Self { counts: FlowCounts { frames: 0, bytes: 0, dropped_frames: 0, dropped_bytes: 0 }, rows }
+    }
+
+    /// A flow that has sent nothing, whose headers are worked out from this entry of the table of header states.
+    pub const fn of_header_state(entry: u64) -> Self {
+        Self::of_rows(RowCursor { next: entry, limit: 0, span: 0, advance: 0 })
+    }
+
+    /// What [`Self::of_rows`] was given, to be moved on.
+    #[inline(always)]
+    pub const fn rows_mut(&mut self) -> &mut RowCursor {
+        &mut self.rows
+    }
+
+    /// What [`Self::of_header_state`] was given.
+    #[inline(always)]
+    pub const fn header_state(&self) -> u32 {
+        self.rows.next as u32
+    }
 }
 
 /// The payload of a flow, where flows differ in it: one entry per flow.
@@ -262,6 +303,22 @@ pub const RECENT: usize = 32;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Worker {
+    /// What became of its repetitions and their frames.
+    pub counts: WorkerCounts,
+    /// Which worker it is: written by user space before the first call.
+    pub spec: WorkerSpec,
+    /// The flow that `dispatch` chose for the frame at hand.
+    pub flow: u32,
+    /// The single flow of a port.
+    pub only: Flow,
+    /// The last frames that were queued, frame n at n modulo [`RECENT`]: see [`recent`].
+    pub recent: [u64; RECENT],
+}
+
+/// What became of a worker's repetitions and their frames.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerCounts {
     /// Frames made: repetitions that returned the configured action, but for those in `refused`.
     pub queued: u64,
     /// Frames the kernel refused to redirect (`xdp_redirect_err`).
@@ -275,43 +332,27 @@ pub struct Worker {
     pub aborted: u64,
     /// Events of `xdp_exception` while frames were on their way: they explain frames whose fate nothing else tells of.
     pub exceptions: u64,
+}
+
+/// Which worker it is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerSpec {
     /// Which of the port's workers this is.
     pub index: u32,
     /// Its first entry in the tables of flows.
     pub first_flow: u32,
-    /// The flow that `dispatch` chose for the frame at hand.
-    pub flow: u32,
     /// The entry of the devmap that frames are redirected to: 0, the egress interface.
     pub egress: u32,
-    /// The single flow of a port.
-    pub only: Flow,
-    /// The last frames that were queued, frame n at n modulo [`RECENT`]: see [`recent`].
-    pub recent: [u64; RECENT],
 }
 
 impl Worker {
     /// A worker that has sent nothing.
     pub const NEW: Self = Self {
-        queued: 0,
-        refused: 0,
-        settled: 0,
-        dropped: 0,
-        aborted: 0,
-        exceptions: 0,
-        index: 0,
-        first_flow: 0,
+        counts: WorkerCounts { queued: 0, refused: 0, settled: 0, dropped: 0, aborted: 0, exceptions: 0 },
+        spec: WorkerSpec { index: 0, first_flow: 0, egress: 0 },
         flow: 0,
-        egress: 0,
-        only: Flow {
-            frames: 0,
-            bytes: 0,
-            dropped_frames: 0,
-            dropped_bytes: 0,
-            row: 0,
-            row_limit: 0,
-            row_span: 0,
-            row_advance: 0,
-        },
+        only: Flow::of_header_state(0),
         recent: [0; RECENT],
     };
 
@@ -319,28 +360,26 @@ impl Worker {
     /// is beyond the table it is for, so that a look-up which every frame needs anyway fails, and the repetition only counts in
     /// `aborted`: a comparison of its own would cost all frames of workers that stay where they are.
     pub const ABSENT: Self = Self {
-        index: u32::MAX,
-        first_flow: u32::MAX,
-        egress: 1,
-        only: Flow { row: u64::MAX, ..Self::NEW.only },
+        spec: WorkerSpec { index: u32::MAX, first_flow: u32::MAX, egress: 1 },
+        only: Flow::of_rows(RowCursor { next: u64::MAX, limit: 0, span: 0, advance: 0 }),
         ..Self::NEW
     };
 
     /// Repetitions that made a frame.
-    pub const fn attempted(&self) -> u64 {
-        self.queued.wrapping_add(self.refused)
+    pub const fn frames_attempted(&self) -> u64 {
+        self.counts.queued.wrapping_add(self.counts.refused)
     }
 
     /// Frames handed to redirect whose fate is not known yet. Above zero only while this worker's batch is in the
     /// kernel, with softirqs held off: so a trace point that fires meanwhile on this CPU speaks of our frames.
     #[inline(always)]
     pub const fn in_flight(&self) -> u64 {
-        self.queued.wrapping_sub(self.settled)
+        self.counts.queued.wrapping_sub(self.counts.settled)
     }
 
     /// Frames the driver accepted.
-    pub const fn transmitted(&self) -> u64 {
-        self.settled.wrapping_sub(self.dropped)
+    pub const fn frames_tx(&self) -> u64 {
+        self.counts.settled.wrapping_sub(self.counts.dropped)
     }
 }
 
@@ -403,8 +442,8 @@ mod user {
         Calendar, Gap, Lateness, MeanGap, Segment, Stream, StreamCounts, StreamSpec, StreamState, WorkerClock,
     };
     use super::{
-        Body, Checksum, Counter, Drops, Field, Flow, Generator, Group, HeaderState, Param, Schedule, Sink, Word128,
-        Worker,
+        Body, Checksum, Counter, Drops, Field, Flow, FlowCounts, Generator, Group, HeaderState, Param, RowCursor,
+        Schedule, Sink, Word128, Worker, WorkerCounts, WorkerSpec,
     };
     macro_rules! pod {
         ($($name:ident)*) => { $(
@@ -412,7 +451,7 @@ mod user {
             unsafe impl aya::Pod for $name {}
         )* };
     }
-    pod!(Word128 Generator Group Field Counter Param Checksum Flow Body HeaderState Schedule Worker Drops Sink);
+    pod!(Word128 Generator Group Field Counter Param Checksum Flow Body HeaderState Schedule Worker Drops Sink FlowCounts RowCursor WorkerCounts WorkerSpec);
     pod!(Receiver Log);
     pod!(Gap MeanGap Segment Stream StreamSpec StreamState StreamCounts WorkerClock Lateness Calendar);
 }

@@ -24,16 +24,16 @@ pub const ENODEV: u32 = 19;
 /// Remembers whose the next frame in the queue is.
 #[inline(always)]
 pub fn note_recent(worker: &mut Worker, number: u32, size: u32) {
-    worker.recent[worker.queued as usize % RECENT] = recent(number, size);
+    worker.recent[worker.counts.queued as usize % RECENT] = recent(number, size);
 }
 
 /// The frame that was just made has no interface to leave by: the kernel has taken the interface out of the devmap because it
 /// went away, or this CPU has no worker, and the repetition makes no frame.
 #[inline(always)]
 pub fn not_sent(worker: &mut Worker) {
-    if worker.egress != 0 {
-        worker.queued -= 1;
-        worker.aborted += 1;
+    if worker.spec.egress != 0 {
+        worker.counts.queued -= 1;
+        worker.counts.aborted += 1;
     } else {
         refused(worker, ENODEV);
     }
@@ -43,9 +43,9 @@ pub fn not_sent(worker: &mut Worker) {
 #[inline(always)]
 pub fn refused(worker: &mut Worker, errno: u32) {
     // The last one in the queue.
-    worker.queued -= 1;
-    worker.refused += 1;
-    let frame = worker.queued;
+    worker.counts.queued -= 1;
+    worker.counts.refused += 1;
+    let frame = worker.counts.queued;
     charge(worker, frame, DropLayer::Redirect, errno);
     note_reason(DropLayer::Redirect, errno, 1);
 }
@@ -57,7 +57,7 @@ fn charge(worker: &mut Worker, frame: u64, layer: DropLayer, errno: u32) {
     let flow = match Rodata::load(&GENERATOR.flow_count) {
         1 => &raw mut worker.only,
         _ => {
-            let entry = worker.first_flow.wrapping_add(number);
+            let entry = worker.spec.first_flow.wrapping_add(number);
             let Some(flow) = FLOWS.get_ptr_mut(entry) else { return };
             if let Some(drops) = FLOW_DROPS.get_ptr_mut(entry) {
                 // SAFETY: an entry of this worker alone.
@@ -68,8 +68,8 @@ fn charge(worker: &mut Worker, frame: u64, layer: DropLayer, errno: u32) {
     };
     // SAFETY: an entry of this worker alone.
     unsafe {
-        (*flow).dropped_frames += 1;
-        (*flow).dropped_bytes += u64::from(size);
+        (*flow).counts.dropped_frames += 1;
+        (*flow).counts.dropped_bytes += u64::from(size);
     }
 }
 
@@ -91,10 +91,10 @@ pub fn lost(ctx: RawTracePointContext) -> i32 {
     let (frames, err): (u32, i32) = (ctx.arg(3), ctx.arg(4));
     let errno = err.unsigned_abs();
     for _ in 0..frames.min(RECENT as u32) {
-        let frame = worker.settled;
+        let frame = worker.counts.settled;
         charge(worker, frame, DropLayer::Driver, errno);
-        worker.settled += 1;
-        worker.dropped += 1;
+        worker.counts.settled += 1;
+        worker.counts.dropped += 1;
     }
     note_reason(DropLayer::Driver, errno, u64::from(frames));
     0

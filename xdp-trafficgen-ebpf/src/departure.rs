@@ -94,8 +94,8 @@ impl StreamTable for WorkerStreams {
 #[inline(always)]
 fn first_stream(worker: &Worker) -> u32 {
     match Rodata::load(&GENERATOR.pacing) {
-        pacing::FLOWS => worker.index.wrapping_mul(Rodata::load(&GENERATOR.flow_count)),
-        _ => worker.index,
+        pacing::FLOWS => worker.spec.index.wrapping_mul(Rodata::load(&GENERATOR.flow_count)),
+        _ => worker.spec.index,
     }
 }
 
@@ -103,9 +103,9 @@ fn first_stream(worker: &Worker) -> u32 {
 /// schedule knows). None: nothing departs in this repetition.
 #[inline(always)]
 pub fn depart(worker: &mut Worker) -> Option<u32> {
-    let Some(clock) = WORKER_CLOCKS.get_ptr_mut(worker.index) else {
+    let Some(clock) = WORKER_CLOCKS.get_ptr_mut(worker.spec.index) else {
         // No worker has this CPU.
-        worker.aborted += 1;
+        worker.counts.aborted += 1;
         return None;
     };
     // SAFETY: the worker's own entry, which user space writes between calls only.
@@ -234,7 +234,7 @@ fn end(clock: &mut WorkerClock) {
 
 #[inline(always)]
 fn calendar(worker: &Worker) -> Option<&'static mut Calendar> {
-    let calendar = CALENDARS.get_ptr_mut(worker.index)?;
+    let calendar = CALENDARS.get_ptr_mut(worker.spec.index)?;
     // SAFETY: the worker's own entry.
     Some(unsafe { &mut *calendar })
 }
@@ -245,7 +245,7 @@ fn calendar(worker: &Worker) -> Option<&'static mut Calendar> {
 fn chosen(clock: &mut WorkerClock, worker: &Worker, begins: bool) -> Option<u32> {
     if clock.chosen == 0 {
         let last = if begins { u64::MAX } else { (clock.now + GATHER) >> BUCKET_BITS };
-        let mut search = Search { worker: worker.index, first: first_stream(worker), last, found: 0 };
+        let mut search = Search { worker: worker.spec.index, first: first_stream(worker), last, found: 0 };
         call_loop(STEPS, search_step, &mut search);
         if search.found == 0 {
             clock.next = 0;
@@ -395,7 +395,7 @@ fn note_late(worker: &Worker, slot: u32, frames: u64, overdue: u64) {
 #[inline(always)]
 fn lateness(worker: &Worker, slot: u32) -> Option<&'static mut Lateness> {
     let flow = slot & ((1 << SLOT_FLOW_BITS) - 1);
-    let lateness = LATENESS.get_ptr_mut(worker.first_flow.wrapping_add(flow))?;
+    let lateness = LATENESS.get_ptr_mut(worker.spec.first_flow.wrapping_add(flow))?;
     // SAFETY: an entry of this worker alone.
     Some(unsafe { &mut *lateness })
 }

@@ -63,7 +63,7 @@ pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
     if let Some((place, worker)) = sending() {
         // Neither is negative: as wide as they come, they need no widening.
         let (sent, drops): (u64, u64) = (ctx.arg(2), ctx.arg(3));
-        worker.settled += sent;
+        worker.counts.settled += sent;
         if drops != 0 {
             tell(&ctx, place, told::LOST);
         }
@@ -86,7 +86,7 @@ pub fn on_redirect_err(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "xdp_exception")]
 pub fn on_exception(_ctx: RawTracePointContext) -> i32 {
     if let Some((_, worker)) = sending() {
-        worker.exceptions += 1;
+        worker.counts.exceptions += 1;
     }
     0
 }

@@ -196,7 +196,7 @@ fn worker_at(place: u32) -> Option<&'static mut Worker> {
 /// The slot of the worker's next frame.
 #[inline(always)]
 fn peek_slot(worker: &Worker) -> Option<u32> {
-    let schedule = SCHEDULES.get_ptr_mut(worker.index)?;
+    let schedule = SCHEDULES.get_ptr_mut(worker.spec.index)?;
     // SAFETY: the worker's own entry.
     let schedule = unsafe { &*schedule };
     Some(schedule.slots[schedule.position as usize % MAX_SLOTS])
@@ -205,7 +205,7 @@ fn peek_slot(worker: &Worker) -> Option<u32> {
 /// Moves on by so many slots.
 #[inline(always)]
 fn skip_turns(worker: &Worker, turns: u64) {
-    if let Some(schedule) = SCHEDULES.get_ptr_mut(worker.index) {
+    if let Some(schedule) = SCHEDULES.get_ptr_mut(worker.spec.index) {
         // SAFETY: the worker's own entry.
         let schedule = unsafe { &mut *schedule };
         schedule.position = (schedule.position + turns).checked_rem(schedule.len).unwrap_or(0);
@@ -215,7 +215,7 @@ fn skip_turns(worker: &Worker, turns: u64) {
 /// The slot of the worker's next frame; moves on to the one behind it.
 #[inline(always)]
 fn next_slot(worker: &Worker) -> Option<u32> {
-    let schedule = SCHEDULES.get_ptr_mut(worker.index)?;
+    let schedule = SCHEDULES.get_ptr_mut(worker.spec.index)?;
     // SAFETY: the worker's own entry, which user space writes between calls only.
     let schedule = unsafe { &mut *schedule };
     let position = schedule.position;
@@ -241,7 +241,7 @@ fn next_flow(worker: &Worker) -> Option<u32> {
 
 #[inline(always)]
 fn aborted(worker: &mut Worker) -> u32 {
-    worker.aborted += 1;
+    worker.counts.aborted += 1;
     XDP_DROP
 }
 
@@ -274,8 +274,8 @@ fn one_line(ctx: &XdpContext) -> u32 {
     }
     let row = next_row(&mut worker.only);
     copy_line(&mut packet, 0, words, |word| row_word(row, word));
-    worker.queued += 1;
-    redirected_to(worker.egress)
+    worker.counts.queued += 1;
+    redirected_to(worker.spec.egress)
 }
 
 /// [`path::FLOWS`]. Schedule, look-up of the flow, its count and the note of whose frame it was take 2.5 ns more than a
@@ -288,9 +288,9 @@ fn recorded_flows(ctx: &XdpContext) -> u32 {
     if copy_next_row(ctx, flow).is_none() {
         return aborted(worker);
     }
-    flow.frames += 1;
+    flow.counts.frames += 1;
     note_recent(worker, number, 0);
-    worker.queued += 1;
+    worker.counts.queued += 1;
     redirected()
 }
 
@@ -300,11 +300,11 @@ fn recorded_sizes(ctx: &XdpContext) -> u32 {
     let Some(worker) = this_worker() else { return XDP_DROP };
     let Some(row) = copy_next_row(ctx, &mut worker.only) else { return aborted(worker) };
     let size = row_size(row);
-    worker.only.bytes += u64::from(size);
+    worker.only.counts.bytes += u64::from(size);
     note_recent(worker, 0, size);
     cut(ctx, size);
-    worker.queued += 1;
-    redirected_to(worker.egress)
+    worker.counts.queued += 1;
+    redirected_to(worker.spec.egress)
 }
 
 /// Cuts the frame to its size. Measured on a bare redirect of 52 ns: 3.8 ns, most of it the kernel's, which takes over the new
@@ -335,18 +335,18 @@ fn any_flow(ctx: &XdpContext) -> u32 {
         _ => work_out_header(ctx, flow),
     };
     let Some(size) = size else { return aborted(worker) };
-    flow.frames += 1;
+    flow.counts.frames += 1;
     if Rodata::load(&GROUP.sized) != 0 {
-        flow.bytes += u64::from(size);
+        flow.counts.bytes += u64::from(size);
         note_recent(worker, number, size);
         cut(ctx, size);
     } else if Rodata::load(&GENERATOR.flow_count) != 1 {
         note_recent(worker, number, 0);
     }
-    worker.queued += 1;
+    worker.counts.queued += 1;
     match Rodata::load(&GENERATOR.action) {
-        XDP_REDIRECT => redirected_to(worker.egress),
-        action if worker.egress == EGRESS_ENTRY => action,
+        XDP_REDIRECT => redirected_to(worker.spec.egress),
+        action if worker.spec.egress == EGRESS_ENTRY => action,
         _ => {
             not_sent(worker);
             XDP_DROP
@@ -359,14 +359,14 @@ fn any_flow(ctx: &XdpContext) -> u32 {
 fn flow_of(worker: &mut Worker, number: u32) -> Option<&'static mut Flow> {
     let flow = match Rodata::load(&GENERATOR.flow_count) {
         1 => &raw mut worker.only,
-        _ => FLOWS.get_ptr_mut(worker.first_flow.wrapping_add(number))?,
+        _ => FLOWS.get_ptr_mut(worker.spec.first_flow.wrapping_add(number))?,
     };
     // SAFETY: an entry of this worker alone; map memory outlives the program.
     Some(unsafe { &mut *flow })
 }
 
 /// The entry of [`EGRESS`] that workers redirect to.
-const EGRESS_ENTRY: u32 = Worker::NEW.egress;
+const EGRESS_ENTRY: u32 = Worker::NEW.spec.egress;
 
 /// Redirects, and sees to it that a frame that cannot be is counted: with an interface that is gone, or on a CPU without a
 /// worker, whose entry of the devmap does not exist.
@@ -422,7 +422,7 @@ fn copy_next_row(ctx: &XdpContext, flow: &mut Flow) -> Option<u64> {
 #[inline(always)]
 fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
     // SAFETY: an entry of this worker alone.
-    let worked = unsafe { &mut *HEADER_STATES.get_ptr_mut(flow.row as u32)? };
+    let worked = unsafe { &mut *HEADER_STATES.get_ptr_mut(flow.header_state())? };
     let mut packet = Packet::of(ctx);
     let words = Rodata::load(&GROUP.words);
     if !packet.holds(4 * words) {
@@ -435,7 +435,7 @@ fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
     let first = &raw const worked.first;
     // SAFETY: an entry of this worker alone.
     let first = || unsafe { first.read_volatile() };
-    let sequence = || first() + Rodata::load(&flow.frames) * Rodata::load(&GENERATOR.stride);
+    let sequence = || first() + Rodata::load(&flow.counts.frames) * Rodata::load(&GENERATOR.stride);
     Some(frame::write::<Rodata>(&mut packet, &GROUP, worked, sequence, &ValueTable))
 }
 
@@ -460,11 +460,12 @@ fn copy_body(ctx: &XdpContext, number: u32) -> bool {
 /// The first line of this frame's row; moves on to the worker's next frame of the flow.
 #[inline(always)]
 fn next_row(flow: &mut Flow) -> u64 {
-    let row = flow.row;
-    let next = row + flow.row_advance;
+    let rows = flow.rows_mut();
+    let row = rows.next;
+    let next = row + rows.advance;
     // Without a branch: short sequences end too often for anybody to foresee.
-    let beyond = flow.row_limit.wrapping_sub(next).cast_signed() >> 63;
-    flow.row = next - (beyond.cast_unsigned() & flow.row_span);
+    let beyond = rows.limit.wrapping_sub(next).cast_signed() >> 63;
+    rows.next = next - (beyond.cast_unsigned() & rows.span);
     row
 }
 

@@ -497,12 +497,13 @@ impl Session {
                 Ok(workers) => workers,
                 Err(source) => return Some(EngineError::Count { port: port.plan.name.clone(), source }),
             };
-            let mut astray = workers.iter().filter(|(cpu, worker)| worker.aborted > 0 && !port.plan.cpus.contains(cpu));
+            let mut astray =
+                workers.iter().filter(|(cpu, worker)| worker.counts.aborted > 0 && !port.plan.cpus.contains(cpu));
             let (cpu, worker) = astray.next()?;
             Some(EngineError::Worker {
                 port: port.plan.name.clone(),
                 interface: port.plan.interface.clone(),
-                source: WorkerError::Astray { cpu, repetitions: worker.aborted },
+                source: WorkerError::Astray { cpu, repetitions: worker.counts.aborted },
             })
         })
     }

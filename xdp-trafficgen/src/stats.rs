@@ -15,7 +15,7 @@ mod workers;
 
 use std::time::Duration;
 
-use xdp_trafficgen_ebpf::abi::{FCS_LEN, Flow, Worker};
+use xdp_trafficgen_ebpf::abi::{FCS_LEN, FlowCounts, Worker};
 
 pub use drops::DropReason;
 #[doc(hidden)]
@@ -321,11 +321,13 @@ impl WorkerCount {
 fn flow_counts(plan: &PortPlan, generator: &Generator, states: &[State]) -> Result<Vec<FlowCount>, KernelError> {
     let mut totals = vec![Total::default(); plan.flows.len()];
     for (index, state) in (0..).zip(states) {
-        let mut counted = generator.flows(index, &plan.program)?;
+        let mut counted = generator.flow_counts(index, &plan.program)?;
         if counted.is_empty() {
             // The single flow, whose frames are all the worker's.
-            let Worker { refused, dropped, only, .. } = state.worker;
-            counted.push(Flow { frames: state.worker.attempted(), dropped_frames: refused + dropped, ..only });
+            let Worker { counts, only, .. } = state.worker;
+            let frames = state.worker.frames_attempted();
+            let dropped_frames = counts.refused + counts.dropped;
+            counted.push(FlowCounts { frames, dropped_frames, ..only.counts });
         }
         for (flow, (total, counted)) in (0..).zip(totals.iter_mut().zip(&counted)) {
             total.frames += counted.frames;

@@ -88,6 +88,6 @@ impl FullSpeed<'_> {
     fn attempted(&self) -> Result<u64, WorkerError> {
         let workers = self.worker.generator.workers().map_err(WorkerError::Count)?;
         let worker = workers.get(self.worker.cpu()).copied().unwrap_or_default();
-        Ok(worker.attempted() + worker.aborted)
+        Ok(worker.frames_attempted() + worker.counts.aborted)
     }
 }

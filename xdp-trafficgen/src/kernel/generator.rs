@@ -14,7 +14,7 @@ use aya::{
     programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
 };
 use xdp_trafficgen_ebpf::abi::{
-    DropLayer, Drops, Flow, FlowDrops, MAX_SLOTS, Schedule, Worker,
+    DropLayer, Drops, Flow, FlowCounts, FlowDrops, MAX_SLOTS, Schedule, Worker,
     timing::{self, Lateness, Stream, StreamSpec, WorkerClock},
 };
 
@@ -281,13 +281,13 @@ impl Generator {
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn flows(&self, worker: u32, program: &Program) -> Result<Vec<Flow>, KernelError> {
+    pub fn flow_counts(&self, worker: u32, program: &Program) -> Result<Vec<FlowCounts>, KernelError> {
         if program.flows.is_empty() {
             return Ok(Vec::new());
         }
         let count = u32::try_from(program.slots.len()).unwrap_or(u32::MAX);
         let first = worker * count;
-        (first..first + count).map(|entry| self.flows.get(entry)).collect()
+        (first..first + count).map(|entry| Ok(self.flows.get(entry)?.counts)).collect()
     }
 
     /// Makes the kernel run the program `repeat` times on copies of `frame` and really transmit them, `batch_size` at a

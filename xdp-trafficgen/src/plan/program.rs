@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::{
     Body, Checksum, Field, Flow as FlowState, Generator, Group, HeaderState, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS,
-    MAX_GROUPS, MAX_LINES, ROW_TABLE_LINES, Word128, Worker, make, path, slot, timing,
+    MAX_GROUPS, MAX_LINES, ROW_TABLE_LINES, RowCursor, Word128, Worker, WorkerSpec, make, path, slot, timing,
 };
 
 use super::{
@@ -312,24 +312,23 @@ impl Assembly {
             let worked_before = &worked_before;
             flows.iter().enumerate().map(move |(index, flow)| {
                 let (Some(base), Some(period)) = (first_row[index], flow.period) else {
-                    return FlowState { row: worker * worked_count + worked_before[index], ..FlowState::default() };
+                    return FlowState::of_header_state(worker * worked_count + worked_before[index]);
                 };
                 let base = u64::from(base);
                 let line = |frames: u64| frames * lines;
-                FlowState {
-                    row: base + line(worker % period),
-                    row_limit: base + line(period - 1),
-                    row_span: line(period),
-                    row_advance: line(stride % period),
-                    ..FlowState::default()
-                }
+                FlowState::of_rows(RowCursor {
+                    next: base + line(worker % period),
+                    limit: base + line(period - 1),
+                    span: line(period),
+                    advance: line(stride % period),
+                })
             })
         };
         let single = flows.len() == 1;
         let workers = (0..).zip(cpus).map(|(index, &cpu)| {
             let first_flow = if single { index } else { index * small(flows.len()) };
             let only = if single { state(index.into()).next().unwrap_or_default() } else { FlowState::default() };
-            (cpu, Worker { index, first_flow, only, ..Worker::NEW })
+            (cpu, Worker { spec: WorkerSpec { index, first_flow, ..Worker::NEW.spec }, only, ..Worker::NEW })
         });
         let each_worker = || 0..stride;
         let slots = group_of.iter().enumerate().map(|(flow, &group)| slot(small(group), small(flow)));

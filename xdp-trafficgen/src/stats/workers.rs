@@ -27,7 +27,7 @@ pub(super) fn states(
     let fates_known = generator.trace_points().tell_fates();
     let of_cpu = |cpu: u32| workers.get(cpu).copied().unwrap_or_default();
     // Mostly nothing is lost, and then there is nothing to read.
-    let open = |worker: Worker| worker.dropped + worker.refused + in_flight(&worker) > 0;
+    let open = |worker: Worker| worker.counts.dropped + worker.counts.refused + in_flight(&worker) > 0;
     let lost = plan.cpus.iter().any(|&cpu| open(of_cpu(cpu)));
     let refusals = if lost { Some(generator.drops()?) } else { None };
     let refusals_of = |cpu: u32| refusals.as_ref().and_then(|refusals| refusals.get(cpu)).cloned().unwrap_or_default();
@@ -38,11 +38,11 @@ pub(super) fn states(
 /// Frames that were not made because the program ran where it has no worker. With departure times there are none: a repetition
 /// without a departure is no frame, and what was due meanwhile is late or given up.
 pub(super) fn strayed<'a>(plan: &'a PortPlan, workers: &'a PerCpu<Worker>) -> impl Iterator<Item = WorkerCount> + 'a {
-    let strayed = workers.iter().filter(|(cpu, worker)| worker.aborted > 0 && !plan.cpus.contains(cpu));
+    let strayed = workers.iter().filter(|(cpu, worker)| worker.counts.aborted > 0 && !plan.cpus.contains(cpu));
     strayed.filter(|_| plan.pacing.is_none()).map(|(cpu, worker)| WorkerCount {
         cpu,
-        attempted: worker.aborted,
-        drops: vec![(DropReason::WorkerMoved, worker.aborted)],
+        attempted: worker.counts.aborted,
+        drops: vec![(DropReason::WorkerMoved, worker.counts.aborted)],
         ..WorkerCount::default()
     })
 }
@@ -50,26 +50,26 @@ pub(super) fn strayed<'a>(plan: &'a PortPlan, workers: &'a PerCpu<Worker>) -> im
 impl State {
     pub(super) fn count(&self, action: Action) -> WorkerCount {
         let Self { cpu, worker, refusals: _, fates_known } = self;
-        let made = worker.attempted();
+        let made = worker.frames_attempted();
         let (mut drops, mut transmitted, mut in_flight) = (Vec::new(), 0, 0);
         match action {
             Action::Redirect | Action::Tx => {
                 drops = self.refused();
                 if *fates_known {
-                    transmitted = worker.transmitted();
+                    transmitted = worker.frames_tx();
                     in_flight = self::in_flight(worker);
                 } else {
                     // Handed to the kernel, which does not say more.
-                    transmitted = worker.queued;
+                    transmitted = worker.counts.queued;
                 }
             }
             Action::Pass => transmitted = made,
             Action::Drop => drops.push((DropReason::Action, made)),
         }
-        drops.push((DropReason::Aborted, worker.aborted));
+        drops.push((DropReason::Aborted, worker.counts.aborted));
         drops.retain(|&(_, count)| count > 0);
-        let attempted = made + worker.aborted;
-        WorkerCount { cpu: *cpu, attempted, transmitted, in_flight, drops, exceptions: worker.exceptions }
+        let attempted = made + worker.counts.aborted;
+        WorkerCount { cpu: *cpu, attempted, transmitted, in_flight, drops, exceptions: worker.counts.exceptions }
     }
 
     /// Frames that the kernel or the driver refused.
@@ -82,7 +82,7 @@ impl State {
         let sends = self.fates_known && matches!(action, Action::Redirect | Action::Tx);
         let worker = &self.worker;
         (1..=in_flight(worker).min(RECENT as u64) * u64::from(sends)).map(|back| {
-            let place = usize::try_from(worker.queued.wrapping_sub(back) % RECENT as u64).unwrap_or(0);
+            let place = usize::try_from(worker.counts.queued.wrapping_sub(back) % RECENT as u64).unwrap_or(0);
             parts_of_recent(worker.recent[place])
         })
     }
@@ -90,5 +90,5 @@ impl State {
 
 /// Frames of a worker whose fate is not known yet. Counters are read one by one while they change: never below zero.
 fn in_flight(worker: &Worker) -> u64 {
-    worker.queued.saturating_sub(worker.settled)
+    worker.counts.queued.saturating_sub(worker.counts.settled)
 }

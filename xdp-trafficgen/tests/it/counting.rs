@@ -107,9 +107,9 @@ fn counts_add_up_while_the_egress_interface_goes_down_and_up() {
                 wait_until("frames in this state", || port.total(counter) > before);
             };
             for _ in 0..5 {
-                grows(|worker| worker.transmitted());
+                grows(|worker| worker.frames_tx());
                 ip("link set west down");
-                grows(|worker| worker.dropped + worker.refused);
+                grows(|worker| worker.counts.dropped + worker.counts.refused);
                 ip("link set west up");
             }
         });

@@ -270,7 +270,7 @@ fn workers_of_one_program_keep_apart() {
     for (first, &cpu) in (0..).zip(&cpus) {
         let worker = state.get(cpu).expect("a possible CPU");
         assert_eq!(
-            (u64::from(worker.index), worker.attempted(), worker.dropped, worker.aborted),
+            (u64::from(worker.spec.index), worker.frames_attempted(), worker.counts.dropped, worker.counts.aborted),
             (first, 20, 0, 0),
             "CPU {cpu}"
         );
@@ -525,7 +525,7 @@ fn a_cpu_without_a_worker_makes_no_frame() {
         let workers = generator.workers().expect("the map");
         let counts = |cpu| {
             let worker = workers.get(cpu).expect("a possible CPU");
-            (worker.attempted(), worker.in_flight(), worker.aborted)
+            (worker.frames_attempted(), worker.in_flight(), worker.counts.aborted)
         };
         assert_eq!((counts(own), counts(other)), ((0, 0, 0), (0, 0, 3)), "{} flows, {action}", flows.len());
         pin(own);
@@ -555,7 +555,7 @@ fn a_page_too_short_is_left_alone() {
     assert_eq!(generator.dry_run(&plan.program.frame).expect("an ordinary run"), (2, flow.frame(1)));
     let workers = generator.workers().expect("the map");
     let worker = workers.get(cpu).expect("a possible CPU");
-    assert_eq!((worker.attempted(), worker.aborted, worker.dropped), (2, 1, 0));
+    assert_eq!((worker.frames_attempted(), worker.counts.aborted, worker.counts.dropped), (2, 1, 0));
 }
 
 /// A port of twenty flows, each with a program of its own: none is sent by another one's.

@@ -66,7 +66,7 @@ fn interrupted(port: &Port, batch_size: u32) -> Sent {
         // SAFETY: the handler does nothing, which is safe at any time.
         unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
     });
-    let attempted = || port.total(|worker| worker.attempted());
+    let attempted = || port.total(|worker| worker.frames_attempted());
     let before = attempted();
     // SAFETY: always succeeds.
     let sender = unsafe { libc::pthread_self() };

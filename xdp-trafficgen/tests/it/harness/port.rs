@@ -66,12 +66,12 @@ impl Port {
             *drops.entry(refusal).or_default() += count;
         }
         let counts = Counts {
-            attempted: self.total(|worker| worker.attempted()),
-            transmitted: self.total(|worker| worker.transmitted()),
-            dropped: self.total(|worker| worker.dropped + worker.refused),
+            attempted: self.total(|worker| worker.frames_attempted()),
+            transmitted: self.total(|worker| worker.frames_tx()),
+            dropped: self.total(|worker| worker.counts.dropped + worker.counts.refused),
             drops,
         };
-        assert_eq!(self.total(|worker| worker.aborted), 0);
+        assert_eq!(self.total(|worker| worker.counts.aborted), 0);
         assert_eq!(counts.dropped, counts.drops.values().sum::<u64>(), "every drop has a reason: {counts:?}");
         counts
     }
