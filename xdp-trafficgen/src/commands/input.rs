@@ -6,6 +6,25 @@ use std::{
     path::Path,
 };
 
+use super::CommandError;
+use crate::{
+    cli::Overrides,
+    config::{Config, Source, file},
+};
+
+/// Reads and parses a configuration file, some of whose values are overridden. `-` is standard input.
+pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, CommandError> {
+    let (name, text) = if path == Path::new("-") {
+        ("standard input".to_owned(), read_text(io::stdin()))
+    } else {
+        (path.display().to_string(), read_file(path))
+    };
+    let text = text.map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let read = |name: &str| read_file(&folder.join(name));
+    file::parse_with(Source::file(&name, &text), &overrides.set, &read).map_err(CommandError::Config)
+}
+
 /// Bytes of a file at most: a kilobyte for each of the 65 536 flows that a port can have.
 const LARGEST: u64 = 64 << 20;
 
