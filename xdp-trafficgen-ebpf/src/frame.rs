@@ -3,7 +3,7 @@
 //!
 //! What is decided by a specification is decided by comparing one loaded number with constants, so that the verifier,
 //! which knows the number, drops the comparison and all branches but one. Measured with the program alone, on top of a
-//! bare redirect's 6.7 ns, for four counting fields and their two checksums: 17 ns with shifts, masks and widths worked
+//! bare redirect's 6.7 ns, for four counting fields and their two checksums: 17 ns with shifts, masks and widths header_state
 //! out from loaded numbers and bytes stored one by one; 9.8 ns with named forms for the common ways to store and sum;
 //! 7.9 ns with one number a slot for the whole of it and nothing read that is not used.
 
@@ -33,11 +33,11 @@ pub trait FrameMut {
 pub fn write<L: Load>(
     frame: &mut impl FrameMut,
     group: &Group,
-    worked: &mut HeaderState,
+    header_state: &mut HeaderState,
     sequence: impl Fn() -> u64 + Copy,
     values: &impl Values,
 ) -> u32 {
-    let mut state = State { moves: SharedIndices::default(), size: 0 };
+    let mut repetition = Repetition { moves: SharedIndices::default(), size: 0 };
     // On the stack: in map memory, each addition would wait for the one before (measured: 3 ns more for four fields).
     let mut sums = [0; MAX_CHECKSUMS];
     // Written out and nested, not looped: every index must be a constant for the verifier to drop unused slots.
@@ -47,7 +47,7 @@ pub fn write<L: Load>(
             let field = &group.fields[$index];
             let op = L::load(&field.op);
             if op != op::END {
-                write_field::<L, { $index < MAX_WIDE }>(frame, field, op, $index, worked, sequence, values, &mut state, &mut sums);
+                write_field::<L, { $index < MAX_WIDE }>(frame, field, op, $index, header_state, sequence, values, &mut repetition, &mut sums);
                 slots!($($rest)*);
             }
         };
@@ -57,18 +57,18 @@ pub fn write<L: Load>(
     macro_rules! checksums {
         ($($index:literal)*) => { $(
             if $index < count {
-                write_checksum::<L>(frame, &group.checksums[$index], $index, worked, &mut sums);
+                write_checksum::<L>(frame, &group.checksums[$index], $index, header_state, &mut sums);
             }
         )* };
     }
     checksums!(0 1 2 3 4 5 6 7);
-    state.size
+    repetition.size
 }
 
 const _: () = assert!(MAX_CHECKSUMS == 8 && MAX_FIELDS == 16 && MAX_SUMS == 4, "the slots are written out");
 
 /// What a repetition carries from slot to slot.
-struct State {
+struct Repetition {
     moves: SharedIndices,
     size: u32,
 }
@@ -78,10 +78,10 @@ fn write_checksum<L: Load>(
     frame: &mut impl FrameMut,
     spec: &Checksum,
     index: usize,
-    worked: &HeaderState,
+    header_state: &HeaderState,
     sums: &mut Sums,
 ) {
-    let folded = checksum::fold(L::load(&sums[index]).wrapping_add(u64::from(worked.bases[index])));
+    let folded = checksum::fold(L::load(&sums[index]).wrapping_add(u64::from(header_state.bases[index])));
     macro_rules! finished {
         ($folded:expr, $finish:expr) => {
             match $finish {
@@ -108,13 +108,13 @@ fn write_field<L: Load, const WIDE: bool>(
     spec: &Field,
     op: u32,
     slot: usize,
-    worked: &mut HeaderState,
+    header_state: &mut HeaderState,
     sequence: impl Fn() -> u64,
     values: &impl Values,
-    state: &mut State,
+    repetition: &mut Repetition,
     sums: &mut Sums,
 ) {
-    let HeaderState { params, joined, .. } = worked;
+    let HeaderState { params, joined, .. } = header_state;
     let param = &mut params[slot];
     let at = L::load(&spec.offset) as usize;
     macro_rules! up {
@@ -128,7 +128,7 @@ fn write_field<L: Load, const WIDE: bool>(
     let amount = match op {
         op::UP_2 => up!(store_u16, u16),
         op::UP_4 => up!(store_u32, u32),
-        _ => match field::next::<L, WIDE>(spec, slot as u32, param, sequence, values, &mut state.moves) {
+        _ => match field::next::<L, WIDE>(spec, slot as u32, param, sequence, values, &mut repetition.moves) {
             Value::Narrow(value) => match op {
                 op::ANY_1 => {
                     frame.store_u8(at, value as u8);
@@ -144,11 +144,11 @@ fn write_field<L: Load, const WIDE: bool>(
                 }
                 op::ADDEND => value,
                 op::LEAD => {
-                    state.moves.index = value;
+                    repetition.moves.index = value;
                     return;
                 }
                 op::SIZE => {
-                    state.size = value as u32;
+                    repetition.size = value as u32;
                     return;
                 }
                 op::JOIN_NEXT => {

@@ -422,7 +422,7 @@ fn copy_next_row(ctx: &XdpContext, flow: &mut Flow) -> Option<u64> {
 #[inline(always)]
 fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
     // SAFETY: an entry of this worker alone.
-    let worked = unsafe { &mut *HEADER_STATES.get_ptr_mut(flow.header_state())? };
+    let state = unsafe { &mut *HEADER_STATES.get_ptr_mut(flow.header_state())? };
     let mut packet = Packet::of(ctx);
     let words = Rodata::load(&GROUP.words);
     if !packet.holds(4 * words) {
@@ -430,13 +430,13 @@ fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
     }
     // The constant bytes too: a receiver in this kernel (the far end of a veth, this machine's own stack) may have
     // written to the page before it was recycled, a router its MAC addresses and TTL.
-    copy(&mut packet, words, |line, word| worked.header[line as usize][word]);
+    copy(&mut packet, words, |line, word| state.header[line as usize][word]);
     // Volatile, so that only what wants the number reads it.
-    let first = &raw const worked.first;
+    let first = &raw const state.first;
     // SAFETY: an entry of this worker alone.
     let first = || unsafe { first.read_volatile() };
     let sequence = || first() + Rodata::load(&flow.counts.frames) * Rodata::load(&GENERATOR.stride);
-    Some(frame::write::<Rodata>(&mut packet, &GROUP, worked, sequence, &ValueTable))
+    Some(frame::write::<Rodata>(&mut packet, &GROUP, state, sequence, &ValueTable))
 }
 
 /// Copies what follows the written lines. Pages come back with whatever flow's frame they held before, so it is done in every

@@ -154,9 +154,9 @@ impl Generator {
         let pins = if program.groups.len() > 1 { Some(Pins::new()?) } else { None };
         let load = |group| load_group(program, pacing, group, pins.as_ref(), place.as_ref());
         let mut objects = program.groups.iter().map(load).collect::<Result<Vec<_>, _>>()?;
-        let Program { bodies, flow_bodies, workers, flows, worked, values, .. } = program;
+        let Program { bodies, flow_bodies, workers, flows, header_states, values, .. } = program;
         fill(&objects, "VALUES", values)?;
-        fill(&objects, "HEADER_STATES", worked)?;
+        fill(&objects, "HEADER_STATES", header_states)?;
         fill(&objects, "BODIES", &bodies.iter().map(|body| padded(body)).collect::<Vec<_>>())?;
         fill(&objects, "FLOW_BODIES", flow_bodies)?;
         fill(&objects, "FLOWS", flows)?;

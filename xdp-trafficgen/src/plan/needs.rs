@@ -59,13 +59,13 @@ impl Needs {
             flow_bodies,
             workers: _,
             flows,
-            worked,
+            header_states,
             slots: _,
             frame: _,
         } = program;
         let tables = [
             table::<FlowState>(flows.len()),
-            table::<HeaderState>(worked.len()),
+            table::<HeaderState>(header_states.len()),
             table::<Word128>(values.len()),
             table::<Body>(flow_bodies.len()),
             entries(bodies.len(), BODY_LEN),
@@ -134,7 +134,7 @@ fn of_pacing(pacing: &Pacing) -> u64 {
 }
 
 /// Bytes of the tables that so many flows take which are worked out, by so many workers: in the kernel and here.
-pub(super) const fn of_worked(flows: usize, workers: usize) -> u64 {
+pub(super) const fn of_header_states(flows: usize, workers: usize) -> u64 {
     2 * entries(flows * workers, size_of::<HeaderState>())
 }
 
@@ -175,8 +175,8 @@ mod tests {
     /// 2352 bytes for each flow of each worker, in the kernel and in the plan.
     #[test]
     fn many_flows_on_many_cpus_are_known_before_their_tables_are_made() {
-        assert_eq!(of_worked(65_000, 64), 2 * 65_000 * 64 * 2352);
-        assert_eq!(in_words(of_worked(65_000, 64)), "19.6 GB");
+        assert_eq!(of_header_states(65_000, 64), 2 * 65_000 * 64 * 2352);
+        assert_eq!(in_words(of_header_states(65_000, 64)), "19.6 GB");
         assert_eq!([in_words(0), in_words(1), in_words(83_500_000)], ["0 MB", "1 MB", "84 MB"]);
     }
 

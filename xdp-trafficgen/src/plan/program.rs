@@ -46,7 +46,7 @@ pub struct Program {
     /// The flows of each worker, one worker's after the other's; empty for a single flow, which is in the worker.
     pub flows: Vec<FlowState>,
     /// The same for what flows need that are worked out, those alone.
-    pub worked: Vec<HeaderState>,
+    pub header_states: Vec<HeaderState>,
     /// The slot that stands for each flow in a schedule.
     pub slots: Vec<u32>,
     /// The frame every repetition starts from: the longest, and longer than that where frames are cut.
@@ -165,7 +165,7 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
     write_alike(&mut compiled);
     let assembled = Assembly::new(&compiled, values.into_entries());
     let worked_out = assembled.first_row.iter().filter(|row| row.is_none()).count();
-    let needed = needs::of_worked(worked_out, cpus.len());
+    let needed = needs::of_header_states(worked_out, cpus.len());
     if let (Some(memory), Some(Source { flow, .. })) = (memory.filter(|&memory| memory < needed), sources.first()) {
         return Err(vec![needs::too_much(&flow.port.place, needed, memory)]);
     }
@@ -239,8 +239,14 @@ impl Assembly {
         for (period, index) in candidates {
             let flow = &flows[index];
             assembly.first_row[index] = Some(small(assembly.rows.len()));
-            let (rows, sizes) =
-                rows::record(&flow.group(), flow.worked(0, 1), &assembly.values, &flow.bytes, assembly.written, period);
+            let (rows, sizes) = rows::record(
+                &flow.group(),
+                flow.header_state(0, 1),
+                &assembly.values,
+                &flow.bytes,
+                assembly.written,
+                period,
+            );
             assembly.rows.extend(rows);
             // One without a size of its own may have to stand beside others that have.
             assembly.row_sizes.extend(sizes.into_iter().map(|size| if size == 0 { small(flow.len) } else { size }));
@@ -358,10 +364,10 @@ impl Assembly {
             flow_bodies,
             workers: workers.collect(),
             flows: if single { Vec::new() } else { each_worker().flat_map(state).collect() },
-            worked: each_worker()
+            header_states: each_worker()
                 .flat_map(|worker| {
-                    let worked = flows.iter().enumerate().filter(|(index, _)| worked_out(index));
-                    worked.map(move |(_, flow)| flow.worked(worker, stride))
+                    let worked_out = flows.iter().enumerate().filter(|(index, _)| worked_out(index));
+                    worked_out.map(move |(_, flow)| flow.header_state(worker, stride))
                 })
                 .collect(),
             slots: slots.collect(),
@@ -404,15 +410,15 @@ impl Compiled {
     }
 
     /// The numbers for one worker.
-    fn worked(&self, first: u64, stride: u64) -> HeaderState {
-        let mut worked = HeaderState { first, header: rows::lines(&self.bytes[..self.filled()]), ..HeaderState::NONE };
-        for (param, (_, sequence, fixed)) in worked.params.iter_mut().zip(&self.slots.fields) {
+    fn header_state(&self, first: u64, stride: u64) -> HeaderState {
+        let mut state = HeaderState { first, header: rows::lines(&self.bytes[..self.filled()]), ..HeaderState::NONE };
+        for (param, (_, sequence, fixed)) in state.params.iter_mut().zip(&self.slots.fields) {
             *param = sequence.param(first, stride).with_fixed(Word128::new(*fixed));
         }
-        for (base, (_, sum)) in worked.bases.iter_mut().zip(&self.slots.checksums) {
+        for (base, (_, sum)) in state.bases.iter_mut().zip(&self.slots.checksums) {
             *base = *sum;
         }
-        worked
+        state
     }
 }
 

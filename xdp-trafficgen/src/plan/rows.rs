@@ -21,10 +21,10 @@ pub(super) fn lines(bytes: &[u8]) -> [Line; MAX_LINES] {
 }
 
 /// The rows of the first `period` frames of a flow, and the length of each frame (0 where the group is not sized).
-/// `written`: bytes of a row; `frame` has at least as many. `worked` is that of a single worker.
+/// `written`: bytes of a row; `frame` has at least as many. `state` is that of a single worker.
 pub(super) fn record(
     group: &Group,
-    mut worked: HeaderState,
+    mut state: HeaderState,
     values: &[Word128],
     frame: &[u8],
     written: usize,
@@ -33,7 +33,7 @@ pub(super) fn record(
     let mut frame = frame.to_vec();
     let (mut rows, mut sizes) = (Vec::new(), Vec::new());
     for number in 0..period {
-        let size = frame::write::<Plain>(&mut Frame(&mut frame), group, &mut worked, || number, &Table(values));
+        let size = frame::write::<Plain>(&mut Frame(&mut frame), group, &mut state, || number, &Table(values));
         let row = &lines(&frame[..written])[..line_count(written)];
         rows.extend_from_slice(row);
         // The size stands at the row's first line.

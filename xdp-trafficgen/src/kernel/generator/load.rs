@@ -38,7 +38,8 @@ pub(super) fn load_group(
     pins: Option<&Pins>,
     place: Option<&PortSlot>,
 ) -> Result<Ebpf, KernelError> {
-    let Program { generator, rows, row_sizes, values, bodies, flow_bodies, workers, flows, worked, .. } = program;
+    let Program { generator, rows, row_sizes, values, bodies, flow_bodies, workers, flows, header_states, .. } =
+        program;
     let mut row_table = rows.clone();
     row_table.resize(ROW_TABLE_LINES, Line::default());
     let mut size_table = row_sizes.clone();
@@ -53,7 +54,7 @@ pub(super) fn load_group(
         .map_max_entries("SCHEDULES", entries(workers.len()))
         .map_max_entries("FLOWS", entries(flows.len()))
         .map_max_entries("FLOW_DROPS", entries(flows.len()))
-        .map_max_entries("HEADER_STATES", entries(worked.len()))
+        .map_max_entries("HEADER_STATES", entries(header_states.len()))
         .map_max_entries("VALUES", entries(values.len()))
         .map_max_entries("FLOW_BODIES", entries(flow_bodies.len()))
         .map_max_entries("BODIES", entries(bodies.len()))
