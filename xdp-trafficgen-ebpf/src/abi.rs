@@ -27,8 +27,8 @@ pub const MAX_CHECKSUMS: usize = 8;
 /// out another.
 pub const MAX_GROUPS: usize = 64;
 
-/// Slots of a schedule: a power of two.
-pub const MAX_SLOTS: usize = 1 << 16;
+/// Turns of a schedule: a power of two.
+pub const MAX_TURNS: usize = 1 << 16;
 
 /// A 128-bit unsigned number as two words: a `u128` would be aligned differently on the two sides.
 #[repr(C)]
@@ -261,24 +261,24 @@ impl Default for HeaderState {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// The slot of the next frame.
+    /// The turn of the next frame.
     pub position: u64,
-    /// Slots in use.
+    /// Turns in use.
     pub len: u64,
-    /// Each a flow of the port, with its group: see [`slot`].
-    pub slots: [u32; MAX_SLOTS],
+    /// Each a flow of the port, with its group: see [`turn`].
+    pub turns: [u32; MAX_TURNS],
 }
 
-/// A slot of a schedule.
+/// A turn: the flow that has it, with its group.
 #[inline(always)]
-pub const fn slot(group: u32, flow: u32) -> u32 {
-    group << SLOT_FLOW_BITS | flow
+pub const fn turn(group: u32, flow: u32) -> u32 {
+    group << TURN_FLOW_BITS | flow
 }
 
-/// Bits of a slot that hold the flow; the others hold the group.
-pub const SLOT_FLOW_BITS: u32 = 16;
+/// Bits of a turn that hold the flow; the others hold the group.
+pub const TURN_FLOW_BITS: u32 = 16;
 
-const _: () = assert!(MAX_SLOTS <= 1 << SLOT_FLOW_BITS && MAX_GROUPS <= 1 << (32 - SLOT_FLOW_BITS));
+const _: () = assert!(MAX_TURNS <= 1 << TURN_FLOW_BITS && MAX_GROUPS <= 1 << (32 - TURN_FLOW_BITS));
 
 /// What a worker remembers of a frame: its flow, and its length without FCS.
 #[inline(always)]
@@ -430,7 +430,7 @@ const _: () = assert!(size_of::<Group>() == 32 + 48 * MAX_FIELDS + 32 * MAX_CHEC
 const _: () = assert!(size_of::<Flow>() == 64);
 const _: () = assert!(size_of::<Body>() == 8);
 const _: () = assert!(size_of::<HeaderState>() == 16 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS);
-const _: () = assert!(size_of::<Schedule>() == 16 + 4 * MAX_SLOTS);
+const _: () = assert!(size_of::<Schedule>() == 16 + 4 * MAX_TURNS);
 const _: () = assert!(size_of::<Worker>() == 128 + 8 * RECENT);
 const _: () = assert!(size_of::<Sink>() == 16);
 

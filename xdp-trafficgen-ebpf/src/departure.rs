@@ -10,14 +10,14 @@ use aya_ebpf::{
 };
 use xdp_trafficgen_ebpf::{
     abi::{
-        SLOT_FLOW_BITS, Worker,
+        TURN_FLOW_BITS, Worker,
         timing::{BUCKET_BITS, Calendar, FAR, GATHER, IDLE, Lateness, Segment, Stream, WorkerClock, pacing},
     },
     field::Load as _,
     timing::{self, NextStream, StreamTable, Tables},
 };
 
-use crate::{GENERATOR, MAPPED, Rodata, peek_slot, skip_turns};
+use crate::{GENERATOR, MAPPED, Rodata, peek_turn, skip_turns};
 
 /// Where each worker stands in time; sized by the loader, as all tables that follow.
 #[map]
@@ -99,7 +99,7 @@ fn first_stream(worker: &Worker) -> u32 {
     }
 }
 
-/// Waits until the worker's next frame is due, and gives the slot of its flow (0 with one stream for the port, where the
+/// Waits until the worker's next frame is due, and gives the turn of its flow (0 with one stream for the port, where the
 /// schedule knows). None: nothing departs in this repetition.
 #[inline(always)]
 pub fn depart(worker: &mut Worker) -> Option<u32> {
@@ -180,7 +180,7 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     if too_late != 0 {
         // Those behind are less late, each by about a gap.
         let late = 1 + too_late.checked_div(gap).unwrap_or(0);
-        note_late(worker, stream.spec.slot, if late < taken { late } else { taken }, overdue);
+        note_late(worker, stream.spec.turn, if late < taken { late } else { taken }, overdue);
     }
     stream.counts.departed += taken;
     stream.counts.last = now;
@@ -190,9 +190,9 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     // After a late one, twice the rate at most.
     let spread = if stream.state.earliest > now { stream.state.earliest } else { now } + (stream.state.due - due) / 2;
     stream.state.earliest = if spread > stream.state.due { spread } else { stream.state.due };
-    let slot = stream.spec.slot;
+    let turn = stream.spec.turn;
     put_back(clock, worker, number, stream);
-    Some(slot)
+    Some(turn)
 }
 
 /// A stream has moved on: it may have ended, and with others it takes its place in the calendar.
@@ -378,13 +378,13 @@ fn call_loop<T>(count: u32, step: extern "C" fn(u32, *mut T) -> i64, context: &m
 }
 
 #[inline(always)]
-fn note_late(worker: &Worker, slot: u32, frames: u64, overdue: u64) {
-    let slot = match Rodata::load(&GENERATOR.pacing) {
-        pacing::FLOWS => slot,
-        _ if Rodata::load(&GENERATOR.flow_count) != 1 => peek_slot(worker).unwrap_or_default(),
+fn note_late(worker: &Worker, turn: u32, frames: u64, overdue: u64) {
+    let turn = match Rodata::load(&GENERATOR.pacing) {
+        pacing::FLOWS => turn,
+        _ if Rodata::load(&GENERATOR.flow_count) != 1 => peek_turn(worker).unwrap_or_default(),
         _ => 0,
     };
-    if let Some(lateness) = lateness(worker, slot) {
+    if let Some(lateness) = lateness(worker, turn) {
         lateness.frames += frames;
         if overdue > lateness.worst {
             lateness.worst = overdue;
@@ -393,8 +393,8 @@ fn note_late(worker: &Worker, slot: u32, frames: u64, overdue: u64) {
 }
 
 #[inline(always)]
-fn lateness(worker: &Worker, slot: u32) -> Option<&'static mut Lateness> {
-    let flow = slot & ((1 << SLOT_FLOW_BITS) - 1);
+fn lateness(worker: &Worker, turn: u32) -> Option<&'static mut Lateness> {
+    let flow = turn & ((1 << TURN_FLOW_BITS) - 1);
     let lateness = LATENESS.get_ptr_mut(worker.spec.first_flow.wrapping_add(flow))?;
     // SAFETY: an entry of this worker alone.
     Some(unsafe { &mut *lateness })

@@ -30,8 +30,8 @@ use aya_ebpf::{
 };
 use xdp_trafficgen_ebpf::{
     abi::{
-        BODY_LEN, Body, FCS_LEN, Flow, Generator, Group, HeaderState, LINE_LEN, Line, MAX_GROUPS, MAX_SLOTS,
-        ROW_TABLE_LINES, SLOT_FLOW_BITS, Schedule, Sink, Word128, Worker, make, path, timing::pacing,
+        BODY_LEN, Body, FCS_LEN, Flow, Generator, Group, HeaderState, LINE_LEN, Line, MAX_GROUPS, MAX_TURNS,
+        ROW_TABLE_LINES, Schedule, Sink, TURN_FLOW_BITS, Word128, Worker, make, path, timing::pacing,
     },
     field::{Load, Values},
     frame,
@@ -140,14 +140,14 @@ pub fn dispatch(ctx: XdpContext) -> u32 {
         pacing::NONE => Some(0),
         _ => departure::depart(worker),
     };
-    let Some(slot) = departs else { return XDP_DROP };
-    let slot = match Rodata::load(&GENERATOR.pacing) {
-        pacing::FLOWS => Some(slot),
-        _ => next_slot(worker),
+    let Some(turn) = departs else { return XDP_DROP };
+    let turn = match Rodata::load(&GENERATOR.pacing) {
+        pacing::FLOWS => Some(turn),
+        _ => next_turn(worker),
     };
-    let Some(slot) = slot else { return aborted(worker) };
-    worker.flow = slot & ((1 << SLOT_FLOW_BITS) - 1);
-    call_group(&ctx, slot >> SLOT_FLOW_BITS);
+    let Some(turn) = turn else { return aborted(worker) };
+    worker.flow = turn & ((1 << TURN_FLOW_BITS) - 1);
+    call_group(&ctx, turn >> TURN_FLOW_BITS);
     aborted(worker)
 }
 
@@ -193,16 +193,16 @@ fn worker_at(place: u32) -> Option<&'static mut Worker> {
     Some(unsafe { &mut *worker })
 }
 
-/// The slot of the worker's next frame.
+/// The turn of the worker's next frame.
 #[inline(always)]
-fn peek_slot(worker: &Worker) -> Option<u32> {
+fn peek_turn(worker: &Worker) -> Option<u32> {
     let schedule = SCHEDULES.get_ptr_mut(worker.spec.index)?;
     // SAFETY: the worker's own entry.
     let schedule = unsafe { &*schedule };
-    Some(schedule.slots[schedule.position as usize % MAX_SLOTS])
+    Some(schedule.turns[schedule.position as usize % MAX_TURNS])
 }
 
-/// Moves on by so many slots.
+/// Moves on by so many turns.
 #[inline(always)]
 fn skip_turns(worker: &Worker, turns: u64) {
     if let Some(schedule) = SCHEDULES.get_ptr_mut(worker.spec.index) {
@@ -212,9 +212,9 @@ fn skip_turns(worker: &Worker, turns: u64) {
     }
 }
 
-/// The slot of the worker's next frame; moves on to the one behind it.
+/// The turn of the worker's next frame; moves on to the one behind it.
 #[inline(always)]
-fn next_slot(worker: &Worker) -> Option<u32> {
+fn next_turn(worker: &Worker) -> Option<u32> {
     let schedule = SCHEDULES.get_ptr_mut(worker.spec.index)?;
     // SAFETY: the worker's own entry, which user space writes between calls only.
     let schedule = unsafe { &mut *schedule };
@@ -223,7 +223,7 @@ fn next_slot(worker: &Worker) -> Option<u32> {
     // Zero when all are done, without a branch: short cycles end too often for anybody to foresee.
     let within = next.wrapping_sub(schedule.len).cast_signed() >> 63;
     schedule.position = within.cast_unsigned() & next;
-    Some(schedule.slots[position as usize % MAX_SLOTS])
+    Some(schedule.turns[position as usize % MAX_TURNS])
 }
 
 /// The flow of the worker's next frame.
@@ -232,8 +232,8 @@ fn next_flow(worker: &Worker) -> Option<u32> {
     let scheduled = Rodata::load(&GENERATOR.pacing) != pacing::FLOWS;
     match (Rodata::load(&GENERATOR.flow_count), Rodata::load(&GENERATOR.group_count)) {
         (1, _) => Some(0),
-        // The slot of the only group is the flow's number.
-        (_, 1) if scheduled => next_slot(worker),
+        // The turn of the only group is the flow's number.
+        (_, 1) if scheduled => next_turn(worker),
         // Chosen before.
         _ => Some(worker.flow),
     }
@@ -252,8 +252,8 @@ pub fn generate(ctx: XdpContext) -> u32 {
     // With several groups it is `dispatch` that waits.
     if Rodata::load(&GENERATOR.pacing) != pacing::NONE && Rodata::load(&GENERATOR.group_count) == 1 {
         let Some(worker) = this_worker() else { return XDP_DROP };
-        let Some(slot) = departure::depart(worker) else { return XDP_DROP };
-        worker.flow = slot & ((1 << SLOT_FLOW_BITS) - 1);
+        let Some(turn) = departure::depart(worker) else { return XDP_DROP };
+        worker.flow = turn & ((1 << TURN_FLOW_BITS) - 1);
     }
     match Rodata::load(&GROUP.path) {
         path::ONE_LINE => one_line(&ctx),

@@ -27,7 +27,7 @@ mod unreachable;
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use xdp_trafficgen_ebpf::abi::{BODY_LEN, MAX_SLOTS};
+use xdp_trafficgen_ebpf::abi::{BODY_LEN, MAX_TURNS};
 
 pub use addresses::sought;
 #[doc(hidden)]
@@ -410,14 +410,14 @@ impl Planner<'_> {
     }
 
     fn check_weights(&mut self, flows: &[&Flow]) {
-        if let Some(excess) = flows.get(MAX_SLOTS) {
+        if let Some(excess) = flows.get(MAX_TURNS) {
             self.diagnostics.push(
                 Diagnostic::new(
                     &excess.name.place,
-                    format!("this port has {} flows, more than the {MAX_SLOTS} that it has room for", flows.len()),
+                    format!("this port has {} flows, more than the {MAX_TURNS} that it has room for", flows.len()),
                 )
                 .help(format!(
-                    "give the flows behind the first {MAX_SLOTS} another port, or let fields of fewer flows vary: one flow can go \
+                    "give the flows behind the first {MAX_TURNS} another port, or let fields of fewer flows vary: one flow can go \
                      through any number of addresses and ports"
                 )),
             );
@@ -425,13 +425,13 @@ impl Planner<'_> {
         }
         let weights: Vec<u32> = flows.iter().map(|flow| flow.weight.value).collect();
         let turns = schedule::cycle_len(&weights);
-        if let (true, Some(flow)) = (turns > MAX_SLOTS as u64, flows.iter().max_by_key(|flow| flow.weight.value)) {
+        if let (true, Some(flow)) = (turns > MAX_TURNS as u64, flows.iter().max_by_key(|flow| flow.weight.value)) {
             // Where nobody wrote a weight, there are too many flows.
             let written = Some(&flow.weight.place).filter(|place| **place != Origin::Default);
             self.diagnostics.push(
                 Diagnostic::new(
                     written.unwrap_or(&flow.name.place),
-                    format!("the weights of this port's flows make a cycle of {turns} frames, more than {MAX_SLOTS}"),
+                    format!("the weights of this port's flows make a cycle of {turns} frames, more than {MAX_TURNS}"),
                 )
                 .help("use smaller weights in the same proportion"),
             );
@@ -440,11 +440,11 @@ impl Planner<'_> {
             if let Size::Weighted(sizes) = &flow.size.value {
                 let weights: Vec<u32> = sizes.iter().map(|size| size.weight).collect();
                 let turns = schedule::cycle_len(&weights);
-                if turns > MAX_SLOTS as u64 {
+                if turns > MAX_TURNS as u64 {
                     self.diagnostics.push(
                         Diagnostic::new(
                             &flow.size.place,
-                            format!("the weights of these sizes make a cycle of {turns} frames, more than {MAX_SLOTS}"),
+                            format!("the weights of these sizes make a cycle of {turns} frames, more than {MAX_TURNS}"),
                         )
                         .help("use smaller weights in the same proportion"),
                     );

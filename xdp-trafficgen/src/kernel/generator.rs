@@ -14,7 +14,7 @@ use aya::{
     programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
 };
 use xdp_trafficgen_ebpf::abi::{
-    DropLayer, Drops, Flow, FlowCounts, FlowDrops, MAX_SLOTS, Schedule, Worker,
+    DropLayer, Drops, Flow, FlowCounts, FlowDrops, MAX_TURNS, Schedule, Worker,
     timing::{self, Lateness, Stream, StreamSpec, WorkerClock},
 };
 
@@ -161,7 +161,7 @@ impl Generator {
         fill(&objects, "FLOW_BODIES", flow_bodies)?;
         fill(&objects, "FLOWS", flows)?;
         if let Some(Pacing { departures, segments, calendars, .. }) = pacing {
-            fill(&objects, "STREAMS", &streams_of_groups(departures, &program.slots))?;
+            fill(&objects, "STREAMS", &streams_of_groups(departures, &program.turns))?;
             fill(&objects, "SEGMENTS", segments)?;
             fill(&objects, "CALENDARS", calendars)?;
             if departures.iter().any(|stream| stream.spec.kind == timing::stream_kind::POISSON) {
@@ -217,14 +217,14 @@ impl Generator {
     }
 
     /// Gives a worker, by its index, the order in which its flows take turns from now on: `turns` are indices of the
-    /// program's flows, at most [`MAX_SLOTS`]. Not while that worker sends.
+    /// program's flows, at most [`MAX_TURNS`]. Not while that worker sends.
     ///
     /// # Errors
     /// When the map cannot be written.
     pub fn set_schedule(&self, worker: u32, program: &Program, turns: &[u32]) -> Result<(), KernelError> {
-        let mut schedule = Schedule { position: 0, len: 0, slots: [0; MAX_SLOTS] };
-        for (slot, &flow) in schedule.slots.iter_mut().zip(turns) {
-            *slot = program.slots.get(flow as usize).copied().unwrap_or_default();
+        let mut schedule = Schedule { position: 0, len: 0, turns: [0; MAX_TURNS] };
+        for (turn, &flow) in schedule.turns.iter_mut().zip(turns) {
+            *turn = program.turns.get(flow as usize).copied().unwrap_or_default();
             schedule.len += 1;
         }
         self.schedules.set(worker, &schedule)
@@ -267,7 +267,7 @@ impl Generator {
     /// # Errors
     /// When the map cannot be read.
     pub fn lateness(&self, worker: u32, program: &Program) -> Result<Vec<Lateness>, KernelError> {
-        let count = u32::try_from(program.slots.len()).unwrap_or(u32::MAX);
+        let count = program.generator.flow_count;
         let first = worker * count;
         (first..first + count).map(|entry| self.lateness.get(entry)).collect()
     }
@@ -285,7 +285,7 @@ impl Generator {
         if program.flows.is_empty() {
             return Ok(Vec::new());
         }
-        let count = u32::try_from(program.slots.len()).unwrap_or(u32::MAX);
+        let count = program.generator.flow_count;
         let first = worker * count;
         (first..first + count).map(|entry| Ok(self.flows.get(entry)?.counts)).collect()
     }
@@ -381,7 +381,7 @@ impl Generator {
     /// # Errors
     /// When the map cannot be read.
     pub fn flow_drops(&self, worker: u32, flow: u32, program: &Program) -> Result<FlowDrops, KernelError> {
-        let count = u32::try_from(program.slots.len()).unwrap_or(u32::MAX);
+        let count = program.generator.flow_count;
         self.flow_drops.get(worker * count + flow)
     }
 
@@ -391,11 +391,11 @@ impl Generator {
     }
 }
 
-/// Streams as the program reads them: each names its flow with its group. `slots`: those of all flows.
-fn streams_of_groups(streams: &[Stream], slots: &[u32]) -> Vec<Stream> {
+/// Streams as the program reads them: each names its flow with its group. `turns`: those of all flows.
+fn streams_of_groups(streams: &[Stream], turns: &[u32]) -> Vec<Stream> {
     let of_group = |stream: &Stream| {
-        let flow = stream.spec.slot as usize;
-        Stream { spec: StreamSpec { slot: slots[flow], ..stream.spec }, ..*stream }
+        let flow = stream.spec.turn as usize;
+        Stream { spec: StreamSpec { turn: turns[flow], ..stream.spec }, ..*stream }
     };
     streams.iter().map(of_group).collect()
 }

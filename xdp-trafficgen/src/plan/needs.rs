@@ -60,7 +60,7 @@ impl Needs {
             workers: _,
             flows,
             header_states,
-            slots: _,
+            turns: _,
             frame: _,
         } = program;
         let tables = [
@@ -77,7 +77,7 @@ impl Needs {
             table::<Schedule>(workers),
             table::<WorkerClock>(workers),
             entries(EXPONENTIALS, size_of::<u64>()),
-            pacing.map_or(0, |_| table::<Lateness>(workers * program.slots.len())),
+            pacing.map_or(0, |_| table::<Lateness>(workers * program.turns.len())),
             table::<Drops>(possible_cpus),
             table::<Worker>(possible_cpus),
             // Each object has the row table, whatever its programs make of it.

@@ -147,7 +147,7 @@ pub(super) struct Request<'a> {
 struct StreamLoad {
     load: Load,
     limits: Limits,
-    slot: u32,
+    flow: u32,
     requested: Option<Ratio>,
     /// Frames a second at the highest.
     peak: f64,
@@ -233,7 +233,7 @@ fn build(demands: &[StreamLoad], workers: usize, nanos: u64, limit: usize) -> Op
     for (number, demand) in demands.iter().enumerate() {
         for (worker, stream) in streams.add(&demand.load, &demand.limits).ok()?.into_iter().enumerate() {
             all[worker * demands.len() + number] =
-                Stream { spec: StreamSpec { slot: demand.slot, ..stream.spec }, ..stream };
+                Stream { spec: StreamSpec { turn: demand.flow, ..stream.spec }, ..stream };
         }
     }
     Some((all, streams.segments))
@@ -276,7 +276,7 @@ impl Request<'_> {
         frames: &Frames,
         name: &str,
         limits: Limits,
-        slot: u32,
+        flow: u32,
     ) -> Result<StreamLoad, Diagnostic> {
         let load = load(&rate.value, frames, name).map_err(|UnknownSpeed| self.unknown_speed(&rate.place))?;
         let load = match load {
@@ -295,7 +295,7 @@ impl Request<'_> {
             Load::Burst(burst) => (None, 1e9 / burst.shortest_gap().to_f64(), 1e9 / burst.longest_gap()),
             Load::Curve(curve) => (None, curve.peak(), curve.mean()),
         };
-        Ok(StreamLoad { load, limits, slot, requested, peak, steady, wire: asks * peak * bits })
+        Ok(StreamLoad { load, limits, flow, requested, peak, steady, wire: asks * peak * bits })
     }
 
     /// By how much the flows' own rates are to be multiplied, so that together they come to the total.

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::{
     Body, Checksum, Field, Flow as FlowState, Generator, Group, HeaderState, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS,
-    MAX_GROUPS, MAX_LINES, ROW_TABLE_LINES, RowCursor, Word128, Worker, WorkerSpec, make, path, slot, timing,
+    MAX_GROUPS, MAX_LINES, ROW_TABLE_LINES, RowCursor, Word128, Worker, WorkerSpec, make, path, timing, turn,
 };
 
 use super::{
@@ -47,8 +47,8 @@ pub struct Program {
     pub flows: Vec<FlowState>,
     /// The same for what flows need that are worked out, those alone.
     pub header_states: Vec<HeaderState>,
-    /// The slot that stands for each flow in a schedule.
-    pub slots: Vec<u32>,
+    /// The turn of each flow: what stands for it in a schedule.
+    pub turns: Vec<u32>,
     /// The frame every repetition starts from: the longest, and longer than that where frames are cut.
     pub frame: Vec<u8>,
 }
@@ -337,7 +337,7 @@ impl Assembly {
             (cpu, Worker { spec: WorkerSpec { index, first_flow, ..Worker::NEW.spec }, only, ..Worker::NEW })
         });
         let each_worker = || 0..stride;
-        let slots = group_of.iter().enumerate().map(|(flow, &group)| slot(small(group), small(flow)));
+        let turns = group_of.iter().enumerate().map(|(flow, &group)| turn(small(group), small(flow)));
         if let [group @ Group { make: make::COPY, bodies: 0, .. }] = &mut groups[..]
             && action == Action::Redirect
         {
@@ -370,7 +370,7 @@ impl Assembly {
                     worked_out.map(move |(_, flow)| flow.header_state(worker, stride))
                 })
                 .collect(),
-            slots: slots.collect(),
+            turns: turns.collect(),
             groups,
             rows: self.rows,
             row_sizes: self.row_sizes,

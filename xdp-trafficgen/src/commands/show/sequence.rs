@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use xdp_trafficgen_ebpf::abi::MAX_SLOTS;
+use xdp_trafficgen_ebpf::abi::MAX_TURNS;
 
 use crate::{
     commands::{
@@ -39,7 +39,7 @@ pub(super) fn frames(
 
 /// Turns that the program is told at once: telling them takes longer than a frame.
 const AHEAD: usize = 1 << 12;
-const _: () = assert!(AHEAD <= MAX_SLOTS);
+const _: () = assert!(AHEAD <= MAX_TURNS);
 
 struct Sequence<'a> {
     port: &'a PortPlan,

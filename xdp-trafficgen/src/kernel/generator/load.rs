@@ -63,7 +63,7 @@ pub(super) fn load_group(
         .map_max_entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len())))
         .map_max_entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len())))
         .map_max_entries("EXPONENTIAL", entries(EXPONENTIALS))
-        .map_max_entries("LATENESS", entries(pacing.map_or(0, |_| workers.len() * program.slots.len())));
+        .map_max_entries("LATENESS", entries(pacing.map_or(0, |_| workers.len() * program.turns.len())));
     if let Some(pins) = pins {
         pins.share(&mut loader, &SHARED);
     }

@@ -104,7 +104,7 @@ fn flows_of_one_rate_do_not_coincide() {
     // A hundred flows within a millisecond: evenly they would be 10 µs from each other.
     assert!(least > 3_800, "{least}");
     assert_eq!(
-        pacing.departures.iter().map(|stream| stream.spec.slot).collect::<Vec<_>>(),
+        pacing.departures.iter().map(|stream| stream.spec.turn).collect::<Vec<_>>(),
         (0..100).collect::<Vec<_>>()
     );
 }

@@ -216,7 +216,7 @@ fn the_plan_tells_the_program() {
     assert_eq!((generator.late, generator.give_up), (1000, 100_000_000));
     let pacing = port.pacing.expect("rates");
     assert_eq!(pacing.requested[0], Some(Ratio { numerator: 15_625_000, denominator: 21 }));
-    assert_eq!(pacing.departures.iter().map(|stream| stream.spec.slot).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(pacing.departures.iter().map(|stream| stream.spec.turn).collect::<Vec<_>>(), [0, 1]);
     let unpaced = plan_of(&CONFIG);
     assert_eq!((unpaced.pacing, unpaced.program.generator.pacing), (None, codes::NONE));
 }
