@@ -439,7 +439,8 @@ mod user {
     #![expect(unsafe_code, reason = "aya asks for Pod, which is an unsafe trait")]
     use super::arrivals::{Log, Receiver};
     use super::timing::{
-        Calendar, Gap, Lateness, MeanGap, Segment, Stream, StreamCounts, StreamSpec, StreamState, WorkerClock,
+        Calendar, ClockCounts, ClockSpec, ClockState, Gap, Lateness, MeanGap, Segment, Stream, StreamCounts,
+        StreamSpec, StreamState, WorkerClock,
     };
     use super::{
         Body, Checksum, Counter, Drops, Field, Flow, FlowCounts, Generator, Group, HeaderState, Param, RowCursor,
@@ -453,5 +454,5 @@ mod user {
     }
     pod!(Word128 Generator Group Field Counter Param Checksum Flow Body HeaderState Schedule Worker Drops Sink FlowCounts RowCursor WorkerCounts WorkerSpec);
     pod!(Receiver Log);
-    pod!(Gap MeanGap Segment Stream StreamSpec StreamState StreamCounts WorkerClock Lateness Calendar);
+    pod!(Gap MeanGap Segment Stream StreamSpec StreamState StreamCounts WorkerClock Lateness Calendar ClockSpec ClockState ClockCounts);
 }

@@ -110,20 +110,20 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     };
     // SAFETY: the worker's own entry, which user space writes between calls only.
     let clock = unsafe { &mut *clock };
-    let position = clock.position;
-    clock.position = if position + 1 < clock.batch { position + 1 } else { 0 };
+    let position = clock.state.position;
+    clock.state.position = if position + 1 < clock.spec.batch { position + 1 } else { 0 };
     let begins = position == 0;
     if begins {
-        if clock.done != 0 || STOP.get(0).is_none_or(|stop| *stop != 0) {
-            clock.now = IDLE;
+        if clock.state.done != 0 || STOP.get(0).is_none_or(|stop| *stop != 0) {
+            clock.state.now = IDLE;
             return None;
         }
-        clock.now = read_clock(clock);
-        clock.quota = 0;
-    } else if clock.quota != 0 {
-        clock.quota -= 1;
+        clock.state.now = read_clock(clock);
+        clock.state.quota = 0;
+    } else if clock.state.quota != 0 {
+        clock.state.quota -= 1;
         return Some(0);
-    } else if clock.now == IDLE {
+    } else if clock.state.now == IDLE {
         return None;
     }
 
@@ -132,37 +132,37 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
             Some(number) => number,
             None => {
                 // What was made so far shall not wait for more searching.
-                clock.now = IDLE;
+                clock.state.now = IDLE;
                 return None;
             }
         },
         _ => 0,
     };
     let streams = WorkerStreams { first: first_stream(worker) };
-    let too_old = is_too_old(streams.get(number)?, clock.now);
+    let too_old = is_too_old(streams.get(number)?, clock.state.now);
     if too_old {
         give_up(clock, worker, number)?;
     }
     let stream = streams.get(number)?;
-    if timing::is_over(stream) || clock.now > stream.spec.close {
+    if timing::is_over(stream) || clock.state.now > stream.spec.close {
         end(clock);
         return None;
     }
     if too_old {
         // What is left of it leaves at once, where it is due: a worker that is behind finds it too old again in the next
         // repetition, and would never send a frame.
-        let others_first = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.state.earliest > clock.now;
-        if others_first || is_too_old(stream, clock.now) {
+        let others_first = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.state.earliest > clock.state.now;
+        if others_first || is_too_old(stream, clock.state.now) {
             put_back(clock, worker, number, stream);
             return None;
         }
     }
     if begins {
         wait(clock, stream.state.earliest)?;
-    } else if stream.state.earliest > clock.now + GATHER {
+    } else if stream.state.earliest > clock.state.now + GATHER {
         return None;
     }
-    let now = clock.now;
+    let now = clock.state.now;
 
     let overdue = now.saturating_sub(stream.state.due);
     let too_late = overdue.saturating_sub(Rodata::load(&GENERATOR.late));
@@ -171,12 +171,12 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     let due = stream.state.due;
     // With one stream for the port, all of the batch at once; but late frames of several flows are each noted for its own.
     let most = match Rodata::load(&GENERATOR.pacing) {
-        pacing::PORT if begins && !(several && too_late != 0) => clock.batch,
+        pacing::PORT if begins && !(several && too_late != 0) => clock.spec.batch,
         _ => 1,
     };
     let gap = stream.state.gap.ns + 1;
     let taken = timing::take(stream, most, now + GATHER, &SharedTables);
-    clock.quota = taken - 1;
+    clock.state.quota = taken - 1;
     if too_late != 0 {
         // Those behind are less late, each by about a gap.
         let late = 1 + too_late.checked_div(gap).unwrap_or(0);
@@ -198,7 +198,7 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
 /// A stream has moved on: it may have ended, and with others it takes its place in the calendar.
 #[inline(always)]
 fn put_back(clock: &mut WorkerClock, worker: &Worker, number: u32, stream: &mut Stream) {
-    clock.chosen = 0;
+    clock.state.chosen = 0;
     if timing::is_over(stream) {
         end(clock);
     } else if Rodata::load(&GENERATOR.pacing) == pacing::FLOWS
@@ -212,7 +212,7 @@ fn put_back(clock: &mut WorkerClock, worker: &Worker, number: u32, stream: &mut 
 #[inline(always)]
 fn read_clock(clock: &WorkerClock) -> u64 {
     // SAFETY: a helper without arguments.
-    unsafe { bpf_ktime_get_ns() }.saturating_sub(clock.epoch)
+    unsafe { bpf_ktime_get_ns() }.saturating_sub(clock.spec.epoch)
 }
 
 /// Whether the stream's next departure is to be given up.
@@ -224,11 +224,11 @@ fn is_too_old(stream: &Stream, now: u64) -> bool {
 /// One stream of the worker has ended.
 #[inline(always)]
 fn end(clock: &mut WorkerClock) {
-    clock.chosen = 0;
-    clock.streams = clock.streams.saturating_sub(1);
-    if clock.streams == 0 {
-        clock.done = 1;
-        clock.now = IDLE;
+    clock.state.chosen = 0;
+    clock.state.streams = clock.state.streams.saturating_sub(1);
+    if clock.state.streams == 0 {
+        clock.state.done = 1;
+        clock.state.now = IDLE;
     }
 }
 
@@ -243,18 +243,18 @@ fn calendar(worker: &Worker) -> Option<&'static mut Calendar> {
 /// still leave with it.
 #[inline(always)]
 fn chosen(clock: &mut WorkerClock, worker: &Worker, begins: bool) -> Option<u32> {
-    if clock.chosen == 0 {
-        let last = if begins { u64::MAX } else { (clock.now + GATHER) >> BUCKET_BITS };
+    if clock.state.chosen == 0 {
+        let last = if begins { u64::MAX } else { (clock.state.now + GATHER) >> BUCKET_BITS };
         let mut search = Search { worker: worker.spec.index, first: first_stream(worker), last, found: 0 };
         call_loop(STEPS, search_step, &mut search);
         if search.found == 0 {
-            clock.next = 0;
+            clock.state.next_due = 0;
             return None;
         }
-        clock.chosen = search.found;
-        clock.next = 0;
+        clock.state.chosen = search.found;
+        clock.state.next_due = 0;
     }
-    Some((clock.chosen as u32).wrapping_sub(1))
+    Some((clock.state.chosen as u32).wrapping_sub(1))
 }
 
 #[repr(C)]
@@ -291,10 +291,10 @@ fn give_up(clock: &mut WorkerClock, worker: &Worker, number: u32) -> Option<()> 
     let streams = WorkerStreams { first: first_stream(worker) };
     let stream = streams.get(number)?;
     let unsent = stream.counts.unsent;
-    note_overdue(clock, clock.now.saturating_sub(stream.state.due));
+    note_overdue(clock, clock.state.now.saturating_sub(stream.state.due));
     // A quarter more than necessary, so that it is not done for each frame.
     let bound = Rodata::load(&GENERATOR.give_up) / 4 * 3;
-    let mut skip = Skip { oldest: clock.now.saturating_sub(bound), stream: streams.first.wrapping_add(number) };
+    let mut skip = Skip { oldest: clock.state.now.saturating_sub(bound), stream: streams.first.wrapping_add(number) };
     call_loop(SKIPS, skip_step, &mut skip);
     let stream = streams.get(number)?;
     stream.state.earliest = stream.state.due;
@@ -307,8 +307,8 @@ fn give_up(clock: &mut WorkerClock, worker: &Worker, number: u32) -> Option<()> 
 
 #[inline(always)]
 fn note_overdue(clock: &mut WorkerClock, overdue: u64) {
-    if overdue > clock.late {
-        clock.late = overdue;
+    if overdue > clock.counts.most_overdue {
+        clock.counts.most_overdue = overdue;
     }
 }
 
@@ -332,7 +332,7 @@ extern "C" fn skip_step(_index: u32, skip: *mut Skip) -> i64 {
 /// Waits until `at`, and notes the time; none when that is too far away for one repetition.
 #[inline(always)]
 fn wait(clock: &mut WorkerClock, at: u64) -> Option<()> {
-    let until = clock.epoch.wrapping_add(at);
+    let until = clock.spec.epoch.wrapping_add(at);
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_ns() };
     if now >= until {
@@ -340,19 +340,19 @@ fn wait(clock: &mut WorkerClock, at: u64) -> Option<()> {
     }
     let far = until - now;
     if far > FAR {
-        clock.next = at;
-        clock.now = IDLE;
+        clock.state.next_due = at;
+        clock.state.now = IDLE;
         return None;
     }
     let longest = if far < LONGEST_SPIN { far } else { LONGEST_SPIN };
     let mut spin = Spin { until: now + longest, now };
     call_loop(SPINS, spin_step, &mut spin);
-    clock.waited += spin.now - now;
+    clock.counts.waited += spin.now - now;
     if spin.now < until {
-        clock.now = IDLE;
+        clock.state.now = IDLE;
         return None;
     }
-    clock.now = spin.now - clock.epoch;
+    clock.state.now = spin.now - clock.spec.epoch;
     Some(())
 }
 

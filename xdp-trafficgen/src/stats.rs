@@ -177,7 +177,7 @@ impl PortCount {
         if let Some(pacing) = &plan.pacing {
             punctuality = Some(punctuality::read(plan, pacing, generator, &mut flows, (elapsed, due_time), due)?);
             for worker in (0..).take(plan.cpus.len()) {
-                batch_size = batch_size.max(Some(generator.worker_clock(worker)?.batch));
+                batch_size = batch_size.max(Some(generator.worker_clock(worker)?.spec.batch));
             }
         }
         let total = |count: fn(&WorkerCount) -> u64| workers.iter().map(count).sum::<u64>();

@@ -168,37 +168,61 @@ pub struct StreamCounts {
     pub paused: u64,
 }
 
-/// Where a worker stands in time: one entry per worker.
+/// Where a worker stands in time: one entry per worker. User space writes it between calls.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerClock {
+    /// What a call is to do.
+    pub spec: ClockSpec,
+    /// Where the worker stands.
+    pub state: ClockState,
+    /// What waiting came to.
+    pub counts: ClockCounts,
+    /// Keeps the clocks of two workers out of each other's cache lines.
+    pub padding: [u64; 7],
+}
+
+/// What a worker's call is to do.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockSpec {
     /// The session's start on the monotonic clock, in nanoseconds. Set before the first call.
     pub epoch: u64,
     /// Repetitions that leave together, at least 1: the batch size of the calls. Set between calls.
     pub batch: u64,
+}
+
+/// Where a worker stands in time.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockState {
     /// Place of the next repetition within its batch. Set to 0 between calls.
     pub position: u64,
     /// The clock when the batch at hand began; [`IDLE`]: nothing departs in it.
     pub now: u64,
-    /// Repetitions of the batch at hand whose frames leave without further ado.
+    /// Repetitions of the batch at hand whose frames leave without another look at a stream.
     pub quota: u64,
     /// Streams that have not ended. Set before the first call.
     pub streams: u64,
     /// The stream whose frame is next, plus one; 0: not known yet. Not used with one stream for the port.
     pub chosen: u64,
     /// When the next frame is due, as far as known: worth sleeping for when far away.
-    pub next: u64,
-    /// Time spent waiting, in all.
-    pub waited: u64,
-    /// How overdue departures were at most, with those that were given up. Set to 0 between calls.
-    pub late: u64,
+    pub next_due: u64,
     /// 1: all streams have ended.
     pub done: u64,
-    /// Keeps the clocks of two workers out of each other's cache lines.
-    pub padding: [u64; 7],
 }
 
-/// Instead of [`WorkerClock::now`].
+/// What a worker's waiting came to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockCounts {
+    /// Time spent waiting, in all.
+    pub waited: u64,
+    /// How overdue departures were at most, with those that no frame left at. Set to 0 between calls.
+    pub most_overdue: u64,
+}
+
+/// Instead of [`ClockState::now`].
 pub const IDLE: u64 = u64::MAX;
 
 /// How punctual a flow's frames were: one entry per worker and flow, written by that worker only.
@@ -269,6 +293,9 @@ const _: () = assert!(size_of::<StreamSpec>() == 88);
 const _: () = assert!(size_of::<StreamState>() == 96);
 const _: () = assert!(size_of::<StreamCounts>() == 40);
 const _: () = assert!(size_of::<Stream>() == 256);
+const _: () = assert!(size_of::<ClockSpec>() == 16);
+const _: () = assert!(size_of::<ClockState>() == 56);
+const _: () = assert!(size_of::<ClockCounts>() == 16);
 const _: () = assert!(size_of::<WorkerClock>() == 144);
 const _: () = assert!(size_of::<Lateness>() == 80);
 const _: () = assert!(size_of::<Calendar>() == 16 + 2 * BUCKETS + BUCKETS / 32);

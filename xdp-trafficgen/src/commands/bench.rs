@@ -12,7 +12,10 @@ use std::{
 
 use clap::ValueEnum as _;
 use tokio_util::sync::CancellationToken;
-use xdp_trafficgen_ebpf::abi::{self, timing::WorkerClock};
+use xdp_trafficgen_ebpf::abi::{
+    self,
+    timing::{ClockSpec, ClockState, WorkerClock},
+};
 
 use crate::{
     cli::{self, BenchCase, BenchCommand},
@@ -85,7 +88,11 @@ fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError> {
             let streams = port.flows.len() as u64;
             generator.set_worker_clock(
                 0,
-                WorkerClock { batch: port.batch_size.into(), streams, ..WorkerClock::default() },
+                WorkerClock {
+                    spec: ClockSpec { batch: port.batch_size.into(), ..ClockSpec::default() },
+                    state: ClockState { streams, ..ClockState::default() },
+                    ..WorkerClock::default()
+                },
             )?;
         }
         let programs: Vec<_> = generator

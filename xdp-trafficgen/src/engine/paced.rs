@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use rustix::thread::set_current_timer_slack;
 use xdp_trafficgen_ebpf::{
-    abi::timing::{FAR, GRACE, Stream, StreamSpec, WorkerClock, stream_kind},
+    abi::timing::{ClockSpec, ClockState, FAR, GRACE, Stream, StreamSpec, WorkerClock, stream_kind},
     timing::{self, Tables},
 };
 
@@ -59,10 +59,8 @@ impl<'a> PacedLoop<'a> {
         let own = paced.entries().filter_map(|entry| pacing.departures.get(entry as usize));
         let streams = own.filter(|stream| !timing::is_over(stream)).count() as u64;
         let clock = WorkerClock {
-            epoch: worker.start,
-            batch: 1,
-            streams,
-            done: u64::from(streams == 0),
+            spec: ClockSpec { epoch: worker.start, batch: 1 },
+            state: ClockState { streams, done: u64::from(streams == 0), ..ClockState::default() },
             ..WorkerClock::default()
         };
         paced.set_worker_clock(clock)?;
@@ -141,13 +139,15 @@ impl<'a> PacedLoop<'a> {
     fn until_done(&mut self) -> Result<(), WorkerError> {
         while !self.is_stopped() {
             let mut clock = self.worker_clock()?;
-            if clock.done != 0 {
+            if clock.state.done != 0 {
                 return Ok(());
             }
             let asleep_until = self.sleep(&clock)?;
             self.watch.alive(self.worker.clock.now(), asleep_until);
             let batch = self.batch.size();
-            clock = WorkerClock { position: 0, batch: u64::from(batch), late: 0, ..clock };
+            clock.spec.batch = u64::from(batch);
+            clock.state.position = 0;
+            clock.counts.most_overdue = 0;
             self.set_worker_clock(clock)?;
             let repeat = self.size.in_batches(batch, self.most);
             let before = self.now();
@@ -155,9 +155,9 @@ impl<'a> PacedLoop<'a> {
             let took = Duration::from_nanos(self.now() - before);
             self.size.learn(sent, repeat, took);
             let after = self.worker_clock()?;
-            let waited = after.waited - clock.waited;
-            self.watch.called(self.worker.clock.now(), waited, after.late);
-            self.batch.learn(took, Duration::from_nanos(waited), Duration::from_nanos(after.late));
+            let waited = after.counts.waited - clock.counts.waited;
+            self.watch.called(self.worker.clock.now(), waited, after.counts.most_overdue);
+            self.batch.learn(took, Duration::from_nanos(waited), Duration::from_nanos(after.counts.most_overdue));
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl<'a> PacedLoop<'a> {
     fn sleep(&self, clock: &WorkerClock) -> Result<Option<u64>, WorkerError> {
         let next = match self.pacing.streams {
             Streams::Port => self.stream(self.worker.index)?.state.earliest,
-            Streams::Flows => clock.next,
+            Streams::Flows => clock.state.next_due,
         };
         let away = next.saturating_sub(self.now());
         if away > FAR {
@@ -247,8 +247,9 @@ impl SendLoop for PacedLoop<'_> {
         stream.state.left = turns.map_or(before.state.left, |turns| turns.min(before.state.left));
         stream.spec = StreamSpec { end, close, ..before.spec };
         self.set_stream(self.worker.index, stream)?;
-        let clock = self.worker_clock()?;
-        self.set_worker_clock(WorkerClock { streams: 1, done: 0, ..clock })?;
+        let mut clock = self.worker_clock()?;
+        clock.state = ClockState { streams: 1, done: 0, ..clock.state };
+        self.set_worker_clock(clock)?;
         self.until_done()?;
         let mut stream = self.stream(self.worker.index)?;
         // What was due when it ended, or was told to stop.
