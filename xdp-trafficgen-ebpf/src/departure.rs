@@ -17,7 +17,10 @@ use xdp_trafficgen_ebpf::{
     timing::{self, NextStream, StreamTable, Tables},
 };
 
-use crate::{GENERATOR, MAPPED, Rodata, peek_turn, skip_turns};
+use crate::{
+    GENERATOR, MAPPED, Rodata,
+    schedule::{peek_turn, skip_turns},
+};
 
 /// Where each worker stands in time; sized by the loader, as all tables that follow.
 #[map]
