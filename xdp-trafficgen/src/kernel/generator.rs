@@ -299,7 +299,7 @@ impl Generator {
     /// # Errors
     /// Only what stops the call as a whole; the fate of single frames is in the counters.
     pub fn send(&self, frame: &[u8], ingress: u32, repeat: u32, batch_size: u32) -> Result<Sent, KernelError> {
-        let context = xdp_md(frame.len(), ingress);
+        let context = xdp_md(frame, ingress)?;
         let options = TestRunOptions {
             data_in: Some(frame),
             ctx_in: Some(&context),
@@ -326,7 +326,7 @@ impl Generator {
         let mut out = vec![0; frame.len()];
         let options = TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::new() };
         let result = self.xdp()?.test_run(options).map_err(program_error(self.entry))?;
-        out.truncate(usize::try_from(result.data_size_out).unwrap_or(usize::MAX));
+        out.truncate(result.data_size_out as usize);
         Ok((result.return_value, out))
     }
 
@@ -415,10 +415,11 @@ fn fill_programs(objects: &mut [Ebpf], facts: &mut Vec<ProgramFacts>) -> Result<
 
 /// A `struct xdp_md` (include/uapi/linux/bpf.h): data, data_end, data_meta, ingress_ifindex, rx_queue_index,
 /// egress_ifindex, each 32 bits in the machine's order.
-fn xdp_md(frame_len: usize, ingress: u32) -> [u8; 24] {
+fn xdp_md(frame: &[u8], ingress: u32) -> Result<[u8; 24], KernelError> {
     let mut context = [0; 24];
-    let data_end = u32::try_from(frame_len).unwrap_or(u32::MAX);
+    let data_end = u32::try_from(frame.len()).map_err(io::Error::other);
+    let data_end = data_end.map_err(|source| KernelError::Syscall { call: "bpf(BPF_PROG_TEST_RUN)", source })?;
     context[4..8].copy_from_slice(&data_end.to_ne_bytes());
     context[12..16].copy_from_slice(&ingress.to_ne_bytes());
-    context
+    Ok(context)
 }

@@ -6,7 +6,7 @@
 //! group, whatever their headers. Flows that are worked out are a group when the same things vary at the same places; their
 //! numbers differ.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use xdp_trafficgen_ebpf::abi::{
     Body, Checksum, Field, Flow as FlowState, Generator, Group, HeaderState, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS,
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     config::{Action, Diagnostic, Flow},
     packet::Template,
+    units::Nanos,
 };
 
 /// What the verifier is to specialise a port's programs for, and what its maps start with.
@@ -260,7 +261,6 @@ impl Assembly {
     /// The first flow that has no place in a group any more.
     fn finish(self, flows: &[Compiled], request: &Request<'_>) -> Result<Program, usize> {
         let &Request { action, cpus, pacing, .. } = request;
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let mut groups: Vec<Group> = Vec::new();
         let mut group_of = Vec::new();
         for (index, flow) in flows.iter().enumerate() {
@@ -283,7 +283,7 @@ impl Assembly {
             group_of.push(number);
         }
         let frame = longest(flows).map_or_else(Vec::new, |flow| flow.bytes.clone());
-        let written = |number: usize| 4 * usize::try_from(groups[group_of[number]].words).unwrap_or(0);
+        let written = |number: usize| written_bytes(&groups[group_of[number]]);
         let alike = are_alike(flows, written);
         let mut bodies: Vec<Vec<u8>> = Vec::new();
         let mut flow_bodies = Vec::new();
@@ -357,8 +357,8 @@ impl Assembly {
                 stride,
                 pacing: pacing.map_or(timing::pacing::NONE, |pacing| pacing.streams.code()),
                 kinds: pacing.map_or(0, Pacing::kinds),
-                late: pacing.map_or(0, |pacing| nanos(pacing.late)),
-                give_up: pacing.map_or(0, |pacing| nanos(pacing.give_up)),
+                late: pacing.map_or(0, |pacing| Nanos::from(pacing.late).get()),
+                give_up: pacing.map_or(0, |pacing| Nanos::from(pacing.give_up).get()),
             },
             bodies,
             flow_bodies,
@@ -378,6 +378,12 @@ impl Assembly {
             frame,
         })
     }
+}
+
+/// Bytes that a group writes in every repetition.
+#[expect(clippy::cast_possible_truncation, reason = "at most the bytes of `MAX_LINES` lines")]
+const fn written_bytes(group: &Group) -> usize {
+    4 * group.words as usize
 }
 
 impl Compiled {

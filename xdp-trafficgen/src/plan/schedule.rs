@@ -27,7 +27,7 @@ pub fn phase(weights: &[u32], left: &[Option<u64>]) -> Option<Phase> {
     let (shares, cycles) = match cycles {
         Some(0) => {
             let last = |(share, left): (&u32, &Option<u64>)| {
-                left.map_or(*share, |left| u32::try_from(left).unwrap_or(u32::MAX).min(*share))
+                left.map_or(*share, |left| u32::try_from(left).map_or(*share, |left| left.min(*share)))
             };
             (shares.iter().zip(left).map(last).collect(), Some(1))
         }
@@ -62,10 +62,10 @@ pub fn reduced(weights: &[u32]) -> Vec<u32> {
 /// Index i `shares[i]` times, as evenly spread as can be.
 pub fn spread(shares: &[u32]) -> Vec<u32> {
     // Turn k of a share s stands at (2k + 1) / 2s of the cycle: in the middle of its part.
-    let mut turns: Vec<(u64, u32)> = Vec::new();
+    let mut turns: Vec<(u128, u32)> = Vec::new();
     for (index, &share) in (0..).zip(shares) {
         let place = |turn: u32| (u128::from(2 * u64::from(turn) + 1) << 63) / u128::from(share);
-        turns.extend((0..share).map(|turn| (u64::try_from(place(turn)).unwrap_or(u64::MAX), index)));
+        turns.extend((0..share).map(|turn| (place(turn), index)));
     }
     turns.sort_unstable();
     turns.into_iter().map(|(_, index)| index).collect()

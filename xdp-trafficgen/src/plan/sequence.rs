@@ -94,10 +94,8 @@ impl Sequence {
 
 /// The index of the worker's first frame, and how far it moves a frame beside what a leader's end adds.
 fn indices(first: u64, stride: u64, round: u128, count: u64) -> (u64, u64) {
-    let at = |frames: u64| {
-        let index = u128::from(frames) / round % u128::from(count);
-        u64::try_from(index).unwrap_or(0)
-    };
+    // A round of more frames than can be counted does not end.
+    let at = |frames: u64| u64::try_from(round).map_or(0, |round| frames / round % count);
     (at(first), at(stride))
 }
 

@@ -41,7 +41,7 @@ pub(super) fn table(size: &Size) -> (Order, Vec<u32>) {
             let mut distinct = sizes.clone();
             distinct.sort_unstable();
             distinct.dedup();
-            let index = |size: &u32| distinct.binary_search(size).unwrap_or(0) as u128;
+            let index = |size: &u32| distinct.partition_point(|other| other < size) as u128;
             (Order::Listed(sizes.iter().map(index).collect()), distinct)
         }
     }

@@ -349,7 +349,11 @@ fn read(frame: &[u8], bytes: &Range<usize>) -> u128 {
     u128::from_be_bytes(window)
 }
 
-/// Offsets and counts within a frame or a table, all far below 2³².
-pub(super) fn small(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
+/// Offsets within a frame and entries of a port's tables, as the program has them.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "frames have a page at most, and tables as many entries as `MAX_TURNS`, `MAX_VALUES` or `ROW_TABLE_LINES` say"
+)]
+pub(super) const fn small(value: usize) -> u32 {
+    value as u32
 }

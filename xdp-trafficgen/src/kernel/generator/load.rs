@@ -1,5 +1,7 @@
 //! Loads the object for each group of a port's flows, specialised for it, and fills its maps.
 
+use std::io;
+
 use aya::{Ebpf, EbpfLoader, Pod, maps::Map, programs::Xdp};
 use xdp_trafficgen_ebpf::abi::{BODY_LEN, Group, Line, ROW_TABLE_LINES, timing::EXPONENTIALS};
 
@@ -44,26 +46,25 @@ pub(super) fn load_group(
     row_table.resize(ROW_TABLE_LINES, Line::default());
     let mut size_table = row_sizes.clone();
     size_table.resize(ROW_TABLE_LINES, 0);
-    let entries = |len: usize| u32::try_from(len.max(1)).unwrap_or(u32::MAX);
     let mut loader = EbpfLoader::new();
     loader
         .override_global("GENERATOR", generator, true)
         .override_global("GROUP", group, true)
         .override_global("ROWS", row_table.as_flattened(), true)
         .override_global("ROW_SIZES", size_table.as_slice(), true)
-        .map_max_entries("SCHEDULES", entries(workers.len()))
-        .map_max_entries("FLOWS", entries(flows.len()))
-        .map_max_entries("FLOW_DROPS", entries(flows.len()))
-        .map_max_entries("HEADER_STATES", entries(header_states.len()))
-        .map_max_entries("VALUES", entries(values.len()))
-        .map_max_entries("FLOW_BODIES", entries(flow_bodies.len()))
-        .map_max_entries("BODIES", entries(bodies.len()))
-        .map_max_entries("WORKER_CLOCKS", entries(workers.len()))
-        .map_max_entries("STREAMS", entries(pacing.map_or(0, |pacing| pacing.departures.len())))
-        .map_max_entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len())))
-        .map_max_entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len())))
-        .map_max_entries("EXPONENTIAL", entries(EXPONENTIALS))
-        .map_max_entries("LATENESS", entries(pacing.map_or(0, |_| workers.len() * program.turns.len())));
+        .map_max_entries("SCHEDULES", entries(workers.len())?)
+        .map_max_entries("FLOWS", entries(flows.len())?)
+        .map_max_entries("FLOW_DROPS", entries(flows.len())?)
+        .map_max_entries("HEADER_STATES", entries(header_states.len())?)
+        .map_max_entries("VALUES", entries(values.len())?)
+        .map_max_entries("FLOW_BODIES", entries(flow_bodies.len())?)
+        .map_max_entries("BODIES", entries(bodies.len())?)
+        .map_max_entries("WORKER_CLOCKS", entries(workers.len())?)
+        .map_max_entries("STREAMS", entries(pacing.map_or(0, |pacing| pacing.departures.len()))?)
+        .map_max_entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len()))?)
+        .map_max_entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len()))?)
+        .map_max_entries("EXPONENTIAL", entries(EXPONENTIALS)?)
+        .map_max_entries("LATENESS", entries(pacing.map_or(0, |_| workers.len() * program.turns.len()))?);
     if let Some(pins) = pins {
         pins.share(&mut loader, &SHARED);
     }
@@ -71,6 +72,12 @@ pub(super) fn load_group(
         place.share(&mut loader);
     }
     Ok(loader.load(OBJECT)?)
+}
+
+/// Entries of a map, of which there is one at least.
+fn entries(len: usize) -> Result<u32, KernelError> {
+    let entries = u32::try_from(len.max(1)).map_err(io::Error::other);
+    entries.map_err(|source| KernelError::Syscall { call: "bpf(BPF_MAP_CREATE)", source })
 }
 
 pub(super) fn xdp_of<'a>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {

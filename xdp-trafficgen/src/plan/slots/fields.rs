@@ -188,8 +188,7 @@ fn list(pattern: &Pattern, seed: u64) -> Vec<u128> {
         Pattern::Increment(count) | Pattern::Decrement(count) => vec![count.start],
         &Pattern::Random { min, max, count, .. } => {
             let values = (max - min).wrapping_add(1);
-            let count = usize::try_from(count.unwrap_or(1)).unwrap_or(usize::MAX).min(MAX_VALUES + 1);
-            (0..count as u64).map(|index| min + drawn(values, seed, index)).collect()
+            (0..count.unwrap_or(1)).map(|index| min + drawn(values, seed, index)).collect()
         }
     }
 }

@@ -34,8 +34,8 @@ impl ValueTable {
 
     /// The entry `index` places behind `first`.
     pub(super) fn entry(&self, first: u32, index: u128) -> u128 {
-        let index = usize::try_from(index).unwrap_or(usize::MAX).saturating_add(first as usize);
-        self.entries.get(index).map_or(0, |entry| entry.get())
+        let entries = self.entries.get(first as usize..).unwrap_or_default();
+        usize::try_from(index).ok().and_then(|index| entries.get(index)).map_or(0, |entry| entry.get())
     }
 
     pub(in crate::plan) fn into_entries(self) -> Vec<Word128> {
