@@ -1,37 +1,38 @@
 //! The command line: what can be typed, and its help. Parses; knows no environment.
 
 mod bench;
+mod check;
+mod daemon;
+mod demo;
 mod output;
 mod pace_test;
 mod probe;
 mod quick;
+mod run;
+mod shared;
+mod show;
 mod tune;
+mod values;
 
-use std::{
-    ffi::{OsStr, OsString},
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::ffi::{OsStr, OsString};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 #[doc(hidden)]
 pub use bench::{Bench, BenchArrivals, BenchCase, BenchCommand, BenchPrograms, BenchRun, BenchSink};
+pub use check::Check;
+pub use daemon::Daemon;
+pub use demo::Demo;
 pub use output::Output;
 pub use pace_test::{PaceTest, WarmUp};
 pub use probe::Probe;
 pub use quick::{Icmp, PortRange, Quick, QuickRateOptions, TcpSyn, Udp};
+pub use run::Run;
+pub use shared::{Common, Overrides, RateOptions, Scale, Session, Strict};
+pub use show::Show;
 pub use tune::Tune;
 
-use crate::{
-    config::{
-        LatePolicy,
-        literal::{self, Problem},
-        rate,
-    },
-    output::{Format, Report, log::LogFormat},
-    units::{CpuList, Ratio},
-};
+use crate::config::literal;
 
 /// Line-rate traffic generator on XDP live frames.
 ///
@@ -157,211 +158,6 @@ pub enum Command {
     Daemon(Daemon),
 }
 
-/// Options of `demo`.
-#[derive(Args, Debug)]
-pub struct Demo {
-    /// How long to send: `5s`, `500ms`, `1m 30s`
-    #[arg(long, default_value = "5s", value_parser = duration)]
-    pub duration: Duration,
-    /// How fast to send, all CPUs together: `500kpps`, `10Gbps`, or a table such as `{ poisson = "10kpps" }` [default: as fast
-    /// as it can]
-    #[arg(long)]
-    pub rate: Option<String>,
-    /// How the report is written.
-    #[command(flatten)]
-    pub output: Output<Report>,
-    /// Whether it must all be sent.
-    #[command(flatten)]
-    pub strict: Strict,
-}
-
-/// Options of `run`.
-#[derive(Args, Debug)]
-pub struct Run {
-    /// The configuration file (TOML); `-` is standard input
-    pub config: PathBuf,
-    /// Values to use instead of the file's.
-    #[command(flatten)]
-    pub overrides: Overrides,
-    /// Send for this long, whatever the file says
-    #[arg(long, value_parser = duration)]
-    pub duration: Option<Duration>,
-    /// Send this many frames of each flow, whatever the file says: `1000000`, `1M` or `1e6`
-    #[arg(long, value_name = "N", value_parser = count)]
-    pub packets: Option<u64>,
-    /// Rates to use instead of the file's.
-    #[command(flatten)]
-    pub rates: RateOptions,
-    /// By how much to multiply the file's.
-    #[command(flatten)]
-    pub scale: Scale,
-    /// What a run has that a daemon has not.
-    #[command(flatten)]
-    pub session: Session,
-    /// How the report is written.
-    #[command(flatten)]
-    pub output: Output<Report>,
-    /// What all sending commands have.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// Options of the commands that can pace a file's frames. They replace the rates of all ports; flows with
-/// rates of their own keep their shares.
-#[derive(Args, Clone, Debug, Default)]
-pub struct RateOptions {
-    /// How fast each port sends, over all CPUs; flows with rates of their own keep their shares of it: `500kpps`, `10Gbps`,
-    /// `10GbpsL1`, `40%`, or a table as in the file, such as `{ poisson = "10kpps" }` [default: as the file says, or else as
-    /// fast as it can]
-    #[arg(long)]
-    pub rate: Option<String>,
-    /// What becomes of frames that are overdue: `catch_up`, `catch_up=20ms` (they are sent late, but not later than this), or
-    /// `skip` (they are never sent) [default: as the file says, or else
-    /// catch_up=100ms]
-    #[arg(long, value_name = "POLICY", value_parser = behind)]
-    pub behind: Option<LatePolicy>,
-}
-
-/// The option of the commands that send at the rates of a file.
-#[derive(Args, Clone, Copy, Debug, Default)]
-pub struct Scale {
-    /// Multiply all rates of the file: `2x`, `0.5x`
-    #[arg(long, value_name = "FACTOR", value_parser = factor, conflicts_with = "rate")]
-    pub scale: Option<Ratio>,
-}
-
-/// Options of the commands that send and end.
-#[derive(Args, Clone, Copy, Debug, Default)]
-pub struct Session {
-    /// Start at this instant, for machines that are to start together: `2026-11-22T14:00:00Z`, or `@1764000000.5` in seconds
-    /// since 1970
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    pub at: Option<SystemTime>,
-    /// Whether it must all be sent.
-    #[command(flatten)]
-    pub strict: Strict,
-}
-
-/// The option of the commands that can fail for what was not sent.
-#[derive(Args, Clone, Copy, Debug, Default)]
-pub struct Strict {
-    /// Exit with 3 when less than 99.9 % of what was asked for was sent, or any frame was dropped
-    #[arg(long)]
-    pub strict: bool,
-}
-
-/// Options of all commands that read a configuration file.
-#[derive(Args, Debug)]
-pub struct Overrides {
-    /// Use this value instead of the file's, such as `flows.dns.size=128`; may be given several times
-    #[arg(long, value_name = "PATH=VALUE")]
-    pub set: Vec<String>,
-}
-
-/// Options of all commands that send.
-#[derive(Args, Clone, Copy, Debug, Default)]
-pub struct Common {
-    /// Send even out of an interface that carries this machine's default route
-    #[arg(long)]
-    pub allow_default_route: bool,
-    /// Take an XDP program that is in the way off the interface, and put it back at the end
-    ///
-    /// Some drivers send only while an XDP program is attached to them, and have room for one. A program in the driver stays
-    /// in any case, for it does as well. One that was attached by a BPF link cannot be taken off. After SIGKILL or a
-    /// second signal it is not put back.
-    #[arg(long)]
-    pub replace_xdp: bool,
-}
-
-/// Options of `check`.
-#[derive(Args, Debug)]
-pub struct Check {
-    /// The configuration file (TOML); `-` is standard input
-    pub config: PathBuf,
-    /// Values to use instead of the file's.
-    #[command(flatten)]
-    pub overrides: Overrides,
-    /// Rates to use instead of the file's.
-    #[command(flatten)]
-    pub rates: RateOptions,
-    /// By how much to multiply the file's.
-    #[command(flatten)]
-    pub scale: Scale,
-    /// Accept interfaces that carry this machine's default route
-    #[arg(long)]
-    pub allow_default_route: bool,
-    /// Accept interfaces that have an XDP program in the way
-    #[arg(long)]
-    pub replace_xdp: bool,
-}
-
-/// Options of `show`.
-#[derive(Args, Debug)]
-pub struct Show {
-    /// The configuration file (TOML); `-` is standard input
-    pub config: PathBuf,
-    /// Values to use instead of the file's.
-    #[command(flatten)]
-    pub overrides: Overrides,
-    /// Rates to use instead of the file's.
-    #[command(flatten)]
-    pub rates: RateOptions,
-    /// By how much to multiply the file's.
-    #[command(flatten)]
-    pub scale: Scale,
-    /// How many frames of each port
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = count)]
-    pub packets: u64,
-    /// Describe only this flow; may be given several times [default: all, up to 20 of a port]
-    #[arg(long, value_name = "NAME")]
-    pub flow: Vec<String>,
-    /// Write them to this file too, in the pcap format; `-` is standard output, which then has nothing else
-    #[arg(long, value_name = "FILE")]
-    pub pcap: Option<PathBuf>,
-}
-
-/// Options of `daemon`.
-#[derive(Args, Debug)]
-pub struct Daemon {
-    /// The configuration file (TOML); `-` is standard input
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-    /// Values to use instead of the file's.
-    #[command(flatten)]
-    pub overrides: Overrides,
-    /// How the log is written
-    #[arg(long, value_enum, default_value_t)]
-    pub log_format: LogFormat,
-    /// How often the counts are logged
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    pub report_interval: Duration,
-    /// Rates to use instead of the file's.
-    #[command(flatten)]
-    pub rates: RateOptions,
-    /// By how much to multiply the file's.
-    #[command(flatten)]
-    pub scale: Scale,
-    /// Write a report at the end, on standard output and in this format
-    #[arg(
-        short,
-        long,
-        value_name = "FORMAT",
-        default_value_if("json", "true", "json"),
-        value_parser = output::format::<Report>()
-    )]
-    pub output: Option<&'static Format<Report>>,
-    /// The same as --output json
-    #[arg(long, conflicts_with = "output")]
-    json: bool,
-    /// What all sending commands have.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-fn cpus(text: &str) -> Result<CpuList, Problem> {
-    literal::parse_cpus(text).map(CpuList)
-}
-
 /// The words of a command line, where a negative number belongs to the option before it: whoever reads the option's value says
 /// why it cannot be, and the parser does not take it for an option of its own.
 pub fn words(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
@@ -382,38 +178,6 @@ pub fn words(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
 /// Whether it is a long option without its value, `--packets`.
 fn is_option(word: &OsStr) -> bool {
     word.to_str().is_some_and(|word| word.len() > 2 && word.starts_with("--") && !word.contains('='))
-}
-
-fn count(text: &str) -> Result<u64, Problem> {
-    literal::parse_count(text)
-}
-
-fn frame_size(text: &str) -> Result<u32, Problem> {
-    literal::parse_within(text, "a number of bytes that a frame has", &literal::FRAME_SIZE)
-}
-
-fn duration(text: &str) -> Result<Duration, Problem> {
-    literal::parse_duration(text)
-}
-
-fn time(text: &str) -> Result<Duration, Problem> {
-    literal::parse_time(text)
-}
-
-fn instant(text: &str) -> Result<SystemTime, Problem> {
-    literal::parse_instant(text)
-}
-
-fn factor(text: &str) -> Result<Ratio, Problem> {
-    rate::parse_factor(text)
-}
-
-fn behind(text: &str) -> Result<LatePolicy, Problem> {
-    rate::parse_behind(text)
-}
-
-fn speed(text: &str) -> Result<u64, Problem> {
-    rate::parse_speed(text)
 }
 
 #[cfg(test)]

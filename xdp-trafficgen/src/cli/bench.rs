@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::cpus;
+use super::values::cpus;
 use crate::units::CpuList;
 
 /// Single measurements for `cargo xtask bench`.

@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args};
 
-use super::{Common, Output, cpus, duration, frame_size};
+use super::{
+    Common, Output,
+    values::{cpus, duration, frame_size},
+};
 use crate::{
     config::{
         Rate,

@@ -4,7 +4,10 @@ use std::{net::IpAddr, time::Duration};
 
 use clap::Args;
 
-use super::{Common, Output, Session, behind, count, cpus, duration, speed, time};
+use super::{
+    Common, Output, Session,
+    values::{behind, count, cpus, duration, speed, time},
+};
 use crate::{
     config::{
         LatePolicy,

@@ -4,7 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Common, Output, cpus, frame_size, quick::mac};
+use super::{
+    Common, Output,
+    quick::mac,
+    values::{cpus, frame_size},
+};
 use crate::{
     config::{
         DEFAULT_SIZE,
