@@ -8,9 +8,9 @@ use std::{
     thread,
 };
 
-use super::{NewDrops, RunFindings, found};
+use super::{RunFindings, found};
 use crate::{
-    output::{PortFinding, together},
+    output::{NewDrops, PortFinding, together},
     stats::Snapshot,
 };
 
@@ -80,5 +80,40 @@ impl Watcher {
         let lost = together::as_it_happens("frames are being dropped: ", &lost);
         let others = [captured, moved].map(|findings| together::as_it_happens("", &findings));
         lost.into_iter().chain(others.into_iter().flatten()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{
+        super::tests::{full, outlook},
+        *,
+    };
+
+    /// Whoever drives a run, or ends it, does not wait for a look, however long that takes.
+    #[test]
+    fn a_watch_keeps_nobody() {
+        let outlook = outlook();
+        let mut watch = outlook.watch();
+        let held = outlook.so_far();
+        let (done, is_done) = std::sync::mpsc::channel();
+        let watching = thread::spawn(move || {
+            let lines = watch(&full(5));
+            done.send(lines).unwrap();
+            watch
+        });
+        let at_once = is_done.recv_timeout(Duration::from_secs(60));
+        drop(held);
+        assert_eq!(at_once, Ok(Vec::new()));
+        let mut watch = watching.join().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut lines = Vec::new();
+        while lines.is_empty() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+            lines = watch(&full(5));
+        }
+        assert!(lines.iter().any(|line| line.contains("frames are being dropped")), "{lines:?}");
     }
 }
