@@ -35,7 +35,8 @@ fn every_command_line_is_understood() {
                         }
                     }
                     ["cargo", "xtask", task, ..] => {
-                        let variant = format!("    {}{}", task[..1].to_uppercase(), &task[1..]);
+                        let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
+                        let variant = format!("    {}", task.split('-').map(capital).collect::<String>());
                         assert!(TASKS.lines().any(|line| line.starts_with(&variant)), "{block}: no task `{task}`");
                     }
                     ["cargo", "build" | "check" | "clippy" | "doc" | "fmt" | "test", ..] => {}
@@ -119,14 +120,16 @@ fn does(console: &Console, command: &blocks::Command, folder: &Path) -> Result<(
     }
 }
 
+const SHORT: &str = "300ms";
+
 /// The same command over a time in which a test can wait for it.
 fn shortened(line: &str, stop_after: Option<&str>) -> String {
     let line = line.replace("cargo xtask demo", "xdp-trafficgen demo");
     let mut words: Vec<&str> = line.split(' ').collect();
-    let time = if words.contains(&"tune") { "100ms" } else { "500ms" };
+    let lasts = ["demo", "pace-test"].iter().any(|command| words.contains(command));
     match words.iter().position(|word| *word == "--duration") {
-        Some(at) => words[at + 1] = time,
-        None if words.contains(&"tune") || words.contains(&"pace-test") => words.extend(["--duration", time]),
+        Some(at) => words[at + 1] = SHORT,
+        None if lasts => words.extend(["--duration", SHORT]),
         None => {}
     }
     let line = words.join(" ");
