@@ -22,6 +22,8 @@ mod queues;
 mod since;
 mod situation;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod veth;
 mod words;

@@ -7,8 +7,13 @@ mod veth;
 
 use super::*;
 use crate::{
-    host::{Bond, Cpu, Driver, Interrupt, Iommu, Link, Lockdown, LinkHistory, Peer, Queues, Rings, XdpFeatures},
+    config::Action,
+    host::{
+        AttachedMode, AttachedXdp, Bond, Cpu, Driver, Interface, Interrupt, Iommu, Link, LinkHistory, Lockdown, Peer,
+        Queues, Rings, System, XdpFeatures,
+    },
     kernel::TracePoint,
+    plan::{ExistingProgram, RequiredProgram},
     stats::{DropReason, PortCount, Punctuality},
 };
 

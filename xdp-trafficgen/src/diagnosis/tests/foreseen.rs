@@ -43,7 +43,8 @@ fn a_generic_program_that_makes_way_is_in_nobodys_way() {
         let generic = AttachedXdp { mode: AttachedMode::Generic, on_link, ..native("filter") };
         let interface = Interface { features: Some(WITHOUT_XMIT), xdp: vec![generic], ..nic("ice") };
         let system = machine();
-        let findings = foresee(&Situation { attach: RequiredProgram::Pass(existing), ..situation(&system, Some(&interface)) });
+        let findings =
+            foresee(&Situation { attach: RequiredProgram::Pass(existing), ..situation(&system, Some(&interface)) });
         let found: Vec<_> = findings.iter().map(|finding| (finding.code, finding.severity)).collect();
         assert_eq!(found, [expected], "{existing:?}");
     }

@@ -51,7 +51,13 @@ fn a_bond_is_as_good_as_its_mode() {
     let without = Some("bond_without_xdp");
     for mode in ["balance-alb", "balance-tlb", "broadcast"] {
         let in_mode = format!("in the mode {mode}");
-        check(mode, "layer2", &["eth2"], without, &[&in_mode, "active-backup, balance-rr, balance-xor or 802.3ad", "`eth2`"]);
+        check(
+            mode,
+            "layer2",
+            &["eth2"],
+            without,
+            &[&in_mode, "active-backup, balance-rr, balance-xor or 802.3ad", "`eth2`"],
+        );
     }
     for mode in ["balance-xor", "802.3ad"] {
         let parts = ["xmit_hash_policy vlan+srcmac", "`ip link set eth1 type bond xmit_hash_policy layer2+3`"];
@@ -71,7 +77,11 @@ fn moments_that_are_over() {
     let long = Situation { largest: 1518, ..situation(&system, Some(&interface)) };
     let lowered = LinkHistory { least_mtu: Some(500), ..LinkHistory::default() };
     let parts = ["1518 bytes were longer", "`eth1`, 500, allowed for a while; it is 1500 now", "leave the MTU"];
-    assert_says(&of_drop(DropReason::Redirect(90), &Situation { meanwhile: lowered, ..long }), "frame_above_mtu", &parts);
+    assert_says(
+        &of_drop(DropReason::Redirect(90), &Situation { meanwhile: lowered, ..long }),
+        "frame_above_mtu",
+        &parts,
+    );
     // The kernel reported no change.
     let finding = of_drop(DropReason::Redirect(90), &long);
     assert_says(&finding, "frame_above_mtu", &["longer than the MTU of `eth1` allowed for a while; it is 1500 now"]);
@@ -80,7 +90,8 @@ fn moments_that_are_over() {
     let pair = veth(peer(true, true, false), Some(EVERYTHING));
     let pair = Situation { largest: 1518, cpus: &[0], ..situation(&system, Some(&pair)) };
     let either = "queue_full_or_frame_above_peer_mtu";
-    let parts = ["either frames of 1518 bytes", "500; it is 1500 now; or the ring of 256 entries", "for the other, use"];
+    let parts =
+        ["either frames of 1518 bytes", "500; it is 1500 now; or the ring of 256 entries", "for the other, use"];
     assert_says(&of_drop(DropReason::QueueFull, &Situation { peer_meanwhile: Some(lowered), ..pair }), either, &parts);
     assert_says(&of_drop(DropReason::QueueFull, &pair), "queue_full", &["256 entries"]);
     // The kernel could not have reported a change.
@@ -91,5 +102,9 @@ fn moments_that_are_over() {
     assert_says(&of_drop(DropReason::QueueFull, &short), "queue_full", &["256 entries"]);
     let down = LinkHistory { down: true, unplugged: true, ..LinkHistory::default() };
     let was_down = Situation { peer_meanwhile: Some(down), ..pair };
-    assert_says(&of_drop(DropReason::Driver(6), &was_down), "veth_peer_changed", &["`far` of `eth1` was down for a while"]);
+    assert_says(
+        &of_drop(DropReason::Driver(6), &was_down),
+        "veth_peer_changed",
+        &["`far` of `eth1` was down for a while"],
+    );
 }

@@ -18,24 +18,41 @@ fn a_veth_is_as_good_as_its_peer() {
         "veth_peer_down",
         &["is down, and has neither", "set far up", "gro on"],
     );
-    check(&veth(peer(true, true, false), None), "veth_peer_changed", &["for a while", "leave `far` up"]);
+    check(&veth(peer(true, true, false), None), "veth_peer_changed", &["for a while", "leave it up"]);
     let unnoticed = "veth_peer_unnoticed";
     check(&veth(peer(true, false, true), Some(WITHOUT_XMIT)), unnoticed, &["while it was down", "gro off", "gro on"]);
     check(&veth(peer(true, true, true), Some(NOTHING)), unnoticed, &["fewer receive queues", "`ethtool -L far tx 1`"]);
     // Queues that do not fit say nothing about a receiver, wherever the peer is.
-    let there = |up| Peer::There { name: "far".into(), nsid: 0, index: 9, up, mtu: 1500, native_xdp: false, namespace: Some("lab".into()) };
-    let parts = ["`eth1` has fewer receive queues than the peer `far`", "`ip netns exec lab ethtool -L far tx 1`, or give `eth1`"];
+    let there = |up| Peer::There {
+        name: "far".into(),
+        nsid: 0,
+        index: 9,
+        up,
+        mtu: 1500,
+        native_xdp: false,
+        namespace: Some("lab".into()),
+    };
+    let parts = [
+        "`eth1` has fewer receive queues than the peer `far`",
+        "`ip netns exec lab ethtool -L far tx 1`, or give `eth1`",
+    ];
     check(&veth(Some(there(true)), Some(NOTHING)), unnoticed, &parts);
-    let parts = ["namespace `lab`, is down, and `eth1` has fewer receive queues than it", "ip link set far up`, and then `ip netns"];
+    let parts = [
+        "namespace `lab`, is down, and `eth1` has fewer receive queues than it",
+        "ip link set far up`, and then `ip netns",
+    ];
     check(&veth(Some(there(false)), Some(NOTHING)), "veth_peer_down", &parts);
     check(&veth(Some(Peer::Elsewhere), Some(NOTHING)), unnoticed, &["fewer receive queues", "`ethtool -L PEER tx 1`"]);
     let elsewhere = |features| veth(Some(Peer::Elsewhere), features);
     check(
         &elsewhere(Some(WITHOUT_XMIT)),
         without,
-        &["in another network namespace, has neither", "in its namespace: `ethtool -K PEER gro on`"],
+        &[
+            "in another network namespace, has neither",
+            "in its namespace: `ethtool -K PEER gro off`, `ethtool -K PEER gro on`",
+        ],
     );
-    check(&elsewhere(None), "veth_peer_unseen", &["is down, or has neither", "`ip link set PEER up`", "gro on"]);
+    check(&elsewhere(None), "veth_peer_unseen", &["is down, or it has neither", "`ip link set PEER up`", "gro on"]);
     let mut far_down = elsewhere(Some(EVERYTHING));
     far_down.link.carrier = false;
     check(&far_down, "veth_peer_down", &["namespace, is down", "in its namespace: `ip link set PEER up`"]);
