@@ -1,10 +1,11 @@
-//! `cargo xtask tidy`: what must hold of the sources and no compiler checks: the order of the crate's modules, and that
-//! nothing cites what a reader of the repository does not have.
+//! `cargo xtask tidy`: what must hold of the sources and no compiler checks: the order of the crate's modules, that
+//! nothing cites what a reader of the repository does not have, and that every source file is compiled.
 //!
 //! Each finding is a line that names the place, what stands there and the rule.
 
 mod citations;
 mod order;
+mod orphans;
 
 use std::{fmt, fs};
 
@@ -41,6 +42,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     let files = files(sh)?;
     let mut findings = order::check(&files)?;
     findings.extend(citations::check(&files));
+    findings.extend(orphans::check(&files));
     findings.sort();
     for finding in &findings {
         eprintln!("{finding}");
