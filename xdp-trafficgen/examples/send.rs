@@ -45,7 +45,11 @@ pub(crate) fn send(interface: &str, dst_mac: &str, out: &mut impl Write) -> Resu
     })?;
 
     for port in &snapshot.ports {
-        writeln!(out, "{} attempted, {} taken by the driver of {}", port.attempted, port.transmitted, port.interface)?;
+        writeln!(
+            out,
+            "{} attempted, {} taken by the driver of {}",
+            port.frames_attempted, port.frames_tx, port.interface
+        )?;
         for (reason, frames) in &port.drops {
             writeln!(out, "{frames} dropped: {reason:?}")?;
         }

@@ -43,7 +43,7 @@ pub struct Snapshot {
     pub ports: Vec<PortCount>,
 }
 
-/// What became of one port's frames. After a run `attempted` is `transmitted` plus all drops. While it goes on there are frames
+/// What became of one port's frames. After a run `frames_attempted` is `frames_tx` plus all drops. While it goes on there are frames
 /// `in_flight` too, and counters are read one after the other while they change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PortCount {
@@ -57,9 +57,9 @@ pub struct PortCount {
     /// is to be sent. What rates are over.
     pub due_time: Duration,
     /// Repetitions of the program.
-    pub attempted: u64,
+    pub frames_attempted: u64,
     /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
-    pub transmitted: u64,
+    pub frames_tx: u64,
     /// Frames whose fate is not known yet: up to a batch a worker, and a little more for counters read one by one.
     pub in_flight: u64,
     /// Frames that went nowhere, by reason.
@@ -94,9 +94,9 @@ pub struct WorkerCount {
     /// Its CPU. One that is not among the plan's has no worker: somebody moved a worker's thread there.
     pub cpu: u32,
     /// Repetitions of the program.
-    pub attempted: u64,
+    pub frames_attempted: u64,
     /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
-    pub transmitted: u64,
+    pub frames_tx: u64,
     /// Frames whose fate is not known yet.
     pub in_flight: u64,
     /// Frames that went nowhere, by reason.
@@ -111,11 +111,11 @@ pub struct FlowCount {
     /// The flow's name.
     pub name: String,
     /// Repetitions of the program for this flow.
-    pub attempted: u64,
+    pub frames_attempted: u64,
     /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
-    pub transmitted: u64,
-    /// Bytes on the wire of the transmitted frames, FCS included.
-    pub bytes: u64,
+    pub frames_tx: u64,
+    /// Bytes on the wire of those frames, FCS included.
+    pub bytes_tx: u64,
     /// As [`PortCount::due_time`], of the flow alone. One that ends by a number of frames without departure times, to the end of
     /// the port.
     pub due_time: Duration,
@@ -130,7 +130,7 @@ pub struct FlowCount {
 impl FlowCount {
     /// Frames of the flow's share that are over: made, or given up with their departure.
     pub fn due(&self) -> u64 {
-        self.attempted + self.punctuality.map_or(0, |punctuality| punctuality.unsent)
+        self.frames_attempted + self.punctuality.map_or(0, |punctuality| punctuality.unsent)
     }
 
     /// Before anything was sent.
@@ -189,8 +189,8 @@ impl PortCount {
             interface: plan.interface.clone(),
             elapsed,
             due_time,
-            attempted: total(|worker| worker.attempted),
-            transmitted: total(|worker| worker.transmitted),
+            frames_attempted: total(|worker| worker.frames_attempted),
+            frames_tx: total(|worker| worker.frames_tx),
             in_flight: total(|worker| worker.in_flight),
             drops,
             punctuality,
@@ -231,13 +231,13 @@ impl PortCount {
     }
 
     /// Frames that went nowhere.
-    pub fn dropped(&self) -> u64 {
+    pub fn frames_dropped(&self) -> u64 {
         self.drops.iter().map(|&(_, count)| count).sum()
     }
 
-    /// Bytes on the wire of the transmitted frames, FCS included.
-    pub fn bytes(&self) -> u64 {
-        self.flows.iter().map(|flow| flow.bytes).sum()
+    /// Bytes on the wire of the frames that were sent, FCS included.
+    pub fn bytes_tx(&self) -> u64 {
+        self.flows.iter().map(|flow| flow.bytes_tx).sum()
     }
 
     /// Adds the counts of an earlier run of the same port.
@@ -247,8 +247,8 @@ impl PortCount {
             interface: _,
             elapsed,
             due_time,
-            attempted,
-            transmitted,
+            frames_attempted,
+            frames_tx,
             in_flight,
             drops,
             punctuality,
@@ -264,7 +264,7 @@ impl PortCount {
             outage,
         } = earlier;
         // Only whole when no run lacks it.
-        if *attempted > 0 {
+        if *frames_attempted > 0 {
             self.interface_count =
                 self.interface_count.take().zip(interface_count.as_ref()).map(|(mut all, earlier)| {
                     all.add(earlier);
@@ -278,8 +278,8 @@ impl PortCount {
         self.due_time += *due_time;
         self.still = (self.still.0.max(*longest), self.still.1 + *still);
         self.outage.add(outage);
-        self.attempted += attempted;
-        self.transmitted += transmitted;
+        self.frames_attempted += frames_attempted;
+        self.frames_tx += frames_tx;
         add_drops(&mut self.drops, drops);
         for (flow, earlier) in self.flows.iter_mut().zip(flows) {
             flow.add(earlier);
@@ -295,10 +295,10 @@ impl PortCount {
 
 impl FlowCount {
     fn add(&mut self, earlier: &Self) {
-        let Self { name: _, attempted, transmitted, bytes, due_time, in_flight, drops, punctuality } = earlier;
-        self.attempted += attempted;
-        self.transmitted += transmitted;
-        self.bytes += bytes;
+        let Self { name: _, frames_attempted, frames_tx, bytes_tx, due_time, in_flight, drops, punctuality } = earlier;
+        self.frames_attempted += frames_attempted;
+        self.frames_tx += frames_tx;
+        self.bytes_tx += bytes_tx;
         self.due_time += *due_time;
         self.in_flight += in_flight;
         add_drops(&mut self.drops, drops);
@@ -308,9 +308,9 @@ impl FlowCount {
 
 impl WorkerCount {
     fn add(&mut self, earlier: &Self) {
-        let Self { cpu: _, attempted, transmitted, in_flight, drops, exceptions } = earlier;
-        self.attempted += attempted;
-        self.transmitted += transmitted;
+        let Self { cpu: _, frames_attempted, frames_tx, in_flight, drops, exceptions } = earlier;
+        self.frames_attempted += frames_attempted;
+        self.frames_tx += frames_tx;
         self.in_flight += in_flight;
         self.exceptions += exceptions;
         add_drops(&mut self.drops, drops);
@@ -355,15 +355,15 @@ fn flow_counts(plan: &PortPlan, generator: &Generator, states: &[State]) -> Resu
         if plan.action == Action::Drop {
             add_drops(&mut drops, &[(DropReason::Action, frames)]);
         }
-        let transmitted = frames.saturating_sub(in_flight + drops.iter().map(|(_, count)| count).sum::<u64>());
+        let frames_tx = frames.saturating_sub(in_flight + drops.iter().map(|(_, count)| count).sum::<u64>());
         // Counted byte by byte where sizes differ, and without the FCS.
-        let bytes = match (transmitted, bytes) {
+        let bytes_tx = match (frames_tx, bytes) {
             (0, _) => 0,
-            (_, 0) => transmitted * u64::from(flow.largest),
-            (_, bytes) => bytes.saturating_sub(lost_bytes) + transmitted * u64::from(FCS_LEN),
+            (_, 0) => frames_tx * u64::from(flow.largest),
+            (_, bytes) => bytes.saturating_sub(lost_bytes) + frames_tx * u64::from(FCS_LEN),
         };
         let name = flow.name.clone();
-        FlowCount { name, attempted: frames, transmitted, bytes, in_flight, drops, ..FlowCount::default() }
+        FlowCount { name, frames_attempted: frames, frames_tx, bytes_tx, in_flight, drops, ..FlowCount::default() }
     });
     Ok(counts.collect())
 }

@@ -94,8 +94,8 @@ fn send(options: &cli::PaceTest, wanted: &Wanted, capabilities: Capabilities) ->
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let port = snapshot.ports.pop().filter(|port| port.transmitted > 0).ok_or(CommandError::NothingSent)?;
-    settle(&arrivals, port.transmitted)?;
+    let port = snapshot.ports.pop().filter(|port| port.frames_tx > 0).ok_or(CommandError::NothingSent)?;
+    settle(&arrivals, port.frames_tx)?;
     let sent = Sent { port, workers, late_threshold };
     Ok(measure(arrivals.take()?, ends.receiver, Some(sent), wanted.gap_ns, options.warm_up)?)
 }

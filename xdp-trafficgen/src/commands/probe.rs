@@ -138,9 +138,9 @@ fn report(survey: Survey, facts: &Facts, subject: Subject, mut findings: Vec<Fin
     findings.retain(|finding| known.insert(finding.code));
     let mut verdict = Verdict::of(&findings);
     if let Subject::Interface(probed) = &subject
-        && let Some(Trial::Made { accepted, .. }) = probed.trial
+        && let Some(Trial::Made { frames_tx, .. }) = probed.trial
     {
-        verdict = verdict.after_trial(accepted);
+        verdict = verdict.after_trial(frames_tx);
     }
     ProbeReport {
         survey,

@@ -110,8 +110,8 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     let live = Live::explaining(Box::new(outlook.watch()));
     let (snapshot, failure) = drive(loaded, start, &stop, Some(live))?;
     let sink = sink.map(|sink| settled(sink, &snapshot)).transpose()?;
-    let due = |port: &PortCount| port.attempted + port.punctuality.map_or(0, |punctuality| punctuality.unsent);
-    let nothing_sent = sends && snapshot.ports.iter().all(|port| port.transmitted == 0 && due(port) > 0);
+    let due = |port: &PortCount| port.frames_attempted + port.punctuality.map_or(0, |punctuality| punctuality.unsent);
+    let nothing_sent = sends && snapshot.ports.iter().all(|port| port.frames_tx == 0 && due(port) > 0);
     let short = if options.strict { shortfalls(&snapshot) } else { Vec::new() };
     let mut found = outlook.conclude(&snapshot, slower, failure.is_some());
     if let Some(failure) = &failure {
@@ -134,8 +134,8 @@ const TOLERATED: f64 = 0.001;
 fn shortfalls(snapshot: &Snapshot) -> Vec<String> {
     let mut sentences = Vec::new();
     for port in &snapshot.ports {
-        let missing = |punctuality: Option<Punctuality>, attempted| {
-            punctuality.map_or(0.0, |punctuality| punctuality.shortfall(attempted))
+        let missing = |punctuality: Option<Punctuality>, frames_attempted| {
+            punctuality.map_or(0.0, |punctuality| punctuality.shortfall(frames_attempted))
         };
         let mut left = |what, name: &str, missing: f64| {
             if missing > TOLERATED {
@@ -144,9 +144,9 @@ fn shortfalls(snapshot: &Snapshot) -> Vec<String> {
             }
         };
         // The port is the sum of its flows, which may hide one of them.
-        let of_port = missing(port.punctuality, port.attempted);
+        let of_port = missing(port.punctuality, port.frames_attempted);
         left("port", &port.name, of_port);
-        let of_flows = port.flows.iter().map(|flow| (missing(flow.punctuality, flow.attempted), flow));
+        let of_flows = port.flows.iter().map(|flow| (missing(flow.punctuality, flow.frames_attempted), flow));
         if let Some((worst, flow)) = of_flows.max_by(|(one, _), (other, _)| one.total_cmp(other))
             && of_port <= TOLERATED
         {
@@ -194,7 +194,7 @@ pub(super) fn drive(
 /// The receiver's count once it has seen everything that was sent: the last frames of a veth may still be waiting for a
 /// softirq on another CPU. Gives up after half a second, for frames that are lost are lost.
 fn settled(sink: &Sink, snapshot: &Snapshot) -> Result<xdp_trafficgen_ebpf::abi::Sink, CommandError> {
-    let sent: u64 = snapshot.ports.iter().map(|port| port.transmitted).sum();
+    let sent: u64 = snapshot.ports.iter().map(|port| port.frames_tx).sum();
     let deadline = Instant::now() + Duration::from_millis(500);
     loop {
         let count = sink.count()?;
@@ -218,13 +218,13 @@ mod tests {
                 name: "west".to_owned(),
                 interface: "eth1".to_owned(),
                 elapsed: Duration::from_secs(1),
-                attempted: 1_000_000 - unsent,
+                frames_attempted: 1_000_000 - unsent,
                 drops: drops.to_vec(),
                 punctuality: Some(Punctuality { unsent, ..Punctuality::default() }),
                 batch_size: Some(1),
                 flows: vec![
                     FlowCount {
-                        attempted: 100,
+                        frames_attempted: 100,
                         punctuality: Some(Punctuality { unsent: flow, ..Punctuality::default() }),
                         ..FlowCount::none("a")
                     },

@@ -87,7 +87,7 @@ fn store(
     report: &TuneReport,
     stop: &CancellationToken,
 ) -> Result<(), CommandError> {
-    if !report.points.iter().any(|point| point.count.transmitted > 0) {
+    if !report.points.iter().any(|point| point.count.frames_tx > 0) {
         // Stopped before the first frame is no failure.
         return if stop.is_cancelled() { Ok(()) } else { Err(CommandError::NothingSent) };
     }

@@ -7,16 +7,16 @@ use crate::{host::StackAnswers, stats::reconcile::Mismatch};
 pub fn of_mismatch(mismatch: &Mismatch, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     match mismatch {
-        Mismatch::SentLess { accepted, sent, lost } => sent_less(*accepted, *sent, lost, situation),
-        Mismatch::NotCounted { accepted } => not_counted(*accepted, situation),
+        Mismatch::SentLess { frames_tx, sent, lost } => sent_less(*frames_tx, *sent, lost, situation),
+        Mismatch::NotCounted { frames_tx } => not_counted(*frames_tx, situation),
         Mismatch::Others { frames, answers } => others(*frames, *answers, situation),
-        Mismatch::AboveLineRate { accepted, line } => Finding::new(
+        Mismatch::AboveLineRate { bits_per_s, line } => Finding::new(
             "above_line_rate",
             Severity::Loses,
             format!(
                 "the driver of `{name}` accepted {} Gbit/s, and its link carries {} Gbit/s: the \
                  driver drops frames that it has accepted",
-                gigabits(*accepted),
+                gigabits(*bits_per_s),
                 gigabits(*line)
             ),
             format!(
@@ -90,11 +90,11 @@ fn rules_against(StackAnswers { resets, unreachables }: StackAnswers, name: &str
     resets.iter().chain(unreachables).map(rule).collect::<Vec<_>>().join("; ")
 }
 
-fn sent_less(accepted: u64, sent: u64, lost: &[(String, u64)], situation: &Situation<'_>) -> Finding {
+fn sent_less(frames_tx: u64, sent: u64, lost: &[(String, u64)], situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     let counters: Vec<String> = lost.iter().map(|(counter, count)| format!("{counter} {count}")).collect();
     let counters = if counters.is_empty() { String::new() } else { format!(" ({})", counters.join(", ")) };
-    let missing = accepted - sent;
+    let missing = frames_tx - sent;
     let cure = if veth::is_one(situation) {
         "its peer drops the frames in its ring when it is set down, or loses its last XDP program \
          or GRO: leave the peer as it is while frames are sent"
@@ -110,19 +110,19 @@ fn sent_less(accepted: u64, sent: u64, lost: &[(String, u64)], situation: &Situa
         "lost_behind_driver",
         Severity::Loses,
         format!(
-            "between the driver and the wire: the driver of `{name}` accepted {accepted} frames \
+            "between the driver and the wire: the driver of `{name}` accepted {frames_tx} frames \
              and the interface sent {sent}, {missing} fewer{counters}"
         ),
         cure,
     )
 }
 
-fn not_counted(accepted: u64, situation: &Situation<'_>) -> Finding {
+fn not_counted(frames_tx: u64, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     let (cause, cure) = if situation.driver() == "tun" {
         (
             format!(
-                "none of the {accepted} frames that `{name}` took has been read from it: they \
+                "none of the {frames_tx} frames that `{name}` took has been read from it: they \
                      wait in its queue"
             ),
             "let the program that holds the other end read them".to_owned(),
@@ -131,7 +131,7 @@ fn not_counted(accepted: u64, situation: &Situation<'_>) -> Finding {
         (
             format!(
                 "neither `{name}` nor its driver counts XDP frames: only the driver's answers tell \
-                 that {accepted} frames left"
+                 that {frames_tx} frames left"
             ),
             "count them where they arrive".to_owned(),
         )
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn each_mismatch_names_its_layer() {
         let less = |lost: &[(&str, u64)]| Mismatch::SentLess {
-            accepted: 1000,
+            frames_tx: 1000,
             sent: 990,
             lost: lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect(),
         };
@@ -202,12 +202,12 @@ mod tests {
         check("ice", &less(&[("tx_dropped", 10)]), "lost_behind_driver", Severity::Loses, &counter, "ethtool -S eth1");
         let unread = "none of the 7 frames that `eth1` took has been read from it: they wait in \
                       its queue";
-        check("tun", &Mismatch::NotCounted { accepted: 7 }, "not_counted", Severity::Note, unread, "read them");
+        check("tun", &Mismatch::NotCounted { frames_tx: 7 }, "not_counted", Severity::Note, unread, "read them");
         let unknown = "neither `eth1` nor its driver counts XDP frames: only the driver's answers tell that \
                        7 frames left";
         check(
             "mystery",
-            &Mismatch::NotCounted { accepted: 7 },
+            &Mismatch::NotCounted { frames_tx: 7 },
             "not_counted",
             Severity::Note,
             unknown,
@@ -244,7 +244,7 @@ mod tests {
         {
             assert_eq!(are_all(answers, 1000), code == "own", "{answers}");
         }
-        let above = Mismatch::AboveLineRate { accepted: 12_345_600_000, line: 10_000_000_000 };
+        let above = Mismatch::AboveLineRate { bits_per_s: 12_345_600_000, line: 10_000_000_000 };
         let said = "the driver of `eth1` accepted 12.346 Gbit/s, and its link carries 10 Gbit/s: \
                     the driver drops frames that it has accepted";
         check("mystery", &above, "above_line_rate", Severity::Loses, said, "--rate 100%");

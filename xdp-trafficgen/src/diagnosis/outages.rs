@@ -53,7 +53,7 @@ pub fn of_unsent(count: &PortCount) -> &'static str {
     let still = count.still.1.as_secs_f64() / punctuality.time.as_secs_f64().max(1e-9);
     if count.outage.unsent >= half {
         "the port was down"
-    } else if still * 2.0 >= punctuality.shortfall(count.attempted) {
+    } else if still * 2.0 >= punctuality.shortfall(count.frames_attempted) {
         "the process was stopped, or the machine was paused"
     } else {
         "the workers were too far behind; ask for less, or use more CPUs"
@@ -73,7 +73,7 @@ mod tests {
     fn count(unsent: u64, of_outage: u64, still: (u64, u64)) -> PortCount {
         let millis = Duration::from_millis;
         PortCount {
-            attempted: 10_000 - unsent,
+            frames_attempted: 10_000 - unsent,
             punctuality: Some(Punctuality { unsent, time: millis(1000), ..Punctuality::default() }),
             still: (millis(still.0), millis(still.1)),
             outage: Outage { unsent: of_outage, ..Outage::default() },

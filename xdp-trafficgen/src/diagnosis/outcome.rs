@@ -5,7 +5,7 @@ use crate::{kernel::TracePoint, stats::PortCount};
 
 /// Why a port sent nothing; none when it sent something, or when drops explain it.
 pub fn of_nothing_sent(count: &PortCount) -> Option<Finding> {
-    if count.transmitted > 0 || count.dropped() > 0 {
+    if count.frames_tx > 0 || count.frames_dropped() > 0 {
         return None;
     }
     let unsent = count.punctuality.map_or(0, |punctuality| punctuality.unsent);

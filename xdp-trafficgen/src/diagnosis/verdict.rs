@@ -26,8 +26,8 @@ impl Verdict {
     /// The verdict after a trial in which the driver took so many frames: what happened outweighs
     /// what was foreseen.
     #[must_use]
-    pub fn after_trial(self, accepted: u64) -> Self {
-        match (self, accepted) {
+    pub fn after_trial(self, frames_tx: u64) -> Self {
+        match (self, frames_tx) {
             (_, 0) => Self::NotReady,
             (Self::NotReady, _) => Self::ReadyWithRemarks,
             (verdict, _) => verdict,
@@ -76,14 +76,14 @@ mod tests {
 
     #[test]
     fn frames_that_left_have_the_last_word() {
-        for (before, accepted, after) in [
+        for (before, frames_tx, after) in [
             (Verdict::Ready, 64, Verdict::Ready),
             (Verdict::Ready, 0, Verdict::NotReady),
             (Verdict::ReadyWithRemarks, 1, Verdict::ReadyWithRemarks),
             (Verdict::NotReady, 64, Verdict::ReadyWithRemarks),
             (Verdict::NotReady, 0, Verdict::NotReady),
         ] {
-            assert_eq!(before.after_trial(accepted), after, "{before:?}, {accepted}");
+            assert_eq!(before.after_trial(frames_tx), after, "{before:?}, {frames_tx}");
         }
     }
 }

@@ -74,7 +74,7 @@ struct Waiting {
     index: u32,
     before: Counters,
     /// Frames that its driver accepted.
-    accepted: u64,
+    frames_tx: u64,
     hardware: bool,
     /// None: it is gone.
     counted: Option<Counters>,
@@ -90,7 +90,7 @@ impl Waiting {
         Self {
             index,
             before,
-            accepted: of_it().map(|port| port.transmitted).sum(),
+            frames_tx: of_it().map(|port| port.frames_tx).sum(),
             hardware: of_it().any(|port| port.line_rate.is_some()),
             counted: None,
             moved: now,
@@ -110,7 +110,7 @@ impl Waiting {
             return true;
         };
         let counted = counted.since(&self.before);
-        self.complete = counted.tx_packets >= self.accepted || confirmed_by_nic(&counted, self.accepted);
+        self.complete = counted.tx_packets >= self.frames_tx || confirmed_by_nic(&counted, self.frames_tx);
         if self.counted.as_ref() != Some(&counted) {
             self.counted = Some(counted);
             self.moved = Instant::now();

@@ -51,7 +51,7 @@ impl Live {
 
 /// Frames of a port a second since the last look: the one figure that is not of the whole run.
 fn now(snapshot: &Snapshot, last: &Snapshot, index: usize) -> f64 {
-    let sent = |snapshot: &Snapshot| snapshot.ports.get(index).map_or(0, |port| port.transmitted);
+    let sent = |snapshot: &Snapshot| snapshot.ports.get(index).map_or(0, |port| port.frames_tx);
     let seconds = snapshot.elapsed.saturating_sub(last.elapsed).as_secs_f64();
     numbers::mega(sent(snapshot).saturating_sub(sent(last)), seconds) * 1e6
 }
@@ -65,9 +65,9 @@ fn known(rate: Option<f64>) -> String {
 fn lines(snapshot: &Snapshot, last: &Snapshot) -> Vec<String> {
     let line = |(index, port): (usize, &PortCount)| {
         let (elapsed, now) = (numbers::duration(snapshot.elapsed), now(snapshot, last, index));
-        let PortCount { name, interface, transmitted, .. } = port;
+        let PortCount { name, interface, frames_tx, .. } = port;
         let name = port_name(name, interface);
-        let counts = format!("{elapsed} {name}: sent {transmitted}, dropped {}", port.dropped());
+        let counts = format!("{elapsed} {name}: sent {frames_tx}, dropped {}", port.frames_dropped());
         let Some(Punctuality { requested, achieved, late, unsent, .. }) = port.punctuality else {
             return format!("{counts}, {:.3} Mpps", now / 1e6);
         };
@@ -89,13 +89,13 @@ mod tests {
     use crate::output::terminal::Size;
 
     /// A port that has sent so much after so many seconds.
-    fn after(seconds: u64, transmitted: u64, punctuality: Option<Punctuality>) -> Snapshot {
+    fn after(seconds: u64, frames_tx: u64, punctuality: Option<Punctuality>) -> Snapshot {
         let port = PortCount {
             name: "west".to_owned(),
             interface: "eth1".to_owned(),
             elapsed: Duration::from_secs(seconds),
-            attempted: transmitted,
-            transmitted,
+            frames_attempted: frames_tx,
+            frames_tx,
             punctuality,
             ..PortCount::default()
         };

@@ -83,8 +83,8 @@ pub(super) mod tests {
             name: "pace-test".to_owned(),
             interface: "xtg0".to_owned(),
             elapsed: Duration::from_millis(2),
-            attempted: 1000,
-            transmitted: 1000,
+            frames_attempted: 1000,
+            frames_tx: 1000,
             punctuality: Some(Punctuality {
                 requested: Some(5e5),
                 achieved: Some(499_950.0),

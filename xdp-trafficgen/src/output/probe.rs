@@ -106,9 +106,9 @@ pub enum Trial {
     /// It was.
     Made {
         /// Repetitions of the program.
-        attempted: u64,
+        frames_attempted: u64,
         /// Frames the driver accepted.
-        accepted: u64,
+        frames_tx: u64,
         /// Frames that went nowhere, by reason.
         drops: Vec<(DropReason, u64)>,
         /// What the interface counted meanwhile, whoever sent.

@@ -14,7 +14,7 @@ pub fn shortfall(port: &PortCount) -> Option<String> {
     Some(format!(
         "{asked}{sent}: {} ({:.2} %) had no frame, for {}",
         counted(punctuality.unsent, "departure"),
-        punctuality.shortfall(port.attempted) * 100.0,
+        punctuality.shortfall(port.frames_attempted) * 100.0,
         diagnosis::of_unsent(port)
     ))
 }

@@ -87,8 +87,8 @@ pub(super) mod tests {
             let dropped = if index == 0 { dropped } else { 0 };
             let count = PortCount {
                 elapsed: Duration::from_secs(1),
-                attempted: frames + dropped,
-                transmitted: frames,
+                frames_attempted: frames + dropped,
+                frames_tx: frames,
                 drops: if dropped > 0 { vec![(DropReason::QueueFull, dropped)] } else { Vec::new() },
                 ..PortCount::default()
             };
@@ -104,8 +104,8 @@ pub(super) mod tests {
             cause: "the transmit queue was full".to_owned(),
             cure: "send smaller batches".to_owned(),
         };
-        let lossy = (0..).zip(&points).filter(|(_, point)| point.count.dropped() > 0);
-        let lossy: Vec<_> = lossy.map(|(index, point)| (index, point.count.dropped())).collect();
+        let lossy = (0..).zip(&points).filter(|(_, point)| point.count.frames_dropped() > 0);
+        let lossy: Vec<_> = lossy.map(|(index, point)| (index, point.count.frames_dropped())).collect();
         TuneReport {
             interface: "eth1".to_owned(),
             size: 64,

@@ -126,8 +126,8 @@ mod tests {
 
     /// Of a port that attempted so many frames of each flow.
     fn sent(plan: &PortPlan, had: &[u64]) -> PortCount {
-        let mut count = PortCount { attempted: had.iter().sum(), ..PortCount::none(plan) };
-        count.flows.iter_mut().zip(had).for_each(|(flow, had)| flow.attempted = *had);
+        let mut count = PortCount { frames_attempted: had.iter().sum(), ..PortCount::none(plan) };
+        count.flows.iter_mut().zip(had).for_each(|(flow, had)| flow.frames_attempted = *had);
         count
     }
 

@@ -63,8 +63,8 @@ impl Punctuality {
     }
 
     /// How much of what was due was not sent, 0 to 1.
-    pub fn shortfall(&self, attempted: u64) -> f64 {
-        share(self.unsent, self.unsent + attempted)
+    pub fn shortfall(&self, frames_attempted: u64) -> f64 {
+        share(self.unsent, self.unsent + frames_attempted)
     }
 }
 
@@ -175,7 +175,7 @@ pub(super) fn read(
         Streams::Port => whose(plan, flows, due, &all),
         Streams::Flows => spans.iter().map(|span| span.skipped).collect(),
     };
-    let total_due = flows.iter().zip(&whose).map(|(flow, unsent)| flow.attempted + unsent).sum();
+    let total_due = flows.iter().zip(&whose).map(|(flow, unsent)| flow.frames_attempted + unsent).sum();
     let mut port = Punctuality {
         requested: known
             .filter(|_| at_once || pacing.streams == Streams::Port)
@@ -198,24 +198,28 @@ pub(super) fn read(
                 (requested, rate(span.departed, time), time)
             }
             Streams::Port => {
-                let due = flow.attempted + whose[index];
+                let due = flow.frames_attempted + whose[index];
                 // Over the time in which the flow was due, of the port's.
                 let part_of_time = share(nanos(flow.due_time), nanos(due_time));
                 let time = time.mul_f64(part_of_time);
                 let of_all = |rate: Option<f64>, part, whole| {
                     rate.filter(|_| part_of_time > 0.0).map(|rate| rate * share(part, whole) / part_of_time)
                 };
-                (of_all(port.requested, due, total_due), of_all(port.achieved, flow.attempted, all.departed), time)
+                (
+                    of_all(port.requested, due, total_due),
+                    of_all(port.achieved, flow.frames_attempted, all.departed),
+                    time,
+                )
             }
         };
         let worst = Duration::from_nanos(lateness.worst);
-        let achieved = achieved.map(|rate| rate * done(plan.action, flow.transmitted, flow.attempted));
+        let achieved = achieved.map(|rate| rate * done(plan.action, flow.frames_tx, flow.frames_attempted));
         flow.punctuality = Some(Punctuality { requested, achieved, time, late: lateness.frames, worst, unsent });
         port.late += lateness.frames;
         port.worst = port.worst.max(worst);
     }
     let sum = |count: fn(&FlowCount) -> u64| flows.iter().map(count).sum::<u64>();
-    let done = done(plan.action, sum(|flow| flow.transmitted), sum(|flow| flow.attempted));
+    let done = done(plan.action, sum(|flow| flow.frames_tx), sum(|flow| flow.frames_attempted));
     port.achieved = port.achieved.map(|rate| rate * done);
     Ok(port)
 }
@@ -225,12 +229,12 @@ pub(super) fn read(
 fn whose(plan: &PortPlan, flows: &[FlowCount], due: Option<&[u64]>, all: &Span) -> Vec<u64> {
     let due = |flow: usize| due.map_or(0, |due| due[flow]);
     let known: Vec<u64> =
-        flows.iter().enumerate().map(|(index, flow)| due(index).saturating_sub(flow.attempted)).collect();
+        flows.iter().enumerate().map(|(index, flow)| due(index).saturating_sub(flow.frames_attempted)).collect();
     // Who has frames of those turns was at them.
     let claims = || {
         plan.flows.iter().zip(flows).enumerate().map(|(index, (planned, flow))| SharedDepartures {
-            weight: flow.attempted.saturating_sub(due(index)),
-            room: planned.packets.map(|packets| packets.saturating_sub(flow.attempted.max(due(index)))),
+            weight: flow.frames_attempted.saturating_sub(due(index)),
+            room: planned.packets.map(|packets| packets.saturating_sub(flow.frames_attempted.max(due(index)))),
         })
     };
     let mut rest = all.skipped.saturating_sub(known.iter().sum());
@@ -291,9 +295,9 @@ fn of_flows(plan: &PortPlan, spans: &[Span], times: &[Duration], elapsed: u64) -
 }
 
 /// The share of the departed frames with which was done what was asked for. The action `drop` transmits none.
-fn done(action: Action, transmitted: u64, attempted: u64) -> f64 {
+fn done(action: Action, frames_tx: u64, frames_attempted: u64) -> f64 {
     match action {
-        Action::Redirect | Action::Tx | Action::Pass => share(transmitted, attempted),
+        Action::Redirect | Action::Tx | Action::Pass => share(frames_tx, frames_attempted),
         Action::Drop => 1.0,
     }
 }
@@ -416,8 +420,8 @@ mod tests {
     #[test]
     fn what_was_lost_does_not_count_as_achieved_unless_it_was_to_be_dropped() {
         #[track_caller]
-        fn check(action: Action, transmitted: u64, expected: f64) {
-            assert_eq!(done(action, transmitted, 1000), expected, "{action:?}");
+        fn check(action: Action, frames_tx: u64, expected: f64) {
+            assert_eq!(done(action, frames_tx, 1000), expected, "{action:?}");
         }
         check(Action::Redirect, 1000, 1.0);
         check(Action::Redirect, 750, 0.75);

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{DropReason, PortCount};
-use crate::host::{Counters, StackAnswers};
+use crate::{
+    host::{Counters, StackAnswers},
+    units::WireLen,
+};
 
 /// Where counts part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +14,7 @@ pub enum Mismatch {
     /// The driver accepted more frames than the interface sent: some were lost between the two.
     SentLess {
         /// Frames the driver accepted.
-        accepted: u64,
+        frames_tx: u64,
         /// Frames the interface counted as sent.
         sent: u64,
         /// Frames the interface or the NIC counted as lost, beyond those that the driver refused: which counter, and how many.
@@ -20,7 +23,7 @@ pub enum Mismatch {
     /// The interface's counters do not know these frames at all, and no counter of the NIC's does: nothing confirms our count.
     NotCounted {
         /// Frames the driver accepted.
-        accepted: u64,
+        frames_tx: u64,
     },
     /// The interface sent more than we did: somebody else uses it.
     Others {
@@ -32,7 +35,7 @@ pub enum Mismatch {
     /// The driver accepted more than the link can carry: what is above it cannot have left.
     AboveLineRate {
         /// Bits a second on the wire that were accepted.
-        accepted: u64,
+        bits_per_s: u64,
         /// Bits a second of the link.
         line: u64,
     },
@@ -43,10 +46,10 @@ impl Mismatch {
     fn add(&mut self, earlier: &Self) -> bool {
         match (self, earlier) {
             (
-                Self::SentLess { accepted, sent, lost },
-                Self::SentLess { accepted: more_accepted, sent: more_sent, lost: more_lost },
+                Self::SentLess { frames_tx, sent, lost },
+                Self::SentLess { frames_tx: more_accepted, sent: more_sent, lost: more_lost },
             ) => {
-                *accepted += more_accepted;
+                *frames_tx += more_accepted;
                 *sent += more_sent;
                 for (name, frames) in more_lost {
                     match lost.iter_mut().find(|(known, _)| known == name) {
@@ -55,15 +58,15 @@ impl Mismatch {
                     }
                 }
             }
-            (Self::NotCounted { accepted }, Self::NotCounted { accepted: more }) => *accepted += more,
+            (Self::NotCounted { frames_tx }, Self::NotCounted { frames_tx: more }) => *frames_tx += more,
             (Self::Others { frames, answers }, Self::Others { frames: more, answers: more_answers }) => {
                 *frames += more;
                 answers.add(more_answers);
             }
             // The rates of two runs are no rate of both: the worse one is told.
-            (Self::AboveLineRate { accepted, line }, Self::AboveLineRate { accepted: earlier, line: then }) => {
-                if *earlier > *accepted {
-                    (*accepted, *line) = (*earlier, *then);
+            (Self::AboveLineRate { bits_per_s, line }, Self::AboveLineRate { bits_per_s: earlier, line: then }) => {
+                if *earlier > *bits_per_s {
+                    (*bits_per_s, *line) = (*earlier, *then);
                 }
             }
             _ => return false,
@@ -103,7 +106,7 @@ pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Mi
 /// Of ports that were counted each for itself, as a daemon's are: takes what they sent beside one another, out of the same
 /// interface, from what one of them takes for others' traffic.
 pub fn except_each_other(all: &mut [PortCount]) {
-    let sent: Vec<(Option<u32>, u64)> = all.iter().map(|port| (port.leaves_by, port.transmitted)).collect();
+    let sent: Vec<(Option<u32>, u64)> = all.iter().map(|port| (port.leaves_by, port.frames_tx)).collect();
     for (index, port) in all.iter_mut().enumerate() {
         let shares = |&(other, (leaves_by, _)): &(usize, &(Option<u32>, u64))| {
             other != index && leaves_by.is_some() && *leaves_by == port.leaves_by
@@ -123,27 +126,27 @@ pub fn except_each_other(all: &mut [PortCount]) {
 const NONE_TO_SPEAK_OF: u64 = 100;
 
 fn sent(ports: &[&PortCount], counted: &Counters) -> Option<Mismatch> {
-    let accepted: u64 = ports.iter().map(|port| port.transmitted).sum();
+    let frames_tx: u64 = ports.iter().map(|port| port.frames_tx).sum();
     let known = ports.iter().all(|port| port.lacks.is_empty());
-    if accepted == 0 || !known {
+    if frames_tx == 0 || !known {
         return None;
     }
-    if let Some(others) = counted.tx_packets.checked_sub(accepted) {
+    if let Some(others) = counted.tx_packets.checked_sub(frames_tx) {
         return (others > 0).then_some(Mismatch::Others { frames: others, answers: counted.answers });
     }
-    if confirmed_by_nic(counted, accepted) {
+    if confirmed_by_nic(counted, frames_tx) {
         return None;
     }
     let lost = losses(counted, ports.iter().map(|port| refused_by_driver(port)).sum());
-    if lost.is_empty() && counted.tx_packets < accepted / NONE_TO_SPEAK_OF {
-        return Some(Mismatch::NotCounted { accepted });
+    if lost.is_empty() && counted.tx_packets < frames_tx / NONE_TO_SPEAK_OF {
+        return Some(Mismatch::NotCounted { frames_tx });
     }
-    Some(Mismatch::SentLess { accepted, sent: counted.tx_packets, lost })
+    Some(Mismatch::SentLess { frames_tx, sent: counted.tx_packets, lost })
 }
 
 /// Whether one of the NIC's counters, or those of all its queues together, know all of our frames. Many drivers leave XDP
 /// frames out of the interface's counters and count them under names such as mlx5's `tx_xdp_xmit` or virtio_net's `tx0_xdp_tx`.
-pub fn confirmed_by_nic(counted: &Counters, accepted: u64) -> bool {
+pub fn confirmed_by_nic(counted: &Counters, frames_tx: u64) -> bool {
     let mut sums: Vec<(String, u64)> = Vec::new();
     for (name, &count) in counted.nic.iter().filter(|(name, _)| tells_sent(name)) {
         // Of queues of the same kind; not to be added to the driver's own total.
@@ -154,7 +157,7 @@ pub fn confirmed_by_nic(counted: &Counters, accepted: u64) -> bool {
             None => sums.push((name, count)),
         }
     }
-    sums.iter().any(|&(_, sum)| sum >= accepted)
+    sums.iter().any(|&(_, sum)| sum >= frames_tx)
 }
 
 /// Whether a counter of this name counts frames that were sent.
@@ -193,9 +196,6 @@ fn refused_by_driver(port: &PortCount) -> u64 {
 const LONG_ENOUGH: f64 = 0.2;
 /// Clocks of NICs may differ by this share.
 const TOLERANCE: f64 = 1.001;
-/// Preamble and gap of Ethernet, in bytes (IEEE 802.3).
-const OVERHEAD: u64 = 20;
-
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -204,11 +204,11 @@ const OVERHEAD: u64 = 20;
 )]
 fn above_line_rate(ports: &[&PortCount]) -> Option<Mismatch> {
     let line = ports.iter().find_map(|port| port.line_rate)?;
-    let bits: u64 = ports.iter().map(|port| 8 * (port.bytes() + OVERHEAD * port.transmitted)).sum();
+    let bits: u64 = ports.iter().map(|port| WireLen::of_frames(port.frames_tx, port.bytes_tx()).bits()).sum();
     let seconds = ports.iter().map(|port| port.elapsed.as_secs_f64()).fold(0.0, f64::max);
-    let accepted = bits as f64 / seconds;
-    (seconds >= LONG_ENOUGH && accepted > line as f64 * TOLERANCE)
-        .then_some(Mismatch::AboveLineRate { accepted: accepted.round() as u64, line })
+    let bits_per_s = bits as f64 / seconds;
+    (seconds >= LONG_ENOUGH && bits_per_s > line as f64 * TOLERANCE)
+        .then_some(Mismatch::AboveLineRate { bits_per_s: bits_per_s.round() as u64, line })
 }
 
 #[cfg(test)]
@@ -222,18 +222,18 @@ mod tests {
     fn port(drops: &[(DropReason, u64)], counted: Counters) -> PortCount {
         PortCount {
             elapsed: Duration::from_secs(1),
-            attempted: 1000 + drops.iter().map(|(_, count)| count).sum::<u64>(),
-            transmitted: 1000,
+            frames_attempted: 1000 + drops.iter().map(|(_, count)| count).sum::<u64>(),
+            frames_tx: 1000,
             drops: drops.to_vec(),
-            flows: vec![FlowCount { bytes: 64_000, ..FlowCount::default() }],
+            flows: vec![FlowCount { bytes_tx: 64_000, ..FlowCount::default() }],
             leaves_by: Some(2),
             interface_count: Some(counted),
             ..PortCount::default()
         }
     }
 
-    fn above(accepted: u64) -> Mismatch {
-        Mismatch::AboveLineRate { accepted, line: 10 }
+    fn above(bits_per_s: u64) -> Mismatch {
+        Mismatch::AboveLineRate { bits_per_s, line: 10 }
     }
 
     fn others(frames: u64) -> Mismatch {
@@ -264,7 +264,7 @@ mod tests {
     fn frames_lost_behind_the_driver_are_named_with_their_counter() {
         let parting = |sent, lost: &[(&str, u64)]| {
             let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
-            [(0, Mismatch::SentLess { accepted: 1000, sent, lost })]
+            [(0, Mismatch::SentLess { frames_tx: 1000, sent, lost })]
         };
         check(vec![port(&[], counted(990, 10, &[]))], &parting(990, &[("tx_dropped", 10)]));
         check(vec![port(&[], counted(990, 0, &[]))], &parting(990, &[]));
@@ -282,7 +282,7 @@ mod tests {
     fn a_nic_may_know_what_the_interface_does_not() {
         check(vec![port(&[], counted(0, 0, &[("tx0_xdp_tx", 600), ("tx1_xdp_tx", 400)]))], &[]);
         check(vec![port(&[], counted(3, 0, &[("tx_xdp_xmit", 1000)]))], &[]);
-        let unknown = [(0, Mismatch::NotCounted { accepted: 1000 })];
+        let unknown = [(0, Mismatch::NotCounted { frames_tx: 1000 })];
         // A driver's total beside those of its queues (mlx5) does not count twice.
         let totals = [("tx_xdp_xmit", 500), ("tx0_xdp_xmit", 250), ("tx1_xdp_xmit", 250)];
         check(vec![port(&[], counted(3, 0, &totals))], &unknown);
@@ -306,18 +306,18 @@ mod tests {
 
     #[test]
     fn runs_that_part_alike_part_once() {
-        let less = |accepted, sent, lost: &[(&str, u64)]| {
+        let less = |frames_tx, sent, lost: &[(&str, u64)]| {
             let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
-            Mismatch::SentLess { accepted, sent, lost }
+            Mismatch::SentLess { frames_tx, sent, lost }
         };
         let mut partings = vec![less(100, 90, &[("tx_dropped", 10)]), others(1), above(12)];
         let lost = less(50, 30, &[("tx_errors", 15), ("tx_dropped", 5)]);
-        let uncounted = Mismatch::NotCounted { accepted: 7 };
+        let uncounted = Mismatch::NotCounted { frames_tx: 7 };
         add_partings(&mut partings, &[others(2), uncounted.clone(), lost, above(11)]);
         let both = less(150, 120, &[("tx_dropped", 15), ("tx_errors", 15)]);
         assert_eq!(partings, [both, others(3), above(12), uncounted]);
-        add_partings(&mut partings, &[above(13), Mismatch::NotCounted { accepted: 1 }]);
-        assert_eq!(partings[2..], [above(13), Mismatch::NotCounted { accepted: 8 }]);
+        add_partings(&mut partings, &[above(13), Mismatch::NotCounted { frames_tx: 1 }]);
+        assert_eq!(partings[2..], [above(13), Mismatch::NotCounted { frames_tx: 8 }]);
     }
 
     #[test]
@@ -329,7 +329,7 @@ mod tests {
         check(apart, &[(0, others(1000)), (1, others(1000))]);
         let mut less = both();
         less[0].interface_count = Some(counted(1999, 0, &[]));
-        check(less, &[(0, Mismatch::SentLess { accepted: 2000, sent: 1999, lost: Vec::new() })]);
+        check(less, &[(0, Mismatch::SentLess { frames_tx: 2000, sent: 1999, lost: Vec::new() })]);
     }
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
     fn more_than_the_line_rate_is_not_believed() {
         let at = |line| PortCount { line_rate: Some(line), ..port(&[], counted(1000, 0, &[])) };
         check(vec![at(672_000)], &[]);
-        check(vec![at(671_000)], &[(0, Mismatch::AboveLineRate { accepted: 672_000, line: 671_000 })]);
+        check(vec![at(671_000)], &[(0, Mismatch::AboveLineRate { bits_per_s: 672_000, line: 671_000 })]);
         check(vec![PortCount { elapsed: Duration::from_millis(100), ..at(671_000) }], &[]);
         check(vec![PortCount { elapsed: Duration::ZERO, ..at(671_000) }], &[]);
     }

@@ -74,7 +74,7 @@ impl Typical {
 #[expect(clippy::cast_precision_loss, reason = "a rate is compared to a few digits")]
 pub fn pps(count: &PortCount) -> f64 {
     let seconds = count.elapsed.as_secs_f64();
-    if seconds > 0.0 { count.transmitted as f64 / seconds } else { 0.0 }
+    if seconds > 0.0 { count.frames_tx as f64 / seconds } else { 0.0 }
 }
 
 impl Point {
@@ -104,12 +104,16 @@ impl Point {
     /// The share of attempted frames that went nowhere.
     #[expect(clippy::cast_precision_loss, reason = "a share is shown to a few digits")]
     pub fn loss(&self) -> f64 {
-        if self.count.attempted > 0 { self.count.dropped() as f64 / self.count.attempted as f64 } else { 0.0 }
+        if self.count.frames_attempted > 0 {
+            self.count.frames_dropped() as f64 / self.count.frames_attempted as f64
+        } else {
+            0.0
+        }
     }
 
     /// Losses that are alike: none, below one percent, below two and so on. Finer differences are chance.
     fn loss_class(&self) -> u32 {
-        match self.count.dropped() {
+        match self.count.frames_dropped() {
             0 => 0,
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 0 to 1")]
             _ => 1 + (self.loss() * 100.0) as u32,
@@ -190,8 +194,8 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
 /// What went nowhere, in the unit of the speed, which is of frames that the driver accepted.
 #[expect(clippy::cast_precision_loss, reason = "a rate is compared to a few digits")]
 fn lost(point: &Point, speed: Typical) -> f64 {
-    let PortCount { transmitted, .. } = point.count;
-    if transmitted > 0 { speed.value * point.count.dropped() as f64 / transmitted as f64 } else { 0.0 }
+    let PortCount { frames_tx, .. } = point.count;
+    if frames_tx > 0 { speed.value * point.count.frames_dropped() as f64 / frames_tx as f64 } else { 0.0 }
 }
 
 /// Speeds that differ by no more than this are about the same: twice the typical deviation of the one that varies more. (For

@@ -41,7 +41,7 @@ pub(super) fn strayed<'a>(plan: &'a PortPlan, workers: &'a PerCpu<Worker>) -> im
     let strayed = workers.iter().filter(|(cpu, worker)| worker.counts.aborted > 0 && !plan.cpus.contains(cpu));
     strayed.filter(|_| plan.pacing.is_none()).map(|(cpu, worker)| WorkerCount {
         cpu,
-        attempted: worker.counts.aborted,
+        frames_attempted: worker.counts.aborted,
         drops: vec![(DropReason::WorkerMoved, worker.counts.aborted)],
         ..WorkerCount::default()
     })
@@ -51,25 +51,25 @@ impl State {
     pub(super) fn count(&self, action: Action) -> WorkerCount {
         let Self { cpu, worker, refusals: _, fates_known } = self;
         let made = worker.frames_attempted();
-        let (mut drops, mut transmitted, mut in_flight) = (Vec::new(), 0, 0);
+        let (mut drops, mut frames_tx, mut in_flight) = (Vec::new(), 0, 0);
         match action {
             Action::Redirect | Action::Tx => {
                 drops = self.refused();
                 if *fates_known {
-                    transmitted = worker.frames_tx();
+                    frames_tx = worker.frames_tx();
                     in_flight = self::in_flight(worker);
                 } else {
                     // Handed to the kernel, which does not say more.
-                    transmitted = worker.counts.queued;
+                    frames_tx = worker.counts.queued;
                 }
             }
-            Action::Pass => transmitted = made,
+            Action::Pass => frames_tx = made,
             Action::Drop => drops.push((DropReason::Action, made)),
         }
         drops.push((DropReason::Aborted, worker.counts.aborted));
         drops.retain(|&(_, count)| count > 0);
-        let attempted = made + worker.counts.aborted;
-        WorkerCount { cpu: *cpu, attempted, transmitted, in_flight, drops, exceptions: worker.counts.exceptions }
+        let frames_attempted = made + worker.counts.aborted;
+        WorkerCount { cpu: *cpu, frames_attempted, frames_tx, in_flight, drops, exceptions: worker.counts.exceptions }
     }
 
     /// Frames that the kernel or the driver refused.

@@ -56,7 +56,7 @@ fn the_interface_confirms_the_counts() {
     let before = transmitted("west");
     let snapshot = run(net.plan_flow("interface = \"west\"", &flow(frames)), &TracePoint::ALL);
     let port = only(&snapshot);
-    assert_eq!((port.attempted, port.transmitted, port.dropped()), (frames, frames, 0));
+    assert_eq!((port.frames_attempted, port.frames_tx, port.frames_dropped()), (frames, frames, 0));
     assert_arrived(&sink, frames);
     let counted = port.interface_count.as_ref().unwrap();
     let seen = transmitted("west") - before;
@@ -75,9 +75,9 @@ fn the_interface_confirms_losses() {
     let _sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let snapshot = run(net.plan_flow("interface = \"west\"\nbatch_size = 252", &flow(100_000)), &TracePoint::ALL);
     let port = only(&snapshot);
-    assert_eq!(port.drops, [(DropReason::QueueFull, 100_000 - port.transmitted)]);
+    assert_eq!(port.drops, [(DropReason::QueueFull, 100_000 - port.frames_tx)]);
     let counted = port.interface_count.as_ref().unwrap();
-    assert_eq!((counted.tx_packets, counted.tx_dropped), (port.transmitted, port.dropped()));
+    assert_eq!((counted.tx_packets, counted.tx_dropped), (port.frames_tx, port.frames_dropped()));
     assert_eq!(port.flows[0].drops, port.drops);
     assert_eq!(port.workers[0].drops, port.drops);
     assert_eq!(port.partings, []);
@@ -110,8 +110,8 @@ fn others_frames_are_told_apart() {
         running.join().unwrap()
     });
     let port = only(&snapshot);
-    assert_eq!(port.attempted, port.transmitted);
-    assert_arrived(&sink, port.transmitted + 1003);
+    assert_eq!(port.frames_attempted, port.frames_tx);
+    assert_arrived(&sink, port.frames_tx + 1003);
     assert!(matches!(port.partings[..], [Mismatch::Others { frames: 1003, .. }]), "{:?}", port.partings);
 }
 
@@ -125,7 +125,7 @@ fn without_trace_points_the_count_says_what_it_lacks() {
         let before = sink.count().unwrap().frames;
         let snapshot = run(net.plan_flow("interface = \"west\"", &flow(1003)), there);
         let port = only(&snapshot);
-        assert_eq!((port.attempted, port.transmitted, port.dropped()), (1003, 1003, 0), "{there:?}");
+        assert_eq!((port.frames_attempted, port.frames_tx, port.frames_dropped()), (1003, 1003, 0), "{there:?}");
         let missing = [TracePoint::DevmapXmit, TracePoint::RedirectErr];
         let missing: Vec<_> = missing.into_iter().filter(|trace_point| !there.contains(trace_point)).collect();
         assert_eq!(port.lacks, missing);
@@ -240,16 +240,16 @@ fn a_peer_that_goes_down_in_mid_run_is_accounted_for() {
         running.join().unwrap()
     });
     let port = only(&snapshot);
-    assert_eq!(port.attempted, port.transmitted + port.dropped());
+    assert_eq!(port.frames_attempted, port.frames_tx + port.frames_dropped());
     assert!(
         port.drops.iter().all(|(reason, _)| *reason == DropReason::Driver(libc::ENXIO.cast_unsigned())),
         "{port:?}"
     );
     let received = sink.count().unwrap().frames;
-    if received == port.transmitted {
+    if received == port.frames_tx {
         assert_eq!(port.partings, []);
     } else {
-        let expected = Mismatch::SentLess { accepted: port.transmitted, sent: received, lost: Vec::new() };
+        let expected = Mismatch::SentLess { frames_tx: port.frames_tx, sent: received, lost: Vec::new() };
         assert_eq!(port.partings, [expected]);
     }
 }

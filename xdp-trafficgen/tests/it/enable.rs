@@ -372,7 +372,7 @@ fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
         .unwrap();
     assert!(failure.is_none(), "{failure:?}");
     assert!(seen.iter().all(|then| *then == shared), "{seen:?}");
-    assert_eq!(snapshot.ports.iter().map(|port| port.transmitted).collect::<Vec<_>>(), [50_000, 50_000]);
+    assert_eq!(snapshot.ports.iter().map(|port| port.frames_tx).collect::<Vec<_>>(), [50_000, 50_000]);
     assert_arrived(&sink, 100_000);
     assert_detached("west");
 }

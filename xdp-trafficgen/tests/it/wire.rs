@@ -194,28 +194,32 @@ fn each_flow_is_charged_with_its_own_drops() {
             let capture = Capture::start(&folder, u64::MAX, "");
             let count = run(loaded);
             ip(&format!("link set {interface} mtu 1500"));
-            assert_eq!((count.in_flight, count.attempted), (0, packets.iter().sum()));
-            arrived_before += count.transmitted;
+            assert_eq!((count.in_flight, count.frames_attempted), (0, packets.iter().sum()));
+            arrived_before += count.frames_tx;
             assert_arrived(&sink, arrived_before);
             let mut arrived = vec![(0, 0); flows.len()];
-            for frame in capture.stop(count.transmitted) {
+            for frame in capture.stop(count.frames_tx) {
                 let Sent { flow, number } = identify(&flows, &frame);
                 assert_eq!(frame, flows[flow].frame(number), "flow {flow}, its frame {number}");
                 arrived[flow].0 += 1;
                 arrived[flow].1 += frame.len() as u64 + 4;
             }
-            let reported: Vec<_> = count.flows.iter().map(|flow| (flow.transmitted, flow.bytes)).collect();
+            let reported: Vec<_> = count.flows.iter().map(|flow| (flow.frames_tx, flow.bytes_tx)).collect();
             assert_eq!(reported, arrived, "{interface}, CPUs {cpus}: frames and bytes of each flow");
-            let attempted: Vec<_> = count.flows.iter().map(|flow| flow.attempted).collect();
+            let attempted: Vec<_> = count.flows.iter().map(|flow| flow.frames_attempted).collect();
             assert_eq!(attempted, packets, "{interface}, CPUs {cpus}");
             for flow in &count.flows {
                 let dropped: u64 = flow.drops.iter().map(|(_, count)| count).sum();
-                assert_eq!((flow.attempted, flow.in_flight), (flow.transmitted + dropped, 0), "{interface}, {flow:?}");
+                assert_eq!(
+                    (flow.frames_attempted, flow.in_flight),
+                    (flow.frames_tx + dropped, 0),
+                    "{interface}, {flow:?}"
+                );
             }
             let of_workers = |of: fn(&WorkerCount) -> u64| count.workers.iter().map(of).sum::<u64>();
-            assert_eq!(of_workers(|worker| worker.attempted), count.attempted);
-            assert_eq!(of_workers(|worker| worker.transmitted), count.transmitted);
-            assert_eq!(of_workers(|worker| worker.drops.iter().map(|(_, count)| count).sum()), count.dropped());
+            assert_eq!(of_workers(|worker| worker.frames_attempted), count.frames_attempted);
+            assert_eq!(of_workers(|worker| worker.frames_tx), count.frames_tx);
+            assert_eq!(of_workers(|worker| worker.drops.iter().map(|(_, count)| count).sum()), count.frames_dropped());
             assert_eq!(count.workers.len(), if *cpus == "0" { 1 } else { 2 });
             if interface == "xtg0" {
                 // The MTU, Ethernet's header and FCS, and a tag the kernel lets pass.
@@ -233,7 +237,7 @@ fn each_flow_is_charged_with_its_own_drops() {
                 }
             } else {
                 assert!(count.drops.iter().all(|(reason, _)| *reason == DropReason::QueueFull), "{count:?}");
-                assert!(count.dropped() > 0);
+                assert!(count.frames_dropped() > 0);
             }
         }
     }

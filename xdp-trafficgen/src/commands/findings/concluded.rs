@@ -20,7 +20,7 @@ impl RunFindings {
         self.newly_captured();
         let captured = self.so_far().captured.clone();
         let mut findings = Vec::new();
-        let wrong = |port: &PortCount| port.dropped() > 0 || port.transmitted == 0 || !port.partings.is_empty();
+        let wrong = |port: &PortCount| port.frames_dropped() > 0 || port.frames_tx == 0 || !port.partings.is_empty();
         let quotas = Quota::gather();
         let look = if failed || snapshot.ports.iter().any(wrong) { self.look() } else { None };
         self.put_down(snapshot, look.as_ref());
@@ -36,16 +36,16 @@ impl RunFindings {
             findings.extend(sending.renamed().map(|finding| found(sending, finding)));
             findings.extend(captured.contains(&index).then(|| found(sending, sending.capture())));
             // Of a run that failed before the first frame, the failure is the reason.
-            let stopped = failed && port.attempted == 0;
+            let stopped = failed && port.frames_attempted == 0;
             let nothing_sent = if stopped { None } else { diagnosis::of_nothing_sent(port) };
             let of_time = [diagnosis::of_outage(port), diagnosis::of_stillness(port)];
             findings.extend(of_time.into_iter().flatten().map(|finding| found(sending, finding)));
             let by_itself = [nothing_sent, diagnosis::of_lacking(&port.lacks)];
             findings.extend(by_itself.into_iter().flatten().map(|finding| found(sending, finding)));
-            if port.attempted > 0 {
+            if port.frames_attempted > 0 {
                 findings.extend(self.contention(sending, port, &quotas).map(|finding| found(sending, finding)));
             }
-            let at_full_speed = sending.pace == SendMode::FullSpeed && port.transmitted > 0;
+            let at_full_speed = sending.pace == SendMode::FullSpeed && port.frames_tx > 0;
             let known: BTreeSet<(String, &str)> =
                 findings.iter().map(|known| (known.port.clone(), known.finding.code)).collect();
             let news = |found: &&PortFinding| {

@@ -85,7 +85,7 @@ pub(in crate::commands) fn measure(
     let times: Vec<u64> = stamps.iter().map(|stamp| stamp.ns).collect();
     let Some(&first) = times.first() else {
         let sender = sent.as_ref().map(|port| port.interface.clone()).unwrap_or_default();
-        return Err(PaceTestError::NothingArrived { sender, sent: sent.map(|port| port.transmitted), receiver });
+        return Err(PaceTestError::NothingArrived { sender, sent: sent.map(|port| port.frames_tx), receiver });
     };
     let Some(gaps) = Gaps::measure(&times, nominal_ns, warm_up) else {
         if missed > 0 {

@@ -79,15 +79,15 @@ fn made(plan: Plan, stop: &CancellationToken) -> Result<(Trial, Vec<Finding>), C
     if let Some(failure) = failure {
         return Err(failure);
     }
-    if stop.is_cancelled() && snapshot.ports.iter().all(|port| port.attempted == 0) {
+    if stop.is_cancelled() && snapshot.ports.iter().all(|port| port.frames_attempted == 0) {
         // Which says nothing of the interface.
         return Ok((Trial::NotMade("a signal came before the first frame".to_owned()), Vec::new()));
     }
     let findings = outlook.conclude(&snapshot, Vec::new(), false).into_iter().map(|found| found.finding).collect();
     let port = snapshot.ports.into_iter().next().ok_or(CommandError::NothingSent)?;
     let trial = Trial::Made {
-        attempted: port.attempted,
-        accepted: port.transmitted,
+        frames_attempted: port.frames_attempted,
+        frames_tx: port.frames_tx,
         drops: port.drops,
         counted: port.interface_count,
     };

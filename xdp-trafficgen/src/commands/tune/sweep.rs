@@ -227,7 +227,7 @@ impl Sweep {
                 counts.into_iter().for_each(|(index, count)| self.points[index].add(count, default_pps));
             }
             // What sends nothing now will not do so in the next round either.
-            if self.points.iter().all(|point| point.count.transmitted == 0) {
+            if self.points.iter().all(|point| point.count.frames_tx == 0) {
                 return Ok(Ended::Early);
             }
             others.reverse();

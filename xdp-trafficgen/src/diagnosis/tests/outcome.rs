@@ -9,9 +9,9 @@ fn nothing_sent_always_has_a_reason() {
     let missed = Punctuality { unsent: 9, ..Punctuality::default() };
     let missed = PortCount { punctuality: Some(missed), ..PortCount::default() };
     assert_eq!(code(&missed), Some("every_departure_missed"));
-    assert_eq!(code(&PortCount { attempted: 1, transmitted: 1, ..PortCount::default() }), None);
+    assert_eq!(code(&PortCount { frames_attempted: 1, frames_tx: 1, ..PortCount::default() }), None);
     let drops = vec![(DropReason::Redirect(95), 5)];
-    assert_eq!(code(&PortCount { attempted: 5, drops, ..PortCount::default() }), None);
+    assert_eq!(code(&PortCount { frames_attempted: 5, drops, ..PortCount::default() }), None);
 }
 
 #[test]

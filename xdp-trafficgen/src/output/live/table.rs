@@ -16,7 +16,7 @@ use crate::{
 /// What a line of the table says.
 struct Row {
     name: String,
-    transmitted: u64,
+    frames_tx: u64,
     dropped: u64,
     /// Frames a second since the last look.
     now: f64,
@@ -36,7 +36,7 @@ type Column = (&'static str, fn(&Row) -> String);
 
 const ALWAYS: [Column; 3] = [
     ("port", |row| row.name.clone()),
-    ("sent", |row| numbers::grouped(row.transmitted)),
+    ("sent", |row| numbers::grouped(row.frames_tx)),
     ("dropped", |row| numbers::grouped(row.dropped)),
 ];
 const AT_FULL_SPEED: Column = ("Mpps", |row| format!("{:.3}", row.now / 1e6));
@@ -90,8 +90,8 @@ pub(super) fn render(snapshot: &Snapshot, last: &Snapshot, Size { columns, rows 
 fn of_port(port: &PortCount, now: f64) -> Row {
     Row {
         name: port_name(&port.name, &port.interface),
-        transmitted: port.transmitted,
-        dropped: port.dropped(),
+        frames_tx: port.frames_tx,
+        dropped: port.frames_dropped(),
         now,
         paced: port.punctuality.map(|punctuality| Paced {
             requested: punctuality.requested,
@@ -108,7 +108,7 @@ fn total(ports: &[Row]) -> Row {
     let sum = |rate: fn(&Paced) -> Option<f64>| paced().map(rate).sum::<Option<f64>>();
     Row {
         name: "total".to_owned(),
-        transmitted: ports.iter().map(|row| row.transmitted).sum(),
+        frames_tx: ports.iter().map(|row| row.frames_tx).sum(),
         dropped: ports.iter().map(|row| row.dropped).sum(),
         now: ports.iter().map(|row| row.now).sum(),
         paced: (paced().count() == ports.len()).then(|| Paced {
@@ -150,8 +150,8 @@ mod tests {
         let port = |index| PortCount {
             name: format!("port{index}"),
             interface: format!("enp{index}s0f0np0"),
-            attempted: 123_456_789_012,
-            transmitted: 123_456_789_000,
+            frames_attempted: 123_456_789_012,
+            frames_tx: 123_456_789_000,
             punctuality: Some(Punctuality {
                 requested: Some(14_880_952.0),
                 achieved: Some(14_880_123.4),

@@ -32,9 +32,9 @@ pub fn render(report: &PaceTestReport) -> String {
             text,
             "{}: {} sent by {workers} worker{}, {} dropped",
             port.interface,
-            frames(port.transmitted),
+            frames(port.frames_tx),
             if *workers == 1 { "" } else { "s" },
-            grouped(port.dropped())
+            grouped(port.frames_dropped())
         );
         text += &punctuality(port, *late_threshold);
         for (reason, count) in &port.drops {

@@ -164,8 +164,8 @@ fn report(survey: Survey, system: System, subject: Subject) -> ProbeReport {
 
 fn reports() -> [ProbeReport; 5] {
     let made = Trial::Made {
-        attempted: 64,
-        accepted: 60,
+        frames_attempted: 64,
+        frames_tx: 60,
         drops: vec![(DropReason::QueueFull, 3), (DropReason::Redirect(95), 1)],
         counted: Some(Counters { tx_packets: 61, tx_dropped: 3, tx_errors: 1, ..Counters::default() }),
     };

@@ -83,11 +83,11 @@ fn of_port(port: &PortCount) -> Row<'_> {
         port: Some(&port.name),
         name: Some(port.name.clone()),
         interface: Some(&port.interface),
-        frames_attempted: Some(port.attempted),
-        frames_tx: Some(port.transmitted),
-        bytes_tx: Some(port.bytes()),
-        frames_dropped: Some(port.dropped()),
-        pps: Some(plain::per_second(port.transmitted, port.due_time.as_secs_f64())),
+        frames_attempted: Some(port.frames_attempted),
+        frames_tx: Some(port.frames_tx),
+        bytes_tx: Some(port.bytes_tx()),
+        frames_dropped: Some(port.frames_dropped()),
+        pps: Some(plain::per_second(port.frames_tx, port.due_time.as_secs_f64())),
         due_ns: Some(port.due_time.as_nanos()),
         down_ns: Some(port.outage.down.as_nanos()),
         restarts: Some(port.outage.restarts),
@@ -101,8 +101,8 @@ fn of_worker<'a>(port: &'a PortCount, worker: &WorkerCount) -> Row<'a> {
         kind: "worker",
         port: Some(&port.name),
         cpu: Some(worker.cpu),
-        frames_attempted: Some(worker.attempted),
-        frames_tx: Some(worker.transmitted),
+        frames_attempted: Some(worker.frames_attempted),
+        frames_tx: Some(worker.frames_tx),
         frames_dropped: Some(sum(&worker.drops)),
         ..Row::default()
     }
@@ -113,11 +113,11 @@ fn of_flow<'a>(port: &'a PortCount, flow: &FlowCount) -> Row<'a> {
         kind: "flow",
         port: Some(&port.name),
         name: Some(flow.name.clone()),
-        frames_attempted: Some(flow.attempted),
-        frames_tx: Some(flow.transmitted),
-        bytes_tx: Some(flow.bytes),
+        frames_attempted: Some(flow.frames_attempted),
+        frames_tx: Some(flow.frames_tx),
+        bytes_tx: Some(flow.bytes_tx),
         frames_dropped: Some(sum(&flow.drops)),
-        pps: Some(plain::per_second(flow.transmitted, flow.due_time.as_secs_f64())),
+        pps: Some(plain::per_second(flow.frames_tx, flow.due_time.as_secs_f64())),
         due_ns: Some(flow.due_time.as_nanos()),
         ..of_departures(flow.punctuality)
     }
@@ -188,9 +188,9 @@ mod tests {
         };
         let second = Duration::from_secs(1);
         let flow = |name: &str, punctuality| FlowCount {
-            attempted: 10,
-            transmitted: 9,
-            bytes: 576,
+            frames_attempted: 10,
+            frames_tx: 9,
+            bytes_tx: 576,
             due_time: second,
             drops: vec![(DropReason::QueueFull, 1)],
             punctuality,
@@ -200,13 +200,13 @@ mod tests {
             name: "west".to_owned(),
             interface: "eth1".to_owned(),
             due_time: second,
-            attempted: 20,
-            transmitted: 18,
+            frames_attempted: 20,
+            frames_tx: 18,
             drops: vec![(DropReason::QueueFull, 2)],
             punctuality: Some(punctuality),
             batch_size: Some(64),
             flows: vec![flow("plain", None), flow("a \"comma\", and\na line", Some(punctuality))],
-            workers: vec![WorkerCount { cpu: 3, attempted: 20, transmitted: 18, ..WorkerCount::default() }],
+            workers: vec![WorkerCount { cpu: 3, frames_attempted: 20, frames_tx: 18, ..WorkerCount::default() }],
             ..PortCount::default()
         };
         let finding = Finding {

@@ -89,8 +89,8 @@ impl From<&stats::WorkerCount> for Worker {
         let drops = drops(&worker.drops);
         Self {
             cpu: worker.cpu,
-            frames_attempted: worker.attempted,
-            frames_tx: worker.transmitted,
+            frames_attempted: worker.frames_attempted,
+            frames_tx: worker.frames_tx,
             frames_dropped: drops.iter().map(|drop| drop.count).sum(),
             drops,
         }
@@ -182,12 +182,12 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
     let ports = snapshot.ports.iter().map(|port| Port {
         name: &port.name,
         interface: &port.interface,
-        frames_attempted: port.attempted,
-        frames_tx: port.transmitted,
-        bytes_tx: port.bytes(),
-        frames_dropped: port.dropped(),
+        frames_attempted: port.frames_attempted,
+        frames_tx: port.frames_tx,
+        bytes_tx: port.bytes_tx(),
+        frames_dropped: port.frames_dropped(),
         drops: drops(&port.drops),
-        pps: plain::per_second(port.transmitted, port.due_time.as_secs_f64()),
+        pps: plain::per_second(port.frames_tx, port.due_time.as_secs_f64()),
         due_ns: nanos(port.due_time),
         down_ns: nanos(port.outage.down),
         restarts: port.outage.restarts,
@@ -201,12 +201,12 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         port.flows.iter().map(|flow| Flow {
             name: &flow.name,
             port: &port.name,
-            frames_attempted: flow.attempted,
-            frames_tx: flow.transmitted,
-            bytes_tx: flow.bytes,
+            frames_attempted: flow.frames_attempted,
+            frames_tx: flow.frames_tx,
+            bytes_tx: flow.bytes_tx,
             frames_dropped: flow.drops.iter().map(|(_, count)| count).sum(),
             drops: drops(&flow.drops),
-            pps: plain::per_second(flow.transmitted, flow.due_time.as_secs_f64()),
+            pps: plain::per_second(flow.frames_tx, flow.due_time.as_secs_f64()),
             due_ns: nanos(flow.due_time),
             punctuality: flow.punctuality.as_ref().map(Punctuality::from),
         })

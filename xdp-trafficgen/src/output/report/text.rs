@@ -31,11 +31,11 @@ pub fn render(report: &Report) -> String {
         table.add_row([
             port.name.clone(),
             port.interface.clone(),
-            grouped(port.attempted),
-            grouped(port.transmitted),
-            grouped(port.dropped()),
-            format!("{:.3}", mega(port.transmitted, seconds)),
-            format!("{:.3}", wire_bits(port.transmitted, port.bytes(), seconds)),
+            grouped(port.frames_attempted),
+            grouped(port.frames_tx),
+            grouped(port.frames_dropped()),
+            format!("{:.3}", mega(port.frames_tx, seconds)),
+            format!("{:.3}", wire_bits(port.frames_tx, port.bytes_tx(), seconds)),
         ]);
     }
     if snapshot.ports.len() > 1 {
@@ -69,11 +69,11 @@ fn total(ports: &[PortCount]) -> [String; 7] {
     [
         "total".to_owned(),
         String::new(),
-        sum(|port| port.attempted),
-        sum(|port| port.transmitted),
-        sum(PortCount::dropped),
-        add(|port| mega(port.transmitted, port.due_time.as_secs_f64())),
-        add(|port| wire_bits(port.transmitted, port.bytes(), port.due_time.as_secs_f64())),
+        sum(|port| port.frames_attempted),
+        sum(|port| port.frames_tx),
+        sum(PortCount::frames_dropped),
+        add(|port| mega(port.frames_tx, port.due_time.as_secs_f64())),
+        add(|port| wire_bits(port.frames_tx, port.bytes_tx(), port.due_time.as_secs_f64())),
     ]
 }
 
@@ -81,14 +81,14 @@ fn total(ports: &[PortCount]) -> [String; 7] {
 fn workers(snapshot: &Snapshot) -> String {
     let mut table = table(&["CPU", "port", "attempted", "sent", "dropped", "Mpps"], 2);
     for port in &snapshot.ports {
-        for WorkerCount { cpu, attempted, transmitted, drops, .. } in &port.workers {
+        for WorkerCount { cpu, frames_attempted, frames_tx, drops, .. } in &port.workers {
             table.add_row([
                 cpu.to_string(),
                 port.name.clone(),
-                grouped(*attempted),
-                grouped(*transmitted),
+                grouped(*frames_attempted),
+                grouped(*frames_tx),
                 grouped(drops.iter().map(|(_, count)| count).sum()),
-                format!("{:.3}", mega(*transmitted, port.due_time.as_secs_f64())),
+                format!("{:.3}", mega(*frames_tx, port.due_time.as_secs_f64())),
             ]);
         }
     }
@@ -106,9 +106,9 @@ mod tests {
     pub(super) fn port(flows: usize) -> PortCount {
         let count = |index| FlowCount {
             name: format!("f{index}"),
-            attempted: 1000,
-            transmitted: 1000,
-            bytes: 64_000,
+            frames_attempted: 1000,
+            frames_tx: 1000,
+            bytes_tx: 64_000,
             due_time: Duration::from_secs(1),
             ..FlowCount::default()
         };
@@ -116,8 +116,8 @@ mod tests {
             name: "west".to_owned(),
             interface: "eth1".to_owned(),
             due_time: Duration::from_secs(1),
-            attempted: 1000 * flows as u64,
-            transmitted: 1000 * flows as u64,
+            frames_attempted: 1000 * flows as u64,
+            frames_tx: 1000 * flows as u64,
             flows: (0..flows).map(count).collect(),
             ..PortCount::default()
         }

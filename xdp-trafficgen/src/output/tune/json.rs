@@ -148,9 +148,9 @@ fn point(point: &Point) -> JsonPoint<'_> {
         times_default: times.map(|times| decimals(times.value, 4)),
         deviation: times.map(|times| decimals(times.deviation, 4)),
         rounds: point.rounds.iter().map(round).collect(),
-        frames_attempted: point.count.attempted,
-        frames_tx: point.count.transmitted,
-        frames_dropped: point.count.dropped(),
+        frames_attempted: point.count.frames_attempted,
+        frames_tx: point.count.frames_tx,
+        frames_dropped: point.count.frames_dropped(),
         drops: point.drops().iter().map(|&(reason, count)| Drop { reason: reason.code(), count }).collect(),
     }
 }

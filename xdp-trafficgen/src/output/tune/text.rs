@@ -80,7 +80,7 @@ fn legend(default: &Point) -> String {
 /// What to use, and why.
 fn proposal(report: &TuneReport) -> String {
     let (Some(choice), Some(point)) = (report.choice, report.chosen()) else {
-        return match report.points.iter().any(|point| point.count.transmitted > 0) {
+        return match report.points.iter().any(|point| point.count.frames_tx > 0) {
             true => "\nno proposal: the default did not have all of its rounds\n".to_owned(),
             false => String::new(),
         };
@@ -112,7 +112,7 @@ pub fn words(setting: &Setting) -> String {
 
 /// A share, in which not one lost frame goes unseen.
 fn loss(point: &Point) -> String {
-    match point.count.dropped() {
+    match point.count.frames_dropped() {
         0 => "0".to_owned(),
         _ if point.loss() < 1e-4 => "< 0.01 %".to_owned(),
         _ => format!("{:.2} %", 100.0 * point.loss()),

@@ -10,8 +10,8 @@ fn point(&(workers, batch_size, action, times, dropped): &Measured<'_>) -> Point
     let setting = Setting { action, cpus: (0..workers).collect(), batch_size };
     let count = PortCount {
         elapsed: Duration::from_secs(1),
-        attempted: 1_000_000,
-        transmitted: 1_000_000 - dropped,
+        frames_attempted: 1_000_000,
+        frames_tx: 1_000_000 - dropped,
         drops: if dropped > 0 { vec![(DropReason::QueueFull, dropped)] } else { Vec::new() },
         ..PortCount::default()
     };
@@ -138,17 +138,20 @@ fn where_the_default_sends_nothing_rates_are_compared() {
 #[test]
 fn rounds_add_up() {
     let mut measured = Point::new(Setting { action: Redirect, cpus: vec![0], batch_size: 64 });
-    for (transmitted, dropped) in [(1000, 0), (3000, 10), (2000, 0)] {
+    for (frames_tx, dropped) in [(1000, 0), (3000, 10), (2000, 0)] {
         let count = PortCount {
             elapsed: Duration::from_millis(500),
-            attempted: transmitted + dropped,
-            transmitted,
+            frames_attempted: frames_tx + dropped,
+            frames_tx,
             drops: if dropped > 0 { vec![(DropReason::QueueFull, dropped)] } else { Vec::new() },
             ..PortCount::default()
         };
         measured.add(count, 2000.0);
     }
-    assert_eq!((measured.count.attempted, measured.count.transmitted, measured.count.dropped()), (6010, 6000, 10));
+    assert_eq!(
+        (measured.count.frames_attempted, measured.count.frames_tx, measured.count.frames_dropped()),
+        (6010, 6000, 10)
+    );
     assert_eq!(measured.drops(), [(DropReason::QueueFull, 10)]);
     assert_eq!(measured.count.elapsed, Duration::from_millis(1500));
     assert_eq!(measured.rate(), Typical { value: 4000.0, deviation: 2000.0 });

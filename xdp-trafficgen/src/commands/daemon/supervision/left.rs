@@ -17,10 +17,10 @@ pub(super) fn left(config: &Config, counts: &PortCount, elapsed: Duration) -> Op
 
 /// What is left of a flow that has been attempted so often in this time; none when it is over. Its time counts from its
 /// beginning, which is the delay later than the start.
-fn rest(flow: &Flow, attempted: u64, elapsed: Duration) -> Option<Flow> {
+fn rest(flow: &Flow, frames_attempted: u64, elapsed: Duration) -> Option<Flow> {
     let mut flow = flow.clone();
     if let Some(Located { value, .. }) = &mut flow.packets {
-        *value = value.checked_sub(attempted).filter(|&left| left > 0)?;
+        *value = value.checked_sub(frames_attempted).filter(|&left| left > 0)?;
     }
     if let Some(Located { value, .. }) = &mut flow.duration {
         let sent = elapsed.saturating_sub(flow.delay.value);
@@ -61,8 +61,8 @@ pub(super) mod tests {
     #[test]
     fn each_flow_keeps_its_own_end() {
         let second = Duration::from_secs(1);
-        let left = |lines, attempted, elapsed| {
-            rest(&flow(lines), attempted, elapsed)
+        let left = |lines, frames_attempted, elapsed| {
+            rest(&flow(lines), frames_attempted, elapsed)
                 .map(|flow| (flow.packets.map(|packets| packets.value), flow.duration.map(|duration| duration.value)))
         };
         assert_eq!(left("", 1_000_000, second), Some((None, None)));
@@ -89,9 +89,9 @@ pub(super) mod tests {
     fn flows_that_are_over_stay_in_the_counts() {
         let count = |name: &str, frames| FlowCount {
             name: name.to_owned(),
-            attempted: frames,
-            transmitted: frames,
-            bytes: frames * 64,
+            frames_attempted: frames,
+            frames_tx: frames,
+            bytes_tx: frames * 64,
             ..FlowCount::default()
         };
         let all = [count("a", 1), count("b", 2), count("c", 3)];

@@ -303,11 +303,11 @@ const fn mode_name(mode: AttachedMode) -> &'static str {
 pub(super) fn trial(trial: &Trial) -> TrialJson<'_> {
     match trial {
         Trial::NotMade(why) => TrialJson { why: Some(why), ..TrialJson::default() },
-        Trial::Made { attempted, accepted, drops, counted } => TrialJson {
+        Trial::Made { frames_attempted, frames_tx, drops, counted } => TrialJson {
             made: true,
             why: None,
-            frames_attempted: Some(*attempted),
-            frames_tx: Some(*accepted),
+            frames_attempted: Some(*frames_attempted),
+            frames_tx: Some(*frames_tx),
             frames_dropped: Some(drops.iter().map(|(_, count)| count).sum()),
             drops: Some(
                 drops.iter().map(|&(reason, count)| Drop { reason: DropReason::code(reason), count }).collect(),

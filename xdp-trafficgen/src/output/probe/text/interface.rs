@@ -141,8 +141,9 @@ fn other_end(peer: &Peer) -> String {
 fn sent(trial: &Trial) -> String {
     match trial {
         Trial::NotMade(why) => format!("nothing was sent: {why}"),
-        Trial::Made { attempted, accepted, drops, counted } => {
-            let mut text = format!("trial: {} attempted, {accepted} accepted by the driver", frames(*attempted));
+        Trial::Made { frames_attempted, frames_tx, drops, counted } => {
+            let mut text =
+                format!("trial: {} attempted, {frames_tx} accepted by the driver", frames(*frames_attempted));
             for (reason, count) in drops {
                 text += &format!(", {count} dropped ({})", reason.code());
             }

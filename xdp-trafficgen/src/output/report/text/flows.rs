@@ -52,11 +52,11 @@ pub(super) fn flows(snapshot: &Snapshot) -> String {
         table.add_row([
             flow.name.clone(),
             port.name.clone(),
-            grouped(flow.transmitted),
+            grouped(flow.frames_tx),
             grouped(dropped(flow)),
-            percent(flow.transmitted, port.transmitted),
-            grouped(flow.bytes),
-            format!("{:.3}", mega(flow.transmitted, flow.due_time.as_secs_f64())),
+            percent(flow.frames_tx, port.frames_tx),
+            grouped(flow.bytes_tx),
+            format!("{:.3}", mega(flow.frames_tx, flow.due_time.as_secs_f64())),
         ]);
     }
     format!("{table}\n{}", left_out(snapshot))

@@ -18,8 +18,8 @@ const LISTED: usize = 3;
 pub(super) fn interfaces(ports: &[PortCount]) -> String {
     let counted = ports.iter().filter_map(|port| Some((port, port.interface_count.as_ref()?)));
     let agrees = |(port, counters): &(&PortCount, &Counters)| {
-        let same =
-            (counters.tx_packets, counters.tx_dropped, counters.tx_errors) == (port.transmitted, port.dropped(), 0);
+        let same = (counters.tx_packets, counters.tx_dropped, counters.tx_errors)
+            == (port.frames_tx, port.frames_dropped(), 0);
         same && !counters.nic.iter().any(|(name, count)| *count > 0 && is_loss(name))
     };
     let (agreeing, mut others): (Vec<_>, Vec<_>) = counted.partition(agrees);
