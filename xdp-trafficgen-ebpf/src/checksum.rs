@@ -14,12 +14,11 @@ pub fn sum(bytes: &[u8]) -> u64 {
 
 /// What a big-endian number adds to a checksum: any number is congruent to the sum of its 16-bit words modulo 0xffff.
 ///
-/// `odd`: the number's last byte lies at an even position of the covered bytes, so it counts as a high byte.
-/// The result is below 2⁴¹, so that a few dozen of them stay within what [`fold`] takes.
+/// For a number whose last byte lies at an even position of the covered bytes, and so is a high byte, it is this times 256.
+/// The result is below 2³³, so that a few dozen of them, moved up or not, stay within what [`fold`] takes.
 #[inline(always)]
-pub fn contribution(value: u64, odd: bool) -> u64 {
-    let halves = (value >> 32) + (value & 0xffff_ffff);
-    if odd { halves << 8 } else { halves }
+pub const fn contribution(value: u64) -> u64 {
+    (value >> 32) + (value & 0xffff_ffff)
 }
 
 /// Folds a sum below 2⁴⁶ to 16 bits with end-around carry.
@@ -48,13 +47,6 @@ pub fn spoiled(good: u16) -> u16 {
     }
 }
 
-/// The checksum field's value for everything summed up; `zero_is_ones` as UDP wants it (RFC 768).
-#[inline(always)]
-pub fn finish(sum: u64, zero_is_ones: bool) -> u16 {
-    let folded = fold(sum);
-    if zero_is_ones { never_zero(folded) } else { !folded }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,15 +62,15 @@ mod tests {
 
     #[test]
     fn udp_zero_is_sent_as_ones() {
-        assert_eq!(finish(0xffff, true), 0xffff);
-        assert_eq!(finish(0xffff, false), 0);
+        assert_eq!(never_zero(fold(0xffff)), 0xffff);
+        assert_eq!(!fold(0xffff), 0);
     }
 
     proptest! {
         #[test]
         fn agrees_with_etherparse(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             let oracle = etherparse::checksum::Sum16BitWords::new().add_slice(&bytes).ones_complement().to_be();
-            prop_assert_eq!(finish(sum(&bytes), false), oracle);
+            prop_assert_eq!(!fold(sum(&bytes)), oracle);
         }
 
         /// Writing a number at any place adds `contribution` to the sum of the rest.
@@ -92,8 +84,8 @@ mod tests {
             let rest = sum(&bytes);
             bytes[at..at + width].copy_from_slice(&value.to_be_bytes()[8 - width..]);
             let oracle = etherparse::checksum::Sum16BitWords::new().add_slice(&bytes).ones_complement().to_be();
-            let odd = (at + width) % 2 == 1;
-            let ours = finish(rest + contribution(value, odd), false);
+            let amount = if (at + width) % 2 == 1 { contribution(value) << 8 } else { contribution(value) };
+            let ours = !fold(rest + amount);
             // 0 and 0xffff are the two zeros of one's complement; all-zero data is the only place they differ.
             prop_assert!(ours == oracle || (ours == 0 && oracle == 0xffff) || (ours == 0xffff && oracle == 0));
         }

@@ -93,7 +93,8 @@ pub struct Reach {
 impl CoveredChecksum {
     /// Its value for the frame `bytes`, in which the checksum's own bytes count as zero.
     pub fn compute(&self, bytes: &[u8]) -> u16 {
-        let good = checksum::finish(self.sum(bytes), self.zero_is_ones);
+        let folded = checksum::fold(self.sum(bytes));
+        let good = if self.zero_is_ones { checksum::never_zero(folded) } else { !folded };
         match self.mode {
             ChecksumMode::Good => good,
             ChecksumMode::Bad => checksum::spoiled(good),
