@@ -393,18 +393,18 @@ impl Default for Worker {
 pub const MAX_PLACES: u32 = 1024;
 
 /// A port's programs that the listener calls.
-pub mod told {
+pub mod handler {
     /// How many each port has.
-    pub const PROGRAMS: u32 = 2;
+    pub const PER_PORT: u32 = 2;
     /// The driver refused frames.
-    pub const LOST: u32 = 0;
+    pub const DROPPED: u32 = 0;
     /// The kernel did not redirect a frame.
     pub const NOT_REDIRECTED: u32 = 1;
 
     /// A port's entry for a program.
     #[inline(always)]
-    pub const fn entry(place: u32, program: u32) -> u32 {
-        place * PROGRAMS + program
+    pub const fn entry(place: u32, handler: u32) -> u32 {
+        place * PER_PORT + handler
     }
 }
 

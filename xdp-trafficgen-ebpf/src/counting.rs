@@ -86,7 +86,7 @@ fn note_reason(layer: DropLayer, errno: u32, frames: u64) {
 
 /// The driver refused frames: those queued first of which nothing is known yet. Called by `on_devmap_xmit`, with its arguments.
 #[raw_tracepoint(tracepoint = "xdp_devmap_xmit")]
-pub fn lost(ctx: RawTracePointContext) -> i32 {
+pub fn dropped(ctx: RawTracePointContext) -> i32 {
     let Some(worker) = this_worker() else { return 0 };
     let (frames, err): (u32, i32) = (ctx.arg(3), ctx.arg(4));
     let errno = err.unsigned_abs();

@@ -13,7 +13,7 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use xdp_trafficgen_ebpf::{
-    abi::{MAX_PLACES, Worker, told},
+    abi::{MAX_PLACES, Worker, handler},
     field::Load as _,
 };
 
@@ -23,9 +23,9 @@ use crate::{Rodata, worker_at};
 #[unsafe(no_mangle)]
 static PLACES: u32 = 1;
 
-/// The ports' own programs: see [`told`].
+/// The ports' own programs: see [`handler`].
 #[map]
-static TOLD: ProgramArray = ProgramArray::with_max_entries(told::PROGRAMS * MAX_PLACES, 0);
+static HANDLERS: ProgramArray = ProgramArray::with_max_entries(handler::PER_PORT * MAX_PLACES, 0);
 /// The port that was last seen sending on this CPU.
 #[map]
 static LAST: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
@@ -65,7 +65,7 @@ pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
         let (sent, drops): (u64, u64) = (ctx.arg(2), ctx.arg(3));
         worker.counts.settled += sent;
         if drops != 0 {
-            tell(&ctx, place, told::LOST);
+            call(&ctx, place, handler::DROPPED);
         }
     }
     0
@@ -76,7 +76,7 @@ pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "xdp_redirect_err")]
 pub fn on_redirect_err(ctx: RawTracePointContext) -> i32 {
     if let Some((place, _)) = sending() {
-        tell(&ctx, place, told::NOT_REDIRECTED);
+        call(&ctx, place, handler::NOT_REDIRECTED);
     }
     0
 }
@@ -91,9 +91,9 @@ pub fn on_exception(_ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// Goes on in the port's program; comes back only when there is none.
+/// Calls the port's program instead of what is left of this one; comes back only when there is none.
 #[inline(always)]
-fn tell(ctx: &RawTracePointContext, place: u32, program: u32) {
+fn call(ctx: &RawTracePointContext, place: u32, handler: u32) {
     // SAFETY: the map and context that the helper wants.
-    unsafe { TOLD.tail_call(ctx, told::entry(place, program)) };
+    unsafe { HANDLERS.tail_call(ctx, handler::entry(place, handler)) };
 }

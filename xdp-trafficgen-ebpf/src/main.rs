@@ -1,7 +1,7 @@
 //! The eBPF programs: maps and thin entry points; what can be tested on the host lives in the library.
 //!
 //! `generate` makes frames, `on_devmap_xmit` and `on_redirect_err` learn what became of them, for all ports, and call the
-//! port's `lost` and `not_redirected` where something went wrong, `sink` counts frames on a receiving interface, `arrivals`
+//! port's `dropped` and `not_redirected` where something went wrong, `sink` counts frames on a receiving interface, `arrivals`
 //! writes down when they come, `pass` lets everything pass (for drivers that want a program), `floor` only redirects (the
 //! bench's yardstick).
 #![no_std]

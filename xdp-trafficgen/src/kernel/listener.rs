@@ -12,15 +12,15 @@ use aya::{
     programs::RawTracePoint,
     util::nr_cpus,
 };
-use xdp_trafficgen_ebpf::abi::{MAX_PLACES, Worker, told};
+use xdp_trafficgen_ebpf::abi::{MAX_PLACES, Worker, handler};
 
 use crate::kernel::{KernelError, OBJECT, TracePoint, TracePoints, close_maps, map_error, pins::Pins, program_error};
 
 /// The map that the listener shares with the ports.
 const WORKERS: &str = "WORKERS";
-/// The programs of a port that the listener calls, numbered as in [`told`].
-const PROGRAMS: [(u32, &str); told::PROGRAMS as usize] =
-    [(told::LOST, "lost"), (told::NOT_REDIRECTED, "not_redirected")];
+/// The programs of a port that the listener calls, numbered as in [`handler`].
+const PROGRAMS: [(u32, &str); handler::PER_PORT as usize] =
+    [(handler::DROPPED, "dropped"), (handler::NOT_REDIRECTED, "not_redirected")];
 
 /// Learns from trace points what becomes of the frames of all ports. Clones share one listener.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ struct Inner {
     places: u32,
     pins: Pins,
     workers: Mutex<PerCpuArray<MapData, Worker>>,
-    told: Mutex<ProgramArray<MapData>>,
+    handlers: Mutex<ProgramArray<MapData>>,
     free: Mutex<BTreeSet<u32>>,
     _object: Ebpf,
 }
@@ -53,11 +53,12 @@ impl Listener {
         let mut object = loader.load(OBJECT)?;
         let mut map = |name| object.take_map(name).ok_or(KernelError::Missing(name));
         let workers = PerCpuArray::try_from(map(WORKERS)?).map_err(map_error(WORKERS))?;
-        let told = ProgramArray::try_from(map("TOLD")?).map_err(map_error("TOLD"))?;
+        let handlers = ProgramArray::try_from(map("HANDLERS")?).map_err(map_error("HANDLERS"))?;
         let found = TracePoints::attach(&mut object, wanted)?;
         close_maps(&mut object);
         let free = (0..places).collect::<BTreeSet<_>>().into();
-        let inner = Inner { found, places, pins, workers: workers.into(), told: told.into(), free, _object: object };
+        let inner =
+            Inner { found, places, pins, workers: workers.into(), handlers: handlers.into(), free, _object: object };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -104,8 +105,8 @@ impl PortSlot {
                 object.program_mut(name).ok_or(KernelError::Missing(name))?.try_into().map_err(program_error(name))?;
             program.load().map_err(program_error(name))?;
             let descriptor = program.fd().map_err(program_error(name))?;
-            let mut told = lock(&self.listener.0.told);
-            told.set(told::entry(self.index, number), descriptor, 0).map_err(map_error("TOLD"))?;
+            let mut handlers = lock(&self.listener.0.handlers);
+            handlers.set(handler::entry(self.index, number), descriptor, 0).map_err(map_error("HANDLERS"))?;
             // The array holds the program from here on.
             program.unload().map_err(program_error(name))?;
         }
@@ -124,12 +125,12 @@ impl PortSlot {
 
 impl Drop for PortSlot {
     fn drop(&mut self) {
-        let mut told = lock(&self.listener.0.told);
+        let mut handlers = lock(&self.listener.0.handlers);
         for (number, _) in PROGRAMS {
             // A port that was never loaded has no entry.
-            let _ = told.clear_index(&told::entry(self.index, number));
+            let _ = handlers.clear_index(&handler::entry(self.index, number));
         }
-        drop(told);
+        drop(handlers);
         // A place that cannot be reset is not used again.
         if self.clear().is_ok() {
             lock(&self.listener.0.free).insert(self.index);
