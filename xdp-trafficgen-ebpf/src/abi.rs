@@ -87,7 +87,7 @@ pub struct Generator {
     pub kinds: u32,
     /// Frames that leave later than this after they were due are counted as late, in nanoseconds.
     pub late: u64,
-    /// Departures that are overdue by more than this are given up, in nanoseconds.
+    /// Departures that are overdue by more than this get no frame, in nanoseconds.
     pub give_up: u64,
 }
 
@@ -130,7 +130,7 @@ impl Group {
     };
 }
 
-/// The most frequent cases, each in one number that is read and decided once.
+/// The most frequent cases. Each has one number, so that the program reads and decides only once.
 pub mod path {
     /// Anything.
     pub const ANY: u32 = 0;
@@ -330,7 +330,7 @@ pub struct WorkerCounts {
     /// Repetitions in which the program itself gave up: a frame shorter than configured. On a CPU without a worker, all of
     /// them: see [`Worker::ABSENT`].
     pub aborted: u64,
-    /// Events of `xdp_exception` while frames were on their way: they explain frames whose fate nothing else tells of.
+    /// Events of `xdp_exception` while frames were in flight: they explain frames whose fate is not known otherwise.
     pub exceptions: u64,
 }
 

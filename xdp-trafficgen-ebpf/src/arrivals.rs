@@ -1,5 +1,4 @@
-//! The stamping receiver: writes down when each frame arrived. Only stamps and stores; whoever reads the log works out the
-//! rest.
+//! The stamping receiver: it writes down when each frame arrived, and nothing else; user space evaluates the log.
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
@@ -23,7 +22,7 @@ static RECEIVER: Receiver =
 /// for CPUs. Sized by the loader.
 #[map]
 static ARRIVAL_BLOCKS: Array<Block> = Array::with_max_entries(1, 0);
-/// The first block that nobody has taken yet.
+/// The first block that no CPU has taken yet.
 #[map]
 static ARRIVAL_NEXT: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
@@ -32,7 +31,7 @@ static ARRIVAL_LOGS: PerCpuArray<Log> = PerCpuArray::with_max_entries(1, 0);
 /// Stamps the frames that match and drops them; the others go on to the network stack.
 #[xdp]
 pub fn arrivals(ctx: XdpContext) -> u32 {
-    // SAFETY: a helper without arguments. First of all, so that what follows does not count.
+    // SAFETY: a helper without arguments. The clock is read first, so that the stamp does not depend on what follows.
     let now = unsafe { bpf_ktime_get_ns() };
     // SAFETY: a per-CPU entry, and receive work on one CPU is never interrupted by other receive work.
     let Some(log) = ARRIVAL_LOGS.get_ptr_mut(0).map(|log| unsafe { &mut *log }) else { return XDP_PASS };
@@ -74,7 +73,7 @@ fn write_down(log: &mut Log, stamp: u64) {
         }
     }
     if let Some(block) = ARRIVAL_BLOCKS.get_ptr_mut(log.block as u32) {
-        // SAFETY: this CPU's block until the log goes.
+        // SAFETY: this block is this CPU's as long as the log exists.
         unsafe { (*block)[place] = stamp };
         log.stamped += 1;
     }

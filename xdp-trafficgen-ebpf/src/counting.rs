@@ -1,4 +1,4 @@
-//! A port's books: whose its frames are, and why some were lost. That a frame was lost is found out in [`crate::listening`].
+//! A port's counts: which flow a frame is of, and why frames were dropped. [`crate::listening`] learns that they were.
 
 use aya_ebpf::{
     macros::{map, raw_tracepoint},
@@ -21,14 +21,14 @@ static FLOW_DROPS: Array<FlowDrops> = Array::with_max_entries(1, MAPPED);
 
 pub const ENODEV: u32 = 19;
 
-/// Remembers whose the next frame in the queue is.
+/// Remembers the flow of the next frame in the queue.
 #[inline(always)]
 pub fn note_recent(worker: &mut Worker, number: u32, size: u32) {
     worker.recent[worker.counts.queued as usize % RECENT] = recent(number, size);
 }
 
-/// The frame that was just made has no interface to leave by: the kernel has taken the interface out of the devmap because it
-/// went away, or this CPU has no worker, and the repetition makes no frame.
+/// Counts a frame that has no interface to leave by: the kernel has taken the interface out of the devmap because it went away,
+/// or this CPU has no worker, and the repetition makes no frame.
 #[inline(always)]
 pub fn not_sent(worker: &mut Worker) {
     if worker.spec.egress != 0 {
@@ -39,7 +39,7 @@ pub fn not_sent(worker: &mut Worker) {
     }
 }
 
-/// The frame at hand never got to a driver.
+/// Counts the frame at hand as refused: it never got to a driver.
 #[inline(always)]
 pub fn refused(worker: &mut Worker, errno: u32) {
     // The last one in the queue.
@@ -50,7 +50,7 @@ pub fn refused(worker: &mut Worker, errno: u32) {
     note_reason(DropLayer::Redirect, errno, 1);
 }
 
-/// Counts a lost frame, which is among the recent ones, for its flow.
+/// Counts a dropped frame, which is among the recent ones, for its flow.
 #[inline(always)]
 fn charge(worker: &mut Worker, frame: u64, layer: DropLayer, errno: u32) {
     let (number, size) = parts_of_recent(worker.recent[frame as usize % RECENT]);
@@ -84,7 +84,8 @@ fn note_reason(layer: DropLayer, errno: u32, frames: u64) {
     }
 }
 
-/// The driver refused frames: those queued first of which nothing is known yet. Called by `on_devmap_xmit`, with its arguments.
+/// Counts frames that the driver refused: those queued first whose fate is not known yet. `on_devmap_xmit` calls it, with its own
+/// arguments.
 #[raw_tracepoint(tracepoint = "xdp_devmap_xmit")]
 pub fn dropped(ctx: RawTracePointContext) -> i32 {
     let Some(worker) = this_worker() else { return 0 };
@@ -100,7 +101,7 @@ pub fn dropped(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// The kernel did not redirect the frame that was just made. Called by `on_redirect_err`, with its arguments.
+/// Counts the frame that was just made, which the kernel did not redirect. `on_redirect_err` calls it, with its own arguments.
 #[raw_tracepoint(tracepoint = "xdp_redirect_err")]
 pub fn not_redirected(ctx: RawTracePointContext) -> i32 {
     let Some(worker) = this_worker() else { return 0 };

@@ -40,7 +40,7 @@ static CALENDARS: Array<Calendar> = Array::with_max_entries(1, MAPPED);
 /// How punctual each worker's flows were, one worker's after the other's.
 #[map]
 static LATENESS: Array<Lateness> = Array::with_max_entries(1, MAPPED);
-/// Not 0: since that time nothing departs any more, and calls come to their end at the speed of dropping.
+/// The stop flag. Not 0: since that time nothing departs any more, and what is left of a call drops its frames.
 #[map]
 static STOP: Array<u64> = Array::with_max_entries(1, MAPPED);
 
@@ -53,7 +53,7 @@ const SPINS: u32 = 1 << 14;
 /// Steps through the calendar in one repetition at most.
 const STEPS: u32 = 1 << 12;
 
-/// Steps in which departures are given up, in one repetition at most.
+/// Steps that count departures as unsent, in one repetition at most.
 const SKIPS: u32 = 1 << 12;
 
 struct SharedTables;
@@ -82,7 +82,7 @@ impl WorkerStreams {
     #[inline(always)]
     fn get(&self, number: u32) -> Option<&'static mut Stream> {
         let stream = STREAMS.get_ptr_mut(self.first.wrapping_add(number))?;
-        // SAFETY: an entry of this worker alone; nobody keeps one while he asks for it again.
+        // SAFETY: an entry of this worker alone; no caller keeps a reference while it asks for the same entry again.
         Some(unsafe { &mut *stream })
     }
 }
@@ -134,7 +134,7 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
         pacing::FLOWS => match chosen(clock, worker, begins) {
             Some(number) => number,
             None => {
-                // What was made so far shall not wait for more searching.
+                // The frames made so far must not wait for a longer search.
                 clock.state.now = IDLE;
                 return None;
             }
@@ -152,8 +152,8 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
         return None;
     }
     if too_old {
-        // What is left of it leaves at once, where it is due: a worker that is behind finds it too old again in the next
-        // repetition, and would never send a frame.
+        // A departure that is not too old leaves in this repetition: a worker that is behind would find it too old again in
+        // the next one, and never send a frame.
         let others_first = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.state.earliest > clock.state.now;
         if others_first || is_too_old(stream, clock.state.now) {
             put_back(clock, worker, number, stream);
@@ -172,7 +172,7 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     note_overdue(clock, overdue);
     let several = Rodata::load(&GENERATOR.flow_count) != 1;
     let due = stream.state.due;
-    // With one stream for the port, all of the batch at once; but late frames of several flows are each noted for its own.
+    // With one stream for the port, all departures of the batch at once; but each late frame is noted for its own flow.
     let most = match Rodata::load(&GENERATOR.pacing) {
         pacing::PORT if begins && !(several && too_late != 0) => clock.spec.batch,
         _ => 1,
@@ -181,7 +181,7 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     let taken = timing::take(stream, most, now + GATHER, &SharedTables);
     clock.state.quota = taken - 1;
     if too_late != 0 {
-        // Those behind are less late, each by about a gap.
+        // The departures behind this one are less late, each by about a gap.
         let late = 1 + too_late.checked_div(gap).unwrap_or(0);
         note_late(worker, stream.spec.turn, if late < taken { late } else { taken }, overdue);
     }
@@ -190,7 +190,7 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     if stream.counts.first == 0 {
         stream.counts.first = now + 1;
     }
-    // After a late one, twice the rate at most.
+    // Frames behind a late one leave at twice the rate at most.
     let spread = if stream.state.earliest > now { stream.state.earliest } else { now } + (stream.state.due - due) / 2;
     stream.state.earliest = if spread > stream.state.due { spread } else { stream.state.due };
     let turn = stream.spec.turn;
@@ -198,7 +198,7 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     Some(turn)
 }
 
-/// A stream has moved on: it may have ended, and with others it takes its place in the calendar.
+/// Ends a stream that has no more departures, or puts one of several back into the calendar.
 #[inline(always)]
 fn put_back(clock: &mut WorkerClock, worker: &Worker, number: u32, stream: &mut Stream) {
     clock.state.chosen = 0;
@@ -218,7 +218,7 @@ fn read_clock(clock: &WorkerClock) -> u64 {
     unsafe { bpf_ktime_get_ns() }.saturating_sub(clock.spec.epoch)
 }
 
-/// Whether the stream's next departure is to be given up.
+/// Whether the stream's next departure is overdue by more than the bound, so that it gets no frame.
 #[inline(always)]
 fn is_too_old(stream: &Stream, now: u64) -> bool {
     now > stream.state.due.saturating_add(Rodata::load(&GENERATOR.give_up))
@@ -242,8 +242,8 @@ fn calendar(worker: &Worker) -> Option<&'static mut Calendar> {
     Some(unsafe { &mut *calendar })
 }
 
-/// The stream whose frame is next; found once, it stays so until its frame has left. Within a batch only one whose frame can
-/// still leave with it.
+/// The stream whose frame is next. It stays chosen until its frame has left. Within a batch, only a stream whose frame can still
+/// leave with the batch is chosen.
 #[inline(always)]
 fn chosen(clock: &mut WorkerClock, worker: &Worker, begins: bool) -> Option<u32> {
     if clock.state.chosen == 0 {
@@ -288,7 +288,7 @@ extern "C" fn search_step(_index: u32, search: *mut Search) -> i64 {
     }
 }
 
-/// Gives up departures of a stream that are too old, or as many of them as one repetition can.
+/// Counts departures of a stream that are too old as unsent, as many as one repetition can.
 #[inline(always)]
 fn give_up(clock: &mut WorkerClock, worker: &Worker, number: u32) -> Option<()> {
     let streams = WorkerStreams { first: first_stream(worker) };
@@ -302,7 +302,7 @@ fn give_up(clock: &mut WorkerClock, worker: &Worker, number: u32) -> Option<()> 
     let stream = streams.get(number)?;
     stream.state.earliest = stream.state.due;
     if Rodata::load(&GENERATOR.pacing) == pacing::PORT && Rodata::load(&GENERATOR.flow_count) != 1 {
-        // The turns are lost with the departures.
+        // The flows that had the turns of these departures lose them.
         skip_turns(worker, stream.counts.unsent - unsent);
     }
     Some(())
@@ -317,7 +317,7 @@ fn note_overdue(clock: &mut WorkerClock, overdue: u64) {
 
 #[repr(C)]
 struct Skip {
-    /// Departures before this are given up.
+    /// Departures before this time are unsent.
     oldest: u64,
     /// The entry of the stream.
     stream: u32,
@@ -332,7 +332,7 @@ extern "C" fn skip_step(_index: u32, skip: *mut Skip) -> i64 {
     i64::from(!timing::skip(stream, skip.oldest, &SharedTables))
 }
 
-/// Waits until `at`, and notes the time; none when that is too far away for one repetition.
+/// Waits until `at`, and notes the time. Gives none when `at` is too far away for one repetition.
 #[inline(always)]
 fn wait(clock: &mut WorkerClock, at: u64) -> Option<()> {
     let until = clock.spec.epoch.wrapping_add(at);

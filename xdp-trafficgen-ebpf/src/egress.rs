@@ -22,8 +22,8 @@ static EGRESS: DevMap = DevMap::with_max_entries(1, 0);
 /// The entry of [`EGRESS`] that workers redirect to.
 pub const EGRESS_ENTRY: u32 = Worker::NEW.spec.egress;
 
-/// Redirects, and sees to it that a frame that cannot be is counted: with an interface that is gone, or on a CPU without a
-/// worker, whose entry of the devmap does not exist.
+/// Redirects, and counts a frame that cannot be redirected: its interface is gone, or this CPU has no worker, whose entry of the
+/// devmap does not exist.
 #[inline(always)]
 pub fn redirected_to(egress: u32) -> u32 {
     if redirect(egress) == XDP_REDIRECT {
@@ -36,7 +36,7 @@ pub fn redirected_to(egress: u32) -> u32 {
     XDP_DROP
 }
 
-/// The same where a look-up has told already that this CPU has a worker.
+/// As [`redirected_to`], where an earlier look-up has shown that this CPU has a worker.
 #[inline(always)]
 pub fn redirected() -> u32 {
     if redirect(EGRESS_ENTRY) == XDP_REDIRECT {

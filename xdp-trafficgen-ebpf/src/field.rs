@@ -30,7 +30,7 @@ pub enum Value {
     Wide(Word128),
 }
 
-/// What slots of one repetition tell those behind them.
+/// What slots of one repetition pass on to those behind them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SharedIndices {
     /// The value of the last [`crate::abi::op::LEAD`].

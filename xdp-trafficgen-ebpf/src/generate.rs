@@ -25,7 +25,7 @@ use crate::{
     this_worker,
 };
 
-/// The same for flows that are worked out, and only for those.
+/// The header states of each worker, one worker's after the other's: only of flows whose headers are worked out.
 #[map]
 static HEADER_STATES: Array<HeaderState> = Array::with_max_entries(1, MAPPED);
 /// Entries of `values` patterns, all lists one after the other.
@@ -153,7 +153,7 @@ fn next_flow(worker: &Worker) -> Option<u32> {
         (1, _) => Some(0),
         // The turn of the only group is the flow's number.
         (_, 1) if scheduled => next_turn(worker),
-        // Chosen before.
+        // `dispatch` or `depart` has chosen it.
         _ => Some(worker.flow),
     }
 }
@@ -169,7 +169,7 @@ fn flow_of(worker: &mut Worker, number: u32) -> Option<&'static mut Flow> {
     Some(unsafe { &mut *flow })
 }
 
-/// The same for a flow that is worked out.
+/// Writes a frame's header from the flow's header state. Gives what [`copy_header`] gives.
 #[inline(always)]
 fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
     // SAFETY: an entry of this worker alone.

@@ -1,4 +1,5 @@
-//! What became of frames: the kernel's trace points tell, and each port's own programs keep its books where frames were lost.
+//! What became of frames: programs on the kernel's trace points count frames whose fate is known, and call the port's own
+//! handlers for frames that were dropped.
 //!
 //! One program listens for all ports of the process: the kernel's call of a program that listens costs 29 ns for each bulk of
 //! 16 frames, whoever sent them, and every port would pay for the listeners of all (measured: 2.9 ns a frame for each). It
@@ -30,8 +31,9 @@ static HANDLERS: ProgramArray = ProgramArray::with_max_entries(handler::PER_PORT
 #[map]
 static LAST: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 
-/// The port whose frames are on their way through the kernel on this CPU just now, if any, and its worker. Other users' frames
-/// have none: ours are all accounted for before softirqs run again, and before another port's are made.
+/// The port whose frames are on their way through the kernel on this CPU just now, if any, and its worker. For frames of other
+/// programs there is none: the fate of all frames of a batch is known before softirqs run again, and before another port's
+/// frames are made.
 #[inline(always)]
 fn sending() -> Option<(u32, &'static mut Worker)> {
     let sending = |place| worker_at(place).filter(|worker| worker.in_flight() != 0).map(|worker| (place, worker));

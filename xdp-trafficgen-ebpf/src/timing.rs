@@ -47,18 +47,18 @@ pub fn advance(stream: &mut Stream, tables: &impl Tables) {
     (state.due, state.due_rest) = later((state.due, state.due_rest), &state.gap);
 }
 
-/// Moves a stream on by up to `most` departures, which are all due at `until` or before and before the stream's end, as far as
-/// they are at equal distances; by one at least. Gives their number.
+/// Moves a stream on by one to `most` departures, and gives their number. All but the first one are due at `until` or before,
+/// and before the stream's end; only departures at equal distances are taken together.
 #[inline(always)]
 pub fn take(stream: &mut Stream, most: u64, until: u64, tables: &impl Tables) -> u64 {
-    // Spares a single one the divisions.
+    // A single departure needs no division.
     let before = if most > 1 { jump(stream, most - 1, until, tables) } else { 0 };
     advance(stream, tables);
     before + 1
 }
 
-/// Gives up departures that are due before `oldest`: many of those at equal distances at once, others one by one. Whether there
-/// may be more.
+/// Counts departures that are due before `oldest` as unsent: many at once where they are at equal distances, else one. Gives
+/// whether there may be more.
 #[inline(always)]
 pub fn skip(stream: &mut Stream, oldest: u64, tables: &impl Tables) -> bool {
     let until = if oldest < stream.spec.end { oldest } else { stream.spec.end };
@@ -71,8 +71,8 @@ pub fn skip(stream: &mut Stream, oldest: u64, tables: &impl Tables) -> bool {
     true
 }
 
-/// Moves a stream on by as many departures as are certain to leave it at one that is due at `until` or before, and before the
-/// stream's end; `most` at most. One is always left in a segment for [`advance`], which knows what follows.
+/// Moves a stream on by up to `most` departures, to one that is due at `until` or before, and before the stream's end. Leaves at
+/// least one departure in a segment for [`advance`], which knows what follows.
 #[inline(always)]
 fn jump(stream: &mut Stream, most: u64, until: u64, tables: &impl Tables) -> u64 {
     let Stream { state, spec, .. } = stream;
@@ -82,7 +82,7 @@ fn jump(stream: &mut Stream, most: u64, until: u64, tables: &impl Tables) -> u64
     let has_segments = tables.uses(stream_kind::SEGMENTS) && spec.kind == stream_kind::SEGMENTS;
     let segment_left = if has_segments { state.segment_left } else { u64::MAX };
     let last = if until < spec.end { until } else { spec.end.wrapping_sub(1) };
-    // None is further than this from the one before it.
+    // No departure is further than this from the one before it.
     let gap = state.gap.ns + 1;
     let mut many = last.saturating_sub(state.due).checked_div(gap).unwrap_or(0);
     let room = (u64::MAX / 2).checked_div(state.gap.whole).unwrap_or(0);
@@ -163,12 +163,12 @@ pub trait StreamTable {
     fn stream(&mut self, number: u32) -> Option<&mut Stream>;
 }
 
-/// What a look into the calendar found.
+/// What a step through the calendar found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStream {
     /// This stream is next; it is taken out.
     Stream(u32),
-    /// Not yet: look again.
+    /// No stream yet: another step is needed.
     Nothing,
 }
 
@@ -178,10 +178,10 @@ const fn bucket(time: u64) -> u64 {
     time >> BUCKET_BITS
 }
 
-/// Puts a stream into the calendar, at the time it may leave at; one that is overdue, where it is found next.
+/// Puts a stream into the calendar, at the earliest time its next frame may leave; an overdue stream, where it is found next.
 #[inline(always)]
 pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Stream) {
-    // It may come to stand before what was looked at already.
+    // The stream may come to stand before the one that was looked at.
     calendar.at = 0;
     let at = bucket(stream.state.earliest);
     let at = if at < calendar.cursor { calendar.cursor } else { at };

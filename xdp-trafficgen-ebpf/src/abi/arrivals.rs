@@ -1,9 +1,10 @@
-//! When frames arrive: what the stamping receiver is told, and what it writes down.
+//! When frames arrive: the stamping receiver's settings, and its log.
 
 /// Stamps of a [`Block`], a power of two: user space reads so many in one look-up.
 pub const BLOCK_STAMPS: usize = 4096;
 
-/// What a CPU fills before it takes the next free one. Unused places are zero, which no stamp is: see [`stamp`].
+/// A block of the log: a CPU fills it before it takes the next free one. Unused places are zero, which no stamp is: see
+/// [`stamp`].
 pub type Block = [u64; BLOCK_STAMPS];
 
 /// Bits of a stamp below the time: the tag.

@@ -1,6 +1,6 @@
 //! Why frames were dropped: exactly for each worker, in classes for each flow.
 
-/// Who said no to a frame.
+/// Who refused a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DropLayer {
     /// The driver (`xdp_devmap_xmit`); without an errno its queue was full.
@@ -12,7 +12,7 @@ pub enum DropLayer {
 /// How many errnos are told apart; the last one stands for itself and all larger ones.
 pub const MAX_ERRNO: u32 = 256;
 
-/// Frames that a worker lost, by who refused them and why: one entry per CPU, written by that CPU only.
+/// Dropped frames of a worker, by who refused them and why: one entry per CPU, written by that CPU only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drops {
@@ -23,7 +23,7 @@ pub struct Drops {
 }
 
 impl Drops {
-    /// No losses.
+    /// No drops.
     pub const NONE: Self = Self { driver: [0; MAX_ERRNO as usize], redirect: [0; MAX_ERRNO as usize] };
 }
 
@@ -54,7 +54,7 @@ pub const CLASSES: [(DropLayer, Option<u32>); DROP_CLASSES] = [
     (DropLayer::Redirect, None),
 ];
 
-/// Losses of a flow by class: one entry per worker and flow, written by that worker only.
+/// Dropped frames of a flow by class: one entry per worker and flow, written by that worker only.
 pub type FlowDrops = [u64; DROP_CLASSES];
 
 /// The class of a refusal.

@@ -5,7 +5,7 @@
 
 /// Where a worker's departure times come from: [`super::Generator::pacing`].
 pub mod pacing {
-    /// Nowhere: frames leave as fast as they can.
+    /// There are none: frames leave as fast as they can.
     pub const NONE: u32 = 0;
     /// One stream of departures for all flows of the port, which take turns as the schedule says.
     pub const PORT: u32 = 1;
@@ -54,7 +54,7 @@ pub struct Segment {
     pub start: u64,
     /// What `start` lacks, in parts of a nanosecond: those of `gap`.
     pub rest: u64,
-    /// How many they are, at least 1; `u64::MAX`: without end.
+    /// How many departures there are, at least 1; `u64::MAX`: without end.
     pub frames: u64,
     /// From each to the next.
     pub gap: Gap,
@@ -229,8 +229,8 @@ pub const IDLE: u64 = u64::MAX;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lateness {
-    /// Frames that left later than they were due, by more than [`super::Generator::late`]. Where several leave together: that
-    /// their batch began later.
+    /// Frames that left later than they were due, by more than [`super::Generator::late`]. Of frames that leave together it is
+    /// the beginning of their batch that counts.
     pub frames: u64,
     /// The worst lateness, in nanoseconds.
     pub worst: u64,
@@ -246,7 +246,7 @@ pub const FAR: u64 = 1_200_000;
 /// A batch gathers frames that are due within this time, in nanoseconds: what follows a pause waits for a batch of its own.
 pub const GATHER: u64 = 50_000;
 
-/// So long after the end of all frames that were due before it may still leave, in nanoseconds.
+/// Frames that were due before a stream's end may leave until so long after it, in nanoseconds.
 pub const GRACE: u64 = 10_000_000;
 
 /// Nanoseconds of a bucket of the calendar, as a power of two. Streams that are due in the same bucket leave in any order.

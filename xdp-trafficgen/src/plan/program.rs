@@ -46,7 +46,7 @@ pub struct Program {
     pub workers: BTreeMap<u32, Worker>,
     /// The flows of each worker, one worker's after the other's; empty for a single flow, which is in the worker.
     pub flows: Vec<FlowState>,
-    /// The same for what flows need that are worked out, those alone.
+    /// The header states of each worker, one worker's after the other's: only of flows whose headers are worked out.
     pub header_states: Vec<HeaderState>,
     /// The turn of each flow: what stands for it in a schedule.
     pub turns: Vec<u32>,
@@ -69,7 +69,7 @@ pub enum FrameBounds {
     Always,
 }
 
-/// A flow on its way.
+/// A flow that is compiled, and not yet in a group.
 struct Compiled {
     slots: Slots,
     /// The template, as long as the port's frame.
@@ -87,7 +87,7 @@ struct Compiled {
 /// and kernels).
 pub(super) const CUT_LEN: usize = 4;
 
-/// What this machine takes.
+/// What this machine has room for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Bytes of the largest frame.

@@ -2,7 +2,7 @@
 
 use crate::units::gcd;
 
-/// A stretch of a worker's traffic in which the same flows take turns.
+/// A part of a worker's traffic in which the same flows take turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
     /// The turns of a cycle: indices of flows.

@@ -101,7 +101,7 @@ fn varies(pattern: &Pattern) -> bool {
     pattern.value_count() != 1 || matches!(pattern, Pattern::Random { min, max, .. } if min != max)
 }
 
-/// A slot on its way.
+/// A slot whose place in the order is not known yet.
 #[derive(Debug)]
 struct Item {
     sequence: Sequence,

@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// A constant that is set behind a varying field has the last word on the bits they share, in every frame: it cannot have
-    /// it there.
+    /// Refuses a constant that is set behind a varying field and shares bits with it: the constant would decide them in every
+    /// frame, and the program writes only what varies.
     pub(super) fn check_overwritten(&self, at: At) -> Result<(), Diagnostic> {
         let bits = |at: At| {
             let field = &setting(self.flow, at).field;
@@ -73,8 +73,8 @@ impl Builder<'_> {
         let place = own.pattern.place.clone();
         let leader = root_setting.follow.as_ref().map(|follow| (follow.value.header, follow.value.field));
         let round = leader.map_or(1, |leader| self.rounds(leader));
-        // Somebody counts along with what this field draws, or would draw from another number of random bits, or a checksum goes
-        // along with it: draw an index for all of them.
+        // One index is drawn for all followers where one of them counts, draws from another number of random bits, or bounds a
+        // checksum.
         let led = |lead: At| {
             settings.iter().any(|&other| {
                 step_root(flow, other) == lead
@@ -165,7 +165,7 @@ impl Builder<'_> {
 /// The field whose index another one's follows in step, however long the chain is.
 fn step_root(flow: &Flow, at: At) -> At {
     let mut root = at;
-    // No longer than there are fields: nobody follows in circles.
+    // It ends: no field follows itself through others.
     while let Some(Located { value: follow, .. }) = &setting(flow, root).follow {
         if follow.pace != Advance::Step {
             break;

@@ -5,14 +5,14 @@ use std::ops::Range;
 use super::{Builder, IndexSource, Item, Target, small, sums::overlap};
 use crate::config::Diagnostic;
 
-/// The program's order while it comes about.
+/// The program's order while it is worked out.
 struct Order<'a> {
     /// Items that stand together, because they share bytes.
     units: &'a [Vec<usize>],
     /// Items in the order of their slots.
     slots: Vec<usize>,
-    /// First items of units that are being placed.
-    on_the_way: Vec<usize>,
+    /// First items of units whose leaders are being placed.
+    waiting: Vec<usize>,
 }
 
 impl Builder<'_> {
@@ -114,7 +114,7 @@ impl Builder<'_> {
                 leads.push(lead_of(unit));
             }
         }
-        let mut order = Order { units: &units, slots: Vec::new(), on_the_way: Vec::new() };
+        let mut order = Order { units: &units, slots: Vec::new(), waiting: Vec::new() };
         for wanted in [true, false] {
             for lead in &leads {
                 for unit in units.iter().filter(|unit| lead_of(unit) == *lead && wide(unit) == wanted) {
@@ -130,14 +130,14 @@ impl Builder<'_> {
         if order.slots.contains(&unit[0]) {
             return Ok(());
         }
-        if order.on_the_way.contains(&unit[0]) {
+        if order.waiting.contains(&unit[0]) {
             return Err(Diagnostic::new(
                 &self.items[unit[0]].place,
                 "this field shares bytes with another one, and both wait for rounds of fields that wait for them",
             )
             .help("let one of them vary by itself"));
         }
-        order.on_the_way.push(unit[0]);
+        order.waiting.push(unit[0]);
         for &index in unit {
             if let Some(leader) = self.items[index].leader
                 && let Some(unit) = order.units.iter().find(|other| {

@@ -211,7 +211,7 @@ impl Builder<'_> {
             Sequence::List { first_entry, .. } | Sequence::FollowList { first_entry } => {
                 self.values.entry(first_entry, index)
             }
-            // Nobody can follow those: they have no clock.
+            // No checksum follows those: they have no clock.
             Sequence::Random { base, .. } => base,
         }
     }
