@@ -171,7 +171,8 @@ struct Scene {
 
 impl Scene {
     fn set() -> Option<Self> {
-        let stage = Stage::set()?;
+        // Some commands judge times.
+        let stage = Stage::alone()?;
         ip("link set lo up");
         for (one, other) in [("eth1", "eth2"), ("veth0", "veth1")] {
             stage.pair(one, other, 2);

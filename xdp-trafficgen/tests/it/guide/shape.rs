@@ -22,7 +22,7 @@ pub(crate) fn shape(line: &str) -> Option<String> {
 }
 
 fn bare(word: &str) -> &str {
-    word.trim_matches(['(', ')', ',', ';', ':', '.', '+', '−', '±', '<'])
+    word.trim_matches(['(', ')', ',', ';', ':', '.', '+', '-', '−', '±', '<'])
 }
 
 /// Digits, and a unit at most.
@@ -45,6 +45,7 @@ fn numbers_differ_and_words_do_not() {
     check("duration: 5.000 s", "duration: 0.5 s", true);
     check(" redirect  1 000 frames, on CPUs 0, 1", "redirect 7 frames, on CPU 0", true);
     check("asked for 40 Mpps, late 5.3ms (27.60 %)", "asked for 400 kpps, late 176.5µs (1.2 %)", true);
+    check("measured 500.0 pps (+0.0079 %)", "measured 426.1 pps (-14.7834 %)", true);
     check("xtg0: sent 5", "xtg1: sent 5", false);
     check("sent 5", "accepted 5", false);
 }
