@@ -15,6 +15,8 @@ mod payload;
 mod reference;
 mod template;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod window;
 

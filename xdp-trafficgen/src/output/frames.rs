@@ -31,4 +31,24 @@ pub fn line(frame: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::line;
+
+    const MACS: &str = "02:00:00:00:00:01 > 02:00:00:00:00:02";
+    const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+    const IP: [u8; 9] = [0x45, 0, 0, 22, 0, 0, 0, 0, 64];
+
+    #[track_caller]
+    fn check(parts: &[&[u8]], expected: &str) {
+        assert_eq!(line(&[&ETHERNET, parts.concat().as_slice()].concat()), format!("{MACS}{expected}"));
+    }
+
+    #[test]
+    fn what_is_not_known() {
+        check(&[&[0x88, 0xb5, 1, 2]], "  ether type 88b5  2 bytes");
+        let ip = |protocol| [&[8, 0], &IP[..], &[protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]].concat();
+        check(&[&ip(253), &[1]], "  10.0.0.1 > 10.0.0.2  ip protocol 253  1 byte");
+        check(&[&ip(17), &[1, 2]], "  10.0.0.1 > 10.0.0.2  ip protocol 17 cut short  2 bytes");
+        assert_eq!(line(&ETHERNET), "ethernet cut short  12 bytes");
+    }
+}

@@ -45,3 +45,17 @@ fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
     };
     Some(Decoded { words, next: Next::Payload, rest: &bytes[packet.slice().len()..] })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::packet::testing::{MAC_WORDS, check_line, over_ethernet};
+
+    #[test]
+    fn in_words() {
+        let own = [2, 0, 0, 0, 0, 1, 10, 0, 0, 1];
+        let arp = |operation| [&[0, 1, 8, 0, 6, 4, 0, operation][..], &own, &[0; 6], &[10, 0, 0, 2]].concat();
+        let words = |words| format!("{MAC_WORDS}  arp {words}");
+        check_line(&over_ethernet(0x0806, &arp(1)), &words("who has 10.0.0.2, tell 10.0.0.1"));
+        check_line(&over_ethernet(0x0806, &arp(2)), &words("10.0.0.1 is at 02:00:00:00:00:01"));
+    }
+}

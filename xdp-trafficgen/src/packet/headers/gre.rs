@@ -49,3 +49,65 @@ fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
     let next = if is_known { Next::EtherType(u16::from_be_bytes([p0, p1])) } else { Next::Payload };
     Some(Decoded { words, next, rest })
 }
+
+#[cfg(test)]
+mod tests {
+    use etherparse::PacketBuilder;
+
+    use crate::packet::{
+        ChecksumMode,
+        HeaderKind::{Ethernet, Gre, Ipv4, Ipv6},
+        Window,
+        testing::{IP_WORDS, MACS, V4, V6, check_line, hex, layer, over_ip, short},
+    };
+
+    /// Where parts are absent, what is behind them moves up (RFC 2890 section 2).
+    #[test]
+    fn gre_has_the_parts_its_fields_want() {
+        #[track_caller]
+        fn check(set: &[(&str, u128)], expected: &str, key_at: Option<usize>) {
+            let layers = [layer(Ethernet, &MACS), layer(Ipv4, &V4), layer(Gre, set), layer(Ipv6, &V6)];
+            let template = short(&layers);
+            // The checksum is tshark's to judge.
+            let hex = hex(&template, 2);
+            assert_eq!(hex.len(), expected.len(), "{hex}");
+            assert!(
+                hex.chars().zip(expected.chars()).all(|(found, expected)| found == expected || expected == '?'),
+                "{hex}"
+            );
+            if let Some(key_at) = key_at {
+                let key = Gre.field("key").expect("a field");
+                assert_eq!(template.window(2, key), Window { bytes: key_at..key_at + 4, shift: 0 });
+            }
+        }
+        check(&[], "000086dd", None);
+        check(&[("key", 5)], "200086dd00000005", Some(38));
+        check(&[("sequence_number", 6), ("key", 5)], "300086dd0000000500000006", Some(38));
+        check(&[("checksum_present", 1), ("key", 5)], "a00086dd????000000000005", Some(42));
+        check(&[("sequence_present", 1)], "100086dd00000000", None);
+        check(&[("checksum", 0x1234)], "800086dd12340000", None);
+        // A lie, as told.
+        check(&[("key_present", 0), ("key", 5)], "000086dd00000005", Some(38));
+
+        let mut bad = layer(Gre, &[]);
+        bad.checksum = ChecksumMode::Bad;
+        let template = short(&[layer(Ethernet, &MACS), layer(Ipv4, &V4), bad, layer(Ipv4, &V4)]);
+        assert_eq!(template.bytes[34..36], [0x80, 0]);
+        assert_eq!(template.checksums.iter().map(|checksum| checksum.offset).collect::<Vec<_>>(), [24, 38, 52]);
+    }
+
+    #[test]
+    fn in_words() {
+        let inner = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+        let inner_words = "192.0.2.1 > 192.0.2.2  ip protocol 253";
+        let gre = [&[0x30, 0, 8, 0, 0, 0, 0, 5, 0, 0, 0, 7][..], &inner].concat();
+        check_line(&over_ip(47, &gre), &format!("{IP_WORDS}  gre key 5 seq 7  {inner_words}"));
+
+        let mut whole = Vec::new();
+        let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1]);
+        builder.ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64).write(&mut whole, 253.into(), &[]).expect("a frame");
+        let gre = [&[0x80, 0, 0x65, 0x58, 0xab, 0xcd, 0, 0][..], &whole].concat();
+        let inner_words = format!("02:00:00:00:00:02 > 02:00:00:00:00:01  {inner_words}");
+        check_line(&over_ip(47, &gre), &format!("{IP_WORDS}  gre checksum abcd  {inner_words}"));
+    }
+}

@@ -47,3 +47,15 @@ pub(super) fn message<'a>(name: &str, [request, reply]: [u8; 2], bytes: &'a [u8]
     words += &format!(", checksum {:04x}", number(c0, c1));
     Some(Decoded { words, next: Next::Payload, rest })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::packet::testing::{IP_WORDS, check_line, over_ip};
+
+    #[test]
+    fn in_words() {
+        let words = |words| format!("{IP_WORDS}  icmp {words}, checksum abcd");
+        check_line(&over_ip(1, &[8, 0, 0xab, 0xcd, 0, 7, 0, 9]), &words("echo request, id 7, seq 9"));
+        check_line(&over_ip(1, &[3, 1, 0xab, 0xcd, 0, 0, 0, 0]), &words("type 3 code 1"));
+    }
+}

@@ -29,3 +29,14 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
 fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
     icmp::message("icmpv6", [icmpv6::TYPE_ECHO_REQUEST, icmpv6::TYPE_ECHO_REPLY], bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::packet::testing::{IP_WORDS, check_line, over_ip};
+
+    #[test]
+    fn in_words() {
+        let words = format!("{IP_WORDS}  icmpv6 echo reply, id 7, seq 9, checksum abcd");
+        check_line(&over_ip(58, &[129, 0, 0xab, 0xcd, 0, 7, 0, 9]), &words);
+    }
+}

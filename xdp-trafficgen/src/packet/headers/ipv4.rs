@@ -80,3 +80,52 @@ pub(super) fn dscp(dscp: IpDscp) -> String {
 pub(super) fn fragment(offset: u16, more: bool) -> String {
     format!(", fragment at {offset}{}", if more { "+" } else { "" })
 }
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{Ipv4Header, Ipv4Options};
+
+    use crate::packet::{
+        HeaderKind::{Ethernet, Icmp, Ipv4, Udp},
+        Layer, Payload, assemble,
+        testing::{IP_WORDS, MACS, V4, check_line, layer, over_ip, short},
+    };
+
+    #[test]
+    fn ipv4_options_are_padded_and_covered() {
+        let mut ip = layer(Ipv4, &V4);
+        ip.options = vec![1, 0x94, 4, 0, 0];
+        let template = short(&[layer(Ethernet, &MACS), ip, layer(Icmp, &[])]);
+        let (header, _) = Ipv4Header::from_slice(&template.bytes[14..]).expect("an IPv4 header");
+        assert_eq!(header.options, Ipv4Options::from([1, 0x94, 4, 0, 0, 0, 0, 0]));
+        assert_eq!(header.header_checksum, header.calc_header_checksum());
+        assert_eq!(template.offsets, [0, 14, 42]);
+        assert_eq!((template.checksums[0].start, template.checksums[0].reach(&template.bytes).end), (14, 42));
+    }
+
+    /// The header's own bytes are in its checksum whatever the header length says; of one that is a length, as many as it says.
+    #[test]
+    fn header_lengths_that_no_receiver_believes() {
+        for options in [vec![], vec![0x94, 4, 0, 0]] {
+            for words in 0..=15 {
+                let ip = [&V4[..], &[("header_length", words), ("identification", 0xbeef)]].concat();
+                let ip = Layer { options: options.clone(), ..layer(Ipv4, &ip) };
+                let layers = [layer(Ethernet, &MACS), ip, layer(Udp, &[])];
+                let bytes = assemble(&layers, 100, &Payload::Random { seed: 1 }).expect("a stack").bytes;
+                let own = 20 + options.len();
+                let said = usize::try_from(4 * words).expect("small");
+                let covered = &bytes[14..14 + if words < 5 { own } else { said }];
+                let sum = etherparse::checksum::Sum16BitWords::new().add_slice(covered);
+                assert_eq!(sum.ones_complement(), 0, "{words} words, {own} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn in_words() {
+        let inner = [0x45, 46 << 2, 0, 21, 0, 0, 0x20, 0, 64, 17, 0, 0, 10, 0, 0, 3, 10, 0, 0, 4, 0];
+        let first = "10.0.0.3 > 10.0.0.4 dscp 46, fragment at 0+";
+        check_line(&over_ip(4, &inner[..20]), &format!("{IP_WORDS}  {first}  ip protocol 17 cut short"));
+        check_line(&over_ip(4, &inner), &format!("{IP_WORDS}  {first}  ip protocol 17 cut short  1 byte"));
+    }
+}

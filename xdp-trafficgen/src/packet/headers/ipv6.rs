@@ -51,3 +51,38 @@ pub(super) fn extension<'a>(name: &str, bytes: &'a [u8]) -> Option<Decoded<'a>> 
     let words = format!("{name} {len} bytes");
     Some(Decoded { words, next: Next::IpProtocol(header.next_header().0), rest: &bytes[len..] })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::packet::{
+        HeaderKind::{self, Ethernet, Ipv6, Ipv6Destination, Ipv6HopByHop, Ipv6Routing, Udp},
+        testing::{MAC_WORDS, MACS, V6, check_line, layer, over_ethernet, short},
+    };
+
+    #[test]
+    fn extension_headers_are_padded_to_eight_bytes() {
+        #[track_caller]
+        fn check(kind: HeaderKind, options: &[u8], expected: &[u8]) {
+            let mut extension = layer(kind, &[]);
+            extension.options = options.to_vec();
+            let template = short(&[layer(Ethernet, &MACS), layer(Ipv6, &V6), extension, layer(Udp, &[])]);
+            assert_eq!(template.bytes[54..template.offsets[3]], *expected);
+        }
+        check(Ipv6HopByHop, &[], &[17, 0, 1, 4, 0, 0, 0, 0]);
+        check(Ipv6HopByHop, &[5, 2, 0, 0], &[17, 0, 5, 2, 0, 0, 1, 0]);
+        check(Ipv6Destination, &[1, 3, 0, 0, 0], &[17, 0, 1, 3, 0, 0, 0, 0]);
+        check(Ipv6Destination, &[1, 4, 0, 0, 0, 0], &[17, 0, 1, 4, 0, 0, 0, 0]);
+        check(Ipv6Routing, &[7, 7, 7, 7, 7], &[17, 1, 253, 0, 7, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn extension_headers_and_fragments_in_words() {
+        let mut packet = vec![0x60, 0, 0, 0, 0, 24, 0, 64];
+        packet.extend([0; 32]);
+        packet.extend([44, 0, 0, 0, 0, 0, 0, 0]);
+        packet.extend([17, 0, 0, 0x09, 0, 0, 0, 5]);
+        packet.extend([0; 8]);
+        let words = ":: > ::  hop-by-hop options 8 bytes  id 5, fragment at 8+  8 bytes";
+        check_line(&over_ethernet(0x86dd, &packet), &format!("{MAC_WORDS}  {words}"));
+    }
+}

@@ -85,3 +85,22 @@ fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
     words += &format!(", checksum {:04x}", header.checksum());
     Some(Decoded { words, next: Next::Payload, rest: &bytes[header.slice().len()..] })
 }
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{PacketBuilder, TcpOptionElement};
+
+    use crate::packet::testing::{IP_WORDS, check_line};
+
+    #[test]
+    fn in_words() {
+        let options = [TcpOptionElement::MaximumSegmentSize(1460), TcpOptionElement::WindowScale(7)];
+        let ethernet = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+        let tcp = ethernet.ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).tcp(1024, 80, 5, 64_240).syn();
+        let mut frame = Vec::new();
+        tcp.options(&options).expect("few").write(&mut frame, &[]).expect("a frame");
+        let checksum = u16::from_be_bytes([frame[50], frame[51]]);
+        let words = "tcp 1024 > 80, SYN, seq 5, window 64240, mss 1460, window scale 7";
+        check_line(&frame, &format!("{IP_WORDS}  {words}, checksum {checksum:04x}"));
+    }
+}

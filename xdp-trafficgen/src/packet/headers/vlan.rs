@@ -44,3 +44,15 @@ fn decode(bytes: &[u8], by: Next) -> Option<Decoded<'_>> {
     let next = Next::EtherType(header.ether_type().0);
     Some(Decoded { words, next, rest: &bytes[header.slice().len()..] })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::packet::testing::{MAC_WORDS, check_line, over_ethernet};
+
+    #[test]
+    fn in_words() {
+        let tags = [5 << 5, 100, 0x81, 0, 0x10, 7, 0x88, 0xb5];
+        let words = "vlan 100 tpid 88a8 priority 5  vlan 7 dei  ether type 88b5";
+        check_line(&over_ethernet(0x88a8, &tags), &format!("{MAC_WORDS}  {words}"));
+    }
+}

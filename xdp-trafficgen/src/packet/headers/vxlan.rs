@@ -34,3 +34,16 @@ fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
     let words = format!("vxlan {}", u32::from_be_bytes([0, n0, n1, n2]));
     Some(Decoded { words, next: Next::Header(HeaderKind::Ethernet), rest })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::packet::testing::{MAC_WORDS, check_line, over_ethernet, over_udp, udp_words};
+
+    #[test]
+    fn in_words() {
+        let vxlan = [&[8, 0, 0, 0, 0, 1, 0, 0][..], &over_ethernet(0x88b5, &[])].concat();
+        let outer = udp_words(4789);
+        check_line(&over_udp(4789, &vxlan), &format!("{outer}  vxlan 256  {MAC_WORDS}  ether type 88b5"));
+        check_line(&over_udp(4789, &[0; 8]), &format!("{outer}  8 bytes"));
+    }
+}
