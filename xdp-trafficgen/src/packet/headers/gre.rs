@@ -33,16 +33,22 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
 fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
     let (&[flags, version, p0, p1], mut rest) = bytes.split_first_chunk()?;
     let mut words = "gre".to_owned();
-    for (flag, name) in [(0x80, "checksum"), (0x20, "key"), (0x10, "seq")] {
+    let mut word = |flag| -> Option<Option<u32>> {
         if flags & flag == 0 {
-            continue;
+            return Some(None);
         }
-        let (&word, behind) = rest.split_first_chunk::<4>()?;
-        words += &match name {
-            "checksum" => format!(" checksum {:04x}", u32::from_be_bytes(word) >> 16),
-            _ => format!(" {name} {}", u32::from_be_bytes(word)),
-        };
+        let (word, behind) = rest.split_first_chunk()?;
         rest = behind;
+        Some(Some(u32::from_be_bytes(*word)))
+    };
+    if let Some(checksum) = word(0x80)? {
+        words += &format!(" checksum {:04x}", checksum >> 16);
+    }
+    if let Some(key) = word(0x20)? {
+        words += &format!(" key {key}");
+    }
+    if let Some(sequence_number) = word(0x10)? {
+        words += &format!(" seq {sequence_number}");
     }
     // Another version is another header behind the first four bytes.
     let is_known = version & 7 == 0;
