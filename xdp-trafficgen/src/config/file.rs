@@ -5,6 +5,8 @@
 //! and CPUs exist the plan's.
 
 mod follow;
+mod header;
+mod leaders;
 mod options;
 mod overrides;
 mod packet;

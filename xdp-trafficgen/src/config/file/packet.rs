@@ -1,52 +1,25 @@
-//! A flow's packet: headers and their fields.
-
-use std::ops::RangeInclusive;
+//! A flow's packet: its headers, outer to inner.
 
 use super::{
-    follow::{self, Follower},
-    options::options,
-    pattern::{pattern, pattern_table},
+    header::{self, ReadField, ReadHeader},
+    leaders,
     table::{Problems, Value},
 };
 use crate::{
-    config::{
-        Diagnostic, FieldSetting, Follow, Header, Located, Origin, Pattern,
-        literal::{Mask, Problem, parse_mask},
-        names,
-    },
-    packet::{ChecksumMode, FieldDef, HeaderKind, Options, headers::Need},
+    config::{Diagnostic, FieldSetting, Follow, Header, Located, names},
+    packet::HeaderKind,
 };
 
-const PACKET_HELP: &str = "write the headers from outer to inner: `packet = [{ ethernet = {} }, { ipv4 = {} }]`";
-const BITS_HELP: &str = "write `bits = [{ offset = 6, mask = \"1fff\", value = 5 }]`";
-
-/// A header before it is known which field follows which.
-#[derive(Debug)]
-pub(super) struct ReadHeader {
-    pub(super) kind: Located<HeaderKind>,
-    pub(super) fields: Vec<ReadField>,
-    /// Whether nothing in it had a name that is unknown.
-    pub(super) all_known: bool,
-    options: Located<Vec<u8>>,
-    checksum: Located<ChecksumMode>,
-}
-
-/// A field; what could not be read is none.
-#[derive(Debug)]
-pub(super) struct ReadField {
-    pub(super) field: FieldDef,
-    pub(super) pattern: Option<Located<Pattern>>,
-    pub(super) follower: Option<Follower>,
-}
+const HELP: &str = "write the headers from outer to inner: `packet = [{ ethernet = {} }, { ipv4 = {} }]`";
 
 /// The headers, outer to inner; at least one. None when something is wrong, which is then among `problems`.
 pub(super) fn packet(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<Header>> {
-    let elements = problems.take(value.elements(PACKET_HELP))?;
+    let elements = problems.take(value.elements(HELP))?;
     if elements.is_empty() {
-        problems.push(Diagnostic::new(&value.place, "this packet has no headers").help(PACKET_HELP));
+        problems.push(Diagnostic::new(&value.place, "this packet has no headers").help(HELP));
     }
-    let headers: Vec<_> = elements.iter().map(|element| header(element, problems)).collect();
-    let follows = follow::resolve(&headers, problems);
+    let headers: Vec<_> = elements.iter().map(|element| element_header(element, problems)).collect();
+    let follows = leaders::resolve(&headers, problems);
     headers.into_iter().zip(follows).map(|(header, follows)| finished(header?, follows)).collect()
 }
 
@@ -64,9 +37,9 @@ fn finished(header: ReadHeader, follows: Vec<Option<Located<Follow>>>) -> Option
     })
 }
 
-fn header(element: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader> {
-    let entries = problems.take(element.entries(PACKET_HELP))?;
-    let mut headers: Vec<_> = entries.iter().map(|entry| header_entry(entry, problems)).collect();
+fn element_header(element: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader> {
+    let entries = problems.take(element.entries(HELP))?;
+    let mut headers: Vec<_> = entries.iter().map(|entry| header::header(entry, problems)).collect();
     let single = headers.pop();
     match single {
         Some(header) if headers.is_empty() => header,
@@ -86,116 +59,4 @@ fn header(element: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader> {
             None
         }
     }
-}
-
-fn header_entry(entry: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader> {
-    let known = || HeaderKind::ALL.into_iter();
-    let Some(kind) = known().find(|kind| kind.name() == entry.key) else {
-        problems.push(Diagnostic::new(&entry.key_place, format!("unknown header `{}`", entry.key)).help(names::cure(
-            entry.key,
-            "headers",
-            known().map(HeaderKind::name),
-        )));
-        return None;
-    };
-    let mut header = ReadHeader {
-        kind: Located::new(kind, entry.key_place.clone()),
-        fields: Vec::new(),
-        all_known: true,
-        options: Located::default(Vec::new()),
-        checksum: Located::default(ChecksumMode::Good),
-    };
-    let entries = problems.take(entry.entries("write its fields in braces, or `{}` for none"))?;
-    for entry in &entries {
-        header.read(entry, problems);
-    }
-    if let Some(Options { name, need: Need::Required, .. }) = kind.options()
-        && entries.iter().all(|entry| entry.key != *name)
-    {
-        problems.push(
-            Diagnostic::new(&entry.place, format!("this `{}` has no `{name}`", kind.name()))
-                .help(format!("add `{name} = \"dead beef\"`")),
-        );
-    }
-    header.announce_checksum();
-    Some(header)
-}
-
-impl ReadHeader {
-    fn read(&mut self, entry: &Value<'_>, problems: &mut Problems) {
-        let kind = self.kind.value;
-        let is_checksum = kind.checksum_field().is_some_and(|field| field.name == entry.key);
-        if let Some(form) = kind.options().filter(|options| options.name == entry.key) {
-            if let Some(options) = options(form.form, entry, problems) {
-                self.options = options;
-            }
-        } else if entry.key == "bits" {
-            let elements = problems.take(entry.elements(BITS_HELP)).unwrap_or_default();
-            self.fields
-                .extend(elements.iter().enumerate().filter_map(|(index, element)| bits(index, element, problems)));
-        } else if let Some(text) = entry.value.as_str().filter(|text| is_checksum && !is_number(text)) {
-            match checksum(text).map_err(|problem| problem.at(&entry.place)) {
-                Ok(mode) => self.checksum = entry.located(mode),
-                Err(wrong) => problems.push(wrong),
-            }
-        } else if let Some(field) = kind.field(entry.key) {
-            let (pattern, follower) = pattern(field, entry, problems);
-            self.fields.push(ReadField { field: field.clone(), pattern, follower });
-        } else {
-            self.all_known = false;
-            let options = kind.options().map(|options| options.name);
-            let known = kind.fields().iter().map(|field| &*field.name).chain(options).chain(["bits"]);
-            problems.push(
-                Diagnostic::new(&entry.key_place, format!("`{}` has no field `{}`", kind.name(), entry.key))
-                    .help(names::cure(entry.key, "fields", known)),
-            );
-        }
-    }
-
-    /// Where a flag says whether there is a checksum, asking for a good or bad one sets it, unless the flag was written too.
-    fn announce_checksum(&mut self) {
-        let kind = self.kind.value;
-        let present = kind.checksum_field().and_then(|field| kind.def().presence_of(field));
-        let Some(present) = present.filter(|_| self.checksum.place != Origin::Default) else { return };
-        if self.fields.iter().all(|read| read.field.name != present.name) {
-            let pattern = Some(Located::new(Pattern::Value(1), self.checksum.place.clone()));
-            self.fields.push(ReadField { field: present.clone(), pattern, follower: None });
-        }
-    }
-}
-
-/// Whether it is meant to be a value of the checksum.
-fn is_number(text: &str) -> bool {
-    text.starts_with(|letter: char| letter.is_ascii_digit())
-}
-
-fn checksum(text: &str) -> Result<ChecksumMode, Problem> {
-    match text {
-        "good" => Ok(ChecksumMode::Good),
-        "bad" => Ok(ChecksumMode::Bad),
-        _ => Err(Problem::new(format!("unknown checksum `{text}`"), "write `\"good\"`, `\"bad\"` or its value")),
-    }
-}
-
-/// Bytes of any packet: what is behind them would be an offset nobody has.
-const OFFSET: RangeInclusive<u32> = 0..=65_535;
-
-/// Bits at any offset, as a field made for them.
-fn bits(index: usize, element: &Value<'_>, problems: &mut Problems) -> Option<ReadField> {
-    let mut table = problems.take(element.table("`bits` element", BITS_HELP))?;
-    let offset = table.required("offset", "offset = 6");
-    let mask = table.required("mask", "mask = \"1fff\"");
-    let offset = offset.and_then(|offset| problems.take(offset.integer(&OFFSET)));
-    let mask = mask
-        .and_then(|mask| problems.take(mask.parsed("a string", "write its bytes in quotes: `\"1fff\"`", parse_mask)));
-    let known = offset.zip(mask);
-    // Where its width is unknown, it has room for everything.
-    let (offset, Mask { skipped, bits }) =
-        known.as_ref().map_or((0, Mask { skipped: 0, bits: 128 }), |(offset, mask)| (offset.value, mask.value));
-    let bit_offset = i32::try_from(offset * 8 + skipped).unwrap_or(i32::MAX);
-    let name = format!("bits[{index}]").into();
-    let field = FieldDef::bits(name, bit_offset, bits);
-    let (pattern, follower) = pattern_table(&field, element, table, problems);
-    known?;
-    Some(ReadField { field, pattern, follower })
 }
