@@ -358,8 +358,8 @@ pub struct Follow {
     pub header: usize,
     /// Index of the leader among the header's fields.
     pub field: usize,
-    /// When the follower moves on.
-    pub pace: Advance,
+    /// When the follower moves on; the file calls it `pace`.
+    pub advance: Advance,
 }
 
 /// When a follower moves on to its next value.

@@ -53,11 +53,11 @@ pub fn varies(flow: &Flow, setting: &FieldSetting) -> String {
     };
     if let Some(follow) = follow {
         let leader = &flow.packet[follow.value.header].fields[follow.value.field].field;
-        let pace = match follow.value.pace {
+        let advance = match follow.value.advance {
             Advance::Step => "with",
             Advance::Round => "each round of",
         };
-        text += &format!("; {pace} {}.{}", header(flow, follow.value.header), leader.name);
+        text += &format!("; {advance} {}.{}", header(flow, follow.value.header), leader.name);
     }
     text
 }
@@ -182,11 +182,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(kind: HeaderKind, field: &str, pattern: Pattern, pace: Option<Advance>, expected: &str) {
+    fn check(kind: HeaderKind, field: &str, pattern: Pattern, advance: Option<Advance>, expected: &str) {
         let setting = FieldSetting {
             field: kind.field(field).unwrap().clone(),
             pattern: Located::default(pattern),
-            follow: pace.map(|pace| Located::default(Follow { header: 2, field: 0, pace })),
+            follow: advance.map(|advance| Located::default(Follow { header: 2, field: 0, advance })),
         };
         assert_eq!(varies(&flow(), &setting), expected);
     }

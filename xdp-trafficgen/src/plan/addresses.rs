@@ -338,7 +338,7 @@ impl<'a> OpenAddresses<'a> {
             return None;
         }
         let values = values.map(|value| Located::new(value, place.clone())).collect();
-        let follow = Follow { header: self.layer, field, pace: Advance::Step };
+        let follow = Follow { header: self.layer, field, advance: Advance::Step };
         Some(FieldSetting {
             field: kind.field(name)?.clone(),
             pattern: Located::new(Pattern::Values(values), place.clone()),
@@ -524,7 +524,7 @@ mod tests {
             let Pattern::Values(values) = &setting.pattern.value else { panic!("{setting:?}") };
             let values: Vec<u128> = values.iter().map(|value| value.value).collect();
             assert_eq!(values, [7, 8, 7].map(|last| mac_value([2, 0, 0, 0, 0, last])), "{ip}");
-            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, pace: Advance::Step });
+            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, advance: Advance::Step });
         }
         let counted =
             plan(&packet("", "dst = { random = { min = '192.0.2.2', max = '192.0.2.4', count = 9 } }"), &hosts);
@@ -550,7 +550,7 @@ mod tests {
             let Pattern::Values(values) = &setting.pattern.value else { panic!("{setting:?}") };
             let values: Vec<u128> = values.iter().map(|value| value.value).collect();
             assert_eq!((setting.field.name.as_ref(), values), ("src", vec![0xc000_0201, 0xc000_02c8]), "{ip}");
-            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, pace: Advance::Step });
+            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, advance: Advance::Step });
             let said = "port p: flow f: the kernel has several source addresses for its destinations: `ipv4.src` goes along \
                         with `ipv4.dst`";
             assert_eq!(notes(&plan), [said]);

@@ -32,14 +32,14 @@ pub(super) fn resolve(headers: &[Option<ReadHeader>], problems: &mut Problems) -
         headers.iter().map(|header| header.iter().flat_map(|header| &header.fields).map(|_| None).collect()).collect();
     for (index, &(header, field, read)) in packet.fields.iter().enumerate() {
         let (Some(leader), Some(follower)) = (leaders[index], &read.follower) else { continue };
-        let checked = packet.check(index, leader, follower.pace);
+        let checked = packet.check(index, leader, follower.advance);
         let checked = checked.and_then(|()| {
             // In a circle there is no end to the leaders.
-            if circles || follower.pace == Advance::Step { Ok(()) } else { packet.check_period(index, &leaders) }
+            if circles || follower.advance == Advance::Step { Ok(()) } else { packet.check_period(index, &leaders) }
         });
         problems.take(checked.map_err(|problem| problem.at(&follower.leader.place)));
         let (leader_header, leader_field, _) = packet.fields[leader];
-        let follow = Follow { header: leader_header, field: leader_field, pace: follower.pace };
+        let follow = Follow { header: leader_header, field: leader_field, advance: follower.advance };
         follows[header][field] = Some(Located::new(follow, follower.leader.place.clone()));
     }
     follows
@@ -168,7 +168,7 @@ impl<'a> Packet<'a> {
     }
 
     /// Whether the two can go along.
-    fn check(&self, follower: usize, leader: usize, pace: Advance) -> Result<(), Problem> {
+    fn check(&self, follower: usize, leader: usize, advance: Advance) -> Result<(), Problem> {
         let (Some(own), Some(other)) = (&self.fields[follower].2.pattern, &self.fields[leader].2.pattern) else {
             // What is wrong with a pattern has been said.
             return Ok(());
@@ -181,7 +181,7 @@ impl<'a> Packet<'a> {
                 "give it values that vary, or remove `follow`",
             ));
         }
-        let problem = match pace {
+        let problem = match advance {
             Advance::Step if endless(own) && !endless(other) => Problem::new(
                 format!("`{name}` takes random values without end, `{leader}` only {}", shown_count(other)),
                 give_count(&shown_count(other)),
@@ -217,9 +217,9 @@ impl<'a> Packet<'a> {
                     give_count("100"),
                 ));
             }
-            let paced = read.follower.as_ref().map(|follower| follower.pace);
+            let advance = read.follower.as_ref().map(|follower| follower.advance);
             // In step it has gone through its values when its leader has.
-            if paced != Some(Advance::Step) || leaders[at].is_none() {
+            if advance != Some(Advance::Step) || leaders[at].is_none() {
                 frames = frames.saturating_mul(pattern.map_or(1, Pattern::value_count));
             }
             next = leaders[at];

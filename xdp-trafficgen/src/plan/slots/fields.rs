@@ -167,7 +167,7 @@ fn step_root(flow: &Flow, at: At) -> At {
     let mut root = at;
     // It ends: no field follows itself through others.
     while let Some(Located { value: follow, .. }) = &setting(flow, root).follow {
-        if follow.pace != Advance::Step {
+        if follow.advance != Advance::Step {
             break;
         }
         root = (follow.header, follow.field);

@@ -23,7 +23,7 @@ fn check_udp(fields: &str, expected: &[(&str, &str)]) {
 
 #[test]
 fn found() {
-    let step = |header, field| Follow { header, field, pace: Advance::Step };
+    let step = |header, field| Follow { header, field, advance: Advance::Step };
     assert_eq!(
         follows(
             "[{ ipv4 = { ecn = 1, src = { increment = { start = '10.0.0.1', count = 4 } }, dst = { decrement = { start = '10.0.0.9', count = 4 }, follow = 'ipv4.src' } } }]"
@@ -35,7 +35,7 @@ fn found() {
         follows(
             "[{ ethernet = { dst = { increment = { start = '02:00:00:00:00:00', count = 3 }, follow.field = 'udp.dst_port' } } }, { udp = { src_port = { values = [7, 8, 9], follow = { field = 'ethernet.dst', pace = 'round' } }, dst_port = [1, 2, 3] } }]"
         ),
-        [((0, 0), step(1, 1)), ((1, 0), Follow { header: 0, field: 0, pace: Advance::Round })]
+        [((0, 0), step(1, 1)), ((1, 0), Follow { header: 0, field: 0, advance: Advance::Round })]
     );
     assert_eq!(
         follows(
