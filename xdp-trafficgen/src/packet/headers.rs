@@ -17,6 +17,7 @@ mod ipv6_fragment;
 mod ipv6_hop_by_hop;
 pub(super) mod ipv6_routing;
 mod mpls;
+mod pppoe;
 mod tcp;
 mod udp;
 mod vlan;
@@ -54,6 +55,7 @@ macro_rules! headers {
 headers! {
     Ethernet = ethernet,
     Vlan = vlan,
+    Pppoe = pppoe,
     Mpls = mpls,
     Arp = arp,
     Ipv4 = ipv4,

@@ -27,6 +27,7 @@ static COMPARED: &[Compared] = &[
     compared(Vlan, "priority", "vlan.priority"),
     compared(Vlan, "cfi", "vlan.dei"),
     compared(Vlan, "id", "vlan.id"),
+    compared(Pppoe, "session_id", "pppoe.session_id"),
     compared(Mpls, "label", "mpls.label"),
     compared(Mpls, "traffic_class", "mpls.exp"),
     compared(Mpls, "time_to_live", "mpls.ttl"),
@@ -76,8 +77,13 @@ static COMPARED: &[Compared] = &[
 ];
 
 /// Lengths, which follow from where a header is.
-static LENGTHS: [(HeaderKind, &str, usize); 4] =
-    [(Ipv4, "ip.len", 0), (Ipv6, "ipv6.plen", 40), (Udp, "udp.length", 0), (Gtpv1, "gtp.length", 8)];
+static LENGTHS: [(HeaderKind, &str, usize); 5] = [
+    (Pppoe, "pppoe.payload_length", 6),
+    (Ipv4, "ip.len", 0),
+    (Ipv6, "ipv6.plen", 40),
+    (Udp, "udp.length", 0),
+    (Gtpv1, "gtp.length", 8),
+];
 
 /// What tshark thinks of a checksum: 0 is bad, 1 is good.
 static CHECKSUMS: [(HeaderKind, &str); 6] = [

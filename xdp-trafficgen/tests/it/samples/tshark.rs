@@ -37,6 +37,7 @@ static NAMES: &[(&str, &str, &str)] = &[
     ("ieee8021ad", "priority", "ieee8021ad.priority"),
     ("vlan", "id", "vlan.id"),
     ("vlan", "priority", "vlan.priority"),
+    ("pppoe", "session_id", "pppoe.session_id"),
     ("mpls", "label", "mpls.label"),
     ("mpls", "traffic_class", "mpls.exp"),
     ("mpls", "time_to_live", "mpls.ttl"),

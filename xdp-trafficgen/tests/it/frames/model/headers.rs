@@ -4,7 +4,7 @@ use xdp_trafficgen::packet::{
     FieldDef,
     HeaderKind::{
         self, Arp, Custom, Ethernet, Gre, Gtpv1, Icmp, Icmpv6, Ipv4, Ipv6, Ipv6Destination, Ipv6Fragment, Ipv6HopByHop,
-        Ipv6Routing, Mpls, Tcp, Udp, Vlan, Vxlan,
+        Ipv6Routing, Mpls, Pppoe, Tcp, Udp, Vlan, Vxlan,
     },
 };
 
@@ -26,6 +26,10 @@ pub(super) fn bytes(flow: &Flow, index: usize) -> Vec<u8> {
             [&mac(destination)[..], &mac(source), &[high, low]].concat()
         }
         Vlan => vec![0, 0, high, low],
+        Pppoe => {
+            let [high, low] = ppp_protocol(next).to_be_bytes();
+            vec![0x11, 0, 0, 1, 0, 0, high, low]
+        }
         Mpls => vec![0, 1, u8::from(next != Some(Mpls)), 64],
         Arp => {
             let sender =
@@ -106,6 +110,7 @@ pub(super) fn write_length(kind: HeaderKind, rest: &mut [u8]) {
         Ipv4 => (2, 0),
         Ipv6 => (4, 40),
         Udp => (4, 0),
+        Pppoe => (4, 6),
         Gtpv1 => (2, 8),
         _ => return,
     };
@@ -228,11 +233,22 @@ fn ether_type(next: Option<HeaderKind>) -> u16 {
     match next {
         Some(Ethernet) => 0x6558,
         Some(Vlan) => 0x8100,
+        Some(Pppoe) => 0x8864,
         Some(Mpls) => 0x8847,
         Some(Arp) => 0x0806,
         Some(Ipv4) => 0x0800,
         Some(Ipv6) => 0x86dd,
         _ => 0x88b5,
+    }
+}
+
+/// Nothing behind it that PPP carries: its padding protocol.
+fn ppp_protocol(next: Option<HeaderKind>) -> u16 {
+    match next {
+        Some(Ipv4) => 0x0021,
+        Some(Ipv6) => 0x0057,
+        Some(Mpls) => 0x0281,
+        _ => 0x0001,
     }
 }
 

@@ -44,7 +44,7 @@ impl Header {
             "ipv6" => 40,
             "ipv6_hop_by_hop" | "ipv6_destination" => (2 + options).next_multiple_of(8),
             "ipv6_routing" => (4 + options).next_multiple_of(8),
-            "ipv6_fragment" | "udp" | "icmp" | "icmpv6" | "vxlan" => 8,
+            "ipv6_fragment" | "udp" | "icmp" | "icmpv6" | "vxlan" | "pppoe" => 8,
             "gre" => 4 + 4 * ["checksum", "key", "sequence_number"].into_iter().filter(|part| has(part)).count(),
             "gtpv1" => 8 + 4 * usize::from(has("sequence_number")),
             "custom" => hex(text("bytes").unwrap()).len(),
