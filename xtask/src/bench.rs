@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use crate::{bench_program, build, pacing, peers, setup, verifier};
+use crate::{bench_program, build, median::median, pacing, peers, setup, verifier};
 
 /// Flags of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -232,17 +232,6 @@ impl Comparison {
     }
 }
 
-/// The middle value, or the mean of the two middle ones; NaN of nothing.
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    match (values.len(), values.len() / 2) {
-        (0, _) => f64::NAN,
-        (count, middle) if count % 2 == 1 => values[middle],
-        (_, middle) => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
 /// One line of the table; a comparison that could not be made says why instead.
 struct Row {
     a: String,
@@ -280,19 +269,7 @@ fn machine() -> String {
 mod tests {
     use std::cell::RefCell;
 
-    use super::{Comparison, Row, compare, frame_size, median, parse_seconds, received_mpps};
-
-    #[test]
-    fn median_is_the_middle_of_the_sorted_values() {
-        #[track_caller]
-        fn check(values: &[f64], expected: f64) {
-            assert_eq!(median(values.iter().copied()), expected, "{values:?}");
-        }
-        check(&[3.0], 3.0);
-        check(&[9.0, 1.0, 2.0], 2.0);
-        check(&[4.0, 1.0, 3.0, 2.0], 2.5);
-        assert!(median(std::iter::empty()).is_nan());
-    }
+    use super::{Comparison, Row, compare, frame_size, parse_seconds, received_mpps};
 
     #[test]
     fn a_comparison_is_the_median_of_ratios_not_the_ratio_of_medians() {

@@ -10,6 +10,7 @@ mod print;
 mod bench;
 mod build;
 mod demo;
+mod median;
 mod pacing;
 mod peers;
 mod public_api;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use crate::{bench::median, peers, program};
+use crate::{median::median, peers, program};
 
 /// Distances from the nominal gap, in nanoseconds, whose shares are the columns.
 const WITHIN_NS: [u64; 4] = [64, 128, 256, 512];
