@@ -8,10 +8,16 @@
 pub mod arrivals;
 mod drops;
 mod field;
+mod flow;
+mod schedule;
 pub mod timing;
+mod worker;
 
 pub use drops::*;
 pub use field::*;
+pub use flow::*;
+pub use schedule::*;
+pub use worker::*;
 
 /// Fields and other things that vary in a flow, each a slot unrolled in the program. An unused slot costs nothing.
 pub const MAX_FIELDS: usize = 16;
@@ -26,9 +32,6 @@ pub const MAX_CHECKSUMS: usize = 8;
 /// Groups of one port, each with a program of its own: the recorded flows are one, flows of the same shape that are worked
 /// out another.
 pub const MAX_GROUPS: usize = 64;
-
-/// Turns of a schedule: a power of two.
-pub const MAX_TURNS: usize = 1 << 16;
 
 /// A 128-bit unsigned number as two words: a `u128` would be aligned differently on the two sides.
 #[repr(C)]
@@ -150,69 +153,6 @@ pub mod make {
     pub const WORK_OUT: u32 = 1;
 }
 
-/// What a worker knows of a flow and has counted for it: one entry per worker and flow, written by that worker only.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flow {
-    /// What became of its frames.
-    pub counts: FlowCounts,
-    /// Where it stands in the row table. A flow whose headers are worked out has none there: it has its entry in the table of
-    /// header states in `next`.
-    rows: RowCursor,
-}
-
-/// What became of a flow's frames on one worker.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FlowCounts {
-    /// Frames made. Not counted for the single flow of a port: there the worker's counts say it.
-    pub frames: u64,
-    /// Their bytes, FCS not counted. Only counted where frames have sizes of their own.
-    pub bytes: u64,
-    /// Frames that failed between the program and the wire.
-    pub dropped_frames: u64,
-    /// Their bytes, as above.
-    pub dropped_bytes: u64,
-}
-
-/// Where a recorded flow stands in the row table, and how it moves on.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RowCursor {
-    /// First line of the next frame's row.
-    pub next: u64,
-    /// Where the last row of the flow starts.
-    pub limit: u64,
-    /// Lines that a move past `limit` is set back by.
-    pub span: u64,
-    /// Lines from a frame's row to that of the worker's next frame.
-    pub advance: u64,
-}
-
-impl Flow {
-    /// A flow that has sent nothing, with its headers in the row table.
-    pub const fn of_rows(rows: RowCursor) -> Self {
-        Self { counts: FlowCounts { frames: 0, bytes: 0, dropped_frames: 0, dropped_bytes: 0 }, rows }
-    }
-
-    /// A flow that has sent nothing, whose headers are worked out from this entry of the table of header states.
-    pub const fn of_header_state(entry: u64) -> Self {
-        Self::of_rows(RowCursor { next: entry, limit: 0, span: 0, advance: 0 })
-    }
-
-    /// What [`Self::of_rows`] was given, to be moved on.
-    #[inline(always)]
-    pub const fn rows_mut(&mut self) -> &mut RowCursor {
-        &mut self.rows
-    }
-
-    /// What [`Self::of_header_state`] was given.
-    #[inline(always)]
-    pub const fn header_state(&self) -> u32 {
-        self.rows.next as u32
-    }
-}
-
 /// The payload of a flow, where flows differ in it: one entry per flow.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -257,137 +197,8 @@ impl Default for HeaderState {
     }
 }
 
-/// The order of a worker's flows: one entry per worker, filled anew when a flow ends.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// The turn of the next frame.
-    pub position: u64,
-    /// Turns in use.
-    pub len: u64,
-    /// Each a flow of the port, with its group: see [`turn`].
-    pub turns: [u32; MAX_TURNS],
-}
-
-/// A turn: the flow that has it, with its group.
-#[inline(always)]
-pub const fn turn(group: u32, flow: u32) -> u32 {
-    group << TURN_FLOW_BITS | flow
-}
-
-/// Bits of a turn that hold the flow; the others hold the group.
-pub const TURN_FLOW_BITS: u32 = 16;
-
-const _: () = assert!(MAX_TURNS <= 1 << TURN_FLOW_BITS && MAX_GROUPS <= 1 << (32 - TURN_FLOW_BITS));
-
-/// What a worker remembers of a frame: its flow, and its length without FCS.
-#[inline(always)]
-pub const fn recent(flow: u32, len: u32) -> u64 {
-    (len as u64) << 32 | flow as u64
-}
-
-/// Flow and length of what [`recent`] made.
-#[inline(always)]
-pub const fn parts_of_recent(entry: u64) -> (u32, u32) {
-    (entry as u32, (entry >> 32) as u32)
-}
-
 /// Bytes of a body: no frame has more (`plan`).
 pub const BODY_LEN: usize = 4096;
-
-/// How many of its last frames a worker remembers, a power of two: at least those whose fate is open. The kernel hands
-/// frames to a driver 16 at a time (`DEV_MAP_BULK_SIZE`).
-pub const RECENT: usize = 32;
-
-/// What a worker keeps between repetitions: one entry per CPU, written by that CPU only.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Worker {
-    /// What became of its repetitions and their frames.
-    pub counts: WorkerCounts,
-    /// Which worker it is: written by user space before the first call.
-    pub spec: WorkerSpec,
-    /// The flow that `dispatch` chose for the frame at hand.
-    pub flow: u32,
-    /// The single flow of a port.
-    pub only: Flow,
-    /// The last frames that were queued, frame n at n modulo [`RECENT`]: see [`recent`].
-    pub recent: [u64; RECENT],
-}
-
-/// What became of a worker's repetitions and their frames.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WorkerCounts {
-    /// Frames made: repetitions that returned the configured action, but for those in `refused`.
-    pub queued: u64,
-    /// Frames the kernel refused to redirect (`xdp_redirect_err`).
-    pub refused: u64,
-    /// Frames the driver accepted or refused (`xdp_devmap_xmit`): those whose fate is known.
-    pub settled: u64,
-    /// Frames the driver refused.
-    pub dropped: u64,
-    /// Repetitions in which the program itself gave up: a frame shorter than configured. On a CPU without a worker, all of
-    /// them: see [`Worker::ABSENT`].
-    pub aborted: u64,
-    /// Events of `xdp_exception` while frames were in flight: they explain frames whose fate is not known otherwise.
-    pub exceptions: u64,
-}
-
-/// Which worker it is.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WorkerSpec {
-    /// Which of the port's workers this is.
-    pub index: u32,
-    /// Its first entry in the tables of flows.
-    pub first_flow: u32,
-    /// The entry of the devmap that frames are redirected to: 0, the egress interface.
-    pub egress: u32,
-}
-
-impl Worker {
-    /// A worker that has sent nothing.
-    pub const NEW: Self = Self {
-        counts: WorkerCounts { queued: 0, refused: 0, settled: 0, dropped: 0, aborted: 0, exceptions: 0 },
-        spec: WorkerSpec { index: 0, first_flow: 0, egress: 0 },
-        flow: 0,
-        only: Flow::of_header_state(0),
-        recent: [0; RECENT],
-    };
-
-    /// The entry of a CPU without a worker, where a worker's thread may find itself when somebody moves it. Each of its numbers
-    /// is beyond the table it is for, so that a look-up which every frame needs anyway fails, and the repetition only counts in
-    /// `aborted`: a comparison of its own would cost all frames of workers that stay where they are.
-    pub const ABSENT: Self = Self {
-        spec: WorkerSpec { index: u32::MAX, first_flow: u32::MAX, egress: 1 },
-        only: Flow::of_rows(RowCursor { next: u64::MAX, limit: 0, span: 0, advance: 0 }),
-        ..Self::NEW
-    };
-
-    /// Repetitions that made a frame.
-    pub const fn frames_attempted(&self) -> u64 {
-        self.counts.queued.wrapping_add(self.counts.refused)
-    }
-
-    /// Frames handed to redirect whose fate is not known yet. Above zero only while this worker's batch is in the
-    /// kernel, with softirqs held off: so a trace point that fires meanwhile on this CPU speaks of our frames.
-    #[inline(always)]
-    pub const fn in_flight(&self) -> u64 {
-        self.counts.queued.wrapping_sub(self.counts.settled)
-    }
-
-    /// Frames the driver accepted.
-    pub const fn frames_tx(&self) -> u64 {
-        self.counts.settled.wrapping_sub(self.counts.dropped)
-    }
-}
-
-impl Default for Worker {
-    fn default() -> Self {
-        Self::NEW
-    }
-}
 
 /// Ports that can be listened for together.
 pub const MAX_PLACES: u32 = 1024;
@@ -427,11 +238,8 @@ const _: () = assert!(size_of::<Counter>() == 80);
 const _: () = assert!(size_of::<Param>() == 128);
 const _: () = assert!(size_of::<Checksum>() == 32);
 const _: () = assert!(size_of::<Group>() == 32 + 48 * MAX_FIELDS + 32 * MAX_CHECKSUMS);
-const _: () = assert!(size_of::<Flow>() == 64);
 const _: () = assert!(size_of::<Body>() == 8);
 const _: () = assert!(size_of::<HeaderState>() == 16 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS);
-const _: () = assert!(size_of::<Schedule>() == 16 + 4 * MAX_TURNS);
-const _: () = assert!(size_of::<Worker>() == 128 + 8 * RECENT);
 const _: () = assert!(size_of::<Sink>() == 16);
 
 #[cfg(feature = "user")]
