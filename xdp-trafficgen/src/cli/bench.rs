@@ -1,5 +1,7 @@
 //! The command line of `xdp-trafficgen-bench`, which `cargo xtask bench` runs. Each command writes one JSON object.
 
+use std::time::Duration;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::values::cpus;
@@ -36,8 +38,8 @@ pub struct BenchRun {
     #[arg(long)]
     pub uncounted: bool,
     /// How long.
-    #[arg(long)]
-    pub seconds: f64,
+    #[arg(long, value_parser = seconds)]
+    pub seconds: Duration,
     /// On which CPUs.
     #[arg(long, value_parser = cpus)]
     pub cpus: CpuList,
@@ -104,8 +106,8 @@ pub struct BenchSink {
     /// The receiving interface.
     pub interface: String,
     /// How long to count.
-    #[arg(long)]
-    pub seconds: f64,
+    #[arg(long, value_parser = seconds)]
+    pub seconds: Duration,
     /// Be there at once, and count from the first line on standard input.
     #[arg(long)]
     pub standing_by: bool,
@@ -117,12 +119,17 @@ pub struct BenchArrivals {
     /// The receiving interface.
     pub interface: String,
     /// How long to receive.
-    #[arg(long)]
-    pub seconds: f64,
+    #[arg(long, value_parser = seconds)]
+    pub seconds: Duration,
     /// The gap that is wanted, in nanoseconds.
     #[arg(long)]
     pub gap_ns: f64,
     /// Be there at once, and receive from the first line on standard input.
     #[arg(long)]
     pub standing_by: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is no number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

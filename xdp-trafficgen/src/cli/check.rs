@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Overrides, RateOptions, Scale};
+use super::{Common, Overrides, RateOptions, Scale};
+use crate::plan::Consent;
 
 /// Options of `check`.
 #[derive(Args, Debug)]
@@ -26,4 +27,12 @@ pub struct Check {
     /// Accept interfaces that have an XDP program in the way
     #[arg(long)]
     pub replace_xdp: bool,
+}
+
+impl Check {
+    /// What the user has agreed to.
+    pub const fn consent(&self) -> Consent {
+        let Self { allow_default_route, replace_xdp, .. } = *self;
+        Common { allow_default_route, replace_xdp }.consent()
+    }
 }

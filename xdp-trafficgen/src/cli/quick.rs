@@ -1,6 +1,6 @@
 //! The options of the commands that need no file: `udp`, `tcp-syn`, `icmp`.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::TryFromIntError, time::Duration};
 
 use clap::Args;
 
@@ -231,9 +231,9 @@ fn batch_size(text: &str) -> Result<u32, Problem> {
 }
 
 fn identifier(text: &str) -> Result<u16, Problem> {
-    let most = u32::from(u16::MAX);
-    // Within 16 bits by then.
-    parse_within(text, "an identifier", &(0..=most)).map(|number| u16::try_from(number).unwrap_or(u16::MAX))
+    let of_16_bits = 0..=u32::from(u16::MAX);
+    let number = parse_within(text, "an identifier", &of_16_bits)?;
+    number.try_into().map_err(|error: TryFromIntError| Problem::new(error.to_string(), "give 0 to 65535"))
 }
 
 pub(super) fn mac(text: &str) -> Result<Mac, Problem> {

@@ -5,7 +5,11 @@ use std::time::SystemTime;
 use clap::Args;
 
 use super::values::{behind, factor, instant};
-use crate::{config::LatePolicy, units::Ratio};
+use crate::{
+    config::LatePolicy,
+    plan::{Consent, DefaultRoute, ExistingProgram},
+    units::Ratio,
+};
 
 /// Options of the commands that can pace a file's frames. They replace the rates of all ports; flows with
 /// rates of their own keep their shares.
@@ -72,4 +76,15 @@ pub struct Common {
     /// second signal it is not put back.
     #[arg(long)]
     pub replace_xdp: bool,
+}
+
+impl Common {
+    /// What the user has agreed to.
+    pub const fn consent(&self) -> Consent {
+        let Self { allow_default_route, replace_xdp } = *self;
+        Consent {
+            default_route: if allow_default_route { DefaultRoute::Allow } else { DefaultRoute::Refuse },
+            existing: if replace_xdp { ExistingProgram::Replace } else { ExistingProgram::Keep },
+        }
+    }
 }

@@ -23,14 +23,14 @@ use crate::{
         CommandError,
         demo::{CountedPair, SENDER},
         probe_kernel,
-        send::{default_route, drive, work_out},
+        send::{drive, work_out},
     },
     config::{Config, Source, file},
     engine::{self, Loaded, Start},
     host::show_mac,
     kernel::{Generator, Sink, TracePoint, generator::Role, sink::SinkAction},
     output::format::emit_text,
-    plan::{pacing::Streams, schedule},
+    plan::{DefaultRoute, pacing::Streams, schedule},
     units::Nanos,
 };
 
@@ -47,7 +47,7 @@ fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     let capabilities = probe_kernel()?;
     let stage = CountedPair::set(Some(options.cpus.0.clone()))?;
     let config = config(options.case, &stage, options.seconds)?;
-    let plan = work_out(&config, Some(capabilities), default_route(false))?;
+    let plan = work_out(&config, Some(capabilities), DefaultRoute::Refuse)?;
     let loaded = Loaded::with(plan, role(options.case), if options.uncounted { &[] } else { &TracePoint::ALL })?;
     let (snapshot, failure) = drive(loaded, Start::Now, &CancellationToken::new(), None)?;
     if let Some(failure) = failure {
@@ -63,8 +63,8 @@ const fn role(case: BenchCase) -> Role {
     }
 }
 
-fn config(case: BenchCase, stage: &CountedPair, seconds: f64) -> Result<Config, CommandError> {
-    let text = cases::toml(case, SENDER, &show_mac(stage.receiver_mac), &stage.cpus, seconds);
+fn config(case: BenchCase, stage: &CountedPair, duration: Duration) -> Result<Config, CommandError> {
+    let text = cases::toml(case, SENDER, &show_mac(stage.receiver_mac), &stage.cpus, duration);
     file::parse(Source::file("bench", &text)).map_err(CommandError::Config)
 }
 
@@ -75,8 +75,8 @@ fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError> {
     let stage = CountedPair::set(Some(vec![0]))?;
     let mut all = BTreeMap::new();
     for &case in BenchCase::value_variants() {
-        let config = config(case, &stage, 1.0)?;
-        let plan = work_out(&config, Some(capabilities), default_route(false))?;
+        let config = config(case, &stage, Duration::from_secs(1))?;
+        let plan = work_out(&config, Some(capabilities), DefaultRoute::Refuse)?;
         let Some(port) = plan.ports.first() else { continue };
         engine::pin_to(0)?;
         let generator = Generator::load(&port.program, port.pacing.as_ref(), port.egress, role(case), None)?;
@@ -135,7 +135,7 @@ fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
         return Ok(());
     }
     let (before, started) = (sink.count()?, Instant::now());
-    thread::sleep(seconds(options.seconds));
+    thread::sleep(options.seconds);
     let (after, elapsed) = (sink.count()?, started.elapsed());
     let count = abi::Sink { frames: after.frames - before.frames, bytes: after.bytes - before.bytes };
     report(count, elapsed)
@@ -145,8 +145,4 @@ fn report(count: abi::Sink, elapsed: Duration) -> Result<(), CommandError> {
     let duration_ns = Nanos::from(elapsed).get();
     let report = serde_json::json!({ "frames_rx": count.frames, "bytes_rx": count.bytes, "duration_ns": duration_ns });
     Ok(emit_text(&format!("{report}\n"))?)
-}
-
-fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1))
 }

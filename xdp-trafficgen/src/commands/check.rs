@@ -5,12 +5,8 @@ use std::{fmt::Write as _, time::Duration};
 use crate::{
     cli,
     commands::{
-        CommandError,
-        findings::RunFindings,
-        flows_of,
-        order::first_departures,
-        probe_kernel, rate_of, read_config, replace_rates,
-        send::{default_route, existing, work_out},
+        CommandError, findings::RunFindings, flows_of, order::first_departures, probe_kernel, rate_of, read_config,
+        replace_rates, send::work_out,
     },
     config::{Action, Flow, Pattern},
     diagnosis::Severity,
@@ -23,7 +19,7 @@ use crate::{
         together::{findings, notes},
         words,
     },
-    plan::{Consent, Needs, Plan, PortPlan, needs::in_words},
+    plan::{Needs, Plan, PortPlan, needs::in_words},
     units::CpuList,
 };
 
@@ -42,8 +38,7 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
         }
         Err(error) => return Err(error),
     };
-    let cli::Check { allow_default_route, replace_xdp, .. } = *options;
-    let consent = Consent { default_route: default_route(allow_default_route), existing: existing(replace_xdp) };
+    let consent = options.consent();
     let plan = work_out(&config, capabilities, consent)?;
     notes(&plan.notes).iter().for_each(say);
     let mut text = String::new();

@@ -18,8 +18,9 @@ use self::supervision::{Counts, Supervised};
 use crate::{
     cli,
     commands::{
-        CommandError, findings::RunFindings, probe_kernel, read_config, replace_rates, send, signal_stop,
-        work_out_until,
+        CommandError,
+        findings::{RunEnd, RunFindings},
+        probe_kernel, read_config, replace_rates, signal_stop, work_out_until,
     },
     config::{Config, Located, Origin, Port},
     engine,
@@ -37,7 +38,7 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
     let stop = signal_stop()?;
     let machine = Machine {
         capabilities: probe_kernel()?,
-        consent: send::consent(&options.common),
+        consent: options.common.consent(),
         poll: (options.report_interval / 4).clamp(SHORTEST_POLL, LONGEST_POLL),
     };
     // All of the file, so that a mistake anywhere ends the daemon before anything is sent.
@@ -143,7 +144,7 @@ async fn serve(
     log::counts("final counts since the start", &snapshot, &Snapshot::default(), &news);
     log::flows(&snapshot);
     log::tell_losses();
-    let findings = current(&outlook).conclude(&snapshot, Vec::new(), false);
+    let findings = current(&outlook).conclude(&snapshot, Vec::new(), RunEnd::Complete);
     findings.iter().for_each(log::concluded);
     Report { snapshot, findings, sink: None }
 }

@@ -15,6 +15,7 @@ use std::{
     thread,
 };
 
+pub(crate) use self::concluded::RunEnd;
 use self::{learned::LiveFindings, observation::Observation, port::ObservedPort};
 use crate::{
     diagnosis::{self, Finding},

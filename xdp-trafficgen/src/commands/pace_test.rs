@@ -17,11 +17,11 @@ use crate::{
     cli::{self, PortRange},
     commands::{
         CommandError,
-        findings::RunFindings,
+        findings::{RunEnd, RunFindings},
         probe_kernel,
         quick::udp,
         results,
-        send::{consent, drive, signal_stop, work_out},
+        send::{drive, signal_stop, work_out},
         target::Target,
     },
     config::{Config, Located, Origin, Profile, rate::DEFAULT_LATE_THRESHOLD},
@@ -61,7 +61,7 @@ struct Wanted {
 
 /// Measures the frames that somebody else sends.
 fn receive(options: &cli::PaceTest, wanted: &Wanted) -> Result<PaceTestReport, CommandError> {
-    let consent = consent(&options.common);
+    let consent = options.common.consent();
     let receiver = options.interface.clone().unwrap_or_default();
     let receiver = check_receive_only(&receiver, consent.default_route)?;
     // Before: a program that made way is put back only by an end in order.
@@ -74,7 +74,7 @@ fn receive(options: &cli::PaceTest, wanted: &Wanted) -> Result<PaceTestReport, C
 
 /// Sends, and measures what arrives.
 fn send(options: &cli::PaceTest, wanted: &Wanted, capabilities: Capabilities) -> Result<PaceTestReport, CommandError> {
-    let consent = consent(&options.common);
+    let consent = options.common.consent();
     let ends = Endpoints::find(options)?;
     let config = config(options, &ends)?;
     let plan = work_out(&config, Some(capabilities), consent)?;
@@ -89,7 +89,7 @@ fn send(options: &cli::PaceTest, wanted: &Wanted, capabilities: Capabilities) ->
     outlook.warn();
     let live = Live::explaining(Box::new(outlook.watch()));
     let (mut snapshot, failure) = drive(Loaded::until(&stop, plan)?, Start::Now, &stop, Some(live))?;
-    let found = outlook.conclude(&snapshot, Vec::new(), failure.is_some());
+    let found = outlook.conclude(&snapshot, Vec::new(), RunEnd::of(failure.as_ref()));
     findings(&found).iter().for_each(say);
     if let Some(failure) = failure {
         return Err(failure);

@@ -9,7 +9,7 @@ use std::{cmp::Reverse, collections::BTreeSet};
 
 use crate::{
     cli,
-    commands::{CommandError, results, send::consent},
+    commands::{CommandError, results},
     config::{Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Origin, Source, names},
     diagnosis::{Finding, SendMode, Situation, Verdict, foresee, of_quota, of_survey},
     host::{Facts, Interface, Link, LinkHistory},
@@ -25,7 +25,7 @@ pub(super) fn probe(options: &cli::Probe) -> Result<(), CommandError> {
     let survey = survey();
     let largest_frame = survey.largest_frame.as_ref().ok().copied();
     let (report, unsent) = match &options.interface {
-        None => (machine(survey, &Facts::gather(&[], &[], largest_frame)?, consent(&options.common).existing)?, None),
+        None => (machine(survey, &Facts::gather(&[], &[], largest_frame)?, options.common.consent().existing)?, None),
         Some(name) => {
             let facts = Facts::gather(&[], &[name], largest_frame)?;
             let interface = facts.interface(name).cloned().ok_or_else(|| unknown(name, &facts))?;

@@ -11,7 +11,7 @@ use crate::{
     cli,
     commands::{
         CommandError,
-        findings::{self, RunFindings},
+        findings::{self, RunEnd, RunFindings},
         results,
     },
     config::{Action, Config},
@@ -19,7 +19,7 @@ use crate::{
     host::Facts,
     kernel::{Capabilities, Sink, probe},
     output::{Format, Report, format::emit, live::Live, numbers, streams::say, together::notes},
-    plan::{self, Consent, DefaultRoute, ExistingProgram, Plan},
+    plan::{self, Consent, Plan},
     signal,
     stats::{DropReason, PortCount, Punctuality, Snapshot},
 };
@@ -41,24 +41,8 @@ impl Options {
     /// Of the command line.
     pub(super) const fn of(common: &cli::Common, session: cli::Session, output: &cli::Output<Report>) -> Self {
         let cli::Session { at, strict: cli::Strict { strict } } = session;
-        Self { consent: consent(common), format: output.output, strict, at }
+        Self { consent: common.consent(), format: output.output, strict, at }
     }
-}
-
-/// What may be sent out of.
-pub(crate) const fn default_route(allow: bool) -> DefaultRoute {
-    if allow { DefaultRoute::Allow } else { DefaultRoute::Refuse }
-}
-
-/// What becomes of XDP programs in the way.
-pub(crate) const fn existing(replace: bool) -> ExistingProgram {
-    if replace { ExistingProgram::Replace } else { ExistingProgram::Keep }
-}
-
-/// What the user has agreed to.
-pub(crate) const fn consent(common: &cli::Common) -> Consent {
-    let cli::Common { allow_default_route, replace_xdp } = *common;
-    Consent { default_route: default_route(allow_default_route), existing: existing(replace_xdp) }
 }
 
 /// What the kernel can do. The first that takes memory.
@@ -113,7 +97,7 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     let due = |port: &PortCount| port.frames_attempted + port.punctuality.map_or(0, |punctuality| punctuality.unsent);
     let nothing_sent = sends && snapshot.ports.iter().all(|port| port.frames_tx == 0 && due(port) > 0);
     let short = if options.strict { shortfalls(&snapshot) } else { Vec::new() };
-    let mut found = outlook.conclude(&snapshot, slower, failure.is_some());
+    let mut found = outlook.conclude(&snapshot, slower, RunEnd::of(failure.as_ref()));
     if let Some(failure) = &failure {
         outlook.explain(failure, &mut found);
     }

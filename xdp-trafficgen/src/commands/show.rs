@@ -17,10 +17,7 @@ use self::{
 };
 use crate::{
     cli,
-    commands::{
-        CommandError, flows_of, layout, probe_kernel, rate_of, read_config, replace_rates,
-        send::{default_route, work_out},
-    },
+    commands::{CommandError, flows_of, layout, probe_kernel, rate_of, read_config, replace_rates, send::work_out},
     config::{Config, Diagnostic, Diagnostics, Flow, Origin, Profile, Source, names},
     output::{
         fields, frames, numbers,
@@ -28,7 +25,7 @@ use crate::{
         together::notes,
         words,
     },
-    plan::{PortPlan, port_name},
+    plan::{DefaultRoute, PortPlan, port_name},
 };
 
 /// Flows of a port that are described unasked: more fill the screen, and are seldom read.
@@ -46,7 +43,7 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     }
     check_names(&config, &options.flow).map_err(CommandError::Config)?;
     // Nothing is sent, so any interface will do.
-    let plan = work_out(&config, Some(probe_kernel()?), default_route(true))?;
+    let plan = work_out(&config, Some(probe_kernel()?), DefaultRoute::Allow)?;
     notes(&plan.notes).iter().for_each(say);
     let times =
         if plan.ports.iter().any(|port| port.pacing.is_some()) { Times::Departures } else { Times::Microseconds };

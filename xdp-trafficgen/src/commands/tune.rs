@@ -16,7 +16,7 @@ use crate::{
         CommandError,
         demo::cpus_in_words,
         probe_kernel, results,
-        send::{self, signal_stop},
+        send::signal_stop,
         tune::{
             file::Target,
             sweep::{Run, Sweep, Swept},
@@ -40,8 +40,8 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
     let run = Run {
         config: config(options)?,
         capabilities: probe_kernel()?,
-        consent: send::consent(&options.common),
-        round: options.duration / u32::try_from(ROUNDS).unwrap_or(1),
+        consent: options.common.consent(),
+        round: options.duration / ROUNDS,
     };
     let cpus = options.cpus.as_ref().map_or_else(|| run.cpus(), |cpus| Ok(cpus.0.clone()))?;
     let default = Setting { action: Action::Redirect, cpus: cpus[..1].to_vec(), batch_size: DEFAULT_BATCH_SIZE };

@@ -13,7 +13,7 @@ use crate::{
 
 /// Rounds that a setting takes part in, at least, before it is compared: with five, one that another guest of the machine
 /// spoiled moves neither the median nor the typical deviation by much.
-pub const ROUNDS: usize = 5;
+pub const ROUNDS: u32 = 5;
 
 /// Differences below this, as a part of the rate, are never a reason, however quiet the machine was.
 pub const LEAST_NOISE: f64 = 0.01;
@@ -126,7 +126,7 @@ impl Point {
     }
 
     fn is_complete(&self) -> bool {
-        self.rounds.len() >= ROUNDS
+        self.rounds.len() >= ROUNDS as usize
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// The gaps between the frames of somebody else, as one JSON object.
 pub(super) fn arrivals(options: &cli::BenchArrivals) -> Result<(), CommandError> {
-    let duration = Duration::try_from_secs_f64(options.seconds).unwrap_or(Duration::from_secs(1));
+    let duration = options.seconds;
     // Others may send faster than they were told to.
     let capacity = capacity(options.gap_ns / 2.0, duration)?;
     if options.standing_by {

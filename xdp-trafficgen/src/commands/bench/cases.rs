@@ -1,13 +1,18 @@
 //! What is measured, as configurations: each case is what a user could have written.
 
+use std::time::Duration;
+
 use crate::cli::BenchCase;
 
 /// The flows of a case. `{interface}` is sent out of, the destination MAC address is the receiver's.
-pub(super) fn toml(case: BenchCase, interface: &str, receiver: &str, cpus: &[u32], seconds: f64) -> String {
+pub(super) fn toml(case: BenchCase, interface: &str, receiver: &str, cpus: &[u32], duration: Duration) -> String {
     let cpus = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     let mut text = format!("[[ports]]\nname = 'p'\ninterface = '{interface}'\ncpus = '{cpus}'\n{}", port(case));
     for (number, flow) in flows(case, receiver).into_iter().enumerate() {
-        text += &format!("[[flows]]\nname = 'f{number}'\nport = 'p'\nduration = '{seconds}s'\n{flow}\n");
+        text += &format!(
+            "[[flows]]\nname = 'f{number}'\nport = 'p'\nduration = '{}'\n{flow}\n",
+            humantime::format_duration(duration)
+        );
     }
     text
 }

@@ -14,15 +14,31 @@ use crate::{
     stats::{DropReason, PortCount, Snapshot},
 };
 
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunEnd {
+    /// As it was to, or told to stop.
+    Complete,
+    /// Before its time.
+    Failed,
+}
+
+impl RunEnd {
+    /// Of a run that ended with this failure, if any.
+    pub(crate) const fn of<E>(failure: Option<&E>) -> Self {
+        if failure.is_some() { Self::Failed } else { Self::Complete }
+    }
+}
+
 impl RunFindings {
-    /// What explains the final counts. `slower`: what [`Self::warn`] gave. `failed`: whether the run ended before its time.
-    pub(crate) fn conclude(&self, snapshot: &Snapshot, slower: Vec<PortFinding>, failed: bool) -> Vec<PortFinding> {
+    /// What explains the final counts. `slower`: what [`Self::warn`] gave.
+    pub(crate) fn conclude(&self, snapshot: &Snapshot, slower: Vec<PortFinding>, end: RunEnd) -> Vec<PortFinding> {
         self.newly_captured();
         let captured = self.so_far().captured.clone();
         let mut findings = Vec::new();
         let wrong = |port: &PortCount| port.frames_dropped() > 0 || port.frames_tx == 0 || !port.partings.is_empty();
         let quotas = Quota::gather();
-        let look = if failed || snapshot.ports.iter().any(wrong) { self.look() } else { None };
+        let look = if end == RunEnd::Failed || snapshot.ports.iter().any(wrong) { self.look() } else { None };
         self.put_down(snapshot, look.as_ref());
         for (index, (sending, port)) in self.ports.iter().zip(&snapshot.ports).enumerate() {
             let first = findings.len();
@@ -36,7 +52,7 @@ impl RunFindings {
             findings.extend(sending.renamed().map(|finding| found(sending, finding)));
             findings.extend(captured.contains(&index).then(|| found(sending, sending.capture())));
             // Of a run that failed before the first frame, the failure is the reason.
-            let stopped = failed && port.frames_attempted == 0;
+            let stopped = end == RunEnd::Failed && port.frames_attempted == 0;
             let nothing_sent = if stopped { None } else { diagnosis::of_nothing_sent(port) };
             let of_time = [diagnosis::of_outage(port), diagnosis::of_stillness(port)];
             findings.extend(of_time.into_iter().flatten().map(|finding| found(sending, finding)));
@@ -98,9 +114,9 @@ mod tests {
             findings.iter().map(|found| format!("{}: {}", found.port, found.finding.code)).collect::<Vec<_>>()
         };
         let outlook = outlook();
-        let unhurt = outlook.conclude(&snapshot, Vec::new(), false);
+        let unhurt = outlook.conclude(&snapshot, Vec::new(), RunEnd::Complete);
         assert_eq!(said(&unhurt), ["a: nothing_due", "b: nothing_due"]);
-        let mut findings = outlook.conclude(&snapshot, Vec::new(), true);
+        let mut findings = outlook.conclude(&snapshot, Vec::new(), RunEnd::Failed);
         assert_eq!(said(&findings), [""; 0]);
         let refused =
             KernelError::Syscall { call: "bpf(BPF_PROG_TEST_RUN)", source: io::Error::from_raw_os_error(libc::ENOMEM) };

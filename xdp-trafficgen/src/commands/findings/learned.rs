@@ -102,7 +102,10 @@ impl RunFindings {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::tests::{full, outlook},
+        super::{
+            RunEnd,
+            tests::{full, outlook},
+        },
         *,
     };
 
@@ -125,7 +128,7 @@ mod tests {
         outlook.so_far().learned = Some(Instant::now() + Duration::from_secs(600));
         assert_eq!(news(outlook.learn(&full(7))), [0; 0]);
         assert_eq!(news(outlook.learn_now(&full(7))), [2]);
-        let findings = outlook.conclude(&full(9), Vec::new(), false);
+        let findings = outlook.conclude(&full(9), Vec::new(), RunEnd::Complete);
         let full: Vec<_> = findings.iter().filter(|found| found.finding.code == "queue_full").collect();
         assert_eq!(full.iter().map(|found| found.frames).collect::<Vec<_>>(), [Some(9)], "{findings:?}");
     }

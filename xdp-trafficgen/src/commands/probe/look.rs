@@ -7,10 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{report, situation, trial};
 use crate::{
     cli,
-    commands::{
-        CommandError,
-        send::{consent, signal_stop},
-    },
+    commands::{CommandError, send::signal_stop},
     diagnosis::{
         Finding, SendMode, Verdict, foresee, in_full, of_quota, of_refused_program, of_survey, without_refused,
     },
@@ -28,7 +25,7 @@ pub(super) fn look(
     interface: Interface,
     options: &cli::Probe,
 ) -> Result<(ProbeReport, Option<CommandError>), CommandError> {
-    let consent = consent(&options.common);
+    let consent = options.common.consent();
     let default_route = facts.default_route.contains(&interface.link.index);
     let mut findings = of_survey(&survey, &facts.system);
     // Before anything is attached: a program that made way is put back only by an end in order.

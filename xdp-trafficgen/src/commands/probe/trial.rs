@@ -6,9 +6,9 @@ use crate::{
     cli::{self, PortRange},
     commands::{
         CommandError,
-        findings::RunFindings,
+        findings::{RunEnd, RunFindings},
         quick::udp,
-        send::{consent, drive, work_out},
+        send::{drive, work_out},
     },
     diagnosis::{Finding, in_full},
     engine::{Loaded, Start},
@@ -70,7 +70,7 @@ fn planned(options: &cli::Probe, interface: &Interface, capabilities: Capabiliti
         src_port: PortRange { first: 49152, last: 49152 },
     });
     let config = config.map_err(CommandError::Config)?;
-    work_out(&config, Some(capabilities), consent(&options.common))
+    work_out(&config, Some(capabilities), options.common.consent())
 }
 
 fn made(plan: Plan, stop: &CancellationToken) -> Result<(Trial, Vec<Finding>), CommandError> {
@@ -83,7 +83,8 @@ fn made(plan: Plan, stop: &CancellationToken) -> Result<(Trial, Vec<Finding>), C
         // Which says nothing of the interface.
         return Ok((Trial::NotMade("a signal came before the first frame".to_owned()), Vec::new()));
     }
-    let findings = outlook.conclude(&snapshot, Vec::new(), false).into_iter().map(|found| found.finding).collect();
+    let findings =
+        outlook.conclude(&snapshot, Vec::new(), RunEnd::Complete).into_iter().map(|found| found.finding).collect();
     let port = snapshot.ports.into_iter().next().ok_or(CommandError::NothingSent)?;
     let trial = Trial::Made {
         frames_attempted: port.frames_attempted,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    commands::findings::RunFindings,
+    commands::findings::{RunEnd, RunFindings},
     diagnosis::Severity,
     output::{PortFinding, tune::PointsFinding},
     stats::{
@@ -14,7 +14,7 @@ use crate::{
 
 /// Why frames were dropped and where counts part, and what makes the setting to propose slower than it could be. `outlooks`:
 /// those of the points, by index; `failed`: whether a run ended before its time.
-pub(super) fn findings(points: &[Point], outlooks: &BTreeMap<usize, RunFindings>, failed: bool) -> Vec<PointsFinding> {
+pub(super) fn findings(points: &[Point], outlooks: &BTreeMap<usize, RunFindings>, end: RunEnd) -> Vec<PointsFinding> {
     let choice = choose(points);
     let mut all: Vec<PointsFinding> = Vec::new();
     for (index, point) in points.iter().enumerate() {
@@ -23,7 +23,7 @@ pub(super) fn findings(points: &[Point], outlooks: &BTreeMap<usize, RunFindings>
         let foreseen = if is_chosen { outlook.foresee() } else { Vec::new() };
         let slower = foreseen.into_iter().filter(|found| found.finding.severity == Severity::Slows).collect();
         let snapshot = Snapshot { elapsed: point.count.elapsed, ports: vec![point.count.clone()] };
-        for PortFinding { port: _, frames, finding } in outlook.conclude(&snapshot, slower, failed) {
+        for PortFinding { port: _, frames, finding } in outlook.conclude(&snapshot, slower, end) {
             let found = (index, frames.unwrap_or(0));
             match all.iter_mut().find(|known| known.finding == finding) {
                 Some(known) => known.points.push(found),

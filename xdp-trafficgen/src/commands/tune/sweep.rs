@@ -4,14 +4,14 @@
 //! of both. Each of these stages measures its settings in rounds, one after the other, forwards and backwards by turns, with a
 //! round of the default before or after each: whatever else the machine does meanwhile meets both.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{collections::BTreeMap, iter, thread, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     commands::{
         CommandError,
-        findings::RunFindings,
+        findings::{RunEnd, RunFindings},
         send::{drive, work_out, work_out_until},
         tune::explain,
     },
@@ -48,7 +48,7 @@ pub(super) fn longest(cpus: usize, round: Duration) -> Duration {
     // Each stage may measure the best of the one before again.
     let runs =
         with_default(worker_counts(cpus).len() - 1) + with_default(BATCH_SIZES.len()) + with_default(PATHS.len());
-    (round + SET_UP) * u32::try_from(runs * ROUNDS).unwrap_or(u32::MAX)
+    iter::repeat_n(round + SET_UP, runs * ROUNDS as usize).sum()
 }
 
 /// A round of the default stands between those of two other settings.
@@ -166,7 +166,7 @@ impl Sweep {
         // Those whose first round was not reached, which are the last.
         points.truncate(points.iter().take_while(|point| !point.rounds.is_empty()).count());
         // As long as everything is as it was during the runs.
-        let findings = explain::findings(&points, &outlooks, end.is_err());
+        let findings = explain::findings(&points, &outlooks, RunEnd::of(end.as_ref().err()));
         if let Err(error) = release(holds)
             && end.is_ok()
         {
@@ -213,7 +213,7 @@ impl Sweep {
         let mut others: Vec<(usize, &Plan)> = members.into_iter().zip(plans).collect();
         let all = others.iter().copied().chain([(DEFAULT, default)]);
         self.outlooks.extend(all.map(|(index, plan)| (index, RunFindings::of(plan))));
-        let all = (others.len() + others.len().div_ceil(BESIDE_DEFAULT)) * ROUNDS;
+        let all = (others.len() + others.len().div_ceil(BESIDE_DEFAULT)) * ROUNDS as usize;
         let mut done = 0;
         for _ in 0..ROUNDS {
             for pair in others.chunks(BESIDE_DEFAULT) {

@@ -57,7 +57,7 @@ fn axis(histogram: &Histogram) -> String {
     let line: String = (0..=columns).map(|column| if tick_columns.contains(&column) { '┴' } else { '─' }).collect();
     let mut labels: Vec<char> = Vec::new();
     for column in tick_columns {
-        let ns = histogram.first_ns() + i64::from(histogram.bin_ns) * i64::try_from(column).unwrap_or(0);
+        let ns = histogram.first_ns() + i64::from(histogram.bin_ns) * column as i64;
         let label = match ns {
             0 => "0".to_owned(),
             ns if ns < 0 => format!("−{}", -ns),

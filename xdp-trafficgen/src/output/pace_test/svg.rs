@@ -72,7 +72,7 @@ fn draw<B: DrawingBackend>(
     area.draw(&Text::new(subtitle, (96, 44), font(13)))?;
 
     let histogram = report.gaps.histogram(BIN_NS, BINS_EACH_SIDE);
-    let side = i32::try_from(BIN_NS * BINS_EACH_SIDE).unwrap_or(i32::MAX);
+    let side = (BIN_NS * BINS_EACH_SIDE).cast_signed();
     let edge = side + BEYOND_NS.0 + BEYOND_NS.1;
     let mut chart = ChartBuilder::on(area)
         .margin_top(76)
@@ -101,7 +101,7 @@ fn draw<B: DrawingBackend>(
     let bar = |from: i32, to: i32, count: u64, colour: RGBColor| {
         Rectangle::new([(from, FLOOR), (to, percent(count).max(FLOOR))], colour.filled())
     };
-    let width = i32::try_from(BIN_NS).unwrap_or(i32::MAX);
+    let width = BIN_NS.cast_signed();
     let bins = (-side..).step_by(BIN_NS as usize).zip(&histogram.counts).filter(|&(_, &count)| count > 0);
     chart.draw_series(bins.map(|(from, &count)| bar(from, from + width, count, colour(from, width))))?;
     let beyond = [(-edge, histogram.below), (edge - BEYOND_NS.1, histogram.above)];
