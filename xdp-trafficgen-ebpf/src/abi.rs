@@ -64,7 +64,8 @@ pub const LINE_LEN: usize = 64;
 pub const MAX_LINES: usize = 4;
 
 /// Lines of the row table, a power of two: 512 KiB, which a core's cache holds. From further away rows are no faster than
-/// working headers out (measured: 64 000 rows cost 6.4 to 14.6 ns, 4000 rows 3.7).
+/// working headers out (64 000 rows cost 6.4 to 14.6 ns, 4000 rows 3.7:
+/// doc/measurements.md#recorded-and-worked-out-sequences).
 pub const ROW_TABLE_LINES: usize = 1 << 13;
 
 /// A line of the row table, in the order of memory.

@@ -14,8 +14,8 @@ use crate::{
     this_worker,
 };
 
-/// The egress interface, in slot 0. A devmap entry is cheaper than `bpf_redirect`'s look-up of an ifindex (doc/measurements.md,
-/// What a mechanism costs).
+/// The egress interface, in slot 0. A devmap entry is cheaper than `bpf_redirect`'s look-up of an ifindex
+/// (doc/measurements.md#what-a-mechanism-costs).
 #[map]
 static EGRESS: DevMap = DevMap::with_max_entries(1, 0);
 

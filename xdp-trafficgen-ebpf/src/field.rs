@@ -1,7 +1,7 @@
 //! Field arithmetic: the value of a field in one frame, and in the next.
 //!
-//! No division and no remainder: each field keeps its current value and compares (doc/measurements.md: `seq % range` costs more
-//! than everything else a field does).
+//! No division and no remainder: each field keeps its current value and compares (`seq % range` costs more than everything
+//! else a field does: doc/measurements.md#what-a-mechanism-costs).
 
 use crate::abi::{Counter, Field, Param, Word128, advance, kind};
 

@@ -2,7 +2,7 @@
 //! handlers for frames that were dropped.
 //!
 //! One program listens for all ports of the process: the kernel's call of a program that listens costs 29 ns for each bulk of
-//! 16 frames, whoever sent them, and every port would pay for the listeners of all (measured: 2.9 ns a frame for each). It
+//! 16 frames, whoever sent them, and every port would pay for the listeners of all (doc/measurements.md#accounting). It
 //! needs no type information of the kernel (BTF): raw trace points are known by name, and cost the same as those that need it.
 //! A handler that does nothing costs as much. An fexit program on the driver's `ndo_xdp_xmit` might cost less, but it could
 //! not be measured (the 6.18 it was tried on answered EPERM, to an empty one too), and each driver's function has a name of its

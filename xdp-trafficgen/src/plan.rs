@@ -388,7 +388,7 @@ impl Planner<'_> {
     ///
     /// Before Linux 6.3 (commit e5995bc7e2ba) the kernel takes what a driver did to a recycled frame for what it should be, as
     /// long as the program left the frame's bounds alone. virtio_net moves a frame's start forward by its own header of 12
-    /// bytes: frames grow, and their contents move (doc/measurements.md, Drivers and kernels). A program that changes the bounds makes the
+    /// bytes: frames grow, and their contents move (doc/measurements.md#drivers-and-kernels). A program that changes the bounds makes the
     /// kernel set the frame up anew.
     fn cut(&mut self, port: &Port, link: Option<&Link>) -> FrameBounds {
         // The only driver of network interfaces on that bus whose frames XDP could send.

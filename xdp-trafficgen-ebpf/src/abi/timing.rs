@@ -95,7 +95,7 @@ pub struct Stream {
     /// What it is to do: written by user space.
     pub spec: StreamSpec,
     /// Keeps the streams of two workers out of each other's cache lines: sharing some of them, two workers together were not
-    /// faster than one (measured). The table begins at a page, and an entry has whole lines.
+    /// faster than one (doc/measurements.md#pacing). The table begins at a page, and an entry has whole lines.
     pub padding: [u64; 4],
 }
 
@@ -239,7 +239,7 @@ pub struct Lateness {
 }
 
 /// Departures further away than this are left to user space, which sleeps until shortly before; in nanoseconds. A sleeper's
-/// frames are less punctual (measured on a virtual machine at 1 kpps: 37 % of gaps within 512 ns), so it is worth it only where
+/// frames are less punctual (doc/measurements.md#pacing), so it is worth it only where
 /// spinning would burn a core for nothing.
 pub const FAR: u64 = 1_200_000;
 

@@ -59,7 +59,7 @@ fn passed_frames(situation: &Situation<'_>) -> Option<Finding> {
 
 /// Memory that a run of few flows with a few workers takes: programs and maps, pages in
 /// circulation, and the process itself. With two workers, a run within 48 MiB completes, and one
-/// within 32 MiB is killed (measured on Linux 6.18).
+/// within 32 MiB is killed (doc/measurements.md#next-hops-and-memory).
 const ENOUGH_MEMORY: u64 = 64 << 20;
 
 /// Little memory is left.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::kernel::generator::Sent;
 
-/// How long a call is meant to take. A call costs about 20 µs more than its frames, 0.4 % of this (doc/measurements.md, Calls);
+/// How long a call is meant to take. A call costs about 20 µs more than its frames, 0.4 % of this (doc/measurements.md#calls);
 /// a stop waits for the end of the call at hand.
 const TARGET: Duration = Duration::from_millis(5);
 

@@ -1,7 +1,7 @@
 //! A private interface that keeps the generator in the kernel's XDP dispatcher.
 //!
 //! `BPF_PROG_RUN` with more than one repetition puts the program into the dispatcher and takes it
-//! out again, and each change waits for RCU: 40 to 70 ms a call (doc/measurements.md, Calls). A
+//! out again, and each change waits for RCU: 40 to 70 ms a call (doc/measurements.md#calls). A
 //! program that is attached natively to some interface is in the dispatcher already, and the same
 //! call costs 20 µs. The generator must not be attached to the egress interface, whose received
 //! frames it would process. So each generator gets a veth without traffic, in a namespace without a

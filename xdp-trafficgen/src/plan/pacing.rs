@@ -90,7 +90,7 @@ const MAX_SEGMENTS: usize = 4_000_000;
 const PRECISIONS: [u64; 3] = [10, 100, 1000];
 
 /// Nanoseconds of CPU a frame takes, and those that a call's batch takes once: 830 alone, 267 in batches of 8, 210 in batches of
-/// 64 (doc/measurements.md, Batches).
+/// 64 (doc/measurements.md#batches).
 const FRAME_COST: f64 = 200.0;
 const BATCH_COST: f64 = 630.0;
 

@@ -83,8 +83,8 @@ struct Compiled {
     period: Option<u64>,
 }
 
-/// Bytes beyond the longest frame that are cut off when every frame must be cut: four are enough (doc/measurements.md, Drivers
-/// and kernels).
+/// Bytes beyond the longest frame that are cut off when every frame must be cut: four are enough
+/// (doc/measurements.md#drivers-and-kernels).
 pub(super) const CUT_LEN: usize = 4;
 
 /// What this machine has room for.
@@ -129,7 +129,7 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
             .iter()
             .any(|Source { flow, template }| template.bytes.len() != longest || size_table::varies(&flow.size.value));
     // Where some frames are cut, all of them are: the kernel sets up a page anew whose frame was cut, and does not foresee
-    // which ones those are (measured with the rows' end found without a branch: together 3 ns a frame of IMIX).
+    // which ones those are (doc/measurements.md#cutting-frames).
     let cut_all = cut == FrameBounds::Always || sized && whole + CUT_LEN <= largest_frame;
     let frame_len = whole + if cut_all { CUT_LEN } else { 0 };
 
