@@ -5,7 +5,7 @@
 //! file format. [`host`] has the facts of a machine as plain values, gathered ([`host::Facts::gather`]) or written by hand.
 //! [`plan::plan`] makes of both what will be sent, and when; it is a pure function. [`engine`] loads a plan into the kernel
 //! and sends ([`engine::Loaded`], [`engine::Session`]), and gives counts ([`stats::Snapshot`]). [`packet`] names headers and
-//! their fields.
+//! their fields, [`units`] the numbers that rates are made of.
 //!
 //! The package has two examples: `examples/send.rs` sends a million frames and reads the counts, `examples/plan.rs` works out
 //! a plan without a kernel. Sending needs root, or CAP_NET_ADMIN and CAP_SYS_ADMIN.
