@@ -295,6 +295,7 @@ impl Planner<'_> {
             flows,
             workers: workers.len(),
             link_speed: leaves_by.unwrap_or(egress).speed,
+            max_segments: pacing::MAX_SEGMENTS,
         });
         let program = self.program(&program::Request {
             sources: &sources,

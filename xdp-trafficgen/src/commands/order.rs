@@ -66,7 +66,7 @@ pub(super) enum Order<'a> {
 impl<'a> Order<'a> {
     /// Of the port's worker with this index.
     pub(super) fn of(port: &'a PortPlan, worker: usize) -> Self {
-        let timetable = port.pacing.as_ref().map(|pacing| Timetable::of(pacing, worker, port.cpus.len()));
+        let timetable = port.pacing.as_ref().map(|pacing| Timetable::of(pacing, worker));
         Self::new(Turns::of(port, worker), timetable)
     }
 
@@ -97,9 +97,8 @@ struct Timetable<'a> {
 }
 
 impl<'a> Timetable<'a> {
-    fn of(pacing: &'a Pacing, worker: usize, workers: usize) -> Self {
-        let each = pacing.departures.len() / workers.max(1);
-        let streams = pacing.departures[worker * each..(worker + 1) * each].to_vec();
+    fn of(pacing: &'a Pacing, worker: usize) -> Self {
+        let streams = pacing.departures.of(worker).to_vec();
         Self { whose: pacing.streams, streams, tables: HostTables::new(pacing) }
     }
 
@@ -183,7 +182,7 @@ mod tests {
     use xdp_trafficgen_ebpf::abi::timing::{Gap, StreamSpec, StreamState};
 
     use super::*;
-    use crate::plan::turns::FlowTurns;
+    use crate::{plan::turns::FlowTurns, units::PerWorker};
 
     /// A flow of weight 1 without beginning and end.
     const ALWAYS: FlowTurns = FlowTurns { weight: 1, begin: Nanos::ZERO, end: Nanos::NEVER, left: None };
@@ -200,7 +199,7 @@ mod tests {
     fn pacing(streams: Streams, departures: Vec<Stream>) -> Pacing {
         Pacing {
             streams,
-            departures,
+            departures: PerWorker::of_one(departures),
             segments: [].into(),
             calendars: Vec::new(),
             give_up: Duration::ZERO,
@@ -216,7 +215,7 @@ mod tests {
     #[track_caller]
     fn check(flows: Vec<FlowTurns>, expected: &[(u32, u64)]) {
         let pacing = pacing(Streams::Port, vec![every(100, 0, u64::MAX)]);
-        let turns = Order::new(Turns::new(flows), Some(Timetable::of(&pacing, 0, 1))).take(10);
+        let turns = Order::new(Turns::new(flows), Some(Timetable::of(&pacing, 0))).take(10);
         assert_eq!(turns.map(|turn| (turn.flow, turn.due.unwrap())).collect::<Vec<_>>(), expected);
     }
 
@@ -246,7 +245,7 @@ mod tests {
     #[test]
     fn departures_that_end_end_all() {
         let pacing = pacing(Streams::Port, vec![every(100, 0, 3)]);
-        assert_eq!(Order::new(Turns::new(vec![ALWAYS, ALWAYS]), Some(Timetable::of(&pacing, 0, 1))).count(), 3);
+        assert_eq!(Order::new(Turns::new(vec![ALWAYS, ALWAYS]), Some(Timetable::of(&pacing, 0))).count(), 3);
     }
 
     #[test]
@@ -259,7 +258,7 @@ mod tests {
         expected.sort_unstable();
         let departures = streams.map(|(gap, first, left)| every(gap, first, left)).into();
         let pacing = pacing(Streams::Flows, departures);
-        let turns = Order::new(Turns::new(Vec::new()), Some(Timetable::of(&pacing, 0, 1)));
+        let turns = Order::new(Turns::new(Vec::new()), Some(Timetable::of(&pacing, 0)));
         assert_eq!(turns.map(|turn| (turn.due.unwrap(), turn.flow)).collect::<Vec<_>>(), expected);
     }
 

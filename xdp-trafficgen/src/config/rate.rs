@@ -59,26 +59,50 @@ impl Profile {
     /// # Errors
     /// When it has none, or there are none so high.
     pub fn scaled(&self, by: Ratio) -> Result<Self, NotScalable> {
+        if matches!(self, Self::Burst(_)) {
+            return Err(NotScalable::Burst);
+        }
+        let scaled = self.try_map(|rate| rate.scaled(by))?;
+        if let Self::Sine { mean, amplitude, .. } = &scaled {
+            let most = mean.amount.to_f64() + amplitude.amount.to_f64();
+            if mean.unit == RateUnit::LineShare && most > 1.0 + 1e-12 {
+                return Err(NotScalable::AboveTheLine);
+            }
+        }
+        Ok(scaled)
+    }
+}
+
+impl<R> Profile<R> {
+    /// The same profile with each of its rates in another form.
+    ///
+    /// # Errors
+    /// The first that `form` gives.
+    pub fn try_map<Q, E>(&self, form: impl Fn(&R) -> Result<Q, E>) -> Result<Profile<Q>, E> {
         Ok(match self {
-            Self::Constant(rate) => Self::Constant(rate.scaled(by)?),
-            Self::Poisson { mean, seed } => Self::Poisson { mean: mean.scaled(by)?, seed: *seed },
-            Self::Burst(_) => return Err(NotScalable::Burst),
-            Self::Ramp { from, to, over } => Self::Ramp { from: from.scaled(by)?, to: to.scaled(by)?, over: *over },
+            Self::Constant(rate) => Profile::Constant(form(rate)?),
+            Self::Poisson { mean, seed } => Profile::Poisson { mean: form(mean)?, seed: *seed },
+            Self::Burst(Burst { packets, spacing, inter_burst_gap, bursts }) => Profile::Burst(Burst {
+                packets: *packets,
+                spacing: match spacing {
+                    Spacing::Link => Spacing::Link,
+                    Spacing::Gap(gap) => Spacing::Gap(*gap),
+                    Spacing::Rate(rate) => Spacing::Rate(form(rate)?),
+                },
+                inter_burst_gap: *inter_burst_gap,
+                bursts: *bursts,
+            }),
+            Self::Ramp { from, to, over } => Profile::Ramp { from: form(from)?, to: form(to)?, over: *over },
             Self::Steps { steps, repeat } => {
-                let step = |step: &Step| Ok(Step { rate: step.rate.scaled(by)?, ..*step });
-                Self::Steps { steps: steps.iter().map(step).collect::<Result<_, _>>()?, repeat: *repeat }
+                let step = |step: &Step<R>| Ok(Step { rate: form(&step.rate)?, duration: step.duration });
+                Profile::Steps { steps: steps.iter().map(step).collect::<Result<_, E>>()?, repeat: *repeat }
             }
             Self::Sine { mean, amplitude, period } => {
-                let (mean, amplitude) = (mean.scaled(by)?, amplitude.scaled(by)?);
-                let most = mean.amount.to_f64() + amplitude.amount.to_f64();
-                if mean.unit == RateUnit::LineShare && most > 1.0 + 1e-12 {
-                    return Err(NotScalable::AboveTheLine);
-                }
-                Self::Sine { mean, amplitude, period: *period }
+                Profile::Sine { mean: form(mean)?, amplitude: form(amplitude)?, period: *period }
             }
             Self::Trace { points, repeat } => {
-                let point = |(at, rate): &(Duration, Rate)| Ok((*at, rate.scaled(by)?));
-                Self::Trace { points: points.iter().map(point).collect::<Result<_, _>>()?, repeat: *repeat }
+                let point = |(at, rate): &(Duration, R)| Ok((*at, form(rate)?));
+                Profile::Trace { points: points.iter().map(point).collect::<Result<_, E>>()?, repeat: *repeat }
             }
         })
     }
@@ -97,26 +121,26 @@ pub enum RateUnit {
     LineShare,
 }
 
-/// When the frames of a flow, or of a port, leave.
+/// When the frames of a flow, or of a port, leave: at rates as written, or in the exact form that the plan gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Profile {
+pub enum Profile<R = Rate> {
     /// At equal distances.
-    Constant(Rate),
+    Constant(R),
     /// At random, independently of each other: a Poisson process of this mean rate, which is not zero.
     Poisson {
         /// The mean.
-        mean: Rate,
+        mean: R,
         /// The same seed gives the same departures.
         seed: Option<u64>,
     },
     /// Groups of frames with pauses between them.
-    Burst(Burst),
+    Burst(Burst<R>),
     /// From one rate evenly to another, which then stays. `over` is not zero, and not both rates are.
     Ramp {
         /// At the start.
-        from: Rate,
+        from: R,
         /// After `over`.
-        to: Rate,
+        to: R,
         /// How long it takes.
         over: Duration,
     },
@@ -124,7 +148,7 @@ pub enum Profile {
     /// bits of nanoseconds.
     Steps {
         /// Not empty.
-        steps: Vec<Step>,
+        steps: Vec<Step<R>>,
         /// Whether they start again; otherwise the load ends with the last.
         repeat: bool,
     },
@@ -132,9 +156,9 @@ pub enum Profile {
     /// rises.
     Sine {
         /// In the middle; not zero.
-        mean: Rate,
+        mean: R,
         /// Above and below it, not more than the mean. Of the same unit; together they are at most all of the line.
-        amplitude: Rate,
+        amplitude: R,
         /// Not zero.
         period: Duration,
     },
@@ -142,7 +166,7 @@ pub enum Profile {
     Trace {
         /// Times from the start, each later than the one before, the first at 0; at least two; all rates of the same unit
         /// and not all zero.
-        points: Vec<(Duration, Rate)>,
+        points: Vec<(Duration, R)>,
         /// Whether it starts again; otherwise the load ends with the last point.
         repeat: bool,
     },
@@ -151,11 +175,11 @@ pub enum Profile {
 /// Groups of frames with pauses between them (Open Traffic Generator: `duration.burst`). From the first frame of a burst to
 /// that of the next one is a time that fits 64 bits of nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Burst {
+pub struct Burst<R = Rate> {
     /// Frames of a burst, at least 1.
     pub packets: u64,
     /// How its frames follow each other.
-    pub spacing: Spacing,
+    pub spacing: Spacing<R>,
     /// From the last frame of a burst to the first of the next one; not zero.
     pub inter_burst_gap: Duration,
     /// How many bursts, at least 1; without end when none.
@@ -164,20 +188,20 @@ pub struct Burst {
 
 /// How the frames of a burst follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spacing {
+pub enum Spacing<R = Rate> {
     /// As fast as the link carries them, 100 Gbit/s where nobody knows.
     Link,
     /// By this time, which is not zero.
     Gap(Duration),
     /// At this rate, which is not zero: by a gap that need be no whole number of nanoseconds.
-    Rate(Rate),
+    Rate(R),
 }
 
 /// A rate for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct Step<R = Rate> {
     /// May be zero: a pause.
-    pub rate: Rate,
+    pub rate: R,
     /// Not zero.
     pub duration: Duration,
 }

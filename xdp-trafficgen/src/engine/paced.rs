@@ -56,7 +56,7 @@ impl<'a> PacedLoop<'a> {
         // Sleeps end when they should, not within 50 µs of it. It can only fail where there is no such setting.
         let _ = set_current_timer_slack(NonZeroU64::new(1));
         let paced = Self::of(worker, pacing);
-        let own = paced.entries().filter_map(|entry| pacing.departures.get(entry as usize));
+        let own = pacing.departures.of(worker.index as usize).iter();
         let streams = own.filter(|stream| !timing::is_over(stream)).count() as u64;
         let clock = WorkerClock {
             spec: ClockSpec { epoch: worker.start, batch: 1 },
@@ -179,9 +179,9 @@ impl<'a> PacedLoop<'a> {
     }
 
     /// The worker's entries in the table of streams.
-    fn entries(&self) -> std::ops::Range<u32> {
-        let each = u32::try_from(self.pacing.departures.len() / self.worker.plan.cpus.len().max(1)).unwrap_or(u32::MAX);
-        self.worker.index * each..(self.worker.index + 1) * each
+    fn entries(&self) -> impl Iterator<Item = u32> + use<> {
+        let entries = self.pacing.departures.range(self.worker.index as usize);
+        (0..).skip(entries.start).take(entries.len())
     }
 
     fn now(&self) -> u64 {

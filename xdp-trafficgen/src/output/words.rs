@@ -6,7 +6,7 @@ use crate::{
     config::{Advance, FieldSetting, Flow, Located, Pattern, Profile, RateUnit, Size, literal::show_value},
     output::numbers::{self, grouped},
     plan::Pacing,
-    units::Ratio,
+    units::Pps,
 };
 
 /// So many values of a list are named before it is cut short.
@@ -89,7 +89,7 @@ pub fn rate(port: Option<&Profile>, flows: &[&Flow], index: usize, pacing: Optio
 }
 
 /// A profile, and what it comes to in frames a second where it does not say so itself: `20 Mbps (1.6469 kpps)`.
-fn profile(profile: &Profile, requested: Option<Ratio>) -> String {
+fn profile(profile: &Profile, requested: Option<Pps>) -> String {
     let unit = match profile {
         Profile::Constant(rate) | Profile::Poisson { mean: rate, .. } => rate.unit,
         // Changes with time, or has no rate: nothing is requested on average.
@@ -224,7 +224,7 @@ mod tests {
         let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
         let pacing = Pacing {
             streams: Streams::Flows,
-            departures: Vec::new(),
+            departures: crate::units::PerWorker::of_one(Vec::new()),
             segments: [].into(),
             calendars: Vec::new(),
             give_up: Duration::ZERO,
@@ -234,7 +234,11 @@ mod tests {
             steady: 0.0,
             requested: requested
                 .iter()
-                .map(|rate| rate.map(|(numerator, denominator): (u64, u64)| Ratio::new(numerator, denominator)))
+                .map(|rate| {
+                    rate.map(|(numerator, denominator): (u64, u64)| {
+                        Pps::new(crate::units::Ratio::new(numerator, denominator))
+                    })
+                })
                 .collect(),
         };
         let flows: Vec<&Flow> = config.flows.iter().collect();

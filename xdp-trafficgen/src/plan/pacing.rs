@@ -6,6 +6,7 @@
 //! will do), `leap` (moving far ahead), [`missed`] (what of it nobody sends).
 
 mod curve;
+mod gap;
 mod leap;
 pub mod missed;
 mod rates;
@@ -17,21 +18,21 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use xdp_trafficgen_ebpf::{
-    abi::timing::{Calendar, FAR, MAX_STREAMS, Segment, Stream, StreamSpec, pacing},
+    abi::timing::{Calendar, FAR, MAX_STREAMS, Segment, Stream, pacing},
     timing,
 };
 
 use self::{
-    curve::{Curve, CurveEnd, Line, Shape},
-    rates::{Frames, MAX_NANOS, UnknownSpeed},
-    streams::{Limits, Load},
+    curve::Curve,
+    rates::{BurstTiming, Frames, MAX_NANOS, UnknownSpeed},
+    streams::Limits,
 };
 use crate::{
     config::{
         Diagnostic, Flow, LatePolicy, Located, Origin, Port, Profile, Rate, RateUnit, Total,
-        rate::{Spacing, Step},
+        rate::{Burst, Spacing},
     },
-    units::{Nanos, Ratio},
+    units::{Nanos, PerWorker, Pps, Ratio},
 };
 
 /// How a port's frames are paced.
@@ -39,11 +40,11 @@ use crate::{
 pub struct Pacing {
     /// Whose departures the streams are.
     pub streams: Streams,
-    /// Each worker's streams, one worker's after the other's: one a worker, or one for each flow of each worker. Several
+    /// Each worker's streams: one, or one for each flow. Several
     /// workers take turns, frame by frame. Those of flows end with the flow; the port's begins with the first of its flows, and
     /// ends only where its profile does. Each names its flow alone, as if all were of one group: which program is a flow's
     /// is known later, and the loader adds it.
-    pub departures: Vec<Stream>,
+    pub departures: PerWorker<Stream>,
     /// The segments they refer to: shared by all that keep the port's departures.
     pub segments: Arc<[Segment]>,
     /// The order in which each worker's flows begin; empty where the port has one stream.
@@ -60,7 +61,7 @@ pub struct Pacing {
     pub total: Option<Rate>,
     /// The rate that was asked for, in frames a second: the port's with one stream, else each flow's. None where it
     /// changes with time.
-    pub requested: Vec<Option<Ratio>>,
+    pub requested: Vec<Option<Pps>>,
 }
 
 /// Whose departures the streams are.
@@ -83,7 +84,7 @@ impl Streams {
 }
 
 /// Segments of a port's streams at most: 192 MB of kernel memory.
-const MAX_SEGMENTS: usize = 4_000_000;
+pub(super) const MAX_SEGMENTS: usize = 4_000_000;
 
 /// How far departures of a changing rate may be from their exact time, in nanoseconds, where 1 % of their gap is less; the next
 /// one where that takes too many segments.
@@ -141,14 +142,15 @@ pub(super) struct Request<'a> {
     pub(super) workers: usize,
     /// Bits a second of the link, when the kernel knows.
     pub(super) link_speed: Option<u64>,
+    /// Segments of its streams at most: [`MAX_SEGMENTS`].
+    pub(super) max_segments: usize,
 }
 
-/// A stream's load before it is split among workers.
-struct StreamLoad {
-    load: Load,
+/// What a port or a flow wants, before it is split among workers.
+struct Demand {
+    profile: Profile<Pps>,
     limits: Limits,
-    flow: u32,
-    requested: Option<Ratio>,
+    requested: Option<Pps>,
     /// Frames a second at the highest.
     peak: f64,
     /// Frames a second, as in [`Pacing`].
@@ -157,23 +159,29 @@ struct StreamLoad {
     wire: f64,
 }
 
+/// Who sends at a rate: a port with all of its flows, or a flow.
+struct Sender<'a> {
+    name: &'a str,
+    /// Mean bytes of its frames, FCS included.
+    mean_size: Ratio,
+    limits: Limits,
+    /// By how much its rate is multiplied.
+    factor: Ratio,
+}
+
 /// Works out a port's pacing, and what there is to say about it; none when nobody wrote a rate.
 ///
 /// # Errors
 /// Rates of an unknown line rate, and more flows or segments than there is room for.
 pub(super) fn pacing(request: &Request<'_>) -> Result<Option<(Pacing, Vec<String>)>, Vec<Diagnostic>> {
-    pacing_within(request, MAX_SEGMENTS)
-}
-
-fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, Vec<String>)>, Vec<Diagnostic>> {
     let factor = request.factor().map_err(|wrong| vec![wrong])?;
     let (streams, demands) = if let Some(rate) = &request.port.rate {
-        (Streams::Port, vec![request.port_demand(rate)])
+        (Streams::Port, vec![request.demand(rate, request.whole_port())])
     } else if let [flow] = request.flows
         && let Some(rate) = &flow.rate
     {
         // It needs no calendar to find its stream.
-        (Streams::Port, vec![request.flow_demand(0, rate, factor)])
+        (Streams::Port, vec![request.demand(rate, request.flow(0, factor))])
     } else {
         let rates: Option<Vec<_>> = request.flows.iter().map(|flow| flow.rate.as_ref()).collect();
         let Some(rates) = rates.filter(|rates| !rates.is_empty()) else { return Ok(None) };
@@ -184,7 +192,7 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
             );
             return Err(vec![Diagnostic::new(&rates[MAX_STREAMS].place, message).help("use several ports")]);
         }
-        let demand = |(index, rate)| request.flow_demand(index, rate, factor);
+        let demand = |(index, rate)| request.demand(rate, request.flow(index, factor));
         (Streams::Flows, (0..).zip(rates).map(demand).collect())
     };
     let mut wrong = Vec::new();
@@ -193,10 +201,16 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let Some(built) = PRECISIONS.iter().find_map(|&nanos| build(&demands, request.workers, nanos, limit)) else {
-        return Err(vec![request.too_many_segments(limit)]);
+    let streams_at = |&precision: &u64| {
+        let mut streams = streams::Builder::new(request.workers, demands.len(), precision, request.max_segments);
+        let added =
+            (0..).zip(&demands).try_for_each(|(number, demand)| streams.add(number, &demand.profile, &demand.limits));
+        added.map(|()| streams).ok()
     };
-    let (mut departures, segments) = built;
+    let Some(built) = PRECISIONS.iter().find_map(streams_at) else {
+        return Err(vec![request.too_many_segments()]);
+    };
+    let streams::Builder { streams: mut departures, segments, .. } = built;
     let mut calendars = match streams {
         Streams::Port => Vec::new(),
         Streams::Flows => vec![Calendar::EMPTY; request.workers],
@@ -226,22 +240,9 @@ fn pacing_within(request: &Request<'_>, limit: usize) -> Result<Option<(Pacing, 
     Ok(Some((pacing, notes)))
 }
 
-/// The streams, worker by worker, and their segments; none when there are too many.
-fn build(demands: &[StreamLoad], workers: usize, nanos: u64, limit: usize) -> Option<(Vec<Stream>, Vec<Segment>)> {
-    let mut streams = streams::Builder::new(workers as u64, nanos, limit);
-    let mut all = vec![Stream::default(); workers * demands.len()];
-    for (number, demand) in demands.iter().enumerate() {
-        for (worker, stream) in streams.add(&demand.load, &demand.limits).ok()?.into_iter().enumerate() {
-            all[worker * demands.len() + number] =
-                Stream { spec: StreamSpec { turn: demand.flow, ..stream.spec }, ..stream };
-        }
-    }
-    Some((all, streams.segments))
-}
-
 impl Request<'_> {
-    fn port_demand(&self, rate: &Located<Profile>) -> Result<StreamLoad, Diagnostic> {
-        let frames = Frames { mean_size: rates::mean_size_of(self.flows), speed: self.speed() };
+    /// The port, whose flows share its rate.
+    fn whole_port(&self) -> Sender<'_> {
         // It begins with the first of the flows.
         let delay = self.flows.iter().map(|flow| nanos(flow.delay.value)).min().unwrap_or(0);
         let bounds = self.flows.iter().flat_map(|flow| {
@@ -249,53 +250,72 @@ impl Request<'_> {
             [Some(begin), flow.duration.as_ref().map(|duration| begin.saturating_add(nanos(duration.value)))]
         });
         let cuts = bounds.flatten().map(|time| time.saturating_sub(delay)).collect();
-        let limits = Limits { delay, end: u64::MAX, packets: u64::MAX, phase: 0, cuts };
-        self.demand(rate, Ratio::ONE, &frames, &self.port.name.value, limits, 0)
+        Sender {
+            name: &self.port.name.value,
+            mean_size: rates::mean_size_of(self.flows),
+            limits: Limits { delay, end: u64::MAX, packets: u64::MAX, phase: 0, cuts, turn: 0 },
+            factor: Ratio::ONE,
+        }
     }
 
-    fn flow_demand(&self, index: u32, rate: &Located<Profile>, factor: Ratio) -> Result<StreamLoad, Diagnostic> {
+    /// A flow with a rate of its own, by its number; `factor`: by how much it is multiplied.
+    fn flow(&self, index: u32, factor: Ratio) -> Sender<'_> {
         let flow = self.flows[index as usize];
-        let frames = Frames { mean_size: rates::mean_size(&flow.size.value), speed: self.speed() };
         let delay = nanos(flow.delay.value);
         let duration = flow.duration.as_ref().map(|duration| nanos(duration.value));
         let is_free = self.flows.len() > 1 && flow.delay.place == Origin::Default;
-        let limits = Limits {
-            delay,
-            end: duration.map_or(u64::MAX, |duration| delay.saturating_add(duration)),
-            packets: flow.packets.as_ref().map_or(u64::MAX, |packets| packets.value),
-            phase: if is_free { index } else { 0 },
-            cuts: duration.into_iter().collect(),
-        };
-        self.demand(rate, factor, &frames, &flow.name.value, limits, index)
+        Sender {
+            name: &flow.name.value,
+            mean_size: rates::mean_size(&flow.size.value),
+            limits: Limits {
+                delay,
+                end: duration.map_or(u64::MAX, |duration| delay.saturating_add(duration)),
+                packets: flow.packets.as_ref().map_or(u64::MAX, |packets| packets.value),
+                phase: if is_free { index } else { 0 },
+                cuts: duration.into_iter().collect(),
+                turn: index,
+            },
+            factor,
+        }
     }
 
-    fn demand(
-        &self,
-        rate: &Located<Profile>,
-        factor: Ratio,
-        frames: &Frames,
-        name: &str,
-        limits: Limits,
-        flow: u32,
-    ) -> Result<StreamLoad, Diagnostic> {
-        let load = load(&rate.value, frames, name).map_err(|UnknownSpeed| self.unknown_speed(&rate.place))?;
-        let load = match load {
-            Load::Constant(rate) => Load::Constant(rate.times(factor)),
-            Load::Poisson { mean, seed } => Load::Poisson { mean: mean.times(factor), seed },
+    /// What a sender with this rate wants, in exact frames a second.
+    fn demand(&self, rate: &Located<Profile>, sender: Sender<'_>) -> Result<Demand, Diagnostic> {
+        let Sender { name, mean_size, limits, factor } = sender;
+        let frames = Frames { mean_size, speed: self.speed() };
+        let exact = rate.value.try_map(|rate| frames.rate(*rate));
+        let mut profile = exact.map_err(|UnknownSpeed| self.unknown_speed(&rate.place))?;
+        let mut wants_all_there_is = false;
+        match &mut profile {
+            Profile::Constant(rate) => *rate = rate.times(factor),
+            Profile::Poisson { mean, seed } => {
+                *mean = mean.times(factor);
+                // Flows that were given the same seed are different all the same.
+                *seed = Some(seed.unwrap_or(0) ^ name_hash(name));
+            }
+            Profile::Burst(Burst { spacing: spacing @ Spacing::Link, .. }) => {
+                *spacing = Spacing::Gap(frames.gap_at_full_speed());
+                wants_all_there_is = true;
+            }
             // No total is shared with these.
-            Load::Burst(_) | Load::Curve(_) => load,
+            Profile::Burst(_)
+            | Profile::Ramp { .. }
+            | Profile::Steps { .. }
+            | Profile::Sine { .. }
+            | Profile::Trace { .. } => {}
+        }
+        let (requested, peak, steady) = match (&profile, Curve::of(&profile)) {
+            (Profile::Constant(rate) | Profile::Poisson { mean: rate, .. }, _) => {
+                (Some(*rate), rate.to_f64(), rate.to_f64())
+            }
+            (Profile::Burst(burst), _) => {
+                let burst = BurstTiming::of(burst);
+                (None, 1e9 / burst.shortest_gap().to_f64(), 1e9 / burst.longest_gap())
+            }
+            (_, curve) => (None, curve.as_ref().map_or(0.0, Curve::peak), curve.as_ref().map_or(0.0, Curve::mean)),
         };
-        let bits = frames.wire_bits().to_f64();
-        // What a burst without gaps asks for is what there is.
-        let is_free = matches!(&rate.value, Profile::Burst(burst) if burst.spacing == Spacing::Link);
-        let asks = if is_free { 0.0 } else { 1.0 };
-        let (requested, peak, steady) = match &load {
-            Load::Constant(rate) => (Some(*rate), rate.to_f64(), rate.to_f64()),
-            Load::Poisson { mean, .. } => (Some(*mean), mean.to_f64(), mean.to_f64()),
-            Load::Burst(burst) => (None, 1e9 / burst.shortest_gap().to_f64(), 1e9 / burst.longest_gap()),
-            Load::Curve(curve) => (None, curve.peak(), curve.mean()),
-        };
-        Ok(StreamLoad { load, limits, flow, requested, peak, steady, wire: asks * peak * bits })
+        let wire = if wants_all_there_is { 0.0 } else { peak * frames.wire_bits().to_f64() };
+        Ok(Demand { profile, limits, requested, peak, steady, wire })
     }
 
     /// By how much the flows' own rates are to be multiplied, so that together they come to the total.
@@ -344,58 +364,18 @@ impl Request<'_> {
         notes
     }
 
-    fn too_many_segments(&self, limit: usize) -> Diagnostic {
+    fn too_many_segments(&self) -> Diagnostic {
         let rate = self.port.rate.as_ref().or_else(|| self.flows.iter().find_map(|flow| flow.rate.as_ref()));
         let place = rate.map_or(&self.port.name.place, |rate| &rate.place);
         Diagnostic::new(
             place,
-            format!("the changing rates of this port take more than {limit} segments of constant gap to follow"),
+            format!(
+                "the changing rates of this port take more than {} segments of constant gap to follow",
+                self.max_segments
+            ),
         )
         .help("let them change more slowly or for a shorter time, in fewer flows or on fewer CPUs")
     }
-}
-
-/// A profile in frames a second; `name`: whose it is.
-fn load(profile: &Profile, frames: &Frames, name: &str) -> Result<Load, UnknownSpeed> {
-    let rate = |rate: &Rate| frames.rate(*rate);
-    let curve = |shape, ends| Load::Curve(Curve { shape, ends });
-    let again = |repeat: bool| if repeat { CurveEnd::Repeats } else { CurveEnd::Stops };
-    Ok(match profile {
-        Profile::Constant(constant) => Load::Constant(rate(constant)?),
-        // Flows that were given the same seed are different all the same.
-        Profile::Poisson { mean, seed } => {
-            Load::Poisson { mean: rate(mean)?, seed: seed.unwrap_or(0) ^ name_hash(name) }
-        }
-        Profile::Burst(burst) => Load::Burst(frames.burst(burst)?),
-        Profile::Ramp { from, to, over } => {
-            let to = rate(to)?;
-            curve(lines([(nanos(*over), rate(from)?, to)]), CurveEnd::Stays(to))
-        }
-        Profile::Steps { steps, repeat } => {
-            let step = |Step { rate: step, duration }: &Step| rate(step).map(|rate| (nanos(*duration), rate, rate));
-            curve(lines(steps.iter().map(step).collect::<Result<Vec<_>, _>>()?), again(*repeat))
-        }
-        // Whose departures are exact.
-        Profile::Sine { mean, amplitude, period } if amplitude.is_zero() => {
-            curve(lines([(nanos(*period), rate(mean)?, rate(mean)?)]), CurveEnd::Repeats)
-        }
-        Profile::Sine { mean, amplitude, period } => {
-            let shape = Shape::Sine { mean: rate(mean)?, amplitude: rate(amplitude)?, nanos: nanos(*period) };
-            curve(shape, CurveEnd::Repeats)
-        }
-        Profile::Trace { points, repeat } => {
-            let rates =
-                points.iter().map(|(at, point)| Ok((nanos(*at), rate(point)?))).collect::<Result<Vec<_>, _>>()?;
-            let between = rates.windows(2).map(|pair| (pair[1].0.saturating_sub(pair[0].0), pair[0].1, pair[1].1));
-            curve(lines(between), again(*repeat))
-        }
-    })
-}
-
-/// Lines of some length.
-fn lines(lines: impl IntoIterator<Item = (u64, Ratio, Ratio)>) -> Shape {
-    let line = |(nanos, from, to)| Line { nanos, from, to };
-    Shape::Lines(lines.into_iter().map(line).filter(|line| line.nanos > 0).collect())
 }
 
 /// A number that a name always has (FNV-1a, 64 bits): the default seed of its Poisson process.

@@ -9,7 +9,7 @@ use crate::{
     kernel::{Generator, KernelError},
     plan::{FlowPlan, Pacing, PortPlan, pacing::Streams},
     stats::{FlowCount, due_time::covered},
-    units::{Nanos, Ratio},
+    units::{Nanos, Pps},
 };
 
 /// Of a flow, or of a port with all of its flows.
@@ -143,7 +143,7 @@ pub(super) fn read(
     due: Option<&[u64]>,
 ) -> Result<Punctuality, KernelError> {
     let workers = plan.cpus.len();
-    let mut spans = vec![Span::NONE; pacing.departures.len() / workers.max(1)];
+    let mut spans = vec![Span::NONE; pacing.departures.each()];
     let mut lateness = vec![Lateness::default(); flows.len()];
     let mut entry = 0;
     for worker in (0..).take(workers) {
@@ -170,7 +170,7 @@ pub(super) fn read(
         let first = &plan.flows[0];
         flow.packets.is_none() && (flow.delay, flow.duration) == (first.delay, first.duration)
     });
-    let known = pacing.requested.iter().map(|rate| rate.map(Ratio::to_f64)).sum::<Option<f64>>();
+    let known = pacing.requested.iter().map(|rate| rate.map(Pps::to_f64)).sum::<Option<f64>>();
     let whose = match pacing.streams {
         Streams::Port => whose(plan, flows, due, &all),
         Streams::Flows => spans.iter().map(|span| span.skipped).collect(),
@@ -190,7 +190,7 @@ pub(super) fn read(
         let (requested, achieved, time) = match pacing.streams {
             Streams::Flows => {
                 let (span, time) = (spans[index], times[index]);
-                let known = pacing.requested[index].map(Ratio::to_f64);
+                let known = pacing.requested[index].map(Pps::to_f64);
                 let requested = known.or_else(|| rate(span.departed + span.skipped, time));
                 if plan.flows[index].packets.is_some() {
                     flow.due_time = flow.due_time.min(time);

@@ -1,6 +1,9 @@
 //! What every worker of a port has its own of.
 
-/// A table with the same number of entries for each worker, one worker's after the other's, as the kernel's arrays have it.
+use std::ops::{Deref, DerefMut, Range};
+
+/// A table with the same number of entries for each worker, one worker's after the other's, as the kernel's arrays have it. As a
+/// slice it has those of all workers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerWorker<T> {
     all: Vec<T>,
@@ -8,11 +11,18 @@ pub struct PerWorker<T> {
     each: usize,
 }
 
+impl<T: Clone> PerWorker<T> {
+    /// So many times `entry` for each of the workers.
+    pub fn filled(workers: usize, each: usize, entry: T) -> Self {
+        Self { all: vec![entry; workers * each], each }
+    }
+}
+
 impl<T> PerWorker<T> {
-    /// So many entries for each of the workers; `entry` makes the one of a worker with a number.
-    pub fn new(workers: usize, each: usize, mut entry: impl FnMut(usize, usize) -> T) -> Self {
-        let all = (0..workers).flat_map(|worker| (0..each).map(move |number| (worker, number)));
-        Self { all: all.map(|(worker, number)| entry(worker, number)).collect(), each }
+    /// The entries of a port's only worker.
+    pub const fn of_one(all: Vec<T>) -> Self {
+        let each = all.len();
+        Self { all, each }
     }
 
     /// A worker's entries; none of a worker that the port has not.
@@ -20,14 +30,14 @@ impl<T> PerWorker<T> {
         self.all.get(self.range(worker)).unwrap_or_default()
     }
 
-    /// A worker's entries, to be changed.
-    pub fn of_mut(&mut self, worker: usize) -> &mut [T] {
+    /// A worker's entry with this number.
+    pub fn entry_mut(&mut self, worker: usize, number: usize) -> Option<&mut T> {
         let range = self.range(worker);
-        self.all.get_mut(range).unwrap_or_default()
+        self.all.get_mut(range)?.get_mut(number)
     }
 
     /// Where a worker's entries are among all.
-    pub const fn range(&self, worker: usize) -> std::ops::Range<usize> {
+    pub const fn range(&self, worker: usize) -> Range<usize> {
         worker * self.each..(worker + 1) * self.each
     }
 
@@ -35,14 +45,18 @@ impl<T> PerWorker<T> {
     pub const fn each(&self) -> usize {
         self.each
     }
+}
 
-    /// Of all workers.
-    pub fn all(&self) -> &[T] {
+impl<T> Deref for PerWorker<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
         &self.all
     }
+}
 
-    /// Of all workers, to be changed.
-    pub fn all_mut(&mut self) -> &mut [T] {
+impl<T> DerefMut for PerWorker<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         &mut self.all
     }
 }
@@ -58,11 +72,15 @@ mod tests {
 
     #[test]
     fn entries_are_together_by_worker() {
-        let table = PerWorker::new(3, 2, |worker, number| 10 * worker + number);
-        assert_eq!(table.all(), [0, 1, 10, 11, 20, 21]);
+        let mut table = PerWorker::filled(3, 2, 0);
+        for (worker, number, value) in [(0, 1, 1), (1, 0, 10), (1, 1, 11), (2, 1, 21)] {
+            *table.entry_mut(worker, number).unwrap() = value;
+        }
+        assert_eq!(*table, [0, 1, 10, 11, 0, 21]);
         assert_eq!((table.of(1), table.range(1), table.each()), (&[10, 11][..], 2..4, 2));
-        assert!(table.of(3).is_empty());
-        assert!(PerWorker::new(0, 2, |_, _| ()).of(0).is_empty());
+        assert!(table.of(3).is_empty() && table.entry_mut(1, 2).is_none());
+        assert!(PerWorker::filled(0, 2, 0).of(0).is_empty());
+        assert_eq!(PerWorker::of_one(vec![1, 2]).of(0), [1, 2]);
     }
 
     #[test]

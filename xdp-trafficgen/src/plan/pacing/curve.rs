@@ -9,8 +9,14 @@
 
 use std::f64::consts::TAU;
 
-use super::rates::{small, whole};
-use crate::units::{Ratio, gcd};
+use super::{
+    nanos,
+    rates::{small, whole},
+};
+use crate::{
+    config::{Profile, rate::Step},
+    units::{Pps, Ratio, gcd},
+};
 
 /// A load that changes with time.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +26,36 @@ pub(super) struct Curve {
 }
 
 impl Curve {
+    /// The curve of a profile whose rate changes; none of another.
+    pub(super) fn of(profile: &Profile<Pps>) -> Option<Self> {
+        let lines = Shape::lines;
+        let again = |repeat: bool| if repeat { CurveEnd::Repeats } else { CurveEnd::Stops };
+        let (shape, ends) = match profile {
+            Profile::Constant(_) | Profile::Poisson { .. } | Profile::Burst(_) => return None,
+            Profile::Ramp { from, to, over } => (lines(vec![(nanos(*over), *from, *to)]), CurveEnd::Stays(to.ratio())),
+            Profile::Steps { steps, repeat } => {
+                let step = |Step { rate, duration }: &Step<Pps>| (nanos(*duration), *rate, *rate);
+                (lines(steps.iter().map(step).collect()), again(*repeat))
+            }
+            // Whose departures are exact.
+            Profile::Sine { mean, amplitude, period } if amplitude.is_zero() => {
+                (lines(vec![(nanos(*period), *mean, *mean)]), CurveEnd::Repeats)
+            }
+            Profile::Sine { mean, amplitude, period } => {
+                let shape = Shape::Sine { mean: mean.ratio(), amplitude: amplitude.ratio(), nanos: nanos(*period) };
+                (shape, CurveEnd::Repeats)
+            }
+            Profile::Trace { points, repeat } => {
+                let between = points.windows(2).map(|pair| {
+                    let [begin, end] = [pair[0].0, pair[1].0].map(nanos);
+                    (end.saturating_sub(begin), pair[0].1, pair[1].1)
+                });
+                (lines(between.collect()), again(*repeat))
+            }
+        };
+        Some(Self { shape, ends })
+    }
+
     /// Its highest rate, in frames a second.
     pub(super) fn peak(&self) -> f64 {
         match &self.shape {
@@ -53,6 +89,12 @@ pub(super) enum Shape {
 }
 
 impl Shape {
+    /// Lines of some length.
+    fn lines(lines: Vec<(u64, Pps, Pps)>) -> Self {
+        let line = |(nanos, from, to): (u64, Pps, Pps)| Line { nanos, from: from.ratio(), to: to.ratio() };
+        Self::Lines(lines.into_iter().map(line).filter(|line| line.nanos > 0).collect())
+    }
+
     /// How long it takes.
     pub(super) fn nanos(&self) -> u64 {
         match self {

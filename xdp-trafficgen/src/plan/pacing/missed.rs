@@ -10,7 +10,7 @@ use crate::{
         FlowPlan, PortPlan,
         schedule::{self, Phase},
     },
-    units::Ratio,
+    units::Pps,
 };
 
 /// The departures of a port from some time on. Keeps its place: an outage may be looked at again and again.
@@ -154,7 +154,7 @@ impl MissedDepartures {
     /// changes with time.
     pub fn requested(&self) -> Vec<Option<f64>> {
         let requested = self.pacing.as_ref().map_or_else(Vec::new, |pacing| pacing.requested.clone());
-        requested.into_iter().map(|rate| rate.map(Ratio::to_f64)).collect()
+        requested.into_iter().map(|rate| rate.map(Pps::to_f64)).collect()
     }
 
     /// Whose departures they are; none where nothing is paced.

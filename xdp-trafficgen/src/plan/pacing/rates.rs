@@ -1,96 +1,17 @@
 //! Rates as exact numbers of frames a second: from what the user wrote, the mean size of frames and the speed of the link.
 
-use xdp_trafficgen_ebpf::abi::timing::Gap;
+use std::time::Duration;
 
 use crate::{
     config::{
         Flow, Rate, RateUnit, Size,
         rate::{Burst, Spacing},
     },
-    units::{Ratio, WireLen, gcd},
+    units::{Pps, Ratio, WireLen},
 };
-
-/// What fits [`Gap::whole`].
-const MAX_WHOLE: u128 = 1 << 63;
 
 /// No gap of one stream is longer than this many nanoseconds (73 years), so that times never overflow.
 pub(super) const MAX_NANOS: u64 = 1 << 61;
-
-/// A time between departures, of which every multiple is exact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Interval {
-    gap: Gap,
-}
-
-impl Interval {
-    /// Of so many nanoseconds; the longest is [`MAX_NANOS`] by `workers`, so that each worker's is within it.
-    pub(super) fn new(nanos: Ratio, workers: u64) -> Self {
-        let most = u128::from(MAX_NANOS / workers.max(1));
-        let nanos = if nanos.numerator / nanos.denominator >= most { Ratio::whole(most) } else { nanos };
-        // The whole nanoseconds need no approximation.
-        let (ns, rest) = (nanos.numerator / nanos.denominator, nanos.numerator % nanos.denominator);
-        let rest = Ratio { numerator: rest, denominator: nanos.denominator }.within(MAX_WHOLE);
-        Self { gap: Gap { ns: small(ns), rest: small(rest.numerator), whole: small(rest.denominator) } }
-    }
-
-    /// Of a rate that is not zero.
-    pub(super) fn of_rate(rate: Ratio, workers: u64) -> Self {
-        Self::new(Ratio::whole(1_000_000_000u64).times(rate.inverse()), workers)
-    }
-
-    /// As [`Interval::new`], in parts of a nanosecond that `others` are whole numbers of too; where there are none so small,
-    /// others are rounded down to those there are.
-    pub(super) fn beside(nanos: Ratio, others: [Ratio; 2], workers: u64) -> Self {
-        let Self { gap } = Self::new(nanos, workers);
-        let common = others.iter().try_fold(u128::from(gap.whole), |whole, other| {
-            whole.checked_mul(other.denominator / gcd(whole, other.denominator)).filter(|whole| *whole <= MAX_WHOLE)
-        });
-        let times = common.map_or(1, |common| common / u128::from(gap.whole));
-        Self {
-            gap: Gap { rest: small(u128::from(gap.rest) * times), whole: small(u128::from(gap.whole) * times), ..gap },
-        }
-    }
-
-    /// No time, in so many parts of a nanosecond.
-    pub(super) const fn of_parts(whole: u64) -> Self {
-        Self { gap: Gap { ns: 0, rest: 0, whole } }
-    }
-
-    /// Parts of a nanosecond.
-    pub(super) const fn whole(&self) -> u64 {
-        self.gap.whole
-    }
-
-    /// Another time in the same parts of a nanosecond, rounded down to them.
-    pub(super) fn in_parts(&self, time: Ratio) -> Gap {
-        let whole = u128::from(self.gap.whole);
-        let (ns, rest) = (time.numerator / time.denominator, time.numerator % time.denominator);
-        let rest = if whole.is_multiple_of(time.denominator) {
-            rest * (whole / time.denominator)
-        } else {
-            let rest = Ratio { numerator: rest, denominator: time.denominator }.within(MAX_WHOLE);
-            (rest.numerator * whole / rest.denominator).min(whole - 1)
-        };
-        Gap { ns: small(ns), rest: small(rest), whole: self.gap.whole }
-    }
-
-    /// So many of them, with the same parts of a nanosecond; saturates.
-    pub(super) fn times(&self, count: u64) -> Gap {
-        let Gap { ns, rest, whole } = self.gap;
-        let rest = u128::from(rest) * u128::from(count);
-        let ns = u128::from(ns) * u128::from(count) + rest / u128::from(whole);
-        Gap { ns: small(ns), rest: small(rest % u128::from(whole)), whole }
-    }
-
-    /// `share / 2³²` of it, rounded down to its parts of a nanosecond.
-    pub(super) fn share(&self, share: u32) -> Gap {
-        let Gap { ns, rest, whole } = self.gap;
-        let parts = u128::from(ns) * u128::from(whole) + u128::from(rest);
-        let share = u128::from(share);
-        let parts = (parts >> 32) * share + (((parts & 0xffff_ffff) * share) >> 32);
-        Gap { ns: small(parts / u128::from(whole)), rest: small(parts % u128::from(whole)), whole }
-    }
-}
 
 /// The number as 64 bits, which it has wherever it is meaningful.
 pub(super) fn small(number: u128) -> u64 {
@@ -152,6 +73,17 @@ pub(super) struct BurstTiming {
 }
 
 impl BurstTiming {
+    pub(super) fn of(burst: &Burst<Pps>) -> Self {
+        let gap = match burst.spacing {
+            Spacing::Gap(gap) => Ratio::whole(super::nanos(gap)),
+            Spacing::Rate(rate) => rate.gap_ns(),
+            // No link is faster than a frame a nanosecond.
+            Spacing::Link => Ratio::ONE,
+        };
+        let pause = Ratio::whole(super::nanos(burst.inter_burst_gap));
+        Self { packets: burst.packets, gap, pause, bursts: burst.bursts }
+    }
+
     /// Nanoseconds from burst to burst; 73 years at most.
     pub(super) fn period(&self) -> Ratio {
         let frames = Ratio::whole(self.packets - 1);
@@ -185,13 +117,13 @@ pub(super) struct Frames {
 pub(super) struct UnknownSpeed;
 
 impl Frames {
-    /// Frames a second; exact as long as its terms have 128 bits.
+    /// The rate in frames a second; exact as long as its terms have 128 bits.
     ///
     /// # Errors
     /// A share of an unknown speed.
-    pub(super) fn rate(&self, rate: Rate) -> Result<Ratio, UnknownSpeed> {
+    pub(super) fn rate(&self, rate: Rate) -> Result<Pps, UnknownSpeed> {
         let amount = rate.amount;
-        Ok(match rate.unit {
+        Ok(Pps::new(match rate.unit {
             RateUnit::Frames => amount,
             RateUnit::BitsL2 => amount.times(bits(self.mean_size).inverse()),
             RateUnit::BitsL1 => amount.times(self.wire_bits().inverse()),
@@ -199,7 +131,7 @@ impl Frames {
                 let speed = Ratio::whole(self.speed.ok_or(UnknownSpeed)?);
                 amount.times(speed).times(self.wire_bits().inverse())
             }
-        })
+        }))
     }
 
     /// A rate in what another unit counts, a second; shares of the line rate in bits.
@@ -207,7 +139,7 @@ impl Frames {
     /// # Errors
     /// As those of [`Frames::rate`].
     pub(super) fn measured(&self, rate: Rate, unit: RateUnit) -> Result<Ratio, UnknownSpeed> {
-        let frames = self.rate(rate)?;
+        let frames = self.rate(rate)?.ratio();
         Ok(match unit {
             RateUnit::Frames => frames,
             RateUnit::BitsL2 => frames.times(bits(self.mean_size)),
@@ -215,24 +147,12 @@ impl Frames {
         })
     }
 
-    /// A burst in nanoseconds.
-    ///
-    /// # Errors
-    /// As those of [`Frames::rate`].
-    pub(super) fn burst(&self, burst: &Burst) -> Result<BurstTiming, UnknownSpeed> {
-        let gap = match burst.spacing {
-            Spacing::Gap(gap) => Ratio::whole(super::nanos(gap)),
-            Spacing::Rate(rate) => Ratio::whole(1_000_000_000u64).times(self.rate(rate)?.inverse()),
-            // No frame can leave before the one in front of it has: were all of a burst due at once, the last ones would be
-            // overdue by more than anybody waits for.
-            Spacing::Link => {
-                let speed = self.speed.map_or(FULL_SPEED, |speed| speed as f64);
-                let nanos = (self.wire_bits().to_f64() * 1e9 / speed).ceil();
-                Ratio::whole(whole(nanos).max(1))
-            }
-        };
-        let pause = Ratio::whole(super::nanos(burst.inter_burst_gap));
-        Ok(BurstTiming { packets: burst.packets, gap, pause, bursts: burst.bursts })
+    /// The gap of frames that follow each other as fast as the link carries them. (No frame can leave before the one in front of
+    /// it has: were all of a burst due at once, the last ones would be overdue by more than anybody waits for.)
+    pub(super) fn gap_at_full_speed(&self) -> Duration {
+        let speed = self.speed.map_or(FULL_SPEED, |speed| speed as f64);
+        let nanos = (self.wire_bits().to_f64() * 1e9 / speed).ceil();
+        Duration::from_nanos(whole(nanos).max(1))
     }
 
     /// Bits a frame takes on the wire, preamble and gap included.

@@ -1,4 +1,4 @@
-//! Loads as streams of departures: worker w of n takes departures w, w + n, w + 2n, … of a load.
+//! Profiles as streams of departures: worker w of n takes departures w, w + n, w + 2n, … of a profile.
 
 use xdp_trafficgen_ebpf::{
     abi::timing::{GRACE, Gap, MeanGap, Segment, Stream, StreamSpec, StreamState, stream_kind},
@@ -8,29 +8,16 @@ use xdp_trafficgen_ebpf::{
 
 use super::{
     curve::{Curve, CurveEnd, Run, Shape, TooMany, runs},
-    rates::{BurstTiming, Interval, MAX_NANOS, small, whole},
+    gap::ExactGap as _,
+    rates::{BurstTiming, MAX_NANOS, small, whole},
     simulation::exponentials,
 };
-use crate::units::{self, Ratio, gcd};
+use crate::{
+    config::Profile,
+    units::{self, PerWorker, Pps, Ratio, gcd},
+};
 
-/// When frames leave, in frames a second.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Load {
-    /// At equal distances; the rate is not zero.
-    Constant(Ratio),
-    /// As a Poisson process, of a rate that is not zero.
-    Poisson {
-        mean: Ratio,
-        /// Already that of the port or the flow.
-        seed: u64,
-    },
-    /// In groups.
-    Burst(BurstTiming),
-    /// At a rate that changes.
-    Curve(Curve),
-}
-
-/// What a flow does with its load.
+/// What a flow does with its rate.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
     /// By how much all of it is shifted, in nanoseconds.
@@ -44,34 +31,38 @@ pub(super) struct Limits {
     pub(super) phase: u32,
     /// The times, in nanoseconds since the load began, at which flows that send it begin or end: in order, each once, none 0.
     pub(super) cuts: Vec<u64>,
+    /// The flow's number among the port's turns; 0 where flows share the stream.
+    pub(super) turn: u32,
 }
 
 /// Makes streams, and the segments they refer to.
 pub(super) struct Builder {
+    /// Those that were added, of each worker.
+    pub(super) streams: PerWorker<Stream>,
     workers: u64,
     /// Segments at most.
     limit: usize,
     /// How far departures of a changing rate may be from their exact time, in nanoseconds.
     nanos: u64,
     pub(super) segments: Vec<Segment>,
-    /// The loads of the last flows, which others often share.
-    known: Vec<LoadSegments>,
+    /// The profiles of the last flows, which others often share.
+    known: Vec<ProfileSegments>,
     exponentials: Vec<u32>,
 }
 
-/// Loads remembered.
+/// Profiles remembered.
 const KNOWN: usize = 16;
 
-/// A load whose segments are in the table.
-struct LoadSegments {
-    load: Load,
+/// A profile whose segments are in the table.
+struct ProfileSegments {
+    profile: Profile<Pps>,
     cuts: Vec<u64>,
     cycle: Cycle,
     /// The entries of each worker's segments: the first, and the one behind the last.
     entries: Vec<(u32, u32)>,
 }
 
-/// A load as runs, over and over or once.
+/// A profile as runs, over and over or once.
 #[derive(Clone, Debug)]
 struct Cycle {
     runs: Vec<Run>,
@@ -84,35 +75,50 @@ struct Cycle {
 }
 
 impl Builder {
-    pub(super) fn new(workers: u64, nanos: u64, limit: usize) -> Self {
-        Self { workers, limit, nanos, segments: Vec::new(), known: Vec::new(), exponentials: exponentials() }
+    /// For so many workers with `each` streams; departures of changing rates are within `nanos` of their exact time, and take
+    /// `limit` segments at most.
+    pub(super) fn new(workers: usize, each: usize, nanos: u64, limit: usize) -> Self {
+        Self {
+            streams: PerWorker::filled(workers, each, Stream::default()),
+            workers: workers as u64,
+            limit,
+            nanos,
+            segments: Vec::new(),
+            known: Vec::new(),
+            exponentials: exponentials(),
+        }
     }
 
-    /// The streams of a load, one for each worker.
+    /// Makes the stream with this number of each worker.
     ///
     /// # Errors
     /// When there is no room for its segments.
-    pub(super) fn add(&mut self, load: &Load, limits: &Limits) -> Result<Vec<Stream>, TooMany> {
-        let mut streams = match load {
-            &Load::Constant(rate) => self.constant(rate, limits),
-            &Load::Poisson { mean, seed } => (0..self.workers).map(|w| self.poisson(mean, seed, w, limits)).collect(),
-            Load::Burst(_) | Load::Curve(_) => self.cyclic(load, limits)?,
+    pub(super) fn add(&mut self, number: usize, profile: &Profile<Pps>, limits: &Limits) -> Result<(), TooMany> {
+        let streams = match profile {
+            &Profile::Constant(rate) => self.constant(rate, limits),
+            &Profile::Poisson { mean, seed } => {
+                let seed = seed.unwrap_or(0);
+                (0..self.workers).map(|worker| self.poisson(mean, seed, worker, limits)).collect()
+            }
+            _ => self.cyclic(profile, limits)?,
         };
-        for (worker, stream) in (0..).zip(&mut streams) {
+        for ((index, worker), mut stream) in (0..).zip(0..).zip(streams) {
             stream.state.left = stream.state.left.min(share(limits.packets, self.workers, worker));
+            stream.state.earliest = stream.state.due;
             stream.spec.end = limits.end;
             stream.spec.close = limits.end.saturating_add(GRACE);
-            stream.state.earliest = stream.state.due;
+            stream.spec.turn = limits.turn;
+            self.streams.entry_mut(index, number).into_iter().for_each(|entry| *entry = stream);
         }
-        Ok(streams)
+        Ok(())
     }
 
-    fn constant(&self, rate: Ratio, limits: &Limits) -> Vec<Stream> {
-        let interval = Interval::of_rate(rate, self.workers);
+    fn constant(&self, rate: Pps, limits: &Limits) -> Vec<Stream> {
+        let gap = Gap::of_rate(rate, self.workers);
         // The golden ratio's fraction, times 2³².
-        let phase = interval.share(limits.phase.wrapping_mul(0x9e37_79b9));
+        let phase = gap.share(limits.phase.wrapping_mul(0x9e37_79b9));
         let stream = |worker| {
-            let turn = interval.times(worker);
+            let turn = gap.times(worker);
             let rest = turn.rest + phase.rest;
             let carry = rest >= turn.whole;
             Stream {
@@ -120,7 +126,7 @@ impl Builder {
                 state: StreamState {
                     due: limits.delay + phase.ns + turn.ns + u64::from(carry),
                     due_rest: if carry { rest - turn.whole } else { rest },
-                    gap: interval.times(self.workers),
+                    gap: gap.times(self.workers),
                     left: u64::MAX,
                     ..StreamState::default()
                 },
@@ -131,7 +137,7 @@ impl Builder {
     }
 
     /// A process of its own for each worker: together they are one of n times the rate.
-    fn poisson(&self, mean: Ratio, seed: u64, worker: u64, limits: &Limits) -> Stream {
+    fn poisson(&self, mean: Pps, seed: u64, worker: u64, limits: &Limits) -> Stream {
         let nanos = 1e9 * self.workers as f64 / mean.to_f64();
         // So many bits behind the point leave 34 bits in all; see `MeanGap`.
         let point = (-24..=34).rev().find(|&bits| nanos * f64::powi(2.0, bits) < 17_179_869_183.5).unwrap_or(-24);
@@ -152,23 +158,23 @@ impl Builder {
         stream
     }
 
-    fn cyclic(&mut self, load: &Load, limits: &Limits) -> Result<Vec<Stream>, TooMany> {
-        let cuts = cuts(load, &limits.cuts);
-        let index = match self.known.iter().position(|known| known.load == *load && known.cuts == cuts) {
+    fn cyclic(&mut self, profile: &Profile<Pps>, limits: &Limits) -> Result<Vec<Stream>, TooMany> {
+        let cuts = cuts(profile, &limits.cuts);
+        let index = match self.known.iter().position(|known| known.profile == *profile && known.cuts == cuts) {
             Some(index) => index,
             None => {
                 // Each worker needs about as many segments as there are runs: where that is too many, it is known soon.
                 let room = (self.limit - self.segments.len()) / usize::try_from(self.workers).unwrap_or(usize::MAX);
-                let cycle = cycle(load, &cuts, self.nanos, room)?;
+                let cycle = cycle(profile, &cuts, self.nanos, room)?;
                 let entries = (0..self.workers).map(|worker| self.write(&cycle, worker)).collect::<Result<_, _>>()?;
                 if self.known.len() == KNOWN {
                     self.known.remove(0);
                 }
-                self.known.push(LoadSegments { load: load.clone(), cuts, cycle, entries });
+                self.known.push(ProfileSegments { profile: profile.clone(), cuts, cycle, entries });
                 self.known.len() - 1
             }
         };
-        let LoadSegments { cycle, entries, .. } = &self.known[index];
+        let ProfileSegments { cycle, entries, .. } = &self.known[index];
         let stream = |(worker, &(first, end)): (u64, &(u32, u32))| {
             let segment = self.segments[first as usize..end as usize].first().copied().unwrap_or_default();
             let period =
@@ -224,14 +230,14 @@ impl Builder {
                     frames => (frames - skipped).div_ceil(self.workers),
                 };
                 let length = cycle.period.unwrap_or(Ratio::ZERO);
-                let interval = Interval::beside(run.gap, [run.start, length], self.workers);
-                let before = periods(length, period, interval.whole());
-                let parts = [before, interval.in_parts(run.start), interval.times(skipped)];
+                let gap = Gap::beside(run.gap, [run.start, length], self.workers);
+                let before = periods(length, period, gap.whole);
+                let parts = [before, gap.in_parts(run.start), gap.times(skipped)];
                 let rest: u128 = parts.iter().map(|part| u128::from(part.rest)).sum();
-                let carry = small(rest / u128::from(interval.whole()));
+                let carry = small(rest / u128::from(gap.whole));
                 let start = parts.iter().fold(carry, |sum, part| sum.saturating_add(part.ns)).min(MAX_NANOS);
-                let rest = small(rest % u128::from(interval.whole()));
-                self.segments.push(Segment { start, rest, frames, gap: interval.times(self.workers) });
+                let rest = small(rest % u128::from(gap.whole));
+                self.segments.push(Segment { start, rest, frames, gap: gap.times(self.workers) });
                 if self.segments.len() > self.limit {
                     return Err(TooMany);
                 }
@@ -250,39 +256,40 @@ fn periods(period: Ratio, count: u64, whole: u64) -> Gap {
     let length = if length.numerator / length.denominator >= most.numerator { most } else { length };
     match period.denominator {
         1 => Gap { ns: small(length.numerator), ..Gap::ZERO },
-        _ => Interval::of_parts(whole).in_parts(length),
+        _ => Gap { ns: 0, rest: 0, whole }.in_parts(length),
     }
 }
 
 /// The times within a load, or a period of it, at which it must be on the right side: those that count where its rate changes
 /// evenly.
-fn cuts(load: &Load, all: &[u64]) -> Vec<u64> {
-    let Load::Curve(Curve { shape: Shape::Lines(lines), ends }) = load else { return Vec::new() };
+fn cuts(profile: &Profile<Pps>, all: &[u64]) -> Vec<u64> {
+    let Some(Curve { shape: Shape::Lines(lines), ends }) = Curve::of(profile) else { return Vec::new() };
     if lines.iter().all(|line| line.from == line.to) {
         return Vec::new();
     }
     let length = lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.nanos)).max(1);
-    let within = |cut: &u64| if *ends == CurveEnd::Repeats { cut % length } else { *cut };
+    let within = |cut: &u64| if ends == CurveEnd::Repeats { cut % length } else { *cut };
     let mut cuts: Vec<u64> = all.iter().map(within).filter(|cut| (1..length).contains(cut)).collect();
     cuts.sort_unstable();
     cuts.dedup();
     cuts
 }
 
-fn cycle(load: &Load, cuts: &[u64], nanos: u64, limit: usize) -> Result<Cycle, TooMany> {
-    let (runs, period, bursts) = match load {
-        Load::Burst(burst) => {
+fn cycle(profile: &Profile<Pps>, cuts: &[u64], nanos: u64, limit: usize) -> Result<Cycle, TooMany> {
+    let (runs, period, bursts) = match (profile, Curve::of(profile)) {
+        (Profile::Burst(burst), _) => {
+            let burst = BurstTiming::of(burst);
             let run = Run { start: Ratio::ZERO, frames: burst.packets, gap: burst.gap };
             (vec![run], Some(burst.period()), burst.bursts)
         }
-        Load::Curve(curve) => {
+        (_, Some(curve)) => {
             let period = match curve.ends {
                 CurveEnd::Repeats => Some(Ratio::whole(curve.shape.nanos())),
                 CurveEnd::Stops | CurveEnd::Stays(_) => None,
             };
-            (runs(curve, cuts, nanos, limit)?, period, None)
+            (runs(&curve, cuts, nanos, limit)?, period, None)
         }
-        Load::Constant(_) | Load::Poisson { .. } => (Vec::new(), None, None),
+        (_, None) => (Vec::new(), None, None),
     };
     let frames = runs.iter().fold(0u64, |sum, run| sum.saturating_add(run.frames));
     let total = match (period, bursts) {

@@ -14,7 +14,7 @@ use std::{sync::LazyLock, time::Duration};
 use xdp_trafficgen_ebpf::{abi::timing::Stream, timing};
 
 use super::{
-    Pacing, Request,
+    MAX_SEGMENTS, Pacing, Request,
     simulation::{HostTables, departures},
 };
 use crate::{
@@ -48,7 +48,8 @@ const fn frames(amount: Ratio) -> Rate {
 
 fn pacing_and_notes(config: &Config, workers: usize) -> Result<(Pacing, Vec<String>), Vec<Diagnostic>> {
     let flows: Vec<_> = config.flows.iter().collect();
-    let request = Request { port: &config.ports[0], flows: &flows, workers, link_speed: None };
+    let request =
+        Request { port: &config.ports[0], flows: &flows, workers, link_speed: None, max_segments: MAX_SEGMENTS };
     Ok(super::pacing(&request)?.expect("rates"))
 }
 

@@ -230,7 +230,7 @@ proptest! {
     ) {
         let pacing = of_profile(trace(&pieces, last, repeat).0, workers);
         let tables = HostTables::new(&pacing);
-        for stream in &pacing.departures {
+        for stream in pacing.departures.iter() {
             let expected = departures(stream, &tables).take_while(|&due| due < time).count() as u64;
             prop_assert_eq!(due_before(stream, &tables, time), expected);
         }
@@ -245,7 +245,7 @@ proptest! {
     ) {
         let pacing = of_profile(trace(&pieces, last, repeat).0, workers);
         let tables = HostTables::new(&pacing);
-        for stream in &pacing.departures {
+        for stream in pacing.departures.iter() {
             let mut stream = Stream { spec: StreamSpec { end: end.unwrap_or(u64::MAX), ..stream.spec }, ..*stream };
             for _ in 0..earlier {
                 if !timing::is_over(&stream) {
@@ -304,7 +304,7 @@ fn endless_times_and_absurd_rates() {
         let mut flow = flow(profile);
         flow.delay = located(age);
         let pacing = of_flows(vec![flow; 3], 5);
-        for stream in &pacing.departures {
+        for stream in pacing.departures.iter() {
             assert!(times(&pacing, stream, 2).iter().all(|due| due >= &stream.state.due));
             assert!(stream.state.gap.whole > 0);
         }

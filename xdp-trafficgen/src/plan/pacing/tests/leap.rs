@@ -36,7 +36,7 @@ proptest! {
     ) {
         let pacing = of_profile(profile, workers);
         let (tables, exponentials) = (HostTables::new(&pacing), exponentials());
-        for stream in &pacing.departures {
+        for stream in pacing.departures.iter() {
             let stream = Stream { spec: StreamSpec { end: end.unwrap_or(u64::MAX), ..stream.spec }, ..*stream };
             let (mut leaps, mut steps) = (stream, stream);
             for time in [first, first + more] {

@@ -40,7 +40,7 @@ fn the_table_has_a_mean_of_one() {
 fn check(rate: Rate, workers: usize, expected: f64) {
     let draws = if cfg!(debug_assertions) { 300_000 } else { 20_000_000 };
     let pacing = poisson(rate, Some(1), workers);
-    for stream in &pacing.departures {
+    for stream in pacing.departures.iter() {
         let mut gaps = gaps(&times(&pacing, stream, draws + 1));
         let n = draws as f64;
         let off = mean(&gaps) / expected - 1.0;

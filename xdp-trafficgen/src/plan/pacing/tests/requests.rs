@@ -12,18 +12,19 @@ use crate::{
     plan::{
         DefaultRoute,
         pacing::{
-            Streams, first_batch, mechanism, pacing_within,
+            Streams, first_batch, mechanism, pacing,
             rates::{Frames, UnknownSpeed, mean_size},
         },
         plan,
     },
+    units::Pps,
 };
 
 #[track_caller]
 fn check_rate(amount: (u64, u64), unit: RateUnit, size: &Size, expected: (u128, u128)) {
     let frames = Frames { mean_size: mean_size(size), speed: Some(10_000_000_000) };
     let rate = Rate { amount: Ratio::new(amount.0, amount.1), unit };
-    assert_eq!(frames.rate(rate), Ok(Ratio::new(expected.0, expected.1)));
+    assert_eq!(frames.rate(rate), Ok(Pps::new(Ratio::new(expected.0, expected.1))));
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn a_port_shares_its_rate_by_weight() {
     // (3 · 64 + 1000) / 4 = 298 bytes a frame.
     let (pacing, notes) = pacing_and_notes(&config, 2).expect("pacing");
     assert_eq!(pacing.streams, Streams::Port);
-    assert_eq!(pacing.requested, [Some(Ratio { numerator: 1000, denominator: 1 })]);
+    assert_eq!(pacing.requested, [Some(Pps::new(Ratio::whole(1000u32)))]);
     assert_eq!(in_turns(&pacing, 3), [0, 1_000_000, 2_000_000]);
     assert_eq!((pacing.give_up, pacing.late), (Duration::from_micros(1), Duration::from_micros(1)));
     assert!(pacing.calendars.is_empty());
@@ -107,8 +108,10 @@ fn too_many_segments_have_a_cure() {
     let sine = Profile::Sine { mean: pps(1_000_000, 1), amplitude: pps(900_000, 1), period: millis(1000) };
     let config = with_port(|config| config.ports[0].rate = Some(located(sine)));
     let flows: Vec<_> = config.flows.iter().collect();
-    let request = Request { port: &config.ports[0], flows: &flows, workers: 1, link_speed: None };
-    let segments = |limit| pacing_within(&request, limit).map(|pacing| pacing.expect("a rate").0.segments.len());
+    let request = Request { port: &config.ports[0], flows: &flows, workers: 1, link_speed: None, max_segments: 0 };
+    let segments = |limit| {
+        pacing(&Request { max_segments: limit, ..request }).map(|pacing| pacing.expect("a rate").0.segments.len())
+    };
     let precise = segments(100_000).expect("room");
     // With less room, less precisely.
     let rough = segments(precise - 1).expect("room");
@@ -215,7 +218,7 @@ fn the_plan_tells_the_program() {
     assert_eq!(generator.kinds, 1 << stream_kind::CONSTANT | 1 << stream_kind::POISSON);
     assert_eq!((generator.late, generator.give_up), (1000, 100_000_000));
     let pacing = port.pacing.expect("rates");
-    assert_eq!(pacing.requested[0], Some(Ratio { numerator: 15_625_000, denominator: 21 }));
+    assert_eq!(pacing.requested[0], Some(Pps::new(Ratio::new(15_625_000u32, 21u32))));
     assert_eq!(pacing.departures.iter().map(|stream| stream.spec.turn).collect::<Vec<_>>(), [0, 1]);
     let unpaced = plan_of(&CONFIG);
     assert_eq!((unpaced.pacing, unpaced.program.generator.pacing), (None, codes::NONE));

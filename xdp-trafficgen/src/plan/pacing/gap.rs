@@ -1,0 +1,76 @@
+//! Arithmetic of [`Gap`], the time between two departures as the program adds it: every multiple of it is exact.
+
+use xdp_trafficgen_ebpf::abi::timing::Gap;
+
+use super::rates::{MAX_NANOS, small};
+use crate::units::{Pps, Ratio, gcd};
+
+/// What fits [`Gap::whole`].
+const MAX_WHOLE: u128 = 1 << 63;
+
+/// What the plan does with gaps, and the program does not.
+pub(super) trait ExactGap: Sized {
+    /// The gap of so many nanoseconds; the longest is [`MAX_NANOS`] by `workers`, so that each worker's is within it.
+    fn exact(nanos: Ratio, workers: u64) -> Self;
+    /// The gap at a rate that is not zero.
+    fn of_rate(rate: Pps, workers: u64) -> Self;
+    /// As [`ExactGap::exact`], in parts of a nanosecond that `others` are whole numbers of too; where there are none so small,
+    /// others are rounded down to those there are.
+    fn beside(nanos: Ratio, others: [Ratio; 2], workers: u64) -> Self;
+    /// Another time in the same parts of a nanosecond, rounded down to them.
+    fn in_parts(&self, time: Ratio) -> Self;
+    /// So many of them, with the same parts of a nanosecond; saturates.
+    fn times(&self, count: u64) -> Self;
+    /// `share / 2³²` of it, rounded down to its parts of a nanosecond.
+    fn share(&self, share: u32) -> Self;
+}
+
+impl ExactGap for Gap {
+    fn exact(nanos: Ratio, workers: u64) -> Self {
+        let most = u128::from(MAX_NANOS / workers.max(1));
+        let nanos = if nanos.floor() >= most { Ratio::whole(most) } else { nanos };
+        // The whole nanoseconds need no approximation.
+        let (ns, rest) = (nanos.floor(), nanos.fract().within(MAX_WHOLE));
+        Self { ns: small(ns), rest: small(rest.numerator), whole: small(rest.denominator) }
+    }
+
+    fn of_rate(rate: Pps, workers: u64) -> Self {
+        Self::exact(rate.gap_ns(), workers)
+    }
+
+    fn beside(nanos: Ratio, others: [Ratio; 2], workers: u64) -> Self {
+        let gap = Self::exact(nanos, workers);
+        let common = others.iter().try_fold(u128::from(gap.whole), |whole, other| {
+            whole.checked_mul(other.denominator / gcd(whole, other.denominator)).filter(|whole| *whole <= MAX_WHOLE)
+        });
+        let times = common.map_or(1, |common| common / u128::from(gap.whole));
+        Self { rest: small(u128::from(gap.rest) * times), whole: small(u128::from(gap.whole) * times), ..gap }
+    }
+
+    fn in_parts(&self, time: Ratio) -> Self {
+        let whole = u128::from(self.whole);
+        let (ns, rest) = (time.floor(), time.fract());
+        let rest = if whole.is_multiple_of(time.denominator) {
+            rest.numerator * (whole / time.denominator)
+        } else {
+            let rest = rest.within(MAX_WHOLE);
+            (rest.numerator * whole / rest.denominator).min(whole - 1)
+        };
+        Self { ns: small(ns), rest: small(rest), whole: self.whole }
+    }
+
+    fn times(&self, count: u64) -> Self {
+        let Gap { ns, rest, whole } = *self;
+        let rest = u128::from(rest) * u128::from(count);
+        let ns = u128::from(ns) * u128::from(count) + rest / u128::from(whole);
+        Self { ns: small(ns), rest: small(rest % u128::from(whole)), whole }
+    }
+
+    fn share(&self, share: u32) -> Self {
+        let Gap { ns, rest, whole } = *self;
+        let parts = u128::from(ns) * u128::from(whole) + u128::from(rest);
+        let share = u128::from(share);
+        let parts = (parts >> 32) * share + (((parts & 0xffff_ffff) * share) >> 32);
+        Self { ns: small(parts / u128::from(whole)), rest: small(parts % u128::from(whole)), whole }
+    }
+}
