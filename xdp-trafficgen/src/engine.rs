@@ -224,7 +224,7 @@ impl Loaded {
         let mut workers = JoinSet::new();
         let mut threads = Vec::new();
         for (number, port) in self.ports.iter().enumerate() {
-            for index in 0..port.plan.cpus.len() {
+            for index in (0..).take(port.plan.cpus.len()) {
                 let (done, outcome) = oneshot::channel();
                 threads.push(spawn(Arc::clone(port), index, self.clock, gate.clone(), stop.clone(), done)?);
                 let stop = stop.clone();
@@ -272,19 +272,18 @@ impl Loaded {
 /// A thread for the worker with this index among the port's CPUs; it starts when the gate says when the start was.
 fn spawn(
     port: Arc<Port>,
-    index: usize,
+    index: u32,
     clock: ProgramClock,
     mut gate: watch::Receiver<Option<u64>>,
     stop: Stop,
     done: oneshot::Sender<Result<(), WorkerError>>,
 ) -> Result<thread::JoinHandle<()>, EngineError> {
-    let cpu = port.plan.cpus[index];
+    let cpu = port.plan.cpus[index as usize];
     let work = move || {
         let pinned = worker::pin(cpu);
         let Ok(Some(start)) = block_on(gate.wait_for(Option::is_some)).map(|start| *start) else { return };
         let result = pinned.and_then(|()| {
             let Port { plan, generator, due, still } = &*port;
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
             let mut share = vec![0; plan.flows.len()];
             let worker = Worker { plan, generator, index, clock, start, stop: &stop, still };
             let result = work(&worker, &mut share);
@@ -315,7 +314,7 @@ fn work(worker: &Worker<'_>, due: &mut [u64]) -> Result<(), WorkerError> {
 struct WorkerEnd {
     port: usize,
     /// Among the port's CPUs.
-    index: usize,
+    index: u32,
     result: Result<(), WorkerError>,
 }
 
@@ -333,7 +332,7 @@ pub struct Session {
     /// On this clock, in nanoseconds; may be to come.
     started: u64,
     /// Ports and indices of workers that failed.
-    failed: Vec<(usize, usize)>,
+    failed: Vec<(usize, u32)>,
     /// Workers of each port that have not ended.
     working: Vec<usize>,
     /// How long each port sent, when all of its workers have ended.
@@ -458,7 +457,6 @@ impl Session {
             let Port { plan, generator, still, .. } = &*self.ports[number];
             let Some(pacing) = &plan.pacing else { continue };
             let failed = |source| EngineError::Count { port: plan.name.clone(), source };
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
             let (clock, start) = (self.clock, self.started);
             let worker = Worker { plan, generator, index, clock, start, stop: &self.stop, still };
             PacedLoop::settle(&worker, pacing).map_err(failed)?;

@@ -48,7 +48,8 @@ impl CallSize {
         if self.is_over(time) {
             return None;
         }
-        Some(u32::try_from(left).unwrap_or(u32::MAX).min(self.repetitions(time, self.batch_size)))
+        let most = self.repetitions(time, self.batch_size);
+        Some(u32::try_from(left).map_or(most, |left| left.min(most)))
     }
 
     /// Whole batches that fill the time, one at least.

@@ -70,13 +70,13 @@ impl<'a> PacedLoop<'a> {
 
     fn of(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Self {
         let workers = worker.plan.cpus.len();
-        let peak = pacing.peak / f64::from(u32::try_from(workers).unwrap_or(u32::MAX));
         #[expect(
+            clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a float becomes the nearest that there is"
         )]
-        let most = ((peak * CALL.as_secs_f64()) as u32).saturating_add(1).min(MOST_REPETITIONS);
+        let most = ((pacing.peak / workers as f64 * CALL.as_secs_f64()) as u32).saturating_add(1).min(MOST_REPETITIONS);
         Self {
             worker,
             pacing,

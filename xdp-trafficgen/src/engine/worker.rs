@@ -25,7 +25,7 @@ pub enum WorkerError {
         /// The worker's CPU.
         cpu: u32,
         /// Where it ran.
-        now: u32,
+        now: usize,
     },
     /// The same, but it is back.
     #[error("CPU {cpu} made {made} of the {asked} frames of its worker: a thread was moved to another CPU for a while")]
@@ -110,6 +110,6 @@ impl Worker<'_> {
         if now == cpu as usize {
             return Ok(());
         }
-        Err(WorkerError::Moved { cpu, now: u32::try_from(now).unwrap_or(u32::MAX) })
+        Err(WorkerError::Moved { cpu, now })
     }
 }

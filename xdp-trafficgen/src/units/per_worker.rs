@@ -41,6 +41,11 @@ impl<T> PerWorker<T> {
         worker * self.each..(worker + 1) * self.each
     }
 
+    /// How many workers have entries.
+    pub fn workers(&self) -> usize {
+        self.all.len().checked_div(self.each).unwrap_or(0)
+    }
+
     /// Entries of each worker.
     pub const fn each(&self) -> usize {
         self.each
@@ -77,7 +82,7 @@ mod tests {
             *table.entry_mut(worker, number).unwrap() = value;
         }
         assert_eq!(*table, [0, 1, 10, 11, 0, 21]);
-        assert_eq!((table.of(1), table.range(1), table.each()), (&[10, 11][..], 2..4, 2));
+        assert_eq!((table.of(1), table.range(1), table.each(), table.workers()), (&[10, 11][..], 2..4, 2, 3));
         assert!(table.of(3).is_empty() && table.entry_mut(1, 2).is_none());
         assert!(PerWorker::filled(0, 2, 0).of(0).is_empty());
         assert_eq!(PerWorker::of_one(vec![1, 2]).of(0), [1, 2]);

@@ -95,10 +95,10 @@ impl Builder {
     /// When there is no room for its segments.
     pub(super) fn add(&mut self, number: usize, profile: &Profile<Pps>, limits: &Limits) -> Result<(), TooMany> {
         let streams = match profile {
-            &Profile::Constant(rate) => self.constant(rate, limits),
-            &Profile::Poisson { mean, seed } => {
+            Profile::Constant(rate) => self.constant(*rate, limits),
+            Profile::Poisson { mean, seed } => {
                 let seed = seed.unwrap_or(0);
-                (0..self.workers).map(|worker| self.poisson(mean, seed, worker, limits)).collect()
+                (0..self.workers).map(|worker| self.poisson(*mean, seed, worker, limits)).collect()
             }
             _ => self.cyclic(profile, limits)?,
         };
@@ -164,7 +164,7 @@ impl Builder {
             Some(index) => index,
             None => {
                 // Each worker needs about as many segments as there are runs: where that is too many, it is known soon.
-                let room = (self.limit - self.segments.len()) / usize::try_from(self.workers).unwrap_or(usize::MAX);
+                let room = (self.limit - self.segments.len()) / self.streams.workers().max(1);
                 let cycle = cycle(profile, &cuts, self.nanos, room)?;
                 let entries = (0..self.workers).map(|worker| self.write(&cycle, worker)).collect::<Result<_, _>>()?;
                 if self.known.len() == KNOWN {
