@@ -78,7 +78,7 @@ impl<R> Profile<R> {
     ///
     /// # Errors
     /// The first that `form` gives.
-    pub fn try_map<Q, E>(&self, form: impl Fn(&R) -> Result<Q, E>) -> Result<Profile<Q>, E> {
+    pub(crate) fn try_map<Q, E>(&self, form: impl Fn(&R) -> Result<Q, E>) -> Result<Profile<Q>, E> {
         Ok(match self {
             Self::Constant(rate) => Profile::Constant(form(rate)?),
             Self::Poisson { mean, seed } => Profile::Poisson { mean: form(mean)?, seed: *seed },
