@@ -1,9 +1,11 @@
-//! Every value that crosses between user space and the eBPF programs: `repr(C)`, no padding, sizes asserted.
+//! Every value that crosses between user space and the eBPF programs: `repr(C)`, no padding, sizes
+//! asserted.
 //!
-//! User space writes [`Generator`], a [`Group`] and the row table into `.rodata` before the object is loaded. The verifier
-//! then sees constants and removes every branch that this configuration does not take: one object file, yet the program
-//! that runs is the one somebody would have written by hand for it. What differs from flow to flow within a group is in
-//! maps: [`Flow`], and [`HeaderState`] for flows whose headers are worked out.
+//! User space writes [`Generator`], a [`Group`] and the row table into `.rodata` before the object
+//! is loaded. The verifier then sees constants and removes every branch that this configuration
+//! does not take: one object file, yet the program that runs is the one somebody would have written
+//! by hand for it. What differs from flow to flow within a group is in maps: [`Flow`], and
+//! [`HeaderState`] for flows whose headers are worked out.
 
 pub mod arrivals;
 mod drops;
@@ -19,18 +21,19 @@ pub use flow::*;
 pub use schedule::*;
 pub use worker::*;
 
-/// Fields and other things that vary in a flow, each a slot unrolled in the program. An unused slot costs nothing.
+/// Fields and other things that vary in a flow, each a slot unrolled in the program. An unused slot
+/// costs nothing.
 pub const MAX_FIELDS: usize = 16;
 
-/// The slots that can hold a wide value ([`kind::WIDE`]): the first ones. Code for wide values is long, and a program's jumps
-/// reach 32 767 instructions.
+/// The slots that can hold a wide value ([`kind::WIDE`]): the first ones. Code for wide values is
+/// long, and a program's jumps reach 32 767 instructions.
 pub const MAX_WIDE: usize = 4;
 
 /// Checksum slots: IPv4 and transport headers of three nested packets, and some.
 pub const MAX_CHECKSUMS: usize = 8;
 
-/// Groups of one port, each with a program of its own: the recorded flows are one, flows of the same shape that are worked
-/// out another.
+/// Groups of one port, each with a program of its own: the recorded flows are one, flows of the
+/// same shape that are worked out another.
 pub const MAX_GROUPS: usize = 64;
 
 /// A 128-bit unsigned number as two words: a `u128` would be aligned differently on the two sides.
@@ -63,8 +66,8 @@ pub const LINE_LEN: usize = 64;
 /// Lines of the longest row: the bytes of a frame that are written in every repetition.
 pub const MAX_LINES: usize = 4;
 
-/// Lines of the row table, a power of two: 512 KiB, which a core's cache holds. From further away rows are no faster than
-/// working headers out (64 000 rows cost 6.4 to 14.6 ns, 4000 rows 3.7:
+/// Lines of the row table, a power of two: 512 KiB, which a core's cache holds. From further away
+/// rows are no faster than working headers out (64 000 rows cost 6.4 to 14.6 ns, 4000 rows 3.7:
 /// doc/measurements.md#recorded-and-worked-out-sequences).
 pub const ROW_TABLE_LINES: usize = 1 << 13;
 
@@ -79,11 +82,13 @@ pub struct Generator {
     pub action: u32,
     /// Flows of the port. A single one has no schedule, and its [`Flow`] is in the [`Worker`].
     pub flow_count: u32,
-    /// Groups in use. With several, `dispatch` chooses the flow, and the group's program by a tail call.
+    /// Groups in use. With several, `dispatch` chooses the flow, and the group's program by a tail
+    /// call.
     pub group_count: u32,
     /// Bytes of the frame given to the kernel.
     pub frame_len: u32,
-    /// How many workers share the sequences: worker w sends frames w, w + stride, w + 2·stride, … of each flow.
+    /// How many workers share the sequences: worker w sends frames w, w + stride, w + 2·stride, …
+    /// of each flow.
     pub stride: u64,
     /// One of [`timing::pacing`].
     pub pacing: u32,
@@ -103,15 +108,18 @@ pub struct Group {
     pub path: u32,
     /// One of [`make`].
     pub make: u32,
-    /// 1: frames have sizes of their own, and are cut to them; 0: all are as long as the frame given to the kernel.
+    /// 1: frames have sizes of their own, and are cut to them; 0: all are as long as the frame
+    /// given to the kernel.
     pub sized: u32,
-    /// 1: what follows the written lines is copied in every repetition, because flows of the port differ in it.
+    /// 1: what follows the written lines is copied in every repetition, because flows of the port
+    /// differ in it.
     pub bodies: u32,
     /// Slots of the checksum table in use.
     pub checksum_count: u32,
     /// Keeps the size a multiple of eight.
     pub reserved: u32,
-    /// Four-byte words written in every repetition, from the frame's start on. The program refuses a shorter frame.
+    /// Four-byte words written in every repetition, from the frame's start on. The program refuses
+    /// a shorter frame.
     pub words: u64,
     /// What varies; the first slot with [`op::END`] ends it.
     pub fields: [Field; MAX_FIELDS],
@@ -140,7 +148,8 @@ pub mod path {
     pub const ANY: u32 = 0;
     /// A single flow, redirected, of one size, and copied from one line of the row table.
     pub const ONE_LINE: u32 = 1;
-    /// Several flows, all redirected, of one size, with payloads alike, and copied from the row table.
+    /// Several flows, all redirected, of one size, with payloads alike, and copied from the row
+    /// table.
     pub const FLOWS: u32 = 2;
     /// A single flow, redirected, of several sizes, and copied from the row table.
     pub const SIZES: u32 = 3;
@@ -160,20 +169,23 @@ pub mod make {
 pub struct Body {
     /// Entry in the table of bodies.
     pub entry: u32,
-    /// Bytes of it that are copied: those that follow the written ones in the flow's longest frame.
+    /// Bytes of it that are copied: those that follow the written ones in the flow's longest
+    /// frame.
     pub len: u32,
 }
 
-/// What a worker needs to work out the headers of a flow: one entry per worker and flow that is worked out.
+/// What a worker needs to work out the headers of a flow: one entry per worker and flow that is
+/// worked out.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderState {
     /// Number of this worker's first frame in the flow's sequence.
     pub first: u64,
-    /// Bits of fields that share their bytes with a later one, on their way to it; zero between repetitions.
+    /// Bits of fields that share their bytes with a later one, on their way to it; zero between
+    /// repetitions.
     pub joined: u64,
-    /// For each checksum the sum of everything it covers that does not vary, pseudo header included, as big-endian words
-    /// (RFC 1071), folded.
+    /// For each checksum the sum of everything it covers that does not vary, pseudo header
+    /// included, as big-endian words (RFC 1071), folded.
     pub bases: [u32; MAX_CHECKSUMS],
     /// The written bytes, as in the template.
     pub header: [Line; MAX_LINES],
@@ -240,7 +252,9 @@ const _: () = assert!(size_of::<Param>() == 128);
 const _: () = assert!(size_of::<Checksum>() == 32);
 const _: () = assert!(size_of::<Group>() == 32 + 48 * MAX_FIELDS + 32 * MAX_CHECKSUMS);
 const _: () = assert!(size_of::<Body>() == 8);
-const _: () = assert!(size_of::<HeaderState>() == 16 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS);
+const _: () = assert!(
+    size_of::<HeaderState>() == 16 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS
+);
 const _: () = assert!(size_of::<Sink>() == 16);
 
 #[cfg(feature = "user")]
@@ -248,12 +262,12 @@ mod user {
     #![expect(unsafe_code, reason = "aya asks for Pod, which is an unsafe trait")]
     use super::arrivals::{Log, Receiver};
     use super::timing::{
-        Calendar, ClockCounts, ClockSpec, ClockState, Gap, Lateness, MeanGap, Segment, Stream, StreamCounts,
-        StreamSpec, StreamState, WorkerClock,
+        Calendar, ClockCounts, ClockSpec, ClockState, Gap, Lateness, MeanGap, Segment, Stream,
+        StreamCounts, StreamSpec, StreamState, WorkerClock,
     };
     use super::{
-        Body, Checksum, Counter, Drops, Field, Flow, FlowCounts, Generator, Group, HeaderState, Param, RowCursor,
-        Schedule, Sink, Word128, Worker, WorkerCounts, WorkerSpec,
+        Body, Checksum, Counter, Drops, Field, Flow, FlowCounts, Generator, Group, HeaderState,
+        Param, RowCursor, Schedule, Sink, Word128, Worker, WorkerCounts, WorkerSpec,
     };
     macro_rules! pod {
         ($($name:ident)*) => { $(

@@ -1,4 +1,5 @@
-//! The stamping receiver: it writes down when each frame arrived, and nothing else; user space evaluates the log.
+//! The stamping receiver: it writes down when each frame arrived, and nothing else; user space
+//! evaluates the log.
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
@@ -18,8 +19,8 @@ use crate::Rodata;
 static RECEIVER: Receiver =
     Receiver { epoch: 0, blocks: 0, match_offset: 0, match_value: 0, match_mask: 0, tag_offset: 0 };
 
-/// The log. A CPU takes a block at a time, so that CPUs share nothing from frame to frame and room is only kept for frames, not
-/// for CPUs. Sized by the loader.
+/// The log. A CPU takes a block at a time, so that CPUs share nothing from frame to frame and room
+/// is only kept for frames, not for CPUs. Sized by the loader.
 #[map]
 static ARRIVAL_BLOCKS: Array<Block> = Array::with_max_entries(1, 0);
 /// The first block that no CPU has taken yet.
@@ -31,10 +32,14 @@ static ARRIVAL_LOGS: PerCpuArray<Log> = PerCpuArray::with_max_entries(1, 0);
 /// Stamps the frames that match and drops them; the others go on to the network stack.
 #[xdp]
 pub fn arrivals(ctx: XdpContext) -> u32 {
-    // SAFETY: a helper without arguments. The clock is read first, so that the stamp does not depend on what follows.
+    // SAFETY: a helper without arguments. The clock is read first, so that the stamp does not
+    // depend on what follows.
     let now = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: a per-CPU entry, and receive work on one CPU is never interrupted by other receive work.
-    let Some(log) = ARRIVAL_LOGS.get_ptr_mut(0).map(|log| unsafe { &mut *log }) else { return XDP_PASS };
+    // SAFETY: a per-CPU entry, and receive work on one CPU is never interrupted by other receive
+    // work.
+    let Some(log) = ARRIVAL_LOGS.get_ptr_mut(0).map(|log| unsafe { &mut *log }) else {
+        return XDP_PASS;
+    };
     let mask = Rodata::load(&RECEIVER.match_mask);
     if mask != 0 {
         let found = read::<u32>(&ctx, Rodata::load(&RECEIVER.match_offset)).map(u32::from_be);

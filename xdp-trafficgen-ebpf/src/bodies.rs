@@ -15,7 +15,8 @@ static FLOW_BODIES: Array<Body> = Array::with_max_entries(1, MAPPED);
 #[map]
 static BODIES: Array<[u8; BODY_LEN]> = Array::with_max_entries(1, MAPPED);
 
-/// Copies what follows the written lines, in every repetition: a page comes back with the frame of any flow.
+/// Copies what follows the written lines, in every repetition: a page comes back with the frame of
+/// any flow.
 #[inline(always)]
 pub fn copy_body(ctx: &XdpContext, number: u32) -> bool {
     let Some(&Body { entry, len }) = FLOW_BODIES.get(number) else { return false };

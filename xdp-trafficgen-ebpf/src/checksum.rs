@@ -1,21 +1,26 @@
 //! The Internet checksum (RFC 1071), built from values that are about to be written.
 //!
-//! A page handed to the program may hold the template or any frame sent before, so a checksum is never updated from what
-//! the page says: user space sums what is constant once, the program adds what it writes.
+//! A page handed to the program may hold the template or any frame sent before, so a checksum is
+//! never updated from what the page says: user space sums what is constant once, the program adds
+//! what it writes.
 
-/// The sum of `bytes` as big-endian 16-bit words, an odd last byte padded with zero; not folded, not complemented.
+/// The sum of `bytes` as big-endian 16-bit words, an odd last byte padded with zero; not folded,
+/// not complemented.
 ///
 /// Below 2⁴⁶ for any slice below 2³⁰ bytes.
 pub fn sum(bytes: &[u8]) -> u64 {
     let mut words = bytes.chunks_exact(2);
-    let even: u64 = words.by_ref().map(|word| u64::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+    let even: u64 =
+        words.by_ref().map(|word| u64::from(u16::from_be_bytes([word[0], word[1]]))).sum();
     even + words.remainder().first().map_or(0, |&last| u64::from(last) << 8)
 }
 
-/// What a big-endian number adds to a checksum: any number is congruent to the sum of its 16-bit words modulo 0xffff.
+/// What a big-endian number adds to a checksum: any number is congruent to the sum of its 16-bit
+/// words modulo 0xffff.
 ///
-/// For a number whose last byte lies at an even position of the covered bytes, and so is a high byte, it is this times 256.
-/// The result is below 2³³, so that a few dozen of them, moved up or not, stay within what [`fold`] takes.
+/// For a number whose last byte lies at an even position of the covered bytes, and so is a high
+/// byte, it is this times 256. The result is below 2³³, so that a few dozen of them, moved up or
+/// not, stay within what [`fold`] takes.
 #[inline(always)]
 pub const fn contribution(value: u64) -> u64 {
     (value >> 32) + (value & 0xffff_ffff)
@@ -24,7 +29,8 @@ pub const fn contribution(value: u64) -> u64 {
 /// Folds a sum below 2⁴⁶ to 16 bits with end-around carry.
 #[inline(always)]
 pub fn fold(mut sum: u64) -> u16 {
-    // Below 2³⁰ + 2¹⁶ after the first step, below 2¹⁴ + 2¹⁶ + 1 after the second, below 2¹⁶ after the third.
+    // Below 2³⁰ + 2¹⁶ after the first step, below 2¹⁴ + 2¹⁶ + 1 after the second, below 2¹⁶ after
+    // the third.
     sum = (sum >> 16) + (sum & 0xffff);
     sum = (sum >> 16) + (sum & 0xffff);
     sum = (sum >> 16) + (sum & 0xffff);
@@ -37,8 +43,8 @@ pub fn never_zero(folded: u16) -> u16 {
     if folded == 0xffff { 0xffff } else { !folded }
 }
 
-/// A wrong value in place of `good`, for frames whose checksum is to be bad on purpose: it differs from `good`, is not its
-/// other zero, and is not zero, which UDP takes for "no checksum".
+/// A wrong value in place of `good`, for frames whose checksum is to be bad on purpose: it differs
+/// from `good`, is not its other zero, and is not zero, which UDP takes for "no checksum".
 #[inline(always)]
 pub fn spoiled(good: u16) -> u16 {
     match good ^ 1 {

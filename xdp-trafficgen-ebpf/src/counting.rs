@@ -1,4 +1,5 @@
-//! A port's counts: which flow a frame is of, and why frames were dropped. [`crate::listening`] learns that they were.
+//! A port's counts: which flow a frame is of, and why frames were dropped. [`crate::listening`]
+//! learns that they were.
 
 use aya_ebpf::{
     macros::{map, raw_tracepoint},
@@ -6,7 +7,10 @@ use aya_ebpf::{
     programs::RawTracePointContext,
 };
 use xdp_trafficgen_ebpf::{
-    abi::{DropLayer, Drops, FlowDrops, RECENT, Worker, drop_class, errno_slot, parts_of_recent, recent},
+    abi::{
+        DropLayer, Drops, FlowDrops, RECENT, Worker, drop_class, errno_slot, parts_of_recent,
+        recent,
+    },
     field::Load as _,
 };
 
@@ -27,8 +31,8 @@ pub fn note_recent(worker: &mut Worker, number: u32, size: u32) {
     worker.recent[worker.counts.queued as usize % RECENT] = recent(number, size);
 }
 
-/// Counts a frame that has no interface to leave by: the kernel has taken the interface out of the devmap because it went away,
-/// or this CPU has no worker, and the repetition makes no frame.
+/// Counts a frame that has no interface to leave by: the kernel has taken the interface out of the
+/// devmap because it went away, or this CPU has no worker, and the repetition makes no frame.
 #[inline(always)]
 pub fn not_sent(worker: &mut Worker) {
     if worker.spec.egress != 0 {
@@ -84,8 +88,8 @@ fn note_reason(layer: DropLayer, errno: u32, frames: u64) {
     }
 }
 
-/// Counts frames that the driver refused: those queued first whose fate is not known yet. `on_devmap_xmit` calls it, with its own
-/// arguments.
+/// Counts frames that the driver refused: those queued first whose fate is not known yet.
+/// `on_devmap_xmit` calls it, with its own arguments.
 #[raw_tracepoint(tracepoint = "xdp_devmap_xmit")]
 pub fn dropped(ctx: RawTracePointContext) -> i32 {
     let Some(worker) = this_worker() else { return 0 };
@@ -101,7 +105,8 @@ pub fn dropped(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// Counts the frame that was just made, which the kernel did not redirect. `on_redirect_err` calls it, with its own arguments.
+/// Counts the frame that was just made, which the kernel did not redirect. `on_redirect_err` calls
+/// it, with its own arguments.
 #[raw_tracepoint(tracepoint = "xdp_redirect_err")]
 pub fn not_redirected(ctx: RawTracePointContext) -> i32 {
     let Some(worker) = this_worker() else { return 0 };

@@ -1,5 +1,6 @@
-//! Waits for departure times. The kernel transmits a batch at the end of its repetitions, so that with batches of one a frame
-//! leaves right after its program has waited for it; measured at a receiver, most gaps are within 64 ns.
+//! Waits for departure times. The kernel transmits a batch at the end of its repetitions, so that
+//! with batches of one a frame leaves right after its program has waited for it; measured at a
+//! receiver, most gaps are within 64 ns.
 
 use core::ffi::c_void;
 
@@ -11,7 +12,10 @@ use aya_ebpf::{
 use xdp_trafficgen_ebpf::{
     abi::{
         TURN_FLOW_BITS, Worker,
-        timing::{BUCKET_BITS, Calendar, FAR, GATHER, IDLE, Lateness, Segment, Stream, WorkerClock, pacing},
+        timing::{
+            BUCKET_BITS, Calendar, FAR, GATHER, IDLE, Lateness, Segment, Stream, WorkerClock,
+            pacing,
+        },
     },
     field::Load as _,
     timing::{self, NextStream, StreamTable, Tables},
@@ -40,7 +44,8 @@ static CALENDARS: Array<Calendar> = Array::with_max_entries(1, MAPPED);
 /// How punctual each worker's flows were, one worker's after the other's.
 #[map]
 static LATENESS: Array<Lateness> = Array::with_max_entries(1, MAPPED);
-/// The stop flag. Not 0: since that time nothing departs any more, and what is left of a call drops its frames.
+/// The stop flag. Not 0: since that time nothing departs any more, and what is left of a call drops
+/// its frames.
 #[map]
 static STOP: Array<u64> = Array::with_max_entries(1, MAPPED);
 
@@ -82,7 +87,8 @@ impl WorkerStreams {
     #[inline(always)]
     fn get(&self, number: u32) -> Option<&'static mut Stream> {
         let stream = STREAMS.get_ptr_mut(self.first.wrapping_add(number))?;
-        // SAFETY: an entry of this worker alone; no caller keeps a reference while it asks for the same entry again.
+        // SAFETY: an entry of this worker alone; no caller keeps a reference while it asks for the
+        // same entry again.
         Some(unsafe { &mut *stream })
     }
 }
@@ -102,8 +108,8 @@ fn first_stream(worker: &Worker) -> u32 {
     }
 }
 
-/// Waits until the worker's next frame is due, and gives the turn of its flow (0 with one stream for the port, where the
-/// schedule knows). None: nothing departs in this repetition.
+/// Waits until the worker's next frame is due, and gives the turn of its flow (0 with one stream
+/// for the port, where the schedule knows). None: nothing departs in this repetition.
 #[inline(always)]
 pub fn depart(worker: &mut Worker) -> Option<u32> {
     let Some(clock) = WORKER_CLOCKS.get_ptr_mut(worker.spec.index) else {
@@ -152,9 +158,10 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
         return None;
     }
     if too_old {
-        // A departure that is not too old leaves in this repetition: a worker that is behind would find it too old again in
-        // the next one, and never send a frame.
-        let others_first = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS && stream.state.earliest > clock.state.now;
+        // A departure that is not too old leaves in this repetition: a worker that is behind would
+        // find it too old again in the next one, and never send a frame.
+        let others_first = Rodata::load(&GENERATOR.pacing) == pacing::FLOWS
+            && stream.state.earliest > clock.state.now;
         if others_first || is_too_old(stream, clock.state.now) {
             put_back(clock, worker, number, stream);
             return None;
@@ -172,7 +179,8 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     note_overdue(clock, overdue);
     let several = Rodata::load(&GENERATOR.flow_count) != 1;
     let due = stream.state.due;
-    // With one stream for the port, all departures of the batch at once; but each late frame is noted for its own flow.
+    // With one stream for the port, all departures of the batch at once; but each late frame is
+    // noted for its own flow.
     let most = match Rodata::load(&GENERATOR.pacing) {
         pacing::PORT if begins && !(several && too_late != 0) => clock.spec.batch,
         _ => 1,
@@ -191,7 +199,8 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
         stream.counts.first = now + 1;
     }
     // Frames behind a late one leave at twice the rate at most.
-    let spread = if stream.state.earliest > now { stream.state.earliest } else { now } + (stream.state.due - due) / 2;
+    let spread = if stream.state.earliest > now { stream.state.earliest } else { now }
+        + (stream.state.due - due) / 2;
     stream.state.earliest = if spread > stream.state.due { spread } else { stream.state.due };
     let turn = stream.spec.turn;
     put_back(clock, worker, number, stream);
@@ -242,13 +251,14 @@ fn calendar(worker: &Worker) -> Option<&'static mut Calendar> {
     Some(unsafe { &mut *calendar })
 }
 
-/// The stream whose frame is next. It stays chosen until its frame has left. Within a batch, only a stream whose frame can still
-/// leave with the batch is chosen.
+/// The stream whose frame is next. It stays chosen until its frame has left. Within a batch, only a
+/// stream whose frame can still leave with the batch is chosen.
 #[inline(always)]
 fn chosen(clock: &mut WorkerClock, worker: &Worker, begins: bool) -> Option<u32> {
     if clock.state.chosen == 0 {
         let last = if begins { u64::MAX } else { (clock.state.now + GATHER) >> BUCKET_BITS };
-        let mut search = Search { worker: worker.spec.index, first: first_stream(worker), last, found: 0 };
+        let mut search =
+            Search { worker: worker.spec.index, first: first_stream(worker), last, found: 0 };
         call_loop(STEPS, search_step, &mut search);
         if search.found == 0 {
             clock.state.next_due = 0;
@@ -297,7 +307,10 @@ fn give_up(clock: &mut WorkerClock, worker: &Worker, number: u32) -> Option<()> 
     note_overdue(clock, clock.state.now.saturating_sub(stream.state.due));
     // A quarter more than necessary, so that it is not done for each frame.
     let bound = Rodata::load(&GENERATOR.give_up) / 4 * 3;
-    let mut skip = Skip { oldest: clock.state.now.saturating_sub(bound), stream: streams.first.wrapping_add(number) };
+    let mut skip = Skip {
+        oldest: clock.state.now.saturating_sub(bound),
+        stream: streams.first.wrapping_add(number),
+    };
     call_loop(SKIPS, skip_step, &mut skip);
     let stream = streams.get(number)?;
     stream.state.earliest = stream.state.due;

@@ -1,4 +1,5 @@
-//! The program of a port with several groups: it chooses a flow, and its group's program makes the frame.
+//! The program of a port with several groups: it chooses a flow, and its group's program makes the
+//! frame.
 
 use aya_ebpf::{
     bindings::xdp_action::XDP_DROP,
@@ -38,8 +39,8 @@ pub fn dispatch(ctx: XdpContext) -> u32 {
 
 /// Calls the program of a group; comes back only when there is none.
 ///
-/// A call for each group, with a constant for its number: the kernel makes a direct jump of it, where a number it does not know
-/// makes an indirect one, which mitigations make dear (23 ns:
+/// A call for each group, with a constant for its number: the kernel makes a direct jump of it,
+/// where a number it does not know makes an indirect one, which mitigations make dear (23 ns:
 /// doc/measurements.md#what-a-mechanism-costs).
 #[inline(always)]
 fn call_group(ctx: &XdpContext, group: u32) {

@@ -1,17 +1,17 @@
 //! Field arithmetic: the value of a field in one frame, and in the next.
 //!
-//! No division and no remainder: each field keeps its current value and compares (`seq % range` costs more than everything
-//! else a field does: doc/measurements.md#what-a-mechanism-costs).
+//! No division and no remainder: each field keeps its current value and compares (`seq % range`
+//! costs more than everything else a field does: doc/measurements.md#what-a-mechanism-costs).
 
 use crate::abi::{Counter, Field, Param, Word128, advance, kind};
 
-/// How a specification is read. The eBPF side reads `.rodata` in a way the compiler may not see through, because the
-/// loader fills it after compilation; the host just reads.
+/// How a specification is read. The eBPF side reads `.rodata` in a way the compiler may not see
+/// through, because the loader fills it after compilation; the host just reads.
 pub trait Load {
     /// Reads one value of a specification.
     fn load<T: Copy>(place: &T) -> T;
-    /// Adds to a sum. The eBPF side does it in memory: kept in registers, the sums would be moved about at every branch that
-    /// the verifier removes later.
+    /// Adds to a sum. The eBPF side does it in memory: kept in registers, the sums would be moved
+    /// about at every branch that the verifier removes later.
     fn add(sum: &mut u64, amount: u64);
 }
 
@@ -35,12 +35,13 @@ pub enum Value {
 pub struct SharedIndices {
     /// The value of the last [`crate::abi::op::LEAD`].
     pub index: u64,
-    /// Bit `i`: slot `i` starts again behind this frame. Only of those that lead others ([`advance`]).
+    /// Bit `i`: slot `i` starts again behind this frame. Only of those that lead others
+    /// ([`advance`]).
     pub ended: u32,
 }
 
-/// The value of slot number `slot` for the frame numbered `sequence()`, moved on to the worker's next frame. `WIDE`: whether
-/// the slot can hold a wide value.
+/// The value of slot number `slot` for the frame numbered `sequence()`, moved on to the worker's
+/// next frame. `WIDE`: whether the slot can hold a wide value.
 #[inline(always)]
 pub fn next<L: Load, const WIDE: bool>(
     field: &Field,
@@ -50,15 +51,17 @@ pub fn next<L: Load, const WIDE: bool>(
     values: &impl Values,
     moves: &mut SharedIndices,
 ) -> Value {
-    // Each arm reads only what it needs, and where it needs it: a read the verifier cannot remove is paid for in every frame,
-    // and what is read early is kept on the stack meanwhile.
+    // Each arm reads only what it needs, and where it needs it: a read the verifier cannot remove
+    // is paid for in every frame, and what is read early is kept on the stack meanwhile.
     match L::load(&field.kind) {
         kind::UP => Value::Narrow(up::<L>(field, slot, param.counter_mut(), moves)),
         kind::DOWN => Value::Narrow(down::<L>(field, slot, param.counter_mut(), moves)),
         kind::LIST => Value::Narrow(entry::<L>(field, slot, param, values, moves).lo),
         kind::FOLLOW => {
             let follower = || param.follower();
-            Value::Narrow(follower().base.lo.wrapping_add(moves.index.wrapping_mul(follower().step.lo)))
+            Value::Narrow(
+                follower().base.lo.wrapping_add(moves.index.wrapping_mul(follower().step.lo)),
+            )
         }
         kind::FOLLOW_LIST => Value::Narrow(followed(param, values, moves).lo),
         kind @ (kind::RANDOM_MASK | kind::RANDOM_SCALE_32 | kind::RANDOM_SCALE) => {
@@ -113,7 +116,8 @@ const WIDE_FOLLOW_LIST: u32 = kind::WIDE | kind::FOLLOW_LIST;
 pub const fn up_freely(counter: &mut Counter) -> u64 {
     let value = counter.current.lo;
     let next = value.wrapping_add(counter.advance.lo);
-    counter.current.lo = if next > counter.limit.lo { next.wrapping_sub(counter.span.lo) } else { next };
+    counter.current.lo =
+        if next > counter.limit.lo { next.wrapping_sub(counter.span.lo) } else { next };
     value
 }
 
@@ -141,7 +145,12 @@ fn up<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &mut Shar
 
 /// The value of a slot that counts down, moved on.
 #[inline(always)]
-fn down<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &mut SharedIndices) -> u64 {
+fn down<L: Load>(
+    field: &Field,
+    slot: u32,
+    counter: &mut Counter,
+    moves: &mut SharedIndices,
+) -> u64 {
     let value = counter.current.lo;
     let back = |next: u64, counter: &Counter, ended: &mut bool| {
         if next.cast_signed() < counter.limit.lo.cast_signed() {
@@ -163,7 +172,12 @@ fn down<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &mut Sh
 
 /// As [`up`], for a wide value.
 #[inline(always)]
-fn wide_up<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &mut SharedIndices) -> Word128 {
+fn wide_up<L: Load>(
+    field: &Field,
+    slot: u32,
+    counter: &mut Counter,
+    moves: &mut SharedIndices,
+) -> Word128 {
     let value = counter.current.get();
     // The first condition catches a sum past 2¹²⁸.
     let back = |from: u128, next: u128, counter: &Counter, ended: &mut bool| {
@@ -179,14 +193,21 @@ fn wide_up<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &mut
         counter,
         moves,
         |counter, ended| back(value, value.wrapping_add(counter.advance.get()), counter, ended),
-        |next, counter, ended| back(next, next.wrapping_add(counter.round_step.get()), counter, ended),
+        |next, counter, ended| {
+            back(next, next.wrapping_add(counter.round_step.get()), counter, ended)
+        },
     ));
     Word128::new(value)
 }
 
 /// As [`down`], for a wide value.
 #[inline(always)]
-fn wide_down<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &mut SharedIndices) -> Word128 {
+fn wide_down<L: Load>(
+    field: &Field,
+    slot: u32,
+    counter: &mut Counter,
+    moves: &mut SharedIndices,
+) -> Word128 {
     let value = counter.current.get();
     // The first condition catches a difference below zero.
     let back = |from: u128, next: u128, counter: &Counter, ended: &mut bool| {
@@ -202,13 +223,15 @@ fn wide_down<L: Load>(field: &Field, slot: u32, counter: &mut Counter, moves: &m
         counter,
         moves,
         |counter, ended| back(value, value.wrapping_sub(counter.advance.get()), counter, ended),
-        |next, counter, ended| back(next, next.wrapping_sub(counter.round_step.get()), counter, ended),
+        |next, counter, ended| {
+            back(next, next.wrapping_sub(counter.round_step.get()), counter, ended)
+        },
     ));
     Word128::new(value)
 }
 
-/// What a counter comes to in the worker's next frame: `advance` gives the value after a frame, `round` what a round of the
-/// leader makes of that. Both say whether the slot started again.
+/// What a counter comes to in the worker's next frame: `advance` gives the value after a frame,
+/// `round` what a round of the leader makes of that. Both say whether the slot started again.
 #[inline(always)]
 fn next_value<L: Load, V>(
     field: &Field,
@@ -224,7 +247,8 @@ fn next_value<L: Load, V>(
         advance::FREE => return next,
         advance::LEADER => {}
         following => {
-            // Two moves, each within a round: of one sum it could not be told how often it starts again.
+            // Two moves, each within a round: of one sum it could not be told how often it starts
+            // again.
             if moves.ended >> (L::load(&field.leader) & 31) & 1 != 0 {
                 next = round(next, counter, &mut ended);
             }
@@ -254,9 +278,9 @@ fn followed(param: &Param, values: &impl Values, moves: &SharedIndices) -> Word1
     values.value(param.first_entry().wrapping_add(moves.index as u32))
 }
 
-/// Output number `index` (from 0) of SplitMix64 seeded with `seed` (Steele, Lea, Flood: "Fast splittable pseudorandom
-/// number generators", OOPSLA 2014). A function of the frame's number, so the same seed gives the same traffic however
-/// many workers share it.
+/// Output number `index` (from 0) of SplitMix64 seeded with `seed` (Steele, Lea, Flood: "Fast
+/// splittable pseudorandom number generators", OOPSLA 2014). A function of the frame's number, so
+/// the same seed gives the same traffic however many workers share it.
 #[inline(always)]
 pub fn split_mix_64(seed: u64, index: u64) -> u64 {
     let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -271,7 +295,8 @@ pub const WIDE_SEED: u64 = 0x5851_f42d_4c95_7f2d;
 /// Bits 64 to 127 of a product; eBPF has no instruction for it.
 #[inline(always)]
 fn multiply_high(a: u64, b: u64) -> u64 {
-    // LLVM recognises this idiom and makes a call to the missing `__multi3` of it, unless a half is opaque to it.
+    // LLVM recognises this idiom and makes a call to the missing `__multi3` of it, unless a half is
+    // opaque to it.
     let (a1, a0) = (core::hint::black_box(a >> 32), a & 0xffff_ffff);
     let (b1, b0) = (b >> 32, b & 0xffff_ffff);
     let middle = a1.wrapping_mul(b0).wrapping_add(a0.wrapping_mul(b0) >> 32);
@@ -279,12 +304,14 @@ fn multiply_high(a: u64, b: u64) -> u64 {
     a1.wrapping_mul(b1).wrapping_add(middle >> 32).wrapping_add(carry >> 32)
 }
 
-/// Bits 128 to 255 of a product, by halves; never a 128-bit multiplication, which would be a library call.
+/// Bits 128 to 255 of a product, by halves; never a 128-bit multiplication, which would be a
+/// library call.
 #[inline(always)]
 fn multiply_high_128(a: u128, b: u128) -> u128 {
     let (a1, a0) = ((a >> 64) as u64, a as u64);
     let (b1, b0) = ((b >> 64) as u64, b as u64);
-    let full = |x: u64, y: u64| (u128::from(multiply_high(x, y)) << 64) | u128::from(x.wrapping_mul(y));
+    let full =
+        |x: u64, y: u64| (u128::from(multiply_high(x, y)) << 64) | u128::from(x.wrapping_mul(y));
     let middle = full(a1, b0).wrapping_add(u128::from(multiply_high(a0, b0)));
     let low_middle = full(a0, b1).wrapping_add(u128::from(middle as u64));
     full(a1, b1).wrapping_add(middle >> 64).wrapping_add(low_middle >> 64)

@@ -1,21 +1,24 @@
-//! One repetition of a flow that is worked out: everything that varies, and every checksum it touches, written into a
-//! frame as absolute values.
+//! One repetition of a flow that is worked out: everything that varies, and every checksum it
+//! touches, written into a frame as absolute values.
 //!
-//! What is decided by a specification is decided by comparing one loaded number with constants, so that the verifier,
-//! which knows the number, drops the comparison and all branches but one. Measured with the program alone, on top of a
-//! bare redirect's 6.7 ns, for four counting fields and their two checksums: 17 ns with shifts, masks and widths header_state
-//! out from loaded numbers and bytes stored one by one; 9.8 ns with named forms for the common ways to store and sum;
-//! 7.9 ns with one number a slot for the whole of it and nothing read that is not used.
+//! What is decided by a specification is decided by comparing one loaded number with constants, so
+//! that the verifier, which knows the number, drops the comparison and all branches but one.
+//! Measured with the program alone, on top of a bare redirect's 6.7 ns, for four counting fields
+//! and their two checksums: 17 ns with shifts, masks and widths header_state out from loaded
+//! numbers and bytes stored one by one; 9.8 ns with named forms for the common ways to store and
+//! sum; 7.9 ns with one number a slot for the whole of it and nothing read that is not used.
 
 use crate::{
     abi::{
-        Checksum, Field, Group, HeaderState, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NO_SUM, Word128, finish, op,
+        Checksum, Field, Group, HeaderState, MAX_CHECKSUMS, MAX_FIELDS, MAX_SUMS, MAX_WIDE, NO_SUM,
+        Word128, finish, op,
     },
     checksum,
     field::{self, Load, SharedIndices, Value, Values},
 };
 
-/// A frame to write to. The eBPF side stores into packet memory the verifier has bounded; the host stores into a slice.
+/// A frame to write to. The eBPF side stores into packet memory the verifier has bounded; the host
+/// stores into a slice.
 pub trait FrameMut {
     /// Stores one byte at `at`.
     fn store_u8(&mut self, at: usize, value: u8);
@@ -27,8 +30,9 @@ pub trait FrameMut {
     fn store_u64(&mut self, at: usize, value: u64);
 }
 
-/// Writes everything that varies in frame number `sequence()` of the flow behind its header, moves it on, and writes the
-/// checksums. Returns the frame's length without FCS, 0 when the frame has no size of its own.
+/// Writes everything that varies in frame number `sequence()` of the flow behind its header, moves
+/// it on, and writes the checksums. Returns the frame's length without FCS, 0 when the frame has no
+/// size of its own.
 #[inline(always)]
 pub fn write<L: Load>(
     frame: &mut impl FrameMut,
@@ -37,8 +41,10 @@ pub fn write<L: Load>(
     sequence: impl Fn() -> u64 + Copy,
     values: &impl Values,
 ) -> u32 {
-    let mut repetition = Repetition { moves: SharedIndices::default(), size: 0, sums: [0; MAX_CHECKSUMS] };
-    // Written out and nested, not looped: every index must be a constant for the verifier to drop unused slots.
+    let mut repetition =
+        Repetition { moves: SharedIndices::default(), size: 0, sums: [0; MAX_CHECKSUMS] };
+    // Written out and nested, not looped: every index must be a constant for the verifier to drop
+    // unused slots.
     macro_rules! slots {
         () => {};
         ($index:literal $($rest:literal)*) => {
@@ -64,15 +70,16 @@ pub fn write<L: Load>(
     repetition.size
 }
 
-const _: () = assert!(MAX_CHECKSUMS == 8 && MAX_FIELDS == 16 && MAX_SUMS == 4, "the slots are written out");
+const _: () =
+    assert!(MAX_CHECKSUMS == 8 && MAX_FIELDS == 16 && MAX_SUMS == 4, "the slots are written out");
 
 /// What a repetition carries from slot to slot.
 struct Repetition {
     moves: SharedIndices,
     /// The frame's length without FCS; 0: it has no size of its own.
     size: u32,
-    /// For each checksum the sum of what was written. On the stack: in map memory, each addition would wait for the one before
-    /// (doc/measurements.md#ways-to-write-a-field).
+    /// For each checksum the sum of what was written. On the stack: in map memory, each addition
+    /// would wait for the one before (doc/measurements.md#ways-to-write-a-field).
     sums: Sums,
 }
 
@@ -93,7 +100,8 @@ fn write_checksum<L: Load>(
     header_state: &HeaderState,
     sums: &mut Sums,
 ) {
-    let folded = checksum::fold(L::load(&sums[index]).wrapping_add(u64::from(header_state.bases[index])));
+    let folded =
+        checksum::fold(L::load(&sums[index]).wrapping_add(u64::from(header_state.bases[index])));
     macro_rules! finished {
         ($folded:expr, $finish:expr) => {
             match $finish {
@@ -132,11 +140,19 @@ fn write_field<L: Load, const WIDE: bool>(
             value
         }};
     }
-    // What is written, as it counts in checksums; counted in one place, because that takes much code.
+    // What is written, as it counts in checksums; counted in one place, because that takes much
+    // code.
     let amount = match op {
         op::UP_2 => up!(store_u16, u16),
         op::UP_4 => up!(store_u32, u32),
-        _ => match field::next::<L, WIDE>(spec, index as u32, param, sequence, values, &mut repetition.moves) {
+        _ => match field::next::<L, WIDE>(
+            spec,
+            index as u32,
+            param,
+            sequence,
+            values,
+            &mut repetition.moves,
+        ) {
             Value::Narrow(value) => match op {
                 op::ANY_1 => {
                     frame.store_u8(at, value as u8);
@@ -173,7 +189,8 @@ fn write_field<L: Load, const WIDE: bool>(
             Value::Wide(_) if !WIDE => return,
             Value::Wide(value) => {
                 let value = shift_left(value, L::load(&spec.shift));
-                let written = Word128 { hi: value.hi | param.fixed.hi, lo: value.lo | param.fixed.lo };
+                let written =
+                    Word128 { hi: value.hi | param.fixed.hi, lo: value.lo | param.fixed.lo };
                 let width = L::load(&spec.width) as usize;
                 store_bytes(frame, at, width.wrapping_sub(8), written.hi);
                 frame.store_u64(at.wrapping_add(width).wrapping_sub(8), written.lo);
@@ -229,10 +246,14 @@ fn shift_left(value: Word128, shift: u32) -> Word128 {
     if shift == 0 {
         return value;
     }
-    Word128 { hi: (value.hi << (shift & 63)) | (value.lo >> ((64 - shift) & 63)), lo: value.lo << (shift & 63) }
+    Word128 {
+        hi: (value.hi << (shift & 63)) | (value.lo >> ((64 - shift) & 63)),
+        lo: value.lo << (shift & 63),
+    }
 }
 
-/// Stores the low `width` (1 to 8) bytes of `bits`, big-endian, in as few stores as the width has binary digits.
+/// Stores the low `width` (1 to 8) bytes of `bits`, big-endian, in as few stores as the width has
+/// binary digits.
 #[inline(always)]
 fn store_bytes(frame: &mut impl FrameMut, at: usize, width: usize, bits: u64) {
     match width {

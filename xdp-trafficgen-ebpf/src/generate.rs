@@ -25,7 +25,8 @@ use crate::{
     this_worker,
 };
 
-/// The header states of each worker, one worker's after the other's: only of flows whose headers are worked out.
+/// The header states of each worker, one worker's after the other's: only of flows whose headers
+/// are worked out.
 #[map]
 static HEADER_STATES: Array<HeaderState> = Array::with_max_entries(1, MAPPED);
 /// Entries of `values` patterns, all lists one after the other.
@@ -46,7 +47,8 @@ impl Values for ValueTable {
 #[inline(always)]
 pub fn generate(ctx: XdpContext) -> u32 {
     // With several groups it is `dispatch` that waits.
-    if Rodata::load(&GENERATOR.pacing) != pacing::NONE && Rodata::load(&GENERATOR.group_count) == 1 {
+    if Rodata::load(&GENERATOR.pacing) != pacing::NONE && Rodata::load(&GENERATOR.group_count) == 1
+    {
         let Some(worker) = this_worker() else { return XDP_DROP };
         let Some(turn) = departure::depart(worker) else { return XDP_DROP };
         worker.flow = turn & ((1 << TURN_FLOW_BITS) - 1);
@@ -74,8 +76,9 @@ fn one_line(ctx: &XdpContext) -> u32 {
     redirected_to(worker.spec.egress)
 }
 
-/// [`path::FLOWS`]. Schedule, look-up of the flow, its count and the note of whose frame it was take 2.5 ns more than a
-/// single flow's frame, and 3.5 with 4096 flows, whose rows and counts are no longer in the nearest cache.
+/// [`path::FLOWS`]. Schedule, look-up of the flow, its count and the note of whose frame it was
+/// take 2.5 ns more than a single flow's frame, and 3.5 with 4096 flows, whose rows and counts are
+/// no longer in the nearest cache.
 #[inline(always)]
 fn recorded_flows(ctx: &XdpContext) -> u32 {
     let Some(worker) = this_worker() else { return XDP_DROP };
@@ -136,13 +139,15 @@ fn any_flow(ctx: &XdpContext) -> u32 {
     }
 }
 
-/// Cuts the frame to its size. Measured on a bare redirect of 52 ns: 3.8 ns, most of it the kernel's, which takes over the new
-/// bounds and sets the page up anew when it comes back.
+/// Cuts the frame to its size. Measured on a bare redirect of 52 ns: 3.8 ns, most of it the
+/// kernel's, which takes over the new bounds and sets the page up anew when it comes back.
 #[inline(always)]
 fn cut(ctx: &XdpContext, size: u32) {
-    // SAFETY: the context the helper wants. It cannot fail: no frame is longer than the one given to the kernel, whose length
-    // each page has again.
-    unsafe { bpf_xdp_adjust_tail(ctx.ctx, size as i32 - Rodata::load(&GENERATOR.frame_len) as i32) };
+    // SAFETY: the context the helper wants. It cannot fail: no frame is longer than the one given
+    // to the kernel, whose length each page has again.
+    unsafe {
+        bpf_xdp_adjust_tail(ctx.ctx, size as i32 - Rodata::load(&GENERATOR.frame_len) as i32)
+    };
 }
 
 /// The flow of the worker's next frame.
@@ -179,8 +184,9 @@ fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
     if !packet.holds(4 * words) {
         return None;
     }
-    // The constant bytes too: a receiver in this kernel (the far end of a veth, this machine's own stack) may have
-    // written to the page before it was recycled, a router its MAC addresses and TTL.
+    // The constant bytes too: a receiver in this kernel (the far end of a veth, this machine's own
+    // stack) may have written to the page before it was recycled, a router its MAC addresses
+    // and TTL.
     copy(&mut packet, words, |line, word| state.header[line as usize][word]);
     // Volatile, so that only what wants the number reads it.
     let first = &raw const state.first;

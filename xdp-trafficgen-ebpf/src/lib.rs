@@ -1,9 +1,10 @@
 //! What the kernel side and the user side share, and the pure parts of the eBPF programs.
 //!
-//! Reading order: [`abi`] (every value both sides see), [`field`] (how a field's value follows from the frame's number),
-//! [`checksum`] (RFC 1071 sums built from written values), [`frame`] (one repetition: values and checksums into a frame),
-//! [`timing`] (when it leaves). Everything here compiles for the host too, where it is tested; `main.rs` holds the maps and
-//! thin entry points and compiles for eBPF only. Nothing here loads, allocates or panics.
+//! Reading order: [`abi`] (every value both sides see), [`field`] (how a field's value follows from
+//! the frame's number), [`checksum`] (RFC 1071 sums built from written values), [`frame`] (one
+//! repetition: values and checksums into a frame), [`timing`] (when it leaves). Everything here
+//! compiles for the host too, where it is tested; `main.rs` holds the maps and thin entry points
+//! and compiles for eBPF only. Nothing here loads, allocates or panics.
 #![cfg_attr(not(test), no_std)]
 #![expect(
     clippy::cast_possible_truncation,

@@ -1,12 +1,13 @@
-//! What became of frames: programs on the kernel's trace points count frames whose fate is known, and call the port's own
-//! handlers for frames that were dropped.
+//! What became of frames: programs on the kernel's trace points count frames whose fate is known,
+//! and call the port's own handlers for frames that were dropped.
 //!
-//! One program listens for all ports of the process: the kernel's call of a program that listens costs 29 ns for each bulk of
-//! 16 frames, whoever sent them, and every port would pay for the listeners of all (doc/measurements.md#accounting). It
-//! needs no type information of the kernel (BTF): raw trace points are known by name, and cost the same as those that need it.
-//! A handler that does nothing costs as much. An fexit program on the driver's `ndo_xdp_xmit` might cost less, but it could
-//! not be measured (the 6.18 it was tried on answered EPERM, to an empty one too), and each driver's function has a name of its
-//! own.
+//! One program listens for all ports of the process: the kernel's call of a program that listens
+//! costs 29 ns for each bulk of 16 frames, whoever sent them, and every port would pay for the
+//! listeners of all (doc/measurements.md#accounting). It needs no type information of the kernel
+//! (BTF): raw trace points are known by name, and cost the same as those that need it.
+//! A handler that does nothing costs as much. An fexit program on the driver's `ndo_xdp_xmit` might
+//! cost less, but it could not be measured (the 6.18 it was tried on answered EPERM, to an empty
+//! one too), and each driver's function has a name of its own.
 
 use aya_ebpf::{
     macros::{map, raw_tracepoint},
@@ -31,12 +32,14 @@ static HANDLERS: ProgramArray = ProgramArray::with_max_entries(handler::PER_PORT
 #[map]
 static LAST: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 
-/// The port whose frames are on their way through the kernel on this CPU just now, if any, and its worker. For frames of other
-/// programs there is none: the fate of all frames of a batch is known before softirqs run again, and before another port's
-/// frames are made.
+/// The port whose frames are on their way through the kernel on this CPU just now, if any, and its
+/// worker. For frames of other programs there is none: the fate of all frames of a batch is known
+/// before softirqs run again, and before another port's frames are made.
 #[inline(always)]
 fn sending() -> Option<(u32, &'static mut Worker)> {
-    let sending = |place| worker_at(place).filter(|worker| worker.in_flight() != 0).map(|worker| (place, worker));
+    let sending = |place| {
+        worker_at(place).filter(|worker| worker.in_flight() != 0).map(|worker| (place, worker))
+    };
     let places = Rodata::load(&PLACES);
     if places == 1 {
         return sending(0);
@@ -58,8 +61,9 @@ fn sending() -> Option<(u32, &'static mut Worker)> {
     None
 }
 
-/// `xdp_devmap_xmit(from_dev, to_dev, sent, drops, err)`: once per bulk of up to 16 frames, which are those queued first. A
-/// driver takes the first `sent` of them (Linux 5.13, commit fdc13979f91e).
+/// `xdp_devmap_xmit(from_dev, to_dev, sent, drops, err)`: once per bulk of up to 16 frames, which
+/// are those queued first. A driver takes the first `sent` of them (Linux 5.13, commit
+/// fdc13979f91e).
 #[raw_tracepoint(tracepoint = "xdp_devmap_xmit")]
 pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
     if let Some((place, worker)) = sending() {
@@ -73,8 +77,8 @@ pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// `xdp_redirect_err(dev, xdp, tgt, err, …)` and `xdp_redirect_map_err`: one frame that never reached a driver, the one that
-/// was just made.
+/// `xdp_redirect_err(dev, xdp, tgt, err, …)` and `xdp_redirect_map_err`: one frame that never
+/// reached a driver, the one that was just made.
 #[raw_tracepoint(tracepoint = "xdp_redirect_err")]
 pub fn on_redirect_err(ctx: RawTracePointContext) -> i32 {
     if let Some((place, _)) = sending() {
@@ -83,8 +87,8 @@ pub fn on_redirect_err(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// `xdp_exception(dev, xdp, act)`: a frame given up for what a program returned. Live mode has no such case up to Linux 6.18;
-/// if another one has, the frame stays in flight, and this says why.
+/// `xdp_exception(dev, xdp, act)`: a frame given up for what a program returned. Live mode has no
+/// such case up to Linux 6.18; if another one has, the frame stays in flight, and this says why.
 #[raw_tracepoint(tracepoint = "xdp_exception")]
 pub fn on_exception(_ctx: RawTracePointContext) -> i32 {
     if let Some((_, worker)) = sending() {
@@ -93,7 +97,8 @@ pub fn on_exception(_ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// Calls the port's program instead of what is left of this one; comes back only when there is none.
+/// Calls the port's program instead of what is left of this one; comes back only when there is
+/// none.
 #[inline(always)]
 fn call(ctx: &RawTracePointContext, place: u32, handler: u32) {
     // SAFETY: the map and context that the helper wants.

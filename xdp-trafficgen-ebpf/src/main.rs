@@ -1,14 +1,22 @@
-//! The eBPF programs: maps and thin entry points; what can be tested on the host lives in the library.
+//! The eBPF programs: maps and thin entry points; what can be tested on the host lives in the
+//! library.
 //!
-//! `generate` makes frames, `on_devmap_xmit` and `on_redirect_err` learn what became of them, for all ports, and call the
-//! port's `dropped` and `not_redirected` where something went wrong, `sink` counts frames on a receiving interface, `arrivals`
-//! writes down when they come, `pass` lets everything pass (for drivers that want a program), `floor` only redirects (the
+//! `generate` makes frames, `on_devmap_xmit` and `on_redirect_err` learn what became of them, for
+//! all ports, and call the port's `dropped` and `not_redirected` where something went wrong, `sink`
+//! counts frames on a receiving interface, `arrivals` writes down when they come, `pass` lets
+//! everything pass (for drivers that want a program), `floor` only redirects (the
 //! bench's yardstick).
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
-#![expect(unsafe_code, reason = "packet memory, map memory and trace point arguments are raw pointers")]
-#![expect(clippy::cast_possible_truncation, reason = "the kernel's wide return values hold small numbers")]
+#![expect(
+    unsafe_code,
+    reason = "packet memory, map memory and trace point arguments are raw pointers"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the kernel's wide return values hold small numbers"
+)]
 #![expect(unreachable_pub, reason = "the program macros make public items of entry points")]
 
 mod arrivals;
@@ -51,15 +59,16 @@ static GENERATOR: Generator = Generator {
 #[unsafe(no_mangle)]
 static GROUP: Group = Group::NONE;
 
-/// Of arrays that user space maps into its memory. A program's look-up is the same as in any other: the kernel keeps the entries
-/// in pages of their own, at the same distance from the map.
+/// Of arrays that user space maps into its memory. A program's look-up is the same as in any other:
+/// the kernel keeps the entries in pages of their own, at the same distance from the map.
 const MAPPED: u32 = BPF_F_MMAPABLE;
 
 /// Which of the ports that are listened for together this is: its entry in [`WORKERS`].
 #[unsafe(no_mangle)]
 static PLACE: u32 = 0;
 
-/// What each worker keeps: an entry for each port, for each CPU, so nothing is shared and nothing is atomic.
+/// What each worker keeps: an entry for each port, for each CPU, so nothing is shared and nothing
+/// is atomic.
 #[map]
 static WORKERS: PerCpuArray<Worker> = PerCpuArray::with_max_entries(1, 0);
 /// The flows of each worker, one worker's after the other's. Not used for a port's single flow.
@@ -78,7 +87,9 @@ impl Load for Rodata {
     #[inline(always)]
     fn add(sum: &mut u64, amount: u64) {
         // SAFETY: a reference.
-        unsafe { core::ptr::write_volatile(sum, core::ptr::read_volatile(sum).wrapping_add(amount)) }
+        unsafe {
+            core::ptr::write_volatile(sum, core::ptr::read_volatile(sum).wrapping_add(amount))
+        }
     }
 }
 
@@ -91,8 +102,8 @@ fn this_worker() -> Option<&'static mut Worker> {
 #[inline(always)]
 fn worker_at(place: u32) -> Option<&'static mut Worker> {
     let worker = WORKERS.get_ptr_mut(place)?;
-    // SAFETY: a per-CPU entry, and live frames run with migration and softirqs held off: nobody else has it; map memory
-    // outlives the program.
+    // SAFETY: a per-CPU entry, and live frames run with migration and softirqs held off: nobody
+    // else has it; map memory outlives the program.
     Some(unsafe { &mut *worker })
 }
 

@@ -23,9 +23,9 @@ impl Packet {
 
     #[inline(always)]
     pub fn store<T>(&mut self, at: usize, value: T) {
-        // SAFETY: the verifier proves that `at + size` lies within the bounds that were checked. Alignment is the
-        // kernel's business: where the machine needs it the verifier checks it, and `write_unaligned` would be compiled
-        // to single bytes everywhere.
+        // SAFETY: the verifier proves that `at + size` lies within the bounds that were checked.
+        // Alignment is the kernel's business: where the machine needs it the verifier
+        // checks it, and `write_unaligned` would be compiled to single bytes everywhere.
         unsafe { *((self.start + at) as *mut T) = value }
     }
 }
@@ -49,7 +49,8 @@ impl FrameMut for Packet {
     }
 }
 
-/// Stores the first `words` four-byte words of several lines; `line` gives an eight-byte word of one.
+/// Stores the first `words` four-byte words of several lines; `line` gives an eight-byte word of
+/// one.
 #[inline(always)]
 pub fn copy(packet: &mut Packet, words: u64, line: impl Fn(u64, usize) -> u64) {
     const LINE: u64 = LINE_LEN as u64 / 4;
@@ -66,8 +67,8 @@ pub fn copy(packet: &mut Packet, words: u64, line: impl Fn(u64, usize) -> u64) {
     more!(1 2 3);
 }
 
-/// Stores the first `words` four-byte words of a line at `at`; a line has 16. An arm for each number, for the verifier to keep
-/// just one.
+/// Stores the first `words` four-byte words of a line at `at`; a line has 16. An arm for each
+/// number, for the verifier to keep just one.
 #[inline(always)]
 pub fn copy_line(packet: &mut Packet, at: usize, words: u64, line: impl Fn(usize) -> u64) {
     macro_rules! copy {

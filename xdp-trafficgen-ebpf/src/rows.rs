@@ -25,8 +25,8 @@ pub fn row_size(row: u64) -> u32 {
     Rodata::load(&ROW_SIZES[row as usize % ROW_TABLE_LINES])
 }
 
-/// Writes a frame's header from the row table. Gives the frame's length without FCS, 0 when it has no size of its own; none
-/// when the page is too short.
+/// Writes a frame's header from the row table. Gives the frame's length without FCS, 0 when it has
+/// no size of its own; none when the page is too short.
 #[inline(always)]
 pub fn copy_header(ctx: &XdpContext, flow: &mut Flow) -> Option<u32> {
     let row = copy_next_row(ctx, flow)?;
@@ -36,7 +36,8 @@ pub fn copy_header(ctx: &XdpContext, flow: &mut Flow) -> Option<u32> {
     })
 }
 
-/// Copies the next row of a flow into the frame; gives its first line, none when the page is too short.
+/// Copies the next row of a flow into the frame; gives its first line, none when the page is too
+/// short.
 #[inline(always)]
 pub fn copy_next_row(ctx: &XdpContext, flow: &mut Flow) -> Option<u64> {
     let mut packet = Packet::of(ctx);
@@ -64,6 +65,7 @@ pub fn next_row(flow: &mut Flow) -> u64 {
 /// An eight-byte word of a line of the row table.
 #[inline(always)]
 pub fn row_word(line: u64, word: usize) -> u64 {
-    // The remainder costs one instruction, and tells the verifier what a map look-up would check in eight.
+    // The remainder costs one instruction, and tells the verifier what a map look-up would check in
+    // eight.
     Rodata::load(&ROWS[line as usize % ROW_TABLE_LINES][word])
 }

@@ -1,17 +1,19 @@
-//! Departure times, one after the other: pure arithmetic in whole nanoseconds and exact fractions of them, so that nothing
-//! drifts, and the calendar in which the streams of several flows take turns.
+//! Departure times, one after the other: pure arithmetic in whole nanoseconds and exact fractions
+//! of them, so that nothing drifts, and the calendar in which the streams of several flows take
+//! turns.
 
 use crate::{
     abi::timing::{
-        BUCKET_BITS, BUCKETS, Calendar, EXPONENTIAL_BITS, EXPONENTIALS, Gap, Segment, Stream, StreamSpec, StreamState,
-        stream_kind,
+        BUCKET_BITS, BUCKETS, Calendar, EXPONENTIAL_BITS, EXPONENTIALS, Gap, Segment, Stream,
+        StreamSpec, StreamState, stream_kind,
     },
     field::split_mix_64,
 };
 
 /// Where segments and random numbers come from.
 pub trait Tables {
-    /// An entry of the table of segments; one that does not exist is a mistake, and ends the stream.
+    /// An entry of the table of segments; one that does not exist is a mistake, and ends the
+    /// stream.
     fn segment(&self, index: u32) -> Option<Segment>;
     /// An entry, below [`EXPONENTIALS`], of the table of exponentially distributed numbers.
     fn exponential(&self, index: u32) -> u32;
@@ -38,7 +40,8 @@ pub fn advance(stream: &mut Stream, tables: &impl Tables) {
         return;
     }
     if tables.uses(stream_kind::SEGMENTS) && spec.kind == stream_kind::SEGMENTS {
-        state.segment_left = state.segment_left.wrapping_sub((state.segment_left != u64::MAX) as u64);
+        state.segment_left =
+            state.segment_left.wrapping_sub((state.segment_left != u64::MAX) as u64);
         if state.segment_left == 0 {
             next_segment(spec, state, tables);
             return;
@@ -47,8 +50,9 @@ pub fn advance(stream: &mut Stream, tables: &impl Tables) {
     (state.due, state.due_rest) = later((state.due, state.due_rest), &state.gap);
 }
 
-/// Moves a stream on by one to `most` departures, and gives their number. All but the first one are due at `until` or before,
-/// and before the stream's end; only departures at equal distances are taken together.
+/// Moves a stream on by one to `most` departures, and gives their number. All but the first one are
+/// due at `until` or before, and before the stream's end; only departures at equal distances are
+/// taken together.
 #[inline(always)]
 pub fn take(stream: &mut Stream, most: u64, until: u64, tables: &impl Tables) -> u64 {
     // A single departure needs no division.
@@ -57,8 +61,8 @@ pub fn take(stream: &mut Stream, most: u64, until: u64, tables: &impl Tables) ->
     before + 1
 }
 
-/// Counts departures that are due before `oldest` as unsent: many at once where they are at equal distances, else one. Gives
-/// whether there may be more.
+/// Counts departures that are due before `oldest` as unsent: many at once where they are at equal
+/// distances, else one. Gives whether there may be more.
 #[inline(always)]
 pub fn skip(stream: &mut Stream, oldest: u64, tables: &impl Tables) -> bool {
     let until = if oldest < stream.spec.end { oldest } else { stream.spec.end };
@@ -71,8 +75,9 @@ pub fn skip(stream: &mut Stream, oldest: u64, tables: &impl Tables) -> bool {
     true
 }
 
-/// Moves a stream on by up to `most` departures, to one that is due at `until` or before, and before the stream's end. Leaves at
-/// least one departure in a segment for [`advance`], which knows what follows.
+/// Moves a stream on by up to `most` departures, to one that is due at `until` or before, and
+/// before the stream's end. Leaves at least one departure in a segment for [`advance`], which knows
+/// what follows.
 #[inline(always)]
 fn jump(stream: &mut Stream, most: u64, until: u64, tables: &impl Tables) -> u64 {
     let Stream { state, spec, .. } = stream;
@@ -93,7 +98,8 @@ fn jump(stream: &mut Stream, most: u64, until: u64, tables: &impl Tables) -> u64
     let carry = parts.checked_div(state.gap.whole).unwrap_or(0);
     state.due += many.wrapping_mul(state.gap.ns).wrapping_add(carry);
     state.due_rest = parts.wrapping_sub(carry.wrapping_mul(state.gap.whole));
-    state.segment_left = if segment_left == u64::MAX { state.segment_left } else { segment_left.wrapping_sub(many) };
+    state.segment_left =
+        if segment_left == u64::MAX { state.segment_left } else { segment_left.wrapping_sub(many) };
     state.left = if state.left == u64::MAX { u64::MAX } else { state.left.wrapping_sub(many) };
     many
 }
@@ -121,7 +127,8 @@ fn next_segment(spec: &StreamSpec, state: &mut StreamState, tables: &impl Tables
     match tables.segment(state.segment) {
         Some(segment) => {
             let start = state.period_start + segment.start;
-            let period_rest = Gap { ns: 0, rest: state.period_start_rest, whole: segment.gap.whole };
+            let period_rest =
+                Gap { ns: 0, rest: state.period_start_rest, whole: segment.gap.whole };
             (state.due, state.due_rest) = later((start, segment.rest), &period_rest);
             state.gap = segment.gap;
             state.segment_left = segment.frames;
@@ -130,9 +137,10 @@ fn next_segment(spec: &StreamSpec, state: &mut StreamState, tables: &impl Tables
     }
 }
 
-/// The next exponentially distributed number, of mean 1, with [`EXPONENTIAL_BITS`] fractional bits: its logarithm's table is
-/// looked up by the upper bits of a random number, and the lower ones choose a point between two entries. Below the first
-/// entry the distribution starts again, for it has no memory.
+/// The next exponentially distributed number, of mean 1, with [`EXPONENTIAL_BITS`] fractional bits:
+/// its logarithm's table is looked up by the upper bits of a random number, and the lower ones
+/// choose a point between two entries. Below the first entry the distribution starts again, for it
+/// has no memory.
 #[inline(always)]
 fn exponential(seed: u64, drawn: &mut u64, tables: &impl Tables) -> u64 {
     const BITS: u32 = EXPONENTIALS.trailing_zeros();
@@ -149,13 +157,20 @@ fn exponential(seed: u64, drawn: &mut u64, tables: &impl Tables) -> u64 {
             continue;
         }
         let upper = u64::from(tables.exponential(index));
-        let lower = if index as usize + 1 == EXPONENTIALS { 0 } else { u64::from(tables.exponential(index + 1)) };
+        let lower = if index as usize + 1 == EXPONENTIALS {
+            0
+        } else {
+            u64::from(tables.exponential(index + 1))
+        };
         return sum + lower + ((upper.wrapping_sub(lower)).wrapping_mul(fraction) >> 32);
     }
     sum
 }
 
-const _: () = assert!(EXPONENTIAL_BITS <= 28, "a number of 30 or so must fit 2^30 units with room for its gap");
+const _: () = assert!(
+    EXPONENTIAL_BITS <= 28,
+    "a number of 30 or so must fit 2^30 units with room for its gap"
+);
 
 /// A worker's streams, by their number.
 pub trait StreamTable {
@@ -178,7 +193,8 @@ const fn bucket(time: u64) -> u64 {
     time >> BUCKET_BITS
 }
 
-/// Puts a stream into the calendar, at the earliest time its next frame may leave; an overdue stream, where it is found next.
+/// Puts a stream into the calendar, at the earliest time its next frame may leave; an overdue
+/// stream, where it is found next.
 #[inline(always)]
 pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Stream) {
     // The stream may come to stand before the one that was looked at.
@@ -189,7 +205,8 @@ pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Stream) {
     set_head(calendar, at, number + 1);
 }
 
-/// Takes one step through the calendar: over up to 256 empty buckets, or to the next stream of a bucket.
+/// Takes one step through the calendar: over up to 256 empty buckets, or to the next stream of a
+/// bucket.
 #[inline(always)]
 pub fn look(calendar: &mut Calendar, streams: &mut impl StreamTable) -> NextStream {
     let cursor = calendar.cursor;

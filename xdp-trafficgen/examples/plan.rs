@@ -1,7 +1,8 @@
 //! A plan without a kernel: what a configuration would send on a machine that is only described.
 //!
-//! A plan is a pure function of a configuration and of facts, and facts are plain values. So a planner for other machines, or a
-//! test of a configuration, needs neither privileges nor interfaces:
+//! A plan is a pure function of a configuration and of facts, and facts are plain values. So a
+//! planner for other machines, or a test of a configuration, needs neither privileges nor
+//! interfaces:
 //!
 //!     cargo run --example plan
 
@@ -46,9 +47,15 @@ pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
         Err(wrong) => return write!(out, "{wrong}"),
     };
     for port in &plan.ports {
-        writeln!(out, "port {} sends out of {} on CPUs {:?}", port.name, port.interface, port.cpus)?;
+        writeln!(
+            out,
+            "port {} sends out of {} on CPUs {:?}",
+            port.name, port.interface, port.cpus
+        )?;
         for flow in &port.flows {
-            let ends = flow.packets.map_or("without end".to_owned(), |packets| format!("{packets} frames"));
+            let ends = flow
+                .packets
+                .map_or("without end".to_owned(), |packets| format!("{packets} frames"));
             writeln!(out, "  flow {}: frames of {} bytes, {ends}", flow.name, flow.largest)?;
         }
     }
@@ -61,7 +68,8 @@ fn plan_for(facts: &Facts) -> Result<Plan, Diagnostics> {
     plan::plan(&config, facts, DefaultRoute::Refuse)
 }
 
-/// A machine with two CPUs and a link of 10 Gb/s. [`Facts::gather`] asks the machine that this runs on.
+/// A machine with two CPUs and a link of 10 Gb/s. [`Facts::gather`] asks the machine that this runs
+/// on.
 fn machine() -> Facts {
     let eth1 = Link {
         name: "eth1".to_owned(),

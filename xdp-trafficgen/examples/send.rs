@@ -2,7 +2,8 @@
 //!
 //!     sudo target/debug/examples/send eth1 02:00:00:00:00:02
 //!
-//! The second argument is the MAC address that the frames go to. It really sends: take an interface that carries nothing else.
+//! The second argument is the MAC address that the frames go to. It really sends: take an interface
+//! that carries nothing else.
 
 use std::{
     env,
@@ -21,22 +22,30 @@ use xdp_trafficgen::{
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [interface, dst_mac] = arguments.as_slice() else { return Err("usage: send INTERFACE DST_MAC".into()) };
+    let [interface, dst_mac] = arguments.as_slice() else {
+        return Err("usage: send INTERFACE DST_MAC".into());
+    };
     send(interface, dst_mac, &mut io::stdout())
 }
 
-pub(crate) fn send(interface: &str, dst_mac: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+pub(crate) fn send(
+    interface: &str,
+    dst_mac: &str,
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
     // What to send. A file is read the same way.
     let text = configuration(interface, dst_mac);
     let config = file::parse(Source::file("example.toml", &text))?;
 
-    // What this machine has, as far as the configuration is concerned. It blocks, and so does not belong into async code.
+    // What this machine has, as far as the configuration is concerned. It blocks, and so does not
+    // belong into async code.
     let facts = Facts::gather(&plan::sought(&config), &plan::interfaces(&config), None)?;
 
     // What can be wrong with it is found before anything is loaded.
     let plan = plan::plan(&config, &facts, DefaultRoute::Refuse)?;
 
-    // One pinned thread a CPU sends. Cancelling the token, in a signal handler for example, ends the session in order.
+    // One pinned thread a CPU sends. Cancelling the token, in a signal handler for example, ends
+    // the session in order.
     let stop = CancellationToken::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let (snapshot, failure) = runtime.block_on(async {

@@ -91,10 +91,12 @@ fn finish(result: Result<(), CommandError>) -> ExitCode {
 pub fn answer(parser: &clap::Error) -> ExitCode {
     let text = parser.render();
     if parser.use_stderr() {
-        let text = if streams::colour_for_people() { text.ansi().to_string() } else { text.to_string() };
+        let text =
+            if streams::colour_for_people() { text.ansi().to_string() } else { text.to_string() };
         say(text.trim_end());
         return ExitCode::from(2);
     }
-    let text = if streams::colour_for_results() { text.ansi().to_string() } else { text.to_string() };
+    let text =
+        if streams::colour_for_results() { text.ansi().to_string() } else { text.to_string() };
     finish(emit_text(&text).map_err(CommandError::from))
 }

@@ -1,11 +1,12 @@
 //! What the user wrote: a file or a command line, parsed, with the place of every value.
 //!
-//! First in the way of the data. Knows the packet model's field tables, but no host and no kernel: whether an interface
-//! exists is the plan's question.
+//! First in the way of the data. Knows the packet model's field tables, but no host and no kernel:
+//! whether an interface exists is the plan's question.
 //!
 //! # The format
 //!
-//! A file has `[[ports]]` and `[[flows]]`; `config/` has samples of everything here. Unknown keys are refused.
+//! A file has `[[ports]]` and `[[flows]]`; `config/` has samples of everything here. Unknown keys
+//! are refused.
 //!
 //! | key of a port | value |
 //! |---|---|
@@ -30,9 +31,11 @@
 //! | `size` | bytes on the wire with the FCS, default 64: see below |
 //! | `payload` | what fills the frame, default `"zeros"`: see below |
 //!
-//! A single rate is a number and its unit, in upper or lower case: frames a second (`"10pps"`, `"500kpps"`, `"1.5Mpps"`); bits
-//! a second of the frames with their FCS (`"10Gbps"`, the same as `"10GbpsL2"`), or with preamble and gap too (`"10GbpsL1"`); a
-//! share of the line rate (`"40%"`, counted with preamble and gap). Prefixes are `k`, `M`, `G` and `T`; `bit` is `bps`. Bytes (`"80MBps"`) are refused.
+//! A single rate is a number and its unit, in upper or lower case: frames a second (`"10pps"`,
+//! `"500kpps"`, `"1.5Mpps"`); bits a second of the frames with their FCS (`"10Gbps"`, the same as
+//! `"10GbpsL2"`), or with preamble and gap too (`"10GbpsL1"`); a share of the line rate (`"40%"`,
+//! counted with preamble and gap). Prefixes are `k`, `M`, `G` and `T`; `bit` is `bps`. Bytes
+//! (`"80MBps"`) are refused.
 //!
 //! | rate | frames leave |
 //! |---|---|
@@ -45,26 +48,31 @@
 //! | `{ trace = [["0s", "1kpps"], ["10s", "5kpps"], …] }` | at rates with straight lines between these points, the first at `"0s"`; `repeat` as with `steps` |
 //! | `{ trace = "load.csv" }`, `{ trace = { file, unit = "pps", repeat = false } }` | the same, from a file |
 //!
-//! A trace file has a line for each point, the time in seconds and the rate: `0.5,1000` or `0.5,10kpps`, where a number alone
-//! has the `unit`. A line of names may come first; empty lines, and lines that begin with `#`, do not count. Its path starts at
-//! the folder of the configuration file. Within `ramp`, `steps` and traces a rate may be zero, a pause.
+//! A trace file has a line for each point, the time in seconds and the rate: `0.5,1000` or
+//! `0.5,10kpps`, where a number alone has the `unit`. A line of names may come first; empty lines,
+//! and lines that begin with `#`, do not count. Its path starts at the folder of the configuration
+//! file. Within `ramp`, `steps` and traces a rate may be zero, a pause.
 //!
-//! Headers and their fields; names are those of the Open Traffic Generator model. `ethernet` and `custom` can come first, and
-//! any header can follow `custom`. Lengths, checksums and what says which header follows are filled in unless set. A checksum covers what the lengths say, set or not: up to the end of the
-//! IP packet, and of a UDP datagram; so a checksum follows a length that varies.
-//!
+//! Headers and their fields; names are those of the Open Traffic Generator model. `ethernet` and
+//! `custom` can come first, and any header can follow `custom`. Lengths, checksums and what says
+//! which header follows are filled in unless set. A checksum covers what the lengths say, set or
+//! not: up to the end of the IP packet, and of a UDP datagram; so a checksum follows a length that
+//! varies.
 #![doc = include_str!("../doc/guide/headers.md")]
 //!
-//! Addresses of the outermost headers that are not written are the kernel's: its source address for that destination, the
-//! MAC address of its next hop, which it is made to ask for, the interface's own MAC address. Where destinations vary and
-//! their next hops differ, `ethernet.dst` follows them; where the kernel's source addresses for them differ, so does `src`.
+//! Addresses of the outermost headers that are not written are the kernel's: its source address for
+//! that destination, the MAC address of its next hop, which it is made to ask for, the interface's
+//! own MAC address. Where destinations vary and their next hops differ, `ethernet.dst` follows
+//! them; where the kernel's source addresses for them differ, so does `src`.
 //!
-//! Every header takes `bits`, too: `[{ offset = 2, mask = "0ff0", increment = { … } }]`, a field of the ones of a mask (whole
-//! bytes, 16 at most, its ones in a row) at an offset in bytes from the header's start. Setting an optional field of `gre` or
-//! `gtpv1` puts it there. `dscp` takes names, too: `"EF"`, `"AF41"`, `"CS1"`. A checksum is `"good"` (default), `"bad"` (wrong
+//! Every header takes `bits`, too: `[{ offset = 2, mask = "0ff0", increment = { … } }]`, a field of
+//! the ones of a mask (whole bytes, 16 at most, its ones in a row) at an offset in bytes from the
+//! header's start. Setting an optional field of `gre` or `gtpv1` puts it there. `dscp` takes names,
+//! too: `"EF"`, `"AF41"`, `"CS1"`. A checksum is `"good"` (default), `"bad"` (wrong
 //! in every frame), or a value that is sent as it is. MAC addresses are `"02:00:00:00:00:02"`,
-//! `"02-00-00-00-00-02"` or `"0200.0000.0002"`. TCP's options are `"nop"`, `"sack_permitted"`, `"end"`, `{ mss = 1460 }`,
-//! `{ window_scale = 7 }`, `{ timestamp = { value = 1, echo = 0 } }`, `{ sack = [[1, 1000]] }`.
+//! `"02-00-00-00-00-02"` or `"0200.0000.0002"`. TCP's options are `"nop"`, `"sack_permitted"`,
+//! `"end"`, `{ mss = 1460 }`, `{ window_scale = 7 }`, `{ timestamp = { value = 1, echo = 0 } }`, `{
+//! sack = [[1, 1000]] }`.
 //!
 //! | pattern of a field | values |
 //! |---|---|
@@ -73,10 +81,10 @@
 //! | `{ increment = { start, step = 1, count } }`, `{ decrement = { … } }` | `count` values, over and over; steps of addresses may look like one |
 //! | `{ random = { min, max, seed, count } }` | evenly spread, both limits included; after `count` values the same again |
 //!
-//! `follow`, beside the pattern's form, makes a field go along with another one, instead of on its own: `follow = "ipv4.src"`
-//! in step; `follow = { field = "ipv4.src", pace = "round" }` moves on whenever the other has gone through all of its values.
-//! Of several headers of a kind, `ipv4[1].src` is the second from the outside in; `udp.bits[0]` is the first of a header's
-//! bits.
+//! `follow`, beside the pattern's form, makes a field go along with another one, instead of on its
+//! own: `follow = "ipv4.src"` in step; `follow = { field = "ipv4.src", pace = "round" }` moves on
+//! whenever the other has gone through all of its values. Of several headers of a kind,
+//! `ipv4[1].src` is the second from the outside in; `udp.bits[0]` is the first of a header's bits.
 //!
 //! | size | frames |
 //! |---|---|
@@ -95,10 +103,12 @@
 //! | `{ increment = { start = 0 } }` | counting up |
 //! | `{ random = { seed = 1 } }` | the same in every frame |
 //!
-//! `--set flows.NAME.KEY=VALUE` and `--set ports.NAME.KEY=VALUE` change a file for a run; `*` is every name, and keys lead to
-//! whatever is in there: `flows.dns.size=imix`, `flows.*.packets=1000`, `ports.west.rate=40%`,
-//! `flows.dns.packet.ipv4[1].dst=198.19.0.9`, `flows.dns.packet.udp.src_port={ random = {} }`. `--rate` is the rate of each port: flows with rates of their own keep their
-//! shares of it. `--scale 2x` multiplies all rates of the file, but not how often bursts come.
+//! `--set flows.NAME.KEY=VALUE` and `--set ports.NAME.KEY=VALUE` change a file for a run; `*` is
+//! every name, and keys lead to whatever is in there: `flows.dns.size=imix`,
+//! `flows.*.packets=1000`, `ports.west.rate=40%`, `flows.dns.packet.ipv4[1].dst=198.19.0.9`,
+//! `flows.dns.packet.udp.src_port={ random = {} }`. `--rate` is the rate of each port: flows with
+//! rates of their own keep their shares of it. `--scale 2x` multiplies all rates of the file, but
+//! not how often bursts come.
 
 #[doc(hidden)]
 pub mod checked;
@@ -208,14 +218,16 @@ pub struct Port {
     pub ingress: Option<Located<String>>,
     /// What happens to a frame.
     pub action: Located<Action>,
-    /// One worker on each of these CPUs; when not given, on the first of those allowed that have the fewest workers.
+    /// One worker on each of these CPUs; when not given, on the first of those allowed that have
+    /// the fewest workers.
     pub cpus: Option<Located<Vec<u32>>>,
     /// Frames the kernel sends together, 1 to 256; where there is a rate, at most.
     pub batch_size: Located<u32>,
-    /// When the frames of all its flows leave, which then have no rates of their own; as fast as they can when not given.
+    /// When the frames of all its flows leave, which then have no rates of their own; as fast as
+    /// they can when not given.
     pub rate: Option<Located<Profile>>,
-    /// What the rates of its flows, constant ones or means, are to come to together: each keeps its share. `--rate` of the command
-    /// line; a file cannot say it.
+    /// What the rates of its flows, constant ones or means, are to come to together: each keeps
+    /// its share. `--rate` of the command line; a file cannot say it.
     pub total: Option<Located<Total>>,
     /// Bits a second that shares of the line rate refer to; the link's own speed when not given.
     pub speed: Option<Located<u64>>,
@@ -230,8 +242,8 @@ pub struct Port {
 pub struct Total {
     /// Their sum.
     pub rate: Rate,
-    /// The rates as they were written, each with the sizes of its frames: also those of flows that are over by now, whose shares
-    /// nobody else gets.
+    /// The rates as they were written, each with the sizes of its frames: also those of flows that
+    /// are over by now, whose shares nobody else gets.
     pub among: Vec<(Rate, Size)>,
 }
 
@@ -253,7 +265,8 @@ pub struct Flow {
     pub rate: Option<Located<Profile>>,
     /// How long after the start it begins.
     pub delay: Located<Duration>,
-    /// Frames to send in total over all workers; without end when not given. With a rate: departures.
+    /// Frames to send in total over all workers; without end when not given. With a rate:
+    /// departures.
     pub packets: Option<Located<u64>>,
     /// When to end, counted from its beginning; never when not given.
     pub duration: Option<Located<Duration>>,
@@ -271,7 +284,8 @@ pub const DEFAULT_SIZE: u32 = 64;
 pub enum Size {
     /// The same for every frame.
     Fixed(u32),
-    /// `start`, `start + step`, … up to `end` at most, over and over; `start` is at most `end`, `step` at least 1.
+    /// `start`, `start + step`, … up to `end` at most, over and over; `start` is at most `end`,
+    /// `step` at least 1.
     Increment {
         /// First size.
         start: u32,
@@ -289,7 +303,8 @@ pub enum Size {
         /// The same seed gives the same sizes.
         seed: Option<u64>,
     },
-    /// Each size as often as its weight says, spread evenly, over and over: an IMIX. Not empty; weights are at least 1.
+    /// Each size as often as its weight says, spread evenly, over and over: an IMIX. Not empty;
+    /// weights are at least 1.
     Weighted(Vec<SizeWeight>),
     /// Exactly these, one after the other, over and over (RFC 6985 genomes); not empty.
     Sequence(Vec<u32>),
@@ -308,7 +323,9 @@ impl Size {
     /// The smallest size.
     pub fn smallest(&self) -> u32 {
         match self {
-            Self::Fixed(size) | Self::Increment { start: size, .. } | Self::Random { min: size, .. } => *size,
+            Self::Fixed(size)
+            | Self::Increment { start: size, .. }
+            | Self::Random { min: size, .. } => *size,
             Self::Weighted(sizes) => sizes.iter().map(|size| size.size).min().unwrap_or(0),
             Self::Sequence(sizes) => sizes.iter().copied().min().unwrap_or(0),
         }
@@ -330,8 +347,8 @@ impl Size {
 pub struct Header {
     /// Which header.
     pub kind: Located<HeaderKind>,
-    /// In the order written; each field at most once. Bits at any offset (`bits = [{ offset, mask, … }]`) are among them, as
-    /// fields whose definition was made for them.
+    /// In the order written; each field at most once. Bits at any offset (`bits = [{ offset, mask,
+    /// … }]`) are among them, as fields whose definition was made for them.
     pub fields: Vec<FieldSetting>,
     /// The part of variable length: `options`, or the `bytes` of `custom`; empty when not given.
     pub options: Located<Vec<u8>>,
@@ -350,8 +367,8 @@ pub struct FieldSetting {
     pub follow: Option<Located<Follow>>,
 }
 
-/// A field of the same flow that another one's values go along with. Nobody follows itself, directly or in a circle, and
-/// the leader varies.
+/// A field of the same flow that another one's values go along with. Nobody follows itself,
+/// directly or in a circle, and the leader varies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Follow {
     /// Index of the leader's header in the packet.
@@ -365,10 +382,10 @@ pub struct Follow {
 /// When a follower moves on to its next value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advance {
-    /// With the leader, value by value: while the leader has its k-th value, so has the follower. Both have the same
-    /// number of values ([`Pattern::value_count`]).
+    /// With the leader, value by value: while the leader has its k-th value, so has the follower.
+    /// Both have the same number of values ([`Pattern::value_count`]).
     Step,
-    /// By one each time the leader has gone through all of its values, which the leader counts through or lists. Leader and
-    /// follower together go through all pairs.
+    /// By one each time the leader has gone through all of its values, which the leader counts
+    /// through or lists. Leader and follower together go through all pairs.
     Round,
 }

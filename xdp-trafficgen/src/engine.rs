@@ -132,7 +132,8 @@ pub enum Start {
     Now,
     /// At an instant of the wall clock, so that several machines start together.
     At(SystemTime),
-    /// As if it had started at this time of [`now`], which is over: what was due since then is overdue.
+    /// As if it had started at this time of [`now`], which is over: what was due since then is
+    /// overdue.
     Since(u64),
 }
 
@@ -140,8 +141,8 @@ pub enum Start {
 const LEAD: Duration = Duration::from_millis(2);
 /// How long before the start the interfaces' counters are read, by a thread that may be late.
 const AHEAD: Duration = Duration::from_millis(50);
-/// Time for frames that wait in the rings of a NIC to leave, before a program is taken off and its rings with it: 8192 frames
-/// of 1518 bytes at 1 Gb/s.
+/// Time for frames that wait in the rings of a NIC to leave, before a program is taken off and its
+/// rings with it: 8192 frames of 1518 bytes at 1 Gb/s.
 #[doc(hidden)]
 pub const DRAIN: Duration = Duration::from_millis(100);
 
@@ -154,7 +155,8 @@ impl Loaded {
         Self::with(plan, Role::Generate, &TracePoint::ALL)
     }
 
-    /// As [`Loaded::new`], but waits for no link once `stop` is cancelled: what is then started ends at once.
+    /// As [`Loaded::new`], but waits for no link once `stop` is cancelled: what is then started
+    /// ends at once.
     ///
     /// # Errors
     /// What the kernel refused.
@@ -162,7 +164,8 @@ impl Loaded {
         Self::listening(plan, Role::Generate, &TracePoint::ALL, &PassPrograms::until(stop))
     }
 
-    /// As [`Loaded::new`], with another program of the object doing the sending, or fewer trace points to count by.
+    /// As [`Loaded::new`], with another program of the object doing the sending, or fewer trace
+    /// points to count by.
     ///
     /// # Errors
     /// What the kernel refused.
@@ -183,40 +186,54 @@ impl Loaded {
         Self::load(plan, role, listener.as_ref(), enabling)
     }
 
-    /// As [`Loaded::new`], beside others that share the listener, and may send out of the same interfaces.
+    /// As [`Loaded::new`], beside others that share the listener, and may send out of the same
+    /// interfaces.
     ///
     /// # Errors
     /// What the kernel refused.
     #[doc(hidden)]
-    pub fn beside(plan: Plan, listener: &Listener, enabling: &PassPrograms) -> Result<Self, EngineError> {
+    pub fn beside(
+        plan: Plan,
+        listener: &Listener,
+        enabling: &PassPrograms,
+    ) -> Result<Self, EngineError> {
         Self::load(plan, Role::Generate, Some(listener), enabling)
     }
 
-    fn load(plan: Plan, role: Role, listener: Option<&Listener>, enabling: &PassPrograms) -> Result<Self, EngineError> {
+    fn load(
+        plan: Plan,
+        role: Role,
+        listener: Option<&Listener>,
+        enabling: &PassPrograms,
+    ) -> Result<Self, EngineError> {
         let clock = ProgramClock::of_kernel().map_err(EngineError::Clock)?;
         let (mut ports, mut enabled) = (Vec::new(), Vec::new());
         for plan in plan.ports {
             let failed = |source| EngineError::Load { port: plan.name.clone(), source };
-            if let (RequiredProgram::Pass(existing), Some(interface)) = (plan.attach, plan.leaves_by()) {
+            if let (RequiredProgram::Pass(existing), Some(interface)) =
+                (plan.attach, plan.leaves_by())
+            {
                 enabled.push(enabling.hold(interface, existing).map_err(failed)?);
             }
             let listener = plan.leaves_by().and(listener);
             let generator =
-                Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, listener).map_err(failed)?;
+                Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, listener)
+                    .map_err(failed)?;
             let due = Mutex::new(vec![0; plan.flows.len()]);
             ports.push(Arc::new(Port { plan, generator, due, still: Standstill::default() }));
         }
         Ok(Self { ports, enabled, clock })
     }
 
-    /// Starts all workers of all ports at the same moment; they end when `stop` is cancelled, or before when their flow
-    /// does. A worker that fails ends the session; `stop` itself stays as it is.
+    /// Starts all workers of all ports at the same moment; they end when `stop` is cancelled, or
+    /// before when their flow does. A worker that fails ends the session; `stop` itself stays
+    /// as it is.
     ///
     /// # Errors
     /// When there are no threads left, or the instant to start at is over.
     pub fn start(self, start: Start, stop: &CancellationToken) -> Result<Session, EngineError> {
-        // Workers wait for a word that comes when all are there; when one could not be had, its sender is dropped and they
-        // end.
+        // Workers wait for a word that comes when all are there; when one could not be had, its
+        // sender is dropped and they end.
         let (go, gate) = watch::channel(None);
         let stop = Stop::below(stop, self.clock);
         let words = self.ports.iter().map(|port| port.generator.stop().clone()).collect();
@@ -226,7 +243,14 @@ impl Loaded {
         for (number, port) in self.ports.iter().enumerate() {
             for index in (0..).take(port.plan.cpus.len()) {
                 let (done, outcome) = oneshot::channel();
-                threads.push(spawn(Arc::clone(port), index, self.clock, gate.clone(), stop.clone(), done)?);
+                threads.push(spawn(
+                    Arc::clone(port),
+                    index,
+                    self.clock,
+                    gate.clone(),
+                    stop.clone(),
+                    done,
+                )?);
                 let stop = stop.clone();
                 workers.spawn(async move {
                     let result = outcome.await.unwrap_or(Err(WorkerError::Panicked));
@@ -269,7 +293,8 @@ impl Loaded {
     }
 }
 
-/// A thread for the worker with this index among the port's CPUs; it starts when the gate says when the start was.
+/// A thread for the worker with this index among the port's CPUs; it starts when the gate says when
+/// the start was.
 fn spawn(
     port: Arc<Port>,
     index: u32,
@@ -281,7 +306,9 @@ fn spawn(
     let cpu = port.plan.cpus[index as usize];
     let work = move || {
         let pinned = worker::pin(cpu);
-        let Ok(Some(start)) = block_on(gate.wait_for(Option::is_some)).map(|start| *start) else { return };
+        let Ok(Some(start)) = block_on(gate.wait_for(Option::is_some)).map(|start| *start) else {
+            return;
+        };
         let result = pinned.and_then(|()| {
             let Port { plan, generator, due, still } = &*port;
             let mut share = vec![0; plan.flows.len()];
@@ -296,13 +323,18 @@ fn spawn(
         // Nobody listens when the session was dropped.
         let _ = done.send(result);
     };
-    thread::Builder::new().name(format!("{WORKER_THREAD}{cpu}")).spawn(work).map_err(EngineError::Thread)
+    thread::Builder::new()
+        .name(format!("{WORKER_THREAD}{cpu}"))
+        .spawn(work)
+        .map_err(EngineError::Thread)
 }
 
-/// Sends the worker's share. Adds the departures of each flow that were due, whether frames left at them or not; without
-/// set times, the frames that were made.
+/// Sends the worker's share. Adds the departures of each flow that were due, whether frames left at
+/// them or not; without set times, the frames that were made.
 fn work(worker: &Worker<'_>, due: &mut [u64]) -> Result<(), WorkerError> {
-    let Some(pacing) = &worker.plan.pacing else { return take_turns(worker, &mut FullSpeed::new(worker), due) };
+    let Some(pacing) = &worker.plan.pacing else {
+        return take_turns(worker, &mut FullSpeed::new(worker), due);
+    };
     let mut paced = PacedLoop::new(worker, pacing)?;
     match pacing.streams {
         Streams::Port => take_turns(worker, &mut paced, due),
@@ -347,8 +379,8 @@ impl Session {
         self.started
     }
 
-    /// Runs to the end, and shows the counts to `look` every `interval`. Gives the final counts also when something
-    /// failed, together with what.
+    /// Runs to the end, and shows the counts to `look` every `interval`. Gives the final counts
+    /// also when something failed, together with what.
     ///
     /// # Errors
     /// When the final counts cannot be read.
@@ -362,7 +394,8 @@ impl Session {
         let mut failure = None;
         // Counts that are being read.
         let mut reading: Option<PendingSnapshot> = None;
-        let start = time::Instant::now() + Duration::from_nanos(self.started.saturating_sub(self.clock.now()));
+        let start = time::Instant::now()
+            + Duration::from_nanos(self.started.saturating_sub(self.clock.now()));
         loop {
             tokio::select! {
                 () = time::sleep_until(start - AHEAD), if self.counters.is_none() => self.begin_counting(),
@@ -398,8 +431,8 @@ impl Session {
                 }
             }
         }
-        // Whoever reads holds the ports, and their places with the listener, which may be wanted again at once. What it finds,
-        // the final count finds too.
+        // Whoever reads holds the ports, and their places with the listener, which may be wanted
+        // again at once. What it finds, the final count finds too.
         if let Some(mut reading) = reading {
             let _ = reading.counts().await;
         }
@@ -415,7 +448,8 @@ impl Session {
         Duration::from_nanos(self.clock.now().saturating_sub(self.started))
     }
 
-    /// How long a port sent, all of whose workers have ended: paced ones count what was due until they were told to stop.
+    /// How long a port sent, all of whose workers have ended: paced ones count what was due until
+    /// they were told to stop.
     fn sent_for(&self, number: usize) -> Duration {
         let Port { plan, generator, .. } = &*self.ports[number];
         let stopped = if plan.pacing.is_some() { generator.stop().get() } else { None };
@@ -425,7 +459,12 @@ impl Session {
 
     fn reader(&self) -> SnapshotReader {
         let Self { ports, elapsed, clock, started, .. } = self;
-        SnapshotReader { ports: ports.clone(), elapsed: elapsed.clone(), clock: *clock, started: *started }
+        SnapshotReader {
+            ports: ports.clone(),
+            elapsed: elapsed.clone(),
+            clock: *clock,
+            started: *started,
+        }
     }
 
     /// The final count, after [`Session::next_ended`] said `None`.
@@ -465,7 +504,8 @@ impl Session {
     }
 
     fn begin_counting(&mut self) {
-        self.counters = Some(Counting::begin(self.ports.iter().filter_map(|port| port.plan.leaves_by())));
+        self.counters =
+            Some(Counting::begin(self.ports.iter().filter_map(|port| port.plan.leaves_by())));
     }
 
     /// Waits until the next worker has ended, and gives what it failed of; `None`: all have.
@@ -488,15 +528,19 @@ impl Session {
         }))
     }
 
-    /// The error to report when threads were moved to CPUs without a worker, and back before they noticed.
+    /// The error to report when threads were moved to CPUs without a worker, and back before they
+    /// noticed.
     fn strayed(&self) -> Option<EngineError> {
         self.ports.iter().find_map(|port| {
             let workers = match port.generator.workers() {
                 Ok(workers) => workers,
-                Err(source) => return Some(EngineError::Count { port: port.plan.name.clone(), source }),
+                Err(source) => {
+                    return Some(EngineError::Count { port: port.plan.name.clone(), source });
+                }
             };
-            let mut astray =
-                workers.iter().filter(|(cpu, worker)| worker.counts.aborted > 0 && !port.plan.cpus.contains(cpu));
+            let mut astray = workers
+                .iter()
+                .filter(|(cpu, worker)| worker.counts.aborted > 0 && !port.plan.cpus.contains(cpu));
             let (cpu, worker) = astray.next()?;
             Some(EngineError::Worker {
                 port: port.plan.name.clone(),
@@ -506,8 +550,8 @@ impl Session {
         })
     }
 
-    /// The error to report when an interface in use is not there any more: frames for it would be dropped, one by one,
-    /// for ever.
+    /// The error to report when an interface in use is not there any more: frames for it would be
+    /// dropped, one by one, for ever.
     fn gone_interface(&self) -> Option<EngineError> {
         let mut plans = self.ports.iter().map(|port| &port.plan);
         let gone = plans.find(|plan| is_gone(plan.egress) || is_gone(plan.ingress))?;
@@ -532,8 +576,11 @@ async fn release(enabled: Vec<PassProgramShare>) -> Result<(), EngineError> {
     if enabled.iter().any(PassProgramShare::is_ours) {
         time::sleep(DRAIN).await;
     }
-    // All of them, whatever becomes of the first. Drivers take their time over it, and other sessions may share this thread.
+    // All of them, whatever becomes of the first. Drivers take their time over it, and other
+    // sessions may share this thread.
     let release = || enabled.into_iter().map(PassProgramShare::release).collect::<Vec<_>>();
-    let released = spawn_blocking(release).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    let released = spawn_blocking(release)
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     released.into_iter().collect::<Result<(), _>>().map_err(EngineError::Release)
 }

@@ -66,7 +66,8 @@ pub use quota::Quota;
 #[doc(hidden)]
 pub use quota::Throttled;
 pub use reach::{
-    BROADCAST_MAC, Destinations, Egress, Lookup, MacSource, NextHop, Reach, Required, Unreachable, Vlan, group_mac,
+    BROADCAST_MAC, Destinations, Egress, Lookup, MacSource, NextHop, Reach, Required, Unreachable,
+    Vlan, group_mac,
 };
 pub use system::{Cpu, Lockdown, System};
 #[doc(hidden)]

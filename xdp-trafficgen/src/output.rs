@@ -1,5 +1,6 @@
-//! What people and programs read. Reports are renderings of a snapshot, of which none knows another; `check` and `show` have
-//! frames, fields and words, `pace-test` has `pace`, `probe` and `tune` their own. All of it leaves by [`streams`].
+//! What people and programs read. Reports are renderings of a snapshot, of which none knows
+//! another; `check` and `show` have frames, fields and words, `pace-test` has `pace`, `probe` and
+//! `tune` their own. All of it leaves by [`streams`].
 
 pub mod fields;
 pub mod format;

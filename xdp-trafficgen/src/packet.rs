@@ -1,8 +1,8 @@
-//! The packet model: which headers there are, which fields they have, and how a stack of them becomes
-//! bytes.
+//! The packet model: which headers there are, which fields they have, and how a stack of them
+//! becomes bytes.
 //!
-//! All that is known of one header is in its file in `headers/`; the other modules know none by name.
-//! Knows no configuration syntax, no host and no kernel.
+//! All that is known of one header is in its file in `headers/`; the other modules know none by
+//! name. Knows no configuration syntax, no host and no kernel.
 
 mod checksums;
 pub(crate) mod decode;

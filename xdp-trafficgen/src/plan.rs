@@ -1,7 +1,7 @@
 //! The plan: what will be sent, worked out completely before anything touches the kernel.
 //!
-//! A pure function of the configuration and the host's facts. Everything that can be wrong is found here or before;
-//! what follows only carries it out.
+//! A pure function of the configuration and the host's facts. Everything that can be wrong is found
+//! here or before; what follows only carries it out.
 
 mod addresses;
 mod cpus;
@@ -84,7 +84,8 @@ pub struct PortPlan {
     pub batch_size: u32,
     /// What has to be attached to the interface that frames leave by, so that they do.
     pub attach: RequiredProgram,
-    /// Bits a second of that interface's link; none when it is virtual, whose speed is only a number.
+    /// Bits a second of that interface's link; none when it is virtual, whose speed is only a
+    /// number.
     pub line_rate: Option<u64>,
     /// What is sent; at least one.
     pub flows: Vec<FlowPlan>,
@@ -105,8 +106,8 @@ pub enum RequiredProgram {
     /// It sends them as it is, or nothing would help.
     #[default]
     Nothing,
-    /// An XDP program that passes everything on, for as long as frames are sent; one that is in the driver already does as
-    /// well.
+    /// An XDP program that passes everything on, for as long as frames are sent; one that is in the
+    /// driver already does as well.
     Pass(ExistingProgram),
 }
 
@@ -139,7 +140,8 @@ pub struct FlowPlan {
     /// The longest frame, every field at its first value, and where everything is in it.
     #[doc(hidden)]
     pub layout: Template,
-    /// The flow where more of it varies than the user wrote: destinations with MAC addresses of their own.
+    /// The flow where more of it varies than the user wrote: destinations with MAC addresses of
+    /// their own.
     #[doc(hidden)]
     pub addressed: Option<Box<Flow>>,
 }
@@ -163,8 +165,8 @@ impl PortPlan {
         }
     }
 
-    /// How many frames of a flow the worker with this index (not its CPU) sends: shares differ by one at most and add up
-    /// exactly.
+    /// How many frames of a flow the worker with this index (not its CPU) sends: shares differ by
+    /// one at most and add up exactly.
     pub fn share(&self, flow: &FlowPlan, worker: usize) -> Option<u64> {
         flow.packets.map(|packets| units::share(packets, self.cpus.len() as u64, worker as u64))
     }
@@ -195,8 +197,8 @@ impl From<DefaultRoute> for Consent {
     }
 }
 
-/// The names of the interfaces that a plan for `config` wants to know more about ([`Facts::interfaces`]): those that frames
-/// leave by, or seem to come from.
+/// The names of the interfaces that a plan for `config` wants to know more about
+/// ([`Facts::interfaces`]): those that frames leave by, or seem to come from.
 pub fn interfaces(config: &Config) -> Vec<&str> {
     let ports = config.ports.iter();
     ports
@@ -210,7 +212,11 @@ pub fn interfaces(config: &Config) -> Vec<&str> {
 ///
 /// # Errors
 /// Everything in the configuration that this host cannot do.
-pub fn plan(config: &Config, facts: &Facts, consent: impl Into<Consent>) -> Result<Plan, Diagnostics> {
+pub fn plan(
+    config: &Config,
+    facts: &Facts,
+    consent: impl Into<Consent>,
+) -> Result<Plan, Diagnostics> {
     let mut planner = Planner {
         facts,
         consent: consent.into(),
@@ -225,8 +231,11 @@ pub fn plan(config: &Config, facts: &Facts, consent: impl Into<Consent>) -> Resu
     for flow in &config.flows {
         flows.entry(&flow.port.value).or_default().push(flow);
     }
-    let ports =
-        config.ports.iter().filter_map(|port| planner.port(port, flows.get(port.name.value.as_str())?)).collect();
+    let ports = config
+        .ports
+        .iter()
+        .filter_map(|port| planner.port(port, flows.get(port.name.value.as_str())?))
+        .collect();
     planner.conclude();
     let Planner { diagnostics, notes, .. } = planner;
     diagnostics.into_result(Plan { ports, notes })
@@ -269,17 +278,25 @@ impl Planner<'_> {
         if let Some(link) = leaves_by {
             self.check_default_route(port, link);
         }
-        let attach = driven.map_or(RequiredProgram::Nothing, |interface| self.attach(port, interface));
+        let attach =
+            driven.map_or(RequiredProgram::Nothing, |interface| self.attach(port, interface));
         self.check_weights(flows);
         let cut = self.cut(port, leaves_by);
-        let addressed: Vec<_> =
-            flows.iter().enumerate().map(|(number, flow)| self.addressed(port, flow, number)).collect();
-        let templates: Vec<_> =
-            addressed.iter().map(|addressed| self.template(addressed.as_ref()?, egress, cut)).collect();
+        let addressed: Vec<_> = flows
+            .iter()
+            .enumerate()
+            .map(|(number, flow)| self.addressed(port, flow, number))
+            .collect();
+        let templates: Vec<_> = addressed
+            .iter()
+            .map(|addressed| self.template(addressed.as_ref()?, egress, cut))
+            .collect();
         let sources: Vec<Source<'_>> = addressed
             .iter()
             .zip(templates)
-            .filter_map(|(addressed, template)| Some(Source { flow: &addressed.as_ref()?.flow, template: template? }))
+            .filter_map(|(addressed, template)| {
+                Some(Source { flow: &addressed.as_ref()?.flow, template: template? })
+            })
             .collect();
         if let Some(link) = leaves_by {
             for Source { flow, template } in &sources {
@@ -303,11 +320,20 @@ impl Planner<'_> {
             cpus: &workers,
             cut,
             pacing: pacing.as_ref().and_then(Option::as_ref),
-            limits: program::Limits { largest_frame: self.largest_frame().unwrap_or(usize::MAX), memory: self.memory },
+            limits: program::Limits {
+                largest_frame: self.largest_frame().unwrap_or(usize::MAX),
+                memory: self.memory,
+            },
         });
         let (pacing, program) = (pacing?, program?);
         let possible_cpus = facts.possible_cpus.max(facts.cpus.len());
-        let needs = Needs::of(&program, pacing.as_ref(), workers.len(), port.batch_size.value, possible_cpus);
+        let needs = Needs::of(
+            &program,
+            pacing.as_ref(),
+            workers.len(),
+            port.batch_size.value,
+            possible_cpus,
+        );
         self.take(port, &needs);
         let line_rate = leaves_by.filter(|link| link.bus.is_some()).and_then(|link| link.speed);
         let varied = |addressed: &Option<Addressed<'_>>| match addressed {
@@ -350,7 +376,9 @@ impl Planner<'_> {
         let Some(memory) = &mut self.memory else { return };
         match memory.checked_sub(needs.memory()) {
             Some(left) => *memory = left,
-            None => self.diagnostics.push(needs::too_much(&port.name.place, needs.memory(), *memory)),
+            None => {
+                self.diagnostics.push(needs::too_much(&port.name.place, needs.memory(), *memory))
+            }
         }
     }
 
@@ -387,14 +415,17 @@ impl Planner<'_> {
 
     /// Whether every frame's bounds must change, with a word to the user.
     ///
-    /// Before Linux 6.3 (commit e5995bc7e2ba) the kernel takes what a driver did to a recycled frame for what it should be, as
-    /// long as the program left the frame's bounds alone. virtio_net moves a frame's start forward by its own header of 12
-    /// bytes: frames grow, and their contents move (doc/measurements.md#drivers-and-kernels). A program that changes the bounds makes the
-    /// kernel set the frame up anew.
+    /// Before Linux 6.3 (commit e5995bc7e2ba) the kernel takes what a driver did to a recycled
+    /// frame for what it should be, as long as the program left the frame's bounds alone.
+    /// virtio_net moves a frame's start forward by its own header of 12 bytes: frames grow, and
+    /// their contents move (doc/measurements.md#drivers-and-kernels). A program that changes the
+    /// bounds makes the kernel set the frame up anew.
     fn cut(&mut self, port: &Port, link: Option<&Link>) -> FrameBounds {
         // The only driver of network interfaces on that bus whose frames XDP could send.
         let moves_frames = link.is_some_and(|link| link.bus.as_deref() == Some("virtio"));
-        let Some((major, minor)) = self.facts.kernel.filter(|&kernel| moves_frames && kernel < (6, 3)) else {
+        let Some((major, minor)) =
+            self.facts.kernel.filter(|&kernel| moves_frames && kernel < (6, 3))
+        else {
             return FrameBounds::WhereNeeded;
         };
         let text = format!(
@@ -405,7 +436,8 @@ impl Planner<'_> {
         FrameBounds::Always
     }
 
-    /// Bytes of the largest frame, FCS not counted. Pages of more than 4 KiB hold more than the program copies of a payload.
+    /// Bytes of the largest frame, FCS not counted. Pages of more than 4 KiB hold more than the
+    /// program copies of a payload.
     fn largest_frame(&self) -> Option<usize> {
         self.facts.largest_frame.map(|largest| largest.min(BODY_LEN))
     }
@@ -426,7 +458,9 @@ impl Planner<'_> {
         }
         let weights: Vec<u32> = flows.iter().map(|flow| flow.weight.value).collect();
         let turns = schedule::cycle_len(&weights);
-        if let (true, Some(flow)) = (turns > MAX_TURNS as u64, flows.iter().max_by_key(|flow| flow.weight.value)) {
+        if let (true, Some(flow)) =
+            (turns > MAX_TURNS as u64, flows.iter().max_by_key(|flow| flow.weight.value))
+        {
             // Where nobody wrote a weight, there are too many flows.
             let written = Some(&flow.weight.place).filter(|place| **place != Origin::Default);
             self.diagnostics.push(
@@ -463,8 +497,10 @@ impl Planner<'_> {
                 }
                 _ => names::cure(&name.value, "interfaces", known),
             };
-            self.diagnostics
-                .push(Diagnostic::new(&name.place, format!("there is no interface `{}`", name.value)).help(help));
+            self.diagnostics.push(
+                Diagnostic::new(&name.place, format!("there is no interface `{}`", name.value))
+                    .help(help),
+            );
             return None;
         };
         if !link.up {
@@ -476,19 +512,27 @@ impl Planner<'_> {
         }
         if link.mac.is_none() {
             self.diagnostics.push(
-                Diagnostic::new(&name.place, format!("`{}` is not an Ethernet interface", name.value))
-                    .help("choose one that `ip link` shows with link/ether"),
+                Diagnostic::new(
+                    &name.place,
+                    format!("`{}` is not an Ethernet interface", name.value),
+                )
+                .help("choose one that `ip link` shows with link/ether"),
             );
             return None;
         }
         if !link.carrier {
-            self.notes.push(format!("{} has no carrier: is its other end plugged in and up?", name.value).into());
+            self.notes.push(
+                format!("{} has no carrier: is its other end plugged in and up?", name.value)
+                    .into(),
+            );
         }
         Some(link.clone())
     }
 
     fn check_default_route(&mut self, port: &Port, link: &Link) {
-        if self.consent.default_route == DefaultRoute::Refuse && self.facts.default_route.contains(&link.index) {
+        if self.consent.default_route == DefaultRoute::Refuse
+            && self.facts.default_route.contains(&link.index)
+        {
             self.diagnostics.push(
                 Diagnostic::new(&port.interface.place, format!("`{}` carries this machine's default route", link.name))
                     .help("send out of another interface, or say that you mean it with `--allow-default-route`"),
@@ -503,12 +547,19 @@ impl Planner<'_> {
     }
 
     /// None when something is wrong, which is then among the troubles.
-    fn addressed<'b>(&mut self, port: &Port, flow: &'b Flow, number: usize) -> Option<Addressed<'b>> {
+    fn addressed<'b>(
+        &mut self,
+        port: &Port,
+        flow: &'b Flow,
+        number: usize,
+    ) -> Option<Addressed<'b>> {
         match addresses::addressed(port, flow, number, self.facts) {
             Ok(addressed) => {
                 for (topic, sentence) in &addressed.remarks {
                     // Thousands of flows often have the same neighbour.
-                    self.remarks.entry((port.name.value.clone(), *topic)).or_insert_with(|| sentence.clone());
+                    self.remarks
+                        .entry((port.name.value.clone(), *topic))
+                        .or_insert_with(|| sentence.clone());
                 }
                 Some(addressed)
             }
@@ -531,14 +582,21 @@ impl Planner<'_> {
             alike = if last == kind { alike + 1 } else { 1 };
             match alike {
                 ..=REMARKS => self.notes.push(Note::of(&port, sentence)),
-                _ if alike == REMARKS + 1 => self.notes.push(Note::of(&port, "… and more like these".to_owned())),
+                _ if alike == REMARKS + 1 => {
+                    self.notes.push(Note::of(&port, "… and more like these".to_owned()))
+                }
                 _ => {}
             }
             last = kind;
         }
     }
 
-    fn template(&mut self, addressed: &Addressed<'_>, egress: &Link, cut: FrameBounds) -> Option<Template> {
+    fn template(
+        &mut self,
+        addressed: &Addressed<'_>,
+        egress: &Link,
+        cut: FrameBounds,
+    ) -> Option<Template> {
         let Addressed { flow, given, .. } = addressed;
         let layers = stack::layers(flow, egress.mac, *given);
         // The kernel's limit is checked next.
@@ -550,7 +608,10 @@ impl Planner<'_> {
             self.diagnostics.push(
                 Diagnostic::new(
                     &flow.size.place,
-                    format!("a frame of {} bytes is too large for the kernel", flow.size.value.largest()),
+                    format!(
+                        "a frame of {} bytes is too large for the kernel",
+                        flow.size.value.largest()
+                    ),
                 )
                 .help(format!(
                     "live frames end at {} bytes on this kernel and driver, FCS included",
@@ -570,14 +631,12 @@ impl Planner<'_> {
             .ok()
     }
 
-    /// The kernel lets a frame pass that is 4 bytes (a VLAN tag) above the MTU with the Ethernet header; what is above
-    /// the MTU behind the tags, receivers may drop.
+    /// The kernel lets a frame pass that is 4 bytes (a VLAN tag) above the MTU with the Ethernet
+    /// header; what is above the MTU behind the tags, receivers may drop.
     fn check_size(&mut self, flow: &Flow, template: &Template, link: &Link) {
-        let tagged = flow
-            .packet
-            .iter()
-            .zip(&template.offsets)
-            .find(|(header, _)| !matches!(header.kind.value, HeaderKind::Ethernet | HeaderKind::Vlan));
+        let tagged = flow.packet.iter().zip(&template.offsets).find(|(header, _)| {
+            !matches!(header.kind.value, HeaderKind::Ethernet | HeaderKind::Vlan)
+        });
         let network = tagged.map_or(14, |(_, &offset)| offset);
         let mtu = link.mtu as usize;
         let len = template.bytes.len();

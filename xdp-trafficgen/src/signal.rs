@@ -1,4 +1,5 @@
-//! The sole owner of signals: the first SIGINT, SIGTERM or SIGHUP asks for an orderly end, the second ends at once.
+//! The sole owner of signals: the first SIGINT, SIGTERM or SIGHUP asks for an orderly end, the
+//! second ends at once.
 
 use std::process;
 
@@ -13,8 +14,8 @@ pub(crate) fn stop_token() -> Result<CancellationToken, ctrlc::Error> {
     let handler = stop.clone();
     ctrlc::set_handler(move || {
         if handler.is_cancelled() {
-            // Nothing stays behind: everything in the kernel hangs on this process's descriptors. But what made way for it
-            // (--replace-xdp) is not put back.
+            // Nothing stays behind: everything in the kernel hangs on this process's descriptors.
+            // But what made way for it (--replace-xdp) is not put back.
             process::exit(EXIT_SECOND_SIGNAL);
         }
         handler.cancel();

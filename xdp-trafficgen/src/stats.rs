@@ -43,8 +43,9 @@ pub struct Snapshot {
     pub ports: Vec<PortCount>,
 }
 
-/// What became of one port's frames. After a run `frames_attempted` is `frames_tx` plus all drops. While it goes on there are frames
-/// `in_flight` too, and counters are read one after the other while they change.
+/// What became of one port's frames. After a run `frames_attempted` is `frames_tx` plus all drops.
+/// While it goes on there are frames `in_flight` too, and counters are read one after the other
+/// while they change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PortCount {
     /// The port's name.
@@ -53,14 +54,16 @@ pub struct PortCount {
     pub interface: String,
     /// How long it is since the port's start, or was when it ended.
     pub elapsed: Duration,
-    /// The part of it in which the port was due to send: from the first of its flows to the last, without pauses in which none
-    /// is to be sent. What rates are over.
+    /// The part of it in which the port was due to send: from the first of its flows to the last,
+    /// without pauses in which none is to be sent. What rates are over.
     pub due_time: Duration,
     /// Repetitions of the program.
     pub frames_attempted: u64,
-    /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
+    /// Frames the egress driver accepted; with the action `pass`, frames handed to the network
+    /// stack.
     pub frames_tx: u64,
-    /// Frames whose fate is not known yet: up to a batch a worker, and a little more for counters read one by one.
+    /// Frames whose fate is not known yet: up to a batch a worker, and a little more for counters
+    /// read one by one.
     pub in_flight: u64,
     /// Frames that went nowhere, by reason.
     pub drops: Vec<(DropReason, u64)>,
@@ -78,11 +81,13 @@ pub struct PortCount {
     pub leaves_by: Option<u32>,
     /// Bits a second of its link, where there is one that can be relied on.
     pub line_rate: Option<u64>,
-    /// What that interface counted meanwhile, whoever sent; only after the end of a run, and when it was there to the end.
+    /// What that interface counted meanwhile, whoever sent; only after the end of a run, and when
+    /// it was there to the end.
     pub interface_count: Option<Counters>,
     /// Where that count parts from ours.
     pub partings: Vec<Mismatch>,
-    /// How long a worker of the port stood still, at once and in all: its process was stopped, or the machine was paused.
+    /// How long a worker of the port stood still, at once and in all: its process was stopped, or
+    /// the machine was paused.
     pub still: (Duration, Duration),
     /// What the port missed while it was not running at all.
     pub outage: Outage,
@@ -91,11 +96,13 @@ pub struct PortCount {
 /// What became of the frames of one worker.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkerCount {
-    /// Its CPU. One that is not among the plan's has no worker: somebody moved a worker's thread there.
+    /// Its CPU. One that is not among the plan's has no worker: somebody moved a worker's thread
+    /// there.
     pub cpu: u32,
     /// Repetitions of the program.
     pub frames_attempted: u64,
-    /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
+    /// Frames the egress driver accepted; with the action `pass`, frames handed to the network
+    /// stack.
     pub frames_tx: u64,
     /// Frames whose fate is not known yet.
     pub in_flight: u64,
@@ -112,12 +119,13 @@ pub struct FlowCount {
     pub name: String,
     /// Repetitions of the program for this flow.
     pub frames_attempted: u64,
-    /// Frames the egress driver accepted; with the action `pass`, frames handed to the network stack.
+    /// Frames the egress driver accepted; with the action `pass`, frames handed to the network
+    /// stack.
     pub frames_tx: u64,
     /// Bytes on the wire of those frames, FCS included.
     pub bytes_tx: u64,
-    /// As [`PortCount::due_time`], of the flow alone. One that ends by a number of frames without departure times, to the end of
-    /// the port.
+    /// As [`PortCount::due_time`], of the flow alone. One that ends by a number of frames without
+    /// departure times, to the end of the port.
     pub due_time: Duration,
     /// Frames whose fate is not known yet.
     pub in_flight: u64,
@@ -162,12 +170,17 @@ impl PortCount {
     ) -> Result<Self, KernelError> {
         let entries = generator.workers()?;
         let states = workers::states(plan, generator, &entries)?;
-        let mut workers: Vec<WorkerCount> = states.iter().map(|state| state.count(plan.action)).collect();
+        let mut workers: Vec<WorkerCount> =
+            states.iter().map(|state| state.count(plan.action)).collect();
         workers.extend(workers::strayed(plan, &entries));
         let mut flows = flow_counts(plan, generator, &states)?;
         let windows = match &plan.pacing {
             None => due_time::at_full_speed(&plan.flows, elapsed),
-            Some(_) => plan.flows.iter().map(|flow| due_time::of_flow(flow, (Duration::ZERO, elapsed))).collect(),
+            Some(_) => plan
+                .flows
+                .iter()
+                .map(|flow| due_time::of_flow(flow, (Duration::ZERO, elapsed)))
+                .collect(),
         };
         for (flow, window) in flows.iter_mut().zip(&windows) {
             flow.due_time = due_time::length(*window);
@@ -175,7 +188,14 @@ impl PortCount {
         let due_time = due_time::covered(windows);
         let (mut punctuality, mut batch_size) = (None, None);
         if let Some(pacing) = &plan.pacing {
-            punctuality = Some(punctuality::read(plan, pacing, generator, &mut flows, (elapsed, due_time), due)?);
+            punctuality = Some(punctuality::read(
+                plan,
+                pacing,
+                generator,
+                &mut flows,
+                (elapsed, due_time),
+                due,
+            )?);
             for worker in (0..).take(plan.cpus.len()) {
                 batch_size = batch_size.max(Some(generator.worker_clock(worker)?.spec.batch));
             }
@@ -207,15 +227,18 @@ impl PortCount {
         })
     }
 
-    /// The count after the end of a run: a frame still in flight now has gone a way no trace point tells of, or only
-    /// `xdp_exception`.
+    /// The count after the end of a run: a frame still in flight now has gone a way no trace point
+    /// tells of, or only `xdp_exception`.
     #[must_use]
     pub fn settled(mut self) -> Self {
         let mut given_up = 0;
         for worker in &mut self.workers {
             let exceptions = worker.exceptions.min(worker.in_flight);
             given_up += exceptions;
-            let lost = [(DropReason::Exception, exceptions), (DropReason::Unaccounted, worker.in_flight - exceptions)];
+            let lost = [
+                (DropReason::Exception, exceptions),
+                (DropReason::Unaccounted, worker.in_flight - exceptions),
+            ];
             add_drops(&mut worker.drops, &lost);
             add_drops(&mut self.drops, &lost);
             worker.in_flight = 0;
@@ -265,11 +288,12 @@ impl PortCount {
         } = earlier;
         // Only whole when no run lacks it.
         if *frames_attempted > 0 {
-            self.interface_count =
-                self.interface_count.take().zip(interface_count.as_ref()).map(|(mut all, earlier)| {
+            self.interface_count = self.interface_count.take().zip(interface_count.as_ref()).map(
+                |(mut all, earlier)| {
                     all.add(earlier);
                     all
-                });
+                },
+            );
         }
         add_partings(&mut self.partings, partings);
         self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
@@ -295,7 +319,16 @@ impl PortCount {
 
 impl FlowCount {
     fn add(&mut self, earlier: &Self) {
-        let Self { name: _, frames_attempted, frames_tx, bytes_tx, due_time, in_flight, drops, punctuality } = earlier;
+        let Self {
+            name: _,
+            frames_attempted,
+            frames_tx,
+            bytes_tx,
+            due_time,
+            in_flight,
+            drops,
+            punctuality,
+        } = earlier;
         self.frames_attempted += frames_attempted;
         self.frames_tx += frames_tx;
         self.bytes_tx += bytes_tx;
@@ -318,7 +351,11 @@ impl WorkerCount {
 }
 
 /// What became of each flow's frames.
-fn flow_counts(plan: &PortPlan, generator: &Generator, states: &[State]) -> Result<Vec<FlowCount>, KernelError> {
+fn flow_counts(
+    plan: &PortPlan,
+    generator: &Generator,
+    states: &[State],
+) -> Result<Vec<FlowCount>, KernelError> {
     let mut totals = vec![Total::default(); plan.flows.len()];
     for (index, state) in (0..).zip(states) {
         let mut counted = generator.flow_counts(index, &plan.program)?;
@@ -355,7 +392,8 @@ fn flow_counts(plan: &PortPlan, generator: &Generator, states: &[State]) -> Resu
         if plan.action == Action::Drop {
             add_drops(&mut drops, &[(DropReason::Action, frames)]);
         }
-        let frames_tx = frames.saturating_sub(in_flight + drops.iter().map(|(_, count)| count).sum::<u64>());
+        let frames_tx =
+            frames.saturating_sub(in_flight + drops.iter().map(|(_, count)| count).sum::<u64>());
         // Counted byte by byte where sizes differ, and without the FCS.
         let bytes_tx = match (frames_tx, bytes) {
             (0, _) => 0,
@@ -363,7 +401,15 @@ fn flow_counts(plan: &PortPlan, generator: &Generator, states: &[State]) -> Resu
             (_, bytes) => bytes.saturating_sub(lost_bytes) + frames_tx * u64::from(FCS_LEN),
         };
         let name = flow.name.clone();
-        FlowCount { name, frames_attempted: frames, frames_tx, bytes_tx, in_flight, drops, ..FlowCount::default() }
+        FlowCount {
+            name,
+            frames_attempted: frames,
+            frames_tx,
+            bytes_tx,
+            in_flight,
+            drops,
+            ..FlowCount::default()
+        }
     });
     Ok(counts.collect())
 }

@@ -1,7 +1,8 @@
 //! Units of measurement: each has one type, and one conversion to each other unit.
 //!
-//! The lowest module: it knows neither hosts nor configurations, and uses none of the others. Types hold what a standard
-//! defines, which their documentation names; figures that are only shown stay plain numbers with their unit in their name.
+//! The lowest module: it knows neither hosts nor configurations, and uses none of the others. Types
+//! hold what a standard defines, which their documentation names; figures that are only shown stay
+//! plain numbers with their unit in their name.
 
 mod cpu_list;
 mod frame_len;

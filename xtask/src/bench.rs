@@ -1,9 +1,10 @@
 //! `cargo xtask bench`: what our rate is worth, as ratios measured in one run.
 //!
-//! Absolute rates differ from machine to machine and from minute to minute, so a row compares two things by pairs of
-//! measurements made one right after the other, in the order ABBA, and shows the median of the pairs' ratios. Bars are
-//! shown beside and never enforced: a busy machine is no reason to fail. Every measurement happens in a network
-//! namespace of its own and counts what arrives at a receiver that drops everything.
+//! Absolute rates differ from machine to machine and from minute to minute, so a row compares two
+//! things by pairs of measurements made one right after the other, in the order ABBA, and shows the
+//! median of the pairs' ratios. Bars are shown beside and never enforced: a busy machine is no
+//! reason to fail. Every measurement happens in a network namespace of its own and counts what
+//! arrives at a receiver that drops everything.
 
 use std::{fs, thread, time::Duration};
 
@@ -44,7 +45,10 @@ fn parse_seconds(text: &str) -> Result<Duration> {
 
 /// Measures all rows and prints the table.
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
-    ensure!(setup::is_root()?, "bench makes network namespaces and loads eBPF programs: run it as root");
+    ensure!(
+        setup::is_root()?,
+        "bench makes network namespaces and loads eBPF programs: run it as root"
+    );
     build::program(sh)?;
 
     println!("{}", machine());
@@ -74,7 +78,10 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
         arguments.rounds,
         arguments.seconds.as_secs_f64()
     );
-    println!("{:<32} {:<36} {:>6} {:>6} {:>7}  {:<13} bar", "A", "B", "A Mpps", "B Mpps", "A / B", "least–most");
+    println!(
+        "{:<32} {:<36} {:>6} {:>6} {:>7}  {:<13} bar",
+        "A", "B", "A Mpps", "B Mpps", "A / B", "least–most"
+    );
     for row in rows {
         println!("{row}");
     }
@@ -82,9 +89,9 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     programs
 }
 
-/// What is measured on one core, what it is compared with, and the bar. Those without a bar are sequences too long to be
-/// recorded, which are worked out frame by frame. Uncounted: nobody listens to the trace points that say what becomes of
-/// frames.
+/// What is measured on one core, what it is compared with, and the bar. Those without a bar are
+/// sequences too long to be recorded, which are worked out frame by frame. Uncounted: nobody
+/// listens to the trace points that say what becomes of frames.
 const ONE_CORE: [(&str, &str, Option<f64>); 19] = [
     ("port-range", "floor", Some(0.95)),
     ("four-fields", "floor", Some(0.92)),
@@ -108,15 +115,23 @@ const ONE_CORE: [(&str, &str, Option<f64>); 19] = [
 ];
 
 /// A row between two of our own cases, each `(case, CPUs)`.
-fn own(sh: &Shell, arguments: &Arguments, a: (&str, &str), b: (&str, &str), bar: Option<f64>) -> Result<Row> {
+fn own(
+    sh: &Shell,
+    arguments: &Arguments,
+    a: (&str, &str),
+    b: (&str, &str),
+    bar: Option<f64>,
+) -> Result<Row> {
     let (left, right) = (describe(a), describe(b));
     eprintln!("bench: {left} against {right}");
     let seconds = arguments.seconds;
-    let comparison = compare(arguments.rounds, || own_mpps(sh, a, seconds), || own_mpps(sh, b, seconds))?;
+    let comparison =
+        compare(arguments.rounds, || own_mpps(sh, a, seconds), || own_mpps(sh, b, seconds))?;
     Ok(Row { a: left, b: right, bar, outcome: Ok(comparison) })
 }
 
-/// A row between our port range and somebody else's generator, which may fail for reasons of its own.
+/// A row between our port range and somebody else's generator, which may fail for reasons of its
+/// own.
 fn against(sh: &Shell, arguments: &Arguments, peer: &peers::Peer) -> Row {
     let ours = ("port-range", "0");
     eprintln!("bench: {} against {}", describe(ours), peer.name);
@@ -131,12 +146,18 @@ fn against(sh: &Shell, arguments: &Arguments, peer: &peers::Peer) -> Row {
                 size = frame_size(&report);
                 received_mpps(&report)
             };
-            compare(arguments.rounds, || own_mpps(sh, ours, seconds), theirs).map_err(|error| format!("{error:#}"))
+            compare(arguments.rounds, || own_mpps(sh, ours, seconds), theirs)
+                .map_err(|error| format!("{error:#}"))
         }
     };
     // Not every generator makes frames as small as ours.
     let others = size.filter(|&size| size != SIZE).map(|size| format!(", {size}-byte frames"));
-    Row { a: describe(ours), b: peer.name.clone() + others.as_deref().unwrap_or_default(), bar: None, outcome }
+    Row {
+        a: describe(ours),
+        b: peer.name.clone() + others.as_deref().unwrap_or_default(),
+        bar: None,
+        outcome,
+    }
 }
 
 fn describe((case, cpus): (&str, &str)) -> String {
@@ -172,14 +193,16 @@ fn own_mpps(sh: &Shell, (case, cpus): (&str, &str), seconds: Duration) -> Result
     let program = bench_program();
     let seconds = seconds.as_secs_f64().to_string();
     let case = case.split(' ');
-    let report = cmd!(sh, "{program} run {case...} --seconds {seconds} --cpus {cpus}").quiet().read()?;
+    let report =
+        cmd!(sh, "{program} run {case...} --seconds {seconds} --cpus {cpus}").quiet().read()?;
     received_mpps(&report)
 }
 
 /// Bytes of our frames on the wire.
 const SIZE: u64 = 64;
 
-/// Bytes of a frame on the wire, of those in a report such as `{"frames_rx": 1000, "bytes_rx": 66000}`.
+/// Bytes of a frame on the wire, of those in a report such as `{"frames_rx": 1000, "bytes_rx":
+/// 66000}`.
 fn frame_size(report: &str) -> Option<u64> {
     let parsed: Value = serde_json::from_str(report).ok()?;
     parsed["bytes_rx"].as_u64()?.checked_div(parsed["frames_rx"].as_u64()?)
@@ -187,15 +210,21 @@ fn frame_size(report: &str) -> Option<u64> {
 
 /// The rate in a report such as `{"frames_rx": 4700000, "duration_ns": 1000000000}`.
 fn received_mpps(report: &str) -> Result<f64> {
-    let parsed: Value = serde_json::from_str(report).with_context(|| format!("not a report: {report:?}"))?;
-    let number = |key| parsed[key].as_f64().with_context(|| format!("no {key} in the report {report:?}"));
+    let parsed: Value =
+        serde_json::from_str(report).with_context(|| format!("not a report: {report:?}"))?;
+    let number =
+        |key| parsed[key].as_f64().with_context(|| format!("no {key} in the report {report:?}"));
     let (frames, nanoseconds) = (number("frames_rx")?, number("duration_ns")?);
     ensure!(frames > 0.0 && nanoseconds > 0.0, "no frame arrived");
     Ok(frames * 1e3 / nanoseconds)
 }
 
 /// Measures pairs in the order ABBA, so that a drift of the machine's speed favours neither.
-fn compare(rounds: u16, mut a: impl FnMut() -> Result<f64>, mut b: impl FnMut() -> Result<f64>) -> Result<Comparison> {
+fn compare(
+    rounds: u16,
+    mut a: impl FnMut() -> Result<f64>,
+    mut b: impl FnMut() -> Result<f64>,
+) -> Result<Comparison> {
     let mut pairs = Vec::new();
     for round in 0..rounds {
         pairs.push(if round % 2 == 0 {
@@ -262,7 +291,11 @@ fn machine() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cpus = thread::available_parallelism().map_or(0, |cpus| cpus.get());
-    format!("Linux {}, {}, {cpus} CPUs", release.trim(), model.map_or("unknown CPU", |(_, name)| name))
+    format!(
+        "Linux {}, {}, {cpus} CPUs",
+        release.trim(),
+        model.map_or("unknown CPU", |(_, name)| name)
+    )
 }
 
 #[cfg(test)]
@@ -288,14 +321,17 @@ mod tests {
                 Ok(mpps)
             }
         };
-        let comparison = compare(3, measure('a', 4.0), measure('b', 5.0)).expect("neither side fails");
+        let comparison =
+            compare(3, measure('a', 4.0), measure('b', 5.0)).expect("neither side fails");
         assert_eq!(*order.borrow(), "abbaab");
         assert_eq!(comparison, Comparison { a: 4.0, b: 5.0, ratio: 0.8, least: 0.8, most: 0.8 });
     }
 
     #[test]
     fn the_rate_is_what_arrived_over_the_time_it_took() {
-        let rate = received_mpps(r#"{"case":"floor","cpus":1,"frames_rx":9400000,"duration_ns":2000000000}"#);
+        let rate = received_mpps(
+            r#"{"case":"floor","cpus":1,"frames_rx":9400000,"duration_ns":2000000000}"#,
+        );
         assert_eq!(rate.expect("a complete report"), 4.7);
         for report in ["", "{}", r#"{"frames_rx":1}"#, r#"{"frames_rx":0,"duration_ns":1}"#] {
             assert!(received_mpps(report).is_err(), "{report:?}");
@@ -304,7 +340,10 @@ mod tests {
 
     #[test]
     fn the_size_is_what_arrived_by_the_frames() {
-        assert_eq!(frame_size(r#"{"frames_rx":9400000,"bytes_rx":620400000,"duration_ns":1}"#), Some(66));
+        assert_eq!(
+            frame_size(r#"{"frames_rx":9400000,"bytes_rx":620400000,"duration_ns":1}"#),
+            Some(66)
+        );
         for report in ["", "{}", r#"{"frames_rx":0,"bytes_rx":0}"#] {
             assert_eq!(frame_size(report), None, "{report:?}");
         }

@@ -15,7 +15,8 @@ pub(crate) struct Arguments {
     passed_on: Vec<String>,
 }
 
-/// Builds, then becomes `xdp-trafficgen demo`, so that its exit code and the signals sent to it are the demo's own.
+/// Builds, then becomes `xdp-trafficgen demo`, so that its exit code and the signals sent to it are
+/// the demo's own.
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     build::program(sh)?;
     let program = program();

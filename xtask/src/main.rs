@@ -1,7 +1,8 @@
-//! Everything a developer or a first user types: `cargo xtask setup`, `build`, `demo`, `test`, `tidy`, `public-api`, `bench`.
+//! Everything a developer or a first user types: `cargo xtask setup`, `build`, `demo`, `test`,
+//! `tidy`, `public-api`, `bench`.
 //!
-//! One file a subcommand. What a subcommand needs on the machine, it gets through [`setup`]; nothing here is part of
-//! the program itself.
+//! One file a subcommand. What a subcommand needs on the machine, it gets through [`setup`];
+//! nothing here is part of the program itself.
 
 // First: its macros are for all that follow.
 #[macro_use]
@@ -38,19 +39,23 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what the build needs: the nightly's rust-src, a bpf-linker that fits its LLVM, a C compiler, iproute2
+    /// Install what the build needs: the nightly's rust-src, a bpf-linker that fits its LLVM, a C
+    /// compiler, iproute2
     Setup,
     /// Set up, then build the workspace
     Build(build::Arguments),
-    /// Set up, build, then send real frames from one end of a private veth pair to the other and count them
+    /// Set up, build, then send real frames from one end of a private veth pair to the other and
+    /// count them
     Demo(demo::Arguments),
     /// Set up, then check formatting, lints, dependencies and documentation, and run every test
     Test(test::Arguments),
-    /// Check what no compiler checks: the order of modules, and that nothing cites what is not in the repository
+    /// Check what no compiler checks: the order of modules, and that nothing cites what is not in
+    /// the repository
     Tidy,
     /// Compare what the library offers Rust programs with the committed list, or write that
     PublicApi(public_api::Arguments),
-    /// Set up, build, then compare rates and gaps: with a program that only redirects, and with other traffic generators
+    /// Set up, build, then compare rates and gaps: with a program that only redirects, and with
+    /// other traffic generators
     Bench(bench::Arguments),
 }
 
@@ -68,7 +73,11 @@ fn run(task: Task) -> Result<()> {
     let sh = Shell::new().context("the current directory cannot be read")?;
     sh.change_dir(repository());
     // setup installs into cargo's own folder, which need not be on the user's PATH.
-    sh.set_var("PATH", env::join_paths(search_path()).context("CARGO_HOME contains a colon: PATH cannot hold it")?);
+    sh.set_var(
+        "PATH",
+        env::join_paths(search_path())
+            .context("CARGO_HOME contains a colon: PATH cannot hold it")?,
+    );
 
     if matches!(task, Task::Tidy) {
         // Reads sources, builds nothing.
@@ -116,9 +125,11 @@ fn cargo_home() -> PathBuf {
     }
 }
 
-/// PATH, with the folders that hold cargo's and the administrator's programs and that a login shell may leave out.
+/// PATH, with the folders that hold cargo's and the administrator's programs and that a login shell
+/// may leave out.
 fn search_path() -> Vec<PathBuf> {
-    let mut folders: Vec<_> = env::var_os("PATH").iter().flat_map(|path| env::split_paths(path)).collect();
+    let mut folders: Vec<_> =
+        env::var_os("PATH").iter().flat_map(|path| env::split_paths(path)).collect();
     let cargo = cargo_home().join("bin");
     if !folders.contains(&cargo) {
         folders.insert(0, cargo);

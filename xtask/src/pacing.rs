@@ -1,5 +1,6 @@
-//! The pacing table of `cargo xtask bench`: how even the gaps between frames are, measured by `xdp-trafficgen pace-test`,
-//! beside other generators measured the same way and the figures that others published.
+//! The pacing table of `cargo xtask bench`: how even the gaps between frames are, measured by
+//! `xdp-trafficgen pace-test`, beside other generators measured the same way and the figures that
+//! others published.
 //!
 //! Bars are shown beside and never enforced, as in the rest of the bench.
 
@@ -26,10 +27,28 @@ struct Case {
 }
 
 const CASES: [Case; 4] = [
-    Case { name: "100 kpps, 1 core", rate: "100kpps", cpus: "0", within: &[(64, 80.0), (256, 94.0)], close: None },
-    Case { name: "500 kpps, 1 core", rate: "500kpps", cpus: "0", within: &[(64, 80.0), (256, 94.0)], close: None },
+    Case {
+        name: "100 kpps, 1 core",
+        rate: "100kpps",
+        cpus: "0",
+        within: &[(64, 80.0), (256, 94.0)],
+        close: None,
+    },
+    Case {
+        name: "500 kpps, 1 core",
+        rate: "500kpps",
+        cpus: "0",
+        within: &[(64, 80.0), (256, 94.0)],
+        close: None,
+    },
     Case { name: "1 Mpps, 1 core", rate: "1Mpps", cpus: "0", within: &[(256, 90.0)], close: None },
-    Case { name: "2 × 400 kpps, 2 cores", rate: "800kpps", cpus: "0,1", within: &[(512, 80.0)], close: Some(1.0) },
+    Case {
+        name: "2 × 400 kpps, 2 cores",
+        rate: "800kpps",
+        cpus: "0,1",
+        within: &[(512, 80.0)],
+        close: Some(1.0),
+    },
 ];
 
 /// What MoonGen's authors published, in per cent: measured on other hardware.
@@ -57,13 +76,28 @@ pub(crate) fn table(sh: &Shell, runs: u16, cpus: usize) -> Result<()> {
     for peer in peers::find_paced(sh, PEER_PPS)? {
         eprintln!("bench: gaps of {}", peer.name);
         let measured = peer.command.and_then(|command| {
-            (0..runs).map(|_| of_peer(&command)).collect::<Result<Vec<_>>>().map_err(|error| format!("{error:#}"))
+            (0..runs)
+                .map(|_| of_peer(&command))
+                .collect::<Result<Vec<_>>>()
+                .map_err(|error| format!("{error:#}"))
         });
-        rows.push(Row { name: peer.name, bars: String::new(), outcome: measured.map(|runs| Gaps::median(&runs)) });
+        rows.push(Row {
+            name: peer.name,
+            bars: String::new(),
+            outcome: measured.map(|runs| Gaps::median(&runs)),
+        });
     }
     for (name, within) in PUBLISHED {
-        let gaps = Gaps { within: within.map(|percent| percent / 100.0), close: f64::NAN, mean_pps: f64::NAN };
-        rows.push(Row { name: name.to_owned(), bars: "published, other hardware".to_owned(), outcome: Ok(gaps) });
+        let gaps = Gaps {
+            within: within.map(|percent| percent / 100.0),
+            close: f64::NAN,
+            mean_pps: f64::NAN,
+        };
+        rows.push(Row {
+            name: name.to_owned(),
+            bars: "published, other hardware".to_owned(),
+            outcome: Ok(gaps),
+        });
     }
     println!("\ngaps between 64-byte frames at the receiver, medians of {runs} runs of 2 s");
     print!("{:<42}", "");
@@ -80,7 +114,9 @@ pub(crate) fn table(sh: &Shell, runs: u16, cpus: usize) -> Result<()> {
 fn own(sh: &Shell, case: &Case) -> Result<Gaps> {
     let (program, Case { rate, cpus, .. }) = (program(), case);
     let report =
-        cmd!(sh, "{program} pace-test --self --rate {rate} --cpus {cpus} --duration 2s --json").quiet().ignore_stderr();
+        cmd!(sh, "{program} pace-test --self --rate {rate} --cpus {cpus} --duration 2s --json")
+            .quiet()
+            .ignore_stderr();
     Gaps::of(&report.read()?)
 }
 
@@ -101,8 +137,11 @@ struct Gaps {
 impl Gaps {
     /// From the report of `pace-test --json`.
     fn of(report: &str) -> Result<Self> {
-        let parsed: Value = serde_json::from_str(report).with_context(|| format!("not a report: {report:?}"))?;
-        let number = |value: &Value, what: &str| value.as_f64().with_context(|| format!("no {what} in {report:?}"));
+        let parsed: Value =
+            serde_json::from_str(report).with_context(|| format!("not a report: {report:?}"))?;
+        let number = |value: &Value, what: &str| {
+            value.as_f64().with_context(|| format!("no {what} in {report:?}"))
+        };
         let gaps = number(&parsed["gaps"], "gaps")?;
         let mut within = [0.0; 4];
         for (share, ns) in within.iter_mut().zip(WITHIN_NS) {
@@ -132,7 +171,9 @@ fn bars(case: &Case, gaps: &Gaps) -> String {
         let met = index.is_some_and(|index| 100.0 * gaps.within[index] >= percent);
         format!("±{ns} ≥ {percent} % {}", verdict(met))
     });
-    let close = case.close.map(|percent| format!("< 200 ns < {percent} % {}", verdict(100.0 * gaps.close < percent)));
+    let close = case
+        .close
+        .map(|percent| format!("< 200 ns < {percent} % {}", verdict(100.0 * gaps.close < percent)));
     within.chain(close).collect::<Vec<_>>().join(", ")
 }
 
@@ -170,7 +211,8 @@ mod tests {
     fn a_report_is_read_or_refused() {
         let expected = Gaps { within: [0.8, 0.85, 0.94, 1.0], close: 0.005, mean_pps: 500_000.5 };
         assert_eq!(Gaps::of(REPORT).expect("a complete report"), expected);
-        for report in ["", "{}", &REPORT.replace("512", "513"), &REPORT.replace("mean_pps", "pps")] {
+        for report in ["", "{}", &REPORT.replace("512", "513"), &REPORT.replace("mean_pps", "pps")]
+        {
             assert!(Gaps::of(report).is_err(), "{report:?}");
         }
     }
@@ -202,8 +244,14 @@ mod tests {
             assert!(row.ends_with(ending), "{row:?}");
         }
         let gaps = Gaps { within: [0.8, 0.85, 0.94, 1.0], close: 0.005, mean_pps: 1e5 };
-        check(Ok(gaps.clone()), "   80.0 %   85.0 %   94.0 %  100.0 %    0.50 %      100000.0  bar");
-        check(Ok(Gaps { close: f64::NAN, mean_pps: f64::NAN, ..gaps }), "  100.0 %         -             -  bar");
+        check(
+            Ok(gaps.clone()),
+            "   80.0 %   85.0 %   94.0 %  100.0 %    0.50 %      100000.0  bar",
+        );
+        check(
+            Ok(Gaps { close: f64::NAN, mean_pps: f64::NAN, ..gaps }),
+            "  100.0 %         -             -  bar",
+        );
         check(Err("not installed".into()), " not installed");
     }
 }

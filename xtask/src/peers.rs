@@ -1,9 +1,10 @@
-//! Other traffic generators, run for `cargo xtask bench` under the same conditions as ours: the same veth pair, the
-//! same counting receiver, one core, frames of 64 bytes (or the smallest it has) with a varying UDP port, and the fastest options
-//! each has. Both ends of the pair have a native XDP program before it starts.
+//! Other traffic generators, run for `cargo xtask bench` under the same conditions as ours: the
+//! same veth pair, the same counting receiver, one core, frames of 64 bytes (or the smallest it
+//! has) with a varying UDP port, and the fastest options each has. Both ends of the pair have a
+//! native XDP program before it starts.
 //!
-//! Nothing is sent outside a network namespace made here, nothing runs without a time limit, and nothing stays behind:
-//! a namespace lives as long as a process in it.
+//! Nothing is sent outside a network namespace made here, nothing runs without a time limit, and
+//! nothing stays behind: a namespace lives as long as a process in it.
 
 use std::{
     fs::{self, File},
@@ -36,8 +37,8 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// How long it goes on afterwards, so that it cannot stop before the receiver does.
 const OVERRUN: Duration = Duration::from_millis(700);
 
-/// trafgen, tcpreplay, and every `xdp-trafficgen` on PATH that is not ours, as fast as they can; Debian packages are installed
-/// if missing.
+/// trafgen, tcpreplay, and every `xdp-trafficgen` on PATH that is not ours, as fast as they can;
+/// Debian packages are installed if missing.
 pub(crate) fn find(sh: &Shell) -> Result<Vec<Peer>> {
     let mut peers = debian(sh, "", "--topspeed")?;
     peers.extend(other_makers(sh).into_iter().map(|path| {
@@ -64,10 +65,12 @@ fn debian(sh: &Shell, trafgen_rate: &str, tcpreplay_rate: &str) -> Result<Vec<Pe
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let write = |name: &str, content: &[u8]| -> Result<String> {
         let path = folder.join(name);
-        fs::write(&path, content).with_context(|| format!("{} cannot be written", path.display()))?;
+        fs::write(&path, content)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
         Ok(path.display().to_string())
     };
-    // Its socket memory is the machine's, which a namespace may not change; this ring fits the default.
+    // Its socket memory is the machine's, which a namespace may not change; this ring fits the
+    // default.
     let trafgen = format!(
         "trafgen --no-sock-mem --ring-size 256KiB --cpus 1 {trafgen_rate}--dev {SENDER} --conf {}",
         write("trafgen.cfg", trafgen_config().as_bytes())?
@@ -87,13 +90,17 @@ fn debian(sh: &Shell, trafgen_rate: &str, tcpreplay_rate: &str) -> Result<Vec<Pe
     Ok(peers.collect())
 }
 
-/// Programs of our name that are not ours: neither this build nor an installed one of the same version.
+/// Programs of our name that are not ours: neither this build nor an installed one of the same
+/// version.
 fn other_makers(sh: &Shell) -> Vec<PathBuf> {
-    let version = |path: &Path| cmd!(sh, "{path} --version").quiet().ignore_stderr().ignore_status().read().ok();
+    let version = |path: &Path| {
+        cmd!(sh, "{path} --version").quiet().ignore_stderr().ignore_status().read().ok()
+    };
     let ours = program();
     let mut found: Vec<PathBuf> = Vec::new();
     for path in setup::find_programs("xdp-trafficgen").filter_map(|path| path.canonicalize().ok()) {
-        let is_ours = ours.canonicalize().is_ok_and(|ours| ours == path) || version(&path) == version(&ours);
+        let is_ours =
+            ours.canonicalize().is_ok_and(|ours| ours == path) || version(&path) == version(&ours);
         if !is_ours && !found.contains(&path) {
             found.push(path);
         }
@@ -101,11 +108,16 @@ fn other_makers(sh: &Shell) -> Vec<PathBuf> {
     found
 }
 
-/// Runs the peer for a while on one core and has one of our receivers, a subcommand with its options, measure what arrives in
-/// the middle of it. Gives the receiver's report.
-pub(crate) fn measure(command: &[String], receiver: &[String], seconds: Duration) -> Result<String> {
+/// Runs the peer for a while on one core and has one of our receivers, a subcommand with its
+/// options, measure what arrives in the middle of it. Gives the receiver's report.
+pub(crate) fn measure(
+    command: &[String],
+    receiver: &[String],
+    seconds: Duration,
+) -> Result<String> {
     let log = target_dir().join("bench/peer.log");
-    let output = File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
+    let output =
+        File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
     let namespace = Namespace::new()?;
     // Before the peer starts, which may ask whether its interface sends XDP frames.
     let receiver = Standing::by(&namespace, receiver, RECEIVER, seconds)?;
@@ -129,27 +141,44 @@ pub(crate) fn measure(command: &[String], receiver: &[String], seconds: Duration
     if stopped_early {
         let said = fs::read(&log).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
-        bail!("did not run: {}", said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it did not say why"));
+        bail!(
+            "did not run: {}",
+            said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it did not say why")
+        );
     }
     report
 }
 
-/// The sending end takes XDP frames, as the kernel's features of it say, which some peers ask for (xdp-tools' generator refuses to
-/// run without). Nothing is said by kernels before 6.3.
+/// The sending end takes XDP frames, as the kernel's features of it say, which some peers ask for
+/// (xdp-tools' generator refuses to run without). Nothing is said by kernels before 6.3.
 fn ensure_it_sends(namespace: &Namespace) -> Result<()> {
-    let probed = namespace.command(program()).args(["probe", SENDER, "--json"]).output().context("probe failed")?;
+    let probed = namespace
+        .command(program())
+        .args(["probe", SENDER, "--json"])
+        .output()
+        .context("probe failed")?;
     let text = String::from_utf8_lossy(&probed.stdout);
-    let report: Value = serde_json::from_str(&text).with_context(|| format!("not a report of probe: {text:?}"))?;
+    let report: Value =
+        serde_json::from_str(&text).with_context(|| format!("not a report of probe: {text:?}"))?;
     let interface = &report["interface"];
     let programs = interface["xdp_programs"].as_array().map_or(0, Vec::len);
-    ensure!(programs > 0 && interface["peer"]["native_xdp"] == true, "no program is at both ends: {interface}");
+    ensure!(
+        programs > 0 && interface["peer"]["native_xdp"] == true,
+        "no program is at both ends: {interface}"
+    );
     let features = interface["xdp_features"].as_array();
-    let sends = features.is_none_or(|features| features.iter().any(|feature| feature == "ndo-xmit"));
-    ensure!(sends, "{SENDER} sends no XDP frames though a program is at both ends: {}", interface["xdp_features"]);
+    let sends =
+        features.is_none_or(|features| features.iter().any(|feature| feature == "ndo-xmit"));
+    ensure!(
+        sends,
+        "{SENDER} sends no XDP frames though a program is at both ends: {}",
+        interface["xdp_features"]
+    );
     Ok(())
 }
 
-/// One of our receivers, whose program is at its interface for as long as this lives, and which measures when it is told to.
+/// One of our receivers, whose program is at its interface for as long as this lives, and which
+/// measures when it is told to.
 struct Standing {
     child: Child,
     /// None once it was told, or is to end.
@@ -158,7 +187,12 @@ struct Standing {
 }
 
 impl Standing {
-    fn by(namespace: &Namespace, receiver: &[String], interface: &str, seconds: Duration) -> Result<Self> {
+    fn by(
+        namespace: &Namespace,
+        receiver: &[String],
+        interface: &str,
+        seconds: Duration,
+    ) -> Result<Self> {
         let mut child = namespace
             .command(bench_program())
             .args(receiver)
@@ -167,11 +201,15 @@ impl Standing {
             .stdout(Stdio::piped())
             .spawn()
             .context("the receiver cannot be started")?;
-        let (word, said) = (child.stdin.take(), child.stdout.take().context("the receiver has no output")?);
+        let (word, said) =
+            (child.stdin.take(), child.stdout.take().context("the receiver has no output")?);
         let mut standing = Self { child, word, said: BufReader::new(said) };
         let mut line = String::new();
         standing.said.read_line(&mut line).context("the receiver is lost")?;
-        ensure!(line.contains("standing_by"), "the receiver at {interface} failed: it says why above");
+        ensure!(
+            line.contains("standing_by"),
+            "the receiver at {interface} failed: it says why above"
+        );
         Ok(standing)
     }
 
@@ -181,7 +219,10 @@ impl Standing {
         word.write_all(b"\n").context("the receiver is lost")?;
         let mut report = String::new();
         self.said.read_to_string(&mut report).context("the receiver is lost")?;
-        ensure!(self.child.wait().context("the receiver is lost")?.success(), "the receiver failed: it says why above");
+        ensure!(
+            self.child.wait().context("the receiver is lost")?.success(),
+            "the receiver failed: it says why above"
+        );
         Ok(report)
     }
 }
@@ -194,8 +235,9 @@ impl Drop for Standing {
     }
 }
 
-/// A network namespace without a name, holding a veth pair. It is gone, with all in it, once this value is dropped or
-/// this process has died, however that happened: the process that keeps it waits for the end of its standard input.
+/// A network namespace without a name, holding a veth pair. It is gone, with all in it, once this
+/// value is dropped or this process has died, however that happened: the process that keeps it
+/// waits for the end of its standard input.
 struct Namespace {
     keeper: Child,
 }
@@ -214,10 +256,15 @@ impl Namespace {
             .context("unshare (Debian package util-linux) cannot be run")?;
         let mut ready = String::new();
         if let Some(stdout) = keeper.stdout.take() {
-            BufReader::new(stdout).read_line(&mut ready).context("the namespace's keeper is lost")?;
+            BufReader::new(stdout)
+                .read_line(&mut ready)
+                .context("the namespace's keeper is lost")?;
         }
         let namespace = Self { keeper };
-        ensure!(ready == "ready\n", "a network namespace with a veth pair cannot be made: is the veth module there?");
+        ensure!(
+            ready == "ready\n",
+            "a network namespace with a veth pair cannot be made: is the veth module there?"
+        );
         Ok(namespace)
     }
 
@@ -250,7 +297,8 @@ const FRAME: [u8; 60] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ];
 
-/// The frame with its port counting through 256 values: faster than trafgen's own headers, which redo the checksums.
+/// The frame with its port counting through 256 values: faster than trafgen's own headers, which
+/// redo the checksums.
 fn trafgen_config() -> String {
     let mut bytes = FRAME.map(|byte| byte.to_string());
     bytes[PORT_OFFSET + 1] = "dinc(0, 255)".to_owned();
@@ -280,7 +328,8 @@ mod tests {
 
     #[test]
     fn the_ipv4_header_of_the_frame_sums_to_all_ones() {
-        let mut sum: u32 = FRAME[14..34].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+        let mut sum: u32 =
+            FRAME[14..34].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
         sum = (sum & 0xffff) + (sum >> 16);
         assert_eq!(sum, 0xffff);
     }

@@ -1,5 +1,6 @@
-//! `print!`, `println!` and `eprintln!` as this workspace has them: nobody may be reading (`cargo xtask bench | head`), and
-//! what is under way goes on nevertheless. The standard library's would panic.
+//! `print!`, `println!` and `eprintln!` as this workspace has them: nobody may be reading (`cargo
+//! xtask bench | head`), and what is under way goes on nevertheless. The standard library's would
+//! panic.
 
 macro_rules! print {
     ($($arguments:tt)*) => {{

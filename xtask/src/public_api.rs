@@ -1,9 +1,10 @@
-//! `cargo xtask public-api`: what the library offers Rust programs, against a committed list, so that nobody adds to it or takes
-//! from it unseen.
+//! `cargo xtask public-api`: what the library offers Rust programs, against a committed list, so
+//! that nobody adds to it or takes from it unseen.
 //!
-//! The list is what rustdoc says of the crate, as JSON. That output is unstable, and so is wanted of the stable rustdoc with a
-//! variable that lets it: a nightly's would have to check all dependencies once more. Only rustdoc itself gets the variable, for
-//! build scripts of dependencies look at it, and all of them would be built anew.
+//! The list is what rustdoc says of the crate, as JSON. That output is unstable, and so is wanted
+//! of the stable rustdoc with a variable that lets it: a nightly's would have to check all
+//! dependencies once more. Only rustdoc itself gets the variable, for build scripts of dependencies
+//! look at it, and all of them would be built anew.
 
 use std::{
     fs,
@@ -24,7 +25,8 @@ pub(crate) struct Arguments {
     bless: bool,
 }
 
-/// The format that the library `public-api` reads. It follows rustdoc's: take the version that fits when this one is refused.
+/// The format that the library `public-api` reads. It follows rustdoc's: take the version that fits
+/// when this one is refused.
 const FORMAT: u64 = 57;
 
 /// Committed; `cargo xtask public-api --bless` writes it.
@@ -48,12 +50,18 @@ pub(crate) fn check(sh: &Shell) -> Result<()> {
     let json = documented(sh)?;
     let format = format_version(&json)?;
     if format != FORMAT {
-        ensure!(std::env::var_os("CI").is_none(), "rustdoc writes format {format}, and public-api reads {FORMAT}");
-        println!("public API: not compared, for rustdoc writes format {format}, and public-api reads {FORMAT}");
+        ensure!(
+            std::env::var_os("CI").is_none(),
+            "rustdoc writes format {format}, and public-api reads {FORMAT}"
+        );
+        println!(
+            "public API: not compared, for rustdoc writes format {format}, and public-api reads {FORMAT}"
+        );
         return Ok(());
     }
     let items = items(&json)?;
-    let snapshot = fs::read_to_string(snapshot_path()).context("xdp-trafficgen/public-api.txt cannot be read")?;
+    let snapshot = fs::read_to_string(snapshot_path())
+        .context("xdp-trafficgen/public-api.txt cannot be read")?;
     let differences = differences(&snapshot.lines().collect::<Vec<_>>(), &items);
     ensure!(
         differences.is_empty(),
@@ -82,8 +90,11 @@ fn documented(sh: &Shell) -> Result<PathBuf> {
 
 /// Looked for in the text: a parser of another version need not understand the rest.
 fn format_version(json: &Path) -> Result<u64> {
-    let text = fs::read_to_string(json).with_context(|| format!("{} cannot be read", json.display()))?;
-    let Some((_, version)) = text.rsplit_once("\"format_version\":") else { bail!("rustdoc does not say its format") };
+    let text =
+        fs::read_to_string(json).with_context(|| format!("{} cannot be read", json.display()))?;
+    let Some((_, version)) = text.rsplit_once("\"format_version\":") else {
+        bail!("rustdoc does not say its format")
+    };
     let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().context("rustdoc's format is no number")
 }
@@ -100,8 +111,12 @@ fn items(json: &Path) -> Result<Vec<String>> {
 }
 
 fn differences(before: &[&str], now: &[String]) -> Vec<String> {
-    let gone = before.iter().filter(|item| !now.iter().any(|other| other == *item)).map(|item| format!("- {item}"));
-    let new = now.iter().filter(|item| !before.contains(&item.as_str())).map(|item| format!("+ {item}"));
+    let gone = before
+        .iter()
+        .filter(|item| !now.iter().any(|other| other == *item))
+        .map(|item| format!("- {item}"));
+    let new =
+        now.iter().filter(|item| !before.contains(&item.as_str())).map(|item| format!("+ {item}"));
     gone.chain(new).collect()
 }
 

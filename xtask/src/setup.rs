@@ -1,7 +1,9 @@
-//! `cargo xtask setup`: what a build needs beyond stable Rust. Every other subcommand starts with it.
+//! `cargo xtask setup`: what a build needs beyond stable Rust. Every other subcommand starts with
+//! it.
 //!
-//! A step that is done already is skipped without a word, and checking all of them takes well under a second; a step
-//! that runs is named on stderr. What cannot be installed from here is named with the command to type.
+//! A step that is done already is skipped without a word, and checking all of them takes well under
+//! a second; a step that runs is named on stderr. What cannot be installed from here is named with
+//! the command to type.
 
 use std::{
     fs,
@@ -28,7 +30,8 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     ensure_bpf_linker(sh)
 }
 
-/// Installs the Debian packages of those `(program, packages)` that are not there yet, or says what to type.
+/// Installs the Debian packages of those `(program, packages)` that are not there yet, or says what
+/// to type.
 pub(crate) fn ensure_programs(sh: &Shell, task: &str, wanted: &[(&str, &str)]) -> Result<()> {
     let packages: Vec<&str> = wanted
         .iter()
@@ -40,7 +43,8 @@ pub(crate) fn ensure_programs(sh: &Shell, task: &str, wanted: &[(&str, &str)]) -
     }
     let packages = &packages;
     let list = packages.join(" ");
-    let by_hand = format!("install the equivalent of these Debian packages, then try again: {list}");
+    let by_hand =
+        format!("install the equivalent of these Debian packages, then try again: {list}");
     ensure!(find_program("apt-get").is_some(), "{by_hand}");
     ensure!(is_root()?, "{by_hand} (sudo apt-get install {list})");
 
@@ -51,7 +55,8 @@ pub(crate) fn ensure_programs(sh: &Shell, task: &str, wanted: &[(&str, &str)]) -
             .quiet()
             .ignore_stdout()
     };
-    // Package lists may be missing or out of date: then the first attempt fails, and is not worth showing.
+    // Package lists may be missing or out of date: then the first attempt fails, and is not worth
+    // showing.
     if install().ignore_stderr().run().is_ok() {
         return Ok(());
     }
@@ -66,10 +71,9 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
 
 /// Every executable of that name on PATH, in its order.
 pub(crate) fn find_programs(name: &str) -> impl Iterator<Item = PathBuf> {
-    search_path()
-        .into_iter()
-        .map(move |folder| folder.join(name))
-        .filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0))
+    search_path().into_iter().map(move |folder| folder.join(name)).filter(|path| {
+        fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+    })
 }
 
 /// Whether this process runs with the effective user id 0.
@@ -77,7 +81,8 @@ pub(crate) fn is_root() -> Result<bool> {
     Ok(fs::metadata("/proc/self").context("/proc is not mounted")?.uid() == 0)
 }
 
-/// Builds cargo-deny where it is missing: not optimised, it runs for a second and compiles in half the time.
+/// Builds cargo-deny where it is missing: not optimised, it runs for a second and compiles in half
+/// the time.
 pub(crate) fn ensure_cargo_deny(sh: &Shell) -> Result<()> {
     if find_program("cargo-deny").is_some() {
         return Ok(());
@@ -99,10 +104,9 @@ fn ensure_nightly(sh: &Shell) -> Result<()> {
         has_nightly(&toolchains),
         "the eBPF program is built by nightly Rust, which is not installed: `rustup toolchain install nightly`"
     );
-    let compiler = cmd!(sh, "rustup run nightly rustc --version")
-        .quiet()
-        .read()
-        .context("the nightly compiler does not run: `rustup toolchain install nightly` repairs it")?;
+    let compiler = cmd!(sh, "rustup run nightly rustc --version").quiet().read().context(
+        "the nightly compiler does not run: `rustup toolchain install nightly` repairs it",
+    )?;
     let wanted = env!("CARGO_PKG_RUST_VERSION");
     ensure!(
         release(&compiler) >= release(wanted),
@@ -111,7 +115,8 @@ fn ensure_nightly(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// Major and minor number of the first word that has both, as in `rustc 1.97.0-nightly (e50aa6fba 2026-05-19)` and `1.95`.
+/// Major and minor number of the first word that has both, as in `rustc 1.97.0-nightly (e50aa6fba
+/// 2026-05-19)` and `1.95`.
 fn release(text: &str) -> Option<(u32, u32)> {
     text.split(' ').find_map(|word| {
         let mut numbers = word.split(['.', '-']);
@@ -119,9 +124,13 @@ fn release(text: &str) -> Option<(u32, u32)> {
     })
 }
 
-/// Whether `rustup toolchain list` names the moving nightly; a dated one does not answer to `+nightly`.
+/// Whether `rustup toolchain list` names the moving nightly; a dated one does not answer to
+/// `+nightly`.
 fn has_nightly(toolchains: &str) -> bool {
-    toolchains.lines().filter_map(|line| line.strip_prefix("nightly")).any(|rest| !rest.starts_with("-2"))
+    toolchains
+        .lines()
+        .filter_map(|line| line.strip_prefix("nightly"))
+        .any(|rest| !rest.starts_with("-2"))
 }
 
 fn ensure_rust_src(sh: &Shell) -> Result<()> {
@@ -136,15 +145,15 @@ fn ensure_rust_src(sh: &Shell) -> Result<()> {
 }
 
 fn nightly_sysroot(sh: &Shell) -> Result<PathBuf> {
-    let sysroot = cmd!(sh, "rustup run nightly rustc --print sysroot")
-        .quiet()
-        .read()
-        .context("the nightly compiler does not run: `rustup toolchain install nightly` repairs it")?;
+    let sysroot = cmd!(sh, "rustup run nightly rustc --print sysroot").quiet().read().context(
+        "the nightly compiler does not run: `rustup toolchain install nightly` repairs it",
+    )?;
     Ok(sysroot.into())
 }
 
-/// bpf-linker reads the bitcode that nightly's rustc writes, so both must have the same LLVM. A linker that has it is
-/// used as it is; one that is missing, broken (an update of nightly took its libLLVM away) or of another LLVM is not.
+/// bpf-linker reads the bitcode that nightly's rustc writes, so both must have the same LLVM. A
+/// linker that has it is used as it is; one that is missing, broken (an update of nightly took its
+/// libLLVM away) or of another LLVM is not.
 fn ensure_bpf_linker(sh: &Shell) -> Result<()> {
     let compiler = cmd!(sh, "rustup run nightly rustc -vV").quiet().read()?;
     let wanted = llvm_major(&compiler)
@@ -193,30 +202,35 @@ fn linker_llvm(sh: &Shell, linker: &Path) -> Option<u32> {
     llvm_major(&version.quiet().ignore_stderr().read().ok()?)
 }
 
-/// The major version in a line such as `LLVM version: 22.1.4` (rustc) or `LLVM version 22.1.4-rust-…` (LLVM itself).
+/// The major version in a line such as `LLVM version: 22.1.4` (rustc) or `LLVM version
+/// 22.1.4-rust-…` (LLVM itself).
 fn llvm_major(text: &str) -> Option<u32> {
     let (_, rest) = text.split_once("LLVM version")?;
     let version = rest.trim_start_matches([':', ' ']);
     version.split('.').next()?.parse().ok()
 }
 
-/// Makes the libLLVM that rustc ships look like an installed LLVM in `prefix`. The built linker looks for its library
-/// there ever after, so `prefix` must stay.
+/// Makes the libLLVM that rustc ships look like an installed LLVM in `prefix`. The built linker
+/// looks for its library there ever after, so `prefix` must stay.
 fn link_llvm(sysroot: &Path, prefix: &Path) -> Result<()> {
     let shipped = sysroot.join("lib");
     let name = fs::read_dir(&shipped)
         .with_context(|| format!("{} cannot be read", shipped.display()))?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .find(|name| name.starts_with("libLLVM.so."))
-        .with_context(|| format!("the nightly toolchain ships no libLLVM in {}", shipped.display()))?;
+        .with_context(|| {
+            format!("the nightly toolchain ships no libLLVM in {}", shipped.display())
+        })?;
 
     let lib = prefix.join("lib");
     if lib.exists() {
-        fs::remove_dir_all(&lib).with_context(|| format!("{} cannot be replaced", lib.display()))?;
+        fs::remove_dir_all(&lib)
+            .with_context(|| format!("{} cannot be replaced", lib.display()))?;
     }
     fs::create_dir_all(&lib).with_context(|| format!("{} cannot be made", lib.display()))?;
     for link in ["libLLVM.so", &name] {
-        symlink(shipped.join(&name), lib.join(link)).with_context(|| format!("{} cannot be filled", lib.display()))?;
+        symlink(shipped.join(&name), lib.join(link))
+            .with_context(|| format!("{} cannot be filled", lib.display()))?;
     }
     Ok(())
 }
@@ -231,8 +245,14 @@ mod tests {
         fn check(text: &str, expected: Option<u32>) {
             assert_eq!(llvm_major(text), expected, "{text:?}");
         }
-        check("rustc 1.97.0-nightly (e50aa6fba 2026-05-19)\nrelease: 1.97.0-nightly\nLLVM version: 22.1.4", Some(22));
-        check("LLVM (http://llvm.org/):\n  LLVM version 22.1.4-rust-1.97.0-nightly\n  Optimized build.", Some(22));
+        check(
+            "rustc 1.97.0-nightly (e50aa6fba 2026-05-19)\nrelease: 1.97.0-nightly\nLLVM version: 22.1.4",
+            Some(22),
+        );
+        check(
+            "LLVM (http://llvm.org/):\n  LLVM version 22.1.4-rust-1.97.0-nightly\n  Optimized build.",
+            Some(22),
+        );
         check("LLVM version 9.0.1", Some(9));
         check("rustc 1.97.0-nightly\nrelease: 1.97.0-nightly", None);
         check("LLVM version unknown", None);
@@ -258,9 +278,15 @@ mod tests {
         fn check(toolchains: &str, expected: bool) {
             assert_eq!(has_nightly(toolchains), expected, "{toolchains:?}");
         }
-        check("stable-x86_64-unknown-linux-gnu (active, default)\nnightly-x86_64-unknown-linux-gnu", true);
+        check(
+            "stable-x86_64-unknown-linux-gnu (active, default)\nnightly-x86_64-unknown-linux-gnu",
+            true,
+        );
         check("nightly", true);
-        check("stable-x86_64-unknown-linux-gnu\nnightly-2026-05-19-x86_64-unknown-linux-gnu", false);
+        check(
+            "stable-x86_64-unknown-linux-gnu\nnightly-2026-05-19-x86_64-unknown-linux-gnu",
+            false,
+        );
         check("no installed toolchains", false);
     }
 }

@@ -10,12 +10,14 @@ use crate::{build, public_api, setup, target_dir, tidy, verifier};
 /// Flags of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Passed on to `cargo test`, for example the name of a test; only the tests are run then, no lints
+    /// Passed on to `cargo test`, for example the name of a test; only the tests are run then, no
+    /// lints
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     passed_on: Vec<String>,
 }
 
-/// Tidiness, formatting, lints, dependencies and documentation, with warnings denied, then all tests.
+/// Tidiness, formatting, lints, dependencies and documentation, with warnings denied, then all
+/// tests.
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     let everything = arguments.passed_on.is_empty();
     if everything {
@@ -29,14 +31,17 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
         verifier::check(sh)?;
     }
 
-    // Not optimised: compiling takes longer than running, and a mistake in arithmetic panics. The eBPF object is optimised in
-    // every profile. Cargo's own summary is the last word.
+    // Not optimised: compiling takes longer than running, and a mistake in arithmetic panics. The
+    // eBPF object is optimised in every profile. Cargo's own summary is the last word.
     eprintln!("test: cargo test");
     let passed_on = &arguments.passed_on;
     // A name alone is one of a test: examples need not be linked for it.
     let name_only = passed_on.iter().all(|argument| !argument.starts_with('-'));
     let targets = (!everything && name_only).then_some("--tests");
-    cmd!(sh, "cargo test --workspace {targets...} {passed_on...}").quiet().run().context("tests failed")
+    cmd!(sh, "cargo test --workspace {targets...} {passed_on...}")
+        .quiet()
+        .run()
+        .context("tests failed")
 }
 
 /// In the profile of the tests, so that the eBPF object is built only once.
@@ -82,7 +87,8 @@ fn lint(sh: &Shell) -> Result<()> {
 fn ensure_components(sh: &Shell) -> Result<()> {
     let nightly = ["--toolchain", "nightly"];
     for (toolchain, component) in [(&[][..], "rustfmt"), (&[], "clippy"), (&nightly, "clippy")] {
-        let installed = cmd!(sh, "rustup component list --installed {toolchain...}").quiet().read()?;
+        let installed =
+            cmd!(sh, "rustup component list --installed {toolchain...}").quiet().read()?;
         if !installed.lines().any(|line| line.starts_with(component)) {
             eprintln!("test: rustup component {component}");
             cmd!(sh, "rustup component add {component} {toolchain...}").quiet().run()?;

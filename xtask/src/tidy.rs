@@ -1,5 +1,6 @@
-//! `cargo xtask tidy`: what must hold of the sources and no compiler checks: the order of the crate's modules, that
-//! nothing cites what a reader of the repository does not have, and that every source file is compiled.
+//! `cargo xtask tidy`: what must hold of the sources and no compiler checks: the order of the
+//! crate's modules, that nothing cites what a reader of the repository does not have, and that
+//! every source file is compiled.
 //!
 //! Each finding is a line that names the place, what stands there and the rule.
 
@@ -53,7 +54,8 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
 }
 
 fn files(sh: &Shell) -> Result<Vec<File>> {
-    let listed = cmd!(sh, "git ls-files -z").quiet().read().context("git lists the files to check")?;
+    let listed =
+        cmd!(sh, "git ls-files -z").quiet().read().context("git lists the files to check")?;
     let mut files = Vec::new();
     for path in listed.split_terminator('\0') {
         let Ok(bytes) = fs::read(repository().join(path)) else {

@@ -1,5 +1,6 @@
-//! What the verifier has to do for each of the bench's programs, against a committed snapshot: a change that makes a program
-//! longer than it was, or that leaves in what a configuration does not use, is seen before anybody measures its rate.
+//! What the verifier has to do for each of the bench's programs, against a committed snapshot: a
+//! change that makes a program longer than it was, or that leaves in what a configuration does not
+//! use, is seen before anybody measures its rate.
 
 use std::{
     collections::BTreeMap,
@@ -44,14 +45,18 @@ struct Case {
     repetition_ns: Option<f64>,
 }
 
-/// How far a number may be from the snapshot's: other versions of the compiler order a few instructions otherwise.
+/// How far a number may be from the snapshot's: other versions of the compiler order a few
+/// instructions otherwise.
 const TOLERANCE: f64 = 0.03;
 
-/// Prints the table of programs, each with what a repetition takes by itself, and compares it with the snapshot, or writes
-/// that with `bless`.
+/// Prints the table of programs, each with what a repetition takes by itself, and compares it with
+/// the snapshot, or writes that with `bless`.
 pub(crate) fn table(sh: &Shell, bless: bool) -> Result<()> {
     let cases = ask(sh, &bench_program(), &["--time"])?;
-    println!("{:<24} {:>9} {:>22} {:>18}", "programs alone", "ns", "verified instructions", "translated bytes");
+    println!(
+        "{:<24} {:>9} {:>22} {:>18}",
+        "programs alone", "ns", "verified instructions", "translated bytes"
+    );
     for (name, case) in &cases {
         let sum = |number: fn(&Program) -> u32| case.programs.iter().map(number).sum::<u32>();
         println!(
@@ -80,16 +85,25 @@ fn ask(sh: &Shell, program: &Path, arguments: &[&str]) -> Result<BTreeMap<String
 }
 
 fn snapshot_of(cases: BTreeMap<String, Case>) -> Result<Snapshot> {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").context("the kernel's release cannot be read")?;
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")
+        .context("the kernel's release cannot be read")?;
     let kernel = release.split('.').take(2).collect::<Vec<_>>().join(".");
-    Ok(Snapshot { kernel, cases: cases.into_iter().map(|(name, case)| (name, case.programs)).collect() })
+    Ok(Snapshot {
+        kernel,
+        cases: cases.into_iter().map(|(name, case)| (name, case.programs)).collect(),
+    })
 }
 
 fn compare(now: &Snapshot) -> Result<()> {
-    let text = fs::read_to_string(snapshot_path()).context("there is no snapshot of the programs")?;
-    let snapshot: Snapshot = serde_json::from_str(&text).context("the snapshot of the programs cannot be read")?;
+    let text =
+        fs::read_to_string(snapshot_path()).context("there is no snapshot of the programs")?;
+    let snapshot: Snapshot =
+        serde_json::from_str(&text).context("the snapshot of the programs cannot be read")?;
     if now.kernel != snapshot.kernel {
-        println!("programs: not compared, the snapshot is of Linux {}, and this is {}", snapshot.kernel, now.kernel);
+        println!(
+            "programs: not compared, the snapshot is of Linux {}, and this is {}",
+            snapshot.kernel, now.kernel
+        );
         return Ok(());
     }
     let differences = differences(&snapshot, now);
@@ -115,14 +129,17 @@ fn differences(snapshot: &Snapshot, now: &Snapshot) -> Vec<String> {
     };
     let differs = |name: &&&String| match (snapshot.cases.get(**name), now.cases.get(**name)) {
         (Some(before), Some(after)) => {
-            before.len() != after.len() || before.iter().zip(after).any(|(before, after)| !same(before, after))
+            before.len() != after.len()
+                || before.iter().zip(after).any(|(before, after)| !same(before, after))
         }
         _ => true,
     };
     names
         .iter()
         .filter(differs)
-        .map(|name| format!("  {name}: {:?} was, {:?} is", snapshot.cases.get(*name), now.cases.get(*name)))
+        .map(|name| {
+            format!("  {name}: {:?} was, {:?} is", snapshot.cases.get(*name), now.cases.get(*name))
+        })
         .collect()
 }
 
@@ -136,10 +153,18 @@ mod tests {
             kernel: "6.18".to_owned(),
             cases: BTreeMap::from([(
                 "case".to_owned(),
-                vec![Program { name: "generate".to_owned(), verified_instructions, translated_bytes: 800 }],
+                vec![Program {
+                    name: "generate".to_owned(),
+                    verified_instructions,
+                    translated_bytes: 800,
+                }],
             )]),
         };
-        assert_eq!(!differences(&snapshot(before), &snapshot(after)).is_empty(), differ, "{before} → {after}");
+        assert_eq!(
+            !differences(&snapshot(before), &snapshot(after)).is_empty(),
+            differ,
+            "{before} → {after}"
+        );
     }
 
     #[test]

@@ -3,15 +3,15 @@
 /// Stamps of a [`Block`], a power of two: user space reads so many in one look-up.
 pub const BLOCK_STAMPS: usize = 4096;
 
-/// A block of the log: a CPU fills it before it takes the next free one. Unused places are zero, which no stamp is: see
-/// [`stamp`].
+/// A block of the log: a CPU fills it before it takes the next free one. Unused places are zero,
+/// which no stamp is: see [`stamp`].
 pub type Block = [u64; BLOCK_STAMPS];
 
 /// Bits of a stamp below the time: the tag.
 pub const TAG_BITS: u32 = 16;
 
-/// The entry of the log: nanoseconds since [`Receiver::epoch`], never zero, and the frame's tag. Stamps are in the order of
-/// their times. The time has 48 bits, which last for three days.
+/// The entry of the log: nanoseconds since [`Receiver::epoch`], never zero, and the frame's tag.
+/// Stamps are in the order of their times. The time has 48 bits, which last for three days.
 #[inline(always)]
 pub const fn stamp(ns: u64, tag: u16) -> u64 {
     ns << TAG_BITS | tag as u64

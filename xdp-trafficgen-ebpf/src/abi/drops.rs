@@ -12,7 +12,8 @@ pub enum DropLayer {
 /// How many errnos are told apart; the last one stands for itself and all larger ones.
 pub const MAX_ERRNO: u32 = 256;
 
-/// Dropped frames of a worker, by who refused them and why: one entry per CPU, written by that CPU only.
+/// Dropped frames of a worker, by who refused them and why: one entry per CPU, written by that CPU
+/// only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drops {
@@ -24,7 +25,8 @@ pub struct Drops {
 
 impl Drops {
     /// No drops.
-    pub const NONE: Self = Self { driver: [0; MAX_ERRNO as usize], redirect: [0; MAX_ERRNO as usize] };
+    pub const NONE: Self =
+        Self { driver: [0; MAX_ERRNO as usize], redirect: [0; MAX_ERRNO as usize] };
 }
 
 impl Default for Drops {
@@ -39,7 +41,8 @@ pub const fn errno_slot(errno: u32) -> usize {
     if errno < MAX_ERRNO { errno as usize } else { MAX_ERRNO as usize - 1 }
 }
 
-/// Reasons that are told apart for each flow; a table of all errnos for each of 65 536 flows would be too large.
+/// Reasons that are told apart for each flow; a table of all errnos for each of 65 536 flows would
+/// be too large.
 pub const DROP_CLASSES: usize = 8;
 
 /// The errnos with a class of their own. Whatever else a layer says is in the layer's last class.

@@ -1,4 +1,5 @@
-//! What varies in a flow, and the checksums that follow it: slots of a group, and their numbers in each flow.
+//! What varies in a flow, and the checksums that follow it: slots of a group, and their numbers in
+//! each flow.
 
 use super::{MAX_CHECKSUMS, Word128};
 
@@ -8,17 +9,22 @@ pub mod kind {
     pub const UP: u32 = 0;
     /// A [`super::Counter`] that shrinks by `advance`; below `limit` it rises by `span`.
     pub const DOWN: u32 = 1;
-    /// Entry `first_entry + index` of the value table; the index is a [`super::Counter`] that moves as in `UP`.
+    /// Entry `first_entry + index` of the value table; the index is a [`super::Counter`] that moves
+    /// as in `UP`.
     pub const LIST: u32 = 2;
-    /// A [`super::RandomRange`]: `base + (random & span)`, where the number of values is a power of two.
+    /// A [`super::RandomRange`]: `base + (random & span)`, where the number of values is a power of
+    /// two.
     pub const RANDOM_MASK: u32 = 3;
-    /// A [`super::RandomRange`]: `base + (high half of random · span) / 2³²`, where there are fewer than 2³² values.
+    /// A [`super::RandomRange`]: `base + (high half of random · span) / 2³²`, where there are fewer
+    /// than 2³² values.
     pub const RANDOM_SCALE_32: u32 = 4;
     /// A [`super::RandomRange`]: `base + random · span / 2⁶⁴`, or `/ 2¹²⁸` for a wide field.
     pub const RANDOM_SCALE: u32 = 5;
-    /// A [`super::Follower`]: `base + index · step`, where the index is that of the last [`super::op::LEAD`].
+    /// A [`super::Follower`]: `base + index · step`, where the index is that of the last
+    /// [`super::op::LEAD`].
     pub const FOLLOW: u32 = 6;
-    /// Entry `first_entry + index` of the value table, where the index is that of the last [`super::op::LEAD`].
+    /// Entry `first_entry + index` of the value table, where the index is that of the last
+    /// [`super::op::LEAD`].
     pub const FOLLOW_LIST: u32 = 7;
     /// Added to one of the above: value or step need more than [`super::NARROW_BITS`] bits.
     pub const WIDE: u32 = 8;
@@ -36,15 +42,17 @@ pub mod advance {
     pub const ROUND_LEADER: u32 = 3;
 }
 
-/// Values of up to this many bits are calculated in 64-bit registers, with room for a sign and a carry.
+/// Values of up to this many bits are calculated in 64-bit registers, with room for a sign and a
+/// carry.
 pub const NARROW_BITS: u32 = 62;
 
-/// What a slot does. The common cases have a number each, which spares them every other decision, and with it the reads
-/// decisions are made from.
+/// What a slot does. The common cases have a number each, which spares them every other decision,
+/// and with it the reads decisions are made from.
 pub mod op {
     /// This slot and all behind it are unused.
     pub const END: u32 = 0;
-    /// A narrow value that counts up ([`super::kind::UP`], [`super::advance::FREE`]), written as two whole bytes.
+    /// A narrow value that counts up ([`super::kind::UP`], [`super::advance::FREE`]), written as
+    /// two whole bytes.
     pub const UP_2: u32 = 1;
     /// The same with four whole bytes.
     pub const UP_4: u32 = 2;
@@ -80,15 +88,16 @@ pub mod finish {
     pub const ZERO_IS_ONES: u32 = 1;
     /// Added to one of the above: the result is spoiled.
     pub const BAD: u32 = 2;
-    /// Added to one of the above: what is covered starts on an odd byte of the frame, where values count the other way
-    /// round (RFC 1071 section 2, B).
+    /// Added to one of the above: what is covered starts on an odd byte of the frame, where values
+    /// count the other way round (RFC 1071 section 2, B).
     pub const SWAPPED: u32 = 4;
 }
 
-/// One thing that varies: where its bytes are, and what it is. Its numbers are in the flow's [`Param`] of the same slot.
+/// One thing that varies: where its bytes are, and what it is. Its numbers are in the flow's
+/// [`Param`] of the same slot.
 ///
-/// The program writes an absolute value, never one derived from the page, which may hold the frame of any earlier
-/// repetition.
+/// The program writes an absolute value, never one derived from the page, which may hold the frame
+/// of any earlier repetition.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Field {
@@ -106,8 +115,8 @@ pub struct Field {
     pub width: u32,
     /// Bits the value is moved up by within the written bytes.
     pub shift: u32,
-    /// 1: the written bytes end on an odd byte of the frame, and count 256-fold in sums. Read for [`op::ANY_1`] and
-    /// [`op::GENERAL`]; the other forms end on an even byte.
+    /// 1: the written bytes end on an odd byte of the frame, and count 256-fold in sums. Read for
+    /// [`op::ANY_1`] and [`op::GENERAL`]; the other forms end on an even byte.
     pub odd: u32,
     /// The checksums it counts in, or [`NO_SUM`].
     pub sums: [u32; MAX_SUMS],
@@ -128,7 +137,8 @@ impl Field {
     };
 }
 
-/// The numbers of a slot that counts: [`kind::UP`], [`kind::DOWN`], and the index of [`kind::LIST`].
+/// The numbers of a slot that counts: [`kind::UP`], [`kind::DOWN`], and the index of
+/// [`kind::LIST`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counter {
@@ -136,7 +146,8 @@ pub struct Counter {
     pub current: Word128,
     /// How much it moves from one of the worker's frames to the next.
     pub advance: Word128,
-    /// The last value ([`kind::UP`]), the lowest one ([`kind::DOWN`]), or the last index ([`kind::LIST`]).
+    /// The last value ([`kind::UP`]), the lowest one ([`kind::DOWN`]), or the last index
+    /// ([`kind::LIST`]).
     pub limit: Word128,
     /// What a move past `limit` is set back by.
     pub span: Word128,
@@ -166,13 +177,14 @@ pub struct Follower {
 
 /// The numbers of one slot in one flow, and where it stands.
 ///
-/// Made in the form that the slot's kind wants, and read in no other: a counter's numbers, a random range or a follower's line
-/// are kept in the same place, since no slot has two of them.
+/// Made in the form that the slot's kind wants, and read in no other: a counter's numbers, a random
+/// range or a follower's line are kept in the same place, since no slot has two of them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Param {
-    /// The counter. A random range has its numbers in `round_step` and `span`, a follower in `round_step` and `advance`. First,
-    /// so that the four numbers that counting reads are in one cache line.
+    /// The counter. A random range has its numbers in `round_step` and `span`, a follower in
+    /// `round_step` and `advance`. First, so that the four numbers that counting reads are in
+    /// one cache line.
     numbers: Counter,
     /// The constant bits that share the written bytes (a VLAN tag's priority, say).
     pub fixed: Word128,
@@ -215,15 +227,23 @@ impl Param {
 
     /// Of a slot that draws at random.
     pub const fn of_random_range(RandomRange { base, span, seed }: RandomRange) -> Self {
-        Self { numbers: Counter { round_step: base, span, ..Self::NONE.numbers }, seed, ..Self::NONE }
+        Self {
+            numbers: Counter { round_step: base, span, ..Self::NONE.numbers },
+            seed,
+            ..Self::NONE
+        }
     }
 
     /// Of a slot that follows an index.
     pub const fn of_follower(Follower { base, step }: Follower) -> Self {
-        Self { numbers: Counter { round_step: base, advance: step, ..Self::NONE.numbers }, ..Self::NONE }
+        Self {
+            numbers: Counter { round_step: base, advance: step, ..Self::NONE.numbers },
+            ..Self::NONE
+        }
     }
 
-    /// Of a slot whose value is the entry of the value table that an index picks, from `first_entry` on.
+    /// Of a slot whose value is the entry of the value table that an index picks, from
+    /// `first_entry` on.
     pub const fn of_follower_list(first_entry: u32) -> Self {
         Self { first_entry, ..Self::NONE }
     }
@@ -283,5 +303,6 @@ pub struct Checksum {
 
 impl Checksum {
     /// An unused slot.
-    pub const NONE: Self = Self { offset: 0, finish: 0, sums: [NO_SUM; MAX_SUMS], odd: 0, reserved: 0 };
+    pub const NONE: Self =
+        Self { offset: 0, finish: 0, sums: [NO_SUM; MAX_SUMS], odd: 0, reserved: 0 };
 }

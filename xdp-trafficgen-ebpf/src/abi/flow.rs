@@ -1,13 +1,14 @@
 //! Flows as a worker has them: what it counts of each, and where each stands.
 
-/// What a worker knows of a flow and has counted for it: one entry per worker and flow, written by that worker only.
+/// What a worker knows of a flow and has counted for it: one entry per worker and flow, written by
+/// that worker only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// What became of its frames.
     pub counts: FlowCounts,
-    /// Where it stands in the row table. A flow whose headers are worked out has none there: it has its entry in the table of
-    /// header states in `next`.
+    /// Where it stands in the row table. A flow whose headers are worked out has none there: it
+    /// has its entry in the table of header states in `next`.
     rows: RowCursor,
 }
 
@@ -42,10 +43,14 @@ pub struct RowCursor {
 impl Flow {
     /// A flow that has sent nothing, with its headers in the row table.
     pub const fn of_rows(rows: RowCursor) -> Self {
-        Self { counts: FlowCounts { frames: 0, bytes: 0, dropped_frames: 0, dropped_bytes: 0 }, rows }
+        Self {
+            counts: FlowCounts { frames: 0, bytes: 0, dropped_frames: 0, dropped_bytes: 0 },
+            rows,
+        }
     }
 
-    /// A flow that has sent nothing, whose headers are worked out from this entry of the table of header states.
+    /// A flow that has sent nothing, whose headers are worked out from this entry of the table of
+    /// header states.
     pub const fn of_header_state(entry: u64) -> Self {
         Self::of_rows(RowCursor { next: entry, limit: 0, span: 0, advance: 0 })
     }

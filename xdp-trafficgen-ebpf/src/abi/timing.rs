@@ -1,7 +1,7 @@
 //! Departure times: what the eBPF side keeps of them, and the tables it takes them from.
 //!
-//! All times are nanoseconds since the start of the session, on the monotonic clock (`CLOCK_MONOTONIC`, which is what
-//! `bpf_ktime_get_ns` reads).
+//! All times are nanoseconds since the start of the session, on the monotonic clock
+//! (`CLOCK_MONOTONIC`, which is what `bpf_ktime_get_ns` reads).
 
 /// Where a worker's departure times come from: [`super::Generator::pacing`].
 pub mod pacing {
@@ -23,7 +23,8 @@ pub mod stream_kind {
     pub const POISSON: u32 = 2;
 }
 
-/// A time between two departures: `ns + rest / whole` nanoseconds, with `rest` below `whole`, and `whole` from 1 to 2⁶³.
+/// A time between two departures: `ns + rest / whole` nanoseconds, with `rest` below `whole`, and
+/// `whole` from 1 to 2⁶³.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
@@ -60,11 +61,11 @@ pub struct Segment {
     pub gap: Gap,
 }
 
-/// The mean of exponentially distributed gaps: `units / 2^(bits - 24)` nanoseconds. `units` is below 2³⁴, and `bits` is at
-/// most 58.
+/// The mean of exponentially distributed gaps: `units / 2^(bits - 24)` nanoseconds. `units` is
+/// below 2³⁴, and `bits` is at most 58.
 ///
-/// The product of `units` and an entry of the table of exponentially distributed numbers, which has [`EXPONENTIAL_BITS`]
-/// fractional bits, is a gap with `bits` fractional bits.
+/// The product of `units` and an entry of the table of exponentially distributed numbers, which has
+/// [`EXPONENTIAL_BITS`] fractional bits, is a gap with `bits` fractional bits.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MeanGap {
@@ -87,19 +88,21 @@ impl MeanGap {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stream {
-    /// Where the stream stands: written by its worker's program, and by user space between calls. First, so that what a
-    /// repetition reads is in the fewest cache lines.
+    /// Where the stream stands: written by its worker's program, and by user space between calls.
+    /// First, so that what a repetition reads is in the fewest cache lines.
     pub state: StreamState,
     /// What became of its departures: written as `state` is.
     pub counts: StreamCounts,
     /// What it is to do: written by user space.
     pub spec: StreamSpec,
-    /// Keeps the streams of two workers out of each other's cache lines: sharing some of them, two workers together were not
-    /// faster than one (doc/measurements.md#pacing). The table begins at a page, and an entry has whole lines.
+    /// Keeps the streams of two workers out of each other's cache lines: sharing some of them, two
+    /// workers together were not faster than one (doc/measurements.md#pacing). The table
+    /// begins at a page, and an entry has whole lines.
     pub padding: [u64; 4],
 }
 
-/// What a stream is to do. Only a port's one stream gets new limits, between calls: when another of its flows begins or ends.
+/// What a stream is to do. Only a port's one stream gets new limits, between calls: when another of
+/// its flows begins or ends.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamSpec {
@@ -115,8 +118,9 @@ pub struct StreamSpec {
     pub first_segment: u32,
     /// The entry behind its last one.
     pub segment_end: u32,
-    /// Length of a period, after which the segments start again; below a nanosecond: the last of them ends the stream. Where
-    /// it is no whole number of nanoseconds, its parts are those of the segments' gaps.
+    /// Length of a period, after which the segments start again; below a nanosecond: the last of
+    /// them ends the stream. Where it is no whole number of nanoseconds, its parts are those
+    /// of the segments' gaps.
     pub period: Gap,
     /// The mean gap ([`stream_kind::POISSON`]).
     pub mean: MeanGap,
@@ -164,7 +168,8 @@ pub struct StreamCounts {
     pub first: u64,
     /// When the last one left.
     pub last: u64,
-    /// Time in which no flow had the departures of a port's stream, in nanoseconds. User space adds to it.
+    /// Time in which no flow had the departures of a port's stream, in nanoseconds. User space
+    /// adds to it.
     pub paused: u64,
 }
 
@@ -188,7 +193,8 @@ pub struct WorkerClock {
 pub struct ClockSpec {
     /// The session's start on the monotonic clock, in nanoseconds. Set before the first call.
     pub epoch: u64,
-    /// Repetitions that leave together, at least 1: the batch size of the calls. Set between calls.
+    /// Repetitions that leave together, at least 1: the batch size of the calls. Set between
+    /// calls.
     pub batch: u64,
 }
 
@@ -204,7 +210,8 @@ pub struct ClockState {
     pub quota: u64,
     /// Streams that have not ended. Set before the first call.
     pub streams: u64,
-    /// The stream whose frame is next, plus one; 0: not known yet. Not used with one stream for the port.
+    /// The stream whose frame is next, plus one; 0: not known yet. Not used with one stream for
+    /// the port.
     pub chosen: u64,
     /// When the next frame is due, as far as known: worth sleeping for when far away.
     pub next_due: u64,
@@ -218,7 +225,8 @@ pub struct ClockState {
 pub struct ClockCounts {
     /// Time spent waiting, in all.
     pub waited: u64,
-    /// How overdue departures were at most, with those that no frame left at. Set to 0 between calls.
+    /// How overdue departures were at most, with those that no frame left at. Set to 0 between
+    /// calls.
     pub most_overdue: u64,
 }
 
@@ -229,8 +237,8 @@ pub const IDLE: u64 = u64::MAX;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lateness {
-    /// Frames that left later than they were due, by more than [`super::Generator::late`]. Of frames that leave together it is
-    /// the beginning of their batch that counts.
+    /// Frames that left later than they were due, by more than [`super::Generator::late`]. Of
+    /// frames that leave together it is the beginning of their batch that counts.
     pub frames: u64,
     /// The worst lateness, in nanoseconds.
     pub worst: u64,
@@ -238,18 +246,20 @@ pub struct Lateness {
     pub padding: [u64; 8],
 }
 
-/// Departures further away than this are left to user space, which sleeps until shortly before; in nanoseconds. A sleeper's
-/// frames are less punctual (doc/measurements.md#pacing), so it is worth it only where
-/// spinning would burn a core for nothing.
+/// Departures further away than this are left to user space, which sleeps until shortly before; in
+/// nanoseconds. A sleeper's frames are less punctual (doc/measurements.md#pacing), so it is worth
+/// it only where spinning would burn a core for nothing.
 pub const FAR: u64 = 1_200_000;
 
-/// A batch gathers frames that are due within this time, in nanoseconds: what follows a pause waits for a batch of its own.
+/// A batch gathers frames that are due within this time, in nanoseconds: what follows a pause waits
+/// for a batch of its own.
 pub const GATHER: u64 = 50_000;
 
 /// Frames that were due before a stream's end may leave until so long after it, in nanoseconds.
 pub const GRACE: u64 = 10_000_000;
 
-/// Nanoseconds of a bucket of the calendar, as a power of two. Streams that are due in the same bucket leave in any order.
+/// Nanoseconds of a bucket of the calendar, as a power of two. Streams that are due in the same
+/// bucket leave in any order.
 pub const BUCKET_BITS: u32 = 6;
 
 /// Buckets of the calendar, a power of two: 4.2 ms. Streams that are due later go round.
@@ -265,8 +275,8 @@ pub struct Calendar {
     pub at: u32,
     /// The one before it, plus one; 0: it is the first.
     pub before: u32,
-    /// The first stream of each bucket, plus one; 0: none. Bucket b is at b modulo [`BUCKETS`], four of 16 bits in each word,
-    /// the first one lowest.
+    /// The first stream of each bucket, plus one; 0: none. Bucket b is at b modulo [`BUCKETS`],
+    /// four of 16 bits in each word, the first one lowest.
     pub heads: [u64; BUCKETS / 4],
     /// Which of these words are not 0, a bit for each, the first one lowest.
     pub used: [u64; BUCKETS / 4 / 64],
@@ -274,7 +284,8 @@ pub struct Calendar {
 
 impl Calendar {
     /// Without streams.
-    pub const EMPTY: Self = Self { cursor: 0, at: 0, before: 0, heads: [0; BUCKETS / 4], used: [0; BUCKETS / 4 / 64] };
+    pub const EMPTY: Self =
+        Self { cursor: 0, at: 0, before: 0, heads: [0; BUCKETS / 4], used: [0; BUCKETS / 4 / 64] };
 }
 
 /// Streams of a worker at most: what [`Calendar::heads`] can name.

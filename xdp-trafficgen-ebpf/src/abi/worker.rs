@@ -2,8 +2,8 @@
 
 use super::{Flow, RowCursor};
 
-/// How many of its last frames a worker remembers, a power of two: at least those whose fate is open. The kernel hands
-/// frames to a driver 16 at a time (`DEV_MAP_BULK_SIZE`).
+/// How many of its last frames a worker remembers, a power of two: at least those whose fate is
+/// open. The kernel hands frames to a driver 16 at a time (`DEV_MAP_BULK_SIZE`).
 pub const RECENT: usize = 32;
 
 /// What a worker keeps between repetitions: one entry per CPU, written by that CPU only.
@@ -34,10 +34,11 @@ pub struct WorkerCounts {
     pub settled: u64,
     /// Frames the driver refused.
     pub dropped: u64,
-    /// Repetitions in which the program itself gave up: a frame shorter than configured. On a CPU without a worker, all of
-    /// them: see [`Worker::ABSENT`].
+    /// Repetitions in which the program itself gave up: a frame shorter than configured. On a CPU
+    /// without a worker, all of them: see [`Worker::ABSENT`].
     pub aborted: u64,
-    /// Events of `xdp_exception` while frames were in flight: they explain frames whose fate is not known otherwise.
+    /// Events of `xdp_exception` while frames were in flight: they explain frames whose fate is
+    /// not known otherwise.
     pub exceptions: u64,
 }
 
@@ -56,16 +57,24 @@ pub struct WorkerSpec {
 impl Worker {
     /// A worker that has sent nothing.
     pub const NEW: Self = Self {
-        counts: WorkerCounts { queued: 0, refused: 0, settled: 0, dropped: 0, aborted: 0, exceptions: 0 },
+        counts: WorkerCounts {
+            queued: 0,
+            refused: 0,
+            settled: 0,
+            dropped: 0,
+            aborted: 0,
+            exceptions: 0,
+        },
         spec: WorkerSpec { index: 0, first_flow: 0, egress: 0 },
         flow: 0,
         only: Flow::of_header_state(0),
         recent: [0; RECENT],
     };
 
-    /// The entry of a CPU without a worker, where a worker's thread may find itself when somebody moves it. Each of its numbers
-    /// is beyond the table it is for, so that a look-up which every frame needs anyway fails, and the repetition only counts in
-    /// `aborted`: a comparison of its own would cost all frames of workers that stay where they are.
+    /// The entry of a CPU without a worker, where a worker's thread may find itself when somebody
+    /// moves it. Each of its numbers is beyond the table it is for, so that a look-up which
+    /// every frame needs anyway fails, and the repetition only counts in `aborted`: a
+    /// comparison of its own would cost all frames of workers that stay where they are.
     pub const ABSENT: Self = Self {
         spec: WorkerSpec { index: u32::MAX, first_flow: u32::MAX, egress: 1 },
         only: Flow::of_rows(RowCursor { next: u64::MAX, limit: 0, span: 0, advance: 0 }),
@@ -77,8 +86,9 @@ impl Worker {
         self.counts.queued.wrapping_add(self.counts.refused)
     }
 
-    /// Frames handed to redirect whose fate is not known yet. Above zero only while this worker's batch is in the
-    /// kernel, with softirqs held off: so a trace point that fires meanwhile on this CPU speaks of our frames.
+    /// Frames handed to redirect whose fate is not known yet. Above zero only while this worker's
+    /// batch is in the kernel, with softirqs held off: so a trace point that fires meanwhile on
+    /// this CPU speaks of our frames.
     #[inline(always)]
     pub const fn in_flight(&self) -> u64 {
         self.counts.queued.wrapping_sub(self.counts.settled)

@@ -43,7 +43,14 @@ fn check_counting(wide: bool, up: bool, start: u128, step: u128, count: u64, str
         ..Counter::default()
     });
     for index in 0..300 {
-        let value = match next::<Host, true>(&field, 0, &mut param, || 0, &NoValues, &mut SharedIndices::default()) {
+        let value = match next::<Host, true>(
+            &field,
+            0,
+            &mut param,
+            || 0,
+            &NoValues,
+            &mut SharedIndices::default(),
+        ) {
             Value::Narrow(value) => u128::from(value),
             Value::Wide(value) => value.get(),
         };
@@ -51,7 +58,8 @@ fn check_counting(wide: bool, up: bool, start: u128, step: u128, count: u64, str
     }
 }
 
-/// Three counters, each of which counts the rounds of the one before, with `stride` workers, against division.
+/// Three counters, each of which counts the rounds of the one before, with `stride` workers,
+/// against division.
 #[track_caller]
 fn check_rounds(wide: bool, counts: [u64; 3], stride: u64, first: u64) {
     let wide_bit = if wide { kind::WIDE } else { 0 };
@@ -75,12 +83,22 @@ fn check_rounds(wide: bool, counts: [u64; 3], stride: u64, first: u64) {
         let mut moves = SharedIndices::default();
         for slot in 0..3 {
             let number = u32::try_from(slot).unwrap_or(0);
-            let value = match next::<Host, true>(&fields[slot], number, &mut params[slot], || 0, &NoValues, &mut moves)
-            {
+            let value = match next::<Host, true>(
+                &fields[slot],
+                number,
+                &mut params[slot],
+                || 0,
+                &NoValues,
+                &mut moves,
+            ) {
                 Value::Narrow(value) => value,
                 Value::Wide(value) => value.lo,
             };
-            assert_eq!(value, (first + frame * stride) / before[slot] % counts[slot], "slot {slot}, {frame}");
+            assert_eq!(
+                value,
+                (first + frame * stride) / before[slot] % counts[slot],
+                "slot {slot}, {frame}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Single measurements for `cargo xtask bench`, a command each: a tool for developers, beside the product.
+//! Single measurements for `cargo xtask bench`, a command each: a tool for developers, beside the
+//! product.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! The command line of `xdp-trafficgen-bench`, which `cargo xtask bench` runs. Each command writes one JSON object.
+//! The command line of `xdp-trafficgen-bench`, which `cargo xtask bench` runs. Each command writes
+//! one JSON object.
 
 use std::time::Duration;
 
@@ -60,7 +61,8 @@ pub enum BenchCase {
     FourFieldsLong,
     /// The same at random.
     FourFieldsRandom,
-    /// Source MAC, VLAN id, both addresses, identification, TTL and both ports, with their checksums.
+    /// Source MAC, VLAN id, both addresses, identification, TTL and both ports, with their
+    /// checksums.
     EightFields,
     /// The same in a sequence too long for the row table.
     EightFieldsLong,

@@ -13,8 +13,8 @@ pub struct Demo {
     /// How long to send: `5s`, `500ms`, `1m 30s`
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub duration: Duration,
-    /// How fast to send, all CPUs together: `500kpps`, `10Gbps`, or a table such as `{ poisson = "10kpps" }` [default: as fast
-    /// as it can]
+    /// How fast to send, all CPUs together: `500kpps`, `10Gbps`, or a table such as `{ poisson =
+    /// "10kpps" }` [default: as fast as it can]
     #[arg(long)]
     pub rate: Option<String>,
     /// How the report is written.

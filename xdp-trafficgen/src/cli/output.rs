@@ -34,7 +34,8 @@ impl<R: Formats> Default for Output<R> {
 /// Takes the names of a report's formats, and refuses any other with a list of them.
 pub(super) fn format<R: Formats>() -> impl TypedValueParser<Value = &'static Format<R>> {
     let names = R::FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.help));
-    PossibleValuesParser::new(names).try_map(|name| R::format(&name).ok_or("no format of this report"))
+    PossibleValuesParser::new(names)
+        .try_map(|name| R::format(&name).ok_or("no format of this report"))
 }
 
 #[cfg(test)]
@@ -63,10 +64,22 @@ mod tests {
         assert_eq!(asked("daemon --config x.toml"), Ok(None));
         for command in ["run x.toml", "udp e", "probe", "daemon --config x.toml"] {
             for option in ["--json", "--output json", "-o json", "-ojson"] {
-                assert_eq!(asked(&format!("{command} {option}")), Ok(Some("json")), "{command} {option}");
+                assert_eq!(
+                    asked(&format!("{command} {option}")),
+                    Ok(Some("json")),
+                    "{command} {option}"
+                );
             }
-            assert_eq!(asked(&format!("{command} --json -o text")), Err(ErrorKind::ArgumentConflict), "{command}");
-            assert_eq!(asked(&format!("{command} -o yaml")), Err(ErrorKind::InvalidValue), "{command}");
+            assert_eq!(
+                asked(&format!("{command} --json -o text")),
+                Err(ErrorKind::ArgumentConflict),
+                "{command}"
+            );
+            assert_eq!(
+                asked(&format!("{command} -o yaml")),
+                Err(ErrorKind::InvalidValue),
+                "{command}"
+            );
         }
     }
 }

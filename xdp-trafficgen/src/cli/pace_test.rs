@@ -28,10 +28,12 @@ pub struct PaceTest {
     /// Send from one end of a veth pair to the other, in a namespace of its own
     #[arg(long = "self")]
     pub itself: bool,
-    /// The interface of this machine at which the frames arrive [default: the other end, where INTERFACE is one of a veth pair]
+    /// The interface of this machine at which the frames arrive [default: the other end, where
+    /// INTERFACE is one of a veth pair]
     #[arg(long, value_name = "INTERFACE", conflicts_with_all = ["itself", "receive_only"])]
     pub receiver: Option<String>,
-    /// Send nothing: measure the gaps between all frames that arrive at INTERFACE from elsewhere, and drop them
+    /// Send nothing: measure the gaps between all frames that arrive at INTERFACE from elsewhere,
+    /// and drop them
     #[arg(long, conflicts_with_all = ["itself", "cpus", "size"])]
     pub receive_only: bool,
     /// The rate to send at, or that the frames should arrive at: `500kpps`, `1.5Mpps`
@@ -46,8 +48,8 @@ pub struct PaceTest {
     /// Bytes of each frame on the wire, with the 4 of its FCS
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = frame_size)]
     pub size: u32,
-    /// A worker on each of these CPUs, which take turns: `0,2-3` [default: the first of those allowed that
-    /// have the fewest workers, those of other instances counted]
+    /// A worker on each of these CPUs, which take turns: `0,2-3` [default: the first of those
+    /// allowed that have the fewest workers, those of other instances counted]
     #[arg(long, value_parser = cpus)]
     pub cpus: Option<CpuList>,
     /// Draw the histogram to this file, too
@@ -72,7 +74,11 @@ impl std::fmt::Display for WarmUp {
 }
 
 fn warm_up(text: &str) -> Result<WarmUp, Problem> {
-    if matches!(text, "0" | "0s") { Ok(WarmUp(Duration::ZERO)) } else { literal::parse_duration(text).map(WarmUp) }
+    if matches!(text, "0" | "0s") {
+        Ok(WarmUp(Duration::ZERO))
+    } else {
+        literal::parse_duration(text).map(WarmUp)
+    }
 }
 
 #[cfg(test)]

@@ -57,14 +57,14 @@ pub struct Icmp {
     pub quick: Quick,
 }
 
-/// Options of all commands that need no file. What a field takes is the packet model's to say, so numbers are wider here
-/// than their fields.
+/// Options of all commands that need no file. What a field takes is the packet model's to say, so
+/// numbers are wider here than their fields.
 #[derive(Args, Debug)]
 pub struct Quick {
     /// The interface to send out of
     pub interface: String,
-    /// Destination MAC address [default: that of the next hop, which the kernel is made to ask for; that of the group or of
-    /// everybody for a multicast or broadcast address]
+    /// Destination MAC address [default: that of the next hop, which the kernel is made to ask
+    /// for; that of the group or of everybody for a multicast or broadcast address]
     #[arg(long, value_name = "MAC", value_parser = mac)]
     pub dst_mac: Option<Mac>,
     /// Source MAC address [default: the interface's]
@@ -73,11 +73,12 @@ pub struct Quick {
     /// VLAN id; two of them, outer first, for 802.1ad (QinQ): `100,7`
     #[arg(long, value_name = "ID[,ID]", value_delimiter = ',', value_parser = vlan)]
     pub vlan: Vec<u32>,
-    /// Destination address, IPv4 or IPv6 [default: 198.19.0.1 or 2001:2:0:1::1, set aside for benchmarks by RFC 2544 and
-    /// RFC 5180]
+    /// Destination address, IPv4 or IPv6 [default: 198.19.0.1 or 2001:2:0:1::1, set aside for
+    /// benchmarks by RFC 2544 and RFC 5180]
     #[arg(long, value_name = "ADDRESS", value_parser = literal::parse_ip)]
     pub dst_ip: Option<IpAddr>,
-    /// Source address, of the same family [default: the one the kernel would use; where it has none, 198.18.0.1 or 2001:2::1]
+    /// Source address, of the same family [default: the one the kernel would use; where it has
+    /// none, 198.18.0.1 or 2001:2::1]
     #[arg(long, value_name = "ADDRESS", value_parser = literal::parse_ip)]
     pub src_ip: Option<IpAddr>,
     /// Time to live, of IPv6 the hop limit [default: 64]
@@ -86,12 +87,13 @@ pub struct Quick {
     /// Differentiated services code point, 0 to 63 or a name such as `EF` [default: 0]
     #[arg(long, value_name = "N", value_parser = literal::parse_dscp)]
     pub dscp: Option<u32>,
-    /// Bytes of each frame on the wire, with the 4 of its FCS; or a mix of sizes: `imix`, `ipsec_imix`, `ipv6_imix`,
-    /// `standard_imix`, `tcp_imix`, or an RFC 6985 genome such as `genome:aaafg` [default: 64, or what the headers need]
+    /// Bytes of each frame on the wire, with the 4 of its FCS; or a mix of sizes: `imix`,
+    /// `ipsec_imix`, `ipv6_imix`, `standard_imix`, `tcp_imix`, or an RFC 6985 genome such as
+    /// `genome:aaafg` [default: 64, or what the headers need]
     #[arg(long, value_name = "SIZE")]
     pub size: Option<String>,
-    /// What fills the frames: `zeros`, `increment`, `random`, `text:…` or `hex:…` (once, then zeros), `pattern:…` (hex,
-    /// over and over)
+    /// What fills the frames: `zeros`, `increment`, `random`, `text:…` or `hex:…` (once, then
+    /// zeros), `pattern:…` (hex, over and over)
     #[arg(long, value_name = "PAYLOAD", default_value = PAYLOAD)]
     pub payload: String,
     /// Frames to send, over all CPUs together: `1000000`, `1M` or `1e6`
@@ -100,8 +102,8 @@ pub struct Quick {
     /// How long to send
     #[arg(long, value_parser = duration)]
     pub duration: Option<Duration>,
-    /// CPUs to send on, a worker each: `0,2-3` [default: the first of the CPUs allowed that have the
-    /// fewest workers, those of other instances counted]
+    /// CPUs to send on, a worker each: `0,2-3` [default: the first of the CPUs allowed that have
+    /// the fewest workers, those of other instances counted]
     #[arg(long, value_name = "LIST", value_parser = cpus)]
     pub cpus: Option<CpuList>,
     /// Frames the kernel sends together, 1 to 256
@@ -116,7 +118,8 @@ pub struct Quick {
     /// Frames that leave later than this after they were due count as late [default: 1us]
     #[arg(long, value_name = "DURATION", value_parser = time)]
     pub late_threshold: Option<Duration>,
-    /// Speed of the link, which rates in percent refer to: `10Gbps` [default: that of the interface]
+    /// Speed of the link, which rates in percent refer to: `10Gbps` [default: that of the
+    /// interface]
     #[arg(long, value_parser = speed)]
     pub speed: Option<u64>,
     /// What a run has that a daemon has not.
@@ -133,12 +136,12 @@ pub struct Quick {
 /// As [`RateOptions`](super::RateOptions), where there is no file.
 #[derive(Args, Clone, Debug, Default)]
 pub struct QuickRateOptions {
-    /// How fast to send, all CPUs together: `500kpps`, `10Gbps`, `10GbpsL1`, `40%`, or a table as in a configuration file,
-    /// such as `{ poisson = "10kpps" }` [default: as fast as it can]
+    /// How fast to send, all CPUs together: `500kpps`, `10Gbps`, `10GbpsL1`, `40%`, or a table as
+    /// in a configuration file, such as `{ poisson = "10kpps" }` [default: as fast as it can]
     #[arg(long)]
     pub rate: Option<String>,
-    /// What becomes of frames that are overdue: `catch_up`, `catch_up=20ms` (they are sent late, but not later than this), or
-    /// `skip` (they are never sent) [default: catch_up=100ms]
+    /// What becomes of frames that are overdue: `catch_up`, `catch_up=20ms` (they are sent late,
+    /// but not later than this), or `skip` (they are never sent) [default: catch_up=100ms]
     #[arg(long, value_name = "POLICY", value_parser = behind)]
     pub behind: Option<LatePolicy>,
 }
@@ -193,7 +196,8 @@ fn ports(text: &str) -> Result<PortRange, Problem> {
             let help = if usual != text && ports(&usual).is_ok() {
                 format!("write `{usual}`")
             } else if text.contains(',') {
-                "write one port or range; a configuration file has lists: `dst_port = [80, 443]`".to_owned()
+                "write one port or range; a configuration file has lists: `dst_port = [80, 443]`"
+                    .to_owned()
             } else if is_name {
                 format!("write its number, which `getent services {number}` tells")
             } else {
@@ -214,11 +218,14 @@ fn ports(text: &str) -> Result<PortRange, Problem> {
 }
 
 fn vlan(text: &str) -> Result<u32, Problem> {
-    parse_meant_for(text, "a VLAN id", &(0..=4095)).map_err(|problem| match text.split_once(['.', ':', '/']) {
-        Some((outer, inner)) => {
-            Problem { help: format!("write two tags, outer first, as `{outer},{inner}`"), ..problem }
+    parse_meant_for(text, "a VLAN id", &(0..=4095)).map_err(|problem| {
+        match text.split_once(['.', ':', '/']) {
+            Some((outer, inner)) => Problem {
+                help: format!("write two tags, outer first, as `{outer},{inner}`"),
+                ..problem
+            },
+            None => problem,
         }
-        None => problem,
     })
 }
 
@@ -233,7 +240,9 @@ fn batch_size(text: &str) -> Result<u32, Problem> {
 fn identifier(text: &str) -> Result<u16, Problem> {
     let of_16_bits = 0..=u32::from(u16::MAX);
     let number = parse_within(text, "an identifier", &of_16_bits)?;
-    number.try_into().map_err(|error: TryFromIntError| Problem::new(error.to_string(), "give 0 to 65535"))
+    number
+        .try_into()
+        .map_err(|error: TryFromIntError| Problem::new(error.to_string(), "give 0 to 65535"))
 }
 
 pub(super) fn mac(text: &str) -> Result<Mac, Problem> {
@@ -251,9 +260,12 @@ mod tests {
     fn port_ranges() {
         assert_eq!(ports("7"), Ok(PortRange { first: 7, last: 7 }));
         assert_eq!(ports("7-9"), Ok(PortRange { first: 7, last: 9 }));
-        for (text, help) in
-            [("1..5", "`1-5`"), ("1:5", "`1-5`"), ("1,2", "[80, 443]"), ("http", "getent services http")]
-        {
+        for (text, help) in [
+            ("1..5", "`1-5`"),
+            ("1:5", "`1-5`"),
+            ("1,2", "[80, 443]"),
+            ("http", "getent services http"),
+        ] {
             let problem = ports(text).unwrap_err();
             assert!(problem.help.contains(help), "{problem}");
         }

@@ -11,18 +11,18 @@ use crate::{
     units::Ratio,
 };
 
-/// Options of the commands that can pace a file's frames. They replace the rates of all ports; flows with
-/// rates of their own keep their shares.
+/// Options of the commands that can pace a file's frames. They replace the rates of all ports;
+/// flows with rates of their own keep their shares.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RateOptions {
-    /// How fast each port sends, over all CPUs; flows with rates of their own keep their shares of it: `500kpps`, `10Gbps`,
-    /// `10GbpsL1`, `40%`, or a table as in the file, such as `{ poisson = "10kpps" }` [default: as the file says, or else as
-    /// fast as it can]
+    /// How fast each port sends, over all CPUs; flows with rates of their own keep their shares of
+    /// it: `500kpps`, `10Gbps`, `10GbpsL1`, `40%`, or a table as in the file, such as `{
+    /// poisson = "10kpps" }` [default: as the file says, or else as fast as it can]
     #[arg(long)]
     pub rate: Option<String>,
-    /// What becomes of frames that are overdue: `catch_up`, `catch_up=20ms` (they are sent late, but not later than this), or
-    /// `skip` (they are never sent) [default: as the file says, or else
-    /// catch_up=100ms]
+    /// What becomes of frames that are overdue: `catch_up`, `catch_up=20ms` (they are sent late,
+    /// but not later than this), or `skip` (they are never sent) [default: as the file says,
+    /// or else catch_up=100ms]
     #[arg(long, value_name = "POLICY", value_parser = behind)]
     pub behind: Option<LatePolicy>,
 }
@@ -38,8 +38,8 @@ pub struct Scale {
 /// Options of the commands that send and end.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Session {
-    /// Start at this instant, for machines that are to start together: `2026-11-22T14:00:00Z`, or `@1764000000.5` in seconds
-    /// since 1970
+    /// Start at this instant, for machines that are to start together: `2026-11-22T14:00:00Z`, or
+    /// `@1764000000.5` in seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub at: Option<SystemTime>,
     /// Whether it must all be sent.
@@ -58,7 +58,8 @@ pub struct Strict {
 /// Options of all commands that read a configuration file.
 #[derive(Args, Debug)]
 pub struct Overrides {
-    /// Use this value instead of the file's, such as `flows.dns.size=128`; may be given several times
+    /// Use this value instead of the file's, such as `flows.dns.size=128`; may be given several
+    /// times
     #[arg(long, value_name = "PATH=VALUE")]
     pub set: Vec<String>,
 }
@@ -71,9 +72,9 @@ pub struct Common {
     pub allow_default_route: bool,
     /// Take an XDP program that is in the way off the interface, and put it back at the end
     ///
-    /// Some drivers send only while an XDP program is attached to them, and have room for one. A program in the driver stays
-    /// in any case, for it does as well. One that was attached by a BPF link cannot be taken off. After SIGKILL or a
-    /// second signal it is not put back.
+    /// Some drivers send only while an XDP program is attached to them, and have room for one. A
+    /// program in the driver stays in any case, for it does as well. One that was attached by
+    /// a BPF link cannot be taken off. After SIGKILL or a second signal it is not put back.
     #[arg(long)]
     pub replace_xdp: bool,
 }
@@ -83,7 +84,11 @@ impl Common {
     pub const fn consent(&self) -> Consent {
         let Self { allow_default_route, replace_xdp } = *self;
         Consent {
-            default_route: if allow_default_route { DefaultRoute::Allow } else { DefaultRoute::Refuse },
+            default_route: if allow_default_route {
+                DefaultRoute::Allow
+            } else {
+                DefaultRoute::Refuse
+            },
             existing: if replace_xdp { ExistingProgram::Replace } else { ExistingProgram::Keep },
         }
     }

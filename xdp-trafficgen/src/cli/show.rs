@@ -26,7 +26,8 @@ pub struct Show {
     /// Describe only this flow; may be given several times [default: all, up to 20 of a port]
     #[arg(long, value_name = "NAME")]
     pub flow: Vec<String>,
-    /// Write them to this file too, in the pcap format; `-` is standard output, which then has nothing else
+    /// Write them to this file too, in the pcap format; `-` is standard output, which then has
+    /// nothing else
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
 }

@@ -24,19 +24,22 @@ use crate::{
 pub struct Tune {
     /// The interface to send out of
     pub interface: String,
-    /// Destination MAC address [default: that of the next hop to 198.19.0.1, which the kernel is made to ask for]
+    /// Destination MAC address [default: that of the next hop to 198.19.0.1, which the kernel is
+    /// made to ask for]
     #[arg(long, value_name = "MAC", value_parser = mac)]
     pub dst_mac: Option<Mac>,
     /// Bytes of each frame on the wire, with the 4 of its FCS
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_SIZE, value_parser = frame_size)]
     pub size: u32,
-    /// CPUs that may send: a worker each on the first one, the first two, four and so on [default: all that are allowed]
+    /// CPUs that may send: a worker each on the first one, the first two, four and so on [default:
+    /// all that are allowed]
     #[arg(long, value_name = "LIST", value_parser = cpus)]
     pub cpus: Option<CpuList>,
     /// How long to send with each setting: `2s`, `500ms`
     #[arg(long, default_value = "2s", value_parser = duration)]
     pub duration: Duration,
-    /// Store the best setting in this configuration file: in its ports that send out of INTERFACE, or in a new file
+    /// Store the best setting in this configuration file: in its ports that send out of INTERFACE,
+    /// or in a new file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
     /// How the report is written.
@@ -57,7 +60,11 @@ fn duration(text: &str) -> Result<Duration, Problem> {
     if (LEAST..=MOST).contains(&duration) {
         return Ok(duration);
     }
-    let message = if duration < LEAST { "is too short to measure a rate" } else { "is too long for one setting" };
+    let message = if duration < LEAST {
+        "is too short to measure a rate"
+    } else {
+        "is too long for one setting"
+    };
     let [least, most] = [LEAST, MOST].map(humantime::format_duration);
     Err(Problem::new(format!("`{text}` {message}"), format!("give {least} to {most}")))
 }

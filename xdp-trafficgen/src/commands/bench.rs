@@ -1,4 +1,5 @@
-//! The commands of `xdp-trafficgen-bench`: single measurements, which `cargo xtask bench` interleaves and compares.
+//! The commands of `xdp-trafficgen-bench`: single measurements, which `cargo xtask bench`
+//! interleaves and compares.
 
 mod arrivals;
 mod cases;
@@ -48,7 +49,11 @@ fn run(options: &cli::BenchRun) -> Result<(), CommandError> {
     let stage = CountedPair::set(Some(options.cpus.0.clone()))?;
     let config = config(options.case, &stage, options.seconds)?;
     let plan = work_out(&config, Some(capabilities), DefaultRoute::Refuse)?;
-    let loaded = Loaded::with(plan, role(options.case), if options.uncounted { &[] } else { &TracePoint::ALL })?;
+    let loaded = Loaded::with(
+        plan,
+        role(options.case),
+        if options.uncounted { &[] } else { &TracePoint::ALL },
+    )?;
     let (snapshot, failure) = drive(loaded, Start::Now, &CancellationToken::new(), None)?;
     if let Some(failure) = failure {
         return Err(failure);
@@ -63,13 +68,18 @@ const fn role(case: BenchCase) -> Role {
     }
 }
 
-fn config(case: BenchCase, stage: &CountedPair, duration: Duration) -> Result<Config, CommandError> {
+fn config(
+    case: BenchCase,
+    stage: &CountedPair,
+    duration: Duration,
+) -> Result<Config, CommandError> {
     let text = cases::toml(case, SENDER, &show_mac(stage.receiver_mac), &stage.cpus, duration);
     file::parse(Source::file("bench", &text)).map_err(CommandError::Config)
 }
 
-/// What each case's programs are to the verifier, and what a repetition of them takes by itself: ordinary runs, which send
-/// nothing. The shortest of many runs, which is the same on a busy machine.
+/// What each case's programs are to the verifier, and what a repetition of them takes by itself:
+/// ordinary runs, which send nothing. The shortest of many runs, which is the same on a busy
+/// machine.
 fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError> {
     let capabilities = probe_kernel()?;
     let stage = CountedPair::set(Some(vec![0]))?;
@@ -79,7 +89,8 @@ fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError> {
         let plan = work_out(&config, Some(capabilities), DefaultRoute::Refuse)?;
         let Some(port) = plan.ports.first() else { continue };
         engine::pin_to(0)?;
-        let generator = Generator::load(&port.program, port.pacing.as_ref(), port.egress, role(case), None)?;
+        let generator =
+            Generator::load(&port.program, port.pacing.as_ref(), port.egress, role(case), None)?;
         let weights: Vec<u32> = port.flows.iter().map(|flow| flow.weight).collect();
         if let Some(phase) = schedule::phase(&weights, &vec![None; weights.len()]) {
             generator.set_schedule(0, &port.program, &phase.turns)?;
@@ -107,7 +118,8 @@ fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError> {
             })
             .collect();
         let mut entry = serde_json::json!({ "programs": programs });
-        // An ordinary run does not give a frame that was cut its length back: the next repetition would find it too short.
+        // An ordinary run does not give a frame that was cut its length back: the next repetition
+        // would find it too short.
         let cut = port.program.groups.iter().any(|group| group.sized != 0);
         // Flows with departure times of their own end, and what follows is no measure.
         let ends = port.pacing.as_ref().is_some_and(|pacing| pacing.streams == Streams::Flows);
@@ -118,7 +130,8 @@ fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError> {
             }
             entry["repetition_ns"] = (shortest.as_secs_f64() * 1e9 / f64::from(REPETITIONS)).into();
         }
-        let name = case.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        let name =
+            case.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
         all.insert(name, entry);
     }
     Ok(emit_text(&format!("{}\n", serde_json::json!(all)))?)
@@ -137,7 +150,8 @@ fn sink(options: &cli::BenchSink) -> Result<(), CommandError> {
     let (before, started) = (sink.count()?, Instant::now());
     thread::sleep(options.seconds);
     let (after, elapsed) = (sink.count()?, started.elapsed());
-    let count = abi::Sink { frames: after.frames - before.frames, bytes: after.bytes - before.bytes };
+    let count =
+        abi::Sink { frames: after.frames - before.frames, bytes: after.bytes - before.bytes };
     report(count, elapsed)
 }
 

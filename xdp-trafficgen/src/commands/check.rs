@@ -5,8 +5,8 @@ use std::{fmt::Write as _, time::Duration};
 use crate::{
     cli,
     commands::{
-        CommandError, findings::RunFindings, flows_of, order::first_departures, probe_kernel, rate_of, read_config,
-        replace_rates, send::work_out,
+        CommandError, findings::RunFindings, flows_of, order::first_departures, probe_kernel,
+        rate_of, read_config, replace_rates, send::work_out,
     },
     config::{Action, Flow, Pattern},
     diagnosis::Severity,
@@ -56,9 +56,10 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
                 words::size(&flow.size.value),
                 words::rate(rate_of(&config, port), &flows, index as usize, port.pacing.as_ref()),
                 words::extent(flow),
-                firsts
-                    .get(&index)
-                    .map_or_else(String::new, |&first| format!(", first at {}", instant(Duration::from_nanos(first)))),
+                firsts.get(&index).map_or_else(String::new, |&first| format!(
+                    ", first at {}",
+                    instant(Duration::from_nanos(first))
+                )),
                 varying(flow)
             );
         }
@@ -74,24 +75,28 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     }
     emit_text(&text)?;
     let sends = |port: &&PortPlan| matches!(port.action, Action::Redirect | Action::Tx);
-    let sending: Vec<&str> = plan.ports.iter().filter(sends).map(|port| port.name.as_str()).collect();
+    let sending: Vec<&str> =
+        plan.ports.iter().filter(sends).map(|port| port.name.as_str()).collect();
     match unable {
         // As a run ends.
         Some(unable) => Err(unable.into()),
-        None if nothing_can_be_sent(&sending, &remarks) => Err(CommandError::NotReady("this machine".to_owned())),
+        None if nothing_can_be_sent(&sending, &remarks) => {
+            Err(CommandError::NotReady("this machine".to_owned()))
+        }
         None => Ok(()),
     }
 }
 
-/// Whether a run would end without a frame: each of the ports that send is kept from it, or one in a way that ends the run of
-/// all of them.
+/// Whether a run would end without a frame: each of the ports that send is kept from it, or one in
+/// a way that ends the run of all of them.
 fn nothing_can_be_sent(sending: &[&str], remarks: &[PortFinding]) -> bool {
     let blocked = |port: &str| {
         let of_port = remarks.iter().filter(|remark| remark.port == port);
         of_port.map(|remark| &remark.finding).any(|finding| finding.severity == Severity::Blocks)
     };
     let ends_the_run = |remark: &PortFinding| remark.finding.code == "generic_program_in_the_way";
-    !sending.is_empty() && sending.iter().all(|port| blocked(port)) || remarks.iter().any(ends_the_run)
+    !sending.is_empty() && sending.iter().all(|port| blocked(port))
+        || remarks.iter().any(ends_the_run)
 }
 
 /// What all ports take; each by itself where there are several.
@@ -99,10 +104,17 @@ fn needs(plan: &Plan) -> String {
     let of_ports = || plan.ports.iter().map(|port| (port.name.as_str(), port.needs));
     let all = of_ports().fold(Needs::default(), |all, (_, needs)| all.and(needs));
     let each = of_ports().map(|(name, needs)| format!("port {name}: {}", in_words(needs.kernel)));
-    let each = if plan.ports.len() > 1 { format!(" ({})", each.collect::<Vec<_>>().join(", ")) } else { String::new() };
+    let each = if plan.ports.len() > 1 {
+        format!(" ({})", each.collect::<Vec<_>>().join(", "))
+    } else {
+        String::new()
+    };
     let limit = descriptor_limit().map_or_else(String::new, |limit| format!(" of {limit}"));
-    let free = System::gather().memory.map_or_else(String::new, |bytes| format!("; {} can be had", in_words(bytes)));
-    let own = resident_memory().map_or_else(String::new, |bytes| format!(", {} in this process", in_words(bytes)));
+    let free = System::gather()
+        .memory
+        .map_or_else(String::new, |bytes| format!("; {} can be had", in_words(bytes)));
+    let own = resident_memory()
+        .map_or_else(String::new, |bytes| format!(", {} in this process", in_words(bytes)));
     format!(
         "memory: {} in the kernel{each}{own}{free}; file descriptors: about {}{limit}",
         in_words(all.kernel),
@@ -129,9 +141,14 @@ mod tests {
                 PortFinding { port: port.to_owned(), frames: None, finding }
             };
             let remarks: Vec<PortFinding> = remarks.iter().map(remark).collect();
-            assert_eq!(nothing_can_be_sent(sending, &remarks), expected, "{sending:?}: {remarks:?}");
+            assert_eq!(
+                nothing_can_be_sent(sending, &remarks),
+                expected,
+                "{sending:?}: {remarks:?}"
+            );
         }
-        let (down, late) = (("a", "veth_peer_down", Severity::Blocks), ("b", "shared_cpu", Severity::Loses));
+        let (down, late) =
+            (("a", "veth_peer_down", Severity::Blocks), ("b", "shared_cpu", Severity::Loses));
         check(&[], &[], false);
         check(&["a"], &[], false);
         check(&["a"], &[down], true);

@@ -1,5 +1,5 @@
-//! The daemon: supervises ports until it is told to stop. The composition root of everything that lives longer than a
-//! run.
+//! The daemon: supervises ports until it is told to stop. The composition root of everything that
+//! lives longer than a run.
 
 mod supervision;
 
@@ -57,7 +57,8 @@ pub(crate) fn daemon(options: &cli::Daemon) -> Result<(), CommandError> {
         .map_err(|source| CommandError::System { what: "cannot start the runtime", source })?;
     // One for all ports, also those that are down just now.
     let listener = Listener::new(plan.ports.len(), &TracePoint::ALL)?;
-    let report = runtime.block_on(serve(&config, &plan, machine, &listener, options.report_interval, &stop));
+    let report =
+        runtime.block_on(serve(&config, &plan, machine, &listener, options.report_interval, &stop));
     finish(&report, options)
 }
 
@@ -83,7 +84,8 @@ const LONGEST_POLL: Duration = Duration::from_millis(250);
 /// The latest counts of a port: written by its task, read by the report.
 type Latest = Arc<Mutex<Counts>>;
 
-/// What the ports send on just now: written by their tasks, each time they start again, and read by the report.
+/// What the ports send on just now: written by their tasks, each time they start again, and read by
+/// the report.
 type Current = Arc<Mutex<RunFindings>>;
 
 /// Runs every port until `stop`, then reports.
@@ -106,13 +108,16 @@ async fn serve(
         let config = alone(config, port);
         let counts = Arc::new(Mutex::new(Counts::Known(Box::new(PortCount::none(port)))));
         latest.push(Arc::clone(&counts));
-        let (listener, enabling, outlook) = (listener.clone(), enabling.clone(), Arc::clone(&outlook));
+        let (listener, enabling, outlook) =
+            (listener.clone(), enabling.clone(), Arc::clone(&outlook));
         let (name, planned) = (port.name.clone(), MissedDepartures::of(port));
-        let port = Supervised { config, machine, counts, outlook, listener, enabling, name, planned };
+        let port =
+            Supervised { config, machine, counts, outlook, listener, enabling, name, planned };
         tasks.spawn(port.supervise(stop.clone()));
     }
     log::sending(latest.len());
-    let snapshot = || Snapshot { elapsed: started.elapsed(), ports: latest.iter().map(read).collect() };
+    let snapshot =
+        || Snapshot { elapsed: started.elapsed(), ports: latest.iter().map(read).collect() };
     let mut reports = time::interval_at(started + report_interval, report_interval);
     let mut logged = Snapshot::default();
     reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -149,8 +154,9 @@ async fn serve(
     Report { snapshot, findings, sink: None }
 }
 
-/// The configuration of a single port, with all of its flows as they were written: what they leave to this host is looked up at
-/// each start. A port that has no CPUs of its own gets those of the plan, which were chosen with an eye on all ports.
+/// The configuration of a single port, with all of its flows as they were written: what they leave
+/// to this host is looked up at each start. A port that has no CPUs of its own gets those of the
+/// plan, which were chosen with an eye on all ports.
 fn alone(config: &Config, port: &PortPlan) -> Config {
     let given = || Located::new(port.cpus.clone(), Origin::Default);
     let own = |of: &Port| Port { cpus: of.cpus.clone().or_else(|| Some(given())), ..of.clone() };
@@ -169,7 +175,8 @@ fn current(outlook: &Current) -> RunFindings {
     outlook.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// A port's task ended. That it panicked is a mistake of ours, which the daemon does not outlive in silence.
+/// A port's task ended. That it panicked is a mistake of ours, which the daemon does not outlive in
+/// silence.
 fn note_end(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         log::task_failed();
@@ -177,7 +184,8 @@ fn note_end(ended: Result<(), JoinError>) {
     }
 }
 
-/// Why frames were dropped that were not at the last time. The machine is asked beside the thread that all ports share.
+/// Why frames were dropped that were not at the last time. The machine is asked beside the thread
+/// that all ports share.
 async fn explain_drops(
     snapshot: &Snapshot,
     outlook: &Current,

@@ -24,7 +24,9 @@ pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
         cpus_in_words(&stage.cpus),
         humantime::format_duration(options.duration)
     );
-    let config = stage.port_range(Some(options.duration), options.rate.clone()).map_err(CommandError::Config)?;
+    let config = stage
+        .port_range(Some(options.duration), options.rate.clone())
+        .map_err(CommandError::Config)?;
     let session = cli::Session { at: None, strict: options.strict };
     let options = send::Options::of(&cli::Common::default(), session, &options.output);
     let plan = work_out(&config, Some(capabilities), options.consent)?;
@@ -45,14 +47,15 @@ pub(super) struct VethPair {
 }
 
 impl VethPair {
-    /// Moves the calling thread, and with it all threads to come, into the new namespace. `cpus`: those to send on, all
-    /// that are allowed when none are given.
+    /// Moves the calling thread, and with it all threads to come, into the new namespace. `cpus`:
+    /// those to send on, all that are allowed when none are given.
     pub(super) fn lay(cpus: Option<Vec<u32>>) -> Result<Self, CommandError> {
         let netns = PrivateNetns::enter()?;
         let allowed = Facts::gather(&[], &[], None)?.allowed_cpus;
         let cpus = cpus.unwrap_or_else(|| allowed.clone());
         let netlink = Netlink::open().map_err(crate::host::FactsError::from)?;
-        // A queue for each CPU: a veth's receive work then stays on the CPU that sends, and nobody's ring overflows.
+        // A queue for each CPU: a veth's receive work then stays on the CPU that sends, and
+        // nobody's ring overflows.
         let queues = allowed.iter().chain(&cpus).max().map_or(1, |&last| last + 1);
         let made = netlink
             .add_veth(SENDER, RECEIVER, queues)
@@ -63,8 +66,11 @@ impl VethPair {
             .and_then(|()| netlink.set_up(RECEIVER))
             .and_then(|()| netlink.links());
         let links = made.map_err(crate::host::FactsError::from)?;
-        let receiver_mac =
-            links.iter().find(|link| link.name == RECEIVER).and_then(|link| link.mac).unwrap_or_default();
+        let receiver_mac = links
+            .iter()
+            .find(|link| link.name == RECEIVER)
+            .and_then(|link| link.mac)
+            .unwrap_or_default();
         Ok(Self { cpus, receiver_mac, netns })
     }
 }

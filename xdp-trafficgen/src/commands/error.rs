@@ -149,10 +149,12 @@ impl CommandError {
     /// What it means that the kernel refused something, or a worker was moved, where that is known.
     pub(crate) fn finding(&self) -> Option<Finding> {
         if let Self::Engine(EngineError::Worker { source, .. }) = self
-            && let WorkerError::Moved { cpu, .. } | WorkerError::Strayed { cpu, .. } | WorkerError::Astray { cpu, .. } =
-                source
+            && let WorkerError::Moved { cpu, .. }
+            | WorkerError::Strayed { cpu, .. }
+            | WorkerError::Astray { cpu, .. } = source
         {
-            let (online, allowed) = (online_cpus().unwrap_or_default(), allowed_cpus().unwrap_or_default());
+            let (online, allowed) =
+                (online_cpus().unwrap_or_default(), allowed_cpus().unwrap_or_default());
             return Some(diagnosis::of_moved(*cpu, &online, &allowed));
         }
         diagnosis::of_kernel_error(self.kernel()?, System::gather().lockdown)
@@ -162,7 +164,9 @@ impl CommandError {
     pub(super) fn port(&self) -> Option<&str> {
         match self {
             Self::Engine(
-                EngineError::Load { port, .. } | EngineError::Worker { port, .. } | EngineError::Count { port, .. },
+                EngineError::Load { port, .. }
+                | EngineError::Worker { port, .. }
+                | EngineError::Count { port, .. },
             ) => Some(port),
             _ => None,
         }
@@ -172,15 +176,17 @@ impl CommandError {
     fn kernel(&self) -> Option<&KernelError> {
         match self {
             Self::Kernel(error) | Self::CannotSend(CannotSend::Kernel(error)) => Some(error),
-            Self::Worker(error) | Self::Engine(EngineError::Worker { source: error, .. }) => match error {
-                WorkerError::Send(error) | WorkerError::Count(error) => Some(error),
-                WorkerError::Pin { .. }
-                | WorkerError::Moved { .. }
-                | WorkerError::Strayed { .. }
-                | WorkerError::Astray { .. }
-                | WorkerError::InterfaceGone
-                | WorkerError::Panicked => None,
-            },
+            Self::Worker(error) | Self::Engine(EngineError::Worker { source: error, .. }) => {
+                match error {
+                    WorkerError::Send(error) | WorkerError::Count(error) => Some(error),
+                    WorkerError::Pin { .. }
+                    | WorkerError::Moved { .. }
+                    | WorkerError::Strayed { .. }
+                    | WorkerError::Astray { .. }
+                    | WorkerError::InterfaceGone
+                    | WorkerError::Panicked => None,
+                }
+            }
             Self::Engine(
                 EngineError::Load { source, .. }
                 | EngineError::Count { source, .. }
@@ -189,7 +195,9 @@ impl CommandError {
                 | EngineError::Release(source),
             ) => Some(source),
             Self::Engine(EngineError::Thread(_) | EngineError::StartIsOver)
-            | Self::CannotSend(CannotSend::Privilege(_) | CannotSend::NotMounted(_) | CannotSend::NoLiveFrames)
+            | Self::CannotSend(
+                CannotSend::Privilege(_) | CannotSend::NotMounted(_) | CannotSend::NoLiveFrames,
+            )
             | Self::Config(_)
             | Self::File { .. }
             | Self::Facts(_)
@@ -212,8 +220,10 @@ mod tests {
     fn what_the_kernel_refused_is_explained() {
         #[track_caller]
         fn check(error: impl FnOnce(KernelError) -> EngineError) {
-            let refused =
-                KernelError::Syscall { call: "bpf(BPF_PROG_LOAD)", source: io::Error::from_raw_os_error(libc::ENOMEM) };
+            let refused = KernelError::Syscall {
+                call: "bpf(BPF_PROG_LOAD)",
+                source: io::Error::from_raw_os_error(libc::ENOMEM),
+            };
             let finding = CommandError::Engine(error(refused)).finding();
             assert_eq!(finding.map(|finding| finding.code), Some("no_memory"));
         }

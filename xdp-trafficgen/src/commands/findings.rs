@@ -1,6 +1,8 @@
-//! What a command says of the interfaces it sends out of: before a run, while it goes on, and at its end.
+//! What a command says of the interfaces it sends out of: before a run, while it goes on, and at
+//! its end.
 //!
-//! Gathers the facts, which are others at the end than they were before, and lets [`diagnosis`] draw the conclusions.
+//! Gathers the facts, which are others at the end than they were before, and lets [`diagnosis`]
+//! draw the conclusions.
 
 mod concluded;
 mod explanations;
@@ -19,7 +21,10 @@ pub(crate) use self::concluded::RunEnd;
 use self::{learned::LiveFindings, observation::Observation, port::ObservedPort};
 use crate::{
     diagnosis::{self, Finding},
-    host::{Interface, LinkChanges, NetlinkError, Quota, System, WorkerThread, allowed_cpus, descriptor_limit},
+    host::{
+        Interface, LinkChanges, NetlinkError, Quota, System, WorkerThread, allowed_cpus,
+        descriptor_limit,
+    },
     output::{
         PortFinding, log,
         streams::{is_log, say},
@@ -33,7 +38,8 @@ use crate::{
 pub(crate) struct RunFindings {
     ports: Vec<ObservedPort>,
     before: Arc<StartState>,
-    /// What was found out so far, and what became of the interfaces meanwhile: the same for all clones.
+    /// What was found out so far, and what became of the interfaces meanwhile: the same for all
+    /// clones.
     meanwhile: Arc<Mutex<LiveFindings>>,
 }
 
@@ -53,7 +59,8 @@ struct StartState {
 
 impl StartState {
     fn now() -> Self {
-        let elsewhere = WorkerThread::gather().into_iter().filter(|worker| !worker.is_ours()).collect();
+        let elsewhere =
+            WorkerThread::gather().into_iter().filter(|worker| !worker.is_ours()).collect();
         Self {
             system: System::gather(),
             elsewhere,
@@ -64,8 +71,8 @@ impl StartState {
     }
 }
 
-/// Says on standard error that memory is short, before any is taken: whoever takes more than a control group may have is killed
-/// without another word.
+/// Says on standard error that memory is short, before any is taken: whoever takes more than a
+/// control group may have is killed without another word.
 pub(crate) fn warn_of_memory() {
     let Some(finding) = diagnosis::of_memory(&System::gather()) else { return };
     if is_log() {
@@ -93,7 +100,8 @@ impl RunFindings {
         Self { ports: plan.ports.iter().map(ObservedPort::of).collect(), before, meanwhile }
     }
 
-    /// A port was planned anew: its interface may be another of the same name, and so may be its CPUs and batches.
+    /// A port was planned anew: its interface may be another of the same name, and so may be its
+    /// CPUs and batches.
     pub(crate) fn renew(&mut self, planned: Self) {
         for new in planned.ports {
             if let Some(old) = self.ports.iter_mut().find(|old| old.port == new.port) {
@@ -103,8 +111,9 @@ impl RunFindings {
         }
     }
 
-    /// Says of each port, as soon as it loses frames, why the first ones were lost; and that its interface was renamed. Whoever
-    /// calls it waits for nothing: what there is to say is found out meanwhile, and given the next time.
+    /// Says of each port, as soon as it loses frames, why the first ones were lost; and that its
+    /// interface was renamed. Whoever calls it waits for nothing: what there is to say is found
+    /// out meanwhile, and given the next time.
     pub(crate) fn watch(&self) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
         watch::watch(self.clone())
     }
@@ -121,8 +130,8 @@ impl RunFindings {
     }
 }
 
-/// The machine is asked by a thread of its own, in the same network namespace: asking blocks, and the caller may be
-/// asynchronous. None when there is no thread to be had.
+/// The machine is asked by a thread of its own, in the same network namespace: asking blocks, and
+/// the caller may be asynchronous. None when there is no thread to be had.
 fn aside<T: Send>(ask: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, ask).ok()?.join().ok())
 }
@@ -161,8 +170,11 @@ mod tests {
     }
 
     pub(super) fn full(frames: u64) -> Snapshot {
-        let lost =
-            PortCount { name: "a".to_owned(), drops: vec![(DropReason::QueueFull, frames)], ..PortCount::default() };
+        let lost = PortCount {
+            name: "a".to_owned(),
+            drops: vec![(DropReason::QueueFull, frames)],
+            ..PortCount::default()
+        };
         Snapshot { ports: vec![lost], ..Snapshot::default() }
     }
 }

@@ -12,17 +12,20 @@ use crate::{
     config::{Config, Source, file},
 };
 
-/// Reads and parses a configuration file, some of whose values are overridden. `-` is standard input.
+/// Reads and parses a configuration file, some of whose values are overridden. `-` is standard
+/// input.
 pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, CommandError> {
     let (name, text) = if path == Path::new("-") {
         ("standard input".to_owned(), read_text(io::stdin()))
     } else {
         (path.display().to_string(), read_file(path))
     };
-    let text = text.map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
+    let text =
+        text.map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let read = |name: &str| read_file(&folder.join(name));
-    file::parse_with(Source::file(&name, &text), &overrides.set, &read).map_err(CommandError::Config)
+    file::parse_with(Source::file(&name, &text), &overrides.set, &read)
+        .map_err(CommandError::Config)
 }
 
 /// Bytes of a file at most: a kilobyte for each of the 65 536 flows that a port can have.
@@ -42,7 +45,9 @@ enum NotText {
          `iconv -f ISO-8859-1 -t UTF-8`"
     )]
     Encoding { byte: u8, line: usize, offset: usize },
-    #[error("a zero byte in line {line}, byte {offset} of the file: this is no text file, name another one")]
+    #[error(
+        "a zero byte in line {line}, byte {offset} of the file: this is no text file, name another one"
+    )]
     Binary { line: usize, offset: usize },
 }
 
@@ -69,7 +74,9 @@ fn text(bytes: Vec<u8>) -> Result<String, NotText> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(NotText::Utf16);
     }
-    let line = |bytes: &[u8], offset: usize| 1 + bytes[..offset].iter().filter(|byte| **byte == b'\n').count();
+    let line = |bytes: &[u8], offset: usize| {
+        1 + bytes[..offset].iter().filter(|byte| **byte == b'\n').count()
+    };
     if let Some(offset) = bytes.iter().position(|byte| *byte == 0) {
         return Err(NotText::Binary { line: line(&bytes, offset), offset });
     }
@@ -86,7 +93,10 @@ mod tests {
     #[test]
     fn what_is_no_text() {
         assert_eq!(text("# µ\n".into()), Ok("# µ\n".to_owned()));
-        assert_eq!(text(b"a\n# caf\xe9\n".to_vec()), Err(NotText::Encoding { byte: 0xe9, line: 2, offset: 7 }));
+        assert_eq!(
+            text(b"a\n# caf\xe9\n".to_vec()),
+            Err(NotText::Encoding { byte: 0xe9, line: 2, offset: 7 })
+        );
         assert_eq!(text(b"a\n\nb\0".to_vec()), Err(NotText::Binary { line: 3, offset: 4 }));
         assert_eq!(text(b"\xff\xfea\0".to_vec()), Err(NotText::Utf16));
         let endless = read_text(io::repeat(b' ')).unwrap_err();

@@ -1,4 +1,5 @@
-//! In which order a port's worker sends, and when, as the engine does it while nothing holds it up. Pure.
+//! In which order a port's worker sends, and when, as the engine does it while nothing holds it up.
+//! Pure.
 
 use std::{
     cmp::Reverse,
@@ -31,8 +32,9 @@ pub(super) struct Turn {
 /// Turns of a worker that are gone through in search of each flow's first.
 const SEARCHED: usize = 1 << 16;
 
-/// When each flow of a port first sends, by its index: over all workers, in nanoseconds since the start. Flows without departure
-/// times are not among them, nor those that come to it only after very many turns.
+/// When each flow of a port first sends, by its index: over all workers, in nanoseconds since the
+/// start. Flows without departure times are not among them, nor those that come to it only after
+/// very many turns.
 pub(super) fn first_departures(port: &PortPlan) -> BTreeMap<u32, u64> {
     let mut firsts = BTreeMap::new();
     if port.pacing.is_none() {
@@ -44,7 +46,10 @@ pub(super) fn first_departures(port: &PortPlan) -> BTreeMap<u32, u64> {
         for Turn { flow, due } in Order::of(port, worker).take(SEARCHED) {
             let (Some(seen), Some(due)) = (seen.get_mut(flow as usize), due) else { continue };
             if !std::mem::replace(seen, true) {
-                firsts.entry(flow).and_modify(|first: &mut u64| *first = due.min(*first)).or_insert(due);
+                firsts
+                    .entry(flow)
+                    .and_modify(|first: &mut u64| *first = due.min(*first))
+                    .or_insert(due);
                 unseen -= 1;
             }
             if unseen == 0 {
@@ -146,10 +151,16 @@ impl Shared<'_> {
         Some(Turn { flow, due: due.map(Nanos::get) })
     }
 
-    /// When the next frame is due, or none where there are no such times; none at all when no more are due.
-    #[expect(clippy::option_option, reason = "two questions: whether there is a frame, and whether it has a time")]
+    /// When the next frame is due, or none where there are no such times; none at all when no more
+    /// are due.
+    #[expect(
+        clippy::option_option,
+        reason = "two questions: whether there is a frame, and whether it has a time"
+    )]
     fn due(&self) -> Option<Option<Nanos>> {
-        self.timetable.as_ref().map_or(Some(None), |timetable| timetable.due(0).map(|due| Some(Nanos::new(due))))
+        self.timetable
+            .as_ref()
+            .map_or(Some(None), |timetable| timetable.due(0).map(|due| Some(Nanos::new(due))))
     }
 }
 
@@ -163,7 +174,9 @@ pub(super) struct Own<'a> {
 impl<'a> Own<'a> {
     fn new(timetable: Timetable<'a>) -> Self {
         let flows = (0..).zip(0..timetable.streams.len());
-        let next = flows.filter_map(|(flow, stream)| Some(Reverse((timetable.due(stream)?, flow)))).collect();
+        let next = flows
+            .filter_map(|(flow, stream)| Some(Reverse((timetable.due(stream)?, flow))))
+            .collect();
         Self { timetable, next }
     }
 
@@ -185,12 +198,18 @@ mod tests {
     use crate::{plan::turns::FlowTurns, units::PerWorker};
 
     /// A flow of weight 1 without beginning and end.
-    const ALWAYS: FlowTurns = FlowTurns { weight: 1, begin: Nanos::ZERO, end: Nanos::NEVER, left: None };
+    const ALWAYS: FlowTurns =
+        FlowTurns { weight: 1, begin: Nanos::ZERO, end: Nanos::NEVER, left: None };
 
     /// A departure every `gap` ns from `first` on, so many.
     fn every(gap: u64, first: u64, left: u64) -> Stream {
         Stream {
-            state: StreamState { due: first, gap: Gap { ns: gap, ..Gap::ZERO }, left, ..StreamState::default() },
+            state: StreamState {
+                due: first,
+                gap: Gap { ns: gap, ..Gap::ZERO },
+                left,
+                ..StreamState::default()
+            },
             spec: StreamSpec { end: u64::MAX, ..StreamSpec::default() },
             ..Stream::default()
         }
@@ -231,7 +250,10 @@ mod tests {
     fn flows_begin_and_end() {
         let short = || FlowTurns { end: Nanos::new(500), ..ALWAYS };
         let late = || FlowTurns { begin: Nanos::new(250), end: Nanos::new(650), ..ALWAYS };
-        check(vec![short(), late()], &[(0, 0), (0, 100), (0, 200), (0, 300), (1, 400), (1, 500), (1, 600)]);
+        check(
+            vec![short(), late()],
+            &[(0, 0), (0, 100), (0, 200), (0, 300), (1, 400), (1, 500), (1, 600)],
+        );
         // Nobody has the departures at 0, 100 and 200, nor those at 700 and 800.
         let later = FlowTurns { begin: Nanos::new(850), left: Some(1), ..ALWAYS };
         check(vec![late(), later], &[(0, 300), (0, 400), (0, 500), (0, 600), (1, 900)]);
@@ -245,7 +267,10 @@ mod tests {
     #[test]
     fn departures_that_end_end_all() {
         let pacing = pacing(Streams::Port, vec![every(100, 0, 3)]);
-        assert_eq!(Order::new(Turns::new(vec![ALWAYS, ALWAYS]), Some(Timetable::of(&pacing, 0))).count(), 3);
+        assert_eq!(
+            Order::new(Turns::new(vec![ALWAYS, ALWAYS]), Some(Timetable::of(&pacing, 0))).count(),
+            3
+        );
     }
 
     #[test]
@@ -253,7 +278,9 @@ mod tests {
         let streams = [(70, 5, 30), (100, 0, 10), (35, 1000, 4), (1, 0, 0)];
         let mut expected: Vec<(u64, u32)> = (0..)
             .zip(streams)
-            .flat_map(|(flow, (gap, first, left))| (0..left).map(move |turn| (first + turn * gap, flow)))
+            .flat_map(|(flow, (gap, first, left))| {
+                (0..left).map(move |turn| (first + turn * gap, flow))
+            })
             .collect();
         expected.sort_unstable();
         let departures = streams.map(|(gap, first, left)| every(gap, first, left)).into();

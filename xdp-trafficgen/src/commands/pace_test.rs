@@ -1,5 +1,5 @@
-//! `pace-test`: sends at a constant rate, has an XDP program write down when each frame arrives, and shows how even the gaps
-//! are.
+//! `pace-test`: sends at a constant rate, has an XDP program write down when each frame arrives,
+//! and shows how even the gaps are.
 
 mod endpoints;
 mod error;
@@ -47,7 +47,11 @@ pub(super) fn pace_test(options: &cli::PaceTest) -> Result<(), CommandError> {
     let wanted = Wanted { gap_ns, frames: capacity(gap_ns, options.duration)? };
     let capabilities = probe_kernel()?;
     let svg = options.svg.as_deref().map(Target::open).transpose()?;
-    let report = if options.receive_only { receive(options, &wanted) } else { send(options, &wanted, capabilities) }?;
+    let report = if options.receive_only {
+        receive(options, &wanted)
+    } else {
+        send(options, &wanted, capabilities)
+    }?;
     let printed = emit(&report, options.output.output);
     results::both(svg.map_or(Ok(()), |target| draw(&target, &report)), printed)
 }
@@ -66,14 +70,22 @@ fn receive(options: &cli::PaceTest, wanted: &Wanted) -> Result<PaceTestReport, C
     let receiver = check_receive_only(&receiver, consent.default_route)?;
     // Before: a program that made way is put back only by an end in order.
     let stop = signal_stop()?;
-    let arrivals = Arrivals::attach_over(&receiver, Match::default(), wanted.frames, consent.existing)?;
-    say(format_args!("receiving at {receiver} for {}", humantime::format_duration(options.duration)));
+    let arrivals =
+        Arrivals::attach_over(&receiver, Match::default(), wanted.frames, consent.existing)?;
+    say(format_args!(
+        "receiving at {receiver} for {}",
+        humantime::format_duration(options.duration)
+    ));
     wait(options.duration, &stop);
     Ok(measure(arrivals.take()?, receiver, None, wanted.gap_ns, options.warm_up)?)
 }
 
 /// Sends, and measures what arrives.
-fn send(options: &cli::PaceTest, wanted: &Wanted, capabilities: Capabilities) -> Result<PaceTestReport, CommandError> {
+fn send(
+    options: &cli::PaceTest,
+    wanted: &Wanted,
+    capabilities: Capabilities,
+) -> Result<PaceTestReport, CommandError> {
     let consent = options.common.consent();
     let ends = Endpoints::find(options)?;
     let config = config(options, &ends)?;
@@ -84,23 +96,27 @@ fn send(options: &cli::PaceTest, wanted: &Wanted, capabilities: Capabilities) ->
     let late_threshold = pacing.map_or(DEFAULT_LATE_THRESHOLD, |pacing| pacing.late);
     let stop = signal_stop()?;
     let matching = Match { mark: Some((MARK_OFFSET, MARK)), tag: None };
-    let arrivals = Arrivals::attach_over(&ends.receiver, matching, wanted.frames, consent.existing)?;
+    let arrivals =
+        Arrivals::attach_over(&ends.receiver, matching, wanted.frames, consent.existing)?;
     let outlook = RunFindings::of(&plan);
     outlook.warn();
     let live = Live::explaining(Box::new(outlook.watch()));
-    let (mut snapshot, failure) = drive(Loaded::until(&stop, plan)?, Start::Now, &stop, Some(live))?;
+    let (mut snapshot, failure) =
+        drive(Loaded::until(&stop, plan)?, Start::Now, &stop, Some(live))?;
     let found = outlook.conclude(&snapshot, Vec::new(), RunEnd::of(failure.as_ref()));
     findings(&found).iter().for_each(say);
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let port = snapshot.ports.pop().filter(|port| port.frames_tx > 0).ok_or(CommandError::NothingSent)?;
+    let port =
+        snapshot.ports.pop().filter(|port| port.frames_tx > 0).ok_or(CommandError::NothingSent)?;
     settle(&arrivals, port.frames_tx)?;
     let sent = Sent { port, workers, late_threshold };
     Ok(measure(arrivals.take()?, ends.receiver, Some(sent), wanted.gap_ns, options.warm_up)?)
 }
 
-/// One flow of UDP frames that carry the mark, as `udp` would send it: what is wrong is said of the options.
+/// One flow of UDP frames that carry the mark, as `udp` would send it: what is wrong is said of the
+/// options.
 fn config(options: &cli::PaceTest, ends: &Endpoints) -> Result<Config, CommandError> {
     let mark: String = MARK.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut config = udp::config(&cli::Udp {
@@ -123,7 +139,9 @@ fn config(options: &cli::PaceTest, ends: &Endpoints) -> Result<Config, CommandEr
 }
 
 fn draw(target: &Target, report: &PaceTestReport) -> Result<(), CommandError> {
-    let picture = svg::render(report)
-        .map_err(|error| CommandError::System { what: "cannot draw the histogram", source: io::Error::other(error) })?;
+    let picture = svg::render(report).map_err(|error| CommandError::System {
+        what: "cannot draw the histogram",
+        source: io::Error::other(error),
+    })?;
     target.write(&picture)
 }

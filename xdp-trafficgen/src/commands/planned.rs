@@ -7,7 +7,10 @@ use crate::{
 };
 
 /// The flows of a port as they are sent, in the order of the plan's.
-pub(super) fn flows_of<'a>(config: &'a Config, port: &'a PortPlan) -> impl Iterator<Item = &'a Flow> {
+pub(super) fn flows_of<'a>(
+    config: &'a Config,
+    port: &'a PortPlan,
+) -> impl Iterator<Item = &'a Flow> {
     let written = config.flows.iter().filter(|flow| flow.port.value == port.name);
     written.zip(&port.flows).map(|(flow, planned)| planned.addressed.as_deref().unwrap_or(flow))
 }

@@ -10,7 +10,9 @@ use std::{cmp::Reverse, collections::BTreeSet};
 use crate::{
     cli,
     commands::{CommandError, results},
-    config::{Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Origin, Source, names},
+    config::{
+        Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Origin, Source, names,
+    },
     diagnosis::{Finding, SendMode, Situation, Verdict, foresee, of_quota, of_survey},
     host::{Facts, Interface, Link, LinkHistory},
     kernel::{Survey, survey},
@@ -25,7 +27,14 @@ pub(super) fn probe(options: &cli::Probe) -> Result<(), CommandError> {
     let survey = survey();
     let largest_frame = survey.largest_frame.as_ref().ok().copied();
     let (report, unsent) = match &options.interface {
-        None => (machine(survey, &Facts::gather(&[], &[], largest_frame)?, options.common.consent().existing)?, None),
+        None => (
+            machine(
+                survey,
+                &Facts::gather(&[], &[], largest_frame)?,
+                options.common.consent().existing,
+            )?,
+            None,
+        ),
         Some(name) => {
             let facts = Facts::gather(&[], &[name], largest_frame)?;
             let interface = facts.interface(name).cloned().ok_or_else(|| unknown(name, &facts))?;
@@ -34,9 +43,9 @@ pub(super) fn probe(options: &cli::Probe) -> Result<(), CommandError> {
     };
     let printed = emit(&report, options.output.output);
     let ready = match (report.verdict, unsent) {
-        (Verdict::NotReady, _) => {
-            Err(CommandError::NotReady(options.interface.clone().unwrap_or_else(|| "this machine".to_owned())))
-        }
+        (Verdict::NotReady, _) => Err(CommandError::NotReady(
+            options.interface.clone().unwrap_or_else(|| "this machine".to_owned()),
+        )),
         // It could send, but not what was asked for.
         (_, Some(error)) => Err(error),
         (Verdict::Ready | Verdict::ReadyWithRemarks, None) => Ok(()),
@@ -49,17 +58,18 @@ fn unknown(name: &str, facts: &Facts) -> CommandError {
     let known = facts.links.iter().flat_map(Link::names);
     let mut wrong = Diagnostics::new(Source::command_line());
     wrong.push(
-        Diagnostic::new(&Origin::Option("INTERFACE"), format!("there is no interface `{name}`")).help(names::cure(
-            name,
-            "interfaces",
-            known,
-        )),
+        Diagnostic::new(&Origin::Option("INTERFACE"), format!("there is no interface `{name}`"))
+            .help(names::cure(name, "interfaces", known)),
     );
     CommandError::Config(wrong)
 }
 
 /// The kernel, the CPUs, and what can be seen of each interface without touching it.
-fn machine(survey: Survey, facts: &Facts, existing: ExistingProgram) -> Result<ProbeReport, CommandError> {
+fn machine(
+    survey: Survey,
+    facts: &Facts,
+    existing: ExistingProgram,
+) -> Result<ProbeReport, CommandError> {
     let names: Vec<&str> = facts.links.iter().map(|link| link.name.as_str()).collect();
     let known = Facts::gather(&[], &names, facts.largest_frame)?;
     let of_machine = of_machine(facts);
@@ -132,7 +142,12 @@ fn situation<'a>(
 }
 
 /// Puts it together. What was found twice, before and after frames were sent, is told once.
-fn report(survey: Survey, facts: &Facts, subject: Subject, mut findings: Vec<Finding>) -> ProbeReport {
+fn report(
+    survey: Survey,
+    facts: &Facts,
+    subject: Subject,
+    mut findings: Vec<Finding>,
+) -> ProbeReport {
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let mut known = BTreeSet::new();
     findings.retain(|finding| known.insert(finding.code));

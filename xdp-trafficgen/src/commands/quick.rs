@@ -19,16 +19,19 @@ use crate::{
         send::{self, send},
     },
     config::{
-        Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, FieldSetting, Flow, Header,
-        LatePolicy, Located, Origin, Pattern, Payload, Port, Profile, Size, Source, checked, file, literal::Problem,
-        pattern::Count, rate::DEFAULT_LATE_THRESHOLD,
+        Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, FieldSetting,
+        Flow, Header, LatePolicy, Located, Origin, Pattern, Payload, Port, Profile, Size, Source,
+        checked, file, literal::Problem, pattern::Count, rate::DEFAULT_LATE_THRESHOLD,
     },
     host::mac_value,
     packet::{ChecksumMode, HeaderKind},
 };
 
 /// Sends what a command's `config` says.
-pub(super) fn run(options: &Quick, config: Result<Config, Diagnostics>) -> Result<(), CommandError> {
+pub(super) fn run(
+    options: &Quick,
+    config: Result<Config, Diagnostics>,
+) -> Result<(), CommandError> {
     let config = config.map_err(CommandError::Config)?;
     send(&config, send::Options::of(&options.common, options.session, &options.output))
 }
@@ -39,8 +42,8 @@ struct HeaderLength {
     len: usize,
 }
 
-/// The configuration the options stand for: a flow of this name, with the part that `transport` puts behind an IP header
-/// of the kind it is told.
+/// The configuration the options stand for: a flow of this name, with the part that `transport`
+/// puts behind an IP header of the kind it is told.
 fn config(
     options: &Quick,
     name: &str,
@@ -76,8 +79,10 @@ fn config(
     wrong.check_families(*src_ip, *dst_ip);
 
     let mac = |mac| Pattern::Value(mac_value(mac));
-    let ethernet =
-        header(HeaderKind::Ethernet, [("dst", "--dst-mac", dst_mac.map(mac)), ("src", "--src-mac", src_mac.map(mac))]);
+    let ethernet = header(
+        HeaderKind::Ethernet,
+        [("dst", "--dst-mac", dst_mac.map(mac)), ("src", "--src-mac", src_mac.map(mac))],
+    );
     let mut parts = vec![HeaderLength { header: ethernet, len: Ethernet2Header::LEN }];
     parts.extend(wrong.tags(vlan));
     let ip = wrong.ip(*src_ip, *dst_ip, *ttl, *dscp);
@@ -124,14 +129,19 @@ fn config(
 
 /// The value of an option, or the default.
 fn given<T>(option: &'static str, value: Option<T>, default: T) -> Located<T> {
-    value.map_or_else(|| Located::default(default), |value| Located::new(value, Origin::Option(option)))
+    value.map_or_else(
+        || Located::default(default),
+        |value| Located::new(value, Origin::Option(option)),
+    )
 }
 
 /// As small as Ethernet allows and the options need.
 fn default_size(parts: &[HeaderLength], payload: &Payload) -> u32 {
     let headers: usize = parts.iter().map(|part| part.len).sum();
     let payload = if let Payload::Bytes(bytes) = payload { bytes.len() } else { 0 };
-    u32::try_from(headers + payload).map_or(u32::MAX, |len| len.saturating_add(FCS_LEN)).max(DEFAULT_SIZE)
+    u32::try_from(headers + payload)
+        .map_or(u32::MAX, |len| len.saturating_add(FCS_LEN))
+        .max(DEFAULT_SIZE)
 }
 
 /// What was found wrong so far: all of it is told at once.
@@ -147,7 +157,13 @@ impl OptionErrors {
     }
 
     /// The value as that of a field; none when there is none, or it does not fit.
-    fn fitting(&mut self, kind: HeaderKind, name: &str, option: &'static str, value: Option<u32>) -> Option<u128> {
+    fn fitting(
+        &mut self,
+        kind: HeaderKind,
+        name: &str,
+        option: &'static str,
+        value: Option<u32>,
+    ) -> Option<u128> {
         let (field, value) = (kind.field(name)?, u128::from(value?));
         match checked::value(field, &Located::new(value, Origin::Option(option))) {
             Ok(_) => Some(value),
@@ -188,28 +204,45 @@ impl OptionErrors {
         const OPTION: &str = "--vlan";
         if ids.len() > 2 {
             self.0.push(
-                Diagnostic::new(&Origin::Option(OPTION), format!("a frame cannot have {} VLAN tags here", ids.len()))
-                    .help("give one id, or two for QinQ; a configuration file has room for more"),
+                Diagnostic::new(
+                    &Origin::Option(OPTION),
+                    format!("a frame cannot have {} VLAN tags here", ids.len()),
+                )
+                .help("give one id, or two for QinQ; a configuration file has room for more"),
             );
         }
         let tags = ids.iter().enumerate().map(|(index, id)| {
             let id = self.fitting(HeaderKind::Vlan, "id", OPTION, Some(*id));
             let tpid = (index + 1 < ids.len()).then_some(Pattern::Value(SERVICE_TAG));
-            let header = header(HeaderKind::Vlan, [("tpid", OPTION, tpid), ("id", OPTION, id.map(Pattern::Value))]);
+            let header = header(
+                HeaderKind::Vlan,
+                [("tpid", OPTION, tpid), ("id", OPTION, id.map(Pattern::Value))],
+            );
             HeaderLength { header, len: SingleVlanHeader::LEN }
         });
         tags.collect()
     }
 
-    fn ip(&mut self, src: Option<IpAddr>, dst: Option<IpAddr>, ttl: Option<u32>, dscp: Option<u32>) -> HeaderLength {
+    fn ip(
+        &mut self,
+        src: Option<IpAddr>,
+        dst: Option<IpAddr>,
+        ttl: Option<u32>,
+        dscp: Option<u32>,
+    ) -> HeaderLength {
         const TTL: &str = "--ttl";
         // IPv6 has it in the upper six of its traffic class's bits (RFC 2474).
         let dscp = self.fitting(HeaderKind::Ipv4, "dscp", "--dscp", dscp);
         let (kind, len, ttl_name, dscp) = match dst.or(src) {
-            Some(IpAddr::V6(_)) => {
-                (HeaderKind::Ipv6, Ipv6Header::LEN, "hop_limit", ("traffic_class", dscp.map(|dscp| dscp << 2)))
+            Some(IpAddr::V6(_)) => (
+                HeaderKind::Ipv6,
+                Ipv6Header::LEN,
+                "hop_limit",
+                ("traffic_class", dscp.map(|dscp| dscp << 2)),
+            ),
+            Some(IpAddr::V4(_)) | None => {
+                (HeaderKind::Ipv4, Ipv4Header::MIN_LEN, "time_to_live", ("dscp", dscp))
             }
-            Some(IpAddr::V4(_)) | None => (HeaderKind::Ipv4, Ipv4Header::MIN_LEN, "time_to_live", ("dscp", dscp)),
         };
         let ttl = self.fitting(kind, ttl_name, TTL, ttl);
         let fields = [
@@ -226,7 +259,10 @@ impl OptionErrors {
 const SERVICE_TAG: u128 = 0x88a8;
 
 /// A header with those of the fields that have a pattern; each with the option it comes from.
-fn header<const N: usize>(kind: HeaderKind, fields: [(&str, &'static str, Option<Pattern>); N]) -> Header {
+fn header<const N: usize>(
+    kind: HeaderKind,
+    fields: [(&str, &'static str, Option<Pattern>); N],
+) -> Header {
     let fields = fields.into_iter().filter_map(|(name, option, pattern)| {
         Some(FieldSetting {
             field: kind.field(name)?.clone(),
@@ -277,7 +313,9 @@ mod tests {
     /// Header, field and first value of everything that is set.
     fn set(config: &Config) -> Vec<String> {
         let headers = config.flows[0].packet.iter();
-        let fields = headers.flat_map(|header| header.fields.iter().map(move |setting| (header.kind.value, setting)));
+        let fields = headers.flat_map(|header| {
+            header.fields.iter().map(move |setting| (header.kind.value, setting))
+        });
         fields
             .map(|(kind, FieldSetting { field, pattern, .. })| {
                 let value = literal::show_value(field, pattern.value.first());
@@ -345,7 +383,10 @@ mod tests {
     #[test]
     fn rates_are_the_ports() {
         let config = parsed("udp e").unwrap();
-        assert!(config.ports[0].rate.is_none() && config.ports[0].behind == Located::default(LatePolicy::DEFAULT));
+        assert!(
+            config.ports[0].rate.is_none()
+                && config.ports[0].behind == Located::default(LatePolicy::DEFAULT)
+        );
         let config = parsed(
             "icmp e --rate 1.5Mpps --behind catch_up=20ms --speed 10Gbps --late-threshold 5us --delay 2s \
              --strict --at @1764000000",
@@ -367,10 +408,20 @@ mod tests {
             "icmp e --vlan 1,2,4096 --ttl 256 --dscp 64 --size big --payload hex:0 --batch-size 0 --rate 10 --src-ip ::1 --dst-ip 1.1.1.1",
         );
         let wrong = wrong.unwrap_err();
-        let options: Vec<&Origin> = wrong.list().iter().map(|diagnostic| &diagnostic.place).collect();
-        let expected =
-            ["--batch-size", "--payload", "--rate", "--src-ip", "--vlan", "--vlan", "--dscp", "--ttl", "--size"]
-                .map(Origin::Option);
+        let options: Vec<&Origin> =
+            wrong.list().iter().map(|diagnostic| &diagnostic.place).collect();
+        let expected = [
+            "--batch-size",
+            "--payload",
+            "--rate",
+            "--src-ip",
+            "--vlan",
+            "--vlan",
+            "--dscp",
+            "--ttl",
+            "--size",
+        ]
+        .map(Origin::Option);
         assert_eq!(options, expected.iter().collect::<Vec<_>>());
         assert!(wrong.list().iter().all(|diagnostic| !diagnostic.help.is_empty()), "{wrong}");
     }

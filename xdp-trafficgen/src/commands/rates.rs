@@ -5,12 +5,16 @@ use std::path::Path;
 use super::{CommandError, input};
 use crate::{
     cli,
-    config::{Config, Diagnostic, Diagnostics, Flow, Located, Origin, Profile, Total, file, rate::NotScalable},
+    config::{
+        Config, Diagnostic, Diagnostics, Flow, Located, Origin, Profile, Total, file,
+        rate::NotScalable,
+    },
     units::Ratio,
 };
 
-/// Puts the rate of the command line in the place of the file's, or multiplies those, and the policy too. Flows with rates of
-/// their own keep their shares of the new one. The files a rate names are those of the working directory.
+/// Puts the rate of the command line in the place of the file's, or multiplies those, and the
+/// policy too. Flows with rates of their own keep their shares of the new one. The files a rate
+/// names are those of the working directory.
 pub(crate) fn replace_rates(
     config: &mut Config,
     pace: &cli::RateOptions,
@@ -34,7 +38,8 @@ pub(crate) fn replace_rates(
     wrong.into_result(()).map_err(CommandError::Config)
 }
 
-/// Every port sends at this rate; where several flows have rates of their own, they come to it together.
+/// Every port sends at this rate; where several flows have rates of their own, they come to it
+/// together.
 fn share_rate(config: &mut Config, rate: &Located<Profile>, wrong: &mut Diagnostics) {
     let Config { ports, flows, .. } = config;
     for port in ports {
@@ -57,16 +62,23 @@ fn share_rate(config: &mut Config, rate: &Located<Profile>, wrong: &mut Diagnost
             continue;
         };
         let share = |flow: &&mut Flow| match flow.rate.as_ref().map(|rate| &rate.value) {
-            Some(Profile::Constant(rate) | Profile::Poisson { mean: rate, .. }) => Ok((*rate, flow.size.value.clone())),
+            Some(Profile::Constant(rate) | Profile::Poisson { mean: rate, .. }) => {
+                Ok((*rate, flow.size.value.clone()))
+            }
             _ => Err((flow.name.value.clone(), flow.rate.as_ref().map(|rate| rate.place.clone()))),
         };
         match own.iter().map(share).collect() {
-            Ok(among) => port.total = Some(Located::new(Total { rate: total, among }, rate.place.clone())),
+            Ok(among) => {
+                port.total = Some(Located::new(Total { rate: total, among }, rate.place.clone()))
+            }
             Err((name, place)) => {
                 let place = place.as_ref().unwrap_or(&rate.place);
-                let message =
-                    format!("the flow `{name}` has no constant rate, and so no share of the {total} of `--rate`");
-                let help = format!("multiply all rates: `--scale 2x`; or give it one: `--set flows.{name}.rate=1kpps`");
+                let message = format!(
+                    "the flow `{name}` has no constant rate, and so no share of the {total} of `--rate`"
+                );
+                let help = format!(
+                    "multiply all rates: `--scale 2x`; or give it one: `--set flows.{name}.rate=1kpps`"
+                );
                 wrong.push(Diagnostic::new(place, message).help(help));
             }
         }
@@ -80,7 +92,10 @@ fn multiply_rates(config: &mut Config, factor: Ratio, wrong: &mut Diagnostics) {
         ports.chain(config.flows.iter_mut().filter_map(|flow| flow.rate.as_mut())).collect();
     if rates.is_empty() {
         let message = "the file has no rate to multiply: all of it leaves as fast as it can";
-        wrong.push(Diagnostic::new(&Origin::Option("--scale"), message).help("say how fast: `--rate 10kpps`"));
+        wrong.push(
+            Diagnostic::new(&Origin::Option("--scale"), message)
+                .help("say how fast: `--rate 10kpps`"),
+        );
     }
     for rate in rates {
         match rate.value.scaled(factor) {
@@ -114,13 +129,24 @@ mod tests {
         ]";
 
     /// Rates and policies of the ports and rates of the flows, in words.
-    fn replaced(rate: Option<&str>, behind: Option<LatePolicy>) -> Result<(Vec<String>, Vec<String>), CommandError> {
-        let mut config = file::parse(Source::file("test.toml", FILE)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        replace_rates(&mut config, &RateOptions { rate: rate.map(str::to_owned), behind }, cli::Scale::default())?;
+    fn replaced(
+        rate: Option<&str>,
+        behind: Option<LatePolicy>,
+    ) -> Result<(Vec<String>, Vec<String>), CommandError> {
+        let mut config =
+            file::parse(Source::file("test.toml", FILE)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        replace_rates(
+            &mut config,
+            &RateOptions { rate: rate.map(str::to_owned), behind },
+            cli::Scale::default(),
+        )?;
         let shown = |rate: &Option<Located<crate::config::Profile>>| {
             rate.as_ref().map_or_else(|| "none".to_owned(), |rate| rate.value.to_string())
         };
-        let ports = config.ports.iter().map(|port| format!("{}, {:?}", shown(&port.rate), port.behind.value));
+        let ports = config
+            .ports
+            .iter()
+            .map(|port| format!("{}, {:?}", shown(&port.rate), port.behind.value));
         Ok((ports.collect(), config.flows.iter().map(|flow| shown(&flow.rate)).collect()))
     }
 
@@ -133,14 +159,23 @@ mod tests {
         ]";
 
     /// Totals and rates of the ports, and rates of the flows, in words; or what is said.
-    fn changed(text: &str, rate: Option<&str>, factor: Option<&str>) -> Result<Vec<String>, String> {
-        let mut config = file::parse(Source::file("test.toml", text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        let scale = cli::Scale { scale: factor.map(|factor| crate::config::rate::parse_factor(factor).unwrap()) };
+    fn changed(
+        text: &str,
+        rate: Option<&str>,
+        factor: Option<&str>,
+    ) -> Result<Vec<String>, String> {
+        let mut config =
+            file::parse(Source::file("test.toml", text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let scale = cli::Scale {
+            scale: factor.map(|factor| crate::config::rate::parse_factor(factor).unwrap()),
+        };
         let pace = RateOptions { rate: rate.map(str::to_owned), behind: None };
         replace_rates(&mut config, &pace, scale).map_err(|error| error.render())?;
-        let shown = |rate: &Option<Located<Profile>>| rate.as_ref().map(|rate| rate.value.to_string());
-        let total =
-            |port: &crate::config::Port| port.total.as_ref().map(|total| format!("{} in all", total.value.rate));
+        let shown =
+            |rate: &Option<Located<Profile>>| rate.as_ref().map(|rate| rate.value.to_string());
+        let total = |port: &crate::config::Port| {
+            port.total.as_ref().map(|total| format!("{} in all", total.value.rate))
+        };
         let ports = config.ports.iter().flat_map(|port| [total(port), shown(&port.rate)]);
         Ok(ports.chain(config.flows.iter().map(|flow| shown(&flow.rate))).flatten().collect())
     }
@@ -148,7 +183,10 @@ mod tests {
     #[test]
     fn flows_with_rates_of_their_own_keep_their_shares() {
         let poisson = "at random (Poisson), 4 pps on average";
-        assert_eq!(changed(SHARES, Some("48kpps"), None).unwrap(), ["48 kpps in all", "48 kpps", "28 pps", poisson]);
+        assert_eq!(
+            changed(SHARES, Some("48kpps"), None).unwrap(),
+            ["48 kpps in all", "48 kpps", "28 pps", poisson]
+        );
         let twice = changed(SHARES, None, Some("2x")).unwrap();
         assert_eq!(twice, ["10 pps", "56 pps", "at random (Poisson), 8 pps on average"]);
         #[track_caller]
@@ -156,14 +194,29 @@ mod tests {
             let said = changed(text, rate, factor).unwrap_err();
             assert!(parts.iter().all(|part| said.contains(part)), "{said}");
         }
-        refused(SHARES, Some("{ poisson = '1kpps' }"), None, &["port `p` have rates of their own", "`--scale 2x`"]);
-        let burst = SHARES.replace("'28pps'", "{ burst = { packets = 2, inter_burst_gap = '1ms' } }");
-        refused(&burst, Some("1kpps"), None, &["the flow `a` has no constant rate", "--set flows.a.rate=1kpps"]);
+        refused(
+            SHARES,
+            Some("{ poisson = '1kpps' }"),
+            None,
+            &["port `p` have rates of their own", "`--scale 2x`"],
+        );
+        let burst =
+            SHARES.replace("'28pps'", "{ burst = { packets = 2, inter_burst_gap = '1ms' } }");
+        refused(
+            &burst,
+            Some("1kpps"),
+            None,
+            &["the flow `a` has no constant rate", "--set flows.a.rate=1kpps"],
+        );
         refused(
             &burst,
             None,
             Some("2x"),
-            &["how often bursts come is said by gaps", "set the burst's `inter_burst_gap`", "test.toml:4:"],
+            &[
+                "how often bursts come is said by gaps",
+                "set the burst's `inter_burst_gap`",
+                "test.toml:4:",
+            ],
         );
         let line = SHARES.replace("'28pps'", "'60%'");
         refused(&line, None, Some("2x"), &["more than the line carries", "use a smaller factor"]);
@@ -176,8 +229,9 @@ mod tests {
 
     #[test]
     fn rates_of_the_command_line_replace_all_of_the_file() {
-        let words =
-            |ports: [&str; 2], flows: [&str; 2]| (ports.map(str::to_owned).to_vec(), flows.map(str::to_owned).to_vec());
+        let words = |ports: [&str; 2], flows: [&str; 2]| {
+            (ports.map(str::to_owned).to_vec(), flows.map(str::to_owned).to_vec())
+        };
         let unchanged = replaced(None, None).unwrap();
         assert_eq!(unchanged, words(["none, Skip", "5 pps, CatchUp(100ms)"], ["1 pps", "none"]));
         let slow = replaced(Some("40%"), None).unwrap();
@@ -186,7 +240,10 @@ mod tests {
         assert_eq!(skipping, words(["none, Skip", "5 pps, Skip"], ["1 pps", "none"]));
         let wrong = replaced(Some("{ ramp = { over = 1 } }"), None).unwrap_err();
         let text = wrong.render();
-        assert!(text.contains("--rate: this ramp has no `from`") && text.contains("no `to`"), "{text}");
+        assert!(
+            text.contains("--rate: this ramp has no `from`") && text.contains("no `to`"),
+            "{text}"
+        );
         assert_eq!(wrong.exit_code(), 2);
     }
 }

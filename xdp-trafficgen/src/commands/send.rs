@@ -39,7 +39,11 @@ pub(crate) struct Options {
 
 impl Options {
     /// Of the command line.
-    pub(super) const fn of(common: &cli::Common, session: cli::Session, output: &cli::Output<Report>) -> Self {
+    pub(super) const fn of(
+        common: &cli::Common,
+        session: cli::Session,
+        output: &cli::Output<Report>,
+    ) -> Self {
         let cli::Session { at, strict: cli::Strict { strict } } = session;
         Self { consent: common.consent(), format: output.output, strict, at }
     }
@@ -51,8 +55,9 @@ pub(crate) fn probe_kernel() -> Result<Capabilities, CommandError> {
     Ok(probe::probe()?)
 }
 
-/// Gathers the host's facts and works out the plan. It may wait for a next hop's answer for seconds, in which a signal ends the
-/// process as long as [`signal_stop`] handles none: commands that do before have [`work_out_until`].
+/// Gathers the host's facts and works out the plan. It may wait for a next hop's answer for
+/// seconds, in which a signal ends the process as long as [`signal_stop`] handles none: commands
+/// that do before have [`work_out_until`].
 pub(crate) fn work_out(
     config: &Config,
     capabilities: Option<Capabilities>,
@@ -69,7 +74,8 @@ pub(crate) fn work_out_until(
     consent: impl Into<Consent>,
 ) -> Result<Plan, CommandError> {
     let largest_frame = capabilities.map(|capabilities| capabilities.largest_frame);
-    let facts = Facts::until(stop, &plan::sought(config), &plan::interfaces(config), largest_frame)?;
+    let facts =
+        Facts::until(stop, &plan::sought(config), &plan::interfaces(config), largest_frame)?;
     plan::plan(config, &facts, consent).map_err(CommandError::Config)
 }
 
@@ -81,7 +87,11 @@ pub(super) fn send(config: &Config, options: Options) -> Result<(), CommandError
 }
 
 /// Sends and reports; `sink` counts what arrives.
-pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Result<(), CommandError> {
+pub(super) fn send_plan(
+    plan: Plan,
+    options: Options,
+    sink: Option<&Sink>,
+) -> Result<(), CommandError> {
     let stop = signal_stop()?;
     let sends = plan.ports.iter().any(|port| matches!(port.action, Action::Redirect | Action::Tx));
     let outlook = RunFindings::of(&plan);
@@ -94,8 +104,11 @@ pub(super) fn send_plan(plan: Plan, options: Options, sink: Option<&Sink>) -> Re
     let live = Live::explaining(Box::new(outlook.watch()));
     let (snapshot, failure) = drive(loaded, start, &stop, Some(live))?;
     let sink = sink.map(|sink| settled(sink, &snapshot)).transpose()?;
-    let due = |port: &PortCount| port.frames_attempted + port.punctuality.map_or(0, |punctuality| punctuality.unsent);
-    let nothing_sent = sends && snapshot.ports.iter().all(|port| port.frames_tx == 0 && due(port) > 0);
+    let due = |port: &PortCount| {
+        port.frames_attempted + port.punctuality.map_or(0, |punctuality| punctuality.unsent)
+    };
+    let nothing_sent =
+        sends && snapshot.ports.iter().all(|port| port.frames_tx == 0 && due(port) > 0);
     let short = if options.strict { shortfalls(&snapshot) } else { Vec::new() };
     let mut found = outlook.conclude(&snapshot, slower, RunEnd::of(failure.as_ref()));
     if let Some(failure) = &failure {
@@ -124,20 +137,28 @@ fn shortfalls(snapshot: &Snapshot) -> Vec<String> {
         let mut left = |what, name: &str, missing: f64| {
             if missing > TOLERATED {
                 let percent = missing * 100.0;
-                sentences.push(format!("{what} {name} left {percent:.2} % of its departures without a frame"));
+                sentences.push(format!(
+                    "{what} {name} left {percent:.2} % of its departures without a frame"
+                ));
             }
         };
         // The port is the sum of its flows, which may hide one of them.
         let of_port = missing(port.punctuality, port.frames_attempted);
         left("port", &port.name, of_port);
-        let of_flows = port.flows.iter().map(|flow| (missing(flow.punctuality, flow.frames_attempted), flow));
+        let of_flows =
+            port.flows.iter().map(|flow| (missing(flow.punctuality, flow.frames_attempted), flow));
         if let Some((worst, flow)) = of_flows.max_by(|(one, _), (other, _)| one.total_cmp(other))
             && of_port <= TOLERATED
         {
             left("flow", &flow.name, worst);
         }
         let asked_for = |reason: DropReason| reason == DropReason::Action;
-        let dropped: u64 = port.drops.iter().filter(|(reason, _)| !asked_for(*reason)).map(|(_, count)| count).sum();
+        let dropped: u64 = port
+            .drops
+            .iter()
+            .filter(|(reason, _)| !asked_for(*reason))
+            .map(|(_, count)| count)
+            .sum();
         if dropped > 0 {
             sentences.push(format!("port {} lost {}", port.name, numbers::frames(dropped)));
         }
@@ -147,11 +168,14 @@ fn shortfalls(snapshot: &Snapshot) -> Vec<String> {
 
 /// A token that a signal cancels.
 pub(crate) fn signal_stop() -> Result<CancellationToken, CommandError> {
-    signal::stop_token()
-        .map_err(|error| CommandError::System { what: "cannot handle signals", source: io::Error::other(error) })
+    signal::stop_token().map_err(|error| CommandError::System {
+        what: "cannot handle signals",
+        source: io::Error::other(error),
+    })
 }
 
-/// Runs the session to its end. Gives the final counts also when a worker failed, together with why.
+/// Runs the session to its end. Gives the final counts also when a worker failed, together with
+/// why.
 pub(super) fn drive(
     loaded: Loaded,
     start: Start,
@@ -175,9 +199,13 @@ pub(super) fn drive(
     })
 }
 
-/// The receiver's count once it has seen everything that was sent: the last frames of a veth may still be waiting for a
-/// softirq on another CPU. Gives up after half a second, for frames that are lost are lost.
-fn settled(sink: &Sink, snapshot: &Snapshot) -> Result<xdp_trafficgen_ebpf::abi::Sink, CommandError> {
+/// The receiver's count once it has seen everything that was sent: the last frames of a veth may
+/// still be waiting for a softirq on another CPU. Gives up after half a second, for frames that are
+/// lost are lost.
+fn settled(
+    sink: &Sink,
+    snapshot: &Snapshot,
+) -> Result<xdp_trafficgen_ebpf::abi::Sink, CommandError> {
     let sent: u64 = snapshot.ports.iter().map(|port| port.frames_tx).sum();
     let deadline = Instant::now() + Duration::from_millis(500);
     loop {
@@ -216,7 +244,10 @@ mod tests {
                 ],
                 ..PortCount::default()
             };
-            assert_eq!(shortfalls(&Snapshot { elapsed: Duration::from_secs(1), ports: vec![port] }), expected);
+            assert_eq!(
+                shortfalls(&Snapshot { elapsed: Duration::from_secs(1), ports: vec![port] }),
+                expected
+            );
         }
         check((1000, 0), &[], &[]);
         check((1001, 0), &[], &["port west left 0.10 % of its departures without a frame"]);

@@ -1,4 +1,5 @@
-//! `show`: what would be sent: the flows field by field, and the frames, made by the program that would send them.
+//! `show`: what would be sent: the flows field by field, and the frames, made by the program that
+//! would send them.
 
 mod pcap;
 mod sequence;
@@ -17,7 +18,10 @@ use self::{
 };
 use crate::{
     cli,
-    commands::{CommandError, flows_of, layout, probe_kernel, rate_of, read_config, replace_rates, send::work_out},
+    commands::{
+        CommandError, flows_of, layout, probe_kernel, rate_of, read_config, replace_rates,
+        send::work_out,
+    },
     config::{Config, Diagnostic, Diagnostics, Flow, Origin, Profile, Source, names},
     output::{
         fields, frames, numbers,
@@ -31,7 +35,8 @@ use crate::{
 /// Flows of a port that are described unasked: more fill the screen, and are seldom read.
 const DESCRIBED: usize = 20;
 
-/// Frames of a port that are made in search of each flow's first. One that starts later is described by its template.
+/// Frames of a port that are made in search of each flow's first. One that starts later is
+/// described by its template.
 const SEARCHED: usize = 1 << 16;
 
 pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
@@ -45,8 +50,11 @@ pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     // Nothing is sent, so any interface will do.
     let plan = work_out(&config, Some(probe_kernel()?), DefaultRoute::Allow)?;
     notes(&plan.notes).iter().for_each(say);
-    let times =
-        if plan.ports.iter().any(|port| port.pacing.is_some()) { Times::Departures } else { Times::Microseconds };
+    let times = if plan.ports.iter().any(|port| port.pacing.is_some()) {
+        Times::Departures
+    } else {
+        Times::Microseconds
+    };
     let pcap = options.pcap.as_deref().map(|path| Pcap::create(path, times)).transpose()?;
     let mut shown = Shown { text: BufWriter::new(Results), pcap };
     for (index, port) in plan.ports.iter().enumerate() {
@@ -75,18 +83,25 @@ impl Shown {
         self.text.write_all(text.as_bytes()).map_err(CommandError::standard_output)
     }
 
-    /// Nobody reads what is still to come (`show … | head`). A file is written to its end nevertheless.
+    /// Nobody reads what is still to come (`show … | head`). A file is written to its end
+    /// nevertheless.
     fn is_over(&self) -> bool {
         streams::is_closed() && self.pcap.as_ref().is_none_or(Pcap::is_on_stdout)
     }
 }
 
 /// The flows of a port, and its first frames.
-fn port_frames(config: &Config, port: &PortPlan, options: &cli::Show, shown: &mut Shown) -> Result<(), CommandError> {
+fn port_frames(
+    config: &Config,
+    port: &PortPlan,
+    options: &cli::Show,
+    shown: &mut Shown,
+) -> Result<(), CommandError> {
     let flows: Vec<&Flow> = flows_of(config, port).collect();
     let mut sequence = sequence::frames(port)?.fuse();
     let described = described(&flows, &options.flow);
-    let FirstFrames { shown: first, firsts } = look_ahead(&mut sequence, options.packets, &described)?;
+    let FirstFrames { shown: first, firsts } =
+        look_ahead(&mut sequence, options.packets, &described)?;
     shown.write(&describe(port, &flows, rate_of(config, port), &described, &firsts))?;
     let width = flows.iter().map(|flow| flow.name.value.chars().count()).max().unwrap_or(0);
     let rest = options.packets.saturating_sub(first.len() as u64);
@@ -99,7 +114,10 @@ fn port_frames(config: &Config, port: &PortPlan, options: &cli::Show, shown: &mu
         let name = flows.get(flow).map_or("", |flow| &flow.name.value);
         let size = frame.len() + FCS_LEN as usize;
         let at = due.map_or_else(String::new, at);
-        shown.write(&format!("{number:>8}  {name:width$}  {size:>4}{at}  {}\n", frames::line(&frame)))?;
+        shown.write(&format!(
+            "{number:>8}  {name:width$}  {size:>4}{at}  {}\n",
+            frames::line(&frame)
+        ))?;
         if let Some(pcap) = &mut shown.pcap {
             pcap.write(&frame, due)?;
         }
@@ -112,11 +130,10 @@ fn check_names(config: &Config, given: &[String]) -> Result<(), Diagnostics> {
     let known = || config.flows.iter().map(|flow| flow.name.value.as_str());
     let mut wrong = Diagnostics::new(Source::command_line());
     for name in given.iter().filter(|name| known().all(|known| known != *name)) {
-        wrong.push(Diagnostic::new(&Origin::Option("--flow"), format!("there is no flow `{name}`")).help(names::cure(
-            name,
-            "flows",
-            known(),
-        )));
+        wrong.push(
+            Diagnostic::new(&Origin::Option("--flow"), format!("there is no flow `{name}`"))
+                .help(names::cure(name, "flows", known())),
+        );
     }
     wrong.into_result(())
 }
@@ -176,7 +193,10 @@ fn describe(
     let more = flows.len().saturating_sub(described.len());
     if more > 0 {
         let (more, plural) = (numbers::grouped(more as u64), if more == 1 { "" } else { "s" });
-        text += &format!("… and {more} more flow{plural} on port {} (`--flow NAME` describes one)\n\n", port.name);
+        text += &format!(
+            "… and {more} more flow{plural} on port {} (`--flow NAME` describes one)\n\n",
+            port.name
+        );
     }
     let when = if port.pacing.is_some() { "when it leaves, " } else { "" };
     let name = port_name(&port.name, &port.interface);
@@ -186,13 +206,17 @@ fn describe(
 
 fn heading(port: &PortPlan, flows: &[&Flow], rate: Option<&Profile>, index: usize) -> String {
     let flow = flows[index];
-    let mut text = format!("flow {}, port {}, ", flow.name.value, port_name(&port.name, &port.interface));
+    let mut text =
+        format!("flow {}, port {}, ", flow.name.value, port_name(&port.name, &port.interface));
     text += &format!("{} on the wire", words::size(&flow.size.value));
     // Flows that have rates of their own take no turns.
     if flows.len() > 1 && flow.rate.is_none() && rate.is_none() {
         let total = flows.iter().map(|flow| u64::from(flow.weight.value)).sum();
         let weight = flow.weight.value;
-        text += &format!(", weight {weight} ({} of the port's frames)", numbers::percent(weight.into(), total));
+        text += &format!(
+            ", weight {weight} ({} of the port's frames)",
+            numbers::percent(weight.into(), total)
+        );
     }
     if flow.rate.is_some() || rate.is_some() {
         text += &format!(", {}", words::rate(rate, flows, index, port.pacing.as_ref()));

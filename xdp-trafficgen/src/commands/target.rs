@@ -1,4 +1,5 @@
-//! A file for a result: opened before anything is measured, so that a wrong name costs no run, and written at its end.
+//! A file for a result: opened before anything is measured, so that a wrong name costs no run, and
+//! written at its end.
 
 use std::{
     cell::Cell,
@@ -9,7 +10,8 @@ use std::{
 
 use crate::commands::CommandError;
 
-/// A file that can be written. What it held stays until the result is there; a new one goes away when there is none.
+/// A file that can be written. What it held stays until the result is there; a new one goes away
+/// when there is none.
 #[derive(Debug)]
 pub(super) struct Target {
     file: File,
@@ -21,8 +23,9 @@ pub(super) struct Target {
 impl Target {
     /// Opens it, or makes it.
     pub(super) fn open(path: &Path) -> Result<Self, CommandError> {
-        let open =
-            |create_new: bool| OpenOptions::new().write(true).create(!create_new).create_new(create_new).open(path);
+        let open = |create_new: bool| {
+            OpenOptions::new().write(true).create(!create_new).create_new(create_new).open(path)
+        };
         // Not cut to nothing: a run that fails leaves the old result.
         let (made, file) = match open(true) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (false, open(false)),
@@ -46,7 +49,8 @@ impl Target {
         write().map_err(|error| self.unwritten(error))
     }
 
-    /// Empties it, for a result in many parts. What is not a file of a disk has nothing to be emptied of.
+    /// Empties it, for a result in many parts. What is not a file of a disk has nothing to be
+    /// emptied of.
     pub(super) fn rewrite(&self) -> io::Result<&File> {
         self.unused.set(false);
         if self.file.metadata()?.is_file() {

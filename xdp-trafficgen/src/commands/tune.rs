@@ -1,6 +1,8 @@
-//! `tune`: sends with one setting after the other, shows a table of what each came to, and proposes or stores the best.
+//! `tune`: sends with one setting after the other, shows a table of what each came to, and proposes
+//! or stores the best.
 //!
-//! What is tried is [`sweep`]'s, what is chosen [`tuning`]'s, what is stored [`store`]'s and [`file`]'s.
+//! What is tried is [`sweep`]'s, what is chosen [`tuning`]'s, what is stored [`store`]'s and
+//! [`file`]'s.
 
 mod explain;
 mod file;
@@ -36,7 +38,8 @@ use crate::{
 };
 
 pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
-    let target = options.write.as_deref().map(|path| Target::find(path, &options.interface)).transpose()?;
+    let target =
+        options.write.as_deref().map(|path| Target::find(path, &options.interface)).transpose()?;
     let run = Run {
         config: config(options)?,
         capabilities: probe_kernel()?,
@@ -44,7 +47,11 @@ pub(super) fn tune(options: &cli::Tune) -> Result<(), CommandError> {
         round: options.duration / ROUNDS,
     };
     let cpus = options.cpus.as_ref().map_or_else(|| run.cpus(), |cpus| Ok(cpus.0.clone()))?;
-    let default = Setting { action: Action::Redirect, cpus: cpus[..1].to_vec(), batch_size: DEFAULT_BATCH_SIZE };
+    let default = Setting {
+        action: Action::Redirect,
+        cpus: cpus[..1].to_vec(),
+        batch_size: DEFAULT_BATCH_SIZE,
+    };
     let longest = sweep::longest(cpus.len(), run.round);
     // Before: a program that made way is put back only by an end in order.
     let stop = signal_stop()?;
@@ -107,9 +114,9 @@ fn finish(target: &Target, options: &cli::Tune, report: &TuneReport) -> Result<(
     let Setting { action, cpus, batch_size } = &point.setting;
     let settings = Settings { action: *action, cpus, batch_size: *batch_size };
     let mac = options.dst_mac.map(show_mac);
-    for line in
-        target.write(settings, || store::new_file(&options.interface, mac.as_deref(), options.size, settings))?
-    {
+    for line in target.write(settings, || {
+        store::new_file(&options.interface, mac.as_deref(), options.size, settings)
+    })? {
         say(line);
     }
     Ok(())
@@ -117,10 +124,12 @@ fn finish(target: &Target, options: &cli::Tune, report: &TuneReport) -> Result<(
 
 /// One flow of UDP frames, as a new file would have it: what is measured is what would be stored.
 fn config(options: &cli::Tune) -> Result<Config, CommandError> {
-    let settings = Settings { action: Action::Redirect, cpus: &[0], batch_size: DEFAULT_BATCH_SIZE };
+    let settings =
+        Settings { action: Action::Redirect, cpus: &[0], batch_size: DEFAULT_BATCH_SIZE };
     let mac = options.dst_mac.map(show_mac);
     let text = store::new_file(&options.interface, mac.as_deref(), options.size, settings);
-    let mut config = config::file::parse(Source::file("tune", &text)).map_err(CommandError::Config)?;
+    let mut config =
+        config::file::parse(Source::file("tune", &text)).map_err(CommandError::Config)?;
     // What is wrong with them, the user wrote on the command line, if at all.
     config.source = Source::command_line();
     for port in &mut config.ports {

@@ -1,7 +1,8 @@
-//! The constructors of [`Pattern`]s: whatever they return keeps the invariants that `Pattern` names.
+//! The constructors of [`Pattern`]s: whatever they return keeps the invariants that `Pattern`
+//! names.
 //!
-//! Parts come with their places, so that an error points at the part to change; the parts of one command line option
-//! share its place.
+//! Parts come with their places, so that an error points at the part to change; the parts of one
+//! command line option share its place.
 
 use crate::{
     config::{
@@ -33,10 +34,17 @@ pub fn value(field: &FieldDef, value: &Located<u128>) -> Result<Pattern, Diagnos
 ///
 /// # Errors
 /// When there are none, or one does not fit the field.
-pub fn values(field: &FieldDef, values: Vec<Located<u128>>, place: &Origin) -> Result<Pattern, Diagnostic> {
+pub fn values(
+    field: &FieldDef,
+    values: Vec<Located<u128>>,
+    place: &Origin,
+) -> Result<Pattern, Diagnostic> {
     if values.is_empty() {
-        return Err(Diagnostic::new(place, format!("the list of values of `{}` is empty", field.name))
-            .help("write at least one value, or leave the field out"));
+        return Err(Diagnostic::new(
+            place,
+            format!("the list of values of `{}` is empty", field.name),
+        )
+        .help("write at least one value, or leave the field out"));
     }
     for value in &values {
         fitting(field, value)?;
@@ -47,8 +55,8 @@ pub fn values(field: &FieldDef, values: Vec<Located<u128>>, place: &Origin) -> R
 /// [`Pattern::Increment`] or [`Pattern::Decrement`].
 ///
 /// # Errors
-/// When start or step do not fit the field, the count is 0, the step is 0 though there are several values, or the
-/// values leave the field.
+/// When start or step do not fit the field, the count is 0, the step is 0 though there are several
+/// values, or the values leave the field.
 pub fn counting(
     field: &FieldDef,
     direction: Direction,
@@ -56,12 +64,16 @@ pub fn counting(
     step: &Located<u128>,
     count: &Located<u64>,
 ) -> Result<Pattern, Diagnostic> {
-    let parts = Count { start: fitting(field, start)?, step: fitting(field, step)?, count: count.value };
+    let parts =
+        Count { start: fitting(field, start)?, step: fitting(field, step)?, count: count.value };
     check_count(field, count)?;
     if parts.step == 0 && parts.count > 1 {
         return Err(Diagnostic::new(
             &step.place,
-            format!("`{}` counts {} values in steps of 0, which are all the same", field.name, parts.count),
+            format!(
+                "`{}` counts {} values in steps of 0, which are all the same",
+                field.name, parts.count
+            ),
         )
         .help("write a step of at least 1, or give the field a single value"));
     }
@@ -72,13 +84,21 @@ pub fn counting(
     let distance = parts.step.checked_mul(u128::from(parts.count - 1));
     if distance.is_none_or(|distance| distance > room) {
         let (way, limit) = match direction {
-            Direction::Up => ("up", format!("above its largest value, {}", show_value(field, field.max()))),
-            Direction::Down => ("down", format!("below its smallest value, {}", show_value(field, 0))),
+            Direction::Up => {
+                ("up", format!("above its largest value, {}", show_value(field, field.max())))
+            }
+            Direction::Down => {
+                ("down", format!("below its smallest value, {}", show_value(field, 0)))
+            }
         };
         let end = end_outside(field, direction, room, distance);
         return Err(Diagnostic::new(
             &count.place,
-            format!("`{}` counts {way} from {} to {end}, {limit}", field.name, show_value(field, parts.start)),
+            format!(
+                "`{}` counts {way} from {} to {end}, {limit}",
+                field.name,
+                show_value(field, parts.start)
+            ),
         )
         .help(format!("a count of at most {} stays within the field", room / parts.step + 1)));
     }
@@ -104,7 +124,10 @@ pub fn random(
         let (shown_min, shown_max) = (show_value(field, lowest), show_value(field, highest));
         return Err(Diagnostic::new(
             &min.place,
-            format!("the smallest value of `{}`, {shown_min}, is above its largest, {shown_max}", field.name),
+            format!(
+                "the smallest value of `{}`, {shown_min}, is above its largest, {shown_max}",
+                field.name
+            ),
         )
         .help("swap the two, or change one of them"));
     }
@@ -126,9 +149,14 @@ fn fitting(field: &FieldDef, value: &Located<u128>) -> Result<u128, Diagnostic> 
     check_fits(field, value.value).map_err(|problem| problem.at(&value.place))
 }
 
-/// The last value of a count that goes `distance` far where there is only `room`; the distance is none when 128 bits
-/// do not hold it.
-fn end_outside(field: &FieldDef, direction: Direction, room: u128, distance: Option<u128>) -> String {
+/// The last value of a count that goes `distance` far where there is only `room`; the distance is
+/// none when 128 bits do not hold it.
+fn end_outside(
+    field: &FieldDef,
+    direction: Direction,
+    room: u128,
+    distance: Option<u128>,
+) -> String {
     let Some(excess) = distance.map(|distance| distance - room) else {
         return "a number of more than 128 bits".to_owned();
     };

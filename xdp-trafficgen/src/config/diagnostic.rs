@@ -1,4 +1,5 @@
-//! Errors in what the user wrote: each with its place and a cure, shown together, the way rustc shows them.
+//! Errors in what the user wrote: each with its place and a cure, shown together, the way rustc
+//! shows them.
 
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
@@ -100,7 +101,8 @@ impl Diagnostics {
     /// For a terminal (`colour`) or a log.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        let shown = self.shown().into_iter().map(|diagnostic| self.render_one(&renderer, diagnostic));
+        let shown =
+            self.shown().into_iter().map(|diagnostic| self.render_one(&renderer, diagnostic));
         let mut rendered: Vec<String> = shown.collect();
         if let Some(more) = self.and_more() {
             rendered.push(renderer.render(&[Group::with_title(Level::ERROR.primary_title(more))]));
@@ -108,7 +110,8 @@ impl Diagnostics {
         rendered.join("\n\n")
     }
 
-    /// For a log: of each the message, the place as `FILE:LINE:COLUMN` or the option, and the help, where there are such.
+    /// For a log: of each the message, the place as `FILE:LINE:COLUMN` or the option, and the help,
+    /// where there are such.
     pub fn lines(&self) -> Vec<(String, Option<String>, Option<String>)> {
         let line = |diagnostic: &Diagnostic| {
             let Diagnostic { message, place, help } = diagnostic;
@@ -163,7 +166,11 @@ impl Diagnostics {
         if let Some((text, name, span)) = written {
             let (snippet, before) = snippet(text, span);
             // The renderer counts columns in what it is given.
-            let name = if before > 0 { format!("{name} (shown from column {})", before + 1) } else { name.to_owned() };
+            let name = if before > 0 {
+                format!("{name} (shown from column {})", before + 1)
+            } else {
+                name.to_owned()
+            };
             let mut group = error.element(snippet.path(name));
             if !help.is_empty() {
                 group = group.element(Level::HELP.message(help));
@@ -186,7 +193,8 @@ const SHOWN: usize = 25;
 /// Errors that are kept at all, for every byte of a file can be wrong.
 const KEPT: usize = 1000;
 
-/// Bytes of a line that are shown on either side of where something is wrong, and of what is wrong itself.
+/// Bytes of a line that are shown on either side of where something is wrong, and of what is wrong
+/// itself.
 const AROUND: usize = 300;
 
 /// A sentence of a length that can be read; values that it quotes may have any.
@@ -195,7 +203,8 @@ fn cut(text: &str) -> Cow<'_, str> {
     if text.len() <= 2 * LONGEST {
         return text.into();
     }
-    let (head, tail) = (text.floor_char_boundary(LONGEST), text.ceil_char_boundary(text.len() - LONGEST / 2));
+    let (head, tail) =
+        (text.floor_char_boundary(LONGEST), text.ceil_char_boundary(text.len() - LONGEST / 2));
     format!("{} … {}", &text[..head], &text[tail..]).into()
 }
 
@@ -206,17 +215,19 @@ fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     (1 + before.matches('\n').count(), 1 + before[line..].chars().count())
 }
 
-/// The lines of `span`, and only them: the renderer goes through all it is given, for each of many errors. Of long lines the
-/// part around it, with the number of bytes that are left out before.
+/// The lines of `span`, and only them: the renderer goes through all it is given, for each of many
+/// errors. Of long lines the part around it, with the number of bytes that are left out before.
 fn snippet<'a>(text: &'a str, span: &Range<usize>) -> (Snippet<'a, Annotation<'a>>, usize) {
     let end = span.end.min(text.len());
     let start = span.start.min(end);
     let end = text.floor_char_boundary(end.min(start + AROUND)).max(start);
     let (before, behind) = (&text.as_bytes()[..start], &text.as_bytes()[end..]);
     let first = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    let last = behind.iter().position(|byte| *byte == b'\n').map_or(text.len(), |newline| end + newline);
+    let last =
+        behind.iter().position(|byte| *byte == b'\n').map_or(text.len(), |newline| end + newline);
     let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-    let from = if start - first > 2 * AROUND { text.ceil_char_boundary(start - AROUND) } else { first };
+    let from =
+        if start - first > 2 * AROUND { text.ceil_char_boundary(start - AROUND) } else { first };
     let to = text.floor_char_boundary(last.min(end + AROUND)).max(end);
     let annotation = AnnotationKind::Primary.span(start - from..end - from);
     (Snippet::source(&text[from..to]).line_start(line).annotation(annotation), from - first)

@@ -1,8 +1,8 @@
 //! The configuration file: TOML text to [`Config`], or everything that is wrong with it.
 //!
-//! Values are read one by one from the spanned document, not through serde: that way each error has the place of the
-//! very value, and none hides another. Whether headers fit together is the packet model's question, whether interfaces
-//! and CPUs exist the plan's.
+//! Values are read one by one from the spanned document, not through serde: that way each error has
+//! the place of the very value, and none hides another. Whether headers fit together is the packet
+//! model's question, whether interfaces and CPUs exist the plan's.
 
 mod follow;
 mod header;
@@ -32,36 +32,44 @@ use self::{
     table::{Problems, Table, Texts, Value},
 };
 use crate::config::{
-    Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, LatePolicy, Located, Origin,
-    Payload, Port, Profile, Size, Source,
+    Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, LatePolicy,
+    Located, Origin, Payload, Port, Profile, Size, Source,
     literal::{BATCH_SIZE, add_cpu, check_cpu, parse_cpus, parse_duration},
     rate::{DEFAULT_LATE_THRESHOLD, parse_speed},
 };
 
-const ACTIONS: [(&str, Action); 4] =
-    [("redirect", Action::Redirect), ("tx", Action::Tx), ("pass", Action::Pass), ("drop", Action::Drop)];
+const ACTIONS: [(&str, Action); 4] = [
+    ("redirect", Action::Redirect),
+    ("tx", Action::Tx),
+    ("pass", Action::Pass),
+    ("drop", Action::Drop),
+];
 
-const PORT_EXAMPLE: &str = "start one with a line `[[ports]]`, then `name = \"west\"` and `interface = \"veth0\"`";
-const FLOW_EXAMPLE: &str =
-    "start one with a line `[[flows]]`, then `name = \"dns\"`, `port = \"west\"` and `packet = […]`";
+const PORT_EXAMPLE: &str =
+    "start one with a line `[[ports]]`, then `name = \"west\"` and `interface = \"veth0\"`";
+const FLOW_EXAMPLE: &str = "start one with a line `[[flows]]`, then `name = \"dns\"`, `port = \"west\"` and `packet = […]`";
 
 /// The configuration a file describes that names no other files.
 ///
 /// # Errors
-/// Everything that is wrong with it, in the order of the file. A file that is not TOML gets only the errors of its
-/// syntax, because what was meant is then unknown.
+/// Everything that is wrong with it, in the order of the file. A file that is not TOML gets only
+/// the errors of its syntax, because what was meant is then unknown.
 pub fn parse(source: Source) -> Result<Config, Diagnostics> {
     parse_with(source, &[], &no_files)
 }
 
-/// The configuration a file describes once the `overrides` are carried out in their order, each of which is a
-/// `PATH=VALUE` such as `flows.dns.packet.ipv4.src=10.0.0.9`: the value is TOML, or else a string. Ports and flows are told
-/// by their names (`*` for all), headers by theirs (`ipv4[1]` is the second where there are several). `read` is asked for the
-/// other files it names.
+/// The configuration a file describes once the `overrides` are carried out in their order, each of
+/// which is a `PATH=VALUE` such as `flows.dns.packet.ipv4.src=10.0.0.9`: the value is TOML, or else
+/// a string. Ports and flows are told by their names (`*` for all), headers by theirs (`ipv4[1]` is
+/// the second where there are several). `read` is asked for the other files it names.
 ///
 /// # Errors
 /// As those of [`parse`]; those of overrides come last.
-pub fn parse_with(source: Source, overrides: &[String], read: &ReadFile<'_>) -> Result<Config, Diagnostics> {
+pub fn parse_with(
+    source: Source,
+    overrides: &[String],
+    read: &ReadFile<'_>,
+) -> Result<Config, Diagnostics> {
     let text = source.text.clone();
     let (mut document, syntax_errors) = DeTable::parse_recoverable(&text);
     let mut texts = Texts { overrides: Vec::new() };
@@ -79,14 +87,22 @@ pub fn parse_with(source: Source, overrides: &[String], read: &ReadFile<'_>) -> 
             problems.take(overrides::apply(document.get_mut(), argument, base));
             base += argument.len() + 1;
         }
-        let mut table = Table::new("configuration", Origin::File(0..0), table::entries(document.get_ref(), &texts));
+        let mut table = Table::new(
+            "configuration",
+            Origin::File(0..0),
+            table::entries(document.get_ref(), &texts),
+        );
         let (port_items, flow_items) = (table.optional("ports"), table.optional("flows"));
         table.finish(&mut problems);
         let port_items = items(port_items, "port", PORT_EXAMPLE, &mut problems);
         let flow_items = items(flow_items, "flow", FLOW_EXAMPLE, &mut problems);
         let mut shared = Shared { references: References::default(), rates: Rates::new(read) };
-        ports.extend(port_items.into_iter().filter_map(|item| port(item, &mut shared, &mut problems)));
-        flows.extend(flow_items.into_iter().filter_map(|item| flow(item, &mut shared, &mut problems)));
+        ports.extend(
+            port_items.into_iter().filter_map(|item| port(item, &mut shared, &mut problems)),
+        );
+        flows.extend(
+            flow_items.into_iter().filter_map(|item| flow(item, &mut shared, &mut problems)),
+        );
         shared.references.check(&text, &mut problems);
     }
     let Problems(mut list) = problems;
@@ -106,7 +122,8 @@ pub fn parse_with(source: Source, overrides: &[String], read: &ReadFile<'_>) -> 
     diagnostics.into_result(Config { source, ports, flows })
 }
 
-/// The rate that `text` stands for, given for `option`: what a file takes for it, without the quotes around a single rate.
+/// The rate that `text` stands for, given for `option`: what a file takes for it, without the
+/// quotes around a single rate.
 ///
 /// # Errors
 /// Everything that is wrong with it.
@@ -127,7 +144,11 @@ pub fn parse_rate_option(
     match rate::rate(&value, &mut Rates::new(read), &mut problems) {
         Some(profile) if problems.0.is_empty() => Ok(Located::new(profile.value, place)),
         // There is nothing to point at in a word of the command line.
-        _ => Err(problems.0.into_iter().map(|problem| Diagnostic { place: place.clone(), ..problem }).collect()),
+        _ => Err(problems
+            .0
+            .into_iter()
+            .map(|problem| Diagnostic { place: place.clone(), ..problem })
+            .collect()),
     }
 }
 
@@ -150,37 +171,45 @@ const DUPLICATE_KEY: &str = "duplicate key";
 fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().unwrap_or(0..0);
     const QUOTED: usize = 80;
-    let found = text.get(span.clone()).filter(|found| !found.trim().is_empty() && !found.contains('\n'));
+    let found =
+        text.get(span.clone()).filter(|found| !found.trim().is_empty() && !found.contains('\n'));
     let found = found.filter(|found| found.len() <= QUOTED);
     let message = match found {
         Some(found) => format!("{}: `{found}`", error.message()),
         None => error.message().to_owned(),
     };
     let help = match (error.message(), found) {
-        (DUPLICATE_KEY, Some("ports" | "flows")) => "write the header of each port and flow in double brackets",
+        (DUPLICATE_KEY, Some("ports" | "flows")) => {
+            "write the header of each port and flow in double brackets"
+        }
         (DUPLICATE_KEY, _) => "remove one of the two",
         _ => "write the file in TOML 1.1, see https://toml.io",
     };
     Diagnostic::new(&Origin::File(span), message).help(help)
 }
 
-/// The tables of an array of tables, `[[ports]]` or `[[flows]]`; at least one, or else that is reported.
+/// The tables of an array of tables, `[[ports]]` or `[[flows]]`; at least one, or else that is
+/// reported.
 fn items<'a>(
     value: Option<Value<'a>>,
     noun: &'static str,
     example: &'static str,
     problems: &mut Problems,
 ) -> Vec<Table<'a>> {
-    let elements = match &value {
-        None => Vec::new(),
-        Some(value) if matches!(value.value, DeValue::Array(_)) => {
-            problems.take(value.elements(example)).unwrap_or_default()
-        }
-        Some(value) => {
-            problems.push(value.mismatch("an array of tables", &format!("write `[[{}]]` before each", value.key)));
-            return Vec::new();
-        }
-    };
+    let elements =
+        match &value {
+            None => Vec::new(),
+            Some(value) if matches!(value.value, DeValue::Array(_)) => {
+                problems.take(value.elements(example)).unwrap_or_default()
+            }
+            Some(value) => {
+                problems.push(value.mismatch(
+                    "an array of tables",
+                    &format!("write `[[{}]]` before each", value.key),
+                ));
+                return Vec::new();
+            }
+        };
     if elements.is_empty() {
         let place = value.map_or(Origin::File(0..0), |value| value.place);
         problems.push(Diagnostic::new(&place, format!("this file has no {noun}s")).help(example));
@@ -209,15 +238,24 @@ fn port(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
         rate: rate.as_ref().map(|rate| rate.place.clone()),
     });
     let ingress = optional(ingress, |value| problems.take(value.name()));
-    let action = or_default(action, Action::default(), |value| problems.take(value.choice(&ACTIONS)));
+    let action =
+        or_default(action, Action::default(), |value| problems.take(value.choice(&ACTIONS)));
     let cpus = optional(cpus, |value| self::cpus(&value, problems));
-    let batch_size = or_default(batch_size, DEFAULT_BATCH_SIZE, |value| problems.take(value.integer(&BATCH_SIZE)));
+    let batch_size = or_default(batch_size, DEFAULT_BATCH_SIZE, |value| {
+        problems.take(value.integer(&BATCH_SIZE))
+    });
     let rate = optional(rate, |value| rate::rate(&value, &mut shared.rates, problems));
     let speed = optional(speed, |value| {
-        problems.take(value.parsed("a string", "write a number and its unit in quotes: `\"10Gbps\"`", parse_speed))
+        problems.take(value.parsed(
+            "a string",
+            "write a number and its unit in quotes: `\"10Gbps\"`",
+            parse_speed,
+        ))
     });
     let behind = or_default(behind, LatePolicy::DEFAULT, |value| rate::behind(&value, problems));
-    let late_threshold = or_default(late_threshold, DEFAULT_LATE_THRESHOLD, |value| problems.take(rate::time(&value)));
+    let late_threshold = or_default(late_threshold, DEFAULT_LATE_THRESHOLD, |value| {
+        problems.take(rate::time(&value))
+    });
     Some(Port {
         name: name?,
         interface: interface?,
@@ -259,7 +297,11 @@ fn flow(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
     let delay = or_default(delay, Duration::ZERO, |value| problems.take(rate::time(&value)));
     let packets = optional(packets, |value| problems.take(value.count()));
     let duration = optional(duration, |value| {
-        problems.take(value.parsed("a string", "write a number and its unit in quotes: `\"10s\"`", parse_duration))
+        problems.take(value.parsed(
+            "a string",
+            "write a number and its unit in quotes: `\"10s\"`",
+            parse_duration,
+        ))
     });
     let packet = packet.and_then(|value| packet::packet(&value, problems));
     let payload = or_default(payload, Payload::Zeros, |value| payload::payload(&value, problems));
@@ -278,7 +320,10 @@ fn flow(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
 }
 
 /// `Some(None)` for an absent value, `None` for a wrong one.
-fn optional<'a, T>(value: Option<Value<'a>>, read: impl FnOnce(Value<'a>) -> Option<T>) -> Option<Option<T>> {
+fn optional<'a, T>(
+    value: Option<Value<'a>>,
+    read: impl FnOnce(Value<'a>) -> Option<T>,
+) -> Option<Option<T>> {
     match value {
         Some(value) => read(value).map(Some),
         None => Some(None),
@@ -303,10 +348,19 @@ fn cpus(value: &Value<'_>, problems: &mut Problems) -> Option<Located<Vec<u32>>>
     let elements = match value.value {
         DeValue::Array(_) => problems.take(value.elements(HELP))?,
         DeValue::Integer(_) => vec![value.clone()],
-        _ => return problems.take(value.parsed("a string, an integer or an array", HELP, parse_cpus)),
+        _ => {
+            return problems.take(value.parsed(
+                "a string, an integer or an array",
+                HELP,
+                parse_cpus,
+            ));
+        }
     };
     if elements.is_empty() {
-        problems.push(Diagnostic::new(&value.place, "`cpus` is empty").help("name a CPU, or leave `cpus` out"));
+        problems.push(
+            Diagnostic::new(&value.place, "`cpus` is empty")
+                .help("name a CPU, or leave `cpus` out"),
+        );
         return None;
     }
     let mut list = Vec::new();

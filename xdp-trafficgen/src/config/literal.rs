@@ -29,10 +29,12 @@ use crate::{
 /// Frames the kernel can send together (`TEST_XDP_MAX_BATCH` in `net/bpf/test_run.c`).
 pub const BATCH_SIZE: RangeInclusive<u32> = 1..=256;
 
-/// Bytes of a frame on the wire, FCS included; the upper limit is the host's, and the plan's to check.
+/// Bytes of a frame on the wire, FCS included; the upper limit is the host's, and the plan's to
+/// check.
 pub const FRAME_SIZE: RangeInclusive<u32> = 64..=65_535;
 
-/// Numbers a CPU can have: above those of any machine, and few enough that a typing error does not exhaust memory.
+/// Numbers a CPU can have: above those of any machine, and few enough that a typing error does not
+/// exhaust memory.
 pub const CPU: RangeInclusive<u32> = 0..=4095;
 
 /// What is wrong with a value, before anyone knows where it was written.
@@ -57,8 +59,8 @@ impl Problem {
     }
 }
 
-/// A value of `field`, in host order (an address is one big-endian number): `02:00:00:00:00:01`, `192.0.2.1`,
-/// `2001:db8::1`, `53` or `0x35`, whichever the field takes.
+/// A value of `field`, in host order (an address is one big-endian number): `02:00:00:00:00:01`,
+/// `192.0.2.1`, `2001:db8::1`, `53` or `0x35`, whichever the field takes.
 ///
 /// # Errors
 /// When it is none, or does not fit the field.
@@ -72,9 +74,11 @@ pub fn parse_value(field: &FieldDef, text: &str) -> Result<u128, Problem> {
                 format!("`{text}` is an IPv6 address, but this `{}` is of IPv4", field.name),
                 "write an address such as `192.0.2.1`, or use the `ipv6` header",
             )),
-            Err(_) => {
-                Err(address::no_address(text, "an IPv4 address", "write four numbers of 0 to 255, such as `192.0.2.1`"))
-            }
+            Err(_) => Err(address::no_address(
+                text,
+                "an IPv4 address",
+                "write four numbers of 0 to 255, such as `192.0.2.1`",
+            )),
         },
         FieldType::Ipv6 => match text.parse::<Ipv6Addr>() {
             Ok(address) => Ok(address.into()),
@@ -82,12 +86,15 @@ pub fn parse_value(field: &FieldDef, text: &str) -> Result<u128, Problem> {
                 format!("`{text}` is an IPv4 address, but this `{}` is of IPv6", field.name),
                 "write an address such as `2001:db8::1`, or use the `ipv4` header",
             )),
-            Err(_) => Err(address::no_address(text, "an IPv6 address", "write one such as `2001:db8::1`")),
+            Err(_) => {
+                Err(address::no_address(text, "an IPv6 address", "write one such as `2001:db8::1`"))
+            }
         },
     }
 }
 
-/// The distance of two values of `field`: a number, or for an address also one that looks like it, such as `0.0.1.0`.
+/// The distance of two values of `field`: a number, or for an address also one that looks like it,
+/// such as `0.0.1.0`.
 ///
 /// # Errors
 /// When it is neither, or does not fit the field.
@@ -111,9 +118,8 @@ pub fn show_value(field: &FieldDef, value: u128) -> String {
             let [.., a, b, c, d, e, f] = value.to_be_bytes();
             format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
         }
-        FieldType::Ipv4 => {
-            u32::try_from(value).map_or_else(|_| value.to_string(), |bits| Ipv4Addr::from(bits).to_string())
-        }
+        FieldType::Ipv4 => u32::try_from(value)
+            .map_or_else(|_| value.to_string(), |bits| Ipv4Addr::from(bits).to_string()),
         FieldType::Ipv6 => Ipv6Addr::from(value).to_string(),
         FieldType::Mac | FieldType::Number => value.to_string(),
     }
@@ -122,7 +128,8 @@ pub fn show_value(field: &FieldDef, value: u128) -> String {
 /// CPU numbers in the order given: `0,2-3`.
 ///
 /// # Errors
-/// When the list is empty, has what is no number or range, a range backwards, a CPU twice, or one outside of [`CPU`].
+/// When the list is empty, has what is no number or range, a range backwards, a CPU twice, or one
+/// outside of [`CPU`].
 pub fn parse_cpus(text: &str) -> Result<Vec<u32>, Problem> {
     let malformed = |part: &str| {
         // Ranges and lists as other programs write them.
@@ -159,7 +166,10 @@ pub fn parse_cpus(text: &str) -> Result<Vec<u32>, Problem> {
 /// When it is outside of [`CPU`].
 pub fn check_cpu(number: u128) -> Result<u32, Problem> {
     u32::try_from(number).ok().filter(|cpu| CPU.contains(cpu)).ok_or_else(|| {
-        Problem::new(format!("there is no CPU {number}"), format!("CPUs have numbers from 0 to {}", CPU.end()))
+        Problem::new(
+            format!("there is no CPU {number}"),
+            format!("CPUs have numbers from 0 to {}", CPU.end()),
+        )
     })
 }
 
@@ -188,15 +198,17 @@ pub fn parse_hex(text: &str) -> Result<Vec<u8>, Problem> {
         .chars()
         .filter(|letter| !letter.is_whitespace())
         .map(|letter| {
-            letter
-                .to_digit(16)
-                .and_then(|digit| u8::try_from(digit).ok())
-                .ok_or_else(|| Problem::new(format!("`{letter}` in `{text}` is not a hexadecimal digit"), HELP))
+            letter.to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or_else(|| {
+                Problem::new(format!("`{letter}` in `{text}` is not a hexadecimal digit"), HELP)
+            })
         })
         .collect::<Result<_, _>>()?;
     let (pairs, rest) = nibbles.as_chunks::<2>();
     if !rest.is_empty() {
-        return Err(Problem::new(format!("`{text}` has an odd number of digits, {}", nibbles.len()), HELP));
+        return Err(Problem::new(
+            format!("`{text}` has an odd number of digits, {}", nibbles.len()),
+            HELP,
+        ));
     }
     if pairs.is_empty() {
         return Err(Problem::new(format!("there are no bytes in `{text}`"), HELP));
@@ -218,7 +230,8 @@ pub struct Mask {
 /// # Errors
 /// When it is none, is longer than 16 bytes, or has no ones or some in several pieces.
 pub fn parse_mask(text: &str) -> Result<Mask, Problem> {
-    const HELP: &str = "write ones where the bits are, in one piece: `1fff` for the last 13 of two bytes";
+    const HELP: &str =
+        "write ones where the bits are, in one piece: `1fff` for the last 13 of two bytes";
     let bytes = parse_hex(text)?;
     if bytes.len() > 16 {
         return Err(Problem::new(
@@ -232,10 +245,15 @@ pub fn parse_mask(text: &str) -> Result<Mask, Problem> {
         return Err(Problem::new(format!("the mask `{text}` picks no bits"), HELP));
     }
     if value.leading_zeros() + ones + value.trailing_zeros() != u128::BITS {
-        return Err(Problem::new(format!("the ones of the mask `{text}` are not in one piece"), HELP));
+        return Err(Problem::new(
+            format!("the ones of the mask `{text}` are not in one piece"),
+            HELP,
+        ));
     }
-    let before = bytes.iter().take_while(|byte| **byte == 0).map(|byte| byte.leading_zeros()).sum::<u32>();
-    let skipped = bytes.iter().find(|byte| **byte != 0).map_or(before, |byte| before + byte.leading_zeros());
+    let before =
+        bytes.iter().take_while(|byte| **byte == 0).map(|byte| byte.leading_zeros()).sum::<u32>();
+    let skipped =
+        bytes.iter().find(|byte| **byte != 0).map_or(before, |byte| before + byte.leading_zeros());
     Ok(Mask { skipped, bits: ones })
 }
 
@@ -250,7 +268,11 @@ fn parse_number(field: &FieldDef, text: &str) -> Result<u128, Problem> {
         Ok(_) | Err(NotDigits::Overflow) => Err(too_large(field, text)),
         Err(NotDigits::Other) => Err(Problem::new(
             format!("`{text}` is not a number"),
-            format!("`{}` takes 0 to {}, decimal or hexadecimal with `0x`", field.name, field.max()),
+            format!(
+                "`{}` takes 0 to {}, decimal or hexadecimal with `0x`",
+                field.name,
+                field.max()
+            ),
         )),
     }
 }
@@ -259,6 +281,11 @@ fn too_large(field: &FieldDef, shown: &str) -> Problem {
     let unit = if field.bits == 1 { "bit" } else { "bits" };
     Problem::new(
         format!("{shown} is too large for `{}`", field.name),
-        format!("`{}` has {} {unit}: its largest value is {}", field.name, field.bits, show_value(field, field.max())),
+        format!(
+            "`{}` has {} {unit}: its largest value is {}",
+            field.name,
+            field.bits,
+            show_value(field, field.max())
+        ),
     )
 }

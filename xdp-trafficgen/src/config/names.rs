@@ -2,7 +2,8 @@
 
 /// The candidate `name` was most likely meant to be; none when none is near.
 ///
-/// Near is an edit distance of a third of the longer name (at least one letter), or a candidate that `name` begins.
+/// Near is an edit distance of a third of the longer name (at least one letter), or a candidate
+/// that `name` begins.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     candidates
@@ -17,8 +18,13 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// What to do about an unknown `name`: the near candidate, or else all of them. `noun` is their plural, such as `ports`.
-pub fn cure<'a>(name: &str, noun: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+/// What to do about an unknown `name`: the near candidate, or else all of them. `noun` is their
+/// plural, such as `ports`.
+pub fn cure<'a>(
+    name: &str,
+    noun: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
     match nearest(name, candidates.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("the {noun} are {}", list(candidates)),

@@ -15,7 +15,8 @@ pub(super) struct Segment<'a> {
     pub(super) span: Range<usize>,
 }
 
-/// The parts of the path that `text` begins with, and where the text goes on behind them: its end, or a `=`.
+/// The parts of the path that `text` begins with, and where the text goes on behind them: its end,
+/// or a `=`.
 ///
 /// A name is anything without `.`, `[`, `]`, `=`, quotes and spaces, or anything at all in quotes.
 ///
@@ -44,21 +45,29 @@ fn segment(text: &str, start: usize) -> Result<Segment<'_>, (Problem, Range<usiz
         Some(quote @ ('"' | '\'')) => {
             let inner = &rest[1..];
             let Some(len) = inner.find(quote) else {
-                let problem = Problem::new(format!("the quote {quote} is not closed"), "close it behind the name");
+                let problem = Problem::new(
+                    format!("the quote {quote} is not closed"),
+                    "close it behind the name",
+                );
                 return Err((problem, start..text.len()));
             };
             (&inner[..len], start + len + 2)
         }
         _ => {
             let len = rest
-                .find(|letter: char| matches!(letter, '.' | '[' | ']' | '=' | '"' | '\'') || letter.is_whitespace())
+                .find(|letter: char| {
+                    matches!(letter, '.' | '[' | ']' | '=' | '"' | '\'') || letter.is_whitespace()
+                })
                 .unwrap_or(rest.len());
             (&rest[..len], start + len)
         }
     };
     if name.is_empty() {
         let next = text[end..].chars().next().map_or(0, char::len_utf8);
-        let problem = Problem::new("a name is missing in this path", "write names with a dot between two: `ipv4.src`");
+        let problem = Problem::new(
+            "a name is missing in this path",
+            "write names with a dot between two: `ipv4.src`",
+        );
         return Err((problem, start..end + next));
     }
     let mut index = None;
@@ -66,7 +75,8 @@ fn segment(text: &str, start: usize) -> Result<Segment<'_>, (Problem, Range<usiz
         let digits = behind.find(']').map(|len| &behind[..len]);
         // Stricter than `parse`, which takes a sign.
         let number = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        let Some((digits, number)) = number.and_then(|digits| Some((digits, digits.parse().ok()?))) else {
+        let Some((digits, number)) = number.and_then(|digits| Some((digits, digits.parse().ok()?)))
+        else {
             let len = digits.map_or(behind.len(), |digits| digits.len() + 1);
             let problem = Problem::new(
                 format!("`{}` is no index", &text[end..end + 1 + len]),

@@ -1,11 +1,12 @@
-//! Field patterns: the values a field takes, frame by frame. Named as the Open Traffic Generator model names them.
+//! Field patterns: the values a field takes, frame by frame. Named as the Open Traffic Generator
+//! model names them.
 
 use crate::config::Located;
 
 /// The values of one field, as unsigned numbers in the order of their bits on the wire.
 ///
-/// Invariants, kept by whoever builds one: every value fits the field, lists are not empty, `count` is at least 1, a
-/// counting pattern stays within the field, `min` is at most `max`.
+/// Invariants, kept by whoever builds one: every value fits the field, lists are not empty, `count`
+/// is at least 1, a counting pattern stays within the field, `min` is at most `max`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pattern {
     /// The same in every frame.
@@ -22,8 +23,8 @@ pub enum Pattern {
         min: u128,
         /// Largest value.
         max: u128,
-        /// The same seed gives the same values. When not given, the field's place in the frame, so that fields that
-        /// nobody gave a seed do not vary together.
+        /// The same seed gives the same values. When not given, the field's place in the frame, so
+        /// that fields that nobody gave a seed do not vary together.
         seed: Option<u64>,
         /// So many values, then the same ones again; without end when none. At least 1.
         count: Option<u64>,
@@ -42,8 +43,8 @@ pub struct Count {
 }
 
 impl Pattern {
-    /// How many values it has before it starts again: for random values without a count, how many different ones there
-    /// are (0 for 2¹²⁸).
+    /// How many values it has before it starts again: for random values without a count, how many
+    /// different ones there are (0 for 2¹²⁸).
     pub fn value_count(&self) -> u128 {
         match self {
             Self::Value(_) => 1,
@@ -54,7 +55,8 @@ impl Pattern {
         }
     }
 
-    /// The value of the first frame. For random values just the smallest: the template is never sent as it is.
+    /// The value of the first frame. For random values just the smallest: the template is never
+    /// sent as it is.
     pub fn first(&self) -> u128 {
         match self {
             Self::Value(value) => *value,

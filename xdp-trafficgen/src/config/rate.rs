@@ -1,4 +1,5 @@
-//! How fast frames leave, and how that changes with time: rates, load profiles, and what to do when one is behind.
+//! How fast frames leave, and how that changes with time: rates, load profiles, and what to do when
+//! one is behind.
 
 mod text;
 
@@ -45,7 +46,9 @@ impl Rate {
     /// So many times the rate.
     fn scaled(self, by: Ratio) -> Result<Self, NotScalable> {
         // The product of short ones is exact.
-        let amount = Some(self.amount.times(by)).filter(|amount| amount.is_short()).ok_or(NotScalable::TooLong)?;
+        let amount = Some(self.amount.times(by))
+            .filter(|amount| amount.is_short())
+            .ok_or(NotScalable::TooLong)?;
         if self.unit == RateUnit::LineShare && amount > Ratio::ONE {
             return Err(NotScalable::AboveTheLine);
         }
@@ -82,27 +85,38 @@ impl<R> Profile<R> {
         Ok(match self {
             Self::Constant(rate) => Profile::Constant(form(rate)?),
             Self::Poisson { mean, seed } => Profile::Poisson { mean: form(mean)?, seed: *seed },
-            Self::Burst(Burst { packets, spacing, inter_burst_gap, bursts }) => Profile::Burst(Burst {
-                packets: *packets,
-                spacing: match spacing {
-                    Spacing::Link => Spacing::Link,
-                    Spacing::Gap(gap) => Spacing::Gap(*gap),
-                    Spacing::Rate(rate) => Spacing::Rate(form(rate)?),
-                },
-                inter_burst_gap: *inter_burst_gap,
-                bursts: *bursts,
-            }),
-            Self::Ramp { from, to, over } => Profile::Ramp { from: form(from)?, to: form(to)?, over: *over },
+            Self::Burst(Burst { packets, spacing, inter_burst_gap, bursts }) => {
+                Profile::Burst(Burst {
+                    packets: *packets,
+                    spacing: match spacing {
+                        Spacing::Link => Spacing::Link,
+                        Spacing::Gap(gap) => Spacing::Gap(*gap),
+                        Spacing::Rate(rate) => Spacing::Rate(form(rate)?),
+                    },
+                    inter_burst_gap: *inter_burst_gap,
+                    bursts: *bursts,
+                })
+            }
+            Self::Ramp { from, to, over } => {
+                Profile::Ramp { from: form(from)?, to: form(to)?, over: *over }
+            }
             Self::Steps { steps, repeat } => {
-                let step = |step: &Step<R>| Ok(Step { rate: form(&step.rate)?, duration: step.duration });
-                Profile::Steps { steps: steps.iter().map(step).collect::<Result<_, E>>()?, repeat: *repeat }
+                let step =
+                    |step: &Step<R>| Ok(Step { rate: form(&step.rate)?, duration: step.duration });
+                Profile::Steps {
+                    steps: steps.iter().map(step).collect::<Result<_, E>>()?,
+                    repeat: *repeat,
+                }
             }
             Self::Sine { mean, amplitude, period } => {
                 Profile::Sine { mean: form(mean)?, amplitude: form(amplitude)?, period: *period }
             }
             Self::Trace { points, repeat } => {
                 let point = |(at, rate): &(Duration, R)| Ok((*at, form(rate)?));
-                Profile::Trace { points: points.iter().map(point).collect::<Result<_, E>>()?, repeat: *repeat }
+                Profile::Trace {
+                    points: points.iter().map(point).collect::<Result<_, E>>()?,
+                    repeat: *repeat,
+                }
             }
         })
     }
@@ -115,18 +129,22 @@ pub enum RateUnit {
     Frames,
     /// Bits a second of the frames with their FCS: `10Gbps`.
     BitsL2,
-    /// Bits a second of what the wire carries, preamble and gap (20 bytes a frame, IEEE 802.3) included: `10GbpsL1`.
+    /// Bits a second of what the wire carries, preamble and gap (20 bytes a frame, IEEE 802.3)
+    /// included: `10GbpsL1`.
     BitsL1,
-    /// A share of the line rate, counted as `BitsL1`: 1 is all of it (`100%`), and the most there is.
+    /// A share of the line rate, counted as `BitsL1`: 1 is all of it (`100%`), and the most there
+    /// is.
     LineShare,
 }
 
-/// When the frames of a flow, or of a port, leave: at rates as written, or in the exact form that the plan gives them.
+/// When the frames of a flow, or of a port, leave: at rates as written, or in the exact form that
+/// the plan gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Profile<R = Rate> {
     /// At equal distances.
     Constant(R),
-    /// At random, independently of each other: a Poisson process of this mean rate, which is not zero.
+    /// At random, independently of each other: a Poisson process of this mean rate, which is not
+    /// zero.
     Poisson {
         /// The mean.
         mean: R,
@@ -135,7 +153,8 @@ pub enum Profile<R = Rate> {
     },
     /// Groups of frames with pauses between them.
     Burst(Burst<R>),
-    /// From one rate evenly to another, which then stays. `over` is not zero, and not both rates are.
+    /// From one rate evenly to another, which then stays. `over` is not zero, and not both rates
+    /// are.
     Ramp {
         /// At the start.
         from: R,
@@ -144,36 +163,37 @@ pub enum Profile<R = Rate> {
         /// How long it takes.
         over: Duration,
     },
-    /// One rate after the other, each for its time, which is not zero; not all rates are zero. Their times together fit 64
-    /// bits of nanoseconds.
+    /// One rate after the other, each for its time, which is not zero; not all rates are zero.
+    /// Their times together fit 64 bits of nanoseconds.
     Steps {
         /// Not empty.
         steps: Vec<Step<R>>,
         /// Whether they start again; otherwise the load ends with the last.
         repeat: bool,
     },
-    /// `mean + amplitude · sin(2π t / period)`, which is never below zero: load that follows a day. Starts at the mean, and
-    /// rises.
+    /// `mean + amplitude · sin(2π t / period)`, which is never below zero: load that follows a day.
+    /// Starts at the mean, and rises.
     Sine {
         /// In the middle; not zero.
         mean: R,
-        /// Above and below it, not more than the mean. Of the same unit; together they are at most all of the line.
+        /// Above and below it, not more than the mean. Of the same unit; together they are at most
+        /// all of the line.
         amplitude: R,
         /// Not zero.
         period: Duration,
     },
     /// Rates at points of time, with straight lines between them.
     Trace {
-        /// Times from the start, each later than the one before, the first at 0; at least two; all rates of the same unit
-        /// and not all zero.
+        /// Times from the start, each later than the one before, the first at 0; at least two; all
+        /// rates of the same unit and not all zero.
         points: Vec<(Duration, R)>,
         /// Whether it starts again; otherwise the load ends with the last point.
         repeat: bool,
     },
 }
 
-/// Groups of frames with pauses between them (Open Traffic Generator: `duration.burst`). From the first frame of a burst to
-/// that of the next one is a time that fits 64 bits of nanoseconds.
+/// Groups of frames with pauses between them (Open Traffic Generator: `duration.burst`). From the
+/// first frame of a burst to that of the next one is a time that fits 64 bits of nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst<R = Rate> {
     /// Frames of a burst, at least 1.
@@ -209,8 +229,8 @@ pub struct Step<R = Rate> {
 /// What becomes of departures that are overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LatePolicy {
-    /// Their frames are sent late, while they are overdue by no more than this; older ones are never sent. The frames made up
-    /// for leave at twice the rate at most. Not zero.
+    /// Their frames are sent late, while they are overdue by no more than this; older ones are
+    /// never sent. The frames made up for leave at twice the rate at most. Not zero.
     CatchUp(Duration),
     /// Their frames are never sent.
     Skip,

@@ -1,10 +1,11 @@
-//! Mixes of frame sizes that have a name or a notation of their own: those of the Open Traffic Generator model, and the
-//! genomes of RFC 6985.
+//! Mixes of frame sizes that have a name or a notation of their own: those of the Open Traffic
+//! Generator model, and the genomes of RFC 6985.
 
 use crate::config::{Size, SizeWeight, literal::Problem, names};
 
-/// Name, sizes and weights (open-traffic-generator/models, `flow/size.yaml`, `Flow.SizeWeightPairs`); its hundredths of
-/// percent as whole numbers. Its sizes of 58 and 60 are below Ethernet's minimum, and are 64 here as on any wire.
+/// Name, sizes and weights (open-traffic-generator/models, `flow/size.yaml`,
+/// `Flow.SizeWeightPairs`); its hundredths of percent as whole numbers. Its sizes of 58 and 60 are
+/// below Ethernet's minimum, and are 64 here as on any wire.
 const PREDEFINED: [(&str, &[(u32, u32)]); 9] = [
     ("imix", &[(64, 7), (570, 4), (1518, 1)]),
     ("ipsec_imix", &[(90, 5867), (92, 200), (594, 2366), (1418, 1567)]),
@@ -62,13 +63,16 @@ fn looks_like_a_size(text: &str) -> Option<String> {
     if is_digits(text) {
         return Some(format!("write it without quotes: `{text}`"));
     }
-    if let Some(bytes) = ["bytes", "byte", "b"].iter().find_map(|unit| lower.strip_suffix(unit)).map(str::trim_end)
+    if let Some(bytes) =
+        ["bytes", "byte", "b"].iter().find_map(|unit| lower.strip_suffix(unit)).map(str::trim_end)
         && is_digits(bytes)
     {
         return Some(format!("write the number of bytes alone: `{bytes}`"));
     }
-    if let Some(kilo) =
-        lower.strip_suffix("kb").or_else(|| lower.strip_suffix('k')).and_then(|kilo| kilo.parse::<u32>().ok())
+    if let Some(kilo) = lower
+        .strip_suffix("kb")
+        .or_else(|| lower.strip_suffix('k'))
+        .and_then(|kilo| kilo.parse::<u32>().ok())
     {
         let sizes = [1000, 1024].map(|one| u64::from(kilo) * one);
         return Some(format!("write the number of bytes: `{}` or `{}`", sizes[0], sizes[1]));
@@ -95,7 +99,8 @@ pub fn genome(letters: &str, custom: Option<u32>) -> Result<Size, Problem> {
             "write its size beside the genome: `z = 1400`",
         )),
         (None, _) => {
-            let known: Vec<_> = GENOME.iter().map(|(letter, size)| format!("`{letter}` = {size}")).collect();
+            let known: Vec<_> =
+                GENOME.iter().map(|(letter, size)| format!("`{letter}` = {size}")).collect();
             Err(Problem::new(
                 format!("`{letter}` in the genome `{letters}` is no letter of RFC 6985"),
                 format!("the letters are {}, and `z` for a size of your own", known.join(", ")),
@@ -104,7 +109,10 @@ pub fn genome(letters: &str, custom: Option<u32>) -> Result<Size, Problem> {
     };
     let sizes: Vec<u32> = letters.chars().map(size).collect::<Result<_, _>>()?;
     if sizes.is_empty() {
-        return Err(Problem::new("this genome has no letters", "write one letter for each frame: `aaafg`"));
+        return Err(Problem::new(
+            "this genome has no letters",
+            "write one letter for each frame: `aaafg`",
+        ));
     }
     if custom.is_some() && !letters.contains('z') {
         return Err(Problem::new(

@@ -1,8 +1,9 @@
-//! Settings into a configuration file: `cpus`, `batch_size` and `action` of its ports, and not one byte beside them.
+//! Settings into a configuration file: `cpus`, `batch_size` and `action` of its ports, and not one
+//! byte beside them.
 //!
-//! A pure function of the file as it was read: the places of the values are known, so they are replaced, or lines are put in,
-//! in the text itself. (toml_edit 0.25 writes a document anew: it turns the line ends of Windows into others and loses a byte
-//! order mark.)
+//! A pure function of the file as it was read: the places of the values are known, so they are
+//! replaced, or lines are put in, in the text itself. (toml_edit 0.25 writes a document anew: it
+//! turns the line ends of Windows into others and loses a byte order mark.)
 
 use std::ops::Range;
 
@@ -46,8 +47,8 @@ pub struct Stored {
     pub text: String,
     /// The names of the ports that have the settings now.
     pub ports: Vec<String>,
-    /// The names of those among them that kept their action: they have an ingress of their own, and another action would make
-    /// their frames leave by another interface.
+    /// The names of those among them that kept their action: they have an ingress of their own,
+    /// and another action would make their frames leave by another interface.
     pub kept_action: Vec<String>,
 }
 
@@ -57,8 +58,10 @@ pub struct Stored {
 /// When there are none.
 pub fn senders(config: &Config, interface: &str) -> Result<Vec<usize>, Diagnostics> {
     let ports = config.ports.iter().enumerate();
-    let senders: Vec<usize> =
-        ports.filter(|(_, port)| leaves_by(port) == Some(interface)).map(|(index, _)| index).collect();
+    let senders: Vec<usize> = ports
+        .filter(|(_, port)| leaves_by(port) == Some(interface))
+        .map(|(index, _)| index)
+        .collect();
     if !senders.is_empty() {
         return Ok(senders);
     }
@@ -85,12 +88,16 @@ fn leaves_by(port: &Port) -> Option<&str> {
     }
 }
 
-/// The file of `config` with the settings in its ports that send out of `interface`. Values that are there already stay as they
-/// are written.
+/// The file of `config` with the settings in its ports that send out of `interface`. Values that
+/// are there already stay as they are written.
 ///
 /// # Errors
 /// When there is no such port.
-pub fn store(config: &Config, interface: &str, settings: Settings<'_>) -> Result<Stored, Diagnostics> {
+pub fn store(
+    config: &Config,
+    interface: &str,
+    settings: Settings<'_>,
+) -> Result<Stored, Diagnostics> {
     let text = &*config.source.text;
     let mut stored = Stored { text: String::new(), ports: Vec::new(), kept_action: Vec::new() };
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
@@ -98,7 +105,8 @@ pub fn store(config: &Config, interface: &str, settings: Settings<'_>) -> Result
     for index in senders(config, interface)? {
         let port = &config.ports[index];
         stored.ports.push(port.name.value.clone());
-        let keeps_action = port.ingress.as_ref().is_some_and(|ingress| ingress.value != port.interface.value);
+        let keeps_action =
+            port.ingress.as_ref().is_some_and(|ingress| ingress.value != port.interface.value);
         if keeps_action && port.action.value != settings.action {
             stored.kept_action.push(port.name.value.clone());
         }
@@ -117,7 +125,12 @@ pub fn store(config: &Config, interface: &str, settings: Settings<'_>) -> Result
             }
         }
         if !missing.is_empty() {
-            edits.push(insertion(text, &port.interface, &missing, is_inline.get(index) == Some(&true)));
+            edits.push(insertion(
+                text,
+                &port.interface,
+                &missing,
+                is_inline.get(index) == Some(&true),
+            ));
         }
     }
     // From the end, so that the places of the others stay right.
@@ -132,20 +145,27 @@ pub fn store(config: &Config, interface: &str, settings: Settings<'_>) -> Result
 /// Of each port whether it is written in braces, and not below a line `[[ports]]`.
 fn inline(text: &str) -> Vec<bool> {
     let (document, _) = DeTable::parse_recoverable(text);
-    let Some(DeValue::Array(ports)) = document.get_ref().get("ports").map(|ports| ports.get_ref()) else {
+    let Some(DeValue::Array(ports)) = document.get_ref().get("ports").map(|ports| ports.get_ref())
+    else {
         return Vec::new();
     };
     ports.iter().map(|port| text.as_bytes().get(port.span().start) == Some(&b'{')).collect()
 }
 
 /// Where and how keys that a port lacks are put in: behind its interface, which every port has.
-fn insertion(text: &str, interface: &Located<String>, missing: &[String], is_inline: bool) -> (Range<usize>, String) {
+fn insertion(
+    text: &str,
+    interface: &Located<String>,
+    missing: &[String],
+    is_inline: bool,
+) -> (Range<usize>, String) {
     let end = if let Origin::File(span) = &interface.place { span.end } else { text.len() };
     if is_inline {
         return (end..end, missing.iter().map(|entry| format!(", {entry}")).collect());
     }
     let line = text[..end].rfind('\n').map_or(0, |feed| feed + 1);
-    let indent: String = text[line..].chars().take_while(|letter| matches!(letter, ' ' | '\t')).collect();
+    let indent: String =
+        text[line..].chars().take_while(|letter| matches!(letter, ' ' | '\t')).collect();
     match text[end..].find('\n') {
         Some(feed) => {
             let next = end + feed + 1;
@@ -161,8 +181,14 @@ fn insertion(text: &str, interface: &Located<String>, missing: &[String], is_inl
     }
 }
 
-/// A file to begin with: UDP frames of `size` bytes out of `interface`, to `dst_mac` where it is known.
-pub fn new_file(interface: &str, dst_mac: Option<&str>, size: u32, settings: Settings<'_>) -> String {
+/// A file to begin with: UDP frames of `size` bytes out of `interface`, to `dst_mac` where it is
+/// known.
+pub fn new_file(
+    interface: &str,
+    dst_mac: Option<&str>,
+    size: u32,
+    settings: Settings<'_>,
+) -> String {
     let interface = toml::Value::from(interface);
     let [(cpus, cpu_list), (batch_size, frames), (action, path)] = settings.values();
     let ethernet = dst_mac.map_or_else(|| "{}".to_owned(), |mac| format!("{{ dst = \"{mac}\" }}"));

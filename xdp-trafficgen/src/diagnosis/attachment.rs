@@ -30,7 +30,10 @@ pub fn of_refused_program(name: &str, error: &KernelError, lockdown: Lockdown) -
              kernels have more of them",
         ),
         other => {
-            let cause = format!("`{name}` sends XDP frames only with a program, and has none: {}", in_full(other));
+            let cause = format!(
+                "`{name}` sends XDP frames only with a program, and has none: {}",
+                in_full(other)
+            );
             match of_kernel_error(other, lockdown) {
                 Some(known) => Finding { cause: format!("{cause}; {}", known.cause), ..known },
                 None => Finding::new(
@@ -71,7 +74,8 @@ fn of_reason(interface: &str, reason: &str) -> Option<Finding> {
     let has = |part: &str| lower.contains(part);
     // Whole words: "during" and "string" do not speak of rings.
     let mut words = lower.split(|character: char| !character.is_ascii_alphanumeric());
-    let spare = words.any(|word| ["queue", "ring", "channel"].contains(&word.strip_suffix('s').unwrap_or(word)));
+    let spare = words
+        .any(|word| ["queue", "ring", "channel"].contains(&word.strip_suffix('s').unwrap_or(word)));
     let (code, cause, cure) = if has("bonding mode") {
         // bond_xdp_set of drivers/net/bonding/bond_main.c.
         return Some(bond::without_xdp(interface, None));
@@ -110,7 +114,11 @@ fn of_reason(interface: &str, reason: &str) -> Option<Finding> {
             format!("lower it to 1500: `ip link show {interface}` names the peer behind `@`"),
         )
     } else if has("mtu") {
-        ("mtu_too_large", "its MTU is too large for XDP", format!("`ip link set {interface} mtu 1500`"))
+        (
+            "mtu_too_large",
+            "its MTU is too large for XDP",
+            format!("`ip link set {interface} mtu 1500`"),
+        )
     } else if has("rx queues") {
         // veth_xdp_set of drivers/net/veth.c: XDP_TX from the peer needs a queue here.
         (
@@ -136,7 +144,8 @@ fn of_reason(interface: &str, reason: &str) -> Option<Finding> {
 /// Removes findings about attaching the program from what was foreseen of an interface: the refusal
 /// takes their place.
 pub fn without_refused(foreseen: &mut Vec<Finding>) {
-    foreseen.retain(|finding| !["needs_program", "generic_program_in_the_way"].contains(&finding.code));
+    foreseen
+        .retain(|finding| !["needs_program", "generic_program_in_the_way"].contains(&finding.code));
 }
 
 #[cfg(test)]
@@ -158,25 +167,44 @@ mod tests {
     fn refusals() {
         let interface = || "eth1".to_owned();
         let in_the_way = |on_link| {
-            let program =
-                AttachedXdp { mode: AttachedMode::Generic, program: 7, name: Some("filter".to_owned()), on_link };
+            let program = AttachedXdp {
+                mode: AttachedMode::Generic,
+                program: 7,
+                name: Some("filter".to_owned()),
+                on_link,
+            };
             AttachError::InTheWay { interface: interface(), program }
         };
         check(in_the_way(false), "program_in_the_way", "filter", "--replace-xdp");
         check(in_the_way(true), "program_held", "filter", "bpftool link show");
-        check(AttachError::NoTransmit { interface: interface() }, "driver_cannot_send", "`eth1`", "another interface");
+        check(
+            AttachError::NoTransmit { interface: interface() },
+            "driver_cannot_send",
+            "`eth1`",
+            "another interface",
+        );
         let refused = AttachError::Refused {
             interface: interface(),
             reason: Some("something new is in the way".to_owned()),
             source: io::Error::from_raw_os_error(libc::EOPNOTSUPP),
         };
-        check(refused, "driver_takes_no_program", "something new is in the way", "`ip link set eth1 mtu 1500`");
+        check(
+            refused,
+            "driver_takes_no_program",
+            "something new is in the way",
+            "`ip link set eth1 mtu 1500`",
+        );
         let unheard_of = AttachError::Refused {
             interface: interface(),
             reason: None,
             source: io::Error::from_raw_os_error(libc::ETIMEDOUT),
         };
-        check(unheard_of, "program_refused", "`eth1` sends XDP frames only with a program", "dmesg");
+        check(
+            unheard_of,
+            "program_refused",
+            "`eth1` sends XDP frames only with a program",
+            "dmesg",
+        );
     }
 
     /// Texts of the kernel's drivers, unchanged: virtio_net, veth, bonding, ena, mlx5, i40e, ixgbe.
@@ -205,17 +233,34 @@ mod tests {
             "ethtool -L eth1 rx",
         );
         refusal("Too many channels", "queues_in_the_way", "`ethtool -L eth1 combined N`");
-        refusal("Not enough Tx rings to support XDP", "queues_in_the_way", "`ethtool -L eth1 combined N`");
+        refusal(
+            "Not enough Tx rings to support XDP",
+            "queues_in_the_way",
+            "`ethtool -L eth1 combined N`",
+        );
         // The text names neither a ring nor a queue, so the errno decides.
-        refusal("XDP is not supported during a reset: bad string", "driver_takes_no_program", "eth1");
-        refusal("can't set XDP while LRO is on, disable LRO first", "offload_in_the_way", "`ethtool -K eth1 lro off`");
-        refusal("bond1: No native XDP support for the current bonding mode", "bond_without_xdp", "active-backup");
+        refusal(
+            "XDP is not supported during a reset: bad string",
+            "driver_takes_no_program",
+            "eth1",
+        );
+        refusal(
+            "can't set XDP while LRO is on, disable LRO first",
+            "offload_in_the_way",
+            "`ethtool -K eth1 lro off`",
+        );
+        refusal(
+            "bond1: No native XDP support for the current bonding mode",
+            "bond_without_xdp",
+            "active-backup",
+        );
     }
 
     #[test]
     fn a_refusal_is_not_contradicted() {
         let foreseen = |code| Finding::new(code, Severity::Note, String::new(), "");
-        let mut findings = ["needs_program", "no_carrier", "generic_program_in_the_way"].map(foreseen).to_vec();
+        let mut findings =
+            ["needs_program", "no_carrier", "generic_program_in_the_way"].map(foreseen).to_vec();
         without_refused(&mut findings);
         assert_eq!(findings, [foreseen("no_carrier")]);
     }

@@ -28,7 +28,8 @@ pub(super) fn unable(situation: &Situation<'_>) -> Option<Finding> {
     if !silent {
         return None;
     }
-    let slaves = bond.slaves.iter().map(|slave| format!("`{slave}`")).collect::<Vec<_>>().join(", ");
+    let slaves =
+        bond.slaves.iter().map(|slave| format!("`{slave}`")).collect::<Vec<_>>().join(", ");
     Some(if bond.slaves.is_empty() {
         Finding::new(
             "bond_without_slave",
@@ -58,10 +59,16 @@ pub(super) fn without_xdp(name: &str, bond: Option<&Bond>) -> Finding {
         None => "send out of a slave by itself".to_owned(),
     };
     let (cause, other) = match bond {
-        Some(Bond { mode, hash_policy: Some(policy), .. }) if mode == "balance-xor" || mode == "802.3ad" => (
-            format!("the bond `{name}` sends no XDP frames with the xmit_hash_policy {policy}"),
-            format!("use another policy (`ip link set {name} type bond xmit_hash_policy layer2+3`)"),
-        ),
+        Some(Bond { mode, hash_policy: Some(policy), .. })
+            if mode == "balance-xor" || mode == "802.3ad" =>
+        {
+            (
+                format!("the bond `{name}` sends no XDP frames with the xmit_hash_policy {policy}"),
+                format!(
+                    "use another policy (`ip link set {name} type bond xmit_hash_policy layer2+3`)"
+                ),
+            )
+        }
         bond => {
             let mode = bond.map_or_else(|| "that it has".to_owned(), |bond| bond.mode.clone());
             (

@@ -37,7 +37,8 @@ pub type Rivals = BTreeMap<u32, Vec<String>>;
 /// Workers share a CPU; none when they do not. `free`: CPUs without a worker that could have one,
 /// in order.
 pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], mode: SendMode) -> Option<Finding> {
-    let cpus: Vec<u32> = rivals.iter().filter(|(_, who)| !who.is_empty()).map(|(&cpu, _)| cpu).collect();
+    let cpus: Vec<u32> =
+        rivals.iter().filter(|(_, who)| !who.is_empty()).map(|(&cpu, _)| cpu).collect();
     let mut who: Vec<&str> = rivals.values().flatten().map(String::as_str).collect();
     who.sort_unstable();
     who.dedup();
@@ -52,13 +53,20 @@ pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], mode: SendMode) -> Option<F
          time, or let it use more CPUs"
             .to_owned()
     } else {
-        format!("give each port CPUs of its own (`cpus`, `--cpus`): {} would be free", words::cpus(free))
+        format!(
+            "give each port CPUs of its own (`cpus`, `--cpus`): {} would be free",
+            words::cpus(free)
+        )
     };
     (!cpus.is_empty()).then(|| {
         Finding::new(
             "shared_cpu",
             mode.severity(),
-            format!("workers of {names} share {} with those of this port: {}", words::cpus(&cpus), mode.effect()),
+            format!(
+                "workers of {names} share {} with those of this port: {}",
+                words::cpus(&cpus),
+                mode.effect()
+            ),
             cure,
         )
     })
@@ -68,7 +76,11 @@ pub fn of_shared_cpus(rivals: &Rivals, free: &[u32], mode: SendMode) -> Option<F
 /// when it suffices. `quotas`: the smallest first.
 pub fn of_quota(quotas: &[Quota], cpus: usize, mode: SendMode) -> Option<Finding> {
     let quota = quotas.first().filter(|quota| quota.cpus() < cpus as f64)?;
-    let take = if cpus == 1 { "a worker takes 1".to_owned() } else { format!("workers on {cpus} CPUs take {cpus}") };
+    let take = if cpus == 1 {
+        "a worker takes 1".to_owned()
+    } else {
+        format!("workers on {cpus} CPUs take {cpus}")
+    };
     let cause = format!(
         "the control group of this process may use {} (`{}`) and {take}: once in each {} the \
          kernel stops them until the next begins, and {}",
@@ -123,16 +135,27 @@ mod tests {
     use super::*;
 
     fn rivals(of: &[(u32, &[&str])]) -> Rivals {
-        of.iter().map(|&(cpu, who)| (cpu, who.iter().map(|&name| name.to_owned()).collect())).collect()
+        of.iter()
+            .map(|&(cpu, who)| (cpu, who.iter().map(|&name| name.to_owned()).collect()))
+            .collect()
     }
 
     #[test]
     fn who_shares_and_where_to_go() {
         #[track_caller]
-        fn check(of: &[(u32, &[&str])], free: &[u32], mode: SendMode, expected: Option<(Severity, &[&str])>) {
+        fn check(
+            of: &[(u32, &[&str])],
+            free: &[u32],
+            mode: SendMode,
+            expected: Option<(Severity, &[&str])>,
+        ) {
             let found = of_shared_cpus(&rivals(of), free, mode);
-            assert_eq!(found.as_ref().map(|found| found.severity), expected.map(|(severity, _)| severity));
-            let text = found.map_or_else(String::new, |Finding { cause, cure, .. }| cause + "; " + &cure);
+            assert_eq!(
+                found.as_ref().map(|found| found.severity),
+                expected.map(|(severity, _)| severity)
+            );
+            let text =
+                found.map_or_else(String::new, |Finding { cause, cure, .. }| cause + "; " + &cure);
             for part in expected.map_or(&[][..], |(_, parts)| parts) {
                 assert!(text.contains(part), "no `{part}` in {text}");
             }
@@ -146,7 +169,8 @@ mod tests {
             SendMode::Paced,
             Some((Severity::Loses, &["port b share CPU 0", late, "CPU 1"])),
         );
-        let parts = &["port b, process 7 share CPUs 0-1", "part of the time", "has a worker already"][..];
+        let parts =
+            &["port b, process 7 share CPUs 0-1", "part of the time", "has a worker already"][..];
         check(
             &[(0, &["port b"]), (1, &["process 7", "port b"])],
             &[],
@@ -173,9 +197,14 @@ mod tests {
         };
         let found = of_quota(&[quota(30), quota(200)], 1, SendMode::Paced).unwrap();
         assert_eq!((found.code, found.severity), ("cpu_quota", Severity::Loses));
-        assert!(found.cause.contains("30 % of a CPU") && found.cause.contains("each 100 ms"), "{found:?}");
+        assert!(
+            found.cause.contains("30 % of a CPU") && found.cause.contains("each 100 ms"),
+            "{found:?}"
+        );
         assert!(found.cure.contains("`echo max > /sys/fs/cgroup/jobs/cpu.max`"), "{found:?}");
-        assert!(of_quota(&[quota(150)], 2, SendMode::FullSpeed).unwrap().cause.contains("1.5 CPUs"));
+        assert!(
+            of_quota(&[quota(150)], 2, SendMode::FullSpeed).unwrap().cause.contains("1.5 CPUs")
+        );
         assert_eq!(of_quota(&[quota(200)], 2, SendMode::FullSpeed), None);
         assert_eq!(of_quota(&[], 9, SendMode::FullSpeed), None);
         let throttled = Throttled { periods: 12, time: Duration::from_millis(840) };

@@ -61,8 +61,12 @@ fn of_driver(errno: u32, situation: &Situation<'_>) -> Finding {
         return path::gone(situation);
     }
     match errno {
-        ENXIO if veth::is_one(situation) => veth::peer(situation).unwrap_or_else(|| veth::unseen(situation)),
-        ENXIO if driver == "tun" => path::unopened(situation).unwrap_or_else(|| refused(errno, situation)),
+        ENXIO if veth::is_one(situation) => {
+            veth::peer(situation).unwrap_or_else(|| veth::unseen(situation))
+        }
+        ENXIO if driver == "tun" => {
+            path::unopened(situation).unwrap_or_else(|| refused(errno, situation))
+        }
         ENXIO if driver == "bonding" => bond_without_slave(situation),
         ENXIO | EINVAL if needs_program(driver) && !native => path::without_program(situation),
         errno if queue_of_cpu(driver) == QueueOfCpu::Own(Some(errno)) => {
@@ -82,14 +86,20 @@ fn of_redirect(errno: u32, situation: &Situation<'_>) -> Finding {
     match errno {
         ENODEV => path::gone(situation),
         EMSGSIZE => mtu::refused_for_length(situation),
-        EOPNOTSUPP if veth::is_one(situation) => veth::peer(situation).unwrap_or_else(|| veth::unseen(situation)),
+        EOPNOTSUPP if veth::is_one(situation) => {
+            veth::peer(situation).unwrap_or_else(|| veth::unseen(situation))
+        }
         EOPNOTSUPP => path::driver_refused(situation),
         ENETDOWN => path::down(situation),
         ENOMEM => no_memory(situation),
         errno => Finding::new(
             "redirect_refused",
             Severity::Loses,
-            format!("the kernel refused to redirect them to `{}` ({})", situation.name, errno_name(errno)),
+            format!(
+                "the kernel refused to redirect them to `{}` ({})",
+                situation.name,
+                errno_name(errno)
+            ),
             "look for the reason in the kernel's log (`dmesg`)",
         ),
     }
@@ -105,7 +115,8 @@ fn no_link(situation: &Situation<'_>) -> Option<Finding> {
         return Some(path::no_carrier(situation));
     }
     // mlx5 without channels for XDP, since Linux 6.19 (commit d4aa0cc9bd31).
-    let no_program = needs_program(situation.driver()) && situation.program(AttachedMode::Native).is_none();
+    let no_program =
+        needs_program(situation.driver()) && situation.program(AttachedMode::Native).is_none();
     if no_program {
         return Some(path::without_program(situation));
     }

@@ -1,7 +1,8 @@
 //! Why a system call failed, from the call and its errno.
 
 use libc::{
-    E2BIG, EACCES, EBUSY, EEXIST, EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM, ERANGE,
+    E2BIG, EACCES, EBUSY, EEXIST, EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSPC, ENOSYS,
+    EOPNOTSUPP, EPERM, ERANGE,
 };
 
 use super::{Finding, Severity, machine};
@@ -55,7 +56,10 @@ impl Kind {
 pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
     let kind = Kind::of(call);
     let (code, cause, cure) = match (kind, errno) {
-        (Kind::Bpf | Kind::Load | Kind::TestRun | Kind::RequiredProgram | Kind::Namespace, EPERM | EACCES) => {
+        (
+            Kind::Bpf | Kind::Load | Kind::TestRun | Kind::RequiredProgram | Kind::Namespace,
+            EPERM | EACCES,
+        ) => {
             return Some(denied(lockdown));
         }
         (_, EMFILE) => {
@@ -87,9 +91,11 @@ pub fn of_error(call: &str, errno: i32, lockdown: Lockdown) -> Option<Finding> {
             "free memory, raise the limit of the control group this runs in (`memory.max`), or use \
              fewer CPUs and flows",
         ),
-        (Kind::TestRun, E2BIG) => {
-            ("batch_too_large", "the kernel takes no batch as large as this", "use a smaller batch size: 256 at most")
-        }
+        (Kind::TestRun, E2BIG) => (
+            "batch_too_large",
+            "the kernel takes no batch as large as this",
+            "use a smaller batch size: 256 at most",
+        ),
         (Kind::Load, E2BIG) => (
             "program_too_large",
             "the program is larger than the verifier accepts (a million instructions): too many \
@@ -184,7 +190,11 @@ mod tests {
         check("bpf_prog_test_run", libc::E2BIG, Some("batch_too_large"));
         check("bpf_prog_load", libc::E2BIG, Some("program_too_large"));
         check("bpf_map_create", libc::E2BIG, Some("map_too_large"));
-        check("failed to create map `HEADER_STATES` with code -1", libc::E2BIG, Some("map_too_large"));
+        check(
+            "failed to create map `HEADER_STATES` with code -1",
+            libc::E2BIG,
+            Some("map_too_large"),
+        );
         check("failed to create map `HEADER_STATES` with code -1", libc::ENOMEM, Some("no_memory"));
         check("bpf_prog_load", libc::ENOMEM, Some("no_memory"));
         check("bpf_map_create", libc::EMFILE, Some("few_descriptors"));

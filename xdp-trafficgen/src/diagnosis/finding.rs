@@ -9,8 +9,8 @@ pub struct Finding {
     pub severity: Severity,
     /// The cause: a sentence without a full stop.
     pub cause: String,
-    /// The cure: a sentence without a full stop, with the command to type where there is one. Empty
-    /// when there is none.
+    /// The cure: a sentence without a full stop, with the command to type where there is one.
+    /// Empty when there is none.
     pub cure: String,
 }
 
@@ -40,7 +40,12 @@ impl Severity {
 }
 
 impl Finding {
-    pub(super) fn new(code: &'static str, severity: Severity, cause: String, cure: impl Into<String>) -> Self {
+    pub(super) fn new(
+        code: &'static str,
+        severity: Severity,
+        cause: String,
+        cure: impl Into<String>,
+    ) -> Self {
         Self { code, severity, cause, cure: cure.into() }
     }
 }

@@ -19,8 +19,8 @@ pub(super) fn foreseen(situation: &Situation<'_>) -> Vec<Finding> {
         QueueOfCpu::Own(errno) => queues::cpus_above(situation, errno),
         _ => None,
     };
-    let batch =
-        (veth::is_one(situation) && !veth::fits_ring(situation.batch_size)).then(|| veth::batch_above_ring(situation));
+    let batch = (veth::is_one(situation) && !veth::fits_ring(situation.batch_size))
+        .then(|| veth::batch_above_ring(situation));
     let found = [
         mtu.or_else(|| veth::above_peer_mtu(situation)),
         queues,
@@ -70,12 +70,14 @@ pub fn of_capture(name: &str) -> Finding {
 
 /// The queueing disciplines that kernels choose themselves (`net.core.default_qdisc` selects some
 /// of them).
-const ORDINARY_QDISCS: [&str; 8] = ["noqueue", "noop", "mq", "pfifo_fast", "pfifo", "bfifo", "fq", "fq_codel"];
+const ORDINARY_QDISCS: [&str; 8] =
+    ["noqueue", "noop", "mq", "pfifo_fast", "pfifo", "bfifo", "fq", "fq_codel"];
 
 /// A queueing discipline that was configured, perhaps to shape or to lose frames.
 fn bypassed(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
-    let qdisc = situation.interface?.qdisc.as_deref().filter(|qdisc| !ORDINARY_QDISCS.contains(qdisc))?;
+    let qdisc =
+        situation.interface?.qdisc.as_deref().filter(|qdisc| !ORDINARY_QDISCS.contains(qdisc))?;
     Some(Finding::new(
         "qdisc_bypassed",
         Severity::Note,
@@ -105,10 +107,14 @@ fn translating(situation: &Situation<'_>) -> Option<Finding> {
 fn interrupts_on_workers(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, cpus, .. } = situation;
     let interrupts = &situation.interface?.interrupts;
-    let mut shared: Vec<u32> =
-        cpus.iter().copied().filter(|cpu| interrupts.iter().any(|interrupt| interrupt.cpus == [*cpu])).collect();
+    let mut shared: Vec<u32> = cpus
+        .iter()
+        .copied()
+        .filter(|cpu| interrupts.iter().any(|interrupt| interrupt.cpus == [*cpu]))
+        .collect();
     shared.sort_unstable();
-    let here = interrupts.iter().filter(|interrupt| shared.iter().any(|cpu| interrupt.cpus == [*cpu]));
+    let here =
+        interrupts.iter().filter(|interrupt| shared.iter().any(|cpu| interrupt.cpus == [*cpu]));
     let numbers: Vec<u32> = here.map(|interrupt| interrupt.number).collect();
     let first = numbers.first()?;
     Some(Finding::new(
@@ -122,7 +128,13 @@ fn interrupts_on_workers(situation: &Situation<'_>) -> Option<Finding> {
             words::cpus(&shared),
             if shared.len() == 1 { "sends" } else { "send" }
         ),
-        match situation.system.cpus.iter().map(|cpu| cpu.number).find(|number| !cpus.contains(number)) {
+        match situation
+            .system
+            .cpus
+            .iter()
+            .map(|cpu| cpu.number)
+            .find(|number| !cpus.contains(number))
+        {
             Some(free) => format!(
                 "send on other CPUs, or move them: `echo {free} > \
                  /proc/irq/{first}/smp_affinity_list` (irqbalance may move them back)"
@@ -135,12 +147,19 @@ fn interrupts_on_workers(situation: &Situation<'_>) -> Option<Finding> {
 fn node_apart(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, system, cpus, allowed_cpus, .. } = situation;
     let node = situation.interface?.numa_node?;
-    let node_of = |cpu: &u32| system.cpus.iter().find(|known| known.number == *cpu).and_then(|known| known.numa_node);
-    let apart: Vec<u32> = cpus.iter().copied().filter(|cpu| node_of(cpu).is_some_and(|other| other != node)).collect();
+    let node_of = |cpu: &u32| {
+        system.cpus.iter().find(|known| known.number == *cpu).and_then(|known| known.numa_node)
+    };
+    let apart: Vec<u32> = cpus
+        .iter()
+        .copied()
+        .filter(|cpu| node_of(cpu).is_some_and(|other| other != node))
+        .collect();
     if apart.is_empty() {
         return None;
     }
-    let near: Vec<u32> = allowed_cpus.iter().copied().filter(|cpu| node_of(cpu) == Some(node)).collect();
+    let near: Vec<u32> =
+        allowed_cpus.iter().copied().filter(|cpu| node_of(cpu) == Some(node)).collect();
     let cure = match near.is_empty() {
         true => format!("let this run on CPUs of node {node}, where `{name}` is"),
         false => format!("send on {} (`--cpus {}`)", words::cpus(&near), words::option(&near)),

@@ -113,7 +113,8 @@ fn interpreted(situation: &Situation<'_>) -> Option<Finding> {
 
 /// The governor does not keep the CPUs at their highest frequency.
 fn governor(situation: &Situation<'_>) -> Option<Finding> {
-    let slow = |cpu: &&Cpu| cpu.governor.as_deref().is_some_and(|governor| governor != "performance");
+    let slow =
+        |cpu: &&Cpu| cpu.governor.as_deref().is_some_and(|governor| governor != "performance");
     let slow: Vec<&Cpu> = workers(situation).filter(slow).collect();
     let first = slow.first()?;
     let numbers: Vec<u32> = slow.iter().map(|cpu| cpu.number).collect();
@@ -152,7 +153,9 @@ fn real_time(situation: &Situation<'_>) -> Option<Finding> {
 
 fn mitigations(situation: &Situation<'_>) -> Option<Finding> {
     let mitigations = &situation.system.mitigations;
-    let names = mitigations.iter().map(|(vulnerability, mitigation)| format!("{vulnerability} ({mitigation})"));
+    let names = mitigations
+        .iter()
+        .map(|(vulnerability, mitigation)| format!("{vulnerability} ({mitigation})"));
     let names = names.collect::<Vec<_>>().join(", ");
     (!mitigations.is_empty()).then(|| {
         Finding::new(
@@ -166,13 +169,17 @@ fn mitigations(situation: &Situation<'_>) -> Option<Finding> {
 
 fn siblings(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { cpus, .. } = situation;
-    let shares = |cpu: &&Cpu| cpu.siblings.iter().any(|other| *other != cpu.number && cpus.contains(other));
+    let shares =
+        |cpu: &&Cpu| cpu.siblings.iter().any(|other| *other != cpu.number && cpus.contains(other));
     let sharing: Vec<u32> = workers(situation).filter(shares).map(|cpu| cpu.number).collect();
     (!cpus.is_empty() && !sharing.is_empty()).then(|| {
         Finding::new(
             "siblings",
             Severity::Note,
-            format!("among {} are threads of the same core, which send less than as many cores", words::cpus(&sharing)),
+            format!(
+                "among {} are threads of the same core, which send less than as many cores",
+                words::cpus(&sharing)
+            ),
             "choose one of each core, as \
              /sys/devices/system/cpu/cpuN/topology/thread_siblings_list names them",
         )

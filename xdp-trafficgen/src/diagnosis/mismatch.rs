@@ -7,7 +7,9 @@ use crate::{host::StackAnswers, stats::reconcile::Mismatch};
 pub fn of_mismatch(mismatch: &Mismatch, situation: &Situation<'_>) -> Finding {
     let Situation { name, .. } = situation;
     match mismatch {
-        Mismatch::SentLess { frames_tx, sent, lost } => sent_less(*frames_tx, *sent, lost, situation),
+        Mismatch::SentLess { frames_tx, sent, lost } => {
+            sent_less(*frames_tx, *sent, lost, situation)
+        }
         Mismatch::NotCounted { frames_tx } => not_counted(*frames_tx, situation),
         Mismatch::Others { frames, answers } => others(*frames, *answers, situation),
         Mismatch::AboveLineRate { bits_per_s, line } => Finding::new(
@@ -33,8 +35,11 @@ fn others(frames: u64, answers: StackAnswers, situation: &Situation<'_>) -> Find
     let Situation { name, .. } = situation;
     let StackAnswers { resets, unreachables } = answers;
     let kinds = [(resets, "TCP resets (RST)"), (unreachables, "ICMP \"destination unreachable\"")];
-    let kinds: Vec<String> =
-        kinds.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
+    let kinds: Vec<String> = kinds
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, kind)| format!("{count} {kind}"))
+        .collect();
     let kinds = kinds.join(" and ");
     if are_all(answers.all(), frames) {
         return Finding::new(
@@ -90,10 +95,17 @@ fn rules_against(StackAnswers { resets, unreachables }: StackAnswers, name: &str
     resets.iter().chain(unreachables).map(rule).collect::<Vec<_>>().join("; ")
 }
 
-fn sent_less(frames_tx: u64, sent: u64, lost: &[(String, u64)], situation: &Situation<'_>) -> Finding {
+fn sent_less(
+    frames_tx: u64,
+    sent: u64,
+    lost: &[(String, u64)],
+    situation: &Situation<'_>,
+) -> Finding {
     let Situation { name, .. } = situation;
-    let counters: Vec<String> = lost.iter().map(|(counter, count)| format!("{counter} {count}")).collect();
-    let counters = if counters.is_empty() { String::new() } else { format!(" ({})", counters.join(", ")) };
+    let counters: Vec<String> =
+        lost.iter().map(|(counter, count)| format!("{counter} {count}")).collect();
+    let counters =
+        if counters.is_empty() { String::new() } else { format!(" ({})", counters.join(", ")) };
     let missing = frames_tx - sent;
     let cure = if veth::is_one(situation) {
         "its peer drops the frames in its ring when it is set down, or loses its last XDP program \
@@ -156,7 +168,14 @@ mod tests {
     };
 
     #[track_caller]
-    fn check(driver: &str, mismatch: &Mismatch, code: &str, severity: Severity, cause: &str, cure: &str) {
+    fn check(
+        driver: &str,
+        mismatch: &Mismatch,
+        code: &str,
+        severity: Severity,
+        cause: &str,
+        cure: &str,
+    ) {
         let link = Link {
             name: "eth1".to_owned(),
             alt_names: Vec::new(),
@@ -184,7 +203,10 @@ mod tests {
             attach: RequiredProgram::Nothing,
         };
         let finding = of_mismatch(mismatch, &situation);
-        assert_eq!((finding.code, finding.severity, finding.cause.as_str()), (code, severity, cause));
+        assert_eq!(
+            (finding.code, finding.severity, finding.cause.as_str()),
+            (code, severity, cause)
+        );
         assert!(finding.cure.contains(cure), "{}", finding.cure);
     }
 
@@ -197,12 +219,33 @@ mod tests {
         };
         let said = "between the driver and the wire: the driver of `eth1` accepted 1000 frames and \
                     the interface sent 990, 10 fewer";
-        check("veth", &less(&[]), "lost_behind_driver", Severity::Loses, said, "leave the peer as it is");
+        check(
+            "veth",
+            &less(&[]),
+            "lost_behind_driver",
+            Severity::Loses,
+            said,
+            "leave the peer as it is",
+        );
         let counter = format!("{said} (tx_dropped 10)");
-        check("ice", &less(&[("tx_dropped", 10)]), "lost_behind_driver", Severity::Loses, &counter, "ethtool -S eth1");
+        check(
+            "ice",
+            &less(&[("tx_dropped", 10)]),
+            "lost_behind_driver",
+            Severity::Loses,
+            &counter,
+            "ethtool -S eth1",
+        );
         let unread = "none of the 7 frames that `eth1` took has been read from it: they wait in \
                       its queue";
-        check("tun", &Mismatch::NotCounted { frames_tx: 7 }, "not_counted", Severity::Note, unread, "read them");
+        check(
+            "tun",
+            &Mismatch::NotCounted { frames_tx: 7 },
+            "not_counted",
+            Severity::Note,
+            unread,
+            "read them",
+        );
         let unknown = "neither `eth1` nor its driver counts XDP frames: only the driver's answers tell that \
                        7 frames left";
         check(
@@ -215,8 +258,10 @@ mod tests {
         );
         let others = "others send out of `eth1` too, perhaps this host's own network stack, for \
                       ARP and the like: it counted 5 more than these";
-        let with =
-            |resets, unreachables| Mismatch::Others { frames: 5, answers: StackAnswers { resets, unreachables } };
+        let with = |resets, unreachables| Mismatch::Others {
+            frames: 5,
+            answers: StackAnswers { resets, unreachables },
+        };
         check("ice", &with(0, 0), "other_traffic", Severity::Note, others, "ours alone");
         let some = "others send out of `eth1` too, perhaps this host's own network stack, which \
                     sent 2 TCP resets (RST) out of all its interfaces: it counted 5 more than \
@@ -239,9 +284,14 @@ mod tests {
                          which sent 100000 TCP resets (RST) out of all its interfaces: it counted \
                          5 more than these";
         check("ice", &with(100_000, 0), "other_traffic", Severity::Note, elsewhere, "ours alone");
-        for (answers, code) in
-            [(899, "other"), (900, "own"), (1000, "own"), (1103, "own"), (1104, "other"), (0, "other")]
-        {
+        for (answers, code) in [
+            (899, "other"),
+            (900, "own"),
+            (1000, "own"),
+            (1103, "own"),
+            (1104, "other"),
+            (0, "other"),
+        ] {
             assert_eq!(are_all(answers, 1000), code == "own", "{answers}");
         }
         let above = Mismatch::AboveLineRate { bits_per_s: 12_345_600_000, line: 10_000_000_000 };

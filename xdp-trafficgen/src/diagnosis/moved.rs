@@ -39,7 +39,10 @@ mod tests {
         #[track_caller]
         fn check(online: &[u32], allowed: &[u32], part: &str) {
             let Finding { code, cause, cure, .. } = of_moved(1, online, allowed);
-            assert!(code == "worker_moved" && cause.contains(part) && cure.contains("--cpus"), "{cause}");
+            assert!(
+                code == "worker_moved" && cause.contains(part) && cure.contains("--cpus"),
+                "{cause}"
+            );
         }
         check(&[0], &[0], "CPU 1 was switched off");
         check(&[0, 1], &[0], "cpuset was changed");

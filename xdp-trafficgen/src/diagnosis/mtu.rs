@@ -37,7 +37,10 @@ pub(super) const fn too_long(frame: u32, mtu: u32) -> bool {
 
 /// The cure for frames that are too long for this MTU; `raise` is the command that raises it.
 pub(super) fn shorter_or(mtu: u32, raise: &str) -> String {
-    format!("send frames of {} bytes at most, or raise the MTU: {raise}", FrameLen::sent_at_mtu(mtu).bytes())
+    format!(
+        "send frames of {} bytes at most, or raise the MTU: {raise}",
+        FrameLen::sent_at_mtu(mtu).bytes()
+    )
 }
 
 pub(super) fn above_mtu(situation: &Situation<'_>) -> Finding {

@@ -12,8 +12,11 @@ pub fn of_outage(count: &PortCount) -> Option<Finding> {
         return None;
     }
     let times = if outage.restarts == 1 { "once" } else { &format!("{} times", outage.restarts) };
-    let began =
-        if outage.restarts == 0 { "has not started again".to_owned() } else { format!("started again {times}") };
+    let began = if outage.restarts == 0 {
+        "has not started again".to_owned()
+    } else {
+        format!("started again {times}")
+    };
     let mut cause = format!("the port was down for {} and {began}", seconds(outage.down));
     if !outage.reason.is_empty() {
         cause += &format!("; what ended it last: {}", outage.reason);
@@ -108,10 +111,17 @@ mod tests {
         );
         assert_eq!((still.code, still.severity), ("stood_still", Severity::Loses));
         assert_eq!(of_stillness(&count(0, 0, (300, 300))).unwrap().severity, Severity::Slows);
-        let outage =
-            |restarts| Outage { down: Duration::from_millis(3200), restarts, unsent: 0, reason: "it rained".into() };
-        let cause =
-            |restarts| of_outage(&PortCount { outage: outage(restarts), ..PortCount::default() }).unwrap().cause;
+        let outage = |restarts| Outage {
+            down: Duration::from_millis(3200),
+            restarts,
+            unsent: 0,
+            reason: "it rained".into(),
+        };
+        let cause = |restarts| {
+            of_outage(&PortCount { outage: outage(restarts), ..PortCount::default() })
+                .unwrap()
+                .cause
+        };
         assert_eq!(
             cause(1),
             "the port was down for 3.200 s and started again once; what ended it \

@@ -48,7 +48,8 @@ pub fn of_renamed(then: &str, now: &str) -> Finding {
 
 /// Counts that are missing because a trace point is.
 pub fn of_lacking(lacks: &[TracePoint]) -> Option<Finding> {
-    let names = lacks.iter().map(|point| format!("`{}`", point.name())).collect::<Vec<_>>().join(" and ");
+    let names =
+        lacks.iter().map(|point| format!("`{}`", point.name())).collect::<Vec<_>>().join(" and ");
     (!lacks.is_empty()).then(|| {
         Finding::new(
             "no_trace_points",

@@ -54,7 +54,11 @@ pub(super) fn down(situation: &Situation<'_>) -> Finding {
         "interface_down",
         Severity::Blocks,
         format!("the interface `{name}` {} down", if is { "is" } else { "was" }),
-        if is { format!("`ip link set {name} up`") } else { "keep it up while frames are sent".to_owned() },
+        if is {
+            format!("`ip link set {name} up`")
+        } else {
+            "keep it up while frames are sent".to_owned()
+        },
     )
 }
 
@@ -74,7 +78,8 @@ pub(super) fn no_carrier(situation: &Situation<'_>) -> Finding {
 /// A tap that no process has open.
 pub(super) fn unopened(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, .. } = situation;
-    let closed = situation.driver() == "tun" && situation.interface.is_some_and(|interface| interface.queues.tx == 0);
+    let closed = situation.driver() == "tun"
+        && situation.interface.is_some_and(|interface| interface.queues.tx == 0);
     closed.then(|| {
         Finding::new(
             "tap_unopened",
@@ -104,11 +109,15 @@ pub(super) fn driver(situation: &Situation<'_>) -> Option<Finding> {
     let runs_programs = features.is_some_and(|features| features.has(XdpFeatures::BASIC));
     let with_program = runs_programs || (features.is_none() && needs_program(situation.driver()));
     if !with_program {
-        let never = features.is_some() || SOFTWARE.iter().any(|kind| *kind == situation.kind()) || *name == "lo";
+        let never = features.is_some()
+            || SOFTWARE.iter().any(|kind| *kind == situation.kind())
+            || *name == "lo";
         return never.then(|| never_sends(situation));
     }
     let native = situation.program(AttachedMode::Native);
-    let generic = situation.program(AttachedMode::Generic).filter(|generic| !situation.replaces() || generic.on_link);
+    let generic = situation
+        .program(AttachedMode::Generic)
+        .filter(|generic| !situation.replaces() || generic.on_link);
     if let (Some(generic), None) = (generic, native) {
         return Some(Finding::new(
             "generic_program_in_the_way",
@@ -177,8 +186,12 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
                                           {name}` lists"
             ),
         ),
-        "vlan" => ("a VLAN interface", format!("{beneath}, and let frames have the tag (`--vlan`)")),
-        "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "team" | "hsr" => ("an interface on top of others", beneath),
+        "vlan" => {
+            ("a VLAN interface", format!("{beneath}, and let frames have the tag (`--vlan`)"))
+        }
+        "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "team" | "hsr" => {
+            ("an interface on top of others", beneath)
+        }
         kind @ ("vxlan" | "geneve" | "gretap" | "ip6gretap" | "erspan") => (
             "a tunnel",
             format!(
@@ -197,7 +210,10 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
         ),
     };
     let cause = match what {
-        "" => format!("{}`{name}` cannot send XDP frames: it has no `ndo_xdp_xmit`", whose_driver(situation)),
+        "" => format!(
+            "{}`{name}` cannot send XDP frames: it has no `ndo_xdp_xmit`",
+            whose_driver(situation)
+        ),
         what => format!("`{name}` is {what}, which cannot send XDP frames"),
     };
     Finding::new("driver_cannot_send", Severity::Blocks, cause, cure)

@@ -18,7 +18,8 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
     if veth::is_one(situation) && !veth::fits_ring(*batch_size) {
         return veth::batch_above_ring(situation);
     }
-    let rings = situation.interface.and_then(|interface| interface.rings).filter(|rings| rings.tx > 0);
+    let rings =
+        situation.interface.and_then(|interface| interface.rings).filter(|rings| rings.tx > 0);
     let of = match rings {
         _ if veth::is_one(situation) => format!(" of {} entries", veth::RING_ENTRIES),
         Some(rings) => format!(" of {} entries", rings.tx),
@@ -66,12 +67,16 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
     // A share needs a known speed.
     let speed = situation.interface.and_then(|interface| interface.link.speed);
     let share = if speed.is_some() { " 95%" } else { "" };
-    let larger =
-        larger.map_or_else(String::new, |rings| format!(", larger rings (`ethtool -G {name} tx {}`)", rings.tx_max));
+    let larger = larger.map_or_else(String::new, |rings| {
+        format!(", larger rings (`ethtool -G {name} tx {}`)", rings.tx_max)
+    });
     Finding::new(
         "queue_full",
         Severity::Loses,
-        format!("the transmit ring{of} of `{name}` was full{}: the link is slower than the sender", through(situation)),
+        format!(
+            "the transmit ring{of} of `{name}` was full{}: the link is slower than the sender",
+            through(situation)
+        ),
         format!(
             "use {fewer}a rate that the link carries (`--rate{share}`){larger}, or more CPUs \
                  with a queue each"
@@ -101,7 +106,9 @@ fn more_queues(situation: &Situation<'_>) -> Option<String> {
 /// ` (queue 1 of 4, that of CPU 5)`: the queues that the workers' frames use, with numbers if they
 /// are known; empty if the queues are not known.
 fn through(situation: &Situation<'_>) -> String {
-    let Some(Interface { queues: Queues { tx, .. }, peer, .. }) = situation.interface else { return String::new() };
+    let Some(Interface { queues: Queues { tx, .. }, peer, .. }) = situation.interface else {
+        return String::new();
+    };
     if situation.cpus.is_empty() {
         return String::new();
     }
@@ -111,7 +118,10 @@ fn through(situation: &Situation<'_>) -> String {
         (QueueOfCpu::Own(_) | QueueOfCpu::Modulo, _) => *tx,
         (QueueOfCpu::ModuloOfPeer, Some(Peer::Here { rx_queues, .. })) => *rx_queues,
         (QueueOfCpu::OwnOrShared, _) => {
-            return format!(" (the XDP {} of {of})", if cpus.len() == 1 { "queue" } else { "queues" });
+            return format!(
+                " (the XDP {} of {of})",
+                if cpus.len() == 1 { "queue" } else { "queues" }
+            );
         }
         (QueueOfCpu::ModuloOfPeer | QueueOfCpu::Unknown, _) => return String::new(),
     };
@@ -144,11 +154,14 @@ pub(super) fn cpus_above(situation: &Situation<'_>, errno: Option<u32>) -> Optio
     let without = sorted(cpus.iter().copied().filter(|&cpu| cpu >= count));
     let needed = without.last()? + 1;
     let with = sorted(allowed_cpus.iter().copied().filter(|&cpu| cpu < count));
-    let severity = if cpus.iter().all(|&cpu| cpu >= count) { Severity::Blocks } else { Severity::Loses };
+    let severity =
+        if cpus.iter().all(|&cpu| cpu >= count) { Severity::Blocks } else { Severity::Loses };
     let more = interface.most_queues.filter(|most| most.tx > count);
-    let more = more.filter(|most| most.tx >= needed).map(|_| format!("`ethtool -L {name} combined {needed}`"));
-    let use_these =
-        (!with.is_empty()).then(|| format!("send on {} (`--cpus {}`)", words::cpus(&with), words::option(&with)));
+    let more = more
+        .filter(|most| most.tx >= needed)
+        .map(|_| format!("`ethtool -L {name} combined {needed}`"));
+    let use_these = (!with.is_empty())
+        .then(|| format!("send on {} (`--cpus {}`)", words::cpus(&with), words::option(&with)));
     let cures: Vec<String> = [use_these, more].into_iter().flatten().collect();
     let cure = if cures.is_empty() {
         format!(

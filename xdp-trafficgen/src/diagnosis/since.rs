@@ -28,7 +28,10 @@ pub fn at_the_end(then: &Finding, now: &Finding, situation: &Situation<'_>) -> F
             format!("{cause} (as it was when they were dropped; it is not so any more)"),
             "it is put right by now: leave it as it is while frames are sent".to_owned(),
         ),
-        Since::Unknown => (format!("{cause} (as it was when they were dropped)"), format!("if it is still so: {cure}")),
+        Since::Unknown => (
+            format!("{cause} (as it was when they were dropped)"),
+            format!("if it is still so: {cure}"),
+        ),
     };
     let cure = if then.cure.is_empty() { String::new() } else { cure };
     Finding { code, severity: *severity, cause, cure }
@@ -42,16 +45,22 @@ fn since(code: &str, situation: &Situation<'_>) -> Since {
         "interface_down" => interface.link.up,
         "no_carrier" => interface.link.carrier,
         "frame_above_peer_mtu" => match interface.peer {
-            Some(Peer::Here { mtu, .. } | Peer::There { mtu, .. }) => !too_long(situation.largest, mtu),
+            Some(Peer::Here { mtu, .. } | Peer::There { mtu, .. }) => {
+                !too_long(situation.largest, mtu)
+            }
             Some(Peer::Elsewhere) | None => false,
         },
-        "veth_peer_down" | "veth_peer_without_receiver" | "veth_peer_unnoticed" => veth::hears(situation),
+        "veth_peer_down" | "veth_peer_without_receiver" | "veth_peer_unnoticed" => {
+            veth::hears(situation)
+        }
         "tap_unopened" => interface.queues.tx > 0,
         "needs_program"
         | "generic_program_in_the_way"
         | "driver_cannot_send"
         | "bond_without_xdp"
-        | "bond_slave_without_xdp" => interface.features.is_some_and(|features| features.has(XdpFeatures::NDO_XMIT)),
+        | "bond_slave_without_xdp" => {
+            interface.features.is_some_and(|features| features.has(XdpFeatures::NDO_XMIT))
+        }
         "bond_without_slave" | "cpu_above_queues" | "veth_peer_unseen" => false,
         _ => return Since::AsTrue,
     };
@@ -87,7 +96,8 @@ mod tests {
             largest: 1000,
             attach: RequiredProgram::Nothing,
         };
-        let Finding { cause: said, cure: cured, .. } = at_the_end(&finding(code), &finding("another"), &situation);
+        let Finding { cause: said, cure: cured, .. } =
+            at_the_end(&finding(code), &finding("another"), &situation);
         assert_eq!((said.as_str(), cured.as_str()), (cause, cure), "{code}");
     }
 
@@ -120,7 +130,8 @@ mod tests {
             "it is so (as it was when they were dropped; it is not so any more)",
             "it is put right by now: leave it as it is while frames are sent",
         );
-        let unknown = ("it is so (as it was when they were dropped)", "if it is still so: `change it`");
+        let unknown =
+            ("it is so (as it was when they were dropped)", "if it is still so: `change it`");
         for (code, interface, (cause, cure)) in [
             ("frame_above_peer_mtu", &with(peer(1500)), right),
             ("frame_above_peer_mtu", &with(peer(500)), unknown),

@@ -8,15 +8,25 @@ use crate::{
 
 /// What keeps this process from sending, or limits what it can measure; the worst first.
 pub fn of_survey(survey: &Survey, system: &System) -> Vec<Finding> {
-    let Survey { missing_capabilities, live_frames, largest_frame: _, batch_limit: _, trace_points, bpf_loop, call: _ } =
-        survey;
+    let Survey {
+        missing_capabilities,
+        live_frames,
+        largest_frame: _,
+        batch_limit: _,
+        trace_points,
+        bpf_loop,
+        call: _,
+    } = survey;
     let release = &system.release;
     let mut findings = Vec::new();
     if !missing_capabilities.is_empty() {
         findings.push(Finding::new(
             "missing_capability",
             Severity::Blocks,
-            format!("this process lacks {}, without which it can send nothing", missing_capabilities.join(" and ")),
+            format!(
+                "this process lacks {}, without which it can send nothing",
+                missing_capabilities.join(" and ")
+            ),
             "run it with sudo, or let `setcap cap_net_admin,cap_sys_admin+ep` give them to the \
              program",
         ));
@@ -65,7 +75,9 @@ fn refused(error: &KernelError, lockdown: Lockdown) -> Finding {
 /// Absent trace points without which a count is missing: one of `xdp_redirect_err` and
 /// `xdp_redirect_map_err` is enough.
 fn lacking(trace_points: &[(TracePoint, Answer<bool>)]) -> Vec<TracePoint> {
-    let absent = |point| trace_points.iter().any(|(known, answer)| *known == point && matches!(answer, Ok(false)));
+    let absent = |point| {
+        trace_points.iter().any(|(known, answer)| *known == point && matches!(answer, Ok(false)))
+    };
     let both = absent(TracePoint::RedirectErr) && absent(TracePoint::RedirectMapErr);
     let devmap = absent(TracePoint::DevmapXmit).then_some(TracePoint::DevmapXmit);
     devmap.into_iter().chain(both.then_some(TracePoint::RedirectErr)).collect()
@@ -85,16 +97,23 @@ mod tests {
             live_frames: Ok(true),
             largest_frame: Ok(3408),
             batch_limit: Ok(256),
-            trace_points: TracePoint::ALL.map(|point| (point, Ok(point != TracePoint::RedirectMapErr))).into(),
+            trace_points: TracePoint::ALL
+                .map(|point| (point, Ok(point != TracePoint::RedirectMapErr)))
+                .into(),
             bpf_loop: Ok(true),
-            call: Ok(CallTimes { alone: Duration::from_millis(46), anchored: Duration::from_micros(36) }),
+            call: Ok(CallTimes {
+                alone: Duration::from_millis(46),
+                anchored: Duration::from_micros(36),
+            }),
         }
     }
 
     #[track_caller]
     fn check(survey: &Survey, expected: &[(&str, Severity)]) {
-        let findings = of_survey(survey, &System { release: "6.18.0".to_owned(), ..System::default() });
-        let found: Vec<_> = findings.iter().map(|finding| (finding.code, finding.severity)).collect();
+        let findings =
+            of_survey(survey, &System { release: "6.18.0".to_owned(), ..System::default() });
+        let found: Vec<_> =
+            findings.iter().map(|finding| (finding.code, finding.severity)).collect();
         assert_eq!(found, expected);
         for Finding { cause, cure, .. } in &findings {
             assert!(!cause.is_empty() && !cause.ends_with('.') && !cure.is_empty(), "{findings:?}");
@@ -104,7 +123,10 @@ mod tests {
     #[test]
     fn answers_and_what_they_mean() {
         check(&able(), &[]);
-        check(&Survey { live_frames: Ok(false), ..able() }, &[("no_live_frames", Severity::Blocks)]);
+        check(
+            &Survey { live_frames: Ok(false), ..able() },
+            &[("no_live_frames", Severity::Blocks)],
+        );
         check(&Survey { bpf_loop: Ok(false), ..able() }, &[("no_bpf_loop", Severity::Note)]);
         let missing = vec!["CAP_SYS_ADMIN"];
         let unanswered = || Unanswered::Privilege(missing.clone());
@@ -116,13 +138,20 @@ mod tests {
             ..able()
         };
         check(&unprivileged, &[("missing_capability", Severity::Blocks)]);
-        let error =
-            KernelError::Syscall { call: "bpf(BPF_PROG_LOAD)", source: io::Error::from_raw_os_error(libc::EPERM) };
+        let error = KernelError::Syscall {
+            call: "bpf(BPF_PROG_LOAD)",
+            source: io::Error::from_raw_os_error(libc::EPERM),
+        };
         let refused = Survey { live_frames: Err(Unanswered::Kernel(error)), ..able() };
         check(&refused, &[("denied", Severity::Blocks)]);
-        let error =
-            KernelError::Syscall { call: "bpf(BPF_PROG_LOAD)", source: io::Error::from_raw_os_error(libc::EMFILE) };
-        let findings = of_survey(&Survey { live_frames: Err(Unanswered::Kernel(error)), ..able() }, &System::default());
+        let error = KernelError::Syscall {
+            call: "bpf(BPF_PROG_LOAD)",
+            source: io::Error::from_raw_os_error(libc::EMFILE),
+        };
+        let findings = of_survey(
+            &Survey { live_frames: Err(Unanswered::Kernel(error)), ..able() },
+            &System::default(),
+        );
         assert_eq!(findings.first().map(|finding| finding.code), Some("few_descriptors"));
         assert!(findings.first().is_some_and(|finding| finding.cure.contains("ulimit")));
     }

@@ -9,8 +9,8 @@ use super::*;
 use crate::{
     config::Action,
     host::{
-        AttachedMode, AttachedXdp, Bond, Cpu, Driver, Interface, Interrupt, Iommu, Link, LinkHistory, Lockdown, Peer,
-        Queues, Rings, System, XdpFeatures,
+        AttachedMode, AttachedXdp, Bond, Cpu, Driver, Interface, Interrupt, Iommu, Link,
+        LinkHistory, Lockdown, Peer, Queues, Rings, System, XdpFeatures,
     },
     kernel::TracePoint,
     plan::{ExistingProgram, RequiredProgram},
@@ -82,7 +82,12 @@ fn of_kind(kind: &str) -> Interface {
 
 /// A machine without findings: 8 CPUs on two nodes.
 fn machine() -> System {
-    let cpu = |number| Cpu { number, numa_node: Some(number / 4), siblings: vec![number], ..Cpu::default() };
+    let cpu = |number| Cpu {
+        number,
+        numa_node: Some(number / 4),
+        siblings: vec![number],
+        ..Cpu::default()
+    };
     System {
         release: "6.18.0".into(),
         version: Some((6, 18)),

@@ -4,7 +4,9 @@ mod limits;
 mod other_end;
 mod receiver;
 
-pub(super) use limits::{RING_ENTRIES, above_peer_mtu, batch_above_ring, fits_ring, perhaps_above_peer_mtu};
+pub(super) use limits::{
+    RING_ENTRIES, above_peer_mtu, batch_above_ring, fits_ring, perhaps_above_peer_mtu,
+};
 pub(super) use other_end::OtherEnd;
 pub(super) use receiver::{hears, peer, unseen};
 

@@ -41,9 +41,12 @@ mod tests {
 
     #[test]
     fn neighbouring_cpus_are_a_range() {
-        for (numbers, text) in
-            [(&[3][..], "CPU 3"), (&[0, 1], "CPUs 0-1"), (&[0, 2, 3, 4, 8], "CPUs 0, 2-4, 8"), (&[], "CPUs ")]
-        {
+        for (numbers, text) in [
+            (&[3][..], "CPU 3"),
+            (&[0, 1], "CPUs 0-1"),
+            (&[0, 2, 3, 4, 8], "CPUs 0, 2-4, 8"),
+            (&[], "CPUs "),
+        ] {
             assert_eq!(cpus(numbers), text);
         }
         assert_eq!(option(&[0, 2, 3]), "0,2-3");

@@ -1,11 +1,13 @@
-//! How many frames leave together, where they have set times: as few as keep up. Pure: time comes in as numbers.
+//! How many frames leave together, where they have set times: as few as keep up. Pure: time comes
+//! in as numbers.
 
 use std::time::Duration;
 
 /// Shorter calls tell nothing.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Overdue by less than this is no reason to send more frames together: a call's end alone does that.
+/// Overdue by less than this is no reason to send more frames together: a call's end alone does
+/// that.
 const BEHIND: Duration = Duration::from_micros(100);
 
 /// The batch size of the next call, from what became of the last ones.
@@ -18,7 +20,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Starts with `size`, and never goes above `most`. `give_up`: what is overdue by more is given up.
+    /// Starts with `size`, and never goes above `most`. `give_up`: what is overdue by more is given
+    /// up.
     pub(super) fn new(size: u32, most: u32, give_up: Duration) -> Self {
         Self { size: size.clamp(1, most), most, behind: BEHIND.min(give_up) }
     }
@@ -28,11 +31,12 @@ impl Batch {
         self.size
     }
 
-    /// Takes note of a call: what it took, how much of that was spent waiting, and how overdue departures were at most.
+    /// Takes note of a call: what it took, how much of that was spent waiting, and how overdue
+    /// departures were at most.
     ///
-    /// Behind and without a rest, frames leave twice as many together. Where more than half of the time is left over, and
-    /// nothing was overdue (as it may be in bursts), half as many do: a frame cannot take more than twice as long then, so this
-    /// does not go back and forth.
+    /// Behind and without a rest, frames leave twice as many together. Where more than half of the
+    /// time is left over, and nothing was overdue (as it may be in bursts), half as many do: a
+    /// frame cannot take more than twice as long then, so this does not go back and forth.
     pub(super) fn learn(&mut self, took: Duration, waited: Duration, late: Duration) {
         if took < SHORTEST {
             return;
@@ -54,7 +58,11 @@ mod tests {
     #[track_caller]
     fn check(size: u32, (took, waited, late): (u64, u64, u64), expected: u32) {
         let mut batch = Batch::new(size, 64, Duration::from_millis(100));
-        batch.learn(Duration::from_micros(took), Duration::from_micros(waited), Duration::from_micros(late));
+        batch.learn(
+            Duration::from_micros(took),
+            Duration::from_micros(waited),
+            Duration::from_micros(late),
+        );
         assert_eq!(batch.size(), expected);
     }
 

@@ -1,12 +1,12 @@
-//! How many repetitions one call should make: calls long enough that their cost does not show, short enough to stop in
-//! time. Pure: time comes in as numbers.
+//! How many repetitions one call should make: calls long enough that their cost does not show,
+//! short enough to stop in time. Pure: time comes in as numbers.
 
 use std::time::Duration;
 
 use crate::kernel::generator::Sent;
 
-/// How long a call is meant to take. A call costs about 20 µs more than its frames, 0.4 % of this (doc/measurements.md#calls);
-/// a stop waits for the end of the call at hand.
+/// How long a call is meant to take. A call costs about 20 µs more than its frames, 0.4 % of this
+/// (doc/measurements.md#calls); a stop waits for the end of the call at hand.
 const TARGET: Duration = Duration::from_millis(5);
 
 /// Shorter than this nothing useful can be sent any more.
@@ -31,7 +31,8 @@ impl CallSize {
         Self { batch_size: 1, target, frame_ns: None }
     }
 
-    /// Repetitions for such a call, in whole batches and `most` at most, but for the one batch it has at least.
+    /// Repetitions for such a call, in whole batches and `most` at most, but for the one batch it
+    /// has at least.
     pub(super) fn in_batches(&self, batch: u32, most: u32) -> u32 {
         let repeat = self.repetitions(self.target, batch).min(most);
         (repeat / batch).max(1) * batch
@@ -57,14 +58,20 @@ impl CallSize {
         // Before anything is known, one batch tells.
         let frames = self.frame_ns.map_or(0.0, |frame_ns| time.as_secs_f64() * 1e9 / frame_ns);
         let batch_size = f64::from(batch);
-        // Whole batches: a part of one costs as much. Within u32: at 10 ns a frame, 5 ms hold 500 000.
+        // Whole batches: a part of one costs as much. Within u32: at 10 ns a frame, 5 ms hold 500
+        // 000.
         let whole = ((frames / batch_size).floor() * batch_size).clamp(batch_size, 10_000_000.0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 10 000 000 above")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to 10 000 000 above"
+        )]
         let repeat = whole as u32;
         repeat
     }
 
-    /// Takes note of what a call took. Of one that a signal ended nobody knows how many repetitions that was.
+    /// Takes note of what a call took. Of one that a signal ended nobody knows how many repetitions
+    /// that was.
     pub(super) fn learn(&mut self, sent: Sent, repeat: u32, took: Duration) {
         if sent == Sent::Interrupted {
             return;
@@ -81,7 +88,10 @@ mod tests {
 
     #[track_caller]
     fn check(frame_ns: Option<f64>, left: u64, time_left: Option<Duration>, expected: Option<u32>) {
-        assert_eq!(CallSize { batch_size: 64, target: TARGET, frame_ns }.next(left, time_left), expected);
+        assert_eq!(
+            CallSize { batch_size: 64, target: TARGET, frame_ns }.next(left, time_left),
+            expected
+        );
     }
 
     #[test]
@@ -119,7 +129,8 @@ mod tests {
     fn an_interrupted_call_tells_nothing() {
         let mut size = CallSize::new(64);
         size.learn(Sent::All, 64, Duration::from_nanos(6400));
-        // It would look as if a frame took a nanosecond, or, with a stop of the process in it, a second.
+        // It would look as if a frame took a nanosecond, or, with a stop of the process in it, a
+        // second.
         size.learn(Sent::Interrupted, 50_000, Duration::from_micros(50));
         size.learn(Sent::Interrupted, 64, Duration::from_secs(64));
         assert_eq!(size.next(u64::MAX, None), Some(49_984));

@@ -1,4 +1,5 @@
-//! The session's clock, which is the one that the eBPF program reads, so that both sides mean the same instant.
+//! The session's clock, which is the one that the eBPF program reads, so that both sides mean the
+//! same instant.
 
 use std::time::SystemTime;
 
@@ -10,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{kernel::ProgramClock, units::Nanos};
 
-/// Now, on the clock of sessions, in nanoseconds. Where the kernel takes no program that tells it, nothing is ever sent, and any
-/// clock will do.
+/// Now, on the clock of sessions, in nanoseconds. Where the kernel takes no program that tells it,
+/// nothing is ever sent, and any clock will do.
 pub fn now() -> u64 {
     ProgramClock::of_kernel().unwrap_or(ProgramClock::OWN).now()
 }
 
-/// A wall-clock instant on the session's clock, by what separates the two now; none when it is over.
+/// A wall-clock instant on the session's clock, by what separates the two now; none when it is
+/// over.
 pub(super) fn at(clock: ProgramClock, instant: SystemTime) -> Option<u64> {
     let ahead = instant.duration_since(SystemTime::now()).ok()?;
     Some(Nanos::from(ahead).after(Nanos::new(clock.now())).get())

@@ -21,8 +21,8 @@ pub(super) struct Counting {
     before: BTreeMap<u32, Counters>,
 }
 
-/// How long to wait for a virtual interface whose counters do not move any more: the receiver of a veth may still be at work.
-/// Also how long for any when somebody waits for the end.
+/// How long to wait for a virtual interface whose counters do not move any more: the receiver of a
+/// veth may still be at work. Also how long for any when somebody waits for the end.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How long for one of hardware: many drivers update their counters every second or two.
 const LONG_PATIENCE: Duration = Duration::from_millis(2200);
@@ -40,12 +40,20 @@ impl Counting {
         Self { reader, before }
     }
 
-    /// Adds what each port's interface has counted, once it has counted all that its driver accepted, or does not go on
-    /// counting. Gives the interfaces that may go on, because `stop` made an end of the waiting.
-    pub(super) async fn end(self, ports: &mut [PortCount], stop: &CancellationToken) -> BTreeSet<u32> {
+    /// Adds what each port's interface has counted, once it has counted all that its driver
+    /// accepted, or does not go on counting. Gives the interfaces that may go on, because
+    /// `stop` made an end of the waiting.
+    pub(super) async fn end(
+        self,
+        ports: &mut [PortCount],
+        stop: &CancellationToken,
+    ) -> BTreeSet<u32> {
         let Some(reader) = self.reader else { return BTreeSet::new() };
         let started = Instant::now();
-        let waiting = self.before.into_iter().map(|(index, before)| Waiting::new(index, before, ports, started));
+        let waiting = self
+            .before
+            .into_iter()
+            .map(|(index, before)| Waiting::new(index, before, ports, started));
         let mut waiting: Vec<Waiting> = waiting.collect();
         loop {
             let mut all_done = true;
@@ -110,7 +118,8 @@ impl Waiting {
             return true;
         };
         let counted = counted.since(&self.before);
-        self.complete = counted.tx_packets >= self.frames_tx || confirmed_by_nic(&counted, self.frames_tx);
+        self.complete =
+            counted.tx_packets >= self.frames_tx || confirmed_by_nic(&counted, self.frames_tx);
         if self.counted.as_ref() != Some(&counted) {
             self.counted = Some(counted);
             self.moved = Instant::now();

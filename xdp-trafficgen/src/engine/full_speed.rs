@@ -51,7 +51,11 @@ impl SendLoop for FullSpeed<'_> {
         Ok(true)
     }
 
-    fn send(&mut self, turns: Option<u64>, until: Option<PhaseEnd>) -> Result<PhaseOutcome, WorkerError> {
+    fn send(
+        &mut self,
+        turns: Option<u64>,
+        until: Option<PhaseEnd>,
+    ) -> Result<PhaseOutcome, WorkerError> {
         let before_all = self.attempted()?;
         let mut sent = 0;
         while turns.is_none_or(|turns| sent < turns) && !self.worker.stop.is_cancelled() {

@@ -1,11 +1,13 @@
-//! Paced sending: the eBPF program waits for each departure; this side chooses how long calls are and how many frames leave
-//! together, and sleeps when the next departure is far away.
+//! Paced sending: the eBPF program waits for each departure; this side chooses how long calls are
+//! and how many frames leave together, and sleeps when the next departure is far away.
 
 use std::{num::NonZeroU64, time::Duration};
 
 use rustix::thread::set_current_timer_slack;
 use xdp_trafficgen_ebpf::{
-    abi::timing::{ClockSpec, ClockState, FAR, GRACE, Stream, StreamSpec, WorkerClock, stream_kind},
+    abi::timing::{
+        ClockSpec, ClockState, FAR, GRACE, Stream, StreamSpec, WorkerClock, stream_kind,
+    },
     timing::{self, Tables},
 };
 
@@ -26,13 +28,14 @@ use crate::{
     units::Nanos,
 };
 
-/// A sleeper is woken so long before the next departure, at least: a wake-up takes 50 µs or so on a virtual machine, a call 20.
-/// The more there is to sleep, the longer; a hundredth of a core is well spent on not being late.
+/// A sleeper is woken so long before the next departure, at least: a wake-up takes 50 µs or so on a
+/// virtual machine, a call 20. The more there is to sleep, the longer; a hundredth of a core is
+/// well spent on not being late.
 const SHORTEST_WAKE: u64 = 150_000;
 const LONGEST_WAKE: u64 = 1_000_000;
 
-/// How long a paced call is meant to take. Each one ends with some 20 µs in which nothing departs; a stop does not wait for its
-/// end, for the program takes notice of it.
+/// How long a paced call is meant to take. Each one ends with some 20 µs in which nothing departs;
+/// a stop does not wait for its end, for the program takes notice of it.
 const CALL: Duration = Duration::from_millis(50);
 
 /// Repetitions of a call at most: after a stop those left take 50 to 100 ns each.
@@ -53,7 +56,8 @@ pub(super) struct PacedLoop<'a> {
 impl<'a> PacedLoop<'a> {
     /// Readies the worker and sleeps until shortly before the start.
     pub(super) fn new(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Result<Self, WorkerError> {
-        // Sleeps end when they should, not within 50 µs of it. It can only fail where there is no such setting.
+        // Sleeps end when they should, not within 50 µs of it. It can only fail where there is no
+        // such setting.
         let _ = set_current_timer_slack(NonZeroU64::new(1));
         let paced = Self::of(worker, pacing);
         let own = pacing.departures.of(worker.index as usize).iter();
@@ -76,7 +80,9 @@ impl<'a> PacedLoop<'a> {
             clippy::cast_sign_loss,
             reason = "a float becomes the nearest that there is"
         )]
-        let most = ((pacing.peak / workers as f64 * CALL.as_secs_f64()) as u32).saturating_add(1).min(MOST_REPETITIONS);
+        let most = ((pacing.peak / workers as f64 * CALL.as_secs_f64()) as u32)
+            .saturating_add(1)
+            .min(MOST_REPETITIONS);
         Self {
             worker,
             pacing,
@@ -92,7 +98,8 @@ impl<'a> PacedLoop<'a> {
         }
     }
 
-    /// Sends from all streams of the worker until all have ended. Adds the departures of each that were due.
+    /// Sends from all streams of the worker until all have ended. Adds the departures of each that
+    /// were due.
     pub(super) fn all(&mut self, due: &mut [u64]) -> Result<(), WorkerError> {
         self.until_done()?;
         let over = self.over();
@@ -111,8 +118,9 @@ impl<'a> PacedLoop<'a> {
         Ok(())
     }
 
-    /// Counts what was due and did not leave as given up, for a worker that failed, which leaves its streams as they
-    /// are: another thread may be at work on them. To be called when all have ended.
+    /// Counts what was due and did not leave as given up, for a worker that failed, which leaves
+    /// its streams as they are: another thread may be at work on them. To be called when all
+    /// have ended.
     pub(super) fn settle(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Result<(), KernelError> {
         let paced = Self::of(worker, pacing);
         let over = paced.over();
@@ -129,8 +137,8 @@ impl<'a> PacedLoop<'a> {
         self.worker.stop.over(self.worker.clock.now()).saturating_sub(self.worker.start)
     }
 
-    /// Whether it was told to stop. All workers and the program look at the same word; the token that is cancelled is seen by
-    /// each at another moment.
+    /// Whether it was told to stop. All workers and the program look at the same word; the token
+    /// that is cancelled is seen by each at another moment.
     fn is_stopped(&self) -> bool {
         self.worker.generator.stop().get().is_some()
     }
@@ -157,7 +165,11 @@ impl<'a> PacedLoop<'a> {
             let after = self.worker_clock()?;
             let waited = after.counts.waited - clock.counts.waited;
             self.watch.called(self.worker.clock.now(), waited, after.counts.most_overdue);
-            self.batch.learn(took, Duration::from_nanos(waited), Duration::from_nanos(after.counts.most_overdue));
+            self.batch.learn(
+                took,
+                Duration::from_nanos(waited),
+                Duration::from_nanos(after.counts.most_overdue),
+            );
         }
         Ok(())
     }
@@ -238,11 +250,19 @@ impl SendLoop for PacedLoop<'_> {
         Ok(!timing::is_over(&stream))
     }
 
-    fn send(&mut self, turns: Option<u64>, until: Option<PhaseEnd>) -> Result<PhaseOutcome, WorkerError> {
+    fn send(
+        &mut self,
+        turns: Option<u64>,
+        until: Option<PhaseEnd>,
+    ) -> Result<PhaseOutcome, WorkerError> {
         let before = self.stream(self.worker.index)?;
         let end = until.map_or(Nanos::NEVER, |until| until.time).get();
         // Where others go on, there is time to catch up.
-        let close = if until.is_some_and(|until| until.is_last) { end.saturating_add(GRACE) } else { u64::MAX };
+        let close = if until.is_some_and(|until| until.is_last) {
+            end.saturating_add(GRACE)
+        } else {
+            u64::MAX
+        };
         let mut stream = before;
         stream.state.left = turns.map_or(before.state.left, |turns| turns.min(before.state.left));
         stream.spec = StreamSpec { end, close, ..before.spec };
@@ -256,8 +276,11 @@ impl SendLoop for PacedLoop<'_> {
         if close != u64::MAX || self.is_stopped() {
             give_up_until(&mut stream, self.over(), &self.tables);
         }
-        let taken = stream.counts.departed + stream.counts.unsent - before.counts.departed - before.counts.unsent;
-        stream.state.left = if before.state.left == u64::MAX { u64::MAX } else { before.state.left - taken };
+        let taken = stream.counts.departed + stream.counts.unsent
+            - before.counts.departed
+            - before.counts.unsent;
+        stream.state.left =
+            if before.state.left == u64::MAX { u64::MAX } else { before.state.left - taken };
         stream.spec.end = u64::MAX;
         self.set_stream(self.worker.index, stream)?;
         Ok(PhaseOutcome { taken, is_last: stream.state.left == 0 })
@@ -287,7 +310,8 @@ mod tests {
         }
     }
 
-    /// Of a stream with a departure each millisecond that is next due at one: those given up until another, and the next one.
+    /// Of a stream with a departure each millisecond that is next due at one: those given up until
+    /// another, and the next one.
     #[track_caller]
     fn check(due: u64, over: u64, expected: (u64, u64)) {
         let gap = Gap { ns: MS, ..Gap::ZERO };

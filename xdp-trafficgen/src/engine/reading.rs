@@ -42,8 +42,8 @@ impl SnapshotReader {
         Ok(Snapshot { elapsed, ports: ports.collect::<Result<_, _>>()? })
     }
 
-    /// Reads them in a thread that ends with it, off the workers' CPUs where it may: with tens of thousands of flows it takes
-    /// milliseconds, and whoever waits has other things to hear of.
+    /// Reads them in a thread that ends with it, off the workers' CPUs where it may: with tens of
+    /// thousands of flows it takes milliseconds, and whoever waits has other things to hear of.
     ///
     /// # Errors
     /// When there is no thread to be had.
@@ -57,7 +57,10 @@ impl SnapshotReader {
             // Nobody listens when the session has ended.
             let _ = done.send(snapshot);
         };
-        thread::Builder::new().name("counts".to_owned()).spawn(work).map_err(EngineError::Thread)?;
+        thread::Builder::new()
+            .name("counts".to_owned())
+            .spawn(work)
+            .map_err(EngineError::Thread)?;
         Ok(PendingSnapshot(reading))
     }
 
@@ -77,7 +80,8 @@ pub(super) struct PendingSnapshot(oneshot::Receiver<Result<Snapshot, EngineError
 impl PendingSnapshot {
     /// Waits for them. Nothing is lost when the waiting is given up and begun again.
     pub(super) async fn counts(&mut self) -> Result<Snapshot, EngineError> {
-        let panicked = || EngineError::Thread(io::Error::other("the thread that reads the counts panicked"));
+        let panicked =
+            || EngineError::Thread(io::Error::other("the thread that reads the counts panicked"));
         (&mut self.0).await.unwrap_or_else(|_| Err(panicked()))
     }
 }

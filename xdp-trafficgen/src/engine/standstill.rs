@@ -1,5 +1,5 @@
-//! Notices that a worker stood still: its process was stopped, or the machine was paused. What it did not send meanwhile is no
-//! want of CPUs.
+//! Notices that a worker stood still: its process was stopped, or the machine was paused. What it
+//! did not send meanwhile is no want of CPUs.
 
 use std::{
     fs::File,
@@ -8,14 +8,15 @@ use std::{
     time::Duration,
 };
 
-/// Between two signs of life of a worker at most, beyond what it meant to sleep. A paced call takes 50 ms, and stealing
-/// neighbours on a virtual machine have taken 100.
+/// Between two signs of life of a worker at most, beyond what it meant to sleep. A paced call takes
+/// 50 ms, and stealing neighbours on a virtual machine have taken 100.
 const LONGEST: u64 = 250_000_000;
 
 /// How often the time spent waiting for the CPU is read: it costs a system call.
 const REFRESH: u64 = 1_000_000_000;
 
-/// How long a port's workers stood still, in nanoseconds: of the worker that did so for the longest.
+/// How long a port's workers stood still, in nanoseconds: of the worker that did so for the
+/// longest.
 #[derive(Debug, Default)]
 pub(super) struct Standstill {
     /// At once.
@@ -54,17 +55,19 @@ impl<'a> StandstillWatch<'a> {
         Self { of_port, scheduler, last: now, waited, read: now, late: 0, total: 0 }
     }
 
-    /// A sign of life. `asleep_until`: the worker meant to sleep until then; its last sign of life where it did not.
+    /// A sign of life. `asleep_until`: the worker meant to sleep until then; its last sign of life
+    /// where it did not.
     pub(super) fn alive(&mut self, now: u64, asleep_until: Option<u64>) {
         self.sign(now, asleep_until.map_or(self.last, |until| until.max(self.last)));
     }
 
-    /// A sign of life after a call in which the program waited for departures for so long, and departures were overdue by `late`
-    /// at most.
+    /// A sign of life after a call in which the program waited for departures for so long, and
+    /// departures were overdue by `late` at most.
     ///
-    /// A call has its repetitions before a rate falls, and then waits in each of them: for seconds, and as it should. But what
-    /// is paused is most likely paused while it waits. Departures are later for that than those of the last call were, and so
-    /// long it did not mean to wait.
+    /// A call has its repetitions before a rate falls, and then waits in each of them: for seconds,
+    /// and as it should. But what is paused is most likely paused while it waits. Departures
+    /// are later for that than those of the last call were, and so long it did not mean to
+    /// wait.
     pub(super) fn called(&mut self, now: u64, waited: u64, late: u64) {
         let delayed = late.saturating_sub(self.late);
         let meant = waited.saturating_sub(delayed);
@@ -100,8 +103,8 @@ impl<'a> StandstillWatch<'a> {
     }
 }
 
-/// The second number of a thread's `schedstat`: nanoseconds on a run queue (Documentation/scheduler/sched-stats.rst). 0 where
-/// nobody counts them.
+/// The second number of a thread's `schedstat`: nanoseconds on a run queue
+/// (Documentation/scheduler/sched-stats.rst). 0 where nobody counts them.
 fn waited(scheduler: &File) -> u64 {
     let mut text = [0; 96];
     let read = scheduler.read_at(&mut text, 0).unwrap_or(0);
@@ -119,12 +122,16 @@ mod tests {
     #[track_caller]
     fn check(signs: &[(u64, Option<u64>)], expected: (u64, u64)) {
         let stillness = Standstill::default();
-        let mut watch = StandstillWatch { scheduler: None, ..StandstillWatch::begin(&stillness, 0) };
+        let mut watch =
+            StandstillWatch { scheduler: None, ..StandstillWatch::begin(&stillness, 0) };
         for &(now, until) in signs {
             watch.alive(now * MS, until.map(|until| until * MS));
         }
         let (longest, total) = stillness.get();
-        assert_eq!((longest.as_millis(), total.as_millis()), (expected.0.into(), expected.1.into()));
+        assert_eq!(
+            (longest.as_millis(), total.as_millis()),
+            (expected.0.into(), expected.1.into())
+        );
     }
 
     #[test]
@@ -137,16 +144,21 @@ mod tests {
         check(&[(100, Some(50)), (400, Some(50))], (300, 300));
     }
 
-    /// Calls that ended at these times, the time waited in each, and how overdue departures were, in milliseconds.
+    /// Calls that ended at these times, the time waited in each, and how overdue departures were,
+    /// in milliseconds.
     #[track_caller]
     fn check_calls(calls: &[(u64, u64, u64)], expected: (u64, u64)) {
         let stillness = Standstill::default();
-        let mut watch = StandstillWatch { scheduler: None, ..StandstillWatch::begin(&stillness, 0) };
+        let mut watch =
+            StandstillWatch { scheduler: None, ..StandstillWatch::begin(&stillness, 0) };
         for &(now, waited, late) in calls {
             watch.called(now * MS, waited * MS, late * MS);
         }
         let (longest, total) = stillness.get();
-        assert_eq!((longest.as_millis(), total.as_millis()), (expected.0.into(), expected.1.into()));
+        assert_eq!(
+            (longest.as_millis(), total.as_millis()),
+            (expected.0.into(), expected.1.into())
+        );
     }
 
     #[test]
@@ -159,9 +171,11 @@ mod tests {
 
     #[test]
     fn a_pause_is_none_of_the_waiting() {
-        // A virtual machine that is paused while the program waits: what was due meanwhile leaves late.
+        // A virtual machine that is paused while the program waits: what was due meanwhile leaves
+        // late.
         check_calls(&[(50, 45, 0), (2100, 2045, 2000), (2150, 45, 0)], (2005, 2005));
-        // SIGSTOP ends the call, and departures are overdue in the next one, which may be a long one too.
+        // SIGSTOP ends the call, and departures are overdue in the next one, which may be a long
+        // one too.
         check_calls(&[(50, 45, 0), (2075, 25, 0), (7075, 4900, 2000)], (2000, 2000));
     }
 

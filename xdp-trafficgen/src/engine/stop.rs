@@ -1,9 +1,10 @@
 //! Stops the programs of a session at the instant at which it is told to stop.
 //!
-//! A signal cancels a token. Whoever waits for that in the runtime hears of it when the runtime has time, and departures that
-//! were due until then would look like departures without a frame. So the words that the programs look at are written by the
-//! thread that cancels the token, while it does so. Somebody may have asked the token before; but paced workers go by the word
-//! alone, and the instant in it is the one from which on nothing was due, for all ports and workers.
+//! A signal cancels a token. Whoever waits for that in the runtime hears of it when the runtime has
+//! time, and departures that were due until then would look like departures without a frame. So the
+//! words that the programs look at are written by the thread that cancels the token, while it does
+//! so. Somebody may have asked the token before; but paced workers go by the word alone, and the
+//! instant in it is the one from which on nothing was due, for all ports and workers.
 
 use std::{
     pin::Pin,
@@ -40,8 +41,8 @@ impl Stop {
         self.token.is_cancelled()
     }
 
-    /// Ends a session in which something failed. All that was due until now counts: it may be started again, and then misses
-    /// what is due from now on.
+    /// Ends a session in which something failed. All that was due until now counts: it may be
+    /// started again, and then misses what is due from now on.
     pub(super) fn fail(&self) {
         self.failed(self.clock.now());
         self.token.cancel();
@@ -51,14 +52,14 @@ impl Stop {
         self.over.get_or_init(|| now);
     }
 
-    /// Somebody asked for it. What was due just before gets as long as frames get to catch up at an end that is known before: a
-    /// worker that is behind by no more has missed nothing yet.
+    /// Somebody asked for it. What was due just before gets as long as frames get to catch up at an
+    /// end that is known before: a worker that is behind by no more has missed nothing yet.
     fn asked(&self, now: u64) {
         self.over.get_or_init(|| now.saturating_sub(GRACE));
     }
 
-    /// From when on nothing that did not leave counts as given up, as is known at `now`: now, or before, where it was told to
-    /// stop. Times are on the programs' clock.
+    /// From when on nothing that did not leave counts as given up, as is known at `now`: now, or
+    /// before, where it was told to stop. Times are on the programs' clock.
     pub(super) fn over(&self, now: u64) -> u64 {
         self.over.get().map_or(now, |&over| over.min(now))
     }

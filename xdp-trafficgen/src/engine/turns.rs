@@ -1,4 +1,5 @@
-//! The loop of a worker whose flows take turns: however it sends, its flows begin, end and share as the plan's turns say.
+//! The loop of a worker whose flows take turns: however it sends, its flows begin, end and share as
+//! the plan's turns say.
 
 use crate::{
     engine::worker::{Worker, WorkerError},
@@ -12,10 +13,15 @@ pub(super) trait SendLoop {
     fn time(&mut self) -> Result<Nanos, WorkerError>;
     /// Whether so little time is left that nothing can be sent in it.
     fn is_over(&self, time_left: Nanos) -> bool;
-    /// Waits for a time at which something begins, while there is nothing to send. Whether there will be anything.
+    /// Waits for a time at which something begins, while there is nothing to send. Whether there
+    /// will be anything.
     fn wait(&mut self, until: Nanos) -> Result<bool, WorkerError>;
     /// Sends until this many turns are taken, the time has come, or it is told to stop.
-    fn send(&mut self, turns: Option<u64>, until: Option<PhaseEnd>) -> Result<PhaseOutcome, WorkerError>;
+    fn send(
+        &mut self,
+        turns: Option<u64>,
+        until: Option<PhaseEnd>,
+    ) -> Result<PhaseOutcome, WorkerError>;
 }
 
 /// What a phase came to.
@@ -26,9 +32,13 @@ pub(super) struct PhaseOutcome {
     pub(super) is_last: bool,
 }
 
-/// Lets the port's flows take turns, each from its beginning to its end. Adds what each of them sent, or gave up, to `due`, also
-/// when it fails.
-pub(super) fn take_turns(worker: &Worker<'_>, sender: &mut impl SendLoop, due: &mut [u64]) -> Result<(), WorkerError> {
+/// Lets the port's flows take turns, each from its beginning to its end. Adds what each of them
+/// sent, or gave up, to `due`, also when it fails.
+pub(super) fn take_turns(
+    worker: &Worker<'_>,
+    sender: &mut impl SendLoop,
+    due: &mut [u64],
+) -> Result<(), WorkerError> {
     let Worker { plan, generator, index, start, stop, .. } = *worker;
     let mut turns = Turns::of(plan, index as usize);
     loop {
@@ -36,7 +46,9 @@ pub(super) fn take_turns(worker: &Worker<'_>, sender: &mut impl SendLoop, due: &
         let outcome = match turns.next(Some(now), |left| sender.is_over(left)) {
             Next::Phase(phase, end) => {
                 if plan.flows.len() > 1 {
-                    generator.set_schedule(index, &plan.program, &phase.turns).map_err(WorkerError::Send)?;
+                    generator
+                        .set_schedule(index, &plan.program, &phase.turns)
+                        .map_err(WorkerError::Send)?;
                 }
                 sender.send(phase.frames, end)?
             }

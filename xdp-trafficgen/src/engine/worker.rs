@@ -20,7 +20,9 @@ pub enum WorkerError {
         source: rustix::io::Errno,
     },
     /// Its thread ran on another CPU, where the program finds another worker's state or none.
-    #[error("the worker of CPU {cpu} was found on CPU {now}: its thread was moved while it was sending")]
+    #[error(
+        "the worker of CPU {cpu} was found on CPU {now}: its thread was moved while it was sending"
+    )]
     Moved {
         /// The worker's CPU.
         cpu: u32,
@@ -28,7 +30,9 @@ pub enum WorkerError {
         now: usize,
     },
     /// The same, but it is back.
-    #[error("CPU {cpu} made {made} of the {asked} frames of its worker: a thread was moved to another CPU for a while")]
+    #[error(
+        "CPU {cpu} made {made} of the {asked} frames of its worker: a thread was moved to another CPU for a while"
+    )]
     Strayed {
         /// The worker's CPU.
         cpu: u32,
@@ -86,9 +90,14 @@ impl Worker<'_> {
     /// One call of so many repetitions.
     pub(super) fn call(&self, repeat: u32, batch_size: u32) -> Result<Sent, WorkerError> {
         self.stayed()?;
-        let sent = self.generator.send(&self.plan.program.frame, self.plan.ingress, repeat, batch_size);
+        let sent =
+            self.generator.send(&self.plan.program.frame, self.plan.ingress, repeat, batch_size);
         let sent = sent.map_err(|error| {
-            if error.errno() == Some(libc::ENODEV) { WorkerError::InterfaceGone } else { WorkerError::Send(error) }
+            if error.errno() == Some(libc::ENODEV) {
+                WorkerError::InterfaceGone
+            } else {
+                WorkerError::Send(error)
+            }
         })?;
         self.stayed()?;
         Ok(sent)
@@ -103,8 +112,9 @@ impl Worker<'_> {
         self.plan.cpus[self.index as usize]
     }
 
-    /// Whether the thread is where it was pinned. Whoever may change its affinity can move it, and the program would go on with
-    /// the state of another worker, or none. Asked of the vDSO: 20 ns or so for a call of milliseconds.
+    /// Whether the thread is where it was pinned. Whoever may change its affinity can move it, and
+    /// the program would go on with the state of another worker, or none. Asked of the vDSO: 20
+    /// ns or so for a call of milliseconds.
     fn stayed(&self) -> Result<(), WorkerError> {
         let (cpu, now) = (self.cpu(), sched_getcpu());
         if now == cpu as usize {

@@ -11,8 +11,8 @@ pub struct StackAnswers {
     /// TCP segments with RST, of IPv4 and IPv6 (tcpOutRsts of RFC 4022): the answer to a SYN-ACK
     /// for which there is no socket.
     pub resets: u64,
-    /// ICMP and ICMPv6 "destination unreachable" (icmpOutDestUnreachs of RFC 2011): the answer to a
-    /// UDP datagram for a port without a socket.
+    /// ICMP and ICMPv6 "destination unreachable" (icmpOutDestUnreachs of RFC 2011): the answer to
+    /// a UDP datagram for a port without a socket.
     pub unreachables: u64,
 }
 
@@ -20,7 +20,8 @@ impl StackAnswers {
     /// Zero where the kernel does not tell.
     pub(super) fn read() -> Self {
         let files = Files::of_this_machine();
-        let text = |name: &str| files.text(format!("proc/thread-self/net/{name}")).unwrap_or_default();
+        let text =
+            |name: &str| files.text(format!("proc/thread-self/net/{name}")).unwrap_or_default();
         Self::parse(&text("snmp"), &text("snmp6"))
     }
 
@@ -60,7 +61,10 @@ mod tests {
     fn both_families_are_counted() {
         let snmp = include_str!("answers/snmp");
         let snmp6 = "Ip6InReceives                   \t9\nIcmp6OutDestUnreachs            \t5\nIcmp6OutPktTooBigs              \t1\n";
-        assert_eq!(StackAnswers::parse(snmp, snmp6), StackAnswers { resets: 17, unreachables: 2 + 5 });
+        assert_eq!(
+            StackAnswers::parse(snmp, snmp6),
+            StackAnswers { resets: 17, unreachables: 2 + 5 }
+        );
         assert_eq!(StackAnswers::parse("", ""), StackAnswers::default());
     }
 }

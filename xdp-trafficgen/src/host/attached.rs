@@ -26,7 +26,12 @@ impl fmt::Display for AttachedXdp {
 impl AttachedXdp {
     /// The program with this id, attached in this mode.
     pub(crate) fn new(mode: AttachedMode, program: u32) -> Self {
-        Self { mode, program, name: bpf::program_name(program), on_link: bpf::is_on_xdp_link(program) }
+        Self {
+            mode,
+            program,
+            name: bpf::program_name(program),
+            on_link: bpf::is_on_xdp_link(program),
+        }
     }
 
     /// What the user can do when the program is in the way of ours on the interface of this name.
@@ -58,18 +63,35 @@ mod tests {
     fn words_and_commands() {
         #[track_caller]
         fn check(mode: AttachedMode, name: Option<&str>, words: &str, command: &str) {
-            let mut attached = AttachedXdp { mode, program: 12, name: name.map(str::to_owned), on_link: false };
+            let mut attached =
+                AttachedXdp { mode, program: 12, name: name.map(str::to_owned), on_link: false };
             assert_eq!(attached.to_string(), words);
             let cure = attached.out_of_the_way("eth1");
-            assert!(cure.contains(&format!("`{command}`")) && cure.contains("--replace-xdp"), "{cure}");
+            assert!(
+                cure.contains(&format!("`{command}`")) && cure.contains("--replace-xdp"),
+                "{cure}"
+            );
             attached.on_link = true;
             let cure = attached.out_of_the_way("eth1");
-            assert!(cure.contains("`bpftool link show`") && !cure.contains("--replace-xdp"), "{cure}");
+            assert!(
+                cure.contains("`bpftool link show`") && !cure.contains("--replace-xdp"),
+                "{cure}"
+            );
         }
         let generic = "ip link set dev eth1 xdpgeneric off";
         check(AttachedMode::Generic, Some("drop"), "the generic XDP program 12 (`drop`)", generic);
         check(AttachedMode::Generic, Some(""), "the generic XDP program 12", generic);
-        check(AttachedMode::Native, None, "the native XDP program 12", "ip link set dev eth1 xdpdrv off");
-        check(AttachedMode::Offloaded, None, "the offloaded XDP program 12", "ip link set dev eth1 xdpoffload off");
+        check(
+            AttachedMode::Native,
+            None,
+            "the native XDP program 12",
+            "ip link set dev eth1 xdpdrv off",
+        );
+        check(
+            AttachedMode::Offloaded,
+            None,
+            "the offloaded XDP program 12",
+            "ip link set dev eth1 xdpoffload off",
+        );
     }
 }

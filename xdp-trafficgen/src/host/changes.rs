@@ -89,7 +89,9 @@ impl LinkChanges {
     pub fn read_reports(&mut self) {
         loop {
             match receive_from::<RouteNetlinkMessage>(&self.socket) {
-                Ok((namespace, messages)) => messages.iter().for_each(|message| self.heard.message(namespace, message)),
+                Ok((namespace, messages)) => {
+                    messages.iter().for_each(|message| self.heard.message(namespace, message))
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // The kernel dropped reports; those that follow are read.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.heard.miss(),
@@ -149,7 +151,8 @@ impl LinkEvents {
     fn message(&mut self, namespace: Option<i32>, message: &RouteNetlinkMessage) {
         // For a change of a bridge's port the kernel also sends a link of the family AF_BRIDGE,
         // which says less.
-        let of_link = |message: &LinkMessage| message.header.interface_family == AddressFamily::Unspec;
+        let of_link =
+            |message: &LinkMessage| message.header.interface_family == AddressFamily::Unspec;
         match message {
             RouteNetlinkMessage::NewLink(message) if of_link(message) => {
                 let Link { index, mtu, up, carrier, .. } = link(message);
@@ -181,7 +184,8 @@ impl LinkEvents {
     }
 
     fn in_all(&self, place: LinkKey) -> Option<LinkHistory> {
-        (!self.missed.in_all).then(|| self.seen.get(&place).map(|times| times.in_all).unwrap_or_default())
+        (!self.missed.in_all)
+            .then(|| self.seen.get(&place).map(|times| times.in_all).unwrap_or_default())
     }
 
     fn recently(&self, place: LinkKey) -> Option<LinkHistory> {
@@ -227,9 +231,15 @@ mod tests {
         heard.note(HERE, mtu(1500));
         heard.next_period();
         // Frames that were sent before the look may be counted after it.
-        assert_eq!((least(heard.recently(HERE)), least(heard.in_all(HERE))), (Some(500), Some(500)));
+        assert_eq!(
+            (least(heard.recently(HERE)), least(heard.in_all(HERE))),
+            (Some(500), Some(500))
+        );
         heard.next_period();
-        assert_eq!((least(heard.recently(HERE)), least(heard.in_all(HERE))), (Some(1500), Some(500)));
+        assert_eq!(
+            (least(heard.recently(HERE)), least(heard.in_all(HERE))),
+            (Some(1500), Some(500))
+        );
     }
 
     #[test]
@@ -247,7 +257,10 @@ mod tests {
         assert_eq!(least(heard.in_all(HERE)), Some(500));
         heard.note(HERE, LinkHistory::of(LinkStatus { mtu: 1500, up: false, carrier: false }));
         heard.note(HERE, mtu(1500));
-        assert_eq!(heard.recently(HERE), Some(LinkHistory { least_mtu: Some(500), down: true, unplugged: true }));
+        assert_eq!(
+            heard.recently(HERE),
+            Some(LinkHistory { least_mtu: Some(500), down: true, unplugged: true })
+        );
     }
 
     #[test]
@@ -255,7 +268,10 @@ mod tests {
         let mut heard = LinkEvents::default();
         heard.note(THERE, mtu(500));
         heard.note(HERE, mtu(1500));
-        assert_eq!((least(heard.recently(THERE)), least(heard.recently(HERE))), (Some(500), Some(1500)));
+        assert_eq!(
+            (least(heard.recently(THERE)), least(heard.recently(HERE))),
+            (Some(500), Some(1500))
+        );
         assert_eq!(least(heard.recently((Some(1), 2))), None);
     }
 

@@ -39,7 +39,10 @@ pub fn allowed_cpus() -> io::Result<Vec<u32>> {
 /// answer: binding a worker then fails with the reason.
 pub(super) fn barred_cpus(online: &[u32]) -> Vec<u32> {
     let usable = usable_cpus();
-    usable.map_or_else(|_| Vec::new(), |usable| online.iter().copied().filter(|cpu| !usable.contains(cpu)).collect())
+    usable.map_or_else(
+        |_| Vec::new(),
+        |usable| online.iter().copied().filter(|cpu| !usable.contains(cpu)).collect(),
+    )
 }
 
 /// CPUs that are online and within this process's cpuset, in order.
@@ -62,6 +65,9 @@ pub(super) fn usable_cpus() -> io::Result<Vec<u32>> {
 
 /// Reads the kernel's list format.
 fn list(text: &str) -> io::Result<Vec<u32>> {
-    let CpuList(cpus) = text.trim().parse().map_err(|_| io::Error::other(format!("not a list of CPUs: {text:?}")))?;
+    let CpuList(cpus) = text
+        .trim()
+        .parse()
+        .map_err(|_| io::Error::other(format!("not a list of CPUs: {text:?}")))?;
     Ok(cpus)
 }

@@ -41,7 +41,9 @@ impl Device {
 }
 
 fn is_pci(files: Files<'_>, directory: &Path) -> bool {
-    files.resolved(directory.join("subsystem")).is_some_and(|subsystem| subsystem.ends_with("bus/pci"))
+    files
+        .resolved(directory.join("subsystem"))
+        .is_some_and(|subsystem| subsystem.ends_with("bus/pci"))
 }
 
 fn iommu(files: Files<'_>, own: &Path, host: &Path) -> Option<Iommu> {
@@ -52,7 +54,11 @@ fn iommu(files: Files<'_>, own: &Path, host: &Path) -> Option<Iommu> {
     match files.text(group.join("type"))?.as_str() {
         // A hypervisor that does not ask for VIRTIO_F_ACCESS_PLATFORM (bit 33) is given physical
         // addresses, whatever the bus can do (virtio 1.1, section 6).
-        "DMA" | "DMA-FQ" if files.text(own.join("features")).is_some_and(|bits| bits.get(33..34) == Some("0")) => {
+        "DMA" | "DMA-FQ"
+            if files
+                .text(own.join("features"))
+                .is_some_and(|bits| bits.get(33..34) == Some("0")) =>
+        {
             Some(Iommu::Identity)
         }
         "DMA" | "DMA-FQ" => Some(Iommu::Translating),
@@ -71,7 +77,11 @@ fn interrupts(files: Files<'_>, host: &Path) -> Vec<Interrupt> {
         numbers.extend(files.number::<u32>(host.join("irq")).filter(|&number| number > 0));
     }
     numbers.sort_unstable();
-    numbers.into_iter().filter(|&number| signals_frames(files, number)).filter_map(|n| interrupt(files, n)).collect()
+    numbers
+        .into_iter()
+        .filter(|&number| signals_frames(files, number))
+        .filter_map(|n| interrupt(files, n))
+        .collect()
 }
 
 fn interrupt(files: Files<'_>, number: u32) -> Option<Interrupt> {
@@ -91,7 +101,8 @@ fn signals_frames(files: Files<'_>, number: u32) -> bool {
     // queue.
     const OTHERS: [&str; 5] = ["-config", "mlx5_async", ":misc", "-mgmnt", "-event-"];
     let directory = PathBuf::from(format!("proc/irq/{number}"));
-    let handlers = files.names(&directory).into_iter().filter(|name| files.at(directory.join(name)).is_dir());
+    let handlers =
+        files.names(&directory).into_iter().filter(|name| files.at(directory.join(name)).is_dir());
     handlers.into_iter().any(|handler| !OTHERS.iter().any(|other| handler.contains(other)))
 }
 

@@ -40,8 +40,8 @@ struct DriverEntry {
 /// program since Linux 6.3, whatever their own function says, because the kernel's __xdp_enqueue
 /// (kernel/bpf/devmap.c) checks the bit.
 const KNOWN: &[DriverEntry] = &[
-    // bond_xdp_xmit of bonding/bond_main.c: ENXIO without a slave that sends; features and programs
-    // are those of the slaves.
+    // bond_xdp_xmit of bonding/bond_main.c: ENXIO without a slave that sends; features and
+    // programs are those of the slaves.
     DriverEntry { names: &["bonding"], needs_program: true, queue: QueueOfCpu::Unknown },
     // bnxt_xdp_xmit of ethernet/broadcom/bnxt/bnxt_xdp.c: EINVAL without a program, else the CPU
     // modulo `tx_nr_rings_xdp`.

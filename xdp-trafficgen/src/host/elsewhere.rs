@@ -47,14 +47,17 @@ pub(super) fn link(namespace: i32, index: u32) -> Option<LinkMessage> {
 /// for containers.
 pub(super) fn name(namespace: i32) -> Option<String> {
     let socket = netlink::open(NETLINK_ROUTE).ok()?;
-    let mut names: Vec<_> = fs::read_dir(NAMED).ok()?.flatten().map(|entry| entry.file_name()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(NAMED).ok()?.flatten().map(|entry| entry.file_name()).collect();
     names.sort_unstable();
     let known_by = |name: &std::ffi::OsString| {
         // The kernel refuses files whose namespace is gone.
         let file = File::open(std::path::Path::new(NAMED).join(name)).ok()?;
         let mut wanted = NsidMessage::default();
         wanted.attributes.push(NsidAttribute::Fd(file.as_raw_fd().cast_unsigned()));
-        let RouteNetlinkMessage::NewNsId(answer) = ask(&socket, RouteNetlinkMessage::GetNsId(wanted)).ok()? else {
+        let RouteNetlinkMessage::NewNsId(answer) =
+            ask(&socket, RouteNetlinkMessage::GetNsId(wanted)).ok()?
+        else {
             return None;
         };
         answer.attributes.contains(&NsidAttribute::Id(namespace)).then_some(())

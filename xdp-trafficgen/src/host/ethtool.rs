@@ -84,10 +84,12 @@ mod tests {
     /// duplex.
     #[test]
     fn the_speed_is_found_among_other_attributes() {
-        let number =
-            |kind: u16, value: u32| [&8u16.to_ne_bytes()[..], &kind.to_ne_bytes(), &value.to_ne_bytes()].concat();
+        let number = |kind: u16, value: u32| {
+            [&8u16.to_ne_bytes()[..], &kind.to_ne_bytes(), &value.to_ne_bytes()].concat()
+        };
         let nested = [&12u16.to_ne_bytes()[..], &0x8001u16.to_ne_bytes(), &number(1, 7)].concat();
-        let byte = |kind: u16| [&5u16.to_ne_bytes()[..], &kind.to_ne_bytes(), &[1, 0, 0, 0]].concat();
+        let byte =
+            |kind: u16| [&5u16.to_ne_bytes()[..], &kind.to_ne_bytes(), &[1, 0, 0, 0]].concat();
         let answer = [nested, byte(2), number(5, 10_000), byte(6)].concat();
         let parse = |bytes: &[u8]| Answer::parse(bytes).map(|answer| speed(&answer));
         assert_eq!(parse(&answer).ok(), Some(Some(10_000_000_000)));

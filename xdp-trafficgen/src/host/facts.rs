@@ -9,7 +9,8 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::host::{
-    Destinations, Egress, Interface, Link, Lookup, Netlink, NetlinkError, Reach, System, WorkerThread, cpus, resolve,
+    Destinations, Egress, Interface, Link, Lookup, Netlink, NetlinkError, Reach, System,
+    WorkerThread, cpus, resolve,
 };
 
 /// The facts of the machine that a plan follows from.
@@ -67,7 +68,11 @@ impl Facts {
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub fn gather(sought: &[Lookup], interfaces: &[&str], largest_frame: Option<usize>) -> Result<Self, FactsError> {
+    pub fn gather(
+        sought: &[Lookup],
+        interfaces: &[&str],
+        largest_frame: Option<usize>,
+    ) -> Result<Self, FactsError> {
         Self::until(&CancellationToken::new(), sought, interfaces, largest_frame)
     }
 
@@ -87,8 +92,10 @@ impl Facts {
         let links: Vec<Link> = messages.iter().map(|message| netlink.link(message)).collect();
         let interfaces = Interface::described(&netlink, &messages, named)?;
         let system = System::gather();
-        let cpus = cpus::online_cpus().or_else(|_| cpus::usable_cpus()).map_err(FactsError::Cpus)?;
-        let reaches = resolve::reaches(stop, sought, &messages, &links).map_err(FactsError::Reaches)?;
+        let cpus =
+            cpus::online_cpus().or_else(|_| cpus::usable_cpus()).map_err(FactsError::Cpus)?;
+        let reaches =
+            resolve::reaches(stop, sought, &messages, &links).map_err(FactsError::Reaches)?;
         let reaches = reaches.ok_or(FactsError::Stopped)?;
         Ok(Self {
             default_route: netlink.default_route_interfaces()?.into_iter().collect(),

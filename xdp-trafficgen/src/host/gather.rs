@@ -1,11 +1,13 @@
 //! Asks the kernel and the driver for all facts of an [`Interface`].
 
-use rtnetlink::packet_route::link::{InfoBond, InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoBond, InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 
 use crate::{
     host::{
-        AttachedMode, AttachedXdp, Bond, Interface, Link, Netlink, NetlinkError, Peer, Queues, device::Device,
-        elsewhere, files::Files, is_captured, netdev::Netdev, netlink::link,
+        AttachedMode, AttachedXdp, Bond, Interface, Link, Netlink, NetlinkError, Peer, Queues,
+        device::Device, elsewhere, files::Files, is_captured, netdev::Netdev, netlink::link,
     },
     sys::{
         ioctl::{Channels, Drivers},
@@ -86,7 +88,11 @@ impl Sources<'_> {
             interrupts,
             iommu,
             gro: self.drivers.gro(name).ok().flatten(),
-            xdp: wanted.xdp.iter().map(|&(mode, program)| AttachedXdp::new(mode, program)).collect(),
+            xdp: wanted
+                .xdp
+                .iter()
+                .map(|&(mode, program)| AttachedXdp::new(mode, program))
+                .collect(),
             features: self.netdev.as_ref().and_then(|netdev| netdev.features(wanted.index)),
             peer: self.peer(wanted, all),
             bond: bond(wanted, all),
@@ -216,10 +222,14 @@ impl<'a> LinkAttributes<'a> {
                 LinkAttribute::NumTxQueues(queues) => described.made_for.tx = *queues,
                 LinkAttribute::NumRxQueues(queues) => described.made_for.rx = *queues,
                 LinkAttribute::Link(index) => described.linked = Some(*index),
-                LinkAttribute::LinkNetNsId(namespace) => described.linked_elsewhere = Some(*namespace),
+                LinkAttribute::LinkNetNsId(namespace) => {
+                    described.linked_elsewhere = Some(*namespace)
+                }
                 LinkAttribute::ParentDevBusName(name) => bus = Some(name.as_str()),
                 LinkAttribute::ParentDevName(name) => device = Some(name.as_str()),
-                LinkAttribute::Xdp(parts) => described.xdp = parts.iter().filter_map(xdp_program).collect(),
+                LinkAttribute::Xdp(parts) => {
+                    described.xdp = parts.iter().filter_map(xdp_program).collect()
+                }
                 LinkAttribute::Controller(index) => described.master = Some(*index),
                 LinkAttribute::Qdisc(name) => described.qdisc = Some(name),
                 LinkAttribute::LinkInfo(parts) => {
@@ -252,7 +262,11 @@ mod tests {
     fn interfaces_that_are_gone_are_left_out() {
         let nobody = i32::MAX.cast_unsigned();
         let names = |indices: &[u32]| {
-            Interface::again(indices).unwrap().into_iter().map(|interface| interface.link.name).collect::<Vec<_>>()
+            Interface::again(indices)
+                .unwrap()
+                .into_iter()
+                .map(|interface| interface.link.name)
+                .collect::<Vec<_>>()
         };
         assert_eq!(names(&[nobody, 1]), ["lo"]);
         assert_eq!(names(&[nobody]), [""; 0]);

@@ -28,7 +28,8 @@ pub(super) struct Group {
 pub(super) fn of(files: Files<'_>, controller: &str) -> Vec<Group> {
     let mounts = files.text("proc/self/mountinfo").unwrap_or_default();
     // A line that cannot be parsed does not spoil the others.
-    let mounts: Vec<MountInfo> = mounts.lines().filter_map(|line| MountInfo::from_line(line).ok()).collect();
+    let mounts: Vec<MountInfo> =
+        mounts.lines().filter_map(|line| MountInfo::from_line(line).ok()).collect();
     let memberships = files.text("proc/self/cgroup").unwrap_or_default();
     let memberships = ProcessCGroups::from_buf_read(memberships.as_bytes());
     let groups = memberships.into_iter().flatten().flat_map(|membership| {
@@ -39,7 +40,9 @@ pub(super) fn of(files: Files<'_>, controller: &str) -> Vec<Group> {
         };
         let mounts = || mounts.iter().rev().filter(|mount| carries(mount, version, controller));
         // Of several mounts that show the group, the last hides the others at the same place.
-        let shows = |mount: &&MountInfo| Path::new(&membership.pathname).starts_with(unescaped(&mount.root));
+        let shows = |mount: &&MountInfo| {
+            Path::new(&membership.pathname).starts_with(unescaped(&mount.root))
+        };
         let mount = mounts().find(shows).or_else(|| mounts().next());
         mount.map_or_else(Vec::new, |mount| upwards(version, mount, &membership.pathname))
     });
@@ -51,7 +54,8 @@ fn upwards(version: Version, mount: &MountInfo, path: &str) -> Vec<Group> {
     // In a container, the mount may be a part of the hierarchy, while /proc/self/cgroup counts from
     // its root. If the path is outside of the mount, the mount's top is the nearest group that can
     // be seen.
-    let below = Path::new(path).strip_prefix(unescaped(&mount.root)).unwrap_or_else(|_| Path::new(""));
+    let below =
+        Path::new(path).strip_prefix(unescaped(&mount.root)).unwrap_or_else(|_| Path::new(""));
     let top = PathBuf::from(unescaped(&mount.mount_point.to_string_lossy()));
     below.ancestors().map(|group| Group { version, directory: top.join(group) }).collect()
 }

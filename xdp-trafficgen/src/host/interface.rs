@@ -30,8 +30,8 @@ pub struct Interface {
     pub gro: Option<bool>,
     /// The XDP programs attached to it.
     pub xdp: Vec<AttachedXdp>,
-    /// What the driver can do with XDP at this moment (generic netlink family `netdev`, Linux 6.3);
-    /// some drivers can do more when a program is attached.
+    /// What the driver can do with XDP at this moment (generic netlink family `netdev`, Linux
+    /// 6.3); some drivers can do more when a program is attached.
     pub features: Option<XdpFeatures>,
     /// The other end of a veth pair.
     pub peer: Option<Peer>,

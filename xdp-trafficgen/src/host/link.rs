@@ -41,8 +41,8 @@ pub struct Link {
     /// Bits a second, as the kernel says (10 Gb/s for any veth); none when the kernel does not
     /// know.
     pub speed: Option<u64>,
-    /// The bus its device is on, such as `pci` or `virtio`; none for virtual interfaces, and before
-    /// Linux 5.14.
+    /// The bus its device is on, such as `pci` or `virtio`; none for virtual interfaces, and
+    /// before Linux 5.14.
     pub bus: Option<String>,
 }
 
@@ -79,5 +79,6 @@ pub fn name_of(index: u32) -> Option<String> {
 /// renamed interface is not gone. False where the kernel does not say.
 pub fn is_gone(index: u32) -> bool {
     let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) else { return false };
-    netdevice::index_to_name(socket, index).is_err_and(|error| matches!(error, Errno::NODEV | Errno::NXIO))
+    netdevice::index_to_name(socket, index)
+        .is_err_and(|error| matches!(error, Errno::NODEV | Errno::NXIO))
 }

@@ -11,7 +11,11 @@ pub fn machine() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let release = uname().release().to_string_lossy().into_owned();
     let count = online_cpus().map_or(0, |cpus| cpus.len());
-    format!("Linux {release}, {}, {count} CPU{}", model(&cpuinfo), if count == 1 { "" } else { "s" })
+    format!(
+        "Linux {release}, {}, {count} CPU{}",
+        model(&cpuinfo),
+        if count == 1 { "" } else { "s" }
+    )
 }
 
 /// Not every architecture tells it.
@@ -26,7 +30,10 @@ mod tests {
 
     #[test]
     fn the_model_is_named_where_it_is_known() {
-        assert_eq!(model("processor\t: 0\nmodel\t\t: 6\nmodel name\t: Intel(R) Xeon(R)\n"), "Intel(R) Xeon(R)");
+        assert_eq!(
+            model("processor\t: 0\nmodel\t\t: 6\nmodel name\t: Intel(R) Xeon(R)\n"),
+            "Intel(R) Xeon(R)"
+        );
         assert_eq!(model("processor\t: 0\nBogoMIPS\t: 50.00\n"), "unknown CPU");
     }
 }

@@ -10,7 +10,8 @@ use crate::host::{
 /// (MemAvailable) nor by a group.
 pub(super) fn available(files: Files<'_>) -> Option<u64> {
     let machine = files.text("proc/meminfo").and_then(|text| {
-        let kibibytes = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.strip_suffix("kB"))?;
+        let kibibytes =
+            text.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.strip_suffix("kB"))?;
         Some(kibibytes.trim().parse::<u64>().ok()? * 1024)
     });
     let groups = groups::of(files, "memory").into_iter().filter_map(|group| left(files, &group));
@@ -20,7 +21,8 @@ pub(super) fn available(files: Files<'_>) -> Option<u64> {
 /// The most bytes of memory that this process has had resident; none without /proc.
 pub fn resident_memory() -> Option<u64> {
     let status = Files::of_this_machine().text("proc/self/status")?;
-    let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"))?;
+    let kibibytes =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"))?;
     Some(kibibytes.trim().parse::<u64>().ok()? * 1024)
 }
 
@@ -41,7 +43,9 @@ impl Names {
                 taken: "memory.usage_in_bytes",
                 reclaimable: "total_inactive_file ",
             },
-            Version::Two => Self { limit: "memory.max", taken: "memory.current", reclaimable: "inactive_file " },
+            Version::Two => {
+                Self { limit: "memory.max", taken: "memory.current", reclaimable: "inactive_file " }
+            }
         }
     }
 }

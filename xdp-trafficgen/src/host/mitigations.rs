@@ -71,16 +71,32 @@ mod tests {
             true,
         );
         check("spectre_v2", "Vulnerable: LFENCE", true);
-        check("spectre_v2", "Mitigation: IBRS; IBPB: conditional; STIBP: conditional; RSB filling", true);
-        check("spectre_v2", "Mitigation: Enhanced / Automatic IBRS + Retpolines; IBPB: conditional", true);
-        check("spectre_v2", "Mitigation: IBRS, IBPB: conditional, STIBP: conditional, RSB filling", true);
+        check(
+            "spectre_v2",
+            "Mitigation: IBRS; IBPB: conditional; STIBP: conditional; RSB filling",
+            true,
+        );
+        check(
+            "spectre_v2",
+            "Mitigation: Enhanced / Automatic IBRS + Retpolines; IBPB: conditional",
+            true,
+        );
+        check(
+            "spectre_v2",
+            "Mitigation: IBRS, IBPB: conditional, STIBP: conditional, RSB filling",
+            true,
+        );
         let enhanced = "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional; PBRSB-eIBRS: SW sequence; \
              BHI: SW loop";
         check("spectre_v2", enhanced, false);
         check("spectre_v2", "Mitigation: Enhanced IBRS, IBPB: conditional, RSB filling", false);
         check("spectre_v2", "Not affected", false);
         check("spectre_v2", "Mitigation: CSV2, BHB", false);
-        check("retbleed", "Mitigation: untrained return thunk; SMT enabled with STIBP protection", true);
+        check(
+            "retbleed",
+            "Mitigation: untrained return thunk; SMT enabled with STIBP protection",
+            true,
+        );
         check("retbleed", "Mitigation: Stuffing", true);
         check("retbleed", "Mitigation: IBRS", true);
         check("retbleed", "Mitigation: Enhanced IBRS", false);
@@ -94,8 +110,16 @@ mod tests {
         check("indirect_target_selection", "Mitigation: Retpolines, Stuffing RSB", true);
         check("indirect_target_selection", "Mitigation: Vulnerable, KVM: Not affected", false);
         check("spec_store_bypass", "Mitigation: Speculative Store Bypass disabled", true);
-        check("spec_store_bypass", "Mitigation: Speculative Store Bypass disabled via prctl", false);
-        check("spectre_v1", "Mitigation: usercopy/swapgs barriers and __user pointer sanitization", false);
+        check(
+            "spec_store_bypass",
+            "Mitigation: Speculative Store Bypass disabled via prctl",
+            false,
+        );
+        check(
+            "spectre_v1",
+            "Mitigation: usercopy/swapgs barriers and __user pointer sanitization",
+            false,
+        );
         check("mds", "Mitigation: Clear CPU buffers; SMT vulnerable", false);
         check("meltdown", "Mitigation: PTI", false);
     }

@@ -13,7 +13,9 @@ use rtnetlink::{
     packet_core::{NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST},
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
-        neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+        neighbour::{
+            NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+        },
     },
     sys::Socket,
 };
@@ -82,7 +84,8 @@ pub(super) fn ask(
     socket: &Socket,
     neighbours: &BTreeSet<Neighbour>,
 ) -> io::Result<Option<Answers>> {
-    let mut answers: Answers = neighbours.iter().map(|&neighbour| (neighbour, Answer::NotAsked)).collect();
+    let mut answers: Answers =
+        neighbours.iter().map(|&neighbour| (neighbour, Answer::NotAsked)).collect();
     let neighbours: Vec<Neighbour> = neighbours.iter().copied().collect();
     let batches = neighbours.chunks(ASKED_AT_ONCE);
     let last = batches.len().saturating_sub(1);
@@ -103,7 +106,11 @@ pub(super) fn ask(
     Ok(Some(answers))
 }
 
-fn ask_batch(stop: &CancellationToken, socket: &Socket, batch: &[Neighbour]) -> io::Result<Option<Answers>> {
+fn ask_batch(
+    stop: &CancellationToken,
+    socket: &Socket,
+    batch: &[Neighbour],
+) -> io::Result<Option<Answers>> {
     let start = Instant::now();
     let mut answers = Answers::new();
     // With the kernel's count of requests at the first look.
@@ -126,11 +133,14 @@ fn ask_batch(stop: &CancellationToken, socket: &Socket, batch: &[Neighbour]) -> 
         for (neighbour, first) in waiting {
             let waited = start.elapsed();
             // The kernel sent the first request before its count could be read.
-            let sent = |count: u32| count.saturating_sub(first.unwrap_or(count)) + u32::from(count > 0);
+            let sent =
+                |count: u32| count.saturating_sub(first.unwrap_or(count)) + u32::from(count > 0);
             let answer = match entry(socket, neighbour)? {
                 Entry::Known(mac) => Answer::Mac(mac),
                 Entry::Failed(count) => Answer::Silent { requests: sent(count), waited },
-                Entry::Asking(count) if waited > PATIENCE => Answer::Silent { requests: sent(count), waited },
+                Entry::Asking(count) if waited > PATIENCE => {
+                    Answer::Silent { requests: sent(count), waited }
+                }
                 Entry::Asking(count) => {
                     still.push((neighbour, first.or(Some(count))));
                     continue;
@@ -170,12 +180,16 @@ fn entry(socket: &Socket, neighbour: Neighbour) -> io::Result<Entry> {
         Ok(Received { answers, .. }) => answers,
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(Entry::NoInterface),
         // No entry, or no table because the interface has none for this family.
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock && error.raw_os_error().is_some() => {
+        Err(error)
+            if error.kind() != io::ErrorKind::WouldBlock && error.raw_os_error().is_some() =>
+        {
             return Ok(Entry::None);
         }
         Err(error) => return Err(error),
     };
-    let Some(RouteNetlinkMessage::NewNeighbour(entry)) = answers.into_iter().next() else { return Err(unexpected()) };
+    let Some(RouteNetlinkMessage::NewNeighbour(entry)) = answers.into_iter().next() else {
+        return Err(unexpected());
+    };
     let mac = entry.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::LinkLayerAddress(bytes) => Mac::try_from(bytes.as_slice()).ok(),
         _ => None,
@@ -187,7 +201,9 @@ fn entry(socket: &Socket, neighbour: Neighbour) -> io::Result<Entry> {
     let requests = requests.unwrap_or(0);
     Ok(match (entry.header.state, mac) {
         (NeighbourState::Failed, _) => Entry::Failed(requests),
-        (NeighbourState::Incomplete | NeighbourState::None, _) | (_, None) => Entry::Asking(requests),
+        (NeighbourState::Incomplete | NeighbourState::None, _) | (_, None) => {
+            Entry::Asking(requests)
+        }
         (_, Some(mac)) => Entry::Known(mac),
     })
 }

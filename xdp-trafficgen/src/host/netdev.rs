@@ -39,12 +39,19 @@ impl Netdev {
 
     /// The XDP features of the interface with this index at this moment.
     pub(super) fn features(&self, interface: u32) -> Option<XdpFeatures> {
-        features(&self.0.ask(NETDEV_CMD_DEV_GET, vec![number(NETDEV_A_DEV_IFINDEX, interface)]).ok()?)
+        features(
+            &self.0.ask(NETDEV_CMD_DEV_GET, vec![number(NETDEV_A_DEV_IFINDEX, interface)]).ok()?,
+        )
     }
 
     /// Its queues in use; none when it is down, and before Linux 6.8 (commit 6b6171db7fc8).
     pub(super) fn queues(&self, interface: u32) -> Option<Queues> {
-        queues(&self.0.list(NETDEV_CMD_QUEUE_GET, vec![number(NETDEV_A_QUEUE_IFINDEX, interface)]).ok()?)
+        queues(
+            &self
+                .0
+                .list(NETDEV_CMD_QUEUE_GET, vec![number(NETDEV_A_QUEUE_IFINDEX, interface)])
+                .ok()?,
+        )
     }
 }
 
@@ -66,9 +73,12 @@ fn features(answer: &Answer) -> Option<XdpFeatures> {
 
 /// The kernel lists one entry per queue.
 fn queues(entries: &[Answer]) -> Option<Queues> {
-    let of = |kind| entries.iter().filter(|entry| entry.u32(NETDEV_A_QUEUE_TYPE) == Some(kind)).count();
-    let queues =
-        Queues { rx: of(NETDEV_QUEUE_TYPE_RX).try_into().ok()?, tx: of(NETDEV_QUEUE_TYPE_TX).try_into().ok()? };
+    let of =
+        |kind| entries.iter().filter(|entry| entry.u32(NETDEV_A_QUEUE_TYPE) == Some(kind)).count();
+    let queues = Queues {
+        rx: of(NETDEV_QUEUE_TYPE_RX).try_into().ok()?,
+        tx: of(NETDEV_QUEUE_TYPE_TX).try_into().ok()?,
+    };
     (queues != Queues::default()).then_some(queues)
 }
 
@@ -98,7 +108,10 @@ mod tests {
             assert_eq!(names.as_deref(), expected);
         }
         check(&[&index, &pad, &ndo_xmit_and_redirect], Some(&["basic", "redirect", "ndo-xmit"]));
-        check(&[&index, &ndo_xmit_and_redirect, &segments, &pad, &metadata], Some(&["basic", "redirect", "ndo-xmit"]));
+        check(
+            &[&index, &ndo_xmit_and_redirect, &segments, &pad, &metadata],
+            Some(&["basic", "redirect", "ndo-xmit"]),
+        );
         check(&[&index, &attribute(3, &0u64.to_ne_bytes())], Some(&[]));
         check(&[&index, &segments], None);
         check(&[&attribute(3, &7u32.to_ne_bytes())], None);
@@ -109,7 +122,10 @@ mod tests {
     fn queues_are_counted_by_type() {
         let entry = |id: u32, kind: u32| {
             let attributes = [(1, id), (2, 5), (3, kind), (4, 8193)];
-            Answer::parse(&attributes.map(|(kind, value)| attribute(kind, &value.to_ne_bytes())).concat()).unwrap()
+            Answer::parse(
+                &attributes.map(|(kind, value)| attribute(kind, &value.to_ne_bytes())).concat(),
+            )
+            .unwrap()
         };
         let entries = [entry(0, 0), entry(1, 0), entry(0, 1)];
         assert_eq!(queues(&entries), Some(Queues { rx: 2, tx: 1 }));

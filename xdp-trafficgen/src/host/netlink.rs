@@ -11,7 +11,8 @@ use rtnetlink::{
     LinkUnspec, LinkVeth, RouteMessageBuilder,
     packet_route::{
         link::{
-            AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, Prop,
+            AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags,
+            LinkInfo, LinkMessage, Prop,
         },
         route::RouteAttribute,
     },
@@ -51,7 +52,10 @@ impl Netlink {
     /// # Errors
     /// When the kernel gives none.
     pub fn open() -> Result<Self, NetlinkError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(NetlinkError::Open)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(NetlinkError::Open)?;
         let (connection, handle, _) = {
             let _context = runtime.enter();
             rtnetlink::new_connection().map_err(NetlinkError::Open)?
@@ -76,7 +80,10 @@ impl Netlink {
     /// The kernel's descriptions of the interfaces with these indices, as far as they exist, and of
     /// interfaces that belong to them: the peers of veth pairs, and, if one is a bond, all
     /// interfaces, because only slaves name their bond.
-    pub(super) fn link_messages_of(&self, indices: &[u32]) -> Result<Vec<LinkMessage>, NetlinkError> {
+    pub(super) fn link_messages_of(
+        &self,
+        indices: &[u32],
+    ) -> Result<Vec<LinkMessage>, NetlinkError> {
         let mut messages = Vec::new();
         for &index in indices {
             messages.extend(self.link_message(index)?);
@@ -84,7 +91,8 @@ impl Netlink {
         if messages.iter().any(|message| is_of(message, &InfoKind::Bond)) {
             return self.link_messages();
         }
-        let peers: Vec<u32> = messages.iter().filter_map(peer).filter(|peer| !indices.contains(peer)).collect();
+        let peers: Vec<u32> =
+            messages.iter().filter_map(peer).filter(|peer| !indices.contains(peer)).collect();
         for index in peers {
             messages.extend(self.link_message(index)?);
         }
@@ -93,12 +101,13 @@ impl Netlink {
 
     /// None when there is no such interface.
     fn link_message(&self, index: u32) -> Result<Option<LinkMessage>, NetlinkError> {
-        match self.collect("ask about an interface", self.handle.link().get().match_index(index).execute()) {
-            Err(NetlinkError::Request { source: rtnetlink::Error::NetlinkError(refused), .. })
-                if refused.raw_code() == -libc::ENODEV =>
-            {
-                Ok(None)
-            }
+        match self.collect(
+            "ask about an interface",
+            self.handle.link().get().match_index(index).execute(),
+        ) {
+            Err(NetlinkError::Request {
+                source: rtnetlink::Error::NetlinkError(refused), ..
+            }) if refused.raw_code() == -libc::ENODEV => Ok(None),
             messages => Ok(messages?.into_iter().next()),
         }
     }
@@ -115,7 +124,10 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses.
     pub fn veth_peer(&self, interface: u32) -> Result<Option<u32>, NetlinkError> {
-        let messages = self.collect("list interfaces", self.handle.link().get().match_index(interface).execute())?;
+        let messages = self.collect(
+            "list interfaces",
+            self.handle.link().get().match_index(interface).execute(),
+        )?;
         Ok(messages.iter().find_map(peer))
     }
 
@@ -125,8 +137,10 @@ impl Netlink {
     /// When the kernel refuses.
     pub fn default_route_interfaces(&self) -> Result<Vec<u32>, NetlinkError> {
         let mut interfaces = Vec::new();
-        for request in [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()]
-        {
+        for request in [
+            RouteMessageBuilder::<Ipv4Addr>::new().build(),
+            RouteMessageBuilder::<Ipv6Addr>::new().build(),
+        ] {
             let routes = self.collect("list routes", self.handle.route().get(request).execute())?;
             for route in routes {
                 if route.header.destination_prefix_length != 0 {
@@ -163,7 +177,10 @@ impl Netlink {
                 rtnetlink::packet_route::link::InfoVeth::Peer(peer_builder.build()),
             ))
             .build();
-        self.run(&format!("create the veth pair {name}, {peer}"), self.handle.link().add(message).execute())
+        self.run(
+            &format!("create the veth pair {name}, {peer}"),
+            self.handle.link().add(message).execute(),
+        )
     }
 
     /// Keeps the kernel from giving an interface an IPv6 address when it is set up, so that it
@@ -179,11 +196,9 @@ impl Netlink {
             .build();
         let request = format!("switch IPv6 addresses of {name} off");
         match self.run(&request, self.handle.link().change(message).execute()) {
-            Err(NetlinkError::Request { source: rtnetlink::Error::NetlinkError(refused), .. })
-                if refused.raw_code() == -libc::EAFNOSUPPORT =>
-            {
-                Ok(())
-            }
+            Err(NetlinkError::Request {
+                source: rtnetlink::Error::NetlinkError(refused), ..
+            }) if refused.raw_code() == -libc::EAFNOSUPPORT => Ok(()),
             other => other,
         }
     }
@@ -202,7 +217,9 @@ impl Netlink {
         request: &str,
         future: impl Future<Output = Result<(), rtnetlink::Error>>,
     ) -> Result<(), NetlinkError> {
-        self.runtime.block_on(future).map_err(|source| NetlinkError::Request { request: request.to_owned(), source })
+        self.runtime
+            .block_on(future)
+            .map_err(|source| NetlinkError::Request { request: request.to_owned(), source })
     }
 
     fn collect<T>(

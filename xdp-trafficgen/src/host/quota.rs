@@ -47,7 +47,8 @@ impl Quota {
 
     /// How often the group had to wait since `before` was read; none when it did not.
     pub fn since(&self, before: &[Self]) -> Option<Throttled> {
-        let before = before.iter().find(|before| before.file == self.file).map(|before| before.throttled);
+        let before =
+            before.iter().find(|before| before.file == self.file).map(|before| before.throttled);
         let before = before.unwrap_or_default();
         let throttled = Throttled {
             periods: self.throttled.periods.saturating_sub(before.periods),
@@ -72,7 +73,12 @@ fn quota(files: Files<'_>, Group { version, directory }: &Group) -> Option<Quota
     let (name, unlimited, time, period) = match version {
         Version::One => {
             let time = files.text(file("cpu.cfs_quota_us")).as_deref().and_then(micros);
-            ("cpu.cfs_quota_us", "-1", time?, files.text(file("cpu.cfs_period_us")).as_deref().and_then(micros)?)
+            (
+                "cpu.cfs_quota_us",
+                "-1",
+                time?,
+                files.text(file("cpu.cfs_period_us")).as_deref().and_then(micros)?,
+            )
         }
         Version::Two => {
             let text = files.text(file("cpu.max"))?;
@@ -110,7 +116,9 @@ mod tests {
         let quotas = all(Files::under(root.path()));
         let found: Vec<_> = quotas
             .iter()
-            .map(|quota| (quota.file.as_str(), quota.cpus(), quota.throttled.periods, quota.throttled.time))
+            .map(|quota| {
+                (quota.file.as_str(), quota.cpus(), quota.throttled.periods, quota.throttled.time)
+            })
             .collect();
         assert_eq!(found, expected, "{tree}");
     }

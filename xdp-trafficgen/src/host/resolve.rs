@@ -45,7 +45,9 @@ pub(super) fn reaches(
         if stop.is_cancelled() {
             return Ok(None);
         }
-        let exit = exits.entry(&one.egress).or_insert_with(|| EgressInterface::of(&one.egress, messages, links));
+        let exit = exits
+            .entry(&one.egress)
+            .or_insert_with(|| EgressInterface::of(&one.egress, messages, links));
         if let Some(exit) = exit {
             found.push((one, Arc::clone(&exit.name), resolver.find(one, exit)?));
         }
@@ -58,29 +60,42 @@ pub(super) fn reaches(
     let Some(answers) = resolver.ask(stop, &to_ask.collect())? else { return Ok(None) };
     for (one, interface, RouteAnswer { source, other_source, hops }) in found {
         let next_hop = together(hops.into_iter().map(|hop| answered(hop, &interface, &answers)));
-        reaches.insert((Arc::clone(&one.egress), one.destinations), Reach { source, other_source, next_hop });
+        reaches.insert(
+            (Arc::clone(&one.egress), one.destinations),
+            Reach { source, other_source, next_hop },
+        );
     }
     Ok(Some(reaches))
 }
 
-fn answered(hop: Hop, interface: &Arc<str>, answers: &BTreeMap<Neighbour, Answer>) -> Result<NextHop, Unreachable> {
+fn answered(
+    hop: Hop,
+    interface: &Arc<str>,
+    answers: &BTreeMap<Neighbour, Answer>,
+) -> Result<NextHop, Unreachable> {
     let key = match hop {
         Hop::Known(next_hop) => return next_hop,
         Hop::Ask(key) => key,
     };
     let (interface, neighbour) = (Arc::clone(interface), key.1);
     match answers.get(&key) {
-        Some(Answer::Mac(mac)) => Ok(NextHop { interface, neighbour, mac: *mac, by: MacSource::Neighbour }),
+        Some(Answer::Mac(mac)) => {
+            Ok(NextHop { interface, neighbour, mac: *mac, by: MacSource::Neighbour })
+        }
         Some(&Answer::Silent { requests, waited }) => {
             Err(Unreachable::Silent { interface, neighbour, requests, waited })
         }
-        Some(&Answer::MayNotAsk(errno)) => Err(Unreachable::MayNotAsk { interface, neighbour, errno }),
+        Some(&Answer::MayNotAsk(errno)) => {
+            Err(Unreachable::MayNotAsk { interface, neighbour, errno })
+        }
         Some(Answer::NotAsked) | None => Err(Unreachable::NotReached { neighbour }),
     }
 }
 
 /// The next hop that all of them share; none for an empty list.
-fn together(next_hops: impl Iterator<Item = Result<NextHop, Unreachable>>) -> Option<Result<NextHop, Unreachable>> {
+fn together(
+    next_hops: impl Iterator<Item = Result<NextHop, Unreachable>>,
+) -> Option<Result<NextHop, Unreachable>> {
     let mut common: Option<NextHop> = None;
     for next_hop in next_hops {
         match (next_hop, &common) {

@@ -48,7 +48,11 @@ impl Routes {
 
     /// The kernel's route to `destination`, out of the interface with this index if one is given.
     /// `Err` within: the `errno` with which the kernel would refuse to send.
-    pub(super) fn to(&self, destination: IpAddr, interface: Option<u32>) -> io::Result<Result<Route, i32>> {
+    pub(super) fn to(
+        &self,
+        destination: IpAddr,
+        interface: Option<u32>,
+    ) -> io::Result<Result<Route, i32>> {
         let mut message = RouteMessage::default();
         message.header.flags = RouteFlags::LookupTable;
         let address = match destination {
@@ -81,9 +85,13 @@ impl Routes {
     /// Addresses of a range at which another route may begin: the first address, and the beginnings
     /// and ends of all routes of all tables within it. Between two of them the kernel's decision is
     /// the same for every address, unless rules of policy routing look at destinations.
-    pub(super) fn borders(&self, Destinations { first, last }: Destinations) -> io::Result<BTreeSet<u128>> {
+    pub(super) fn borders(
+        &self,
+        Destinations { first, last }: Destinations,
+    ) -> io::Result<BTreeSet<u128>> {
         let mut message = RouteMessage::default();
-        message.header.address_family = if first.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        message.header.address_family =
+            if first.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let bits: u8 = if first.is_ipv4() { 32 } else { 128 };
         let (first, last) = (number(first), number(last));
         send(&self.socket, RouteNetlinkMessage::GetRoute(message), NLM_F_REQUEST | NLM_F_DUMP)?;
@@ -159,7 +167,8 @@ fn route(message: &RouteMessage) -> Route {
             RouteAttribute::PrefSource(address) => route.source = ip_address(address),
             RouteAttribute::Gateway(address) => {
                 // For a route on the link, the kernel writes the destination, or `::`.
-                route.gateway = ip_address(address).filter(|address| *address != IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+                route.gateway = ip_address(address)
+                    .filter(|address| *address != IpAddr::V6(Ipv6Addr::UNSPECIFIED));
             }
             // An IPv4 destination behind an IPv6 gateway (RFC 5549).
             RouteAttribute::Via(RouteVia::Inet(v4)) => route.gateway = Some(IpAddr::V4(*v4)),

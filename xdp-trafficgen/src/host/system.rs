@@ -25,8 +25,8 @@ pub struct System {
     /// Mitigations of CPU vulnerabilities that cost time in every frame: vulnerability and
     /// mitigation, as in /sys/devices/system/cpu/vulnerabilities.
     pub mitigations: Vec<(String, String)>,
-    /// Bytes of memory that can be allocated: the least of MemAvailable and what the memory control
-    /// groups leave.
+    /// Bytes of memory that can be allocated: the least of MemAvailable and what the memory
+    /// control groups leave.
     pub memory: Option<u64>,
     /// The CPU time that the control groups of this process allow, the smallest first; empty
     /// without a limit.
@@ -86,7 +86,9 @@ impl System {
             btf: files.exists("sys/kernel/btf/vmlinux"),
             // With 2, compiled programs are also printed.
             jit: files.number::<u32>("proc/sys/net/core/bpf_jit_enable").map(|jit| jit > 0),
-            lockdown: files.text("sys/kernel/security/lockdown").map_or(Lockdown::None, |text| lockdown(&text)),
+            lockdown: files
+                .text("sys/kernel/security/lockdown")
+                .map_or(Lockdown::None, |text| lockdown(&text)),
             cpus: cpus(files),
             mitigations: mitigations::costly(files),
             memory: memory::available(files),
@@ -125,12 +127,15 @@ fn cpus(files: Files<'_>) -> Vec<Cpu> {
     let cpu = |number| {
         let own = format!("{CPUS}/cpu{number}");
         // A link to the CPU's node.
-        let node = files.names(&own).iter().find_map(|name| name.strip_prefix("node")?.parse().ok());
+        let node =
+            files.names(&own).iter().find_map(|name| name.strip_prefix("node")?.parse().ok());
         Cpu {
             number,
             numa_node: node,
             governor: files.text(format!("{own}/cpufreq/scaling_governor")),
-            siblings: files.cpus(format!("{own}/topology/thread_siblings_list")).unwrap_or_else(|| vec![number]),
+            siblings: files
+                .cpus(format!("{own}/topology/thread_siblings_list"))
+                .unwrap_or_else(|| vec![number]),
             isolated: isolated.contains(&number),
         }
     };

@@ -31,8 +31,11 @@ impl WorkerThread {
 fn all(files: Files<'_>) -> Vec<WorkerThread> {
     let Some(own) = files.text("proc/self/comm") else { return Vec::new() };
     let processes = files.names("proc").into_iter().filter_map(|name| name.parse::<u32>().ok());
-    let alike = processes.filter(|process| files.text(format!("proc/{process}/comm")).is_some_and(|name| name == own));
-    let mut workers: Vec<WorkerThread> = alike.flat_map(|process| of_process(files, process)).collect();
+    let alike = processes.filter(|process| {
+        files.text(format!("proc/{process}/comm")).is_some_and(|name| name == own)
+    });
+    let mut workers: Vec<WorkerThread> =
+        alike.flat_map(|process| of_process(files, process)).collect();
     workers.sort_unstable_by_key(|worker| (worker.process, worker.cpu));
     workers
 }
@@ -41,9 +44,13 @@ fn all(files: Files<'_>) -> Vec<WorkerThread> {
 fn of_process(files: Files<'_>, process: u32) -> Vec<WorkerThread> {
     let tasks = format!("proc/{process}/task");
     let worker = |task: String| {
-        files.text(format!("{tasks}/{task}/comm")).filter(|name| name.starts_with(WORKER_THREAD))?;
+        files
+            .text(format!("{tasks}/{task}/comm"))
+            .filter(|name| name.starts_with(WORKER_THREAD))?;
         let status = files.text(format!("{tasks}/{task}/status"))?;
-        let cpu = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")?.trim().parse().ok())?;
+        let cpu = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:")?.trim().parse().ok())?;
         Some(WorkerThread { process, cpu })
     };
     files.names(&tasks).into_iter().filter_map(worker).collect()

@@ -26,13 +26,17 @@ pub(super) struct Anchor<T = ()> {
 impl Anchor {
     /// Makes the interface and attaches `program` to it. The program owns the attachment.
     pub(super) fn hold(name: &'static str, program: &mut Xdp) -> Result<Self, KernelError> {
-        Self::hold_with(|link| program.attach(&link.name, XdpMode::Driver).map(drop).map_err(program_error(name)))
+        Self::hold_with(|link| {
+            program.attach(&link.name, XdpMode::Driver).map(drop).map_err(program_error(name))
+        })
     }
 }
 
 impl<T: Send> Anchor<T> {
     /// Makes the interface and calls `attach` for it.
-    pub(super) fn hold_with(attach: impl FnOnce(&Link) -> Result<T, KernelError> + Send) -> Result<Self, KernelError> {
+    pub(super) fn hold_with(
+        attach: impl FnOnce(&Link) -> Result<T, KernelError> + Send,
+    ) -> Result<Self, KernelError> {
         let netns = PrivateNetns::create()?;
         let attachment = netns.run(|| {
             let netlink = Netlink::open()?;

@@ -88,11 +88,13 @@ impl Arrivals {
         existing: ExistingProgram,
     ) -> Result<Self, KernelError> {
         // The last block of each CPU may hold as little as one stamp.
-        let cpus =
-            nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "read(possible CPUs)", source })? as u64;
+        let cpus = nr_cpus()
+            .map_err(|(_, source)| KernelError::Syscall { call: "read(possible CPUs)", source })?
+            as u64;
         let blocks = capacity.div_ceil(BLOCK_STAMPS as u64).saturating_add(cpus);
         let entries = u32::try_from(blocks).map_err(|_| KernelError::TooManyArrivals(capacity))?;
-        let (match_offset, mark, match_mask) = matching.mark.map_or((0, [0; 4], 0), |(at, mark)| (at, mark, u32::MAX));
+        let (match_offset, mark, match_mask) =
+            matching.mark.map_or((0, [0; 4], 0), |(at, mark)| (at, mark, u32::MAX));
         let receiver = Receiver {
             epoch: ProgramClock::of_kernel()?.now(),
             blocks: entries.into(),
@@ -106,9 +108,11 @@ impl Arrivals {
             .map_max_entries("ARRIVAL_BLOCKS", entries)
             .load(OBJECT)?;
         let mut take = |name| ebpf.take_map(name).ok_or(KernelError::Missing(name));
-        let blocks = Array::try_from(take("ARRIVAL_BLOCKS")?).map_err(map_error("ARRIVAL_BLOCKS"))?;
+        let blocks =
+            Array::try_from(take("ARRIVAL_BLOCKS")?).map_err(map_error("ARRIVAL_BLOCKS"))?;
         let next = Array::try_from(take("ARRIVAL_NEXT")?).map_err(map_error("ARRIVAL_NEXT"))?;
-        let logs = PerCpuArray::try_from(take("ARRIVAL_LOGS")?).map_err(map_error("ARRIVAL_LOGS"))?;
+        let logs =
+            PerCpuArray::try_from(take("ARRIVAL_LOGS")?).map_err(map_error("ARRIVAL_LOGS"))?;
         let program = ebpf.program_mut("arrivals").ok_or(KernelError::Missing("arrivals"))?;
         let program: &mut Xdp = program.try_into().map_err(program_error("arrivals"))?;
         program.load().map_err(program_error("arrivals"))?;
@@ -152,7 +156,8 @@ impl Arrivals {
             stamps.extend(block.into_iter().filter(|&stamp| stamp != 0));
         }
         stamps.sort_unstable();
-        let stamps = stamps.into_iter().map(parts_of_stamp).map(|(ns, tag)| Stamp { ns, tag }).collect();
+        let stamps =
+            stamps.into_iter().map(parts_of_stamp).map(|(ns, tag)| Stamp { ns, tag }).collect();
         let (mut missed, mut passed) = (0, 0);
         for log in logs.get(&0, 0).map_err(map_error("ARRIVAL_LOGS"))?.iter() {
             missed += log.missed;

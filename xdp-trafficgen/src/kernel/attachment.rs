@@ -34,14 +34,23 @@ impl Attachment {
     ///
     /// # Errors
     /// [`AttachError`], and when the kernel does not list the interface's programs.
-    pub(super) fn native(program: &mut Xdp, index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
+    pub(super) fn native(
+        program: &mut Xdp,
+        index: u32,
+        existing: ExistingProgram,
+    ) -> Result<Self, KernelError> {
         let netlink = XdpNetlink::open().map_err(netlink_failed)?;
-        let XdpInterface { name: interface, programs, .. } = netlink.interface(index).map_err(netlink_failed)?;
+        let XdpInterface { name: interface, programs, .. } =
+            netlink.interface(index).map_err(netlink_failed)?;
         let in_the_way = programs.into_iter().find(|(mode, _)| *mode != AttachedMode::Offloaded);
         let displaced = match (in_the_way, existing) {
             (None, _) => None,
             (Some((mode, id)), ExistingProgram::Keep) => {
-                return Err(AttachError::InTheWay { interface, program: AttachedXdp::new(mode, id) }.into());
+                return Err(AttachError::InTheWay {
+                    interface,
+                    program: AttachedXdp::new(mode, id),
+                }
+                .into());
             }
             (Some((mode, id)), ExistingProgram::Replace) => Some(ReplacedProgram::take_off(
                 XdpNetlink::open().map_err(netlink_failed)?,
@@ -71,7 +80,8 @@ impl Attachment {
 }
 
 fn attach(program: &mut Xdp, index: u32) -> io::Result<FdLink> {
-    let attached = program.attach_to_if_index(index, XdpMode::Driver).and_then(|link| program.take_link(link));
+    let attached =
+        program.attach_to_if_index(index, XdpMode::Driver).and_then(|link| program.take_link(link));
     let link = attached.map_err(|error| match errno(&error) {
         Some(errno) => io::Error::from_raw_os_error(errno),
         None => io::Error::other(error),
@@ -128,13 +138,23 @@ impl ReplacedProgram {
         id: u32,
     ) -> Result<Self, KernelError> {
         let (interface, program) = (interface.to_owned(), AttachedXdp::new(mode, id));
-        let refused = |interface, Refusal { reason, source }| AttachError::Refused { interface, reason, source };
+        let refused = |interface, Refusal { reason, source }| AttachError::Refused {
+            interface,
+            reason,
+            source,
+        };
         let gone = || Refusal { reason: None, source: io::Error::from_raw_os_error(libc::ENOENT) };
-        let Ok(descriptor) = bpf::program(id) else { return Err(refused(interface, gone()).into()) };
+        let Ok(descriptor) = bpf::program(id) else {
+            return Err(refused(interface, gone()).into());
+        };
         match netlink.detach(index, mode, &descriptor) {
             Ok(()) => Ok(Self { netlink, index, interface, program, descriptor: Some(descriptor) }),
             Err(Refusal { source, .. }) if source.raw_os_error() == Some(libc::EBUSY) => {
-                Err(AttachError::InTheWay { interface, program: AttachedXdp { on_link: true, ..program } }.into())
+                Err(AttachError::InTheWay {
+                    interface,
+                    program: AttachedXdp { on_link: true, ..program },
+                }
+                .into())
             }
             Err(refusal) => Err(refused(interface, refusal).into()),
         }

@@ -74,8 +74,10 @@ fn own_now() -> u64 {
 /// Zero where zero is possible: without a time namespace the clocks are the same, and an inexact
 /// measurement must not make them differ.
 fn difference(readings: &[[u64; 3]]) -> i64 {
-    let least = readings.iter().map(|&[_, theirs, after]| theirs.wrapping_sub(after).cast_signed()).max();
-    let most = readings.iter().map(|&[before, theirs, _]| theirs.wrapping_sub(before).cast_signed()).min();
+    let least =
+        readings.iter().map(|&[_, theirs, after]| theirs.wrapping_sub(after).cast_signed()).max();
+    let most =
+        readings.iter().map(|&[before, theirs, _]| theirs.wrapping_sub(before).cast_signed()).min();
     match (least, most) {
         (Some(least), Some(most)) if least > 0 || most < 0 => least.midpoint(most),
         _ => 0,
@@ -98,7 +100,10 @@ mod tests {
         check(&[], 0);
         // A namespace that is a million seconds ahead, and one that is a minute behind.
         let million = 1_000_000_000_000_000;
-        check(&[[million + 100, 150, million + 900], [million + 1000, 1010, million + 1030]], -(1_000_000_000_000_005));
+        check(
+            &[[million + 100, 150, million + 900], [million + 1000, 1010, million + 1030]],
+            -(1_000_000_000_000_005),
+        );
         check(&[[100, 60_000_000_200, 900], [1000, 60_000_001_010, 1030]], 59_999_999_995);
     }
 

@@ -95,7 +95,9 @@ impl KernelError {
                 return Some(((*call).to_owned(), io_error.raw_os_error()?));
             }
             let source = error.source()?;
-            if let Some(errno) = source.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+            if let Some(errno) =
+                source.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error)
+            {
                 return Some((error.to_string(), errno));
             }
             error = source;

@@ -1,4 +1,5 @@
-//! The generator of one port: the eBPF object specialised for it, its maps, and the call that makes it send.
+//! The generator of one port: the eBPF object specialised for it, its maps, and the call that makes
+//! it send.
 
 mod load;
 
@@ -21,8 +22,8 @@ use xdp_trafficgen_ebpf::abi::{
 use self::load::{fill, load_group, map, mapped, padded, take, xdp_of};
 use crate::{
     kernel::{
-        KernelError, Listener, PerCpu, StopFlag, TracePoints, anchor::Anchor, close_maps, listener::PortSlot,
-        map_error, mapped::Mapped, pins::Pins, program_error,
+        KernelError, Listener, PerCpu, StopFlag, TracePoints, anchor::Anchor, close_maps,
+        listener::PortSlot, map_error, mapped::Mapped, pins::Pins, program_error,
     },
     plan::{Pacing, Program, pacing::simulation::exponentials},
 };
@@ -36,7 +37,8 @@ pub enum Role {
     Floor,
 }
 
-/// A loaded generator. Everything it holds in the kernel goes when it is dropped, or when the process ends.
+/// A loaded generator. Everything it holds in the kernel goes when it is dropped, or when the
+/// process ends.
 pub struct Generator {
     /// With the program that is called, and without its maps: see [`close_maps`].
     object: Ebpf,
@@ -53,8 +55,8 @@ pub struct Generator {
     flow_drops: Mapped<FlowDrops>,
     /// None: nobody listens to what becomes of the frames.
     place: Option<PortSlot>,
-    /// Those that `entry` calls, where there are several groups. The kernel empties a program array when its last descriptor
-    /// goes.
+    /// Those that `entry` calls, where there are several groups. The kernel empties a program
+    /// array when its last descriptor goes.
     _programs: Option<ProgramArray<MapData>>,
     facts: Vec<ProgramFacts>,
     _anchor: Option<Anchor>,
@@ -93,7 +95,10 @@ pub type Refusals = BTreeMap<(DropLayer, u32), u64>;
 fn refusals(Drops { driver, redirect }: &Drops) -> Refusals {
     let layers = [(DropLayer::Driver, driver), (DropLayer::Redirect, redirect)];
     let counts = layers.into_iter().flat_map(|(layer, counts)| {
-        (0..).zip(counts).filter(|(_, count)| **count > 0).map(move |(errno, &count)| ((layer, errno), count))
+        (0..)
+            .zip(counts)
+            .filter(|(_, count)| **count > 0)
+            .map(move |(errno, &count)| ((layer, errno), count))
     });
     counts.collect()
 }
@@ -108,8 +113,9 @@ pub enum Sent {
 }
 
 impl Generator {
-    /// Loads the object for sending out of the interface with index `egress`, as `pacing` says or as fast as it can. `listener`
-    /// learns what becomes of the frames; none for a generator that redirects nothing.
+    /// Loads the object for sending out of the interface with index `egress`, as `pacing` says or
+    /// as fast as it can. `listener` learns what becomes of the frames; none for a generator
+    /// that redirects nothing.
     ///
     /// # Errors
     /// What the kernel refused.
@@ -126,12 +132,14 @@ impl Generator {
         map.set(0, egress, None, 0).map_err(KernelError::Egress)?;
         generator.place.as_ref().map_or(Ok(()), |place| place.call(&mut generator.object))?;
         close_maps(&mut generator.object);
-        generator._anchor = Some(Anchor::hold(generator.entry, xdp_of(&mut generator.object, generator.entry)?)?);
+        generator._anchor =
+            Some(Anchor::hold(generator.entry, xdp_of(&mut generator.object, generator.entry)?)?);
         Ok(generator)
     }
 
-    /// Loads the object for ordinary runs only: nothing is attached, nothing can leave, and every run on the CPU of a worker
-    /// makes a frame, whenever it would depart: the schedule says whose.
+    /// Loads the object for ordinary runs only: nothing is attached, nothing can leave, and every
+    /// run on the CPU of a worker makes a frame, whenever it would depart: the schedule says
+    /// whose.
     ///
     /// # Errors
     /// What the kernel refused.
@@ -173,15 +181,22 @@ impl Generator {
             .map_err(|source| KernelError::Syscall { call: "laying out per-CPU values", source })?;
         let mut state: PerCpuArray<_, Worker> =
             PerCpuArray::try_from(take(&mut objects, "WORKERS")?).map_err(map_error("WORKERS"))?;
-        state.set(place.as_ref().map_or(0, PortSlot::index), start, 0).map_err(map_error("WORKERS"))?;
+        state
+            .set(place.as_ref().map_or(0, PortSlot::index), start, 0)
+            .map_err(map_error("WORKERS"))?;
         let entry = match role {
             Role::Floor => FLOOR,
             Role::Generate if objects.len() > 1 => "dispatch",
             Role::Generate => GROUP,
         };
-        let drops = PerCpuArray::try_from(take(&mut objects, "DROPS")?).map_err(map_error("DROPS"))?;
+        let drops =
+            PerCpuArray::try_from(take(&mut objects, "DROPS")?).map_err(map_error("DROPS"))?;
         let mut called = Vec::new();
-        let programs = if entry == "dispatch" { Some(fill_programs(&mut objects, &mut called)?) } else { None };
+        let programs = if entry == "dispatch" {
+            Some(fill_programs(&mut objects, &mut called)?)
+        } else {
+            None
+        };
         let flows = mapped(&objects, "FLOWS")?;
         let schedules = mapped(&objects, "SCHEDULES")?;
         let worker_clocks = mapped(&objects, "WORKER_CLOCKS")?;
@@ -216,12 +231,17 @@ impl Generator {
         })
     }
 
-    /// Gives a worker, by its index, the order in which its flows take turns from now on: `turns` are indices of the
-    /// program's flows, at most [`MAX_TURNS`]. Not while that worker sends.
+    /// Gives a worker, by its index, the order in which its flows take turns from now on: `turns`
+    /// are indices of the program's flows, at most [`MAX_TURNS`]. Not while that worker sends.
     ///
     /// # Errors
     /// When the map cannot be written.
-    pub fn set_schedule(&self, worker: u32, program: &Program, turns: &[u32]) -> Result<(), KernelError> {
+    pub fn set_schedule(
+        &self,
+        worker: u32,
+        program: &Program,
+        turns: &[u32],
+    ) -> Result<(), KernelError> {
         let mut schedule = Schedule { position: 0, len: 0, turns: [0; MAX_TURNS] };
         for (turn, &flow) in schedule.turns.iter_mut().zip(turns) {
             *turn = program.turns.get(flow as usize).copied().unwrap_or_default();
@@ -262,7 +282,8 @@ impl Generator {
         self.streams.set(entry, &stream)
     }
 
-    /// How punctual the frames of each of the program's flows were that a worker, by its index, has sent.
+    /// How punctual the frames of each of the program's flows were that a worker, by its index, has
+    /// sent.
     ///
     /// # Errors
     /// When the map cannot be read.
@@ -277,11 +298,16 @@ impl Generator {
         &self.stop
     }
 
-    /// What a worker, by its index, has counted of each of the program's flows; empty for a single flow.
+    /// What a worker, by its index, has counted of each of the program's flows; empty for a single
+    /// flow.
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn flow_counts(&self, worker: u32, program: &Program) -> Result<Vec<FlowCounts>, KernelError> {
+    pub fn flow_counts(
+        &self,
+        worker: u32,
+        program: &Program,
+    ) -> Result<Vec<FlowCounts>, KernelError> {
         if program.flows.is_empty() {
             return Ok(Vec::new());
         }
@@ -290,15 +316,22 @@ impl Generator {
         (first..first + count).map(|entry| Ok(self.flows.get(entry)?.counts)).collect()
     }
 
-    /// Makes the kernel run the program `repeat` times on copies of `frame` and really transmit them, `batch_size` at a
-    /// time. Runs on the calling thread's CPU, which must be one of the workers'.
+    /// Makes the kernel run the program `repeat` times on copies of `frame` and really transmit
+    /// them, `batch_size` at a time. Runs on the calling thread's CPU, which must be one of the
+    /// workers'.
     ///
-    /// `ingress`: index of the interface the frames seem to come from, never 0 (the kernel would take `lo`, and its
-    /// XDP_TX would leave by `lo`).
+    /// `ingress`: index of the interface the frames seem to come from, never 0 (the kernel would
+    /// take `lo`, and its XDP_TX would leave by `lo`).
     ///
     /// # Errors
     /// Only what stops the call as a whole; the fate of single frames is in the counters.
-    pub fn send(&self, frame: &[u8], ingress: u32, repeat: u32, batch_size: u32) -> Result<Sent, KernelError> {
+    pub fn send(
+        &self,
+        frame: &[u8],
+        ingress: u32,
+        repeat: u32,
+        batch_size: u32,
+    ) -> Result<Sent, KernelError> {
         let context = xdp_md(frame, ingress)?;
         let options = TestRunOptions {
             data_in: Some(frame),
@@ -309,14 +342,17 @@ impl Generator {
         };
         match self.xdp()?.test_run(options) {
             Ok(_) => Ok(Sent::All),
-            Err(ProgramError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::Interrupted => {
+            Err(ProgramError::SyscallError(error))
+                if error.io_error.kind() == io::ErrorKind::Interrupted =>
+            {
                 Ok(Sent::Interrupted)
             }
             Err(source) => Err(KernelError::Program { program: self.entry, source }),
         }
     }
 
-    /// One ordinary run, without side effects: the XDP action and the frame the program made of `frame`.
+    /// One ordinary run, without side effects: the XDP action and the frame the program made of
+    /// `frame`.
     ///
     /// Advances the sequence of the calling thread's CPU, which must be one of the workers'.
     ///
@@ -324,13 +360,18 @@ impl Generator {
     /// When the kernel refuses to run it.
     pub fn dry_run(&self, frame: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
         let mut out = vec![0; frame.len()];
-        let options = TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), ..TestRunOptions::new() };
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ..TestRunOptions::new()
+        };
         let result = self.xdp()?.test_run(options).map_err(program_error(self.entry))?;
         out.truncate(result.data_size_out as usize);
         Ok((result.return_value, out))
     }
 
-    /// What an ordinary run of so many repetitions takes, on the calling thread's CPU. Sends nothing.
+    /// What an ordinary run of so many repetitions takes, on the calling thread's CPU. Sends
+    /// nothing.
     ///
     /// # Errors
     /// When the kernel refuses to run it.
@@ -346,8 +387,8 @@ impl Generator {
         &self.facts
     }
 
-    /// What every CPU's worker has counted so far; of a CPU without one, its `aborted` repetitions: workers' threads ran there
-    /// that somebody had moved.
+    /// What every CPU's worker has counted so far; of a CPU without one, its `aborted` repetitions:
+    /// workers' threads ran there that somebody had moved.
     ///
     /// # Errors
     /// When the map cannot be read.
@@ -375,23 +416,32 @@ impl Generator {
         Ok(drops.map(refusals))
     }
 
-    /// Why frames of a flow were dropped that a worker sent, both by their index: counts in the order of
-    /// [`CLASSES`](xdp_trafficgen_ebpf::abi::CLASSES). Only with several flows.
+    /// Why frames of a flow were dropped that a worker sent, both by their index: counts in the
+    /// order of [`CLASSES`](xdp_trafficgen_ebpf::abi::CLASSES). Only with several flows.
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn flow_drops(&self, worker: u32, flow: u32, program: &Program) -> Result<FlowDrops, KernelError> {
+    pub fn flow_drops(
+        &self,
+        worker: u32,
+        flow: u32,
+        program: &Program,
+    ) -> Result<FlowDrops, KernelError> {
         let count = program.generator.flow_count;
         self.flow_drops.get(worker * count + flow)
     }
 
     fn xdp(&self) -> Result<&Xdp, KernelError> {
         let program = self.object.program(self.entry);
-        program.ok_or(KernelError::Missing(self.entry))?.try_into().map_err(program_error(self.entry))
+        program
+            .ok_or(KernelError::Missing(self.entry))?
+            .try_into()
+            .map_err(program_error(self.entry))
     }
 }
 
-/// Streams as the program reads them: each names its flow with its group. `turns`: those of all flows.
+/// Streams as the program reads them: each names its flow with its group. `turns`: those of all
+/// flows.
 fn streams_of_groups(streams: &[Stream], turns: &[u32]) -> Vec<Stream> {
     let of_group = |stream: &Stream| {
         let flow = stream.spec.turn as usize;
@@ -400,25 +450,33 @@ fn streams_of_groups(streams: &[Stream], turns: &[u32]) -> Vec<Stream> {
     streams.iter().map(of_group).collect()
 }
 
-/// Loads each group's program and puts it where `dispatch` finds it; adds what the kernel says of it to `facts`.
-fn fill_programs(objects: &mut [Ebpf], facts: &mut Vec<ProgramFacts>) -> Result<ProgramArray<MapData>, KernelError> {
-    let mut programs = ProgramArray::try_from(take(objects, "PROGRAMS")?).map_err(map_error("PROGRAMS"))?;
+/// Loads each group's program and puts it where `dispatch` finds it; adds what the kernel says of
+/// it to `facts`.
+fn fill_programs(
+    objects: &mut [Ebpf],
+    facts: &mut Vec<ProgramFacts>,
+) -> Result<ProgramArray<MapData>, KernelError> {
+    let mut programs =
+        ProgramArray::try_from(take(objects, "PROGRAMS")?).map_err(map_error("PROGRAMS"))?;
     for (index, object) in (0..).zip(objects) {
         let group = xdp_of(object, GROUP)?;
         group.load().map_err(program_error(GROUP))?;
         facts.push(ProgramFacts::of(GROUP, group)?);
-        programs.set(index, group.fd().map_err(program_error(GROUP))?, 0).map_err(map_error("PROGRAMS"))?;
+        programs
+            .set(index, group.fd().map_err(program_error(GROUP))?, 0)
+            .map_err(map_error("PROGRAMS"))?;
         group.unload().map_err(program_error(GROUP))?;
     }
     Ok(programs)
 }
 
-/// A `struct xdp_md` (include/uapi/linux/bpf.h): data, data_end, data_meta, ingress_ifindex, rx_queue_index,
-/// egress_ifindex, each 32 bits in the machine's order.
+/// A `struct xdp_md` (include/uapi/linux/bpf.h): data, data_end, data_meta, ingress_ifindex,
+/// rx_queue_index, egress_ifindex, each 32 bits in the machine's order.
 fn xdp_md(frame: &[u8], ingress: u32) -> Result<[u8; 24], KernelError> {
     let mut context = [0; 24];
     let data_end = u32::try_from(frame.len()).map_err(io::Error::other);
-    let data_end = data_end.map_err(|source| KernelError::Syscall { call: "bpf(BPF_PROG_TEST_RUN)", source })?;
+    let data_end = data_end
+        .map_err(|source| KernelError::Syscall { call: "bpf(BPF_PROG_TEST_RUN)", source })?;
     context[4..8].copy_from_slice(&data_end.to_ne_bytes());
     context[12..16].copy_from_slice(&ingress.to_ne_bytes());
     Ok(context)

@@ -14,7 +14,9 @@ use aya::{
 };
 use xdp_trafficgen_ebpf::abi::{MAX_PLACES, Worker, handler};
 
-use crate::kernel::{KernelError, OBJECT, TracePoint, TracePoints, close_maps, map_error, pins::Pins, program_error};
+use crate::kernel::{
+    KernelError, OBJECT, TracePoint, TracePoints, close_maps, map_error, pins::Pins, program_error,
+};
 
 /// The map that the listener shares with the ports.
 const WORKERS: &str = "WORKERS";
@@ -57,8 +59,15 @@ impl Listener {
         let found = TracePoints::attach(&mut object, wanted)?;
         close_maps(&mut object);
         let free = (0..places).collect::<BTreeSet<_>>().into();
-        let inner =
-            Inner { found, places, pins, workers: workers.into(), handlers: handlers.into(), free, _object: object };
+        let inner = Inner {
+            found,
+            places,
+            pins,
+            workers: workers.into(),
+            handlers: handlers.into(),
+            free,
+            _object: object,
+        };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -69,7 +78,9 @@ impl Listener {
 
     /// Takes a free place for one more port.
     pub(super) fn place(&self) -> Result<PortSlot, KernelError> {
-        let index = lock(&self.0.free).pop_first().ok_or(KernelError::TooManyPorts(self.0.places as usize + 1))?;
+        let index = lock(&self.0.free)
+            .pop_first()
+            .ok_or(KernelError::TooManyPorts(self.0.places as usize + 1))?;
         Ok(PortSlot { index, listener: self.clone() })
     }
 }
@@ -101,12 +112,17 @@ impl PortSlot {
     /// Lets the listener call the programs of the port's object.
     pub(super) fn call(&self, object: &mut Ebpf) -> Result<(), KernelError> {
         for (number, name) in PROGRAMS {
-            let program: &mut RawTracePoint =
-                object.program_mut(name).ok_or(KernelError::Missing(name))?.try_into().map_err(program_error(name))?;
+            let program: &mut RawTracePoint = object
+                .program_mut(name)
+                .ok_or(KernelError::Missing(name))?
+                .try_into()
+                .map_err(program_error(name))?;
             program.load().map_err(program_error(name))?;
             let descriptor = program.fd().map_err(program_error(name))?;
             let mut handlers = lock(&self.listener.0.handlers);
-            handlers.set(handler::entry(self.index, number), descriptor, 0).map_err(map_error("HANDLERS"))?;
+            handlers
+                .set(handler::entry(self.index, number), descriptor, 0)
+                .map_err(map_error("HANDLERS"))?;
             // The array holds the program from here on.
             program.unload().map_err(program_error(name))?;
         }
@@ -116,7 +132,10 @@ impl PortSlot {
     /// Resets the place's counters: otherwise frames of this port without a known fate would be
     /// counted for the next port.
     fn clear(&self) -> Result<(), KernelError> {
-        let cpus = nr_cpus().map_err(|(_, source)| KernelError::Syscall { call: "reading the CPU count", source })?;
+        let cpus = nr_cpus().map_err(|(_, source)| KernelError::Syscall {
+            call: "reading the CPU count",
+            source,
+        })?;
         let nothing = PerCpuValues::try_from(vec![Worker::NEW; cpus])
             .map_err(|source| KernelError::Syscall { call: "laying out per-CPU values", source })?;
         lock(&self.listener.0.workers).set(self.index, nothing, 0).map_err(map_error(WORKERS))

@@ -57,7 +57,8 @@ impl<T: Pod> Mapped<T> {
         if u64::from(size) != size_of::<T>() as u64 {
             return Err(failed(io::Error::other(format!("entries of `{name}` have {size} bytes"))));
         }
-        let len = Self::STRIDE * usize::try_from(entries).map_err(io::Error::other).map_err(failed)?;
+        let len =
+            Self::STRIDE * usize::try_from(entries).map_err(io::Error::other).map_err(failed)?;
         let memory = MmapOptions::new().len(len).map_raw(&data.fd().as_fd()).map_err(failed)?;
         Ok(Self { name, memory, entries, _entry: PhantomData })
     }
@@ -93,9 +94,11 @@ impl<T: Pod> Mapped<T> {
             // SAFETY: as in `get`; a `Pod` has no padding.
             unsafe {
                 if size_of::<T>() - at < WORD {
-                    AtomicU32::from_ptr(to.add(at).cast()).store(from.add(at).cast::<u32>().read_unaligned(), Relaxed);
+                    AtomicU32::from_ptr(to.add(at).cast())
+                        .store(from.add(at).cast::<u32>().read_unaligned(), Relaxed);
                 } else {
-                    AtomicU64::from_ptr(to.add(at).cast()).store(from.add(at).cast::<u64>().read_unaligned(), Relaxed);
+                    AtomicU64::from_ptr(to.add(at).cast())
+                        .store(from.add(at).cast::<u64>().read_unaligned(), Relaxed);
                 }
             }
         }

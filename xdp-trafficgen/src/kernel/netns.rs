@@ -24,8 +24,10 @@ impl PrivateNetns {
     /// When CAP_SYS_ADMIN is missing.
     pub fn enter() -> Result<Self, KernelError> {
         // SAFETY: the new namespace is this thread's alone; no descriptor or memory is affected.
-        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
-            .map_err(|errno| KernelError::Syscall { call: "unshare(CLONE_NEWNET)", source: errno.into() })?;
+        unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.map_err(|errno| KernelError::Syscall {
+            call: "unshare(CLONE_NEWNET)",
+            source: errno.into(),
+        })?;
         Self::current()
     }
 
@@ -34,8 +36,9 @@ impl PrivateNetns {
     /// # Errors
     /// When /proc is not mounted.
     pub fn current() -> Result<Self, KernelError> {
-        let file = File::open("/proc/thread-self/ns/net")
-            .map_err(|source| KernelError::Syscall { call: "open(/proc/thread-self/ns/net)", source })?;
+        let file = File::open("/proc/thread-self/ns/net").map_err(|source| {
+            KernelError::Syscall { call: "open(/proc/thread-self/ns/net)", source }
+        })?;
         Ok(Self { namespace: file.into() })
     }
 
@@ -52,8 +55,9 @@ impl PrivateNetns {
     /// # Errors
     /// When CAP_SYS_ADMIN is missing.
     pub fn join(&self) -> Result<(), KernelError> {
-        move_into_link_name_space(self.namespace.as_fd(), Some(LinkNameSpaceType::Network))
-            .map_err(|errno| KernelError::Syscall { call: "setns(CLONE_NEWNET)", source: errno.into() })
+        move_into_link_name_space(self.namespace.as_fd(), Some(LinkNameSpaceType::Network)).map_err(
+            |errno| KernelError::Syscall { call: "setns(CLONE_NEWNET)", source: errno.into() },
+        )
     }
 
     /// Runs `work` inside the namespace, in a thread of its own.
@@ -73,5 +77,6 @@ impl PrivateNetns {
 
 /// Runs `work` in a thread of its own. A panic in `work` continues in the calling thread.
 fn in_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread::scope(|scope| scope.spawn(work).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

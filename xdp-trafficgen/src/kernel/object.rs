@@ -3,7 +3,8 @@
 use aya::Ebpf;
 
 /// The object with every eBPF program.
-pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/generator"));
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/generator"));
 
 /// Closes an object's descriptors of maps. Loaded programs keep their maps; the kernel empties only
 /// program arrays when the last descriptor is closed.

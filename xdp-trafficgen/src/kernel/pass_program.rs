@@ -64,7 +64,11 @@ impl PassProgram {
     ///
     /// # Errors
     /// As [`PassProgram::attach`].
-    pub fn attach_until(stop: &CancellationToken, index: u32, existing: ExistingProgram) -> Result<Self, KernelError> {
+    pub fn attach_until(
+        stop: &CancellationToken,
+        index: u32,
+        existing: ExistingProgram,
+    ) -> Result<Self, KernelError> {
         let enabled = Self::begin(index, existing)?;
         enabled.wait_for_link(stop);
         Ok(enabled)
@@ -76,9 +80,12 @@ impl PassProgram {
         let before = netlink.interface(index).map_err(netlink_failed)?;
         let (program, attachment) = match native(&before) {
             Some(program) => (program, None),
-            None => pass(index, existing).map(|(program, attachment)| (program, Some(attachment)))?,
+            None => {
+                pass(index, existing).map(|(program, attachment)| (program, Some(attachment)))?
+            }
         };
-        let enabled = Self { index, program, attachment, had_carrier: before.carrier, restart: Once::new() };
+        let enabled =
+            Self { index, program, attachment, had_carrier: before.carrier, restart: Once::new() };
         if xdp_features(index).is_some_and(|features| !features.has(XdpFeatures::NDO_XMIT)) {
             return Err(AttachError::NoTransmit { interface: before.name }.into());
         }
@@ -94,7 +101,9 @@ impl PassProgram {
                 && self.attachment.is_some()
                 && let Ok(netlink) = XdpNetlink::open()
             {
-                wait(LONGEST_RESTART, stop, || netlink.interface(self.index).is_ok_and(|interface| interface.carrier));
+                wait(LONGEST_RESTART, stop, || {
+                    netlink.interface(self.index).is_ok_and(|interface| interface.carrier)
+                });
             }
         });
     }
@@ -123,8 +132,11 @@ impl PassProgram {
 /// Attaches our program, and returns its id.
 fn pass(index: u32, existing: ExistingProgram) -> Result<(u32, Attachment), KernelError> {
     let mut ebpf = aya::Ebpf::load(OBJECT)?;
-    let program: &mut Xdp =
-        ebpf.program_mut(PASS).ok_or(KernelError::Missing(PASS))?.try_into().map_err(program_error(PASS))?;
+    let program: &mut Xdp = ebpf
+        .program_mut(PASS)
+        .ok_or(KernelError::Missing(PASS))?
+        .try_into()
+        .map_err(program_error(PASS))?;
     program.load().map_err(program_error(PASS))?;
     let id = program.info().map_err(program_error(PASS))?.id();
     // The link holds the program; the rest of the object is dropped here.
@@ -161,7 +173,11 @@ impl PassPrograms {
     ///
     /// # Errors
     /// As [`PassProgram::attach`].
-    pub fn hold(&self, index: u32, existing: ExistingProgram) -> Result<PassProgramShare, KernelError> {
+    pub fn hold(
+        &self,
+        index: u32,
+        existing: ExistingProgram,
+    ) -> Result<PassProgramShare, KernelError> {
         let mut all = self.lock();
         let known = all.get(&index).and_then(Weak::upgrade).filter(|enabled| enabled.is_there());
         let enabled = match known {

@@ -64,7 +64,10 @@ impl<T> PerCpu<T> {
 }
 
 fn cpus() -> Result<Vec<u32>, KernelError> {
-    possible_cpus().map_err(|source| KernelError::Syscall { call: "reading /sys/devices/system/cpu/possible", source })
+    possible_cpus().map_err(|source| KernelError::Syscall {
+        call: "reading /sys/devices/system/cpu/possible",
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -87,9 +90,21 @@ mod tests {
     #[test]
     fn a_value_is_found_by_its_cpu_and_not_by_its_place() {
         check("0-1", &[10, 11], &[(0, Some(10)), (1, Some(11)), (2, None)]);
-        let pairs = [(0, Some(10)), (3, Some(13)), (4, None), (7, None), (8, Some(18)), (11, Some(21)), (12, None)];
+        let pairs = [
+            (0, Some(10)),
+            (3, Some(13)),
+            (4, None),
+            (7, None),
+            (8, Some(18)),
+            (11, Some(21)),
+            (12, None),
+        ];
         check("0-3,8-11", &[10, 11, 12, 13, 18, 19, 20, 21], &pairs);
-        check("0,2,4,6", &[10, 12, 14, 16], &[(0, Some(10)), (1, None), (4, Some(14)), (6, Some(16))]);
+        check(
+            "0,2,4,6",
+            &[10, 12, 14, 16],
+            &[(0, Some(10)), (1, None), (4, Some(14)), (6, Some(16))],
+        );
         check("5", &[15], &[(0, None), (5, Some(15))]);
     }
 

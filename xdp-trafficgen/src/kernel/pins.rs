@@ -29,8 +29,10 @@ impl Pins {
             fsconfig_create(&context)?;
             fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
         });
-        let mount =
-            made.map_err(|source| KernelError::Syscall { call: "making a BPF file system", source: source.into() })?;
+        let mount = made.map_err(|source| KernelError::Syscall {
+            call: "making a BPF file system",
+            source: source.into(),
+        })?;
         let directory = format!("/proc/self/fd/{}", mount.as_raw_fd());
         Ok(Self { directory, _mount: mount })
     }

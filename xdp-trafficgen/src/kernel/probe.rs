@@ -65,7 +65,8 @@ pub fn probe() -> Result<Capabilities, CannotSend> {
 ///
 /// Kernels before 5.10 reject unknown flags for other reasons, so a live frame decides.
 pub(super) fn sends_live_frames(program: &Tiny) -> Result<bool, KernelError> {
-    Ok(!accepted(program.run(Run::Dry { flags: 1 << 31 }), libc::EINVAL)? && takes_frame(program, FRAME_LEN)?)
+    Ok(!accepted(program.run(Run::Dry { flags: 1 << 31 }), libc::EINVAL)?
+        && takes_frame(program, FRAME_LEN)?)
 }
 
 /// In bytes, without FCS. Searched for, not computed: the limit depends on the page size and on
@@ -101,5 +102,9 @@ pub(super) fn missing_capabilities() -> Vec<&'static str> {
     // capget(2) of the calling thread fails only where a seccomp profile forbids it. Capabilities
     // are then unknown, and the calls that need them will tell.
     let Ok(CapabilitySets { effective, .. }) = capabilities(None) else { return Vec::new() };
-    NEEDED.iter().filter(|(needed, _)| !effective.contains(*needed)).map(|&(_, name)| name).collect()
+    NEEDED
+        .iter()
+        .filter(|(needed, _)| !effective.contains(*needed))
+        .map(|&(_, name)| name)
+        .collect()
 }

@@ -36,11 +36,15 @@ impl Sink {
             SinkAction::Drop => 1,
             SinkAction::Pass => 2,
         };
-        let mut ebpf = EbpfLoader::new().override_global("SINK_ACTION", &action, true).load(OBJECT)?;
+        let mut ebpf =
+            EbpfLoader::new().override_global("SINK_ACTION", &action, true).load(OBJECT)?;
         let map = ebpf.take_map("SINK").ok_or(KernelError::Missing("SINK"))?;
         let counters = PerCpuArray::try_from(map).map_err(map_error("SINK"))?;
-        let program: &mut Xdp =
-            ebpf.program_mut("sink").ok_or(KernelError::Missing("sink"))?.try_into().map_err(program_error("sink"))?;
+        let program: &mut Xdp = ebpf
+            .program_mut("sink")
+            .ok_or(KernelError::Missing("sink"))?
+            .try_into()
+            .map_err(program_error("sink"))?;
         program.load().map_err(program_error("sink"))?;
         program.attach(interface, XdpMode::Driver).map_err(program_error("sink"))?;
         close_maps(&mut ebpf);

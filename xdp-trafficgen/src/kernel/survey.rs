@@ -79,7 +79,9 @@ impl Unanswered {
     /// If capabilities are missing, a refusal is put down to them.
     fn of(error: KernelError, missing: &[&'static str]) -> Self {
         match error.errno() {
-            Some(libc::EPERM | libc::EACCES) if !missing.is_empty() => Self::Privilege(missing.to_vec()),
+            Some(libc::EPERM | libc::EACCES) if !missing.is_empty() => {
+                Self::Privilege(missing.to_vec())
+            }
             _ => Self::Kernel(error),
         }
     }
@@ -90,7 +92,8 @@ pub fn survey() -> Survey {
     let missing = missing_capabilities();
     let types = Types::default();
     let why = |error| Unanswered::of(error, &missing);
-    let live_frames = Tiny::load(Kind::Xdp).and_then(|program| sends_live_frames(&program)).map_err(why);
+    let live_frames =
+        Tiny::load(Kind::Xdp).and_then(|program| sends_live_frames(&program)).map_err(why);
     // Each answer needs a program of its own, because it owns the error of loading it.
     let live = || match &live_frames {
         Ok(true) => Tiny::load(Kind::Xdp).map_err(why),
@@ -138,7 +141,9 @@ impl Types {
 /// Searched for: above the limit the kernel returns E2BIG (net/bpf/test_run.c, TEST_XDP_MAX_BATCH,
 /// 256 so far).
 fn batch_limit(program: &Tiny) -> Result<u32, KernelError> {
-    let takes = |batch_size| accepted(program.run(Run::Live { len: FRAME_LEN, repeat: 1, batch_size }), libc::E2BIG);
+    let takes = |batch_size| {
+        accepted(program.run(Run::Live { len: FRAME_LEN, repeat: 1, batch_size }), libc::E2BIG)
+    };
     // A kernel without a limit would allocate an array of so many frames. The search ends at 65536,
     // which is more than any run needs.
     let (mut fits, mut refused) = (1, 1 << 16);
@@ -152,7 +157,8 @@ fn batch_limit(program: &Tiny) -> Result<u32, KernelError> {
 /// Tries to attach to the trace point. This needs no type information.
 fn has_trace_point(point: TracePoint) -> Result<bool, KernelError> {
     let program = Tiny::load(Kind::RawTracePoint)?;
-    let name = CString::new(point.name()).map_err(|error| failed("naming a trace point")(error.into()))?;
+    let name =
+        CString::new(point.name()).map_err(|error| failed("naming a trace point")(error.into()))?;
     match program.attach_to_trace_point(&name) {
         Ok(_detached_again) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
@@ -162,8 +168,9 @@ fn has_trace_point(point: TracePoint) -> Result<bool, KernelError> {
 
 fn call_times(program: &Tiny) -> Result<CallTimes, KernelError> {
     let alone = median(program, 3)?;
-    let _anchor =
-        Anchor::hold_with(|link| program.attach_to_interface(link.index).map_err(failed("bpf(BPF_LINK_CREATE)")))?;
+    let _anchor = Anchor::hold_with(|link| {
+        program.attach_to_interface(link.index).map_err(failed("bpf(BPF_LINK_CREATE)"))
+    })?;
     Ok(CallTimes { alone, anchored: median(program, 15)? })
 }
 
@@ -172,7 +179,8 @@ fn median(program: &Tiny, calls: usize) -> Result<Duration, KernelError> {
     let mut times = Vec::new();
     for _ in 0..=calls {
         let started = Instant::now();
-        let run = program.run(Run::Live { len: FRAME_LEN, repeat: CALL_FRAMES, batch_size: CALL_FRAMES });
+        let run =
+            program.run(Run::Live { len: FRAME_LEN, repeat: CALL_FRAMES, batch_size: CALL_FRAMES });
         run.map_err(failed("bpf(BPF_PROG_TEST_RUN)"))?;
         times.push(started.elapsed().as_secs_f64());
     }

@@ -21,7 +21,8 @@ pub enum TracePoint {
 
 impl TracePoint {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::DevmapXmit, Self::RedirectErr, Self::RedirectMapErr, Self::Exception];
+    pub const ALL: [Self; 4] =
+        [Self::DevmapXmit, Self::RedirectErr, Self::RedirectMapErr, Self::Exception];
 
     /// The kernel's name.
     pub const fn name(self) -> &'static str {
@@ -52,7 +53,8 @@ pub struct TracePoints(Vec<TracePoint>);
 impl TracePoints {
     /// Whether the fate of frames is known.
     pub fn tell_fates(&self) -> bool {
-        self.has(TracePoint::DevmapXmit) && (self.has(TracePoint::RedirectErr) || self.has(TracePoint::RedirectMapErr))
+        self.has(TracePoint::DevmapXmit)
+            && (self.has(TracePoint::RedirectErr) || self.has(TracePoint::RedirectMapErr))
     }
 
     /// Whether the kernel has it.
@@ -67,7 +69,9 @@ impl TracePoints {
         [TracePoint::DevmapXmit, TracePoint::RedirectErr]
             .into_iter()
             .filter(missed)
-            .filter(|trace_point| *trace_point != TracePoint::RedirectErr || missed(&TracePoint::RedirectMapErr))
+            .filter(|trace_point| {
+                *trace_point != TracePoint::RedirectErr || missed(&TracePoint::RedirectMapErr)
+            })
             .collect()
     }
 
@@ -83,7 +87,8 @@ impl TracePoints {
             if program.fd().is_err() {
                 program.load().map_err(program_error(trace_point.program()))?;
             }
-            let attached = program.attach(trace_point.name()).map_err(program_error(trace_point.program()));
+            let attached =
+                program.attach(trace_point.name()).map_err(program_error(trace_point.program()));
             match attached {
                 Ok(link) => links.push((trace_point, link)),
                 Err(error) if error.errno() == Some(libc::ENOENT) => {}
@@ -93,7 +98,9 @@ impl TracePoints {
         let found = Self(links.iter().map(|&(trace_point, _)| trace_point).collect());
         if !found.tell_fates() {
             for (trace_point, link) in links {
-                program(object, trace_point)?.detach(link).map_err(program_error(trace_point.program()))?;
+                program(object, trace_point)?
+                    .detach(link)
+                    .map_err(program_error(trace_point.program()))?;
             }
         }
         Ok(found)
@@ -102,7 +109,11 @@ impl TracePoints {
 
 fn program(object: &mut Ebpf, trace_point: TracePoint) -> Result<&mut RawTracePoint, KernelError> {
     let name = trace_point.program();
-    object.program_mut(name).ok_or(KernelError::Missing(name))?.try_into().map_err(program_error(name))
+    object
+        .program_mut(name)
+        .ok_or(KernelError::Missing(name))?
+        .try_into()
+        .map_err(program_error(name))
 }
 
 #[cfg(test)]

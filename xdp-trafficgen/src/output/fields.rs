@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// Several lines, with a line feed at the end of each. `first` is the flow's first frame, where it is known; otherwise
-/// fields show the value they have in the template.
+/// Several lines, with a line feed at the end of each. `first` is the flow's first frame, where it
+/// is known; otherwise fields show the value they have in the template.
 pub fn render(flow: &Flow, template: &Template, first: Option<&[u8]>) -> String {
     let frame = first.unwrap_or(&template.bytes);
     let mut table = numbers::table(&["header", "field", "first frame", "varies"], 4);
@@ -24,15 +24,27 @@ pub fn render(flow: &Flow, template: &Template, first: Option<&[u8]>) -> String 
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-fn add_header(table: &mut Table, flow: &Flow, index: usize, header: &Header, template: &Template, frame: &[u8]) {
+fn add_header(
+    table: &mut Table,
+    flow: &Flow,
+    index: usize,
+    header: &Header,
+    template: &Template,
+    frame: &[u8],
+) {
     let kind = header.kind.value;
     let mut name = words::header(flow, index);
     let is_set = |field: &FieldDef| header.fields.iter().find(|setting| setting.field == *field);
-    let of_table = kind.fields().iter().filter(|field| template.has(index, field)).map(|field| (field, is_set(field)));
+    let of_table = kind
+        .fields()
+        .iter()
+        .filter(|field| template.has(index, field))
+        .map(|field| (field, is_set(field)));
     // Bits at offsets of the user's own are in no table.
     let bits = header.fields.iter().filter(|setting| kind.field(&setting.field.name).is_none());
     for (field, setting) in of_table.chain(bits.map(|setting| (&setting.field, Some(setting)))) {
-        let value = read(frame, &template.window(index, field), field.bits).map(|value| show(field, value));
+        let value =
+            read(frame, &template.window(index, field), field.bits).map(|value| show(field, value));
         let varies = match setting {
             Some(setting) => words::varies(flow, setting),
             None => unset(flow, template, index, field).to_owned(),
@@ -72,13 +84,18 @@ fn unset(flow: &Flow, template: &Template, index: usize, field: &FieldDef) -> &'
             ChecksumMode::Good => "right in every frame",
             ChecksumMode::Bad => "wrong in every frame, as asked",
         },
-        Role::FrameLength { .. } if !matches!(flow.size.value, Size::Fixed(_)) => "filled in, goes with the size",
+        Role::FrameLength { .. } if !matches!(flow.size.value, Size::Fixed(_)) => {
+            "filled in, goes with the size"
+        }
         Role::NextHeader => {
             let next = flow.packet.get(index + 1).map(|next| next.kind.value);
             let is_named = next.is_some_and(|next| header.kind.value.number_of(next).is_some());
             if is_named { "filled in" } else { "default" }
         }
-        Role::FrameLength { .. } | Role::HeaderLength { .. } | Role::Presence { .. } | Role::OwnNumber => "filled in",
+        Role::FrameLength { .. }
+        | Role::HeaderLength { .. }
+        | Role::Presence { .. }
+        | Role::OwnNumber => "filled in",
         Role::Plain => match field.default {
             FieldDefault::Number(_) => "default",
             FieldDefault::SourceMac
@@ -91,7 +108,8 @@ fn unset(flow: &Flow, template: &Template, index: usize, field: &FieldDef) -> &'
     }
 }
 
-/// Whether the lengths count more than there is for a checksum to cover, as in a fragment: nobody can judge it then.
+/// Whether the lengths count more than there is for a checksum to cover, as in a fragment: nobody
+/// can judge it then.
 fn lacks_bytes(template: &Template, index: usize, field: &FieldDef) -> bool {
     let at = template.window(index, field).bytes.start;
     let own = template.checksums.iter().find(|checksum| checksum.offset == at);
@@ -105,7 +123,9 @@ fn lacks_bytes(template: &Template, index: usize, field: &FieldDef) -> bool {
 fn read(frame: &[u8], window: &Window, bits: u32) -> Option<u128> {
     let end = (window.bytes.end * 8).checked_sub(window.shift as usize)?;
     let start = end.checked_sub(bits as usize)?;
-    (start..end).try_fold(0, |value, bit| Some(value << 1 | u128::from(frame.get(bit / 8)? >> (7 - bit % 8) & 1)))
+    (start..end).try_fold(0, |value, bit| {
+        Some(value << 1 | u128::from(frame.get(bit / 8)? >> (7 - bit % 8) & 1))
+    })
 }
 
 /// As users write values; types and checksums as everyone else writes them.
@@ -139,7 +159,8 @@ fn payload(payload: &Payload) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     let shown: Vec<String> = bytes.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect();
-    let rest = if bytes.len() > SHOWN { format!(" … {} bytes", bytes.len()) } else { String::new() };
+    let rest =
+        if bytes.len() > SHOWN { format!(" … {} bytes", bytes.len()) } else { String::new() };
     shown.join(" ") + &rest
 }
 

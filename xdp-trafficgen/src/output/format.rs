@@ -1,7 +1,8 @@
 //! The formats a report can be written in, and the one function that writes it: [`emit`].
 //!
-//! A format is one file with one `FORMAT`, which the report's list ([`Formats::FORMATS`]) names. The command line takes the
-//! names of that list, so a format that a report lacks is refused there, before anything is sent.
+//! A format is one file with one `FORMAT`, which the report's list ([`Formats::FORMATS`]) names.
+//! The command line takes the names of that list, so a format that a report lacks is refused there,
+//! before anything is sent.
 
 use std::io;
 
@@ -45,8 +46,8 @@ pub enum EmitError {
     StandardOutput(#[source] io::Error),
 }
 
-/// Writes a report on standard output; where that takes no more, on standard error, since the frames it counts are not sent
-/// again. A reader that has gone is no failure.
+/// Writes a report on standard output; where that takes no more, on standard error, since the
+/// frames it counts are not sent again. A reader that has gone is no failure.
 ///
 /// # Errors
 /// Standard output takes no more, or the format cannot express the report.
@@ -54,7 +55,10 @@ pub fn emit<R>(report: &R, format: &Format<R>) -> Result<(), EmitError> {
     let render = |source| EmitError::Render { format: format.name, source };
     let text = (format.render)(report).map_err(render)?;
     give(&text).map_err(|error| {
-        say(format_args!("standard output takes no more; this is the result:\n{}", text.trim_end()));
+        say(format_args!(
+            "standard output takes no more; this is the result:\n{}",
+            text.trim_end()
+        ));
         EmitError::StandardOutput(error)
     })
 }

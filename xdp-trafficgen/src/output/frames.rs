@@ -1,4 +1,5 @@
-//! Frames for people: one line each, decoded header by header from the bytes alone, tunnels included.
+//! Frames for people: one line each, decoded header by header from the bytes alone, tunnels
+//! included.
 //!
 //! Tolerant: whatever a user made of a frame, as much of it is shown as can be told.
 
@@ -40,13 +41,17 @@ mod tests {
 
     #[track_caller]
     fn check(parts: &[&[u8]], expected: &str) {
-        assert_eq!(line(&[&ETHERNET, parts.concat().as_slice()].concat()), format!("{MACS}{expected}"));
+        assert_eq!(
+            line(&[&ETHERNET, parts.concat().as_slice()].concat()),
+            format!("{MACS}{expected}")
+        );
     }
 
     #[test]
     fn what_is_not_known() {
         check(&[&[0x88, 0xb5, 1, 2]], "  ether type 88b5  2 bytes");
-        let ip = |protocol| [&[8, 0], &IP[..], &[protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]].concat();
+        let ip =
+            |protocol| [&[8, 0], &IP[..], &[protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]].concat();
         check(&[&ip(253), &[1]], "  10.0.0.1 > 10.0.0.2  ip protocol 253  1 byte");
         check(&[&ip(17), &[1, 2]], "  10.0.0.1 > 10.0.0.2  ip protocol 17 cut short  2 bytes");
         assert_eq!(line(&ETHERNET), "ethernet cut short  12 bytes");

@@ -1,4 +1,5 @@
-//! Progress on standard error while a run goes on: a table on a terminal, a plain line a second anywhere else.
+//! Progress on standard error while a run goes on: a table on a terminal, a plain line a second
+//! anywhere else.
 
 mod table;
 
@@ -67,12 +68,16 @@ fn lines(snapshot: &Snapshot, last: &Snapshot) -> Vec<String> {
         let (elapsed, now) = (numbers::duration(snapshot.elapsed), now(snapshot, last, index));
         let PortCount { name, interface, frames_tx, .. } = port;
         let name = port_name(name, interface);
-        let counts = format!("{elapsed} {name}: sent {frames_tx}, dropped {}", port.frames_dropped());
+        let counts =
+            format!("{elapsed} {name}: sent {frames_tx}, dropped {}", port.frames_dropped());
         let Some(Punctuality { requested, achieved, late, unsent, .. }) = port.punctuality else {
             return format!("{counts}, {:.3} Mpps", now / 1e6);
         };
-        let (now, requested, achieved) = (numbers::pps(now.round()), known(requested), known(achieved));
-        format!("{counts}, now {now}, requested {requested}, achieved {achieved}, late {late}, never sent {unsent}")
+        let (now, requested, achieved) =
+            (numbers::pps(now.round()), known(requested), known(achieved));
+        format!(
+            "{counts}, now {now}, requested {requested}, achieved {achieved}, late {late}, never sent {unsent}"
+        )
     };
     snapshot.ports.iter().enumerate().map(line).collect()
 }
@@ -116,10 +121,17 @@ mod tests {
     fn what_is_seen() {
         let counts = "3.000 s west (eth1): sent 1000000, dropped 0";
         check(None, "west (eth1) 1 000 000 0 0.300", &format!("{counts}, 0.300 Mpps"));
-        let punctuality =
-            Punctuality { requested: Some(5e5), achieved: None, late: 1234, unsent: 5, ..Punctuality::default() };
+        let punctuality = Punctuality {
+            requested: Some(5e5),
+            achieved: None,
+            late: 1234,
+            unsent: 5,
+            ..Punctuality::default()
+        };
         let row = "west (eth1) 1 000 000 0 300 kpps 500 kpps – 1 234 5";
-        let line = format!("{counts}, now 300 kpps, requested 500 kpps, achieved –, late 1234, never sent 5");
+        let line = format!(
+            "{counts}, now 300 kpps, requested 500 kpps, achieved –, late 1234, never sent 5"
+        );
         check(Some(punctuality), row, &line);
     }
 }

@@ -1,8 +1,8 @@
-//! The daemon's log on standard error. A field is one line without escape codes, so that a line of the log is one too, and
-//! with `--log-format json` an object.
+//! The daemon's log on standard error. A field is one line without escape codes, so that a line of
+//! the log is one too, and with `--log-format json` an object.
 //!
-//! Fields have the names of the JSON report. Targets are named here rather than taken from modules: `RUST_LOG` of somebody's
-//! unit file goes on meaning what it meant.
+//! Fields have the names of the JSON report. Targets are named here rather than taken from modules:
+//! `RUST_LOG` of somebody's unit file goes on meaning what it meant.
 
 mod counts;
 mod ends;
@@ -19,8 +19,8 @@ pub use self::{
     ends::{tell_failure, tell_losses},
     port::{port_ended, port_failed, port_restarted},
     run::{
-        concluded, explanations_lacking, foreseen, memory_is_short, note, sending, stopped_before_start, stopping,
-        task_failed,
+        concluded, explanations_lacking, foreseen, memory_is_short, note, sending,
+        stopped_before_start, stopping, task_failed,
     },
 };
 use crate::{
@@ -47,15 +47,18 @@ const TARGET: &str = "xdp_trafficgen::daemon";
 /// Starts it; `RUST_LOG` chooses levels, `info` and above when it is not set or empty.
 ///
 /// # Errors
-/// The directives of `RUST_LOG` that mean nothing. The log is started all the same, for these to be said there.
+/// The directives of `RUST_LOG` that mean nothing. The log is started all the same, for these to be
+/// said there.
 pub fn start(format: LogFormat) -> Result<(), Diagnostics> {
     let (filter, wrong) = match filter::chosen() {
         Ok(filter) => (filter, None),
         Err(wrong) => (filter::usual(), Some(wrong)),
     };
     // A log that cannot be written must not say so on standard error, which it is.
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false).with_writer(|| streams::Log);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .log_internal_errors(false)
+        .with_writer(|| streams::Log);
     match format {
         LogFormat::Text => builder.with_ansi(streams::colour_for_people()).init(),
         LogFormat::Json => {
@@ -128,8 +131,13 @@ mod tests {
         wrong.push(Diagnostic::new(&Origin::Option("--size"), "too much"));
         wrong.push(Diagnostic::new(&Origin::File(11..13), "no").help("write\nless"));
         let all = Complaint::of_config(&wrong);
-        let told: Vec<_> =
-            all.iter().map(|one| (one.error.as_str(), one.place.as_deref(), one.cure.as_deref())).collect();
-        assert_eq!(told, [("no", Some("x.toml:2:5"), Some("write less")), ("too much", Some("--size"), None)]);
+        let told: Vec<_> = all
+            .iter()
+            .map(|one| (one.error.as_str(), one.place.as_deref(), one.cure.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [("no", Some("x.toml:2:5"), Some("write less")), ("too much", Some("--size"), None)]
+        );
     }
 }

@@ -72,7 +72,8 @@ pub fn mega(count: u64, seconds: f64) -> f64 {
     rate(count, seconds) / 1e6
 }
 
-/// Gigabits a second on the wire: frames with FCS, and for each the preamble and gap of Ethernet ([`WireLen`]).
+/// Gigabits a second on the wire: frames with FCS, and for each the preamble and gap of Ethernet
+/// ([`WireLen`]).
 pub fn wire_bits(frames: u64, bytes: u64, seconds: f64) -> f64 {
     rate(WireLen::of_frames(frames, bytes).bits(), seconds) / 1e9
 }
@@ -88,7 +89,8 @@ mod tests {
 
     #[test]
     fn digits_in_groups() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1 000"), (12_345_678, "12 345 678")] {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1 000"), (12_345_678, "12 345 678")]
+        {
             assert_eq!(grouped(number), text);
         }
     }

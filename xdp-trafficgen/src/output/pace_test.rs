@@ -77,7 +77,8 @@ pub(super) mod tests {
             gaps: Gaps::measure(&arrivals, 2000.0, Duration::ZERO).unwrap(),
         }
     }
-    /// What became of 1000 frames sent at 500 kpps, of which 7 were late, when `unsent` departures had no frame.
+    /// What became of 1000 frames sent at 500 kpps, of which 7 were late, when `unsent` departures
+    /// had no frame.
     pub(super) fn sent(unsent: u64) -> PortCount {
         PortCount {
             name: "pace-test".to_owned(),

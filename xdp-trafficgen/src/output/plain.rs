@@ -1,4 +1,5 @@
-//! Numbers as programs read them: plain decimals only, since `1.7e7` and `1e-5` are strings to some YAML readers.
+//! Numbers as programs read them: plain decimals only, since `1.7e7` and `1e-5` are strings to some
+//! YAML readers.
 
 /// A number with at most so many decimals.
 pub fn decimals(number: f64, digits: i32) -> f64 {
@@ -29,7 +30,9 @@ mod tests {
 
     #[test]
     fn numbers_are_plain_decimals() {
-        for (number, text) in [(0.000_01, "0.0"), (-0.000_01, "0.0"), (0.0001, "0.0001"), (1.0 / 3.0, "0.3333")] {
+        for (number, text) in
+            [(0.000_01, "0.0"), (-0.000_01, "0.0"), (0.0001, "0.0001"), (1.0 / 3.0, "0.3333")]
+        {
             assert_eq!(serde_json::to_string(&decimals(number, 4)).unwrap(), text);
         }
         assert_eq!(serde_json::to_string(&rate(1e30)).unwrap(), "1000000000000.0");

@@ -72,7 +72,8 @@ pub struct Probed {
     pub trial: Option<Trial>,
 }
 
-/// Whether the program that lets everything pass was attached, which some drivers need to send XDP frames.
+/// Whether the program that lets everything pass was attached, which some drivers need to send XDP
+/// frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attachment {
     /// A run would not attach it either.

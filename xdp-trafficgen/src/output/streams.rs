@@ -1,8 +1,9 @@
-//! The two ways out of this process, and the only users of them: results on standard output ([`give`], [`Results`]), and
-//! what people read on the way on standard error ([`say`], [`Log`]).
+//! The two ways out of this process, and the only users of them: results on standard output
+//! ([`give`], [`Results`]), and what people read on the way on standard error ([`say`], [`Log`]).
 //!
-//! Frames leave whether or not anybody reads. A reader that has seen enough (`… | head`) is no failure; a disk that is full
-//! is one for a result, and costs remarks and log lines, which are counted and told of once there is room again.
+//! Frames leave whether or not anybody reads. A reader that has seen enough (`… | head`) is no
+//! failure; a disk that is full is one for a result, and costs remarks and log lines, which are
+//! counted and told of once there is room again.
 
 mod losses;
 mod patience;
@@ -42,16 +43,16 @@ pub fn is_log() -> bool {
 
 static LOG: OnceLock<fn(&str)> = OnceLock::new();
 
-/// Says it to people, with a line feed. Waits only briefly for a reader that does not go on (a stopped pager, Ctrl-S): whoever
-/// says something has a run to look after.
+/// Says it to people, with a line feed. Waits only briefly for a reader that does not go on (a
+/// stopped pager, Ctrl-S): whoever says something has a run to look after.
 pub fn show(text: impl fmt::Display) {
     let Remarks { losses, out } = &mut *remarks();
     losses.tell(out);
     losses.write(out, &format!("{text}\n"));
 }
 
-/// Shows these lines below everything that is said, in the place of those before; none: takes them away. For terminals: whatever
-/// is said meanwhile takes them away too.
+/// Shows these lines below everything that is said, in the place of those before; none: takes them
+/// away. For terminals: whatever is said meanwhile takes them away too.
 pub(super) fn paint(block: &str) {
     let Remarks { losses, out } = &mut *remarks();
     losses.paint(out, block);
@@ -63,7 +64,8 @@ pub fn tell_losses() {
     losses.tell(out);
 }
 
-/// Lines for standard error that could not be written so far, and how many of them the reader was told of.
+/// Lines for standard error that could not be written so far, and how many of them the reader was
+/// told of.
 pub fn lost_and_told() -> (u64, u64) {
     let Losses { lost, told, .. } = remarks().losses;
     (lost, told)
@@ -77,7 +79,8 @@ pub fn losses_are_told(lost: u64) {
     }
 }
 
-/// Whether what is said may be coloured: on a terminal, or as `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` have it.
+/// Whether what is said may be coloured: on a terminal, or as `NO_COLOR`, `CLICOLOR`,
+/// `CLICOLOR_FORCE` and `TERM` have it.
 pub fn colour_for_people() -> bool {
     AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }
@@ -87,8 +90,8 @@ pub fn colour_for_results() -> bool {
     AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }
 
-/// Standard error for a log: each call of `write` is a line. Never fails, for a log that complained of itself would do so to
-/// itself; [`lost_and_told`] has the count.
+/// Standard error for a log: each call of `write` is a line. Never fails, for a log that complained
+/// of itself would do so to itself; [`lost_and_told`] has the count.
 #[derive(Debug)]
 pub struct Log;
 

@@ -24,7 +24,8 @@ pub struct Size {
 }
 
 impl Terminal {
-    /// None where standard error is something else, or `TERM` says that the cursor only goes forward (terminfo(5): `dumb`).
+    /// None where standard error is something else, or `TERM` says that the cursor only goes
+    /// forward (terminfo(5): `dumb`).
     pub fn find() -> Option<Self> {
         let moves = env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb");
         // Made only where there is one: dropping it writes to the terminal.
@@ -34,7 +35,8 @@ impl Terminal {
     /// As it is now: windows are resized.
     pub fn size(&self) -> Size {
         // A serial line does not know; it is as terminals have been since the VT100.
-        let known = tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+        let known =
+            tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
         known.map_or(Size { columns: 80, rows: 24 }, |size| Size {
             columns: size.ws_col.into(),
             rows: size.ws_row.into(),
@@ -55,7 +57,11 @@ impl Drop for Terminal {
 
 fn fit(lines: &str, Size { columns, rows }: Size) -> String {
     // The cursor takes the line below.
-    lines.lines().take(rows.saturating_sub(1)).map(|line| cut(line.trim_end(), columns).to_owned() + "\n").collect()
+    lines
+        .lines()
+        .take(rows.saturating_sub(1))
+        .map(|line| cut(line.trim_end(), columns).to_owned() + "\n")
+        .collect()
 }
 
 fn cut(line: &str, columns: usize) -> &str {

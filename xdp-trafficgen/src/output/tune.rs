@@ -20,7 +20,8 @@ pub struct TuneReport {
     pub size: u32,
     /// How long each setting was to be measured.
     pub each: Duration,
-    /// What was measured, in the order of the sweep; the first is the default. Each was sent with at least once.
+    /// What was measured, in the order of the sweep; the first is the default. Each was sent with
+    /// at least once.
     pub points: Vec<Point>,
     /// The setting to propose.
     pub choice: Option<Choice>,
@@ -73,7 +74,8 @@ pub(super) mod tests {
         },
     };
 
-    /// Five rounds of one second: workers, batch size, path, frames in each, frames dropped in all, the default's rate.
+    /// Five rounds of one second: workers, batch size, path, frames in each, frames dropped in all,
+    /// the default's rate.
     pub(in crate::output) fn point(
         workers: u32,
         batch_size: u32,
@@ -89,7 +91,11 @@ pub(super) mod tests {
                 elapsed: Duration::from_secs(1),
                 frames_attempted: frames + dropped,
                 frames_tx: frames,
-                drops: if dropped > 0 { vec![(DropReason::QueueFull, dropped)] } else { Vec::new() },
+                drops: if dropped > 0 {
+                    vec![(DropReason::QueueFull, dropped)]
+                } else {
+                    Vec::new()
+                },
                 ..PortCount::default()
             };
             point.add(count, default);
@@ -105,7 +111,8 @@ pub(super) mod tests {
             cure: "send smaller batches".to_owned(),
         };
         let lossy = (0..).zip(&points).filter(|(_, point)| point.count.frames_dropped() > 0);
-        let lossy: Vec<_> = lossy.map(|(index, point)| (index, point.count.frames_dropped())).collect();
+        let lossy: Vec<_> =
+            lossy.map(|(index, point)| (index, point.count.frames_dropped())).collect();
         TuneReport {
             interface: "eth1".to_owned(),
             size: 64,
@@ -113,7 +120,11 @@ pub(super) mod tests {
             choice: choose(&points),
             points,
             ended: Ended::Complete,
-            findings: if lossy.is_empty() { Vec::new() } else { vec![PointsFinding { points: lossy, finding }] },
+            findings: if lossy.is_empty() {
+                Vec::new()
+            } else {
+                vec![PointsFinding { points: lossy, finding }]
+            },
             elapsed: Duration::from_millis(15_250),
         }
     }

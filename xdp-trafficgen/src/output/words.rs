@@ -3,7 +3,9 @@
 use humantime::format_duration;
 
 use crate::{
-    config::{Advance, FieldSetting, Flow, Located, Pattern, Profile, RateUnit, Size, literal::show_value},
+    config::{
+        Advance, FieldSetting, Flow, Located, Pattern, Profile, RateUnit, Size, literal::show_value,
+    },
     output::numbers::{self, grouped},
     plan::Pacing,
     units::Pps,
@@ -17,13 +19,19 @@ pub fn size(size: &Size) -> String {
     match size {
         Size::Fixed(size) => format!("{size} bytes"),
         &Size::Increment { start, end, step: 1 } => format!("{start} to {end} bytes"),
-        Size::Increment { start, step, .. } => format!("{start} to {} bytes in steps of {step}", size.largest()),
-        Size::Random { min, max, seed } => format!("{min} to {max} bytes at random{}", seeded(*seed)),
+        Size::Increment { start, step, .. } => {
+            format!("{start} to {} bytes in steps of {step}", size.largest())
+        }
+        Size::Random { min, max, seed } => {
+            format!("{min} to {max} bytes at random{}", seeded(*seed))
+        }
         Size::Weighted(sizes) => {
             let shares = sizes.iter().map(|size| format!("{} × {}", size.weight, size.size));
             format!("{} bytes", shares.collect::<Vec<_>>().join(", "))
         }
-        Size::Sequence(sizes) => format!("{} bytes", list(sizes.len(), |index| sizes[index].to_string())),
+        Size::Sequence(sizes) => {
+            format!("{} bytes", list(sizes.len(), |index| sizes[index].to_string()))
+        }
     }
 }
 
@@ -43,12 +51,25 @@ pub fn varies(flow: &Flow, setting: &FieldSetting) -> String {
     let show = |value| show_value(field, value);
     let mut text = match &pattern.value {
         Pattern::Value(_) => return String::new(),
-        Pattern::Values(values) => format!("values: {}", list(values.len(), |index| show(values[index].value))),
-        Pattern::Increment(count) => counted(count.count, |index| show(count.start + count.step * index)),
-        Pattern::Decrement(count) => counted(count.count, |index| show(count.start - count.step * index)),
+        Pattern::Values(values) => {
+            format!("values: {}", list(values.len(), |index| show(values[index].value)))
+        }
+        Pattern::Increment(count) => {
+            counted(count.count, |index| show(count.start + count.step * index))
+        }
+        Pattern::Decrement(count) => {
+            counted(count.count, |index| show(count.start - count.step * index))
+        }
         Pattern::Random { min, max, seed, count } => {
-            let again = count.map(|count| format!(", the same again after {} values", grouped(count)));
-            format!("random {} to {}{}{}", show(*min), show(*max), seeded(*seed), again.unwrap_or_default())
+            let again =
+                count.map(|count| format!(", the same again after {} values", grouped(count)));
+            format!(
+                "random {} to {}{}{}",
+                show(*min),
+                show(*max),
+                seeded(*seed),
+                again.unwrap_or_default()
+            )
         }
     };
     if let Some(follow) = follow {
@@ -62,10 +83,16 @@ pub fn varies(flow: &Flow, setting: &FieldSetting) -> String {
     text
 }
 
-/// How fast one of a port's flows sends: `50 pps`, `75.0 % of the port's 20 kpps`, `at full speed`. `port`: the rate of the
-/// port; `pacing`: what the plan made of all of them.
-pub fn rate(port: Option<&Profile>, flows: &[&Flow], index: usize, pacing: Option<&Pacing>) -> String {
-    let requested = |index: usize| pacing.and_then(|pacing| pacing.requested.get(index).copied().flatten());
+/// How fast one of a port's flows sends: `50 pps`, `75.0 % of the port's 20 kpps`, `at full speed`.
+/// `port`: the rate of the port; `pacing`: what the plan made of all of them.
+pub fn rate(
+    port: Option<&Profile>,
+    flows: &[&Flow],
+    index: usize,
+    pacing: Option<&Pacing>,
+) -> String {
+    let requested =
+        |index: usize| pacing.and_then(|pacing| pacing.requested.get(index).copied().flatten());
     let Some(flow) = flows.get(index) else { return String::new() };
     match (&flow.rate, port) {
         (_, Some(port)) if flows.len() > 1 => {
@@ -77,18 +104,25 @@ pub fn rate(port: Option<&Profile>, flows: &[&Flow], index: usize, pacing: Optio
             )
         }
         (_, Some(port)) => profile(port, requested(0)),
-        (Some(Located { value, .. }), None) => match (pacing.and_then(|pacing| pacing.total), requested(index)) {
-            (Some(total), Some(share)) => {
-                let how = if matches!(value, Profile::Poisson { .. }) { "at random (Poisson), " } else { "" };
-                format!("{how}{} of the port's {total}", numbers::pps(share.to_f64()))
+        (Some(Located { value, .. }), None) => {
+            match (pacing.and_then(|pacing| pacing.total), requested(index)) {
+                (Some(total), Some(share)) => {
+                    let how = if matches!(value, Profile::Poisson { .. }) {
+                        "at random (Poisson), "
+                    } else {
+                        ""
+                    };
+                    format!("{how}{} of the port's {total}", numbers::pps(share.to_f64()))
+                }
+                _ => profile(value, requested(index)),
             }
-            _ => profile(value, requested(index)),
-        },
+        }
         (None, None) => "at full speed".to_owned(),
     }
 }
 
-/// A profile, and what it comes to in frames a second where it does not say so itself: `20 Mbps (1.6469 kpps)`.
+/// A profile, and what it comes to in frames a second where it does not say so itself: `20 Mbps
+/// (1.6469 kpps)`.
 fn profile(profile: &Profile, requested: Option<Pps>) -> String {
     let unit = match profile {
         Profile::Constant(rate) | Profile::Poisson { mean: rate, .. } => rate.unit,
@@ -100,7 +134,9 @@ fn profile(profile: &Profile, requested: Option<Pps>) -> String {
         | Profile::Trace { .. } => return profile.to_string(),
     };
     match requested {
-        Some(rate) if unit != RateUnit::Frames => format!("{profile} ({})", numbers::pps(rate.to_f64())),
+        Some(rate) if unit != RateUnit::Frames => {
+            format!("{profile} ({})", numbers::pps(rate.to_f64()))
+        }
         _ => profile.to_string(),
     }
 }
@@ -130,7 +166,8 @@ fn seeded(seed: Option<u64>) -> String {
 /// All of them, or the first ones and how many there are.
 fn list(len: usize, value: impl Fn(usize) -> String) -> String {
     let named: Vec<String> = (0..len.min(NAMED)).map(value).collect();
-    let rest = if len > NAMED { format!(", … {} values", grouped(len as u64)) } else { String::new() };
+    let rest =
+        if len > NAMED { format!(", … {} values", grouped(len as u64)) } else { String::new() };
     named.join(", ") + &rest
 }
 
@@ -165,28 +202,47 @@ mod tests {
     fn sizes() {
         check_size(&Size::Fixed(128), "128 bytes");
         check_size(&Size::Increment { start: 64, end: 1518, step: 1 }, "64 to 1518 bytes");
-        check_size(&Size::Increment { start: 64, end: 200, step: 100 }, "64 to 164 bytes in steps of 100");
-        check_size(&Size::Random { min: 64, max: 99, seed: Some(7) }, "64 to 99 bytes at random, seed 7");
+        check_size(
+            &Size::Increment { start: 64, end: 200, step: 100 },
+            "64 to 164 bytes in steps of 100",
+        );
+        check_size(
+            &Size::Random { min: 64, max: 99, seed: Some(7) },
+            "64 to 99 bytes at random, seed 7",
+        );
         check_size(&Size::Random { min: 64, max: 99, seed: None }, "64 to 99 bytes at random");
         let weighted = [(64, 7), (570, 4)].map(|(size, weight)| SizeWeight { size, weight });
         check_size(&Size::Weighted(weighted.into()), "7 × 64, 4 × 570 bytes");
         check_size(&Size::Sequence(vec![64, 64, 1518]), "64, 64, 1518 bytes");
-        check_size(&Size::Sequence(vec![64; 9]), "64, 64, 64, 64, 64, 64, 64, 64, … 9 values bytes");
+        check_size(
+            &Size::Sequence(vec![64; 9]),
+            "64, 64, 64, 64, 64, 64, 64, 64, … 9 values bytes",
+        );
     }
 
     /// A flow with two IPv4 headers and a UDP one; `ipv4[1].src` varies.
     fn flow() -> Flow {
         let text = "[[ports]]\nname = 'p'\ninterface = 'e'\n[[flows]]\nname = 'f'\nport = 'p'\npacket = [{ ethernet = {} }, \
                     { ipv4 = {} }, { ipv4 = { src = ['10.0.0.1', '10.0.0.2'] } }, { udp = {} }]";
-        file::parse(Source::file("test.toml", text)).unwrap_or_else(|wrong| panic!("{wrong}")).flows.remove(0)
+        file::parse(Source::file("test.toml", text))
+            .unwrap_or_else(|wrong| panic!("{wrong}"))
+            .flows
+            .remove(0)
     }
 
     #[track_caller]
-    fn check(kind: HeaderKind, field: &str, pattern: Pattern, advance: Option<Advance>, expected: &str) {
+    fn check(
+        kind: HeaderKind,
+        field: &str,
+        pattern: Pattern,
+        advance: Option<Advance>,
+        expected: &str,
+    ) {
         let setting = FieldSetting {
             field: kind.field(field).unwrap().clone(),
             pattern: Located::default(pattern),
-            follow: advance.map(|advance| Located::default(Follow { header: 2, field: 0, advance })),
+            follow: advance
+                .map(|advance| Located::default(Follow { header: 2, field: 0, advance })),
         };
         assert_eq!(varies(&flow(), &setting), expected);
     }
@@ -195,24 +251,52 @@ mod tests {
     fn patterns() {
         use HeaderKind::{Ipv4, Udp};
         let up = |start, step, count| Pattern::Increment(Count { start, step, count });
-        let values = |values: &[u128]| Pattern::Values(values.iter().copied().map(Located::default).collect());
-        let random = |seed, count| Pattern::Random { min: 0x0a01_0000, max: 0x0a01_ffff, seed, count };
+        let values = |values: &[u128]| {
+            Pattern::Values(values.iter().copied().map(Located::default).collect())
+        };
+        let random =
+            |seed, count| Pattern::Random { min: 0x0a01_0000, max: 0x0a01_ffff, seed, count };
         check(Udp, "dst_port", Pattern::Value(5), None, "");
         check(Udp, "dst_port", values(&[53, 123, 443]), None, "values: 53, 123, 443");
-        check(Udp, "dst_port", values(&[5; 1000]), None, "values: 5, 5, 5, 5, 5, 5, 5, 5, … 1 000 values");
+        check(
+            Udp,
+            "dst_port",
+            values(&[5; 1000]),
+            None,
+            "values: 5, 5, 5, 5, 5, 5, 5, 5, … 1 000 values",
+        );
         check(Udp, "dst_port", up(1024, 1, 64_000), None, "1024, 1025, … 65023, 64 000 values");
         check(Udp, "dst_port", up(1, 2, 3), None, "1, 3, 5");
-        check(Ipv4, "src", up(0x0a00_0001, 256, 5), None, "10.0.0.1, 10.0.1.1, … 10.0.4.1, 5 values");
+        check(
+            Ipv4,
+            "src",
+            up(0x0a00_0001, 256, 5),
+            None,
+            "10.0.0.1, 10.0.1.1, … 10.0.4.1, 5 values",
+        );
         let down = Pattern::Decrement(Count { start: 9, step: 3, count: 4 });
         check(Udp, "dst_port", down, None, "9, 6, 3, 0");
-        check(Ipv4, "dst", random(Some(42), None), None, "random 10.1.0.0 to 10.1.255.255, seed 42");
+        check(
+            Ipv4,
+            "dst",
+            random(Some(42), None),
+            None,
+            "random 10.1.0.0 to 10.1.255.255, seed 42",
+        );
         let again = "random 10.1.0.0 to 10.1.255.255, the same again after 1 000 values";
         check(Ipv4, "dst", random(None, Some(1000)), None, again);
         check(Udp, "src_port", up(1, 1, 2), Some(Advance::Step), "1, 2; with ipv4[1].src");
-        check(Udp, "src_port", up(1, 1, 2), Some(Advance::Round), "1, 2; each round of ipv4[1].src");
+        check(
+            Udp,
+            "src_port",
+            up(1, 1, 2),
+            Some(Advance::Round),
+            "1, 2; each round of ipv4[1].src",
+        );
     }
 
-    /// A port with these lines and two flows, 15 and 5 of 20 turns, with this line each; what the plan would find requested.
+    /// A port with these lines and two flows, 15 and 5 of 20 turns, with this line each; what the
+    /// plan would find requested.
     #[track_caller]
     fn check_rate(port: &str, flow: &str, requested: &[Option<(u64, u64)>], expected: [&str; 2]) {
         let flow = |name: &str, weight: u32| {
@@ -220,8 +304,13 @@ mod tests {
                 "[[flows]]\nname = '{name}'\nport = 'p'\nweight = {weight}\npacket = [{{ ethernet = {{}} }}]\n{flow}\n"
             )
         };
-        let text = format!("[[ports]]\nname = 'p'\ninterface = 'e'\n{port}\n{}{}", flow("f", 15), flow("g", 5));
-        let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let text = format!(
+            "[[ports]]\nname = 'p'\ninterface = 'e'\n{port}\n{}{}",
+            flow("f", 15),
+            flow("g", 5)
+        );
+        let config =
+            file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
         let pacing = Pacing {
             streams: Streams::Flows,
             departures: crate::units::PerWorker::of_one(Vec::new()),
@@ -253,13 +342,24 @@ mod tests {
         check_rate("", "", &[], ["at full speed"; 2]);
         check_rate("", "rate = '50pps'", &[Some((50, 1)); 2], ["50 pps"; 2]);
         // 14.88 Mpps: ten gigabit Ethernet's.
-        check_rate("", "rate = '100%'", &[Some((10_000_000_000, 672)); 2], ["100 % (14.881 Mpps)"; 2]);
+        check_rate(
+            "",
+            "rate = '100%'",
+            &[Some((10_000_000_000, 672)); 2],
+            ["100 % (14.881 Mpps)"; 2],
+        );
         let shares = ["75.0 % of the port's 20 kpps", "25.0 % of the port's 20 kpps"];
         check_rate("rate = '20kpps'", "", &[Some((20_000, 1))], shares);
-        let shares = ["75.0 % of the port's 672 kbps (1 kpps)", "25.0 % of the port's 672 kbps (1 kpps)"];
+        let shares =
+            ["75.0 % of the port's 672 kbps (1 kpps)", "25.0 % of the port's 672 kbps (1 kpps)"];
         check_rate("rate = '672kbps'", "", &[Some((1000, 1))], shares);
         let ramp = "ramp from 1 kpps to 5 Mbps over 1s";
-        check_rate("", "rate = { ramp = { from = '1kpps', to = '5Mbps', over = '1s' } }", &[None; 2], [ramp; 2]);
+        check_rate(
+            "",
+            "rate = { ramp = { from = '1kpps', to = '5Mbps', over = '1s' } }",
+            &[None; 2],
+            [ramp; 2],
+        );
     }
 
     #[track_caller]
@@ -267,7 +367,8 @@ mod tests {
         let text = format!(
             "[[ports]]\nname = 'p'\ninterface = 'e'\n[[flows]]\nname = 'f'\nport = 'p'\npacket = [{{ ethernet = {{}} }}]\n{lines}"
         );
-        let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let config =
+            file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
         assert_eq!(extent(&config.flows[0]), expected);
     }
 
@@ -276,6 +377,9 @@ mod tests {
         check_extent("", "without end");
         check_extent("packets = 1", "1 frame");
         check_extent("delay = '200ms'", "begins after 200ms, without end");
-        check_extent("delay = '1s'\npackets = 2000\nduration = '90s'", "begins after 1s, 2 000 frames, for 1m 30s");
+        check_extent(
+            "delay = '1s'\npackets = 2000\nduration = '90s'",
+            "begins after 1s, 2 000 frames, for 1m 30s",
+        );
     }
 }

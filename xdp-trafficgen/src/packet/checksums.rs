@@ -10,8 +10,8 @@ use super::{
     headers::{HeaderDef, IpPart, ipv6_routing},
 };
 
-/// A checksum and what it covers: the addresses of the pseudo header, and the bytes from `start` to where the lengths say that
-/// what it protects ends.
+/// A checksum and what it covers: the addresses of the pseudo header, and the bytes from `start` to
+/// where the lengths say that what it protects ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoveredChecksum {
     /// Where its two bytes are, from the frame's start.
@@ -24,8 +24,8 @@ pub struct CoveredChecksum {
     pub bounds: Vec<Bound>,
     /// The protocol in the pseudo header, beside which stands the length of what is covered.
     pub pseudo: Option<u8>,
-    /// Where the routing types are, with the segments left behind each, that decide which bytes are the destination in the
-    /// pseudo header: those of IPv6 routing headers with addresses.
+    /// Where the routing types are, with the segments left behind each, that decide which bytes
+    /// are the destination in the pseudo header: those of IPv6 routing headers with addresses.
     pub routing: Vec<usize>,
     /// Whether a zero result is sent as 0xffff (RFC 768).
     pub zero_is_ones: bool,
@@ -48,8 +48,8 @@ pub struct Bound {
 enum Unit {
     /// Bytes, in 16 bits.
     Bytes,
-    /// Words of four bytes, in the low half of a byte (RFC 791 section 3.1, IHL). Less than those of the
-    /// smallest header is no length: then the header ends where it really does.
+    /// Words of four bytes, in the low half of a byte (RFC 791 section 3.1, IHL). Less than those
+    /// of the smallest header is no length: then the header ends where it really does.
     Words { least: usize, real_end: usize },
 }
 
@@ -58,7 +58,11 @@ impl Bound {
     fn to_frame_end(def: &HeaderDef, header: &Range<usize>) -> Option<Self> {
         let (field, counted_from) = def.frame_length()?;
         let offset = header.start + field.byte();
-        Some(Self { bytes: offset..offset + 2, unit: Unit::Bytes, counted_from: header.start + counted_from })
+        Some(Self {
+            bytes: offset..offset + 2,
+            unit: Unit::Bytes,
+            counted_from: header.start + counted_from,
+        })
     }
 
     /// Of the field with the header's own length.
@@ -74,7 +78,10 @@ impl Bound {
         let first = frame[self.bytes.start];
         let words = usize::from(first & 0xf);
         match self.unit {
-            Unit::Bytes => self.counted_from + usize::from(u16::from_be_bytes([first, frame[self.bytes.start + 1]])),
+            Unit::Bytes => {
+                self.counted_from
+                    + usize::from(u16::from_be_bytes([first, frame[self.bytes.start + 1]]))
+            }
             Unit::Words { least, real_end } if words < least => real_end,
             Unit::Words { .. } => self.counted_from + 4 * words,
         }
@@ -86,7 +93,8 @@ impl Bound {
 pub struct Reach {
     /// Behind the last byte that it covers, from the frame's start.
     pub end: usize,
-    /// The length in the pseudo header: as the innermost length says it, even where that is more than there is.
+    /// The length in the pseudo header: as the innermost length says it, even where that is more
+    /// than there is.
     pub length: u64,
 }
 
@@ -101,9 +109,10 @@ impl CoveredChecksum {
         }
     }
 
-    /// How far it reaches in a frame, as a receiver finds out: the IP packet ends where IP says, a UDP datagram where its own
-    /// length says. Bytes that a length counts and the frame, or the IP packet, has not got count as zeros, as in the first
-    /// fragment of a datagram of zeros. A length so short that the checksum itself would lie behind its end is no length: that
+    /// How far it reaches in a frame, as a receiver finds out: the IP packet ends where IP says, a
+    /// UDP datagram where its own length says. Bytes that a length counts and the frame, or the
+    /// IP packet, has not got count as zeros, as in the first fragment of a datagram of zeros.
+    /// A length so short that the checksum itself would lie behind its end is no length: that
     /// is how jumbograms are written (RFC 2675), and what no receiver takes otherwise.
     pub fn reach(&self, frame: &[u8]) -> Reach {
         let (mut end, mut said) = (frame.len(), frame.len());
@@ -122,20 +131,23 @@ impl CoveredChecksum {
         self.pseudo.map_or(0, |_| reach.length)
     }
 
-    /// Whether the destination in the pseudo header may be in another place in another frame, which is like `bytes` but for
-    /// those bytes that vary.
+    /// Whether the destination in the pseudo header may be in another place in another frame, which
+    /// is like `bytes` but for those bytes that vary.
     pub fn destination_moves(&self, bytes: &[u8], varies: impl Fn(usize) -> bool) -> bool {
         self.routing.iter().any(|&routing_type| {
             let segments_left = routing_type + 1;
-            let is_known = varies(routing_type) || ipv6_routing::names_destination(bytes[routing_type]);
+            let is_known =
+                varies(routing_type) || ipv6_routing::names_destination(bytes[routing_type]);
             let is_left = varies(segments_left) || bytes[segments_left] != 0;
             (varies(routing_type) || varies(segments_left)) && is_known && is_left
         })
     }
 
-    /// The sum of what it covers in `bytes` up to byte `end`, its own bytes counting as zero, without the pseudo header's length.
+    /// The sum of what it covers in `bytes` up to byte `end`, its own bytes counting as zero,
+    /// without the pseudo header's length.
     pub fn sum_to(&self, bytes: &[u8], end: usize) -> u64 {
-        let addresses: u64 = self.addresses.iter().map(|range| checksum::sum(&bytes[range.clone()])).sum();
+        let addresses: u64 =
+            self.addresses.iter().map(|range| checksum::sum(&bytes[range.clone()])).sum();
         let own = u64::from(u16::from_be_bytes([bytes[self.offset], bytes[self.offset + 1]]));
         self.pseudo.map_or(0, u64::from) + addresses + checksum::sum(&bytes[self.start..end]) - own
     }
@@ -148,11 +160,15 @@ impl CoveredChecksum {
 
 /// Every checksum of the stack whose headers are at `headers` in `frame`, outer to inner.
 ///
-/// What each covers ends where the lengths in front of it say ([`CoveredChecksum::reach`]), whoever set
-/// them. Of an IP fragment it is that of the fragment, or of what the UDP length says with zeros for the
-/// rest. A UDP or TCP header without an IP header before it has a pseudo header without addresses, and
-/// reaches to the frame's end.
-pub(super) fn find(layers: &[Layer], headers: &[Range<usize>], frame: &[u8]) -> Vec<CoveredChecksum> {
+/// What each covers ends where the lengths in front of it say ([`CoveredChecksum::reach`]), whoever
+/// set them. Of an IP fragment it is that of the fragment, or of what the UDP length says with
+/// zeros for the rest. A UDP or TCP header without an IP header before it has a pseudo header
+/// without addresses, and reaches to the frame's end.
+pub(super) fn find(
+    layers: &[Layer],
+    headers: &[Range<usize>],
+    frame: &[u8],
+) -> Vec<CoveredChecksum> {
     let mut packet = IpPacket::default();
     let mut checksums = Vec::new();
     for (layer, header) in layers.iter().zip(headers) {
@@ -162,7 +178,8 @@ pub(super) fn find(layers: &[Layer], headers: &[Range<usize>], frame: &[u8]) -> 
     checksums
 }
 
-/// What the headers of an IP packet so far say of the checksums behind them; nothing outside of one.
+/// What the headers of an IP packet so far say of the checksums behind them; nothing outside of
+/// one.
 #[derive(Default)]
 struct IpPacket {
     /// The addresses of the pseudo header (RFC 9293 section 3.1, RFC 8200 section 8.1).
@@ -194,17 +211,20 @@ impl IpPacket {
             mode: layer.checksum,
         };
         Some(match coverage {
-            Coverage::Header => {
-                CoveredChecksum { bounds: Bound::of_header(def, header).into_iter().collect(), ..covered }
-            }
+            Coverage::Header => CoveredChecksum {
+                bounds: Bound::of_header(def, header).into_iter().collect(),
+                ..covered
+            },
             Coverage::Message { pseudo, zero_is_ones } => {
                 let own_length = Bound::to_frame_end(def, header);
                 let bounds = self.length.iter().cloned().chain(own_length).collect();
                 let covered = CoveredChecksum { bounds, pseudo, zero_is_ones, ..covered };
                 match pseudo {
-                    Some(_) => {
-                        CoveredChecksum { addresses: self.addresses.clone(), routing: self.routing.clone(), ..covered }
-                    }
+                    Some(_) => CoveredChecksum {
+                        addresses: self.addresses.clone(),
+                        routing: self.routing.clone(),
+                        ..covered
+                    },
                     None => covered,
                 }
             }
@@ -229,7 +249,11 @@ impl IpPacket {
 
     /// A routing header of IPv6, that is; the last of several is looked at last.
     fn enter_routing(&mut self, header: &Range<usize>, frame: &[u8]) {
-        let Some(source) = self.addresses.first().filter(|addresses| addresses.len() >= 16).cloned() else { return };
+        let Some(source) =
+            self.addresses.first().filter(|addresses| addresses.len() >= 16).cloned()
+        else {
+            return;
+        };
         if ipv6_routing::has_addresses(header) {
             self.routing.push(ipv6_routing::routing_type_at(header));
         }

@@ -29,7 +29,9 @@ fn reading(next: Next, bytes: &[u8]) -> Reading {
     if let Next::Header(kind) = next {
         return Reading::Header(kind);
     }
-    let is_named = |kind: &HeaderKind| kind.def().follows.iter().any(|follows| is_meant(next, &follows.number, bytes));
+    let is_named = |kind: &HeaderKind| {
+        kind.def().follows.iter().any(|follows| is_meant(next, &follows.number, bytes))
+    };
     match HeaderKind::ALL.into_iter().find(is_named) {
         Some(kind) => Reading::Header(kind),
         None => words(next).map_or(Reading::Payload, Reading::Unknown),
@@ -39,10 +41,19 @@ fn reading(next: Next, bytes: &[u8]) -> Reading {
 /// Whether `number` is what the header before says.
 fn is_meant(next: Next, number: &Number, bytes: &[u8]) -> bool {
     match (next, number) {
-        (Next::EtherType(number), Number::EtherType(own, others)) => number == *own || others.contains(&number),
+        (Next::EtherType(number), Number::EtherType(own, others)) => {
+            number == *own || others.contains(&number)
+        }
         (Next::IpProtocol(protocol), Number::IpProtocol(own)) => protocol == *own,
         (Next::UdpPort(port), Number::UdpPort(own, is_likely)) => port == *own && is_likely(bytes),
-        (Next::EtherType(_) | Next::IpProtocol(_) | Next::UdpPort(_) | Next::Header(_) | Next::Payload, _) => false,
+        (
+            Next::EtherType(_)
+            | Next::IpProtocol(_)
+            | Next::UdpPort(_)
+            | Next::Header(_)
+            | Next::Payload,
+            _,
+        ) => false,
     }
 }
 

@@ -1,5 +1,5 @@
-//! A header's bytes with everything that follows from the headers around it; lengths that count to the
-//! frame's end and checksums are filled in later.
+//! A header's bytes with everything that follows from the headers around it; lengths that count to
+//! the frame's end and checksums are filled in later.
 
 use super::{
     HeaderKind, Layer, Window,
@@ -7,8 +7,8 @@ use super::{
     headers::{HeaderDef, Padding},
 };
 
-/// The header's bytes where it has all of its optional parts, or how long its variable part can be when
-/// it is longer.
+/// The header's bytes where it has all of its optional parts, or how long its variable part can be
+/// when it is longer.
 pub(super) fn header(layer: &Layer, next: Option<HeaderKind>) -> Result<Vec<u8>, usize> {
     let def = layer.kind.def();
     let options = padded_options(def, &layer.options)?;
@@ -41,10 +41,13 @@ fn number(field: &FieldDef) -> Option<u128> {
     }
 }
 
-/// The options with their padding, or how many bytes of them there is room for when they are longer.
+/// The options with their padding, or how many bytes of them there is room for when they are
+/// longer.
 fn padded_options(def: &HeaderDef, options: &[u8]) -> Result<Vec<u8>, usize> {
     let mut padded = options.to_vec();
-    let (Some(form), Some((field, unit, less))) = (&def.options, def.header_length()) else { return Ok(padded) };
+    let (Some(form), Some((field, unit, less))) = (&def.options, def.header_length()) else {
+        return Ok(padded);
+    };
     let fixed = def.fixed_len();
     let most = ((1 << field.bits) - 1 + less) * unit - fixed;
     if options.len() > most {
@@ -59,5 +62,13 @@ fn padded_options(def: &HeaderDef, options: &[u8]) -> Result<Vec<u8>, usize> {
 }
 
 /// One option of as many bytes, less than a unit (RFC 8200 section 4.2).
-const IPV6_PADDING: [&[u8]; 8] =
-    [&[], &[0], &[1, 0], &[1, 1, 0], &[1, 2, 0, 0], &[1, 3, 0, 0, 0], &[1, 4, 0, 0, 0, 0], &[1, 5, 0, 0, 0, 0, 0]];
+const IPV6_PADDING: [&[u8]; 8] = [
+    &[],
+    &[0],
+    &[1, 0],
+    &[1, 1, 0],
+    &[1, 2, 0, 0],
+    &[1, 3, 0, 0, 0],
+    &[1, 4, 0, 0, 0, 0],
+    &[1, 5, 0, 0, 0, 0, 0],
+];

@@ -1,4 +1,5 @@
-//! What a field of a header is: where its bits are, what they mean to the packet, and what it has where nobody sets it.
+//! What a field of a header is: where its bits are, what they mean to the packet, and what it has
+//! where nobody sets it.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -17,16 +18,16 @@ pub enum FieldType {
 
 /// A field of a header: one of the header's table, or bits at any offset that a user named.
 ///
-/// Anything that is not in the header's table ([`HeaderKind::fields`](super::HeaderKind::fields)) is
-/// bits: their offset is taken as it is, from where the header starts in the frame. A field of the
-/// table moves up when optional parts before it are absent.
+/// Anything that is not in the header's table ([`HeaderKind::fields`](super::HeaderKind::fields))
+/// is bits: their offset is taken as it is, from where the header starts in the frame. A field of
+/// the table moves up when optional parts before it are absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldDef {
     /// As users write it.
     pub name: Cow<'static, str>,
-    /// Bits from the header's start to the field's first (most significant) bit, where the header has
-    /// all of its optional parts. Negative for a field that lies in the header before (the `tpid` of a
-    /// VLAN tag).
+    /// Bits from the header's start to the field's first (most significant) bit, where the header
+    /// has all of its optional parts. Negative for a field that lies in the header before (the
+    /// `tpid` of a VLAN tag).
     pub bit_offset: i32,
     /// 1 to 128.
     pub bits: u32,
@@ -52,8 +53,8 @@ pub(crate) enum Role {
     HeaderLength { unit: usize, less: usize },
     /// The Internet checksum (RFC 1071) of this, in 16 bits.
     Checksum(Coverage),
-    /// A flag: whether the header has the bytes of `part`, where the fields that start in the bytes of
-    /// `fields` are. Several flags may share a part.
+    /// A flag: whether the header has the bytes of `part`, where the fields that start in the bytes
+    /// of `fields` are. Several flags may share a part.
     Presence { fields: Range<usize>, part: Range<usize> },
 }
 

@@ -85,8 +85,8 @@ pub(crate) struct HeaderDef {
     pub(crate) place: Place,
     /// The headers it can follow that have numbers for what is behind them.
     pub(crate) follows: &'static [Follows],
-    /// The headers that can follow it and do not know it, with what its [`Role::NextHeader`] says for
-    /// them, where it has one.
+    /// The headers that can follow it and do not know it, with what its [`Role::NextHeader`] says
+    /// for them, where it has one.
     pub(crate) carries: &'static [(HeaderKind, Option<u16>)],
     /// The part of variable length.
     pub(crate) options: Option<Options>,
@@ -133,8 +133,8 @@ const V6: &[HeaderKind] = &[
     HeaderKind::Ipv6Fragment,
 ];
 
-/// A part of variable length. Its unit and the most there is room for follow from the header's length
-/// field (`Role::HeaderLength`).
+/// A part of variable length. Its unit and the most there is room for follow from the header's
+/// length field (`Role::HeaderLength`).
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// What users call it.
@@ -173,7 +173,8 @@ pub(crate) enum Padding {
 
 /// What a header means for the pseudo headers of those behind it.
 pub(crate) enum IpPart {
-    /// An IP header: these bytes are its addresses; its [`Role::FrameLength`] says where the packet ends.
+    /// An IP header: these bytes are its addresses; its [`Role::FrameLength`] says where the packet
+    /// ends.
     Header { addresses: Range<usize> },
     /// An IPv6 routing header, which may have the destination.
     Routing,
@@ -279,8 +280,8 @@ impl HeaderKind {
         self.def().checksum().map(|(field, _)| field)
     }
 
-    /// The headers it can follow. Any header can follow `custom`, too; `ethernet` and `custom` can come
-    /// first.
+    /// The headers it can follow. Any header can follow `custom`, too; `ethernet` and `custom` can
+    /// come first.
     pub fn follows(self) -> impl Iterator<Item = Self> {
         let is_anywhere = self.def().place == Place::Anywhere;
         Self::ALL.into_iter().filter(move |below| is_anywhere || below.naming(self).is_some())

@@ -34,13 +34,14 @@ impl Part {
     }
 }
 
-/// Adds the flags that follow from the fields set; a flag that the user set stays as it is, even if it
-/// lies.
+/// Adds the flags that follow from the fields set; a flag that the user set stays as it is, even if
+/// it lies.
 pub(super) fn with_flags(layer: &Layer) -> Layer {
     let mut with_flags = layer.clone();
     let checksum = layer.kind.checksum_field();
     for part in Part::of(layer.kind) {
-        let is_bad = layer.checksum == ChecksumMode::Bad && checksum.is_some_and(|field| part.has(field));
+        let is_bad =
+            layer.checksum == ChecksumMode::Bad && checksum.is_some_and(|field| part.has(field));
         if (is_bad || part.is_wanted(layer)) && layer.value(part.flag).is_none() {
             with_flags.set.push((part.flag.clone(), 1));
         }
@@ -59,10 +60,14 @@ pub(super) struct Shape {
 impl Shape {
     /// Of a layer that has its flags. A part is there when its flag is set or one of its fields is.
     pub(super) fn of(layer: &Layer) -> Self {
-        let is_there = |part: &Part| layer.value(part.flag).is_some_and(|flag| flag != 0) || part.is_wanted(layer);
+        let is_there = |part: &Part| {
+            layer.value(part.flag).is_some_and(|flag| flag != 0) || part.is_wanted(layer)
+        };
         let parts: Vec<Part> = Part::of(layer.kind).collect();
-        let is_absent = |bytes: &Range<usize>| !parts.iter().any(|part| part.bytes == *bytes && is_there(part));
-        let mut absent: Vec<_> = parts.iter().map(|part| part.bytes.clone()).filter(is_absent).collect();
+        let is_absent =
+            |bytes: &Range<usize>| !parts.iter().any(|part| part.bytes == *bytes && is_there(part));
+        let mut absent: Vec<_> =
+            parts.iter().map(|part| part.bytes.clone()).filter(is_absent).collect();
         absent.dedup();
         Self { kind: layer.kind, absent }
     }

@@ -45,7 +45,9 @@ impl Payload {
             }
             &Self::Random { seed } => {
                 for (index, bytes) in (0..).zip(room.chunks_mut(8)) {
-                    bytes.copy_from_slice(&field::split_mix_64(seed, index).to_be_bytes()[..bytes.len()]);
+                    bytes.copy_from_slice(
+                        &field::split_mix_64(seed, index).to_be_bytes()[..bytes.len()],
+                    );
                 }
             }
         }

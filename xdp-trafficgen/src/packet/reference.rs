@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use super::{HeaderKind, Options};
 
-/// The headers in Markdown, a row each: what they are, which they can follow, their fields with as many
-/// bits, and their part of variable length.
+/// The headers in Markdown, a row each: what they are, which they can follow, their fields with as
+/// many bits, and their part of variable length.
 pub fn reference() -> String {
-    let mut text = "| header | what it is | can follow | fields and their bits | beside them |\n".to_owned();
+    let mut text =
+        "| header | what it is | can follow | fields and their bits | beside them |\n".to_owned();
     text += "|---|---|---|---|---|\n";
     for kind in HeaderKind::ALL {
         let _ = writeln!(

@@ -1,19 +1,25 @@
-//! A stack of headers into the bytes of a frame, and into the lists of what follows from what in it.
+//! A stack of headers into the bytes of a frame, and into the lists of what follows from what in
+//! it.
 
 use std::ops::Range;
 
-use super::{CoveredChecksum, FieldDef, HeaderKind, Payload, Window, checksums, encode, order, parts, parts::Shape};
+use super::{
+    CoveredChecksum, FieldDef, HeaderKind, Payload, Window, checksums, encode, order, parts,
+    parts::Shape,
+};
 
-/// A header and the fields that are set; lengths, next protocols and checksums follow from the stack unless set.
+/// A header and the fields that are set; lengths, next protocols and checksums follow from the
+/// stack unless set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// Which header.
     pub kind: HeaderKind,
-    /// Fields with the value they have in the template. A checksum, length or next protocol among them is sent as it is, and
-    /// so is one that bits among them overlap. Where fields overlap each other, the last of the innermost layer counts.
+    /// Fields with the value they have in the template. A checksum, length or next protocol among
+    /// them is sent as it is, and so is one that bits among them overlap. Where fields overlap
+    /// each other, the last of the innermost layer counts.
     pub set: Vec<(FieldDef, u128)>,
-    /// The part of variable length: options of IPv4, TCP and IPv6 extension headers (padded by the encoder), the bytes of
-    /// `custom`.
+    /// The part of variable length: options of IPv4, TCP and IPv6 extension headers (padded by the
+    /// encoder), the bytes of `custom`.
     pub options: Vec<u8>,
     /// What its checksum is to be, where it has one that is not among `set`.
     pub checksum: ChecksumMode,
@@ -59,8 +65,8 @@ impl Template {
         self.shapes[layer].has(field)
     }
 
-    /// Where `field` of the layer with this index is. The field is one of those the frame was assembled with, or of the
-    /// header's table.
+    /// Where `field` of the layer with this index is. The field is one of those the frame was
+    /// assembled with, or of the header's table.
     pub fn window(&self, layer: usize, field: &FieldDef) -> Window {
         let first_bit = first_bit(&self.shapes[layer], self.offsets[layer], field);
         Window::new(usize::try_from(first_bit).unwrap_or(0), field.bits)
@@ -123,7 +129,8 @@ pub enum StackError {
         /// Bytes of the frame on the wire.
         size: usize,
     },
-    /// A field that is not within the frame: bits at a large offset, or the TPID of a tag without a header before it.
+    /// A field that is not within the frame: bits at a large offset, or the TPID of a tag without a
+    /// header before it.
     #[error("`{field}` lies outside of the frame's {size} bytes")]
     OutsideFrame {
         /// Index of the layer.
@@ -147,7 +154,11 @@ pub enum StackError {
 ///
 /// # Errors
 /// When the stack is not one, or does not fit.
-pub fn assemble(layers: &[Layer], frame_len: usize, payload: &Payload) -> Result<Template, StackError> {
+pub fn assemble(
+    layers: &[Layer],
+    frame_len: usize,
+    payload: &Payload,
+) -> Result<Template, StackError> {
     order::check(layers)?;
     let layers: Vec<Layer> = layers.iter().map(parts::with_flags).collect();
     let shapes: Vec<Shape> = layers.iter().map(Shape::of).collect();
@@ -160,17 +171,23 @@ pub fn assemble(layers: &[Layer], frame_len: usize, payload: &Payload) -> Result
     bytes.resize(frame_len, 0);
     payload.fill(&mut bytes[header_len..])?;
 
-    let mut lengths: Vec<LengthField> =
-        layers.iter().zip(&headers).filter_map(|(layer, header)| LengthField::of(layer.kind, header.start)).collect();
+    let mut lengths: Vec<LengthField> = layers
+        .iter()
+        .zip(&headers)
+        .filter_map(|(layer, header)| LengthField::of(layer.kind, header.start))
+        .collect();
     for length in &lengths {
-        let value = u16::try_from(frame_len - length.counted_from).map_err(|_| StackError::TooLarge { size })?;
+        let value = u16::try_from(frame_len - length.counted_from)
+            .map_err(|_| StackError::TooLarge { size })?;
         bytes[length.offset..length.offset + 2].copy_from_slice(&value.to_be_bytes());
     }
     let mut windows = Vec::new();
     for (index, (layer, shape)) in layers.iter().zip(&shapes).enumerate() {
         for (field, value) in &layer.set {
-            let outside = || StackError::OutsideFrame { layer: index, field: field.name.to_string(), size };
-            let first_bit = usize::try_from(first_bit(shape, headers[index].start, field)).map_err(|_| outside())?;
+            let outside =
+                || StackError::OutsideFrame { layer: index, field: field.name.to_string(), size };
+            let first_bit = usize::try_from(first_bit(shape, headers[index].start, field))
+                .map_err(|_| outside())?;
             let window = Window::new(first_bit, field.bits);
             if window.bytes.end > frame_len {
                 return Err(outside());
@@ -193,7 +210,10 @@ pub fn assemble(layers: &[Layer], frame_len: usize, payload: &Payload) -> Result
 }
 
 /// The headers one behind the other, and where each of them is.
-fn encode_all(layers: &[Layer], shapes: &[Shape]) -> Result<(Vec<u8>, Vec<Range<usize>>), StackError> {
+fn encode_all(
+    layers: &[Layer],
+    shapes: &[Shape],
+) -> Result<(Vec<u8>, Vec<Range<usize>>), StackError> {
     let (mut bytes, mut headers) = (Vec::new(), Vec::with_capacity(layers.len()));
     for (index, (layer, shape)) in layers.iter().zip(shapes).enumerate() {
         let next = layers.get(index + 1).map(|layer| layer.kind);

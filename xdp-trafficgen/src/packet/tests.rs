@@ -1,7 +1,8 @@
 //! Frames against etherparse's, byte by byte, and the rules that need no decoder to be seen.
 
 use etherparse::{
-    ArpHardwareId, ArpOperation, ArpPacket, EtherType, IpHeaders, IpNumber, Ipv4Header, PacketBuilder,
+    ArpHardwareId, ArpOperation, ArpPacket, EtherType, IpHeaders, IpNumber, Ipv4Header,
+    PacketBuilder,
     TcpOptionElement::{MaximumSegmentSize, Noop, WindowScale},
     TcpOptions, VlanId,
 };
@@ -28,17 +29,34 @@ fn as_etherparse_builds_them() {
 
     check(&[layer(Ethernet, &MACS), layer(Ipv4, &V4), layer(Udp, &ports)], |frame| {
         // etherparse's builder sets "don't fragment", we do not.
-        let mut ip = Ipv4Header::new(0, 64, IpNumber::UDP, [10, 0, 0, 1], [10, 0, 0, 2]).expect("short");
+        let mut ip =
+            Ipv4Header::new(0, 64, IpNumber::UDP, [10, 0, 0, 1], [10, 0, 0, 2]).expect("short");
         ip.dont_fragment = false;
-        ethernet().ip(IpHeaders::Ipv4(ip, Default::default())).udp(7, 9).write(frame, &PAYLOAD).expect("a frame");
+        ethernet()
+            .ip(IpHeaders::Ipv4(ip, Default::default()))
+            .udp(7, 9)
+            .write(frame, &PAYLOAD)
+            .expect("a frame");
     });
-    let mut options = layer(Tcp, &[("src_port", 7), ("dst_port", 9), ("seq_num", 5), ("ctl_syn", 1), ("window", 3)]);
+    let mut options = layer(
+        Tcp,
+        &[("src_port", 7), ("dst_port", 9), ("seq_num", 5), ("ctl_syn", 1), ("window", 3)],
+    );
     let elements = [MaximumSegmentSize(1460), WindowScale(7), Noop, Noop];
     options.options = TcpOptions::try_from_elements(&elements).expect("few").as_slice().to_vec();
-    check(&[layer(Ethernet, &MACS), layer(Vlan, &[("id", 5)]), layer(Ipv6, &V6), options], |frame| {
-        let ip = ethernet().single_vlan(VlanId::try_new(5).expect("12 bits")).ipv6(v6(1), v6(2), 64);
-        ip.tcp(7, 9, 5, 3).syn().options(&elements).expect("few").write(frame, &PAYLOAD).expect("a frame");
-    });
+    check(
+        &[layer(Ethernet, &MACS), layer(Vlan, &[("id", 5)]), layer(Ipv6, &V6), options],
+        |frame| {
+            let ip =
+                ethernet().single_vlan(VlanId::try_new(5).expect("12 bits")).ipv6(v6(1), v6(2), 64);
+            ip.tcp(7, 9, 5, 3)
+                .syn()
+                .options(&elements)
+                .expect("few")
+                .write(frame, &PAYLOAD)
+                .expect("a frame");
+        },
+    );
     check(
         &[
             layer(Ethernet, &MACS),
@@ -53,7 +71,8 @@ fn as_etherparse_builds_them() {
             ip.icmpv6_echo_request(1, 2).write(frame, &PAYLOAD).expect("a frame");
         },
     );
-    let addresses = [("sender_hardware_addr", 1), ("sender_protocol_addr", 2), ("target_protocol_addr", 3)];
+    let addresses =
+        [("sender_hardware_addr", 1), ("sender_protocol_addr", 2), ("target_protocol_addr", 3)];
     check(&[layer(Ethernet, &MACS), layer(Arp, &addresses)], |frame| {
         let arp = ArpPacket::new(
             ArpHardwareId::ETHERNET,
@@ -72,7 +91,11 @@ fn as_etherparse_builds_them() {
 #[test]
 fn what_the_user_set_is_sent_and_not_listed() {
     let udp = layer(Udp, &[("length", 3), ("checksum", 0)]);
-    let template = short(&[layer(Ethernet, &MACS), layer(Ipv4, &[("total_length", 1), ("header_length", 4)]), udp]);
+    let template = short(&[
+        layer(Ethernet, &MACS),
+        layer(Ipv4, &[("total_length", 1), ("header_length", 4)]),
+        udp,
+    ]);
     assert_eq!(template.bytes[38..42], [0, 3, 0, 0]);
     assert_eq!(template.bytes[14..18], [0x44, 0, 0, 1]);
     assert_eq!(template.lengths, []);
@@ -91,7 +114,8 @@ fn bits_are_counted_from_where_the_header_starts() {
     let mut gre = layer(Gre, &[("key", 1)]);
     // Beyond the header: the IPv4 identification's low bits.
     gre.set.push((bits(8 * 12 + 3, 13), 0x1fff));
-    let template = short(&[layer(Ethernet, &MACS), layer(Ipv4, &V4), gre.clone(), layer(Ipv4, &V4)]);
+    let template =
+        short(&[layer(Ethernet, &MACS), layer(Ipv4, &V4), gre.clone(), layer(Ipv4, &V4)]);
     assert_eq!(template.bytes[46..48], [0x1f, 0xff]);
     assert_eq!(template.window(2, &gre.set[1].0), Window { bytes: 46..48, shift: 0 });
 }
@@ -106,10 +130,18 @@ fn what_is_no_frame() {
     let ethernet = || layer(Ethernet, &MACS);
     check(&[layer(Ipv4, &[])], 60, "`ipv4` cannot come first");
     check(&[ethernet(), layer(Ipv4, &[]), layer(Icmpv6, &[])], 60, "`icmpv6` cannot follow `ipv4`");
-    check(&[ethernet(), layer(Ipv6, &[])], 53, "the headers take 54 bytes and the FCS 4, more than the frame's 57");
+    check(
+        &[ethernet(), layer(Ipv6, &[])],
+        53,
+        "the headers take 54 bytes and the FCS 4, more than the frame's 57",
+    );
     let long = |kind, len| Layer { options: vec![1; len], ..layer(kind, &[]) };
     check(&[ethernet(), long(Ipv4, 41)], 200, "41 bytes of options, but `ipv4` has room for 40");
-    check(&[ethernet(), layer(Ipv4, &[]), long(Tcp, 41)], 200, "41 bytes of options, but `tcp` has room for 40");
+    check(
+        &[ethernet(), layer(Ipv4, &[]), long(Tcp, 41)],
+        200,
+        "41 bytes of options, but `tcp` has room for 40",
+    );
     let extension = long(Ipv6Routing, 2045);
     check(
         &[ethernet(), layer(Ipv6, &[]), extension],
@@ -119,7 +151,11 @@ fn what_is_no_frame() {
     let mut beyond = ethernet();
     beyond.set.push((bits(8 * 59 + 4, 5), 1));
     check(&[beyond], 60, "`bits` lies outside of the frame's 64 bytes");
-    check(&[long(Custom, 1), layer(Vlan, &[("tpid", 1)])], 60, "`tpid` lies outside of the frame's 64 bytes");
+    check(
+        &[long(Custom, 1), layer(Vlan, &[("tpid", 1)])],
+        60,
+        "`tpid` lies outside of the frame's 64 bytes",
+    );
 }
 
 #[test]
@@ -130,5 +166,9 @@ fn deep_stacks() {
     let template = short(&layers);
     assert_eq!(template.header_len, 14 + 10 * 40 + 20);
     assert_eq!(template.lengths.len(), 10);
-    assert_eq!(template.checksums[0].addresses[0], 14 + 9 * 40 + 8..14 + 10 * 40, "the innermost addresses");
+    assert_eq!(
+        template.checksums[0].addresses[0],
+        14 + 9 * 40 + 8..14 + 10 * 40,
+        "the innermost addresses"
+    );
 }

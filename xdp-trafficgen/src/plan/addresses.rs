@@ -1,13 +1,17 @@
-//! The addresses that a user leaves to this host: the source that the kernel uses for a destination, and the MAC address of
-//! whoever takes the frames for it. Where destinations vary, each has its own.
+//! The addresses that a user leaves to this host: the source that the kernel uses for a
+//! destination, and the MAC address of whoever takes the frames for it. Where destinations vary,
+//! each has its own.
 
 use std::{borrow::Cow, collections::BTreeMap, iter, mem::discriminant, net::IpAddr, sync::Arc};
 
 use crate::{
-    config::{Action, Advance, Config, Diagnostic, FieldSetting, Flow, Follow, Header, Located, Origin, Pattern, Port},
+    config::{
+        Action, Advance, Config, Diagnostic, FieldSetting, Flow, Follow, Header, Located, Origin,
+        Pattern, Port,
+    },
     host::{
-        Destinations, Egress, Facts, Lookup, Mac, MacSource, NextHop, Reach, Required, Unreachable, Vlan, mac_value,
-        show_mac,
+        Destinations, Egress, Facts, Lookup, Mac, MacSource, NextHop, Reach, Required, Unreachable,
+        Vlan, mac_value, show_mac,
     },
     packet::HeaderKind,
     plan::{
@@ -19,8 +23,8 @@ use crate::{
 /// Destinations of a flow that are looked up one by one at most.
 pub(super) const MAX_DESTINATIONS: u128 = 1 << 16;
 
-/// The same of all flows together, of which many may have the same. Where only the source is sought it is [`MAX_DESTINATIONS`]
-/// too, for those flows could be sent without it.
+/// The same of all flows together, of which many may have the same. Where only the source is sought
+/// it is [`MAX_DESTINATIONS`] too, for those flows could be sent without it.
 const MAX_LOOKUPS: u128 = 1 << 20;
 
 /// The destinations that a plan for `config` wants to find in [`Facts::reaches`].
@@ -30,19 +34,28 @@ pub fn sought(config: &Config) -> Vec<Lookup> {
     // Thousands of flows often leave the same way.
     let mut last: Option<Arc<Egress>> = None;
     for flow in &config.flows {
-        let Some(port) = config.ports.iter().find(|port| port.name.value == flow.port.value) else { continue };
+        let Some(port) = config.ports.iter().find(|port| port.name.value == flow.port.value) else {
+            continue;
+        };
         let Some(wish) = OpenAddresses::of(port, flow) else { continue };
-        let way = last.take().filter(|last| **last == wish.way).unwrap_or_else(|| Arc::new(wish.way.clone()));
+        let way = last
+            .take()
+            .filter(|last| **last == wish.way)
+            .unwrap_or_else(|| Arc::new(wish.way.clone()));
         let mut seek = |destinations, what| {
             let known = found.entry((Arc::clone(&way), destinations)).or_insert(what);
             *known = what.max(*known);
         };
-        let (what, limit) =
-            if wish.next_hop { (Required::NextHop, MAX_LOOKUPS) } else { (Required::Source, MAX_DESTINATIONS) };
+        let (what, limit) = if wish.next_hop {
+            (Required::NextHop, MAX_LOOKUPS)
+        } else {
+            (Required::Source, MAX_DESTINATIONS)
+        };
         match wish.count() {
             Some(count) if lookups + count <= limit => {
                 lookups += count;
-                wish.destinations().for_each(|destination| seek(Destinations::one(destination), what));
+                wish.destinations()
+                    .for_each(|destination| seek(Destinations::one(destination), what));
             }
             _ => {
                 seek(Destinations::one(wish.first()), Required::Source);
@@ -51,7 +64,10 @@ pub fn sought(config: &Config) -> Vec<Lookup> {
         }
         last = Some(way);
     }
-    found.into_iter().map(|((way, destinations), what)| Lookup { egress: way, destinations, what }).collect()
+    found
+        .into_iter()
+        .map(|((way, destinations), what)| Lookup { egress: way, destinations, what })
+        .collect()
 }
 
 /// What this host gives to a flow's outermost headers, the same in every frame.
@@ -66,7 +82,8 @@ pub(super) struct HostAddresses {
 /// A flow with what this host gives it.
 #[derive(Debug)]
 pub(super) struct Addressed<'a> {
-    /// As the user wrote it; where destinations vary, and with them MAC or source addresses, with patterns for these.
+    /// As the user wrote it; where destinations vary, and with them MAC or source addresses, with
+    /// patterns for these.
     pub(super) flow: Cow<'a, Flow>,
     pub(super) given: HostAddresses,
     pub(super) remarks: Vec<(Topic, String)>,
@@ -92,12 +109,19 @@ pub(super) fn addressed<'a>(
     number: usize,
     facts: &Facts,
 ) -> Result<Addressed<'a>, AddressingFault> {
-    let mut addressed = Addressed { flow: Cow::Borrowed(flow), given: HostAddresses::default(), remarks: Vec::new() };
+    let mut addressed = Addressed {
+        flow: Cow::Borrowed(flow),
+        given: HostAddresses::default(),
+        remarks: Vec::new(),
+    };
     let Some(wish) = OpenAddresses::of(port, flow) else {
         return match flow.packet.first() {
             Some(ethernet) if leaves_mac(&flow.packet) => Err(AddressingFault::Own(
-                Diagnostic::new(place(port, ethernet, None), "this frame has no destination MAC address")
-                    .help(cure(ethernet).to_string()),
+                Diagnostic::new(
+                    place(port, ethernet, None),
+                    "this frame has no destination MAC address",
+                )
+                .help(cure(ethernet).to_string()),
             )),
             _ => Ok(addressed),
         };
@@ -112,7 +136,8 @@ pub(super) fn addressed<'a>(
         each.map(|destination| Some((destination, reach(destination).filter(is_known)?))).collect()
     };
     // Too many for one by one: all at once.
-    let found = one_by_one().unwrap_or_else(|| reach(row).map(|reach| (row, reach)).into_iter().collect());
+    let found =
+        one_by_one().unwrap_or_else(|| reach(row).map(|reach| (row, reach)).into_iter().collect());
     if wish.source {
         wish.give_source(&mut addressed, &found, port, number);
     }
@@ -141,7 +166,9 @@ pub(super) fn addressed<'a>(
                 None => {
                     count += 1;
                     // Those that were asked before are the ones to put right.
-                    if failed.is_none_or(|(known, _)| known.is_not_reached() && !why.is_not_reached()) {
+                    if failed
+                        .is_none_or(|(known, _)| known.is_not_reached() && !why.is_not_reached())
+                    {
                         failed = Some((why, destinations.first));
                     }
                 }
@@ -153,7 +180,13 @@ pub(super) fn addressed<'a>(
         let (message, help) = words(why, destination, cure(wish.ethernet));
         let first = Diagnostic::new(wish.place(port), message).help(help);
         let not_reached = why.is_not_reached();
-        return Err(AddressingFault::Unreachable { way, why: discriminant(why), first, count, not_reached });
+        return Err(AddressingFault::Unreachable {
+            way,
+            why: discriminant(why),
+            first,
+            count,
+            not_reached,
+        });
     }
     match macs.first() {
         Some(&mac) if macs.iter().all(|other| *other == mac) => addressed.given.mac = Some(mac),
@@ -222,14 +255,18 @@ impl<'a> OpenAddresses<'a> {
                 vlans.push(Vlan { tpid: tpid.and_then(number).unwrap_or(Vlan::CUSTOMER), id });
             }
         }
-        let arp = |index: &usize| flow.packet.get(*index).is_some_and(|header| header.kind.value == HeaderKind::Arp);
-        let layer = flow.packet.iter().position(is_ip).or_else(|| Some(1 + tags.count()).filter(arp))?;
+        let arp = |index: &usize| {
+            flow.packet.get(*index).is_some_and(|header| header.kind.value == HeaderKind::Arp)
+        };
+        let layer =
+            flow.packet.iter().position(is_ip).or_else(|| Some(1 + tags.count()).filter(arp))?;
         let header = &flow.packet[layer];
         let names @ (source, destination) = match header.kind.value {
             HeaderKind::Arp => ("sender_protocol_addr", "target_protocol_addr"),
             _ => ("src", "dst"),
         };
-        let destination = header.fields.iter().enumerate().find(|(_, setting)| setting.field.name == destination);
+        let destination =
+            header.fields.iter().enumerate().find(|(_, setting)| setting.field.name == destination);
         let next_hop = leaves_mac(&flow.packet);
         let source = first_value(header, source).is_none();
         let interface = match port.action.value {
@@ -272,8 +309,12 @@ impl<'a> OpenAddresses<'a> {
                 let values = || values.iter().map(|value| value.value);
                 (values().min().unwrap_or(0), values().max().unwrap_or(0))
             }
-            Some(Pattern::Increment(count)) => (count.start, count.start + count.step * u128::from(count.count - 1)),
-            Some(Pattern::Decrement(count)) => (count.start - count.step * u128::from(count.count - 1), count.start),
+            Some(Pattern::Increment(count)) => {
+                (count.start, count.start + count.step * u128::from(count.count - 1))
+            }
+            Some(Pattern::Decrement(count)) => {
+                (count.start - count.step * u128::from(count.count - 1), count.start)
+            }
             Some(&Pattern::Random { min, max, .. }) => (min, max),
         };
         Destinations { first: self.address(first), last: self.address(last) }
@@ -291,18 +332,19 @@ impl<'a> OpenAddresses<'a> {
 
     /// In the order of the pattern's values; of random ones that of their numbers.
     fn destinations(&self) -> impl Iterator<Item = IpAddr> {
-        let values: Box<dyn Iterator<Item = u128> + '_> = match self.destination.map(|(_, pattern)| &pattern.value) {
-            None => Box::new(iter::once(ip_value(self.first()))),
-            Some(Pattern::Value(value)) => Box::new(iter::once(*value)),
-            Some(Pattern::Values(values)) => Box::new(values.iter().map(|value| value.value)),
-            Some(Pattern::Increment(count)) => {
-                Box::new((0..u128::from(count.count)).map(|index| count.start + index * count.step))
-            }
-            Some(Pattern::Decrement(count)) => {
-                Box::new((0..u128::from(count.count)).map(|index| count.start - index * count.step))
-            }
-            Some(&Pattern::Random { min, max, .. }) => Box::new(min..=max),
-        };
+        let values: Box<dyn Iterator<Item = u128> + '_> =
+            match self.destination.map(|(_, pattern)| &pattern.value) {
+                None => Box::new(iter::once(ip_value(self.first()))),
+                Some(Pattern::Value(value)) => Box::new(iter::once(*value)),
+                Some(Pattern::Values(values)) => Box::new(values.iter().map(|value| value.value)),
+                Some(Pattern::Increment(count)) => Box::new(
+                    (0..u128::from(count.count)).map(|index| count.start + index * count.step),
+                ),
+                Some(Pattern::Decrement(count)) => Box::new(
+                    (0..u128::from(count.count)).map(|index| count.start - index * count.step),
+                ),
+                Some(&Pattern::Random { min, max, .. }) => Box::new(min..=max),
+            };
         values.map(|value| self.address(value))
     }
 
@@ -313,15 +355,21 @@ impl<'a> OpenAddresses<'a> {
     /// Whether the next hop can be looked up at all.
     fn check(&self) -> Result<(), Diagnostic> {
         if let Some(place) = self.varying_vlan {
-            return Err(Diagnostic::new(place, "this VLAN varies, and with it who takes the frames")
-                .help(cure(self.ethernet).to_string()));
+            return Err(Diagnostic::new(
+                place,
+                "this VLAN varies, and with it who takes the frames",
+            )
+            .help(cure(self.ethernet).to_string()));
         }
         Ok(())
     }
 
     fn unknown(&self, port: &Port) -> Diagnostic {
-        Diagnostic::new(self.place(port), format!("who takes the frames for {} is not known", self.first()))
-            .help(cure(self.ethernet).to_string())
+        Diagnostic::new(
+            self.place(port),
+            format!("who takes the frames for {} is not known", self.first()),
+        )
+        .help(cure(self.ethernet).to_string())
     }
 
     /// A field that goes along with the destinations in step: value by value. None where it cannot.
@@ -346,22 +394,34 @@ impl<'a> OpenAddresses<'a> {
         })
     }
 
-    /// The kernel's source address; where it has several for these destinations, they go along with them if they can.
-    fn give_source(&self, addressed: &mut Addressed<'_>, found: &[(Destinations, &Reach)], port: &Port, number: usize) {
+    /// The kernel's source address; where it has several for these destinations, they go along with
+    /// them if they can.
+    fn give_source(
+        &self,
+        addressed: &mut Addressed<'_>,
+        found: &[(Destinations, &Reach)],
+        port: &Port,
+        number: usize,
+    ) {
         let (made_up, _) = benchmark_addresses(ip_kind(self.header.kind.value));
         let first = found.first().and_then(|(_, reach)| reach.source);
         addressed.given.source = first;
-        // Where nobody wrote the destination either, both are those set aside for benchmarks, as documented.
+        // Where nobody wrote the destination either, both are those set aside for benchmarks, as
+        // documented.
         if self.destination.is_some() {
             let without = found.iter().find(|(_, reach)| reach.source.is_none());
-            let without =
-                without.map(|(destinations, _)| destinations.first).or(found.is_empty().then(|| self.first()));
-            addressed.remarks.extend(without.map(|destination| self.made_up_source(made_up, destination)));
+            let without = without
+                .map(|(destinations, _)| destinations.first)
+                .or(found.is_empty().then(|| self.first()));
+            addressed
+                .remarks
+                .extend(without.map(|destination| self.made_up_source(made_up, destination)));
         }
         let (source, destination) = self.names;
         let kind = self.header.kind.value.name();
-        let about =
-            |sentence: String| (Topic::Sources(number), format!("flow {}: {sentence}", addressed.flow.name.value));
+        let about = |sentence: String| {
+            (Topic::Sources(number), format!("flow {}: {sentence}", addressed.flow.name.value))
+        };
         let other = found.iter().find_map(|(destinations, reach)| {
             let own = (destinations.first, reach.source.unwrap_or(made_up));
             reach.other_source.or(Some(own).filter(|_| reach.source != first))
@@ -369,7 +429,9 @@ impl<'a> OpenAddresses<'a> {
         let Some((elsewhere, other)) = other else { return };
         let values = found.iter().map(|(_, reach)| ip_value(reach.source.unwrap_or(made_up)));
         let one_by_one = found.len() > 1;
-        let setting = one_by_one.then(|| self.following(self.header.kind.value, source, values, port)).flatten();
+        let setting = one_by_one
+            .then(|| self.following(self.header.kind.value, source, values, port))
+            .flatten();
         let remark = match &setting {
             Some(_) => about(format!(
                 "the kernel has several source addresses for its destinations: `{kind}.{source}` goes along with \
@@ -401,7 +463,9 @@ impl<'a> OpenAddresses<'a> {
 /// The MAC address of the interface that frames seem to come in on, when they stay on this machine.
 fn own_mac(port: &Port, facts: &Facts) -> Option<Mac> {
     match port.action.value {
-        Action::Pass | Action::Drop => facts.link(&port.ingress.as_ref().unwrap_or(&port.interface).value)?.mac,
+        Action::Pass | Action::Drop => {
+            facts.link(&port.ingress.as_ref().unwrap_or(&port.interface).value)?.mac
+        }
         Action::Redirect | Action::Tx => None,
     }
 }
@@ -411,7 +475,11 @@ fn said(way: &Egress, next_hop: &NextHop) -> String {
     let mac = show_mac(*mac);
     match by {
         MacSource::Neighbour => {
-            let of_vlan = if **interface == *way.interface { String::new() } else { format!(" of {interface}") };
+            let of_vlan = if **interface == *way.interface {
+                String::new()
+            } else {
+                format!(" of {interface}")
+            };
             format!("destination MAC {mac} is that of {neighbour} in the neighbour table{of_vlan}")
         }
         MacSource::Group => format!("destination MAC {mac} is that of the group {neighbour}"),
@@ -450,11 +518,12 @@ const fn ip_kind(kind: HeaderKind) -> HeaderKind {
     }
 }
 
-/// Whether the destination MAC address must be found out: the frame starts with an Ethernet header that does not say, and
-/// that carries something else than ARP, which asks everybody.
+/// Whether the destination MAC address must be found out: the frame starts with an Ethernet header
+/// that does not say, and that carries something else than ARP, which asks everybody.
 fn leaves_mac(packet: &[Header]) -> bool {
     let [ethernet, rest @ ..] = packet else { return false };
-    let network = rest.iter().map(|header| header.kind.value).find(|kind| *kind != HeaderKind::Vlan);
+    let network =
+        rest.iter().map(|header| header.kind.value).find(|kind| *kind != HeaderKind::Vlan);
     ethernet.kind.value == HeaderKind::Ethernet
         && network != Some(HeaderKind::Arp)
         && first_value(ethernet, "dst").is_none()
@@ -485,16 +554,20 @@ mod tests {
             })),
         };
         let one = |host: &str| Destinations::one(host.parse().unwrap());
-        let reaches = hosts.iter().map(|&(host, last)| ((Arc::clone(&way), one(host)), reach(last)));
+        let reaches =
+            hosts.iter().map(|&(host, last)| ((Arc::clone(&way), one(host)), reach(last)));
         Facts { reaches: reaches.collect(), ..facts() }
     }
 
     fn packet(ethernet: &str, ip: &str) -> String {
-        format!("packet = [{{ ethernet = {{ {ethernet} }} }}, {{ ipv4 = {{ {ip} }} }}, {{ udp = {{}} }}]")
+        format!(
+            "packet = [{{ ethernet = {{ {ethernet} }} }}, {{ ipv4 = {{ {ip} }} }}, {{ udp = {{}} }}]"
+        )
     }
 
     fn plan(flow: &str, hosts: &[(&str, u8)]) -> Result<Plan, String> {
-        planned(PORT, flow, &machine(hosts), DefaultRoute::Refuse).map_err(|wrong| wrong.to_string())
+        planned(PORT, flow, &machine(hosts), DefaultRoute::Refuse)
+            .map_err(|wrong| wrong.to_string())
     }
 
     #[test]
@@ -506,7 +579,9 @@ mod tests {
         assert_eq!(flow.layout.bytes[..6], [2, 0, 0, 0, 0, 7]);
         assert_eq!(
             plan.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["port p: destination MAC 02:00:00:00:00:07 is that of 192.0.2.254 in the neighbour table"]
+            [
+                "port p: destination MAC 02:00:00:00:00:07 is that of 192.0.2.254 in the neighbour table"
+            ]
         );
     }
 
@@ -524,11 +599,18 @@ mod tests {
             let Pattern::Values(values) = &setting.pattern.value else { panic!("{setting:?}") };
             let values: Vec<u128> = values.iter().map(|value| value.value).collect();
             assert_eq!(values, [7, 8, 7].map(|last| mac_value([2, 0, 0, 0, 0, last])), "{ip}");
-            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, advance: Advance::Step });
+            assert_eq!(
+                setting.follow.as_ref().unwrap().value,
+                Follow { header: 1, field: 0, advance: Advance::Step }
+            );
         }
-        let counted =
-            plan(&packet("", "dst = { random = { min = '192.0.2.2', max = '192.0.2.4', count = 9 } }"), &hosts);
-        assert!(counted.unwrap_err().contains("cannot go along with random values that have a count"));
+        let counted = plan(
+            &packet("", "dst = { random = { min = '192.0.2.2', max = '192.0.2.4', count = 9 } }"),
+            &hosts,
+        );
+        assert!(
+            counted.unwrap_err().contains("cannot go along with random values that have a count")
+        );
     }
 
     #[test]
@@ -541,21 +623,33 @@ mod tests {
         let notes = |plan: &Plan| plan.notes.iter().map(ToString::to_string).collect::<Vec<_>>();
         let planned = |ip: &str| {
             let flow = packet("dst = '02:00:00:00:00:02'", ip);
-            planned(PORT, &flow, &machine, DefaultRoute::Refuse).unwrap_or_else(|wrong| panic!("{wrong}"))
+            planned(PORT, &flow, &machine, DefaultRoute::Refuse)
+                .unwrap_or_else(|wrong| panic!("{wrong}"))
         };
-        for ip in ["dst = ['192.0.2.2', '192.0.2.3']", "dst = { random = { min = '192.0.2.2', max = '192.0.2.3' } }"] {
+        for ip in [
+            "dst = ['192.0.2.2', '192.0.2.3']",
+            "dst = { random = { min = '192.0.2.2', max = '192.0.2.3' } }",
+        ] {
             let plan = planned(ip);
             let flow = plan.ports[0].flows[0].addressed.as_ref().expect("a pattern");
             let setting = flow.packet[1].fields.last().unwrap();
             let Pattern::Values(values) = &setting.pattern.value else { panic!("{setting:?}") };
             let values: Vec<u128> = values.iter().map(|value| value.value).collect();
-            assert_eq!((setting.field.name.as_ref(), values), ("src", vec![0xc000_0201, 0xc000_02c8]), "{ip}");
-            assert_eq!(setting.follow.as_ref().unwrap().value, Follow { header: 1, field: 0, advance: Advance::Step });
+            assert_eq!(
+                (setting.field.name.as_ref(), values),
+                ("src", vec![0xc000_0201, 0xc000_02c8]),
+                "{ip}"
+            );
+            assert_eq!(
+                setting.follow.as_ref().unwrap().value,
+                Follow { header: 1, field: 0, advance: Advance::Step }
+            );
             let said = "port p: flow f: the kernel has several source addresses for its destinations: `ipv4.src` goes along \
                         with `ipv4.dst`";
             assert_eq!(notes(&plan), [said]);
         }
-        let plan = planned("dst = { random = { min = '192.0.2.2', max = '192.0.2.3', count = 9 } }");
+        let plan =
+            planned("dst = { random = { min = '192.0.2.2', max = '192.0.2.3', count = 9 } }");
         let said = "port p: flow f: all frames come from 192.0.2.1, though the kernel's source address for 192.0.2.3 is \
                     192.0.2.200: list the destinations, or write `src`";
         assert!(plan.ports[0].flows[0].addressed.is_none());
@@ -572,7 +666,8 @@ mod tests {
             assert!(said.contains(expected), "{said}");
         }
         check(&packet("", "dst = '192.0.2.3'"), "who takes the frames for 192.0.2.3 is not known");
-        let tagged = packet("", "dst = '192.0.2.2'").replace("{ ipv4", "{ vlan = { id = [5, 6] } }, { ipv4");
+        let tagged =
+            packet("", "dst = '192.0.2.2'").replace("{ ipv4", "{ vlan = { id = [5, 6] } }, { ipv4");
         check(&tagged, "this VLAN varies");
         // With a MAC address there is nothing to look up.
         let tagged = tagged.replace("ethernet = {  }", "ethernet = { dst = '02:00:00:00:00:02' }");
@@ -601,37 +696,69 @@ mod tests {
     fn what_is_sought_is_what_is_not_written() {
         #[track_caller]
         fn check(flow: &str, expected: &[(&str, &str, Required)]) {
-            let text = format!("[[ports]]\nname = 'p'\n{PORT}\n[[flows]]\nname = 'f'\nport = 'p'\n{flow}\n");
-            let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-            let found: Vec<_> = sought(&config).into_iter().map(|sought| (sought.destinations, sought.what)).collect();
+            let text = format!(
+                "[[ports]]\nname = 'p'\n{PORT}\n[[flows]]\nname = 'f'\nport = 'p'\n{flow}\n"
+            );
+            let config = file::parse(Source::file("test.toml", &text))
+                .unwrap_or_else(|wrong| panic!("{wrong}"));
+            let found: Vec<_> = sought(&config)
+                .into_iter()
+                .map(|sought| (sought.destinations, sought.what))
+                .collect();
             let expected: Vec<_> = expected
                 .iter()
                 .map(|(first, last, what)| {
-                    (Destinations { first: first.parse().unwrap(), last: last.parse().unwrap() }, *what)
+                    (
+                        Destinations { first: first.parse().unwrap(), last: last.parse().unwrap() },
+                        *what,
+                    )
                 })
                 .collect();
             assert_eq!(found, expected);
         }
         let mac = "dst = '02:00:00:00:00:02'";
         check(&packet("", "dst = '192.0.2.2'"), &[("192.0.2.2", "192.0.2.2", Required::NextHop)]);
-        check(&packet("", "dst = '192.0.2.2', src = '192.0.2.1'"), &[("192.0.2.2", "192.0.2.2", Required::NextHop)]);
+        check(
+            &packet("", "dst = '192.0.2.2', src = '192.0.2.1'"),
+            &[("192.0.2.2", "192.0.2.2", Required::NextHop)],
+        );
         // Each may have a source of its own.
         check(
             &packet(mac, "dst = ['192.0.2.2', '192.0.2.3']"),
-            &[("192.0.2.2", "192.0.2.2", Required::Source), ("192.0.2.3", "192.0.2.3", Required::Source)],
+            &[
+                ("192.0.2.2", "192.0.2.2", Required::Source),
+                ("192.0.2.3", "192.0.2.3", Required::Source),
+            ],
         );
         let many = packet(mac, "dst = { random = { min = '10.0.0.0', max = '10.255.255.255' } }");
-        check(&many, &[("10.0.0.0", "10.0.0.0", Required::Source), ("10.0.0.0", "10.255.255.255", Required::Source)]);
+        check(
+            &many,
+            &[
+                ("10.0.0.0", "10.0.0.0", Required::Source),
+                ("10.0.0.0", "10.255.255.255", Required::Source),
+            ],
+        );
         check(&packet(mac, "dst = '192.0.2.2', src = '192.0.2.1'"), &[]);
         check(&packet("", ""), &[("198.19.0.1", "198.19.0.1", Required::NextHop)]);
-        let decrement = packet("", "dst = { decrement = { start = '192.0.2.9', step = 4, count = 2 } }");
+        let decrement =
+            packet("", "dst = { decrement = { start = '192.0.2.9', step = 4, count = 2 } }");
         check(
             &decrement,
-            &[("192.0.2.5", "192.0.2.5", Required::NextHop), ("192.0.2.9", "192.0.2.9", Required::NextHop)],
+            &[
+                ("192.0.2.5", "192.0.2.5", Required::NextHop),
+                ("192.0.2.9", "192.0.2.9", Required::NextHop),
+            ],
         );
         // Too many for one by one.
-        let many = packet("", "dst = { increment = { start = '10.0.0.0', step = 2, count = 100000 } }");
-        check(&many, &[("10.0.0.0", "10.0.0.0", Required::Source), ("10.0.0.0", "10.3.13.62", Required::NextHop)]);
+        let many =
+            packet("", "dst = { increment = { start = '10.0.0.0', step = 2, count = 100000 } }");
+        check(
+            &many,
+            &[
+                ("10.0.0.0", "10.0.0.0", Required::Source),
+                ("10.0.0.0", "10.3.13.62", Required::NextHop),
+            ],
+        );
         let arp = "packet = [{ ethernet = {} }, { arp = { target_protocol_addr = '192.0.2.2' } }]";
         check(arp, &[("192.0.2.2", "192.0.2.2", Required::Source)]);
     }

@@ -1,4 +1,5 @@
-//! Which CPUs send: those the user wrote, or for each port without any the one with the least to do.
+//! Which CPUs send: those the user wrote, or for each port without any the one with the least to
+//! do.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +14,15 @@ use crate::{
 };
 
 impl Planner<'_> {
-    /// `driven`: the interface that frames leave by. None when a worker could not be bound to one of them.
+    /// `driven`: the interface that frames leave by. None when a worker could not be bound to one
+    /// of them.
     pub(super) fn cpus(&mut self, port: &Port, driven: Option<&Interface>) -> Option<Vec<u32>> {
         let cpus = self.chosen.get(&port.name.value)?.clone();
         if let Some(written) = port.cpus.as_ref().filter(|cpus| cpus.place != Origin::Default) {
             self.check_cpus(written)?;
         }
-        let note = driven.and_then(|interface| cpus_without_queue(interface, &cpus, &self.facts.allowed_cpus));
+        let note = driven
+            .and_then(|interface| cpus_without_queue(interface, &cpus, &self.facts.allowed_cpus));
         self.note_once(note);
         Some(cpus)
     }
@@ -29,11 +32,16 @@ impl Planner<'_> {
         let absent = list(cpus.value.iter().filter(|cpu| !online.contains(cpu)));
         let outside = list(cpus.value.iter().filter(|cpu| barred.contains(cpu)));
         let (message, help) = if !absent.is_empty() {
-            (format!("there is no CPU {absent}"), format!("the CPUs that are online are {}", list(online)))
+            (
+                format!("there is no CPU {absent}"),
+                format!("the CPUs that are online are {}", list(online)),
+            )
         } else if !outside.is_empty() {
             let inside = list(online.iter().filter(|cpu| !barred.contains(cpu)));
             (
-                format!("this process may not run on CPU {outside}, which is outside of its cpuset"),
+                format!(
+                    "this process may not run on CPU {outside}, which is outside of its cpuset"
+                ),
                 format!(
                     "it may run on {inside}: choose of these, or let the control group have more (`cpuset.cpus`; \
                      `--cpuset-cpus` of container managers)"
@@ -47,16 +55,18 @@ impl Planner<'_> {
     }
 }
 
-/// The CPUs of every port, by its name. One that has none gets one, so that nobody's machine is taken over unasked: of those
-/// that have a queue the one with the fewest workers, counting all ports of `config` and all that run already; then the one
-/// whose core has the fewest; then the first. What is in no place was given to the port before, as the daemon's ports have it
-/// when they start again one by one: it stays while it can.
+/// The CPUs of every port, by its name. One that has none gets one, so that nobody's machine is
+/// taken over unasked: of those that have a queue the one with the fewest workers, counting all
+/// ports of `config` and all that run already; then the one whose core has the fewest; then the
+/// first. What is in no place was given to the port before, as the daemon's ports have it when they
+/// start again one by one: it stays while it can.
 pub(super) fn choose(config: &Config, facts: &Facts) -> BTreeMap<String, Vec<u32>> {
     let mut load = Load::of(facts);
     let candidates = |port: &Port| candidates(driven(port, facts), &facts.allowed_cpus);
     let settled = |port: &Port| {
         let stays = |cpus: &[u32]| cpus.iter().all(|cpu| candidates(port).contains(cpu));
-        let cpus = port.cpus.as_ref().filter(|cpus| cpus.place != Origin::Default || stays(&cpus.value));
+        let cpus =
+            port.cpus.as_ref().filter(|cpus| cpus.place != Origin::Default || stays(&cpus.value));
         cpus.map(|cpus| cpus.value.clone())
     };
     let mut chosen = BTreeMap::new();
@@ -119,7 +129,11 @@ impl<'a> Load<'a> {
     fn least(&self, candidates: &[u32]) -> u32 {
         let workers = |cpu: &u32| self.workers.get(cpu).copied().unwrap_or(0);
         let of_core = |&cpu: &u32| {
-            let siblings = self.cpus.iter().find(|known| known.number == cpu).map_or(&[][..], |known| &known.siblings);
+            let siblings = self
+                .cpus
+                .iter()
+                .find(|known| known.number == cpu)
+                .map_or(&[][..], |known| &known.siblings);
             siblings.iter().filter(|&&sibling| sibling != cpu).map(workers).sum::<usize>()
         };
         candidates.iter().copied().min_by_key(|cpu| (workers(cpu), of_core(cpu))).unwrap_or(0)

@@ -1,6 +1,7 @@
 //! What the driver of the interface that frames leave by wants: an XDP program.
 //!
-//! Follows from the facts of that interface; what drivers are like is written down in [`crate::host::drivers`].
+//! Follows from the facts of that interface; what drivers are like is written down in
+//! [`crate::host::drivers`].
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -56,13 +57,14 @@ struct Wanted<'a> {
 fn wanted(interface: &Interface, existing: ExistingProgram) -> Wanted<'_> {
     let Some(why) = why_a_program(interface) else { return Wanted::default() };
     if interface.xdp_in(AttachedMode::Native).is_some() {
-        // Somebody's, which stays, or that of another port in this process, which the last port takes with it: either way
-        // there is nothing new to tell.
+        // Somebody's, which stays, or that of another port in this process, which the last port
+        // takes with it: either way there is nothing new to tell.
         return Wanted { attach: RequiredProgram::Pass(existing), ..Wanted::default() };
     }
     let name = &interface.link.name;
-    let mut note =
-        format!("{name}: an XDP program that passes everything is attached while frames are sent, for {why}");
+    let mut note = format!(
+        "{name}: an XDP program that passes everything is attached while frames are sent, for {why}"
+    );
     let generic = interface.xdp_in(AttachedMode::Generic);
     let in_the_way = generic.filter(|generic| existing == ExistingProgram::Keep || generic.on_link);
     if let (Some(generic), None) = (generic, in_the_way) {
@@ -71,12 +73,13 @@ fn wanted(interface: &Interface, existing: ExistingProgram) -> Wanted<'_> {
     Wanted { attach: RequiredProgram::Pass(existing), note: Some(note), in_the_way }
 }
 
-/// Why it takes a program; none when it does not, or when a program would not help. A program that is there already changes
-/// nothing: it may be that of another port, which ends before this one.
+/// Why it takes a program; none when it does not, or when a program would not help. A program that
+/// is there already changes nothing: it may be that of another port, which ends before this one.
 fn why_a_program(interface: &Interface) -> Option<String> {
     let driver = interface.driver_name();
     // Of a veth, the peer decides (veth_xdp_xmit).
-    let nothing_helps = interface.features.is_some_and(|features| !features.has(XdpFeatures::BASIC));
+    let nothing_helps =
+        interface.features.is_some_and(|features| !features.has(XdpFeatures::BASIC));
     if driver == "veth" || nothing_helps {
         return None;
     }
@@ -84,9 +87,12 @@ fn why_a_program(interface: &Interface) -> Option<String> {
         return Some(format!("{driver} sends XDP frames only then"));
     }
     let sends = interface.features.is_none_or(|features| features.has(XdpFeatures::NDO_XMIT));
-    // Of a driver that nobody has heard of, it is only known what it can do with the program that is there.
-    let only_now =
-        interface.features.is_some() && interface.xdp_in(AttachedMode::Native).is_some() && !is_known(driver);
+    // Of a driver that nobody has heard of, it is only known what it can do with the program that
+    // is there.
+    let only_now = interface.features.is_some()
+        && interface.xdp_in(AttachedMode::Native).is_some()
+        && !is_known(driver);
     let driver = if driver.is_empty() { "its driver" } else { driver };
-    (!sends || only_now).then(|| format!("{driver} does not send XDP frames as it is, and may then"))
+    (!sends || only_now)
+        .then(|| format!("{driver} does not send XDP frames as it is, and may then"))
 }

@@ -1,9 +1,10 @@
-//! What a port takes of the machine: memory of the kernel for its maps and programs, the same tables in this process, and file
-//! descriptors. Worked out from the plan, so that what does not fit is refused before anything is loaded.
+//! What a port takes of the machine: memory of the kernel for its maps and programs, the same
+//! tables in this process, and file descriptors. Worked out from the plan, so that what does not
+//! fit is refused before anything is loaded.
 
 use xdp_trafficgen_ebpf::abi::{
-    BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, HeaderState, LINE_LEN, ROW_TABLE_LINES, Schedule, Word128,
-    Worker,
+    BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, HeaderState, LINE_LEN, ROW_TABLE_LINES,
+    Schedule, Word128, Worker,
     timing::{Calendar, EXPONENTIALS, Lateness, Segment, Stream, WorkerClock},
 };
 
@@ -25,22 +26,23 @@ pub struct Needs {
     pub loading: u64,
 }
 
-/// Measured on Linux 6.18, as what the maps and programs of a port of one flow come to (`memlock` of their fdinfo) beyond the
-/// tables counted one by one.
+/// Measured on Linux 6.18, as what the maps and programs of a port of one flow come to (`memlock`
+/// of their fdinfo) beyond the tables counted one by one.
 const REST_OF_GROUP: u64 = 400 << 10;
-/// Descriptors of a port: its program, the maps and the link beside it, and its anchor's namespace; then one for each of its
-/// workers, and one for the array of programs where there are several groups. Counted in /proc/PID/fd.
+/// Descriptors of a port: its program, the maps and the link beside it, and its anchor's namespace;
+/// then one for each of its workers, and one for the array of programs where there are several
+/// groups. Counted in /proc/PID/fd.
 const DESCRIPTORS_OF_PORT: u64 = 6;
-/// How many more a port's first group takes while it is loaded, and each after it, with all of their maps: found by the lowest
-/// limit with which a run succeeds.
+/// How many more a port's first group takes while it is loaded, and each after it, with all of
+/// their maps: found by the lowest limit with which a run succeeds.
 const DESCRIPTORS_TO_LOAD: u64 = 20;
 const DESCRIPTORS_TO_LOAD_GROUP: u64 = 28;
 /// Descriptors of what all ports have in common: counted too.
 const DESCRIPTORS_OF_PROCESS: u64 = 20;
 
 impl Needs {
-    /// Of a port with so many workers, each of which hands the kernel so many frames at once, on a machine that may have so many
-    /// CPUs.
+    /// Of a port with so many workers, each of which hands the kernel so many frames at once, on a
+    /// machine that may have so many CPUs.
     pub(super) fn of(
         program: &Program,
         pacing: Option<&Pacing>,
@@ -130,18 +132,24 @@ fn of_pacing(pacing: &Pacing) -> u64 {
         total: _,
         requested: _,
     } = pacing;
-    table::<Stream>(departures.len()) + table::<Segment>(segments.len()) + table::<Calendar>(calendars.len())
+    table::<Stream>(departures.len())
+        + table::<Segment>(segments.len())
+        + table::<Calendar>(calendars.len())
 }
 
-/// Bytes of the tables that so many flows take which are worked out, by so many workers: in the kernel and here.
+/// Bytes of the tables that so many flows take which are worked out, by so many workers: in the
+/// kernel and here.
 pub(super) const fn of_header_states(flows: usize, workers: usize) -> u64 {
     2 * entries(flows * workers, size_of::<HeaderState>())
 }
 
 /// What to say when more is needed than can be had. `place`: what asks for it.
 pub(super) fn too_much(place: &Origin, needed: u64, memory: u64) -> Diagnostic {
-    let message =
-        format!("its flows and workers take {} of memory, and {} can be had", in_words(needed), in_words(memory));
+    let message = format!(
+        "its flows and workers take {} of memory, and {} can be had",
+        in_words(needed),
+        in_words(memory)
+    );
     Diagnostic::new(place, message).help(
         "use fewer flows or CPUs, let fewer fields vary, or free memory (`memory.max` of the control group, if it is that)",
     )
@@ -150,7 +158,11 @@ pub(super) fn too_much(place: &Origin, needed: u64, memory: u64) -> Diagnostic {
 /// `9.9 GB`, `84 MB`.
 pub fn in_words(bytes: u64) -> String {
     let bytes = bytes as f64;
-    if bytes >= 1e9 { format!("{:.1} GB", bytes / 1e9) } else { format!("{:.0} MB", (bytes / 1e6).ceil()) }
+    if bytes >= 1e9 {
+        format!("{:.1} GB", bytes / 1e9)
+    } else {
+        format!("{:.0} MB", (bytes / 1e6).ceil())
+    }
 }
 
 /// Bytes of so many entries; no array of the kernel's has none.
@@ -158,7 +170,8 @@ const fn table<T>(len: usize) -> u64 {
     entries(len, size_of::<T>())
 }
 
-/// The kernel keeps entries at multiples of eight bytes (`round_up(attr->value_size, 8)` of kernel/bpf/arraymap.c).
+/// The kernel keeps entries at multiples of eight bytes (`round_up(attr->value_size, 8)` of
+/// kernel/bpf/arraymap.c).
 const fn entries(len: usize, bytes: usize) -> u64 {
     let len = if len == 0 { 1 } else { len };
     len as u64 * bytes.next_multiple_of(8) as u64
@@ -204,7 +217,11 @@ mod tests {
         // One byte less does not do; of tables that are larger, it is told before they are made.
         for memory in [needs.memory() - 1, 2 * 2352 - 1] {
             let refused = with(Some(memory)).unwrap_err().to_string();
-            assert!(refused.contains("its flows and workers take ") && refused.contains(" MB can be had"), "{refused}");
+            assert!(
+                refused.contains("its flows and workers take ")
+                    && refused.contains(" MB can be had"),
+                "{refused}"
+            );
             assert!(refused.contains("use fewer flows or CPUs"), "{refused}");
         }
     }

@@ -1,9 +1,10 @@
-//! When frames leave: every rate and profile as streams of departure times in whole nanoseconds, one for each worker and port,
-//! or for each worker and flow.
+//! When frames leave: every rate and profile as streams of departure times in whole nanoseconds,
+//! one for each worker and port, or for each worker and flow.
 //!
-//! Pure: takes the configuration and the link's speed, and makes tables for the kernel. In reading order: `rates` (frames a
-//! second, exactly), `curve` (rates that change), `streams` (departures of each worker), [`simulation`] (what they
-//! will do), `leap` (moving far ahead), [`missed`] (what of it nobody sends).
+//! Pure: takes the configuration and the link's speed, and makes tables for the kernel. In reading
+//! order: `rates` (frames a second, exactly), `curve` (rates that change), `streams` (departures of
+//! each worker), [`simulation`] (what they will do), `leap` (moving far ahead), [`missed`] (what of
+//! it nobody sends).
 
 mod curve;
 mod gap;
@@ -41,9 +42,10 @@ pub struct Pacing {
     /// Whose departures the streams are.
     pub streams: Streams,
     /// Each worker's streams: one, or one for each flow. Several
-    /// workers take turns, frame by frame. Those of flows end with the flow; the port's begins with the first of its flows, and
-    /// ends only where its profile does. Each names its flow alone, as if all were of one group: which program is a flow's
-    /// is known later, and the loader adds it.
+    /// workers take turns, frame by frame. Those of flows end with the flow; the port's begins
+    /// with the first of its flows, and ends only where its profile does. Each names its flow
+    /// alone, as if all were of one group: which program is a flow's is known later, and the
+    /// loader adds it.
     pub departures: PerWorker<Stream>,
     /// The segments they refer to: shared by all that keep the port's departures.
     pub segments: Arc<[Segment]>,
@@ -53,14 +55,16 @@ pub struct Pacing {
     pub give_up: Duration,
     /// Frames that leave later than this after they were due count as late.
     pub late: Duration,
-    /// Frames a second of the port at its highest, over all workers; bursts without gaps are as fast as the link.
+    /// Frames a second of the port at its highest, over all workers; bursts without gaps are as
+    /// fast as the link.
     pub peak: f64,
-    /// Frames a second of the port in the mean, over all workers; of bursts, as if each of their gaps were the longest one.
+    /// Frames a second of the port in the mean, over all workers; of bursts, as if each of their
+    /// gaps were the longest one.
     pub steady: f64,
     /// What flows' own rates were made to come to together, each keeping its share.
     pub total: Option<Rate>,
-    /// The rate that was asked for, in frames a second: the port's with one stream, else each flow's. None where it
-    /// changes with time.
+    /// The rate that was asked for, in frames a second: the port's with one stream, else each
+    /// flow's. None where it changes with time.
     pub requested: Vec<Option<Pps>>,
 }
 
@@ -86,12 +90,12 @@ impl Streams {
 /// Segments of a port's streams at most: 192 MB of kernel memory.
 pub(super) const MAX_SEGMENTS: usize = 4_000_000;
 
-/// How far departures of a changing rate may be from their exact time, in nanoseconds, where 1 % of their gap is less; the next
-/// one where that takes too many segments.
+/// How far departures of a changing rate may be from their exact time, in nanoseconds, where 1 % of
+/// their gap is less; the next one where that takes too many segments.
 const PRECISIONS: [u64; 3] = [10, 100, 1000];
 
-/// Nanoseconds of CPU a frame takes, and those that a call's batch takes once: 830 alone, 267 in batches of 8, 210 in batches of
-/// 64 (doc/measurements.md#batches).
+/// Nanoseconds of CPU a frame takes, and those that a call's batch takes once: 830 alone, 267 in
+/// batches of 8, 210 in batches of 64 (doc/measurements.md#batches).
 const FRAME_COST: f64 = 200.0;
 const BATCH_COST: f64 = 630.0;
 
@@ -102,12 +106,14 @@ const MARGIN: f64 = 1.2;
 const SLEEPS_UP_TO: f64 = 1e9 / FAR as f64;
 
 impl Pacing {
-    /// The batch to begin with: the smallest power of two with which each worker keeps up at the peak.
+    /// The batch to begin with: the smallest power of two with which each worker keeps up at the
+    /// peak.
     pub fn first_batch(&self, workers: usize, batch_size: u32) -> u32 {
         first_batch(self.peak / workers.max(1) as f64, batch_size)
     }
 
-    /// Whether each of so many workers is at work all the time: mostly its next departure is too near for it to sleep until then.
+    /// Whether each of so many workers is at work all the time: mostly its next departure is too
+    /// near for it to sleep until then.
     pub fn keeps_busy(&self, workers: usize) -> bool {
         self.steady / workers.max(1) as f64 >= SLEEPS_UP_TO
     }
@@ -119,8 +125,13 @@ impl Pacing {
 }
 
 fn first_batch(peak: f64, batch_size: u32) -> u32 {
-    let keeps_up = |batch: &u32| (FRAME_COST + BATCH_COST / f64::from(*batch)) * 1e-9 * peak * MARGIN <= 1.0;
-    (0..32).map(|bit| 1 << bit).take_while(|batch| *batch <= batch_size).find(keeps_up).unwrap_or(batch_size)
+    let keeps_up =
+        |batch: &u32| (FRAME_COST + BATCH_COST / f64::from(*batch)) * 1e-9 * peak * MARGIN <= 1.0;
+    (0..32)
+        .map(|bit| 1 << bit)
+        .take_while(|batch| *batch <= batch_size)
+        .find(keeps_up)
+        .unwrap_or(batch_size)
 }
 
 /// How a worker of this peak rate keeps its departure times, in words that follow `a worker`.
@@ -173,7 +184,9 @@ struct Sender<'a> {
 ///
 /// # Errors
 /// Rates of an unknown line rate, and more flows or segments than there is room for.
-pub(super) fn pacing(request: &Request<'_>) -> Result<Option<(Pacing, Vec<String>)>, Vec<Diagnostic>> {
+pub(super) fn pacing(
+    request: &Request<'_>,
+) -> Result<Option<(Pacing, Vec<String>)>, Vec<Diagnostic>> {
     let factor = request.factor().map_err(|wrong| vec![wrong])?;
     let (streams, demands) = if let Some(rate) = &request.port.rate {
         (Streams::Port, vec![request.demand(rate, request.whole_port())])
@@ -190,21 +203,27 @@ pub(super) fn pacing(request: &Request<'_>) -> Result<Option<(Pacing, Vec<String
                 "{} flows with rates of their own are more than a worker keeps apart, {MAX_STREAMS}",
                 rates.len()
             );
-            return Err(vec![Diagnostic::new(&rates[MAX_STREAMS].place, message).help("use several ports")]);
+            return Err(vec![
+                Diagnostic::new(&rates[MAX_STREAMS].place, message).help("use several ports"),
+            ]);
         }
         let demand = |(index, rate)| request.demand(rate, request.flow(index, factor));
         (Streams::Flows, (0..).zip(rates).map(demand).collect())
     };
     let mut wrong = Vec::new();
-    let demands: Vec<_> =
-        demands.into_iter().filter_map(|demand| demand.map_err(|said| wrong.push(said)).ok()).collect();
+    let demands: Vec<_> = demands
+        .into_iter()
+        .filter_map(|demand| demand.map_err(|said| wrong.push(said)).ok())
+        .collect();
     if !wrong.is_empty() {
         return Err(wrong);
     }
     let streams_at = |&precision: &u64| {
-        let mut streams = streams::Builder::new(request.workers, demands.len(), precision, request.max_segments);
-        let added =
-            (0..).zip(&demands).try_for_each(|(number, demand)| streams.add(number, &demand.profile, &demand.limits));
+        let mut streams =
+            streams::Builder::new(request.workers, demands.len(), precision, request.max_segments);
+        let added = (0..)
+            .zip(&demands)
+            .try_for_each(|(number, demand)| streams.add(number, &demand.profile, &demand.limits));
         added.map(|()| streams).ok()
     };
     let Some(built) = PRECISIONS.iter().find_map(streams_at) else {
@@ -247,7 +266,10 @@ impl Request<'_> {
         let delay = self.flows.iter().map(|flow| nanos(flow.delay.value)).min().unwrap_or(0);
         let bounds = self.flows.iter().flat_map(|flow| {
             let begin = nanos(flow.delay.value);
-            [Some(begin), flow.duration.as_ref().map(|duration| begin.saturating_add(nanos(duration.value)))]
+            [
+                Some(begin),
+                flow.duration.as_ref().map(|duration| begin.saturating_add(nanos(duration.value))),
+            ]
         });
         let cuts = bounds.flatten().map(|time| time.saturating_sub(delay)).collect();
         Sender {
@@ -312,13 +334,18 @@ impl Request<'_> {
                 let burst = BurstTiming::of(burst);
                 (None, 1e9 / burst.shortest_gap().to_f64(), 1e9 / burst.longest_gap())
             }
-            (_, curve) => (None, curve.as_ref().map_or(0.0, Curve::peak), curve.as_ref().map_or(0.0, Curve::mean)),
+            (_, curve) => (
+                None,
+                curve.as_ref().map_or(0.0, Curve::peak),
+                curve.as_ref().map_or(0.0, Curve::mean),
+            ),
         };
         let wire = if wants_all_there_is { 0.0 } else { peak * frames.wire_bits().to_f64() };
         Ok(Demand { profile, limits, requested, peak, steady, wire })
     }
 
-    /// By how much the flows' own rates are to be multiplied, so that together they come to the total.
+    /// By how much the flows' own rates are to be multiplied, so that together they come to the
+    /// total.
     fn factor(&self) -> Result<Ratio, Diagnostic> {
         let Some(total) = &self.port.total else { return Ok(Ratio::ONE) };
         let Total { rate: wanted, among } = &total.value;
@@ -326,8 +353,9 @@ impl Request<'_> {
             let frames = Frames { mean_size: rates::mean_size(size), speed: self.speed() };
             frames.measured(*rate, wanted.unit)
         });
-        let measured =
-            measured.collect::<Result<Vec<_>, _>>().map_err(|UnknownSpeed| self.unknown_speed(&total.place))?;
+        let measured = measured
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|UnknownSpeed| self.unknown_speed(&total.place))?;
         // What is asked for, in the same measure; frames have no say in it.
         let wanted = match wanted.unit {
             RateUnit::LineShare => {
@@ -341,7 +369,9 @@ impl Request<'_> {
 
     fn unknown_speed(&self, place: &Origin) -> Diagnostic {
         let interface = &self.port.interface.value;
-        let message = format!("a share of the line rate means nothing on `{interface}`, whose speed is not known");
+        let message = format!(
+            "a share of the line rate means nothing on `{interface}`, whose speed is not known"
+        );
         Diagnostic::new(place, message)
             .help(format!("say it at the port `{}`: speed = \"10Gbps\"", self.port.name.value))
     }
@@ -365,7 +395,11 @@ impl Request<'_> {
     }
 
     fn too_many_segments(&self) -> Diagnostic {
-        let rate = self.port.rate.as_ref().or_else(|| self.flows.iter().find_map(|flow| flow.rate.as_ref()));
+        let rate = self
+            .port
+            .rate
+            .as_ref()
+            .or_else(|| self.flows.iter().find_map(|flow| flow.rate.as_ref()));
         let place = rate.map_or(&self.port.name.place, |rate| &rate.place);
         Diagnostic::new(
             place,
@@ -380,7 +414,9 @@ impl Request<'_> {
 
 /// A number that a name always has (FNV-1a, 64 bits): the default seed of its Poisson process.
 fn name_hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// A time in nanoseconds; longer ones than 73 years are 73 years.

@@ -1,16 +1,19 @@
-//! What a port's flows become: groups of flows, each with a program specialised for it, and the tables they share.
+//! What a port's flows become: groups of flows, each with a program specialised for it, and the
+//! tables they share.
 //!
-//! A flow whose sequence soon starts again is recorded once, and the program only copies: measured with the program alone,
-//! on top of a bare redirect's 6 to 7 ns, 2 to 3 ns however many fields vary, 5 with VXLAN's two lines, where working out takes
-//! 8 ns for one port, 14 for both addresses and both ports, 23 for eight fields and for VXLAN. All recorded flows are one
-//! group, whatever their headers. Flows that are worked out are a group when the same things vary at the same places; their
-//! numbers differ.
+//! A flow whose sequence soon starts again is recorded once, and the program only copies: measured
+//! with the program alone, on top of a bare redirect's 6 to 7 ns, 2 to 3 ns however many fields
+//! vary, 5 with VXLAN's two lines, where working out takes 8 ns for one port, 14 for both addresses
+//! and both ports, 23 for eight fields and for VXLAN. All recorded flows are one group, whatever
+//! their headers. Flows that are worked out are a group when the same things vary at the same
+//! places; their numbers differ.
 
 use std::collections::BTreeMap;
 
 use xdp_trafficgen_ebpf::abi::{
-    Body, Checksum, Field, Flow as FlowState, Generator, Group, HeaderState, LINE_LEN, Line, MAX_CHECKSUMS, MAX_FIELDS,
-    MAX_GROUPS, MAX_LINES, ROW_TABLE_LINES, RowCursor, Word128, Worker, WorkerSpec, make, path, timing, turn,
+    Body, Checksum, Field, Flow as FlowState, Generator, Group, HeaderState, LINE_LEN, Line,
+    MAX_CHECKSUMS, MAX_FIELDS, MAX_GROUPS, MAX_LINES, ROW_TABLE_LINES, RowCursor, Word128, Worker,
+    WorkerSpec, make, path, timing, turn,
 };
 
 use super::{
@@ -44,13 +47,16 @@ pub struct Program {
     pub flow_bodies: Vec<Body>,
     /// Where each worker starts, by CPU.
     pub workers: BTreeMap<u32, Worker>,
-    /// The flows of each worker, one worker's after the other's; empty for a single flow, which is in the worker.
+    /// The flows of each worker, one worker's after the other's; empty for a single flow, which is
+    /// in the worker.
     pub flows: Vec<FlowState>,
-    /// The header states of each worker, one worker's after the other's: only of flows whose headers are worked out.
+    /// The header states of each worker, one worker's after the other's: only of flows whose
+    /// headers are worked out.
     pub header_states: Vec<HeaderState>,
     /// The turn of each flow: what stands for it in a schedule.
     pub turns: Vec<u32>,
-    /// The frame every repetition starts from: the longest, and longer than that where frames are cut.
+    /// The frame every repetition starts from: the longest, and longer than that where frames are
+    /// cut.
     pub frame: Vec<u8>,
 }
 
@@ -103,8 +109,8 @@ pub(super) struct Request<'a> {
     pub(super) sources: &'a [Source<'a>],
     /// What becomes of frames.
     pub(super) action: Action,
-    /// The CPU of each worker: worker w of n sends frames w, w + n, w + 2·n, … of each flow, so that any number of workers sends
-    /// the same frames.
+    /// The CPU of each worker: worker w of n sends frames w, w + n, w + 2·n, … of each flow, so
+    /// that any number of workers sends the same frames.
     pub(super) cpus: &'a [u32],
     pub(super) cut: FrameBounds,
     /// When frames leave; none: as fast as they can.
@@ -121,15 +127,18 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
     let mut wrong = Vec::new();
     let longest = sources.iter().map(|source| source.template.bytes.len()).max().unwrap_or(0);
     // Written bytes are a multiple of four, which may be more than the shortest frame has.
-    let needed =
-        sources.iter().map(|source| written(source.flow, &source.template).next_multiple_of(4)).max().unwrap_or(0);
+    let needed = sources
+        .iter()
+        .map(|source| written(source.flow, &source.template).next_multiple_of(4))
+        .max()
+        .unwrap_or(0);
     let whole = longest.max(needed);
     let sized = whole != longest
-        || sources
-            .iter()
-            .any(|Source { flow, template }| template.bytes.len() != longest || size_table::varies(&flow.size.value));
-    // Where some frames are cut, all of them are: the kernel sets up a page anew whose frame was cut, and does not foresee
-    // which ones those are (doc/measurements.md#cutting-frames).
+        || sources.iter().any(|Source { flow, template }| {
+            template.bytes.len() != longest || size_table::varies(&flow.size.value)
+        });
+    // Where some frames are cut, all of them are: the kernel sets up a page anew whose frame was
+    // cut, and does not foresee which ones those are (doc/measurements.md#cutting-frames).
     let cut_all = cut == FrameBounds::Always || sized && whole + CUT_LEN <= largest_frame;
     let frame_len = whole + if cut_all { CUT_LEN } else { 0 };
 
@@ -167,18 +176,22 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
     let assembled = Assembly::new(&compiled, values.into_entries());
     let worked_out = assembled.first_row.iter().filter(|row| row.is_none()).count();
     let needed = needs::of_header_states(worked_out, cpus.len());
-    if let (Some(memory), Some(Source { flow, .. })) = (memory.filter(|&memory| memory < needed), sources.first()) {
+    if let (Some(memory), Some(Source { flow, .. })) =
+        (memory.filter(|&memory| memory < needed), sources.first())
+    {
         return Err(vec![needs::too_much(&flow.port.place, needed, memory)]);
     }
     assembled.finish(&compiled, request).map_err(|flow| {
         let place = &sources[flow].flow.name.place;
-        let message = format!("flows of more than {MAX_GROUPS} different shapes are too long to be recorded");
+        let message =
+            format!("flows of more than {MAX_GROUPS} different shapes are too long to be recorded");
         vec![Diagnostic::new(place, message).help("let fewer things vary, or use several ports")]
     })
 }
 
-/// Lets all flows write as many bytes as the one with the longest headers, where that spares them the copying of bodies: a flow
-/// that writes fewer would leave the headers of another one's earlier frame behind its own.
+/// Lets all flows write as many bytes as the one with the longest headers, where that spares them
+/// the copying of bodies: a flow that writes fewer would leave the headers of another one's earlier
+/// frame behind its own.
 fn write_alike(flows: &mut [Compiled]) {
     let widest = flows.iter().map(Compiled::filled).max().unwrap_or(0);
     if are_alike(flows, |_| widest) {
@@ -188,13 +201,15 @@ fn write_alike(flows: &mut [Compiled]) {
     }
 }
 
-/// Whether every page holds the right bytes behind the written ones, whichever flow's frame it held before.
+/// Whether every page holds the right bytes behind the written ones, whichever flow's frame it held
+/// before.
 fn are_alike(flows: &[Compiled], written: impl Fn(usize) -> usize) -> bool {
     let Some(longest) = longest(flows) else { return true };
     let widest = (0..flows.len()).map(&written).max().unwrap_or(0);
     (0..).zip(flows).all(|(index, flow)| {
         flow.len <= written(index)
-            || (written(index) == widest && flow.bytes[widest..flow.len] == longest.bytes[widest..flow.len])
+            || (written(index) == widest
+                && flow.bytes[widest..flow.len] == longest.bytes[widest..flow.len])
     })
 }
 
@@ -220,13 +235,18 @@ impl Assembly {
             (0..).zip(flows).filter_map(|(index, flow)| Some((flow.period?, index))).collect();
         candidates.sort_unstable();
         let fits = |candidates: &[(u64, usize)]| {
-            let written = candidates.iter().map(|&(_, index)| flows[index].written).max().unwrap_or(0);
+            let written =
+                candidates.iter().map(|&(_, index)| flows[index].written).max().unwrap_or(0);
             let lines = line_count(written.next_multiple_of(4)) as u64;
-            candidates.iter().fold(0u64, |sum, (period, _)| sum.saturating_add(period.saturating_mul(lines)))
+            candidates
+                .iter()
+                .fold(0u64, |sum, (period, _)| sum.saturating_add(period.saturating_mul(lines)))
                 <= ROW_TABLE_LINES as u64
         };
         // Monotonic: a prefix of what fits fits too.
-        let count = (0..=candidates.len()).collect::<Vec<_>>().partition_point(|&count| fits(&candidates[..count]));
+        let count = (0..=candidates.len())
+            .collect::<Vec<_>>()
+            .partition_point(|&count| fits(&candidates[..count]));
         candidates.truncate(count.saturating_sub(1));
         let written = candidates.iter().map(|&(_, index)| flows[index].written).max().unwrap_or(0);
         let mut assembly = Self {
@@ -250,7 +270,9 @@ impl Assembly {
             );
             assembly.rows.extend(rows);
             // One without a size of its own may have to stand beside others that have.
-            assembly.row_sizes.extend(sizes.into_iter().map(|size| if size == 0 { small(flow.len) } else { size }));
+            assembly.row_sizes.extend(
+                sizes.into_iter().map(|size| if size == 0 { small(flow.len) } else { size }),
+            );
         }
         assembly
     }
@@ -265,7 +287,9 @@ impl Assembly {
         let mut group_of = Vec::new();
         for (index, flow) in flows.iter().enumerate() {
             let group = match self.first_row[index] {
-                Some(_) => Group { make: make::COPY, words: self.written as u64 / 4, ..Group::NONE },
+                Some(_) => {
+                    Group { make: make::COPY, words: self.written as u64 / 4, ..Group::NONE }
+                }
                 None => flow.group(),
             };
             let same = |other: &Group| match group.make {
@@ -318,7 +342,9 @@ impl Assembly {
             let worked_before = &worked_before;
             flows.iter().enumerate().map(move |(index, flow)| {
                 let (Some(base), Some(period)) = (first_row[index], flow.period) else {
-                    return FlowState::of_header_state(worker * worked_count + worked_before[index]);
+                    return FlowState::of_header_state(
+                        worker * worked_count + worked_before[index],
+                    );
                 };
                 let base = u64::from(base);
                 let line = |frames: u64| frames * lines;
@@ -333,11 +359,23 @@ impl Assembly {
         let single = flows.len() == 1;
         let workers = (0..).zip(cpus).map(|(index, &cpu)| {
             let first_flow = if single { index } else { index * small(flows.len()) };
-            let only = if single { state(index.into()).next().unwrap_or_default() } else { FlowState::default() };
-            (cpu, Worker { spec: WorkerSpec { index, first_flow, ..Worker::NEW.spec }, only, ..Worker::NEW })
+            let only = if single {
+                state(index.into()).next().unwrap_or_default()
+            } else {
+                FlowState::default()
+            };
+            (
+                cpu,
+                Worker {
+                    spec: WorkerSpec { index, first_flow, ..Worker::NEW.spec },
+                    only,
+                    ..Worker::NEW
+                },
+            )
         });
         let each_worker = || 0..stride;
-        let turns = group_of.iter().enumerate().map(|(flow, &group)| turn(small(group), small(flow)));
+        let turns =
+            group_of.iter().enumerate().map(|(flow, &group)| turn(small(group), small(flow)));
         if let [group @ Group { make: make::COPY, bodies: 0, .. }] = &mut groups[..]
             && action == Action::Redirect
         {
@@ -366,7 +404,8 @@ impl Assembly {
             flows: if single { Vec::new() } else { each_worker().flat_map(state).collect() },
             header_states: each_worker()
                 .flat_map(|worker| {
-                    let worked_out = flows.iter().enumerate().filter(|(index, _)| worked_out(index));
+                    let worked_out =
+                        flows.iter().enumerate().filter(|(index, _)| worked_out(index));
                     worked_out.map(move |(_, flow)| flow.header_state(worker, stride))
                 })
                 .collect(),
@@ -417,7 +456,11 @@ impl Compiled {
 
     /// The numbers for one worker.
     fn header_state(&self, first: u64, stride: u64) -> HeaderState {
-        let mut state = HeaderState { first, header: rows::lines(&self.bytes[..self.filled()]), ..HeaderState::NONE };
+        let mut state = HeaderState {
+            first,
+            header: rows::lines(&self.bytes[..self.filled()]),
+            ..HeaderState::NONE
+        };
         for (param, (_, sequence, fixed)) in state.params.iter_mut().zip(&self.slots.fields) {
             *param = sequence.param(first, stride).with_fixed(Word128::new(*fixed));
         }

@@ -1,5 +1,5 @@
-//! Rows: the first bytes of all frames of a flow whose sequence soon starts again, made beforehand by the very code that
-//! makes them in the kernel otherwise.
+//! Rows: the first bytes of all frames of a flow whose sequence soon starts again, made beforehand
+//! by the very code that makes them in the kernel otherwise.
 
 use xdp_trafficgen_ebpf::{
     abi::{Group, HeaderState, LINE_LEN, Line, MAX_LINES, Word128},
@@ -20,8 +20,9 @@ pub(super) fn lines(bytes: &[u8]) -> [Line; MAX_LINES] {
     std::array::from_fn(|_| std::array::from_fn(|_| words.next().unwrap_or(0)))
 }
 
-/// The rows of the first `period` frames of a flow, and the length of each frame (0 where the group is not sized).
-/// `written`: bytes of a row; `frame` has at least as many. `state` is that of a single worker.
+/// The rows of the first `period` frames of a flow, and the length of each frame (0 where the group
+/// is not sized). `written`: bytes of a row; `frame` has at least as many. `state` is that of a
+/// single worker.
 pub(super) fn record(
     group: &Group,
     mut state: HeaderState,
@@ -33,7 +34,13 @@ pub(super) fn record(
     let mut frame = frame.to_vec();
     let (mut rows, mut sizes) = (Vec::new(), Vec::new());
     for number in 0..period {
-        let size = frame::write::<Plain>(&mut Frame(&mut frame), group, &mut state, || number, &Table(values));
+        let size = frame::write::<Plain>(
+            &mut Frame(&mut frame),
+            group,
+            &mut state,
+            || number,
+            &Table(values),
+        );
         let row = &lines(&frame[..written])[..line_count(written)];
         rows.extend_from_slice(row);
         // The size stands at the row's first line.
@@ -94,7 +101,8 @@ mod tests {
     #[test]
     fn lines_hold_the_bytes() {
         let header: Vec<u8> = (0..72).collect();
-        let bytes: Vec<u8> = lines(&header).iter().flatten().flat_map(|word| word.to_ne_bytes()).take(72).collect();
+        let bytes: Vec<u8> =
+            lines(&header).iter().flatten().flat_map(|word| word.to_ne_bytes()).take(72).collect();
         assert_eq!(bytes, header);
         assert_eq!((line_count(64), line_count(65)), (1, 2));
     }

@@ -1,4 +1,5 @@
-//! In which order flows take turns: evenly by weight, frame by frame, until one after the other has sent what it should.
+//! In which order flows take turns: evenly by weight, frame by frame, until one after the other has
+//! sent what it should.
 
 use crate::units::gcd;
 
@@ -11,23 +12,28 @@ pub struct Phase {
     pub frames: Option<u64>,
 }
 
-/// The next phase of a worker whose flows have these weights, and so many frames `left` each (without end when none). None
-/// when nothing is left.
+/// The next phase of a worker whose flows have these weights, and so many frames `left` each
+/// (without end when none). None when nothing is left.
 ///
-/// A phase lasts until a flow has less left than a cycle wants of it; the last frames of that flow are a cycle of their own,
-/// together with the share of all others.
+/// A phase lasts until a flow has less left than a cycle wants of it; the last frames of that flow
+/// are a cycle of their own, together with the share of all others.
 pub fn phase(weights: &[u32], left: &[Option<u64>]) -> Option<Phase> {
-    let active = || weights.iter().zip(left).map(|(&weight, &left)| if left == Some(0) { 0 } else { weight });
+    let active = || {
+        weights.iter().zip(left).map(|(&weight, &left)| if left == Some(0) { 0 } else { weight })
+    };
     let shares = reduced(&active().collect::<Vec<u32>>());
     if shares.iter().all(|&share| share == 0) {
         return None;
     }
     let sending = || shares.iter().zip(left).filter(|(share, _)| **share > 0);
-    let cycles = sending().filter_map(|(&share, &left)| left.map(|left| left / u64::from(share))).min();
+    let cycles =
+        sending().filter_map(|(&share, &left)| left.map(|left| left / u64::from(share))).min();
     let (shares, cycles) = match cycles {
         Some(0) => {
             let last = |(share, left): (&u32, &Option<u64>)| {
-                left.map_or(*share, |left| u32::try_from(left).map_or(*share, |left| left.min(*share)))
+                left.map_or(*share, |left| {
+                    u32::try_from(left).map_or(*share, |left| left.min(*share))
+                })
             };
             (shares.iter().zip(left).map(last).collect(), Some(1))
         }
@@ -100,7 +106,10 @@ mod tests {
         // Simple IMIX, 7:4:1: no size comes more than twice in a row.
         let turns = spread(&[7, 4, 1]);
         assert_eq!(turns.iter().filter(|&&turn| turn == 0).count(), 7);
-        assert!(turns.windows(3).all(|three| three[0] != three[1] || three[1] != three[2]), "{turns:?}");
+        assert!(
+            turns.windows(3).all(|three| three[0] != three[1] || three[1] != three[2]),
+            "{turns:?}"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! One slot's values as an abstract sequence, and the numbers the kernel's program keeps of it for one worker.
+//! One slot's values as an abstract sequence, and the numbers the kernel's program keeps of it for
+//! one worker.
 
 use xdp_trafficgen_ebpf::abi::{Counter, Follower, Param, RandomRange, Word128, kind};
 
@@ -43,7 +44,9 @@ impl Sequence {
             Self::Count { down: true, .. } => kind::DOWN,
             Self::List { .. } => kind::LIST,
             Self::Random { values, .. } if values.count_ones() <= 1 => kind::RANDOM_MASK,
-            Self::Random { values, .. } if !wide && values <= u128::from(u32::MAX) => kind::RANDOM_SCALE_32,
+            Self::Random { values, .. } if !wide && values <= u128::from(u32::MAX) => {
+                kind::RANDOM_SCALE_32
+            }
             Self::Random { .. } => kind::RANDOM_SCALE,
             Self::Follow { .. } => kind::FOLLOW,
             Self::FollowList { .. } => kind::FOLLOW_LIST,
@@ -82,7 +85,11 @@ impl Sequence {
             }
             Self::Random { base, values, seed } => {
                 let span = if values.count_ones() <= 1 { values.wrapping_sub(1) } else { values };
-                Param::of_random_range(RandomRange { base: Word128::new(base), span: Word128::new(span), seed })
+                Param::of_random_range(RandomRange {
+                    base: Word128::new(base),
+                    span: Word128::new(span),
+                    seed,
+                })
             }
             Self::Follow { base, step } => {
                 Param::of_follower(Follower { base: Word128::new(base), step: Word128::new(step) })
@@ -92,7 +99,8 @@ impl Sequence {
     }
 }
 
-/// The index of the worker's first frame, and how far it moves a frame beside what a leader's end adds.
+/// The index of the worker's first frame, and how far it moves a frame beside what a leader's end
+/// adds.
 fn indices(first: u64, stride: u64, round: u128, count: u64) -> (u64, u64) {
     // A round of more frames than can be counted does not end.
     let at = |frames: u64| u64::try_from(round).map_or(0, |round| frames / round % count);

@@ -1,5 +1,5 @@
-//! A flow's varying fields, sizes and checksums as slots of the program: what is written where, in which order, counting in
-//! which checksum.
+//! A flow's varying fields, sizes and checksums as slots of the program: what is written where, in
+//! which order, counting in which checksum.
 
 mod fields;
 mod order;
@@ -12,8 +12,8 @@ use std::{collections::HashSet, ops::Range};
 
 use xdp_trafficgen_ebpf::{
     abi::{
-        Checksum, Field, LINE_LEN, MAX_CHECKSUMS, MAX_FIELDS, MAX_LINES, MAX_SUMS, MAX_WIDE, NARROW_BITS, NO_SUM,
-        advance, finish, op,
+        Checksum, Field, LINE_LEN, MAX_CHECKSUMS, MAX_FIELDS, MAX_LINES, MAX_SUMS, MAX_WIDE,
+        NARROW_BITS, NO_SUM, advance, finish, op,
     },
     checksum,
 };
@@ -34,26 +34,35 @@ use crate::{
 pub(super) struct Slots {
     /// The slots and what they go through, in the program's order.
     pub(super) fields: Vec<(Field, Sequence, u128)>,
-    /// The checksums that follow, inner ones first, each with the sum of what it covers that does not vary.
+    /// The checksums that follow, inner ones first, each with the sum of what it covers that does
+    /// not vary.
     pub(super) checksums: Vec<(Checksum, u32)>,
 }
 
 impl Slots {
-    /// After how many frames everything starts again; none: never, or later than anybody could record.
+    /// After how many frames everything starts again; none: never, or later than anybody could
+    /// record.
     pub(super) fn period(&self) -> Option<u64> {
-        self.fields.iter().map(|(_, sequence, _)| sequence).try_fold(1, |period, sequence| match sequence {
-            Sequence::Follow { .. } | Sequence::FollowList { .. } => Some(period),
-            sequence => least_common_multiple(period, u64::try_from(sequence.period()?).ok()?),
+        self.fields.iter().map(|(_, sequence, _)| sequence).try_fold(1, |period, sequence| {
+            match sequence {
+                Sequence::Follow { .. } | Sequence::FollowList { .. } => Some(period),
+                sequence => least_common_multiple(period, u64::try_from(sequence.period()?).ok()?),
+            }
         })
     }
 }
 
-/// Works out the slots of a flow. `template` is the frame of the largest size; `cut`: whether frames have to be cut to their
-/// size even if there is only one.
+/// Works out the slots of a flow. `template` is the frame of the largest size; `cut`: whether
+/// frames have to be cut to their size even if there is only one.
 ///
 /// # Errors
 /// When more varies than the program has room for, or in a way it cannot do.
-pub(super) fn slots(flow: &Flow, template: &Template, cut: bool, values: &mut ValueTable) -> Result<Slots, Diagnostic> {
+pub(super) fn slots(
+    flow: &Flow,
+    template: &Template,
+    cut: bool,
+    values: &mut ValueTable,
+) -> Result<Slots, Diagnostic> {
     let mut builder = Builder { flow, template, values, items: Vec::new(), joined: HashSet::new() };
     let settings = varying_settings(flow);
     for &at in &settings {
@@ -69,10 +78,13 @@ pub(super) fn slots(flow: &Flow, template: &Template, cut: bool, values: &mut Va
     builder.finish(&checksums)
 }
 
-/// Bytes from the frame's start that must be written in every repetition: all headers and all that varies. Of headers too long
-/// for that, as much as can be, for receivers edit recycled frames, MAC addresses above all; the rest is like a payload.
+/// Bytes from the frame's start that must be written in every repetition: all headers and all that
+/// varies. Of headers too long for that, as much as can be, for receivers edit recycled frames, MAC
+/// addresses above all; the rest is like a payload.
 pub(super) fn written(flow: &Flow, template: &Template) -> usize {
-    let ends = varying_settings(flow).into_iter().map(|at| template.window(at.0, &setting(flow, at).field).bytes.end);
+    let ends = varying_settings(flow)
+        .into_iter()
+        .map(|at| template.window(at.0, &setting(flow, at).field).bytes.end);
     let varying = ends.max().unwrap_or(0).max(template.header_len.min(MAX_LINES * LINE_LEN));
     if template.header_len <= MAX_LINES * LINE_LEN {
         return varying;
@@ -96,7 +108,8 @@ fn varying_settings(flow: &Flow) -> Vec<At> {
         .collect()
 }
 
-/// Whether a slot is needed beside the template. It is for a single value drawn at random, too: the template has the smallest.
+/// Whether a slot is needed beside the template. It is for a single value drawn at random, too: the
+/// template has the smallest.
 fn varies(pattern: &Pattern) -> bool {
     pattern.value_count() != 1 || matches!(pattern, Pattern::Random { min, max, .. } if min != max)
 }
@@ -144,15 +157,18 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The checksums that follow anything that varies, inner ones first. `lens`: see [`Builder::reaching`].
+    /// The checksums that follow anything that varies, inner ones first. `lens`: see
+    /// [`Builder::reaching`].
     fn relevant_checksums(&self, lens: &[usize]) -> Result<Vec<Reaching>, Diagnostic> {
         let mut relevant: Vec<Reaching> = Vec::new();
         for checksum in self.template.checksums.iter().rev() {
             let checksum = self.reaching(checksum, lens)?;
             let mut follows = checksum.varies();
-            let items = self.items.iter().filter_map(|item| Some((&item.window()?.bytes, &item.place)));
+            let items =
+                self.items.iter().filter_map(|item| Some((&item.window()?.bytes, &item.place)));
             let items = items.map(|(bytes, place)| (bytes.clone(), place));
-            let inner = relevant.iter().map(|inner| inner.checksum.offset..inner.checksum.offset + 2);
+            let inner =
+                relevant.iter().map(|inner| inner.checksum.offset..inner.checksum.offset + 2);
             let inner = inner.map(|bytes| (bytes, &self.flow.name.place));
             for (bytes, place) in items.chain(inner) {
                 match checksum.cover(&bytes) {
@@ -197,8 +213,11 @@ impl Builder<'_> {
             let item = &self.items[index];
             let wide = item.is_wide();
             if wide && slot >= MAX_WIDE {
-                return Err(Diagnostic::new(&item.place, format!("more than {MAX_WIDE} wide fields vary"))
-                    .help("give some of them a single value, or a range below 2⁶²"));
+                return Err(Diagnostic::new(
+                    &item.place,
+                    format!("more than {MAX_WIDE} wide fields vary"),
+                )
+                .help("give some of them a single value, or a range below 2⁶²"));
             }
             fields.push(self.field(item, &order, checksums, self.joined.contains(&index))?);
         }
@@ -209,7 +228,11 @@ impl Builder<'_> {
                 finish: if checksum.zero_is_ones { finish::ZERO_IS_ONES } else { finish::PLAIN }
                     | if checksum.mode == ChecksumMode::Bad { finish::BAD } else { 0 }
                     | if swapped(checksum) { finish::SWAPPED } else { 0 },
-                sums: sums(&(checksum.offset..checksum.offset + 2), checksums, &self.flow.name.place)?,
+                sums: sums(
+                    &(checksum.offset..checksum.offset + 2),
+                    checksums,
+                    &self.flow.name.place,
+                )?,
                 odd: u32::from(checksum.offset % 2 == 1),
                 reserved: 0,
             };
@@ -237,7 +260,8 @@ impl Builder<'_> {
     ) -> Result<(Field, Sequence, u128), Diagnostic> {
         let wide = item.is_wide();
         let slot_of = |at: At| order.iter().position(|&index| self.items[index].at == Some(at));
-        let leads = item.at.is_some_and(|at| self.items.iter().any(|other| other.leader == Some(at)));
+        let leads =
+            item.at.is_some_and(|at| self.items.iter().any(|other| other.leader == Some(at)));
         let leader = item.leader.and_then(slot_of);
         let advance = match (leader, leads) {
             (None, false) => advance::FREE,
@@ -245,7 +269,12 @@ impl Builder<'_> {
             (Some(_), false) => advance::ROUND,
             (Some(_), true) => advance::ROUND_LEADER,
         };
-        let spec = Field { kind: item.sequence.kind(wide), advance, leader: small(leader.unwrap_or(0)), ..Field::NONE };
+        let spec = Field {
+            kind: item.sequence.kind(wide),
+            advance,
+            leader: small(leader.unwrap_or(0)),
+            ..Field::NONE
+        };
         let mut fixed = 0;
         let field = match &item.target {
             Target::IndexSource => Field { op: op::LEAD, ..spec },
@@ -295,7 +324,8 @@ impl Builder<'_> {
     fn stores(&self, item: &Item, order: &[usize]) -> bool {
         let Some(window) = item.window() else { return true };
         let last = order.iter().rev().map(|&index| &self.items[index]);
-        let mut sharing = last.filter(|other| other.window().is_some_and(|other| other.bytes == window.bytes));
+        let mut sharing =
+            last.filter(|other| other.window().is_some_and(|other| other.bytes == window.bytes));
         sharing.next().is_some_and(|last| std::ptr::eq(last, item))
     }
 
@@ -306,7 +336,8 @@ impl Builder<'_> {
             if let Target::Window { window, bits } = &item.target {
                 let mask = (u128::MAX >> (128 - bits)) << window.shift;
                 let rest = read(&bytes, &window.bytes) & !mask;
-                bytes[window.bytes.clone()].copy_from_slice(&rest.to_be_bytes()[16 - window.bytes.len()..]);
+                bytes[window.bytes.clone()]
+                    .copy_from_slice(&rest.to_be_bytes()[16 - window.bytes.len()..]);
             }
         }
         read(&bytes, &window.bytes)

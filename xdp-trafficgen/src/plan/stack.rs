@@ -1,12 +1,14 @@
-//! From what a user wrote of a packet to the layers it is assembled from: defaults that depend on the host or on the
-//! headers around, and words for what cannot be assembled.
+//! From what a user wrote of a packet to the layers it is assembled from: defaults that depend on
+//! the host or on the headers around, and words for what cannot be assembled.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use xdp_trafficgen_ebpf::abi::FCS_LEN;
 
 use crate::{
-    config::{Diagnostic, Flow, Header, Located, Origin, Size, SizeWeight, names, size::with_at_least},
+    config::{
+        Diagnostic, Flow, Header, Located, Origin, Size, SizeWeight, names, size::with_at_least,
+    },
     host::{BROADCAST_MAC, Mac, mac_value},
     packet::{
         FieldDef, FieldType, HeaderKind, Layer, StackError,
@@ -18,7 +20,8 @@ use crate::{
 
 /// The layers of a flow's packet, with the addresses of both ends that the user did not set.
 ///
-/// What the host has `given` goes to the outermost headers; inside of a tunnel addresses are made up.
+/// What the host has `given` goes to the outermost headers; inside of a tunnel addresses are made
+/// up.
 pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: HostAddresses) -> Vec<Layer> {
     let mut layers: Vec<Layer> = flow.packet.iter().map(layer).collect();
     let mut ends = Ends {
@@ -35,7 +38,8 @@ pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: HostAddresses)
             }
         }
         // Whoever asks for a checksum wants one.
-        let checksum = layer.kind.checksum_field().filter(|_| header.checksum.place != Origin::Default);
+        let checksum =
+            layer.kind.checksum_field().filter(|_| header.checksum.place != Origin::Default);
         if let Some(flag) = checksum.and_then(|field| layer.kind.def().presence_of(field)) {
             default(layer, flag, Some(1));
         }
@@ -62,11 +66,17 @@ impl Ends {
             FieldDefault::SourceMac if index == 0 => self.egress_mac,
             FieldDefault::SourceMac => Some(INNER_SOURCE_MAC),
             // Without a neighbour to want, this is how ARP asks.
-            FieldDefault::DestinationMac if index == 0 => Some(mac_value(given.mac.unwrap_or(BROADCAST_MAC))),
+            FieldDefault::DestinationMac if index == 0 => {
+                Some(mac_value(given.mac.unwrap_or(BROADCAST_MAC)))
+            }
             FieldDefault::DestinationMac => Some(INNER_DESTINATION_MAC),
             FieldDefault::SenderMac => self.sender_mac,
-            FieldDefault::Source => address(field, given.source.filter(|_| self.outermost_ip == Some(index)), SOURCES),
-            FieldDefault::Sender => address(field, given.source.filter(|_| self.outermost_ip.is_none()), SOURCES),
+            FieldDefault::Source => {
+                address(field, given.source.filter(|_| self.outermost_ip == Some(index)), SOURCES)
+            }
+            FieldDefault::Sender => {
+                address(field, given.source.filter(|_| self.outermost_ip.is_none()), SOURCES)
+            }
             FieldDefault::Destination => address(field, None, DESTINATIONS),
         }
     }
@@ -83,24 +93,37 @@ fn address(field: &FieldDef, own: Option<IpAddr>, (v4, v6): (Ipv4Addr, Ipv6Addr)
     }
 }
 
-/// Source and destination for an IP header of this kind, from the addresses set aside for benchmarks.
+/// Source and destination for an IP header of this kind, from the addresses set aside for
+/// benchmarks.
 pub(super) fn benchmark_addresses(kind: HeaderKind) -> (IpAddr, IpAddr) {
     let is_v6 = kind.fields().iter().any(|field| field.kind == FieldType::Ipv6);
     let of = |(v4, v6): (Ipv4Addr, Ipv6Addr)| if is_v6 { IpAddr::V6(v6) } else { IpAddr::V4(v4) };
     (of(SOURCES), of(DESTINATIONS))
 }
 
-/// Set aside for benchmarks: RFC 2544 appendix C.2.2 (198.18.0.0/15) and RFC 5180 section 8 (2001:2::/48).
-const SOURCES: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(198, 18, 0, 1), Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1));
-const DESTINATIONS: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::new(198, 19, 0, 1), Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1));
+/// Set aside for benchmarks: RFC 2544 appendix C.2.2 (198.18.0.0/15) and RFC 5180 section 8
+/// (2001:2::/48).
+const SOURCES: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(198, 18, 0, 1), Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1));
+const DESTINATIONS: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(198, 19, 0, 1), Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1));
 
 /// Locally administered addresses (IEEE 802) for Ethernet inside of a tunnel.
 const INNER_SOURCE_MAC: u128 = 0x0200_0000_0001;
 const INNER_DESTINATION_MAC: u128 = 0x0200_0000_0002;
 
 fn layer(header: &Header) -> Layer {
-    let set = header.fields.iter().map(|setting| (setting.field.clone(), setting.pattern.value.first())).collect();
-    Layer { kind: header.kind.value, set, options: header.options.value.clone(), checksum: header.checksum.value }
+    let set = header
+        .fields
+        .iter()
+        .map(|setting| (setting.field.clone(), setting.pattern.value.first()))
+        .collect();
+    Layer {
+        kind: header.kind.value,
+        set,
+        options: header.options.value.clone(),
+        checksum: header.checksum.value,
+    }
 }
 
 fn default(layer: &mut Layer, field: &FieldDef, value: Option<u128>) {
@@ -122,42 +145,56 @@ pub(super) fn is_ip(header: &Header) -> bool {
 /// The words for a stack that is none.
 pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
     let header = |layer: usize| flow.packet.get(layer);
-    let diagnostic = |place: Option<&Origin>| Diagnostic::new(place.unwrap_or(&flow.name.place), error.to_string());
+    let diagnostic = |place: Option<&Origin>| {
+        Diagnostic::new(place.unwrap_or(&flow.name.place), error.to_string())
+    };
     match error {
         StackError::Order { layer, kind, below } => {
-            let first = || HeaderKind::ALL.into_iter().filter(|kind| kind.def().place == Place::First);
+            let first =
+                || HeaderKind::ALL.into_iter().filter(|kind| kind.def().place == Place::First);
             let start = match below {
                 None => format!("start with {}; ", names::list(first().map(HeaderKind::name))),
                 Some(_) => String::new(),
             };
-            let anywhere = HeaderKind::ALL.into_iter().filter(|kind| kind.def().place == Place::Anywhere);
+            let anywhere =
+                HeaderKind::ALL.into_iter().filter(|kind| kind.def().place == Place::Anywhere);
             let before = names::list(kind.follows().chain(anywhere).map(HeaderKind::name));
             diagnostic(header(*layer).map(|header| &header.kind.place))
                 .help(format!("{start}`{}` can follow {before}", kind.name()))
         }
         StackError::OptionsTooLong { layer, max, .. } => {
-            diagnostic(header(*layer).map(|header| &header.options.place)).help(format!("write at most {max} bytes"))
+            diagnostic(header(*layer).map(|header| &header.options.place))
+                .help(format!("write at most {max} bytes"))
         }
         StackError::TooSmall { headers, .. } => {
             // Of a size that nobody wrote, at least the flow is told.
             let place = Some(&flow.size.place).filter(|place| **place != Origin::Default);
             diagnostic(place).help(larger_size(&flow.size, headers + FCS_LEN as usize))
         }
-        StackError::TooLarge { .. } => diagnostic(Some(&flow.size.place)).help("write a smaller size"),
+        StackError::TooLarge { .. } => {
+            diagnostic(Some(&flow.size.place)).help("write a smaller size")
+        }
         StackError::OutsideFrame { layer, field, .. } => {
-            let settings = header(*layer).map(|header| header.fields.as_slice()).unwrap_or_default();
+            let settings =
+                header(*layer).map(|header| header.fields.as_slice()).unwrap_or_default();
             let setting = settings.iter().find(|setting| setting.field.name == *field);
             diagnostic(setting.map(|setting| &setting.pattern.place))
                 .help("write a larger size, or an offset within the frame")
         }
-        StackError::PayloadTooLong { payload, room } => diagnostic(Some(&flow.payload.place))
-            .help(format!("write a size of at least {}", flow.size.value.smallest() as usize + payload - room)),
+        StackError::PayloadTooLong { payload, room } => {
+            diagnostic(Some(&flow.payload.place)).help(format!(
+                "write a size of at least {}",
+                flow.size.value.smallest() as usize + payload - room
+            ))
+        }
     }
 }
 
 /// What to write instead of a size below `least`; for a mix, which its name may hide, all of it.
 fn larger_size(size: &Located<Size>, least: usize) -> String {
-    let Size::Weighted(mix) = &size.value else { return format!("write a size of at least {least}") };
+    let Size::Weighted(mix) = &size.value else {
+        return format!("write a size of at least {least}");
+    };
     let mut raised: Vec<(usize, u64)> = Vec::new();
     for &SizeWeight { size, weight } in mix {
         let size = least.max(size as usize);
@@ -166,12 +203,18 @@ fn larger_size(size: &Located<Size>, least: usize) -> String {
             None => raised.push((size, weight.into())),
         }
     }
-    let pairs: Vec<_> = raised.iter().map(|(size, weight)| format!("{{ size = {size}, weight = {weight} }}")).collect();
+    let pairs: Vec<_> = raised
+        .iter()
+        .map(|(size, weight)| format!("{{ size = {size}, weight = {weight} }}"))
+        .collect();
     let written = format!("`size = {{ weighted = [{}] }}`", pairs.join(", "));
     // Options of the command line have no tables.
-    let Origin::Option(option) = size.place else { return format!("write sizes of at least {least}: {written}") };
+    let Origin::Option(option) = size.place else {
+        return format!("write sizes of at least {least}: {written}");
+    };
     let larger = with_at_least(least);
-    let or_mix = larger.map_or_else(String::new, |mix| format!(", `{option} {mix}`, whose frames are larger,"));
+    let or_mix = larger
+        .map_or_else(String::new, |mix| format!(", `{option} {mix}`, whose frames are larger,"));
     format!("give `{option} {least}`{or_mix} or write in a configuration file {written}")
 }
 
@@ -190,18 +233,27 @@ mod tests {
         let text = format!(
             "[[ports]]\nname = 'p'\ninterface = 'veth0'\n[[flows]]\nname = 'f'\nport = 'p'\nsize = 500\npacket = [{packet}]\n"
         );
-        let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let config =
+            file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
         config.flows[0].clone()
     }
 
     /// The fields of each header, in a line a header.
     fn filled(packet: &str) -> Vec<String> {
-        let given = HostAddresses { mac: Some(NEXT_HOP_MAC), source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))) };
-        let given = if packet.contains("arp") { HostAddresses { mac: None, ..given } } else { given };
+        let given = HostAddresses {
+            mac: Some(NEXT_HOP_MAC),
+            source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
+        };
+        let given =
+            if packet.contains("arp") { HostAddresses { mac: None, ..given } } else { given };
         let layers = layers(&flow(packet), Some(HOST_MAC), given);
         assemble(&layers, 496, &Payload::Zeros).expect("a stack");
         let line = |layer: &Layer| {
-            let fields: Vec<_> = layer.set.iter().map(|(field, value)| format!("{} {value:x}", field.name)).collect();
+            let fields: Vec<_> = layer
+                .set
+                .iter()
+                .map(|(field, value)| format!("{} {value:x}", field.name))
+                .collect();
             fields.join(", ")
         };
         layers.iter().map(line).collect()
@@ -237,7 +289,8 @@ mod tests {
 
     #[test]
     fn whoever_speaks_of_a_gre_checksum_wants_one() {
-        let mut flow = flow("{ ethernet = { dst = '02:00:00:00:00:05' } }, { ipv4 = {} }, { gre = {} }");
+        let mut flow =
+            flow("{ ethernet = { dst = '02:00:00:00:00:05' } }, { ipv4 = {} }, { gre = {} }");
         let set = |flow: &Flow| layers(flow, None, HostAddresses::default())[2].set.len();
         assert_eq!(set(&flow), 0);
         flow.packet[2].checksum = Located::new(ChecksumMode::Good, Origin::Option("--checksum"));
@@ -271,7 +324,8 @@ mod tests {
         assert!(!format!("{written:?}").contains(&name), "{written:?}");
     }
 
-    /// The sizes and weights are those of the Open Traffic Generator model, with what IPv6 and UDP need instead of 64.
+    /// The sizes and weights are those of the Open Traffic Generator model, with what IPv6 and UDP
+    /// need instead of 64.
     #[test]
     fn a_mix_with_too_small_sizes_is_told_as_a_whole() {
         #[track_caller]

@@ -25,18 +25,28 @@ pub(crate) fn facts() -> Facts {
     }
 }
 
-pub(super) fn planned(port: &str, flow: &str, facts: &Facts, consent: impl Into<Consent>) -> Result<Plan, Diagnostics> {
-    let text = format!("[[ports]]\nname = 'p'\n{port}\n[[flows]]\nname = 'f'\nport = 'p'\n{flow}\n");
-    let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+pub(super) fn planned(
+    port: &str,
+    flow: &str,
+    facts: &Facts,
+    consent: impl Into<Consent>,
+) -> Result<Plan, Diagnostics> {
+    let text =
+        format!("[[ports]]\nname = 'p'\n{port}\n[[flows]]\nname = 'f'\nport = 'p'\n{flow}\n");
+    let config =
+        file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
     plan(&config, facts, consent)
 }
 
 /// What is wrong with a port that has these settings.
 fn said(port: &str, flow: &str) -> String {
-    planned(port, flow, &facts(), DefaultRoute::Refuse).err().map_or(String::new(), |wrong| wrong.to_string())
+    planned(port, flow, &facts(), DefaultRoute::Refuse)
+        .err()
+        .map_or(String::new(), |wrong| wrong.to_string())
 }
 
-pub(super) const UDP: &str = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { ipv4 = {} }, { udp = {} }]";
+pub(super) const UDP: &str =
+    "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { ipv4 = {} }, { udp = {} }]";
 
 #[track_caller]
 fn check(port: &str, flow: &str, expected: &str) {
@@ -60,11 +70,16 @@ fn every_frame_is_cut_on_virtio_before_linux_6_3() {
     fn check(bus: Option<&str>, kernel: Option<(u32, u32)>, is_cut: bool) {
         let mut facts = Facts { kernel, ..facts() };
         facts.links[1].bus = bus.map(str::to_owned);
-        let plan =
-            planned("interface = 'veth0'", UDP, &facts, DefaultRoute::Refuse).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let plan = planned("interface = 'veth0'", UDP, &facts, DefaultRoute::Refuse)
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
         let spare = plan.ports[0].program.frame.len() - 60;
         assert_eq!(spare, if is_cut { program::CUT_LEN } else { 0 }, "{bus:?} {kernel:?}");
-        assert_eq!(plan.notes.iter().any(|note| note.text.contains("virtio_net")), is_cut, "{:?}", plan.notes);
+        assert_eq!(
+            plan.notes.iter().any(|note| note.text.contains("virtio_net")),
+            is_cut,
+            "{:?}",
+            plan.notes
+        );
     }
     check(Some("virtio"), Some((6, 2)), true);
     check(Some("virtio"), Some((5, 19)), true);
@@ -88,10 +103,12 @@ fn what_cannot_vary_together_is_said() {
     check("interface = 'veth0'", covered, "this constant covers bits of `dst`");
 }
 
-/// A header length too small to be one says nothing of where the header ends, and so may vary beside anything.
+/// A header length too small to be one says nothing of where the header ends, and so may vary
+/// beside anything.
 #[test]
 fn header_lengths_that_are_none_vary_with_anything() {
-    for length in ["[0, 5]", "{ random = { max = 5 } }", "{ increment = { start = 0, count = 6 } }"] {
+    for length in ["[0, 5]", "{ random = { max = 5 } }", "{ increment = { start = 0, count = 6 } }"]
+    {
         let packet = format!(
             "packet = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}, {{ ipv4 = {{ header_length = {length}, src = {{ random = {{}} }} }} }}, \
              {{ udp = {{ src_port = {{ random = {{}} }} }} }}]\nsize = {{ random = {{ min = 64, max = 1000 }} }}"
@@ -103,7 +120,8 @@ fn header_lengths_that_are_none_vary_with_anything() {
     check("interface = 'veth0'", six, "covers in some frames only");
 }
 
-/// RFC 8200 section 8.1: the pseudo header has the final destination while segments are left, and the header's own after.
+/// RFC 8200 section 8.1: the pseudo header has the final destination while segments are left, and
+/// the header's own after.
 #[test]
 fn the_destination_of_a_pseudo_header_stays_where_it_is() {
     let routed = |routing: &str, behind: &str| {
@@ -135,8 +153,14 @@ fn the_destination_of_a_pseudo_header_stays_where_it_is() {
     taken(&routed(LEFT, "{ gre = {} }"));
     // Where nothing is looked up: without addresses, of an unknown type, with no segments left.
     taken(&routed("options = 'NONE', routing_type = 0, segments_left = [0, 1]", "{ udp = {} }"));
-    taken(&routed("options = 'ADDRESSES', routing_type = 253, segments_left = [0, 1]", "{ udp = {} }"));
-    taken(&routed("options = 'ADDRESSES', routing_type = [0, 4], segments_left = 0", "{ udp = {} }"));
+    taken(&routed(
+        "options = 'ADDRESSES', routing_type = 253, segments_left = [0, 1]",
+        "{ udp = {} }",
+    ));
+    taken(&routed(
+        "options = 'ADDRESSES', routing_type = [0, 4], segments_left = 0",
+        "{ udp = {} }",
+    ));
 }
 
 #[test]
@@ -148,7 +172,11 @@ fn headers_longer_than_what_is_written() {
         )
     };
     check("interface = 'veth0'", &long(""), "");
-    check("interface = 'veth0'", &long(", bits = [{ offset = 350, mask = 'ff', random = {} }]"), "beyond the 256");
+    check(
+        "interface = 'veth0'",
+        &long(", bits = [{ offset = 350, mask = 'ff', random = {} }]"),
+        "beyond the 256",
+    );
     // Words of four bytes that every repetition writes.
     #[track_caller]
     fn written(flow: &str, expected: u64) {

@@ -1,5 +1,5 @@
-//! How a worker's flows take turns: by weight, each from its beginning to its end. Pure: time comes in as numbers, so that the
-//! engine sends by it and `show` foretells by it.
+//! How a worker's flows take turns: by weight, each from its beginning to its end. Pure: time comes
+//! in as numbers, so that the engine sends by it and `show` foretells by it.
 
 use super::{
     PortPlan,
@@ -69,8 +69,8 @@ impl Turns {
         Self { flows, phase, end: None, taken: 0, last_end: Nanos::ZERO }
     }
 
-    /// Begins the phase of this time; without a time, all flows begin at once and none ends by time. `is_over` says whether a
-    /// flow ends that has so much time left.
+    /// Begins the phase of this time; without a time, all flows begin at once and none ends by
+    /// time. `is_over` says whether a flow ends that has so much time left.
     pub fn next(&mut self, now: Option<Nanos>, is_over: impl Fn(Nanos) -> bool) -> Next<'_> {
         for flow in &mut self.flows {
             if flow.end < Nanos::NEVER && now.is_some_and(|now| is_over(flow.end.since(now))) {
@@ -80,20 +80,28 @@ impl Turns {
                 flow.left = Some(0);
             }
         }
-        let waits = |flow: &FlowTurns| flow.left != Some(0) && now.is_some_and(|now| flow.begin > now);
+        let waits =
+            |flow: &FlowTurns| flow.left != Some(0) && now.is_some_and(|now| flow.begin > now);
         let next_begin = self.flows.iter().filter(|flow| waits(flow)).map(|flow| flow.begin).min();
-        let ready: Vec<_> = self.flows.iter().map(|flow| if waits(flow) { Some(0) } else { flow.left }).collect();
+        let ready: Vec<_> =
+            self.flows.iter().map(|flow| if waits(flow) { Some(0) } else { flow.left }).collect();
         let weights: Vec<u32> = self.flows.iter().map(|flow| flow.weight).collect();
         let Some(phase) = schedule::phase(&weights, &ready) else {
             return next_begin.map_or(Next::End, Next::Pause);
         };
         // The first flow to end or to begin ends the phase.
-        let active = || self.flows.iter().zip(&ready).filter(|(_, left)| **left != Some(0)).map(|(flow, _)| flow);
+        let active = || {
+            self.flows
+                .iter()
+                .zip(&ready)
+                .filter(|(_, left)| **left != Some(0))
+                .map(|(flow, _)| flow)
+        };
         let ends = active().map(|flow| flow.end).filter(|end| *end < Nanos::NEVER);
-        self.end = ends
-            .chain(next_begin)
-            .min()
-            .map(|time| PhaseEnd { time, is_last: next_begin.is_none() && active().all(|flow| flow.end == time) });
+        self.end = ends.chain(next_begin).min().map(|time| PhaseEnd {
+            time,
+            is_last: next_begin.is_none() && active().all(|flow| flow.end == time),
+        });
         (self.phase, self.taken) = (phase, 0);
         Next::Phase(&self.phase, self.end)
     }
@@ -127,7 +135,8 @@ impl Turns {
         Some(number)
     }
 
-    /// When the last of the flows ended that ended by time; until then they take their time, though nothing departs any more.
+    /// When the last of the flows ended that ended by time; until then they take their time, though
+    /// nothing departs any more.
     pub const fn last_end(&self) -> Nanos {
         self.last_end
     }

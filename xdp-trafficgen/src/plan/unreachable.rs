@@ -1,4 +1,5 @@
-//! Words for destinations that nobody takes frames for: what is the matter, what was tried, and what to do.
+//! Words for destinations that nobody takes frames for: what is the matter, what was tried, and
+//! what to do.
 
 use std::{collections::HashMap, fmt, mem::Discriminant, net::IpAddr, sync::Arc};
 
@@ -37,28 +38,39 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
             ),
         ),
         Unreachable::NoRoute { interface, addressed: false } => (
-            format!("no route to {destination} leads out of `{interface}`, which has no {family} address"),
+            format!(
+                "no route to {destination} leads out of `{interface}`, which has no {family} address"
+            ),
             format!(
                 "give it one in the network of {destination}: `ip address add ADDRESS/LENGTH dev {interface}`; or {cure}"
             ),
         ),
         Unreachable::Refused { route } => (
             format!("a route of type {route} refuses {destination}"),
-            format!("look for it with `ip route show table all type {route}`, and remove it; or {cure}"),
+            format!(
+                "look for it with `ip route show table all type {route}`, and remove it; or {cure}"
+            ),
         ),
         Unreachable::Elsewhere { interface, other } => (
-            format!("the kernel's route to {destination} leads out of `{other}`, not of `{interface}`"),
-            format!("send out of `{other}`, or add a route: `ip route add {destination} dev {interface}`; or {cure}"),
+            format!(
+                "the kernel's route to {destination} leads out of `{other}`, not of `{interface}`"
+            ),
+            format!(
+                "send out of `{other}`, or add a route: `ip route add {destination} dev {interface}`; or {cure}"
+            ),
         ),
         Unreachable::Own => (
-            format!("{destination} is an address of this machine, which frames that leave it do not reach"),
+            format!(
+                "{destination} is an address of this machine, which frames that leave it do not reach"
+            ),
             format!("send to the address of another one; or {cure} if a cable leads back"),
         ),
         Unreachable::NoVlan { interface, vlan: Vlan { tpid, id } } => {
             let protocol = match *tpid {
                 Vlan::CUSTOMER => Some(""),
                 Vlan::SERVICE => Some(" protocol 802.1ad"),
-                // The kernel has no interfaces for others (vlan_validate of net/8021q/vlan_netlink.c).
+                // The kernel has no interfaces for others (vlan_validate of
+                // net/8021q/vlan_netlink.c).
                 _ => None,
             };
             let make = protocol.map_or_else(String::new, |protocol| {
@@ -67,7 +79,11 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
                      with an address of that network, and up"
                 )
             });
-            let of = if *tpid == Vlan::CUSTOMER { String::new() } else { format!(" of protocol 0x{tpid:04x}") };
+            let of = if *tpid == Vlan::CUSTOMER {
+                String::new()
+            } else {
+                format!(" of protocol 0x{tpid:04x}")
+            };
             (
                 format!(
                     "who has {destination} in VLAN {id}{of} is not known: no VLAN interface with this id{of} is on `{interface}`"
@@ -76,7 +92,9 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
             )
         }
         Unreachable::VlanDown(interface) => (
-            format!("who has {destination} is not known: `{interface}`, the interface of its VLAN, is down"),
+            format!(
+                "who has {destination} is not known: `{interface}`, the interface of its VLAN, is down"
+            ),
             format!("set it up: `ip link set {interface} up`; or {cure}"),
         ),
         Unreachable::NoCarrier { interface, neighbour } => (
@@ -103,8 +121,13 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
             format!("is it there, and up? `ping -c 1 -I {interface} {neighbour}`; or {cure}"),
         ),
         Unreachable::MayNotAsk { interface, neighbour, errno: libc::ENOBUFS } => {
-            // One for all namespaces; only the first one shows it (neigh_sysctl_register of net/core/neighbour.c).
-            let table = if neighbour.is_ipv4() { "net.ipv4.neigh.default" } else { "net.ipv6.neigh.default" };
+            // One for all namespaces; only the first one shows it (neigh_sysctl_register of
+            // net/core/neighbour.c).
+            let table = if neighbour.is_ipv4() {
+                "net.ipv4.neigh.default"
+            } else {
+                "net.ipv6.neigh.default"
+            };
             (
                 format!(
                     "{} cannot be asked for its MAC address out of `{interface}`: the kernel's neighbour table is full",
@@ -130,7 +153,12 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
                 std::io::Error::from_raw_os_error(*errno)
             );
             let root = if *errno == libc::EPERM { "run this as root, or " } else { "" };
-            (message, format!("{root}{cure}, or let the kernel learn it: `ping -c 1 -I {interface} {neighbour}`"))
+            (
+                message,
+                format!(
+                    "{root}{cure}, or let the kernel learn it: `ping -c 1 -I {interface} {neighbour}`"
+                ),
+            )
         }
         Unreachable::Each { first } => (
             format!(
@@ -140,11 +168,18 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
             format!("use at most {MAX_DESTINATIONS} in a flow, or {cure}"),
         ),
         Unreachable::Several(one, other) => (
-            format!("too many destinations to look up one by one, and some are behind {one}, others behind {other}"),
-            format!("use at most {MAX_DESTINATIONS} in a flow, or a flow for each gateway, or {cure}"),
+            format!(
+                "too many destinations to look up one by one, and some are behind {one}, others behind {other}"
+            ),
+            format!(
+                "use at most {MAX_DESTINATIONS} in a flow, or a flow for each gateway, or {cure}"
+            ),
         ),
         Unreachable::NotReached { neighbour } => (
-            format!("{} was not asked for its MAC address, for others had not answered", who(*neighbour, destination)),
+            format!(
+                "{} was not asked for its MAC address, for others had not answered",
+                who(*neighbour, destination)
+            ),
             cure.to_string(),
         ),
     }
@@ -171,8 +206,8 @@ fn asked(requests: u32, neighbour: IpAddr) -> String {
 pub(super) enum AddressingFault {
     /// Something that is only this flow's.
     Own(Diagnostic),
-    /// So many of its destinations cannot be reached, which other flows may have in common with it. The diagnostic speaks of
-    /// the first one.
+    /// So many of its destinations cannot be reached, which other flows may have in common with it.
+    /// The diagnostic speaks of the first one.
     Unreachable {
         /// How they should be.
         way: Arc<Egress>,
@@ -200,7 +235,8 @@ impl AddressingFaults {
     pub(super) fn add(&mut self, trouble: AddressingFault) {
         if let AddressingFault::Unreachable { way, why, count, .. } = &trouble {
             let known = *self.shared.entry((Arc::clone(way), *why)).or_insert(self.all.len());
-            if let Some(AddressingFault::Unreachable { count: known, .. }) = self.all.get_mut(known) {
+            if let Some(AddressingFault::Unreachable { count: known, .. }) = self.all.get_mut(known)
+            {
                 *known += count;
                 return;
             }
@@ -209,8 +245,9 @@ impl AddressingFaults {
     }
 
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        let reached =
-            |trouble: &AddressingFault| matches!(trouble, AddressingFault::Unreachable { not_reached: false, .. });
+        let reached = |trouble: &AddressingFault| {
+            matches!(trouble, AddressingFault::Unreachable { not_reached: false, .. })
+        };
         let any_reached = self.all.iter().any(reached);
         let mut waiting: usize = 0;
         let mut diagnostics = Vec::new();
@@ -219,10 +256,13 @@ impl AddressingFaults {
             match trouble {
                 AddressingFault::Own(diagnostic) => diagnostics.push(diagnostic),
                 // The silent ones are what is to be put right.
-                AddressingFault::Unreachable { not_reached: true, count, .. } if any_reached => waiting += count,
+                AddressingFault::Unreachable { not_reached: true, count, .. } if any_reached => {
+                    waiting += count
+                }
                 AddressingFault::Unreachable { mut first, count, .. } => {
                     if count > 1 {
-                        first.message += &format!("; and {} more likewise", destinations(count - 1));
+                        first.message +=
+                            &format!("; and {} more likewise", destinations(count - 1));
                     }
                     first_reached = first_reached.or(Some(diagnostics.len()));
                     diagnostics.push(first);
@@ -230,7 +270,8 @@ impl AddressingFaults {
             }
         }
         if let (Some(first), true) = (first_reached, waiting > 0) {
-            diagnostics[first].message += &format!("; {} were not asked any more", destinations(waiting));
+            diagnostics[first].message +=
+                &format!("; {} were not asked any more", destinations(waiting));
         }
         diagnostics
     }
@@ -260,28 +301,55 @@ mod tests {
             requests,
             waited: Duration::from_millis(3060),
         };
-        let gateway =
-            "192.0.2.254, the gateway to 198.51.100.7, does not answer: 3 ARP requests out of `eth1` in 3.1 s";
-        check(&silent("192.0.2.254", 3), gateway, "`ping -c 1 -I eth1 192.0.2.254`; or give --dst-mac");
+        let gateway = "192.0.2.254, the gateway to 198.51.100.7, does not answer: 3 ARP requests out of `eth1` in 3.1 s";
+        check(
+            &silent("192.0.2.254", 3),
+            gateway,
+            "`ping -c 1 -I eth1 192.0.2.254`; or give --dst-mac",
+        );
         check(&silent("198.51.100.7", 1), "198.51.100.7 does not answer: 1 ARP request out of", "");
         check(&silent("fe80::1", 0), "the kernel could send no neighbour solicitation", "");
-        let vlan = |tpid| Unreachable::NoVlan { interface: "eth1".into(), vlan: Vlan { tpid, id: 7 } };
-        check(&vlan(0x8100), "in VLAN 7 is not known: no VLAN interface with this id is on `eth1`", "type vlan id 7`");
-        check(&vlan(0x88a8), "in VLAN 7 of protocol 0x88a8 is not known", "type vlan protocol 802.1ad id 7`");
+        let vlan =
+            |tpid| Unreachable::NoVlan { interface: "eth1".into(), vlan: Vlan { tpid, id: 7 } };
+        check(
+            &vlan(0x8100),
+            "in VLAN 7 is not known: no VLAN interface with this id is on `eth1`",
+            "type vlan id 7`",
+        );
+        check(
+            &vlan(0x88a8),
+            "in VLAN 7 of protocol 0x88a8 is not known",
+            "type vlan protocol 802.1ad id 7`",
+        );
         check(&vlan(0x9100), "with this id of protocol 0x9100 is on `eth1`", "give --dst-mac");
         let refused = |neighbour: &str, errno| Unreachable::MayNotAsk {
             interface: "eth1".into(),
             neighbour: neighbour.parse().unwrap(),
             errno,
         };
-        let full =
-            "198.51.100.7 cannot be asked for its MAC address out of `eth1`: the kernel's neighbour table is full";
-        check(&refused("198.51.100.7", libc::ENOBUFS), full, "`sysctl -w net.ipv4.neigh.default.gc_thresh3=…`");
+        let full = "198.51.100.7 cannot be asked for its MAC address out of `eth1`: the kernel's neighbour table is full";
+        check(
+            &refused("198.51.100.7", libc::ENOBUFS),
+            full,
+            "`sysctl -w net.ipv4.neigh.default.gc_thresh3=…`",
+        );
         let gateway = "fe80::1, the gateway to 198.51.100.7, cannot be asked";
-        check(&refused("fe80::1", libc::ENOBUFS), gateway, "`sysctl net.ipv6.neigh.default.gc_thresh3`");
-        check(&refused("198.51.100.7", libc::ENODEV), "`eth1` was removed meanwhile", "put the interface back");
+        check(
+            &refused("fe80::1", libc::ENOBUFS),
+            gateway,
+            "`sysctl net.ipv6.neigh.default.gc_thresh3`",
+        );
+        check(
+            &refused("198.51.100.7", libc::ENODEV),
+            "`eth1` was removed meanwhile",
+            "put the interface back",
+        );
         let refused = refused("198.51.100.7", libc::EPERM);
-        check(&refused, "not in the neighbour table of `eth1`", "run this as root, or give --dst-mac");
+        check(
+            &refused,
+            "not in the neighbour table of `eth1`",
+            "run this as root, or give --dst-mac",
+        );
     }
 
     #[test]
@@ -300,11 +368,17 @@ mod tests {
         troubles.add(AddressingFault::Own(Diagnostic::new(&Origin::Default, "of its own")));
         troubles.add(trouble("a", &Unreachable::Own, 2));
         troubles.add(trouble("b", &Unreachable::Own, 1));
-        let said: Vec<_> = troubles.into_diagnostics().into_iter().map(|said| said.message).collect();
-        let first = "it cannot; and 2 destinations more likewise; 5 destinations were not asked any more";
+        let said: Vec<_> =
+            troubles.into_diagnostics().into_iter().map(|said| said.message).collect();
+        let first =
+            "it cannot; and 2 destinations more likewise; 5 destinations were not asked any more";
         assert_eq!(said, [first, "of its own", "it cannot"]);
         let mut alone = AddressingFaults::default();
         alone.add(trouble("a", &not_reached, 1));
-        assert_eq!(alone.into_diagnostics().len(), 1, "what is wrong is never passed over in silence");
+        assert_eq!(
+            alone.into_diagnostics().len(),
+            1,
+            "what is wrong is never passed over in silence"
+        );
     }
 }

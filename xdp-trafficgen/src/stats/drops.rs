@@ -52,8 +52,8 @@ impl DropReason {
     }
 }
 
-/// The name of an errno as the programs count it, such as `ENXIO`; a number where it has none, and `other` for the last
-/// ones, which are counted together.
+/// The name of an errno as the programs count it, such as `ENXIO`; a number where it has none, and
+/// `other` for the last ones, which are counted together.
 pub fn errno_name(errno: u32) -> String {
     match errno {
         errno if errno >= MAX_ERRNO - 1 => "other".to_owned(),
@@ -61,16 +61,22 @@ pub fn errno_name(errno: u32) -> String {
     }
 }
 
-/// The reasons behind a flow's losses by class, where `refusals` is all that happened to the frames of its worker: the errno of
-/// a class of several is known when only one of them happened.
+/// The reasons behind a flow's losses by class, where `refusals` is all that happened to the frames
+/// of its worker: the errno of a class of several is known when only one of them happened.
 pub(super) fn of_classes(classes: &FlowDrops, refusals: &Refusals) -> Vec<(DropReason, u64)> {
     let reason = |class: usize| {
         let (layer, errno) = CLASSES[class];
-        let mut happened = refusals.keys().filter(|&&(layer, errno)| drop_class(layer, errno) == class);
+        let mut happened =
+            refusals.keys().filter(|&&(layer, errno)| drop_class(layer, errno) == class);
         let only = happened.next().filter(|_| happened.next().is_none()).map(|&(_, errno)| errno);
         DropReason::from((layer, errno.or(only).unwrap_or(MAX_ERRNO - 1)))
     };
-    classes.iter().enumerate().filter(|(_, count)| **count > 0).map(|(class, &count)| (reason(class), count)).collect()
+    classes
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count > 0)
+        .map(|(class, &count)| (reason(class), count))
+        .collect()
 }
 
 #[cfg(test)]
@@ -106,7 +112,11 @@ mod tests {
     fn a_class_of_several_errnos_is_named_when_only_one_happened() {
         use DropLayer::{Driver, Redirect};
         #[track_caller]
-        fn check(happened: &[(DropLayer, u32)], classes: &[(usize, u64)], expected: &[(DropReason, u64)]) {
+        fn check(
+            happened: &[(DropLayer, u32)],
+            classes: &[(usize, u64)],
+            expected: &[(DropReason, u64)],
+        ) {
             let refusals = happened.iter().map(|&refusal| (refusal, 9)).collect::<Refusals>();
             let mut counts = FlowDrops::default();
             classes.iter().for_each(|&(class, count)| counts[class] = count);

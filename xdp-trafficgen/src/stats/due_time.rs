@@ -1,5 +1,6 @@
-//! In which time flows were due to send: what rates are over. Neither the wait for the first of them counts, nor pauses in which
-//! no flow sends; but the time does in which something kept them from sending.
+//! In which time flows were due to send: what rates are over. Neither the wait for the first of
+//! them counts, nor pauses in which no flow sends; but the time does in which something kept them
+//! from sending.
 
 use std::time::Duration;
 
@@ -8,14 +9,16 @@ use crate::plan::FlowPlan;
 /// A time from one moment to another, both since the start.
 pub(super) type Window = (Duration, Duration);
 
-/// When a flow is due to send, within `window`. One that ends by a number of frames, to the window's end.
+/// When a flow is due to send, within `window`. One that ends by a number of frames, to the
+/// window's end.
 pub(super) fn of_flow(flow: &FlowPlan, window: Window) -> Window {
     let begin = flow.delay.max(window.0);
     (begin, end_of(flow).min(window.1).max(begin))
 }
 
-/// When each flow is due to send of a port without departure times, which has been sending for `elapsed`. The call at hand goes
-/// on where the time of the last flows ends, and its frames count: their time does too, or the rate would be too high.
+/// When each flow is due to send of a port without departure times, which has been sending for
+/// `elapsed`. The call at hand goes on where the time of the last flows ends, and its frames count:
+/// their time does too, or the rate would be too high.
 pub(super) fn at_full_speed(flows: &[FlowPlan], elapsed: Duration) -> Vec<Window> {
     let last = flows.iter().map(end_of).max().unwrap_or_default();
     let window = |flow| match of_flow(flow, (Duration::ZERO, elapsed)) {
@@ -54,8 +57,12 @@ mod tests {
     #[test]
     fn the_last_flows_of_a_port_at_full_speed_send_to_its_end() {
         let seconds = Duration::from_secs;
-        let layers =
-            [Layer { kind: HeaderKind::Ethernet, set: Vec::new(), options: Vec::new(), checksum: ChecksumMode::Good }];
+        let layers = [Layer {
+            kind: HeaderKind::Ethernet,
+            set: Vec::new(),
+            options: Vec::new(),
+            checksum: ChecksumMode::Good,
+        }];
         let layout = assemble(&layers, 60, &Payload::Zeros).unwrap();
         let flow = |delay, duration: Option<u64>| FlowPlan {
             name: String::new(),
@@ -70,8 +77,10 @@ mod tests {
         };
         #[track_caller]
         fn check(flows: &[FlowPlan], elapsed: u64, expected: &[(u64, u64)]) {
-            let expected: Vec<Window> =
-                expected.iter().map(|&(begin, end)| (Duration::from_secs(begin), Duration::from_secs(end))).collect();
+            let expected: Vec<Window> = expected
+                .iter()
+                .map(|&(begin, end)| (Duration::from_secs(begin), Duration::from_secs(end)))
+                .collect();
             assert_eq!(at_full_speed(flows, Duration::from_secs(elapsed)), expected);
         }
         check(&[flow(0, Some(10))], 11, &[(0, 11)]);
@@ -87,7 +96,10 @@ mod tests {
         #[track_caller]
         fn check(windows: &[(u64, u64)], expected: u64) {
             let seconds = Duration::from_secs;
-            assert_eq!(covered(windows.iter().map(|&(begin, end)| (seconds(begin), seconds(end)))), seconds(expected));
+            assert_eq!(
+                covered(windows.iter().map(|&(begin, end)| (seconds(begin), seconds(end)))),
+                seconds(expected)
+            );
         }
         check(&[], 0);
         check(&[(2, 3)], 1);

@@ -1,6 +1,8 @@
-//! How evenly frames follow each other: statistics of the gaps between arrivals. Pure arithmetic on what a receiver wrote down.
+//! How evenly frames follow each other: statistics of the gaps between arrivals. Pure arithmetic on
+//! what a receiver wrote down.
 //!
-//! The error of a gap is the gap less the nominal one: positive when a frame came late after the one before it.
+//! The error of a gap is the gap less the nominal one: positive when a frame came late after the
+//! one before it.
 
 use crate::units::Nanos;
 use std::time::Duration;
@@ -8,13 +10,15 @@ use std::time::Duration;
 /// Distances from the nominal gap whose shares are told, in nanoseconds.
 pub const WITHIN_NS: [u64; 4] = [64, 128, 256, 512];
 
-/// A frame that follows the one before it by less than this was not paced, but left together with it.
+/// A frame that follows the one before it by less than this was not paced, but left together with
+/// it.
 pub const CLOSE_NS: u64 = 200;
 
 /// Shares of the gaps, in thousandths, up to which the errors are told.
 pub const PERMILLES: [u64; 9] = [1, 10, 50, 100, 500, 900, 950, 990, 999];
 
-/// What is left out at the start of a run unless told otherwise: caches are cold, and the CPU's frequency is still rising.
+/// What is left out at the start of a run unless told otherwise: caches are cold, and the CPU's
+/// frequency is still rising.
 pub const WARM_UP: Duration = Duration::from_millis(100);
 
 /// The gaps between frames that should all be alike. At least one.
@@ -35,8 +39,8 @@ pub struct Gaps {
 pub struct Histogram {
     /// The width of a bin.
     pub bin_ns: u32,
-    /// Gaps with an error from `bin_ns · (index − counts.len() / 2)` to `bin_ns` more, the end not included; an even number
-    /// of bins.
+    /// Gaps with an error from `bin_ns · (index − counts.len() / 2)` to `bin_ns` more, the end not
+    /// included; an even number of bins.
     pub counts: Vec<u64>,
     /// Gaps with a smaller error.
     pub below: u64,
@@ -45,16 +49,23 @@ pub struct Histogram {
 }
 
 impl Gaps {
-    /// Measures the gaps between `arrivals`, nanoseconds in ascending order. Those that begin within the first `warm_up` are
-    /// left out. None when no gap is left.
+    /// Measures the gaps between `arrivals`, nanoseconds in ascending order. Those that begin
+    /// within the first `warm_up` are left out. None when no gap is left.
     pub fn measure(arrivals: &[u64], nominal_ns: f64, warm_up: Duration) -> Option<Self> {
         let begin = Nanos::new(*arrivals.first()?).after(warm_up.into()).get();
-        let (warm, counted) = arrivals.split_at(arrivals.partition_point(|&arrival| arrival < begin));
+        let (warm, counted) =
+            arrivals.split_at(arrivals.partition_point(|&arrival| arrival < begin));
         let (first, last) = (counted.first()?, counted.last()?);
-        let mut sorted: Vec<u64> = counted.array_windows().map(|[before, after]| after - before).collect();
+        let mut sorted: Vec<u64> =
+            counted.array_windows().map(|[before, after]| after - before).collect();
         sorted.sort_unstable();
         let span = Duration::from_nanos(last - first);
-        (!sorted.is_empty()).then_some(Self { nominal_ns, warm_up_frames: warm.len() as u64, span, sorted })
+        (!sorted.is_empty()).then_some(Self {
+            nominal_ns,
+            warm_up_frames: warm.len() as u64,
+            span,
+            sorted,
+        })
     }
 
     /// How many there are; never 0.
@@ -75,10 +86,14 @@ impl Gaps {
         self.sorted.partition_point(|&gap| gap < CLOSE_NS) as u64
     }
 
-    /// The error that this many thousandths of all gaps do not exceed (nearest rank), in nanoseconds.
+    /// The error that this many thousandths of all gaps do not exceed (nearest rank), in
+    /// nanoseconds.
     pub fn percentile_ns(&self, permille: u64) -> f64 {
         let rank = (self.count() * permille).div_ceil(1000).clamp(1, self.count());
-        usize::try_from(rank - 1).ok().and_then(|index| self.sorted.get(index)).map_or(f64::NAN, |&gap| self.error(gap))
+        usize::try_from(rank - 1)
+            .ok()
+            .and_then(|index| self.sorted.get(index))
+            .map_or(f64::NAN, |&gap| self.error(gap))
     }
 
     /// The error of the shortest gap, in nanoseconds.
@@ -105,10 +120,13 @@ impl Gaps {
 
     /// The errors in `2 · each_side` bins of this width.
     pub fn histogram(&self, bin_ns: u32, each_side: u32) -> Histogram {
-        let up_to = |edge: i64| self.sorted.partition_point(|&gap| self.error(gap) < signed(edge * i64::from(bin_ns)));
+        let up_to = |edge: i64| {
+            self.sorted.partition_point(|&gap| self.error(gap) < signed(edge * i64::from(bin_ns)))
+        };
         let side = i64::from(each_side);
         let edges: Vec<usize> = (-side..=side).map(up_to).collect();
-        let (first, last) = (edges.first().copied().unwrap_or(0), edges.last().copied().unwrap_or(0));
+        let (first, last) =
+            (edges.first().copied().unwrap_or(0), edges.last().copied().unwrap_or(0));
         Histogram {
             bin_ns,
             counts: edges.array_windows().map(|[from, to]| (to - from) as u64).collect(),
@@ -223,8 +241,13 @@ mod tests {
         #[track_caller]
         fn check(warm_up_ns: u64, frames_left_out: u64, gaps: &[u64]) {
             let arrivals = arrivals(&[10, 20, 30, 40]);
-            let measured = Gaps::measure(&arrivals, 10.0, Duration::from_nanos(warm_up_ns)).unwrap();
-            assert_eq!((measured.warm_up_frames, &*measured.sorted), (frames_left_out, gaps), "{warm_up_ns}");
+            let measured =
+                Gaps::measure(&arrivals, 10.0, Duration::from_nanos(warm_up_ns)).unwrap();
+            assert_eq!(
+                (measured.warm_up_frames, &*measured.sorted),
+                (frames_left_out, gaps),
+                "{warm_up_ns}"
+            );
             assert_eq!(measured.span.as_nanos(), u128::from(gaps.iter().sum::<u64>()));
         }
         check(0, 0, &[10, 20, 30, 40]);
@@ -236,10 +259,18 @@ mod tests {
 
     #[test]
     fn without_a_gap_there_is_no_statistic() {
-        for (arrivals, warm_up_ns) in
-            [(vec![], 0), (vec![5], 0), (vec![5, 9], 1), (vec![5, 9, 20], 15), (vec![5, 9], u64::MAX)]
-        {
-            assert_eq!(Gaps::measure(&arrivals, 1.0, Duration::from_nanos(warm_up_ns)), None, "{arrivals:?}");
+        for (arrivals, warm_up_ns) in [
+            (vec![], 0),
+            (vec![5], 0),
+            (vec![5, 9], 1),
+            (vec![5, 9, 20], 15),
+            (vec![5, 9], u64::MAX),
+        ] {
+            assert_eq!(
+                Gaps::measure(&arrivals, 1.0, Duration::from_nanos(warm_up_ns)),
+                None,
+                "{arrivals:?}"
+            );
         }
     }
 

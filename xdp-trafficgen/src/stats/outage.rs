@@ -1,5 +1,5 @@
-//! What a port goes through while it cannot send: the departures of that time are counted as never sent, and the time counts as
-//! one in which it was due to send.
+//! What a port goes through while it cannot send: the departures of that time are counted as never
+//! sent, and the time counts as one in which it was due to send.
 
 use std::time::Duration;
 
@@ -50,9 +50,14 @@ pub struct StoppedPort {
 }
 
 impl StoppedPort {
-    /// Of a port that sent, as `planned`, until so long after its start. `count`: all counts then; `before`: those before that
-    /// start.
-    pub fn since(planned: MissedDepartures, from: Duration, count: PortCount, before: &PortCount) -> Self {
+    /// Of a port that sent, as `planned`, until so long after its start. `count`: all counts then;
+    /// `before`: those before that start.
+    pub fn since(
+        planned: MissedDepartures,
+        from: Duration,
+        count: PortCount,
+        before: &PortCount,
+    ) -> Self {
         // All are in the configuration's order, and what was over before is not planned any more.
         let mut counted = count.flows.iter().zip(&before.flows);
         let had = |name: &String| {
@@ -74,15 +79,19 @@ impl StoppedPort {
             let begin = begin.max(self.from);
             (begin, end.min(to).max(begin))
         };
-        let windows: Vec<Window> = self.missed.flows().iter().map(|flow| within(flow.window())).collect();
+        let windows: Vec<Window> =
+            self.missed.flows().iter().map(|flow| within(flow.window())).collect();
         let due_time = covered(windows.iter().copied());
         count.due_time += due_time;
         let missed = self.missed.flows();
         let mut flows = count.flows.iter_mut();
         for (index, (flow, window)) in missed.iter().zip(windows).enumerate() {
-            let Some(counted) = flows.by_ref().find(|counted| counted.name == flow.name) else { break };
+            let Some(counted) = flows.by_ref().find(|counted| counted.name == flow.name) else {
+                break;
+            };
             counted.due_time += length(window);
-            let own = requested.get(index).copied().flatten().filter(|_| streams == Some(Streams::Flows));
+            let own =
+                requested.get(index).copied().flatten().filter(|_| streams == Some(Streams::Flows));
             let nothing_sent = Punctuality::of_nothing_sent(flow.missed(), own, length(window));
             let nothing_sent = nothing_sent.filter(|_| streams.is_some());
             counted.punctuality = Punctuality::of_both(nothing_sent, counted.punctuality);
@@ -110,7 +119,8 @@ mod tests {
         plan::{DefaultRoute, PortPlan, plan, tests::facts},
     };
 
-    /// A port with this rate, if any, and flows with a delay (written, so that it is kept), and these lines.
+    /// A port with this rate, if any, and flows with a delay (written, so that it is kept), and
+    /// these lines.
     fn port(rate: Option<u32>, flows: &[String]) -> PortPlan {
         let rate = rate.map_or(String::new(), |rate| format!("rate = '{rate}pps'\n"));
         let mut text = format!("[[ports]]\nname = 'p'\ninterface = 'veth0'\n{rate}");
@@ -119,7 +129,8 @@ mod tests {
                 "[[flows]]\nname = 'f{index}'\nport = 'p'\npacket = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}]\n{lines}\n"
             );
         }
-        let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let config =
+            file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
         let plan = plan(&config, &facts(), DefaultRoute::Refuse);
         plan.unwrap_or_else(|wrong| panic!("{wrong}")).ports.remove(0)
     }
@@ -143,17 +154,28 @@ mod tests {
     #[track_caller]
     fn look(plan: &PortPlan, had: &[u64], from: u64, times: &[u64]) -> PortCount {
         let none = PortCount::none(plan);
-        let mut down =
-            StoppedPort::since(MissedDepartures::of(plan), Duration::from_millis(from), sent(plan, had), &none);
+        let mut down = StoppedPort::since(
+            MissedDepartures::of(plan),
+            Duration::from_millis(from),
+            sent(plan, had),
+            &none,
+        );
         let mut last = sent(plan, had);
         for time in times {
             let count = down.counts(Duration::from_millis(*time), "");
-            assert_eq!(unsent(count.punctuality), unsent_of_flows(&count).iter().sum::<u64>(), "{count:?}");
+            assert_eq!(
+                unsent(count.punctuality),
+                unsent_of_flows(&count).iter().sum::<u64>(),
+                "{count:?}"
+            );
             assert_eq!(count.outage.unsent, unsent(count.punctuality), "{count:?}");
             assert_eq!(count.outage.down, Duration::from_millis(time - from));
             assert!(count.due_time >= last.due_time, "{last:?}, {count:?}");
             for ((flow, before), planned) in count.flows.iter().zip(&last.flows).zip(&plan.flows) {
-                assert!(flow.due() >= before.due() && flow.due_time >= before.due_time, "{last:?}, {count:?}");
+                assert!(
+                    flow.due() >= before.due() && flow.due_time >= before.due_time,
+                    "{last:?}, {count:?}"
+                );
                 assert!(planned.packets.is_none_or(|packets| flow.due() <= packets), "{count:?}");
             }
             last = count;
@@ -161,7 +183,8 @@ mod tests {
         last
     }
 
-    /// One flow was over at the first look at which nothing was left of it, and at the next all that it had missed was forgotten.
+    /// One flow was over at the first look at which nothing was left of it, and at the next all
+    /// that it had missed was forgotten.
     #[test]
     fn what_a_flow_missed_stays_when_nothing_is_left_of_it() {
         let flows = ["packets = 2000".to_owned(), "packets = 1000\nweight = 2".to_owned()];
@@ -170,8 +193,14 @@ mod tests {
         assert_eq!(unsent_of_flows(&count), [1800, 600]);
         // 400 departures more were nobody's: it was due for 3 s in all, of which 0.6 were before.
         assert_eq!(count.due_time, Duration::from_millis(2400));
-        assert_eq!(count.flows.iter().map(|flow| flow.due_time.as_millis()).collect::<Vec<_>>(), [2400, 900]);
-        let own = port(None, &["packets = 2000\nrate = '1kpps'".to_owned(), "rate = '500pps'".to_owned()]);
+        assert_eq!(
+            count.flows.iter().map(|flow| flow.due_time.as_millis()).collect::<Vec<_>>(),
+            [2400, 900]
+        );
+        let own = port(
+            None,
+            &["packets = 2000\nrate = '1kpps'".to_owned(), "rate = '500pps'".to_owned()],
+        );
         let count = look(&own, &[600, 300], 600, &[1000, 1500, 2000, 2500, 3000, 3500, 4000]);
         assert_eq!(unsent_of_flows(&count), [1400, 1700]);
         assert_eq!(count.flows[0].due_time, Duration::from_millis(1400));

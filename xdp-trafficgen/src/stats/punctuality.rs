@@ -15,24 +15,33 @@ use crate::{
 /// Of a flow, or of a port with all of its flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Punctuality {
-    /// Frames a second that were asked for; on average where the rate changes. None while nobody knows.
+    /// Frames a second that were asked for; on average where the rate changes. None while nobody
+    /// knows.
     pub requested: Option<f64>,
-    /// Frames a second that were sent (with the action `drop`: made), over `time`; none where nothing was due.
+    /// Frames a second that were sent (with the action `drop`: made), over `time`; none where
+    /// nothing was due.
     pub achieved: Option<f64>,
-    /// The time in which departures were due, from the first one on; longer where the last frame left later than that.
+    /// The time in which departures were due, from the first one on; longer where the last frame
+    /// left later than that.
     pub time: Duration,
     /// Frames that left later than they were due, by more than the threshold.
     pub late: u64,
     /// The worst lateness of those.
     pub worst: Duration,
-    /// Departures that no frame left at: it was too late for them. Of a port's rate that flows share, whose they were is known at
-    /// the end of a run; until then, each flow's are estimated by its frames. A port's are those of its flows together.
+    /// Departures that no frame left at: it was too late for them. Of a port's rate that flows
+    /// share, whose they were is known at the end of a run; until then, each flow's are
+    /// estimated by its frames. A port's are those of its flows together.
     pub unsent: u64,
 }
 
 impl Punctuality {
-    /// Of a time in which nothing could be sent; none where nothing was due in it. `requested` where it is known.
-    pub(super) fn of_nothing_sent(unsent: u64, requested: Option<f64>, time: Duration) -> Option<Self> {
+    /// Of a time in which nothing could be sent; none where nothing was due in it. `requested`
+    /// where it is known.
+    pub(super) fn of_nothing_sent(
+        unsent: u64,
+        requested: Option<f64>,
+        time: Duration,
+    ) -> Option<Self> {
         let requested = requested.or_else(|| rate(unsent, time));
         let known = Self { requested, achieved: rate(0, time), time, unsent, ..Self::default() };
         // What a worker left behind when it stopped takes no time of its own.
@@ -51,7 +60,9 @@ impl Punctuality {
         let together = |later: Option<f64>, earlier_rate: Option<f64>| match (later, earlier_rate) {
             // As it was asked for, all the time.
             (Some(later), Some(earlier)) if later.to_bits() == earlier.to_bits() => Some(later),
-            (Some(later), Some(earlier)) if time > 0.0 => Some(earlier + (later - earlier) * this / time),
+            (Some(later), Some(earlier)) if time > 0.0 => {
+                Some(earlier + (later - earlier) * this / time)
+            }
             (later, earlier) => later.or(earlier),
         };
         self.requested = together(self.requested, earlier.requested);
@@ -81,13 +92,21 @@ struct Span {
     last: u64,
     /// Time within in which nobody had the departures.
     paused: u64,
-    /// Whether all gaps are alike, so that the next departure tells how long the last one's gap is.
+    /// Whether all gaps are alike, so that the next departure tells how long the last one's gap
+    /// is.
     constant: bool,
 }
 
 impl Span {
-    const NONE: Self =
-        Self { departed: 0, skipped: 0, first: u64::MAX, next: u64::MAX, last: 0, paused: 0, constant: true };
+    const NONE: Self = Self {
+        departed: 0,
+        skipped: 0,
+        first: u64::MAX,
+        next: u64::MAX,
+        last: 0,
+        paused: 0,
+        constant: true,
+    };
 
     /// Of a worker's stream; `planned`: as it was at the start.
     const fn of(stream: &Stream, planned: &Stream) -> Self {
@@ -132,8 +151,9 @@ fn nanos(time: Duration) -> u64 {
     Nanos::from(time).get()
 }
 
-/// Reads how punctual a port was. Fills in that of its flows, whose other counts are there already; `due` are their departures,
-/// when all workers have ended. It is so long since the start, and so much of that the port was due to send.
+/// Reads how punctual a port was. Fills in that of its flows, whose other counts are there already;
+/// `due` are their departures, when all workers have ended. It is so long since the start, and so
+/// much of that the port was due to send.
 pub(super) fn read(
     plan: &PortPlan,
     pacing: &Pacing,
@@ -175,7 +195,8 @@ pub(super) fn read(
         Streams::Port => whose(plan, flows, due, &all),
         Streams::Flows => spans.iter().map(|span| span.skipped).collect(),
     };
-    let total_due = flows.iter().zip(&whose).map(|(flow, unsent)| flow.frames_attempted + unsent).sum();
+    let total_due =
+        flows.iter().zip(&whose).map(|(flow, unsent)| flow.frames_attempted + unsent).sum();
     let mut port = Punctuality {
         requested: known
             .filter(|_| at_once || pacing.streams == Streams::Port)
@@ -203,7 +224,8 @@ pub(super) fn read(
                 let part_of_time = share(nanos(flow.due_time), nanos(due_time));
                 let time = time.mul_f64(part_of_time);
                 let of_all = |rate: Option<f64>, part, whole| {
-                    rate.filter(|_| part_of_time > 0.0).map(|rate| rate * share(part, whole) / part_of_time)
+                    rate.filter(|_| part_of_time > 0.0)
+                        .map(|rate| rate * share(part, whole) / part_of_time)
                 };
                 (
                     of_all(port.requested, due, total_due),
@@ -213,8 +235,10 @@ pub(super) fn read(
             }
         };
         let worst = Duration::from_nanos(lateness.worst);
-        let achieved = achieved.map(|rate| rate * done(plan.action, flow.frames_tx, flow.frames_attempted));
-        flow.punctuality = Some(Punctuality { requested, achieved, time, late: lateness.frames, worst, unsent });
+        let achieved =
+            achieved.map(|rate| rate * done(plan.action, flow.frames_tx, flow.frames_attempted));
+        flow.punctuality =
+            Some(Punctuality { requested, achieved, time, late: lateness.frames, worst, unsent });
         port.late += lateness.frames;
         port.worst = port.worst.max(worst);
     }
@@ -224,29 +248,42 @@ pub(super) fn read(
     Ok(port)
 }
 
-/// Whose the departures were that flows shared and that were given up. `due`: each flow's departures, when all workers have
-/// ended; one that failed lacks those of the turns that it was at.
+/// Whose the departures were that flows shared and that were given up. `due`: each flow's
+/// departures, when all workers have ended; one that failed lacks those of the turns that it was
+/// at.
 fn whose(plan: &PortPlan, flows: &[FlowCount], due: Option<&[u64]>, all: &Span) -> Vec<u64> {
     let due = |flow: usize| due.map_or(0, |due| due[flow]);
-    let known: Vec<u64> =
-        flows.iter().enumerate().map(|(index, flow)| due(index).saturating_sub(flow.frames_attempted)).collect();
+    let known: Vec<u64> = flows
+        .iter()
+        .enumerate()
+        .map(|(index, flow)| due(index).saturating_sub(flow.frames_attempted))
+        .collect();
     // Who has frames of those turns was at them.
     let claims = || {
         plan.flows.iter().zip(flows).enumerate().map(|(index, (planned, flow))| SharedDepartures {
             weight: flow.frames_attempted.saturating_sub(due(index)),
-            room: planned.packets.map(|packets| packets.saturating_sub(flow.frames_attempted.max(due(index)))),
+            room: planned
+                .packets
+                .map(|packets| packets.saturating_sub(flow.frames_attempted.max(due(index)))),
         })
     };
     let mut rest = all.skipped.saturating_sub(known.iter().sum());
     let mut shares = shared_out(rest, &claims().collect::<Vec<_>>());
     rest -= shares.iter().sum::<u64>();
     // Not one frame was made in them.
-    let by_weight = plan.flows.iter().zip(claims()).zip(&shares).map(|((planned, claim), share)| SharedDepartures {
-        weight: planned.weight.into(),
-        room: claim.room.map(|room| room - share),
-    });
+    let by_weight =
+        plan.flows.iter().zip(claims()).zip(&shares).map(|((planned, claim), share)| {
+            SharedDepartures {
+                weight: planned.weight.into(),
+                room: claim.room.map(|room| room - share),
+            }
+        });
     let more = shared_out(rest, &by_weight.collect::<Vec<_>>());
-    shares.iter_mut().zip(more).zip(known).for_each(|((share, more), known)| *share += more + known);
+    shares
+        .iter_mut()
+        .zip(more)
+        .zip(known)
+        .for_each(|((share, more), known)| *share += more + known);
     shares
 }
 
@@ -263,8 +300,9 @@ struct SharedDepartures {
 fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
     let mut shares = vec![0; claims.len()];
     loop {
-        let weight =
-            |(claim, share): (&SharedDepartures, &u64)| if claim.room == Some(*share) { 0 } else { claim.weight };
+        let weight = |(claim, share): (&SharedDepartures, &u64)| {
+            if claim.room == Some(*share) { 0 } else { claim.weight }
+        };
         let weights: Vec<u64> = claims.iter().zip(&shares).map(weight).collect();
         let mut whole: u128 = weights.iter().copied().map(u128::from).sum();
         if departures == 0 || whole == 0 {
@@ -272,7 +310,9 @@ fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
         }
         // The last one gets all that is left: either that is it, or somebody has no more room.
         let mut left = departures;
-        for ((share, claim), weight) in shares.iter_mut().zip(claims).zip(weights).filter(|(_, weight)| *weight > 0) {
+        for ((share, claim), weight) in
+            shares.iter_mut().zip(claims).zip(weights).filter(|(_, weight)| *weight > 0)
+        {
             let part = u64::try_from(u128::from(left) * u128::from(weight) / whole).unwrap_or(left);
             whole -= u128::from(weight);
             left -= part;
@@ -283,18 +323,24 @@ fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
     }
 }
 
-/// The time in which any flow's departures were due; each is over at its end, though the next departure would come later.
+/// The time in which any flow's departures were due; each is over at its end, though the next
+/// departure would come later.
 fn of_flows(plan: &PortPlan, spans: &[Span], times: &[Duration], elapsed: u64) -> Duration {
     let end = |flow: &FlowPlan| flow.window().1.get();
     let window = |((span, time), flow): ((&Span, &Duration), &FlowPlan)| {
-        let until = span.first.saturating_add(nanos(*time)).min(elapsed.max(span.last)).min(end(flow).max(span.last));
+        let until = span
+            .first
+            .saturating_add(nanos(*time))
+            .min(elapsed.max(span.last))
+            .min(end(flow).max(span.last));
         let window = [span.first, until.max(span.first)].map(Duration::from_nanos);
         (!time.is_zero()).then_some((window[0], window[1]))
     };
     covered(spans.iter().zip(times).zip(&plan.flows).filter_map(window))
 }
 
-/// The share of the departed frames with which was done what was asked for. The action `drop` transmits none.
+/// The share of the departed frames with which was done what was asked for. The action `drop`
+/// transmits none.
 fn done(action: Action, frames_tx: u64, frames_attempted: u64) -> f64 {
     match action {
         Action::Redirect | Action::Tx | Action::Pass => share(frames_tx, frames_attempted),
@@ -317,7 +363,10 @@ mod tests {
 
     /// A stream with a departure every 100 ns that has not sent yet.
     fn planned(due: u64) -> Stream {
-        Stream { state: StreamState { due, gap: GAP, ..StreamState::default() }, ..Stream::default() }
+        Stream {
+            state: StreamState { due, gap: GAP, ..StreamState::default() },
+            ..Stream::default()
+        }
     }
 
     /// Of a stream of a departure every 100 ns from 500 on, which has come to `due`.
@@ -348,7 +397,8 @@ mod tests {
 
     #[test]
     fn where_gaps_differ_the_next_departure_may_be_far_away() {
-        let spec = StreamSpec { kind: stream_kind::SEGMENTS, segment_end: 2, ..StreamSpec::default() };
+        let spec =
+            StreamSpec { kind: stream_kind::SEGMENTS, segment_end: 2, ..StreamSpec::default() };
         let planned = |due| Stream { spec, ..planned(due) };
         let counts = StreamCounts { departed: 10, last: 1400, ..StreamCounts::default() };
         let stream = Stream { counts, ..planned(1_000_000_000) };
@@ -402,11 +452,18 @@ mod tests {
         fn check(later: Option<Punctuality>, earlier: Option<Punctuality>, expected: (f64, f64)) {
             let both = Punctuality::of_both(later, earlier).unwrap();
             let rates = (both.requested.unwrap(), both.achieved.unwrap());
-            assert!((rates.0 - expected.0).abs() < 1e-6 && (rates.1 - expected.1).abs() < 1e-6, "{both:?}");
+            assert!(
+                (rates.0 - expected.0).abs() < 1e-6 && (rates.1 - expected.1).abs() < 1e-6,
+                "{both:?}"
+            );
         }
         // An outage of 3.2 of 10 s, and no rate but that of the departures.
         let outage = Punctuality::of_nothing_sent(32_000, Some(1e4), Duration::from_millis(3200));
-        check(outage, Some(Punctuality { time: Duration::from_millis(6800), ..run(1e4, 1e4, 0) }), (1e4, 6800.0));
+        check(
+            outage,
+            Some(Punctuality { time: Duration::from_millis(6800), ..run(1e4, 1e4, 0) }),
+            (1e4, 6800.0),
+        );
         check(
             Punctuality::of_nothing_sent(500, None, Duration::from_secs(1)),
             Some(run(1000.0, 1000.0, 1)),

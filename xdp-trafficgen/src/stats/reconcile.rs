@@ -1,4 +1,5 @@
-//! Our own counts against what the interface and its NIC counted meanwhile: where they part, a layer does not do what it says.
+//! Our own counts against what the interface and its NIC counted meanwhile: where they part, a
+//! layer does not do what it says.
 
 use std::collections::BTreeSet;
 
@@ -17,10 +18,12 @@ pub enum Mismatch {
         frames_tx: u64,
         /// Frames the interface counted as sent.
         sent: u64,
-        /// Frames the interface or the NIC counted as lost, beyond those that the driver refused: which counter, and how many.
+        /// Frames the interface or the NIC counted as lost, beyond those that the driver refused:
+        /// which counter, and how many.
         lost: Vec<(String, u64)>,
     },
-    /// The interface's counters do not know these frames at all, and no counter of the NIC's does: nothing confirms our count.
+    /// The interface's counters do not know these frames at all, and no counter of the NIC's does:
+    /// nothing confirms our count.
     NotCounted {
         /// Frames the driver accepted.
         frames_tx: u64,
@@ -42,7 +45,8 @@ pub enum Mismatch {
 }
 
 impl Mismatch {
-    /// Adds that of an earlier run of the same port; whether it is of the same kind, else nothing is changed.
+    /// Adds that of an earlier run of the same port; whether it is of the same kind, else nothing
+    /// is changed.
     fn add(&mut self, earlier: &Self) -> bool {
         match (self, earlier) {
             (
@@ -58,13 +62,21 @@ impl Mismatch {
                     }
                 }
             }
-            (Self::NotCounted { frames_tx }, Self::NotCounted { frames_tx: more }) => *frames_tx += more,
-            (Self::Others { frames, answers }, Self::Others { frames: more, answers: more_answers }) => {
+            (Self::NotCounted { frames_tx }, Self::NotCounted { frames_tx: more }) => {
+                *frames_tx += more
+            }
+            (
+                Self::Others { frames, answers },
+                Self::Others { frames: more, answers: more_answers },
+            ) => {
                 *frames += more;
                 answers.add(more_answers);
             }
             // The rates of two runs are no rate of both: the worse one is told.
-            (Self::AboveLineRate { bits_per_s, line }, Self::AboveLineRate { bits_per_s: earlier, line: then }) => {
+            (
+                Self::AboveLineRate { bits_per_s, line },
+                Self::AboveLineRate { bits_per_s: earlier, line: then },
+            ) => {
                 if *earlier > *bits_per_s {
                     (*bits_per_s, *line) = (*earlier, *then);
                 }
@@ -84,29 +96,36 @@ pub(super) fn add_partings(partings: &mut Vec<Mismatch>, earlier: &[Mismatch]) {
     }
 }
 
-/// Compares the counts of ports that were sent together with those of their interfaces meanwhile; each finding with the index
-/// of the first port that leaves by that interface. `unsettled`: interfaces that may go on counting.
+/// Compares the counts of ports that were sent together with those of their interfaces meanwhile;
+/// each finding with the index of the first port that leaves by that interface. `unsettled`:
+/// interfaces that may go on counting.
 pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Mismatch)> {
     let mut partings = Vec::new();
     for (first, port) in all.iter().enumerate() {
-        let (Some(interface), Some(counted)) = (port.leaves_by, &port.interface_count) else { continue };
+        let (Some(interface), Some(counted)) = (port.leaves_by, &port.interface_count) else {
+            continue;
+        };
         let shares = |other: &&PortCount| other.leaves_by == Some(interface);
         if all[..first].iter().any(|earlier| shares(&earlier)) {
             continue;
         }
         let ports: Vec<&PortCount> = all[first..].iter().filter(shares).collect();
-        let missing = |parting: &Mismatch| matches!(parting, Mismatch::SentLess { .. } | Mismatch::NotCounted { .. });
-        let sent = sent(&ports, counted).filter(|parting| !(unsettled.contains(&interface) && missing(parting)));
+        let missing = |parting: &Mismatch| {
+            matches!(parting, Mismatch::SentLess { .. } | Mismatch::NotCounted { .. })
+        };
+        let sent = sent(&ports, counted)
+            .filter(|parting| !(unsettled.contains(&interface) && missing(parting)));
         partings.extend(sent.map(|parting| (first, parting)));
         partings.extend(above_line_rate(&ports).map(|parting| (first, parting)));
     }
     partings
 }
 
-/// Of ports that were counted each for itself, as a daemon's are: takes what they sent beside one another, out of the same
-/// interface, from what one of them takes for others' traffic.
+/// Of ports that were counted each for itself, as a daemon's are: takes what they sent beside one
+/// another, out of the same interface, from what one of them takes for others' traffic.
 pub fn except_each_other(all: &mut [PortCount]) {
-    let sent: Vec<(Option<u32>, u64)> = all.iter().map(|port| (port.leaves_by, port.frames_tx)).collect();
+    let sent: Vec<(Option<u32>, u64)> =
+        all.iter().map(|port| (port.leaves_by, port.frames_tx)).collect();
     for (index, port) in all.iter_mut().enumerate() {
         let shares = |&(other, (leaves_by, _)): &(usize, &(Option<u32>, u64))| {
             other != index && leaves_by.is_some() && *leaves_by == port.leaves_by
@@ -132,7 +151,8 @@ fn sent(ports: &[&PortCount], counted: &Counters) -> Option<Mismatch> {
         return None;
     }
     if let Some(others) = counted.tx_packets.checked_sub(frames_tx) {
-        return (others > 0).then_some(Mismatch::Others { frames: others, answers: counted.answers });
+        return (others > 0)
+            .then_some(Mismatch::Others { frames: others, answers: counted.answers });
     }
     if confirmed_by_nic(counted, frames_tx) {
         return None;
@@ -144,14 +164,17 @@ fn sent(ports: &[&PortCount], counted: &Counters) -> Option<Mismatch> {
     Some(Mismatch::SentLess { frames_tx, sent: counted.tx_packets, lost })
 }
 
-/// Whether one of the NIC's counters, or those of all its queues together, know all of our frames. Many drivers leave XDP
-/// frames out of the interface's counters and count them under names such as mlx5's `tx_xdp_xmit` or virtio_net's `tx0_xdp_tx`.
+/// Whether one of the NIC's counters, or those of all its queues together, know all of our frames.
+/// Many drivers leave XDP frames out of the interface's counters and count them under names such as
+/// mlx5's `tx_xdp_xmit` or virtio_net's `tx0_xdp_tx`.
 pub fn confirmed_by_nic(counted: &Counters, frames_tx: u64) -> bool {
     let mut sums: Vec<(String, u64)> = Vec::new();
     for (name, &count) in counted.nic.iter().filter(|(name, _)| tells_sent(name)) {
         // Of queues of the same kind; not to be added to the driver's own total.
-        let name: String =
-            name.chars().map(|character| if character.is_ascii_digit() { '#' } else { character }).collect();
+        let name: String = name
+            .chars()
+            .map(|character| if character.is_ascii_digit() { '#' } else { character })
+            .collect();
         match sums.iter_mut().find(|(known, _)| *known == name) {
             Some((_, sum)) => *sum += count,
             None => sums.push((name, count)),
@@ -163,7 +186,8 @@ pub fn confirmed_by_nic(counted: &Counters, frames_tx: u64) -> bool {
 /// Whether a counter of this name counts frames that were sent.
 fn tells_sent(name: &str) -> bool {
     let sends = name.contains("tx") || name.contains("xmit");
-    // A veth's count of what it accepted (`peer_tq_xdp_xmit` of veth_xdp_xmit), which is our own count once more.
+    // A veth's count of what it accepted (`peer_tq_xdp_xmit` of veth_xdp_xmit), which is our own
+    // count once more.
     let accepted = name.starts_with("tx_queue_") && name.ends_with("_xdp_xmit");
     sends
         && !accepted
@@ -176,19 +200,27 @@ fn tells_sent(name: &str) -> bool {
 /// Whether a counter of this name counts frames that were to be sent and were not.
 fn tells_lost(name: &str) -> bool {
     let sends = name.contains("tx") || name.contains("xmit");
-    sends && ["drop", "err", "full", "fail", "discard", "timeout", "abort"].iter().any(|word| name.contains(word))
+    sends
+        && ["drop", "err", "full", "fail", "discard", "timeout", "abort"]
+            .iter()
+            .any(|word| name.contains(word))
 }
 
 /// The counters of losses that grew beyond what the driver refused by itself.
 fn losses(counted: &Counters, refused: u64) -> Vec<(String, u64)> {
     let interface = [("tx_dropped", counted.tx_dropped), ("tx_errors", counted.tx_errors)];
     let interface = interface.into_iter().map(|(name, count)| (name.to_owned(), count));
-    let nic = counted.nic.iter().filter(|(name, _)| tells_lost(name)).map(|(name, &count)| (name.clone(), count));
+    let nic = counted
+        .nic
+        .iter()
+        .filter(|(name, _)| tells_lost(name))
+        .map(|(name, &count)| (name.clone(), count));
     interface.chain(nic).filter(|&(_, count)| count > refused).collect()
 }
 
 fn refused_by_driver(port: &PortCount) -> u64 {
-    let of_driver = |reason: &DropReason| matches!(reason, DropReason::QueueFull | DropReason::Driver(_));
+    let of_driver =
+        |reason: &DropReason| matches!(reason, DropReason::QueueFull | DropReason::Driver(_));
     port.drops.iter().filter(|(reason, _)| of_driver(reason)).map(|(_, count)| count).sum()
 }
 
@@ -204,7 +236,8 @@ const TOLERANCE: f64 = 1.001;
 )]
 fn above_line_rate(ports: &[&PortCount]) -> Option<Mismatch> {
     let line = ports.iter().find_map(|port| port.line_rate)?;
-    let bits: u64 = ports.iter().map(|port| WireLen::of_frames(port.frames_tx, port.bytes_tx()).bits()).sum();
+    let bits: u64 =
+        ports.iter().map(|port| WireLen::of_frames(port.frames_tx, port.bytes_tx()).bits()).sum();
     let seconds = ports.iter().map(|port| port.elapsed.as_secs_f64()).fold(0.0, f64::max);
     let bits_per_s = bits as f64 / seconds;
     (seconds >= LONG_ENOUGH && bits_per_s > line as f64 * TOLERANCE)
@@ -269,7 +302,10 @@ mod tests {
         check(vec![port(&[], counted(990, 10, &[]))], &parting(990, &[("tx_dropped", 10)]));
         check(vec![port(&[], counted(990, 0, &[]))], &parting(990, &[]));
         // What a veth accepted is no word about what its peer received.
-        check(vec![port(&[], counted(990, 0, &[("tx_queue_0_xdp_xmit", 1000)]))], &parting(990, &[]));
+        check(
+            vec![port(&[], counted(990, 0, &[("tx_queue_0_xdp_xmit", 1000)]))],
+            &parting(990, &[]),
+        );
         let nic = [("tx0_xdp_tx_drops", 1000), ("tx0_bytes", 64_000)];
         check(vec![port(&[], counted(0, 0, &nic))], &parting(0, &[("tx0_xdp_tx_drops", 1000)]));
         // What the driver refused is no loss behind it.
@@ -286,7 +322,10 @@ mod tests {
         // A driver's total beside those of its queues (mlx5) does not count twice.
         let totals = [("tx_xdp_xmit", 500), ("tx0_xdp_xmit", 250), ("tx1_xdp_xmit", 250)];
         check(vec![port(&[], counted(3, 0, &totals))], &unknown);
-        check(vec![port(&[], counted(3, 0, &[("rx_xdp_tx_xmit", 5000), ("tx0_xdp_tx", 600)]))], &unknown);
+        check(
+            vec![port(&[], counted(3, 0, &[("rx_xdp_tx_xmit", 5000), ("tx0_xdp_tx", 600)]))],
+            &unknown,
+        );
         check(vec![port(&[], counted(0, 0, &[("tx_bytes", 60_000)]))], &unknown);
     }
 
@@ -342,22 +381,34 @@ mod tests {
         let mut all = [beside(1000, Some(2)), beside(1400, Some(2)), beside(7, Some(3))];
         except_each_other(&mut all);
         let partings = all.map(|port| port.partings);
-        assert_eq!(partings, [vec![above(12)], vec![others(400), above(12)], vec![others(7), above(12)]]);
+        assert_eq!(
+            partings,
+            [vec![above(12)], vec![others(400), above(12)], vec![others(7), above(12)]]
+        );
     }
 
-    /// 1000 frames of 64 bytes take 672 000 bits on the wire: Ethernet at 10 Mb/s carries 14 880 a second (RFC 2544, appendix
-    /// B).
+    /// 1000 frames of 64 bytes take 672 000 bits on the wire: Ethernet at 10 Mb/s carries 14 880 a
+    /// second (RFC 2544, appendix B).
     #[test]
     fn more_than_the_line_rate_is_not_believed() {
         let at = |line| PortCount { line_rate: Some(line), ..port(&[], counted(1000, 0, &[])) };
         check(vec![at(672_000)], &[]);
-        check(vec![at(671_000)], &[(0, Mismatch::AboveLineRate { bits_per_s: 672_000, line: 671_000 })]);
+        check(
+            vec![at(671_000)],
+            &[(0, Mismatch::AboveLineRate { bits_per_s: 672_000, line: 671_000 })],
+        );
         check(vec![PortCount { elapsed: Duration::from_millis(100), ..at(671_000) }], &[]);
         check(vec![PortCount { elapsed: Duration::ZERO, ..at(671_000) }], &[]);
     }
 
     #[test]
     fn unknown_fates_are_not_compared() {
-        check(vec![PortCount { lacks: vec![TracePoint::DevmapXmit], ..port(&[], counted(5, 0, &[])) }], &[]);
+        check(
+            vec![PortCount {
+                lacks: vec![TracePoint::DevmapXmit],
+                ..port(&[], counted(5, 0, &[]))
+            }],
+            &[],
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! Which of several settings a port should be sent with: what was measured of each, and the choice.
 //!
-//! Pure: knows no clock and no kernel. The machine is noisy, and what else it does changes from one second to the next. So
-//! each setting is measured in rounds, each next to a round of the default, and what counts is how many times the default's
-//! rate it reaches. A setting is only called faster than another one when the difference is larger than what their rounds
-//! differ by.
+//! Pure: knows no clock and no kernel. The machine is noisy, and what else it does changes from one
+//! second to the next. So each setting is measured in rounds, each next to a round of the default,
+//! and what counts is how many times the default's rate it reaches. A setting is only called faster
+//! than another one when the difference is larger than what their rounds differ by.
 
 use crate::{
     config::Action,
@@ -11,14 +11,16 @@ use crate::{
     units::median,
 };
 
-/// Rounds that a setting takes part in, at least, before it is compared: with five, one that another guest of the machine
-/// spoiled moves neither the median nor the typical deviation by much.
+/// Rounds that a setting takes part in, at least, before it is compared: with five, one that
+/// another guest of the machine spoiled moves neither the median nor the typical deviation by much.
 pub const ROUNDS: u32 = 5;
 
-/// Differences below this, as a part of the rate, are never a reason, however quiet the machine was.
+/// Differences below this, as a part of the rate, are never a reason, however quiet the machine
+/// was.
 pub const LEAST_NOISE: f64 = 0.01;
 
-/// More than this part of the rate is not given up for fewer losses or CPUs, however much the fastest setting varied.
+/// More than this part of the rate is not given up for fewer losses or CPUs, however much the
+/// fastest setting varied.
 pub const MOST_GIVEN_UP: f64 = 0.05;
 
 /// What `tune` can change about how a port sends.
@@ -66,7 +68,10 @@ impl Typical {
     pub fn of(values: impl Iterator<Item = f64>) -> Self {
         let values: Vec<f64> = values.collect();
         let value = median(values.iter().copied()).unwrap_or(0.0);
-        Self { value, deviation: median(values.iter().map(|one| (one - value).abs())).unwrap_or(0.0) }
+        Self {
+            value,
+            deviation: median(values.iter().map(|one| (one - value).abs())).unwrap_or(0.0),
+        }
     }
 }
 
@@ -111,11 +116,16 @@ impl Point {
         }
     }
 
-    /// Losses that are alike: none, below one percent, below two and so on. Finer differences are chance.
+    /// Losses that are alike: none, below one percent, below two and so on. Finer differences are
+    /// chance.
     fn loss_class(&self) -> u32 {
         match self.count.frames_dropped() {
             0 => 0,
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 0 to 1")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a share of 0 to 1"
+            )]
             _ => 1 + (self.loss() * 100.0) as u32,
         }
     }
@@ -150,18 +160,25 @@ pub enum Rationale {
     LosesFewer,
 }
 
-/// Chooses among points, the first of which is the default. None while the default has not been in all of its rounds, or when
-/// nothing could be sent.
+/// Chooses among points, the first of which is the default. None while the default has not been in
+/// all of its rounds, or when nothing could be sent.
 ///
-/// Only settings that are better than the default themselves are looked at, so that whatever is chosen is at least as fast as
-/// it, give or take the noise. What sends more and also loses more is only better when it wins more frames than it loses: a few
-/// percent of the rate are not bought with a third of the frames. Of those about as fast as the fastest of them, the one that
-/// loses the fewest frames is taken, then the one with the fewest CPUs, then the one that is most like the default.
+/// Only settings that are better than the default themselves are looked at, so that whatever is
+/// chosen is at least as fast as it, give or take the noise. What sends more and also loses more is
+/// only better when it wins more frames than it loses: a few percent of the rate are not bought
+/// with a third of the frames. Of those about as fast as the fastest of them, the one that
+/// loses the fewest frames is taken, then the one with the fewest CPUs, then the one that is most
+/// like the default.
 pub fn choose(points: &[Point]) -> Option<Choice> {
     let default = points.first().filter(|default| default.is_complete())?;
     // Where the default sends nothing there is no measure but the rate itself.
-    let speed = |point: &Point| if default.rate().value > 0.0 { point.times_default() } else { point.rate() };
-    let candidates = (0..).zip(points).skip(1).filter(|(_, point)| point.is_complete() && point.rate().value > 0.0);
+    let speed = |point: &Point| {
+        if default.rate().value > 0.0 { point.times_default() } else { point.rate() }
+    };
+    let candidates = (0..)
+        .zip(points)
+        .skip(1)
+        .filter(|(_, point)| point.is_complete() && point.rate().value > 0.0);
     let better: Vec<(usize, &Point, Typical, Rationale)> = candidates
         .filter_map(|(index, point)| {
             let speed_of_it = speed(point);
@@ -177,16 +194,25 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
             Some((index, point, speed_of_it, why?))
         })
         .collect();
-    let Some(fastest) =
-        better.iter().map(|&(_, _, speed, _)| speed).max_by(|one, other| one.value.total_cmp(&other.value))
+    let Some(fastest) = better
+        .iter()
+        .map(|&(_, _, speed, _)| speed)
+        .max_by(|one, other| one.value.total_cmp(&other.value))
     else {
-        return (default.rate().value > 0.0).then_some(Choice { point: 0, why: Rationale::Default });
+        return (default.rate().value > 0.0)
+            .then_some(Choice { point: 0, why: Rationale::Default });
     };
-    let as_fast = better.into_iter().filter(|&(_, _, speed, _)| fastest.value - speed.value <= tie(fastest));
+    let as_fast =
+        better.into_iter().filter(|&(_, _, speed, _)| fastest.value - speed.value <= tie(fastest));
     let chosen = as_fast.min_by_key(|(_, point, _, _)| {
         let Setting { action, cpus, batch_size } = &point.setting;
         let other_path = *action != default.setting.action;
-        (point.loss_class(), cpus.len(), other_path, batch_size.abs_diff(default.setting.batch_size))
+        (
+            point.loss_class(),
+            cpus.len(),
+            other_path,
+            batch_size.abs_diff(default.setting.batch_size),
+        )
     });
     chosen.map(|(point, _, _, why)| Choice { point, why })
 }
@@ -195,17 +221,23 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
 #[expect(clippy::cast_precision_loss, reason = "a rate is compared to a few digits")]
 fn lost(point: &Point, speed: Typical) -> f64 {
     let PortCount { frames_tx, .. } = point.count;
-    if frames_tx > 0 { speed.value * point.count.frames_dropped() as f64 / frames_tx as f64 } else { 0.0 }
+    if frames_tx > 0 {
+        speed.value * point.count.frames_dropped() as f64 / frames_tx as f64
+    } else {
+        0.0
+    }
 }
 
-/// Speeds that differ by no more than this are about the same: twice the typical deviation of the one that varies more. (For
-/// normally distributed rounds that is 2.4 standard errors of the median of five.)
+/// Speeds that differ by no more than this are about the same: twice the typical deviation of the
+/// one that varies more. (For normally distributed rounds that is 2.4 standard errors of the median
+/// of five.)
 fn noise(one: Typical, other: Typical) -> f64 {
     (2.0 * one.deviation.max(other.deviation)).max(LEAST_NOISE * one.value.max(other.value))
 }
 
-/// Speeds that are less than the fastest by no more than this are as good, for its lead may be chance. What the slower one
-/// varies by does not count: the worse it was measured, the sooner it would be taken.
+/// Speeds that are less than the fastest by no more than this are as good, for its lead may be
+/// chance. What the slower one varies by does not count: the worse it was measured, the sooner it
+/// would be taken.
 fn tie(fastest: Typical) -> f64 {
     (2.0 * fastest.deviation).clamp(LEAST_NOISE * fastest.value, MOST_GIVEN_UP * fastest.value)
 }

@@ -27,18 +27,28 @@ pub(super) fn states(
     let fates_known = generator.trace_points().tell_fates();
     let of_cpu = |cpu: u32| workers.get(cpu).copied().unwrap_or_default();
     // Mostly nothing is lost, and then there is nothing to read.
-    let open = |worker: Worker| worker.counts.dropped + worker.counts.refused + in_flight(&worker) > 0;
+    let open =
+        |worker: Worker| worker.counts.dropped + worker.counts.refused + in_flight(&worker) > 0;
     let lost = plan.cpus.iter().any(|&cpu| open(of_cpu(cpu)));
     let refusals = if lost { Some(generator.drops()?) } else { None };
-    let refusals_of = |cpu: u32| refusals.as_ref().and_then(|refusals| refusals.get(cpu)).cloned().unwrap_or_default();
-    let state = |&cpu: &u32| State { cpu, worker: of_cpu(cpu), refusals: refusals_of(cpu), fates_known };
+    let refusals_of = |cpu: u32| {
+        refusals.as_ref().and_then(|refusals| refusals.get(cpu)).cloned().unwrap_or_default()
+    };
+    let state =
+        |&cpu: &u32| State { cpu, worker: of_cpu(cpu), refusals: refusals_of(cpu), fates_known };
     Ok(plan.cpus.iter().map(state).collect())
 }
 
-/// Frames that were not made because the program ran where it has no worker. With departure times there are none: a repetition
-/// without a departure is no frame, and what was due meanwhile is late or given up.
-pub(super) fn strayed<'a>(plan: &'a PortPlan, workers: &'a PerCpu<Worker>) -> impl Iterator<Item = WorkerCount> + 'a {
-    let strayed = workers.iter().filter(|(cpu, worker)| worker.counts.aborted > 0 && !plan.cpus.contains(cpu));
+/// Frames that were not made because the program ran where it has no worker. With departure times
+/// there are none: a repetition without a departure is no frame, and what was due meanwhile is late
+/// or given up.
+pub(super) fn strayed<'a>(
+    plan: &'a PortPlan,
+    workers: &'a PerCpu<Worker>,
+) -> impl Iterator<Item = WorkerCount> + 'a {
+    let strayed = workers
+        .iter()
+        .filter(|(cpu, worker)| worker.counts.aborted > 0 && !plan.cpus.contains(cpu));
     strayed.filter(|_| plan.pacing.is_none()).map(|(cpu, worker)| WorkerCount {
         cpu,
         frames_attempted: worker.counts.aborted,
@@ -69,7 +79,14 @@ impl State {
         drops.push((DropReason::Aborted, worker.counts.aborted));
         drops.retain(|&(_, count)| count > 0);
         let frames_attempted = made + worker.counts.aborted;
-        WorkerCount { cpu: *cpu, frames_attempted, frames_tx, in_flight, drops, exceptions: worker.counts.exceptions }
+        WorkerCount {
+            cpu: *cpu,
+            frames_attempted,
+            frames_tx,
+            in_flight,
+            drops,
+            exceptions: worker.counts.exceptions,
+        }
     }
 
     /// Frames that the kernel or the driver refused.
@@ -82,13 +99,15 @@ impl State {
         let sends = self.fates_known && matches!(action, Action::Redirect | Action::Tx);
         let worker = &self.worker;
         (1..=in_flight(worker).min(RECENT as u64) * u64::from(sends)).map(|back| {
-            let place = usize::try_from(worker.counts.queued.wrapping_sub(back) % RECENT as u64).unwrap_or(0);
+            let place = usize::try_from(worker.counts.queued.wrapping_sub(back) % RECENT as u64)
+                .unwrap_or(0);
             parts_of_recent(worker.recent[place])
         })
     }
 }
 
-/// Frames of a worker whose fate is not known yet. Counters are read one by one while they change: never below zero.
+/// Frames of a worker whose fate is not known yet. Counters are read one by one while they change:
+/// never below zero.
 fn in_flight(worker: &Worker) -> u64 {
     worker.counts.queued.saturating_sub(worker.counts.settled)
 }

@@ -21,8 +21,13 @@ pub(crate) fn attributes() -> bpf_attr {
 pub(crate) unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
     // SAFETY: the kernel reads and writes `size_of::<bpf_attr>()` bytes of attr; the caller
     // vouches for its pointers.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<bpf_attr>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<bpf_attr>()) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        i32::try_from(result).map_err(io::Error::other)
+    }
 }
 
 /// bpf(2) for commands that make a descriptor.
@@ -48,8 +53,12 @@ pub(crate) fn program(id: u32) -> io::Result<OwnedFd> {
 /// CAP_SYS_ADMIN.
 pub(crate) fn program_name(id: u32) -> Option<String> {
     let info: bpf_prog_info = info(&program(id).ok()?).ok()?;
-    let name: Vec<u8> =
-        info.name.iter().map(|character| character.to_ne_bytes()[0]).take_while(|&byte| byte != 0).collect();
+    let name: Vec<u8> = info
+        .name
+        .iter()
+        .map(|character| character.to_ne_bytes()[0])
+        .take_while(|&byte| byte != 0)
+        .collect();
     (!name.is_empty()).then(|| String::from_utf8_lossy(&name).into_owned())
 }
 

@@ -9,8 +9,8 @@ use netlink_packet_generic::{
 };
 use rtnetlink::{
     packet_core::{
-        DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NLM_F_DUMP, NLM_F_REQUEST, NlaBuffer, NlasIterator,
-        ParseableParametrized,
+        DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NLM_F_DUMP, NLM_F_REQUEST, NlaBuffer,
+        NlasIterator, ParseableParametrized,
     },
     sys::{Socket, protocols::NETLINK_GENERIC},
 };
@@ -36,8 +36,10 @@ impl<F: Family + std::fmt::Debug> Connection<F> {
     /// None where the kernel has no such family.
     pub(crate) fn open() -> Option<Self> {
         let socket = netlink::open(NETLINK_GENERIC).ok()?;
-        let request =
-            GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas: vec![GenlCtrlAttrs::FamilyName(F::NAME.to_owned())] };
+        let request = GenlCtrl {
+            cmd: GenlCtrlCmd::GetFamily,
+            nlas: vec![GenlCtrlAttrs::FamilyName(F::NAME.to_owned())],
+        };
         send(&socket, GenlMessage::from_payload(request), NLM_F_REQUEST).ok()?;
         let answer: GenlMessage<GenlCtrl> = receive(&socket).ok()?.answers.into_iter().next()?;
         let family = answer.payload.nlas.iter().find_map(|attribute| match attribute {
@@ -144,7 +146,10 @@ impl Answer {
     }
 
     fn bytes<const N: usize>(&self, wanted: u16) -> Option<[u8; N]> {
-        self.0.iter().find(|(kind, _)| *kind == wanted).and_then(|(_, value)| value.as_slice().try_into().ok())
+        self.0
+            .iter()
+            .find(|(kind, _)| *kind == wanted)
+            .and_then(|(_, value)| value.as_slice().try_into().ok())
     }
 }
 

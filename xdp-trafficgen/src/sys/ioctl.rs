@@ -45,7 +45,8 @@ impl Drivers {
     /// # Errors
     /// When the kernel gives none.
     pub(crate) fn open() -> io::Result<Self> {
-        let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        let socket =
+            socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
         Ok(Self { socket })
     }
 
@@ -55,7 +56,8 @@ impl Drivers {
     /// # Errors
     /// When there is no such interface.
     pub(crate) fn driver(&self, interface: &str) -> io::Result<Option<Driver>> {
-        let answer = self.ask(interface, DriverInfo { cmd: ETHTOOL_GDRVINFO, ..DriverInfo::ZERO })?;
+        let answer =
+            self.ask(interface, DriverInfo { cmd: ETHTOOL_GDRVINFO, ..DriverInfo::ZERO })?;
         Ok(answer.map(|info| Driver {
             name: text(&info.driver),
             version: text(&info.version),
@@ -68,7 +70,8 @@ impl Drivers {
     /// # Errors
     /// When there is no such interface.
     pub(crate) fn channels(&self, interface: &str) -> io::Result<Option<Channels>> {
-        let answer = self.ask(interface, ChannelCounts { cmd: ETHTOOL_GCHANNELS, ..ChannelCounts::default() })?;
+        let answer = self
+            .ask(interface, ChannelCounts { cmd: ETHTOOL_GCHANNELS, ..ChannelCounts::default() })?;
         // The sum of a driver that answers nonsense stays at the largest number.
         let queues = |rx: u32, tx: u32, combined: u32| Queues {
             rx: rx.saturating_add(combined),
@@ -85,7 +88,8 @@ impl Drivers {
     /// # Errors
     /// When there is no such interface.
     pub(crate) fn rings(&self, interface: &str) -> io::Result<Option<Rings>> {
-        let answer = self.ask(interface, RingSizes { cmd: ETHTOOL_GRINGPARAM, ..RingSizes::default() })?;
+        let answer =
+            self.ask(interface, RingSizes { cmd: ETHTOOL_GRINGPARAM, ..RingSizes::default() })?;
         Ok(answer.map(|sizes| Rings {
             rx: sizes.rx_pending,
             rx_max: sizes.rx_max_pending,
@@ -108,15 +112,25 @@ impl Drivers {
     /// # Errors
     /// When there is no such interface.
     pub(crate) fn counters(&self, interface: &str) -> io::Result<Vec<(String, u64)>> {
-        let request =
-            SetInfo { cmd: ETHTOOL_GSSET_INFO, reserved: 0, sset_mask: 1 << ETH_SS_STATS, length: 0, padding: 0 };
+        let request = SetInfo {
+            cmd: ETHTOOL_GSSET_INFO,
+            reserved: 0,
+            sset_mask: 1 << ETH_SS_STATS,
+            length: 0,
+            padding: 0,
+        };
         // The kernel clears the bits of sets that the driver has not.
         let count = match self.ask(interface, request)? {
             Some(info) if info.sset_mask != 0 && info.length > 0 => info.length,
             _ => return Ok(Vec::new()),
         };
-        let names = self.list(interface, &[ETHTOOL_GSTRINGS, ETH_SS_STATS, count], count as usize * ETH_GSTRING_LEN)?;
-        let values = self.list(interface, &[ETHTOOL_GSTATS, count], count as usize * size_of::<u64>())?;
+        let names = self.list(
+            interface,
+            &[ETHTOOL_GSTRINGS, ETH_SS_STATS, count],
+            count as usize * ETH_GSTRING_LEN,
+        )?;
+        let values =
+            self.list(interface, &[ETHTOOL_GSTATS, count], count as usize * size_of::<u64>())?;
         let (Some(names), Some(values)) = (names, values) else { return Ok(Vec::new()) };
         let names = names.bytes()[3 * size_of::<u32>()..].chunks_exact(ETH_GSTRING_LEN).map(text);
         let (values, _) = values.bytes()[2 * size_of::<u32>()..].as_chunks();
@@ -170,7 +184,8 @@ impl Drivers {
         }
         request.ifr_ifru.ifru_data = data;
         // SAFETY: the name ends with a zero, and the caller vouches for `data`.
-        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
+        let result =
+            unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
         if result != -1 {
             return Ok(true);
         }

@@ -11,7 +11,9 @@ use std::{
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnknownCmsg, recvmsg};
 
 use rtnetlink::{
-    packet_core::{NetlinkBuffer, NetlinkDeserializable, NetlinkMessage, NetlinkPayload, NetlinkSerializable},
+    packet_core::{
+        NetlinkBuffer, NetlinkDeserializable, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    },
     sys::{Socket, SocketAddr},
 };
 
@@ -56,18 +58,24 @@ pub(crate) fn receive<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<R
 /// As [`receive`], with the network namespace that the answers are about: its number in the
 /// socket's own namespace, or none for the socket's own namespace. Only for sockets that listen to
 /// several namespaces (`NETLINK_LISTEN_ALL_NSID`).
-pub(crate) fn receive_from<A: NetlinkDeserializable>(socket: &Socket) -> io::Result<(Option<i32>, Vec<A>)> {
+pub(crate) fn receive_from<A: NetlinkDeserializable>(
+    socket: &Socket,
+) -> io::Result<(Option<i32>, Vec<A>)> {
     let length = socket.recv(&mut Vec::new(), libc::MSG_PEEK | libc::MSG_TRUNC)?;
     let (mut bytes, mut control) = (vec![0; length], nix::cmsg_space!(i32));
     let mut parts = [IoSliceMut::new(&mut bytes)];
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
+    let message =
+        recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
     let namespace = message.cmsgs()?.find_map(namespace);
     Ok((namespace, parse(&bytes)?.answers))
 }
 
 fn namespace(control: ControlMessageOwned) -> Option<i32> {
-    let ControlMessageOwned::Unknown(UnknownCmsg { cmsg_header, data_bytes }) = control else { return None };
-    let tells = (cmsg_header.cmsg_level, cmsg_header.cmsg_type) == (libc::SOL_NETLINK, libc::NETLINK_LISTEN_ALL_NSID);
+    let ControlMessageOwned::Unknown(UnknownCmsg { cmsg_header, data_bytes }) = control else {
+        return None;
+    };
+    let tells = (cmsg_header.cmsg_level, cmsg_header.cmsg_type)
+        == (libc::SOL_NETLINK, libc::NETLINK_LISTEN_ALL_NSID);
     data_bytes.first_chunk().filter(|_| tells).map(|number| i32::from_ne_bytes(*number))
 }
 
@@ -81,7 +89,9 @@ fn parse<A: NetlinkDeserializable>(bytes: &[u8]) -> io::Result<Received<A>> {
             NetlinkPayload::InnerMessage(answer) => answers.push(answer),
             NetlinkPayload::Error(error) => return Err(error.to_io()),
             // The end of a list may carry the error that ended it.
-            NetlinkPayload::Done(done) if done.code < 0 => return Err(io::Error::from_raw_os_error(-done.code)),
+            NetlinkPayload::Done(done) if done.code < 0 => {
+                return Err(io::Error::from_raw_os_error(-done.code));
+            }
             NetlinkPayload::Done(_) => return Ok(Received { answers, ended: true }),
             _ => return Err(unexpected()),
         }
@@ -118,7 +128,10 @@ mod tests {
     /// A `struct genlmsghdr` (command, version), and attribute 1 with this number.
     fn entry(number: u32) -> Vec<u8> {
         let length = 8u16.to_ne_bytes();
-        message(FAMILY, &[&[10, 1, 0, 0], &length[..], &1u16.to_ne_bytes(), &number.to_ne_bytes()].concat())
+        message(
+            FAMILY,
+            &[&[10, 1, 0, 0], &length[..], &1u16.to_ne_bytes(), &number.to_ne_bytes()].concat(),
+        )
     }
 
     fn done(code: i32) -> Vec<u8> {
@@ -130,7 +143,8 @@ mod tests {
         #[track_caller]
         fn check(messages: &[Vec<u8>], expected: &[u32], ended: bool) {
             let received = parse::<GenlMessage<Answer>>(&messages.concat()).unwrap();
-            let numbers: Vec<u32> = received.answers.iter().filter_map(|answer| answer.payload.u32(1)).collect();
+            let numbers: Vec<u32> =
+                received.answers.iter().filter_map(|answer| answer.payload.u32(1)).collect();
             assert_eq!((numbers.as_slice(), received.ended), (expected, ended));
         }
         check(&[entry(7)], &[7], false);

@@ -9,10 +9,13 @@ use std::{
     os::fd::{AsFd, AsRawFd as _},
 };
 
-use aya_obj::generated::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_REPLACE, XDP_FLAGS_SKB_MODE, XDP_FLAGS_UPDATE_IF_NOEXIST};
+use aya_obj::generated::{
+    XDP_FLAGS_DRV_MODE, XDP_FLAGS_REPLACE, XDP_FLAGS_SKB_MODE, XDP_FLAGS_UPDATE_IF_NOEXIST,
+};
 use rtnetlink::{
     packet_core::{
-        ErrorMessage, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload, NlasIterator,
+        ErrorMessage, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+        NlasIterator,
     },
     packet_route::{
         RouteNetlinkMessage,
@@ -53,7 +56,8 @@ pub(crate) struct XdpInterface {
 /// An answer that refuses a request.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// The text that the kernel or the driver gives as the reason, such as `MTU too large for XDP`.
+    /// The text that the kernel or the driver gives as the reason, such as `MTU too large for
+    /// XDP`.
     pub(crate) reason: Option<String>,
     pub(crate) source: io::Error,
 }
@@ -86,16 +90,32 @@ impl XdpNetlink {
     }
 
     /// Attaches a program to an interface that has none in this mode.
-    pub(crate) fn attach(&self, index: u32, mode: AttachedMode, program: &impl AsFd) -> Result<(), Refusal> {
+    pub(crate) fn attach(
+        &self,
+        index: u32,
+        mode: AttachedMode,
+        program: &impl AsFd,
+    ) -> Result<(), Refusal> {
         let program = program.as_fd().as_raw_fd();
-        self.set(index, vec![LinkXdp::Fd(program), LinkXdp::Flags(flag(mode) | XDP_FLAGS_UPDATE_IF_NOEXIST)])
+        self.set(
+            index,
+            vec![LinkXdp::Fd(program), LinkXdp::Flags(flag(mode) | XDP_FLAGS_UPDATE_IF_NOEXIST)],
+        )
     }
 
     /// Detaches this program, if it is the one that is attached. A program on a BPF link cannot be
     /// detached: `EBUSY`.
-    pub(crate) fn detach(&self, index: u32, mode: AttachedMode, program: &impl AsFd) -> Result<(), Refusal> {
+    pub(crate) fn detach(
+        &self,
+        index: u32,
+        mode: AttachedMode,
+        program: &impl AsFd,
+    ) -> Result<(), Refusal> {
         let expected = LinkXdp::ExpectedFd(program.as_fd().as_raw_fd().cast_unsigned());
-        self.set(index, vec![LinkXdp::Fd(-1), LinkXdp::Flags(flag(mode) | XDP_FLAGS_REPLACE), expected])
+        self.set(
+            index,
+            vec![LinkXdp::Fd(-1), LinkXdp::Flags(flag(mode) | XDP_FLAGS_REPLACE), expected],
+        )
     }
 
     fn set(&self, index: u32, attributes: Vec<LinkXdp>) -> Result<(), Refusal> {
@@ -104,13 +124,19 @@ impl XdpNetlink {
         request.attributes.push(LinkAttribute::Xdp(attributes));
         match self.ask(RouteNetlinkMessage::SetLink(request), NLM_F_REQUEST | NLM_F_ACK)? {
             NetlinkPayload::Error(ErrorMessage { code: None, .. }) => Ok(()),
-            NetlinkPayload::Error(error) => Err(Refusal { reason: words(&error.header), source: error.to_io() }),
+            NetlinkPayload::Error(error) => {
+                Err(Refusal { reason: words(&error.header), source: error.to_io() })
+            }
             _ => Err(netlink::unexpected().into()),
         }
     }
 
     /// Sends one request and receives its only answer.
-    fn ask(&self, request: RouteNetlinkMessage, flags: u16) -> io::Result<NetlinkPayload<RouteNetlinkMessage>> {
+    fn ask(
+        &self,
+        request: RouteNetlinkMessage,
+        flags: u16,
+    ) -> io::Result<NetlinkPayload<RouteNetlinkMessage>> {
         let mut message = NetlinkMessage::from(request);
         message.header.flags = flags;
         message.finalize();
@@ -170,8 +196,9 @@ pub(crate) const fn xdp_program(part: &LinkXdp) -> Option<(AttachedMode, u32)> {
 fn words(answer: &[u8]) -> Option<String> {
     const NLMSGERR_ATTR_MSG: u16 = 1;
     const HEADER: usize = 16;
-    let attribute =
-        NlasIterator::new(answer.get(HEADER..)?).flatten().find(|attribute| attribute.kind() == NLMSGERR_ATTR_MSG)?;
+    let attribute = NlasIterator::new(answer.get(HEADER..)?)
+        .flatten()
+        .find(|attribute| attribute.kind() == NLMSGERR_ATTR_MSG)?;
     let text = String::from_utf8_lossy(attribute.value());
     let text = text.trim_end_matches('\0').trim();
     (!text.is_empty()).then(|| text.to_owned())
@@ -186,14 +213,21 @@ mod tests {
     #[test]
     fn words_follow_the_requests_header() {
         let attribute = |kind: u16, text: &[u8]| {
-            let mut bytes =
-                [&u16::try_from(4 + text.len()).unwrap().to_ne_bytes()[..], &kind.to_ne_bytes(), text].concat();
+            let mut bytes = [
+                &u16::try_from(4 + text.len()).unwrap().to_ne_bytes()[..],
+                &kind.to_ne_bytes(),
+                text,
+            ]
+            .concat();
             bytes.resize(bytes.len().next_multiple_of(4), 0);
             bytes
         };
         let answer = |attributes: &[Vec<u8>]| [vec![0; 16], attributes.concat()].concat();
         let message = attribute(1, b"MTU too large\0");
-        assert_eq!(words(&answer(&[attribute(2, &[8, 0, 0, 0]), message.clone()])), Some("MTU too large".to_owned()));
+        assert_eq!(
+            words(&answer(&[attribute(2, &[8, 0, 0, 0]), message.clone()])),
+            Some("MTU too large".to_owned())
+        );
         assert_eq!(words(&answer(&[message])[..16]), None);
         assert_eq!(words(&answer(&[attribute(1, b"\0")])), None);
         assert_eq!(words(&[]), None);

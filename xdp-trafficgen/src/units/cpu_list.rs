@@ -1,8 +1,10 @@
-//! Lists of CPUs as text: the kernel's list format (Documentation/admin-guide/kernel-parameters.rst, "cpu lists").
+//! Lists of CPUs as text: the kernel's list format
+//! (Documentation/admin-guide/kernel-parameters.rst, "cpu lists").
 
 use std::{fmt, str::FromStr};
 
-/// CPU numbers in the order given. As text, neighbours are ranges: `0,2-3`, and `0, 2-3` for sentences (`{:#}`).
+/// CPU numbers in the order given. As text, neighbours are ranges: `0,2-3`, and `0, 2-3` for
+/// sentences (`{:#}`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuList<C = Vec<u32>>(pub C);
 
@@ -57,7 +59,9 @@ mod tests {
 
     #[test]
     fn lists_and_ranges() {
-        for (text, cpus) in [("0", Some(vec![0])), ("0,2-4", Some(vec![0, 2, 3, 4])), ("", None), ("a-b", None)] {
+        for (text, cpus) in
+            [("0", Some(vec![0])), ("0,2-4", Some(vec![0, 2, 3, 4])), ("", None), ("a-b", None)]
+        {
             assert_eq!(text.parse().ok().map(|CpuList(cpus)| cpus), cpus, "{text}");
         }
     }

@@ -10,7 +10,8 @@ const HEADER: u32 = 14;
 /// Bytes of a VLAN tag (IEEE 802.1Q, 9.3).
 const TAG: u32 = 4;
 
-/// Bytes of a frame from its destination address to the end of its FCS (IEEE 802.3, 3.1.1), as RFC 2544 counts frame sizes.
+/// Bytes of a frame from its destination address to the end of its FCS (IEEE 802.3, 3.1.1), as RFC
+/// 2544 counts frame sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FrameLen(usize);
 
@@ -25,13 +26,14 @@ impl FrameLen {
         Self(bytes.saturating_add(FCS_LEN as usize))
     }
 
-    /// The longest untagged frame of an interface with this MTU, which counts what is behind the Ethernet header.
+    /// The longest untagged frame of an interface with this MTU, which counts what is behind the
+    /// Ethernet header.
     pub const fn of_mtu(mtu: u32) -> Self {
         Self::of_kernel(HEADER as usize + mtu as usize)
     }
 
-    /// The longest frame that the kernel lets an interface with this MTU send: it leaves room for a tag, whether the frame has
-    /// one or not (`xdp_ok_fwd_dev` of include/linux/filter.h).
+    /// The longest frame that the kernel lets an interface with this MTU send: it leaves room for a
+    /// tag, whether the frame has one or not (`xdp_ok_fwd_dev` of include/linux/filter.h).
     pub const fn sent_at_mtu(mtu: u32) -> Self {
         Self(Self::of_mtu(mtu).0 + TAG as usize)
     }
@@ -57,8 +59,8 @@ impl FrameLen {
     }
 }
 
-/// Bytes that frames take of the wire: each with a preamble of 7 bytes, a start delimiter of 1 (IEEE 802.3, 3.1.1) and the gap
-/// of 12 behind it (4.4.2).
+/// Bytes that frames take of the wire: each with a preamble of 7 bytes, a start delimiter of 1
+/// (IEEE 802.3, 3.1.1) and the gap of 12 behind it (4.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WireLen(u64);
 
@@ -86,16 +88,23 @@ impl WireLen {
 mod tests {
     use super::*;
 
-    /// Frames a second in whole numbers, as they are printed: at 10 Mb/s in RFC 2544, appendix B ("theoretical frame rates"), at
-    /// 10 Gb/s everywhere.
+    /// Frames a second in whole numbers, as they are printed: at 10 Mb/s in RFC 2544, appendix B
+    /// ("theoretical frame rates"), at 10 Gb/s everywhere.
     #[test]
     fn line_rates_are_the_printed_ones() {
         let check = |bits_per_s: u64, bytes, expected| {
             let rate = FrameLen::new(bytes).on_wire().line_rate(bits_per_s);
             assert_eq!(rate.ratio().floor(), expected, "{bytes} bytes at {bits_per_s} b/s");
         };
-        let ethernet =
-            [(64, 14_880), (128, 8_445), (256, 4_528), (512, 2_349), (768, 1_586), (1024, 1_197), (1280, 961)];
+        let ethernet = [
+            (64, 14_880),
+            (128, 8_445),
+            (256, 4_528),
+            (512, 2_349),
+            (768, 1_586),
+            (1024, 1_197),
+            (1280, 961),
+        ];
         ethernet.into_iter().for_each(|(bytes, expected)| check(10_000_000, bytes, expected));
         check(10_000_000, 1518, 812);
         check(10_000_000_000, 64, 14_880_952);

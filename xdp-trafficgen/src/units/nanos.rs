@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// A time in whole nanoseconds since some event, such as the start of a session. 64 bits hold 584 years, which no clock reaches:
-/// later times are all the same, [`Nanos::NEVER`].
+/// A time in whole nanoseconds since some event, such as the start of a session. 64 bits hold 584
+/// years, which no clock reaches: later times are all the same, [`Nanos::NEVER`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nanos(u64);
 

@@ -2,8 +2,8 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
-/// A table with the same number of entries for each worker, one worker's after the other's, as the kernel's arrays have it. As a
-/// slice it has those of all workers.
+/// A table with the same number of entries for each worker, one worker's after the other's, as the
+/// kernel's arrays have it. As a slice it has those of all workers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerWorker<T> {
     all: Vec<T>,
@@ -82,7 +82,10 @@ mod tests {
             *table.entry_mut(worker, number).unwrap() = value;
         }
         assert_eq!(*table, [0, 1, 10, 11, 0, 21]);
-        assert_eq!((table.of(1), table.range(1), table.each(), table.workers()), (&[10, 11][..], 2..4, 2, 3));
+        assert_eq!(
+            (table.of(1), table.range(1), table.each(), table.workers()),
+            (&[10, 11][..], 2..4, 2, 3)
+        );
         assert!(table.of(3).is_empty() && table.entry_mut(1, 2).is_none());
         assert!(PerWorker::filled(0, 2, 0).of(0).is_empty());
         assert_eq!(PerWorker::of_one(vec![1, 2]).of(0), [1, 2]);
@@ -90,7 +93,9 @@ mod tests {
 
     #[test]
     fn shares_add_up() {
-        let shares = |whole, workers| (0..workers).map(|worker| share(whole, workers, worker)).collect::<Vec<_>>();
+        let shares = |whole, workers| {
+            (0..workers).map(|worker| share(whole, workers, worker)).collect::<Vec<_>>()
+        };
         assert_eq!(shares(10, 4), [3, 3, 2, 2]);
         assert_eq!(shares(2, 3), [1, 1, 0]);
         assert_eq!(shares(u64::MAX, 2), [u64::MAX / 2 + 1, u64::MAX / 2]);

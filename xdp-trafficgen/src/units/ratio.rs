@@ -59,7 +59,10 @@ impl Ratio {
     /// The product; its terms are brought below 2⁶³ where it does not fit.
     #[must_use]
     pub fn times(self, other: Self) -> Self {
-        let (a, b) = (Self::new(self.numerator, other.denominator), Self::new(other.numerator, self.denominator));
+        let (a, b) = (
+            Self::new(self.numerator, other.denominator),
+            Self::new(other.numerator, self.denominator),
+        );
         match (a.numerator.checked_mul(b.numerator), a.denominator.checked_mul(b.denominator)) {
             (Some(numerator), Some(denominator)) => Self { numerator, denominator },
             _ => {
@@ -79,11 +82,13 @@ impl Ratio {
     pub fn plus(self, other: Self) -> Option<Self> {
         let divisor = gcd(self.denominator, other.denominator);
         let (left, right) = (other.denominator / divisor, self.denominator / divisor);
-        let numerator = self.numerator.checked_mul(left)?.checked_add(other.numerator.checked_mul(right)?)?;
+        let numerator =
+            self.numerator.checked_mul(left)?.checked_add(other.numerator.checked_mul(right)?)?;
         Some(Self::new(numerator, self.denominator.checked_mul(left)?))
     }
 
-    /// The sum of all. Where its terms do not fit (many numbers of unlike fractions), it is right to 2⁻³² for each.
+    /// The sum of all. Where its terms do not fit (many numbers of unlike fractions), it is right
+    /// to 2⁻³² for each.
     pub fn sum(numbers: &[Self]) -> Self {
         let exact = numbers.iter().try_fold(Self::ZERO, |sum, number| sum.plus(*number));
         exact.unwrap_or_else(|| {
@@ -95,8 +100,9 @@ impl Ratio {
         })
     }
 
-    /// Itself, or the last convergent of its continued fraction with both terms within `limit`. It differs by less than 1 /
-    /// (q · q'), where q and q' are the denominators of it and the next: with 2⁶³, and a value around 1, less than 10⁻¹⁸.
+    /// Itself, or the last convergent of its continued fraction with both terms within `limit`. It
+    /// differs by less than 1 / (q · q'), where q and q' are the denominators of it and the
+    /// next: with 2⁶³, and a value around 1, less than 10⁻¹⁸.
     #[must_use]
     pub fn within(self, limit: u128) -> Self {
         if self.numerator <= limit && self.denominator <= limit {
@@ -107,8 +113,14 @@ impl Ratio {
         let (mut last, mut before) = ((1u128, 0u128), (0u128, 1u128));
         while below != 0 {
             let whole = above / below;
-            let term = |last: u128, before: u128| whole.checked_mul(last)?.checked_add(before).filter(|n| *n <= limit);
-            let (Some(next_above), Some(next_below)) = (term(last.0, before.0), term(last.1, before.1)) else { break };
+            let term = |last: u128, before: u128| {
+                whole.checked_mul(last)?.checked_add(before).filter(|n| *n <= limit)
+            };
+            let (Some(next_above), Some(next_below)) =
+                (term(last.0, before.0), term(last.1, before.1))
+            else {
+                break;
+            };
             (before, last) = (last, (next_above, next_below));
             (above, below) = (below, above % below);
         }
@@ -142,7 +154,9 @@ impl Ord for Ratio {
             let whole = one.floor().cmp(&other.floor());
             let rests = (one.fract(), other.fract());
             match (whole, rests.0.is_zero(), rests.1.is_zero()) {
-                (Ordering::Equal, false, false) => (one, other) = (rests.1.inverse(), rests.0.inverse()),
+                (Ordering::Equal, false, false) => {
+                    (one, other) = (rests.1.inverse(), rests.0.inverse())
+                }
                 (Ordering::Equal, one, other) => return other.cmp(&one),
                 (unequal, _, _) => return unequal,
             }
@@ -168,7 +182,10 @@ mod tests {
         assert_eq!(printed(Ratio::new(15_000u32, 21u32)), (5000, 7));
         assert_eq!(printed(Ratio::new(0u32, 9u32)), (0, 1));
         assert_eq!(printed(Ratio::new(2u32, 3u32).times(Ratio::new(9u32, 4u32))), (3, 2));
-        assert_eq!(Ratio::new(1u32, 6u32).plus(Ratio::new(1u32, 10u32)), Some(Ratio::new(4u32, 15u32)));
+        assert_eq!(
+            Ratio::new(1u32, 6u32).plus(Ratio::new(1u32, 10u32)),
+            Some(Ratio::new(4u32, 15u32))
+        );
         assert_eq!(gcd(0, 12), 12);
     }
 
@@ -176,9 +193,13 @@ mod tests {
     #[test]
     fn the_best_of_short_fractions() {
         let pi = Ratio::new(314_159_265_358_979_323_846_u128, 100_000_000_000_000_000_000_u128);
-        for (limit, best) in
-            [(21, (3, 1)), (22, (22, 7)), (332, (22, 7)), (355, (355, 113)), (200_000, (104_348, 33_215))]
-        {
+        for (limit, best) in [
+            (21, (3, 1)),
+            (22, (22, 7)),
+            (332, (22, 7)),
+            (355, (355, 113)),
+            (200_000, (104_348, 33_215)),
+        ] {
             let Ratio { numerator, denominator } = pi.within(limit);
             assert_eq!((numerator, denominator), best);
         }

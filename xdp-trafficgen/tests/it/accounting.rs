@@ -1,4 +1,5 @@
-//! The counts of a whole run against those of the kernel: what the interface counted, with others on the same wire and without.
+//! The counts of a whole run against those of the kernel: what the interface counted, with others
+//! on the same wire and without.
 
 use std::{
     env,
@@ -16,7 +17,9 @@ use xdp_trafficgen::{
     stats::{DropReason, PortCount, Snapshot, reconcile::Mismatch},
 };
 
-use crate::harness::{PACKET, Port, TestNet, allowed_cpus, assert_arrived, ip, pin, raw, transmitted, wait_until};
+use crate::harness::{
+    PACKET, Port, TestNet, allowed_cpus, assert_arrived, ip, pin, raw, transmitted, wait_until,
+};
 
 /// Sends a port to its end, as a command does.
 fn run(port: PortPlan, trace_points: &[TracePoint]) -> Snapshot {
@@ -45,8 +48,8 @@ fn only(snapshot: &Snapshot) -> &PortCount {
     &snapshot.ports[0]
 }
 
-/// A run's counts agree with those of the interface, which the kernel keeps, and with the receiver's. `XTG_COUNTED_FRAMES`
-/// overrides how many.
+/// A run's counts agree with those of the interface, which the kernel keeps, and with the
+/// receiver's. `XTG_COUNTED_FRAMES` overrides how many.
 #[test]
 fn the_interface_confirms_the_counts() {
     let Some(net) = TestNet::enter() else { return };
@@ -73,7 +76,10 @@ fn the_interface_confirms_losses() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     let _sink = Sink::attach("east", SinkAction::Drop).unwrap();
-    let snapshot = run(net.plan_flow("interface = \"west\"\nbatch_size = 252", &flow(100_000)), &TracePoint::ALL);
+    let snapshot = run(
+        net.plan_flow("interface = \"west\"\nbatch_size = 252", &flow(100_000)),
+        &TracePoint::ALL,
+    );
     let port = only(&snapshot);
     assert_eq!(port.drops, [(DropReason::QueueFull, 100_000 - port.frames_tx)]);
     let counted = port.interface_count.as_ref().unwrap();
@@ -83,14 +89,16 @@ fn the_interface_confirms_losses() {
     assert_eq!(port.partings, []);
 }
 
-/// A machine under test beside us: what is sent out of `north` is forwarded by XDP out of `west`, as long as this lives.
+/// A machine under test beside us: what is sent out of `north` is forwarded by XDP out of `west`,
+/// as long as this lives.
 fn forward_to_west(net: &TestNet) -> OwnedFd {
     net.veth("north", "south");
     let forwarder = raw::load_xdp(&raw::redirect(net.link("west").index));
     raw::attach(&forwarder, net.link("south").index)
 }
 
-/// Frames of somebody else's who redirects to the same interface are the interface's, not ours, and the report says how many.
+/// Frames of somebody else's who redirects to the same interface are the interface's, not ours, and
+/// the report says how many.
 #[test]
 fn others_frames_are_told_apart() {
     let Some(net) = TestNet::enter() else { return };
@@ -98,7 +106,8 @@ fn others_frames_are_told_apart() {
     let _forwarder = forward_to_west(&net);
     let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let other = net.port("interface = \"north\"");
-    let plan = net.plan_flow("interface = \"west\"", &format!("rate = \"20kpps\"\npacket = [{PACKET}]"));
+    let plan =
+        net.plan_flow("interface = \"west\"", &format!("rate = \"20kpps\"\npacket = [{PACKET}]"));
     let stop = CancellationToken::new();
     let snapshot = thread::scope(|scope| {
         // In this namespace: a thread begins where the one that starts it is.
@@ -112,7 +121,11 @@ fn others_frames_are_told_apart() {
     let port = only(&snapshot);
     assert_eq!(port.frames_attempted, port.frames_tx);
     assert_arrived(&sink, port.frames_tx + 1003);
-    assert!(matches!(port.partings[..], [Mismatch::Others { frames: 1003, .. }]), "{:?}", port.partings);
+    assert!(
+        matches!(port.partings[..], [Mismatch::Others { frames: 1003, .. }]),
+        "{:?}",
+        port.partings
+    );
 }
 
 /// Where trace points are missing, the report says which, and no drop is made up.
@@ -125,21 +138,27 @@ fn without_trace_points_the_count_says_what_it_lacks() {
         let before = sink.count().unwrap().frames;
         let snapshot = run(net.plan_flow("interface = \"west\"", &flow(1003)), there);
         let port = only(&snapshot);
-        assert_eq!((port.frames_attempted, port.frames_tx, port.frames_dropped()), (1003, 1003, 0), "{there:?}");
+        assert_eq!(
+            (port.frames_attempted, port.frames_tx, port.frames_dropped()),
+            (1003, 1003, 0),
+            "{there:?}"
+        );
         let missing = [TracePoint::DevmapXmit, TracePoint::RedirectErr];
-        let missing: Vec<_> = missing.into_iter().filter(|trace_point| !there.contains(trace_point)).collect();
+        let missing: Vec<_> =
+            missing.into_iter().filter(|trace_point| !there.contains(trace_point)).collect();
         assert_eq!(port.lacks, missing);
         assert_eq!(port.partings, []);
         assert_arrived(&sink, before + 1003);
     }
 }
 
-/// So many frames are counted while somebody else's run through the same interfaces, on the same CPUs: `XTG_COUNTED_FRAMES`
-/// overrides it.
+/// So many frames are counted while somebody else's run through the same interfaces, on the same
+/// CPUs: `XTG_COUNTED_FRAMES` overrides it.
 const FRAMES: u64 = 2_000_000;
 
-/// Attempted is accepted and dropped, accepted is received, to the last frame, while a machine under test forwards other frames
-/// by XDP out of the same interface, on the CPU that sends and on another one.
+/// Attempted is accepted and dropped, accepted is received, to the last frame, while a machine
+/// under test forwards other frames by XDP out of the same interface, on the CPU that sends and on
+/// another one.
 #[test]
 fn not_one_frame_is_miscounted_beside_foreign_traffic() {
     let Some(net) = TestNet::enter() else { return };
@@ -150,7 +169,8 @@ fn not_one_frame_is_miscounted_beside_foreign_traffic() {
     let ours = net.port("interface = \"west\"");
     let cpus = allowed_cpus_of(&net);
     let longer = format!("size = 128\npacket = [{PACKET}]");
-    let other = |cpu| Port::load(net.plan_flow(&format!("interface = \"north\"\ncpus = [{cpu}]"), &longer));
+    let other =
+        |cpu| Port::load(net.plan_flow(&format!("interface = \"north\"\ncpus = [{cpu}]"), &longer));
     let others: Vec<Port> = cpus.iter().map(other).collect();
     let started = Instant::now();
     let done = AtomicBool::new(false);
@@ -180,8 +200,9 @@ fn not_one_frame_is_miscounted_beside_foreign_traffic() {
     let foreign: u64 = others.iter().map(|other| other.redirected().transmitted).sum();
     assert_eq!(ours.attempted, frames);
     assert!(foreign > 0);
-    // The receiver tells them apart by their lengths. (A veth's own counts of what it dropped are not exact when two CPUs send:
-    // they add to the same number without a lock, and one in some millions is lost.)
+    // The receiver tells them apart by their lengths. (A veth's own counts of what it dropped are
+    // not exact when two CPUs send: they add to the same number without a lock, and one in some
+    // millions is lost.)
     let received = || {
         let all = sink.count().unwrap();
         let long = (all.bytes - 64 * all.frames) / (128 - 64);
@@ -218,8 +239,9 @@ fn allowed_cpus_of(net: &TestNet) -> Vec<u32> {
     [Some(net.cpu), other].into_iter().flatten().collect()
 }
 
-/// A port that goes down while frames wait in its peer's ring loses them behind the driver; whatever happens, the run has
-/// numbers for all of its frames, and the report a word for each difference.
+/// A port that goes down while frames wait in its peer's ring loses them behind the driver;
+/// whatever happens, the run has numbers for all of its frames, and the report a word for each
+/// difference.
 #[test]
 fn a_peer_that_goes_down_in_mid_run_is_accounted_for() {
     let Some(net) = TestNet::enter() else { return };
@@ -242,14 +264,17 @@ fn a_peer_that_goes_down_in_mid_run_is_accounted_for() {
     let port = only(&snapshot);
     assert_eq!(port.frames_attempted, port.frames_tx + port.frames_dropped());
     assert!(
-        port.drops.iter().all(|(reason, _)| *reason == DropReason::Driver(libc::ENXIO.cast_unsigned())),
+        port.drops
+            .iter()
+            .all(|(reason, _)| *reason == DropReason::Driver(libc::ENXIO.cast_unsigned())),
         "{port:?}"
     );
     let received = sink.count().unwrap().frames;
     if received == port.frames_tx {
         assert_eq!(port.partings, []);
     } else {
-        let expected = Mismatch::SentLess { frames_tx: port.frames_tx, sent: received, lost: Vec::new() };
+        let expected =
+            Mismatch::SentLess { frames_tx: port.frames_tx, sent: received, lost: Vec::new() };
         assert_eq!(port.partings, [expected]);
     }
 }

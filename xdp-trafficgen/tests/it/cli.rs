@@ -1,4 +1,5 @@
-//! The command line, as its users meet it: what is sent and reported, how a run ends, and what bad input is told.
+//! The command line, as its users meet it: what is sent and reported, how a run ends, and what bad
+//! input is told.
 
 mod files;
 mod ids;
@@ -7,7 +8,9 @@ mod quick;
 
 use std::{collections::BTreeMap, process::Command, time::Instant};
 
-use crate::harness::{Finished, RECEIVER_MAC, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen};
+use crate::harness::{
+    Finished, RECEIVER_MAC, Running, Stage, assert_arrived, cpu_lists, ip, sink, trafficgen,
+};
 use files::{FLOW, File, PORT};
 use rustix::process::Signal;
 
@@ -32,10 +35,14 @@ fn demo_counts_every_frame() {
     assert_lasted(report.duration_ns, 1000);
 }
 
-/// Only that a run neither gives up early nor goes on and on: how precisely it ends is no question for a busy machine.
+/// Only that a run neither gives up early nor goes on and on: how precisely it ends is no question
+/// for a busy machine.
 #[track_caller]
 fn assert_lasted(duration_ns: u64, ms: u64) {
-    assert!((ms * MS * 9 / 10..(ms + 2000) * MS).contains(&duration_ns), "{duration_ns} ns, not {ms} ms");
+    assert!(
+        (ms * MS * 9 / 10..(ms + 2000) * MS).contains(&duration_ns),
+        "{duration_ns} ns, not {ms} ms"
+    );
 }
 
 #[test]
@@ -47,8 +54,13 @@ fn udp_sends_exactly_that_many_frames() {
             let report = Finished::of(udp(&format!("--packets {packets} --cpus {cpus}"))).report(0);
             assert!(report.sink.is_none(), "{report:?}");
             let port = report.only_port();
-            let counted = (port.frames_attempted, port.frames_tx, port.frames_dropped, port.bytes_tx);
-            assert_eq!(counted, (packets, packets, 0, packets * 64), "{packets} frames on CPUs {cpus}");
+            let counted =
+                (port.frames_attempted, port.frames_tx, port.frames_dropped, port.bytes_tx);
+            assert_eq!(
+                counted,
+                (packets, packets, 0, packets * 64),
+                "{packets} frames on CPUs {cpus}"
+            );
             assert_arrived(&sink, packets);
         }
     }
@@ -80,7 +92,8 @@ fn a_duration_ends_the_run_and_progress_is_told_every_second() {
     let report = finished.report(0);
     assert_lasted(report.duration_ns, 2200);
     assert_arrived(&sink, report.only_port().frames_tx);
-    let is_progress = |line: &&str| line.contains("xtg0") && line.contains("sent ") && line.contains(" Mpps");
+    let is_progress =
+        |line: &&str| line.contains("xtg0") && line.contains("sent ") && line.contains(" Mpps");
     let lines = finished.stderr.lines().filter(is_progress).count();
     assert!((1..=4).contains(&lines), "{finished:?}");
 }
@@ -89,7 +102,8 @@ fn a_duration_ends_the_run_and_progress_is_told_every_second() {
 fn the_report_for_people_names_all_counts() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
-    let finished = Finished::of(trafficgen(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "12345"]));
+    let finished =
+        Finished::of(trafficgen(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "12345"]));
     assert_eq!(finished.code, Some(0), "{finished:?}");
     for part in ["attempted", "sent", "dropped", "Mpps", "12 345", "duration: "] {
         assert!(finished.stdout.contains(part), "no `{part}` in {finished:?}");
@@ -100,14 +114,16 @@ fn the_report_for_people_names_all_counts() {
 fn the_report_as_a_table_counts_the_same_frames_by_port_worker_and_flow() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
-    let arguments = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "12345", "--output", "csv"];
+    let arguments =
+        ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "12345", "--output", "csv"];
     let finished = Finished::of(trafficgen(&arguments));
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let mut reader = csv::Reader::from_reader(finished.stdout.as_bytes());
     let rows: Vec<BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
     for (kind, bytes) in [("port", "790080"), ("worker", ""), ("flow", "790080")] {
         let rows: Vec<_> = rows.iter().filter(|row| row["kind"] == kind).collect();
-        let counts: Vec<_> = rows.iter().map(|row| (row["frames_tx"].as_str(), row["bytes_tx"].as_str())).collect();
+        let counts: Vec<_> =
+            rows.iter().map(|row| (row["frames_tx"].as_str(), row["bytes_tx"].as_str())).collect();
         assert_eq!(counts, [("12345", bytes)], "{kind}");
     }
     refused("probe --output csv", &["'csv'", "--output", "text, json]"]);
@@ -118,7 +134,9 @@ fn the_report_as_a_table_counts_the_same_frames_by_port_worker_and_flow() {
 #[test]
 fn signals_end_a_run_in_order() {
     let Some(_stage) = Stage::set() else { return };
-    for (name, signal) in [("SIGINT", Signal::INT), ("SIGTERM", Signal::TERM), ("SIGHUP", Signal::HUP)] {
+    for (name, signal) in
+        [("SIGINT", Signal::INT), ("SIGTERM", Signal::TERM), ("SIGHUP", Signal::HUP)]
+    {
         for cpus in cpu_lists() {
             let sink = sink("xtg1");
             let mut running = Running::start(udp(&format!("--cpus {cpus}")));
@@ -154,14 +172,20 @@ fn a_peer_that_takes_no_frames_fails_the_run() {
     let finished = Finished::of(udp("--packets 100"));
     let report = finished.report(1);
     let port = report.only_port();
-    assert_eq!((port.frames_attempted, port.frames_tx, port.frames_dropped), (100, 0, 100), "{report:?}");
+    assert_eq!(
+        (port.frames_attempted, port.frames_tx, port.frames_dropped),
+        (100, 0, 100),
+        "{report:?}"
+    );
     assert!(finished.stderr.contains("not one frame could be sent"), "{finished:?}");
 
-    let finished = Finished::of(trafficgen(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "100"]));
+    let finished =
+        Finished::of(trafficgen(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", "100"]));
     assert_eq!(finished.code, Some(1), "{finished:?}");
     let reason = "port xtg0: 100 frames dropped: the peer `xtg1` of `xtg0` has neither a native XDP program nor GRO";
     assert!(
-        finished.stdout.contains(reason) && finished.stdout.contains("  cure: `ethtool -K xtg1 gro on`"),
+        finished.stdout.contains(reason)
+            && finished.stdout.contains("  cure: `ethtool -K xtg1 gro on`"),
         "{finished:?}"
     );
 }
@@ -189,27 +213,57 @@ fn options_that_are_wrong_in_themselves() {
     refused("chek some.toml", &["'chek'", "'check'"]);
     refused(&format!("{udp} --packet 1"), &["'--packet'", "'--packets'"]);
     refused(&format!("{udp} --packets 0"), &["'--packets <N>'", "0"]);
-    refused(&format!("{udp} --dst-port 9-7"), &["--dst-port", "starts at 9, above its end 7", "write `7-9`"]);
+    refused(
+        &format!("{udp} --dst-port 9-7"),
+        &["--dst-port", "starts at 9, above its end 7", "write `7-9`"],
+    );
     refused(&format!("{udp} --src-port 65536"), &["`65536` is not a port", "from 0 to 65535"]);
-    refused(&format!("{udp} --rate 1000"), &["--rate", "`1000` has no unit", "write its unit: `1000pps`"]);
+    refused(
+        &format!("{udp} --rate 1000"),
+        &["--rate", "`1000` has no unit", "write its unit: `1000pps`"],
+    );
     refused(&format!("{udp} --rate 10Mbs"), &["--rate: unknown unit `Mbs`", "`pps`"]);
     refused(&format!("{udp} --behind slip"), &["--behind", "`slip` is not", "`catch_up=20ms`"]);
     refused(&format!("{udp} --speed 10"), &["--speed", "`10` has no unit", "`10Gbps`"]);
     refused(&format!("{udp} --delay 10"), &["--delay", "`10` is not a duration"]);
-    refused(&format!("{udp} --at +5s"), &["--at", "`+5s` depends on when", "`2026-11-22T14:00:00Z`"]);
-    refused(&format!("{udp} --cpus 1-0"), &["the range of CPUs `1-0` runs backwards", "write `0-1`"]);
+    refused(
+        &format!("{udp} --at +5s"),
+        &["--at", "`+5s` depends on when", "`2026-11-22T14:00:00Z`"],
+    );
+    refused(
+        &format!("{udp} --cpus 1-0"),
+        &["the range of CPUs `1-0` runs backwards", "write `0-1`"],
+    );
     refused(&format!("{udp} --cpus 0,0"), &["CPU 0 is listed twice"]);
     refused(&format!("{udp} --cpus 99999"), &["there is no CPU 99999"]);
     refused(&format!("{udp} --duration 0s"), &["a duration of `0s` sends nothing"]);
     refused(&format!("{udp} --duration 5"), &["`5` is not a duration", "`5s`"]);
-    refused(&format!("{udp} --src-mac 02:00"), &["`02:00` is not a MAC address", "02:00:00:00:00:01"]);
+    refused(
+        &format!("{udp} --src-mac 02:00"),
+        &["`02:00` is not a MAC address", "02:00:00:00:00:01"],
+    );
     refused(&format!("{udp} --dst-ip 10.0.0"), &["--dst-ip", "10.0.0"]);
-    refused(&format!("{udp} --batch-size 0"), &["--batch-size: there cannot be 0 frames in a batch", "give 1 to 256"]);
-    refused(&format!("{udp} --batch-size 257"), &["there cannot be 257 frames in a batch", "give 1 to 256"]);
-    refused(&format!("{udp} --size 63"), &["--size: there cannot be 63 bytes in a frame", "give 64 to 65535"]);
+    refused(
+        &format!("{udp} --batch-size 0"),
+        &["--batch-size: there cannot be 0 frames in a batch", "give 1 to 256"],
+    );
+    refused(
+        &format!("{udp} --batch-size 257"),
+        &["there cannot be 257 frames in a batch", "give 1 to 256"],
+    );
+    refused(
+        &format!("{udp} --size 63"),
+        &["--size: there cannot be 63 bytes in a frame", "give 64 to 65535"],
+    );
     refused(
         &format!("{udp} --src-ip 192.0.2.1 --dst-ip 2001:db8::1 --size 0 --batch-size 999"),
-        &["--src-ip: 192.0.2.1", "different families", "two IPv4 or two IPv6", "--size: ", "--batch-size: "],
+        &[
+            "--src-ip: 192.0.2.1",
+            "different families",
+            "two IPv4 or two IPv6",
+            "--size: ",
+            "--batch-size: ",
+        ],
     );
 }
 
@@ -221,18 +275,48 @@ fn options_of_all_quick_commands_that_are_wrong_in_themselves() {
     for command in ["udp", "tcp-syn", "icmp"] {
         let to = format!("{command} xtg0 --dst-mac 02:00:00:00:00:02");
         refused(command, &["<INTERFACE>"]);
-        refused(&format!("{to} --vlan 4096"), &["--vlan: 4096 is too large for `id`", "its largest value is 4095"]);
-        refused(&format!("{to} --vlan 1,2,3"), &["--vlan: a frame cannot have 3 VLAN tags", "give one id, or two"]);
+        refused(
+            &format!("{to} --vlan 4096"),
+            &["--vlan: 4096 is too large for `id`", "its largest value is 4095"],
+        );
+        refused(
+            &format!("{to} --vlan 1,2,3"),
+            &["--vlan: a frame cannot have 3 VLAN tags", "give one id, or two"],
+        );
         refused(&format!("{to} --vlan 1,x"), &["'--vlan <ID[,ID]>'", "x"]);
-        refused(&format!("{to} --ttl 256"), &["--ttl: 256 is too large", "its largest value is 255"]);
-        refused(&format!("{to} --ttl 256 --dst-ip ::1"), &["--ttl: 256 is too large for `hop_limit`"]);
-        refused(&format!("{to} --dscp 64"), &["--dscp: 64 is too large for `dscp`", "its largest value is 63"]);
-        refused(&format!("{to} --size imx"), &["--size: `imx` is not a size", "did you mean `imix`?"]);
-        refused(&format!("{to} --size 64-128"), &["--size: `64-128` is not a size", "min = 64, max = 128"]);
+        refused(
+            &format!("{to} --ttl 256"),
+            &["--ttl: 256 is too large", "its largest value is 255"],
+        );
+        refused(
+            &format!("{to} --ttl 256 --dst-ip ::1"),
+            &["--ttl: 256 is too large for `hop_limit`"],
+        );
+        refused(
+            &format!("{to} --dscp 64"),
+            &["--dscp: 64 is too large for `dscp`", "its largest value is 63"],
+        );
+        refused(
+            &format!("{to} --size imx"),
+            &["--size: `imx` is not a size", "did you mean `imix`?"],
+        );
+        refused(
+            &format!("{to} --size 64-128"),
+            &["--size: `64-128` is not a size", "min = 64, max = 128"],
+        );
         refused(&format!("{to} --size genome:a?"), &["--size: `?`"]);
-        refused(&format!("{to} --payload ones"), &["--payload: `ones` is not a payload", "`zeros`, `increment`"]);
-        refused(&format!("{to} --payload hex:abc"), &["--payload: `abc` has an odd number of digits"]);
-        refused(&format!("{to} --payload text:"), &["--payload: `text:` is not a payload", "`text:hello`"]);
+        refused(
+            &format!("{to} --payload ones"),
+            &["--payload: `ones` is not a payload", "`zeros`, `increment`"],
+        );
+        refused(
+            &format!("{to} --payload hex:abc"),
+            &["--payload: `abc` has an odd number of digits"],
+        );
+        refused(
+            &format!("{to} --payload text:"),
+            &["--payload: `text:` is not a payload", "`text:hello`"],
+        );
     }
 }
 
@@ -248,20 +332,40 @@ fn options_that_this_host_cannot_do() {
     let to = "--dst-mac 02:00:00:00:00:02 --packets 1";
 
     refused(&format!("udp xtg00 {to}"), &["there is no interface `xtg00`", "did you mean `xtg"]);
-    refused(&format!("udp wlp3s0 {to}"), &["there is no interface `wlp3s0`", "the interfaces are ", "`xtg0`"]);
-    refused(&format!("udp down0 {to}"), &["the interface `down0` is down", "`ip link set down0 up`"]);
-    refused(&format!("udp xtg0 {to} --cpus 4095"), &["--cpus: there is no CPU 4095", "online are 0"]);
+    refused(
+        &format!("udp wlp3s0 {to}"),
+        &["there is no interface `wlp3s0`", "the interfaces are ", "`xtg0`"],
+    );
+    refused(
+        &format!("udp down0 {to}"),
+        &["the interface `down0` is down", "`ip link set down0 up`"],
+    );
+    refused(
+        &format!("udp xtg0 {to} --cpus 4095"),
+        &["--cpus: there is no CPU 4095", "online are 0"],
+    );
     refused(
         &format!("udp xtg0 {to} --size 1523"),
-        &["--size: a frame of 1523 bytes is too large for the MTU of `xtg0`, 1500", "write at most 1518", "mtu 1505"],
+        &[
+            "--size: a frame of 1523 bytes is too large for the MTU of `xtg0`, 1500",
+            "write at most 1518",
+            "mtu 1505",
+        ],
     );
     refused(
         &format!("udp jumbo0 {to} --size 9000"),
-        &["--size: a frame of 9000 bytes is too large for the kernel", "live frames end at ", "FCS included"],
+        &[
+            "--size: a frame of 9000 bytes is too large for the kernel",
+            "live frames end at ",
+            "FCS included",
+        ],
     );
     refused(
         &format!("udp xtg0 {to} --size 65 --dst-ip 2001:db8::1"),
-        &["--size: the headers take 62 bytes and the FCS 4, more than the frame's 65", "at least 66"],
+        &[
+            "--size: the headers take 62 bytes and the FCS 4, more than the frame's 65",
+            "at least 66",
+        ],
     );
     refused(
         &format!("udp xtg0 {to} --cpus 4095 --size 1600"),
@@ -269,9 +373,15 @@ fn options_that_this_host_cannot_do() {
     );
     refused(
         "udp xtg0 --packets 1",
-        &["no route to 198.19.0.1 leads out of `xtg0`, which has no IPv4 address", "give --dst-mac"],
+        &[
+            "no route to 198.19.0.1 leads out of `xtg0`, which has no IPv4 address",
+            "give --dst-mac",
+        ],
     );
-    refused("udp xtg0 --packets 1 --dst-ip 2001:db8::1", &["no route to 2001:db8::1 leads out of `xtg0`"]);
+    refused(
+        "udp xtg0 --packets 1 --dst-ip 2001:db8::1",
+        &["no route to 2001:db8::1 leads out of `xtg0`"],
+    );
     assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
 }
 
@@ -283,7 +393,8 @@ fn the_kernel_s_largest_frame_is_sent() {
     }
     let sink = sink("xtg1");
     // Whatever the kernel's limit is: as large as this MTU and the receiving veth take.
-    let size = stage.netlink.links().unwrap().iter().find(|link| link.name == "xtg1").unwrap().mtu + 18;
+    let size =
+        stage.netlink.links().unwrap().iter().find(|link| link.name == "xtg1").unwrap().mtu + 18;
     let report = Finished::of(udp(&format!("--packets 1000 --size {size}"))).report(0);
     assert_eq!(report.only_port().frames_tx, 1000);
     assert_arrived(&sink, 1000);
@@ -298,11 +409,18 @@ fn the_neighbour_table_gives_the_destination() {
     ip("neigh add 192.0.2.254 lladdr 02:00:00:00:00:fe dev xtg0");
     ip("route add 198.51.100.0/24 via 192.0.2.254");
     for (destination, said) in [
-        ("192.0.2.2", "destination MAC 02:00:00:00:00:02 is that of 192.0.2.2 in the neighbour table"),
-        ("198.51.100.7", "destination MAC 02:00:00:00:00:fe is that of 192.0.2.254 in the neighbour table"),
+        (
+            "192.0.2.2",
+            "destination MAC 02:00:00:00:00:02 is that of 192.0.2.2 in the neighbour table",
+        ),
+        (
+            "198.51.100.7",
+            "destination MAC 02:00:00:00:00:fe is that of 192.0.2.254 in the neighbour table",
+        ),
     ] {
         let before = sink.count().unwrap().frames;
-        let command = trafficgen(&["udp", "xtg0", "--dst-ip", destination, "--packets", "100", "--json"]);
+        let command =
+            trafficgen(&["udp", "xtg0", "--dst-ip", destination, "--packets", "100", "--json"]);
         let finished = Finished::of(command);
         assert_eq!(finished.report(0).only_port().frames_tx, 100, "{finished:?}");
         assert!(finished.stderr.contains(said), "{finished:?}");
@@ -316,9 +434,15 @@ fn the_default_route_is_left_alone_unless_asked() {
     let sink = sink("xtg1");
     ip("route add default dev xtg0");
     let to = "--dst-mac 02:00:00:00:00:02 --packets 100";
-    refused(&format!("udp xtg0 {to}"), &["`xtg0` carries this machine's default route", "`--allow-default-route`"]);
+    refused(
+        &format!("udp xtg0 {to}"),
+        &["`xtg0` carries this machine's default route", "`--allow-default-route`"],
+    );
     let file = File::of(&format!("{PORT}{FLOW}"));
-    refused_command(file.command("run"), &[&file.at(3, 13), "`xtg0` carries this machine's default route"]);
+    refused_command(
+        file.command("run"),
+        &[&file.at(3, 13), "`xtg0` carries this machine's default route"],
+    );
     refused_command(file.command("check"), &["`xtg0` carries this machine's default route"]);
     assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
     let report = Finished::of(udp("--packets 100 --allow-default-route")).report(0);
@@ -333,11 +457,16 @@ fn without_capabilities_their_names_are_told() {
     let file = File::of(&format!("{PORT}{FLOW}"));
     let unprivileged = |command: &Command| {
         let mut setpriv = Command::new("setpriv");
-        setpriv.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(command.get_program()).args(command.get_args());
+        setpriv
+            .args(["--bounding-set=-all", "--inh-caps=-all"])
+            .arg(command.get_program())
+            .args(command.get_args());
         setpriv
     };
     let names = ["this needs root", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "sudo", "setcap"];
-    for command in [udp("--packets 1"), trafficgen(&["demo", "--duration", "1s"]), file.command("run")] {
+    for command in
+        [udp("--packets 1"), trafficgen(&["demo", "--duration", "1s"]), file.command("run")]
+    {
         refused_command(unprivileged(&command), &names);
     }
     let finished = Finished::of(unprivileged(&file.command("check")));

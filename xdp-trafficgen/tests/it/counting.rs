@@ -1,5 +1,5 @@
-//! What the counters say, against what really arrives: every attempted frame is transmitted or dropped for a reason,
-//! every transmitted one arrives, and nobody else's frames are counted.
+//! What the counters say, against what really arrives: every attempted frame is transmitted or
+//! dropped for a reason, every transmitted one arrives, and nobody else's frames are counted.
 
 use std::{collections::BTreeMap, thread};
 
@@ -10,10 +10,12 @@ use xdp_trafficgen::{
 use xdp_trafficgen_ebpf::abi::{DropLayer, Worker};
 
 use crate::harness::{
-    Counts, PACKET, Port, TestNet, Transmitted, assert_arrived, ethtool, ip, pin, raw, transmitted, wait_until,
+    Counts, PACKET, Port, TestNet, Transmitted, assert_arrived, ethtool, ip, pin, raw, transmitted,
+    wait_until,
 };
 
-/// A veth transmits only to a receiver that runs NAPI: with neither an XDP program nor GRO there is none.
+/// A veth transmits only to a receiver that runs NAPI: with neither an XDP program nor GRO there is
+/// none.
 #[test]
 fn a_veth_without_a_receiver_drops_everything() {
     let Some(net) = TestNet::enter() else { return };
@@ -22,8 +24,10 @@ fn a_veth_without_a_receiver_drops_everything() {
     port.send(1000);
     let counts = port.redirected();
     assert_eq!((counts.attempted, counts.transmitted), (1000, 0));
-    // Since Linux 6.3 (commit fccca038f300) the kernel asks for the feature before it asks the driver.
-    let by_kernel = BTreeMap::from([((DropLayer::Redirect, libc::EOPNOTSUPP.cast_unsigned()), 1000)]);
+    // Since Linux 6.3 (commit fccca038f300) the kernel asks for the feature before it asks the
+    // driver.
+    let by_kernel =
+        BTreeMap::from([((DropLayer::Redirect, libc::EOPNOTSUPP.cast_unsigned()), 1000)]);
     let by_driver = BTreeMap::from([((DropLayer::Driver, libc::ENXIO.cast_unsigned()), 1000)]);
     assert!(counts.drops == by_kernel || counts.drops == by_driver, "{counts:?}");
 }
@@ -41,26 +45,33 @@ fn a_driver_that_refuses_is_named() {
     port.send(1000);
     let counts = port.redirected();
     assert_eq!(counts.transmitted, 1000);
-    assert_eq!(counts.drops, BTreeMap::from([((DropLayer::Driver, libc::ENXIO.cast_unsigned()), 1000)]));
+    assert_eq!(
+        counts.drops,
+        BTreeMap::from([((DropLayer::Driver, libc::ENXIO.cast_unsigned()), 1000)])
+    );
     assert_arrived(&sink, 1000);
 }
 
-/// A driver that takes only a part of a bulk gives no errno. A veth stops at a frame above its peer's MTU.
+/// A driver that takes only a part of a bulk gives no errno. A veth stops at a frame above its
+/// peer's MTU.
 #[test]
 fn drops_without_an_errno_are_counted_too() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     ip("link set east mtu 500");
-    let port = Port::load(net.plan_flow("interface = \"west\"", &format!("size = 1000\npacket = [{PACKET}]")));
+    let port = Port::load(
+        net.plan_flow("interface = \"west\"", &format!("size = 1000\npacket = [{PACKET}]")),
+    );
     port.send(1000);
     let counts = port.redirected();
     assert_eq!(counts.drops, BTreeMap::from([((DropLayer::Driver, 0), 1000)]));
     assert_arrived(&sink, 0);
 }
 
-/// A veth's ring has 256 entries, of which up to 15 stay taken after their frames were received (`ptr_ring` frees them
-/// 16 at a time): batches above 240 frames lose some, however fast the receiver is.
+/// A veth's ring has 256 entries, of which up to 15 stay taken after their frames were received
+/// (`ptr_ring` frees them 16 at a time): batches above 240 frames lose some, however fast the
+/// receiver is.
 #[test]
 fn a_full_ring_is_counted() {
     let Some(net) = TestNet::enter() else { return };
@@ -159,12 +170,14 @@ fn check_neighbours(net: &TestNet, cpus: [u32; 2]) {
     let sinks = ["east", "south"].map(|peer| Sink::attach(peer, SinkAction::Drop).unwrap());
     let mut arrived = [0, 0];
     let plans = || {
-        [("west", cpus[0]), ("north", cpus[1])]
-            .map(|(interface, cpu)| net.plan(&format!("interface = \"{interface}\"\ncpus = [{cpu}]")))
+        [("west", cpus[0]), ("north", cpus[1])].map(|(interface, cpu)| {
+            net.plan(&format!("interface = \"{interface}\"\ncpus = [{cpu}]"))
+        })
     };
     // Each port with a listener of its own, as those of two processes, and both with the same one.
     let both = Listener::new(2, &TracePoint::ALL).unwrap();
-    for ports in [plans().map(Port::load), plans().map(|plan| Port::load_beside(plan, Some(&both)))] {
+    for ports in [plans().map(Port::load), plans().map(|plan| Port::load_beside(plan, Some(&both)))]
+    {
         on_each(cpus, |worker| send_in_parts(&ports[worker]));
         for ((port, sink), arrived) in ports.iter().zip(&sinks).zip(&mut arrived) {
             let counts = port.redirected();
@@ -175,18 +188,23 @@ fn check_neighbours(net: &TestNet, cpus: [u32; 2]) {
     }
 }
 
-/// Ports that lose frames for different reasons, and ports that lose none, take turns on one CPU before one listener; then
-/// others take the places of some.
+/// Ports that lose frames for different reasons, and ports that lose none, take turns on one CPU
+/// before one listener; then others take the places of some.
 #[test]
 fn one_listener_keeps_the_books_of_many_ports() {
     let Some(net) = TestNet::enter() else { return };
     let names = [("a0", "a1"), ("b0", "b1"), ("c0", "c1"), ("d0", "d1"), ("e0", "e1")];
     names.iter().for_each(|(name, peer)| net.veth(name, peer));
     let listener = Listener::new(names.len(), &TracePoint::ALL).unwrap();
-    let load = |name: &str| Port::load_beside(net.plan(&format!("interface = \"{name}\"")), Some(&listener));
-    let sinks: Vec<Sink> =
-        ["a1", "b1", "c1", "d1"].iter().map(|peer| Sink::attach(peer, SinkAction::Drop).unwrap()).collect();
-    // The driver refuses what b sends, the kernel what d and e send; a and c have nothing to complain of.
+    let load = |name: &str| {
+        Port::load_beside(net.plan(&format!("interface = \"{name}\"")), Some(&listener))
+    };
+    let sinks: Vec<Sink> = ["a1", "b1", "c1", "d1"]
+        .iter()
+        .map(|peer| Sink::attach(peer, SinkAction::Drop).unwrap())
+        .collect();
+    // The driver refuses what b sends, the kernel what d and e send; a and c have nothing to
+    // complain of.
     ip("link set b1 down");
     for round in 0..2 {
         // In the second round the places of all are free again, and the books begin anew.
@@ -220,8 +238,8 @@ fn load_fails(net: &TestNet, listener: &Listener) -> bool {
     Generator::load(&plan.program, None, plan.egress, Role::Generate, Some(listener)).is_err()
 }
 
-/// A machine under test beside the generator forwards by XDP what it receives, in the softirqs of the very CPU that
-/// sends. Neither its transmissions nor its failures are ours.
+/// A machine under test beside the generator forwards by XDP what it receives, in the softirqs of
+/// the very CPU that sends. Neither its transmissions nor its failures are ours.
 #[test]
 fn forwarded_frames_are_not_counted_again() {
     let Some(net) = TestNet::enter() else { return };
@@ -241,7 +259,8 @@ fn forwarded_frames_are_not_counted_again() {
     assert_arrived(&sink, 10_000);
 }
 
-/// A generator that drops its frames or passes them on has none on their way, whatever else leaves from its CPU.
+/// A generator that drops its frames or passes them on has none on their way, whatever else leaves
+/// from its CPU.
 #[test]
 fn what_is_not_redirected_is_not_transmitted() {
     let Some(net) = TestNet::enter() else { return };
@@ -257,7 +276,11 @@ fn what_is_not_redirected_is_not_transmitted() {
         neighbour.send(1000);
         ip("link set north up");
         let counts = port.counts();
-        assert_eq!((counts.attempted, counts.transmitted, counts.dropped), (1000, 0, 0), "{action}");
+        assert_eq!(
+            (counts.attempted, counts.transmitted, counts.dropped),
+            (1000, 0, 0),
+            "{action}"
+        );
         assert_arrived(&sink, neighbours);
     }
 }

@@ -1,4 +1,5 @@
-//! The daemon: runs until it is told to stop, says what it does, and starts a port again whose interface comes back.
+//! The daemon: runs until it is told to stop, says what it does, and starts a port again whose
+//! interface comes back.
 
 use std::{fs, process::Command, time::Instant};
 
@@ -17,7 +18,8 @@ fn daemon(config: &str) -> (TempDir, Command) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("daemon.toml");
     fs::write(&path, config).unwrap();
-    let mut command = trafficgen(&["daemon", "--log-format", "json", "--report-interval", "100ms", "--json"]);
+    let mut command =
+        trafficgen(&["daemon", "--log-format", "json", "--report-interval", "100ms", "--json"]);
     command.arg("--config").arg(path);
     (folder, command)
 }
@@ -26,13 +28,18 @@ fn daemon(config: &str) -> (TempDir, Command) {
 #[track_caller]
 fn log(stderr: &str) -> Vec<Value> {
     let whole = stderr.rfind('\n').map_or("", |end| &stderr[..end]);
-    whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 /// The fields of all lines with this message.
 fn said(log: &[Value], message: &str) -> Vec<Value> {
     let fields = log.iter().map(|line| line["fields"].clone());
-    fields.filter(|fields| fields["message"].as_str().is_some_and(|text| text.starts_with(message))).collect()
+    fields
+        .filter(|fields| fields["message"].as_str().is_some_and(|text| text.starts_with(message)))
+        .collect()
 }
 
 /// The frames sent, as told again and again.
@@ -43,7 +50,9 @@ fn sent(log: &[Value]) -> Vec<u64> {
 #[test]
 fn it_runs_until_it_is_told_to_stop() {
     let Some(_stage) = Stage::set() else { return };
-    for (cpus, (name, signal)) in cpu_lists().iter().zip([("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT)]) {
+    for (cpus, (name, signal)) in
+        cpu_lists().iter().zip([("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT)])
+    {
         let sink = sink("xtg1");
         let (_folder, command) = daemon(&format!("{PORT}cpus = \"{cpus}\"\n{FLOW}"));
         let mut running = Running::start(command);
@@ -58,7 +67,10 @@ fn it_runs_until_it_is_told_to_stop() {
         println!("{name}, CPUs {cpus}: ended after {:?}", before.elapsed());
         let report = finished.report(0);
         let port = report.only_port();
-        assert!(port.frames_tx > 0 && report.duration_ns > 0 && report.sink.is_none(), "{report:?}");
+        assert!(
+            port.frames_tx > 0 && report.duration_ns > 0 && report.sink.is_none(),
+            "{report:?}"
+        );
         assert_eq!((port.bytes_tx, port.frames_dropped), (port.frames_tx * 64, 0), "{report:?}");
         assert_arrived(&sink, port.frames_tx);
 
@@ -74,7 +86,10 @@ fn it_runs_until_it_is_told_to_stop() {
         assert_eq!((&flow["port"], &flow["flow"]), (&"west".into(), &"some".into()));
         for counts in [last, flow] {
             assert_eq!(counts["frames_attempted"], port.frames_attempted);
-            assert_eq!((&counts["frames_tx"], &counts["bytes_tx"]), (&port.frames_tx.into(), &port.bytes_tx.into()));
+            assert_eq!(
+                (&counts["frames_tx"], &counts["bytes_tx"]),
+                (&port.frames_tx.into(), &port.bytes_tx.into())
+            );
         }
     }
 }
@@ -84,11 +99,14 @@ fn it_runs_until_it_is_told_to_stop() {
 fn it_logs_how_rates_are_kept() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
-    let keys = ["requested_pps", "achieved_pps", "frames_late", "worst_lateness_ns", "frames_unsent"];
+    let keys =
+        ["requested_pps", "achieved_pps", "frames_late", "worst_lateness_ns", "frames_unsent"];
     for (rate, requested) in [("rate = '1kpps'\n", Some(1000.0)), ("", None)] {
         let (_folder, command) = daemon(&format!("{PORT}{FLOW}packets = 100\n{rate}"));
         let mut running = Running::start(command);
-        running.wait_until("the flow ends", |running| !said(&log(&running.stderr()), "port ended").is_empty());
+        running.wait_until("the flow ends", |running| {
+            !said(&log(&running.stderr()), "port ended").is_empty()
+        });
         running.signal(Signal::TERM);
         let log = log(&running.end().stderr);
         for message in ["final counts", "final flow counts"] {
@@ -115,16 +133,21 @@ fn it_logs_text_for_people() {
     for part in ["INFO", "sending", "final counts", "frames_tx="] {
         assert!(finished.stderr.contains(part), "no `{part}` in {finished:?}");
     }
-    assert!(!finished.stderr.contains('\x1b'), "no colours where there is no terminal: {finished:?}");
+    assert!(
+        !finished.stderr.contains('\x1b'),
+        "no colours where there is no terminal: {finished:?}"
+    );
 }
 
-/// Once more than so many frames have come to `first`, takes the pair away and puts one of the same names there; gives the
-/// receiver on it, once as many have come to that.
+/// Once more than so many frames have come to `first`, takes the pair away and puts one of the same
+/// names there; gives the receiver on it, once as many have come to that.
 #[track_caller]
 fn exchange_interfaces(stage: &Stage, running: &mut Running, first: &Sink, frames: u64) -> Sink {
     running.wait_until("frames arrive", |_| first.count().unwrap().frames > frames);
     ip("link del xtg0");
-    running.wait_until("the failure is told", |running| !said(&log(&running.stderr()), "port failed").is_empty());
+    running.wait_until("the failure is told", |running| {
+        !said(&log(&running.stderr()), "port failed").is_empty()
+    });
     stage.raise();
     let second = sink("xtg1");
     running.wait_until("frames arrive again", |_| second.count().unwrap().frames > frames);
@@ -139,7 +162,10 @@ fn a_port_starts_again_when_its_interface_comes_back() {
     let mut running = Running::start(command);
     let second = exchange_interfaces(&stage, &mut running, &first, 0);
     let failures = said(&log(&running.stderr()), "port failed");
-    assert!(failures[0]["error"].as_str().unwrap().contains("the interface was removed"), "{failures:?}");
+    assert!(
+        failures[0]["error"].as_str().unwrap().contains("the interface was removed"),
+        "{failures:?}"
+    );
     running.signal(Signal::TERM);
     let report = running.end().report(0);
     // Frames that wait in a veth go with it: accepted by the driver, and never received.
@@ -147,7 +173,8 @@ fn a_port_starts_again_when_its_interface_comes_back() {
     assert!(report.only_port().frames_tx >= arrived, "{arrived} arrived: {report:?}");
 }
 
-/// What is found out is found out about the interface that is there, not about the one that was there at the start.
+/// What is found out is found out about the interface that is there, not about the one that was
+/// there at the start.
 #[test]
 fn drops_are_explained_when_the_interface_has_come_back() {
     let Some(stage) = Stage::set() else { return };
@@ -163,16 +190,21 @@ fn drops_are_explained_when_the_interface_has_come_back() {
         let log = log(&running.stderr());
         let drops = said(&log[before..], "frames dropped");
         // But for those of the moment it went away in.
-        let gone = drops.iter().find(|drop| drop["code"] == "interface_gone" && drop["reason"] != "redirect_enodev");
+        let gone = drops
+            .iter()
+            .find(|drop| drop["code"] == "interface_gone" && drop["reason"] != "redirect_enodev");
         assert!(gone.is_none(), "the interface is there: {gone:?}");
         drops.iter().any(|drop| drop["code"] == without)
     });
     running.signal(Signal::TERM);
     let report = running.end().report(0);
     assert!(report.findings.iter().any(|finding| finding.code == without), "{report:?}");
-    let gone: Vec<_> = report.findings.iter().filter(|finding| finding.code == "interface_gone").collect();
+    let gone: Vec<_> =
+        report.findings.iter().filter(|finding| finding.code == "interface_gone").collect();
     // Those of the moment in which it was, and nobody says that it is.
-    let over = |cause: &str| cause.contains("was gone for a while") || cause.contains("it is not so any more");
+    let over = |cause: &str| {
+        cause.contains("was gone for a while") || cause.contains("it is not so any more")
+    };
     assert!(gone.iter().all(|finding| over(&finding.cause)), "{report:?}");
 }
 
@@ -181,12 +213,17 @@ fn one_port_goes_on_while_the_other_waits() {
     let Some(stage) = Stage::set() else { return };
     stage.pair("xtg2", "xtg3", 2);
     let (west, _east) = (sink("xtg1"), sink("xtg3"));
-    let second = format!("{PORT}{FLOW}").replace("west", "east").replace("xtg0", "xtg2").replace("some", "more");
+    let second = format!("{PORT}{FLOW}")
+        .replace("west", "east")
+        .replace("xtg0", "xtg2")
+        .replace("some", "more");
     let (_folder, command) = daemon(&format!("{PORT}{FLOW}{second}"));
     let mut running = Running::start(command);
     running.wait_until("frames arrive", |_| west.count().unwrap().frames > 0);
     ip("link del xtg2");
-    running.wait_until("the failure is told", |running| !said(&log(&running.stderr()), "port failed").is_empty());
+    running.wait_until("the failure is told", |running| {
+        !said(&log(&running.stderr()), "port failed").is_empty()
+    });
     let before = west.count().unwrap().frames;
     running.wait_until("the other goes on", |_| west.count().unwrap().frames > before);
     running.signal(Signal::TERM);
@@ -202,7 +239,8 @@ fn it_keeps_to_a_rate() {
     let rates = [("rate = \"500pps\"\n", "", 500), ("", "rate = \"20kpps\"\n", 20_000)];
     for (cpus, (of_port, of_flow, rate)) in cpu_lists().iter().zip(rates) {
         let sink = sink("xtg1");
-        let (_folder, command) = daemon(&format!("{PORT}cpus = \"{cpus}\"\n{of_port}{FLOW}{of_flow}"));
+        let (_folder, command) =
+            daemon(&format!("{PORT}cpus = \"{cpus}\"\n{of_port}{FLOW}{of_flow}"));
         let mut running = Running::start(command);
         running.wait_until("frames arrive", |_| sink.count().unwrap().frames > rate);
         running.signal(Signal::TERM);
@@ -211,7 +249,8 @@ fn it_keeps_to_a_rate() {
         assert_eq!(port.requested_pps, Some(rate as f64), "{report:?}");
         assert_eq!(port.frames_dropped, 0, "{report:?}");
         assert_arrived(&sink, port.frames_tx);
-        // As many as were due until it was told to stop, and one at the start of all; the end may come a moment after that.
+        // As many as were due until it was told to stop, and one at the start of all; the end may
+        // come a moment after that.
         let due = port.frames_attempted + port.frames_unsent.unwrap();
         let seconds = report.duration_ns as f64 / 1e9;
         assert!(due as f64 <= rate as f64 * seconds + 1.0, "{report:?}");
@@ -242,7 +281,9 @@ fn flows_with_an_end_are_not_sent_twice() {
     let sink = sink("xtg1");
     let (_folder, command) = daemon(&format!("{PORT}{FLOW}packets = 10007\n"));
     let mut running = Running::start(command);
-    running.wait_until("the flow ends", |running| !said(&log(&running.stderr()), "port ended").is_empty());
+    running.wait_until("the flow ends", |running| {
+        !said(&log(&running.stderr()), "port ended").is_empty()
+    });
     running.signal(Signal::TERM);
     assert_eq!(running.end().report(0).only_port().frames_tx, 10007);
     assert_arrived(&sink, 10007);
@@ -252,10 +293,19 @@ fn flows_with_an_end_are_not_sent_twice() {
 fn a_wrong_file_ends_it_before_anything_is_sent() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
-    let unknown = format!("{PORT}{FLOW}").replace("west", "east").replace("xtg0", "xtg11").replace("some", "more");
+    let unknown = format!("{PORT}{FLOW}")
+        .replace("west", "east")
+        .replace("xtg0", "xtg11")
+        .replace("some", "more");
     for (config, parts) in [
-        (format!("{PORT}{PORT}{FLOW}"), ["two ports are named `west`", "daemon.toml:5:8\"", "already used"]),
-        (format!("{PORT}{FLOW}{unknown}"), ["no interface `xtg11`", "daemon.toml:10:13\"", "did you mean `xtg1`?"]),
+        (
+            format!("{PORT}{PORT}{FLOW}"),
+            ["two ports are named `west`", "daemon.toml:5:8\"", "already used"],
+        ),
+        (
+            format!("{PORT}{FLOW}{unknown}"),
+            ["no interface `xtg11`", "daemon.toml:10:13\"", "did you mean `xtg1`?"],
+        ),
     ] {
         let (_folder, command) = daemon(&config);
         let finished = Finished::of(command);

@@ -1,7 +1,8 @@
-//! Every condition that can be provoked in a network namespace: how the run ends, what it says, and what to do about it, in a
-//! table. No run ends with zero frames and no explanation.
+//! Every condition that can be provoked in a network namespace: how the run ends, what it says, and
+//! what to do about it, in a table. No run ends with zero frames and no explanation.
 //!
-//! Conditions that only hardware or other kernels have are fed to the pure functions, beside these in src/diagnosis/tests.rs.
+//! Conditions that only hardware or other kernels have are fed to the pure functions, beside these
+//! in src/diagnosis/tests.rs.
 
 mod memory;
 
@@ -12,7 +13,9 @@ use std::{
     process::{Child, Command},
 };
 
-use crate::harness::{Finding, Finished, RECEIVER_MAC, Running, Stage, ethtool, ip, reached, sink, trafficgen};
+use crate::harness::{
+    Finding, Finished, RECEIVER_MAC, Running, Stage, ethtool, ip, reached, sink, trafficgen,
+};
 use rustix::process::Signal;
 
 /// `udp INTERFACE` to the receiver, with more options.
@@ -50,7 +53,8 @@ impl Table {
         self.finished(condition, &Finished::of(command), expected);
     }
 
-    /// The same of a command during which something happens: once frames arrive, and until it has noticed.
+    /// The same of a command during which something happens: once frames arrive, and until it has
+    /// noticed.
     #[track_caller]
     fn check_meanwhile(&self, condition: &str, happens: &str, expected: &Expected) {
         let sink = sink("xtg1");
@@ -58,7 +62,9 @@ impl Table {
         running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
         ip(happens);
         if expected.exit == 0 {
-            running.wait_until("it says so while it happens", |running| running.stderr().contains("being dropped"));
+            running.wait_until("it says so while it happens", |running| {
+                running.stderr().contains("being dropped")
+            });
             running.signal(Signal::INT);
         }
         self.finished(condition, &running.end(), expected);
@@ -69,14 +75,20 @@ impl Table {
         let &Expected { exit, code, parts } = expected;
         let (sentence, cure) = match code {
             None => {
-                assert_eq!((finished.code, finished.stdout.as_str()), (Some(exit), ""), "{condition}: {finished:?}");
+                assert_eq!(
+                    (finished.code, finished.stdout.as_str()),
+                    (Some(exit), ""),
+                    "{condition}: {finished:?}"
+                );
                 refusal(&finished.stderr)
             }
             Some(code) => {
                 // Adds up: every lost frame has a cause, and so has a port that sent nothing.
                 let report = finished.report(exit);
                 let found = report.findings.iter().find(|finding| finding.code == code);
-                let Some(Finding { cause, cure, .. }) = found else { panic!("{condition}: no {code} in {report:?}") };
+                let Some(Finding { cause, cure, .. }) = found else {
+                    panic!("{condition}: no {code} in {report:?}")
+                };
                 let sent: u64 = report.ports.iter().map(|port| port.frames_tx).sum();
                 let attempted: u64 = report.ports.iter().map(|port| port.frames_attempted).sum();
                 assert!(
@@ -112,8 +124,12 @@ impl Table {
 
 /// The sentence and the cure of a command that was refused: `error: …` and its help, or all in one.
 fn refusal(stderr: &str) -> (String, String) {
-    let line =
-        |part: &str| stderr.lines().find_map(|line| line.split_once(part)).map(|(_, rest)| rest.trim().to_owned());
+    let line = |part: &str| {
+        stderr
+            .lines()
+            .find_map(|line| line.split_once(part))
+            .map(|(_, rest)| rest.trim().to_owned())
+    };
     let sentence = line("error: ").unwrap_or_default();
     let help = line("help: ").or_else(|| line("cure: "));
     let cure = help.or_else(|| sentence.rsplit_once(": ").map(|(_, cure)| cure.to_owned()));
@@ -137,21 +153,30 @@ fn every_condition_is_explained() {
 /// The two interfaces as new ones.
 fn again(stage: &Stage) {
     // Gone already where the condition was that.
-    let _ = Command::new("ip").args(["link", "del", "xtg0"]).stderr(std::process::Stdio::null()).status();
+    let _ = Command::new("ip")
+        .args(["link", "del", "xtg0"])
+        .stderr(std::process::Stdio::null())
+        .status();
     stage.raise();
 }
 
 fn peers_of_a_veth(stage: &Stage, table: &Table) {
     let some = || udp("xtg0", "--packets 100");
     let without = "veth_peer_without_receiver";
-    let parts = &["the peer `xtg1` of `xtg0` has neither a native XDP program nor GRO", "`ethtool -K xtg1 gro on`"];
+    let parts = &[
+        "the peer `xtg1` of `xtg0` has neither a native XDP program nor GRO",
+        "`ethtool -K xtg1 gro on`",
+    ];
     table.check("veth, peer without receiver", some(), &explained(1, without, parts));
     ip("link set xtg1 down");
     let parts = &["the peer `xtg1` of `xtg0` is down", "`ip link set xtg1 up`"];
     table.check("veth, peer down", some(), &explained(1, "veth_peer_down", parts));
     // The kernel takes notice of GRO only while the interface is up: still nothing gets through.
     ethtool("-K xtg1 gro on");
-    let unnoticed = &["the peer `xtg1` of `xtg0` is down", "`ip link set xtg1 up`, and then `ethtool -K xtg1 gro off`"];
+    let unnoticed = &[
+        "the peer `xtg1` of `xtg0` is down",
+        "`ip link set xtg1 up`, and then `ethtool -K xtg1 gro off`",
+    ];
     table.check("veth, peer down, with GRO", some(), &explained(1, "veth_peer_down", unnoticed));
     ip("link set xtg1 up");
     let parts = &["GRO was switched on while it was down", "gro off"];
@@ -173,21 +198,42 @@ fn peers_of_a_veth(stage: &Stage, table: &Table) {
         &explained(1, "frame_above_peer_mtu", parts),
     );
     ip("link set xtg1 mtu 978");
-    assert_eq!(Finished::of(udp("xtg0", "--packets 100 --size 1000")).report(0).only_port().frames_tx, 100);
+    assert_eq!(
+        Finished::of(udp("xtg0", "--packets 100 --size 1000")).report(0).only_port().frames_tx,
+        100
+    );
 
     again(stage);
     ethtool("-K xtg1 gro on");
     ethtool("-L xtg0 rx 1");
     let parts = &["`xtg0` has fewer receive queues than the peer `xtg1`", "`ethtool -L xtg1 tx 1`"];
-    table.check("veth, fewer queues than its peer", some(), &explained(1, "veth_peer_unnoticed", parts));
+    table.check(
+        "veth, fewer queues than its peer",
+        some(),
+        &explained(1, "veth_peer_unnoticed", parts),
+    );
 
     again(stage);
     let elsewhere = Elsewhere::with("xtg1");
-    let parts = &["the peer `xtg1` of `xtg0`, in another network namespace, is down", "`ip link set xtg1 up`"];
-    table.check("veth, peer down in another namespace", some(), &explained(1, "veth_peer_down", parts));
+    let parts = &[
+        "the peer `xtg1` of `xtg0`, in another network namespace, is down",
+        "`ip link set xtg1 up`",
+    ];
+    table.check(
+        "veth, peer down in another namespace",
+        some(),
+        &explained(1, "veth_peer_down", parts),
+    );
     elsewhere.run(&["ip", "link", "set", "xtg1", "up"]);
-    let parts = &["the peer `xtg1` of `xtg0`, in another network namespace, has neither", "`ethtool -K xtg1 gro on`"];
-    table.check("veth, peer without receiver in another namespace", some(), &explained(1, without, parts));
+    let parts = &[
+        "the peer `xtg1` of `xtg0`, in another network namespace, has neither",
+        "`ethtool -K xtg1 gro on`",
+    ];
+    table.check(
+        "veth, peer without receiver in another namespace",
+        some(),
+        &explained(1, without, parts),
+    );
     elsewhere.run(&["ethtool", "-K", "xtg1", "gro", "on"]);
     assert_eq!(Finished::of(some()).report(0).only_port().frames_tx, 100);
     drop(elsewhere);
@@ -200,11 +246,16 @@ struct Elsewhere(Child);
 impl Elsewhere {
     /// With this interface in it.
     fn with(interface: &str) -> Self {
-        let child = Command::new("unshare").args(["--net", "sleep", "60"]).spawn().expect("util-linux is installed");
+        let child = Command::new("unshare")
+            .args(["--net", "sleep", "60"])
+            .spawn()
+            .expect("util-linux is installed");
         let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
         let id = child.id().to_string();
         // The test's own thread is in a namespace of its own too, from which the child came.
-        assert!(reached(|| namespace(&id).is_some_and(|other| Some(other) != namespace("thread-self"))));
+        assert!(reached(
+            || namespace(&id).is_some_and(|other| Some(other) != namespace("thread-self"))
+        ));
         ip(&format!("link set {interface} netns {id}"));
         Self(child)
     }
@@ -212,7 +263,11 @@ impl Elsewhere {
     #[track_caller]
     fn run(&self, command: &[&str]) {
         let id = self.0.id().to_string();
-        let status = Command::new("nsenter").args(["--target", &id, "--net"]).args(command).status().unwrap();
+        let status = Command::new("nsenter")
+            .args(["--target", &id, "--net"])
+            .args(command)
+            .status()
+            .unwrap();
         assert!(status.success(), "{command:?}");
     }
 }
@@ -222,7 +277,9 @@ impl Drop for Elsewhere {
         // Its interfaces go with it, a little later.
         let _ = self.0.kill();
         let _ = self.0.wait();
-        reached(|| !fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default().contains("xtg0:"));
+        reached(|| {
+            !fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default().contains("xtg0:")
+        });
     }
 }
 
@@ -230,7 +287,11 @@ impl Drop for Elsewhere {
 fn interfaces_that_send_nothing(table: &Table) {
     for (name, kind, parts) in [
         ("br0", "type bridge", &["`br0` is a bridge", "`ip link show master br0`"]),
-        ("mv0", "link xtg0 type macvlan", &["`mv0` is an interface on top of others", "`ip -d link show mv0`"]),
+        (
+            "mv0",
+            "link xtg0 type macvlan",
+            &["`mv0` is an interface on top of others", "`ip -d link show mv0`"],
+        ),
         ("vx0", "type vxlan id 5 dev xtg0 dstport 4789", &["`vx0` is a tunnel", "header `vxlan`"]),
         ("if0", "type ifb", &["`if0` is a software interface", "veth pair"]),
     ] {
@@ -248,26 +309,50 @@ fn interfaces_that_send_nothing(table: &Table) {
     ip("tuntap add tap0 mode tap");
     ip("link set tap0 up");
     let parts = &["no program has the tap `tap0` open", "start the program"];
-    table.check("tap without a reader, no carrier", udp("tap0", "--packets 100"), &explained(1, "tap_unopened", parts));
+    table.check(
+        "tap without a reader, no carrier",
+        udp("tap0", "--packets 100"),
+        &explained(1, "tap_unopened", parts),
+    );
     ip("link del tap0");
 }
 
 fn what_happens_meanwhile(stage: &Stage, table: &Table) {
     let parts = &["the interface `xtg0` is down", "`ip link set xtg0 up`"];
-    table.check_meanwhile("set down in mid-run", "link set xtg0 down", &explained(0, "interface_down", parts));
+    table.check_meanwhile(
+        "set down in mid-run",
+        "link set xtg0 down",
+        &explained(0, "interface_down", parts),
+    );
     again(stage);
-    let parts = &["frames of 1000 bytes are longer than the MTU of `xtg0`, 500", "`ip link set xtg0 mtu 978`"];
-    table.check_meanwhile("MTU lowered in mid-run", "link set xtg0 mtu 500", &explained(0, "frame_above_mtu", parts));
+    let parts = &[
+        "frames of 1000 bytes are longer than the MTU of `xtg0`, 500",
+        "`ip link set xtg0 mtu 978`",
+    ];
+    table.check_meanwhile(
+        "MTU lowered in mid-run",
+        "link set xtg0 mtu 500",
+        &explained(0, "frame_above_mtu", parts),
+    );
     again(stage);
     let parts = &["the interface `xtg0` is gone", "start again"];
-    table.check_meanwhile("removed in mid-run", "link del xtg0", &explained(1, "interface_gone", parts));
+    table.check_meanwhile(
+        "removed in mid-run",
+        "link del xtg0",
+        &explained(1, "interface_gone", parts),
+    );
     again(stage);
     let parts = &["the peer `xtg1` of `xtg0` is down", "`ip link set xtg1 up`"];
-    table.check_meanwhile("peer set down in mid-run", "link set xtg1 down", &explained(0, "veth_peer_down", parts));
+    table.check_meanwhile(
+        "peer set down in mid-run",
+        "link set xtg1 down",
+        &explained(0, "veth_peer_down", parts),
+    );
     again(stage);
 }
 
-/// The receiver is the network stack, which is slower than the sender; how much is lost is chance, so that it is tried again.
+/// The receiver is the network stack, which is slower than the sender; how much is lost is chance,
+/// so that it is tried again.
 fn full_rings(stage: &Stage, table: &Table) {
     ethtool("-L xtg1 rx 1");
     ethtool("-K xtg1 gro on");
@@ -281,11 +366,19 @@ fn full_rings(stage: &Stage, table: &Table) {
         assert!(lost, "{condition}: not one frame was lost");
         table.finished(condition, &finished.unwrap(), expected);
     };
-    let parts = &["batches of 252 frames hardly fit into the ring", "256 entries", "batch size of 64"];
+    let parts =
+        &["batches of 252 frames hardly fit into the ring", "256 entries", "batch size of 64"];
     lossy("full ring, large batch", "--batch-size 252", &explained(0, "batch_above_ring", parts));
     if crate::harness::cpu_lists().contains(&"0-1") {
-        let parts = &["the ring of 256 entries of the veth `xtg0` was full (queue 0 of 1", "`ethtool -L xtg1 rx 2`"];
-        lossy("full ring, two workers on one queue", "--cpus 0-1", &explained(0, "queue_full", parts));
+        let parts = &[
+            "the ring of 256 entries of the veth `xtg0` was full (queue 0 of 1",
+            "`ethtool -L xtg1 rx 2`",
+        ];
+        lossy(
+            "full ring, two workers on one queue",
+            "--cpus 0-1",
+            &explained(0, "queue_full", parts),
+        );
     }
     again(stage);
 }
@@ -294,21 +387,47 @@ fn what_is_refused(table: &Table) {
     let udp = |more: &str| udp("xtg0", &format!("--packets 1 {more}"));
     let longer = &["1600 bytes is too large for the MTU of `xtg0`, 1500", "mtu 1582"];
     table.check("longer than the MTU", udp("--size 1600"), &refused(longer));
-    table.check("CPU that is not there", udp("--cpus 4095"), &refused(&["there is no CPU 4095", "online are 0"]));
-    table.check("batch above the kernel's limit", udp("--batch-size 257"), &refused(&["257 frames", "give 1 to 256"]));
+    table.check(
+        "CPU that is not there",
+        udp("--cpus 4095"),
+        &refused(&["there is no CPU 4095", "online are 0"]),
+    );
+    table.check(
+        "batch above the kernel's limit",
+        udp("--batch-size 257"),
+        &refused(&["257 frames", "give 1 to 256"]),
+    );
     let missing = trafficgen(&["udp", "xtg9", "--dst-mac", RECEIVER_MAC]);
-    table.check("no such interface", missing, &refused(&["there is no interface `xtg9`", "did you mean"]));
+    table.check(
+        "no such interface",
+        missing,
+        &refused(&["there is no interface `xtg9`", "did you mean"]),
+    );
     ip("link set xtg0 down");
-    table.check("interface down", udp(""), &refused(&["the interface `xtg0` is down", "`ip link set xtg0 up`"]));
+    table.check(
+        "interface down",
+        udp(""),
+        &refused(&["the interface `xtg0` is down", "`ip link set xtg0 up`"]),
+    );
     ip("link set xtg0 up");
 
     let command = udp("");
     let mut unprivileged = Command::new("setpriv");
-    unprivileged.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(command.get_program()).args(command.get_args());
-    table.check("missing capabilities", unprivileged, &refused(&["CAP_NET_ADMIN, CAP_SYS_ADMIN", "sudo"]));
+    unprivileged
+        .args(["--bounding-set=-all", "--inh-caps=-all"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    table.check(
+        "missing capabilities",
+        unprivileged,
+        &refused(&["CAP_NET_ADMIN, CAP_SYS_ADMIN", "sudo"]),
+    );
     // All capabilities there are, in a namespace of users: not those of the machine.
     let mut rootless = Command::new("unshare");
-    rootless.args(["--user", "--map-root-user"]).arg(command.get_program()).args(command.get_args());
+    rootless
+        .args(["--user", "--map-root-user"])
+        .arg(command.get_program())
+        .args(command.get_args());
     let finished = Finished::of(rootless);
     assert_eq!(finished.stdout, "", "{finished:?}");
     let (sentence, cure) = refusal(&finished.stderr);
@@ -319,7 +438,16 @@ fn what_is_refused(table: &Table) {
     table.row("root of a user namespace", &exit, "–", &sentence, &cure);
 
     let sink = sink("xtg1");
-    let pace_test = trafficgen(&["pace-test", "xtg0", "--receiver", "xtg1", "--rate", "10kpps", "--duration", "100ms"]);
+    let pace_test = trafficgen(&[
+        "pace-test",
+        "xtg0",
+        "--receiver",
+        "xtg1",
+        "--rate",
+        "10kpps",
+        "--duration",
+        "100ms",
+    ]);
     table.check(
         "another XDP program at the receiver",
         pace_test,
@@ -328,7 +456,16 @@ fn what_is_refused(table: &Table) {
     drop(sink);
     ip("link add mv0 link xtg0 type macvlan");
     ip("link set mv0 up");
-    let pace_test = trafficgen(&["pace-test", "xtg0", "--receiver", "mv0", "--rate", "10kpps", "--duration", "100ms"]);
+    let pace_test = trafficgen(&[
+        "pace-test",
+        "xtg0",
+        "--receiver",
+        "mv0",
+        "--rate",
+        "10kpps",
+        "--duration",
+        "100ms",
+    ]);
     let parts = &["`mv0` takes no XDP program", "use an interface whose driver does"];
     table.check("receiver without XDP", pace_test, &refused(parts));
     ip("link del mv0");
@@ -340,13 +477,18 @@ fn nothing_due(table: &Table) {
     running.wait_until("its worker is there", |running| {
         let threads = fs::read_dir(format!("/proc/{}/task", running.pid()));
         let is_worker = |thread: fs::DirEntry| {
-            fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with("worker-"))
+            fs::read_to_string(thread.path().join("comm"))
+                .is_ok_and(|name| name.starts_with("worker-"))
         };
         threads.is_ok_and(|threads| threads.flatten().any(is_worker))
     });
     running.signal(Signal::INT);
     let parts = &["no frame was due before the end", "let it run for longer"];
-    table.finished("stopped before the first departure", &running.end(), &explained(0, "nothing_due", parts));
+    table.finished(
+        "stopped before the first departure",
+        &running.end(),
+        &explained(0, "nothing_due", parts),
+    );
 }
 
 /// The daemon's log says it in fields, as soon as it happens.
@@ -372,10 +514,11 @@ fn the_daemon_logs_cause_and_cure() {
     ]));
     let warned = |running: &Running, message: &str| {
         let stderr = running.stderr();
-        let lines = stderr.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let mut fields = lines
-            .map(|line| line["fields"].clone())
-            .filter(|fields| fields["message"].as_str().is_some_and(|text| text.starts_with(message)));
+        let lines =
+            stderr.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let mut fields = lines.map(|line| line["fields"].clone()).filter(|fields| {
+            fields["message"].as_str().is_some_and(|text| text.starts_with(message))
+        });
         fields.next()
     };
     running.wait_until("frames are dropped", |running| warned(running, "frames dropped").is_some());
@@ -386,8 +529,16 @@ fn the_daemon_logs_cause_and_cure() {
             (&"west".into(), &"veth_peer_without_receiver".into()),
             "{fields}"
         );
-        assert!(fields["cause"].as_str().is_some_and(|cause| cause.contains("the peer `xtg1` of `xtg0`")), "{fields}");
-        assert!(fields["cure"].as_str().is_some_and(|cure| cure.contains("`ethtool -K xtg1 gro on`")), "{fields}");
+        assert!(
+            fields["cause"]
+                .as_str()
+                .is_some_and(|cause| cause.contains("the peer `xtg1` of `xtg0`")),
+            "{fields}"
+        );
+        assert!(
+            fields["cure"].as_str().is_some_and(|cure| cure.contains("`ethtool -K xtg1 gro on`")),
+            "{fields}"
+        );
     }
     running.signal(Signal::TERM);
     let report = running.end().report(0);

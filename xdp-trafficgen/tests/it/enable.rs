@@ -1,5 +1,6 @@
-//! The program that lets drivers send: attached by a link that goes with the process, beside nobody else's, and everything as
-//! it was at the end. What is attached is always the kernel's word, through iproute2 and bpftool.
+//! The program that lets drivers send: attached by a link that goes with the process, beside nobody
+//! else's, and everything as it was at the end. What is attached is always the kernel's word,
+//! through iproute2 and bpftool.
 
 use std::{
     env, fs,
@@ -14,7 +15,10 @@ use tokio_util::sync::CancellationToken;
 use xdp_trafficgen::{
     engine::{Loaded, Start},
     host::{XdpFeatures, xdp_features},
-    kernel::{Arrivals, AttachError, KernelError, PassProgram, PassPrograms, Sink, arrivals::Match, sink::SinkAction},
+    kernel::{
+        Arrivals, AttachError, KernelError, PassProgram, PassPrograms, Sink, arrivals::Match,
+        sink::SinkAction,
+    },
     plan::{ExistingProgram, Plan, RequiredProgram},
 };
 
@@ -30,14 +34,18 @@ const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
 /// Mode and id of the programs on an interface, as iproute2 shows them.
 #[track_caller]
 fn attached(interface: &str) -> Vec<(String, u64)> {
-    let output = Command::new("ip").args(["-j", "link", "show", "dev", interface]).output().unwrap();
+    let output =
+        Command::new("ip").args(["-j", "link", "show", "dev", interface]).output().unwrap();
     let links: Value = serde_json::from_slice(&output.stdout).unwrap();
     let xdp = &links[0]["xdp"];
     let modes = [(1, "native"), (2, "generic"), (3, "offloaded")];
     match xdp["mode"].as_u64() {
         None => Vec::new(),
         Some(mode) => {
-            let name = modes.iter().find(|(number, _)| *number == mode).map_or("several", |(_, name)| name);
+            let name = modes
+                .iter()
+                .find(|(number, _)| *number == mode)
+                .map_or("several", |(_, name)| name);
             vec![(name.to_owned(), xdp["prog"]["id"].as_u64().unwrap())]
         }
     }
@@ -46,7 +54,10 @@ fn attached(interface: &str) -> Vec<(String, u64)> {
 /// The name of a program, as bpftool shows it.
 #[track_caller]
 fn name(program: u64) -> String {
-    let output = Command::new("bpftool").args(["-j", "prog", "show", "id", &program.to_string()]).output().unwrap();
+    let output = Command::new("bpftool")
+        .args(["-j", "prog", "show", "id", &program.to_string()])
+        .output()
+        .unwrap();
     let program: Value = serde_json::from_slice(&output.stdout).unwrap();
     program["name"].as_str().unwrap_or_default().to_owned()
 }
@@ -62,7 +73,10 @@ fn id(program: &OwnedFd) -> u32 {
 #[track_caller]
 fn attach_by_netlink(mode: &str, program: &OwnedFd, interface: &str) {
     let id = id(program).to_string();
-    let status = Command::new("bpftool").args(["net", "attach", mode, "id", &id, "dev", interface]).status().unwrap();
+    let status = Command::new("bpftool")
+        .args(["net", "attach", mode, "id", &id, "dev", interface])
+        .status()
+        .unwrap();
     assert!(status.success(), "{mode} {id} {interface}");
 }
 
@@ -224,7 +238,8 @@ fn a_receiver_replaces_and_puts_back() {
         let said = in_the_way(Arrivals::attach("east", Match::default(), 100));
         assert!(said.contains(&format!("`ip link set dev east {mode} off`")), "{said}");
         assert_eq!(attached("east"), before);
-        let arrivals = Arrivals::attach_over("east", Match::default(), 100, ExistingProgram::Replace).unwrap();
+        let arrivals =
+            Arrivals::attach_over("east", Match::default(), 100, ExistingProgram::Replace).unwrap();
         let [(ours, id)] = attached("east").try_into().unwrap();
         assert_eq!((ours.as_str(), name(id).as_str()), ("native", "arrivals"));
         arrivals.take().unwrap();
@@ -242,7 +257,8 @@ fn pace_test_replaces_and_puts_back() {
     let before = attached("east");
     assert_eq!(before.len(), 1);
     let pace_test = |options: &[&str]| {
-        let arguments = ["pace-test", "west", "--receiver", "east", "--rate", "2kpps", "--duration", "300ms"];
+        let arguments =
+            ["pace-test", "west", "--receiver", "east", "--rate", "2kpps", "--duration", "300ms"];
         Finished::of(trafficgen(&[&arguments, options].concat()))
     };
     let refused = pace_test(&[]);
@@ -262,7 +278,16 @@ fn a_signal_puts_back_what_made_way() {
     wire(&net);
     attach_by_netlink("xdpgeneric", &foreign(), "east");
     let before = attached("east");
-    let arguments = ["pace-test", "east", "--receive-only", "--rate", "2kpps", "--duration", "60s", "--replace-xdp"];
+    let arguments = [
+        "pace-test",
+        "east",
+        "--receive-only",
+        "--rate",
+        "2kpps",
+        "--duration",
+        "60s",
+        "--replace-xdp",
+    ];
     let mut receiver = Running::start(trafficgen(&arguments));
     receiver.wait_until("it made way", |_| attached("east") != before);
     receiver.signal(Signal::INT);
@@ -352,13 +377,15 @@ fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
     let sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let flow = format!("packets = 50000\npacket = [{}]", crate::harness::PACKET);
     let ports =
-        ["interface = \"west\"", "interface = \"south\"\ningress = \"west\"\naction = \"tx\""].map(|settings| {
-            let mut port = net.plan_flow(settings, &flow);
-            assert_eq!(port.leaves_by(), Some(net.link("west").index));
-            // As the plan says for drivers of another kind.
-            port.attach = RequiredProgram::Pass(ExistingProgram::Keep);
-            port
-        });
+        ["interface = \"west\"", "interface = \"south\"\ningress = \"west\"\naction = \"tx\""].map(
+            |settings| {
+                let mut port = net.plan_flow(settings, &flow);
+                assert_eq!(port.leaves_by(), Some(net.link("west").index));
+                // As the plan says for drivers of another kind.
+                port.attach = RequiredProgram::Pass(ExistingProgram::Keep);
+                port
+            },
+        );
     let loaded = Loaded::new(Plan { ports: ports.into(), notes: Vec::new() }).unwrap();
     let shared = attached("west");
     assert_eq!((shared.len(), attached("south").len()), (1, 0));
@@ -372,7 +399,10 @@ fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
         .unwrap();
     assert!(failure.is_none(), "{failure:?}");
     assert!(seen.iter().all(|then| *then == shared), "{seen:?}");
-    assert_eq!(snapshot.ports.iter().map(|port| port.frames_tx).collect::<Vec<_>>(), [50_000, 50_000]);
+    assert_eq!(
+        snapshot.ports.iter().map(|port| port.frames_tx).collect::<Vec<_>>(),
+        [50_000, 50_000]
+    );
     assert_arrived(&sink, 100_000);
     assert_detached("west");
 }
@@ -400,7 +430,9 @@ fn it_goes_with_a_process_that_is_killed() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    wait_until("the child has attached it", || !attached("west").is_empty() || child.try_wait().unwrap().is_some());
+    wait_until("the child has attached it", || {
+        !attached("west").is_empty() || child.try_wait().unwrap().is_some()
+    });
     let seen = attached("west");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -1,5 +1,5 @@
-//! Every frame the real eBPF program makes, against etherparse: the whole way from a configuration file through the
-//! plan to the kernel, run in the ordinary BPF_PROG_RUN mode, which sends nothing.
+//! Every frame the real eBPF program makes, against etherparse: the whole way from a configuration
+//! file through the plan to the kernel, run in the ordinary BPF_PROG_RUN mode, which sends nothing.
 
 mod cases;
 pub(crate) mod model;
@@ -21,16 +21,18 @@ use xdp_trafficgen_ebpf::abi::MAX_FIELDS;
 use self::{
     cases::{Case, Page, case},
     model::{
-        Advance, Fields, Flow, Follow, Pattern, Payload, Size, decrement, flow, increment, random, setting, text::toml,
+        Advance, Fields, Flow, Follow, Pattern, Payload, Size, decrement, flow, increment, random,
+        setting, text::toml,
     },
     rig::{are_within_limits, check_case, largest_size, load, pin, plan},
 };
 use crate::harness::privileged;
 
-/// Bounded, so that all tests of this file take less than a minute. Nothing is written to disk: a failure prints the file that
-/// leads to it.
+/// Bounded, so that all tests of this file take less than a minute. Nothing is written to disk: a
+/// failure prints the file that leads to it.
 fn run_cases(cases: u32, flows: RangeInclusive<usize>, frames: usize) {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let config =
+        Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
     let (drawn, checked) = (Cell::new(0), Cell::new(0));
     let result = TestRunner::new(config).run(&case(flows, frames, largest_size()), |mut case| {
         drawn.set(drawn.get() + case.flows.len());
@@ -61,7 +63,8 @@ fn random_flows() {
     }
 }
 
-/// Flows of different layouts and sizes take turns on one worker, recorded ones beside those that are worked out.
+/// Flows of different layouts and sizes take turns on one worker, recorded ones beside those that
+/// are worked out.
 #[test]
 fn random_flows_together() {
     if privileged() {
@@ -72,7 +75,12 @@ fn random_flows_together() {
 /// Whatever is asked for, the plan takes it or says what is wrong, and where.
 #[test]
 fn the_plan_takes_anything_or_says_where_it_is_wrong() {
-    let config = Config { cases: 2000, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let config = Config {
+        cases: 2000,
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        ..Config::default()
+    };
     let (taken, refused) = (Cell::new(0), Cell::new(0));
     let flow = prop_oneof![cases::flow(1518), cases::wild()];
     let result = TestRunner::new(config).run(&prop::collection::vec(flow, 1..4), |flows| {
@@ -94,7 +102,10 @@ fn the_plan_takes_anything_or_says_where_it_is_wrong() {
         Ok(())
     });
     match result {
-        Ok(()) => assert!(taken.get() > 200 && refused.get() > 500, "{taken:?} taken, {refused:?} refused"),
+        Ok(()) => assert!(
+            taken.get() > 200 && refused.get() > 500,
+            "{taken:?} taken, {refused:?} refused"
+        ),
         Err(TestError::Fail(reason, _)) => panic!("{reason}"),
         Err(error) => panic!("{error}"),
     }
@@ -112,7 +123,12 @@ fn flows_take_turns_by_weight() {
         for (flow, weight) in (0..).zip(&weights) {
             let own = turns.iter().filter(|turn| **turn == flow).count() as u64;
             let all: u64 = weights.iter().copied().map(u64::from).sum();
-            prop_assert_eq!(own * all, u64::from(*weight) * turns.len() as u64, "the share of {}", flow);
+            prop_assert_eq!(
+                own * all,
+                u64::from(*weight) * turns.len() as u64,
+                "the share of {}",
+                flow
+            );
         }
         prop_assert_eq!(turns, model::turns(&weights));
         Ok(())
@@ -122,8 +138,8 @@ fn flows_take_turns_by_weight() {
     }
 }
 
-/// More flows than there are groups, and in several of them: some soon start again, some do not, of three layouts, each with
-/// its own addresses and weight; `bodies`: with payloads that differ, too.
+/// More flows than there are groups, and in several of them: some soon start again, some do not, of
+/// three layouts, each with its own addresses and weight; `bodies`: with payloads that differ, too.
 #[test]
 fn six_hundred_flows() {
     if !privileged() {
@@ -132,7 +148,10 @@ fn six_hundred_flows() {
     for bodies in [false, true] {
         let flows = (0..600u32).map(|number| {
             let base = u128::from(number) << 8;
-            let mac = ("src", increment(0x0200_0000_0000 + base, 1, if number % 5 == 0 { 7 } else { 200 }));
+            let mac = (
+                "src",
+                increment(0x0200_0000_0000 + base, 1, if number % 5 == 0 { 7 } else { 200 }),
+            );
             let port = ("dst_port", random(0, 65535, number.into()));
             let mut flow = match number % 3 {
                 0 => flow(
@@ -140,7 +159,14 @@ fn six_hundred_flows() {
                     &[(Ethernet, &[mac]), (Ipv4, &[("src", increment(base, 1, 256))]), (Udp, &[])],
                 ),
                 1 => flow(100, &[(Ethernet, &[mac]), (Vlan, &[]), (Ipv6, &[]), (Udp, &[port])]),
-                _ => flow(64, &[(Ethernet, &[mac]), (Ipv4, &[]), (Udp, &[port, ("src_port", increment(1, 1, 60000))])]),
+                _ => flow(
+                    64,
+                    &[
+                        (Ethernet, &[mac]),
+                        (Ipv4, &[]),
+                        (Udp, &[port, ("src_port", increment(1, 1, 60000))]),
+                    ],
+                ),
             };
             if bodies {
                 flow.payload = Payload::Increment(u8::try_from(number % 11).expect("below 11"));
@@ -158,10 +184,18 @@ fn headers_of_different_lengths() {
     if !privileged() {
         return;
     }
-    let udp = |network| flow(200, &[(Ethernet, &[]), (network, &[]), (Udp, &[("dst_port", increment(1, 1, 9))])]);
+    let udp = |network| {
+        flow(200, &[(Ethernet, &[]), (network, &[]), (Udp, &[("dst_port", increment(1, 1, 9))])])
+    };
     let mut long = flow(
         200,
-        &[(Ethernet, &[]), (Vlan, &[]), (Vlan, &[]), (Ipv6, &[("src", random(0, u128::MAX, 1))]), (Udp, &[])],
+        &[
+            (Ethernet, &[]),
+            (Vlan, &[]),
+            (Vlan, &[]),
+            (Ipv6, &[("src", random(0, u128::MAX, 1))]),
+            (Udp, &[]),
+        ],
     );
     check_flows(vec![udp(Ipv4), long.clone(), udp(Ipv6)], 0, 1, 60);
     long.size = Size::Fixed(300);
@@ -179,7 +213,11 @@ fn values_at_random_are_counted_and_followed() {
     for count in [None, Some(1), Some(2), Some(30)] {
         let mut both = flow(
             70,
-            &[(Ethernet, &[]), (Ipv6, &[("src", draws(1 << 100, count))]), (Udp, &[("dst_port", draws(0, count))])],
+            &[
+                (Ethernet, &[]),
+                (Ipv6, &[("src", draws(1 << 100, count))]),
+                (Udp, &[("dst_port", draws(0, count))]),
+            ],
         );
         check(&both);
         if count != Some(1) {
@@ -199,7 +237,8 @@ fn check_worker(flow: &Flow, worker: usize, workers: u32) {
     check_flows(vec![flow.clone()], worker, workers, 40);
 }
 
-/// The flows' frames, so many of them on fresh pages, three on foreign ones, and as many again on recycled ones.
+/// The flows' frames, so many of them on fresh pages, three on foreign ones, and as many again on
+/// recycled ones.
 #[track_caller]
 fn check_flows(flows: Vec<Flow>, worker: usize, workers: u32, frames: usize) {
     let fresh = std::iter::repeat_n(Page::Fresh, frames);
@@ -232,7 +271,14 @@ fn any_number_of_workers_sends_the_same_frames() {
                 Ipv6,
                 &[
                     ("flow_label", random(5, 0xffff, 9)),
-                    ("src", Pattern::Values(vec![address("2001:db8::1"), address("::"), address("fe80::2:0:0:1")])),
+                    (
+                        "src",
+                        Pattern::Values(vec![
+                            address("2001:db8::1"),
+                            address("::"),
+                            address("fe80::2:0:0:1"),
+                        ]),
+                    ),
                     ("dst", random(address("2001:db8::"), address("2001:db8:0:5::4"), 7)),
                 ],
             ),
@@ -253,11 +299,18 @@ fn workers_of_one_program_keep_apart() {
     if !privileged() {
         return;
     }
-    let flow =
-        flow(64, &[(Ethernet, &[]), (Ipv4, &[("src", random(0, 77, 3))]), (Udp, &[("dst_port", increment(0, 1, 9))])]);
+    let flow = flow(
+        64,
+        &[
+            (Ethernet, &[]),
+            (Ipv4, &[("src", random(0, 77, 3))]),
+            (Udp, &[("dst_port", increment(0, 1, 9))]),
+        ],
+    );
     // Descending: the order of the list numbers the workers, not the CPUs' order.
     let cpus: Vec<u32> = rig::cpus().iter().copied().filter(|&cpu| cpu < 4).rev().collect();
-    let plan = plan(&toml(slice::from_ref(&flow), &cpus, "tx")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let plan = plan(&toml(slice::from_ref(&flow), &cpus, "tx"))
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let generator = load(&plan.program, cpus[0]);
     let workers = cpus.len() as u64;
     for number in 0..workers * 20 {
@@ -270,7 +323,12 @@ fn workers_of_one_program_keep_apart() {
     for (first, &cpu) in (0..).zip(&cpus) {
         let worker = state.get(cpu).expect("a possible CPU");
         assert_eq!(
-            (u64::from(worker.spec.index), worker.frames_attempted(), worker.counts.dropped, worker.counts.aborted),
+            (
+                u64::from(worker.spec.index),
+                worker.frames_attempted(),
+                worker.counts.dropped,
+                worker.counts.aborted
+            ),
             (first, 20, 0, 0),
             "CPU {cpu}"
         );
@@ -283,9 +341,13 @@ fn a_zero_udp_checksum_is_sent_as_ones() {
         return;
     }
     for network in [Ipv4, Ipv6] {
-        let at = |port: Pattern| flow(66, &[(Ethernet, &[]), (network, &[]), (Udp, &[("src_port", port)])]);
+        let at = |port: Pattern| {
+            flow(66, &[(Ethernet, &[]), (network, &[]), (Udp, &[("src_port", port)])])
+        };
         let checksum = 14 + if network == Ipv4 { 20 } else { 40 } + 6;
-        let has_ones = |port: &u128| at(Pattern::Value(*port)).frame(0)[checksum..checksum + 2] == [0xff, 0xff];
+        let has_ones = |port: &u128| {
+            at(Pattern::Value(*port)).frame(0)[checksum..checksum + 2] == [0xff, 0xff]
+        };
         // RFC 768: only a zero result becomes 0xffff.
         let port = (1..=65534).find(has_ones).expect("one of all ports makes the sum 0xffff");
         check(&at(Pattern::Values(vec![port, port - 1, port + 1])));
@@ -304,9 +366,12 @@ fn a_zero_ipv4_checksum_stays_zero() {
     if !privileged() {
         return;
     }
-    let at = |identification| flow(64, &[(Ethernet, &[]), (Ipv4, &[("identification", identification)]), (Udp, &[])]);
+    let at = |identification| {
+        flow(64, &[(Ethernet, &[]), (Ipv4, &[("identification", identification)]), (Udp, &[])])
+    };
     let has_zero = |value: &u128| at(Pattern::Value(*value)).frame(0)[24..26] == [0, 0];
-    let value = (1..=65534).find(has_zero).expect("one of all identifications makes the sum 0xffff");
+    let value =
+        (1..=65534).find(has_zero).expect("one of all identifications makes the sum 0xffff");
     check(&at(increment(value - 1, 1, 3)));
 }
 
@@ -317,7 +382,10 @@ fn odd_lengths() {
     }
     for network in [Ipv4, Ipv6] {
         for size in [67, 68, 69, 1517, 1518, largest_size() - 1, largest_size()] {
-            let mut odd = flow(size, &[(Ethernet, &[]), (network, &[]), (Udp, &[("dst_port", random(0, 65535, 5))])]);
+            let mut odd = flow(
+                size,
+                &[(Ethernet, &[]), (network, &[]), (Udp, &[("dst_port", random(0, 65535, 5))])],
+            );
             odd.payload = Payload::Pattern(vec![0xff, 0x01, 0x80]);
             check(&odd);
         }
@@ -395,8 +463,11 @@ fn fields_that_share_bytes() {
         check(&flow(64, &[(Ethernet, &[]), (Vlan, vlan), (Vlan, vlan)]));
     }
     let (dscp, ecn) = (|| increment(1, 9, 7), || Pattern::Values(vec![3, 0, 1]));
-    let first_lines: [Fields<'_>; 3] =
-        [&[("dscp", dscp()), ("ecn", ecn())], &[("dscp", constant(46)), ("ecn", ecn())], &[("dscp", dscp())]];
+    let first_lines: [Fields<'_>; 3] = [
+        &[("dscp", dscp()), ("ecn", ecn())],
+        &[("dscp", constant(46)), ("ecn", ecn())],
+        &[("dscp", dscp())],
+    ];
     for fields in first_lines {
         check(&flow(64, &[(Ethernet, &[]), (Ipv4, fields), (Udp, &[])]));
     }
@@ -437,7 +508,11 @@ fn next_protocols_vary_too() {
 
 /// As many varying fields as there are slots.
 fn sixteen_fields() -> Flow {
-    let tag: Fields<'_> = &[("id", random(0, 4095, 1)), ("cfi", increment(0, 1, 2)), ("priority", decrement(7, 1, 8))];
+    let tag: Fields<'_> = &[
+        ("id", random(0, 4095, 1)),
+        ("cfi", increment(0, 1, 2)),
+        ("priority", decrement(7, 1, 8)),
+    ];
     let mac = || Pattern::Values(vec![0x0200_0000_0001, 0x0200_0000_0002]);
     flow(
         64,
@@ -456,7 +531,13 @@ fn sixteen_fields() -> Flow {
                     ("dst", increment(0xc612_0000, 1, 1 << 17)),
                 ],
             ),
-            (Udp, &[("src_port", random(1024, 65535, 5)), ("dst_port", Pattern::Values(vec![53, 80, 443]))]),
+            (
+                Udp,
+                &[
+                    ("src_port", random(1024, 65535, 5)),
+                    ("dst_port", Pattern::Values(vec![53, 80, 443])),
+                ],
+            ),
         ],
     )
 }
@@ -486,34 +567,59 @@ fn check_refused(flow: &Flow, place: &str, message: &str) {
 fn one_field_more_than_slots_is_refused() {
     let mut flow = sixteen_fields();
     flow.headers[0].fields.push(setting(Ethernet, "ether_type", increment(0x0800, 1, 2)));
-    check_refused(&flow, "[53, 80, 443]", "17 fields, lengths and sizes vary, more than the 16 there is room for");
+    check_refused(
+        &flow,
+        "[53, 80, 443]",
+        "17 fields, lengths and sizes vary, more than the 16 there is room for",
+    );
 }
 
 #[test]
 fn headers_that_fill_the_frame() {
-    let full = |size| flow(size, &[(Ethernet, &[]), (Ipv6, &[]), (Udp, &[("src_port", increment(0, 1, 65536))])]);
-    check_refused(&full(65), "65", "the headers take 62 bytes and the FCS 4, more than the frame's 65");
+    let full = |size| {
+        flow(size, &[(Ethernet, &[]), (Ipv6, &[]), (Udp, &[("src_port", increment(0, 1, 65536))])])
+    };
+    check_refused(
+        &full(65),
+        "65",
+        "the headers take 62 bytes and the FCS 4, more than the frame's 65",
+    );
     if !privileged() {
         return;
     }
     check(&full(66));
     // No payload at all, and two bytes of it: no stack of these headers is 60 bytes long.
-    check(&flow(66, &[(Ethernet, &[]), (Vlan, &[]), (Vlan, &[]), (Ipv6, &[("dst", random(0, u128::MAX, 2))])]));
+    check(&flow(
+        66,
+        &[(Ethernet, &[]), (Vlan, &[]), (Vlan, &[]), (Ipv6, &[("dst", random(0, u128::MAX, 2))])],
+    ));
     check(&flow(64, &[(Ethernet, &[]), (Vlan, &[]), (Ipv6, &[("hop_limit", random(0, 255, 2))])]));
 }
 
-/// Threads can be moved: what runs on a CPU without a worker makes nothing, however frames are made and whatever becomes of them.
+/// Threads can be moved: what runs on a CPU without a worker makes nothing, however frames are made
+/// and whatever becomes of them.
 #[test]
 fn a_cpu_without_a_worker_makes_no_frame() {
     if !privileged() {
         return;
     }
-    let &[own, other, ..] = rig::cpus() else { return crate::harness::skipped("it takes two CPUs") };
+    let &[own, other, ..] = rig::cpus() else {
+        return crate::harness::skipped("it takes two CPUs");
+    };
     let port = |pattern| flow(66, &[(Ethernet, &[]), (Ipv4, &[]), (Udp, &[("dst_port", pattern)])]);
     let (short, long) = (|| port(increment(1, 1, 5)), || port(random(0, 65535, 1)));
-    let sizes = [vec![short()], vec![long()], vec![short(), short()], vec![long(), long()], vec![short(), long()]];
-    for (flows, action) in sizes.iter().flat_map(|flows| ["redirect", "pass", "tx"].map(|action| (flows, action))) {
-        let plan = plan(&toml(flows, &[own], action)).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let sizes = [
+        vec![short()],
+        vec![long()],
+        vec![short(), short()],
+        vec![long(), long()],
+        vec![short(), long()],
+    ];
+    for (flows, action) in
+        sizes.iter().flat_map(|flows| ["redirect", "pass", "tx"].map(|action| (flows, action)))
+    {
+        let plan = plan(&toml(flows, &[own], action))
+            .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
         let generator = load(&plan.program, own);
         let turns: Vec<u32> = (0..).take(flows.len()).collect();
         generator.set_schedule(0, &plan.program, &turns).expect("the map");
@@ -527,22 +633,30 @@ fn a_cpu_without_a_worker_makes_no_frame() {
             let worker = workers.get(cpu).expect("a possible CPU");
             (worker.frames_attempted(), worker.in_flight(), worker.counts.aborted)
         };
-        assert_eq!((counts(own), counts(other)), ((0, 0, 0), (0, 0, 3)), "{} flows, {action}", flows.len());
+        assert_eq!(
+            (counts(own), counts(other)),
+            ((0, 0, 0), (0, 0, 3)),
+            "{} flows, {action}",
+            flows.len()
+        );
         pin(own);
         let (_, made) = generator.dry_run(&plan.program.frame).expect("an ordinary run");
         assert_eq!(made, flows[0].frame(0), "the worker's first frame is still to come");
     }
 }
 
-/// A page that ends before the last byte the program may write is dropped and counted, and no value is used up.
+/// A page that ends before the last byte the program may write is dropped and counted, and no value
+/// is used up.
 #[test]
 fn a_page_too_short_is_left_alone() {
     if !privileged() {
         return;
     }
-    let flow = flow(64, &[(Ethernet, &[]), (Ipv4, &[]), (Udp, &[("dst_port", increment(1, 1, 60000))])]);
+    let flow =
+        flow(64, &[(Ethernet, &[]), (Ipv4, &[]), (Udp, &[("dst_port", increment(1, 1, 60000))])]);
     let cpu = rig::cpus()[0];
-    let plan = plan(&toml(slice::from_ref(&flow), &[0], "pass")).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let plan = plan(&toml(slice::from_ref(&flow), &[0], "pass"))
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let generator = load(&plan.program, 0);
     // Up to the UDP checksum's end, and to a multiple of four.
     let needed = 14 + 20 + 8 + 2;
@@ -552,10 +666,16 @@ fn a_page_too_short_is_left_alone() {
         generator.dry_run(&plan.program.frame[..needed]).expect("an ordinary run"),
         (2, flow.frame(0)[..needed].to_vec())
     );
-    assert_eq!(generator.dry_run(&plan.program.frame).expect("an ordinary run"), (2, flow.frame(1)));
+    assert_eq!(
+        generator.dry_run(&plan.program.frame).expect("an ordinary run"),
+        (2, flow.frame(1))
+    );
     let workers = generator.workers().expect("the map");
     let worker = workers.get(cpu).expect("a possible CPU");
-    assert_eq!((worker.frames_attempted(), worker.counts.aborted, worker.counts.dropped), (2, 1, 0));
+    assert_eq!(
+        (worker.frames_attempted(), worker.counts.aborted, worker.counts.dropped),
+        (2, 1, 0)
+    );
 }
 
 /// A port of twenty flows, each with a program of its own: none is sent by another one's.
@@ -580,12 +700,14 @@ fn as_many_programs_as_flows() {
     for number in 0..60 {
         let (_, made) = generator.dry_run(&port.program.frame).expect("an ordinary run");
         let ip = &made[14 + 4 * (number % 20)..][..20];
-        let sum = ip.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum::<u32>();
+        let sum =
+            ip.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum::<u32>();
         assert_eq!((ip[0], (sum >> 16) + (sum & 0xffff)), (0x45, 0xffff), "frame {number}");
     }
 }
 
-/// Two fields that are drawn at random, each followed by others, one of which has to stand in front of everything.
+/// Two fields that are drawn at random, each followed by others, one of which has to stand in front
+/// of everything.
 #[test]
 fn followers_keep_to_their_own_leader() {
     if !privileged() {

@@ -1,5 +1,5 @@
-//! The examples of the guide and of the README, each of which is tried: configurations are checked, commands run, what they
-//! are shown to print is printed, and links lead somewhere.
+//! The examples of the guide and of the README, each of which is tried: configurations are checked,
+//! commands run, what they are shown to print is printed, and links lead somewhere.
 
 mod blocks;
 mod links;
@@ -28,7 +28,8 @@ fn every_command_line_is_understood() {
             for words in programs(&command.line) {
                 match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
                     ["xdp-trafficgen", ..] => {
-                        if let Err(error) = Cli::try_parse_from(cli::words(words.iter().map(Into::into)))
+                        if let Err(error) =
+                            Cli::try_parse_from(cli::words(words.iter().map(Into::into)))
                             && console.expected != Expected::Exit(2)
                         {
                             panic!("{block}: {}\n{error}", command.line);
@@ -36,11 +37,19 @@ fn every_command_line_is_understood() {
                     }
                     ["cargo", "xtask", task, ..] => {
                         let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
-                        let variant = format!("    {}", task.split('-').map(capital).collect::<String>());
-                        assert!(TASKS.lines().any(|line| line.starts_with(&variant)), "{block}: no task `{task}`");
+                        let variant =
+                            format!("    {}", task.split('-').map(capital).collect::<String>());
+                        assert!(
+                            TASKS.lines().any(|line| line.starts_with(&variant)),
+                            "{block}: no task `{task}`"
+                        );
                     }
                     ["cargo", "build" | "check" | "clippy" | "doc" | "fmt" | "test", ..] => {}
-                    _ => assert!(console.runs(), "{block}: nobody knows whether `{}` is right", command.line),
+                    _ => assert!(
+                        console.runs(),
+                        "{block}: nobody knows whether `{}` is right",
+                        command.line
+                    ),
                 }
             }
         }
@@ -51,7 +60,8 @@ fn every_command_line_is_understood() {
 fn json_is_json() {
     for block in blocks::all().iter().filter(|block| matches!(block.kind, Kind::Json)) {
         for line in block.text.lines() {
-            serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{block}: {error}"));
+            serde_json::from_str::<serde_json::Value>(line)
+                .unwrap_or_else(|error| panic!("{block}: {error}"));
         }
     }
 }
@@ -99,7 +109,8 @@ fn commands_do_what_they_are_shown_to_do() {
 fn does(console: &Console, command: &blocks::Command, folder: &Path) -> Result<(), String> {
     let line = shortened(&command.line, console.stop_after.as_deref());
     let program = Path::new(env!("CARGO_BIN_EXE_xdp-trafficgen"));
-    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let path =
+        format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
     shell.args(["-c", &line]).current_dir(folder).env("PATH", path).env_remove("RUST_LOG");
     let finished = Finished::of(shell);
@@ -113,9 +124,17 @@ fn does(console: &Console, command: &blocks::Command, folder: &Path) -> Result<(
     if console.expected == Expected::Varies {
         return Ok(());
     }
-    let printed: Vec<_> = finished.stdout.lines().chain(finished.stderr.lines()).filter_map(shape).collect();
-    match command.output.iter().filter_map(|line| shape(line)).find(|expected| !printed.contains(expected)) {
-        Some(expected) => Err(format!("`{line}` does not print\n{expected}\nbut\n{}", printed.join("\n"))),
+    let printed: Vec<_> =
+        finished.stdout.lines().chain(finished.stderr.lines()).filter_map(shape).collect();
+    match command
+        .output
+        .iter()
+        .filter_map(|line| shape(line))
+        .find(|expected| !printed.contains(expected))
+    {
+        Some(expected) => {
+            Err(format!("`{line}` does not print\n{expected}\nbut\n{}", printed.join("\n")))
+        }
         None => Ok(()),
     }
 }
@@ -162,8 +181,8 @@ fn programs(line: &str) -> Vec<Vec<String>> {
     programs
 }
 
-/// A stage with what the guide's examples name: `eth1` with a neighbour 10.0.0.2, the samples' `xtg0` and `xtg1`, all with a
-/// receiver at the other end, and `veth0` without one.
+/// A stage with what the guide's examples name: `eth1` with a neighbour 10.0.0.2, the samples'
+/// `xtg0` and `xtg1`, all with a receiver at the other end, and `veth0` without one.
 struct Scene {
     _sinks: [Sink; 3],
     _stage: Stage,

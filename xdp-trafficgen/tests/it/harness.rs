@@ -1,5 +1,5 @@
-//! What tests share that need the real kernel: a network namespace of their own, in it a port of the crate or the program at
-//! work, and what arrives at the other end.
+//! What tests share that need the real kernel: a network namespace of their own, in it a port of
+//! the crate or the program at work, and what arrives at the other end.
 
 mod arrival;
 mod commands;

@@ -8,7 +8,10 @@ use crate::harness::{TestNet, ip, wait_until};
 use rustix::thread::gettid;
 use serde_json::Value;
 use xdp_trafficgen::{
-    host::{AttachedMode, CounterReader, Counters, Driver, Interface, Netlink, Peer, Queues, Rings, queues_in_use},
+    host::{
+        AttachedMode, CounterReader, Counters, Driver, Interface, Netlink, Peer, Queues, Rings,
+        queues_in_use,
+    },
     kernel::{KernelError, PrivateNetns, Sink, sink::SinkAction},
 };
 
@@ -21,9 +24,12 @@ fn facts(name: &str) -> Interface {
     interface
 }
 
-/// Interfaces of many kinds: `a0` and `a1` are a pair with several queues, of which `a1` has a native program.
+/// Interfaces of many kinds: `a0` and `a1` are a pair with several queues, of which `a1` has a
+/// native program.
 fn kinds(net: &TestNet) -> Sink {
-    ip("link add name a0 numtxqueues 3 numrxqueues 4 type veth peer name a1 numtxqueues 2 numrxqueues 3");
+    ip(
+        "link add name a0 numtxqueues 3 numrxqueues 4 type veth peer name a1 numtxqueues 2 numrxqueues 3",
+    );
     net.veth("b0", "b1");
     ip("tuntap add name tap0 mode tap multi_queue");
     ip("tuntap add name tun0 mode tun");
@@ -39,7 +45,8 @@ fn kinds(net: &TestNet) -> Sink {
     sink
 }
 
-const KINDS: [&str; 11] = ["a0", "a1", "b0", "b1", "tap0", "tun0", "br0", "ifb0", "vx0", "mv0", "lo"];
+const KINDS: [&str; 11] =
+    ["a0", "a1", "b0", "b1", "tap0", "tun0", "br0", "ifb0", "vx0", "mv0", "lo"];
 
 /// Everything but features and the peer, which none of these programs show.
 #[track_caller]
@@ -64,7 +71,8 @@ fn check(name: &str) {
     assert_eq!(facts.driver, driver, "{name}");
 
     // `n/a` is none.
-    let count = |values: &BTreeMap<String, String>, key: &str| values[key].parse::<u32>().unwrap_or(0);
+    let count =
+        |values: &BTreeMap<String, String>, key: &str| values[key].parse::<u32>().unwrap_or(0);
     let channels = oracle::ethtool("-l", name);
     let queues = |section: &str| {
         let of = |kind: &str| count(&channels, &format!("{section} {kind}"));
@@ -142,10 +150,15 @@ fn facts_are_those_that_other_programs_show() {
     let netlink = Netlink::open().unwrap();
     assert_eq!(Interface::gather(&netlink, &["nobody"]).unwrap(), []);
     // There is none, whatever the machine's own namespace has on its buses.
-    assert!(KINDS.iter().all(|name| facts(name).numa_node.is_none() && facts(name).interrupts.is_empty()));
+    assert!(
+        KINDS
+            .iter()
+            .all(|name| facts(name).numa_node.is_none() && facts(name).interrupts.is_empty())
+    );
 }
 
-/// Those of this machine's own namespace, which are only looked at: a device's rings and bus can only be seen on hardware.
+/// Those of this machine's own namespace, which are only looked at: a device's rings and bus can
+/// only be seen on hardware.
 #[test]
 fn facts_of_this_machines_own_interfaces() {
     for link in Netlink::open().unwrap().links().unwrap() {
@@ -155,16 +168,22 @@ fn facts_of_this_machines_own_interfaces() {
         let facts = facts(&link.name);
         // An interrupt of the device's is one of those that /proc/interrupts counts, and has a CPU.
         let counted = std::fs::read_to_string("/proc/interrupts").unwrap();
-        let counted = |number: u32| counted.lines().any(|line| line.trim().starts_with(&format!("{number}:")));
+        let counted = |number: u32| {
+            counted.lines().any(|line| line.trim().starts_with(&format!("{number}:")))
+        };
         for interrupt in &facts.interrupts {
-            assert!(counted(interrupt.number) && !interrupt.cpus.is_empty(), "{}: {interrupt:?}", link.name);
+            assert!(
+                counted(interrupt.number) && !interrupt.cpus.is_empty(),
+                "{}: {interrupt:?}",
+                link.name
+            );
         }
         assert!(facts.iommu.is_some() || bus != "virtio", "{facts:?}");
     }
 }
 
-/// What the family `netdev` lists, of interfaces that were made for more queues than they use and of others; /sys shows the
-/// same.
+/// What the family `netdev` lists, of interfaces that were made for more queues than they use and
+/// of others; /sys shows the same.
 #[test]
 fn queues_that_are_listed_are_those_in_use() {
     let Some(_net) = TestNet::enter() else { return };
@@ -180,7 +199,9 @@ fn queues_that_are_listed_are_those_in_use() {
         assert_eq!(shown, expected, "{name}");
         assert_eq!(queues_in_use(facts(name).link.index), Some(expected), "{name}");
     }
-    ip("link add name a0 numtxqueues 4 numrxqueues 4 type veth peer name a1 numtxqueues 4 numrxqueues 4");
+    ip(
+        "link add name a0 numtxqueues 4 numrxqueues 4 type veth peer name a1 numtxqueues 4 numrxqueues 4",
+    );
     // More than fit into one answer.
     ip("link add name ifb0 numtxqueues 600 numrxqueues 500 type ifb");
     let index = facts("a0").link.index;
@@ -192,7 +213,10 @@ fn queues_that_are_listed_are_those_in_use() {
         ip(&format!("link set {name} up"));
     }
     let made_for = oracle::ip("a0");
-    assert_eq!((made_for["num_tx_queues"].as_u64(), made_for["num_rx_queues"].as_u64()), (Some(4), Some(4)));
+    assert_eq!(
+        (made_for["num_tx_queues"].as_u64(), made_for["num_rx_queues"].as_u64()),
+        (Some(4), Some(4))
+    );
     check("a0", Queues { rx: 1, tx: 1 });
     check("a1", Queues { rx: 3, tx: 2 });
     check("ifb0", Queues { rx: 500, tx: 600 });
@@ -202,7 +226,9 @@ fn queues_that_are_listed_are_those_in_use() {
 #[test]
 fn a_veth_knows_its_other_end() {
     let Some(net) = TestNet::enter() else { return };
-    ip("link add name a0 numrxqueues 4 numtxqueues 3 type veth peer name a1 numrxqueues 3 numtxqueues 1");
+    ip(
+        "link add name a0 numrxqueues 4 numtxqueues 3 type veth peer name a1 numrxqueues 3 numtxqueues 1",
+    );
     let index = facts("a1").link.index;
     let peer = |up, mtu, native_xdp, gro| Peer::Here {
         name: "a1".to_owned(),
@@ -252,10 +278,20 @@ fn a_veth_knows_its_other_end() {
         })
         .unwrap();
     // By the index that `ip` shows behind the `@` of its name.
-    let index = u32::try_from(oracle::ip("c0")["link_index"].as_u64().expect("an end of a pair")).unwrap();
-    let nsid = i32::try_from(oracle::ip("c0")["link_netnsid"].as_i64().expect("in another namespace")).unwrap();
-    let there =
-        |up, mtu| Peer::There { name: "c1".to_owned(), nsid, index, up, mtu, native_xdp: false, namespace: None };
+    let index =
+        u32::try_from(oracle::ip("c0")["link_index"].as_u64().expect("an end of a pair")).unwrap();
+    let nsid =
+        i32::try_from(oracle::ip("c0")["link_netnsid"].as_i64().expect("in another namespace"))
+            .unwrap();
+    let there = |up, mtu| Peer::There {
+        name: "c1".to_owned(),
+        nsid,
+        index,
+        up,
+        mtu,
+        native_xdp: false,
+        namespace: None,
+    };
     check("c0", Some(there(false, 1500)));
     elsewhere
         .run(|| {
@@ -271,8 +307,8 @@ fn a_veth_knows_its_other_end() {
     }
 }
 
-/// No program shows them; what they must be is in the drivers: `veth_set_xdp_features` of drivers/net/veth.c, `tun_net_init` of
-/// drivers/net/tun.c, and nothing in the others.
+/// No program shows them; what they must be is in the drivers: `veth_set_xdp_features` of
+/// drivers/net/veth.c, `tun_net_init` of drivers/net/tun.c, and nothing in the others.
 #[test]
 fn xdp_features_are_those_of_the_driver_just_now() {
     let Some(net) = TestNet::enter() else { return };
@@ -301,7 +337,9 @@ fn xdp_features_are_those_of_the_driver_just_now() {
     wait_until("the program is gone", || facts("a1").xdp.is_empty());
     check("a0", RECEIVING);
     // More to send from than the other end has to receive with.
-    ip("link add name b0 numtxqueues 2 numrxqueues 1 type veth peer name b1 numtxqueues 2 numrxqueues 1");
+    ip(
+        "link add name b0 numtxqueues 2 numrxqueues 1 type veth peer name b1 numtxqueues 2 numrxqueues 1",
+    );
     oracle::run("ethtool", "-L b0 tx 2");
     check("b1", "");
     ip("tuntap add name tap0 mode tap");
@@ -326,7 +364,8 @@ fn counters_are_those_that_other_programs_show() {
         let of = |key: &str| shown[key].as_u64().unwrap();
         let nic = oracle::ethtool("-S", interface);
         // Its first line is a title.
-        let nic = nic.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect();
+        let nic =
+            nic.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect();
         let expected = Counters {
             tx_packets: of("packets"),
             tx_bytes: of("bytes"),

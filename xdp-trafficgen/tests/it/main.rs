@@ -1,6 +1,8 @@
-//! All tests that drive the crate or the program from outside, in one binary: linking is most of what a changed line costs.
+//! All tests that drive the crate or the program from outside, in one binary: linking is most of
+//! what a changed line costs.
 //!
-//! One module a theme; `cargo test --test it pacing::` runs one of them. What they share: [`harness`].
+//! One module a theme; `cargo test --test it pacing::` runs one of them. What they share:
+//! [`harness`].
 
 mod accounting;
 mod cli;

@@ -1,5 +1,6 @@
-//! The stamping receiver in a real kernel: every frame that matches has its stamp, in order and with its tag; others pass; what
-//! does not fit is counted. How precise departures are is for `cargo xtask bench`.
+//! The stamping receiver in a real kernel: every frame that matches has its stamp, in order and
+//! with its tag; others pass; what does not fit is counted. How precise departures are is for
+//! `cargo xtask bench`.
 
 use std::{num::NonZero, os::fd::OwnedFd, thread};
 
@@ -37,12 +38,22 @@ fn every_frame_is_stamped_in_order() {
     let arrivals = Arrivals::attach("east", matching, frames as u64).unwrap();
     let port = net.port("interface = \"west\"");
     port.send(u32::try_from(frames).unwrap());
-    assert_eq!(wait_for(&arrivals, frames as u64), Seen { stamped: frames as u64, missed: 0, passed: 0 });
+    assert_eq!(
+        wait_for(&arrivals, frames as u64),
+        Seen { stamped: frames as u64, missed: 0, passed: 0 }
+    );
     let arrived = arrivals.take().unwrap();
     assert_eq!((arrived.missed, arrived.passed), (0, 0));
     let tags: Vec<usize> = arrived.stamps.iter().map(|stamp| stamp.tag.into()).collect();
-    assert_eq!(tags, (2000..2000 + frames).collect::<Vec<_>>(), "ports count up from frame to frame");
-    assert!(arrived.stamps.is_sorted_by(|a, b| a.ns < b.ns), "the clock goes on from frame to frame");
+    assert_eq!(
+        tags,
+        (2000..2000 + frames).collect::<Vec<_>>(),
+        "ports count up from frame to frame"
+    );
+    assert!(
+        arrived.stamps.is_sorted_by(|a, b| a.ns < b.ns),
+        "the clock goes on from frame to frame"
+    );
     assert!(arrived.stamps[0].ns > 0);
 }
 
@@ -88,14 +99,17 @@ fn check_passes(net: &TestNet, matching: Match, stamped: u64) {
     crate::harness::ip("link delete west");
 }
 
-/// Every IPv4 packet that reaches the network stack of the namespace. Its buffer holds few: each takes a page.
+/// Every IPv4 packet that reaches the network stack of the namespace. Its buffer holds few: each
+/// takes a page.
 struct Listener(OwnedFd);
 
 impl Listener {
     fn new() -> Self {
         // ETH_P_IP, in network order.
         let ipv4 = Protocol::from_raw(NonZero::new(u32::from(0x0800_u16.to_be())).unwrap());
-        let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::NONBLOCK, Some(ipv4)).unwrap();
+        let socket =
+            socket_with(AddressFamily::PACKET, SocketType::RAW, SocketFlags::NONBLOCK, Some(ipv4))
+                .unwrap();
         Self(socket)
     }
 
@@ -112,10 +126,14 @@ fn what_does_not_fit_is_counted() {
     net.veth("west", "east");
     // A block for these, and one more for each CPU: all of them go to the one that receives.
     let capacity = BLOCK_STAMPS as u64;
-    let arrivals = Arrivals::attach("east", Match { mark: None, tag: Some(DESTINATION_PORT) }, capacity).unwrap();
+    let arrivals =
+        Arrivals::attach("east", Match { mark: None, tag: Some(DESTINATION_PORT) }, capacity)
+            .unwrap();
     let port = net.port("interface = \"west\"");
     // With the spare blocks of as many CPUs as the kernel may ever have here.
-    let frames = u32::try_from(BLOCK_STAMPS * (2 + thread::available_parallelism().unwrap().get() + 1024)).unwrap();
+    let frames =
+        u32::try_from(BLOCK_STAMPS * (2 + thread::available_parallelism().unwrap().get() + 1024))
+            .unwrap();
     port.send(frames);
     let seen = wait_for(&arrivals, frames.into());
     assert_eq!((seen.stamped + seen.missed, seen.passed), (frames.into(), 0));

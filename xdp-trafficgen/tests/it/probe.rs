@@ -1,6 +1,7 @@
-//! `probe` on every kind of interface that can be had in a network namespace: the verdict, what decides it, the exit status,
-//! and whether frames that are really sent agree. Oracles: the kernel's counters where frames arrive, `ip`, `ethtool`, `uname`,
-//! and the kernel's source for what decides.
+//! `probe` on every kind of interface that can be had in a network namespace: the verdict, what
+//! decides it, the exit status, and whether frames that are really sent agree. Oracles: the
+//! kernel's counters where frames arrive, `ip`, `ethtool`, `uname`, and the kernel's source for
+//! what decides.
 
 mod report;
 mod schema;
@@ -16,7 +17,8 @@ use tap::Tap;
 /// What `ip` says of an interface.
 #[track_caller]
 fn link(interface: &str) -> Value {
-    let output = Command::new("ip").args(["-j", "-d", "-s", "link", "show", interface]).output().unwrap();
+    let output =
+        Command::new("ip").args(["-j", "-d", "-s", "link", "show", interface]).output().unwrap();
     let links: Value = serde_json::from_slice(&output.stdout).unwrap();
     links[0].clone()
 }
@@ -27,8 +29,8 @@ fn packets(interface: &str, direction: &str) -> u64 {
     link(interface)["stats64"][direction]["packets"].as_u64().unwrap()
 }
 
-/// Without and with frames sent: the same exit status and deciding finding (none: nothing stands in the way), and `arrived`
-/// counts what the trial's 64 frames come to.
+/// Without and with frames sent: the same exit status and deciding finding (none: nothing stands in
+/// the way), and `arrived` counts what the trial's 64 frames come to.
 #[track_caller]
 fn check(interface: &str, blocked_by: Option<&str>, arrived: impl Fn() -> u64) {
     let before = arrived();
@@ -46,11 +48,16 @@ fn check(interface: &str, blocked_by: Option<&str>, arrived: impl Fn() -> u64) {
     } else {
         assert!(blocked_by.is_some() && !trial["why"].as_str().unwrap().is_empty(), "{trial}");
     }
-    assert!(crate::harness::reached(|| arrived() >= before + expected), "{} arrived", arrived() - before);
+    assert!(
+        crate::harness::reached(|| arrived() >= before + expected),
+        "{} arrived",
+        arrived() - before
+    );
     assert_eq!(arrived(), before + expected);
 }
 
-/// veth hands XDP frames only to a peer whose NAPI runs (veth_xdp_xmit in the kernel's drivers/net/veth.c).
+/// veth hands XDP frames only to a peer whose NAPI runs (veth_xdp_xmit in the kernel's
+/// drivers/net/veth.c).
 #[test]
 fn veth() {
     let Some(_stage) = Stage::set() else { return };
@@ -71,7 +78,8 @@ fn veth() {
 fn interfaces_without_xdp() {
     let Some(_stage) = Stage::set() else { return };
     ip("link set lo up");
-    // With snooping a bridge joins the group of all snoopers, and its IGMP reports would be counted (br_multicast.c, 5.11).
+    // With snooping a bridge joins the group of all snoopers, and its IGMP reports would be counted
+    // (br_multicast.c, 5.11).
     ip("link add br0 type bridge mcast_snooping 0");
     ip("link set xtg1 master br0");
     ip("link add mv0 link xtg0 type macvlan");
@@ -125,18 +133,31 @@ fn facts() {
     assert_eq!(interface["queues"], serde_json::json!({ "rx": 2, "tx": 1 }));
     let driver = Command::new("ethtool").args(["-i", "xtg0"]).output().unwrap();
     let driver = String::from_utf8(driver.stdout).unwrap();
-    assert!(driver.contains(&format!("driver: {}\n", interface["driver"]["name"].as_str().unwrap())), "{driver}");
-    assert_eq!((&interface["peer"]["name"], &interface["peer"]["gro"]), (&"xtg1".into(), &true.into()));
+    assert!(
+        driver.contains(&format!("driver: {}\n", interface["driver"]["name"].as_str().unwrap())),
+        "{driver}"
+    );
+    assert_eq!(
+        (&interface["peer"]["name"], &interface["peer"]["gro"]),
+        (&"xtg1".into(), &true.into())
+    );
     let release = Command::new("uname").arg("-r").output().unwrap();
-    assert_eq!(probed.object["kernel"]["release"], String::from_utf8(release.stdout).unwrap().trim());
+    assert_eq!(
+        probed.object["kernel"]["release"],
+        String::from_utf8(release.stdout).unwrap().trim()
+    );
     // An MTU above what live mode takes.
     ip("link set xtg0 mtu 9000");
     let probed = Probe::of(&["probe", "xtg0", "--json"]);
-    assert_eq!(probed.object["interface"]["largest_frame"], probed.object["kernel"]["largest_frame"]);
+    assert_eq!(
+        probed.object["interface"]["largest_frame"],
+        probed.object["kernel"]["largest_frame"]
+    );
 }
 
-/// Against the kernel's source (TEST_XDP_MAX_BATCH of net/bpf/test_run.c; the largest frame by its test's numbers, 3408 bytes
-/// since 6.5 with pages of 4 KiB), its symbols, and what a user of the trace points sees.
+/// Against the kernel's source (TEST_XDP_MAX_BATCH of net/bpf/test_run.c; the largest frame by its
+/// test's numbers, 3408 bytes since 6.5 with pages of 4 KiB), its symbols, and what a user of the
+/// trace points sees.
 #[test]
 fn the_kernel() {
     let Some(_stage) = Stage::set() else { return };
@@ -211,9 +232,15 @@ fn without_rights_it_explains() {
     let probed = Probe::from(Finished::of(unprivileged(&["probe", "xtg0", "--json", "--send"])));
     assert_eq!(probed.blocked_by(), Some("missing_capability"), "{probed:?}");
     assert_eq!(probed.object["kernel"]["live_frames"], Value::Null);
-    assert_eq!(probed.object["kernel"]["missing_capabilities"], serde_json::json!(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]));
+    assert_eq!(
+        probed.object["kernel"]["missing_capabilities"],
+        serde_json::json!(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"])
+    );
     let unanswered = probed.object["kernel"]["unanswered"].as_array().unwrap();
-    assert!(unanswered.iter().any(|question| question["question"] == "live_frames"), "{unanswered:?}");
+    assert!(
+        unanswered.iter().any(|question| question["question"] == "live_frames"),
+        "{unanswered:?}"
+    );
     // What needs no rights is there all the same: the types of the kernel know names.
     let of_root = Probe::of(&["probe", "--json"]);
     for field in ["trace_points", "bpf_loop", "release", "btf"] {
@@ -225,8 +252,14 @@ fn without_rights_it_explains() {
         let finished = Finished::of(unprivileged(arguments));
         assert_eq!(finished.code, Some(2), "{finished:?}");
         let words = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(words.contains("live frames: not known (needs CAP_NET_ADMIN and CAP_SYS_ADMIN)"), "{finished:?}");
-        assert!(words.contains("not ready") && words.contains("`setcap cap_net_admin"), "{finished:?}");
+        assert!(
+            words.contains("live frames: not known (needs CAP_NET_ADMIN and CAP_SYS_ADMIN)"),
+            "{finished:?}"
+        );
+        assert!(
+            words.contains("not ready") && words.contains("`setcap cap_net_admin"),
+            "{finished:?}"
+        );
     }
 }
 
@@ -235,14 +268,22 @@ fn words_for_people() {
     let Some(_stage) = Stage::set() else { return };
     let finished = Finished::of(trafficgen(&["probe", "xtg0"]));
     assert_eq!(finished.code, Some(2), "{finished:?}");
-    assert!(finished.stdout.contains("\nverdict    xtg0 is not ready\n  blocks   "), "{}", finished.stdout);
+    assert!(
+        finished.stdout.contains("\nverdict    xtg0 is not ready\n  blocks   "),
+        "{}",
+        finished.stdout
+    );
     assert!(finished.stdout.contains("`ethtool -K xtg1 gro on`"), "{}", finished.stdout);
     assert!(finished.stdout.lines().all(|line| line.chars().count() <= 80), "{}", finished.stdout);
     assert!(finished.stderr.contains("xtg0 is not ready to send"), "{finished:?}");
     ethtool("-K xtg1 gro on");
     let finished = Finished::of(trafficgen(&["probe", "xtg0", "--send"]));
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
-    assert!(finished.stdout.contains("trial: 64 frames attempted, 64 accepted"), "{}", finished.stdout);
+    assert!(
+        finished.stdout.contains("trial: 64 frames attempted, 64 accepted"),
+        "{}",
+        finished.stdout
+    );
 }
 
 #[test]
@@ -271,7 +312,10 @@ fn the_default_route_is_kept_free() {
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert!(finished.stderr.contains("--allow-default-route"), "{finished:?}");
     let object = Probe::from(finished).object;
-    assert_eq!((&object["trial"]["made"], &object["interface"]["default_route"]), (&false.into(), &true.into()));
+    assert_eq!(
+        (&object["trial"]["made"], &object["interface"]["default_route"]),
+        (&false.into(), &true.into())
+    );
     let allowed = Probe::of(&["probe", "xtg0", "--send", "--json", "--allow-default-route"]);
     assert_eq!(allowed.object["trial"]["frames_tx"], 64);
     assert_eq!(allowed.blocked_by(), None);

@@ -1,4 +1,5 @@
-//! Every sample configuration does what it says, and what arrives is what `show` predicts, byte for byte.
+//! Every sample configuration does what it says, and what arrives is what `show` predicts, byte for
+//! byte.
 
 mod sample;
 mod tshark;
@@ -20,18 +21,26 @@ fn every_sample_can_be_checked() {
         let Sample { path, ports, .. } = sample;
         let finished = Finished::of(trafficgen(&["check", &path]));
         assert_eq!((finished.code, only_mechanisms(&finished)), (Some(0), paced), "{finished:?}");
-        let flows: Vec<_> = ports.iter().flat_map(|(port, flows)| flows.iter().map(move |flow| (port, flow))).collect();
+        let flows: Vec<_> = ports
+            .iter()
+            .flat_map(|(port, flows)| flows.iter().map(move |flow| (port, flow)))
+            .collect();
         // Remarks on the interface and the machine follow.
-        let lines: Vec<_> = finished.stdout.lines().filter(|line| line.contains(": flow ")).collect();
+        let lines: Vec<_> =
+            finished.stdout.lines().filter(|line| line.contains(": flow ")).collect();
         assert_eq!(lines.len(), flows.len(), "{finished:?}");
         for (line, (port, flow)) in lines.iter().zip(&flows) {
-            assert!(line.starts_with(&format!("port {port}: flow {} out of xtg", flow.name)), "{line}");
+            assert!(
+                line.starts_with(&format!("port {port}: flow {} out of xtg", flow.name)),
+                "{line}"
+            );
             assert_eq!(line.contains("at full speed"), !paced, "{line}");
         }
     }
 }
 
-/// Whether it says how departures are kept; beside that there is only to say that the stage's interfaces have no addresses.
+/// Whether it says how departures are kept; beside that there is only to say that the stage's
+/// interfaces have no addresses.
 #[track_caller]
 fn only_mechanisms(finished: &Finished) -> bool {
     let mechanism = |line: &str| line.contains(": each worker ");
@@ -58,18 +67,26 @@ fn every_sample_can_be_shown() {
             assert_eq!(shown.len() as u64, packets.min(300), "{path}");
             for frame in shown {
                 assert!(flows.iter().any(|known| known.name == frame.flow), "{path}: {frame:?}");
-                assert_eq!(frames.next().unwrap().len() as u64, frame.size - 4, "a frame without its FCS");
+                assert_eq!(
+                    frames.next().unwrap().len() as u64,
+                    frame.size - 4,
+                    "a frame without its FCS"
+                );
             }
             for flow in flows {
                 let heading = format!("flow {}, port {port} (xtg", flow.name);
-                assert!(text.lines().any(|line| line.starts_with(&heading)), "no `{heading}` in {text}");
+                assert!(
+                    text.lines().any(|line| line.starts_with(&heading)),
+                    "no `{heading}` in {text}"
+                );
             }
         }
         assert_eq!(frames.next(), None, "{path}: more than was asked for");
     }
 }
 
-/// Each flow sends exactly what it should, and the kernel's counters of the receiving interfaces say the same.
+/// Each flow sends exactly what it should, and the kernel's counters of the receiving interfaces
+/// say the same.
 #[test]
 fn every_sample_can_be_run() {
     for sample in Sample::all() {
@@ -81,20 +98,28 @@ fn every_sample_can_be_run() {
         let report = Finished::of(trafficgen(&["run", &path, "--json"])).report(0);
         assert!(report.duration_ns > 0 && report.sink.is_none(), "{report:?}");
         assert_eq!(report.ports.len(), ports.len(), "{path}");
-        let flows: Vec<_> = ports.iter().flat_map(|(port, flows)| flows.iter().map(move |flow| (port, flow))).collect();
+        let flows: Vec<_> = ports
+            .iter()
+            .flat_map(|(port, flows)| flows.iter().map(move |flow| (port, flow)))
+            .collect();
         assert_eq!(report.flows.len(), flows.len(), "{path}");
         for (reported, (port, flow)) in report.flows.iter().zip(&flows) {
             assert_eq!((&reported.port, &reported.name), (*port, &flow.name), "{path}");
-            // On a busy machine departures may be given up; they are told, and nothing else is missing.
+            // On a busy machine departures may be given up; they are told, and nothing else is
+            // missing.
             assert_eq!(reported.frames_unsent.is_some(), paced, "{path}: {reported:?}");
             let unsent = reported.frames_unsent.unwrap_or(0);
             let counted = (reported.frames_attempted + unsent, reported.frames_tx + unsent);
             assert_eq!(counted, (flow.packets, flow.packets), "{path}: {reported:?}");
             let bytes = flow.bytes();
-            assert!(unsent > 0 || bytes.contains(&reported.bytes_tx), "{path}: {reported:?}, not {bytes:?}");
+            assert!(
+                unsent > 0 || bytes.contains(&reported.bytes_tx),
+                "{path}: {reported:?}, not {bytes:?}"
+            );
         }
         for (sender, receiver, sink) in &sinks {
-            let sent: Vec<_> = report.ports.iter().filter(|port| port.interface == *sender).collect();
+            let sent: Vec<_> =
+                report.ports.iter().filter(|port| port.interface == *sender).collect();
             let frames = sent.iter().map(|port| port.frames_tx).sum();
             assert_arrived(sink, frames);
             let link: serde_json::Value =
@@ -102,7 +127,11 @@ fn every_sample_can_be_run() {
             let received = &link[0]["stats64"]["rx"];
             // The interface counts no FCS.
             let bytes = sent.iter().map(|port| port.bytes_tx - 4 * port.frames_tx).sum::<u64>();
-            assert_eq!((&received["packets"], &received["bytes"]), (&frames.into(), &bytes.into()), "{path}");
+            assert_eq!(
+                (&received["packets"], &received["bytes"]),
+                (&frames.into(), &bytes.into()),
+                "{path}"
+            );
         }
     }
 }
@@ -112,7 +141,9 @@ fn options_override_a_file() {
     let Some(_stage) = Stage::set() else { return };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/udp-port-range.toml");
     let sink = sink("xtg1");
-    let report = Finished::of(trafficgen(&["run", path.to_str().unwrap(), "--packets", "77", "--json"])).report(0);
+    let report =
+        Finished::of(trafficgen(&["run", path.to_str().unwrap(), "--packets", "77", "--json"]))
+            .report(0);
     assert_eq!(report.only_port().frames_tx, 77);
     assert_arrived(&sink, 77);
 }
@@ -122,8 +153,9 @@ fn what_arrives_is_what_show_predicts() {
     assert_arrives_as_shown(&FLOW.replace("VLAN", ""));
 }
 
-/// Behind a veth the pages of live frames are the receiver's to write to, and come back: the kernel's network stack takes
-/// a VLAN tag out in place, a router rewrites addresses and the time to live. The frames to come must not show it.
+/// Behind a veth the pages of live frames are the receiver's to write to, and come back: the
+/// kernel's network stack takes a VLAN tag out in place, a router rewrites addresses and the time
+/// to live. The frames to come must not show it.
 #[test]
 fn what_a_receiver_writes_is_not_sent_again() {
     assert_arrives_as_shown(&FLOW.replace("VLAN", "{ vlan = { id = 7 } },"));
@@ -163,8 +195,12 @@ fn assert_arrives_as_shown(flow: &str) {
             .map(|(_, count)| count.parse::<u64>().unwrap())
             .sum();
         assert_eq!(ethtool, arrived_before, "as ethtool counts what arrived");
-        let link: serde_json::Value = serde_json::from_str(&run("ip", &["-j", "-s", "link", "show", "xtg1"])).unwrap();
-        assert_eq!(link[0]["stats64"]["rx"]["packets"], arrived_before, "as the interface counts what arrived");
+        let link: serde_json::Value =
+            serde_json::from_str(&run("ip", &["-j", "-s", "link", "show", "xtg1"])).unwrap();
+        assert_eq!(
+            link[0]["stats64"]["rx"]["packets"], arrived_before,
+            "as the interface counts what arrived"
+        );
     }
 }
 
@@ -198,7 +234,14 @@ packet = [
 #[track_caller]
 fn show(config: &str, packets: u64, file: &Path) -> String {
     let packets = packets.to_string();
-    let finished = Finished::of(trafficgen(&["show", config, "--packets", &packets, "--pcap", file.to_str().unwrap()]));
+    let finished = Finished::of(trafficgen(&[
+        "show",
+        config,
+        "--packets",
+        &packets,
+        "--pcap",
+        file.to_str().unwrap(),
+    ]));
     assert_eq!(finished.code, Some(0), "{finished:?}");
     only_mechanisms(&finished);
     finished.stdout
@@ -210,7 +253,21 @@ fn capture(folder: &TempDir, send: impl FnOnce()) -> Vec<Vec<u8>> {
     let file = folder.path().join("arrived.pcap");
     let mut command = Command::new("tcpdump");
     // A buffer of 16 MiB has room for all frames, however long tcpdump waits for its turn.
-    command.args(["-i", "xtg1", "-Q", "in", "-Z", "root", "-B", "16384", "-c", &PACKETS.to_string(), "-w"]).arg(&file);
+    command
+        .args([
+            "-i",
+            "xtg1",
+            "-Q",
+            "in",
+            "-Z",
+            "root",
+            "-B",
+            "16384",
+            "-c",
+            &PACKETS.to_string(),
+            "-w",
+        ])
+        .arg(&file);
     let mut tcpdump = Running::start(command);
     tcpdump.wait_until("tcpdump listens", |tcpdump| tcpdump.stderr().contains("listening on"));
     send();

@@ -1,5 +1,6 @@
-//! What use has shown to go wrong: situations of public bug reports and lab days, each tried on the program as a user would
-//! meet it. Prints a table of all that were tried: `cargo test --test it situations`.
+//! What use has shown to go wrong: situations of public bug reports and lab days, each tried on the
+//! program as a user would meet it. Prints a table of all that were tried: `cargo test --test it
+//! situations`.
 //!
 //! One file a theme.
 

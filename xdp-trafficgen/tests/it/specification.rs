@@ -1,7 +1,11 @@
-//! Each statement of the specification of live frames (the kernel's `Documentation/bpf/bpf_prog_run.rst`), on the real
-//! kernel: the statement first, as the specification words it, then how it shows.
+//! Each statement of the specification of live frames (the kernel's
+//! `Documentation/bpf/bpf_prog_run.rst`), on the real kernel: the statement first, as the
+//! specification words it, then how it shows.
 
-#![expect(unsafe_code, reason = "signals, socket options and calls that aya cannot make go to the kernel directly")]
+#![expect(
+    unsafe_code,
+    reason = "signals, socket options and calls that aya cannot make go to the kernel directly"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,10 +33,11 @@ use crate::harness::{
     transmitted, wait_until,
 };
 
-/// "The batch size defaults to 64 packets […], but can be specified by userspace through the batch_size parameter".
+/// "The batch size defaults to 64 packets […], but can be specified by userspace through the
+/// batch_size parameter".
 ///
-/// A signal ends a call between two batches, so the repetitions it made are a multiple of the batch size; and of
-/// nothing larger, because signals come at any time.
+/// A signal ends a call between two batches, so the repetitions it made are a multiple of the batch
+/// size; and of nothing larger, because signals come at any time.
 #[test]
 fn batches_have_64_frames_unless_told_otherwise() {
     let Some(net) = TestNet::enter() else { return };
@@ -81,7 +86,8 @@ fn interrupted(port: &Port, batch_size: u32) -> Sent {
                 thread::yield_now();
             }
         });
-        let sent = port.generator.send(&port.plan.program.frame, port.plan.ingress, 1 << 30, batch_size);
+        let sent =
+            port.generator.send(&port.plan.program.frame, port.plan.ingress, 1 << 30, batch_size);
         over.store(true, Ordering::Release);
         sent.unwrap()
     })
@@ -97,7 +103,9 @@ fn batches_end_at_256_frames() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     let port = net.port("interface = \"west\"\naction = \"drop\"");
-    let send = |batch_size| port.generator.send(&port.plan.program.frame, port.plan.ingress, 1000, batch_size);
+    let send = |batch_size| {
+        port.generator.send(&port.plan.program.frame, port.plan.ingress, 1000, batch_size)
+    };
     assert_eq!(send(256).unwrap(), Sent::All);
     assert_eq!(port.counts().attempted, 1000);
     assert_eq!(send(257).unwrap_err().errno(), Some(libc::E2BIG));
@@ -105,7 +113,8 @@ fn batches_end_at_256_frames() {
     assert_eq!(port.counts().attempted, 1000);
 }
 
-/// "setting the data_out or ctx_out attributes in the syscall parameters when running in this mode will be rejected".
+/// "setting the data_out or ctx_out attributes in the syscall parameters when running in this mode
+/// will be rejected".
 #[test]
 fn results_are_refused() {
     let Some(_net) = TestNet::enter() else { return };
@@ -113,12 +122,20 @@ fn results_are_refused() {
     let mut room = [0; 256];
     let call = Call::new(&[0; 64]);
     assert_eq!(errno(call.run(&program)), None);
-    assert_eq!(errno(Call { data_out: Some(&mut room), ..Call::new(&[0; 64]) }.run(&program)), Some(libc::EINVAL));
-    // 6.18 looks at them only when it is given a context, as the generator always does; without one it ignores data_out.
-    assert_eq!(errno(Call { ctx_out: Some(&mut room), ..Call::new(&[0; 64]) }.run(&program)), Some(libc::EINVAL));
+    assert_eq!(
+        errno(Call { data_out: Some(&mut room), ..Call::new(&[0; 64]) }.run(&program)),
+        Some(libc::EINVAL)
+    );
+    // 6.18 looks at them only when it is given a context, as the generator always does; without one
+    // it ignores data_out.
+    assert_eq!(
+        errno(Call { ctx_out: Some(&mut room), ..Call::new(&[0; 64]) }.run(&program)),
+        Some(libc::EINVAL)
+    );
 }
 
-/// "Userspace can use this for feature probing: if the reserved flag is rejected, live frame mode is supported".
+/// "Userspace can use this for feature probing: if the reserved flag is rejected, live frame mode
+/// is supported".
 #[test]
 fn unknown_flags_are_rejected() {
     // That it enters says that the probe found live frames.
@@ -150,14 +167,19 @@ fn the_context_has_the_ingress_interface() {
     Call { context: false, ..Call::new(&[0; 64]) }.run(&program).unwrap();
     let seen: Vec<u32> = capture.frames(4).iter().map(|frame| stamp_of(frame)).collect();
     assert_eq!(seen, [west, north, lo, lo]);
-    assert_eq!(errno(Call { ingress: 9999, ..Call::new(&[0; 64]) }.run(&program)), Some(libc::ENODEV));
+    assert_eq!(
+        errno(Call { ingress: 9999, ..Call::new(&[0; 64]) }.run(&program)),
+        Some(libc::ENODEV)
+    );
 }
 
-/// "Each memory page will be initialised with the initial packet data supplied by userspace"; "When recycling, the page
-/// content is not rewritten; only the packet boundary pointers […] will be reset".
+/// "Each memory page will be initialised with the initial packet data supplied by userspace"; "When
+/// recycling, the page content is not rewritten; only the packet boundary pointers […] will be
+/// reset".
 ///
-/// A program counts in the packet itself how often it saw the page, and cuts four bytes off its end. So a fresh page
-/// arrives with 1, a recycled one with more; and all arrive with the same length, unless the end was not reset.
+/// A program counts in the packet itself how often it saw the page, and cuts four bytes off its
+/// end. So a fresh page arrives with 1, a recycled one with more; and all arrive with the same
+/// length, unless the end was not reset.
 #[test]
 fn recycled_pages_keep_their_content_and_get_new_bounds() {
     let Some(net) = TestNet::enter() else { return };
@@ -185,22 +207,28 @@ fn recycled_pages_keep_their_content_and_get_new_bounds() {
         }
         let uses: Vec<u32> = frames.iter().map(|frame| stamp_of(frame)).collect();
         // A batch holds its pages to its end, so none of the first batch can have been seen before.
-        assert!(uses[..batch_size as usize].iter().all(|&uses| uses == 1), "batch_size {batch_size}: {uses:?}");
+        assert!(
+            uses[..batch_size as usize].iter().all(|&uses| uses == 1),
+            "batch_size {batch_size}: {uses:?}"
+        );
         let pages_used = |times: u32| uses.iter().filter(|&&uses| uses == times).count() as u64;
         let highest = uses.iter().copied().max().unwrap();
         assert!(highest > 1, "batch_size {batch_size}: no page came back");
         for times in 1..highest {
             // What was written stays: whatever comes a further time has come before.
-            assert!(pages_used(times) + dropped >= pages_used(times + 1), "batch_size {batch_size}: {uses:?}");
+            assert!(
+                pages_used(times) + dropped >= pages_used(times + 1),
+                "batch_size {batch_size}: {uses:?}"
+            );
         }
     }
 }
 
-/// "if the program drops the packet, the data page is immediately recycled. Otherwise, the packet is buffered until the
-/// end of the batch".
+/// "if the program drops the packet, the data page is immediately recycled. Otherwise, the packet
+/// is buffered until the end of the batch".
 ///
-/// The program lets a page through when it sees it for the second time. All is one batch: were dropped pages kept to
-/// its end, every page would be new and nothing would arrive.
+/// The program lets a page through when it sees it for the second time. All is one batch: were
+/// dropped pages kept to its end, every page would be new and nothing would arrive.
 #[test]
 fn dropped_pages_come_back_within_the_batch() {
     let Some(net) = TestNet::enter() else { return };
@@ -210,12 +238,15 @@ fn dropped_pages_come_back_within_the_batch() {
     // if r5 < 2 goto drop, which follows the redirect
     let drop_first = insn(0xa5, 5, 0, 4, 2);
     let program = page_program(&[&COUNT_USES[..], &[drop_first]].concat(), west);
-    Call { repeat: 256, batch_size: 256, ingress: west, ..Call::new(&[0; 64]) }.run(&program).unwrap();
+    Call { repeat: 256, batch_size: 256, ingress: west, ..Call::new(&[0; 64]) }
+        .run(&program)
+        .unwrap();
     wait_until("a frame arrived", || sink.count().unwrap().frames > 0);
 }
 
-/// "if a program rewrites the packet contents, it has to be prepared to see either the original content or the modified
-/// version": the generator is. What arrives is what etherparse makes of the same values, on fresh and on used pages.
+/// "if a program rewrites the packet contents, it has to be prepared to see either the original
+/// content or the modified version": the generator is. What arrives is what etherparse makes of the
+/// same values, on fresh and on used pages.
 #[test]
 fn frames_are_right_on_fresh_and_on_recycled_pages() {
     let Some(net) = TestNet::enter() else { return };
@@ -231,7 +262,9 @@ fn frames_are_right_on_fresh_and_on_recycled_pages() {
         let (west, east) = (format!("west{batch_size}"), format!("east{batch_size}"));
         net.veth(&west, &east);
         let capture = Capture::attach(net.link(&east).index, packets);
-        let port = Port::load(net.plan_flow(&format!("interface = \"{west}\"\nbatch_size = {batch_size}"), flow));
+        let port = Port::load(
+            net.plan_flow(&format!("interface = \"{west}\"\nbatch_size = {batch_size}"), flow),
+        );
         // Two calls, of which the second goes on where the first ended.
         port.send(1000);
         port.send(packets - 1000);
@@ -240,7 +273,8 @@ fn frames_are_right_on_fresh_and_on_recycled_pages() {
         assert!(transmitted > packets / 2, "{transmitted}");
         let (mut sources, mut next) = (BTreeSet::new(), 0);
         for frame in capture.frames(transmitted) {
-            let (mac, port) = (*frame[6..].first_chunk().unwrap(), u16::from_be_bytes([frame[36], frame[37]]));
+            let (mac, port) =
+                (*frame[6..].first_chunk().unwrap(), u16::from_be_bytes([frame[36], frame[37]]));
             let index = 65000 - port;
             assert!(index >= next, "batch_size {batch_size}: in order, and none twice");
             next = index + 1;
@@ -256,11 +290,18 @@ fn frames_are_right_on_fresh_and_on_recycled_pages() {
     }
 }
 
-fn udp_frame(source_mac: [u8; 6], source: [u8; 4], source_port: u16, port: u16, payload: &[u8]) -> Vec<u8> {
+fn udp_frame(
+    source_mac: [u8; 6],
+    source: [u8; 4],
+    source_port: u16,
+    port: u16,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut ip = Ipv4Header::new(0, 64, IpNumber::UDP, source, [192, 0, 2, 1]).unwrap();
     ip.dont_fragment = false;
     let ip = IpHeaders::Ipv4(ip, Default::default());
-    let builder = PacketBuilder::ethernet2(source_mac, [2, 0, 0, 0, 0, 2]).ip(ip).udp(source_port, port);
+    let builder =
+        PacketBuilder::ethernet2(source_mac, [2, 0, 0, 0, 0, 2]).ip(ip).udp(source_port, port);
     let mut frame = Vec::new();
     builder.write(&mut frame, payload).unwrap();
     frame
@@ -282,10 +323,11 @@ fn tx_leaves_by_the_ingress_interface() {
     assert_arrived(&east, 0);
 }
 
-/// "if the XDP program returns XDP_PASS, the packet will be injected into the kernel networking stack as though it
-/// arrived on that ifindex".
+/// "if the XDP program returns XDP_PASS, the packet will be injected into the kernel networking
+/// stack as though it arrived on that ifindex".
 ///
-/// Two sockets listen for the same datagrams, each bound to one interface. That of the ingress interface gets them all.
+/// Two sockets listen for the same datagrams, each bound to one interface. That of the ingress
+/// interface gets them all.
 #[test]
 fn pass_reaches_a_socket_on_the_ingress_interface() {
     let Some(net) = TestNet::enter() else { return };
@@ -302,7 +344,9 @@ fn pass_reaches_a_socket_on_the_ingress_interface() {
             {{ udp = {{ src_port = {{ increment = {{ start = 1000, count = 60000 }} }}, dst_port = 2000 }} }},
         ]"#
     );
-    let port = Port::load(net.plan_flow("interface = \"west\"\ningress = \"north\"\naction = \"pass\"", &flow));
+    let port = Port::load(
+        net.plan_flow("interface = \"west\"\ningress = \"north\"\naction = \"pass\"", &flow),
+    );
     let north = socket_on("north");
     let west = socket_on("west");
     let mut source_port = 1000;
@@ -368,17 +412,19 @@ fn drop_sends_nothing() {
     assert_eq!(transmitted("west") - before, Transmitted { packets: 10, dropped: 0 });
 }
 
-/// "If an error occurs in packet processing, like a failure to redirect to a given interface, execution will continue
-/// with the next repetition; these errors can be detected via the same trace points as for regular XDP programs."
+/// "If an error occurs in packet processing, like a failure to redirect to a given interface,
+/// execution will continue with the next repetition; these errors can be detected via the same
+/// trace points as for regular XDP programs."
 #[test]
 fn a_failing_redirect_does_not_stop_the_run() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     net.veth("north", "south");
     let sink = Sink::attach("east", SinkAction::Drop).unwrap();
-    let port = Port::load(
-        net.plan_flow("interface = \"west\"\ningress = \"north\"", &format!("size = 1000\npacket = [{PACKET}]")),
-    );
+    let port = Port::load(net.plan_flow(
+        "interface = \"west\"\ningress = \"north\"",
+        &format!("size = 1000\npacket = [{PACKET}]"),
+    ));
     port.send(1000);
     let mut drops = BTreeMap::new();
     for (what, errno) in [
@@ -403,8 +449,8 @@ fn a_failing_redirect_does_not_stop_the_run() {
     assert_eq!(failed.unwrap_err().errno(), Some(libc::ENODEV));
 }
 
-/// The limits of a frame, which the specification leaves to the kernel: an Ethernet header (commit 6b3d638ca897), and a
-/// page with everything else that has to be in it.
+/// The limits of a frame, which the specification leaves to the kernel: an Ethernet header (commit
+/// 6b3d638ca897), and a page with everything else that has to be in it.
 #[test]
 fn frames_have_14_bytes_at_least_and_fit_a_page() {
     let Some(net) = TestNet::enter() else { return };
@@ -454,8 +500,8 @@ const fn store(dst: u8, offset: i16, src: u8) -> Insn {
     insn(0x63, dst, src, offset, 0)
 }
 
-/// A program that runs `body` on frames of 64 bytes and redirects them to `egress`; shorter ones it drops.
-/// Registers: 2 is the packet, 6 the context.
+/// A program that runs `body` on frames of 64 bytes and redirects them to `egress`; shorter ones it
+/// drops. Registers: 2 is the packet, 6 the context.
 fn page_program(body: &[Insn], egress: u32) -> OwnedFd {
     let tail = redirect(egress);
     let to_drop = i16::try_from(body.len() + tail.len()).unwrap();
@@ -531,12 +577,14 @@ impl<'a> Call<'a> {
             attr.test.ctx_out = room.as_mut_ptr() as u64;
             attr.test.ctx_size_out = size(room);
         }
-        // SAFETY: frame, context and the room for results outlive the call, and their lengths are right.
+        // SAFETY: frame, context and the room for results outlive the call, and their lengths are
+        // right.
         unsafe { raw::bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }.map(drop)
     }
 }
 
-/// Keeps a copy of every frame that arrives at an interface, in order, and drops the frame, so that its page goes back.
+/// Keeps a copy of every frame that arrives at an interface, in order, and drops the frame, so that
+/// its page goes back.
 struct Capture {
     count: Array<MapData, u64>,
     frames: Array<MapData, Slot>,
@@ -552,7 +600,8 @@ impl Capture {
     fn attach(interface: u32, capacity: u32) -> Self {
         let count = array(8, 1);
         let frames = array(u32::try_from(size_of::<Slot>()).unwrap(), capacity);
-        let map = |dst, map: &OwnedFd| [insn(0x18, dst, 1, 0, map.as_raw_fd()), insn(0, 0, 0, 0, 0)];
+        let map =
+            |dst, map: &OwnedFd| [insn(0x18, dst, 1, 0, map.as_raw_fd()), insn(0, 0, 0, 0, 0)];
         let (count_map, frames_map) = (map(1, &count), map(1, &frames));
         let program = raw::load_xdp(&[
             mov(6, 1),

@@ -1,13 +1,18 @@
-//! Stacks of headers as tshark sees them: nothing malformed, every checksum right, every field at the value it was set to.
+//! Stacks of headers as tshark sees them: nothing malformed, every checksum right, every field at
+//! the value it was set to.
 
 mod random;
 
-use std::{collections::BTreeMap, fs::File, net::IpAddr, path::Path, process::Command, time::Duration};
+use std::{
+    collections::BTreeMap, fs::File, net::IpAddr, path::Path, process::Command, time::Duration,
+};
 
 use crate::harness::skipped;
 use pcap_file::pcap::{PcapPacket, PcapWriter};
 use random::Random;
-use xdp_trafficgen::packet::{ChecksumMode, HeaderKind, HeaderKind::*, Layer, Payload, Template, assemble};
+use xdp_trafficgen::packet::{
+    ChecksumMode, HeaderKind, HeaderKind::*, Layer, Payload, Template, assemble,
+};
 
 /// A field of ours and the name tshark has for it.
 struct Compared {
@@ -117,7 +122,14 @@ fn tshark(frames: &[Vec<u8>]) -> Option<Vec<Dissected>> {
         .chain([PROTOCOLS, EXPERT_GROUP, EXPERT_MESSAGE])
         .collect();
     let mut command = Command::new("tshark");
-    command.arg("-nr").arg(&path).args(["-T", "fields", "-E", "occurrence=a", "-E", "aggregator=|"]);
+    command.arg("-nr").arg(&path).args([
+        "-T",
+        "fields",
+        "-E",
+        "occurrence=a",
+        "-E",
+        "aggregator=|",
+    ]);
     for preference in [
         "ip.check_checksum:TRUE",
         "udp.check_checksum:TRUE",
@@ -136,7 +148,9 @@ fn tshark(frames: &[Vec<u8>]) -> Option<Vec<Dissected>> {
     let frames: Vec<Dissected> = text
         .lines()
         .map(|line| {
-            let split = |column: &str| column.split('|').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+            let split = |column: &str| {
+                column.split('|').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+            };
             names.iter().copied().zip(line.split('\t').map(split)).collect()
         })
         .collect();
@@ -144,7 +158,8 @@ fn tshark(frames: &[Vec<u8>]) -> Option<Vec<Dissected>> {
 }
 
 fn write(path: &Path, frames: &[Vec<u8>]) {
-    let mut writer = PcapWriter::new(File::create(path).expect("a new file")).expect("a header is written");
+    let mut writer =
+        PcapWriter::new(File::create(path).expect("a new file")).expect("a header is written");
     for (number, frame) in (0..).zip(frames) {
         let length = u32::try_from(frame.len()).expect("a short frame");
         writer
@@ -163,7 +178,9 @@ fn number(text: &str) -> u128 {
         ("False", _) => 0,
         (_, Ok(IpAddr::V4(address))) => u32::from(address).into(),
         (_, Ok(IpAddr::V6(address))) => address.into(),
-        _ if text.len() == 17 && text.contains(':') => u128::from_str_radix(&text.replace(':', ""), 16).expect("a MAC"),
+        _ if text.len() == 17 && text.contains(':') => {
+            u128::from_str_radix(&text.replace(':', ""), 16).expect("a MAC")
+        }
         _ => text.parse().unwrap_or_else(|_| panic!("`{text}` is no number")),
     }
 }
@@ -178,18 +195,26 @@ fn visible(layers: &[Layer]) -> &[Layer] {
 fn check(layers: &[Layer], template: &Template, dissected: &Dissected) {
     let visible = visible(layers);
     let kinds: Vec<_> = layers.iter().map(|layer| layer.kind.name()).collect();
-    let numbers = |name: &str| -> Vec<u128> { dissected[name].iter().map(|text| number(text)).collect() };
+    let numbers =
+        |name: &str| -> Vec<u128> { dissected[name].iter().map(|text| number(text)).collect() };
     let filled: Vec<_> = dissected.iter().filter(|(_, values)| !values.is_empty()).collect();
     let context = format!("{}: {filled:?}", kinds.join(" / "));
     assert!(!dissected[PROTOCOLS].concat().contains("malformed"), "malformed: {context}");
     // PI_CHECKSUM, PI_MALFORMED (Wireshark's epan/proto.h).
-    assert!(!numbers(EXPERT_GROUP).iter().any(|group| [0x0100_0000, 0x0700_0000].contains(group)), "expert: {context}");
+    assert!(
+        !numbers(EXPERT_GROUP).iter().any(|group| [0x0100_0000, 0x0700_0000].contains(group)),
+        "expert: {context}"
+    );
     // What an ICMP error is about tshark shows in another way.
-    let errors = visible.windows(2).any(|pair| matches!(pair[0].kind, Icmp | Icmpv6) && pair[1].kind != Custom);
+    let errors = visible
+        .windows(2)
+        .any(|pair| matches!(pair[0].kind, Icmp | Icmpv6) && pair[1].kind != Custom);
     for compared in COMPARED.iter().filter(|compared| !(errors && compared.name == "seq_num")) {
-        let set =
-            |layer: &Layer| layer.set.iter().find(|(field, _)| field.name == compared.name).map(|&(_, value)| value);
-        let expected: Vec<u128> = visible.iter().filter(|layer| layer.kind == compared.kind).filter_map(set).collect();
+        let set = |layer: &Layer| {
+            layer.set.iter().find(|(field, _)| field.name == compared.name).map(|&(_, value)| value)
+        };
+        let expected: Vec<u128> =
+            visible.iter().filter(|layer| layer.kind == compared.kind).filter_map(set).collect();
         // Ports of a tunnel are not set.
         let found: Vec<u128> = numbers(compared.tshark)
             .into_iter()
@@ -198,11 +223,13 @@ fn check(layers: &[Layer], template: &Template, dissected: &Dissected) {
         assert_eq!(found, expected, "{}.{}: {context}", compared.kind.name(), compared.name);
     }
     let at = |kind: HeaderKind| {
-        let here = visible.iter().zip(&template.offsets).filter(move |(layer, _)| layer.kind == kind);
+        let here =
+            visible.iter().zip(&template.offsets).filter(move |(layer, _)| layer.kind == kind);
         here.map(|(_, &offset)| offset)
     };
     for (kind, name, before) in LENGTHS {
-        let expected: Vec<u128> = at(kind).map(|offset| (template.bytes.len() - offset - before) as u128).collect();
+        let expected: Vec<u128> =
+            at(kind).map(|offset| (template.bytes.len() - offset - before) as u128).collect();
         assert_eq!(numbers(name), expected, "{name}: {context}");
     }
     for (kind, name) in CHECKSUMS {
@@ -230,7 +257,8 @@ fn tshark_finds_what_was_asked_for_in_random_stacks() {
             for layer in visible(&layers) {
                 *seen.entry(layer.kind.name()).or_insert(0) += 1;
             }
-            let headers = assemble(&layers, 4000, &Payload::Zeros).expect("a legal stack").header_len;
+            let headers =
+                assemble(&layers, 4000, &Payload::Zeros).expect("a legal stack").header_len;
             let last = layers[layers.len() - 1].kind;
             let (frame_len, payload) = (random.frame_len(headers, last), random.payload(last));
             let template = assemble(&layers, frame_len, &payload).expect("a legal stack");
@@ -246,8 +274,9 @@ fn tshark_finds_what_was_asked_for_in_random_stacks() {
     }
 }
 
-/// Every length says less than there is, an inner one less than an outer one, and the frame goes on behind: no checksum covers
-/// what is behind its packet's end, and each pseudo header has the length that is said.
+/// Every length says less than there is, an inner one less than an outer one, and the frame goes on
+/// behind: no checksum covers what is behind its packet's end, and each pseudo header has the
+/// length that is said.
 #[test]
 fn tshark_finds_checksums_right_whatever_the_lengths_say() {
     let kinds: [&[HeaderKind]; 10] = [
@@ -265,13 +294,19 @@ fn tshark_finds_checksums_right_whatever_the_lengths_say() {
     let mut random = Random::new(11);
     let stacks: Vec<(Vec<Layer>, Vec<u8>)> = (0..600)
         .map(|number| {
-            let bare = |kind| Layer { kind, set: Vec::new(), options: Vec::new(), checksum: ChecksumMode::Good };
+            let bare = |kind| Layer {
+                kind,
+                set: Vec::new(),
+                options: Vec::new(),
+                checksum: ChecksumMode::Good,
+            };
             let mut layers: Vec<Layer> =
                 [&[Ethernet], kinds[number % kinds.len()]].concat().into_iter().map(bare).collect();
             for layer in layers.iter_mut().filter(|layer| layer.kind == Gre) {
                 layer.set.extend(Gre.field("checksum_present").map(|flag| (flag.clone(), 1)));
             }
-            let headers = assemble(&layers, 4000, &Payload::Zeros).expect("a legal stack").header_len;
+            let headers =
+                assemble(&layers, 4000, &Payload::Zeros).expect("a legal stack").header_len;
             let (room, payload) = (random.below(90), Payload::Random { seed: number as u64 });
             let whole = assemble(&layers, headers + room, &payload).expect("a legal stack");
             let mut cut = 0;
@@ -283,7 +318,8 @@ fn tshark_finds_checksums_right_whatever_the_lengths_say() {
                     continue;
                 };
                 let bytes = whole.window(index, length).bytes;
-                let said = u16::from_be_bytes([whole.bytes[bytes.start], whole.bytes[bytes.start + 1]]);
+                let said =
+                    u16::from_be_bytes([whole.bytes[bytes.start], whole.bytes[bytes.start + 1]]);
                 if !random.one_in(3) {
                     cut += random.below(room - cut + 1);
                     layer.set.push((length.clone(), u128::from(said) - cut as u128));
@@ -337,10 +373,16 @@ fn tshark_reports_checksums_that_are_bad_on_purpose() {
     let Some(dissected) = tshark(&frames) else { return };
     for ((kinds, bad), dissected) in cases.iter().zip(&dissected) {
         for (kind, name) in CHECKSUMS {
-            let expected =
-                if kind == *bad { vec!["0"] } else { vec!["1"; kinds.iter().filter(|&&k| k == kind).count()] };
+            let expected = if kind == *bad {
+                vec!["0"]
+            } else {
+                vec!["1"; kinds.iter().filter(|&&k| k == kind).count()]
+            };
             // GRE has a checksum only when asked.
-            assert!(dissected[name] == expected, "{name} of {kinds:?} with a bad {bad:?}: {dissected:?}");
+            assert!(
+                dissected[name] == expected,
+                "{name} of {kinds:?} with a bad {bad:?}: {dissected:?}"
+            );
         }
     }
 }

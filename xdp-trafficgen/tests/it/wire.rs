@@ -1,6 +1,7 @@
-//! Several flows of different layouts, sizes and payloads on one port, at the far end of the wire: every frame that arrives is
-//! what the model says, in the order `show` says, also after millions of repetitions on recycled pages, and every flow is
-//! charged with exactly what happened to its frames.
+//! Several flows of different layouts, sizes and payloads on one port, at the far end of the wire:
+//! every frame that arrives is what the model says, in the order `show` says, also after millions
+//! of repetitions on recycled pages, and every flow is charged with exactly what happened to its
+//! frames.
 
 pub(crate) mod capture;
 pub(crate) mod flows;
@@ -67,8 +68,13 @@ fn counted(report: &Report) -> Vec<(u64, u64, u64)> {
 
 /// What a report must say when frames `0..packets` of each flow were sent.
 fn expected(flows: &[Flow], packets: &[u64]) -> Vec<(u64, u64, u64)> {
-    let bytes = |flow: &Flow, packets| (0..packets).map(|number| u64::from(flow.size.at(number))).sum();
-    flows.iter().zip(packets).map(|(flow, &packets)| (packets, packets, bytes(flow, packets))).collect()
+    let bytes =
+        |flow: &Flow, packets| (0..packets).map(|number| u64::from(flow.size.at(number))).sum();
+    flows
+        .iter()
+        .zip(packets)
+        .map(|(flow, &packets)| (packets, packets, bytes(flow, packets)))
+        .collect()
 }
 
 #[test]
@@ -84,8 +90,14 @@ fn frames_arrive_as_shown_and_as_the_model_says() {
         let config = written(&folder, &toml(&flows, cpus, &ends));
         let shown = folder.path().join("shown.pcap");
         let shown_path = shown.to_str().unwrap();
-        let finished =
-            Finished::of(trafficgen(&["show", &config, "--packets", &total.to_string(), "--pcap", shown_path]));
+        let finished = Finished::of(trafficgen(&[
+            "show",
+            &config,
+            "--packets",
+            &total.to_string(),
+            "--pcap",
+            shown_path,
+        ]));
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         let mut shown = frames(&shown);
         let capture = Capture::start(&folder, total, "");
@@ -95,7 +107,11 @@ fn frames_arrive_as_shown_and_as_the_model_says() {
         assert_arrived(&sink, run * total);
         for (number, frame) in arrived.iter().enumerate() {
             let Sent { flow, number: of_flow } = identify(&flows, frame);
-            assert_eq!(*frame, flows[flow].frame(of_flow), "CPUs {cpus}, frame {number}, flow {flow}, its {of_flow}");
+            assert_eq!(
+                *frame,
+                flows[flow].frame(of_flow),
+                "CPUs {cpus}, frame {number}, flow {flow}, its {of_flow}"
+            );
         }
         if *cpus == "0" {
             check_order(&flows, &shown);
@@ -123,8 +139,8 @@ fn check_order(flows: &[Flow], arrived: &[Vec<u8>]) {
     }
 }
 
-/// A sample of the frames all along the way: one in 512 of flows that number theirs, and all with one number of the flow that
-/// soon starts again.
+/// A sample of the frames all along the way: one in 512 of flows that number theirs, and all with
+/// one number of the flow that soon starts again.
 #[test]
 fn millions_of_repetitions_on_recycled_pages_leave_no_trace() {
     let Some(_stage) = Stage::set() else { return };
@@ -139,18 +155,23 @@ fn millions_of_repetitions_on_recycled_pages_leave_no_trace() {
     let cpus = cpu_lists().last().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let config = written(&folder, &toml(&flows, cpus, &ends));
-    let samples =
-        |flow: usize| (0..packets[flow]).map(|number| flows::numbered(flow, number)).filter(looked_at).count();
+    let samples = |flow: usize| {
+        (0..packets[flow]).map(|number| flows::numbered(flow, number)).filter(looked_at).count()
+    };
     let wanted: Vec<usize> = (0..flows.len()).map(samples).collect();
     let before = received("xtg1");
-    let capture = Capture::start(&folder, wanted.iter().sum::<usize>() as u64, "ether[8:4] & 0x1ff == 5");
+    let capture =
+        Capture::start(&folder, wanted.iter().sum::<usize>() as u64, "ether[8:4] & 0x1ff == 5");
     let report = Finished::of(trafficgen(&["run", &config, "--json"])).report(0);
     assert_eq!(counted(&report), expected(&flows, &packets));
     assert_arrived(&sink, total);
     let mut seen = vec![0; flows.len()];
     for frame in capture.end() {
         let Sent { flow, number } = identify(&flows, &frame);
-        assert!(frame == flows[flow].frame(number), "flow {flow}, its frame {number}: {frame:02x?}");
+        assert!(
+            frame == flows[flow].frame(number),
+            "flow {flow}, its frame {number}: {frame:02x?}"
+        );
         seen[flow] += 1;
     }
     assert_eq!(seen, wanted);
@@ -161,12 +182,15 @@ fn millions_of_repetitions_on_recycled_pages_leave_no_trace() {
 fn received(interface: &str) -> u64 {
     // `/proc/net` would be the main thread's namespace.
     let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
-    let line = table.lines().find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':')).unwrap();
+    let line = table
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':'))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// The kernel refuses what is too long for the interface, frame by frame; the driver of a veth ends a bulk at a frame that is
-/// too long for its peer. Each flow is charged with its own frames.
+/// The kernel refuses what is too long for the interface, frame by frame; the driver of a veth ends
+/// a bulk at a frame that is too long for its peer. Each flow is charged with its own frames.
 #[test]
 fn each_flow_is_charged_with_its_own_drops() {
     let Some(stage) = Stage::set() else { return };
@@ -184,9 +208,10 @@ fn each_flow_is_charged_with_its_own_drops() {
                 largest_frame: probe().ok().map(|capabilities| capabilities.largest_frame),
                 ..Facts::default()
             };
-            let config =
-                file::parse(Source::file("test", &toml(&flows, cpus, &ends))).unwrap_or_else(|e| panic!("{e}"));
-            let plan = plan::plan(&config, &facts, DefaultRoute::Refuse).unwrap_or_else(|errors| panic!("{errors}"));
+            let config = file::parse(Source::file("test", &toml(&flows, cpus, &ends)))
+                .unwrap_or_else(|e| panic!("{e}"));
+            let plan = plan::plan(&config, &facts, DefaultRoute::Refuse)
+                .unwrap_or_else(|errors| panic!("{errors}"));
             let loaded = Loaded::new(plan).unwrap();
             // Planned for a larger one.
             ip(&format!("link set {interface} mtu 500"));
@@ -204,8 +229,12 @@ fn each_flow_is_charged_with_its_own_drops() {
                 arrived[flow].0 += 1;
                 arrived[flow].1 += frame.len() as u64 + 4;
             }
-            let reported: Vec<_> = count.flows.iter().map(|flow| (flow.frames_tx, flow.bytes_tx)).collect();
-            assert_eq!(reported, arrived, "{interface}, CPUs {cpus}: frames and bytes of each flow");
+            let reported: Vec<_> =
+                count.flows.iter().map(|flow| (flow.frames_tx, flow.bytes_tx)).collect();
+            assert_eq!(
+                reported, arrived,
+                "{interface}, CPUs {cpus}: frames and bytes of each flow"
+            );
             let attempted: Vec<_> = count.flows.iter().map(|flow| flow.frames_attempted).collect();
             assert_eq!(attempted, packets, "{interface}, CPUs {cpus}");
             for flow in &count.flows {
@@ -216,18 +245,31 @@ fn each_flow_is_charged_with_its_own_drops() {
                     "{interface}, {flow:?}"
                 );
             }
-            let of_workers = |of: fn(&WorkerCount) -> u64| count.workers.iter().map(of).sum::<u64>();
+            let of_workers =
+                |of: fn(&WorkerCount) -> u64| count.workers.iter().map(of).sum::<u64>();
             assert_eq!(of_workers(|worker| worker.frames_attempted), count.frames_attempted);
             assert_eq!(of_workers(|worker| worker.frames_tx), count.frames_tx);
-            assert_eq!(of_workers(|worker| worker.drops.iter().map(|(_, count)| count).sum()), count.frames_dropped());
+            assert_eq!(
+                of_workers(|worker| worker.drops.iter().map(|(_, count)| count).sum()),
+                count.frames_dropped()
+            );
             assert_eq!(count.workers.len(), if *cpus == "0" { 1 } else { 2 });
             if interface == "xtg0" {
                 // The MTU, Ethernet's header and FCS, and a tag the kernel lets pass.
                 let fits = |flow: &Flow, packets| {
-                    (0..packets).filter(|&number| flow.size.at(number) <= 500 + 14 + 4 + 4).count() as u64
+                    (0..packets).filter(|&number| flow.size.at(number) <= 500 + 14 + 4 + 4).count()
+                        as u64
                 };
-                let fitting: Vec<_> = flows.iter().zip(&packets).map(|(flow, &packets)| fits(flow, packets)).collect();
-                assert_eq!(arrived.iter().map(|(frames, _)| *frames).collect::<Vec<_>>(), fitting, "CPUs {cpus}");
+                let fitting: Vec<_> = flows
+                    .iter()
+                    .zip(&packets)
+                    .map(|(flow, &packets)| fits(flow, packets))
+                    .collect();
+                assert_eq!(
+                    arrived.iter().map(|(frames, _)| *frames).collect::<Vec<_>>(),
+                    fitting,
+                    "CPUs {cpus}"
+                );
                 let dropped = packets.iter().sum::<u64>() - fitting.iter().sum::<u64>();
                 let too_long = DropReason::Redirect(libc::EMSGSIZE.cast_unsigned());
                 assert_eq!(count.drops, [(too_long, dropped)]);
@@ -236,7 +278,10 @@ fn each_flow_is_charged_with_its_own_drops() {
                     assert_eq!(flow.drops, expected[..usize::from(all > fits)], "{}", flow.name);
                 }
             } else {
-                assert!(count.drops.iter().all(|(reason, _)| *reason == DropReason::QueueFull), "{count:?}");
+                assert!(
+                    count.drops.iter().all(|(reason, _)| *reason == DropReason::QueueFull),
+                    "{count:?}"
+                );
                 assert!(count.frames_dropped() > 0);
             }
         }
@@ -271,12 +316,16 @@ fn flows_end_one_by_one() {
         let folder = tempfile::tempdir().unwrap();
         let config = written(&folder, &text);
         let report = Finished::of(trafficgen(&["run", &config, "--json"])).report(0);
-        let packets: Vec<u64> =
-            ends.iter().zip(&report.flows).map(|(end, flow)| end.unwrap_or(flow.frames_tx)).collect();
+        let packets: Vec<u64> = ends
+            .iter()
+            .zip(&report.flows)
+            .map(|(end, flow)| end.unwrap_or(flow.frames_tx))
+            .collect();
         assert!(packets[3] > 0);
         let mut expected = expected(&flows, &packets);
         if *cpus != "0" {
-            // Of a flow that ends by its time, workers have not sent equally much, so the sizes are not known.
+            // Of a flow that ends by its time, workers have not sent equally much, so the sizes are
+            // not known.
             expected[3].2 = counted(&report)[3].2;
         }
         assert_eq!(counted(&report), expected, "CPUs {cpus}");

@@ -12,7 +12,9 @@ const MACHINE: &[&str] = &["home", "root", "work"];
 
 /// Written by others, or the list of these words itself.
 fn is_exempt(path: &str) -> bool {
-    path.starts_with("LICENSE") || path.ends_with("Cargo.lock") || path.starts_with("xtask/src/tidy/")
+    path.starts_with("LICENSE")
+        || path.ends_with("Cargo.lock")
+        || path.starts_with("xtask/src/tidy/")
 }
 
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
@@ -35,16 +37,23 @@ fn of_line(line: &str, present: &BTreeSet<&str>) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for [first, second] in OUTSIDE {
         for word in [' ', '-', '_'].map(|between| format!("{first}{between}{second}")) {
-            let rule =
-                || format!("`{word}` is not in the repository: cite a file that is, such as doc/measurements.md");
+            let rule = || {
+                format!(
+                    "`{word}` is not in the repository: cite a file that is, such as doc/measurements.md"
+                )
+            };
             found.extend(lower.match_indices(&word).map(|(at, _)| (at, rule())));
         }
     }
     for folder in MACHINE.iter().map(|folder| format!("/{folder}/")) {
-        let starts =
-            |at: usize| !lower[..at].ends_with(|before: char| before.is_alphanumeric() || "./_-~$}".contains(before));
+        let starts = |at: usize| {
+            !lower[..at]
+                .ends_with(|before: char| before.is_alphanumeric() || "./_-~$}".contains(before))
+        };
         let rule = || format!("`{folder}` is a path of one machine");
-        found.extend(lower.match_indices(&folder).filter(|(at, _)| starts(*at)).map(|(at, _)| (at, rule())));
+        found.extend(
+            lower.match_indices(&folder).filter(|(at, _)| starts(*at)).map(|(at, _)| (at, rule())),
+        );
     }
     for word in ["issue ", "issues "] {
         for (at, _) in lower.match_indices(word) {
@@ -58,7 +67,8 @@ fn of_line(line: &str, present: &BTreeSet<&str>) -> Vec<(usize, String)> {
         }
     }
     for (at, document) in documents(line) {
-        let ours = present.iter().any(|path| *path == document || path.ends_with(&format!("/{document}")));
+        let ours =
+            present.iter().any(|path| *path == document || path.ends_with(&format!("/{document}")));
         if !ours {
             found.push((at, format!("there is no `{document}` in the repository")));
         }
@@ -67,18 +77,23 @@ fn of_line(line: &str, present: &BTreeSet<&str>) -> Vec<(usize, String)> {
     found.into_iter().map(|(at, rule)| (line[..at].chars().count() + 1, rule)).collect()
 }
 
-/// Names of Markdown files, as far as they are no address of the web, without what leads up from the file that names them.
+/// Names of Markdown files, as far as they are no address of the web, without what leads up from
+/// the file that names them.
 fn documents(line: &str) -> impl Iterator<Item = (usize, &str)> {
     let is_part = |letter: char| letter.is_alphanumeric() || "_./-:".contains(letter);
     let mut rest = 0;
     std::iter::from_fn(move || {
         loop {
             let start = rest + line[rest..].find(is_part)?;
-            let end = line[start..].find(|letter| !is_part(letter)).map_or(line.len(), |length| start + length);
+            let end = line[start..]
+                .find(|letter| !is_part(letter))
+                .map_or(line.len(), |length| start + length);
             rest = end;
             let word = line[start..end].trim_end_matches(['.', ':']);
             let document = word.trim_start_matches("../").trim_start_matches("./");
-            let named = document.strip_suffix(".md").is_some_and(|stem| stem.ends_with(char::is_alphanumeric));
+            let named = document
+                .strip_suffix(".md")
+                .is_some_and(|stem| stem.ends_with(char::is_alphanumeric));
             if named && !word.contains("://") {
                 return Some((start, document));
             }
@@ -95,7 +110,11 @@ mod tests {
     fn check(line: &str, columns: &[usize]) {
         let present = BTreeSet::from(["README.md", "xdp-trafficgen/doc/measurements.md"]);
         let found = of_line(line, &present);
-        assert_eq!(found.iter().map(|(column, _)| *column).collect::<Vec<_>>(), columns, "{line}: {found:?}");
+        assert_eq!(
+            found.iter().map(|(column, _)| *column).collect::<Vec<_>>(),
+            columns,
+            "{line}: {found:?}"
+        );
     }
 
     #[test]
@@ -130,7 +149,8 @@ mod tests {
     #[test]
     fn places_are_of_the_file() {
         let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
-        let found = super::check(&[file("a.rs", "one\n  // field notes\n"), file("LICENSE-MIT", "/root/")]);
+        let found =
+            super::check(&[file("a.rs", "one\n  // field notes\n"), file("LICENSE-MIT", "/root/")]);
         assert_eq!(found.len(), 1);
         assert!(found[0].to_string().starts_with("a.rs:2:6: "), "{}", found[0]);
     }

@@ -1,15 +1,16 @@
-//! The modules of `xdp-trafficgen` have an order, and each uses only those before it: data flows one way.
+//! The modules of `xdp-trafficgen` have an order, and each uses only those before it: data flows
+//! one way.
 //!
-//! What is seen are paths as they are written, also inside macros; a type that reaches a module through another one's
-//! function is not. Tests may use everything.
+//! What is seen are paths as they are written, also inside macros; a type that reaches a module
+//! through another one's function is not. Tests may use everything.
 
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, Result};
 use proc_macro2::{LineColumn, TokenStream, TokenTree};
 use syn::{
-    Attribute, ImplItem, Item, ItemMod, Macro, Meta, UseTree, punctuated::Punctuated, spanned::Spanned as _,
-    visit::Visit,
+    Attribute, ImplItem, Item, ItemMod, Macro, Meta, UseTree, punctuated::Punctuated,
+    spanned::Spanned as _, visit::Visit,
 };
 
 use super::{File, Finding};
@@ -43,7 +44,8 @@ pub(super) fn check(files: &[File]) -> Result<Vec<Finding>> {
     }
     let tests: BTreeSet<Vec<String>> =
         modules.iter().flat_map(|(_, module, file)| test_modules(module, &file.items)).collect();
-    let is_test = |module: &[String]| (1..=module.len()).any(|length| tests.contains(&module[..length]));
+    let is_test =
+        |module: &[String]| (1..=module.len()).any(|length| tests.contains(&module[..length]));
 
     let mut findings = Vec::new();
     for (path, module, file) in modules.iter().filter(|(_, module, _)| !is_test(module)) {
@@ -62,7 +64,8 @@ pub(super) fn check(files: &[File]) -> Result<Vec<Finding>> {
 /// The path of the module that a file is: none for `lib.rs`.
 fn module_of(path: &str) -> Option<Vec<String>> {
     let path = Path::new(path.strip_suffix(".rs")?);
-    let mut module: Vec<String> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    let mut module: Vec<String> =
+        path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
     if module == ["lib"] || module.last().is_some_and(|name| name == "mod") {
         module.pop();
     }
@@ -96,7 +99,8 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
         }
     }
     let cfg = |attribute: &Attribute| {
-        attribute.path().is_ident("cfg") && attribute.parse_args::<Meta>().is_ok_and(|meta| needs_test(&meta))
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<Meta>().is_ok_and(|meta| needs_test(&meta))
     };
     attributes.iter().any(cfg)
 }
@@ -117,7 +121,8 @@ impl Visitor<'_> {
                 && !is_for_tests(attrs)
                 && !ORDER.contains(&ident.to_string().as_str())
             {
-                let rule = format!("the module `{ident}` has no place in the order: {}", ORDER.join(", "));
+                let rule =
+                    format!("the module `{ident}` has no place in the order: {}", ORDER.join(", "));
                 self.find(ident.span().start(), rule);
             }
         }
@@ -151,7 +156,8 @@ impl Visitor<'_> {
         match tree {
             UseTree::Path(path) => {
                 before.push(path.ident.to_string());
-                // What tells the module apart: its first segment that is not `crate`, `self` or `super`.
+                // What tells the module apart: its first segment that is not `crate`, `self` or
+                // `super`.
                 if before.iter().all(|segment| is_keyword(segment)) {
                     self.use_tree(&path.tree, before);
                 } else {
@@ -205,7 +211,8 @@ impl Visitor<'_> {
                     self.path_in_tokens(&mut path, at);
                     // Such as `with = "crate::config::rate"`.
                     let text = literal.to_string();
-                    let words: Vec<String> = text.trim_matches('"').split("::").map(str::to_owned).collect();
+                    let words: Vec<String> =
+                        text.trim_matches('"').split("::").map(str::to_owned).collect();
                     self.path_in_tokens(&mut words.clone(), Some(literal.span().start()));
                 }
                 TokenTree::Punct(_) => self.path_in_tokens(&mut path, at),
@@ -255,7 +262,8 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let written: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let written: Vec<String> =
+            path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         if written.first().is_some_and(|first| is_keyword(first)) {
             self.uses(&written, path.span().start());
         }
@@ -302,8 +310,8 @@ fn is_keyword(segment: &str) -> bool {
     ["crate", "self", "super"].contains(&segment)
 }
 
-/// The module right below the crate's top that a path written in `module` leads to; none where it leads to another crate, or
-/// to something that its own module has.
+/// The module right below the crate's top that a path written in `module` leads to; none where it
+/// leads to another crate, or to something that its own module has.
 fn resolve(module: &[String], written: &[String]) -> Option<String> {
     let mut at = match written.first()?.as_str() {
         "crate" => Vec::new(),
@@ -325,7 +333,10 @@ mod tests {
     use super::*;
 
     fn findings(files: &[(&str, &str)]) -> Vec<String> {
-        let file = |&(path, text): &(&str, &str)| File { path: SOURCES.to_owned() + path, text: text.to_owned() };
+        let file = |&(path, text): &(&str, &str)| File {
+            path: SOURCES.to_owned() + path,
+            text: text.to_owned(),
+        };
         let files: Vec<File> = files.iter().map(file).collect();
         super::check(&files).unwrap().iter().map(ToString::to_string).collect()
     }
@@ -335,8 +346,8 @@ mod tests {
     fn check(text: &str, places: &[&str]) {
         let found = findings(&[("host/link.rs", text)]);
         let expected = places.iter().map(|place| format!("{SOURCES}host/link.rs:{place}: "));
-        let matches =
-            found.len() == places.len() && found.iter().zip(expected).all(|(found, place)| found.starts_with(&place));
+        let matches = found.len() == places.len()
+            && found.iter().zip(expected).all(|(found, place)| found.starts_with(&place));
         assert!(matches, "{text}\n{found:#?}");
     }
 
@@ -354,7 +365,10 @@ mod tests {
 
     #[test]
     fn what_stands_before_may_be_used() {
-        check("use crate::{sys, units::Nanos};\nuse super::Driver;\nuse std::{fmt, path::Path};\nuse aya::plan;", &[]);
+        check(
+            "use crate::{sys, units::Nanos};\nuse super::Driver;\nuse std::{fmt, path::Path};\nuse aya::plan;",
+            &[],
+        );
         check("mod plan { pub fn f() {} }\nfn g() { plan::f(); self::plan::f() }", &[]);
         check("/// For [`crate::plan`].\nfn f() {}", &[]);
     }
@@ -384,9 +398,13 @@ mod tests {
 
     #[test]
     fn a_module_without_a_place_is_found() {
-        let found = findings(&[("lib.rs", "pub mod units;\nmod helpers;\n#[cfg(test)]\nmod tests;")]);
+        let found =
+            findings(&[("lib.rs", "pub mod units;\nmod helpers;\n#[cfg(test)]\nmod tests;")]);
         let [found] = found.as_slice() else { panic!("{found:?}") };
-        assert!(found.starts_with("xdp-trafficgen/src/lib.rs:2:5: the module `helpers`"), "{found}");
+        assert!(
+            found.starts_with("xdp-trafficgen/src/lib.rs:2:5: the module `helpers`"),
+            "{found}"
+        );
     }
 
     #[test]

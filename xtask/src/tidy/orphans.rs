@@ -1,9 +1,12 @@
-//! Every source file is compiled: one that no `mod` names is read by nobody, its tests included, and no compiler says so.
+//! Every source file is compiled: one that no `mod` names is read by nobody, its tests included,
+//! and no compiler says so.
 
 use super::{File, Finding};
 
-/// Folders whose files are the modules of a crate; those right within are its roots or modules of `lib.rs` or `main.rs`.
-const CRATES: &[&str] = &["xdp-trafficgen/src", "xdp-trafficgen/tests/it", "xdp-trafficgen-ebpf/src", "xtask/src"];
+/// Folders whose files are the modules of a crate; those right within are its roots or modules of
+/// `lib.rs` or `main.rs`.
+const CRATES: &[&str] =
+    &["xdp-trafficgen/src", "xdp-trafficgen/tests/it", "xdp-trafficgen-ebpf/src", "xtask/src"];
 
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     files.iter().filter_map(|file| orphan(&file.path, files)).collect()
@@ -12,17 +15,18 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
 fn orphan(path: &str, files: &[File]) -> Option<Finding> {
     let module = path.strip_suffix(".rs")?;
     let (folder, name) = module.rsplit_once('/')?;
-    let within = CRATES
-        .iter()
-        .find(|of| folder == **of || folder.strip_prefix(**of).is_some_and(|rest| rest.starts_with('/')))?;
+    let within = CRATES.iter().find(|of| {
+        folder == **of || folder.strip_prefix(**of).is_some_and(|rest| rest.starts_with('/'))
+    })?;
     let parents = if folder == *within {
         vec![format!("{folder}/lib.rs"), format!("{folder}/main.rs")]
     } else {
         vec![format!("{folder}.rs")]
     };
     let is_root = folder == *within && matches!(name, "lib" | "main") || folder.ends_with("/bin");
-    let names =
-        |text: &str| text.lines().any(|line| line.trim().trim_end_matches(';').ends_with(&format!("mod {name}")));
+    let names = |text: &str| {
+        text.lines().any(|line| line.trim().trim_end_matches(';').ends_with(&format!("mod {name}")))
+    };
     let named = files.iter().any(|file| parents.contains(&file.path) && names(&file.text));
     (!is_root && !named).then(|| Finding {
         path: path.to_owned(),
@@ -38,7 +42,8 @@ mod tests {
 
     #[track_caller]
     fn check_tree(files: &[(&str, &str)], orphans: &[&str]) {
-        let file = |&(path, text): &(&str, &str)| File { path: path.to_owned(), text: text.to_owned() };
+        let file =
+            |&(path, text): &(&str, &str)| File { path: path.to_owned(), text: text.to_owned() };
         let files: Vec<File> = files.iter().map(file).collect();
         let found: Vec<_> = check(&files).into_iter().map(|finding| finding.path).collect();
         assert_eq!(found, orphans);
@@ -49,8 +54,14 @@ mod tests {
         let root = ("xtask/src/main.rs", "pub(crate) mod tidy;\n");
         let tidy = ("xtask/src/tidy.rs", "#[cfg(test)]\nmod tests;\n");
         check_tree(&[root, tidy, ("xtask/src/tidy/tests.rs", "")], &[]);
-        check_tree(&[root, ("xtask/src/tidy.rs", ""), ("xtask/src/tidy/tests.rs", "")], &["xtask/src/tidy/tests.rs"]);
+        check_tree(
+            &[root, ("xtask/src/tidy.rs", ""), ("xtask/src/tidy/tests.rs", "")],
+            &["xtask/src/tidy/tests.rs"],
+        );
         check_tree(&[root, tidy, ("xtask/src/lost.rs", "")], &["xtask/src/lost.rs"]);
-        check_tree(&[("xdp-trafficgen/src/bin/tool.rs", ""), ("xdp-trafficgen/examples/send.rs", "")], &[]);
+        check_tree(
+            &[("xdp-trafficgen/src/bin/tool.rs", ""), ("xdp-trafficgen/examples/send.rs", "")],
+            &[],
+        );
     }
 }

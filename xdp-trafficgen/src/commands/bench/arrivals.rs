@@ -19,7 +19,8 @@ pub(super) fn arrivals(options: &cli::BenchArrivals) -> Result<(), CommandError>
     // Others may send faster than they were told to.
     let capacity = capacity(options.gap_ns / 2.0, duration)?;
     if options.standing_by {
-        // In the place of the one that writes down when frames arrive, whose log has room for those that are wanted.
+        // In the place of the one that writes down when frames arrive, whose log has room for those
+        // that are wanted.
         let _there = Sink::attach(&options.interface, SinkAction::Drop)?;
         if !wait_for_the_word()? {
             return Ok(());
@@ -28,6 +29,7 @@ pub(super) fn arrivals(options: &cli::BenchArrivals) -> Result<(), CommandError>
     let arrivals = Arrivals::attach(&options.interface, Match::default(), capacity)?;
     thread::sleep(duration);
     let no_warm_up = WarmUp(Duration::ZERO);
-    let report = measure(arrivals.take()?, options.interface.clone(), None, options.gap_ns, no_warm_up)?;
+    let report =
+        measure(arrivals.take()?, options.interface.clone(), None, options.gap_ns, no_warm_up)?;
     Ok(emit(&report, &json::FORMAT)?)
 }

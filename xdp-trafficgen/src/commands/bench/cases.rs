@@ -4,10 +4,20 @@ use std::time::Duration;
 
 use crate::cli::BenchCase;
 
-/// The flows of a case. `{interface}` is sent out of, the destination MAC address is the receiver's.
-pub(super) fn toml(case: BenchCase, interface: &str, receiver: &str, cpus: &[u32], duration: Duration) -> String {
+/// The flows of a case. `{interface}` is sent out of, the destination MAC address is the
+/// receiver's.
+pub(super) fn toml(
+    case: BenchCase,
+    interface: &str,
+    receiver: &str,
+    cpus: &[u32],
+    duration: Duration,
+) -> String {
     let cpus = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    let mut text = format!("[[ports]]\nname = 'p'\ninterface = '{interface}'\ncpus = '{cpus}'\n{}", port(case));
+    let mut text = format!(
+        "[[ports]]\nname = 'p'\ninterface = '{interface}'\ncpus = '{cpus}'\n{}",
+        port(case)
+    );
     for (number, flow) in flows(case, receiver).into_iter().enumerate() {
         text += &format!(
             "[[flows]]\nname = 'f{number}'\nport = 'p'\nduration = '{}'\n{flow}\n",
@@ -20,8 +30,12 @@ pub(super) fn toml(case: BenchCase, interface: &str, receiver: &str, cpus: &[u32
 /// A rate that is never reached, and nobody minds.
 fn port(case: BenchCase) -> &'static str {
     match case {
-        BenchCase::OneFlowPaced => "rate = '1Tpps'\nlate_threshold = '100 days'\nbehind = { catch_up = '100 days' }\n",
-        BenchCase::SixtyFourFlowsPaced => "late_threshold = '100 days'\nbehind = { catch_up = '100 days' }\n",
+        BenchCase::OneFlowPaced => {
+            "rate = '1Tpps'\nlate_threshold = '100 days'\nbehind = { catch_up = '100 days' }\n"
+        }
+        BenchCase::SixtyFourFlowsPaced => {
+            "late_threshold = '100 days'\nbehind = { catch_up = '100 days' }\n"
+        }
         _ => "",
     }
 }
@@ -33,9 +47,13 @@ fn flows(case: BenchCase, receiver: &str) -> Vec<String> {
         BenchCase::Floor | BenchCase::PortRange => {
             vec![udp(receiver, "", &format!("dst_port = {}", counting("1024", "1000")))]
         }
-        BenchCase::LongPortRange => vec![udp(receiver, "", &format!("dst_port = {}", counting("1024", "64000")))],
+        BenchCase::LongPortRange => {
+            vec![udp(receiver, "", &format!("dst_port = {}", counting("1024", "64000")))]
+        }
         BenchCase::FourFields => vec![four(receiver, |_, start| counting(start, "1000"))],
-        BenchCase::FourFieldsLong => vec![four(receiver, |index, start| counting(start, long[index]))],
+        BenchCase::FourFieldsLong => {
+            vec![four(receiver, |index, start| counting(start, long[index]))]
+        }
         BenchCase::FourFieldsRandom => vec![four(receiver, |_, start| random(start))],
         BenchCase::EightFields => vec![eight(receiver, |_, start| counting(start, "200"))],
         // Shorter ones, for the MAC addresses and the DSCP too.
@@ -52,9 +70,10 @@ fn flows(case: BenchCase, receiver: &str) -> Vec<String> {
         }
         BenchCase::OneFlow | BenchCase::OneFlowPaced => many(receiver, 1, ""),
         BenchCase::SixtyFourFlows => many(receiver, 64, ""),
-        BenchCase::SixtyFourFlowsPaced => {
-            many(receiver, 64, "").into_iter().map(|flow| format!("rate = '1Tpps'\n{flow}")).collect()
-        }
+        BenchCase::SixtyFourFlowsPaced => many(receiver, 64, "")
+            .into_iter()
+            .map(|flow| format!("rate = '1Tpps'\n{flow}"))
+            .collect(),
         BenchCase::ManyFlows => many(receiver, 4096, ""),
         BenchCase::OneFlowLong => many(receiver, 1, LONG_PORTS),
         BenchCase::SixtyFourFlowsLong => many(receiver, 64, LONG_PORTS),
@@ -67,18 +86,23 @@ fn flows(case: BenchCase, receiver: &str) -> Vec<String> {
 }
 
 /// The mix of the Open Traffic Generator model and of most testers.
-const SIMPLE_IMIX: &str =
-    "{ weighted = [{ size = 64, weight = 7 }, { size = 570, weight = 4 }, { size = 1518, weight = 1 }] }";
+const SIMPLE_IMIX: &str = "{ weighted = [{ size = 64, weight = 7 }, { size = 570, weight = 4 }, { size = 1518, weight = 1 }] }";
 
 const LONG_PORTS: &str = "src_port = { increment = { start = 1024, count = 60000 } }, ";
 
 fn udp(receiver: &str, ip: &str, udp: &str) -> String {
-    format!("packet = [{{ ethernet = {{ dst = '{receiver}' }} }}, {{ ipv4 = {{ {ip} }} }}, {{ udp = {{ {udp} }} }}]")
+    format!(
+        "packet = [{{ ethernet = {{ dst = '{receiver}' }} }}, {{ ipv4 = {{ {ip} }} }}, {{ udp = {{ {udp} }} }}]"
+    )
 }
 
 fn four(receiver: &str, pattern: impl Fn(usize, &str) -> String) -> String {
     let ip = format!("src = {}, dst = {}", pattern(0, "'10.0.0.1'"), pattern(1, "'10.1.0.1'"));
-    udp(receiver, &ip, &format!("src_port = {}, dst_port = {}", pattern(2, "1024"), pattern(3, "1024")))
+    udp(
+        receiver,
+        &ip,
+        &format!("src_port = {}, dst_port = {}", pattern(2, "1024"), pattern(3, "1024")),
+    )
 }
 
 fn eight(receiver: &str, pattern: impl Fn(usize, &str) -> String) -> String {

@@ -1,7 +1,9 @@
-//! Receivers that are there before a generator of somebody else starts, and count from when they are told to.
+//! Receivers that are there before a generator of somebody else starts, and count from when they
+//! are told to.
 //!
-//! Some generators ask beforehand whether the interface sends XDP frames (xdp-tools' does: check_iface_support of its
-//! xdp-trafficgen.c), and of a veth that is so once its peer has a native program.
+//! Some generators ask beforehand whether the interface sends XDP frames (xdp-tools' does:
+//! check_iface_support of its xdp-trafficgen.c), and of a veth that is so once its peer has a
+//! native program.
 
 use std::io;
 
@@ -9,8 +11,8 @@ use serde_json::json;
 
 use crate::{commands::CommandError, output::format::emit_text};
 
-/// Says on standard output that it is there, in a line of its own, and waits for a line on standard input. Whether one came; none
-/// comes to one that is only to be there.
+/// Says on standard output that it is there, in a line of its own, and waits for a line on standard
+/// input. Whether one came; none comes to one that is only to be there.
 pub(super) fn wait_for_the_word() -> Result<bool, CommandError> {
     emit_text(&format!("{}\n", json!({ "standing_by": true })))?;
     let mut word = String::new();

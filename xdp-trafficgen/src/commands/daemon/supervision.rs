@@ -1,4 +1,5 @@
-//! A port under supervision: runs to its end, and starts again when it fails. What it misses meanwhile is counted.
+//! A port under supervision: runs to its end, and starts again when it fails. What it misses
+//! meanwhile is counted.
 
 mod counts;
 mod left;
@@ -64,7 +65,8 @@ impl From<CommandError> for Failed {
 }
 
 impl Supervised {
-    /// Runs the port to the end of its flows, or to `stop`; a failure pauses it and starts it again.
+    /// Runs the port to the end of its flows, or to `stop`; a failure pauses it and starts it
+    /// again.
     pub(super) async fn supervise(self, stop: CancellationToken) {
         let mut pause = FIRST_PAUSE;
         let none = read(&self.counts);
@@ -124,14 +126,16 @@ impl Supervised {
         log::port_ended(&self.name);
     }
 
-    /// Has the kernel ask for the next hops, for seconds when they are silent. Meanwhile the counts go on, which those of a
-    /// run begin with: so it is done before.
+    /// Has the kernel ask for the next hops, for seconds when they are silent. Meanwhile the counts
+    /// go on, which those of a run begin with: so it is done before.
     async fn make_ready(&self, first: u64, stop: &CancellationToken) -> Result<(), CommandError> {
         let Machine { capabilities, consent, .. } = self.machine;
         let elapsed = Duration::from_nanos(engine::now().saturating_sub(first));
         let Some(config) = self.left(elapsed).filter(asks_for_next_hops) else { return Ok(()) };
         let stop = stop.clone();
-        let asked = spawn_blocking(move || work_out_until(&stop, &config, Some(capabilities), consent).map(drop));
+        let asked = spawn_blocking(move || {
+            work_out_until(&stop, &config, Some(capabilities), consent).map(drop)
+        });
         asked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
@@ -156,7 +160,8 @@ impl Supervised {
         stop: &CancellationToken,
     ) -> Result<(), Failed> {
         let Machine { capabilities, consent, .. } = self.machine;
-        let (listener, enabling, outlook) = (self.listener.clone(), self.enabling.clone(), Arc::clone(&self.outlook));
+        let (listener, enabling, outlook) =
+            (self.listener.clone(), self.enabling.clone(), Arc::clone(&self.outlook));
         let until = stop.clone();
         let load = move || {
             let plan = work_out_until(&until, &config, Some(capabilities), consent)?;
@@ -165,8 +170,9 @@ impl Supervised {
             let timing = plan.ports.first().map(MissedDepartures::of);
             Ok::<_, CommandError>((Loaded::beside(plan, &listener, &enabling)?, timing))
         };
-        let (loaded, planned) =
-            spawn_blocking(load).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let (loaded, planned) = spawn_blocking(load)
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         let session = loaded.start(start, stop).map_err(CommandError::from)?;
         let epoch = session.started();
         let mut earlier = read(&self.counts);
@@ -191,11 +197,13 @@ impl Supervised {
             Err(error) => Some(error),
         };
         let Some(error) = error else { return Ok(()) };
-        let sent_for = sent_for.unwrap_or_else(|| Duration::from_nanos(engine::now().saturating_sub(epoch)));
+        let sent_for =
+            sent_for.unwrap_or_else(|| Duration::from_nanos(engine::now().saturating_sub(epoch)));
         let Some(planned) = planned else { return Err(Failed::from(error)) };
         let counts = read(&self.counts);
         // A load of millions of segments takes a moment, in which other ports are to be read.
-        let down = spawn_blocking(move || StoppedPort::since(planned, sent_for, counts, &earlier)).await;
+        let down =
+            spawn_blocking(move || StoppedPort::since(planned, sent_for, counts, &earlier)).await;
         let down = down.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         Err(Failed { error, outage: Some(Outage { down, epoch, reason: String::new() }) })
     }

@@ -1,8 +1,9 @@
-//! Why frames were dropped, found out while they were: facts belong to the moment, and an MTU that was too small then may have
-//! been put right since.
+//! Why frames were dropped, found out while they were: facts belong to the moment, and an MTU that
+//! was too small then may have been put right since.
 //!
-//! Counts only grow. Each time those of a port and reason have grown, what explains them then is put down for as many frames;
-//! what is the matter at the end explains only those that were dropped since the last look.
+//! Counts only grow. Each time those of a port and reason have grown, what explains them then is
+//! put down for as many frames; what is the matter at the end explains only those that were dropped
+//! since the last look.
 
 use std::collections::BTreeMap;
 
@@ -28,13 +29,14 @@ struct DropExplanation {
 }
 
 impl DropExplanations {
-    /// Drops that nobody has explained yet: whose, and how many there are, those that are explained among them. Of frames that
-    /// were to be dropped there is nothing to find out.
+    /// Drops that nobody has explained yet: whose, and how many there are, those that are explained
+    /// among them. Of frames that were to be dropped there is nothing to find out.
     pub(super) fn news(&self, snapshot: &Snapshot) -> Vec<(Key, u64)> {
         let of_port = |(index, port): (usize, &PortCount)| {
             let new = move |&(reason, count): &(DropReason, u64)| {
                 let key = (index, reason);
-                (reason != DropReason::Action && count > self.explained(key)).then_some((key, count))
+                (reason != DropReason::Action && count > self.explained(key))
+                    .then_some((key, count))
             };
             port.drops.iter().filter_map(new).collect::<Vec<_>>()
         };
@@ -45,8 +47,9 @@ impl DropExplanations {
         self.known.get(&key).map_or(0, |moments| moments.iter().map(|moment| moment.frames).sum())
     }
 
-    /// Puts down what explains those of so many frames that nothing explained so far, and gives how many these are: none, when
-    /// somebody else was faster. The same cause keeps its first words.
+    /// Puts down what explains those of so many frames that nothing explained so far, and gives how
+    /// many these are: none, when somebody else was faster. The same cause keeps its first
+    /// words.
     pub(super) fn put_down(&mut self, key: Key, count: u64, finding: Finding) -> u64 {
         let frames = count.saturating_sub(self.explained(key));
         let moments = self.known.entry(key).or_default();
@@ -57,9 +60,10 @@ impl DropExplanations {
         frames
     }
 
-    /// What explains the frames that a port lost for this reason, each cause with as many as it cost, as `retell` says it now.
-    /// `now` is what would explain them if they were lost at this moment, and explains what nothing did while it happened; none
-    /// when nobody knows. `count`: how many they are at the end, when what was under way has come to its own.
+    /// What explains the frames that a port lost for this reason, each cause with as many as it
+    /// cost, as `retell` says it now. `now` is what would explain them if they were lost at
+    /// this moment, and explains what nothing did while it happened; none when nobody knows.
+    /// `count`: how many they are at the end, when what was under way has come to its own.
     pub(super) fn told(
         &self,
         key: Key,
@@ -69,7 +73,9 @@ impl DropExplanations {
     ) -> Vec<(u64, Finding)> {
         let mut left = count;
         let mut told = Vec::new();
-        for DropExplanation { frames, finding } in self.known.get(&key).map_or(&[][..], Vec::as_slice) {
+        for DropExplanation { frames, finding } in
+            self.known.get(&key).map_or(&[][..], Vec::as_slice)
+        {
             let frames = left.min(*frames);
             left -= frames;
             if frames > 0 {
@@ -92,11 +98,19 @@ mod tests {
     const LONG: Key = (0, DropReason::Redirect(90));
 
     fn finding(code: &'static str, cause: &str) -> Finding {
-        Finding { code, severity: Severity::Loses, cause: cause.to_owned(), cure: "do it".to_owned() }
+        Finding {
+            code,
+            severity: Severity::Loses,
+            cause: cause.to_owned(),
+            cure: "do it".to_owned(),
+        }
     }
 
     fn dropped(drops: &[(DropReason, u64)]) -> Snapshot {
-        Snapshot { ports: vec![PortCount { drops: drops.to_vec(), ..PortCount::default() }], ..Snapshot::default() }
+        Snapshot {
+            ports: vec![PortCount { drops: drops.to_vec(), ..PortCount::default() }],
+            ..Snapshot::default()
+        }
     }
 
     #[test]
@@ -111,13 +125,25 @@ mod tests {
         assert_eq!(moments.put_down(LONG, 11, finding("interface_gone", "gone")), 2);
         // Somebody looked at the same time.
         assert_eq!(moments.put_down(LONG, 11, finding("interface_gone", "gone")), 0);
-        let again = |finding: &Finding| Finding { cause: format!("{} then", finding.cause), ..finding.clone() };
+        let again = |finding: &Finding| Finding {
+            cause: format!("{} then", finding.cause),
+            ..finding.clone()
+        };
         let now = finding("x", "now");
-        let then =
-            [(9, finding("frame_above_mtu", "the MTU is 500 then")), (2, finding("interface_gone", "gone then"))];
+        let then = [
+            (9, finding("frame_above_mtu", "the MTU is 500 then")),
+            (2, finding("interface_gone", "gone then")),
+        ];
         assert_eq!(moments.told(LONG, 11, Some(&now), again), then);
         // What was under way at the last look, and arrived after all.
-        assert_eq!(moments.told(LONG, 10, Some(&now), again).iter().map(|(frames, _)| *frames).sum::<u64>(), 10);
+        assert_eq!(
+            moments
+                .told(LONG, 10, Some(&now), again)
+                .iter()
+                .map(|(frames, _)| *frames)
+                .sum::<u64>(),
+            10
+        );
         assert_eq!(moments.told((1, DropReason::QueueFull), 0, Some(&now), again), []);
     }
 
@@ -127,12 +153,18 @@ mod tests {
         let (then, now) = (finding("queue_full", "full"), finding("frame_above_peer_mtu", "long"));
         assert_eq!(moments.told(FULL, 7, Some(&now), Finding::clone), [(7, now.clone())]);
         moments.put_down(FULL, 5, then.clone());
-        assert_eq!(moments.told(FULL, 7, Some(&now), Finding::clone), [(5, then.clone()), (2, now)]);
+        assert_eq!(
+            moments.told(FULL, 7, Some(&now), Finding::clone),
+            [(5, then.clone()), (2, now)]
+        );
         assert_eq!(moments.told(FULL, 7, None, Finding::clone), [(5, then)]);
     }
 
     #[test]
     fn frames_that_were_to_be_dropped_are_no_news() {
-        assert_eq!(DropExplanations::default().news(&dropped(&[(DropReason::Action, 9), (LONG.1, 1)])), [(LONG, 1)]);
+        assert_eq!(
+            DropExplanations::default().news(&dropped(&[(DropReason::Action, 9), (LONG.1, 1)])),
+            [(LONG, 1)]
+        );
     }
 }

@@ -25,17 +25,24 @@ impl RunFindings {
     fn foresee_of(&self, look: &Observation<'_>, sending: &ObservedPort) -> Vec<PortFinding> {
         let mut findings = look.foresee(sending);
         let quota = self.quota(sending);
-        findings.extend(self.shared_cpus(sending).into_iter().chain(quota).chain(self.few_descriptors()));
+        findings.extend(
+            self.shared_cpus(sending).into_iter().chain(quota).chain(self.few_descriptors()),
+        );
         findings.sort_by_key(|finding| Reverse(finding.severity));
         findings.into_iter().map(|finding| found(sending, finding)).collect()
     }
 
-    /// That the workers which are at work all the time, the port's among them, take more CPU time than they may. What becomes of
-    /// those that sleep between frames is told by [`Self::contention`], from what happened.
+    /// That the workers which are at work all the time, the port's among them, take more CPU time
+    /// than they may. What becomes of those that sleep between frames is told by
+    /// [`Self::contention`], from what happened.
     fn quota(&self, sending: &ObservedPort) -> Option<Finding> {
         let busy = self.ports.iter().filter(|port| port.busy).flat_map(|port| &port.cpus);
         let busy: BTreeSet<u32> = busy.copied().collect();
-        if sending.busy { diagnosis::of_quota(&self.before.quotas, busy.len(), sending.pace) } else { None }
+        if sending.busy {
+            diagnosis::of_quota(&self.before.quotas, busy.len(), sending.pace)
+        } else {
+            None
+        }
     }
 
     /// That the ports take more file descriptors than this process may have.
@@ -49,34 +56,48 @@ impl RunFindings {
         let StartState { elsewhere, allowed_cpus, .. } = &*self.before;
         let others = || self.ports.iter().filter(|other| other.port != sending.port);
         let rivals = |&cpu: &u32| {
-            let ports = others().filter(|other| other.cpus.contains(&cpu)).map(|other| format!("port {}", other.port));
+            let ports = others()
+                .filter(|other| other.cpus.contains(&cpu))
+                .map(|other| format!("port {}", other.port));
             let processes = elsewhere.iter().filter(|worker| worker.cpu == cpu);
-            (cpu, ports.chain(processes.map(|worker| format!("process {}", worker.process))).collect())
+            (
+                cpu,
+                ports
+                    .chain(processes.map(|worker| format!("process {}", worker.process)))
+                    .collect(),
+            )
         };
         let rivals: Rivals = sending.cpus.iter().map(rivals).collect();
         let taken = |cpu: &u32| {
-            self.ports.iter().any(|port| port.cpus.contains(cpu)) || elsewhere.iter().any(|worker| worker.cpu == *cpu)
+            self.ports.iter().any(|port| port.cpus.contains(cpu))
+                || elsewhere.iter().any(|worker| worker.cpu == *cpu)
         };
         let free: Vec<u32> = allowed_cpus.iter().copied().filter(|cpu| !taken(cpu)).collect();
         diagnosis::of_shared_cpus(&rivals, &free, sending.pace)
     }
 
-    /// What kept the port's workers from their CPUs: what is known of it now, that it is over. A quota that cost no departure,
-    /// as it stopped the process while it loaded, or while its workers slept, is not worth a word.
+    /// What kept the port's workers from their CPUs: what is known of it now, that it is over. A
+    /// quota that cost no departure, as it stopped the process while it loaded, or while its
+    /// workers slept, is not worth a word.
     pub(super) fn contention(
         &self,
         sending: &ObservedPort,
         port: &PortCount,
         quotas: &[Quota],
     ) -> impl Iterator<Item = Finding> {
-        let in_time = port.punctuality.is_some_and(|punctuality| punctuality.late == 0 && punctuality.unsent == 0);
+        let in_time = port
+            .punctuality
+            .is_some_and(|punctuality| punctuality.late == 0 && punctuality.unsent == 0);
         let quotas = if in_time { &[] } else { quotas };
-        let throttled = quotas.iter().find_map(|quota| Some((quota, quota.since(&self.before.quotas)?)));
-        let throttled = throttled.map(|(quota, throttled)| diagnosis::of_throttling(quota, throttled, sending.pace));
+        let throttled =
+            quotas.iter().find_map(|quota| Some((quota, quota.since(&self.before.quotas)?)));
+        let throttled = throttled
+            .map(|(quota, throttled)| diagnosis::of_throttling(quota, throttled, sending.pace));
         self.shared_cpus(sending).into_iter().chain(throttled)
     }
 
-    /// Says on standard error what will cost frames, and gives what will cost time: that is said at the end.
+    /// Says on standard error what will cost frames, and gives what will cost time: that is said at
+    /// the end.
     pub(crate) fn warn(&self) -> Vec<PortFinding> {
         let (mut worse, slower): (Vec<_>, Vec<_>) =
             self.foresee().into_iter().partition(|found| found.finding.severity >= Severity::Loses);
@@ -109,10 +130,14 @@ mod tests {
             for (sending, (busy, cpus)) in outlook.ports.iter_mut().zip(ports) {
                 *sending = ObservedPort { busy, cpus: cpus.to_vec(), ..sending.clone() };
             }
-            let found = outlook.ports.iter().map(|sending| outlook.quota(sending).map(|finding| finding.cause));
+            let found = outlook
+                .ports
+                .iter()
+                .map(|sending| outlook.quota(sending).map(|finding| finding.cause));
             for (cause, expected) in found.zip(expected) {
-                let as_expected =
-                    expected.map_or(cause.is_none(), |part| cause.as_ref().is_some_and(|cause| cause.contains(part)));
+                let as_expected = expected.map_or(cause.is_none(), |part| {
+                    cause.as_ref().is_some_and(|cause| cause.contains(part))
+                });
                 assert!(as_expected, "{cause:?}, not {expected:?}");
             }
         }

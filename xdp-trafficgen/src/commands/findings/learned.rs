@@ -38,26 +38,34 @@ impl LiveFindings {
     }
 }
 
-/// How long after one look there is no other: about a second, and a bit less, for ticks of a second come early now and then.
+/// How long after one look there is no other: about a second, and a bit less, for ticks of a second
+/// come early now and then.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(950);
 
 /// How long from `now` until the next look, after that of `learned`.
 fn rest(learned: Option<Instant>, now: Instant) -> Duration {
-    learned.map_or(Duration::ZERO, |learned| BETWEEN_LOOKS.saturating_sub(now.saturating_duration_since(learned)))
+    learned.map_or(Duration::ZERO, |learned| {
+        BETWEEN_LOOKS.saturating_sub(now.saturating_duration_since(learned))
+    })
 }
 
 impl RunFindings {
     /// Ports at whose interfaces somebody captures, who did not before.
     pub(super) fn newly_captured(&self) -> Vec<usize> {
         let captured = |sending: &ObservedPort| sending.leaves() && is_captured(sending.index);
-        let places = self.ports.iter().enumerate().filter(|(_, sending)| captured(sending)).map(|(place, _)| place);
+        let places = self
+            .ports
+            .iter()
+            .enumerate()
+            .filter(|(_, sending)| captured(sending))
+            .map(|(place, _)| place);
         let places: Vec<usize> = places.collect();
         let mut so_far = self.so_far();
         places.into_iter().filter(|place| so_far.captured.insert(*place)).collect()
     }
 
-    /// Finds out why the frames were dropped that were not at the last time, and keeps it: from one look for all, and one a second
-    /// at most. It blocks, for milliseconds.
+    /// Finds out why the frames were dropped that were not at the last time, and keeps it: from one
+    /// look for all, and one a second at most. It blocks, for milliseconds.
     pub(crate) fn learn(&self, snapshot: &Snapshot) -> Vec<NewDrops> {
         if self.rest().is_zero() { self.learn_now(snapshot) } else { Vec::new() }
     }
@@ -85,14 +93,21 @@ impl RunFindings {
     }
 
     /// Explains what nothing explained so far by this look.
-    pub(super) fn put_down(&self, snapshot: &Snapshot, look: Option<&Observation<'_>>) -> Vec<NewDrops> {
+    pub(super) fn put_down(
+        &self,
+        snapshot: &Snapshot,
+        look: Option<&Observation<'_>>,
+    ) -> Vec<NewDrops> {
         let mut so_far = self.so_far();
         let news = so_far.moments.news(snapshot);
         let explained = |(key, count): ((usize, DropReason), u64)| {
             let (index, reason) = key;
             let finding = look.zip(self.ports.get(index));
-            let finding = finding.map(|(look, sending)| look.of_drop(sending, reason, Period::Lately));
-            let frames = finding.as_ref().map(|finding| so_far.moments.put_down(key, count, finding.clone()));
+            let finding =
+                finding.map(|(look, sending)| look.of_drop(sending, reason, Period::Lately));
+            let frames = finding
+                .as_ref()
+                .map(|finding| so_far.moments.put_down(key, count, finding.clone()));
             NewDrops { index, reason, frames: frames.unwrap_or(count), finding }
         };
         news.into_iter().map(explained).collect()
@@ -129,7 +144,12 @@ mod tests {
         assert_eq!(news(outlook.learn(&full(7))), [0; 0]);
         assert_eq!(news(outlook.learn_now(&full(7))), [2]);
         let findings = outlook.conclude(&full(9), Vec::new(), RunEnd::Complete);
-        let full: Vec<_> = findings.iter().filter(|found| found.finding.code == "queue_full").collect();
-        assert_eq!(full.iter().map(|found| found.frames).collect::<Vec<_>>(), [Some(9)], "{findings:?}");
+        let full: Vec<_> =
+            findings.iter().filter(|found| found.finding.code == "queue_full").collect();
+        assert_eq!(
+            full.iter().map(|found| found.frames).collect::<Vec<_>>(),
+            [Some(9)],
+            "{findings:?}"
+        );
     }
 }

@@ -5,7 +5,9 @@
 use super::{ObservedPort, StartState, found};
 use crate::{
     diagnosis::{self, Finding, Situation},
-    host::{AttachedMode, AttachedXdp, Interface, LinkChanges, LinkHistory, LinkKey, LinkStatus, Peer},
+    host::{
+        AttachedMode, AttachedXdp, Interface, LinkChanges, LinkHistory, LinkKey, LinkStatus, Peer,
+    },
     output::PortFinding,
     plan::RequiredProgram,
     stats::{DropReason, PortCount, reconcile::Mismatch},
@@ -45,11 +47,18 @@ pub(super) enum Period {
 
 impl<'a> Observation<'a> {
     /// Of these interfaces, as `changes`, where the kernel tells any, know them.
-    pub(super) fn at(before: &'a StartState, interfaces: Vec<Interface>, changes: &mut Option<LinkChanges>) -> Self {
+    pub(super) fn at(
+        before: &'a StartState,
+        interfaces: Vec<Interface>,
+        changes: &mut Option<LinkChanges>,
+    ) -> Self {
         if let Some(changes) = changes {
             changes.read_reports();
         }
-        let interfaces = interfaces.into_iter().map(|interface| InterfaceState::now(interface, changes)).collect();
+        let interfaces = interfaces
+            .into_iter()
+            .map(|interface| InterfaceState::now(interface, changes))
+            .collect();
         if let Some(changes) = changes {
             changes.next_period();
         }
@@ -71,11 +80,13 @@ impl<'a> Observation<'a> {
         interface: Option<&'b Interface>,
         when: Period,
     ) -> Situation<'b> {
-        let ObservedPort { interface: name, action, cpus, batch_size, largest, attach, .. } = sending;
-        let LinkState { this, peer } = self.seen(sending).map_or_else(LinkState::default, |seen| match when {
-            Period::Lately => seen.lately,
-            Period::InAll => seen.in_all,
-        });
+        let ObservedPort { interface: name, action, cpus, batch_size, largest, attach, .. } =
+            sending;
+        let LinkState { this, peer } =
+            self.seen(sending).map_or_else(LinkState::default, |seen| match when {
+                Period::Lately => seen.lately,
+                Period::InAll => seen.in_all,
+            });
         Situation {
             system: &self.before.system,
             interface,
@@ -108,20 +119,35 @@ impl<'a> Observation<'a> {
         diagnosis::of_gone(&self.in_all(sending))
     }
 
-    pub(super) fn of_drop(&self, sending: &ObservedPort, reason: DropReason, when: Period) -> Finding {
+    pub(super) fn of_drop(
+        &self,
+        sending: &ObservedPort,
+        reason: DropReason,
+        when: Period,
+    ) -> Finding {
         let mut interface = self.interface(sending).cloned();
         // What the driver said, it said with our program attached, which may be off again by now.
         if let (RequiredProgram::Pass(_), DropReason::Driver(_), Some(interface)) =
             (sending.attach, reason, &mut interface)
             && interface.xdp_in(AttachedMode::Native).is_none()
         {
-            interface.xdp.push(AttachedXdp { mode: AttachedMode::Native, program: 0, name: None, on_link: true });
+            interface.xdp.push(AttachedXdp {
+                mode: AttachedMode::Native,
+                program: 0,
+                name: None,
+                on_link: true,
+            });
         }
         diagnosis::of_drop(reason, &self.situation(sending, interface.as_ref(), when))
     }
 
     /// A cause of drops that was found while frames were sent, as it is said now.
-    pub(super) fn at_the_end(&self, sending: &ObservedPort, then: &Finding, now: &Finding) -> Finding {
+    pub(super) fn at_the_end(
+        &self,
+        sending: &ObservedPort,
+        then: &Finding,
+        now: &Finding,
+    ) -> Finding {
         diagnosis::at_the_end(then, now, &self.in_all(sending))
     }
 }

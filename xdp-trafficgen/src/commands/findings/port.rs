@@ -30,10 +30,12 @@ impl ObservedPort {
     pub(super) fn of(plan: &PortPlan) -> Self {
         let index = plan.leaves_by().unwrap_or(plan.egress);
         let other = || {
-            let links = aside(|| Netlink::open().and_then(|netlink| netlink.links()))?.unwrap_or_default();
+            let links =
+                aside(|| Netlink::open().and_then(|netlink| netlink.links()))?.unwrap_or_default();
             links.into_iter().find(|link| link.index == index).map(|link| link.name)
         };
-        let interface = (index != plan.egress).then(other).flatten().unwrap_or_else(|| plan.interface.clone());
+        let interface =
+            (index != plan.egress).then(other).flatten().unwrap_or_else(|| plan.interface.clone());
         Self {
             port: plan.name.clone(),
             interface,
@@ -59,7 +61,8 @@ impl ObservedPort {
         diagnosis::of_capture(&name_of(self.index).unwrap_or_else(|| self.interface.clone()))
     }
 
-    /// That the interface is called otherwise by now. It goes on sending: the kernel knows it by its index.
+    /// That the interface is called otherwise by now. It goes on sending: the kernel knows it by
+    /// its index.
     pub(super) fn renamed(&self) -> Option<Finding> {
         let now = name_of(self.index).filter(|now| *now != self.interface)?;
         Some(diagnosis::of_renamed(&self.interface, &now))

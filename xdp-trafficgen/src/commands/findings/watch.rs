@@ -1,5 +1,5 @@
-//! Says why frames are lost while they are sent, by a thread of its own: a look at the machine keeps neither who drives a run nor
-//! who ends it.
+//! Says why frames are lost while they are sent, by a thread of its own: a look at the machine
+//! keeps neither who drives a run nor who ends it.
 
 use std::{
     cmp::Reverse,
@@ -19,8 +19,11 @@ pub(super) fn watch(outlook: RunFindings) -> impl FnMut(&Snapshot) -> Vec<String
     let (counts, counted) = channel();
     let (lines, said) = channel();
     let watcher = Watcher { outlook, told: BTreeSet::new(), renamed: BTreeSet::new() };
-    // Nobody waits for its end, which follows that of the run. Without it the report tells all the same.
-    let _ = thread::Builder::new().name("watcher".to_owned()).spawn(move || watcher.watch(&counted, &lines));
+    // Nobody waits for its end, which follows that of the run. Without it the report tells all the
+    // same.
+    let _ = thread::Builder::new()
+        .name("watcher".to_owned())
+        .spawn(move || watcher.watch(&counted, &lines));
     move |snapshot: &Snapshot| {
         // It takes none where there was no thread to be had.
         let _ = counts.send(snapshot.clone());
@@ -54,8 +57,8 @@ impl Watcher {
         }
     }
 
-    /// Of each port, as soon as it loses frames, why the first ones were lost; that somebody captures there; and that its
-    /// interface was renamed.
+    /// Of each port, as soon as it loses frames, why the first ones were lost; that somebody
+    /// captures there; and that its interface was renamed.
     fn lines(&mut self, snapshot: &Snapshot) -> Vec<String> {
         let ports = &self.outlook.ports;
         let mut news: Vec<NewDrops> = self.outlook.learn(snapshot);
@@ -68,8 +71,10 @@ impl Watcher {
                 lost.push(found(sending, finding));
             }
         }
-        let captured = self.outlook.newly_captured().into_iter().filter_map(|place| ports.get(place));
-        let captured: Vec<PortFinding> = captured.map(|sending| found(sending, sending.capture())).collect();
+        let captured =
+            self.outlook.newly_captured().into_iter().filter_map(|place| ports.get(place));
+        let captured: Vec<PortFinding> =
+            captured.map(|sending| found(sending, sending.capture())).collect();
         let mut moved = Vec::new();
         for (place, sending) in ports.iter().enumerate() {
             if let Some(finding) = sending.renamed().filter(|_| !self.renamed.contains(&place)) {

@@ -39,22 +39,35 @@ impl Endpoints {
         let receiver = match &options.receiver {
             Some(receiver) => named(&links, receiver)?,
             None => {
-                let peer = netlink.veth_peer(named(&links, &sender)?.index).map_err(FactsError::from)?;
+                let peer =
+                    netlink.veth_peer(named(&links, &sender)?.index).map_err(FactsError::from)?;
                 let peer = links.iter().find(|link| Some(link.index) == peer);
                 peer.ok_or_else(|| PaceTestError::NoReceiver(sender.clone()))?
             }
         };
-        Ok(Self { sender, receiver: receiver.name.clone(), receiver_mac: receiver.mac, cpus, _wire: None })
+        Ok(Self {
+            sender,
+            receiver: receiver.name.clone(),
+            receiver_mac: receiver.mac,
+            cpus,
+            _wire: None,
+        })
     }
 }
 
 fn named<'a>(links: &'a [Link], name: &str) -> Result<&'a Link, PaceTestError> {
-    links.iter().find(|link| link.answers_to(name)).ok_or_else(|| PaceTestError::NoInterface(name.to_owned()))
+    links
+        .iter()
+        .find(|link| link.answers_to(name))
+        .ok_or_else(|| PaceTestError::NoInterface(name.to_owned()))
 }
 
-/// The receiver's name, which may have been given by an alternative one. Every frame that arrives is dropped: not where this
-/// machine is reached.
-pub(super) fn check_receive_only(receiver: &str, default_route: DefaultRoute) -> Result<String, CommandError> {
+/// The receiver's name, which may have been given by an alternative one. Every frame that arrives
+/// is dropped: not where this machine is reached.
+pub(super) fn check_receive_only(
+    receiver: &str,
+    default_route: DefaultRoute,
+) -> Result<String, CommandError> {
     let facts = Facts::gather(&[], &[], None)?;
     let link = named(&facts.links, receiver)?;
     if facts.default_route.contains(&link.index) && default_route == DefaultRoute::Refuse {

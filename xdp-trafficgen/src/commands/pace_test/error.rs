@@ -24,7 +24,9 @@ pub enum PaceTestError {
     )]
     DefaultRoute(String),
     /// A rate in percent, which only the plan can work out.
-    #[error("a share of the line rate gives no gap: write --rate in frames or bits a second, such as `500kpps`")]
+    #[error(
+        "a share of the line rate gives no gap: write --rate in frames or bits a second, such as `500kpps`"
+    )]
     NoGap,
     /// More frames than the kernel's log is given room for.
     #[error(
@@ -78,7 +80,11 @@ impl PaceTestError {
     /// As [`CommandError::exit_code`].
     pub(in crate::commands) const fn exit_code(&self) -> u8 {
         match self {
-            Self::NoInterface(_) | Self::NoReceiver(_) | Self::DefaultRoute(_) | Self::NoGap | Self::TooMany(_) => 2,
+            Self::NoInterface(_)
+            | Self::NoReceiver(_)
+            | Self::DefaultRoute(_)
+            | Self::NoGap
+            | Self::TooMany(_) => 2,
             Self::TooFew { .. } | Self::Flooded { .. } | Self::NothingArrived { .. } => 1,
         }
     }
@@ -98,10 +104,18 @@ mod tests {
             &PaceTestError::TooMany(60_000_000),
             "60 000 000 frames are too many to be written down, 30 000 000 at most",
         );
-        let nothing = |sent| PaceTestError::NothingArrived { sender: "a".into(), sent, receiver: "b".into() };
-        check(&nothing(Some(5)), "nothing arrived at b, though 5 frames left a: is it the interface");
+        let nothing =
+            |sent| PaceTestError::NothingArrived { sender: "a".into(), sent, receiver: "b".into() };
+        check(
+            &nothing(Some(5)),
+            "nothing arrived at b, though 5 frames left a: is it the interface",
+        );
         check(&nothing(None), "nothing arrived at b, though it was listened to: is anything sent");
-        let few = PaceTestError::TooFew { arrived: 1, receiver: "b".into(), warm_up: Duration::from_millis(100) };
+        let few = PaceTestError::TooFew {
+            arrived: 1,
+            receiver: "b".into(),
+            warm_up: Duration::from_millis(100),
+        };
         check(&few, "1 frame arrived at b behind the warm-up of 100ms, and it takes two");
     }
 }

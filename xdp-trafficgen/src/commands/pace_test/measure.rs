@@ -1,4 +1,5 @@
-//! From the arrivals to the gaps between them: how much room they take, when all are there, and what they come to.
+//! From the arrivals to the gaps between them: how much room they take, when all are there, and
+//! what they come to.
 
 use std::{
     thread,
@@ -22,7 +23,8 @@ use crate::{
 /// Eight bytes each in the kernel's log, which must have room for all, and as many again here.
 pub(super) const MOST_FRAMES: u64 = 30_000_000;
 
-/// Nanoseconds from frame to frame; none for shares of the line rate. `size`: bytes on the wire, FCS included.
+/// Nanoseconds from frame to frame; none for shares of the line rate. `size`: bytes on the wire,
+/// FCS included.
 #[expect(clippy::cast_precision_loss, reason = "a gap is compared with whole nanoseconds")]
 pub(super) fn nominal_gap_ns(rate: Rate, size: u32) -> Option<f64> {
     let bits = match rate.unit {
@@ -36,7 +38,11 @@ pub(super) fn nominal_gap_ns(rate: Rate, size: u32) -> Option<f64> {
 }
 
 /// Room for what should arrive, and a little more.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; the largest number is refused")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "positive; the largest number is refused"
+)]
 pub(in crate::commands) fn capacity(gap_ns: f64, duration: Duration) -> Result<u64, PaceTestError> {
     let frames = (duration.as_secs_f64() * 1e9 / gap_ns * 1.01) as u64;
     if frames > MOST_FRAMES { Err(PaceTestError::TooMany(frames)) } else { Ok(frames + 1) }
@@ -50,8 +56,8 @@ pub(super) fn wait(duration: Duration, stop: &CancellationToken) {
     }
 }
 
-/// The last frames may still wait for a softirq on another CPU. Gives up after half a second, for frames that are lost are
-/// lost.
+/// The last frames may still wait for a softirq on another CPU. Gives up after half a second, for
+/// frames that are lost are lost.
 pub(super) fn settle(arrivals: &Arrivals, sent: u64) -> Result<(), CommandError> {
     let deadline = Instant::now() + Duration::from_millis(500);
     loop {
@@ -79,20 +85,29 @@ pub(in crate::commands) fn measure(
     WarmUp(warm_up): WarmUp,
 ) -> Result<PaceTestReport, PaceTestError> {
     let Arrived { stamps, missed, passed: _ } = arrived;
-    let (workers, late_threshold) =
-        sent.as_ref().map_or((0, DEFAULT_LATE_THRESHOLD), |sent| (sent.workers, sent.late_threshold));
+    let (workers, late_threshold) = sent
+        .as_ref()
+        .map_or((0, DEFAULT_LATE_THRESHOLD), |sent| (sent.workers, sent.late_threshold));
     let sent = sent.map(|sent| sent.port);
     let times: Vec<u64> = stamps.iter().map(|stamp| stamp.ns).collect();
     let Some(&first) = times.first() else {
         let sender = sent.as_ref().map(|port| port.interface.clone()).unwrap_or_default();
-        return Err(PaceTestError::NothingArrived { sender, sent: sent.map(|port| port.frames_tx), receiver });
+        return Err(PaceTestError::NothingArrived {
+            sender,
+            sent: sent.map(|port| port.frames_tx),
+            receiver,
+        });
     };
     let Some(gaps) = Gaps::measure(&times, nominal_ns, warm_up) else {
         if missed > 0 {
             return Err(PaceTestError::Flooded { missed, receiver });
         }
         let warm = times.partition_point(|&time| u128::from(time - first) < warm_up.as_nanos());
-        return Err(PaceTestError::TooFew { arrived: (times.len() - warm) as u64, receiver, warm_up });
+        return Err(PaceTestError::TooFew {
+            arrived: (times.len() - warm) as u64,
+            receiver,
+            warm_up,
+        });
     };
     Ok(PaceTestReport {
         machine: machine(),
@@ -115,7 +130,13 @@ mod tests {
     #[test]
     fn a_gap_follows_from_the_rate_and_the_size() {
         #[track_caller]
-        fn check(numerator: u64, denominator: u64, unit: RateUnit, size: u32, expected: Option<f64>) {
+        fn check(
+            numerator: u64,
+            denominator: u64,
+            unit: RateUnit,
+            size: u32,
+            expected: Option<f64>,
+        ) {
             let rate = Rate { amount: Ratio::new(numerator, denominator), unit };
             assert_eq!(nominal_gap_ns(rate, size), expected);
         }
@@ -130,7 +151,10 @@ mod tests {
     #[test]
     fn there_is_room_for_all_frames_or_an_error() {
         assert_eq!(capacity(2000.0, Duration::from_secs(2)).unwrap(), 1_010_001);
-        assert!(matches!(capacity(1000.0, Duration::from_secs(60)), Err(PaceTestError::TooMany(60_600_000))));
+        assert!(matches!(
+            capacity(1000.0, Duration::from_secs(60)),
+            Err(PaceTestError::TooMany(60_600_000))
+        ));
         assert!(capacity(1.0, Duration::MAX).is_err());
     }
 }

@@ -1,6 +1,6 @@
-//! A close look at an interface: as it is, and as it is with the program that a run would attach. That attachment also serves
-//! the frames of `--send`: a driver that was asked with one program and sends with another may have set itself up anew in
-//! between.
+//! A close look at an interface: as it is, and as it is with the program that a run would attach.
+//! That attachment also serves the frames of `--send`: a driver that was asked with one program and
+//! sends with another may have set itself up anew in between.
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,7 +9,8 @@ use crate::{
     cli,
     commands::{CommandError, send::signal_stop},
     diagnosis::{
-        Finding, SendMode, Verdict, foresee, in_full, of_quota, of_refused_program, of_survey, without_refused,
+        Finding, SendMode, Verdict, foresee, in_full, of_quota, of_refused_program, of_survey,
+        without_refused,
     },
     host::{AttachedMode, AttachedXdp, Facts, Interface, Link},
     kernel::{Capabilities, PassProgram, Survey},
@@ -63,7 +64,12 @@ pub(super) fn look(
     let (trial, unsent) = match (options.send, &survey.largest_frame) {
         (false, _) => (None, None),
         (true, Ok(largest_frame)) if able => {
-            let outcome = trial::send(options, &interface, Capabilities { largest_frame: *largest_frame }, &stop);
+            let outcome = trial::send(
+                options,
+                &interface,
+                Capabilities { largest_frame: *largest_frame },
+                &stop,
+            );
             findings.extend(outcome.findings);
             (Some(outcome.trial), outcome.unsent)
         }
@@ -85,7 +91,8 @@ struct Tried {
     attachment: Attachment,
     /// While it lasts.
     enabled: Option<PassProgram>,
-    /// Programs of others that were still attached beside it; none when it was not, or nobody says.
+    /// Programs of others that were still attached beside it; none when it was not, or nobody
+    /// says.
     others: Option<Vec<AttachedXdp>>,
     /// What it means that it was refused.
     finding: Option<Finding>,
@@ -113,7 +120,12 @@ fn attach(
             // Ours is not there for a run to find.
             let stayed = |program: &&AttachedXdp| interface.xdp.contains(program);
             let others = now.map(|now| now.xdp.iter().filter(stayed).cloned().collect());
-            Ok(Tried { attachment: Attachment::Attached { features }, enabled: Some(enabled), others, finding: None })
+            Ok(Tried {
+                attachment: Attachment::Attached { features },
+                enabled: Some(enabled),
+                others,
+                finding: None,
+            })
         }
         Err(error) => {
             let finding = of_refused_program(name, &error, facts.system.lockdown);
@@ -122,7 +134,8 @@ fn attach(
     }
 }
 
-/// Bytes on the wire: a network-layer packet with an Ethernet header and the FCS, as far as live mode takes it.
+/// Bytes on the wire: a network-layer packet with an Ethernet header and the FCS, as far as live
+/// mode takes it.
 fn largest_frame(link: &Link, survey: &Survey) -> FrameLen {
     let of_mtu = FrameLen::of_mtu(link.mtu);
     let of_kernel = survey.largest_frame.as_ref().ok().map(|&bytes| FrameLen::of_kernel(bytes));

@@ -1,4 +1,5 @@
-//! The frames of `probe --send`: a real run, as `udp` makes it, of one frame for each slot of a batch.
+//! The frames of `probe --send`: a real run, as `udp` makes it, of one frame for each slot of a
+//! batch.
 
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +22,8 @@ use crate::{
 /// Frames of a trial.
 const FRAMES: u64 = 64;
 
-/// Where they go unless told otherwise: to a locally administered address (IEEE 802) that nobody was given.
+/// Where they go unless told otherwise: to a locally administered address (IEEE 802) that nobody
+/// was given.
 const NOBODY: Mac = [0x02, 0, 0, 0, 0, 0xfe];
 
 /// What became of them.
@@ -59,7 +61,11 @@ fn why(error: &CommandError) -> String {
     }
 }
 
-fn planned(options: &cli::Probe, interface: &Interface, capabilities: Capabilities) -> Result<Plan, CommandError> {
+fn planned(
+    options: &cli::Probe,
+    interface: &Interface,
+    capabilities: Capabilities,
+) -> Result<Plan, CommandError> {
     let config = udp::config(&cli::Udp {
         quick: cli::Quick {
             dst_mac: Some(options.dst_mac.unwrap_or(NOBODY)),
@@ -83,8 +89,11 @@ fn made(plan: Plan, stop: &CancellationToken) -> Result<(Trial, Vec<Finding>), C
         // Which says nothing of the interface.
         return Ok((Trial::NotMade("a signal came before the first frame".to_owned()), Vec::new()));
     }
-    let findings =
-        outlook.conclude(&snapshot, Vec::new(), RunEnd::Complete).into_iter().map(|found| found.finding).collect();
+    let findings = outlook
+        .conclude(&snapshot, Vec::new(), RunEnd::Complete)
+        .into_iter()
+        .map(|found| found.finding)
+        .collect();
     let port = snapshot.ports.into_iter().next().ok_or(CommandError::NothingSent)?;
     let trial = Trial::Made {
         frames_attempted: port.frames_attempted,

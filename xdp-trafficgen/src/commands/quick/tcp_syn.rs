@@ -25,5 +25,8 @@ pub(in crate::commands) fn config(options: &cli::TcpSyn) -> Result<Config, Diagn
     ];
     let mut header = header(HeaderKind::Tcp, fields);
     header.options = Located::default(MSS.to_vec());
-    super::config(quick, "tcp-syn", |_| HeaderLength { header, len: TcpHeader::MIN_LEN + MSS.len() })
+    super::config(quick, "tcp-syn", |_| HeaderLength {
+        header,
+        len: TcpHeader::MIN_LEN + MSS.len(),
+    })
 }

@@ -15,14 +15,20 @@ pub(super) fn size(text: &str) -> Result<Size, Problem> {
         let (least, most) = (FRAME_SIZE.start(), FRAME_SIZE.end());
         let size = text.parse().ok().filter(|size| FRAME_SIZE.contains(size));
         return size.map(Size::Fixed).ok_or_else(|| {
-            Problem::new(format!("there cannot be {text} bytes in a frame"), format!("give {least} to {most}"))
+            Problem::new(
+                format!("there cannot be {text} bytes in a frame"),
+                format!("give {least} to {most}"),
+            )
         });
     }
     size::predefined(text).map_err(|problem| {
         let is_cure = problem.help.starts_with("write") || problem.help.starts_with("for a range");
         let help = match is_cure {
             true => problem.help,
-            false => format!("give a number of bytes, a genome such as `genome:aaafg`, or a mix: {}", problem.help),
+            false => format!(
+                "give a number of bytes, a genome such as `genome:aaafg`, or a mix: {}",
+                problem.help
+            ),
         };
         Problem::new(format!("`{text}` is not a size"), help)
     })
@@ -50,7 +56,10 @@ pub(super) fn batch_size(frames: u32) -> Result<u32, Problem> {
     if BATCH_SIZE.contains(&frames) {
         return Ok(frames);
     }
-    Err(Problem::new(format!("there cannot be {frames} frames in a batch"), format!("give {least} to {most}")))
+    Err(Problem::new(
+        format!("there cannot be {frames} frames in a batch"),
+        format!("give {least} to {most}"),
+    ))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! A pcap, in a file or on standard output: frames at the times they leave at, or one every microsecond.
+//! A pcap, in a file or on standard output: frames at the times they leave at, or one every
+//! microsecond.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -46,17 +47,24 @@ impl Pcap {
             Times::Microseconds => TsResolution::MicroSecond,
             Times::Departures => TsResolution::NanoSecond,
         };
-        let header = PcapHeader { datalink: DataLink::ETHERNET, ts_resolution, ..PcapHeader::default() };
+        let header =
+            PcapHeader { datalink: DataLink::ETHERNET, ts_resolution, ..PcapHeader::default() };
         match PcapWriter::with_header(BufWriter::new(out), header) {
             Ok(writer) => Ok(Self { writer, target, written: 0 }),
             Err(error) => Err(failed(target.as_ref(), error)),
         }
     }
 
-    /// `due`: when it leaves; one without such a time is in its place among all frames of the file, a microsecond each.
-    pub(super) fn write(&mut self, frame: &[u8], due: Option<Duration>) -> Result<(), CommandError> {
+    /// `due`: when it leaves; one without such a time is in its place among all frames of the file,
+    /// a microsecond each.
+    pub(super) fn write(
+        &mut self,
+        frame: &[u8],
+        due: Option<Duration>,
+    ) -> Result<(), CommandError> {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        let packet = PcapPacket::new(due.unwrap_or(Duration::from_micros(self.written)), length, frame);
+        let packet =
+            PcapPacket::new(due.unwrap_or(Duration::from_micros(self.written)), length, frame);
         self.writer.write_packet(&packet).map_err(|error| failed(self.target.as_ref(), error))?;
         self.written += 1;
         Ok(())

@@ -24,7 +24,8 @@ pub(super) struct NumberedFrame {
     pub(super) frame: Vec<u8>,
 }
 
-/// The port's frames, one by one, to the end of all flows, as a single worker sends them: `port` is planned for one CPU.
+/// The port's frames, one by one, to the end of all flows, as a single worker sends them: `port` is
+/// planned for one CPU.
 ///
 /// # Errors
 /// What the kernel refused.
@@ -33,7 +34,8 @@ pub(super) fn frames(
 ) -> Result<impl Iterator<Item = Result<NumberedFrame, CommandError>>, CommandError> {
     engine::pin_to(port.cpus.first().copied().unwrap_or(0))?;
     let generator = Generator::load_dry(&port.program)?;
-    let mut sequence = Sequence { port, generator, order: Order::of(port, 0), ahead: VecDeque::new() };
+    let mut sequence =
+        Sequence { port, generator, order: Order::of(port, 0), ahead: VecDeque::new() };
     Ok(std::iter::from_fn(move || sequence.next().transpose()))
 }
 

@@ -1,4 +1,5 @@
-//! What the counts of a sweep say about the interface and the machine: those of each setting as though of a run of its own.
+//! What the counts of a sweep say about the interface and the machine: those of each setting as
+//! though of a run of its own.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +13,24 @@ use crate::{
     },
 };
 
-/// Why frames were dropped and where counts part, and what makes the setting to propose slower than it could be. `outlooks`:
-/// those of the points, by index; `failed`: whether a run ended before its time.
-pub(super) fn findings(points: &[Point], outlooks: &BTreeMap<usize, RunFindings>, end: RunEnd) -> Vec<PointsFinding> {
+/// Why frames were dropped and where counts part, and what makes the setting to propose slower than
+/// it could be. `outlooks`: those of the points, by index; `failed`: whether a run ended before its
+/// time.
+pub(super) fn findings(
+    points: &[Point],
+    outlooks: &BTreeMap<usize, RunFindings>,
+    end: RunEnd,
+) -> Vec<PointsFinding> {
     let choice = choose(points);
     let mut all: Vec<PointsFinding> = Vec::new();
     for (index, point) in points.iter().enumerate() {
         let Some(outlook) = outlooks.get(&index) else { continue };
         let is_chosen = choice.is_some_and(|choice| choice.point == index);
         let foreseen = if is_chosen { outlook.foresee() } else { Vec::new() };
-        let slower = foreseen.into_iter().filter(|found| found.finding.severity == Severity::Slows).collect();
+        let slower = foreseen
+            .into_iter()
+            .filter(|found| found.finding.severity == Severity::Slows)
+            .collect();
         let snapshot = Snapshot { elapsed: point.count.elapsed, ports: vec![point.count.clone()] };
         for PortFinding { port: _, frames, finding } in outlook.conclude(&snapshot, slower, end) {
             let found = (index, frames.unwrap_or(0));

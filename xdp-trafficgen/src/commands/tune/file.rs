@@ -1,4 +1,5 @@
-//! The file of `--write`: found to be fit before anything is measured, and replaced as a whole afterwards.
+//! The file of `--write`: found to be fit before anything is measured, and replaced as a whole
+//! afterwards.
 
 use std::{
     fs,
@@ -49,7 +50,8 @@ impl Target {
                 .map_err(CommandError::Config)?;
         }
         // A file without a name, which leaves nothing behind.
-        tempfile::tempfile_in(folder(&target.real_path()?)).map_err(|source| failed("write", path, source))?;
+        tempfile::tempfile_in(folder(&target.real_path()?))
+            .map_err(|source| failed("write", path, source))?;
         Ok(target)
     }
 
@@ -66,8 +68,11 @@ impl Target {
     ) -> Result<Vec<String>, CommandError> {
         let name = self.path.display();
         if self.kind == Kind::New {
-            self.create(&new()).map_err(|source| self.unwritten("there is no such file", source))?;
-            return Ok(vec![format!("{name} is new, with the best setting: `xdp-trafficgen run {name}` sends it")]);
+            self.create(&new())
+                .map_err(|source| self.unwritten("there is no such file", source))?;
+            return Ok(vec![format!(
+                "{name} is new, with the best setting: `xdp-trafficgen run {name}` sends it"
+            )]);
         }
         // Read again: the user may have changed it meanwhile.
         let config = read_config(&self.path, &Overrides { set: Vec::new() })?;
@@ -91,7 +96,8 @@ impl Target {
     fn create(&self, text: &str) -> io::Result<()> {
         // As any new file: what the umask leaves.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-        let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder(&self.path))?;
+        let mut file =
+            tempfile::Builder::new().permissions(mode).tempfile_in(folder(&self.path))?;
         fill(&mut file, text)?;
         // Not over a file that somebody else made meanwhile.
         file.persist_noclobber(&self.path)?;
@@ -126,13 +132,16 @@ impl Target {
     /// The file behind symbolic links, which stay.
     fn real_path(&self) -> Result<PathBuf, CommandError> {
         match self.kind {
-            Kind::ExistingProgram => fs::canonicalize(&self.path).map_err(|source| failed("read", &self.path, source)),
+            Kind::ExistingProgram => {
+                fs::canonicalize(&self.path).map_err(|source| failed("read", &self.path, source))
+            }
             Kind::New => Ok(self.path.clone()),
         }
     }
 }
 
-/// Writes the text, and waits until it is on the disk: what is renamed is whole, even after a power cut.
+/// Writes the text, and waits until it is on the disk: what is renamed is whole, even after a power
+/// cut.
 fn fill(file: &mut NamedTempFile, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()

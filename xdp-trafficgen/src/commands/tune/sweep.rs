@@ -1,8 +1,9 @@
 //! The sweep: which settings are tried, and their rounds.
 //!
-//! Not all combinations: first the number of workers, then the batch size with the best number, then the path with the best
-//! of both. Each of these stages measures its settings in rounds, one after the other, forwards and backwards by turns, with a
-//! round of the default before or after each: whatever else the machine does meanwhile meets both.
+//! Not all combinations: first the number of workers, then the batch size with the best number,
+//! then the path with the best of both. Each of these stages measures its settings in rounds, one
+//! after the other, forwards and backwards by turns, with a round of the default before or after
+//! each: whatever else the machine does meanwhile meets both.
 
 use std::{collections::BTreeMap, iter, thread, time::Duration};
 
@@ -32,8 +33,8 @@ use crate::{
     },
 };
 
-/// Whole bulks of 16 frames (`DEV_MAP_BULK_SIZE`, `include/net/xdp.h`) up to the kernel's limit; 240 is the last below a veth's
-/// ring of 256, which 256 frames fill.
+/// Whole bulks of 16 frames (`DEV_MAP_BULK_SIZE`, `include/net/xdp.h`) up to the kernel's limit;
+/// 240 is the last below a veth's ring of 256, which 256 frames fill.
 const BATCH_SIZES: [u32; 7] = [16, 32, 64, 128, 192, 240, 256];
 
 /// The paths on which frames leave.
@@ -46,8 +47,9 @@ const SET_UP: Duration = Duration::from_millis(150);
 pub(super) fn longest(cpus: usize, round: Duration) -> Duration {
     let with_default = |settings: usize| settings + settings.div_ceil(BESIDE_DEFAULT);
     // Each stage may measure the best of the one before again.
-    let runs =
-        with_default(worker_counts(cpus).len() - 1) + with_default(BATCH_SIZES.len()) + with_default(PATHS.len());
+    let runs = with_default(worker_counts(cpus).len() - 1)
+        + with_default(BATCH_SIZES.len())
+        + with_default(PATHS.len());
     iter::repeat_n(round + SET_UP, runs * ROUNDS as usize).sum()
 }
 
@@ -56,7 +58,8 @@ const BESIDE_DEFAULT: usize = 2;
 
 /// 1, 2, 4 and so on, and all of them.
 fn worker_counts(cpus: usize) -> Vec<usize> {
-    let doubled = std::iter::successors(Some(1_usize), |count| count.checked_mul(2)).take_while(|count| *count < cpus);
+    let doubled = std::iter::successors(Some(1_usize), |count| count.checked_mul(2))
+        .take_while(|count| *count < cpus);
     doubled.chain([cpus]).collect()
 }
 
@@ -68,7 +71,9 @@ const STAGES: [Stage; 3] = [
         let counts = worker_counts(cpus.len()).into_iter();
         counts.map(|count| Setting { cpus: cpus[..count].to_vec(), ..best.clone() }).collect()
     }),
-    ("batch", |best, _| BATCH_SIZES.map(|batch_size| Setting { batch_size, ..best.clone() }).to_vec()),
+    ("batch", |best, _| {
+        BATCH_SIZES.map(|batch_size| Setting { batch_size, ..best.clone() }).to_vec()
+    }),
     ("path", |best, _| PATHS.map(|action| Setting { action, ..best.clone() }).to_vec()),
 ];
 
@@ -83,7 +88,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// The CPUs to tune on: the one to send from when nobody chooses any, and then all others this process may use.
+    /// The CPUs to tune on: the one to send from when nobody chooses any, and then all others this
+    /// process may use.
     pub(super) fn cpus(&self) -> Result<Vec<u32>, CommandError> {
         let mut config = self.config.clone();
         config.ports.iter_mut().for_each(|port| port.cpus = None);
@@ -122,8 +128,8 @@ pub(super) struct Sweep {
     progress: Option<Terminal>,
     listener: Listener,
     enabling: PassPrograms,
-    /// What lets the driver send. One for the whole sweep: some NICs start anew, and lose their link for seconds, when it comes
-    /// and goes.
+    /// What lets the driver send. One for the whole sweep: some NICs start anew, and lose their
+    /// link for seconds, when it comes and goes.
     holds: Vec<PassProgramShare>,
 }
 
@@ -135,8 +141,8 @@ pub(super) struct Swept {
 }
 
 impl Sweep {
-    /// Finds out, before anything is sent, whether all of it can be done, and tells what was decided for the user. Told to
-    /// stop, it waits for no link.
+    /// Finds out, before anything is sent, whether all of it can be done, and tells what was
+    /// decided for the user. Told to stop, it waits for no link.
     pub(super) fn prepare(
         run: Run,
         default: Setting,
@@ -149,7 +155,9 @@ impl Sweep {
         let _ = RunFindings::of(&plan).warn();
         let (enabling, mut holds) = (PassPrograms::until(stop), Vec::new());
         for port in plan.ports {
-            if let (RequiredProgram::Pass(existing), Some(interface)) = (port.attach, port.leaves_by()) {
+            if let (RequiredProgram::Pass(existing), Some(interface)) =
+                (port.attach, port.leaves_by())
+            {
                 holds.push(enabling.hold(interface, existing)?);
             }
         }
@@ -191,7 +199,12 @@ impl Sweep {
     }
 
     /// All rounds of these settings, with the default beside them.
-    fn stage(&mut self, name: &str, settings: Vec<Setting>, stop: &CancellationToken) -> Result<Ended, CommandError> {
+    fn stage(
+        &mut self,
+        name: &str,
+        settings: Vec<Setting>,
+        stop: &CancellationToken,
+    ) -> Result<Ended, CommandError> {
         let mut members = Vec::new();
         for setting in settings {
             let known = self.points.iter().position(|point| point.setting == setting);
@@ -204,7 +217,10 @@ impl Sweep {
         if members.is_empty() {
             return Ok(Ended::Complete);
         }
-        let plans = [DEFAULT].iter().chain(&members).map(|index| self.run.plan(&self.points[*index].setting, stop));
+        let plans = [DEFAULT]
+            .iter()
+            .chain(&members)
+            .map(|index| self.run.plan(&self.points[*index].setting, stop));
         let plans: Vec<Plan> = match plans.collect() {
             Err(error) if CommandError::is_stopped(&error) => return Ok(Ended::Early),
             plans => plans?,
@@ -219,12 +235,17 @@ impl Sweep {
             for pair in others.chunks(BESIDE_DEFAULT) {
                 let mut turns = pair.to_vec();
                 turns.insert(1, (DEFAULT, default));
-                let Some(counts) = self.send(&turns, stop, || self.show(name, &mut done, all))? else {
+                let Some(counts) = self.send(&turns, stop, || self.show(name, &mut done, all))?
+                else {
                     return Ok(Ended::Early);
                 };
-                let default_pps =
-                    counts.iter().find(|(index, _)| *index == DEFAULT).map_or(0.0, |(_, count)| pps(count));
-                counts.into_iter().for_each(|(index, count)| self.points[index].add(count, default_pps));
+                let default_pps = counts
+                    .iter()
+                    .find(|(index, _)| *index == DEFAULT)
+                    .map_or(0.0, |(_, count)| pps(count));
+                counts
+                    .into_iter()
+                    .for_each(|(index, count)| self.points[index].add(count, default_pps));
             }
             // What sends nothing now will not do so in the next round either.
             if self.points.iter().all(|point| point.count.frames_tx == 0) {
@@ -235,7 +256,8 @@ impl Sweep {
         Ok(Ended::Complete)
     }
 
-    /// A round of each of these settings. None when it was told to stop, for then the last one was cut short and is no measure.
+    /// A round of each of these settings. None when it was told to stop, for then the last one was
+    /// cut short and is no measure.
     fn send(
         &self,
         turns: &[(usize, &Plan)],
@@ -244,8 +266,12 @@ impl Sweep {
     ) -> Result<Option<Vec<(usize, PortCount)>>, CommandError> {
         let mut counts = Vec::new();
         for &(index, plan) in turns {
-            let (mut snapshot, failure) =
-                drive(Loaded::beside(plan.clone(), &self.listener, &self.enabling)?, Start::Now, stop, None)?;
+            let (mut snapshot, failure) = drive(
+                Loaded::beside(plan.clone(), &self.listener, &self.enabling)?,
+                Start::Now,
+                stop,
+                None,
+            )?;
             if let Some(failure) = failure {
                 return Err(failure);
             }
@@ -282,7 +308,9 @@ mod tests {
 
     #[test]
     fn workers_are_doubled_up_to_all() {
-        for (cpus, counts) in [(1, &[1][..]), (2, &[1, 2]), (3, &[1, 2, 3]), (6, &[1, 2, 4, 6]), (8, &[1, 2, 4, 8])] {
+        for (cpus, counts) in
+            [(1, &[1][..]), (2, &[1, 2]), (3, &[1, 2, 3]), (6, &[1, 2, 4, 6]), (8, &[1, 2, 4, 8])]
+        {
             assert_eq!(worker_counts(cpus), counts);
         }
     }
@@ -292,8 +320,9 @@ mod tests {
         let best = Setting { action: Action::Tx, cpus: vec![5, 3], batch_size: 96 };
         let tried = STAGES.map(|(name, settings)| {
             let settings = settings(&best, &[5, 3, 1]).into_iter();
-            let words =
-                settings.map(|Setting { action, cpus, batch_size }| format!("{} {cpus:?} {batch_size}", action.name()));
+            let words = settings.map(|Setting { action, cpus, batch_size }| {
+                format!("{} {cpus:?} {batch_size}", action.name())
+            });
             (name, words.collect::<Vec<_>>().join(", "))
         });
         let batches = BATCH_SIZES.map(|size| format!("tx [5, 3] {size}")).join(", ");
@@ -305,7 +334,8 @@ mod tests {
     #[test]
     fn the_longest_time_counts_the_rounds_of_the_default() {
         let round = Duration::from_millis(850);
-        // Of one CPU: 7 batches with 4 defaults between them, 2 paths with 1; each in 5 rounds of a second with what is around.
+        // Of one CPU: 7 batches with 4 defaults between them, 2 paths with 1; each in 5 rounds of a
+        // second with what is around.
         assert_eq!(longest(1, round), Duration::from_secs((7 + 4 + 2 + 1) * 5));
         // 2, 4 and 6 CPUs, with 2 defaults.
         assert_eq!(longest(6, round), Duration::from_secs((3 + 2 + 7 + 4 + 2 + 1) * 5));

@@ -19,7 +19,8 @@ pub(super) struct Follower {
 /// `"ipv4.src"` or `{ field = "ipv4.src", pace = "round" }`.
 pub(super) fn follower(value: &Value<'_>, problems: &mut Problems) -> Option<Follower> {
     if !matches!(value.value, DeValue::Table(_)) {
-        let leader = problems.take(value.parsed("a string or a table", HELP, |text| Ok(text.to_owned())))?;
+        let leader =
+            problems.take(value.parsed("a string or a table", HELP, |text| Ok(text.to_owned())))?;
         return Some(Follower { leader, advance: Advance::Step });
     }
     let mut table = problems.take(value.table("follow", HELP))?;

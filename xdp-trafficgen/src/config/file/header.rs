@@ -42,11 +42,10 @@ pub(super) struct ReadField {
 pub(super) fn header(entry: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader> {
     let known = || HeaderKind::ALL.into_iter();
     let Some(kind) = known().find(|kind| kind.name() == entry.key) else {
-        problems.push(Diagnostic::new(&entry.key_place, format!("unknown header `{}`", entry.key)).help(names::cure(
-            entry.key,
-            "headers",
-            known().map(HeaderKind::name),
-        )));
+        problems.push(
+            Diagnostic::new(&entry.key_place, format!("unknown header `{}`", entry.key))
+                .help(names::cure(entry.key, "headers", known().map(HeaderKind::name))),
+        );
         return None;
     };
     let mut header = ReadHeader {
@@ -82,9 +81,15 @@ impl ReadHeader {
             }
         } else if entry.key == "bits" {
             let elements = problems.take(entry.elements(BITS_HELP)).unwrap_or_default();
-            self.fields
-                .extend(elements.iter().enumerate().filter_map(|(index, element)| bits(index, element, problems)));
-        } else if let Some(text) = entry.value.as_str().filter(|text| is_checksum && !is_number(text)) {
+            self.fields.extend(
+                elements
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(index, element)| bits(index, element, problems)),
+            );
+        } else if let Some(text) =
+            entry.value.as_str().filter(|text| is_checksum && !is_number(text))
+        {
             match checksum(text).map_err(|problem| problem.at(&entry.place)) {
                 Ok(mode) => self.checksum = entry.located(mode),
                 Err(wrong) => problems.push(wrong),
@@ -95,19 +100,26 @@ impl ReadHeader {
         } else {
             self.all_known = false;
             let options = kind.options().map(|options| options.name);
-            let known = kind.fields().iter().map(|field| &*field.name).chain(options).chain(["bits"]);
+            let known =
+                kind.fields().iter().map(|field| &*field.name).chain(options).chain(["bits"]);
             problems.push(
-                Diagnostic::new(&entry.key_place, format!("`{}` has no field `{}`", kind.name(), entry.key))
-                    .help(names::cure(entry.key, "fields", known)),
+                Diagnostic::new(
+                    &entry.key_place,
+                    format!("`{}` has no field `{}`", kind.name(), entry.key),
+                )
+                .help(names::cure(entry.key, "fields", known)),
             );
         }
     }
 
-    /// Where a flag says whether there is a checksum, asking for a good or bad one sets it, unless the flag was written too.
+    /// Where a flag says whether there is a checksum, asking for a good or bad one sets it, unless
+    /// the flag was written too.
     fn announce_checksum(&mut self) {
         let kind = self.kind.value;
         let present = kind.checksum_field().and_then(|field| kind.def().presence_of(field));
-        let Some(present) = present.filter(|_| self.checksum.place != Origin::Default) else { return };
+        let Some(present) = present.filter(|_| self.checksum.place != Origin::Default) else {
+            return;
+        };
         if self.fields.iter().all(|read| read.field.name != present.name) {
             let pattern = Some(Located::new(Pattern::Value(1), self.checksum.place.clone()));
             self.fields.push(ReadField { field: present.clone(), pattern, follower: None });
@@ -124,7 +136,10 @@ fn checksum(text: &str) -> Result<ChecksumMode, Problem> {
     match text {
         "good" => Ok(ChecksumMode::Good),
         "bad" => Ok(ChecksumMode::Bad),
-        _ => Err(Problem::new(format!("unknown checksum `{text}`"), "write `\"good\"`, `\"bad\"` or its value")),
+        _ => Err(Problem::new(
+            format!("unknown checksum `{text}`"),
+            "write `\"good\"`, `\"bad\"` or its value",
+        )),
     }
 }
 
@@ -137,12 +152,14 @@ fn bits(index: usize, element: &Value<'_>, problems: &mut Problems) -> Option<Re
     let offset = table.required("offset", "offset = 6");
     let mask = table.required("mask", "mask = \"1fff\"");
     let offset = offset.and_then(|offset| problems.take(offset.integer(&OFFSET)));
-    let mask = mask
-        .and_then(|mask| problems.take(mask.parsed("a string", "write its bytes in quotes: `\"1fff\"`", parse_mask)));
+    let mask = mask.and_then(|mask| {
+        problems.take(mask.parsed("a string", "write its bytes in quotes: `\"1fff\"`", parse_mask))
+    });
     let known = offset.zip(mask);
     // Where its width is unknown, it has room for everything.
-    let (offset, Mask { skipped, bits }) =
-        known.as_ref().map_or((0, Mask { skipped: 0, bits: 128 }), |(offset, mask)| (offset.value, mask.value));
+    let (offset, Mask { skipped, bits }) = known
+        .as_ref()
+        .map_or((0, Mask { skipped: 0, bits: 128 }), |(offset, mask)| (offset.value, mask.value));
     let bit_offset = i32::try_from(offset * 8 + skipped).unwrap_or(i32::MAX);
     let name = format!("bits[{index}]").into();
     let field = FieldDef::bits(name, bit_offset, bits);

@@ -15,31 +15,44 @@ use crate::{
     packet::HeaderKind,
 };
 
-/// Whom each field of each header follows; what is wrong is among `problems`. A header that could not be read at all is none.
-pub(super) fn resolve(headers: &[Option<ReadHeader>], problems: &mut Problems) -> Vec<Vec<Option<Located<Follow>>>> {
+/// Whom each field of each header follows; what is wrong is among `problems`. A header that could
+/// not be read at all is none.
+pub(super) fn resolve(
+    headers: &[Option<ReadHeader>],
+    problems: &mut Problems,
+) -> Vec<Vec<Option<Located<Follow>>>> {
     let packet = Packet::new(headers);
     let leaders: Vec<Option<usize>> = packet
         .fields
         .iter()
         .map(|(_, _, field)| {
             let follower = field.follower.as_ref()?;
-            let found = packet.leader(&follower.leader.value).map_err(|problem| problem.at(&follower.leader.place));
+            let found = packet
+                .leader(&follower.leader.value)
+                .map_err(|problem| problem.at(&follower.leader.place));
             problems.take(found)?
         })
         .collect();
     let circles = packet.find_circles(&leaders, problems);
-    let mut follows: Vec<Vec<_>> =
-        headers.iter().map(|header| header.iter().flat_map(|header| &header.fields).map(|_| None).collect()).collect();
+    let mut follows: Vec<Vec<_>> = headers
+        .iter()
+        .map(|header| header.iter().flat_map(|header| &header.fields).map(|_| None).collect())
+        .collect();
     for (index, &(header, field, read)) in packet.fields.iter().enumerate() {
         let (Some(leader), Some(follower)) = (leaders[index], &read.follower) else { continue };
         let checked = packet.check(index, leader, follower.advance);
         let checked = checked.and_then(|()| {
             // In a circle there is no end to the leaders.
-            if circles || follower.advance == Advance::Step { Ok(()) } else { packet.check_period(index, &leaders) }
+            if circles || follower.advance == Advance::Step {
+                Ok(())
+            } else {
+                packet.check_period(index, &leaders)
+            }
         });
         problems.take(checked.map_err(|problem| problem.at(&follower.leader.place)));
         let (leader_header, leader_field, _) = packet.fields[leader];
-        let follow = Follow { header: leader_header, field: leader_field, advance: follower.advance };
+        let follow =
+            Follow { header: leader_header, field: leader_field, advance: follower.advance };
         follows[header][field] = Some(Located::new(follow, follower.leader.place.clone()));
     }
     follows
@@ -63,7 +76,11 @@ impl<'a> Packet<'a> {
 
     /// Those of one kind, outer to inner.
     fn headers_of(&self, kind: HeaderKind) -> Vec<(usize, &'a ReadHeader)> {
-        let read = self.headers.iter().enumerate().filter_map(|(index, header)| Some((index, header.as_ref()?)));
+        let read = self
+            .headers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, header)| Some((index, header.as_ref()?)));
         read.filter(|(_, header)| header.kind.value == kind).collect()
     }
 
@@ -74,7 +91,9 @@ impl<'a> Packet<'a> {
         let kind = own.kind.value;
         let alike = self.headers_of(kind);
         match alike.iter().position(|(index, _)| *index == header) {
-            Some(which) if alike.len() > 1 => format!("{}[{which}].{}", kind.name(), read.field.name),
+            Some(which) if alike.len() > 1 => {
+                format!("{}[{which}].{}", kind.name(), read.field.name)
+            }
             _ => format!("{}.{}", kind.name(), read.field.name),
         }
     }
@@ -90,7 +109,10 @@ impl<'a> Packet<'a> {
             Some(index) => format!("{}[{index}]", field.name),
             None => field.name.to_owned(),
         };
-        let found = self.fields.iter().position(|(index, _, read)| *index == header_index && read.field.name == name);
+        let found = self
+            .fields
+            .iter()
+            .position(|(index, _, read)| *index == header_index && read.field.name == name);
         if found.is_some() || !header.all_known {
             return Ok(found);
         }
@@ -102,7 +124,11 @@ impl<'a> Packet<'a> {
             ));
         }
         let known = kind.fields().iter().map(|field| &*field.name);
-        let bits = header.fields.iter().map(|read| &*read.field.name).filter(|name| name.starts_with("bits["));
+        let bits = header
+            .fields
+            .iter()
+            .map(|read| &*read.field.name)
+            .filter(|name| name.starts_with("bits["));
         Err(Problem::new(
             format!("`{}` has no field `{name}`", kind.name()),
             names::cure(&name, "fields", known.chain(bits)),
@@ -119,7 +145,8 @@ impl<'a> Packet<'a> {
             // One that could not be read may be it.
             _ if self.headers.iter().any(Option::is_none) => Ok(None),
             ([], _) => {
-                let kinds: Vec<_> = self.headers.iter().flatten().map(|header| header.kind.value.name()).collect();
+                let kinds: Vec<_> =
+                    self.headers.iter().flatten().map(|header| header.kind.value.name()).collect();
                 Err(Problem::new(
                     format!("this packet has no `{name}` header"),
                     names::cure(name, "headers of this packet", kinds),
@@ -127,7 +154,10 @@ impl<'a> Packet<'a> {
             }
             (several, None) => Err(Problem::new(
                 format!("this packet has {} `{name}` headers", several.len()),
-                format!("say which, from the outside in: `{name}[0]` to `{name}[{}]`", several.len() - 1),
+                format!(
+                    "say which, from the outside in: `{name}[0]` to `{name}[{}]`",
+                    several.len() - 1
+                ),
             )),
             (several, Some(index)) => Err(Problem::new(
                 format!("this packet has no `{name}[{index}]`"),
@@ -147,9 +177,13 @@ impl<'a> Packet<'a> {
                 seen[at] = Some(start);
                 at = leader;
             }
-            let (Some(follower), true) = (&self.fields[at].2.follower, seen[at] == Some(start)) else { continue };
+            let (Some(follower), true) = (&self.fields[at].2.follower, seen[at] == Some(start))
+            else {
+                continue;
+            };
             found = true;
-            let round = std::iter::successors(leaders[at], |next| leaders[*next].filter(|_| *next != at));
+            let round =
+                std::iter::successors(leaders[at], |next| leaders[*next].filter(|_| *next != at));
             let names: Vec<_> = round.map(|index| format!("`{}`", self.name(index))).collect();
             let message = match names.as_slice() {
                 [own] => format!("{own} follows itself"),
@@ -169,7 +203,9 @@ impl<'a> Packet<'a> {
 
     /// Whether the two can go along.
     fn check(&self, follower: usize, leader: usize, advance: Advance) -> Result<(), Problem> {
-        let (Some(own), Some(other)) = (&self.fields[follower].2.pattern, &self.fields[leader].2.pattern) else {
+        let (Some(own), Some(other)) =
+            (&self.fields[follower].2.pattern, &self.fields[leader].2.pattern)
+        else {
             // What is wrong with a pattern has been said.
             return Ok(());
         };
@@ -183,11 +219,18 @@ impl<'a> Packet<'a> {
         }
         let problem = match advance {
             Advance::Step if endless(own) && !endless(other) => Problem::new(
-                format!("`{name}` takes random values without end, `{leader}` only {}", shown_count(other)),
+                format!(
+                    "`{name}` takes random values without end, `{leader}` only {}",
+                    shown_count(other)
+                ),
                 give_count(&shown_count(other)),
             ),
             Advance::Step if own.value_count() != other.value_count() => Problem::new(
-                format!("`{name}` has {} values, `{leader}` has {}", shown_count(own), shown_count(other)),
+                format!(
+                    "`{name}` has {} values, `{leader}` has {}",
+                    shown_count(own),
+                    shown_count(other)
+                ),
                 "give both the same number of values, or let it move on more slowly: \
                  `follow = { field = …, pace = \"round\" }`",
             ),
@@ -203,8 +246,8 @@ impl<'a> Packet<'a> {
         Err(problem)
     }
 
-    /// That a follower in rounds ever moves on: that its leaders have an end, within the 64 bits that count frames. There
-    /// is no circle.
+    /// That a follower in rounds ever moves on: that its leaders have an end, within the 64 bits
+    /// that count frames. There is no circle.
     fn check_period(&self, follower: usize, leaders: &[Option<usize>]) -> Result<(), Problem> {
         let mut frames: u128 = 1;
         let mut next = leaders[follower];
@@ -213,7 +256,10 @@ impl<'a> Packet<'a> {
             let pattern = read.pattern.as_ref().map(|pattern| &pattern.value);
             if pattern.is_some_and(endless) {
                 return Err(Problem::new(
-                    format!("`{}` takes random values without end, so there is none to wait for", self.name(at)),
+                    format!(
+                        "`{}` takes random values without end, so there is none to wait for",
+                        self.name(at)
+                    ),
                     give_count("100"),
                 ));
             }

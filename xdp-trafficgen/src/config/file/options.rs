@@ -1,5 +1,5 @@
-//! A header's part of variable length: hexadecimal, or a list of TCP options. How long it may be is the packet model's
-//! question.
+//! A header's part of variable length: hexadecimal, or a list of TCP options. How long it may be is
+//! the packet model's question.
 
 use etherparse::{TcpOptionElement, TcpOptions};
 use toml::de::DeValue;
@@ -14,9 +14,15 @@ const HEX_HELP: &str = "write its bytes as hexadecimal digits: `\"0101 0000\"`";
 const TCP_HELP: &str = "write them as a list, such as `[\"sack_permitted\", { mss = 1460 }]`, or as hexadecimal digits";
 
 /// The bytes, not padded; none when something is wrong, which is then among `problems`.
-pub(super) fn options(form: OptionForm, value: &Value<'_>, problems: &mut Problems) -> Option<Located<Vec<u8>>> {
+pub(super) fn options(
+    form: OptionForm,
+    value: &Value<'_>,
+    problems: &mut Problems,
+) -> Option<Located<Vec<u8>>> {
     match (form, value.value) {
-        (OptionForm::TcpOptions, DeValue::Array(_)) => tcp_options(value, problems).map(|bytes| value.located(bytes)),
+        (OptionForm::TcpOptions, DeValue::Array(_)) => {
+            tcp_options(value, problems).map(|bytes| value.located(bytes))
+        }
         (OptionForm::TcpOptions, _) => problems.take(value.parsed("a string", TCP_HELP, parse_hex)),
         (OptionForm::Hex, _) => problems.take(value.parsed("a string", HEX_HELP, parse_hex)),
     }
@@ -30,7 +36,8 @@ fn tcp_options(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
         && let Some(end) = before.iter().position(|option| *option == Some(TcpOption::End))
     {
         problems.push(
-            Diagnostic::new(&elements[end].place, "there are options behind `end`").help("`end` must be the last one"),
+            Diagnostic::new(&elements[end].place, "there are options behind `end`")
+                .help("`end` must be the last one"),
         );
         return None;
     }
@@ -54,13 +61,17 @@ fn tcp_options(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
         }
         Err(etherparse::TcpOptionWriteError::NotEnoughSpace(len)) => {
             let message = format!("these TCP options have {len} bytes together");
-            problems.push(Diagnostic::new(&value.place, message).help("remove some: there is room for 40 bytes"));
+            problems.push(
+                Diagnostic::new(&value.place, message)
+                    .help("remove some: there is room for 40 bytes"),
+            );
             None
         }
     }
 }
 
-/// An option: one that etherparse knows, or the end of the list, which it pads with but does not know as an element.
+/// An option: one that etherparse knows, or the end of the list, which it pads with but does not
+/// know as an element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum TcpOption {
     Element(TcpOptionElement),
@@ -75,24 +86,29 @@ fn tcp_option(value: &Value<'_>, problems: &mut Problems) -> Option<TcpOption> {
     ];
     const FORMS: &[&str] = &["mss", "window_scale", "timestamp", "sack"];
     if let Some(word) = value.value.as_str() {
-        let option = WORDS.iter().find(|(known, _)| *known == word).map(|(_, option)| option.clone());
+        let option =
+            WORDS.iter().find(|(known, _)| *known == word).map(|(_, option)| option.clone());
         if option.is_none() {
             let known = WORDS.iter().map(|(word, _)| *word).chain(FORMS.iter().copied());
-            problems.push(Diagnostic::new(&value.place, format!("unknown TCP option `{word}`")).help(names::cure(
-                word,
-                "TCP options",
-                known,
-            )));
+            problems.push(
+                Diagnostic::new(&value.place, format!("unknown TCP option `{word}`"))
+                    .help(names::cure(word, "TCP options", known)),
+            );
         }
         return option;
     }
     let table = problems.take(value.table("TCP option", TCP_HELP))?;
     let form = table.one_of(FORMS, "this TCP option", problems)?;
     let element = match form.key {
-        "mss" => TcpOptionElement::MaximumSegmentSize(problems.take(form.integer(&(0..=u16::MAX)))?.value),
-        "window_scale" => TcpOptionElement::WindowScale(problems.take(form.integer(&(0..=u8::MAX)))?.value),
+        "mss" => TcpOptionElement::MaximumSegmentSize(
+            problems.take(form.integer(&(0..=u16::MAX)))?.value,
+        ),
+        "window_scale" => {
+            TcpOptionElement::WindowScale(problems.take(form.integer(&(0..=u8::MAX)))?.value)
+        }
         "timestamp" => {
-            let mut table = problems.take(form.table("TCP timestamp", "write `{ value = 1, echo = 0 }`"))?;
+            let mut table =
+                problems.take(form.table("TCP timestamp", "write `{ value = 1, echo = 0 }`"))?;
             let (value, echo) = (table.required("value", "value = 1"), table.optional("echo"));
             table.finish(problems);
             let value = value.and_then(|value| problems.take(value.integer(&(0..=u32::MAX))));
@@ -112,7 +128,8 @@ fn sack(form: &Value<'_>, problems: &mut Problems) -> Option<TcpOptionElement> {
     let elements = problems.take(form.elements(HELP))?;
     let mut block = |element: &Value<'_>| {
         let edges = problems.take(element.elements(HELP))?;
-        let edges: Vec<_> = edges.iter().map(|edge| problems.take(edge.integer(&(0..=u32::MAX)))).collect();
+        let edges: Vec<_> =
+            edges.iter().map(|edge| problems.take(edge.integer(&(0..=u32::MAX)))).collect();
         let edges: Vec<_> = edges.into_iter().collect::<Option<_>>()?;
         match edges.as_slice() {
             [left, right] => Some((left.value, right.value)),

@@ -1,5 +1,5 @@
-//! `--set PATH=VALUE`: changes to the parsed document before it is read, so that what was set is checked, and complained
-//! about, like anything else.
+//! `--set PATH=VALUE`: changes to the parsed document before it is read, so that what was set is
+//! checked, and complained about, like anything else.
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
@@ -13,16 +13,22 @@ use crate::config::{
     path::{self, Segment},
 };
 
-const HELP: &str = "write `--set flows.NAME.KEY=VALUE`, such as `flows.dns.size=128` or `flows.*.packets=5`";
+const HELP: &str =
+    "write `--set flows.NAME.KEY=VALUE`, such as `flows.dns.size=128` or `flows.*.packets=5`";
 
-/// Names in a path at most: more than anything in a configuration has, and few enough for recursion.
+/// Names in a path at most: more than anything in a configuration has, and few enough for
+/// recursion.
 const MAX_DEPTH: usize = 16;
 
 /// Carries out the `--set` of `argument`, whose values get spans that count from `base`.
 ///
 /// # Errors
 /// When it is malformed, or names what is not there and cannot be added.
-pub(super) fn apply<'i>(document: &mut DeTable<'i>, argument: &'i str, base: usize) -> Result<(), Diagnostic> {
+pub(super) fn apply<'i>(
+    document: &mut DeTable<'i>,
+    argument: &'i str,
+    base: usize,
+) -> Result<(), Diagnostic> {
     let shared: Arc<str> = argument.into();
     let at = |problem: Problem, span| problem.at(&Origin::Override(shared.clone(), span));
     let (path, equals) = path::parse(argument).map_err(|(problem, span)| at(problem, span))?;
@@ -33,25 +39,35 @@ pub(super) fn apply<'i>(document: &mut DeTable<'i>, argument: &'i str, base: usi
         return Err(at(Problem::new("this path is too short", HELP), 0..equals));
     };
     if rest.is_empty() || path.len() > MAX_DEPTH {
-        let problem = if rest.is_empty() { "this path is too short" } else { "this path is too long" };
+        let problem =
+            if rest.is_empty() { "this path is too short" } else { "this path is too long" };
         return Err(at(Problem::new(problem, HELP), 0..equals));
     }
     let noun = match kind.name {
         "ports" => "port",
         "flows" => "flow",
         other => {
-            let problem =
-                Problem::new(format!("there is no `{other}` to set"), "a path starts with `ports` or `flows`");
+            let problem = Problem::new(
+                format!("there is no `{other}` to set"),
+                "a path starts with `ports` or `flows`",
+            );
             return Err(at(problem, kind.span.clone()));
         }
     };
     if let Some(numbered) = [kind, item].into_iter().find(|segment| segment.index.is_some()) {
-        return Err(at(Problem::new(format!("a {noun} is told by its name"), HELP), numbered.span.clone()));
+        return Err(at(
+            Problem::new(format!("a {noun} is told by its name"), HELP),
+            numbered.span.clone(),
+        ));
     }
     let setting = Setting { at: &at, base, value: parse_value(value, base + equals + 1) };
     // Where there is no such array, reading the document will tell.
-    let Some(DeValue::Array(items)) = document.get_mut(kind.name).map(Spanned::get_mut) else { return Ok(()) };
-    let named = |value: &Spanned<DeValue<'_>>| Some(value.get_ref().get("name")?.get_ref().as_str()?.to_owned());
+    let Some(DeValue::Array(items)) = document.get_mut(kind.name).map(Spanned::get_mut) else {
+        return Ok(());
+    };
+    let named = |value: &Spanned<DeValue<'_>>| {
+        Some(value.get_ref().get("name")?.get_ref().as_str()?.to_owned())
+    };
     let mut found = false;
     for value in items.iter_mut() {
         let name = named(value);
@@ -66,7 +82,10 @@ pub(super) fn apply<'i>(document: &mut DeTable<'i>, argument: &'i str, base: usi
     if !found {
         let known: Vec<String> = items.iter().filter_map(named).collect();
         let help = names::cure(item.name, kind.name, known.iter().map(String::as_str));
-        return Err(at(Problem::new(format!("there is no {noun} `{}`", item.name), help), item.span.clone()));
+        return Err(at(
+            Problem::new(format!("there is no {noun} `{}`", item.name), help),
+            item.span.clone(),
+        ));
     }
     Ok(())
 }
@@ -80,9 +99,15 @@ struct Setting<'i, 'a, F> {
 }
 
 impl<'i, F: Fn(Problem, Range<usize>) -> Diagnostic> Setting<'i, '_, F> {
-    /// Puts the value where `path` leads to from `slot`; `item` is the name of the port or flow. What is not there is
-    /// added, and what the path goes through without being a table gives way to one.
-    fn assign(&self, slot: &mut Spanned<DeValue<'i>>, path: &[Segment<'i>], item: &str) -> Result<(), Diagnostic> {
+    /// Puts the value where `path` leads to from `slot`; `item` is the name of the port or flow.
+    /// What is not there is added, and what the path goes through without being a table gives
+    /// way to one.
+    fn assign(
+        &self,
+        slot: &mut Spanned<DeValue<'i>>,
+        path: &[Segment<'i>],
+        item: &str,
+    ) -> Result<(), Diagnostic> {
         let Some((segment, rest)) = path.split_first() else {
             *slot = self.value.clone();
             return Ok(());
@@ -93,14 +118,16 @@ impl<'i, F: Fn(Problem, Range<usize>) -> Diagnostic> Setting<'i, '_, F> {
         }
         let DeValue::Table(table) = slot.get_mut() else { return Ok(()) };
         let key = Spanned::new(span.clone(), Cow::Borrowed(segment.name));
-        let child = table.entry(key).or_insert_with(|| Spanned::new(span, DeValue::Table(DeTable::new())));
+        let child =
+            table.entry(key).or_insert_with(|| Spanned::new(span, DeValue::Table(DeTable::new())));
         let elements = match child.get_mut() {
             DeValue::Array(elements) if segment.index.is_some() => elements,
             DeValue::Array(elements) if segment.name == "packet" && !rest.is_empty() => {
                 return self.assign(self.header(elements, &rest[0], item)?, &rest[1..], item);
             }
             _ if segment.index.is_some() => {
-                let problem = Problem::new(format!("`{}` is no array", segment.name), "remove the index");
+                let problem =
+                    Problem::new(format!("`{}` is no array", segment.name), "remove the index");
                 return Err((self.at)(problem, segment.span.clone()));
             }
             _ => return self.assign(child, rest, item),
@@ -110,7 +137,10 @@ impl<'i, F: Fn(Problem, Range<usize>) -> Diagnostic> Setting<'i, '_, F> {
             Some(element) => self.assign(element, rest, item),
             None => {
                 let problem = Problem::new(
-                    format!("`{}` has {count} elements, so there is none with this index", segment.name),
+                    format!(
+                        "`{}` has {count} elements, so there is none with this index",
+                        segment.name
+                    ),
                     "the first has the index 0",
                 );
                 Err((self.at)(problem, segment.span.clone()))
@@ -159,7 +189,8 @@ impl<'i, F: Fn(Problem, Range<usize>) -> Diagnostic> Setting<'i, '_, F> {
     }
 }
 
-/// What `text` is as TOML, or else the string it is; spans count from `base`, where the text starts.
+/// What `text` is as TOML, or else the string it is; spans count from `base`, where the text
+/// starts.
 pub(super) fn parse_value(text: &str, base: usize) -> Spanned<DeValue<'_>> {
     let trimmed = text.trim();
     let base = base + (text.len() - text.trim_start().len());
@@ -185,11 +216,15 @@ fn shift(value: Spanned<DeValue<'_>>, base: usize) -> Spanned<DeValue<'_>> {
     let moved = |span: Range<usize>| span.start + base..span.end + base;
     let span = moved(value.span());
     let value = match value.into_inner() {
-        DeValue::Array(elements) => DeValue::Array(elements.into_iter().map(|element| shift(element, base)).collect()),
+        DeValue::Array(elements) => {
+            DeValue::Array(elements.into_iter().map(|element| shift(element, base)).collect())
+        }
         DeValue::Table(table) => DeValue::Table(
             table
                 .into_iter()
-                .map(|(key, value)| (Spanned::new(moved(key.span()), key.into_inner()), shift(value, base)))
+                .map(|(key, value)| {
+                    (Spanned::new(moved(key.span()), key.into_inner()), shift(value, base))
+                })
                 .collect(),
         ),
         scalar @ (DeValue::String(_)

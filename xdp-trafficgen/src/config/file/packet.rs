@@ -10,15 +10,18 @@ use crate::{
     packet::HeaderKind,
 };
 
-const HELP: &str = "write the headers from outer to inner: `packet = [{ ethernet = {} }, { ipv4 = {} }]`";
+const HELP: &str =
+    "write the headers from outer to inner: `packet = [{ ethernet = {} }, { ipv4 = {} }]`";
 
-/// The headers, outer to inner; at least one. None when something is wrong, which is then among `problems`.
+/// The headers, outer to inner; at least one. None when something is wrong, which is then among
+/// `problems`.
 pub(super) fn packet(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<Header>> {
     let elements = problems.take(value.elements(HELP))?;
     if elements.is_empty() {
         problems.push(Diagnostic::new(&value.place, "this packet has no headers").help(HELP));
     }
-    let headers: Vec<_> = elements.iter().map(|element| element_header(element, problems)).collect();
+    let headers: Vec<_> =
+        elements.iter().map(|element| element_header(element, problems)).collect();
     let follows = leaders::resolve(&headers, problems);
     headers.into_iter().zip(follows).map(|(header, follows)| finished(header?, follows)).collect()
 }
@@ -46,15 +49,22 @@ fn element_header(element: &Value<'_>, problems: &mut Problems) -> Option<ReadHe
         Some(_) => {
             let given = names::list(entries.iter().map(|entry| entry.key));
             problems.push(
-                Diagnostic::new(&element.place, format!("several headers in one element of `packet`: {given}"))
-                    .help("give each header braces of its own, so that their order is told"),
+                Diagnostic::new(
+                    &element.place,
+                    format!("several headers in one element of `packet`: {given}"),
+                )
+                .help("give each header braces of its own, so that their order is told"),
             );
             None
         }
         None => {
             problems.push(
-                Diagnostic::new(&element.place, "an element of `packet` without a header")
-                    .help(format!("name one of {}", names::list(HeaderKind::ALL.into_iter().map(HeaderKind::name)))),
+                Diagnostic::new(&element.place, "an element of `packet` without a header").help(
+                    format!(
+                        "name one of {}",
+                        names::list(HeaderKind::ALL.into_iter().map(HeaderKind::name))
+                    ),
+                ),
             );
             None
         }

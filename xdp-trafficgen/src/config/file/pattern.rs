@@ -24,7 +24,8 @@ pub(super) fn pattern(field: &FieldDef, entry: &Value<'_>, problems: &mut Proble
         DeValue::Array(_) => values(field, entry, problems),
         DeValue::Table(_) => {
             let table = problems.take(entry.table("pattern", ""));
-            return table.map_or((None, None), |table| pattern_table(field, entry, table, problems));
+            return table
+                .map_or((None, None), |table| pattern_table(field, entry, table, problems));
         }
         _ => value(field, entry, problems),
     };
@@ -40,7 +41,8 @@ pub(super) fn pattern_table(
 ) -> Read {
     let follower = table.optional("follow").and_then(|value| follow::follower(&value, problems));
     let what = format!("the pattern of `{}`", field.name);
-    let form = table.one_of(&["value", "values", "increment", "decrement", "random"], &what, problems);
+    let form =
+        table.one_of(&["value", "values", "increment", "decrement", "random"], &what, problems);
     let pattern = form.and_then(|form| match form.key {
         "value" => value(field, &form, problems),
         "values" => values(field, &form, problems),
@@ -58,12 +60,19 @@ fn value(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Option
 
 fn values(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Option<Pattern> {
     let elements = problems.take(entry.elements("write the values in brackets"))?;
-    let values: Vec<_> = elements.iter().map(|element| problems.take(scalar(field, element))).collect();
+    let values: Vec<_> =
+        elements.iter().map(|element| problems.take(scalar(field, element))).collect();
     problems.take(checked::values(field, values.into_iter().collect::<Option<_>>()?, &entry.place))
 }
 
-fn counting(field: &FieldDef, direction: Direction, entry: &Value<'_>, problems: &mut Problems) -> Option<Pattern> {
-    let mut table = problems.take(entry.table("counting pattern", "write `{ start = 1, step = 1, count = 10 }`"))?;
+fn counting(
+    field: &FieldDef,
+    direction: Direction,
+    entry: &Value<'_>,
+    problems: &mut Problems,
+) -> Option<Pattern> {
+    let mut table = problems
+        .take(entry.table("counting pattern", "write `{ start = 1, step = 1, count = 10 }`"))?;
     let start = table.required("start", start_example(field));
     let step_value = table.optional("step");
     let count = table.required("count", "count = 10");
@@ -78,7 +87,8 @@ fn counting(field: &FieldDef, direction: Direction, entry: &Value<'_>, problems:
 }
 
 fn random(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Option<Pattern> {
-    let mut table = problems.take(entry.table("random pattern", "write `{}`, or `{ min = …, max = …, seed = … }`"))?;
+    let mut table = problems
+        .take(entry.table("random pattern", "write `{}`, or `{ min = …, max = …, seed = … }`"))?;
     let (min, max) = (table.optional("min"), table.optional("max"));
     let (seed, count) = (table.optional("seed"), table.optional("count"));
     table.finish(problems);
@@ -93,7 +103,13 @@ fn random(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Optio
         None => Some(None),
     };
     let (seed, count) = (number(seed), number(count));
-    problems.take(checked::random(field, &min?, &max?, seed?.map(|seed| seed.value), count?.as_ref()))
+    problems.take(checked::random(
+        field,
+        &min?,
+        &max?,
+        seed?.map(|seed| seed.value),
+        count?.as_ref(),
+    ))
 }
 
 /// One value of a field.
@@ -114,13 +130,17 @@ fn scalar(field: &FieldDef, value: &Value<'_>) -> Result<Located<u128>, Diagnost
 fn step(field: &FieldDef, value: &Value<'_>) -> Result<Located<u128>, Diagnostic> {
     match value.value {
         DeValue::Integer(_) => fitting(field, value),
-        _ => value.parsed("a number", "write a number, such as `1`", |text| parse_step(field, text)),
+        _ => {
+            value.parsed("a number", "write a number, such as `1`", |text| parse_step(field, text))
+        }
     }
 }
 
 fn fitting(field: &FieldDef, value: &Value<'_>) -> Result<Located<u128>, Diagnostic> {
     let number = value.unsigned()?;
-    check_fits(field, number).map(|number| value.located(number)).map_err(|problem| problem.at(&value.place))
+    check_fits(field, number)
+        .map(|number| value.located(number))
+        .map_err(|problem| problem.at(&value.place))
 }
 
 const fn start_example(field: &FieldDef) -> &'static str {

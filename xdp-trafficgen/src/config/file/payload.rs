@@ -18,13 +18,20 @@ pub(super) fn payload(value: &Value<'_>, problems: &mut Problems) -> Option<Loca
         }));
     }
     let table = problems.take(value.table("payload", HELP))?;
-    let form = table.one_of(&["pattern", "hex", "text", "increment", "random"], "this payload", problems)?;
+    let form = table.one_of(
+        &["pattern", "hex", "text", "increment", "random"],
+        "this payload",
+        problems,
+    )?;
     let payload = match form.key {
-        "pattern" => Payload::Pattern(problems.take(form.parsed("a string", HELP, parse_hex))?.value),
+        "pattern" => {
+            Payload::Pattern(problems.take(form.parsed("a string", HELP, parse_hex))?.value)
+        }
         "hex" => Payload::Bytes(problems.take(form.parsed("a string", HELP, parse_hex))?.value),
         "text" => Payload::Bytes(problems.take(form.name())?.value.into_bytes()),
         "increment" => {
-            let mut table = problems.take(form.table("payload increment", "write `{ start = 0 }`"))?;
+            let mut table =
+                problems.take(form.table("payload increment", "write `{ start = 0 }`"))?;
             let start = table.optional("start");
             table.finish(problems);
             Payload::Increment(match start {

@@ -23,7 +23,10 @@ pub type ReadFile<'a> = dyn Fn(&str) -> io::Result<String> + 'a;
 /// # Errors
 /// Always.
 pub fn no_files(_: &str) -> io::Result<String> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this configuration has no folder to read files from"))
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this configuration has no folder to read files from",
+    ))
 }
 
 /// What the rates of a configuration have in common.
@@ -52,7 +55,11 @@ impl<'a> Context<'a> {
 }
 
 /// None when something is wrong, which is then among `problems`.
-pub(super) fn rate(value: &Value<'_>, context: &mut Context<'_>, problems: &mut Problems) -> Option<Located<Profile>> {
+pub(super) fn rate(
+    value: &Value<'_>,
+    context: &mut Context<'_>,
+    problems: &mut Problems,
+) -> Option<Located<Profile>> {
     match value.value {
         DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) => {
             flowing(value, problems).map(|rate| value.located(Profile::Constant(rate)))
@@ -68,7 +75,8 @@ pub(super) fn rate(value: &Value<'_>, context: &mut Context<'_>, problems: &mut 
 fn table(value: &Value<'_>, context: &mut Context<'_>, problems: &mut Problems) -> Option<Profile> {
     let mut table = problems.take(value.table("rate", HELP))?;
     // Asked for only where it belongs, so that elsewhere it is reported.
-    let repeat = if table.has("steps") || table.has("trace") { table.optional("repeat") } else { None };
+    let repeat =
+        if table.has("steps") || table.has("trace") { table.optional("repeat") } else { None };
     let forms = &["constant", "poisson", "burst", "ramp", "steps", "sine", "trace"];
     let form = table.one_of(forms, "this rate", problems)?;
     match form.key {
@@ -119,7 +127,10 @@ fn burst(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
     let length = gap.as_nanos().checked_mul(u128::from(packets - 1));
     let period = length.and_then(|length| length.checked_add(inter_burst_gap.as_nanos()));
     if period.is_none_or(|period| u64::try_from(period).is_err()) {
-        let diagnostic = Diagnostic::new(&form.place, "from one of these bursts to the next are more than 584 years");
+        let diagnostic = Diagnostic::new(
+            &form.place,
+            "from one of these bursts to the next are more than 584 years",
+        );
         problems.push(diagnostic.help("make `packets` or the gaps smaller"));
         return None;
     }
@@ -128,13 +139,19 @@ fn burst(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
         None if gap.is_zero() => Spacing::Link,
         None => Spacing::Gap(gap),
     };
-    Some(Profile::Burst(Burst { packets, spacing, inter_burst_gap, bursts: bursts?.map(|bursts| bursts.value) }))
+    Some(Profile::Burst(Burst {
+        packets,
+        spacing,
+        inter_burst_gap,
+        bursts: bursts?.map(|bursts| bursts.value),
+    }))
 }
 
 fn ramp(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
-    let mut table =
-        problems.take(form.table("ramp", "write `{ from = \"1kpps\", to = \"1Mpps\", over = \"10s\" }`"))?;
-    let (from, to) = (table.required("from", "from = \"1kpps\""), table.required("to", "to = \"1Mpps\""));
+    let mut table = problems
+        .take(form.table("ramp", "write `{ from = \"1kpps\", to = \"1Mpps\", over = \"10s\" }`"))?;
+    let (from, to) =
+        (table.required("from", "from = \"1kpps\""), table.required("to", "to = \"1Mpps\""));
     let over = table.required("over", "over = \"10s\"");
     table.finish(problems);
     let from = from.and_then(|from| literal(&from, problems));
@@ -150,7 +167,10 @@ fn ramp(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
 
 fn sine(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
     let mut table =
-        problems.take(form.table("sine", "write `{ mean = \"10kpps\", amplitude = \"5kpps\", period = \"24h\" }`"))?;
+        problems.take(form.table(
+            "sine",
+            "write `{ mean = \"10kpps\", amplitude = \"5kpps\", period = \"24h\" }`",
+        ))?;
     let mean = table.required("mean", "mean = \"10kpps\"");
     let amplitude = table.required("amplitude", "amplitude = \"5kpps\"");
     let period = table.required("period", "period = \"24h\"");
@@ -162,7 +182,8 @@ fn sine(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
     let problem = if mean.unit != amplitude.unit {
         mixed_units(&mean, &amplitude)
     } else if amplitude.amount > mean.amount {
-        let message = format!("around a mean of {mean}, an amplitude of {amplitude} leads below zero");
+        let message =
+            format!("around a mean of {mean}, an amplitude of {amplitude} leads below zero");
         Problem::new(message, format!("write at most {mean}"))
     } else if exceeds_the_line(&mean, &amplitude) {
         above_the_line(&format!("{mean} + {amplitude}"))
@@ -177,10 +198,15 @@ fn sine(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
 fn exceeds_the_line(mean: &Rate, amplitude: &Rate) -> bool {
     let left = |rate: &Rate| rate.amount.denominator - rate.amount.numerator;
     mean.unit == RateUnit::LineShare
-        && amplitude.amount.numerator * mean.amount.denominator > left(mean) * amplitude.amount.denominator
+        && amplitude.amount.numerator * mean.amount.denominator
+            > left(mean) * amplitude.amount.denominator
 }
 
-fn steps(form: &Value<'_>, context: &mut Context<'_>, problems: &mut Problems) -> Option<Vec<Step>> {
+fn steps(
+    form: &Value<'_>,
+    context: &mut Context<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<Step>> {
     const HELP: &str = "write each rate with its time: `[{ rate = \"1kpps\", duration = \"5s\" }, { rate = \"0pps\", duration = \"1s\" }]`";
     let elements = problems.take(form.elements(HELP))?;
     problems.take(context.take(elements.len()).map_err(|problem| problem.at(&form.place)))?;
@@ -223,7 +249,9 @@ pub(super) fn behind(value: &Value<'_>, problems: &mut Problems) -> Option<Locat
     table.finish(problems);
     let time = time?;
     let parse = |text: &str| catch_up(parse_time(text)?);
-    problems.take(time.parsed("a string", TIME_HELP, parse)).map(|behind| value.located(behind.value))
+    problems
+        .take(time.parsed("a string", TIME_HELP, parse))
+        .map(|behind| value.located(behind.value))
 }
 
 const TIME_HELP: &str = "write a number and its unit in quotes: `\"10s\"`, `\"500ns\"`";
@@ -236,7 +264,8 @@ pub(super) fn time(value: &Value<'_>) -> Result<Located<Duration>, Diagnostic> {
 fn positive_time(value: &Value<'_>) -> Result<Duration, Diagnostic> {
     let time = time(value)?.value;
     if time.is_zero() {
-        return Err(Diagnostic::new(&value.place, format!("`{}` is zero", value.key)).help("write a time above zero"));
+        return Err(Diagnostic::new(&value.place, format!("`{}` is zero", value.key))
+            .help("write a time above zero"));
     }
     Ok(time)
 }
@@ -245,7 +274,9 @@ fn repeat(value: Option<Value<'_>>, problems: &mut Problems) -> Option<bool> {
     let Some(value) = value else { return Some(false) };
     let repeat = value.value.as_bool();
     if repeat.is_none() {
-        problems.push(value.mismatch("a boolean", "write `true` to start again at the end, or leave it out"));
+        problems.push(
+            value.mismatch("a boolean", "write `true` to start again at the end, or leave it out"),
+        );
     }
     repeat
 }
@@ -255,7 +286,8 @@ fn flowing(value: &Value<'_>, problems: &mut Problems) -> Option<Rate> {
     let rate = literal(value, problems)?;
     if rate.is_zero() {
         let diagnostic = Diagnostic::new(&value.place, format!("a rate of {rate} sends nothing"));
-        problems.push(diagnostic.help("write a rate above zero, or leave out what is not to be sent"));
+        problems
+            .push(diagnostic.help("write a rate above zero, or leave out what is not to be sent"));
         return None;
     }
     Some(rate)
@@ -263,7 +295,8 @@ fn flowing(value: &Value<'_>, problems: &mut Problems) -> Option<Rate> {
 
 /// A single rate, which may be zero.
 fn literal(value: &Value<'_>, problems: &mut Problems) -> Option<Rate> {
-    let unit = |number: &str| format!("write its unit, in quotes: `\"{number}pps\"` for frames a second");
+    let unit =
+        |number: &str| format!("write its unit, in quotes: `\"{number}pps\"` for frames a second");
     let help = match value.value {
         DeValue::Integer(integer) => unit(&integer.to_string()),
         DeValue::Float(float) => unit(&float.to_string()),
@@ -273,9 +306,15 @@ fn literal(value: &Value<'_>, problems: &mut Problems) -> Option<Rate> {
 }
 
 fn all_zero(what: &str) -> Problem {
-    Problem::new(format!("all rates of {what} are zero, so nothing is sent"), "write at least one above zero")
+    Problem::new(
+        format!("all rates of {what} are zero, so nothing is sent"),
+        "write at least one above zero",
+    )
 }
 
 fn mixed_units(first: &Rate, other: &Rate) -> Problem {
-    Problem::new(format!("{first} and {other} are of different units"), "write all rates of a profile in one unit")
+    Problem::new(
+        format!("{first} and {other} are of different units"),
+        "write all rates of a profile in one unit",
+    )
 }

@@ -43,46 +43,74 @@ impl References {
         for (name, first) in repeated(self.flows.iter().filter_map(|flow| flow.name.as_ref())) {
             problems.push(duplicate(text, "flows", name, first));
         }
-        for (interface, first) in repeated(self.ports.iter().filter_map(|port| port.interface.as_ref())) {
-            let message =
-                format!("the interface `{}` is already used by the port {}", interface.value, written(text, first));
-            problems.push(Diagnostic::new(&interface.place, message).help("give each port an interface of its own"));
+        for (interface, first) in
+            repeated(self.ports.iter().filter_map(|port| port.interface.as_ref()))
+        {
+            let message = format!(
+                "the interface `{}` is already used by the port {}",
+                interface.value,
+                written(text, first)
+            );
+            problems.push(
+                Diagnostic::new(&interface.place, message)
+                    .help("give each port an interface of its own"),
+            );
         }
         self.check_assignment(&ports().collect::<Vec<_>>(), problems);
         self.check_rates(problems);
     }
 
-    /// Each flow names a port, each port has a flow. Says nothing where a name that could not be read may be the one.
+    /// Each flow names a port, each port has a flow. Says nothing where a name that could not be
+    /// read may be the one.
     fn check_assignment(&self, ports: &[&Located<String>], problems: &mut Problems) {
         let all_ports_named = !self.ports.is_empty() && self.ports.len() == ports.len();
-        let all_flows_assigned = !self.flows.is_empty() && self.flows.iter().all(|flow| flow.port.is_some());
+        let all_flows_assigned =
+            !self.flows.is_empty() && self.flows.iter().all(|flow| flow.port.is_some());
         let known: HashSet<&str> = ports.iter().map(|port| port.value.as_str()).collect();
         let assigned = || self.flows.iter().filter_map(|flow| flow.port.as_ref());
         let used: HashSet<&str> = assigned().map(|port| port.value.as_str()).collect();
-        for port in assigned().filter(|port| all_ports_named && !known.contains(port.value.as_str())) {
-            let help = names::cure(&port.value, "ports", ports.iter().map(|port| port.value.as_str()));
-            problems.push(Diagnostic::new(&port.place, format!("there is no port `{}`", port.value)).help(help));
-        }
-        for port in ports.iter().filter(|port| all_flows_assigned && !used.contains(port.value.as_str())) {
+        for port in
+            assigned().filter(|port| all_ports_named && !known.contains(port.value.as_str()))
+        {
+            let help =
+                names::cure(&port.value, "ports", ports.iter().map(|port| port.value.as_str()));
             problems.push(
-                Diagnostic::new(&port.place, format!("port `{}` has no flow", port.value))
-                    .help(format!("add a flow with `port = \"{}\"`, or remove the port", port.value)),
+                Diagnostic::new(&port.place, format!("there is no port `{}`", port.value))
+                    .help(help),
+            );
+        }
+        for port in
+            ports.iter().filter(|port| all_flows_assigned && !used.contains(port.value.as_str()))
+        {
+            problems.push(
+                Diagnostic::new(&port.place, format!("port `{}` has no flow", port.value)).help(
+                    format!("add a flow with `port = \"{}\"`, or remove the port", port.value),
+                ),
             );
         }
     }
 
-    /// Either a port has a rate, or each of its flows, or none of them. Says nothing where a name could not be read.
+    /// Either a port has a rate, or each of its flows, or none of them. Says nothing where a name
+    /// could not be read.
     fn check_rates(&self, problems: &mut Problems) {
         let with_rate = self.ports.iter().filter(|port| port.rate.is_some());
-        let paced: HashSet<&str> =
-            with_rate.filter_map(|port| port.name.as_ref()).map(|name| name.value.as_str()).collect();
+        let paced: HashSet<&str> = with_rate
+            .filter_map(|port| port.name.as_ref())
+            .map(|name| name.value.as_str())
+            .collect();
         // Of each port the first flow with a rate.
         let mut first_with: HashMap<&str, &str> = HashMap::new();
         for flow in &self.flows {
-            let (Some(name), Some(port), Some(rate)) = (&flow.name, &flow.port, &flow.rate) else { continue };
+            let (Some(name), Some(port), Some(rate)) = (&flow.name, &flow.port, &flow.rate) else {
+                continue;
+            };
             if paced.contains(port.value.as_str()) {
-                let message = format!("flow `{}` has a rate, and so has its port `{}`", name.value, port.value);
-                let help = "remove one of the two: a port's rate is shared by its flows by their weights";
+                let message = format!(
+                    "flow `{}` has a rate, and so has its port `{}`",
+                    name.value, port.value
+                );
+                let help =
+                    "remove one of the two: a port's rate is shared by its flows by their weights";
                 problems.push(Diagnostic::new(rate, message).help(help));
             } else {
                 first_with.entry(&port.value).or_insert(&name.value);
@@ -92,8 +120,12 @@ impl References {
             let (Some(name), Some(port)) = (&flow.name, &flow.port) else { continue };
             // Removed, so that one flow without is told for each port.
             if let Some(with) = first_with.remove(port.value.as_str()) {
-                let message = format!("flow `{}` has no rate, but `{with}` of the same port has", name.value);
-                let help = format!("give each flow of port `{}` a rate, or only the port, or none of them", port.value);
+                let message =
+                    format!("flow `{}` has no rate, but `{with}` of the same port has", name.value);
+                let help = format!(
+                    "give each flow of port `{}` a rate, or only the port, or none of them",
+                    port.value
+                );
                 problems.push(Diagnostic::new(&name.place, message).help(help));
             }
         }
@@ -101,7 +133,9 @@ impl References {
 }
 
 /// Each value that is there before, with the first of its kind.
-fn repeated<'a>(values: impl Iterator<Item = &'a Located<String>>) -> Vec<(&'a Located<String>, &'a Located<String>)> {
+fn repeated<'a>(
+    values: impl Iterator<Item = &'a Located<String>>,
+) -> Vec<(&'a Located<String>, &'a Located<String>)> {
     let mut first: HashMap<&str, &Located<String>> = HashMap::new();
     let mut repeated = Vec::new();
     for value in values {
@@ -115,7 +149,12 @@ fn repeated<'a>(values: impl Iterator<Item = &'a Located<String>>) -> Vec<(&'a L
     repeated
 }
 
-fn duplicate(text: &str, noun: &str, name: &Located<String>, first: &Located<String>) -> Diagnostic {
+fn duplicate(
+    text: &str,
+    noun: &str,
+    name: &Located<String>,
+    first: &Located<String>,
+) -> Diagnostic {
     Diagnostic::new(&name.place, format!("two {noun} are named `{}`", name.value))
         .help(format!("the first is {}: rename one of them", written(text, first)))
 }

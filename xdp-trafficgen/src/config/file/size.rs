@@ -10,7 +10,9 @@ const HELP: &str = "write a number, `\"imix\"`, or a table such as `{ random = {
 /// None when something is wrong, which is then among `problems`.
 pub(super) fn size(value: &Value<'_>, problems: &mut Problems) -> Option<Located<Size>> {
     match value.value {
-        DeValue::Integer(_) => problems.take(frame_size(value)).map(|size| value.located(Size::Fixed(size))),
+        DeValue::Integer(_) => {
+            problems.take(frame_size(value)).map(|size| value.located(Size::Fixed(size)))
+        }
         DeValue::Table(_) => table(value, problems).map(|size| value.located(size)),
         _ => problems.take(value.parsed("a number, a string or a table", HELP, size::predefined)),
     }
@@ -20,7 +22,8 @@ fn table(value: &Value<'_>, problems: &mut Problems) -> Option<Size> {
     let mut table = problems.take(value.table("size", HELP))?;
     // Asked for only where it belongs, so that elsewhere it is reported.
     let custom = if table.has("genome") { table.optional("z") } else { None };
-    let form = table.one_of(&["increment", "random", "weighted", "genome"], "this size", problems)?;
+    let form =
+        table.one_of(&["increment", "random", "weighted", "genome"], "this size", problems)?;
     match form.key {
         "increment" => increment(&form, problems),
         "random" => random(&form, problems),
@@ -30,16 +33,18 @@ fn table(value: &Value<'_>, problems: &mut Problems) -> Option<Size> {
                 Some(custom) => Some(problems.take(frame_size(&custom))?),
                 None => None,
             };
-            let letters = form.parsed("a string", "write its letters in quotes: `\"aaafg\"`", |letters| {
-                size::genome(letters, custom)
-            });
+            let letters =
+                form.parsed("a string", "write its letters in quotes: `\"aaafg\"`", |letters| {
+                    size::genome(letters, custom)
+                });
             problems.take(letters).map(|size| size.value)
         }
     }
 }
 
 fn increment(form: &Value<'_>, problems: &mut Problems) -> Option<Size> {
-    let mut table = problems.take(form.table("size increment", "write `{ start = 64, end = 1518, step = 1 }`"))?;
+    let mut table = problems
+        .take(form.table("size increment", "write `{ start = 64, end = 1518, step = 1 }`"))?;
     let (start, end) = (table.required("start", "start = 64"), table.required("end", "end = 1518"));
     let step = table.optional("step");
     table.finish(problems);
@@ -79,7 +84,8 @@ fn weighted(form: &Value<'_>, problems: &mut Problems) -> Option<Size> {
     }
     let mut pair = |element: &Value<'_>| {
         let mut table = problems.take(element.table("weighted size", HELP))?;
-        let (size, weight) = (table.required("size", "size = 64"), table.required("weight", "weight = 1"));
+        let (size, weight) =
+            (table.required("size", "size = 64"), table.required("weight", "weight = 1"));
         table.finish(problems);
         let size = size.and_then(|size| problems.take(frame_size(&size)));
         let weight = weight.and_then(|weight| problems.take(weight.integer(&(1..=u32::MAX))));
@@ -98,6 +104,7 @@ fn in_order(smallest: &Located<u32>, largest: &Located<u32>) -> Result<(), Diagn
     if smallest.value <= largest.value {
         return Ok(());
     }
-    let message = format!("the smallest size, {}, is above the largest, {}", smallest.value, largest.value);
+    let message =
+        format!("the smallest size, {}, is above the largest, {}", smallest.value, largest.value);
     Err(Diagnostic::new(&smallest.place, message).help("swap the two, or change one of them"))
 }

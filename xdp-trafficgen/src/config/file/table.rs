@@ -1,4 +1,5 @@
-//! Reading TOML values with their places: each reader says what it wanted when it finds something else.
+//! Reading TOML values with their places: each reader says what it wanted when it finds something
+//! else.
 
 use std::{
     ops::{Range, RangeInclusive},
@@ -29,10 +30,12 @@ impl Problems {
     }
 }
 
-/// The texts a document was put together from, as though written one behind the other: spans count through all of them.
+/// The texts a document was put together from, as though written one behind the other: spans count
+/// through all of them.
 #[derive(Debug)]
 pub(super) struct Texts {
-    /// Where each `--set` starts, and the whole argument; in order. What is before the first is the file's.
+    /// Where each `--set` starts, and the whole argument; in order. What is before the first is
+    /// the file's.
     pub(super) overrides: Vec<(usize, Arc<str>)>,
 }
 
@@ -42,7 +45,9 @@ impl Texts {
         let count = self.overrides.partition_point(|(start, _)| *start <= span.start);
         match self.overrides[..count].last() {
             None => Origin::File(span),
-            Some((start, argument)) => Origin::Override(argument.clone(), span.start - start..span.end - start),
+            Some((start, argument)) => {
+                Origin::Override(argument.clone(), span.start - start..span.end - start)
+            }
         }
     }
 }
@@ -77,7 +82,8 @@ impl<'a> Value<'a> {
             DeValue::Array(_) => "an array".to_owned(),
             DeValue::Table(_) => "a table".to_owned(),
         };
-        Diagnostic::new(&self.place, format!("`{}` must be {wanted}, not {found}", self.key)).help(help)
+        Diagnostic::new(&self.place, format!("`{}` must be {wanted}, not {found}", self.key))
+            .help(help)
     }
 
     pub(super) fn located<T>(&self, value: T) -> Located<T> {
@@ -99,7 +105,10 @@ impl<'a> Value<'a> {
     pub(super) fn name(&self) -> Result<Located<String>, Diagnostic> {
         self.parsed("a string", "write it in quotes", |text| {
             if text.is_empty() {
-                return Err(Problem::new(format!("`{}` is empty", self.key), "write a name between the quotes"));
+                return Err(Problem::new(
+                    format!("`{}` is empty", self.key),
+                    "write a name between the quotes",
+                ));
             }
             Ok(text.to_owned())
         })
@@ -111,7 +120,10 @@ impl<'a> Value<'a> {
         self.parsed("a string", &format!("write one of {}", names::list(words())), |text| {
             let choice = choices.iter().find(|(word, _)| *word == text);
             choice.map(|(_, value)| *value).ok_or_else(|| {
-                Problem::new(format!("unknown {} `{text}`", self.key), names::cure(text, "choices", words()))
+                Problem::new(
+                    format!("unknown {} `{text}`", self.key),
+                    names::cure(text, "choices", words()),
+                )
             })
         })
     }
@@ -119,7 +131,9 @@ impl<'a> Value<'a> {
     /// An unsigned integer.
     pub(super) fn unsigned(&self) -> Result<u128, Diagnostic> {
         match self.value {
-            DeValue::Integer(integer) => unsigned(integer).map_err(|problem| problem.at(&self.place)),
+            DeValue::Integer(integer) => {
+                unsigned(integer).map_err(|problem| problem.at(&self.place))
+            }
             _ => Err(self.mismatch("an integer", "write a number without quotes")),
         }
     }
@@ -136,8 +150,10 @@ impl<'a> Value<'a> {
                 Err(Diagnostic::new(&self.place, format!("`{}` is {number}, too small", self.key))
                     .help(format!("write at least {}", (*range.start()).into())))
             }
-            None => Err(Diagnostic::new(&self.place, format!("`{}` is {number}, too large", self.key))
-                .help(format!("write at most {}", (*range.end()).into()))),
+            None => {
+                Err(Diagnostic::new(&self.place, format!("`{}` is {number}, too large", self.key))
+                    .help(format!("write at most {}", (*range.end()).into())))
+            }
         }
     }
 
@@ -149,7 +165,9 @@ impl<'a> Value<'a> {
             DeValue::String(text) => text,
             _ => return Err(self.mismatch("a number", "write one such as `1000000` or `\"1M\"`")),
         };
-        parse_count(text).map(|count| self.located(count)).map_err(|problem| problem.at(&self.place))
+        parse_count(text)
+            .map(|count| self.located(count))
+            .map_err(|problem| problem.at(&self.place))
     }
 
     /// The elements of an array.
@@ -199,12 +217,16 @@ fn unsigned(integer: &DeInteger<'_>) -> Result<u128, Problem> {
             Problem::new(format!("{integer} has more than 128 bits"), "write a smaller number")
         } else {
             // The toml crate leaves it to us what it stands for.
-            Problem::new(format!("`{integer}` is not a number"), "write digits alone, such as `1000`")
+            Problem::new(
+                format!("`{integer}` is not a number"),
+                "write digits alone, such as `1000`",
+            )
         }
     })
 }
 
-/// A table whose keys are known: each key asked for counts as known, the others are reported in the end.
+/// A table whose keys are known: each key asked for counts as known, the others are reported in the
+/// end.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
     noun: &'static str,
@@ -231,8 +253,13 @@ impl<'a> Table<'a> {
         self.entries.iter().find(|entry| entry.key == key).cloned()
     }
 
-    /// The value of `key`, which must be there. `example` is what one would write for it, key included.
-    pub(super) fn required(&mut self, key: &'static str, example: &'static str) -> Option<Value<'a>> {
+    /// The value of `key`, which must be there. `example` is what one would write for it, key
+    /// included.
+    pub(super) fn required(
+        &mut self,
+        key: &'static str,
+        example: &'static str,
+    ) -> Option<Value<'a>> {
         let value = self.optional(key);
         if value.is_none() {
             self.missing.push((key, example));
@@ -245,8 +272,9 @@ impl<'a> Table<'a> {
         keys.iter().filter_map(|key| self.optional(key)).collect()
     }
 
-    /// The value of the one of `forms` that is there; when none or several are, or keys that are unknown, that is reported.
-    /// Ends the table, whose other keys were asked for before. `what` the table is, such as `` the pattern of `src` ``.
+    /// The value of the one of `forms` that is there; when none or several are, or keys that are
+    /// unknown, that is reported. Ends the table, whose other keys were asked for before.
+    /// `what` the table is, such as `` the pattern of `src` ``.
     pub(super) fn one_of(
         mut self,
         forms: &'static [&'static str],
@@ -266,7 +294,8 @@ impl<'a> Table<'a> {
             ),
             several => {
                 // What a `--set` added is most likely the odd one out.
-                let added = several.iter().find(|form| matches!(form.key_place, Origin::Override(..)));
+                let added =
+                    several.iter().find(|form| matches!(form.key_place, Origin::Override(..)));
                 let keys = names::list(several.iter().map(|form| form.key));
                 problems.push(
                     Diagnostic::new(
@@ -274,7 +303,10 @@ impl<'a> Table<'a> {
                         format!("{what} has several forms at once: {keys}"),
                     )
                     .help(match added {
-                        Some(form) => format!("set all of it, not just its `{}`: `…={{ {} = … }}`", form.key, form.key),
+                        Some(form) => format!(
+                            "set all of it, not just its `{}`: `…={{ {} = … }}`",
+                            form.key, form.key
+                        ),
                         None => "keep one of them".to_owned(),
                     }),
                 );
@@ -283,13 +315,14 @@ impl<'a> Table<'a> {
         None
     }
 
-    /// Reports keys that nobody asked for, and required ones that are absent (but not those that were merely misspelt).
-    /// Returns whether all keys were known.
+    /// Reports keys that nobody asked for, and required ones that are absent (but not those that
+    /// were merely misspelt). Returns whether all keys were known.
     pub(super) fn finish(self, problems: &mut Problems) -> bool {
         let Self { noun, place, entries, known, mut missing } = self;
         let unknown: Vec<_> = entries.iter().filter(|entry| !known.contains(&entry.key)).collect();
         for entry in &unknown {
-            let absent = known.iter().copied().filter(|key| entries.iter().all(|entry| entry.key != *key));
+            let absent =
+                known.iter().copied().filter(|key| entries.iter().all(|entry| entry.key != *key));
             let help = match names::nearest(entry.key, absent) {
                 Some(near) => {
                     missing.retain(|(key, _)| *key != near);
@@ -297,12 +330,19 @@ impl<'a> Table<'a> {
                 }
                 None => format!("the keys of a {noun} are {}", names::list(known.iter().copied())),
             };
-            problems
-                .push(Diagnostic::new(&entry.key_place, format!("unknown key `{}` in a {noun}", entry.key)).help(help));
+            problems.push(
+                Diagnostic::new(
+                    &entry.key_place,
+                    format!("unknown key `{}` in a {noun}", entry.key),
+                )
+                .help(help),
+            );
         }
         for (key, example) in missing {
-            problems
-                .push(Diagnostic::new(&place, format!("this {noun} has no `{key}`")).help(format!("add `{example}`")));
+            problems.push(
+                Diagnostic::new(&place, format!("this {noun} has no `{key}`"))
+                    .help(format!("add `{example}`")),
+            );
         }
         unknown.is_empty()
     }

@@ -14,7 +14,10 @@ use rates::read as files;
 
 use super::{parse, parse_with};
 use crate::{
-    config::{Action, Config, Flow, Header, Located, Origin, Pattern, Payload, Size, Source, pattern::Count},
+    config::{
+        Action, Config, Flow, Header, Located, Origin, Pattern, Payload, Size, Source,
+        pattern::Count,
+    },
     packet::HeaderKind,
 };
 
@@ -39,7 +42,9 @@ fn check_set(text: &str, overrides: &[&str], expected: &[(&str, &str)]) {
         .list()
         .iter()
         .map(|diagnostic| match &diagnostic.place {
-            Origin::File(span) => (&text[span.clone()], format!("{}; {}", diagnostic.message, diagnostic.help)),
+            Origin::File(span) => {
+                (&text[span.clone()], format!("{}; {}", diagnostic.message, diagnostic.help))
+            }
             Origin::Override(argument, span) => {
                 (&argument[span.clone()], format!("{}; {}", diagnostic.message, diagnostic.help))
             }
@@ -47,7 +52,10 @@ fn check_set(text: &str, overrides: &[&str], expected: &[(&str, &str)]) {
         })
         .collect();
     let matches = found.len() == expected.len()
-        && found.iter().zip(expected).all(|((at, message), (place, part))| at == place && message.contains(part));
+        && found
+            .iter()
+            .zip(expected)
+            .all(|((at, message), (place, part))| at == place && message.contains(part));
     assert!(matches, "expected {expected:#?}\nfound {found:#?}\n{diagnostics}");
 }
 
@@ -83,7 +91,9 @@ fn parsed(text: &str) -> Config {
 /// The pattern of the only field of the only header.
 #[track_caller]
 fn pattern(header: &str, field: &str) -> Pattern {
-    let text = format!("{PORT}[[flows]]\nname = 'a'\nport = 'west'\npacket = [{{ {header} = {{ {field} }} }}]");
+    let text = format!(
+        "{PORT}[[flows]]\nname = 'a'\nport = 'west'\npacket = [{{ {header} = {{ {field} }} }}]"
+    );
     parsed(&text).flows[0].packet[0].fields[0].pattern.value.clone()
 }
 
@@ -166,7 +176,10 @@ packet = [{ ethernet = {} }]
     assert_eq!(names, ["dst", "id", "src", "dst", "src_port", "dst_port"]);
     let patterns: Vec<_> = fields.iter().map(|setting| setting.pattern.value.clone()).collect();
     let Pattern::Values(values) = &patterns[3] else { panic!("{patterns:?}") };
-    assert_eq!(values.iter().map(|value| value.value).collect::<Vec<_>>(), [0x0a00_0002, 0x0a00_0009]);
+    assert_eq!(
+        values.iter().map(|value| value.value).collect::<Vec<_>>(),
+        [0x0a00_0002, 0x0a00_0009]
+    );
     assert_eq!(
         patterns[..3],
         [
@@ -195,7 +208,10 @@ fn notations() {
         let config = parsed(&format!("{PORT}cpus = {cpus}\n{FLOW}"));
         assert_eq!(config.ports[0].cpus.as_ref().unwrap().value, [5, 0, 2, 3], "{cpus}");
     }
-    assert_eq!(parsed(&format!("{PORT}cpus = 3\n{FLOW}")).ports[0].cpus.as_ref().unwrap().value, [3]);
+    assert_eq!(
+        parsed(&format!("{PORT}cpus = 3\n{FLOW}")).ports[0].cpus.as_ref().unwrap().value,
+        [3]
+    );
     for port in ["0x0035", "'0x35'", "53", "'53'", "{ value = 53 }", "0b11_0101"] {
         assert_eq!(pattern("udp", &format!("dst_port = {port}")), Pattern::Value(53), "{port}");
     }
@@ -206,15 +222,24 @@ fn notations() {
     );
     for step in ["'0.0.1.0'", "256", "'256'", "'0x100'"] {
         assert_eq!(
-            pattern("ipv4", &format!("src.increment = {{ start = '10.0.0.0', step = {step}, count = 9 }}")),
+            pattern(
+                "ipv4",
+                &format!("src.increment = {{ start = '10.0.0.0', step = {step}, count = 9 }}")
+            ),
             Pattern::Increment(Count { start: 0x0a00_0000, step: 256, count: 9 })
         );
     }
     assert_eq!(
-        pattern("ethernet", "src.decrement = { start = '00:00:00:00:02:00', step = '00:00:00:00:01:00', count = 3 }"),
+        pattern(
+            "ethernet",
+            "src.decrement = { start = '00:00:00:00:02:00', step = '00:00:00:00:01:00', count = 3 }"
+        ),
         Pattern::Decrement(Count { start: 512, step: 256, count: 3 })
     );
-    assert_eq!(pattern("vlan", "id.random = {}"), Pattern::Random { min: 0, max: 4095, seed: None, count: None });
+    assert_eq!(
+        pattern("vlan", "id.random = {}"),
+        Pattern::Random { min: 0, max: 4095, seed: None, count: None }
+    );
     assert_eq!(
         pattern("ipv6", "dst.random.seed = 0xffff_ffff_ffff_ffff"),
         Pattern::Random { min: 0, max: u128::MAX, seed: Some(u64::MAX), count: None }
@@ -223,7 +248,10 @@ fn notations() {
         pattern("udp", "dst_port.increment = { start = 65535, step = 0, count = 1 }"),
         Pattern::Increment(Count { start: 65535, step: 0, count: 1 })
     );
-    assert_eq!(only_flow("payload = { hex = '00 ff' }").payload.value, Payload::Bytes(vec![0, 0xff]));
+    assert_eq!(
+        only_flow("payload = { hex = '00 ff' }").payload.value,
+        Payload::Bytes(vec![0, 0xff])
+    );
     assert_eq!(only_flow("payload = 'zeros'").payload.value, Payload::Zeros);
     assert_eq!(only_flow("weight = 3").weight.value, 3);
     assert_eq!(only_flow("").weight, Located::default(1));
@@ -234,7 +262,10 @@ fn notations() {
 #[test]
 fn syntax() {
     check("a = 1\n[[flows", &[("", "unclosed array table")]);
-    check("name = west\nx = \"abc\n", &[("west", "string values must be quoted"), ("", "invalid basic string")]);
+    check(
+        "name = west\nx = \"abc\n",
+        &[("west", "string values must be quoted"), ("", "invalid basic string")],
+    );
     check(
         &format!("{PORT}name = 'b'\nsize = 1\n{FLOW}"),
         &[("name", "duplicate key: `name`; remove one"), ("size", "unknown key `size`")],
@@ -244,7 +275,10 @@ fn syntax() {
         &[
             ("", "this file has no flows"),
             ("[ports]", "`ports` must be an array of tables, not a table; write `[[ports]]`"),
-            ("ports", "duplicate key: `ports`; write the header of each port and flow in double brackets"),
+            (
+                "ports",
+                "duplicate key: `ports`; write the header of each port and flow in double brackets",
+            ),
             ("name", "duplicate key"),
         ],
     );
@@ -253,22 +287,37 @@ fn syntax() {
 
 #[test]
 fn keys() {
-    check("", &[("", "this file has no ports"), ("", "this file has no flows; start one with a line `[[flows]]`")]);
+    check(
+        "",
+        &[
+            ("", "this file has no ports"),
+            ("", "this file has no flows; start one with a line `[[flows]]`"),
+        ],
+    );
     check(
         "ports = []\nflows = 5",
-        &[("[]", "this file has no ports"), ("5", "`flows` must be an array of tables, not the integer 5")],
+        &[
+            ("[]", "this file has no ports"),
+            ("5", "`flows` must be an array of tables, not the integer 5"),
+        ],
     );
     check(PORT, &[("", "this file has no flows")]);
     check(
         &format!("flow = 1\nx.y = 2\n{PORT}{FLOW}"),
         &[
-            ("flow", "unknown key `flow` in a configuration; the keys of a configuration are `ports`, `flows`"),
+            (
+                "flow",
+                "unknown key `flow` in a configuration; the keys of a configuration are `ports`, `flows`",
+            ),
             ("x", "unknown key `x` in a configuration"),
         ],
     );
     check(
         &format!("{PORT}[[flow]]\nname = 'dns'\n"),
-        &[("", "this file has no flows"), ("flow", "unknown key `flow` in a configuration; did you mean `flows`?")],
+        &[
+            ("", "this file has no flows"),
+            ("flow", "unknown key `flow` in a configuration; did you mean `flows`?"),
+        ],
     );
     check(
         "[[ports]]\n[[flows]]\n",
@@ -284,7 +333,10 @@ fn keys() {
         &format!("[[ports]]\nname = 'west'\ninterfce = 'veth0'\nmtu = 9\n{FLOW}"),
         &[
             ("interfce", "unknown key `interfce` in a port; did you mean `interface`?"),
-            ("mtu", "the keys of a port are `name`, `interface`, `ingress`, `action`, `cpus`, `batch_size`"),
+            (
+                "mtu",
+                "the keys of a port are `name`, `interface`, `ingress`, `action`, `cpus`, `batch_size`",
+            ),
         ],
     );
     check(
@@ -299,16 +351,31 @@ fn keys() {
 
 #[test]
 fn ports() {
-    check_port("action = 'redirekt'", &[("'redirekt'", "unknown action `redirekt`; did you mean `redirect`?")]);
-    check_port("action = 'send'", &[("'send'", "the choices are `redirect`, `tx`, `pass`, `drop`")]);
+    check_port(
+        "action = 'redirekt'",
+        &[("'redirekt'", "unknown action `redirekt`; did you mean `redirect`?")],
+    );
+    check_port(
+        "action = 'send'",
+        &[("'send'", "the choices are `redirect`, `tx`, `pass`, `drop`")],
+    );
     check_port("action = true", &[("true", "`action` must be a string, not the boolean true")]);
     check_port("ingress = ''", &[("''", "`ingress` is empty")]);
     check_port("batch_size = 0", &[("0", "`batch_size` is 0, too small; write at least 1")]);
     check_port("batch_size = 257", &[("257", "`batch_size` is 257, too large; write at most 256")]);
-    check_port("batch_size = 99999999999999999999", &[("99999999999999999999", "write at most 256")]);
+    check_port(
+        "batch_size = 99999999999999999999",
+        &[("99999999999999999999", "write at most 256")],
+    );
     check_port("batch_size = -1", &[("-1", "-1 is negative; write a number of at least 0")]);
-    check_port("batch_size = 6.4", &[("6.4", "`batch_size` must be an integer, not the float 6.4")]);
-    check_port("batch_size = '64'", &[("'64'", "not the string \"64\"; write a number without quotes")]);
+    check_port(
+        "batch_size = 6.4",
+        &[("6.4", "`batch_size` must be an integer, not the float 6.4")],
+    );
+    check_port(
+        "batch_size = '64'",
+        &[("'64'", "not the string \"64\"; write a number without quotes")],
+    );
     check_port("cpus = ''", &[("''", "`` is not a CPU number or range")]);
     check_port("cpus = '0,x'", &[("'0,x'", "`x` is not a CPU number or range")]);
     check_port("cpus = '3-1'", &[("'3-1'", "the range of CPUs `3-1` runs backwards; write `1-3`")]);
@@ -324,7 +391,10 @@ fn ports() {
             ("'a'", "`cpus` must be an integer"),
         ],
     );
-    check_port("cpus = 1.5", &[("1.5", "`cpus` must be a string, an integer or an array, not the float 1.5")]);
+    check_port(
+        "cpus = 1.5",
+        &[("1.5", "`cpus` must be a string, an integer or an array, not the float 1.5")],
+    );
 }
 
 #[test]
@@ -345,15 +415,25 @@ fn names() {
         ],
     );
     assert_eq!(parsed(&format!("{PORT}{FLOW}{web}")).flows.len(), 2);
-    check(&format!("{PORT}{FLOW}{FLOW}"), &[("'dns'", "two flows are named `dns`; the first is on line 5")]);
+    check(
+        &format!("{PORT}{FLOW}{FLOW}"),
+        &[("'dns'", "two flows are named `dns`; the first is on line 5")],
+    );
     let wst = FLOW.replace("west", "wst");
     check(
         &format!("{PORT}{wst}"),
-        &[("'west'", "port `west` has no flow"), ("'wst'", "there is no port `wst`; did you mean `west`?")],
+        &[
+            ("'west'", "port `west` has no flow"),
+            ("'wst'", "there is no port `wst`; did you mean `west`?"),
+        ],
     );
-    // A port or flow with an error of its own is still there for the others; where its name is unknown, nothing is said.
+    // A port or flow with an error of its own is still there for the others; where its name is
+    // unknown, nothing is said.
     check_port("batch_size = 0", &[("0", "too small")]);
-    check(&format!("[[ports]]\ninterface = 'veth0'\n{FLOW}"), &[("[[ports]]", "this port has no `name`")]);
+    check(
+        &format!("[[ports]]\ninterface = 'veth0'\n{FLOW}"),
+        &[("[[ports]]", "this port has no `name`")],
+    );
     check(
         &format!("{PORT}[[flows]]\nname = 'dns'\npacket = [{{ ethernet = {{}} }}]"),
         &[("[[flows]]", "this flow has no `port`")],
@@ -370,24 +450,42 @@ fn flows() {
     check_flow("packets = 'many'", &[("'many'", "`many` is not a number; write a whole number")]);
     check_flow("packets = true", &[("true", "`packets` must be a number, not the boolean true")]);
     check_flow("duration = '0s'", &[("'0s'", "a duration of `0s` sends nothing")]);
-    check_flow("duration = '10'", &[("'10'", "`10` is not a duration: it has no unit; write its unit: `10s`")]);
+    check_flow(
+        "duration = '10'",
+        &[("'10'", "`10` is not a duration: it has no unit; write its unit: `10s`")],
+    );
     check_flow(
         "duration = 10",
-        &[("10", "`duration` must be a string, not the integer 10; write a number and its unit in")],
+        &[(
+            "10",
+            "`duration` must be a string, not the integer 10; write a number and its unit in",
+        )],
     );
     check_flow("duration = '600 years'", &[("'600 years'", "above 584 years")]);
     check_flow("payload = 'ones'", &[("'ones'", "unknown payload `ones`; write `\"zeros\"`")]);
     check_flow("payload = 0", &[("0", "`payload` must be a string or a table, not the integer 0")]);
-    check_flow("payload = {}", &[("{}", "this payload is empty; write one of `pattern`, `hex`, `text`")]);
-    check_flow("payload = { hexx = '00' }", &[("hexx", "unknown key `hexx` in a payload; did you mean `hex`?")]);
+    check_flow(
+        "payload = {}",
+        &[("{}", "this payload is empty; write one of `pattern`, `hex`, `text`")],
+    );
+    check_flow(
+        "payload = { hexx = '00' }",
+        &[("hexx", "unknown key `hexx` in a payload; did you mean `hex`?")],
+    );
     check_flow(
         "payload = { hex = '00', pattern = '00' }",
         &[("{ hex = '00', pattern = '00' }", "several forms at once: `pattern`, `hex`; keep")],
     );
     check_flow("payload = { hex = 'abc' }", &[("'abc'", "`abc` has an odd number of digits, 3")]);
-    check_flow("payload = { hex = '0x12' }", &[("'0x12'", "`x` in `0x12` is not a hexadecimal digit")]);
+    check_flow(
+        "payload = { hex = '0x12' }",
+        &[("'0x12'", "`x` in `0x12` is not a hexadecimal digit")],
+    );
     check_flow("payload = { pattern = ' ' }", &[("' '", "there are no bytes in ` `")]);
-    check_flow("payload = { pattern = 12 }", &[("12", "`pattern` must be a string, not the integer 12")]);
+    check_flow(
+        "payload = { pattern = 12 }",
+        &[("12", "`pattern` must be a string, not the integer 12")],
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Addresses as users write them, and what is said to what looks like one: a network, a range, a name.
+//! Addresses as users write them, and what is said to what looks like one: a network, a range, a
+//! name.
 
 use std::net::IpAddr;
 
@@ -9,20 +10,27 @@ use super::{NotDigits, Problem, digits};
 /// # Errors
 /// When it is none.
 pub fn parse_ip(text: &str) -> Result<IpAddr, Problem> {
-    text.parse().map_err(|_| no_address(text, "an IP address", "write one such as `192.0.2.1` or `2001:db8::1`"))
+    text.parse().map_err(|_| {
+        no_address(text, "an IP address", "write one such as `192.0.2.1` or `2001:db8::1`")
+    })
 }
 
-/// That `text` is not `what`, with a cure for what it looks like, `otherwise` where it looks like nothing known.
+/// That `text` is not `what`, with a cure for what it looks like, `otherwise` where it looks like
+/// nothing known.
 pub(super) fn no_address(text: &str, what: &str, otherwise: &str) -> Problem {
     let is_address = |text: &str| text.trim().parse::<IpAddr>().is_ok();
     let wrong = |help: String| Problem::new(format!("`{text}` is not {what}"), help);
     if let Some((address, _)) = text.split_once('/').filter(|(address, _)| is_address(address)) {
         return Problem::new(
-            format!("`{text}` is a network, or has a prefix length, for which frames have no place"),
+            format!(
+                "`{text}` is a network, or has a prefix length, for which frames have no place"
+            ),
             format!("write the address alone: `{address}`"),
         );
     }
-    if let Some((first, last)) = text.split_once('-').filter(|(first, last)| is_address(first) && is_address(last)) {
+    if let Some((first, last)) =
+        text.split_once('-').filter(|(first, last)| is_address(first) && is_address(last))
+    {
         return Problem::new(
             format!("`{text}` is a range of addresses, and a value is a single one"),
             format!(
@@ -32,7 +40,9 @@ pub(super) fn no_address(text: &str, what: &str, otherwise: &str) -> Problem {
         );
     }
     if let Some((address, _)) = text.split_once('%').filter(|(address, _)| is_address(address)) {
-        return wrong(format!("write it without its zone, which is no part of frames: `{address}`"));
+        return wrong(format!(
+            "write it without its zone, which is no part of frames: `{address}`"
+        ));
     }
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     if let Some(address) = inner.filter(|address| is_address(address)) {
@@ -42,7 +52,8 @@ pub(super) fn no_address(text: &str, what: &str, otherwise: &str) -> Problem {
     let is_octet = |octet: &&str| matches!(digits(octet, 10), Ok(0..=255));
     if octets.len() == 4 && octets.iter().all(is_octet) {
         let plain = octets.iter().map(|octet| octet.trim_start_matches('0'));
-        let plain: Vec<&str> = plain.map(|octet| if octet.is_empty() { "0" } else { octet }).collect();
+        let plain: Vec<&str> =
+            plain.map(|octet| if octet.is_empty() { "0" } else { octet }).collect();
         return wrong(format!(
             "write it without leading zeros, which some take for octal numbers: `{}`",
             plain.join(".")
@@ -69,7 +80,9 @@ pub fn parse_mac(text: &str) -> Result<u128, Problem> {
         let parts: Result<Vec<u128>, NotDigits> = text
             .split(separator)
             .map(|part| {
-                digits(part, 16).and_then(|value| widths.contains(&part.len()).then_some(value).ok_or(NotDigits::Other))
+                digits(part, 16).and_then(|value| {
+                    widths.contains(&part.len()).then_some(value).ok_or(NotDigits::Other)
+                })
             })
             .collect();
         let bits = 48 / count;
@@ -79,7 +92,9 @@ pub fn parse_mac(text: &str) -> Result<u128, Problem> {
             .map(|parts| parts.into_iter().fold(0, |all, part| all << bits | part))
     };
     let known = [(':', 6, 2..=2), ('-', 6, 2..=2), ('.', 3, 4..=4)];
-    if let Some(value) = known.into_iter().find_map(|(separator, count, widths)| parts(separator, count, widths)) {
+    if let Some(value) =
+        known.into_iter().find_map(|(separator, count, widths)| parts(separator, count, widths))
+    {
         return Ok(value);
     }
     // Octets of one digit, or none of the separators: understood, but seldom meant.

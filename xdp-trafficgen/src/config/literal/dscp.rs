@@ -32,10 +32,14 @@ const NAMES: [(&str, u8); 24] = [
 
 /// The code point of this name, in upper or lower case.
 pub(super) fn named(text: &str) -> Option<u128> {
-    NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, point)| u128::from(*point))
+    NAMES
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text))
+        .map(|(_, point)| u128::from(*point))
 }
 
-/// A code point: its number, decimal or hexadecimal with `0x`, or its name. Whether the number is below 64 is the field's to say.
+/// A code point: its number, decimal or hexadecimal with `0x`, or its name. Whether the number is
+/// below 64 is the field's to say.
 ///
 /// # Errors
 /// When it is neither.
@@ -44,23 +48,27 @@ pub fn parse_dscp(text: &str) -> Result<u32, Problem> {
         Some(hex) => digits(hex, 16),
         None => digits(text, 10),
     };
-    number.ok().or_else(|| named(text)).and_then(|point| u32::try_from(point).ok()).ok_or_else(|| {
-        Problem::new(
-            format!("`{text}` is not a differentiated services code point"),
-            "write a number from 0 to 63, or a name such as `EF`, `AF41` or `CS1`",
-        )
-    })
+    number.ok().or_else(|| named(text)).and_then(|point| u32::try_from(point).ok()).ok_or_else(
+        || {
+            Problem::new(
+                format!("`{text}` is not a differentiated services code point"),
+                "write a number from 0 to 63, or a name such as `EF`, `AF41` or `CS1`",
+            )
+        },
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The registry's pattern: class selectors are eights, assured forwarding has a class and a drop precedence.
+    /// The registry's pattern: class selectors are eights, assured forwarding has a class and a
+    /// drop precedence.
     #[test]
     fn names_follow_their_numbers() {
         for (name, point) in NAMES {
-            let digits: Vec<u8> = name.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0').collect();
+            let digits: Vec<u8> =
+                name.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0').collect();
             let expected = match (&name[..2], &digits[..]) {
                 ("CS", [class]) => 8 * class,
                 ("AF", [class, precedence]) => 8 * class + 2 * precedence,

@@ -1,4 +1,5 @@
-//! Numbers as people write them: `1_000_000`, `1M`, `1e6`, and those of options that take only a few.
+//! Numbers as people write them: `1_000_000`, `1M`, `1e6`, and those of options that take only a
+//! few.
 
 use std::ops::RangeInclusive;
 
@@ -35,15 +36,20 @@ impl Decimal {
         Ok(Self { digits: digits(&format!("{whole}{fraction}"), 10)?, places })
     }
 
-    /// The number that text starts with, which may have underscores between its digits and an exponent, and what is behind it.
+    /// The number that text starts with, which may have underscores between its digits and an
+    /// exponent, and what is behind it.
     pub(in crate::config) fn leading(text: &str) -> (Result<Self, NotDigits>, &str) {
         let is_number = |letter: char| letter.is_ascii_digit() || matches!(letter, '.' | '_');
-        let (mantissa, rest) = text.split_at(text.find(|letter| !is_number(letter)).unwrap_or(text.len()));
-        let exponent = rest.strip_prefix(['e', 'E']).map(|rest| rest.strip_prefix('+').unwrap_or(rest));
-        let (exponent, rest) = match exponent.filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit())) {
-            Some(exponent) => {
-                exponent.split_at(exponent.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(exponent.len()))
-            }
+        let (mantissa, rest) =
+            text.split_at(text.find(|letter| !is_number(letter)).unwrap_or(text.len()));
+        let exponent =
+            rest.strip_prefix(['e', 'E']).map(|rest| rest.strip_prefix('+').unwrap_or(rest));
+        let (exponent, rest) = match exponent
+            .filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+        {
+            Some(exponent) => exponent.split_at(
+                exponent.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(exponent.len()),
+            ),
             None => ("0", rest),
         };
         let number = without_underscores(mantissa).ok_or(NotDigits::Other).and_then(|mantissa| {
@@ -56,7 +62,10 @@ impl Decimal {
         let Self { digits, places } = self;
         let zeros = power.saturating_sub(places);
         let digits = 10_u128.checked_pow(zeros).and_then(|zeros| digits.checked_mul(zeros));
-        Ok(Self { digits: digits.ok_or(NotDigits::Overflow)?, places: places.saturating_sub(power) })
+        Ok(Self {
+            digits: digits.ok_or(NotDigits::Overflow)?,
+            places: places.saturating_sub(power),
+        })
     }
 
     /// The number, when it is a whole one.
@@ -90,10 +99,15 @@ pub fn parse_count(text: &str) -> Result<u64, Problem> {
     let wrong = |message: &str, help: &str| Problem::new(format!("`{text}` {message}"), help);
     let trimmed = text.trim();
     if is_negative(trimmed) {
-        return Err(wrong("is negative", "write a number of at least 1, or leave it out for no limit"));
+        return Err(wrong(
+            "is negative",
+            "write a number of at least 1, or leave it out for no limit",
+        ));
     }
     let (number, suffix) = Decimal::leading(trimmed);
-    let too_large = || wrong("is too large", "write at most 18446744073709551615, or leave it out for no limit");
+    let too_large = || {
+        wrong("is too large", "write at most 18446744073709551615, or leave it out for no limit")
+    };
     let number = number.map_err(|error| match error {
         NotDigits::Overflow => too_large(),
         NotDigits::Other => wrong("is not a number", HELP),
@@ -117,7 +131,9 @@ pub fn parse_count(text: &str) -> Result<u64, Problem> {
     match number.times_ten_to(power).map(Decimal::whole) {
         Err(_) => Err(too_large()),
         Ok(None) => Err(wrong("is not a whole number", HELP)),
-        Ok(Some(0)) => Err(wrong("is nothing", "write a number of at least 1, or leave it out for no limit")),
+        Ok(Some(0)) => {
+            Err(wrong("is nothing", "write a number of at least 1, or leave it out for no limit"))
+        }
         Ok(Some(count)) => u64::try_from(count).map_err(|_| too_large()),
     }
 }
@@ -133,11 +149,16 @@ pub fn parse_within(text: &str, what: &str, range: &RangeInclusive<u32>) -> Resu
         .ok_or_else(|| none(text, what, range))
 }
 
-/// The same, but whether it is within `range` is left to somebody who tells of all that is outside of its range together.
+/// The same, but whether it is within `range` is left to somebody who tells of all that is outside
+/// of its range together.
 ///
 /// # Errors
 /// When it is no number of 32 bits.
-pub fn parse_meant_for(text: &str, what: &str, range: &RangeInclusive<u32>) -> Result<u32, Problem> {
+pub fn parse_meant_for(
+    text: &str,
+    what: &str,
+    range: &RangeInclusive<u32>,
+) -> Result<u32, Problem> {
     let parsed = match text.strip_prefix("0x") {
         Some(hexadecimal) => digits(hexadecimal, 16),
         None => digits(text, 10),
@@ -147,12 +168,16 @@ pub fn parse_meant_for(text: &str, what: &str, range: &RangeInclusive<u32>) -> R
 
 fn none(text: &str, what: &str, range: &RangeInclusive<u32>) -> Problem {
     let (least, most) = (range.start(), range.end());
-    Problem::new(format!("`{text}` is not {what}"), format!("write a number from {least} to {most}"))
+    Problem::new(
+        format!("`{text}` is not {what}"),
+        format!("write a number from {least} to {most}"),
+    )
 }
 
 /// Whether it is a number behind a minus sign.
 pub fn is_negative(text: &str) -> bool {
-    text.strip_prefix('-').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+    text.strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -192,7 +217,10 @@ mod tests {
             ("1e99999999999", "is too large", "at most"),
         ] {
             let problem = parse_count(text).unwrap_err();
-            assert!(problem.message.contains(message) && problem.help.contains(help), "{text}: {problem}");
+            assert!(
+                problem.message.contains(message) && problem.help.contains(help),
+                "{text}: {problem}"
+            );
         }
     }
 
@@ -203,7 +231,10 @@ mod tests {
         assert!(parse_meant_for("-1", "a VLAN id", &(0..=4095)).is_err());
         for wrong in ["4096", "-1", "a", "", "1.2", "99999999999"] {
             let problem = parse_within(wrong, "a VLAN id", &(0..=4095)).unwrap_err();
-            assert_eq!(problem.to_string(), format!("`{wrong}` is not a VLAN id; write a number from 0 to 4095"));
+            assert_eq!(
+                problem.to_string(),
+                format!("`{wrong}` is not a VLAN id; write a number from 0 to 4095")
+            );
         }
     }
 }

@@ -20,7 +20,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, Problem> {
     Ok(duration)
 }
 
-/// A time such as `10s`, `500ms`, `200ns`, `1m 30s` or `0s`: at most what 64 bits of nanoseconds hold (584 years).
+/// A time such as `10s`, `500ms`, `200ns`, `1m 30s` or `0s`: at most what 64 bits of nanoseconds
+/// hold (584 years).
 ///
 /// # Errors
 /// When it is none.
@@ -30,7 +31,9 @@ pub fn parse_time(text: &str) -> Result<Duration, Problem> {
         return Err(Problem::new(format!("`{text}` is negative"), "write a time of at least `0s`"));
     }
     if Decimal::parse(trimmed).is_ok_and(|number| number.digits > 0) {
-        let help = format!("write its unit: `{trimmed}s` for seconds, `{trimmed}ms`, or `{trimmed}m` for minutes");
+        let help = format!(
+            "write its unit: `{trimmed}s` for seconds, `{trimmed}ms`, or `{trimmed}m` for minutes"
+        );
         return Err(Problem::new(format!("`{text}` is not a duration: it has no unit"), help));
     }
     // One by one, because humantime 2.4 adds them up without looking for an overflow, and panics.
@@ -62,7 +65,8 @@ fn parts(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Seconds as a decimal number, such as `0.25`: whole nanoseconds, and no more of them than [`parse_time`] takes.
+/// Seconds as a decimal number, such as `0.25`: whole nanoseconds, and no more of them than
+/// [`parse_time`] takes.
 ///
 /// # Errors
 /// When it is none.
@@ -78,13 +82,22 @@ pub fn parse_seconds(text: &str) -> Result<Duration, Problem> {
             let whole = 10_u128.checked_pow(places);
             let scaled = digits.checked_mul(1_000_000_000);
             let parts = scaled.zip(whole).map(|(scaled, whole)| (scaled / whole, scaled % whole));
-            parts.ok_or_else(|| wrong("has too many digits", "write nine behind the point at most"))?
+            parts.ok_or_else(|| {
+                wrong("has too many digits", "write nine behind the point at most")
+            })?
         }
-        Err(NotDigits::Overflow) => return Err(wrong("has too many digits", "write nine behind the point at most")),
-        Err(NotDigits::Other) => return Err(wrong("is not a number of seconds", "write one such as `0.25`")),
+        Err(NotDigits::Overflow) => {
+            return Err(wrong("has too many digits", "write nine behind the point at most"));
+        }
+        Err(NotDigits::Other) => {
+            return Err(wrong("is not a number of seconds", "write one such as `0.25`"));
+        }
     };
     if rest != 0 {
-        return Err(wrong("is finer than a nanosecond", "write nine digits behind the point at most"));
+        return Err(wrong(
+            "is finer than a nanosecond",
+            "write nine digits behind the point at most",
+        ));
     }
     match u64::try_from(nanoseconds) {
         Ok(nanoseconds) => Ok(Duration::from_nanos(nanoseconds)),
@@ -92,14 +105,14 @@ pub fn parse_seconds(text: &str) -> Result<Duration, Problem> {
     }
 }
 
-/// An instant on which machines agree: RFC 3339, such as `2026-11-22T14:00:00Z`, `2026-11-22T15:00:00.5+01:00`, in UTC where
-/// no zone is given; or seconds since 1970 (UTC) behind an `@`, `@1764000000.5`.
+/// An instant on which machines agree: RFC 3339, such as `2026-11-22T14:00:00Z`,
+/// `2026-11-22T15:00:00.5+01:00`, in UTC where no zone is given; or seconds since 1970 (UTC) behind
+/// an `@`, `@1764000000.5`.
 ///
 /// # Errors
 /// When it is none.
 pub fn parse_instant(text: &str) -> Result<SystemTime, Problem> {
-    const HELP: &str =
-        "write an instant as RFC 3339 does, `2026-11-22T14:00:00Z`, or as seconds since 1970, `@1764000000.5`";
+    const HELP: &str = "write an instant as RFC 3339 does, `2026-11-22T14:00:00Z`, or as seconds since 1970, `@1764000000.5`";
     let wrong = || Problem::new(format!("`{text}` is not an instant"), HELP);
     if let Some(seconds) = text.strip_prefix('@') {
         return Ok(SystemTime::UNIX_EPOCH + parse_seconds(seconds)?);
@@ -156,9 +169,13 @@ mod tests {
 
     #[test]
     fn seconds() {
-        for (text, nanoseconds) in
-            [("0", 0), ("1", 1_000_000_000), ("0.25", 250_000_000), ("3.000000001000", 3_000_000_001), ("0.0", 0)]
-        {
+        for (text, nanoseconds) in [
+            ("0", 0),
+            ("1", 1_000_000_000),
+            ("0.25", 250_000_000),
+            ("3.000000001000", 3_000_000_001),
+            ("0.0", 0),
+        ] {
             assert_eq!(parse_seconds(text), Ok(Duration::from_nanos(nanoseconds)), "{text}");
         }
         refused(parse_seconds("-1"), "`-1` is negative", "from 0");
@@ -187,7 +204,11 @@ mod tests {
             let expected = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
             assert_eq!(parse_instant(text), Ok(expected), "{text}");
         }
-        refused(parse_instant("+5s"), "`+5s` depends on when the command is started", "`2026-11-22T14:00:00Z`");
+        refused(
+            parse_instant("+5s"),
+            "`+5s` depends on when the command is started",
+            "`2026-11-22T14:00:00Z`",
+        );
         refused(parse_instant("@-5"), "`-5` is negative", "");
         for text in [
             "",

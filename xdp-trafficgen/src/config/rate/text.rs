@@ -1,4 +1,5 @@
-//! Rates as users write them, in a file or on the command line: text in, checked value out, and back.
+//! Rates as users write them, in a file or on the command line: text in, checked value out, and
+//! back.
 
 use std::{fmt, time::Duration};
 
@@ -24,17 +25,20 @@ pub struct Unit {
     pub one: Ratio,
 }
 
-/// A rate such as `1.5Mpps`, `500 kpps`, `10Gbps` (as `10GbpsL2`), `10GbpsL1` or `12.5%`; upper and lower case are the same.
-/// May be zero.
+/// A rate such as `1.5Mpps`, `500 kpps`, `10Gbps` (as `10GbpsL2`), `10GbpsL1` or `12.5%`; upper and
+/// lower case are the same. May be zero.
 ///
 /// # Errors
-/// When it is none, has no unit, is above `100%`, or its fraction in lowest terms has more than 64 bits.
+/// When it is none, has no unit, is above `100%`, or its fraction in lowest terms has more than 64
+/// bits.
 pub fn parse_rate(text: &str) -> Result<Rate, Problem> {
     let (decimal, unit) = split(text)?;
     if unit.is_empty() {
         let number = text.trim();
-        let is_share = decimal.digits <= 100_u128.saturating_mul(10_u128.saturating_pow(decimal.places));
-        let share = if is_share { format!(", or `{number}%` of the line rate") } else { String::new() };
+        let is_share =
+            decimal.digits <= 100_u128.saturating_mul(10_u128.saturating_pow(decimal.places));
+        let share =
+            if is_share { format!(", or `{number}%` of the line rate") } else { String::new() };
         let help = format!(
             "write its unit: `{number}pps` for frames a second, `{number}Mbps` for millions of bits a second{share}"
         );
@@ -42,8 +46,9 @@ pub fn parse_rate(text: &str) -> Result<Rate, Problem> {
     }
     if let Some(prefix) = PREFIXES.iter().skip(1).find(|prefix| prefix.eq_ignore_ascii_case(unit)) {
         let number = text.trim().strip_suffix(unit).unwrap_or_default().trim_end();
-        let help =
-            format!("write `{number}{prefix}bps` for bits a second, or `{number}{prefix}pps` for frames a second");
+        let help = format!(
+            "write `{number}{prefix}bps` for bits a second, or `{number}{prefix}pps` for frames a second"
+        );
         return Err(Problem::new(format!("`{text}` has no unit, only a prefix"), help));
     }
     rate(text, decimal, parse_unit(unit)?)
@@ -60,7 +65,8 @@ pub fn parse_rate_in(text: &str, unit: Unit) -> Result<Rate, Problem> {
     }
 }
 
-/// The unit of a rate: `pps`, `bps`, `bpsL2` or `bpsL1` with a prefix up to `T`, or `%`. `bit` and `bit/s` are `bps`.
+/// The unit of a rate: `pps`, `bps`, `bpsL2` or `bpsL1` with a prefix up to `T`, or `%`. `bit` and
+/// `bit/s` are `bps`.
 ///
 /// # Errors
 /// When it is none, or counts bytes (`MBps`).
@@ -74,14 +80,22 @@ pub fn parse_unit(text: &str) -> Result<Unit, Problem> {
         ("bpsl1", RateUnit::BitsL1),
     ];
     if text == "%" {
-        return Ok(Unit { unit: RateUnit::LineShare, one: Ratio { numerator: 1, denominator: 100 } });
+        return Ok(Unit {
+            unit: RateUnit::LineShare,
+            one: Ratio { numerator: 1, denominator: 100 },
+        });
     }
-    // A capital `B` beside small letters is a byte, as in `80MBps`. Nobody means one by `BPS`, in capitals throughout.
-    let is_bytes = text.contains("Bps") || ["B", "B/s", "byte/s", "bytes/s"].iter().any(|unit| text.ends_with(unit));
+    // A capital `B` beside small letters is a byte, as in `80MBps`. Nobody means one by `BPS`, in
+    // capitals throughout.
+    let is_bytes = text.contains("Bps")
+        || ["B", "B/s", "byte/s", "bytes/s"].iter().any(|unit| text.ends_with(unit));
     let lower = text.to_lowercase();
     let known = UNITS.into_iter().find_map(|(name, unit)| {
         let prefix = lower.strip_suffix(name)?;
-        let numerator = (0..).zip(PREFIXES).find(|(_, known)| known.to_lowercase() == prefix).map(|(power, _)| power);
+        let numerator = (0..)
+            .zip(PREFIXES)
+            .find(|(_, known)| known.to_lowercase() == prefix)
+            .map(|(power, _)| power);
         Some(Unit { unit, one: Ratio { numerator: 1000_u128.pow(numerator?), denominator: 1 } })
     });
     known.filter(|_| !is_bytes).ok_or_else(|| {
@@ -109,7 +123,9 @@ pub fn parse_speed(text: &str) -> Result<u64, Problem> {
     let lower = text.trim().to_lowercase();
     let is_plain = ["bps", "bit", "bit/s"].iter().any(|unit| lower.ends_with(unit));
     match parse_rate(text) {
-        Ok(rate) if rate.unit != RateUnit::BitsL2 || !is_plain => Err(wrong("is not the speed of a link")),
+        Ok(rate) if rate.unit != RateUnit::BitsL2 || !is_plain => {
+            Err(wrong("is not the speed of a link"))
+        }
         Ok(rate) if rate.is_zero() => Err(wrong("is no speed")),
         Ok(Rate { amount, .. }) => {
             let whole = u64::try_from(amount.floor()).ok().filter(|_| amount.fract().is_zero());
@@ -143,7 +159,10 @@ pub fn parse_factor(text: &str) -> Result<Ratio, Problem> {
     let number = text.trim().strip_suffix(['x', 'X']).ok_or_else(|| wrong("is not a factor"))?;
     let decimal = Decimal::parse(number.trim_end()).map_err(|_| wrong("is not a factor"))?;
     let Decimal { digits, places } = decimal;
-    let factor = 10_u128.checked_pow(places).map(|whole| Ratio::new(digits, whole)).filter(|factor| factor.is_short());
+    let factor = 10_u128
+        .checked_pow(places)
+        .map(|whole| Ratio::new(digits, whole))
+        .filter(|factor| factor.is_short());
     let factor = factor.ok_or_else(|| wrong("has too many digits"))?;
     if factor.is_zero() { Err(wrong("sends nothing")) } else { Ok(factor) }
 }
@@ -154,7 +173,10 @@ pub fn parse_factor(text: &str) -> Result<Ratio, Problem> {
 /// When there is no time for it.
 pub(in crate::config) fn catch_up(time: Duration) -> Result<LatePolicy, Problem> {
     if time.is_zero() {
-        return Err(Problem::new("nothing can be caught up in no time", "write `skip` to skip what is overdue"));
+        return Err(Problem::new(
+            "nothing can be caught up in no time",
+            "write `skip` to skip what is overdue",
+        ));
     }
     Ok(LatePolicy::CatchUp(time))
 }
@@ -173,9 +195,14 @@ fn split(text: &str) -> Result<(Decimal, &str), Problem> {
     }
 }
 
-fn rate(text: &str, Decimal { digits, places }: Decimal, Unit { unit, one }: Unit) -> Result<Rate, Problem> {
+fn rate(
+    text: &str,
+    Decimal { digits, places }: Decimal,
+    Unit { unit, one }: Unit,
+) -> Result<Rate, Problem> {
     let numerator = digits.checked_mul(one.numerator);
-    let denominator = 10_u128.checked_pow(places).and_then(|whole| whole.checked_mul(one.denominator));
+    let denominator =
+        10_u128.checked_pow(places).and_then(|whole| whole.checked_mul(one.denominator));
     let amount = numerator.zip(denominator).map(|(above, below)| Ratio::new(above, below));
     let amount = amount.filter(|amount| amount.is_short()).ok_or_else(|| too_long(text))?;
     if unit == RateUnit::LineShare && amount > Ratio::ONE {
@@ -186,12 +213,16 @@ fn rate(text: &str, Decimal { digits, places }: Decimal, Unit { unit, one }: Uni
 
 /// That a rate is above `100%`.
 pub(in crate::config) fn above_the_line(shown: &str) -> Problem {
-    let help = "write at most `100%`; give the `speed` of the port if the link is faster than it says";
+    let help =
+        "write at most `100%`; give the `speed` of the port if the link is faster than it says";
     Problem::new(format!("`{shown}` is more than the line carries"), help)
 }
 
 fn too_long(text: &str) -> Problem {
-    Problem::new(format!("the rate `{text}` is too large, or has too many digits"), "write a rate of fewer digits")
+    Problem::new(
+        format!("the rate `{text}` is too large, or has too many digits"),
+        "write a rate of fewer digits",
+    )
 }
 
 /// As users write it: `500 kpps`, `1.5 Gbps`, `10 GbpsL1`, `12.5 %`.
@@ -205,17 +236,20 @@ impl fmt::Display for Rate {
             RateUnit::BitsL2 => "bps",
             RateUnit::BitsL1 => "bpsL1",
         };
-        let prefixes = (0..).zip(PREFIXES).map(|(power, prefix)| (below * 1000_u128.pow(power), prefix));
+        let prefixes =
+            (0..).zip(PREFIXES).map(|(power, prefix)| (below * 1000_u128.pow(power), prefix));
         let largest = prefixes.filter(|(one, _)| above >= *one).last();
         let (one, prefix) = largest.unwrap_or((below, ""));
         write!(formatter, "{} {prefix}{name}", Digits(above, one))
     }
 }
 
-/// Digits behind the point from the first on that is not zero: more than anybody writes, where the fraction never ends.
+/// Digits behind the point from the first on that is not zero: more than anybody writes, where the
+/// fraction never ends.
 const PLACES: usize = 12;
 
-/// Above and below the line, the lower one not zero: shown as a decimal number, cut after [`PLACES`].
+/// Above and below the line, the lower one not zero: shown as a decimal number, cut after
+/// [`PLACES`].
 struct Digits(u128, u128);
 
 impl fmt::Display for Digits {
@@ -264,7 +298,9 @@ impl fmt::Display for Profile {
                 write!(formatter, "ramp from {from} to {to} over {}", format_duration(*over))
             }
             Self::Steps { steps, repeat } => {
-                let step = |Step { rate, duration }: &Step| format!("{rate} for {}", format_duration(*duration));
+                let step = |Step { rate, duration }: &Step| {
+                    format!("{rate} for {}", format_duration(*duration))
+                };
                 let shown: Vec<_> = steps.iter().take(SHOWN).map(step).collect();
                 write!(formatter, "steps: {}", shown.join(", "))?;
                 if steps.len() > SHOWN {
@@ -273,14 +309,25 @@ impl fmt::Display for Profile {
                 formatter.write_str(again(*repeat))
             }
             Self::Sine { mean, amplitude, period } => {
-                write!(formatter, "sine around {mean}, up and down by {amplitude} every {}", format_duration(*period))
+                write!(
+                    formatter,
+                    "sine around {mean}, up and down by {amplitude} every {}",
+                    format_duration(*period)
+                )
             }
             Self::Trace { points, repeat } => {
                 let end = points.last().map(|(time, _)| *time).unwrap_or_default();
-                write!(formatter, "trace of {} points over {}", points.len(), format_duration(end))?;
+                write!(
+                    formatter,
+                    "trace of {} points over {}",
+                    points.len(),
+                    format_duration(end)
+                )?;
                 let rates = || points.iter().map(|(_, rate)| rate);
                 let by_amount = |rate: &&Rate| rate.amount;
-                if let (Some(lowest), Some(highest)) = (rates().min_by_key(by_amount), rates().max_by_key(by_amount)) {
+                if let (Some(lowest), Some(highest)) =
+                    (rates().min_by_key(by_amount), rates().max_by_key(by_amount))
+                {
                     write!(formatter, ", {lowest} to {highest}")?;
                 }
                 formatter.write_str(again(*repeat))
@@ -323,9 +370,24 @@ mod tests {
         check("0.001kpps", (1, 1), Frames, "1 pps");
         check("999.999kpps", (999_999, 1), Frames, "999.999 kpps");
         check("1000kpps", (1_000_000, 1), Frames, "1 Mpps");
-        check("0.0000000000000000005pps", (1, 2_000_000_000_000_000_000), Frames, "0.0000000000000000005 pps");
-        check("18446744073709551615pps", (u64::MAX.into(), 1), Frames, "18446744.073709551615 Tpps");
-        check("0.333333333333pps", (333_333_333_333, 1_000_000_000_000), Frames, "0.333333333333 pps");
+        check(
+            "0.0000000000000000005pps",
+            (1, 2_000_000_000_000_000_000),
+            Frames,
+            "0.0000000000000000005 pps",
+        );
+        check(
+            "18446744073709551615pps",
+            (u64::MAX.into(), 1),
+            Frames,
+            "18446744.073709551615 Tpps",
+        );
+        check(
+            "0.333333333333pps",
+            (333_333_333_333, 1_000_000_000_000),
+            Frames,
+            "0.333333333333 pps",
+        );
         check("10Gbps", (10_000_000_000, 1), BitsL2, "10 Gbps");
         check("10GbpsL2", (10_000_000_000, 1), BitsL2, "10 Gbps");
         check("10gbpsl1", (10_000_000_000, 1), BitsL1, "10 GbpsL1");
@@ -345,9 +407,15 @@ mod tests {
 
     #[test]
     fn fractions_without_end_are_cut() {
-        let rate = Rate { amount: Ratio { numerator: 10_000_000_000, denominator: 672 }, unit: RateUnit::Frames };
+        let rate = Rate {
+            amount: Ratio { numerator: 10_000_000_000, denominator: 672 },
+            unit: RateUnit::Frames,
+        };
         assert_eq!(rate.to_string(), "14.880952380952 Mpps");
-        let rate = Rate { amount: Ratio { numerator: 1, denominator: u64::MAX.into() }, unit: RateUnit::Frames };
+        let rate = Rate {
+            amount: Ratio { numerator: 1, denominator: u64::MAX.into() },
+            unit: RateUnit::Frames,
+        };
         assert_eq!(rate.to_string(), "0.0000000000000000000542101086242 pps");
     }
 
@@ -380,25 +448,39 @@ mod tests {
         refused(parse_rate("100.1%"), "`100.1%` is more than the line carries", "`speed`");
         refused(parse_rate("18446744073709551616pps"), "too large", "fewer digits");
         refused(parse_rate(&format!("{}pps", "9".repeat(60))), "too large", "fewer digits");
-        refused(parse_rate(&format!("0.{}1pps", "0".repeat(60))), "too many digits", "fewer digits");
+        refused(
+            parse_rate(&format!("0.{}1pps", "0".repeat(60))),
+            "too many digits",
+            "fewer digits",
+        );
     }
 
     #[test]
     fn numbers_of_a_unit() {
         let thousand = parse_unit("kpps").unwrap();
-        let frames = |numerator| Rate { amount: Ratio { numerator, denominator: 1 }, unit: RateUnit::Frames };
+        let frames = |numerator| Rate {
+            amount: Ratio { numerator, denominator: 1 },
+            unit: RateUnit::Frames,
+        };
         assert_eq!(parse_rate_in("1.5", thousand), Ok(frames(1500)));
         assert_eq!(parse_rate_in("2 Mpps", thousand), Ok(frames(2_000_000)));
         refused(parse_rate_in("x", thousand), "`x` is not a rate", "`500kpps`");
-        refused(parse_rate_in("101", parse_unit("%").unwrap()), "`101` is more than the line carries", "");
+        refused(
+            parse_rate_in("101", parse_unit("%").unwrap()),
+            "`101` is more than the line carries",
+            "",
+        );
         refused(parse_unit("5pps"), "unknown unit `5pps`", "");
     }
 
     #[test]
     fn speeds() {
-        for (text, bits) in
-            [("10Gbps", 10_000_000_000), ("100 mbps", 100_000_000), ("2.5Gbps", 2_500_000_000), ("9bps", 9)]
-        {
+        for (text, bits) in [
+            ("10Gbps", 10_000_000_000),
+            ("100 mbps", 100_000_000),
+            ("2.5Gbps", 2_500_000_000),
+            ("9bps", 9),
+        ] {
             assert_eq!(parse_speed(text), Ok(bits), "{text}");
         }
         for text in ["10GbpsL1", "10GbpsL2", "10kpps", "40%"] {
@@ -411,7 +493,9 @@ mod tests {
 
     #[test]
     fn factors() {
-        for (text, numerator, denominator) in [("2x", 2, 1), ("0.5x", 1, 2), ("1.25X", 5, 4), (" 10 x", 10, 1)] {
+        for (text, numerator, denominator) in
+            [("2x", 2, 1), ("0.5x", 1, 2), ("1.25X", 5, 4), (" 10 x", 10, 1)]
+        {
             assert_eq!(parse_factor(text), Ok(Ratio { numerator, denominator }), "{text}");
         }
         for text in ["2", "x", "-1x", "50%", "2xx", "1,5x"] {
@@ -425,25 +509,34 @@ mod tests {
     fn profiles_are_multiplied() {
         let half = parse_factor("0.5x").unwrap();
         let rate = |text| parse_rate(text).unwrap();
-        let ramp = Profile::Ramp { from: rate("0pps"), to: rate("3kpps"), over: Duration::from_secs(1) };
+        let ramp =
+            Profile::Ramp { from: rate("0pps"), to: rate("3kpps"), over: Duration::from_secs(1) };
         assert_eq!(ramp.scaled(half).unwrap().to_string(), "ramp from 0 pps to 1.5 kpps over 1s");
         let poisson = Profile::Poisson { mean: rate("10Mbps"), seed: Some(7) };
-        assert_eq!(poisson.scaled(half).unwrap().to_string(), "at random (Poisson), 5 Mbps on average, seed 7");
+        assert_eq!(
+            poisson.scaled(half).unwrap().to_string(),
+            "at random (Poisson), 5 Mbps on average, seed 7"
+        );
         let share = Profile::Constant(rate("60%"));
         assert_eq!(share.scaled(half).unwrap().to_string(), "30 %");
         assert_eq!(share.scaled(parse_factor("2x").unwrap()), Err(NotScalable::AboveTheLine));
         let period = Duration::from_secs(1);
         let sine = Profile::Sine { mean: rate("50%"), amplitude: rate("25%"), period };
         assert_eq!(sine.scaled(parse_factor("1.5x").unwrap()), Err(NotScalable::AboveTheLine));
-        let huge =
-            Profile::Constant(Rate { amount: Ratio { numerator: u64::MAX.into(), denominator: 1 }, ..rate("1pps") });
+        let huge = Profile::Constant(Rate {
+            amount: Ratio { numerator: u64::MAX.into(), denominator: 1 },
+            ..rate("1pps")
+        });
         assert_eq!(huge.scaled(parse_factor("2x").unwrap()), Err(NotScalable::TooLong));
     }
 
     #[test]
     fn ways_to_be_behind() {
         assert_eq!(parse_behind("catch_up"), Ok(LatePolicy::CatchUp(Duration::from_millis(100))));
-        assert_eq!(parse_behind("catch_up=20ms"), Ok(LatePolicy::CatchUp(Duration::from_millis(20))));
+        assert_eq!(
+            parse_behind("catch_up=20ms"),
+            Ok(LatePolicy::CatchUp(Duration::from_millis(20)))
+        );
         assert_eq!(parse_behind("skip"), Ok(LatePolicy::Skip));
         refused(parse_behind("catchup"), "`catchup` is not", "`catch_up=20ms`");
         refused(parse_behind("skip=5ms"), "`skip=5ms` is not", "`skip`");
@@ -464,8 +557,14 @@ mod tests {
         };
         for (profile, shown) in [
             (Profile::Constant(rate("500kpps")), "500 kpps"),
-            (Profile::Poisson { mean: rate("1kpps"), seed: Some(7) }, "at random (Poisson), 1 kpps on average, seed 7"),
-            (Profile::Burst(burst), "10 bursts of 100 frames, 200ns apart, with 1ms between bursts"),
+            (
+                Profile::Poisson { mean: rate("1kpps"), seed: Some(7) },
+                "at random (Poisson), 1 kpps on average, seed 7",
+            ),
+            (
+                Profile::Burst(burst),
+                "10 bursts of 100 frames, 200ns apart, with 1ms between bursts",
+            ),
             (
                 Profile::Burst(Burst { packets: 1, spacing: Spacing::Link, bursts: None, ..burst }),
                 "bursts of 1 frame, with 1ms between bursts",
@@ -474,7 +573,10 @@ mod tests {
                 Profile::Burst(Burst { spacing: Spacing::Rate(rate("317pps")), ..burst }),
                 "10 bursts of 100 frames at 317 pps, with 1ms between bursts",
             ),
-            (Profile::Burst(Burst { bursts: Some(1), ..burst }), "a burst of 100 frames, 200ns apart"),
+            (
+                Profile::Burst(Burst { bursts: Some(1), ..burst }),
+                "a burst of 100 frames, 200ns apart",
+            ),
             (
                 Profile::Ramp { from: rate("1kpps"), to: rate("1Mpps"), over: seconds(10) },
                 "ramp from 1 kpps to 1 Mpps over 10s",
@@ -488,7 +590,11 @@ mod tests {
                 "steps: 1 % for 1s, 1 % for 1s, 1 % for 1s, 1 % for 1s, … and 2 more",
             ),
             (
-                Profile::Sine { mean: rate("10Mbps"), amplitude: rate("5Mbps"), period: seconds(90) },
+                Profile::Sine {
+                    mean: rate("10Mbps"),
+                    amplitude: rate("5Mbps"),
+                    period: seconds(90),
+                },
                 "sine around 10 Mbps, up and down by 5 Mbps every 1m 30s",
             ),
             (

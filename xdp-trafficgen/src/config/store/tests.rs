@@ -7,7 +7,8 @@ fn parse(text: &str) -> Config {
     file::parse(Source::file("test.toml", text)).unwrap_or_else(|wrong| panic!("{text}\n{wrong}"))
 }
 
-/// What the file looks like with [`BEST`] in its ports that send out of `e`, and that it means that.
+/// What the file looks like with [`BEST`] in its ports that send out of `e`, and that it means
+/// that.
 #[track_caller]
 fn check(text: &str, expected: &str) -> Stored {
     let stored = store(&parse(text), "e", BEST).unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -15,14 +16,22 @@ fn check(text: &str, expected: &str) -> Stored {
     let (before, after) = (parse(text), parse(&stored.text));
     assert_eq!(before.flows.len(), after.flows.len());
     for (before, after) in before.ports.iter().zip(&after.ports) {
-        let settings = |port: &Port| (port.cpus.as_ref().map(|cpus| cpus.value.clone()), port.batch_size.value);
+        let settings = |port: &Port| {
+            (port.cpus.as_ref().map(|cpus| cpus.value.clone()), port.batch_size.value)
+        };
         let has = stored.ports.contains(&after.name.value);
-        assert_eq!(settings(after), if has { (Some(BEST.cpus.to_vec()), BEST.batch_size) } else { settings(before) });
+        assert_eq!(
+            settings(after),
+            if has { (Some(BEST.cpus.to_vec()), BEST.batch_size) } else { settings(before) }
+        );
         let changes = has && !stored.kept_action.contains(&after.name.value);
         assert_eq!(after.action.value, if changes { BEST.action } else { before.action.value });
     }
     // Once more changes nothing.
-    assert_eq!(store(&after, "e", BEST).unwrap_or_else(|wrong| panic!("{wrong}")).text, stored.text);
+    assert_eq!(
+        store(&after, "e", BEST).unwrap_or_else(|wrong| panic!("{wrong}")).text,
+        stored.text
+    );
     stored
 }
 
@@ -47,10 +56,14 @@ fn missing_keys_come_behind_the_interface() {
     let lines = BEST.lines();
     check(
         &format!("[[ports]]\nname = 'p'\ninterface = 'e' # west\nrate.poisson = '5pps'\n\n{FLOW}"),
-        &format!("[[ports]]\nname = 'p'\ninterface = 'e' # west\n{lines}rate.poisson = '5pps'\n\n{FLOW}"),
+        &format!(
+            "[[ports]]\nname = 'p'\ninterface = 'e' # west\n{lines}rate.poisson = '5pps'\n\n{FLOW}"
+        ),
     );
     check(
-        &format!("{FLOW}[[ports]]\n\tbatch_size = 128 # as it is\n\tinterface = 'e'\n\tname = 'p'\n"),
+        &format!(
+            "{FLOW}[[ports]]\n\tbatch_size = 128 # as it is\n\tinterface = 'e'\n\tname = 'p'\n"
+        ),
         &format!(
             "{FLOW}[[ports]]\n\tbatch_size = 128 # as it is\n\tinterface = 'e'\n\tcpus = \"0-2,5\"\n\taction = \"tx\"\n\
              \tname = 'p'\n"
@@ -73,8 +86,12 @@ fn ports_in_braces() {
     );
     let missing = ", cpus = \"0-2,5\", batch_size = 128, action = \"tx\"";
     check(
-        &format!("ports = [\n  {{\n    name = 'p',\n    interface = 'e', # west\n  }}, # one\n]\n{FLOW}"),
-        &format!("ports = [\n  {{\n    name = 'p',\n    interface = 'e'{missing}, # west\n  }}, # one\n]\n{FLOW}"),
+        &format!(
+            "ports = [\n  {{\n    name = 'p',\n    interface = 'e', # west\n  }}, # one\n]\n{FLOW}"
+        ),
+        &format!(
+            "ports = [\n  {{\n    name = 'p',\n    interface = 'e'{missing}, # west\n  }}, # one\n]\n{FLOW}"
+        ),
     );
 }
 
@@ -91,7 +108,9 @@ fn line_ends_and_byte_order_marks_stay() {
 
 #[test]
 fn only_the_ports_that_send_out_of_it() {
-    let flow = |name: &str| format!("[[flows]]\nname = '{name}'\nport = '{name}'\npacket = [{{ ethernet = {{}} }}]\n");
+    let flow = |name: &str| {
+        format!("[[flows]]\nname = '{name}'\nport = '{name}'\npacket = [{{ ethernet = {{}} }}]\n")
+    };
     let flows = ["a", "b"].map(flow).concat();
     let port = |name: &str, rest: &str| format!("[[ports]]\nname = '{name}'\n{rest}\n");
     let other = port("b", "interface = 'f'\nbatch_size = 1");
@@ -100,16 +119,23 @@ fn only_the_ports_that_send_out_of_it() {
         &(port("a", &format!("interface = 'e'\n{}", BEST.lines().trim_end())) + &other + &flows),
     );
     assert_eq!((stored.ports, stored.kept_action), (vec!["a".to_owned()], Vec::new()));
-    // Frames of `b` leave by its ingress; with another action they would leave by `f`, and those of `a` by `g`.
+    // Frames of `b` leave by its ingress; with another action they would leave by `f`, and those of
+    // `a` by `g`.
     let stored = check(
         &(port("a", "interface = 'e'\ningress = 'g'")
             + &port("b", "interface = 'f'\ningress = 'e'\naction = 'tx'")
             + &flows),
         &(port("a", "interface = 'e'\ncpus = \"0-2,5\"\nbatch_size = 128\ningress = 'g'")
-            + &port("b", "interface = 'f'\ncpus = \"0-2,5\"\nbatch_size = 128\ningress = 'e'\naction = 'tx'")
+            + &port(
+                "b",
+                "interface = 'f'\ncpus = \"0-2,5\"\nbatch_size = 128\ningress = 'e'\naction = 'tx'",
+            )
             + &flows),
     );
-    assert_eq!((stored.ports, stored.kept_action), (vec!["a".to_owned(), "b".to_owned()], vec!["a".to_owned()]));
+    assert_eq!(
+        (stored.ports, stored.kept_action),
+        (vec!["a".to_owned(), "b".to_owned()], vec!["a".to_owned()])
+    );
 }
 
 #[test]
@@ -119,7 +145,10 @@ fn a_file_without_such_a_port() {
         let config = parse(&format!("[[ports]]\nname = 'p'\ninterface = 'f'\n{port}\n{FLOW}"));
         let wrong = store(&config, "e", BEST).unwrap_err();
         let [diagnostic] = wrong.list() else { panic!("{wrong}") };
-        assert!(diagnostic.message.contains("sends out of `e`") && diagnostic.help.contains(help), "{wrong}");
+        assert!(
+            diagnostic.message.contains("sends out of `e`") && diagnostic.help.contains(help),
+            "{wrong}"
+        );
     }
     check("", "they send out of f:");
     check("ingress = 'e'", "they send out of f:");
@@ -135,13 +164,20 @@ fn a_new_file_means_what_it_says() {
         let ([port], [flow]) = (&ports[..], &flows[..]) else { panic!("{text}") };
         assert_eq!((&*port.interface.value, leaves_by(port)), (interface, Some(interface)));
         let cpus = port.cpus.as_ref().map(|cpus| &cpus.value[..]);
-        assert_eq!((cpus, port.batch_size.value, port.action.value), (Some(BEST.cpus), 128, Action::Tx));
-        assert_eq!((flow.size.value.largest(), flow.duration.is_some(), flow.packet.len()), (1518, true, 3));
+        assert_eq!(
+            (cpus, port.batch_size.value, port.action.value),
+            (Some(BEST.cpus), 128, Action::Tx)
+        );
+        assert_eq!(
+            (flow.size.value.largest(), flow.duration.is_some(), flow.packet.len()),
+            (1518, true, 3)
+        );
         assert_eq!(flow.packet[0].fields.len(), usize::from(dst_mac.is_some()));
         assert!(text.lines().all(|line| line.len() <= 128), "{text}");
         // Settings found later go into it, too.
         let other = Settings { action: Action::Redirect, cpus: &[3], batch_size: 16 };
-        let stored = store(&parse(&text), interface, other).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let stored =
+            store(&parse(&text), interface, other).unwrap_or_else(|wrong| panic!("{wrong}"));
         assert_eq!(stored.text, new_file(interface, dst_mac, 1518, other));
     }
     check("eth1", Some("02:00:00:00:00:02"));

@@ -14,7 +14,10 @@ fn drivers_without_xdp_are_named() {
     check(&of_kind("ifb"), &["a software interface", "veth pair"]);
     check(&of_kind("vlan"), &["a VLAN interface", "--vlan"]);
     let bare = |driver| Interface { features: Some(NOTHING), xdp: Vec::new(), ..nic(driver) };
-    check(&bare("e1000e"), &["driver e1000e of `eth1` cannot send XDP frames: it has no `ndo_xdp_xmit`", "another"]);
+    check(
+        &bare("e1000e"),
+        &["driver e1000e of `eth1` cannot send XDP frames: it has no `ndo_xdp_xmit`", "another"],
+    );
     check(&bare("iwlwifi"), &["iwlwifi"]);
 }
 
@@ -22,26 +25,46 @@ fn drivers_without_xdp_are_named() {
 fn drivers_that_need_a_program() {
     let bare = |driver, features| Interface { features, xdp: Vec::new(), ..nic(driver) };
     let check = |reason, interface: &Interface| {
-        drops(reason, Some(interface), "needs_program", &["only while an XDP program is attached", "there was none"]);
+        drops(
+            reason,
+            Some(interface),
+            "needs_program",
+            &["only while an XDP program is attached", "there was none"],
+        );
     };
     check(DropReason::Redirect(95), &bare("ice", Some(WITHOUT_XMIT)));
     check(DropReason::Driver(6), &bare("virtio_net", None));
     check(DropReason::Driver(22), &bare("bnxt_en", None));
     check(DropReason::Driver(100), &bare("mlx5_core", None));
     // Whether a program would help is not known for drivers that are not in the table.
-    let parts =
-        ["the driver unheard_of of `eth1` sends no XDP frames as it is, and may do so only while an XDP program"];
-    drops(DropReason::Redirect(95), Some(&bare("unheard_of", Some(WITHOUT_XMIT))), "needs_program", &parts);
+    let parts = [
+        "the driver unheard_of of `eth1` sends no XDP frames as it is, and may do so only while an XDP program",
+    ];
+    drops(
+        DropReason::Redirect(95),
+        Some(&bare("unheard_of", Some(WITHOUT_XMIT))),
+        "needs_program",
+        &parts,
+    );
     let mut generic = bare("ice", Some(WITHOUT_XMIT));
     generic.xdp = vec![AttachedXdp { mode: AttachedMode::Generic, ..native("filter") }];
     drops(
         DropReason::Redirect(95),
         Some(&generic),
         "generic_program_in_the_way",
-        &["the generic XDP program 7 (`filter`)", "`ip link set dev eth1 xdpgeneric off`", "--replace-xdp"],
+        &[
+            "the generic XDP program 7 (`filter`)",
+            "`ip link set dev eth1 xdpgeneric off`",
+            "--replace-xdp",
+        ],
     );
     generic.xdp[0].on_link = true;
-    drops(DropReason::Redirect(95), Some(&generic), "generic_program_in_the_way", &["`bpftool link show`"]);
+    drops(
+        DropReason::Redirect(95),
+        Some(&generic),
+        "generic_program_in_the_way",
+        &["`bpftool link show`"],
+    );
 }
 
 #[test]
@@ -51,15 +74,40 @@ fn interfaces_that_are_down_gone_or_unplugged() {
     for reason in [DropReason::Redirect(100), DropReason::Driver(100)] {
         drops(reason, Some(&down), "interface_down", &["`eth1` is down", "`ip link set eth1 up`"]);
     }
-    drops(DropReason::Redirect(100), Some(&nic("ice")), "interface_down", &["was down", "keep it up"]);
-    drops(DropReason::Driver(100), Some(&unplugged), "no_carrier", &["no carrier", "`ethtool eth1`"]);
-    drops(DropReason::Driver(100), Some(&nic("ice")), "interface_restarted", &["the driver restarted"]);
+    drops(
+        DropReason::Redirect(100),
+        Some(&nic("ice")),
+        "interface_down",
+        &["was down", "keep it up"],
+    );
+    drops(
+        DropReason::Driver(100),
+        Some(&unplugged),
+        "no_carrier",
+        &["no carrier", "`ethtool eth1`"],
+    );
+    drops(
+        DropReason::Driver(100),
+        Some(&nic("ice")),
+        "interface_restarted",
+        &["the driver restarted"],
+    );
     for reason in [DropReason::Redirect(19), DropReason::Redirect(95), DropReason::Driver(6)] {
         drops(reason, None, "interface_gone", &["`eth1` is gone"]);
     }
     let tap = |queues| Interface { queues: Queues { rx: queues, tx: queues }, ..nic("tun") };
-    drops(DropReason::Driver(6), Some(&tap(0)), "tap_unopened", &["no program has the tap `eth1` open"]);
-    drops(DropReason::Driver(6), Some(&nic("bonding")), "bond_without_slave", &["/proc/net/bonding/eth1"]);
+    drops(
+        DropReason::Driver(6),
+        Some(&tap(0)),
+        "tap_unopened",
+        &["no program has the tap `eth1` open"],
+    );
+    drops(
+        DropReason::Driver(6),
+        Some(&nic("bonding")),
+        "bond_without_slave",
+        &["/proc/net/bonding/eth1"],
+    );
 }
 
 #[test]
@@ -78,7 +126,8 @@ fn full_rings_are_named_with_their_queues() {
             "smaller batch",
         ],
     );
-    let fast = Interface { link: Link { speed: Some(10_000_000_000), ..link("eth1") }, ..nic("ice") };
+    let fast =
+        Interface { link: Link { speed: Some(10_000_000_000), ..link("eth1") }, ..nic("ice") };
     check(&fast, "queue_full", &["`--rate 95%`"]);
     // There is no share of an unknown speed.
     let cure = of_drop(DropReason::QueueFull, &situation(&machine(), Some(&nic("ice")))).cure;
@@ -95,7 +144,11 @@ fn full_rings_are_named_with_their_queues() {
     if let Some(Peer::Here { rx_queues, .. }) = &mut single {
         *rx_queues = 1;
     }
-    check(&veth(single, Some(EVERYTHING)), "queue_full", &["queue 0 of 1", "`ethtool -L far rx 3`"]);
+    check(
+        &veth(single, Some(EVERYTHING)),
+        "queue_full",
+        &["queue 0 of 1", "`ethtool -L far rx 3`"],
+    );
     check(&nic("tun"), "queue_full", &["reads slower", "txqueuelen"]);
     let narrow = Peer::Here {
         name: "far".into(),
@@ -127,11 +180,21 @@ fn cpus_without_a_queue_are_told_apart() {
             assert_says(finding, "cpu_above_queues", parts);
         }
     }
-    let parts = ["4 queues for XDP", "none for CPUs 4-5 (ENXIO)", "`--cpus 0-3`", "`ethtool -L eth1 combined 6`"];
+    let parts = [
+        "4 queues for XDP",
+        "none for CPUs 4-5 (ENXIO)",
+        "`--cpus 0-3`",
+        "`ethtool -L eth1 combined 6`",
+    ];
     check("mlx5_core", &[4, 5], Some(Severity::Blocks), &parts);
     check("i40e", &[3, 4, 5], Some(Severity::Loses), &parts);
     check("sfc", &[7], Some(Severity::Blocks), &["none for CPU 7 (EINVAL)"]);
-    check("rvu-nicpf", &[5], Some(Severity::Blocks), &["none for CPU 5", "may crash the machine", "`--cpus 0-3`"]);
+    check(
+        "rvu-nicpf",
+        &[5],
+        Some(Severity::Blocks),
+        &["none for CPU 5", "may crash the machine", "`--cpus 0-3`"],
+    );
     let unordered = ["none for CPUs 4-6 (ENXIO)", "`ethtool -L eth1 combined 7`"];
     check("mlx5_core", &[6, 4, 5], Some(Severity::Blocks), &unordered);
     check("i40e", &[5, 1, 6, 4], Some(Severity::Loses), &unordered);
@@ -141,7 +204,8 @@ fn cpus_without_a_queue_are_told_apart() {
     let above = Situation { cpus: &[1, 6], ..situation(&system, Some(&mlx5)) };
     assert_says(&of_drop(DropReason::Driver(6), &above), "cpu_above_queues", &["none for CPU 6"]);
     let full = Interface { most_queues: Some(Queues { rx: 4, tx: 4 }), ..nic("mlx5_core") };
-    let kept_off = Situation { cpus: &[6], allowed_cpus: &[6, 7], ..situation(&system, Some(&full)) };
+    let kept_off =
+        Situation { cpus: &[6], allowed_cpus: &[6, 7], ..situation(&system, Some(&full)) };
     let parts = ["let this process run on CPUs below 4", "taskset"];
     assert_says(&of_drop(DropReason::Driver(6), &kept_off), "cpu_above_queues", &parts);
 }
@@ -152,7 +216,11 @@ fn errnos_nobody_knows_are_told_by_name() {
     fn check(reason: DropReason, code: &str, parts: &[&str]) {
         drops(reason, Some(&nic("ice")), code, parts);
     }
-    check(DropReason::Driver(16), "driver_refused", &["the driver ice of `eth1`", "EBUSY", "ethtool -S eth1"]);
+    check(
+        DropReason::Driver(16),
+        "driver_refused",
+        &["the driver ice of `eth1`", "EBUSY", "ethtool -S eth1"],
+    );
     check(DropReason::Driver(71), "driver_refused", &["EPROTO"]);
     check(DropReason::Redirect(77), "redirect_refused", &["EBADFD"]);
     check(DropReason::Driver(12), "no_memory", &["memory.max"]);
@@ -164,9 +232,15 @@ fn errnos_nobody_knows_are_told_by_name() {
 
 #[test]
 fn an_mtu_that_was_lowered() {
-    let (system, interface) = (machine(), Interface { link: Link { mtu: 1000, ..link("eth1") }, ..nic("ice") });
+    let (system, interface) =
+        (machine(), Interface { link: Link { mtu: 1000, ..link("eth1") }, ..nic("ice") });
     let situation = Situation { largest: 1518, ..situation(&system, Some(&interface)) };
-    let parts = ["frames of 1518 bytes", "MTU of `eth1`, 1000", "1022 bytes at most", "`ip link set eth1 mtu 1496`"];
+    let parts = [
+        "frames of 1518 bytes",
+        "MTU of `eth1`, 1000",
+        "1022 bytes at most",
+        "`ip link set eth1 mtu 1496`",
+    ];
     assert_says(&of_drop(DropReason::Redirect(90), &situation), "frame_above_mtu", &parts);
     assert_says(&foresee(&situation)[0], "frame_above_mtu", &parts);
 }

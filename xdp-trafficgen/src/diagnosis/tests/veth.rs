@@ -11,17 +11,37 @@ fn a_veth_is_as_good_as_its_peer() {
         drops(DropReason::Driver(6), Some(interface), code, parts);
     }
     let without = "veth_peer_without_receiver";
-    check(&veth(peer(true, false, false), None), without, &["`far` of `eth1`", "`ethtool -K far gro on`"]);
-    check(&veth(peer(false, false, true), None), "veth_peer_down", &["is down", "`ip link set far up`"]);
+    check(
+        &veth(peer(true, false, false), None),
+        without,
+        &["`far` of `eth1`", "`ethtool -K far gro on`"],
+    );
+    check(
+        &veth(peer(false, false, true), None),
+        "veth_peer_down",
+        &["is down", "`ip link set far up`"],
+    );
     check(
         &veth(peer(false, false, false), None),
         "veth_peer_down",
         &["is down, and has neither", "set far up", "gro on"],
     );
-    check(&veth(peer(true, true, false), None), "veth_peer_changed", &["for a while", "leave it up"]);
+    check(
+        &veth(peer(true, true, false), None),
+        "veth_peer_changed",
+        &["for a while", "leave it up"],
+    );
     let unnoticed = "veth_peer_unnoticed";
-    check(&veth(peer(true, false, true), Some(WITHOUT_XMIT)), unnoticed, &["while it was down", "gro off", "gro on"]);
-    check(&veth(peer(true, true, true), Some(NOTHING)), unnoticed, &["fewer receive queues", "`ethtool -L far tx 1`"]);
+    check(
+        &veth(peer(true, false, true), Some(WITHOUT_XMIT)),
+        unnoticed,
+        &["while it was down", "gro off", "gro on"],
+    );
+    check(
+        &veth(peer(true, true, true), Some(NOTHING)),
+        unnoticed,
+        &["fewer receive queues", "`ethtool -L far tx 1`"],
+    );
     // Queues that do not fit say nothing about a receiver, wherever the peer is.
     let there = |up| Peer::There {
         name: "far".into(),
@@ -42,7 +62,11 @@ fn a_veth_is_as_good_as_its_peer() {
         "ip link set far up`, and then `ip netns",
     ];
     check(&veth(Some(there(false)), Some(NOTHING)), "veth_peer_down", &parts);
-    check(&veth(Some(Peer::Elsewhere), Some(NOTHING)), unnoticed, &["fewer receive queues", "`ethtool -L PEER tx 1`"]);
+    check(
+        &veth(Some(Peer::Elsewhere), Some(NOTHING)),
+        unnoticed,
+        &["fewer receive queues", "`ethtool -L PEER tx 1`"],
+    );
     let elsewhere = |features| veth(Some(Peer::Elsewhere), features);
     check(
         &elsewhere(Some(WITHOUT_XMIT)),
@@ -52,10 +76,18 @@ fn a_veth_is_as_good_as_its_peer() {
             "in its namespace: `ethtool -K PEER gro off`, `ethtool -K PEER gro on`",
         ],
     );
-    check(&elsewhere(None), "veth_peer_unseen", &["is down, or it has neither", "`ip link set PEER up`", "gro on"]);
+    check(
+        &elsewhere(None),
+        "veth_peer_unseen",
+        &["is down, or it has neither", "`ip link set PEER up`", "gro on"],
+    );
     let mut far_down = elsewhere(Some(EVERYTHING));
     far_down.link.carrier = false;
-    check(&far_down, "veth_peer_down", &["namespace, is down", "in its namespace: `ip link set PEER up`"]);
+    check(
+        &far_down,
+        "veth_peer_down",
+        &["namespace, is down", "in its namespace: `ip link set PEER up`"],
+    );
 }
 
 /// A peer in another namespace: what can be seen of it, and what can only be guessed.
@@ -81,16 +113,26 @@ fn peers_elsewhere() {
     check(&system, there(500, Some("lab")), "frame_above_peer_mtu", &parts);
     let cure = ["522 bytes at most", "`ip netns exec lab ip link set far mtu 978`"];
     check(&system, there(500, Some("lab")), "frame_above_peer_mtu", &cure);
-    check(&system, there(500, None), "frame_above_peer_mtu", &["in its namespace: `ip link set far mtu 978`"]);
+    check(
+        &system,
+        there(500, None),
+        "frame_above_peer_mtu",
+        &["in its namespace: `ip link set far mtu 978`"],
+    );
     check(&system, there(1500, None), "queue_full", &["256 entries"]);
-    let either = ["either frames of 1000 bytes", "cannot be seen from here; or the ring of 256 entries"];
+    let either =
+        ["either frames of 1000 bytes", "cannot be seen from here; or the ring of 256 entries"];
     check(&system, Peer::Elsewhere, "queue_full_or_frame_above_peer_mtu", &either);
     let small = veth(Some(Peer::Elsewhere), Some(EVERYTHING));
     let small = situation(&system, Some(&small));
     // 64 bytes fit any MTU.
     assert_says(&of_drop(DropReason::QueueFull, &small), "queue_full", &["256 entries"]);
     // Its features say that it takes frames now.
-    assert_says(&of_drop(DropReason::Driver(6), &small), "veth_peer_changed", &["for a while", "now it takes frames"]);
+    assert_says(
+        &of_drop(DropReason::Driver(6), &small),
+        "veth_peer_changed",
+        &["for a while", "now it takes frames"],
+    );
 }
 
 /// A cure that changes nothing is left out.
@@ -109,7 +151,8 @@ fn a_veth_that_has_its_queues_is_given_no_more() {
             most_rx_queues: Some(most),
         };
         let interface = veth(Some(peer), Some(EVERYTHING));
-        of_drop(DropReason::QueueFull, &Situation { cpus, ..situation(&system, Some(&interface)) }).cure
+        of_drop(DropReason::QueueFull, &Situation { cpus, ..situation(&system, Some(&interface)) })
+            .cure
     };
     assert!(!of(&[0], 1, 4).contains("ethtool"), "{}", of(&[0], 1, 4));
     assert!(!of(&[3], 1, 4).contains("ethtool"), "one CPU shares with nobody");

@@ -37,13 +37,19 @@ pub(crate) fn batch_above_ring(situation: &Situation<'_>) -> Finding {
 /// reports them like a full ring.
 pub(crate) fn above_peer_mtu(situation: &Situation<'_>) -> Option<Finding> {
     let Situation { name, largest, .. } = situation;
-    let (Peer::Here { mtu, .. } | Peer::There { mtu, .. }) = *situation.interface?.peer.as_ref()? else { return None };
+    let (Peer::Here { mtu, .. } | Peer::There { mtu, .. }) = *situation.interface?.peer.as_ref()?
+    else {
+        return None;
+    };
     let end = OtherEnd::of(situation)?;
     too_long(*largest, mtu).then(|| {
         Finding::new(
             "frame_above_peer_mtu",
             Severity::Loses,
-            format!("frames of {largest} bytes are longer than the MTU of {} allows, {mtu}", end.words(name)),
+            format!(
+                "frames of {largest} bytes are longer than the MTU of {} allows, {mtu}",
+                end.words(name)
+            ),
             shorter_or(mtu, &end.commands(&[end.mtu(mtu_for(*largest))], "")),
         )
     })
@@ -59,7 +65,10 @@ pub(crate) fn perhaps_above_peer_mtu(situation: &Situation<'_>) -> Option<(Strin
         Peer::Here { mtu, .. } | Peer::There { mtu, .. } => {
             let was = match peer_meanwhile {
                 Some(LinkHistory { least_mtu, .. }) => {
-                    format!("for a while, {}", least_mtu.filter(|&least| too_long(*largest, least))?)
+                    format!(
+                        "for a while, {}",
+                        least_mtu.filter(|&least| too_long(*largest, least))?
+                    )
                 }
                 None if too_long(*largest, LEAST_MTU) => {
                     "at some moment between, which cannot be known here".to_owned()

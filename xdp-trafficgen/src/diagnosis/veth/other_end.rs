@@ -15,7 +15,9 @@ impl<'a> OtherEnd<'a> {
     pub(crate) fn of(situation: &Situation<'a>) -> Option<Self> {
         Some(match situation.interface?.peer.as_ref()? {
             Peer::Here { name, .. } => Self { name: Some(name), elsewhere: None },
-            Peer::There { name, namespace, .. } => Self { name: Some(name), elsewhere: Some(namespace.as_deref()) },
+            Peer::There { name, namespace, .. } => {
+                Self { name: Some(name), elsewhere: Some(namespace.as_deref()) }
+            }
             Peer::Elsewhere => Self { name: None, elsewhere: Some(None) },
         })
     }
@@ -45,7 +47,8 @@ impl<'a> OtherEnd<'a> {
             Some(None) => ("in its namespace: ".to_owned(), String::new()),
             Some(Some(namespace)) => (String::new(), format!("ip netns exec {namespace} ")),
         };
-        let commands: Vec<String> = commands.iter().map(|command| format!("`{before}{command}`")).collect();
+        let commands: Vec<String> =
+            commands.iter().map(|command| format!("`{before}{command}`")).collect();
         format!("{place}{}", commands.join(with))
     }
 

@@ -16,7 +16,8 @@ pub(crate) fn peer(situation: &Situation<'_>) -> Option<Finding> {
     let interface = situation.interface?;
     let deaf = interface.features.is_some_and(|features| !features.has(XdpFeatures::NDO_XMIT));
     // Without queues, the features say nothing about a receiver.
-    let too_few_queues = interface.features.is_some_and(|features| !features.has(XdpFeatures::BASIC));
+    let too_few_queues =
+        interface.features.is_some_and(|features| !features.has(XdpFeatures::BASIC));
     let without_receiver = deaf && !too_few_queues;
     let (is_up, no_receiver) = match &interface.peer {
         Some(Peer::Here { up, native_xdp, gro, .. }) => (*up, !native_xdp && *gro != Some(true)),
@@ -30,18 +31,25 @@ pub(crate) fn peer(situation: &Situation<'_>) -> Option<Finding> {
     let seen = matches!(interface.peer, Some(Peer::Here { .. }));
     let native = "or attach a native XDP program to it (one in generic mode does not do)";
     let wants = "neither a native XDP program nor GRO, so it takes no XDP frames";
-    let down = |cause: String, cure: String| Finding::new("veth_peer_down", Severity::Blocks, cause, cure);
+    let down =
+        |cause: String, cure: String| Finding::new("veth_peer_down", Severity::Blocks, cause, cure);
     match (is_up, no_receiver) {
         (true, false) if deaf => Some(unnoticed(situation, &end)),
         (false, false) if too_few_queues => {
-            let cure =
-                format!("{}, and then {}", end.commands(&[end.up()], ""), more_queues(situation.name, interface, &end));
+            let cure = format!(
+                "{}, and then {}",
+                end.commands(&[end.up()], ""),
+                more_queues(situation.name, interface, &end)
+            );
             Some(down(format!("{whose} is down, and {}", few_queues(situation.name, "it")), cure))
         }
         // Setting the peer up would not make the kernel notice its GRO.
         (false, false) if deaf => {
             let anew = end.commands(&[end.gro("off"), end.gro("on")], ", ");
-            let cure = format!("{}, and then {anew}, so that the kernel notices", end.commands(&[end.up()], ""));
+            let cure = format!(
+                "{}, and then {anew}, so that the kernel notices",
+                end.commands(&[end.up()], "")
+            );
             Some(down(format!("{whose} is down"), cure))
         }
         (true, false) => None,
@@ -77,7 +85,9 @@ fn unnoticed(situation: &Situation<'_>, end: &OtherEnd<'_>) -> Finding {
     let Situation { name, .. } = situation;
     let peer = end.words(name);
     let (cause, cure) = match situation.interface {
-        Some(interface @ Interface { features: Some(features), .. }) if !features.has(XdpFeatures::BASIC) => {
+        Some(interface @ Interface { features: Some(features), .. })
+            if !features.has(XdpFeatures::BASIC) =>
+        {
             (few_queues(name, &peer), more_queues(name, interface, end))
         }
         _ => (
@@ -113,7 +123,8 @@ pub(crate) fn hears(situation: &Situation<'_>) -> bool {
     let takes = match interface.peer {
         Some(Peer::Here { .. }) => true,
         Some(Peer::There { .. } | Peer::Elsewhere) => {
-            interface.link.carrier && interface.features.is_some_and(|features| features.has(XdpFeatures::NDO_XMIT))
+            interface.link.carrier
+                && interface.features.is_some_and(|features| features.has(XdpFeatures::NDO_XMIT))
         }
         None => false,
     };
@@ -146,7 +157,8 @@ pub(crate) fn unseen(situation: &Situation<'_>) -> Finding {
     }
     let (was, keep) = match (meanwhile, peer_meanwhile) {
         // No carrier although this end was up: the peer was down.
-        (_, Some(LinkHistory { down: true, .. })) | (LinkHistory { down: false, unplugged: true, .. }, _) => {
+        (_, Some(LinkHistory { down: true, .. }))
+        | (LinkHistory { down: false, unplugged: true, .. }, _) => {
             ("was down for a while, and is up again", "leave it up for as long as frames are sent")
         }
         _ => (

@@ -6,11 +6,22 @@ use crate::host::files::recorded;
 #[track_caller]
 fn check(tree: &str, bus: &str, name: &str, expected: Option<Device>) {
     let root = recorded(tree);
-    assert_eq!(Device::on_bus(Files::under(root.path()), bus, name), expected, "{name} on {bus}: {tree}");
+    assert_eq!(
+        Device::on_bus(Files::under(root.path()), bus, name),
+        expected,
+        "{name} on {bus}: {tree}"
+    );
 }
 
-fn device(numa_node: Option<u32>, iommu: Option<Iommu>, interrupts: &[(u32, &[u32])]) -> Option<Device> {
-    let interrupts = interrupts.iter().map(|&(number, cpus)| Interrupt { number, cpus: cpus.to_vec() }).collect();
+fn device(
+    numa_node: Option<u32>,
+    iommu: Option<Iommu>,
+    interrupts: &[(u32, &[u32])],
+) -> Option<Device> {
+    let interrupts = interrupts
+        .iter()
+        .map(|&(number, cpus)| Interrupt { number, cpus: cpus.to_vec() })
+        .collect();
     Some(Device { numa_node, interrupts, iommu })
 }
 
@@ -58,7 +69,12 @@ fn a_card_behind_an_iommu() {
     let card = [CARD, VECTORS].concat();
     #[track_caller]
     fn typed(card: &str, kind: &str, iommu: Option<Iommu>, interrupts: &[(u32, &[u32])]) {
-        check(&[card, &group(kind)].concat(), "pci", "0000:3b:00.0", device(Some(1), iommu, interrupts));
+        check(
+            &[card, &group(kind)].concat(),
+            "pci",
+            "0000:3b:00.0",
+            device(Some(1), iommu, interrupts),
+        );
     }
     typed(&card, "DMA-FQ", Some(Iommu::Translating), interrupts);
     typed(&card, "DMA", Some(Iommu::Translating), interrupts);
@@ -110,7 +126,8 @@ fn a_virtio_device_is_what_its_pci_device_is() {
 /// has a line.
 #[test]
 fn devices_without_vectors() {
-    let platform = "sys/bus/platform/devices/ff540000.ethernet -> ../../../devices/platform/ff540000.ethernet
+    let platform =
+        "sys/bus/platform/devices/ff540000.ethernet -> ../../../devices/platform/ff540000.ethernet
                     sys/devices/platform/ff540000.ethernet/subsystem -> ../../../bus/platform";
     check(platform, "platform", "ff540000.ethernet", device(None, Some(Iommu::None), &[]));
     let line = "sys/bus/pci/devices/0000:00:03.0 -> ../../../devices/pci0000:00/0000:00:03.0

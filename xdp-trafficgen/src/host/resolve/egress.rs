@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 
 use crate::host::{Egress, Link, Unreachable, Vlan};
 
@@ -100,7 +102,8 @@ mod tests {
         };
         let tagged = |below: u32, protocol: VlanProtocol, id: u16| {
             let settings = vec![InfoVlan::Protocol(protocol), InfoVlan::Id(id)];
-            let info = vec![LinkInfo::Kind(InfoKind::Vlan), LinkInfo::Data(InfoData::Vlan(settings))];
+            let info =
+                vec![LinkInfo::Kind(InfoKind::Vlan), LinkInfo::Data(InfoData::Vlan(settings))];
             [LinkAttribute::Link(below), LinkAttribute::LinkInfo(info)]
         };
         let vlan = |below, id| tagged(below, VlanProtocol::Ieee8021Q, id);
@@ -136,7 +139,8 @@ mod tests {
             let exit = EgressInterface::of(&egress, &messages(), &links);
             assert_eq!(exit.map(|exit| (exit.index, exit.lacking)), expected, "{egress:?}");
         }
-        let lacking = |interface: &str, vlan| Some(Unreachable::NoVlan { interface: interface.into(), vlan });
+        let lacking =
+            |interface: &str, vlan| Some(Unreachable::NoVlan { interface: interface.into(), vlan });
         let vlan = |id| Vlan { tpid: Vlan::CUSTOMER, id };
         let service = |id| Vlan { tpid: Vlan::SERVICE, id };
         check("eth0", &[], Some((2, None)));

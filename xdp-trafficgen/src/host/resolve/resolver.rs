@@ -47,7 +47,11 @@ impl<'a> Resolver<'a> {
         Ok(Self { addresses: routes.addresses()?, routes, links, known: BTreeMap::new() })
     }
 
-    pub(super) fn find(&mut self, sought: &Lookup, exit: &EgressInterface) -> io::Result<RouteAnswer> {
+    pub(super) fn find(
+        &mut self,
+        sought: &Lookup,
+        exit: &EgressInterface,
+    ) -> io::Result<RouteAnswer> {
         let mut found = RouteAnswer::default();
         for (start, end) in self.parts(sought.destinations)? {
             let route = self.routes.to(start, Some(exit.index))?;
@@ -67,7 +71,11 @@ impl<'a> Resolver<'a> {
                 Hop::Known(Err(_)) => None,
             };
             let each = start < end && neighbour == Some(start);
-            found.hops.push(if each { Hop::Known(Err(Unreachable::Each { first: start })) } else { hop });
+            found.hops.push(if each {
+                Hop::Known(Err(Unreachable::Each { first: start }))
+            } else {
+                hop
+            });
         }
         Ok(found)
     }
@@ -90,13 +98,21 @@ impl<'a> Resolver<'a> {
     /// The source address of the route. Left out if it is the address of another interface that the
     /// kernel uses only because the request names this one, where no route leads there.
     fn source(&self, route: &Route, exit: &EgressInterface) -> Option<IpAddr> {
-        route.source.filter(|source| route.in_table || self.addresses.contains(&(exit.index, *source)))
+        route
+            .source
+            .filter(|source| route.in_table || self.addresses.contains(&(exit.index, *source)))
     }
 
-    fn hop(&mut self, destination: IpAddr, route: Result<Route, i32>, exit: &EgressInterface) -> io::Result<Hop> {
+    fn hop(
+        &mut self,
+        destination: IpAddr,
+        route: Result<Route, i32>,
+        exit: &EgressInterface,
+    ) -> io::Result<Hop> {
         if let Some(mac) = group_mac(destination) {
             let by = if mac == BROADCAST_MAC { MacSource::Broadcast } else { MacSource::Group };
-            let next_hop = NextHop { interface: Arc::clone(&exit.name), neighbour: destination, mac, by };
+            let next_hop =
+                NextHop { interface: Arc::clone(&exit.name), neighbour: destination, mac, by };
             return Ok(Hop::Known(Ok(next_hop)));
         }
         if let Some(lacking) = &exit.lacking {
@@ -119,18 +135,27 @@ impl<'a> Resolver<'a> {
             RouteType::Broadcast => {
                 let interface = Arc::clone(&exit.name);
                 let by = MacSource::Broadcast;
-                return Ok(Hop::Known(Ok(NextHop { interface, neighbour: destination, mac: BROADCAST_MAC, by })));
+                return Ok(Hop::Known(Ok(NextHop {
+                    interface,
+                    neighbour: destination,
+                    mac: BROADCAST_MAC,
+                    by,
+                })));
             }
             _ => {}
         }
         let neighbour = route.gateway.unwrap_or(destination);
         Ok(match self.known(exit, neighbour)? {
             Some(next_hop) => Hop::Known(Ok(next_hop)),
-            None if !exit.carrier => {
-                Hop::Known(Err(Unreachable::NoCarrier { interface: Arc::clone(&exit.name), neighbour }))
-            }
+            None if !exit.carrier => Hop::Known(Err(Unreachable::NoCarrier {
+                interface: Arc::clone(&exit.name),
+                neighbour,
+            })),
             None if neighbour.is_ipv6() && !self.has_link_local(exit) => {
-                Hop::Known(Err(Unreachable::NoLinkLocal { interface: Arc::clone(&exit.name), neighbour }))
+                Hop::Known(Err(Unreachable::NoLinkLocal {
+                    interface: Arc::clone(&exit.name),
+                    neighbour,
+                }))
             }
             None => Hop::Ask((exit.index, neighbour)),
         })
@@ -146,14 +171,17 @@ impl<'a> Resolver<'a> {
     }
 
     fn has_link_local(&self, exit: &EgressInterface) -> bool {
-        let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let link_local =
+            |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
         self.addresses.iter().any(|(index, address)| *index == exit.index && link_local(address))
     }
 
     fn known(&mut self, exit: &EgressInterface, neighbour: IpAddr) -> io::Result<Option<NextHop>> {
         let mac = match self.known.entry((exit.index, neighbour)) {
             Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(place) => *place.insert(neighbours::known(&self.routes.socket, (exit.index, neighbour))?),
+            Entry::Vacant(place) => {
+                *place.insert(neighbours::known(&self.routes.socket, (exit.index, neighbour))?)
+            }
         };
         let interface = Arc::clone(&exit.name);
         Ok(mac.map(|mac| NextHop { interface, neighbour, mac, by: MacSource::Neighbour }))
@@ -161,14 +189,21 @@ impl<'a> Resolver<'a> {
 
     /// No table has a route out of this interface: asks for the route that the kernel chooses
     /// without it.
-    fn without_route(&self, destination: IpAddr, exit: &EgressInterface) -> io::Result<Result<Route, Unreachable>> {
+    fn without_route(
+        &self,
+        destination: IpAddr,
+        exit: &EgressInterface,
+    ) -> io::Result<Result<Route, Unreachable>> {
         let interface = || Arc::clone(&exit.name);
         Ok(match self.routes.to(destination, None)? {
             Ok(route) if route.kind == RouteType::Local => Err(Unreachable::Own),
             Ok(route) if route.interface == exit.index => Ok(route),
             Ok(route) => {
                 let other = self.links.iter().find(|link| link.index == route.interface);
-                let other = other.map_or_else(|| format!("interface {}", route.interface), |link| link.name.clone());
+                let other = other.map_or_else(
+                    || format!("interface {}", route.interface),
+                    |link| link.name.clone(),
+                );
                 Err(Unreachable::Elsewhere { interface: interface(), other })
             }
             // The numbers are those of `fib_props` (net/ipv4/fib_semantics.c) and `fib6_prop`
@@ -180,7 +215,10 @@ impl<'a> Resolver<'a> {
                 let of_family = |(index, address): &(u32, IpAddr)| {
                     *index == exit.index && address.is_ipv4() == destination.is_ipv4()
                 };
-                Err(Unreachable::NoRoute { interface: interface(), addressed: self.addresses.iter().any(of_family) })
+                Err(Unreachable::NoRoute {
+                    interface: interface(),
+                    addressed: self.addresses.iter().any(of_family),
+                })
             }
         })
     }

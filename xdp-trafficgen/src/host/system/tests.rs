@@ -10,7 +10,13 @@ fn check(tree: &str, expected: &System) {
 }
 
 fn cpu(number: u32, numa_node: Option<u32>, governor: Option<&str>, siblings: &[u32]) -> Cpu {
-    Cpu { number, numa_node, governor: governor.map(str::to_owned), siblings: siblings.to_vec(), isolated: false }
+    Cpu {
+        number,
+        numa_node,
+        governor: governor.map(str::to_owned),
+        siblings: siblings.to_vec(),
+        isolated: false,
+    }
 }
 
 #[test]
@@ -43,8 +49,14 @@ fn a_laptop_that_saves_power() {
         btf: true,
         jit: Some(true),
         lockdown: Lockdown::Integrity,
-        cpus: vec![cpu(0, Some(0), Some("powersave"), &[0, 1]), cpu(1, Some(0), Some("powersave"), &[0, 1])],
-        mitigations: vec![("retbleed".to_owned(), "Mitigation: untrained return thunk; SMT vulnerable".to_owned())],
+        cpus: vec![
+            cpu(0, Some(0), Some("powersave"), &[0, 1]),
+            cpu(1, Some(0), Some("powersave"), &[0, 1]),
+        ],
+        mitigations: vec![(
+            "retbleed".to_owned(),
+            "Mitigation: untrained return thunk; SMT vulnerable".to_owned(),
+        )],
         memory: Some(4 << 30),
         quotas: Vec::new(),
         unmounted: Vec::new(),
@@ -112,7 +124,8 @@ fn what_the_kernel_does_not_tell_is_none() {
     };
     check(tree, &expected);
     check("", &System { unmounted: mounts::NEEDED.to_vec(), ..System::default() });
-    let without_sys = System { release: "5.18.0".to_owned(), version: Some((5, 18)), ..System::default() };
+    let without_sys =
+        System { release: "5.18.0".to_owned(), version: Some((5, 18)), ..System::default() };
     let without_sys = System { unmounted: vec![mounts::NEEDED[1]], ..without_sys };
     check("proc/self/fd/\n proc/sys/kernel/osrelease = 5.18.0", &without_sys);
 }

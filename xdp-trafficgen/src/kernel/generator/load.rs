@@ -40,8 +40,18 @@ pub(super) fn load_group(
     pins: Option<&Pins>,
     place: Option<&PortSlot>,
 ) -> Result<Ebpf, KernelError> {
-    let Program { generator, rows, row_sizes, values, bodies, flow_bodies, workers, flows, header_states, .. } =
-        program;
+    let Program {
+        generator,
+        rows,
+        row_sizes,
+        values,
+        bodies,
+        flow_bodies,
+        workers,
+        flows,
+        header_states,
+        ..
+    } = program;
     let mut row_table = rows.clone();
     row_table.resize(ROW_TABLE_LINES, Line::default());
     let mut size_table = row_sizes.clone();
@@ -64,7 +74,10 @@ pub(super) fn load_group(
         .map_max_entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len()))?)
         .map_max_entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len()))?)
         .map_max_entries("EXPONENTIAL", entries(EXPONENTIALS)?)
-        .map_max_entries("LATENESS", entries(pacing.map_or(0, |_| workers.len() * program.turns.len()))?);
+        .map_max_entries(
+            "LATENESS",
+            entries(pacing.map_or(0, |_| workers.len() * program.turns.len()))?,
+        );
     if let Some(pins) = pins {
         pins.share(&mut loader, &SHARED);
     }
@@ -80,8 +93,15 @@ fn entries(len: usize) -> Result<u32, KernelError> {
     entries.map_err(|source| KernelError::Syscall { call: "bpf(BPF_MAP_CREATE)", source })
 }
 
-pub(super) fn xdp_of<'a>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {
-    object.program_mut(name).ok_or(KernelError::Missing(name))?.try_into().map_err(program_error(name))
+pub(super) fn xdp_of<'a>(
+    object: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut Xdp, KernelError> {
+    object
+        .program_mut(name)
+        .ok_or(KernelError::Missing(name))?
+        .try_into()
+        .map_err(program_error(name))
 }
 
 /// The first object's map: of shared ones, all objects have the same.
@@ -90,7 +110,10 @@ pub(super) fn take(objects: &mut [Ebpf], name: &'static str) -> Result<Map, Kern
 }
 
 /// The first object's array, in our memory.
-pub(super) fn mapped<T: Pod>(objects: &[Ebpf], name: &'static str) -> Result<Mapped<T>, KernelError> {
+pub(super) fn mapped<T: Pod>(
+    objects: &[Ebpf],
+    name: &'static str,
+) -> Result<Mapped<T>, KernelError> {
     Mapped::of(map(objects, name)?, name)
 }
 
@@ -100,7 +123,11 @@ pub(super) fn map<'a>(objects: &'a [Ebpf], name: &'static str) -> Result<&'a Map
 }
 
 /// Writes the entries of an array.
-pub(super) fn fill<T: Pod>(objects: &[Ebpf], name: &'static str, entries: &[T]) -> Result<(), KernelError> {
+pub(super) fn fill<T: Pod>(
+    objects: &[Ebpf],
+    name: &'static str,
+    entries: &[T],
+) -> Result<(), KernelError> {
     if entries.is_empty() {
         return Ok(());
     }

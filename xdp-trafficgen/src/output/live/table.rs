@@ -1,5 +1,5 @@
-//! The table of a run that goes on, within the lines and columns of a terminal: what there is no room for is left out, the
-//! least telling columns first, and ports that lose the fewest frames.
+//! The table of a run that goes on, within the lines and columns of a terminal: what there is no
+//! room for is left out, the least telling columns first, and ports that lose the fewest frames.
 
 use std::cmp::Reverse;
 
@@ -48,7 +48,8 @@ const PACED: [Column; 5] = [
     ("never sent", |row| of_paced(row, |paced| numbers::grouped(paced.unsent))),
 ];
 
-/// Columns to do without, the first one first: the report has them, and `now` and `never sent` say whether all is well.
+/// Columns to do without, the first one first: the report has them, and `now` and `never sent` say
+/// whether all is well.
 const DISPENSABLE: [&str; 3] = ["requested", "achieved", "late"];
 
 fn of_paced(row: &Row, words: impl FnOnce(&Paced) -> String) -> String {
@@ -57,8 +58,12 @@ fn of_paced(row: &Row, words: impl FnOnce(&Paced) -> String) -> String {
 
 /// The table, and the time below it.
 pub(super) fn render(snapshot: &Snapshot, last: &Snapshot, Size { columns, rows }: Size) -> String {
-    let ports: Vec<Row> =
-        snapshot.ports.iter().enumerate().map(|(index, port)| of_port(port, now(snapshot, last, index))).collect();
+    let ports: Vec<Row> = snapshot
+        .ports
+        .iter()
+        .enumerate()
+        .map(|(index, port)| of_port(port, now(snapshot, last, index)))
+        .collect();
     let paced = ports.iter().any(|row| row.paced.is_some());
     let mut shown: Vec<Column> = ALWAYS.to_vec();
     if paced {
@@ -67,7 +72,8 @@ pub(super) fn render(snapshot: &Snapshot, last: &Snapshot, Size { columns, rows 
         shown.push(AT_FULL_SPEED)
     }
     let total = (ports.len() > 1).then(|| total(&ports));
-    // Beside the ports there are the heading, the total, the time and the cursor, and the word about those left out.
+    // Beside the ports there are the heading, the total, the time and the cursor, and the word
+    // about those left out.
     let room = rows.saturating_sub(3 + usize::from(total.is_some()));
     let more = ports.len() - if ports.len() <= room { ports.len() } else { room.saturating_sub(1) };
     let ports = worst(ports, more);
@@ -126,7 +132,12 @@ fn worst(ports: Vec<Row>, fewer: usize) -> Vec<Row> {
     let mut order: Vec<usize> = (0..ports.len()).collect();
     order.sort_by_key(|&index| Reverse(lost(&ports[index])));
     let kept = &order[..ports.len() - fewer];
-    ports.into_iter().enumerate().filter(|(index, _)| kept.contains(index)).map(|(_, row)| row).collect()
+    ports
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| kept.contains(index))
+        .map(|(_, row)| row)
+        .collect()
 }
 
 fn lines<'a>(columns: &[Column], rows: impl Iterator<Item = &'a Row>) -> String {
@@ -180,11 +191,21 @@ mod tests {
     #[test]
     fn it_fits_the_terminal() {
         let usual = Size { columns: 80, rows: 24 };
-        check(1, usual, &["port0 (enp0s0f0np0)", "never sent", "7200.000 s"], &["total", "more", "requested"]);
+        check(
+            1,
+            usual,
+            &["port0 (enp0s0f0np0)", "never sent", "7200.000 s"],
+            &["total", "more", "requested"],
+        );
         check(1, Size { columns: 200, rows: 24 }, &["requested", "achieved", "late"], &[]);
         check(20, usual, &["port0 ", "port19 ", "total"], &["more"]);
         // The last port loses frames.
-        check(30, usual, &["port0 ", "port17", "port29 ", "total", "… and 11 more ports"], &["port18"]);
+        check(
+            30,
+            usual,
+            &["port0 ", "port17", "port29 ", "total", "… and 11 more ports"],
+            &["port18"],
+        );
         check(21, usual, &["port17 ", "port20 ", "… and 2 more ports"], &["port18 "]);
         check(30, Size { columns: 80, rows: 5 }, &["total", "… and 30 more ports"], &["port29"]);
     }

@@ -13,8 +13,13 @@ use crate::{
 /// Logs all counts, and warns of the drops that were not there at the last time.
 pub fn counts(message: &str, snapshot: &Snapshot, last: &Snapshot, news: &[NewDrops]) {
     for (index, port) in snapshot.ports.iter().enumerate() {
-        let TimingFields { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
-            TimingFields::of(port.punctuality);
+        let TimingFields {
+            requested_pps,
+            achieved_pps,
+            frames_late,
+            worst_lateness_ns,
+            frames_unsent,
+        } = TimingFields::of(port.punctuality);
         info!(
             target: TARGET,
             port = port.name,
@@ -34,7 +39,8 @@ pub fn counts(message: &str, snapshot: &Snapshot, last: &Snapshot, news: &[NewDr
             "{message}"
         );
         for NewDrops { reason, finding, .. } in news.iter().filter(|news| news.index == index) {
-            let count = port.drops.iter().find(|(known, _)| known == reason).map_or(0, |(_, count)| *count);
+            let count =
+                port.drops.iter().find(|(known, _)| known == reason).map_or(0, |(_, count)| *count);
             let code = finding.as_ref().map(|finding| finding.code);
             let cause = finding.as_ref().map(|finding| finding.cause.as_str());
             let cure = finding.as_ref().map(|finding| finding.cure.as_str());
@@ -49,7 +55,8 @@ pub fn counts(message: &str, snapshot: &Snapshot, last: &Snapshot, news: &[NewDr
                 "frames dropped, counted since the start"
             );
         }
-        let known = last.ports.get(index).and_then(|port| port.punctuality).map_or(0, |known| known.unsent);
+        let known =
+            last.ports.get(index).and_then(|port| port.punctuality).map_or(0, |known| known.unsent);
         if let Some(sentence) = shortfall(port).filter(|_| frames_unsent != Some(known)) {
             warn!(target: TARGET, port = port.name, frames_unsent, "departures without a frame since the start: {sentence}");
         }
@@ -73,7 +80,8 @@ struct TimingFields {
 
 impl TimingFields {
     fn of(punctuality: Option<Punctuality>) -> Self {
-        let Some(Punctuality { requested, achieved, time: _, late, worst, unsent }) = punctuality else {
+        let Some(Punctuality { requested, achieved, time: _, late, worst, unsent }) = punctuality
+        else {
             return Self::default();
         };
         Self {
@@ -91,14 +99,20 @@ const LOGGED_FLOWS: usize = 64;
 
 /// Logs the final counts of each flow.
 pub fn flows(snapshot: &Snapshot) {
-    let flows = || snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
+    let flows =
+        || snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow)));
     if flows().count() > LOGGED_FLOWS {
         info!(target: TARGET, flows = flows().count(), "too many flows to log one by one: `--output json` reports them");
         return;
     }
     for (port, flow) in flows() {
-        let TimingFields { requested_pps, achieved_pps, frames_late, worst_lateness_ns, frames_unsent } =
-            TimingFields::of(flow.punctuality);
+        let TimingFields {
+            requested_pps,
+            achieved_pps,
+            frames_late,
+            worst_lateness_ns,
+            frames_unsent,
+        } = TimingFields::of(flow.punctuality);
         info!(
             target: TARGET,
             flow = flow.name,

@@ -1,4 +1,5 @@
-//! What is logged at whatever level: that the daemon ends, and why, is what an exit status leaves open.
+//! What is logged at whatever level: that the daemon ends, and why, is what an exit status leaves
+//! open.
 
 use std::panic::PanicHookInfo;
 

@@ -23,15 +23,21 @@ pub(super) fn chosen() -> Result<EnvFilter, Diagnostics> {
         Ok(text) if !text.is_empty() => text,
         Ok(_) | Err(VarError::NotPresent) => "info".to_owned(),
         Err(VarError::NotUnicode(bytes)) => {
-            let mut wrong = Diagnostics::new(Source::file(EnvFilter::DEFAULT_ENV, &bytes.to_string_lossy()));
-            wrong.push(Diagnostic::new(&Origin::Option(EnvFilter::DEFAULT_ENV), "it is not UTF-8").help(DIRECTIVES));
+            let mut wrong =
+                Diagnostics::new(Source::file(EnvFilter::DEFAULT_ENV, &bytes.to_string_lossy()));
+            wrong.push(
+                Diagnostic::new(&Origin::Option(EnvFilter::DEFAULT_ENV), "it is not UTF-8")
+                    .help(DIRECTIVES),
+            );
             return Err(wrong);
         }
     };
     checked(&text)?;
     let of_all = |error| {
         let mut wrong = Diagnostics::new(Source::file(EnvFilter::DEFAULT_ENV, &text));
-        wrong.push(Diagnostic::new(&Origin::File(0..text.len()), format!("{error}")).help(DIRECTIVES));
+        wrong.push(
+            Diagnostic::new(&Origin::File(0..text.len()), format!("{error}")).help(DIRECTIVES),
+        );
         wrong
     };
     EnvFilter::builder().parse(always(&text)).map_err(of_all)
@@ -40,8 +46,8 @@ pub(super) fn chosen() -> Result<EnvFilter, Diagnostics> {
 const DIRECTIVES: &str = "write a level (`error`, `warn`, `info`, `debug`, `trace`, `off`), or `TARGET=LEVEL` such as \
                           `xdp_trafficgen=debug`, several with commas between";
 
-/// Each directive means something. A name alone would be one more target, all of whose levels are logged, and nothing of any
-/// other: a misspelt level would silence the log.
+/// Each directive means something. A name alone would be one more target, all of whose levels are
+/// logged, and nothing of any other: a misspelt level would silence the log.
 fn checked(text: &str) -> Result<(), Diagnostics> {
     let mut wrong = Diagnostics::new(Source::file(EnvFilter::DEFAULT_ENV, text));
     let mut start = 0;
@@ -53,9 +59,14 @@ fn checked(text: &str) -> Result<(), Diagnostics> {
         if directive.is_empty() {
             continue;
         } else if let Err(error) = directive.parse::<Directive>() {
-            wrong.push(Diagnostic::new(&place, format!("`{directive}` is no directive: {error}")).help(DIRECTIVES));
+            wrong.push(
+                Diagnostic::new(&place, format!("`{directive}` is no directive: {error}"))
+                    .help(DIRECTIVES),
+            );
         } else if name_alone && !ours {
-            wrong.push(Diagnostic::new(&place, format!("`{directive}` is no level")).help(DIRECTIVES));
+            wrong.push(
+                Diagnostic::new(&place, format!("`{directive}` is no level")).help(DIRECTIVES),
+            );
         }
     }
     wrong.into_result(())
@@ -91,7 +102,10 @@ mod tests {
         let place = |column| Some(format!("RUST_LOG:1:{column}"));
         let two = wrong("info,aya=loud,verbose");
         assert!(two[0].0.starts_with("`aya=loud` is no directive: "), "{two:?}");
-        assert_eq!((&two[0].1, &two[1]), (&place(6), &("`verbose` is no level".to_owned(), place(15))));
+        assert_eq!(
+            (&two[0].1, &two[1]),
+            (&place(6), &("`verbose` is no level".to_owned(), place(15)))
+        );
         assert_eq!(wrong("xdp-trafficgen").len(), 1);
     }
 }

@@ -7,9 +7,11 @@ use tracing::{error, info, warn};
 use super::{Complaint, TARGET};
 use crate::{diagnosis::Finding, stats::PortCount};
 
-/// A line for the failure, and one for each other thing that is wrong with its configuration by now.
+/// A line for the failure, and one for each other thing that is wrong with its configuration by
+/// now.
 pub fn port_failed(port: &str, complaints: Vec<Complaint>, pause: Duration) {
-    for (index, Complaint { error, place, code, cause, cure }) in complaints.into_iter().enumerate() {
+    for (index, Complaint { error, place, code, cause, cure }) in complaints.into_iter().enumerate()
+    {
         if index == 0 {
             error!(
                 target: TARGET,

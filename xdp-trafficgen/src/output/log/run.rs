@@ -48,17 +48,22 @@ pub fn explanations_lacking(error: &str) {
 pub fn foreseen(found: &PortFinding) {
     let PortFinding { port, frames: _, finding: Finding { code, severity, cause, cure } } = found;
     match severity {
-        Severity::Blocks | Severity::Loses => warn!(target: TARGET, port, code, cause, cure, "expect losses"),
+        Severity::Blocks | Severity::Loses => {
+            warn!(target: TARGET, port, code, cause, cure, "expect losses")
+        }
         Severity::Slows => info!(target: TARGET, port, code, cause, cure, "could be faster"),
         Severity::Note => {}
     }
 }
 
-/// Why frames were dropped, of the whole time: each cause with all that it cost, as it was when they were dropped.
+/// Why frames were dropped, of the whole time: each cause with all that it cost, as it was when
+/// they were dropped.
 pub fn concluded(found: &PortFinding) {
     let PortFinding { port, frames, finding: Finding { code, severity: _, cause, cure } } = found;
     match frames {
-        Some(count) => warn!(target: TARGET, port, code, cause, cure, count, "frames dropped in all"),
+        Some(count) => {
+            warn!(target: TARGET, port, code, cause, cure, count, "frames dropped in all")
+        }
         None => info!(target: TARGET, port, code, cause, cure, "remark"),
     }
 }

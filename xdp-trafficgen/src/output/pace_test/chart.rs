@@ -1,4 +1,5 @@
-//! A histogram of gaps, in characters. The shares are logarithmic: the tails are what matters, and they are small.
+//! A histogram of gaps, in characters. The shares are logarithmic: the tails are what matters, and
+//! they are small.
 
 use crate::{output::pace_test::share, stats::gaps::Histogram};
 
@@ -11,7 +12,8 @@ const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇'
 /// The columns of the labels at the left.
 const MARGIN: usize = 9;
 
-/// Several lines, with a line feed at the end of each: a column for each bin, and at either side one for all that is beyond.
+/// Several lines, with a line feed at the end of each: a column for each bin, and at either side
+/// one for all that is beyond.
 pub fn render(histogram: &Histogram) -> String {
     let height = |count: &u64| height(*count, histogram.total());
     let bins: Vec<usize> = histogram.counts.iter().map(height).collect();
@@ -54,7 +56,9 @@ fn label(row: usize) -> &'static str {
 fn axis(histogram: &Histogram) -> String {
     let columns = histogram.counts.len();
     let tick_columns = [0, columns / 4, columns / 2, columns - columns / 4, columns];
-    let line: String = (0..=columns).map(|column| if tick_columns.contains(&column) { '┴' } else { '─' }).collect();
+    let line: String = (0..=columns)
+        .map(|column| if tick_columns.contains(&column) { '┴' } else { '─' })
+        .collect();
     let mut labels: Vec<char> = Vec::new();
     for column in tick_columns {
         let ns = histogram.first_ns() + i64::from(histogram.bin_ns) * column as i64;
@@ -63,7 +67,8 @@ fn axis(histogram: &Histogram) -> String {
             ns if ns < 0 => format!("−{}", -ns),
             ns => format!("+{ns}"),
         };
-        // Centred below its tick, which is two columns further on: the one for what is below, and a space.
+        // Centred below its tick, which is two columns further on: the one for what is below, and a
+        // space.
         let start = (MARGIN + 2 + column).saturating_sub(label.chars().count() / 2);
         labels.resize(start.max(labels.len() + usize::from(!labels.is_empty())), ' ');
         labels.extend(label.chars());
@@ -93,7 +98,12 @@ mod tests {
 
     #[test]
     fn a_chart() {
-        let histogram = Histogram { bin_ns: 256, counts: vec![0, 1, 10, 989, 0, 0, 0, 0], below: 0, above: 100 };
+        let histogram = Histogram {
+            bin_ns: 256,
+            counts: vec![0, 1, 10, 989, 0, 0, 0, 0],
+            below: 0,
+            above: 100,
+        };
         let expected = [
             " 100 % ┤     ▇",
             "       │     █",
@@ -108,7 +118,8 @@ mod tests {
             "       └──┴─┴─┴─┴─┴─",
         ];
         let chart = render(&histogram);
-        let lines: Vec<String> = chart.lines().take(11).map(|line| line.chars().skip(1).collect()).collect();
+        let lines: Vec<String> =
+            chart.lines().take(11).map(|line| line.chars().skip(1).collect()).collect();
         assert_eq!(lines, expected, "\n{chart}");
     }
 
@@ -117,9 +128,13 @@ mod tests {
         let histogram = Histogram { bin_ns: 32, counts: vec![1; 64], below: 0, above: 0 };
         let chart = render(&histogram);
         let (line, labels) = (chart.lines().nth(10).unwrap(), chart.lines().nth(11).unwrap());
-        let ticks: Vec<usize> = line.chars().enumerate().filter(|(_, c)| *c == '┴').map(|(column, _)| column).collect();
+        let ticks: Vec<usize> =
+            line.chars().enumerate().filter(|(_, c)| *c == '┴').map(|(column, _)| column).collect();
         assert_eq!(ticks, [11, 27, 43, 59, 75]);
-        assert_eq!(labels.split_whitespace().collect::<Vec<_>>(), ["−1024", "−512", "0", "+512", "+1024", "ns"]);
+        assert_eq!(
+            labels.split_whitespace().collect::<Vec<_>>(),
+            ["−1024", "−512", "0", "+512", "+1024", "ns"]
+        );
         assert_eq!(labels.chars().nth(43), Some('0'));
     }
 }

@@ -1,6 +1,7 @@
 //! The report as one JSON object. Its fields are a promise to scripts: they are only ever added to.
 //!
-//! Times are in nanoseconds, rates in frames a second; an error is a gap less the nominal gap; shares are of `gaps`.
+//! Times are in nanoseconds, rates in frames a second; an error is a gap less the nominal gap;
+//! shares are of `gaps`.
 
 use std::time::Duration;
 
@@ -73,7 +74,8 @@ struct Punctuality {
 
 impl Punctuality {
     fn of(port: &PortCount, late_threshold: Duration) -> Option<Self> {
-        let stats::Punctuality { requested: _, achieved, late, worst, unsent, time: _ } = port.punctuality?;
+        let stats::Punctuality { requested: _, achieved, late, worst, unsent, time: _ } =
+            port.punctuality?;
         Some(Self {
             batch_size: port.batch_size,
             achieved_pps: achieved.map(|rate| decimals(rate, 3)),
@@ -102,7 +104,8 @@ struct Share {
     share: f64,
 }
 
-/// How many errors are from `first_ns + index · bin_ns` to `bin_ns` more, and how many are smaller or larger than all of these.
+/// How many errors are from `first_ns + index · bin_ns` to `bin_ns` more, and how many are smaller
+/// or larger than all of these.
 #[derive(Serialize)]
 struct Bins {
     first_ns: i64,
@@ -113,16 +116,30 @@ struct Bins {
 }
 
 /// `--output json`.
-pub const FORMAT: Format<PaceTestReport> =
-    Format { name: "json", help: "One JSON object, for programs", render: |report| Ok(render(report)? + "\n") };
+pub const FORMAT: Format<PaceTestReport> = Format {
+    name: "json",
+    help: "One JSON object, for programs",
+    render: |report| Ok(render(report)? + "\n"),
+};
 
 /// One line, without a line feed.
 ///
 /// # Errors
 /// None that these types can cause.
 pub fn render(report: &PaceTestReport) -> serde_json::Result<String> {
-    let PaceTestReport { machine, receiver, sent, workers: _, late_threshold, arrived, missed, warm_up, gaps } = report;
-    let portion = |ns, part| Share { ns, gaps: part, share: decimals(share(part, gaps.count()), 4) };
+    let PaceTestReport {
+        machine,
+        receiver,
+        sent,
+        workers: _,
+        late_threshold,
+        arrived,
+        missed,
+        warm_up,
+        gaps,
+    } = report;
+    let portion =
+        |ns, part| Share { ns, gaps: part, share: decimals(share(part, gaps.count()), 4) };
     let histogram = gaps.histogram(16, 64);
     let first_ns = histogram.first_ns();
     let Histogram { bin_ns, counts, below, above } = histogram;
@@ -144,7 +161,9 @@ pub fn render(report: &PaceTestReport) -> serde_json::Result<String> {
         deviation_ns: decimals(gaps.deviation_ns(), 1),
         error_least_ns: decimals(gaps.least_ns(), 3),
         error_most_ns: decimals(gaps.most_ns(), 3),
-        error_percentiles: PERMILLES.map(|permille| percentile(permille, gaps.percentile_ns(permille))).into(),
+        error_percentiles: PERMILLES
+            .map(|permille| percentile(permille, gaps.percentile_ns(permille)))
+            .into(),
         within: WITHIN_NS.map(|ns| portion(ns, gaps.within(ns))).into(),
         close: portion(CLOSE_NS, gaps.close()),
         histogram: Bins { first_ns, bin_ns, counts, below, above },
@@ -167,14 +186,18 @@ mod tests {
     fn the_figures() {
         let text = render(&report(&[0, 10, -70, 100, -200, 300, 0, -1900, 760, 1000])).unwrap();
         let json: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((&json["rate_pps"], &json["gap_ns"], &json["mean_pps"]), (&json!(5e5), &json!(2e3), &json!(5e5)));
+        assert_eq!(
+            (&json["rate_pps"], &json["gap_ns"], &json["mean_pps"]),
+            (&json!(5e5), &json!(2e3), &json!(5e5))
+        );
         assert_eq!((&json["frames_rx"], &json["gaps"]), (&json!(11), &json!(10)));
         assert_eq!(json["within"][1], json!({ "ns": 128, "gaps": 5, "share": 0.5 }));
         assert_eq!(json["close"], json!({ "ns": 200, "gaps": 1, "share": 0.1 }));
         assert_eq!(json["error_percentiles"][4], json!({ "percent": 50.0, "ns": 0.0 }));
         let histogram = &json["histogram"];
         assert_eq!((&histogram["first_ns"], &histogram["bin_ns"]), (&json!(-1024), &json!(16)));
-        let bin = |ns: i64| histogram["counts"][usize::try_from((ns + 1024) / 16).unwrap()].as_u64();
+        let bin =
+            |ns: i64| histogram["counts"][usize::try_from((ns + 1024) / 16).unwrap()].as_u64();
         assert_eq!((bin(0), bin(-200), bin(1000), bin(500)), (Some(3), Some(1), Some(1), Some(0)));
         assert_eq!((&histogram["below"], &histogram["above"]), (&json!(1), &json!(0)));
         for key in ["frames_tx", "batch_size", "frames_late", "frames_unsent"] {
@@ -184,7 +207,8 @@ mod tests {
 
     #[test]
     fn what_the_sender_knows() {
-        let text = render(&PaceTestReport { sent: Some(sent(3)), workers: 1, ..report(&[0]) }).unwrap();
+        let text =
+            render(&PaceTestReport { sent: Some(sent(3)), workers: 1, ..report(&[0]) }).unwrap();
         let json: Value = serde_json::from_str(&text).unwrap();
         for (key, value) in [
             ("frames_tx", json!(1000)),

@@ -3,8 +3,9 @@
 use plotters::{
     coord::Shift,
     prelude::{
-        ChartBuilder, Color as _, DrawingArea, DrawingAreaErrorKind, DrawingBackend, IntoDrawingArea as _,
-        IntoFont as _, IntoLogRange as _, RGBColor, Rectangle, SVGBackend, Text, WHITE,
+        ChartBuilder, Color as _, DrawingArea, DrawingAreaErrorKind, DrawingBackend,
+        IntoDrawingArea as _, IntoFont as _, IntoLogRange as _, RGBColor, Rectangle, SVGBackend,
+        Text, WHITE,
     },
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -20,7 +21,8 @@ use crate::{
 const SIZE: (u32, u32) = (960, 540);
 const BIN_NS: u32 = 16;
 const BINS_EACH_SIDE: u32 = 64;
-/// What is beyond the bins has a bar at either side, this far from them and so wide, in nanoseconds.
+/// What is beyond the bins has a bar at either side, this far from them and so wide, in
+/// nanoseconds.
 const BEYOND_NS: (i32, i32) = (24, 40);
 /// The smallest share that is seen, in per cent.
 const FLOOR: f64 = 0.0005;
@@ -102,8 +104,11 @@ fn draw<B: DrawingBackend>(
         Rectangle::new([(from, FLOOR), (to, percent(count).max(FLOOR))], colour.filled())
     };
     let width = BIN_NS.cast_signed();
-    let bins = (-side..).step_by(BIN_NS as usize).zip(&histogram.counts).filter(|&(_, &count)| count > 0);
-    chart.draw_series(bins.map(|(from, &count)| bar(from, from + width, count, colour(from, width))))?;
+    let bins =
+        (-side..).step_by(BIN_NS as usize).zip(&histogram.counts).filter(|&(_, &count)| count > 0);
+    chart.draw_series(
+        bins.map(|(from, &count)| bar(from, from + width, count, colour(from, width))),
+    )?;
     let beyond = [(-edge, histogram.below), (edge - BEYOND_NS.1, histogram.above)];
     let beyond = beyond.into_iter().filter(|&(_, count)| count > 0);
     chart.draw_series(beyond.map(|(from, count)| bar(from, from + BEYOND_NS.1, count, BEYOND)))?;
@@ -153,7 +158,14 @@ mod tests {
     #[test]
     fn the_picture_says_what_it_shows() {
         let svg = render(&report(&[0, 10, -70, 100, -200, 300, 0, -1900, 760, 1000])).unwrap();
-        for part in ["500 kpps", "within ±64 ns", "30.00 %", "within ±512 ns", "70.00 %", "mean rate 500.000 kpps"] {
+        for part in [
+            "500 kpps",
+            "within ±64 ns",
+            "30.00 %",
+            "within ±512 ns",
+            "70.00 %",
+            "mean rate 500.000 kpps",
+        ] {
             assert!(svg.contains(part), "no {part} in {svg}");
         }
         assert!(svg.contains("A &amp; B &lt;CPU&gt;"), "names are no markup: {svg}");

@@ -20,12 +20,25 @@ const BIN_NS: u32 = 32;
 const BINS_EACH_SIDE: u32 = 32;
 
 /// `--output text`.
-pub const FORMAT: Format<PaceTestReport> =
-    Format { name: "text", help: "Tables and sentences, for people", render: |report| Ok(render(report)) };
+pub const FORMAT: Format<PaceTestReport> = Format {
+    name: "text",
+    help: "Tables and sentences, for people",
+    render: |report| Ok(render(report)),
+};
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &PaceTestReport) -> String {
-    let PaceTestReport { machine, receiver, sent, workers, late_threshold, arrived, missed, warm_up, gaps } = report;
+    let PaceTestReport {
+        machine,
+        receiver,
+        sent,
+        workers,
+        late_threshold,
+        arrived,
+        missed,
+        warm_up,
+        gaps,
+    } = report;
     let mut text = format!("{machine}\n");
     if let Some(port) = sent {
         let _ = writeln!(
@@ -38,7 +51,8 @@ pub fn render(report: &PaceTestReport) -> String {
         );
         text += &punctuality(port, *late_threshold);
         for (reason, count) in &port.drops {
-            let _ = writeln!(text, "{}: {} dropped: {}", port.interface, frames(*count), reason.code());
+            let _ =
+                writeln!(text, "{}: {} dropped: {}", port.interface, frames(*count), reason.code());
         }
     }
     let _ = writeln!(text, "{receiver}: {} arrived", frames(arrived + missed));
@@ -52,7 +66,8 @@ pub fn render(report: &PaceTestReport) -> String {
     let _ = writeln!(text, "{}\n", rates(report));
 
     let headings = WITHIN_NS.map(|ns| format!("±{ns} ns"));
-    let mut shares = table(&["gaps", headings[0].as_str(), &headings[1], &headings[2], &headings[3]], 1);
+    let mut shares =
+        table(&["gaps", headings[0].as_str(), &headings[1], &headings[2], &headings[3]], 1);
     let share_of = |part| format!("{:.2} %", 100.0 * share(part, gaps.count()));
     let within = WITHIN_NS.map(|ns| share_of(gaps.within(ns)));
     shares.add_row([&["within".to_owned()][..], &within].concat());
@@ -152,7 +167,10 @@ mod tests {
     #[track_caller]
     fn check(errors: &[i64], start: &str, expected: &str) {
         let text = render(&report(errors));
-        let line = text.lines().find(|line| line.trim_start().starts_with(start)).unwrap_or_else(|| panic!("{text}"));
+        let line = text
+            .lines()
+            .find(|line| line.trim_start().starts_with(start))
+            .unwrap_or_else(|| panic!("{text}"));
         assert_eq!(line.split_whitespace().collect::<Vec<_>>().join(" "), expected);
     }
 
@@ -160,7 +178,11 @@ mod tests {
     fn the_figures() {
         let errors = [0, 10, -70, 100, -200, 300, 0, -1900, 760, 1000];
         check(&errors, "within", "within 30.00 % 50.00 % 60.00 % 70.00 %");
-        check(&errors, "error", "error, ns −1900 −1900 −1900 −1900 −1900 0 +760 +1000 +1000 +1000 +1000");
+        check(
+            &errors,
+            "error",
+            "error, ns −1900 −1900 −1900 −1900 −1900 0 +760 +1000 +1000 +1000 +1000",
+        );
         check(
             &errors,
             "wanted",
@@ -175,9 +197,17 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_said() {
-        let text = render(&PaceTestReport { warm_up: Duration::from_millis(100), missed: 7, ..report(&[0]) });
+        let text = render(&PaceTestReport {
+            warm_up: Duration::from_millis(100),
+            missed: 7,
+            ..report(&[0])
+        });
         assert!(text.contains("left out as warm-up: the first 100ms, 0 frames"), "{text}");
-        assert!(text.contains("xtg1: 9 frames arrived") && text.contains("xtg1: 7 frames not written down"), "{text}");
+        assert!(
+            text.contains("xtg1: 9 frames arrived")
+                && text.contains("xtg1: 7 frames not written down"),
+            "{text}"
+        );
         assert!(!render(&report(&[0])).contains("warm-up"));
     }
 
@@ -185,7 +215,8 @@ mod tests {
     fn what_the_sender_knows_is_said() {
         #[track_caller]
         fn check(unsent: u64, expected: &[&str]) {
-            let text = render(&PaceTestReport { sent: Some(sent(unsent)), workers: 1, ..report(&[0]) });
+            let text =
+                render(&PaceTestReport { sent: Some(sent(unsent)), workers: 1, ..report(&[0]) });
             let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("xtg0: ")).collect();
             assert_eq!(lines[0], "xtg0: 1 000 frames sent by 1 worker, 0 dropped");
             assert_eq!(&lines[1..], expected);

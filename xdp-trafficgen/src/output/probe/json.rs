@@ -1,7 +1,9 @@
-//! The report of `probe --json`: one object on one line, described for programs by `doc/probe.schema.json`.
+//! The report of `probe --json`: one object on one line, described for programs by
+//! `doc/probe.schema.json`.
 //!
-//! A promise to scripts: `schema` is 1 as long as fields are only added, and every field documented here is always there, null
-//! where it is not known or was not asked for. Bytes of frames are those on the wire, FCS included.
+//! A promise to scripts: `schema` is 1 as long as fields are only added, and every field documented
+//! here is always there, null where it is not known or was not asked for. Bytes of frames are those
+//! on the wire, FCS included.
 
 mod interface;
 
@@ -27,7 +29,8 @@ struct Json<'a> {
     schema: u32,
     /// This program's version.
     version: &'a str,
-    /// `ready`, `ready_with_remarks` or `not_ready`; of the interface when one was named, otherwise of the machine.
+    /// `ready`, `ready_with_remarks` or `not_ready`; of the interface when one was named,
+    /// otherwise of the machine.
     verdict: &'a str,
     /// What the verdict follows from, the worst first.
     findings: Vec<Finding<'a>>,
@@ -176,8 +179,11 @@ struct Short<'a> {
 }
 
 /// `--output json`.
-pub const FORMAT: Format<ProbeReport> =
-    Format { name: "json", help: "One JSON object, for programs", render: |report| Ok(render(report)? + "\n") };
+pub const FORMAT: Format<ProbeReport> = Format {
+    name: "json",
+    help: "One JSON object, for programs",
+    render: |report| Ok(render(report)? + "\n"),
+};
 
 /// One line, without a line feed.
 ///
@@ -187,7 +193,9 @@ pub fn render(report: &ProbeReport) -> serde_json::Result<String> {
     let ProbeReport { survey, system, cpus, allowed_cpus, subject, verdict, findings } = report;
     let (interface, interfaces, trial) = match subject {
         Subject::Machine(briefs) => (None, Some(briefs.iter().map(short).collect()), None),
-        Subject::Interface(probed) => (Some(self::interface(probed)), None, probed.trial.as_ref().map(self::trial)),
+        Subject::Interface(probed) => {
+            (Some(self::interface(probed)), None, probed.trial.as_ref().map(self::trial))
+        }
     };
     serde_json::to_string(&Json {
         schema: 1,
@@ -212,7 +220,15 @@ pub fn render(report: &ProbeReport) -> serde_json::Result<String> {
 }
 
 fn kernel<'a>(survey: &'a Survey, system: &'a host::System) -> Kernel<'a> {
-    let Survey { missing_capabilities, live_frames, largest_frame, batch_limit, trace_points, bpf_loop, call } = survey;
+    let Survey {
+        missing_capabilities,
+        live_frames,
+        largest_frame,
+        batch_limit,
+        trace_points,
+        bpf_loop,
+        call,
+    } = survey;
     let host::System {
         release,
         version: _,
@@ -242,7 +258,10 @@ fn kernel<'a>(survey: &'a Survey, system: &'a host::System) -> Kernel<'a> {
         batch_limit: batch_limit.as_ref().ok().copied(),
         trace_points: trace_points
             .iter()
-            .map(|(point, answer)| TracePoint { name: point.name(), present: answer.as_ref().ok().copied() })
+            .map(|(point, answer)| TracePoint {
+                name: point.name(),
+                present: answer.as_ref().ok().copied(),
+            })
             .collect(),
         bpf_loop: bpf_loop.as_ref().ok().copied(),
         call: call.as_ref().ok().map(|times| Call {
@@ -270,7 +289,13 @@ fn why<T>(question: &'static str, answer: &Answer<T>) -> Option<Unanswered> {
 
 fn cpu(cpu: &host::Cpu) -> Cpu<'_> {
     let host::Cpu { number, numa_node, governor, siblings, isolated } = cpu;
-    Cpu { number: *number, numa_node: *numa_node, governor: governor.as_deref(), siblings, isolated: *isolated }
+    Cpu {
+        number: *number,
+        numa_node: *numa_node,
+        governor: governor.as_deref(),
+        siblings,
+        isolated: *isolated,
+    }
 }
 
 fn short(brief: &InterfaceRemark) -> Short<'_> {

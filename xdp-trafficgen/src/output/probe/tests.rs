@@ -11,8 +11,8 @@ use super::{Attachment, InterfaceRemark, ProbeReport, Probed, Subject, Trial, js
 use crate::{
     diagnosis::{Finding, Severity, Verdict},
     host::{
-        AttachedMode, AttachedXdp, Counters, Cpu, Driver, Interface, Interrupt, Iommu, Link, Lockdown, Peer, Queues,
-        Rings, System, XdpFeatures,
+        AttachedMode, AttachedXdp, Counters, Cpu, Driver, Interface, Interrupt, Iommu, Link,
+        Lockdown, Peer, Queues, Rings, System, XdpFeatures,
     },
     kernel::{CallTimes, KernelError, Survey, TracePoint, Unanswered},
     stats::DropReason,
@@ -36,10 +36,14 @@ fn system() -> System {
         lockdown: Lockdown::Integrity,
         cpus: (0..8).map(cpu).collect(),
         mitigations: vec![
-            ("retbleed".to_owned(), "Mitigation: untrained return thunk; SMT enabled with STIBP protection".to_owned()),
+            (
+                "retbleed".to_owned(),
+                "Mitigation: untrained return thunk; SMT enabled with STIBP protection".to_owned(),
+            ),
             (
                 "spectre_v2".to_owned(),
-                "Mitigation: Retpolines; IBPB: conditional; STIBP: always-on; RSB filling".to_owned(),
+                "Mitigation: Retpolines; IBPB: conditional; STIBP: always-on; RSB filling"
+                    .to_owned(),
             ),
         ],
         memory: Some(23_571_000_000),
@@ -54,16 +58,24 @@ fn survey() -> Survey {
         live_frames: Ok(true),
         largest_frame: Ok(3408),
         batch_limit: Ok(256),
-        trace_points: TracePoint::ALL.map(|point| (point, Ok(point != TracePoint::RedirectMapErr))).into(),
+        trace_points: TracePoint::ALL
+            .map(|point| (point, Ok(point != TracePoint::RedirectMapErr)))
+            .into(),
         bpf_loop: Ok(true),
-        call: Ok(CallTimes { alone: Duration::from_micros(46_312), anchored: Duration::from_nanos(36_470) }),
+        call: Ok(CallTimes {
+            alone: Duration::from_micros(46_312),
+            anchored: Duration::from_nanos(36_470),
+        }),
     }
 }
 
 /// Of a process without rights.
 fn unanswered() -> Survey {
     let missing = || Unanswered::Privilege(vec!["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]);
-    let error = KernelError::Syscall { call: "bpf(BPF_PROG_LOAD)", source: io::Error::from_raw_os_error(12) };
+    let error = KernelError::Syscall {
+        call: "bpf(BPF_PROG_LOAD)",
+        source: io::Error::from_raw_os_error(12),
+    };
     Survey {
         missing_capabilities: vec!["CAP_NET_ADMIN", "CAP_SYS_ADMIN"],
         live_frames: Err(missing()),
@@ -158,7 +170,10 @@ fn report(survey: Survey, system: System, subject: Subject) -> ProbeReport {
         system,
         subject,
         verdict: Verdict::NotReady,
-        findings: vec![finding(Severity::Blocks), Finding { cure: String::new(), ..finding(Severity::Note) }],
+        findings: vec![
+            finding(Severity::Blocks),
+            Finding { cure: String::new(), ..finding(Severity::Note) },
+        ],
     }
 }
 
@@ -167,11 +182,18 @@ fn reports() -> [ProbeReport; 5] {
         frames_attempted: 64,
         frames_tx: 60,
         drops: vec![(DropReason::QueueFull, 3), (DropReason::Redirect(95), 1)],
-        counted: Some(Counters { tx_packets: 61, tx_dropped: 3, tx_errors: 1, ..Counters::default() }),
+        counted: Some(Counters {
+            tx_packets: 61,
+            tx_dropped: 3,
+            tx_errors: 1,
+            ..Counters::default()
+        }),
     };
     let attached = Attachment::Attached { features: Some(XdpFeatures(127)) };
-    let unknown =
-        Interface { peer: Some(Peer::Elsewhere), ..Interface::of(Link { mac: None, speed: None, ..link("a") }) };
+    let unknown = Interface {
+        peer: Some(Peer::Elsewhere),
+        ..Interface::of(Link { mac: None, speed: None, ..link("a") })
+    };
     let brief = |name: &str, finding| InterfaceRemark {
         name: name.to_owned(),
         driver: "veth".to_owned(),
@@ -184,13 +206,20 @@ fn reports() -> [ProbeReport; 5] {
         report(
             survey(),
             system(),
-            probed(nic(), Attachment::Refused("no".to_owned()), Some(Trial::NotMade("down".to_owned()))),
+            probed(
+                nic(),
+                Attachment::Refused("no".to_owned()),
+                Some(Trial::NotMade("down".to_owned())),
+            ),
         ),
         report(survey(), system(), probed(unknown, Attachment::NotTried("no".to_owned()), None)),
         report(
             unanswered(),
             System { release: "?".to_owned(), ..System::default() },
-            Subject::Machine(vec![brief("lo", None), brief("eth1", Some(finding(Severity::Blocks)))]),
+            Subject::Machine(vec![
+                brief("lo", None),
+                brief("eth1", Some(finding(Severity::Blocks))),
+            ]),
         ),
     ]
 }
@@ -201,8 +230,10 @@ fn the_object_follows_the_schema() {
     for report in reports() {
         let text = json::render(&report).unwrap();
         let object: Value = serde_json::from_str(&text).unwrap();
-        let wrong: Vec<String> =
-            schema.iter_errors(&object).map(|error| format!("{} at {}", error, error.instance_path())).collect();
+        let wrong: Vec<String> = schema
+            .iter_errors(&object)
+            .map(|error| format!("{} at {}", error, error.instance_path()))
+            .collect();
         assert!(wrong.is_empty(), "{wrong:?}: {text}");
     }
 }
@@ -253,7 +284,11 @@ fn the_figures_for_programs() {
     check(&object, "/kernel/live_frames", Value::Null);
     check(&object, "/kernel/unanswered/0/question", "live_frames");
     check(&object, "/kernel/unanswered/0/why", "needs CAP_NET_ADMIN and CAP_SYS_ADMIN");
-    check(&object, "/kernel/unanswered/3/why", "bpf(BPF_PROG_LOAD) failed: Cannot allocate memory (os error 12)");
+    check(
+        &object,
+        "/kernel/unanswered/3/why",
+        "bpf(BPF_PROG_LOAD) failed: Cannot allocate memory (os error 12)",
+    );
     check(&object, "/interface/peer/place", "elsewhere");
     check(&object, "/trial", Value::Null);
 }

@@ -1,4 +1,5 @@
-//! The report of `probe` for people: sections of short lines, at most 80 columns wide, the verdict last.
+//! The report of `probe` for people: sections of short lines, at most 80 columns wide, the verdict
+//! last.
 
 mod interface;
 mod page;
@@ -14,8 +15,11 @@ use crate::{
 };
 
 /// `--output text`.
-pub const FORMAT: Format<ProbeReport> =
-    Format { name: "text", help: "Tables and sentences, for people", render: |report| Ok(render(report)) };
+pub const FORMAT: Format<ProbeReport> = Format {
+    name: "text",
+    help: "Tables and sentences, for people",
+    render: |report| Ok(render(report)),
+};
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &ProbeReport) -> String {
@@ -40,19 +44,31 @@ pub fn render(report: &ProbeReport) -> String {
 fn of_whom(subject: &Subject, verdict: Verdict) -> String {
     match subject {
         Subject::Machine(_) => format!("this machine is {}", verdict.words()),
-        Subject::Interface(probed) => format!("{} is {}", probed.interface.link.name, verdict.words()),
+        Subject::Interface(probed) => {
+            format!("{} is {}", probed.interface.link.name, verdict.words())
+        }
     }
 }
 
 fn kernel(survey: &Survey, system: &System) -> Vec<String> {
-    let Survey { missing_capabilities: _, live_frames, largest_frame, batch_limit, trace_points, bpf_loop, call } =
-        survey;
-    let parts = |parts: &[String]| parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ");
+    let Survey {
+        missing_capabilities: _,
+        live_frames,
+        largest_frame,
+        batch_limit,
+        trace_points,
+        bpf_loop,
+        call,
+    } = survey;
+    let parts = |parts: &[String]| {
+        parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(", ")
+    };
     let live = match live_frames {
         Ok(true) => {
-            let bytes = largest_frame
-                .as_ref()
-                .map_or_else(|_| "?".to_owned(), |&bytes| FrameLen::of_kernel(bytes).bytes().to_string());
+            let bytes = largest_frame.as_ref().map_or_else(
+                |_| "?".to_owned(),
+                |&bytes| FrameLen::of_kernel(bytes).bytes().to_string(),
+            );
             let batch = batch_limit.as_ref().map_or_else(|_| "?".to_owned(), u32::to_string);
             format!("live frames up to {bytes} bytes, batches up to {batch}")
         }
@@ -76,7 +92,9 @@ fn kernel(survey: &Survey, system: &System) -> Vec<String> {
             "{CALL_FRAMES} dropped frames a call: {:.1?}; outside the XDP dispatcher {:.1?}",
             times.anchored, times.alone
         )),
-        Err(error) if live_frames.is_ok() => lines.push(format!("cost of a call: not known ({})", in_full(error))),
+        Err(error) if live_frames.is_ok() => {
+            lines.push(format!("cost of a call: not known ({})", in_full(error)))
+        }
         Err(_) => {}
     }
     lines
@@ -85,7 +103,8 @@ fn kernel(survey: &Survey, system: &System) -> Vec<String> {
 /// Those there are, those there are not, and those that could not be asked for.
 fn trace_point_words(trace_points: &[(TracePoint, Answer<bool>)]) -> String {
     let of = |wanted: Option<bool>| {
-        let these = trace_points.iter().filter(|(_, answer)| answer.as_ref().ok().copied() == wanted);
+        let these =
+            trace_points.iter().filter(|(_, answer)| answer.as_ref().ok().copied() == wanted);
         these.map(|(point, _)| point.name()).collect::<Vec<_>>().join(", ")
     };
     let why = trace_points.iter().find_map(|(_, answer)| answer.as_ref().err());
@@ -122,17 +141,31 @@ const fn lockdown(lockdown: Lockdown) -> &'static str {
 }
 
 fn processors(system: &System, online: &[u32], allowed: &[u32]) -> Vec<String> {
-    let isolated: Vec<u32> = system.cpus.iter().filter(|cpu| cpu.isolated).map(|cpu| cpu.number).collect();
-    let allowed =
-        if allowed == online { "all allowed".to_owned() } else { format!("allowed here {}", CpuList(allowed)) };
-    let isolated =
-        if isolated.is_empty() { "none isolated".to_owned() } else { format!("isolated {}", CpuList(&isolated)) };
+    let isolated: Vec<u32> =
+        system.cpus.iter().filter(|cpu| cpu.isolated).map(|cpu| cpu.number).collect();
+    let allowed = if allowed == online {
+        "all allowed".to_owned()
+    } else {
+        format!("allowed here {}", CpuList(allowed))
+    };
+    let isolated = if isolated.is_empty() {
+        "none isolated".to_owned()
+    } else {
+        format!("isolated {}", CpuList(&isolated))
+    };
     let mut parts = vec![format!("{} online", CpuList(online)), allowed, isolated];
     parts.extend(by(&system.cpus, "NUMA node", |cpu| cpu.numa_node.map(|node| node.to_string())));
     parts.extend(by(&system.cpus, "governor", |cpu| cpu.governor.clone()));
-    let shared = system.cpus.iter().filter(|cpu| cpu.siblings.len() > 1 && cpu.siblings.first() == Some(&cpu.number));
+    let shared = system
+        .cpus
+        .iter()
+        .filter(|cpu| cpu.siblings.len() > 1 && cpu.siblings.first() == Some(&cpu.number));
     let shared: Vec<String> = shared.map(|cpu| CpuList(&cpu.siblings).to_string()).collect();
-    parts.push(if shared.is_empty() { "no SMT".to_owned() } else { format!("SMT: {}", shared.join(" and ")) });
+    parts.push(if shared.is_empty() {
+        "no SMT".to_owned()
+    } else {
+        format!("SMT: {}", shared.join(" and "))
+    });
     // Mitigations are told of by a finding.
     vec![parts.join("; ")]
 }
@@ -151,7 +184,9 @@ fn by(cpus: &[Cpu], what: &str, value: impl Fn(&Cpu) -> Option<String>) -> Optio
         [] => None,
         [(value, numbers)] if numbers.len() == cpus.len() => Some(format!("{what} {value}")),
         _ => {
-            let groups = groups.iter().map(|(value, numbers)| format!("{what} {value}: {}", CpuList(numbers)));
+            let groups = groups
+                .iter()
+                .map(|(value, numbers)| format!("{what} {value}: {}", CpuList(numbers)));
             Some(groups.collect::<Vec<_>>().join("; "))
         }
     }
@@ -164,5 +199,8 @@ fn interfaces(briefs: &[InterfaceRemark]) -> String {
         let why = finding.as_ref().map_or("", |Finding { code, .. }| *code);
         table.add_row([name, driver, verdict.words(), why]);
     }
-    format!("\n{}\n\n`xdp-trafficgen probe INTERFACE` says more of one, and what to do about it\n", table.trim_fmt())
+    format!(
+        "\n{}\n\n`xdp-trafficgen probe INTERFACE` says more of one, and what to do about it\n",
+        table.trim_fmt()
+    )
 }

@@ -1,10 +1,11 @@
-//! The report of a run as CSV (RFC 4180): one table for spreadsheets, whose columns have the names of the JSON report. They are
-//! a promise as well: columns are only ever added, at the end.
+//! The report of a run as CSV (RFC 4180): one table for spreadsheets, whose columns have the names
+//! of the JSON report. They are a promise as well: columns are only ever added, at the end.
 //!
-//! `kind` says what a row is of: the `run` (first, once), a `port`, a `worker`, a `flow`, a `drop` (how many frames of a port
-//! were dropped for the reason `name`) or a `finding` (`name` is its code, `frames_dropped` what it cost). `port` is the port
-//! that a row belongs to. A cell is empty where its column says nothing of such a row, or nothing is known. The same frames
-//! are counted by their port, by its workers and by its flows: sums are over rows of one kind.
+//! `kind` says what a row is of: the `run` (first, once), a `port`, a `worker`, a `flow`, a `drop`
+//! (how many frames of a port were dropped for the reason `name`) or a `finding` (`name` is its
+//! code, `frames_dropped` what it cost). `port` is the port that a row belongs to. A cell is empty
+//! where its column says nothing of such a row, or nothing is known. The same frames are counted by
+//! their port, by its workers and by its flows: sums are over rows of one kind.
 
 use std::io;
 
@@ -18,8 +19,11 @@ use crate::{
 };
 
 /// `--output csv`.
-pub const FORMAT: Format<Report> =
-    Format { name: "csv", help: "A table with a row for each port, worker and flow, for spreadsheets", render };
+pub const FORMAT: Format<Report> = Format {
+    name: "csv",
+    help: "A table with a row for each port, worker and flow, for spreadsheets",
+    render,
+};
 
 /// The columns, in their order.
 #[derive(Debug, Default, Serialize)]
@@ -149,7 +153,8 @@ fn of_finding(PortFinding { port, frames, finding }: &PortFinding) -> Row<'_> {
 
 /// The columns of what has departure times.
 fn of_departures(punctuality: Option<Punctuality>) -> Row<'static> {
-    let Some(Punctuality { requested, achieved, time: _, late, worst, unsent }) = punctuality else {
+    let Some(Punctuality { requested, achieved, time: _, late, worst, unsent }) = punctuality
+    else {
         return Row::default();
     };
     Row {
@@ -206,7 +211,12 @@ mod tests {
             punctuality: Some(punctuality),
             batch_size: Some(64),
             flows: vec![flow("plain", None), flow("a \"comma\", and\na line", Some(punctuality))],
-            workers: vec![WorkerCount { cpu: 3, frames_attempted: 20, frames_tx: 18, ..WorkerCount::default() }],
+            workers: vec![WorkerCount {
+                cpu: 3,
+                frames_attempted: 20,
+                frames_tx: 18,
+                ..WorkerCount::default()
+            }],
             ..PortCount::default()
         };
         let finding = Finding {
@@ -225,25 +235,40 @@ mod tests {
     /// The rows as a reader has them, without empty cells.
     fn read(text: &str) -> Vec<BTreeMap<String, String>> {
         let mut reader = ReaderBuilder::new().from_reader(text.as_bytes());
-        let rows = reader.deserialize().collect::<Result<Vec<BTreeMap<String, String>>, _>>().unwrap();
-        rows.into_iter().map(|row| row.into_iter().filter(|(_, cell)| !cell.is_empty()).collect()).collect()
+        let rows =
+            reader.deserialize().collect::<Result<Vec<BTreeMap<String, String>>, _>>().unwrap();
+        rows.into_iter()
+            .map(|row| row.into_iter().filter(|(_, cell)| !cell.is_empty()).collect())
+            .collect()
     }
 
-    fn of_kind<'a>(rows: &'a [BTreeMap<String, String>], kind: &str) -> Vec<&'a BTreeMap<String, String>> {
+    fn of_kind<'a>(
+        rows: &'a [BTreeMap<String, String>],
+        kind: &str,
+    ) -> Vec<&'a BTreeMap<String, String>> {
         rows.iter().filter(|row| row["kind"] == kind).collect()
     }
 
-    /// Each of these columns has what the JSON report has by the same name, and no other column has anything.
+    /// Each of these columns has what the JSON report has by the same name, and no other column has
+    /// anything.
     #[track_caller]
-    fn check(row: &BTreeMap<String, String>, json: &Value, besides: &[(&str, &str)], not_in_csv: &[&str]) {
+    fn check(
+        row: &BTreeMap<String, String>,
+        json: &Value,
+        besides: &[(&str, &str)],
+        not_in_csv: &[&str],
+    ) {
         let mut row = row.clone();
         for (column, cell) in besides {
             assert_eq!(row.remove(*column).as_deref(), Some(*cell), "{column}");
         }
         let fields = json.as_object().unwrap().iter();
-        let fields = fields.filter(|(name, value)| !not_in_csv.contains(&name.as_str()) && !value.is_null());
+        let fields =
+            fields.filter(|(name, value)| !not_in_csv.contains(&name.as_str()) && !value.is_null());
         let expected: BTreeMap<String, String> = fields
-            .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .map(|(name, value)| {
+                (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            })
             .collect();
         assert_eq!(row, expected);
     }
@@ -259,11 +284,22 @@ mod tests {
         check(&rows[0], &json, &sink, &["ports", "flows", "sink", "findings"]);
         let port = &json["ports"][0];
         check(&rows[1], port, &[("kind", "port"), ("port", "west")], &["drops", "workers"]);
-        check(of_kind(&rows, "worker")[0], &port["workers"][0], &[("kind", "worker"), ("port", "west")], &["drops"]);
-        for (row, flow) in of_kind(&rows, "flow").into_iter().zip(json["flows"].as_array().unwrap()) {
+        check(
+            of_kind(&rows, "worker")[0],
+            &port["workers"][0],
+            &[("kind", "worker"), ("port", "west")],
+            &["drops"],
+        );
+        for (row, flow) in of_kind(&rows, "flow").into_iter().zip(json["flows"].as_array().unwrap())
+        {
             check(row, flow, &[("kind", "flow")], &["drops"]);
         }
-        let reason = [("kind", "drop"), ("port", "west"), ("name", "driver_queue_full"), ("frames_dropped", "2")];
+        let reason = [
+            ("kind", "drop"),
+            ("port", "west"),
+            ("name", "driver_queue_full"),
+            ("frames_dropped", "2"),
+        ];
         check(of_kind(&rows, "drop")[0], &port["drops"][0], &reason, &["reason", "count"]);
         let found = [("kind", "finding"), ("name", "queue_full"), ("frames_dropped", "2")];
         check(of_kind(&rows, "finding")[0], &json["findings"][0], &found, &["code", "frames"]);
@@ -272,11 +308,16 @@ mod tests {
     #[test]
     fn a_report_of_nothing_is_a_table_too() {
         let text = render(&Report::default()).unwrap();
-        assert!(text.starts_with("kind,port,name,interface,cpu,frames_attempted,frames_tx,"), "{text}");
+        assert!(
+            text.starts_with("kind,port,name,interface,cpu,frames_attempted,frames_tx,"),
+            "{text}"
+        );
         assert_eq!(text.matches("\r\n").count(), 2, "RFC 4180: lines end with CR LF: {text:?}");
         assert_eq!(
             read(&text)[0],
-            BTreeMap::from([("kind", "run"), ("duration_ns", "0")].map(|(k, v)| (k.to_owned(), v.to_owned())))
+            BTreeMap::from(
+                [("kind", "run"), ("duration_ns", "0")].map(|(k, v)| (k.to_owned(), v.to_owned()))
+            )
         );
     }
 }

@@ -109,8 +109,13 @@ struct InterfaceCounters<'a> {
 
 impl<'a> From<&'a Counters> for InterfaceCounters<'a> {
     fn from(counters: &'a Counters) -> Self {
-        let &Counters { tx_packets, tx_bytes, tx_dropped, tx_errors, ref nic, answers: _ } = counters;
-        let nic = nic.iter().filter(|(_, count)| **count > 0).map(|(name, &count)| (name.as_str(), count)).collect();
+        let &Counters { tx_packets, tx_bytes, tx_dropped, tx_errors, ref nic, answers: _ } =
+            counters;
+        let nic = nic
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(name, &count)| (name.as_str(), count))
+            .collect();
         Self { tx_packets, tx_bytes, tx_dropped, tx_errors, nic }
     }
 }
@@ -170,8 +175,11 @@ struct Sink {
 }
 
 /// `--output json`.
-pub const FORMAT: Format<Report> =
-    Format { name: "json", help: "One JSON object, for programs", render: |report| Ok(render(report)? + "\n") };
+pub const FORMAT: Format<Report> = Format {
+    name: "json",
+    help: "One JSON object, for programs",
+    render: |report| Ok(render(report)? + "\n"),
+};
 
 /// One line, without a line feed.
 ///

@@ -19,13 +19,19 @@ use crate::{
 };
 
 /// `--output text`.
-pub const FORMAT: Format<Report> =
-    Format { name: "text", help: "Tables and sentences, for people", render: |report| Ok(render(report)) };
+pub const FORMAT: Format<Report> = Format {
+    name: "text",
+    help: "Tables and sentences, for people",
+    render: |report| Ok(render(report)),
+};
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &Report) -> String {
     let Report { snapshot, sink, findings } = report;
-    let mut table = table(&["port", "interface", "attempted", "sent", "dropped", "Mpps", "Gbit/s on the wire"], 2);
+    let mut table = table(
+        &["port", "interface", "attempted", "sent", "dropped", "Mpps", "Gbit/s on the wire"],
+        2,
+    );
     for port in &snapshot.ports {
         let seconds = port.due_time.as_secs_f64();
         table.add_row([
@@ -56,7 +62,12 @@ pub fn render(report: &Report) -> String {
     }
     text += &interfaces(&snapshot.ports);
     if let Some(sink) = sink {
-        let _ = writeln!(text, "receiver: {} arrived, {} bytes on the wire", frames(sink.frames), grouped(sink.bytes));
+        let _ = writeln!(
+            text,
+            "receiver: {} arrived, {} bytes on the wire",
+            frames(sink.frames),
+            grouped(sink.bytes)
+        );
     }
     let _ = writeln!(text, "duration: {}", duration(snapshot.elapsed));
     text
@@ -127,11 +138,17 @@ mod tests {
     fn several_ports_have_a_total() {
         let report = |ports: usize| {
             let ports = (0..ports).map(|_| port(1)).collect();
-            render(&Report { snapshot: Snapshot { elapsed: Duration::from_secs(1), ports }, ..Report::default() })
+            render(&Report {
+                snapshot: Snapshot { elapsed: Duration::from_secs(1), ports },
+                ..Report::default()
+            })
         };
         assert!(!report(1).contains("total"));
         let text = report(3);
         let row = text.lines().find(|line| line.contains("total")).unwrap();
-        assert_eq!(row.split_whitespace().collect::<Vec<_>>().join(" "), "total 3 000 3 000 0 0.003 0.002");
+        assert_eq!(
+            row.split_whitespace().collect::<Vec<_>>().join(" "),
+            "total 3 000 3 000 0 0.003 0.002"
+        );
     }
 }

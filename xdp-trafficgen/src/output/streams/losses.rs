@@ -1,4 +1,5 @@
-//! Lines for standard error: those that could not be written are counted, and what is painted on a terminal is taken away.
+//! Lines for standard error: those that could not be written are counted, and what is painted on a
+//! terminal is taken away.
 
 use std::io::{self, Write};
 
@@ -27,7 +28,9 @@ impl Losses {
         let untold = self.lost - self.told;
         if untold > 0 {
             let plural = if untold == 1 { "" } else { "s" };
-            if put(out, format!("{untold} line{plural} could not be written here\n").as_bytes()).is_ok() {
+            if put(out, format!("{untold} line{plural} could not be written here\n").as_bytes())
+                .is_ok()
+            {
                 (self.told, self.torn) = (self.lost, false);
             }
         }
@@ -49,11 +52,16 @@ impl Losses {
         }
     }
 
-    /// The cursor stays at the beginning of the line below, so that what the terminal echoes (`^C`) harms nothing.
+    /// The cursor stays at the beginning of the line below, so that what the terminal echoes (`^C`)
+    /// harms nothing.
     pub(super) fn paint(&mut self, out: &mut impl Write, block: &str) {
         let painted = self.painted;
         // At the least what the terminal echoed there.
-        let erased = if painted > 0 { self.erase() } else { "\r".to_owned() + &ansi(Clear(ClearType::FromCursorDown)) };
+        let erased = if painted > 0 {
+            self.erase()
+        } else {
+            "\r".to_owned() + &ansi(Clear(ClearType::FromCursorDown))
+        };
         // What cannot be shown is shown the next time, in the place of what can.
         let shown = put(out, format!("{erased}{block}").as_bytes()).map_or_else(
             |written| written.checked_sub(erased.len()).map(|written| &block.as_bytes()[..written]),
@@ -135,14 +143,17 @@ mod tests {
         losses.tell(&mut disk);
         losses.tell(&mut disk);
         losses.write(&mut disk, "fifth\n");
-        let rest = "\na log goes on in a line of its own\n3 lines could not be written here\nfifth\n";
+        let rest =
+            "\na log goes on in a line of its own\n3 lines could not be written here\nfifth\n";
         assert_eq!(disk.text.strip_prefix("first\nsecond,"), Some(rest));
     }
 
     #[test]
     fn lines_that_were_painted_in_part_go_away_too() {
         // CPL, ED: seven bytes; and the beginning of a block of two lines.
-        for (room, painted, torn) in [(5, 3, false), (7, 0, false), (8, 0, true), (10, 1, false), (11, 1, false)] {
+        for (room, painted, torn) in
+            [(5, 3, false), (7, 0, false), (8, 0, true), (10, 1, false), (11, 1, false)]
+        {
             let mut losses = Losses { painted: 3, ..Losses::NONE };
             let mut terminal = Disk { room, ..Disk::default() };
             losses.paint(&mut terminal, "ab\ncd\n");
@@ -165,6 +176,9 @@ mod tests {
         losses.write(&mut terminal, "more\n");
         losses.paint(&mut terminal, "");
         // ECMA-48: CPL, cursor preceding line, and ED, erase in page from the cursor on.
-        assert_eq!(terminal.text, "\r\x1b[Ja\nb\n\x1b[2F\x1b[Jc\n\x1b[1F\x1b[Jsaid\nmore\n\r\x1b[J");
+        assert_eq!(
+            terminal.text,
+            "\r\x1b[Ja\nb\n\x1b[2F\x1b[Jc\n\x1b[1F\x1b[Jsaid\nmore\n\r\x1b[J"
+        );
     }
 }

@@ -13,8 +13,9 @@ pub(super) trait Narrow {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
-/// Gives it [`PATIENCE`] for each piece, and none after it took nothing until it takes something again: whoever says something
-/// has other things to do than to wait for a reader that was waited for in vain.
+/// Gives it [`PATIENCE`] for each piece, and none after it took nothing until it takes something
+/// again: whoever says something has other things to do than to wait for a reader that was waited
+/// for in vain.
 #[derive(Debug)]
 pub(super) struct Brief<T> {
     pub(super) to: T,
@@ -46,8 +47,9 @@ pub(super) struct StandardError;
 /// What a pipe that is ready has room for at least (`PIPE_BUF`, pipe(7)).
 const PIECE: usize = 4096;
 
-/// The same of a pseudo terminal: its buffers are made in steps of 256 bytes (`TTYB_ALIGN_MASK` of drivers/tty/tty_buffer.c), and
-/// a line feed becomes two of them. A serial line that is ready has room for more.
+/// The same of a pseudo terminal: its buffers are made in steps of 256 bytes (`TTYB_ALIGN_MASK` of
+/// drivers/tty/tty_buffer.c), and a line feed becomes two of them. A serial line that is ready has
+/// room for more.
 const PIECE_OF_TERMINAL: usize = 128;
 
 impl Narrow for StandardError {
@@ -89,7 +91,8 @@ mod tests {
     #[test]
     fn a_reader_that_stands_still_is_waited_for_once() {
         let mut losses = Losses::NONE;
-        let mut out = Brief { to: Reader { looks: 101, waits: 0, text: String::new() }, stalled: false };
+        let mut out =
+            Brief { to: Reader { looks: 101, waits: 0, text: String::new() }, stalled: false };
         (0..100).for_each(|_| losses.write(&mut out, "lost\n"));
         assert_eq!((losses.lost, out.to.waits, out.to.text.as_str()), (100, 1, ""));
         losses.write(&mut out, "told\n");

@@ -10,7 +10,8 @@ use rustix::{
     io::Errno,
 };
 
-/// Writes a result on standard output, all of it, however long its reader takes; says nothing when the reader has gone.
+/// Writes a result on standard output, all of it, however long its reader takes; says nothing when
+/// the reader has gone.
 ///
 /// # Errors
 /// Standard output takes no more, for another reason.

@@ -1,10 +1,11 @@
 //! The report as one JSON object. Its fields are a promise to scripts: they are only ever added to.
 //!
-//! Rates are in frames a second, of frames that the driver accepted. `points` are in the order of the sweep, the first of them
-//! is the default; of each `frames_attempted` is `frames_tx` plus `frames_dropped`. `pps` is the median of its `rounds`,
-//! `times_default` the median of their `pps` over the `default_pps` that was measured next to it, and what settings are
-//! compared by; it is null when the default sends nothing. `proposal` is null when there is none; its `reason` is `default`
-//! (nothing was better by more than the noise), `faster`, or `loses_fewer`.
+//! Rates are in frames a second, of frames that the driver accepted. `points` are in the order of
+//! the sweep, the first of them is the default; of each `frames_attempted` is `frames_tx` plus
+//! `frames_dropped`. `pps` is the median of its `rounds`, `times_default` the median of their `pps`
+//! over the `default_pps` that was measured next to it, and what settings are compared by; it is
+//! null when the default sends nothing. `proposal` is null when there is none; its `reason` is
+//! `default` (nothing was better by more than the noise), `faster`, or `loses_fewer`.
 
 use serde::Serialize;
 
@@ -101,8 +102,11 @@ struct FoundAt {
 }
 
 /// `--output json`.
-pub const FORMAT: Format<TuneReport> =
-    Format { name: "json", help: "One JSON object, for programs", render: |report| Ok(render(report)? + "\n") };
+pub const FORMAT: Format<TuneReport> = Format {
+    name: "json",
+    help: "One JSON object, for programs",
+    render: |report| Ok(render(report)? + "\n"),
+};
 
 /// One line, without a line feed.
 ///
@@ -140,8 +144,10 @@ pub fn render(report: &TuneReport) -> serde_json::Result<String> {
 }
 
 fn point(point: &Point) -> JsonPoint<'_> {
-    let times = Some(point.times_default()).filter(|_| point.rounds.iter().any(|round| round.default_pps > 0.0));
-    let round = |round: &Round| JsonRound { pps: whole(round.pps), default_pps: whole(round.default_pps) };
+    let times = Some(point.times_default())
+        .filter(|_| point.rounds.iter().any(|round| round.default_pps > 0.0));
+    let round =
+        |round: &Round| JsonRound { pps: whole(round.pps), default_pps: whole(round.default_pps) };
     JsonPoint {
         setting: JsonSetting::from(&point.setting),
         pps: whole(point.rate().value),
@@ -151,12 +157,20 @@ fn point(point: &Point) -> JsonPoint<'_> {
         frames_attempted: point.count.frames_attempted,
         frames_tx: point.count.frames_tx,
         frames_dropped: point.count.frames_dropped(),
-        drops: point.drops().iter().map(|&(reason, count)| Drop { reason: reason.code(), count }).collect(),
+        drops: point
+            .drops()
+            .iter()
+            .map(|&(reason, count)| Drop { reason: reason.code(), count })
+            .collect(),
     }
 }
 
 /// A whole number: plain decimals only.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is never negative, and below 2^53")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate is never negative, and below 2^53"
+)]
 fn whole(rate: f64) -> u64 {
     rate.round() as u64
 }
@@ -172,8 +186,10 @@ mod tests {
     fn every_point_and_the_proposal() {
         let default = point(1, 64, Action::Redirect, [1000; 5], 0, 1000.0);
         let best = point(2, 128, Action::Tx, [2000, 2000, 2004, 1990, 2000], 10, 1000.0);
-        let json: Value = serde_json::from_str(&render(&report(vec![default, best])).unwrap()).unwrap();
-        let rounds = [2000, 2000, 2004, 1990, 2000].map(|pps| json!({ "pps": pps, "default_pps": 1000 }));
+        let json: Value =
+            serde_json::from_str(&render(&report(vec![default, best])).unwrap()).unwrap();
+        let rounds =
+            [2000, 2000, 2004, 1990, 2000].map(|pps| json!({ "pps": pps, "default_pps": 1000 }));
         assert_eq!(
             json["points"][1],
             json!({
@@ -197,7 +213,10 @@ mod tests {
     fn what_is_not_known_is_null() {
         let nothing = point(1, 64, Action::Redirect, [0; 5], 100, 0.0);
         let json: Value = serde_json::from_str(&render(&report(vec![nothing])).unwrap()).unwrap();
-        assert_eq!((&json["proposal"], &json["points"][0]["times_default"]), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&json["proposal"], &json["points"][0]["times_default"]),
+            (&Value::Null, &Value::Null)
+        );
         assert_eq!(json["points"][0]["pps"], json!(0));
     }
 }

@@ -1,5 +1,5 @@
-//! The report for people: a table with a row for each setting, why frames were dropped, and the proposal as lines of a
-//! configuration.
+//! The report for people: a table with a row for each setting, why frames were dropped, and the
+//! proposal as lines of a configuration.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -15,12 +15,16 @@ use crate::{
 };
 
 /// `--output text`.
-pub const FORMAT: Format<TuneReport> =
-    Format { name: "text", help: "Tables and sentences, for people", render: |report| Ok(render(report)) };
+pub const FORMAT: Format<TuneReport> = Format {
+    name: "text",
+    help: "Tables and sentences, for people",
+    render: |report| Ok(render(report)),
+};
 
 /// Several lines, with a line feed at the end of each.
 pub fn render(report: &TuneReport) -> String {
-    let TuneReport { interface: _, size: _, each: _, points, choice, ended, findings, elapsed } = report;
+    let TuneReport { interface: _, size: _, each: _, points, choice, ended, findings, elapsed } =
+        report;
     if points.is_empty() {
         return format!("nothing was measured\nduration: {}, ended early\n", duration(*elapsed));
     }
@@ -59,8 +63,12 @@ pub fn render(report: &TuneReport) -> String {
         text += &legend(default);
     }
     text += &explained(findings, points);
-    let _ =
-        writeln!(text, "duration: {}{}", duration(*elapsed), if *ended == Ended::Early { ", ended early" } else { "" });
+    let _ = writeln!(
+        text,
+        "duration: {}{}",
+        duration(*elapsed),
+        if *ended == Ended::Early { ", ended early" } else { "" }
+    );
     text + &proposal(report)
 }
 
@@ -72,7 +80,11 @@ fn legend(default: &Point) -> String {
                     typically is from it\n"
             .to_owned();
     if value > 0.0 {
-        let _ = writeln!(text, "the default itself varied by {:.1} % from round to round", 100.0 * deviation / value);
+        let _ = writeln!(
+            text,
+            "the default itself varied by {:.1} % from round to round",
+            100.0 * deviation / value
+        );
     }
     text
 }
@@ -87,10 +99,16 @@ fn proposal(report: &TuneReport) -> String {
     };
     let setting = words(&point.setting);
     let reason = match (choice.why, point.times_default().value) {
-        (Rationale::Default, _) => "the default: no other setting was better by more than the noise".to_owned(),
-        (Rationale::Faster, times) if times > 0.0 => format!("{setting}: {times:.2} times the default's rate"),
+        (Rationale::Default, _) => {
+            "the default: no other setting was better by more than the noise".to_owned()
+        }
+        (Rationale::Faster, times) if times > 0.0 => {
+            format!("{setting}: {times:.2} times the default's rate")
+        }
         (Rationale::Faster, _) => format!("{setting}, for the default sends nothing"),
-        (Rationale::LosesFewer, _) => format!("{setting}: about as fast as the default, and loses fewer frames"),
+        (Rationale::LosesFewer, _) => {
+            format!("{setting}: about as fast as the default, and loses fewer frames")
+        }
     };
     let Setting { action, cpus, batch_size } = &point.setting;
     let lines = Settings { action: *action, cpus, batch_size: *batch_size }.lines();
@@ -98,7 +116,11 @@ fn proposal(report: &TuneReport) -> String {
     let mut text = format!("\nproposal{extent}: {reason}\n\n[[ports]]\n{lines}");
     // The commands without a file have no option for the path.
     if *action == Action::Redirect {
-        let _ = writeln!(text, "\nor, without a file: --cpus {} --batch-size {batch_size}", CpuList(cpus));
+        let _ = writeln!(
+            text,
+            "\nor, without a file: --cpus {} --batch-size {batch_size}",
+            CpuList(cpus)
+        );
     }
     text
 }
@@ -134,7 +156,8 @@ fn explained(findings: &[PointsFinding], points: &[Point]) -> String {
         let total: u64 = found().map(|(_, frames)| frames).sum();
         // A setting may have several that are alike.
         let places: BTreeSet<usize> = found().map(|(index, _)| *index).collect();
-        let named = places.iter().take(NAMED).filter_map(|index| Some(words(&points.get(*index)?.setting)));
+        let named =
+            places.iter().take(NAMED).filter_map(|index| Some(words(&points.get(*index)?.setting)));
         let named = named.collect::<Vec<_>>().join("; ");
         let more = match places.len().saturating_sub(NAMED) {
             0 => String::new(),
@@ -157,15 +180,24 @@ mod tests {
     /// The row of the table that begins so, without its spaces.
     #[track_caller]
     fn row(text: &str, start: &str) -> String {
-        let mut rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-        rows.find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no `{start}` in {text}"))
+        let mut rows =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        rows.find(|line| line.starts_with(start))
+            .unwrap_or_else(|| panic!("no `{start}` in {text}"))
     }
 
     #[test]
     fn a_row_for_each_setting_and_the_best_as_lines() {
         let double = [10_000_000, 10_100_000, 9_900_000, 10_000_000, 10_200_000];
         let text = render(&report(vec![
-            point(1, 64, Action::Redirect, [5_000_000, 5_000_000, 5_000_000, 4_950_000, 5_100_000], 0, 5e6),
+            point(
+                1,
+                64,
+                Action::Redirect,
+                [5_000_000, 5_000_000, 5_000_000, 4_950_000, 5_100_000],
+                0,
+                5e6,
+            ),
             point(2, 64, Action::Redirect, double, 0, 5e6),
             point(2, 256, Action::Redirect, double, 3, 5e6),
             point(2, 64, Action::Tx, [9_000_000; 5], 4_500_000, 5e6),
@@ -201,7 +233,10 @@ mod tests {
             point(1, 64, Action::Redirect, [0; 5], 900, 0.0),
             point(2, 64, Action::Tx, [500; 5], 0, 0.0),
         ]));
-        assert!(text.contains("proposal: tx, 2 CPUs, batches of 64, for the default sends nothing"), "{text}");
+        assert!(
+            text.contains("proposal: tx, 2 CPUs, batches of 64, for the default sends nothing"),
+            "{text}"
+        );
         assert_eq!(row(&text, "redirect 1 64"), "redirect 1 64 0.000 – 100.00 % default");
         assert!(!text.contains("--batch-size"), "{text}");
         let mut early = report(vec![point(1, 64, Action::Redirect, [500; 5], 0, 500.0)]);

@@ -36,7 +36,8 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
 fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
     let packet = ArpPacketSlice::from_slice(bytes).ok()?;
     let address = |bytes: &[u8]| <[u8; 4]>::try_from(bytes).ok().map(Ipv4Addr::from);
-    let (sender, target) = (address(packet.sender_protocol_addr()), address(packet.target_protocol_addr()));
+    let (sender, target) =
+        (address(packet.sender_protocol_addr()), address(packet.target_protocol_addr()));
     let hardware = <[u8; 6]>::try_from(packet.sender_hw_addr()).ok().map(show_mac);
     let words = match (packet.operation().0, sender, target, hardware) {
         (1, Some(sender), Some(target), _) => format!("arp who has {target}, tell {sender}"),
@@ -53,7 +54,9 @@ mod tests {
     #[test]
     fn in_words() {
         let own = [2, 0, 0, 0, 0, 1, 10, 0, 0, 1];
-        let arp = |operation| [&[0, 1, 8, 0, 6, 4, 0, operation][..], &own, &[0; 6], &[10, 0, 0, 2]].concat();
+        let arp = |operation| {
+            [&[0, 1, 8, 0, 6, 4, 0, operation][..], &own, &[0; 6], &[10, 0, 0, 2]].concat()
+        };
         let words = |words| format!("{MAC_WORDS}  arp {words}");
         check_line(&over_ethernet(0x0806, &arp(1)), &words("who has 10.0.0.2, tell 10.0.0.1"));
         check_line(&over_ethernet(0x0806, &arp(2)), &words("10.0.0.1 is at 02:00:00:00:00:01"));

@@ -33,12 +33,19 @@ mod tests {
     fn custom_stands_anywhere_and_hides_nothing() {
         let custom = || Layer { options: vec![0xc5; 3], ..layer(Custom, &[]) };
         for kind in HeaderKind::ALL {
-            let template =
-                short(&[custom(), layer(Ethernet, &MACS), custom(), layer(kind, &[]), custom(), layer(Udp, &[])]);
+            let template = short(&[
+                custom(),
+                layer(Ethernet, &MACS),
+                custom(),
+                layer(kind, &[]),
+                custom(),
+                layer(Udp, &[]),
+            ]);
             assert_eq!(template.bytes[15..17], [0x88, 0xb5], "before custom: {kind:?}");
         }
         let over = |middle: &[Layer]| {
-            let stack = [&[layer(Ethernet, &MACS), layer(Ipv4, &V4)], middle, &[layer(Udp, &[])]].concat();
+            let stack =
+                [&[layer(Ethernet, &MACS), layer(Ipv4, &V4)], middle, &[layer(Udp, &[])]].concat();
             short(&stack).checksums[1].addresses[0].clone()
         };
         assert_eq!(over(&[]), 26..34, "the addresses");

@@ -16,13 +16,17 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
         number("reserved0", 4, 9),
         number("version", 13, 3),
         number("protocol", 16, 16).next_header(ethernet::LOCAL_EXPERIMENT).hex(),
-        number("checksum", 32, 16).checksum(Coverage::Message { pseudo: None, zero_is_ones: false }),
+        number("checksum", 32, 16)
+            .checksum(Coverage::Message { pseudo: None, zero_is_ones: false }),
         number("reserved1", 48, 16),
         number("key", 64, 32),
         number("sequence_number", 96, 32),
     ],
     place: Place::Inner,
-    follows: &[Follows { headers: &[HeaderKind::Ipv4], number: PROTOCOL }, Follows { headers: V6, number: PROTOCOL }],
+    follows: &[
+        Follows { headers: &[HeaderKind::Ipv4], number: PROTOCOL },
+        Follows { headers: V6, number: PROTOCOL },
+    ],
     carries: &[],
     options: None,
     ip: IpPart::End,
@@ -72,13 +76,16 @@ mod tests {
     fn gre_has_the_parts_its_fields_want() {
         #[track_caller]
         fn check(set: &[(&str, u128)], expected: &str, key_at: Option<usize>) {
-            let layers = [layer(Ethernet, &MACS), layer(Ipv4, &V4), layer(Gre, set), layer(Ipv6, &V6)];
+            let layers =
+                [layer(Ethernet, &MACS), layer(Ipv4, &V4), layer(Gre, set), layer(Ipv6, &V6)];
             let template = short(&layers);
             // The checksum is tshark's to judge.
             let hex = hex(&template, 2);
             assert_eq!(hex.len(), expected.len(), "{hex}");
             assert!(
-                hex.chars().zip(expected.chars()).all(|(found, expected)| found == expected || expected == '?'),
+                hex.chars()
+                    .zip(expected.chars())
+                    .all(|(found, expected)| found == expected || expected == '?'),
                 "{hex}"
             );
             if let Some(key_at) = key_at {
@@ -99,7 +106,10 @@ mod tests {
         bad.checksum = ChecksumMode::Bad;
         let template = short(&[layer(Ethernet, &MACS), layer(Ipv4, &V4), bad, layer(Ipv4, &V4)]);
         assert_eq!(template.bytes[34..36], [0x80, 0]);
-        assert_eq!(template.checksums.iter().map(|checksum| checksum.offset).collect::<Vec<_>>(), [24, 38, 52]);
+        assert_eq!(
+            template.checksums.iter().map(|checksum| checksum.offset).collect::<Vec<_>>(),
+            [24, 38, 52]
+        );
     }
 
     #[test]
@@ -111,7 +121,10 @@ mod tests {
 
         let mut whole = Vec::new();
         let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1]);
-        builder.ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64).write(&mut whole, 253.into(), &[]).expect("a frame");
+        builder
+            .ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64)
+            .write(&mut whole, 253.into(), &[])
+            .expect("a frame");
         let gre = [&[0x80, 0, 0x65, 0x58, 0xab, 0xcd, 0, 0][..], &whole].concat();
         let inner_words = format!("02:00:00:00:00:02 > 02:00:00:00:00:01  {inner_words}");
         check_line(&over_ip(47, &gre), &format!("{IP_WORDS}  gre checksum abcd  {inner_words}"));

@@ -55,7 +55,8 @@ fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
         if flags & 1 != 0 {
             words += &format!(" n-pdu {number}");
         }
-        // Section 5.2: each says its length in units of four bytes, and ends in the type of the next.
+        // Section 5.2: each says its length in units of four bytes, and ends in the type of the
+        // next.
         while flags & 4 != 0 && extension != 0 {
             words += &format!(" extension {extension:02x}");
             let len = 4 * usize::from(*rest.first()?);
@@ -75,24 +76,36 @@ mod tests {
         testing::{MACS, V4, check_line, layer, over_udp, short, udp_words},
     };
 
-    /// 3GPP TS 29.281 section 5.1: the length counts from behind the eight bytes that are always there.
+    /// 3GPP TS 29.281 section 5.1: the length counts from behind the eight bytes that are always
+    /// there.
     #[test]
     fn gtp_has_its_optional_bytes_when_a_flag_or_a_field_wants_them() {
         #[track_caller]
         fn check(set: &[(&str, u128)], expected: &[u8]) {
-            let layers =
-                [layer(Ethernet, &MACS), layer(Ipv4, &V4), layer(Udp, &[]), layer(Gtpv1, set), layer(Ipv4, &V4)];
+            let layers = [
+                layer(Ethernet, &MACS),
+                layer(Ipv4, &V4),
+                layer(Udp, &[]),
+                layer(Gtpv1, set),
+                layer(Ipv4, &V4),
+            ];
             let template = short(&layers);
             assert_eq!(template.bytes[42..template.offsets[4]], *expected);
             assert_eq!(template.bytes[36..38], [0x08, 0x68], "port 2152");
             let from = |offset, counted_from| LengthField { offset, counted_from };
             let inner = template.offsets[4];
-            assert_eq!(template.lengths, [from(16, 14), from(38, 34), from(44, 50), from(inner + 2, inner)]);
+            assert_eq!(
+                template.lengths,
+                [from(16, 14), from(38, 34), from(44, 50), from(inner + 2, inner)]
+            );
         }
         check(&[("teid", 9)], &[0x30, 255, 0, 25, 0, 0, 0, 9]);
         check(&[("sequence_number", 7)], &[0x32, 255, 0, 29, 0, 0, 0, 0, 0, 7, 0, 0]);
         check(&[("e_flag", 1)], &[0x34, 255, 0, 29, 0, 0, 0, 0, 0, 0, 0, 0]);
-        check(&[("n_pdu_number", 3), ("next_extension_header_type", 0)], &[0x35, 255, 0, 29, 0, 0, 0, 0, 0, 0, 3, 0]);
+        check(
+            &[("n_pdu_number", 3), ("next_extension_header_type", 0)],
+            &[0x35, 255, 0, 29, 0, 0, 0, 0, 0, 0, 3, 0],
+        );
     }
 
     #[test]
@@ -102,7 +115,10 @@ mod tests {
         let gtp = [&[0x30, 255, 0, 20, 0, 0, 0, 9][..], &inner].concat();
         check_line(&over_udp(2152, &gtp), &format!("{outer}  gtp-u teid 9  {inner_words}"));
         let gtp = [&[0x36, 255, 0, 28, 0, 0, 0, 9, 0, 3, 0, 0x85, 1, 0, 0, 0][..], &inner].concat();
-        check_line(&over_udp(2152, &gtp), &format!("{outer}  gtp-u teid 9 seq 3 extension 85  {inner_words}"));
+        check_line(
+            &over_udp(2152, &gtp),
+            &format!("{outer}  gtp-u teid 9 seq 3 extension 85  {inner_words}"),
+        );
         // Of another version, or of none.
         check_line(&over_udp(2152, &[0; 8]), &format!("{outer}  8 bytes"));
     }

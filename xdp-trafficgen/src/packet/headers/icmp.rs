@@ -11,7 +11,8 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     fields: &[
         number("type", 0, 8).next_header(icmpv4::TYPE_ECHO_REQUEST as u128),
         number("code", 8, 8),
-        number("checksum", 16, 16).checksum(Coverage::Message { pseudo: None, zero_is_ones: false }),
+        number("checksum", 16, 16)
+            .checksum(Coverage::Message { pseudo: None, zero_is_ones: false }),
         number("identifier", 32, 16),
         number("sequence_number", 48, 16),
     ],
@@ -28,9 +29,13 @@ fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
     message("icmp", [icmpv4::TYPE_ECHO_REQUEST, icmpv4::TYPE_ECHO_REPLY], bytes)
 }
 
-/// ICMP and ICMPv6 look the same (RFC 792, RFC 4443 section 2.1); etherparse would refuse messages of
-/// unusual length.
-pub(super) fn message<'a>(name: &str, [request, reply]: [u8; 2], bytes: &'a [u8]) -> Option<Decoded<'a>> {
+/// ICMP and ICMPv6 look the same (RFC 792, RFC 4443 section 2.1); etherparse would refuse messages
+/// of unusual length.
+pub(super) fn message<'a>(
+    name: &str,
+    [request, reply]: [u8; 2],
+    bytes: &'a [u8],
+) -> Option<Decoded<'a>> {
     let (&[kind, code, c0, c1, i0, i1, s0, s1], rest) = bytes.split_first_chunk()?;
     let number = |high, low| u16::from_be_bytes([high, low]);
     let mut words = match kind {
@@ -55,7 +60,10 @@ mod tests {
     #[test]
     fn in_words() {
         let words = |words| format!("{IP_WORDS}  icmp {words}, checksum abcd");
-        check_line(&over_ip(1, &[8, 0, 0xab, 0xcd, 0, 7, 0, 9]), &words("echo request, id 7, seq 9"));
+        check_line(
+            &over_ip(1, &[8, 0, 0xab, 0xcd, 0, 7, 0, 9]),
+            &words("echo request, id 7, seq 9"),
+        );
         check_line(&over_ip(1, &[3, 1, 0xab, 0xcd, 0, 0, 0, 0]), &words("type 3 code 1"));
     }
 }

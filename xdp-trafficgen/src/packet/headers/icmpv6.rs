@@ -13,7 +13,8 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     fields: &[
         number("type", 0, 8).next_header(icmpv6::TYPE_ECHO_REQUEST as u128),
         number("code", 8, 8),
-        number("checksum", 16, 16).checksum(Coverage::Message { pseudo: Some(PROTOCOL), zero_is_ones: false }),
+        number("checksum", 16, 16)
+            .checksum(Coverage::Message { pseudo: Some(PROTOCOL), zero_is_ones: false }),
         number("identifier", 32, 16),
         number("sequence_number", 48, 16),
     ],

@@ -3,7 +3,8 @@
 use etherparse::{IpDscp, Ipv4HeaderSlice};
 
 use super::{
-    Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Need, Next, Number, OptionForm, Options, Padding, Place, V6,
+    Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Need, Next, Number, OptionForm, Options,
+    Padding, Place, V6,
 };
 use crate::packet::field::{Coverage, FieldDefault, ipv4, number};
 
@@ -100,18 +101,24 @@ mod tests {
         assert_eq!(header.options, Ipv4Options::from([1, 0x94, 4, 0, 0, 0, 0, 0]));
         assert_eq!(header.header_checksum, header.calc_header_checksum());
         assert_eq!(template.offsets, [0, 14, 42]);
-        assert_eq!((template.checksums[0].start, template.checksums[0].reach(&template.bytes).end), (14, 42));
+        assert_eq!(
+            (template.checksums[0].start, template.checksums[0].reach(&template.bytes).end),
+            (14, 42)
+        );
     }
 
-    /// The header's own bytes are in its checksum whatever the header length says; of one that is a length, as many as it says.
+    /// The header's own bytes are in its checksum whatever the header length says; of one that is a
+    /// length, as many as it says.
     #[test]
     fn header_lengths_that_no_receiver_believes() {
         for options in [vec![], vec![0x94, 4, 0, 0]] {
             for words in 0..=15 {
-                let ip = [&V4[..], &[("header_length", words), ("identification", 0xbeef)]].concat();
+                let ip =
+                    [&V4[..], &[("header_length", words), ("identification", 0xbeef)]].concat();
                 let ip = Layer { options: options.clone(), ..layer(Ipv4, &ip) };
                 let layers = [layer(Ethernet, &MACS), ip, layer(Udp, &[])];
-                let bytes = assemble(&layers, 100, &Payload::Random { seed: 1 }).expect("a stack").bytes;
+                let bytes =
+                    assemble(&layers, 100, &Payload::Random { seed: 1 }).expect("a stack").bytes;
                 let own = 20 + options.len();
                 let said = usize::try_from(4 * words).expect("small");
                 let covered = &bytes[14..14 + if words < 5 { own } else { said }];
@@ -123,9 +130,16 @@ mod tests {
 
     #[test]
     fn in_words() {
-        let inner = [0x45, 46 << 2, 0, 21, 0, 0, 0x20, 0, 64, 17, 0, 0, 10, 0, 0, 3, 10, 0, 0, 4, 0];
+        let inner =
+            [0x45, 46 << 2, 0, 21, 0, 0, 0x20, 0, 64, 17, 0, 0, 10, 0, 0, 3, 10, 0, 0, 4, 0];
         let first = "10.0.0.3 > 10.0.0.4 dscp 46, fragment at 0+";
-        check_line(&over_ip(4, &inner[..20]), &format!("{IP_WORDS}  {first}  ip protocol 17 cut short"));
-        check_line(&over_ip(4, &inner), &format!("{IP_WORDS}  {first}  ip protocol 17 cut short  1 byte"));
+        check_line(
+            &over_ip(4, &inner[..20]),
+            &format!("{IP_WORDS}  {first}  ip protocol 17 cut short"),
+        );
+        check_line(
+            &over_ip(4, &inner),
+            &format!("{IP_WORDS}  {first}  ip protocol 17 cut short  1 byte"),
+        );
     }
 }

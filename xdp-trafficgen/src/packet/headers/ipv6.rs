@@ -65,7 +65,8 @@ mod tests {
         fn check(kind: HeaderKind, options: &[u8], expected: &[u8]) {
             let mut extension = layer(kind, &[]);
             extension.options = options.to_vec();
-            let template = short(&[layer(Ethernet, &MACS), layer(Ipv6, &V6), extension, layer(Udp, &[])]);
+            let template =
+                short(&[layer(Ethernet, &MACS), layer(Ipv6, &V6), extension, layer(Udp, &[])]);
             assert_eq!(template.bytes[54..template.offsets[3]], *expected);
         }
         check(Ipv6HopByHop, &[], &[17, 0, 1, 4, 0, 0, 0, 0]);

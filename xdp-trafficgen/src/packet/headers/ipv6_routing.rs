@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    Decoded, Follows, HeaderDef, IpPart, Need, Next, Number, OptionForm, Options, Padding, Place, V6, ipv4, ipv6,
+    Decoded, Follows, HeaderDef, IpPart, Need, Next, Number, OptionForm, Options, Padding, Place,
+    V6, ipv4, ipv6,
 };
 use crate::packet::field::number;
 
@@ -41,10 +42,13 @@ pub(in crate::packet) fn routing_type_at(header: &Range<usize>) -> usize {
 }
 
 /// Where a routing header says the packet ends up, which is the destination in the pseudo header
-/// (RFC 8200 section 8.1), when there are segments left: the last address of type 0 (RFC 5095), the home
-/// address of type 2 (RFC 6275 section 6.4), the first segment of type 4, whose list runs backwards
-/// (RFC 8754 section 2). What IPv4 source routes say is not looked at.
-pub(in crate::packet) fn final_destination(header: &Range<usize>, frame: &[u8]) -> Option<Range<usize>> {
+/// (RFC 8200 section 8.1), when there are segments left: the last address of type 0 (RFC 5095), the
+/// home address of type 2 (RFC 6275 section 6.4), the first segment of type 4, whose list runs
+/// backwards (RFC 8754 section 2). What IPv4 source routes say is not looked at.
+pub(in crate::packet) fn final_destination(
+    header: &Range<usize>,
+    frame: &[u8],
+) -> Option<Range<usize>> {
     let (routing_type, segments_left) = (frame[header.start + 2], frame[header.start + 3]);
     match routing_type {
         _ if segments_left == 0 || !has_addresses(header) => None,

@@ -59,7 +59,8 @@ mod tests {
     fn in_words() {
         let ip = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
         let labels = [&[0, 0x01, 0x00, 64, 0, 0x01, 0x17, 63][..], &ip].concat();
-        let words = "mpls 16 ttl 64  mpls 17 class 3 ttl 63  192.0.2.1 > 192.0.2.2  ip protocol 253";
+        let words =
+            "mpls 16 ttl 64  mpls 17 class 3 ttl 63  192.0.2.1 > 192.0.2.2  ip protocol 253";
         check_line(&over_ethernet(0x8847, &labels), &format!("{MAC_WORDS}  {words}"));
     }
 }

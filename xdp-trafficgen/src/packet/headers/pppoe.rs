@@ -1,5 +1,5 @@
-//! PPPoE's session stage with the PPP protocol behind it, which says what the session carries; etherparse
-//! does not know it.
+//! PPPoE's session stage with the PPP protocol behind it, which says what the session carries;
+//! etherparse does not know it.
 
 use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Next, Number, Place};
 use crate::packet::field::number;
@@ -23,7 +23,11 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     place: Place::Inner,
     follows: &[Follows { headers: LINK, number: Number::EtherType(0x8864, &[]) }],
     // RFC 1332, RFC 5072 section 2, RFC 3032 section 4.
-    carries: &[(HeaderKind::Ipv4, Some(0x0021)), (HeaderKind::Ipv6, Some(0x0057)), (HeaderKind::Mpls, Some(0x0281))],
+    carries: &[
+        (HeaderKind::Ipv4, Some(0x0021)),
+        (HeaderKind::Ipv6, Some(0x0057)),
+        (HeaderKind::Mpls, Some(0x0281)),
+    ],
     options: None,
     ip: IpPart::End,
     decode,
@@ -85,7 +89,10 @@ mod tests {
         let ip = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
         let session = |code, protocol| [&[0x11, code, 0, 9, 0, 22, 0, protocol][..], &ip].concat();
         let check = |bytes: &[u8], words: &str| {
-            check_line(&over_ethernet(0x8864, bytes), &format!("{MAC_WORDS}  pppoe session 9{words}"));
+            check_line(
+                &over_ethernet(0x8864, bytes),
+                &format!("{MAC_WORDS}  pppoe session 9{words}"),
+            );
         };
         check(&session(0, 0x21), "  192.0.2.1 > 192.0.2.2  ip protocol 253");
         check(&session(7, 1), " code 7, ppp protocol 0001  20 bytes");

@@ -3,7 +3,8 @@
 use etherparse::{TcpHeaderSlice, TcpOptionElement};
 
 use super::{
-    Decoded, Follows, HeaderDef, HeaderKind, IpPart, Need, Next, Number, OptionForm, Options, Padding, Place, V6, udp,
+    Decoded, Follows, HeaderDef, HeaderKind, IpPart, Need, Next, Number, OptionForm, Options,
+    Padding, Place, V6, udp,
 };
 use crate::packet::field::{Coverage, number};
 
@@ -30,7 +31,8 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
         number("ctl_fin", 111, 1),
         // As much as fits: a zero window is a message of its own.
         number("window", 112, 16).default(0xffff),
-        number("checksum", 128, 16).checksum(Coverage::Message { pseudo: Some(PROTOCOL), zero_is_ones: false }),
+        number("checksum", 128, 16)
+            .checksum(Coverage::Message { pseudo: Some(PROTOCOL), zero_is_ones: false }),
         number("urgent_pointer", 144, 16),
     ],
     place: Place::Inner,
@@ -63,7 +65,8 @@ fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
         ("CWR", header.cwr()),
         ("NS", header.ns()),
     ];
-    let flags: Vec<&str> = flags.into_iter().filter(|&(_, set)| set).map(|(name, _)| name).collect();
+    let flags: Vec<&str> =
+        flags.into_iter().filter(|&(_, set)| set).map(|(name, _)| name).collect();
     let mut words = format!("tcp {} > {}, ", header.source_port(), header.destination_port());
     words += &if flags.is_empty() { "no flags".to_owned() } else { flags.join(" ") };
     words += &format!(", seq {}", header.sequence_number());
@@ -76,9 +79,13 @@ fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
             Ok(TcpOptionElement::Noop) => continue,
             Ok(TcpOptionElement::MaximumSegmentSize(size)) => format!(", mss {size}"),
             Ok(TcpOptionElement::WindowScale(scale)) => format!(", window scale {scale}"),
-            Ok(TcpOptionElement::SelectiveAcknowledgementPermitted) => ", sack permitted".to_owned(),
+            Ok(TcpOptionElement::SelectiveAcknowledgementPermitted) => {
+                ", sack permitted".to_owned()
+            }
             Ok(TcpOptionElement::SelectiveAcknowledgement(..)) => ", sack".to_owned(),
-            Ok(TcpOptionElement::Timestamp(value, echo)) => format!(", timestamp {value} echo {echo}"),
+            Ok(TcpOptionElement::Timestamp(value, echo)) => {
+                format!(", timestamp {value} echo {echo}")
+            }
             Err(_) => ", unknown options".to_owned(),
         };
     }
@@ -94,7 +101,8 @@ mod tests {
 
     #[test]
     fn in_words() {
-        let options = [TcpOptionElement::MaximumSegmentSize(1460), TcpOptionElement::WindowScale(7)];
+        let options =
+            [TcpOptionElement::MaximumSegmentSize(1460), TcpOptionElement::WindowScale(7)];
         let ethernet = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
         let tcp = ethernet.ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).tcp(1024, 80, 5, 64_240).syn();
         let mut frame = Vec::new();

@@ -19,7 +19,8 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
         number("src_port", 0, 16).default(DEFAULT_SOURCE_PORT),
         number("dst_port", 16, 16).next_header(DISCARD_PORT),
         number("length", 32, 16).frame_length(0),
-        number("checksum", 48, 16).checksum(Coverage::Message { pseudo: Some(PROTOCOL), zero_is_ones: true }),
+        number("checksum", 48, 16)
+            .checksum(Coverage::Message { pseudo: Some(PROTOCOL), zero_is_ones: true }),
     ],
     place: Place::Inner,
     follows: &[
@@ -47,21 +48,29 @@ mod tests {
         testing::{MACS, PAYLOAD, V4, V6, check_line, layer, over_udp, short, udp_words},
     };
 
-    /// What a length counts and the frame has not got are zeros, and a length that ends before the checksum is none.
+    /// What a length counts and the frame has not got are zeros, and a length that ends before the
+    /// checksum is none.
     #[test]
     fn lengths_that_no_receiver_believes() {
         #[track_caller]
         fn check(total_length: Option<u128>, length: Option<u128>, said: u16, payload: &[u8]) {
             let set = |name, value: Option<u128>| value.map(|value| (name, value));
-            let ip = [&V4[..], &set("total_length", total_length).into_iter().collect::<Vec<_>>()].concat();
+            let ip = [&V4[..], &set("total_length", total_length).into_iter().collect::<Vec<_>>()]
+                .concat();
             let udp: Vec<_> = set("length", length).into_iter().collect();
             let template = short(&[layer(Ethernet, &MACS), layer(Ipv4, &ip), layer(Udp, &udp)]);
-            let mut oracle =
-                etherparse::UdpHeader { source_port: 49152, destination_port: 9, length: said, checksum: 0 };
+            let mut oracle = etherparse::UdpHeader {
+                source_port: 49152,
+                destination_port: 9,
+                length: said,
+                checksum: 0,
+            };
             let field = template.bytes[38..40].try_into().expect("two bytes");
             // The header's own length field counts beside the pseudo header's.
             let shift = i64::from(u16::from_be_bytes(field)) - i64::from(said);
-            oracle.checksum = oracle.calc_checksum_ipv4_raw([10, 0, 0, 1], [10, 0, 0, 2], payload).expect("short");
+            oracle.checksum = oracle
+                .calc_checksum_ipv4_raw([10, 0, 0, 1], [10, 0, 0, 2], payload)
+                .expect("short");
             let expected = (i64::from(!oracle.checksum) + shift).rem_euclid(0xffff);
             let found = i64::from(!u16::from_be_bytes([template.bytes[40], template.bytes[41]]));
             assert_eq!(found.rem_euclid(0xffff), expected, "{total_length:?} {length:?}");
@@ -84,7 +93,13 @@ mod tests {
     /// RFC 768: a sum that comes out as zero is sent as all ones, in inner headers, too.
     #[test]
     fn udp_zero_rule() {
-        let layers = [layer(Ethernet, &MACS), layer(Ipv4, &V4), layer(Gre, &[]), layer(Ipv6, &V6), layer(Udp, &[])];
+        let layers = [
+            layer(Ethernet, &MACS),
+            layer(Ipv4, &V4),
+            layer(Gre, &[]),
+            layer(Ipv6, &V6),
+            layer(Udp, &[]),
+        ];
         let room = 8;
         let len = assemble(&layers, 500, &Payload::Zeros).expect("a stack").header_len + room;
         let checksum = |payload: Vec<u8>| {

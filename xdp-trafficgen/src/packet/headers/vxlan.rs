@@ -43,7 +43,10 @@ mod tests {
     fn in_words() {
         let vxlan = [&[8, 0, 0, 0, 0, 1, 0, 0][..], &over_ethernet(0x88b5, &[])].concat();
         let outer = udp_words(4789);
-        check_line(&over_udp(4789, &vxlan), &format!("{outer}  vxlan 256  {MAC_WORDS}  ether type 88b5"));
+        check_line(
+            &over_udp(4789, &vxlan),
+            &format!("{outer}  vxlan 256  {MAC_WORDS}  ether type 88b5"),
+        );
         check_line(&over_udp(4789, &[0; 8]), &format!("{outer}  8 bytes"));
     }
 }

@@ -15,7 +15,14 @@ use crate::{
 fn workers_are_put_where_there_are_queues() {
     /// CPUs, and whether there is something to say of those (if any) that are named.
     #[track_caller]
-    fn check(driver: &str, queues: u32, allowed: &[u32], cpus: Option<&str>, expected: &[u32], parts: &[&str]) {
+    fn check(
+        driver: &str,
+        queues: u32,
+        allowed: &[u32],
+        cpus: Option<&str>,
+        expected: &[u32],
+        parts: &[&str],
+    ) {
         let mut facts = machine(driver, SENDS, NATIVE);
         facts.interfaces[0].queues = Queues { rx: queues, tx: queues };
         facts.cpus = (0..8).collect();
@@ -41,7 +48,14 @@ fn workers_are_put_where_there_are_queues() {
         &[3, 4, 5],
         &["from CPU 4, 5 ", "use CPUs of 0, 1, 2, 3,", "combined 6`"],
     );
-    check("rvu-nicpf", 4, &[4, 1], Some("4"), &[4], &["CPU 4 may crash the machine", "use CPUs of 1,"]);
+    check(
+        "rvu-nicpf",
+        4,
+        &[4, 1],
+        Some("4"),
+        &[4],
+        &["CPU 4 may crash the machine", "use CPUs of 1,"],
+    );
     check("i40e", 4, &[0, 1], Some("0-3"), &[0, 1, 2, 3], &[]);
     // Others share queues, or nobody knows how many there are.
     check("ice", 2, &[6, 7], None, &[6], &[]);
@@ -54,8 +68,9 @@ fn workers_are_put_where_there_are_queues() {
 fn four_cpus() -> Facts {
     let mut facts = facts();
     let wire = facts.links[1].clone();
-    facts.links =
-        (0..8).map(|number| Link { name: format!("veth{number}"), index: 3 + number, ..wire.clone() }).collect();
+    facts.links = (0..8)
+        .map(|number| Link { name: format!("veth{number}"), index: 3 + number, ..wire.clone() })
+        .collect();
     facts.cpus = vec![0, 1, 2, 3];
     facts.allowed_cpus = facts.cpus.clone();
     let cpu = |number| Cpu { number, siblings: vec![number % 2, number % 2 + 2], ..Cpu::default() };
@@ -75,9 +90,15 @@ fn check(facts: &Facts, ports: &[&str], expected: &[&[u32]]) {
             + &format!("[[flows]]\nname = 'f{number}'\nport = 'p{number}'\n{UDP}\n")
     };
     let text: String = ports.iter().enumerate().map(port).collect();
-    let config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-    let plan = plan::plan(&config, facts, DefaultRoute::Refuse).unwrap_or_else(|wrong| panic!("{wrong}"));
-    assert_eq!(plan.ports.iter().map(|port| port.cpus.as_slice()).collect::<Vec<_>>(), expected, "{ports:?}");
+    let config =
+        file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let plan =
+        plan::plan(&config, facts, DefaultRoute::Refuse).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(
+        plan.ports.iter().map(|port| port.cpus.as_slice()).collect::<Vec<_>>(),
+        expected,
+        "{ports:?}"
+    );
 }
 
 #[test]
@@ -104,8 +125,11 @@ fn what_others_send_on_is_left_to_them() {
 
 #[test]
 fn a_port_that_starts_again_keeps_its_cpus_while_it_can() {
-    let text = format!("ports = [{{ name = 'p', interface = 'veth0' }}]\n[[flows]]\nname = 'f'\nport = 'p'\n{UDP}");
-    let mut config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let text = format!(
+        "ports = [{{ name = 'p', interface = 'veth0' }}]\n[[flows]]\nname = 'f'\nport = 'p'\n{UDP}"
+    );
+    let mut config =
+        file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
     config.ports[0].cpus = Some(Located::new(vec![2], Origin::Default));
     let cpus = |facts: &Facts| choose(&config, facts).remove("p").unwrap();
     assert_eq!(cpus(&four_cpus()), [2]);
@@ -116,9 +140,13 @@ fn a_port_that_starts_again_keeps_its_cpus_while_it_can() {
 #[test]
 fn cpus_outside_of_the_cpuset_are_refused() {
     let facts = Facts { allowed_cpus: vec![2], barred_cpus: vec![1, 3], ..four_cpus() };
-    let refused = planned("interface = 'veth0'\ncpus = '1-3'", UDP, &facts, DefaultRoute::Refuse).unwrap_err();
+    let refused = planned("interface = 'veth0'\ncpus = '1-3'", UDP, &facts, DefaultRoute::Refuse)
+        .unwrap_err();
     let text = refused.to_string();
-    assert!(text.contains("may not run on CPU 1, 3,") && text.contains("it may run on 0, 2:"), "{text}");
+    assert!(
+        text.contains("may not run on CPU 1, 3,") && text.contains("it may run on 0, 2:"),
+        "{text}"
+    );
     // What only an affinity leaves out, a worker may have.
     check(&facts, &["cpus = '0'"], &[&[0]]);
 }

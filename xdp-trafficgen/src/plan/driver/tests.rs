@@ -15,14 +15,24 @@ const RECEIVES: Option<u64> = Some(3);
 pub(in crate::plan) const SENDS: Option<u64> = Some(7);
 
 /// A machine whose `veth0` is something else.
-pub(in crate::plan) fn machine(driver: &str, features: Option<u64>, xdp: &[(AttachedMode, u32)]) -> Facts {
+pub(in crate::plan) fn machine(
+    driver: &str,
+    features: Option<u64>,
+    xdp: &[(AttachedMode, u32)],
+) -> Facts {
     let facts = facts();
     let mut interface = Interface::of(facts.link("veth0").cloned().unwrap());
-    interface.driver = (!driver.is_empty()).then(|| Driver { name: driver.to_owned(), ..Driver::default() });
+    interface.driver =
+        (!driver.is_empty()).then(|| Driver { name: driver.to_owned(), ..Driver::default() });
     interface.features = features.map(XdpFeatures);
     interface.xdp = xdp
         .iter()
-        .map(|&(mode, program)| AttachedXdp { mode, program, name: Some("theirs".to_owned()), on_link: false })
+        .map(|&(mode, program)| AttachedXdp {
+            mode,
+            program,
+            name: Some("theirs".to_owned()),
+            on_link: false,
+        })
         .collect();
     Facts { interfaces: vec![interface], ..facts }
 }
@@ -33,7 +43,8 @@ fn consent(existing: ExistingProgram) -> Consent {
 
 #[track_caller]
 pub(in crate::plan) fn plan(facts: &Facts, port: &str) -> Plan {
-    planned(port, UDP, facts, consent(ExistingProgram::Keep)).unwrap_or_else(|wrong| panic!("{wrong}"))
+    planned(port, UDP, facts, consent(ExistingProgram::Keep))
+        .unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
 const PASS: RequiredProgram = RequiredProgram::Pass(ExistingProgram::Keep);
@@ -42,15 +53,27 @@ pub(in crate::plan) const NATIVE: &[(AttachedMode, u32)] = &[(AttachedMode::Nati
 #[test]
 fn drivers_that_send_only_with_a_program_get_one() {
     #[track_caller]
-    fn check(driver: &str, features: Option<u64>, xdp: &[(AttachedMode, u32)], expected: RequiredProgram, note: &str) {
+    fn check(
+        driver: &str,
+        features: Option<u64>,
+        xdp: &[(AttachedMode, u32)],
+        expected: RequiredProgram,
+        note: &str,
+    ) {
         let plan = plan(&machine(driver, features, xdp), "interface = 'veth0'");
         assert_eq!(plan.ports[0].attach, expected, "{driver} {features:?} {xdp:?}");
-        let about: Vec<_> =
-            plan.notes.iter().filter(|note| note.text.contains("attached while frames are sent")).collect();
+        let about: Vec<_> = plan
+            .notes
+            .iter()
+            .filter(|note| note.text.contains("attached while frames are sent"))
+            .collect();
         // Of one that is there already, nothing is said.
         let said = expected != RequiredProgram::Nothing && xdp != NATIVE;
         assert_eq!(about.len(), usize::from(said), "{:?}", plan.notes);
-        assert!(about.iter().all(|said| said.text.starts_with("veth0: ") && said.text.ends_with(note)), "{about:?}");
+        assert!(
+            about.iter().all(|said| said.text.starts_with("veth0: ") && said.text.ends_with(note)),
+            "{about:?}"
+        );
     }
     // ice_xdp_setup_prog sets ndo-xmit with the first program.
     check("ice", RECEIVES, &[], PASS, "for ice sends XDP frames only then");
@@ -76,13 +99,31 @@ fn drivers_that_send_only_with_a_program_get_one() {
     check("vmxnet3", SENDS, NATIVE, RequiredProgram::Nothing, "");
     check("tun", SENDS, NATIVE, RequiredProgram::Nothing, "");
     // Nobody has heard of it.
-    check("newnic", RECEIVES, &[], PASS, "for newnic does not send XDP frames as it is, and may then");
+    check(
+        "newnic",
+        RECEIVES,
+        &[],
+        PASS,
+        "for newnic does not send XDP frames as it is, and may then",
+    );
     check("newnic", SENDS, &[], RequiredProgram::Nothing, "");
     check("newnic", SENDS, NATIVE, PASS, "");
     check("newnic", None, NATIVE, RequiredProgram::Nothing, "");
-    check("", RECEIVES, &[], PASS, "for its driver does not send XDP frames as it is, and may then");
+    check(
+        "",
+        RECEIVES,
+        &[],
+        PASS,
+        "for its driver does not send XDP frames as it is, and may then",
+    );
     // On the NIC, it is in nobody's way.
-    check("ice", RECEIVES, &[(AttachedMode::Offloaded, 3)], PASS, "for ice sends XDP frames only then");
+    check(
+        "ice",
+        RECEIVES,
+        &[(AttachedMode::Offloaded, 3)],
+        PASS,
+        "for ice sends XDP frames only then",
+    );
 }
 
 /// It is the interface that frames leave by which counts.
@@ -95,7 +136,10 @@ fn only_the_interface_that_frames_leave_by_gets_one() {
         facts.links.push(other.clone());
         facts.interfaces.push(Interface::of(other));
         let ports = plan(&facts, settings).ports;
-        assert_eq!((ports[0].attach, ports[0].leaves_by().is_some()), (expected, ports[0].action != Action::Drop));
+        assert_eq!(
+            (ports[0].attach, ports[0].leaves_by().is_some()),
+            (expected, ports[0].action != Action::Drop)
+        );
     }
     check("interface = 'veth0'\ningress = 'eth9'", PASS);
     check("interface = 'veth0'\ningress = 'eth9'\naction = 'tx'", RequiredProgram::Nothing);
@@ -108,24 +152,40 @@ fn only_the_interface_that_frames_leave_by_gets_one() {
 fn a_generic_program_is_in_the_way_unless_it_may_be_moved() {
     let generic = &[(AttachedMode::Generic, 12)];
     let facts = machine("ice", RECEIVES, generic);
-    let refused = planned("interface = 'veth0'", UDP, &facts, consent(ExistingProgram::Keep)).unwrap_err().to_string();
-    for part in ["the generic XDP program 12 (`theirs`)", "`ip link set dev veth0 xdpgeneric off`", "--replace-xdp"] {
+    let refused = planned("interface = 'veth0'", UDP, &facts, consent(ExistingProgram::Keep))
+        .unwrap_err()
+        .to_string();
+    for part in [
+        "the generic XDP program 12 (`theirs`)",
+        "`ip link set dev veth0 xdpgeneric off`",
+        "--replace-xdp",
+    ] {
         assert!(refused.contains(part), "{refused}");
     }
-    let plan = planned("interface = 'veth0'", UDP, &facts, consent(ExistingProgram::Replace)).unwrap();
+    let plan =
+        planned("interface = 'veth0'", UDP, &facts, consent(ExistingProgram::Replace)).unwrap();
     assert_eq!(plan.ports[0].attach, RequiredProgram::Pass(ExistingProgram::Replace));
     assert!(
-        plan.notes[0].text.ends_with("the generic XDP program 12 (`theirs`) makes way for it until the end"),
+        plan.notes[0]
+            .text
+            .ends_with("the generic XDP program 12 (`theirs`) makes way for it until the end"),
         "{:?}",
         plan.notes
     );
     let mut held = facts.clone();
     held.interfaces[0].xdp[0].on_link = true;
-    let refused =
-        planned("interface = 'veth0'", UDP, &held, consent(ExistingProgram::Replace)).unwrap_err().to_string();
+    let refused = planned("interface = 'veth0'", UDP, &held, consent(ExistingProgram::Replace))
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("`bpftool link show`"), "{refused}");
     // Where nothing has to be attached, it is in nobody's way.
     assert!(
-        planned("interface = 'veth0'", UDP, &machine("tun", SENDS, generic), consent(ExistingProgram::Keep)).is_ok()
+        planned(
+            "interface = 'veth0'",
+            UDP,
+            &machine("tun", SENDS, generic),
+            consent(ExistingProgram::Keep)
+        )
+        .is_ok()
     );
 }

@@ -1,11 +1,13 @@
-//! Loads that change with time: the cumulative number of frames N(t) as the integral of the rate, and the time of each frame.
+//! Loads that change with time: the cumulative number of frames N(t) as the integral of the rate,
+//! and the time of each frame.
 //!
-//! Frame k (from 0) leaves at the last moment at which N(t) is not yet above k: the first one where the rate rises above zero,
-//! and of a step that lasts for exactly 1000 frames, frames 0 to 999 belong to the step, frame 1000 to what follows. A period,
-//! or a load that ends, therefore has N(end) frames, rounded up.
+//! Frame k (from 0) leaves at the last moment at which N(t) is not yet above k: the first one where
+//! the rate rises above zero, and of a step that lasts for exactly 1000 frames, frames 0 to 999
+//! belong to the step, frame 1000 to what follows. A period, or a load that ends, therefore has
+//! N(end) frames, rounded up.
 //!
-//! The numbers of frames are exact; floating point only finds times within a piece. Times become runs of constant gap: see
-//! [`runs`].
+//! The numbers of frames are exact; floating point only finds times within a piece. Times become
+//! runs of constant gap: see [`runs`].
 
 use std::f64::consts::TAU;
 
@@ -32,7 +34,9 @@ impl Curve {
         let again = |repeat: bool| if repeat { CurveEnd::Repeats } else { CurveEnd::Stops };
         let (shape, ends) = match profile {
             Profile::Constant(_) | Profile::Poisson { .. } | Profile::Burst(_) => return None,
-            Profile::Ramp { from, to, over } => (lines(vec![(nanos(*over), *from, *to)]), CurveEnd::Stays(to.ratio())),
+            Profile::Ramp { from, to, over } => {
+                (lines(vec![(nanos(*over), *from, *to)]), CurveEnd::Stays(to.ratio()))
+            }
             Profile::Steps { steps, repeat } => {
                 let step = |Step { rate, duration }: &Step<Pps>| (nanos(*duration), *rate, *rate);
                 (lines(steps.iter().map(step).collect()), again(*repeat))
@@ -42,7 +46,11 @@ impl Curve {
                 (lines(vec![(nanos(*period), *mean, *mean)]), CurveEnd::Repeats)
             }
             Profile::Sine { mean, amplitude, period } => {
-                let shape = Shape::Sine { mean: mean.ratio(), amplitude: amplitude.ratio(), nanos: nanos(*period) };
+                let shape = Shape::Sine {
+                    mean: mean.ratio(),
+                    amplitude: amplitude.ratio(),
+                    nanos: nanos(*period),
+                };
                 (shape, CurveEnd::Repeats)
             }
             Profile::Trace { points, repeat } => {
@@ -59,9 +67,9 @@ impl Curve {
     /// Its highest rate, in frames a second.
     pub(super) fn peak(&self) -> f64 {
         match &self.shape {
-            Shape::Lines(lines) => {
-                lines.iter().fold(0.0, |most: f64, line| most.max(line.from.to_f64()).max(line.to.to_f64()))
-            }
+            Shape::Lines(lines) => lines
+                .iter()
+                .fold(0.0, |most: f64, line| most.max(line.from.to_f64()).max(line.to.to_f64())),
             Shape::Sine { mean, amplitude, .. } => mean.to_f64() + amplitude.to_f64(),
         }
     }
@@ -71,7 +79,8 @@ impl Curve {
         match (&self.shape, self.ends) {
             (_, CurveEnd::Stays(rate)) => rate.to_f64(),
             (Shape::Lines(lines), CurveEnd::Repeats | CurveEnd::Stops) => {
-                let frames = |line: &Line| line.from.to_f64().midpoint(line.to.to_f64()) * line.nanos as f64;
+                let frames =
+                    |line: &Line| line.from.to_f64().midpoint(line.to.to_f64()) * line.nanos as f64;
                 lines.iter().map(frames).sum::<f64>() / self.shape.nanos().max(1) as f64
             }
             (Shape::Sine { mean, .. }, CurveEnd::Repeats | CurveEnd::Stops) => mean.to_f64(),
@@ -91,14 +100,17 @@ pub(super) enum Shape {
 impl Shape {
     /// Lines of some length.
     fn lines(lines: Vec<(u64, Pps, Pps)>) -> Self {
-        let line = |(nanos, from, to): (u64, Pps, Pps)| Line { nanos, from: from.ratio(), to: to.ratio() };
+        let line =
+            |(nanos, from, to): (u64, Pps, Pps)| Line { nanos, from: from.ratio(), to: to.ratio() };
         Self::Lines(lines.into_iter().map(line).filter(|line| line.nanos > 0).collect())
     }
 
     /// How long it takes.
     pub(super) fn nanos(&self) -> u64 {
         match self {
-            Self::Lines(lines) => lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.nanos)),
+            Self::Lines(lines) => {
+                lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.nanos))
+            }
             Self::Sine { nanos, .. } => *nanos,
         }
     }
@@ -142,14 +154,20 @@ pub(super) struct TooMany;
 /// Nanoseconds of a second.
 const SECOND: u128 = 1_000_000_000;
 
-/// A curve as runs of constant gap, at most `limit` of them. Where the rate is constant, all of a run's frames are exact.
-/// Elsewhere its first frame and its last one are (rounded down to a nanosecond), and those between leave within 1 % of the gap
-/// or within `nanos`, whichever is more, of their exact time; but on the right side of each of the `cuts`, the times at which
-/// flows begin or end: a frame that is due at the very end of a flow is not the flow's.
+/// A curve as runs of constant gap, at most `limit` of them. Where the rate is constant, all of a
+/// run's frames are exact. Elsewhere its first frame and its last one are (rounded down to a
+/// nanosecond), and those between leave within 1 % of the gap or within `nanos`, whichever is more,
+/// of their exact time; but on the right side of each of the `cuts`, the times at which flows begin
+/// or end: a frame that is due at the very end of a flow is not the flow's.
 ///
 /// # Errors
 /// When it takes more runs.
-pub(super) fn runs(curve: &Curve, cuts: &[u64], nanos: u64, limit: usize) -> Result<Vec<Run>, TooMany> {
+pub(super) fn runs(
+    curve: &Curve,
+    cuts: &[u64],
+    nanos: u64,
+    limit: usize,
+) -> Result<Vec<Run>, TooMany> {
     let mut runs = Vec::new();
     match &curve.shape {
         Shape::Lines(lines) => {
@@ -158,13 +176,20 @@ pub(super) fn runs(curve: &Curve, cuts: &[u64], nanos: u64, limit: usize) -> Res
                 let piece = at.piece(line);
                 match piece.constant_gap() {
                     Some(gap) if piece.frames() > 0 => {
-                        runs.push(Run { start: piece.start_of_constant(), frames: piece.frames(), gap });
+                        runs.push(Run {
+                            start: piece.start_of_constant(),
+                            frames: piece.frames(),
+                            gap,
+                        });
                     }
                     Some(_) => {}
                     None => {
                         let (mut first, mut earliest) = (piece.first, 0);
-                        let known = cuts.iter().filter_map(|&cut| Some((piece.first_at(cut)?, cut)));
-                        for (end, cut) in known.chain([(piece.end, at.time.saturating_add(line.nanos))]) {
+                        let known =
+                            cuts.iter().filter_map(|&cut| Some((piece.first_at(cut)?, cut)));
+                        for (end, cut) in
+                            known.chain([(piece.end, at.time.saturating_add(line.nanos))])
+                        {
                             let time = |frame| piece.time(frame).clamp(earliest, cut - 1);
                             split(first..end, time, nanos, limit, &mut runs)?;
                             (first, earliest) = (end, cut);
@@ -183,11 +208,17 @@ pub(super) fn runs(curve: &Curve, cuts: &[u64], nanos: u64, limit: usize) -> Res
             }
         }
         &Shape::Sine { mean, amplitude, nanos: period } => {
-            let sine = Sine { mean: mean.to_f64() / 1e9, amplitude: amplitude.to_f64() / 1e9, period: period as f64 };
+            let sine = Sine {
+                mean: mean.to_f64() / 1e9,
+                amplitude: amplitude.to_f64() / 1e9,
+                period: period as f64,
+            };
             let frames = mean.times(Ratio::new(period, SECOND));
             let frames = small(frames.numerator.div_ceil(frames.denominator));
-            // The rate rises, falls, and rises: a chord is judged by a few points only where it does one of them.
-            let turns = [0.0, 0.25, 0.75, 1.0].map(|part| whole(sine.frames(part * sine.period)).min(frames));
+            // The rate rises, falls, and rises: a chord is judged by a few points only where it
+            // does one of them.
+            let turns = [0.0, 0.25, 0.75, 1.0]
+                .map(|part| whole(sine.frames(part * sine.period)).min(frames));
             let turns = [0, turns[1], turns[2], frames];
             for part in turns.windows(2) {
                 split(part[0]..part[1], |frame| sine.time(frame), nanos, limit, &mut runs)?;
@@ -209,7 +240,8 @@ fn split(
     while first < frames.end {
         let mut steps = (frames.end - first - 1).min(tried);
         let (start, end) = loop {
-            let points = [0, steps / 4, steps / 2, steps - steps / 4, steps].map(|step| (step, time(first + step)));
+            let points = [0, steps / 4, steps / 2, steps - steps / 4, steps]
+                .map(|step| (step, time(first + step)));
             let off = chord_error(&points, nanos);
             if off <= 1.0 {
                 // An error grows with the square of the length.
@@ -228,20 +260,24 @@ fn split(
     Ok(())
 }
 
-/// How far points are from the straight line between the first and the last, as a share of what is allowed. Of a curve that
-/// bends one way the error at the best of three points is two thirds of the worst or more, so half is allowed here.
+/// How far points are from the straight line between the first and the last, as a share of what is
+/// allowed. Of a curve that bends one way the error at the best of three points is two thirds of
+/// the worst or more, so half is allowed here.
 fn chord_error(points: &[(u64, u64); 5], nanos: u64) -> f64 {
     let [(_, start), .., (steps, end)] = *points;
     if steps < 2 {
         return 0.0;
     }
-    let gap = points.windows(2).filter(|pair| pair[1].0 > pair[0].0).fold(f64::INFINITY, |least, pair| {
-        least.min(pair[1].1.saturating_sub(pair[0].1) as f64 / (pair[1].0 - pair[0].0) as f64)
-    });
+    let gap = points.windows(2).filter(|pair| pair[1].0 > pair[0].0).fold(
+        f64::INFINITY,
+        |least, pair| {
+            least.min(pair[1].1.saturating_sub(pair[0].1) as f64 / (pair[1].0 - pair[0].0) as f64)
+        },
+    );
     let slope = end.saturating_sub(start) as f64 / steps as f64;
-    let off = points
-        .iter()
-        .fold(0.0f64, |most, &(step, time)| most.max((time.saturating_sub(start) as f64 - slope * step as f64).abs()));
+    let off = points.iter().fold(0.0f64, |most, &(step, time)| {
+        most.max((time.saturating_sub(start) as f64 - slope * step as f64).abs())
+    });
     off / (gap * 0.005).max(nanos as f64 / 2.0)
 }
 
@@ -253,17 +289,20 @@ struct Scale {
 }
 
 impl Scale {
-    /// The rates' common denominator; 2⁴⁰ where numbers would grow too large, and rates are rounded to it.
+    /// The rates' common denominator; 2⁴⁰ where numbers would grow too large, and rates are rounded
+    /// to it.
     fn new(lines: &[Line], ends: CurveEnd) -> Self {
         let stays = match ends {
             CurveEnd::Stays(rate) => rate,
             CurveEnd::Repeats | CurveEnd::Stops => Ratio::ZERO,
         };
         let rates = || lines.iter().flat_map(|line| [line.from, line.to]).chain([stays]);
-        let common = rates()
-            .try_fold(1u128, |common, rate| common.checked_mul(rate.denominator / gcd(common, rate.denominator)));
+        let common = rates().try_fold(1u128, |common, rate| {
+            common.checked_mul(rate.denominator / gcd(common, rate.denominator))
+        });
         let fits = |common: u128| {
-            let units = |rate: Ratio| rate.numerator.checked_mul(common / rate.denominator)?.checked_mul(2);
+            let units =
+                |rate: Ratio| rate.numerator.checked_mul(common / rate.denominator)?.checked_mul(2);
             let all = lines.iter().try_fold(0u128, |sum, line| {
                 let rate = units(line.from)?.checked_add(units(line.to)?)?;
                 sum.checked_add(rate.checked_mul(line.nanos.into())?)
@@ -300,7 +339,11 @@ struct Position {
 
 impl Position {
     fn behind(self, line: &Line) -> Self {
-        Self { scale: self.scale, time: self.time.saturating_add(line.nanos), count: self.piece(line).last }
+        Self {
+            scale: self.scale,
+            time: self.time.saturating_add(line.nanos),
+            count: self.piece(line).last,
+        }
     }
 
     fn piece(self, line: &Line) -> Piece {
@@ -324,7 +367,8 @@ impl Position {
 struct Piece {
     start: Position,
     nanos: u64,
-    /// Units of the rates: over a time of t nanoseconds at a constant rate, 2 · rate · t of them are counted.
+    /// Units of the rates: over a time of t nanoseconds at a constant rate, 2 · rate · t of them
+    /// are counted.
     from: u128,
     to: u128,
     /// The count at its end.
@@ -345,20 +389,26 @@ impl Piece {
 
     /// When its first frame leaves, exactly; the rate is constant.
     fn start_of_constant(&self) -> Ratio {
-        let before = (u128::from(self.first) * self.start.scale.frame()).saturating_sub(self.start.count);
+        let before =
+            (u128::from(self.first) * self.start.scale.frame()).saturating_sub(self.start.count);
         let after = Ratio::new(before, (2 * self.from).max(1));
-        let start =
-            after.denominator.checked_mul(self.start.time.into()).and_then(|start| start.checked_add(after.numerator));
+        let start = after
+            .denominator
+            .checked_mul(self.start.time.into())
+            .and_then(|start| start.checked_add(after.numerator));
         start.map_or_else(
             || Ratio::whole(self.time(self.first)),
             |above| Ratio { numerator: above, denominator: after.denominator },
         )
     }
 
-    /// The first of its frames that is due at `cut` or later; none when the cut is not within it, or numbers are too large to
-    /// say exactly. `2·a·t + (b - a)·t²/T` units are counted by then.
+    /// The first of its frames that is due at `cut` or later; none when the cut is not within it,
+    /// or numbers are too large to say exactly. `2·a·t + (b - a)·t²/T` units are counted by
+    /// then.
     fn first_at(&self, cut: u64) -> Option<u64> {
-        let time = u128::from(cut.checked_sub(self.start.time).filter(|time| (1..self.nanos).contains(time))?);
+        let time = u128::from(
+            cut.checked_sub(self.start.time).filter(|time| (1..self.nanos).contains(time))?,
+        );
         let straight = self.from.checked_mul(2)?.checked_mul(time)?;
         let bend = self.from.abs_diff(self.to).checked_mul(time)?.checked_mul(time)?;
         let counted = if self.from < self.to {
@@ -376,8 +426,8 @@ impl Piece {
         let before = units.saturating_sub(self.start.count);
         let left = self.last.saturating_sub(units);
         let (from, to, nanos) = (self.from as f64, self.to as f64, self.nanos as f64);
-        // N = 2·a·t + (b - a)·t²/T, solved for t without a difference of numbers that may be close: from the end that is
-        // slower.
+        // N = 2·a·t + (b - a)·t²/T, solved for t without a difference of numbers that may be close:
+        // from the end that is slower.
         let after = if self.from == self.to {
             small(before / (2 * self.from).max(1))
         } else if self.from < self.to {

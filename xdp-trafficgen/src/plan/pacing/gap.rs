@@ -1,4 +1,5 @@
-//! Arithmetic of [`Gap`], the time between two departures as the program adds it: every multiple of it is exact.
+//! Arithmetic of [`Gap`], the time between two departures as the program adds it: every multiple of
+//! it is exact.
 
 use xdp_trafficgen_ebpf::abi::timing::Gap;
 
@@ -10,12 +11,13 @@ const MAX_WHOLE: u128 = 1 << 63;
 
 /// What the plan does with gaps, and the program does not.
 pub(super) trait ExactGap: Sized {
-    /// The gap of so many nanoseconds; the longest is [`MAX_NANOS`] by `workers`, so that each worker's is within it.
+    /// The gap of so many nanoseconds; the longest is [`MAX_NANOS`] by `workers`, so that each
+    /// worker's is within it.
     fn exact(nanos: Ratio, workers: u64) -> Self;
     /// The gap at a rate that is not zero.
     fn of_rate(rate: Pps, workers: u64) -> Self;
-    /// As [`ExactGap::exact`], in parts of a nanosecond that `others` are whole numbers of too; where there are none so small,
-    /// others are rounded down to those there are.
+    /// As [`ExactGap::exact`], in parts of a nanosecond that `others` are whole numbers of too;
+    /// where there are none so small, others are rounded down to those there are.
     fn beside(nanos: Ratio, others: [Ratio; 2], workers: u64) -> Self;
     /// Another time in the same parts of a nanosecond, rounded down to them.
     fn in_parts(&self, time: Ratio) -> Self;
@@ -41,10 +43,16 @@ impl ExactGap for Gap {
     fn beside(nanos: Ratio, others: [Ratio; 2], workers: u64) -> Self {
         let gap = Self::exact(nanos, workers);
         let common = others.iter().try_fold(u128::from(gap.whole), |whole, other| {
-            whole.checked_mul(other.denominator / gcd(whole, other.denominator)).filter(|whole| *whole <= MAX_WHOLE)
+            whole
+                .checked_mul(other.denominator / gcd(whole, other.denominator))
+                .filter(|whole| *whole <= MAX_WHOLE)
         });
         let times = common.map_or(1, |common| common / u128::from(gap.whole));
-        Self { rest: small(u128::from(gap.rest) * times), whole: small(u128::from(gap.whole) * times), ..gap }
+        Self {
+            rest: small(u128::from(gap.rest) * times),
+            whole: small(u128::from(gap.whole) * times),
+            ..gap
+        }
     }
 
     fn in_parts(&self, time: Ratio) -> Self {

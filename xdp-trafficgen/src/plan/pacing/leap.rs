@@ -1,5 +1,5 @@
-//! Moves streams far ahead, in few steps: what a day of departures comes to is worked out, not counted. For the host alone; the
-//! program, which never has far to go, steps (`timing::skip`).
+//! Moves streams far ahead, in few steps: what a day of departures comes to is worked out, not
+//! counted. For the host alone; the program, which never has far to go, steps (`timing::skip`).
 
 use xdp_trafficgen_ebpf::{
     abi::timing::{Gap, Segment, Stream, stream_kind},
@@ -8,8 +8,9 @@ use xdp_trafficgen_ebpf::{
 
 use super::{rates::small, simulation::HostTables};
 
-/// Gives up all departures that are due before a time, as `timing::skip` does when it is called until there are no more. Takes
-/// as many steps as one period has segments; only random departures are drawn one by one.
+/// Gives up all departures that are due before a time, as `timing::skip` does when it is called
+/// until there are no more. Takes as many steps as one period has segments; only random departures
+/// are drawn one by one.
 pub(super) fn skip_to(stream: &mut Stream, time: u64, segments: &[Segment], exponentials: &[u32]) {
     let tables = HostTables::with(segments, exponentials);
     loop {
@@ -24,7 +25,8 @@ pub(super) fn skip_to(stream: &mut Stream, time: u64, segments: &[Segment], expo
     }
 }
 
-/// From the beginning of a period to that of another, from which on departures are due before `until`, too.
+/// From the beginning of a period to that of another, from which on departures are due before
+/// `until`, too.
 fn whole_periods(stream: &mut Stream, until: u64, segments: &[Segment]) {
     let parts = parts(stream.spec.period);
     if stream.spec.kind != stream_kind::SEGMENTS
@@ -37,13 +39,20 @@ fn whole_periods(stream: &mut Stream, until: u64, segments: &[Segment]) {
     if stream.state.segment_left != first.frames {
         return;
     }
-    // The last of them is left for steps: the last departure of a period may be due at its very end.
-    let time = u128::from(until.saturating_sub(stream.state.period_start)) * u128::from(stream.spec.period.whole);
-    let periods = (time.saturating_sub(stream.state.period_start_rest.into()) / parts).saturating_sub(1);
+    // The last of them is left for steps: the last departure of a period may be due at its very
+    // end.
+    let time = u128::from(until.saturating_sub(stream.state.period_start))
+        * u128::from(stream.spec.period.whole);
+    let periods =
+        (time.saturating_sub(stream.state.period_start_rest.into()) / parts).saturating_sub(1);
     if periods == 0 {
         return;
     }
-    let Some(own) = segments.get(stream.spec.first_segment as usize..stream.spec.segment_end as usize) else { return };
+    let Some(own) =
+        segments.get(stream.spec.first_segment as usize..stream.spec.segment_end as usize)
+    else {
+        return;
+    };
     let frames: u128 = own.iter().map(|segment| u128::from(segment.frames)).sum();
     let periods = match stream.state.left {
         u64::MAX => periods,
@@ -53,12 +62,14 @@ fn whole_periods(stream: &mut Stream, until: u64, segments: &[Segment]) {
     stream.state.period_start += small(rest / u128::from(stream.spec.period.whole));
     stream.state.period_start_rest = small(rest % u128::from(stream.spec.period.whole));
     let rest = u128::from(first.rest) + u128::from(stream.state.period_start_rest);
-    stream.state.due = stream.state.period_start + first.start + small(rest / u128::from(first.gap.whole));
+    stream.state.due =
+        stream.state.period_start + first.start + small(rest / u128::from(first.gap.whole));
     stream.state.due_rest = small(rest % u128::from(first.gap.whole));
     pass(stream, small(periods * frames));
 }
 
-/// Over departures at equal distances, whatever the parts of a nanosecond; the last one before `until` is left for a step.
+/// Over departures at equal distances, whatever the parts of a nanosecond; the last one before
+/// `until` is left for a step.
 fn equal_gaps(stream: &mut Stream, until: u64) {
     let parts = parts(stream.state.gap);
     if parts == 0 || stream.state.due >= until {
@@ -67,7 +78,11 @@ fn equal_gaps(stream: &mut Stream, until: u64) {
     let whole = u128::from(stream.state.gap.whole);
     // Times up to 2⁶¹ ns, in parts of up to 2⁻⁶³ ns: these fit.
     let last = u128::from(until - 1 - stream.state.due) * whole + (whole - 1);
-    let run = if stream.spec.kind == stream_kind::SEGMENTS { stream.state.segment_left } else { u64::MAX };
+    let run = if stream.spec.kind == stream_kind::SEGMENTS {
+        stream.state.segment_left
+    } else {
+        u64::MAX
+    };
     let most = u128::from(run.min(stream.state.left).saturating_sub(1));
     let many = (last.saturating_sub(stream.state.due_rest.into()) / parts).min(most);
     let rest = u128::from(stream.state.due_rest) + many * parts;

@@ -1,4 +1,5 @@
-//! Departures while a port cannot send: how many are due of each flow, as they would be of a run that goes on.
+//! Departures while a port cannot send: how many are due of each flow, as they would be of a run
+//! that goes on.
 
 use std::{mem, time::Duration};
 
@@ -13,7 +14,8 @@ use crate::{
     units::Pps,
 };
 
-/// The departures of a port from some time on. Keeps its place: an outage may be looked at again and again.
+/// The departures of a port from some time on. Keeps its place: an outage may be looked at again
+/// and again.
 #[derive(Clone, Debug)]
 pub struct MissedDepartures {
     /// None where nothing is paced.
@@ -62,7 +64,8 @@ impl Flow {
         self.missed
     }
 
-    /// So many departures, the last of which was due at `time`, are the flow's, or as many as it has left.
+    /// So many departures, the last of which was due at `time`, are the flow's, or as many as it
+    /// has left.
     fn give(&mut self, due: u64, time: u64) {
         let due = self.left.map_or(due, |left| left.min(due));
         self.left = self.left.map(|left| left - due);
@@ -80,13 +83,18 @@ impl MissedDepartures {
             name: flow.name.clone(),
             weight: flow.weight,
             begin: super::nanos(flow.delay),
-            end: flow.duration.map_or(u64::MAX, |duration| super::nanos(flow.delay.saturating_add(duration))),
+            end: flow
+                .duration
+                .map_or(u64::MAX, |duration| super::nanos(flow.delay.saturating_add(duration))),
             left: flow.packets,
             over: None,
             missed: 0,
         };
         Self {
-            pacing: port.pacing.as_ref().map(|pacing| Pacing { calendars: Vec::new(), ..pacing.clone() }),
+            pacing: port
+                .pacing
+                .as_ref()
+                .map(|pacing| Pacing { calendars: Vec::new(), ..pacing.clone() }),
             exponentials: exponentials(),
             flows: port.flows.iter().map(flow).collect(),
             until: 0,
@@ -95,8 +103,9 @@ impl MissedDepartures {
         }
     }
 
-    /// The port stopped sending so long after its start, after so many departures of each flow (in the plan's order). What was due
-    /// until then beyond those is missed, too: a worker that is told to stop leaves to nobody what it could have caught up with.
+    /// The port stopped sending so long after its start, after so many departures of each flow (in
+    /// the plan's order). What was due until then beyond those is missed, too: a worker that is
+    /// told to stop leaves to nobody what it could have caught up with.
     #[must_use]
     pub fn after(mut self, start: Duration, had: &[u64]) -> Self {
         let until = super::nanos(start);
@@ -104,8 +113,11 @@ impl MissedDepartures {
         let flows = self.flows.len().max(1);
         let own = self.pacing.as_ref().is_some_and(|pacing| pacing.streams == Streams::Flows);
         let begins: Vec<u64> = self.flows.iter().map(|flow| flow.begin).collect();
-        for (index, stream) in
-            self.streams_mut().iter_mut().enumerate().filter(|(_, it)| it.spec.kind == stream_kind::POISSON)
+        for (index, stream) in self
+            .streams_mut()
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, it)| it.spec.kind == stream_kind::POISSON)
         {
             // The process has no memory: from any time on it is as from its beginning.
             let begin = if own { begins[index % flows] } else { first };
@@ -150,10 +162,11 @@ impl MissedDepartures {
         &self.flows
     }
 
-    /// What is asked for, in frames a second: by the port where its flows share its departures, else by each flow. None where it
-    /// changes with time.
+    /// What is asked for, in frames a second: by the port where its flows share its departures,
+    /// else by each flow. None where it changes with time.
     pub fn requested(&self) -> Vec<Option<f64>> {
-        let requested = self.pacing.as_ref().map_or_else(Vec::new, |pacing| pacing.requested.clone());
+        let requested =
+            self.pacing.as_ref().map_or_else(Vec::new, |pacing| pacing.requested.clone());
         requested.into_iter().map(|rate| rate.map(Pps::to_f64)).collect()
     }
 
@@ -193,7 +206,8 @@ impl MissedDepartures {
             if bounds().any(|bound| bound == from) {
                 self.phase = None;
             }
-            let to = bounds().filter(|bound| (from + 1..time).contains(bound)).min().unwrap_or(time);
+            let to =
+                bounds().filter(|bound| (from + 1..time).contains(bound)).min().unwrap_or(time);
             let due = (0..self.streams_mut().len()).map(|stream| self.due_before(stream, to)).sum();
             self.share(due, (from, to));
             self.until = to;
@@ -206,20 +220,26 @@ impl MissedDepartures {
         let mut given = 0;
         while given < due {
             if self.phase.as_ref().is_none_or(|(phase, sent)| phase.frames == Some(*sent)) {
-                let ready: Vec<Option<u64>> =
-                    self.flows.iter().map(|flow| if is_active(flow) { flow.left } else { Some(0) }).collect();
+                let ready: Vec<Option<u64>> = self
+                    .flows
+                    .iter()
+                    .map(|flow| if is_active(flow) { flow.left } else { Some(0) })
+                    .collect();
                 let weights: Vec<u32> = self.flows.iter().map(|flow| flow.weight).collect();
                 self.phase = schedule::phase(&weights, &ready).map(|phase| (phase, 0));
             }
             // Nobody has the departures of a pause.
             let Some((phase, sent)) = &mut self.phase else { break };
-            let taken = phase.frames.map_or(due - given, |frames| (due - given).min(frames - *sent));
+            let taken =
+                phase.frames.map_or(due - given, |frames| (due - given).min(frames - *sent));
             given += taken;
             // As departures at equal distances are.
             let last = from + part(to - from, given, due);
             let count = self.flows.len();
             let shares = |turns| schedule::shares(&phase.turns, count, turns);
-            for ((flow, after), before) in self.flows.iter_mut().zip(shares(*sent + taken)).zip(shares(*sent)) {
+            for ((flow, after), before) in
+                self.flows.iter_mut().zip(shares(*sent + taken)).zip(shares(*sent))
+            {
                 flow.give(after - before, last);
             }
             *sent += taken;

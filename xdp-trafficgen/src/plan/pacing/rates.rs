@@ -1,4 +1,5 @@
-//! Rates as exact numbers of frames a second: from what the user wrote, the mean size of frames and the speed of the link.
+//! Rates as exact numbers of frames a second: from what the user wrote, the mean size of frames and
+//! the speed of the link.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::{
     units::{Pps, Ratio, WireLen},
 };
 
-/// No gap of one stream is longer than this many nanoseconds (73 years), so that times never overflow.
+/// No gap of one stream is longer than this many nanoseconds (73 years), so that times never
+/// overflow.
 pub(super) const MAX_NANOS: u64 = 1 << 61;
 
 /// The number as 64 bits, which it has wherever it is meaningful.
@@ -19,7 +21,10 @@ pub(super) fn small(number: u128) -> u64 {
 }
 
 /// A number as a whole one, towards zero; negative ones are 0.
-#[expect(clippy::cast_possible_truncation, reason = "saturates, and what does not fit is checked before")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "saturates, and what does not fit is checked before"
+)]
 pub(super) fn whole(number: f64) -> u64 {
     number as u64
 }
@@ -35,23 +40,26 @@ pub(super) fn mean_size(size: &Size) -> Ratio {
             sizes.iter().map(|size| u128::from(size.size) * u128::from(size.weight)).sum::<u128>(),
             sizes.iter().map(|size| u128::from(size.weight)).sum::<u128>().max(1),
         ),
-        Size::Sequence(sizes) => {
-            Ratio::new(sizes.iter().map(|&size| u128::from(size)).sum::<u128>(), (sizes.len() as u128).max(1))
-        }
+        Size::Sequence(sizes) => Ratio::new(
+            sizes.iter().map(|&size| u128::from(size)).sum::<u128>(),
+            (sizes.len() as u128).max(1),
+        ),
     }
 }
 
-/// The mean size of the frames of several flows that take turns by their weights. Where its terms do not fit (many flows
-/// with mixes of different lengths), it is right to 2⁻³² bytes.
+/// The mean size of the frames of several flows that take turns by their weights. Where its terms
+/// do not fit (many flows with mixes of different lengths), it is right to 2⁻³² bytes.
 pub(super) fn mean_size_of(flows: &[&Flow]) -> Ratio {
     let weights = flows.iter().map(|flow| u128::from(flow.weight.value)).sum::<u128>().max(1);
-    let sizes = || flows.iter().map(|flow| (mean_size(&flow.size.value), u128::from(flow.weight.value)));
+    let sizes =
+        || flows.iter().map(|flow| (mean_size(&flow.size.value), u128::from(flow.weight.value)));
     let exact = sizes().try_fold(Ratio::ZERO, |sum, (size, weight)| {
         let share = size.times(Ratio::whole(weight));
         sum.plus(share).filter(|sum| sum.denominator < 1 << 64)
     });
     let sum = exact.unwrap_or_else(|| {
-        let parts: u128 = sizes().map(|(size, weight)| (size.numerator << 32) / size.denominator * weight).sum();
+        let parts: u128 =
+            sizes().map(|(size, weight)| (size.numerator << 32) / size.denominator * weight).sum();
         Ratio::new(parts, 1u64 << 32)
     });
     sum.times(Ratio { numerator: 1, denominator: weights })
@@ -147,8 +155,9 @@ impl Frames {
         })
     }
 
-    /// The gap of frames that follow each other as fast as the link carries them. (No frame can leave before the one in front of
-    /// it has: were all of a burst due at once, the last ones would be overdue by more than anybody waits for.)
+    /// The gap of frames that follow each other as fast as the link carries them. (No frame can
+    /// leave before the one in front of it has: were all of a burst due at once, the last ones
+    /// would be overdue by more than anybody waits for.)
     pub(super) fn gap_at_full_speed(&self) -> Duration {
         let speed = self.speed.map_or(FULL_SPEED, |speed| speed as f64);
         let nanos = (self.wire_bits().to_f64() * 1e9 / speed).ceil();
@@ -158,7 +167,10 @@ impl Frames {
     /// Bits a frame takes on the wire, preamble and gap included.
     pub(super) fn wire_bits(&self) -> Ratio {
         let size = self.mean_size;
-        bits(Ratio::new(size.numerator + u128::from(WireLen::EXTRA) * size.denominator, size.denominator))
+        bits(Ratio::new(
+            size.numerator + u128::from(WireLen::EXTRA) * size.denominator,
+            size.denominator,
+        ))
     }
 }
 

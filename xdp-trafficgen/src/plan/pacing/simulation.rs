@@ -55,13 +55,13 @@ pub fn departures(stream: &Stream, tables: &impl Tables) -> impl Iterator<Item =
     })
 }
 
-/// The table of exponentially distributed numbers, scaled so that what is drawn from it has a mean of 1: the straight lines
-/// between its entries lie above the curve, by 33 millionths on average.
+/// The table of exponentially distributed numbers, scaled so that what is drawn from it has a mean
+/// of 1: the straight lines between its entries lie above the curve, by 33 millionths on average.
 pub fn exponentials() -> Vec<u32> {
     let entries = EXPONENTIALS as f64;
     let exact = |index: usize| if index == 0 { 0.0 } else { (entries / index as f64).ln() };
-    // What is drawn lies evenly between an entry and the next; once in so many times the first one is added to another number:
-    // m = lines / n + (e₁ + m) / n.
+    // What is drawn lies evenly between an entry and the next; once in so many times the first one
+    // is added to another number: m = lines / n + (e₁ + m) / n.
     let lines: f64 = (1..EXPONENTIALS).map(|index| exact(index).midpoint(exact(index + 1))).sum();
     let mean = (lines + exact(1)) / (entries - 1.0);
     let unit = f64::from(1u32 << EXPONENTIAL_BITS);

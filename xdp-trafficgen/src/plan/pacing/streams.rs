@@ -1,4 +1,5 @@
-//! Profiles as streams of departures: worker w of n takes departures w, w + n, w + 2n, … of a profile.
+//! Profiles as streams of departures: worker w of n takes departures w, w + n, w + 2n, … of a
+//! profile.
 
 use xdp_trafficgen_ebpf::{
     abi::timing::{GRACE, Gap, MeanGap, Segment, Stream, StreamSpec, StreamState, stream_kind},
@@ -26,10 +27,12 @@ pub(super) struct Limits {
     pub(super) end: u64,
     /// Frames over all workers; `u64::MAX`: without end.
     pub(super) packets: u64,
-    /// The flow's number, which shifts a constant load within its gap: the gap's multiples by the golden ratio are never close
-    /// to each other, so flows of the same rate do not send together. 0, which is no shift, where the delay is written.
+    /// The flow's number, which shifts a constant load within its gap: the gap's multiples by the
+    /// golden ratio are never close to each other, so flows of the same rate do not send
+    /// together. 0, which is no shift, where the delay is written.
     pub(super) phase: u32,
-    /// The times, in nanoseconds since the load began, at which flows that send it begin or end: in order, each once, none 0.
+    /// The times, in nanoseconds since the load began, at which flows that send it begin or end:
+    /// in order, each once, none 0.
     pub(super) cuts: Vec<u64>,
     /// The flow's number among the port's turns; 0 where flows share the stream.
     pub(super) turn: u32,
@@ -75,8 +78,8 @@ struct Cycle {
 }
 
 impl Builder {
-    /// For so many workers with `each` streams; departures of changing rates are within `nanos` of their exact time, and take
-    /// `limit` segments at most.
+    /// For so many workers with `each` streams; departures of changing rates are within `nanos` of
+    /// their exact time, and take `limit` segments at most.
     pub(super) fn new(workers: usize, each: usize, nanos: u64, limit: usize) -> Self {
         Self {
             streams: PerWorker::filled(workers, each, Stream::default()),
@@ -93,7 +96,12 @@ impl Builder {
     ///
     /// # Errors
     /// When there is no room for its segments.
-    pub(super) fn add(&mut self, number: usize, profile: &Profile<Pps>, limits: &Limits) -> Result<(), TooMany> {
+    pub(super) fn add(
+        &mut self,
+        number: usize,
+        profile: &Profile<Pps>,
+        limits: &Limits,
+    ) -> Result<(), TooMany> {
         let streams = match profile {
             Profile::Constant(rate) => self.constant(*rate, limits),
             Profile::Poisson { mean, seed } => {
@@ -140,7 +148,10 @@ impl Builder {
     fn poisson(&self, mean: Pps, seed: u64, worker: u64, limits: &Limits) -> Stream {
         let nanos = 1e9 * self.workers as f64 / mean.to_f64();
         // So many bits behind the point leave 34 bits in all; see `MeanGap`.
-        let point = (-24..=34).rev().find(|&bits| nanos * f64::powi(2.0, bits) < 17_179_869_183.5).unwrap_or(-24);
+        let point = (-24..=34)
+            .rev()
+            .find(|&bits| nanos * f64::powi(2.0, bits) < 17_179_869_183.5)
+            .unwrap_or(-24);
         let bits = u32::try_from(point + 24).unwrap_or(0);
         let units = whole((nanos * f64::powi(2.0, point)).round()).min((1 << 34) - 1);
         let mut stream = Stream {
@@ -160,13 +171,20 @@ impl Builder {
 
     fn cyclic(&mut self, profile: &Profile<Pps>, limits: &Limits) -> Result<Vec<Stream>, TooMany> {
         let cuts = cuts(profile, &limits.cuts);
-        let index = match self.known.iter().position(|known| known.profile == *profile && known.cuts == cuts) {
+        let index = match self
+            .known
+            .iter()
+            .position(|known| known.profile == *profile && known.cuts == cuts)
+        {
             Some(index) => index,
             None => {
-                // Each worker needs about as many segments as there are runs: where that is too many, it is known soon.
+                // Each worker needs about as many segments as there are runs: where that is too
+                // many, it is known soon.
                 let room = (self.limit - self.segments.len()) / self.streams.workers().max(1);
                 let cycle = cycle(profile, &cuts, self.nanos, room)?;
-                let entries = (0..self.workers).map(|worker| self.write(&cycle, worker)).collect::<Result<_, _>>()?;
+                let entries = (0..self.workers)
+                    .map(|worker| self.write(&cycle, worker))
+                    .collect::<Result<_, _>>()?;
                 if self.known.len() == KNOWN {
                     self.known.remove(0);
                 }
@@ -176,9 +194,11 @@ impl Builder {
         };
         let ProfileSegments { cycle, entries, .. } = &self.known[index];
         let stream = |(worker, &(first, end)): (u64, &(u32, u32))| {
-            let segment = self.segments[first as usize..end as usize].first().copied().unwrap_or_default();
-            let period =
-                cycle.period.map_or(Gap::ZERO, |period| periods(period, self.periods(cycle), segment.gap.whole));
+            let segment =
+                self.segments[first as usize..end as usize].first().copied().unwrap_or_default();
+            let period = cycle.period.map_or(Gap::ZERO, |period| {
+                periods(period, self.periods(cycle), segment.gap.whole)
+            });
             Stream {
                 spec: StreamSpec {
                     kind: stream_kind::SEGMENTS,
@@ -211,8 +231,9 @@ impl Builder {
         }
     }
 
-    /// A worker's segments, and their entries. Of a load that repeats they cover as many periods as it takes until all workers
-    /// have had the same number of frames: the turns go on from one period to the next.
+    /// A worker's segments, and their entries. Of a load that repeats they cover as many periods as
+    /// it takes until all workers have had the same number of frames: the turns go on from one
+    /// period to the next.
     fn write(&mut self, cycle: &Cycle, worker: u64) -> Result<(u32, u32), TooMany> {
         let first = self.segments.len();
         let workers = u128::from(self.workers);
@@ -235,7 +256,10 @@ impl Builder {
                 let parts = [before, gap.in_parts(run.start), gap.times(skipped)];
                 let rest: u128 = parts.iter().map(|part| u128::from(part.rest)).sum();
                 let carry = small(rest / u128::from(gap.whole));
-                let start = parts.iter().fold(carry, |sum, part| sum.saturating_add(part.ns)).min(MAX_NANOS);
+                let start = parts
+                    .iter()
+                    .fold(carry, |sum, part| sum.saturating_add(part.ns))
+                    .min(MAX_NANOS);
                 let rest = small(rest % u128::from(gap.whole));
                 self.segments.push(Segment { start, rest, frames, gap: gap.times(self.workers) });
                 if self.segments.len() > self.limit {
@@ -248,28 +272,33 @@ impl Builder {
     }
 }
 
-/// So many periods of a load: in so many parts of a nanosecond where it takes some, which are then those of its segments.
+/// So many periods of a load: in so many parts of a nanosecond where it takes some, which are then
+/// those of its segments.
 fn periods(period: Ratio, count: u64, whole: u64) -> Gap {
     let times = Ratio::whole(count);
     let most = Ratio::whole(MAX_NANOS);
     let length = period.times(times);
-    let length = if length.numerator / length.denominator >= most.numerator { most } else { length };
+    let length =
+        if length.numerator / length.denominator >= most.numerator { most } else { length };
     match period.denominator {
         1 => Gap { ns: small(length.numerator), ..Gap::ZERO },
         _ => Gap { ns: 0, rest: 0, whole }.in_parts(length),
     }
 }
 
-/// The times within a load, or a period of it, at which it must be on the right side: those that count where its rate changes
-/// evenly.
+/// The times within a load, or a period of it, at which it must be on the right side: those that
+/// count where its rate changes evenly.
 fn cuts(profile: &Profile<Pps>, all: &[u64]) -> Vec<u64> {
-    let Some(Curve { shape: Shape::Lines(lines), ends }) = Curve::of(profile) else { return Vec::new() };
+    let Some(Curve { shape: Shape::Lines(lines), ends }) = Curve::of(profile) else {
+        return Vec::new();
+    };
     if lines.iter().all(|line| line.from == line.to) {
         return Vec::new();
     }
     let length = lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.nanos)).max(1);
     let within = |cut: &u64| if ends == CurveEnd::Repeats { cut % length } else { *cut };
-    let mut cuts: Vec<u64> = all.iter().map(within).filter(|cut| (1..length).contains(cut)).collect();
+    let mut cuts: Vec<u64> =
+        all.iter().map(within).filter(|cut| (1..length).contains(cut)).collect();
     cuts.sort_unstable();
     cuts.dedup();
     cuts

@@ -46,10 +46,18 @@ const fn frames(amount: Ratio) -> Rate {
     Rate { amount, unit: RateUnit::Frames }
 }
 
-fn pacing_and_notes(config: &Config, workers: usize) -> Result<(Pacing, Vec<String>), Vec<Diagnostic>> {
+fn pacing_and_notes(
+    config: &Config,
+    workers: usize,
+) -> Result<(Pacing, Vec<String>), Vec<Diagnostic>> {
     let flows: Vec<_> = config.flows.iter().collect();
-    let request =
-        Request { port: &config.ports[0], flows: &flows, workers, link_speed: None, max_segments: MAX_SEGMENTS };
+    let request = Request {
+        port: &config.ports[0],
+        flows: &flows,
+        workers,
+        link_speed: None,
+        max_segments: MAX_SEGMENTS,
+    };
     Ok(super::pacing(&request)?.expect("rates"))
 }
 
@@ -79,7 +87,11 @@ fn times(pacing: &Pacing, stream: &Stream, count: usize) -> Vec<u64> {
 /// The first times of each worker of a single flow, taken in turns.
 fn in_turns(pacing: &Pacing, count: usize) -> Vec<u64> {
     let workers = pacing.departures.len();
-    let each: Vec<_> = pacing.departures.iter().map(|stream| times(pacing, stream, count.div_ceil(workers))).collect();
+    let each: Vec<_> = pacing
+        .departures
+        .iter()
+        .map(|stream| times(pacing, stream, count.div_ceil(workers)))
+        .collect();
     (0..count).map_while(|frame| each[frame % workers].get(frame / workers).copied()).collect()
 }
 

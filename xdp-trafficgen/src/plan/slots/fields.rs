@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// Refuses a constant that is set behind a varying field and shares bits with it: the constant would decide them in every
-    /// frame, and the program writes only what varies.
+    /// Refuses a constant that is set behind a varying field and shares bits with it: the constant
+    /// would decide them in every frame, and the program writes only what varies.
     pub(super) fn check_overwritten(&self, at: At) -> Result<(), Diagnostic> {
         let bits = |at: At| {
             let field = &setting(self.flow, at).field;
@@ -29,27 +29,38 @@ impl Builder<'_> {
         };
         let varying = bits(at);
         let all = self.flow.packet.iter().enumerate();
-        let mut behind = all.flat_map(|(header, layer)| (0..layer.fields.len()).map(move |field| (header, field)));
+        let mut behind = all
+            .flat_map(|(header, layer)| (0..layer.fields.len()).map(move |field| (header, field)));
         match behind.find(|&other| {
-            other > at && !varies(&setting(self.flow, other).pattern.value) && overlap(&bits(other), &varying)
+            other > at
+                && !varies(&setting(self.flow, other).pattern.value)
+                && overlap(&bits(other), &varying)
         }) {
             Some(other) => Err(Diagnostic::new(
                 &setting(self.flow, other).pattern.place,
-                format!("this constant covers bits of `{}`, which varies", setting(self.flow, at).field.name),
+                format!(
+                    "this constant covers bits of `{}`, which varies",
+                    setting(self.flow, at).field.name
+                ),
             )
             .help("let the field vary in other bits, or write it behind the constant")),
             None => Ok(()),
         }
     }
 
-    /// Where the destination in a pseudo header is must not change from frame to frame (RFC 8200 section 8.1): a slot counts in
-    /// the same checksums in all of them.
+    /// Where the destination in a pseudo header is must not change from frame to frame (RFC 8200
+    /// section 8.1): a slot counts in the same checksums in all of them.
     pub(super) fn check_routing(&self) -> Result<(), Diagnostic> {
-        let covers = |item: &Item, byte: &usize| item.window().is_some_and(|window| window.bytes.contains(byte));
+        let covers = |item: &Item, byte: &usize| {
+            item.window().is_some_and(|window| window.bytes.contains(byte))
+        };
         let varies = |byte: usize| self.items.iter().any(|item| covers(item, &byte));
-        let moves = |checksum: &&CoveredChecksum| checksum.destination_moves(&self.template.bytes, varies);
+        let moves =
+            |checksum: &&CoveredChecksum| checksum.destination_moves(&self.template.bytes, varies);
         let Some(checksum) = self.template.checksums.iter().find(moves) else { return Ok(()) };
-        let decides = |item: &&Item| checksum.routing.iter().any(|&at| covers(item, &at) || covers(item, &(at + 1)));
+        let decides = |item: &&Item| {
+            checksum.routing.iter().any(|&at| covers(item, &at) || covers(item, &(at + 1)))
+        };
         let Some(item) = self.items.iter().find(decides) else { return Ok(()) };
         let name = item.at.map_or("this", |at| &setting(self.flow, at).field.name);
         let header = self.header_of(checksum);
@@ -71,10 +82,11 @@ impl Builder<'_> {
         let root_setting = setting(flow, root);
         let window = self.template.window(at.0, &own.field);
         let place = own.pattern.place.clone();
-        let leader = root_setting.follow.as_ref().map(|follow| (follow.value.header, follow.value.field));
+        let leader =
+            root_setting.follow.as_ref().map(|follow| (follow.value.header, follow.value.field));
         let round = leader.map_or(1, |leader| self.rounds(leader));
-        // One index is drawn for all followers where one of them counts, draws from another number of random bits, or bounds a
-        // checksum.
+        // One index is drawn for all followers where one of them counts, draws from another number
+        // of random bits, or bounds a checksum.
         let led = |lead: At| {
             settings.iter().any(|&other| {
                 step_root(flow, other) == lead
@@ -83,7 +95,8 @@ impl Builder<'_> {
                         || self.bounds_a_checksum(other) && !self.is_wide(other))
             })
         };
-        let lead = (draws(&root_setting.pattern.value) && led(root)).then_some(IndexSource::Field(root));
+        let lead =
+            (draws(&root_setting.pattern.value) && led(root)).then_some(IndexSource::Field(root));
         if lead.is_some() && root == at {
             let values = own.pattern.value.value_count();
             if values == 0 || values > 1 << NARROW_BITS {
@@ -103,11 +116,15 @@ impl Builder<'_> {
             });
         }
         let sequence = match (&own.pattern.value, lead) {
-            (&Pattern::Random { min, count: None, .. }, Some(_)) => Sequence::Follow { base: min, step: 1 },
+            (&Pattern::Random { min, count: None, .. }, Some(_)) => {
+                Sequence::Follow { base: min, step: 1 }
+            }
             (pattern @ &Pattern::Random { min, count: None, .. }, None) => {
                 Sequence::Random { base: min, values: pattern.value_count(), seed: self.seed(root) }
             }
-            (&Pattern::Increment(Count { start, step, .. }), Some(_)) => Sequence::Follow { base: start, step },
+            (&Pattern::Increment(Count { start, step, .. }), Some(_)) => {
+                Sequence::Follow { base: start, step }
+            }
             (&Pattern::Decrement(Count { start, step, .. }), Some(_)) => {
                 Sequence::Follow { base: start, step: step.wrapping_neg() }
             }
@@ -150,11 +167,13 @@ impl Builder<'_> {
         before.saturating_mul(setting(self.flow, at).pattern.value.value_count())
     }
 
-    /// The seed a field's random values have: by default its place, so that no two fields have the same.
+    /// The seed a field's random values have: by default its place, so that no two fields have the
+    /// same.
     fn seed(&self, at: At) -> u64 {
         let own = setting(self.flow, at);
         let window = self.template.window(at.0, &own.field);
-        let place = 8 * window.bytes.end as u64 - u64::from(window.shift) - u64::from(own.field.bits);
+        let place =
+            8 * window.bytes.end as u64 - u64::from(window.shift) - u64::from(own.field.bits);
         match &own.pattern.value {
             Pattern::Random { seed, .. } => seed.unwrap_or(place),
             _ => place,
@@ -193,7 +212,8 @@ fn list(pattern: &Pattern, seed: u64) -> Vec<u128> {
     }
 }
 
-/// Number `index` of the random numbers below `values` (0: 2¹²⁸), as the kernel's program draws them.
+/// Number `index` of the random numbers below `values` (0: 2¹²⁸), as the kernel's program draws
+/// them.
 fn drawn(values: u128, seed: u64, index: u64) -> u128 {
     use xdp_trafficgen_ebpf::field::{SharedIndices, Value};
     let sequence = Sequence::Random { base: 0, values, seed };

@@ -20,8 +20,11 @@ impl Builder<'_> {
     pub(super) fn join_shared_bytes(&mut self) -> Result<(), Diagnostic> {
         let mut windows: Vec<usize> =
             (0..self.items.len()).filter(|&index| self.items[index].window().is_some()).collect();
-        let bytes = |items: &[Item], index: usize| items[index].window().map_or(0..0, |window| window.bytes.clone());
-        windows.sort_by_key(|&index| (bytes(&self.items, index).start, bytes(&self.items, index).end));
+        let bytes = |items: &[Item], index: usize| {
+            items[index].window().map_or(0..0, |window| window.bytes.clone())
+        };
+        windows
+            .sort_by_key(|&index| (bytes(&self.items, index).start, bytes(&self.items, index).end));
         let mut first = 0;
         for next in 1..=windows.len() {
             let group = &windows[first..next];
@@ -40,8 +43,11 @@ impl Builder<'_> {
                     .help("give one of them a single value"));
                 }
                 if self.overlaps(group) {
-                    return Err(Diagnostic::new(place, "the same bits vary in two ways: this field's and another's")
-                        .help("give one of them a single value, or other bits"));
+                    return Err(Diagnostic::new(
+                        place,
+                        "the same bits vary in two ways: this field's and another's",
+                    )
+                    .help("give one of them a single value, or other bits"));
                 }
                 for &index in group {
                     self.joined.insert(index);
@@ -70,16 +76,20 @@ impl Builder<'_> {
         ranges.windows(2).any(|pair| overlap(&pair[0], &pair[1]))
     }
 
-    /// The items in the program's order: leaders before those who follow them, a lead right before its followers, fields that
-    /// share bytes one after the other, wide ones as far in front as that allows.
+    /// The items in the program's order: leaders before those who follow them, a lead right before
+    /// its followers, fields that share bytes one after the other, wide ones as far in front as
+    /// that allows.
     pub(super) fn order(&self) -> Result<Vec<usize>, Diagnostic> {
         let mut units: Vec<Vec<usize>> = Vec::new();
         for (index, item) in self.items.iter().enumerate() {
             if item.target == Target::IndexSource {
                 continue;
             }
-            let shared =
-                self.joined.contains(&index).then(|| item.window().map(|window| window.bytes.clone())).flatten();
+            let shared = self
+                .joined
+                .contains(&index)
+                .then(|| item.window().map(|window| window.bytes.clone()))
+                .flatten();
             let same = shared.and_then(|bytes| {
                 units.iter_mut().find(|unit| {
                     self.joined.contains(&unit[0])
@@ -105,7 +115,8 @@ impl Builder<'_> {
                 .help("let both follow the same one"));
             }
         }
-        // Wide ones first; then those without a lead, so that each lead's followers stand together behind it.
+        // Wide ones first; then those without a lead, so that each lead's followers stand together
+        // behind it.
         let lead_of = |unit: &[usize]| unit.iter().find_map(|&index| self.items[index].lead);
         let wide = |unit: &[usize]| unit.iter().any(|&index| self.items[index].is_wide());
         let mut leads: Vec<Option<IndexSource>> = vec![None];
@@ -117,7 +128,9 @@ impl Builder<'_> {
         let mut order = Order { units: &units, slots: Vec::new(), waiting: Vec::new() };
         for wanted in [true, false] {
             for lead in &leads {
-                for unit in units.iter().filter(|unit| lead_of(unit) == *lead && wide(unit) == wanted) {
+                for unit in
+                    units.iter().filter(|unit| lead_of(unit) == *lead && wide(unit) == wanted)
+                {
                     self.place(unit, &mut order)?;
                 }
             }
@@ -141,7 +154,8 @@ impl Builder<'_> {
         for &index in unit {
             if let Some(leader) = self.items[index].leader
                 && let Some(unit) = order.units.iter().find(|other| {
-                    other[0] != unit[0] && other.iter().any(|&other| self.items[other].at == Some(leader))
+                    other[0] != unit[0]
+                        && other.iter().any(|&other| self.items[other].at == Some(leader))
                 })
             {
                 self.place(unit, order)?;
@@ -149,7 +163,8 @@ impl Builder<'_> {
         }
         if let Some(lead) = unit.iter().find_map(|&index| self.items[index].lead) {
             let is_lead = |index: usize| self.items[index].target == Target::IndexSource;
-            let own = (0..self.items.len()).find(|&index| is_lead(index) && self.items[index].lead == Some(lead));
+            let own = (0..self.items.len())
+                .find(|&index| is_lead(index) && self.items[index].lead == Some(lead));
             let last = order.slots.iter().rev().copied().find(|&index| is_lead(index));
             // Once more when another one came between: the same index twice.
             order.slots.extend(own.filter(|own| last != Some(*own)));

@@ -1,13 +1,14 @@
-//! How far each checksum reaches in which frame. Where the lengths that say so vary, or the frame's size does, the bytes that
-//! only some frames cover, and the length in the pseudo header, are worked out beforehand for every value: a list that goes
-//! along with what varies.
+//! How far each checksum reaches in which frame. Where the lengths that say so vary, or the frame's
+//! size does, the bytes that only some frames cover, and the length in the pseudo header, are
+//! worked out beforehand for every value: a list that goes along with what varies.
 
 use std::ops::{Range, RangeInclusive};
 
 use xdp_trafficgen_ebpf::checksum;
 
 use super::{
-    At, Builder, IndexSource, Item, Sequence, Target, covering, overlap, setting, sums::swapped, values::MAX_VALUES,
+    At, Builder, IndexSource, Item, Sequence, Target, covering, overlap, setting, sums::swapped,
+    values::MAX_VALUES,
 };
 use crate::{
     config::{Diagnostic, Origin},
@@ -74,7 +75,8 @@ impl Reaching {
         }
     }
 
-    /// For each reach what it adds to that: the bytes that are not always covered, and the pseudo header's length.
+    /// For each reach what it adds to that: the bytes that are not always covered, and the pseudo
+    /// header's length.
     fn addends(&self, blank: &[u8]) -> Vec<u128> {
         let (floor, ceiling) = (self.floor(), self.ceiling());
         // Sums of the first bytes behind the floor, each counted by its place in the frame.
@@ -112,9 +114,13 @@ impl Builder<'_> {
         bounds.any(|bound| overlap(&bound.bytes, &window.bytes))
     }
 
-    /// How far a checksum reaches in which frame; `lens` are the frames' lengths by the sizes' index, of which there are several
-    /// where the size varies.
-    pub(super) fn reaching(&self, checksum: &CoveredChecksum, lens: &[usize]) -> Result<Reaching, Diagnostic> {
+    /// How far a checksum reaches in which frame; `lens` are the frames' lengths by the sizes'
+    /// index, of which there are several where the size varies.
+    pub(super) fn reaching(
+        &self,
+        checksum: &CoveredChecksum,
+        lens: &[usize],
+    ) -> Result<Reaching, Diagnostic> {
         let (sized, fields) = self.deciding(&checksum.bounds);
         let mut clocks: Vec<(Clock, &Item)> = Vec::new();
         for &item in &fields {
@@ -143,7 +149,8 @@ impl Builder<'_> {
             (0..count).map(reach).collect()
         };
         let Some((clock, item)) = clocks.pop() else {
-            let reaches: Vec<Reach> = (0..lens.len().max(1)).flat_map(|size| reaches_in(size, 1)).collect();
+            let reaches: Vec<Reach> =
+                (0..lens.len().max(1)).flat_map(|size| reaches_in(size, 1)).collect();
             return Ok(Reaching::new(checksum, reaches, Clock::IndexSource(IndexSource::Size)));
         };
         let count = self.count(&clock);
@@ -162,8 +169,9 @@ impl Builder<'_> {
 
     /// What says how large the bounds are: items that go with the size, and others.
     fn deciding(&self, bounds: &[Bound]) -> (Vec<&Item>, Vec<&Item>) {
-        let covers =
-            |item: &Item, bytes: &Range<usize>| item.window().is_some_and(|window| overlap(&window.bytes, bytes));
+        let covers = |item: &Item, bytes: &Range<usize>| {
+            item.window().is_some_and(|window| overlap(&window.bytes, bytes))
+        };
         let decides = |item: &&Item| bounds.iter().any(|bound| covers(item, &bound.bytes));
         self.items.iter().filter(decides).partition(|item| item.lead == Some(IndexSource::Size))
     }
@@ -173,7 +181,10 @@ impl Builder<'_> {
         let (inner, outer) = checksum.bounds.split_last()?;
         let ends = |bound: &Bound| -> Option<RangeInclusive<usize>> {
             let (sized, fields) = self.deciding(std::slice::from_ref(bound));
-            let clocks = fields.iter().map(|item| self.clock(item, checksum).ok()).collect::<Option<Vec<_>>>()?;
+            let clocks = fields
+                .iter()
+                .map(|item| self.clock(item, checksum).ok())
+                .collect::<Option<Vec<_>>>()?;
             let clock = clocks.first();
             if !sized.is_empty() || clocks.iter().any(|other| Some(other) != clock) {
                 return None;
@@ -190,7 +201,8 @@ impl Builder<'_> {
         };
         let own = ends(inner)?;
         let is_idle = |bound: &Bound| ends(bound).is_some_and(|ends| ends.start() >= own.end());
-        let idle = !outer.is_empty() && *own.start() >= checksum.offset + 2 && outer.iter().all(is_idle);
+        let idle =
+            !outer.is_empty() && *own.start() >= checksum.offset + 2 && outer.iter().all(is_idle);
         idle.then(|| CoveredChecksum { bounds: vec![inner.clone()], ..checksum.clone() })
     }
 
@@ -205,8 +217,12 @@ impl Builder<'_> {
 
     fn value_at(&self, sequence: &Sequence, index: u128) -> u128 {
         match *sequence {
-            Sequence::Count { start, step, down: false, .. } => start.wrapping_add(step.wrapping_mul(index)),
-            Sequence::Count { start, step, down: true, .. } => start.wrapping_sub(step.wrapping_mul(index)),
+            Sequence::Count { start, step, down: false, .. } => {
+                start.wrapping_add(step.wrapping_mul(index))
+            }
+            Sequence::Count { start, step, down: true, .. } => {
+                start.wrapping_sub(step.wrapping_mul(index))
+            }
             Sequence::Follow { base, step } => base.wrapping_add(step.wrapping_mul(index)),
             Sequence::List { first_entry, .. } | Sequence::FollowList { first_entry } => {
                 self.values.entry(first_entry, index)
@@ -219,12 +235,14 @@ impl Builder<'_> {
     fn clock(&self, item: &Item, checksum: &CoveredChecksum) -> Result<Clock, Diagnostic> {
         match (item.lead, item.sequence) {
             (Some(lead), _) => Ok(Clock::IndexSource(lead)),
-            (None, Sequence::Count { count, round, .. } | Sequence::List { len: count, round, .. }) => {
-                Ok(Clock::Counted { leader: item.leader, round, count })
-            }
-            (None, Sequence::Random { .. } | Sequence::Follow { .. } | Sequence::FollowList { .. }) => {
-                Err(self.too_many_values_to_follow(item, checksum))
-            }
+            (
+                None,
+                Sequence::Count { count, round, .. } | Sequence::List { len: count, round, .. },
+            ) => Ok(Clock::Counted { leader: item.leader, round, count }),
+            (
+                None,
+                Sequence::Random { .. } | Sequence::Follow { .. } | Sequence::FollowList { .. },
+            ) => Err(self.too_many_values_to_follow(item, checksum)),
         }
     }
 
@@ -233,17 +251,21 @@ impl Builder<'_> {
         match clock {
             Clock::Counted { count, .. } => u128::from(*count),
             Clock::IndexSource(lead) => {
-                let is_lead = |item: &&Item| item.target == Target::IndexSource && item.lead == Some(*lead);
+                let is_lead =
+                    |item: &&Item| item.target == Target::IndexSource && item.lead == Some(*lead);
                 self.items.iter().find(is_lead).map_or(1, |item| match item.sequence {
                     Sequence::Random { values, .. } => values,
-                    Sequence::Count { count, .. } | Sequence::List { len: count, .. } => count.into(),
+                    Sequence::Count { count, .. } | Sequence::List { len: count, .. } => {
+                        count.into()
+                    }
                     Sequence::Follow { .. } | Sequence::FollowList { .. } => 1,
                 })
             }
         }
     }
 
-    /// What each reach adds to its checksum, as slots that go along with what the reach goes along with.
+    /// What each reach adds to its checksum, as slots that go along with what the reach goes along
+    /// with.
     pub(super) fn add_addends(&mut self, checksums: &[Reaching]) -> Result<(), Diagnostic> {
         if !checksums.iter().any(Reaching::varies) {
             return Ok(());
@@ -263,7 +285,14 @@ impl Builder<'_> {
             if sequence == (Sequence::Follow { base: 0, step: 0 }) {
                 continue;
             }
-            self.items.push(Item { sequence, target: Target::Addend(position), lead, leader, at: None, place });
+            self.items.push(Item {
+                sequence,
+                target: Target::Addend(position),
+                lead,
+                leader,
+                at: None,
+                place,
+            });
         }
         Ok(())
     }
@@ -282,8 +311,13 @@ impl Builder<'_> {
 
     /// The field that an item stands for, with its header.
     fn name(&self, item: &Item) -> String {
-        let name =
-            |at: At| format!("`{}.{}`", self.flow.packet[at.0].kind.value.name(), setting(self.flow, at).field.name);
+        let name = |at: At| {
+            format!(
+                "`{}.{}`",
+                self.flow.packet[at.0].kind.value.name(),
+                setting(self.flow, at).field.name
+            )
+        };
         item.at.map_or_else(|| "this".to_owned(), name)
     }
 
@@ -308,7 +342,12 @@ impl Builder<'_> {
     }
 
     /// Something that varies in bytes that a checksum covers in part, or at times.
-    pub(super) fn covered_in_part(&self, place: &Origin, checksum: &Reaching, cover: Cover) -> Diagnostic {
+    pub(super) fn covered_in_part(
+        &self,
+        place: &Origin,
+        checksum: &Reaching,
+        cover: Cover,
+    ) -> Diagnostic {
         let header = self.header_of(&checksum.checksum);
         match cover {
             Cover::AtTimes => Diagnostic::new(

@@ -10,7 +10,8 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// The lead of the sizes, the size itself, and all lengths that follow it. Gives the sizes without FCS, by index.
+    /// The lead of the sizes, the size itself, and all lengths that follow it. Gives the sizes
+    /// without FCS, by index.
     pub(super) fn add_sizes(&mut self) -> Result<Vec<usize>, Diagnostic> {
         let place = self.flow.size.place.clone();
         let (sequence, sizes) = size_table::table(&self.flow.size.value);
@@ -25,9 +26,13 @@ impl Builder<'_> {
         };
         let lead = match sequence {
             size_table::Order::Single => None,
-            size_table::Order::Counted => {
-                Some(Sequence::Count { start: 0, step: 1, count: lens.len() as u64, down: false, round: 1 })
-            }
+            size_table::Order::Counted => Some(Sequence::Count {
+                start: 0,
+                step: 1,
+                count: lens.len() as u64,
+                down: false,
+                round: 1,
+            }),
             size_table::Order::Random(seed) => {
                 // Beside all seeds that places in a frame give.
                 let seed = seed.unwrap_or(field::WIDE_SEED);
@@ -43,7 +48,8 @@ impl Builder<'_> {
         let sequence = self.indexed(&lens, &place)?;
         self.items.push(item(sequence, Target::Size));
         for length in if lens.len() > 1 { &self.template.lengths[..] } else { &[] } {
-            let values: Vec<u128> = lens.iter().map(|len| len - length.counted_from as u128).collect();
+            let values: Vec<u128> =
+                lens.iter().map(|len| len - length.counted_from as u128).collect();
             let sequence = self.indexed(&values, &place)?;
             let window = Window { bytes: length.offset..length.offset + 2, shift: 0 };
             self.items.push(item(sequence, Target::Window { window, bits: 16 }));
@@ -52,10 +58,16 @@ impl Builder<'_> {
     }
 
     /// What follows an index through these values.
-    pub(super) fn indexed(&mut self, values: &[u128], place: &Origin) -> Result<Sequence, Diagnostic> {
+    pub(super) fn indexed(
+        &mut self,
+        values: &[u128],
+        place: &Origin,
+    ) -> Result<Sequence, Diagnostic> {
         let base = values.first().copied().unwrap_or(0);
         let step = values.get(1).map_or(0, |second| second.wrapping_sub(base));
-        let even = (0..).zip(values).all(|(index, &value)| value == base.wrapping_add(step.wrapping_mul(index)));
+        let even = (0..)
+            .zip(values)
+            .all(|(index, &value)| value == base.wrapping_add(step.wrapping_mul(index)));
         if even {
             return Ok(Sequence::Follow { base, step });
         }

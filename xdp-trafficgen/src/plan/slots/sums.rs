@@ -10,8 +10,8 @@ use crate::{
     packet::CoveredChecksum,
 };
 
-/// Whether what a checksum covers starts on an odd byte of the frame. Sums count bytes by their place in the frame; such a
-/// checksum's come out with their bytes swapped (RFC 1071 section 2, B).
+/// Whether what a checksum covers starts on an odd byte of the frame. Sums count bytes by their
+/// place in the frame; such a checksum's come out with their bytes swapped (RFC 1071 section 2, B).
 pub(super) const fn swapped(checksum: &CoveredChecksum) -> bool {
     checksum.start % 2 == 1
 }
@@ -50,8 +50,11 @@ pub(super) fn sums(
             .help("give the field a single value, set that checksum, or let `custom` have an even number of bytes"));
         }
         let Some(slot) = free.next() else {
-            return Err(Diagnostic::new(place, format!("more than {MAX_SUMS} checksums cover this field"))
-                .help("set the checksum of one of the headers around it"));
+            return Err(Diagnostic::new(
+                place,
+                format!("more than {MAX_SUMS} checksums cover this field"),
+            )
+            .help("set the checksum of one of the headers around it"));
         };
         *slot = index;
     }

@@ -35,7 +35,10 @@ impl ValueTable {
     /// The entry `index` places behind `first`.
     pub(super) fn entry(&self, first: u32, index: u128) -> u128 {
         let entries = self.entries.get(first as usize..).unwrap_or_default();
-        usize::try_from(index).ok().and_then(|index| entries.get(index)).map_or(0, |entry| entry.get())
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| entries.get(index))
+            .map_or(0, |entry| entry.get())
     }
 
     pub(in crate::plan) fn into_entries(self) -> Vec<Word128> {
@@ -44,6 +47,9 @@ impl ValueTable {
 }
 
 pub(super) fn too_many_values(place: &Origin) -> Diagnostic {
-    Diagnostic::new(place, format!("the lists of values of a port have more than {MAX_VALUES} entries"))
-        .help("use `increment`, or `random` without a count, or shorter lists")
+    Diagnostic::new(
+        place,
+        format!("the lists of values of a port have more than {MAX_VALUES} entries"),
+    )
+    .help("use `increment`, or `random` without a count, or shorter lists")
 }

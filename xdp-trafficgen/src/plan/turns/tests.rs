@@ -13,9 +13,9 @@ struct Plain {
     end: u64,
 }
 
-/// Each frame's flow and time, where a frame departs every `gap`. A cycle gives each flow its weight by the greatest common
-/// divisor of all that take part, or what it has left; turn k of s stands at (2k + 1) / 2s of the cycle. A flow's beginning or
-/// end begins a new cycle.
+/// Each frame's flow and time, where a frame departs every `gap`. A cycle gives each flow its
+/// weight by the greatest common divisor of all that take part, or what it has left; turn k of s
+/// stands at (2k + 1) / 2s of the cycle. A flow's beginning or end begins a new cycle.
 fn oracle(flows: &[Plain], gap: u64) -> Vec<(u32, u64)> {
     let mut left: Vec<u64> = flows.iter().map(|flow| flow.frames).collect();
     let (mut turns, mut members): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -27,20 +27,31 @@ fn oracle(flows: &[Plain], gap: u64) -> Vec<(u32, u64)> {
         }
         let left_it = members.iter().any(|&flow| time >= flows[flow].end);
         // Also one that ended before the next departure.
-        let joined = flows.iter().any(|flow| flow.frames > 0 && (decided + 1..=time).contains(&flow.begin));
+        let joined =
+            flows.iter().any(|flow| flow.frames > 0 && (decided + 1..=time).contains(&flow.begin));
         if turns.is_empty() || left_it || joined {
             decided = time;
-            members = (0..flows.len()).filter(|&flow| can_send(&left, flow) && time >= flows[flow].begin).collect();
-            let divisor =
-                (1..=20).rev().find(|divisor| members.iter().all(|&flow| flows[flow].weight.is_multiple_of(*divisor)));
-            let mut share: Vec<u64> = members.iter().map(|&flow| flows[flow].weight / divisor.unwrap_or(1)).collect();
+            members = (0..flows.len())
+                .filter(|&flow| can_send(&left, flow) && time >= flows[flow].begin)
+                .collect();
+            let divisor = (1..=20).rev().find(|divisor| {
+                members.iter().all(|&flow| flows[flow].weight.is_multiple_of(*divisor))
+            });
+            let mut share: Vec<u64> =
+                members.iter().map(|&flow| flows[flow].weight / divisor.unwrap_or(1)).collect();
             if members.iter().zip(&share).any(|(&flow, share)| left[flow] < *share) {
-                share = members.iter().zip(&share).map(|(&flow, share)| left[flow].min(*share)).collect();
+                share = members
+                    .iter()
+                    .zip(&share)
+                    .map(|(&flow, share)| left[flow].min(*share))
+                    .collect();
             }
             let mut places: Vec<(u64, u64, usize)> = members
                 .iter()
                 .zip(&share)
-                .flat_map(|(&flow, &share)| (0..share).map(move |turn| (2 * turn + 1, 2 * share, flow)))
+                .flat_map(|(&flow, &share)| {
+                    (0..share).map(move |turn| (2 * turn + 1, 2 * share, flow))
+                })
                 .collect();
             places.sort_by(|a, b| (a.0 * b.1, a.2).cmp(&(b.0 * a.1, b.2)));
             turns = places.into_iter().rev().map(|(_, _, flow)| flow).collect();
@@ -74,7 +85,8 @@ fn one_by_one(flows: &[Plain], gap: u64) -> Vec<(u32, u64)> {
     }
 }
 
-/// How many frames each flow sends by [`Turns`], as many at a time as there are, as the engine takes them.
+/// How many frames each flow sends by [`Turns`], as many at a time as there are, as the engine
+/// takes them.
 fn together(flows: &[Plain], gap: u64) -> Vec<u64> {
     let mut turns = Turns::new(flows.iter().map(of).collect());
     let (mut time, mut sent) = (0, vec![0; flows.len()]);

@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use super::*;
 
-/// Workers, batch size, path; how many times the default's rate the rounds reached; frames dropped of a million attempted.
+/// Workers, batch size, path; how many times the default's rate the rounds reached; frames dropped
+/// of a million attempted.
 type Measured<'a> = (u32, u32, Action, &'a [f64], u64);
 
-/// A point. The default's rate is another one in each round: what else the machine does must not matter.
+/// A point. The default's rate is another one in each round: what else the machine does must not
+/// matter.
 fn point(&(workers, batch_size, action, times, dropped): &Measured<'_>) -> Point {
     let setting = Setting { action, cpus: (0..workers).collect(), batch_size };
     let count = PortCount {
@@ -16,8 +18,10 @@ fn point(&(workers, batch_size, action, times, dropped): &Measured<'_>) -> Point
         ..PortCount::default()
     };
     let default_rates = [5e6, 4e6, 9e6, 2e6, 5.1e6, 7e6].into_iter().cycle();
-    let rounds =
-        times.iter().zip(default_rates).map(|(times, default_pps)| Round { pps: times * default_pps, default_pps });
+    let rounds = times
+        .iter()
+        .zip(default_rates)
+        .map(|(times, default_pps)| Round { pps: times * default_pps, default_pps });
     Point { setting, rounds: rounds.collect(), count }
 }
 
@@ -26,7 +30,8 @@ fn check(measured: &[Measured<'_>], expected: Option<(usize, Rationale)>) {
     let points: Vec<Point> = measured.iter().map(point).collect();
     let choice = choose(&points);
     assert_eq!(choice.map(|choice| (choice.point, choice.why)), expected);
-    // What the command promises, whatever was measured: at least as fast as the default, but for the noise.
+    // What the command promises, whatever was measured: at least as fast as the default, but for
+    // the noise.
     if let Some(Choice { point, .. }) = choice {
         let (chosen, default) = (points[point].times_default(), points[0].times_default());
         assert!(chosen.value >= default.value - noise(chosen, default));
@@ -44,15 +49,27 @@ fn the_default_wins_unless_the_difference_is_above_the_noise() {
     check(&[DEFAULT, (1, 128, Redirect, &[1.009; 5], 0)], Some((0, Rationale::Default)));
     check(&[DEFAULT, (1, 128, Redirect, &[1.011; 5], 0)], Some((1, Rationale::Faster)));
     // Rounds that typically are 6 % off: 10 % more is chance, 15 % more is not.
-    check(&[DEFAULT, (1, 128, Redirect, &[1.1, 1.16, 1.04, 1.2, 1.0], 0)], Some((0, Rationale::Default)));
-    check(&[DEFAULT, (1, 128, Redirect, &[1.15, 1.21, 1.09, 1.25, 1.05], 0)], Some((1, Rationale::Faster)));
+    check(
+        &[DEFAULT, (1, 128, Redirect, &[1.1, 1.16, 1.04, 1.2, 1.0], 0)],
+        Some((0, Rationale::Default)),
+    );
+    check(
+        &[DEFAULT, (1, 128, Redirect, &[1.15, 1.21, 1.09, 1.25, 1.05], 0)],
+        Some((1, Rationale::Faster)),
+    );
     check(&[DEFAULT, (2, 64, Redirect, &[0.8; 5], 0)], Some((0, Rationale::Default)));
 }
 
 #[test]
 fn a_spoiled_round_decides_nothing() {
-    check(&[DEFAULT, (2, 64, Redirect, &[2.0, 2.01, 0.1, 1.99, 2.02], 0)], Some((1, Rationale::Faster)));
-    check(&[DEFAULT, (1, 128, Redirect, &[1.0, 1.002, 9.0, 0.998, 1.001], 0)], Some((0, Rationale::Default)));
+    check(
+        &[DEFAULT, (2, 64, Redirect, &[2.0, 2.01, 0.1, 1.99, 2.02], 0)],
+        Some((1, Rationale::Faster)),
+    );
+    check(
+        &[DEFAULT, (1, 128, Redirect, &[1.0, 1.002, 9.0, 0.998, 1.001], 0)],
+        Some((0, Rationale::Default)),
+    );
 }
 
 #[test]
@@ -62,9 +79,17 @@ fn of_the_equally_fast_the_gentlest_is_taken() {
     let measured = [DEFAULT, (2, 256, Redirect, double, 3), (4, 128, Redirect, nearly, 0)];
     check(&measured, Some((2, Rationale::Faster)));
     // Then CPUs.
-    check(&[DEFAULT, (4, 64, Redirect, double, 0), (2, 64, Redirect, nearly, 0)], Some((2, Rationale::Faster)));
+    check(
+        &[DEFAULT, (4, 64, Redirect, double, 0), (2, 64, Redirect, nearly, 0)],
+        Some((2, Rationale::Faster)),
+    );
     // Then the path, then the batch.
-    let measured = [DEFAULT, (2, 64, Tx, double, 0), (2, 256, Redirect, double, 0), (2, 128, Redirect, nearly, 0)];
+    let measured = [
+        DEFAULT,
+        (2, 64, Tx, double, 0),
+        (2, 256, Redirect, double, 0),
+        (2, 128, Redirect, nearly, 0),
+    ];
     check(&measured, Some((3, Rationale::Faster)));
     // Losses that are alike are no reason: both are below a percent.
     let measured = [DEFAULT, (2, 64, Redirect, nearly, 900), (4, 64, Redirect, double, 100)];
@@ -73,8 +98,13 @@ fn of_the_equally_fast_the_gentlest_is_taken() {
 
 #[test]
 fn what_was_measured_badly_is_not_as_fast_for_that() {
-    // 1.6 times, and 0.2 off: surely better than the default, but not to be taken for its likeness to it.
-    let measured = [DEFAULT, (2, 128, Redirect, &[2.0; 5], 0), (2, 64, Redirect, &[1.4, 1.6, 1.2, 1.8, 2.0], 0)];
+    // 1.6 times, and 0.2 off: surely better than the default, but not to be taken for its likeness
+    // to it.
+    let measured = [
+        DEFAULT,
+        (2, 128, Redirect, &[2.0; 5], 0),
+        (2, 64, Redirect, &[1.4, 1.6, 1.2, 1.8, 2.0], 0),
+    ];
     check(&measured, Some((1, Rationale::Faster)));
     // Of a fastest one that varies by 15 %, 2.5 % may be chance; 10 % are not given up.
     let fastest: Measured<'_> = (2, 256, Redirect, &[2.0, 2.3, 1.7, 2.4, 1.6], 0);
@@ -94,13 +124,15 @@ fn losing_frames_is_only_worth_more_than_noise() {
     // A much faster one may lose some.
     check(&[DEFAULT, (2, 64, Redirect, &[1.8; 5], 20_000)], Some((1, Rationale::Faster)));
     // But one as fast as that without losses is better.
-    let measured = [DEFAULT, (2, 64, Redirect, &[1.8; 5], 20_000), (2, 32, Redirect, &[1.79; 5], 0)];
+    let measured =
+        [DEFAULT, (2, 64, Redirect, &[1.8; 5], 20_000), (2, 32, Redirect, &[1.79; 5], 0)];
     check(&measured, Some((2, Rationale::Faster)));
 }
 
 #[test]
 fn more_must_be_won_than_is_lost() {
-    // 30 % of the attempts: 0.44 times the default's rate is lost with 1.02 times it sent, 0.57 with 1.33, 0.86 with 2.
+    // 30 % of the attempts: 0.44 times the default's rate is lost with 1.02 times it sent, 0.57
+    // with 1.33, 0.86 with 2.
     check(&[DEFAULT, (1, 256, Redirect, &[1.02; 5], 300_000)], Some((0, Rationale::Default)));
     check(&[DEFAULT, (1, 256, Redirect, &[1.33; 5], 300_000)], Some((0, Rationale::Default)));
     check(&[DEFAULT, (2, 64, Redirect, &[2.0; 5], 300_000)], Some((1, Rationale::Faster)));
@@ -131,7 +163,11 @@ fn where_the_default_sends_nothing_rates_are_compared() {
     };
     let nothing: &[f64] = &[0.0; 5];
     assert_eq!(silent(&[(1, 64, Redirect, nothing, 0), (2, 64, Redirect, nothing, 0)]), None);
-    let measured = [(1, 64, Redirect, nothing, 0), (2, 64, Redirect, &[1.0; 5], 0), (4, 64, Redirect, &[2.0; 5], 0)];
+    let measured = [
+        (1, 64, Redirect, nothing, 0),
+        (2, 64, Redirect, &[1.0; 5], 0),
+        (4, 64, Redirect, &[2.0; 5], 0),
+    ];
     assert_eq!(silent(&measured), Some((2, Rationale::Faster)));
 }
 
@@ -149,7 +185,11 @@ fn rounds_add_up() {
         measured.add(count, 2000.0);
     }
     assert_eq!(
-        (measured.count.frames_attempted, measured.count.frames_tx, measured.count.frames_dropped()),
+        (
+            measured.count.frames_attempted,
+            measured.count.frames_tx,
+            measured.count.frames_dropped()
+        ),
         (6010, 6000, 10)
     );
     assert_eq!(measured.drops(), [(DropReason::QueueFull, 10)]);
@@ -158,6 +198,9 @@ fn rounds_add_up() {
     assert_eq!(measured.times_default(), Typical { value: 2.0, deviation: 1.0 });
     assert_eq!(measured.loss_class(), 1);
     // Of an even number the middle of the two in the middle.
-    assert_eq!(Typical::of([9.0, 1.0, 4.0, 2.0].into_iter()), Typical { value: 3.0, deviation: 1.5 });
+    assert_eq!(
+        Typical::of([9.0, 1.0, 4.0, 2.0].into_iter()),
+        Typical { value: 3.0, deviation: 1.5 }
+    );
     assert_eq!(Typical::of(std::iter::empty()), Typical::default());
 }

@@ -40,11 +40,13 @@ impl Guarded {
         if mapping == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let mapping = NonNull::new(mapping).ok_or_else(|| io::Error::other("mmap: memory at address zero"))?;
+        let mapping = NonNull::new(mapping)
+            .ok_or_else(|| io::Error::other("mmap: memory at address zero"))?;
         let guarded = Self { mapping, mapped, start: usable - length, length };
         // SAFETY: the last page of a mapping that is ours alone, and to which there is no
         // reference.
-        if unsafe { libc::mprotect(mapping.as_ptr().byte_add(usable), page, libc::PROT_NONE) } == -1 {
+        if unsafe { libc::mprotect(mapping.as_ptr().byte_add(usable), page, libc::PROT_NONE) } == -1
+        {
             return Err(io::Error::last_os_error());
         }
         Ok(guarded)
@@ -59,7 +61,9 @@ impl Guarded {
     pub(super) fn bytes(&self) -> &[u8] {
         // SAFETY: these bytes are mapped, initialised with zeros by the kernel, and borrowed as
         // long as the slice.
-        unsafe { slice::from_raw_parts(self.mapping.cast::<u8>().as_ptr().add(self.start), self.length) }
+        unsafe {
+            slice::from_raw_parts(self.mapping.cast::<u8>().as_ptr().add(self.start), self.length)
+        }
     }
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
@@ -94,7 +98,11 @@ mod tests {
                 // SAFETY: what is written beyond the end of `guarded` meets a page without access.
                 unsafe { libc::pread(file.as_raw_fd(), guarded.as_mut_ptr().cast(), count, 0) }
             };
-            assert_eq!(usize::try_from(read(&file, &mut guarded, length + 1)).ok(), Some(length), "{length}");
+            assert_eq!(
+                usize::try_from(read(&file, &mut guarded, length + 1)).ok(),
+                Some(length),
+                "{length}"
+            );
             assert_eq!(guarded.bytes_mut(), vec![7; length]);
         }
     }

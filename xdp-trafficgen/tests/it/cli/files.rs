@@ -1,4 +1,5 @@
-//! Commands that take a file: what is shown of it, what replaces its values, and what is said of one that will not do.
+//! Commands that take a file: what is shown of it, what replaces its values, and what is said of
+//! one that will not do.
 
 use std::{io::Write as _, process::Command};
 
@@ -41,7 +42,8 @@ fn a_file_s_errors_are_told_together_with_their_places() {
     let sink = sink("xtg1");
     let flow = FLOW.replace("10", "0");
     let file = File::of(&format!("{PORT}batch_sise = 1\n{PORT}cpus = \"1-0\"\n{flow}size = 63\n"));
-    let places = [(4, 1), (6, 8), (7, 13), (8, 8), (12, 11), (14, 8)].map(|(line, column)| file.at(line, column));
+    let places = [(4, 1), (6, 8), (7, 13), (8, 8), (12, 11), (14, 8)]
+        .map(|(line, column)| file.at(line, column));
     let messages = [
         "unknown key `batch_sise` in a port",
         "did you mean `batch_size`?",
@@ -82,29 +84,40 @@ fn a_file_this_host_cannot_do_is_told_with_its_places() {
 #[test]
 fn files_that_are_no_configuration() {
     let Some(_stage) = Stage::set() else { return };
-    refused("run /nowhere/at-all.toml", &["cannot read /nowhere/at-all.toml: No such file or directory"]);
+    refused(
+        "run /nowhere/at-all.toml",
+        &["cannot read /nowhere/at-all.toml: No such file or directory"],
+    );
     refused("check /", &["cannot read /: it is a directory: name a file in it"]);
     refused("daemon --config /nowhere/at-all.toml", &["cannot read /nowhere/at-all.toml"]);
     let file = File::of("");
-    refused_command(file.command("check"), &["this file has no ports", "this file has no flows", &file.at(1, 1)]);
+    refused_command(
+        file.command("check"),
+        &["this file has no ports", "this file has no flows", &file.at(1, 1)],
+    );
     let file = File::of("[[ports]]\nname = west\n");
     refused_command(file.command("check"), &[&file.at(2, 8), "^"]);
-    let file = File::of(&format!("{PORT}{}", FLOW.replace("{ udp = {} }", "{ udp = {} }, { ipv4 = {} }")));
+    let file =
+        File::of(&format!("{PORT}{}", FLOW.replace("{ udp = {} }", "{ udp = {} }, { ipv4 = {} }")));
     refused_command(file.command("run"), &["`ipv4` cannot follow `udp`", &file.at(8, 88)]);
 }
 
 #[test]
 fn show_describes_a_flow_field_by_field() {
     let Some(_stage) = Stage::set() else { return };
-    let flow =
-        FLOW.replace("{ udp = {} }", "{ udp = { src_port = 7, dst_port = [53, 123] } }").replace("packets = 10\n", "");
+    let flow = FLOW
+        .replace("{ udp = {} }", "{ udp = { src_port = 7, dst_port = [53, 123] } }")
+        .replace("packets = 10\n", "");
     let file = File::of(&format!("{PORT}{flow}payload = {{ hex = \"dead beef\" }}\n"));
     let mut command = file.command("show");
     command.args(["--packets", "2", "--flow", "some"]);
     let finished = Finished::of(command);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
-    let rows: Vec<String> =
-        finished.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let rows: Vec<String> = finished
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
     for expected in [
         "flow some, port west (xtg0), 64 bytes on the wire, without end",
         "ethernet dst 02:00:00:00:00:02",
@@ -119,9 +132,14 @@ fn show_describes_a_flow_field_by_field() {
     ] {
         assert!(rows.iter().any(|row| row == expected), "no `{expected}` in\n{}", finished.stdout);
     }
-    let frames = rows.iter().filter(|row| row.contains(" some 64 02:00:00:00:00:01 > 02:00:00:00:00:02 "));
+    let frames =
+        rows.iter().filter(|row| row.contains(" some 64 02:00:00:00:00:01 > 02:00:00:00:00:02 "));
     let ports = ["198.18.0.1 > 198.19.0.1 udp 7 > 53,", "198.18.0.1 > 198.19.0.1 udp 7 > 123,"];
-    assert!(frames.zip(ports).filter(|(row, ports)| row.contains(ports)).count() == 2, "{}", finished.stdout);
+    assert!(
+        frames.zip(ports).filter(|(row, ports)| row.contains(ports)).count() == 2,
+        "{}",
+        finished.stdout
+    );
 }
 
 #[test]
@@ -158,7 +176,10 @@ fn a_file_s_values_can_be_overridden() {
             with(name, "flows.sum.size=64"),
             &["--set", "flows.sum.size=64", "there is no flow `sum`", "`some`"],
         );
-        refused_command(with(name, "flows.some.size=63"), &["--set", "flows.some.size=63", "`size` is 63, too small"]);
+        refused_command(
+            with(name, "flows.some.size=63"),
+            &["--set", "flows.some.size=63", "`size` is 63, too small"],
+        );
     }
 }
 

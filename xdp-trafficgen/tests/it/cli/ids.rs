@@ -1,8 +1,9 @@
 //! Ids of the kernel's eBPF objects, without a look at the objects.
 //!
-//! A look takes a reference, and one that comes while a map of programs loses its last makes the kernel lose count: the map is
-//! there for ever, though empty (`prog_array_map_clear` in kernel/bpf/arraymap.c takes a reference for work that is under way
-//! already; seen on 6.18 with every SIGKILL that was watched by `BPF_MAP_GET_FD_BY_ID`, and with none that was not).
+//! A look takes a reference, and one that comes while a map of programs loses its last makes the
+//! kernel lose count: the map is there for ever, though empty (`prog_array_map_clear` in
+//! kernel/bpf/arraymap.c takes a reference for work that is under way already; seen on 6.18 with
+//! every SIGKILL that was watched by `BPF_MAP_GET_FD_BY_ID`, and with none that was not).
 
 #![expect(unsafe_code, reason = "bpf(2) is called directly: aya lists objects by looking at them")]
 
@@ -10,7 +11,8 @@ use std::{collections::BTreeSet, io};
 
 use aya_obj::generated::{bpf_attr, bpf_cmd};
 
-/// The ids that this command lists: one of `BPF_PROG_GET_NEXT_ID`, `BPF_MAP_GET_NEXT_ID` and `BPF_LINK_GET_NEXT_ID`.
+/// The ids that this command lists: one of `BPF_PROG_GET_NEXT_ID`, `BPF_MAP_GET_NEXT_ID` and
+/// `BPF_LINK_GET_NEXT_ID`.
 #[track_caller]
 pub(crate) fn all(command: bpf_cmd) -> BTreeSet<u32> {
     let mut ids = BTreeSet::new();
@@ -19,7 +21,8 @@ pub(crate) fn all(command: bpf_cmd) -> BTreeSet<u32> {
         let mut attr: bpf_attr = unsafe { std::mem::zeroed() };
         attr.__bindgen_anon_6.__bindgen_anon_1.start_id = ids.last().copied().unwrap_or(0);
         // SAFETY: attr is a valid argument of these commands, which take no pointers.
-        let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut attr, size_of::<bpf_attr>()) };
+        let result =
+            unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut attr, size_of::<bpf_attr>()) };
         if result < 0 {
             let error = io::Error::last_os_error();
             assert_eq!(error.raw_os_error(), Some(libc::ENOENT), "{error}");

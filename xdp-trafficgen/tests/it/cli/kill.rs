@@ -26,9 +26,14 @@ fn nothing_stays_after_a_kill() {
         let before = sink.count().unwrap().frames;
         running.wait_until("frames arrive", |_| sink.count().unwrap().frames > before);
         let held = KernelObjects::held_by(running.pid());
-        for (kind, ids) in [("programs", &held.programs), ("maps", &held.maps), ("links", &held.links)] {
+        for (kind, ids) in
+            [("programs", &held.programs), ("maps", &held.maps), ("links", &held.links)]
+        {
             assert!(!ids.is_empty(), "the test does not see the {kind}");
-            assert!(ids.is_subset(&KernelObjects::loaded().of(kind)), "the test does not see the {kind} of others");
+            assert!(
+                ids.is_subset(&KernelObjects::loaded().of(kind)),
+                "the test does not see the {kind} of others"
+            );
         }
         assert!(!held.namespaces.is_empty(), "the test does not see the namespaces");
         for name in named_namespaces() {
@@ -45,7 +50,8 @@ fn nothing_stays_after_a_kill() {
     }
 }
 
-/// Ids of what is in the kernel. Tests that run beside this one make such things too, so names would not do.
+/// Ids of what is in the kernel. Tests that run beside this one make such things too, so names
+/// would not do.
 #[derive(Debug, Default)]
 struct KernelObjects {
     programs: BTreeSet<u32>,
@@ -67,7 +73,8 @@ impl KernelObjects {
             let info = process.join("fdinfo").join(entry.file_name().unwrap());
             let info = fs::read_to_string(info).unwrap_or_default();
             let id = |key: &str| -> Option<u32> {
-                info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')?.trim().parse().ok())
+                info.lines()
+                    .find_map(|line| line.strip_prefix(key)?.strip_prefix(':')?.trim().parse().ok())
             };
             match target.to_str().unwrap() {
                 "anon_inode:bpf-prog" => held.programs.extend(id("prog_id")),
@@ -77,7 +84,8 @@ impl KernelObjects {
                     held.links.extend(id("link_id"));
                 }
                 target => {
-                    let namespace = target.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']'));
+                    let namespace =
+                        target.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']'));
                     held.namespaces.extend(namespace.map(|inode| inode.parse::<u64>().unwrap()));
                 }
             }
@@ -109,7 +117,9 @@ impl KernelObjects {
         let mut left = Self::default();
         let gone = harness::reached(|| {
             let loaded = Self::loaded();
-            let both = |held: &BTreeSet<u32>, loaded: &BTreeSet<u32>| held.intersection(loaded).copied().collect();
+            let both = |held: &BTreeSet<u32>, loaded: &BTreeSet<u32>| {
+                held.intersection(loaded).copied().collect()
+            };
             left.programs = both(&self.programs, &loaded.programs);
             left.maps = both(&self.maps, &loaded.maps);
             left.links = both(&self.links, &loaded.links);
@@ -132,7 +142,8 @@ fn inode(path: &Path) -> u64 {
 }
 
 fn interfaces(netlink: &Netlink) -> Vec<String> {
-    let mut names: Vec<String> = netlink.links().unwrap().into_iter().map(|link| link.name).collect();
+    let mut names: Vec<String> =
+        netlink.links().unwrap().into_iter().map(|link| link.name).collect();
     names.sort();
     names
 }

@@ -3,7 +3,8 @@
 use std::{fs::File, path::Path, process::Command};
 
 use etherparse::{
-    EtherType, IcmpEchoHeader, Icmpv4Type, Icmpv6Type, NetHeaders, PacketHeaders, TcpOptionElement, TransportHeader,
+    EtherType, IcmpEchoHeader, Icmpv4Type, Icmpv6Type, NetHeaders, PacketHeaders, TcpOptionElement,
+    TransportHeader,
 };
 use pcap_file::pcap::PcapReader;
 
@@ -17,11 +18,26 @@ fn sent(command: &str, options: &str) -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("arrived.pcap");
     let mut tcpdump = Command::new("tcpdump");
-    tcpdump.args(["-i", "xtg1", "-Q", "in", "-Z", "root", "-B", "16384", "-c", &FRAMES.to_string(), "-w"]).arg(&file);
+    tcpdump
+        .args([
+            "-i",
+            "xtg1",
+            "-Q",
+            "in",
+            "-Z",
+            "root",
+            "-B",
+            "16384",
+            "-c",
+            &FRAMES.to_string(),
+            "-w",
+        ])
+        .arg(&file);
     let mut tcpdump = Running::start(tcpdump);
     tcpdump.wait_until("tcpdump listens", |tcpdump| tcpdump.stderr().contains("listening on"));
     let packets = FRAMES.to_string();
-    let mut command = trafficgen(&[command, "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", &packets, "--json"]);
+    let mut command =
+        trafficgen(&[command, "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", &packets, "--json"]);
     command.args(options.split_whitespace());
     let report = Finished::of(command).report(0);
     assert_eq!(report.only_port().frames_tx, FRAMES as u64, "{report:?}");
@@ -40,12 +56,14 @@ fn frames(file: &Path) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Calls `check` with each frame's number and headers, and with its payload, after looking at its checksums.
+/// Calls `check` with each frame's number and headers, and with its payload, after looking at its
+/// checksums.
 #[track_caller]
 fn check(frames: &[Vec<u8>], size: usize, mut check: impl FnMut(u16, &PacketHeaders<'_>, &[u8])) {
     for (number, frame) in (0..).zip(frames) {
         assert_eq!(frame.len() + 4, size);
-        let headers = PacketHeaders::from_ethernet_slice(frame).unwrap_or_else(|error| panic!("{error}: {frame:02x?}"));
+        let headers = PacketHeaders::from_ethernet_slice(frame)
+            .unwrap_or_else(|error| panic!("{error}: {frame:02x?}"));
         let payload = headers.payload.slice();
         let transport = headers.transport.clone().unwrap();
         let mut again = transport.clone();
@@ -76,7 +94,10 @@ fn udp_with_every_option() {
                    --src-ip 10.0.0.1 --dst-ip 10.0.0.2 --src-port 5 --dst-port 10-12";
     check(&sent("udp", options), 128, |number, headers, payload| {
         let link = headers.link.clone().unwrap().ethernet2().unwrap();
-        assert_eq!((link.source, link.ether_type), ([2, 0, 0, 0, 0, 9], EtherType::PROVIDER_BRIDGING));
+        assert_eq!(
+            (link.source, link.ether_type),
+            ([2, 0, 0, 0, 0, 9], EtherType::PROVIDER_BRIDGING)
+        );
         let ids: Vec<u16> = headers.vlan_ids().iter().map(|id| id.value()).collect();
         assert_eq!(ids, [100, 7]);
         let Some(NetHeaders::Ipv4(ip, _)) = &headers.net else { panic!("{headers:?}") };
@@ -84,7 +105,10 @@ fn udp_with_every_option() {
         assert_eq!((ip.source, ip.destination), ([10, 0, 0, 1], [10, 0, 0, 2]));
         let Some(TransportHeader::Udp(udp)) = &headers.transport else { panic!("{headers:?}") };
         assert_eq!((udp.source_port, udp.destination_port), (5, 10 + number % 3));
-        assert_eq!((&payload[..5], payload[5..].iter().all(|&byte| byte == 0)), (&b"hello"[..], true));
+        assert_eq!(
+            (&payload[..5], payload[5..].iter().all(|&byte| byte == 0)),
+            (&b"hello"[..], true)
+        );
     });
 }
 
@@ -97,9 +121,18 @@ fn payloads_fill_the_frame() {
         first
     };
     let counting = filled("--size 600 --payload increment");
-    assert!((0..=255).cycle().zip(&counting).all(|(expected, &byte)| byte == expected), "{counting:02x?}");
+    assert!(
+        (0..=255).cycle().zip(&counting).all(|(expected, &byte)| byte == expected),
+        "{counting:02x?}"
+    );
     let pattern = filled("--size 600 --payload pattern:c0ffee");
-    assert!([0xc0, 0xff, 0xee].into_iter().cycle().zip(&pattern).all(|(expected, &byte)| byte == expected));
+    assert!(
+        [0xc0, 0xff, 0xee]
+            .into_iter()
+            .cycle()
+            .zip(&pattern)
+            .all(|(expected, &byte)| byte == expected)
+    );
     let random = filled("--size 600 --payload random");
     assert!(random.iter().filter(|&&byte| byte == 0).count() < 20, "{random:02x?}");
     assert!(filled("--size 600").iter().all(|&byte| byte == 0));
@@ -114,7 +147,8 @@ fn tcp_syns_that_differ() {
             let Some(TransportHeader::Tcp(tcp)) = &headers.transport else { panic!("{headers:?}") };
             assert_eq!(tcp.source_port, 1024 + number, "{options}");
             assert_eq!(tcp.destination_port, if size == 64 { 443 } else { 80 });
-            let others = tcp.ack || tcp.fin || tcp.rst || tcp.psh || tcp.urg || tcp.ece || tcp.cwr || tcp.ns;
+            let others =
+                tcp.ack || tcp.fin || tcp.rst || tcp.psh || tcp.urg || tcp.ece || tcp.cwr || tcp.ns;
             assert!(tcp.syn && !others, "{tcp:?}");
             assert_eq!(tcp.window_size, 64_240);
             let tcp_options: Vec<_> = tcp.options_iterator().map(Result::unwrap).collect();

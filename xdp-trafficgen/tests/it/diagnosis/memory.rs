@@ -1,4 +1,5 @@
-//! A run in a control group with too little memory: the kernel kills it, so that it must have said why before.
+//! A run in a control group with too little memory: the kernel kills it, so that it must have said
+//! why before.
 
 use std::process::Command;
 
@@ -7,8 +8,9 @@ use crate::{
     harness::{Finished, skipped},
 };
 
-/// Mounts a memory controller's hierarchy where nobody else sees it, version 2 before version 1, makes a group in it, and goes
-/// there. Version 2 is only used where the root hands its memory controller down: to change that would concern others.
+/// Mounts a memory controller's hierarchy where nobody else sees it, version 2 before version 1,
+/// makes a group in it, and goes there. Version 2 is only used where the root hands its memory
+/// controller down: to change that would concern others.
 const SCRIPT: &str = r#"
     cgroup=/sys/fs/cgroup
     name=xdp-trafficgen-$$
@@ -43,7 +45,10 @@ pub(super) fn too_little(table: &Table) {
     let condition = "memory limit of 24 MiB";
     let run = udp("xtg0", "--packets 1");
     let mut limited = Command::new("unshare");
-    limited.args(["--mount", "sh", "-c", SCRIPT, "limited"]).arg(run.get_program()).args(run.get_args());
+    limited
+        .args(["--mount", "sh", "-c", SCRIPT, "limited"])
+        .arg(run.get_program())
+        .args(run.get_args());
     let finished = Finished::of(limited);
     assert_ne!(finished.code, Some(LEFT_BEHIND), "{finished:?}");
     if finished.code == Some(NO_GROUP) {
@@ -55,9 +60,13 @@ pub(super) fn too_little(table: &Table) {
     }
     assert_ne!(finished.code, Some(0), "{finished:?}");
     let said = finished.stderr.lines().collect::<Vec<_>>();
-    let sentence = said.iter().find(|line| line.starts_with("there are only ") && line.contains("MiB of memory"));
+    let sentence = said
+        .iter()
+        .find(|line| line.starts_with("there are only ") && line.contains("MiB of memory"));
     let cure = said.iter().find_map(|line| line.trim().strip_prefix("cure: "));
-    let (Some(sentence), Some(cure)) = (sentence, cure) else { panic!("killed without a word: {finished:?}") };
+    let (Some(sentence), Some(cure)) = (sentence, cure) else {
+        panic!("killed without a word: {finished:?}")
+    };
     assert!(cure.contains("memory.max"), "{finished:?}");
     let exit = finished.code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
     table.row(condition, &exit, "low_memory", sentence, cure);

@@ -1,14 +1,21 @@
-//! Random flows and the circumstances they are sent under: any stack of headers, any field, any pattern.
+//! Random flows and the circumstances they are sent under: any stack of headers, any field, any
+//! pattern.
 
 use std::ops::RangeInclusive;
 
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 use xdp_trafficgen::packet::{
     FieldDef,
-    HeaderKind::{self, Custom, Ethernet, Gre, Gtpv1, Ipv4, Ipv6Destination, Ipv6HopByHop, Ipv6Routing, Tcp, Vlan},
+    HeaderKind::{
+        self, Custom, Ethernet, Gre, Gtpv1, Ipv4, Ipv6Destination, Ipv6HopByHop, Ipv6Routing, Tcp,
+        Vlan,
+    },
 };
 
-use super::model::{Advance, At, Checksum, Count, Flow, Follow, Header, Pattern, Payload, Setting, Size, genome_size};
+use super::model::{
+    Advance, At, Checksum, Count, Flow, Follow, Header, Pattern, Payload, Setting, Size,
+    genome_size,
+};
 
 /// Flows of a port and the circumstances they are sent under.
 #[derive(Clone, Debug)]
@@ -28,14 +35,19 @@ pub(crate) struct Case {
 pub(crate) enum Page {
     /// The template, as the kernel fills new pages.
     Fresh,
-    /// An earlier frame of any flow, this one modulo how many there are: the kernel's recycling keeps no order.
+    /// An earlier frame of any flow, this one modulo how many there are: the kernel's recycling
+    /// keeps no order.
     Earlier(usize),
     /// Anything: the template's bytes, each xor this one.
     Foreign(u8),
 }
 
 /// Any case with so many `flows` and `frames`, and frame sizes up to `largest_size`.
-pub(crate) fn case(flows: RangeInclusive<usize>, frames: usize, largest_size: u32) -> impl Strategy<Value = Case> {
+pub(crate) fn case(
+    flows: RangeInclusive<usize>,
+    frames: usize,
+    largest_size: u32,
+) -> impl Strategy<Value = Case> {
     let cpus = Just(vec![0, 1, 2, 3]).prop_shuffle();
     let action = prop::sample::select(vec!["redirect", "tx", "pass", "drop"]);
     let flows = vec(flow(largest_size), flows);
@@ -75,11 +87,13 @@ pub(crate) fn flow(largest_size: u32) -> impl Strategy<Value = Flow> {
             for (follower, leader, form) in follows {
                 let all: Vec<At> = flow.settings().collect();
                 if all.len() > 1 {
-                    let (follower, leader) = (all[follower.index(all.len())], all[leader.index(all.len())]);
+                    let (follower, leader) =
+                        (all[follower.index(all.len())], all[leader.index(all.len())]);
                     follow(&mut flow, follower, leader, form);
                 }
             }
-            let least = 64.max(u32::try_from(flow.header_len().max(end)).expect("short headers") + 4);
+            let least =
+                64.max(u32::try_from(flow.header_len().max(end)).expect("short headers") + 4);
             flow.size = fitted(size, least, largest_size);
             let room = flow.size.smallest() as usize - 4 - flow.header_len();
             flow.payload = match payload {
@@ -99,30 +113,43 @@ pub(crate) fn flow(largest_size: u32) -> impl Strategy<Value = Flow> {
     )
 }
 
-/// Flows with anything wrong: headers out of order, options that do not fit, fields that decide what there is, sizes that are
-/// too small or too large, weights without end.
+/// Flows with anything wrong: headers out of order, options that do not fit, fields that decide
+/// what there is, sizes that are too small or too large, weights without end.
 pub(crate) fn wild() -> impl Strategy<Value = Flow> {
     let any_field = (any::<Index>(), any::<Index>(), any::<Index>())
         .prop_flat_map(|(header, kind, field)| {
             let kind = HeaderKind::ALL[kind.index(HeaderKind::ALL.len())];
             let fields = kind.fields();
             let field = fields.get(field.index(fields.len().max(1))).cloned();
-            let pattern =
-                field.as_ref().map_or_else(|| Just(Pattern::Value(0)).boxed(), |field| pattern(field).boxed());
+            let pattern = field
+                .as_ref()
+                .map_or_else(|| Just(Pattern::Value(0)).boxed(), |field| pattern(field).boxed());
             (Just((header, kind, field)), pattern)
         })
-        .prop_map(|((header, kind, field), pattern)| (header, kind, field.map(|field| (field, pattern))));
+        .prop_map(|((header, kind, field), pattern)| {
+            (header, kind, field.map(|field| (field, pattern)))
+        });
     let options = (any::<Index>(), vec(any::<u8>(), 0..300));
     let follows = vec((any::<Index>(), any::<Index>(), any::<bool>()), 0..3);
     let size = prop_oneof![64..2000u32, 64..=65_535u32].prop_map(Size::Fixed);
     let weight = prop_oneof![4 => 1..=9u32, 1 => any::<u32>()];
-    let edits = (vec(any_field, 0..4), option::of(options), follows, option::of(size), weight, any::<Option<Index>>());
+    let edits = (
+        vec(any_field, 0..4),
+        option::of(options),
+        follows,
+        option::of(size),
+        weight,
+        any::<Option<Index>>(),
+    );
     (flow(9000), edits).prop_map(|(mut flow, (fields, options, follows, size, weight, moved))| {
         for (header, kind, field) in fields {
             // Into any header, or in front of one of its own.
             let at = header.index(flow.headers.len());
             if flow.headers[at].kind != kind {
-                flow.headers.insert(at, Header { kind, fields: Vec::new(), options: Vec::new(), checksum: None });
+                flow.headers.insert(
+                    at,
+                    Header { kind, fields: Vec::new(), options: Vec::new(), checksum: None },
+                );
             }
             let header = &mut flow.headers[at];
             if let Some((field, pattern)) = field.filter(|(field, _)| !header.sets(&field.name)) {
@@ -142,7 +169,8 @@ pub(crate) fn wild() -> impl Strategy<Value = Flow> {
         }
         for (follower, leader, is_step) in follows {
             if let [_, ..] = &all[..] {
-                let ((header, field), leader) = (all[follower.index(all.len())], all[leader.index(all.len())]);
+                let ((header, field), leader) =
+                    (all[follower.index(all.len())], all[leader.index(all.len())]);
                 let pace = if is_step { Advance::Step } else { Advance::Round };
                 flow.headers[header].fields[field].follow = Some(Follow { leader, pace });
             }
@@ -166,7 +194,9 @@ fn stack() -> impl Strategy<Value = Vec<HeaderKind>> {
             let last = kinds[kinds.len() - 1];
             let next: Vec<_> = HeaderKind::ALL
                 .into_iter()
-                .filter(|kind| kind.follows().any(|below| below == last) || (last == Custom && *kind != Custom))
+                .filter(|kind| {
+                    kind.follows().any(|below| below == last) || (last == Custom && *kind != Custom)
+                })
                 .filter(|kind| *kind != Custom || !kinds.contains(&Custom))
                 .collect();
             if !next.is_empty() {
@@ -177,7 +207,11 @@ fn stack() -> impl Strategy<Value = Vec<HeaderKind>> {
     })
 }
 
-fn header(kinds: &[HeaderKind], index: usize, density: f64) -> impl Strategy<Value = Header> + use<> {
+fn header(
+    kinds: &[HeaderKind],
+    index: usize,
+    density: f64,
+) -> impl Strategy<Value = Header> + use<> {
     let kind = kinds[index];
     let below = index.checked_sub(1).map(|below| kinds[below]);
     let next = kinds.get(index + 1).copied();
@@ -202,8 +236,9 @@ fn header(kinds: &[HeaderKind], index: usize, density: f64) -> impl Strategy<Val
                 option::weighted(density, pattern(field)).boxed()
             };
             let field = field.clone();
-            pattern
-                .prop_map(move |pattern| pattern.map(|pattern| Setting { field: field.clone(), pattern, follow: None }))
+            pattern.prop_map(move |pattern| {
+                pattern.map(|pattern| Setting { field: field.clone(), pattern, follow: None })
+            })
         })
         .collect();
     let checksum = prop_oneof![
@@ -213,7 +248,9 @@ fn header(kinds: &[HeaderKind], index: usize, density: f64) -> impl Strategy<Val
     ];
     (fields, options(kind), checksum).prop_map(move |(fields, options, checksum)| {
         let fields: Vec<Setting> = fields.into_iter().flatten().collect();
-        let set = kind.checksum_field().is_none_or(|field| fields.iter().any(|setting| setting.field == *field));
+        let set = kind
+            .checksum_field()
+            .is_none_or(|field| fields.iter().any(|setting| setting.field == *field));
         Header { kind, fields, options, checksum: if set { None } else { checksum } }
     })
 }
@@ -235,17 +272,21 @@ fn options(kind: HeaderKind) -> BoxedStrategy<Vec<u8>> {
 
 /// Bits one after the other: a gap, how many, and what is made of them.
 fn bits() -> impl Strategy<Value = Vec<(u32, Pattern, u32)>> {
-    let some = (0..20u32, prop_oneof![3 => 1..=20u32, 1 => 1..=64u32]).prop_flat_map(|(gap, bits)| {
-        pattern(&FieldDef::bits("bits".into(), 0, bits)).prop_map(move |pattern| (gap, pattern, bits))
-    });
+    let some =
+        (0..20u32, prop_oneof![3 => 1..=20u32, 1 => 1..=64u32]).prop_flat_map(|(gap, bits)| {
+            pattern(&FieldDef::bits("bits".into(), 0, bits))
+                .prop_map(move |pattern| (gap, pattern, bits))
+        });
     vec(some, 0..4)
 }
 
-/// In a header that has no fields, and, if it is the last one, behind it. Gives the bytes from the frame's start.
+/// In a header that has no fields, and, if it is the last one, behind it. Gives the bytes from the
+/// frame's start.
 fn add_bits(flow: &mut Flow, header: usize, bits: &[(u32, Pattern, u32)]) -> usize {
     let is_last = header + 1 == flow.headers.len();
     let own = u32::try_from(8 * flow.headers[header].options.len()).expect("short");
-    let start = flow.header_len() - if is_last { flow.headers[header].options.len() } else { flow.header_len() };
+    let start = flow.header_len()
+        - if is_last { flow.headers[header].options.len() } else { flow.header_len() };
     let mut at = 0;
     for (gap, pattern, bits) in bits {
         if at + gap + bits > own && !is_last {
@@ -260,7 +301,8 @@ fn add_bits(flow: &mut Flow, header: usize, bits: &[(u32, Pattern, u32)]) -> usi
     start + at.div_ceil(8) as usize
 }
 
-/// Lets `follower` go along with `leader`, with a pattern that has as many values, where that can be.
+/// Lets `follower` go along with `leader`, with a pattern that has as many values, where that can
+/// be.
 fn follow(flow: &mut Flow, follower: At, leader: At, form: u8) {
     let chain = |flow: &Flow, mut at: At| {
         let mut chain = vec![at];
@@ -271,7 +313,9 @@ fn follow(flow: &mut Flow, follower: At, leader: At, form: u8) {
         chain
     };
     let (own, led) = (flow.setting(follower).clone(), flow.setting(leader).pattern.clone());
-    let followed = flow.settings().any(|at| flow.setting(at).follow.is_some_and(|other| other.leader == follower));
+    let followed = flow
+        .settings()
+        .any(|at| flow.setting(at).follow.is_some_and(|other| other.leader == follower));
     let leaders = chain(flow, leader);
     if own.follow.is_some() || followed || leaders.contains(&follower) || led.value_count() == 1 {
         return;
@@ -280,7 +324,9 @@ fn follow(flow: &mut Flow, follower: At, leader: At, form: u8) {
     let (pattern, pace) = if form.is_multiple_of(2) {
         let frames = leaders.iter().try_fold(1u128, |frames, &at| {
             let pattern = &flow.setting(at).pattern;
-            frames.checked_mul(pattern.value_count()).filter(|frames| !pattern.is_endless() && *frames < 1 << 60)
+            frames
+                .checked_mul(pattern.value_count())
+                .filter(|frames| !pattern.is_endless() && *frames < 1 << 60)
         });
         if frames.is_none() || own.pattern.is_endless() || own.pattern.value_count() == 1 {
             return;
@@ -296,13 +342,18 @@ fn follow(flow: &mut Flow, follower: At, leader: At, form: u8) {
         let pattern = match (form / 2 % 4, count) {
             (0, Some(count)) => Pattern::Increment(Count { start, step: 1, count }),
             (1, Some(count)) => Pattern::Decrement(Count { start: start + last, step: 1, count }),
-            (2, Some(count)) if count < 40 => {
-                Pattern::Values((0..count).map(|index| u128::from(index * 0x1234_5677) & max).collect())
+            (2, Some(count)) if count < 40 => Pattern::Values(
+                (0..count).map(|index| u128::from(index * 0x1234_5677) & max).collect(),
+            ),
+            (_, Some(count)) if !led.is_endless() && count < 1000 => Pattern::Random {
+                min: 0,
+                max: max / 3,
+                seed: Some(form.into()),
+                count: Some(count),
+            },
+            _ if led.is_endless() => {
+                Pattern::Random { min: start, max: start + last, seed: None, count: None }
             }
-            (_, Some(count)) if !led.is_endless() && count < 1000 => {
-                Pattern::Random { min: 0, max: max / 3, seed: Some(form.into()), count: Some(count) }
-            }
-            _ if led.is_endless() => Pattern::Random { min: start, max: start + last, seed: None, count: None },
             _ => return,
         };
         (pattern, Advance::Step)
@@ -336,13 +387,19 @@ fn fitted(size: Size, least: u32, largest: u32) -> Size {
     let fit = |extra: u32| (least + extra).min(largest);
     match size {
         Size::Fixed(extra) => Size::Fixed(fit(extra)),
-        Size::Increment { start, end, step } => Size::Increment { start: fit(start), end: fit(end), step },
+        Size::Increment { start, end, step } => {
+            Size::Increment { start: fit(start), end: fit(end), step }
+        }
         Size::Random { min, max, seed } => Size::Random { min: fit(min), max: fit(max), seed },
-        Size::Weighted(sizes) => Size::Weighted(sizes.into_iter().map(|(size, weight)| (fit(size), weight)).collect()),
+        Size::Weighted(sizes) => {
+            Size::Weighted(sizes.into_iter().map(|(size, weight)| (fit(size), weight)).collect())
+        }
         Size::Genome(letters, z) => {
             let fits = |letter: &u8| (least..=largest).contains(&genome_size(*letter, fit(z)));
-            let letters: String =
-                letters.bytes().map(|letter| if fits(&letter) { letter } else { b'z' } as char).collect();
+            let letters: String = letters
+                .bytes()
+                .map(|letter| if fits(&letter) { letter } else { b'z' } as char)
+                .collect();
             Size::Genome(letters, fit(z))
         }
     }

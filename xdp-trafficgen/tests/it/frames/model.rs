@@ -1,8 +1,8 @@
 //! The oracle: which frames a flow stands for, worked out the plain way.
 //!
-//! Shares nothing with the code under test but the names and places of fields and one documented constant of the random
-//! sequence. Knows no eBPF and no kernel. What it says of simple stacks etherparse confirms (`rig.rs`), of all others tshark
-//! does (`tests/it/stacks.rs`).
+//! Shares nothing with the code under test but the names and places of fields and one documented
+//! constant of the random sequence. Knows no eBPF and no kernel. What it says of simple stacks
+//! etherparse confirms (`rig.rs`), of all others tshark does (`tests/it/stacks.rs`).
 
 mod headers;
 pub(crate) mod text;
@@ -139,9 +139,13 @@ pub(crate) fn flow(size: u32, headers: &[(HeaderKind, Fields<'_>)]) -> Flow {
     let headers = headers
         .iter()
         .map(|(kind, fields)| {
-            let mut fields: Vec<_> =
-                fields.iter().map(|(name, pattern)| setting(*kind, name, pattern.clone())).collect();
-            if *kind == HeaderKind::Ethernet && fields.iter().all(|setting| setting.field.name != "dst") {
+            let mut fields: Vec<_> = fields
+                .iter()
+                .map(|(name, pattern)| setting(*kind, name, pattern.clone()))
+                .collect();
+            if *kind == HeaderKind::Ethernet
+                && fields.iter().all(|setting| setting.field.name != "dst")
+            {
                 fields.push(setting(HeaderKind::Ethernet, "dst", Pattern::Value(0x0200_0000_0001)));
             }
             Header { kind: *kind, fields, options: Vec::new(), checksum: None }
@@ -173,12 +177,14 @@ impl Flow {
         self.encode(self.size.at(number), |at| self.value(at, number))
     }
 
-    /// What the plan's template must be: the longest frame, every field at its first value, random ones at their smallest.
+    /// What the plan's template must be: the longest frame, every field at its first value, random
+    /// ones at their smallest.
     pub(crate) fn template(&self) -> Vec<u8> {
         self.encode(self.size.largest(), |at| self.setting(at).pattern.first())
     }
 
-    /// Whether etherparse decodes it to its end: every header names the one behind it, and none has anything unusual.
+    /// Whether etherparse decodes it to its end: every header names the one behind it, and none has
+    /// anything unusual.
     pub(crate) fn is_simple(&self) -> bool {
         let is_ip = |header: &&Header| matches!(header.kind, HeaderKind::Ipv4 | HeaderKind::Ipv6);
         self.headers.iter().filter(is_ip).count() < 2
@@ -186,7 +192,11 @@ impl Flow {
                 let known = |setting: &Setting| SIMPLE.contains(&&*setting.field.name);
                 let kind = matches!(
                     header.kind,
-                    HeaderKind::Ethernet | HeaderKind::Vlan | HeaderKind::Ipv4 | HeaderKind::Ipv6 | HeaderKind::Udp
+                    HeaderKind::Ethernet
+                        | HeaderKind::Vlan
+                        | HeaderKind::Ipv4
+                        | HeaderKind::Ipv6
+                        | HeaderKind::Udp
                 );
                 kind && header.checksum != Some(Checksum::Bad)
                     && header.options.is_empty()
@@ -194,8 +204,8 @@ impl Flow {
             })
     }
 
-    /// Bytes from the frame's start that the program must write whatever the page holds: all headers, as far as there is room
-    /// to write them, and all that varies.
+    /// Bytes from the frame's start that the program must write whatever the page holds: all
+    /// headers, as far as there is room to write them, and all that varies.
     pub(crate) fn written(&self) -> usize {
         let ends = self.settings().filter(|&at| self.setting(at).pattern.varies()).map(|at| {
             let end = self.first_bit(at) + self.setting(at).field.bits as usize;
@@ -220,13 +230,15 @@ impl Flow {
     /// All of them, outer to inner, in the order written.
     pub(crate) fn settings(&self) -> impl Iterator<Item = At> {
         let headers = self.headers.iter().enumerate();
-        headers.flat_map(|(index, header)| (0..header.fields.len()).map(move |field| (index, field)))
+        headers
+            .flat_map(|(index, header)| (0..header.fields.len()).map(move |field| (index, field)))
     }
 
     /// Where a field starts, in bits from the frame's start.
     pub(crate) fn first_bit(&self, at: At) -> usize {
         let offset = headers::bit_offset(&self.headers[at.0], &self.setting(at).field);
-        usize::try_from(8 * i64::try_from(self.start(at.0)).expect("a page") + offset).expect("within the frame")
+        usize::try_from(8 * i64::try_from(self.start(at.0)).expect("a page") + offset)
+            .expect("within the frame")
     }
 
     /// The value of a field in frame number `number`.
@@ -234,9 +246,15 @@ impl Flow {
         let index = self.index(at, number);
         match &self.setting(at).pattern {
             Pattern::Value(value) => *value,
-            Pattern::Values(values) => values[usize::try_from(index % values.len() as u128).expect("an index")],
-            Pattern::Increment(Count { start, step, count }) => start + step * (index % u128::from(*count)),
-            Pattern::Decrement(Count { start, step, count }) => start - step * (index % u128::from(*count)),
+            Pattern::Values(values) => {
+                values[usize::try_from(index % values.len() as u128).expect("an index")]
+            }
+            Pattern::Increment(Count { start, step, count }) => {
+                start + step * (index % u128::from(*count))
+            }
+            Pattern::Decrement(Count { start, step, count }) => {
+                start - step * (index % u128::from(*count))
+            }
             &Pattern::Random { min, max, count: Some(count), .. } => {
                 let number = u64::try_from(index % u128::from(count)).expect("below the count");
                 min + draw(max - min > NARROW, max - min, self.seed(at), number)
@@ -248,7 +266,8 @@ impl Flow {
         }
     }
 
-    /// Which of its values a field has: without end where it counts; for values at random, what was drawn.
+    /// Which of its values a field has: without end where it counts; for values at random, what was
+    /// drawn.
     fn index(&self, at: At, number: u64) -> u128 {
         let own = self.setting(at);
         match (own.follow, &own.pattern) {
@@ -263,7 +282,8 @@ impl Flow {
         }
     }
 
-    /// A field of many bits or bytes is drawn with 128 random bits, unless others go along with it that are not.
+    /// A field of many bits or bytes is drawn with 128 random bits, unless others go along with it
+    /// that are not.
     fn draws_wide(&self, root: At) -> bool {
         let wide = |at: At| {
             let (first, bits) = (self.first_bit(at), self.setting(at).field.bits as usize);
@@ -271,7 +291,9 @@ impl Flow {
         };
         let too_many = self.setting(root).pattern.value_count().wrapping_sub(1) > NARROW;
         let along = self.settings().filter(|&at| self.step_root(at) == root);
-        wide(root) && (too_many || along.into_iter().all(|at| wide(at) && self.setting(at).pattern.is_endless()))
+        wide(root)
+            && (too_many
+                || along.into_iter().all(|at| wide(at) && self.setting(at).pattern.is_endless()))
     }
 
     fn step_root(&self, mut at: At) -> At {
@@ -290,7 +312,8 @@ impl Flow {
     }
 
     fn encode(&self, size: u32, pick: impl Fn(At) -> u128) -> Vec<u8> {
-        let mut frame: Vec<u8> = (0..self.headers.len()).flat_map(|index| headers::bytes(self, index)).collect();
+        let mut frame: Vec<u8> =
+            (0..self.headers.len()).flat_map(|index| headers::bytes(self, index)).collect();
         let frame_len = size as usize - 4;
         frame.extend(self.payload.bytes(frame_len - frame.len()));
         for (index, header) in self.headers.iter().enumerate() {
@@ -314,7 +337,8 @@ impl Header {
 }
 
 impl Pattern {
-    /// Whether a frame can have another value than the first, which for random ones is the smallest.
+    /// Whether a frame can have another value than the first, which for random ones is the
+    /// smallest.
     fn varies(&self) -> bool {
         self.value_count() != 1 || matches!(self, Self::Random { min, max, .. } if min != max)
     }
@@ -369,9 +393,13 @@ impl Size {
 
     pub(crate) fn smallest(&self) -> u32 {
         match self {
-            Self::Fixed(size) | Self::Random { min: size, .. } | Self::Increment { start: size, .. } => *size,
+            Self::Fixed(size)
+            | Self::Random { min: size, .. }
+            | Self::Increment { start: size, .. } => *size,
             Self::Weighted(sizes) => sizes.iter().map(|(size, _)| *size).min().expect("not empty"),
-            Self::Genome(letters, z) => letters.bytes().map(|letter| genome_size(letter, *z)).min().expect("not empty"),
+            Self::Genome(letters, z) => {
+                letters.bytes().map(|letter| genome_size(letter, *z)).min().expect("not empty")
+            }
         }
     }
 
@@ -380,7 +408,9 @@ impl Size {
             Self::Fixed(size) | Self::Random { max: size, .. } => *size,
             Self::Increment { start, end, step } => start + (end - start) / step * step,
             Self::Weighted(sizes) => sizes.iter().map(|(size, _)| *size).max().expect("not empty"),
-            Self::Genome(letters, z) => letters.bytes().map(|letter| genome_size(letter, *z)).max().expect("not empty"),
+            Self::Genome(letters, z) => {
+                letters.bytes().map(|letter| genome_size(letter, *z)).max().expect("not empty")
+            }
         }
     }
 }
@@ -403,7 +433,8 @@ pub(crate) fn genome_size(letter: u8, z: u32) -> u32 {
 
 impl Payload {
     fn bytes(&self, room: usize) -> Vec<u8> {
-        let once = |bytes: &[u8]| bytes.iter().copied().chain(std::iter::repeat(0)).take(room).collect();
+        let once =
+            |bytes: &[u8]| bytes.iter().copied().chain(std::iter::repeat(0)).take(room).collect();
         match self {
             Self::Zeros => vec![0; room],
             Self::Pattern(bytes) => bytes.iter().copied().cycle().take(room).collect(),
@@ -412,14 +443,17 @@ impl Payload {
             Self::Increment(first) => (0..=255).cycle().skip((*first).into()).take(room).collect(),
             Self::Random(seed) => {
                 let mut generator = SplitMix64::seed_from_u64(*seed);
-                std::iter::repeat_with(|| generator.next_u64().to_be_bytes()).flatten().take(room).collect()
+                std::iter::repeat_with(|| generator.next_u64().to_be_bytes())
+                    .flatten()
+                    .take(room)
+                    .collect()
             }
         }
     }
 }
 
-/// The order in which takers of these weights come by turns: turn k of n stands in the middle of the k-th of n equal parts of
-/// the cycle; who is written first comes first where two meet.
+/// The order in which takers of these weights come by turns: turn k of n stands in the middle of
+/// the k-th of n equal parts of the cycle; who is written first comes first where two meet.
 pub(crate) fn turns(weights: &[u32]) -> Vec<u32> {
     let divisor = (1..=weights.iter().copied().min().expect("not empty"))
         .rev()
@@ -437,10 +471,11 @@ pub(crate) fn turns(weights: &[u32]) -> Vec<u32> {
 /// The largest number that is drawn from 64 random bits.
 const NARROW: u128 = (1 << 62) - 1;
 
-/// Random number `number`, 0 to `largest`: output `number` of SplitMix64, scaled as `abi::kind` says; one that is `wide` joins
-/// two of them.
+/// Random number `number`, 0 to `largest`: output `number` of SplitMix64, scaled as `abi::kind`
+/// says; one that is `wide` joins two of them.
 fn draw(wide: bool, largest: u128, seed: u64, number: u64) -> u128 {
-    // The seed is the state, to which each output adds this constant: no need to draw all of those before.
+    // The seed is the state, to which each output adds this constant: no need to draw all of those
+    // before.
     let output = |seed: u64| {
         let state = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         u128::from(SplitMix64::seed_from_u64(state).next_u64())
@@ -461,7 +496,8 @@ fn draw(wide: bool, largest: u128, seed: u64, number: u64) -> u128 {
 /// Bits 128 to 255 of a product, by adding and shifting bit by bit as on paper.
 fn high_half(a: u128, b: u128) -> u128 {
     (0..128).fold(0, |high, bit| {
-        let (sum, carry) = if a >> bit & 1 == 1 { u128::overflowing_add(high, b) } else { (high, false) };
+        let (sum, carry) =
+            if a >> bit & 1 == 1 { u128::overflowing_add(high, b) } else { (high, false) };
         sum >> 1 | u128::from(carry) << 127
     })
 }
@@ -480,4 +516,5 @@ fn write_bits(frame: &mut [u8], first: usize, bits: u32, value: u128) {
 /// RFC 2544 appendix C.2.2.
 const V4: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(198, 19, 0, 1)];
 /// RFC 5180 section 8.
-const V6: [Ipv6Addr; 2] = [Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1), Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1)];
+const V6: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1), Ipv6Addr::new(0x2001, 2, 0, 1, 0, 0, 0, 1)];

@@ -18,7 +18,8 @@ use super::{
     model::{Flow, LINK_MAC, text::toml, turns},
 };
 
-/// A machine with one link and four CPUs, whatever we run on, that takes as large a frame as ours does.
+/// A machine with one link and four CPUs, whatever we run on, that takes as large a frame as ours
+/// does.
 static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
     links: vec![Link {
         name: "p0".to_owned(),
@@ -64,8 +65,8 @@ pub(crate) fn plan(toml: &str) -> Result<PortPlan, Diagnostics> {
     Ok(plan.ports.remove(0))
 }
 
-/// Loads `program` and moves this thread to where it is the worker planned for `cpu`: on that very CPU, or, if there is
-/// no such CPU, on one that is given this worker's state.
+/// Loads `program` and moves this thread to where it is the worker planned for `cpu`: on that very
+/// CPU, or, if there is no such CPU, on one that is given this worker's state.
 pub(crate) fn load(program: &Program, cpu: u32) -> Generator {
     if cpus().contains(&cpu) {
         pin(cpu);
@@ -108,15 +109,22 @@ pub(crate) fn are_within_limits(flows: &[Flow]) -> Result<bool, TestCaseError> {
     let text = toml(flows, &[0], "redirect");
     let Err(diagnostics) = plan(&text) else { return Ok(true) };
     let known = |message: &str| LIMITS.iter().any(|limit| message.contains(limit));
-    prop_assert!(diagnostics.list().iter().all(|diagnostic| known(&diagnostic.message)), "{}", diagnostics);
+    prop_assert!(
+        diagnostics.list().iter().all(|diagnostic| known(&diagnostic.message)),
+        "{}",
+        diagnostics
+    );
     Ok(false)
 }
 
-/// Every frame of one worker is what the model says, whatever page it is written to; simple ones decode completely, too.
+/// Every frame of one worker is what the model says, whatever page it is written to; simple ones
+/// decode completely, too.
 pub(crate) fn check_case(case: &Case) -> Result<(), TestCaseError> {
     let toml = toml(&case.flows, &case.cpus, case.action);
     check_frames(case, &toml).map_err(|error| match error {
-        TestCaseError::Fail(reason) => TestCaseError::fail(format!("worker {}: {reason}\n{toml}", case.worker)),
+        TestCaseError::Fail(reason) => {
+            TestCaseError::fail(format!("worker {}: {reason}\n{toml}", case.worker))
+        }
         reject => reject,
     })
 }
@@ -131,7 +139,9 @@ fn check_frames(case: &Case, toml: &str) -> Result<(), TestCaseError> {
     let turns = turns(&flows.iter().map(|flow| flow.weight).collect::<Vec<_>>());
     let generator = load(program, cpus[*worker]);
     let index = u32::try_from(*worker).expect("few");
-    generator.set_schedule(index, program, &turns).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    generator
+        .set_schedule(index, program, &turns)
+        .map_err(|error| TestCaseError::fail(error.to_string()))?;
     // A dry load has no egress interface to redirect to, so the program drops instead.
     let xdp_action = match *action {
         "pass" => 2,
@@ -151,8 +161,10 @@ fn check_frames(case: &Case, toml: &str) -> Result<(), TestCaseError> {
         };
         let (returned, made) = generator.dry_run(&page_bytes).expect("an ordinary run");
         prop_assert_eq!(returned, xdp_action, "the action of flow {}", turn);
-        let what = || format!("flow {turn}, its frame {}, on page {page:?}", sent[turn as usize] - 1);
-        // Where all flows fill their frames alike, pages keep that, which is the faster the longer the frames are.
+        let what =
+            || format!("flow {turn}, its frame {}, on page {page:?}", sent[turn as usize] - 1);
+        // Where all flows fill their frames alike, pages keep that, which is the faster the longer
+        // the frames are.
         if matches!(page, Page::Foreign(_)) && program.bodies.is_empty() {
             prop_assert_eq!(made.len(), wanted.len(), "{}", what());
             let written = flow.written();
@@ -186,13 +198,20 @@ fn equal(what: &str, wanted: &[u8], found: &[u8]) -> Result<(), TestCaseError> {
         .filter(|(_, (wanted, found))| wanted != found)
         .map(|(at, (wanted, found))| format!("{at}: {wanted:02x} → {found:02x}"))
         .collect();
-    prop_assert!(differ.is_empty() && wanted.len() == found.len(), "{}, wanted → found: {}", what, differ.join(", "));
+    prop_assert!(
+        differ.is_empty() && wanted.len() == found.len(),
+        "{}, wanted → found: {}",
+        what,
+        differ.join(", ")
+    );
     Ok(())
 }
 
-/// etherparse finds the headers that were asked for, lengths that span the frame to its end, and right checksums.
+/// etherparse finds the headers that were asked for, lengths that span the frame to its end, and
+/// right checksums.
 fn check_decodes(flow: &Flow, frame: &[u8]) -> Result<(), TestCaseError> {
-    let packet = SlicedPacket::from_ethernet(frame).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let packet = SlicedPacket::from_ethernet(frame)
+        .map_err(|error| TestCaseError::fail(error.to_string()))?;
     let mut kinds = Vec::new();
     let mut rest = match &packet.link {
         Some(LinkSlice::Ethernet2(ethernet)) => {
@@ -202,7 +221,9 @@ fn check_decodes(flow: &Flow, frame: &[u8]) -> Result<(), TestCaseError> {
         other => panic!("sliced as Ethernet, found {other:?}"),
     };
     for extension in &packet.link_exts {
-        let LinkExtSlice::Vlan(vlan) = extension else { panic!("no MACsec was sent: {extension:?}") };
+        let LinkExtSlice::Vlan(vlan) = extension else {
+            panic!("no MACsec was sent: {extension:?}")
+        };
         kinds.push(HeaderKind::Vlan);
         rest = vlan.payload_slice();
     }
@@ -210,20 +231,30 @@ fn check_decodes(flow: &Flow, frame: &[u8]) -> Result<(), TestCaseError> {
         Some(NetSlice::Ipv4(ip)) => {
             kinds.push(HeaderKind::Ipv4);
             let header = ip.header().to_header();
-            prop_assert_eq!(header.header_checksum, header.calc_header_checksum(), "IPv4 header checksum");
+            prop_assert_eq!(
+                header.header_checksum,
+                header.calc_header_checksum(),
+                "IPv4 header checksum"
+            );
             prop_assert_eq!(usize::from(header.total_len), rest.len(), "IPv4 total length");
             rest = ip.payload().payload;
         }
         Some(NetSlice::Ipv6(ip)) => {
             kinds.push(HeaderKind::Ipv6);
-            prop_assert_eq!(usize::from(ip.header().payload_length()), rest.len() - 40, "IPv6 payload length");
+            prop_assert_eq!(
+                usize::from(ip.header().payload_length()),
+                rest.len() - 40,
+                "IPv6 payload length"
+            );
             rest = ip.payload().payload;
         }
         Some(NetSlice::Arp(arp)) => panic!("no ARP was sent: {arp:?}"),
         None => {}
     }
     if let Some(transport) = &packet.transport {
-        let TransportSlice::Udp(udp) = transport else { panic!("only UDP was sent: {transport:?}") };
+        let TransportSlice::Udp(udp) = transport else {
+            panic!("only UDP was sent: {transport:?}")
+        };
         kinds.push(HeaderKind::Udp);
         prop_assert_eq!(usize::from(udp.length()), rest.len(), "UDP length");
         rest = udp.payload();

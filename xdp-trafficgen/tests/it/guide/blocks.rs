@@ -58,14 +58,23 @@ impl Console {
     }
 
     fn new(how: &str, text: &str) -> Self {
-        let (words, reason) = how.split_once(':').map_or((how, ""), |(words, reason)| (words, reason.trim()));
-        let mut console =
-            Self { commands: commands(text), expected: Expected::Exit(0), stop_after: None, parsed_only: false };
+        let (words, reason) =
+            how.split_once(':').map_or((how, ""), |(words, reason)| (words, reason.trim()));
+        let mut console = Self {
+            commands: commands(text),
+            expected: Expected::Exit(0),
+            stop_after: None,
+            parsed_only: false,
+        };
         for word in words.split_whitespace() {
             match word.split_once('=') {
-                Some(("exit", code)) => console.expected = Expected::Exit(code.parse().expect("an exit status")),
+                Some(("exit", code)) => {
+                    console.expected = Expected::Exit(code.parse().expect("an exit status"))
+                }
                 Some(("stop", time)) => console.stop_after = Some(time.to_owned()),
-                None if word == "varies" && !reason.is_empty() => console.expected = Expected::Varies,
+                None if word == "varies" && !reason.is_empty() => {
+                    console.expected = Expected::Varies
+                }
                 None if word == "parsed" && !reason.is_empty() => console.parsed_only = true,
                 _ => panic!("`{how}` says neither what becomes of a block, nor why it is not run"),
             }
@@ -84,7 +93,10 @@ impl Block {
             ("toml", "port") => Kind::Keys("ports"),
             ("json", "") => Kind::Json,
             ("text", how) if !how.is_empty() => Kind::Text,
-            _ => panic!("{}:{line}: no test knows what to do with a block of `{info}`", file.display()),
+            _ => panic!(
+                "{}:{line}: no test knows what to do with a block of `{info}`",
+                file.display()
+            ),
         };
         Self { file: file.to_owned(), line, kind, text }
     }
@@ -95,13 +107,17 @@ impl Block {
         match kind {
             Kind::Configuration if text.contains("[[ports]]") => vec![text.clone()],
             Kind::Configuration => vec![format!("{PORT}{text}")],
-            Kind::Keys(table) => entries(text).iter().map(|entry| self.with(table, entry)).collect(),
+            Kind::Keys(table) => {
+                entries(text).iter().map(|entry| self.with(table, entry)).collect()
+            }
             Kind::Console(_) | Kind::Json | Kind::Text => Vec::new(),
         }
     }
 
     fn with(&self, table: &str, entry: &str) -> String {
-        let parse = |text: &str| text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{self}: {error}"));
+        let parse = |text: &str| {
+            text.parse::<toml::Table>().unwrap_or_else(|error| panic!("{self}: {error}"))
+        };
         let mut whole = parse(&format!("{PORT}{FLOW}"));
         let first = whole[table].as_array_mut().unwrap()[0].as_table_mut().unwrap();
         first.extend(parse(entry));
@@ -110,7 +126,8 @@ impl Block {
 }
 
 const PORT: &str = "[[ports]]\nname = 'west'\ninterface = 'eth1'\n";
-const FLOW: &str = "[[flows]]\nname = 'example'\nport = 'west'\npacket = [{ ethernet = {} }, { ipv4 = {} }]\n";
+const FLOW: &str =
+    "[[flows]]\nname = 'example'\nport = 'west'\npacket = [{ ethernet = {} }, { ipv4 = {} }]\n";
 
 impl fmt::Display for Block {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,7 +146,9 @@ pub(crate) fn documents() -> Vec<PathBuf> {
     let mut found = vec![root.join("README.md"), root.join("xdp-trafficgen/CHANGELOG.md")];
     for folder in [".github", "xdp-trafficgen/doc", "xdp-trafficgen/doc/guide"] {
         let files = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
-        found.extend(files.filter(|file| file.extension().is_some_and(|extension| extension == "md")));
+        found.extend(
+            files.filter(|file| file.extension().is_some_and(|extension| extension == "md")),
+        );
     }
     found
 }
@@ -140,7 +159,8 @@ fn of(file: &Path) -> Vec<Block> {
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
         if let Some(info) = line.strip_prefix("```") {
-            let inside: Vec<_> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
+            let inside: Vec<_> =
+                lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
             blocks.push(Block::new(file, number + 1, info, inside.join("\n") + "\n"));
         }
     }
@@ -152,7 +172,11 @@ fn commands(text: &str) -> Vec<Command> {
     for line in text.lines() {
         match line.strip_prefix("# ") {
             Some(line) => commands.push(Command { line: line.to_owned(), output: Vec::new() }),
-            None => commands.last_mut().expect("a command before its output").output.push(line.to_owned()),
+            None => commands
+                .last_mut()
+                .expect("a command before its output")
+                .output
+                .push(line.to_owned()),
         }
     }
     assert!(!commands.is_empty(), "a console block has commands, behind `# `");

@@ -1,6 +1,7 @@
 //! What stays the same of a printed line when it is printed on another day: its words.
 
-/// The words, with `#` for numbers and what counts them; none for lines that say nothing, and for drawings.
+/// The words, with `#` for numbers and what counts them; none for lines that say nothing, and for
+/// drawings.
 pub(crate) fn shape(line: &str) -> Option<String> {
     let is_drawn = line.contains(['┤', '│', '└', '…']) || line.trim_start().starts_with('−');
     if is_drawn || line.trim().is_empty() {
@@ -28,7 +29,8 @@ fn bare(word: &str) -> &str {
 /// Digits, and a unit at most.
 fn is_number(word: &str) -> bool {
     let word = bare(word);
-    let unit = word.trim_start_matches(|letter: char| letter.is_ascii_digit() || ".,:".contains(letter));
+    let unit =
+        word.trim_start_matches(|letter: char| letter.is_ascii_digit() || ".,:".contains(letter));
     unit != word && (unit.is_empty() || is_unit(unit))
 }
 
@@ -44,7 +46,11 @@ fn numbers_differ_and_words_do_not() {
     }
     check("duration: 5.000 s", "duration: 0.5 s", true);
     check(" redirect  1 000 frames, on CPUs 0, 1", "redirect 7 frames, on CPU 0", true);
-    check("asked for 40 Mpps, late 5.3ms (27.60 %)", "asked for 400 kpps, late 176.5µs (1.2 %)", true);
+    check(
+        "asked for 40 Mpps, late 5.3ms (27.60 %)",
+        "asked for 400 kpps, late 176.5µs (1.2 %)",
+        true,
+    );
     check("measured 500.0 pps (+0.0079 %)", "measured 426.1 pps (-14.7834 %)", true);
     check("xtg0: sent 5", "xtg1: sent 5", false);
     check("sent 5", "accepted 5", false);

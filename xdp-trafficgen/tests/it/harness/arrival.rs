@@ -1,4 +1,5 @@
-//! What arrives at the other end, and waiting for it: what is to come is waited for, never slept for.
+//! What arrives at the other end, and waiting for it: what is to come is waited for, never slept
+//! for.
 
 use std::{
     thread,
@@ -7,8 +8,9 @@ use std::{
 
 use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
-/// A counting receiver in the driver of `interface`. The one before it may stay a moment longer than its owner: a process that
-/// another thread has just forked holds its descriptor too, until it becomes another program.
+/// A counting receiver in the driver of `interface`. The one before it may stay a moment longer
+/// than its owner: a process that another thread has just forked holds its descriptor too, until it
+/// becomes another program.
 pub(crate) fn sink(interface: &str) -> Sink {
     let mut sink = None;
     let attached = reached(|| {

@@ -17,7 +17,8 @@ pub(crate) fn ethtool(arguments: &str) {
 #[track_caller]
 fn run(program: &str, arguments: &str) {
     let status = Command::new(program).args(arguments.split_whitespace()).status();
-    let status = status.unwrap_or_else(|error| panic!("{program}: {error}: install it (xtask does)"));
+    let status =
+        status.unwrap_or_else(|error| panic!("{program}: {error}: install it (xtask does)"));
     assert!(status.success(), "{program} {arguments}");
 }
 
@@ -46,7 +47,10 @@ impl Sub for Transmitted {
 pub(crate) fn transmitted(interface: &str) -> Transmitted {
     // `/proc/net` would be the main thread's namespace.
     let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
-    let line = table.lines().find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':')).unwrap();
+    let line = table
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':'))
+        .unwrap();
     // Eight columns of receiving; then bytes, packets, errs, drop.
     let columns: Vec<u64> = line.split_whitespace().map(|column| column.parse().unwrap()).collect();
     Transmitted { packets: columns[9], dropped: columns[11] }

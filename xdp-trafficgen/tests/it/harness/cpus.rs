@@ -6,7 +6,11 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The CPUs to send on, one and two, as far as this machine has them.
 pub(crate) fn cpu_lists() -> &'static [&'static str] {
-    if thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1) { &["0", "0-1"] } else { &["0"] }
+    if thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1) {
+        &["0", "0-1"]
+    } else {
+        &["0"]
+    }
 }
 
 /// Pins the calling thread: a worker's state is its CPU's.

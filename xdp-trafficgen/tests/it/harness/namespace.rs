@@ -1,5 +1,5 @@
-//! A network namespace of a test's own. A program that the test starts finds itself in there: children inherit the namespace of
-//! the thread that starts them.
+//! A network namespace of a test's own. A program that the test starts finds itself in there:
+//! children inherit the namespace of the thread that starts them.
 
 use std::{fs, marker::PhantomData, thread};
 
@@ -29,8 +29,10 @@ impl Namespace {
         let turn = turn();
         let home = PrivateNetns::current().unwrap();
         PrivateNetns::enter().unwrap();
-        let namespace = Self { netlink: Netlink::open().unwrap(), home, _turn: turn, _not_send: PhantomData };
-        // Nobody shall talk on the wires but the tests: no duplicate address detection, no router solicitation.
+        let namespace =
+            Self { netlink: Netlink::open().unwrap(), home, _turn: turn, _not_send: PhantomData };
+        // Nobody shall talk on the wires but the tests: no duplicate address detection, no router
+        // solicitation.
         fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
         Some(namespace)
     }

@@ -12,7 +12,8 @@ use xdp_trafficgen::{
 
 use super::{PACKET, Port, allowed_cpus, namespace::Namespace, pin, turn::Turn};
 
-/// A namespace of the test's own with the test's thread in it, pinned to one CPU. Dropping it takes the thread back.
+/// A namespace of the test's own with the test's thread in it, pinned to one CPU. Dropping it takes
+/// the thread back.
 pub(crate) struct TestNet {
     pub(crate) kernel: Capabilities,
     /// Where the test's thread runs.
@@ -45,14 +46,18 @@ impl TestNet {
         self.pair(name, peer, 1);
     }
 
-    /// Works out what the port described by `settings`, TOML lines of `[[ports]]`, sends: frames of [`PACKET`].
+    /// Works out what the port described by `settings`, TOML lines of `[[ports]]`, sends: frames of
+    /// [`PACKET`].
     pub(crate) fn plan(&self, settings: &str) -> PortPlan {
         self.plan_flow(settings, &format!("packet = [{PACKET}]"))
     }
 
     pub(crate) fn plan_flow(&self, settings: &str, flow: &str) -> PortPlan {
-        let text = format!("[[ports]]\nname = \"p\"\n{settings}\n[[flows]]\nname = \"f\"\nport = \"p\"\n{flow}\n");
-        let config = file::parse(Source::file("test", &text)).unwrap_or_else(|errors| panic!("{errors}"));
+        let text = format!(
+            "[[ports]]\nname = \"p\"\n{settings}\n[[flows]]\nname = \"f\"\nport = \"p\"\n{flow}\n"
+        );
+        let config =
+            file::parse(Source::file("test", &text)).unwrap_or_else(|errors| panic!("{errors}"));
         let facts = Facts {
             links: self.netlink.links().unwrap(),
             cpus: online_cpus().unwrap(),
@@ -60,7 +65,8 @@ impl TestNet {
             largest_frame: Some(self.kernel.largest_frame),
             ..Facts::default()
         };
-        let plan = plan::plan(&config, &facts, DefaultRoute::Refuse).unwrap_or_else(|errors| panic!("{errors}"));
+        let plan = plan::plan(&config, &facts, DefaultRoute::Refuse)
+            .unwrap_or_else(|errors| panic!("{errors}"));
         plan.ports.into_iter().next().unwrap()
     }
 

@@ -41,8 +41,14 @@ impl Port {
 
     /// One of several with the same listener.
     pub(crate) fn load_beside(plan: PortPlan, listener: Option<&Listener>) -> Self {
-        let generator =
-            Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, Role::Generate, listener).unwrap();
+        let generator = Generator::load(
+            &plan.program,
+            plan.pacing.as_ref(),
+            plan.egress,
+            Role::Generate,
+            listener,
+        )
+        .unwrap();
         Self { plan, generator }
     }
 
@@ -50,11 +56,13 @@ impl Port {
     #[track_caller]
     pub(crate) fn send(&self, repeat: u32) {
         let Self { plan, generator } = self;
-        let sent = generator.send(&plan.program.frame, plan.ingress, repeat, plan.batch_size).unwrap();
+        let sent =
+            generator.send(&plan.program.frame, plan.ingress, repeat, plan.batch_size).unwrap();
         assert_eq!(sent, Sent::All);
     }
 
-    /// One counter, all CPUs together. Unlike [`Self::counts`] it can be asked while frames are sent.
+    /// One counter, all CPUs together. Unlike [`Self::counts`] it can be asked while frames are
+    /// sent.
     pub(crate) fn total(&self, counter: impl Fn(&Worker) -> u64) -> u64 {
         self.generator.workers().unwrap().iter().map(|(_, worker)| counter(worker)).sum()
     }
@@ -62,7 +70,9 @@ impl Port {
     /// Of a port that is not sending just now.
     pub(crate) fn counts(&self) -> Counts {
         let mut drops = BTreeMap::new();
-        for (refusal, count) in self.generator.drops().unwrap().iter().flat_map(|(_, drops)| drops.clone()) {
+        for (refusal, count) in
+            self.generator.drops().unwrap().iter().flat_map(|(_, drops)| drops.clone())
+        {
             *drops.entry(refusal).or_default() += count;
         }
         let counts = Counts {
@@ -72,7 +82,11 @@ impl Port {
             drops,
         };
         assert_eq!(self.total(|worker| worker.counts.aborted), 0);
-        assert_eq!(counts.dropped, counts.drops.values().sum::<u64>(), "every drop has a reason: {counts:?}");
+        assert_eq!(
+            counts.dropped,
+            counts.drops.values().sum::<u64>(),
+            "every drop has a reason: {counts:?}"
+        );
         counts
     }
 

@@ -109,7 +109,8 @@ impl Finished {
     pub(crate) fn report(&self, code: i32) -> Report {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert_eq!(self.stdout.lines().count(), 1, "one object on one line: {self:?}");
-        let report: Report = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        let report: Report =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
         report.assert_adds_up();
         report
     }

@@ -1,6 +1,10 @@
-//! Tiny XDP programs written instruction by instruction: what the kernel does with a page can only be seen from inside.
+//! Tiny XDP programs written instruction by instruction: what the kernel does with a page can only
+//! be seen from inside.
 
-#![expect(unsafe_code, reason = "bpf(2) is called directly: programs that are no ELF object cannot go through aya")]
+#![expect(
+    unsafe_code,
+    reason = "bpf(2) is called directly: programs that are no ELF object cannot go through aya"
+)]
 
 use std::{
     io,
@@ -54,7 +58,8 @@ pub(crate) fn attributes() -> bpf_attr {
 /// Every pointer in `attr` is valid for what `command` does with it.
 pub(crate) unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
     // SAFETY: attr is as long as is said; its pointers are the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<bpf_attr>()) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<bpf_attr>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap()) }
 }
 

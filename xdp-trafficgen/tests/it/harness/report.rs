@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-/// The report of `--json`: exactly the documented keys, no other, and none of them absent but those of rates where there are
-/// none.
+/// The report of `--json`: exactly the documented keys, no other, and none of them absent but those
+/// of rates where there are none.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Report {
@@ -131,23 +131,33 @@ impl Report {
     #[track_caller]
     fn assert_punctuality_adds_up(&self, port: &Port) {
         let flows = || self.flows.iter().filter(|flow| flow.port == port.name);
-        let (Some(late), Some(worst), Some(unsent)) = (port.frames_late, port.worst_lateness_ns, port.frames_unsent)
+        let (Some(late), Some(worst), Some(unsent)) =
+            (port.frames_late, port.worst_lateness_ns, port.frames_unsent)
         else {
             let none = (None, None, None, None, None, None);
             let Port { batch_size, requested_pps, achieved_pps, .. } = *port;
-            let figures =
-                (batch_size, requested_pps, achieved_pps, port.frames_late, port.worst_lateness_ns, port.frames_unsent);
+            let figures = (
+                batch_size,
+                requested_pps,
+                achieved_pps,
+                port.frames_late,
+                port.worst_lateness_ns,
+                port.frames_unsent,
+            );
             assert_eq!(figures, none, "{self:?}");
             let paced = |flow: &Flow| {
                 let rates = flow.requested_pps.or(flow.achieved_pps).is_some();
-                rates || flow.frames_late.or(flow.worst_lateness_ns).or(flow.frames_unsent).is_some()
+                rates
+                    || flow.frames_late.or(flow.worst_lateness_ns).or(flow.frames_unsent).is_some()
             };
             assert!(!flows().any(paced), "{self:?}");
             return;
         };
         assert!(port.batch_size.is_some_and(|size| (1..=256).contains(&size)), "{port:?}");
         let all = |figure: fn(&Flow) -> Option<u64>| {
-            let figure = move |flow| figure(flow).unwrap_or_else(|| panic!("not told of every flow: {self:?}"));
+            let figure = move |flow| {
+                figure(flow).unwrap_or_else(|| panic!("not told of every flow: {self:?}"))
+            };
             flows().map(figure)
         };
         assert_eq!(all(|flow| flow.frames_late).sum::<u64>(), late, "{self:?}");
@@ -164,8 +174,15 @@ impl Report {
     #[track_caller]
     fn assert_explained(&self, port: &Port) {
         let findings = || self.findings.iter().filter(|finding| finding.port == port.name);
-        assert_eq!(findings().filter_map(|finding| finding.frames).sum::<u64>(), port.frames_dropped, "{self:?}");
-        assert!(port.frames_tx > 0 || findings().count() > 0, "nothing was sent, and nobody says why: {self:?}");
+        assert_eq!(
+            findings().filter_map(|finding| finding.frames).sum::<u64>(),
+            port.frames_dropped,
+            "{self:?}"
+        );
+        assert!(
+            port.frames_tx > 0 || findings().count() > 0,
+            "nothing was sent, and nobody says why: {self:?}"
+        );
         for Finding { port: _, code, severity, frames: _, cause, cure } in findings() {
             assert!(["note", "slows", "loses", "blocks"].contains(&severity.as_str()), "{self:?}");
             assert!(!code.is_empty() && !cause.is_empty(), "{self:?}");
@@ -183,8 +200,15 @@ impl Report {
             assert!(flows().count() > 0, "no flow of {port:?}: {self:?}");
             assert!(flows().all(|flow| !flow.name.is_empty()), "{self:?}");
             // What was not made because a worker's thread was elsewhere is no flow's.
-            let moved = port.drops.iter().filter(|drops| drops.reason == "worker_moved").map(|drops| drops.count);
-            let counted = (total(|flow| flow.frames_attempted) + moved.sum::<u64>(), total(|flow| flow.frames_tx));
+            let moved = port
+                .drops
+                .iter()
+                .filter(|drops| drops.reason == "worker_moved")
+                .map(|drops| drops.count);
+            let counted = (
+                total(|flow| flow.frames_attempted) + moved.sum::<u64>(),
+                total(|flow| flow.frames_tx),
+            );
             assert_eq!(counted, (port.frames_attempted, port.frames_tx), "{self:?}");
             assert_eq!(total(|flow| flow.bytes_tx), port.bytes_tx, "{self:?}");
             assert_eq!(port.frames_attempted, port.frames_tx + port.frames_dropped, "{port:?}");
@@ -198,37 +222,69 @@ impl Report {
             assert_eq!(port.pps, per_second(port.frames_tx, port.due_ns), "{port:?}");
             assert!(port.down_ns > 0 || port.restarts == 0, "{port:?}");
             for worker in &port.workers {
-                assert_eq!(worker.frames_attempted, worker.frames_tx + worker.frames_dropped, "{worker:?}");
+                assert_eq!(
+                    worker.frames_attempted,
+                    worker.frames_tx + worker.frames_dropped,
+                    "{worker:?}"
+                );
                 assert_eq!(worker.frames_dropped, all(&worker.drops), "{worker:?}");
             }
-            let of_workers = |count: fn(&Worker) -> u64| port.workers.iter().map(count).sum::<u64>();
-            let workers = (of_workers(|worker| worker.frames_attempted), of_workers(|worker| worker.frames_tx));
+            let of_workers =
+                |count: fn(&Worker) -> u64| port.workers.iter().map(count).sum::<u64>();
+            let workers = (
+                of_workers(|worker| worker.frames_attempted),
+                of_workers(|worker| worker.frames_tx),
+            );
             assert_eq!(workers, (port.frames_attempted, port.frames_tx), "{port:?}");
             let cpus: BTreeSet<u32> = port.workers.iter().map(|worker| worker.cpu).collect();
             assert_eq!(cpus.len(), port.workers.len(), "a worker a CPU: {port:?}");
-            assert!(port.drops.iter().all(|drops| drops.count > 0 && !drops.reason.is_empty()), "{port:?}");
+            assert!(
+                port.drops.iter().all(|drops| drops.count > 0 && !drops.reason.is_empty()),
+                "{port:?}"
+            );
             assert!(!port.interface.is_empty(), "{port:?}");
             self.assert_punctuality_adds_up(port);
             let second = 1_000_000_000;
             // Nothing, where it was stopped before the start.
-            let rate = (u128::from(port.frames_tx) * second).checked_div(u128::from(self.duration_ns)).unwrap_or(0);
-            // Over the time the port itself sent; for the demo, which alone has a sink, that is the whole. With departure times it
-            // is the time that they were due in, and workers that are late end after it.
+            let rate = (u128::from(port.frames_tx) * second)
+                .checked_div(u128::from(self.duration_ns))
+                .unwrap_or(0);
+            // Over the time the port itself sent; for the demo, which alone has a sink, that is the
+            // whole. With departure times it is the time that they were due in, and
+            // workers that are late end after it.
             let exact = self.sink.is_some() && port.requested_pps.is_none();
-            let plausible = u128::from(port.pps) + 1 >= rate && (!exact || u128::from(port.pps) <= rate + 1);
+            let plausible =
+                u128::from(port.pps) + 1 >= rate && (!exact || u128::from(port.pps) <= rate + 1);
             assert!(plausible, "{rate} frames a second, but {port:?}");
         }
         if let Some(SinkCount { frames_rx, bytes_rx }) = self.sink {
-            assert_eq!(frames_rx, self.ports.iter().map(|port| port.frames_tx).sum::<u64>(), "{self:?}");
-            assert_eq!(bytes_rx, self.ports.iter().map(|port| port.bytes_tx).sum::<u64>(), "{self:?}");
+            assert_eq!(
+                frames_rx,
+                self.ports.iter().map(|port| port.frames_tx).sum::<u64>(),
+                "{self:?}"
+            );
+            assert_eq!(
+                bytes_rx,
+                self.ports.iter().map(|port| port.bytes_tx).sum::<u64>(),
+                "{self:?}"
+            );
             // The kernel's own counts of a veth, where nobody else sends: without FCS.
             for port in &self.ports {
                 let Some(counters) = &port.interface_counters else { panic!("not read: {port:?}") };
-                let InterfaceCounters { tx_packets, tx_bytes, tx_dropped, tx_errors, nic } = counters;
-                assert_eq!((*tx_packets, *tx_bytes), (port.frames_tx, port.bytes_tx - 4 * port.frames_tx), "{port:?}");
+                let InterfaceCounters { tx_packets, tx_bytes, tx_dropped, tx_errors, nic } =
+                    counters;
+                assert_eq!(
+                    (*tx_packets, *tx_bytes),
+                    (port.frames_tx, port.bytes_tx - 4 * port.frames_tx),
+                    "{port:?}"
+                );
                 assert_eq!((*tx_dropped, *tx_errors), (port.frames_dropped, 0), "{port:?}");
                 let queues = nic.iter().filter(|(name, _)| name.ends_with("_xdp_xmit"));
-                assert_eq!(queues.map(|(_, count)| count).sum::<u64>(), port.frames_tx, "ethtool -S: {port:?}");
+                assert_eq!(
+                    queues.map(|(_, count)| count).sum::<u64>(),
+                    port.frames_tx,
+                    "ethtool -S: {port:?}"
+                );
             }
         }
     }

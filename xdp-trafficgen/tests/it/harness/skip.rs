@@ -2,7 +2,8 @@
 
 use std::{env, fmt::Display, io::Write as _};
 
-/// Says why past the harness's capture, so that a skipped test is seen; in CI a skipped test is a failed one.
+/// Says why past the harness's capture, so that a skipped test is seen; in CI a skipped test is a
+/// failed one.
 pub(crate) fn skipped(reason: impl Display) {
     assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "cannot be tested here: {reason}");
     let thread = std::thread::current();

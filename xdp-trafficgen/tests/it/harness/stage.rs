@@ -27,7 +27,8 @@ impl Stage {
         Some(stage)
     }
 
-    /// Makes the two interfaces, with a receive queue for each of the CPUs that send in these tests.
+    /// Makes the two interfaces, with a receive queue for each of the CPUs that send in these
+    /// tests.
     pub(crate) fn raise(&self) {
         self.netlink.add_veth("xtg0", "xtg1", 2).unwrap();
         ip("link set xtg0 address 02:00:00:00:00:01");

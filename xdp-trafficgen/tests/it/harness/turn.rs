@@ -1,4 +1,5 @@
-//! Which tests may run beside which: all of them share a process, with its descriptors, and a machine with its CPUs.
+//! Which tests may run beside which: all of them share a process, with its descriptors, and a
+//! machine with its CPUs.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -16,8 +17,9 @@ impl Turn {
         Self::BesideOthers(TURN.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// For tests that judge times, which want a machine with nothing else to do, and for those that count who holds a
-    /// descriptor: a process that another test starts holds all of them until it has become another program.
+    /// For tests that judge times, which want a machine with nothing else to do, and for those that
+    /// count who holds a descriptor: a process that another test starts holds all of them until
+    /// it has become another program.
     pub(crate) fn alone() -> Self {
         Self::Alone(TURN.write().unwrap_or_else(PoisonError::into_inner))
     }

@@ -4,10 +4,12 @@ use std::{collections::BTreeMap, process::Command};
 
 use serde_json::Value;
 
-/// What a program prints, or nothing where it fails, as `ethtool` does for what a driver does not have.
+/// What a program prints, or nothing where it fails, as `ethtool` does for what a driver does not
+/// have.
 pub(crate) fn output(program: &str, arguments: &str) -> Option<String> {
     let output = Command::new(program).args(arguments.split(' ')).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}: install it (xtask does)"));
+    let output =
+        output.unwrap_or_else(|error| panic!("{program}: {error}: install it (xtask does)"));
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
@@ -19,7 +21,8 @@ pub(crate) fn ip(interface: &str) -> Value {
     links.into_iter().next().unwrap()
 }
 
-/// Lines of `key: value` from `ethtool`; of what it shows twice, as most and as now, the keys start with `most ` and `now `.
+/// Lines of `key: value` from `ethtool`; of what it shows twice, as most and as now, the keys start
+/// with `most ` and `now `.
 pub(crate) fn ethtool(option: &str, interface: &str) -> BTreeMap<String, String> {
     let mut section = "";
     let mut values = BTreeMap::new();
@@ -38,7 +41,9 @@ pub(crate) fn ethtool(option: &str, interface: &str) -> BTreeMap<String, String>
 
 /// Queues in use as a /sys of this namespace has them: `rx` or `tx`.
 pub(crate) fn queues(interface: &str, direction: &str) -> u32 {
-    let list = format!("mount -t sysfs none /sys && ls /sys/class/net/{interface}/queues | grep -c {direction}-");
+    let list = format!(
+        "mount -t sysfs none /sys && ls /sys/class/net/{interface}/queues | grep -c {direction}-"
+    );
     let output = Command::new("unshare").args(["--mount", "sh", "-c", &list]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }

@@ -1,12 +1,16 @@
 //! Rates of frames that do not leave by the ordinary way, and rates in bits a second.
 
-use crate::pacing::rig::{Config, Lab, PATIENT, arrived, flow, in_time, or_miss, port, receiver, send};
+use crate::pacing::rig::{
+    Config, Lab, PATIENT, arrived, flow, in_time, or_miss, port, receiver, send,
+};
 
 #[test]
 fn frames_that_go_elsewhere_are_paced_too() {
     let Some(_lab) = Lab::enter() else { return };
     let text = |action| {
-        port(&format!("rate = '20kpps'\n{PATIENT}\n{action}")) + &flow(0, "packets = 1001") + &flow(1, "packets = 7")
+        port(&format!("rate = '20kpps'\n{PATIENT}\n{action}"))
+            + &flow(0, "packets = 1001")
+            + &flow(1, "packets = 7")
     };
     for action in ["action = 'drop'", "action = 'pass'"] {
         let report = Config::write(&text(action)).run(&[]).end().report(0);
@@ -37,7 +41,8 @@ fn bits_a_second_are_those_of_the_frames_or_of_the_wire() {
 /// `extra`: bytes of each frame on the wire that are not its own.
 #[track_caller]
 fn check_bits(rate: &str, size: &str, bits: f64, extra: u64) {
-    let text = port(&format!("{rate}\n{PATIENT}")) + &flow(0, &format!("{size}\nduration = '150ms'"));
+    let text =
+        port(&format!("{rate}\n{PATIENT}")) + &flow(0, &format!("{size}\nduration = '150ms'"));
     in_time(|| {
         let (report, _) = send(&text, &[], 20_000);
         let sent = report.flow("f0");

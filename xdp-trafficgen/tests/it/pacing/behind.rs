@@ -4,7 +4,9 @@ use crate::{
     harness::{Finished, ip, trafficgen},
     pacing::{
         oracle,
-        rig::{Config, Lab, PATIENT, assert_in_sequence, flow, in_time, or_miss, port, receiver, send},
+        rig::{
+            Config, Lab, PATIENT, assert_in_sequence, flow, in_time, or_miss, port, receiver, send,
+        },
     },
 };
 
@@ -12,7 +14,8 @@ const MILLIS: u64 = 200;
 
 /// Three flows that want 1000 million frames a second.
 fn too_much(behind: &str, of_the_port: bool) -> String {
-    let (rate, own_rate) = if of_the_port { ("rate = '1000Mpps'", "") } else { ("", "rate = '300Mpps'") };
+    let (rate, own_rate) =
+        if of_the_port { ("rate = '1000Mpps'", "") } else { ("", "rate = '300Mpps'") };
     let mut text = port(&format!("{rate}\nbehind = {behind}"));
     for (index, weight) in [(0, 5), (1, 4), (2, 1)] {
         let weight = if of_the_port { format!("weight = {weight}") } else { String::new() };
@@ -35,10 +38,16 @@ fn what_is_not_sent_is_counted_and_the_run_ends_on_time() {
 fn check(behind: &str, of_the_port: bool, due: [u64; 3]) -> Result<(), String> {
     let (report, stamps) = send(&too_much(behind, of_the_port), &[], 4_000_000);
     let port = report.only_port();
-    assert_eq!(report.flows.iter().map(|flow| flow.due()).collect::<Vec<_>>(), due, "{behind}: {report:?}");
+    assert_eq!(
+        report.flows.iter().map(|flow| flow.due()).collect::<Vec<_>>(),
+        due,
+        "{behind}: {report:?}"
+    );
     assert_in_sequence(&stamps, 1);
     // Less than was asked for, but as fast as it can.
-    or_miss(report.flows.iter().all(|flow| flow.frames_tx > 1000), || format!("{behind}: {report:?}"))?;
+    or_miss(report.flows.iter().all(|flow| flow.frames_tx > 1000), || {
+        format!("{behind}: {report:?}")
+    })?;
     assert!(port.frames_unsent > Some(50_000_000), "{behind}: {report:?}");
     if behind != "'skip'" {
         let (late, worst) = (port.frames_late.unwrap(), port.worst_lateness_ns.unwrap());
@@ -57,15 +66,28 @@ fn strict_fails_when_less_was_sent_than_asked_for() {
     let config = Config::write(&too_much("'skip'", true));
     let finished = config.run(&["--strict"]).end();
     finished.report(3);
-    assert!(finished.stderr.contains("less than was asked for (--strict): port west left 9"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("less than was asked for (--strict): port west left 9"),
+        "{}",
+        finished.stderr
+    );
     // Without it that is told and forgiven.
     let finished = Finished::of(trafficgen(&["run", &config.path]));
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    assert!(finished.stdout.contains("port west: asked for 1000 Mpps, sent "), "{}", finished.stdout);
-    assert!(finished.stdout.contains(" had no frame, for the workers were too far behind"), "{}", finished.stdout);
+    assert!(
+        finished.stdout.contains("port west: asked for 1000 Mpps, sent "),
+        "{}",
+        finished.stdout
+    );
+    assert!(
+        finished.stdout.contains(" had no frame, for the workers were too far behind"),
+        "{}",
+        finished.stdout
+    );
     drop(receiver);
     // Nothing to complain of.
-    let enough = port("rate = '10kpps'\nbehind = { catch_up = '10s' }") + &flow(0, "packets = 1000");
+    let enough =
+        port("rate = '10kpps'\nbehind = { catch_up = '10s' }") + &flow(0, "packets = 1000");
     let (report, _) = send(&enough, &["--strict"], 1000);
     assert_eq!(report.only_port().frames_tx, 1000);
 }
@@ -82,8 +104,13 @@ fn strict_fails_when_frames_are_dropped() {
     let finished = Config::write(&text).run(&["--strict"]).end();
     let report = finished.report(3);
     let port = report.only_port();
-    // The driver of a veth gives up the rest of a bulk, of which there is only one here unless frames are late.
+    // The driver of a veth gives up the rest of a bulk, of which there is only one here unless
+    // frames are late.
     assert!((10..100).contains(&port.frames_dropped), "{report:?}");
-    assert!(finished.stderr.contains(&format!("port west lost {} frames", port.frames_dropped)), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains(&format!("port west lost {} frames", port.frames_dropped)),
+        "{}",
+        finished.stderr
+    );
     drop(receiver);
 }

@@ -1,12 +1,13 @@
 //! When frames are due, worked out anew from what the documentation says of rates.
 
-/// Departures of a constant rate, in frames a second, that are due before the end of so many seconds; number k after
-/// k + `phase` gaps.
+/// Departures of a constant rate, in frames a second, that are due before the end of so many
+/// seconds; number k after k + `phase` gaps.
 pub(crate) fn constant(rate: f64, phase: f64, seconds: f64) -> u64 {
     frames(rate * seconds - phase)
 }
 
-/// How much of a gap a constant flow is shifted among others: the fraction of multiples of the golden ratio.
+/// How much of a gap a constant flow is shifted among others: the fraction of multiples of the
+/// golden ratio.
 pub(crate) fn phase(index: u64) -> f64 {
     (index as f64 * (5f64.sqrt() - 1.0) / 2.0).fract()
 }
@@ -31,8 +32,8 @@ impl Load<'_> {
         }
     }
 
-    /// When frame `number` is due, in seconds: the last moment at which no more than so many have been due, within `most`
-    /// seconds.
+    /// When frame `number` is due, in seconds: the last moment at which no more than so many have
+    /// been due, within `most` seconds.
     pub(crate) fn due(&self, number: u64, most: f64) -> f64 {
         let (periods, number, end) = match self.period {
             None => (0.0, number, most),
@@ -59,13 +60,17 @@ fn frames(integral: f64) -> u64 {
     whole((integral - 1e-6).ceil())
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and not negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small and not negative"
+)]
 fn whole(number: f64) -> u64 {
     number.max(0.0) as u64
 }
 
-/// How late half of the frames arrived at most, in nanoseconds; `due` is in seconds. The earliest one is taken to be punctual,
-/// for nobody knows when the start was.
+/// How late half of the frames arrived at most, in nanoseconds; `due` is in seconds. The earliest
+/// one is taken to be punctual, for nobody knows when the start was.
 fn median_lateness(arrived: &[u64], due: impl Fn(u64) -> f64) -> f64 {
     let late = (0..).zip(arrived).map(|(number, &arrived)| arrived as f64 - 1e9 * due(number));
     let mut late: Vec<f64> = late.collect();
@@ -73,7 +78,8 @@ fn median_lateness(arrived: &[u64], due: impl Fn(u64) -> f64) -> f64 {
     late.get(late.len() / 2).map_or(0.0, |median| median - late[0])
 }
 
-/// Whether the median lateness is what a busy machine makes of a punctual load, and not a load of another shape.
+/// Whether the median lateness is what a busy machine makes of a punctual load, and not a load of
+/// another shape.
 pub(crate) fn is_punctual(arrived: &[u64], due: impl Fn(u64) -> f64) -> Result<(), String> {
     let late = median_lateness(arrived, due);
     if late < 8e6 { Ok(()) } else { Err(format!("half of the frames are {late} ns late or more")) }

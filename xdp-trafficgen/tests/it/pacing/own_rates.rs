@@ -3,7 +3,8 @@
 use crate::{
     pacing::oracle,
     pacing::rig::{
-        Lab, PATIENT, assert_in_sequence, flow, in_time, one_and_two_workers, or_miss, port, send, times_of,
+        Lab, PATIENT, assert_in_sequence, flow, in_time, one_and_two_workers, or_miss, port, send,
+        times_of,
     },
 };
 
@@ -25,7 +26,8 @@ fn each_of_a_hundred_flows_has_its_own_rate() {
         let mut text = port(&format!("cpus = '{cpus}'\n{PATIENT}"));
         for index in 0..FLOWS {
             let rate = millipps(index);
-            let settings = format!("rate = '{}.{:03}pps'\nduration = '300ms'", rate / 1000, rate % 1000);
+            let settings =
+                format!("rate = '{}.{:03}pps'\nduration = '300ms'", rate / 1000, rate % 1000);
             text += &flow(index, &settings);
         }
         in_time(|| {
@@ -36,16 +38,24 @@ fn each_of_a_hundred_flows_has_its_own_rate() {
             for index in 0..FLOWS {
                 let pps = millipps(index) as f64 / 1e3;
                 let sent = report.flow(&format!("f{index}"));
-                assert_eq!(sent.due(), oracle::constant(pps, oracle::phase(index), SECONDS), "{pps} pps: {sent:?}");
+                assert_eq!(
+                    sent.due(),
+                    oracle::constant(pps, oracle::phase(index), SECONDS),
+                    "{pps} pps: {sent:?}"
+                );
                 assert!((sent.requested_pps.unwrap() / pps - 1.0).abs() < 1e-9, "{sent:?}");
                 let times = times_of(&stamps, index);
                 assert_eq!(times.len() as u64, sent.frames_tx, "{sent:?}");
                 gaps += times.len().saturating_sub(1);
                 let half = 0.5e9 / pps;
-                short += times.windows(2).filter(|pair| ((pair[1] - pair[0]) as f64) < half).count();
+                short +=
+                    times.windows(2).filter(|pair| ((pair[1] - pair[0]) as f64) < half).count();
             }
-            // What is made up for keeps half of its gaps; but the receiver takes all at once that waits for it.
-            or_miss(short * 20 < gaps, || format!("{short} of {gaps} gaps are not half of what they should be"))
+            // What is made up for keeps half of its gaps; but the receiver takes all at once that
+            // waits for it.
+            or_miss(short * 20 < gaps, || {
+                format!("{short} of {gaps} gaps are not half of what they should be")
+            })
         });
     }
 }

@@ -6,8 +6,8 @@ use crate::{
     pacing::{
         oracle::{self, is_punctual},
         rig::{
-            Config, Lab, PATIENT, assert_in_sequence, flow, flow_of, in_time, one_and_two_workers, or_miss, port, send,
-            times_of,
+            Config, Lab, PATIENT, assert_in_sequence, flow, flow_of, in_time, one_and_two_workers,
+            or_miss, port, send, times_of,
         },
     },
     wire::capture::frames,
@@ -17,7 +17,8 @@ use crate::{
 fn a_flow_alone_has_as_many_frames_as_its_rate_and_its_time_say() {
     let Some(_lab) = Lab::enter() else { return };
     for (workers, cpus) in one_and_two_workers() {
-        let check = |rate: &str, pps, millis| in_time(|| check_alone((workers, cpus), (rate, pps), millis));
+        let check =
+            |rate: &str, pps, millis| in_time(|| check_alone((workers, cpus), (rate, pps), millis));
         check("20kpps", 20_000.0, 200);
         // No whole number of nanoseconds, and no whole number of frames.
         check("33333.3pps", 33_333.3, 100);
@@ -26,7 +27,11 @@ fn a_flow_alone_has_as_many_frames_as_its_rate_and_its_time_say() {
     }
 }
 
-fn check_alone((workers, cpus): (u64, &str), (rate, pps): (&str, f64), millis: u64) -> Result<(), String> {
+fn check_alone(
+    (workers, cpus): (u64, &str),
+    (rate, pps): (&str, f64),
+    millis: u64,
+) -> Result<(), String> {
     let due = oracle::constant(pps, 0.0, millis as f64 / 1e3);
     let text = port(&format!("rate = '{rate}'\ncpus = '{cpus}'\n{PATIENT}"));
     let (report, stamps) = send(&(text + &flow(0, &format!("duration = '{millis}ms'"))), &[], due);
@@ -43,11 +48,16 @@ fn check_alone((workers, cpus): (u64, &str), (rate, pps): (&str, f64), millis: u
 fn a_flow_that_ends_after_so_many_frames_has_exactly_these() {
     let Some(_lab) = Lab::enter() else { return };
     for (workers, cpus) in one_and_two_workers() {
-        let text = port(&format!("rate = '50kpps'\ncpus = '{cpus}'\n{PATIENT}")) + &flow(0, "packets = 10_007");
+        let text = port(&format!("rate = '50kpps'\ncpus = '{cpus}'\n{PATIENT}"))
+            + &flow(0, "packets = 10_007");
         in_time(|| {
             let (report, stamps) = send(&text, &[], 10_007);
             let port = report.only_port();
-            assert_eq!((report.flow("f0").frames_tx, port.frames_unsent), (10_007, Some(0)), "{report:?}");
+            assert_eq!(
+                (report.flow("f0").frames_tx, port.frames_unsent),
+                (10_007, Some(0)),
+                "{report:?}"
+            );
             assert_in_sequence(&stamps, workers);
             let achieved = port.achieved_pps.unwrap();
             or_miss((40e3..=60e3).contains(&achieved), || format!("{achieved} frames a second"))
@@ -71,10 +81,12 @@ fn flows_take_turns_as_shown() {
         let (report, stamps) = send(&text, &[], total);
         // Each worker goes through the cycle with its own departures.
         let turns = turns(&weights);
-        let of_worker =
-            |worker: u64| turns.iter().cycle().take(usize::try_from(share(total, workers, worker)).unwrap());
+        let of_worker = |worker: u64| {
+            turns.iter().cycle().take(usize::try_from(share(total, workers, worker)).unwrap())
+        };
         for (index, flow) in (0..).zip(&report.flows) {
-            let due = (0..workers).flat_map(of_worker).filter(|turn| **turn == index).count() as u64;
+            let due =
+                (0..workers).flat_map(of_worker).filter(|turn| **turn == index).count() as u64;
             assert_eq!(flow.due(), due, "CPUs {cpus}, flow {index}: {report:?}");
         }
         assert_in_sequence(&stamps, workers);
@@ -110,8 +122,8 @@ struct Sender {
     to: u64,
 }
 
-/// Of three flows one begins late, one ends early, and then there is a pause. What departs in the meantime is the others';
-/// nobody has the departures of the pause.
+/// Of three flows one begins late, one ends early, and then there is a pause. What departs in the
+/// meantime is the others'; nobody has the departures of the pause.
 #[test]
 fn flows_begin_and_end_at_their_times() {
     let Some(_lab) = Lab::enter() else { return };
@@ -126,10 +138,14 @@ fn flows_begin_and_end_at_their_times() {
         let mut text = port(&format!("rate = '40kpps'\ncpus = '{cpus}'\n{PATIENT}"));
         for (index, Sender { weight, from, to }) in (0..).zip(&senders) {
             let duration = to - from;
-            text += &flow(index, &format!("weight = {weight}\ndelay = '{from}ms'\nduration = '{duration}ms'"));
+            text += &flow(
+                index,
+                &format!("weight = {weight}\ndelay = '{from}ms'\nduration = '{duration}ms'"),
+            );
         }
         let (report, stamps) = send(&text, &[], 10_000);
-        let order: Vec<Vec<u64>> = (0..workers).map(|worker| order(&senders, rate, workers, worker)).collect();
+        let order: Vec<Vec<u64>> =
+            (0..workers).map(|worker| order(&senders, rate, workers, worker)).collect();
         for (index, flow) in (0..).zip(&report.flows) {
             let due = order.iter().flatten().filter(|turn| **turn == index).count() as u64;
             assert_eq!(flow.due(), due, "CPUs {cpus}, flow {index}: {report:?}");
@@ -141,7 +157,8 @@ fn flows_begin_and_end_at_their_times() {
     }
 }
 
-/// The flow of each of a worker's departures: as long as the same flows send, they take turns from the beginning.
+/// The flow of each of a worker's departures: as long as the same flows send, they take turns from
+/// the beginning.
 fn order(senders: &[Sender], rate: u64, workers: u64, worker: u64) -> Vec<u64> {
     let mut order = Vec::new();
     let mut turns_of: (Vec<u64>, Vec<u32>) = (Vec::new(), Vec::new());
@@ -152,13 +169,16 @@ fn order(senders: &[Sender], rate: u64, workers: u64, worker: u64) -> Vec<u64> {
             break;
         }
         let is_active = |sender: &Sender| (sender.from * 1000..sender.to * 1000).contains(&micros);
-        let active: Vec<u64> = (0..).zip(senders).filter(|(_, sender)| is_active(sender)).map(|(i, _)| i).collect();
+        let active: Vec<u64> =
+            (0..).zip(senders).filter(|(_, sender)| is_active(sender)).map(|(i, _)| i).collect();
         if active.is_empty() {
             continue;
         }
         if turns_of.0 != active {
-            let weights: Vec<u32> =
-                active.iter().map(|index| senders[usize::try_from(*index).unwrap()].weight).collect();
+            let weights: Vec<u32> = active
+                .iter()
+                .map(|index| senders[usize::try_from(*index).unwrap()].weight)
+                .collect();
             turns_of = (active, turns(&weights));
             turn = 0;
         }

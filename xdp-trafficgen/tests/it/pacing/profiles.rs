@@ -1,4 +1,5 @@
-//! Rates that change with time: as many frames as the integral of the rate says, at the times it says.
+//! Rates that change with time: as many frames as the integral of the rate says, at the times it
+//! says.
 
 use std::f64::consts::TAU;
 
@@ -8,7 +9,10 @@ use crate::{
     harness::Report,
     pacing::{
         oracle::{Load, is_punctual},
-        rig::{Lab, PATIENT, assert_in_sequence, flow, in_time, one_and_two_workers, or_miss, port, send, times_of},
+        rig::{
+            Lab, PATIENT, assert_in_sequence, flow, in_time, one_and_two_workers, or_miss, port,
+            send, times_of,
+        },
     },
 };
 
@@ -73,18 +77,22 @@ fn burst(seconds: f64) -> f64 {
 
 const STEPS: &str = "steps = [{ rate = '1kpps', duration = '50ms' }, { rate = '20kpps', duration = '50ms' }, \
                      { rate = '0pps', duration = '50ms' }, { rate = '5kpps', duration = '30ms' }]";
-const TRACE: &str = "trace = [['0s', '0pps'], ['100ms', '20kpps'], ['150ms', '5kpps'], ['200ms', '5kpps']]";
+const TRACE: &str =
+    "trace = [['0s', '0pps'], ['100ms', '20kpps'], ['150ms', '5kpps'], ['200ms', '5kpps']]";
 
 /// With the tables they are written in, as the entries of one that the caller braces.
 fn profiles() -> Vec<Profile> {
-    let profile = |rate: String, integral: &'static dyn Fn(f64) -> f64, period, millis, ends| Profile {
-        rate: rate.leak(),
-        load: Load { integral, period },
-        millis,
-        ends,
+    let profile = |rate: String, integral: &'static dyn Fn(f64) -> f64, period, millis, ends| {
+        Profile { rate: rate.leak(), load: Load { integral, period }, millis, ends }
     };
     vec![
-        profile("{ ramp = { from = '1kpps', to = '30kpps', over = '200ms' } }".to_owned(), &ramp, None, 300, false),
+        profile(
+            "{ ramp = { from = '1kpps', to = '30kpps', over = '200ms' } }".to_owned(),
+            &ramp,
+            None,
+            300,
+            false,
+        ),
         profile(format!("{{ {STEPS} }}"), &steps, None, 180, true),
         profile(format!("{{ {STEPS}, repeat = true }}"), &steps, Some(0.18), 420, false),
         profile(
@@ -97,7 +105,8 @@ fn profiles() -> Vec<Profile> {
         profile(format!("{{ {TRACE} }}"), &trace, None, 200, true),
         profile(format!("{{ {TRACE}, repeat = true }}"), &trace, Some(0.2), 350, false),
         profile(
-            "{ burst = { packets = 10, gap = '100us', inter_burst_gap = '10ms', bursts = 25 } }".to_owned(),
+            "{ burst = { packets = 10, gap = '100us', inter_burst_gap = '10ms', bursts = 25 } }"
+                .to_owned(),
             &burst,
             Some(0.0109),
             // The last one is over before its pause is.
@@ -120,7 +129,8 @@ fn flows_follow_profiles_of_their_own() {
         in_time(|| {
             let (report, stamps) = send(&text, &[], total);
             assert_in_sequence(&stamps, workers);
-            let checked = (0..).zip(&profiles).map(|(index, profile)| profile.check(&report, index, &stamps));
+            let checked =
+                (0..).zip(&profiles).map(|(index, profile)| profile.check(&report, index, &stamps));
             // All of the counts, whatever the times are.
             checked.fold(Ok(()), Result::and)
         });
@@ -134,7 +144,8 @@ fn a_port_follows_a_profile() {
     // Those that start again are told from the others by the test above.
     let profiles = profiles().into_iter().filter(|profile| !profile.rate.contains("repeat"));
     for (profile, &(workers, cpus)) in profiles.zip(workers.iter().cycle()) {
-        let text = port(&format!("cpus = '{cpus}'\nrate = {}\n{PATIENT}", profile.rate)) + &profile.flow(0, false);
+        let text = port(&format!("cpus = '{cpus}'\nrate = {}\n{PATIENT}", profile.rate))
+            + &profile.flow(0, false);
         in_time(|| {
             let (report, stamps) = send(&text, &[], profile.count());
             assert_in_sequence(&stamps, workers);
@@ -147,28 +158,39 @@ fn a_port_follows_a_profile() {
 #[test]
 fn a_burst_is_a_burst() {
     let Some(_lab) = Lab::enter() else { return };
-    let rate = "rate = { burst = { packets = 20, gap = '50us', inter_burst_gap = '8ms', bursts = 15 } }";
+    let rate =
+        "rate = { burst = { packets = 20, gap = '50us', inter_burst_gap = '8ms', bursts = 15 } }";
     for (workers, cpus) in one_and_two_workers() {
         let text = port(&format!("cpus = '{cpus}'\n{PATIENT}")) + &flow(0, rate);
         in_time(|| {
             let (report, stamps) = send(&text, &[], 300);
-            assert_eq!((report.flow("f0").frames_tx, report.only_port().frames_unsent), (300, Some(0)), "{report:?}");
+            assert_eq!(
+                (report.flow("f0").frames_tx, report.only_port().frames_unsent),
+                (300, Some(0)),
+                "{report:?}"
+            );
             assert_in_sequence(&stamps, workers);
             let times = times_of(&stamps, 0);
             let median = |between_bursts: bool| {
-                let gaps = (1..).zip(times.windows(2)).filter(|(number, _)| (number % 20 == 0) == between_bursts);
+                let gaps = (1..)
+                    .zip(times.windows(2))
+                    .filter(|(number, _)| (number % 20 == 0) == between_bursts);
                 let mut gaps: Vec<u64> = gaps.map(|(_, pair)| pair[1] - pair[0]).collect();
                 gaps.sort_unstable();
                 gaps[gaps.len() / 2]
             };
             let (inside, between) = (median(false), median(true));
-            let are_kept = inside.abs_diff(50_000) <= 10_000 && between.abs_diff(8_000_000) <= 1_600_000;
-            or_miss(are_kept, || format!("gaps of {inside} ns inside of bursts, and {between} ns between them"))
+            let are_kept =
+                inside.abs_diff(50_000) <= 10_000 && between.abs_diff(8_000_000) <= 1_600_000;
+            or_miss(are_kept, || {
+                format!("gaps of {inside} ns inside of bursts, and {between} ns between them")
+            })
         });
     }
 }
 
-/// As many frames as chance has it, which is the same with the same seed; and as many as were asked for, where they were.
+/// As many frames as chance has it, which is the same with the same seed; and as many as were asked
+/// for, where they were.
 #[test]
 fn poisson_is_random_and_the_same_again() {
     let Some(_lab) = Lab::enter() else { return };
@@ -182,7 +204,11 @@ fn poisson_is_random_and_the_same_again() {
             let (report, stamps) = send(&text, &[], 20_000);
             assert_in_sequence(&stamps, workers);
             due.push(report.flows.iter().map(|flow| flow.due()).collect::<Vec<_>>());
-            assert_eq!(due[0], due[due.len() - 1], "CPUs {cpus}: the same seed, and another number");
+            assert_eq!(
+                due[0],
+                due[due.len() - 1],
+                "CPUs {cpus}: the same seed, and another number"
+            );
             assert_eq!(report.flow("f1").frames_tx, 1601, "{report:?}");
             // The variance of a count is the count.
             let mean = 4000.0_f64;
@@ -194,8 +220,12 @@ fn poisson_is_random_and_the_same_again() {
             let times = times_of(&stamps, 0);
             let long = times.windows(2).filter(|pair| pair[1] - pair[0] > 100_000).count() as f64;
             let share = long / times.len() as f64;
-            or_miss((0.11..0.16).contains(&share), || format!("{share} are longer than two mean gaps"))?;
-            or_miss(due.len() > 1, || "the second time tells whether it is the same again".to_owned())
+            or_miss((0.11..0.16).contains(&share), || {
+                format!("{share} are longer than two mean gaps")
+            })?;
+            or_miss(due.len() > 1, || {
+                "the second time tells whether it is the same again".to_owned()
+            })
         });
     }
 }

@@ -1,5 +1,5 @@
-//! A paced run, and what arrived of it and when. Every frame says in its UDP destination port which flow's it is, and its
-//! number there.
+//! A paced run, and what arrived of it and when. Every frame says in its UDP destination port which
+//! flow's it is, and its number there.
 
 use std::{
     fs,
@@ -13,7 +13,9 @@ use xdp_trafficgen::kernel::{
     arrivals::{Match, Stamp},
 };
 
-use crate::harness::{Report, Running, Stage, cpu_lists, reached, report::Flow, skipped, trafficgen};
+use crate::harness::{
+    Report, Running, Stage, cpu_lists, reached, report::Flow, skipped, trafficgen,
+};
 
 /// UDP ports that each flow has for itself: its frames are numbered modulo this.
 pub(crate) const SPAN: u64 = 512;
@@ -44,8 +46,8 @@ pub(crate) fn one_and_two_workers() -> impl Iterator<Item = (u64, &'static str)>
     (1..).zip(cpu_lists().iter().copied())
 }
 
-/// Times are the machine's as much as ours, and it may be busy: who misses them may try again, five times in all. What does not
-/// depend on time fails at once, by a panic.
+/// Times are the machine's as much as ours, and it may be busy: who misses them may try again, five
+/// times in all. What does not depend on time fails at once, by a panic.
 #[track_caller]
 pub(crate) fn in_time(mut attempt: impl FnMut() -> Result<(), String>) {
     let mut misses = Vec::new();
@@ -93,12 +95,14 @@ impl Config {
 
     /// `run`, with the report as JSON.
     pub(crate) fn run(&self, options: &[&str]) -> Running {
-        Running::start(first_of_all(&trafficgen(&[&["run", &self.path, "--json"], options].concat())))
+        Running::start(first_of_all(&trafficgen(
+            &[&["run", &self.path, "--json"], options].concat(),
+        )))
     }
 }
 
-/// The same command with a real-time priority, where that is allowed: a worker that spins gets but a part of its CPU from a
-/// machine that does other things, too, and cannot make up for that.
+/// The same command with a real-time priority, where that is allowed: a worker that spins gets but
+/// a part of its CPU from a machine that does other things, too, and cannot make up for that.
 pub(crate) fn first_of_all(command: &Command) -> Command {
     static ALLOWED: LazyLock<bool> = LazyLock::new(|| {
         let tried = Command::new("chrt").args(["--rr", "1", "true"]).stderr(Stdio::null()).status();
@@ -115,7 +119,8 @@ pub(crate) fn receiver(frames: u64) -> Arrivals {
     Arrivals::attach("xtg1", Match { mark: None, tag: Some(DESTINATION_PORT) }, frames).unwrap()
 }
 
-/// Sends what a configuration says to its end, and waits for what was sent: the report, and the arrivals.
+/// Sends what a configuration says to its end, and waits for what was sent: the report, and the
+/// arrivals.
 #[track_caller]
 pub(crate) fn send(text: &str, options: &[&str], most: u64) -> (Report, Vec<Stamp>) {
     let arrivals = receiver(most);
@@ -131,7 +136,11 @@ pub(crate) fn arrived(arrivals: Arrivals, report: &Report) -> Vec<Stamp> {
     assert_eq!(port.frames_dropped, 0, "{report:?}");
     reached(|| arrivals.seen().is_ok_and(|seen| seen.stamped + seen.missed >= port.frames_tx));
     let arrived = arrivals.take().unwrap();
-    assert_eq!((arrived.stamps.len() as u64, arrived.missed, arrived.passed), (port.frames_tx, 0, 0), "{report:?}");
+    assert_eq!(
+        (arrived.stamps.len() as u64, arrived.missed, arrived.passed),
+        (port.frames_tx, 0, 0),
+        "{report:?}"
+    );
     arrived.stamps
 }
 
@@ -145,7 +154,8 @@ pub(crate) fn times_of(stamps: &[Stamp], flow: u64) -> Vec<u64> {
     stamps.iter().filter(|stamp| flow_of(stamp) == flow).map(|stamp| stamp.ns).collect()
 }
 
-/// None is missing and none is out of order: worker w of n sends frames w, w + n, w + 2n, … of each flow.
+/// None is missing and none is out of order: worker w of n sends frames w, w + n, w + 2n, … of each
+/// flow.
 #[track_caller]
 pub(crate) fn assert_in_sequence(stamps: &[Stamp], workers: u64) {
     let mut next: Vec<u64> = (0..65536 / SPAN).flat_map(|_| 0..workers).collect();
@@ -169,6 +179,9 @@ impl Report {
     /// Of the flow with this name.
     #[track_caller]
     pub(crate) fn flow(&self, name: &str) -> &Flow {
-        self.flows.iter().find(|flow| flow.name == name).unwrap_or_else(|| panic!("no flow {name}: {self:?}"))
+        self.flows
+            .iter()
+            .find(|flow| flow.name == name)
+            .unwrap_or_else(|| panic!("no flow {name}: {self:?}"))
     }
 }

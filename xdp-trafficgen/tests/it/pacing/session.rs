@@ -15,8 +15,8 @@ use crate::{
     pacing::{
         oracle,
         rig::{
-            Config, Lab, PATIENT, arrived, assert_in_sequence, flow, in_time, one_and_two_workers, or_miss, port,
-            receiver, send,
+            Config, Lab, PATIENT, arrived, assert_in_sequence, flow, in_time, one_and_two_workers,
+            or_miss, port, receiver, send,
         },
     },
 };
@@ -33,7 +33,9 @@ fn a_signal_ends_it_at_once() {
             } else {
                 (String::new(), format!("rate = '{rate}'"))
             };
-            let text = port(&format!("{of_port}\ncpus = '{cpus}'")) + &flow(0, &of_flow) + &flow(1, &of_flow);
+            let text = port(&format!("{of_port}\ncpus = '{cpus}'"))
+                + &flow(0, &of_flow)
+                + &flow(1, &of_flow);
             in_time(|| check_stop(&text, Signal::INT, workers, |_, arrived| arrived > 0));
         }
     }
@@ -52,11 +54,13 @@ fn a_signal_ends_it_before_the_first_frame() {
 /// Whether the program has started the threads that send.
 fn has_workers(running: &Running) -> bool {
     let tasks = fs::read_dir(format!("/proc/{}/task", running.pid().as_raw_nonzero())).unwrap();
-    let mut names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    let mut names =
+        tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.any(|name| name.starts_with("worker-"))
 }
 
-/// Stopped once it `has_begun`, given the number of frames that arrived, it ends at once, with a report that is right.
+/// Stopped once it `has_begun`, given the number of frames that arrived, it ends at once, with a
+/// report that is right.
 fn check_stop(
     text: &str,
     signal: Signal,
@@ -65,9 +69,11 @@ fn check_stop(
 ) -> Result<(), String> {
     let arrivals = receiver(10_000_000);
     let config = Config::write(text);
-    // Not before the rest of the machine: two workers with a real-time priority leave no CPU to those who are to stop them.
+    // Not before the rest of the machine: two workers with a real-time priority leave no CPU to
+    // those who are to stop them.
     let mut running = Running::start(trafficgen(&["run", &config.path, "--json"]));
-    running.wait_until("it has begun", |running| has_begun(running, arrivals.seen().unwrap().stamped));
+    running
+        .wait_until("it has begun", |running| has_begun(running, arrivals.seen().unwrap().stamped));
     let before = Instant::now();
     running.signal(signal);
     let report = running.end().report(0);
@@ -127,7 +133,9 @@ fn it_does_not_start_at_an_instant_that_is_over() {
 #[test]
 fn options_replace_the_rates_of_a_file() {
     let Some(_lab) = Lab::enter() else { return };
-    let text = port(PATIENT) + &flow(0, "rate = '1pps'") + &flow(1, "rate = { poisson = '5pps' }\nweight = 3");
+    let text = port(PATIENT)
+        + &flow(0, "rate = '1pps'")
+        + &flow(1, "rate = { poisson = '5pps' }\nweight = 3");
     let options = ["--rate", "20kpps", "--duration", "150ms", "--behind", "catch_up=5s"];
     let (report, stamps) = send(&text, &options, 4000);
     let due: Vec<u64> = report.flows.iter().map(|flow| flow.due()).collect();

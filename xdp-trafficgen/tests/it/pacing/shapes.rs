@@ -1,4 +1,5 @@
-//! Flows of different layouts, which programs of their own make: paced, they are the same frames as ever.
+//! Flows of different layouts, which programs of their own make: paced, they are the same frames as
+//! ever.
 
 use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
@@ -19,7 +20,8 @@ use crate::{
 fn toml(port: &str, flows: &[Flow], settings: &[String]) -> String {
     let mut text = format!("[[ports]]\nname = 'west'\ninterface = 'xtg0'\n{port}\n{PATIENT}\n");
     for ((number, flow), settings) in flows.iter().enumerate().zip(settings) {
-        text += &format!("\n[[flows]]\nname = '{number}'\nport = 'west'\n{settings}\n{}", flow.toml());
+        text +=
+            &format!("\n[[flows]]\nname = '{number}'\nport = 'west'\n{settings}\n{}", flow.toml());
     }
     text
 }
@@ -27,7 +29,8 @@ fn toml(port: &str, flows: &[Flow], settings: &[String]) -> String {
 /// Sends and captures; each frame with its flow and its number there.
 #[track_caller]
 fn send(text: &str, flows: &[Flow]) -> (Report, Vec<usize>) {
-    // Veth wants a program at the other end, which switches GRO on; that holds some frames back, others not.
+    // Veth wants a program at the other end, which switches GRO on; that holds some frames back,
+    // others not.
     let _counting = Sink::attach("xtg1", SinkAction::Pass).unwrap();
     ethtool("-K xtg1 gro off");
     let config = Config::write(text);
@@ -43,7 +46,11 @@ fn send(text: &str, flows: &[Flow]) -> (Report, Vec<usize>) {
         seen[flow] += 1;
         order.push(flow);
     }
-    assert_eq!(seen, report.flows.iter().map(|flow| flow.frames_tx).collect::<Vec<_>>(), "{report:?}");
+    assert_eq!(
+        seen,
+        report.flows.iter().map(|flow| flow.frames_tx).collect::<Vec<_>>(),
+        "{report:?}"
+    );
     (report, order)
 }
 
@@ -68,12 +75,17 @@ fn flows_of_different_layouts_share_the_rate_of_a_port() {
     let flows = mixed();
     let turns = turns(&flows.iter().map(|flow| flow.weight).collect::<Vec<_>>());
     let cycles = 100;
-    let share = |flow: usize| turns.iter().filter(|turn| **turn as usize == flow).count() as u64 * cycles;
-    let settings: Vec<String> = (0..flows.len()).map(|flow| format!("packets = {}", share(flow))).collect();
+    let share =
+        |flow: usize| turns.iter().filter(|turn| **turn as usize == flow).count() as u64 * cycles;
+    let settings: Vec<String> =
+        (0..flows.len()).map(|flow| format!("packets = {}", share(flow))).collect();
     // In the order of one worker.
     let (report, order) = send(&toml("rate = '15kpps'", &flows, &settings), &flows);
     for (index, sent) in report.flows.iter().enumerate() {
         assert_eq!((sent.frames_tx, sent.frames_unsent), (share(index), Some(0)), "{report:?}");
     }
-    assert!(order.iter().zip(turns.iter().cycle()).all(|(flow, turn)| *flow == *turn as usize), "{order:?}");
+    assert!(
+        order.iter().zip(turns.iter().cycle()).all(|(flow, turn)| *flow == *turn as usize),
+        "{order:?}"
+    );
 }

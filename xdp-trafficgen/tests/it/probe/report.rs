@@ -30,10 +30,12 @@ impl Probe {
     #[track_caller]
     pub(crate) fn from(finished: Finished) -> Self {
         assert_eq!(finished.stdout.lines().count(), 1, "one object on one line: {finished:?}");
-        let object: Value =
-            serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"));
-        let wrong: Vec<String> =
-            STRICT.iter_errors(&object).map(|error| format!("{error} at {}", error.instance_path())).collect();
+        let object: Value = serde_json::from_str(&finished.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {finished:?}"));
+        let wrong: Vec<String> = STRICT
+            .iter_errors(&object)
+            .map(|error| format!("{error} at {}", error.instance_path()))
+            .collect();
         assert!(wrong.is_empty(), "{wrong:?}: {object}");
         let findings = object["findings"].as_array().unwrap();
         for finding in findings {
@@ -45,7 +47,8 @@ impl Probe {
         Self { object, finished }
     }
 
-    /// What keeps it from being ready, which the exit status shows too; none when it is ready, remarks or not.
+    /// What keeps it from being ready, which the exit status shows too; none when it is ready,
+    /// remarks or not.
     #[track_caller]
     pub(crate) fn blocked_by(&self) -> Option<&str> {
         let Self { object, finished } = self;

@@ -3,7 +3,8 @@
 use jsonschema::Validator;
 use serde_json::Value;
 
-/// The published schema, which lets fields be added, made so strict that one it does not describe is refused.
+/// The published schema, which lets fields be added, made so strict that one it does not describe
+/// is refused.
 pub(crate) fn strict(schema: &str) -> Validator {
     let mut schema: Value = serde_json::from_str(schema).unwrap();
     close(&mut schema);

@@ -1,4 +1,5 @@
-//! The samples of `config/`, read the plain way: TOML as it stands, and nothing of the code under test.
+//! The samples of `config/`, read the plain way: TOML as it stands, and nothing of the code under
+//! test.
 
 pub(crate) mod departures;
 pub(crate) mod header;
@@ -49,7 +50,8 @@ impl Sample {
     pub(crate) fn all() -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
         let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let mut samples: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
+        let mut samples: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
         samples.sort();
         assert!(!samples.is_empty(), "no samples");
         samples.iter().map(|path| Self::read(path)).collect()
@@ -72,7 +74,8 @@ impl Sample {
             port.get("rate").map(|rate| Departures::read(rate, 0.0, f64::NAN, speed(port), folder))
         };
         let of_flow = |flow: &toml::Value, speed: f64| {
-            let size = flow.get("size").and_then(toml::Value::as_integer).map_or(64.0, |size| size as f64);
+            let size =
+                flow.get("size").and_then(toml::Value::as_integer).map_or(64.0, |size| size as f64);
             let delay = flow.get("delay").map_or(0.0, seconds);
             flow.get("rate").map(|rate| Departures::read(rate, delay, size, speed, folder))
         };
@@ -84,7 +87,8 @@ impl Sample {
                 name: name_of(flow, "name"),
                 weight: flow.get("weight").map_or(1, integer),
                 packets: integer(
-                    flow.get("packets").unwrap_or_else(|| panic!("{}: a flow without end", path.display())),
+                    flow.get("packets")
+                        .unwrap_or_else(|| panic!("{}: a flow without end", path.display())),
                 ),
                 sizes: flow.get("size").map_or(Sizes::Order(vec![64]), sizes),
                 headers: flow["packet"].as_array().unwrap().iter().map(Header::read).collect(),
@@ -117,7 +121,8 @@ impl Flow {
             Sizes::Order(sizes) => {
                 let cycle = sizes.len() as u64;
                 let rest = usize::try_from(self.packets % cycle).unwrap();
-                let bytes = self.packets / cycle * sizes.iter().sum::<u64>() + sizes[..rest].iter().sum::<u64>();
+                let bytes = self.packets / cycle * sizes.iter().sum::<u64>()
+                    + sizes[..rest].iter().sum::<u64>();
                 bytes..=bytes
             }
             Sizes::Shares(shares) => {
@@ -132,7 +137,8 @@ impl Flow {
     }
 }
 
-/// The mixes the samples use (open-traffic-generator/models, `flow/size.yaml`), and the letters (RFC 6985 section 3).
+/// The mixes the samples use (open-traffic-generator/models, `flow/size.yaml`), and the letters
+/// (RFC 6985 section 3).
 fn sizes(size: &toml::Value) -> Sizes {
     let shares = |shares: &[(u64, u64)]| Sizes::Shares(reduced(shares));
     match size {
@@ -154,7 +160,11 @@ fn sizes(size: &toml::Value) -> Sizes {
         }
         _ if size.get("weighted").is_some() => {
             let pairs = size["weighted"].as_array().unwrap().iter();
-            shares(&pairs.map(|pair| (integer(&pair["size"]), integer(&pair["weight"]))).collect::<Vec<_>>())
+            shares(
+                &pairs
+                    .map(|pair| (integer(&pair["size"]), integer(&pair["weight"])))
+                    .collect::<Vec<_>>(),
+            )
         }
         _ => {
             let of = |letter| match letter {
@@ -175,7 +185,10 @@ fn sizes(size: &toml::Value) -> Sizes {
 /// The same shares in the smallest numbers.
 pub(crate) fn reduced(shares: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let least = shares.iter().map(|&(_, share)| share).min().unwrap();
-    let divisor = (1..=least).rev().find(|divisor| shares.iter().all(|(_, share)| share % divisor == 0)).unwrap();
+    let divisor = (1..=least)
+        .rev()
+        .find(|divisor| shares.iter().all(|(_, share)| share % divisor == 0))
+        .unwrap();
     shares.iter().map(|&(what, share)| (what, share / divisor)).collect()
 }
 
@@ -193,7 +206,9 @@ pub(crate) fn number(text: &str) -> u128 {
         ("False", _) => 0,
         (_, Ok(IpAddr::V4(address))) => u32::from(address).into(),
         (_, Ok(IpAddr::V6(address))) => address.into(),
-        _ if text.len() == 17 && text.contains(':') => u128::from_str_radix(&text.replace(':', ""), 16).unwrap(),
+        _ if text.len() == 17 && text.contains(':') => {
+            u128::from_str_radix(&text.replace(':', ""), 16).unwrap()
+        }
         _ => text.parse().unwrap_or_else(|_| panic!("`{text}` is no number")),
     }
 }
@@ -205,8 +220,11 @@ pub(crate) fn number_of(text: &str) -> (f64, &str) {
 }
 
 pub(crate) fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u32> =
-        text.chars().filter(|letter| *letter != ' ').map(|digit| digit.to_digit(16).unwrap()).collect();
+    let digits: Vec<u32> = text
+        .chars()
+        .filter(|letter| *letter != ' ')
+        .map(|digit| digit.to_digit(16).unwrap())
+        .collect();
     digits.chunks(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).unwrap()).collect()
 }
 
@@ -219,7 +237,8 @@ pub(crate) struct Shown {
     pub(crate) at: Option<String>,
 }
 
-/// What `show` wrote: the frames of each port, beside its name; the numbers of the frames are checked.
+/// What `show` wrote: the frames of each port, beside its name; the numbers of the frames are
+/// checked.
 #[track_caller]
 pub(crate) fn shown(text: &str) -> Vec<(String, Vec<Shown>)> {
     let mut ports: Vec<(String, Vec<Shown>)> = Vec::new();

@@ -1,6 +1,6 @@
-//! What `show --pcap` writes of every sample, as tshark sees it: nothing malformed, no checksum wrong but those asked for,
-//! every field at the value that the file says, sizes and flows in the order and proportions that it says, and times those of
-//! its rates.
+//! What `show --pcap` writes of every sample, as tshark sees it: nothing malformed, no checksum
+//! wrong but those asked for, every field at the value that the file says, sizes and flows in the
+//! order and proportions that it says, and times those of its rates.
 //!
 //! `XTG_TSHARK_FRAMES=100000` looks at so many frames of each port.
 
@@ -119,7 +119,8 @@ fn every_sample_is_what_tshark_sees() {
     if Command::new("tshark").arg("--version").output().is_err() {
         return skipped("tshark is not installed (`apt-get install tshark`)");
     }
-    let frames = env::var("XTG_TSHARK_FRAMES").map_or(2000, |frames| frames.parse().expect("a number of frames"));
+    let frames = env::var("XTG_TSHARK_FRAMES")
+        .map_or(2000, |frames| frames.parse().expect("a number of frames"));
     for sample in Sample::all() {
         check(&sample, frames);
     }
@@ -130,7 +131,12 @@ fn check(sample: &Sample, frames: u64) {
     let file = folder.path().join("shown.pcap");
     let ports = shown(&show(&sample.path, frames, &file));
     let names: Vec<&str> = ports.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, sample.ports.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), "{}", sample.name);
+    assert_eq!(
+        names,
+        sample.ports.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        "{}",
+        sample.name
+    );
     let mut reader = PcapReader::new(BufReader::new(File::open(&file).unwrap())).unwrap();
     let mut number = 0;
     let turns = sample.ports.iter().zip(&sample.departures);
@@ -141,11 +147,16 @@ fn check(sample: &Sample, frames: u64) {
     dissect(&file, OF_APPLICATIONS.contains(&sample.name.as_str()), |dissected| {
         if at == port.0.len() {
             port.1.end(frames);
-            (port, at) = (ports_left.next().unwrap_or_else(|| panic!("{}: too many frames", sample.name)), 0);
+            (port, at) = (
+                ports_left.next().unwrap_or_else(|| panic!("{}: too many frames", sample.name)),
+                0,
+            );
         }
         let raw = reader.next_packet().unwrap().unwrap().data;
         let Shown { flow: name, size, at: time } = &port.0[at];
-        let context = || format!("{}: frame {} of flow {name}: {:?}", sample.name, at + 1, dissected.filled());
+        let context = || {
+            format!("{}: frame {} of flow {name}: {:?}", sample.name, at + 1, dissected.filled())
+        };
         assert_eq!(raw.len() as u64, size - 4, "{}", context());
         // Without a rate a frame every microsecond.
         let place = || format!("{}.{:06}000", number / 1_000_000, number % 1_000_000);
@@ -155,7 +166,11 @@ fn check(sample: &Sample, frames: u64) {
         number += 1;
         at += 1;
     });
-    assert!(reader.next_packet().is_none() && at == port.0.len() && ports_left.next().is_none(), "{}", sample.name);
+    assert!(
+        reader.next_packet().is_none() && at == port.0.len() && ports_left.next().is_none(),
+        "{}",
+        sample.name
+    );
     port.1.end(frames);
 }
 
@@ -193,14 +208,20 @@ fn dissect(file: &Path, of_applications: bool, mut each: impl FnMut(&Dissected<'
         command.args(["-o", &format!("{protocol}.check_checksum:TRUE")]);
     }
     // Streams are none of our business, and cost time.
-    command.args(["-o", "tcp.analyze_sequence_numbers:FALSE", "-o", "tcp.desegment_tcp_streams:FALSE"]);
+    command.args([
+        "-o",
+        "tcp.analyze_sequence_numbers:FALSE",
+        "-o",
+        "tcp.desegment_tcp_streams:FALSE",
+    ]);
     if of_applications {
         command.args(["-d", "udp.port==0-65535,data"]);
     }
     for name in &names {
         command.args(["-e", name]);
     }
-    let mut tshark = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut tshark =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     for line in BufReader::new(tshark.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
         each(&Dissected { columns: &columns, line: line.split('\t').collect() });
@@ -240,15 +261,28 @@ impl<'a> Turns<'a> {
     fn time(&mut self, time: Option<&str>, context: &dyn Fn() -> String) {
         let index = *self.order.last().unwrap();
         let own = self.flows[index].departures.as_ref();
-        let number = if own.is_some() { self.seen[index].frames } else { self.order.len() as u64 } - 1;
-        let Some(departures) = own.or(self.departures) else { return assert_eq!(time, None, "{}", context()) };
+        let number =
+            if own.is_some() { self.seen[index].frames } else { self.order.len() as u64 } - 1;
+        let Some(departures) = own.or(self.departures) else {
+            return assert_eq!(time, None, "{}", context());
+        };
         let time = time.unwrap_or_else(|| panic!("no time: {}", context())).parse().unwrap();
         departures.check_at(number, time, context);
-        assert!(self.times.last().is_none_or(|last| *last <= time), "in the order of time: {}", context());
+        assert!(
+            self.times.last().is_none_or(|last| *last <= time),
+            "in the order of time: {}",
+            context()
+        );
         self.times.push(time);
     }
 
-    fn frame(&mut self, name: &str, raw: &[u8], dissected: &Dissected<'_>, context: &dyn Fn() -> String) {
+    fn frame(
+        &mut self,
+        name: &str,
+        raw: &[u8],
+        dissected: &Dissected<'_>,
+        context: &dyn Fn() -> String,
+    ) {
         let index = self.flows.iter().position(|flow| flow.name == name).unwrap();
         self.order.push(index);
         let (flow, seen) = (&self.flows[index], &mut self.seen[index]);
@@ -260,14 +294,23 @@ impl<'a> Turns<'a> {
         seen.frames += 1;
     }
 
-    /// All frames were there, and flows took turns as their weights say, or left at random as their rates do.
+    /// All frames were there, and flows took turns as their weights say, or left at random as their
+    /// rates do.
     fn end(&self, frames: u64) {
-        assert_eq!(self.order.len() as u64, frames.min(self.flows.iter().map(|flow| flow.packets).sum()));
+        assert_eq!(
+            self.order.len() as u64,
+            frames.min(self.flows.iter().map(|flow| flow.packets).sum())
+        );
         for (flow, seen) in self.flows.iter().zip(&self.seen) {
             seen.end(flow);
         }
         for (index, flow) in self.flows.iter().enumerate() {
-            let own = self.order.iter().zip(&self.times).filter(|(flow, _)| **flow == index).map(|(_, time)| *time);
+            let own = self
+                .order
+                .iter()
+                .zip(&self.times)
+                .filter(|(flow, _)| **flow == index)
+                .map(|(_, time)| *time);
             if let Some(departures) = &flow.departures {
                 departures.check_all(&own.collect::<Vec<_>>());
             }
@@ -279,7 +322,13 @@ impl<'a> Turns<'a> {
         let weights: Vec<(u64, u64)> =
             reduced(&weights.map(|(index, weight)| (index as u64, weight)).collect::<Vec<_>>());
         let cycle: u64 = weights.iter().map(|(_, weight)| weight).sum();
-        let cycles = self.flows.iter().zip(&weights).map(|(flow, (_, weight))| flow.packets / weight).min().unwrap();
+        let cycles = self
+            .flows
+            .iter()
+            .zip(&weights)
+            .map(|(flow, (_, weight))| flow.packets / weight)
+            .min()
+            .unwrap();
         let turns = self.order.chunks_exact(usize::try_from(cycle).unwrap());
         for turns in turns.take(usize::try_from(cycles).unwrap()) {
             for &(index, weight) in &weights {
@@ -300,7 +349,9 @@ fn assert_seen_whole(flow: &Flow, dissected: &Dissected<'_>, context: &dyn Fn() 
     assert!(!dissected.texts(PROTOCOLS).concat().contains("malformed"), "{}", context());
     assert!(!dissected.numbers(GROUP).contains(&PI_MALFORMED), "{}", context());
     let bad = flow.headers.iter().filter(|header| header.checksum == Some(Checksum::Bad)).count();
-    let count = |name: &str, wanted| dissected.numbers(name).into_iter().filter(|found| *found == wanted).count();
+    let count = |name: &str, wanted| {
+        dissected.numbers(name).into_iter().filter(|found| *found == wanted).count()
+    };
     // Which are bad is asked for elsewhere: how protocols complain differs.
     assert!(count(GROUP, PI_CHECKSUM) <= bad && count(SEVERITY, PI_ERROR) <= bad, "{}", context());
     let mut before = "";
@@ -321,7 +372,12 @@ fn assert_checksums(flow: &Flow, dissected: &Dissected<'_>, context: &dyn Fn() -
         for (status, checksum) in [(0, Checksum::Bad), (1, Checksum::Good)] {
             let found = statuses.iter().filter(|found| **found == status).count();
             let of = |header: &&Header| header.kind == kind && header.checksum == Some(checksum);
-            assert_eq!(found, flow.headers.iter().filter(of).count(), "{checksum:?} {kind}: {}", context());
+            assert_eq!(
+                found,
+                flow.headers.iter().filter(of).count(),
+                "{checksum:?} {kind}: {}",
+                context()
+            );
         }
     }
 }
@@ -346,33 +402,63 @@ fn find<'a>(flow: &'a Flow, path: &str) -> &'a Values {
 }
 
 impl Seen {
-    fn check_fields(&mut self, flow: &Flow, raw: &[u8], dissected: &Dissected<'_>, context: &dyn Fn() -> String) {
+    fn check_fields(
+        &mut self,
+        flow: &Flow,
+        raw: &[u8],
+        dissected: &Dissected<'_>,
+        context: &dyn Fn() -> String,
+    ) {
         let mut start = 0;
         for (index, header) in flow.headers.iter().enumerate() {
-            let which = flow.headers[..index].iter().filter(|before| before.kind == header.kind).count();
-            // Bits of one's own may lie in a field that is set too, whose value is then not the file's.
+            let which =
+                flow.headers[..index].iter().filter(|before| before.kind == header.kind).count();
+            // Bits of one's own may lie in a field that is set too, whose value is then not the
+            // file's.
             let has_bits = header.fields.iter().any(|field| field.bits.is_some());
             for field in header.fields.iter().filter(|field| field.bits.is_some() || !has_bits) {
-                let Some(found) = value(header, field, which, &raw[start..], dissected) else { continue };
+                let Some(found) = value(header, field, which, &raw[start..], dissected) else {
+                    continue;
+                };
                 self.check_value(flow, index, field, found, context);
             }
             start += header.bytes;
         }
     }
 
-    fn check_value(&mut self, flow: &Flow, index: usize, field: &Field, found: u128, context: &dyn Fn() -> String) {
+    fn check_value(
+        &mut self,
+        flow: &Flow,
+        index: usize,
+        field: &Field,
+        found: u128,
+        context: &dyn Fn() -> String,
+    ) {
         let of = &field.values;
         let moved = moves(flow, of, self.frames.into());
         let Form::Random { min, max, count } = of.form else {
-            assert_eq!(Some(found), of.at(moved), "{} of header {index}: {}", field.name, context());
+            assert_eq!(
+                Some(found),
+                of.at(moved),
+                "{} of header {index}: {}",
+                field.name,
+                context()
+            );
             return;
         };
-        assert!(min <= found && max.is_none_or(|max| found <= max), "{} of header {index}: {}", field.name, context());
+        assert!(
+            min <= found && max.is_none_or(|max| found <= max),
+            "{} of header {index}: {}",
+            field.name,
+            context()
+        );
         let (again, all) = self.random.entry((index, field.name.clone())).or_default();
         all.insert(found);
         if let Some(count) = count {
             match again.get(usize::try_from(moved % count).unwrap()) {
-                Some(first) => assert_eq!(found, *first, "{} comes again: {}", field.name, context()),
+                Some(first) => {
+                    assert_eq!(found, *first, "{} comes again: {}", field.name, context())
+                }
                 None => again.push(found),
             }
         }
@@ -393,7 +479,12 @@ impl Seen {
                     // Exact after each cycle, and evenly spread within.
                     let found = self.sizes.get(size).copied().unwrap_or(0) * cycle;
                     let most = if sent.is_multiple_of(cycle) { 0 } else { 2 * cycle };
-                    assert!(found.abs_diff(share * sent) <= most, "{size} bytes: {:?}: {}", self.sizes, context());
+                    assert!(
+                        found.abs_diff(share * sent) <= most,
+                        "{size} bytes: {:?}: {}",
+                        self.sizes,
+                        context()
+                    );
                 }
                 assert!(shares.iter().any(|(share, _)| *share == size), "{}", context());
             }
@@ -434,32 +525,54 @@ impl Seen {
         let distinct = self.payload.iter().collect::<BTreeSet<_>>().len();
         assert!(self.payload.len() < 1000 || distinct > 200, "{}: {distinct} bytes", flow.name);
         for ((header, field), (again, all)) in &self.random {
-            let range =
-                flow.headers[*header].fields.iter().find(|found| found.name == *field).map(|field| &field.values.form);
+            let range = flow.headers[*header]
+                .fields
+                .iter()
+                .find(|found| found.name == *field)
+                .map(|field| &field.values.form);
             let Some(Form::Random { min, max, .. }) = range else { panic!("{field}") };
             // Without limits there are thousands at least.
             let range = max.map_or(4096, |max| max - min + 1);
-            let drawn = if again.is_empty() { u128::from(self.frames) } else { again.len() as u128 };
-            // Half of what is there, or half of what was drawn: chance gives more than 63 % of the smaller one.
+            let drawn =
+                if again.is_empty() { u128::from(self.frames) } else { again.len() as u128 };
+            // Half of what is there, or half of what was drawn: chance gives more than 63 % of the
+            // smaller one.
             let least = range.min(drawn) / 2;
-            assert!(all.len() as u128 >= least, "{}: {field}: {} values of {range} in {drawn}", flow.name, all.len());
+            assert!(
+                all.len() as u128 >= least,
+                "{}: {field}: {} values of {range} in {drawn}",
+                flow.name,
+                all.len()
+            );
         }
     }
 }
 
-/// What a field of the header with this number among its kind is, the header's bytes being the first of `raw`. None: tshark
-/// does not tell, for bytes that nobody but us understands.
-fn value(header: &Header, field: &Field, which: usize, raw: &[u8], dissected: &Dissected<'_>) -> Option<u128> {
+/// What a field of the header with this number among its kind is, the header's bytes being the
+/// first of `raw`. None: tshark does not tell, for bytes that nobody but us understands.
+fn value(
+    header: &Header,
+    field: &Field,
+    which: usize,
+    raw: &[u8],
+    dissected: &Dissected<'_>,
+) -> Option<u128> {
     if let Some((offset, mask)) = &field.bits {
-        let big_endian = |bytes: &[u8]| bytes.iter().fold(0, |value: u128, byte| value << 8 | u128::from(*byte));
+        let big_endian =
+            |bytes: &[u8]| bytes.iter().fold(0, |value: u128, byte| value << 8 | u128::from(*byte));
         let mask_value = big_endian(mask);
-        return Some((big_endian(&raw[*offset..*offset + mask.len()]) & mask_value) >> mask_value.trailing_zeros());
+        return Some(
+            (big_endian(&raw[*offset..*offset + mask.len()]) & mask_value)
+                >> mask_value.trailing_zeros(),
+        );
     }
-    // What makes the header before say that this is a tag: tshark would not have found one otherwise.
+    // What makes the header before say that this is a tag: tshark would not have found one
+    // otherwise.
     if field.name == "tpid" {
         return None;
     }
     let known = NAMES.iter().find(|(kind, name, _)| *kind == header.kind && *name == field.name);
-    let (.., name) = known.unwrap_or_else(|| panic!("teach this test {}.{}", header.kind, field.name));
+    let (.., name) =
+        known.unwrap_or_else(|| panic!("teach this test {}.{}", header.kind, field.name));
     Some(dissected.numbers(name)[which])
 }

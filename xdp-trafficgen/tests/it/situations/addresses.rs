@@ -1,5 +1,6 @@
-//! Addresses that a user leaves to the host: the kernel's source, and the MAC address of whoever takes the frames. Neighbours
-//! are real ones, in namespaces of their own; what they were asked and got is what tcpdump saw there.
+//! Addresses that a user leaves to the host: the kernel's source, and the MAC address of whoever
+//! takes the frames. Neighbours are real ones, in namespaces of their own; what they were asked and
+//! got is what tcpdump saw there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -129,7 +130,8 @@ impl Listening {
     }
 }
 
-/// Two hosts: `xtg0` here, `xtg1` there, which frames reach, and addresses of both families on both.
+/// Two hosts: `xtg0` here, `xtg1` there, which frames reach, and addresses of both families on
+/// both.
 struct Hosts {
     far: Place,
     stage: Stage,
@@ -161,12 +163,15 @@ fn file(flows: &str) -> tempfile::NamedTempFile {
 }
 
 fn flow(name: &str, packet: &str) -> String {
-    format!("[[flows]]\nname = '{name}'\nport = 'p'\npackets = 12\npacket = [{packet}, {{ udp = {{}} }}]\n")
+    format!(
+        "[[flows]]\nname = '{name}'\nport = 'p'\npackets = 12\npacket = [{packet}, {{ udp = {{}} }}]\n"
+    )
 }
 
 #[track_caller]
 fn headers(frame: &[u8]) -> (String, IpAddr, IpAddr) {
-    let headers = PacketHeaders::from_ethernet_slice(frame).unwrap_or_else(|error| panic!("{error}: {frame:02x?}"));
+    let headers = PacketHeaders::from_ethernet_slice(frame)
+        .unwrap_or_else(|error| panic!("{error}: {frame:02x?}"));
     let mac = headers.link.unwrap().ethernet2().unwrap().destination;
     let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
     match headers.net.unwrap() {
@@ -174,7 +179,9 @@ fn headers(frame: &[u8]) -> (String, IpAddr, IpAddr) {
             assert_eq!(ip.header_checksum, ip.calc_header_checksum());
             (mac, IpAddr::V4(ip.source.into()), IpAddr::V4(ip.destination.into()))
         }
-        NetHeaders::Ipv6(ip, _) => (mac, IpAddr::V6(ip.source.into()), IpAddr::V6(ip.destination.into())),
+        NetHeaders::Ipv6(ip, _) => {
+            (mac, IpAddr::V6(ip.source.into()), IpAddr::V6(ip.destination.into()))
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -196,9 +203,11 @@ fn the_source_is_the_kernels_whoever_gave_the_mac() {
     // A second address of the same interface, which only this route prefers.
     ip("address add 203.0.113.1/24 dev xtg0");
     ip("route add 198.51.100.0/24 via 192.0.2.2 src 203.0.113.1");
-    for (destination, source) in
-        [("192.0.2.2", "192.0.2.1"), ("198.51.100.7", "203.0.113.1"), ("2001:db8::2", "2001:db8::1")]
-    {
+    for (destination, source) in [
+        ("192.0.2.2", "192.0.2.1"),
+        ("198.51.100.7", "203.0.113.1"),
+        ("2001:db8::2", "2001:db8::1"),
+    ] {
         // Not what our kernel answers to the answers.
         for (quick, frames) in [
             ("udp", "udp"),
@@ -206,7 +215,16 @@ fn the_source_is_the_kernels_whoever_gave_the_mac() {
             ("icmp", "(icmp[0] == 8 or (ip6[6] == 58 and ip6[40] == 128))"),
         ] {
             let listening = hosts.far.listen(&format!("dst host {destination} and {frames}"));
-            let arguments = [quick, "xtg0", "--dst-ip", destination, "--dst-mac", RECEIVER_MAC, "--packets", "5"];
+            let arguments = [
+                quick,
+                "xtg0",
+                "--dst-ip",
+                destination,
+                "--dst-mac",
+                RECEIVER_MAC,
+                "--packets",
+                "5",
+            ];
             let finished = Finished::of(trafficgen(&arguments));
             assert_eq!(finished.code, Some(0), "{finished:?}");
             let frames = listening.frames(5);
@@ -218,29 +236,41 @@ fn the_source_is_the_kernels_whoever_gave_the_mac() {
             if quick == "udp" {
                 let (_, source, destination) = headers(&frames[0]);
                 let figures = format!("{} frames from {source} to {destination}", frames.len());
-                let said = finished.stdout.lines().find(|line| line.contains("its interface counted")).unwrap();
+                let said = finished
+                    .stdout
+                    .lines()
+                    .find(|line| line.contains("its interface counted"))
+                    .unwrap();
                 row("6", &arguments.join(" "), said, 0, &figures);
             }
         }
         let listening = hosts.far.listen(&format!("dst host {destination} and udp"));
         let kind = if destination.contains(':') { "ipv6" } else { "ipv4" };
-        let packet =
-            format!("{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}, {{ {kind} = {{ dst = '{destination}' }} }}");
+        let packet = format!(
+            "{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}, {{ {kind} = {{ dst = '{destination}' }} }}"
+        );
         let file = file(&(flow("f", &packet) + "size = 70\n"));
         let finished = Finished::of(trafficgen(&["run", file.path().to_str().unwrap()]));
         assert_eq!(finished.code, Some(0), "{finished:?}");
         for frame in listening.frames(12) {
-            assert_eq!(headers(&frame), (RECEIVER_MAC.to_owned(), address(source), address(destination)));
+            assert_eq!(
+                headers(&frame),
+                (RECEIVER_MAC.to_owned(), address(source), address(destination))
+            );
         }
     }
     // Where the kernel has none, what is made up is said.
     ip("address flush dev xtg0");
     for (destination, made_up) in [("192.0.2.2", "198.18.0.1"), ("2001:db8::2", "2001:2::1")] {
         let listening = hosts.far.listen(&format!("dst host {destination} and udp"));
-        let arguments = ["udp", "xtg0", "--dst-ip", destination, "--dst-mac", RECEIVER_MAC, "--packets", "5"];
+        let arguments =
+            ["udp", "xtg0", "--dst-ip", destination, "--dst-mac", RECEIVER_MAC, "--packets", "5"];
         let finished = Finished::of(trafficgen(&arguments));
         let said = line(&finished, "the kernel has no source address for");
-        assert!(said.contains(made_up) && said.contains(destination) && finished.code == Some(0), "{finished:?}");
+        assert!(
+            said.contains(made_up) && said.contains(destination) && finished.code == Some(0),
+            "{finished:?}"
+        );
         for frame in listening.frames(5) {
             assert_eq!(headers(&frame).1, address(made_up));
         }
@@ -248,7 +278,8 @@ fn the_source_is_the_kernels_whoever_gave_the_mac() {
     }
 }
 
-/// Hosts on the same link with MAC addresses of their own, each in a namespace of its own, and one behind a gateway.
+/// Hosts on the same link with MAC addresses of their own, each in a namespace of its own, and one
+/// behind a gateway.
 #[test]
 fn each_destination_has_its_own_neighbour() {
     let Some(hosts) = Hosts::set() else { return };
@@ -258,13 +289,18 @@ fn each_destination_has_its_own_neighbour() {
         .map(|number| {
             let place = Place::new();
             let mac = format!("02:00:00:00:00:0{number}");
-            hosts.far.ip(&format!("link add link xtg1 name host{number} address {mac} type macvlan mode private"));
-            hosts.far.ip(&format!("link set host{number} netns {}", place.0.pid().as_raw_nonzero()));
+            hosts.far.ip(&format!(
+                "link add link xtg1 name host{number} address {mac} type macvlan mode private"
+            ));
+            hosts
+                .far
+                .ip(&format!("link set host{number} netns {}", place.0.pid().as_raw_nonzero()));
             place.ip(&format!("link set host{number} addrgenmode none"));
             place.ip(&format!("link set host{number} up"));
-            for (host, length, nodad) in
-                [(format!("192.0.2.{number}"), 24, ""), (format!("2001:db8::{number}"), 64, " nodad")]
-            {
+            for (host, length, nodad) in [
+                (format!("192.0.2.{number}"), 24, ""),
+                (format!("2001:db8::{number}"), 64, " nodad"),
+            ] {
                 place.ip(&format!("address add {host}/{length} dev host{number}{nodad}"));
                 macs.insert(address(&host), mac.clone());
             }
@@ -290,7 +326,8 @@ fn each_destination_has_its_own_neighbour() {
         ),
     ] {
         let listening = hosts.far.listen("udp");
-        let ports = if pattern.contains("round") { "udp = { src_port = [5, 6] }" } else { "udp = {}" };
+        let ports =
+            if pattern.contains("round") { "udp = { src_port = [5, 6] }" } else { "udp = {}" };
         let text = format!(
             "[[flows]]\nname = 'f'\nport = 'p'\npackets = 60\nsize = 70\npacket = [{{ ethernet = {{}} }}, \
              {{ {kind} = {{ dst = {pattern} }} }}, {{ {ports} }}]\n"
@@ -306,16 +343,27 @@ fn each_destination_has_its_own_neighbour() {
         }
         assert_eq!(seen.len(), destinations, "{pattern}: {seen:?}");
         let said = line(&finished, "have MAC addresses of their own");
-        let figures: Vec<_> = seen.iter().map(|(to, count)| format!("{count} to {to} at {}", macs[to])).collect();
+        let figures: Vec<_> =
+            seen.iter().map(|(to, count)| format!("{count} to {to} at {}", macs[to])).collect();
         row("6", &format!("run, {kind}.dst = {pattern}"), said, 0, &figures.join(", "));
-        let shown = Finished::of(trafficgen(&["show", file.path().to_str().unwrap(), "--packets", "3"]));
-        assert!(shown.code == Some(0) && shown.stdout.contains(&format!("with {kind}.dst")), "{shown:?}");
+        let shown =
+            Finished::of(trafficgen(&["show", file.path().to_str().unwrap(), "--packets", "3"]));
+        assert!(
+            shown.code == Some(0) && shown.stdout.contains(&format!("with {kind}.dst")),
+            "{shown:?}"
+        );
     }
     // One of them is not there.
-    let file = file(&flow("f", "{ ethernet = {} }, { ipv4 = { dst = ['192.0.2.2', '192.0.2.99', '192.0.2.98'] } }"));
+    let file = file(&flow(
+        "f",
+        "{ ethernet = {} }, { ipv4 = { dst = ['192.0.2.2', '192.0.2.99', '192.0.2.98'] } }",
+    ));
     let finished = Finished::of(trafficgen(&["run", file.path().to_str().unwrap()]));
     let said = line(&finished, "192.0.2.99 does not answer");
-    assert!(finished.code == Some(2) && said.contains("1 destination more likewise"), "{finished:?}");
+    assert!(
+        finished.code == Some(2) && said.contains("1 destination more likewise"),
+        "{finished:?}"
+    );
     row("6", "run, ipv4.dst = ['192.0.2.2', '192.0.2.99', '192.0.2.98']", said, 2, "");
 }
 
@@ -336,7 +384,11 @@ fn each_destination_has_its_own_source() {
     let written = format!("dst = '{RECEIVER_MAC}'");
     for ethernet in ["", &written] {
         for (kind, pattern, sources) in [
-            ("ipv4", "['192.0.2.2', '203.0.113.2']", [("192.0.2.2", "192.0.2.1"), ("203.0.113.2", "203.0.113.1")]),
+            (
+                "ipv4",
+                "['192.0.2.2', '203.0.113.2']",
+                [("192.0.2.2", "192.0.2.1"), ("203.0.113.2", "203.0.113.1")],
+            ),
             (
                 "ipv6",
                 "['2001:db8:1::2', '2001:db8::2']",
@@ -344,7 +396,10 @@ fn each_destination_has_its_own_source() {
             ),
         ] {
             let listening = hosts.far.listen("udp");
-            let finished = Finished::of(trafficgen(&["run", file(ethernet, kind, pattern).path().to_str().unwrap()]));
+            let finished = Finished::of(trafficgen(&[
+                "run",
+                file(ethernet, kind, pattern).path().to_str().unwrap(),
+            ]));
             assert_eq!(finished.code, Some(0), "{finished:?}");
             let mut seen: BTreeMap<(IpAddr, IpAddr), u32> = BTreeMap::new();
             for frame in listening.frames(60) {
@@ -355,15 +410,29 @@ fn each_destination_has_its_own_source() {
             let expected = sources.map(|(to, from)| ((address(to), address(from)), 30));
             assert_eq!(seen, BTreeMap::from(expected));
             let said = line(&finished, &format!("`{kind}.src` goes along with `{kind}.dst`"));
-            let figures: Vec<_> =
-                seen.iter().map(|((to, from), count)| format!("{count} from {from} to {to}")).collect();
-            row("6", &format!("run, {ethernet} {kind}.dst = {pattern}"), said, 0, &figures.join(", "));
+            let figures: Vec<_> = seen
+                .iter()
+                .map(|((to, from), count)| format!("{count} from {from} to {to}"))
+                .collect();
+            row(
+                "6",
+                &format!("run, {ethernet} {kind}.dst = {pattern}"),
+                said,
+                0,
+                &figures.join(", "),
+            );
         }
     }
     // Far too many to give each its own.
     let pattern = "{ random = { min = '192.0.2.2', max = '203.0.113.2', seed = 1 } }";
-    let finished = Finished::of(trafficgen(&["check", file(&written, "ipv4", pattern).path().to_str().unwrap()]));
-    let said = line(&finished, "all frames come from 192.0.2.1, though the kernel's source address for 203.0.113.");
+    let finished = Finished::of(trafficgen(&[
+        "check",
+        file(&written, "ipv4", pattern).path().to_str().unwrap(),
+    ]));
+    let said = line(
+        &finished,
+        "all frames come from 192.0.2.1, though the kernel's source address for 203.0.113.",
+    );
     assert!(finished.code == Some(0) && said.contains(" is 203.0.113.1: "), "{finished:?}");
     row("6", &format!("check, {written} ipv4.dst = {pattern}"), said, 0, "");
 }
@@ -373,7 +442,8 @@ fn each_destination_has_its_own_source() {
 fn a_restart_asks_for_each_neighbour_again() {
     let Some(stage) = Stage::set() else { return };
     let far = Place::new();
-    // The port may start again at any time from the first of these on: it waits, and tries again, until it knows both.
+    // The port may start again at any time from the first of these on: it waits, and tries again,
+    // until it knows both.
     let neighbours = |changing: &str| {
         far.take("xtg1", &[]);
         let mut ethtool = far.command("ethtool");
@@ -461,7 +531,13 @@ fn whoever_waits_for_an_answer_can_be_stopped() {
             let report = finished.report(0);
             assert!(report.ports.is_empty() && report.flows.is_empty(), "{report:?}");
             let said = line(&finished, "stopping: no port has started");
-            row("7", "daemon, SIGTERM while it waits for a next hop", said, 0, "a report without ports");
+            row(
+                "7",
+                "daemon, SIGTERM while it waits for a next hop",
+                said,
+                0,
+                "a report without ports",
+            );
         }
     }
 }
@@ -478,17 +554,32 @@ fn a_port_that_waits_for_an_answer_is_down() {
          packet = [{ ethernet = {} }, { ipv4 = { dst = '192.0.2.2' } }, { udp = {} }]\n",
     );
     let path = file.path().to_str().unwrap();
-    let options = ["daemon", "--log-format", "json", "--json", "--report-interval", "100ms", "--config", path];
+    let options = [
+        "daemon",
+        "--log-format",
+        "json",
+        "--json",
+        "--report-interval",
+        "100ms",
+        "--config",
+        path,
+    ];
     let mut daemon = Running::start(trafficgen(&options));
     let said = |log: &str, message: &str| -> Vec<serde_json::Value> {
-        let fields = |line: &str| Some(serde_json::from_str::<serde_json::Value>(line).ok()?["fields"].clone());
+        let fields = |line: &str| {
+            Some(serde_json::from_str::<serde_json::Value>(line).ok()?["fields"].clone())
+        };
         log.lines()
             .filter_map(fields)
-            .filter(|fields| fields["message"].as_str().is_some_and(|text| text.starts_with(message)))
+            .filter(|fields| {
+                fields["message"].as_str().is_some_and(|text| text.starts_with(message))
+            })
             .collect()
     };
     daemon.wait_until("it sends", |daemon| {
-        said(&daemon.stderr(), "counts").iter().any(|counts| counts["frames_attempted"].as_u64() > Some(20))
+        said(&daemon.stderr(), "counts")
+            .iter()
+            .any(|counts| counts["frames_attempted"].as_u64() > Some(20))
     });
     ip("link del xtg0");
     stage.raise();
@@ -503,7 +594,10 @@ fn a_port_that_waits_for_an_answer_is_down() {
     let finished = daemon.end();
     let report = finished.report(0);
     let counts = said(&finished.stderr, "counts");
-    let down: Vec<u64> = counts[before..before + 20].iter().map(|counts| counts["down_ns"].as_u64().unwrap()).collect();
+    let down: Vec<u64> = counts[before..before + 20]
+        .iter()
+        .map(|counts| counts["down_ns"].as_u64().unwrap())
+        .collect();
     // Two reports of a busy machine may have the same.
     let standing = down.windows(2).filter(|pair| pair[0] == pair[1]).count();
     assert!(standing < 10 && down.is_sorted(), "{down:?}");
@@ -511,9 +605,17 @@ fn a_port_that_waits_for_an_answer_is_down() {
     assert!(!finished.stderr[stopping..].contains("does not answer"), "{finished:?}");
     let port = report.only_port();
     assert!(port.down_ns >= *down.last().unwrap() && port.restarts == 0, "{port:?}");
-    let cause = &report.findings.iter().find(|finding| finding.code == "port_was_down").unwrap().cause;
-    let figures = format!("down_ns {} to {} in 20 reports, {standing} as the one before", down[0], down[19]);
-    row("7", "daemon, SIGTERM while a port that starts again waits for its next hop", cause, 0, &figures);
+    let cause =
+        &report.findings.iter().find(|finding| finding.code == "port_was_down").unwrap().cause;
+    let figures =
+        format!("down_ns {} to {} in 20 reports, {standing} as the one before", down[0], down[19]);
+    row(
+        "7",
+        "daemon, SIGTERM while a port that starts again waits for its next hop",
+        cause,
+        0,
+        &figures,
+    );
 }
 
 #[test]
@@ -525,7 +627,10 @@ fn an_interface_may_go_while_it_is_asked_out_of() {
     wait_until_asked(&mut running, "192.0.2.99");
     ip("link del xtg0");
     let finished = running.end();
-    let said = line(&finished, "192.0.2.99 cannot be asked for its MAC address: `xtg0` was removed meanwhile");
+    let said = line(
+        &finished,
+        "192.0.2.99 cannot be asked for its MAC address: `xtg0` was removed meanwhile",
+    );
     assert_eq!(finished.code, Some(2), "{finished:?}");
     row("7", &format!("{}, and xtg0 goes", arguments.join(" ")), said, 2, "");
     drop(hosts);
@@ -557,8 +662,12 @@ fn groups_and_broadcasts_need_nobody() {
     let file = file(&flow("f", packet));
     let finished = Finished::of(trafficgen(&["run", file.path().to_str().unwrap()]));
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    let seen: Vec<(String, IpAddr)> =
-        listening.frames(12).iter().map(|frame| headers(frame)).map(|(mac, _, to)| (mac, to)).collect();
+    let seen: Vec<(String, IpAddr)> = listening
+        .frames(12)
+        .iter()
+        .map(|frame| headers(frame))
+        .map(|(mac, _, to)| (mac, to))
+        .collect();
     let expected = [
         ("01:00:5e:00:00:fe", "239.0.0.254"),
         ("01:00:5e:00:00:ff", "239.0.0.255"),
@@ -598,7 +707,9 @@ fn the_kernel_asks_for_the_next_hop() {
             assert_eq!(finished.code, Some(0), "{finished:?}");
             let said = line(&finished, "destination MAC");
             assert!(
-                said.contains(&format!("{RECEIVER_MAC} is that of {next_hop} in the neighbour table")),
+                said.contains(&format!(
+                    "{RECEIVER_MAC} is that of {next_hop} in the neighbour table"
+                )),
                 "{finished:?}"
             );
             // It is the kernel that asked, and the first answer was enough.
@@ -614,17 +725,28 @@ fn the_kernel_asks_for_the_next_hop() {
     let path = file.path().to_str().unwrap();
     for command in [vec!["check", path], vec!["show", path], vec!["run", path]] {
         let finished = Finished::of(trafficgen(&command));
-        let said = line(&finished, "02:00:00:00:00:50 is that of 192.0.2.50 in the neighbour table");
+        let said =
+            line(&finished, "02:00:00:00:00:50 is that of 192.0.2.50 in the neighbour table");
         assert!(finished.code == Some(0) && !said.is_empty(), "{finished:?}");
     }
     // Link-local: the interface is said by the command line.
     let listening = hosts.far.listen("udp and dst host fe80::2");
-    let finished = Finished::of(trafficgen(&["udp", "xtg0", "--dst-ip", "fe80::2", "--packets", "5"]));
+    let finished =
+        Finished::of(trafficgen(&["udp", "xtg0", "--dst-ip", "fe80::2", "--packets", "5"]));
     assert_eq!(finished.code, Some(0), "{finished:?}");
     for frame in listening.frames(5) {
-        assert_eq!(headers(&frame), (RECEIVER_MAC.to_owned(), address("fe80::1"), address("fe80::2")));
+        assert_eq!(
+            headers(&frame),
+            (RECEIVER_MAC.to_owned(), address("fe80::1"), address("fe80::2"))
+        );
     }
-    row("7", "udp xtg0 --dst-ip fe80::2 --packets 5", line(&finished, "destination MAC"), 0, "source fe80::1");
+    row(
+        "7",
+        "udp xtg0 --dst-ip fe80::2 --packets 5",
+        line(&finished, "destination MAC"),
+        0,
+        "source fe80::1",
+    );
 }
 
 #[test]
@@ -638,7 +760,12 @@ fn what_cannot_be_reached_is_named() {
     ip("route add 10.5.0.0/16 via 192.0.2.77");
     ip("route add blackhole 2001:db8:8::/48");
     for (interface, destination, expected, cure) in [
-        ("xtg0", "10.9.0.1", "no route to 10.9.0.1 leads out of `xtg0`", "`ip route add 10.9.0.1 dev xtg0`"),
+        (
+            "xtg0",
+            "10.9.0.1",
+            "no route to 10.9.0.1 leads out of `xtg0`",
+            "`ip route add 10.9.0.1 dev xtg0`",
+        ),
         (
             "west1",
             "10.9.0.1",
@@ -657,13 +784,38 @@ fn what_cannot_be_reached_is_named() {
             "the kernel's route to 10.20.0.9 leads out of `west0`, not of `xtg0`",
             "send out of `west0`",
         ),
-        ("xtg0", "192.0.2.1", "192.0.2.1 is an address of this machine", "the address of another one"),
-        ("xtg0", "2001:db8::1", "2001:db8::1 is an address of this machine", "the address of another one"),
-        ("xtg0", "10.20.0.1", "10.20.0.1 is an address of this machine", "the address of another one"),
-        ("xtg0", "10.8.0.1", "a route of type blackhole refuses 10.8.0.1", "`ip route show table all type blackhole`"),
+        (
+            "xtg0",
+            "192.0.2.1",
+            "192.0.2.1 is an address of this machine",
+            "the address of another one",
+        ),
+        (
+            "xtg0",
+            "2001:db8::1",
+            "2001:db8::1 is an address of this machine",
+            "the address of another one",
+        ),
+        (
+            "xtg0",
+            "10.20.0.1",
+            "10.20.0.1 is an address of this machine",
+            "the address of another one",
+        ),
+        (
+            "xtg0",
+            "10.8.0.1",
+            "a route of type blackhole refuses 10.8.0.1",
+            "`ip route show table all type blackhole`",
+        ),
         ("xtg0", "10.7.0.1", "a route of type unreachable refuses 10.7.0.1", "type unreachable`"),
         ("xtg0", "10.6.0.1", "a route of type prohibit refuses 10.6.0.1", "type prohibit`"),
-        ("xtg0", "2001:db8:8::1", "a route of type blackhole refuses 2001:db8:8::1", "type blackhole`"),
+        (
+            "xtg0",
+            "2001:db8:8::1",
+            "a route of type blackhole refuses 2001:db8:8::1",
+            "type blackhole`",
+        ),
     ] {
         let arguments = ["udp", interface, "--dst-ip", destination, "--packets", "5"];
         let finished = Finished::of(trafficgen(&arguments));
@@ -675,7 +827,12 @@ fn what_cannot_be_reached_is_named() {
     // Whoever does not answer has been asked, as often as is said.
     for (destination, silent, question, filter) in [
         ("192.0.2.99", "192.0.2.99 does not answer: ", "ARP request", ARP_REQUEST),
-        ("10.5.0.1", "192.0.2.77, the gateway to 10.5.0.1, does not answer: ", "ARP request", ARP_REQUEST),
+        (
+            "10.5.0.1",
+            "192.0.2.77, the gateway to 10.5.0.1, does not answer: ",
+            "ARP request",
+            ARP_REQUEST,
+        ),
         ("2001:db8::99", "2001:db8::99 does not answer: ", "neighbour solicitation", SOLICITATION),
     ] {
         let asked = hosts.far.listen(filter);
@@ -698,7 +855,10 @@ fn what_cannot_be_reached_is_named() {
     ip("address del fe80::1/64 dev xtg0");
     let arguments = ["udp", "xtg0", "--dst-ip", "2001:db8::98", "--packets", "5"];
     let finished = Finished::of(trafficgen(&arguments));
-    let said = line(&finished, "2001:db8::98 cannot be asked for its MAC address: `xtg0` has no link-local address");
+    let said = line(
+        &finished,
+        "2001:db8::98 cannot be asked for its MAC address: `xtg0` has no link-local address",
+    );
     assert_eq!(finished.code, Some(2), "{finished:?}");
     row("7", &arguments.join(" "), said, 2, "");
     // The same in a file, in `check`, and of a daemon; and only from root.
@@ -716,14 +876,21 @@ fn what_cannot_be_reached_is_named() {
     let file = self::file(&flow("f", "{ ethernet = {} }, { ipv4 = { dst = '192.0.2.2' } }"));
     let mut setpriv = Command::new("setpriv");
     let check = trafficgen(&["check", file.path().to_str().unwrap()]);
-    setpriv.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(check.get_program()).args(check.get_args());
+    setpriv
+        .args(["--bounding-set=-all", "--inh-caps=-all"])
+        .arg(check.get_program())
+        .args(check.get_args());
     let finished = Finished::of(setpriv);
     let said = line(&finished, "the kernel refuses to ask for it");
-    assert!(finished.code == Some(2) && line(&finished, "run this as root").contains("ping"), "{finished:?}");
+    assert!(
+        finished.code == Some(2) && line(&finished, "run this as root").contains("ping"),
+        "{finished:?}"
+    );
     row("7", "check FILE, without capabilities", said, 2, "");
 }
 
-/// A kernel without VLAN interfaces (`CONFIG_VLAN_8021Q`) leaves the half of it that needs one untried, and the table says so.
+/// A kernel without VLAN interfaces (`CONFIG_VLAN_8021Q`) leaves the half of it that needs one
+/// untried, and the table says so.
 #[test]
 fn a_vlan_has_its_own_neighbours() {
     let Some(hosts) = Hosts::set() else { return };
@@ -736,7 +903,12 @@ fn a_vlan_has_its_own_neighbours() {
     );
     assert_eq!(finished.code, Some(2), "{finished:?}");
     row("7", &arguments.join(" "), &format!("{said} {help}"), 2, "");
-    if hosts.far.try_ip("link add link xtg1 name far1218 address 02:00:00:00:12:18 type vlan id 1218").code != Some(0) {
+    if hosts
+        .far
+        .try_ip("link add link xtg1 name far1218 address 02:00:00:00:12:18 type vlan id 1218")
+        .code
+        != Some(0)
+    {
         row(
             "7",
             &format!("{}, with a VLAN interface", arguments.join(" ")),
@@ -757,10 +929,14 @@ fn a_vlan_has_its_own_neighbours() {
     ip("address add 198.51.100.1/24 dev near1218");
     let listening = hosts.far.listen("vlan 1218 and udp");
     let finished = Finished::of(trafficgen(&arguments));
-    let said = line(&finished, "02:00:00:00:12:18 is that of 198.51.100.2 in the neighbour table of near1218");
+    let said = line(
+        &finished,
+        "02:00:00:00:12:18 is that of 198.51.100.2 in the neighbour table of near1218",
+    );
     assert_eq!(finished.code, Some(0), "{finished:?}");
     for frame in listening.frames(5) {
-        let expected = ("02:00:00:00:12:18".to_owned(), address("198.51.100.1"), address("198.51.100.2"));
+        let expected =
+            ("02:00:00:00:12:18".to_owned(), address("198.51.100.1"), address("198.51.100.2"));
         assert_eq!(headers(&frame), expected);
     }
     row("7", &arguments.join(" "), said, 0, "source 198.51.100.1");
@@ -784,8 +960,15 @@ fn thousands_of_destinations() {
     let said = line(&finished, "is that of 192.0.2.2 in the neighbour table");
     assert_eq!(finished.stderr.matches("destination MAC").count(), 1, "said once: {finished:?}");
     assert_eq!(asked.frames(1).len(), 1);
-    row("7", "check, 60000 flows to as many destinations behind a gateway", said, 0, "1 ARP request seen");
-    // More neighbours on the link than the kernel's table takes (1024), each asked for, all answered by one host.
+    row(
+        "7",
+        "check, 60000 flows to as many destinations behind a gateway",
+        said,
+        0,
+        "1 ARP request seen",
+    );
+    // More neighbours on the link than the kernel's table takes (1024), each asked for, all
+    // answered by one host.
     ip("route add 10.32.0.0/16 dev xtg0");
     hosts.far.ip("route add local 10.32.0.0/16 dev lo");
     let packet = "{ ethernet = {} }, { ipv4 = { dst = { increment = { start = '10.32.0.1', count = 3000 } } } }";
@@ -801,7 +984,8 @@ fn thousands_of_destinations() {
         0,
         "3000 ARP requests seen",
     );
-    // Millions behind the gateway are looked up at once; what differs among them is found in the routing table.
+    // Millions behind the gateway are looked up at once; what differs among them is found in the
+    // routing table.
     let random = |min: &str, max: &str| {
         let dst = format!("{{ random = {{ min = '{min}', max = '{max}', seed = 1 }} }}");
         flow("f", &format!("{{ ethernet = {{}} }}, {{ ipv4 = {{ dst = {dst} }} }}"))
@@ -826,7 +1010,10 @@ fn thousands_of_destinations() {
         ("10.32.0.0", "10.33.255.255", "those from 10.32.0.0 on have MAC addresses of their own"),
         ("223.0.0.0", "224.255.255.255", "no route to 223.0.0.0"),
     ] {
-        let finished = Finished::of(trafficgen(&["check", self::file(&random(min, max)).path().to_str().unwrap()]));
+        let finished = Finished::of(trafficgen(&[
+            "check",
+            self::file(&random(min, max)).path().to_str().unwrap(),
+        ]));
         let said = line(&finished, first);
         assert_eq!(finished.code, Some(2), "{finished:?}");
         row("6", &format!("check, ipv4.dst = random from {min} to {max}"), said, 2, "");

@@ -1,4 +1,5 @@
-//! False causes and cures, each of which is worse than none: what a drop is put down to, and whether what is then said helps.
+//! False causes and cures, each of which is worse than none: what a drop is put down to, and
+//! whether what is then said helps.
 
 mod cures;
 mod moments;
@@ -48,12 +49,15 @@ struct Elsewhere(Child);
 impl Elsewhere {
     /// With this interface in it.
     fn with(interface: &str) -> Self {
-        let child = Command::new("unshare").args(["--net", "sleep", "600"]).stdin(Stdio::null()).spawn();
+        let child =
+            Command::new("unshare").args(["--net", "sleep", "600"]).stdin(Stdio::null()).spawn();
         let elsewhere = Self(child.expect("util-linux is installed"));
         let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
         let id = elsewhere.0.id().to_string();
         // The test's own thread is in a namespace of its own too, from which the child came.
-        assert!(reached(|| namespace(&id).is_some_and(|other| Some(other) != namespace("thread-self"))));
+        assert!(reached(
+            || namespace(&id).is_some_and(|other| Some(other) != namespace("thread-self"))
+        ));
         ip(&format!("link set {interface} netns {id}"));
         elsewhere
     }
@@ -61,8 +65,11 @@ impl Elsewhere {
     #[track_caller]
     fn run(&self, command: &str) {
         let id = self.0.id().to_string();
-        let status =
-            Command::new("nsenter").args(["--target", &id, "--net"]).args(command.split(' ')).status().unwrap();
+        let status = Command::new("nsenter")
+            .args(["--target", &id, "--net"])
+            .args(command.split(' '))
+            .status()
+            .unwrap();
         assert!(status.success(), "{command}");
     }
 }

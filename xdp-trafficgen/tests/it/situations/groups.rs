@@ -4,9 +4,10 @@ use std::process::Command;
 
 use crate::harness::skipped;
 
-/// Mounts the hierarchy of a controller (`$1`) where nobody else sees it and whose path has a space, version 2 before version 1,
-/// makes a group in it, writes what is to be written there (`$2`: lines of `version file value`), and runs the rest inside.
-/// Prints the group's `cpu.stat` on standard error in the end. Version 2 is only used where the root hands its controller down:
+/// Mounts the hierarchy of a controller (`$1`) where nobody else sees it and whose path has a
+/// space, version 2 before version 1, makes a group in it, writes what is to be written there
+/// (`$2`: lines of `version file value`), and runs the rest inside. Prints the group's `cpu.stat`
+/// on standard error in the end. Version 2 is only used where the root hands its controller down:
 /// to change that would concern others.
 const SCRIPT: &str = r#"
     controller=$1 settings=$2
@@ -49,9 +50,13 @@ pub(super) fn inside(controller: &str, settings: &str, command: &Command) -> Com
 
 /// Whether such groups can be made here; a word about it where not.
 pub(super) fn can_be_made(controller: &str, settings: &str) -> bool {
-    let status = inside(controller, settings, &Command::new("true")).status().expect("util-linux is installed");
+    let status = inside(controller, settings, &Command::new("true"))
+        .status()
+        .expect("util-linux is installed");
     if !status.success() {
-        skipped(format_args!("no control group of the controller {controller} can be made here: {status}"));
+        skipped(format_args!(
+            "no control group of the controller {controller} can be made here: {status}"
+        ));
     }
     status.success()
 }

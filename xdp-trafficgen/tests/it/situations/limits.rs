@@ -1,4 +1,5 @@
-//! What a machine or its administrator does not allow, and what it has not enough of: CPUs, capabilities, memory, descriptors.
+//! What a machine or its administrator does not allow, and what it has not enough of: CPUs,
+//! capabilities, memory, descriptors.
 
 use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
@@ -12,7 +13,8 @@ use crate::{
     situations::table,
 };
 
-/// The binary under a name that no other test's instances have, which know each other by their names.
+/// The binary under a name that no other test's instances have, which know each other by their
+/// names.
 struct Alone {
     folder: TempDir,
     name: &'static str,
@@ -36,7 +38,11 @@ impl Alone {
         let list = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
         let command = self.command(arguments);
         let mut bound = Command::new("taskset");
-        bound.args(["--cpu-list", &list]).arg(command.get_program()).args(command.get_args()).env_remove("RUST_LOG");
+        bound
+            .args(["--cpu-list", &list])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_remove("RUST_LOG");
         bound
     }
 
@@ -50,13 +56,15 @@ impl Alone {
                  {{ udp = {{ dst_port = {{ increment = {{ start = 1024, count = 60000 }} }} }} }}]\n"
             )
         };
-        let port = format!("[[ports]]\nname = 'a'\ninterface = 'xtg0'\nrate = '1kpps'\ncpus = '{cpus}'\n");
+        let port =
+            format!("[[ports]]\nname = 'a'\ninterface = 'xtg0'\nrate = '1kpps'\ncpus = '{cpus}'\n");
         let path: PathBuf = self.folder.path().join("flows.toml");
         fs::write(&path, port + &(0..flows).map(flow).collect::<String>()).unwrap();
         path.display().to_string()
     }
 
-    /// A configuration of a port whose flows are of three groups: what varies in them, too long to be recorded, is at other places.
+    /// A configuration of a port whose flows are of three groups: what varies in them, too long to
+    /// be recorded, is at other places.
     fn groups(&self) -> String {
         const LONG: &str = "{ increment = { start = 1024, count = 60000 } }";
         let flow = |(number, varying): (usize, &str)| {
@@ -65,14 +73,21 @@ impl Alone {
                  {{ ipv4 = {{}} }}, {{ {varying} = {LONG} }} }}]\n"
             )
         };
-        let flows = ["udp = { dst_port", "udp = { src_port", "tcp = { src_port"].into_iter().enumerate().map(flow);
+        let flows = ["udp = { dst_port", "udp = { src_port", "tcp = { src_port"]
+            .into_iter()
+            .enumerate()
+            .map(flow);
         let path: PathBuf = self.folder.path().join("groups.toml");
-        fs::write(&path, "[[ports]]\nname = 'a'\ninterface = 'xtg0'\n".to_owned() + &flows.collect::<String>())
-            .unwrap();
+        fs::write(
+            &path,
+            "[[ports]]\nname = 'a'\ninterface = 'xtg0'\n".to_owned() + &flows.collect::<String>(),
+        )
+        .unwrap();
         path.display().to_string()
     }
 
-    /// A configuration of ports `a` out of `xtg0` and `b` out of `xtg2`, with these settings and frames of their flow.
+    /// A configuration of ports `a` out of `xtg0` and `b` out of `xtg2`, with these settings and
+    /// frames of their flow.
     fn file(&self, ports: &[(&str, u64)]) -> String {
         let port = |((letter, interface), (settings, packets)): ((char, &str), &(&str, u64))| {
             format!(
@@ -81,7 +96,11 @@ impl Alone {
             )
         };
         let path: PathBuf = self.folder.path().join("ports.toml");
-        fs::write(&path, [('a', "xtg0"), ('b', "xtg2")].into_iter().zip(ports).map(port).collect::<String>()).unwrap();
+        fs::write(
+            &path,
+            [('a', "xtg0"), ('b', "xtg2")].into_iter().zip(ports).map(port).collect::<String>(),
+        )
+        .unwrap();
         path.display().to_string()
     }
 }
@@ -129,12 +148,21 @@ fn ports_take_cpus_in_turn() {
     );
 
     // The daemon's ports start one by one, from a plan of all of them.
-    let mut daemon = Running::start(alone.command_on(&both, &["daemon", "--config", &file, "--json"]));
-    daemon.wait_until("both ports ended", |daemon| daemon.stderr().matches("port ended").count() == 2);
+    let mut daemon =
+        Running::start(alone.command_on(&both, &["daemon", "--config", &file, "--json"]));
+    daemon.wait_until("both ports ended", |daemon| {
+        daemon.stderr().matches("port ended").count() == 2
+    });
     daemon.signal(Signal::TERM);
     let report = daemon.end().report(0);
     assert_eq!(cpus(&report), both);
-    table::row("4", "daemon --config ports.toml: the same", "no remark on CPUs", 0, &format!("CPUs {both:?}"));
+    table::row(
+        "4",
+        "daemon --config ports.toml: the same",
+        "no remark on CPUs",
+        0,
+        &format!("CPUs {both:?}"),
+    );
 }
 
 #[test]
@@ -144,9 +172,11 @@ fn an_instance_leaves_cpus_to_another() {
     let sink = sink("xtg1");
     let alone = Alone::called("xtg-instance");
     let to = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--rate", "1kpps", "--json"];
-    let mut other = Running::start(alone.command_on(&both, &[&to[..], &["--duration", "10m"]].concat()));
+    let mut other =
+        Running::start(alone.command_on(&both, &[&to[..], &["--duration", "10m"]].concat()));
     other.wait_until("the other sends", |_| sink.count().unwrap().frames > 0);
-    let report = Finished::of(alone.command_on(&both, &[&to[..], &["--packets", "100"]].concat())).report(0);
+    let report =
+        Finished::of(alone.command_on(&both, &[&to[..], &["--packets", "100"]].concat())).report(0);
     assert_eq!(cpus(&report), [second]);
     assert!(findings(&report, "shared_cpu").is_empty(), "{report:?}");
     table::row(
@@ -158,10 +188,15 @@ fn an_instance_leaves_cpus_to_another() {
     );
 
     let cpu = first.to_string();
-    let finished = Finished::of(alone.command_on(&both, &[&to[..], &["--packets", "100", "--cpus", &cpu]].concat()));
+    let finished = Finished::of(
+        alone.command_on(&both, &[&to[..], &["--packets", "100", "--cpus", &cpu]].concat()),
+    );
     let report = finished.report(0);
     let [shared] = findings(&report, "shared_cpu")[..] else { panic!("{report:?}") };
-    assert!(shared.cause.contains(&format!("workers of process {} share CPU {first}", other.pid())), "{shared:?}");
+    assert!(
+        shared.cause.contains(&format!("workers of process {} share CPU {first}", other.pid())),
+        "{shared:?}"
+    );
     assert!(shared.cure.contains(&format!("CPU {second} would be free")), "{shared:?}");
     // Before the first frame too.
     assert!(finished.stderr.contains(&shared.cause), "{finished:?}");
@@ -181,15 +216,28 @@ fn workers_that_share_a_cpu() {
     let file = alone.file(&[(&format!("{written}\nrate = '1kpps'"), 50), (&written, 1000)]);
     let report = Finished::of(alone.command_on(&both, &["run", &file, "--json"])).report(0);
     let found = findings(&report, "shared_cpu");
-    assert_eq!(found.iter().map(|found| found.severity.as_str()).collect::<Vec<_>>(), ["loses", "slows"], "{report:?}");
+    assert_eq!(
+        found.iter().map(|found| found.severity.as_str()).collect::<Vec<_>>(),
+        ["loses", "slows"],
+        "{report:?}"
+    );
     for (finding, other) in found.iter().zip(["b", "a"]) {
-        assert!(finding.cause.starts_with(&format!("workers of port {other} share CPU {first} ")), "{finding:?}");
+        assert!(
+            finding.cause.starts_with(&format!("workers of port {other} share CPU {first} ")),
+            "{finding:?}"
+        );
         assert!(finding.cure.contains(&format!("CPU {second} would be free")), "{finding:?}");
     }
     let check = Finished::of(alone.command_on(&both, &["check", &file]));
     assert_eq!(check.code, Some(0), "{check:?}");
     assert!(check.stdout.contains(&found[0].cause), "{check:?}");
-    table::row("4", "run ports.toml: two ports, both with cpus = '0'", &found[0].cause, 0, &found[0].cure);
+    table::row(
+        "4",
+        "run ports.toml: two ports, both with cpus = '0'",
+        &found[0].cause,
+        0,
+        &found[0].cure,
+    );
 }
 
 /// The group's own count of the periods in which it was stopped.
@@ -200,7 +248,8 @@ fn throttled(stderr: &str) -> u64 {
 
 #[test]
 fn a_cpu_quota_is_named() {
-    const THIRD: &str = "1 cpu.cfs_period_us 100000\n1 cpu.cfs_quota_us 30000\n2 cpu.max 30000 100000\n";
+    const THIRD: &str =
+        "1 cpu.cfs_period_us 100000\n1 cpu.cfs_quota_us 30000\n2 cpu.max 30000 100000\n";
     let Some(_stage) = Stage::set() else { return };
     if !groups::can_be_made("cpu", THIRD) {
         return;
@@ -227,14 +276,25 @@ fn a_cpu_quota_is_named() {
     let run = Finished::of(groups::inside("cpu", THIRD, &alone.command(&["run", &file, "--json"])));
     let report = run.report(0);
     let [quota] = findings(&report, "cpu_quota")[..] else { panic!("{run:?}") };
-    assert!(quota.cause.contains(limit) && quota.cause.contains("in all: frames leave late"), "{quota:?}");
-    assert!(quota.cure.contains("-1 > /sys/fs/cgroup/all groups") || quota.cure.contains("max > /sys/fs"), "{quota:?}");
+    assert!(
+        quota.cause.contains(limit) && quota.cause.contains("in all: frames leave late"),
+        "{quota:?}"
+    );
+    assert!(
+        quota.cure.contains("-1 > /sys/fs/cgroup/all groups")
+            || quota.cure.contains("max > /sys/fs"),
+        "{quota:?}"
+    );
     said(&run, &run.stderr);
-    let periods = quota.cause.split_once("stopped it in ").and_then(|(_, rest)| rest.split_once(" periods"));
+    let periods =
+        quota.cause.split_once("stopped it in ").and_then(|(_, rest)| rest.split_once(" periods"));
     let periods: u64 = periods.unwrap_or_else(|| panic!("{quota:?}")).0.parse().unwrap();
     let counted = throttled(&run.stderr);
     // The kernel goes on counting while the process ends.
-    assert!(0 < periods && periods <= counted, "{periods}, and the kernel says {counted}: {quota:?}");
+    assert!(
+        0 < periods && periods <= counted,
+        "{periods}, and the kernel says {counted}: {quota:?}"
+    );
     let figures = format!("cpu.stat: nr_throttled {counted}; path of mountinfo with \\040 (22)");
     table::row("4", "run ports.toml: 20 kpps, there", &quota.cause, 0, &figures);
 
@@ -245,19 +305,34 @@ fn a_cpu_quota_is_named() {
     let run = Finished::of(groups::inside("cpu", THIRD, &alone.command(&["run", &file, "--json"])));
     let report = run.report(0);
     assert!(!run.stderr.contains("a worker takes 1"), "{run:?}");
-    // It is told of what happened, if that cost anything: an unoptimised program may load in more than its share of time.
+    // It is told of what happened, if that cost anything: an unoptimised program may load in more
+    // than its share of time.
     let port = report.only_port();
     let cost = port.frames_late.unwrap() + port.frames_unsent.unwrap() > 0;
     let told = findings(&report, "cpu_quota");
-    assert!(told.iter().all(|quota| cost && quota.cause.contains("and the kernel stopped it in ")), "{run:?}");
-    let figures = format!("{} frames, cpu.stat: nr_throttled {}", report.only_port().frames_tx, throttled(&run.stderr));
-    table::row("4", "check and run ports.toml: 20 pps, there", "no remark on the quota beforehand", 0, &figures);
+    assert!(
+        told.iter().all(|quota| cost && quota.cause.contains("and the kernel stopped it in ")),
+        "{run:?}"
+    );
+    let figures = format!(
+        "{} frames, cpu.stat: nr_throttled {}",
+        report.only_port().frames_tx,
+        throttled(&run.stderr)
+    );
+    table::row(
+        "4",
+        "check and run ports.toml: 20 pps, there",
+        "no remark on the quota beforehand",
+        0,
+        &figures,
+    );
 }
 
 #[test]
 fn a_cpuset_is_foreseen() {
     let (Some(_stage), Some([first, second])) = (Stage::set(), two_cpus()) else { return };
-    let nodes = fs::read_to_string("/sys/devices/system/node/online").unwrap_or_else(|_| "0".to_owned());
+    let nodes =
+        fs::read_to_string("/sys/devices/system/node/online").unwrap_or_else(|_| "0".to_owned());
     let nodes = nodes.trim();
     let settings = format!("1 cpuset.cpus {first}\n1 cpuset.mems {nodes}\n2 cpuset.cpus {first}\n");
     if !groups::can_be_made("cpuset", &settings) {
@@ -267,9 +342,11 @@ fn a_cpuset_is_foreseen() {
     let alone = Alone::called("xtg-cpuset");
     let file = alone.file(&[(&format!("cpus = '{second}'"), 10)]);
     for command in ["check", "run"] {
-        let finished = Finished::of(groups::inside("cpuset", &settings, &alone.command(&[command, &file])));
+        let finished =
+            Finished::of(groups::inside("cpuset", &settings, &alone.command(&[command, &file])));
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{finished:?}");
-        let sentence = format!("this process may not run on CPU {second}, which is outside of its cpuset");
+        let sentence =
+            format!("this process may not run on CPU {second}, which is outside of its cpuset");
         assert!(finished.stderr.contains(&sentence), "{finished:?}");
         assert!(finished.stderr.contains(&format!("it may run on {first}: ")), "{finished:?}");
         table::row(
@@ -284,7 +361,10 @@ fn a_cpuset_is_foreseen() {
     // An affinity is no limit: a worker goes where it was told to.
     let mut bound = Command::new("taskset");
     let command = alone.command(&["run", &file, "--json"]);
-    bound.args(["--cpu-list", &first.to_string()]).arg(command.get_program()).args(command.get_args());
+    bound
+        .args(["--cpu-list", &first.to_string()])
+        .arg(command.get_program())
+        .args(command.get_args());
     assert_eq!(cpus(&Finished::of(bound).report(0)), [second]);
 }
 
@@ -308,7 +388,10 @@ fn one_capability_is_missing() {
 fn where_mounts_are(script: &str, command: &Command) -> Command {
     let script = format!("{script} || exit 77; exec \"$@\"");
     let mut changed = Command::new("unshare");
-    changed.args(["--mount", "sh", "-c", &script, "changed"]).arg(command.get_program()).args(command.get_args());
+    changed
+        .args(["--mount", "sh", "-c", &script, "changed"])
+        .arg(command.get_program())
+        .args(command.get_args());
     changed
 }
 
@@ -323,20 +406,27 @@ fn without_a_file_system() {
         ("/sys", "sysfs", "/sys/devices/system/cpu/possible", "no_sysfs"),
     ] {
         let hidden = |arguments: &[&str]| {
-            Finished::of(where_mounts_are(&format!("mount -t tmpfs none {place}"), &alone.command(arguments)))
+            Finished::of(where_mounts_are(
+                &format!("mount -t tmpfs none {place}"),
+                &alone.command(arguments),
+            ))
         };
         let sentence = format!("{path} is not there");
         let cure = format!("`mount -t {file_system} {file_system} {place}`");
         for arguments in [&["run", &file][..], &["check", &file], &["demo"]] {
             let finished = hidden(arguments);
             assert_eq!(finished.code, Some(2), "{finished:?}");
-            let said = finished.stderr.lines().find(|line| line.contains(&sentence) && line.contains(&cure));
+            let said = finished
+                .stderr
+                .lines()
+                .find(|line| line.contains(&sentence) && line.contains(&cure));
             let said = said.unwrap_or_else(|| panic!("{finished:?}"));
             assert!(!finished.stderr.contains("missing: CAP"), "{finished:?}");
             // What can be known without is known.
             let checked = finished.stdout.contains("flow of a out of xtg0, frames of 64");
             assert_eq!(checked, arguments[0] == "check", "{finished:?}");
-            let command = format!("{} without {place}", arguments.join(" ").replace(&file, "ports.toml"));
+            let command =
+                format!("{} without {place}", arguments.join(" ").replace(&file, "ports.toml"));
             table::row("16", &command, said, 2, "");
         }
         let finished = hidden(&["probe", "xtg0", "--json"]);
@@ -344,11 +434,20 @@ fn without_a_file_system() {
         let report: serde_json::Value =
             serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
         let findings = report["findings"].as_array().unwrap();
-        let found = findings.iter().find(|finding| finding["code"] == code).unwrap_or_else(|| panic!("{report}"));
+        let found = findings
+            .iter()
+            .find(|finding| finding["code"] == code)
+            .unwrap_or_else(|| panic!("{report}"));
         assert_eq!(found["severity"], "blocks");
         assert!(findings.iter().all(|finding| finding["code"] != "missing_capability"), "{report}");
         let figures = format!("release {} by uname(2)", report["kernel"]["release"]);
-        table::row("16", &format!("probe xtg0 --json without {place}"), found["cause"].as_str().unwrap(), 2, &figures);
+        table::row(
+            "16",
+            &format!("probe xtg0 --json without {place}"),
+            found["cause"].as_str().unwrap(),
+            2,
+            &figures,
+        );
     }
     assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
 }
@@ -372,10 +471,26 @@ fn read_only_proc_sys() {
         &figures,
     );
 
-    let arguments = ["pace-test", "--self", "--rate", "1kpps", "--duration", "300ms", "--warm-up", "50ms", "--json"];
+    let arguments = [
+        "pace-test",
+        "--self",
+        "--rate",
+        "1kpps",
+        "--duration",
+        "300ms",
+        "--warm-up",
+        "50ms",
+        "--json",
+    ];
     let finished = Finished::of(where_mounts_are(READ_ONLY, &trafficgen(&arguments)));
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    table::row("16", "pace-test --self --rate 1kpps with a read-only /proc/sys", "its report", 0, "");
+    table::row(
+        "16",
+        "pace-test --self --rate 1kpps with a read-only /proc/sys",
+        "its report",
+        0,
+        "",
+    );
 }
 
 #[test]
@@ -386,7 +501,10 @@ fn check_ends_as_run_does() {
     let unprivileged = |command: &str| {
         let command = alone.command(&[command, &file]);
         let mut lacking = Command::new("setpriv");
-        lacking.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(command.get_program()).args(command.get_args());
+        lacking
+            .args(["--bounding-set=-all", "--inh-caps=-all"])
+            .arg(command.get_program())
+            .args(command.get_args());
         Finished::of(lacking)
     };
     let error = |finished: &Finished| {
@@ -422,7 +540,9 @@ fn check_ends_as_run_does() {
     let file = alone.file(&[("", 1), ("", 1)]);
     let ends = |command: &str, code| {
         let finished = Finished::of(alone.command(&[command, &file]));
-        let told = finished.stdout.contains("the peer `xtg3` of `xtg2` has neither a native XDP program nor GRO");
+        let told = finished
+            .stdout
+            .contains("the peer `xtg3` of `xtg2` has neither a native XDP program nor GRO");
         assert!(finished.code == Some(code) && told, "{code} expected: {finished:?}");
     };
     ends("check", 0);
@@ -437,9 +557,14 @@ fn check_ends_as_run_does() {
     );
 }
 
-/// `memory: 51 MB in the kernel, 316 MB in this process; …`: the kernel's, the process's, and the descriptors.
+/// `memory: 51 MB in the kernel, 316 MB in this process; …`: the kernel's, the process's, and the
+/// descriptors.
 fn needs(check: &Finished) -> (String, [f64; 3]) {
-    let line = check.stdout.lines().find(|line| line.starts_with("memory: ")).unwrap_or_else(|| panic!("{check:?}"));
+    let line = check
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("memory: "))
+        .unwrap_or_else(|| panic!("{check:?}"));
     let before = |what: &str| {
         let text = line.split_once(what).unwrap_or_else(|| panic!("no `{what}`: {line}")).0;
         let mut words = text.rsplit([' ', ',']).filter(|word| !word.is_empty());
@@ -451,17 +576,24 @@ fn needs(check: &Finished) -> (String, [f64; 3]) {
         };
         words.next().unwrap().parse::<f64>().unwrap() * scale
     };
-    let descriptors = line.split_once("about ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+    let descriptors =
+        line.split_once("about ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
     (line.to_owned(), [before(" in the kernel"), before(" in this process"), descriptors])
 }
 
 /// What bpftool says.
 fn bpftool(arguments: &str) -> serde_json::Value {
-    let output = Command::new("bpftool").arg("-j").args(arguments.split(' ')).output().expect("bpftool is installed");
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("bpftool {arguments}: {output:?}"))
+    let output = Command::new("bpftool")
+        .arg("-j")
+        .args(arguments.split(' '))
+        .output()
+        .expect("bpftool is installed");
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("bpftool {arguments}: {output:?}"))
 }
 
-/// Bytes of all programs of a process, and of all maps that they use, as the kernel counts them; and its descriptors.
+/// Bytes of all programs of a process, and of all maps that they use, as the kernel counts them;
+/// and its descriptors.
 fn held(process: i32) -> (f64, usize) {
     let entries = || fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap().flatten();
     let program = |entry: fs::DirEntry| {
@@ -469,17 +601,23 @@ fn held(process: i32) -> (f64, usize) {
         text.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse::<u64>().ok())
     };
     let programs: BTreeSet<u64> = entries().filter_map(program).collect();
-    let programs = programs.iter().map(|id| bpftool(&format!("prog show id {id}"))).collect::<Vec<_>>();
-    let maps = programs.iter().flat_map(|program| program["map_ids"].as_array().into_iter().flatten());
+    let programs =
+        programs.iter().map(|id| bpftool(&format!("prog show id {id}"))).collect::<Vec<_>>();
+    let maps =
+        programs.iter().flat_map(|program| program["map_ids"].as_array().into_iter().flatten());
     let maps: BTreeSet<u64> = maps.map(|id| id.as_u64().unwrap()).collect();
     let maps = maps.iter().map(|id| bpftool(&format!("map show id {id}")));
-    let bytes = maps.chain(programs.iter().cloned()).map(|held| held["bytes_memlock"].as_f64().unwrap()).sum();
+    let bytes = maps
+        .chain(programs.iter().cloned())
+        .map(|held| held["bytes_memlock"].as_f64().unwrap())
+        .sum();
     (bytes, entries().count())
 }
 
 /// Bytes of a process that are no map of the kernel's, some of which are mapped in it too.
 fn own_memory(process: i32) -> f64 {
-    let kilobytes = |line: &str, key| line.strip_prefix(key)?.strip_suffix("kB")?.trim().parse::<f64>().ok();
+    let kilobytes =
+        |line: &str, key| line.strip_prefix(key)?.strip_suffix("kB")?.trim().parse::<f64>().ok();
     let (mut all, mut of_maps, mut in_map) = (0.0, 0.0, false);
     for line in fs::read_to_string(format!("/proc/{process}/smaps")).unwrap().lines() {
         if let Some(resident) = kilobytes(line, "Rss:") {
@@ -517,8 +655,15 @@ fn memory_is_worked_out() {
     assert!(near(kernel, bytes), "{line}; the kernel says {bytes}");
     assert!(near(process, own), "{line}; the kernel says {own}");
     // Never too few; one that needs fewer than it did is no fault.
-    assert!((open as f64) <= descriptors && descriptors < 3.0 * open as f64, "{line}; there are {open}");
-    let figures = format!("bytes_memlock {:.1} MB, Rss {:.1} MB, {open} descriptors in a run", bytes / 1e6, own / 1e6);
+    assert!(
+        (open as f64) <= descriptors && descriptors < 3.0 * open as f64,
+        "{line}; there are {open}"
+    );
+    let figures = format!(
+        "bytes_memlock {:.1} MB, Rss {:.1} MB, {open} descriptors in a run",
+        bytes / 1e6,
+        own / 1e6
+    );
     table::row("10", "check flows.toml: 20 000 flows of 60 000 ports each", &line, 0, &figures);
 }
 
@@ -533,16 +678,23 @@ fn what_does_not_fit_is_refused() {
     let alone = Alone::called("xtg-refused");
     let file = alone.long_flows(20_000, &format!("{first},{second}"));
     for command in ["check", "run"] {
-        let finished = Finished::of(groups::inside("memory", SETTINGS, &alone.command(&[command, &file])));
+        let finished =
+            Finished::of(groups::inside("memory", SETTINGS, &alone.command(&[command, &file])));
         assert_eq!(finished.code, Some(2), "{finished:?}");
-        // How much it is depends on what the process has already; the trial before this one compares figures.
-        let said = finished
-            .stderr
-            .lines()
-            .find(|line| line.contains("its flows and workers take ") && line.contains(" MB of memory, and "));
+        // How much it is depends on what the process has already; the trial before this one
+        // compares figures.
+        let said = finished.stderr.lines().find(|line| {
+            line.contains("its flows and workers take ") && line.contains(" MB of memory, and ")
+        });
         let said = said.unwrap_or_else(|| panic!("{finished:?}"));
         assert!(finished.stderr.contains("use fewer flows or CPUs"), "{finished:?}");
-        table::row("10", &format!("{command} flows.toml on 2 CPUs, in a group of 400 MB"), said, 2, "");
+        table::row(
+            "10",
+            &format!("{command} flows.toml on 2 CPUs, in a group of 400 MB"),
+            said,
+            2,
+            "",
+        );
     }
     assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
 }
@@ -556,7 +708,10 @@ fn file_descriptors() {
     let limited = |limit: &str, arguments: &[&str]| {
         let command = alone.command(arguments);
         let mut limited = Command::new("prlimit");
-        limited.args([&format!("--nofile={limit}"), "--"]).arg(command.get_program()).args(command.get_args());
+        limited
+            .args([&format!("--nofile={limit}"), "--"])
+            .arg(command.get_program())
+            .args(command.get_args());
         Finished::of(limited)
     };
     let report = limited("24:4096", &["run", &file, "--json"]).report(0);
@@ -564,18 +719,37 @@ fn file_descriptors() {
     table::row("9", "run ports.toml with a soft limit of 24 files", "no remark", 0, &figures);
 
     let check = limited("40:40", &["check", &file]);
-    let sentence = check.stdout.lines().find(|line| line.contains("file descriptors, and this process may have 40"));
+    let sentence = check
+        .stdout
+        .lines()
+        .find(|line| line.contains("file descriptors, and this process may have 40"));
     let sentence = sentence.unwrap_or_else(|| panic!("{check:?}"));
     assert!(check.stdout.contains("LimitNOFILE="), "{check:?}");
-    table::row("9", "check ports.toml with a hard limit of 40 files", sentence, check.code.unwrap(), "");
+    table::row(
+        "9",
+        "check ports.toml with a hard limit of 40 files",
+        sentence,
+        check.code.unwrap(),
+        "",
+    );
     let run = limited("40:40", &["run", &file]);
     assert!(run.code.is_some_and(|code| code != 0), "{run:?}");
-    let cause = run.stderr.lines().find(|line| line.contains("cause: this process has as many files open as it may"));
+    let cause = run
+        .stderr
+        .lines()
+        .find(|line| line.contains("cause: this process has as many files open as it may"));
     let cause = cause.unwrap_or_else(|| panic!("{run:?}"));
     assert!(run.stderr.contains("cure: raise the hard limit (`ulimit -Hn 65536`"), "{run:?}");
-    table::row("9", "run ports.toml with a hard limit of 40 files", cause.trim(), run.code.unwrap(), "");
+    table::row(
+        "9",
+        "run ports.toml with a hard limit of 40 files",
+        cause.trim(),
+        run.code.unwrap(),
+        "",
+    );
 
-    // What is foreseen is enough, and little less is not: with one group of flows, with several, and with several ports.
+    // What is foreseen is enough, and little less is not: with one group of flows, with several,
+    // and with several ports.
     second_wire(&stage);
     let _sink = sink("xtg3");
     let (groups, ports) = (alone.groups(), alone.file(&[("", 10), ("rate = '10kpps'", 10)]));
@@ -584,8 +758,18 @@ fn file_descriptors() {
         let run = |limit: f64| limited(&format!("{limit:.0}:{limit:.0}"), &["run", file]);
         let (enough, less) = (run(foreseen), run((foreseen * 0.85).floor()));
         assert_eq!(enough.code, Some(0), "{what} with {foreseen}: {enough:?}");
-        assert!(less.code != Some(0) && less.stderr.contains("as many files open as it may"), "{foreseen}: {less:?}");
-        let command = format!("run of {what}, with as many files as check says, and with 85 % of them");
-        table::row("9", &command, "sent; refused with a cause", less.code.unwrap(), &format!("{foreseen} files"));
+        assert!(
+            less.code != Some(0) && less.stderr.contains("as many files open as it may"),
+            "{foreseen}: {less:?}"
+        );
+        let command =
+            format!("run of {what}, with as many files as check says, and with 85 % of them");
+        table::row(
+            "9",
+            &command,
+            "sent; refused with a cause",
+            less.code.unwrap(),
+            &format!("{foreseen} files"),
+        );
     }
 }

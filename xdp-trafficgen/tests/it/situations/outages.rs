@@ -1,4 +1,5 @@
-//! Rates and times: when flows begin and end, what an outage costs, and what rates on the command line make of those in a file.
+//! Rates and times: when flows begin and end, what an outage costs, and what rates on the command
+//! line make of those in a file.
 
 use std::{
     thread,
@@ -8,7 +9,8 @@ use std::{
 use crate::{
     harness::{Finished, Report, Running, ip, report::Port, sink, trafficgen},
     pacing::rig::{
-        Config, Lab, PATIENT, arrived, flow, in_time, one_and_two_workers, or_miss, port, receiver, times_of,
+        Config, Lab, PATIENT, arrived, flow, in_time, one_and_two_workers, or_miss, port, receiver,
+        times_of,
     },
     situations::table,
 };
@@ -53,7 +55,10 @@ fn a_written_delay_is_a_promise() {
         or_miss(kept, || format!("first frames after {measured:?} ns"))
     });
     let sees = line(&checked.stdout, &["flow f1 "]);
-    let figures = format!("arrived {}, {} and {} ns after the first flow's", measured[0], measured[1], measured[2]);
+    let figures = format!(
+        "arrived {}, {} and {} ns after the first flow's",
+        measured[0], measured[1], measured[2]
+    );
     table::row("8b", "check FILE; run FILE (16 pps, delay 100ns, 0s, none)", sees, 0, &figures);
 }
 
@@ -63,10 +68,13 @@ fn the_last_instant_is_not_sent() {
     let Some(_lab) = Lab::enter() else { return };
     let own = |delays: [&str; 3]| -> String {
         let flows = (0..).zip([7, 4, 1].into_iter().zip(delays));
-        let text = |(index, (kpps, delay))| flow(index, &format!("rate = '{kpps}kpps'\nduration = '1s'\n{delay}"));
+        let text = |(index, (kpps, delay))| {
+            flow(index, &format!("rate = '{kpps}kpps'\nduration = '1s'\n{delay}"))
+        };
         flows.map(text).collect()
     };
-    let one = |rate: &str, duration: &str| flow(0, &format!("rate = {rate}\nduration = '{duration}'"));
+    let one =
+        |rate: &str, duration: &str| flow(0, &format!("rate = {rate}\nduration = '{duration}'"));
     // The frames of each are the integral of its rate.
     let cases = [
         (one("'12kpps'", "1s"), 12_000),
@@ -96,7 +104,9 @@ fn the_last_instant_is_not_sent() {
             arrived(arrivals, &report);
             counts.push(due.to_string());
         }
-        let command = format!("run FILE (12 kpps for 1s: alone, as three flows, a ramp; …) on {workers} CPUs");
+        let command = format!(
+            "run FILE (12 kpps for 1s: alone, as three flows, a ramp; …) on {workers} CPUs"
+        );
         let sees = format!("frames due: {}", counts.join(", "));
         table::row("8d", &command, &sees, 0, "each rate × duration, and no frame more arrived");
     }
@@ -111,9 +121,11 @@ fn a_total_keeps_the_ratio_of_its_flows() {
         rates.map(|(index, rate)| flow(index, &format!("rate = '{rate}'\n{duration}"))).collect()
     };
     let config = Config::write(&(port(PATIENT) + &flows("duration = '1s'")));
-    for (option, value, expected) in
-        [("--rate", "4800pps", [2800, 1600, 400]), ("--scale", "2x", [56, 32, 8]), ("--scale", "12.5x", [350, 200, 50])]
-    {
+    for (option, value, expected) in [
+        ("--rate", "4800pps", [2800, 1600, 400]),
+        ("--scale", "2x", [56, 32, 8]),
+        ("--scale", "12.5x", [350, 200, 50]),
+    ] {
         let arrivals = receiver(5000);
         let report = config.run(&[option, value]).end().report(0);
         let due = ["f0", "f1", "f2"].map(|name| report.flow(name).due());
@@ -121,8 +133,15 @@ fn a_total_keeps_the_ratio_of_its_flows() {
         let stamps = arrived(arrivals, &report);
         let of = |flow: u64| times_of(&stamps, flow).len() as u64;
         assert_eq!([0, 1, 2].map(of), ["f0", "f1", "f2"].map(|name| report.flow(name).frames_tx));
-        let figures = format!("28:16:4 pps became {}, {} and {} frames in 1 s", due[0], due[1], due[2]);
-        table::row("8c", &format!("run FILE {option} {value}"), "each flow keeps its share", 0, &figures);
+        let figures =
+            format!("28:16:4 pps became {}, {} and {} frames in 1 s", due[0], due[1], due[2]);
+        table::row(
+            "8c",
+            &format!("run FILE {option} {value}"),
+            "each flow keeps its share",
+            0,
+            &figures,
+        );
     }
     let burst = "rate = { burst = { packets = 2, inter_burst_gap = '1ms' } }";
     let config = Config::write(&(port("") + &flow(0, burst) + &flow(1, "rate = '1kpps'")));
@@ -131,7 +150,8 @@ fn a_total_keeps_the_ratio_of_its_flows() {
         assert_eq!(finished.code, Some(2), "{finished:?}");
         let sees = finished.stderr.lines().next().unwrap();
         assert!(
-            sees.contains("no constant rate") || sees.contains("how often bursts come is said by gaps"),
+            sees.contains("no constant rate")
+                || sees.contains("how often bursts come is said by gaps"),
             "{finished:?}"
         );
         table::row("8c", &format!("run FILE {} (a burst)", option.join(" ")), sees, 2, "");
@@ -146,13 +166,21 @@ fn bursts_at_a_rate_do_not_drift() {
     let config = Config::write(&(port("") + &flow(0, &format!("rate = {burst}"))));
     let shown = Finished::of(trafficgen(&["show", &config.path, "--packets", "400"]));
     assert_eq!(shown.code, Some(0), "{shown:?}");
-    let times: Vec<&str> =
-        shown.stdout.lines().filter_map(|line| line.split_once("  at ")?.1.split_once(" s ")).map(|it| it.0).collect();
+    let times: Vec<&str> = shown
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once("  at ")?.1.split_once(" s "))
+        .map(|it| it.0)
+        .collect();
     assert_eq!(times.len(), 400);
     for (number, time) in (0u128..).zip(&times) {
         let (round, place) = (number / 17, number % 17);
         let nanos = ((16 * round + place) * 1_000_000_000 + 317 * round * 3_154_574) / 317;
-        assert_eq!(*time, format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000), "frame {number}");
+        assert_eq!(
+            *time,
+            format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000),
+            "frame {number}"
+        );
     }
     let figures = format!(
         "frame 289, the first of round 17, is due at {} s: (272 / 317 s + 17 pauses), to the nanosecond",
@@ -169,7 +197,16 @@ fn bursts_at_a_rate_do_not_drift() {
 
 /// A daemon of this configuration, which logs JSON.
 fn daemon(config: &Config) -> Running {
-    let options = ["daemon", "--log-format", "json", "--report-interval", "200ms", "--json", "--config", &config.path];
+    let options = [
+        "daemon",
+        "--log-format",
+        "json",
+        "--report-interval",
+        "200ms",
+        "--json",
+        "--config",
+        &config.path,
+    ];
     Running::start(crate::pacing::rig::first_of_all(&trafficgen(&options)))
 }
 
@@ -197,13 +234,16 @@ fn raise() {
     ip("link set xtg0 up");
 }
 
-/// Takes the pair away for so long, and waits until frames leave again; gives the receiver of those.
+/// Takes the pair away for so long, and waits until frames leave again; gives the receiver of
+/// those.
 fn exchange(running: &mut Running, millis: u64) -> Sink {
     ip("link del xtg0");
     pass(millis);
     raise();
     let second = sink("xtg1");
-    running.wait_until("it sends again", |running| !said(&running.stderr(), "port sends again").is_empty());
+    running.wait_until("it sends again", |running| {
+        !said(&running.stderr(), "port sends again").is_empty()
+    });
     running.wait_until("frames arrive again", |_| second.count().unwrap().frames > 0);
     second
 }
@@ -223,7 +263,8 @@ fn assert_achieved(port: &Port) {
     assert!((achieved / measured - 1.0).abs() < 0.02, "{achieved} and {measured}: {port:?}");
 }
 
-/// 10 kpps, and the interface away for 3 of 10 seconds: that was 10 000 pps achieved, and none unsent.
+/// 10 kpps, and the interface away for 3 of 10 seconds: that was 10 000 pps achieved, and none
+/// unsent.
 #[test]
 fn an_outage_of_the_daemon_is_told() {
     let Some(_lab) = Lab::enter() else { return };
@@ -250,13 +291,18 @@ fn an_outage_of_the_daemon_is_told() {
     let cause = found(&report, "port_was_down");
     assert!(cause.contains("the interface was removed while it was in use"), "{cause}");
     let last = said(&finished.stderr, "final counts").pop().unwrap();
-    assert_eq!((&last["down_ns"], &last["restarts"]), (&sent.down_ns.into(), &sent.restarts.into()), "{last}");
+    assert_eq!(
+        (&last["down_ns"], &last["restarts"]),
+        (&sent.down_ns.into(), &sent.restarts.into()),
+        "{last}"
+    );
     assert_eq!(last["frames_unsent"], unsent, "{last}");
     let again = said(&finished.stderr, "port sends again");
     assert_eq!(again[0]["code"], "port_was_down", "{again:?}");
     // While it lasted, too: reports told of more and more.
     let counts = said(&finished.stderr, "counts");
-    let mut told: Vec<u64> = counts.iter().filter_map(|counts| counts["down_ns"].as_u64()).collect();
+    let mut told: Vec<u64> =
+        counts.iter().filter_map(|counts| counts["down_ns"].as_u64()).collect();
     assert!(told.is_sorted(), "{told:?}");
     told.dedup();
     assert!(told.len() > 5, "{told:?}");
@@ -270,17 +316,21 @@ fn an_outage_of_the_daemon_is_told() {
     table::row("3", "daemon --config FILE (10 kpps; ip link del for 3 s)", cause, 0, &figures);
 }
 
-/// Whatever was due and was not sent is of the number, too. One flow has nothing left when its port sends again: what it had missed
-/// was forgotten then, and sent after all.
+/// Whatever was due and was not sent is of the number, too. One flow has nothing left when its port
+/// sends again: what it had missed was forgotten then, and sent after all.
 #[test]
 fn frames_of_a_number_are_kept_over_an_outage() {
     let Some(_lab) = Lab::enter() else { return };
-    for (of_port, of_flow, longest) in [("rate = '5kpps'", "", 40_000), ("", "rate = '2kpps'", 20_000)] {
+    for (of_port, of_flow, longest) in
+        [("rate = '5kpps'", "", 40_000), ("", "rate = '2kpps'", 20_000)]
+    {
         let first = sink("xtg1");
         let ends = [("weight = 1", longest), ("weight = 2", 5003)];
         let flows: String = (0..)
             .zip(ends)
-            .map(|(index, (weight, end))| flow(index, &format!("{of_flow}\n{weight}\npackets = {end}")))
+            .map(|(index, (weight, end))| {
+                flow(index, &format!("{of_flow}\n{weight}\npackets = {end}"))
+            })
             .collect();
         let config = Config::write(&(port(of_port) + &flows));
         let mut running = daemon(&config);
@@ -291,15 +341,20 @@ fn frames_of_a_number_are_kept_over_an_outage() {
         running.signal(Signal::TERM);
         let report = running.end().report(0);
         for (index, (_, expected)) in ends.iter().enumerate() {
-            assert_eq!(report.flow(&format!("f{index}")).due(), *expected, "{of_port}{of_flow}: {report:?}");
+            assert_eq!(
+                report.flow(&format!("f{index}")).due(),
+                *expected,
+                "{of_port}{of_flow}: {report:?}"
+            );
         }
         assert!(report.only_port().frames_unsent > Some(1000), "{report:?}");
         let sent = report.only_port();
         let (attempted, unsent) = (sent.frames_attempted, sent.frames_unsent.unwrap());
         assert_eq!(attempted + unsent, longest + 5003, "{report:?}");
         let figures = format!("{attempted} attempted + {unsent} unsent = {}", attempted + unsent);
-        let command =
-            format!("daemon --config FILE ({of_port}{of_flow}, packets = {longest} and 5003; away for 1.6 s)");
+        let command = format!(
+            "daemon --config FILE ({of_port}{of_flow}, packets = {longest} and 5003; away for 1.6 s)"
+        );
         table::row("3", &command, found(&report, "port_was_down"), 0, &figures);
     }
 }
@@ -317,11 +372,20 @@ fn an_aborted_run_knows_what_was_asked_for() {
     let report = finished.report(1);
     assert_eq!(report.only_port().requested_pps, Some(10_000.0), "{report:?}");
     let asked = ["f0", "f1"].map(|name| report.flow(name).requested_pps.unwrap());
-    assert!((asked[0] / 7500.0 - 1.0).abs() < 0.01 && (asked[1] / 2500.0 - 1.0).abs() < 0.01, "{report:?}");
+    assert!(
+        (asked[0] / 7500.0 - 1.0).abs() < 0.01 && (asked[1] / 2500.0 - 1.0).abs() < 0.01,
+        "{report:?}"
+    );
     assert_achieved(report.only_port());
     let figures = format!("requested_pps {:.0} and {:.0} of the port's 10000", asked[0], asked[1]);
     let sees = line(&finished.stderr, &["the interface was removed"]);
-    table::row("3", "run FILE --json (10 kpps as 3:1; ip link del in the middle)", sees, 1, &figures);
+    table::row(
+        "3",
+        "run FILE --json (10 kpps as 3:1; ip link del in the middle)",
+        sees,
+        1,
+        &figures,
+    );
 }
 
 /// SIGSTOP across half of a run was 10 kpps sent of 10 kpps asked for, and the cure, more CPUs.
@@ -342,29 +406,37 @@ fn a_stopped_process_needs_no_more_cpus() {
         let sent = report.only_port();
         assert_eq!(sent.frames_attempted + sent.frames_unsent.unwrap(), 30_000, "{sent:?}");
         assert_eq!(sent.requested_pps, Some(10_000.0), "{sent:?}");
-        // Frames over the 3 s in which they were due, or until the last one left, and no burst that makes up for them.
+        // Frames over the 3 s in which they were due, or until the last one left, and no burst that
+        // makes up for them.
         let achieved = sent.frames_tx as f64 / 3.0;
         assert!((sent.achieved_pps.unwrap() / achieved - 1.0).abs() < 0.01, "{achieved}: {sent:?}");
         assert!(achieved < 6000.0 && sent.worst_lateness_ns < Some(110_000_000), "{sent:?}");
-        let Some(finding) = report.findings.iter().find(|finding| finding.code == "stood_still") else {
+        let Some(finding) = report.findings.iter().find(|finding| finding.code == "stood_still")
+        else {
             return Err(format!("it was not noticed: {report:?}"));
         };
         assert!(finding.cause.contains("SIGSTOP"), "{finding:?}");
         row.0.clone_from(&finding.cause);
-        row.1 = format!("achieved_pps {:.0} of 10000, frames_unsent {}", achieved, sent.frames_unsent.unwrap());
+        row.1 = format!(
+            "achieved_pps {:.0} of 10000, frames_unsent {}",
+            achieved,
+            sent.frames_unsent.unwrap()
+        );
         Ok(())
     });
     table::row("3", "run FILE --json (10 kpps for 3s; SIGSTOP for 1.5 s)", &row.0, 0, &row.1);
     in_time(|| {
         let before = seen.count().unwrap().frames;
-        let mut running = Running::start(crate::pacing::rig::first_of_all(&trafficgen(&["run", &config.path])));
+        let mut running =
+            Running::start(crate::pacing::rig::first_of_all(&trafficgen(&["run", &config.path])));
         running.wait_until("frames arrive", |_| seen.count().unwrap().frames > before + 5000);
         running.signal(Signal::STOP);
         pass(1500);
         running.signal(Signal::CONT);
         let finished = running.end();
         let sentence = line(&finished.stdout, &["asked for 10 kpps, sent "]);
-        let told = sentence.ends_with("had no frame, for the process was stopped, or the machine was paused");
+        let told = sentence
+            .ends_with("had no frame, for the process was stopped, or the machine was paused");
         or_miss(told && !finished.stdout.contains("use more CPUs"), || format!("{finished:?}"))
     });
 }
@@ -388,7 +460,8 @@ fn rates_are_not_over_a_delay() {
         if let Some(achieved) = sent.achieved_pps {
             assert!((achieved / sent.frames_tx as f64 - 1.0).abs() < 0.02, "{sent:?}");
         }
-        let figures = format!("frames_tx {}, due_ns {}, pps {}", sent.frames_tx, sent.due_ns, sent.pps);
+        let figures =
+            format!("frames_tx {}, due_ns {}, pps {}", sent.frames_tx, sent.due_ns, sent.pps);
         table::row(
             "3",
             &format!("{options} {}", rate.join(" ")),
@@ -398,7 +471,8 @@ fn rates_are_not_over_a_delay() {
         );
     }
     // Both flows send a second each, one behind the other; nobody sends in the second between.
-    let text = port("") + &flow(0, "duration = '500ms'") + &flow(1, "delay = '1s'\nduration = '500ms'");
+    let text =
+        port("") + &flow(0, "duration = '500ms'") + &flow(1, "delay = '1s'\nduration = '500ms'");
     let report = Config::write(&text).run(&[]).end().report(0);
     assert!((950_000_000..1_050_000_000).contains(&report.only_port().due_ns), "{report:?}");
     for name in ["f0", "f1"] {

@@ -1,4 +1,5 @@
-//! Standard output and standard error that are closed, full, or read by somebody who has seen enough.
+//! Standard output and standard error that are closed, full, or read by somebody who has seen
+//! enough.
 
 mod commands;
 mod fields;
@@ -30,15 +31,31 @@ fn file(text: &str) -> NamedTempFile {
 fn a_reader_that_has_seen_enough() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
-    let arguments = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--rate", "10kpps", "--duration", "3s", "--json"];
+    let arguments = [
+        "udp",
+        "xtg0",
+        "--dst-mac",
+        RECEIVER_MAC,
+        "--rate",
+        "10kpps",
+        "--duration",
+        "3s",
+        "--json",
+    ];
     let (reader, writer) = pipe().unwrap();
-    let child = trafficgen(&arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer).spawn().unwrap();
+    let child = trafficgen(&arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(reader).lines();
     let line = lines.find(|line| line.as_ref().unwrap().contains("sent")).unwrap().unwrap();
     drop(lines);
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    let finished = Finished { code: output.status.code(), stdout: text(output.stdout), stderr: line };
+    let finished =
+        Finished { code: output.status.code(), stdout: text(output.stdout), stderr: line };
     let report = finished.report(0);
     let port = report.only_port();
     assert_eq!(port.frames_attempted + port.frames_unsent.unwrap(), 30_000, "{report:?}");
@@ -47,12 +64,14 @@ fn a_reader_that_has_seen_enough() {
     row("1", "udp … --rate 10kpps --duration 3s 2>&1 | head -2", &finished.stderr, 0, &figures);
 }
 
-/// `--strict` exits with 3 when less was sent than was asked for, and so it does when the report is lost too.
+/// `--strict` exits with 3 when less was sent than was asked for, and so it does when the report is
+/// lost too.
 #[test]
 fn strict_stays_strict() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
-    // More than a virtual link carries, or any CPU makes; for so long that a busy machine sends some of it.
+    // More than a virtual link carries, or any CPU makes; for so long that a busy machine sends
+    // some of it.
     let more = ["--rate", "50Mpps", "--behind", "skip", "--packets", "10000000", "--strict"];
     let arguments = [&["udp", "xtg0", "--dst-mac", RECEIVER_MAC][..], &more].concat();
     let (_, gone) = pipe().unwrap();
@@ -61,8 +80,12 @@ fn strict_stays_strict() {
         let finished = Running::with(trafficgen(&arguments), [None, Some(stdout), None]).end();
         assert_eq!(finished.code, Some(3), "{name}: {finished:?}");
         let sentence = finished.stderr.lines().last().unwrap();
-        assert!(sentence.starts_with("error: less than was asked for (--strict): port xtg0 left"), "{finished:?}");
-        let lost = "error: cannot write to standard output: No space left on device (os error 28)\n";
+        assert!(
+            sentence.starts_with("error: less than was asked for (--strict): port xtg0 left"),
+            "{finished:?}"
+        );
+        let lost =
+            "error: cannot write to standard output: No space left on device (os error 28)\n";
         assert_eq!(finished.stderr.contains(lost), name == ">/dev/full", "{finished:?}");
         let sent = sink.count().unwrap().frames - before;
         assert!(sent > 0, "{finished:?}");
@@ -77,13 +100,23 @@ fn files_are_opened_first() {
     let path = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
     let sink = sink("xtg1");
     let pace_test = |svg: &str, more: &[&str]| {
-        let mut command = trafficgen(&["pace-test", "xtg0", "--receiver", "xtg1", "--rate", "10kpps", "--svg", svg]);
+        let mut command = trafficgen(&[
+            "pace-test",
+            "xtg0",
+            "--receiver",
+            "xtg1",
+            "--rate",
+            "10kpps",
+            "--svg",
+            svg,
+        ]);
         command.args(more);
         Finished::of(command)
     };
     let missing = path("missing/gaps.svg");
     let refused = pace_test(&missing, &["--duration", "30m"]);
-    let sentence = format!("error: cannot write {missing}: No such file or directory (os error 2)\n");
+    let sentence =
+        format!("error: cannot write {missing}: No such file or directory (os error 2)\n");
     assert_eq!((refused.code, refused.stdout.as_str(), &refused.stderr), (Some(2), "", &sentence));
     assert_eq!(sink.count().unwrap().frames, 0, "sent before it was refused");
     row(
@@ -99,8 +132,16 @@ fn files_are_opened_first() {
     let (old, new) = (path("old.svg"), path("new.svg"));
     std::fs::write(&old, "the gaps of yesterday").unwrap();
     for svg in [&old, &new] {
-        let failed =
-            Finished::of(trafficgen(&["pace-test", "nowhere", "--receiver", "lo", "--rate", "1kpps", "--svg", svg]));
+        let failed = Finished::of(trafficgen(&[
+            "pace-test",
+            "nowhere",
+            "--receiver",
+            "lo",
+            "--rate",
+            "1kpps",
+            "--svg",
+            svg,
+        ]));
         assert_ne!(failed.code, Some(0), "{failed:?}");
     }
     assert_eq!(std::fs::read_to_string(&old).unwrap(), "the gaps of yesterday");

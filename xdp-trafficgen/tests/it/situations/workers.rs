@@ -1,4 +1,5 @@
-//! Worker threads and their surroundings: whom somebody moves, whose clock is another, what reports and ports take, how a run ends.
+//! Worker threads and their surroundings: whom somebody moves, whose clock is another, what reports
+//! and ports take, how a run ends.
 
 use std::{collections::BTreeSet, fs, io::Write as _, process::Command};
 
@@ -9,7 +10,9 @@ use rustix::{
 use xdp_trafficgen::kernel::Sink;
 
 use crate::{
-    harness::{self, Finished, RECEIVER_MAC, Report, Running, Stage, assert_arrived, skipped, trafficgen},
+    harness::{
+        self, Finished, RECEIVER_MAC, Report, Running, Stage, assert_arrived, skipped, trafficgen,
+    },
     situations::table::row,
 };
 
@@ -59,7 +62,10 @@ impl Disturbed {
     /// Starts `udp` on these CPUs and waits until it sends. None on a machine without two of them.
     fn start(cpus: &str, options: &[&str]) -> Option<Self> {
         let udp = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--cpus", cpus];
-        Self::start_command(&[&udp[..], options].concat(), format!("udp xtg0 --cpus {cpus} {}", options.join(" ")))
+        Self::start_command(
+            &[&udp[..], options].concat(),
+            format!("udp xtg0 --cpus {cpus} {}", options.join(" ")),
+        )
     }
 
     fn start_command(arguments: &[&str], command: String) -> Option<Self> {
@@ -84,16 +90,19 @@ impl Disturbed {
     }
 
     fn thread(&self, worker: u32) -> Option<Pid> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.running.pid().as_raw_nonzero())).ok()?;
+        let tasks =
+            fs::read_dir(format!("/proc/{}/task", self.running.pid().as_raw_nonzero())).ok()?;
         let of_worker = |task: &fs::DirEntry| {
-            fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == format!("worker-{worker}"))
+            fs::read_to_string(task.path().join("comm"))
+                .is_ok_and(|name| name.trim() == format!("worker-{worker}"))
         };
         let task = tasks.filter_map(Result::ok).find(of_worker)?;
         Pid::from_raw(task.file_name().to_str()?.parse().ok()?)
     }
 }
 
-/// Nothing is lost or counted twice, whatever was done to the workers, and no frame is taken for another sender's.
+/// Nothing is lost or counted twice, whatever was done to the workers, and no frame is taken for
+/// another sender's.
 #[track_caller]
 fn assert_exact(report: &Report, sink: &Sink) {
     let port = report.only_port();
@@ -137,10 +146,15 @@ fn workers_of_flows_with_rates_change_places() {
     };
     let text = "[[ports]]\nname = 'p'\ninterface = 'xtg0'\ncpus = [0, 1]\n".to_owned();
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all((text + &flow("a", "50kpps") + &flow("b", "30kpps") + &flow("c", "7kpps")).as_bytes()).unwrap();
+    file.write_all(
+        (text + &flow("a", "50kpps") + &flow("b", "30kpps") + &flow("c", "7kpps")).as_bytes(),
+    )
+    .unwrap();
     let arguments = ["run", file.path().to_str().unwrap()];
-    let Some(run) = Disturbed::start_command(&arguments, "run with three flows of rates on CPUs 0, 1".to_owned())
-    else {
+    let Some(run) = Disturbed::start_command(
+        &arguments,
+        "run with three flows of rates on CPUs 0, 1".to_owned(),
+    ) else {
         return;
     };
     move_about(run, "0,1", &[(0, &[1]), (1, &[0])]);
@@ -155,11 +169,14 @@ fn move_about(run: Disturbed, cpus: &str, moves: &[(u32, &[usize])]) {
     let finished = running.end();
     let report = assert_moved(&finished, &sink);
     let said = |worker: u32, now: usize| {
-        failure(&finished).contains(&format!("the worker of CPU {worker} was found on CPU {now}: its thread was moved"))
+        failure(&finished).contains(&format!(
+            "the worker of CPU {worker} was found on CPU {now}: its thread was moved"
+        ))
     };
     // The first one to notice; where two change their places, any.
     let noticed = moves.iter().any(|&(worker, cpus)| said(worker, cpus[0]));
-    let strayed = finished.stderr.contains("of the") && finished.stderr.contains("frames of its worker");
+    let strayed =
+        finished.stderr.contains("of the") && finished.stderr.contains("frames of its worker");
     assert!(noticed || strayed, "{finished:?}");
     let port = report.only_port();
     let own: BTreeSet<u32> = cpus.split(',').map(|cpu| cpu.parse().unwrap()).collect();
@@ -167,7 +184,8 @@ fn move_about(run: Disturbed, cpus: &str, moves: &[(u32, &[usize])]) {
         assert_eq!((worker.frames_tx, worker.drops.len()), (0, 1), "{report:?}");
         assert_eq!(worker.drops[0].reason, "worker_moved");
     }
-    let figures = format!("{} accepted, as many received, {} dropped", port.frames_tx, port.frames_dropped);
+    let figures =
+        format!("{} accepted, as many received, {} dropped", port.frames_tx, port.frames_dropped);
     row("2", &format!("{command}, taskset -p {moves:?}"), &failure(&finished), 1, &figures);
 }
 
@@ -194,7 +212,9 @@ fn a_worker_that_comes_back() {
 #[test]
 fn a_worker_that_may_go_elsewhere() {
     let Some(_stage) = Stage::set() else { return };
-    let Some(run) = Disturbed::start("0", &["--rate", "20kpps", "--packets", "20000"]) else { return };
+    let Some(run) = Disturbed::start("0", &["--rate", "20kpps", "--packets", "20000"]) else {
+        return;
+    };
     run.send_to(0, &[0, 1]);
     let Disturbed { command, running, sink } = run;
     let finished = running.end();
@@ -216,22 +236,33 @@ fn time_namespace(ahead: i64) {
     let Some(_stage) = Stage::set() else { return };
     let offset = ahead.to_string();
     let unshare = ["--time", "--fork", "--monotonic", &offset];
-    if !Command::new("unshare").args(unshare).arg("true").status().is_ok_and(|status| status.success()) {
+    if !Command::new("unshare")
+        .args(unshare)
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
         return skipped("unshare makes no such time namespace here");
     }
     let sink = harness::sink("xtg1");
     // However late frames are on a busy machine, they leave.
-    let options = ["--rate", "20kpps", "--packets", "2000", "--behind", "catch_up=60s", "--cpus", "0"];
+    let options =
+        ["--rate", "20kpps", "--packets", "2000", "--behind", "catch_up=60s", "--cpus", "0"];
     let udp = [&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--json"], &options[..]].concat();
     let mut command = Command::new("unshare");
-    command.args(unshare).arg(env!("CARGO_BIN_EXE_xdp-trafficgen")).args(udp).env_remove("RUST_LOG");
+    command
+        .args(unshare)
+        .arg(env!("CARGO_BIN_EXE_xdp-trafficgen"))
+        .args(udp)
+        .env_remove("RUST_LOG");
     let finished = Finished::of(command);
     let report = finished.report(0);
     let port = report.only_port();
     assert_eq!((port.frames_tx, port.frames_unsent), (2000, Some(0)), "{report:?}");
     assert_arrived(&sink, 2000);
     let command = format!("unshare --time --monotonic {ahead} udp xtg0 {}", options.join(" "));
-    let figures = format!("2000 of 2000 received, {:.0} of 20 000 frames/s", port.achieved_pps.unwrap());
+    let figures =
+        format!("2000 of 2000 received, {:.0} of 20 000 frames/s", port.achieved_pps.unwrap());
     row("5", &command, "an ordinary report", 0, &figures);
 }
 
@@ -250,8 +281,11 @@ fn descriptors(stage: &Stage, ports: usize) -> usize {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let mut running = Running::start(trafficgen(&["run", file.path().to_str().unwrap()]));
-    running.wait_until("frames of all ports", |_| sinks.iter().all(|sink| sink.count().unwrap().frames > 0));
-    let open = fs::read_dir(format!("/proc/{}/fd", running.pid().as_raw_nonzero())).unwrap().count();
+    running.wait_until("frames of all ports", |_| {
+        sinks.iter().all(|sink| sink.count().unwrap().frames > 0)
+    });
+    let open =
+        fs::read_dir(format!("/proc/{}/fd", running.pid().as_raw_nonzero())).unwrap().count();
     running.signal(Signal::INT);
     assert_eq!(running.end().code, Some(0));
     for port in 0..ports {
@@ -267,7 +301,13 @@ fn descriptors_of_a_port() {
     let (two, six) = (descriptors(&stage, 2), descriptors(&stage, 6));
     let each = (six - two) / 4;
     assert!(each <= 8, "{two} with two ports, {six} with six");
-    row("9", "run with 2 and 6 ports; /proc/PID/fd", "reports", 0, &format!("{each} descriptors a port (36 before)"));
+    row(
+        "9",
+        "run with 2 and 6 ports; /proc/PID/fd",
+        "reports",
+        0,
+        &format!("{each} descriptors a port (36 before)"),
+    );
 }
 
 /// The counts of many flows are read beside the runtime's thread, and not by a system call each.
@@ -287,11 +327,17 @@ fn reports_of_many_flows() {
     let mut running = Running::start(trafficgen(&["run", file.path().to_str().unwrap(), "--json"]));
     running.wait_until("frames", |_| sink.count().unwrap().frames > 1000);
     let pid = running.pid().as_raw_nonzero();
-    // Ticks of 10 ms (proc_pid_stat(5)) that the thread with the runtime has had of a CPU, in user and kernel mode.
+    // Ticks of 10 ms (proc_pid_stat(5)) that the thread with the runtime has had of a CPU, in user
+    // and kernel mode.
     let ticks = || {
         let stat = fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).unwrap();
-        let fields: Vec<u64> =
-            stat.rsplit(')').next().unwrap().split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        let fields: Vec<u64> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .filter_map(|field| field.parse().ok())
+            .collect();
         // The state, the third field, is no number; utime is the 14th.
         fields[10] + fields[11]
     };
@@ -318,7 +364,8 @@ fn a_stop_misses_nothing() {
     let (mut punctual, mut single) = (0, 0);
     for stop in 0..STOPS {
         let sink = harness::sink("xtg1");
-        let options = ["--rate", "1kpps", "--behind", "catch_up=60s", "--strict", "--cpus", "0", "--json"];
+        let options =
+            ["--rate", "1kpps", "--behind", "catch_up=60s", "--strict", "--cpus", "0", "--json"];
         let arguments = [&["udp", "xtg0", "--dst-mac", RECEIVER_MAC], &options[..]].concat();
         let mut running = Running::start(trafficgen(&arguments));
         // At another phase of the rate each time.
@@ -329,18 +376,25 @@ fn a_stop_misses_nothing() {
         let report = finished.report(code);
         let port = report.only_port();
         assert_arrived(&sink, port.frames_tx);
-        // On a machine so busy that the worker got no CPU for longer than frames may catch up, departures really were missed.
-        assert!(code == 0 || (code == 3 && port.frames_unsent.is_some_and(|unsent| unsent > 0)), "{report:?}");
+        // On a machine so busy that the worker got no CPU for longer than frames may catch up,
+        // departures really were missed.
+        assert!(
+            code == 0 || (code == 3 && port.frames_unsent.is_some_and(|unsent| unsent > 0)),
+            "{report:?}"
+        );
         punctual += usize::from(code == 0);
         single += usize::from(port.frames_unsent == Some(1));
         drop(sink);
     }
     assert!(single <= STOPS / 5, "{single} of {STOPS} stops missed a single departure");
-    let figures = format!("{punctual} of {STOPS} stops with status 0, {single} with a single departure missed");
+    let figures = format!(
+        "{punctual} of {STOPS} stops with status 0, {single} with a single departure missed"
+    );
     row("18", "udp xtg0 --rate 1kpps --strict, SIGINT", "an ordinary report", 0, &figures);
 }
 
-/// The call at hand has its repetitions before the rate falls, and then takes seconds, in each of which the program is at work.
+/// The call at hand has its repetitions before the rate falls, and then takes seconds, in each of
+/// which the program is at work.
 #[test]
 fn a_rate_that_falls_is_no_standstill() {
     let Some(_stage) = Stage::set() else { return };
@@ -360,5 +414,11 @@ fn a_rate_that_falls_is_no_standstill() {
     assert_arrived(&sink, port.frames_tx);
     assert!(report.findings.iter().all(|finding| finding.code != "stood_still"), "{report:?}");
     let figures = format!("{} of 112 500 received", port.frames_tx);
-    row("3", "run FILE --json (200 kpps, then 5 kpps)", "a report without stood_still", 0, &figures);
+    row(
+        "3",
+        "run FILE --json (200 kpps, then 5 kpps)",
+        "a report without stood_still",
+        0,
+        &figures,
+    );
 }

@@ -1,5 +1,5 @@
-//! Random stacks that tshark can be expected to understand: any order of headers that the packet model allows, and any value in
-//! the fields that do not say how to decode the rest.
+//! Random stacks that tshark can be expected to understand: any order of headers that the packet
+//! model allows, and any value in the fields that do not say how to decode the rest.
 
 use etherparse::TcpOptionElement;
 use rand_xoshiro::{
@@ -9,8 +9,8 @@ use rand_xoshiro::{
 use xdp_trafficgen::packet::{
     ChecksumMode,
     HeaderKind::{
-        self, Arp, Custom, Ethernet, Gre, Gtpv1, Icmp, Icmpv6, Ipv4, Ipv6Destination, Ipv6Fragment, Ipv6HopByHop,
-        Ipv6Routing, Mpls, Tcp, Udp, Vlan, Vxlan,
+        self, Arp, Custom, Ethernet, Gre, Gtpv1, Icmp, Icmpv6, Ipv4, Ipv6Destination, Ipv6Fragment,
+        Ipv6HopByHop, Ipv6Routing, Mpls, Tcp, Udp, Vlan, Vxlan,
     },
     Layer, Payload,
 };
@@ -54,10 +54,14 @@ impl Random {
             if kinds.len() >= length && last != Vxlan {
                 break;
             }
-            let above = |kind: &HeaderKind| *kind != Custom && kind.follows().any(|below| below == last);
+            let above =
+                |kind: &HeaderKind| *kind != Custom && kind.follows().any(|below| below == last);
             // In what an ICMP error is about, tshark does not follow routing headers.
-            let odd = |kind: &HeaderKind| *kind == Ipv6Routing && (kinds.contains(&Icmp) || kinds.contains(&Icmpv6));
-            let next: Vec<_> = HeaderKind::ALL.into_iter().filter(above).filter(|kind| !odd(kind)).collect();
+            let odd = |kind: &HeaderKind| {
+                *kind == Ipv6Routing && (kinds.contains(&Icmp) || kinds.contains(&Icmpv6))
+            };
+            let next: Vec<_> =
+                HeaderKind::ALL.into_iter().filter(above).filter(|kind| !odd(kind)).collect();
             if last != Vxlan && (next.is_empty() || self.one_in(12)) {
                 kinds.push(Custom);
                 if self.one_in(2) {
@@ -88,8 +92,11 @@ impl Random {
             }
             let field = kind.field(compared.name).expect("a field of its table");
             let value = match (kind, compared.name) {
-                // Behind MPLS, tshark takes what follows for Ethernet only if it knows both vendors (this one is IANA).
-                (Ethernet, "dst" | "src") if below == Some(Mpls) => 0x0000_5e00_0000 | self.bits(24),
+                // Behind MPLS, tshark takes what follows for Ethernet only if it knows both vendors
+                // (this one is IANA).
+                (Ethernet, "dst" | "src") if below == Some(Mpls) => {
+                    0x0000_5e00_0000 | self.bits(24)
+                }
                 // Those below 16 have a meaning.
                 (Mpls, "label") => 16 + self.bits(19),
                 (Arp, "operation") => self.pick(&[1, 2]),
@@ -111,22 +118,31 @@ impl Random {
         Layer { kind, set, options, checksum: ChecksumMode::Good }
     }
 
-    fn options(&mut self, kind: HeaderKind, set: &mut Vec<(xdp_trafficgen::packet::FieldDef, u128)>) -> Vec<u8> {
+    fn options(
+        &mut self,
+        kind: HeaderKind,
+        set: &mut Vec<(xdp_trafficgen::packet::FieldDef, u128)>,
+    ) -> Vec<u8> {
         // Router alert (RFC 2113) and no operation; for IPv6 (RFC 2711) and padding.
         const IPV4: [&[u8]; 4] = [&[], &[0x94, 4, 0, 0], &[1], &[1, 1, 0x94, 4, 0, 0]];
-        const IPV6: [&[u8]; 5] = [&[], &[5, 2, 0, 0], &[1, 0], &[0, 0, 0, 0, 0], &[0x1e, 7, 1, 2, 3, 4, 5, 6, 7]];
+        const IPV6: [&[u8]; 5] =
+            [&[], &[5, 2, 0, 0], &[1, 0], &[0, 0, 0, 0, 0], &[0x1e, 7, 1, 2, 3, 4, 5, 6, 7]];
         match kind {
             Ipv4 => self.pick(&IPV4).to_vec(),
             Ipv6HopByHop => self.pick(&IPV6[..4]).to_vec(),
             Ipv6Destination => self.pick(&IPV6).to_vec(),
             Ipv6Routing => {
                 // Reserved bytes, or SRH's last entry, flags and tag; then addresses.
-                let (routing_type, addresses) = self.pick(&[(253, 0), (0, 2), (2, 1), (4, 1), (4, 3)]);
+                let (routing_type, addresses) =
+                    self.pick(&[(253, 0), (0, 2), (2, 1), (4, 1), (4, 3)]);
                 let segments_left = self.below(addresses + 1);
-                for (name, value) in [("routing_type", routing_type), ("segments_left", segments_left as u128)] {
+                for (name, value) in
+                    [("routing_type", routing_type), ("segments_left", segments_left as u128)]
+                {
                     set.extend(kind.field(name).map(|field| (field.clone(), value)));
                 }
-                let last_entry = if routing_type == 4 { u8::try_from(addresses - 1).expect("few") } else { 0 };
+                let last_entry =
+                    if routing_type == 4 { u8::try_from(addresses - 1).expect("few") } else { 0 };
                 let mut bytes = vec![last_entry, 0, 0, 0];
                 for _ in 0..addresses {
                     // Unicast: a routing header must not name others.
@@ -143,7 +159,10 @@ impl Random {
                     TcpOptionElement::WindowScale(7),
                 ];
                 let some = &elements[..=self.below(elements.len())];
-                etherparse::TcpOptions::try_from_elements(some).expect("below 40 bytes").as_slice().to_vec()
+                etherparse::TcpOptions::try_from_elements(some)
+                    .expect("below 40 bytes")
+                    .as_slice()
+                    .to_vec()
             }
             Custom => (0..1 + self.below(20)).map(|_| 0xc5).collect(),
             _ => Vec::new(),
@@ -164,7 +183,8 @@ impl Random {
     /// Bytes of a frame with that many bytes of headers, FCS not counted.
     pub(crate) fn frame_len(&mut self, headers: usize, last: HeaderKind) -> usize {
         // tshark looks at what these carry, so there must be something.
-        let looked_into = matches!(last, Mpls | Ipv6HopByHop | Ipv6Destination | Ipv6Routing | Ipv6Fragment);
+        let looked_into =
+            matches!(last, Mpls | Ipv6HopByHop | Ipv6Destination | Ipv6Routing | Ipv6Fragment);
         let least = headers + usize::from(looked_into);
         self.pick(&[60, 61, 124, 508, 1514, least, least + 1, least + 33]).max(least).max(60)
     }

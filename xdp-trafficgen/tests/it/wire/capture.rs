@@ -24,8 +24,8 @@ impl Capture {
     pub(crate) fn start(folder: &TempDir, frames: u64, filter: &str) -> Self {
         let file = folder.path().join("arrived.pcap");
         let mut command = Command::new("tcpdump");
-        // A buffer of 256 MiB has room for all frames, however long tcpdump waits for its turn. Written frame by frame, so
-        // that it can be told when all are there.
+        // A buffer of 256 MiB has room for all frames, however long tcpdump waits for its turn.
+        // Written frame by frame, so that it can be told when all are there.
         command.args(["-i", "xtg1", "-Q", "in", "-Z", "root", "-B", "262144", "-U", "-n"]);
         if let Ok(count) = u32::try_from(frames) {
             command.args(["-c", &count.to_string()]);

@@ -1,9 +1,13 @@
-//! Flows of different layouts, sizes and payloads whose frames tell where they belong: the source MAC address holds the
-//! flow, and the frame's number in it.
+//! Flows of different layouts, sizes and payloads whose frames tell where they belong: the source
+//! MAC address holds the flow, and the frame's number in it.
 
-use xdp_trafficgen::packet::HeaderKind::{Ethernet, Gtpv1, Icmp, Ipv4, Ipv6, Mpls, Tcp, Udp, Vlan, Vxlan};
+use xdp_trafficgen::packet::HeaderKind::{
+    Ethernet, Gtpv1, Icmp, Ipv4, Ipv6, Mpls, Tcp, Udp, Vlan, Vxlan,
+};
 
-use crate::frames::model::{Advance, Count, Flow, Follow, Pattern, Payload, Size, decrement, flow, increment, random};
+use crate::frames::model::{
+    Advance, Count, Flow, Follow, Pattern, Payload, Size, decrement, flow, increment, random,
+};
 
 /// Which frame it is.
 pub(crate) struct Sent {
@@ -48,7 +52,13 @@ pub(crate) fn mixed() -> Vec<Flow> {
         &[
             (Ethernet, &[to.clone(), mac(1, all)]),
             (Vlan, &[("id", random(1, 4094, 3)), ("priority", increment(0, 1, 8))]),
-            (Ipv6, &[("src", random(1 << 120, (1 << 120) + (1 << 80), 4)), ("flow_label", random(0, 0xf_ffff, 8))]),
+            (
+                Ipv6,
+                &[
+                    ("src", random(1 << 120, (1 << 120) + (1 << 80), 4)),
+                    ("flow_label", random(0, 0xf_ffff, 8)),
+                ],
+            ),
             (Tcp, &[("seq_num", increment(0, 1000, 4_000_000)), ("ctl_syn", increment(0, 1, 2))]),
         ],
     );
@@ -64,7 +74,10 @@ pub(crate) fn mixed() -> Vec<Flow> {
             (Udp, &[("src_port", random(49152, 65535, 5))]),
             (Vxlan, &[("vni", increment(1, 1, 1000))]),
             (Ethernet, &[]),
-            (Ipv4, &[("src", increment(0x0a02_0000, 1, 16)), ("identification", random(0, 65535, 6))]),
+            (
+                Ipv4,
+                &[("src", increment(0x0a02_0000, 1, 16)), ("identification", random(0, 65535, 6))],
+            ),
             (Udp, &[("dst_port", Pattern::Values(vec![53, 123, 443]))]),
         ],
     );
@@ -78,8 +91,9 @@ pub(crate) fn mixed() -> Vec<Flow> {
         64,
         &[
             (Ethernet, &[to.clone(), mac(3, all)]),
-            // With no header in front of the label that the receiver knows, tcpdump would see the frame after later ones: a
-            // list of received frames is given to protocols first (`__netif_receive_skb_list_core`).
+            // With no header in front of the label that the receiver knows, tcpdump would see the
+            // frame after later ones: a list of received frames is given to protocols
+            // first (`__netif_receive_skb_list_core`).
             (Ipv4, &[]),
             (Mpls, &[("label", random(16, 0xf_ffff, 7))]),
             (Ipv4, &[("time_to_live", decrement(255, 1, 200))]),
@@ -93,10 +107,19 @@ pub(crate) fn mixed() -> Vec<Flow> {
         333,
         &[
             (Ethernet, &[to, mac(4, all)]),
-            (Ipv6, &[("dst", Pattern::Increment(Count { start: 1 << 100, step: 1 << 64, count: 9 }))]),
+            (
+                Ipv6,
+                &[("dst", Pattern::Increment(Count { start: 1 << 100, step: 1 << 64, count: 9 }))],
+            ),
             (Udp, &[]),
             (Gtpv1, &[("teid", random(0, 0xffff_ffff, 8))]),
-            (Ipv4, &[("src", random(0x0a00_0000, 0x0a00_ffff, 1)), ("dst", increment(0x0a09_0000, 1, 65536))]),
+            (
+                Ipv4,
+                &[
+                    ("src", random(0x0a00_0000, 0x0a00_ffff, 1)),
+                    ("dst", increment(0x0a09_0000, 1, 65536)),
+                ],
+            ),
             (Tcp, &[("window", random(1, 65535, 2))]),
         ],
     );

@@ -24,7 +24,9 @@ impl Counts {
     pub(in crate::commands::daemon) fn read(&self, now: u64) -> PortCount {
         match self {
             Self::Known(count) => PortCount::clone(count),
-            Self::StoppedPort(outage) => outage.lock().unwrap_or_else(PoisonError::into_inner).counts(now),
+            Self::StoppedPort(outage) => {
+                outage.lock().unwrap_or_else(PoisonError::into_inner).counts(now)
+            }
         }
     }
 }
@@ -55,7 +57,8 @@ impl Outage {
     }
 }
 
-/// Why a port is down, in a line: of a configuration that does not fit the machine any more, what does not fit first.
+/// Why a port is down, in a line: of a configuration that does not fit the machine any more, what
+/// does not fit first.
 fn reason(error: &CommandError) -> String {
     let text = in_full(error);
     let first = text.lines().next().unwrap_or_default();
@@ -75,12 +78,17 @@ mod tests {
     fn counts_of_an_outage_are_those_of_when_somebody_asks() {
         let port = planned(&shared_rates());
         let none = PortCount::none(&port);
-        let down = StoppedPort::since(MissedDepartures::of(&port), Duration::ZERO, none.clone(), &none);
-        let counts = Counts::StoppedPort(Outage { down, epoch: 1000, reason: "gone".to_owned() }.shared());
+        let down =
+            StoppedPort::since(MissedDepartures::of(&port), Duration::ZERO, none.clone(), &none);
+        let counts =
+            Counts::StoppedPort(Outage { down, epoch: 1000, reason: "gone".to_owned() }.shared());
         let second = 1_000_000_000;
         for (seconds, unsent) in [(1, 4800), (2, 6800), (2, 6800), (3600, 6800 + 3598 * 2000)] {
             let count = counts.read(1000 + seconds * second);
-            assert_eq!((count.outage.down, count.outage.unsent), (Duration::from_secs(seconds), unsent));
+            assert_eq!(
+                (count.outage.down, count.outage.unsent),
+                (Duration::from_secs(seconds), unsent)
+            );
         }
     }
 }

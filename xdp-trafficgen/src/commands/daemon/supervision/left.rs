@@ -7,16 +7,17 @@ use crate::{
     stats::{FlowCount, PortCount},
 };
 
-/// What is left to send after this time: numbers of frames and durations are kept, while rates that change (ramps, steps, traces,
-/// bursts and their number) begin anew. None: nothing.
+/// What is left to send after this time: numbers of frames and durations are kept, while rates that
+/// change (ramps, steps, traces, bursts and their number) begin anew. None: nothing.
 pub(super) fn left(config: &Config, counts: &PortCount, elapsed: Duration) -> Option<Config> {
     let flows = config.flows.iter().zip(&counts.flows);
-    let flows: Vec<Flow> = flows.filter_map(|(flow, count)| rest(flow, count.due(), elapsed)).collect();
+    let flows: Vec<Flow> =
+        flows.filter_map(|(flow, count)| rest(flow, count.due(), elapsed)).collect();
     (!flows.is_empty()).then(|| Config { flows, ..config.clone() })
 }
 
-/// What is left of a flow that has been attempted so often in this time; none when it is over. Its time counts from its
-/// beginning, which is the delay later than the start.
+/// What is left of a flow that has been attempted so often in this time; none when it is over. Its
+/// time counts from its beginning, which is the delay later than the start.
 fn rest(flow: &Flow, frames_attempted: u64, elapsed: Duration) -> Option<Flow> {
     let mut flow = flow.clone();
     if let Some(Located { value, .. }) = &mut flow.packets {
@@ -30,8 +31,8 @@ fn rest(flow: &Flow, frames_attempted: u64, elapsed: Duration) -> Option<Flow> {
     Some(flow)
 }
 
-/// The counts of a run, with a zero for each flow of `all` that was over before it and took no part. Both are in the
-/// order of the configuration.
+/// The counts of a run, with a zero for each flow of `all` that was over before it and took no
+/// part. Both are in the order of the configuration.
 pub(super) fn every_flow(counted: Vec<FlowCount>, all: &[FlowCount]) -> Vec<FlowCount> {
     let mut counted = counted.into_iter().peekable();
     let count = |FlowCount { name, .. }: &FlowCount| {
@@ -55,15 +56,22 @@ pub(super) mod tests {
         let text = format!(
             "[[ports]]\nname = 'p'\ninterface = 'e'\n[[flows]]\nname = 'f'\nport = 'p'\npacket = [{{ ethernet = {{}} }}]\n{lines}"
         );
-        file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}")).flows.remove(0)
+        file::parse(Source::file("test.toml", &text))
+            .unwrap_or_else(|wrong| panic!("{wrong}"))
+            .flows
+            .remove(0)
     }
 
     #[test]
     fn each_flow_keeps_its_own_end() {
         let second = Duration::from_secs(1);
         let left = |lines, frames_attempted, elapsed| {
-            rest(&flow(lines), frames_attempted, elapsed)
-                .map(|flow| (flow.packets.map(|packets| packets.value), flow.duration.map(|duration| duration.value)))
+            rest(&flow(lines), frames_attempted, elapsed).map(|flow| {
+                (
+                    flow.packets.map(|packets| packets.value),
+                    flow.duration.map(|duration| duration.value),
+                )
+            })
         };
         assert_eq!(left("", 1_000_000, second), Some((None, None)));
         assert_eq!(left("packets = 10", 3, second), Some((Some(7), None)));
@@ -76,8 +84,9 @@ pub(super) mod tests {
     fn a_delay_goes_on_and_duration_counts_from_its_end() {
         let left = |delay, duration, elapsed| {
             let lines = format!("delay = '{delay}s'\nduration = '{duration}s'");
-            rest(&flow(&lines), 0, Duration::from_secs(elapsed))
-                .map(|flow| (flow.delay.value.as_secs(), flow.duration.map(|duration| duration.value.as_secs())))
+            rest(&flow(&lines), 0, Duration::from_secs(elapsed)).map(|flow| {
+                (flow.delay.value.as_secs(), flow.duration.map(|duration| duration.value.as_secs()))
+            })
         };
         assert_eq!(left(10, 5, 3), Some((7, Some(5))));
         assert_eq!(left(10, 5, 10), Some((0, Some(5))));
@@ -100,13 +109,15 @@ pub(super) mod tests {
         assert_eq!(every_flow(Vec::new(), &all[..1]), [count("a", 0)]);
     }
 
-    /// What `--rate` makes of three flows, the first of which is over after a second; on one CPU of no machine.
+    /// What `--rate` makes of three flows, the first of which is over after a second; on one CPU of
+    /// no machine.
     pub(in crate::commands::daemon::supervision) fn shared_rates() -> Config {
         let text = "[[ports]]\nname = 'p'\ninterface = 'veth0'\n".to_owned()
             + &["28pps'\nduration = '1s", "16pps", "4pps"].map(|rate| {
                 format!("[[flows]]\nname = '{rate:.4}'\nport = 'p'\nrate = '{rate}'\npacket = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}]\n")
             }).concat();
-        let mut config = file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let mut config =
+            file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
         let pace = cli::RateOptions { rate: Some("4800pps".to_owned()), behind: None };
         replace_rates(&mut config, &pace, cli::Scale::default()).unwrap();
         config
@@ -124,8 +135,10 @@ pub(super) mod tests {
             speed: None,
             bus: None,
         };
-        let facts = Facts { links: vec![link], cpus: vec![0], allowed_cpus: vec![0], ..Facts::default() };
-        let plan = plan::plan(config, &facts, DefaultRoute::Allow).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let facts =
+            Facts { links: vec![link], cpus: vec![0], allowed_cpus: vec![0], ..Facts::default() };
+        let plan = plan::plan(config, &facts, DefaultRoute::Allow)
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
         plan.ports.into_iter().next().unwrap()
     }
 

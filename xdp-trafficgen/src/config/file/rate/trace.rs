@@ -15,8 +15,7 @@ use crate::{
     units::Ratio,
 };
 
-const HELP: &str =
-    "write a file's name, `\"load.csv\"`, or the points themselves: `[[\"0s\", \"1kpps\"], [\"10s\", \"5kpps\"]]`";
+const HELP: &str = "write a file's name, `\"load.csv\"`, or the points themselves: `[[\"0s\", \"1kpps\"], [\"10s\", \"5kpps\"]]`";
 
 /// Of numbers without one.
 const FRAMES: Unit = Unit { unit: RateUnit::Frames, one: Ratio::ONE };
@@ -34,7 +33,8 @@ pub(super) fn trace(
     let (points, repeat_value) = match form.value {
         DeValue::Table(_) => {
             let mut table = problems.take(form.table("trace", HELP))?;
-            let (file, unit) = (table.required("file", "file = \"load.csv\""), table.optional("unit"));
+            let (file, unit) =
+                (table.required("file", "file = \"load.csv\""), table.optional("unit"));
             let within = table.optional("repeat");
             table.finish(problems);
             if let (Some(_), Some(twice)) = (&within, &beside) {
@@ -48,7 +48,8 @@ pub(super) fn trace(
                     .map(|unit| unit.value),
                 None => Some(FRAMES),
             };
-            let points = file.zip(unit).and_then(|(file, unit)| from_file(&file, unit, context, problems));
+            let points =
+                file.zip(unit).and_then(|(file, unit)| from_file(&file, unit, context, problems));
             (points, within.or(beside))
         }
         DeValue::Array(_) => (inline(form, context, problems), beside),
@@ -63,7 +64,11 @@ pub(super) fn trace(
 }
 
 /// Points written in the configuration.
-fn inline(form: &Value<'_>, context: &mut Context<'_>, problems: &mut Problems) -> Option<Vec<(Duration, Rate)>> {
+fn inline(
+    form: &Value<'_>,
+    context: &mut Context<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<(Duration, Rate)>> {
     const HELP: &str = "write a time and a rate: `[\"10s\", \"5kpps\"]`";
     let elements = problems.take(form.elements(HELP))?;
     problems.take(context.take(elements.len()).map_err(|problem| problem.at(&form.place)))?;
@@ -100,7 +105,9 @@ fn from_file(
     });
     let text = problems.take(text)?;
     let lines = (1..).zip(text.trim_start_matches(BYTE_ORDER_MARK).lines());
-    let mut lines = lines.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#')).peekable();
+    let mut lines = lines
+        .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        .peekable();
     lines.next_if(|(_, line)| is_heading(line));
     let (mut points, mut wrong) = (Points::default(), 0);
     for (number, line) in lines {
@@ -112,7 +119,8 @@ fn from_file(
         if let Err(Problem { message, help }) = told {
             wrong += 1;
             if wrong <= TOLD {
-                problems.push(at(Problem::new(format!("line {number} of `{name}`: {message}"), help)));
+                problems
+                    .push(at(Problem::new(format!("line {number} of `{name}`: {message}"), help)));
             }
         }
     }
@@ -123,13 +131,14 @@ fn from_file(
     points.all(&value.place, problems)
 }
 
-const LINE_HELP: &str = "write the time in seconds, a comma, and the rate: `0.5,1000` or `0.5,10kpps`";
+const LINE_HELP: &str =
+    "write the time in seconds, a comma, and the rate: `0.5,1000` or `0.5,10kpps`";
 
 /// What some programs put before a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What is between the commas, without the quotes that some programs put around it. (Neither numbers nor units have any of
-/// them, so there is nothing more to CSV here.)
+/// What is between the commas, without the quotes that some programs put around it. (Neither
+/// numbers nor units have any of them, so there is nothing more to CSV here.)
 fn columns(line: &str) -> impl Iterator<Item = &str> {
     line.split(',').map(|column| column.trim().trim_matches('"').trim())
 }
@@ -166,13 +175,19 @@ impl Points {
             return Ok(());
         };
         let problem = match (self.list.first(), self.list.last()) {
-            (None, _) if !time.is_zero() && !self.is_wrong => {
-                Some(Problem::new("the first point is not at the start", "write a first point at 0 seconds"))
-            }
+            (None, _) if !time.is_zero() && !self.is_wrong => Some(Problem::new(
+                "the first point is not at the start",
+                "write a first point at 0 seconds",
+            )),
             (_, Some((last, _))) if time <= *last => {
-                let (time, last) = (humantime::format_duration(time), humantime::format_duration(*last));
-                let message = format!("the time {time} is not behind that of the point before, {last}");
-                Some(Problem::new(message, "write points in the order of time, each later than the one before"))
+                let (time, last) =
+                    (humantime::format_duration(time), humantime::format_duration(*last));
+                let message =
+                    format!("the time {time} is not behind that of the point before, {last}");
+                Some(Problem::new(
+                    message,
+                    "write points in the order of time, each later than the one before",
+                ))
             }
             (Some((_, first)), _) if first.unit != rate.unit => Some(mixed_units(first, &rate)),
             _ => None,
@@ -191,8 +206,12 @@ impl Points {
         }
         let problem = match self.list.as_slice() {
             [] => Problem::new("this trace has no points", HELP),
-            [_] => Problem::new("this trace has a single point", "write a second one, where it ends"),
-            points if points.iter().all(|(_, rate)| rate.is_zero()) => super::all_zero("this trace"),
+            [_] => {
+                Problem::new("this trace has a single point", "write a second one, where it ends")
+            }
+            points if points.iter().all(|(_, rate)| rate.is_zero()) => {
+                super::all_zero("this trace")
+            }
             _ => return Some(self.list),
         };
         problems.push(problem.at(place));

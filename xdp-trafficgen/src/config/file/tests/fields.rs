@@ -15,7 +15,10 @@ fn headers() {
     check_packet(
         "[{ vlan = {}, udp = { x = 1 } }]",
         &[
-            ("{ vlan = {}, udp = { x = 1 } }", "several headers in one element of `packet`: `vlan`, `udp`"),
+            (
+                "{ vlan = {}, udp = { x = 1 } }",
+                "several headers in one element of `packet`: `vlan`, `udp`",
+            ),
             ("x", "`udp` has no field `x`"),
         ],
     );
@@ -42,26 +45,55 @@ fn values() {
     check_fields(
         "udp",
         "dst_port = 65536",
-        &[("65536", "65536 is too large for `dst_port`; `dst_port` has 16 bits: its largest value is 65535")],
+        &[(
+            "65536",
+            "65536 is too large for `dst_port`; `dst_port` has 16 bits: its largest value is 65535",
+        )],
     );
-    check_fields("vlan", "cfi = '0x2'", &[("'0x2'", "0x2 is too large for `cfi`; `cfi` has 1 bit:")]);
+    check_fields(
+        "vlan",
+        "cfi = '0x2'",
+        &[("'0x2'", "0x2 is too large for `cfi`; `cfi` has 1 bit:")],
+    );
     check_fields("udp", "dst_port = -1", &[("-1", "-1 is negative")]);
-    check_fields("udp", "dst_port = 'http'", &[("'http'", "`http` is not a number; `dst_port` takes 0 to 65535")]);
+    check_fields(
+        "udp",
+        "dst_port = 'http'",
+        &[("'http'", "`http` is not a number; `dst_port` takes 0 to 65535")],
+    );
     check_fields("udp", "dst_port = '+1'", &[("'+1'", "`+1` is not a number")]);
-    check_fields("udp", "dst_port = 1.0", &[("1.0", "`dst_port` must be a number, not the float 1.0")]);
+    check_fields(
+        "udp",
+        "dst_port = 1.0",
+        &[("1.0", "`dst_port` must be a number, not the float 1.0")],
+    );
     let large = "0xfffffffffffffffffffffffffffffffff";
-    check_fields("udp", &format!("dst_port = '{large}'"), &[(&format!("'{large}'"), "is too large for `dst_port`")]);
+    check_fields(
+        "udp",
+        &format!("dst_port = '{large}'"),
+        &[(&format!("'{large}'"), "is too large for `dst_port`")],
+    );
     check_fields("udp", &format!("dst_port = {large}"), &[(large, "has more than 128 bits")]);
-    for mac in ["02:00:00:00:00", "02:00:00:00:00:00:01", "02:00-00:00:00:01", "02:00:00:00:00:+1", ""] {
+    for mac in
+        ["02:00:00:00:00", "02:00:00:00:00:00:01", "02:00-00:00:00:01", "02:00:00:00:00:+1", ""]
+    {
         check_fields(
             "ethernet",
             &format!("dst = '{mac}'"),
             &[(&format!("'{mac}'"), "is not a MAC address; write six pairs")],
         );
     }
-    check_fields("ethernet", "dst = 2", &[("2", "`dst` must be a MAC address, not the integer 2; write it in quotes")]);
+    check_fields(
+        "ethernet",
+        "dst = 2",
+        &[("2", "`dst` must be a MAC address, not the integer 2; write it in quotes")],
+    );
     check_fields("ipv4", "src = '10.0.0'", &[("'10.0.0'", "`10.0.0` is not an IPv4 address")]);
-    check_fields("ipv4", "src = '::1'", &[("'::1'", "`::1` is an IPv6 address, but this `src` is of IPv4")]);
+    check_fields(
+        "ipv4",
+        "src = '::1'",
+        &[("'::1'", "`::1` is an IPv6 address, but this `src` is of IPv4")],
+    );
     check_fields(
         "ipv6",
         "src = '10.0.0.1'",
@@ -78,8 +110,16 @@ fn patterns() {
         "dst_port = [1, 70000, 'a', 70001]",
         &[("70000", "too large"), ("'a'", "not a number"), ("70001", "too large")],
     );
-    check_fields("udp", "dst_port = { values = 1 }", &[("1", "`values` must be an array, not the integer 1")]);
-    check_fields("udp", "dst_port = {}", &[("{}", "the pattern of `dst_port` is empty; write one of `value`")]);
+    check_fields(
+        "udp",
+        "dst_port = { values = 1 }",
+        &[("1", "`values` must be an array, not the integer 1")],
+    );
+    check_fields(
+        "udp",
+        "dst_port = {}",
+        &[("{}", "the pattern of `dst_port` is empty; write one of `value`")],
+    );
     check_fields(
         "udp",
         "dst_port = { incr = 5 }",
@@ -93,7 +133,11 @@ fn patterns() {
             "the pattern of `dst_port` has several forms at once: `value`, `random`; keep one",
         )],
     );
-    check_fields("udp", "dst_port = { increment = 5 }", &[("5", "`increment` must be a table, not the integer 5")]);
+    check_fields(
+        "udp",
+        "dst_port = { increment = 5 }",
+        &[("5", "`increment` must be a table, not the integer 5")],
+    );
     check_fields(
         "ipv4",
         "dst = { increment = { stride = 1 } }",
@@ -129,8 +173,16 @@ fn patterns() {
 
 #[test]
 fn counting() {
-    check_fields("udp", "dst_port.increment = { start = 5, count = 0 }", &[("0", "`dst_port` counts 0 values")]);
-    check_fields("udp", "dst_port.increment = { start = 5, step = 0, count = 2 }", &[("0", "in steps of 0")]);
+    check_fields(
+        "udp",
+        "dst_port.increment = { start = 5, count = 0 }",
+        &[("0", "`dst_port` counts 0 values")],
+    );
+    check_fields(
+        "udp",
+        "dst_port.increment = { start = 5, step = 0, count = 2 }",
+        &[("0", "in steps of 0")],
+    );
     check_fields(
         "udp",
         "dst_port.increment = { start = 70000, step = -1, count = 'x' }",
@@ -147,7 +199,10 @@ fn counting() {
     check_fields(
         "udp",
         "dst_port.decrement = { start = 99, count = 101 }",
-        &[("101", "`dst_port` counts down from 99 to -1, below its smallest value, 0; a count of at most 100 stays")],
+        &[(
+            "101",
+            "`dst_port` counts down from 99 to -1, below its smallest value, 0; a count of at most 100 stays",
+        )],
     );
     check_fields(
         "ipv4",
@@ -185,23 +240,36 @@ fn random_counts() {
         pattern("udp", "dst_port.random = { min = 5, count = 1000 }"),
         Pattern::Random { min: 5, max: 65535, seed: None, count: Some(1000) }
     );
-    check_fields("udp", "dst_port.random = { count = 0 }", &[("0", "`dst_port` counts 0 values; write how many")]);
+    check_fields(
+        "udp",
+        "dst_port.random = { count = 0 }",
+        &[("0", "`dst_port` counts 0 values; write how many")],
+    );
     check_fields("udp", "dst_port.random = { count = -1 }", &[("-1", "negative")]);
 }
 
 #[test]
 fn bits() {
-    let packet = only_packet("[{ ipv4 = { bits = [{ offset = 6, mask = '1fff', value = 0x1234 }], ecn = 1 } }]");
+    let packet = only_packet(
+        "[{ ipv4 = { bits = [{ offset = 6, mask = '1fff', value = 0x1234 }], ecn = 1 } }]",
+    );
     let [bits, ecn] = packet[0].fields.as_slice() else { panic!("{packet:?}") };
     assert_eq!((&*bits.field.name, bits.field.bit_offset, bits.field.bits), ("bits[0]", 51, 13));
-    assert_eq!((bits.field.kind, &bits.pattern.value), (FieldType::Number, &Pattern::Value(0x1234)));
+    assert_eq!(
+        (bits.field.kind, &bits.pattern.value),
+        (FieldType::Number, &Pattern::Value(0x1234))
+    );
     assert_eq!(&*ecn.field.name, "ecn");
     let packet = only_packet(
         "[{ udp = { bits = [{ offset = 0, mask = '80', value = 1 }, { offset = 65535, mask = '00 01 00', increment = { start = 0, count = 2 } }] } }]",
     );
-    let names: Vec<_> = packet[0].fields.iter().map(|read| (&*read.field.name, read.field.bit_offset)).collect();
+    let names: Vec<_> =
+        packet[0].fields.iter().map(|read| (&*read.field.name, read.field.bit_offset)).collect();
     assert_eq!(names, [("bits[0]", 0), ("bits[1]", 65535 * 8 + 15)]);
-    assert_eq!(packet[0].fields[1].pattern.value, Pattern::Increment(Count { start: 0, step: 1, count: 2 }));
+    assert_eq!(
+        packet[0].fields[1].pattern.value,
+        Pattern::Increment(Count { start: 0, step: 1, count: 2 })
+    );
 
     check_fields("udp", "bits = 5", &[("5", "`bits` must be an array, not the integer 5")]);
     check_fields("udp", "bits = [5]", &[("5", "`bits` must be a table, not the integer 5")]);
@@ -213,14 +281,26 @@ fn bits() {
             ("{ value = 1 }", "this `bits` element has no `mask`"),
         ],
     );
-    check_fields("udp", "bits = [{ offset = 1, mask = 'ff' }]", &[("{ offset = 1, mask = 'ff' }", "is empty")]);
+    check_fields(
+        "udp",
+        "bits = [{ offset = 1, mask = 'ff' }]",
+        &[("{ offset = 1, mask = 'ff' }", "is empty")],
+    );
     check_fields(
         "udp",
         "bits = [{ offset = 1, mask = 'ff', valeu = 1 }]",
         &[("valeu", "unknown key `valeu` in a `bits` element; did you mean `value`?")],
     );
-    check_fields("udp", "bits = [{ offset = 65536, mask = 'ff', value = 1 }]", &[("65536", "too large")]);
-    check_fields("udp", "bits = [{ offset = 1, mask = 0xff, value = 1 }]", &[("0xff", "`mask` must be a string")]);
+    check_fields(
+        "udp",
+        "bits = [{ offset = 65536, mask = 'ff', value = 1 }]",
+        &[("65536", "too large")],
+    );
+    check_fields(
+        "udp",
+        "bits = [{ offset = 1, mask = 0xff, value = 1 }]",
+        &[("0xff", "`mask` must be a string")],
+    );
     check_fields(
         "udp",
         "bits = [{ offset = 1, mask = '0f', value = 16 }]",
@@ -264,7 +344,11 @@ fn options() {
     assert_eq!((options.value.as_slice(), fields.len()), (&[0x94, 4, 0, 0][..], 1));
     assert!(only_packet("[{ ipv4 = {} }]")[0].options.value.is_empty());
     check_fields("ipv4", "options = 5", &[("5", "`options` must be a string, not the integer 5")]);
-    check_fields("ipv4", "options = ['nop']", &[("['nop']", "`options` must be a string, not an array")]);
+    check_fields(
+        "ipv4",
+        "options = ['nop']",
+        &[("['nop']", "`options` must be a string, not an array")],
+    );
     check_fields("ipv4", "options = ''", &[("''", "there are no bytes in ``")]);
     check_fields("udp", "options = '00'", &[("options", "`udp` has no field `options`")]);
 }
@@ -273,7 +357,10 @@ fn options() {
 fn checksums() {
     for (text, mode) in [("'good'", ChecksumMode::Good), ("'bad'", ChecksumMode::Bad)] {
         assert_eq!(only_packet(&format!("[{{ udp.checksum = {text} }}]"))[0].checksum.value, mode);
-        assert_eq!(only_packet(&format!("[{{ ipv4.header_checksum = {text} }}]"))[0].checksum.value, mode);
+        assert_eq!(
+            only_packet(&format!("[{{ ipv4.header_checksum = {text} }}]"))[0].checksum.value,
+            mode
+        );
     }
     assert_eq!(only_packet("[{ udp = {} }]")[0].checksum, Located::default(ChecksumMode::Good));
     check_fields(
@@ -282,5 +369,9 @@ fn checksums() {
         &[("'goood'", "unknown checksum `goood`; write `\"good\"`, `\"bad\"` or")],
     );
     check_fields("ipv4", "checksum = 'bad'", &[("checksum", "`ipv4` has no field `checksum`")]);
-    check_fields("ethernet", "checksum = 'bad'", &[("checksum", "`ethernet` has no field `checksum`")]);
+    check_fields(
+        "ethernet",
+        "checksum = 'bad'",
+        &[("checksum", "`ethernet` has no field `checksum`")],
+    );
 }

@@ -17,7 +17,9 @@ fn follows(packet: &str) -> Vec<((usize, usize), Follow)> {
 #[track_caller]
 fn check_udp(fields: &str, expected: &[(&str, &str)]) {
     let count = "increment = { start = '10.0.0.1', count = 4 }";
-    let ipv4 = format!("{{ ipv4 = {{ src = {{ {count} }}, dst = '10.0.0.9', ecn = {{ random = {{}} }} }} }}");
+    let ipv4 = format!(
+        "{{ ipv4 = {{ src = {{ {count} }}, dst = '10.0.0.9', ecn = {{ random = {{}} }} }} }}"
+    );
     check_packet(&format!("[{ipv4}, {{ udp = {{ {fields} }} }}]"), expected);
 }
 
@@ -64,11 +66,20 @@ fn paths() {
     let follow = |path: &str| format!("src_port = {{ values = [1, 2, 3, 4], follow = '{path}' }}");
     let check = |path: &str, part: &str| check_udp(&follow(path), &[(&format!("'{path}'"), part)]);
     check("ip.src", "this packet has no `ip` header; did you mean `ipv4`?");
-    check("gre.key", "this packet has no `gre` header; the headers of this packet are `ipv4`, `udp`");
-    check("ipv4[1].src", "this packet has no `ipv4[1]`; the last one from the outside in is `ipv4[0]`");
+    check(
+        "gre.key",
+        "this packet has no `gre` header; the headers of this packet are `ipv4`, `udp`",
+    );
+    check(
+        "ipv4[1].src",
+        "this packet has no `ipv4[1]`; the last one from the outside in is `ipv4[0]`",
+    );
     check("ipv4.identificaton", "`ipv4` has no field `identificaton`; did you mean");
     check("ipv4.bits[0]", "`ipv4` has no field `bits[0]`");
-    check("ipv4.identification", "`ipv4.identification` is not among the fields this packet sets; give it values");
+    check(
+        "ipv4.identification",
+        "`ipv4.identification` is not among the fields this packet sets; give it values",
+    );
     check("ipv4", "`ipv4` is not a header and its field; write the field to go along with");
     check("ipv4.src.x", "is not a header and its field");
     check("ipv4.src=5", "is not a header and its field");
@@ -80,9 +91,15 @@ fn paths() {
     check("ipv4 src", "unexpected `s` in a path");
     check_packet(
         "[{ vlan = { id = [1, 2] } }, { vlan = { id = [3, 4] } }, { udp = { src_port = { values = [5, 6], follow = 'vlan.id' } } }]",
-        &[("'vlan.id'", "this packet has 2 `vlan` headers; say which, from the outside in: `vlan[0]` to `vlan[1]`")],
+        &[(
+            "'vlan.id'",
+            "this packet has 2 `vlan` headers; say which, from the outside in: `vlan[0]` to `vlan[1]`",
+        )],
     );
-    check_udp("src_port = { value = 1, follow = 5 }", &[("5", "`follow` must be a string or a table")]);
+    check_udp(
+        "src_port = { value = 1, follow = 5 }",
+        &[("5", "`follow` must be a string or a table")],
+    );
     check_udp(
         "src_port = { value = 1, follow = { pace = 'slow' } }",
         &[
@@ -113,7 +130,10 @@ fn paths() {
 fn circles() {
     check_udp(
         "src_port = { values = [1, 2], follow = 'udp.src_port' }",
-        &[("'udp.src_port'", "`udp.src_port` follows itself; follow a field that goes by its own pattern")],
+        &[(
+            "'udp.src_port'",
+            "`udp.src_port` follows itself; follow a field that goes by its own pattern",
+        )],
     );
     check_udp(
         "src_port = { values = [1, 2], follow = 'udp.dst_port' }, dst_port = { values = [1, 2], follow = { field = 'udp.src_port', pace = 'round' } }, bits = [{ offset = 0, mask = 'ff', values = [1, 2], follow = 'udp.src_port' }]",
@@ -128,7 +148,10 @@ fn circles() {
 fn unequal() {
     check_udp(
         "src_port = { increment = { start = 1, count = 3 }, follow = 'ipv4.src' }",
-        &[("'ipv4.src'", "`udp.src_port` has 3 values, `ipv4.src` has 4; give both the same number of values, or")],
+        &[(
+            "'ipv4.src'",
+            "`udp.src_port` has 3 values, `ipv4.src` has 4; give both the same number of values, or",
+        )],
     );
     check_udp(
         "src_port = { value = 3, follow = 'ipv4.src' }",
@@ -176,14 +199,20 @@ fn rounds() {
         &round("value = 1", "ipv4.src"),
         &[("'ipv4.src'", "has a single value, so there is nothing to move on to")],
     );
-    check_udp(&round("values = [1, 2]", "ipv4.dst"), &[("'ipv4.dst'", "`ipv4.dst` has a single value")]);
+    check_udp(
+        &round("values = [1, 2]", "ipv4.dst"),
+        &[("'ipv4.dst'", "`ipv4.dst` has a single value")],
+    );
     // The end of random values is missing further up.
     check_udp(
         &format!(
             "dst_port = {{ values = [1, 2, 3, 4], follow = 'ipv4.ecn' }}, {}",
             round("values = [1, 2]", "udp.dst_port")
         ),
-        &[("'udp.dst_port'", "`ipv4.ecn` takes random values without end, so there is none to wait for")],
+        &[(
+            "'udp.dst_port'",
+            "`ipv4.ecn` takes random values without end, so there is none to wait for",
+        )],
     );
     let long = "increment = { start = '::', count = 0x1_0000_0000 }";
     check_packet(

@@ -25,11 +25,17 @@ fn every_field_of_every_header() {
             write!(fields, "{} = '0102'", options.name).unwrap();
         }
         let packet = only_packet(&format!("[{{ {} = {{ {fields} }} }}]", kind.name()));
-        let [Header { kind: read, fields, options, .. }] = packet.as_slice() else { panic!("{packet:?}") };
+        let [Header { kind: read, fields, options, .. }] = packet.as_slice() else {
+            panic!("{packet:?}")
+        };
         assert_eq!(read.value, kind);
-        assert_eq!(options.value.as_slice(), if kind.options().is_some() { &[1, 2][..] } else { &[] });
+        assert_eq!(
+            options.value.as_slice(),
+            if kind.options().is_some() { &[1, 2][..] } else { &[] }
+        );
         let read: Vec<_> = fields.iter().map(|read| (&read.field, &read.pattern.value)).collect();
-        let values: Vec<_> = kind.fields().iter().map(|field| Pattern::Value(field.max())).collect();
+        let values: Vec<_> =
+            kind.fields().iter().map(|field| Pattern::Value(field.max())).collect();
         assert_eq!(read, kind.fields().iter().zip(&values).collect::<Vec<_>>());
     }
 }
@@ -37,7 +43,11 @@ fn every_field_of_every_header() {
 #[test]
 fn custom_bytes() {
     assert_eq!(only_packet("[{ custom = { bytes = 'de ad' } }]")[0].options.value, [0xde, 0xad]);
-    check_fields("custom", "", &[("{  }", "this `custom` has no `bytes`; add `bytes = \"dead beef\"`")]);
+    check_fields(
+        "custom",
+        "",
+        &[("{  }", "this `custom` has no `bytes`; add `bytes = \"dead beef\"`")],
+    );
     check_fields("custom", "bytes = ''", &[("''", "there are no bytes in ``")]);
     check_fields(
         "custom",
@@ -50,7 +60,10 @@ fn custom_bytes() {
 fn tcp_options() {
     #[track_caller]
     fn check(options: &str, expected: &[u8]) {
-        assert_eq!(only_packet(&format!("[{{ tcp = {{ options = {options} }} }}]"))[0].options.value, expected);
+        assert_eq!(
+            only_packet(&format!("[{{ tcp = {{ options = {options} }} }}]"))[0].options.value,
+            expected
+        );
     }
     // RFC 9293 section 3.2, RFC 7323 sections 2.2 and 3.2, RFC 2018 sections 2 and 3.
     check("'0204 05b4'", &[2, 4, 5, 0xb4]);
@@ -61,31 +74,57 @@ fn tcp_options() {
     check("['end']", &[0, 0, 0, 0]);
     check("['nop', 'nop', 'nop', 'nop', 'end']", &[1, 1, 1, 1, 0, 0, 0, 0]);
     check("['nop', 'nop', 'nop', 'end']", &[1, 1, 1, 0]);
-    check("['nop', 'nop', { timestamp = { value = 0x01020304, echo = 5 } }]", &[1, 1, 8, 10, 1, 2, 3, 4, 0, 0, 0, 5]);
+    check(
+        "['nop', 'nop', { timestamp = { value = 0x01020304, echo = 5 } }]",
+        &[1, 1, 8, 10, 1, 2, 3, 4, 0, 0, 0, 5],
+    );
     check("[{ timestamp.value = 1 }]", &[8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     check(
         "['nop', 'nop', { sack = [[1, 2], [3, 4]] }]",
         &[1, 1, 5, 18, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4],
     );
 
-    let wrong =
-        |options: &str, expected: &[(&str, &str)]| check_fields("tcp", &format!("options = {options}"), expected);
-    wrong("['nopp', 7]", &[("'nopp'", "unknown TCP option `nopp`; did you mean `nop`?"), ("7", "must be a table")]);
-    wrong("['end', 'nop']", &[("'end'", "there are options behind `end`; `end` must be the last one")]);
-    wrong("[{ mss = 65536 }, { window_scale = 256 }]", &[("65536", "too large"), ("256", "too large")]);
-    wrong("[{ mss = 1, window_scale = 2 }]", &[("{ mss = 1, window_scale = 2 }", "several forms at once")]);
+    let wrong = |options: &str, expected: &[(&str, &str)]| {
+        check_fields("tcp", &format!("options = {options}"), expected)
+    };
+    wrong(
+        "['nopp', 7]",
+        &[("'nopp'", "unknown TCP option `nopp`; did you mean `nop`?"), ("7", "must be a table")],
+    );
+    wrong(
+        "['end', 'nop']",
+        &[("'end'", "there are options behind `end`; `end` must be the last one")],
+    );
+    wrong(
+        "[{ mss = 65536 }, { window_scale = 256 }]",
+        &[("65536", "too large"), ("256", "too large")],
+    );
+    wrong(
+        "[{ mss = 1, window_scale = 2 }]",
+        &[("{ mss = 1, window_scale = 2 }", "several forms at once")],
+    );
     wrong("[{ timestamp = {} }]", &[("{}", "this TCP timestamp has no `value`")]);
     wrong("[{ sack = [] }]", &[("[]", "`sack` has 0 blocks; write one to four pairs")]);
-    wrong("[{ sack = [[1, 2], [3], 4] }]", &[("[3]", "a pair, not 1 numbers"), ("4", "`sack` must be an array")]);
+    wrong(
+        "[{ sack = [[1, 2], [3], 4] }]",
+        &[("[3]", "a pair, not 1 numbers"), ("4", "`sack` must be an array")],
+    );
     let long = format!("[{}'nop']", "'nop', ".repeat(40));
-    wrong(&long, &[(&long, "these TCP options have 41 bytes together; remove some: there is room for 40 bytes")]);
+    wrong(
+        &long,
+        &[(
+            &long,
+            "these TCP options have 41 bytes together; remove some: there is room for 40 bytes",
+        )],
+    );
     wrong("5", &[("5", "`options` must be a string, not the integer 5; write them as a list")]);
 }
 
 #[test]
 fn checksum_values() {
-    let packet =
-        only_packet("[{ udp.checksum = 0 }, { tcp = { checksum = [1, 2] } }, { ipv4.header_checksum = '0xffff' }]");
+    let packet = only_packet(
+        "[{ udp.checksum = 0 }, { tcp = { checksum = [1, 2] } }, { ipv4.header_checksum = '0xffff' }]",
+    );
     for header in &packet {
         assert_eq!(
             (header.fields.len(), header.checksum.value, &header.checksum.place),
@@ -102,7 +141,8 @@ fn gre_checksums() {
     let fields = |text: &str| {
         let packet = only_packet(&format!("[{{ gre = {{ {text} }} }}]"));
         let fields = packet[0].fields.iter();
-        let fields: Vec<_> = fields.map(|read| (read.field.name.to_string(), read.pattern.value.first())).collect();
+        let fields: Vec<_> =
+            fields.map(|read| (read.field.name.to_string(), read.pattern.value.first())).collect();
         (packet[0].checksum.value, fields)
     };
     let present = |value| vec![("checksum_present".to_owned(), value)];

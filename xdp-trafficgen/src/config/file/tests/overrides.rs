@@ -31,7 +31,8 @@ packet = [{ ethernet = {} }, { vlan = { id = 5 } }, { vlan = { id = 6, bits = [{
 #[track_caller]
 fn set(overrides: &[&str]) -> Config {
     let overrides: Vec<String> = overrides.iter().map(|argument| (*argument).to_owned()).collect();
-    parse_with(Source::file("test.toml", FILE), &overrides, &no_files).unwrap_or_else(|wrong| panic!("{wrong}"))
+    parse_with(Source::file("test.toml", FILE), &overrides, &no_files)
+        .unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
 #[track_caller]
@@ -51,26 +52,43 @@ fn values() {
     let argument = "flows.dns.size=128";
     let place = Origin::Override(argument.into(), 15..18);
     assert_eq!(set(&[argument]).flows[0].size, Located::new(Size::Fixed(128), place));
-    assert_eq!(set(&["flows.dns.size=imix"]).flows[0].size.value, set(&["flows.dns.size='imix'"]).flows[0].size.value);
+    assert_eq!(
+        set(&["flows.dns.size=imix"]).flows[0].size.value,
+        set(&["flows.dns.size='imix'"]).flows[0].size.value
+    );
     assert_eq!(set(&["ports.west.interface=eth1"]).ports[0].interface.value, "eth1");
     assert_eq!(set(&["ports.west.cpus=0,2-3"]).ports[0].cpus.as_ref().unwrap().value, [0, 2, 3]);
-    let config = set(&["flows.dns.packet.ipv4.src = 10.0.0.9", "flows.dns.packet.ipv4.dst=10.0.0.8"]);
+    let config =
+        set(&["flows.dns.packet.ipv4.src = 10.0.0.9", "flows.dns.packet.ipv4.dst=10.0.0.8"]);
     assert_eq!(pattern(&config, 0, 1, "src"), Pattern::Value(0x0a00_0009));
     assert_eq!(pattern(&config, 0, 1, "dst"), Pattern::Value(0x0a00_0008));
-    let config =
-        set(&["flows.dns.packet.ipv4.src={ random = { seed = 1 } }", "flows.dns.packet.udp.dst_port.random.max=9"]);
+    let config = set(&[
+        "flows.dns.packet.ipv4.src={ random = { seed = 1 } }",
+        "flows.dns.packet.udp.dst_port.random.max=9",
+    ]);
     let random = |max, seed| Pattern::Random { min: 0, max, seed, count: None };
     assert_eq!(pattern(&config, 0, 1, "src"), random(u32::MAX.into(), Some(1)));
     assert_eq!(pattern(&config, 0, 2, "dst_port"), random(9, None));
-    assert_eq!(set(&["flows.dns.payload.text=hi"]).flows[0].payload.value, Payload::Bytes(b"hi".to_vec()));
-    assert_eq!(set(&["flows.dns.payload.text = a=b "]).flows[0].payload.value, Payload::Bytes(b"a=b".to_vec()));
+    assert_eq!(
+        set(&["flows.dns.payload.text=hi"]).flows[0].payload.value,
+        Payload::Bytes(b"hi".to_vec())
+    );
+    assert_eq!(
+        set(&["flows.dns.payload.text = a=b "]).flows[0].payload.value,
+        Payload::Bytes(b"a=b".to_vec())
+    );
     assert_eq!(
         set(&["flows.'two tags.a'.size.random.max=100"]).flows[1].size.value,
         Size::Random { min: 64, max: 100, seed: None }
     );
-    let config =
-        set(&["flows.\"two tags.a\".packet.vlan[1].id=7", "flows.'two tags.a'.packet.vlan[1].bits[0].value=0"]);
-    assert_eq!((pattern(&config, 1, 1, "id"), pattern(&config, 1, 2, "id")), (Pattern::Value(5), Pattern::Value(7)));
+    let config = set(&[
+        "flows.\"two tags.a\".packet.vlan[1].id=7",
+        "flows.'two tags.a'.packet.vlan[1].bits[0].value=0",
+    ]);
+    assert_eq!(
+        (pattern(&config, 1, 1, "id"), pattern(&config, 1, 2, "id")),
+        (Pattern::Value(5), Pattern::Value(7))
+    );
     assert_eq!(pattern(&config, 1, 2, "bits[0]"), Pattern::Value(0));
     let config = set(&["flows.dns.packet[2]={ vlan = {} }", "flows.dns.packet.vlan.id=9"]);
     assert_eq!(config.flows[0].packet[2].kind.value, HeaderKind::Vlan);
@@ -78,19 +96,31 @@ fn values() {
     let config = set(&["flows.dns.packet=[{ ethernet = {} }]"]);
     assert_eq!(config.flows[0].packet.len(), 1);
     // Later ones win, and may change what earlier ones wrote.
-    let config = set(&["flows.*.packets=5", "flows.dns.packets=6", "flows.dns.name=web", "flows.web.weight=2"]);
-    let packets: Vec<_> = config.flows.iter().map(|flow| flow.packets.as_ref().unwrap().value).collect();
+    let config = set(&[
+        "flows.*.packets=5",
+        "flows.dns.packets=6",
+        "flows.dns.name=web",
+        "flows.web.weight=2",
+    ]);
+    let packets: Vec<_> =
+        config.flows.iter().map(|flow| flow.packets.as_ref().unwrap().value).collect();
     assert_eq!((packets.as_slice(), config.flows[0].weight.value), (&[6, 5][..], 2));
 }
 
 #[test]
 fn paths() {
-    wrong(&["flows.dns.size"], &[("flows.dns.size", "no `=` in `flows.dns.size`; write `--set flows.NAME.KEY=VALUE`")]);
+    wrong(
+        &["flows.dns.size"],
+        &[("flows.dns.size", "no `=` in `flows.dns.size`; write `--set flows.NAME.KEY=VALUE`")],
+    );
     wrong(&["flows.dns=5"], &[("flows.dns", "this path is too short")]);
     wrong(&["size=5"], &[("size", "this path is too short")]);
     wrong(&["=5"], &[("=", "a name is missing in this path")]);
     wrong(&[""], &[("", "a name is missing in this path")]);
-    wrong(&["flow.dns.size=5"], &[("flow", "there is no `flow` to set; a path starts with `ports` or `flows`")]);
+    wrong(
+        &["flow.dns.size=5"],
+        &[("flow", "there is no `flow` to set; a path starts with `ports` or `flows`")],
+    );
     wrong(&["flows.dn.size=5"], &[("dn", "there is no flow `dn`; did you mean `dns`?")]);
     wrong(&["ports.wst.interface=5"], &[("wst", "there is no port `wst`; did you mean `west`?")]);
     wrong(&["flows[0].dns.size=5"], &[("flows[0]", "a flow is told by its name")]);
@@ -100,9 +130,15 @@ fn paths() {
     );
     wrong(
         &["flows.*.packet.udp.dst_port=5"],
-        &[("udp", "the packet of flow `two tags.a` has no `udp` header; the headers of this packet are")],
+        &[(
+            "udp",
+            "the packet of flow `two tags.a` has no `udp` header; the headers of this packet are",
+        )],
     );
-    wrong(&["flows.dns.packet.upd.dst_port=5"], &[("upd", "has no `upd` header; did you mean `udp`?")]);
+    wrong(
+        &["flows.dns.packet.upd.dst_port=5"],
+        &[("upd", "has no `upd` header; did you mean `udp`?")],
+    );
     wrong(
         &["flows.*.packet.vlan.id=5", "flows.'two tags.a'.packet.vlan.id=5"],
         &[
@@ -129,14 +165,20 @@ fn paths() {
 #[test]
 fn errors_in_values() {
     wrong(&["flows.dns.size=20"], &[("20", "`size` is 20, too small; write at least 64")]);
-    wrong(&["flows.dns.packet.ipv4.src=10.0.0.256"], &[("10.0.0.256", "`10.0.0.256` is not an IPv4 address")]);
+    wrong(
+        &["flows.dns.packet.ipv4.src=10.0.0.256"],
+        &[("10.0.0.256", "`10.0.0.256` is not an IPv4 address")],
+    );
     wrong(
         &["flows.dns.packet.ipv4.src= { random = { min = '10.0.0.9', max = '10.0.0.8' }}"],
         &[("'10.0.0.9'", "is above its largest")],
     );
     wrong(
         &["flows.dns.packet.udp.dst_port={ increment = { strt = 5 } }"],
-        &[("{ strt = 5 }", "this counting pattern has no `count`"), ("strt", "did you mean `start`?")],
+        &[
+            ("{ strt = 5 }", "this counting pattern has no `count`"),
+            ("strt", "did you mean `start`?"),
+        ],
     );
     wrong(&["flows.dns.packet.udp.dstport=5"], &[("dstport", "`udp` has no field `dstport`")]);
     wrong(
@@ -147,7 +189,10 @@ fn errors_in_values() {
         ],
     );
     wrong(&["flows.dns.port=wst"], &[("wst", "there is no port `wst`; did you mean `west`?")]);
-    wrong(&["flows.dns.name='two tags.a'"], &[("'two tags.a'", "two flows are named `two tags.a`; the first is")]);
+    wrong(
+        &["flows.dns.name='two tags.a'"],
+        &[("'two tags.a'", "two flows are named `two tags.a`; the first is")],
+    );
     wrong(
         &["flows.'two tags.a'.size.genome=aaa"],
         &[(
@@ -163,7 +208,11 @@ fn errors_in_values() {
         &["flows.dns.size=1"],
         &[("0", "`batch_size`"), ("1", "`size`")],
     );
-    check_set("flows = 5", &["flows.dns.size=1"], &[("", "no ports"), ("5", "`flows` must be an array")]);
+    check_set(
+        "flows = 5",
+        &["flows.dns.size=1"],
+        &[("", "no ports"), ("5", "`flows` must be an array")],
+    );
     check_set("a = [", &["x"], &[("", "")]);
 }
 

@@ -51,8 +51,8 @@ pub(super) struct Interface<'a> {
     gro: Option<bool>,
     /// XDP programs that were attached to it before.
     xdp_programs: Vec<Program<'a>>,
-    /// What its driver can do with XDP, in the names of Documentation/netlink/specs/netdev.yaml; `ndo-xmit` is what sending
-    /// takes.
+    /// What its driver can do with XDP, in the names of Documentation/netlink/specs/netdev.yaml;
+    /// `ndo-xmit` is what sending takes.
     xdp_features: Option<Vec<&'static str>>,
     /// The program that lets everything pass, which some drivers need.
     attachment: AttachmentJson<'a>,
@@ -140,8 +140,8 @@ struct AttachmentJson<'a> {
     xdp_features: Option<Vec<&'static str>>,
 }
 
-/// The other end of a veth pair. Where it is `elsewhere`, in another network namespace, what the kernel does not tell from here
-/// is null.
+/// The other end of a veth pair. Where it is `elsewhere`, in another network namespace, what the
+/// kernel does not tell from here is null.
 #[derive(Serialize, Default)]
 struct Peer<'a> {
     /// `here` or `elsewhere`.
@@ -219,7 +219,11 @@ pub(super) fn interface(probed: &Probed) -> Interface<'_> {
         alt_names,
         index: *index,
         kind: kind.as_deref(),
-        driver: driver.as_ref().map(|host::Driver { name, version, bus_info }| Driver { name, version, bus_info }),
+        driver: driver.as_ref().map(|host::Driver { name, version, bus_info }| Driver {
+            name,
+            version,
+            bus_info,
+        }),
         mac: mac.map(show_mac),
         mtu: *mtu,
         largest_frame: largest_frame.bytes(),
@@ -252,12 +256,18 @@ pub(super) fn interface(probed: &Probed) -> Interface<'_> {
             .collect(),
         xdp_features: features.map(names),
         attachment: match attachment {
-            Attachment::NotNeeded => AttachmentJson { state: "not_needed", why: None, xdp_features: None },
+            Attachment::NotNeeded => {
+                AttachmentJson { state: "not_needed", why: None, xdp_features: None }
+            }
             Attachment::Attached { features } => {
                 AttachmentJson { state: "attached", why: None, xdp_features: features.map(names) }
             }
-            Attachment::Refused(why) => AttachmentJson { state: "refused", why: Some(why), xdp_features: None },
-            Attachment::NotTried(why) => AttachmentJson { state: "not_tried", why: Some(why), xdp_features: None },
+            Attachment::Refused(why) => {
+                AttachmentJson { state: "refused", why: Some(why), xdp_features: None }
+            }
+            Attachment::NotTried(why) => {
+                AttachmentJson { state: "not_tried", why: Some(why), xdp_features: None }
+            }
         },
         qdisc: qdisc.as_deref(),
         peer: peer.as_ref().map(|peer| match peer {
@@ -272,7 +282,16 @@ pub(super) fn interface(probed: &Probed) -> Interface<'_> {
                 gro: None,
                 rx_queues: None,
             },
-            host::Peer::Here { name, index: _, up, mtu, native_xdp, gro, rx_queues, most_rx_queues: _ } => Peer {
+            host::Peer::Here {
+                name,
+                index: _,
+                up,
+                mtu,
+                native_xdp,
+                gro,
+                rx_queues,
+                most_rx_queues: _,
+            } => Peer {
                 place: "here",
                 namespace: None,
                 name: Some(name),
@@ -310,10 +329,15 @@ pub(super) fn trial(trial: &Trial) -> TrialJson<'_> {
             frames_tx: Some(*frames_tx),
             frames_dropped: Some(drops.iter().map(|(_, count)| count).sum()),
             drops: Some(
-                drops.iter().map(|&(reason, count)| Drop { reason: DropReason::code(reason), count }).collect(),
+                drops
+                    .iter()
+                    .map(|&(reason, count)| Drop { reason: DropReason::code(reason), count })
+                    .collect(),
             ),
             interface_tx_packets: counted.as_ref().map(|counted| counted.tx_packets),
-            interface_tx_dropped: counted.as_ref().map(|counted| counted.tx_dropped + counted.tx_errors),
+            interface_tx_dropped: counted
+                .as_ref()
+                .map(|counted| counted.tx_dropped + counted.tx_errors),
         },
     }
 }

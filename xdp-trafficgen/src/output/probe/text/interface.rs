@@ -2,7 +2,9 @@
 
 use super::page::bits_per_second;
 use crate::{
-    host::{AttachedMode, AttachedXdp, Driver, Interface, Iommu, Link, Peer, Queues, Rings, XdpFeatures},
+    host::{
+        AttachedMode, AttachedXdp, Driver, Interface, Iommu, Link, Peer, Queues, Rings, XdpFeatures,
+    },
     output::{
         numbers::frames,
         probe::{Attachment, Probed, Trial},
@@ -18,7 +20,9 @@ pub(super) fn lines(probed: &Probed) -> Vec<String> {
     lines.extend(hardware(interface));
     lines.push(format!("XDP: {}; {}", programs(&interface.xdp), can(*features)));
     let qdisc = interface.qdisc.as_ref().map_or_else(String::new, |qdisc| format!(" {qdisc}"));
-    lines.push(format!("frames sent bypass packet taps (tcpdump here shows none), the qdisc{qdisc}, and nftables"));
+    lines.push(format!(
+        "frames sent bypass packet taps (tcpdump here shows none), the qdisc{qdisc}, and nftables"
+    ));
     if *default_route {
         lines.push("carries this machine's default route".to_owned());
     }
@@ -33,19 +37,26 @@ fn driver(interface: &Interface) -> String {
     let mut parts = vec![match driver {
         Some(Driver { name, version, bus_info }) => {
             // Some drivers of the kernel say so of no bus.
-            let place = if matches!(bus_info.as_str(), "" | "N/A") { String::new() } else { format!(" ({bus_info})") };
+            let place = if matches!(bus_info.as_str(), "" | "N/A") {
+                String::new()
+            } else {
+                format!(" ({bus_info})")
+            };
             let version = if version.is_empty() { String::new() } else { format!(" {version}") };
             format!("driver {name}{version}{place}")
         }
-        None => kind.as_ref().map_or_else(|| "no driver known".to_owned(), |kind| format!("{kind}, no driver known")),
+        None => kind.as_ref().map_or_else(
+            || "no driver known".to_owned(),
+            |kind| format!("{kind}, no driver known"),
+        ),
     }];
     let Queues { rx, tx } = *queues;
-    let most = most_queues.map_or_else(String::new, |most| format!(" (at most {} and {})", most.tx, most.rx));
+    let most = most_queues
+        .map_or_else(String::new, |most| format!(" (at most {} and {})", most.tx, most.rx));
     parts.push(format!("queues: {tx} TX, {rx} RX{most}"));
-    parts
-        .extend(rings.map(|Rings { rx, rx_max, tx, tx_max }| {
-            format!("rings: {tx} TX, {rx} RX (at most {tx_max} and {rx_max})")
-        }));
+    parts.extend(rings.map(|Rings { rx, rx_max, tx, tx_max }| {
+        format!("rings: {tx} TX, {rx} RX (at most {tx_max} and {rx_max})")
+    }));
     parts.extend(gro.map(|gro| format!("GRO {}", if gro { "on" } else { "off" })));
     parts.join("; ")
 }
@@ -71,7 +82,8 @@ fn hardware(interface: &Interface) -> Option<String> {
         Iommu::None => "no IOMMU".to_owned(),
     }));
     if !interface.interrupts.is_empty() {
-        let mut cpus: Vec<u32> = interface.interrupts.iter().flat_map(|interrupt| interrupt.cpus.clone()).collect();
+        let mut cpus: Vec<u32> =
+            interface.interrupts.iter().flat_map(|interrupt| interrupt.cpus.clone()).collect();
         cpus.sort_unstable();
         cpus.dedup();
         let count = interface.interrupts.len();
@@ -97,19 +109,30 @@ fn programs(attached: &[AttachedXdp]) -> String {
 }
 
 fn can(features: Option<XdpFeatures>) -> String {
-    let Some(features) = features else { return "its features are not known (Linux 6.3 and later tell)".to_owned() };
+    let Some(features) = features else {
+        return "its features are not known (Linux 6.3 and later tell)".to_owned();
+    };
     let names = features.names().collect::<Vec<_>>().join(" ");
-    if names.is_empty() { "its driver can do nothing".to_owned() } else { format!("driver can {names}") }
+    if names.is_empty() {
+        "its driver can do nothing".to_owned()
+    } else {
+        format!("driver can {names}")
+    }
 }
 
 fn attached(attachment: &Attachment) -> Option<String> {
     match attachment {
         Attachment::NotNeeded => None,
-        Attachment::Attached { features } => {
-            Some(format!("with a program that passes everything attached (and detached again): {}", can(*features)))
+        Attachment::Attached { features } => Some(format!(
+            "with a program that passes everything attached (and detached again): {}",
+            can(*features)
+        )),
+        Attachment::Refused(why) => {
+            Some(format!("a program that passes everything could not be attached: {why}"))
         }
-        Attachment::Refused(why) => Some(format!("a program that passes everything could not be attached: {why}")),
-        Attachment::NotTried(why) => Some(format!("a program that passes everything was not attached: {why}")),
+        Attachment::NotTried(why) => {
+            Some(format!("a program that passes everything was not attached: {why}"))
+        }
     }
 }
 
@@ -125,16 +148,18 @@ fn other_end(peer: &Peer) -> String {
             if *up { "up" } else { "down" },
             if *native_xdp { "yes" } else { "no" },
         ),
-        Peer::Here { name, index: _, up, mtu, native_xdp, gro, rx_queues, most_rx_queues: _ } => format!(
-            "peer {name}: {}, MTU {mtu}, RX queues {rx_queues}, native program {}, GRO {}",
-            if *up { "up" } else { "down" },
-            if *native_xdp { "yes" } else { "no" },
-            match gro {
-                Some(true) => "on",
-                Some(false) => "off",
-                None => "not known",
-            }
-        ),
+        Peer::Here { name, index: _, up, mtu, native_xdp, gro, rx_queues, most_rx_queues: _ } => {
+            format!(
+                "peer {name}: {}, MTU {mtu}, RX queues {rx_queues}, native program {}, GRO {}",
+                if *up { "up" } else { "down" },
+                if *native_xdp { "yes" } else { "no" },
+                match gro {
+                    Some(true) => "on",
+                    Some(false) => "off",
+                    None => "not known",
+                }
+            )
+        }
     }
 }
 
@@ -142,13 +167,18 @@ fn sent(trial: &Trial) -> String {
     match trial {
         Trial::NotMade(why) => format!("nothing was sent: {why}"),
         Trial::Made { frames_attempted, frames_tx, drops, counted } => {
-            let mut text =
-                format!("trial: {} attempted, {frames_tx} accepted by the driver", frames(*frames_attempted));
+            let mut text = format!(
+                "trial: {} attempted, {frames_tx} accepted by the driver",
+                frames(*frames_attempted)
+            );
             for (reason, count) in drops {
                 text += &format!(", {count} dropped ({})", reason.code());
             }
             if let Some(counted) = counted {
-                text += &format!("; the interface counted {} sent, {} dropped", counted.tx_packets, counted.tx_dropped);
+                text += &format!(
+                    "; the interface counted {} sent, {} dropped",
+                    counted.tx_packets, counted.tx_dropped
+                );
             }
             text
         }

@@ -104,7 +104,10 @@ mod tests {
     fn long_lines_are_broken_between_words_and_not_in_commands() {
         let mut page = Page::default();
         let command = format!("`ip link set eth1 {}`,", "x".repeat(45));
-        page.section("kernel", &[format!("{} {command} done", "word ".repeat(10)), "next".to_owned()]);
+        page.section(
+            "kernel",
+            &[format!("{} {command} done", "word ".repeat(10)), "next".to_owned()],
+        );
         let expected = format!(
             "kernel     {}\n           {command}\n           done\n           next\n",
             "word ".repeat(10).trim_end()

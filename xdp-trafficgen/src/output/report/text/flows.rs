@@ -13,10 +13,14 @@ use crate::{
 /// So many flows are worth a row in the report for people.
 const FLOW_ROWS: usize = 20;
 
-/// All flows, or the worst where they are many: those that lost the most frames, then those that were late the most often.
+/// All flows, or the worst where they are many: those that lost the most frames, then those that
+/// were late the most often.
 fn worst(snapshot: &Snapshot) -> Vec<(&PortCount, &FlowCount)> {
-    let mut flows: Vec<_> =
-        snapshot.ports.iter().flat_map(|port| port.flows.iter().map(move |flow| (port, flow))).collect();
+    let mut flows: Vec<_> = snapshot
+        .ports
+        .iter()
+        .flat_map(|port| port.flows.iter().map(move |flow| (port, flow)))
+        .collect();
     if flows.len() > FLOW_ROWS {
         flows.sort_by_cached_key(|(_, flow)| {
             let Punctuality { late, worst, unsent, .. } = flow.punctuality.unwrap_or_default();
@@ -64,9 +68,15 @@ pub(super) fn flows(snapshot: &Snapshot) -> String {
 
 /// How well departure times were kept, of the same flows, and what to do where they were not.
 pub(super) fn punctuality(snapshot: &Snapshot) -> String {
-    let mut table = table(&["flow", "port", "requested", "achieved", "late", "worst lateness", "never sent"], 2);
-    let punctual = worst(snapshot).into_iter().filter_map(|(port, flow)| Some((port, flow, flow.punctuality?)));
-    for (port, flow, Punctuality { requested, achieved, late, worst, unsent, time: _ }) in punctual {
+    let mut table = table(
+        &["flow", "port", "requested", "achieved", "late", "worst lateness", "never sent"],
+        2,
+    );
+    let punctual = worst(snapshot)
+        .into_iter()
+        .filter_map(|(port, flow)| Some((port, flow, flow.punctuality?)));
+    for (port, flow, Punctuality { requested, achieved, late, worst, unsent, time: _ }) in punctual
+    {
         table.add_row([
             flow.name.clone(),
             port.name.clone(),
@@ -102,18 +112,26 @@ mod tests {
     #[test]
     fn flows_are_listed_when_there_are_several_and_not_too_many() {
         let report = |ports: &[usize]| {
-            let snapshot =
-                Snapshot { elapsed: Duration::from_secs(1), ports: ports.iter().copied().map(port).collect() };
+            let snapshot = Snapshot {
+                elapsed: Duration::from_secs(1),
+                ports: ports.iter().copied().map(port).collect(),
+            };
             render(&Report { snapshot, ..Report::default() })
         };
         assert!(!report(&[1, 1]).contains("share"), "the ports say it all");
         let text = report(&[1, 4]);
         let row = text.lines().find(|line| line.contains(" f3 ")).unwrap();
-        assert_eq!(row.split_whitespace().collect::<Vec<_>>().join(" "), "f3 west 1 000 0 25.0 % 64 000 0.001");
+        assert_eq!(
+            row.split_whitespace().collect::<Vec<_>>().join(" "),
+            "f3 west 1 000 0 25.0 % 64 000 0.001"
+        );
         assert!(!text.contains("more flow"), "{text}");
         let text = report(&[4096]);
         assert!(text.contains(" f19 ") && !text.contains(" f20 "), "{text}");
-        assert!(text.contains("… and 4 076 more flows; these are the 20 with the most frames dropped"), "{text}");
+        assert!(
+            text.contains("… and 4 076 more flows; these are the 20 with the most frames dropped"),
+            "{text}"
+        );
         assert!(report(&[21]).contains("… and 1 more flow; these"));
     }
 
@@ -121,13 +139,15 @@ mod tests {
     fn of_many_flows_the_worst_are_listed() {
         let mut port = port(30);
         port.punctuality = Some(Punctuality::default());
-        let punctuality = |late, unsent| Some(Punctuality { late, unsent, ..Punctuality::default() });
+        let punctuality =
+            |late, unsent| Some(Punctuality { late, unsent, ..Punctuality::default() });
         port.flows[29].drops = vec![(DropReason::QueueFull, 7)];
         port.flows[28].punctuality = punctuality(0, 8);
         port.flows[27].punctuality = punctuality(900, 0);
         port.flows[26].punctuality = punctuality(1000, 0);
         let snapshot = Snapshot { elapsed: Duration::from_secs(1), ports: vec![port] };
-        let names: Vec<&str> = worst(&snapshot).iter().map(|(_, flow)| flow.name.as_str()).collect();
+        let names: Vec<&str> =
+            worst(&snapshot).iter().map(|(_, flow)| flow.name.as_str()).collect();
         assert_eq!(names[..6], ["f28", "f29", "f26", "f27", "f0", "f1"]);
         assert_eq!(names.len(), FLOW_ROWS);
         let text = render(&Report { snapshot, ..Report::default() });
@@ -139,8 +159,12 @@ mod tests {
     fn departures_without_a_frame_are_told() {
         let mut port = port(1);
         assert_eq!(shortfall(&port), None);
-        let punctuality =
-            Punctuality { requested: Some(40e6), achieved: Some(17_300_123.4), unsent: 1000, ..Punctuality::default() };
+        let punctuality = Punctuality {
+            requested: Some(40e6),
+            achieved: Some(17_300_123.4),
+            unsent: 1000,
+            ..Punctuality::default()
+        };
         port.punctuality = Some(punctuality);
         port.flows[0].punctuality = Some(punctuality);
         let snapshot = Snapshot { elapsed: Duration::from_secs(1), ports: vec![port] };

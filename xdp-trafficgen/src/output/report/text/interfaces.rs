@@ -38,8 +38,8 @@ fn is_of_sending(counter: &str) -> bool {
     counter.contains("tx") || counter.contains("xmit")
 }
 
-/// Whether a NIC's own counter, of this name, is of frames that did not leave. Each driver has names of its own; what it lost of
-/// what came in (`rx_dropped`) is not meant.
+/// Whether a NIC's own counter, of this name, is of frames that did not leave. Each driver has
+/// names of its own; what it lost of what came in (`rx_dropped`) is not meant.
 fn is_loss(counter: &str) -> bool {
     let name = counter.to_ascii_lowercase().replace("interrupt", "");
     let lost = ["drop", "discard", "err", "timeout"].iter().any(|part| name.contains(part));
@@ -60,10 +60,16 @@ fn interface(port: &PortCount, counters: &Counters) -> String {
         grouped(*tx_errors)
     );
     let told = |name: &str| (is_of_sending(name) && !name.contains("byte")) || is_loss(name);
-    let mut counted = nic.iter().filter(|(name, count)| **count > 0 && told(name)).collect::<Vec<_>>();
+    let mut counted =
+        nic.iter().filter(|(name, count)| **count > 0 && told(name)).collect::<Vec<_>>();
     counted.sort_by_key(|(name, count)| Reverse((is_loss(name), **count)));
     for (index, (name, count)) in counted.iter().take(NIC_COUNTERS).enumerate() {
-        let _ = write!(text, "{} {name} {}", if index == 0 { "; ethtool -S:" } else { "," }, grouped(**count));
+        let _ = write!(
+            text,
+            "{} {name} {}",
+            if index == 0 { "; ethtool -S:" } else { "," },
+            grouped(**count)
+        );
     }
     let more = counted.len().saturating_sub(NIC_COUNTERS);
     let _ = if more > 0 { writeln!(text, ", … and {more} more") } else { writeln!(text) };
@@ -79,7 +85,13 @@ mod tests {
     fn an_interface_that_lost_frames_is_not_among_many_that_agree() {
         let with = |counter: &str| {
             let one = |index: usize| {
-                let nic = [("tx_queue_0_packets", 1000), ("tx_1", 900), ("tx_2", 800), ("tx_3", 700), (counter, 3)];
+                let nic = [
+                    ("tx_queue_0_packets", 1000),
+                    ("tx_1", 900),
+                    ("tx_2", 800),
+                    ("tx_3", 700),
+                    (counter, 3),
+                ];
                 let nic = nic.iter().filter(|(name, _)| index == 4 || *name != counter);
                 let nic = nic.map(|(name, count)| ((*name).to_owned(), *count)).collect();
                 let counters = Counters { tx_packets: 1000, nic, ..Counters::default() };
@@ -87,9 +99,14 @@ mod tests {
             };
             interfaces(&(0..5).map(one).collect::<Vec<_>>())
         };
-        for loss in
-            ["tx_dropped.nic", "port.tx_errors", "tx_timeout", "tx_discards_phy", "carrier_errors", "ucast_xmit_err"]
-        {
+        for loss in [
+            "tx_dropped.nic",
+            "port.tx_errors",
+            "tx_timeout",
+            "tx_discards_phy",
+            "carrier_errors",
+            "ucast_xmit_err",
+        ] {
             let text = with(loss);
             assert!(text.contains("ports p0, p1, p2 and 1 more: their"), "{text}");
             assert!(text.contains("port p4: its interface counted 1 000"), "{text}");

@@ -130,10 +130,13 @@ fn flows_without_frames_are_not_in_the_calendar() {
 
 #[test]
 fn overdue_streams_are_next() {
-    let stream =
-        |at| Stream { state: StreamState { earliest: at, due: at, ..StreamState::default() }, ..Stream::default() };
+    let stream = |at| Stream {
+        state: StreamState { earliest: at, due: at, ..StreamState::default() },
+        ..Stream::default()
+    };
     let late = 1_000_000;
-    let mut streams = Entries(vec![stream(late), stream(late + 64), stream(10), stream(late + 5_000_000)]);
+    let mut streams =
+        Entries(vec![stream(late), stream(late + 64), stream(10), stream(late + 5_000_000)]);
     let mut calendar = Calendar::EMPTY;
     timing::insert(&mut calendar, 0, &mut streams.0[0]);
     timing::insert(&mut calendar, 3, &mut streams.0[3]);
@@ -143,12 +146,15 @@ fn overdue_streams_are_next() {
     assert_eq!([0; 3].map(|_| next(&mut calendar, &mut streams)), [2, 1, 3]);
 }
 
-/// A stream that comes while the ones of its bucket, which are due in later rounds, are being looked through.
+/// A stream that comes while the ones of its bucket, which are due in later rounds, are being
+/// looked through.
 #[test]
 fn streams_that_come_during_a_look_are_found() {
     let round = (BUCKETS as u64) << BUCKET_BITS;
-    let stream =
-        |at| Stream { state: StreamState { earliest: at, due: at, ..StreamState::default() }, ..Stream::default() };
+    let stream = |at| Stream {
+        state: StreamState { earliest: at, due: at, ..StreamState::default() },
+        ..Stream::default()
+    };
     let mut streams = Entries(vec![stream(round), stream(2 * round), stream(5), stream(1000)]);
     let mut calendar = Calendar::EMPTY;
     timing::insert(&mut calendar, 0, &mut streams.0[0]);

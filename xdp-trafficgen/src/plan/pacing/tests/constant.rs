@@ -53,13 +53,16 @@ fn no_error_after_a_billion_frames() {
 #[test]
 fn a_rate_of_unwieldy_terms_is_as_good_as_exact() {
     // The number of parts of a nanosecond would be this prime, which has 64 bits.
-    let rate =
-        Rate { amount: Ratio { numerator: u128::from(u64::MAX - 58), denominator: 1 << 40 }, unit: RateUnit::BitsL2 };
+    let rate = Rate {
+        amount: Ratio { numerator: u128::from(u64::MAX - 58), denominator: 1 << 40 },
+        unit: RateUnit::BitsL2,
+    };
     let pacing = of_profile(Profile::Constant(rate), 3);
     let [first, _, third] = [0, 1, 2].map(|worker| pacing.departures[worker]);
     // 2^24 bits a second of frames of 512: 32768 a second, less 58 in 2^64.
     let exact = 3.0 * 1e9 / 32768.0;
-    let gap = first.state.gap.ns as f64 + first.state.gap.rest as f64 / first.state.gap.whole as f64;
+    let gap =
+        first.state.gap.ns as f64 + first.state.gap.rest as f64 / first.state.gap.whole as f64;
     assert!((gap - exact).abs() < 1e-9, "{gap} {exact}");
     assert!(first.state.gap.whole <= 1 << 63 && first.state.gap.rest < first.state.gap.whole);
     assert_eq!(third.state.due, 61035);
@@ -97,7 +100,10 @@ fn what_is_due_is_counted_up_to_the_end() {
         let tables = HostTables::new(pacing);
         pacing.departures.iter().map(|stream| due_before(stream, &tables, time)).sum()
     };
-    assert_eq!(limited.departures.iter().map(|stream| stream.state.left).collect::<Vec<_>>(), [334, 333, 333]);
+    assert_eq!(
+        limited.departures.iter().map(|stream| stream.state.left).collect::<Vec<_>>(),
+        [334, 333, 333]
+    );
     assert_eq!(count_before(&limited, 500_000), 500);
     assert_eq!(count_before(&limited, u64::MAX), 1000);
     assert_eq!(count(&limited), 1000);

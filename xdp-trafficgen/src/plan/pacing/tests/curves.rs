@@ -8,7 +8,8 @@ use xdp_trafficgen_ebpf::abi::timing::{StreamSpec, StreamState};
 use super::*;
 use crate::config::rate::{Burst, Spacing, Step};
 
-/// A rate in frames a nanosecond, as pieces that Simpson's rule can integrate: exactly when straight.
+/// A rate in frames a nanosecond, as pieces that Simpson's rule can integrate: exactly when
+/// straight.
 struct Model {
     /// The pieces' ends, in nanoseconds.
     ends: Vec<f64>,
@@ -58,7 +59,11 @@ impl Model {
                 let (mut low, mut high) = (0.0, 1.0);
                 for _ in 0..60 {
                     let middle = (low + high) / 2.0;
-                    if before + self.area(piece, middle) > frames { high = middle } else { low = middle }
+                    if before + self.area(piece, middle) > frames {
+                        high = middle
+                    } else {
+                        low = middle
+                    }
                 }
                 let start = if piece == 0 { 0.0 } else { self.ends[piece - 1] };
                 return start + (self.ends[piece] - start) * low;
@@ -69,7 +74,8 @@ impl Model {
     }
 }
 
-/// Every frame within 1 % of a gap, or 10 ns, of its time in the model (and in each of its periods); workers take turns.
+/// Every frame within 1 % of a gap, or 10 ns, of its time in the model (and in each of its
+/// periods); workers take turns.
 #[track_caller]
 fn check(profile: &Profile, model: &Model, frames: usize, periods: usize) {
     let single = of_profile(profile.clone(), 1);
@@ -81,9 +87,13 @@ fn check(profile: &Profile, model: &Model, frames: usize, periods: usize) {
     for frame in (0..frames * periods).filter(|frame| frame % every == 0 || frame % frames < 20) {
         let start = (frame / frames) as f64 * length;
         let number = (frame % frames) as f64;
-        let (earliest, latest) = (model.time((number - 0.01).max(0.0)) - 11.0, model.time(number + 0.01) + 11.0);
+        let (earliest, latest) =
+            (model.time((number - 0.01).max(0.0)) - 11.0, model.time(number + 0.01) + 11.0);
         let due = all[frame] as f64 - start;
-        assert!(due >= earliest && due <= latest, "frame {frame}: {due}, not {earliest} to {latest}");
+        assert!(
+            due >= earliest && due <= latest,
+            "frame {frame}: {due}, not {earliest} to {latest}"
+        );
     }
     for workers in [2, 3, 7] {
         let shared = in_turns(&of_profile(profile.clone(), workers), frames * periods);
@@ -113,7 +123,8 @@ fn trace(pieces: &[(u64, u64)], last: u64, repeat: bool) -> (Profile, Model, u12
     }
     points.push((Duration::from_nanos(at), pps(last, 1)));
     // Trapezia, in half frames by 10⁹.
-    let area: u128 = lines.iter().map(|&(nanos, from, to)| u128::from(nanos) * u128::from(from + to)).sum();
+    let area: u128 =
+        lines.iter().map(|&(nanos, from, to)| u128::from(nanos) * u128::from(from + to)).sum();
     (Profile::Trace { points, repeat }, Model::lines(lines), area.div_ceil(2_000_000_000))
 }
 
@@ -128,15 +139,27 @@ fn ramps() {
     check(&ramp(10, 10, millis(1000)), &model(10, 10), 20, 1);
     check(&ramp(10_000, 0, millis(1000)), &model(10_000, 0), 5000, 1);
     assert_eq!(count(&of_profile(ramp(10_000, 0, millis(1000)), 3)), 5000);
-    // Frame k of the ramp from zero leaves at √(k / 500) s; those behind it are a millisecond from each other.
+    // Frame k of the ramp from zero leaves at √(k / 500) s; those behind it are a millisecond from
+    // each other.
     let times = in_turns(&of_profile(ramp(0, 1000, millis(1000)), 1), 502);
-    assert_eq!((times[0], times[125], times[500], times[501]), (0, 500_000_000, 1_000_000_000, 1_001_000_000));
+    assert_eq!(
+        (times[0], times[125], times[500], times[501]),
+        (0, 500_000_000, 1_000_000_000, 1_001_000_000)
+    );
 }
 
 #[test]
 fn steps_are_exact() {
-    let pause = || steps(vec![step(1000, millis(1000)), step(0, millis(1000)), step(500, millis(1000))], true);
-    let model = || Model::lines(vec![(1_000_000_000, 1000, 1000), (1_000_000_000, 0, 0), (1_000_000_000, 500, 500)]);
+    let pause = || {
+        steps(vec![step(1000, millis(1000)), step(0, millis(1000)), step(500, millis(1000))], true)
+    };
+    let model = || {
+        Model::lines(vec![
+            (1_000_000_000, 1000, 1000),
+            (1_000_000_000, 0, 0),
+            (1_000_000_000, 500, 500),
+        ])
+    };
     check(&pause(), &model(), 1500, 4);
     let times = in_turns(&of_profile(pause(), 7), 3001);
     assert_eq!(
@@ -146,7 +169,12 @@ fn steps_are_exact() {
     // What is begun of a frame in one step ends in the next: 1.5 frames, then 10.5.
     let halves = of_profile(steps(vec![step(15, millis(100)), step(105, millis(100))], false), 1);
     let expected = [0u64, 66_666_666, 104_761_904, 114_285_714];
-    assert!(in_turns(&halves, 4).iter().zip(expected).all(|(due, expected)| due.abs_diff(expected) <= 1));
+    assert!(
+        in_turns(&halves, 4)
+            .iter()
+            .zip(expected)
+            .all(|(due, expected)| due.abs_diff(expected) <= 1)
+    );
     assert_eq!(count(&halves), 12);
     // It ends by itself, too.
     let endless = {
@@ -157,7 +185,10 @@ fn steps_are_exact() {
     // No frame before the first one.
     let late = of_profile(steps(vec![step(0, millis(5)), step(1000, millis(2))], false), 3);
     assert_eq!(in_turns(&late, 10), [5_000_000, 6_000_000]);
-    assert_eq!(late.departures.iter().map(|stream| stream.state.left).collect::<Vec<_>>(), [1, 1, 0]);
+    assert_eq!(
+        late.departures.iter().map(|stream| stream.state.left).collect::<Vec<_>>(),
+        [1, 1, 0]
+    );
 }
 
 #[test]
@@ -272,7 +303,10 @@ proptest! {
 #[cfg_attr(debug_assertions, ignore = "takes a minute unless optimized")]
 fn a_day_of_millions_of_frames_a_second_has_room() {
     let day = Duration::from_secs(86_400);
-    let pacing = of_profile(Profile::Sine { mean: pps(10_000_000, 1), amplitude: pps(8_000_000, 1), period: day }, 4);
+    let pacing = of_profile(
+        Profile::Sine { mean: pps(10_000_000, 1), amplitude: pps(8_000_000, 1), period: day },
+        4,
+    );
     let frames: u64 = pacing.segments.iter().map(|segment| segment.frames).sum();
     assert_eq!(frames, 864_000_000_000);
 }
@@ -298,7 +332,12 @@ fn endless_times_and_absurd_rates() {
             inter_burst_gap: age,
             bursts: Some(u64::MAX),
         }),
-        Profile::Burst(Burst { packets: 1, spacing: Spacing::Gap(age), inter_burst_gap: age, bursts: None }),
+        Profile::Burst(Burst {
+            packets: 1,
+            spacing: Spacing::Gap(age),
+            inter_burst_gap: age,
+            bursts: None,
+        }),
     ];
     for profile in profiles {
         let mut flow = flow(profile);

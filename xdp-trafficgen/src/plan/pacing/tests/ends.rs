@@ -1,4 +1,5 @@
-//! The last instant: a flow has the departures that are due before its end. One that is due at the end itself, it has not.
+//! The last instant: a flow has the departures that are due before its end. One that is due at the
+//! end itself, it has not.
 
 use proptest::prelude::*;
 
@@ -56,7 +57,8 @@ fn a_constant_rate_has_its_product_with_the_time() {
 #[test]
 fn flows_of_one_port_have_theirs_each() {
     for workers in [1, 2, 3] {
-        let mut flows: Vec<Flow> = [7000, 4000, 1000].map(|rate| flow(Profile::Constant(pps(rate, 1)))).to_vec();
+        let mut flows: Vec<Flow> =
+            [7000, 4000, 1000].map(|rate| flow(Profile::Constant(pps(rate, 1)))).to_vec();
         for flow in &mut flows {
             flow.duration = Some(located(millis(1000)));
         }
@@ -77,7 +79,8 @@ fn a_written_delay_is_kept_and_others_are_spread() {
         let pacing = of_flows(flows.clone(), workers);
         // The golden ratio's share of 62.5 ms.
         let spread = (62.5e6 * (3.0 * (5f64.sqrt() - 1.0) / 2.0).fract()).floor();
-        let first: Vec<u64> = pacing.departures[..4].iter().map(|stream| stream.state.due).collect();
+        let first: Vec<u64> =
+            pacing.departures[..4].iter().map(|stream| stream.state.due).collect();
         assert_eq!(first[..3], [0, 100, 0]);
         assert!((first[3] as f64 - spread).abs() <= 1.0, "{first:?}, {spread}");
     }
@@ -86,8 +89,12 @@ fn a_written_delay_is_kept_and_others_are_spread() {
 #[test]
 fn a_rate_that_changes_has_its_integral() {
     let step = |rate, nanos| Step { rate: pps(rate, 1), duration: Duration::from_nanos(nanos) };
-    // The first frame of the second step is due 166 666⅔ ns into it, and the one that is due at the end is not of the flow.
-    let steps = Profile::Steps { steps: vec![step(1005, 100_000_000), step(3000, 100_000_000)], repeat: false };
+    // The first frame of the second step is due 166 666⅔ ns into it, and the one that is due at the
+    // end is not of the flow.
+    let steps = Profile::Steps {
+        steps: vec![step(1005, 100_000_000), step(3000, 100_000_000)],
+        repeat: false,
+    };
     check(&steps, Duration::from_nanos(100_500_000), 102);
     let over = Profile::Steps { steps: vec![step(12_000, 1_000_000_000)], repeat: true };
     check(&over, millis(1000), 12_000);
@@ -98,7 +105,11 @@ fn a_rate_that_changes_has_its_integral() {
     check(&ramp(0, 24_000), millis(500), 3000);
     check(&ramp(24_000, 0), millis(500), 9000);
     check(&ramp(0, 12_000), millis(2000), 18_000);
-    let sine = |amplitude| Profile::Sine { mean: pps(12_000, 1), amplitude: pps(amplitude, 1), period: millis(250) };
+    let sine = |amplitude| Profile::Sine {
+        mean: pps(12_000, 1),
+        amplitude: pps(amplitude, 1),
+        period: millis(250),
+    };
     check(&sine(6000), millis(1000), 12_000);
     check(&sine(0), millis(125), 1500);
     let points = [(0, 0), (100, 8000), (300, 4000)].map(|(at, rate)| (millis(at), pps(rate, 1)));
@@ -141,8 +152,10 @@ fn bursts_at_a_rate_never_drift() {
         }
     }
     // Other units are worth so many frames a second: 512 bits a frame.
-    let rate = Rate { amount: Ratio { numerator: 317 * 512, denominator: 1 }, unit: RateUnit::BitsL2 };
-    let burst = Burst { packets: 3, spacing: Spacing::Rate(rate), inter_burst_gap: pause, bursts: None };
+    let rate =
+        Rate { amount: Ratio { numerator: 317 * 512, denominator: 1 }, unit: RateUnit::BitsL2 };
+    let burst =
+        Burst { packets: 3, spacing: Spacing::Rate(rate), inter_burst_gap: pause, bursts: None };
     let times = in_turns(&of_profile(Profile::Burst(burst), 1), 4);
     assert_eq!(times, [0, 3_154_574, 6_309_148, 8_809_148]);
 }
@@ -154,11 +167,13 @@ fn a_total_keeps_the_shares_of_its_flows() {
     fn check(rates: &[Rate], total: Rate, speed: Option<u64>, expected: &[f64]) {
         let flows: Vec<Flow> = rates.iter().map(|rate| flow(Profile::Constant(*rate))).collect();
         let mut config = Config { flows, ..CONFIG.clone() };
-        let among = config.flows.iter().zip(rates).map(|(flow, rate)| (*rate, flow.size.value.clone()));
+        let among =
+            config.flows.iter().zip(rates).map(|(flow, rate)| (*rate, flow.size.value.clone()));
         config.ports[0].total = Some(located(Total { rate: total, among: among.collect() }));
         config.ports[0].speed = speed.map(located);
         let pacing = pacing_and_notes(&config, 2).expect("pacing").0;
-        let requested: Vec<f64> = pacing.requested.iter().map(|rate| rate.unwrap().to_f64()).collect();
+        let requested: Vec<f64> =
+            pacing.requested.iter().map(|rate| rate.unwrap().to_f64()).collect();
         for (rate, expected) in requested.iter().zip(expected) {
             assert!((rate / expected - 1.0).abs() < 1e-12, "{requested:?}");
         }

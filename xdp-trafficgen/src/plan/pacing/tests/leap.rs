@@ -10,7 +10,12 @@ use crate::{
 };
 
 fn burst(packets: u64, spacing: Spacing, micros: u64, bursts: Option<u64>) -> Profile {
-    Profile::Burst(Burst { packets, spacing, inter_burst_gap: Duration::from_micros(micros), bursts })
+    Profile::Burst(Burst {
+        packets,
+        spacing,
+        inter_burst_gap: Duration::from_micros(micros),
+        bursts,
+    })
 }
 
 /// A profile of each kind, with fractions of a nanosecond wherever there may be some.
@@ -22,8 +27,9 @@ fn profiles() -> impl Strategy<Value = Profile> {
     });
     let sine = odd().prop_map(|mean| Profile::Sine { mean, amplitude: mean, period: millis(9) });
     let ramp = (odd(), odd()).prop_map(|(from, to)| Profile::Ramp { from, to, over: millis(30) });
-    let spaced = (1u64..20, odd(), 0u64..900, proptest::option::of(1u64..300))
-        .prop_map(|(packets, rate, pause, bursts)| burst(packets, Spacing::Rate(rate), pause + 1, bursts));
+    let spaced = (1u64..20, odd(), 0u64..900, proptest::option::of(1u64..300)).prop_map(
+        |(packets, rate, pause, bursts)| burst(packets, Spacing::Rate(rate), pause + 1, bursts),
+    );
     prop_oneof![odd().prop_map(Profile::Constant), steps, sine, ramp, spaced]
 }
 
@@ -48,7 +54,8 @@ proptest! {
     }
 }
 
-/// A daemon whose interface went away after a year stood still until all departures of the year were counted one by one.
+/// A daemon whose interface went away after a year stood still until all departures of the year
+/// were counted one by one.
 #[test]
 fn a_year_is_one_leap() {
     const YEAR: u64 = 365 * 86_400 * 1_000_000_000;
@@ -60,14 +67,20 @@ fn a_year_is_one_leap() {
         assert_eq!((stream.counts.unsent, stream.state.due), (departures, YEAR), "{stream:?}");
     }
     check(burst(1, Spacing::Link, 100, None), YEAR / 100_000);
-    let steps = [(10_000, 1), (20_000, 3)].map(|(rate, time)| Step { rate: pps(rate, 1), duration: millis(time) });
+    let steps = [(10_000, 1), (20_000, 3)]
+        .map(|(rate, time)| Step { rate: pps(rate, 1), duration: millis(time) });
     check(Profile::Steps { steps: steps.into(), repeat: true }, YEAR / 4_000_000 * 70);
-    // Of gaps in parts of a nanosecond so small that eleven of them are more than the program's 64 bits hold.
+    // Of gaps in parts of a nanosecond so small that eleven of them are more than the program's 64
+    // bits hold.
     let rate = Ratio { numerator: (1 << 62) + 1, denominator: 1 << 42 };
     let pacing = of_profile(Profile::Constant(frames(rate)), 1);
     let mut stream = pacing.departures[0];
     assert!(stream.state.gap.whole > 1 << 59, "{stream:?}");
     skip_to(&mut stream, YEAR, &pacing.segments, &exponentials());
     let exact = u128::from(YEAR) * rate.numerator / (rate.denominator * 1_000_000_000);
-    assert!(u128::from(stream.counts.unsent).abs_diff(exact) <= 1, "{} and {exact}", stream.counts.unsent);
+    assert!(
+        u128::from(stream.counts.unsent).abs_diff(exact) <= 1,
+        "{} and {exact}",
+        stream.counts.unsent
+    );
 }

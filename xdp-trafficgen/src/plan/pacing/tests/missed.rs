@@ -19,7 +19,8 @@ fn port(flows: Vec<Flow>, port_rate: Option<Profile>, cpus: u32) -> PortPlan {
     config.ports[0].cpus = Some(located((0..cpus).collect()));
     let all: Vec<u32> = (0..cpus).collect();
     let facts = Facts { cpus: all.clone(), allowed_cpus: all, ..facts() };
-    let mut plan = plan::plan(&config, &facts, DefaultRoute::Allow).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let mut plan =
+        plan::plan(&config, &facts, DefaultRoute::Allow).unwrap_or_else(|wrong| panic!("{wrong}"));
     plan.ports.remove(0)
 }
 
@@ -51,17 +52,24 @@ fn flows_share_what_a_port_misses() {
     let free = || Flow { rate: None, ..flow(Profile::Constant(pps(1, 1))) };
     let rate = || Some(Profile::Constant(pps(1000, 1)));
     let heavy = Flow { weight: located(3), ..free() };
-    assert_eq!(missed(&port(vec![heavy.clone(), free()], rate(), 1), &[750, 250], SECOND, 3 * SECOND), [1500, 500]);
+    assert_eq!(
+        missed(&port(vec![heavy.clone(), free()], rate(), 1), &[750, 250], SECOND, 3 * SECOND),
+        [1500, 500]
+    );
     // One ends within, one begins within.
     let short = Flow { duration: Some(located(millis(2000))), ..free() };
     let late = Flow { delay: located(millis(2500)), ..free() };
-    let counts = missed(&port(vec![short, late.clone()], rate(), 1), &[1000, 0], SECOND, 3 * SECOND);
+    let counts =
+        missed(&port(vec![short, late.clone()], rate(), 1), &[1000, 0], SECOND, 3 * SECOND);
     // Nobody has those in between.
     assert_eq!(counts, [1000, 500]);
     assert_eq!(missed(&port(vec![late], rate(), 1), &[0], SECOND, 2 * SECOND), [0]);
     // What is left of a number of frames, no more, and the others have the rest.
     let few = Flow { packets: Some(located(1000)), ..free() };
-    assert_eq!(missed(&port(vec![few, free()], rate(), 1), &[900, 1100], 2 * SECOND, 3 * SECOND), [100, 900]);
+    assert_eq!(
+        missed(&port(vec![few, free()], rate(), 1), &[900, 1100], 2 * SECOND, 3 * SECOND),
+        [100, 900]
+    );
 }
 
 #[test]
@@ -71,9 +79,23 @@ fn a_flow_with_an_end_misses_what_is_left_of_it() {
         duration: duration.map(located),
         ..flow(Profile::Constant(pps(1000, 1)))
     };
-    assert_eq!(missed(&port(vec![with(Some(2500), None)], None, 1), &[2000], 2 * SECOND, 9 * SECOND), [500]);
-    assert_eq!(missed(&port(vec![with(None, Some(millis(2500)))], None, 2), &[2000], 2 * SECOND, 9 * SECOND), [500]);
-    assert_eq!(missed(&port(vec![with(Some(2000), None)], None, 1), &[2000], 2 * SECOND, 9 * SECOND), [0]);
+    assert_eq!(
+        missed(&port(vec![with(Some(2500), None)], None, 1), &[2000], 2 * SECOND, 9 * SECOND),
+        [500]
+    );
+    assert_eq!(
+        missed(
+            &port(vec![with(None, Some(millis(2500)))], None, 2),
+            &[2000],
+            2 * SECOND,
+            9 * SECOND
+        ),
+        [500]
+    );
+    assert_eq!(
+        missed(&port(vec![with(Some(2000), None)], None, 1), &[2000], 2 * SECOND, 9 * SECOND),
+        [0]
+    );
 }
 
 #[test]
@@ -81,7 +103,10 @@ fn nothing_is_missed_at_full_speed() {
     let free = Flow { rate: None, ..flow(Profile::Constant(pps(1, 1))) };
     let port = port(vec![free], None, 1);
     assert_eq!(missed(&port, &[1], SECOND, 2 * SECOND), [0]);
-    assert_eq!(MissedDepartures::of(&port).flows()[0].window(), (Duration::ZERO, Duration::from_nanos(u64::MAX)));
+    assert_eq!(
+        MissedDepartures::of(&port).flows()[0].window(),
+        (Duration::ZERO, Duration::from_nanos(u64::MAX))
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Poisson processes: what is drawn is exponentially distributed, and of the mean that was asked for.
+//! Poisson processes: what is drawn is exponentially distributed, and of the mean that was asked
+//! for.
 
 use xdp_trafficgen_ebpf::abi::timing::{EXPONENTIAL_BITS, EXPONENTIALS};
 
@@ -20,12 +21,14 @@ fn mean(values: &[f64]) -> f64 {
 
 #[test]
 fn the_table_has_a_mean_of_one() {
-    let table: Vec<f64> = exponentials().iter().map(|&e| f64::from(e) / f64::from(1 << EXPONENTIAL_BITS)).collect();
+    let table: Vec<f64> =
+        exponentials().iter().map(|&e| f64::from(e) / f64::from(1 << EXPONENTIAL_BITS)).collect();
     let n = EXPONENTIALS as f64;
     // The mean of what one draw adds: evenly between two entries, or all of the first one.
-    let one: f64 =
-        (1..EXPONENTIALS).map(|k| (table[k] + table.get(k + 1).copied().unwrap_or(0.0)) / 2.0 / n).sum::<f64>()
-            + table[1] / n;
+    let one: f64 = (1..EXPONENTIALS)
+        .map(|k| (table[k] + table.get(k + 1).copied().unwrap_or(0.0)) / 2.0 / n)
+        .sum::<f64>()
+        + table[1] / n;
     // Followed by another one, once in n times, up to the fourth.
     let mean = one * (1.0 + 1.0 / n + 1.0 / n.powi(2) + 1.0 / n.powi(3));
     assert!((mean - 1.0).abs() < 1e-6, "{mean}");
@@ -69,9 +72,11 @@ fn gaps_are_exponential() {
 #[test]
 fn gaps_do_not_depend_on_each_other() {
     let pacing = poisson(pps(1_000_000, 1), None, 2);
-    let [first, second] = [0, 1].map(|worker| gaps(&times(&pacing, &pacing.departures[worker], 100_001)));
+    let [first, second] =
+        [0, 1].map(|worker| gaps(&times(&pacing, &pacing.departures[worker], 100_001)));
     let correlation = |a: &[f64], b: &[f64]| -> f64 {
-        a.iter().zip(b).map(|(a, b)| (a / 2e3 - 1.0) * (b / 2e3 - 1.0)).sum::<f64>() / a.len() as f64
+        a.iter().zip(b).map(|(a, b)| (a / 2e3 - 1.0) * (b / 2e3 - 1.0)).sum::<f64>()
+            / a.len() as f64
     };
     // Four standard deviations.
     assert!(correlation(&first, &second).abs() < 4.0 / 316.0);
@@ -94,7 +99,8 @@ fn the_same_seed_gives_the_same_departures() {
 
 #[test]
 fn the_first_one_does_not_leave_at_once() {
-    let starts: Vec<f64> =
-        (0..2000).map(|seed| poisson(pps(1_000_000, 1), Some(seed), 1).departures[0].state.due as f64).collect();
+    let starts: Vec<f64> = (0..2000)
+        .map(|seed| poisson(pps(1_000_000, 1), Some(seed), 1).departures[0].state.due as f64)
+        .collect();
     assert!((mean(&starts) / 1000.0 - 1.0).abs() < 4.0 / 44.0, "{}", mean(&starts));
 }

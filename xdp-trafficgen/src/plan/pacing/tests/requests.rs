@@ -39,7 +39,12 @@ fn rates_in_frames() {
     check_rate((10_000_000_000, 1), RateUnit::BitsL2, &fixed(1250), (1_000_000, 1));
     check_rate((3, 2), RateUnit::Frames, &fixed(64), (3, 2));
     // Means: 64, 164, … 964; 64 to 65; 7 · 64 + 4 · 570 + 1518 by 12; 64, 64, 1280.
-    check_rate((8, 1), RateUnit::BitsL2, &Size::Increment { start: 64, end: 1000, step: 100 }, (1, 514));
+    check_rate(
+        (8, 1),
+        RateUnit::BitsL2,
+        &Size::Increment { start: 64, end: 1000, step: 100 },
+        (1, 514),
+    );
     check_rate((8, 1), RateUnit::BitsL2, &Size::Random { min: 64, max: 65, seed: None }, (2, 129));
     let imix = [(64, 7), (570, 4), (1518, 1)].map(|(size, weight)| SizeWeight { size, weight });
     check_rate((8, 1), RateUnit::BitsL2, &Size::Weighted(imix.to_vec()), (12, 4246));
@@ -58,10 +63,18 @@ fn with_port(change: impl FnOnce(&mut Config)) -> Config {
 #[test]
 fn a_port_shares_its_rate_by_weight() {
     let config = with_port(|config| {
-        let light = Flow { size: located(Size::Fixed(64)), weight: located(3), ..CONFIG.flows[0].clone() };
-        let heavy = Flow { size: located(Size::Fixed(1000)), delay: located(millis(5)), ..CONFIG.flows[0].clone() };
+        let light =
+            Flow { size: located(Size::Fixed(64)), weight: located(3), ..CONFIG.flows[0].clone() };
+        let heavy = Flow {
+            size: located(Size::Fixed(1000)),
+            delay: located(millis(5)),
+            ..CONFIG.flows[0].clone()
+        };
         config.flows = vec![light, heavy];
-        config.ports[0].rate = Some(located(Profile::Constant(Rate { unit: RateUnit::BitsL2, ..pps(8 * 298_000, 1) })));
+        config.ports[0].rate = Some(located(Profile::Constant(Rate {
+            unit: RateUnit::BitsL2,
+            ..pps(8 * 298_000, 1)
+        })));
         config.ports[0].behind = located(LatePolicy::Skip);
     });
     // (3 · 64 + 1000) / 4 = 298 bytes a frame.
@@ -87,7 +100,11 @@ fn check_note(rate: Rate, speed: Option<u64>, expected: Option<&str>) {
 #[test]
 fn more_than_the_link_carries_is_said() {
     let gigabits = |gigabits: u64| Some(gigabits * 1_000_000_000);
-    check_note(pps(7_450_000, 1), gigabits(10), Some("asks for 14.90 Mpps, the link carries 14.88 Mpps"));
+    check_note(
+        pps(7_450_000, 1),
+        gigabits(10),
+        Some("asks for 14.90 Mpps, the link carries 14.88 Mpps"),
+    );
     check_note(pps(7_440_000, 1), gigabits(10), None);
     check_note(pps(7_450_000, 1), None, None);
     check_note(Rate { unit: RateUnit::LineShare, ..pps(1, 2) }, gigabits(1), None);
@@ -96,7 +113,8 @@ fn more_than_the_link_carries_is_said() {
 #[test]
 fn an_unknown_speed_has_a_cure() {
     let config = with_port(|config| {
-        config.flows = vec![flow(Profile::Constant(Rate { unit: RateUnit::LineShare, ..pps(1, 2) }))]
+        config.flows =
+            vec![flow(Profile::Constant(Rate { unit: RateUnit::LineShare, ..pps(1, 2) }))]
     });
     let wrong = pacing_and_notes(&config, 1).expect_err("nobody knows the speed");
     assert_eq!(wrong.len(), 1);
@@ -105,12 +123,20 @@ fn an_unknown_speed_has_a_cure() {
 
 #[test]
 fn too_many_segments_have_a_cure() {
-    let sine = Profile::Sine { mean: pps(1_000_000, 1), amplitude: pps(900_000, 1), period: millis(1000) };
+    let sine =
+        Profile::Sine { mean: pps(1_000_000, 1), amplitude: pps(900_000, 1), period: millis(1000) };
     let config = with_port(|config| config.ports[0].rate = Some(located(sine)));
     let flows: Vec<_> = config.flows.iter().collect();
-    let request = Request { port: &config.ports[0], flows: &flows, workers: 1, link_speed: None, max_segments: 0 };
+    let request = Request {
+        port: &config.ports[0],
+        flows: &flows,
+        workers: 1,
+        link_speed: None,
+        max_segments: 0,
+    };
     let segments = |limit| {
-        pacing(&Request { max_segments: limit, ..request }).map(|pacing| pacing.expect("a rate").0.segments.len())
+        pacing(&Request { max_segments: limit, ..request })
+            .map(|pacing| pacing.expect("a rate").0.segments.len())
     };
     let precise = segments(100_000).expect("room");
     // With less room, less precisely.
@@ -121,7 +147,8 @@ fn too_many_segments_have_a_cure() {
 
 #[test]
 fn loads_that_flows_share_take_room_once() {
-    let sine = Profile::Sine { mean: pps(1_000_000, 1), amplitude: pps(900_000, 1), period: millis(10) };
+    let sine =
+        Profile::Sine { mean: pps(1_000_000, 1), amplitude: pps(900_000, 1), period: millis(10) };
     let one = of_profile(sine.clone(), 2);
     let many = of_flows(vec![flow(sine); 50], 2);
     assert_eq!(many.segments, one.segments);
@@ -142,7 +169,8 @@ fn batches_are_as_small_as_keep_up() {
     assert!(mechanism(833.0, 64).contains("sleeps"));
     assert!(mechanism(834.0, 64).contains("one frame at a time"));
     assert!(mechanism(2e6, 48).contains("up to 48"));
-    let burst = Burst { packets: 9, spacing: Spacing::Link, inter_burst_gap: millis(1), bursts: None };
+    let burst =
+        Burst { packets: 9, spacing: Spacing::Link, inter_burst_gap: millis(1), bursts: None };
     let pacing = of_profile(Profile::Burst(burst), 1);
     // 672 bits at 100 Gbit/s, in whole nanoseconds.
     assert!((pacing.peak - 1e9 / 7.0).abs() < 1.0);
@@ -164,7 +192,12 @@ fn workers_with_little_to_do_sleep() {
     check(Profile::Poisson { mean: pps(300, 1), seed: None }, 1, false);
     check(Profile::Poisson { mean: pps(20_000, 1), seed: None }, 1, true);
     let burst = |packets, spacing, pause| {
-        Profile::Burst(Burst { packets, spacing, inter_burst_gap: Duration::from_micros(pause), bursts: None })
+        Profile::Burst(Burst {
+            packets,
+            spacing,
+            inter_burst_gap: Duration::from_micros(pause),
+            bursts: None,
+        })
     };
     // However many frames there are at a time.
     check(burst(1000, Spacing::Link, 100_000), 1, false);
@@ -180,7 +213,11 @@ fn workers_with_little_to_do_sleep() {
     };
     check(steps([100, 1500]), 1, false);
     check(steps([100, 1700]), 1, true);
-    check(Profile::Sine { mean: pps(900, 1), amplitude: pps(500, 1), period: millis(1000) }, 1, true);
+    check(
+        Profile::Sine { mean: pps(900, 1), amplitude: pps(500, 1), period: millis(1000) },
+        1,
+        true,
+    );
     // Streams of flows add up.
     let flows = |count| vec![flow(constant(400)); count];
     assert!(!of_flows(flows(2), 1).keeps_busy(1));
@@ -208,10 +245,15 @@ fn the_plan_tells_the_program() {
         ..Facts::default()
     };
     let paced = with_port(|config| {
-        let other = Flow { name: located("g".to_owned()), ..flow(Profile::Poisson { mean: pps(10, 1), seed: None }) };
-        config.flows = vec![flow(Profile::Constant(Rate { unit: RateUnit::LineShare, ..pps(1, 2) })), other];
+        let other = Flow {
+            name: located("g".to_owned()),
+            ..flow(Profile::Poisson { mean: pps(10, 1), seed: None })
+        };
+        config.flows =
+            vec![flow(Profile::Constant(Rate { unit: RateUnit::LineShare, ..pps(1, 2) })), other];
     });
-    let plan_of = |config| plan(config, &facts, DefaultRoute::Refuse).expect("a plan").ports.remove(0);
+    let plan_of =
+        |config| plan(config, &facts, DefaultRoute::Refuse).expect("a plan").ports.remove(0);
     let port = plan_of(&paced);
     let generator = port.program.generator;
     assert_eq!(generator.pacing, codes::FLOWS);

@@ -1,10 +1,11 @@
-//! The bytes of each header where nothing is set, the optional parts it has, its length field and its checksum.
+//! The bytes of each header where nothing is set, the optional parts it has, its length field and
+//! its checksum.
 
 use xdp_trafficgen::packet::{
     FieldDef,
     HeaderKind::{
-        self, Arp, Custom, Ethernet, Gre, Gtpv1, Icmp, Icmpv6, Ipv4, Ipv6, Ipv6Destination, Ipv6Fragment, Ipv6HopByHop,
-        Ipv6Routing, Mpls, Pppoe, Tcp, Udp, Vlan, Vxlan,
+        self, Arp, Custom, Ethernet, Gre, Gtpv1, Icmp, Icmpv6, Ipv4, Ipv6, Ipv6Destination,
+        Ipv6Fragment, Ipv6HopByHop, Ipv6Routing, Mpls, Pppoe, Tcp, Udp, Vlan, Vxlan,
     },
 };
 
@@ -32,10 +33,17 @@ pub(super) fn bytes(flow: &Flow, index: usize) -> Vec<u8> {
         }
         Mpls => vec![0, 1, u8::from(next != Some(Mpls)), 64],
         Arp => {
-            let sender =
-                flow.headers[..index].iter().rposition(|header| header.kind == Ethernet).map_or(0, |ethernet| {
-                    let set = flow.headers[ethernet].fields.iter().find(|setting| setting.field.name == "src");
-                    set.map_or(if ethernet == 0 { LINK_MAC } else { INNER[0] }, |setting| setting.pattern.first())
+            let sender = flow.headers[..index]
+                .iter()
+                .rposition(|header| header.kind == Ethernet)
+                .map_or(0, |ethernet| {
+                    let set = flow.headers[ethernet]
+                        .fields
+                        .iter()
+                        .find(|setting| setting.field.name == "src");
+                    set.map_or(if ethernet == 0 { LINK_MAC } else { INNER[0] }, |setting| {
+                        setting.pattern.first()
+                    })
                 });
             let start = [0, 1, 8, 0, 6, 4, 0, 1];
             [&start[..], &mac(sender), &V4[0].octets(), &[0; 6], &V4[1].octets()].concat()
@@ -47,7 +55,9 @@ pub(super) fn bytes(flow: &Flow, index: usize) -> Vec<u8> {
         Ipv6 => [&[0x60, 0, 0, 0, 0, 0, number, 64][..], &V6[0].octets(), &V6[1].octets()].concat(),
         // One option that pads.
         Ipv6HopByHop | Ipv6Destination if options.is_empty() => vec![number, 0, 1, 4, 0, 0, 0, 0],
-        Ipv6HopByHop | Ipv6Destination => [&[number, eights(2 + options.len())][..], options].concat(),
+        Ipv6HopByHop | Ipv6Destination => {
+            [&[number, eights(2 + options.len())][..], options].concat()
+        }
         Ipv6Routing if options.is_empty() => vec![number, 0, 253, 0, 0, 0, 0, 0],
         Ipv6Routing => [&[number, eights(4 + options.len()), 253, 0][..], options].concat(),
         Ipv6Fragment => vec![number, 0, 0, 0, 0, 0, 0, 0],
@@ -90,17 +100,23 @@ const GTP_PARTS: [&str; 3] = ["next_extension_header_type", "sequence_number", "
 
 /// Which of the parts of RFC 2890 are there: checksum, key, sequence number.
 fn gre_parts(header: &Header) -> [bool; 3] {
-    let checksum = ["checksum_present", "checksum", "reserved1"].iter().any(|name| header.sets(name));
+    let checksum =
+        ["checksum_present", "checksum", "reserved1"].iter().any(|name| header.sets(name));
     [checksum || header.checksum.is_some(), header.sets("key"), header.sets("sequence_number")]
 }
 
-/// Where a field starts behind its header's first bit. Optional parts that are not there move what is behind them.
+/// Where a field starts behind its header's first bit. Optional parts that are not there move what
+/// is behind them.
 pub(super) fn bit_offset(header: &Header, field: &FieldDef) -> i64 {
     let offset = i64::from(field.bit_offset);
     if header.kind != Gre || field.name.starts_with("bits") {
         return offset;
     }
-    let missing = gre_parts(header).into_iter().zip([32, 64, 96]).filter(|(there, at)| !there && *at <= offset).count();
+    let missing = gre_parts(header)
+        .into_iter()
+        .zip([32, 64, 96])
+        .filter(|(there, at)| !there && *at <= offset)
+        .count();
     offset - 32 * i64::try_from(missing).expect("at most three")
 }
 
@@ -134,8 +150,12 @@ pub(super) fn write_checksum(flow: &Flow, index: usize, start: usize, frame: &mu
         return;
     }
     frame[at..at + 2].fill(0);
-    let said = lengths(flow, index, start, frame).into_iter().filter(|&end| end >= at + 2).collect::<Vec<_>>();
-    // Behind the shortest length there is nothing, and what the last one counts beyond that are zeros.
+    let said = lengths(flow, index, start, frame)
+        .into_iter()
+        .filter(|&end| end >= at + 2)
+        .collect::<Vec<_>>();
+    // Behind the shortest length there is nothing, and what the last one counts beyond that are
+    // zeros.
     let end = said.iter().copied().fold(frame.len(), usize::min);
     let length = said.last().map_or(frame.len(), |&end| end) - start;
     let protocol = match header.kind {
@@ -161,14 +181,18 @@ pub(super) fn write_checksum(flow: &Flow, index: usize, start: usize, frame: &mu
     frame[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }
 
-/// Where the lengths say that what this header's checksum covers ends: the IP packet's, and UDP's own; IPv4's header itself ends
-/// where its first byte says, or where it really does when that is less than the five words of RFC 791 section 3.1.
+/// Where the lengths say that what this header's checksum covers ends: the IP packet's, and UDP's
+/// own; IPv4's header itself ends where its first byte says, or where it really does when that is
+/// less than the five words of RFC 791 section 3.1.
 fn lengths(flow: &Flow, index: usize, start: usize, frame: &[u8]) -> Vec<usize> {
     let two = |at: usize| usize::from(frame[at]) << 8 | usize::from(frame[at + 1]);
     match flow.headers[index].kind {
         Ipv4 if frame[start] % 16 < 5 => vec![flow.start(index + 1)],
         Ipv4 => vec![start + 4 * usize::from(frame[start] % 16)],
-        Udp => [packet_end(flow, index, frame), Some(start + two(start + 4))].into_iter().flatten().collect(),
+        Udp => [packet_end(flow, index, frame), Some(start + two(start + 4))]
+            .into_iter()
+            .flatten()
+            .collect(),
         _ => packet_end(flow, index, frame).into_iter().collect(),
     }
 }
@@ -179,16 +203,22 @@ fn packet_end(flow: &Flow, index: usize, frame: &[u8]) -> Option<usize> {
         let at = flow.start(number);
         match header.kind {
             Ipv6HopByHop | Ipv6Destination | Ipv6Routing | Ipv6Fragment | Custom => {}
-            Ipv4 => return Some(at + usize::from(frame[at + 2]) * 256 + usize::from(frame[at + 3])),
-            Ipv6 => return Some(at + 40 + usize::from(frame[at + 4]) * 256 + usize::from(frame[at + 5])),
+            Ipv4 => {
+                return Some(at + usize::from(frame[at + 2]) * 256 + usize::from(frame[at + 3]));
+            }
+            Ipv6 => {
+                return Some(
+                    at + 40 + usize::from(frame[at + 4]) * 256 + usize::from(frame[at + 5]),
+                );
+            }
             _ => break,
         }
     }
     None
 }
 
-/// Source and destination of the IP packet that the header with this index is the payload of; none when something else than
-/// extension headers or unknown bytes is between.
+/// Source and destination of the IP packet that the header with this index is the payload of; none
+/// when something else than extension headers or unknown bytes is between.
 fn addresses(flow: &Flow, index: usize, frame: &[u8]) -> Vec<u8> {
     for (number, header) in flow.headers[..index].iter().enumerate().rev() {
         let start = flow.start(number);

@@ -11,7 +11,9 @@ use super::{Advance, At, Checksum, Count, Flow, Follow, Header, Pattern, Payload
 
 /// Flows `0`, `1`, … of a port whose workers are on `cpus`.
 pub(crate) fn toml(flows: &[Flow], cpus: &[u32], action: &str) -> String {
-    let mut text = format!("[[ports]]\nname = 'west'\ninterface = 'p0'\naction = '{action}'\ncpus = {cpus:?}\n");
+    let mut text = format!(
+        "[[ports]]\nname = 'west'\ninterface = 'p0'\naction = '{action}'\ncpus = {cpus:?}\n"
+    );
     for (number, flow) in flows.iter().enumerate() {
         let _ = write!(text, "\n[[flows]]\nname = '{number}'\nport = 'west'\n{}", flow.toml());
     }
@@ -21,10 +23,20 @@ pub(crate) fn toml(flows: &[Flow], cpus: &[u32], action: &str) -> String {
 impl Flow {
     /// The table of `flows` but for its name and port.
     pub(crate) fn toml(&self) -> String {
-        let weight = if self.weight == 1 { String::new() } else { format!("weight = {}\n", self.weight) };
-        let mut text = format!("{weight}size = {}\npayload = {}\npacket = [\n", self.size.toml(), self.payload.toml());
+        let weight =
+            if self.weight == 1 { String::new() } else { format!("weight = {}\n", self.weight) };
+        let mut text = format!(
+            "{weight}size = {}\npayload = {}\npacket = [\n",
+            self.size.toml(),
+            self.payload.toml()
+        );
         for header in &self.headers {
-            let _ = writeln!(text, "  {{ {} = {{ {} }} }},", header.kind.name(), self.entries(header).join(", "));
+            let _ = writeln!(
+                text,
+                "  {{ {} = {{ {} }} }},",
+                header.kind.name(),
+                self.entries(header).join(", ")
+            );
         }
         text + "]\n"
     }
@@ -37,7 +49,8 @@ impl Flow {
             .filter(|setting| !is_bits(setting))
             .map(|setting| format!("{} = {}", setting.field.name, self.pattern(setting)))
             .collect();
-        let bits: Vec<String> = header.fields.iter().filter(is_bits).map(|setting| self.bits(setting)).collect();
+        let bits: Vec<String> =
+            header.fields.iter().filter(is_bits).map(|setting| self.bits(setting)).collect();
         if !bits.is_empty() {
             entries.push(format!("bits = [{}]", bits.join(", ")));
         }
@@ -56,7 +69,9 @@ impl Flow {
     fn pattern(&self, Setting { field, pattern, follow }: &Setting) -> String {
         match follow {
             None => pattern.toml(field),
-            Some(follow) => format!("{{ {}, follow = {} }}", pattern.entry(field), self.follow(follow)),
+            Some(follow) => {
+                format!("{{ {}, follow = {} }}", pattern.entry(field), self.follow(follow))
+            }
         }
     }
 
@@ -66,7 +81,9 @@ impl Flow {
         let len = (skipped + field.bits).div_ceil(8);
         let mask = field.max() << (8 * len - skipped - field.bits);
         let mask = hex(&mask.to_be_bytes()[16 - len as usize..]);
-        let follow = follow.as_ref().map_or_else(String::new, |follow| format!(", follow = {}", self.follow(follow)));
+        let follow = follow
+            .as_ref()
+            .map_or_else(String::new, |follow| format!(", follow = {}", self.follow(follow)));
         format!("{{ offset = {offset}, mask = '{mask}', {}{follow} }}", pattern.entry(field))
     }
 
@@ -80,9 +97,13 @@ impl Flow {
 
     fn path(&self, at: At) -> String {
         let kind = self.headers[at.0].kind;
-        let alike = |headers: &[Header]| headers.iter().filter(|header| header.kind == kind).count();
-        let index =
-            if alike(&self.headers) > 1 { format!("[{}]", alike(&self.headers[..at.0])) } else { String::new() };
+        let alike =
+            |headers: &[Header]| headers.iter().filter(|header| header.kind == kind).count();
+        let index = if alike(&self.headers) > 1 {
+            format!("[{}]", alike(&self.headers[..at.0]))
+        } else {
+            String::new()
+        };
         format!("{}{index}.{}", kind.name(), self.setting(at).field.name)
     }
 }
@@ -103,7 +124,11 @@ impl Pattern {
         let counting = |way: &str, Count { start, step, count }: &Count| match step {
             // The default, left out; other steps are written as the field's values are.
             1 => format!("{way} = {{ start = {}, count = {count} }}", text(*start)),
-            _ => format!("{way} = {{ start = {}, step = {}, count = {count} }}", text(*start), text(*step)),
+            _ => format!(
+                "{way} = {{ start = {}, step = {}, count = {count} }}",
+                text(*start),
+                text(*step)
+            ),
         };
         match self {
             Self::Value(value) => format!("value = {}", text(*value)),
@@ -131,11 +156,15 @@ impl Size {
                 format!("{{ random = {{ min = {min}, max = {max}{seed} }} }}")
             }
             Self::Weighted(sizes) => {
-                let sizes: Vec<String> =
-                    sizes.iter().map(|(size, weight)| format!("{{ size = {size}, weight = {weight} }}")).collect();
+                let sizes: Vec<String> = sizes
+                    .iter()
+                    .map(|(size, weight)| format!("{{ size = {size}, weight = {weight} }}"))
+                    .collect();
                 format!("{{ weighted = [{}] }}", sizes.join(", "))
             }
-            Self::Genome(letters, z) if letters.contains('z') => format!("{{ genome = '{letters}', z = {z} }}"),
+            Self::Genome(letters, z) if letters.contains('z') => {
+                format!("{{ genome = '{letters}', z = {z} }}")
+            }
             Self::Genome(letters, _) => format!("{{ genome = '{letters}' }}"),
         }
     }

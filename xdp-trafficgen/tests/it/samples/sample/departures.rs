@@ -1,4 +1,5 @@
-//! When a sample's frames leave, by the plain formulas of its rate: how many frames have left by a time.
+//! When a sample's frames leave, by the plain formulas of its rate: how many frames have left by a
+//! time.
 
 use std::{f64::consts::TAU, fs, path::Path};
 
@@ -12,7 +13,8 @@ pub(crate) struct Departures {
 }
 
 enum Load {
-    /// Frames that have left so many seconds after the beginning, and how long it takes until the load comes again.
+    /// Frames that have left so many seconds after the beginning, and how long it takes until the
+    /// load comes again.
     Counted(Box<dyn Fn(f64) -> f64>, f64),
     /// When the frame with this number leaves.
     Timed(Box<dyn Fn(u64) -> f64>),
@@ -22,11 +24,18 @@ enum Load {
 
 impl Departures {
     /// Of `rate`; `size`: bytes of every frame, `speed`: bits a second of the link.
-    pub(crate) fn read(rate: &toml::Value, delay: f64, size: f64, speed: f64, folder: &Path) -> Self {
+    pub(crate) fn read(
+        rate: &toml::Value,
+        delay: f64,
+        size: f64,
+        speed: f64,
+        folder: &Path,
+    ) -> Self {
         let pps = |rate: &toml::Value| frames(rate.as_str().unwrap(), size, speed);
         let table = rate.as_table();
         let form = |name: &str| table.and_then(|table| table.get(name));
-        let repeats = |form: &toml::Value| form.get("repeat").is_some_and(|repeat| repeat.as_bool().unwrap());
+        let repeats =
+            |form: &toml::Value| form.get("repeat").is_some_and(|repeat| repeat.as_bool().unwrap());
         let load = if let Some(poisson) = form("poisson") {
             Load::Poisson(pps(poisson.get("mean").unwrap_or(poisson)))
         } else if let Some(burst) = form("burst") {
@@ -53,8 +62,11 @@ impl Departures {
             });
             lines(corners.collect(), repeats(rate))
         } else if let Some(sine) = form("sine") {
-            let (mean, swing, period) = (pps(&sine["mean"]), pps(&sine["amplitude"]), seconds(&sine["period"]));
-            let count = move |time: f64| mean * time + swing * period / TAU * (1.0 - (TAU * time / period).cos());
+            let (mean, swing, period) =
+                (pps(&sine["mean"]), pps(&sine["amplitude"]), seconds(&sine["period"]));
+            let count = move |time: f64| {
+                mean * time + swing * period / TAU * (1.0 - (TAU * time / period).cos())
+            };
             Load::Counted(Box::new(count), f64::INFINITY)
         } else if let Some(trace) = form("trace") {
             let unit = trace["unit"].as_str().unwrap();
@@ -76,13 +88,20 @@ impl Departures {
     pub(crate) fn check_at(&self, number: u64, at: f64, context: &dyn Fn() -> String) {
         let at = at - self.delay;
         match &self.load {
-            // Up to a gap later, so that flows of the same rate do not send together. Repeated loads may round once a period.
+            // Up to a gap later, so that flows of the same rate do not send together. Repeated
+            // loads may round once a period.
             Load::Counted(count, period) => {
                 let ahead = count(at) - number as f64;
                 let rounds = (at / period).floor();
-                assert!((-0.1 - rounds..1.1 + rounds).contains(&ahead), "{ahead} ahead at {at} s: {}", context());
+                assert!(
+                    (-0.1 - rounds..1.1 + rounds).contains(&ahead),
+                    "{ahead} ahead at {at} s: {}",
+                    context()
+                );
             }
-            Load::Timed(time) => assert!((at - time(number)).abs() < 2e-9, "not {} s: {}", time(number), context()),
+            Load::Timed(time) => {
+                assert!((at - time(number)).abs() < 2e-9, "not {} s: {}", time(number), context())
+            }
             Load::Poisson(_) => assert!(at >= 0.0, "{}", context()),
         }
     }
@@ -98,7 +117,10 @@ impl Departures {
         let average = gaps.iter().sum::<f64>() / count;
         let short = gaps.iter().filter(|gap| **gap < 1.0).count() as f64 / count;
         assert!(gaps.is_empty() || (average - 1.0).abs() < off, "mean gap {average} of {count}");
-        assert!(gaps.is_empty() || (short - 0.632).abs() < off / 2.0, "{short} of {count} gaps are short");
+        assert!(
+            gaps.is_empty() || (short - 0.632).abs() < off / 2.0,
+            "{short} of {count} gaps are short"
+        );
     }
 }
 
@@ -109,7 +131,11 @@ fn lines(points: Vec<(f64, f64)>, repeats: bool) -> Load {
             let ((start, from), (stop, to)) = (pair[0], pair[1]);
             let time = (end.min(stop) - start).max(0.0);
             // Nothing of a line without length.
-            if stop > start { time * from + time * time * (to - from) / (stop - start) / 2.0 } else { 0.0 }
+            if stop > start {
+                time * from + time * time * (to - from) / (stop - start) / 2.0
+            } else {
+                0.0
+            }
         };
         points.windows(2).map(area).sum()
     };

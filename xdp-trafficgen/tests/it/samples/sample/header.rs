@@ -21,7 +21,8 @@ pub(crate) enum Checksum {
 pub(crate) struct Field {
     /// As in a path: `src`, or `bits[0]`.
     pub(crate) name: String,
-    /// The bytes of the header it lies in and the bits of them, for one that only the raw bytes show.
+    /// The bytes of the header it lies in and the bits of them, for one that only the raw bytes
+    /// show.
     pub(crate) bits: Option<(usize, Vec<u8>)>,
     pub(crate) values: Values,
 }
@@ -45,7 +46,12 @@ impl Header {
             "ipv6_hop_by_hop" | "ipv6_destination" => (2 + options).next_multiple_of(8),
             "ipv6_routing" => (4 + options).next_multiple_of(8),
             "ipv6_fragment" | "udp" | "icmp" | "icmpv6" | "vxlan" | "pppoe" => 8,
-            "gre" => 4 + 4 * ["checksum", "key", "sequence_number"].into_iter().filter(|part| has(part)).count(),
+            "gre" => {
+                4 + 4 * ["checksum", "key", "sequence_number"]
+                    .into_iter()
+                    .filter(|part| has(part))
+                    .count()
+            }
             "gtpv1" => 8 + 4 * usize::from(has("sequence_number")),
             "custom" => hex(text("bytes").unwrap()).len(),
             other => panic!("teach this test the header {other}"),
@@ -63,7 +69,11 @@ impl Header {
         });
         let not_fields = ["options", "bytes", "bits", "checksum", "header_checksum"];
         let named = table.iter().filter(|(key, _)| !not_fields.contains(&key.as_str()));
-        let named = named.map(|(key, value)| Field { name: key.clone(), bits: None, values: Values::read(value) });
+        let named = named.map(|(key, value)| Field {
+            name: key.clone(),
+            bits: None,
+            values: Values::read(value),
+        });
         let bits = table.get("bits").map_or(&[][..], |bits| bits.as_array().unwrap());
         let bits = bits.iter().enumerate().map(|(index, value)| Field {
             name: format!("bits[{index}]"),

@@ -19,18 +19,29 @@ impl Values {
     pub(crate) fn read(value: &toml::Value) -> Self {
         let follow = value.get("follow").map(|follow| match follow.as_str() {
             Some(path) => (path.to_owned(), false),
-            None => (follow["field"].as_str().unwrap().to_owned(), follow["pace"].as_str() == Some("round")),
+            None => (
+                follow["field"].as_str().unwrap().to_owned(),
+                follow["pace"].as_str() == Some("round"),
+            ),
         });
-        let list = |values: &toml::Value| Form::List(values.as_array().unwrap().iter().map(scalar).collect());
+        let list = |values: &toml::Value| {
+            Form::List(values.as_array().unwrap().iter().map(scalar).collect())
+        };
         let form = match value {
             toml::Value::Array(_) => list(value),
             toml::Value::Table(table) => {
                 let count = |form: &toml::Value, sign: i128| Form::Count {
                     start: scalar(&form["start"]),
-                    step: sign * form.get("step").map_or(1, |step| i128::try_from(scalar(step)).unwrap()),
+                    step: sign
+                        * form.get("step").map_or(1, |step| i128::try_from(scalar(step)).unwrap()),
                     count: integer(&form["count"]).into(),
                 };
-                match (table.get("values"), table.get("increment"), table.get("decrement"), table.get("random")) {
+                match (
+                    table.get("values"),
+                    table.get("increment"),
+                    table.get("decrement"),
+                    table.get("random"),
+                ) {
                     (Some(values), ..) => list(values),
                     (_, Some(form), ..) => count(form, 1),
                     (_, _, Some(form), _) => count(form, -1),
@@ -61,7 +72,9 @@ impl Values {
         let index = index % self.count()?;
         match &self.form {
             Form::List(values) => Some(values[usize::try_from(index).unwrap()]),
-            Form::Count { start, step, .. } => Some(start.wrapping_add_signed(step * i128::try_from(index).unwrap())),
+            Form::Count { start, step, .. } => {
+                Some(start.wrapping_add_signed(step * i128::try_from(index).unwrap()))
+            }
             Form::Random { .. } => None,
         }
     }

@@ -18,7 +18,11 @@ use crate::{
 /// What is between back quotes and is a command.
 fn commands(cure: &str) -> Vec<&str> {
     let quoted = cure.split('`').skip(1).step_by(2);
-    quoted.filter(|text| ["ip ", "ethtool ", "sysctl "].iter().any(|program| text.starts_with(program))).collect()
+    quoted
+        .filter(|text| {
+            ["ip ", "ethtool ", "sysctl "].iter().any(|program| text.starts_with(program))
+        })
+        .collect()
 }
 
 /// Nothing gets through and this is said; then its cure is typed, and everything does.
@@ -34,7 +38,11 @@ fn cured(condition: &str, options: &str, code: &str) {
     }
     let sent = report("xtg0", options, 0);
     assert!(sent.findings.iter().all(|finding| finding.code != code), "{condition}: {sent:?}");
-    assert_eq!((sent.only_port().frames_dropped, sent.only_port().frames_tx), (0, 100), "{condition}: {sent:?}");
+    assert_eq!(
+        (sent.only_port().frames_dropped, sent.only_port().frames_tx),
+        (0, 100),
+        "{condition}: {sent:?}"
+    );
     table::row(
         "14",
         &udp("xtg0", options).1,
@@ -93,11 +101,23 @@ fn cures_work_in_a_named_namespace() {
     let named = Named(name);
     let name = &named.0;
     ip(&format!("link set xtg1 netns {name}"));
-    cured("peer in a namespace with a name, down and without GRO", "--packets 100", "veth_peer_down");
+    cured(
+        "peer in a namespace with a name, down and without GRO",
+        "--packets 100",
+        "veth_peer_down",
+    );
     ip(&format!("-n {name} link set xtg1 mtu 500"));
-    cured("peer's MTU in a namespace with a name", "--packets 100 --size 1000", "frame_above_peer_mtu");
+    cured(
+        "peer's MTU in a namespace with a name",
+        "--packets 100 --size 1000",
+        "frame_above_peer_mtu",
+    );
     ethtool("-L xtg0 rx 1");
-    cured("fewer queues than a peer in a namespace with a name", "--packets 100", "veth_peer_unnoticed");
+    cured(
+        "fewer queues than a peer in a namespace with a name",
+        "--packets 100",
+        "veth_peer_unnoticed",
+    );
 }
 
 /// It named a header `gtpu`, which is called `gtpv1`.
@@ -105,19 +125,27 @@ fn cures_work_in_a_named_namespace() {
 fn tunnels_name_headers_that_there_are() {
     let Some(_stage) = Stage::set() else { return };
     ethtool("-K xtg1 gro on");
-    for (kind, options) in
-        [("vxlan", "id 5 dev xtg0 dstport 4789"), ("gretap", "local 10.0.0.1 remote 10.0.0.2 dev xtg0")]
-    {
+    for (kind, options) in [
+        ("vxlan", "id 5 dev xtg0 dstport 4789"),
+        ("gretap", "local 10.0.0.1 remote 10.0.0.2 dev xtg0"),
+    ] {
         // Not every kernel has all of them.
-        let made =
-            Command::new("sh").args(["-c", &format!("ip link add tun7 type {kind} {options}")]).status().unwrap();
+        let made = Command::new("sh")
+            .args(["-c", &format!("ip link add tun7 type {kind} {options}")])
+            .status()
+            .unwrap();
         if !made.success() {
             continue;
         }
         ip("link set tun7 up");
         let lost = report("tun7", "--packets 10", 1);
         let found = finding(&lost, "driver_cannot_send");
-        let header = found.cure.split("header `").nth(1).and_then(|rest| rest.split('`').next()).unwrap_or_default();
+        let header = found
+            .cure
+            .split("header `")
+            .nth(1)
+            .and_then(|rest| rest.split('`').next())
+            .unwrap_or_default();
         let udp = if kind == "vxlan" { "{ udp = {} }, " } else { "" };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tunnel.toml");
@@ -164,15 +192,25 @@ fn a_single_queue_is_given_no_second_one() {
     let found = finding(&lossy, "queue_full");
     assert_says(
         found,
-        &["the ring of 256 entries of the veth `xtg0` was full (queue 0 of 1", "a lower rate (`--rate`)"],
+        &[
+            "the ring of 256 entries of the veth `xtg0` was full (queue 0 of 1",
+            "a lower rate (`--rate`)",
+        ],
     );
     assert!(!found.cure.contains("ethtool -L"), "{found:?}");
     let figures = format!("{} of 1000000 dropped", lossy.only_port().frames_dropped);
-    table::row("14", &udp("xtg0", options).1, &format!("{}; cure: {}", found.cause, found.cure), 0, &figures);
+    table::row(
+        "14",
+        &udp("xtg0", options).1,
+        &format!("{}; cure: {}", found.cause, found.cure),
+        0,
+        &figures,
+    );
 }
 
-/// It said: "no `ndo_xdp_xmit`; newer kernels have more drivers". With a real bond where the kernel has bonding; else with its
-/// facts as rtnetlink and the driver give them (bond_xdp_check and bond_xdp_set_features of drivers/net/bonding/bond_main.c).
+/// It said: "no `ndo_xdp_xmit`; newer kernels have more drivers". With a real bond where the kernel
+/// has bonding; else with its facts as rtnetlink and the driver give them (bond_xdp_check and
+/// bond_xdp_set_features of drivers/net/bonding/bond_main.c).
 #[test]
 fn bonds_that_carry_no_xdp() {
     let Some(_stage) = Stage::set() else { return };
@@ -197,12 +235,27 @@ fn bonds_that_carry_no_xdp() {
             let said = foreseen(mode, policy);
             (said.0, said.1, "–")
         };
-        let named = policy.map_or_else(|| format!("in the mode {mode}"), |policy| format!("xmit_hash_policy {policy}"));
-        assert!(cause.contains("the bond `bond7` sends no XDP frames") && cause.contains(&named), "{cause}");
+        let named = policy.map_or_else(
+            || format!("in the mode {mode}"),
+            |policy| format!("xmit_hash_policy {policy}"),
+        );
+        assert!(
+            cause.contains("the bond `bond7` sends no XDP frames") && cause.contains(&named),
+            "{cause}"
+        );
         assert!(cure.contains("send out of a slave by itself"), "{cure}");
-        assert!(policy.is_some() || cure.contains("active-backup, balance-rr, balance-xor or 802.3ad"), "{cure}");
+        assert!(
+            policy.is_some() || cure.contains("active-backup, balance-rr, balance-xor or 802.3ad"),
+            "{cure}"
+        );
         let figures = if real { "" } else { "recorded facts: this kernel has no bonding" };
-        table::row("13", &format!("udp bond7 (mode {mode}{hash})"), &format!("{cause}; cure: {cure}"), exit, figures);
+        table::row(
+            "13",
+            &format!("udp bond7 (mode {mode}{hash})"),
+            &format!("{cause}; cure: {cure}"),
+            exit,
+            figures,
+        );
     }
 }
 

@@ -21,10 +21,22 @@ fn a_peer_elsewhere_with_a_smaller_mtu() {
     let options = "--size 1000 --packets 1000";
     let lost = report("xtg0", options, 1);
     let found = finding(&lost, "frame_above_peer_mtu");
-    assert_says(found, &["1000 bytes", "the peer `xtg1` of `xtg0`, in another network namespace, allows, 500"]);
-    assert_says(found, &["send frames of 522 bytes at most", "in its namespace: `ip link set xtg1 mtu 978`"]);
+    assert_says(
+        found,
+        &["1000 bytes", "the peer `xtg1` of `xtg0`, in another network namespace, allows, 500"],
+    );
+    assert_says(
+        found,
+        &["send frames of 522 bytes at most", "in its namespace: `ip link set xtg1 mtu 978`"],
+    );
     assert_eq!(lost.findings.len(), 1, "{lost:?}");
-    table::row("12", &udp("xtg0", options).1, &format!("{}; cure: {}", found.cause, found.cure), 1, "peer's MTU 500");
+    table::row(
+        "12",
+        &udp("xtg0", options).1,
+        &format!("{}; cure: {}", found.cause, found.cure),
+        1,
+        "peer's MTU 500",
+    );
     // Both cures are some.
     assert_eq!(report("xtg0", "--size 522 --packets 1000", 0).only_port().frames_tx, 1000);
     elsewhere.run("ip link set xtg1 mtu 978");
@@ -40,9 +52,14 @@ fn an_mtu_that_was_put_back() {
     let mut running = Running::start(command);
     running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
     ip("link set xtg0 mtu 500");
-    running.wait_until("it says so while it is so", |running| running.stderr().contains("being dropped"));
+    running.wait_until("it says so while it is so", |running| {
+        running.stderr().contains("being dropped")
+    });
     let said = running.stderr();
-    assert!(said.contains("frames of 1518 bytes are longer than the MTU of `xtg0`, 500, allows"), "{said}");
+    assert!(
+        said.contains("frames of 1518 bytes are longer than the MTU of `xtg0`, 500, allows"),
+        "{said}"
+    );
     assert!(said.contains("`ip link set xtg0 mtu 1496`"), "{said}");
     ip("link set xtg0 mtu 1500");
     let before = sink.count().unwrap().frames;
@@ -52,11 +69,22 @@ fn an_mtu_that_was_put_back() {
     let found = finding(&report, "frame_above_mtu");
     assert_says(
         found,
-        &["were longer than the MTU of `xtg0`, 500, allowed for a while; it is 1500 now", "put right by now"],
+        &[
+            "were longer than the MTU of `xtg0`, 500, allowed for a while; it is 1500 now",
+            "put right by now",
+        ],
     );
     assert!(!found.cure.contains("1496") && !found.cure.contains("1522"), "{found:?}");
-    assert_eq!(report.findings.iter().filter(|finding| finding.frames.is_some()).count(), 1, "{report:?}");
-    let figures = format!("{} of {} dropped", report.only_port().frames_dropped, report.only_port().frames_attempted);
+    assert_eq!(
+        report.findings.iter().filter(|finding| finding.frames.is_some()).count(),
+        1,
+        "{report:?}"
+    );
+    let figures = format!(
+        "{} of {} dropped",
+        report.only_port().frames_dropped,
+        report.only_port().frames_attempted
+    );
     let what = format!("{typed}, MTU 500 for a while");
     table::row("12", &what, &format!("{}; cure: {}", found.cause, found.cure), 0, &figures);
 }
@@ -66,11 +94,19 @@ fn an_mtu_that_was_put_back() {
 fn an_mtu_that_was_put_back_between_two_looks() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
-    // A worker that does not run between the two commands loses nothing: on a busy machine it takes more than one attempt.
-    let lossy = (0..50).map(|_| mtu_lowered_for_a_moment(&sink)).find(|report| report.only_port().frames_dropped > 0);
+    // A worker that does not run between the two commands loses nothing: on a busy machine it takes
+    // more than one attempt.
+    let lossy = (0..50)
+        .map(|_| mtu_lowered_for_a_moment(&sink))
+        .find(|report| report.only_port().frames_dropped > 0);
     let report = lossy.expect("a frame is lost in one of 50 attempts");
     let found = finding(&report, "frame_above_mtu");
-    assert_says(found, &["1518 bytes were longer than the MTU of `xtg0`, 500, allowed for a while; it is 1500 now"]);
+    assert_says(
+        found,
+        &[
+            "1518 bytes were longer than the MTU of `xtg0`, 500, allowed for a while; it is 1500 now",
+        ],
+    );
     assert!(!found.cure.contains("1496"), "{found:?}");
 }
 
@@ -87,8 +123,8 @@ fn mtu_lowered_for_a_moment(sink: &Sink) -> Report {
     running.end().report(0)
 }
 
-/// In another namespace. What is dropped between the last look at the small MTU and the moment in which it is put back was "ring of
-/// 256 entries full, use a smaller batch".
+/// In another namespace. What is dropped between the last look at the small MTU and the moment in
+/// which it is put back was "ring of 256 entries full, use a smaller batch".
 #[test]
 fn a_peers_mtu_that_was_put_back() {
     let Some(_stage) = Stage::set() else { return };
@@ -99,25 +135,39 @@ fn a_peers_mtu_that_was_put_back() {
     let mut running = Running::start(command);
     running.wait_until("it sends", |running| running.stderr().contains("sent "));
     elsewhere.run("ip link set xtg1 mtu 500");
-    running.wait_until("it says so while it is so", |running| running.stderr().contains("being dropped"));
-    assert!(running.stderr().contains("longer than the MTU of the peer `xtg1` of `xtg0`"), "{}", running.stderr());
+    running.wait_until("it says so while it is so", |running| {
+        running.stderr().contains("being dropped")
+    });
+    assert!(
+        running.stderr().contains("longer than the MTU of the peer `xtg1` of `xtg0`"),
+        "{}",
+        running.stderr()
+    );
     let explained = dropped(&running);
     // Some that nobody has looked at.
     running.wait_until("more are dropped", |running| dropped(running) > explained);
     elsewhere.run("ip link set xtg1 mtu 1500");
     let sent = running.stderr().matches("sent ").count();
-    running.wait_until("it goes on", |running| running.stderr().matches("sent ").count() > sent + 1);
+    running
+        .wait_until("it goes on", |running| running.stderr().matches("sent ").count() > sent + 1);
     running.signal(Signal::INT);
     let report = running.end().report(0);
     assert_never_full(&report);
     let found = finding(&report, "frame_above_peer_mtu");
-    assert_says(found, &["allows, 500 (as it was when they were dropped; it is not so any more)", "put right by now"]);
+    assert_says(
+        found,
+        &[
+            "allows, 500 (as it was when they were dropped; it is not so any more)",
+            "put right by now",
+        ],
+    );
     assert!(!found.cure.contains("ip link set"), "{found:?}");
     let what = format!("{typed}, peer's MTU 500 for a while");
     table::row("12", &what, &format!("{}; cure: {}", found.cause, found.cure), 0, "");
 }
 
-/// Put back at once: nobody looked meanwhile, but the kernel tells what happens in other namespaces too.
+/// Put back at once: nobody looked meanwhile, but the kernel tells what happens in other namespaces
+/// too.
 #[test]
 fn a_peers_mtu_that_nobody_saw() {
     let Some(_stage) = Stage::set() else { return };
@@ -125,14 +175,22 @@ fn a_peers_mtu_that_nobody_saw() {
     let report = with_a_small_mtu_for_a_moment(command);
     let dropped = report.only_port().frames_dropped;
     // A look may have come just between the two commands.
-    let found = report.findings.iter().find(|finding| finding.frames.is_some()).expect("some were dropped");
+    let found =
+        report.findings.iter().find(|finding| finding.frames.is_some()).expect("some were dropped");
     assert!(
-        ["queue_full_or_frame_above_peer_mtu", "frame_above_peer_mtu"].contains(&found.code.as_str()),
+        ["queue_full_or_frame_above_peer_mtu", "frame_above_peer_mtu"]
+            .contains(&found.code.as_str()),
         "{report:?}"
     );
     assert_says(found, &["frames of 1000 bytes", "the MTU of the peer `xtg1` of `xtg0`", "500"]);
     let what = format!("{typed}, peer's MTU 500 for a moment");
-    table::row("12", &what, &format!("{}; cure: {}", found.cause, found.cure), 0, &format!("{dropped} dropped"));
+    table::row(
+        "12",
+        &what,
+        &format!("{}; cure: {}", found.cause, found.cure),
+        0,
+        &format!("{dropped} dropped"),
+    );
 }
 
 /// Without CAP_NET_BROADCAST the kernel does not tell, and then both causes are said.
@@ -143,18 +201,23 @@ fn a_peers_mtu_of_which_nobody_may_hear() {
     let mut deaf = Command::new("setpriv");
     deaf.arg("--bounding-set=-net_broadcast").arg(command.get_program()).args(command.get_args());
     let report = with_a_small_mtu_for_a_moment(deaf);
-    let found = report.findings.iter().find(|finding| finding.frames.is_some()).expect("some were dropped");
+    let found =
+        report.findings.iter().find(|finding| finding.frames.is_some()).expect("some were dropped");
     if found.code == "frame_above_peer_mtu" {
         // A look came just between the two commands.
         return;
     }
     assert_eq!(found.code, "queue_full_or_frame_above_peer_mtu", "{report:?}");
-    assert_says(found, &["either frames of 1000 bytes", "at some moment between", "it is 1500 now; or the ring"]);
+    assert_says(
+        found,
+        &["either frames of 1000 bytes", "at some moment between", "it is 1500 now; or the ring"],
+    );
     let what = format!("{typed}, peer's MTU 500 for a moment, without CAP_NET_BROADCAST");
     table::row("12", &what, &format!("{}; cure: {}", found.cause, found.cure), 0, "");
 }
 
-/// The report of a run while which the MTU of the peer, in another namespace, is 500 for as long as it takes to type a command.
+/// The report of a run while which the MTU of the peer, in another namespace, is 500 for as long as
+/// it takes to type a command.
 fn with_a_small_mtu_for_a_moment(command: Command) -> Report {
     let elsewhere = Elsewhere::with("xtg1");
     elsewhere.run("ip link set xtg1 up");
@@ -182,8 +245,9 @@ fn with_a_small_mtu_for_a_moment(command: Command) -> Report {
 /// Frames that were dropped, as the last line of progress says.
 fn dropped(running: &Running) -> u64 {
     let said = running.stderr();
-    let number =
-        said.rsplit("dropped ").find_map(|rest| rest.split(|end: char| !end.is_ascii_digit()).next()?.parse().ok());
+    let number = said
+        .rsplit("dropped ")
+        .find_map(|rest| rest.split(|end: char| !end.is_ascii_digit()).next()?.parse().ok());
     number.unwrap_or(0)
 }
 
@@ -211,7 +275,9 @@ fn a_peer_that_was_down_for_a_while() {
     let found = finding(&report, "veth_peer_changed");
     assert_says(
         found,
-        &["the peer `xtg1` of `xtg0`, in another network namespace, was down for a while, and is up again"],
+        &[
+            "the peer `xtg1` of `xtg0`, in another network namespace, was down for a while, and is up again",
+        ],
     );
     assert_says(found, &["leave it up"]);
     table::row(
@@ -233,11 +299,20 @@ fn the_daemon_explains_old_drops_by_their_own_facts() {
                 packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { ipv4 = {} }, { udp = {} }]\n";
     std::fs::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
-    let mut running = Running::start(trafficgen(&["daemon", "--config", path, "--report-interval", "100ms", "--json"]));
+    let mut running = Running::start(trafficgen(&[
+        "daemon",
+        "--config",
+        path,
+        "--report-interval",
+        "100ms",
+        "--json",
+    ]));
     running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
     ethtool("-K xtg1 gro on");
     ip("link set xtg1 mtu 500");
-    running.wait_until("it says so while it is so", |running| running.stderr().contains("frames dropped"));
+    running.wait_until("it says so while it is so", |running| {
+        running.stderr().contains("frames dropped")
+    });
     ip("link set xtg1 mtu 1500");
     let before = sink.count().unwrap().frames;
     running.wait_until("frames arrive again", |_| sink.count().unwrap().frames > before + 100);
@@ -248,7 +323,17 @@ fn the_daemon_explains_old_drops_by_their_own_facts() {
     assert_says(found, &["allows, 500 (as it was when they were dropped; it is not so any more)"]);
     // The log says the same at its end.
     assert!(finished.stderr.contains("frames dropped in all"), "{}", finished.stderr);
-    assert!(finished.stderr.contains("500 (as it was when they were dropped"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("500 (as it was when they were dropped"),
+        "{}",
+        finished.stderr
+    );
     let what = "daemon, peer's MTU 500 for a while";
-    table::row("12", what, &format!("{}; cure: {}", found.cause, found.cure), 0, &format!("{:?} frames", found.frames));
+    table::row(
+        "12",
+        what,
+        &format!("{}; cure: {}", found.cause, found.cure),
+        0,
+        &format!("{:?} frames", found.frames),
+    );
 }

@@ -19,7 +19,9 @@ fn a_renamed_interface_goes_on() {
     let mut running = Running::start(command);
     running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
     ip("link set xtg0 name lab0");
-    running.wait_until("it says so while it goes on", |running| running.stderr().contains("was renamed to `lab0`"));
+    running.wait_until("it says so while it goes on", |running| {
+        running.stderr().contains("was renamed to `lab0`")
+    });
     let before = sink.count().unwrap().frames;
     running.wait_until("it goes on", |_| sink.count().unwrap().frames > before + 1000);
     running.signal(Signal::INT);
@@ -66,9 +68,14 @@ fn alternative_names_are_names() {
     drop(receiver);
 
     let finished = Finished::of(trafficgen(&["probe", LONG, "--json"]));
-    let probed: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
+    let probed: serde_json::Value =
+        serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
     let interface = &probed["interface"];
-    assert_eq!((&interface["name"], &interface["alt_names"][0]), (&"xtg0".into(), &LONG.into()), "{probed}");
+    assert_eq!(
+        (&interface["name"], &interface["alt_names"][0]),
+        (&"xtg0".into(), &LONG.into()),
+        "{probed}"
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("port.toml");

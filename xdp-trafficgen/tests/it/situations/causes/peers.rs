@@ -1,4 +1,5 @@
-//! The bench's namespace for other generators: both ends of the pair have a native program before the generator starts.
+//! The bench's namespace for other generators: both ends of the pair have a native program before
+//! the generator starts.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -15,13 +16,16 @@ use crate::{
     situations::table,
 };
 
-/// It said: "does not support sending packets via XDP". That generator is not to be had here at its newest source, so its check
-/// is made in its stead, and then frames are sent as it would.
+/// It said: "does not support sending packets via XDP". That generator is not to be had here at its
+/// newest source, so its check is made in its stead, and then frames are sent as it would.
 #[test]
 fn xdp_tools_generator_would_run() {
     let Some(_stage) = Stage::set() else { return };
     let index = index_of("xtg0").unwrap();
-    assert_eq!(check_iface_support(features(index)), Err("Interface xtg0 does not support sending packets via XDP."));
+    assert_eq!(
+        check_iface_support(features(index)),
+        Err("Interface xtg0 does not support sending packets via XDP.")
+    );
     let mut ends = ["xtg1", "xtg0"].map(|interface| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xdp-trafficgen-bench"));
         command.args(["sink", interface, "--standing-by", "--seconds", "0.3"]);
@@ -43,8 +47,10 @@ fn xdp_tools_generator_would_run() {
     let mut text = String::new();
     said.read_to_string(&mut text).unwrap();
     assert!(receiver.wait().unwrap().success());
-    let counted: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    let (frames, bytes) = (counted["frames_rx"].as_u64().unwrap(), counted["bytes_rx"].as_u64().unwrap());
+    let counted: serde_json::Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let (frames, bytes) =
+        (counted["frames_rx"].as_u64().unwrap(), counted["bytes_rx"].as_u64().unwrap());
     assert_eq!((bytes, frames > 0), (66 * frames, true), "{counted}");
     sending.signal(Signal::INT);
     let sent = sending.end().report(0).only_port().frames_tx;
@@ -74,7 +80,8 @@ fn xdp_tools_generator_would_run() {
 
 const NETDEV_XDP_ACT_NDO_XMIT: u64 = 4;
 
-/// As xdp-tools' xdp-trafficgen.c has it: no features at all are taken for a kernel that does not tell.
+/// As xdp-tools' xdp-trafficgen.c has it: no features at all are taken for a kernel that does not
+/// tell.
 fn check_iface_support(features: Option<u64>) -> Result<(), &'static str> {
     match features {
         None | Some(0) => Ok(()),
@@ -85,9 +92,9 @@ fn check_iface_support(features: Option<u64>) -> Result<(), &'static str> {
     }
 }
 
-/// What libbpf's bpf_xdp_query gives as `feature_flags`, asked for in bytes of its own: genetlink's CTRL_CMD_GETFAMILY (3) with
-/// CTRL_ATTR_FAMILY_NAME (2), whose CTRL_ATTR_FAMILY_ID is 1; then NETDEV_CMD_DEV_GET (1) with NETDEV_A_DEV_IFINDEX (1), whose
-/// NETDEV_A_DEV_XDP_FEATURES is 3.
+/// What libbpf's bpf_xdp_query gives as `feature_flags`, asked for in bytes of its own: genetlink's
+/// CTRL_CMD_GETFAMILY (3) with CTRL_ATTR_FAMILY_NAME (2), whose CTRL_ATTR_FAMILY_ID is 1; then
+/// NETDEV_CMD_DEV_GET (1) with NETDEV_A_DEV_IFINDEX (1), whose NETDEV_A_DEV_XDP_FEATURES is 3.
 fn features(index: u32) -> Option<u64> {
     const GENL_ID_CTRL: u16 = 16;
     let mut socket = Socket::new(NETLINK_GENERIC).unwrap();

@@ -1,4 +1,5 @@
-//! What the host's own network stack has to do with it: it answers what comes back, and sees nothing of what is sent.
+//! What the host's own network stack has to do with it: it answers what comes back, and sees
+//! nothing of what is sent.
 
 use std::{
     fs::{self, File},
@@ -26,7 +27,9 @@ fn resets_of_our_own_stack() {
     let Some(_stage) = Stage::set() else { return };
     ip("address add 10.0.0.1/24 dev xtg0");
     let elsewhere = Elsewhere::with("xtg1");
-    for command in ["ip address add 10.0.0.2/24 dev xtg1", "ip link set xtg1 up", "ethtool -K xtg1 gro on"] {
+    for command in
+        ["ip address add 10.0.0.2/24 dev xtg1", "ip link set xtg1 up", "ethtool -K xtg1 gro on"]
+    {
         elsewhere.run(command);
     }
     let _listener = listen(&elsewhere);
@@ -38,9 +41,17 @@ fn resets_of_our_own_stack() {
     };
     let flooded = syns();
     let found = finding(&flooded, "own_stack_answers");
-    assert_says(found, &["this host's own network stack answered", "TCP resets (RST)", "does not own (`--src-ip`)"]);
+    assert_says(
+        found,
+        &[
+            "this host's own network stack answered",
+            "TCP resets (RST)",
+            "does not own (`--src-ip`)",
+        ],
+    );
     assert!(flooded.findings.iter().all(|finding| finding.code != "other_traffic"), "{flooded:?}");
-    let counted = flooded.only_port().interface_counters.as_ref().map_or(0, |counters| counters.tx_packets);
+    let counted =
+        flooded.only_port().interface_counters.as_ref().map_or(0, |counters| counters.tx_packets);
     let figures = format!("{} SYNs sent, {counted} frames counted", flooded.only_port().frames_tx);
     table::row("17", typed, &format!("{}; cure: {}", found.cause, found.cure), 0, &figures);
 
@@ -57,7 +68,10 @@ fn resets_of_our_own_stack() {
     let before = resets();
     let kept_in = syns();
     assert!(resets() > before, "SYN-ACKs come back as before");
-    assert!(kept_in.findings.iter().all(|finding| finding.code != "own_stack_answers"), "{kept_in:?}");
+    assert!(
+        kept_in.findings.iter().all(|finding| finding.code != "own_stack_answers"),
+        "{kept_in:?}"
+    );
     let counters = kept_in.only_port().interface_counters.as_ref().unwrap();
     // But for an answer to ARP, now and then.
     assert!(counters.tx_packets < kept_in.only_port().frames_tx + 10, "{kept_in:?}");
@@ -76,7 +90,11 @@ fn unreachables_of_our_own_stack() {
             format!("ip link set {interface} up"),
             format!("ip address add 10.0.0.{host}/24 dev {interface}"),
             format!("ip address add fd00::{host}/64 dev {interface} nodad"),
-            format!("ip neigh add 10.0.0.{} dev {interface} lladdr 02:00:00:00:00:0{}", 3 - host, 3 - host),
+            format!(
+                "ip neigh add 10.0.0.{} dev {interface} lladdr 02:00:00:00:00:0{}",
+                3 - host,
+                3 - host
+            ),
         ];
         for command in &typed {
             match interface {
@@ -95,15 +113,28 @@ fn unreachables_of_our_own_stack() {
     };
     let answered = datagrams();
     let found = finding(&answered, "own_stack_answers");
-    assert_says(found, &["this host's own network stack answered", "ICMP \"destination unreachable\""]);
-    let counted = answered.only_port().interface_counters.as_ref().map_or(0, |counters| counters.tx_packets);
-    table::row("17", typed, &format!("{}; cure: {}", found.cause, found.cure), 0, &format!("{counted} frames counted"));
+    assert_says(
+        found,
+        &["this host's own network stack answered", "ICMP \"destination unreachable\""],
+    );
+    let counted =
+        answered.only_port().interface_counters.as_ref().map_or(0, |counters| counters.tx_packets);
+    table::row(
+        "17",
+        typed,
+        &format!("{}; cure: {}", found.cause, found.cure),
+        0,
+        &format!("{counted} frames counted"),
+    );
 
     let rule = found.cure.split('`').find(|part| part.starts_with("nft 'add")).unwrap();
     let status = Command::new("sh").args(["-c", rule]).status().unwrap();
     assert!(status.success(), "{rule}");
     let kept_in = datagrams();
-    assert!(kept_in.findings.iter().all(|finding| finding.code != "own_stack_answers"), "{kept_in:?}");
+    assert!(
+        kept_in.findings.iter().all(|finding| finding.code != "own_stack_answers"),
+        "{kept_in:?}"
+    );
     // But for what the kernel says by itself, such as router solicitations.
     let counters = kept_in.only_port().interface_counters.as_ref().unwrap();
     assert!(counters.tx_packets < kept_in.only_port().frames_tx + 20, "{kept_in:?}");
@@ -111,7 +142,10 @@ fn unreachables_of_our_own_stack() {
     let socket = UdpSocket::bind("[fd00::1]:0").unwrap();
     let is_found = || {
         socket.send_to(b"who", "[fd00::2]:9").is_ok() && {
-            let known = Command::new("ip").args("-6 neigh show fd00::2 dev xtg0".split(' ')).output().unwrap();
+            let known = Command::new("ip")
+                .args("-6 neigh show fd00::2 dev xtg0".split(' '))
+                .output()
+                .unwrap();
             String::from_utf8_lossy(&known.stdout).contains("lladdr 02:00:00:00:00:02")
         }
     };
@@ -175,9 +209,13 @@ fn a_capture_at_the_sender() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("seen.pcap");
     let mut tcpdump = Command::new("tcpdump");
-    tcpdump.args(["-Z", "root", "-i", "xtg0", "-U", "-w", file.to_str().unwrap()]).stdin(Stdio::null());
+    tcpdump
+        .args(["-Z", "root", "-i", "xtg0", "-U", "-w", file.to_str().unwrap()])
+        .stdin(Stdio::null());
     let tcpdump = Other(tcpdump.stderr(Stdio::null()).spawn().expect("tcpdump is installed"));
-    running.wait_until("it says so", |running| running.stderr().contains("a process captures at `xtg0`, as tcpdump"));
+    running.wait_until("it says so", |running| {
+        running.stderr().contains("a process captures at `xtg0`, as tcpdump")
+    });
     // Its file has a header of 24 bytes, and what it heard.
     assert!(reached(|| fs::metadata(&file).is_ok_and(|file| file.len() >= 24)));
     running.signal(Signal::INT);
@@ -198,7 +236,8 @@ fn a_capture_at_the_sender() {
 
     let probed = Finished::of(trafficgen(&["probe", "xtg0"]));
     let text = probed.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    let said = "frames sent bypass packet taps (tcpdump here shows none), the qdisc noqueue, and nftables";
+    let said =
+        "frames sent bypass packet taps (tcpdump here shows none), the qdisc noqueue, and nftables";
     assert!(text.contains(said), "{probed:?}");
     table::row("17", "probe xtg0", said, probed.code.unwrap_or(-1), "");
 }
@@ -207,26 +246,37 @@ fn a_capture_at_the_sender() {
 fn a_queueing_discipline_is_bypassed() {
     let Some(_stage) = Stage::set() else { return };
     ethtool("-K xtg1 gro on");
-    let made =
-        Command::new("tc").args("qdisc add dev xtg0 root tbf rate 1mbit burst 2kb latency 1ms".split(' ')).status();
+    let made = Command::new("tc")
+        .args("qdisc add dev xtg0 root tbf rate 1mbit burst 2kb latency 1ms".split(' '))
+        .status();
     if !made.is_ok_and(|status| status.success()) {
         crate::harness::skipped("this kernel has no tbf");
         return;
     }
     let probed = Finished::of(trafficgen(&["probe", "xtg0", "--json"]));
-    let object: serde_json::Value = serde_json::from_str(&probed.stdout).unwrap_or_else(|_| panic!("{probed:?}"));
+    let object: serde_json::Value =
+        serde_json::from_str(&probed.stdout).unwrap_or_else(|_| panic!("{probed:?}"));
     assert_eq!(object["interface"]["qdisc"], "tbf", "{object}");
     let findings = object["findings"].as_array().unwrap();
-    let found =
-        findings.iter().find(|finding| finding["code"] == "qdisc_bypassed").unwrap_or_else(|| panic!("{object}"));
-    let said = format!("{}; cure: {}", found["cause"].as_str().unwrap(), found["cure"].as_str().unwrap());
-    assert!(said.contains("the queueing discipline tbf of `xtg0` does nothing to the frames that are sent"), "{said}");
+    let found = findings
+        .iter()
+        .find(|finding| finding["code"] == "qdisc_bypassed")
+        .unwrap_or_else(|| panic!("{object}"));
+    let said =
+        format!("{}; cure: {}", found["cause"].as_str().unwrap(), found["cure"].as_str().unwrap());
+    assert!(
+        said.contains(
+            "the queueing discipline tbf of `xtg0` does nothing to the frames that are sent"
+        ),
+        "{said}"
+    );
     // Nor does it: 100 000 frames of 64 bytes would take a minute.
     let sent = report("xtg0", "--packets 100000", 0);
     let shown = Command::new("tc").args(["-s", "qdisc", "show", "dev", "xtg0"]).output().unwrap();
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("Sent 0 bytes 0 pkt"), "{shown}");
-    let figures = format!("{} sent, {} of them through the qdisc", sent.only_port().frames_attempted, 0);
+    let figures =
+        format!("{} sent, {} of them through the qdisc", sent.only_port().frames_attempted, 0);
     table::row("17", "probe xtg0 (qdisc tbf)", &said, probed.code.unwrap_or(-1), &figures);
 }
 

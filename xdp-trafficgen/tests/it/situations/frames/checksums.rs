@@ -1,4 +1,5 @@
-//! Checksums of frames whose lengths were set: each as shown, as tshark judges it, and as Linux counts it when it arrives.
+//! Checksums of frames whose lengths were set: each as shown, as tshark judges it, and as Linux
+//! counts it when it arrives.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -19,10 +20,15 @@ const SYN: &str = "{ ipv4 = { src = '16.0.0.1', dst = '48.0.0.1', total_length =
 /// Frames of each flow.
 const FRAMES: u64 = 120;
 
-/// What Linux takes for a datagram, one by one: each with bytes behind its end, which no checksum covers.
+/// What Linux takes for a datagram, one by one: each with bytes behind its end, which no checksum
+/// covers.
 const DATAGRAMS: [(&str, &str, &str); 6] = [
     ("udp-set", "64", UDP),
-    ("udp-auto", "100", "{ ipv4 = { src = '16.0.0.1', dst = '48.0.0.1' } }, { udp = { dst_port = 12 } }"),
+    (
+        "udp-auto",
+        "100",
+        "{ ipv4 = { src = '16.0.0.1', dst = '48.0.0.1' } }, { udp = { dst_port = 12 } }",
+    ),
     // Each length by itself, odd ones, too; recorded.
     (
         "udp-shorter-than-ip",
@@ -116,24 +122,50 @@ fn as_linux_and_tshark_count() {
     let pair = file("pair.toml", &[DATAGRAMS[0], SEGMENTS[0]]);
     let shown = Finished::of(trafficgen(&["show", &pair, "--packets", "2"]));
     assert_eq!(shown.code, Some(0), "{shown:?}");
-    let line =
-        |words: &str| shown.stdout.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{shown:?}"));
+    let line = |words: &str| {
+        shown
+            .stdout
+            .lines()
+            .find(|line| line.contains(words))
+            .unwrap_or_else(|| panic!("{shown:?}"))
+    };
     let (udp, syn) = (line("  udp 1025 > 12, checksum 6161"), line("  tcp 20 > 80, SYN"));
     assert!(syn.ends_with("window 8192, checksum 4f7d"), "{syn}");
-    table::row("8a", "show --packets 2 (lengths set)", &format!("{udp}; {syn}"), 0, "right: 6161, 4f7d");
+    table::row(
+        "8a",
+        "show --packets 2 (lengths set)",
+        &format!("{udp}; {syn}"),
+        0,
+        "right: 6161, 4f7d",
+    );
 
     let all = [&DATAGRAMS[..], &SEGMENTS].concat();
     let everything = file("everything.toml", &[&all[..], &TUNNELS].concat());
     let frames = FRAMES * (all.len() + TUNNELS.len()) as u64;
     let pcap = path("frames.pcap");
-    let written = Finished::of(trafficgen(&["show", &everything, "--packets", &frames.to_string(), "--pcap", &pcap]));
+    let written = Finished::of(trafficgen(&[
+        "show",
+        &everything,
+        "--packets",
+        &frames.to_string(),
+        "--pcap",
+        &pcap,
+    ]));
     assert_eq!(written.code, Some(0), "{written:?}");
     if let Some(statuses) = tshark(Path::new(&pcap)) {
         assert_eq!(statuses.get("0"), None, "bad checksums: {statuses:?}");
-        // Two of each frame, and four of those in the tunnels: VXLAN's, and GRE's without the inner IP header's.
+        // Two of each frame, and four of those in the tunnels: VXLAN's, and GRE's without the inner
+        // IP header's.
         assert_eq!(statuses["1"], FRAMES * (2 * 8 + 1 + 2 + 4 + 3), "{statuses:?}");
-        let figures = format!("{} checksums right, {} wrong", statuses["1"], statuses.get("0").unwrap_or(&0));
-        table::row("8a", "show --pcap, read by tshark", "lengths set, varying, in tunnels", 0, &figures);
+        let figures =
+            format!("{} checksums right, {} wrong", statuses["1"], statuses.get("0").unwrap_or(&0));
+        table::row(
+            "8a",
+            "show --pcap, read by tshark",
+            "lengths set, varying, in tunnels",
+            0,
+            &figures,
+        );
     }
 
     ip("address add 48.0.0.1/8 dev xtg1");
@@ -145,13 +177,23 @@ fn as_linux_and_tshark_count() {
     let segments = FRAMES * SEGMENTS.len() as u64;
     assert_eq!(sent.report(0).only_port().frames_tx, datagrams + segments);
     assert_arrived(&sink, datagrams + segments);
-    let more = |protocol: usize, name: &str| snmp(["Udp", "Tcp"][protocol])[name] - before[protocol][name];
+    let more =
+        |protocol: usize, name: &str| snmp(["Udp", "Tcp"][protocol])[name] - before[protocol][name];
     // A right one finds nobody listening.
-    reached(|| more(0, "NoPorts") + more(0, "InErrors") == datagrams && more(1, "InSegs") == segments);
-    let counted = [more(0, "NoPorts"), more(0, "InCsumErrors"), more(1, "InSegs"), more(1, "InCsumErrors")];
-    assert_eq!(counted, [datagrams, 0, segments, 0], "UDP NoPorts, InCsumErrors, TCP InSegs, InCsumErrors");
-    let figures =
-        format!("InCsumErrors {} of {datagrams} datagrams, {} of {segments} segments", counted[1], counted[3]);
+    reached(|| {
+        more(0, "NoPorts") + more(0, "InErrors") == datagrams && more(1, "InSegs") == segments
+    });
+    let counted =
+        [more(0, "NoPorts"), more(0, "InCsumErrors"), more(1, "InSegs"), more(1, "InCsumErrors")];
+    assert_eq!(
+        counted,
+        [datagrams, 0, segments, 0],
+        "UDP NoPorts, InCsumErrors, TCP InSegs, InCsumErrors"
+    );
+    let figures = format!(
+        "InCsumErrors {} of {datagrams} datagrams, {} of {segments} segments",
+        counted[1], counted[3]
+    );
     table::row("8a", "run, received by Linux", "all accepted", 0, &figures);
 }
 
@@ -160,18 +202,22 @@ fn refused_where_it_cannot_follow() {
     let Some(_stage) = Stage::set() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("apart.toml");
-    let apart =
-        "{ ipv4 = { total_length = { increment = { start = 28, count = 30 } } } }, { udp = { length = [8, 20, 30] } }";
+    let apart = "{ ipv4 = { total_length = { increment = { start = 28, count = 30 } } } }, { udp = { length = [8, 20, 30] } }";
     fs::write(&path, toml(&[("apart", "100", apart)])).unwrap();
     let refused = Finished::of(trafficgen(&["check", path.to_str().unwrap()]));
     assert_eq!(refused.code, Some(2), "{refused:?}");
     let message = "vary apart, and both say what the checksum of `udp` covers";
-    let line = refused.stderr.lines().find(|line| line.contains(message)).unwrap_or_else(|| panic!("{refused:?}"));
+    let line = refused
+        .stderr
+        .lines()
+        .find(|line| line.contains(message))
+        .unwrap_or_else(|| panic!("{refused:?}"));
     assert!(refused.stderr.contains("let them have as many values as each other"), "{refused:?}");
     table::row("8a", "check (two lengths vary apart)", line, 2, "");
 }
 
-/// How many checksums have which status: 0 is bad, 1 is good. None, and a word about it, without tshark.
+/// How many checksums have which status: 0 is bad, 1 is good. None, and a word about it, without
+/// tshark.
 fn tshark(pcap: &Path) -> Option<BTreeMap<String, u64>> {
     let mut command = Command::new("tshark");
     command.arg("-nr").arg(pcap).args([
@@ -209,5 +255,9 @@ fn snmp(protocol: &str) -> BTreeMap<String, u64> {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(protocol)?.strip_prefix(": "));
     let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
     // Some are negative, none of those is asked for.
-    names.split(' ').map(str::to_owned).zip(values.split(' ').map(|value| value.parse().unwrap_or(0))).collect()
+    names
+        .split(' ')
+        .map(str::to_owned)
+        .zip(values.split(' ').map(|value| value.parse().unwrap_or(0)))
+        .collect()
 }

@@ -40,10 +40,21 @@ fn refused_in_few_words() {
         let refused = Finished::of(trafficgen(&["check", file.to_str().unwrap()]));
         let Finished { code, stdout, stderr } = &refused;
         assert_eq!((*code, stdout.len()), (Some(2), 0), "{name}: {:.2000}", stderr);
-        assert!(stderr.contains(said) && stderr.len() < PRINTED, "{name}: {} bytes: {stderr:.2000}", stderr.len());
-        let first = stderr.lines().next().unwrap_or_default().replace(folder.path().to_str().unwrap(), "");
+        assert!(
+            stderr.contains(said) && stderr.len() < PRINTED,
+            "{name}: {} bytes: {stderr:.2000}",
+            stderr.len()
+        );
+        let first =
+            stderr.lines().next().unwrap_or_default().replace(folder.path().to_str().unwrap(), "");
         let first: String = first.chars().take(200).collect();
-        table::row("20", &format!("check {name}"), &first, 2, &format!("{} bytes printed", stderr.len()));
+        table::row(
+            "20",
+            &format!("check {name}"),
+            &first,
+            2,
+            &format!("{} bytes printed", stderr.len()),
+        );
     }
 }
 
@@ -60,16 +71,29 @@ fn other_files_and_many_errors() {
     };
     let refused = |text: &str, arguments: &[&str]| {
         fs::write(&path, text).unwrap();
-        let refused = Finished::of(trafficgen(&[&["check", path.to_str().unwrap()], arguments].concat()));
-        assert!(refused.code == Some(2) && refused.stderr.len() < PRINTED, "{} bytes", refused.stderr.len());
+        let refused =
+            Finished::of(trafficgen(&[&["check", path.to_str().unwrap()], arguments].concat()));
+        assert!(
+            refused.code == Some(2) && refused.stderr.len() < PRINTED,
+            "{} bytes",
+            refused.stderr.len()
+        );
         refused.stderr
     };
     symlink("/dev/zero", folder.path().join("endless.csv")).unwrap();
     fs::write(folder.path().join("latin1.csv"), b"0,1\n1,\xe9\n").unwrap();
-    for (name, said) in [("endless.csv", "more than 64 MiB"), ("latin1.csv", "the byte 0xe9 in line 2")] {
+    for (name, said) in
+        [("endless.csv", "more than 64 MiB"), ("latin1.csv", "the byte 0xe9 in line 2")]
+    {
         let stderr = refused(&config(&format!("rate = {{ trace = '{name}' }}"), ""), &[]);
         assert!(stderr.contains(said) && stderr.contains("flows.toml:4:"), "{stderr}");
-        table::row("20", &format!("check, trace = '{name}'"), stderr.lines().next().unwrap_or_default(), 2, "");
+        table::row(
+            "20",
+            &format!("check, trace = '{name}'"),
+            stderr.lines().next().unwrap_or_default(),
+            2,
+            "",
+        );
     }
     let mut wrong = String::new();
     for number in 0..5000 {
@@ -78,7 +102,10 @@ fn other_files_and_many_errors() {
     let stderr = refused(&config("", &wrong), &[]);
     // As many are shown as there is room for; the rest is counted.
     let shown = stderr.matches("unknown key `key").count();
-    assert!(stderr.ends_with(&format!("… and {} more errors\n", 5000 - shown)), "{shown}: {stderr}");
+    assert!(
+        stderr.ends_with(&format!("… and {} more errors\n", 5000 - shown)),
+        "{shown}: {stderr}"
+    );
     table::row(
         "20",
         "check (5000 unknown keys)",

@@ -26,9 +26,13 @@ fn flows_of_a_port() {
     };
     let refused = check(100_000);
     let said = refused.stderr.lines().next().unwrap_or_default();
-    assert_eq!(said, "error: this port has 100000 flows, more than the 65536 that it has room for", "{refused:?}");
+    assert_eq!(
+        said, "error: this port has 100000 flows, more than the 65536 that it has room for",
+        "{refused:?}"
+    );
     assert!(
-        refused.code == Some(2) && refused.stderr.contains("give the flows behind the first 65536 another port"),
+        refused.code == Some(2)
+            && refused.stderr.contains("give the flows behind the first 65536 another port"),
         "{refused:?}"
     );
     // The first of those in excess: of five lines each, behind the four of the port.
@@ -40,15 +44,25 @@ fn flows_of_a_port() {
 fn mixes() {
     let Some(_stage) = Stage::set() else { return };
     let send = |size: &str| {
-        let arguments =
-            ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--dst-ip", "2001:db8::2", "--src-ip", "2001:db8::1"];
+        let arguments = [
+            "udp",
+            "xtg0",
+            "--dst-mac",
+            RECEIVER_MAC,
+            "--dst-ip",
+            "2001:db8::2",
+            "--src-ip",
+            "2001:db8::1",
+        ];
         Finished::of(trafficgen(&[&arguments[..], &["--packets", "600", "--size", size]].concat()))
     };
     let refused = send("ipv6_imix");
     let said = refused.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(refused.code, Some(2), "{said}");
     assert!(
-        said.starts_with("error: --size: the headers take 62 bytes and the FCS 4, more than the frame's 64"),
+        said.starts_with(
+            "error: --size: the headers take 62 bytes and the FCS 4, more than the frame's 64"
+        ),
         "{said}"
     );
     let cure = "give `--size 66`, `--size ipsec_imix`, whose frames are larger, or write in a configuration file";

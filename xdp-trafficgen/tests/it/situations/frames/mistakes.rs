@@ -1,4 +1,5 @@
-//! Values as people write them at first: what is meant beyond doubt is taken, everything else is refused with its cure.
+//! Values as people write them at first: what is meant beyond doubt is taken, everything else is
+//! refused with its cure.
 
 use std::fs;
 
@@ -11,7 +12,11 @@ use crate::{
 
 /// Option and value of `udp`, and what must be said of it.
 const REFUSED: &[(&str, &str, &str)] = &[
-    ("--rate", "100", "write its unit: `100pps` for frames a second, `100Mbps` for millions of bits a second"),
+    (
+        "--rate",
+        "100",
+        "write its unit: `100pps` for frames a second, `100Mbps` for millions of bits a second",
+    ),
     ("--rate", "10G", "write `10Gbps` for bits a second, or `10Gpps` for frames a second"),
     ("--rate", "fast", "write a number and its unit, such as `500kpps`"),
     ("--rate", "-5", "the rate `-5` is negative"),
@@ -65,8 +70,14 @@ const REFUSED: &[(&str, &str, &str)] = &[
 ];
 
 /// The rows of the table: those that were reported.
-const REPORTED: [&str; 6] =
-    ["--rate 100", "--rate 10G", "--packets -1", "--dst-ip host.example", "--cpus 0..3", "--vlan 5000"];
+const REPORTED: [&str; 6] = [
+    "--rate 100",
+    "--rate 10G",
+    "--packets -1",
+    "--dst-ip host.example",
+    "--cpus 0..3",
+    "--vlan 5000",
+];
 
 #[test]
 fn refused_with_a_cure() {
@@ -87,15 +98,30 @@ fn refused_with_a_cure() {
         cured += 1;
         let written = format!("{option} {value}");
         if REPORTED.contains(&&*written) {
-            table::row("21", &format!("udp xtg0 {written}"), text.split(" For more").next().unwrap_or(&text), 2, "");
+            table::row(
+                "21",
+                &format!("udp xtg0 {written}"),
+                text.split(" For more").next().unwrap_or(&text),
+                2,
+                "",
+            );
         }
     }
-    table::row("21", "udp, all options", "each mistake with its cure", 2, &format!("{cured} mistakes, 0 frames sent"));
+    table::row(
+        "21",
+        "udp, all options",
+        "each mistake with its cure",
+        2,
+        &format!("{cured} mistakes, 0 frames sent"),
+    );
     assert_arrived(&sink, 0);
-    for (name, cure) in
-        [("xtg0@xtg1", "write `xtg0`"), ("xtg 0", "did you mean `xtg0`?"), ("xtg_zero", "the interfaces are")]
-    {
-        let refused = Finished::of(trafficgen(&["udp", name, "--dst-mac", RECEIVER_MAC, "--packets", "1"]));
+    for (name, cure) in [
+        ("xtg0@xtg1", "write `xtg0`"),
+        ("xtg 0", "did you mean `xtg0`?"),
+        ("xtg_zero", "the interfaces are"),
+    ] {
+        let refused =
+            Finished::of(trafficgen(&["udp", name, "--dst-mac", RECEIVER_MAC, "--packets", "1"]));
         let said = one_line(&refused.stderr);
         assert!(refused.code == Some(2) && said.contains(cure), "{name}: {said}");
     }
@@ -105,21 +131,37 @@ fn refused_with_a_cure() {
 fn quick_commands_speak_of_options() {
     let Some(_stage) = Stage::set() else { return };
     let demo = Finished::of(trafficgen(&["demo", "--rate", "fast"]));
-    assert!(demo.code == Some(2) && demo.stderr.starts_with("error: --rate: `fast` is not a rate"), "{demo:?}");
+    assert!(
+        demo.code == Some(2) && demo.stderr.starts_with("error: --rate: `fast` is not a rate"),
+        "{demo:?}"
+    );
     table::row("21", "demo --rate fast", &demo.stderr, 2, "");
     let arguments = ["--size", "20"];
     let small = Finished::of(trafficgen(&[&["pace-test", "--self"], &arguments[..]].concat()));
     let said = one_line(&small.stderr);
     assert!(
-        small.code == Some(2) && said.contains("'20' for '--size <BYTES>'") && said.contains("from 64 to 65535"),
+        small.code == Some(2)
+            && said.contains("'20' for '--size <BYTES>'")
+            && said.contains("from 64 to 65535"),
         "{said}"
     );
     assert!(!said.contains("-->"), "{said}");
-    table::row("21", "pace-test --self --size 20", said.split(" For more").next().unwrap_or(&said), 2, "");
+    table::row(
+        "21",
+        "pace-test --self --size 20",
+        said.split(" For more").next().unwrap_or(&said),
+        2,
+        "",
+    );
     // Known only when the file has been made up.
     let large = Finished::of(trafficgen(&["pace-test", "--self", "--size", "9000"]));
     let said = one_line(&large.stderr);
-    assert!(large.code == Some(2) && said.contains("--size: a frame of 9000 bytes") && !said.contains("-->"), "{said}");
+    assert!(
+        large.code == Some(2)
+            && said.contains("--size: a frame of 9000 bytes")
+            && !said.contains("-->"),
+        "{said}"
+    );
     table::row("21", "pace-test --self --size 9000", &said, 2, "");
 }
 
@@ -143,11 +185,13 @@ fn what_is_meant_is_taken() {
             &format!("{frames} frames"),
         );
     };
-    for (packets, frames) in [("1e3", 1000), ("1M", 1_000_000), ("10_000", 10_000), ("1.5k", 1500)] {
+    for (packets, frames) in [("1e3", 1000), ("1M", 1_000_000), ("10_000", 10_000), ("1.5k", 1500)]
+    {
         check(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", packets], frames);
     }
     // A busy machine sends them late, but sends them.
-    let more = ["--dscp", "0x2e", "--rate", "100kbit", "--duration", "1 min", "--behind", "catch_up=60s"];
+    let more =
+        ["--dscp", "0x2e", "--rate", "100kbit", "--duration", "1 min", "--behind", "catch_up=60s"];
     for mac in ["02-00-00-00-00-02", "0200.0000.0002"] {
         check(&[&["udp", "xtg0", "--dst-mac", mac, "--packets", "1_0"], &more[..]].concat(), 10);
     }
@@ -160,16 +204,28 @@ fn what_is_meant_is_taken() {
     check(&["run", path], 1000);
     check(&["run", path, "--set", "flows.f.packets=2e3", "--set", "flows.f.rate=1_000kpps"], 2000);
     assert_arrived(&sink, sent);
-    for (wrong, cure) in
-        [("rate = '10G'", "write `10Gbps`"), ("packets = '-1'", "is negative"), ("size = '1k'", "`1000` or `1024`")]
-    {
+    for (wrong, cure) in [
+        ("rate = '10G'", "write `10Gbps`"),
+        ("packets = '-1'", "is negative"),
+        ("size = '1k'", "`1000` or `1024`"),
+    ] {
         let (key, _) = wrong.split_once(' ').unwrap();
-        let lines = text.lines().filter(|line| !line.starts_with(key)).collect::<Vec<_>>().join("\n");
+        let lines =
+            text.lines().filter(|line| !line.starts_with(key)).collect::<Vec<_>>().join("\n");
         fs::write(path, lines.replace("port = 'p'", &format!("port = 'p'\n{wrong}"))).unwrap();
         let refused = Finished::of(trafficgen(&["check", path]));
         let said = one_line(&refused.stderr);
-        assert!(refused.code == Some(2) && said.contains(cure) && said.contains("counts.toml:7:"), "{said}");
-        table::row("21", &format!("check: {wrong}"), refused.stderr.lines().next().unwrap_or_default(), 2, "");
+        assert!(
+            refused.code == Some(2) && said.contains(cure) && said.contains("counts.toml:7:"),
+            "{said}"
+        );
+        table::row(
+            "21",
+            &format!("check: {wrong}"),
+            refused.stderr.lines().next().unwrap_or_default(),
+            2,
+            "",
+        );
     }
 }
 
@@ -196,7 +252,10 @@ fn rates_of_the_command_line_are_looked_at(path: &str) {
     assert!(refused.code == Some(2) && said.contains("unknown unit `MBps` of a rate"), "{said}");
     for command in ["udp", "tcp-syn", "icmp"] {
         let help = Finished::of(trafficgen(&[command, "--help"])).stdout;
-        assert!(help.contains("--rate") && !one_line(&help).contains("as the file says"), "{command}: {help}");
+        assert!(
+            help.contains("--rate") && !one_line(&help).contains("as the file says"),
+            "{command}: {help}"
+        );
     }
 }
 

@@ -53,7 +53,10 @@ fn command(arguments: &[&str], (out, err): (End, End)) -> Command {
     let close = |end, redirection| if end == End::Closed { redirection } else { "" };
     let script = format!("exec \"$0\" \"$@\" {} {}", close(out, ">&-"), close(err, "2>&-"));
     let mut command = Command::new("sh");
-    command.args(["-c", &script, env!("CARGO_BIN_EXE_xdp-trafficgen")]).args(arguments).env_remove("RUST_LOG");
+    command
+        .args(["-c", &script, env!("CARGO_BIN_EXE_xdp-trafficgen")])
+        .args(arguments)
+        .env_remove("RUST_LOG");
     command
 }
 
@@ -67,7 +70,8 @@ fn run(arguments: &[&str], ends: (End, End)) -> Finished {
     running.end()
 }
 
-/// What the streams do to a command changes neither what it does nor its exit status, but for a result that was lost.
+/// What the streams do to a command changes neither what it does nor its exit status, but for a
+/// result that was lost.
 #[test]
 fn every_command_without_readers() {
     let Some(_stage) = Stage::set() else { return };
@@ -101,7 +105,8 @@ fn every_command_without_readers() {
     let mut tried = 0;
     for arguments in &commands {
         let normal = run(arguments, (End::Read, End::Read));
-        let wrong = ["many", "nowhere", "/nonexistent.toml"].iter().any(|word| arguments.contains(word));
+        let wrong =
+            ["many", "nowhere", "/nonexistent.toml"].iter().any(|word| arguments.contains(word));
         assert_eq!(normal.code, Some(if wrong { 2 } else { 0 }), "{arguments:?}: {normal:?}");
         for ends in ENDS {
             check(arguments, ends, &normal, &run(arguments, ends));
@@ -112,8 +117,15 @@ fn every_command_without_readers() {
     let tune = ["tune", "xtg0", "--dst-mac", RECEIVER_MAC, "--cpus", "0", "--duration", "100ms"];
     assert_eq!(run(&tune, (End::Gone, End::Full)).code, Some(0), "tune");
     tried += 1;
-    let figures = format!("{} commands, {tried} runs, streams gone, full and closed", commands.len() + 1);
-    row("1", "COMMAND | true, 2>/dev/full, >&- 2>&- …", "what it says without them", "the same", &figures);
+    let figures =
+        format!("{} commands, {tried} runs, streams gone, full and closed", commands.len() + 1);
+    row(
+        "1",
+        "COMMAND | true, 2>/dev/full, >&- 2>&- …",
+        "what it says without them",
+        "the same",
+        &figures,
+    );
 }
 
 #[track_caller]

@@ -1,4 +1,5 @@
-//! What the daemon says with `--log-format json`: objects, a line each, whose fields are lines without escape codes.
+//! What the daemon says with `--log-format json`: objects, a line each, whose fields are lines
+//! without escape codes.
 
 use std::process::Stdio;
 
@@ -30,13 +31,19 @@ fn objects(stderr: &str) -> Vec<Value> {
 /// The fields of lines whose message begins so.
 fn said<'a>(objects: &'a [Value], message: &str) -> Vec<&'a Value> {
     let fields = objects.iter().map(|object| &object["fields"]);
-    fields.filter(|fields| fields["message"].as_str().is_some_and(|text| text.starts_with(message))).collect()
+    fields
+        .filter(|fields| fields["message"].as_str().is_some_and(|text| text.starts_with(message)))
+        .collect()
 }
 
 /// Such a daemon, which is told to use colours.
-fn daemon(config: &str, rust_log: Option<&str>) -> (tempfile::NamedTempFile, std::process::Command) {
+fn daemon(
+    config: &str,
+    rust_log: Option<&str>,
+) -> (tempfile::NamedTempFile, std::process::Command) {
     let config = file(config);
-    let mut command = trafficgen(&["daemon", "--log-format", "json", "--report-interval", "50ms", "--json"]);
+    let mut command =
+        trafficgen(&["daemon", "--log-format", "json", "--report-interval", "50ms", "--json"]);
     command.arg("--config").arg(config.path()).env("CLICOLOR_FORCE", "1").env_remove("NO_COLOR");
     rust_log.map(|directives| command.env("RUST_LOG", directives));
     (config, command)
@@ -46,7 +53,9 @@ fn daemon(config: &str, rust_log: Option<&str>) -> (tempfile::NamedTempFile, std
 #[test]
 fn a_wrong_file_in_json() {
     let Some(_stage) = Stage::set() else { return };
-    let wrong = CONFIG.replace("'10kpps'", "'10\u{1b}[31mkpps'").replace("\"10kpps\"", "\"10\\u001b[31mkpps\"")
+    let wrong = CONFIG
+        .replace("'10kpps'", "'10\u{1b}[31mkpps'")
+        .replace("\"10kpps\"", "\"10\\u001b[31mkpps\"")
         + "colour = 3\n";
     for rust_log in [None, Some("off"), Some("aya=debug")] {
         let (path, command) = daemon(&wrong, rust_log);
@@ -62,12 +71,19 @@ fn a_wrong_file_in_json() {
         }
         if rust_log.is_none() {
             let sees = lines[1].to_string().replace(path.path().to_str().unwrap(), "FILE");
-            row("19", "CLICOLOR_FORCE=1 daemon --config FILE --log-format json", &sees, 2, "2 lines, all JSON");
+            row(
+                "19",
+                "CLICOLOR_FORCE=1 daemon --config FILE --log-format json",
+                &sees,
+                2,
+                "2 lines, all JSON",
+            );
         }
     }
 }
 
-/// `RUST_LOG` is refused with the directive, before anything is sent; other commands do not read it.
+/// `RUST_LOG` is refused with the directive, before anything is sent; other commands do not read
+/// it.
 #[test]
 fn an_invalid_filter_is_refused() {
     let Some(_stage) = Stage::set() else { return };
@@ -80,22 +96,32 @@ fn an_invalid_filter_is_refused() {
         let finished = Finished::of(command);
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{finished:?}");
         let log = objects(&finished.stderr);
-        let [line] = said(&log, "the daemon ends").try_into().unwrap_or_else(|_| panic!("{finished:?}"));
+        let [line] =
+            said(&log, "the daemon ends").try_into().unwrap_or_else(|_| panic!("{finished:?}"));
         assert!(line["error"].as_str().unwrap().starts_with(error), "{line}");
         assert!(line["cure"].as_str().unwrap().contains("`TARGET=LEVEL`"), "{line}");
         assert_eq!(line["place"], place, "{line}");
-        row("19", &format!("RUST_LOG={filter} daemon … --log-format json"), &line.to_string(), 2, "");
+        row(
+            "19",
+            &format!("RUST_LOG={filter} daemon … --log-format json"),
+            &line.to_string(),
+            2,
+            "",
+        );
 
         let mut command = trafficgen(&["daemon", "--config", path.path().to_str().unwrap()]);
         command.env("RUST_LOG", filter).env("NO_COLOR", "1");
         let finished = Finished::of(command);
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""), "{finished:?}");
-        for part in [&format!("error: {error}"), &format!(" {place}\n"), &"`TARGET=LEVEL`".to_owned()] {
+        for part in
+            [&format!("error: {error}"), &format!(" {place}\n"), &"`TARGET=LEVEL`".to_owned()]
+        {
             assert!(finished.stderr.contains(part.as_str()), "no `{part}` in {finished:?}");
         }
     }
     assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
-    let mut command = trafficgen(&["udp", "xtg0", "--dst-mac", "02:00:00:00:00:02", "--packets", "1"]);
+    let mut command =
+        trafficgen(&["udp", "xtg0", "--dst-mac", "02:00:00:00:00:02", "--packets", "1"]);
     let finished = Finished::of({
         command.env("RUST_LOG", "debgu");
         command
@@ -103,7 +129,8 @@ fn an_invalid_filter_is_refused() {
     assert_eq!(finished.code, Some(0), "{finished:?}");
 }
 
-/// Its interface goes away; when it starts again there is none, which is a mistake in the file by now; then there is one.
+/// Its interface goes away; when it starts again there is none, which is a mistake in the file by
+/// now; then there is one.
 #[test]
 fn a_failure_and_a_restart_in_json() {
     let Some(stage) = Stage::set() else { return };
@@ -121,21 +148,36 @@ fn a_failure_and_a_restart_in_json() {
     running.wait_until("it fails twice", |running| said(&whole(running), "port failed").len() > 1);
     stage.raise();
     let _second = sink("xtg1");
-    running.wait_until("it sends again", |running| !said(&whole(running), "port sends again").is_empty());
+    running.wait_until("it sends again", |running| {
+        !said(&whole(running), "port sends again").is_empty()
+    });
     running.signal(Signal::TERM);
     let finished = running.end();
     finished.report(0);
     let log = objects(&finished.stderr);
     let failures = said(&log, "port failed");
-    assert!(failures[0]["error"].as_str().unwrap().contains("the interface was removed"), "{failures:?}");
+    assert!(
+        failures[0]["error"].as_str().unwrap().contains("the interface was removed"),
+        "{failures:?}"
+    );
     assert_eq!(failures[0].get("place"), None, "{failures:?}");
     assert_eq!(failures[1]["error"], "there is no interface `xtg0`", "{failures:?}");
     assert_eq!(failures[1]["place"], format!("{}:3:13", path.path().display()), "{failures:?}");
-    for message in ["counts since the start", "final counts since the start", "final flow counts since the start"] {
+    for message in [
+        "counts since the start",
+        "final counts since the start",
+        "final flow counts since the start",
+    ] {
         assert!(!said(&log, message).is_empty(), "no `{message}` in {}", finished.stderr);
     }
     let sees = failures[1].to_string().replace(path.path().to_str().unwrap(), "FILE");
-    row("19", "daemon … --log-format json, ip link del, add", &sees, 0, &format!("{} lines, all JSON", log.len()));
+    row(
+        "19",
+        "daemon … --log-format json, ip link del, add",
+        &sees,
+        0,
+        &format!("{} lines, all JSON", log.len()),
+    );
 }
 
 /// The report cannot be written: it is a line of the log, and so is that the daemon failed.
@@ -153,10 +195,17 @@ fn a_lost_report_in_json() {
     let prefix = "standard output takes no more; this is the result: ";
     let [result] = said(&log, prefix).try_into().unwrap_or_else(|_| panic!("{finished:?}"));
     let report: Value =
-        serde_json::from_str(result["message"].as_str().unwrap().strip_prefix(prefix).unwrap()).unwrap();
+        serde_json::from_str(result["message"].as_str().unwrap().strip_prefix(prefix).unwrap())
+            .unwrap();
     assert_eq!(report["ports"][0]["frames_tx"], 3, "{report}");
     let [end] = said(&log, "the daemon ends").try_into().unwrap_or_else(|_| panic!("{finished:?}"));
     let why = "cannot write to standard output: No space left on device (os error 28)";
     assert_eq!((&end["error"], &end["exit_status"]), (&why.into(), &1.into()), "{end}");
-    row("19", "daemon … --log-format json --json >/dev/full", &end.to_string(), 1, "frames_tx 3 in the log");
+    row(
+        "19",
+        "daemon … --log-format json --json >/dev/full",
+        &end.to_string(),
+        1,
+        "frames_tx 3 in the log",
+    );
 }

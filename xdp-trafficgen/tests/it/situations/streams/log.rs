@@ -18,7 +18,8 @@ pub(super) const CONFIG: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\
                       [[flows]]\nname = \"some\"\nport = \"west\"\n\
                       packet = [{ ethernet = { dst = \"02:00:00:00:00:02\" } }, { ipv4 = {} }, { udp = {} }]\n";
 
-/// A disk of two pages, one of them taken, in a mount namespace of the daemon's; then it is given back.
+/// A disk of two pages, one of them taken, in a mount namespace of the daemon's; then it is given
+/// back.
 #[test]
 fn a_log_on_a_full_disk() {
     let Some(_stage) = Stage::set() else { return };
@@ -52,20 +53,31 @@ fn a_log_on_a_full_disk() {
     assert!(told > 0, "{text}");
     let message = "the log could not be written; so many lines since the start are missing";
     assert!(text.contains(message), "{text}");
-    row("1", "daemon … --log-format json 2>>full/log, then made room", message, 0, &format!("log_lines_lost {told}"));
+    row(
+        "1",
+        "daemon … --log-format json 2>>full/log, then made room",
+        message,
+        0,
+        &format!("log_lines_lost {told}"),
+    );
 }
 
-/// Lines are whole but for the one that was torn, behind which the log goes on in a line of its own.
+/// Lines are whole but for the one that was torn, behind which the log goes on in a line of its
+/// own.
 #[track_caller]
 fn assert_whole_lines(text: &str) {
     let lines = text.lines().collect::<Vec<_>>();
-    let broken = lines.iter().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_err()).count();
+    let broken = lines
+        .iter()
+        .filter(|line| serde_json::from_str::<serde_json::Value>(line).is_err())
+        .count();
     assert!(broken <= 1, "{broken} lines are no JSON: {text}");
     assert!(lines.len() > 3, "{text}");
 }
 
 /// How many lines the log says are lost.
 fn lost(text: &str) -> Option<u64> {
-    let entries = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let entries =
+        text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     entries.filter_map(|entry| entry["fields"]["log_lines_lost"].as_u64()).next_back()
 }

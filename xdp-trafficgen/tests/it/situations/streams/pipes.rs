@@ -18,7 +18,12 @@ const CONFIG: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\n\
 /// The program with this text on standard input.
 fn fed(arguments: &[&str], text: &str) -> Output {
     let (input, mut writer) = pipe().unwrap();
-    let child = trafficgen(arguments).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = trafficgen(arguments)
+        .stdin(input)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     writer.write_all(text.as_bytes()).unwrap();
     drop(writer);
     child.wait_with_output().unwrap()
@@ -39,7 +44,13 @@ fn a_configuration_from_a_pipe() {
     let sent = fed(&["run", "-"], CONFIG);
     assert!(sent.status.success(), "{sent:?}");
     assert_arrived(&sink, 1000);
-    row("20", "run - <file.toml", String::from_utf8_lossy(&sent.stdout).lines().nth(1).unwrap(), 0, "1000 arrived");
+    row(
+        "20",
+        "run - <file.toml",
+        String::from_utf8_lossy(&sent.stdout).lines().nth(1).unwrap(),
+        0,
+        "1000 arrived",
+    );
 }
 
 #[test]
@@ -52,7 +63,13 @@ fn a_pcap_into_a_pipe() {
     let read = tcpdump(file);
     assert_eq!(read.lines().count(), 1000, "{read}");
     assert!(read.lines().all(|line| line.contains(".4660: ")), "{read}");
-    row("20", "show - --pcap - | tcpdump -r -", read.lines().next().unwrap(), 0, "1000 frames read");
+    row(
+        "20",
+        "show - --pcap - | tcpdump -r -",
+        read.lines().next().unwrap(),
+        0,
+        "1000 frames read",
+    );
 
     // Without end, and a reader that takes the beginning.
     let endless = CONFIG.replace("packets = 1000\n", "");
@@ -65,7 +82,10 @@ fn a_pcap_into_a_pipe() {
     let mut magic = [0; 4];
     reader.read_exact(&mut magic).unwrap();
     // Of the file format, in either order of bytes: microseconds.
-    assert!([0xa1b2_c3d4_u32.to_le_bytes(), 0xa1b2_c3d4_u32.to_be_bytes()].contains(&magic), "{magic:?}");
+    assert!(
+        [0xa1b2_c3d4_u32.to_le_bytes(), 0xa1b2_c3d4_u32.to_be_bytes()].contains(&magic),
+        "{magic:?}"
+    );
     drop(reader);
     assert!(child.wait().unwrap().success(), "`head` ends it, and that is no failure");
 }
@@ -73,7 +93,8 @@ fn a_pcap_into_a_pipe() {
 /// What tcpdump says of the file, a line a frame.
 fn tcpdump(mut file: File) -> String {
     std::io::Seek::rewind(&mut file).unwrap();
-    let output = Command::new("tcpdump").args(["-nn", "-t", "-r", "-"]).stdin(file).output().unwrap();
+    let output =
+        Command::new("tcpdump").args(["-nn", "-t", "-r", "-"]).stdin(file).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

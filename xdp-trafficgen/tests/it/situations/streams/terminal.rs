@@ -43,7 +43,8 @@ impl Window {
         let name = ptsname(&keyboard, Vec::new()).unwrap().into_string().unwrap();
         let side = || {
             let custom = i32::try_from(OFlags::NOCTTY.bits()).unwrap();
-            let file = OpenOptions::new().read(true).write(true).custom_flags(custom).open(&name).unwrap();
+            let file =
+                OpenOptions::new().read(true).write(true).custom_flags(custom).open(&name).unwrap();
             Some(Stdio::from(file))
         };
         let mut command = Command::new("setsid");
@@ -97,14 +98,19 @@ fn ctrl_c_takes_the_table_away() {
     let _sink = sink("xtg1");
     let arguments = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--rate", "1kpps"];
     let mut window = Window::open(&[], &arguments);
-    window.wait_for("the table is there", |lines| lines.iter().any(|line| line.starts_with(" xtg0 ")));
+    window.wait_for("the table is there", |lines| {
+        lines.iter().any(|line| line.starts_with(" xtg0 "))
+    });
     let table = window.lines();
     let heading = |line: &&String| line.starts_with(" port ");
     let shown = table.iter().find(heading).unwrap();
     for word in ["sent", "dropped", "now", "late", "never sent"] {
         assert!(shown.contains(word), "no `{word}`, or it is broken: {table:#?}");
     }
-    assert!(!table.iter().any(|line| line.contains("(xtg0)")), "a port named as its interface: {table:#?}");
+    assert!(
+        !table.iter().any(|line| line.contains("(xtg0)")),
+        "a port named as its interface: {table:#?}"
+    );
     let (left, code) = window.interrupt();
     assert_eq!(code, Some(0), "{left:#?}");
     // Only the report's.
@@ -114,7 +120,8 @@ fn ctrl_c_takes_the_table_away() {
     row("18", "udp … --rate 1kpps, on 80 × 24, Ctrl-C", shown, 0, "nothing of the table stays");
 }
 
-/// Thirty ports have a total, and a word about those there is no room for; what is said of all of them is said once.
+/// Thirty ports have a total, and a word about those there is no room for; what is said of all of
+/// them is said once.
 #[test]
 fn many_ports_fit_the_screen() {
     let Some(_stage) = Stage::set() else { return };
@@ -132,12 +139,17 @@ fn many_ports_fit_the_screen() {
     }
     let config = super::file(&text);
     let mut window = Window::open(&[], &["run", config.path().to_str().unwrap()]);
-    window.wait_for("the table is there", |lines| lines.iter().any(|line| line.starts_with(" total ")));
+    window.wait_for("the table is there", |lines| {
+        lines.iter().any(|line| line.starts_with(" total "))
+    });
     let screen = window.lines();
     let more = screen.iter().find(|line| line.starts_with("… and ")).unwrap();
     let shown = screen.iter().filter(|line| line.starts_with(" p")).count() - 1;
     assert_eq!(*more, format!("… and {} more ports", 30 - shown), "{screen:#?}");
-    assert!(screen.iter().any(|line| line.starts_with(" port")), "the heading is within the screen: {screen:#?}");
+    assert!(
+        screen.iter().any(|line| line.starts_with(" port")),
+        "the heading is within the screen: {screen:#?}"
+    );
     let more = more.clone();
     let (left, code) = window.interrupt();
     assert_eq!(code, Some(0), "{left:#?}");
@@ -157,8 +169,12 @@ fn many_ports_fit_the_screen() {
 fn a_dumb_terminal_has_lines() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
-    let mut window = Window::open(&[("TERM", "dumb")], &["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--rate", "1kpps"]);
-    let says = |lines: &[String]| lines.iter().find(|line| line.contains(" s xtg0: sent ")).cloned();
+    let mut window = Window::open(
+        &[("TERM", "dumb")],
+        &["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--rate", "1kpps"],
+    );
+    let says =
+        |lines: &[String]| lines.iter().find(|line| line.contains(" s xtg0: sent ")).cloned();
     window.wait_for("a line", |lines| says(lines).is_some());
     let line = says(&window.lines()).unwrap();
     let (left, code) = window.interrupt();
@@ -166,14 +182,20 @@ fn a_dumb_terminal_has_lines() {
     row("18", "TERM=dumb udp …", &line, 0, "");
 }
 
-/// Errors have colours on a terminal, and none where `NO_COLOR` is set; `CLICOLOR_FORCE` has them in a file too.
+/// Errors have colours on a terminal, and none where `NO_COLOR` is set; `CLICOLOR_FORCE` has them
+/// in a file too.
 #[test]
 fn colours_are_asked_for() {
     const WRONG: [&str; 4] = ["udp", "xtg0", "--rate", "fast"];
     let on_terminal = |variables: &[(&str, &str)]| {
         let Window { screen, program, keyboard: _keyboard } = Window::open(variables, &WRONG);
         assert_eq!(program.end().code, Some(2));
-        let said = || lines(&screen).into_iter().find(|line| line.contains("--rate")).filter(|line| line.len() > 20);
+        let said = || {
+            lines(&screen)
+                .into_iter()
+                .find(|line| line.contains("--rate"))
+                .filter(|line| line.len() > 20)
+        };
         reached(|| said().is_some());
         let screen = screen.lock().unwrap();
         let cells = (0..ROWS).flat_map(|row| (0..COLUMNS).map(move |column| (row, column)));
