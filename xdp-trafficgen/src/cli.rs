@@ -55,7 +55,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Results go to standard output, progress and remarks to standard error.
-Frames leave whether or not anybody reads (`| head`), and the exit status is the same.
+Frames are sent whether or not the output is read (`| head`); the exit status is the same.
 
 Exit status:
   0    done, or stopped by SIGINT, SIGTERM or SIGHUP
@@ -67,8 +67,8 @@ Exit status:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Send between two interfaces of a namespace of its own, at full speed unless told otherwise,
-    /// and count what arrives
+    /// Send between two interfaces of a namespace of its own, at full speed without --rate, and
+    /// count what arrives
     ///
     /// Makes a network namespace and a pair of veth interfaces that vanish at the end, sends UDP
     /// frames of 64 bytes with varying destination ports on every CPU, and counts them with an
@@ -87,13 +87,13 @@ pub enum Command {
     Udp(Udp),
     /// Send TCP SYNs out of an interface, as the options say
     ///
-    /// Each with another source port, unless told otherwise. Without --packets and --duration it
-    /// sends until it is stopped. For example:
+    /// Each has another source port, unless --src-port says otherwise. Without --packets and
+    /// --duration it sends until it is stopped. For example:
     ///
     ///   xdp-trafficgen tcp-syn eth1 --dst-ip 10.0.0.2 --dst-port 443 --duration 10s
     ///
     /// A source address that this host owns makes its own network stack answer each SYN-ACK with a
-    /// RST; with one that it does not own (--src-ip), nobody does.
+    /// RST; with one that it does not own (--src-ip), SYN-ACKs stay unanswered.
     TcpSyn(TcpSyn),
     /// Send ICMP echo requests out of an interface, as the options say
     ///
@@ -122,7 +122,7 @@ pub enum Command {
     /// As before a run, the kernel asks for the MAC addresses of next hops that it does not know
     /// (ARP, neighbour discovery). Nothing else leaves.
     Show(Show),
-    /// Measure how evenly frames leave: the gaps between them, at a receiver of ours
+    /// Measure how evenly frames leave: the gaps between them, at a receiver of this program
     ///
     /// Sends UDP frames at a constant rate, has an XDP program write down when each of them
     /// arrives, and shows how far the gaps are from what they should be: shares, percentiles
@@ -169,9 +169,9 @@ pub enum Command {
     Daemon(Daemon),
 }
 
-/// The words of a command line, where a negative number belongs to the option before it: whoever
-/// reads the option's value says why it cannot be, and the parser does not take it for an option of
-/// its own.
+/// The words of a command line, where a negative number belongs to the option before it: the reader
+/// of the option's value can then explain why it is refused, and the parser does not take it for an
+/// option of its own.
 pub fn words(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut words: Vec<OsString> = Vec::new();
     for word in arguments {

@@ -35,7 +35,7 @@ use crate::{
     output::{
         format::emit_text,
         log,
-        streams::{self, say, show, tell_losses},
+        streams::{self, report_losses, say, show},
     },
 };
 
@@ -72,7 +72,7 @@ fn finish(result: Result<(), CommandError>) -> ExitCode {
         Err(error) => {
             let code = error.exit_code();
             if log::is_for_programs() {
-                log::tell_failure(error.complaints(), code);
+                log::report_failure(error.complaints(), code);
             } else {
                 show(error.render());
             }
@@ -80,9 +80,9 @@ fn finish(result: Result<(), CommandError>) -> ExitCode {
         }
     };
     if streams::is_log() {
-        log::tell_losses()
+        log::report_losses()
     } else {
-        tell_losses()
+        report_losses()
     }
     code
 }

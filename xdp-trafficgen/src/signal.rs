@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 /// A token that the first signal cancels.
 ///
 /// # Errors
-/// When another handler is installed already: a mistake of ours.
+/// When this process has a handler for these signals already, which is a defect of this program.
 pub(crate) fn stop_token() -> Result<CancellationToken, ctrlc::Error> {
     let stop = CancellationToken::new();
     let handler = stop.clone();

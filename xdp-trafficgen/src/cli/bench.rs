@@ -35,7 +35,7 @@ pub enum BenchCommand {
 pub struct BenchRun {
     /// What to measure.
     pub case: BenchCase,
-    /// Listen to no trace point, so that nobody knows what became of the frames.
+    /// Listen to no trace point, so that the fate of the frames is not known.
     #[arg(long)]
     pub uncounted: bool,
     /// How long.

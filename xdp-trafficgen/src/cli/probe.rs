@@ -13,7 +13,7 @@ pub struct Probe {
     /// Send 64 UDP frames of 64 bytes out of INTERFACE too, and see what becomes of them
     #[arg(long, requires = "interface")]
     pub send: bool,
-    /// Where these frames go [default: an address that is nobody's]
+    /// Where these frames go [default: an address that no interface has]
     #[arg(long, value_name = "MAC", requires = "send", value_parser = mac)]
     pub dst_mac: Option<Mac>,
     /// How the report is written.

@@ -146,7 +146,7 @@ pub struct QuickRateOptions {
     pub behind: Option<LatePolicy>,
 }
 
-/// What fills frames unless told otherwise.
+/// What fills frames without `--payload`.
 const PAYLOAD: &str = "zeros";
 
 impl Quick {

@@ -52,7 +52,7 @@ pub struct Tune {
 
 /// Shorter, and a round would be over before it is under way.
 const LEAST: Duration = Duration::from_millis(100);
-/// Longer, and somebody mistook the unit.
+/// Longer times are taken for a mistaken unit.
 const MOST: Duration = Duration::from_secs(600);
 
 fn duration(text: &str) -> Result<Duration, Problem> {

@@ -99,7 +99,7 @@ fn nothing_can_be_sent(sending: &[&str], remarks: &[PortFinding]) -> bool {
         || remarks.iter().any(ends_the_run)
 }
 
-/// What all ports take; each by itself where there are several.
+/// Memory and file descriptors of all ports together, and of each port where there are several.
 fn needs(plan: &Plan) -> String {
     let of_ports = || plan.ports.iter().map(|port| (port.name.as_str(), port.needs));
     let all = of_ports().fold(Needs::default(), |all, (_, needs)| all.and(needs));

@@ -98,9 +98,9 @@ async fn serve(
     stop: &CancellationToken,
 ) -> Report {
     let started = Instant::now();
-    let outlook = RunFindings::of(plan);
-    outlook.foresee().iter().for_each(log::foreseen);
-    let outlook = Arc::new(Mutex::new(outlook));
+    let run_findings = RunFindings::of(plan);
+    run_findings.foresee().iter().for_each(log::foreseen);
+    let run_findings = Arc::new(Mutex::new(run_findings));
     let mut tasks = JoinSet::new();
     let mut latest: Vec<Latest> = Vec::new();
     let enabling = PassPrograms::until(stop);
@@ -108,11 +108,11 @@ async fn serve(
         let config = alone(config, port);
         let counts = Arc::new(Mutex::new(Counts::Known(Box::new(PortCount::none(port)))));
         latest.push(Arc::clone(&counts));
-        let (listener, enabling, outlook) =
-            (listener.clone(), enabling.clone(), Arc::clone(&outlook));
+        let (listener, enabling, run_findings) =
+            (listener.clone(), enabling.clone(), Arc::clone(&run_findings));
         let (name, planned) = (port.name.clone(), MissedDepartures::of(port));
         let port =
-            Supervised { config, machine, counts, outlook, listener, enabling, name, planned };
+            Supervised { config, machine, counts, run_findings, listener, enabling, name, planned };
         tasks.spawn(port.supervise(stop.clone()));
     }
     log::sending(latest.len());
@@ -126,15 +126,15 @@ async fn serve(
             () = stop.cancelled() => break,
             _ = reports.tick() => {
                 let now = snapshot();
-                // A stop waits for no look at the machine; the last one explains what is left.
+                // `stop` does not wait for the facts; the last reading after the loop explains what is left.
                 let news = tokio::select! {
                     biased;
                     () = stop.cancelled() => break,
-                    news = explain_drops(&now, &outlook, RunFindings::learn) => news,
+                    news = explain_drops(&now, &run_findings, RunFindings::learn) => news,
                 };
                 log::counts("counts since the start", &now, &logged, &news);
                 logged = now;
-                log::tell_losses();
+                log::report_losses();
             }
             Some(ended) = tasks.join_next() => note_end(ended),
         }
@@ -145,11 +145,11 @@ async fn serve(
     }
     let mut snapshot = snapshot();
     except_each_other(&mut snapshot.ports);
-    let news = explain_drops(&snapshot, &outlook, RunFindings::learn_now).await;
+    let news = explain_drops(&snapshot, &run_findings, RunFindings::learn_now).await;
     log::counts("final counts since the start", &snapshot, &Snapshot::default(), &news);
     log::flows(&snapshot);
-    log::tell_losses();
-    let findings = current(&outlook).conclude(&snapshot, Vec::new(), RunEnd::Complete);
+    log::report_losses();
+    let findings = current(&run_findings).conclude(&snapshot, Vec::new(), RunEnd::Complete);
     findings.iter().for_each(log::concluded);
     Report { snapshot, findings, sink: None }
 }
@@ -171,12 +171,11 @@ fn read(latest: &Latest) -> PortCount {
     latest.lock().unwrap_or_else(PoisonError::into_inner).read(engine::now())
 }
 
-fn current(outlook: &Current) -> RunFindings {
-    outlook.lock().unwrap_or_else(PoisonError::into_inner).clone()
+fn current(run_findings: &Current) -> RunFindings {
+    run_findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// A port's task ended. That it panicked is a mistake of ours, which the daemon does not outlive in
-/// silence.
+/// A port's task ended. A panic of it is a defect of this program, and ends the daemon too.
 fn note_end(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         log::task_failed();
@@ -188,10 +187,10 @@ fn note_end(ended: Result<(), JoinError>) {
 /// that all ports share.
 async fn explain_drops(
     snapshot: &Snapshot,
-    outlook: &Current,
+    run_findings: &Current,
     learn: fn(&RunFindings, &Snapshot) -> Vec<NewDrops>,
 ) -> Vec<NewDrops> {
-    let (outlook, snapshot) = (current(outlook), snapshot.clone());
-    let learned = spawn_blocking(move || learn(&outlook, &snapshot)).await;
+    let (run_findings, snapshot) = (current(run_findings), snapshot.clone());
+    let learned = spawn_blocking(move || learn(&run_findings, &snapshot)).await;
     learned.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

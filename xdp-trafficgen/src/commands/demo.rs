@@ -54,8 +54,8 @@ impl VethPair {
         let allowed = Facts::gather(&[], &[], None)?.allowed_cpus;
         let cpus = cpus.unwrap_or_else(|| allowed.clone());
         let netlink = Netlink::open().map_err(crate::host::FactsError::from)?;
-        // A queue for each CPU: a veth's receive work then stays on the CPU that sends, and
-        // nobody's ring overflows.
+        // A queue for each CPU: a veth's receive work then stays on the CPU that sends, and no ring
+        // overflows.
         let queues = allowed.iter().chain(&cpus).max().map_or(1, |&last| last + 1);
         let made = netlink
             .add_veth(SENDER, RECEIVER, queues)
@@ -75,7 +75,7 @@ impl VethPair {
     }
 }
 
-/// The same with a counting receiver at one end.
+/// A [`VethPair`] with a counting receiver at one end.
 pub(super) struct CountedPair {
     pub(super) sink: Sink,
     pub(super) cpus: Vec<u32>,

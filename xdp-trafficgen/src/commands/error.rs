@@ -115,7 +115,7 @@ impl CommandError {
         }
     }
 
-    /// Whether it is none, but that it was told to stop while it waited for next hops.
+    /// Whether a stop ended the wait for next hops, which is no failure.
     pub(crate) const fn is_stopped(&self) -> bool {
         matches!(self, Self::Facts(FactsError::Stopped))
     }
@@ -132,7 +132,7 @@ impl CommandError {
         text
     }
 
-    /// The same for the log: all that is said of it, at least one.
+    /// The fields of the log's lines; at least one line.
     pub(crate) fn complaints(&self) -> Vec<Complaint> {
         if let Self::Config(diagnostics) = self {
             return Complaint::of_config(diagnostics);

@@ -38,15 +38,14 @@ use crate::{
 pub(crate) struct RunFindings {
     ports: Vec<ObservedPort>,
     before: Arc<StartState>,
-    /// What was found out so far, and what became of the interfaces meanwhile: the same for all
-    /// clones.
+    /// What was learned since the start, and how the interfaces changed. All clones share it.
     meanwhile: Arc<Mutex<LiveFindings>>,
 }
 
 /// How it was before the first frame.
 #[derive(Clone, Debug, Default)]
 struct StartState {
-    /// The machine, which is looked at once.
+    /// The machine's facts, which are read once.
     system: System,
     /// Other processes' workers.
     elsewhere: Vec<WorkerThread>,
@@ -71,8 +70,8 @@ impl StartState {
     }
 }
 
-/// Says on standard error that memory is short, before any is taken: whoever takes more than a
-/// control group may have is killed without another word.
+/// Says on standard error that memory is short, before any is taken: a process that takes more than
+/// its control group is killed without another word.
 pub(crate) fn warn_of_memory() {
     let Some(finding) = diagnosis::of_memory(&System::gather()) else { return };
     if is_log() {
@@ -100,8 +99,8 @@ impl RunFindings {
         Self { ports: plan.ports.iter().map(ObservedPort::of).collect(), before, meanwhile }
     }
 
-    /// A port was planned anew: its interface may be another of the same name, and so may be its
-    /// CPUs and batches.
+    /// Takes over a new plan of a port: its interface may be another of the same name, and its CPUs
+    /// and batches may differ.
     pub(crate) fn renew(&mut self, planned: Self) {
         for new in planned.ports {
             if let Some(old) = self.ports.iter_mut().find(|old| old.port == new.port) {
@@ -111,14 +110,14 @@ impl RunFindings {
         }
     }
 
-    /// Says of each port, as soon as it loses frames, why the first ones were lost; and that its
-    /// interface was renamed. Whoever calls it waits for nothing: what there is to say is found
-    /// out meanwhile, and given the next time.
+    /// Explains the first losses of each port as soon as they happen, and reports renamed
+    /// interfaces. The function that it returns never blocks: a thread finds the explanations,
+    /// and a later call returns them.
     pub(crate) fn watch(&self) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
         watch::watch(self.clone())
     }
 
-    /// The facts as they are now; none, and a word about it, when they cannot be had.
+    /// The facts as they are now; none when they cannot be read, which is reported.
     fn look(&self) -> Option<Observation<'_>> {
         let indices: Vec<u32> = self.ports.iter().map(|sending| sending.index).collect();
         let interfaces = aside(|| Interface::again(&indices))?.inspect_err(complain).ok()?;
@@ -130,8 +129,8 @@ impl RunFindings {
     }
 }
 
-/// The machine is asked by a thread of its own, in the same network namespace: asking blocks, and
-/// the caller may be asynchronous. None when there is no thread to be had.
+/// Runs `ask` on a thread of its own, in the same network namespace: reading facts blocks, and the
+/// caller may be asynchronous. None when no thread can be spawned.
 fn aside<T: Send>(ask: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| thread::Builder::new().spawn_scoped(scope, ask).ok()?.join().ok())
 }
@@ -151,7 +150,7 @@ mod tests {
     };
 
     /// Two ports that let frames pass by, so that nothing is asked of an interface.
-    pub(super) fn outlook() -> RunFindings {
+    pub(super) fn run_findings() -> RunFindings {
         let sending = |port: &str| ObservedPort {
             port: port.to_owned(),
             interface: "lo".to_owned(),

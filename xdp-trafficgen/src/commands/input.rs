@@ -1,4 +1,4 @@
-//! Reading the files that users name: text, of a size that can be meant, or a word on why not.
+//! Reads the files that users name. Refuses what is no text or too large, and says why.
 
 use std::{
     fs::File,

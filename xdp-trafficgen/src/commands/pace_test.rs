@@ -63,7 +63,7 @@ struct Wanted {
     frames: u64,
 }
 
-/// Measures the frames that somebody else sends.
+/// Measures the frames of another sender.
 fn receive(options: &cli::PaceTest, wanted: &Wanted) -> Result<PaceTestReport, CommandError> {
     let consent = options.common.consent();
     let receiver = options.interface.clone().unwrap_or_default();
@@ -98,12 +98,12 @@ fn send(
     let matching = Match { mark: Some((MARK_OFFSET, MARK)), tag: None };
     let arrivals =
         Arrivals::attach_over(&ends.receiver, matching, wanted.frames, consent.existing)?;
-    let outlook = RunFindings::of(&plan);
-    outlook.warn();
-    let live = Live::explaining(Box::new(outlook.watch()));
+    let run_findings = RunFindings::of(&plan);
+    run_findings.warn();
+    let live = Live::explaining(Box::new(run_findings.watch()));
     let (mut snapshot, failure) =
         drive(Loaded::until(&stop, plan)?, Start::Now, &stop, Some(live))?;
-    let found = outlook.conclude(&snapshot, Vec::new(), RunEnd::of(failure.as_ref()));
+    let found = run_findings.conclude(&snapshot, Vec::new(), RunEnd::of(failure.as_ref()));
     findings(&found).iter().for_each(say);
     if let Some(failure) = failure {
         return Err(failure);

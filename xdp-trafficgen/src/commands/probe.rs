@@ -1,6 +1,6 @@
 //! `probe`: what this machine, and an interface of it, can do; why not, and what would help.
 //!
-//! Leaves everything as it was. Sends nothing unless told to.
+//! Leaves everything as it was. Sends nothing without `--send`.
 
 mod look;
 mod trial;
@@ -77,7 +77,7 @@ fn machine(
         let interface = known.interface(&link.name)?;
         let cpus = [default_cpu(Some(interface), facts)];
         let mut findings = foresee(&situation(facts, interface, &cpus, existing));
-        // What holds for the whole machine is told once.
+        // Findings of the whole machine are reported once.
         findings.retain(|finding| !of_machine.iter().any(|known| known.code == finding.code));
         Some(InterfaceRemark {
             name: link.name.clone(),
@@ -91,7 +91,7 @@ fn machine(
     Ok(report(survey, facts, Subject::Machine(briefs), findings))
 }
 
-/// The driver's name; the interface's kind where nobody says.
+/// The driver's name, or the interface's kind where it has none.
 fn driver(interface: &Interface) -> String {
     match (interface.driver_name(), &interface.kind) {
         ("", Some(kind)) => kind.clone(),
@@ -119,7 +119,7 @@ fn of_machine(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// Of a run as the commands make it unless told otherwise.
+/// The situation of a run with default options.
 fn situation<'a>(
     facts: &'a Facts,
     interface: &'a Interface,
@@ -141,7 +141,8 @@ fn situation<'a>(
     }
 }
 
-/// Puts it together. What was found twice, before and after frames were sent, is told once.
+/// Puts the report together. What was found twice, before and after frames were sent, stands there
+/// once.
 fn report(
     survey: Survey,
     facts: &Facts,

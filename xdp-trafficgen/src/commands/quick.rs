@@ -144,7 +144,7 @@ fn default_size(parts: &[HeaderLength], payload: &Payload) -> u32 {
         .max(DEFAULT_SIZE)
 }
 
-/// What was found wrong so far: all of it is told at once.
+/// All errors found so far: they are reported together.
 struct OptionErrors(Diagnostics);
 
 impl OptionErrors {

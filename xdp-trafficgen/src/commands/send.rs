@@ -66,7 +66,7 @@ pub(crate) fn work_out(
     work_out_until(&CancellationToken::new(), config, capabilities, consent)
 }
 
-/// The same; told to stop, it waits for no next hop ([`CommandError::is_stopped`]).
+/// [`work_out`], whose wait for next hops `stop` ends ([`CommandError::is_stopped`]).
 pub(crate) fn work_out_until(
     stop: &CancellationToken,
     config: &Config,
@@ -94,14 +94,14 @@ pub(super) fn send_plan(
 ) -> Result<(), CommandError> {
     let stop = signal_stop()?;
     let sends = plan.ports.iter().any(|port| matches!(port.action, Action::Redirect | Action::Tx));
-    let outlook = RunFindings::of(&plan);
-    let slower = outlook.warn();
+    let run_findings = RunFindings::of(&plan);
+    let slower = run_findings.warn();
     let loaded = Loaded::until(&stop, plan)?;
     let start = options.at.map_or(Start::Now, Start::At);
     if let Some(ahead) = options.at.and_then(|at| at.duration_since(SystemTime::now()).ok()) {
         say(format_args!("waiting for the start, {} from now", numbers::duration(ahead)));
     }
-    let live = Live::explaining(Box::new(outlook.watch()));
+    let live = Live::explaining(Box::new(run_findings.watch()));
     let (snapshot, failure) = drive(loaded, start, &stop, Some(live))?;
     let sink = sink.map(|sink| settled(sink, &snapshot)).transpose()?;
     let due = |port: &PortCount| {
@@ -110,9 +110,9 @@ pub(super) fn send_plan(
     let nothing_sent =
         sends && snapshot.ports.iter().all(|port| port.frames_tx == 0 && due(port) > 0);
     let short = if options.strict { shortfalls(&snapshot) } else { Vec::new() };
-    let mut found = outlook.conclude(&snapshot, slower, RunEnd::of(failure.as_ref()));
+    let mut found = run_findings.conclude(&snapshot, slower, RunEnd::of(failure.as_ref()));
     if let Some(failure) = &failure {
-        outlook.explain(failure, &mut found);
+        run_findings.explain(failure, &mut found);
     }
     let printed = emit(&Report { snapshot, sink, findings: found }, options.format);
     let sent = match failure {

@@ -63,7 +63,7 @@ pub fn emit<R>(report: &R, format: &Format<R>) -> Result<(), EmitError> {
     })
 }
 
-/// Writes text that can be had again by the same command.
+/// Writes text that the same command would produce again; if that fails, it is not kept.
 ///
 /// # Errors
 /// Standard output takes no more.

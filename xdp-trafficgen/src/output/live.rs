@@ -18,7 +18,7 @@ pub struct Live {
     explain: Explain,
 }
 
-/// What there is to say of counts that has not been said before, a line each.
+/// The new remarks about counts, a line each.
 pub type Explain = Box<dyn FnMut(&Snapshot) -> Vec<String>>;
 
 impl Live {
@@ -27,7 +27,7 @@ impl Live {
         Self::explaining(Box::new(|_| Vec::new()))
     }
 
-    /// The same, with a word about what goes wrong, while it does.
+    /// [`Live::new`], with remarks about what goes wrong as it happens.
     pub fn explaining(explain: Explain) -> Self {
         Self { terminal: Terminal::find(), last: Snapshot::default(), explain }
     }
@@ -50,7 +50,7 @@ impl Live {
     }
 }
 
-/// Frames of a port a second since the last look: the one figure that is not of the whole run.
+/// Frames of a port a second since the last call: the one figure that is not of the whole run.
 fn now(snapshot: &Snapshot, last: &Snapshot, index: usize) -> f64 {
     let sent = |snapshot: &Snapshot| snapshot.ports.get(index).map_or(0, |port| port.frames_tx);
     let seconds = snapshot.elapsed.saturating_sub(last.elapsed).as_secs_f64();

@@ -1,8 +1,8 @@
 //! The daemon's log on standard error. A field is one line without escape codes, so that a line of
 //! the log is one too, and with `--log-format json` an object.
 //!
-//! Fields have the names of the JSON report. Targets are named here rather than taken from modules:
-//! `RUST_LOG` of somebody's unit file goes on meaning what it meant.
+//! Fields have the names of the JSON report. Targets are named here instead of taken from modules,
+//! so that a `RUST_LOG` in a unit file keeps its meaning.
 
 mod counts;
 mod ends;
@@ -16,7 +16,7 @@ use clap::ValueEnum;
 
 pub use self::{
     counts::{counts, flows},
-    ends::{tell_failure, tell_losses},
+    ends::{report_failure, report_losses},
     port::{port_ended, port_failed, port_restarted},
     run::{
         concluded, explanations_lacking, foreseen, memory_is_short, note, sending,
@@ -47,8 +47,8 @@ const TARGET: &str = "xdp_trafficgen::daemon";
 /// Starts it; `RUST_LOG` chooses levels, `info` and above when it is not set or empty.
 ///
 /// # Errors
-/// The directives of `RUST_LOG` that mean nothing. The log is started all the same, for these to be
-/// said there.
+/// The directives of `RUST_LOG` that mean nothing. The log is started all the same, to report them
+/// there.
 pub fn start(format: LogFormat) -> Result<(), Diagnostics> {
     let (filter, wrong) = match filter::chosen() {
         Ok(filter) => (filter, None),
@@ -63,7 +63,7 @@ pub fn start(format: LogFormat) -> Result<(), Diagnostics> {
         LogFormat::Text => builder.with_ansi(streams::colour_for_people()).init(),
         LogFormat::Json => {
             builder.json().init();
-            panic::set_hook(Box::new(ends::tell_panic));
+            panic::set_hook(Box::new(ends::report_panic));
         }
     }
     FORMAT.get_or_init(|| format);
@@ -71,7 +71,7 @@ pub fn start(format: LogFormat) -> Result<(), Diagnostics> {
     wrong.map_or(Ok(()), Err)
 }
 
-/// Whether standard error is for programs: then that a command failed is said by [`tell_failure`].
+/// Whether standard error is for programs: [`report_failure`] then says that a command failed.
 pub fn is_for_programs() -> bool {
     FORMAT.get() == Some(&LogFormat::Json)
 }

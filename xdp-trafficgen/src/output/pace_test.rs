@@ -19,9 +19,9 @@ pub struct PaceTestReport {
     pub machine: String,
     /// Where the frames arrived.
     pub receiver: String,
-    /// What became of those sent; none where somebody else sent them.
+    /// What became of the frames sent; none with `--receive-only`.
     pub sent: Option<PortCount>,
-    /// Workers that took turns; 0 where somebody else sent.
+    /// Workers that took turns; 0 with `--receive-only`.
     pub workers: usize,
     /// Frames that left later than this after they were due count as late.
     pub late_threshold: Duration,

@@ -38,13 +38,13 @@ impl Formats for ProbeReport {
 /// What was asked about.
 #[derive(Debug)]
 pub enum Subject {
-    /// The machine, with a word on each interface.
+    /// The machine, with a remark on each interface.
     Machine(Vec<InterfaceRemark>),
     /// An interface.
     Interface(Box<Probed>),
 }
 
-/// A word on an interface, which was left as it is.
+/// A remark on an interface, which was left as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceRemark {
     /// Its name.
@@ -90,7 +90,8 @@ pub enum Attachment {
 }
 
 impl Attachment {
-    /// What the driver could do with it; none when it was not attached, or nobody says.
+    /// What the driver could do with it; none when it was not attached, or the driver does not
+    /// tell.
     pub const fn features(&self) -> Option<XdpFeatures> {
         match self {
             Self::Attached { features } => *features,
@@ -112,7 +113,7 @@ pub enum Trial {
         frames_tx: u64,
         /// Frames that went nowhere, by reason.
         drops: Vec<(DropReason, u64)>,
-        /// What the interface counted meanwhile, whoever sent.
+        /// What the interface counted during the trial, frames of other senders included.
         counted: Option<Counters>,
     },
 }

@@ -47,6 +47,6 @@ pub struct NewDrops {
     pub reason: DropReason,
     /// Frames.
     pub frames: u64,
-    /// Why; none when the facts cannot be had.
+    /// Why; none when the facts cannot be read.
     pub finding: Option<Finding>,
 }

@@ -1,9 +1,9 @@
 //! The two ways out of this process, and the only users of them: results on standard output
 //! ([`give`], [`Results`]), and what people read on the way on standard error ([`say`], [`Log`]).
 //!
-//! Frames leave whether or not anybody reads. A reader that has seen enough (`… | head`) is no
-//! failure; a disk that is full is one for a result, and costs remarks and log lines, which are
-//! counted and told of once there is room again.
+//! Frames are sent whether or not the streams have readers. A reader that goes away (`… | head`) is
+//! no failure. A full disk is a failure of a result; remarks and log lines that it costs are
+//! counted, and reported once there is room again.
 
 mod losses;
 mod patience;
@@ -23,7 +23,8 @@ use self::{
     patience::{Brief, StandardError},
 };
 
-/// Says it on standard error, with a line feed; where that is a log, as a line of it.
+/// Writes a remark on standard error, with a line feed; as a line of the log where standard error
+/// is one.
 pub fn say(text: impl fmt::Display) {
     match LOG.get() {
         Some(log) => log(&text.to_string()),
@@ -43,55 +44,54 @@ pub fn is_log() -> bool {
 
 static LOG: OnceLock<fn(&str)> = OnceLock::new();
 
-/// Says it to people, with a line feed. Waits only briefly for a reader that does not go on (a
-/// stopped pager, Ctrl-S): whoever says something has a run to look after.
+/// Writes a remark for people, with a line feed. Waits only briefly for a reader that stands still
+/// (a stopped pager, Ctrl-S): the caller has a run to drive.
 pub fn show(text: impl fmt::Display) {
     let Remarks { losses, out } = &mut *remarks();
-    losses.tell(out);
+    losses.report(out);
     losses.write(out, &format!("{text}\n"));
 }
 
-/// Shows these lines below everything that is said, in the place of those before; none: takes them
-/// away. For terminals: whatever is said meanwhile takes them away too.
+/// Paints these lines on the terminal, below all remarks and in place of the lines painted before;
+/// without any, erases those. The next remark erases them too.
 pub(super) fn paint(block: &str) {
     let Remarks { losses, out } = &mut *remarks();
     losses.paint(out, block);
 }
 
-/// Says how many lines were lost, if that was not said yet.
-pub fn tell_losses() {
+/// Writes how many lines were lost, unless that was reported already.
+pub fn report_losses() {
     let Remarks { losses, out } = &mut *remarks();
-    losses.tell(out);
+    losses.report(out);
 }
 
-/// Lines for standard error that could not be written so far, and how many of them the reader was
-/// told of.
-pub fn lost_and_told() -> (u64, u64) {
-    let Losses { lost, told, .. } = remarks().losses;
-    (lost, told)
+/// Lines for standard error that could not be written so far, and how many of them were reported.
+pub fn lost_and_reported() -> (u64, u64) {
+    let Losses { lost, reported, .. } = remarks().losses;
+    (lost, reported)
 }
 
-/// The reader was told of so many in all, unless more were lost by that.
-pub fn losses_are_told(lost: u64) {
+/// So many were reported in all, unless the report was lost as well.
+pub fn losses_are_reported(lost: u64) {
     let losses = &mut remarks().losses;
     if losses.lost == lost {
-        losses.told = lost;
+        losses.reported = lost;
     }
 }
 
-/// Whether what is said may be coloured: on a terminal, or as `NO_COLOR`, `CLICOLOR`,
-/// `CLICOLOR_FORCE` and `TERM` have it.
+/// Whether remarks may be coloured: on a terminal, or as `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`
+/// and `TERM` have it.
 pub fn colour_for_people() -> bool {
     AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }
 
-/// Whether results may, by the same rules.
+/// Whether results may be coloured, by the same rules.
 pub fn colour_for_results() -> bool {
     AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }
 
-/// Standard error for a log: each call of `write` is a line. Never fails, for a log that complained
-/// of itself would do so to itself; [`lost_and_told`] has the count.
+/// Standard error for a log: each call of `write` is a line. Never fails, since a log that
+/// complained of itself would do so to itself; [`lost_and_reported`] has the count.
 #[derive(Debug)]
 pub struct Log;
 

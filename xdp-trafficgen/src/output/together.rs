@@ -1,4 +1,4 @@
-//! What is said of several ports in the same words, said once.
+//! Remarks on several ports in the same words, written once.
 
 use crate::{
     diagnosis::Finding,
@@ -17,7 +17,7 @@ pub fn ports(names: &[&str]) -> String {
     format!("port{plural} {}{more}", named.join(", "))
 }
 
-/// A line for each thing there is to say, in the order of the first ports it is said of.
+/// A line for each note, in the order of the first ports that have it.
 pub fn notes(notes: &[Note]) -> Vec<String> {
     let lines = gather(notes, |note| (note.port.is_some(), &note.text)).into_iter().map(|same| {
         let names: Vec<&str> = same.iter().filter_map(|note| note.port.as_deref()).collect();
@@ -58,7 +58,7 @@ pub fn as_it_happens(said: &str, findings: &[PortFinding]) -> Vec<String> {
     })
 }
 
-/// How a finding is told.
+/// How a finding is written.
 enum Wording<'a> {
     /// In its own words.
     Whole(&'a Finding),
@@ -66,7 +66,7 @@ enum Wording<'a> {
     As(String),
 }
 
-/// So many findings of one kind are told in their own words.
+/// So many findings of one kind are written in their own words.
 const WHOLE: usize = 3;
 
 /// A line for each finding with its ports and frames. Of a kind that has many, each with other

@@ -39,7 +39,7 @@ pub(super) struct Supervised {
     pub(super) machine: Machine,
     pub(super) counts: Latest,
     /// Shared by all ports, as all that follow but the name.
-    pub(super) outlook: Current,
+    pub(super) run_findings: Current,
     pub(super) listener: Listener,
     pub(super) enabling: PassPrograms,
     pub(super) name: String,
@@ -85,7 +85,7 @@ impl Supervised {
             let elapsed = Duration::from_nanos(now.saturating_sub(*first.get_or_insert(now)));
             if let Start::Since(time) = &mut start {
                 *time = now;
-                self.set(Counts::StoppedPort(Arc::clone(&outage)).read(now));
+                self.set(Counts::Down(Arc::clone(&outage)).read(now));
             }
             let Some(left) = self.left(elapsed) else { break };
             let ran = match ready {
@@ -97,7 +97,7 @@ impl Supervised {
                 // It never started, and is as down as it was.
                 Err(Failed { error, .. }) if error.is_stopped() => {
                     if let Start::Since(_) = start {
-                        self.set(Counts::StoppedPort(outage).read(engine::now()));
+                        self.set(Counts::Down(outage).read(engine::now()));
                     }
                     break;
                 }
@@ -107,16 +107,16 @@ impl Supervised {
                 pause = FIRST_PAUSE;
             }
             log::port_failed(&self.name, error.complaints(), pause);
-            // Else it is as down as it was, for the same reason.
+            // A run that did not start leaves the outage, and its reason, as they were.
             if let Some(since) = since {
                 outage = since.shared();
             }
             outage.lock().unwrap_or_else(PoisonError::into_inner).is_due_to(&error);
-            self.put(Counts::StoppedPort(Arc::clone(&outage)));
+            self.put(Counts::Down(Arc::clone(&outage)));
             start = Start::Since(0);
             tokio::select! {
                 () = stop.cancelled() => {
-                    self.set(Counts::StoppedPort(outage).read(engine::now()));
+                    self.set(Counts::Down(outage).read(engine::now()));
                     break;
                 }
                 () = time::sleep(pause) => {}
@@ -126,8 +126,8 @@ impl Supervised {
         log::port_ended(&self.name);
     }
 
-    /// Has the kernel ask for the next hops, for seconds when they are silent. Meanwhile the counts
-    /// go on, which those of a run begin with: so it is done before.
+    /// Has the kernel ask for the next hops, for seconds when they do not answer. The counts go on
+    /// during that time, and those of a run begin with: so it is done before.
     async fn make_ready(&self, first: u64, stop: &CancellationToken) -> Result<(), CommandError> {
         let Machine { capabilities, consent, .. } = self.machine;
         let elapsed = Duration::from_nanos(engine::now().saturating_sub(first));
@@ -160,13 +160,13 @@ impl Supervised {
         stop: &CancellationToken,
     ) -> Result<(), Failed> {
         let Machine { capabilities, consent, .. } = self.machine;
-        let (listener, enabling, outlook) =
-            (self.listener.clone(), self.enabling.clone(), Arc::clone(&self.outlook));
+        let (listener, enabling, run_findings) =
+            (self.listener.clone(), self.enabling.clone(), Arc::clone(&self.run_findings));
         let until = stop.clone();
         let load = move || {
             let plan = work_out_until(&until, &config, Some(capabilities), consent)?;
             let planned = RunFindings::of(&plan);
-            outlook.lock().unwrap_or_else(PoisonError::into_inner).renew(planned);
+            run_findings.lock().unwrap_or_else(PoisonError::into_inner).renew(planned);
             let timing = plan.ports.first().map(MissedDepartures::of);
             Ok::<_, CommandError>((Loaded::beside(plan, &listener, &enabling)?, timing))
         };

@@ -17,7 +17,7 @@ use crate::{
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunEnd {
-    /// As it was to, or told to stop.
+    /// At its planned end, or by a stop.
     Complete,
     /// Before its time.
     Failed,
@@ -95,8 +95,8 @@ impl RunFindings {
         findings
     }
 
-    /// Adds why the run failed, where that is known: to the port that failed, or to all when it is
-    /// none by itself.
+    /// Adds why the run failed, where that is known: to the port that failed, or to all ports when
+    /// the failure is of no single one.
     pub(crate) fn explain(&self, failure: &CommandError, findings: &mut Vec<PortFinding>) {
         let Some(finding) = failure.finding() else { return };
         let failed = failure.port();
@@ -136,7 +136,7 @@ impl RunFindings {
 mod tests {
     use std::io;
 
-    use super::{super::tests::outlook, *};
+    use super::{super::tests::run_findings, *};
     use crate::{
         engine::{EngineError, WorkerError},
         kernel::KernelError,
@@ -154,10 +154,10 @@ mod tests {
                 .map(|found| format!("{}: {}", found.port, found.finding.code))
                 .collect::<Vec<_>>()
         };
-        let outlook = outlook();
-        let unhurt = outlook.conclude(&snapshot, Vec::new(), RunEnd::Complete);
+        let run_findings = run_findings();
+        let unhurt = run_findings.conclude(&snapshot, Vec::new(), RunEnd::Complete);
         assert_eq!(said(&unhurt), ["a: nothing_due", "b: nothing_due"]);
-        let mut findings = outlook.conclude(&snapshot, Vec::new(), RunEnd::Failed);
+        let mut findings = run_findings.conclude(&snapshot, Vec::new(), RunEnd::Failed);
         assert_eq!(said(&findings), [""; 0]);
         let refused = KernelError::Syscall {
             call: "bpf(BPF_PROG_TEST_RUN)",
@@ -169,7 +169,7 @@ mod tests {
             source: WorkerError::Send(refused),
         });
         for _ in 0..2 {
-            outlook.explain(&failure, &mut findings);
+            run_findings.explain(&failure, &mut findings);
             assert_eq!(said(&findings), ["b: no_memory"]);
         }
     }

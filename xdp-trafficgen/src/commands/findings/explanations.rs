@@ -2,8 +2,8 @@
 //! was too small then may have been put right since.
 //!
 //! Counts only grow. Each time those of a port and reason have grown, what explains them then is
-//! put down for as many frames; what is the matter at the end explains only those that were dropped
-//! since the last look.
+//! put down for as many frames; the facts at the end explain only the frames that were dropped
+//! since the last reading.
 
 use std::collections::BTreeMap;
 
@@ -29,8 +29,8 @@ struct DropExplanation {
 }
 
 impl DropExplanations {
-    /// Drops that nobody has explained yet: whose, and how many there are, those that are explained
-    /// among them. Of frames that were to be dropped there is nothing to find out.
+    /// Drops without an explanation yet: whose, and how many there are, the explained ones among
+    /// them. Of frames that were to be dropped there is nothing to find out.
     pub(super) fn news(&self, snapshot: &Snapshot) -> Vec<(Key, u64)> {
         let of_port = |(index, port): (usize, &PortCount)| {
             let new = move |&(reason, count): &(DropReason, u64)| {
@@ -48,7 +48,7 @@ impl DropExplanations {
     }
 
     /// Puts down what explains those of so many frames that nothing explained so far, and gives how
-    /// many these are: none, when somebody else was faster. The same cause keeps its first
+    /// many these are: none, when another thread was faster. The same cause keeps its first
     /// words.
     pub(super) fn put_down(&mut self, key: Key, count: u64, finding: Finding) -> u64 {
         let frames = count.saturating_sub(self.explained(key));
@@ -62,7 +62,7 @@ impl DropExplanations {
 
     /// What explains the frames that a port lost for this reason, each cause with as many as it
     /// cost, as `retell` says it now. `now` is what would explain them if they were lost at
-    /// this moment, and explains what nothing did while it happened; none when nobody knows.
+    /// this moment, and explains what nothing did while it happened; none when it is not known.
     /// `count`: how many they are at the end, when what was under way has come to its own.
     pub(super) fn told(
         &self,
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(moments.news(&dropped(3, 9)), [(FULL, 3), (LONG, 9)]);
         assert_eq!(moments.put_down(LONG, 9, finding("frame_above_mtu", "the MTU is 600")), 4);
         assert_eq!(moments.put_down(LONG, 11, finding("interface_gone", "gone")), 2);
-        // Somebody looked at the same time.
+        // Another thread read at the same time.
         assert_eq!(moments.put_down(LONG, 11, finding("interface_gone", "gone")), 0);
         let again = |finding: &Finding| Finding {
             cause: format!("{} then", finding.cause),
@@ -135,7 +135,7 @@ mod tests {
             (2, finding("interface_gone", "gone then")),
         ];
         assert_eq!(moments.told(LONG, 11, Some(&now), again), then);
-        // What was under way at the last look, and arrived after all.
+        // Frames in flight at the last reading, which arrived after all.
         assert_eq!(
             moments
                 .told(LONG, 10, Some(&now), again)

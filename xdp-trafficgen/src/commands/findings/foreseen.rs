@@ -33,8 +33,8 @@ impl RunFindings {
     }
 
     /// That the workers which are at work all the time, the port's among them, take more CPU time
-    /// than they may. What becomes of those that sleep between frames is told by
-    /// [`Self::contention`], from what happened.
+    /// than they may. What becomes of those that sleep between frames is [`Self::contention`]'s
+    /// to say, from what happened.
     fn quota(&self, sending: &ObservedPort) -> Option<Finding> {
         let busy = self.ports.iter().filter(|port| port.busy).flat_map(|port| &port.cpus);
         let busy: BTreeSet<u32> = busy.copied().collect();
@@ -78,7 +78,7 @@ impl RunFindings {
 
     /// What kept the port's workers from their CPUs: what is known of it now, that it is over. A
     /// quota that cost no departure, as it stopped the process while it loaded, or while its
-    /// workers slept, is not worth a word.
+    /// workers slept, is no finding.
     pub(super) fn contention(
         &self,
         sending: &ObservedPort,
@@ -111,7 +111,7 @@ impl RunFindings {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use super::{super::tests::outlook, *};
+    use super::{super::tests::run_findings, *};
     use crate::host::Throttled;
 
     #[test]
@@ -125,15 +125,15 @@ mod tests {
         };
         #[track_caller]
         fn check(quota: Quota, ports: [(bool, &[u32]); 2], expected: [Option<&str>; 2]) {
-            let mut outlook = outlook();
-            Arc::make_mut(&mut outlook.before).quotas = vec![quota];
-            for (sending, (busy, cpus)) in outlook.ports.iter_mut().zip(ports) {
+            let mut run_findings = run_findings();
+            Arc::make_mut(&mut run_findings.before).quotas = vec![quota];
+            for (sending, (busy, cpus)) in run_findings.ports.iter_mut().zip(ports) {
                 *sending = ObservedPort { busy, cpus: cpus.to_vec(), ..sending.clone() };
             }
-            let found = outlook
+            let found = run_findings
                 .ports
                 .iter()
-                .map(|sending| outlook.quota(sending).map(|finding| finding.cause));
+                .map(|sending| run_findings.quota(sending).map(|finding| finding.cause));
             for (cause, expected) in found.zip(expected) {
                 let as_expected = expected.map_or(cause.is_none(), |part| {
                     cause.as_ref().is_some_and(|cause| cause.contains(part))

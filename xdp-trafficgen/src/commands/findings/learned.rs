@@ -23,14 +23,14 @@ pub(super) struct LiveFindings {
     pub(super) moments: DropExplanations,
     /// None where the kernel does not tell.
     pub(super) changes: Option<LinkChanges>,
-    /// Ports, by their places, at whose interfaces somebody captured.
+    /// Ports, by their places, at whose interfaces a capture ran.
     pub(super) captured: BTreeSet<usize>,
     /// When drops were explained the last time.
     pub(super) learned: Option<Instant>,
 }
 
 impl LiveFindings {
-    /// Takes in what the kernel told, which it keeps for a while only.
+    /// Reads the kernel's notifications, which it keeps for a limited time.
     pub(super) fn read_reports(&mut self) {
         if let Some(changes) = &mut self.changes {
             changes.read_reports();
@@ -38,11 +38,11 @@ impl LiveFindings {
     }
 }
 
-/// How long after one look there is no other: about a second, and a bit less, for ticks of a second
-/// come early now and then.
+/// The shortest time between two readings of the facts: a bit less than a second, since ticks of a
+/// second come early at times.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(950);
 
-/// How long from `now` until the next look, after that of `learned`.
+/// How long from `now` until the next reading may happen, after that of `learned`.
 fn rest(learned: Option<Instant>, now: Instant) -> Duration {
     learned.map_or(Duration::ZERO, |learned| {
         BETWEEN_LOOKS.saturating_sub(now.saturating_duration_since(learned))
@@ -50,7 +50,7 @@ fn rest(learned: Option<Instant>, now: Instant) -> Duration {
 }
 
 impl RunFindings {
-    /// Ports at whose interfaces somebody captures, who did not before.
+    /// Ports at whose interfaces a capture started since the last call.
     pub(super) fn newly_captured(&self) -> Vec<usize> {
         let captured = |sending: &ObservedPort| sending.leaves() && is_captured(sending.index);
         let places = self
@@ -64,13 +64,13 @@ impl RunFindings {
         places.into_iter().filter(|place| so_far.captured.insert(*place)).collect()
     }
 
-    /// Finds out why the frames were dropped that were not at the last time, and keeps it: from one
-    /// look for all, and one a second at most. It blocks, for milliseconds.
+    /// Explains the frames that were dropped since the last call, and keeps the explanations: one
+    /// reading of the facts for all, one a second at most. It blocks, for milliseconds.
     pub(crate) fn learn(&self, snapshot: &Snapshot) -> Vec<NewDrops> {
         if self.rest().is_zero() { self.learn_now(snapshot) } else { Vec::new() }
     }
 
-    /// The same whenever the last look was, for the end.
+    /// [`Self::learn`] without the limit to one a second, for the end of a run.
     pub(crate) fn learn_now(&self, snapshot: &Snapshot) -> Vec<NewDrops> {
         {
             let mut so_far = self.so_far();
@@ -85,14 +85,14 @@ impl RunFindings {
         self.put_down(snapshot, self.look().as_ref())
     }
 
-    /// How long until the next look.
+    /// How long until the next reading of the facts may happen.
     pub(super) fn rest(&self) -> Duration {
         let mut so_far = self.so_far();
         so_far.read_reports();
         rest(so_far.learned, Instant::now())
     }
 
-    /// Explains what nothing explained so far by this look.
+    /// Explains, by these facts, the drops that have no explanation yet.
     pub(super) fn put_down(
         &self,
         snapshot: &Snapshot,
@@ -119,7 +119,7 @@ mod tests {
     use super::{
         super::{
             RunEnd,
-            tests::{full, outlook},
+            tests::{full, run_findings},
         },
         *,
     };
@@ -135,15 +135,15 @@ mod tests {
 
     #[test]
     fn drops_are_news_once_and_all_told_at_the_end() {
-        let outlook = outlook();
+        let run_findings = run_findings();
         let news = |news: Vec<NewDrops>| news.iter().map(|news| news.frames).collect::<Vec<_>>();
-        assert_eq!(news(outlook.learn(&full(5))), [5]);
-        assert!(outlook.so_far().learned.is_some());
+        assert_eq!(news(run_findings.learn(&full(5))), [5]);
+        assert!(run_findings.so_far().learned.is_some());
         // As if that were just now, however slow the machine is.
-        outlook.so_far().learned = Some(Instant::now() + Duration::from_secs(600));
-        assert_eq!(news(outlook.learn(&full(7))), [0; 0]);
-        assert_eq!(news(outlook.learn_now(&full(7))), [2]);
-        let findings = outlook.conclude(&full(9), Vec::new(), RunEnd::Complete);
+        run_findings.so_far().learned = Some(Instant::now() + Duration::from_secs(600));
+        assert_eq!(news(run_findings.learn(&full(7))), [0; 0]);
+        assert_eq!(news(run_findings.learn_now(&full(7))), [2]);
+        let findings = run_findings.conclude(&full(9), Vec::new(), RunEnd::Complete);
         let full: Vec<_> =
             findings.iter().filter(|found| found.finding.code == "queue_full").collect();
         assert_eq!(

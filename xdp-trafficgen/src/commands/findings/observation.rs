@@ -1,4 +1,4 @@
-//! The interfaces that are sent out of, at one moment, and what they were meanwhile.
+//! The interfaces that frames leave by: their state at one moment, and how it changed before.
 //!
 //! Made while frames are sent: asks for no more than drops are explained by.
 
@@ -22,7 +22,7 @@ pub(super) struct Observation<'a> {
 /// An interface as it is.
 struct InterfaceState {
     interface: Interface,
-    /// What it was since the last look.
+    /// Its history since the last reading.
     lately: LinkState,
     /// What it was since frames are sent.
     in_all: LinkState,
@@ -39,7 +39,7 @@ struct LinkState {
 /// Of which time facts are asked for that may be over.
 #[derive(Clone, Copy)]
 pub(super) enum Period {
-    /// Since the last look, for what was dropped since then.
+    /// Since the last reading, for frames dropped since then.
     Lately,
     /// Since frames are sent, for the end.
     InAll,

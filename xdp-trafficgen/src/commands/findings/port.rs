@@ -56,7 +56,7 @@ impl ObservedPort {
         matches!(self.action, Action::Redirect | Action::Tx)
     }
 
-    /// What it means that somebody captures there.
+    /// The finding that a capture runs there.
     pub(super) fn capture(&self) -> Finding {
         diagnosis::of_capture(&name_of(self.index).unwrap_or_else(|| self.interface.clone()))
     }

@@ -1,5 +1,5 @@
-//! Says why frames are lost while they are sent, by a thread of its own: a look at the machine
-//! keeps neither who drives a run nor who ends it.
+//! Explains losses while frames are sent, on a thread of its own: reading the machine's facts
+//! delays neither the loop that drives a run nor its end.
 
 use std::{
     cmp::Reverse,
@@ -14,26 +14,26 @@ use crate::{
     stats::Snapshot,
 };
 
-/// Takes counts, and gives what there is to say of those before them. It waits for nothing.
-pub(super) fn watch(outlook: RunFindings) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
+/// A function that takes counts and returns the lines about earlier ones. It never blocks.
+pub(super) fn watch(run_findings: RunFindings) -> impl FnMut(&Snapshot) -> Vec<String> + use<> {
     let (counts, counted) = channel();
     let (lines, said) = channel();
-    let watcher = Watcher { outlook, told: BTreeSet::new(), renamed: BTreeSet::new() };
-    // Nobody waits for its end, which follows that of the run. Without it the report tells all the
-    // same.
+    let watcher = Watcher { run_findings, told: BTreeSet::new(), renamed: BTreeSet::new() };
+    // The thread is not joined: it ends after the run. If it cannot be spawned, the report still
+    // explains the losses.
     let _ = thread::Builder::new()
         .name("watcher".to_owned())
         .spawn(move || watcher.watch(&counted, &lines));
     move |snapshot: &Snapshot| {
-        // It takes none where there was no thread to be had.
+        // Fails where the thread could not be spawned.
         let _ = counts.send(snapshot.clone());
         said.try_iter().collect()
     }
 }
 
 struct Watcher {
-    outlook: RunFindings,
-    /// Ports, by their places, whose first losses were told.
+    run_findings: RunFindings,
+    /// Ports, by their places, whose first losses were reported.
     told: BTreeSet<usize>,
     /// Ports whose interfaces were said to be renamed.
     renamed: BTreeSet<usize>,
@@ -42,7 +42,7 @@ struct Watcher {
 impl Watcher {
     fn watch(mut self, counted: &Receiver<Snapshot>, lines: &Sender<String>) {
         while let Ok(mut snapshot) = counted.recv() {
-            thread::sleep(self.outlook.rest());
+            thread::sleep(self.run_findings.rest());
             loop {
                 match counted.try_recv() {
                     Ok(later) => snapshot = later,
@@ -57,11 +57,11 @@ impl Watcher {
         }
     }
 
-    /// Of each port, as soon as it loses frames, why the first ones were lost; that somebody
-    /// captures there; and that its interface was renamed.
+    /// Of each port: why its first frames were lost, as soon as they are; that a capture runs
+    /// there; and that its interface was renamed.
     fn lines(&mut self, snapshot: &Snapshot) -> Vec<String> {
-        let ports = &self.outlook.ports;
-        let mut news: Vec<NewDrops> = self.outlook.learn(snapshot);
+        let ports = &self.run_findings.ports;
+        let mut news: Vec<NewDrops> = self.run_findings.learn(snapshot);
         news.sort_by_key(|news| Reverse(news.frames));
         let mut lost = Vec::new();
         for NewDrops { index, finding, .. } in news {
@@ -72,7 +72,7 @@ impl Watcher {
             }
         }
         let captured =
-            self.outlook.newly_captured().into_iter().filter_map(|place| ports.get(place));
+            self.run_findings.newly_captured().into_iter().filter_map(|place| ports.get(place));
         let captured: Vec<PortFinding> =
             captured.map(|sending| found(sending, sending.capture())).collect();
         let mut moved = Vec::new();
@@ -93,16 +93,16 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::{
-        super::tests::{full, outlook},
+        super::tests::{full, run_findings},
         *,
     };
 
-    /// Whoever drives a run, or ends it, does not wait for a look, however long that takes.
+    /// The loop that drives a run does not wait for facts, however long they take.
     #[test]
     fn a_watch_keeps_nobody() {
-        let outlook = outlook();
-        let mut watch = outlook.watch();
-        let held = outlook.so_far();
+        let run_findings = run_findings();
+        let mut watch = run_findings.watch();
+        let held = run_findings.so_far();
         let (done, is_done) = std::sync::mpsc::channel();
         let watching = thread::spawn(move || {
             let lines = watch(&full(5));

@@ -69,7 +69,7 @@ pub enum PaceTestError {
     NothingArrived {
         /// Where they left.
         sender: String,
-        /// How many; none where somebody else sends.
+        /// How many; none with `--receive-only`.
         sent: Option<u64>,
         /// Where they were waited for.
         receiver: String,

@@ -1,6 +1,6 @@
-//! A close look at an interface: as it is, and as it is with the program that a run would attach.
-//! That attachment also serves the frames of `--send`: a driver that was asked with one program and
-//! sends with another may have set itself up anew in between.
+//! An interface in detail: as it is, and with the program that a run would attach. That attachment
+//! also serves the frames of `--send`: a driver that was asked with one program and sends with
+//! another may have set itself up anew in between.
 
 use tokio_util::sync::CancellationToken;
 

@@ -22,8 +22,8 @@ use crate::{
 /// Frames of a trial.
 const FRAMES: u64 = 64;
 
-/// Where they go unless told otherwise: to a locally administered address (IEEE 802) that nobody
-/// was given.
+/// Their destination without `--dst-mac`: a locally administered address (IEEE 802) that no
+/// interface has.
 const NOBODY: Mac = [0x02, 0, 0, 0, 0, 0xfe];
 
 /// What became of them.
@@ -80,7 +80,7 @@ fn planned(
 }
 
 fn made(plan: Plan, stop: &CancellationToken) -> Result<(Trial, Vec<Finding>), CommandError> {
-    let outlook = RunFindings::of(&plan);
+    let run_findings = RunFindings::of(&plan);
     let (snapshot, failure) = drive(Loaded::until(stop, plan)?, Start::Now, stop, None)?;
     if let Some(failure) = failure {
         return Err(failure);
@@ -89,7 +89,7 @@ fn made(plan: Plan, stop: &CancellationToken) -> Result<(Trial, Vec<Finding>), C
         // Which says nothing of the interface.
         return Ok((Trial::NotMade("a signal came before the first frame".to_owned()), Vec::new()));
     }
-    let findings = outlook
+    let findings = run_findings
         .conclude(&snapshot, Vec::new(), RunEnd::Complete)
         .into_iter()
         .map(|found| found.finding)

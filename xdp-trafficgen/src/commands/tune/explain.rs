@@ -13,26 +13,28 @@ use crate::{
     },
 };
 
-/// Why frames were dropped and where counts part, and what makes the setting to propose slower than
-/// it could be. `outlooks`: those of the points, by index; `failed`: whether a run ended before its
-/// time.
+/// Why frames were dropped, where counts mismatch, and what makes the setting to propose slower
+/// than it could be. `findings_of_points`: those of the points, by index; `failed`: whether a run
+/// ended before its time.
 pub(super) fn findings(
     points: &[Point],
-    outlooks: &BTreeMap<usize, RunFindings>,
+    findings_of_points: &BTreeMap<usize, RunFindings>,
     end: RunEnd,
 ) -> Vec<PointsFinding> {
     let choice = choose(points);
     let mut all: Vec<PointsFinding> = Vec::new();
     for (index, point) in points.iter().enumerate() {
-        let Some(outlook) = outlooks.get(&index) else { continue };
+        let Some(run_findings) = findings_of_points.get(&index) else { continue };
         let is_chosen = choice.is_some_and(|choice| choice.point == index);
-        let foreseen = if is_chosen { outlook.foresee() } else { Vec::new() };
+        let foreseen = if is_chosen { run_findings.foresee() } else { Vec::new() };
         let slower = foreseen
             .into_iter()
             .filter(|found| found.finding.severity == Severity::Slows)
             .collect();
         let snapshot = Snapshot { elapsed: point.count.elapsed, ports: vec![point.count.clone()] };
-        for PortFinding { port: _, frames, finding } in outlook.conclude(&snapshot, slower, end) {
+        for PortFinding { port: _, frames, finding } in
+            run_findings.conclude(&snapshot, slower, end)
+        {
             let found = (index, frames.unwrap_or(0));
             match all.iter_mut().find(|known| known.finding == finding) {
                 Some(known) => known.points.push(found),

@@ -33,7 +33,7 @@ enum Kind {
 }
 
 impl Target {
-    /// Looks whether the settings could be stored there.
+    /// Checks that the settings can be stored there.
     pub(super) fn find(path: &Path, interface: &str) -> Result<Self, CommandError> {
         let kind = match fs::metadata(path) {
             Ok(metadata) if !metadata.is_file() => {
@@ -74,7 +74,7 @@ impl Target {
                 "{name} is new, with the best setting: `xdp-trafficgen run {name}` sends it"
             )]);
         }
-        // Read again: the user may have changed it meanwhile.
+        // Read again: the user may have changed it during the sweep.
         let config = read_config(&self.path, &Overrides { set: Vec::new() })?;
         let Stored { text, ports, kept_action } =
             store::store(&config, &self.interface, settings).map_err(CommandError::Config)?;
@@ -99,12 +99,12 @@ impl Target {
         let mut file =
             tempfile::Builder::new().permissions(mode).tempfile_in(folder(&self.path))?;
         fill(&mut file, text)?;
-        // Not over a file that somebody else made meanwhile.
+        // Not over a file that another process made during the sweep.
         file.persist_noclobber(&self.path)?;
         Ok(())
     }
 
-    /// Puts a file with this text, and the same owner and mode, in the place of the old one.
+    /// Replaces the file by one with this text and the old one's owner and mode.
     fn replace(&self, text: &str) -> Result<(), CommandError> {
         let path = self.real_path()?;
         let replace = || {

@@ -3,7 +3,7 @@
 //! Not all combinations: first the number of workers, then the batch size with the best number,
 //! then the path with the best of both. Each of these stages measures its settings in rounds, one
 //! after the other, forwards and backwards by turns, with a round of the default before or after
-//! each: whatever else the machine does meanwhile meets both.
+//! each, so that other load of the machine affects both.
 
 use std::{collections::BTreeMap, iter, thread, time::Duration};
 
@@ -88,8 +88,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// The CPUs to tune on: the one to send from when nobody chooses any, and then all others this
-    /// process may use.
+    /// The CPUs to tune on without `--cpus`: the one that a run would use, then all others that
+    /// this process may use.
     pub(super) fn cpus(&self) -> Result<Vec<u32>, CommandError> {
         let mut config = self.config.clone();
         config.ports.iter_mut().for_each(|port| port.cpus = None);
@@ -124,7 +124,7 @@ pub(super) struct Sweep {
     /// The default first.
     points: Vec<Point>,
     /// What each of them is sent on, by index.
-    outlooks: BTreeMap<usize, RunFindings>,
+    findings_of_points: BTreeMap<usize, RunFindings>,
     progress: Option<Terminal>,
     listener: Listener,
     enabling: PassPrograms,
@@ -151,7 +151,7 @@ impl Sweep {
     ) -> Result<Self, CommandError> {
         let plan = run.plan(&Setting { cpus: cpus.to_vec(), ..default.clone() }, stop)?;
         notes(&plan.notes).iter().for_each(say);
-        // What would slow it down is told of the setting to propose, at the end.
+        // Findings that only slow a run are reported at the end, of the setting to propose.
         let _ = RunFindings::of(&plan).warn();
         let (enabling, mut holds) = (PassPrograms::until(stop), Vec::new());
         for port in plan.ports {
@@ -162,19 +162,28 @@ impl Sweep {
             }
         }
         let listener = Listener::new(1, &TracePoint::ALL)?;
-        let (points, outlooks) = (vec![Point::new(default)], BTreeMap::new());
-        Ok(Self { run, points, outlooks, progress: Terminal::find(), listener, enabling, holds })
+        let (points, findings_of_points) = (vec![Point::new(default)], BTreeMap::new());
+        Ok(Self {
+            run,
+            points,
+            findings_of_points,
+            progress: Terminal::find(),
+            listener,
+            enabling,
+            holds,
+        })
     }
 
-    /// Measures until all is done, a run fails, nothing can be sent, or it is told to stop.
+    /// Measures until all is done, a run fails, nothing can be sent, or `stop` is cancelled.
     pub(super) fn run(mut self, cpus: &[u32], stop: &CancellationToken) -> Swept {
         let mut end = self.stages(cpus, stop);
-        let Self { mut points, outlooks, holds, progress, .. } = self;
+        let Self { mut points, findings_of_points, holds, progress, .. } = self;
         drop(progress);
         // Those whose first round was not reached, which are the last.
         points.truncate(points.iter().take_while(|point| !point.rounds.is_empty()).count());
         // As long as everything is as it was during the runs.
-        let findings = explain::findings(&points, &outlooks, RunEnd::of(end.as_ref().err()));
+        let findings =
+            explain::findings(&points, &findings_of_points, RunEnd::of(end.as_ref().err()));
         if let Err(error) = release(holds)
             && end.is_ok()
         {
@@ -228,7 +237,7 @@ impl Sweep {
         let [default, plans @ ..] = plans.as_slice() else { return Ok(Ended::Complete) };
         let mut others: Vec<(usize, &Plan)> = members.into_iter().zip(plans).collect();
         let all = others.iter().copied().chain([(DEFAULT, default)]);
-        self.outlooks.extend(all.map(|(index, plan)| (index, RunFindings::of(plan))));
+        self.findings_of_points.extend(all.map(|(index, plan)| (index, RunFindings::of(plan))));
         let all = (others.len() + others.len().div_ceil(BESIDE_DEFAULT)) * ROUNDS as usize;
         let mut done = 0;
         for _ in 0..ROUNDS {
@@ -256,8 +265,8 @@ impl Sweep {
         Ok(Ended::Complete)
     }
 
-    /// A round of each of these settings. None when it was told to stop, for then the last one was
-    /// cut short and is no measure.
+    /// A round of each of these settings. None when `stop` was cancelled: the last round was cut
+    /// short and is no measure.
     fn send(
         &self,
         turns: &[(usize, &Plan)],

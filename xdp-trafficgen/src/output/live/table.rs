@@ -18,7 +18,7 @@ struct Row {
     name: String,
     frames_tx: u64,
     dropped: u64,
-    /// Frames a second since the last look.
+    /// Frames a second since the last call.
     now: f64,
     paced: Option<Paced>,
 }

@@ -18,7 +18,7 @@ pub fn stopping() {
     info!(target: TARGET, "stopping");
 }
 
-/// It was told so before any port had started.
+/// It was told to stop before any port had started.
 pub fn stopped_before_start() {
     info!(target: TARGET, "stopping: no port has started");
 }
@@ -39,7 +39,7 @@ pub fn memory_is_short(finding: &Finding) {
     warn!(target: TARGET, code, cause, cure, "memory is short");
 }
 
-/// The facts that would explain the counts cannot be had.
+/// The facts that would explain the counts cannot be read.
 pub fn explanations_lacking(error: &str) {
     warn!(target: TARGET, error, "what explains the counts cannot be found out");
 }

@@ -27,7 +27,7 @@ struct Json<'a> {
     /// What was wanted, and the gap that follows from it.
     rate_pps: f64,
     gap_ns: f64,
-    /// Absent where somebody else sent.
+    /// Absent with `--receive-only`.
     #[serde(skip_serializing_if = "Option::is_none")]
     frames_tx: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ struct Json<'a> {
     histogram: Bins,
 }
 
-/// How the sender kept its departures, by its own clock and count; absent where somebody else sent.
+/// How the sender kept its departures, by its own clock and count; absent with `--receive-only`.
 #[derive(Serialize)]
 struct Punctuality {
     /// The most frames that left together, at the end.

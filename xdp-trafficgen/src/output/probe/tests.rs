@@ -238,7 +238,7 @@ fn the_object_follows_the_schema() {
     }
 }
 
-/// Whoever follows the schema may rely on each of its fields.
+/// Programs that follow the schema may rely on each of its fields.
 #[test]
 fn the_schema_refuses_other_objects() {
     let schema = schema::strict(json::SCHEMA);

@@ -166,7 +166,7 @@ fn processors(system: &System, online: &[u32], allowed: &[u32]) -> Vec<String> {
     } else {
         format!("SMT: {}", shared.join(" and "))
     });
-    // Mitigations are told of by a finding.
+    // A finding reports mitigations.
     vec![parts.join("; ")]
 }
 

@@ -67,7 +67,7 @@ struct Port<'a> {
     #[serde(flatten)]
     punctuality: Option<Punctuality>,
     workers: Vec<Worker>,
-    /// What the interface counted meanwhile, whoever sent.
+    /// What the interface counted during the run, frames of other senders included.
     #[serde(skip_serializing_if = "Option::is_none")]
     interface_counters: Option<InterfaceCounters<'a>>,
     /// Trace points that this kernel has not: what they would tell is not in the counts.

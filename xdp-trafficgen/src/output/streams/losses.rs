@@ -8,12 +8,12 @@ use crossterm::{
     terminal::{Clear, ClearType},
 };
 
-/// What became of lines.
+/// The state of standard error: lines lost, and lines painted.
 #[derive(Debug)]
 pub(super) struct Losses {
     pub(super) lost: u64,
-    /// So many of them the reader knows of.
-    pub(super) told: u64,
+    /// So many of them were reported.
+    pub(super) reported: u64,
     /// The last line was cut in the middle.
     torn: bool,
     /// Lines of a terminal above the cursor that are to be taken away.
@@ -22,16 +22,16 @@ pub(super) struct Losses {
 
 impl Losses {
     /// Before any line.
-    pub(super) const NONE: Self = Self { lost: 0, told: 0, torn: false, painted: 0 };
+    pub(super) const NONE: Self = Self { lost: 0, reported: 0, torn: false, painted: 0 };
 
-    pub(super) fn tell(&mut self, out: &mut impl Write) {
-        let untold = self.lost - self.told;
-        if untold > 0 {
-            let plural = if untold == 1 { "" } else { "s" };
-            if put(out, format!("{untold} line{plural} could not be written here\n").as_bytes())
+    pub(super) fn report(&mut self, out: &mut impl Write) {
+        let unreported = self.lost - self.reported;
+        if unreported > 0 {
+            let plural = if unreported == 1 { "" } else { "s" };
+            if put(out, format!("{unreported} line{plural} could not be written here\n").as_bytes())
                 .is_ok()
             {
-                (self.told, self.torn) = (self.lost, false);
+                (self.reported, self.torn) = (self.lost, false);
             }
         }
     }
@@ -130,18 +130,18 @@ mod tests {
     }
 
     #[test]
-    fn lost_lines_are_counted_and_told_once() {
+    fn lost_lines_are_counted_and_reported_once() {
         let mut losses = Losses::NONE;
         let mut disk = Disk { room: 13, ..Disk::default() };
         for text in ["first\n", "second, which is torn\n", "third\nand fourth\n"] {
-            losses.tell(&mut disk);
+            losses.report(&mut disk);
             losses.write(&mut disk, text);
         }
         assert_eq!((losses.lost, disk.text.as_str()), (3, "first\nsecond,"));
         disk.room = 1000;
         losses.write(&mut disk, "a log goes on in a line of its own\n");
-        losses.tell(&mut disk);
-        losses.tell(&mut disk);
+        losses.report(&mut disk);
+        losses.report(&mut disk);
         losses.write(&mut disk, "fifth\n");
         let rest =
             "\na log goes on in a line of its own\n3 lines could not be written here\nfifth\n";

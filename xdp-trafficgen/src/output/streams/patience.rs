@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Where there may be no room.
+/// A stream that may have no room.
 pub(super) trait Narrow {
     /// Whether there is room, after this time at the latest.
     fn has_room(&mut self, patience: &Timespec) -> io::Result<bool>;
@@ -13,9 +13,9 @@ pub(super) trait Narrow {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
-/// Gives it [`PATIENCE`] for each piece, and none after it took nothing until it takes something
-/// again: whoever says something has other things to do than to wait for a reader that was waited
-/// for in vain.
+/// Waits up to [`PATIENCE`] for room for each piece, and not at all after a wait in vain, until
+/// there is room again: the caller has a run to drive, and a reader that stood still once costs it
+/// that time once.
 #[derive(Debug)]
 pub(super) struct Brief<T> {
     pub(super) to: T,
@@ -47,9 +47,9 @@ pub(super) struct StandardError;
 /// What a pipe that is ready has room for at least (`PIPE_BUF`, pipe(7)).
 const PIECE: usize = 4096;
 
-/// The same of a pseudo terminal: its buffers are made in steps of 256 bytes (`TTYB_ALIGN_MASK` of
-/// drivers/tty/tty_buffer.c), and a line feed becomes two of them. A serial line that is ready has
-/// room for more.
+/// The room of a pseudo terminal that is ready: its buffers are made in steps of 256 bytes
+/// (`TTYB_ALIGN_MASK` of drivers/tty/tty_buffer.c), and a line feed becomes two of them. A serial
+/// line that is ready has room for more.
 const PIECE_OF_TERMINAL: usize = 128;
 
 impl Narrow for StandardError {
@@ -68,7 +68,7 @@ impl Narrow for StandardError {
 mod tests {
     use super::{super::losses::Losses, *};
 
-    /// A reader that goes on after so many looks; counts those that waited.
+    /// A reader that has room after so many checks; counts the checks that waited.
     struct Reader {
         looks: u32,
         waits: u32,

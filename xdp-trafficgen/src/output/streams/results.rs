@@ -10,8 +10,8 @@ use rustix::{
     io::Errno,
 };
 
-/// Writes a result on standard output, all of it, however long its reader takes; says nothing when
-/// the reader has gone.
+/// Writes all of a result on standard output, however long its reader takes. A reader that has gone
+/// is no error.
 ///
 /// # Errors
 /// Standard output takes no more, for another reason.
@@ -42,7 +42,7 @@ impl Write for Results {
                     CLOSED.store(true, Ordering::Relaxed);
                     return Ok(bytes.len());
                 }
-                // Whoever shares the terminal or pipe has made it non-blocking.
+                // Another process that shares the terminal or pipe has made it non-blocking.
                 Err(Errno::AGAIN) => _ = poll(&mut [PollFd::new(&out, PollFlags::OUT)], None),
                 written => return Ok(written?),
             }

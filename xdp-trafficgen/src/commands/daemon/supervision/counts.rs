@@ -15,8 +15,8 @@ use crate::{
 pub(in crate::commands::daemon) enum Counts {
     /// As they were when they were read.
     Known(Box<PortCount>),
-    /// Of a port that is down: worked out for whoever asks, and for nobody else.
-    StoppedPort(Arc<Mutex<Outage>>),
+    /// Of a port that is down: computed by each read, and only then.
+    Down(Arc<Mutex<Outage>>),
 }
 
 impl Counts {
@@ -24,9 +24,7 @@ impl Counts {
     pub(in crate::commands::daemon) fn read(&self, now: u64) -> PortCount {
         match self {
             Self::Known(count) => PortCount::clone(count),
-            Self::StoppedPort(outage) => {
-                outage.lock().unwrap_or_else(PoisonError::into_inner).counts(now)
-            }
+            Self::Down(outage) => outage.lock().unwrap_or_else(PoisonError::into_inner).counts(now),
         }
     }
 }
@@ -73,15 +71,14 @@ mod tests {
         plan::pacing::missed::MissedDepartures,
     };
 
-    /// They were worked out up to 100 times a second, whether or not anybody looked.
+    /// A regression test: they were computed up to 100 times a second, also without a reader.
     #[test]
     fn counts_of_an_outage_are_those_of_when_somebody_asks() {
         let port = planned(&shared_rates());
         let none = PortCount::none(&port);
         let down =
             StoppedPort::since(MissedDepartures::of(&port), Duration::ZERO, none.clone(), &none);
-        let counts =
-            Counts::StoppedPort(Outage { down, epoch: 1000, reason: "gone".to_owned() }.shared());
+        let counts = Counts::Down(Outage { down, epoch: 1000, reason: "gone".to_owned() }.shared());
         let second = 1_000_000_000;
         for (seconds, unsent) in [(1, 4800), (2, 6800), (2, 6800), (3600, 6800 + 3598 * 2000)] {
             let count = counts.read(1000 + seconds * second);

@@ -175,11 +175,11 @@ pub(super) struct TrialJson<'a> {
     frames_tx: Option<u64>,
     /// Frames that went nowhere.
     frames_dropped: Option<u64>,
-    /// The same, by reason.
+    /// Dropped frames by reason.
     drops: Option<Vec<Drop>>,
-    /// Frames the interface counted as sent meanwhile, whoever sent them.
+    /// Frames the interface counted as sent during the trial, those of other senders included.
     interface_tx_packets: Option<u64>,
-    /// Frames the interface counted as dropped or failed meanwhile.
+    /// Frames the interface counted as dropped or failed during the trial.
     interface_tx_dropped: Option<u64>,
 }
 
