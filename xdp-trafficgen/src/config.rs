@@ -1,7 +1,7 @@
 //! What the user wrote: a file or a command line, parsed, with the place of every value.
 //!
-//! First in the way of the data. Knows the packet model's field tables, but no host and no kernel:
-//! whether an interface exists is the plan's question.
+//! The first step of the data. Knows the packet model's headers, but no host and no kernel: the
+//! plan checks whether an interface exists.
 //!
 //! # The format
 //!
@@ -144,7 +144,7 @@ pub enum Origin {
     Option(&'static str),
     /// A `--set` on the command line: the whole argument, and the bytes of it that are meant.
     Override(Arc<str>, Range<usize>),
-    /// Nowhere: a default.
+    /// Nowhere: the value is a default.
     Default,
 }
 
@@ -153,7 +153,7 @@ pub enum Origin {
 pub struct Located<T> {
     /// The value.
     pub value: T,
-    /// Its place.
+    /// Where it was written.
     pub place: Origin,
 }
 
@@ -163,7 +163,7 @@ impl<T> Located<T> {
         Self { value, place }
     }
 
-    /// A value nobody wrote.
+    /// A value that the user did not write.
     pub const fn default(value: T) -> Self {
         Self { value, place: Origin::Default }
     }
@@ -189,9 +189,10 @@ pub enum Action {
     Redirect,
     /// Sends it out of the ingress interface.
     Tx,
-    /// Hands it to this machine's network stack, as though it came in on the ingress interface.
+    /// Hands it to this machine's network stack, as if it had been received on the ingress
+    /// interface.
     Pass,
-    /// Throws it away.
+    /// Drops it.
     Drop,
 }
 
@@ -214,7 +215,7 @@ pub struct Port {
     pub name: Located<String>,
     /// The interface frames leave by.
     pub interface: Located<String>,
-    /// The interface frames seem to have come from; the egress interface when not given.
+    /// The interface that frames appear to come from; the egress interface when not given.
     pub ingress: Option<Located<String>>,
     /// What happens to a frame.
     pub action: Located<Action>,
@@ -223,11 +224,11 @@ pub struct Port {
     pub cpus: Option<Located<Vec<u32>>>,
     /// Frames the kernel sends together, 1 to 256; where there is a rate, at most.
     pub batch_size: Located<u32>,
-    /// When the frames of all its flows leave, which then have no rates of their own; as fast as
-    /// they can when not given.
+    /// The rate of all its flows together, which then have no rates of their own; full speed when
+    /// not given.
     pub rate: Option<Located<Profile>>,
-    /// What the rates of its flows, constant ones or means, are to come to together: each keeps
-    /// its share. `--rate` of the command line; a file cannot say it.
+    /// The sum that the rates of its flows, constant ones or means, are scaled to. Set by `--rate`
+    /// on the command line; a file cannot set it.
     pub total: Option<Located<Total>>,
     /// Bits a second that shares of the line rate refer to; the link's own speed when not given.
     pub speed: Option<Located<u64>>,
@@ -237,13 +238,13 @@ pub struct Port {
     pub late_threshold: Located<Duration>,
 }
 
-/// What several rates are to come to together.
+/// A sum that several rates are scaled to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Total {
     /// Their sum.
     pub rate: Rate,
-    /// The rates as they were written, each with the sizes of its frames: also those of flows that
-    /// are over by now, whose shares nobody else gets.
+    /// The rates as they were written, each with the sizes of its frames. Flows that are over by
+    /// now keep their share, so they are among them.
     pub among: Vec<(Rate, Size)>,
 }
 
@@ -348,7 +349,7 @@ pub struct Header {
     /// Which header.
     pub kind: Located<HeaderKind>,
     /// In the order written; each field at most once. Bits at any offset (`bits = [{ offset, mask,
-    /// … }]`) are among them, as fields whose definition was made for them.
+    /// … }]`) are fields, too, with definitions of their own.
     pub fields: Vec<FieldSetting>,
     /// The part of variable length: `options`, or the `bytes` of `custom`; empty when not given.
     pub options: Located<Vec<u8>>,
@@ -363,12 +364,12 @@ pub struct FieldSetting {
     pub field: FieldDef,
     /// Its values; all fit the field.
     pub pattern: Located<Pattern>,
-    /// The field its values go along with; on its own when none.
+    /// The field that it follows, if any.
     pub follow: Option<Located<Follow>>,
 }
 
-/// A field of the same flow that another one's values go along with. Nobody follows itself,
-/// directly or in a circle, and the leader varies.
+/// The leader of a field: another field of the same flow, which varies. No field follows itself,
+/// directly or in a circle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Follow {
     /// Index of the leader's header in the packet.

@@ -1,5 +1,5 @@
-//! `show`: what would be sent: the flows field by field, and the frames, made by the program that
-//! would send them.
+//! `show` describes what would be sent: the flows field by field, and the frames, made by the
+//! program that would send them.
 
 mod pcap;
 mod sequence;
@@ -32,22 +32,22 @@ use crate::{
     plan::{DefaultRoute, PortPlan, port_name},
 };
 
-/// Flows of a port that are described unasked: more fill the screen, and are seldom read.
+/// Flows of a port that are described by default: more fill the screen.
 const DESCRIBED: usize = 20;
 
-/// Frames of a port that are made in search of each flow's first. One that starts later is
+/// Frames of a port that are made to find each flow's first one. A flow that starts later is
 /// described by its template.
 const SEARCHED: usize = 1 << 16;
 
 pub(super) fn show(options: &cli::Show) -> Result<(), CommandError> {
     let mut config = read_config(&options.config, &options.overrides)?;
     replace_rates(&mut config, &options.rates, options.scale)?;
-    // However many workers share it, a port has one sequence: that of a single one.
+    // The order shown is that of a single worker.
     for cpus in config.ports.iter_mut().filter_map(|port| port.cpus.as_mut()) {
         cpus.value.truncate(1);
     }
     check_names(&config, &options.flow).map_err(CommandError::Config)?;
-    // Nothing is sent, so any interface will do.
+    // Nothing is sent, so any interface works.
     let plan = work_out(&config, Some(probe_kernel()?), DefaultRoute::Allow)?;
     notes(&plan.notes).iter().for_each(say);
     let times = if plan.ports.iter().any(|port| port.pacing.is_some()) {
@@ -75,7 +75,7 @@ struct Shown {
 }
 
 impl Shown {
-    /// A pcap on standard output has it for itself.
+    /// Writes nothing where standard output has the pcap.
     fn write(&mut self, text: &str) -> Result<(), CommandError> {
         if self.pcap.as_ref().is_some_and(Pcap::is_on_stdout) {
             return Ok(());
@@ -83,8 +83,7 @@ impl Shown {
         self.text.write_all(text.as_bytes()).map_err(CommandError::standard_output)
     }
 
-    /// Nobody reads what is still to come (`show … | head`). A file is written to its end
-    /// nevertheless.
+    /// Whether standard output is closed (`show … | head`) and no file is left to complete.
     fn is_over(&self) -> bool {
         streams::is_closed() && self.pcap.as_ref().is_none_or(Pcap::is_on_stdout)
     }
@@ -104,9 +103,7 @@ fn port_frames(
         look_ahead(&mut sequence, options.packets, &described)?;
     shown.write(&describe(port, &flows, rate_of(config, port), &described, &firsts))?;
     let width = flows.iter().map(|flow| flow.name.value.chars().count()).max().unwrap_or(0);
-    let rest = options.packets.saturating_sub(first.len() as u64);
-    let rest = sequence.take(usize::try_from(rest).unwrap_or(usize::MAX));
-    for (number, numbered) in (1_u64..).zip(first.into_iter().map(Ok).chain(rest)) {
+    for (number, numbered) in (1..=options.packets).zip(first.into_iter().map(Ok).chain(sequence)) {
         if shown.is_over() {
             break;
         }
@@ -147,7 +144,7 @@ fn described(flows: &[&Flow], named: &[String]) -> Vec<usize> {
     all.filter(|&index| named.contains(&flows[index].name.value)).collect()
 }
 
-/// What was made in search of the first frame of each flow to describe.
+/// The frames made to find the first one of each flow to describe.
 struct FirstFrames {
     /// The frames to show, as far as they were made.
     shown: Vec<NumberedFrame>,

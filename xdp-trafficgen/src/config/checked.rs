@@ -1,5 +1,4 @@
-//! The constructors of [`Pattern`]s: whatever they return keeps the invariants that `Pattern`
-//! names.
+//! The constructors of [`Pattern`]s, which keep the invariants of that type.
 //!
 //! Parts come with their places, so that an error points at the part to change; the parts of one
 //! command line option share its place.
@@ -149,8 +148,8 @@ fn fitting(field: &FieldDef, value: &Located<u128>) -> Result<u128, Diagnostic> 
     check_fits(field, value.value).map_err(|problem| problem.at(&value.place))
 }
 
-/// The last value of a count that goes `distance` far where there is only `room`; the distance is
-/// none when 128 bits do not hold it.
+/// The last value of a counting pattern that spans `distance`, more than the `room` of its field.
+/// The distance is none when it exceeds 128 bits.
 fn end_outside(
     field: &FieldDef,
     direction: Direction,

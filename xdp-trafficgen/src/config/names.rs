@@ -1,6 +1,6 @@
 //! Names in messages: the nearest one to a typing error, and the list of those that would do.
 
-/// The candidate `name` was most likely meant to be; none when none is near.
+/// The candidate that `name` most likely stands for; none when none is near.
 ///
 /// Near is an edit distance of a third of the longer name (at least one letter), or a candidate
 /// that `name` begins.
@@ -18,8 +18,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// What to do about an unknown `name`: the near candidate, or else all of them. `noun` is their
-/// plural, such as `ports`.
+/// Help for an unknown `name`: the nearest candidate, or else all of them. `noun` is their plural,
+/// such as `ports`.
 pub fn cure<'a>(
     name: &str,
     noun: &str,

@@ -15,13 +15,13 @@ pub(super) struct Segment<'a> {
     pub(super) span: Range<usize>,
 }
 
-/// The parts of the path that `text` begins with, and where the text goes on behind them: its end,
-/// or a `=`.
+/// The parts of the path that `text` begins with, and where the path ends: at the text's end, or at
+/// a `=`.
 ///
 /// A name is anything without `.`, `[`, `]`, `=`, quotes and spaces, or anything at all in quotes.
 ///
 /// # Errors
-/// When there is no path; with the bytes that are meant.
+/// What is wrong with the path, and which bytes of the text it concerns.
 pub(super) fn parse(text: &str) -> Result<(Vec<Segment<'_>>, usize), (Problem, Range<usize>)> {
     let mut segments = Vec::new();
     let mut at = 0;
@@ -73,7 +73,7 @@ fn segment(text: &str, start: usize) -> Result<Segment<'_>, (Problem, Range<usiz
     let mut index = None;
     if let Some(behind) = text[end..].strip_prefix('[') {
         let digits = behind.find(']').map(|len| &behind[..len]);
-        // Stricter than `parse`, which takes a sign.
+        // `parse` alone would accept a sign.
         let number = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let Some((digits, number)) = number.and_then(|digits| Some((digits, digits.parse().ok()?)))
         else {

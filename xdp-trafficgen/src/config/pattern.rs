@@ -5,8 +5,8 @@ use crate::config::Located;
 
 /// The values of one field, as unsigned numbers in the order of their bits on the wire.
 ///
-/// Invariants, kept by whoever builds one: every value fits the field, lists are not empty, `count`
-/// is at least 1, a counting pattern stays within the field, `min` is at most `max`.
+/// Invariants, which [`checked`](super::checked) keeps: every value fits the field, lists are not
+/// empty, `count` is at least 1, a counting pattern stays within the field, `min` is at most `max`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pattern {
     /// The same in every frame.
@@ -23,10 +23,10 @@ pub enum Pattern {
         min: u128,
         /// Largest value.
         max: u128,
-        /// The same seed gives the same values. When not given, the field's place in the frame, so
-        /// that fields that nobody gave a seed do not vary together.
+        /// The same seed gives the same values. The default is the field's position in the frame,
+        /// so that fields without seeds differ from each other.
         seed: Option<u64>,
-        /// So many values, then the same ones again; without end when none. At least 1.
+        /// How many values before they repeat, at least 1; they do not repeat when none.
         count: Option<u64>,
     },
 }
@@ -55,8 +55,7 @@ impl Pattern {
         }
     }
 
-    /// The value of the first frame. For random values just the smallest: the template is never
-    /// sent as it is.
+    /// The value of the first frame; of random values the smallest, which only the template has.
     pub fn first(&self) -> u128 {
         match self {
             Self::Value(value) => *value,

@@ -11,8 +11,8 @@ use crate::{
     },
 };
 
-/// Several lines, with a line feed at the end of each. `first` is the flow's first frame, where it
-/// is known; otherwise fields show the value they have in the template.
+/// Several lines, with a line feed at the end of each. Values are those of `first`, the flow's
+/// first frame, where it is known, and otherwise those of the template.
 pub fn render(flow: &Flow, template: &Template, first: Option<&[u8]>) -> String {
     let frame = first.unwrap_or(&template.bytes);
     let mut table = numbers::table(&["header", "field", "first frame", "varies"], 4);
@@ -40,7 +40,7 @@ fn add_header(
         .iter()
         .filter(|field| template.has(index, field))
         .map(|field| (field, is_set(field)));
-    // Bits at offsets of the user's own are in no table.
+    // Bits at any offset are not in the header's table.
     let bits = header.fields.iter().filter(|setting| kind.field(&setting.field.name).is_none());
     for (field, setting) in of_table.chain(bits.map(|setting| (&setting.field, Some(setting)))) {
         let value =
@@ -108,8 +108,8 @@ fn unset(flow: &Flow, template: &Template, index: usize, field: &FieldDef) -> &'
     }
 }
 
-/// Whether the lengths count more than there is for a checksum to cover, as in a fragment: nobody
-/// can judge it then.
+/// Whether the lengths count more bytes than the frame has, as in a fragment: a receiver cannot
+/// check such a checksum.
 fn lacks_bytes(template: &Template, index: usize, field: &FieldDef) -> bool {
     let at = template.window(index, field).bytes.start;
     let own = template.checksums.iter().find(|checksum| checksum.offset == at);
@@ -128,7 +128,7 @@ fn read(frame: &[u8], window: &Window, bits: u32) -> Option<u128> {
     })
 }
 
-/// As users write values; types and checksums as everyone else writes them.
+/// In the notation of the field.
 fn show(field: &FieldDef, value: u128) -> String {
     match field.notation {
         Notation::Decimal => show_value(field, value),
@@ -136,7 +136,7 @@ fn show(field: &FieldDef, value: u128) -> String {
     }
 }
 
-/// So many bytes are shown of a long row of them.
+/// Bytes shown of a longer sequence.
 const SHOWN: usize = 16;
 
 fn payload(payload: &Payload) -> String {

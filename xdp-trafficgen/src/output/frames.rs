@@ -1,7 +1,7 @@
 //! Frames for people: one line each, decoded header by header from the bytes alone, tunnels
 //! included.
 //!
-//! Tolerant: whatever a user made of a frame, as much of it is shown as can be told.
+//! Shows as much as can be decoded of any frame, however odd the user made it.
 
 use crate::packet::{
     HeaderKind,

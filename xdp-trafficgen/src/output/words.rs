@@ -11,7 +11,7 @@ use crate::{
     units::Pps,
 };
 
-/// So many values of a list are named before it is cut short.
+/// Values of a list that are named; a longer one is cut short.
 const NAMED: usize = 8;
 
 /// How many bytes frames have on the wire: `128 bytes`, `64 to 1518 bytes at random, seed 7`.
@@ -121,7 +121,7 @@ pub fn rate(
     }
 }
 
-/// A profile, and what it comes to in frames a second where it does not say so itself: `20 Mbps
+/// A profile, with its rate in frames a second where it is written in another unit: `20 Mbps
 /// (1.6469 kpps)`.
 fn profile(profile: &Profile, requested: Option<Pps>) -> String {
     let unit = match profile {

@@ -10,22 +10,22 @@ use super::{
     headers::{HeaderDef, IpPart, ipv6_routing},
 };
 
-/// A checksum and what it covers: the addresses of the pseudo header, and the bytes from `start` to
-/// where the lengths say that what it protects ends.
+/// A checksum and what it covers: the addresses of the pseudo header, and the bytes from `start` up
+/// to the end that the lengths in the frame give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoveredChecksum {
     /// Where its two bytes are, from the frame's start.
     pub offset: usize,
     /// The addresses in the pseudo header; each range has an even length.
     pub addresses: Vec<Range<usize>>,
-    /// Where the bytes start that it covers beside them.
+    /// The first byte that it covers, apart from the addresses.
     pub start: usize,
-    /// The lengths that say where those end, outer ones first.
+    /// The lengths that limit what it covers, outer ones first.
     pub bounds: Vec<Bound>,
-    /// The protocol in the pseudo header, beside which stands the length of what is covered.
+    /// The protocol in the pseudo header, where there is one; it has the covered length, too.
     pub pseudo: Option<u8>,
-    /// Where the routing types are, with the segments left behind each, that decide which bytes
-    /// are the destination in the pseudo header: those of IPv6 routing headers with addresses.
+    /// The routing types of IPv6 routing headers with addresses, each followed by its segments
+    /// left: they decide which bytes are the destination in the pseudo header.
     pub routing: Vec<usize>,
     /// Whether a zero result is sent as 0xffff (RFC 768).
     pub zero_is_ones: bool,
@@ -33,7 +33,7 @@ pub struct CoveredChecksum {
     pub mode: ChecksumMode,
 }
 
-/// A length field that says where what a checksum covers ends.
+/// A length field that limits what a checksum covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// The field's bytes, from the frame's start.
@@ -48,13 +48,14 @@ pub struct Bound {
 enum Unit {
     /// Bytes, in 16 bits.
     Bytes,
-    /// Words of four bytes, in the low half of a byte (RFC 791 section 3.1, IHL). Less than those
-    /// of the smallest header is no length: then the header ends where it really does.
+    /// Words of four bytes, in the low half of a byte (RFC 791 section 3.1, IHL). A receiver does
+    /// not accept less than the `least` words of the smallest header; the header then ends at
+    /// its `real_end`.
     Words { least: usize, real_end: usize },
 }
 
 impl Bound {
-    /// Of the length field of a header that counts to the frame's end.
+    /// The one of a header's field that counts to the frame's end.
     fn to_frame_end(def: &HeaderDef, header: &Range<usize>) -> Option<Self> {
         let (field, counted_from) = def.frame_length()?;
         let offset = header.start + field.byte();
@@ -65,7 +66,7 @@ impl Bound {
         })
     }
 
-    /// Of the field with the header's own length.
+    /// The one of a header's field with its own length.
     fn of_header(def: &HeaderDef, header: &Range<usize>) -> Option<Self> {
         let (field, unit, _) = def.header_length()?;
         let offset = header.start + field.byte();
@@ -73,7 +74,7 @@ impl Bound {
         Some(Self { bytes: offset..offset + 1, unit, counted_from: header.start })
     }
 
-    /// The place behind the last byte that it counts.
+    /// The first byte that it does not count.
     pub fn end(&self, frame: &[u8]) -> usize {
         let first = frame[self.bytes.start];
         let words = usize::from(first & 0xf);
@@ -91,10 +92,9 @@ impl Bound {
 /// How far a checksum reaches in one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// Behind the last byte that it covers, from the frame's start.
+    /// The first byte behind what it covers, from the frame's start.
     pub end: usize,
-    /// The length in the pseudo header: as the innermost length says it, even where that is more
-    /// than there is.
+    /// The length in the pseudo header: the innermost length's, even where the frame is shorter.
     pub length: u64,
 }
 
@@ -109,11 +109,11 @@ impl CoveredChecksum {
         }
     }
 
-    /// How far it reaches in a frame, as a receiver finds out: the IP packet ends where IP says, a
-    /// UDP datagram where its own length says. Bytes that a length counts and the frame, or the
-    /// IP packet, has not got count as zeros, as in the first fragment of a datagram of zeros.
-    /// A length so short that the checksum itself would lie behind its end is no length: that
-    /// is how jumbograms are written (RFC 2675), and what no receiver takes otherwise.
+    /// How far it reaches in a frame, by a receiver's rules: the IP packet ends where IP's length
+    /// says, a UDP datagram where its own does. Bytes that a length counts beyond the frame or
+    /// the IP packet are zeros, as in the first fragment of a datagram of zeros. A length that
+    /// ends before the checksum itself is ignored: jumbograms have such a length (RFC 2675),
+    /// and receivers accept it in no other packet.
     pub fn reach(&self, frame: &[u8]) -> Reach {
         let (mut end, mut said) = (frame.len(), frame.len());
         for bound in &self.bounds {
@@ -131,8 +131,8 @@ impl CoveredChecksum {
         self.pseudo.map_or(0, |_| reach.length)
     }
 
-    /// Whether the destination in the pseudo header may be in another place in another frame, which
-    /// is like `bytes` but for those bytes that vary.
+    /// Whether another frame, like `bytes` but for the bytes that vary, may have the destination of
+    /// the pseudo header in another place.
     pub fn destination_moves(&self, bytes: &[u8], varies: impl Fn(usize) -> bool) -> bool {
         self.routing.iter().any(|&routing_type| {
             let segments_left = routing_type + 1;
@@ -143,8 +143,8 @@ impl CoveredChecksum {
         })
     }
 
-    /// The sum of what it covers in `bytes` up to byte `end`, its own bytes counting as zero,
-    /// without the pseudo header's length.
+    /// The sum of what it covers in `bytes` up to byte `end`, without the pseudo header's length.
+    /// Its own bytes count as zero.
     pub fn sum_to(&self, bytes: &[u8], end: usize) -> u64 {
         let addresses: u64 =
             self.addresses.iter().map(|range| checksum::sum(&bytes[range.clone()])).sum();
@@ -160,8 +160,8 @@ impl CoveredChecksum {
 
 /// Every checksum of the stack whose headers are at `headers` in `frame`, outer to inner.
 ///
-/// What each covers ends where the lengths in front of it say ([`CoveredChecksum::reach`]), whoever
-/// set them. Of an IP fragment it is that of the fragment, or of what the UDP length says with
+/// The lengths before a checksum limit what it covers ([`CoveredChecksum::reach`]), also those that
+/// the user set. In an IP fragment it covers the fragment, or as much as the UDP length says with
 /// zeros for the rest. A UDP or TCP header without an IP header before it has a pseudo header
 /// without addresses, and reaches to the frame's end.
 pub(super) fn find(
@@ -178,24 +178,24 @@ pub(super) fn find(
     checksums
 }
 
-/// What the headers of an IP packet so far say of the checksums behind them; nothing outside of
-/// one.
+/// What the headers of an IP packet, as far as they were visited, mean for the checksums behind
+/// them. Empty outside of an IP packet.
 #[derive(Default)]
 struct IpPacket {
     /// The addresses of the pseudo header (RFC 9293 section 3.1, RFC 8200 section 8.1).
     addresses: Vec<Range<usize>>,
-    /// Where the types of routing headers with addresses are.
+    /// The routing types of its routing headers with addresses.
     routing: Vec<usize>,
-    /// Its length.
+    /// Its length field.
     length: Option<Bound>,
 }
 
 impl IpPacket {
-    /// That of a header behind, where it has one.
+    /// The checksum of the header behind those visited, where it has one.
     fn checksum(&self, layer: &Layer, header: &Range<usize>) -> Option<CoveredChecksum> {
         let def = layer.kind.def();
         let (field, coverage) = def.checksum()?;
-        // When the flag is among the fields, the part is there.
+        // `layer` has its flags: a checksum whose flag is not set is absent.
         let is_there = |flag| layer.value(flag).is_some_and(|flag| flag != 0);
         if !def.presence_of(field).is_none_or(is_there) {
             return None;
@@ -247,7 +247,7 @@ impl IpPacket {
         }
     }
 
-    /// A routing header of IPv6, that is; the last of several is looked at last.
+    /// Only IPv6's counts. The last one of several decides.
     fn enter_routing(&mut self, header: &Range<usize>, frame: &[u8]) {
         let Some(source) =
             self.addresses.first().filter(|addresses| addresses.len() >= 16).cloned()

@@ -1,19 +1,19 @@
-//! Frames read header by header from the bytes alone, whoever made them.
+//! Reads frames header by header from their bytes alone.
 
 use super::{
     HeaderKind,
     headers::{Decoded, Next, Number},
 };
 
-/// What is known of the next bytes.
+/// How the next bytes are read.
 enum Reading {
     Header(HeaderKind),
-    /// A number without a header of ours, in words.
+    /// The words for a number that no header here has.
     Unknown(String),
     Payload,
 }
 
-/// The next header, none when there is no further; or what is cut short.
+/// The next header; its name, when its bytes are cut short; none when payload follows.
 pub(crate) fn decode(next: Next, bytes: &[u8]) -> Option<Result<Decoded<'_>, String>> {
     match reading(next, bytes) {
         Reading::Header(kind) => {
@@ -38,7 +38,7 @@ fn reading(next: Next, bytes: &[u8]) -> Reading {
     }
 }
 
-/// Whether `number` is what the header before says.
+/// Whether the header before means the one with this `number`.
 fn is_meant(next: Next, number: &Number, bytes: &[u8]) -> bool {
     match (next, number) {
         (Next::EtherType(number), Number::EtherType(own, others)) => {
@@ -57,7 +57,7 @@ fn is_meant(next: Next, number: &Number, bytes: &[u8]) -> bool {
     }
 }
 
-/// What a number is called, where it says something without a header of ours.
+/// What a number is called that no header here has.
 fn words(next: Next) -> Option<String> {
     match next {
         Next::EtherType(number) => Some(format!("ether type {number:04x}")),

@@ -1,5 +1,7 @@
-//! A header's bytes with everything that follows from the headers around it; lengths that count to
-//! the frame's end and checksums are filled in later.
+//! The bytes of one header: defaults, what follows from the header behind it, and its own length.
+//!
+//! Lengths that count to the frame's end, and checksums, need the whole frame and are filled in
+//! later.
 
 use super::{
     HeaderKind, Layer, Window,
@@ -7,8 +9,10 @@ use super::{
     headers::{HeaderDef, Padding},
 };
 
-/// The header's bytes where it has all of its optional parts, or how long its variable part can be
-/// when it is longer.
+/// The header's bytes with all of its optional parts.
+///
+/// # Errors
+/// How many bytes of options there is room for, when there are more.
 pub(super) fn header(layer: &Layer, next: Option<HeaderKind>) -> Result<Vec<u8>, usize> {
     let def = layer.kind.def();
     let options = padded_options(def, &layer.options)?;
@@ -28,7 +32,7 @@ pub(super) fn header(layer: &Layer, next: Option<HeaderKind>) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-/// The default of a field that is always the same.
+/// The default of a field, unless it depends on the host.
 fn number(field: &FieldDef) -> Option<u128> {
     match field.default {
         FieldDefault::Number(number) => Some(number),
@@ -41,8 +45,7 @@ fn number(field: &FieldDef) -> Option<u128> {
     }
 }
 
-/// The options with their padding, or how many bytes of them there is room for when they are
-/// longer.
+/// The options with their padding; or how many bytes there is room for, when there are more.
 fn padded_options(def: &HeaderDef, options: &[u8]) -> Result<Vec<u8>, usize> {
     let mut padded = options.to_vec();
     let (Some(form), Some((field, unit, less))) = (&def.options, def.header_length()) else {
@@ -61,7 +64,7 @@ fn padded_options(def: &HeaderDef, options: &[u8]) -> Result<Vec<u8>, usize> {
     Ok(padded)
 }
 
-/// One option of as many bytes, less than a unit (RFC 8200 section 4.2).
+/// The padding option of each length below a unit (RFC 8200 section 4.2).
 const IPV6_PADDING: [&[u8]; 8] = [
     &[],
     &[0],

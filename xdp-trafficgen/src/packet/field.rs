@@ -38,32 +38,32 @@ pub struct FieldDef {
     pub(crate) notation: Notation,
 }
 
-/// What a field says of the packet.
+/// What a field means for the packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Nothing that the packet model looks at.
+    /// A value that nothing else depends on.
     Plain,
-    /// Which header is behind this one.
+    /// Names the header behind this one.
     NextHeader,
-    /// Which header this one is: bits of the header before, which it says in its own way.
+    /// Names this header; its bits are those of the header before that name what is behind it.
     OwnNumber,
-    /// The number of bytes to the frame's end, in 16 bits, counted from this byte of the header.
+    /// Counts the bytes from this one of the header to the frame's end, in 16 bits.
     FrameLength { counted_from: usize },
-    /// The length of the header itself: units of so many bytes, of which `less` are not counted.
+    /// The length of the header itself in units of so many bytes; `less` of them are not counted.
     HeaderLength { unit: usize, less: usize },
-    /// The Internet checksum (RFC 1071) of this, in 16 bits.
+    /// An Internet checksum (RFC 1071), in 16 bits.
     Checksum(Coverage),
-    /// A flag: whether the header has the bytes of `part`, where the fields that start in the bytes
-    /// of `fields` are. Several flags may share a part.
+    /// A flag that tells whether the header has the bytes of `part`. Fields that start in the bytes
+    /// of `fields` are those it stands for; several flags may share a part.
     Presence { fields: Range<usize>, part: Range<usize> },
 }
 
 /// What a checksum covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coverage {
-    /// The header, up to where its length says that it ends.
+    /// The header, as far as its own length says.
     Header,
-    /// The header and what is behind it, up to where the lengths say that the packet ends.
+    /// The header and all behind it, as far as the lengths of the packet say.
     Message {
         /// The protocol in the pseudo header, where there is one.
         pseudo: Option<u8>,
@@ -72,22 +72,22 @@ pub(crate) enum Coverage {
     },
 }
 
-/// What a field has that nobody sets, unless its role decides.
+/// The value of a field that the user does not set and that its role does not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FieldDefault {
-    /// Always the same. Of [`Role::NextHeader`]: where nothing is behind that has a number.
+    /// A constant. For [`Role::NextHeader`] it is used where the header behind has no number.
     Number(u128),
-    /// The MAC address of whoever sends the frame.
+    /// The sender's MAC address.
     SourceMac,
     /// The MAC address of the next hop.
     DestinationMac,
-    /// The source MAC address of the frame's innermost Ethernet header so far.
+    /// The source MAC address of the Ethernet header before.
     SenderMac,
-    /// The IP address of whoever sends the packet.
+    /// The sender's IP address.
     Source,
-    /// Like `Source`, unless the frame has an IP header.
+    /// Like `Source`, but only in a frame without an IP header the host's own.
     Sender,
-    /// The IP address the packet goes to, or asks for.
+    /// The IP address that the packet is sent to, or asks for.
     Destination,
 }
 
@@ -95,7 +95,7 @@ pub(crate) enum FieldDefault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notation {
     Decimal,
-    /// As everyone writes Ethernet types and checksums.
+    /// `0x0800`: the customary form of Ethernet types and checksums.
     Hexadecimal,
 }
 
@@ -115,17 +115,17 @@ impl FieldDef {
         u128::MAX >> (128 - self.bits)
     }
 
-    /// The byte of the header that its first bit is in; of a field that lies in its own header.
+    /// The byte of its first bit, for a field that lies in its own header.
     pub(super) const fn byte(&self) -> usize {
         self.first_bit() / 8
     }
 
-    /// Its first bit in the header; of a field that lies in its own header.
+    /// Its first bit, for a field that lies in its own header.
     pub(super) const fn first_bit(&self) -> usize {
         self.bit_offset.unsigned_abs() as usize
     }
 
-    /// The bit of the header behind its last.
+    /// The first bit behind it.
     pub(super) const fn end_bit(&self) -> i32 {
         self.bit_offset + self.bits.cast_signed()
     }
@@ -151,7 +151,7 @@ pub(super) const fn ipv6(name: &'static str, bit_offset: i32) -> FieldDef {
     FieldDef::new(Cow::Borrowed(name), bit_offset, 128, FieldType::Ipv6)
 }
 
-/// The tables of headers are written with these.
+/// Builders for the tables of headers.
 impl FieldDef {
     const fn role(mut self, role: Role) -> Self {
         self.role = role;

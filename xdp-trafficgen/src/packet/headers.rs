@@ -1,7 +1,7 @@
 //! What a header is, and which there are: the registry that everything else iterates.
 //!
-//! All that is known of one header is in one file, in its `HEADER`. A new header is a new file, its
-//! `mod` and its entry in the list below; nothing else matches on kinds to know headers.
+//! One file holds all knowledge of one header, in its `HEADER`. A new header needs a new file, its
+//! `mod` and its entry in the list below.
 
 mod arp;
 mod custom;
@@ -42,7 +42,7 @@ macro_rules! headers {
             /// Every header.
             pub const ALL: [Self; [$(Self::$kind),+].len()] = [$(Self::$kind),+];
 
-            /// All that is known of it.
+            /// Its definition.
             pub(crate) fn def(self) -> &'static HeaderDef {
                 match self {
                     $(Self::$kind => &$module::HEADER,)+
@@ -83,19 +83,19 @@ pub(crate) struct HeaderDef {
     /// In the order of the wire.
     pub(crate) fields: &'static [FieldDef],
     pub(crate) place: Place,
-    /// The headers it can follow that have numbers for what is behind them.
+    /// The headers it can follow, with its number there.
     pub(crate) follows: &'static [Follows],
-    /// The headers that can follow it and do not know it, with what its [`Role::NextHeader`] says
-    /// for them, where it has one.
+    /// Further headers that can follow it: those whose own file does not mention this one. Each
+    /// has its number for [`Role::NextHeader`], where this header has such a field.
     pub(crate) carries: &'static [(HeaderKind, Option<u16>)],
     /// The part of variable length.
     pub(crate) options: Option<Options>,
     pub(crate) ip: IpPart,
-    /// What `show` says of it, from its first byte on.
+    /// Reads it for `show`, from its first byte on.
     pub(crate) decode: Decoder,
 }
 
-/// Where a header can stand beside the places that `follows` and `carries` name.
+/// Where a header can stand, apart from the places that `follows` and `carries` name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Nowhere else.
@@ -112,19 +112,20 @@ pub(crate) struct Follows {
     pub(crate) number: Number,
 }
 
-/// How a header is named by those before it.
+/// The number by which the headers before it name a header.
 pub(crate) enum Number {
-    /// IEEE 802's, and others that are understood as well.
+    /// An Ethernet type (IEEE 802), and others that are read as this header as well.
     EtherType(u16, &'static [u16]),
-    /// IANA's protocol numbers.
+    /// An IP protocol number (IANA).
     IpProtocol(u8),
-    /// IANA's port numbers, with whether bytes look like the header: others may use the port, too.
+    /// A UDP port (IANA), with a check whether bytes look like this header: others may use the
+    /// port, too.
     UdpPort(u16, fn(&[u8]) -> bool),
 }
 
-/// Ethernet and its tags: what has an Ethernet type for what is behind it.
+/// Headers that have an Ethernet type for what is behind them, except GRE.
 const LINK: &[HeaderKind] = &[HeaderKind::Ethernet, HeaderKind::Vlan];
-/// IPv6 and whatever else ends in a `next_header`.
+/// IPv6 and its extension headers.
 const V6: &[HeaderKind] = &[
     HeaderKind::Ipv6,
     HeaderKind::Ipv6HopByHop,
@@ -133,8 +134,8 @@ const V6: &[HeaderKind] = &[
     HeaderKind::Ipv6Fragment,
 ];
 
-/// A part of variable length. Its unit and the most there is room for follow from the header's
-/// length field (`Role::HeaderLength`).
+/// A part of variable length. The header's length field (`Role::HeaderLength`) decides its unit,
+/// and how long it can be.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// What users call it.
@@ -178,13 +179,13 @@ pub(crate) enum IpPart {
     Header { addresses: Range<usize> },
     /// An IPv6 routing header, which may have the destination.
     Routing,
-    /// Nothing between an IP header and what it carries.
+    /// May stand between an IP header and what it carries.
     Between,
-    /// What is behind it is no payload of an IP header before it.
+    /// Ends the IP packet it is in: what is behind it has no pseudo header of that packet.
     End,
 }
 
-/// None when there are too few bytes, or their lengths and versions make no sense.
+/// Reads a header; none when there are too few bytes, or their lengths and versions are invalid.
 pub(crate) type Decoder = for<'a> fn(&'a [u8], Next) -> Option<Decoded<'a>>;
 
 /// A header in words, and what is behind it.
@@ -194,19 +195,19 @@ pub(crate) struct Decoded<'a> {
     pub(crate) rest: &'a [u8],
 }
 
-/// How to read the next bytes; what the header before says of them.
+/// What the header before says of the next bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Header(HeaderKind),
     EtherType(u16),
     IpProtocol(u8),
     UdpPort(u16),
-    /// No further.
+    /// No header follows.
     Payload,
 }
 
 impl Next {
-    /// An IP packet of which nothing says the version but itself.
+    /// An IP packet, whose version only its own first bits tell.
     pub(crate) fn by_ip_version(bytes: &[u8]) -> Self {
         match bytes.first().map(|byte| byte >> 4) {
             Some(4) => Self::EtherType(0x0800),
@@ -217,7 +218,7 @@ impl Next {
 }
 
 impl HeaderDef {
-    /// Bytes of it with all of its optional parts and without options.
+    /// Its bytes with all of its optional parts and without options.
     pub(super) fn fixed_len(&self) -> usize {
         let end = self.fields.iter().map(FieldDef::end_bit).max().unwrap_or(0);
         end.unsigned_abs() as usize / 8
@@ -231,7 +232,7 @@ impl HeaderDef {
         })
     }
 
-    /// The field that has the header's own length, with its unit and what it does not count.
+    /// The field with the header's own length, its unit, and the units that it does not count.
     pub(super) fn header_length(&self) -> Option<(&'static FieldDef, usize, usize)> {
         self.fields.iter().find_map(|field| {
             let Role::HeaderLength { unit, less } = field.role else { return None };
@@ -246,7 +247,7 @@ impl HeaderDef {
         })
     }
 
-    /// The flag that says whether `field` is there, where it can be absent.
+    /// The flag that tells whether the header has `field`; none for a field that it always has.
     pub(crate) fn presence_of(&self, field: &FieldDef) -> Option<&'static FieldDef> {
         self.fields
             .iter()
@@ -287,7 +288,7 @@ impl HeaderKind {
         Self::ALL.into_iter().filter(move |below| is_anywhere || below.naming(self).is_some())
     }
 
-    /// What its [`Role::NextHeader`] says when `next` is behind it; none when `next` has no number.
+    /// The number of `next` for its [`Role::NextHeader`]; none when `next` has no number there.
     pub(crate) fn number_of(self, next: Self) -> Option<u16> {
         match self.naming(next) {
             Some(Naming::Number(number)) => Some(number),
@@ -313,6 +314,6 @@ impl HeaderKind {
 /// How a header says what is behind it.
 enum Naming {
     Number(u16),
-    /// Not at all: there is one thing that can be, or that tells by itself.
+    /// It does not: only one header can be there, or its first bits tell which one it is.
     Silent,
 }

@@ -1,4 +1,4 @@
-//! Optional parts of headers: which are there follows from the fields that are set.
+//! Optional parts of headers: the fields that are set decide which of them a header has.
 
 use std::ops::Range;
 
@@ -7,17 +7,17 @@ use super::{
     field::{FieldDef, Role},
 };
 
-/// A flag, and what is in the header because of it.
+/// A flag, and the bytes that a header has when it is set.
 struct Part {
     flag: &'static FieldDef,
     /// Setting a field that starts in these bytes sets the flag.
     fields: Range<usize>,
-    /// Bytes of the header with all of its parts.
+    /// Counted in the header with all of its parts.
     bytes: Range<usize>,
 }
 
 impl Part {
-    /// Those of a header, in the order of their flags.
+    /// The parts of a header, in the order of their flags.
     fn of(kind: HeaderKind) -> impl Iterator<Item = Self> {
         kind.fields().iter().filter_map(|flag| {
             let Role::Presence { fields, part } = &flag.role else { return None };
@@ -34,8 +34,8 @@ impl Part {
     }
 }
 
-/// Adds the flags that follow from the fields set; a flag that the user set stays as it is, even if
-/// it lies.
+/// Sets the flags of the parts whose fields are set. A flag that the user set keeps its value, even
+/// a wrong one.
 pub(super) fn with_flags(layer: &Layer) -> Layer {
     let mut with_flags = layer.clone();
     let checksum = layer.kind.checksum_field();
@@ -49,16 +49,17 @@ pub(super) fn with_flags(layer: &Layer) -> Layer {
     with_flags
 }
 
-/// Where the bytes of a header's fields went.
+/// Which parts a header lacks, and thus where its fields are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     kind: HeaderKind,
-    /// Bytes of the header with all of its parts that are not there, ascending.
+    /// The absent bytes, counted in the header with all of its parts; ascending.
     pub(super) absent: Vec<Range<usize>>,
 }
 
 impl Shape {
-    /// Of a layer that has its flags. A part is there when its flag is set or one of its fields is.
+    /// The shape of a header that has its flags. It has a part whose flag is set, or one of whose
+    /// fields is.
     pub(super) fn of(layer: &Layer) -> Self {
         let is_there = |part: &Part| {
             layer.value(part.flag).is_some_and(|flag| flag != 0) || part.is_wanted(layer)

@@ -15,15 +15,15 @@ pub enum Payload {
     Bytes(Vec<u8>),
     /// Bytes that count up from this one: 0x00, 0x01, … 0xff, 0x00, …
     Increment(u8),
-    /// Bytes at random, the same for the same seed, and the same in every frame of the flow.
+    /// Random bytes, the same in every frame of the flow.
     Random {
-        /// Chooses the bytes.
+        /// The same seed gives the same bytes.
         seed: u64,
     },
 }
 
 impl Payload {
-    /// Writes it to `room`, which holds zeros.
+    /// Fills `room`, which is zeros, with it.
     pub(super) fn fill(&self, room: &mut [u8]) -> Result<(), StackError> {
         match self {
             Self::Zeros => {}

@@ -1,5 +1,4 @@
-//! A stack of headers into the bytes of a frame, and into the lists of what follows from what in
-//! it.
+//! Assembles a stack of headers to the bytes of a frame, and lists its lengths and checksums.
 
 use std::ops::Range;
 
@@ -15,13 +14,12 @@ pub struct Layer {
     /// Which header.
     pub kind: HeaderKind,
     /// Fields with the value they have in the template. A checksum, length or next protocol among
-    /// them is sent as it is, and so is one that bits among them overlap. Where fields overlap
-    /// each other, the last of the innermost layer counts.
+    /// them is sent as it is, and so is one that bits among them overlap. Of fields that
+    /// overlap each other, the last one of the innermost header counts.
     pub set: Vec<(FieldDef, u128)>,
-    /// The part of variable length: options of IPv4, TCP and IPv6 extension headers (padded by the
-    /// encoder), the bytes of `custom`.
+    /// The part of variable length: options (padded by the encoder), or the bytes of `custom`.
     pub options: Vec<u8>,
-    /// What its checksum is to be, where it has one that is not among `set`.
+    /// What its checksum is to be, unless it is among `set`.
     pub checksum: ChecksumMode,
 }
 
@@ -35,14 +33,14 @@ impl Layer {
 /// What the checksum of a header is to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChecksumMode {
-    /// Right.
+    /// Correct.
     #[default]
     Good,
     /// Wrong, on purpose, in every frame.
     Bad,
 }
 
-/// A frame as it starts out: every field at its first value, every length and checksum right.
+/// A flow's frame with every field at its first value, and with correct lengths and checksums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     /// The frame without its FCS.
@@ -60,20 +58,23 @@ pub struct Template {
 }
 
 impl Template {
-    /// Whether the layer with this index has `field`: optional parts may be absent.
+    /// Whether the layer with this index has `field`: optional parts may be absent, and the `tpid`
+    /// of a first header is outside of the frame.
     pub fn has(&self, layer: usize, field: &FieldDef) -> bool {
         self.shapes[layer].has(field)
+            && first_bit(&self.shapes[layer], self.offsets[layer], field) >= 0
     }
 
-    /// Where `field` of the layer with this index is. The field is one of those the frame was
-    /// assembled with, or of the header's table.
+    /// Where `field` of the header with this index is: a field that the frame was assembled with,
+    /// or one of the header's table.
     pub fn window(&self, layer: usize, field: &FieldDef) -> Window {
         let first_bit = first_bit(&self.shapes[layer], self.offsets[layer], field);
+        // Only a field that the frame has not got could start before it.
         Window::new(usize::try_from(first_bit).unwrap_or(0), field.bits)
     }
 }
 
-/// Two bytes that hold the number of bytes from some place to the frame's end.
+/// Two bytes that hold the number of bytes from `counted_from` to the frame's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LengthField {
     /// Where the two bytes are, from the frame's start.
@@ -83,14 +84,14 @@ pub struct LengthField {
 }
 
 impl LengthField {
-    /// Of a header that starts at byte `start`.
+    /// The one of a header that starts at byte `start`.
     fn of(kind: HeaderKind, start: usize) -> Option<Self> {
         let (field, counted_from) = kind.def().frame_length()?;
         Some(Self { offset: start + field.byte(), counted_from: start + counted_from })
     }
 }
 
-/// Why a stack of headers is no frame.
+/// Why a stack of headers cannot be a frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StackError {
     /// A header that cannot stand where it does.
@@ -153,7 +154,7 @@ pub enum StackError {
 /// Builds the frame of `frame_len` bytes, FCS not counted.
 ///
 /// # Errors
-/// When the stack is not one, or does not fit.
+/// When the headers cannot be in this order, or do not fit.
 pub fn assemble(
     layers: &[Layer],
     frame_len: usize,
@@ -200,7 +201,7 @@ pub fn assemble(
     lengths.retain(|length| ours(length.offset));
     let mut checksums = checksums::find(&layers, &headers, &bytes);
     checksums.retain(|checksum| ours(checksum.offset));
-    // The inner ones first: the outer ones cover them.
+    // Inner ones first: outer ones may cover them.
     for checksum in checksums.iter().rev() {
         let value = checksum.compute(&bytes);
         bytes[checksum.offset..checksum.offset + 2].copy_from_slice(&value.to_be_bytes());
@@ -209,7 +210,7 @@ pub fn assemble(
     Ok(Template { bytes, header_len, offsets, checksums, lengths, shapes })
 }
 
-/// The headers one behind the other, and where each of them is.
+/// The bytes of all headers, and the range of each.
 fn encode_all(
     layers: &[Layer],
     shapes: &[Shape],

@@ -1,4 +1,4 @@
-//! Where a field's bits are in the frame, and writing them.
+//! Where a field's bits are in the frame, and how to write them.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Of `bits` bits from bit `first_bit` of the frame on.
+    /// The window of `bits` bits that start at bit `first_bit` of the frame.
     pub(super) fn new(first_bit: usize, bits: u32) -> Self {
         let end_bit = first_bit + bits as usize;
         let bytes = first_bit / 8..end_bit.div_ceil(8);

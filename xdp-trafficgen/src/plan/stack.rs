@@ -1,5 +1,5 @@
-//! From what a user wrote of a packet to the layers it is assembled from: defaults that depend on
-//! the host or on the headers around, and words for what cannot be assembled.
+//! Makes the layers that a packet is assembled from: fills in the addresses that the user did not
+//! set, and turns errors of the packet model into diagnostics.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,10 +18,8 @@ use crate::{
     plan::addresses::HostAddresses,
 };
 
-/// The layers of a flow's packet, with the addresses of both ends that the user did not set.
-///
-/// What the host has `given` goes to the outermost headers; inside of a tunnel addresses are made
-/// up.
+/// The layers of a flow's packet, with addresses where the user set none: the outermost headers get
+/// those that the host has `given`, headers in a tunnel get constants.
 pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: HostAddresses) -> Vec<Layer> {
     let mut layers: Vec<Layer> = flow.packet.iter().map(layer).collect();
     let mut ends = Ends {
@@ -37,7 +35,7 @@ pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: HostAddresses)
                 ends.sender_mac = layer.value(field);
             }
         }
-        // Whoever asks for a checksum wants one.
+        // A checksum that was asked for is present.
         let checksum =
             layer.kind.checksum_field().filter(|_| header.checksum.place != Origin::Default);
         if let Some(flag) = checksum.and_then(|field| layer.kind.def().presence_of(field)) {
@@ -47,25 +45,25 @@ pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: HostAddresses)
     layers
 }
 
-/// Who sends the frame, and to whom.
+/// The addresses of both ends.
 struct Ends {
     egress_mac: Option<u128>,
     given: HostAddresses,
-    /// Index of the header that has the host's address.
+    /// Index of the outermost IP header.
     outermost_ip: Option<usize>,
-    /// Of the Ethernet header last seen.
+    /// The source of the last Ethernet header visited.
     sender_mac: Option<u128>,
 }
 
 impl Ends {
-    /// What `field` of the header with this index is filled in with.
+    /// The value for `field` of the header with this index, when it is not a constant.
     fn value(&self, index: usize, field: &FieldDef) -> Option<u128> {
         let given = self.given;
         match field.default {
             FieldDefault::Number(_) => None,
             FieldDefault::SourceMac if index == 0 => self.egress_mac,
             FieldDefault::SourceMac => Some(INNER_SOURCE_MAC),
-            // Without a neighbour to want, this is how ARP asks.
+            // The plan finds the neighbour's address for all but ARP, which asks everybody.
             FieldDefault::DestinationMac if index == 0 => {
                 Some(mac_value(given.mac.unwrap_or(BROADCAST_MAC)))
             }
@@ -82,7 +80,7 @@ impl Ends {
     }
 }
 
-/// The host's address, or else the one set aside of the field's family, as the field's value.
+/// The host's `own` address, or else the one set aside for benchmarks, as a value of the field.
 fn address(field: &FieldDef, own: Option<IpAddr>, (v4, v6): (Ipv4Addr, Ipv6Addr)) -> Option<u128> {
     match (field.kind, own) {
         (FieldType::Ipv4, None) => Some(u32::from(v4).into()),
@@ -132,7 +130,7 @@ fn default(layer: &mut Layer, field: &FieldDef, value: Option<u128>) {
     }
 }
 
-/// What a field starts with, when the user set it.
+/// The first value of a field that the user set.
 pub(super) fn first_value(header: &Header, name: &str) -> Option<u128> {
     let setting = header.fields.iter().find(|setting| setting.field.name == name)?;
     Some(setting.pattern.value.first())
@@ -142,7 +140,7 @@ pub(super) fn is_ip(header: &Header) -> bool {
     matches!(header.kind.value.def().ip, IpPart::Header { .. })
 }
 
-/// The words for a stack that is none.
+/// What to tell the user about headers that cannot be assembled.
 pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
     let header = |layer: usize| flow.packet.get(layer);
     let diagnostic = |place: Option<&Origin>| {
@@ -167,7 +165,7 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
                 .help(format!("write at most {max} bytes"))
         }
         StackError::TooSmall { headers, .. } => {
-            // Of a size that nobody wrote, at least the flow is told.
+            // A default size has no place in the text: point at the flow.
             let place = Some(&flow.size.place).filter(|place| **place != Origin::Default);
             diagnostic(place).help(larger_size(&flow.size, headers + FCS_LEN as usize))
         }
@@ -190,7 +188,8 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
     }
 }
 
-/// What to write instead of a size below `least`; for a mix, which its name may hide, all of it.
+/// What to write instead of a size below `least`. A mix is written out, since its name may hide the
+/// sizes.
 fn larger_size(size: &Located<Size>, least: usize) -> String {
     let Size::Weighted(mix) = &size.value else {
         return format!("write a size of at least {least}");
@@ -208,7 +207,7 @@ fn larger_size(size: &Located<Size>, least: usize) -> String {
         .map(|(size, weight)| format!("{{ size = {size}, weight = {weight} }}"))
         .collect();
     let written = format!("`size = {{ weighted = [{}] }}`", pairs.join(", "));
-    // Options of the command line have no tables.
+    // The command line takes no tables.
     let Origin::Option(option) = size.place else {
         return format!("write sizes of at least {least}: {written}");
     };

@@ -62,7 +62,9 @@ impl Pcap {
         frame: &[u8],
         due: Option<Duration>,
     ) -> Result<(), CommandError> {
-        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        let length = u32::try_from(frame.len()).map_err(io::Error::other);
+        let length =
+            length.map_err(|error| failed(self.target.as_ref(), PcapError::IoError(error)))?;
         let packet =
             PcapPacket::new(due.unwrap_or(Duration::from_micros(self.written)), length, frame);
         self.writer.write_packet(&packet).map_err(|error| failed(self.target.as_ref(), error))?;
@@ -70,7 +72,7 @@ impl Pcap {
         Ok(())
     }
 
-    /// Whether standard output is its.
+    /// Whether it is written to standard output.
     pub(super) const fn is_on_stdout(&self) -> bool {
         self.target.is_none()
     }

@@ -32,14 +32,16 @@ pub(super) struct NumberedFrame {
 pub(super) fn frames(
     port: &PortPlan,
 ) -> Result<impl Iterator<Item = Result<NumberedFrame, CommandError>>, CommandError> {
-    engine::pin_to(port.cpus.first().copied().unwrap_or(0))?;
+    if let Some(&cpu) = port.cpus.first() {
+        engine::pin_to(cpu)?;
+    }
     let generator = Generator::load_dry(&port.program)?;
     let mut sequence =
         Sequence { port, generator, order: Order::of(port, 0), ahead: VecDeque::new() };
     Ok(std::iter::from_fn(move || sequence.next().transpose()))
 }
 
-/// Turns that the program is told at once: telling them takes longer than a frame.
+/// Turns that the program gets at once: setting a schedule takes longer than making a frame.
 const AHEAD: usize = 1 << 12;
 const _: () = assert!(AHEAD <= MAX_TURNS);
 
@@ -47,7 +49,7 @@ struct Sequence<'a> {
     port: &'a PortPlan,
     generator: Generator,
     order: Order<'a>,
-    /// Turns that the program has been told and has not taken.
+    /// Turns in the program's schedule that it has not taken yet.
     ahead: VecDeque<Turn>,
 }
 

@@ -1,4 +1,4 @@
-//! What `follow` says, before it is known which field it names.
+//! Reads `follow`; which field it names is found out in [`leaders`](super::leaders).
 
 use toml::de::DeValue;
 

@@ -19,18 +19,18 @@ use crate::{
 
 const BITS_HELP: &str = "write `bits = [{ offset = 6, mask = \"1fff\", value = 5 }]`";
 
-/// A header before it is known which field follows which.
+/// A header whose fields do not know their leaders yet.
 #[derive(Debug)]
 pub(super) struct ReadHeader {
     pub(super) kind: Located<HeaderKind>,
     pub(super) fields: Vec<ReadField>,
-    /// Whether nothing in it had a name that is unknown.
+    /// Whether all of its keys are known.
     pub(super) all_known: bool,
     pub(super) options: Located<Vec<u8>>,
     pub(super) checksum: Located<ChecksumMode>,
 }
 
-/// A field; what could not be read is none.
+/// A field; a part that could not be read is none.
 #[derive(Debug)]
 pub(super) struct ReadField {
     pub(super) field: FieldDef,
@@ -38,7 +38,8 @@ pub(super) struct ReadField {
     pub(super) follower: Option<Follower>,
 }
 
-/// None when something is wrong with all of it, which is then among `problems`.
+/// The header of an entry such as `ipv4 = { … }`; none when it cannot be read, which is then among
+/// `problems`.
 pub(super) fn header(entry: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader> {
     let known = || HeaderKind::ALL.into_iter();
     let Some(kind) = known().find(|kind| kind.name() == entry.key) else {
@@ -127,7 +128,7 @@ impl ReadHeader {
     }
 }
 
-/// Whether it is meant to be a value of the checksum.
+/// Whether the text stands for a value of the checksum.
 fn is_number(text: &str) -> bool {
     text.starts_with(|letter: char| letter.is_ascii_digit())
 }
@@ -143,10 +144,10 @@ fn checksum(text: &str) -> Result<ChecksumMode, Problem> {
     }
 }
 
-/// Bytes of any packet: what is behind them would be an offset nobody has.
+/// Offsets within the longest frame.
 const OFFSET: RangeInclusive<u32> = 0..=65_535;
 
-/// Bits at any offset, as a field made for them.
+/// Bits at any offset, as a field.
 fn bits(index: usize, element: &Value<'_>, problems: &mut Problems) -> Option<ReadField> {
     let mut table = problems.take(element.table("`bits` element", BITS_HELP))?;
     let offset = table.required("offset", "offset = 6");
@@ -156,11 +157,11 @@ fn bits(index: usize, element: &Value<'_>, problems: &mut Problems) -> Option<Re
         problems.take(mask.parsed("a string", "write its bytes in quotes: `\"1fff\"`", parse_mask))
     });
     let known = offset.zip(mask);
-    // Where its width is unknown, it has room for everything.
+    // A field of unknown width takes any value, so that only the width is reported.
     let (offset, Mask { skipped, bits }) = known
         .as_ref()
         .map_or((0, Mask { skipped: 0, bits: 128 }), |(offset, mask)| (offset.value, mask.value));
-    let bit_offset = i32::try_from(offset * 8 + skipped).unwrap_or(i32::MAX);
+    let bit_offset = (offset * 8 + skipped).cast_signed();
     let name = format!("bits[{index}]").into();
     let field = FieldDef::bits(name, bit_offset, bits);
     let (pattern, follower) = pattern_table(&field, element, table, problems);

@@ -1,4 +1,4 @@
-//! Which field goes along with which: names in the file to indices of the packet.
+//! Finds the leader of each field that has `follow`, and checks that the two fit together.
 
 use super::{
     follow::HELP,
@@ -15,8 +15,8 @@ use crate::{
     packet::HeaderKind,
 };
 
-/// Whom each field of each header follows; what is wrong is among `problems`. A header that could
-/// not be read at all is none.
+/// The leader of each field of each header; errors are among `problems`. A header that could not be
+/// read is none.
 pub(super) fn resolve(
     headers: &[Option<ReadHeader>],
     problems: &mut Problems,
@@ -42,7 +42,7 @@ pub(super) fn resolve(
         let (Some(leader), Some(follower)) = (leaders[index], &read.follower) else { continue };
         let checked = packet.check(index, leader, follower.advance);
         let checked = checked.and_then(|()| {
-            // In a circle there is no end to the leaders.
+            // In a circle the walk along the leaders would not end.
             if circles || follower.advance == Advance::Step {
                 Ok(())
             } else {
@@ -58,7 +58,7 @@ pub(super) fn resolve(
     follows
 }
 
-/// The fields of all headers in a row.
+/// All headers of a packet, and their fields in one list.
 struct Packet<'a> {
     headers: &'a [Option<ReadHeader>],
     /// Indices of header and field, and the field.
@@ -74,7 +74,7 @@ impl<'a> Packet<'a> {
         Self { headers, fields: headers.iter().enumerate().flat_map(of_header).collect() }
     }
 
-    /// Those of one kind, outer to inner.
+    /// The headers of one kind, outer to inner.
     fn headers_of(&self, kind: HeaderKind) -> Vec<(usize, &'a ReadHeader)> {
         let read = self
             .headers
@@ -98,7 +98,8 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The field a path names; none when that cannot be told, for what is wrong with the packet.
+    /// The field that a path names; none when errors in the packet may be the reason that it is not
+    /// found.
     fn leader(&self, path: &str) -> Result<Option<usize>, Problem> {
         let (segments, end) = path::parse(path).map_err(|(problem, _)| problem)?;
         let ([header, field], true) = (segments.as_slice(), end == path.len()) else {
@@ -142,7 +143,7 @@ impl<'a> Packet<'a> {
         match (alike.as_slice(), index) {
             ([only], None) => Ok(Some(*only)),
             (several, Some(index)) if *index < several.len() => Ok(Some(several[*index])),
-            // One that could not be read may be it.
+            // It may be the one that could not be read.
             _ if self.headers.iter().any(Option::is_none) => Ok(None),
             ([], _) => {
                 let kinds: Vec<_> =
@@ -168,7 +169,7 @@ impl<'a> Packet<'a> {
 
     /// Reports each circle once. Returns whether there is one.
     fn find_circles(&self, leaders: &[Option<usize>], problems: &mut Problems) -> bool {
-        // The start of the walk that came by first.
+        // For each field, the start of the first walk that visited it.
         let mut seen: Vec<Option<usize>> = vec![None; leaders.len()];
         let mut found = false;
         for start in 0..leaders.len() {
@@ -201,12 +202,12 @@ impl<'a> Packet<'a> {
         found
     }
 
-    /// Whether the two can go along.
+    /// Checks that the two fit together.
     fn check(&self, follower: usize, leader: usize, advance: Advance) -> Result<(), Problem> {
         let (Some(own), Some(other)) =
             (&self.fields[follower].2.pattern, &self.fields[leader].2.pattern)
         else {
-            // What is wrong with a pattern has been said.
+            // The error in the pattern has been reported.
             return Ok(());
         };
         let (own, other) = (&own.value, &other.value);
@@ -246,8 +247,8 @@ impl<'a> Packet<'a> {
         Err(problem)
     }
 
-    /// That a follower in rounds ever moves on: that its leaders have an end, within the 64 bits
-    /// that count frames. There is no circle.
+    /// Checks that a follower in rounds ever moves on: that its leaders go through their values
+    /// within 2⁶⁴ frames. The leaders form no circle.
     fn check_period(&self, follower: usize, leaders: &[Option<usize>]) -> Result<(), Problem> {
         let mut frames: u128 = 1;
         let mut next = leaders[follower];
@@ -264,7 +265,7 @@ impl<'a> Packet<'a> {
                 ));
             }
             let advance = read.follower.as_ref().map(|follower| follower.advance);
-            // In step it has gone through its values when its leader has.
+            // One in step takes as many frames as its leader.
             if advance != Some(Advance::Step) || leaders[at].is_none() {
                 frames = frames.saturating_mul(pattern.map_or(1, Pattern::value_count));
             }
@@ -288,7 +289,7 @@ fn give_count(count: &str) -> String {
     format!("give it a count: `random = {{ …, count = {count} }}`")
 }
 
-/// How many values, which 2¹²⁸ would not fit.
+/// How many values, of which 2¹²⁸ do not fit the number.
 fn shown_count(pattern: &Pattern) -> String {
     match pattern.value_count() {
         0 => "2¹²⁸".to_owned(),

@@ -1,5 +1,5 @@
-//! A header's part of variable length: hexadecimal, or a list of TCP options. How long it may be is
-//! the packet model's question.
+//! Reads a header's part of variable length: hexadecimal digits, or a list of TCP options. The
+//! packet model checks its length.
 
 use etherparse::{TcpOptionElement, TcpOptions};
 use toml::de::DeValue;
@@ -13,7 +13,7 @@ use crate::{
 const HEX_HELP: &str = "write its bytes as hexadecimal digits: `\"0101 0000\"`";
 const TCP_HELP: &str = "write them as a list, such as `[\"sack_permitted\", { mss = 1460 }]`, or as hexadecimal digits";
 
-/// The bytes, not padded; none when something is wrong, which is then among `problems`.
+/// The bytes without padding; none when they cannot be read, which is then among `problems`.
 pub(super) fn options(
     form: OptionForm,
     value: &Value<'_>,
@@ -43,7 +43,7 @@ fn tcp_options(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
     }
     let parsed: Vec<TcpOption> = parsed.into_iter().collect::<Option<_>>()?;
     let ends = parsed.last() == Some(&TcpOption::End);
-    // The end is encoded as the one other option of a single byte, which is then overwritten.
+    // etherparse has no element for the end: encode a no-op, also a single byte, and overwrite it.
     let elements: Vec<_> = parsed
         .into_iter()
         .map(|option| match option {
@@ -70,8 +70,7 @@ fn tcp_options(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
     }
 }
 
-/// An option: one that etherparse knows, or the end of the list, which it pads with but does not
-/// know as an element.
+/// An element of etherparse, or the end of the list, which it has no element for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum TcpOption {
     Element(TcpOptionElement),

@@ -1,5 +1,5 @@
-//! `--set PATH=VALUE`: changes to the parsed document before it is read, so that what was set is
-//! checked, and complained about, like anything else.
+//! `--set PATH=VALUE` changes the parsed document before it is read, so that its values are checked
+//! like those of the file.
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
@@ -20,10 +20,10 @@ const HELP: &str =
 /// recursion.
 const MAX_DEPTH: usize = 16;
 
-/// Carries out the `--set` of `argument`, whose values get spans that count from `base`.
+/// Applies the `--set` of `argument`; the spans of its values count from `base`.
 ///
 /// # Errors
-/// When it is malformed, or names what is not there and cannot be added.
+/// When it is malformed, or names something that does not exist and cannot be added.
 pub(super) fn apply<'i>(
     document: &mut DeTable<'i>,
     argument: &'i str,
@@ -61,7 +61,7 @@ pub(super) fn apply<'i>(
         ));
     }
     let setting = Setting { at: &at, base, value: parse_value(value, base + equals + 1) };
-    // Where there is no such array, reading the document will tell.
+    // Reading the document reports a missing array.
     let Some(DeValue::Array(items)) = document.get_mut(kind.name).map(Spanned::get_mut) else {
         return Ok(());
     };
@@ -73,7 +73,7 @@ pub(super) fn apply<'i>(
         let name = named(value);
         if item.name == "*" || name.as_deref() == Some(item.name) {
             found = true;
-            // All or nothing: half a path would be complained about once more.
+            // All or nothing: half of a path would cause a second error.
             let mut changed = value.clone();
             setting.assign(&mut changed, rest, name.as_deref().unwrap_or(item.name))?;
             *value = changed;

@@ -15,10 +15,10 @@ use crate::{
     packet::{FieldDef, FieldType},
 };
 
-/// A pattern and whom it follows.
+/// A pattern and what it follows.
 pub(super) type Read = (Option<Located<Pattern>>, Option<Follower>);
 
-/// What is wrong and thus none is among `problems`.
+/// A part that cannot be read is none; the error is then among `problems`.
 pub(super) fn pattern(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Read {
     let pattern = match entry.value {
         DeValue::Array(_) => values(field, entry, problems),
@@ -32,7 +32,7 @@ pub(super) fn pattern(field: &FieldDef, entry: &Value<'_>, problems: &mut Proble
     (pattern.map(|pattern| entry.located(pattern)), None)
 }
 
-/// [`pattern`] of a table, whose other keys were asked for before.
+/// [`pattern`] for a table; its other keys have been read.
 pub(super) fn pattern_table(
     field: &FieldDef,
     entry: &Value<'_>,
@@ -97,7 +97,7 @@ fn random(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Optio
         None => Some(Located::default(default)),
     };
     let (min, max) = (limit(min, 0), limit(max, field.max()));
-    // None within for one that was not given.
+    // `Some(None)` for an absent one, none for a wrong one.
     let mut number = |value: Option<Value<'_>>| match value {
         Some(value) => problems.take(value.integer(&(0..=u64::MAX))).map(Some),
         None => Some(None),

@@ -1,11 +1,11 @@
-//! How ports and flows name each other, and who of them has rates.
+//! Checks how ports and flows name each other, and which of them have rates.
 
 use std::collections::{HashMap, HashSet};
 
 use super::table::Problems;
 use crate::config::{Diagnostic, Located, Origin, names};
 
-/// A name, when it could be read.
+/// A name; none when it could not be read.
 type Name = Option<Located<String>>;
 
 /// The names in a configuration; of all ports and flows, also those that have errors of their own.
@@ -15,7 +15,7 @@ pub(super) struct References {
     pub(super) flows: Vec<FlowReference>,
 }
 
-/// What others want to know of a port.
+/// What the checks need of a port.
 #[derive(Debug)]
 pub(super) struct PortReference {
     pub(super) name: Name,
@@ -24,7 +24,7 @@ pub(super) struct PortReference {
     pub(super) rate: Option<Origin>,
 }
 
-/// What others want to know of a flow.
+/// What the checks need of a flow.
 #[derive(Debug)]
 pub(super) struct FlowReference {
     pub(super) name: Name,
@@ -60,8 +60,8 @@ impl References {
         self.check_rates(problems);
     }
 
-    /// Each flow names a port, each port has a flow. Says nothing where a name that could not be
-    /// read may be the one.
+    /// Each flow names a port, each port has a flow. Reports nothing where a name that could not be
+    /// read may be the missing one.
     fn check_assignment(&self, ports: &[&Located<String>], problems: &mut Problems) {
         let all_ports_named = !self.ports.is_empty() && self.ports.len() == ports.len();
         let all_flows_assigned =
@@ -90,8 +90,8 @@ impl References {
         }
     }
 
-    /// Either a port has a rate, or each of its flows, or none of them. Says nothing where a name
-    /// could not be read.
+    /// Either a port has a rate, or each of its flows, or none of them. Reports nothing where a
+    /// name could not be read.
     fn check_rates(&self, problems: &mut Problems) {
         let with_rate = self.ports.iter().filter(|port| port.rate.is_some());
         let paced: HashSet<&str> = with_rate
@@ -118,7 +118,7 @@ impl References {
         }
         for flow in self.flows.iter().filter(|flow| flow.rate.is_none()) {
             let (Some(name), Some(port)) = (&flow.name, &flow.port) else { continue };
-            // Removed, so that one flow without is told for each port.
+            // Removed, so that one flow without a rate is reported for each port.
             if let Some(with) = first_with.remove(port.value.as_str()) {
                 let message =
                     format!("flow `{}` has no rate, but `{with}` of the same port has", name.value);

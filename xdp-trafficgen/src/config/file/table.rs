@@ -1,5 +1,5 @@
-//! Reading TOML values with their places: each reader says what it wanted when it finds something
-//! else.
+//! Reads TOML values with their places; each reader reports what it expected when it finds
+//! something else.
 
 use std::{
     ops::{Range, RangeInclusive},
@@ -15,7 +15,7 @@ use crate::config::{
     names,
 };
 
-/// What is wrong with a configuration, as far as it was read.
+/// The errors found in a configuration so far.
 #[derive(Debug, Default)]
 pub(super) struct Problems(pub(super) Vec<Diagnostic>);
 
@@ -30,8 +30,7 @@ impl Problems {
     }
 }
 
-/// The texts a document was put together from, as though written one behind the other: spans count
-/// through all of them.
+/// The texts that a document was made of, one behind the other: spans count through all of them.
 #[derive(Debug)]
 pub(super) struct Texts {
     /// Where each `--set` starts, and the whole argument; in order. What is before the first is
@@ -60,7 +59,7 @@ pub(super) struct Value<'a> {
     pub(super) key_place: Origin,
     pub(super) value: &'a DeValue<'a>,
     pub(super) place: Origin,
-    /// What its places refer to.
+    /// The texts that its places refer to.
     texts: &'a Texts,
 }
 
@@ -71,7 +70,7 @@ impl<'a> Value<'a> {
         Self { key, key_place: place.clone(), value: value.get_ref(), place, texts }
     }
 
-    /// That it is not what was `wanted`, such as `a string`.
+    /// The error that it is not what was `wanted`, such as `a string`.
     pub(super) fn mismatch(&self, wanted: &str, help: &str) -> Diagnostic {
         let found = match self.value {
             DeValue::String(text) => format!("the string {text:?}"),
@@ -216,7 +215,7 @@ fn unsigned(integer: &DeInteger<'_>) -> Result<u128, Problem> {
         } else if text.chars().all(|letter| letter.is_digit(integer.radix())) {
             Problem::new(format!("{integer} has more than 128 bits"), "write a smaller number")
         } else {
-            // The toml crate leaves it to us what it stands for.
+            // The toml crate does not check the digits.
             Problem::new(
                 format!("`{integer}` is not a number"),
                 "write digits alone, such as `1000`",
@@ -225,8 +224,8 @@ fn unsigned(integer: &DeInteger<'_>) -> Result<u128, Problem> {
     })
 }
 
-/// A table whose keys are known: each key asked for counts as known, the others are reported in the
-/// end.
+/// A table with a fixed set of keys. Each key that is asked for is known; [`finish`](Self::finish)
+/// reports the others.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
     noun: &'static str,
@@ -242,7 +241,7 @@ impl<'a> Table<'a> {
         Self { noun, place, entries, known: Vec::new(), missing: Vec::new() }
     }
 
-    /// Whether `key` is there; asks not for it.
+    /// Whether the table has `key`, without making it a known one.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
@@ -286,14 +285,14 @@ impl<'a> Table<'a> {
         let all_known = self.finish(problems);
         match given.as_slice() {
             [form] => return Some(form.clone()),
-            // The unknown key was meant to be it.
+            // The unknown key most likely is the misspelt form.
             [] if !all_known => {}
             [] => problems.push(
                 Diagnostic::new(&place, format!("{what} is empty"))
                     .help(format!("write one of {}", names::list(forms.iter().copied()))),
             ),
             several => {
-                // What a `--set` added is most likely the odd one out.
+                // Most likely a `--set` added one form to another.
                 let added =
                     several.iter().find(|form| matches!(form.key_place, Origin::Override(..)));
                 let keys = names::list(several.iter().map(|form| form.key));
@@ -315,8 +314,8 @@ impl<'a> Table<'a> {
         None
     }
 
-    /// Reports keys that nobody asked for, and required ones that are absent (but not those that
-    /// were merely misspelt). Returns whether all keys were known.
+    /// Reports keys that are not known, and required ones that are absent, but not those that were
+    /// misspelt. Returns whether all keys were known.
     pub(super) fn finish(self, problems: &mut Problems) -> bool {
         let Self { noun, place, entries, known, mut missing } = self;
         let unknown: Vec<_> = entries.iter().filter(|entry| !known.contains(&entry.key)).collect();

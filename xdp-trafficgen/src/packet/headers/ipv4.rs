@@ -1,6 +1,6 @@
 //! IPv4.
 
-use etherparse::{IpDscp, Ipv4HeaderSlice};
+use etherparse::{IpDscp, IpFragOffset, Ipv4HeaderSlice};
 
 use super::{
     Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Need, Next, Number, OptionForm, Options,
@@ -64,7 +64,8 @@ fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
         words += &format!(", {} bytes of options", header.options().len());
     }
     if header.is_fragmenting_payload() {
-        words += &fragment(header.fragments_offset().byte_offset(), header.more_fragments());
+        words += &fragment(header.fragments_offset());
+        words += if header.more_fragments() { "+" } else { "" };
     }
     let rest = &bytes[header.slice().len()..];
     // A length that makes no sense was set by the user.
@@ -78,8 +79,8 @@ pub(super) fn dscp(dscp: IpDscp) -> String {
     if dscp.value() == 0 { String::new() } else { format!(" dscp {}", dscp.value()) }
 }
 
-pub(super) fn fragment(offset: u16, more: bool) -> String {
-    format!(", fragment at {offset}{}", if more { "+" } else { "" })
+pub(super) fn fragment(offset: IpFragOffset) -> String {
+    format!(", fragment at {}", offset.byte_offset())
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
 fn decode(bytes: &[u8], _: Next) -> Option<Decoded<'_>> {
     let header = Ipv6FragmentHeaderSlice::from_slice(bytes).ok()?;
     let offset = header.fragment_offset();
-    let fragment = ipv4::fragment(offset.byte_offset(), header.more_fragments());
-    let words = format!("id {}{fragment}", header.identification());
+    let more = if header.more_fragments() { "+" } else { "" };
+    let words = format!("id {}{}{more}", header.identification(), ipv4::fragment(offset));
     let is_first = offset.value() == 0;
     let next = if is_first { Next::IpProtocol(header.next_header().0) } else { Next::Payload };
     Some(Decoded { words, next, rest: &bytes[header.slice().len()..] })
