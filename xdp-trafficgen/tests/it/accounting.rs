@@ -1,5 +1,5 @@
-//! The counts of a whole run against those of the kernel: what the interface counted, with others
-//! on the same wire and without.
+//! The counts of a whole run are compared with the kernel's: what the interface counted, with and
+//! without other traffic on the same wire.
 
 use std::{
     env,
@@ -48,8 +48,8 @@ fn only(snapshot: &Snapshot) -> &PortCount {
     &snapshot.ports[0]
 }
 
-/// A run's counts agree with those of the interface, which the kernel keeps, and with the
-/// receiver's. `XTG_COUNTED_FRAMES` overrides how many.
+/// A run's counts agree with the kernel's counts of the interface, and with the receiver's.
+/// `XTG_COUNTED_FRAMES` overrides the number of frames.
 #[test]
 fn the_interface_confirms_the_counts() {
     let Some(net) = TestNet::enter() else { return };
@@ -70,7 +70,7 @@ fn the_interface_confirms_the_counts() {
     assert!(port.lacks.is_empty());
 }
 
-/// Losses too: a veth counts what did not fit into its ring.
+/// Losses are counted too: a veth counts what did not fit into its ring.
 #[test]
 fn the_interface_confirms_losses() {
     let Some(net) = TestNet::enter() else { return };
@@ -89,16 +89,16 @@ fn the_interface_confirms_losses() {
     assert_eq!(port.partings, []);
 }
 
-/// A machine under test beside us: what is sent out of `north` is forwarded by XDP out of `west`,
-/// as long as this lives.
+/// A machine under test beside the generator: XDP forwards what `north` sends out of `west`, as
+/// long as the returned descriptor lives.
 fn forward_to_west(net: &TestNet) -> OwnedFd {
     net.veth("north", "south");
     let forwarder = raw::load_xdp(&raw::redirect(net.link("west").index));
     raw::attach(&forwarder, net.link("south").index)
 }
 
-/// Frames of somebody else's who redirects to the same interface are the interface's, not ours, and
-/// the report says how many.
+/// Frames that another program redirects to the same interface are not counted as the generator's,
+/// and the report says how many there were.
 #[test]
 fn others_frames_are_told_apart() {
     let Some(net) = TestNet::enter() else { return };
@@ -110,7 +110,7 @@ fn others_frames_are_told_apart() {
         net.plan_flow("interface = \"west\"", &format!("rate = \"20kpps\"\npacket = [{PACKET}]"));
     let stop = CancellationToken::new();
     let snapshot = thread::scope(|scope| {
-        // In this namespace: a thread begins where the one that starts it is.
+        // A thread starts in the namespace of the thread that spawns it, which is the test's.
         let running = scope.spawn(|| run_until(&stop, plan, &TracePoint::ALL));
         pin(net.cpu);
         wait_until("the first frames", || sink.count().unwrap().frames > 0);
@@ -128,7 +128,7 @@ fn others_frames_are_told_apart() {
     );
 }
 
-/// Where trace points are missing, the report says which, and no drop is made up.
+/// Where trace points are missing, the report says which, and invents no drops.
 #[test]
 fn without_trace_points_the_count_says_what_it_lacks() {
     let Some(net) = TestNet::enter() else { return };
@@ -152,12 +152,12 @@ fn without_trace_points_the_count_says_what_it_lacks() {
     }
 }
 
-/// So many frames are counted while somebody else's run through the same interfaces, on the same
-/// CPUs: `XTG_COUNTED_FRAMES` overrides it.
+/// Frames that are counted while other traffic runs through the same interfaces, on the same CPUs.
+/// `XTG_COUNTED_FRAMES` overrides the number.
 const FRAMES: u64 = 2_000_000;
 
-/// Attempted is accepted and dropped, accepted is received, to the last frame, while a machine
-/// under test forwards other frames by XDP out of the same interface, on the CPU that sends and on
+/// Attempted is accepted plus dropped, and accepted is received, to the last frame, while a machine
+/// under test forwards other frames by XDP out of the same interface, on the sending CPU and on
 /// another one.
 #[test]
 fn not_one_frame_is_miscounted_beside_foreign_traffic() {
@@ -219,9 +219,9 @@ fn not_one_frame_is_miscounted_beside_foreign_traffic() {
     );
 }
 
-/// The CPU that sends and one more, if there is one.
+/// The CPU that sends, and one more if there is one.
 fn allowed_cpus_of(net: &TestNet) -> Vec<u32> {
-    // The test's thread is bound to one of them.
+    // The test's thread is bound to one of these CPUs.
     let all = thread::scope(|scope| {
         let free = scope.spawn(|| {
             let online = xdp_trafficgen::host::online_cpus().unwrap();
@@ -239,8 +239,8 @@ fn allowed_cpus_of(net: &TestNet) -> Vec<u32> {
     [Some(net.cpu), other].into_iter().flatten().collect()
 }
 
-/// A port that goes down while frames wait in its peer's ring loses them behind the driver;
-/// whatever happens, the run has numbers for all of its frames, and the report a word for each
+/// A port that goes down while frames wait in its peer's ring loses them behind the driver.
+/// Whatever happens, the run's numbers cover all of its frames, and the report explains each
 /// difference.
 #[test]
 fn a_peer_that_goes_down_in_mid_run_is_accounted_for() {

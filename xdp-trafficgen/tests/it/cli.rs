@@ -1,5 +1,5 @@
-//! The command line, as its users meet it: what is sent and reported, how a run ends, and what bad
-//! input is told.
+//! The command line as its users meet it: what is sent and reported, how a run ends, and how bad
+//! input is refused.
 
 mod files;
 mod ids;
@@ -35,8 +35,7 @@ fn demo_counts_every_frame() {
     assert_lasted(report.duration_ns, 1000);
 }
 
-/// Only that a run neither gives up early nor goes on and on: how precisely it ends is no question
-/// for a busy machine.
+/// A run ends neither early nor much too late. A busy machine cannot be asked for more precision.
 #[track_caller]
 fn assert_lasted(duration_ns: u64, ms: u64) {
     assert!(
@@ -162,7 +161,8 @@ fn an_interface_that_goes_away_ends_the_run_with_a_report() {
     let report = finished.report(1);
     let said = "port xtg0 failed: the interface was removed while it was in use";
     assert!(finished.stderr.contains(said), "{finished:?}");
-    // Frames that wait in the veth go with it: accepted by the driver, and never received.
+    // Frames that wait in the veth vanish with it: the driver accepted them, and nobody received
+    // them.
     assert!(report.only_port().frames_tx >= sink.count().unwrap().frames, "{report:?}");
 }
 
@@ -190,7 +190,7 @@ fn a_peer_that_takes_no_frames_fails_the_run() {
     );
 }
 
-/// The arguments are refused before a run, with all of these parts in what is said.
+/// The arguments are refused before a run, with an error that has all of these parts.
 #[track_caller]
 fn refused(arguments: &str, parts: &[&str]) {
     refused_command(trafficgen(&arguments.split_whitespace().collect::<Vec<_>>()), parts);
@@ -392,7 +392,7 @@ fn the_kernel_s_largest_frame_is_sent() {
         ip(&format!("link set {interface} mtu 3300"));
     }
     let sink = sink("xtg1");
-    // Whatever the kernel's limit is: as large as this MTU and the receiving veth take.
+    // The largest frame depends on the kernel: it is what this MTU and the receiving veth take.
     let size =
         stage.netlink.links().unwrap().iter().find(|link| link.name == "xtg1").unwrap().mtu + 18;
     let report = Finished::of(udp(&format!("--packets 1000 --size {size}"))).report(0);
@@ -470,7 +470,7 @@ fn without_capabilities_their_names_are_told() {
         refused_command(unprivileged(&command), &names);
     }
     let finished = Finished::of(unprivileged(&file.command("check")));
-    // A file is checked all the same, and the end is that of `run`.
+    // A file is checked nevertheless, and then fails as `run` does.
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert!(finished.stdout.contains("out of xtg0"), "{finished:?}");
     assert!(names.iter().all(|name| finished.stderr.contains(name)), "{finished:?}");

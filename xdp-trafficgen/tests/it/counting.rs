@@ -1,5 +1,5 @@
-//! What the counters say, against what really arrives: every attempted frame is transmitted or
-//! dropped for a reason, every transmitted one arrives, and nobody else's frames are counted.
+//! The counters against what really arrives: every attempted frame is transmitted or dropped for a
+//! reason, every transmitted one arrives, and other programs' frames are not counted.
 
 use std::{collections::BTreeMap, thread};
 
@@ -14,8 +14,8 @@ use crate::harness::{
     wait_until,
 };
 
-/// A veth transmits only to a receiver that runs NAPI: with neither an XDP program nor GRO there is
-/// none.
+/// A veth transmits only to a peer that runs NAPI, and a peer with neither an XDP program nor GRO
+/// runs none.
 #[test]
 fn a_veth_without_a_receiver_drops_everything() {
     let Some(net) = TestNet::enter() else { return };
@@ -88,7 +88,8 @@ fn a_full_ring_is_counted() {
     assert_eq!(transmitted("west") - before, seen);
 }
 
-/// The counts against the interface's own, with a receiver that has GRO and no program of ours.
+/// The generator's counts against the interface's own. The receiver has GRO and no program of the
+/// test's.
 #[test]
 fn the_interface_counts_the_same() {
     let Some(net) = TestNet::enter() else { return };
@@ -103,7 +104,7 @@ fn the_interface_counts_the_same() {
     assert_eq!(transmitted("west") - before, seen);
 }
 
-/// Whatever happens to the wire meanwhile.
+/// The counts add up whatever happens to the wire meanwhile.
 #[test]
 fn counts_add_up_while_the_egress_interface_goes_down_and_up() {
     let Some(net) = TestNet::enter() else { return };
@@ -174,7 +175,7 @@ fn check_neighbours(net: &TestNet, cpus: [u32; 2]) {
             net.plan(&format!("interface = \"{interface}\"\ncpus = [{cpu}]"))
         })
     };
-    // Each port with a listener of its own, as those of two processes, and both with the same one.
+    // Each port has a listener of its own, as ports of two processes have; then both share one.
     let both = Listener::new(2, &TracePoint::ALL).unwrap();
     for ports in [plans().map(Port::load), plans().map(|plan| Port::load_beside(plan, Some(&both)))]
     {
@@ -189,7 +190,7 @@ fn check_neighbours(net: &TestNet, cpus: [u32; 2]) {
 }
 
 /// Ports that lose frames for different reasons, and ports that lose none, take turns on one CPU
-/// before one listener; then others take the places of some.
+/// before one listener. Then other ports take the slots of some.
 #[test]
 fn one_listener_keeps_the_books_of_many_ports() {
     let Some(net) = TestNet::enter() else { return };
@@ -203,11 +204,10 @@ fn one_listener_keeps_the_books_of_many_ports() {
         .iter()
         .map(|peer| Sink::attach(peer, SinkAction::Drop).unwrap())
         .collect();
-    // The driver refuses what b sends, the kernel what d and e send; a and c have nothing to
-    // complain of.
+    // The driver refuses what b sends, the kernel what d and e send; a and c lose nothing.
     ip("link set b1 down");
     for round in 0..2 {
-        // In the second round the places of all are free again, and the books begin anew.
+        // In the second round all slots are free again, and counting starts from zero.
         let ports: Vec<Port> = names.iter().map(|(name, _)| load(name)).collect();
         assert!(load_fails(&net, &listener), "all places are taken");
         ip("link set d0 down");
@@ -239,7 +239,8 @@ fn load_fails(net: &TestNet, listener: &Listener) -> bool {
 }
 
 /// A machine under test beside the generator forwards by XDP what it receives, in the softirqs of
-/// the very CPU that sends. Neither its transmissions nor its failures are ours.
+/// the very CPU that sends. Neither its transmissions nor its failures are counted as the
+/// generator's.
 #[test]
 fn forwarded_frames_are_not_counted_again() {
     let Some(net) = TestNet::enter() else { return };
@@ -259,8 +260,8 @@ fn forwarded_frames_are_not_counted_again() {
     assert_arrived(&sink, 10_000);
 }
 
-/// A generator that drops its frames or passes them on has none on their way, whatever else leaves
-/// from its CPU.
+/// A generator that drops its frames or passes them on transmits none, whatever else leaves from
+/// its CPU.
 #[test]
 fn what_is_not_redirected_is_not_transmitted() {
     let Some(net) = TestNet::enter() else { return };
@@ -285,7 +286,7 @@ fn what_is_not_redirected_is_not_transmitted() {
     }
 }
 
-/// Frames of one worker in these tests: no multiple of a batch or a bulk, in several calls.
+/// Frames of one worker in these tests: not a multiple of a batch or a bulk, in several calls.
 const IN_PARTS: u64 = 50 * 1003;
 
 fn send_in_parts(port: &Port) {
@@ -307,7 +308,7 @@ fn on_each(cpus: [u32; 2], work: impl Fn(usize) + Sync) {
     });
 }
 
-/// None, and a word about it, on a machine with one CPU.
+/// None on a machine with one CPU, which skips the test with a message.
 fn two_cpus() -> Option<[u32; 2]> {
     let cpus = online_cpus().unwrap();
     let two = cpus.first_chunk().copied();

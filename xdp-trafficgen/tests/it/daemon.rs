@@ -1,5 +1,5 @@
-//! The daemon: runs until it is told to stop, says what it does, and starts a port again whose
-//! interface comes back.
+//! The daemon runs until it is stopped, logs what it does, and restarts a port when its interface
+//! comes back.
 
 use std::{fs, process::Command, time::Instant};
 
@@ -42,7 +42,7 @@ fn said(log: &[Value], message: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The frames sent, as told again and again.
+/// The frames sent, one number for each report in the log.
 fn sent(log: &[Value]) -> Vec<u64> {
     said(log, "counts").iter().map(|counts| counts["frames_tx"].as_u64().unwrap()).collect()
 }
@@ -56,7 +56,7 @@ fn it_runs_until_it_is_told_to_stop() {
         let sink = sink("xtg1");
         let (_folder, command) = daemon(&format!("{PORT}cpus = \"{cpus}\"\n{FLOW}"));
         let mut running = Running::start(command);
-        // A busy machine may log before it sends.
+        // On a busy machine, the daemon may log before it sends.
         running.wait_until("two reports, and frames", |running| {
             let sent = sent(&log(&running.stderr()));
             sent.len() > 1 && sent.last() > Some(&0)
@@ -94,7 +94,7 @@ fn it_runs_until_it_is_told_to_stop() {
     }
 }
 
-/// Of what is paced, and of nothing else.
+/// Punctuality is logged for paced ports, and for no others.
 #[test]
 fn it_logs_how_rates_are_kept() {
     let Some(_stage) = Stage::set() else { return };
@@ -139,8 +139,8 @@ fn it_logs_text_for_people() {
     );
 }
 
-/// Once more than so many frames have come to `first`, takes the pair away and puts one of the same
-/// names there; gives the receiver on it, once as many have come to that.
+/// Once `first` has received more than `frames`, removes the pair and makes one with the same
+/// names. Returns the new pair's receiver, once that has received as many.
 #[track_caller]
 fn exchange_interfaces(stage: &Stage, running: &mut Running, first: &Sink, frames: u64) -> Sink {
     running.wait_until("frames arrive", |_| first.count().unwrap().frames > frames);
@@ -168,13 +168,13 @@ fn a_port_starts_again_when_its_interface_comes_back() {
     );
     running.signal(Signal::TERM);
     let report = running.end().report(0);
-    // Frames that wait in a veth go with it: accepted by the driver, and never received.
+    // Frames that wait in a veth vanish with it: the driver accepted them, and nobody received
+    // them.
     let arrived = first.count().unwrap().frames + second.count().unwrap().frames;
     assert!(report.only_port().frames_tx >= arrived, "{arrived} arrived: {report:?}");
 }
 
-/// What is found out is found out about the interface that is there, not about the one that was
-/// there at the start.
+/// The daemon diagnoses the interface that is there now, not the one that was there at the start.
 #[test]
 fn drops_are_explained_when_the_interface_has_come_back() {
     let Some(stage) = Stage::set() else { return };
@@ -183,13 +183,13 @@ fn drops_are_explained_when_the_interface_has_come_back() {
     let mut running = Running::start(command);
     let second = exchange_interfaces(&stage, &mut running, &first, 0);
     let before = log(&running.stderr()).len();
-    // The peer takes no frames any more.
+    // The peer takes no frames any longer.
     drop(second);
     let without = "veth_peer_without_receiver";
     running.wait_until("the drops are explained", |running| {
         let log = log(&running.stderr());
         let drops = said(&log[before..], "frames dropped");
-        // But for those of the moment it went away in.
+        // Drops of the moment in which the interface went away are excepted.
         let gone = drops
             .iter()
             .find(|drop| drop["code"] == "interface_gone" && drop["reason"] != "redirect_enodev");
@@ -201,7 +201,7 @@ fn drops_are_explained_when_the_interface_has_come_back() {
     assert!(report.findings.iter().any(|finding| finding.code == without), "{report:?}");
     let gone: Vec<_> =
         report.findings.iter().filter(|finding| finding.code == "interface_gone").collect();
-    // Those of the moment in which it was, and nobody says that it is.
+    // Findings about that moment say that it has passed.
     let over = |cause: &str| {
         cause.contains("was gone for a while") || cause.contains("it is not so any more")
     };
@@ -232,7 +232,7 @@ fn one_port_goes_on_while_the_other_waits() {
     assert_arrived(&west, port.frames_tx);
 }
 
-/// Of the port's flows together, or of each; sleeping and spinning.
+/// The rate of the port's flows together, or of each flow; with sleeping and with spinning workers.
 #[test]
 fn it_keeps_to_a_rate() {
     let Some(_stage) = Stage::set() else { return };
@@ -249,18 +249,19 @@ fn it_keeps_to_a_rate() {
         assert_eq!(port.requested_pps, Some(rate as f64), "{report:?}");
         assert_eq!(port.frames_dropped, 0, "{report:?}");
         assert_arrived(&sink, port.frames_tx);
-        // As many as were due until it was told to stop, and one at the start of all; the end may
-        // come a moment after that.
+        // One frame is sent at the start, then as many as were due until the daemon was stopped;
+        // the end may come a moment after that.
         let due = port.frames_attempted + port.frames_unsent.unwrap();
         let seconds = report.duration_ns as f64 / 1e9;
         assert!(due as f64 <= rate as f64 * seconds + 1.0, "{report:?}");
-        // The time the port itself took; the daemon's is longer, by what loading takes.
+        // The duration is the time in which the port sent; the daemon's is longer by the time that
+        // loading takes.
         let seconds = port.frames_tx as f64 / port.pps as f64;
         assert!(due as f64 >= rate as f64 * (seconds * 0.8 - 0.3), "{report:?}");
     }
 }
 
-/// The rate starts anew, the counts go on.
+/// The rate starts anew, and the counts go on.
 #[test]
 fn a_paced_port_starts_again_and_keeps_its_counts() {
     let Some(stage) = Stage::set() else { return };

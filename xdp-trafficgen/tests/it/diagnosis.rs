@@ -1,8 +1,8 @@
-//! Every condition that can be provoked in a network namespace: how the run ends, what it says, and
-//! what to do about it, in a table. No run ends with zero frames and no explanation.
+//! A table of all conditions that can be provoked in a network namespace: how the run ends, what it
+//! says, and what a user can do about it. Each run that sends no frames explains why.
 //!
-//! Conditions that only hardware or other kernels have are fed to the pure functions, beside these
-//! in src/diagnosis/tests.rs.
+//! Conditions that need hardware or other kernels are given to the pure functions as facts, in
+//! src/diagnosis/tests.rs.
 
 mod memory;
 
@@ -32,9 +32,9 @@ struct Table(RefCell<Vec<[String; 5]>>);
 /// How a condition should end.
 struct Expected {
     exit: i32,
-    /// Of the finding; none where the run is refused before there is a report.
+    /// Code of the finding; none where the run is refused before there is a report.
     code: Option<&'static str>,
-    /// Parts of the sentence and of the cure.
+    /// Texts that must be in the sentence or in the cure.
     parts: &'static [&'static str],
 }
 
@@ -47,14 +47,14 @@ const fn explained(exit: i32, code: &'static str, parts: &'static [&'static str]
 }
 
 impl Table {
-    /// The command ends as expected.
+    /// Runs the command and checks that it ends as expected.
     #[track_caller]
     fn check(&self, condition: &str, command: Command, expected: &Expected) {
         self.finished(condition, &Finished::of(command), expected);
     }
 
-    /// The same of a command during which something happens: once frames arrive, and until it has
-    /// noticed.
+    /// Does the same with a command during which `happens` is run: once frames arrive, and long
+    /// enough for the command to notice.
     #[track_caller]
     fn check_meanwhile(&self, condition: &str, happens: &str, expected: &Expected) {
         let sink = sink("xtg1");
@@ -83,7 +83,8 @@ impl Table {
                 refusal(&finished.stderr)
             }
             Some(code) => {
-                // Adds up: every lost frame has a cause, and so has a port that sent nothing.
+                // The report adds up: every lost frame has a cause, and so has a port that sent
+                // nothing.
                 let report = finished.report(exit);
                 let found = report.findings.iter().find(|finding| finding.code == code);
                 let Some(Finding { cause, cure, .. }) = found else {
@@ -112,7 +113,8 @@ impl Table {
         self.0.borrow_mut().push([condition, exit, code, sentence, cure].map(str::to_owned));
     }
 
-    /// Past the harness's capture, in one piece: others write at the same time.
+    /// Prints the table in one piece, past the test harness's capture, because other tests write at
+    /// the same time.
     fn print(&self) {
         let mut text = "\ncondition | exit | code | sentence | cure\n".to_owned();
         for row in self.0.borrow().iter() {
@@ -122,7 +124,8 @@ impl Table {
     }
 }
 
-/// The sentence and the cure of a command that was refused: `error: …` and its help, or all in one.
+/// Sentence and cure of a command that was refused: `error: …` and its help, or both in one
+/// sentence.
 fn refusal(stderr: &str) -> (String, String) {
     let line = |part: &str| {
         stderr
@@ -150,9 +153,9 @@ fn every_condition_is_explained() {
     table.print();
 }
 
-/// The two interfaces as new ones.
+/// Replaces the two interfaces by new ones.
 fn again(stage: &Stage) {
-    // Gone already where the condition was that.
+    // The interface may be gone already: some conditions remove it.
     let _ = Command::new("ip")
         .args(["link", "del", "xtg0"])
         .stderr(std::process::Stdio::null())
@@ -171,7 +174,7 @@ fn peers_of_a_veth(stage: &Stage, table: &Table) {
     ip("link set xtg1 down");
     let parts = &["the peer `xtg1` of `xtg0` is down", "`ip link set xtg1 up`"];
     table.check("veth, peer down", some(), &explained(1, "veth_peer_down", parts));
-    // The kernel takes notice of GRO only while the interface is up: still nothing gets through.
+    // The kernel applies GRO only while the interface is up, so nothing gets through here.
     ethtool("-K xtg1 gro on");
     let unnoticed = &[
         "the peer `xtg1` of `xtg0` is down",
@@ -181,11 +184,11 @@ fn peers_of_a_veth(stage: &Stage, table: &Table) {
     ip("link set xtg1 up");
     let parts = &["GRO was switched on while it was down", "gro off"];
     table.check("veth, GRO unnoticed", some(), &explained(1, "veth_peer_unnoticed", parts));
-    // The cure is one.
+    // The cure works.
     ethtool("-K xtg1 gro off");
     ethtool("-K xtg1 gro on");
     assert_eq!(Finished::of(some()).report(0).only_port().frames_tx, 100);
-    // Other errnos tell it when the kernel knows of a receiver (veth_xdp_xmit: ENXIO).
+    // The errno differs when the kernel knows of a receiver (veth_xdp_xmit: ENXIO).
     ip("link set xtg1 down");
     let parts = &["the peer `xtg1` of `xtg0` is down", "`ip link set xtg1 up`"];
     table.check("veth, peer down after it was up", some(), &explained(1, "veth_peer_down", parts));
@@ -240,11 +243,11 @@ fn peers_of_a_veth(stage: &Stage, table: &Table) {
     again(stage);
 }
 
-/// Another network namespace, for as long as this lives.
+/// Another network namespace, which lives as long as this value.
 struct Elsewhere(Child);
 
 impl Elsewhere {
-    /// With this interface in it.
+    /// Makes a namespace and moves this interface into it.
     fn with(interface: &str) -> Self {
         let child = Command::new("unshare")
             .args(["--net", "sleep", "60"])
@@ -252,7 +255,7 @@ impl Elsewhere {
             .expect("util-linux is installed");
         let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
         let id = child.id().to_string();
-        // The test's own thread is in a namespace of its own too, from which the child came.
+        // The test's own thread has a namespace of its own too, and the child was started in it.
         assert!(reached(
             || namespace(&id).is_some_and(|other| Some(other) != namespace("thread-self"))
         ));
@@ -274,7 +277,7 @@ impl Elsewhere {
 
 impl Drop for Elsewhere {
     fn drop(&mut self) {
-        // Its interfaces go with it, a little later.
+        // The kernel removes the interfaces a little after the namespace.
         let _ = self.0.kill();
         let _ = self.0.wait();
         reached(|| {
@@ -283,7 +286,7 @@ impl Drop for Elsewhere {
     }
 }
 
-/// Made with `ip link add`, set up, and used.
+/// Interfaces that are made with `ip link add`, set up, and used.
 fn interfaces_that_send_nothing(table: &Table) {
     for (name, kind, parts) in [
         ("br0", "type bridge", &["`br0` is a bridge", "`ip link show master br0`"]),
@@ -351,8 +354,8 @@ fn what_happens_meanwhile(stage: &Stage, table: &Table) {
     again(stage);
 }
 
-/// The receiver is the network stack, which is slower than the sender; how much is lost is chance,
-/// so that it is tried again.
+/// The receiver is the network stack, which is slower than the sender. How much is lost is chance,
+/// so the test tries again.
 fn full_rings(stage: &Stage, table: &Table) {
     ethtool("-L xtg1 rx 1");
     ethtool("-K xtg1 gro on");
@@ -422,7 +425,7 @@ fn what_is_refused(table: &Table) {
         unprivileged,
         &refused(&["CAP_NET_ADMIN, CAP_SYS_ADMIN", "sudo"]),
     );
-    // All capabilities there are, in a namespace of users: not those of the machine.
+    // The child has all capabilities, but in a user namespace: the machine's own are missing.
     let mut rootless = Command::new("unshare");
     rootless
         .args(["--user", "--map-root-user"])
@@ -471,7 +474,7 @@ fn what_is_refused(table: &Table) {
     ip("link del mv0");
 }
 
-/// Zero frames, and nothing wrong: that is said too.
+/// A run that rightly sends no frame says that too.
 fn nothing_due(table: &Table) {
     let mut running = Running::start(udp("xtg0", "--packets 10 --delay 60s"));
     running.wait_until("its worker is there", |running| {
@@ -491,7 +494,7 @@ fn nothing_due(table: &Table) {
     );
 }
 
-/// The daemon's log says it in fields, as soon as it happens.
+/// The daemon's log has cause and cure as fields, as soon as the condition arises.
 #[test]
 fn the_daemon_logs_cause_and_cure() {
     let Some(_stage) = Stage::set() else { return };

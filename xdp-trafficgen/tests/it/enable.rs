@@ -1,6 +1,6 @@
-//! The program that lets drivers send: attached by a link that goes with the process, beside nobody
-//! else's, and everything as it was at the end. What is attached is always the kernel's word,
-//! through iproute2 and bpftool.
+//! The program that lets drivers send: it is attached by a link that ends with the process, it
+//! leaves other programs in place, and at the end everything is as it was. What is attached is read
+//! from the kernel through iproute2 and bpftool.
 
 use std::{
     env, fs,
@@ -28,7 +28,7 @@ use crate::harness::{
     trafficgen, wait_until,
 };
 
-/// Of include/uapi/linux/if_link.h.
+/// From include/uapi/linux/if_link.h.
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
 
 /// Mode and id of the programs on an interface, as iproute2 shows them.
@@ -62,7 +62,7 @@ fn name(program: u64) -> String {
     program["name"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The id the kernel gave a program.
+/// The id that the kernel gave a program.
 #[track_caller]
 fn id(program: &OwnedFd) -> u32 {
     let facts = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).unwrap();
@@ -80,7 +80,7 @@ fn attach_by_netlink(mode: &str, program: &OwnedFd, interface: &str) {
     assert!(status.success(), "{mode} {id} {interface}");
 }
 
-/// A program of somebody else.
+/// A program that stands for another user's.
 fn foreign() -> OwnedFd {
     raw::load_named("somebody_elses", &[raw::mov_imm(0, 2), raw::EXIT])
 }
@@ -107,12 +107,12 @@ fn a_program_is_in_the_driver_until_the_end() {
     assert!(enabled.is_ours());
     enabled.release().unwrap();
     assert_detached("west");
-    // The same without a word.
+    // The same without `release`: dropping it detaches it too.
     drop(PassProgram::attach(west, ExistingProgram::Replace).unwrap());
     assert_detached("west");
 }
 
-/// Programs for frames of one buffer are refused there.
+/// A driver with such an MTU refuses programs for frames of one buffer.
 #[test]
 fn a_large_mtu_is_no_obstacle() {
     let Some(net) = TestNet::alone() else { return };
@@ -143,7 +143,7 @@ fn a_program_in_the_driver_stays() {
     }
 }
 
-/// What is said of a program in the way.
+/// The error that names a program in the way.
 #[track_caller]
 fn in_the_way(result: Result<impl Sized, KernelError>) -> String {
     match result.err() {
@@ -169,7 +169,7 @@ fn a_generic_program_is_in_the_way() {
         assert!(said.contains(&part), "no {part} in {said}");
     }
     assert_eq!(attached("west"), before);
-    // The cure is one.
+    // The cure works.
     ip("link set dev west xdpgeneric off");
     assert!(PassProgram::attach(west, ExistingProgram::Keep).unwrap().is_ours());
 }
@@ -182,7 +182,7 @@ fn a_generic_program_makes_way_when_asked() {
     attach_by_netlink("xdpgeneric", &program, "west");
     let before = attached("west");
     assert_eq!(before, [("generic".to_owned(), u64::from(id(&program)))]);
-    // Nobody but the kernel holds it now.
+    // The generator has closed its descriptor: now only the kernel holds the program.
     drop(program);
     let enabled = PassProgram::attach(west, ExistingProgram::Replace).unwrap();
     let [(mode, program)] = attached("west").try_into().unwrap();
@@ -193,7 +193,8 @@ fn a_generic_program_makes_way_when_asked() {
     assert_eq!(attached("west"), before);
 }
 
-/// The kernel refuses a program below one that is above: there it cannot be put back.
+/// The kernel refuses a driver-mode program below a generic one, so the program cannot be put back
+/// there.
 #[test]
 fn a_program_that_cannot_be_put_back_is_told() {
     let Some(net) = TestNet::alone() else { return };
@@ -226,7 +227,7 @@ fn what_hangs_on_somebodys_link_cannot_make_way() {
     }
 }
 
-/// Not the sender's program: a receiver needs the place for itself.
+/// A receiver, unlike the sender, needs the place for its own program.
 #[test]
 fn a_receiver_replaces_and_puts_back() {
     let Some(net) = TestNet::alone() else { return };
@@ -248,7 +249,7 @@ fn a_receiver_replaces_and_puts_back() {
     }
 }
 
-/// As a user does it.
+/// The same by the command that a user types.
 #[test]
 fn pace_test_replaces_and_puts_back() {
     let Some(net) = TestNet::alone() else { return };
@@ -271,7 +272,7 @@ fn pace_test_replaces_and_puts_back() {
     assert_eq!(attached("east"), before);
 }
 
-/// However early the signal comes once the program is off.
+/// The program is put back however soon after its removal the signal comes.
 #[test]
 fn a_signal_puts_back_what_made_way() {
     let Some(net) = TestNet::alone() else { return };
@@ -292,7 +293,8 @@ fn a_signal_puts_back_what_made_way() {
     receiver.wait_until("it made way", |_| attached("east") != before);
     receiver.signal(Signal::INT);
     let finished = receiver.end();
-    // An end in order: nothing arrived, which is a failure, but the signal did not kill it.
+    // The command ended by itself: it fails because nothing arrived, and the signal did not kill
+    // it.
     assert_eq!(finished.code, Some(1), "{finished:?}");
     assert_eq!(attached("east"), before);
 }
@@ -317,7 +319,7 @@ fn a_refusal_has_the_drivers_words() {
     check("bridge0", libc::EOPNOTSUPP, "does not support XDP in native mode");
 }
 
-/// A veth whose peer cannot receive, which no program on the veth itself changes.
+/// A veth whose peer cannot receive. No program on the veth itself changes that.
 #[test]
 fn a_driver_that_sends_with_no_program_is_named() {
     let Some(net) = TestNet::alone() else { return };
@@ -331,7 +333,7 @@ fn a_driver_that_sends_with_no_program_is_named() {
     assert!(matches!(error, KernelError::Attach(AttachError::NoTransmit { .. })), "{error:?}");
     assert!(error.to_string().contains("`west`"), "{error}");
     assert_detached("west");
-    // Its peer, with a program there, has all it needs.
+    // With a program on its peer, the veth has all it needs.
     let _enabled = PassProgram::attach(west, ExistingProgram::Keep);
     let _sink = Sink::attach("east", SinkAction::Drop).unwrap();
     assert!(xdp_features(west).unwrap().has(XdpFeatures::NDO_XMIT));
@@ -352,7 +354,7 @@ fn ports_share_the_program_of_their_interface() {
     assert_eq!(attached("west"), shared);
     other.release().unwrap();
     assert_detached("west");
-    // And again, for an interface that went and came back in its old place.
+    // The same again, for an interface that was removed and came back with the same index.
     let first = all.hold(west, ExistingProgram::Keep).unwrap();
     ip("link del west");
     ip(&format!("link add west index {west} type veth peer name east"));
@@ -368,7 +370,7 @@ fn ports_share_the_program_of_their_interface() {
     assert_detached("west");
 }
 
-/// Two ports that leave by one interface, one of them by its ingress.
+/// Two ports that leave by one interface, one of them because it is the port's ingress.
 #[test]
 fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
     let Some(net) = TestNet::alone() else { return };
@@ -381,7 +383,7 @@ fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
             |settings| {
                 let mut port = net.plan_flow(settings, &flow);
                 assert_eq!(port.leaves_by(), Some(net.link("west").index));
-                // As the plan says for drivers of another kind.
+                // A veth needs no program; the plan sets this for drivers that do.
                 port.attach = RequiredProgram::Pass(ExistingProgram::Keep);
                 port
             },
@@ -407,7 +409,7 @@ fn a_session_holds_it_from_before_the_first_frame_to_the_last() {
     assert_detached("west");
 }
 
-/// The interface that a child of the next test holds.
+/// Names the interface that the child of the next test holds.
 const HELD: &str = "XDP_TRAFFICGEN_TEST_HOLDS";
 
 #[test]
@@ -437,6 +439,6 @@ fn it_goes_with_a_process_that_is_killed() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(seen.len(), 1, "the child attached nothing");
-    // The kernel ends what a process held after its death.
+    // The kernel removes what a process held a little after its death.
     wait_until("the program goes", || attached("west").is_empty());
 }

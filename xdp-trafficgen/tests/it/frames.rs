@@ -1,5 +1,6 @@
-//! Every frame the real eBPF program makes, against etherparse: the whole way from a configuration
-//! file through the plan to the kernel, run in the ordinary BPF_PROG_RUN mode, which sends nothing.
+//! Every frame that the real eBPF program makes is checked with etherparse, from the configuration
+//! file through the plan to the kernel, which runs the program in the ordinary BPF_PROG_RUN mode
+//! and sends nothing.
 
 mod cases;
 pub(crate) mod model;
@@ -28,8 +29,8 @@ use self::{
 };
 use crate::harness::privileged;
 
-/// Bounded, so that all tests of this file take less than a minute. Nothing is written to disk: a
-/// failure prints the file that leads to it.
+/// Runs a bounded number of cases, so that all tests of this file take less than a minute. Nothing
+/// is written to disk: a failure prints the file that provokes it.
 fn run_cases(cases: u32, flows: RangeInclusive<usize>, frames: usize) {
     let config =
         Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
@@ -38,7 +39,7 @@ fn run_cases(cases: u32, flows: RangeInclusive<usize>, frames: usize) {
         drawn.set(drawn.get() + case.flows.len());
         for flow in std::mem::take(&mut case.flows) {
             case.flows.push(flow);
-            // Beside others a flow may need a slot more, for its size.
+            // Among others, a flow may need one slot more, for its size.
             if !are_within_limits(&case.flows)? {
                 case.flows.pop();
             }
@@ -48,7 +49,7 @@ fn run_cases(cases: u32, flows: RangeInclusive<usize>, frames: usize) {
     });
     match result {
         Ok(()) => {}
-        // Without the case, whose file the reason has.
+        // The reason contains the file, so the case itself is not printed.
         Err(TestError::Fail(reason, _)) => panic!("{reason}"),
         Err(error) => panic!("{error}"),
     }
@@ -63,8 +64,8 @@ fn random_flows() {
     }
 }
 
-/// Flows of different layouts and sizes take turns on one worker, recorded ones beside those that
-/// are worked out.
+/// Flows of different layouts and sizes take turns on one worker. Some are recorded, others
+/// computed frame by frame.
 #[test]
 fn random_flows_together() {
     if privileged() {
@@ -72,7 +73,7 @@ fn random_flows_together() {
     }
 }
 
-/// Whatever is asked for, the plan takes it or says what is wrong, and where.
+/// The plan accepts any request, or says what is wrong with it and where.
 #[test]
 fn the_plan_takes_anything_or_says_where_it_is_wrong() {
     let config = Config {
@@ -111,7 +112,7 @@ fn the_plan_takes_anything_or_says_where_it_is_wrong() {
     }
 }
 
-/// Each flow has exactly its share of a cycle, in the order that comes of plain fractions.
+/// Each flow has exactly its share of a cycle, in the order that plain fractions give.
 #[test]
 fn flows_take_turns_by_weight() {
     let config = Config { cases: 500, failure_persistence: None, ..Config::default() };
@@ -138,8 +139,9 @@ fn flows_take_turns_by_weight() {
     }
 }
 
-/// More flows than there are groups, and in several of them: some soon start again, some do not, of
-/// three layouts, each with its own addresses and weight; `bodies`: with payloads that differ, too.
+/// More flows than there are groups, spread over several of them. They have three layouts, and each
+/// has its own addresses and weight; some repeat soon, others do not. With `bodies` their payloads
+/// differ, too.
 #[test]
 fn six_hundred_flows() {
     if !privileged() {
@@ -203,7 +205,7 @@ fn headers_of_different_lengths() {
     check_flows(vec![udp(Ipv4), long, udp(Ipv6)], 0, 1, 60);
 }
 
-/// Of values at random: a single one, and fields of different widths in step.
+/// Fields with random values: a single one, and several of different widths in step.
 #[test]
 fn values_at_random_are_counted_and_followed() {
     if !privileged() {
@@ -237,12 +239,12 @@ fn check_worker(flow: &Flow, worker: usize, workers: u32) {
     check_flows(vec![flow.clone()], worker, workers, 40);
 }
 
-/// The flows' frames, so many of them on fresh pages, three on foreign ones, and as many again on
+/// Checks so many of the flows' frames on fresh pages, three on foreign pages, and as many again on
 /// recycled ones.
 #[track_caller]
 fn check_flows(flows: Vec<Flow>, worker: usize, workers: u32, frames: usize) {
     let fresh = std::iter::repeat_n(Page::Fresh, frames);
-    // The numbers spread the choice over all earlier frames.
+    // These numbers spread the choice over all earlier frames.
     let earlier = (0..frames).map(|frame| Page::Earlier(frame * 7919));
     let pages = fresh.chain([0xff, 0x55, 1].map(Page::Foreign)).chain(earlier).collect();
     let case = Case { flows, cpus: (0..workers).collect(), worker, action: "redirect", pages };
@@ -287,13 +289,13 @@ fn any_number_of_workers_sends_the_same_frames() {
     );
     for workers in 1..=4 {
         for worker in 0..workers {
-            // The model knows the number of a frame, not who makes it.
+            // The model knows a frame's number, and not which worker makes it.
             check_worker(&every_kind, worker as usize, workers);
         }
     }
 }
 
-/// As planned and on real CPUs, in turns: neither worker's sequence is moved by the other.
+/// The workers run in turns on real CPUs, as planned; neither moves the other's sequence.
 #[test]
 fn workers_of_one_program_keep_apart() {
     if !privileged() {
@@ -353,14 +355,14 @@ fn a_zero_udp_checksum_is_sent_as_ones() {
         check(&at(Pattern::Values(vec![port, port - 1, port + 1])));
         check(&at(increment(port - 1, 1, 3)));
         check(&at(random(port - 1, port + 1, 4)));
-        // And where it does not vary with the field that does.
+        // The same holds where the checksum does not vary with the field.
         let mut fixed = at(Pattern::Value(port));
         fixed.headers[0].fields[0].pattern = increment(0x0200_0000_0001, 1, 9);
         check(&fixed);
     }
 }
 
-/// RFC 791 knows no such rule.
+/// RFC 791 has no such rule.
 #[test]
 fn a_zero_ipv4_checksum_stays_zero() {
     if !privileged() {
@@ -552,7 +554,8 @@ fn as_many_fields_as_there_are_slots() {
     check(&flow);
 }
 
-/// What the plan says to `flow`: the text it points at, and all it says.
+/// Plans `flow`, which must be refused: `place` is the text that the error points at, `message` all
+/// it says.
 #[track_caller]
 fn check_refused(flow: &Flow, place: &str, message: &str) {
     let toml = toml(slice::from_ref(flow), &[0], "redirect");
@@ -588,7 +591,7 @@ fn headers_that_fill_the_frame() {
         return;
     }
     check(&full(66));
-    // No payload at all, and two bytes of it: no stack of these headers is 60 bytes long.
+    // No payload at all, and a payload of two bytes: no stack of these headers is 60 bytes long.
     check(&flow(
         66,
         &[(Ethernet, &[]), (Vlan, &[]), (Vlan, &[]), (Ipv6, &[("dst", random(0, u128::MAX, 2))])],
@@ -596,8 +599,8 @@ fn headers_that_fill_the_frame() {
     check(&flow(64, &[(Ethernet, &[]), (Vlan, &[]), (Ipv6, &[("hop_limit", random(0, 255, 2))])]));
 }
 
-/// Threads can be moved: what runs on a CPU without a worker makes nothing, however frames are made
-/// and whatever becomes of them.
+/// Threads can be moved. On a CPU without a worker the program makes no frame, however frames are
+/// made and whatever the action is.
 #[test]
 fn a_cpu_without_a_worker_makes_no_frame() {
     if !privileged() {
@@ -645,8 +648,8 @@ fn a_cpu_without_a_worker_makes_no_frame() {
     }
 }
 
-/// A page that ends before the last byte the program may write is dropped and counted, and no value
-/// is used up.
+/// A page that ends before the last byte that the program may write is dropped and counted, and no
+/// value of a field is used up.
 #[test]
 fn a_page_too_short_is_left_alone() {
     if !privileged() {
@@ -658,7 +661,7 @@ fn a_page_too_short_is_left_alone() {
     let plan = plan(&toml(slice::from_ref(&flow), &[0], "pass"))
         .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let generator = load(&plan.program, 0);
-    // Up to the UDP checksum's end, and to a multiple of four.
+    // The frame up to the end of the UDP checksum, rounded up to a multiple of four.
     let needed = 14 + 20 + 8 + 2;
     let short = &plan.program.frame[..needed - 1];
     assert_eq!(generator.dry_run(short).expect("an ordinary run"), (1, short.to_vec()));
@@ -678,7 +681,7 @@ fn a_page_too_short_is_left_alone() {
     );
 }
 
-/// A port of twenty flows, each with a program of its own: none is sent by another one's.
+/// A port of twenty flows, each with a program of its own: every program sends only its own flow.
 #[test]
 fn as_many_programs_as_flows() {
     if !privileged() {
@@ -706,8 +709,7 @@ fn as_many_programs_as_flows() {
     }
 }
 
-/// Two fields that are drawn at random, each followed by others, one of which has to stand in front
-/// of everything.
+/// Two random fields, each with followers, one of which has to stand in front of everything.
 #[test]
 fn followers_keep_to_their_own_leader() {
     if !privileged() {
@@ -735,6 +737,6 @@ fn followers_keep_to_their_own_leader() {
         );
         seen.insert((made[5], made[43]));
     }
-    // The two are drawn apart: most of the 64 pairs come.
+    // The two are drawn independently: most of the 64 pairs occur.
     assert!(seen.len() > 40, "{seen:?}");
 }

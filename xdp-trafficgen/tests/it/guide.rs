@@ -1,5 +1,5 @@
-//! The examples of the guide and of the README, each of which is tried: configurations are checked,
-//! commands run, what they are shown to print is printed, and links lead somewhere.
+//! Every example of the guide and of the README is tried: configurations are checked, commands run
+//! and print what the documents show, and links lead somewhere.
 
 mod blocks;
 mod links;
@@ -17,7 +17,7 @@ use xdp_trafficgen::{
 
 use crate::harness::{Finished, Stage, ip, sink, trafficgen};
 
-/// What may follow `cargo xtask` is the enum of its commands.
+/// The enum of its commands says what may follow `cargo xtask`.
 const TASKS: &str = include_str!("../../../xtask/src/main.rs");
 
 #[test]
@@ -93,7 +93,7 @@ fn commands_do_what_they_are_shown_to_do() {
         if let Kind::Console(console) = &block.kind
             && console.runs()
         {
-            // Later commands of a block may read what earlier ones wrote.
+            // Later commands of a block may read files that earlier ones wrote.
             let folder = folder();
             for command in &console.commands {
                 if let Err(difference) = does(console, command, folder.path()) {
@@ -105,7 +105,7 @@ fn commands_do_what_they_are_shown_to_do() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Runs it; how what it does differs from what is shown.
+/// Runs a command; an error says how it differs from what the document shows.
 fn does(console: &Console, command: &blocks::Command, folder: &Path) -> Result<(), String> {
     let line = shortened(&command.line, console.stop_after.as_deref());
     let program = Path::new(env!("CARGO_BIN_EXE_xdp-trafficgen"));
@@ -141,7 +141,7 @@ fn does(console: &Console, command: &blocks::Command, folder: &Path) -> Result<(
 
 const SHORT: &str = "300ms";
 
-/// The same command over a time in which a test can wait for it.
+/// The same command with a duration that a test can wait for.
 fn shortened(line: &str, stop_after: Option<&str>) -> String {
     let line = line.replace("cargo xtask demo", "xdp-trafficgen demo");
     let mut words: Vec<&str> = line.split(' ').collect();
@@ -158,7 +158,7 @@ fn shortened(line: &str, stop_after: Option<&str>) -> String {
     }
 }
 
-/// The programs of a line, each with its arguments; enough of a shell for what the guide has.
+/// The programs of a line, each with its arguments: as much of a shell's syntax as the guide uses.
 fn programs(line: &str) -> Vec<Vec<String>> {
     let mut programs = vec![Vec::new()];
     let mut word: Option<String> = None;
@@ -181,8 +181,8 @@ fn programs(line: &str) -> Vec<Vec<String>> {
     programs
 }
 
-/// A stage with what the guide's examples name: `eth1` with a neighbour 10.0.0.2, the samples'
-/// `xtg0` and `xtg1`, all with a receiver at the other end, and `veth0` without one.
+/// A stage with the interfaces that the guide's examples name: `eth1` with a neighbour 10.0.0.2,
+/// the samples' `xtg0` and `xtg1`, all with a receiver at the other end, and `veth0` without one.
 struct Scene {
     _sinks: [Sink; 3],
     _stage: Stage,
@@ -190,7 +190,7 @@ struct Scene {
 
 impl Scene {
     fn set() -> Option<Self> {
-        // Some commands judge times.
+        // The scene has the machine for itself, because some commands judge times.
         let stage = Stage::alone()?;
         ip("link set lo up");
         for (one, other) in [("eth1", "eth2"), ("veth0", "veth1")] {
@@ -203,7 +203,7 @@ impl Scene {
     }
 }
 
-/// A working directory that has the samples.
+/// A working directory that contains the samples.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");

@@ -1,5 +1,5 @@
-//! What tests share that need the real kernel: a network namespace of their own, in it a port of
-//! the crate or the program at work, and what arrives at the other end.
+//! What tests share that need the real kernel: a network namespace of their own, a port of the
+//! crate or the running program in it, and what arrives at the other end.
 
 mod arrival;
 mod commands;
@@ -28,7 +28,7 @@ pub(crate) use self::{
     stage::{RECEIVER_MAC, Stage},
 };
 
-/// Whether this machine lets us test; if not, says why.
+/// Whether this machine lets tests use its kernel; prints why not.
 pub(crate) fn privileged() -> bool {
     probe().map_err(skipped).is_ok()
 }

@@ -1,5 +1,5 @@
-//! What the kernel says of links and of the machine, in the network namespace of the thread that
-//! asks.
+//! What the kernel says of links and of the machine, in the network namespace of the calling
+//! thread.
 
 use std::{collections::BTreeMap, process::Command};
 
@@ -22,7 +22,7 @@ fn speeds_are_those_of_this_namespace() {
     assert_eq!(net.link("a").bus, None, "no device, no bus");
 }
 
-/// As util-linux and uname see it.
+/// The facts of the machine are those that util-linux and uname show.
 #[test]
 fn the_machine_is_as_other_programs_see_it() {
     let output = |program: &str, arguments: &[&str]| {
@@ -55,7 +55,7 @@ fn the_machine_is_as_other_programs_see_it() {
         assert_eq!(cpu.siblings, siblings.collect::<Vec<_>>(), "{cpu:?}");
     }
 
-    // It does not know of groups, so that it is only a bound.
+    // /proc/meminfo ignores control groups, so it is only an upper bound.
     let total = std::fs::read_to_string("/proc/meminfo").unwrap();
     let total: u64 =
         total.lines().next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -65,7 +65,7 @@ fn the_machine_is_as_other_programs_see_it() {
     );
     let vulnerabilities = output("lscpu", &[]);
     for (vulnerability, mitigation) in &system.mitigations {
-        // lscpu writes `Retbleed:  Mitigation; Stuffing`, and later colons not at all.
+        // lscpu writes `Retbleed:  Mitigation; Stuffing`, and leaves out later colons.
         let measure = mitigation
             .split_once(": ")
             .map_or(mitigation.as_str(), |(_, measure)| measure)

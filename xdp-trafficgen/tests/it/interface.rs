@@ -1,4 +1,4 @@
-//! What is known of interfaces, against what `ip`, `ethtool`, `bpftool` and /sys say of them.
+//! The facts of interfaces against what `ip`, `ethtool`, `bpftool` and /sys show.
 
 mod oracle;
 
@@ -48,7 +48,7 @@ fn kinds(net: &TestNet) -> Sink {
 const KINDS: [&str; 11] =
     ["a0", "a1", "b0", "b1", "tap0", "tun0", "br0", "ifb0", "vx0", "mv0", "lo"];
 
-/// Everything but features and the peer, which none of these programs show.
+/// Compares everything but the features and the peer, which none of these programs show.
 #[track_caller]
 fn check(name: &str) {
     let facts = facts(name);
@@ -70,7 +70,7 @@ fn check(name: &str) {
     });
     assert_eq!(facts.driver, driver, "{name}");
 
-    // `n/a` is none.
+    // `n/a` stands for no value.
     let count =
         |values: &BTreeMap<String, String>, key: &str| values[key].parse::<u32>().unwrap_or(0);
     let channels = oracle::ethtool("-l", name);
@@ -93,7 +93,7 @@ fn check(name: &str) {
     });
     assert_eq!(facts.rings, rings, "{name}");
 
-    // `off [requested on]`
+    // Such a value may be written `off [requested on]`.
     let gro = &oracle::ethtool("-k", name)["generic-receive-offload"];
     assert_eq!(facts.gro, Some(gro.starts_with("on")), "{name}: {gro}");
 
@@ -102,12 +102,12 @@ fn check(name: &str) {
     assert_eq!(programs, attached(&ip["xdp"]), "{name}");
     for xdp in &facts.xdp {
         assert_eq!(xdp.name, oracle::program_name(xdp.program.into()), "{name}");
-        // As all that this project attaches.
+        // The name that all programs of this project have.
         assert!(xdp.on_link, "{name}");
     }
 }
 
-/// As iproute2 numbers what the kernel calls `XDP_ATTACHED_*`.
+/// The numbers that iproute2 shows for the kernel's `XDP_ATTACHED_*`.
 fn attached(xdp: &Value) -> Vec<(String, u64)> {
     let one = |xdp: &Value| {
         let mode = match xdp["mode"].as_u64()? {
@@ -149,7 +149,7 @@ fn facts_are_those_that_other_programs_show() {
     }
     let netlink = Netlink::open().unwrap();
     assert_eq!(Interface::gather(&netlink, &["nobody"]).unwrap(), []);
-    // There is none, whatever the machine's own namespace has on its buses.
+    // A veth has no bus, whatever buses the machine's own namespace has.
     assert!(
         KINDS
             .iter()
@@ -157,16 +157,16 @@ fn facts_are_those_that_other_programs_show() {
     );
 }
 
-/// Those of this machine's own namespace, which are only looked at: a device's rings and bus can
-/// only be seen on hardware.
+/// Interfaces of this machine's own namespace, which the test only reads: rings and buses exist
+/// only on hardware.
 #[test]
 fn facts_of_this_machines_own_interfaces() {
     for link in Netlink::open().unwrap().links().unwrap() {
-        // Others come and go, and other tests know them.
+        // Virtual interfaces come and go, and other tests check them.
         let Some(bus) = link.bus else { continue };
         check(&link.name);
         let facts = facts(&link.name);
-        // An interrupt of the device's is one of those that /proc/interrupts counts, and has a CPU.
+        // An interrupt of the device is one of those that /proc/interrupts counts, and has a CPU.
         let counted = std::fs::read_to_string("/proc/interrupts").unwrap();
         let counted = |number: u32| {
             counted.lines().any(|line| line.trim().starts_with(&format!("{number}:")))
@@ -182,8 +182,8 @@ fn facts_of_this_machines_own_interfaces() {
     }
 }
 
-/// What the family `netdev` lists, of interfaces that were made for more queues than they use and
-/// of others; /sys shows the same.
+/// The queues that the `netdev` family lists for interfaces that were made for more queues than
+/// they use, and for others. /sys shows the same queues.
 #[test]
 fn queues_that_are_listed_are_those_in_use() {
     let Some(_net) = TestNet::enter() else { return };
@@ -202,10 +202,10 @@ fn queues_that_are_listed_are_those_in_use() {
     ip(
         "link add name a0 numtxqueues 4 numrxqueues 4 type veth peer name a1 numtxqueues 4 numrxqueues 4",
     );
-    // More than fit into one answer.
+    // More queues than fit into one answer.
     ip("link add name ifb0 numtxqueues 600 numrxqueues 500 type ifb");
     let index = facts("a0").link.index;
-    // Nothing is listed of what is down.
+    // The kernel lists no queues of an interface that is down.
     assert_eq!(queues_in_use(index), None);
     oracle::run("ethtool", "-L a0 tx 1 rx 1");
     oracle::run("ethtool", "-L a1 tx 2 rx 3");
@@ -251,7 +251,7 @@ fn a_veth_knows_its_other_end() {
     check("a0", Some(peer(true, 1400, false, true)));
     let sink = Sink::attach("a1", SinkAction::Drop).unwrap();
     check("a0", Some(peer(true, 1400, true, true)));
-    // In generic mode a program is no help to who sends XDP frames there.
+    // A program in generic mode does not help a sender of XDP frames.
     let id = facts("a1").xdp_in(AttachedMode::Native).expect("attached").program;
     net.veth("b0", "b1");
     oracle::run("bpftool", &format!("net attach xdpgeneric id {id} dev b1"));
@@ -277,7 +277,7 @@ fn a_veth_knows_its_other_end() {
             Ok::<_, KernelError>(())
         })
         .unwrap();
-    // By the index that `ip` shows behind the `@` of its name.
+    // The peer's index, which `ip` shows behind the `@` of the interface's name.
     let index =
         u32::try_from(oracle::ip("c0")["link_index"].as_u64().expect("an end of a pair")).unwrap();
     let nsid =
@@ -307,8 +307,8 @@ fn a_veth_knows_its_other_end() {
     }
 }
 
-/// No program shows them; what they must be is in the drivers: `veth_set_xdp_features` of
-/// drivers/net/veth.c, `tun_net_init` of drivers/net/tun.c, and nothing in the others.
+/// No program shows the features; the drivers define them: `veth_set_xdp_features` of
+/// drivers/net/veth.c, `tun_net_init` of drivers/net/tun.c, and none in the others.
 #[test]
 fn xdp_features_are_those_of_the_driver_just_now() {
     let Some(net) = TestNet::enter() else { return };
@@ -333,10 +333,10 @@ fn xdp_features_are_those_of_the_driver_just_now() {
     let sink = Sink::attach("a1", SinkAction::Drop).unwrap();
     check("a0", SENDING);
     drop(sink);
-    // A process that another thread has just forked holds it a moment longer.
+    // A process that another thread has just forked holds the program a moment longer.
     wait_until("the program is gone", || facts("a1").xdp.is_empty());
     check("a0", RECEIVING);
-    // More to send from than the other end has to receive with.
+    // This end has more transmit queues than the other end has receive queues.
     ip(
         "link add name b0 numtxqueues 2 numrxqueues 1 type veth peer name b1 numtxqueues 2 numrxqueues 1",
     );
@@ -352,7 +352,7 @@ fn xdp_features_are_those_of_the_driver_just_now() {
     }
 }
 
-/// Frames that arrive, and frames that the other end does not take.
+/// The counters count frames that arrive, and frames that the other end refuses.
 #[test]
 fn counters_are_those_that_other_programs_show() {
     let Some(net) = TestNet::enter() else { return };
@@ -363,7 +363,7 @@ fn counters_are_those_that_other_programs_show() {
         let shown = &oracle::ip(interface)["stats64"]["tx"];
         let of = |key: &str| shown[key].as_u64().unwrap();
         let nic = oracle::ethtool("-S", interface);
-        // Its first line is a title.
+        // The first line of `ethtool -S` is a title.
         let nic =
             nic.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect();
         let expected = Counters {
@@ -372,7 +372,7 @@ fn counters_are_those_that_other_programs_show() {
             tx_dropped: of("dropped"),
             tx_errors: of("errors"),
             nic,
-            // Nobody has asked this namespace anything.
+            // The kernel has answered no neighbour requests in this namespace.
             ..Counters::default()
         };
         assert_eq!(reader.read(index).unwrap(), expected, "{interface}");
@@ -389,7 +389,7 @@ fn counters_are_those_that_other_programs_show() {
     let sent = check(&reader, "a0", index).since(&before);
     assert_eq!((sent.tx_packets, sent.tx_dropped), (1000, 0), "{sent:?}");
     assert_eq!(check(&reader, "a1", net.link("a1").index).nic["rx_queue_0_xdp_packets"], 1000);
-    // Bridges have no counters of their own, and those of `lo` are nobody's.
+    // A bridge has no counters in `ethtool -S`, and neither has `lo`.
     ip("link add name br0 type bridge");
     for name in ["br0", "lo"] {
         assert!(check(&reader, name, net.link(name).index).nic.is_empty(), "{name}");
@@ -398,13 +398,13 @@ fn counters_are_those_that_other_programs_show() {
     ip("link set a0 down");
     ip("link set a0 name renamed");
     check(&reader, "renamed", index);
-    // A runtime within which another cannot be made.
+    // Within this runtime, another one cannot be made.
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let within = runtime.block_on(async { Counters::read(index) }).unwrap();
     assert_eq!(within, reader.read(index).unwrap());
     ip("link del renamed");
     let gone = reader.read(index).unwrap_err();
     assert_eq!(gone.raw_os_error(), Some(rustix::io::Errno::NODEV.raw_os_error()), "{gone}");
-    // And the reader still works.
+    // The reader still works.
     check(&reader, "lo", 1);
 }

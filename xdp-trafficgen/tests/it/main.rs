@@ -1,8 +1,7 @@
-//! All tests that drive the crate or the program from outside, in one binary: linking is most of
-//! what a changed line costs.
+//! All tests that drive the crate or the program from outside are one binary, because linking takes
+//! most of the time after a change.
 //!
-//! One module a theme; `cargo test --test it pacing::` runs one of them. What they share:
-//! [`harness`].
+//! One module a theme; `cargo test --test it pacing::` runs one of them. They share [`harness`].
 
 mod accounting;
 mod cli;

@@ -1,6 +1,6 @@
-//! The stamping receiver in a real kernel: every frame that matches has its stamp, in order and
-//! with its tag; others pass; what does not fit is counted. How precise departures are is for
-//! `cargo xtask bench`.
+//! The stamping receiver in a real kernel: it stamps every matching frame, in order and with its
+//! tag, passes other frames on, and counts those that do not fit. `cargo xtask bench` measures how
+//! precise departures are.
 
 use std::{num::NonZero, os::fd::OwnedFd, thread};
 
@@ -13,14 +13,14 @@ use xdp_trafficgen_ebpf::abi::arrivals::BLOCK_STAMPS;
 
 use crate::harness::{PACKET, Port, TestNet, wait_until};
 
-/// Where a UDP frame without tags has its IPv4 source address, and its destination port.
+/// Offsets in a UDP frame without VLAN tags: the IPv4 source address, and the destination port.
 const SOURCE: u32 = 26;
 const DESTINATION_PORT: u32 = 36;
 
-/// Of the frames of [`PACKET`].
+/// The source address of frames of [`PACKET`].
 const OURS: [u8; 4] = [192, 0, 2, 2];
 
-/// Waits for so many frames, whatever becomes of them.
+/// Waits until the receiver has seen so many frames: stamped, missed or passed on.
 #[track_caller]
 fn wait_for(arrivals: &Arrivals, frames: u64) -> Seen {
     let seen = || arrivals.seen().unwrap();
@@ -57,7 +57,7 @@ fn every_frame_is_stamped_in_order() {
     assert!(arrived.stamps[0].ns > 0);
 }
 
-/// The mask of a receiver without a mark is zero: that, too.
+/// Without a mark the mask is zero, which must match every frame too.
 #[test]
 fn without_a_mark_every_frame_is_stamped_and_without_a_tag_it_is_zero() {
     let Some(net) = TestNet::enter() else { return };
@@ -71,7 +71,7 @@ fn without_a_mark_every_frame_is_stamped_and_without_a_tag_it_is_zero() {
     assert!(arrived.stamps.iter().all(|stamp| stamp.tag == 0));
 }
 
-/// Another sender's frames, and a mark beyond the end of every frame.
+/// The mark excludes another sender's frames; a mark beyond the end of every frame excludes all.
 #[test]
 fn what_does_not_match_goes_on_to_the_stack() {
     let Some(net) = TestNet::enter() else { return };
@@ -99,8 +99,8 @@ fn check_passes(net: &TestNet, matching: Match, stamped: u64) {
     crate::harness::ip("link delete west");
 }
 
-/// Every IPv4 packet that reaches the network stack of the namespace. Its buffer holds few: each
-/// takes a page.
+/// Receives every IPv4 packet that reaches the namespace's network stack. Its buffer holds few
+/// packets, because each takes a page.
 struct Listener(OwnedFd);
 
 impl Listener {
@@ -113,7 +113,7 @@ impl Listener {
         Self(socket)
     }
 
-    /// How many came since the last time.
+    /// The number of packets that came since the last call.
     fn frames(&self) -> u64 {
         let mut buffer = [0; 64];
         (0..).take_while(|_| recv(&self.0, &mut buffer, RecvFlags::empty()).is_ok()).count() as u64
@@ -124,13 +124,15 @@ impl Listener {
 fn what_does_not_fit_is_counted() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
-    // A block for these, and one more for each CPU: all of them go to the one that receives.
+    // The receiver has one block for these stamps and one more for each CPU; the receiving CPU
+    // takes them all.
     let capacity = BLOCK_STAMPS as u64;
     let arrivals =
         Arrivals::attach("east", Match { mark: None, tag: Some(DESTINATION_PORT) }, capacity)
             .unwrap();
     let port = net.port("interface = \"west\"");
-    // With the spare blocks of as many CPUs as the kernel may ever have here.
+    // More frames than fit, even with a spare block for each CPU that the kernel may ever have
+    // here.
     let frames =
         u32::try_from(BLOCK_STAMPS * (2 + thread::available_parallelism().unwrap().get() + 1024))
             .unwrap();
@@ -141,7 +143,7 @@ fn what_does_not_fit_is_counted() {
     assert_eq!(seen.stamped % BLOCK_STAMPS as u64, 0, "whole blocks: {seen:?}");
     let arrived = arrivals.take().unwrap();
     assert_eq!((arrived.stamps.len() as u64, arrived.missed), (seen.stamped, seen.missed));
-    // The first ones, not the last.
+    // The receiver keeps the first stamps, not the last.
     let first: Vec<u16> = arrived.stamps.iter().take(100).map(|stamp| stamp.tag).collect();
     assert_eq!(first, (2000..2100).collect::<Vec<_>>());
 }

@@ -1,10 +1,10 @@
 //! Paced sending in a real kernel, by the binary: how many frames leave, of which flow, in which
-//! order and, loosely, when. How precise departures are is for `cargo xtask bench`; what they
-//! should be is worked out here a second time, from what the documentation says of rates.
+//! order and, loosely, when. `cargo xtask bench` measures how precise departures are. An oracle
+//! computes here a second time what they should be, from what the documentation says of rates.
 //!
 //! Machines that run tests are busy. A flow that ends by its time cannot make up for a stall right
-//! before its end, so what is exact is the sum of frames that were made and departures that were
-//! given up; where the number of frames is the end, it is exact alone.
+//! before its end, so only the sum of frames made and departures without a frame is exact. Where
+//! the number of frames is the end, that number alone is exact.
 
 mod actions;
 mod behind;

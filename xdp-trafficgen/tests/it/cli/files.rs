@@ -1,5 +1,5 @@
-//! Commands that take a file: what is shown of it, what replaces its values, and what is said of
-//! one that will not do.
+//! Commands that take a file: what they show of it, which options replace its values, and how a
+//! faulty file is refused.
 
 use std::{io::Write as _, process::Command};
 
@@ -12,7 +12,7 @@ pub(crate) const PORT: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\"\
 pub(crate) const FLOW: &str = "[[flows]]\nname = \"some\"\nport = \"west\"\npackets = 10\n\
                     packet = [{ ethernet = { dst = \"02:00:00:00:00:02\" } }, { ipv4 = {} }, { udp = {} }]\n";
 
-/// A configuration file of a test's own.
+/// A configuration file that belongs to one test.
 pub(crate) struct File(tempfile::NamedTempFile);
 
 impl File {
@@ -30,7 +30,7 @@ impl File {
         trafficgen(&[name, self.path()])
     }
 
-    /// How a place in it is named.
+    /// How messages name a place in it.
     pub(crate) fn at(&self, line: usize, column: usize) -> String {
         format!("{}:{line}:{column}\n", self.path())
     }

@@ -1,9 +1,10 @@
-//! Ids of the kernel's eBPF objects, without a look at the objects.
+//! Ids of the kernel's eBPF objects, listed without opening the objects.
 //!
-//! A look takes a reference, and one that comes while a map of programs loses its last makes the
-//! kernel lose count: the map is there for ever, though empty (`prog_array_map_clear` in
-//! kernel/bpf/arraymap.c takes a reference for work that is under way already; seen on 6.18 with
-//! every SIGKILL that was watched by `BPF_MAP_GET_FD_BY_ID`, and with none that was not).
+//! Opening an object takes a reference. If that happens while a map of programs loses its last
+//! reference, the kernel's count goes wrong: the map stays for ever, though empty
+//! (`prog_array_map_clear` in kernel/bpf/arraymap.c takes a reference for work that is already
+//! queued; seen on 6.18 after every SIGKILL that was watched by `BPF_MAP_GET_FD_BY_ID`, and after
+//! none that was not).
 
 #![expect(unsafe_code, reason = "bpf(2) is called directly: aya lists objects by looking at them")]
 
@@ -28,7 +29,7 @@ pub(crate) fn all(command: bpf_cmd) -> BTreeSet<u32> {
             assert_eq!(error.raw_os_error(), Some(libc::ENOENT), "{error}");
             return ids;
         }
-        // SAFETY: the kernel has written it.
+        // SAFETY: the kernel has written this member of the union.
         ids.insert(unsafe { attr.__bindgen_anon_6.next_id });
     }
 }

@@ -1,4 +1,4 @@
-//! What is left in the kernel after SIGKILL: nothing.
+//! Nothing is left in the kernel after SIGKILL.
 
 use std::{
     collections::BTreeSet,
@@ -50,25 +50,25 @@ fn nothing_stays_after_a_kill() {
     }
 }
 
-/// Ids of what is in the kernel. Tests that run beside this one make such things too, so names
-/// would not do.
+/// Ids of what is in the kernel. Names would not do, since tests that run beside this one make
+/// objects of the same names.
 #[derive(Debug, Default)]
 struct KernelObjects {
     programs: BTreeSet<u32>,
     maps: BTreeSet<u32>,
     links: BTreeSet<u32>,
-    /// Inodes.
+    /// Network namespaces, by inode.
     namespaces: BTreeSet<u64>,
 }
 
 impl KernelObjects {
-    /// What a process holds by descriptors.
+    /// The objects that a process holds by its descriptors.
     fn held_by(pid: Pid) -> Self {
         let process = PathBuf::from(format!("/proc/{pid}"));
         let mut held = Self::default();
         for entry in fs::read_dir(process.join("fd")).unwrap() {
             let entry = entry.unwrap().path();
-            // One that was closed meanwhile says nothing.
+            // A descriptor that was closed meanwhile is left out.
             let Ok(target) = fs::read_link(&entry) else { continue };
             let info = process.join("fdinfo").join(entry.file_name().unwrap());
             let info = fs::read_to_string(info).unwrap_or_default();
@@ -93,7 +93,7 @@ impl KernelObjects {
         held
     }
 
-    /// All that is loaded.
+    /// All objects that are loaded.
     fn loaded() -> Self {
         Self {
             programs: ids::all(bpf_cmd::BPF_PROG_GET_NEXT_ID),
@@ -111,7 +111,7 @@ impl KernelObjects {
         }
     }
 
-    /// The kernel frees what a dead process held a little later.
+    /// The kernel frees the objects of a dead process a little after its end.
     #[track_caller]
     fn wait_until_gone(&self) {
         let mut left = Self::default();
@@ -129,13 +129,13 @@ impl KernelObjects {
     }
 }
 
-/// As `ip netns` makes them; there may be none.
+/// The namespaces that `ip netns` made; there may be none.
 fn named_namespaces() -> Vec<PathBuf> {
     let entries = fs::read_dir("/run/netns").into_iter().flatten();
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
-/// 0 when it is gone.
+/// The inode of a file, or 0 when the file is gone.
 fn inode(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata(path).map_or(0, |metadata| metadata.ino())

@@ -1,4 +1,5 @@
-//! The quick commands: what their options make of the frames that arrive, as etherparse reads them.
+//! The quick commands: etherparse confirms that the frames that arrive have what the options asked
+//! for.
 
 use std::{fs::File, path::Path, process::Command};
 
@@ -56,8 +57,7 @@ fn frames(file: &Path) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Calls `check` with each frame's number and headers, and with its payload, after looking at its
-/// checksums.
+/// Checks the checksums of each frame, then calls `check` with its number, headers and payload.
 #[track_caller]
 fn check(frames: &[Vec<u8>], size: usize, mut check: impl FnMut(u16, &PacketHeaders<'_>, &[u8])) {
     for (number, frame) in (0..).zip(frames) {
@@ -82,7 +82,8 @@ fn check(frames: &[Vec<u8>], size: usize, mut check: impl FnMut(u16, &PacketHead
 
 fn stage() -> Option<Stage> {
     let stage = Stage::set()?;
-    // No program of ours at the far end: with GRO the frames go on to whoever listens.
+    // The far end has no program of the test's: with GRO, veth passes the frames on to whoever
+    // listens.
     ethtool("-K xtg1 gro on");
     Some(stage)
 }
@@ -141,7 +142,7 @@ fn payloads_fill_the_frame() {
 #[test]
 fn tcp_syns_that_differ() {
     let Some(_stage) = stage() else { return };
-    // As small as its headers, and as small as Ethernet allows.
+    // The size is the headers' own, and then the smallest that Ethernet allows.
     for (options, size) in [("--dst-ip 2001:db8::2", 82), ("--dst-port 443", 64)] {
         check(&sent("tcp-syn", options), size, |number, headers, _| {
             let Some(TransportHeader::Tcp(tcp)) = &headers.transport else { panic!("{headers:?}") };

@@ -1,5 +1,5 @@
-//! A run in a control group with too little memory: the kernel kills it, so that it must have said
-//! why before.
+//! A run in a control group with too little memory: the kernel kills it, so it must have said why
+//! before that.
 
 use std::process::Command;
 
@@ -8,9 +8,9 @@ use crate::{
     harness::{Finished, skipped},
 };
 
-/// Mounts a memory controller's hierarchy where nobody else sees it, version 2 before version 1,
-/// makes a group in it, and goes there. Version 2 is only used where the root hands its memory
-/// controller down: to change that would concern others.
+/// Mounts a memory controller's hierarchy in a private mount namespace, version 2 if possible and
+/// else version 1, makes a group in it, and enters it. Version 2 is used only where the root
+/// delegates its memory controller: delegating it here would affect others.
 const SCRIPT: &str = r#"
     cgroup=/sys/fs/cgroup
     name=xdp-trafficgen-$$
@@ -36,9 +36,9 @@ const SCRIPT: &str = r#"
     exit $code
 "#;
 
-/// No such group can be made.
+/// Exit status of the script: no such group can be made.
 const NO_GROUP: i32 = 77;
-/// The group is still there.
+/// Exit status of the script: the group could not be removed.
 const LEFT_BEHIND: i32 = 78;
 
 pub(super) fn too_little(table: &Table) {
@@ -52,7 +52,8 @@ pub(super) fn too_little(table: &Table) {
     let finished = Finished::of(limited);
     assert_ne!(finished.code, Some(LEFT_BEHIND), "{finished:?}");
     if finished.code == Some(NO_GROUP) {
-        // Recorded facts stand for it: the_machine_is_looked_at_too of src/diagnosis/tests.rs.
+        // Recorded facts replace this trial: see the_machine_is_looked_at_too of
+        // src/diagnosis/tests.rs.
         let why = "no control group with a memory limit can be made here";
         skipped(format_args!("{condition}: {why}"));
         table.row(condition, "–", "low_memory", why, "");

@@ -23,22 +23,22 @@ pub(crate) struct Case {
     pub(crate) flows: Vec<Flow>,
     /// The workers' CPUs, in their order.
     pub(crate) cpus: Vec<u32>,
-    /// Which of the workers is looked at.
+    /// Index of the worker whose frames are checked.
     pub(crate) worker: usize,
     pub(crate) action: &'static str,
-    /// One for each frame.
+    /// One page for each frame.
     pub(crate) pages: Vec<Page>,
 }
 
 /// What a page holds when it is given to the program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Page {
-    /// The template, as the kernel fills new pages.
+    /// The template, with which the kernel fills new pages.
     Fresh,
-    /// An earlier frame of any flow, this one modulo how many there are: the kernel's recycling
-    /// keeps no order.
+    /// An earlier frame of any flow: this number modulo how many there are. The kernel recycles
+    /// pages in no particular order.
     Earlier(usize),
-    /// Anything: the template's bytes, each xor this one.
+    /// Arbitrary bytes: those of the template, each XORed with this one.
     Foreign(u8),
 }
 
@@ -69,7 +69,7 @@ fn page() -> impl Strategy<Value = Page> {
 
 /// Any flow that a configuration file can ask for; not all of them are within the program's limits.
 pub(crate) fn flow(largest_size: u32) -> impl Strategy<Value = Flow> {
-    // How likely it is for a field to be set.
+    // How likely each field is to be set.
     let density = prop::sample::select(vec![0.04, 0.12, 0.4]);
     let headers = (stack(), density).prop_flat_map(|(kinds, density)| {
         let headers = (0..kinds.len()).map(|index| header(&kinds, index, density));
@@ -79,7 +79,7 @@ pub(crate) fn flow(largest_size: u32) -> impl Strategy<Value = Flow> {
     (headers, bits(), follows, size(), payload(), 1..=5u32).prop_map(
         move |(headers, bits, follows, size, payload, weight)| {
             let mut flow = Flow { headers, size: Size::Fixed(64), payload: Payload::Zeros, weight };
-            // In the bytes of the last `custom`, and in the payload.
+            // Bits in the bytes of the last `custom` header, and in the payload.
             let mut end = 0;
             if let Some(header) = flow.headers.iter().position(|header| header.kind == Custom) {
                 end = add_bits(&mut flow, header, &bits);
@@ -114,7 +114,7 @@ pub(crate) fn flow(largest_size: u32) -> impl Strategy<Value = Flow> {
 }
 
 /// Flows with anything wrong: headers out of order, options that do not fit, fields that decide
-/// what there is, sizes that are too small or too large, weights without end.
+/// which parts exist, sizes that are too small or too large, weights without bounds.
 pub(crate) fn wild() -> impl Strategy<Value = Flow> {
     let any_field = (any::<Index>(), any::<Index>(), any::<Index>())
         .prop_flat_map(|(header, kind, field)| {
@@ -143,7 +143,7 @@ pub(crate) fn wild() -> impl Strategy<Value = Flow> {
     );
     (flow(9000), edits).prop_map(|(mut flow, (fields, options, follows, size, weight, moved))| {
         for (header, kind, field) in fields {
-            // Into any header, or in front of one of its own.
+            // Into any header, or before one of its own fields.
             let at = header.index(flow.headers.len());
             if flow.headers[at].kind != kind {
                 flow.headers.insert(
@@ -162,7 +162,7 @@ pub(crate) fn wild() -> impl Strategy<Value = Flow> {
                 flow.headers[at].options = bytes;
             }
         }
-        // Indices have moved.
+        // The insertion has shifted the indices.
         let all: Vec<At> = flow.settings().collect();
         for &(header, field) in &all {
             flow.headers[header].fields[field].follow = None;
@@ -185,7 +185,7 @@ pub(crate) fn wild() -> impl Strategy<Value = Flow> {
     })
 }
 
-/// Kinds of headers that can stand one behind the other.
+/// Kinds of headers that can follow each other.
 fn stack() -> impl Strategy<Value = Vec<HeaderKind>> {
     let first = prop_oneof![9 => Just(Ethernet), 1 => Just(Custom)];
     (first, vec(any::<Index>(), 0..8)).prop_map(|(first, picks)| {
@@ -219,7 +219,7 @@ fn header(
         .fields()
         .iter()
         .filter(|field| match (kind, &*field.name) {
-            // What they say decides which parts there are, or which address a checksum covers.
+            // These fields decide which parts there are, or which address a checksum covers.
             (Gre, name) => !name.ends_with("_present"),
             (Gtpv1, name) => !name.ends_with("_flag"),
             (Ipv6Routing, name) => !matches!(name, "routing_type" | "segments_left"),
@@ -229,7 +229,7 @@ fn header(
             _ => true,
         })
         .map(|field| {
-            // Without a destination the plan wants a neighbour.
+            // Without a destination address, the plan would ask for a neighbour.
             let pattern = if index == 0 && (kind, &*field.name) == (Ethernet, "dst") {
                 pattern(field).prop_map(Some).boxed()
             } else {
@@ -255,7 +255,7 @@ fn header(
     })
 }
 
-/// As long as they need to be without padding.
+/// Options of a length that needs no padding.
 fn options(kind: HeaderKind) -> BoxedStrategy<Vec<u8>> {
     let of_len = |lens: &[usize]| {
         let lens = lens.to_vec();
@@ -270,7 +270,7 @@ fn options(kind: HeaderKind) -> BoxedStrategy<Vec<u8>> {
     }
 }
 
-/// Bits one after the other: a gap, how many, and what is made of them.
+/// Bit fields that follow each other: a gap, a number of bits, and their pattern.
 fn bits() -> impl Strategy<Value = Vec<(u32, Pattern, u32)>> {
     let some =
         (0..20u32, prop_oneof![3 => 1..=20u32, 1 => 1..=64u32]).prop_flat_map(|(gap, bits)| {
@@ -280,8 +280,8 @@ fn bits() -> impl Strategy<Value = Vec<(u32, Pattern, u32)>> {
     vec(some, 0..4)
 }
 
-/// In a header that has no fields, and, if it is the last one, behind it. Gives the bytes from the
-/// frame's start.
+/// Adds bit fields to a header without fields of its own and, if it is the last one, behind it.
+/// Returns their bytes' offset from the frame's start.
 fn add_bits(flow: &mut Flow, header: usize, bits: &[(u32, Pattern, u32)]) -> usize {
     let is_last = header + 1 == flow.headers.len();
     let own = u32::try_from(8 * flow.headers[header].options.len()).expect("short");
@@ -301,8 +301,7 @@ fn add_bits(flow: &mut Flow, header: usize, bits: &[(u32, Pattern, u32)]) -> usi
     start + at.div_ceil(8) as usize
 }
 
-/// Lets `follower` go along with `leader`, with a pattern that has as many values, where that can
-/// be.
+/// Makes `follower` follow `leader`, with a pattern of as many values, where that is possible.
 fn follow(flow: &mut Flow, follower: At, leader: At, form: u8) {
     let chain = |flow: &Flow, mut at: At| {
         let mut chain = vec![at];
@@ -425,11 +424,11 @@ fn pattern(field: &FieldDef) -> impl Strategy<Value = Pattern> + use<> {
         2 => value(max, bits).prop_map(Pattern::Value),
         2 => vec(value(max, bits), 1..=9).prop_map(Pattern::Values),
         2 => counting(max, bits).prop_map(Pattern::Increment),
-        // An increment in the mirror.
+        // An increment, reversed.
         2 => counting(max, bits).prop_map(move |up| Pattern::Decrement(Count { start: max - up.start, ..up })),
         2 => (value(max, bits), value(max, bits), seed(), count())
             .prop_map(|(a, b, seed, count)| Pattern::Random { min: a.min(b), max: a.max(b), seed, count }),
-        // As many values as a power of two.
+        // A number of values that is a power of two.
         1 => (value(max, bits), 0..bits, seed(), count()).prop_map(move |(min, shift, seed, count)| {
             let min = min.min(max - (max >> shift));
             Pattern::Random { min, max: min + (max >> shift), seed, count }
@@ -437,7 +436,7 @@ fn pattern(field: &FieldDef) -> impl Strategy<Value = Pattern> + use<> {
     ]
 }
 
-/// Any magnitude is as likely as any other; the ends are likelier.
+/// Every magnitude is equally likely; the two ends are likelier.
 fn value(max: u128, bits: u32) -> impl Strategy<Value = u128> {
     prop_oneof![
         1 => Just(0),
@@ -446,7 +445,7 @@ fn value(max: u128, bits: u32) -> impl Strategy<Value = u128> {
     ]
 }
 
-/// Counting up within the field: a few values, which come round while the test looks, or very many.
+/// Counting up within the field: a few values, which repeat within the test, or very many.
 fn counting(max: u128, bits: u32) -> impl Strategy<Value = Count> {
     const FEW: RangeInclusive<u64> = 1..=50;
     (value(max, bits), value(max, bits), prop_oneof![3 => FEW, 1 => 1..=u64::MAX]).prop_map(

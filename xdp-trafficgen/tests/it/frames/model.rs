@@ -1,8 +1,8 @@
-//! The oracle: which frames a flow stands for, worked out the plain way.
+//! The oracle: the frames that a flow stands for, computed in the plainest way.
 //!
-//! Shares nothing with the code under test but the names and places of fields and one documented
-//! constant of the random sequence. Knows no eBPF and no kernel. What it says of simple stacks
-//! etherparse confirms (`rig.rs`), of all others tshark does (`tests/it/stacks.rs`).
+//! The oracle shares with the code under test only the names and offsets of fields and one
+//! documented constant of the random sequence. It knows neither eBPF nor the kernel. etherparse
+//! confirms it for simple stacks (`rig.rs`), tshark for all others (`tests/it/stacks.rs`).
 
 mod headers;
 pub(crate) mod text;
@@ -16,10 +16,10 @@ use rand_xoshiro::{
 use xdp_trafficgen::packet::{FieldDef, HeaderKind};
 use xdp_trafficgen_ebpf::field::WIDE_SEED;
 
-/// Address of the interface frames leave by: what `src` is when nobody sets it.
+/// Address of the interface that frames leave by: the value of `src` where it is not set.
 pub(crate) const LINK_MAC: u128 = 0x0200_0000_0099;
 
-/// Fields that decide nothing about what follows.
+/// Fields that do not decide what follows.
 const SIMPLE: [&str; 14] = [
     "dst",
     "src",
@@ -46,15 +46,15 @@ pub(crate) struct Flow {
     pub(crate) weight: u32,
 }
 
-/// A header and what is set of it.
+/// A header and which of its fields are set.
 #[derive(Clone, Debug)]
 pub(crate) struct Header {
     pub(crate) kind: HeaderKind,
-    /// Those named `bits[0]`, `bits[1]`, … are bits at any offset.
+    /// The fields set. Those named `bits[0]`, `bits[1]`, … are bits at any offset.
     pub(crate) fields: Vec<Setting>,
     /// Options that need no padding, or the bytes of `custom`.
     pub(crate) options: Vec<u8>,
-    /// What is said of the checksum, if anything.
+    /// What the file says of the checksum, if anything.
     pub(crate) checksum: Option<Checksum>,
 }
 
@@ -172,19 +172,19 @@ pub(crate) fn random(min: u128, max: u128, seed: u64) -> Pattern {
 }
 
 impl Flow {
-    /// Frame number `number` of the flow, without FCS.
+    /// Frame `number` of the flow, without FCS.
     pub(crate) fn frame(&self, number: u64) -> Vec<u8> {
         self.encode(self.size.at(number), |at| self.value(at, number))
     }
 
-    /// What the plan's template must be: the longest frame, every field at its first value, random
-    /// ones at their smallest.
+    /// What the plan's template must be: the longest frame, with every field at its first value and
+    /// random ones at their smallest.
     pub(crate) fn template(&self) -> Vec<u8> {
         self.encode(self.size.largest(), |at| self.setting(at).pattern.first())
     }
 
-    /// Whether etherparse decodes it to its end: every header names the one behind it, and none has
-    /// anything unusual.
+    /// Whether etherparse decodes the frame to its end: every header names the next one, and none
+    /// has anything unusual.
     pub(crate) fn is_simple(&self) -> bool {
         let is_ip = |header: &&Header| matches!(header.kind, HeaderKind::Ipv4 | HeaderKind::Ipv6);
         self.headers.iter().filter(is_ip).count() < 2
@@ -205,7 +205,7 @@ impl Flow {
     }
 
     /// Bytes from the frame's start that the program must write whatever the page holds: all
-    /// headers, as far as there is room to write them, and all that varies.
+    /// headers, as far as the frame has room for them, and all that varies.
     pub(crate) fn written(&self) -> usize {
         let ends = self.settings().filter(|&at| self.setting(at).pattern.varies()).map(|at| {
             let end = self.first_bit(at) + self.setting(at).field.bits as usize;
@@ -227,7 +227,7 @@ impl Flow {
         &self.headers[header].fields[field]
     }
 
-    /// All of them, outer to inner, in the order written.
+    /// All settings, outer to inner, in the order written.
     pub(crate) fn settings(&self) -> impl Iterator<Item = At> {
         let headers = self.headers.iter().enumerate();
         headers
@@ -241,7 +241,7 @@ impl Flow {
             .expect("within the frame")
     }
 
-    /// The value of a field in frame number `number`.
+    /// The value of a field in frame `number`.
     fn value(&self, at: At, number: u64) -> u128 {
         let index = self.index(at, number);
         match &self.setting(at).pattern {
@@ -266,8 +266,8 @@ impl Flow {
         }
     }
 
-    /// Which of its values a field has: without end where it counts; for values at random, what was
-    /// drawn.
+    /// Index of a field's value in its pattern: unbounded where the pattern counts; for random
+    /// patterns, the number drawn.
     fn index(&self, at: At, number: u64) -> u128 {
         let own = self.setting(at);
         match (own.follow, &own.pattern) {
@@ -282,8 +282,8 @@ impl Flow {
         }
     }
 
-    /// A field of many bits or bytes is drawn with 128 random bits, unless others go along with it
-    /// that are not.
+    /// A field of many bits or bytes is drawn with 128 random bits, unless it has a narrower
+    /// follower.
     fn draws_wide(&self, root: At) -> bool {
         let wide = |at: At| {
             let (first, bits) = (self.first_bit(at), self.setting(at).field.bits as usize);
@@ -303,7 +303,7 @@ impl Flow {
         at
     }
 
-    /// By default a field's place, so that no two fields draw the same.
+    /// The default is a field's place, so that no two fields draw the same numbers.
     fn seed(&self, at: At) -> u64 {
         match self.setting(at).pattern {
             Pattern::Random { seed: Some(seed), .. } => seed,
@@ -322,7 +322,7 @@ impl Flow {
         for at in self.settings() {
             write_bits(&mut frame, self.first_bit(at), self.setting(at).field.bits, pick(at));
         }
-        // Inner ones first: outer ones cover them.
+        // Inner checksums first, because outer ones cover them.
         for index in (0..self.headers.len()).rev() {
             headers::write_checksum(self, index, self.start(index), &mut frame);
         }
@@ -337,8 +337,7 @@ impl Header {
 }
 
 impl Pattern {
-    /// Whether a frame can have another value than the first, which for random ones is the
-    /// smallest.
+    /// Whether a frame can have another value than the first (of random fields: than the smallest).
     fn varies(&self) -> bool {
         self.value_count() != 1 || matches!(self, Self::Random { min, max, .. } if min != max)
     }
@@ -347,7 +346,7 @@ impl Pattern {
         matches!(self, Self::Random { count: None, .. })
     }
 
-    /// 0 for 2¹²⁸.
+    /// The number of values; 0 stands for 2¹²⁸.
     pub(crate) fn value_count(&self) -> u128 {
         match self {
             Self::Value(_) => 1,
@@ -369,7 +368,7 @@ impl Pattern {
 }
 
 impl Size {
-    /// Of frame number `number`.
+    /// The size of frame `number`.
     pub(crate) fn at(&self, number: u64) -> u32 {
         let turn = |len: usize| usize::try_from(number % len as u64).expect("an index");
         match self {
@@ -452,8 +451,8 @@ impl Payload {
     }
 }
 
-/// The order in which takers of these weights come by turns: turn k of n stands in the middle of
-/// the k-th of n equal parts of the cycle; who is written first comes first where two meet.
+/// The order in which takers of these weights take turns: turn k of n stands in the middle of the
+/// k-th of n equal parts of the cycle. Where two coincide, the one written first comes first.
 pub(crate) fn turns(weights: &[u32]) -> Vec<u32> {
     let divisor = (1..=weights.iter().copied().min().expect("not empty"))
         .rev()
@@ -472,10 +471,10 @@ pub(crate) fn turns(weights: &[u32]) -> Vec<u32> {
 const NARROW: u128 = (1 << 62) - 1;
 
 /// Random number `number`, 0 to `largest`: output `number` of SplitMix64, scaled as `abi::kind`
-/// says; one that is `wide` joins two of them.
+/// says. With `wide` it joins two outputs.
 fn draw(wide: bool, largest: u128, seed: u64, number: u64) -> u128 {
-    // The seed is the state, to which each output adds this constant: no need to draw all of those
-    // before.
+    // The state is the seed plus this constant for each output, so earlier outputs need not be
+    // drawn.
     let output = |seed: u64| {
         let state = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         u128::from(SplitMix64::seed_from_u64(state).next_u64())
@@ -493,7 +492,7 @@ fn draw(wide: bool, largest: u128, seed: u64, number: u64) -> u128 {
     }
 }
 
-/// Bits 128 to 255 of a product, by adding and shifting bit by bit as on paper.
+/// Bits 128 to 255 of a product, by long multiplication: adding and shifting bit by bit.
 fn high_half(a: u128, b: u128) -> u128 {
     (0..128).fold(0, |high, bit| {
         let (sum, carry) =

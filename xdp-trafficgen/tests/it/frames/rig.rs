@@ -1,4 +1,4 @@
-//! From a flow to frames that the real eBPF program made, and the judgement over them.
+//! From a flow to the frames that the real eBPF program made, and their comparison with the model.
 
 use std::sync::LazyLock;
 
@@ -18,8 +18,8 @@ use super::{
     model::{Flow, LINK_MAC, text::toml, turns},
 };
 
-/// A machine with one link and four CPUs, whatever we run on, that takes as large a frame as ours
-/// does.
+/// A machine with one link and four CPUs, whatever the test runs on, whose largest frame is that of
+/// the real kernel.
 static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
     links: vec![Link {
         name: "p0".to_owned(),
@@ -38,11 +38,11 @@ static FACTS: LazyLock<Facts> = LazyLock::new(|| Facts {
     ..Facts::default()
 });
 
-/// Without FCS; where nothing can be run, any will do to plan with.
+/// The largest frame without FCS. Where no program can be run, any value will do to plan with.
 static LARGEST_FRAME: LazyLock<usize> =
     LazyLock::new(|| probe().map_or(1514, |capabilities| capabilities.largest_frame));
 
-/// The CPUs we may run on, asked before any test pins its thread.
+/// The CPUs that this process may run on, read before any test pins its thread.
 static CPUS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let set = sched_getaffinity(None).expect("sched_getaffinity");
     (0..).take(CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu as usize)).collect()
@@ -58,15 +58,15 @@ pub(crate) fn cpus() -> &'static [u32] {
     &CPUS
 }
 
-/// The way of a configuration file to the plan of its only port.
+/// Takes a configuration file to the plan of its only port.
 pub(crate) fn plan(toml: &str) -> Result<PortPlan, Diagnostics> {
     let config = config::file::parse(Source::file("test.toml", toml))?;
     let mut plan = plan::plan(&config, &FACTS, DefaultRoute::Refuse)?;
     Ok(plan.ports.remove(0))
 }
 
-/// Loads `program` and moves this thread to where it is the worker planned for `cpu`: on that very
-/// CPU, or, if there is no such CPU, on one that is given this worker's state.
+/// Loads `program` and moves this thread to where it is the worker planned for `cpu`: to that CPU
+/// or, if the machine lacks it, to another one that is given this worker's state.
 pub(crate) fn load(program: &Program, cpu: u32) -> Generator {
     if cpus().contains(&cpu) {
         pin(cpu);
@@ -85,7 +85,7 @@ pub(crate) fn pin(cpu: u32) {
     sched_setaffinity(None, &set).expect("sched_setaffinity");
 }
 
-/// What the plan may say to flows that are right but beyond what one program has room for.
+/// What the plan may say of flows that are right but exceed the limits of one program.
 const LIMITS: [&str; 15] = [
     "there is room for",
     "that can be written",
@@ -104,7 +104,7 @@ const LIMITS: [&str; 15] = [
     "are too long to be recorded",
 ];
 
-/// Whether the plan takes these flows; refusing some for anything but its limits is an error.
+/// Whether the plan accepts these flows; a refusal for anything but its limits is an error.
 pub(crate) fn are_within_limits(flows: &[Flow]) -> Result<bool, TestCaseError> {
     let text = toml(flows, &[0], "redirect");
     let Err(diagnostics) = plan(&text) else { return Ok(true) };
@@ -118,7 +118,7 @@ pub(crate) fn are_within_limits(flows: &[Flow]) -> Result<bool, TestCaseError> {
 }
 
 /// Every frame of one worker is what the model says, whatever page it is written to; simple ones
-/// decode completely, too.
+/// also decode completely.
 pub(crate) fn check_case(case: &Case) -> Result<(), TestCaseError> {
     let toml = toml(&case.flows, &case.cpus, case.action);
     check_frames(case, &toml).map_err(|error| match error {
@@ -163,8 +163,8 @@ fn check_frames(case: &Case, toml: &str) -> Result<(), TestCaseError> {
         prop_assert_eq!(returned, xdp_action, "the action of flow {}", turn);
         let what =
             || format!("flow {turn}, its frame {}, on page {page:?}", sent[turn as usize] - 1);
-        // Where all flows fill their frames alike, pages keep that, which is the faster the longer
-        // the frames are.
+        // Where all flows fill their frames alike, pages keep the filling, which saves more time
+        // the longer the frames are.
         if matches!(page, Page::Foreign(_)) && program.bodies.is_empty() {
             prop_assert_eq!(made.len(), wanted.len(), "{}", what());
             let written = flow.written();
@@ -172,7 +172,7 @@ fn check_frames(case: &Case, toml: &str) -> Result<(), TestCaseError> {
             if let [flow] = &flows[..]
                 && flow.header_len() <= 256
             {
-                // Written four bytes at a time.
+                // The program writes four bytes at a time.
                 let written = flow.written().next_multiple_of(4).min(wanted.len());
                 equal(&what(), &page_bytes[written..wanted.len()], &made[written..])?;
             }
@@ -182,7 +182,7 @@ fn check_frames(case: &Case, toml: &str) -> Result<(), TestCaseError> {
         if flow.is_simple() {
             check_decodes(flow, &made)?;
         }
-        // What lies behind a frame that was cut stays in the page.
+        // A frame that was cut leaves the bytes behind it in the page.
         page_bytes[..made.len()].copy_from_slice(&made);
         earlier.push(page_bytes);
     }

@@ -1,4 +1,4 @@
-//! The fenced blocks of the documents, and what their info strings say is to become of them.
+//! The fenced blocks of the documents, with what their info strings ask the tests to do.
 
 use std::{
     fmt, fs,
@@ -13,17 +13,17 @@ pub(crate) struct Block {
     pub(crate) text: String,
 }
 
-/// What is in it.
+/// What a block contains.
 pub(crate) enum Kind {
-    /// What is typed, and what comes of it.
+    /// Commands that are typed, and their output.
     Console(Console),
     /// A configuration; where it has no port, one is added.
     Configuration,
     /// Keys of a table, `flows` or `ports`; each is tried on its own.
     Keys(&'static str),
-    /// An object a line.
+    /// JSON, one object a line.
     Json,
-    /// A drawing, or another thing that nothing can be done with; the document says what it is.
+    /// A drawing, or other text that cannot be tried; the document says what it is.
     Text,
 }
 
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 pub(crate) struct Console {
     pub(crate) commands: Vec<Command>,
     pub(crate) expected: Expected,
-    /// SIGTERM comes after that time.
+    /// The time after which the command gets SIGTERM.
     pub(crate) stop_after: Option<String>,
     parsed_only: bool,
 }
@@ -101,7 +101,7 @@ impl Block {
         Self { file: file.to_owned(), line, kind, text }
     }
 
-    /// What of it is a whole file, or becomes one by what is added here.
+    /// The block's configurations, each completed to a whole file where it is only a part of one.
     pub(crate) fn configurations(&self) -> Vec<String> {
         let Self { kind, text, .. } = self;
         match kind {
@@ -135,7 +135,7 @@ impl fmt::Display for Block {
     }
 }
 
-/// Those of the README and of all documents.
+/// The blocks of the README and of all documents.
 pub(crate) fn all() -> Vec<Block> {
     documents().iter().flat_map(|file| of(file)).collect()
 }
@@ -183,7 +183,7 @@ fn commands(text: &str) -> Vec<Command> {
     commands
 }
 
-/// Keys with their values, which may take several lines.
+/// Splits a text into keys with their values, which may take several lines.
 fn entries(text: &str) -> Vec<String> {
     let mut entries = Vec::new();
     let mut entry = String::new();

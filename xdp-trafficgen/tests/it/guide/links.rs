@@ -30,7 +30,7 @@ fn cited_measurements_are_there() {
         .current_dir(root)
         .output();
     let listed = listed.map(|output| String::from_utf8(output.stdout).unwrap()).unwrap_or_default();
-    // Where citations are checked, there are wrong ones on purpose.
+    // These sources cite missing documents on purpose, to test the check of citations.
     let exempt =
         |name: &&str| !name.ends_with("guide/links.rs") && !name.starts_with("xtask/src/tidy/");
     for file in listed.lines().filter(exempt).map(|name| root.join(name)) {
@@ -60,7 +60,7 @@ fn assert_leads(from: &Path, link: &str) {
     }
 }
 
-/// As GitHub makes them of headings.
+/// The anchors that GitHub makes of headings.
 fn anchors(document: &PathBuf) -> HashSet<String> {
     let text = fs::read_to_string(document).unwrap();
     let headings = text

@@ -1,7 +1,6 @@
-//! What stays the same of a printed line when it is printed on another day: its words.
+//! The part of a printed line that is the same on another day: its words.
 
-/// The words, with `#` for numbers and what counts them; none for lines that say nothing, and for
-/// drawings.
+/// The words, with `#` for numbers and their units; none for empty lines and for drawings.
 pub(crate) fn shape(line: &str) -> Option<String> {
     let is_drawn = line.contains(['┤', '│', '└', '…']) || line.trim_start().starts_with('−');
     if is_drawn || line.trim().is_empty() {
@@ -26,7 +25,7 @@ fn bare(word: &str) -> &str {
     word.trim_matches(['(', ')', ',', ';', ':', '.', '+', '-', '−', '±', '<'])
 }
 
-/// Digits, and a unit at most.
+/// Whether a word is digits, with a unit at most.
 fn is_number(word: &str) -> bool {
     let word = bare(word);
     let unit =

@@ -1,5 +1,4 @@
-//! What arrives at the other end, and waiting for it: what is to come is waited for, never slept
-//! for.
+//! What arrives at the other end. Tests wait for arrivals, and never sleep for a fixed time.
 
 use std::{
     thread,
@@ -8,9 +7,9 @@ use std::{
 
 use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
-/// A counting receiver in the driver of `interface`. The one before it may stay a moment longer
+/// A counting receiver in the driver of `interface`. An earlier receiver may stay a moment longer
 /// than its owner: a process that another thread has just forked holds its descriptor too, until it
-/// becomes another program.
+/// executes another program.
 pub(crate) fn sink(interface: &str) -> Sink {
     let mut sink = None;
     let attached = reached(|| {
@@ -23,16 +22,16 @@ pub(crate) fn sink(interface: &str) -> Sink {
     sink.unwrap().unwrap()
 }
 
-/// Waits for as many frames as were sent, and checks that there are no more.
+/// Waits until as many frames have arrived as were sent, and checks that there are no more.
 #[track_caller]
 pub(crate) fn assert_arrived(sink: &Sink, frames: u64) {
     let arrived = || sink.count().unwrap().frames;
-    // The last frames of a veth may wait for a softirq. What is missing shows in the comparison.
+    // The last frames of a veth may wait for a softirq. Missing frames show in the comparison.
     reached(|| arrived() >= frames);
     assert_eq!(arrived(), frames, "frames that arrived, and frames that should have");
 }
 
-/// Waits until `condition` holds, which is a failure if it never does.
+/// Waits until `condition` holds; fails if it never does.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     assert!(reached(condition), "in vain: {what}");

@@ -1,4 +1,4 @@
-//! Programs of others, and what the kernel tells of interfaces.
+//! Other programs (`ip`, `ethtool`), and the kernel's statistics of interfaces.
 
 use std::{fs, ops::Sub, process::Command};
 
@@ -22,7 +22,7 @@ fn run(program: &str, arguments: &str) {
     assert!(status.success(), "{program} {arguments}");
 }
 
-/// What became of the frames an interface was to send, as its own statistics say.
+/// What an interface's own statistics say of the frames that it was to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Transmitted {
     pub(crate) packets: u64,
@@ -43,15 +43,15 @@ impl Sub for Transmitted {
     }
 }
 
-/// Of a veth, whose packets are those that its peer has received.
+/// The statistics of a veth, which counts as sent what its peer has received.
 pub(crate) fn transmitted(interface: &str) -> Transmitted {
-    // `/proc/net` would be the main thread's namespace.
+    // `/proc/net` would show the main thread's namespace.
     let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
     let line = table
         .lines()
         .find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':'))
         .unwrap();
-    // Eight columns of receiving; then bytes, packets, errs, drop.
+    // Eight columns of the receiving side; then bytes, packets, errs, drop.
     let columns: Vec<u64> = line.split_whitespace().map(|column| column.parse().unwrap()).collect();
     Transmitted { packets: columns[9], dropped: columns[11] }
 }

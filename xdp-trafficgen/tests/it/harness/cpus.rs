@@ -4,7 +4,7 @@ use std::thread;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The CPUs to send on, one and two, as far as this machine has them.
+/// The CPUs to send on: a list of one and a list of two, as far as this machine has them.
 pub(crate) fn cpu_lists() -> &'static [&'static str] {
     if thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1) {
         &["0", "0-1"]
@@ -13,7 +13,7 @@ pub(crate) fn cpu_lists() -> &'static [&'static str] {
     }
 }
 
-/// Pins the calling thread: a worker's state is its CPU's.
+/// Pins the calling thread, because a worker's state belongs to its CPU.
 pub(crate) fn pin(cpu: u32) {
     let mut set = CpuSet::new();
     set.set(cpu as usize);

@@ -1,5 +1,5 @@
-//! A network namespace of a test's own. A program that the test starts finds itself in there:
-//! children inherit the namespace of the thread that starts them.
+//! A network namespace that belongs to one test. Programs that the test starts run in it too,
+//! because children inherit the namespace of the thread that starts them.
 
 use std::{fs, marker::PhantomData, thread};
 
@@ -10,9 +10,10 @@ use xdp_trafficgen::{
 
 use super::{privileged, turn::Turn};
 
-/// The calling thread is in it. Dropping it takes the thread back.
+/// While this value lives, the calling thread is in its namespace. Dropping it takes the thread
+/// back.
 ///
-/// Not `Send`: a namespace is a thread's.
+/// Not `Send`, because a thread's namespace belongs to that thread.
 pub(crate) struct Namespace {
     pub(crate) netlink: Netlink,
     home: PrivateNetns,
@@ -21,7 +22,7 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    /// None, and a word about it, when the test may not do this.
+    /// None, with a message, when the test may not make namespaces.
     pub(crate) fn enter(turn: fn() -> Turn) -> Option<Self> {
         if !privileged() {
             return None;
@@ -31,8 +32,8 @@ impl Namespace {
         PrivateNetns::enter().unwrap();
         let namespace =
             Self { netlink: Netlink::open().unwrap(), home, _turn: turn, _not_send: PhantomData };
-        // Nobody shall talk on the wires but the tests: no duplicate address detection, no router
-        // solicitation.
+        // Only the tests may send on these wires: the kernel does neither duplicate address
+        // detection nor router solicitation.
         fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
         Some(namespace)
     }

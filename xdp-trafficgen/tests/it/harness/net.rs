@@ -16,14 +16,14 @@ use super::{PACKET, Port, allowed_cpus, namespace::Namespace, pin, turn::Turn};
 /// the thread back.
 pub(crate) struct TestNet {
     pub(crate) kernel: Capabilities,
-    /// Where the test's thread runs.
+    /// The CPU that the test's thread is pinned to.
     pub(crate) cpu: u32,
     affinity: CpuSet,
     namespace: Namespace,
 }
 
 impl TestNet {
-    /// None, and a word about it, when the test may not do this.
+    /// None, with a message, when the test may not make namespaces.
     pub(crate) fn enter() -> Option<Self> {
         Self::in_turn(Turn::beside_others)
     }
@@ -46,7 +46,7 @@ impl TestNet {
         self.pair(name, peer, 1);
     }
 
-    /// Works out what the port described by `settings`, TOML lines of `[[ports]]`, sends: frames of
+    /// Plans the port described by `settings`, TOML lines of `[[ports]]`; it sends frames of
     /// [`PACKET`].
     pub(crate) fn plan(&self, settings: &str) -> PortPlan {
         self.plan_flow(settings, &format!("packet = [{PACKET}]"))

@@ -1,4 +1,4 @@
-//! A port of the crate, loaded into the kernel, and what became of its frames.
+//! A port of the crate, loaded into the kernel, and the counts of its frames.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(crate) struct Port {
     pub(crate) generator: Generator,
 }
 
-/// What became of a port's frames, all CPUs together.
+/// The counts of a port's frames, all CPUs together.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) attempted: u64,
@@ -39,7 +39,7 @@ impl Port {
         Self::load_beside(plan, listener.as_ref())
     }
 
-    /// One of several with the same listener.
+    /// Loads a port that shares this listener with others.
     pub(crate) fn load_beside(plan: PortPlan, listener: Option<&Listener>) -> Self {
         let generator = Generator::load(
             &plan.program,
@@ -61,13 +61,13 @@ impl Port {
         assert_eq!(sent, Sent::All);
     }
 
-    /// One counter, all CPUs together. Unlike [`Self::counts`] it can be asked while frames are
+    /// One counter, all CPUs together. Unlike [`Self::counts`] it can be read while frames are
     /// sent.
     pub(crate) fn total(&self, counter: impl Fn(&Worker) -> u64) -> u64 {
         self.generator.workers().unwrap().iter().map(|(_, worker)| counter(worker)).sum()
     }
 
-    /// Of a port that is not sending just now.
+    /// The counts of a port that is not sending at the moment.
     pub(crate) fn counts(&self) -> Counts {
         let mut drops = BTreeMap::new();
         for (refusal, count) in
@@ -90,7 +90,7 @@ impl Port {
         counts
     }
 
-    /// The counts of a port that redirects, which add up.
+    /// The counts of a port that redirects; they must add up.
     #[track_caller]
     pub(crate) fn redirected(&self) -> Counts {
         let counts = self.counts();

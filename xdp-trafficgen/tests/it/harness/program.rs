@@ -1,4 +1,4 @@
-//! The program under test while it runs, and what is left of it.
+//! The program under test: while it runs, and after its end.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ pub(crate) fn trafficgen(arguments: &[&str]) -> Command {
     command
 }
 
-/// A program that runs; killed when dropped.
+/// A running program, which is killed when this value is dropped.
 pub(crate) struct Running {
     child: Child,
     stdout: File,
@@ -29,9 +29,10 @@ impl Running {
         Self::with(command, [None, None, None])
     }
 
-    /// The same with other streams than an empty one and those that are read here.
+    /// The same with streams of the caller's; those that are None are empty (input) or read here
+    /// (output).
     pub(crate) fn with(mut command: Command, [input, out, err]: [Option<Stdio>; 3]) -> Self {
-        // Files, not pipes: they never fill up, and can be read at any time.
+        // Files rather than pipes, because files never fill up and can be read at any time.
         let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let child = command
             .stdin(input.unwrap_or_else(Stdio::null))
@@ -55,7 +56,7 @@ impl Running {
         text(&self.stderr)
     }
 
-    /// Waits until `condition` holds; a program that ends before is a failure.
+    /// Waits until `condition` holds; fails if the program ends before.
     #[track_caller]
     pub(crate) fn wait_until(&mut self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
         let mut ended = None;
@@ -66,7 +67,7 @@ impl Running {
         assert!(held && ended.is_none(), "in vain: {what}; {ended:?}, {}", self.stderr());
     }
 
-    /// Waits for its end.
+    /// Waits for the program's end.
     #[track_caller]
     pub(crate) fn end(mut self) -> Finished {
         let mut status = None;
@@ -81,7 +82,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Still there when a test has failed.
+        // The program still runs here when a test has failed.
         if matches!(self.child.try_wait(), Ok(None)) {
             self.signal(Signal::KILL);
             let _ = self.child.wait();
@@ -92,7 +93,7 @@ impl Drop for Running {
 /// A program that has ended.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// None: a signal ended it.
+    /// None when a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -104,7 +105,7 @@ impl Finished {
         Running::start(command).end()
     }
 
-    /// The report of a run with `--json` that ended with this exit code.
+    /// The report of a run with `--json`, which must have ended with this exit code.
     #[track_caller]
     pub(crate) fn report(&self, code: i32) -> Report {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -117,7 +118,7 @@ impl Finished {
 }
 
 fn text(file: &File) -> String {
-    // At a place of its own: the child's writes go on from where this descriptor stands.
+    // Reads at explicit offsets: the child's writes go on from this descriptor's position.
     let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
     file.read_exact_at(&mut bytes, 0).unwrap();
     String::from_utf8_lossy(&bytes).into_owned()

@@ -1,5 +1,5 @@
-//! Tiny XDP programs written instruction by instruction: what the kernel does with a page can only
-//! be seen from inside.
+//! Tiny XDP programs written instruction by instruction: only a program inside the kernel sees what
+//! the kernel does with a page.
 
 #![expect(
     unsafe_code,
@@ -46,7 +46,7 @@ pub(crate) fn redirect(egress: u32) -> [Insn; 4] {
     [mov_imm(1, egress.cast_signed()), mov_imm(2, 0), call(23), EXIT]
 }
 
-/// Attributes with everything at zero.
+/// Attributes that are all zero.
 pub(crate) fn attributes() -> bpf_attr {
     // SAFETY: all-zero is a valid bpf_attr.
     unsafe { std::mem::zeroed() }
@@ -57,7 +57,7 @@ pub(crate) fn attributes() -> bpf_attr {
 /// # Safety
 /// Every pointer in `attr` is valid for what `command` does with it.
 pub(crate) unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
-    // SAFETY: attr is as long as is said; its pointers are the caller's promise.
+    // SAFETY: attr has the length given; the caller promises that its pointers are valid.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<bpf_attr>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap()) }
@@ -68,9 +68,9 @@ pub(crate) unsafe fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i3
 /// # Safety
 /// As [`bpf`], and `command` returns a descriptor.
 pub(crate) unsafe fn bpf_fd(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises what `bpf` requires.
     let descriptor = unsafe { bpf(command, attr) }?;
-    // SAFETY: new, and nobody else's.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn attach(program: &OwnedFd, interface: u32) -> OwnedFd {
     try_attach(program, interface, XDP_FLAGS_DRV_MODE).unwrap()
 }
 
-/// Of include/uapi/linux/if_link.h.
+/// From include/uapi/linux/if_link.h.
 pub(crate) const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
 
 /// As [`attach`], in the mode of these flags.

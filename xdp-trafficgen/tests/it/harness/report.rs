@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-/// The report of `--json`: exactly the documented keys, no other, and none of them absent but those
-/// of rates where there are none.
+/// The report of `--json`: exactly the documented keys and no others. Only keys of rates may be
+/// absent, where there are no rates.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Report {
     pub(crate) duration_ns: u64,
     pub(crate) ports: Vec<Port>,
     pub(crate) flows: Vec<Flow>,
-    /// Of `demo` only.
+    /// Present for `demo` only.
     pub(crate) sink: Option<SinkCount>,
     pub(crate) findings: Vec<Finding>,
 }
@@ -43,9 +43,9 @@ pub(crate) struct Port {
     pub(crate) down_ns: u64,
     pub(crate) restarts: u64,
     pub(crate) workers: Vec<Worker>,
-    /// None where nothing leaves.
+    /// None where no frames leave.
     pub(crate) interface_counters: Option<InterfaceCounters>,
-    // Of a port whose frames are paced, as all that follow.
+    // This field and all that follow: present for a paced port only.
     pub(crate) batch_size: Option<u64>,
     pub(crate) requested_pps: Option<f64>,
     pub(crate) achieved_pps: Option<f64>,
@@ -81,13 +81,13 @@ pub(crate) struct InterfaceCounters {
     pub(crate) nic: BTreeMap<String, u64>,
 }
 
-/// As a report rounds.
+/// Frames a second, rounded as reports do.
 fn per_second(frames: u64, nanos: u64) -> u64 {
     let (frames, nanos) = (u128::from(frames) * 1_000_000_000, u128::from(nanos).max(1));
     u64::try_from((frames + nanos / 2) / nanos).unwrap()
 }
 
-/// How many frames these are.
+/// The sum of all drops.
 fn all(drops: &[Drops]) -> u64 {
     drops.iter().map(|drops| drops.count).sum()
 }
@@ -104,7 +104,7 @@ pub(crate) struct Flow {
     pub(crate) drops: Vec<Drops>,
     pub(crate) pps: u64,
     pub(crate) due_ns: u64,
-    // Where the port's frames are paced, as all that follow.
+    // This field and all that follow: present for a paced port only.
     pub(crate) requested_pps: Option<f64>,
     pub(crate) achieved_pps: Option<f64>,
     pub(crate) frames_late: Option<u64>,
@@ -120,14 +120,14 @@ pub(crate) struct SinkCount {
 }
 
 impl Report {
-    /// The only port's.
+    /// The only port of the report.
     #[track_caller]
     pub(crate) fn only_port(&self) -> &Port {
         let [port] = self.ports.as_slice() else { panic!("not one port: {self:?}") };
         port
     }
 
-    /// All of a paced port's figures are there, and none of another's.
+    /// A paced port has all figures of punctuality, and any other port has none.
     #[track_caller]
     fn assert_punctuality_adds_up(&self, port: &Port) {
         let flows = || self.flows.iter().filter(|flow| flow.port == port.name);
@@ -199,7 +199,7 @@ impl Report {
             let total = |count: fn(&Flow) -> u64| flows().map(count).sum::<u64>();
             assert!(flows().count() > 0, "no flow of {port:?}: {self:?}");
             assert!(flows().all(|flow| !flow.name.is_empty()), "{self:?}");
-            // What was not made because a worker's thread was elsewhere is no flow's.
+            // Frames that were not made because a worker's thread was elsewhere belong to no flow.
             let moved = port
                 .drops
                 .iter()
@@ -245,13 +245,13 @@ impl Report {
             assert!(!port.interface.is_empty(), "{port:?}");
             self.assert_punctuality_adds_up(port);
             let second = 1_000_000_000;
-            // Nothing, where it was stopped before the start.
+            // 0 where the run was stopped before its start.
             let rate = (u128::from(port.frames_tx) * second)
                 .checked_div(u128::from(self.duration_ns))
                 .unwrap_or(0);
-            // Over the time the port itself sent; for the demo, which alone has a sink, that is the
-            // whole. With departure times it is the time that they were due in, and
-            // workers that are late end after it.
+            // The port's rate is over the time in which the port itself sent. For the demo, the
+            // only command with a sink, that is the whole run. For paced ports it is the time in
+            // which frames were due, and late workers end after it.
             let exact = self.sink.is_some() && port.requested_pps.is_none();
             let plausible =
                 u128::from(port.pps) + 1 >= rate && (!exact || u128::from(port.pps) <= rate + 1);
@@ -268,7 +268,7 @@ impl Report {
                 self.ports.iter().map(|port| port.bytes_tx).sum::<u64>(),
                 "{self:?}"
             );
-            // The kernel's own counts of a veth, where nobody else sends: without FCS.
+            // The kernel's own counts of a veth, where nothing else sends; they are without FCS.
             for port in &self.ports {
                 let Some(counters) = &port.interface_counters else { panic!("not read: {port:?}") };
                 let InterfaceCounters { tx_packets, tx_bytes, tx_dropped, tx_errors, nic } =

@@ -11,7 +11,7 @@ pub(crate) const RECEIVER_MAC: &str = "02:00:00:00:00:02";
 pub(crate) struct Stage(Namespace);
 
 impl Stage {
-    /// None, and a word about it, when the test may not do this.
+    /// None, with a message, when the test may not make namespaces.
     pub(crate) fn set() -> Option<Self> {
         Self::in_turn(Turn::beside_others)
     }

@@ -1,11 +1,10 @@
-//! Other programs' answers.
+//! What other programs answer.
 
 use std::{collections::BTreeMap, process::Command};
 
 use serde_json::Value;
 
-/// What a program prints, or nothing where it fails, as `ethtool` does for what a driver does not
-/// have.
+/// What a program prints, or none where it fails, as `ethtool` does for what a driver lacks.
 pub(crate) fn output(program: &str, arguments: &str) -> Option<String> {
     let output = Command::new(program).args(arguments.split(' ')).output();
     let output =
@@ -13,7 +12,7 @@ pub(crate) fn output(program: &str, arguments: &str) -> Option<String> {
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
-/// `ip` about one interface.
+/// What `ip` says of one interface.
 #[track_caller]
 pub(crate) fn ip(interface: &str) -> Value {
     let text = output("ip", &format!("-j -d -s link show {interface}")).unwrap();
@@ -21,8 +20,8 @@ pub(crate) fn ip(interface: &str) -> Value {
     links.into_iter().next().unwrap()
 }
 
-/// Lines of `key: value` from `ethtool`; of what it shows twice, as most and as now, the keys start
-/// with `most ` and `now `.
+/// Lines of `key: value` from `ethtool`. For values that it shows as maximum and as current, the
+/// keys start with `most ` and `now `.
 pub(crate) fn ethtool(option: &str, interface: &str) -> BTreeMap<String, String> {
     let mut section = "";
     let mut values = BTreeMap::new();
@@ -39,7 +38,7 @@ pub(crate) fn ethtool(option: &str, interface: &str) -> BTreeMap<String, String>
     values
 }
 
-/// Queues in use as a /sys of this namespace has them: `rx` or `tx`.
+/// Queues in use, counted in the /sys of this namespace: `rx` or `tx`.
 pub(crate) fn queues(interface: &str, direction: &str) -> u32 {
     let list = format!(
         "mount -t sysfs none /sys && ls /sys/class/net/{interface}/queues | grep -c {direction}-"
@@ -48,7 +47,7 @@ pub(crate) fn queues(interface: &str, direction: &str) -> u32 {
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
-/// The name of a program.
+/// The name of an eBPF program.
 pub(crate) fn program_name(id: u64) -> Option<String> {
     let text = output("bpftool", &format!("-j prog show id {id}"))?;
     let program: Value = serde_json::from_str(&text).unwrap();

@@ -22,13 +22,13 @@ fn frames_that_go_elsewhere_are_paced_too() {
     assert_eq!(arrived(arrivals, &report).len(), 1008, "{report:?}");
 }
 
-/// Bits a second, over all frames that were due.
+/// A rate in bits a second counts the bits of all frames that were due.
 #[test]
 fn bits_a_second_are_those_of_the_frames_or_of_the_wire() {
     let Some(_lab) = Lab::enter() else { return };
     check_bits("rate = '80Mbps'", "size = 'imix'", 80e6, 0);
     check_bits("rate = '80MbpsL1'", "size = 'imix'", 80e6, 20);
-    // A veth says that it has 10 Gbit/s.
+    // A veth reports a speed of 10 Gbit/s.
     check_bits("rate = '4%'", "size = 1518", 400e6, 20);
     check_bits(
         "speed = '1Gbps'\nrate = '20%'",
@@ -38,7 +38,7 @@ fn bits_a_second_are_those_of_the_frames_or_of_the_wire() {
     );
 }
 
-/// `extra`: bytes of each frame on the wire that are not its own.
+/// `extra`: bytes of each frame on the wire that are not part of the frame itself.
 #[track_caller]
 fn check_bits(rate: &str, size: &str, bits: f64, extra: u64) {
     let text =
@@ -50,7 +50,7 @@ fn check_bits(rate: &str, size: &str, bits: f64, extra: u64) {
         let due = mean * sent.due() as f64 / 0.15;
         let requested = report.only_port().requested_pps.unwrap() * mean;
         let right = [due, requested].iter().all(|found| (found / bits - 1.0).abs() < 0.01);
-        // The mean is that of frames sent, which many unsent ones would change.
+        // The mean is over the frames sent, so many unsent ones would change it.
         or_miss(right, || format!("{rate}: {due} and {requested} bits a second, {report:?}"))
     });
 }

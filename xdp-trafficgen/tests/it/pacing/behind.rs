@@ -1,4 +1,4 @@
-//! More than the machine can do: what is not sent is counted, the run ends on time, and says so.
+//! More than the machine can send: unsent frames are counted, and the run ends on time and says so.
 
 use crate::{
     harness::{Finished, ip, trafficgen},
@@ -12,7 +12,7 @@ use crate::{
 
 const MILLIS: u64 = 200;
 
-/// Three flows that want 1000 million frames a second.
+/// Three flows that ask for 1000 million frames a second.
 fn too_much(behind: &str, of_the_port: bool) -> String {
     let (rate, own_rate) =
         if of_the_port { ("rate = '1000Mpps'", "") } else { ("", "rate = '300Mpps'") };
@@ -44,7 +44,7 @@ fn check(behind: &str, of_the_port: bool, due: [u64; 3]) -> Result<(), String> {
         "{behind}: {report:?}"
     );
     assert_in_sequence(&stamps, 1);
-    // Less than was asked for, but as fast as it can.
+    // The run sends less than was asked for, but as fast as it can.
     or_miss(report.flows.iter().all(|flow| flow.frames_tx > 1000), || {
         format!("{behind}: {report:?}")
     })?;
@@ -71,7 +71,7 @@ fn strict_fails_when_less_was_sent_than_asked_for() {
         "{}",
         finished.stderr
     );
-    // Without it that is told and forgiven.
+    // Without `--strict` the report says so, and the run succeeds.
     let finished = Finished::of(trafficgen(&["run", &config.path]));
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert!(
@@ -85,14 +85,14 @@ fn strict_fails_when_less_was_sent_than_asked_for() {
         finished.stdout
     );
     drop(receiver);
-    // Nothing to complain of.
+    // Here everything was sent.
     let enough =
         port("rate = '10kpps'\nbehind = { catch_up = '10s' }") + &flow(0, "packets = 1000");
     let (report, _) = send(&enough, &["--strict"], 1000);
     assert_eq!(report.only_port().frames_tx, 1000);
 }
 
-/// Lost frames are no fault of the pace, and `--strict` does not forgive them either.
+/// Dropped frames are not a fault of pacing, and `--strict` fails because of them too.
 #[test]
 fn strict_fails_when_frames_are_dropped() {
     let Some(_lab) = Lab::enter() else { return };
@@ -104,7 +104,7 @@ fn strict_fails_when_frames_are_dropped() {
     let finished = Config::write(&text).run(&["--strict"]).end();
     let report = finished.report(3);
     let port = report.only_port();
-    // The driver of a veth gives up the rest of a bulk, of which there is only one here unless
+    // The driver of a veth gives up the rest of a bulk; there is only one such bulk here unless
     // frames are late.
     assert!((10..100).contains(&port.frames_dropped), "{report:?}");
     assert!(

@@ -1,4 +1,4 @@
-//! Rates of the flows' own: each keeps its own time, whatever the others do.
+//! Flows with rates of their own: each keeps its own time, whatever the others do.
 
 use crate::{
     pacing::oracle,
@@ -11,7 +11,7 @@ use crate::{
 const FLOWS: u64 = 100;
 const SECONDS: f64 = 0.3;
 
-/// From 2 frames a second to 50 000, in even steps of a logarithmic scale, in thousandths.
+/// Rates from 2 to 50 000 frames a second, in even steps of a logarithmic scale, in thousandths.
 fn millipps(flow: u64) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far below 2^53")]
     let millipps = (2000.0 * 25_000f64.powf(flow as f64 / (FLOWS - 1) as f64)).round() as u64;
@@ -51,8 +51,8 @@ fn each_of_a_hundred_flows_has_its_own_rate() {
                 short +=
                     times.windows(2).filter(|pair| ((pair[1] - pair[0]) as f64) < half).count();
             }
-            // What is made up for keeps half of its gaps; but the receiver takes all at once that
-            // waits for it.
+            // Late frames that are made up for keep half of their gaps; but the receiver takes all
+            // waiting frames at once.
             or_miss(short * 20 < gaps, || {
                 format!("{short} of {gaps} gaps are not half of what they should be")
             })
@@ -60,7 +60,7 @@ fn each_of_a_hundred_flows_has_its_own_rate() {
     }
 }
 
-/// Delays and both kinds of ends, for each flow by itself.
+/// Each flow has its own delay and its own kind of end.
 #[test]
 fn flows_begin_and_end_one_by_one() {
     let Some(_lab) = Lab::enter() else { return };
@@ -75,7 +75,8 @@ fn flows_begin_and_end_one_by_one() {
             let due: Vec<u64> = report.flows.iter().map(|flow| flow.due()).collect();
             assert_eq!(due, [1000, 301, 7, 50], "CPUs {cpus}: {report:?}");
             assert_in_sequence(&stamps, workers);
-            // The first of each, after the first of all, which comes within a gap of the start.
+            // The first frame of each flow, counted from the very first frame, which comes within a
+            // gap of the start.
             let first = [1, 2, 0, 3].map(|flow| times_of(&stamps, flow)[0] - stamps[0].ns);
             let kept = |(delay, after): (&u64, u64)| after.abs_diff(delay * 1_000_000) < 10_000_000;
             let are_kept = [0, 20, 100, 150].iter().zip(first).all(kept);

@@ -20,9 +20,9 @@ fn a_flow_alone_has_as_many_frames_as_its_rate_and_its_time_say() {
         let check =
             |rate: &str, pps, millis| in_time(|| check_alone((workers, cpus), (rate, pps), millis));
         check("20kpps", 20_000.0, 200);
-        // No whole number of nanoseconds, and no whole number of frames.
+        // Neither the gap in nanoseconds nor the number of frames is a whole number.
         check("33333.3pps", 33_333.3, 100);
-        // Asleep in between.
+        // The worker sleeps between frames.
         check("37pps", 37.0, 100);
     }
 }
@@ -38,7 +38,7 @@ fn check_alone(
     assert_eq!(report.flow("f0").due(), due, "{rate}, CPUs {cpus}: {report:?}");
     assert!((report.only_port().requested_pps.unwrap() / pps - 1.0).abs() < 1e-9, "{report:?}");
     assert_in_sequence(&stamps, workers);
-    // A flow takes its time, though the last of its departures comes before the end.
+    // A flow takes its full time, though its last departure comes before the end.
     assert!(report.duration_ns >= millis * 1_000_000, "{report:?}");
     is_punctual(&times_of(&stamps, 0), |number| number as f64 / pps)
         .map_err(|miss| format!("{rate}, CPUs {cpus}: {miss}: {report:?}"))
@@ -65,7 +65,7 @@ fn a_flow_that_ends_after_so_many_frames_has_exactly_these() {
     }
 }
 
-/// At the receiver, in the order of `show`.
+/// Frames arrive in the order that `show` predicts.
 #[test]
 fn flows_take_turns_as_shown() {
     let Some(_lab) = Lab::enter() else { return };
@@ -79,7 +79,7 @@ fn flows_take_turns_as_shown() {
             text += &flow(index, &format!("weight = {weight}\nduration = '100ms'"));
         }
         let (report, stamps) = send(&text, &[], total);
-        // Each worker goes through the cycle with its own departures.
+        // Each worker goes through the whole cycle with its own departures.
         let turns = turns(&weights);
         let of_worker = |worker: u64| {
             turns.iter().cycle().take(usize::try_from(share(total, workers, worker)).unwrap())
@@ -98,7 +98,7 @@ fn flows_take_turns_as_shown() {
     }
 }
 
-/// The tags of so many frames, as `show` writes them to a pcap file.
+/// The tags of the first `frames_wanted` frames, as `show` writes them to a pcap file.
 #[track_caller]
 fn shown(text: &str, frames_wanted: u64) -> Vec<u16> {
     let config = Config::write(text);
@@ -110,7 +110,7 @@ fn shown(text: &str, frames_wanted: u64) -> Vec<u16> {
     frames(&file).iter().map(|frame| u16::from_be_bytes([frame[36], frame[37]])).collect()
 }
 
-/// Departures 0..`total` of one worker of several.
+/// How many of the departures 0..`total` belong to one of several workers.
 fn share(total: u64, workers: u64, worker: u64) -> u64 {
     (total + workers - 1 - worker) / workers
 }
@@ -122,8 +122,8 @@ struct Sender {
     to: u64,
 }
 
-/// Of three flows one begins late, one ends early, and then there is a pause. What departs in the
-/// meantime is the others'; nobody has the departures of the pause.
+/// Of three flows one begins late and one ends early; then comes a pause, and then a fourth flow.
+/// Departures in which a flow does not send go to the others; departures of the pause go to none.
 #[test]
 fn flows_begin_and_end_at_their_times() {
     let Some(_lab) = Lab::enter() else { return };
@@ -157,8 +157,8 @@ fn flows_begin_and_end_at_their_times() {
     }
 }
 
-/// The flow of each of a worker's departures: as long as the same flows send, they take turns from
-/// the beginning.
+/// The flow of each departure of a worker. Whenever the set of sending flows changes, they take
+/// turns from the beginning.
 fn order(senders: &[Sender], rate: u64, workers: u64, worker: u64) -> Vec<u64> {
     let mut order = Vec::new();
     let mut turns_of: (Vec<u64>, Vec<u32>) = (Vec::new(), Vec::new());
@@ -189,7 +189,7 @@ fn order(senders: &[Sender], rate: u64, workers: u64, worker: u64) -> Vec<u64> {
     order
 }
 
-/// Some end after so many frames, and the last one has the rest of the time for itself.
+/// Two flows end after so many frames, and the last one sends alone for the rest of the time.
 #[test]
 fn what_ended_leaves_its_share_to_the_others() {
     let Some(_lab) = Lab::enter() else { return };
@@ -205,7 +205,7 @@ fn what_ended_leaves_its_share_to_the_others() {
     }
 }
 
-/// More than a worker can do one by one: frames leave in batches, each as many as keep up.
+/// A rate above what a worker can send one by one: frames leave in batches large enough to keep up.
 #[test]
 fn in_batches_too_all_frames_leave_in_order() {
     let Some(_lab) = Lab::enter() else { return };
@@ -216,7 +216,7 @@ fn in_batches_too_all_frames_leave_in_order() {
     assert_eq!((sent, report.only_port().frames_unsent), (vec![each, each], Some(0)), "{report:?}");
     assert!(report.only_port().batch_size > Some(1), "{report:?}");
     assert_in_sequence(&stamps, 1);
-    // Until the first one has no more.
+    // The flows take turns until the first one has sent all of its frames.
     let taking_turns = stamps.iter().take(900_000).map(flow_of);
     assert!(taking_turns.eq([0, 1, 0].into_iter().cycle().take(900_000)));
 }

@@ -1,5 +1,4 @@
-//! Rates that change with time: as many frames as the integral of the rate says, at the times it
-//! says.
+//! Rates that change with time: the integral of the rate says how many frames leave, and when.
 
 use std::f64::consts::TAU;
 
@@ -16,11 +15,11 @@ use crate::{
     },
 };
 
-/// A rate as it is written, and its integral over seconds.
+/// A rate as a file writes it, and its integral over seconds.
 struct Profile {
     rate: &'static str,
     load: Load<'static>,
-    /// What it lasts, or is cut off at, in milliseconds.
+    /// How long it lasts, or after how long it is cut off, in milliseconds.
     millis: u64,
     /// Whether it ends by itself.
     ends: bool,
@@ -41,7 +40,7 @@ impl Profile {
         self.load.count(self.seconds())
     }
 
-    /// As many frames as the integral says, and when it says so.
+    /// As many frames arrived as the integral says, and at the times that it says.
     fn check(&self, report: &Report, index: u64, stamps: &[Stamp]) -> Result<(), String> {
         let sent = report.flow(&format!("f{index}"));
         assert_eq!(sent.due(), self.count(), "{}: {sent:?}", self.rate);
@@ -71,7 +70,7 @@ fn trace(seconds: f64) -> f64 {
 }
 
 fn burst(seconds: f64) -> f64 {
-    // Ten frames 100 µs apart, then a pause: from burst to burst 10.9 ms.
+    // Ten frames 100 µs apart, then a pause: bursts begin every 10.9 ms.
     (seconds / 100e-6).min(10.0)
 }
 
@@ -80,7 +79,7 @@ const STEPS: &str = "steps = [{ rate = '1kpps', duration = '50ms' }, { rate = '2
 const TRACE: &str =
     "trace = [['0s', '0pps'], ['100ms', '20kpps'], ['150ms', '5kpps'], ['200ms', '5kpps']]";
 
-/// With the tables they are written in, as the entries of one that the caller braces.
+/// The rates are written with the entries of one inline table, whose braces the caller adds.
 fn profiles() -> Vec<Profile> {
     let profile = |rate: String, integral: &'static dyn Fn(f64) -> f64, period, millis, ends| {
         Profile { rate: rate.leak(), load: Load { integral, period }, millis, ends }
@@ -109,7 +108,7 @@ fn profiles() -> Vec<Profile> {
                 .to_owned(),
             &burst,
             Some(0.0109),
-            // The last one is over before its pause is.
+            // The last burst is over before its pause ends.
             25 * 10_900 / 1000,
             true,
         ),
@@ -131,7 +130,7 @@ fn flows_follow_profiles_of_their_own() {
             assert_in_sequence(&stamps, workers);
             let checked =
                 (0..).zip(&profiles).map(|(index, profile)| profile.check(&report, index, &stamps));
-            // All of the counts, whatever the times are.
+            // Counts are exact for all flows, whatever the times are.
             checked.fold(Ok(()), Result::and)
         });
     }
@@ -141,7 +140,7 @@ fn flows_follow_profiles_of_their_own() {
 fn a_port_follows_a_profile() {
     let Some(_lab) = Lab::enter() else { return };
     let workers: Vec<_> = one_and_two_workers().collect();
-    // Those that start again are told from the others by the test above.
+    // The test above tells loads that repeat from those that do not.
     let profiles = profiles().into_iter().filter(|profile| !profile.rate.contains("repeat"));
     for (profile, &(workers, cpus)) in profiles.zip(workers.iter().cycle()) {
         let text = port(&format!("cpus = '{cpus}'\nrate = {}\n{PATIENT}", profile.rate))
@@ -154,7 +153,7 @@ fn a_port_follows_a_profile() {
     }
 }
 
-/// Not only as many: in bursts.
+/// The frames of a burst leave together; their number alone does not show that.
 #[test]
 fn a_burst_is_a_burst() {
     let Some(_lab) = Lab::enter() else { return };
@@ -189,8 +188,8 @@ fn a_burst_is_a_burst() {
     }
 }
 
-/// As many frames as chance has it, which is the same with the same seed; and as many as were asked
-/// for, where they were.
+/// The number of frames is random, and the same with the same seed; where a number was asked for,
+/// it is that number.
 #[test]
 fn poisson_is_random_and_the_same_again() {
     let Some(_lab) = Lab::enter() else { return };
@@ -210,13 +209,13 @@ fn poisson_is_random_and_the_same_again() {
                 "CPUs {cpus}: the same seed, and another number"
             );
             assert_eq!(report.flow("f1").frames_tx, 1601, "{report:?}");
-            // The variance of a count is the count.
+            // The variance of a Poisson count equals its mean.
             let mean = 4000.0_f64;
             for flow in [0, 2] {
                 assert!((due[0][flow] as f64 - mean).abs() < 5.0 * mean.sqrt(), "{report:?}");
             }
             assert_ne!(due[0][0], due[0][2], "flows with the same seed are different all the same");
-            // Of gaps at random 13.5 % (1/e²) are longer than two mean gaps; of equal ones, none.
+            // Of random gaps 13.5 % (1/e²) are longer than two mean gaps; of equal gaps, none.
             let times = times_of(&stamps, 0);
             let long = times.windows(2).filter(|pair| pair[1] - pair[0] > 100_000).count() as f64;
             let share = long / times.len() as f64;

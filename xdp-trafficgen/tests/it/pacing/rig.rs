@@ -1,5 +1,5 @@
-//! A paced run, and what arrived of it and when. Every frame says in its UDP destination port which
-//! flow's it is, and its number there.
+//! A paced run, with what arrived and when. The UDP destination port of every frame encodes the
+//! flow and the frame's number in it.
 
 use std::{
     fs,
@@ -17,28 +17,30 @@ use crate::harness::{
     Report, Running, Stage, cpu_lists, reached, report::Flow, skipped, trafficgen,
 };
 
-/// UDP ports that each flow has for itself: its frames are numbered modulo this.
+/// The number of UDP ports of each flow: a flow's frames are numbered modulo this.
 pub(crate) const SPAN: u64 = 512;
 
-/// Where a frame without tags has its UDP destination port.
+/// Offset of the UDP destination port in a frame without VLAN tags.
 const DESTINATION_PORT: u32 = 36;
 
-/// Nothing is given up because a busy machine took the CPU away.
+/// With this late policy no departure is given up because a busy machine took the CPU away.
 pub(crate) const PATIENT: &str = "behind = { catch_up = '10s' }";
 
-/// A stage for one test at a time: a worker that waits inside the program wants its CPU for itself.
+/// A stage for one test at a time, because a worker that waits inside the program needs its CPU for
+/// itself.
 pub(crate) struct Lab {
     _stage: Stage,
 }
 
 impl Lab {
-    /// None, and a word about it, when the test may not do this.
+    /// None, with a message, when the test may not make namespaces.
     pub(crate) fn enter() -> Option<Self> {
         Some(Self { _stage: Stage::alone()? })
     }
 }
 
-/// One worker and two, as lists of CPUs; a word about it where there is only one CPU.
+/// Numbers of workers, one and two, with their CPUs; on a machine with one CPU only one, with a
+/// message.
 pub(crate) fn one_and_two_workers() -> impl Iterator<Item = (u64, &'static str)> {
     if cpu_lists().len() < 2 {
         skipped("two workers need two CPUs");
@@ -46,8 +48,9 @@ pub(crate) fn one_and_two_workers() -> impl Iterator<Item = (u64, &'static str)>
     (1..).zip(cpu_lists().iter().copied())
 }
 
-/// Times are the machine's as much as ours, and it may be busy: who misses them may try again, five
-/// times in all. What does not depend on time fails at once, by a panic.
+/// Times depend on the machine as much as on the program, and the machine may be busy: an attempt
+/// that returns an error is repeated, five times in all. What does not depend on time fails at
+/// once, by a panic.
 #[track_caller]
 pub(crate) fn in_time(mut attempt: impl FnMut() -> Result<(), String>) {
     let mut misses = Vec::new();
@@ -57,7 +60,7 @@ pub(crate) fn in_time(mut attempt: impl FnMut() -> Result<(), String>) {
     }
 }
 
-/// Of a miss.
+/// An error that describes a miss, unless `kept`.
 pub(crate) fn or_miss(kept: bool, miss: impl FnOnce() -> String) -> Result<(), String> {
     if kept { Ok(()) } else { Err(miss()) }
 }
@@ -67,7 +70,7 @@ pub(crate) fn port(settings: &str) -> String {
     format!("[[ports]]\nname = 'west'\ninterface = 'xtg0'\n{settings}\n")
 }
 
-/// Flow number `index` of it, with the name `f{index}`.
+/// Flow number `index` of the port, with the name `f{index}`.
 pub(crate) fn flow(index: u64, settings: &str) -> String {
     assert!(index < 65536 / SPAN);
     let first = index * SPAN;
@@ -78,7 +81,7 @@ pub(crate) fn flow(index: u64, settings: &str) -> String {
     )
 }
 
-/// A configuration file, in a folder that goes with it.
+/// A configuration file, in a folder that is removed with this value.
 pub(crate) struct Config {
     pub(crate) folder: TempDir,
     pub(crate) path: String,
@@ -93,7 +96,7 @@ impl Config {
         Self { folder, path }
     }
 
-    /// `run`, with the report as JSON.
+    /// The command `run` with the report as JSON.
     pub(crate) fn run(&self, options: &[&str]) -> Running {
         Running::start(first_of_all(&trafficgen(
             &[&["run", &self.path, "--json"], options].concat(),
@@ -101,8 +104,8 @@ impl Config {
     }
 }
 
-/// The same command with a real-time priority, where that is allowed: a worker that spins gets but
-/// a part of its CPU from a machine that does other things, too, and cannot make up for that.
+/// The same command with a real-time priority, where that is allowed: on a machine that runs other
+/// programs, a spinning worker gets only a part of its CPU and cannot make up for the rest.
 pub(crate) fn first_of_all(command: &Command) -> Command {
     static ALLOWED: LazyLock<bool> = LazyLock::new(|| {
         let tried = Command::new("chrt").args(["--rr", "1", "true"]).stderr(Stdio::null()).status();
@@ -119,7 +122,7 @@ pub(crate) fn receiver(frames: u64) -> Arrivals {
     Arrivals::attach("xtg1", Match { mark: None, tag: Some(DESTINATION_PORT) }, frames).unwrap()
 }
 
-/// Sends what a configuration says to its end, and waits for what was sent: the report, and the
+/// Runs a configuration to its end and waits for all frames that were sent: the report, and the
 /// arrivals.
 #[track_caller]
 pub(crate) fn send(text: &str, options: &[&str], most: u64) -> (Report, Vec<Stamp>) {
@@ -129,7 +132,7 @@ pub(crate) fn send(text: &str, options: &[&str], most: u64) -> (Report, Vec<Stam
     (report, stamps)
 }
 
-/// All frames that were sent, and no other.
+/// All frames that were sent have arrived, and no others.
 #[track_caller]
 pub(crate) fn arrived(arrivals: Arrivals, report: &Report) -> Vec<Stamp> {
     let port = report.only_port();
@@ -144,24 +147,24 @@ pub(crate) fn arrived(arrivals: Arrivals, report: &Report) -> Vec<Stamp> {
     arrived.stamps
 }
 
-/// The flow that a frame is of.
+/// The flow that a frame belongs to.
 pub(crate) fn flow_of(stamp: &Stamp) -> u64 {
     u64::from(stamp.tag) / SPAN
 }
 
-/// When the frames of a flow arrived.
+/// The times at which frames of a flow arrived.
 pub(crate) fn times_of(stamps: &[Stamp], flow: u64) -> Vec<u64> {
     stamps.iter().filter(|stamp| flow_of(stamp) == flow).map(|stamp| stamp.ns).collect()
 }
 
-/// None is missing and none is out of order: worker w of n sends frames w, w + n, w + 2n, … of each
+/// No frame is missing or out of order: worker w of n sends frames w, w + n, w + 2n, … of each
 /// flow.
 #[track_caller]
 pub(crate) fn assert_in_sequence(stamps: &[Stamp], workers: u64) {
     let mut next: Vec<u64> = (0..65536 / SPAN).flat_map(|_| 0..workers).collect();
     for (place, stamp) in stamps.iter().enumerate() {
         let (flow, number) = (flow_of(stamp), u64::from(stamp.tag) % SPAN);
-        // The span is a multiple of the workers' number.
+        // The span is a multiple of the number of workers.
         let next = &mut next[usize::try_from(flow * workers + number % workers).unwrap()];
         assert_eq!(number, *next, "frame {place}, of flow {flow}");
         *next = (*next + workers) % SPAN;
@@ -169,14 +172,14 @@ pub(crate) fn assert_in_sequence(stamps: &[Stamp], workers: u64) {
 }
 
 impl Flow {
-    /// Departures that were due: those frames were made for, and those that were given up.
+    /// Departures that were due: those with a frame, and those without.
     pub(crate) fn due(&self) -> u64 {
         self.frames_attempted + self.frames_unsent.unwrap_or(0)
     }
 }
 
 impl Report {
-    /// Of the flow with this name.
+    /// The counts of the flow with this name.
     #[track_caller]
     pub(crate) fn flow(&self, name: &str) -> &Flow {
         self.flows

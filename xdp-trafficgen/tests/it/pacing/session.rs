@@ -21,13 +21,13 @@ use crate::{
     },
 };
 
-/// Asleep, spinning, and in batches.
+/// A signal stops sleeping workers, spinning ones, and those that send in batches.
 #[test]
 fn a_signal_ends_it_at_once() {
     let Some(_lab) = Lab::enter() else { return };
     for rate in ["1pps", "1kpps", "1Mpps"] {
         for (workers, cpus) in one_and_two_workers() {
-            // Each is the first frame of some worker's.
+            // Each flow has the first frame of one worker.
             let (of_port, of_flow) = if workers == 1 {
                 (format!("rate = '{rate}'"), String::new())
             } else {
@@ -41,7 +41,7 @@ fn a_signal_ends_it_at_once() {
     }
 }
 
-/// Neither a delay nor the start's instant holds it up.
+/// A run that waits for its start or for a delay stops at once, too.
 #[test]
 fn a_signal_ends_it_before_the_first_frame() {
     let Some(_lab) = Lab::enter() else { return };
@@ -59,8 +59,8 @@ fn has_workers(running: &Running) -> bool {
     names.any(|name| name.starts_with("worker-"))
 }
 
-/// Stopped once it `has_begun`, given the number of frames that arrived, it ends at once, with a
-/// report that is right.
+/// Once `has_begun` (given the number of frames that arrived) holds, a signal ends the run at once,
+/// with a correct report.
 fn check_stop(
     text: &str,
     signal: Signal,
@@ -69,8 +69,8 @@ fn check_stop(
 ) -> Result<(), String> {
     let arrivals = receiver(10_000_000);
     let config = Config::write(text);
-    // Not before the rest of the machine: two workers with a real-time priority leave no CPU to
-    // those who are to stop them.
+    // Ordinary priority: two workers with a real-time priority would leave no CPU to the threads
+    // that are to stop them.
     let mut running = Running::start(trafficgen(&["run", &config.path, "--json"]));
     running
         .wait_until("it has begun", |running| has_begun(running, arrivals.seen().unwrap().stamped));
@@ -80,12 +80,12 @@ fn check_stop(
     let took = before.elapsed();
     let stamps = arrived(arrivals, &report);
     assert_in_sequence(&stamps, workers);
-    // What was not due any more is not told as missing.
+    // Departures after the stop are not reported as missing.
     if report.only_port().requested_pps < Some(10.0) {
         let due: u64 = report.flows.iter().map(|flow| flow.due()).sum();
         or_miss(due <= 3, || format!("{due} were due before it stopped: {report:?}"))?;
     }
-    // Much of it is the kernel's, which puts the programs away.
+    // Much of this time is the kernel's, which unloads the programs.
     or_miss(took < Duration::from_millis(200), || format!("it took {took:?} to stop: {text}"))
 }
 
@@ -94,7 +94,7 @@ fn it_starts_at_the_instant_it_is_told() {
     let Some(_lab) = Lab::enter() else { return };
     let text = port("rate = '1kpps'") + &flow(0, "packets = 20");
     in_time(|| {
-        // Stamps count from a moment right behind this one.
+        // Stamps count from a moment right after this one.
         let stamps_from = monotonic();
         let arrivals = receiver(1000);
         let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -113,7 +113,7 @@ fn it_starts_at_the_instant_it_is_told() {
     });
 }
 
-/// As stamps have it.
+/// The clock that stamps use.
 fn monotonic() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap()
 }
@@ -129,7 +129,7 @@ fn it_does_not_start_at_an_instant_that_is_over() {
     assert_eq!(arrivals.seen().unwrap().stamped, 0);
 }
 
-/// A rate of the options is that of all flows together: each keeps its share and its profile.
+/// `--rate` is the rate of all flows together: each flow keeps its share and its profile.
 #[test]
 fn options_replace_the_rates_of_a_file() {
     let Some(_lab) = Lab::enter() else { return };

@@ -1,5 +1,5 @@
-//! Flows of different layouts, which programs of their own make: paced, they are the same frames as
-//! ever.
+//! Flows of different layouts, each made by a program of its own: paced, their frames are the same
+//! as unpaced.
 
 use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
@@ -26,11 +26,11 @@ fn toml(port: &str, flows: &[Flow], settings: &[String]) -> String {
     text
 }
 
-/// Sends and captures; each frame with its flow and its number there.
+/// Sends and captures; returns each frame's flow.
 #[track_caller]
 fn send(text: &str, flows: &[Flow]) -> (Report, Vec<usize>) {
-    // Veth wants a program at the other end, which switches GRO on; that holds some frames back,
-    // others not.
+    // A veth needs GRO or a program at the other end; a program, which switches GRO on, delays some
+    // frames and not others.
     let _counting = Sink::attach("xtg1", SinkAction::Pass).unwrap();
     ethtool("-K xtg1 gro off");
     let config = Config::write(text);
@@ -60,7 +60,7 @@ fn flows_of_different_layouts_have_rates_of_their_own() {
     let flows = mixed();
     let rates = [8000.0, 90.0, 2600.0, 5000.0, 17.0];
     let settings = rates.map(|rate| format!("rate = '{rate}pps'\nduration = '150ms'"));
-    // Several workers, where there can be.
+    // With several workers, where the machine allows them.
     let Some((_, cpus)) = one_and_two_workers().last() else { return };
     let (report, _) = send(&toml(&format!("cpus = '{cpus}'"), &flows, &settings), &flows);
     for ((index, rate), sent) in (0..).zip(rates).zip(&report.flows) {
@@ -79,7 +79,7 @@ fn flows_of_different_layouts_share_the_rate_of_a_port() {
         |flow: usize| turns.iter().filter(|turn| **turn as usize == flow).count() as u64 * cycles;
     let settings: Vec<String> =
         (0..flows.len()).map(|flow| format!("packets = {}", share(flow))).collect();
-    // In the order of one worker.
+    // One worker's frames arrive in its order.
     let (report, order) = send(&toml("rate = '15kpps'", &flows, &settings), &flows);
     for (index, sent) in report.flows.iter().enumerate() {
         assert_eq!((sent.frames_tx, sent.frames_unsent), (share(index), Some(0)), "{report:?}");

@@ -1,5 +1,5 @@
-//! The bytes of each header where nothing is set, the optional parts it has, its length field and
-//! its checksum.
+//! The bytes of each header without settings, its optional parts, its length field and its
+//! checksum.
 
 use xdp_trafficgen::packet::{
     FieldDef,
@@ -53,7 +53,7 @@ pub(super) fn bytes(flow: &Flow, index: usize) -> Vec<u8> {
             [&first[..], &V4[0].octets(), &V4[1].octets(), options].concat()
         }
         Ipv6 => [&[0x60, 0, 0, 0, 0, 0, number, 64][..], &V6[0].octets(), &V6[1].octets()].concat(),
-        // One option that pads.
+        // One option that pads the header.
         Ipv6HopByHop | Ipv6Destination if options.is_empty() => vec![number, 0, 1, 4, 0, 0, 0, 0],
         Ipv6HopByHop | Ipv6Destination => {
             [&[number, eights(2 + options.len())][..], options].concat()
@@ -98,15 +98,15 @@ pub(super) fn bytes(flow: &Flow, index: usize) -> Vec<u8> {
 /// Fields whose presence sets the flags E, S and PN.
 const GTP_PARTS: [&str; 3] = ["next_extension_header_type", "sequence_number", "n_pdu_number"];
 
-/// Which of the parts of RFC 2890 are there: checksum, key, sequence number.
+/// Which of the optional parts of RFC 2890 a header has: checksum, key, sequence number.
 fn gre_parts(header: &Header) -> [bool; 3] {
     let checksum =
         ["checksum_present", "checksum", "reserved1"].iter().any(|name| header.sets(name));
     [checksum || header.checksum.is_some(), header.sets("key"), header.sets("sequence_number")]
 }
 
-/// Where a field starts behind its header's first bit. Optional parts that are not there move what
-/// is behind them.
+/// Offset of a field from its header's first bit. An optional part that is missing shifts the
+/// fields behind it.
 pub(super) fn bit_offset(header: &Header, field: &FieldDef) -> i64 {
     let offset = i64::from(field.bit_offset);
     if header.kind != Gre || field.name.starts_with("bits") {
@@ -120,7 +120,7 @@ pub(super) fn bit_offset(header: &Header, field: &FieldDef) -> i64 {
     offset - 32 * i64::try_from(missing).expect("at most three")
 }
 
-/// Into the frame from the header's start on.
+/// Writes the length field; `rest` is the frame from the header's start on.
 pub(super) fn write_length(kind: HeaderKind, rest: &mut [u8]) {
     let (at, uncounted) = match kind {
         Ipv4 => (2, 0),
@@ -134,7 +134,7 @@ pub(super) fn write_length(kind: HeaderKind, rest: &mut [u8]) {
     rest[at..at + 2].copy_from_slice(&length.to_be_bytes());
 }
 
-/// The checksum of the header that starts at `start`, unless it has none or it is set.
+/// Writes the checksum of the header at `start`, unless it has none or the checksum is set.
 pub(super) fn write_checksum(flow: &Flow, index: usize, start: usize, frame: &mut [u8]) {
     let header = &flow.headers[index];
     let at = start
@@ -154,7 +154,7 @@ pub(super) fn write_checksum(flow: &Flow, index: usize, start: usize, frame: &mu
         .into_iter()
         .filter(|&end| end >= at + 2)
         .collect::<Vec<_>>();
-    // Behind the shortest length there is nothing, and what the last one counts beyond that are
+    // The covered bytes end at the shortest length; what the last length says beyond that counts as
     // zeros.
     let end = said.iter().copied().fold(frame.len(), usize::min);
     let length = said.last().map_or(frame.len(), |&end| end) - start;
@@ -181,9 +181,9 @@ pub(super) fn write_checksum(flow: &Flow, index: usize, start: usize, frame: &mu
     frame[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }
 
-/// Where the lengths say that what this header's checksum covers ends: the IP packet's, and UDP's
-/// own; IPv4's header itself ends where its first byte says, or where it really does when that is
-/// less than the five words of RFC 791 section 3.1.
+/// Where the lengths end what this header's checksum covers: the IP packet's length, and UDP's own.
+/// IPv4's header itself ends where its first byte says, or at its real end if that is less than the
+/// five words of RFC 791 section 3.1.
 fn lengths(flow: &Flow, index: usize, start: usize, frame: &[u8]) -> Vec<usize> {
     let two = |at: usize| usize::from(frame[at]) << 8 | usize::from(frame[at + 1]);
     match flow.headers[index].kind {
@@ -197,7 +197,7 @@ fn lengths(flow: &Flow, index: usize, start: usize, frame: &[u8]) -> Vec<usize> 
     }
 }
 
-/// Where the IP packet ends that the header with this index is the payload of.
+/// End of the IP packet whose payload contains the header with this index.
 fn packet_end(flow: &Flow, index: usize, frame: &[u8]) -> Option<usize> {
     for (number, header) in flow.headers[..index].iter().enumerate().rev() {
         let at = flow.start(number);
@@ -217,8 +217,8 @@ fn packet_end(flow: &Flow, index: usize, frame: &[u8]) -> Option<usize> {
     None
 }
 
-/// Source and destination of the IP packet that the header with this index is the payload of; none
-/// when something else than extension headers or unknown bytes is between.
+/// Source and destination of the IP packet whose payload contains the header with this index; none
+/// when anything but extension headers or unknown bytes stands between them.
 fn addresses(flow: &Flow, index: usize, frame: &[u8]) -> Vec<u8> {
     for (number, header) in flow.headers[..index].iter().enumerate().rev() {
         let start = flow.start(number);
@@ -243,7 +243,8 @@ pub(crate) fn internet_checksum(bytes: &[u8]) -> u16 {
     !sum
 }
 
-/// Locally administered, source and destination: what Ethernet has inside of a tunnel.
+/// Locally administered addresses, source and destination: the defaults of an Ethernet header
+/// inside a tunnel.
 const INNER: [u128; 2] = [0x0200_0000_0001, 0x0200_0000_0002];
 
 fn mac(value: u128) -> [u8; 6] {
@@ -258,7 +259,7 @@ fn eights(len: usize) -> u8 {
     u8::try_from(len / 8 - 1).expect("short")
 }
 
-/// Nothing behind it that has a type: IEEE 802 Local Experimental Ethertype 1.
+/// Where no header with a type follows: IEEE 802 Local Experimental Ethertype 1.
 fn ether_type(next: Option<HeaderKind>) -> u16 {
     match next {
         Some(Ethernet) => 0x6558,
@@ -272,7 +273,7 @@ fn ether_type(next: Option<HeaderKind>) -> u16 {
     }
 }
 
-/// Nothing behind it that PPP carries: its padding protocol.
+/// Where no header follows that PPP carries: its padding protocol.
 fn ppp_protocol(next: Option<HeaderKind>) -> u16 {
     match next {
         Some(Ipv4) => 0x0021,
@@ -282,7 +283,7 @@ fn ppp_protocol(next: Option<HeaderKind>) -> u16 {
     }
 }
 
-/// Nothing behind it that has a number: for experiments (RFC 3692).
+/// Where no header with a number follows: a number for experiments (RFC 3692).
 fn ip_number(next: Option<HeaderKind>) -> u8 {
     match next {
         Some(Mpls) => 137,

@@ -21,7 +21,7 @@ pub(crate) fn toml(flows: &[Flow], cpus: &[u32], action: &str) -> String {
 }
 
 impl Flow {
-    /// The table of `flows` but for its name and port.
+    /// The table of `flows`, without its name and port.
     pub(crate) fn toml(&self) -> String {
         let weight =
             if self.weight == 1 { String::new() } else { format!("weight = {}\n", self.weight) };
@@ -122,7 +122,7 @@ impl Pattern {
     fn entry(&self, field: &FieldDef) -> String {
         let text = |value: u128| quoted(field.kind, value);
         let counting = |way: &str, Count { start, step, count }: &Count| match step {
-            // The default, left out; other steps are written as the field's values are.
+            // The default step is left out; others are written as the field's values are.
             1 => format!("{way} = {{ start = {}, count = {count} }}", text(*start)),
             _ => format!(
                 "{way} = {{ start = {}, step = {}, count = {count} }}",
@@ -197,7 +197,7 @@ fn quoted(kind: FieldType, value: u128) -> String {
         }
         FieldType::Ipv4 => format!("'{}'", Ipv4Addr::from(u32::try_from(value).expect("32 bits"))),
         FieldType::Ipv6 => format!("'{}'", Ipv6Addr::from(value)),
-        // TOML's integers end at 2⁶³.
+        // TOML's integers end at 2⁶³ − 1.
         FieldType::Number if value >> 63 != 0 => format!("'{value:#x}'"),
         FieldType::Number => value.to_string(),
     }
