@@ -372,7 +372,7 @@ fn counters_are_those_that_other_programs_show() {
             tx_dropped: of("dropped"),
             tx_errors: of("errors"),
             nic,
-            // The kernel has answered no neighbour requests in this namespace.
+            // This namespace's own stack has answered nothing.
             ..Counters::default()
         };
         assert_eq!(reader.read(index).unwrap(), expected, "{interface}");

@@ -1,7 +1,7 @@
-//! `probe` on every kind of interface that can be had in a network namespace: the verdict, what
-//! decides it, the exit status, and whether frames that are really sent agree. Oracles: the
-//! kernel's counters where frames arrive, `ip`, `ethtool`, `uname`, and the kernel's source for
-//! what decides.
+//! `probe` on every kind of interface that a network namespace can have: the verdict, what decides
+//! it, the exit status, and whether frames that are really sent confirm it. Oracles: the kernel's
+//! counters where frames arrive, `ip`, `ethtool`, `uname`, and the kernel's source for what
+//! decides.
 
 mod report;
 mod schema;
@@ -23,14 +23,15 @@ fn link(interface: &str) -> Value {
     links[0].clone()
 }
 
-/// Packets an interface has received, or sent.
+/// Packets that an interface has received, or sent.
 #[track_caller]
 fn packets(interface: &str, direction: &str) -> u64 {
     link(interface)["stats64"][direction]["packets"].as_u64().unwrap()
 }
 
-/// Without and with frames sent: the same exit status and deciding finding (none: nothing stands in
-/// the way), and `arrived` counts what the trial's 64 frames come to.
+/// Probes without and with frames sent. Both have the same exit status and the same deciding
+/// finding (none: the interface is ready), and `arrived` counts those of the trial's 64 frames that
+/// arrive.
 #[track_caller]
 fn check(interface: &str, blocked_by: Option<&str>, arrived: impl Fn() -> u64) {
     let before = arrived();
@@ -56,7 +57,7 @@ fn check(interface: &str, blocked_by: Option<&str>, arrived: impl Fn() -> u64) {
     assert_eq!(arrived(), before + expected);
 }
 
-/// veth hands XDP frames only to a peer whose NAPI runs (veth_xdp_xmit in the kernel's
+/// A veth hands XDP frames only to a peer whose NAPI runs (veth_xdp_xmit in the kernel's
 /// drivers/net/veth.c).
 #[test]
 fn veth() {
@@ -109,7 +110,7 @@ fn tap() {
     });
 }
 
-/// As `ip`, `ethtool` and `uname` say.
+/// The facts are those that `ip`, `ethtool` and `uname` show.
 #[test]
 fn facts() {
     let Some(_stage) = Stage::set() else { return };
@@ -155,9 +156,9 @@ fn facts() {
     );
 }
 
-/// Against the kernel's source (TEST_XDP_MAX_BATCH of net/bpf/test_run.c; the largest frame by its
-/// test's numbers, 3408 bytes since 6.5 with pages of 4 KiB), its symbols, and what a user of the
-/// trace points sees.
+/// The facts agree with the kernel's source (TEST_XDP_MAX_BATCH of net/bpf/test_run.c; the largest
+/// frame by its test's numbers, 3408 bytes since 6.5 with pages of 4 KiB), with its symbols, and
+/// with what a user of the trace points sees.
 #[test]
 fn the_kernel() {
     let Some(_stage) = Stage::set() else { return };
@@ -175,12 +176,13 @@ fn the_kernel() {
         let name = point["name"].as_str().unwrap();
         assert_eq!(point["present"], has(&format!("__traceiter_{name}")), "{name}");
     }
-    // Waiting for RCU takes milliseconds, not waiting microseconds; but the machine may be busy.
+    // A call that waits for RCU takes milliseconds, any other microseconds; but the machine may be
+    // busy.
     let call = &kernel["call"];
     assert!(call["ns"].as_u64().unwrap() > 0 && call["alone_ns"].as_u64().unwrap() > 0, "{call}");
 }
 
-/// A line on each interface, and none is touched.
+/// The report has a line for each interface, and `probe` changes none of them.
 #[test]
 fn the_machine() {
     let Some(_stage) = Stage::set() else { return };
@@ -214,7 +216,7 @@ fn the_machine() {
     assert_eq!(links(), before);
 }
 
-/// The words for people say the same, and nothing of it is lost where there are no rights.
+/// The text has the same content, and without capabilities it still says all that can be known.
 #[test]
 fn without_rights_it_explains() {
     let Some(_stage) = Stage::set() else { return };
@@ -241,7 +243,7 @@ fn without_rights_it_explains() {
         unanswered.iter().any(|question| question["question"] == "live_frames"),
         "{unanswered:?}"
     );
-    // What needs no rights is there all the same: the types of the kernel know names.
+    // Facts that need no capabilities are still there: the kernel's type information has the names.
     let of_root = Probe::of(&["probe", "--json"]);
     for field in ["trace_points", "bpf_loop", "release", "btf"] {
         assert_eq!(probed.object["kernel"][field], of_root.object["kernel"][field], "{field}");
@@ -301,7 +303,7 @@ fn what_is_typed_wrong_is_told() {
     check(&["probe", "xtg0", "--dst-mac", "02:00:00:00:00:02"], "--send");
 }
 
-/// It is looked at, but neither touched nor sent out of.
+/// `probe` reads the interface, and neither changes it nor sends out of it.
 #[test]
 fn the_default_route_is_kept_free() {
     let Some(_stage) = Stage::set() else { return };

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 #[test]
 fn every_sample_can_be_checked() {
     let Some(_stage) = Stage::set() else { return };
-    // A veth takes no frames where nobody receives them, and what blocks a port fails its check.
+    // A veth takes no frames without a receiver, and a port that cannot send fails its check.
     let _receivers = [sink("xtg0"), sink("xtg1")];
     for sample in Sample::all() {
         let paced = sample.is_paced();
@@ -39,8 +39,8 @@ fn every_sample_can_be_checked() {
     }
 }
 
-/// Whether it says how departures are kept; beside that there is only to say that the stage's
-/// interfaces have no addresses.
+/// Whether standard error says how departures are kept. Beside that it may only say that the
+/// stage's interfaces have no addresses.
 #[track_caller]
 fn only_mechanisms(finished: &Finished) -> bool {
     let mechanism = |line: &str| line.contains(": each worker ");
@@ -86,11 +86,11 @@ fn every_sample_can_be_shown() {
 }
 
 /// Each flow sends exactly what it should, and the kernel's counters of the receiving interfaces
-/// say the same.
+/// agree.
 #[test]
 fn every_sample_can_be_run() {
     for sample in Sample::all() {
-        // New counters for each.
+        // A new stage for each sample, so that its counters start at zero.
         let Some(_stage) = Stage::set() else { return };
         let paced = sample.is_paced();
         let Sample { path, ports, .. } = sample;
@@ -105,8 +105,8 @@ fn every_sample_can_be_run() {
         assert_eq!(report.flows.len(), flows.len(), "{path}");
         for (reported, (port, flow)) in report.flows.iter().zip(&flows) {
             assert_eq!((&reported.port, &reported.name), (*port, &flow.name), "{path}");
-            // On a busy machine departures may be given up; they are told, and nothing else is
-            // missing.
+            // On a busy machine, departures may have no frame; the report counts them, and nothing
+            // else is missing.
             assert_eq!(reported.frames_unsent.is_some(), paced, "{path}: {reported:?}");
             let unsent = reported.frames_unsent.unwrap_or(0);
             let counted = (reported.frames_attempted + unsent, reported.frames_tx + unsent);
@@ -125,7 +125,7 @@ fn every_sample_can_be_run() {
             let link: serde_json::Value =
                 serde_json::from_str(&run("ip", &["-j", "-s", "link", "show", receiver])).unwrap();
             let received = &link[0]["stats64"]["rx"];
-            // The interface counts no FCS.
+            // The interface's byte counter is without FCS.
             let bytes = sent.iter().map(|port| port.bytes_tx - 4 * port.frames_tx).sum::<u64>();
             assert_eq!(
                 (&received["packets"], &received["bytes"]),
@@ -153,9 +153,9 @@ fn what_arrives_is_what_show_predicts() {
     assert_arrives_as_shown(&FLOW.replace("VLAN", ""));
 }
 
-/// Behind a veth the pages of live frames are the receiver's to write to, and come back: the
-/// kernel's network stack takes a VLAN tag out in place, a router rewrites addresses and the time
-/// to live. The frames to come must not show it.
+/// Behind a veth the receiver may write to the pages of live frames, which come back: the kernel's
+/// network stack removes a VLAN tag in place, a router rewrites addresses and the time to live.
+/// Later frames must be right nevertheless.
 #[test]
 fn what_a_receiver_writes_is_not_sent_again() {
     assert_arrives_as_shown(&FLOW.replace("VLAN", "{ vlan = { id = 7 } },"));
@@ -164,7 +164,8 @@ fn what_a_receiver_writes_is_not_sent_again() {
 #[track_caller]
 fn assert_arrives_as_shown(flow: &str) {
     let Some(_stage) = Stage::set() else { return };
-    // No program of ours at the far end: with GRO the frames go on to whoever listens.
+    // The far end has no program of the test's: with GRO, veth passes the frames on to whoever
+    // listens.
     run("ethtool", &["-K", "xtg1", "gro", "on"]);
     let mut arrived_before = 0;
     for cpus in cpu_lists() {
@@ -181,7 +182,7 @@ fn assert_arrives_as_shown(flow: &str) {
         });
         assert_eq!((predicted.len() as u64, arrived.len() as u64), (PACKETS, PACKETS));
         if *cpus != "0" {
-            // Each worker's frames are in order, but nobody orders the workers.
+            // Each worker's frames are in order, but workers have no order among each other.
             predicted.sort();
             arrived.sort();
         }
@@ -206,7 +207,7 @@ fn assert_arrives_as_shown(flow: &str) {
 
 const PACKETS: u64 = 5003;
 
-/// A field of every width, several patterns, and lengths of which none is a divisor of another.
+/// Fields of every width and several patterns whose lengths do not divide each other.
 const FLOW: &str = r#"
 [[ports]]
 name = "west"
@@ -230,7 +231,7 @@ packet = [
 ]
 "#;
 
-/// What `show` writes about the first frames of each port, which it puts into `file`.
+/// What `show` prints about the first frames of each port, which it writes to `file`.
 #[track_caller]
 fn show(config: &str, packets: u64, file: &Path) -> String {
     let packets = packets.to_string();
@@ -289,7 +290,7 @@ fn frames(file: &Path) -> Vec<Vec<u8>> {
     frames
 }
 
-/// What a program that must succeed writes.
+/// The output of a program that must succeed.
 #[track_caller]
 fn run(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);

@@ -1,4 +1,4 @@
-//! What use has shown to go wrong: situations of public bug reports and lab days, each tried on the
+//! Situations from public bug reports and lab days in which something went wrong, each tried on the
 //! program as a user would meet it. Prints a table of all that were tried: `cargo test --test it
 //! situations`.
 //!

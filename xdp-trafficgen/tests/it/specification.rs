@@ -1,6 +1,6 @@
 //! Each statement of the specification of live frames (the kernel's
-//! `Documentation/bpf/bpf_prog_run.rst`), on the real kernel: the statement first, as the
-//! specification words it, then how it shows.
+//! `Documentation/bpf/bpf_prog_run.rst`), tried on the real kernel: first the statement in the
+//! specification's words, then how the test observes it.
 
 #![expect(
     unsafe_code,
@@ -36,8 +36,8 @@ use crate::harness::{
 /// "The batch size defaults to 64 packets […], but can be specified by userspace through the
 /// batch_size parameter".
 ///
-/// A signal ends a call between two batches, so the repetitions it made are a multiple of the batch
-/// size; and of nothing larger, because signals come at any time.
+/// A signal ends a call between two batches, so the number of repetitions is a multiple of the
+/// batch size; of nothing larger, because signals come at any time.
 #[test]
 fn batches_have_64_frames_unless_told_otherwise() {
     let Some(net) = TestNet::enter() else { return };
@@ -62,7 +62,7 @@ fn batches_have_64_frames_unless_told_otherwise() {
     assert_arrived(&sink, port.redirected().transmitted);
 }
 
-/// Sends without end, until a signal.
+/// Sends without end, until a signal interrupts it.
 fn interrupted(port: &Port, batch_size: u32) -> Sent {
     static HANDLER: Once = Once::new();
     HANDLER.call_once(|| {
@@ -73,7 +73,7 @@ fn interrupted(port: &Port, batch_size: u32) -> Sent {
     });
     let attempted = || port.total(|worker| worker.frames_attempted());
     let before = attempted();
-    // SAFETY: always succeeds.
+    // SAFETY: pthread_self always succeeds.
     let sender = unsafe { libc::pthread_self() };
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -126,8 +126,8 @@ fn results_are_refused() {
         errno(Call { data_out: Some(&mut room), ..Call::new(&[0; 64]) }.run(&program)),
         Some(libc::EINVAL)
     );
-    // 6.18 looks at them only when it is given a context, as the generator always does; without one
-    // it ignores data_out.
+    // 6.18 checks these attributes only when it is given a context, as it always is by the
+    // generator; without one it ignores data_out.
     assert_eq!(
         errno(Call { ctx_out: Some(&mut room), ..Call::new(&[0; 64]) }.run(&program)),
         Some(libc::EINVAL)
@@ -138,7 +138,7 @@ fn results_are_refused() {
 /// is supported".
 #[test]
 fn unknown_flags_are_rejected() {
-    // That it enters says that the probe found live frames.
+    // A namespace is entered only where the probe has found live frames.
     let Some(_net) = TestNet::enter() else { return };
     let program = raw::load_xdp(&[mov_imm(0, XDP_DROP), EXIT]);
     let run = |flags| errno(Call { flags, ..Call::new(&[0; 64]) }.run(&program));
@@ -163,7 +163,7 @@ fn the_context_has_the_ingress_interface() {
     for ingress in [west, north, lo] {
         Call { ingress, ..Call::new(&[0; 64]) }.run(&program).unwrap();
     }
-    // Without a context there is no ingress interface, and it is `lo`.
+    // Without a context the ingress interface is `lo`.
     Call { context: false, ..Call::new(&[0; 64]) }.run(&program).unwrap();
     let seen: Vec<u32> = capture.frames(4).iter().map(|frame| stamp_of(frame)).collect();
     assert_eq!(seen, [west, north, lo, lo]);
@@ -177,8 +177,8 @@ fn the_context_has_the_ingress_interface() {
 /// recycling, the page content is not rewritten; only the packet boundary pointers […] will be
 /// reset".
 ///
-/// A program counts in the packet itself how often it saw the page, and cuts four bytes off its
-/// end. So a fresh page arrives with 1, a recycled one with more; and all arrive with the same
+/// The program counts in the packet itself how often it has seen the page, and cuts four bytes off
+/// its end. So a fresh page arrives with 1 and a recycled one with more; and all have the same
 /// length, unless the end was not reset.
 #[test]
 fn recycled_pages_keep_their_content_and_get_new_bounds() {
@@ -206,7 +206,8 @@ fn recycled_pages_keep_their_content_and_get_new_bounds() {
             assert!(rest.iter().all(|&byte| byte == 0xa5), "batch_size {batch_size}: {frame:x?}");
         }
         let uses: Vec<u32> = frames.iter().map(|frame| stamp_of(frame)).collect();
-        // A batch holds its pages to its end, so none of the first batch can have been seen before.
+        // A batch holds its pages until its end, so the program sees no page of the first batch
+        // twice.
         assert!(
             uses[..batch_size as usize].iter().all(|&uses| uses == 1),
             "batch_size {batch_size}: {uses:?}"
@@ -215,7 +216,8 @@ fn recycled_pages_keep_their_content_and_get_new_bounds() {
         let highest = uses.iter().copied().max().unwrap();
         assert!(highest > 1, "batch_size {batch_size}: no page came back");
         for times in 1..highest {
-            // What was written stays: whatever comes a further time has come before.
+            // What was written stays: a page that arrives for the nth time has arrived with n - 1
+            // before.
             assert!(
                 pages_used(times) + dropped >= pages_used(times + 1),
                 "batch_size {batch_size}: {uses:?}"
@@ -227,8 +229,9 @@ fn recycled_pages_keep_their_content_and_get_new_bounds() {
 /// "if the program drops the packet, the data page is immediately recycled. Otherwise, the packet
 /// is buffered until the end of the batch".
 ///
-/// The program lets a page through when it sees it for the second time. All is one batch: were
-/// dropped pages kept to its end, every page would be new and nothing would arrive.
+/// The program passes a page on when it sees it for the second time. All repetitions are one batch:
+/// if the kernel kept dropped pages until its end, every page would be new and nothing would
+/// arrive.
 #[test]
 fn dropped_pages_come_back_within_the_batch() {
     let Some(net) = TestNet::enter() else { return };
@@ -265,7 +268,7 @@ fn frames_are_right_on_fresh_and_on_recycled_pages() {
         let port = Port::load(
             net.plan_flow(&format!("interface = \"{west}\"\nbatch_size = {batch_size}"), flow),
         );
-        // Two calls, of which the second goes on where the first ended.
+        // Two calls, of which the second continues where the first ended.
         port.send(1000);
         port.send(packets - 1000);
         let transmitted = u32::try_from(port.redirected().transmitted).unwrap();
@@ -285,7 +288,7 @@ fn frames_are_right_on_fresh_and_on_recycled_pages() {
             assert_eq!(frame, expected, "batch_size {batch_size}, frame {index}");
             sources.insert(mac);
         }
-        // Of 2^48 random addresses none comes twice in 3000.
+        // Of 2^48 random addresses, none repeats within 3000.
         assert_eq!(sources.len(), transmitted as usize);
     }
 }
@@ -326,8 +329,8 @@ fn tx_leaves_by_the_ingress_interface() {
 /// "if the XDP program returns XDP_PASS, the packet will be injected into the kernel networking
 /// stack as though it arrived on that ifindex".
 ///
-/// Two sockets listen for the same datagrams, each bound to one interface. That of the ingress
-/// interface gets them all.
+/// Two sockets listen for the same datagrams, each bound to one interface. The socket of the
+/// ingress interface receives all.
 #[test]
 fn pass_reaches_a_socket_on_the_ingress_interface() {
     let Some(net) = TestNet::enter() else { return };
@@ -350,7 +353,7 @@ fn pass_reaches_a_socket_on_the_ingress_interface() {
     let north = socket_on("north");
     let west = socket_on("west");
     let mut source_port = 1000;
-    // Few at a time: a socket's buffer is bounded.
+    // Few at a time, because a socket's buffer is bounded.
     for _ in 0..20 {
         port.send(16);
         for _ in 0..16 {
@@ -371,11 +374,12 @@ fn pass_reaches_a_socket_on_the_ingress_interface() {
 
 /// A socket that hears only what comes in by `interface`.
 fn socket_on(interface: &str) -> UdpSocket {
-    // Bound to the interface before it is bound to the port, which the other socket has too.
-    // SAFETY: no pointers.
+    // The socket is bound to the interface before the port, because the other socket has the same
+    // port.
+    // SAFETY: socket takes no pointers.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     assert!(socket >= 0);
-    // SAFETY: new, and nobody else's.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
     let name = CString::new(interface).unwrap();
     // SAFETY: the option's value is a string of the length given.
@@ -406,7 +410,7 @@ fn drop_sends_nothing() {
     dropping.send(10_000);
     let counts = dropping.counts();
     assert_eq!((counts.attempted, counts.transmitted, counts.dropped), (10_000, 0, 0));
-    // The same counters do move when something is sent.
+    // The same counters do move when frames are sent.
     net.port("interface = \"west\"").send(10);
     assert_arrived(&sink, 10);
     assert_eq!(transmitted("west") - before, Transmitted { packets: 10, dropped: 0 });
@@ -433,7 +437,7 @@ fn a_failing_redirect_does_not_stop_the_run() {
         ("link del west", libc::ENODEV),
     ] {
         if what == "link del west" {
-            // Those that were accepted are all there before their wire goes.
+            // All accepted frames have arrived before the wire is removed.
             assert_arrived(&sink, 1000);
         }
         ip(what);
@@ -443,14 +447,14 @@ fn a_failing_redirect_does_not_stop_the_run() {
         assert_eq!(counts.drops, drops, "{what}");
         assert_eq!(counts.transmitted, 1000, "{what}");
     }
-    // What the whole call depends on is another matter.
+    // Without the ingress interface the whole call fails.
     ip("link del north");
     let failed = port.generator.send(&port.plan.program.frame, port.plan.ingress, 1000, 64);
     assert_eq!(failed.unwrap_err().errno(), Some(libc::ENODEV));
 }
 
-/// The limits of a frame, which the specification leaves to the kernel: an Ethernet header (commit
-/// 6b3d638ca897), and a page with everything else that has to be in it.
+/// The limits of a frame, which the specification leaves to the kernel: at least an Ethernet header
+/// (commit 6b3d638ca897), and at most a page, minus what else must fit into it.
 #[test]
 fn frames_have_14_bytes_at_least_and_fit_a_page() {
     let Some(net) = TestNet::enter() else { return };
@@ -473,9 +477,9 @@ const XDP_DROP: i32 = 1;
 const LIVE_FRAMES: u32 = 1 << 1;
 /// `bpf_xdp_adjust_tail`
 const ADJUST_TAIL: i32 = 65;
-/// Where `struct xdp_md` has it.
+/// Offset of this field in `struct xdp_md`.
 const INGRESS_IFINDEX: i16 = 12;
-/// Where test programs leave a number in the frame.
+/// Offset at which test programs leave a number in the frame.
 const STAMP: i16 = 52;
 /// Adds one to the stamp.
 const COUNT_USES: [Insn; 3] = [load(5, 2, STAMP), add_imm(5, 1), store(2, STAMP, 5)];
@@ -500,8 +504,8 @@ const fn store(dst: u8, offset: i16, src: u8) -> Insn {
     insn(0x63, dst, src, offset, 0)
 }
 
-/// A program that runs `body` on frames of 64 bytes and redirects them to `egress`; shorter ones it
-/// drops. Registers: 2 is the packet, 6 the context.
+/// A program that runs `body` on frames of at least 64 bytes, redirects them to `egress`, and drops
+/// shorter ones. Register 2 is the packet, 6 the context.
 fn page_program(body: &[Insn], egress: u32) -> OwnedFd {
     let tail = redirect(egress);
     let to_drop = i16::try_from(body.len() + tail.len()).unwrap();
@@ -526,14 +530,14 @@ fn errno(result: io::Result<()>) -> Option<i32> {
     result.err().map(|error| error.raw_os_error().unwrap())
 }
 
-/// A `BPF_PROG_RUN` with every attribute free to choose.
+/// A `BPF_PROG_RUN` whose attributes a test can all choose.
 struct Call<'a> {
     frame: &'a [u8],
     flags: u32,
     repeat: u32,
     batch_size: u32,
     ingress: u32,
-    /// Whether a context is given; without one, `ingress` says nothing.
+    /// Whether a context is given; without one, `ingress` has no effect.
     context: bool,
     data_out: Option<&'a mut [u8]>,
     ctx_out: Option<&'a mut [u8]>,
@@ -583,8 +587,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Keeps a copy of every frame that arrives at an interface, in order, and drops the frame, so that
-/// its page goes back.
+/// Copies every frame that arrives at an interface, in order, and drops the frame, so that its page
+/// is recycled.
 struct Capture {
     count: Array<MapData, u64>,
     frames: Array<MapData, Slot>,
@@ -647,7 +651,7 @@ impl Capture {
         }
     }
 
-    /// Exactly `count` frames, once they are there.
+    /// Waits for `count` frames, checks that there are no more, and returns them.
     #[track_caller]
     fn frames(&self, count: u32) -> Vec<Vec<u8>> {
         let arrived = || self.count.get(&0, 0).unwrap();

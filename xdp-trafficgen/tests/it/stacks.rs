@@ -1,4 +1,4 @@
-//! Stacks of headers as tshark sees them: nothing malformed, every checksum right, every field at
+//! Stacks of headers, checked by tshark: nothing malformed, every checksum right, every field at
 //! the value it was set to.
 
 mod random;
@@ -14,7 +14,7 @@ use xdp_trafficgen::packet::{
     ChecksumMode, HeaderKind, HeaderKind::*, Layer, Payload, Template, assemble,
 };
 
-/// A field of ours and the name tshark has for it.
+/// A field, and tshark's name for it.
 struct Compared {
     kind: HeaderKind,
     name: &'static str,
@@ -25,7 +25,7 @@ const fn compared(kind: HeaderKind, name: &'static str, tshark: &'static str) ->
     Compared { kind, name, tshark }
 }
 
-/// Fields of which every instance can have any value without changing how the rest is decoded.
+/// Fields that can have any value in every instance without changing how the rest is decoded.
 static COMPARED: &[Compared] = &[
     compared(Ethernet, "dst", "eth.dst"),
     compared(Ethernet, "src", "eth.src"),
@@ -81,7 +81,7 @@ static COMPARED: &[Compared] = &[
     compared(Gtpv1, "n_pdu_number", "gtp.npdu_number"),
 ];
 
-/// Lengths, which follow from where a header is.
+/// Lengths, which follow from a header's offset.
 static LENGTHS: [(HeaderKind, &str, usize); 5] = [
     (Pppoe, "pppoe.payload_length", 6),
     (Ipv4, "ip.len", 0),
@@ -90,7 +90,7 @@ static LENGTHS: [(HeaderKind, &str, usize); 5] = [
     (Gtpv1, "gtp.length", 8),
 ];
 
-/// What tshark thinks of a checksum: 0 is bad, 1 is good.
+/// tshark's verdict on a checksum: 0 is bad, 1 is good.
 static CHECKSUMS: [(HeaderKind, &str); 6] = [
     (Ipv4, "ip.checksum.status"),
     (Udp, "udp.checksum.status"),
@@ -107,7 +107,7 @@ const EXPERT_MESSAGE: &str = "_ws.expert.message";
 /// A frame's fields by tshark's names: the values of all instances, outer to inner.
 type Dissected = BTreeMap<&'static str, Vec<String>>;
 
-/// None when there is no tshark, which is then said.
+/// None where tshark is missing, with a message.
 fn tshark(frames: &[Vec<u8>]) -> Option<Vec<Dissected>> {
     if Command::new("tshark").arg("--version").output().is_err() {
         skipped("tshark is not installed (`apt-get install tshark`)");
@@ -185,7 +185,7 @@ fn number(text: &str) -> u128 {
     }
 }
 
-/// The layers tshark gets to see: behind custom bytes it cannot know what follows.
+/// The layers that tshark sees: it cannot decode what follows custom bytes.
 fn visible(layers: &[Layer]) -> &[Layer] {
     let custom = layers.iter().position(|layer| layer.kind == Custom);
     &layers[..custom.unwrap_or(layers.len())]
@@ -205,7 +205,7 @@ fn check(layers: &[Layer], template: &Template, dissected: &Dissected) {
         !numbers(EXPERT_GROUP).iter().any(|group| [0x0100_0000, 0x0700_0000].contains(group)),
         "expert: {context}"
     );
-    // What an ICMP error is about tshark shows in another way.
+    // tshark shows the packet inside an ICMP error in another way.
     let errors = visible
         .windows(2)
         .any(|pair| matches!(pair[0].kind, Icmp | Icmpv6) && pair[1].kind != Custom);
@@ -215,7 +215,7 @@ fn check(layers: &[Layer], template: &Template, dissected: &Dissected) {
         };
         let expected: Vec<u128> =
             visible.iter().filter(|layer| layer.kind == compared.kind).filter_map(set).collect();
-        // Ports of a tunnel are not set.
+        // A tunnel's destination port is filled in, not set.
         let found: Vec<u128> = numbers(compared.tshark)
             .into_iter()
             .filter(|port| compared.name != "dst_port" || ![4789, 2152].contains(port))
@@ -275,8 +275,8 @@ fn tshark_finds_what_was_asked_for_in_random_stacks() {
 }
 
 /// Every length says less than there is, an inner one less than an outer one, and the frame goes on
-/// behind: no checksum covers what is behind its packet's end, and each pseudo header has the
-/// length that is said.
+/// behind: no checksum covers bytes behind its packet's end, and each pseudo header has the
+/// packet's stated length.
 #[test]
 fn tshark_finds_checksums_right_whatever_the_lengths_say() {
     let kinds: [&[HeaderKind]; 10] = [
@@ -324,7 +324,7 @@ fn tshark_finds_checksums_right_whatever_the_lengths_say() {
                     cut += random.below(room - cut + 1);
                     layer.set.push((length.clone(), u128::from(said) - cut as u128));
                 } else if cut > 0 {
-                    // What follows is at most as long.
+                    // An inner length is at most as long as the outer one allows.
                     layer.set.push((length.clone(), u128::from(said) - cut as u128));
                 }
             }
@@ -342,7 +342,7 @@ fn tshark_finds_checksums_right_whatever_the_lengths_say() {
     }
 }
 
-/// A stack with each header that has a checksum; the bad one is reported, and only that one.
+/// Each stack has one bad checksum; tshark reports that one and no other.
 #[test]
 fn tshark_reports_checksums_that_are_bad_on_purpose() {
     let cases: [(&[HeaderKind], HeaderKind); 8] = [
@@ -378,7 +378,7 @@ fn tshark_reports_checksums_that_are_bad_on_purpose() {
             } else {
                 vec!["1"; kinds.iter().filter(|&&k| k == kind).count()]
             };
-            // GRE has a checksum only when asked.
+            // GRE has a checksum only when asked to.
             assert!(
                 dissected[name] == expected,
                 "{name} of {kinds:?} with a bad {bad:?}: {dissected:?}"

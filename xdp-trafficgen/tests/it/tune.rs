@@ -1,5 +1,5 @@
-//! `tune` on the real kernel: its table and its JSON, what it stores, and what it says where
-//! nothing can be sent.
+//! `tune` on the real kernel: its table and its JSON, what it writes, and what it says where no
+//! frame can be sent.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
@@ -9,7 +9,7 @@ use crate::harness::{
 use rustix::process::Signal;
 use serde::Deserialize;
 
-/// `tune xtg0` to the receiver, as short as it may be, with more options.
+/// `tune xtg0` to the receiver with more options, as short as possible.
 fn tune(more: &[&str]) -> Command {
     let mut command =
         trafficgen(&["tune", "xtg0", "--dst-mac", RECEIVER_MAC, "--duration", "100ms"]);
@@ -89,7 +89,8 @@ struct FoundAt {
 }
 
 impl Report {
-    /// Of a sweep with `--json` that ended with this exit code; checks what must hold of every one.
+    /// The report of a sweep with `--json` that ended with this exit code. Checks what must hold of
+    /// every report.
     #[track_caller]
     fn of(finished: &Finished, code: i32) -> Self {
         assert_eq!(finished.code, Some(code), "{finished:?}");
@@ -98,7 +99,7 @@ impl Report {
             .unwrap_or_else(|error| panic!("{error}: {finished:?}"));
         let Self { interface, frame_size, setting_ns, duration_ns, .. } = &report;
         assert_eq!((&**interface, *frame_size), ("xtg0", 64));
-        // 0.1 seconds here, unless a test leaves it at the default of 2.
+        // These tests use 0.1 seconds, unless one leaves the default of 2.
         assert!(
             [100_000_000, 2_000_000_000].contains(setting_ns) && *duration_ns > 0,
             "{report:?}"
@@ -114,7 +115,7 @@ impl Report {
                 !point.rounds.is_empty() && point.drops.iter().all(|drop| !drop.reason.is_empty()),
                 "{point:?}"
             );
-            // A median lies among what it is of.
+            // A median lies between the smallest and the largest value.
             let rates = || point.rounds.iter().map(|round| round.pps);
             assert!(
                 rates().min() <= Some(point.pps) && Some(point.pps) <= rates().max(),
@@ -127,7 +128,7 @@ impl Report {
                 "{point:?}"
             );
         }
-        // Every dropped frame is explained once.
+        // Every dropped frame belongs to exactly one finding.
         for (index, point) in report.points.iter().enumerate() {
             let found = report
                 .findings
@@ -179,7 +180,7 @@ fn the_table_has_a_row_for_each_setting_and_every_frame_is_counted() {
         assert_eq!(tried(&|point| point.cpus == [0, 1]), cpus == &"0-1", "{report:?}");
         assert!(report.points.iter().all(|point| point.rounds.len() >= 5), "{report:?}");
         assert!(report.proposal.is_some(), "{report:?}");
-        // The receiver counted the same frames, whatever was sent with which setting.
+        // The receiver counted the same number of frames, summed over all settings.
         assert_arrived(&sink, report.points.iter().map(|point| point.frames_tx).sum());
     }
 }
@@ -223,7 +224,7 @@ fn a_new_file_runs_and_a_known_one_keeps_the_rest() {
             && report.only_port().bytes_tx == report.only_port().frames_tx * 64
     );
 
-    // Of a file that is there only the three values change, by way of a link too.
+    // In an existing file only the three values change, even through a link.
     let known = "# mine\n[[ports]]\nname = 'p'\r\ninterface = 'xtg0'\nbatch_size = 1 # slow\ncpus = 7\naction = 'tx'\n\n\
                  [[flows]]\nname = 'f'\nport = 'p'\npacket = [{ ethernet = {} }]";
     fs::write(&path, known).unwrap();
@@ -299,7 +300,7 @@ fn wrong_options_and_interfaces() {
             vec!["tune", "xtg1", "--size", "1600", "--dst-mac", RECEIVER_MAC],
             "--size: a frame of 1600 bytes is too large",
         ),
-        // The default route leads to the destination of `tune`, out of another interface.
+        // The default route leads to the destination of `tune`, but out of another interface.
         (vec!["tune", "xtg1"], "`ip route add 198.19.0.1 dev xtg1`; or give --dst-mac"),
         (vec!["tune", "xtg1", "--size", "63"], "--size"),
         (vec!["tune", "xtg1", "--duration", "10ms"], "give 100ms to 10m"),
@@ -317,7 +318,7 @@ fn wrong_options_and_interfaces() {
 #[test]
 fn where_nothing_arrives_it_ends_at_once_and_says_why() {
     let Some(_stage) = Stage::set() else { return };
-    // No program and no GRO at the other end: veth refuses XDP frames.
+    // Without a program or GRO at the other end, veth refuses XDP frames.
     let report = Report::of(&Finished::of(tune(&["--json", "--cpus", "0"])), 1);
     assert!(!report.complete && report.proposal.is_none(), "{report:?}");
     assert!(

@@ -1,6 +1,6 @@
-//! Several flows of different layouts, sizes and payloads on one port, at the far end of the wire:
-//! every frame that arrives is what the model says, in the order `show` says, also after millions
-//! of repetitions on recycled pages, and every flow is charged with exactly what happened to its
+//! Several flows of different layouts, sizes and payloads on one port, seen from the far end of the
+//! wire: every frame that arrives is what the model says, in the order that `show` says, even after
+//! millions of repetitions on recycled pages, and each flow's counts include exactly its own
 //! frames.
 
 pub(crate) mod capture;
@@ -38,35 +38,35 @@ fn toml(flows: &[Flow], cpus: &str, packets: &[Option<u64>]) -> String {
     text
 }
 
-/// Counts what arrives, and lets it go on to whoever listens.
+/// Counts what arrives, and passes it on to whoever listens.
 fn counting() -> Sink {
     let sink = Sink::attach("xtg1", SinkAction::Pass).unwrap();
-    // A program switches it on, and it holds some frames back, others not.
+    // The program switches GRO on, which would delay some frames and not others.
     ethtool("-K xtg1 gro off");
     sink
 }
 
-/// A file in a folder that goes with the test.
+/// A file with this text, in the test's folder.
 fn written(folder: &TempDir, text: &str) -> String {
     let path = folder.path().join("flows.toml");
     fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
-/// As many frames of each flow as there are turns in so many cycles.
+/// The number of frames of each flow in so many cycles of turns.
 fn shares(flows: &[Flow], cycles: u64) -> Vec<u64> {
     let turns = turns(&flows.iter().map(|flow| flow.weight).collect::<Vec<_>>());
     let share = |flow| turns.iter().filter(|turn| **turn as usize == flow).count() as u64;
     (0..flows.len()).map(|flow| cycles * share(flow)).collect()
 }
 
-/// Frames and bytes of each flow: attempted, sent, and bytes sent.
+/// Counts of each flow: frames attempted, frames sent, and bytes sent.
 fn counted(report: &Report) -> Vec<(u64, u64, u64)> {
     assert_eq!(report.only_port().frames_dropped, 0, "{report:?}");
     report.flows.iter().map(|flow| (flow.frames_attempted, flow.frames_tx, flow.bytes_tx)).collect()
 }
 
-/// What a report must say when frames `0..packets` of each flow were sent.
+/// The counts that a report must have when frames `0..packets` of each flow were sent.
 fn expected(flows: &[Flow], packets: &[u64]) -> Vec<(u64, u64, u64)> {
     let bytes =
         |flow: &Flow, packets| (0..packets).map(|number| u64::from(flow.size.at(number))).sum();
@@ -117,7 +117,7 @@ fn frames_arrive_as_shown_and_as_the_model_says() {
             check_order(&flows, &shown);
             check_order(&flows, &arrived);
         } else {
-            // Each worker's frames are in order, but nobody orders the workers.
+            // Each worker's frames are in order, but workers have no order among each other.
             shown.sort();
             arrived.sort();
         }
@@ -125,7 +125,7 @@ fn frames_arrive_as_shown_and_as_the_model_says() {
     }
 }
 
-/// Frame by frame, the flow whose turn it is, and the flow's next frame.
+/// Checks that each frame is of the flow whose turn it is, and is that flow's next one.
 #[track_caller]
 fn check_order(flows: &[Flow], arrived: &[Vec<u8>]) {
     let turns = turns(&flows.iter().map(|flow| flow.weight).collect::<Vec<_>>());
@@ -139,8 +139,8 @@ fn check_order(flows: &[Flow], arrived: &[Vec<u8>]) {
     }
 }
 
-/// A sample of the frames all along the way: one in 512 of flows that number theirs, and all with
-/// one number of the flow that soon starts again.
+/// A sample of the frames over the whole run: one in 512 of the flows whose frames have unique
+/// numbers, and all with one number of the flow that repeats soon.
 #[test]
 fn millions_of_repetitions_on_recycled_pages_leave_no_trace() {
     let Some(_stage) = Stage::set() else { return };
@@ -150,7 +150,7 @@ fn millions_of_repetitions_on_recycled_pages_leave_no_trace() {
     let ends: Vec<_> = packets.iter().copied().map(Some).collect();
     let total: u64 = packets.iter().sum();
     assert!(total > 2_000_000);
-    // The numbers of the frames that are looked at.
+    // The numbers of the frames that are captured.
     let looked_at = |number: &u64| number & 0x1ff == 5;
     let cpus = cpu_lists().last().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -178,9 +178,9 @@ fn millions_of_repetitions_on_recycled_pages_leave_no_trace() {
     assert_eq!(received("xtg1") - before, total, "as the kernel counts what arrived");
 }
 
-/// Frames an interface has received, as its own statistics say.
+/// Frames that an interface has received, by its own statistics.
 fn received(interface: &str) -> u64 {
-    // `/proc/net` would be the main thread's namespace.
+    // `/proc/net` would show the main thread's namespace.
     let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
     let line = table
         .lines()
@@ -189,8 +189,8 @@ fn received(interface: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// The kernel refuses what is too long for the interface, frame by frame; the driver of a veth ends
-/// a bulk at a frame that is too long for its peer. Each flow is charged with its own frames.
+/// The kernel refuses frames that are too long for the interface, one by one. The driver of a veth
+/// ends a bulk at a frame that is too long for its peer. Each flow counts its own drops.
 #[test]
 fn each_flow_is_charged_with_its_own_drops() {
     let Some(stage) = Stage::set() else { return };
@@ -213,7 +213,7 @@ fn each_flow_is_charged_with_its_own_drops() {
             let plan = plan::plan(&config, &facts, DefaultRoute::Refuse)
                 .unwrap_or_else(|errors| panic!("{errors}"));
             let loaded = Loaded::new(plan).unwrap();
-            // Planned for a larger one.
+            // The plan was made for a larger MTU.
             ip(&format!("link set {interface} mtu 500"));
             let folder = tempfile::tempdir().unwrap();
             let capture = Capture::start(&folder, u64::MAX, "");
@@ -255,7 +255,8 @@ fn each_flow_is_charged_with_its_own_drops() {
             );
             assert_eq!(count.workers.len(), if *cpus == "0" { 1 } else { 2 });
             if interface == "xtg0" {
-                // The MTU, Ethernet's header and FCS, and a tag the kernel lets pass.
+                // The limit is the MTU, Ethernet's header and FCS, and a VLAN tag, which the kernel
+                // allows.
                 let fits = |flow: &Flow, packets| {
                     (0..packets).filter(|&number| flow.size.at(number) <= 500 + 14 + 4 + 4).count()
                         as u64
@@ -288,7 +289,7 @@ fn each_flow_is_charged_with_its_own_drops() {
     }
 }
 
-/// Sends the only port's flows to their ends.
+/// Sends the flows of the only port to their ends.
 fn run(loaded: Loaded) -> PortCount {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ended = runtime.block_on(async {
@@ -300,7 +301,8 @@ fn run(loaded: Loaded) -> PortCount {
     snapshot.ports.remove(0)
 }
 
-/// One ends after so many frames, another later, one at its time; each with exactly its own.
+/// Flows end after different numbers of frames, and one ends by time; each sends exactly its own
+/// number.
 #[test]
 fn flows_end_one_by_one() {
     let Some(_stage) = Stage::set() else { return };
@@ -309,7 +311,8 @@ fn flows_end_one_by_one() {
     let mut arrived_before = 0;
     for cpus in cpu_lists() {
         let ends = [Some(1), Some(100_003), Some(7), None, Some(30_011)];
-        // The flow without end has a time instead; one has both, and its frames come first.
+        // The flow without a number has a duration instead. One flow has both, and its number is
+        // reached first.
         let text = toml(&flows, cpus, &ends)
             .replace("name = '3'\n", "name = '3'\nduration = '2s'\n")
             .replace("name = '2'\n", "name = '2'\nduration = '1h'\n");
@@ -324,8 +327,8 @@ fn flows_end_one_by_one() {
         assert!(packets[3] > 0);
         let mut expected = expected(&flows, &packets);
         if *cpus != "0" {
-            // Of a flow that ends by its time, workers have not sent equally much, so the sizes are
-            // not known.
+            // Workers have not sent equally much of a flow that ends by time, so its sizes are not
+            // known.
             expected[3].2 = counted(&report)[3].2;
         }
         assert_eq!(counted(&report), expected, "CPUs {cpus}");

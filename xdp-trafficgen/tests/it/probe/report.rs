@@ -47,8 +47,8 @@ impl Probe {
         Self { object, finished }
     }
 
-    /// What keeps it from being ready, which the exit status shows too; none when it is ready,
-    /// remarks or not.
+    /// What keeps the interface from being ready, which the exit status shows too; none when it is
+    /// ready, with or without remarks.
     #[track_caller]
     pub(crate) fn blocked_by(&self) -> Option<&str> {
         let Self { object, finished } = self;

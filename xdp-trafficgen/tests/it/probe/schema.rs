@@ -1,10 +1,9 @@
-//! The schema of `probe --json`, as tests take it.
+//! The schema of `probe --json`, made strict for tests.
 
 use jsonschema::Validator;
 use serde_json::Value;
 
-/// The published schema, which lets fields be added, made so strict that one it does not describe
-/// is refused.
+/// The published schema allows further fields; this one refuses fields that it does not describe.
 pub(crate) fn strict(schema: &str) -> Validator {
     let mut schema: Value = serde_json::from_str(schema).unwrap();
     close(&mut schema);

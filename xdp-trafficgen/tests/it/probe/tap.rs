@@ -1,4 +1,4 @@
-//! A tap that somebody reads.
+//! A tap whose frames a test reads.
 
 #![expect(unsafe_code, reason = "a tap is opened by an ioctl that rustix does not wrap")]
 
@@ -11,7 +11,8 @@ use std::{
 /// include/uapi/linux/if_tun.h
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
 
-/// An interface of the calling thread's network namespace; goes when this is dropped.
+/// An interface of the calling thread's network namespace, which the kernel removes when this is
+/// dropped.
 pub(crate) struct Tap(File);
 
 impl Tap {
@@ -35,7 +36,7 @@ impl Tap {
         Self(file)
     }
 
-    /// How many frames are there to be read.
+    /// The number of frames that wait to be read.
     pub(crate) fn read_frames(&self) -> u64 {
         let mut frames = 0;
         loop {

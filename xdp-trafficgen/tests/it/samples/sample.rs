@@ -1,4 +1,4 @@
-//! The samples of `config/`, read the plain way: TOML as it stands, and nothing of the code under
+//! The samples of `config/`, read in the plainest way: from the TOML, without any of the code under
 //! test.
 
 pub(crate) mod departures;
@@ -14,10 +14,11 @@ use self::{
 
 /// A file of `config/`.
 pub(crate) struct Sample {
-    /// Of the file, without folder and ending.
+    /// The name of the file, without folder and extension.
     pub(crate) name: String,
     pub(crate) path: String,
-    /// Those of one port, in the file's order, beside the port's name; ports in the file's order.
+    /// The flows of each port, in the file's order, beside the port's name; ports in the file's
+    /// order.
     pub(crate) ports: Vec<(String, Vec<Flow>)>,
     /// When the frames of each port leave, where it has a rate.
     pub(crate) departures: Vec<Option<Departures>>,
@@ -38,7 +39,7 @@ pub(crate) struct Flow {
 /// Bytes on the wire, FCS included.
 #[derive(Debug)]
 pub(crate) enum Sizes {
-    /// These, one after the other, over and over.
+    /// These sizes, one after the other, repeatedly.
     Order(Vec<u64>),
     /// Sizes and their exact share of a cycle.
     Shares(Vec<(u64, u64)>),
@@ -46,7 +47,7 @@ pub(crate) enum Sizes {
 }
 
 impl Sample {
-    /// All there are, also those that nobody has told the tests of.
+    /// All samples there are, new ones included.
     pub(crate) fn all() -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
         let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -62,7 +63,7 @@ impl Sample {
         let array = |key: &str| table[key].as_array().unwrap().clone();
         let name_of = |value: &toml::Value, key: &str| value[key].as_str().unwrap().to_owned();
         let folder = path.parent().unwrap();
-        // A veth's is ten gigabits a second (drivers/net/veth.c).
+        // A veth reports ten gigabits a second (drivers/net/veth.c).
         let speed = |port: &toml::Value| {
             port.get("speed").map_or(1e10, |speed| match number_of(speed.as_str().unwrap()) {
                 (number, "Gbps") => number * 1e9,
@@ -115,7 +116,7 @@ impl Sample {
 }
 
 impl Flow {
-    /// Bytes of all of its frames, as far as they are certain.
+    /// The total bytes of all of its frames: a range where sizes are random.
     pub(crate) fn bytes(&self) -> RangeInclusive<u64> {
         match &self.sizes {
             Sizes::Order(sizes) => {
@@ -182,7 +183,7 @@ fn sizes(size: &toml::Value) -> Sizes {
     }
 }
 
-/// The same shares in the smallest numbers.
+/// The same shares in the smallest whole numbers.
 pub(crate) fn reduced(shares: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let least = shares.iter().map(|&(_, share)| share).min().unwrap();
     let divisor = (1..=least)
@@ -228,7 +229,7 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).unwrap()).collect()
 }
 
-/// A frame as `show` shows it.
+/// A frame as `show` prints it.
 #[derive(Debug)]
 pub(crate) struct Shown {
     pub(crate) flow: String,
@@ -237,8 +238,8 @@ pub(crate) struct Shown {
     pub(crate) at: Option<String>,
 }
 
-/// What `show` wrote: the frames of each port, beside its name; the numbers of the frames are
-/// checked.
+/// The frames of each port that `show` printed, beside the port's name. The frames must be numbered
+/// from the first on.
 #[track_caller]
 pub(crate) fn shown(text: &str) -> Vec<(String, Vec<Shown>)> {
     let mut ports: Vec<(String, Vec<Shown>)> = Vec::new();

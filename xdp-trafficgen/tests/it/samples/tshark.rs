@@ -1,8 +1,8 @@
-//! What `show --pcap` writes of every sample, as tshark sees it: nothing malformed, no checksum
-//! wrong but those asked for, every field at the value that the file says, sizes and flows in the
-//! order and proportions that it says, and times those of its rates.
+//! What `show --pcap` writes of every sample, checked by tshark: no frame malformed, no checksum
+//! wrong but those requested, every field at the file's value, sizes and flows in the file's order
+//! and proportions, and times that fit its rates.
 //!
-//! `XTG_TSHARK_FRAMES=100000` looks at so many frames of each port.
+//! `XTG_TSHARK_FRAMES=100000` checks so many frames of each port.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +29,8 @@ use crate::{
     },
 };
 
-/// Header, field and tshark's name for it. Each header's first one is in every instance of it.
+/// Header, field and tshark's name for it. The first field of each header is in every instance of
+/// the header.
 static NAMES: &[(&str, &str, &str)] = &[
     ("ethernet", "dst", "eth.dst"),
     ("ethernet", "src", "eth.src"),
@@ -77,7 +78,7 @@ static NAMES: &[(&str, &str, &str)] = &[
     ("tcp", "ctl_syn", "tcp.flags.syn"),
     ("tcp", "ctl_fin", "tcp.flags.fin"),
     ("icmp", "type", "icmp.type"),
-    // Twice for tshark, the second time in the other byte order.
+    // tshark shows this field twice, the second time in the other byte order.
     ("icmp", "identifier", "icmp.ident"),
     ("icmp", "sequence_number", "icmp.seq"),
     ("icmpv6", "type", "icmpv6.type"),
@@ -91,7 +92,7 @@ static NAMES: &[(&str, &str, &str)] = &[
     ("gtpv1", "sequence_number", "gtp.seq_number"),
 ];
 
-/// What tshark thinks of a checksum: 0 is bad, 1 is good.
+/// tshark's verdict on a checksum: 0 is bad, 1 is good.
 static STATUSES: [(&str, &str); 6] = [
     ("ipv4", "ip.checksum.status"),
     ("udp", "udp.checksum.status"),
@@ -110,7 +111,7 @@ const PI_ERROR: u128 = 0x0080_0000;
 const PI_CHECKSUM: u128 = 0x0100_0000;
 const PI_MALFORMED: u128 = 0x0700_0000;
 
-/// Samples whose ports are those of applications, which then find no message of theirs.
+/// Samples with the UDP ports of applications, whose dissectors then find no message of theirs.
 const OF_APPLICATIONS: [&str; 3] = ["patterns", "two-ports", "udp-port-range"];
 
 #[test]
@@ -158,7 +159,7 @@ fn check(sample: &Sample, frames: u64) {
             format!("{}: frame {} of flow {name}: {:?}", sample.name, at + 1, dissected.filled())
         };
         assert_eq!(raw.len() as u64, size - 4, "{}", context());
-        // Without a rate a frame every microsecond.
+        // Without a rate the file has one frame a microsecond.
         let place = || format!("{}.{:06}000", number / 1_000_000, number % 1_000_000);
         assert_eq!(dissected.texts(TIME).join(""), time.clone().unwrap_or_else(place));
         port.1.frame(name, &raw, dissected, &context);
@@ -174,7 +175,7 @@ fn check(sample: &Sample, frames: u64) {
     port.1.end(frames);
 }
 
-/// A frame's fields: the values of all instances, outer to inner.
+/// A frame's fields: the values of all their instances, outer to inner.
 struct Dissected<'a> {
     columns: &'a BTreeMap<&'static str, usize>,
     line: Vec<&'a str>,
@@ -189,7 +190,7 @@ impl Dissected<'_> {
         self.texts(name).into_iter().map(number).collect()
     }
 
-    /// For messages.
+    /// The fields with a value, for messages.
     fn filled(&self) -> Vec<(&str, &str)> {
         let columns = self.columns.iter().map(|(&name, &column)| (name, self.line[column]));
         columns.filter(|(_, text)| !text.is_empty()).collect()
@@ -203,11 +204,11 @@ fn dissect(file: &Path, of_applications: bool, mut each: impl FnMut(&Dissected<'
     let columns: BTreeMap<&'static str, usize> = names.iter().copied().zip(0..).collect();
     let mut command = Command::new("tshark");
     command.arg("-nr").arg(file).args(["-T", "fields", "-E", "occurrence=a", "-E", "aggregator=|"]);
-    // Those of ICMP, ICMPv6 and GRE it always checks.
+    // tshark always verifies checksums of ICMP, ICMPv6 and GRE.
     for protocol in ["ip", "udp", "tcp"] {
         command.args(["-o", &format!("{protocol}.check_checksum:TRUE")]);
     }
-    // Streams are none of our business, and cost time.
+    // Tracking TCP streams serves no check here, and costs time.
     command.args([
         "-o",
         "tcp.analyze_sequence_numbers:FALSE",
@@ -229,15 +230,15 @@ fn dissect(file: &Path, of_applications: bool, mut each: impl FnMut(&Dissected<'
     assert!(tshark.wait().unwrap().success(), "{command:?}");
 }
 
-/// A port's flows, and what came of them so far.
+/// A port's flows, and what has been seen of them so far.
 struct Turns<'a> {
     flows: &'a [Flow],
-    /// Where flows share a rate.
+    /// The departures of the port, where its flows share a rate.
     departures: Option<&'a Departures>,
     seen: Vec<Seen>,
     /// Index of each frame's flow.
     order: Vec<usize>,
-    /// When each frame leaves, in seconds, where there is a rate.
+    /// The departure of each frame, in seconds, where there is a rate.
     times: Vec<f64>,
 }
 
@@ -245,9 +246,9 @@ struct Turns<'a> {
 struct Seen {
     frames: u64,
     sizes: BTreeMap<u64, u64>,
-    /// The longest payload at random.
+    /// The longest random payload.
     payload: Vec<u8>,
-    /// Values of fields at random: those that may come again, and all.
+    /// Values of random fields: those that may repeat, and all distinct ones.
     random: BTreeMap<(usize, String), (Vec<u128>, BTreeSet<u128>)>,
 }
 
@@ -257,7 +258,7 @@ impl<'a> Turns<'a> {
         Self { flows, departures, seen, order: Vec::new(), times: Vec::new() }
     }
 
-    /// The last frame leaves at this time.
+    /// Checks and records the time at which the last frame leaves.
     fn time(&mut self, time: Option<&str>, context: &dyn Fn() -> String) {
         let index = *self.order.last().unwrap();
         let own = self.flows[index].departures.as_ref();
@@ -294,8 +295,8 @@ impl<'a> Turns<'a> {
         seen.frames += 1;
     }
 
-    /// All frames were there, and flows took turns as their weights say, or left at random as their
-    /// rates do.
+    /// All frames have been seen, and flows took turns as their weights say, or left at random as
+    /// their rates say.
     fn end(&self, frames: u64) {
         assert_eq!(
             self.order.len() as u64,
@@ -344,7 +345,7 @@ impl<'a> Turns<'a> {
     }
 }
 
-/// As many headers of each kind as there are, and nothing to complain of.
+/// Each kind of header appears as often as the flow has it, and tshark reports no error.
 fn assert_seen_whole(flow: &Flow, dissected: &Dissected<'_>, context: &dyn Fn() -> String) {
     assert!(!dissected.texts(PROTOCOLS).concat().contains("malformed"), "{}", context());
     assert!(!dissected.numbers(GROUP).contains(&PI_MALFORMED), "{}", context());
@@ -352,12 +353,13 @@ fn assert_seen_whole(flow: &Flow, dissected: &Dissected<'_>, context: &dyn Fn() 
     let count = |name: &str, wanted| {
         dissected.numbers(name).into_iter().filter(|found| *found == wanted).count()
     };
-    // Which are bad is asked for elsewhere: how protocols complain differs.
+    // Which checksums are bad is checked in `assert_checksums`: protocols report them in different
+    // ways.
     assert!(count(GROUP, PI_CHECKSUM) <= bad && count(SEVERITY, PI_ERROR) <= bad, "{}", context());
     let mut before = "";
     for &(kind, _, tshark) in NAMES {
         if kind != before {
-            // Bytes of one's own are nobody's header; those of the sample are an Ethernet one.
+            // Custom bytes belong to no known header; those of the sample are an Ethernet header.
             let own = usize::from(kind == "ethernet" && flow.headers[0].kind == "custom");
             let there = flow.headers.iter().filter(|header| header.kind == kind).count() + own;
             assert_eq!(dissected.texts(tshark).len(), there, "{kind}: {}", context());
@@ -382,7 +384,7 @@ fn assert_checksums(flow: &Flow, dissected: &Dissected<'_>, context: &dyn Fn() -
     }
 }
 
-/// How many values a field has moved on at the flow's frame `number`.
+/// How many values a field has advanced by the flow's frame `number`.
 fn moves(flow: &Flow, values: &Values, number: u128) -> u128 {
     let Some((leader, rounds)) = &values.follow else { return number };
     let leader = find(flow, leader);
@@ -394,7 +396,7 @@ fn moves(flow: &Flow, values: &Values, number: u128) -> u128 {
 fn find<'a>(flow: &'a Flow, path: &str) -> &'a Values {
     let (header, field) = path.split_once('.').unwrap();
     let (kind, which) = header.split_once('[').unwrap_or((header, "0]"));
-    // As the file calls it.
+    // The name that the file uses.
     let is = |found: &str| found == kind || (found == "ieee8021ad" && kind == "vlan");
     let mut alike = flow.headers.iter().filter(|header| is(&header.kind));
     let header = alike.nth(which.trim_end_matches(']').parse().unwrap()).unwrap();
@@ -413,8 +415,7 @@ impl Seen {
         for (index, header) in flow.headers.iter().enumerate() {
             let which =
                 flow.headers[..index].iter().filter(|before| before.kind == header.kind).count();
-            // Bits of one's own may lie in a field that is set too, whose value is then not the
-            // file's.
+            // Custom bits may overlap a field that is set too, whose value is then not the file's.
             let has_bits = header.fields.iter().any(|field| field.bits.is_some());
             for field in header.fields.iter().filter(|field| field.bits.is_some() || !has_bits) {
                 let Some(found) = value(header, field, which, &raw[start..], dissected) else {
@@ -476,7 +477,7 @@ impl Seen {
                 let cycle: u64 = shares.iter().map(|(_, share)| share).sum();
                 let sent = self.frames + 1;
                 for (size, share) in shares {
-                    // Exact after each cycle, and evenly spread within.
+                    // Shares are exact after each cycle, and evenly spread within it.
                     let found = self.sizes.get(size).copied().unwrap_or(0) * cycle;
                     let most = if sent.is_multiple_of(cycle) { 0 } else { 2 * cycle };
                     assert!(
@@ -521,7 +522,7 @@ impl Seen {
     }
 
     fn end(&self, flow: &Flow) {
-        // Nearly every byte is somewhere in some hundreds at random.
+        // Some hundreds of random bytes contain nearly every value.
         let distinct = self.payload.iter().collect::<BTreeSet<_>>().len();
         assert!(self.payload.len() < 1000 || distinct > 200, "{}: {distinct} bytes", flow.name);
         for ((header, field), (again, all)) in &self.random {
@@ -531,12 +532,12 @@ impl Seen {
                 .find(|found| found.name == *field)
                 .map(|field| &field.values.form);
             let Some(Form::Random { min, max, .. }) = range else { panic!("{field}") };
-            // Without limits there are thousands at least.
+            // A field without limits has thousands of values at least.
             let range = max.map_or(4096, |max| max - min + 1);
             let drawn =
                 if again.is_empty() { u128::from(self.frames) } else { again.len() as u128 };
-            // Half of what is there, or half of what was drawn: chance gives more than 63 % of the
-            // smaller one.
+            // Half of the possible values, or half of the number drawn: chance gives more than 63 %
+            // of the smaller one.
             let least = range.min(drawn) / 2;
             assert!(
                 all.len() as u128 >= least,
@@ -548,8 +549,8 @@ impl Seen {
     }
 }
 
-/// What a field of the header with this number among its kind is, the header's bytes being the
-/// first of `raw`. None: tshark does not tell, for bytes that nobody but us understands.
+/// The value of a field, of the header with this number among its kind; `raw` begins with that
+/// header's bytes. None where tshark does not show it.
 fn value(
     header: &Header,
     field: &Field,
@@ -566,8 +567,7 @@ fn value(
                 >> mask_value.trailing_zeros(),
         );
     }
-    // What makes the header before say that this is a tag: tshark would not have found one
-    // otherwise.
+    // The tag's own presence shows this field's value: tshark would not have found a tag otherwise.
     if field.name == "tpid" {
         return None;
     }

@@ -1,6 +1,6 @@
-//! Addresses that a user leaves to the host: the kernel's source, and the MAC address of whoever
-//! takes the frames. Neighbours are real ones, in namespaces of their own; what they were asked and
-//! got is what tcpdump saw there.
+//! Addresses that a user leaves to the host: the kernel's source address, and the MAC address of
+//! the next hop. Neighbours are real, in namespaces of their own, where tcpdump shows which
+//! requests and frames arrived.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ use crate::{
     situations::table::row,
 };
 
-/// Questions to everybody, not to a neighbour that is known already.
+/// Requests to everybody, not probes of a neighbour that is known already.
 const ARP_REQUEST: &str = "arp[6:2] == 1 and ether broadcast";
 const SOLICITATION: &str = "ip6[6] == 58 and ip6[40] == 135 and ether multicast";
 
@@ -62,11 +62,12 @@ impl Place {
         Finished::of(command)
     }
 
-    /// Takes `interface` from here, where it gets an address and goes up.
+    /// Moves `interface` from the test's namespace to this one, sets it up and gives it these
+    /// addresses.
     #[track_caller]
     fn take(&self, interface: &str, addresses: &[&str]) {
         ip(&format!("link set {interface} netns {}", self.0.pid().as_raw_nonzero()));
-        // Without a word of duplicate address detection, whose outcome would have to be waited for.
+        // Without duplicate address detection, which would take time.
         self.ip(&format!("link set {interface} addrgenmode none"));
         self.ip("link set lo up");
         self.ip(&format!("link set {interface} up"));
@@ -76,7 +77,7 @@ impl Place {
         }
     }
 
-    /// tcpdump on the far end, once it listens.
+    /// Starts tcpdump on the far end, and waits until it listens.
     #[track_caller]
     fn listen(&self, filter: &str) -> Listening {
         let folder = tempfile::tempdir().unwrap();
@@ -95,7 +96,7 @@ struct Listening {
 }
 
 impl Listening {
-    /// What has arrived once these are so many frames; more of them are a failure.
+    /// The frames that arrived, as soon as there are `count`; more are a failure.
     #[track_caller]
     fn frames(self, count: usize) -> Vec<Vec<u8>> {
         let frames = self.frames_after(count);
@@ -103,7 +104,7 @@ impl Listening {
         frames
     }
 
-    /// How many have arrived once these are so many frames.
+    /// The number of frames that arrived, as soon as there are at least `count`.
     #[track_caller]
     fn frames_at_least(self, count: usize) -> usize {
         let frames = self.frames_after(count).len();
@@ -117,7 +118,7 @@ impl Listening {
         let read = || {
             let mut frames = Vec::new();
             let Ok(mut reader) = PcapReader::new(File::open(&path).unwrap()) else { return frames };
-            // The last one may be half written.
+            // The last frame may be half written.
             while let Some(Ok(packet)) = reader.next_packet() {
                 frames.push(packet.data.into_owned());
             }
@@ -130,8 +131,8 @@ impl Listening {
     }
 }
 
-/// Two hosts: `xtg0` here, `xtg1` there, which frames reach, and addresses of both families on
-/// both.
+/// Two hosts with addresses of both families: `xtg0` in the test's namespace, `xtg1` in another
+/// one. Frames reach `xtg1`.
 struct Hosts {
     far: Place,
     stage: Stage,
@@ -145,7 +146,7 @@ impl Hosts {
         let mut ethtool = far.command("ethtool");
         ethtool.args(["-K", "xtg1", "gro", "on"]);
         assert_eq!(Finished::of(ethtool).code, Some(0));
-        // The stage switches IPv6 off for all that is made on it.
+        // The stage disables IPv6 on all interfaces that it makes.
         ip("link set xtg0 addrgenmode none");
         fs::write("/proc/sys/net/ipv6/conf/xtg0/disable_ipv6", "0").unwrap();
         ip("address add 192.0.2.1/24 dev xtg0");
@@ -155,7 +156,7 @@ impl Hosts {
     }
 }
 
-/// A file of one port on `xtg0` and these flows.
+/// A file with one port on `xtg0` and these flows.
 fn file(flows: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(&file, format!("[[ports]]\nname = 'p'\ninterface = 'xtg0'\n{flows}")).unwrap();
@@ -190,7 +191,7 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// The line of standard error that has these words.
+/// The line of standard error that contains these words.
 #[track_caller]
 fn line<'a>(finished: &'a Finished, words: &str) -> &'a str {
     let found = finished.stderr.lines().find(|line| line.contains(words));
@@ -208,7 +209,7 @@ fn the_source_is_the_kernels_whoever_gave_the_mac() {
         ("198.51.100.7", "203.0.113.1"),
         ("2001:db8::2", "2001:db8::1"),
     ] {
-        // Not what our kernel answers to the answers.
+        // The filter excludes the sender's own answers to what comes back.
         for (quick, frames) in [
             ("udp", "udp"),
             ("tcp-syn", "(tcp[13] == 2 or (ip6[6] == 6 and ip6[53] == 2))"),
@@ -259,7 +260,7 @@ fn the_source_is_the_kernels_whoever_gave_the_mac() {
             );
         }
     }
-    // Where the kernel has none, what is made up is said.
+    // Where the kernel has no source address, the default that is used instead is named.
     ip("address flush dev xtg0");
     for (destination, made_up) in [("192.0.2.2", "198.18.0.1"), ("2001:db8::2", "2001:2::1")] {
         let listening = hosts.far.listen(&format!("dst host {destination} and udp"));
@@ -278,7 +279,7 @@ fn the_source_is_the_kernels_whoever_gave_the_mac() {
     }
 }
 
-/// Hosts on the same link with MAC addresses of their own, each in a namespace of its own, and one
+/// Hosts on the same link, each in a namespace of its own and with its own MAC address, and one
 /// behind a gateway.
 #[test]
 fn each_destination_has_its_own_neighbour() {
@@ -308,7 +309,7 @@ fn each_destination_has_its_own_neighbour() {
         })
         .collect();
     assert_eq!(others.len(), 2);
-    // Another one behind a gateway.
+    // This one is behind a gateway.
     ip("route add 198.51.100.0/24 via 192.0.2.3");
     macs.insert(address("198.51.100.7"), macs[&address("192.0.2.3")].clone());
     for (kind, pattern, destinations) in [
@@ -318,7 +319,7 @@ fn each_destination_has_its_own_neighbour() {
         ("ipv4", "{ random = { min = '192.0.2.2', max = '192.0.2.4', seed = 3 } }", 3),
         ("ipv6", "{ increment = { start = '2001:db8::2', count = 3 } }", 3),
         ("ipv6", "{ random = { min = '2001:db8::2', max = '2001:db8::4', seed = 3 } }", 3),
-        // In rounds: the sources first, then the next destination.
+        // Destinations vary in rounds: all sources first, then the next destination.
         (
             "ipv4",
             "{ increment = { start = '192.0.2.2', count = 3 }, follow = { field = 'udp.src_port', pace = 'round' } }",
@@ -353,7 +354,7 @@ fn each_destination_has_its_own_neighbour() {
             "{shown:?}"
         );
     }
-    // One of them is not there.
+    // One of the hosts does not exist.
     let file = file(&flow(
         "f",
         "{ ethernet = {} }, { ipv4 = { dst = ['192.0.2.2', '192.0.2.99', '192.0.2.98'] } }",
@@ -367,7 +368,7 @@ fn each_destination_has_its_own_neighbour() {
     row("6", "run, ipv4.dst = ['192.0.2.2', '192.0.2.99', '192.0.2.98']", said, 2, "");
 }
 
-/// Two networks on a link, and an address of this host in each.
+/// Two networks on a link, with an address of this host in each.
 #[test]
 fn each_destination_has_its_own_source() {
     let Some(hosts) = Hosts::set() else { return };
@@ -423,7 +424,7 @@ fn each_destination_has_its_own_source() {
             );
         }
     }
-    // Far too many to give each its own.
+    // Far too many destinations for a source address of their own each.
     let pattern = "{ random = { min = '192.0.2.2', max = '203.0.113.2', seed = 1 } }";
     let finished = Finished::of(trafficgen(&[
         "check",
@@ -437,13 +438,14 @@ fn each_destination_has_its_own_source() {
     row("6", &format!("check, {written} ipv4.dst = {pattern}"), said, 0, "");
 }
 
-/// The interface goes and comes back, and behind it one of two neighbours with another MAC address.
+/// The interface is removed and comes back, and one of two neighbours behind it has another MAC
+/// address.
 #[test]
 fn a_restart_asks_for_each_neighbour_again() {
     let Some(stage) = Stage::set() else { return };
     let far = Place::new();
-    // The port may start again at any time from the first of these on: it waits, and tries again,
-    // until it knows both.
+    // From the first of these commands on, the port may start again at any time: it retries until
+    // it knows both neighbours.
     let neighbours = |changing: &str| {
         far.take("xtg1", &[]);
         let mut ethtool = far.command("ethtool");
@@ -490,7 +492,7 @@ fn a_restart_asks_for_each_neighbour_again() {
     );
 }
 
-/// Waits until the kernel asks for this address, which nobody has: it goes on for seconds.
+/// Waits until the kernel asks for this address, which no host has: asking goes on for seconds.
 #[track_caller]
 fn wait_until_asked(running: &mut Running, address: &str) {
     running.wait_until("the neighbour is asked for", |_| {
@@ -500,12 +502,12 @@ fn wait_until_asked(running: &mut Running, address: &str) {
     });
 }
 
-/// As a kernel that asks for longer than anybody here waits.
+/// Makes the kernel ask for longer than any test waits.
 fn ask_for_long() {
     fs::write("/proc/sys/net/ipv4/neigh/xtg0/mcast_solicit", "1000").unwrap();
 }
 
-/// Whoever goes on to wait for the answer says at the end that there was none.
+/// A command that is stopped while it waits for an answer does not claim that there was none.
 #[test]
 fn whoever_waits_for_an_answer_can_be_stopped() {
     let Some(_hosts) = Hosts::set() else { return };
@@ -542,7 +544,7 @@ fn whoever_waits_for_an_answer_can_be_stopped() {
     }
 }
 
-/// The interface comes back, and whoever takes the frames does not.
+/// The interface comes back, and the next hop does not.
 #[test]
 fn a_port_that_waits_for_an_answer_is_down() {
     let Some(stage) = Stage::set() else { return };
@@ -587,7 +589,7 @@ fn a_port_that_waits_for_an_answer_is_down() {
     ip("address add 192.0.2.1/24 dev xtg0");
     wait_until_asked(&mut daemon, "192.0.2.2");
     let before = said(&daemon.stderr(), "counts").len();
-    // One wait takes 40 of these.
+    // One wait for an answer takes as long as 40 reports.
     daemon.wait_until("it reports", |daemon| said(&daemon.stderr(), "counts").len() > before + 20);
     wait_until_asked(&mut daemon, "192.0.2.2");
     daemon.signal(Signal::TERM);
@@ -598,7 +600,7 @@ fn a_port_that_waits_for_an_answer_is_down() {
         .iter()
         .map(|counts| counts["down_ns"].as_u64().unwrap())
         .collect();
-    // Two reports of a busy machine may have the same.
+    // Two reports may have the same value on a busy machine.
     let standing = down.windows(2).filter(|pair| pair[0] == pair[1]).count();
     assert!(standing < 10 && down.is_sorted(), "{down:?}");
     let stopping = finished.stderr.find("stopping").unwrap();
@@ -639,7 +641,8 @@ fn an_interface_may_go_while_it_is_asked_out_of() {
 #[test]
 fn groups_and_broadcasts_need_nobody() {
     let Some(hosts) = Hosts::set() else { return };
-    // RFC 1112 section 6.4 and RFC 2464 section 7; the network's broadcast is the kernel's to know.
+    // RFC 1112 section 6.4 and RFC 2464 section 7 map groups; the kernel knows the network's
+    // broadcast address.
     for (destination, mac) in [
         ("239.129.2.3", "01:00:5e:01:02:03"),
         ("ff02::1:ff28:9c5a", "33:33:ff:28:9c:5a"),
@@ -651,7 +654,8 @@ fn groups_and_broadcasts_need_nobody() {
         let finished = Finished::of(trafficgen(&arguments));
         assert_eq!(finished.code, Some(0), "{finished:?}");
         for frame in listening.frames(5) {
-            // To a group of the link from an address of the link (RFC 6724 section 5, rule 2).
+            // A group of link-local scope gets a link-local source address (RFC 6724 section 5,
+            // rule 2).
             let source = if destination.contains(':') { "fe80::1" } else { "192.0.2.1" };
             assert_eq!(headers(&frame), (mac.to_owned(), address(source), address(destination)));
         }
@@ -712,14 +716,14 @@ fn the_kernel_asks_for_the_next_hop() {
                 )),
                 "{finished:?}"
             );
-            // It is the kernel that asked, and the first answer was enough.
+            // The kernel itself asked, and the first answer was enough.
             assert_eq!(asked.frames(1).len(), 1);
             if quick == "udp" {
                 row("7", &arguments.join(" "), said, 0, "1 request seen at the other end");
             }
         }
     }
-    // What is known is not asked for: this entry's owner is nowhere.
+    // The kernel does not ask for known neighbours: no host has this entry's address.
     ip("neighbour replace 192.0.2.50 lladdr 02:00:00:00:00:50 dev xtg0");
     let file = file(&flow("f", "{ ethernet = {} }, { ipv4 = { dst = '192.0.2.50' } }"));
     let path = file.path().to_str().unwrap();
@@ -729,7 +733,7 @@ fn the_kernel_asks_for_the_next_hop() {
             line(&finished, "02:00:00:00:00:50 is that of 192.0.2.50 in the neighbour table");
         assert!(finished.code == Some(0) && !said.is_empty(), "{finished:?}");
     }
-    // Link-local: the interface is said by the command line.
+    // A link-local destination: the command line names the interface.
     let listening = hosts.far.listen("udp and dst host fe80::2");
     let finished =
         Finished::of(trafficgen(&["udp", "xtg0", "--dst-ip", "fe80::2", "--packets", "5"]));
@@ -824,7 +828,7 @@ fn what_cannot_be_reached_is_named() {
         assert!(finished.code == Some(2) && help.contains("give --dst-mac"), "{finished:?}");
         row("7", &arguments.join(" "), &format!("{said} {help}"), 2, "");
     }
-    // Whoever does not answer has been asked, as often as is said.
+    // A next hop that does not answer has been asked as often as the message says.
     for (destination, silent, question, filter) in [
         ("192.0.2.99", "192.0.2.99 does not answer: ", "ARP request", ARP_REQUEST),
         (
@@ -847,7 +851,7 @@ fn what_cannot_be_reached_is_named() {
             .and_then(|count| count.parse().ok())
             .unwrap();
         assert!(said.contains(question) && said.contains("out of `xtg0` in "), "{finished:?}");
-        // One that was sent while nobody looked is not counted.
+        // tcpdump may miss a request that was sent while it did not listen.
         let seen = asked.frames_at_least(requests);
         assert!((1..=3).contains(&requests) && seen <= 3, "{requests} said, {seen} seen");
         row("7", &arguments.join(" "), said, 2, &format!("{seen} requests seen at the other end"));
@@ -861,7 +865,8 @@ fn what_cannot_be_reached_is_named() {
     );
     assert_eq!(finished.code, Some(2), "{finished:?}");
     row("7", &arguments.join(" "), said, 2, "");
-    // The same in a file, in `check`, and of a daemon; and only from root.
+    // The same for a file with `check`, `run`, `show` and `daemon`; without capabilities the kernel
+    // refuses to ask.
     let file = file(&flow("f", "{ ethernet = {} }, { ipv4 = { dst = '10.9.0.1' } }"));
     let path = file.path().to_str().unwrap();
     for command in [vec!["check"], vec!["run"], vec!["show"], vec!["daemon", "--config"]] {
@@ -889,8 +894,8 @@ fn what_cannot_be_reached_is_named() {
     row("7", "check FILE, without capabilities", said, 2, "");
 }
 
-/// A kernel without VLAN interfaces (`CONFIG_VLAN_8021Q`) leaves the half of it that needs one
-/// untried, and the table says so.
+/// On a kernel without VLAN interfaces (`CONFIG_VLAN_8021Q`) the half of this test that needs one
+/// is left out, and the table says so.
 #[test]
 fn a_vlan_has_its_own_neighbours() {
     let Some(hosts) = Hosts::set() else { return };
@@ -945,7 +950,7 @@ fn a_vlan_has_its_own_neighbours() {
 #[test]
 fn thousands_of_destinations() {
     let Some(hosts) = Hosts::set() else { return };
-    // 60 000 flows behind one gateway: one question.
+    // 60 000 flows behind one gateway need one request.
     ip("route add 10.64.0.0/10 via 192.0.2.2");
     let mut flows = String::new();
     for number in 0..60_000_u32 {
@@ -967,8 +972,8 @@ fn thousands_of_destinations() {
         0,
         "1 ARP request seen",
     );
-    // More neighbours on the link than the kernel's table takes (1024), each asked for, all
-    // answered by one host.
+    // More neighbours on the link than the kernel's table holds (1024): the kernel asks for each,
+    // and one host answers for all.
     ip("route add 10.32.0.0/16 dev xtg0");
     hosts.far.ip("route add local 10.32.0.0/16 dev lo");
     let packet = "{ ethernet = {} }, { ipv4 = { dst = { increment = { start = '10.32.0.1', count = 3000 } } } }";
@@ -984,8 +989,8 @@ fn thousands_of_destinations() {
         0,
         "3000 ARP requests seen",
     );
-    // Millions behind the gateway are looked up at once; what differs among them is found in the
-    // routing table.
+    // Millions of destinations behind the gateway take one look-up; where their next hops differ,
+    // the routing table shows it.
     let random = |min: &str, max: &str| {
         let dst = format!("{{ random = {{ min = '{min}', max = '{max}', seed = 1 }} }}");
         flow("f", &format!("{{ ethernet = {{}} }}, {{ ipv4 = {{ dst = {dst} }} }}"))
@@ -1023,7 +1028,7 @@ fn thousands_of_destinations() {
     let finished = Finished::of(trafficgen(&["check", file_of_groups.path().to_str().unwrap()]));
     line(&finished, "those from 224.0.0.0 on have MAC addresses of their own");
     assert_eq!(finished.code, Some(2), "{finished:?}");
-    // None of them is there: those that were asked first are enough to tell.
+    // None of them exists: the first ones that were asked for suffice to tell.
     hosts.far.ip("route del local 10.32.0.0/16 dev lo");
     ip("neighbour flush all");
     let finished = Finished::of(trafficgen(&["check", file.path().to_str().unwrap()]));

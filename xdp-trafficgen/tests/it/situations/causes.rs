@@ -1,5 +1,5 @@
-//! False causes and cures, each of which is worse than none: what a drop is put down to, and
-//! whether what is then said helps.
+//! A false cause or cure is worse than none. These tests check the cause that a drop is attributed
+//! to, and whether its cure helps.
 
 mod cures;
 mod moments;
@@ -14,7 +14,7 @@ use std::{
 
 use crate::harness::{Finding, Finished, RECEIVER_MAC, Report, ethtool, ip, reached, trafficgen};
 
-/// `udp INTERFACE` to the receiver, with more options, and how a user would type it.
+/// `udp INTERFACE` to the receiver with more options, as a command and as a user would type it.
 fn udp(interface: &str, more: &str) -> (Command, String) {
     let typed = format!("udp {interface} --dst-mac {RECEIVER_MAC} {more}");
     let mut command = trafficgen(&typed.split_whitespace().collect::<Vec<_>>());
@@ -22,7 +22,7 @@ fn udp(interface: &str, more: &str) -> (Command, String) {
     (command, typed)
 }
 
-/// Runs it to its end.
+/// Runs `udp` to its end; its report.
 #[track_caller]
 fn report(interface: &str, more: &str, exit: i32) -> Report {
     Finished::of(udp(interface, more).0).report(exit)
@@ -43,18 +43,18 @@ fn assert_says(finding: &Finding, parts: &[&str]) {
     }
 }
 
-/// Another network namespace without a name, as a container's, for as long as this lives.
+/// Another network namespace without a name, as a container has; it lives as long as this value.
 struct Elsewhere(Child);
 
 impl Elsewhere {
-    /// With this interface in it.
+    /// Makes a namespace and moves this interface into it.
     fn with(interface: &str) -> Self {
         let child =
             Command::new("unshare").args(["--net", "sleep", "600"]).stdin(Stdio::null()).spawn();
         let elsewhere = Self(child.expect("util-linux is installed"));
         let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).ok();
         let id = elsewhere.0.id().to_string();
-        // The test's own thread is in a namespace of its own too, from which the child came.
+        // The test's own thread has a namespace of its own too, and the child was started in it.
         assert!(reached(
             || namespace(&id).is_some_and(|other| Some(other) != namespace("thread-self"))
         ));
@@ -76,7 +76,7 @@ impl Elsewhere {
 
 impl Drop for Elsewhere {
     fn drop(&mut self) {
-        // Its interfaces go with it.
+        // The kernel removes the namespace's interfaces with it.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! What frames are made of, and how it is written: checksums that cover what lengths say, values as
+//! What frames contain, and how users write it: checksums that cover what lengths say, values as
 //! people write them.
 
 mod checksums;

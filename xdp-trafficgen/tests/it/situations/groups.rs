@@ -1,14 +1,14 @@
-//! Programs in control groups of their own.
+//! Programs that run in control groups of their own.
 
 use std::process::Command;
 
 use crate::harness::skipped;
 
-/// Mounts the hierarchy of a controller (`$1`) where nobody else sees it and whose path has a
-/// space, version 2 before version 1, makes a group in it, writes what is to be written there
-/// (`$2`: lines of `version file value`), and runs the rest inside. Prints the group's `cpu.stat`
-/// on standard error in the end. Version 2 is only used where the root hands its controller down:
-/// to change that would concern others.
+/// Mounts the hierarchy of a controller (`$1`) in a private mount namespace, at a path with a
+/// space, version 2 if possible and else version 1, makes a group in it, writes its settings (`$2`:
+/// lines of `version file value`), and runs the other arguments inside. At the end it prints the
+/// group's `cpu.stat` on standard error. Version 2 is used only where the root delegates its
+/// controller: delegating it here would affect others.
 const SCRIPT: &str = r#"
     controller=$1 settings=$2
     shift 2
@@ -40,7 +40,7 @@ const SCRIPT: &str = r#"
     exit $code
 "#;
 
-/// `command` in a group of this controller with these settings.
+/// `command`, inside a group of this controller with these settings.
 pub(super) fn inside(controller: &str, settings: &str, command: &Command) -> Command {
     let mut inside = Command::new("unshare");
     inside.args(["--mount", "sh", "-c", SCRIPT, "inside", controller, settings]);
@@ -48,7 +48,7 @@ pub(super) fn inside(controller: &str, settings: &str, command: &Command) -> Com
     inside
 }
 
-/// Whether such groups can be made here; a word about it where not.
+/// Whether such groups can be made here; prints a message where not.
 pub(super) fn can_be_made(controller: &str, settings: &str) -> bool {
     let status = inside(controller, settings, &Command::new("true"))
         .status()

@@ -1,5 +1,4 @@
-//! What a machine or its administrator does not allow, and what it has not enough of: CPUs,
-//! capabilities, memory, descriptors.
+//! Limits of a machine and of its administrator: CPUs, capabilities, memory, descriptors.
 
 use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
@@ -13,8 +12,8 @@ use crate::{
     situations::table,
 };
 
-/// The binary under a name that no other test's instances have, which know each other by their
-/// names.
+/// The binary under a name of its own: instances detect each other by name, and other tests run
+/// some too.
 struct Alone {
     folder: TempDir,
     name: &'static str,
@@ -33,7 +32,7 @@ impl Alone {
         command
     }
 
-    /// On these CPUs alone, however many the machine has.
+    /// The command with this affinity, however many CPUs the machine has.
     fn command_on(&self, cpus: &[u32], arguments: &[&str]) -> Command {
         let list = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
         let command = self.command(arguments);
@@ -46,7 +45,7 @@ impl Alone {
         bound
     }
 
-    /// A configuration of so many flows whose headers are too many to be recorded, on these CPUs.
+    /// A configuration of so many flows on these CPUs, whose headers are too many to be recorded.
     fn long_flows(&self, flows: usize, cpus: &str) -> String {
         let flow = |number: usize| {
             let (high, low) = (number >> 8, number & 255);
@@ -63,8 +62,8 @@ impl Alone {
         path.display().to_string()
     }
 
-    /// A configuration of a port whose flows are of three groups: what varies in them, too long to
-    /// be recorded, is at other places.
+    /// A configuration of a port with flows of three groups: their varying fields, too long to be
+    /// recorded, have different offsets.
     fn groups(&self) -> String {
         const LONG: &str = "{ increment = { start = 1024, count = 60000 } }";
         let flow = |(number, varying): (usize, &str)| {
@@ -86,8 +85,8 @@ impl Alone {
         path.display().to_string()
     }
 
-    /// A configuration of ports `a` out of `xtg0` and `b` out of `xtg2`, with these settings and
-    /// frames of their flow.
+    /// A configuration of port `a` out of `xtg0` and port `b` out of `xtg2`, each with these
+    /// settings and so many frames.
     fn file(&self, ports: &[(&str, u64)]) -> String {
         let port = |((letter, interface), (settings, packets)): ((char, &str), &(&str, u64))| {
             format!(
@@ -105,7 +104,7 @@ impl Alone {
     }
 }
 
-/// The first two CPUs of this process; none, and a word about it, where there is one.
+/// The first two CPUs of this process; none, with a message, where there is only one.
 fn two_cpus() -> Option<[u32; 2]> {
     match allowed_cpus().unwrap()[..] {
         [first, second, ..] => Some([first, second]),
@@ -147,7 +146,7 @@ fn ports_take_cpus_in_turn() {
         &format!("CPUs {both:?}"),
     );
 
-    // The daemon's ports start one by one, from a plan of all of them.
+    // The daemon starts its ports one by one, from one plan for all of them.
     let mut daemon =
         Running::start(alone.command_on(&both, &["daemon", "--config", &file, "--json"]));
     daemon.wait_until("both ports ended", |daemon| {
@@ -198,7 +197,7 @@ fn an_instance_leaves_cpus_to_another() {
         "{shared:?}"
     );
     assert!(shared.cure.contains(&format!("CPU {second} would be free")), "{shared:?}");
-    // Before the first frame too.
+    // The finding appears before the first frame, too.
     assert!(finished.stderr.contains(&shared.cause), "{finished:?}");
     table::row("4", "the same with --cpus of the other's worker", &shared.cause, 0, &shared.cure);
     other.signal(Signal::TERM);
@@ -240,7 +239,7 @@ fn workers_that_share_a_cpu() {
     );
 }
 
-/// The group's own count of the periods in which it was stopped.
+/// The group's own count of the periods in which it was throttled.
 fn throttled(stderr: &str) -> u64 {
     let line = stderr.lines().find_map(|line| line.strip_prefix("nr_throttled "));
     line.unwrap_or_else(|| panic!("no cpu.stat: {stderr}")).parse().unwrap()
@@ -298,15 +297,15 @@ fn a_cpu_quota_is_named() {
     let figures = format!("cpu.stat: nr_throttled {counted}; path of mountinfo with \\040 (22)");
     table::row("4", "run ports.toml: 20 kpps, there", &quota.cause, 0, &figures);
 
-    // Its worker sleeps for most of the time, as the kernel's count says.
+    // The worker sleeps most of the time, as the kernel's count confirms.
     let file = alone.file(&[("rate = '20pps'", 10)]);
     let check = Finished::of(groups::inside("cpu", THIRD, &alone.command(&["check", &file])));
     assert!(check.code == Some(0) && !check.stdout.contains(limit), "{check:?}");
     let run = Finished::of(groups::inside("cpu", THIRD, &alone.command(&["run", &file, "--json"])));
     let report = run.report(0);
     assert!(!run.stderr.contains("a worker takes 1"), "{run:?}");
-    // It is told of what happened, if that cost anything: an unoptimised program may load in more
-    // than its share of time.
+    // A finding is expected only if throttling cost something: an unoptimised program may take more
+    // than its share of time to load.
     let port = report.only_port();
     let cost = port.frames_late.unwrap() + port.frames_unsent.unwrap() > 0;
     let told = findings(&report, "cpu_quota");
@@ -358,7 +357,7 @@ fn a_cpuset_is_foreseen() {
         );
     }
     assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
-    // An affinity is no limit: a worker goes where it was told to.
+    // An affinity is not a limit: workers run on the CPU that the file names.
     let mut bound = Command::new("taskset");
     let command = alone.command(&["run", &file, "--json"]);
     bound
@@ -384,7 +383,7 @@ fn one_capability_is_missing() {
     table::row("22", "udp without CAP_SYS_ADMIN alone", said, 2, "capget(2) by rustix");
 }
 
-/// `command` where `script` has changed the mounts, for it alone.
+/// Runs `command` after `script` has changed the mounts, in a mount namespace of its own.
 fn where_mounts_are(script: &str, command: &Command) -> Command {
     let script = format!("{script} || exit 77; exec \"$@\"");
     let mut changed = Command::new("unshare");
@@ -422,7 +421,7 @@ fn without_a_file_system() {
                 .find(|line| line.contains(&sentence) && line.contains(&cure));
             let said = said.unwrap_or_else(|| panic!("{finished:?}"));
             assert!(!finished.stderr.contains("missing: CAP"), "{finished:?}");
-            // What can be known without is known.
+            // The report has everything that can be known without it.
             let checked = finished.stdout.contains("flow of a out of xtg0, frames of 64");
             assert_eq!(checked, arguments[0] == "check", "{finished:?}");
             let command =
@@ -452,7 +451,7 @@ fn without_a_file_system() {
     assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
 }
 
-/// The report's own check: as many frames arrive as were sent, and the interface counts no other.
+/// The demo's own check: as many frames arrive as were sent, and the interface counts no others.
 #[test]
 fn read_only_proc_sys() {
     let Some(_stage) = Stage::set() else { return };
@@ -524,7 +523,7 @@ fn check_ends_as_run_does() {
         "the flows are printed, and run says the same",
     );
 
-    // The peer has no receiver yet.
+    // The peer does not receive yet.
     let check = Finished::of(alone.command(&["check", &file]));
     assert_eq!(error(&check), "error: this machine is not ready to send: see the reasons above");
     let cause = "the peer `xtg1` of `xtg0` has neither a native XDP program nor GRO";
@@ -557,8 +556,8 @@ fn check_ends_as_run_does() {
     );
 }
 
-/// `memory: 51 MB in the kernel, 316 MB in this process; …`: the kernel's, the process's, and the
-/// descriptors.
+/// From `memory: 51 MB in the kernel, 316 MB in this process; …`: the kernel's, the process's, and
+/// the descriptors.
 fn needs(check: &Finished) -> (String, [f64; 3]) {
     let line = check
         .stdout
@@ -581,7 +580,7 @@ fn needs(check: &Finished) -> (String, [f64; 3]) {
     (line.to_owned(), [before(" in the kernel"), before(" in this process"), descriptors])
 }
 
-/// What bpftool says.
+/// What bpftool prints, as JSON.
 fn bpftool(arguments: &str) -> serde_json::Value {
     let output = Command::new("bpftool")
         .arg("-j")
@@ -592,8 +591,8 @@ fn bpftool(arguments: &str) -> serde_json::Value {
         .unwrap_or_else(|_| panic!("bpftool {arguments}: {output:?}"))
 }
 
-/// Bytes of all programs of a process, and of all maps that they use, as the kernel counts them;
-/// and its descriptors.
+/// Bytes of all programs of a process and of all maps that they use, as the kernel counts them; and
+/// the number of its descriptors.
 fn held(process: i32) -> (f64, usize) {
     let entries = || fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap().flatten();
     let program = |entry: fs::DirEntry| {
@@ -614,7 +613,7 @@ fn held(process: i32) -> (f64, usize) {
     (bytes, entries().count())
 }
 
-/// Bytes of a process that are no map of the kernel's, some of which are mapped in it too.
+/// Bytes of a process beside the kernel's maps, some of which are mapped into it too.
 fn own_memory(process: i32) -> f64 {
     let kilobytes =
         |line: &str, key| line.strip_prefix(key)?.strip_suffix("kB")?.trim().parse::<f64>().ok();
@@ -654,7 +653,7 @@ fn memory_is_worked_out() {
     let near = |said: f64, is: f64| (said / is - 1.0).abs() < 0.15;
     assert!(near(kernel, bytes), "{line}; the kernel says {bytes}");
     assert!(near(process, own), "{line}; the kernel says {own}");
-    // Never too few; one that needs fewer than it did is no fault.
+    // The forecast is never too small; a process that needs less than it did is not an error.
     assert!(
         (open as f64) <= descriptors && descriptors < 3.0 * open as f64,
         "{line}; there are {open}"
@@ -681,8 +680,7 @@ fn what_does_not_fit_is_refused() {
         let finished =
             Finished::of(groups::inside("memory", SETTINGS, &alone.command(&[command, &file])));
         assert_eq!(finished.code, Some(2), "{finished:?}");
-        // How much it is depends on what the process has already; the trial before this one
-        // compares figures.
+        // This amount depends on what the process has already; the previous trial compares figures.
         let said = finished.stderr.lines().find(|line| {
             line.contains("its flows and workers take ") && line.contains(" MB of memory, and ")
         });
@@ -748,8 +746,8 @@ fn file_descriptors() {
         "",
     );
 
-    // What is foreseen is enough, and little less is not: with one group of flows, with several,
-    // and with several ports.
+    // The predicted limit is enough, and a little less is not: with one group of flows, with
+    // several, and with several ports.
     second_wire(&stage);
     let _sink = sink("xtg3");
     let (groups, ports) = (alone.groups(), alone.file(&[("", 10), ("rate = '10kpps'", 10)]));

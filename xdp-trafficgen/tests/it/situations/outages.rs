@@ -1,5 +1,5 @@
-//! Rates and times: when flows begin and end, what an outage costs, and what rates on the command
-//! line make of those in a file.
+//! Rates and times: when flows begin and end, what an outage costs, and how rates on the command
+//! line replace those of a file.
 
 use std::{
     thread,
@@ -18,14 +18,14 @@ use rustix::process::Signal;
 use serde_json::Value;
 use xdp_trafficgen::kernel::Sink;
 
-/// The line of `text` that has all of these parts.
+/// The line of `text` that contains all of these parts.
 #[track_caller]
 fn line<'a>(text: &'a str, parts: &[&str]) -> &'a str {
     let has_all = |line: &&str| parts.iter().all(|part| line.contains(part));
     text.lines().find(has_all).unwrap_or_else(|| panic!("no line with {parts:?} in\n{text}"))
 }
 
-/// A flow at 16 pps behind another one began 38.6 ms after the start, whatever its delay.
+/// A flow at 16 pps beside another one began 38.6 ms after the start, whatever its delay.
 #[test]
 fn a_written_delay_is_a_promise() {
     let Some(_lab) = Lab::enter() else { return };
@@ -39,7 +39,8 @@ fn a_written_delay_is_a_promise() {
     let checked = Finished::of(trafficgen(&["check", &config.path]));
     drop(peer);
     assert_eq!(checked.code, Some(0), "{checked:?}");
-    // 62.5 ms times the fraction of three golden ratios, for the one that may be anywhere.
+    // A flow without a delay is shifted within its gap: the last one by 62.5 ms times the fraction
+    // of three golden ratios.
     let first = ["0.000000000 s", "0.000000100 s", "0.000000000 s", "0.053381372 s"];
     for (index, first) in first.iter().enumerate() {
         line(&checked.stdout, &[&format!("flow f{index} "), &format!(", first at {first},")]);
@@ -75,7 +76,7 @@ fn the_last_instant_is_not_sent() {
     };
     let one =
         |rate: &str, duration: &str| flow(0, &format!("rate = {rate}\nduration = '{duration}'"));
-    // The frames of each are the integral of its rate.
+    // The frames of each flow are the integral of its rate.
     let cases = [
         (one("'12kpps'", "1s"), 12_000),
         (own(["", "", ""]), 12_000),
@@ -112,7 +113,7 @@ fn the_last_instant_is_not_sent() {
     }
 }
 
-/// 28 : 16 : 4 became 1 : 1 : 1 in silence.
+/// The ratio 28 : 16 : 4 became 1 : 1 : 1 without a message.
 #[test]
 fn a_total_keeps_the_ratio_of_its_flows() {
     let Some(_lab) = Lab::enter() else { return };
@@ -219,12 +220,12 @@ fn said(log: &str, message: &str) -> Vec<Value> {
         .collect()
 }
 
-/// A time during which nothing is to be waited for but time itself.
+/// Lets time pass where the test has no event to wait for.
 fn pass(millis: u64) {
     thread::sleep(Duration::from_millis(millis));
 }
 
-/// The pair again, as it was.
+/// Makes the pair anew, as it was.
 fn raise() {
     let queues = "numtxqueues 2 numrxqueues 2";
     ip(&format!("link add xtg0 {queues} type veth peer name xtg1 {queues}"));
@@ -234,8 +235,7 @@ fn raise() {
     ip("link set xtg0 up");
 }
 
-/// Takes the pair away for so long, and waits until frames leave again; gives the receiver of
-/// those.
+/// Removes the pair for so long, and waits until frames leave again; returns the new receiver.
 fn exchange(running: &mut Running, millis: u64) -> Sink {
     ip("link del xtg0");
     pass(millis);
@@ -248,14 +248,14 @@ fn exchange(running: &mut Running, millis: u64) -> Sink {
     second
 }
 
-/// The finding with this code, of the only port.
+/// The cause of the finding with this code, of the only port.
 #[track_caller]
 fn found<'a>(report: &'a Report, code: &str) -> &'a str {
     let finding = report.findings.iter().find(|finding| finding.code == code);
     &finding.unwrap_or_else(|| panic!("no {code}: {report:?}")).cause
 }
 
-/// What was sent, over the time in which it was due.
+/// The achieved rate is the frames sent, over the time in which they were due.
 #[track_caller]
 fn assert_achieved(port: &Port) {
     let measured = port.frames_tx as f64 * 1e9 / port.due_ns as f64;
@@ -263,8 +263,8 @@ fn assert_achieved(port: &Port) {
     assert!((achieved / measured - 1.0).abs() < 0.02, "{achieved} and {measured}: {port:?}");
 }
 
-/// 10 kpps, and the interface away for 3 of 10 seconds: that was 10 000 pps achieved, and none
-/// unsent.
+/// At 10 kpps with the interface gone for 3 of 10 seconds, the report said 10 000 pps achieved and
+/// none unsent.
 #[test]
 fn an_outage_of_the_daemon_is_told() {
     let Some(_lab) = Lab::enter() else { return };
@@ -281,12 +281,12 @@ fn an_outage_of_the_daemon_is_told() {
     let (unsent, down) = (sent.frames_unsent.unwrap(), sent.down_ns as f64 / 1e9);
     assert!(sent.restarts >= 1 && down >= 3.0, "{sent:?}");
     assert_eq!(sent.requested_pps, Some(10_000.0), "{sent:?}");
-    // All of the outage, and no less.
+    // The unsent frames are those of the whole outage, and no fewer.
     assert!(unsent as f64 >= down * 1e4 - 2.0, "{sent:?}");
     let due = (sent.frames_attempted + unsent) as f64;
     assert!((due - sent.due_ns as f64 / 1e5).abs() < 0.01 * due, "{sent:?}");
     assert_achieved(sent);
-    // But for what the interface took with it.
+    // Frames that the interface took with it are excepted.
     assert!(sent.frames_dropped * 8 < sent.frames_tx, "{report:?}");
     let cause = found(&report, "port_was_down");
     assert!(cause.contains("the interface was removed while it was in use"), "{cause}");
@@ -299,7 +299,7 @@ fn an_outage_of_the_daemon_is_told() {
     assert_eq!(last["frames_unsent"], unsent, "{last}");
     let again = said(&finished.stderr, "port sends again");
     assert_eq!(again[0]["code"], "port_was_down", "{again:?}");
-    // While it lasted, too: reports told of more and more.
+    // Reports during the outage show growing numbers, too.
     let counts = said(&finished.stderr, "counts");
     let mut told: Vec<u64> =
         counts.iter().filter_map(|counts| counts["down_ns"].as_u64()).collect();
@@ -316,8 +316,8 @@ fn an_outage_of_the_daemon_is_told() {
     table::row("3", "daemon --config FILE (10 kpps; ip link del for 3 s)", cause, 0, &figures);
 }
 
-/// Whatever was due and was not sent is of the number, too. One flow has nothing left when its port
-/// sends again: what it had missed was forgotten then, and sent after all.
+/// A fixed number of packets includes those that were due and not sent. A flow that has no packet
+/// left when its port sends again must not send those that it missed.
 #[test]
 fn frames_of_a_number_are_kept_over_an_outage() {
     let Some(_lab) = Lab::enter() else { return };
@@ -359,7 +359,7 @@ fn frames_of_a_number_are_kept_over_an_outage() {
     }
 }
 
-/// A flow of a run that failed was asked for 0 frames a second.
+/// The report of a failed run said that 0 frames a second were asked for.
 #[test]
 fn an_aborted_run_knows_what_was_asked_for() {
     let Some(_lab) = Lab::enter() else { return };
@@ -388,7 +388,8 @@ fn an_aborted_run_knows_what_was_asked_for() {
     );
 }
 
-/// SIGSTOP across half of a run was 10 kpps sent of 10 kpps asked for, and the cure, more CPUs.
+/// After SIGSTOP for half of a run, the report said 10 kpps sent of 10 kpps asked for, and the cure
+/// was more CPUs.
 #[test]
 fn a_stopped_process_needs_no_more_cpus() {
     let Some(_lab) = Lab::enter() else { return };
@@ -406,8 +407,8 @@ fn a_stopped_process_needs_no_more_cpus() {
         let sent = report.only_port();
         assert_eq!(sent.frames_attempted + sent.frames_unsent.unwrap(), 30_000, "{sent:?}");
         assert_eq!(sent.requested_pps, Some(10_000.0), "{sent:?}");
-        // Frames over the 3 s in which they were due, or until the last one left, and no burst that
-        // makes up for them.
+        // The rate is over the 3 s in which frames were due, or until the last one left, and no
+        // burst makes up for the rest.
         let achieved = sent.frames_tx as f64 / 3.0;
         assert!((sent.achieved_pps.unwrap() / achieved - 1.0).abs() < 0.01, "{achieved}: {sent:?}");
         assert!(achieved < 6000.0 && sent.worst_lateness_ns < Some(110_000_000), "{sent:?}");
@@ -441,7 +442,7 @@ fn a_stopped_process_needs_no_more_cpus() {
     });
 }
 
-/// 2.3 million frames in 1 s, after a delay of 2 s, were 0.768 Mpps.
+/// 2.3 million frames in 1 s, after a delay of 2 s, were reported as 0.768 Mpps.
 #[test]
 fn rates_are_not_over_a_delay() {
     let Some(lab) = Lab::enter() else { return };
@@ -470,7 +471,7 @@ fn rates_are_not_over_a_delay() {
             &figures,
         );
     }
-    // Both flows send a second each, one behind the other; nobody sends in the second between.
+    // Both flows send for a second each, one after the other, with a second without frames between.
     let text =
         port("") + &flow(0, "duration = '500ms'") + &flow(1, "delay = '1s'\nduration = '500ms'");
     let report = Config::write(&text).run(&[]).end().report(0);
@@ -478,7 +479,7 @@ fn rates_are_not_over_a_delay() {
     for name in ["f0", "f1"] {
         assert!((450_000_000..550_000_000).contains(&report.flow(name).due_ns), "{report:?}");
     }
-    // The instant of a start is awaited, and is no part of the run.
+    // Waiting for the instant of the start is not a part of the run.
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(2);
     let at = format!("@{}.{:09}", at.as_secs(), at.subsec_nanos());
     let config = Config::write(&(port("") + &flow(0, "duration = '500ms'")));

@@ -1,5 +1,4 @@
-//! Standard output and standard error that are closed, full, or read by somebody who has seen
-//! enough.
+//! Standard output and standard error that are closed, full, or read only in part.
 
 mod commands;
 mod fields;
@@ -26,7 +25,7 @@ fn file(text: &str) -> NamedTempFile {
     file
 }
 
-/// As `udp … 2>&1 | head -2`, with the report elsewhere, so that it can be seen.
+/// As `udp … 2>&1 | head -2`, with the report written to a file, so that the test can read it.
 #[test]
 fn a_reader_that_has_seen_enough() {
     let Some(_stage) = Stage::set() else { return };
@@ -64,14 +63,13 @@ fn a_reader_that_has_seen_enough() {
     row("1", "udp … --rate 10kpps --duration 3s 2>&1 | head -2", &finished.stderr, 0, &figures);
 }
 
-/// `--strict` exits with 3 when less was sent than was asked for, and so it does when the report is
-/// lost too.
+/// `--strict` exits with 3 when less was sent than was asked for, even when the report is lost.
 #[test]
 fn strict_stays_strict() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
-    // More than a virtual link carries, or any CPU makes; for so long that a busy machine sends
-    // some of it.
+    // More than a virtual link or any CPU can send, for so long that even a busy machine sends some
+    // of it.
     let more = ["--rate", "50Mpps", "--behind", "skip", "--packets", "10000000", "--strict"];
     let arguments = [&["udp", "xtg0", "--dst-mac", RECEIVER_MAC][..], &more].concat();
     let (_, gone) = pipe().unwrap();
@@ -128,7 +126,7 @@ fn files_are_opened_first() {
     );
     drop((sink, stage));
 
-    // A run that fails leaves what there was, and nothing new.
+    // A run that fails leaves the old content, and adds nothing.
     let (old, new) = (path("old.svg"), path("new.svg"));
     std::fs::write(&old, "the gaps of yesterday").unwrap();
     for svg in [&old, &new] {
@@ -147,7 +145,7 @@ fn files_are_opened_first() {
     assert_eq!(std::fs::read_to_string(&old).unwrap(), "the gaps of yesterday");
     assert!(!std::fs::exists(&new).unwrap(), "an empty file is left behind");
 
-    // A device that is always full: the report is there nevertheless, and the file is named.
+    // On a device that is always full, the report is still printed, and the error names the file.
     let full = Finished::of(trafficgen(&[
         "pace-test",
         "--self",

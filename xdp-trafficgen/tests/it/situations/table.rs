@@ -12,8 +12,8 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
-/// A case by its letter or number in the list of situations: `1`, `8`, `8a`. Sorted as a reader
-/// counts.
+/// A case by its letter or number in the list of situations: `1`, `8`, `8a`. Cases sort by number
+/// first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Case(u32, String);
 
@@ -43,8 +43,8 @@ struct Row {
 static PRINTED_AT_EXIT: Once = Once::new();
 static ROWS: Mutex<Vec<Row>> = Mutex::new(Vec::new());
 
-/// Adds a row, once all of it has been checked. `exit` is the exit status, or a signal's name;
-/// `figures` what was measured, empty where there is nothing to measure.
+/// Adds a row once all of its checks have passed. `exit` is the exit status, or a signal's name;
+/// `figures` is what was measured, empty where nothing is.
 #[track_caller]
 pub(crate) fn row(case: &str, command: &str, sees: &str, exit: impl fmt::Display, figures: &str) {
     let one_line =

@@ -1,5 +1,5 @@
-//! Worker threads and their surroundings: whom somebody moves, whose clock is another, what reports
-//! and ports take, how a run ends.
+//! Worker threads and their surroundings: workers that are moved, processes with other clocks, the
+//! cost of reports and ports, and the end of a run.
 
 use std::{collections::BTreeSet, fs, io::Write as _, process::Command};
 
@@ -51,7 +51,7 @@ fn a_time_namespace_behind() {
     time_namespace(-60);
 }
 
-/// A run that somebody interferes with.
+/// A run whose workers are moved by the test.
 struct Disturbed {
     command: String,
     running: Running,
@@ -79,11 +79,11 @@ impl Disturbed {
         Some(Self { command, running, sink })
     }
 
-    /// Gives the worker of a CPU others to run on.
+    /// Changes the affinity of the worker of this CPU.
     fn send_to(&self, worker: u32, cpus: &[usize]) {
         let mut set = CpuSet::new();
         cpus.iter().for_each(|&cpu| set.set(cpu));
-        // Threads that have ended in the meantime are what this is about.
+        // Threads may have ended in the meantime; these tests provoke that.
         if let Some(thread) = self.thread(worker) {
             let _ = sched_setaffinity(Some(thread), &set);
         }
@@ -101,8 +101,8 @@ impl Disturbed {
     }
 }
 
-/// Nothing is lost or counted twice, whatever was done to the workers, and no frame is taken for
-/// another sender's.
+/// Every frame is counted once, wherever workers were moved, and none is taken for another
+/// sender's.
 #[track_caller]
 fn assert_exact(report: &Report, sink: &Sink) {
     let port = report.only_port();
@@ -112,7 +112,7 @@ fn assert_exact(report: &Report, sink: &Sink) {
     assert!(report.findings.iter().all(|finding| finding.code != "other_traffic"), "{report:?}");
 }
 
-/// The run names the CPUs, counts exactly, and ends.
+/// The run names the CPUs, counts exactly, and fails.
 #[track_caller]
 fn assert_moved(finished: &Finished, sink: &Sink) -> Report {
     let report = finished.report(1);
@@ -173,7 +173,7 @@ fn move_about(run: Disturbed, cpus: &str, moves: &[(u32, &[usize])]) {
             "the worker of CPU {worker} was found on CPU {now}: its thread was moved"
         ))
     };
-    // The first one to notice; where two change their places, any.
+    // The message names the first worker to notice; where two change places, it may be either.
     let noticed = moves.iter().any(|&(worker, cpus)| said(worker, cpus[0]));
     let strayed =
         finished.stderr.contains("of the") && finished.stderr.contains("frames of its worker");
@@ -189,13 +189,14 @@ fn move_about(run: Disturbed, cpus: &str, moves: &[(u32, &[usize])]) {
     row("2", &format!("{command}, taskset -p {moves:?}"), &failure(&finished), 1, &figures);
 }
 
-/// Away and back before the call ends: the thread itself cannot notice, the counts do.
+/// The worker is moved away and back before the call ends: the thread itself cannot notice, but the
+/// counts show it.
 #[test]
 fn a_worker_that_comes_back() {
     let Some(_stage) = Stage::set() else { return };
     let Some(run) = Disturbed::start("0", &[]) else { return };
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    // Whether it was away while it sent, or between two calls, is chance.
+    // Whether it was away during a call or between two calls is chance.
     while run.thread(0).is_some() {
         run.send_to(0, &[1]);
         run.send_to(0, &[0]);
@@ -208,7 +209,7 @@ fn a_worker_that_comes_back() {
     row("2", &format!("{command}, taskset -p to CPU 1 and back"), &failure(&finished), 1, &figures);
 }
 
-/// To be allowed elsewhere is not to be moved: all goes well as long as the thread stays.
+/// A worker that may run elsewhere has not been moved: all goes well as long as its thread stays.
 #[test]
 fn a_worker_that_may_go_elsewhere() {
     let Some(_stage) = Stage::set() else { return };
@@ -231,7 +232,7 @@ fn a_worker_that_may_go_elsewhere() {
     row("2", &format!("{command}, taskset -p 0-1"), &sees, finished.code.unwrap_or(-1), &figures);
 }
 
-/// Departures are by the machine's clock, whatever this process's is.
+/// Departures follow the machine's clock, not the clock of the process's time namespace.
 fn time_namespace(ahead: i64) {
     let Some(_stage) = Stage::set() else { return };
     let offset = ahead.to_string();
@@ -245,7 +246,7 @@ fn time_namespace(ahead: i64) {
         return skipped("unshare makes no such time namespace here");
     }
     let sink = harness::sink("xtg1");
-    // However late frames are on a busy machine, they leave.
+    // On a busy machine frames may be late, but they leave.
     let options =
         ["--rate", "20kpps", "--packets", "2000", "--behind", "catch_up=60s", "--cpus", "0"];
     let udp = [&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--json"], &options[..]].concat();
@@ -266,7 +267,7 @@ fn time_namespace(ahead: i64) {
     row("5", &command, "an ordinary report", 0, &figures);
 }
 
-/// What the process has open while so many ports send.
+/// The number of descriptors of the process while so many ports send.
 fn descriptors(stage: &Stage, ports: usize) -> usize {
     let mut text = String::new();
     for port in 0..ports {
@@ -310,7 +311,7 @@ fn descriptors_of_a_port() {
     );
 }
 
-/// The counts of many flows are read beside the runtime's thread, and not by a system call each.
+/// Counts of many flows are read in another thread than the runtime's, and in few system calls.
 #[test]
 fn reports_of_many_flows() {
     const FLOWS: usize = 20_000;
@@ -327,8 +328,8 @@ fn reports_of_many_flows() {
     let mut running = Running::start(trafficgen(&["run", file.path().to_str().unwrap(), "--json"]));
     running.wait_until("frames", |_| sink.count().unwrap().frames > 1000);
     let pid = running.pid().as_raw_nonzero();
-    // Ticks of 10 ms (proc_pid_stat(5)) that the thread with the runtime has had of a CPU, in user
-    // and kernel mode.
+    // CPU time of the runtime's thread in user and kernel mode, in ticks of 10 ms
+    // (proc_pid_stat(5)).
     let ticks = || {
         let stat = fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).unwrap();
         let fields: Vec<u64> = stat
@@ -338,11 +339,11 @@ fn reports_of_many_flows() {
             .split_whitespace()
             .filter_map(|field| field.parse().ok())
             .collect();
-        // The state, the third field, is no number; utime is the 14th.
+        // The state, the third field, is not a number; utime is the 14th.
         fields[10] + fields[11]
     };
     let (began, before, from) = (std::time::Instant::now(), ticks(), sink.count().unwrap().frames);
-    // Each flow sends once a second: three seconds, or more if the machine is busy.
+    // Each flow sends once a second, so this takes three seconds, or more if the machine is busy.
     running.wait_until("three reports", |_| sink.count().unwrap().frames > from + 3 * FLOWS as u64);
     let (used, elapsed) = (ticks() - before, began.elapsed());
     let part = used as f64 / 100.0 / elapsed.as_secs_f64();
@@ -356,7 +357,7 @@ fn reports_of_many_flows() {
     row("11", "run with 20 000 paced flows, a report a second", "a report", 0, &figures);
 }
 
-/// What was due before the stop has left, and what would have been due later is not missed.
+/// Departures due before the stop have left, and those after it are not unsent.
 #[test]
 fn a_stop_misses_nothing() {
     const STOPS: usize = 10;
@@ -368,7 +369,7 @@ fn a_stop_misses_nothing() {
             ["--rate", "1kpps", "--behind", "catch_up=60s", "--strict", "--cpus", "0", "--json"];
         let arguments = [&["udp", "xtg0", "--dst-mac", RECEIVER_MAC], &options[..]].concat();
         let mut running = Running::start(trafficgen(&arguments));
-        // At another phase of the rate each time.
+        // The stop comes at another phase of the rate each time.
         running.wait_until("frames", |_| sink.count().unwrap().frames > 100 + 7 * stop as u64);
         running.signal(Signal::INT);
         let finished = running.end();
@@ -376,8 +377,8 @@ fn a_stop_misses_nothing() {
         let report = finished.report(code);
         let port = report.only_port();
         assert_arrived(&sink, port.frames_tx);
-        // On a machine so busy that the worker got no CPU for longer than frames may catch up,
-        // departures really were missed.
+        // On a busy machine the worker may get no CPU for longer than frames may catch up; those
+        // departures really are unsent.
         assert!(
             code == 0 || (code == 3 && port.frames_unsent.is_some_and(|unsent| unsent > 0)),
             "{report:?}"
@@ -393,13 +394,13 @@ fn a_stop_misses_nothing() {
     row("18", "udp xtg0 --rate 1kpps --strict, SIGINT", "an ordinary report", 0, &figures);
 }
 
-/// The call at hand has its repetitions before the rate falls, and then takes seconds, in each of
-/// which the program is at work.
+/// A call that begins before the rate falls then takes seconds for its repetitions, while the
+/// program keeps working.
 #[test]
 fn a_rate_that_falls_is_no_standstill() {
     let Some(_stage) = Stage::set() else { return };
     let sink = harness::sink("xtg1");
-    // A call has up to 10 000 repetitions of up to 100 µs each when the rate falls.
+    // When the rate falls, a call has up to 10 000 repetitions of up to 100 µs each.
     let steps = "steps = [{ rate = '200kpps', duration = '500ms' }, { rate = '5kpps', duration = '2500ms' }]";
     let text = format!(
         "[[ports]]\nname = 'p'\ninterface = 'xtg0'\ncpus = [0]\n\

@@ -1,5 +1,5 @@
-//! Random stacks that tshark can be expected to understand: any order of headers that the packet
-//! model allows, and any value in the fields that do not say how to decode the rest.
+//! Random stacks that tshark should understand: any order of headers that the packet model allows,
+//! and any value in the fields that do not decide how the rest is decoded.
 
 use etherparse::TcpOptionElement;
 use rand_xoshiro::{
@@ -15,7 +15,7 @@ use xdp_trafficgen::packet::{
     Layer, Payload,
 };
 
-/// Fields that are in the header only when they are set.
+/// Fields that exist in the header only when they are set.
 const OPTIONAL: [(HeaderKind, &str); 4] =
     [(Gre, "key"), (Gre, "sequence_number"), (Gtpv1, "sequence_number"), (Gtpv1, "n_pdu_number")];
 
@@ -26,7 +26,7 @@ impl Random {
         Self(SplitMix64::seed_from_u64(seed))
     }
 
-    /// 0 to `limit`, without `limit`.
+    /// A number below `limit`.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.0.next_u64() % limit as u64).expect("below a usize")
     }
@@ -50,13 +50,13 @@ impl Random {
         let length = 2 + self.below(9);
         loop {
             let last = kinds[kinds.len() - 1];
-            // tshark takes whatever follows VXLAN for Ethernet.
+            // tshark takes any header after VXLAN for Ethernet.
             if kinds.len() >= length && last != Vxlan {
                 break;
             }
             let above =
                 |kind: &HeaderKind| *kind != Custom && kind.follows().any(|below| below == last);
-            // In what an ICMP error is about, tshark does not follow routing headers.
+            // tshark does not follow routing headers inside an ICMP error.
             let odd = |kind: &HeaderKind| {
                 *kind == Ipv6Routing && (kinds.contains(&Icmp) || kinds.contains(&Icmpv6))
             };
@@ -81,9 +81,9 @@ impl Random {
         let mut set = Vec::new();
         for compared in super::COMPARED.iter().filter(|compared| compared.kind == kind) {
             let skipped = match (kind, compared.name) {
-                // The port says what the tunnel is.
+                // The port identifies the tunnel.
                 (Udp, "dst_port") => matches!(next, Some(Vxlan | Gtpv1)),
-                // An error message has no such fields.
+                // An ICMP error has no such fields.
                 (Icmp | Icmpv6, _) => next.is_some_and(|next| next != Custom),
                 _ => OPTIONAL.contains(&(kind, compared.name)) && self.one_in(2),
             };
@@ -92,22 +92,22 @@ impl Random {
             }
             let field = kind.field(compared.name).expect("a field of its table");
             let value = match (kind, compared.name) {
-                // Behind MPLS, tshark takes what follows for Ethernet only if it knows both vendors
-                // (this one is IANA).
+                // After MPLS, tshark recognises Ethernet only if it knows the vendors of both
+                // addresses (this one is IANA).
                 (Ethernet, "dst" | "src") if below == Some(Mpls) => {
                     0x0000_5e00_0000 | self.bits(24)
                 }
-                // Those below 16 have a meaning.
+                // Labels below 16 are reserved.
                 (Mpls, "label") => 16 + self.bits(19),
                 (Arp, "operation") => self.pick(&[1, 2]),
-                // Where no protocol of tshark's lives.
+                // Ports for which tshark has no protocol.
                 (Udp | Tcp, "src_port" | "dst_port") => 61_000 + self.bits(10),
                 _ => self.bits(field.bits),
             };
             set.push((field.clone(), value));
         }
         if kind == Vlan && below != Some(Custom) && self.one_in(2) {
-            // Those of which tshark shows the same fields.
+            // The tag types for which tshark shows the same fields.
             let tpid = self.pick(&[0x8100, 0x9100]);
             set.extend(kind.field("tpid").map(|field| (field.clone(), tpid)));
         }
@@ -145,7 +145,7 @@ impl Random {
                     if routing_type == 4 { u8::try_from(addresses - 1).expect("few") } else { 0 };
                 let mut bytes = vec![last_entry, 0, 0, 0];
                 for _ in 0..addresses {
-                    // Unicast: a routing header must not name others.
+                    // Unicast addresses, because a routing header must not contain others.
                     bytes.extend((0x2001_0db8_u128 << 96 | self.bits(96)).to_be_bytes());
                 }
                 bytes
@@ -171,7 +171,7 @@ impl Random {
 
     pub(crate) fn payload(&mut self, last: HeaderKind) -> Payload {
         match self.below(4) {
-            // These guess what follows by its first bits.
+            // tshark guesses what follows these from its first bits.
             _ if matches!(last, Mpls | Gtpv1) => Payload::Pattern(vec![0xde, 0xad, 0xbe]),
             0 => Payload::Increment(0),
             1 => Payload::Pattern(vec![0xde, 0xad, 0xbe]),
@@ -180,9 +180,9 @@ impl Random {
         }
     }
 
-    /// Bytes of a frame with that many bytes of headers, FCS not counted.
+    /// Bytes of a frame with so many bytes of headers, without FCS.
     pub(crate) fn frame_len(&mut self, headers: usize, last: HeaderKind) -> usize {
-        // tshark looks at what these carry, so there must be something.
+        // tshark dissects the payload of these, so there must be some.
         let looked_into =
             matches!(last, Mpls | Ipv6HopByHop | Ipv6Destination | Ipv6Routing | Ipv6Fragment);
         let least = headers + usize::from(looked_into);

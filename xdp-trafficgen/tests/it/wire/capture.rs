@@ -1,4 +1,4 @@
-//! What arrives at `xtg1`, as tcpdump sees it.
+//! What arrives at `xtg1`, captured by tcpdump.
 
 use std::{
     fs,
@@ -12,20 +12,20 @@ use tempfile::TempDir;
 
 use crate::harness::{Running, reached};
 
-/// A tcpdump that listens.
+/// A running tcpdump that already listens.
 pub(crate) struct Capture {
     tcpdump: Running,
     file: PathBuf,
 }
 
 impl Capture {
-    /// Of so many frames that pass `filter`.
+    /// Captures up to so many frames that pass `filter`.
     #[track_caller]
     pub(crate) fn start(folder: &TempDir, frames: u64, filter: &str) -> Self {
         let file = folder.path().join("arrived.pcap");
         let mut command = Command::new("tcpdump");
-        // A buffer of 256 MiB has room for all frames, however long tcpdump waits for its turn.
-        // Written frame by frame, so that it can be told when all are there.
+        // A buffer of 256 MiB has room for all frames, however long tcpdump waits for its turn. The
+        // file is written frame by frame, so that the test sees when all are there.
         command.args(["-i", "xtg1", "-Q", "in", "-Z", "root", "-B", "262144", "-U", "-n"]);
         if let Ok(count) = u32::try_from(frames) {
             command.args(["-c", &count.to_string()]);
@@ -36,7 +36,7 @@ impl Capture {
         Self { tcpdump, file }
     }
 
-    /// Waits until it has seen as many as it was started for.
+    /// Waits until tcpdump has captured as many frames as it was started for.
     #[track_caller]
     pub(crate) fn end(self) -> Vec<Vec<u8>> {
         let finished = self.tcpdump.end();
@@ -44,7 +44,7 @@ impl Capture {
         frames(&self.file)
     }
 
-    /// Ends it when it has seen so many; that it has not seen more is for the caller to check.
+    /// Ends tcpdump when it has captured `wanted` frames; the caller checks that there are no more.
     #[track_caller]
     pub(crate) fn stop(self, wanted: u64) -> Vec<Vec<u8>> {
         reached(|| count(&self.file) >= wanted);
@@ -55,7 +55,7 @@ impl Capture {
     }
 }
 
-/// Frames in a file that may end in the middle of one.
+/// The number of whole frames in a file that may end within one.
 fn count(file: &Path) -> u64 {
     let Ok(mut reader) = PcapReader::new(fs::File::open(file).unwrap()) else { return 0 };
     let mut frames = 0;

@@ -1,5 +1,5 @@
-//! Flows of different layouts, sizes and payloads whose frames tell where they belong: the source
-//! MAC address holds the flow, and the frame's number in it.
+//! Flows of different layouts, sizes and payloads whose frames identify themselves: the source MAC
+//! address holds the flow and the frame's number in it.
 
 use xdp_trafficgen::packet::HeaderKind::{
     Ethernet, Gtpv1, Icmp, Ipv4, Ipv6, Mpls, Tcp, Udp, Vlan, Vxlan,
@@ -9,21 +9,21 @@ use crate::frames::model::{
     Advance, Count, Flow, Follow, Pattern, Payload, Size, decrement, flow, increment, random,
 };
 
-/// Which frame it is.
+/// Identifies a frame.
 pub(crate) struct Sent {
     pub(crate) flow: usize,
     pub(crate) number: u64,
 }
 
-/// Frames after which the first flow starts again.
+/// Number of frames after which the first flow repeats.
 const PERIOD: u64 = 100;
 
-/// What a frame says of its number.
+/// The number that a frame states.
 pub(crate) fn numbered(flow: usize, number: u64) -> u64 {
     if flow == 0 { number % PERIOD } else { number }
 }
 
-/// The flow and the number a frame names, of which nothing else was looked at.
+/// The flow and the number that a frame states; the rest of the frame is not checked.
 #[track_caller]
 pub(crate) fn identify(flows: &[Flow], frame: &[u8]) -> Sent {
     let &[0x02, flow, a, b, c, d] = &frame[6..12] else { panic!("a stranger: {frame:02x?}") };
@@ -32,7 +32,7 @@ pub(crate) fn identify(flows: &[Flow], frame: &[u8]) -> Sent {
     Sent { flow, number: u32::from_be_bytes([a, b, c, d]).into() }
 }
 
-/// One that is recorded, and others that are worked out, each in its own way.
+/// One recorded flow, and others that are computed, each in its own way.
 pub(crate) fn mixed() -> Vec<Flow> {
     let mac = |flow: u128, count| ("src", increment(0x0200_0000_0000 | flow << 32, 1, count));
     let all = 1 << 32;
@@ -81,7 +81,7 @@ pub(crate) fn mixed() -> Vec<Flow> {
             (Udp, &[("dst_port", Pattern::Values(vec![53, 123, 443]))]),
         ],
     );
-    // Address × port.
+    // The product of addresses and ports.
     tunnelled.headers[6].fields[0].follow = Some(Follow { leader: (5, 0), pace: Advance::Round });
     tunnelled.size = Size::Weighted(vec![(110, 7), (570, 4), (1400, 1)]);
     tunnelled.payload = Payload::Increment(7);
@@ -91,8 +91,8 @@ pub(crate) fn mixed() -> Vec<Flow> {
         64,
         &[
             (Ethernet, &[to.clone(), mac(3, all)]),
-            // With no header in front of the label that the receiver knows, tcpdump would see the
-            // frame after later ones: a list of received frames is given to protocols
+            // The receiver must know the header in front of the label: otherwise tcpdump would see
+            // the frame after later ones, because a list of received frames is given to protocols
             // first (`__netif_receive_skb_list_core`).
             (Ipv4, &[]),
             (Mpls, &[("label", random(16, 0xf_ffff, 7))]),
@@ -123,7 +123,7 @@ pub(crate) fn mixed() -> Vec<Flow> {
             (Tcp, &[("window", random(1, 65535, 2))]),
         ],
     );
-    // In step with values at random.
+    // In step with a random field.
     mobile.headers[4].fields[1].follow = Some(Follow { leader: (4, 0), pace: Advance::Step });
     mobile.payload = Payload::Random(11);
     mobile.weight = 4;

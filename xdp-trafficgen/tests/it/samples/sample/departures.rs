@@ -1,5 +1,5 @@
 //! When a sample's frames leave, by the plain formulas of its rate: how many frames have left by a
-//! time.
+//! given time.
 
 use std::{f64::consts::TAU, fs, path::Path};
 
@@ -7,14 +7,14 @@ use super::number_of;
 
 /// The load of a port or a flow.
 pub(crate) struct Departures {
-    /// Seconds.
+    /// Delay in seconds.
     delay: f64,
     load: Load,
 }
 
 enum Load {
-    /// Frames that have left so many seconds after the beginning, and how long it takes until the
-    /// load comes again.
+    /// The number of frames that have left so many seconds after the beginning, and the period
+    /// after which the load repeats.
     Counted(Box<dyn Fn(f64) -> f64>, f64),
     /// When the frame with this number leaves.
     Timed(Box<dyn Fn(u64) -> f64>),
@@ -23,7 +23,7 @@ enum Load {
 }
 
 impl Departures {
-    /// Of `rate`; `size`: bytes of every frame, `speed`: bits a second of the link.
+    /// Reads `rate`; `size`: bytes of every frame, `speed`: bits a second of the link.
     pub(crate) fn read(
         rate: &toml::Value,
         delay: f64,
@@ -40,7 +40,7 @@ impl Departures {
             Load::Poisson(pps(poisson.get("mean").unwrap_or(poisson)))
         } else if let Some(burst) = form("burst") {
             let packets = u64::try_from(burst["packets"].as_integer().unwrap()).unwrap();
-            // Without one, what the frame takes on the wire, in whole nanoseconds.
+            // Without a gap, the time that the frame takes on the wire, in whole nanoseconds.
             let wire = || ((size + 20.0) * 8e9 / speed).ceil() / 1e9;
             let at_rate = burst.get("rate").map(|rate| 1.0 / pps(rate));
             let gap = at_rate.unwrap_or_else(|| burst.get("gap").map_or_else(wire, seconds));
@@ -83,13 +83,13 @@ impl Departures {
         Self { delay, load }
     }
 
-    /// Frame `number` leaves when it should, in seconds.
+    /// Checks that frame `number` leaves when it should, in seconds.
     #[track_caller]
     pub(crate) fn check_at(&self, number: u64, at: f64, context: &dyn Fn() -> String) {
         let at = at - self.delay;
         match &self.load {
-            // Up to a gap later, so that flows of the same rate do not send together. Repeated
-            // loads may round once a period.
+            // A flow may start up to a gap later, so that flows of the same rate do not send
+            // together. Repeated loads may round once a period.
             Load::Counted(count, period) => {
                 let ahead = count(at) - number as f64;
                 let rounds = (at / period).floor();
@@ -106,13 +106,13 @@ impl Departures {
         }
     }
 
-    /// All times together: random ones have the mean and the spread that they should.
+    /// Checks all times together: random ones must have the expected mean and spread.
     #[track_caller]
     pub(crate) fn check_all(&self, times: &[f64]) {
         let Load::Poisson(mean) = self.load else { return };
         let gaps: Vec<f64> = times.windows(2).map(|pair| (pair[1] - pair[0]) * mean).collect();
         let count = gaps.len() as f64;
-        // Five standard deviations.
+        // A tolerance of five standard deviations.
         let off = 5.0 / count.sqrt();
         let average = gaps.iter().sum::<f64>() / count;
         let short = gaps.iter().filter(|gap| **gap < 1.0).count() as f64 / count;
@@ -124,13 +124,13 @@ impl Departures {
     }
 }
 
-/// Rates with straight lines between these times.
+/// A load whose rate is a straight line between these points.
 fn lines(points: Vec<(f64, f64)>, repeats: bool) -> Load {
     let until = |end: f64, points: &[(f64, f64)]| -> f64 {
         let area = |pair: &[(f64, f64)]| {
             let ((start, from), (stop, to)) = (pair[0], pair[1]);
             let time = (end.min(stop) - start).max(0.0);
-            // Nothing of a line without length.
+            // A line without length has no frames.
             if stop > start {
                 time * from + time * time * (to - from) / (stop - start) / 2.0
             } else {

@@ -1,4 +1,4 @@
-//! A header of a sample: how long it is, by the RFCs, and which of its fields are set.
+//! A header of a sample: its length by the RFCs, and which of its fields are set.
 
 use super::{hex, values::Values};
 
@@ -6,7 +6,7 @@ pub(crate) struct Header {
     pub(crate) kind: String,
     pub(crate) bytes: usize,
     pub(crate) fields: Vec<Field>,
-    /// What its checksum says, where it has one.
+    /// What the file says of its checksum, where it has one.
     pub(crate) checksum: Option<Checksum>,
 }
 
@@ -14,15 +14,15 @@ pub(crate) struct Header {
 pub(crate) enum Checksum {
     Good,
     Bad,
-    /// A number, which is sent as it is.
+    /// A number, which is sent unchanged.
     Given,
 }
 
 pub(crate) struct Field {
-    /// As in a path: `src`, or `bits[0]`.
+    /// The name as in a path: `src`, or `bits[0]`.
     pub(crate) name: String,
-    /// The bytes of the header it lies in and the bits of them, for one that only the raw bytes
-    /// show.
+    /// For a field that only the raw bytes show: the header's bytes it lies in, and its bits in
+    /// them.
     pub(crate) bits: Option<(usize, Vec<u8>)>,
     pub(crate) values: Values,
 }
@@ -83,7 +83,7 @@ impl Header {
             )),
             values: Values::read(value),
         });
-        // A provider's tag is another protocol to tshark.
+        // For tshark, a provider's tag is another protocol.
         let provider = table.get("tpid").is_some_and(|tpid| tpid.as_integer() == Some(0x88a8));
         let kind = if provider { "ieee8021ad".to_owned() } else { kind.clone() };
         Self { kind, bytes, fields: named.chain(bits).collect(), checksum }

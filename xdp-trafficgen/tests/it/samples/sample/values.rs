@@ -1,11 +1,11 @@
-//! The values a pattern stands for, frame by frame, computed from what the file says.
+//! The values that a pattern stands for, frame by frame, computed from the file's text.
 
 use super::{integer, number};
 
 /// A pattern.
 pub(crate) struct Values {
     pub(crate) form: Form,
-    /// Path of the field it goes along with, and whether in rounds.
+    /// Path of the leader, and whether the field advances in rounds.
     pub(crate) follow: Option<(String, bool)>,
 }
 
@@ -58,7 +58,7 @@ impl Values {
         Self { form, follow }
     }
 
-    /// How many there are before they start again; none for random ones without end.
+    /// How many values there are before they repeat; none for random ones without end.
     pub(crate) fn count(&self) -> Option<u128> {
         match &self.form {
             Form::List(values) => Some(values.len() as u128),
@@ -67,7 +67,7 @@ impl Values {
         }
     }
 
-    /// The value of this index; none for random ones.
+    /// The value with this index; none for random ones.
     pub(crate) fn at(&self, index: u128) -> Option<u128> {
         let index = index % self.count()?;
         match &self.form {

@@ -1,4 +1,4 @@
-//! Cures that are commands are typed as they are written, and then it works.
+//! Cures that are commands: each is run exactly as it is written, and then frames get through.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ use crate::{
     situations::table,
 };
 
-/// What is between back quotes and is a command.
+/// The commands among the parts between back quotes.
 fn commands(cure: &str) -> Vec<&str> {
     let quoted = cure.split('`').skip(1).step_by(2);
     quoted
@@ -25,7 +25,7 @@ fn commands(cure: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Nothing gets through and this is said; then its cure is typed, and everything does.
+/// No frame gets through, and the report says so; then its cure is run, and all frames do.
 #[track_caller]
 fn cured(condition: &str, options: &str, code: &str) {
     let lost = report("xtg0", options, 1);
@@ -52,7 +52,7 @@ fn cured(condition: &str, options: &str, code: &str) {
     );
 }
 
-/// The two interfaces as new ones.
+/// Replaces the two interfaces by new ones.
 fn again(stage: &Stage) {
     ip("link del xtg0");
     stage.raise();
@@ -120,7 +120,7 @@ fn cures_work_in_a_named_namespace() {
     );
 }
 
-/// It named a header `gtpu`, which is called `gtpv1`.
+/// The cure named a header `gtpu`, whose name is `gtpv1`.
 #[test]
 fn tunnels_name_headers_that_there_are() {
     let Some(_stage) = Stage::set() else { return };
@@ -129,7 +129,7 @@ fn tunnels_name_headers_that_there_are() {
         ("vxlan", "id 5 dev xtg0 dstport 4789"),
         ("gretap", "local 10.0.0.1 remote 10.0.0.2 dev xtg0"),
     ] {
-        // Not every kernel has all of them.
+        // Not every kernel has all kinds of tunnels.
         let made = Command::new("sh")
             .args(["-c", &format!("ip link add tun7 type {kind} {options}")])
             .status()
@@ -168,12 +168,13 @@ fn tunnels_name_headers_that_there_are() {
     }
 }
 
-/// It said "`ethtool -L xtg1 rx 1`" where there was 1, or more than there can be.
+/// The cure was "`ethtool -L xtg1 rx 1`" where there was 1 queue already, or more than the driver
+/// allows.
 #[test]
 fn a_single_queue_is_given_no_second_one() {
     let Some(_stage) = Stage::set() else { return };
     if !harness::cpu_lists().contains(&"0-1") {
-        // One worker hardly fills a ring.
+        // One worker alone hardly fills a ring.
         return;
     }
     ip("link del xtg0");
@@ -185,7 +186,7 @@ fn a_single_queue_is_given_no_second_one() {
     ethtool("-K xtg1 gro on");
     let options = "--packets 1000000 --cpus 0-1 --batch-size 192";
     let mut lossy = None;
-    // How much is lost is chance.
+    // How many frames are lost is chance.
     let lost = reached(|| lossy.insert(report("xtg0", options, 0)).only_port().frames_dropped > 0);
     assert!(lost, "not one frame was lost");
     let lossy = lossy.unwrap();
@@ -208,9 +209,9 @@ fn a_single_queue_is_given_no_second_one() {
     );
 }
 
-/// It said: "no `ndo_xdp_xmit`; newer kernels have more drivers". With a real bond where the kernel
-/// has bonding; else with its facts as rtnetlink and the driver give them (bond_xdp_check and
-/// bond_xdp_set_features of drivers/net/bonding/bond_main.c).
+/// The cause was: "no `ndo_xdp_xmit`; newer kernels have more drivers". Tested with a real bond
+/// where the kernel has bonding, and otherwise with a bond's facts as rtnetlink and the driver give
+/// them (bond_xdp_check and bond_xdp_set_features of drivers/net/bonding/bond_main.c).
 #[test]
 fn bonds_that_carry_no_xdp() {
     let Some(_stage) = Stage::set() else { return };
@@ -259,7 +260,7 @@ fn bonds_that_carry_no_xdp() {
     }
 }
 
-/// What is said of such a bond.
+/// Code and text of the finding for such a bond.
 fn foreseen(mode: &str, policy: Option<&str>) -> (String, String) {
     let link = Link {
         name: "bond7".to_owned(),

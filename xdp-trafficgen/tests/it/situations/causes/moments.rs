@@ -1,4 +1,4 @@
-//! Facts belong to the moment of the drop.
+//! A drop is explained by the facts of the moment at which it happened.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::{
     situations::table,
 };
 
-/// It said: "ring of 256 entries full, use a smaller batch".
+/// The cause was: "ring of 256 entries full, use a smaller batch".
 #[test]
 fn a_peer_elsewhere_with_a_smaller_mtu() {
     let Some(_stage) = Stage::set() else { return };
@@ -37,13 +37,13 @@ fn a_peer_elsewhere_with_a_smaller_mtu() {
         1,
         "peer's MTU 500",
     );
-    // Both cures are some.
+    // Both cures work.
     assert_eq!(report("xtg0", "--size 522 --packets 1000", 0).only_port().frames_tx, 1000);
     elsewhere.run("ip link set xtg1 mtu 978");
     assert_eq!(report("xtg0", options, 0).only_port().frames_tx, 1000);
 }
 
-/// It said: "1518 are longer than the MTU 1500 allows; send 1522, or raise the MTU to 1496".
+/// The cause was: "1518 are longer than the MTU 1500 allows; send 1522, or raise the MTU to 1496".
 #[test]
 fn an_mtu_that_was_put_back() {
     let Some(_stage) = Stage::set() else { return };
@@ -89,13 +89,13 @@ fn an_mtu_that_was_put_back() {
     table::row("12", &what, &format!("{}; cure: {}", found.cause, found.cure), 0, &figures);
 }
 
-/// Nobody looked while it was so, but the kernel told.
+/// The facts were not read while the MTU was small, but the kernel notified the program.
 #[test]
 fn an_mtu_that_was_put_back_between_two_looks() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
-    // A worker that does not run between the two commands loses nothing: on a busy machine it takes
-    // more than one attempt.
+    // A worker that does not run between the two commands loses nothing, so on a busy machine it
+    // takes more than one attempt.
     let lossy = (0..50)
         .map(|_| mtu_lowered_for_a_moment(&sink))
         .find(|report| report.only_port().frames_dropped > 0);
@@ -110,7 +110,7 @@ fn an_mtu_that_was_put_back_between_two_looks() {
     assert!(!found.cure.contains("1496"), "{found:?}");
 }
 
-/// Of a run at full speed, so that some are lost between the two commands.
+/// The report of a run at full speed, so that some frames are lost between the two commands.
 fn mtu_lowered_for_a_moment(sink: &Sink) -> Report {
     let before = sink.count().unwrap().frames;
     let mut running = Running::start(udp("xtg0", "--size 1518").0);
@@ -123,8 +123,8 @@ fn mtu_lowered_for_a_moment(sink: &Sink) -> Report {
     running.end().report(0)
 }
 
-/// In another namespace. What is dropped between the last look at the small MTU and the moment in
-/// which it is put back was "ring of 256 entries full, use a smaller batch".
+/// The peer is in another namespace. Drops between the last reading of the small MTU and the moment
+/// at which it was put back were explained as "ring of 256 entries full, use a smaller batch".
 #[test]
 fn a_peers_mtu_that_was_put_back() {
     let Some(_stage) = Stage::set() else { return };
@@ -144,7 +144,7 @@ fn a_peers_mtu_that_was_put_back() {
         running.stderr()
     );
     let explained = dropped(&running);
-    // Some that nobody has looked at.
+    // Some drops that happen after the last reading.
     running.wait_until("more are dropped", |running| dropped(running) > explained);
     elsewhere.run("ip link set xtg1 mtu 1500");
     let sent = running.stderr().matches("sent ").count();
@@ -166,15 +166,15 @@ fn a_peers_mtu_that_was_put_back() {
     table::row("12", &what, &format!("{}; cure: {}", found.cause, found.cure), 0, "");
 }
 
-/// Put back at once: nobody looked meanwhile, but the kernel tells what happens in other namespaces
-/// too.
+/// The MTU is put back at once, so the facts were not read meanwhile; but the kernel also notifies
+/// of other namespaces.
 #[test]
 fn a_peers_mtu_that_nobody_saw() {
     let Some(_stage) = Stage::set() else { return };
     let (command, typed) = udp("xtg0", "--size 1000 --rate 10kpps");
     let report = with_a_small_mtu_for_a_moment(command);
     let dropped = report.only_port().frames_dropped;
-    // A look may have come just between the two commands.
+    // The facts may have been read just between the two commands.
     let found =
         report.findings.iter().find(|finding| finding.frames.is_some()).expect("some were dropped");
     assert!(
@@ -193,7 +193,7 @@ fn a_peers_mtu_that_nobody_saw() {
     );
 }
 
-/// Without CAP_NET_BROADCAST the kernel does not tell, and then both causes are said.
+/// Without CAP_NET_BROADCAST the kernel does not notify, and the report names both possible causes.
 #[test]
 fn a_peers_mtu_of_which_nobody_may_hear() {
     let Some(_stage) = Stage::set() else { return };
@@ -204,7 +204,7 @@ fn a_peers_mtu_of_which_nobody_may_hear() {
     let found =
         report.findings.iter().find(|finding| finding.frames.is_some()).expect("some were dropped");
     if found.code == "frame_above_peer_mtu" {
-        // A look came just between the two commands.
+        // The facts were read just between the two commands.
         return;
     }
     assert_eq!(found.code, "queue_full_or_frame_above_peer_mtu", "{report:?}");
@@ -216,15 +216,15 @@ fn a_peers_mtu_of_which_nobody_may_hear() {
     table::row("12", &what, &format!("{}; cure: {}", found.cause, found.cure), 0, "");
 }
 
-/// The report of a run while which the MTU of the peer, in another namespace, is 500 for as long as
-/// it takes to type a command.
+/// The report of a run during which the peer's MTU, in another namespace, was 500 between two
+/// commands.
 fn with_a_small_mtu_for_a_moment(command: Command) -> Report {
     let elsewhere = Elsewhere::with("xtg1");
     elsewhere.run("ip link set xtg1 up");
     elsewhere.run("ethtool -K xtg1 gro on");
     let mut running = Running::start(command);
     running.wait_until("it sends", |running| running.stderr().contains("sent "));
-    // On a busy machine no frame may be sent between the two commands: then once more.
+    // On a busy machine no frame may be sent between the two commands; then the test repeats them.
     for attempt in 0..20 {
         elsewhere.run("ip link set xtg1 mtu 500");
         elsewhere.run("ip link set xtg1 mtu 1500");
@@ -242,7 +242,7 @@ fn with_a_small_mtu_for_a_moment(command: Command) -> Report {
     report
 }
 
-/// Frames that were dropped, as the last line of progress says.
+/// Dropped frames, from the last line of progress.
 fn dropped(running: &Running) -> u64 {
     let said = running.stderr();
     let number = said
@@ -251,13 +251,13 @@ fn dropped(running: &Running) -> u64 {
     number.unwrap_or(0)
 }
 
-/// Nobody blames the ring alone.
+/// No finding blames the ring alone.
 #[track_caller]
 fn assert_never_full(report: &Report) {
     assert!(report.findings.iter().all(|finding| finding.code != "queue_full"), "{report:?}");
 }
 
-/// It said: "is down, or has neither a native XDP program nor GRO", though it has.
+/// The cause was "is down, or has neither a native XDP program nor GRO", though the peer has one.
 #[test]
 fn a_peer_that_was_down_for_a_while() {
     let Some(_stage) = Stage::set() else { return };

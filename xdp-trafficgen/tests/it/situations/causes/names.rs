@@ -1,4 +1,4 @@
-//! An interface is what its index says, whatever it is called.
+//! An interface is identified by its index, whatever its name.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::{
     situations::table,
 };
 
-/// It said "gone".
+/// The interface was reported as "gone".
 #[test]
 fn a_renamed_interface_goes_on() {
     let Some(_stage) = Stage::set() else { return };
@@ -35,7 +35,7 @@ fn a_renamed_interface_goes_on() {
     table::row("14", &format!("{typed}, renamed to lab0"), &found.cause, 0, &figures);
 }
 
-/// What is to be typed would not work with the name that it had.
+/// A command with the interface's old name would fail.
 #[test]
 fn a_cure_has_the_name_of_now() {
     let Some(_stage) = Stage::set() else { return };
@@ -51,7 +51,7 @@ fn a_cure_has_the_name_of_now() {
     assert_says(found, &["`lab0`, 500", "`ip link set lab0 mtu 978`"]);
 }
 
-/// They were "no interface".
+/// Such names were refused as "no interface".
 #[test]
 fn alternative_names_are_names() {
     let Some(_stage) = Stage::set() else { return };
@@ -59,7 +59,7 @@ fn alternative_names_are_names() {
     const OTHER: &str = "the-far-end-of-the-traffic-laboratory";
     ip(&format!("link property add dev xtg0 altname {LONG}"));
     ip(&format!("link property add dev xtg1 altname {OTHER}"));
-    // Counts itself what arrives.
+    // This command counts by itself what arrives.
     let receiver = sink("xtg1");
     let sent = report(LONG, "--packets 1000", 0);
     assert_arrived(&receiver, 1000);
@@ -95,7 +95,7 @@ fn alternative_names_are_names() {
     let finished = Finished::of(pace_test);
     assert_eq!(finished.code, Some(0), "{finished:?}");
 
-    // A typing error in one is one.
+    // A misspelt alternative name gets a suggestion.
     let mistyped = Finished::of(udp("the-uplink-of-the-traffic-labratory", "--packets 1").0);
     assert_eq!(mistyped.code, Some(2), "{mistyped:?}");
     assert!(mistyped.stderr.contains(&format!("did you mean `{LONG}`?")), "{mistyped:?}");

@@ -16,8 +16,9 @@ use crate::{
     situations::table,
 };
 
-/// It said: "does not support sending packets via XDP". That generator is not to be had here at its
-/// newest source, so its check is made in its stead, and then frames are sent as it would.
+/// xdp-tools' generator said: "does not support sending packets via XDP". Its newest version is not
+/// available here, so the test makes the generator's check itself, and then sends frames as it
+/// would.
 #[test]
 fn xdp_tools_generator_would_run() {
     let Some(_stage) = Stage::set() else { return };
@@ -38,7 +39,7 @@ fn xdp_tools_generator_would_run() {
     });
     assert_eq!(check_iface_support(features(index)), Ok(()));
 
-    // Somebody sends all the while; the receiver counts from the word on.
+    // A generator sends all the time; the receiver counts from the start signal on.
     let (command, typed) = udp("xtg0", "--size 66 --rate 100kpps");
     let mut sending = Running::start(command);
     sending.wait_until("it sends", |running| running.stderr().contains("sent "));
@@ -55,7 +56,7 @@ fn xdp_tools_generator_would_run() {
     sending.signal(Signal::INT);
     let sent = sending.end().report(0).only_port().frames_tx;
     assert!(frames < sent, "those before the word are not counted: {frames} of {sent}");
-    // The one that is only there ends with its standard input, without a report.
+    // The other end's program only stands by: it ends with its standard input, without a report.
     let (sender, said) = &mut ends[1];
     drop(sender.stdin.take());
     let mut rest = String::new();
@@ -70,7 +71,7 @@ fn xdp_tools_generator_would_run() {
         &format!("{frames} frames of 66 bytes counted"),
     );
 
-    // Without programs it is as it was.
+    // Without programs at the ends, the check fails as before.
     assert!(check_iface_support(features(index)).is_err());
     assert_says(
         finding(&report("xtg0", "--packets 1", 1), "veth_peer_without_receiver"),
@@ -80,8 +81,8 @@ fn xdp_tools_generator_would_run() {
 
 const NETDEV_XDP_ACT_NDO_XMIT: u64 = 4;
 
-/// As xdp-tools' xdp-trafficgen.c has it: no features at all are taken for a kernel that does not
-/// tell.
+/// xdp-tools' check in xdp-trafficgen.c: a kernel that reports no features at all is taken for one
+/// that cannot report them.
 fn check_iface_support(features: Option<u64>) -> Result<(), &'static str> {
     match features {
         None | Some(0) => Ok(()),
@@ -92,7 +93,7 @@ fn check_iface_support(features: Option<u64>) -> Result<(), &'static str> {
     }
 }
 
-/// What libbpf's bpf_xdp_query gives as `feature_flags`, asked for in bytes of its own: genetlink's
+/// The `feature_flags` of libbpf's bpf_xdp_query, requested byte by byte: genetlink's
 /// CTRL_CMD_GETFAMILY (3) with CTRL_ATTR_FAMILY_NAME (2), whose CTRL_ATTR_FAMILY_ID is 1; then
 /// NETDEV_CMD_DEV_GET (1) with NETDEV_A_DEV_IFINDEX (1), whose NETDEV_A_DEV_XDP_FEATURES is 3.
 fn features(index: u32) -> Option<u64> {

@@ -1,5 +1,5 @@
-//! What the host's own network stack has to do with it: it answers what comes back, and sees
-//! nothing of what is sent.
+//! The effects of the host's own network stack: it answers what comes back, and sees nothing of
+//! what is sent.
 
 use std::{
     fs::{self, File},
@@ -21,7 +21,7 @@ use crate::{
     situations::table,
 };
 
-/// It said: "others send too".
+/// The cause was: "others send too".
 #[test]
 fn resets_of_our_own_stack() {
     let Some(_stage) = Stage::set() else { return };
@@ -55,7 +55,7 @@ fn resets_of_our_own_stack() {
     let figures = format!("{} SYNs sent, {counted} frames counted", flooded.only_port().frames_tx);
     table::row("17", typed, &format!("{}; cure: {}", found.cause, found.cure), 0, &figures);
 
-    // The kernel's own count of them, and the rule that keeps them in.
+    // The kernel counts its resets itself; the rule of the cure blocks them.
     let resets = || {
         let snmp = fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
         let values = snmp.lines().filter(|line| line.starts_with("Tcp:")).nth(1).unwrap();
@@ -73,18 +73,18 @@ fn resets_of_our_own_stack() {
         "{kept_in:?}"
     );
     let counters = kept_in.only_port().interface_counters.as_ref().unwrap();
-    // But for an answer to ARP, now and then.
+    // The stack may answer an ARP request now and then.
     assert!(counters.tx_packets < kept_in.only_port().frames_tx + 10, "{kept_in:?}");
 }
 
-/// Its cure switched neighbour discovery of IPv6 off.
+/// The cure disabled neighbour discovery of IPv6.
 #[test]
 fn unreachables_of_our_own_stack() {
     let Some(_stage) = Stage::set() else { return };
     let elsewhere = Elsewhere::with("xtg1");
     for (interface, host) in [("xtg0", 1), ("xtg1", 2)] {
         let typed = [
-            // Not every one would be sent.
+            // The kernel limits the rate of these messages by default.
             "sysctl -qw net.ipv4.icmp_ratelimit=0".to_owned(),
             format!("sysctl -qw net.ipv6.conf.{interface}.disable_ipv6=0"),
             format!("ip link set {interface} up"),
@@ -135,10 +135,10 @@ fn unreachables_of_our_own_stack() {
         kept_in.findings.iter().all(|finding| finding.code != "own_stack_answers"),
         "{kept_in:?}"
     );
-    // But for what the kernel says by itself, such as router solicitations.
+    // The kernel may send some frames by itself, such as router solicitations.
     let counters = kept_in.only_port().interface_counters.as_ref().unwrap();
     assert!(counters.tx_packets < kept_in.only_port().frames_tx + 20, "{kept_in:?}");
-    // A neighbour that is not known is found as before.
+    // Neighbour discovery still works.
     let socket = UdpSocket::bind("[fd00::1]:0").unwrap();
     let is_found = || {
         socket.send_to(b"who", "[fd00::2]:9").is_ok() && {
@@ -153,14 +153,14 @@ fn unreachables_of_our_own_stack() {
     assert!(reached(is_found), "its MAC address is not found");
 }
 
-/// Typed here.
+/// Runs a command in the test's namespace.
 #[track_caller]
 fn run(command: &str) {
     let status = Command::new("sh").args(["-c", command]).status().unwrap();
     assert!(status.success(), "{command}");
 }
 
-/// Somebody there who sends datagrams back, until none has come for a minute.
+/// Starts a thread in that namespace which sends datagrams back, until none has come for a minute.
 fn echo(elsewhere: &Elsewhere) {
     let namespace = File::open(format!("/proc/{}/ns/net", elsewhere.0.id())).unwrap();
     let there = thread::spawn(move || {
@@ -177,7 +177,7 @@ fn echo(elsewhere: &Elsewhere) {
     });
 }
 
-/// Somebody there who waits for connections, and hears SYNs.
+/// Starts a listener in that namespace, which accepts connections.
 fn listen(elsewhere: &Elsewhere) -> TcpListener {
     let namespace = File::open(format!("/proc/{}/ns/net", elsewhere.0.id())).unwrap();
     let there = thread::spawn(move || {
@@ -187,7 +187,7 @@ fn listen(elsewhere: &Elsewhere) -> TcpListener {
     there.join().unwrap()
 }
 
-/// A program that is killed when dropped.
+/// A program that is killed when this value is dropped.
 struct Other(Child);
 
 impl Drop for Other {
@@ -197,7 +197,7 @@ impl Drop for Other {
     }
 }
 
-/// It said nothing, and tcpdump shows nothing.
+/// The run said nothing of the capture, in which tcpdump shows nothing.
 #[test]
 fn a_capture_at_the_sender() {
     let Some(_stage) = Stage::set() else { return };
@@ -216,7 +216,7 @@ fn a_capture_at_the_sender() {
     running.wait_until("it says so", |running| {
         running.stderr().contains("a process captures at `xtg0`, as tcpdump")
     });
-    // Its file has a header of 24 bytes, and what it heard.
+    // tcpdump's file has a header of 24 bytes, followed by captured frames.
     assert!(reached(|| fs::metadata(&file).is_ok_and(|file| file.len() >= 24)));
     running.signal(Signal::INT);
     let report = running.end().report(0);
@@ -270,7 +270,7 @@ fn a_queueing_discipline_is_bypassed() {
         ),
         "{said}"
     );
-    // Nor does it: 100 000 frames of 64 bytes would take a minute.
+    // Frames do bypass it: at its rate, 100 000 frames of 64 bytes would take a minute.
     let sent = report("xtg0", "--packets 100000", 0);
     let shown = Command::new("tc").args(["-s", "qdisc", "show", "dev", "xtg0"]).output().unwrap();
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
@@ -280,7 +280,7 @@ fn a_queueing_discipline_is_bypassed() {
     table::row("17", "probe xtg0 (qdisc tbf)", &said, probed.code.unwrap_or(-1), &figures);
 }
 
-/// Each of them was "others" to the other.
+/// Each of the two ports reported the other's frames as other traffic.
 #[test]
 fn ports_of_a_daemon_are_no_others_to_each_other() {
     let Some(stage) = Stage::set() else { return };
@@ -294,7 +294,8 @@ fn ports_of_a_daemon_are_no_others_to_each_other() {
              packet = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}, {{ ipv4 = {{}} }}, {{ udp = {{}} }}]\n"
         )
     };
-    // The second seems to come from the interface that the first leaves by, and goes back there.
+    // The second port's ingress is the interface that the first one leaves by, and its frames go
+    // back there.
     let east = port("east", "interface = 'xtg2'\ningress = 'xtg0'\naction = 'tx'");
     fs::write(&path, port("west", "interface = 'xtg0'") + &east).unwrap();
     let mut running = Running::start(trafficgen(&[

@@ -1,5 +1,5 @@
-//! Checksums of frames whose lengths were set: each as shown, as tshark judges it, and as Linux
-//! counts it when it arrives.
+//! Checksums of frames with explicit lengths: each as `show` prints it, as tshark judges it, and as
+//! Linux counts it on arrival.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 const HEAD: &str = "[[ports]]\nname = 'p'\ninterface = 'xtg0'\ncpus = '0'\n";
-/// The two frames of the report, in full.
+/// The two packets of the bug report, in full.
 const UDP: &str = "{ ipv4 = { src = '16.0.0.1', dst = '48.0.0.1', identification = 1, total_length = 38 } }, \
                    { udp = { src_port = 1025, dst_port = 12, length = 18 } }";
 const SYN: &str = "{ ipv4 = { src = '16.0.0.1', dst = '48.0.0.1', total_length = 40 } }, \
@@ -20,8 +20,8 @@ const SYN: &str = "{ ipv4 = { src = '16.0.0.1', dst = '48.0.0.1', total_length =
 /// Frames of each flow.
 const FRAMES: u64 = 120;
 
-/// What Linux takes for a datagram, one by one: each with bytes behind its end, which no checksum
-/// covers.
+/// Flows whose datagrams Linux accepts one by one. Each frame has bytes behind the datagram's end,
+/// which no checksum covers.
 const DATAGRAMS: [(&str, &str, &str); 6] = [
     ("udp-set", "64", UDP),
     (
@@ -29,13 +29,14 @@ const DATAGRAMS: [(&str, &str, &str); 6] = [
         "100",
         "{ ipv4 = { src = '16.0.0.1', dst = '48.0.0.1' } }, { udp = { dst_port = 12 } }",
     ),
-    // Each length by itself, odd ones, too; recorded.
+    // Each length by itself, odd ones too; such frames are recorded.
     (
         "udp-shorter-than-ip",
         "100",
         "{ ipv4 = { src = '16.0.0.1', dst = '48.0.0.1', total_length = 61 } }, { udp = { dst_port = 12, length = [8, 9, 26, 41] } }",
     ),
-    // Both lengths vary in step, and the port so often that frames are worked out, not recorded.
+    // Both lengths vary in step, and the port has so many values that frames are computed, not
+    // recorded.
     (
         "udp-lengths-vary",
         "128",
@@ -43,13 +44,13 @@ const DATAGRAMS: [(&str, &str, &str); 6] = [
          { udp = { src_port = { increment = { start = 1, count = 60001 } }, dst_port = 12, \
          length = { increment = { start = 8, step = 1, count = 80 }, follow = 'ipv4.total_length' } } }",
     ),
-    // Drawn at random.
+    // Both are random.
     (
         "udp-length-random",
         "128",
         "{ ipv4 = { src = '16.0.0.1', dst = '48.0.0.1' } }, { udp = { dst_port = 12, length = { random = { min = 8, max = 90 } } } }",
     ),
-    // Some sizes end before the lengths do not: all are longer.
+    // Some sizes end before the longest length does, so the frames are all longer.
     (
         "udp-sizes-vary",
         "{ increment = { start = 80, end = 99 } }",
@@ -67,7 +68,7 @@ const SEGMENTS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// For tshark alone: Linux has no such tunnels here, and no IPv6.
+/// For tshark alone: these tunnels and IPv6 do not exist in this namespace.
 const TUNNELS: [(&str, &str, &str); 4] = [
     (
         "v6",
@@ -118,7 +119,7 @@ fn as_linux_and_tshark_count() {
         path(name)
     };
 
-    // The right values of the report.
+    // The right values of the bug report's checksums.
     let pair = file("pair.toml", &[DATAGRAMS[0], SEGMENTS[0]]);
     let shown = Finished::of(trafficgen(&["show", &pair, "--packets", "2"]));
     assert_eq!(shown.code, Some(0), "{shown:?}");
@@ -154,8 +155,8 @@ fn as_linux_and_tshark_count() {
     assert_eq!(written.code, Some(0), "{written:?}");
     if let Some(statuses) = tshark(Path::new(&pcap)) {
         assert_eq!(statuses.get("0"), None, "bad checksums: {statuses:?}");
-        // Two of each frame, and four of those in the tunnels: VXLAN's, and GRE's without the inner
-        // IP header's.
+        // Frames of the first eight flows have two checksums; then v6 has one, icmp two, vxlan four
+        // and gre three.
         assert_eq!(statuses["1"], FRAMES * (2 * 8 + 1 + 2 + 4 + 3), "{statuses:?}");
         let figures =
             format!("{} checksums right, {} wrong", statuses["1"], statuses.get("0").unwrap_or(&0));
@@ -179,7 +180,7 @@ fn as_linux_and_tshark_count() {
     assert_arrived(&sink, datagrams + segments);
     let more =
         |protocol: usize, name: &str| snmp(["Udp", "Tcp"][protocol])[name] - before[protocol][name];
-    // A right one finds nobody listening.
+    // A right datagram finds no listener.
     reached(|| {
         more(0, "NoPorts") + more(0, "InErrors") == datagrams && more(1, "InSegs") == segments
     });
@@ -216,8 +217,8 @@ fn refused_where_it_cannot_follow() {
     table::row("8a", "check (two lengths vary apart)", line, 2, "");
 }
 
-/// How many checksums have which status: 0 is bad, 1 is good. None, and a word about it, without
-/// tshark.
+/// How many checksums have which status: 0 is bad, 1 is good. None, with a message, where tshark is
+/// missing.
 fn tshark(pcap: &Path) -> Option<BTreeMap<String, u64>> {
     let mut command = Command::new("tshark");
     command.arg("-nr").arg(pcap).args([
@@ -254,7 +255,7 @@ fn snmp(protocol: &str) -> BTreeMap<String, u64> {
     let text = fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(protocol)?.strip_prefix(": "));
     let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
-    // Some are negative, none of those is asked for.
+    // Some counters are negative; this test uses none of those.
     names
         .split(' ')
         .map(str::to_owned)

@@ -1,4 +1,4 @@
-//! Files that are no configurations: too large, endless, not text, or wrong in every line.
+//! Files that are not configurations: too large, endless, not text, or wrong in every line.
 
 use std::{fmt::Write as _, fs, os::unix::fs::symlink, path::Path};
 
@@ -7,7 +7,7 @@ use crate::{
     situations::table,
 };
 
-/// Bytes that may be printed about one file: some screens of a terminal.
+/// The most bytes that may be printed about one file: some screens of a terminal.
 const PRINTED: usize = 20_000;
 
 #[test]
@@ -15,7 +15,7 @@ fn refused_in_few_words() {
     let Some(_stage) = Stage::set() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    // Sparse: no bytes on a disk.
+    // A sparse file takes no room on a disk.
     fs::File::create(path("zeros")).unwrap().set_len(100_000_000).unwrap();
     fs::File::create(path("fewer-zeros")).unwrap().set_len(60_000_000).unwrap();
     symlink("/dev/zero", path("endless")).unwrap();
@@ -100,7 +100,7 @@ fn other_files_and_many_errors() {
         writeln!(wrong, "key{number} = 1").unwrap();
     }
     let stderr = refused(&config("", &wrong), &[]);
-    // As many are shown as there is room for; the rest is counted.
+    // As many errors are shown as there is room for; the others are counted.
     let shown = stderr.matches("unknown key `key").count();
     assert!(
         stderr.ends_with(&format!("… and {} more errors\n", 5000 - shown)),

@@ -1,4 +1,5 @@
-//! What does not fit: more flows than a port has room for, frames smaller than their headers.
+//! Configurations beyond the limits: more flows than a port has room for, frames smaller than their
+//! headers.
 
 use std::{fmt::Write as _, fs};
 
@@ -35,7 +36,7 @@ fn flows_of_a_port() {
             && refused.stderr.contains("give the flows behind the first 65536 another port"),
         "{refused:?}"
     );
-    // The first of those in excess: of five lines each, behind the four of the port.
+    // The line of the first flow in excess: flows have five lines each, and the port four.
     assert!(refused.stderr.contains(&format!("many.toml:{}:8", 4 + 5 * 65_536 + 2)), "{refused:?}");
     table::row("15", "check (100 000 flows)", said, 2, "");
 }
@@ -68,7 +69,7 @@ fn mixes() {
     let cure = "give `--size 66`, `--size ipsec_imix`, whose frames are larger, or write in a configuration file";
     assert!(said.contains(cure), "{said}");
     table::row("15", "udp --dst-ip 2001:db8::2 --size ipv6_imix", &said, 2, "");
-    // The cures do.
+    // The cures work.
     for size in ["66", "ipsec_imix"] {
         let _sink = crate::harness::sink("xtg1");
         let sent = send(size);

@@ -1,5 +1,5 @@
-//! Values as people write them at first: what is meant beyond doubt is taken, everything else is
-//! refused with its cure.
+//! Values as people write them at first: unambiguous ones are accepted, all others refused with a
+//! cure.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::{
     situations::table,
 };
 
-/// Option and value of `udp`, and what must be said of it.
+/// Option and value of `udp`, and what the error must say.
 const REFUSED: &[(&str, &str, &str)] = &[
     (
         "--rate",
@@ -69,7 +69,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("--at", "tomorrow", "`2026-11-22T14:00:00Z`"),
 ];
 
-/// The rows of the table: those that were reported.
+/// The rows of the table: values from bug reports.
 const REPORTED: [&str; 6] = [
     "--rate 100",
     "--rate 10G",
@@ -153,7 +153,7 @@ fn quick_commands_speak_of_options() {
         2,
         "",
     );
-    // Known only when the file has been made up.
+    // This error appears only when the options have become a configuration.
     let large = Finished::of(trafficgen(&["pace-test", "--self", "--size", "9000"]));
     let said = one_line(&large.stderr);
     assert!(
@@ -189,7 +189,7 @@ fn what_is_meant_is_taken() {
     {
         check(&["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", packets], frames);
     }
-    // A busy machine sends them late, but sends them.
+    // A busy machine sends them late, but sends them all.
     let more =
         ["--dscp", "0x2e", "--rate", "100kbit", "--duration", "1 min", "--behind", "catch_up=60s"];
     for mac in ["02-00-00-00-00-02", "0200.0000.0002"] {
@@ -229,7 +229,8 @@ fn what_is_meant_is_taken() {
     }
 }
 
-/// What `run` would send at, `check` and `show` say: in words, and in the times of the frames.
+/// `check` and `show` report the rate that `run` would send at: in words, and in the times of
+/// frames.
 fn rates_of_the_command_line_are_looked_at(path: &str) {
     for (option, value, rate, second) in [
         ("--rate", "2kpps", "2 kpps", "0.000500"),

@@ -1,4 +1,4 @@
-//! Each command, with nobody at one end or both.
+//! Each command, with one or both output streams that nothing reads.
 
 use std::{
     fs::{File, OpenOptions},
@@ -18,7 +18,7 @@ pub(super) fn full() -> File {
     OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
-/// What a stream of a command is.
+/// What an output stream of a command is connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// A file.
@@ -27,7 +27,7 @@ enum End {
     Gone,
     /// A device without room.
     Full,
-    /// No descriptor at all when the program begins.
+    /// No descriptor at all when the program starts.
     Closed,
 }
 
@@ -48,7 +48,7 @@ fn stdio(end: End) -> Option<Stdio> {
     }
 }
 
-/// The program, begun by a shell that closes what is to be closed.
+/// The program, started by a shell that closes the streams to be closed.
 fn command(arguments: &[&str], (out, err): (End, End)) -> Command {
     let close = |end, redirection| if end == End::Closed { redirection } else { "" };
     let script = format!("exec \"$0\" \"$@\" {} {}", close(out, ">&-"), close(err, "2>&-"));
@@ -70,8 +70,8 @@ fn run(arguments: &[&str], ends: (End, End)) -> Finished {
     running.end()
 }
 
-/// What the streams do to a command changes neither what it does nor its exit status, but for a
-/// result that was lost.
+/// A broken stream changes neither what a command does nor its exit status, unless a result was
+/// lost.
 #[test]
 fn every_command_without_readers() {
     let Some(_stage) = Stage::set() else { return };
@@ -113,7 +113,7 @@ fn every_command_without_readers() {
             tried += 1;
         }
     }
-    // A sweep takes its time: once.
+    // A sweep takes long, so it runs only once.
     let tune = ["tune", "xtg0", "--dst-mac", RECEIVER_MAC, "--cpus", "0", "--duration", "100ms"];
     assert_eq!(run(&tune, (End::Gone, End::Full)).code, Some(0), "tune");
     tried += 1;

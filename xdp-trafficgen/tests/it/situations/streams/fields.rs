@@ -1,4 +1,4 @@
-//! What the daemon says with `--log-format json`: objects, a line each, whose fields are lines
+//! The daemon's log with `--log-format json`: one object a line, whose strings are single lines
 //! without escape codes.
 
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use crate::{
     situations::table::row,
 };
 
-/// All lines, each of them an object; no string in it has a second line or an escape code.
+/// All lines of the log, each an object, in which no string has a second line or an escape code.
 #[track_caller]
 fn objects(stderr: &str) -> Vec<Value> {
     assert!(stderr.is_empty() || stderr.ends_with('\n'), "{stderr}");
@@ -28,7 +28,7 @@ fn objects(stderr: &str) -> Vec<Value> {
     objects
 }
 
-/// The fields of lines whose message begins so.
+/// The fields of lines whose message begins with this.
 fn said<'a>(objects: &'a [Value], message: &str) -> Vec<&'a Value> {
     let fields = objects.iter().map(|object| &object["fields"]);
     fields
@@ -36,7 +36,7 @@ fn said<'a>(objects: &'a [Value], message: &str) -> Vec<&'a Value> {
         .collect()
 }
 
-/// Such a daemon, which is told to use colours.
+/// A daemon that logs JSON, and is told by its environment to use colours.
 fn daemon(
     config: &str,
     rust_log: Option<&str>,
@@ -49,7 +49,7 @@ fn daemon(
     (config, command)
 }
 
-/// Each mistake is a line with its place and its cure, also where the user wants no log.
+/// Each error in the file is a line with its place and its cure, even where the user wants no log.
 #[test]
 fn a_wrong_file_in_json() {
     let Some(_stage) = Stage::set() else { return };
@@ -82,8 +82,8 @@ fn a_wrong_file_in_json() {
     }
 }
 
-/// `RUST_LOG` is refused with the directive, before anything is sent; other commands do not read
-/// it.
+/// An invalid `RUST_LOG` is refused before anything is sent, with the wrong directive; other
+/// commands do not read it.
 #[test]
 fn an_invalid_filter_is_refused() {
     let Some(_stage) = Stage::set() else { return };
@@ -129,8 +129,8 @@ fn an_invalid_filter_is_refused() {
     assert_eq!(finished.code, Some(0), "{finished:?}");
 }
 
-/// Its interface goes away; when it starts again there is none, which is a mistake in the file by
-/// now; then there is one.
+/// The interface is removed: first it is missing at a restart, which makes the file wrong by then;
+/// later it is there.
 #[test]
 fn a_failure_and_a_restart_in_json() {
     let Some(stage) = Stage::set() else { return };
@@ -180,7 +180,8 @@ fn a_failure_and_a_restart_in_json() {
     );
 }
 
-/// The report cannot be written: it is a line of the log, and so is that the daemon failed.
+/// Where the report cannot be written, the log has a line for that, and one for the daemon's
+/// failure.
 #[test]
 fn a_lost_report_in_json() {
     let Some(_stage) = Stage::set() else { return };

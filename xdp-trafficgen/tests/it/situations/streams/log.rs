@@ -1,4 +1,4 @@
-//! The daemon's log where it cannot be written.
+//! The daemon's log when it cannot be written.
 
 use std::{
     fs::{self, File},
@@ -18,8 +18,8 @@ pub(super) const CONFIG: &str = "[[ports]]\nname = \"west\"\ninterface = \"xtg0\
                       [[flows]]\nname = \"some\"\nport = \"west\"\n\
                       packet = [{ ethernet = { dst = \"02:00:00:00:00:02\" } }, { ipv4 = {} }, { udp = {} }]\n";
 
-/// A disk of two pages, one of them taken, in a mount namespace of the daemon's; then it is given
-/// back.
+/// The log is on a disk of two pages in the daemon's own mount namespace. One page is taken at
+/// first, and freed later.
 #[test]
 fn a_log_on_a_full_disk() {
     let Some(_stage) = Stage::set() else { return };
@@ -39,7 +39,7 @@ fn a_log_on_a_full_disk() {
     running.wait_until("it goes on sending", |_| sink.count().unwrap().frames > frames + 1000);
     fs::remove_file(disk.join("other")).unwrap();
     running.wait_until("the loss is logged", |_| lost(&log()).is_some());
-    // The disk goes with the daemon, but for who has a file of it.
+    // The disk is unmounted when the daemon ends, so the test opens the log before.
     let mut file = File::open(disk.join("log")).unwrap();
     running.signal(Signal::TERM);
     let finished = running.end();
@@ -62,8 +62,8 @@ fn a_log_on_a_full_disk() {
     );
 }
 
-/// Lines are whole but for the one that was torn, behind which the log goes on in a line of its
-/// own.
+/// All lines are whole except the one that was torn; the log goes on in a line of its own behind
+/// it.
 #[track_caller]
 fn assert_whole_lines(text: &str) {
     let lines = text.lines().collect::<Vec<_>>();
@@ -75,7 +75,7 @@ fn assert_whole_lines(text: &str) {
     assert!(lines.len() > 3, "{text}");
 }
 
-/// How many lines the log says are lost.
+/// The number of lost lines that the log reports.
 fn lost(text: &str) -> Option<u64> {
     let entries =
         text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

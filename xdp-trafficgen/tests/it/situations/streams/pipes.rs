@@ -1,4 +1,4 @@
-//! `-`: a configuration from standard input, a pcap on standard output.
+//! `-`: a configuration from standard input, a pcap to standard output.
 
 use std::{
     fs::File,
@@ -71,7 +71,7 @@ fn a_pcap_into_a_pipe() {
         "1000 frames read",
     );
 
-    // Without end, and a reader that takes the beginning.
+    // An endless flow, and a reader that takes only the beginning.
     let endless = CONFIG.replace("packets = 1000\n", "");
     let (input, mut writer) = pipe().unwrap();
     writer.write_all(endless.as_bytes()).unwrap();
@@ -81,7 +81,7 @@ fn a_pcap_into_a_pipe() {
     let mut child = trafficgen(&arguments).stdin(input).stdout(output).spawn().unwrap();
     let mut magic = [0; 4];
     reader.read_exact(&mut magic).unwrap();
-    // Of the file format, in either order of bytes: microseconds.
+    // The magic number of pcap with microseconds, in either byte order.
     assert!(
         [0xa1b2_c3d4_u32.to_le_bytes(), 0xa1b2_c3d4_u32.to_be_bytes()].contains(&magic),
         "{magic:?}"
@@ -90,7 +90,7 @@ fn a_pcap_into_a_pipe() {
     assert!(child.wait().unwrap().success(), "`head` ends it, and that is no failure");
 }
 
-/// What tcpdump says of the file, a line a frame.
+/// What tcpdump prints of the file, one line a frame.
 fn tcpdump(mut file: File) -> String {
     std::io::Seek::rewind(&mut file).unwrap();
     let output =

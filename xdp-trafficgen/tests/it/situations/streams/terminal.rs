@@ -1,4 +1,4 @@
-//! What is seen on a terminal: a pseudo-terminal, and vt100 as the eyes.
+//! What a terminal shows: a pseudo-terminal, whose output vt100 interprets.
 
 use std::{
     fs::{File, OpenOptions},
@@ -25,7 +25,7 @@ use crate::{
 const COLUMNS: u16 = 80;
 const ROWS: u16 = 24;
 
-/// A window of the usual size, and a program in it.
+/// A window of the usual size, with a program that runs in it.
 struct Window {
     screen: Arc<Mutex<Parser>>,
     keyboard: File,
@@ -33,7 +33,7 @@ struct Window {
 }
 
 impl Window {
-    /// The program is the one that Ctrl-C is for: setsid(1) makes the terminal its controlling one.
+    /// setsid(1) makes the terminal the program's controlling one, so that Ctrl-C reaches it.
     fn open(variables: &[(&str, &str)], arguments: &[&str]) -> Self {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
@@ -60,7 +60,7 @@ impl Window {
         let (mut output, seen) = (keyboard.try_clone().unwrap(), Arc::clone(&screen));
         thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // EIO when the last one has closed the other side.
+            // EIO comes when the last process has closed the other side.
             while let Ok(count @ 1..) = output.read(&mut bytes) {
                 seen.lock().unwrap().process(&bytes[..count]);
             }
@@ -68,7 +68,7 @@ impl Window {
         Self { screen, keyboard, program }
     }
 
-    /// The lines on the screen, without what follows the last word of each.
+    /// The lines on the screen, without trailing blanks.
     fn lines(&self) -> Vec<String> {
         lines(&self.screen)
     }
@@ -113,15 +113,15 @@ fn ctrl_c_takes_the_table_away() {
     );
     let (left, code) = window.interrupt();
     assert_eq!(code, Some(0), "{left:#?}");
-    // Only the report's.
+    // Only the report's lines are left.
     assert_eq!(left.iter().filter(heading).count(), 1, "{left:#?}");
     assert!(left.iter().find(heading).unwrap().contains("attempted"), "{left:#?}");
     assert!(!left.iter().any(|line| line.contains("^C")), "{left:#?}");
     row("18", "udp … --rate 1kpps, on 80 × 24, Ctrl-C", shown, 0, "nothing of the table stays");
 }
 
-/// Thirty ports have a total, and a word about those there is no room for; what is said of all of
-/// them is said once.
+/// With thirty ports, the table has a total and a line that counts the ports without room; a remark
+/// about all ports appears once.
 #[test]
 fn many_ports_fit_the_screen() {
     let Some(_stage) = Stage::set() else { return };
@@ -164,7 +164,7 @@ fn many_ports_fit_the_screen() {
     );
 }
 
-/// A terminal that can only print, as Emacs' shell, has a line a second.
+/// A terminal that can only print, such as Emacs' shell, gets one line a second.
 #[test]
 fn a_dumb_terminal_has_lines() {
     let Some(_stage) = Stage::set() else { return };
@@ -182,8 +182,8 @@ fn a_dumb_terminal_has_lines() {
     row("18", "TERM=dumb udp …", &line, 0, "");
 }
 
-/// Errors have colours on a terminal, and none where `NO_COLOR` is set; `CLICOLOR_FORCE` has them
-/// in a file too.
+/// Errors are coloured on a terminal, unless `NO_COLOR` is set; `CLICOLOR_FORCE` colours them in a
+/// file too.
 #[test]
 fn colours_are_asked_for() {
     const WRONG: [&str; 4] = ["udp", "xtg0", "--rate", "fast"];
