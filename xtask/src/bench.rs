@@ -1,10 +1,10 @@
-//! `cargo xtask bench`: what our rate is worth, as ratios measured in one run.
+//! `cargo xtask bench`: what the generator's rate is worth, as ratios measured in one run.
 //!
 //! Absolute rates differ from machine to machine and from minute to minute, so a row compares two
 //! things by pairs of measurements made one right after the other, in the order ABBA, and shows the
-//! median of the pairs' ratios. Bars are shown beside and never enforced: a busy machine is no
-//! reason to fail. Every measurement happens in a network namespace of its own and counts what
-//! arrives at a receiver that drops everything.
+//! median of the pairs' ratios. Bars are shown beside the results and not enforced: a busy machine
+//! is no reason to fail. Every measurement happens in a network namespace of its own and counts
+//! what arrives at a receiver that drops everything.
 
 use std::{fs, thread, time::Duration};
 
@@ -89,9 +89,9 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     programs
 }
 
-/// What is measured on one core, what it is compared with, and the bar. Those without a bar are
-/// sequences too long to be recorded, which are worked out frame by frame. Uncounted: nobody
-/// listens to the trace points that say what becomes of frames.
+/// What is measured on one core, what it is compared with, and the bar. Rows without a bar are
+/// sequences too long to be recorded, whose frames are computed one by one. `--uncounted`: no
+/// program is attached to the trace points that report the fate of frames.
 const ONE_CORE: [(&str, &str, Option<f64>); 19] = [
     ("port-range", "floor", Some(0.95)),
     ("four-fields", "floor", Some(0.92)),
@@ -114,7 +114,7 @@ const ONE_CORE: [(&str, &str, Option<f64>); 19] = [
     ("two-shapes", "one-flow-long", None),
 ];
 
-/// A row between two of our own cases, each `(case, CPUs)`.
+/// A row between two cases of this generator, each `(case, CPUs)`.
 fn own(
     sh: &Shell,
     arguments: &Arguments,
@@ -130,8 +130,8 @@ fn own(
     Ok(Row { a: left, b: right, bar, outcome: Ok(comparison) })
 }
 
-/// A row between our port range and somebody else's generator, which may fail for reasons of its
-/// own.
+/// A row between this generator's port range and another generator, which may fail for reasons of
+/// its own.
 fn against(sh: &Shell, arguments: &Arguments, peer: &peers::Peer) -> Row {
     let ours = ("port-range", "0");
     eprintln!("bench: {} against {}", describe(ours), peer.name);
@@ -150,7 +150,7 @@ fn against(sh: &Shell, arguments: &Arguments, peer: &peers::Peer) -> Row {
                 .map_err(|error| format!("{error:#}"))
         }
     };
-    // Not every generator makes frames as small as ours.
+    // Not every generator makes frames as small as this one's.
     let others = size.filter(|&size| size != SIZE).map(|size| format!(", {size}-byte frames"));
     Row {
         a: describe(ours),
@@ -198,11 +198,10 @@ fn own_mpps(sh: &Shell, (case, cpus): (&str, &str), seconds: Duration) -> Result
     received_mpps(&report)
 }
 
-/// Bytes of our frames on the wire.
+/// Bytes of this generator's frames on the wire.
 const SIZE: u64 = 64;
 
-/// Bytes of a frame on the wire, of those in a report such as `{"frames_rx": 1000, "bytes_rx":
-/// 66000}`.
+/// Bytes of a frame on the wire, from a report such as `{"frames_rx": 1000, "bytes_rx": 66000}`.
 fn frame_size(report: &str) -> Option<u64> {
     let parsed: Value = serde_json::from_str(report).ok()?;
     parsed["bytes_rx"].as_u64()?.checked_div(parsed["frames_rx"].as_u64()?)
@@ -238,7 +237,7 @@ fn compare(
     Ok(Comparison::of(&pairs))
 }
 
-/// What the pairs of one row say; rates in Mpps.
+/// The result of one row's pairs; rates in Mpps.
 #[derive(Debug, PartialEq)]
 struct Comparison {
     a: f64,
@@ -261,7 +260,7 @@ impl Comparison {
     }
 }
 
-/// One line of the table; a comparison that could not be made says why instead.
+/// One line of the table; it says why where a comparison could not be made.
 struct Row {
     a: String,
     b: String,
@@ -285,7 +284,7 @@ impl std::fmt::Display for Row {
     }
 }
 
-/// What the figures were measured on.
+/// The machine on which the figures were measured.
 fn machine() -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

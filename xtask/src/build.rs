@@ -17,15 +17,16 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(cmd!(sh, "cargo build {release...}").quiet().run()?)
 }
 
-/// Builds the program itself, optimised: what `demo` and `bench` run. The same packages as in
-/// [`run`], since another choice of packages is another choice of their features, and cargo would
-/// compile much of it again.
+/// Builds the program itself, optimised, for `demo` and `bench`. It names the same packages as
+/// [`run`], because another choice of packages changes their features, and cargo would compile much
+/// of it again.
 pub(crate) fn program(sh: &Shell) -> Result<()> {
     run(sh, &Arguments { release: true })
 }
 
-/// Builds the tests and the program that they run: as they will be, since `cargo build` chooses
-/// other features of some dependencies, and all that uses these would be compiled twice.
+/// Builds the tests and the program that they run, with the command that runs them later: `cargo
+/// build` chooses other features of some dependencies, and everything that uses these would be
+/// compiled twice.
 pub(crate) fn tests(sh: &Shell) -> Result<()> {
     Ok(cmd!(sh, "cargo test --workspace --no-run").quiet().run()?)
 }

@@ -1,10 +1,10 @@
 //! Everything a developer or a first user types: `cargo xtask setup`, `build`, `demo`, `test`,
 //! `tidy`, `public-api`, `bench`.
 //!
-//! One file a subcommand. What a subcommand needs on the machine, it gets through [`setup`];
-//! nothing here is part of the program itself.
+//! One file a subcommand. [`setup`] provides what a subcommand needs on the machine; nothing here
+//! is part of the program itself.
 
-// First: its macros are for all that follow.
+// First, because the modules that follow use its macros.
 #[macro_use]
 mod print;
 
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     let sh = Shell::new().context("the current directory cannot be read")?;
     sh.change_dir(repository());
-    // setup installs into cargo's own folder, which need not be on the user's PATH.
+    // setup installs into cargo's own folder, which the user's PATH may lack.
     sh.set_var(
         "PATH",
         env::join_paths(search_path())
@@ -80,7 +80,7 @@ fn run(task: Task) -> Result<()> {
     );
 
     if matches!(task, Task::Tidy) {
-        // Reads sources, builds nothing.
+        // tidy reads sources and builds nothing.
         return tidy::run(&sh);
     }
     setup::run(&sh)?;
@@ -103,7 +103,7 @@ fn target_dir() -> PathBuf {
     repository().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
-/// The release build of the program this workspace is about.
+/// The release build of `xdp-trafficgen`.
 fn program() -> PathBuf {
     target_dir().join("release/xdp-trafficgen")
 }
@@ -113,7 +113,7 @@ fn bench_program() -> PathBuf {
     target_dir().join("release/xdp-trafficgen-bench")
 }
 
-/// Its build in the profile of the tests.
+/// The same program, built in the profile of the tests.
 fn bench_program_for_tests() -> PathBuf {
     target_dir().join("debug/xdp-trafficgen-bench")
 }
@@ -125,8 +125,8 @@ fn cargo_home() -> PathBuf {
     }
 }
 
-/// PATH, with the folders that hold cargo's and the administrator's programs and that a login shell
-/// may leave out.
+/// PATH, and the folders of cargo's and the administrator's programs, which a login shell may leave
+/// out.
 fn search_path() -> Vec<PathBuf> {
     let mut folders: Vec<_> =
         env::var_os("PATH").iter().flat_map(|path| env::split_paths(path)).collect();

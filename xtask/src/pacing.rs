@@ -1,8 +1,8 @@
 //! The pacing table of `cargo xtask bench`: how even the gaps between frames are, measured by
-//! `xdp-trafficgen pace-test`, beside other generators measured the same way and the figures that
+//! `xdp-trafficgen pace-test`, beside other generators measured the same way and figures that
 //! others published.
 //!
-//! Bars are shown beside and never enforced, as in the rest of the bench.
+//! Bars are shown beside the results and not enforced, as in the rest of the bench.
 
 use std::time::Duration;
 
@@ -12,17 +12,18 @@ use xshell::{Shell, cmd};
 
 use crate::{median::median, peers, program};
 
-/// Distances from the nominal gap, in nanoseconds, whose shares are the columns.
+/// Distances from the nominal gap, in nanoseconds. Each column is the share of gaps within one of
+/// them.
 const WITHIN_NS: [u64; 4] = [64, 128, 256, 512];
 
-/// What is measured: rate, CPUs, and the bars.
+/// A row to measure: rate, CPUs, and the bars.
 struct Case {
     name: &'static str,
     rate: &'static str,
     cpus: &'static str,
-    /// At least so many per cent within so many nanoseconds.
+    /// At least so many per cent of the gaps within so many nanoseconds.
     within: &'static [(u64, f64)],
-    /// Less than so many per cent of the frames less than 200 ns behind the one before.
+    /// Less than so many per cent of the frames less than 200 ns after the previous one.
     close: Option<f64>,
 }
 
@@ -57,7 +58,7 @@ const PUBLISHED: [(&str, [f64; 4]); 2] = [
     ("Pktgen-DPDK, 500 kpps", [38.0, 72.0, 92.0, 94.0]),
 ];
 
-/// Peers are measured at this rate: the highest that all of them reach.
+/// Other generators are measured at this rate, the highest that all of them reach.
 const PEER_PPS: u32 = 100_000;
 
 /// Measures all rows, `runs` times each, and prints the table.
@@ -126,7 +127,7 @@ fn of_peer(command: &[String]) -> Result<Gaps> {
     Gaps::of(&peers::measure(command, &receiver, Duration::from_secs(2))?)
 }
 
-/// Shares of all gaps, and the rate they make.
+/// Shares of all gaps, and the mean rate.
 #[derive(Clone, Debug, PartialEq)]
 struct Gaps {
     within: [f64; 4],
@@ -135,7 +136,7 @@ struct Gaps {
 }
 
 impl Gaps {
-    /// From the report of `pace-test --json`.
+    /// Reads the report of `pace-test --json`.
     fn of(report: &str) -> Result<Self> {
         let parsed: Value =
             serde_json::from_str(report).with_context(|| format!("not a report: {report:?}"))?;
@@ -153,7 +154,7 @@ impl Gaps {
         Ok(Self { within, close, mean_pps: number(&parsed["mean_pps"], "mean_pps")? })
     }
 
-    /// Figure by figure.
+    /// The median of each figure.
     fn median(runs: &[Self]) -> Self {
         Self {
             within: std::array::from_fn(|index| median(runs.iter().map(|run| run.within[index]))),
@@ -163,7 +164,7 @@ impl Gaps {
     }
 }
 
-/// Each bar, and whether it is met.
+/// Each bar, and whether the figures meet it.
 fn bars(case: &Case, gaps: &Gaps) -> String {
     let verdict = |met| if met { "met" } else { "not met" };
     let within = case.within.iter().map(|&(ns, percent)| {
@@ -177,7 +178,7 @@ fn bars(case: &Case, gaps: &Gaps) -> String {
     within.chain(close).collect::<Vec<_>>().join(", ")
 }
 
-/// One line of the table; what could not be measured says why instead.
+/// One line of the table; it says why where nothing could be measured.
 struct Row {
     name: String,
     bars: String,

@@ -1,10 +1,10 @@
-//! Other traffic generators, run for `cargo xtask bench` under the same conditions as ours: the
-//! same veth pair, the same counting receiver, one core, frames of 64 bytes (or the smallest it
-//! has) with a varying UDP port, and the fastest options each has. Both ends of the pair have a
-//! native XDP program before it starts.
+//! Other traffic generators, run for `cargo xtask bench` under the same conditions as this one: the
+//! same veth pair, the same counting receiver, one core, frames of 64 bytes (or the smallest the
+//! generator has) with a varying UDP port, and the fastest options that each has. Both ends of the
+//! pair have a native XDP program before the generator starts.
 //!
-//! Nothing is sent outside a network namespace made here, nothing runs without a time limit, and
-//! nothing stays behind: a namespace lives as long as a process in it.
+//! All sending happens in a network namespace made here and within a time limit, and nothing is
+//! left behind: the namespace lives as long as a process in it.
 
 use std::{
     fs::{self, File},
@@ -23,7 +23,7 @@ use crate::{bench_program, program, setup, target_dir};
 
 /// A generator to compare with.
 pub(crate) struct Peer {
-    /// As shown in the table.
+    /// The name in the table.
     pub(crate) name: String,
     /// How to run it on [`SENDER`], or why it cannot run.
     pub(crate) command: Result<Vec<String>, String>,
@@ -37,8 +37,8 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// How long it goes on afterwards, so that it cannot stop before the receiver does.
 const OVERRUN: Duration = Duration::from_millis(700);
 
-/// trafgen, tcpreplay, and every `xdp-trafficgen` on PATH that is not ours, as fast as they can;
-/// Debian packages are installed if missing.
+/// trafgen, tcpreplay, and every `xdp-trafficgen` on PATH of another project, as fast as they can.
+/// Missing Debian packages are installed.
 pub(crate) fn find(sh: &Shell) -> Result<Vec<Peer>> {
     let mut peers = debian(sh, "", "--topspeed")?;
     peers.extend(other_makers(sh).into_iter().map(|path| {
@@ -50,7 +50,7 @@ pub(crate) fn find(sh: &Shell) -> Result<Vec<Peer>> {
     Ok(peers)
 }
 
-/// Those that can be told a rate, with this one in frames a second.
+/// The generators that can keep a rate, with this rate in frames a second.
 pub(crate) fn find_paced(sh: &Shell, pps: u32) -> Result<Vec<Peer>> {
     let mut peers = debian(sh, &format!("--rate {pps}pps "), &format!("--pps={pps}"))?;
     for peer in &mut peers {
@@ -69,8 +69,8 @@ fn debian(sh: &Shell, trafgen_rate: &str, tcpreplay_rate: &str) -> Result<Vec<Pe
             .with_context(|| format!("{} cannot be written", path.display()))?;
         Ok(path.display().to_string())
     };
-    // Its socket memory is the machine's, which a namespace may not change; this ring fits the
-    // default.
+    // trafgen would raise the socket memory limit, which is the machine's and which a namespace may
+    // not change; this ring fits the default.
     let trafgen = format!(
         "trafgen --no-sock-mem --ring-size 256KiB --cpus 1 {trafgen_rate}--dev {SENDER} --conf {}",
         write("trafgen.cfg", trafgen_config().as_bytes())?
@@ -90,8 +90,8 @@ fn debian(sh: &Shell, trafgen_rate: &str, tcpreplay_rate: &str) -> Result<Vec<Pe
     Ok(peers.collect())
 }
 
-/// Programs of our name that are not ours: neither this build nor an installed one of the same
-/// version.
+/// Programs of the same name from another project: neither this build nor an installed one of the
+/// same version.
 fn other_makers(sh: &Shell) -> Vec<PathBuf> {
     let version = |path: &Path| {
         cmd!(sh, "{path} --version").quiet().ignore_stderr().ignore_status().read().ok()
@@ -108,8 +108,9 @@ fn other_makers(sh: &Shell) -> Vec<PathBuf> {
     found
 }
 
-/// Runs the peer for a while on one core and has one of our receivers, a subcommand with its
-/// options, measure what arrives in the middle of it. Gives the receiver's report.
+/// Runs the generator for a while on one core, and measures in the middle of that time what
+/// arrives, with a receiver: a subcommand of the bench program, with its options. Returns the
+/// receiver's report.
 pub(crate) fn measure(
     command: &[String],
     receiver: &[String],
@@ -119,7 +120,8 @@ pub(crate) fn measure(
     let output =
         File::create(&log).with_context(|| format!("{} cannot be written", log.display()))?;
     let namespace = Namespace::new()?;
-    // Before the peer starts, which may ask whether its interface sends XDP frames.
+    // The programs are attached before the generator starts, because it may ask whether its
+    // interface sends XDP frames.
     let receiver = Standing::by(&namespace, receiver, RECEIVER, seconds)?;
     let _sender = Standing::by(&namespace, &["sink".to_owned()], SENDER, seconds)?;
     ensure_it_sends(&namespace)?;
@@ -149,8 +151,9 @@ pub(crate) fn measure(
     report
 }
 
-/// The sending end takes XDP frames, as the kernel's features of it say, which some peers ask for
-/// (xdp-tools' generator refuses to run without). Nothing is said by kernels before 6.3.
+/// Checks that the sending end takes XDP frames according to its kernel features, which some
+/// generators ask for (xdp-tools' refuses to run without). Kernels before 6.3 do not report
+/// features.
 fn ensure_it_sends(namespace: &Namespace) -> Result<()> {
     let probed = namespace
         .command(program())
@@ -177,11 +180,11 @@ fn ensure_it_sends(namespace: &Namespace) -> Result<()> {
     Ok(())
 }
 
-/// One of our receivers, whose program is at its interface for as long as this lives, and which
-/// measures when it is told to.
+/// A receiver whose program stays at its interface as long as this value lives, and which measures
+/// when it gets the start signal.
 struct Standing {
     child: Child,
-    /// None once it was told, or is to end.
+    /// None once the start signal was sent, or the receiver is to end.
     word: Option<ChildStdin>,
     said: BufReader<ChildStdout>,
 }
@@ -213,7 +216,7 @@ impl Standing {
         Ok(standing)
     }
 
-    /// Its report.
+    /// Sends the start signal, and waits for the report.
     fn measure(mut self) -> Result<String> {
         let mut word = self.word.take().context("the receiver was told already")?;
         word.write_all(b"\n").context("the receiver is lost")?;
@@ -230,14 +233,14 @@ impl Standing {
 impl Drop for Standing {
     fn drop(&mut self) {
         drop(self.word.take());
-        // One that is gone already is what is wanted.
+        // The receiver may have ended already, which is what is wanted.
         self.child.wait().ok();
     }
 }
 
-/// A network namespace without a name, holding a veth pair. It is gone, with all in it, once this
-/// value is dropped or this process has died, however that happened: the process that keeps it
-/// waits for the end of its standard input.
+/// A network namespace without a name, with a veth pair. The process that keeps it waits for the
+/// end of its standard input, so the namespace ends with this value or with this process, however
+/// that ends.
 struct Namespace {
     keeper: Child,
 }
@@ -268,7 +271,7 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// The program, to be run in this namespace.
+    /// The program as a command that runs in this namespace.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/proc/{}/ns/net", self.keeper.id())).arg("--").arg(program);
@@ -279,16 +282,16 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
-        // A keeper that is gone already is what is wanted.
+        // The process may have ended already, which is what is wanted.
         self.keeper.wait().ok();
     }
 }
 
-/// Where [`FRAME`] has its UDP destination port.
+/// Offset of the UDP destination port in [`FRAME`].
 const PORT_OFFSET: usize = 36;
 
-/// A UDP frame from 198.18.0.1 to 198.18.0.2, ports 9 and 1024, 64 bytes on the wire. Its UDP checksum is left out, as
-/// RFC 768 allows, so that no peer has to work on it.
+/// A UDP frame from 198.18.0.1 to 198.18.0.2, ports 9 and 1024, 64 bytes on the wire. It has no UDP
+/// checksum, as RFC 768 allows, so that no generator has to compute one.
 #[rustfmt::skip]
 const FRAME: [u8; 60] = [
     0x02, 0, 0, 0, 0, 0x02, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00,
@@ -297,15 +300,15 @@ const FRAME: [u8; 60] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ];
 
-/// The frame with its port counting through 256 values: faster than trafgen's own headers, which
-/// redo the checksums.
+/// A configuration in which the frame's port counts through 256 values. This is faster than
+/// trafgen's own headers, which recompute the checksums.
 fn trafgen_config() -> String {
     let mut bytes = FRAME.map(|byte| byte.to_string());
     bytes[PORT_OFFSET + 1] = "dinc(0, 255)".to_owned();
     format!("{{ {} }}\n", bytes.join(", "))
 }
 
-/// The frame with 1000 ports in turn, as a classic pcap file (magic, version 2.4, Ethernet).
+/// The frame with 1000 different ports, as a classic pcap file (magic, version 2.4, Ethernet).
 fn pcap() -> Vec<u8> {
     let mut file = Vec::new();
     for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65535, 1] {

@@ -1,11 +1,10 @@
-//! `print!`, `println!` and `eprintln!` as this workspace has them: nobody may be reading (`cargo
-//! xtask bench | head`), and what is under way goes on nevertheless. The standard library's would
-//! panic.
+//! `print!`, `println!` and `eprintln!` of this workspace ignore a closed output, so that the work
+//! goes on (`cargo xtask bench | head`). The standard library's would panic.
 
 macro_rules! print {
     ($($arguments:tt)*) => {{
         use std::io::Write as _;
-        // Best effort: there is nobody to tell.
+        // Best effort: without a reader, the failure cannot be reported.
         let _ = std::io::stdout().write_fmt(format_args!($($arguments)*));
     }};
 }
@@ -19,7 +18,7 @@ macro_rules! println {
 macro_rules! eprintln {
     ($($arguments:tt)*) => {{
         use std::io::Write as _;
-        // Best effort: there is nobody to tell.
+        // Best effort: without a reader, the failure cannot be reported.
         let _ = std::io::stderr().write_fmt(format_args!("{}\n", format_args!($($arguments)*)));
     }};
 }

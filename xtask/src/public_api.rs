@@ -1,10 +1,10 @@
-//! `cargo xtask public-api`: what the library offers Rust programs, against a committed list, so
-//! that nobody adds to it or takes from it unseen.
+//! `cargo xtask public-api` compares the library's public items with a committed list, so that
+//! every addition and every removal is a visible change.
 //!
-//! The list is what rustdoc says of the crate, as JSON. That output is unstable, and so is wanted
-//! of the stable rustdoc with a variable that lets it: a nightly's would have to check all
-//! dependencies once more. Only rustdoc itself gets the variable, for build scripts of dependencies
-//! look at it, and all of them would be built anew.
+//! The list comes from rustdoc's JSON. That output is unstable; an environment variable makes the
+//! stable rustdoc write it, because the nightly's would have to check all dependencies once more.
+//! Only rustdoc itself gets the variable: build scripts of dependencies read it, and all of them
+//! would be rebuilt.
 
 use std::{
     fs,
@@ -25,16 +25,16 @@ pub(crate) struct Arguments {
     bless: bool,
 }
 
-/// The format that the library `public-api` reads. It follows rustdoc's: take the version that fits
-/// when this one is refused.
+/// The format that the library `public-api` reads. It follows rustdoc's: when rustdoc writes
+/// another one, use the version of `public-api` that reads it.
 const FORMAT: u64 = 57;
 
-/// Committed; `cargo xtask public-api --bless` writes it.
+/// The committed list; `cargo xtask public-api --bless` writes it.
 fn snapshot_path() -> PathBuf {
     repository().join("xdp-trafficgen/public-api.txt")
 }
 
-/// Compares, or writes the list.
+/// Compares the list, or writes it anew.
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     if !arguments.bless {
         return check(sh);
@@ -45,7 +45,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Compares.
+/// Compares the library with the list.
 pub(crate) fn check(sh: &Shell) -> Result<()> {
     let json = documented(sh)?;
     let format = format_version(&json)?;
@@ -72,11 +72,11 @@ pub(crate) fn check(sh: &Shell) -> Result<()> {
     Ok(())
 }
 
-/// What rustdoc says of the library; the file that says it.
+/// Runs rustdoc on the library; returns the file that it writes.
 fn documented(sh: &Shell) -> Result<PathBuf> {
     let rustdoc = target_dir().join("rustdoc-for-json");
     fs::create_dir_all(target_dir()).context("there is no target folder")?;
-    // cargo starts it; what is said of the lints of stable is said by `cargo doc`.
+    // cargo runs this script instead of rustdoc. `cargo doc` reports the lints.
     fs::write(&rustdoc, "#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc \"$@\" --cap-lints allow\n")
         .and_then(|()| fs::set_permissions(&rustdoc, fs::Permissions::from_mode(0o755)))
         .with_context(|| format!("{} cannot be written", rustdoc.display()))?;
@@ -88,7 +88,7 @@ fn documented(sh: &Shell) -> Result<PathBuf> {
     Ok(target_dir().join("doc/xdp_trafficgen.json"))
 }
 
-/// Looked for in the text: a parser of another version need not understand the rest.
+/// Searches the text for the number, because a parser of another version may fail on the rest.
 fn format_version(json: &Path) -> Result<u64> {
     let text =
         fs::read_to_string(json).with_context(|| format!("{} cannot be read", json.display()))?;
@@ -99,7 +99,7 @@ fn format_version(json: &Path) -> Result<u64> {
     digits.parse().context("rustdoc's format is no number")
 }
 
-/// An item a line, without what every type has: automatic, derived and blanket implementations.
+/// One item a line, without the automatic, derived and blanket implementations that every type has.
 fn items(json: &Path) -> Result<Vec<String>> {
     let api = public_api::Builder::from_rustdoc_json(json)
         .omit_blanket_impls(true)

@@ -1,9 +1,9 @@
 //! `cargo xtask setup`: what a build needs beyond stable Rust. Every other subcommand starts with
 //! it.
 //!
-//! A step that is done already is skipped without a word, and checking all of them takes well under
-//! a second; a step that runs is named on stderr. What cannot be installed from here is named with
-//! the command to type.
+//! A step that is done already is skipped silently, and checking all of them takes well under a
+//! second. A step that runs is named on stderr. For what cannot be installed from here, the error
+//! has the command to type.
 
 use std::{
     fs,
@@ -16,13 +16,14 @@ use xshell::{Shell, cmd};
 
 use crate::{cargo_home, search_path};
 
-/// Releases of cargo-deny that know the keys of `.cargo/deny.toml`.
+/// Releases of cargo-deny that support the keys of `.cargo/deny.toml`.
 const CARGO_DENY_VERSION: &str = "^0.20";
 
-/// Releases of bpf-linker known to build here; each names the LLVM versions it knows as features.
+/// Releases of bpf-linker that are known to build here; their features name the LLVM versions that
+/// each supports.
 const BPF_LINKER_VERSION: &str = "^0.13";
 
-/// Brings the machine to where `cargo build` works.
+/// Prepares the machine for `cargo build`.
 pub(crate) fn run(sh: &Shell) -> Result<()> {
     ensure_nightly(sh)?;
     ensure_rust_src(sh)?;
@@ -30,8 +31,8 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     ensure_bpf_linker(sh)
 }
 
-/// Installs the Debian packages of those `(program, packages)` that are not there yet, or says what
-/// to type.
+/// Installs the Debian packages of those `(program, packages)` that are missing, or says what to
+/// type.
 pub(crate) fn ensure_programs(sh: &Shell, task: &str, wanted: &[(&str, &str)]) -> Result<()> {
     let packages: Vec<&str> = wanted
         .iter()
@@ -55,8 +56,8 @@ pub(crate) fn ensure_programs(sh: &Shell, task: &str, wanted: &[(&str, &str)]) -
             .quiet()
             .ignore_stdout()
     };
-    // Package lists may be missing or out of date: then the first attempt fails, and is not worth
-    // showing.
+    // Package lists may be missing or out of date: then the first attempt fails, and its output is
+    // not worth showing.
     if install().ignore_stderr().run().is_ok() {
         return Ok(());
     }
@@ -81,8 +82,8 @@ pub(crate) fn is_root() -> Result<bool> {
     Ok(fs::metadata("/proc/self").context("/proc is not mounted")?.uid() == 0)
 }
 
-/// Builds cargo-deny where it is missing: not optimised, it runs for a second and compiles in half
-/// the time.
+/// Builds cargo-deny where it is missing. It is not optimised: it runs for a second, and compiles
+/// in half the time.
 pub(crate) fn ensure_cargo_deny(sh: &Shell) -> Result<()> {
     if find_program("cargo-deny").is_some() {
         return Ok(());
@@ -124,8 +125,7 @@ fn release(text: &str) -> Option<(u32, u32)> {
     })
 }
 
-/// Whether `rustup toolchain list` names the moving nightly; a dated one does not answer to
-/// `+nightly`.
+/// Whether `rustup toolchain list` names the plain nightly; `+nightly` does not select a dated one.
 fn has_nightly(toolchains: &str) -> bool {
     toolchains
         .lines()
@@ -151,9 +151,9 @@ fn nightly_sysroot(sh: &Shell) -> Result<PathBuf> {
     Ok(sysroot.into())
 }
 
-/// bpf-linker reads the bitcode that nightly's rustc writes, so both must have the same LLVM. A
-/// linker that has it is used as it is; one that is missing, broken (an update of nightly took its
-/// libLLVM away) or of another LLVM is not.
+/// bpf-linker reads the bitcode that nightly's rustc writes, so both must have the same LLVM. An
+/// installed linker with that LLVM is kept; one that is missing, broken (an update of nightly
+/// removed its libLLVM) or of another LLVM is replaced.
 fn ensure_bpf_linker(sh: &Shell) -> Result<()> {
     let compiler = cmd!(sh, "rustup run nightly rustc -vV").quiet().read()?;
     let wanted = llvm_major(&compiler)
@@ -189,7 +189,7 @@ fn install_bpf_linker(sh: &Shell, llvm: u32) -> Result<()> {
     cmd!(sh, "cargo install --quiet --locked --force --root {root} bpf-linker --version {BPF_LINKER_VERSION}")
         .args(["--no-default-features", "--features", &feature])
         .env("LLVM_PREFIX", prefix)
-        // A kept build would not notice that the library behind the same path has changed.
+        // A kept build would not notice that the library at the same path has changed.
         .env_remove("CARGO_TARGET_DIR")
         .quiet()
         .run()?;
@@ -211,7 +211,7 @@ fn llvm_major(text: &str) -> Option<u32> {
 }
 
 /// Makes the libLLVM that rustc ships look like an installed LLVM in `prefix`. The built linker
-/// looks for its library there ever after, so `prefix` must stay.
+/// loads its library from there, so `prefix` must stay.
 fn link_llvm(sysroot: &Path, prefix: &Path) -> Result<()> {
     let shipped = sysroot.join("lib");
     let name = fs::read_dir(&shipped)

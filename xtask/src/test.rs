@@ -31,11 +31,11 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
         verifier::check(sh)?;
     }
 
-    // Not optimised: compiling takes longer than running, and a mistake in arithmetic panics. The
-    // eBPF object is optimised in every profile. Cargo's own summary is the last word.
+    // Not optimised: compiling takes longer than running, and an overflow panics. The eBPF object
+    // is optimised in every profile. Cargo's own summary comes last.
     eprintln!("test: cargo test");
     let passed_on = &arguments.passed_on;
-    // A name alone is one of a test: examples need not be linked for it.
+    // A name alone selects tests, so the examples need not be linked.
     let name_only = passed_on.iter().all(|argument| !argument.starts_with('-'));
     let targets = (!everything && name_only).then_some("--tests");
     cmd!(sh, "cargo test --workspace {targets...} {passed_on...}")
@@ -44,7 +44,7 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
         .context("tests failed")
 }
 
-/// In the profile of the tests, so that the eBPF object is built only once.
+/// Runs in the profile of the tests, so that the eBPF object is built only once.
 fn lint(sh: &Shell) -> Result<()> {
     let deny = ["--", "-D", "warnings"];
     ensure_components(sh)?;
@@ -59,7 +59,7 @@ fn lint(sh: &Shell) -> Result<()> {
         cmd!(sh, "cargo clippy --package xdp-trafficgen-ebpf --lib --tests {deny...}"),
         "clippy has something to say",
     )?;
-    // A target folder of its own: the nightly's artefacts would push out those of stable.
+    // A target folder of its own: the nightly's artefacts would replace those of stable.
     step(
         "clippy, eBPF program",
         cmd!(sh, "rustup run nightly cargo clippy --package xdp-trafficgen-ebpf --bins --features program")
@@ -74,7 +74,7 @@ fn lint(sh: &Shell) -> Result<()> {
         cmd!(sh, "cargo deny --log-level error check --hide-inclusion-graph bans licenses sources"),
         "a dependency is not what .cargo/deny.toml allows",
     )?;
-    // Before the documentation, whose pages cargo removes for it.
+    // Before the documentation, because cargo removes its pages for this step.
     public_api::check(sh)?;
     step(
         "documentation",

@@ -1,8 +1,7 @@
-//! `cargo xtask tidy`: what must hold of the sources and no compiler checks: the order of the
-//! crate's modules, that nothing cites what a reader of the repository does not have, and that
-//! every source file is compiled.
+//! `cargo xtask tidy` checks what no compiler checks: the order of the crate's modules, that
+//! sources cite nothing outside the repository, and that every source file is compiled.
 //!
-//! Each finding is a line that names the place, what stands there and the rule.
+//! Each finding is a line with the place, what stands there and the rule.
 
 mod citations;
 mod order;
@@ -33,7 +32,7 @@ impl fmt::Display for Finding {
 
 /// A file under version control that is text.
 struct File {
-    /// From the top of the repository.
+    /// The path from the top of the repository.
     path: String,
     text: String,
 }
@@ -59,7 +58,7 @@ fn files(sh: &Shell) -> Result<Vec<File>> {
     let mut files = Vec::new();
     for path in listed.split_terminator('\0') {
         let Ok(bytes) = fs::read(repository().join(path)) else {
-            // Deleted, and not yet committed.
+            // The file is deleted, and the deletion not yet committed.
             continue;
         };
         if let Ok(text) = String::from_utf8(bytes) {

@@ -1,6 +1,6 @@
-//! What the verifier has to do for each of the bench's programs, against a committed snapshot: a
-//! change that makes a program longer than it was, or that leaves in what a configuration does not
-//! use, is seen before anybody measures its rate.
+//! The verifier's work for each of the bench's programs, against a committed snapshot. It shows at
+//! once when a change makes a program longer, or keeps code that a configuration does not use,
+//! before the effect on rates is measured.
 
 use std::{
     collections::BTreeMap,
@@ -14,17 +14,17 @@ use xshell::{Shell, cmd};
 
 use crate::{bench_program, bench_program_for_tests, repository};
 
-/// Committed; `cargo xtask bench --bless` writes it.
+/// The committed snapshot; `cargo xtask bench --bless` writes it.
 fn snapshot_path() -> PathBuf {
     repository().join("xtask/verifier.json")
 }
 
-/// Verifiers of other kernels count otherwise.
+/// The figures of one kernel version; verifiers of other versions count differently.
 #[derive(Debug, Deserialize, Serialize, PartialEq)]
 struct Snapshot {
     /// Major and minor version, such as `6.18`.
     kernel: String,
-    /// By case of the bench.
+    /// Programs by case of the bench.
     cases: BTreeMap<String, Vec<Program>>,
 }
 
@@ -32,25 +32,25 @@ struct Snapshot {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 struct Program {
     name: String,
-    /// Instructions the verifier went through.
+    /// Instructions that the verifier went through.
     verified_instructions: u32,
-    /// Bytes that are left of the program.
+    /// Bytes of the program that remain after the verifier.
     translated_bytes: u32,
 }
 
-/// What `xdp-trafficgen-bench programs` says of a case.
+/// The output of `xdp-trafficgen-bench programs` for a case.
 #[derive(Deserialize)]
 struct Case {
     programs: Vec<Program>,
     repetition_ns: Option<f64>,
 }
 
-/// How far a number may be from the snapshot's: other versions of the compiler order a few
-/// instructions otherwise.
+/// How far a number may differ from the snapshot's, relatively: other compiler versions order a few
+/// instructions differently.
 const TOLERANCE: f64 = 0.03;
 
-/// Prints the table of programs, each with what a repetition takes by itself, and compares it with
-/// the snapshot, or writes that with `bless`.
+/// Prints the table of programs, each with the time of a repetition by itself, and compares them
+/// with the snapshot; with `bless` writes the snapshot instead.
 pub(crate) fn table(sh: &Shell, bless: bool) -> Result<()> {
     let cases = ask(sh, &bench_program(), &["--time"])?;
     println!(
@@ -74,7 +74,7 @@ pub(crate) fn table(sh: &Shell, bless: bool) -> Result<()> {
     compare(&now)
 }
 
-/// Compares with the snapshot, without measuring.
+/// Compares the programs with the snapshot, without measuring times.
 pub(crate) fn check(sh: &Shell) -> Result<()> {
     compare(&snapshot_of(ask(sh, &bench_program_for_tests(), &[])?)?)
 }

@@ -1,16 +1,17 @@
-//! Nothing cites what is outside the repository: a stranger cannot look it up.
+//! Sources cite nothing outside the repository, because a reader cannot look it up.
 
 use std::collections::BTreeSet;
 
 use super::{File, Finding};
 
-/// Documents of whoever began this, by their two words, in lower case, whatever is between these.
+/// Private documents of the project's founders, by the two words of their names, in lower case,
+/// whatever stands between them.
 const OUTSIDE: &[[&str; 2]] = &[["field", "notes"], ["house", "style"]];
 
-/// At the top of a machine's file system: where its user has files.
+/// Folders at the top of a machine's file system in which its users have files.
 const MACHINE: &[&str] = &["home", "root", "work"];
 
-/// Written by others, or the list of these words itself.
+/// Files written by others, and this file, which contains the words themselves.
 fn is_exempt(path: &str) -> bool {
     path.starts_with("LICENSE")
         || path.ends_with("Cargo.lock")
@@ -77,8 +78,7 @@ fn of_line(line: &str, present: &BTreeSet<&str>) -> Vec<(usize, String)> {
     found.into_iter().map(|(at, rule)| (line[..at].chars().count() + 1, rule)).collect()
 }
 
-/// Names of Markdown files, as far as they are no address of the web, without what leads up from
-/// the file that names them.
+/// Names of Markdown files that are not part of a web address, without the leading `../`.
 fn documents(line: &str) -> impl Iterator<Item = (usize, &str)> {
     let is_part = |letter: char| letter.is_alphanumeric() || "_./-:".contains(letter);
     let mut rest = 0;
@@ -105,7 +105,7 @@ fn documents(line: &str) -> impl Iterator<Item = (usize, &str)> {
 mod tests {
     use super::*;
 
-    /// The columns of what is found in `line`.
+    /// Checks `line`, in which there must be findings at these columns.
     #[track_caller]
     fn check(line: &str, columns: &[usize]) {
         let present = BTreeSet::from(["README.md", "xdp-trafficgen/doc/measurements.md"]);

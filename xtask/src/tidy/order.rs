@@ -1,8 +1,8 @@
 //! The modules of `xdp-trafficgen` have an order, and each uses only those before it: data flows
 //! one way.
 //!
-//! What is seen are paths as they are written, also inside macros; a type that reaches a module
-//! through another one's function is not. Tests may use everything.
+//! The check sees paths as they are written, also inside macros. It does not see a type that
+//! reaches a module through another module's function. Tests may use everything.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -61,7 +61,7 @@ pub(super) fn check(files: &[File]) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The path of the module that a file is: none for `lib.rs`.
+/// The path of the module that a file is: empty for `lib.rs`.
 fn module_of(path: &str) -> Option<Vec<String>> {
     let path = Path::new(path.strip_suffix(".rs")?);
     let mut module: Vec<String> =
@@ -72,7 +72,7 @@ fn module_of(path: &str) -> Option<Vec<String>> {
     Some(module)
 }
 
-/// Files that `module` includes for tests only.
+/// Modules that `module` includes for tests only.
 fn test_modules(module: &[String], items: &[Item]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for item in items {
@@ -105,16 +105,16 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(cfg)
 }
 
-/// Goes through one file.
+/// Visits one file.
 struct Visitor<'a> {
     path: &'a str,
-    /// Where it is, in-line modules included.
+    /// The current module, in-line modules included.
     module: Vec<String>,
     findings: Vec<Finding>,
 }
 
 impl Visitor<'_> {
-    /// Every module of the crate has a place.
+    /// Checks that every module of the crate has a place in the order.
     fn top(&mut self, items: &[Item]) {
         for item in items {
             if let Item::Mod(ItemMod { attrs, ident, .. }) = item
@@ -132,7 +132,7 @@ impl Visitor<'_> {
         self.findings.push(Finding { path: self.path.to_owned(), line, column: column + 1, rule });
     }
 
-    /// A path that is used here.
+    /// Checks one path that is used here.
     fn uses(&mut self, written: &[String], at: LineColumn) {
         let Some(used) = resolve(&self.module, written) else { return };
         let Some(user) = self.module.first() else { return };
@@ -156,8 +156,8 @@ impl Visitor<'_> {
         match tree {
             UseTree::Path(path) => {
                 before.push(path.ident.to_string());
-                // What tells the module apart: its first segment that is not `crate`, `self` or
-                // `super`.
+                // The segment that identifies the module: the first one that is not `crate`, `self`
+                // or `super`.
                 if before.iter().all(|segment| is_keyword(segment)) {
                     self.use_tree(&path.tree, before);
                 } else {
@@ -183,7 +183,7 @@ impl Visitor<'_> {
         }
     }
 
-    /// Paths in the input of a macro, which is tokens.
+    /// Checks paths in the input of a macro, which consists of tokens.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let mut at = None;
@@ -209,7 +209,7 @@ impl Visitor<'_> {
                 }
                 TokenTree::Literal(literal) => {
                     self.path_in_tokens(&mut path, at);
-                    // Such as `with = "crate::config::rate"`.
+                    // A path in a string, such as `with = "crate::config::rate"`.
                     let text = literal.to_string();
                     let words: Vec<String> =
                         text.trim_matches('"').split("::").map(str::to_owned).collect();
@@ -276,7 +276,7 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
-        // Documentation may name who uses a module.
+        // Documentation may name the modules that use this one.
         if let Meta::List(list) = &attribute.meta
             && !attribute.path().is_ident("doc")
         {
@@ -310,8 +310,8 @@ fn is_keyword(segment: &str) -> bool {
     ["crate", "self", "super"].contains(&segment)
 }
 
-/// The module right below the crate's top that a path written in `module` leads to; none where it
-/// leads to another crate, or to something that its own module has.
+/// The top-level module of the crate that a path written in `module` leads to; none where it leads
+/// to another crate or into its own module.
 fn resolve(module: &[String], written: &[String]) -> Option<String> {
     let mut at = match written.first()?.as_str() {
         "crate" => Vec::new(),
@@ -341,7 +341,7 @@ mod tests {
         super::check(&files).unwrap().iter().map(ToString::to_string).collect()
     }
 
-    /// `host/link.rs` with this text has these places found.
+    /// Checks that `host/link.rs` with this text has findings at these places.
     #[track_caller]
     fn check(text: &str, places: &[&str]) {
         let found = findings(&[("host/link.rs", text)]);

@@ -1,10 +1,10 @@
-//! Every source file is compiled: one that no `mod` names is read by nobody, its tests included,
-//! and no compiler says so.
+//! Every source file is compiled. The compiler does not report a file that no `mod` names, and the
+//! tests in it never run.
 
 use super::{File, Finding};
 
-/// Folders whose files are the modules of a crate; those right within are its roots or modules of
-/// `lib.rs` or `main.rs`.
+/// Folders whose files are the modules of a crate. Files directly in them are crate roots, or
+/// modules of `lib.rs` or `main.rs`.
 const CRATES: &[&str] =
     &["xdp-trafficgen/src", "xdp-trafficgen/tests/it", "xdp-trafficgen-ebpf/src", "xtask/src"];
 
