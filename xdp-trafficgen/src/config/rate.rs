@@ -1,6 +1,7 @@
 //! How fast frames leave, and how that changes with time: rates, load profiles, and what to do when
 //! one is behind.
 
+mod shown;
 mod text;
 
 use std::time::Duration;
