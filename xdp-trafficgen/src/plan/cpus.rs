@@ -9,7 +9,7 @@ use crate::{
         Cpu, Facts, Interface,
         drivers::{QueueOfCpu, queue_of_cpu},
     },
-    plan::Planner,
+    plan::planner::Planner,
     units::CpuList,
 };
 

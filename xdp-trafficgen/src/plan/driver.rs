@@ -12,7 +12,7 @@ use crate::{
         AttachedMode, AttachedXdp, Interface, XdpFeatures,
         drivers::{is_known, needs_program},
     },
-    plan::{ExistingProgram, Planner, RequiredProgram},
+    plan::{ExistingProgram, RequiredProgram, planner::Planner},
 };
 
 impl Planner<'_> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{Source, file};
+use crate::host::Link;
 
 /// A machine where `eth0` carries the default route, `veth0` nothing, and `tun0` no Ethernet.
 pub(crate) fn facts() -> Facts {

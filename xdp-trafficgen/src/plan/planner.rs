@@ -1,0 +1,442 @@
+//! Works out the plan of one port after the other, and gathers what is wrong with any of them.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use xdp_trafficgen_ebpf::abi::{BODY_LEN, MAX_TURNS};
+
+use super::{
+    Consent, DefaultRoute, FlowPlan, FrameBounds, Needs, Note, Pacing, PortPlan, Program,
+    RequiredProgram,
+    addresses::{self, Addressed, Topic},
+    needs, pacing,
+    program::{self, Source},
+    schedule, stack,
+    unreachable::AddressingFaults,
+};
+use crate::{
+    config::{Action, Diagnostic, Diagnostics, Flow, Located, Origin, Port, Size, names},
+    host::{Facts, Link},
+    packet::{self, HeaderKind, Template},
+    units::FrameLen,
+};
+
+/// Remarks of a kind about a port's addresses.
+const REMARKS: usize = 8;
+
+pub(super) struct Planner<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) consent: Consent,
+    /// The CPUs of every port, by its name.
+    pub(super) chosen: BTreeMap<String, Vec<u32>>,
+    /// Bytes of memory that are left for ports to come; none when it is not known.
+    pub(super) memory: Option<u64>,
+    pub(super) diagnostics: Diagnostics,
+    pub(super) notes: Vec<Note>,
+    /// What was found out about addresses, by port, each once.
+    pub(super) remarks: BTreeMap<(String, Topic), String>,
+    pub(super) troubles: AddressingFaults,
+}
+
+impl Planner<'_> {
+    /// None when something is wrong, which is then in the diagnostics.
+    pub(super) fn port(&mut self, port: &Port, flows: &[&Flow]) -> Option<PortPlan> {
+        let egress = self.link(&port.interface);
+        let ingress = match &port.ingress {
+            Some(name) => self.link(name),
+            None => egress.clone(),
+        };
+        let leaves_by = match port.action.value {
+            Action::Redirect => egress.as_ref(),
+            Action::Tx => ingress.as_ref(),
+            Action::Pass | Action::Drop => None,
+        };
+        let facts = self.facts;
+        let driven = leaves_by.and_then(|link| facts.interface(&link.name));
+        let cpus = self.cpus(port, driven);
+        let (egress, ingress) = (egress.as_ref()?, ingress.as_ref()?);
+        if let Some(link) = leaves_by {
+            self.check_default_route(port, link);
+        }
+        let attach =
+            driven.map_or(RequiredProgram::Nothing, |interface| self.attach(port, interface));
+        self.check_weights(flows);
+        let cut = self.cut(port, leaves_by);
+        let addressed: Vec<_> = flows
+            .iter()
+            .enumerate()
+            .map(|(number, flow)| self.addressed(port, flow, number))
+            .collect();
+        let templates: Vec<_> = addressed
+            .iter()
+            .map(|addressed| self.template(addressed.as_ref()?, egress, cut))
+            .collect();
+        let sources: Vec<Source<'_>> = addressed
+            .iter()
+            .zip(templates)
+            .filter_map(|(addressed, template)| {
+                Some(Source { flow: &addressed.as_ref()?.flow, template: template? })
+            })
+            .collect();
+        if let Some(link) = leaves_by {
+            for Source { flow, template } in &sources {
+                self.check_size(flow, template, link);
+            }
+        }
+        let workers = cpus?;
+        if sources.len() < flows.len() || !self.diagnostics.is_empty() {
+            return None;
+        }
+        let pacing = self.pacing(&pacing::Request {
+            port,
+            flows,
+            workers: workers.len(),
+            link_speed: leaves_by.unwrap_or(egress).speed,
+            max_segments: pacing::MAX_SEGMENTS,
+        });
+        let program = self.program(&program::Request {
+            sources: &sources,
+            action: port.action.value,
+            cpus: &workers,
+            cut,
+            pacing: pacing.as_ref().and_then(Option::as_ref),
+            limits: program::Limits {
+                largest_frame: self.largest_frame().unwrap_or(usize::MAX),
+                memory: self.memory,
+            },
+        });
+        let (pacing, program) = (pacing?, program?);
+        let possible_cpus = facts.possible_cpus.max(facts.cpus.len());
+        let needs = Needs::of(
+            &program,
+            pacing.as_ref(),
+            workers.len(),
+            port.batch_size.value,
+            possible_cpus,
+        );
+        self.take(port, &needs);
+        let line_rate = leaves_by.filter(|link| link.bus.is_some()).and_then(|link| link.speed);
+        let varied = |addressed: &Option<Addressed<'_>>| match addressed {
+            Some(Addressed { flow: Cow::Owned(flow), .. }) => Some(Box::new(flow.clone())),
+            _ => None,
+        };
+        Some(PortPlan {
+            name: port.name.value.clone(),
+            interface: egress.name.clone(),
+            egress: egress.index,
+            ingress: ingress.index,
+            action: port.action.value,
+            cpus: workers,
+            batch_size: port.batch_size.value,
+            attach,
+            line_rate,
+            flows: sources
+                .into_iter()
+                .zip(addressed.iter().map(varied))
+                .map(|(Source { flow, template }, addressed)| FlowPlan {
+                    name: flow.name.value.clone(),
+                    weight: flow.weight.value,
+                    smallest: flow.size.value.smallest(),
+                    largest: flow.size.value.largest(),
+                    delay: flow.delay.value,
+                    packets: flow.packets.as_ref().map(|packets| packets.value),
+                    duration: flow.duration.as_ref().map(|duration| duration.value),
+                    layout: template,
+                    addressed,
+                })
+                .collect(),
+            pacing,
+            program,
+            needs,
+        })
+    }
+
+    /// Takes a port's memory off what is left.
+    fn take(&mut self, port: &Port, needs: &Needs) {
+        let Some(memory) = &mut self.memory else { return };
+        match memory.checked_sub(needs.memory()) {
+            Some(left) => *memory = left,
+            None => {
+                self.diagnostics.push(needs::too_much(&port.name.place, needs.memory(), *memory))
+            }
+        }
+    }
+
+    /// None when something is wrong.
+    fn program(&mut self, request: &program::Request<'_>) -> Option<Program> {
+        match program::compile(request) {
+            Ok(program) => Some(program),
+            Err(diagnostics) => {
+                for diagnostic in diagnostics {
+                    self.diagnostics.push(diagnostic);
+                }
+                None
+            }
+        }
+    }
+
+    /// None when something is wrong; none within, when the port sends as fast as it can.
+    fn pacing(&mut self, request: &pacing::Request<'_>) -> Option<Option<Pacing>> {
+        match pacing::pacing(request) {
+            Ok(None) => Some(None),
+            Ok(Some((pacing, notes))) => {
+                let port = &request.port.name.value;
+                self.notes.extend(notes.into_iter().map(|text| Note::of(port, text)));
+                Some(Some(pacing))
+            }
+            Err(diagnostics) => {
+                for diagnostic in diagnostics {
+                    self.diagnostics.push(diagnostic);
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether every frame's bounds must change, with a word to the user.
+    ///
+    /// Before Linux 6.3 (commit e5995bc7e2ba) the kernel takes what a driver did to a recycled
+    /// frame for what it should be, as long as the program left the frame's bounds alone.
+    /// virtio_net moves a frame's start forward by its own header of 12 bytes: frames grow, and
+    /// their contents move (doc/measurements.md#drivers-and-kernels). A program that changes the
+    /// bounds makes the kernel set the frame up anew.
+    fn cut(&mut self, port: &Port, link: Option<&Link>) -> FrameBounds {
+        // The only driver of network interfaces on that bus whose frames XDP could send.
+        let moves_frames = link.is_some_and(|link| link.bus.as_deref() == Some("virtio"));
+        let Some((major, minor)) =
+            self.facts.kernel.filter(|&kernel| moves_frames && kernel < (6, 3))
+        else {
+            return FrameBounds::WhereNeeded;
+        };
+        let text = format!(
+            "Linux {major}.{minor} sends recycled frames corrupted on virtio_net unless their bounds change, so every frame is \
+             cut to its size, which costs some of the rate; Linux 6.3 and later need no such thing"
+        );
+        self.notes.push(Note::of(&port.name.value, text));
+        FrameBounds::Always
+    }
+
+    /// Bytes of the largest frame, FCS not counted. Pages of more than 4 KiB hold more than the
+    /// program copies of a payload.
+    fn largest_frame(&self) -> Option<usize> {
+        self.facts.largest_frame.map(|largest| largest.min(BODY_LEN))
+    }
+
+    fn check_weights(&mut self, flows: &[&Flow]) {
+        if let Some(excess) = flows.get(MAX_TURNS) {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &excess.name.place,
+                    format!("this port has {} flows, more than the {MAX_TURNS} that it has room for", flows.len()),
+                )
+                .help(format!(
+                    "give the flows behind the first {MAX_TURNS} another port, or let fields of fewer flows vary: one flow can go \
+                     through any number of addresses and ports"
+                )),
+            );
+            return;
+        }
+        let weights: Vec<u32> = flows.iter().map(|flow| flow.weight.value).collect();
+        let turns = schedule::cycle_len(&weights);
+        if let (true, Some(flow)) =
+            (turns > MAX_TURNS as u64, flows.iter().max_by_key(|flow| flow.weight.value))
+        {
+            // Where nobody wrote a weight, there are too many flows.
+            let written = Some(&flow.weight.place).filter(|place| **place != Origin::Default);
+            self.diagnostics.push(
+                Diagnostic::new(
+                    written.unwrap_or(&flow.name.place),
+                    format!("the weights of this port's flows make a cycle of {turns} frames, more than {MAX_TURNS}"),
+                )
+                .help("use smaller weights in the same proportion"),
+            );
+        }
+        for flow in flows {
+            if let Size::Weighted(sizes) = &flow.size.value {
+                let weights: Vec<u32> = sizes.iter().map(|size| size.weight).collect();
+                let turns = schedule::cycle_len(&weights);
+                if turns > MAX_TURNS as u64 {
+                    self.diagnostics.push(
+                        Diagnostic::new(
+                            &flow.size.place,
+                            format!("the weights of these sizes make a cycle of {turns} frames, more than {MAX_TURNS}"),
+                        )
+                        .help("use smaller weights in the same proportion"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn link(&mut self, name: &Located<String>) -> Option<Link> {
+        let Some(link) = self.facts.link(&name.value) else {
+            let known = self.facts.links.iter().flat_map(Link::names);
+            let help = match name.value.split_once('@') {
+                Some((own, _)) if self.facts.link(own).is_some() => {
+                    format!("write `{own}`: behind the `@`, `ip link` shows what it is linked to")
+                }
+                _ => names::cure(&name.value, "interfaces", known),
+            };
+            self.diagnostics.push(
+                Diagnostic::new(&name.place, format!("there is no interface `{}`", name.value))
+                    .help(help),
+            );
+            return None;
+        };
+        if !link.up {
+            self.diagnostics.push(
+                Diagnostic::new(&name.place, format!("the interface `{}` is down", name.value))
+                    .help(format!("set it up: `ip link set {} up`", name.value)),
+            );
+            return None;
+        }
+        if link.mac.is_none() {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &name.place,
+                    format!("`{}` is not an Ethernet interface", name.value),
+                )
+                .help("choose one that `ip link` shows with link/ether"),
+            );
+            return None;
+        }
+        if !link.carrier {
+            self.notes.push(
+                format!("{} has no carrier: is its other end plugged in and up?", name.value)
+                    .into(),
+            );
+        }
+        Some(link.clone())
+    }
+
+    fn check_default_route(&mut self, port: &Port, link: &Link) {
+        if self.consent.default_route == DefaultRoute::Refuse
+            && self.facts.default_route.contains(&link.index)
+        {
+            self.diagnostics.push(
+                Diagnostic::new(&port.interface.place, format!("`{}` carries this machine's default route", link.name))
+                    .help("send out of another interface, or say that you mean it with `--allow-default-route`"),
+            );
+        }
+    }
+
+    /// Several ports may have the same to say.
+    pub(super) fn note_once(&mut self, note: Option<String>) {
+        let note = note.map(Note::from);
+        self.notes.extend(note.filter(|note| !self.notes.contains(note)));
+    }
+
+    /// None when something is wrong, which is then among the troubles.
+    fn addressed<'b>(
+        &mut self,
+        port: &Port,
+        flow: &'b Flow,
+        number: usize,
+    ) -> Option<Addressed<'b>> {
+        match addresses::addressed(port, flow, number, self.facts) {
+            Ok(addressed) => {
+                for (topic, sentence) in &addressed.remarks {
+                    // Thousands of flows often have the same neighbour.
+                    self.remarks
+                        .entry((port.name.value.clone(), *topic))
+                        .or_insert_with(|| sentence.clone());
+                }
+                Some(addressed)
+            }
+            Err(trouble) => {
+                self.troubles.add(trouble);
+                None
+            }
+        }
+    }
+
+    /// Says what was found out about addresses, good and bad.
+    pub(super) fn conclude(&mut self) {
+        for diagnostic in std::mem::take(&mut self.troubles).into_diagnostics() {
+            self.diagnostics.push(diagnostic);
+        }
+        let mut last = None;
+        let mut alike = 0;
+        for ((port, topic), sentence) in std::mem::take(&mut self.remarks) {
+            let kind = Some((port.clone(), std::mem::discriminant(&topic)));
+            alike = if last == kind { alike + 1 } else { 1 };
+            match alike {
+                ..=REMARKS => self.notes.push(Note::of(&port, sentence)),
+                _ if alike == REMARKS + 1 => {
+                    self.notes.push(Note::of(&port, "… and more like these".to_owned()))
+                }
+                _ => {}
+            }
+            last = kind;
+        }
+    }
+
+    fn template(
+        &mut self,
+        addressed: &Addressed<'_>,
+        egress: &Link,
+        cut: FrameBounds,
+    ) -> Option<Template> {
+        let Addressed { flow, given, .. } = addressed;
+        let layers = stack::layers(flow, egress.mac, *given);
+        // The kernel's limit is checked next.
+        let frame_len = FrameLen::new(flow.size.value.largest()).in_kernel();
+        let spare = if cut == FrameBounds::Always { program::CUT_LEN } else { 0 };
+        if let Some(largest) = self.largest_frame().map(|largest| largest - spare)
+            && frame_len > largest
+        {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &flow.size.place,
+                    format!(
+                        "a frame of {} bytes is too large for the kernel",
+                        flow.size.value.largest()
+                    ),
+                )
+                .help(format!(
+                    "live frames end at {} bytes on this kernel and driver, FCS included",
+                    FrameLen::of_kernel(largest).bytes()
+                )),
+            );
+            return None;
+        }
+        // The smallest frame must hold everything too.
+        let smallest = FrameLen::new(flow.size.value.smallest()).in_kernel();
+        packet::assemble(&layers, smallest, &flow.payload.value)
+            .and_then(|template| match smallest == frame_len {
+                true => Ok(template),
+                false => packet::assemble(&layers, frame_len, &flow.payload.value),
+            })
+            .map_err(|error| self.diagnostics.push(stack::diagnostic(flow, &error)))
+            .ok()
+    }
+
+    /// The kernel lets a frame pass that is 4 bytes (a VLAN tag) above the MTU with the Ethernet
+    /// header; what is above the MTU behind the tags, receivers may drop.
+    fn check_size(&mut self, flow: &Flow, template: &Template, link: &Link) {
+        let tagged = flow.packet.iter().zip(&template.offsets).find(|(header, _)| {
+            !matches!(header.kind.value, HeaderKind::Ethernet | HeaderKind::Vlan)
+        });
+        let network = tagged.map_or(14, |(_, &offset)| offset);
+        let mtu = link.mtu as usize;
+        let len = template.bytes.len();
+        let most = (mtu + network).min(FrameLen::sent_at_mtu(link.mtu).in_kernel());
+        if len > most {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &flow.size.place,
+                    format!(
+                        "a frame of {} bytes is too large for the MTU of `{}`, {mtu}",
+                        flow.size.value.largest(),
+                        link.name
+                    ),
+                )
+                .help(format!(
+                    "write at most {}, or raise the MTU: `ip link set {} mtu {}`",
+                    FrameLen::of_kernel(most).bytes(),
+                    link.name,
+                    len - network.min(18)
+                )),
+            );
+        }
+    }
+}
