@@ -100,7 +100,7 @@ fn forward_to_west(net: &TestNet) -> OwnedFd {
 /// Frames that another program redirects to the same interface are not counted as the generator's,
 /// and the report says how many there were.
 #[test]
-fn others_frames_are_told_apart() {
+fn frames_of_other_programs_are_counted_apart() {
     let Some(net) = TestNet::enter() else { return };
     net.veth("west", "east");
     let _forwarder = forward_to_west(&net);

@@ -84,7 +84,7 @@ fn udp_of_other_sizes_families_and_batches() {
 }
 
 #[test]
-fn a_duration_ends_the_run_and_progress_is_told_every_second() {
+fn a_duration_ends_the_run_and_progress_is_printed_every_second() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
     let finished = Finished::of(udp("--duration 2200ms"));
@@ -382,7 +382,7 @@ fn options_that_this_host_cannot_do() {
         "udp xtg0 --packets 1 --dst-ip 2001:db8::1",
         &["no route to 2001:db8::1 leads out of `xtg0`"],
     );
-    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, but frames were sent");
 }
 
 #[test]
@@ -444,14 +444,14 @@ fn the_default_route_is_left_alone_unless_asked() {
         &[&file.at(3, 13), "`xtg0` carries this machine's default route"],
     );
     refused_command(file.command("check"), &["`xtg0` carries this machine's default route"]);
-    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, but frames were sent");
     let report = Finished::of(udp("--packets 100 --allow-default-route")).report(0);
     assert_eq!(report.only_port().frames_tx, 100);
     assert_arrived(&sink, 100);
 }
 
 #[test]
-fn without_capabilities_their_names_are_told() {
+fn missing_capabilities_are_named() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
     let file = File::of(&format!("{PORT}{FLOW}"));
@@ -474,5 +474,5 @@ fn without_capabilities_their_names_are_told() {
     assert_eq!(finished.code, Some(2), "{finished:?}");
     assert!(finished.stdout.contains("out of xtg0"), "{finished:?}");
     assert!(names.iter().all(|name| finished.stderr.contains(name)), "{finished:?}");
-    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, but frames were sent");
 }

@@ -192,7 +192,7 @@ fn check_neighbours(net: &TestNet, cpus: [u32; 2]) {
 /// Ports that lose frames for different reasons, and ports that lose none, take turns on one CPU
 /// before one listener. Then other ports take the slots of some.
 #[test]
-fn one_listener_keeps_the_books_of_many_ports() {
+fn one_listener_counts_for_many_ports() {
     let Some(net) = TestNet::enter() else { return };
     let names = [("a0", "a1"), ("b0", "b1"), ("c0", "c1"), ("d0", "d1"), ("e0", "e1")];
     names.iter().for_each(|(name, peer)| net.veth(name, peer));
@@ -209,7 +209,7 @@ fn one_listener_keeps_the_books_of_many_ports() {
     for round in 0..2 {
         // In the second round all slots are free again, and counting starts from zero.
         let ports: Vec<Port> = names.iter().map(|(name, _)| load(name)).collect();
-        assert!(load_fails(&net, &listener), "all places are taken");
+        assert!(load_fails(&net, &listener), "all slots are taken");
         ip("link set d0 down");
         for _ in 0..20 {
             ports.iter().for_each(|port| port.send(1003));

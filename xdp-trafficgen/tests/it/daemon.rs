@@ -48,7 +48,7 @@ fn sent(log: &[Value]) -> Vec<u64> {
 }
 
 #[test]
-fn it_runs_until_it_is_told_to_stop() {
+fn it_runs_until_it_is_stopped() {
     let Some(_stage) = Stage::set() else { return };
     for (cpus, (name, signal)) in
         cpu_lists().iter().zip([("SIGTERM", Signal::TERM), ("SIGINT", Signal::INT)])
@@ -145,7 +145,7 @@ fn it_logs_text_for_people() {
 fn exchange_interfaces(stage: &Stage, running: &mut Running, first: &Sink, frames: u64) -> Sink {
     running.wait_until("frames arrive", |_| first.count().unwrap().frames > frames);
     ip("link del xtg0");
-    running.wait_until("the failure is told", |running| {
+    running.wait_until("the failure is logged", |running| {
         !said(&log(&running.stderr()), "port failed").is_empty()
     });
     stage.raise();
@@ -221,7 +221,7 @@ fn one_port_goes_on_while_the_other_waits() {
     let mut running = Running::start(command);
     running.wait_until("frames arrive", |_| west.count().unwrap().frames > 0);
     ip("link del xtg2");
-    running.wait_until("the failure is told", |running| {
+    running.wait_until("the failure is logged", |running| {
         !said(&log(&running.stderr()), "port failed").is_empty()
     });
     let before = west.count().unwrap().frames;
@@ -315,5 +315,5 @@ fn a_wrong_file_ends_it_before_anything_is_sent() {
             assert!(finished.stderr.contains(part), "no `{part}` in\n{}", finished.stderr);
         }
     }
-    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, but frames were sent");
 }

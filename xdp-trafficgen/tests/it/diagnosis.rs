@@ -62,7 +62,7 @@ impl Table {
         running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
         ip(happens);
         if expected.exit == 0 {
-            running.wait_until("it says so while it happens", |running| {
+            running.wait_until("it reports the drops while they happen", |running| {
                 running.stderr().contains("being dropped")
             });
             running.signal(Signal::INT);
@@ -366,7 +366,7 @@ fn full_rings(stage: &Stage, table: &Table) {
             let report = finished.insert(Finished::of(command)).report(0);
             report.only_port().frames_dropped > 0
         });
-        assert!(lost, "{condition}: not one frame was lost");
+        assert!(lost, "{condition}: no frame was lost");
         table.finished(condition, &finished.unwrap(), expected);
     };
     let parts =

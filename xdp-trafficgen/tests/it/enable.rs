@@ -175,7 +175,7 @@ fn a_generic_program_is_in_the_way() {
 }
 
 #[test]
-fn a_generic_program_makes_way_when_asked() {
+fn a_generic_program_is_replaced_when_asked() {
     let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let program = foreign();
@@ -196,7 +196,7 @@ fn a_generic_program_makes_way_when_asked() {
 /// The kernel refuses a driver-mode program below a generic one, so the program cannot be put back
 /// there.
 #[test]
-fn a_program_that_cannot_be_put_back_is_told() {
+fn a_program_that_cannot_be_put_back_is_reported() {
     let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let (program, other) = (foreign(), foreign());
@@ -213,7 +213,7 @@ fn a_program_that_cannot_be_put_back_is_told() {
 }
 
 #[test]
-fn what_hangs_on_somebodys_link_cannot_make_way() {
+fn a_program_attached_by_a_foreign_link_stays() {
     let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let program = foreign();
@@ -274,7 +274,7 @@ fn pace_test_replaces_and_puts_back() {
 
 /// The program is put back however soon after its removal the signal comes.
 #[test]
-fn a_signal_puts_back_what_made_way() {
+fn a_signal_puts_the_replaced_program_back() {
     let Some(net) = TestNet::alone() else { return };
     wire(&net);
     attach_by_netlink("xdpgeneric", &foreign(), "east");
@@ -290,7 +290,7 @@ fn a_signal_puts_back_what_made_way() {
         "--replace-xdp",
     ];
     let mut receiver = Running::start(trafficgen(&arguments));
-    receiver.wait_until("it made way", |_| attached("east") != before);
+    receiver.wait_until("the foreign program is replaced", |_| attached("east") != before);
     receiver.signal(Signal::INT);
     let finished = receiver.end();
     // The command ended by itself: it fails because nothing arrived, and the signal did not kill
@@ -300,7 +300,7 @@ fn a_signal_puts_back_what_made_way() {
 }
 
 #[test]
-fn a_refusal_has_the_drivers_words() {
+fn a_refusal_quotes_the_driver() {
     let Some(net) = TestNet::alone() else { return };
     wire(&net);
     for end in ["west", "east"] {
@@ -423,7 +423,7 @@ fn holds_until_it_is_killed() {
 }
 
 #[test]
-fn it_goes_with_a_process_that_is_killed() {
+fn it_is_detached_when_its_process_is_killed() {
     let Some(net) = TestNet::alone() else { return };
     let west = wire(&net);
     let mut child = Command::new(env::current_exe().unwrap())

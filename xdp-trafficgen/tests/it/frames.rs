@@ -207,7 +207,7 @@ fn headers_of_different_lengths() {
 
 /// Fields with random values: a single one, and several of different widths in step.
 #[test]
-fn values_at_random_are_counted_and_followed() {
+fn random_values_are_counted_and_followed() {
     if !privileged() {
         return;
     }

@@ -310,15 +310,16 @@ fn a_veth_knows_its_other_end() {
 /// No program shows the features; the drivers define them: `veth_set_xdp_features` of
 /// drivers/net/veth.c, `tun_net_init` of drivers/net/tun.c, and none in the others.
 #[test]
-fn xdp_features_are_those_of_the_driver_just_now() {
+fn xdp_features_are_the_drivers_current_ones() {
     let Some(net) = TestNet::enter() else { return };
     let Some(_) = facts("lo").features else {
-        crate::harness::skipped("a kernel before 6.3 does not tell");
+        crate::harness::skipped("a kernel before 6.3 does not report features");
         return;
     };
     #[track_caller]
     fn check(name: &str, expected: &str) {
-        let names: Vec<&str> = facts(name).features.expect("the kernel tells").names().collect();
+        let names: Vec<&str> =
+            facts(name).features.expect("the kernel reports features").names().collect();
         assert_eq!(names.join(" "), expected, "{name}");
     }
     const RECEIVING: &str = "basic redirect rx-sg";

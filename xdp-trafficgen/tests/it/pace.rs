@@ -90,7 +90,7 @@ fn check_passes(net: &TestNet, matching: Match, stamped: u64) {
     Port::load(net.plan_flow("interface = \"west\"", &format!("packet = [{other}]"))).send(15);
     assert_eq!(wait_for(&arrivals, 25), Seen { stamped, missed: 0, passed: 25 - stamped });
     let mut heard = 0;
-    wait_until("what passes is heard", || {
+    wait_until("the passed frames are received", || {
         heard += listener.frames();
         heard >= 25 - stamped
     });

@@ -266,7 +266,7 @@ fn without_rights_it_explains() {
 }
 
 #[test]
-fn words_for_people() {
+fn the_text_for_people() {
     let Some(_stage) = Stage::set() else { return };
     let finished = Finished::of(trafficgen(&["probe", "xtg0"]));
     assert_eq!(finished.code, Some(2), "{finished:?}");
@@ -289,7 +289,7 @@ fn words_for_people() {
 }
 
 #[test]
-fn what_is_typed_wrong_is_told() {
+fn wrong_arguments_are_refused() {
     let Some(_stage) = Stage::set() else { return };
     #[track_caller]
     fn check(arguments: &[&str], expected: &str) {

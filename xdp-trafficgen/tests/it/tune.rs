@@ -253,7 +253,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_file_that_will_not_do_is_told_before_anything_is_sent() {
+fn a_faulty_file_is_refused_before_anything_is_sent() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
     let folder = tempfile::tempdir().unwrap();

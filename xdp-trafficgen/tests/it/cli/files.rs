@@ -37,7 +37,7 @@ impl File {
 }
 
 #[test]
-fn a_file_s_errors_are_told_together_with_their_places() {
+fn a_file_s_errors_are_reported_together_with_their_places() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
     let flow = FLOW.replace("10", "0");
@@ -58,11 +58,11 @@ fn a_file_s_errors_are_told_together_with_their_places() {
     for command in ["run", "check", "show"] {
         refused_command(file.command(command), &parts);
     }
-    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, but frames were sent");
 }
 
 #[test]
-fn a_file_this_host_cannot_do_is_told_with_its_places() {
+fn a_file_this_host_cannot_send_is_refused_with_its_places() {
     let Some(_stage) = Stage::set() else { return };
     let port = PORT.replace("west", "east").replace("xtg0", "xtg11");
     let flow = FLOW.replace("some", "more").replace("west", "east");

@@ -66,7 +66,7 @@ pub(super) fn too_little(table: &Table) {
         .find(|line| line.starts_with("there are only ") && line.contains("MiB of memory"));
     let cure = said.iter().find_map(|line| line.trim().strip_prefix("cure: "));
     let (Some(sentence), Some(cure)) = (sentence, cure) else {
-        panic!("killed without a word: {finished:?}")
+        panic!("killed without an explanation: {finished:?}")
     };
     assert!(cure.contains("memory.max"), "{finished:?}");
     let exit = finished.code.map_or_else(|| "killed".to_owned(), |code| code.to_string());

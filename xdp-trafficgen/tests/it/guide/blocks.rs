@@ -76,7 +76,7 @@ impl Console {
                     console.expected = Expected::Varies
                 }
                 None if word == "parsed" && !reason.is_empty() => console.parsed_only = true,
-                _ => panic!("`{how}` says neither what becomes of a block, nor why it is not run"),
+                _ => panic!("`{how}` says neither how a block ends, nor why it is not run"),
             }
         }
         console

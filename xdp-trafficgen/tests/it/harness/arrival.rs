@@ -18,7 +18,7 @@ pub(crate) fn sink(interface: &str) -> Sink {
         sink = Some(attempt);
         !busy
     });
-    assert!(attached, "the place on {interface} stays taken");
+    assert!(attached, "another program stays on {interface}");
     sink.unwrap().unwrap()
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn assert_arrived(sink: &Sink, frames: u64) {
 /// Waits until `condition` holds; fails if it never does.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
-    assert!(reached(condition), "in vain: {what}");
+    assert!(reached(condition), "this never happened: {what}");
 }
 
 /// Polls until `condition` holds, and gives up after a time that no healthy machine takes.

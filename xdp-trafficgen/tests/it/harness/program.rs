@@ -64,7 +64,11 @@ impl Running {
             ended = self.child.try_wait().unwrap();
             condition(self) || ended.is_some()
         });
-        assert!(held && ended.is_none(), "in vain: {what}; {ended:?}, {}", self.stderr());
+        assert!(
+            held && ended.is_none(),
+            "this never happened: {what}; {ended:?}, {}",
+            self.stderr()
+        );
     }
 
     /// Waits for the program's end.

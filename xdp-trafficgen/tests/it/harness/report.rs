@@ -123,7 +123,7 @@ impl Report {
     /// The only port of the report.
     #[track_caller]
     pub(crate) fn only_port(&self) -> &Port {
-        let [port] = self.ports.as_slice() else { panic!("not one port: {self:?}") };
+        let [port] = self.ports.as_slice() else { panic!("not exactly one port: {self:?}") };
         port
     }
 
@@ -156,7 +156,7 @@ impl Report {
         assert!(port.batch_size.is_some_and(|size| (1..=256).contains(&size)), "{port:?}");
         let all = |figure: fn(&Flow) -> Option<u64>| {
             let figure = move |flow| {
-                figure(flow).unwrap_or_else(|| panic!("not told of every flow: {self:?}"))
+                figure(flow).unwrap_or_else(|| panic!("not there for every flow: {self:?}"))
             };
             flows().map(figure)
         };
@@ -181,7 +181,7 @@ impl Report {
         );
         assert!(
             port.frames_tx > 0 || findings().count() > 0,
-            "nothing was sent, and nobody says why: {self:?}"
+            "nothing was sent, and no finding says why: {self:?}"
         );
         for Finding { port: _, code, severity, frames: _, cause, cure } in findings() {
             assert!(["note", "slows", "loses", "blocks"].contains(&severity.as_str()), "{self:?}");

@@ -5,7 +5,7 @@ use crate::pacing::rig::{
 };
 
 #[test]
-fn frames_that_go_elsewhere_are_paced_too() {
+fn frames_of_other_actions_are_paced_too() {
     let Some(_lab) = Lab::enter() else { return };
     let text = |action| {
         port(&format!("rate = '20kpps'\n{PATIENT}\n{action}"))

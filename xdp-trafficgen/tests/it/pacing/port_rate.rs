@@ -191,7 +191,7 @@ fn order(senders: &[Sender], rate: u64, workers: u64, worker: u64) -> Vec<u64> {
 
 /// Two flows end after so many frames, and the last one sends alone for the rest of the time.
 #[test]
-fn what_ended_leaves_its_share_to_the_others() {
+fn a_flow_that_ended_leaves_its_share_to_the_others() {
     let Some(_lab) = Lab::enter() else { return };
     for (workers, cpus) in one_and_two_workers() {
         let text = port(&format!("rate = '40kpps'\ncpus = '{cpus}'\n{PATIENT}"))

@@ -214,7 +214,7 @@ fn poisson_is_random_and_the_same_again() {
             for flow in [0, 2] {
                 assert!((due[0][flow] as f64 - mean).abs() < 5.0 * mean.sqrt(), "{report:?}");
             }
-            assert_ne!(due[0][0], due[0][2], "flows with the same seed are different all the same");
+            assert_ne!(due[0][0], due[0][2], "flows with the same seed differ nevertheless");
             // Of random gaps 13.5 % (1/e²) are longer than two mean gaps; of equal gaps, none.
             let times = times_of(&stamps, 0);
             let long = times.windows(2).filter(|pair| pair[1] - pair[0] > 100_000).count() as f64;
@@ -222,9 +222,7 @@ fn poisson_is_random_and_the_same_again() {
             or_miss((0.11..0.16).contains(&share), || {
                 format!("{share} are longer than two mean gaps")
             })?;
-            or_miss(due.len() > 1, || {
-                "the second time tells whether it is the same again".to_owned()
-            })
+            or_miss(due.len() > 1, || "a second run shows whether it repeats".to_owned())
         });
     }
 }

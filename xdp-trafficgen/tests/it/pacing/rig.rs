@@ -98,7 +98,7 @@ impl Config {
 
     /// The command `run` with the report as JSON.
     pub(crate) fn run(&self, options: &[&str]) -> Running {
-        Running::start(first_of_all(&trafficgen(
+        Running::start(with_priority(&trafficgen(
             &[&["run", &self.path, "--json"], options].concat(),
         )))
     }
@@ -106,7 +106,7 @@ impl Config {
 
 /// The same command with a real-time priority, where that is allowed: on a machine that runs other
 /// programs, a spinning worker gets only a part of its CPU and cannot make up for the rest.
-pub(crate) fn first_of_all(command: &Command) -> Command {
+pub(crate) fn with_priority(command: &Command) -> Command {
     static ALLOWED: LazyLock<bool> = LazyLock::new(|| {
         let tried = Command::new("chrt").args(["--rr", "1", "true"]).stderr(Stdio::null()).status();
         tried.is_ok_and(|status| status.success())

@@ -90,7 +90,7 @@ fn check_stop(
 }
 
 #[test]
-fn it_starts_at_the_instant_it_is_told() {
+fn it_starts_at_the_given_instant() {
     let Some(_lab) = Lab::enter() else { return };
     let text = port("rate = '1kpps'") + &flow(0, "packets = 20");
     in_time(|| {

@@ -195,11 +195,11 @@ fn address(text: &str) -> IpAddr {
 #[track_caller]
 fn line<'a>(finished: &'a Finished, words: &str) -> &'a str {
     let found = finished.stderr.lines().find(|line| line.contains(words));
-    found.unwrap_or_else(|| panic!("nobody said {words:?}: {finished:?}"))
+    found.unwrap_or_else(|| panic!("no line with {words:?}: {finished:?}"))
 }
 
 #[test]
-fn the_source_is_the_kernels_whoever_gave_the_mac() {
+fn the_source_is_the_kernels_with_a_given_mac_too() {
     let Some(hosts) = Hosts::set() else { return };
     // A second address of the same interface, which only this route prefers.
     ip("address add 203.0.113.1/24 dev xtg0");
@@ -509,7 +509,7 @@ fn ask_for_long() {
 
 /// A command that is stopped while it waits for an answer does not claim that there was none.
 #[test]
-fn whoever_waits_for_an_answer_can_be_stopped() {
+fn a_command_that_waits_for_an_answer_can_be_stopped() {
     let Some(_hosts) = Hosts::set() else { return };
     ask_for_long();
     let file = file(&flow("f", "{ ethernet = {} }, { ipv4 = { dst = '192.0.2.99' } }"));
@@ -621,7 +621,7 @@ fn a_port_that_waits_for_an_answer_is_down() {
 }
 
 #[test]
-fn an_interface_may_go_while_it_is_asked_out_of() {
+fn an_interface_may_go_during_neighbour_discovery() {
     let Some(hosts) = Hosts::set() else { return };
     ask_for_long();
     let arguments = ["udp", "xtg0", "--dst-ip", "192.0.2.99", "--packets", "5"];
@@ -639,7 +639,7 @@ fn an_interface_may_go_while_it_is_asked_out_of() {
 }
 
 #[test]
-fn groups_and_broadcasts_need_nobody() {
+fn groups_and_broadcasts_need_no_neighbour() {
     let Some(hosts) = Hosts::set() else { return };
     // RFC 1112 section 6.4 and RFC 2464 section 7 map groups; the kernel knows the network's
     // broadcast address.
@@ -963,7 +963,11 @@ fn thousands_of_destinations() {
     let finished = Finished::of(trafficgen(&["check", file.path().to_str().unwrap()]));
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let said = line(&finished, "is that of 192.0.2.2 in the neighbour table");
-    assert_eq!(finished.stderr.matches("destination MAC").count(), 1, "said once: {finished:?}");
+    assert_eq!(
+        finished.stderr.matches("destination MAC").count(),
+        1,
+        "one line for all flows: {finished:?}"
+    );
     assert_eq!(asked.frames(1).len(), 1);
     row(
         "7",
@@ -1034,5 +1038,5 @@ fn thousands_of_destinations() {
     let finished = Finished::of(trafficgen(&["check", file.path().to_str().unwrap()]));
     let said = line(&finished, "10.32.0.1 does not answer: ");
     assert!(finished.code == Some(2) && said.contains("more likewise"), "{finished:?}");
-    row("7", "check, the same when nobody is there", said, 2, "");
+    row("7", "check, the same without the neighbours", said, 2, "");
 }

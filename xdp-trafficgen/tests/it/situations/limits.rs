@@ -258,7 +258,7 @@ fn a_cpu_quota_is_named() {
     let limit = "may use 30 % of a CPU (`/sys/fs/cgroup/all groups/xdp-trafficgen-";
     let said = |finished: &Finished, text: &str| {
         let line = text.lines().find(|line| line.contains(limit));
-        line.unwrap_or_else(|| panic!("not told of: {finished:?}")).trim().to_owned()
+        line.unwrap_or_else(|| panic!("no line about the quota: {finished:?}")).trim().to_owned()
     };
     let probe = Finished::of(groups::inside("cpu", THIRD, &alone.command(&["probe", "xtg0"])));
     let text = probe.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -308,9 +308,9 @@ fn a_cpu_quota_is_named() {
     // than its share of time to load.
     let port = report.only_port();
     let cost = port.frames_late.unwrap() + port.frames_unsent.unwrap() > 0;
-    let told = findings(&report, "cpu_quota");
+    let quotas = findings(&report, "cpu_quota");
     assert!(
-        told.iter().all(|quota| cost && quota.cause.contains("and the kernel stopped it in ")),
+        quotas.iter().all(|quota| cost && quota.cause.contains("and the kernel stopped it in ")),
         "{run:?}"
     );
     let figures = format!(
@@ -356,7 +356,7 @@ fn a_cpuset_is_foreseen() {
             "",
         );
     }
-    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, but frames were sent");
     // An affinity is not a limit: workers run on the CPU that the file names.
     let mut bound = Command::new("taskset");
     let command = alone.command(&["run", &file, "--json"]);
@@ -448,7 +448,7 @@ fn without_a_file_system() {
             &figures,
         );
     }
-    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, but frames were sent");
 }
 
 /// The demo's own check: as many frames arrive as were sent, and the interface counts no others.
@@ -539,10 +539,10 @@ fn check_ends_as_run_does() {
     let file = alone.file(&[("", 1), ("", 1)]);
     let ends = |command: &str, code| {
         let finished = Finished::of(alone.command(&[command, &file]));
-        let told = finished
+        let reported = finished
             .stdout
             .contains("the peer `xtg3` of `xtg2` has neither a native XDP program nor GRO");
-        assert!(finished.code == Some(code) && told, "{code} expected: {finished:?}");
+        assert!(finished.code == Some(code) && reported, "{code} expected: {finished:?}");
     };
     ends("check", 0);
     ends("run", 0);
@@ -631,7 +631,7 @@ fn own_memory(process: i32) -> f64 {
 }
 
 #[test]
-fn memory_is_worked_out() {
+fn memory_is_predicted() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
     let alone = Alone::called("xtg-memory");
@@ -694,7 +694,7 @@ fn what_does_not_fit_is_refused() {
             "",
         );
     }
-    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, but frames were sent");
 }
 
 #[test]

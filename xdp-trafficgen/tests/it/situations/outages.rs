@@ -208,7 +208,7 @@ fn daemon(config: &Config) -> Running {
         "--config",
         &config.path,
     ];
-    Running::start(crate::pacing::rig::first_of_all(&trafficgen(&options)))
+    Running::start(crate::pacing::rig::with_priority(&trafficgen(&options)))
 }
 
 /// The fields of the log's lines with this message.
@@ -266,7 +266,7 @@ fn assert_achieved(port: &Port) {
 /// At 10 kpps with the interface gone for 3 of 10 seconds, the report said 10 000 pps achieved and
 /// none unsent.
 #[test]
-fn an_outage_of_the_daemon_is_told() {
+fn an_outage_of_the_daemon_is_reported() {
     let Some(_lab) = Lab::enter() else { return };
     let first = sink("xtg1");
     let config = Config::write(&(port("rate = '10kpps'") + &flow(0, "")));
@@ -301,11 +301,11 @@ fn an_outage_of_the_daemon_is_told() {
     assert_eq!(again[0]["code"], "port_was_down", "{again:?}");
     // Reports during the outage show growing numbers, too.
     let counts = said(&finished.stderr, "counts");
-    let mut told: Vec<u64> =
+    let mut down_ns: Vec<u64> =
         counts.iter().filter_map(|counts| counts["down_ns"].as_u64()).collect();
-    assert!(told.is_sorted(), "{told:?}");
-    told.dedup();
-    assert!(told.len() > 5, "{told:?}");
+    assert!(down_ns.is_sorted(), "{down_ns:?}");
+    down_ns.dedup();
+    assert!(down_ns.len() > 5, "{down_ns:?}");
     let figures = format!(
         "achieved_pps {:.0}, frames_unsent {unsent}, down_ns {}, restarts {}, due_ns {}",
         sent.achieved_pps.unwrap(),
@@ -429,16 +429,16 @@ fn a_stopped_process_needs_no_more_cpus() {
     in_time(|| {
         let before = seen.count().unwrap().frames;
         let mut running =
-            Running::start(crate::pacing::rig::first_of_all(&trafficgen(&["run", &config.path])));
+            Running::start(crate::pacing::rig::with_priority(&trafficgen(&["run", &config.path])));
         running.wait_until("frames arrive", |_| seen.count().unwrap().frames > before + 5000);
         running.signal(Signal::STOP);
         pass(1500);
         running.signal(Signal::CONT);
         let finished = running.end();
         let sentence = line(&finished.stdout, &["asked for 10 kpps, sent "]);
-        let told = sentence
+        let reported = sentence
             .ends_with("had no frame, for the process was stopped, or the machine was paused");
-        or_miss(told && !finished.stdout.contains("use more CPUs"), || format!("{finished:?}"))
+        or_miss(reported && !finished.stdout.contains("use more CPUs"), || format!("{finished:?}"))
     });
 }
 
@@ -450,7 +450,7 @@ fn rates_are_not_over_a_delay() {
     let options = "udp xtg0 --dst-mac 02:00:00:00:00:02 --delay 1s --duration 1s";
     let udp = |more: &[&str]| {
         let options: Vec<&str> = options.split(' ').chain(more.iter().copied()).collect();
-        Finished::of(crate::pacing::rig::first_of_all(&trafficgen(&options)))
+        Finished::of(crate::pacing::rig::with_priority(&trafficgen(&options)))
     };
     for rate in [&["--json"][..], &["--json", "--rate", "10kpps"]] {
         let report = udp(rate).report(0);

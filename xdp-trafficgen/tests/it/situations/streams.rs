@@ -27,7 +27,7 @@ fn file(text: &str) -> NamedTempFile {
 
 /// As `udp … 2>&1 | head -2`, with the report written to a file, so that the test can read it.
 #[test]
-fn a_reader_that_has_seen_enough() {
+fn a_reader_that_stops_early() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
     let arguments = [

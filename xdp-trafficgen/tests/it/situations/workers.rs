@@ -200,7 +200,7 @@ fn a_worker_that_comes_back() {
     while run.thread(0).is_some() {
         run.send_to(0, &[1]);
         run.send_to(0, &[0]);
-        assert!(std::time::Instant::now() < deadline, "it never notices");
+        assert!(std::time::Instant::now() < deadline, "the move is never noticed");
     }
     let Disturbed { command, running, sink } = run;
     let finished = running.end();

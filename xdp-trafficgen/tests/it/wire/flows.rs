@@ -26,9 +26,9 @@ pub(crate) fn numbered(flow: usize, number: u64) -> u64 {
 /// The flow and the number that a frame states; the rest of the frame is not checked.
 #[track_caller]
 pub(crate) fn identify(flows: &[Flow], frame: &[u8]) -> Sent {
-    let &[0x02, flow, a, b, c, d] = &frame[6..12] else { panic!("a stranger: {frame:02x?}") };
+    let &[0x02, flow, a, b, c, d] = &frame[6..12] else { panic!("a foreign frame: {frame:02x?}") };
     let flow = usize::from(flow);
-    assert!(flow < flows.len(), "a stranger: {frame:02x?}");
+    assert!(flow < flows.len(), "a foreign frame: {frame:02x?}");
     Sent { flow, number: u32::from_be_bytes([a, b, c, d]).into() }
 }
 

@@ -122,7 +122,7 @@ fn cures_work_in_a_named_namespace() {
 
 /// The cure named a header `gtpu`, whose name is `gtpv1`.
 #[test]
-fn tunnels_name_headers_that_there_are() {
+fn cures_for_tunnels_name_existing_headers() {
     let Some(_stage) = Stage::set() else { return };
     ethtool("-K xtg1 gro on");
     for (kind, options) in [
@@ -188,7 +188,7 @@ fn a_single_queue_is_given_no_second_one() {
     let mut lossy = None;
     // How many frames are lost is chance.
     let lost = reached(|| lossy.insert(report("xtg0", options, 0)).only_port().frames_dropped > 0);
-    assert!(lost, "not one frame was lost");
+    assert!(lost, "no frame was lost");
     let lossy = lossy.unwrap();
     let found = finding(&lossy, "queue_full");
     assert_says(

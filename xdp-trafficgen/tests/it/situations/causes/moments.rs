@@ -52,7 +52,7 @@ fn an_mtu_that_was_put_back() {
     let mut running = Running::start(command);
     running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
     ip("link set xtg0 mtu 500");
-    running.wait_until("it says so while it is so", |running| {
+    running.wait_until("it reports the drops while they happen", |running| {
         running.stderr().contains("being dropped")
     });
     let said = running.stderr();
@@ -91,7 +91,7 @@ fn an_mtu_that_was_put_back() {
 
 /// The facts were not read while the MTU was small, but the kernel notified the program.
 #[test]
-fn an_mtu_that_was_put_back_between_two_looks() {
+fn an_mtu_that_was_put_back_between_two_readings() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
     // A worker that does not run between the two commands loses nothing, so on a busy machine it
@@ -135,7 +135,7 @@ fn a_peers_mtu_that_was_put_back() {
     let mut running = Running::start(command);
     running.wait_until("it sends", |running| running.stderr().contains("sent "));
     elsewhere.run("ip link set xtg1 mtu 500");
-    running.wait_until("it says so while it is so", |running| {
+    running.wait_until("it reports the drops while they happen", |running| {
         running.stderr().contains("being dropped")
     });
     assert!(
@@ -169,7 +169,7 @@ fn a_peers_mtu_that_was_put_back() {
 /// The MTU is put back at once, so the facts were not read meanwhile; but the kernel also notifies
 /// of other namespaces.
 #[test]
-fn a_peers_mtu_that_nobody_saw() {
+fn a_peers_mtu_that_was_not_read_meanwhile() {
     let Some(_stage) = Stage::set() else { return };
     let (command, typed) = udp("xtg0", "--size 1000 --rate 10kpps");
     let report = with_a_small_mtu_for_a_moment(command);
@@ -195,12 +195,15 @@ fn a_peers_mtu_that_nobody_saw() {
 
 /// Without CAP_NET_BROADCAST the kernel does not notify, and the report names both possible causes.
 #[test]
-fn a_peers_mtu_of_which_nobody_may_hear() {
+fn a_peers_mtu_without_notifications() {
     let Some(_stage) = Stage::set() else { return };
     let (command, typed) = udp("xtg0", "--size 1000 --rate 10kpps");
-    let mut deaf = Command::new("setpriv");
-    deaf.arg("--bounding-set=-net_broadcast").arg(command.get_program()).args(command.get_args());
-    let report = with_a_small_mtu_for_a_moment(deaf);
+    let mut without_notifications = Command::new("setpriv");
+    without_notifications
+        .arg("--bounding-set=-net_broadcast")
+        .arg(command.get_program())
+        .args(command.get_args());
+    let report = with_a_small_mtu_for_a_moment(without_notifications);
     let found =
         report.findings.iter().find(|finding| finding.frames.is_some()).expect("some were dropped");
     if found.code == "frame_above_peer_mtu" {
@@ -269,7 +272,8 @@ fn a_peer_that_was_down_for_a_while() {
     running.wait_until("it sends", |running| running.stderr().contains("sent "));
     elsewhere.run("ip link set xtg1 down");
     elsewhere.run("ip link set xtg1 up");
-    running.wait_until("it says so", |running| running.stderr().contains("being dropped"));
+    running
+        .wait_until("it reports the drops", |running| running.stderr().contains("being dropped"));
     running.signal(Signal::INT);
     let report = running.end().report(0);
     let found = finding(&report, "veth_peer_changed");
@@ -310,7 +314,7 @@ fn the_daemon_explains_old_drops_by_their_own_facts() {
     running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
     ethtool("-K xtg1 gro on");
     ip("link set xtg1 mtu 500");
-    running.wait_until("it says so while it is so", |running| {
+    running.wait_until("it reports the drops while they happen", |running| {
         running.stderr().contains("frames dropped")
     });
     ip("link set xtg1 mtu 1500");

@@ -19,7 +19,7 @@ fn a_renamed_interface_goes_on() {
     let mut running = Running::start(command);
     running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
     ip("link set xtg0 name lab0");
-    running.wait_until("it says so while it goes on", |running| {
+    running.wait_until("it reports the new name and goes on", |running| {
         running.stderr().contains("was renamed to `lab0`")
     });
     let before = sink.count().unwrap().frames;
@@ -37,14 +37,15 @@ fn a_renamed_interface_goes_on() {
 
 /// A command with the interface's old name would fail.
 #[test]
-fn a_cure_has_the_name_of_now() {
+fn a_cure_uses_the_current_name() {
     let Some(_stage) = Stage::set() else { return };
     let sink = sink("xtg1");
     let mut running = Running::start(udp("xtg0", "--size 1000 --rate 10kpps").0);
     running.wait_until("frames arrive", |_| sink.count().unwrap().frames > 0);
     ip("link set xtg0 name lab0");
     ip("link set lab0 mtu 500");
-    running.wait_until("it says so", |running| running.stderr().contains("being dropped"));
+    running
+        .wait_until("it reports the drops", |running| running.stderr().contains("being dropped"));
     running.signal(Signal::INT);
     let report = running.end().report(0);
     let found = finding(&report, "frame_above_mtu");

@@ -55,7 +55,7 @@ fn xdp_tools_generator_would_run() {
     assert_eq!((bytes, frames > 0), (66 * frames, true), "{counted}");
     sending.signal(Signal::INT);
     let sent = sending.end().report(0).only_port().frames_tx;
-    assert!(frames < sent, "those before the word are not counted: {frames} of {sent}");
+    assert!(frames < sent, "frames before the start signal are not counted: {frames} of {sent}");
     // The other end's program only stands by: it ends with its standard input, without a report.
     let (sender, said) = &mut ends[1];
     drop(sender.stdin.take());

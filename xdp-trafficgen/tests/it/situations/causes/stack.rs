@@ -213,7 +213,7 @@ fn a_capture_at_the_sender() {
         .args(["-Z", "root", "-i", "xtg0", "-U", "-w", file.to_str().unwrap()])
         .stdin(Stdio::null());
     let tcpdump = Other(tcpdump.stderr(Stdio::null()).spawn().expect("tcpdump is installed"));
-    running.wait_until("it says so", |running| {
+    running.wait_until("it reports the capture", |running| {
         running.stderr().contains("a process captures at `xtg0`, as tcpdump")
     });
     // tcpdump's file has a header of 24 bytes, followed by captured frames.
@@ -282,7 +282,7 @@ fn a_queueing_discipline_is_bypassed() {
 
 /// Each of the two ports reported the other's frames as other traffic.
 #[test]
-fn ports_of_a_daemon_are_no_others_to_each_other() {
+fn ports_of_a_daemon_know_each_others_frames() {
     let Some(stage) = Stage::set() else { return };
     stage.pair("xtg2", "xtg3", 1);
     let sink = sink("xtg1");
@@ -315,7 +315,7 @@ fn ports_of_a_daemon_are_no_others_to_each_other() {
     table::row(
         "17",
         "daemon, two ports that leave by one interface",
-        "no word of others",
+        "no finding about other traffic",
         0,
         &format!("{sent:?} frames sent"),
     );

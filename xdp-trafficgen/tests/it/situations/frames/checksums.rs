@@ -199,7 +199,7 @@ fn as_linux_and_tshark_count() {
 }
 
 #[test]
-fn refused_where_it_cannot_follow() {
+fn refused_where_a_checksum_cannot_follow_the_lengths() {
     let Some(_stage) = Stage::set() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("apart.toml");

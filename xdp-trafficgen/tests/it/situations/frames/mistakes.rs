@@ -200,7 +200,7 @@ fn what_is_meant_is_taken() {
          packet = [{{ ethernet.dst = '{RECEIVER_MAC}' }}, {{ ipv4.dscp = 'AF41' }}, {{ udp = {{}} }}]\n"
     );
     fs::write(path, &text).unwrap();
-    rates_of_the_command_line_are_looked_at(path);
+    check_and_show_use_the_rate_of_the_command_line(path);
     check(&["run", path], 1000);
     check(&["run", path, "--set", "flows.f.packets=2e3", "--set", "flows.f.rate=1_000kpps"], 2000);
     assert_arrived(&sink, sent);
@@ -231,7 +231,7 @@ fn what_is_meant_is_taken() {
 
 /// `check` and `show` report the rate that `run` would send at: in words, and in the times of
 /// frames.
-fn rates_of_the_command_line_are_looked_at(path: &str) {
+fn check_and_show_use_the_rate_of_the_command_line(path: &str) {
     for (option, value, rate, second) in [
         ("--rate", "2kpps", "2 kpps", "0.000500"),
         ("--rate", "\"500pps\"", "500 pps", "0.002000"),

@@ -119,7 +119,7 @@ fn an_invalid_filter_is_refused() {
             assert!(finished.stderr.contains(part.as_str()), "no `{part}` in {finished:?}");
         }
     }
-    assert_eq!(sink.count().unwrap().frames, 0, "refused, and sent all the same");
+    assert_eq!(sink.count().unwrap().frames, 0, "refused, but frames were sent");
     let mut command =
         trafficgen(&["udp", "xtg0", "--dst-mac", "02:00:00:00:00:02", "--packets", "1"]);
     let finished = Finished::of({

@@ -48,9 +48,13 @@ fn a_log_on_a_full_disk() {
     let mut text = String::new();
     file.read_to_string(&mut text).unwrap();
     assert_whole_lines(&text);
-    let told = lost(&text).unwrap();
-    assert_eq!(text.matches(&format!("\"log_lines_lost\":{told}")).count(), 1, "told once: {text}");
-    assert!(told > 0, "{text}");
+    let reported = lost(&text).unwrap();
+    assert_eq!(
+        text.matches(&format!("\"log_lines_lost\":{reported}")).count(),
+        1,
+        "reported once: {text}"
+    );
+    assert!(reported > 0, "{text}");
     let message = "the log could not be written; so many lines since the start are missing";
     assert!(text.contains(message), "{text}");
     row(
@@ -58,7 +62,7 @@ fn a_log_on_a_full_disk() {
         "daemon … --log-format json 2>>full/log, then made room",
         message,
         0,
-        &format!("log_lines_lost {told}"),
+        &format!("log_lines_lost {reported}"),
     );
 }
 

@@ -93,7 +93,7 @@ fn lines(screen: &Mutex<Parser>) -> Vec<String> {
 }
 
 #[test]
-fn ctrl_c_takes_the_table_away() {
+fn ctrl_c_removes_the_table() {
     let Some(_stage) = Stage::set() else { return };
     let _sink = sink("xtg1");
     let arguments = ["udp", "xtg0", "--dst-mac", RECEIVER_MAC, "--rate", "1kpps"];
