@@ -122,8 +122,8 @@ pub(crate) fn measure(
     let namespace = Namespace::new()?;
     // The programs are attached before the generator starts, because it may ask whether its
     // interface sends XDP frames.
-    let receiver = Standing::by(&namespace, receiver, RECEIVER, seconds)?;
-    let _sender = Standing::by(&namespace, &["sink".to_owned()], SENDER, seconds)?;
+    let receiver = StandbyReceiver::start(&namespace, receiver, RECEIVER, seconds)?;
+    let _sender = StandbyReceiver::start(&namespace, &["sink".to_owned()], SENDER, seconds)?;
     ensure_it_sends(&namespace)?;
     let limit = (WARM_UP + seconds + OVERRUN).as_secs_f64().to_string();
     let mut peer = namespace
@@ -182,15 +182,15 @@ fn ensure_it_sends(namespace: &Namespace) -> Result<()> {
 
 /// A receiver whose program stays at its interface as long as this value lives, and which measures
 /// when it gets the start signal.
-struct Standing {
+struct StandbyReceiver {
     child: Child,
     /// None once the start signal was sent, or the receiver is to end.
-    word: Option<ChildStdin>,
+    start_signal: Option<ChildStdin>,
     said: BufReader<ChildStdout>,
 }
 
-impl Standing {
-    fn by(
+impl StandbyReceiver {
+    fn start(
         namespace: &Namespace,
         receiver: &[String],
         interface: &str,
@@ -204,9 +204,9 @@ impl Standing {
             .stdout(Stdio::piped())
             .spawn()
             .context("the receiver cannot be started")?;
-        let (word, said) =
+        let (start_signal, said) =
             (child.stdin.take(), child.stdout.take().context("the receiver has no output")?);
-        let mut standing = Self { child, word, said: BufReader::new(said) };
+        let mut standing = Self { child, start_signal, said: BufReader::new(said) };
         let mut line = String::new();
         standing.said.read_line(&mut line).context("the receiver is lost")?;
         ensure!(
@@ -218,8 +218,9 @@ impl Standing {
 
     /// Sends the start signal, and waits for the report.
     fn measure(mut self) -> Result<String> {
-        let mut word = self.word.take().context("the receiver was told already")?;
-        word.write_all(b"\n").context("the receiver is lost")?;
+        let mut start_signal =
+            self.start_signal.take().context("the receiver was started already")?;
+        start_signal.write_all(b"\n").context("the receiver is lost")?;
         let mut report = String::new();
         self.said.read_to_string(&mut report).context("the receiver is lost")?;
         ensure!(
@@ -230,9 +231,9 @@ impl Standing {
     }
 }
 
-impl Drop for Standing {
+impl Drop for StandbyReceiver {
     fn drop(&mut self) {
-        drop(self.word.take());
+        drop(self.start_signal.take());
         // The receiver may have ended already, which is what is wanted.
         self.child.wait().ok();
     }

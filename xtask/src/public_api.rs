@@ -55,7 +55,7 @@ pub(crate) fn check(sh: &Shell) -> Result<()> {
             "rustdoc writes format {format}, and public-api reads {FORMAT}"
         );
         println!(
-            "public API: not compared, for rustdoc writes format {format}, and public-api reads {FORMAT}"
+            "public API: not compared, because rustdoc writes format {format}, and public-api reads {FORMAT}"
         );
         return Ok(());
     }
@@ -84,7 +84,7 @@ fn documented(sh: &Shell) -> Result<PathBuf> {
         .env("RUSTDOC", &rustdoc)
         .quiet()
         .run()
-        .context("rustdoc has something to say")?;
+        .context("rustdoc reports problems")?;
     Ok(target_dir().join("doc/xdp_trafficgen.json"))
 }
 
@@ -93,7 +93,7 @@ fn format_version(json: &Path) -> Result<u64> {
     let text =
         fs::read_to_string(json).with_context(|| format!("{} cannot be read", json.display()))?;
     let Some((_, version)) = text.rsplit_once("\"format_version\":") else {
-        bail!("rustdoc does not say its format")
+        bail!("rustdoc's JSON has no format version")
     };
     let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().context("rustdoc's format is no number")

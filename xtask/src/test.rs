@@ -52,12 +52,12 @@ fn lint(sh: &Shell) -> Result<()> {
     step(
         "clippy, host crates",
         cmd!(sh, "cargo clippy --package xdp-trafficgen --package xtask --all-targets {deny...}"),
-        "clippy has something to say",
+        "clippy reports problems",
     )?;
     step(
         "clippy, eBPF crate on the host",
         cmd!(sh, "cargo clippy --package xdp-trafficgen-ebpf --lib --tests {deny...}"),
-        "clippy has something to say",
+        "clippy reports problems",
     )?;
     // A target folder of its own: the nightly's artefacts would replace those of stable.
     step(
@@ -66,7 +66,7 @@ fn lint(sh: &Shell) -> Result<()> {
             .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
             .args(deny)
             .env("CARGO_TARGET_DIR", target_dir().join("ebpf-clippy")),
-        "clippy has something to say",
+        "clippy reports problems",
     )?;
     setup::ensure_cargo_deny(sh)?;
     step(
@@ -79,7 +79,7 @@ fn lint(sh: &Shell) -> Result<()> {
     step(
         "documentation",
         cmd!(sh, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings"),
-        "rustdoc has something to say",
+        "rustdoc reports problems",
     )
 }
 

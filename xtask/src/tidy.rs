@@ -47,7 +47,7 @@ pub(crate) fn run(sh: &Shell) -> Result<()> {
     for finding in &findings {
         eprintln!("{finding}");
     }
-    ensure!(findings.is_empty(), "tidy: {} to mend", findings.len());
+    ensure!(findings.is_empty(), "tidy: {} findings", findings.len());
     println!("tidy: {} files", files.len());
     Ok(())
 }

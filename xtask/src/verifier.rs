@@ -81,7 +81,8 @@ pub(crate) fn check(sh: &Shell) -> Result<()> {
 
 fn ask(sh: &Shell, program: &Path, arguments: &[&str]) -> Result<BTreeMap<String, Case>> {
     let answer = cmd!(sh, "{program} programs {arguments...}").quiet().read()?;
-    serde_json::from_str(&answer).context("xdp-trafficgen-bench programs answers something else")
+    serde_json::from_str(&answer)
+        .context("the output of xdp-trafficgen-bench programs has another form")
 }
 
 fn snapshot_of(cases: BTreeMap<String, Case>) -> Result<Snapshot> {

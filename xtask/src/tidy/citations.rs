@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_can_look_up_is_no_stray_citation() {
+    fn what_a_reader_can_look_up_is_no_stray_citation() {
         check("see doc/measurements.md#veth, or README.md.", &[]);
         check("[measured](../doc/measurements.md)", &[]);
         check("https://github.com/rust-lang/cargo/issues/6412", &[]);

@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_may_be_used() {
+    fn earlier_modules_may_be_used() {
         check(
             "use crate::{sys, units::Nanos};\nuse super::Driver;\nuse std::{fmt, path::Path};\nuse aya::plan;",
             &[],
