@@ -52,6 +52,10 @@ pub(super) enum Answer {
 /// setting.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// The kernel removes an interface's neighbours when it takes the interface down, and the interface
+/// itself a moment later: how long that moment may take.
+const REMOVAL: Duration = Duration::from_millis(100);
+
 /// How many are asked at a time: far below 1024, where the kernel's table is full (`gc_thresh3`).
 const ASKED_AT_ONCE: usize = 256;
 
@@ -124,6 +128,7 @@ fn ask_batch(
             },
         }
     }
+    let mut removed = Vec::new();
     let mut pause = Duration::from_millis(1);
     while !waiting.is_empty() {
         if stop.is_cancelled() {
@@ -145,7 +150,10 @@ fn ask_batch(
                     still.push((neighbour, first.or(Some(count))));
                     continue;
                 }
-                Entry::None => Answer::Silent { requests: 0, waited },
+                Entry::None => {
+                    removed.push(neighbour);
+                    Answer::Silent { requests: 0, waited }
+                }
                 Entry::NoInterface => Answer::MayNotAsk(libc::ENODEV),
             };
             answers.insert(neighbour, answer);
@@ -154,6 +162,14 @@ fn ask_batch(
         if !waiting.is_empty() {
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
+        }
+    }
+    if !removed.is_empty() {
+        thread::sleep(REMOVAL);
+    }
+    for neighbour in removed {
+        if matches!(entry(socket, neighbour)?, Entry::NoInterface) {
+            answers.insert(neighbour, Answer::MayNotAsk(libc::ENODEV));
         }
     }
     Ok(Some(answers))
