@@ -36,7 +36,7 @@ pub use tune::Tune;
 
 use crate::config::literal;
 
-/// Line-rate traffic generator on XDP live frames.
+/// Traffic generator on XDP live frames.
 ///
 /// The kernel runs a specialised XDP program over and over on a packet and really transmits the
 /// result: no DPDK, no hugepages, no unbinding of the NIC. Needs Linux 5.18 or later, and root or

@@ -1,4 +1,4 @@
-//! xdp-trafficgen: a line-rate traffic generator on XDP live frames (`BPF_PROG_RUN` with
+//! xdp-trafficgen: a traffic generator on XDP live frames (`BPF_PROG_RUN` with
 //! `BPF_F_TEST_XDP_LIVE_FRAMES`, Linux 5.18 and later), as a library.
 //!
 //! Data flows one way. [`config`] is what the user wrote, in a file or as values; its documentation

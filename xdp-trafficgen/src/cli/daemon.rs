@@ -17,7 +17,7 @@ pub struct Daemon {
     #[command(flatten)]
     pub overrides: Overrides,
     /// How the log is written
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
     /// How often the counts are logged
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]

@@ -42,7 +42,7 @@ pub struct PaceTest {
     /// How long to send, or to receive: `2s`, `500ms`
     #[arg(long, default_value = "2s", value_parser = duration)]
     pub duration: Duration,
-    /// Leave out the gaps of the first so long
+    /// Leave out the gaps of this time at the start
     #[arg(long, value_name = "DURATION", default_value_t = WarmUp(gaps::WARM_UP), value_parser = warm_up)]
     pub warm_up: WarmUp,
     /// Bytes of each frame on the wire, with the 4 of its FCS

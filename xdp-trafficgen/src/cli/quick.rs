@@ -63,8 +63,9 @@ pub struct Icmp {
 pub struct Quick {
     /// The interface to send out of
     pub interface: String,
-    /// Destination MAC address [default: that of the next hop, which the kernel is made to ask
-    /// for; that of the group or of everybody for a multicast or broadcast address]
+    /// Destination MAC address [default: that of the next hop, resolved by the kernel (ARP,
+    /// neighbour discovery); that of the group or of everybody for a multicast or broadcast
+    /// address]
     #[arg(long, value_name = "MAC", value_parser = mac)]
     pub dst_mac: Option<Mac>,
     /// Source MAC address [default: the interface's]

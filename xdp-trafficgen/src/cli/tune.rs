@@ -24,8 +24,8 @@ use crate::{
 pub struct Tune {
     /// The interface to send out of
     pub interface: String,
-    /// Destination MAC address [default: that of the next hop to 198.19.0.1, which the kernel is
-    /// made to ask for]
+    /// Destination MAC address [default: that of the next hop to 198.19.0.1, resolved by the
+    /// kernel (ARP, neighbour discovery)]
     #[arg(long, value_name = "MAC", value_parser = mac)]
     pub dst_mac: Option<Mac>,
     /// Bytes of each frame on the wire, with the 4 of its FCS
