@@ -4,11 +4,20 @@ use std::fmt::Write as _;
 
 use super::{HeaderKind, Options};
 
+/// What stands above the table; the configuration's reference has it under a sentence of its own.
+const TITLE: &str = "\
+# Headers
+
+What each header of a `packet` is, which headers it can follow, its fields with their bits, and what can
+be written beside them.
+
+";
+
 /// The headers in Markdown, a row each: what they are, which they can follow, their fields with as
 /// many bits, and their part of variable length.
 pub fn reference() -> String {
-    let mut text =
-        "| header | what it is | can follow | fields and their bits | beside them |\n".to_owned();
+    let mut text = TITLE.to_owned();
+    text += "| header | what it is | can follow | fields and their bits | beside them |\n";
     text += "|---|---|---|---|---|\n";
     for kind in HeaderKind::ALL {
         let _ = writeln!(

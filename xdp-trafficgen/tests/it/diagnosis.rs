@@ -2,7 +2,7 @@
 //! says, and what a user can do about it. Each run that sends no frames explains why.
 //!
 //! Conditions that need hardware or other kernels are given to the pure functions as facts, in
-//! src/diagnosis/tests.rs.
+//! src/diagnosis/tests/.
 
 mod memory;
 

@@ -53,7 +53,7 @@ pub(super) fn too_little(table: &Table) {
     assert_ne!(finished.code, Some(LEFT_BEHIND), "{finished:?}");
     if finished.code == Some(NO_GROUP) {
         // Recorded facts replace this trial: see the_machine_is_looked_at_too of
-        // src/diagnosis/tests.rs.
+        // src/diagnosis/tests/foreseen.rs.
         let why = "no control group with a memory limit can be made here";
         skipped(format_args!("{condition}: {why}"));
         table.row(condition, "–", "low_memory", why, "");
