@@ -5,8 +5,14 @@
 //! interfaces:
 //!
 //!     cargo run --example plan
+//!
+//! It exits non-zero when the configuration is wrong.
 
-use std::io::{self, Write};
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use xdp_trafficgen::{
     config::{Diagnostics, Source, file},
@@ -36,16 +42,20 @@ packets = 1_000_000
 packet = [{ ethernet = { dst = "02:00:00:00:00:02" } }, { ipv4 = {} }, { tcp = { dst_port = 443 } }]
 "#;
 
-fn main() -> io::Result<()> {
-    show(&mut io::stdout())
+fn main() -> ExitCode {
+    match show(&mut io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => {
+            // Best effort: the exit status says it too.
+            let _ = writeln!(io::stderr(), "{wrong}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
-    let plan = match plan_for(&machine()) {
-        Ok(plan) => plan,
-        // All that is wrong, each mistake with its line and what helps.
-        Err(wrong) => return write!(out, "{wrong}"),
-    };
+pub(crate) fn show(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    // The error has all that is wrong, each mistake with its line and what helps.
+    let plan = plan_for(&machine())?;
     for port in &plan.ports {
         writeln!(
             out,
@@ -60,7 +70,10 @@ pub(crate) fn show(out: &mut impl Write) -> io::Result<()> {
         }
     }
     // What was decided because the configuration does not say it.
-    plan.notes.iter().try_for_each(|note| writeln!(out, "{note}"))
+    for note in &plan.notes {
+        writeln!(out, "{note}")?;
+    }
+    Ok(())
 }
 
 fn plan_for(facts: &Facts) -> Result<Plan, Diagnostics> {

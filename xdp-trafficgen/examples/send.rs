@@ -1,5 +1,6 @@
 //! Sends a million frames out of an interface and reads the counts:
 //!
+//!     cargo build --example send
 //!     sudo target/debug/examples/send eth1 02:00:00:00:00:02
 //!
 //! The second argument is the MAC address that the frames go to. It really sends: take an interface
