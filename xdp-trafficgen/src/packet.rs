@@ -9,6 +9,7 @@ pub(crate) mod decode;
 mod encode;
 pub(crate) mod field;
 pub(crate) mod headers;
+mod layer;
 mod order;
 mod parts;
 mod payload;
@@ -24,11 +25,13 @@ mod window;
 pub use checksums::{Bound, CoveredChecksum, Reach};
 pub use field::{FieldDef, FieldType};
 pub use headers::{HeaderKind, Options};
+pub use layer::ChecksumMode;
+#[doc(hidden)]
+pub use layer::{Layer, StackError};
 pub use payload::Payload;
 #[doc(hidden)]
 pub use reference::reference;
-pub use template::ChecksumMode;
 #[doc(hidden)]
-pub use template::{Layer, LengthField, StackError, Template, assemble};
+pub use template::{LengthField, Template, assemble};
 #[doc(hidden)]
 pub use window::Window;
