@@ -172,3 +172,20 @@ fn deep_stacks() {
         "the innermost addresses"
     );
 }
+
+#[test]
+fn fields_are_in_the_order_of_the_wire_and_do_not_overlap() {
+    for kind in HeaderKind::ALL {
+        let mut end = i32::MIN;
+        for field in kind.fields() {
+            let name = format!("{}.{}", kind.name(), field.name);
+            assert!(field.bit_offset >= end, "{name} starts before the end of the field before");
+            assert!((1..=128).contains(&field.bits), "{name} has {} bits", field.bits);
+            end = field.bit_offset + i32::try_from(field.bits).expect("at most 128");
+        }
+        assert_eq!(end.max(0) % 8, 0, "{} ends within a byte", kind.name());
+        if let Some(checksum) = kind.checksum_field() {
+            assert_eq!(checksum.bits, 16, "{}.{}", kind.name(), checksum.name);
+        }
+    }
+}
