@@ -69,7 +69,7 @@ pub enum EngineError {
     /// What made way on a port's interface could not be put back.
     #[error("an interface is not as it was before the run")]
     Release(#[source] KernelError),
-    /// There is nobody to tell what becomes of frames.
+    /// No trace point would report what happens to frames.
     #[error("the kernel's trace points cannot be listened to")]
     Listen(#[source] KernelError),
     /// The programs' clock cannot be compared with ours.
@@ -232,12 +232,12 @@ impl Loaded {
     /// # Errors
     /// When there are no threads left, or the instant to start at is over.
     pub fn start(self, start: Start, stop: &CancellationToken) -> Result<Session, EngineError> {
-        // Workers wait for a word that comes when all are there; when one could not be had, its
-        // sender is dropped and they end.
-        let (go, gate) = watch::channel(None);
+        // Workers wait for the start signal; if a thread cannot be spawned, the sender is dropped
+        // and they exit.
+        let (start_signal, started) = watch::channel(None);
         let stop = Stop::below(stop, self.clock);
         let words = self.ports.iter().map(|port| port.generator.stop().clone()).collect();
-        let hush = StopWriter::when(&stop, words);
+        let stop_writer = StopWriter::when(&stop, words);
         let mut workers = JoinSet::new();
         let mut threads = Vec::new();
         for (number, port) in self.ports.iter().enumerate() {
@@ -247,7 +247,7 @@ impl Loaded {
                     Arc::clone(port),
                     index,
                     self.clock,
-                    gate.clone(),
+                    started.clone(),
                     stop.clone(),
                     done,
                 )?);
@@ -276,7 +276,7 @@ impl Loaded {
             workers,
             threads,
             stop,
-            _hush: hush,
+            _stop_writer: stop_writer,
             clock,
             started,
             failed: Vec::new(),
@@ -288,25 +288,26 @@ impl Loaded {
         if !matches!(start, Start::At(_)) {
             session.begin_counting();
         }
-        go.send_replace(Some(started));
+        start_signal.send_replace(Some(started));
         Ok(session)
     }
 }
 
-/// A thread for the worker with this index among the port's CPUs; it starts when the gate says when
+/// A thread for the worker with this index among the port's CPUs; it starts when the started says when
 /// the start was.
 fn spawn(
     port: Arc<Port>,
     index: u32,
     clock: ProgramClock,
-    mut gate: watch::Receiver<Option<u64>>,
+    mut started: watch::Receiver<Option<u64>>,
     stop: Stop,
     done: oneshot::Sender<Result<(), WorkerError>>,
 ) -> Result<thread::JoinHandle<()>, EngineError> {
     let cpu = port.plan.cpus[index as usize];
     let work = move || {
         let pinned = worker::pin(cpu);
-        let Ok(Some(start)) = block_on(gate.wait_for(Option::is_some)).map(|start| *start) else {
+        let Ok(Some(start)) = block_on(started.wait_for(Option::is_some)).map(|start| *start)
+        else {
             return;
         };
         let result = pinned.and_then(|()| {
@@ -359,7 +360,7 @@ pub struct Session {
     threads: Vec<thread::JoinHandle<()>>,
     stop: Stop,
     /// Lets paced calls come to their end when `stop` is cancelled.
-    _hush: StopWriter,
+    _stop_writer: StopWriter,
     clock: ProgramClock,
     /// On this clock, in nanoseconds; may be to come.
     started: u64,
@@ -483,8 +484,8 @@ impl Session {
         let mut ports: Vec<PortCount> = ports.into_iter().map(PortCount::settled).collect();
         if let Some(counters) = self.counters.take() {
             let unsettled = counters.end(&mut ports, self.stop.token()).await;
-            for (index, parting) in reconcile(&ports, &unsettled) {
-                ports[index].partings.push(parting);
+            for (index, mismatch) in reconcile(&ports, &unsettled) {
+                ports[index].mismatches.push(mismatch);
             }
         }
         Ok(Snapshot { elapsed, ports })

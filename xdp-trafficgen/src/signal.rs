@@ -14,8 +14,8 @@ pub(crate) fn stop_token() -> Result<CancellationToken, ctrlc::Error> {
     let handler = stop.clone();
     ctrlc::set_handler(move || {
         if handler.is_cancelled() {
-            // Nothing stays behind: everything in the kernel hangs on this process's descriptors.
-            // But what made way for it (--replace-xdp) is not put back.
+            // Nothing stays behind: the kernel frees everything when this process's descriptors
+            // close. But a program that was replaced (--replace-xdp) is not put back.
             process::exit(EXIT_SECOND_SIGNAL);
         }
         handler.cancel();

@@ -29,7 +29,7 @@ use crate::{
     kernel::{Generator, KernelError, TracePoint},
     plan::PortPlan,
     stats::{
-        reconcile::{Mismatch, add_partings},
+        reconcile::{Mismatch, add_mismatches},
         workers::State,
     },
 };
@@ -85,7 +85,7 @@ pub struct PortCount {
     /// it was there to the end.
     pub interface_count: Option<Counters>,
     /// Where that count parts from ours.
-    pub partings: Vec<Mismatch>,
+    pub mismatches: Vec<Mismatch>,
     /// How long a worker of the port stood still, at once and in all: its process was stopped, or
     /// the machine was paused.
     pub still: (Duration, Duration),
@@ -96,8 +96,8 @@ pub struct PortCount {
 /// What became of the frames of one worker.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkerCount {
-    /// Its CPU. One that is not among the plan's has no worker: somebody moved a worker's thread
-    /// there.
+    /// Its CPU. One that is not among the plan's has no worker: a worker's thread was moved there
+    /// from outside.
     pub cpu: u32,
     /// Repetitions of the program.
     pub frames_attempted: u64,
@@ -221,7 +221,7 @@ impl PortCount {
             leaves_by: plan.leaves_by(),
             line_rate: plan.line_rate,
             interface_count: None,
-            partings: Vec::new(),
+            mismatches: Vec::new(),
             still: (Duration::ZERO, Duration::ZERO),
             outage: Outage::default(),
         })
@@ -282,7 +282,7 @@ impl PortCount {
             leaves_by: _,
             line_rate: _,
             interface_count,
-            partings,
+            mismatches,
             still: (longest, still),
             outage,
         } = earlier;
@@ -295,7 +295,7 @@ impl PortCount {
                 },
             );
         }
-        add_partings(&mut self.partings, partings);
+        add_mismatches(&mut self.mismatches, mismatches);
         self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
         self.in_flight += in_flight;
         self.elapsed += *elapsed;

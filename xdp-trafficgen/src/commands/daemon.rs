@@ -1,4 +1,4 @@
-//! The daemon: supervises ports until it is told to stop. The composition root of everything that
+//! The daemon: supervises ports until a signal stops it. The composition root of everything that
 //! lives longer than a run.
 
 mod supervision;

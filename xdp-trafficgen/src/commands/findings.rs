@@ -161,7 +161,7 @@ mod tests {
             largest: 64,
             attach: RequiredProgram::Nothing,
             needs: Needs::default(),
-            pace: SendMode::FullSpeed,
+            mode: SendMode::FullSpeed,
             busy: true,
         };
         let ports = ["a", "b"].map(sending).to_vec();

@@ -17,10 +17,10 @@ use crate::{
 /// names are those of the working directory.
 pub(crate) fn replace_rates(
     config: &mut Config,
-    pace: &cli::RateOptions,
+    options: &cli::RateOptions,
     scale: cli::Scale,
 ) -> Result<(), CommandError> {
-    let cli::RateOptions { rate, behind } = pace;
+    let cli::RateOptions { rate, behind } = options;
     let mut wrong = Diagnostics::new(config.source.clone());
     if let Some(text) = rate {
         match file::parse_rate_option("--rate", text, &|name| input::read_file(Path::new(name))) {
@@ -169,8 +169,8 @@ mod tests {
         let scale = cli::Scale {
             scale: factor.map(|factor| crate::config::rate::parse_factor(factor).unwrap()),
         };
-        let pace = RateOptions { rate: rate.map(str::to_owned), behind: None };
-        replace_rates(&mut config, &pace, scale).map_err(|error| error.render())?;
+        let options = RateOptions { rate: rate.map(str::to_owned), behind: None };
+        replace_rates(&mut config, &options, scale).map_err(|error| error.render())?;
         let shown =
             |rate: &Option<Located<Profile>>| rate.as_ref().map(|rate| rate.value.to_string());
         let total = |port: &crate::config::Port| {

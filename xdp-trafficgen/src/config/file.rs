@@ -60,7 +60,7 @@ pub fn parse(source: Source) -> Result<Config, Diagnostics> {
 
 /// The configuration a file describes once the `overrides` are carried out in their order, each of
 /// which is a `PATH=VALUE` such as `flows.dns.packet.ipv4.src=10.0.0.9`: the value is TOML, or else
-/// a string. Ports and flows are told by their names (`*` for all), headers by theirs (`ipv4[1]` is
+/// a string. Ports and flows are addressed by name (`*` for all), headers by theirs (`ipv4[1]` is
 /// the second where there are several). `read` is asked for the other files it names.
 ///
 /// # Errors

@@ -245,5 +245,5 @@ impl LatePolicy {
 /// Points of traces and steps of a configuration at most, all together.
 pub const MAX_POINTS: usize = 1_000_000;
 
-/// Frames that leave later than this after they were due count as late, unless told otherwise.
+/// Frames that leave later than this after they were due count as late by default.
 pub const DEFAULT_LATE_THRESHOLD: Duration = Duration::from_micros(1);

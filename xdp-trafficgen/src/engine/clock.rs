@@ -27,7 +27,7 @@ pub(super) fn at(clock: ProgramClock, instant: SystemTime) -> Option<u64> {
 /// How long a sleeper takes at most to notice that it should stop.
 const SLICE: u64 = 10_000_000;
 
-/// Sleeps until this instant, or until it is told to stop.
+/// Sleeps until this instant, or until the stop token is cancelled.
 pub(super) fn sleep_until(clock: ProgramClock, instant: u64, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let now = clock.now();

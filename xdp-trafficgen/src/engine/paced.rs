@@ -137,13 +137,13 @@ impl<'a> PacedLoop<'a> {
         self.worker.stop.over(self.worker.clock.now()).saturating_sub(self.worker.start)
     }
 
-    /// Whether it was told to stop. All workers and the program look at the same word; the token
-    /// that is cancelled is seen by each at another moment.
+    /// Whether the stop flag is set. All workers and the program read the same flag, while each
+    /// would see the cancelled token at another moment.
     fn is_stopped(&self) -> bool {
         self.worker.generator.stop().get().is_some()
     }
 
-    /// Calls until all streams have ended, or it is told to stop.
+    /// Calls until all streams have ended, or the stop flag is set.
     fn until_done(&mut self) -> Result<(), WorkerError> {
         while !self.is_stopped() {
             let mut clock = self.worker_clock()?;

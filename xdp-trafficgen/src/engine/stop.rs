@@ -1,10 +1,10 @@
-//! Stops the programs of a session at the instant at which it is told to stop.
+//! Stops a session's programs at the instant at which its stop token is cancelled.
 //!
-//! A signal cancels a token. Whoever waits for that in the runtime hears of it when the runtime has
-//! time, and departures that were due until then would look like departures without a frame. So the
-//! words that the programs look at are written by the thread that cancels the token, while it does
-//! so. Somebody may have asked the token before; but paced workers go by the word alone, and the
-//! instant in it is the one from which on nothing was due, for all ports and workers.
+//! A signal cancels the token. Tasks of the runtime notice that when the runtime has time, and
+//! departures that were due until then would count as departures without a frame. So the thread
+//! that cancels the token writes each program's stop flag itself, while it cancels. Paced workers
+//! read only that flag, and the instant in it is the one from which on no frame was due, for all
+//! ports and workers.
 
 use std::{
     pin::Pin,
@@ -52,8 +52,8 @@ impl Stop {
         self.over.get_or_init(|| now);
     }
 
-    /// Somebody asked for it. What was due just before gets as long as frames get to catch up at an
-    /// end that is known before: a worker that is behind by no more has missed nothing yet.
+    /// The user requested the stop. Frames that were due just before get as long as they get at an
+    /// end that is known beforehand: a worker that is late by no more has missed none yet.
     fn asked(&self, now: u64) {
         self.over.get_or_init(|| now.saturating_sub(GRACE));
     }
@@ -109,17 +109,17 @@ mod tests {
 
     use super::*;
 
-    /// A session's stop, and its hush without a word.
+    /// A session's stop, and its stop_writer without a word.
     fn stop(signal: &CancellationToken) -> (Stop, StopWriter) {
         let stop = Stop::below(signal, ProgramClock::OWN);
-        let hush = StopWriter::when(&stop, Vec::new());
-        (stop, hush)
+        let stop_writer = StopWriter::when(&stop, Vec::new());
+        (stop, stop_writer)
     }
 
     #[test]
     fn a_stop_that_is_asked_for_leaves_time_to_catch_up() {
         let signal = CancellationToken::new();
-        let (stop, _hush) = stop(&signal);
+        let (stop, _stop_writer) = stop(&signal);
         assert_eq!(stop.over(u64::MAX), u64::MAX);
         let before = ProgramClock::OWN.now();
         signal.cancel();
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_failure_misses_what_was_due_until_then() {
         let signal = CancellationToken::new();
-        let (stop, _hush) = stop(&signal);
+        let (stop, _stop_writer) = stop(&signal);
         let before = ProgramClock::OWN.now();
         stop.fail();
         assert!((before..=ProgramClock::OWN.now()).contains(&stop.over(u64::MAX)));

@@ -16,7 +16,7 @@ pub(super) trait SendLoop {
     /// Waits for a time at which something begins, while there is nothing to send. Whether there
     /// will be anything.
     fn wait(&mut self, until: Nanos) -> Result<bool, WorkerError>;
-    /// Sends until this many turns are taken, the time has come, or it is told to stop.
+    /// Sends until this many turns are taken, the time has come, or the session stops.
     fn send(
         &mut self,
         turns: Option<u64>,

@@ -103,7 +103,7 @@ impl Worker<'_> {
         Ok(sent)
     }
 
-    /// Sleeps until an instant of its clock, or until it is told to stop.
+    /// Sleeps until an instant of its clock, or until the stop token is cancelled.
     pub(super) fn sleep_until(&self, instant: u64) {
         clock::sleep_until(self.clock, instant, self.stop.token());
     }

@@ -262,8 +262,8 @@ impl Generator {
     ///
     /// # Errors
     /// When the map cannot be written.
-    pub fn set_worker_clock(&self, worker: u32, pace: WorkerClock) -> Result<(), KernelError> {
-        self.worker_clocks.set(worker, &pace)
+    pub fn set_worker_clock(&self, worker: u32, clock: WorkerClock) -> Result<(), KernelError> {
+        self.worker_clocks.set(worker, &clock)
     }
 
     /// A stream of departures, by its place in [`Pacing::departures`].
@@ -293,7 +293,7 @@ impl Generator {
         (first..first + count).map(|entry| self.lateness.get(entry)).collect()
     }
 
-    /// The word that lets nothing depart any more.
+    /// The stop flag.
     pub fn stop(&self) -> &StopFlag {
         &self.stop
     }

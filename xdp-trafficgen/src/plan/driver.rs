@@ -87,8 +87,7 @@ fn why_a_program(interface: &Interface) -> Option<String> {
         return Some(format!("{driver} sends XDP frames only then"));
     }
     let sends = interface.features.is_none_or(|features| features.has(XdpFeatures::NDO_XMIT));
-    // Of a driver that nobody has heard of, it is only known what it can do with the program that
-    // is there.
+    // Of an unknown driver it is only known what it can do with the program that is there.
     let only_now = interface.features.is_some()
         && interface.xdp_in(AttachedMode::Native).is_some()
         && !is_known(driver);

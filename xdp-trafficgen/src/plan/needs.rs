@@ -214,7 +214,7 @@ mod tests {
         };
         let needs = with(None).unwrap().ports[0].needs;
         assert_eq!(with(Some(needs.memory())).unwrap().ports[0].needs, needs);
-        // One byte less does not do; of tables that are larger, it is told before they are made.
+        // One byte less does not do; tables that are larger are reported before they are made.
         for memory in [needs.memory() - 1, 2 * 2352 - 1] {
             let refused = with(Some(memory)).unwrap_err().to_string();
             assert!(

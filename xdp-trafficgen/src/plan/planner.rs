@@ -192,7 +192,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether every frame's bounds must change, with a word to the user.
+    /// Whether every frame's bounds must change; says so to the user.
     ///
     /// Before Linux 6.3 (commit e5995bc7e2ba) the kernel takes what a driver did to a recycled
     /// frame for what it should be, as long as the program left the frame's bounds alone.

@@ -15,13 +15,13 @@ pub enum DropReason {
     Redirect(u32),
     /// The action is `drop`: as asked.
     Action,
-    /// The program could not make the frame: a mistake of ours.
+    /// The program could not build the frame: a bug of this project.
     Aborted,
     /// The program ran on a CPU that has no worker, for a worker's thread had been moved there.
     WorkerMoved,
     /// The kernel gave the frame up for what the program returned (`xdp_exception`).
     Exception,
-    /// No trace point told: the kernel dropped the frame in another way.
+    /// No trace point reported the drop: the kernel dropped the frame in another way.
     Unaccounted,
 }
 

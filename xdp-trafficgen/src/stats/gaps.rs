@@ -7,17 +7,17 @@
 use crate::units::Nanos;
 use std::time::Duration;
 
-/// Distances from the nominal gap whose shares are told, in nanoseconds.
+/// Distances from the nominal gap whose shares are reported, in nanoseconds.
 pub const WITHIN_NS: [u64; 4] = [64, 128, 256, 512];
 
 /// A frame that follows the one before it by less than this was not paced, but left together with
 /// it.
 pub const CLOSE_NS: u64 = 200;
 
-/// Shares of the gaps, in thousandths, up to which the errors are told.
+/// Shares of the gaps, in thousandths, up to which the errors are reported.
 pub const PERMILLES: [u64; 9] = [1, 10, 50, 100, 500, 900, 950, 990, 999];
 
-/// What is left out at the start of a run unless told otherwise: caches are cold, and the CPU's
+/// What is left out at the start of a run by default: caches are cold, and the CPU's
 /// frequency is still rising.
 pub const WARM_UP: Duration = Duration::from_millis(100);
 

@@ -86,7 +86,7 @@ struct Span {
     skipped: u64,
     /// When the first frame was due.
     first: u64,
-    /// When the one is due that nobody has come to: that of the worker whose turn it is.
+    /// When the next departure is due that no worker has handled: the one of the worker in turn.
     next: u64,
     /// When the last frame left; 0: none has.
     last: u64,
@@ -308,7 +308,7 @@ fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
         if departures == 0 || whole == 0 {
             return shares;
         }
-        // The last one gets all that is left: either that is it, or somebody has no more room.
+        // The last one gets all that is left, unless a claim is full.
         let mut left = departures;
         for ((share, claim), weight) in
             shares.iter_mut().zip(claims).zip(weights).filter(|(_, weight)| *weight > 0)

@@ -28,7 +28,7 @@ pub enum Mismatch {
         /// Frames the driver accepted.
         frames_tx: u64,
     },
-    /// The interface sent more than we did: somebody else uses it.
+    /// The interface sent more than we did: another sender uses it.
     Others {
         /// Frames.
         frames: u64,
@@ -72,7 +72,7 @@ impl Mismatch {
                 *frames += more;
                 answers.add(more_answers);
             }
-            // The rates of two runs are no rate of both: the worse one is told.
+            // The rates of two runs do not add up to one: the worse one is reported.
             (
                 Self::AboveLineRate { bits_per_s, line },
                 Self::AboveLineRate { bits_per_s: earlier, line: then },
@@ -88,10 +88,10 @@ impl Mismatch {
 }
 
 /// Adds where the counts of an earlier run of the same port parted: one of each kind.
-pub(super) fn add_partings(partings: &mut Vec<Mismatch>, earlier: &[Mismatch]) {
-    for parting in earlier {
-        if !partings.iter_mut().any(|known| known.add(parting)) {
-            partings.push(parting.clone());
+pub(super) fn add_mismatches(mismatches: &mut Vec<Mismatch>, earlier: &[Mismatch]) {
+    for mismatch in earlier {
+        if !mismatches.iter_mut().any(|known| known.add(mismatch)) {
+            mismatches.push(mismatch.clone());
         }
     }
 }
@@ -100,7 +100,7 @@ pub(super) fn add_partings(partings: &mut Vec<Mismatch>, earlier: &[Mismatch]) {
 /// each finding with the index of the first port that leaves by that interface. `unsettled`:
 /// interfaces that may go on counting.
 pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Mismatch)> {
-    let mut partings = Vec::new();
+    let mut mismatches = Vec::new();
     for (first, port) in all.iter().enumerate() {
         let (Some(interface), Some(counted)) = (port.leaves_by, &port.interface_count) else {
             continue;
@@ -110,15 +110,15 @@ pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Mi
             continue;
         }
         let ports: Vec<&PortCount> = all[first..].iter().filter(shares).collect();
-        let missing = |parting: &Mismatch| {
-            matches!(parting, Mismatch::SentLess { .. } | Mismatch::NotCounted { .. })
+        let missing = |mismatch: &Mismatch| {
+            matches!(mismatch, Mismatch::SentLess { .. } | Mismatch::NotCounted { .. })
         };
         let sent = sent(&ports, counted)
-            .filter(|parting| !(unsettled.contains(&interface) && missing(parting)));
-        partings.extend(sent.map(|parting| (first, parting)));
-        partings.extend(above_line_rate(&ports).map(|parting| (first, parting)));
+            .filter(|mismatch| !(unsettled.contains(&interface) && missing(mismatch)));
+        mismatches.extend(sent.map(|mismatch| (first, mismatch)));
+        mismatches.extend(above_line_rate(&ports).map(|mismatch| (first, mismatch)));
     }
-    partings
+    mismatches
 }
 
 /// Of ports that were counted each for itself, as a daemon's are: takes what they sent beside one
@@ -131,7 +131,7 @@ pub fn except_each_other(all: &mut [PortCount]) {
             other != index && leaves_by.is_some() && *leaves_by == port.leaves_by
         };
         let beside: u64 = sent.iter().enumerate().filter(shares).map(|(_, (_, sent))| sent).sum();
-        port.partings.retain_mut(|parting| match parting {
+        port.mismatches.retain_mut(|mismatch| match mismatch {
             Mismatch::Others { frames, .. } => {
                 *frames = frames.saturating_sub(beside);
                 *frames > 0
@@ -295,23 +295,23 @@ mod tests {
 
     #[test]
     fn frames_lost_behind_the_driver_are_named_with_their_counter() {
-        let parting = |sent, lost: &[(&str, u64)]| {
+        let mismatch = |sent, lost: &[(&str, u64)]| {
             let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
             [(0, Mismatch::SentLess { frames_tx: 1000, sent, lost })]
         };
-        check(vec![port(&[], counted(990, 10, &[]))], &parting(990, &[("tx_dropped", 10)]));
-        check(vec![port(&[], counted(990, 0, &[]))], &parting(990, &[]));
+        check(vec![port(&[], counted(990, 10, &[]))], &mismatch(990, &[("tx_dropped", 10)]));
+        check(vec![port(&[], counted(990, 0, &[]))], &mismatch(990, &[]));
         // What a veth accepted is no word about what its peer received.
         check(
             vec![port(&[], counted(990, 0, &[("tx_queue_0_xdp_xmit", 1000)]))],
-            &parting(990, &[]),
+            &mismatch(990, &[]),
         );
         let nic = [("tx0_xdp_tx_drops", 1000), ("tx0_bytes", 64_000)];
-        check(vec![port(&[], counted(0, 0, &nic))], &parting(0, &[("tx0_xdp_tx_drops", 1000)]));
+        check(vec![port(&[], counted(0, 0, &nic))], &mismatch(0, &[("tx0_xdp_tx_drops", 1000)]));
         // What the driver refused is no loss behind it.
         let full = [(DropReason::QueueFull, 10)];
-        check(vec![port(&full, counted(995, 10, &[]))], &parting(995, &[]));
-        check(vec![port(&full, counted(995, 15, &[]))], &parting(995, &[("tx_dropped", 15)]));
+        check(vec![port(&full, counted(995, 10, &[]))], &mismatch(995, &[]));
+        check(vec![port(&full, counted(995, 15, &[]))], &mismatch(995, &[("tx_dropped", 15)]));
     }
 
     #[test]
@@ -349,14 +349,14 @@ mod tests {
             let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
             Mismatch::SentLess { frames_tx, sent, lost }
         };
-        let mut partings = vec![less(100, 90, &[("tx_dropped", 10)]), others(1), above(12)];
+        let mut mismatches = vec![less(100, 90, &[("tx_dropped", 10)]), others(1), above(12)];
         let lost = less(50, 30, &[("tx_errors", 15), ("tx_dropped", 5)]);
         let uncounted = Mismatch::NotCounted { frames_tx: 7 };
-        add_partings(&mut partings, &[others(2), uncounted.clone(), lost, above(11)]);
+        add_mismatches(&mut mismatches, &[others(2), uncounted.clone(), lost, above(11)]);
         let both = less(150, 120, &[("tx_dropped", 15), ("tx_errors", 15)]);
-        assert_eq!(partings, [both, others(3), above(12), uncounted]);
-        add_partings(&mut partings, &[above(13), Mismatch::NotCounted { frames_tx: 1 }]);
-        assert_eq!(partings[2..], [above(13), Mismatch::NotCounted { frames_tx: 8 }]);
+        assert_eq!(mismatches, [both, others(3), above(12), uncounted]);
+        add_mismatches(&mut mismatches, &[above(13), Mismatch::NotCounted { frames_tx: 1 }]);
+        assert_eq!(mismatches[2..], [above(13), Mismatch::NotCounted { frames_tx: 8 }]);
     }
 
     #[test]
@@ -374,15 +374,15 @@ mod tests {
     #[test]
     fn ports_that_were_counted_apart_are_no_others_to_each_other() {
         let beside = |frames, leaves_by| PortCount {
-            partings: vec![others(frames), above(12)],
+            mismatches: vec![others(frames), above(12)],
             leaves_by,
             ..port(&[], Counters::default())
         };
         let mut all = [beside(1000, Some(2)), beside(1400, Some(2)), beside(7, Some(3))];
         except_each_other(&mut all);
-        let partings = all.map(|port| port.partings);
+        let mismatches = all.map(|port| port.mismatches);
         assert_eq!(
-            partings,
+            mismatches,
             [vec![above(12)], vec![others(400), above(12)], vec![others(7), above(12)]]
         );
     }

@@ -66,7 +66,7 @@ fn the_interface_confirms_the_counts() {
     assert_eq!((counted.tx_packets, counted.tx_dropped), (seen.packets, seen.dropped));
     assert_eq!(seen.frames(), frames);
     assert_eq!(counted.tx_packets, frames);
-    assert_eq!(port.partings, []);
+    assert_eq!(port.mismatches, []);
     assert!(port.lacks.is_empty());
 }
 
@@ -86,7 +86,7 @@ fn the_interface_confirms_losses() {
     assert_eq!((counted.tx_packets, counted.tx_dropped), (port.frames_tx, port.frames_dropped()));
     assert_eq!(port.flows[0].drops, port.drops);
     assert_eq!(port.workers[0].drops, port.drops);
-    assert_eq!(port.partings, []);
+    assert_eq!(port.mismatches, []);
 }
 
 /// A machine under test beside the generator: XDP forwards what `north` sends out of `west`, as
@@ -122,9 +122,9 @@ fn frames_of_other_programs_are_counted_apart() {
     assert_eq!(port.frames_attempted, port.frames_tx);
     assert_arrived(&sink, port.frames_tx + 1003);
     assert!(
-        matches!(port.partings[..], [Mismatch::Others { frames: 1003, .. }]),
+        matches!(port.mismatches[..], [Mismatch::Others { frames: 1003, .. }]),
         "{:?}",
-        port.partings
+        port.mismatches
     );
 }
 
@@ -147,7 +147,7 @@ fn without_trace_points_the_count_says_what_it_lacks() {
         let missing: Vec<_> =
             missing.into_iter().filter(|trace_point| !there.contains(trace_point)).collect();
         assert_eq!(port.lacks, missing);
-        assert_eq!(port.partings, []);
+        assert_eq!(port.mismatches, []);
         assert_arrived(&sink, before + 1003);
     }
 }
@@ -271,10 +271,10 @@ fn a_peer_that_goes_down_in_mid_run_is_accounted_for() {
     );
     let received = sink.count().unwrap().frames;
     if received == port.frames_tx {
-        assert_eq!(port.partings, []);
+        assert_eq!(port.mismatches, []);
     } else {
         let expected =
             Mismatch::SentLess { frames_tx: port.frames_tx, sent: received, lost: Vec::new() };
-        assert_eq!(port.partings, [expected]);
+        assert_eq!(port.mismatches, [expected]);
     }
 }

@@ -42,7 +42,7 @@ impl RunFindings {
         let captured = self.so_far().captured.clone();
         let mut findings = Vec::new();
         let wrong = |port: &PortCount| {
-            port.frames_dropped() > 0 || port.frames_tx == 0 || !port.partings.is_empty()
+            port.frames_dropped() > 0 || port.frames_tx == 0 || !port.mismatches.is_empty()
         };
         let quotas = Quota::gather();
         let look = if end == RunEnd::Failed || snapshot.ports.iter().any(wrong) {
@@ -65,8 +65,9 @@ impl RunFindings {
                     .filter(|gone| !known(gone))
                     .map(|gone| found(sending, gone));
                 findings.extend(gone);
-                findings
-                    .extend(port.partings.iter().map(|parting| look.of_mismatch(sending, parting)));
+                findings.extend(
+                    port.mismatches.iter().map(|mismatch| look.of_mismatch(sending, mismatch)),
+                );
             }
             findings.extend(sending.renamed().map(|finding| found(sending, finding)));
             findings.extend(captured.contains(&index).then(|| found(sending, sending.capture())));
@@ -82,7 +83,7 @@ impl RunFindings {
                     self.contention(sending, port, &quotas).map(|finding| found(sending, finding)),
                 );
             }
-            let at_full_speed = sending.pace == SendMode::FullSpeed && port.frames_tx > 0;
+            let at_full_speed = sending.mode == SendMode::FullSpeed && port.frames_tx > 0;
             let known: BTreeSet<(String, &str)> =
                 findings.iter().map(|known| (known.port.clone(), known.finding.code)).collect();
             let news = |found: &&PortFinding| {

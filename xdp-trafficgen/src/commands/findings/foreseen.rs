@@ -39,7 +39,7 @@ impl RunFindings {
         let busy = self.ports.iter().filter(|port| port.busy).flat_map(|port| &port.cpus);
         let busy: BTreeSet<u32> = busy.copied().collect();
         if sending.busy {
-            diagnosis::of_quota(&self.before.quotas, busy.len(), sending.pace)
+            diagnosis::of_quota(&self.before.quotas, busy.len(), sending.mode)
         } else {
             None
         }
@@ -73,7 +73,7 @@ impl RunFindings {
                 || elsewhere.iter().any(|worker| worker.cpu == *cpu)
         };
         let free: Vec<u32> = allowed_cpus.iter().copied().filter(|cpu| !taken(cpu)).collect();
-        diagnosis::of_shared_cpus(&rivals, &free, sending.pace)
+        diagnosis::of_shared_cpus(&rivals, &free, sending.mode)
     }
 
     /// What kept the port's workers from their CPUs: what is known of it now, that it is over. A
@@ -92,7 +92,7 @@ impl RunFindings {
         let throttled =
             quotas.iter().find_map(|quota| Some((quota, quota.since(&self.before.quotas)?)));
         let throttled = throttled
-            .map(|(quota, throttled)| diagnosis::of_throttling(quota, throttled, sending.pace));
+            .map(|(quota, throttled)| diagnosis::of_throttling(quota, throttled, sending.mode));
         self.shared_cpus(sending).into_iter().chain(throttled)
     }
 

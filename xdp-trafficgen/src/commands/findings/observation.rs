@@ -111,8 +111,8 @@ impl<'a> Observation<'a> {
         diagnosis::foresee(&self.in_all(sending))
     }
 
-    pub(super) fn of_mismatch(&self, sending: &ObservedPort, parting: &Mismatch) -> PortFinding {
-        found(sending, diagnosis::of_mismatch(parting, &self.in_all(sending)))
+    pub(super) fn of_mismatch(&self, sending: &ObservedPort, mismatch: &Mismatch) -> PortFinding {
+        found(sending, diagnosis::of_mismatch(mismatch, &self.in_all(sending)))
     }
 
     pub(super) fn of_gone(&self, sending: &ObservedPort) -> Option<Finding> {

@@ -21,7 +21,7 @@ pub(super) struct ObservedPort {
     pub(super) largest: u32,
     pub(super) attach: RequiredProgram,
     pub(super) needs: Needs,
-    pub(super) pace: SendMode,
+    pub(super) mode: SendMode,
     /// Whether its workers are at work all the time, and do not sleep between frames.
     pub(super) busy: bool,
 }
@@ -46,7 +46,7 @@ impl ObservedPort {
             largest: plan.flows.iter().map(|flow| flow.largest).max().unwrap_or(0),
             attach: plan.attach,
             needs: plan.needs,
-            pace: if plan.pacing.is_none() { SendMode::FullSpeed } else { SendMode::Paced },
+            mode: if plan.pacing.is_none() { SendMode::FullSpeed } else { SendMode::Paced },
             busy: plan.pacing.as_ref().is_none_or(|pacing| pacing.keeps_busy(plan.cpus.len())),
         }
     }

@@ -56,7 +56,7 @@ pub(super) fn apply<'i>(
     };
     if let Some(numbered) = [kind, item].into_iter().find(|segment| segment.index.is_some()) {
         return Err(at(
-            Problem::new(format!("a {noun} is told by its name"), HELP),
+            Problem::new(format!("a {noun} is addressed by its name"), HELP),
             numbered.span.clone(),
         ));
     }

@@ -53,7 +53,7 @@ fn element_header(element: &Value<'_>, problems: &mut Problems) -> Option<ReadHe
                     &element.place,
                     format!("several headers in one element of `packet`: {given}"),
                 )
-                .help("give each header braces of its own, so that their order is told"),
+                .help("give each header braces of its own, so that their order is defined"),
             );
             None
         }

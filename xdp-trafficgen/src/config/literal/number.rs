@@ -149,8 +149,8 @@ pub fn parse_within(text: &str, what: &str, range: &RangeInclusive<u32>) -> Resu
         .ok_or_else(|| none(text, what, range))
 }
 
-/// The same, but whether it is within `range` is left to somebody who tells of all that is outside
-/// of its range together.
+/// The same, but the caller checks the range, and reports all that is outside of its range
+/// together.
 ///
 /// # Errors
 /// When it is no number of 32 bits.

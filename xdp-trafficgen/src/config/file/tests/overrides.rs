@@ -123,7 +123,7 @@ fn paths() {
     );
     wrong(&["flows.dn.size=5"], &[("dn", "there is no flow `dn`; did you mean `dns`?")]);
     wrong(&["ports.wst.interface=5"], &[("wst", "there is no port `wst`; did you mean `west`?")]);
-    wrong(&["flows[0].dns.size=5"], &[("flows[0]", "a flow is told by its name")]);
+    wrong(&["flows[0].dns.size=5"], &[("flows[0]", "a flow is addressed by its name")]);
     wrong(
         &["flows.dns.packet.udp[1].dst_port=5"],
         &[("udp[1]", "the packet of flow `dns` has no `udp[1]`; the last one")],
