@@ -234,7 +234,7 @@ impl Loaded {
     pub fn start(self, start: Start, stop: &CancellationToken) -> Result<Session, EngineError> {
         // Workers wait for the start signal; if a thread cannot be spawned, the sender is dropped
         // and they exit.
-        let (start_signal, started) = watch::channel(None);
+        let (start_signal, at_start) = watch::channel(None);
         let stop = Stop::below(stop, self.clock);
         let words = self.ports.iter().map(|port| port.generator.stop().clone()).collect();
         let stop_writer = StopWriter::when(&stop, words);
@@ -247,7 +247,7 @@ impl Loaded {
                     Arc::clone(port),
                     index,
                     self.clock,
-                    started.clone(),
+                    at_start.clone(),
                     stop.clone(),
                     done,
                 )?);
@@ -293,20 +293,20 @@ impl Loaded {
     }
 }
 
-/// A thread for the worker with this index among the port's CPUs; it starts when the started says when
-/// the start was.
+/// A thread for the worker with this index among the port's CPUs; the start signal gives it the
+/// instant of the start.
 fn spawn(
     port: Arc<Port>,
     index: u32,
     clock: ProgramClock,
-    mut started: watch::Receiver<Option<u64>>,
+    mut at_start: watch::Receiver<Option<u64>>,
     stop: Stop,
     done: oneshot::Sender<Result<(), WorkerError>>,
 ) -> Result<thread::JoinHandle<()>, EngineError> {
     let cpu = port.plan.cpus[index as usize];
     let work = move || {
         let pinned = worker::pin(cpu);
-        let Ok(Some(start)) = block_on(started.wait_for(Option::is_some)).map(|start| *start)
+        let Ok(Some(start)) = block_on(at_start.wait_for(Option::is_some)).map(|start| *start)
         else {
             return;
         };
