@@ -91,6 +91,7 @@ pub(crate) struct HeaderDef {
     /// The part of variable length.
     pub(crate) options: Option<Options>,
     pub(crate) ip: IpPart,
+    pub(crate) addressing: Addressing,
     /// Reads it for `show`, from its first byte on.
     pub(crate) decode: Decoder,
 }
@@ -183,6 +184,17 @@ pub(crate) enum IpPart {
     Between,
     /// Ends the IP packet it is in: what is behind it has no pseudo header of that packet.
     End,
+}
+
+/// What a header of the outermost link says of the frame's destination MAC address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addressing {
+    /// Nothing: it belongs to the link, and the MTU counts from behind it.
+    Link,
+    /// It is that of the next hop to the first IP destination in this header or behind it.
+    NextHop,
+    /// The frame is for everybody on the link.
+    Everybody,
 }
 
 /// Reads a header; none when there are too few bytes, or their lengths and versions are invalid.

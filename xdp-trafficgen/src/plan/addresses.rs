@@ -13,7 +13,7 @@ use crate::{
         Destinations, Egress, Facts, Lookup, Mac, MacSource, NextHop, Reach, Required, Unreachable,
         Vlan, mac_value, show_mac,
     },
-    packet::HeaderKind,
+    packet::{HeaderKind, headers::Addressing},
     plan::{
         stack::{benchmark_addresses, first_value, is_ip},
         unreachable::{AddressingFault, Cure, words},
@@ -522,10 +522,12 @@ const fn ip_kind(kind: HeaderKind) -> HeaderKind {
 /// that does not say, and that carries something else than ARP, which asks everybody.
 fn leaves_mac(packet: &[Header]) -> bool {
     let [ethernet, rest @ ..] = packet else { return false };
-    let network =
-        rest.iter().map(|header| header.kind.value).find(|kind| *kind != HeaderKind::Vlan);
+    let network = rest
+        .iter()
+        .map(|header| header.kind.value.def().addressing)
+        .find(|addressing| *addressing != Addressing::Link);
     ethernet.kind.value == HeaderKind::Ethernet
-        && network != Some(HeaderKind::Arp)
+        && network != Some(Addressing::Everybody)
         && first_value(ethernet, "dst").is_none()
 }
 

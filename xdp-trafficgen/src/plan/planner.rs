@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{Action, Diagnostic, Diagnostics, Flow, Located, Origin, Port, Size, names},
     host::{Facts, Link},
-    packet::{self, HeaderKind, Template},
+    packet::{self, Template, headers::Addressing},
     units::FrameLen,
 };
 
@@ -413,9 +413,11 @@ impl Planner<'_> {
     /// The kernel lets a frame pass that is 4 bytes (a VLAN tag) above the MTU with the Ethernet
     /// header; what is above the MTU behind the tags, receivers may drop.
     fn check_size(&mut self, flow: &Flow, template: &Template, link: &Link) {
-        let tagged = flow.packet.iter().zip(&template.offsets).find(|(header, _)| {
-            !matches!(header.kind.value, HeaderKind::Ethernet | HeaderKind::Vlan)
-        });
+        let tagged = flow
+            .packet
+            .iter()
+            .zip(&template.offsets)
+            .find(|(header, _)| header.kind.value.def().addressing != Addressing::Link);
         let network = tagged.map_or(14, |(_, &offset)| offset);
         let mtu = link.mtu as usize;
         let len = template.bytes.len();

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use etherparse::ArpPacketSlice;
 
-use super::{Decoded, Follows, HeaderDef, IpPart, LINK, Next, Number, Place};
+use super::{Addressing, Decoded, Follows, HeaderDef, IpPart, LINK, Next, Number, Place};
 use crate::{
     host::show_mac,
     packet::field::{FieldDefault, ipv4, mac, number},
@@ -30,6 +30,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::Everybody,
     decode,
 };
 

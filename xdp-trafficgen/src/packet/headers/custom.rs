@@ -1,6 +1,6 @@
 //! Any bytes, anywhere.
 
-use super::{HeaderDef, IpPart, Need, OptionForm, Options, Padding, Place};
+use super::{Addressing, HeaderDef, IpPart, Need, OptionForm, Options, Padding, Place};
 
 pub(super) static HEADER: HeaderDef = HeaderDef {
     name: "custom",
@@ -17,6 +17,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
         padding: Padding::Zeros,
     }),
     ip: IpPart::Between,
+    addressing: Addressing::NextHop,
     // No number leads here.
     decode: |_, _| None,
 };

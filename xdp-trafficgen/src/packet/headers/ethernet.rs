@@ -2,7 +2,7 @@
 
 use etherparse::Ethernet2HeaderSlice;
 
-use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place};
+use super::{Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place};
 use crate::{
     host::show_mac,
     packet::field::{FieldDefault, mac, number},
@@ -25,6 +25,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::Link,
     decode,
 };
 

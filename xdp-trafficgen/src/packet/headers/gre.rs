@@ -1,6 +1,8 @@
 //! GRE, which etherparse does not know.
 
-use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place, V6, ethernet};
+use super::{
+    Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place, V6, ethernet,
+};
 use crate::packet::field::{Coverage, number};
 
 const PROTOCOL: Number = Number::IpProtocol(47);
@@ -30,6 +32,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::NextHop,
     decode,
 };
 

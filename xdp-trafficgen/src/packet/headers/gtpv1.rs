@@ -1,6 +1,6 @@
 //! GTP-U version 1, which etherparse does not know.
 
-use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place};
+use super::{Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place};
 use crate::packet::field::number;
 
 /// G-PDU, the message type of user data (3GPP TS 29.281 section 6.1): the one with a packet in it.
@@ -32,6 +32,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[(HeaderKind::Ipv4, None), (HeaderKind::Ipv6, None)],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::NextHop,
     decode,
 };
 

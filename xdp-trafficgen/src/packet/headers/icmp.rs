@@ -2,7 +2,7 @@
 
 use etherparse::icmpv4;
 
-use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place};
+use super::{Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place};
 use crate::packet::field::{Coverage, number};
 
 pub(super) static HEADER: HeaderDef = HeaderDef {
@@ -22,6 +22,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[(HeaderKind::Ipv4, Some(icmpv4::TYPE_DEST_UNREACH as u16))],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::NextHop,
     decode,
 };
 

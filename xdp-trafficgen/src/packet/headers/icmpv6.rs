@@ -2,7 +2,9 @@
 
 use etherparse::icmpv6;
 
-use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place, V6, icmp};
+use super::{
+    Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place, V6, icmp,
+};
 use crate::packet::field::{Coverage, number};
 
 const PROTOCOL: u8 = 58;
@@ -24,6 +26,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[(HeaderKind::Ipv6, Some(icmpv6::TYPE_DST_UNREACH as u16))],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::NextHop,
     decode,
 };
 

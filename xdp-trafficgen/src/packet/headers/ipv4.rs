@@ -3,8 +3,8 @@
 use etherparse::{IpDscp, IpFragOffset, Ipv4HeaderSlice};
 
 use super::{
-    Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Need, Next, Number, OptionForm, Options,
-    Padding, Place, V6,
+    Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Need, Next, Number,
+    OptionForm, Options, Padding, Place, V6,
 };
 use crate::packet::field::{Coverage, FieldDefault, ipv4, number};
 
@@ -53,6 +53,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
         padding: Padding::Zeros,
     }),
     ip: IpPart::Header { addresses: 12..20 },
+    addressing: Addressing::NextHop,
     decode,
 };
 

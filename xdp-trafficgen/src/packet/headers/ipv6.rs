@@ -2,7 +2,10 @@
 
 use etherparse::{Ipv6HeaderSlice, Ipv6RawExtHeaderSlice};
 
-use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Next, Number, Place, V6, ipv4};
+use super::{
+    Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Next, Number, Place, V6,
+    ipv4,
+};
 use crate::packet::field::{FieldDefault, ipv6, number};
 
 const ETHER_TYPE: Number = Number::EtherType(0x86dd, &[]);
@@ -32,6 +35,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[],
     options: None,
     ip: IpPart::Header { addresses: 8..40 },
+    addressing: Addressing::NextHop,
     decode,
 };
 

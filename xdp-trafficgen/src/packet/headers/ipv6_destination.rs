@@ -1,8 +1,8 @@
 //! IPv6 destination options.
 
 use super::{
-    Decoded, Follows, HeaderDef, IpPart, Need, Next, Number, OptionForm, Options, Padding, Place,
-    V6, ipv4, ipv6,
+    Addressing, Decoded, Follows, HeaderDef, IpPart, Need, Next, Number, OptionForm, Options,
+    Padding, Place, V6, ipv4, ipv6,
 };
 use crate::packet::field::number;
 
@@ -24,6 +24,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
         padding: Padding::Ipv6Option,
     }),
     ip: IpPart::Between,
+    addressing: Addressing::NextHop,
     decode,
 };
 

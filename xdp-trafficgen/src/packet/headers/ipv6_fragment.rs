@@ -2,7 +2,7 @@
 
 use etherparse::Ipv6FragmentHeaderSlice;
 
-use super::{Decoded, Follows, HeaderDef, IpPart, Next, Number, Place, V6, ipv4};
+use super::{Addressing, Decoded, Follows, HeaderDef, IpPart, Next, Number, Place, V6, ipv4};
 use crate::packet::field::number;
 
 pub(super) static HEADER: HeaderDef = HeaderDef {
@@ -21,6 +21,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[],
     options: None,
     ip: IpPart::Between,
+    addressing: Addressing::NextHop,
     decode,
 };
 

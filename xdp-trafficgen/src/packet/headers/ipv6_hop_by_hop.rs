@@ -1,8 +1,8 @@
 //! IPv6 hop-by-hop options.
 
 use super::{
-    Decoded, Follows, HeaderDef, HeaderKind, IpPart, Need, Next, Number, OptionForm, Options,
-    Padding, Place, ipv4, ipv6,
+    Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, Need, Next, Number, OptionForm,
+    Options, Padding, Place, ipv4, ipv6,
 };
 use crate::packet::field::number;
 
@@ -25,6 +25,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
         padding: Padding::Ipv6Option,
     }),
     ip: IpPart::Between,
+    addressing: Addressing::NextHop,
     decode,
 };
 

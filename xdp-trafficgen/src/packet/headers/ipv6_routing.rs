@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    Decoded, Follows, HeaderDef, IpPart, Need, Next, Number, OptionForm, Options, Padding, Place,
-    V6, ipv4, ipv6,
+    Addressing, Decoded, Follows, HeaderDef, IpPart, Need, Next, Number, OptionForm, Options,
+    Padding, Place, V6, ipv4, ipv6,
 };
 use crate::packet::field::number;
 
@@ -29,6 +29,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
         padding: Padding::Zeros,
     }),
     ip: IpPart::Routing,
+    addressing: Addressing::NextHop,
     decode,
 };
 

@@ -1,6 +1,8 @@
 //! An entry of an MPLS label stack.
 
-use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Next, Number, Place, V6};
+use super::{
+    Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Next, Number, Place, V6,
+};
 use crate::packet::field::number;
 
 /// For unicast, and for multicast (RFC 3032 section 5).
@@ -34,6 +36,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     ],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::NextHop,
     decode,
 };
 

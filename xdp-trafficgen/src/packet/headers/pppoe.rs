@@ -1,7 +1,9 @@
 //! PPPoE's session stage with the PPP protocol behind it, which says what the session carries;
 //! etherparse does not know it.
 
-use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Next, Number, Place};
+use super::{
+    Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, LINK, Next, Number, Place,
+};
 use crate::packet::field::number;
 
 /// PPP's padding protocol, which has no meaning of its own (RFC 1661 section 2).
@@ -30,6 +32,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     ],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::NextHop,
     decode,
 };
 

@@ -3,8 +3,8 @@
 use etherparse::{TcpHeaderSlice, TcpOptionElement};
 
 use super::{
-    Decoded, Follows, HeaderDef, HeaderKind, IpPart, Need, Next, Number, OptionForm, Options,
-    Padding, Place, V6, udp,
+    Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, Need, Next, Number, OptionForm,
+    Options, Padding, Place, V6, udp,
 };
 use crate::packet::field::{Coverage, number};
 
@@ -49,6 +49,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
         padding: Padding::Zeros,
     }),
     ip: IpPart::End,
+    addressing: Addressing::NextHop,
     decode,
 };
 

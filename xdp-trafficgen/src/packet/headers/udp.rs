@@ -2,7 +2,7 @@
 
 use etherparse::UdpHeaderSlice;
 
-use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place, V6};
+use super::{Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place, V6};
 use crate::packet::field::{Coverage, number};
 
 /// The first of the dynamic ports (RFC 6335).
@@ -30,6 +30,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::NextHop,
     decode,
 };
 

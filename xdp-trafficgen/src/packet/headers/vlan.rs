@@ -2,7 +2,7 @@
 
 use etherparse::SingleVlanHeaderSlice;
 
-use super::{Decoded, Follows, HeaderDef, IpPart, LINK, Next, Number, Place, ethernet};
+use super::{Addressing, Decoded, Follows, HeaderDef, IpPart, LINK, Next, Number, Place, ethernet};
 use crate::packet::field::number;
 
 const CUSTOMER: u16 = 0x8100;
@@ -24,6 +24,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::Link,
     decode,
 };
 

@@ -1,6 +1,6 @@
 //! VXLAN, which etherparse does not know.
 
-use super::{Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place};
+use super::{Addressing, Decoded, Follows, HeaderDef, HeaderKind, IpPart, Next, Number, Place};
 use crate::packet::field::number;
 
 /// The I flag: the VNI is valid (RFC 7348 section 5).
@@ -21,6 +21,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[(HeaderKind::Ethernet, None)],
     options: None,
     ip: IpPart::End,
+    addressing: Addressing::NextHop,
     decode,
 };
 
