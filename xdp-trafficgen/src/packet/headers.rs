@@ -193,6 +193,8 @@ pub(crate) enum Addressing {
     Link,
     /// It is that of the next hop to the first IP destination in this header or behind it.
     NextHop,
+    /// It is that of the other end of a session, which no address behind this header tells.
+    Session,
     /// The frame is for everybody on the link.
     Everybody,
 }

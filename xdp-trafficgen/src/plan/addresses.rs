@@ -114,18 +114,12 @@ pub(super) fn addressed<'a>(
         given: HostAddresses::default(),
         remarks: Vec::new(),
     };
-    let Some(wish) = OpenAddresses::of(port, flow) else {
-        return match flow.packet.first() {
-            Some(ethernet) if leaves_mac(&flow.packet) => Err(AddressingFault::Own(
-                Diagnostic::new(
-                    place(port, ethernet, None),
-                    "this frame has no destination MAC address",
-                )
-                .help(cure(ethernet).to_string()),
-            )),
-            _ => Ok(addressed),
-        };
-    };
+    if let (Some(ethernet), DestinationMac::Unknown { session }) =
+        (flow.packet.first(), DestinationMac::of(&flow.packet))
+    {
+        return Err(AddressingFault::Own(no_mac(port, ethernet, session)));
+    }
+    let Some(wish) = OpenAddresses::of(port, flow) else { return Ok(addressed) };
     let way = Arc::new(wish.way.clone());
     let reach = |destinations| facts.reaches.get(&(Arc::clone(&way), destinations));
     let row = wish.row();
@@ -267,7 +261,7 @@ impl<'a> OpenAddresses<'a> {
         };
         let destination =
             header.fields.iter().enumerate().find(|(_, setting)| setting.field.name == destination);
-        let next_hop = leaves_mac(&flow.packet);
+        let next_hop = matches!(DestinationMac::of(&flow.packet), DestinationMac::NextHop);
         let source = first_value(header, source).is_none();
         let interface = match port.action.value {
             Action::Tx => port.ingress.as_ref().unwrap_or(&port.interface),
@@ -518,17 +512,46 @@ const fn ip_kind(kind: HeaderKind) -> HeaderKind {
     }
 }
 
-/// Whether the destination MAC address must be found out: the frame starts with an Ethernet header
-/// that does not say, and that carries something else than ARP, which asks everybody.
-fn leaves_mac(packet: &[Header]) -> bool {
-    let [ethernet, rest @ ..] = packet else { return false };
-    let network = rest
-        .iter()
-        .map(|header| header.kind.value.def().addressing)
-        .find(|addressing| *addressing != Addressing::Link);
-    ethernet.kind.value == HeaderKind::Ethernet
-        && network != Some(Addressing::Everybody)
-        && first_value(ethernet, "dst").is_none()
+/// Where a frame's destination MAC address comes from.
+enum DestinationMac<'a> {
+    /// The user says it, everybody takes the frame, or no Ethernet header is first.
+    Given,
+    /// It is that of the next hop to the outermost IP destination.
+    NextHop,
+    /// Only the user can say it: no header has a destination, or it is behind this one.
+    Unknown { session: Option<&'a Header> },
+}
+
+impl<'a> DestinationMac<'a> {
+    fn of(packet: &'a [Header]) -> Self {
+        let [ethernet, rest @ ..] = packet else { return Self::Given };
+        if ethernet.kind.value != HeaderKind::Ethernet || first_value(ethernet, "dst").is_some() {
+            return Self::Given;
+        }
+        let addressing = |header: &Header| header.kind.value.def().addressing;
+        let network = rest.iter().map(addressing).find(|found| *found != Addressing::Link);
+        if network == Some(Addressing::Everybody) {
+            return Self::Given;
+        }
+        let is_session = |header: &Header| addressing(header) == Addressing::Session;
+        match rest.iter().find(|header| is_ip(header) || is_session(header)) {
+            Some(header) if is_session(header) => Self::Unknown { session: Some(header) },
+            Some(_) => Self::NextHop,
+            None => Self::Unknown { session: None },
+        }
+    }
+}
+
+fn no_mac(port: &Port, ethernet: &Header, session: Option<&Header>) -> Diagnostic {
+    let (message, help) = ("this frame has no destination MAC address", cure(ethernet));
+    match session.map(|header| header.kind.value.name()) {
+        None => Diagnostic::new(place(port, ethernet, None), message).help(help.to_string()),
+        Some(name) => Diagnostic::new(
+            place(port, ethernet, None),
+            format!("{message}, and no address behind `{name}` tells it"),
+        )
+        .help(format!("{help}: the MAC address of the session's other end")),
+    }
 }
 
 #[cfg(test)]
@@ -676,6 +699,28 @@ mod tests {
         assert!(plan(&tagged, &[]).is_ok(), "{tagged}");
     }
 
+    /// A session's frames go to its other end, wherever the destination of the packets in it is.
+    #[test]
+    fn a_session_needs_a_mac_address() {
+        let behind = |headers: &str, mac: &str| {
+            packet(mac, "dst = '192.0.2.2'").replace("{ ipv4", &format!("{headers}, {{ ipv4"))
+        };
+        let machine = [("192.0.2.2", 7)];
+        for session in
+            ["{ pppoe = {} }", "{ vlan = {} }, { pppoe = {} }", "{ pppoe = {} }, { mpls = {} }"]
+        {
+            let said = plan(&behind(session, ""), &machine).unwrap_err();
+            assert!(said.contains("no address behind `pppoe` tells it"), "{said}");
+            assert!(said.contains("write `dst` in the ethernet header: the MAC"), "{said}");
+            let mac = "dst = '02:00:00:00:00:02'";
+            let said = plan(&behind(session, mac), &machine).err();
+            assert_eq!(said, None, "{session}");
+        }
+        // Labels lead to the next hop that the destination has without them.
+        let plan = plan(&behind("{ mpls = {} }", ""), &machine).unwrap();
+        assert_eq!(plan.ports[0].flows[0].layout.bytes[..6], [2, 0, 0, 0, 0, 7]);
+    }
+
     /// Frames that leave do not reach their own machine; those that stay are for nobody else.
     #[test]
     fn frames_that_stay_are_for_this_machine() {
@@ -760,6 +805,10 @@ mod tests {
                 ("10.0.0.0", "10.0.0.0", Required::Source),
                 ("10.0.0.0", "10.3.13.62", Required::NextHop),
             ],
+        );
+        check(
+            &packet("", "dst = '192.0.2.2'").replace("{ ipv4", "{ pppoe = {} }, { ipv4"),
+            &[("192.0.2.2", "192.0.2.2", Required::Source)],
         );
         let arp = "packet = [{ ethernet = {} }, { arp = { target_protocol_addr = '192.0.2.2' } }]";
         check(arp, &[("192.0.2.2", "192.0.2.2", Required::Source)]);

@@ -32,7 +32,8 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     ],
     options: None,
     ip: IpPart::End,
-    addressing: Addressing::NextHop,
+    // That of the access concentrator, from PPPoE's discovery (RFC 2516 section 5).
+    addressing: Addressing::Session,
     decode,
 };
 
