@@ -25,7 +25,7 @@ mod vxlan;
 
 use std::ops::Range;
 
-use super::field::{Coverage, FieldDef, Role};
+use super::field::{Coverage, FieldDef, FieldDefault, Role};
 
 macro_rules! headers {
     ($($kind:ident = $module:ident,)+) => {
@@ -226,6 +226,7 @@ impl Next {
         match bytes.first().map(|byte| byte >> 4) {
             Some(4) => Self::EtherType(0x0800),
             Some(6) => Self::EtherType(0x86dd),
+            // Too short, or a number that is no version (IANA).
             _ => Self::Payload,
         }
     }
@@ -259,6 +260,17 @@ impl HeaderDef {
             let Role::Checksum(coverage) = field.role else { return None };
             Some((field, coverage))
         })
+    }
+
+    /// The fields with the IP addresses of the sender and of the destination, where it has both.
+    pub(crate) fn ends(&self) -> Option<(&'static FieldDef, &'static FieldDef)> {
+        let source = self
+            .fields
+            .iter()
+            .find(|field| matches!(field.default, FieldDefault::Source | FieldDefault::Sender))?;
+        let destination =
+            self.fields.iter().find(|field| field.default == FieldDefault::Destination)?;
+        Some((source, destination))
     }
 
     /// The flag that tells whether the header has `field`; none for a field that it always has.

@@ -13,7 +13,7 @@ use crate::{
         Destinations, Egress, Facts, Lookup, Mac, MacSource, NextHop, Reach, Required, Unreachable,
         Vlan, mac_value, show_mac,
     },
-    packet::{HeaderKind, headers::Addressing},
+    packet::{FieldDef, FieldType, HeaderKind, headers::Addressing},
     plan::{
         stack::{benchmark_addresses, first_value, is_ip},
         unreachable::{AddressingFault, Cure, words},
@@ -222,8 +222,8 @@ struct OpenAddresses<'a> {
     destination: Option<(usize, &'a Located<Pattern>)>,
     next_hop: bool,
     source: bool,
-    /// What the header calls the source and the destination.
-    names: (&'static str, &'static str),
+    /// The header's fields for the source and the destination.
+    ends: (&'static FieldDef, &'static FieldDef),
     /// The pattern of a VLAN's id or protocol that varies.
     varying_vlan: Option<&'a Origin>,
 }
@@ -249,20 +249,17 @@ impl<'a> OpenAddresses<'a> {
                 vlans.push(Vlan { tpid: tpid.and_then(number).unwrap_or(Vlan::CUSTOMER), id });
             }
         }
-        let arp = |index: &usize| {
-            flow.packet.get(*index).is_some_and(|header| header.kind.value == HeaderKind::Arp)
-        };
-        let layer =
-            flow.packet.iter().position(is_ip).or_else(|| Some(1 + tags.count()).filter(arp))?;
-        let header = &flow.packet[layer];
-        let names @ (source, destination) = match header.kind.value {
-            HeaderKind::Arp => ("sender_protocol_addr", "target_protocol_addr"),
-            _ => ("src", "dst"),
-        };
-        let destination =
-            header.fields.iter().enumerate().find(|(_, setting)| setting.field.name == destination);
+        // What has a destination without an IP header comes right behind the tags, like ARP.
+        let layer = flow.packet.iter().position(is_ip).unwrap_or(1 + tags.count());
+        let header = flow.packet.get(layer)?;
+        let ends @ (source, destination) = header.kind.value.def().ends()?;
+        let destination = header
+            .fields
+            .iter()
+            .enumerate()
+            .find(|(_, setting)| setting.field.name == destination.name);
         let next_hop = matches!(DestinationMac::of(&flow.packet), DestinationMac::NextHop);
-        let source = first_value(header, source).is_none();
+        let source = first_value(header, &source.name).is_none();
         let interface = match port.action.value {
             Action::Tx => port.ingress.as_ref().unwrap_or(&port.interface),
             Action::Redirect | Action::Pass | Action::Drop => &port.interface,
@@ -275,21 +272,24 @@ impl<'a> OpenAddresses<'a> {
             destination: destination.map(|(index, setting)| (index, &setting.pattern)),
             next_hop,
             source,
-            names,
+            ends,
             varying_vlan,
         })
     }
 
     fn address(&self, value: u128) -> IpAddr {
-        match (self.header.kind.value, u32::try_from(value)) {
-            (HeaderKind::Ipv4 | HeaderKind::Arp, Ok(bits)) => IpAddr::V4(bits.into()),
-            _ => IpAddr::V6(value.into()),
+        let (_, destination) = self.ends;
+        match (destination.kind, u32::try_from(value)) {
+            (FieldType::Ipv4, Ok(bits)) => IpAddr::V4(bits.into()),
+            (FieldType::Ipv4 | FieldType::Ipv6 | FieldType::Mac | FieldType::Number, _) => {
+                IpAddr::V6(value.into())
+            }
         }
     }
 
     fn first(&self) -> IpAddr {
         self.destination.map_or_else(
-            || benchmark_addresses(ip_kind(self.header.kind.value)).1,
+            || benchmark_addresses(self.header.kind.value).1,
             |(_, pattern)| self.address(pattern.value.first()),
         )
     }
@@ -397,7 +397,7 @@ impl<'a> OpenAddresses<'a> {
         port: &Port,
         number: usize,
     ) {
-        let (made_up, _) = benchmark_addresses(ip_kind(self.header.kind.value));
+        let (made_up, _) = benchmark_addresses(self.header.kind.value);
         let first = found.first().and_then(|(_, reach)| reach.source);
         addressed.given.source = first;
         // Where nobody wrote the destination either, both are those set aside for benchmarks, as
@@ -411,7 +411,7 @@ impl<'a> OpenAddresses<'a> {
                 .remarks
                 .extend(without.map(|destination| self.made_up_source(made_up, destination)));
         }
-        let (source, destination) = self.names;
+        let (source, destination) = (&self.ends.0.name, &self.ends.1.name);
         let kind = self.header.kind.value.name();
         let about = |sentence: String| {
             (Topic::Sources(number), format!("flow {}: {sentence}", addressed.flow.name.value))
@@ -501,14 +501,6 @@ fn ip_value(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u32::from(v4).into(),
         IpAddr::V6(v6) => v6.into(),
-    }
-}
-
-/// ARP has addresses of IPv4.
-const fn ip_kind(kind: HeaderKind) -> HeaderKind {
-    match kind {
-        HeaderKind::Arp => HeaderKind::Ipv4,
-        other => other,
     }
 }
 

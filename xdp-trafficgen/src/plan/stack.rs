@@ -91,7 +91,7 @@ fn address(field: &FieldDef, own: Option<IpAddr>, (v4, v6): (Ipv4Addr, Ipv6Addr)
     }
 }
 
-/// Source and destination for an IP header of this kind, from the addresses set aside for
+/// Source and destination for a header of this kind, from the addresses set aside for
 /// benchmarks.
 pub(super) fn benchmark_addresses(kind: HeaderKind) -> (IpAddr, IpAddr) {
     let is_v6 = kind.fields().iter().any(|field| field.kind == FieldType::Ipv6);
