@@ -178,6 +178,14 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
         "send out of the interface beneath it, which `ip -d link show {name}` \
                            names"
     );
+    let tunnel = |header: HeaderKind| {
+        let cure = format!(
+            "{beneath}, with the tunnel's headers in the frames (header `{}` of a \
+             configuration file)",
+            header.name()
+        );
+        ("a tunnel", cure)
+    };
     let (what, cure) = match situation.kind() {
         "bridge" => (
             "a bridge",
@@ -192,14 +200,10 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
         "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "team" | "hsr" => {
             ("an interface on top of others", beneath)
         }
-        kind @ ("vxlan" | "geneve" | "gretap" | "ip6gretap" | "erspan") => (
-            "a tunnel",
-            format!(
-                "{beneath}, with the tunnel's headers in the frames (header `{}` of a \
-                 configuration file)",
-                header_of(kind).name()
-            ),
-        ),
+        "vxlan" => tunnel(HeaderKind::Vxlan),
+        "gretap" | "ip6gretap" => tunnel(HeaderKind::Gre),
+        // No header is theirs: a file has their bytes.
+        "geneve" | "erspan" => tunnel(HeaderKind::Custom),
         "dummy" | "ifb" | "nlmon" => ("a software interface", pair.to_owned()),
         _ if *name == "lo" => ("the loopback interface", pair.to_owned()),
         _ => (
@@ -217,15 +221,6 @@ fn never_sends(situation: &Situation<'_>) -> Finding {
         what => format!("`{name}` is {what}, which cannot send XDP frames"),
     };
     Finding::new("driver_cannot_send", Severity::Blocks, cause, cure)
-}
-
-/// The header for frames of such a tunnel; `custom` if the tunnel has no header kind of its own.
-fn header_of(tunnel: &str) -> HeaderKind {
-    match tunnel {
-        "vxlan" => HeaderKind::Vxlan,
-        "gretap" | "ip6gretap" => HeaderKind::Gre,
-        _ => HeaderKind::Custom,
-    }
 }
 
 /// Kinds of interfaces without `ndo_xdp_xmit`. Needed before Linux 6.3, where the kernel does not

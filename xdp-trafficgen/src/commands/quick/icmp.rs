@@ -13,9 +13,11 @@ use crate::{
 pub(in crate::commands) fn config(options: &cli::Icmp) -> Result<Config, Diagnostics> {
     let cli::Icmp { quick, identifier } = options;
     super::config(quick, "icmp", |ip| {
-        let (kind, echo_request) = match ip {
-            HeaderKind::Ipv6 => (HeaderKind::Icmpv6, icmpv6::TYPE_ECHO_REQUEST),
-            _ => (HeaderKind::Icmp, icmpv4::TYPE_ECHO_REQUEST),
+        let is_icmpv6 = HeaderKind::Icmpv6.follows().any(|below| below == ip);
+        let (kind, echo_request) = if is_icmpv6 {
+            (HeaderKind::Icmpv6, icmpv6::TYPE_ECHO_REQUEST)
+        } else {
+            (HeaderKind::Icmp, icmpv4::TYPE_ECHO_REQUEST)
         };
         let sequence = Pattern::Increment(Count { start: 0, step: 1, count: 1 << 16 });
         let fields = [
