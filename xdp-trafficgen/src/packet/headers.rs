@@ -191,12 +191,24 @@ pub(crate) enum IpPart {
 pub(crate) enum Addressing {
     /// Nothing: it belongs to the link, and the MTU counts from behind it.
     Link,
+    /// As little, but the next hop is in the VLAN that these fields name.
+    Tag { protocol: &'static str, id: &'static str },
     /// It is that of the next hop to the first IP destination in this header or behind it.
     NextHop,
     /// It is that of the other end of a session, which no address behind this header tells.
     Session,
     /// The frame is for everybody on the link.
     Everybody,
+}
+
+impl Addressing {
+    /// Whether the header belongs to the link.
+    pub(crate) const fn is_link(self) -> bool {
+        match self {
+            Self::Link | Self::Tag { .. } => true,
+            Self::NextHop | Self::Session | Self::Everybody => false,
+        }
+    }
 }
 
 /// Reads a header; none when there are too few bytes, or their lengths and versions are invalid.

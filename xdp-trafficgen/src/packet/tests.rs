@@ -9,6 +9,7 @@ use etherparse::{
 
 use super::{
     HeaderKind::*,
+    headers::Addressing,
     testing::{MACS, PAYLOAD, V4, V6, bits, layer, short},
     *,
 };
@@ -186,6 +187,15 @@ fn fields_are_in_the_order_of_the_wire_and_do_not_overlap() {
         assert_eq!(end.max(0) % 8, 0, "{} ends within a byte", kind.name());
         if let Some(checksum) = kind.checksum_field() {
             assert_eq!(checksum.bits, 16, "{}.{}", kind.name(), checksum.name);
+        }
+    }
+}
+
+#[test]
+fn a_tag_has_the_fields_that_name_its_vlan() {
+    for kind in HeaderKind::ALL {
+        if let Addressing::Tag { protocol, id } = kind.def().addressing {
+            assert!(kind.field(protocol).is_some() && kind.field(id).is_some(), "{}", kind.name());
         }
     }
 }

@@ -235,11 +235,17 @@ impl<'a> OpenAddresses<'a> {
         if ethernet.kind.value != HeaderKind::Ethernet {
             return None;
         }
-        let tags = rest.iter().take_while(|header| header.kind.value == HeaderKind::Vlan);
+        let tags = rest.iter().map_while(|header| match header.kind.value.def().addressing {
+            Addressing::Tag { protocol, id } => Some((header, protocol, id)),
+            Addressing::Link
+            | Addressing::NextHop
+            | Addressing::Session
+            | Addressing::Everybody => None,
+        });
         let (mut vlans, mut varying_vlan) = (Vec::new(), None);
-        for tag in tags.clone() {
+        for (tag, protocol, id) in tags.clone() {
             let setting = |name| tag.fields.iter().find(|setting| setting.field.name == name);
-            let (tpid, id) = (setting("tpid"), setting("id"));
+            let (tpid, id) = (setting(protocol), setting(id));
             let varies = |setting: &&FieldSetting| setting.pattern.value.value_count() != 1;
             if let Some(setting) = [id, tpid].into_iter().flatten().find(varies) {
                 varying_vlan = varying_vlan.or(Some(&setting.pattern.place));
@@ -521,7 +527,7 @@ impl<'a> DestinationMac<'a> {
             return Self::Given;
         }
         let addressing = |header: &Header| header.kind.value.def().addressing;
-        let network = rest.iter().map(addressing).find(|found| *found != Addressing::Link);
+        let network = rest.iter().map(addressing).find(|found| !found.is_link());
         if network == Some(Addressing::Everybody) {
             return Self::Given;
         }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{Action, Diagnostic, Diagnostics, Flow, Located, Origin, Port, Size, names},
     host::{Facts, Link},
-    packet::{self, Template, headers::Addressing},
+    packet::{self, Template},
     units::FrameLen,
 };
 
@@ -417,7 +417,7 @@ impl Planner<'_> {
             .packet
             .iter()
             .zip(&template.offsets)
-            .find(|(header, _)| header.kind.value.def().addressing != Addressing::Link);
+            .find(|(header, _)| !header.kind.value.def().addressing.is_link());
         let network = tagged.map_or(14, |(_, &offset)| offset);
         let mtu = link.mtu as usize;
         let len = template.bytes.len();

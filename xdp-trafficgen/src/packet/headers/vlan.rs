@@ -24,7 +24,7 @@ pub(super) static HEADER: HeaderDef = HeaderDef {
     carries: &[],
     options: None,
     ip: IpPart::End,
-    addressing: Addressing::Link,
+    addressing: Addressing::Tag { protocol: "tpid", id: "id" },
     decode,
 };
 
