@@ -227,22 +227,30 @@ fn with_a_small_mtu_for_a_moment(command: Command) -> Report {
     elsewhere.run("ethtool -K xtg1 gro on");
     let mut running = Running::start(command);
     running.wait_until("it sends", |running| running.stderr().contains("sent "));
-    // On a busy machine no frame may be sent between the two commands; then the test repeats them.
-    for attempt in 0..20 {
+    until_dropped(&mut running, || {
         elsewhere.run("ip link set xtg1 mtu 500");
         elsewhere.run("ip link set xtg1 mtu 1500");
-        let lines = |running: &Running| running.stderr().matches("sent ").count();
-        let before = lines(&running);
-        running.wait_until("its next line but one", |running| lines(running) > before + 1);
-        if dropped(&running) > 0 {
-            break;
-        }
-        assert!(attempt < 19, "nothing was dropped: {}", running.stderr());
-    }
+    });
     running.signal(Signal::INT);
     let report = running.end().report(0);
     assert_never_full(&report);
     report
+}
+
+/// Disturbs the peer for a moment until frames were dropped: on a busy machine no frame may be sent
+/// within the moment.
+#[track_caller]
+fn until_dropped(running: &mut Running, disturb: impl Fn()) {
+    for attempt in 0..20 {
+        disturb();
+        let lines = |running: &Running| running.stderr().matches("sent ").count();
+        let before = lines(running);
+        running.wait_until("its next line but one", |running| lines(running) > before + 1);
+        if dropped(running) > 0 {
+            return;
+        }
+        assert!(attempt < 19, "nothing was dropped: {}", running.stderr());
+    }
 }
 
 /// Dropped frames, from the last line of progress.
@@ -270,8 +278,10 @@ fn a_peer_that_was_down_for_a_while() {
     let (command, typed) = udp("xtg0", "--rate 10kpps");
     let mut running = Running::start(command);
     running.wait_until("it sends", |running| running.stderr().contains("sent "));
-    elsewhere.run("ip link set xtg1 down");
-    elsewhere.run("ip link set xtg1 up");
+    until_dropped(&mut running, || {
+        elsewhere.run("ip link set xtg1 down");
+        elsewhere.run("ip link set xtg1 up");
+    });
     running
         .wait_until("it reports the drops", |running| running.stderr().contains("being dropped"));
     running.signal(Signal::INT);
