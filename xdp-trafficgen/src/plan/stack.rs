@@ -15,8 +15,16 @@ use crate::{
         field::FieldDefault,
         headers::{IpPart, Place},
     },
-    plan::addresses::HostAddresses,
 };
+
+/// What this host gives to a flow's outermost headers, the same in every frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct HostAddresses {
+    /// The source address; when none, one set aside for benchmarks.
+    pub(super) source: Option<IpAddr>,
+    /// The destination's MAC address; none where the user or a pattern gives it.
+    pub(super) mac: Option<Mac>,
+}
 
 /// The layers of a flow's packet, with addresses where the user set none: the outermost headers get
 /// those that the host has `given`, headers in a tunnel get constants.

@@ -6,8 +6,10 @@ use std::{collections::HashMap, fmt, mem::Discriminant, net::IpAddr, sync::Arc};
 use crate::{
     config::Diagnostic,
     host::{Egress, Unreachable, Vlan},
-    plan::addresses::MAX_DESTINATIONS,
 };
+
+/// Destinations of a flow that are looked up one by one at most.
+pub(super) const MAX_DESTINATIONS: u128 = 1 << 16;
 
 /// How to do without a next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
