@@ -4,6 +4,7 @@
 mod fields;
 mod order;
 mod reach;
+mod reaching;
 mod sizes;
 mod sums;
 mod values;
@@ -20,8 +21,8 @@ use xdp_trafficgen_ebpf::{
 
 pub(super) use self::values::ValueTable;
 use self::{
-    reach::{Cover, Reaching},
-    sums::{covering, overlap, sums, swapped},
+    reaching::{Cover, Reaching, swapped},
+    sums::sums,
 };
 use super::{sequence::Sequence, size_table};
 use crate::{

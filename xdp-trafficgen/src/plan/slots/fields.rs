@@ -6,8 +6,9 @@ use xdp_trafficgen_ebpf::{
 };
 
 use super::{
-    At, Builder, IndexSource, Item, Target, needs_wide, setting,
-    sums::overlap,
+    At, Builder, IndexSource, Item, Target, needs_wide,
+    reaching::overlap,
+    setting,
     values::{MAX_VALUES, too_many_values},
     varies,
 };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Builder, IndexSource, Item, Target, small, sums::overlap};
+use super::{Builder, IndexSource, Item, Target, reaching::overlap, small};
 use crate::config::Diagnostic;
 
 /// The program's order while it is worked out.

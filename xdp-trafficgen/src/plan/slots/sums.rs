@@ -4,28 +4,8 @@ use std::ops::Range;
 
 use xdp_trafficgen_ebpf::abi::{MAX_SUMS, NO_SUM};
 
-use super::reach::Reaching;
-use crate::{
-    config::{Diagnostic, Origin},
-    packet::CoveredChecksum,
-};
-
-/// Whether what a checksum covers starts on an odd byte of the frame. Sums count bytes by their
-/// place in the frame; such a checksum's come out with their bytes swapped (RFC 1071 section 2, B).
-pub(super) const fn swapped(checksum: &CoveredChecksum) -> bool {
-    checksum.start % 2 == 1
-}
-
-/// What `checksum` covers in every frame and holds these bytes, if anything does.
-pub(super) fn covering(checksum: &Reaching, bytes: &Range<usize>) -> Option<Range<usize>> {
-    let always = checksum.checksum.start..checksum.floor();
-    let mut ranges = checksum.checksum.addresses.iter().cloned().chain([always]);
-    ranges.find(|range| range.start <= bytes.start && bytes.end <= range.end)
-}
-
-pub(super) fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
-    a.start < b.end && b.start < a.end
-}
+use super::reaching::{Reaching, covering, swapped};
+use crate::config::{Diagnostic, Origin};
 
 /// The checksums among `checksums` that these bytes count in.
 pub(super) fn sums(

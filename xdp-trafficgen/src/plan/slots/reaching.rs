@@ -1,0 +1,125 @@
+//! A checksum with all that its reach can be, and how it covers bytes that vary.
+
+use std::ops::Range;
+
+use xdp_trafficgen_ebpf::checksum;
+
+use super::{At, IndexSource};
+use crate::packet::{CoveredChecksum, Reach};
+
+/// A checksum of the flow's frames with all that its reach can be.
+#[derive(Debug)]
+pub(super) struct Reaching {
+    pub(super) checksum: CoveredChecksum,
+    /// A single one when it is the same in all frames; otherwise by the index that `clock` has.
+    reaches: Vec<Reach>,
+    pub(super) clock: Option<Clock>,
+}
+
+/// What the reach goes along with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// The index of a lead.
+    IndexSource(IndexSource),
+    /// A field that counts by itself.
+    Counted { leader: Option<At>, round: u128, count: u64 },
+}
+
+impl Reaching {
+    /// A clock that changes nothing is none.
+    pub(super) fn new(checksum: &CoveredChecksum, mut reaches: Vec<Reach>, clock: Clock) -> Self {
+        let varies = reaches.iter().any(|reach| *reach != reaches[0]);
+        if !varies {
+            reaches.truncate(1);
+        }
+        Self { checksum: checksum.clone(), reaches, clock: varies.then_some(clock) }
+    }
+
+    /// Bytes from here on are covered in some frames only.
+    pub(super) fn floor(&self) -> usize {
+        self.reaches.iter().map(|reach| reach.end).min().unwrap_or(0)
+    }
+
+    /// Bytes from here on are covered in no frame.
+    fn ceiling(&self) -> usize {
+        self.reaches.iter().map(|reach| reach.end).max().unwrap_or(0)
+    }
+
+    pub(super) fn varies(&self) -> bool {
+        self.clock.is_some()
+    }
+
+    /// Where these bytes, which vary, stand to what it covers.
+    pub(super) fn cover(&self, bytes: &Range<usize>) -> Cover {
+        if covering(self, bytes).is_some() {
+            return Cover::Always;
+        }
+        let Self { checksum, .. } = self;
+        let meets = |range: &Range<usize>| overlap(range, bytes);
+        if !checksum.addresses.iter().any(meets) && !meets(&(checksum.start..self.ceiling())) {
+            Cover::Never
+        } else if self.varies() && bytes.start >= checksum.start {
+            Cover::AtTimes
+        } else {
+            Cover::InPart
+        }
+    }
+
+    /// The sum of all that it covers in every frame and that does not vary.
+    pub(super) fn base(&self, blank: &[u8]) -> u64 {
+        let sum = self.checksum.sum_to(blank, self.floor());
+        // Where the reach varies, its length does.
+        sum + if self.varies() {
+            0
+        } else {
+            self.reaches.first().map_or(0, |&reach| self.checksum.pseudo_length(reach))
+        }
+    }
+
+    /// For each reach what it adds to that: the bytes that are not always covered, and the pseudo
+    /// header's length.
+    pub(super) fn addends(&self, blank: &[u8]) -> Vec<u128> {
+        let (floor, ceiling) = (self.floor(), self.ceiling());
+        // Sums of the first bytes behind the floor, each counted by its place in the frame.
+        let mut sums = vec![0u64];
+        let mut total = 0;
+        for (place, &byte) in (floor..).zip(&blank[floor..ceiling]) {
+            total += if place.is_multiple_of(2) { u64::from(byte) << 8 } else { u64::from(byte) };
+            sums.push(total);
+        }
+        let addend = |&reach: &Reach| {
+            let length = checksum::fold(self.checksum.pseudo_length(reach));
+            let length = if swapped(&self.checksum) { length.swap_bytes() } else { length };
+            u128::from(sums[reach.end - floor] + u64::from(length))
+        };
+        self.reaches.iter().map(addend).collect()
+    }
+}
+
+/// How a checksum covers bytes that vary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cover {
+    Always,
+    Never,
+    /// In some frames, whose lengths say so.
+    AtTimes,
+    /// Some of them.
+    InPart,
+}
+
+/// Whether what a checksum covers starts on an odd byte of the frame. Sums count bytes by their
+/// place in the frame; such a checksum's come out with their bytes swapped (RFC 1071 section 2, B).
+pub(super) const fn swapped(checksum: &CoveredChecksum) -> bool {
+    checksum.start % 2 == 1
+}
+
+/// What `checksum` covers in every frame and holds these bytes, if anything does.
+pub(super) fn covering(checksum: &Reaching, bytes: &Range<usize>) -> Option<Range<usize>> {
+    let always = checksum.checksum.start..checksum.floor();
+    let mut ranges = checksum.checksum.addresses.iter().cloned().chain([always]);
+    ranges.find(|range| range.start <= bytes.start && bytes.end <= range.end)
+}
+
+pub(super) fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
