@@ -6,6 +6,7 @@
 mod addresses;
 mod cpus;
 mod driver;
+mod memory;
 #[doc(hidden)]
 pub mod needs;
 mod note;

@@ -8,9 +8,10 @@ use xdp_trafficgen_ebpf::abi::{
     timing::{Calendar, EXPONENTIALS, Lateness, Segment, Stream, WorkerClock},
 };
 
-use crate::{
-    config::{Diagnostic, Origin},
-    plan::{Pacing, Program},
+pub use super::memory::in_words;
+use super::{
+    Pacing, Program,
+    memory::{entries, table},
 };
 
 /// What something takes.
@@ -137,46 +138,6 @@ fn of_pacing(pacing: &Pacing) -> u64 {
         + table::<Calendar>(calendars.len())
 }
 
-/// Bytes of the tables that so many flows take which are worked out, by so many workers: in the
-/// kernel and here.
-pub(super) const fn of_header_states(flows: usize, workers: usize) -> u64 {
-    2 * entries(flows * workers, size_of::<HeaderState>())
-}
-
-/// What to say when more is needed than can be had. `place`: what asks for it.
-pub(super) fn too_much(place: &Origin, needed: u64, memory: u64) -> Diagnostic {
-    let message = format!(
-        "its flows and workers take {} of memory, and {} can be had",
-        in_words(needed),
-        in_words(memory)
-    );
-    Diagnostic::new(place, message).help(
-        "use fewer flows or CPUs, let fewer fields vary, or free memory (`memory.max` of the control group, if it is that)",
-    )
-}
-
-/// `9.9 GB`, `84 MB`.
-pub fn in_words(bytes: u64) -> String {
-    let bytes = bytes as f64;
-    if bytes >= 1e9 {
-        format!("{:.1} GB", bytes / 1e9)
-    } else {
-        format!("{:.0} MB", (bytes / 1e6).ceil())
-    }
-}
-
-/// Bytes of so many entries; no array of the kernel's has none.
-const fn table<T>(len: usize) -> u64 {
-    entries(len, size_of::<T>())
-}
-
-/// The kernel keeps entries at multiples of eight bytes (`round_up(attr->value_size, 8)` of
-/// kernel/bpf/arraymap.c).
-const fn entries(len: usize, bytes: usize) -> u64 {
-    let len = if len == 0 { 1 } else { len };
-    len as u64 * bytes.next_multiple_of(8) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,14 +145,6 @@ mod tests {
         DefaultRoute,
         tests::{facts, planned},
     };
-
-    /// 2352 bytes for each flow of each worker, in the kernel and in the plan.
-    #[test]
-    fn many_flows_on_many_cpus_are_known_before_their_tables_are_made() {
-        assert_eq!(of_header_states(65_000, 64), 2 * 65_000 * 64 * 2352);
-        assert_eq!(in_words(of_header_states(65_000, 64)), "19.6 GB");
-        assert_eq!([in_words(0), in_words(1), in_words(83_500_000)], ["0 MB", "1 MB", "84 MB"]);
-    }
 
     /// Ports stay, and are loaded one at a time.
     #[test]

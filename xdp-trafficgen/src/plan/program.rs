@@ -17,7 +17,7 @@ use xdp_trafficgen_ebpf::abi::{
 };
 
 use super::{
-    Pacing, needs,
+    Pacing, memory,
     rows::{self, line_count},
     size_table,
     slots::{Slots, ValueTable, slots, small, written},
@@ -175,11 +175,11 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
     write_alike(&mut compiled);
     let assembled = Assembly::new(&compiled, values.into_entries());
     let worked_out = assembled.first_row.iter().filter(|row| row.is_none()).count();
-    let needed = needs::of_header_states(worked_out, cpus.len());
+    let needed = memory::of_header_states(worked_out, cpus.len());
     if let (Some(memory), Some(Source { flow, .. })) =
         (memory.filter(|&memory| memory < needed), sources.first())
     {
-        return Err(vec![needs::too_much(&flow.port.place, needed, memory)]);
+        return Err(vec![memory::too_much(&flow.port.place, needed, memory)]);
     }
     assembled.finish(&compiled, request).map_err(|flow| {
         let place = &sources[flow].flow.name.place;
