@@ -103,8 +103,9 @@ fn driven<'a>(port: &Port, facts: &'a Facts) -> Option<&'a Interface> {
 
 /// Allowed CPUs that have a queue; all that are allowed when none of them has.
 fn candidates(interface: Option<&Interface>, allowed: &[u32]) -> Vec<u32> {
-    let queues = interface.and_then(queues_of_cpus).unwrap_or(u32::MAX);
-    let with_a_queue: Vec<u32> = allowed.iter().copied().filter(|&cpu| cpu < queues).collect();
+    let queues = interface.and_then(queues_of_cpus);
+    let has_one = |cpu: &u32| queues.is_none_or(|queues| *cpu < queues);
+    let with_a_queue: Vec<u32> = allowed.iter().copied().filter(has_one).collect();
     if with_a_queue.is_empty() { allowed.to_vec() } else { with_a_queue }
 }
 

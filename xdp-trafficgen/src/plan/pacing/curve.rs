@@ -13,7 +13,7 @@ use std::f64::consts::TAU;
 
 use super::{
     nanos,
-    rates::{small, whole},
+    rates::{or_endless, whole},
 };
 use crate::{
     config::{Profile, rate::Step},
@@ -214,7 +214,7 @@ pub(super) fn runs(
                 period: period as f64,
             };
             let frames = mean.times(Ratio::new(period, SECOND));
-            let frames = small(frames.numerator.div_ceil(frames.denominator));
+            let frames = or_endless(frames.numerator.div_ceil(frames.denominator));
             // The rate rises, falls, and rises: a chord is judged by a few points only where it
             // does one of them.
             let turns = [0.0, 0.25, 0.75, 1.0]
@@ -357,8 +357,8 @@ impl Position {
             from,
             to,
             last,
-            first: small(self.count.div_ceil(frame)),
-            end: small(last.div_ceil(frame)),
+            first: or_endless(self.count.div_ceil(frame)),
+            end: or_endless(last.div_ceil(frame)),
         }
     }
 }
@@ -417,7 +417,7 @@ impl Piece {
             straight.checked_sub(bend / u128::from(self.nanos))?
         };
         let frame = self.start.count.checked_add(counted)?.div_ceil(self.start.scale.frame());
-        Some(small(frame).clamp(self.first, self.end))
+        Some(or_endless(frame).clamp(self.first, self.end))
     }
 
     /// When one of its frames leaves.
@@ -429,7 +429,7 @@ impl Piece {
         // N = 2·a·t + (b - a)·t²/T, solved for t without a difference of numbers that may be close:
         // from the end that is slower.
         let after = if self.from == self.to {
-            small(before / (2 * self.from).max(1))
+            or_endless(before / (2 * self.from).max(1))
         } else if self.from < self.to {
             let before = before as f64;
             let root = (from * from + (to - from) * before / nanos).sqrt();

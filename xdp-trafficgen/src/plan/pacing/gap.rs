@@ -3,7 +3,7 @@
 
 use xdp_trafficgen_ebpf::abi::timing::Gap;
 
-use super::rates::{MAX_NANOS, small};
+use super::rates::{MAX_NANOS, fits, or_endless};
 use crate::units::{Pps, Ratio, gcd};
 
 /// What fits [`Gap::whole`].
@@ -31,9 +31,9 @@ impl ExactGap for Gap {
     fn exact(nanos: Ratio, workers: u64) -> Self {
         let most = u128::from(MAX_NANOS / workers.max(1));
         let nanos = if nanos.floor() >= most { Ratio::whole(most) } else { nanos };
-        // The whole nanoseconds need no approximation.
+        // The whole nanoseconds need no approximation, and have at most the bits of `most`.
         let (ns, rest) = (nanos.floor(), nanos.fract().within(MAX_WHOLE));
-        Self { ns: small(ns), rest: small(rest.numerator), whole: small(rest.denominator) }
+        Self { ns: fits(ns), rest: fits(rest.numerator), whole: fits(rest.denominator) }
     }
 
     fn of_rate(rate: Pps, workers: u64) -> Self {
@@ -49,8 +49,8 @@ impl ExactGap for Gap {
         });
         let times = common.map_or(1, |common| common / u128::from(gap.whole));
         Self {
-            rest: small(u128::from(gap.rest) * times),
-            whole: small(u128::from(gap.whole) * times),
+            rest: fits(u128::from(gap.rest) * times),
+            whole: fits(u128::from(gap.whole) * times),
             ..gap
         }
     }
@@ -64,14 +64,14 @@ impl ExactGap for Gap {
             let rest = rest.within(MAX_WHOLE);
             (rest.numerator * whole / rest.denominator).min(whole - 1)
         };
-        Self { ns: small(ns), rest: small(rest), whole: self.whole }
+        Self { ns: or_endless(ns), rest: fits(rest), whole: self.whole }
     }
 
     fn times(&self, count: u64) -> Self {
         let Gap { ns, rest, whole } = *self;
         let rest = u128::from(rest) * u128::from(count);
         let ns = u128::from(ns) * u128::from(count) + rest / u128::from(whole);
-        Self { ns: small(ns), rest: small(rest % u128::from(whole)), whole }
+        Self { ns: or_endless(ns), rest: fits(rest % u128::from(whole)), whole }
     }
 
     fn share(&self, share: u32) -> Self {
@@ -79,6 +79,6 @@ impl ExactGap for Gap {
         let parts = u128::from(ns) * u128::from(whole) + u128::from(rest);
         let share = u128::from(share);
         let parts = (parts >> 32) * share + (((parts & 0xffff_ffff) * share) >> 32);
-        Self { ns: small(parts / u128::from(whole)), rest: small(parts % u128::from(whole)), whole }
+        Self { ns: fits(parts / u128::from(whole)), rest: fits(parts % u128::from(whole)), whole }
     }
 }

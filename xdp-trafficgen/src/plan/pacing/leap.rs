@@ -6,7 +6,10 @@ use xdp_trafficgen_ebpf::{
     timing,
 };
 
-use super::{rates::small, simulation::HostTables};
+use super::{
+    rates::{fits, or_endless},
+    simulation::HostTables,
+};
 
 /// Gives up all departures that are due before a time, as `timing::skip` does when it is called
 /// until there are no more. Takes as many steps as one period has segments; only random departures
@@ -59,13 +62,13 @@ fn whole_periods(stream: &mut Stream, until: u64, segments: &[Segment]) {
         left => periods.min(u128::from(left - 1) / frames.max(1)),
     };
     let rest = u128::from(stream.state.period_start_rest) + periods * parts;
-    stream.state.period_start += small(rest / u128::from(stream.spec.period.whole));
-    stream.state.period_start_rest = small(rest % u128::from(stream.spec.period.whole));
+    stream.state.period_start += fits(rest / u128::from(stream.spec.period.whole));
+    stream.state.period_start_rest = fits(rest % u128::from(stream.spec.period.whole));
     let rest = u128::from(first.rest) + u128::from(stream.state.period_start_rest);
     stream.state.due =
-        stream.state.period_start + first.start + small(rest / u128::from(first.gap.whole));
-    stream.state.due_rest = small(rest % u128::from(first.gap.whole));
-    pass(stream, small(periods * frames));
+        stream.state.period_start + first.start + fits(rest / u128::from(first.gap.whole));
+    stream.state.due_rest = fits(rest % u128::from(first.gap.whole));
+    pass(stream, or_endless(periods * frames));
 }
 
 /// Over departures at equal distances, whatever the parts of a nanosecond; the last one before
@@ -86,12 +89,12 @@ fn equal_gaps(stream: &mut Stream, until: u64) {
     let most = u128::from(run.min(stream.state.left).saturating_sub(1));
     let many = (last.saturating_sub(stream.state.due_rest.into()) / parts).min(most);
     let rest = u128::from(stream.state.due_rest) + many * parts;
-    stream.state.due += small(rest / whole);
-    stream.state.due_rest = small(rest % whole);
+    stream.state.due += fits(rest / whole);
+    stream.state.due_rest = fits(rest % whole);
     if stream.spec.kind == stream_kind::SEGMENTS && stream.state.segment_left != u64::MAX {
-        stream.state.segment_left -= small(many);
+        stream.state.segment_left -= fits(many);
     }
-    pass(stream, small(many));
+    pass(stream, fits(many));
 }
 
 fn pass(stream: &mut Stream, frames: u64) {

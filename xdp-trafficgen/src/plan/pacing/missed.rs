@@ -5,7 +5,7 @@ use std::{mem, time::Duration};
 
 use xdp_trafficgen_ebpf::abi::timing::{Stream, stream_kind};
 
-use super::{Pacing, Streams, leap, simulation::exponentials};
+use super::{Pacing, Streams, leap, rates::fits, simulation::exponentials};
 use crate::{
     plan::{
         FlowPlan, PortPlan,
@@ -247,8 +247,7 @@ impl MissedDepartures {
     }
 }
 
-/// So many parts of a time that has `of` of them.
+/// So many parts of a time that has `of` of them; at most `of`, and so at most the time.
 fn part(time: u64, parts: u64, of: u64) -> u64 {
-    let nanos = u128::from(time) * u128::from(parts) / u128::from(of.max(1));
-    u64::try_from(nanos).unwrap_or(time)
+    fits(u128::from(time) * u128::from(parts.min(of)) / u128::from(of.max(1)))
 }

@@ -15,9 +15,21 @@ use crate::{
 /// overflow.
 pub(super) const MAX_NANOS: u64 = 1 << 61;
 
-/// The number as 64 bits, which it has wherever it is meaningful.
-pub(super) fn small(number: u128) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
+/// A number that its operands keep within 64 bits: a remainder of a 64-bit divisor, or a part of
+/// a 64-bit time.
+///
+/// # Panics
+/// When the number has more bits: a departure at a wrong time must not pass in silence.
+pub(super) fn fits(number: u128) -> u64 {
+    u64::try_from(number).expect("the operands keep it within 64 bits")
+}
+
+/// A number of frames, or a time in nanoseconds. Those of more than 64 bits are `u64::MAX`, which
+/// the program takes for "without end" and "never": at a frame a nanosecond 2⁶⁴ frames take 584
+/// years.
+pub(super) fn or_endless(number: u128) -> u64 {
+    const ENDLESS: u64 = u64::MAX;
+    u64::try_from(number).unwrap_or(ENDLESS)
 }
 
 /// A number as a whole one, towards zero; negative ones are 0.

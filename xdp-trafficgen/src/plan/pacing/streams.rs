@@ -10,7 +10,7 @@ use xdp_trafficgen_ebpf::{
 use super::{
     curve::{Curve, CurveEnd, Run, Shape, TooMany, runs},
     gap::ExactGap as _,
-    rates::{BurstTiming, MAX_NANOS, small, whole},
+    rates::{BurstTiming, MAX_NANOS, fits, whole},
     simulation::exponentials,
 };
 use crate::{
@@ -147,17 +147,15 @@ impl Builder {
     /// A process of its own for each worker: together they are one of n times the rate.
     fn poisson(&self, mean: Pps, seed: u64, worker: u64, limits: &Limits) -> Stream {
         let nanos = 1e9 * self.workers as f64 / mean.to_f64();
-        // So many bits behind the point leave 34 bits in all; see `MeanGap`.
-        let point = (-24..=34)
-            .rev()
-            .find(|&bits| nanos * f64::powi(2.0, bits) < 17_179_869_183.5)
-            .unwrap_or(-24);
-        let bits = u32::try_from(point + 24).unwrap_or(0);
-        let units = whole((nanos * f64::powi(2.0, point)).round()).min((1 << 34) - 1);
+        // As many bits behind the point as leave 34 bits in all; see `MeanGap`. The longest mean has
+        // none of them: 2⁵⁸ ns, which are nine years.
+        let units = |bits: u8| nanos * f64::powi(2.0, i32::from(bits) - 24);
+        let bits = (0..=58).rev().find(|&bits| units(bits) < 17_179_869_183.5).unwrap_or(0);
+        let mean = MeanGap::new(whole(units(bits).round()).min((1 << 34) - 1), bits.into());
         let mut stream = Stream {
             spec: StreamSpec {
                 kind: stream_kind::POISSON,
-                mean: MeanGap::new(units, bits),
+                mean,
                 seed: split_mix_64(seed, worker),
                 ..StreamSpec::default()
             },
@@ -226,7 +224,7 @@ impl Builder {
     /// After how many periods it is the first worker's turn again.
     fn periods(&self, cycle: &Cycle) -> u64 {
         match cycle.period {
-            Some(_) => self.workers / small(gcd(cycle.frames.into(), self.workers.into())).max(1),
+            Some(_) => self.workers / fits(gcd(cycle.frames.into(), self.workers.into())).max(1),
             None => 1,
         }
     }
@@ -241,7 +239,7 @@ impl Builder {
             let mut number = u128::from(period) * u128::from(cycle.frames);
             for run in &cycle.runs {
                 // The worker's first one.
-                let skipped = small((u128::from(worker) + workers - number % workers) % workers);
+                let skipped = fits((u128::from(worker) + workers - number % workers) % workers);
                 number += u128::from(run.frames);
                 if skipped >= run.frames {
                     continue;
@@ -255,12 +253,12 @@ impl Builder {
                 let before = periods(length, period, gap.whole);
                 let parts = [before, gap.in_parts(run.start), gap.times(skipped)];
                 let rest: u128 = parts.iter().map(|part| u128::from(part.rest)).sum();
-                let carry = small(rest / u128::from(gap.whole));
+                let carry = fits(rest / u128::from(gap.whole));
                 let start = parts
                     .iter()
                     .fold(carry, |sum, part| sum.saturating_add(part.ns))
                     .min(MAX_NANOS);
-                let rest = small(rest % u128::from(gap.whole));
+                let rest = fits(rest % u128::from(gap.whole));
                 self.segments.push(Segment { start, rest, frames, gap: gap.times(self.workers) });
                 if self.segments.len() > self.limit {
                     return Err(TooMany);
@@ -281,7 +279,7 @@ fn periods(period: Ratio, count: u64, whole: u64) -> Gap {
     let length =
         if length.numerator / length.denominator >= most.numerator { most } else { length };
     match period.denominator {
-        1 => Gap { ns: small(length.numerator), ..Gap::ZERO },
+        1 => Gap { ns: fits(length.numerator), ..Gap::ZERO },
         _ => Gap { ns: 0, rest: 0, whole }.in_parts(length),
     }
 }
