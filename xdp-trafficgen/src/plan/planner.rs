@@ -100,10 +100,7 @@ impl Planner<'_> {
             cpus: &workers,
             cut,
             pacing: pacing.as_ref().and_then(Option::as_ref),
-            limits: program::Limits {
-                largest_frame: self.largest_frame().unwrap_or(usize::MAX),
-                memory: self.memory,
-            },
+            limits: program::Limits { largest_frame: self.largest_frame(), memory: self.memory },
         });
         let (pacing, program) = (pacing?, program?);
         let possible_cpus = facts.possible_cpus.max(facts.cpus.len());

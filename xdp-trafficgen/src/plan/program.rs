@@ -96,8 +96,8 @@ pub(super) const CUT_LEN: usize = 4;
 /// What this machine has room for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Bytes of the largest frame.
-    pub(super) largest_frame: usize,
+    /// Bytes of the largest frame; none when it is not known.
+    pub(super) largest_frame: Option<usize>,
     /// Bytes of memory that can be had; none when it is not known.
     pub(super) memory: Option<u64>,
 }
@@ -139,7 +139,8 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
         });
     // Where some frames are cut, all of them are: the kernel sets up a page anew whose frame was
     // cut, and does not foresee which ones those are (doc/measurements.md#cutting-frames).
-    let cut_all = cut == FrameBounds::Always || sized && whole + CUT_LEN <= largest_frame;
+    let cut_all = cut == FrameBounds::Always
+        || sized && largest_frame.is_none_or(|largest| whole + CUT_LEN <= largest);
     let frame_len = whole + if cut_all { CUT_LEN } else { 0 };
 
     let mut values = ValueTable::default();
@@ -159,7 +160,7 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
             );
             continue;
         }
-        match slots(flow, template, len != frame_len, &mut values) {
+        match slots(flow, template, frame_len, &mut values) {
             Ok(slots) => {
                 let mut bytes = template.bytes.clone();
                 bytes.resize(frame_len, 0);

@@ -18,6 +18,15 @@ pub(super) enum Sequence {
     FollowList { first_entry: u32 },
 }
 
+/// How many registers the program computes a slot's values in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    /// One, of 64 bits.
+    Narrow,
+    /// Two.
+    Wide,
+}
+
 impl Sequence {
     /// After how many frames it starts again; none: never, or with the lead it follows.
     pub(super) fn period(&self) -> Option<u128> {
@@ -38,20 +47,25 @@ impl Sequence {
     }
 
     /// One of [`kind`].
-    pub(super) fn kind(&self, wide: bool) -> u32 {
+    pub(super) fn kind(&self, width: Width) -> u32 {
         let kind = match *self {
             Self::Count { down: false, .. } => kind::UP,
             Self::Count { down: true, .. } => kind::DOWN,
             Self::List { .. } => kind::LIST,
             Self::Random { values, .. } if values.count_ones() <= 1 => kind::RANDOM_MASK,
-            Self::Random { values, .. } if !wide && values <= u128::from(u32::MAX) => {
+            Self::Random { values, .. }
+                if width == Width::Narrow && values <= u128::from(u32::MAX) =>
+            {
                 kind::RANDOM_SCALE_32
             }
             Self::Random { .. } => kind::RANDOM_SCALE,
             Self::Follow { .. } => kind::FOLLOW,
             Self::FollowList { .. } => kind::FOLLOW_LIST,
         };
-        if wide { kind | kind::WIDE } else { kind }
+        match width {
+            Width::Narrow => kind,
+            Width::Wide => kind | kind::WIDE,
+        }
     }
 
     /// The numbers for the worker that sends frames `first`, `first + stride`, … of the flow.

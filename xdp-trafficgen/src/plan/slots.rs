@@ -24,10 +24,14 @@ use self::{
     reaching::{Cover, Reaching, swapped},
     sums::sums,
 };
-use super::{sequence::Sequence, size_table};
+use super::{
+    sequence::{Sequence, Width},
+    size_table,
+};
 use crate::{
     config::{Diagnostic, FieldSetting, Flow, Origin, Pattern},
     packet::{ChecksumMode, Template, Window},
+    units::gcd,
 };
 
 /// Everything that varies in a flow.
@@ -53,15 +57,15 @@ impl Slots {
     }
 }
 
-/// Works out the slots of a flow. `template` is the frame of the largest size; `cut`: whether
-/// frames have to be cut to their size even if there is only one.
+/// Works out the slots of a flow. `template` is the frame of the largest size, and
+/// `frame_len` the bytes of the port's frame, which a shorter frame has to be cut from.
 ///
 /// # Errors
 /// When more varies than the program has room for, or in a way it cannot do.
 pub(super) fn slots(
     flow: &Flow,
     template: &Template,
-    cut: bool,
+    frame_len: usize,
     values: &mut ValueTable,
 ) -> Result<Slots, Diagnostic> {
     let mut builder = Builder { flow, template, values, items: Vec::new(), joined: HashSet::new() };
@@ -71,7 +75,7 @@ pub(super) fn slots(
         builder.add_field(at, &settings)?;
     }
     builder.check_routing()?;
-    let sized = cut || size_table::varies(&flow.size.value);
+    let sized = template.bytes.len() != frame_len || size_table::varies(&flow.size.value);
     let variable = if sized { builder.add_sizes()? } else { Vec::new() };
     builder.join_shared_bytes()?;
     let checksums = builder.relevant_checksums(&variable)?;
@@ -212,8 +216,7 @@ impl Builder<'_> {
         let mut fields = Vec::new();
         for (slot, &index) in order.iter().enumerate() {
             let item = &self.items[index];
-            let wide = item.is_wide();
-            if wide && slot >= MAX_WIDE {
+            if item.width() == Width::Wide && slot >= MAX_WIDE {
                 return Err(Diagnostic::new(
                     &item.place,
                     format!("more than {MAX_WIDE} wide fields vary"),
@@ -259,7 +262,7 @@ impl Builder<'_> {
         checksums: &[Reaching],
         joined: bool,
     ) -> Result<(Field, Sequence, u128), Diagnostic> {
-        let wide = item.is_wide();
+        let width = item.width();
         let slot_of = |at: At| order.iter().position(|&index| self.items[index].at == Some(at));
         let leads =
             item.at.is_some_and(|at| self.items.iter().any(|other| other.leader == Some(at)));
@@ -271,7 +274,7 @@ impl Builder<'_> {
             (Some(_), true) => advance::ROUND_LEADER,
         };
         let spec = Field {
-            kind: item.sequence.kind(wide),
+            kind: item.sequence.kind(width),
             advance,
             leader: small(leader.unwrap_or(0)),
             ..Field::NONE
@@ -297,7 +300,7 @@ impl Builder<'_> {
                     let even = window.bytes.end.is_multiple_of(2);
                     let counts_up = matches!(item.sequence, Sequence::Count { down: false, .. });
                     op = match window.bytes.len() {
-                        _ if !whole || wide => op,
+                        _ if !whole || width == Width::Wide => op,
                         1 => op::ANY_1,
                         _ if !even => op,
                         2 if counts_up && advance == advance::FREE => op::UP_2,
@@ -353,25 +356,26 @@ impl Item {
         }
     }
 
-    /// Values, steps or what shares the bytes with them need more than one register.
-    fn is_wide(&self) -> bool {
+    /// Wide where values, steps or what shares the bytes with them need more than one register.
+    fn width(&self) -> Width {
         match &self.target {
-            Target::Window { window, bits } => needs_wide(*bits, window),
-            Target::IndexSource | Target::Size | Target::Addend(_) => false,
+            Target::Window { window, bits } => width(*bits, window),
+            Target::IndexSource | Target::Size | Target::Addend(_) => Width::Narrow,
         }
     }
 }
 
-const fn needs_wide(bits: u32, window: &Window) -> bool {
-    bits > NARROW_BITS || window.bytes.end - window.bytes.start > 8
+const fn width(bits: u32, window: &Window) -> Width {
+    if bits > NARROW_BITS || window.bytes.end - window.bytes.start > 8 {
+        Width::Wide
+    } else {
+        Width::Narrow
+    }
 }
 
 fn least_common_multiple(a: u64, b: u64) -> Option<u64> {
-    let (mut divisor, mut rest) = (a, b);
-    while rest != 0 {
-        (divisor, rest) = (rest, divisor % rest);
-    }
-    (a / divisor).checked_mul(b)
+    let (a, b) = (u128::from(a), u128::from(b));
+    u64::try_from(a / gcd(a, b) * b).ok()
 }
 
 /// Up to 16 bytes as a number.

@@ -6,16 +6,19 @@ use xdp_trafficgen_ebpf::{
 };
 
 use super::{
-    At, Builder, IndexSource, Item, Target, needs_wide,
+    At, Builder, IndexSource, Item, Target,
     reaching::overlap,
     setting,
     values::{MAX_VALUES, too_many_values},
-    varies,
+    varies, width,
 };
 use crate::{
     config::{Advance, Diagnostic, Flow, Located, Pattern, pattern::Count},
     packet::CoveredChecksum,
-    plan::{rows, sequence::Sequence},
+    plan::{
+        rows,
+        sequence::{Sequence, Width},
+    },
 };
 
 impl Builder<'_> {
@@ -92,8 +95,8 @@ impl Builder<'_> {
             settings.iter().any(|&other| {
                 step_root(flow, other) == lead
                     && (!draws(&setting(flow, other).pattern.value)
-                        || self.is_wide(other) != self.is_wide(lead)
-                        || self.bounds_a_checksum(other) && !self.is_wide(other))
+                        || self.width(other) != self.width(lead)
+                        || self.bounds_a_checksum(other) && self.width(other) == Width::Narrow)
             })
         };
         let lead =
@@ -153,9 +156,9 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn is_wide(&self, at: At) -> bool {
+    fn width(&self, at: At) -> Width {
         let field = &setting(self.flow, at).field;
-        needs_wide(field.bits, &self.template.window(at.0, field))
+        width(field.bits, &self.template.window(at.0, field))
     }
 
     /// Frames a field takes for all of its values.
@@ -218,8 +221,8 @@ fn list(pattern: &Pattern, seed: u64) -> Vec<u128> {
 fn drawn(values: u128, seed: u64, index: u64) -> u128 {
     use xdp_trafficgen_ebpf::field::{SharedIndices, Value};
     let sequence = Sequence::Random { base: 0, values, seed };
-    let wide = values == 0 || values > 1 << NARROW_BITS;
-    let spec = Field { kind: sequence.kind(wide), ..Field::NONE };
+    let width = if values == 0 || values > 1 << NARROW_BITS { Width::Wide } else { Width::Narrow };
+    let spec = Field { kind: sequence.kind(width), ..Field::NONE };
     let mut param = sequence.param(index, 1);
     match field::next::<rows::Plain, true>(
         &spec,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Builder, IndexSource, Item, Target, reaching::overlap, small};
-use crate::config::Diagnostic;
+use crate::{config::Diagnostic, plan::sequence::Width};
 
 /// The program's order while it is worked out.
 struct Order<'a> {
@@ -35,7 +35,9 @@ impl Builder<'_> {
             if group.len() > 1 {
                 let span = bytes(&self.items, group[0]).start..end;
                 let place = &self.items[group[0]].place;
-                if span.len() > 8 || group.iter().any(|&index| self.items[index].is_wide()) {
+                if span.len() > 8
+                    || group.iter().any(|&index| self.items[index].width() == Width::Wide)
+                {
                     return Err(Diagnostic::new(
                         place,
                         "this field shares bytes with another varying field, and both together are too wide",
@@ -118,7 +120,8 @@ impl Builder<'_> {
         // Wide ones first; then those without a lead, so that each lead's followers stand together
         // behind it.
         let lead_of = |unit: &[usize]| unit.iter().find_map(|&index| self.items[index].lead);
-        let wide = |unit: &[usize]| unit.iter().any(|&index| self.items[index].is_wide());
+        let wide =
+            |unit: &[usize]| unit.iter().any(|&index| self.items[index].width() == Width::Wide);
         let mut leads: Vec<Option<IndexSource>> = vec![None];
         for unit in &units {
             if !leads.contains(&lead_of(unit)) {
