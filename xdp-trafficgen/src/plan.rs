@@ -1,7 +1,7 @@
 //! The plan: what will be sent, worked out completely before anything touches the kernel.
 //!
-//! A pure function of the configuration and the host's facts. Everything that can be wrong is found
-//! here or before; what follows only carries it out.
+//! The plan is a pure function of the configuration and the host's facts. Every error is found here
+//! or before; later modules only carry the plan out.
 
 mod addresses;
 mod cpus;
@@ -57,7 +57,7 @@ use crate::{
 pub struct Plan {
     /// One for each interface that sends.
     pub ports: Vec<PortPlan>,
-    /// What was decided for the user, in sentences worth showing.
+    /// Sentences for the user about what the plan decided.
     pub notes: Vec<Note>,
 }
 
@@ -70,28 +70,28 @@ pub struct PortPlan {
     pub interface: String,
     /// The egress interface's index.
     pub egress: u32,
-    /// Index of the interface frames seem to come from.
+    /// Index of the interface that frames seem to come from.
     pub ingress: u32,
     /// What happens to a frame.
     pub action: Action,
-    /// One worker on each.
+    /// The CPUs; each has one worker.
     pub cpus: Vec<u32>,
     /// Frames the kernel sends together.
     pub batch_size: u32,
-    /// What has to be attached to the interface that frames leave by, so that they do.
+    /// The program that the egress interface needs before its driver sends.
     pub attach: RequiredProgram,
-    /// Bits a second of that interface's link; none when it is virtual, whose speed is only a
-    /// number.
+    /// Bits a second of the egress interface's link; none for a virtual interface, whose speed
+    /// limits nothing.
     pub line_rate: Option<u64>,
-    /// What is sent; at least one.
+    /// The flows; at least one.
     pub flows: Vec<FlowPlan>,
-    /// When frames leave; as fast as they can when none.
+    /// When frames leave; none: at full speed.
     #[doc(hidden)]
     pub pacing: Option<Pacing>,
-    /// What the kernel's programs do for it.
+    /// What the kernel's programs do for the port.
     #[doc(hidden)]
     pub program: Program,
-    /// What it takes of the machine.
+    /// What the port takes of the machine.
     #[doc(hidden)]
     pub needs: Needs,
 }
@@ -99,20 +99,20 @@ pub struct PortPlan {
 /// What has to be attached to an interface before its driver sends XDP frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RequiredProgram {
-    /// It sends them as it is, or nothing would help.
+    /// The driver sends without a program, or no program would help.
     #[default]
     Nothing,
-    /// An XDP program that passes everything on, for as long as frames are sent; one that is in the
-    /// driver already does as well.
+    /// An XDP program that passes everything on, for as long as frames are sent. A program that is
+    /// attached to the driver already serves as well.
     Pass(ExistingProgram),
 }
 
-/// What becomes of an XDP program that is in the way.
+/// What happens to an XDP program that prevents the attachment of the pass program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExistingProgram {
-    /// It stays, and nothing is sent.
+    /// The program stays, and the port does not send.
     Keep,
-    /// It makes way until the end: `--replace-xdp`.
+    /// The pass program replaces it until the end of the session: `--replace-xdp`.
     Replace,
 }
 
@@ -121,29 +121,29 @@ pub enum ExistingProgram {
 pub struct FlowPlan {
     /// The flow's name.
     pub name: String,
-    /// Its share of the port's frames.
+    /// The flow's share of the port's frames.
     pub weight: u32,
-    /// Bytes of its smallest frame on the wire, FCS included.
+    /// Bytes of the flow's smallest frame on the wire, FCS included.
     pub smallest: u32,
-    /// Bytes of its largest frame on the wire, FCS included.
+    /// Bytes of the flow's largest frame on the wire, FCS included.
     pub largest: u32,
-    /// How long after the start it begins.
+    /// How long after the start the flow begins.
     pub delay: Duration,
-    /// Frames in total over all workers; without end when none. With a rate: departures.
+    /// Frames of all workers together, or departures where the flow has a rate; none: without end.
     pub packets: Option<u64>,
-    /// When to end, counted from its beginning; never when none.
+    /// How long the flow lasts from its beginning; none: without end.
     pub duration: Option<Duration>,
-    /// The longest frame, every field at its first value, and where everything is in it.
+    /// The longest frame with every field at its first value, and the offsets of its headers.
     #[doc(hidden)]
     pub layout: Template,
-    /// The flow where more of it varies than the user wrote: destinations with MAC addresses of
-    /// their own.
+    /// The flow with the patterns that the plan added to the user's: MAC or source addresses that
+    /// follow the destinations.
     #[doc(hidden)]
     pub addressed: Option<Box<Flow>>,
 }
 
 impl FlowPlan {
-    /// From its beginning to its end, since the start.
+    /// The flow's beginning and end, since the start.
     #[doc(hidden)]
     pub fn window(&self) -> (Nanos, Nanos) {
         let begin = Nanos::from(self.delay);
@@ -152,7 +152,7 @@ impl FlowPlan {
 }
 
 impl PortPlan {
-    /// Index of the interface that frames leave by; none when they do not.
+    /// Index of the interface that frames leave by; none when they stay on this machine.
     pub fn leaves_by(&self) -> Option<u32> {
         match self.action {
             Action::Redirect => Some(self.egress),
@@ -161,40 +161,40 @@ impl PortPlan {
         }
     }
 
-    /// How many frames of a flow the worker with this index (not its CPU) sends: shares differ by
-    /// one at most and add up exactly.
+    /// How many frames of a flow the worker with this index (not its CPU) sends. Shares differ by
+    /// at most one frame and add up exactly.
     pub fn share(&self, flow: &FlowPlan, worker: usize) -> Option<u64> {
         flow.packets.map(|packets| units::share(packets, self.cpus.len() as u64, worker as u64))
     }
 }
 
-/// What a user may have to confirm.
+/// Whether interfaces that carry a default route may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultRoute {
-    /// Interfaces that carry a default route must not send.
+    /// They must not.
     Refuse,
     /// They may: `--allow-default-route`.
     Allow,
 }
 
-/// What a user has agreed to.
+/// What the user has agreed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consent {
     /// Whether interfaces with a default route may send.
     pub default_route: DefaultRoute,
-    /// What becomes of XDP programs in the way.
+    /// What happens to XDP programs that prevent an attachment.
     pub existing: ExistingProgram,
 }
 
 impl From<DefaultRoute> for Consent {
-    /// And to nothing else.
+    /// Consent to this alone.
     fn from(default_route: DefaultRoute) -> Self {
         Self { default_route, existing: ExistingProgram::Keep }
     }
 }
 
-/// The names of the interfaces that a plan for `config` wants to know more about
-/// ([`Facts::interfaces`]): those that frames leave by, or seem to come from.
+/// The names of the interfaces whose details ([`Facts::interfaces`]) a plan for `config` needs:
+/// those that frames leave by, or seem to come from.
 pub fn interfaces(config: &Config) -> Vec<&str> {
     let ports = config.ports.iter();
     ports
@@ -221,7 +221,7 @@ pub fn plan(
         diagnostics: Diagnostics::new(config.source.clone()),
         notes: Vec::new(),
         remarks: BTreeMap::new(),
-        troubles: AddressingFaults::default(),
+        faults: AddressingFaults::default(),
     };
     let mut flows: BTreeMap<&str, Vec<&Flow>> = BTreeMap::new();
     for flow in &config.flows {

@@ -1,6 +1,5 @@
 //! The addresses that a user leaves to this host: the source that the kernel uses for a
-//! destination, and the MAC address of whoever takes the frames for it. Where destinations vary,
-//! each has its own.
+//! destination, and the MAC address of the next hop. Where destinations vary, each has its own.
 
 mod destination_mac;
 mod lookups;
@@ -31,23 +30,23 @@ use crate::{
 /// A flow with what this host gives it.
 #[derive(Debug)]
 pub(super) struct Addressed<'a> {
-    /// As the user wrote it; where destinations vary, and with them MAC or source addresses, with
-    /// patterns for these.
+    /// The flow as the user wrote it. Where MAC or source addresses vary with the destinations, the
+    /// flow has patterns for them besides.
     pub(super) flow: Cow<'a, Flow>,
     pub(super) given: HostAddresses,
     pub(super) remarks: Vec<(Topic, String)>,
 }
 
-/// What a remark is about: it is made once a port, however many flows it is true of.
+/// What a remark is about. A port makes each remark once, however many of its flows share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Topic {
-    /// The kernel has no source address, and this one was made up.
+    /// The kernel has no source address, so frames have this one, set aside for benchmarks.
     Source(IpAddr),
     /// This next hop takes frames.
     NextHop(Mac, IpAddr),
-    /// This flow's destinations vary, and their MAC addresses with them.
+    /// This flow's MAC addresses follow its destinations.
     Follows(usize),
-    /// This flow's destinations vary, and the kernel's source addresses with them.
+    /// This flow's source addresses follow its destinations.
     Sources(usize),
 }
 
@@ -68,28 +67,28 @@ pub(super) fn addressed<'a>(
     {
         return Err(AddressingFault::Own(no_mac(port, ethernet, session)));
     }
-    let Some(wish) = OpenAddresses::of(port, flow) else { return Ok(addressed) };
-    let way = Arc::new(wish.way.clone());
-    let reach = |destinations| facts.reaches.get(&(Arc::clone(&way), destinations));
-    let row = wish.row();
+    let Some(open) = OpenAddresses::of(port, flow) else { return Ok(addressed) };
+    let egress = Arc::new(open.egress.clone());
+    let reach = |destinations| facts.reaches.get(&(Arc::clone(&egress), destinations));
+    let row = open.row();
     let one_by_one = || -> Option<Vec<(Destinations, &Reach)>> {
-        wish.count()?;
-        let is_known = |reach: &&Reach| !wish.next_hop || reach.next_hop.is_some();
-        let each = wish.destinations().map(Destinations::one);
+        open.count()?;
+        let is_known = |reach: &&Reach| !open.next_hop || reach.next_hop.is_some();
+        let each = open.destinations().map(Destinations::one);
         each.map(|destination| Some((destination, reach(destination).filter(is_known)?))).collect()
     };
-    // Too many for one by one: all at once.
+    // Destinations that are too many for single lookups have one lookup together.
     let found =
         one_by_one().unwrap_or_else(|| reach(row).map(|reach| (row, reach)).into_iter().collect());
-    if wish.source {
-        wish.give_source(&mut addressed, &found, port, number);
+    if open.source {
+        open.give_source(&mut addressed, &found, port, number);
     }
-    if !wish.next_hop {
+    if !open.next_hop {
         return Ok(addressed);
     }
-    wish.check().map_err(AddressingFault::Own)?;
+    open.check().map_err(AddressingFault::Own)?;
     if found.is_empty() {
-        return Err(AddressingFault::Own(wish.unknown(port)));
+        return Err(AddressingFault::Own(open.unknown(port)));
     }
     let mut macs = Vec::new();
     let mut failed: Option<(&Unreachable, IpAddr)> = None;
@@ -100,15 +99,16 @@ pub(super) fn addressed<'a>(
                 macs.push(next_hop.mac);
                 let topic = Topic::NextHop(next_hop.mac, next_hop.neighbour);
                 if addressed.remarks.last().is_none_or(|(last, _)| *last != topic) {
-                    addressed.remarks.push((topic, said(&wish.way, next_hop)));
+                    addressed.remarks.push((topic, next_hop_remark(&open.egress, next_hop)));
                 }
             }
             Some(Err(why)) => match own_mac(port, facts).filter(|_| *why == Unreachable::Own) {
-                // Frames that do not leave go to this machine itself.
+                // Frames that stay on this machine are for it.
                 Some(mac) => macs.push(mac),
                 None => {
                     count += 1;
-                    // Those that were asked before are the ones to put right.
+                    // The user can put right a neighbour that was asked, so the first such failure
+                    // is reported.
                     if failed
                         .is_none_or(|(known, _)| known.is_not_reached() && !why.is_not_reached())
                     {
@@ -116,15 +116,15 @@ pub(super) fn addressed<'a>(
                     }
                 }
             },
-            None => return Err(AddressingFault::Own(wish.unknown(port))),
+            None => return Err(AddressingFault::Own(open.unknown(port))),
         }
     }
     if let Some((why, destination)) = failed {
-        let (message, help) = words(why, destination, cure(wish.ethernet));
-        let first = Diagnostic::new(wish.place(port), message).help(help);
+        let (message, help) = words(why, destination, cure(open.ethernet));
+        let first = Diagnostic::new(open.place(port), message).help(help);
         let not_reached = why.is_not_reached();
         return Err(AddressingFault::Unreachable {
-            way,
+            egress,
             why: discriminant(why),
             first,
             count,
@@ -135,15 +135,15 @@ pub(super) fn addressed<'a>(
         Some(&mac) if macs.iter().all(|other| *other == mac) => addressed.given.mac = Some(mac),
         _ => {
             let values = macs.into_iter().map(mac_value);
-            let setting = wish.following(HeaderKind::Ethernet, "dst", values, port);
+            let setting = open.following(HeaderKind::Ethernet, "dst", values, port);
             let setting = setting.ok_or_else(|| {
                 AddressingFault::Own(
                     Diagnostic::new(
-                        wish.place(port),
+                        open.place(port),
                         "these destinations have MAC addresses of their own, which cannot go along with random values that \
                          have a count",
                     )
-                    .help(format!("list the destinations, or remove `count`, or {}", cure(wish.ethernet))),
+                    .help(format!("list the destinations, or remove `count`, or {}", cure(open.ethernet))),
                 )
             })?;
             addressed.remarks.push((
@@ -151,7 +151,7 @@ pub(super) fn addressed<'a>(
                 format!(
                     "the destinations of flow {} have MAC addresses of their own: `ethernet.dst` goes along with `{}.dst`",
                     flow.name.value,
-                    wish.header.kind.value.name()
+                    open.header.kind.value.name()
                 ),
             ));
             addressed.flow.to_mut().packet[0].fields.push(setting);
@@ -161,8 +161,8 @@ pub(super) fn addressed<'a>(
 }
 
 impl OpenAddresses<'_> {
-    /// The kernel's source address; where it has several for these destinations, they go along with
-    /// them if they can.
+    /// Fills in the kernel's source address. Where the kernel has several for these destinations, a
+    /// pattern follows them if possible.
     fn give_source(
         &self,
         addressed: &mut Addressed<'_>,
@@ -173,8 +173,8 @@ impl OpenAddresses<'_> {
         let (made_up, _) = benchmark_addresses(self.header.kind.value);
         let first = found.first().and_then(|(_, reach)| reach.source);
         addressed.given.source = first;
-        // Where nobody wrote the destination either, both are those set aside for benchmarks, as
-        // documented.
+        // Where the user wrote no destination either, both addresses are documented as those set
+        // aside for benchmarks.
         if self.destination.is_some() {
             let without = found.iter().find(|(_, reach)| reach.source.is_none());
             let without = without
@@ -221,13 +221,13 @@ impl OpenAddresses<'_> {
         let sentence = format!(
             "the kernel has no source address for {destination} out of {}, so frames come from {made_up}, set aside for \
              benchmarks ({standard})",
-            self.way.interface
+            self.egress.interface
         );
         (Topic::Source(made_up), sentence)
     }
 }
 
-/// The MAC address of the interface that frames seem to come in on, when they stay on this machine.
+/// The MAC address of the interface that frames seem to arrive on, when they stay on this machine.
 fn own_mac(port: &Port, facts: &Facts) -> Option<Mac> {
     match port.action.value {
         Action::Pass | Action::Drop => {
@@ -237,12 +237,12 @@ fn own_mac(port: &Port, facts: &Facts) -> Option<Mac> {
     }
 }
 
-fn said(way: &Egress, next_hop: &NextHop) -> String {
+fn next_hop_remark(egress: &Egress, next_hop: &NextHop) -> String {
     let NextHop { interface, neighbour, mac, by } = next_hop;
     let mac = show_mac(*mac);
     match by {
         MacSource::Neighbour => {
-            let of_vlan = if **interface == *way.interface {
+            let of_vlan = if **interface == *egress.interface {
                 String::new()
             } else {
                 format!(" of {interface}")

@@ -1,5 +1,5 @@
-//! Which CPUs send: those the user wrote, or for each port without any the one with the least to
-//! do.
+//! Which CPUs send: those that the user wrote, or for a port without any the CPU with the fewest
+//! workers.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl Planner<'_> {
-    /// `driven`: the interface that frames leave by. None when a worker could not be bound to one
-    /// of them.
+    /// The port's CPUs; none when a worker cannot be bound to one of them. `driven` is the
+    /// interface that frames leave by.
     pub(super) fn cpus(&mut self, port: &Port, driven: Option<&Interface>) -> Option<Vec<u32>> {
         let cpus = self.chosen.get(&port.name.value)?.clone();
         if let Some(written) = port.cpus.as_ref().filter(|cpus| cpus.place != Origin::Default) {
@@ -55,11 +55,11 @@ impl Planner<'_> {
     }
 }
 
-/// The CPUs of every port, by its name. One that has none gets one, so that nobody's machine is
-/// taken over unasked: of those that have a queue the one with the fewest workers, counting all
+/// The CPUs of every port, by its name. A port without CPUs gets a single one, so that the machine
+/// keeps the rest: of the CPUs that have a queue the one with the fewest workers, counting all
 /// ports of `config` and all that run already; then the one whose core has the fewest; then the
-/// first. What is in no place was given to the port before, as the daemon's ports have it when they
-/// start again one by one: it stays while it can.
+/// first. CPUs of default origin were chosen for the port before, as for the daemon's ports when
+/// they start again one by one: the port keeps them while they are allowed and have queues.
 pub(super) fn choose(config: &Config, facts: &Facts) -> BTreeMap<String, Vec<u32>> {
     let mut load = Load::of(facts);
     let candidates = |port: &Port| candidates(driven(port, facts), &facts.allowed_cpus);
@@ -86,7 +86,7 @@ pub(super) fn choose(config: &Config, facts: &Facts) -> BTreeMap<String, Vec<u32
     chosen
 }
 
-/// The CPU a port would get that is alone in its process.
+/// The CPU that a port gets when it is alone in its process.
 pub fn default_cpu(interface: Option<&Interface>, facts: &Facts) -> u32 {
     Load::of(facts).least(&candidates(interface, &facts.allowed_cpus))
 }
@@ -101,7 +101,7 @@ fn driven<'a>(port: &Port, facts: &'a Facts) -> Option<&'a Interface> {
     facts.interface(&name.value)
 }
 
-/// Allowed CPUs that have a queue; all that are allowed when none of them has.
+/// Allowed CPUs that have a queue; all allowed ones when none of them has.
 fn candidates(interface: Option<&Interface>, allowed: &[u32]) -> Vec<u32> {
     let queues = interface.and_then(queues_of_cpus);
     let has_one = |cpu: &u32| queues.is_none_or(|queues| *cpu < queues);
@@ -126,7 +126,8 @@ impl<'a> Load<'a> {
         cpus.iter().for_each(|&cpu| *self.workers.entry(cpu).or_default() += 1);
     }
 
-    /// Of none at all, the kernel refuses the first CPU with a reason.
+    /// The candidate with the fewest workers. Where there are no candidates, CPU 0: the kernel
+    /// refuses it with a reason.
     fn least(&self, candidates: &[u32]) -> u32 {
         let workers = |cpu: &u32| self.workers.get(cpu).copied().unwrap_or(0);
         let of_core = |&cpu: &u32| {
@@ -141,7 +142,7 @@ impl<'a> Load<'a> {
     }
 }
 
-/// What to say of CPUs without a queue, and which have one.
+/// The note about CPUs without a queue, and which have one.
 fn cpus_without_queue(interface: &Interface, cpus: &[u32], allowed: &[u32]) -> Option<String> {
     let queues = queues_of_cpus(interface)?;
     let without = list(cpus.iter().filter(|&&cpu| cpu >= queues));
@@ -164,7 +165,7 @@ fn cpus_without_queue(interface: &Interface, cpus: &[u32], allowed: &[u32]) -> O
     ))
 }
 
-/// How many CPUs, from 0 on, have a queue to send by; none where all can send.
+/// How many CPUs, from 0 on, have a queue to send by; none where all CPUs can send.
 fn queues_of_cpus(interface: &Interface) -> Option<u32> {
     let own = matches!(queue_of_cpu(interface.driver_name()), QueueOfCpu::Own(_));
     Some(interface.queues.tx).filter(|&queues| own && queues > 0)

@@ -1,7 +1,6 @@
-//! What the driver of the interface that frames leave by wants: an XDP program.
+//! The XDP program that the driver of the egress interface needs.
 //!
-//! Follows from the facts of that interface; what drivers are like is written down in
-//! [`crate::host::drivers`].
+//! It follows from the facts of that interface; [`crate::host::drivers`] describes the drivers.
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -16,7 +15,7 @@ use crate::{
 };
 
 impl Planner<'_> {
-    /// What has to be attached to the interface that frames leave by.
+    /// The program to attach to the interface that frames leave by.
     pub(super) fn attach(&mut self, port: &Port, interface: &Interface) -> RequiredProgram {
         let Wanted { attach, note, in_the_way } = wanted(interface, self.consent.existing);
         if let Some(program) = in_the_way {
@@ -39,26 +38,26 @@ impl Planner<'_> {
     }
 }
 
-/// What has to be attached to an interface, so that frames leave by it.
+/// The program to attach to an interface so that its driver sends.
 pub fn attachment(interface: &Interface, existing: ExistingProgram) -> RequiredProgram {
     wanted(interface, existing).attach
 }
 
-/// What has to be attached, and what the user should know of it.
+/// The program to attach, and what the user should know of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Wanted<'a> {
     attach: RequiredProgram,
     note: Option<String>,
-    /// A program that is in the way, and is to stay.
+    /// A program that prevents the attachment, and is to stay.
     in_the_way: Option<&'a AttachedXdp>,
 }
 
-/// What has to be attached to `interface`, so that it sends.
+/// The program to attach to `interface` so that its driver sends.
 fn wanted(interface: &Interface, existing: ExistingProgram) -> Wanted<'_> {
     let Some(why) = why_a_program(interface) else { return Wanted::default() };
     if interface.xdp_in(AttachedMode::Native).is_some() {
-        // Somebody's, which stays, or that of another port in this process, which the last port
-        // takes with it: either way there is nothing new to tell.
+        // The program is a user's, which stays, or another port's in this process, which the last
+        // port detaches. The user needs no note for either.
         return Wanted { attach: RequiredProgram::Pass(existing), ..Wanted::default() };
     }
     let name = &interface.link.name;
@@ -73,11 +72,12 @@ fn wanted(interface: &Interface, existing: ExistingProgram) -> Wanted<'_> {
     Wanted { attach: RequiredProgram::Pass(existing), note: Some(note), in_the_way }
 }
 
-/// Why it takes a program; none when it does not, or when a program would not help. A program that
-/// is there already changes nothing: it may be that of another port, which ends before this one.
+/// Why the interface needs a program; none when it needs none, or when a program would not help. A
+/// program that is attached already changes nothing: it may be another port's, which ends before
+/// this one.
 fn why_a_program(interface: &Interface) -> Option<String> {
     let driver = interface.driver_name();
-    // Of a veth, the peer decides (veth_xdp_xmit).
+    // Whether a veth sends depends on its peer (veth_xdp_xmit).
     let nothing_helps =
         interface.features.is_some_and(|features| !features.has(XdpFeatures::BASIC));
     if driver == "veth" || nothing_helps {
@@ -87,7 +87,7 @@ fn why_a_program(interface: &Interface) -> Option<String> {
         return Some(format!("{driver} sends XDP frames only then"));
     }
     let sends = interface.features.is_none_or(|features| features.has(XdpFeatures::NDO_XMIT));
-    // Of an unknown driver it is only known what it can do with the program that is there.
+    // The features of an unknown driver may depend on the program that is attached now.
     let only_now = interface.features.is_some()
         && interface.xdp_in(AttachedMode::Native).is_some()
         && !is_known(driver);

@@ -1,4 +1,4 @@
-//! Works out the plan of one port after the other, and gathers what is wrong with any of them.
+//! Works out the plan of each port in turn, and gathers the errors of all.
 
 mod checks;
 
@@ -21,7 +21,7 @@ use crate::{
     units::FrameLen,
 };
 
-/// Remarks of a kind about a port's addresses.
+/// The most remarks of a kind about a port's addresses.
 const REMARKS: usize = 8;
 
 pub(super) struct Planner<'a> {
@@ -29,17 +29,17 @@ pub(super) struct Planner<'a> {
     pub(super) consent: Consent,
     /// The CPUs of every port, by its name.
     pub(super) chosen: BTreeMap<String, Vec<u32>>,
-    /// Bytes of memory that are left for ports to come; none when it is not known.
+    /// Bytes of memory left for the next ports; none when it is not known.
     pub(super) memory: Option<u64>,
     pub(super) diagnostics: Diagnostics,
     pub(super) notes: Vec<Note>,
-    /// What was found out about addresses, by port, each once.
+    /// Remarks about addresses, by port, each once.
     pub(super) remarks: BTreeMap<(String, Topic), String>,
-    pub(super) troubles: AddressingFaults,
+    pub(super) faults: AddressingFaults,
 }
 
 impl Planner<'_> {
-    /// None when something is wrong, which is then in the diagnostics.
+    /// The port's plan; none after an error, which is then in the diagnostics.
     pub(super) fn port(&mut self, port: &Port, flows: &[&Flow]) -> Option<PortPlan> {
         let egress = self.link(&port.interface);
         let ingress = match &port.ingress {
@@ -148,7 +148,7 @@ impl Planner<'_> {
         })
     }
 
-    /// Takes a port's memory off what is left.
+    /// Subtracts a port's memory from what is left.
     fn take(&mut self, port: &Port, needs: &Needs) {
         let Some(memory) = &mut self.memory else { return };
         match memory.checked_sub(needs.memory()) {
@@ -159,7 +159,7 @@ impl Planner<'_> {
         }
     }
 
-    /// None when something is wrong.
+    /// None after an error.
     fn program(&mut self, request: &program::Request<'_>) -> Option<Program> {
         match program::compile(request) {
             Ok(program) => Some(program),
@@ -172,7 +172,7 @@ impl Planner<'_> {
         }
     }
 
-    /// None when something is wrong; none within, when the port sends as fast as it can.
+    /// None after an error; none within when the port sends at full speed.
     fn pacing(&mut self, request: &pacing::Request<'_>) -> Option<Option<Pacing>> {
         match pacing::pacing(request) {
             Ok(None) => Some(None),
@@ -190,15 +190,15 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether every frame's bounds must change; says so to the user.
+    /// Whether every frame's bounds must change; if so, a note says it.
     ///
-    /// Before Linux 6.3 (commit e5995bc7e2ba) the kernel takes what a driver did to a recycled
-    /// frame for what it should be, as long as the program left the frame's bounds alone.
-    /// virtio_net moves a frame's start forward by its own header of 12 bytes: frames grow, and
-    /// their contents move (doc/measurements.md#drivers-and-kernels). A program that changes the
-    /// bounds makes the kernel set the frame up anew.
+    /// Before Linux 6.3 (commit e5995bc7e2ba) the kernel keeps a driver's changes to a recycled
+    /// frame as long as the program leaves the frame's bounds alone. virtio_net moves a frame's
+    /// start forward by its own header of 12 bytes: frames grow, and their contents move
+    /// (doc/measurements.md#drivers-and-kernels). A program that changes the bounds makes the
+    /// kernel set the frame up anew.
     fn cut(&mut self, port: &Port, link: Option<&Link>) -> FrameBounds {
-        // The only driver of network interfaces on that bus whose frames XDP could send.
+        // virtio_net is the only driver of network interfaces on that bus that sends XDP frames.
         let moves_frames = link.is_some_and(|link| link.bus.as_deref() == Some("virtio"));
         let Some((major, minor)) =
             self.facts.kernel.filter(|&kernel| moves_frames && kernel < (6, 3))
@@ -213,19 +213,19 @@ impl Planner<'_> {
         FrameBounds::Always
     }
 
-    /// Bytes of the largest frame, FCS not counted. Pages of more than 4 KiB hold more than the
-    /// program copies of a payload.
+    /// Bytes of the largest frame without FCS. Pages of more than 4 KiB hold more than the program
+    /// copies of a payload.
     fn largest_frame(&self) -> Option<usize> {
         self.facts.largest_frame.map(|largest| largest.min(BODY_LEN))
     }
 
-    /// Several ports may have the same to say.
+    /// Adds a note unless another port has the same.
     pub(super) fn note_once(&mut self, note: Option<String>) {
         let note = note.map(Note::from);
         self.notes.extend(note.filter(|note| !self.notes.contains(note)));
     }
 
-    /// None when something is wrong, which is then among the troubles.
+    /// None when something is wrong, which is then among the faults.
     fn addressed<'b>(
         &mut self,
         port: &Port,
@@ -235,23 +235,23 @@ impl Planner<'_> {
         match addresses::addressed(port, flow, number, self.facts) {
             Ok(addressed) => {
                 for (topic, sentence) in &addressed.remarks {
-                    // Thousands of flows often have the same neighbour.
+                    // Thousands of flows often share a neighbour.
                     self.remarks
                         .entry((port.name.value.clone(), *topic))
                         .or_insert_with(|| sentence.clone());
                 }
                 Some(addressed)
             }
-            Err(trouble) => {
-                self.troubles.add(trouble);
+            Err(fault) => {
+                self.faults.add(fault);
                 None
             }
         }
     }
 
-    /// Says what was found out about addresses, good and bad.
+    /// Reports faults and remarks about addresses.
     pub(super) fn conclude(&mut self) {
-        for diagnostic in std::mem::take(&mut self.troubles).into_diagnostics() {
+        for diagnostic in std::mem::take(&mut self.faults).into_diagnostics() {
             self.diagnostics.push(diagnostic);
         }
         let mut last = None;
@@ -278,7 +278,7 @@ impl Planner<'_> {
     ) -> Option<Template> {
         let Addressed { flow, given, .. } = addressed;
         let layers = stack::layers(flow, egress.mac, *given);
-        // The kernel's limit is checked next.
+        // The kernel's limit is checked below.
         let frame_len = FrameLen::new(flow.size.value.largest()).in_kernel();
         let spare = if cut == FrameBounds::Always { program::CUT_LEN } else { 0 };
         if let Some(largest) = self.largest_frame().map(|largest| largest - spare)
@@ -299,7 +299,7 @@ impl Planner<'_> {
             );
             return None;
         }
-        // The smallest frame must hold everything too.
+        // The smallest frame must hold all headers too.
         let smallest = FrameLen::new(flow.size.value.smallest()).in_kernel();
         packet::assemble(&layers, smallest, &flow.payload.value)
             .and_then(|template| match smallest == frame_len {

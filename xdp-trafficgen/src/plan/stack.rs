@@ -43,7 +43,7 @@ pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: HostAddresses)
                 ends.sender_mac = layer.value(field);
             }
         }
-        // A checksum that was asked for is present.
+        // A checksum that the user set is present.
         let checksum =
             layer.kind.checksum_field().filter(|_| header.checksum.place != Origin::Default);
         if let Some(flag) = checksum.and_then(|field| layer.kind.def().presence_of(field)) {
@@ -53,7 +53,7 @@ pub(super) fn layers(flow: &Flow, egress_mac: Option<Mac>, given: HostAddresses)
     layers
 }
 
-/// The addresses of both ends.
+/// The addresses for fields that the user left open.
 struct Ends {
     egress_mac: Option<u128>,
     given: HostAddresses,
@@ -64,14 +64,14 @@ struct Ends {
 }
 
 impl Ends {
-    /// The value for `field` of the header with this index, when it is not a constant.
+    /// The value for `field` of the header with this index; none when its default is a constant.
     fn value(&self, index: usize, field: &FieldDef) -> Option<u128> {
         let given = self.given;
         match field.default {
             FieldDefault::Number(_) => None,
             FieldDefault::SourceMac if index == 0 => self.egress_mac,
             FieldDefault::SourceMac => Some(INNER_SOURCE_MAC),
-            // The plan finds the neighbour's address for all but ARP, which asks everybody.
+            // The plan finds the next hop's address for all packets but ARP, which is a broadcast.
             FieldDefault::DestinationMac if index == 0 => {
                 Some(mac_value(given.mac.unwrap_or(BROADCAST_MAC)))
             }
@@ -148,7 +148,7 @@ pub(super) fn is_ip(header: &Header) -> bool {
     matches!(header.kind.value.def().ip, IpPart::Header { .. })
 }
 
-/// What to tell the user about headers that cannot be assembled.
+/// The diagnostic for headers that cannot be assembled.
 pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
     let header = |layer: usize| flow.packet.get(layer);
     let diagnostic = |place: Option<&Origin>| {
@@ -215,7 +215,7 @@ fn larger_size(size: &Located<Size>, least: usize) -> String {
         .map(|(size, weight)| format!("{{ size = {size}, weight = {weight} }}"))
         .collect();
     let written = format!("`size = {{ weighted = [{}] }}`", pairs.join(", "));
-    // The command line takes no tables.
+    // Tables are for files; the command line has named mixes.
     let Origin::Option(option) = size.place else {
         return format!("write sizes of at least {least}: {written}");
     };
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn arp_asks_everybody_for_the_sender_of_the_frame() {
+    fn arp_is_a_broadcast_from_the_sender_of_the_frame() {
         let arp = "sender_protocol_addr c0000201, target_protocol_addr c6130001";
         let lines = filled("{ ethernet = {} }, { vlan = {} }, { arp = {} }");
         assert_eq!(lines[0], "dst ffffffffffff, src 20000000099");
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_speaks_of_a_gre_checksum_wants_one() {
+    fn a_gre_checksum_that_is_set_is_present() {
         let mut flow =
             flow("{ ethernet = { dst = '02:00:00:00:00:05' } }, { ipv4 = {} }, { gre = {} }");
         let set = |flow: &Flow| layers(flow, None, HostAddresses::default())[2].set.len();
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_out_of_place_is_told_where_it_can_be() {
+    fn a_header_out_of_place_has_its_possible_places_named() {
         #[track_caller]
         fn check(packet: &str, expected: &str) {
             let flow = flow(packet);
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_size_that_is_too_small_is_told_at_the_flow() {
+    fn a_default_size_that_is_too_small_is_reported_at_the_flow() {
         let mut flow = flow("{ ethernet = {} }, { ipv6 = {} }, { udp = {} }");
         let error = StackError::TooSmall { headers: 62, size: 64 };
         let written = diagnostic(&flow, &error);
@@ -334,7 +334,7 @@ mod tests {
     /// The sizes and weights are those of the Open Traffic Generator model, with what IPv6 and UDP
     /// need instead of 64.
     #[test]
-    fn a_mix_with_too_small_sizes_is_told_as_a_whole() {
+    fn a_mix_with_too_small_sizes_is_reported_as_a_whole() {
         #[track_caller]
         fn check(size: Located<Size>, headers: usize, expected: &str) {
             let mut flow = flow("{ ethernet = {} }, { ipv6 = {} }, { udp = {} }");
@@ -350,7 +350,7 @@ mod tests {
             "write sizes of at least 66: `size = { weighted = [{ size = 66, weight = 5867 }, { size = 496, weight = 200 }, \
              { size = 594, weight = 2366 }, { size = 1518, weight = 1567 }] }`",
         );
-        // Sizes that are now the same are one.
+        // Sizes that are now equal are merged.
         check(
             Located::new(named("tolly"), Origin::Option("--size")),
             78,

@@ -1,5 +1,4 @@
-//! Words for destinations that nobody takes frames for: what is the matter, what was tried, and
-//! what to do.
+//! Sentences about destinations without a next hop: the cause, what was tried, and the cure.
 
 use std::{collections::HashMap, fmt, mem::Discriminant, net::IpAddr, sync::Arc};
 
@@ -8,10 +7,10 @@ use crate::{
     host::{Egress, Unreachable, Vlan},
 };
 
-/// Destinations of a flow that are looked up one by one at most.
+/// The most destinations of a flow that have lookups of their own.
 pub(super) const MAX_DESTINATIONS: u128 = 1 << 16;
 
-/// How to do without a next hop.
+/// How the user avoids the lookup of a next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cure {
     /// In a file.
@@ -29,7 +28,7 @@ impl fmt::Display for Cure {
     }
 }
 
-/// What is the matter with `destination`, and what to do.
+/// Why `destination` is unreachable, and the cure.
 pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (String, String) {
     let family = if destination.is_ipv4() { "IPv4" } else { "IPv6" };
     match why {
@@ -71,7 +70,7 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
             let protocol = match *tpid {
                 Vlan::CUSTOMER => Some(""),
                 Vlan::SERVICE => Some(" protocol 802.1ad"),
-                // The kernel has no interfaces for others (vlan_validate of
+                // The kernel has no interfaces for other protocols (vlan_validate of
                 // net/8021q/vlan_netlink.c).
                 _ => None,
             };
@@ -123,8 +122,8 @@ pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (Stri
             format!("is it there, and up? `ping -c 1 -I {interface} {neighbour}`; or {cure}"),
         ),
         Unreachable::MayNotAsk { interface, neighbour, errno: libc::ENOBUFS } => {
-            // One for all namespaces; only the first one shows it (neigh_sysctl_register of
-            // net/core/neighbour.c).
+            // All namespaces share the limit, and only the initial one shows it
+            // (neigh_sysctl_register of net/core/neighbour.c).
             let table = if neighbour.is_ipv4() {
                 "net.ipv4.neigh.default"
             } else {
@@ -206,58 +205,58 @@ fn asked(requests: u32, neighbour: IpAddr) -> String {
 /// Why a flow cannot be addressed.
 #[derive(Debug)]
 pub(super) enum AddressingFault {
-    /// Something that is only this flow's.
+    /// A fault of this flow alone.
     Own(Diagnostic),
-    /// So many of its destinations cannot be reached, which other flows may have in common with it.
-    /// The diagnostic speaks of the first one.
+    /// Destinations without a next hop, which other flows may share. The diagnostic names the first
+    /// one.
     Unreachable {
-        /// How they should be.
-        way: Arc<Egress>,
-        /// Why not.
+        /// Where the frames would leave.
+        egress: Arc<Egress>,
+        /// Why they are unreachable.
         why: Discriminant<Unreachable>,
-        /// What to say.
+        /// The diagnostic.
         first: Diagnostic,
-        /// How many.
+        /// How many destinations.
         count: usize,
-        /// Whether they were not even asked, because others were silent.
+        /// Whether the kernel asked none of their neighbours, because others were silent.
         not_reached: bool,
     },
 }
 
-/// All troubles of a plan: thousands of flows often have the same, which is said once.
+/// All addressing faults of a plan. Thousands of flows often share a fault, which is reported once.
 #[derive(Debug, Default)]
 pub(super) struct AddressingFaults {
-    /// In the order of the flows.
+    /// The faults in the order of the flows.
     all: Vec<AddressingFault>,
-    /// Where those stand that others may have too.
+    /// The index in `all` of each fault that flows may share.
     shared: HashMap<(Arc<Egress>, Discriminant<Unreachable>), usize>,
 }
 
 impl AddressingFaults {
-    pub(super) fn add(&mut self, trouble: AddressingFault) {
-        if let AddressingFault::Unreachable { way, why, count, .. } = &trouble {
-            let known = *self.shared.entry((Arc::clone(way), *why)).or_insert(self.all.len());
+    pub(super) fn add(&mut self, fault: AddressingFault) {
+        if let AddressingFault::Unreachable { egress, why, count, .. } = &fault {
+            let known = *self.shared.entry((Arc::clone(egress), *why)).or_insert(self.all.len());
             if let Some(AddressingFault::Unreachable { count: known, .. }) = self.all.get_mut(known)
             {
                 *known += count;
                 return;
             }
         }
-        self.all.push(trouble);
+        self.all.push(fault);
     }
 
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        let reached = |trouble: &AddressingFault| {
-            matches!(trouble, AddressingFault::Unreachable { not_reached: false, .. })
+        let reached = |fault: &AddressingFault| {
+            matches!(fault, AddressingFault::Unreachable { not_reached: false, .. })
         };
         let any_reached = self.all.iter().any(reached);
         let mut waiting: usize = 0;
         let mut diagnostics = Vec::new();
         let mut first_reached = None;
-        for trouble in self.all {
-            match trouble {
+        for fault in self.all {
+            match fault {
                 AddressingFault::Own(diagnostic) => diagnostics.push(diagnostic),
-                // The silent ones are what is to be put right.
+                // The user has to put the silent neighbours right first.
                 AddressingFault::Unreachable { not_reached: true, count, .. } if any_reached => {
                     waiting += count
                 }
@@ -355,28 +354,27 @@ mod tests {
     }
 
     #[test]
-    fn what_many_destinations_have_in_common_is_said_once() {
-        let trouble = |interface: &str, why: &Unreachable, count| AddressingFault::Unreachable {
-            way: Arc::new(Egress { interface: interface.to_owned(), vlans: Vec::new() }),
+    fn faults_that_destinations_share_are_reported_once() {
+        let fault = |interface: &str, why: &Unreachable, count| AddressingFault::Unreachable {
+            egress: Arc::new(Egress { interface: interface.to_owned(), vlans: Vec::new() }),
             why: discriminant(why),
             first: Diagnostic::new(&Origin::Default, "it cannot"),
             count,
             not_reached: matches!(why, Unreachable::NotReached { .. }),
         };
         let not_reached = Unreachable::NotReached { neighbour: "192.0.2.1".parse().unwrap() };
-        let mut troubles = AddressingFaults::default();
-        troubles.add(trouble("a", &not_reached, 5));
-        troubles.add(trouble("a", &Unreachable::Own, 1));
-        troubles.add(AddressingFault::Own(Diagnostic::new(&Origin::Default, "of its own")));
-        troubles.add(trouble("a", &Unreachable::Own, 2));
-        troubles.add(trouble("b", &Unreachable::Own, 1));
-        let said: Vec<_> =
-            troubles.into_diagnostics().into_iter().map(|said| said.message).collect();
+        let mut faults = AddressingFaults::default();
+        faults.add(fault("a", &not_reached, 5));
+        faults.add(fault("a", &Unreachable::Own, 1));
+        faults.add(AddressingFault::Own(Diagnostic::new(&Origin::Default, "of its own")));
+        faults.add(fault("a", &Unreachable::Own, 2));
+        faults.add(fault("b", &Unreachable::Own, 1));
+        let said: Vec<_> = faults.into_diagnostics().into_iter().map(|said| said.message).collect();
         let first =
             "it cannot; and 2 destinations more likewise; 5 destinations were not asked any more";
         assert_eq!(said, [first, "of its own", "it cannot"]);
         let mut alone = AddressingFaults::default();
-        alone.add(trouble("a", &not_reached, 1));
+        alone.add(fault("a", &not_reached, 1));
         assert_eq!(
             alone.into_diagnostics().len(),
             1,

@@ -12,11 +12,12 @@ use crate::{
 
 /// Where a frame's destination MAC address comes from.
 pub(super) enum DestinationMac<'a> {
-    /// The user says it, everybody takes the frame, or no Ethernet header is first.
+    /// The user wrote it, the frame is a broadcast, or the first header is not Ethernet.
     Given,
     /// It is that of the next hop to the outermost IP destination.
     NextHop,
-    /// Only the user can say it: no header has a destination, or it is behind this one.
+    /// The user has to write it: no header has a destination, or a session's header stands before
+    /// it.
     Unknown { session: Option<&'a Header> },
 }
 
@@ -52,12 +53,12 @@ pub(super) fn no_mac(port: &Port, ethernet: &Header, session: Option<&Header>) -
     }
 }
 
-/// How to do without a next hop.
+/// How the user avoids the lookup of a next hop.
 pub(super) fn cure(ethernet: &Header) -> Cure {
     if ethernet.kind.place == Origin::Default { Cure::Option } else { Cure::Header }
 }
 
-/// Where the user can do something about it.
+/// The place in the user's text where the cure applies.
 pub(super) fn place<'a>(
     port: &'a Port,
     ethernet: &'a Header,

@@ -9,49 +9,49 @@ use crate::{
     plan::unreachable::MAX_DESTINATIONS,
 };
 
-/// The same of all flows together, of which many may have the same. Where only the source is sought
-/// it is [`MAX_DESTINATIONS`] too, for those flows could be sent without it.
+/// Lookups of all flows together. For lookups of a source alone the limit is [`MAX_DESTINATIONS`],
+/// since those flows can be sent without one.
 const MAX_LOOKUPS: u128 = 1 << 20;
 
-/// The destinations that a plan for `config` wants to find in [`Facts::reaches`].
+/// The destinations that a plan for `config` expects in [`Facts::reaches`].
 pub fn sought(config: &Config) -> Vec<Lookup> {
     let mut found: BTreeMap<(Arc<Egress>, Destinations), Required> = BTreeMap::new();
     let mut lookups = 0;
-    // Thousands of flows often leave the same way.
+    // Thousands of flows often share an egress.
     let mut last: Option<Arc<Egress>> = None;
     for flow in &config.flows {
         let Some(port) = config.ports.iter().find(|port| port.name.value == flow.port.value) else {
             continue;
         };
-        let Some(wish) = OpenAddresses::of(port, flow) else { continue };
-        let way = last
+        let Some(open) = OpenAddresses::of(port, flow) else { continue };
+        let egress = last
             .take()
-            .filter(|last| **last == wish.way)
-            .unwrap_or_else(|| Arc::new(wish.way.clone()));
+            .filter(|last| **last == open.egress)
+            .unwrap_or_else(|| Arc::new(open.egress.clone()));
         let mut seek = |destinations, what| {
-            let known = found.entry((Arc::clone(&way), destinations)).or_insert(what);
+            let known = found.entry((Arc::clone(&egress), destinations)).or_insert(what);
             *known = what.max(*known);
         };
-        let (what, limit) = if wish.next_hop {
+        let (what, limit) = if open.next_hop {
             (Required::NextHop, MAX_LOOKUPS)
         } else {
             (Required::Source, MAX_DESTINATIONS)
         };
-        match wish.count() {
+        match open.count() {
             Some(count) if lookups + count <= limit => {
                 lookups += count;
-                wish.destinations()
+                open.destinations()
                     .for_each(|destination| seek(Destinations::one(destination), what));
             }
             _ => {
-                seek(Destinations::one(wish.first()), Required::Source);
-                seek(wish.row(), what);
+                seek(Destinations::one(open.first()), Required::Source);
+                seek(open.row(), what);
             }
         }
-        last = Some(way);
+        last = Some(egress);
     }
     found
         .into_iter()
-        .map(|((way, destinations), what)| Lookup { egress: way, destinations, what })
+        .map(|((egress, destinations), what)| Lookup { egress, destinations, what })
         .collect()
 }

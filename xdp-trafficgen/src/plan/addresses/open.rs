@@ -19,7 +19,7 @@ use crate::{
 
 /// What a flow leaves to this host.
 pub(super) struct OpenAddresses<'a> {
-    pub(super) way: Egress,
+    pub(super) egress: Egress,
     pub(super) ethernet: &'a Header,
     /// The header that has the destination, and its place in the packet.
     pub(super) header: &'a Header,
@@ -35,7 +35,7 @@ pub(super) struct OpenAddresses<'a> {
 }
 
 impl<'a> OpenAddresses<'a> {
-    /// None where it leaves nothing.
+    /// None where the flow leaves nothing open.
     pub(super) fn of(port: &Port, flow: &'a Flow) -> Option<Self> {
         let [ethernet, rest @ ..] = flow.packet.as_slice() else { return None };
         if ethernet.kind.value != HeaderKind::Ethernet {
@@ -61,7 +61,7 @@ impl<'a> OpenAddresses<'a> {
                 vlans.push(Vlan { tpid: tpid.and_then(number).unwrap_or(Vlan::CUSTOMER), id });
             }
         }
-        // What has a destination without an IP header comes right behind the tags, like ARP.
+        // A header with a destination in a packet without IP, like ARP, comes right after the tags.
         let layer = flow.packet.iter().position(is_ip).unwrap_or(1 + tags.count());
         let header = flow.packet.get(layer)?;
         let ends @ (source, destination) = header.kind.value.def().ends()?;
@@ -77,7 +77,7 @@ impl<'a> OpenAddresses<'a> {
             Action::Redirect | Action::Pass | Action::Drop => &port.interface,
         };
         (next_hop || source).then(|| Self {
-            way: Egress { interface: interface.value.clone(), vlans },
+            egress: Egress { interface: interface.value.clone(), vlans },
             ethernet,
             header,
             layer,
@@ -106,7 +106,7 @@ impl<'a> OpenAddresses<'a> {
         )
     }
 
-    /// All destinations and all that is between them.
+    /// The range from the lowest destination to the highest.
     pub(super) fn row(&self) -> Destinations {
         let (first, last) = match self.destination.map(|(_, pattern)| &pattern.value) {
             None => return Destinations::one(self.first()),
@@ -126,7 +126,7 @@ impl<'a> OpenAddresses<'a> {
         Destinations { first: self.address(first), last: self.address(last) }
     }
 
-    /// How many destinations; none when they are too many to look up one by one.
+    /// How many destinations the flow has; none when they are too many for single lookups.
     pub(super) fn count(&self) -> Option<u128> {
         let count = match self.destination.map(|(_, pattern)| &pattern.value) {
             Some(Pattern::Random { min, max, .. }) => (max - min).checked_add(1)?,
@@ -136,7 +136,7 @@ impl<'a> OpenAddresses<'a> {
         (count <= MAX_DESTINATIONS).then_some(count)
     }
 
-    /// In the order of the pattern's values; of random ones that of their numbers.
+    /// The destinations in the order of the pattern's values; random ones in ascending order.
     pub(super) fn destinations(&self) -> impl Iterator<Item = IpAddr> {
         let values: Box<dyn Iterator<Item = u128> + '_> =
             match self.destination.map(|(_, pattern)| &pattern.value) {
@@ -178,7 +178,7 @@ impl<'a> OpenAddresses<'a> {
         .help(cure(self.ethernet).to_string())
     }
 
-    /// A field that goes along with the destinations in step: value by value. None where it cannot.
+    /// A field that follows the destinations value by value. None where no field can.
     pub(super) fn following(
         &self,
         kind: HeaderKind,

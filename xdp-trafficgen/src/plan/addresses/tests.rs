@@ -10,9 +10,9 @@ use crate::{
 
 const PORT: &str = "interface = 'veth0'";
 
-/// A machine where these destinations are at these MAC addresses, given by their last bytes.
+/// A machine where these destinations have these MAC addresses, given by their last bytes.
 fn machine(hosts: &[(&str, u8)]) -> Facts {
-    let way = Arc::new(Egress { interface: "veth0".to_owned(), vlans: Vec::new() });
+    let egress = Arc::new(Egress { interface: "veth0".to_owned(), vlans: Vec::new() });
     let reach = |last| Reach {
         source: Some("192.0.2.1".parse().unwrap()),
         other_source: None,
@@ -24,7 +24,7 @@ fn machine(hosts: &[(&str, u8)]) -> Facts {
         })),
     };
     let one = |host: &str| Destinations::one(host.parse().unwrap());
-    let reaches = hosts.iter().map(|&(host, last)| ((Arc::clone(&way), one(host)), reach(last)));
+    let reaches = hosts.iter().map(|&(host, last)| ((Arc::clone(&egress), one(host)), reach(last)));
     Facts { reaches: reaches.collect(), ..facts() }
 }
 
@@ -80,10 +80,10 @@ fn several_next_hops_go_along_with_the_destinations() {
 #[test]
 fn several_sources_go_along_with_the_destinations() {
     let source = |last: u8| IpAddr::from([192, 0, 2, last]);
-    let way = Arc::new(Egress { interface: "veth0".to_owned(), vlans: Vec::new() });
+    let egress = Arc::new(Egress { interface: "veth0".to_owned(), vlans: Vec::new() });
     let mut machine = machine(&[("192.0.2.2", 7), ("192.0.2.3", 7)]);
     let second = Destinations::one(source(3));
-    machine.reaches.get_mut(&(Arc::clone(&way), second)).unwrap().source = Some(source(200));
+    machine.reaches.get_mut(&(Arc::clone(&egress), second)).unwrap().source = Some(source(200));
     let notes = |plan: &Plan| plan.notes.iter().map(ToString::to_string).collect::<Vec<_>>();
     let planned = |ip: &str| {
         let flow = packet("dst = '02:00:00:00:00:02'", ip);
@@ -117,12 +117,12 @@ fn several_sources_go_along_with_the_destinations() {
                 192.0.2.200: list the destinations, or write `src`";
     assert!(plan.ports[0].flows[0].addressed.is_none());
     assert_eq!(notes(&plan), [said]);
-    // What the user wrote stays.
+    // A source that the user wrote stays.
     assert!(planned("src = '192.0.2.9', dst = ['192.0.2.2', '192.0.2.3']").notes.is_empty());
 }
 
 #[test]
-fn what_cannot_be_looked_up_is_told() {
+fn destinations_without_a_lookup_are_errors() {
     #[track_caller]
     fn check(flow: &str, expected: &str) {
         let said = plan(flow, &[("10.0.0.0", 7), ("192.0.2.2", 7)]).unwrap_err();
@@ -132,34 +132,34 @@ fn what_cannot_be_looked_up_is_told() {
     let tagged =
         packet("", "dst = '192.0.2.2'").replace("{ ipv4", "{ vlan = { id = [5, 6] } }, { ipv4");
     check(&tagged, "this VLAN varies");
-    // With a MAC address there is nothing to look up.
+    // A flow with a MAC address needs no lookup.
     let tagged = tagged.replace("ethernet = {  }", "ethernet = { dst = '02:00:00:00:00:02' }");
     assert!(plan(&tagged, &[]).is_ok(), "{tagged}");
 }
 
-/// A session's frames go to its other end, wherever the destination of the packets in it is.
+/// A session's frames go to its other end, whatever the destination of the packets in it.
 #[test]
 fn a_session_needs_a_mac_address() {
-    let behind = |headers: &str, mac: &str| {
+    let with_headers = |headers: &str, mac: &str| {
         packet(mac, "dst = '192.0.2.2'").replace("{ ipv4", &format!("{headers}, {{ ipv4"))
     };
     let machine = [("192.0.2.2", 7)];
     for session in
         ["{ pppoe = {} }", "{ vlan = {} }, { pppoe = {} }", "{ pppoe = {} }, { mpls = {} }"]
     {
-        let said = plan(&behind(session, ""), &machine).unwrap_err();
+        let said = plan(&with_headers(session, ""), &machine).unwrap_err();
         assert!(said.contains("no address behind `pppoe` tells it"), "{said}");
         assert!(said.contains("write `dst` in the ethernet header: the MAC"), "{said}");
         let mac = "dst = '02:00:00:00:00:02'";
-        let said = plan(&behind(session, mac), &machine).err();
+        let said = plan(&with_headers(session, mac), &machine).err();
         assert_eq!(said, None, "{session}");
     }
     // Labels lead to the next hop that the destination has without them.
-    let plan = plan(&behind("{ mpls = {} }", ""), &machine).unwrap();
+    let plan = plan(&with_headers("{ mpls = {} }", ""), &machine).unwrap();
     assert_eq!(plan.ports[0].flows[0].layout.bytes[..6], [2, 0, 0, 0, 0, 7]);
 }
 
-/// Frames that leave do not reach their own machine; those that stay are for nobody else.
+/// Frames that leave do not reach their own machine; frames that stay are for this machine alone.
 #[test]
 fn frames_that_stay_are_for_this_machine() {
     let mut machine = machine(&[("192.0.2.1", 7)]);
@@ -178,7 +178,7 @@ fn frames_that_stay_are_for_this_machine() {
 }
 
 #[test]
-fn what_is_sought_is_what_is_not_written() {
+fn lookups_are_for_addresses_that_are_left_open() {
     #[track_caller]
     fn check(flow: &str, expected: &[(&str, &str, Required)]) {
         let text =
@@ -228,7 +228,7 @@ fn what_is_sought_is_what_is_not_written() {
             ("192.0.2.9", "192.0.2.9", Required::NextHop),
         ],
     );
-    // Too many for one by one.
+    // These are too many for lookups of their own.
     let many = packet("", "dst = { increment = { start = '10.0.0.0', step = 2, count = 100000 } }");
     check(
         &many,

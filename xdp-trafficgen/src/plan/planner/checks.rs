@@ -1,4 +1,4 @@
-//! What is checked of a port and its flows: interfaces, weights and sizes.
+//! Checks of a port and its flows: interfaces, weights and sizes.
 
 use xdp_trafficgen_ebpf::abi::MAX_TURNS;
 
@@ -31,7 +31,7 @@ impl Planner<'_> {
         if let (true, Some(flow)) =
             (turns > MAX_TURNS as u64, flows.iter().max_by_key(|flow| flow.weight.value))
         {
-            // Where nobody wrote a weight, there are too many flows.
+            // Where the user wrote no weight, the flows are too many.
             let written = Some(&flow.weight.place).filter(|place| **place != Origin::Default);
             self.diagnostics.push(
                 Diagnostic::new(
@@ -110,8 +110,8 @@ impl Planner<'_> {
         }
     }
 
-    /// The kernel lets a frame pass that is 4 bytes (a VLAN tag) above the MTU with the Ethernet
-    /// header; what is above the MTU behind the tags, receivers may drop.
+    /// The kernel sends a frame of up to 4 bytes (a VLAN tag) more than the MTU and the Ethernet
+    /// header; receivers may drop a frame whose part after the tags exceeds the MTU.
     pub(super) fn check_size(&mut self, flow: &Flow, template: &Template, link: &Link) {
         let tagged = flow
             .packet

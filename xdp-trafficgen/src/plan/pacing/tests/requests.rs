@@ -225,7 +225,7 @@ fn workers_with_little_to_do_sleep() {
 }
 
 #[test]
-fn the_plan_tells_the_program() {
+fn the_plan_sets_up_the_program() {
     let mac = Some([2, 0, 0, 0, 0, 1]);
     let (name, bus, speed) = ("eth0".to_owned(), None, Some(1_000_000_000));
     let facts = Facts {
