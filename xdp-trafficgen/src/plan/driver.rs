@@ -17,8 +17,8 @@ use crate::{
 impl Planner<'_> {
     /// The program to attach to the interface that frames leave by.
     pub(super) fn attach(&mut self, port: &Port, interface: &Interface) -> RequiredProgram {
-        let Wanted { attach, note, in_the_way } = wanted(interface, self.consent.existing);
-        if let Some(program) = in_the_way {
+        let Wanted { attach, note, obstacle } = wanted(interface, self.consent.existing);
+        if let Some(program) = obstacle {
             let name = &interface.link.name;
             let place = if interface.link.answers_to(&port.interface.value) {
                 &port.interface
@@ -49,7 +49,7 @@ struct Wanted<'a> {
     attach: RequiredProgram,
     note: Option<String>,
     /// A program that prevents the attachment, and is to stay.
-    in_the_way: Option<&'a AttachedXdp>,
+    obstacle: Option<&'a AttachedXdp>,
 }
 
 /// The program to attach to `interface` so that its driver sends.
@@ -65,11 +65,11 @@ fn wanted(interface: &Interface, existing: ExistingProgram) -> Wanted<'_> {
         "{name}: an XDP program that passes everything is attached while frames are sent, for {why}"
     );
     let generic = interface.xdp_in(AttachedMode::Generic);
-    let in_the_way = generic.filter(|generic| existing == ExistingProgram::Keep || generic.on_link);
-    if let (Some(generic), None) = (generic, in_the_way) {
+    let obstacle = generic.filter(|generic| existing == ExistingProgram::Keep || generic.on_link);
+    if let (Some(generic), None) = (generic, obstacle) {
         note += &format!("; {generic} makes way for it until the end");
     }
-    Wanted { attach: RequiredProgram::Pass(existing), note: Some(note), in_the_way }
+    Wanted { attach: RequiredProgram::Pass(existing), note: Some(note), obstacle }
 }
 
 /// Why the interface needs a program; none when it needs none, or when a program would not help. A

@@ -1,16 +1,16 @@
-//! Bytes of the kernel's tables, and what to say when they are more than can be had.
+//! Bytes of the kernel's tables, and the diagnostic for more than can be had.
 
 use xdp_trafficgen_ebpf::abi::HeaderState;
 
 use crate::config::{Diagnostic, Origin};
 
-/// Bytes of the tables that so many flows take which are worked out, by so many workers: in the
-/// kernel and here.
+/// Bytes of the tables of flows whose headers are worked out, in the kernel and in this process,
+/// for this number of flows and of workers.
 pub(super) const fn of_header_states(flows: usize, workers: usize) -> u64 {
     2 * entries(flows * workers, size_of::<HeaderState>())
 }
 
-/// What to say when more is needed than can be had. `place`: what asks for it.
+/// The diagnostic for a need of more memory than can be had. `place`: the text that asks for it.
 pub(super) fn too_much(place: &Origin, needed: u64, memory: u64) -> Diagnostic {
     let message = format!(
         "its flows and workers take {} of memory, and {} can be had",
@@ -22,7 +22,7 @@ pub(super) fn too_much(place: &Origin, needed: u64, memory: u64) -> Diagnostic {
     )
 }
 
-/// `9.9 GB`, `84 MB`.
+/// Bytes in words: `9.9 GB`, `84 MB`.
 pub fn in_words(bytes: u64) -> String {
     let bytes = bytes as f64;
     if bytes >= 1e9 {
@@ -32,7 +32,7 @@ pub fn in_words(bytes: u64) -> String {
     }
 }
 
-/// Bytes of so many entries; no array of the kernel's has none.
+/// Bytes of a table with this number of entries; the kernel's arrays have at least one.
 pub(super) const fn table<T>(len: usize) -> u64 {
     entries(len, size_of::<T>())
 }

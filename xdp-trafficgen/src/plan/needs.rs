@@ -1,6 +1,6 @@
 //! What a port takes of the machine: memory of the kernel for its maps and programs, the same
-//! tables in this process, and file descriptors. Worked out from the plan, so that what does not
-//! fit is refused before anything is loaded.
+//! tables in this process, and file descriptors. They follow from the plan, so that a plan that
+//! does not fit is refused before anything is loaded.
 
 use xdp_trafficgen_ebpf::abi::{
     BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, HeaderState, LINE_LEN, ROW_TABLE_LINES,
@@ -14,36 +14,36 @@ use super::{
     memory::{entries, table},
 };
 
-/// What something takes.
+/// Memory and file descriptors of a port, or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Bytes of the kernel's memory.
     pub kernel: u64,
     /// Bytes of this process's memory that hold the same tables.
     pub tables: u64,
-    /// File descriptors, while frames are sent.
+    /// File descriptors while frames are sent.
     pub descriptors: u64,
-    /// How many more there are while it is loaded. `run` loads one port after the other.
+    /// Further file descriptors while a port is loaded. `run` loads one port after the other.
     pub loading: u64,
 }
 
-/// Measured on Linux 6.18, as what the maps and programs of a port of one flow come to (`memlock`
-/// of their fdinfo) beyond the tables counted one by one.
+/// The memory of a group's other maps and programs: measured on Linux 6.18 with a port of one flow,
+/// as the sum of `memlock` of their fdinfo less the tables that are counted one by one.
 const REST_OF_GROUP: u64 = 400 << 10;
-/// Descriptors of a port: its program, the maps and the link beside it, and its anchor's namespace;
-/// then one for each of its workers, and one for the array of programs where there are several
-/// groups. Counted in /proc/PID/fd.
+/// Descriptors of a port, counted in /proc/PID/fd: its program, the maps and the link beside it,
+/// and its anchor's namespace. Each worker has one more, and several groups share one for their
+/// array of programs.
 const DESCRIPTORS_OF_PORT: u64 = 6;
-/// How many more a port's first group takes while it is loaded, and each after it, with all of
-/// their maps: found by the lowest limit with which a run succeeds.
+/// Further descriptors of a port's first group while it is loaded, and of each group after it, with
+/// all of their maps: found by the lowest limit with which a run succeeds.
 const DESCRIPTORS_TO_LOAD: u64 = 20;
 const DESCRIPTORS_TO_LOAD_GROUP: u64 = 28;
-/// Descriptors of what all ports have in common: counted too.
+/// Descriptors that all ports share, counted in /proc/PID/fd.
 const DESCRIPTORS_OF_PROCESS: u64 = 20;
 
 impl Needs {
-    /// Of a port with so many workers, each of which hands the kernel so many frames at once, on a
-    /// machine that may have so many CPUs.
+    /// The needs of a port with this number of workers, each of which hands the kernel a batch at
+    /// once, on a machine of up to `possible_cpus` CPUs.
     pub(super) fn of(
         program: &Program,
         pacing: Option<&Pacing>,
@@ -51,7 +51,7 @@ impl Needs {
         batch_size: u32,
         possible_cpus: usize,
     ) -> Self {
-        // Every field, so that none is forgotten.
+        // The pattern names every field, so that none is forgotten.
         let Program {
             generator: _,
             groups,
@@ -83,7 +83,7 @@ impl Needs {
             pacing.map_or(0, |_| table::<Lateness>(workers * program.turns.len())),
             table::<Drops>(possible_cpus),
             table::<Worker>(possible_cpus),
-            // Each object has the row table, whatever its programs make of it.
+            // Each object has the row table, whether its programs use it or not.
             entries(groups.len(), ROW_TABLE_LINES * (LINE_LEN + size_of::<u32>())),
             groups.len() as u64 * REST_OF_GROUP,
             // A page for each frame of a batch.
@@ -98,7 +98,7 @@ impl Needs {
         }
     }
 
-    /// Both together, loaded one after the other.
+    /// The needs of both, loaded one after the other.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self {
@@ -109,12 +109,12 @@ impl Needs {
         }
     }
 
-    /// Descriptors that a process with nothing but this has open at most.
+    /// The most descriptors that a process has open for this.
     pub const fn most_descriptors(&self) -> u64 {
         DESCRIPTORS_OF_PROCESS + self.descriptors + self.loading
     }
 
-    /// All of its memory.
+    /// Memory of the kernel and of this process.
     pub const fn memory(&self) -> u64 {
         self.kernel + self.tables
     }
@@ -146,9 +146,9 @@ mod tests {
         tests::{facts, planned},
     };
 
-    /// Ports stay, and are loaded one at a time.
+    /// Ports stay loaded, and are loaded one at a time.
     #[test]
-    fn many_ports_take_the_descriptors_of_loading_once() {
+    fn the_descriptors_of_loading_count_once_for_many_ports() {
         let small = Needs { descriptors: 8, loading: 20, ..Needs::default() };
         let large = Needs { descriptors: 9, loading: 48, ..Needs::default() };
         let all = [small, large, small].into_iter().fold(Needs::default(), Needs::and);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_at_its_place() {
+    fn ports_larger_than_memory_are_refused_at_their_place() {
         const LONG: &str = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, { ipv4 = {} }, \
                             { udp = { dst_port = { increment = { start = 1024, count = 60000 } } } }]";
         let with = |memory| {
@@ -167,7 +167,7 @@ mod tests {
         };
         let needs = with(None).unwrap().ports[0].needs;
         assert_eq!(with(Some(needs.memory())).unwrap().ports[0].needs, needs);
-        // One byte less does not do; tables that are larger are reported before they are made.
+        // One byte less is refused; larger tables are reported before they are made.
         for memory in [needs.memory() - 1, 2 * 2352 - 1] {
             let refused = with(Some(memory)).unwrap_err().to_string();
             assert!(

@@ -1,18 +1,18 @@
-//! What was decided for the user, and what ports are called.
+//! Sentences for the user about what the plan decided, and the names of ports in them.
 
 use std::fmt;
 
-/// A sentence worth showing. `port` is apart, so that what holds for many ports can be said once.
+/// A sentence for the user. `port` is apart, so that a sentence about many ports is shown once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The port it is said of; none when the sentence names what it is of.
+    /// The port that the sentence is about; none when the sentence names its subject.
     pub port: Option<String>,
     /// The sentence; lower case, no full stop.
     pub text: String,
 }
 
 impl Note {
-    /// Of a port.
+    /// A note about a port.
     pub(super) fn of(port: &str, text: String) -> Self {
         Self { port: Some(port.to_owned()), text }
     }
@@ -34,7 +34,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// A port with the interface it sends out of, where that has another name: `west (eth1)`.
+/// A port's name with that of its egress interface where they differ: `west (eth1)`.
 pub fn port_name(port: &str, interface: &str) -> String {
     if port == interface { port.to_owned() } else { format!("{port} ({interface})") }
 }

@@ -225,7 +225,7 @@ impl Planner<'_> {
         self.notes.extend(note.filter(|note| !self.notes.contains(note)));
     }
 
-    /// None when something is wrong, which is then among the faults.
+    /// The flow with its addresses; none after an error, which is then among the faults.
     fn addressed<'b>(
         &mut self,
         port: &Port,

@@ -1,12 +1,12 @@
-//! What a port's flows become: groups of flows, each with a program specialised for it, and the
-//! tables they share.
+//! Compiles a port's flows: into groups, each with a program specialised for it, and the tables
+//! that groups share.
 //!
-//! A flow whose sequence soon starts again is recorded once, and the program only copies: measured
-//! with the program alone, on top of a bare redirect's 6 to 7 ns, 2 to 3 ns however many fields
-//! vary, 5 with VXLAN's two lines, where working out takes 8 ns for one port, 14 for both addresses
-//! and both ports, 23 for eight fields and for VXLAN. All recorded flows are one group, whatever
-//! their headers. Flows that are worked out are a group when the same things vary at the same
-//! places; their numbers differ.
+//! A flow whose sequence soon starts again is recorded once, and the program only copies its rows.
+//! With the program alone, this takes 2 to 3 ns on top of a bare redirect's 6 to 7 ns, for any
+//! number of varying fields, and 5 ns with VXLAN's two lines. Working headers out takes 8 ns for
+//! one port, 14 for both addresses and both ports, 23 for eight fields and for VXLAN. All recorded
+//! flows are one group, whatever their headers. Flows that are worked out are a group when the same
+//! fields vary at the same offsets; their values differ.
 
 use std::collections::BTreeMap;
 
@@ -28,12 +28,13 @@ use crate::{
     units::Nanos,
 };
 
-/// What the verifier is to specialise a port's programs for, and what its maps start with.
+/// The constants that the verifier specialises a port's programs for, and the initial contents of
+/// its maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// The repetition as a whole.
+    /// Constants of all of the port's programs.
     pub generator: Generator,
-    /// One for each program; at least one.
+    /// The groups, each with a program; at least one.
     pub groups: Vec<Group>,
     /// The first bytes of all frames of the recorded flows, at most [`ROW_TABLE_LINES`] lines.
     pub rows: Vec<Line>,
@@ -41,21 +42,21 @@ pub struct Program {
     pub row_sizes: Vec<u32>,
     /// Entries of all lists of values.
     pub values: Vec<Word128>,
-    /// What follows the written bytes, where flows differ in it; empty when they do not.
+    /// The bytes after the written ones, where flows differ in them; else empty.
     pub bodies: Vec<Vec<u8>>,
-    /// Each flow's entry among them; empty too when they do not differ.
+    /// Each flow's entry among the bodies; empty where they do not differ.
     pub flow_bodies: Vec<Body>,
-    /// Where each worker starts, by CPU.
+    /// Each worker's initial state, by CPU.
     pub workers: BTreeMap<u32, Worker>,
     /// The flows of each worker, one worker's after the other's; empty for a single flow, which is
-    /// in the worker.
+    /// part of its worker.
     pub flows: Vec<FlowState>,
     /// The header states of each worker, one worker's after the other's: only of flows whose
     /// headers are worked out.
     pub header_states: Vec<HeaderState>,
-    /// The turn of each flow: what stands for it in a schedule.
+    /// The turn of each flow: its entry in a schedule.
     pub turns: Vec<u32>,
-    /// The frame every repetition starts from: the longest, and longer than that where frames are
+    /// The frame that every repetition starts from: the longest, with spare bytes where frames are
     /// cut.
     pub frame: Vec<u8>,
 }
@@ -69,9 +70,9 @@ pub(super) struct Source<'a> {
 /// Whether every frame's bounds must be changed, even if all are of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameBounds {
-    /// Only where sizes differ.
+    /// Frames change their bounds only where sizes differ.
     WhereNeeded,
-    /// Always: recycled frames whose bounds never change arrive corrupted.
+    /// Every frame changes its bounds, since recycled frames with constant bounds arrive corrupted.
     Always,
 }
 
@@ -82,18 +83,18 @@ struct Compiled {
     bytes: Vec<u8>,
     /// Bytes on the wire without FCS, at most.
     len: usize,
-    /// Bytes that hold all headers and all that varies.
+    /// Bytes from the frame's start that hold all headers and all varying fields.
     written: usize,
     sized: bool,
     /// Frames to record; none when there are too many.
     period: Option<u64>,
 }
 
-/// Bytes beyond the longest frame that are cut off when every frame must be cut: four are enough
-/// (doc/measurements.md#drivers-and-kernels).
+/// Spare bytes after the longest frame that are cut off when every frame must be cut: four are
+/// enough (doc/measurements.md#drivers-and-kernels).
 pub(super) const CUT_LEN: usize = 4;
 
-/// What this machine has room for.
+/// The limits of this machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Bytes of the largest frame; none when it is not known.
@@ -102,18 +103,18 @@ pub(super) struct Limits {
     pub(super) memory: Option<u64>,
 }
 
-/// A port's flows, and what a program for them depends on besides.
+/// A port's flows, and what else their programs depend on.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
     /// The flows, at least one.
     pub(super) sources: &'a [Source<'a>],
-    /// What becomes of frames.
+    /// What the program does with a frame.
     pub(super) action: Action,
     /// The CPU of each worker: worker w of n sends frames w, w + n, w + 2·n, … of each flow, so
     /// that any number of workers sends the same frames.
     pub(super) cpus: &'a [u32],
     pub(super) cut: FrameBounds,
-    /// When frames leave; none: as fast as they can.
+    /// When frames leave; none: at full speed.
     pub(super) pacing: Option<&'a Pacing>,
     pub(super) limits: Limits,
 }
@@ -121,12 +122,12 @@ pub(super) struct Request<'a> {
 /// Compiles a port's flows.
 ///
 /// # Errors
-/// When a flow varies more than the program has room for, or the tables are larger than memory.
+/// When more of a flow varies than the program has room for, or the tables are larger than memory.
 pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>> {
     let &Request { sources, cpus, cut, limits: Limits { largest_frame, memory }, .. } = request;
     let mut wrong = Vec::new();
     let longest = sources.iter().map(|source| source.template.bytes.len()).max().unwrap_or(0);
-    // Written bytes are a multiple of four, which may be more than the shortest frame has.
+    // The written bytes are a multiple of four, which may exceed the shortest frame.
     let needed = sources
         .iter()
         .map(|source| written(source.flow, &source.template).next_multiple_of(4))
@@ -137,8 +138,8 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
         || sources.iter().any(|Source { flow, template }| {
             template.bytes.len() != longest || size_table::varies(&flow.size.value)
         });
-    // Where some frames are cut, all of them are: the kernel sets up a page anew whose frame was
-    // cut, and does not foresee which ones those are (doc/measurements.md#cutting-frames).
+    // Where some frames are cut, all of them are: the kernel sets a page up anew after its frame
+    // was cut, and cannot predict which pages those are (doc/measurements.md#cutting-frames).
     let cut_all = cut == FrameBounds::Always
         || sized && largest_frame.is_none_or(|largest| whole + CUT_LEN <= largest);
     let frame_len = whole + if cut_all { CUT_LEN } else { 0 };
@@ -190,9 +191,9 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
     })
 }
 
-/// Lets all flows write as many bytes as the one with the longest headers, where that spares them
-/// the copying of bodies: a flow that writes fewer would leave the headers of another one's earlier
-/// frame behind its own.
+/// Lets all flows write as many bytes as the one with the longest headers, where that makes bodies
+/// unnecessary: a flow that wrote fewer would leave a part of another flow's headers, from the
+/// page's earlier frame, after its own.
 fn write_alike(flows: &mut [Compiled]) {
     let widest = flows.iter().map(Compiled::filled).max().unwrap_or(0);
     if are_alike(flows, |_| widest) {
@@ -202,7 +203,7 @@ fn write_alike(flows: &mut [Compiled]) {
     }
 }
 
-/// Whether every page holds the right bytes behind the written ones, whichever flow's frame it held
+/// Whether every page holds the right bytes after the written ones, whichever flow's frame it held
 /// before.
 fn are_alike(flows: &[Compiled], written: impl Fn(usize) -> usize) -> bool {
     let Some(longest) = longest(flows) else { return true };
@@ -230,7 +231,7 @@ struct Assembly {
 }
 
 impl Assembly {
-    /// Records as many flows as there is room for, short ones first.
+    /// Records as many flows as the row table has room for, short ones first.
     fn new(flows: &[Compiled], values: Vec<Word128>) -> Self {
         let mut candidates: Vec<(u64, usize)> =
             (0..).zip(flows).filter_map(|(index, flow)| Some((flow.period?, index))).collect();
@@ -244,7 +245,7 @@ impl Assembly {
                 .fold(0u64, |sum, (period, _)| sum.saturating_add(period.saturating_mul(lines)))
                 <= ROW_TABLE_LINES as u64
         };
-        // Monotonic: a prefix of what fits fits too.
+        // `fits` is monotonic: a prefix of candidates that fit fits too.
         let count = (0..=candidates.len())
             .collect::<Vec<_>>()
             .partition_point(|&count| fits(&candidates[..count]));
@@ -270,7 +271,8 @@ impl Assembly {
                 period,
             );
             assembly.rows.extend(rows);
-            // One without a size of its own may have to stand beside others that have.
+            // A flow of one size may share the group with flows of several, so its rows have their
+            // size too.
             assembly.row_sizes.extend(
                 sizes.into_iter().map(|size| if size == 0 { small(flow.len) } else { size }),
             );
@@ -278,10 +280,10 @@ impl Assembly {
         assembly
     }
 
-    /// Forms the groups and the state of all workers.
+    /// Makes the groups and the initial state of all workers.
     ///
     /// # Errors
-    /// The first flow that has no place in a group any more.
+    /// The first flow for which no group is left.
     fn finish(self, flows: &[Compiled], request: &Request<'_>) -> Result<Program, usize> {
         let &Request { action, cpus, pacing, .. } = request;
         let mut groups: Vec<Group> = Vec::new();
@@ -427,12 +429,12 @@ const fn written_bytes(group: &Group) -> usize {
 }
 
 impl Compiled {
-    /// Bytes written in every repetition: whole four of them.
+    /// Bytes written in every repetition: a multiple of four.
     const fn filled(&self) -> usize {
         self.written.next_multiple_of(4)
     }
 
-    /// The group of flows like this one, when it is worked out.
+    /// The group of flows like this one, whose headers are worked out.
     fn group(&self) -> Group {
         let mut fields = [Field::NONE; MAX_FIELDS];
         for (slot, (field, ..)) in fields.iter_mut().zip(&self.slots.fields) {
@@ -455,7 +457,7 @@ impl Compiled {
         }
     }
 
-    /// The numbers for one worker.
+    /// The initial header state of one worker.
     fn header_state(&self, first: u64, stride: u64) -> HeaderState {
         let mut state = HeaderState {
             first,

@@ -7,7 +7,7 @@ use xdp_trafficgen_ebpf::{
     frame::{self, FrameMut},
 };
 
-/// Lines that so many bytes take.
+/// The lines of this number of bytes.
 pub(super) const fn line_count(len: usize) -> usize {
     len.div_ceil(LINE_LEN)
 }
@@ -50,7 +50,7 @@ pub(super) fn record(
     (rows, sizes)
 }
 
-/// Specifications as they are.
+/// Loads specifications without a transformation.
 pub(super) struct Plain;
 
 impl Load for Plain {

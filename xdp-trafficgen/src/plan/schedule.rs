@@ -1,9 +1,9 @@
-//! In which order flows take turns: evenly by weight, frame by frame, until one after the other has
-//! sent what it should.
+//! The order in which flows take turns: evenly by weight, frame by frame, until each flow has sent
+//! all of its frames.
 
 use crate::units::gcd;
 
-/// A part of a worker's traffic in which the same flows take turns.
+/// Time in which the same flows of a worker take turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
     /// The turns of a cycle: indices of flows.
@@ -12,11 +12,11 @@ pub struct Phase {
     pub frames: Option<u64>,
 }
 
-/// The next phase of a worker whose flows have these weights, and so many frames `left` each
-/// (without end when none). None when nothing is left.
+/// The next phase of a worker whose flows have these weights and frames `left` (without end when
+/// none). None when no flow has a frame left.
 ///
-/// A phase lasts until a flow has less left than a cycle wants of it; the last frames of that flow
-/// are a cycle of their own, together with the share of all others.
+/// A phase lasts until a flow has fewer frames left than its share of a cycle; the last frames of
+/// that flow are a cycle of their own, together with the shares of all other flows.
 pub fn phase(weights: &[u32], left: &[Option<u64>]) -> Option<Phase> {
     let active = || {
         weights.iter().zip(left).map(|(&weight, &left)| if left == Some(0) { 0 } else { weight })
@@ -44,7 +44,7 @@ pub fn phase(weights: &[u32], left: &[Option<u64>]) -> Option<Phase> {
     Some(Phase { turns, frames })
 }
 
-/// How many of so many turns of a cycle, over and over, are each flow's.
+/// Each flow's turns among the first `turns` of a cycle that repeats.
 pub fn shares(cycle: &[u32], flows: usize, turns: u64) -> Vec<u64> {
     let mut shares = vec![0; flows];
     let len = cycle.len() as u64;
@@ -54,7 +54,7 @@ pub fn shares(cycle: &[u32], flows: usize, turns: u64) -> Vec<u64> {
     shares
 }
 
-/// Turns in a cycle of flows with these weights.
+/// The turns in a cycle of flows with these weights.
 pub fn cycle_len(weights: &[u32]) -> u64 {
     reduced(weights).into_iter().map(u64::from).sum()
 }
@@ -65,7 +65,7 @@ pub fn reduced(weights: &[u32]) -> Vec<u32> {
     weights.iter().filter_map(|&weight| u32::try_from(u128::from(weight) / divisor).ok()).collect()
 }
 
-/// Index i `shares[i]` times, as evenly spread as can be.
+/// Each index i `shares[i]` times, spread as evenly as possible.
 pub fn spread(shares: &[u32]) -> Vec<u32> {
     // Turn k of a share s stands at (2k + 1) / 2s of the cycle: in the middle of its part.
     let mut turns: Vec<(u128, u32)> = Vec::new();
@@ -144,7 +144,7 @@ mod tests {
             prop_assert!(left.iter().all(|left| *left == Some(0)));
         }
 
-        /// In every stretch of a cycle each flow has its share of the frames, give or take two.
+        /// In every part of a cycle each flow has its share of the frames, give or take two.
         #[test]
         fn no_bursts(shares in proptest::collection::vec(1u32..30, 1..20)) {
             let turns = spread(&shares);

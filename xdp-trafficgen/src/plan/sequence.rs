@@ -1,14 +1,14 @@
-//! One slot's values as an abstract sequence, and the numbers the kernel's program keeps of it for
-//! one worker.
+//! One slot's values as an abstract sequence, and the numbers that the kernel's program keeps of it
+//! for one worker.
 
 use xdp_trafficgen_ebpf::abi::{Counter, Follower, Param, RandomRange, Word128, kind};
 
-/// What a slot goes through.
+/// The values of a slot, from frame to frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sequence {
-    /// `start`, `start ± step`, … `count` values; moves on after `round` frames.
+    /// `start`, `start ± step`, … `count` values, each for `round` frames.
     Count { start: u128, step: u128, count: u64, down: bool, round: u128 },
-    /// `len` entries of the value table; moves on after `round` frames.
+    /// `len` entries of the value table, each for `round` frames.
     List { first_entry: u32, len: u64, round: u128 },
     /// `base + r` with r evenly among `values` numbers (0: 2¹²⁸).
     Random { base: u128, values: u128, seed: u64 },
@@ -28,7 +28,8 @@ pub(super) enum Width {
 }
 
 impl Sequence {
-    /// After how many frames it starts again; none: never, or with the lead it follows.
+    /// After how many frames the sequence starts again; none: never, or with the lead that it
+    /// follows.
     pub(super) fn period(&self) -> Option<u128> {
         match *self {
             Self::Count { count, round, .. } | Self::List { len: count, round, .. } => {
@@ -38,7 +39,7 @@ impl Sequence {
         }
     }
 
-    /// Frames it takes from one value to the next.
+    /// Frames from one value to the next.
     pub(super) const fn round(&self) -> u128 {
         match *self {
             Self::Count { round, .. } | Self::List { round, .. } => round,
@@ -46,7 +47,7 @@ impl Sequence {
         }
     }
 
-    /// One of [`kind`].
+    /// The sequence's constant of [`kind`].
     pub(super) fn kind(&self, width: Width) -> u32 {
         let kind = match *self {
             Self::Count { down: false, .. } => kind::UP,
@@ -81,7 +82,7 @@ impl Sequence {
                     current: Word128::new(at(index)),
                     advance: Word128::new(step.wrapping_mul(u128::from(advance))),
                     limit: Word128::new(at(count - 1)),
-                    // Full circle may be 2¹²⁸, which is 0 here and right in wrapping arithmetic.
+                    // A full circle may be 2¹²⁸, which is 0 here and right in wrapping arithmetic.
                     span: Word128::new(step.wrapping_mul(u128::from(count))),
                     round_step: Word128::new(step),
                 })
@@ -113,10 +114,10 @@ impl Sequence {
     }
 }
 
-/// The index of the worker's first frame, and how far it moves a frame beside what a leader's end
-/// adds.
+/// The index of the worker's first frame, and how far the index moves with each of its frames. The
+/// end of a leader's round adds to that.
 fn indices(first: u64, stride: u64, round: u128, count: u64) -> (u64, u64) {
-    // A round of more frames than can be counted does not end.
+    // A round of more frames than 64 bits count does not end.
     let at = |frames: u64| u64::try_from(round).map_or(0, |round| frames / round % count);
     (at(first), at(stride))
 }

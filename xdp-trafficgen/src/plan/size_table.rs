@@ -1,11 +1,11 @@
-//! The sizes of a flow's frames as a table and the order in which it is gone through.
+//! The sizes of a flow's frames as a table, and the order of its entries.
 
 use crate::config::{Size, SizeWeight};
 
-/// How the table is gone through.
+/// The order of a table's entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// There is one entry.
+    /// A single entry.
     Single,
     /// One entry after the other.
     Counted,

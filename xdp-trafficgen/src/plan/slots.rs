@@ -1,5 +1,5 @@
 //! A flow's varying fields, sizes and checksums as slots of the program: what is written where, in
-//! which order, counting in which checksum.
+//! which order, and in which checksums it counts.
 
 mod fields;
 mod order;
@@ -37,16 +37,16 @@ use crate::{
 /// Everything that varies in a flow.
 #[derive(Debug)]
 pub(super) struct Slots {
-    /// The slots and what they go through, in the program's order.
+    /// The slots and their sequences, in the program's order.
     pub(super) fields: Vec<(Field, Sequence, u128)>,
-    /// The checksums that follow, inner ones first, each with the sum of what it covers that does
-    /// not vary.
+    /// The checksums that change with the slots, inner ones first, each with the sum of the
+    /// constant bytes that it covers.
     pub(super) checksums: Vec<(Checksum, u32)>,
 }
 
 impl Slots {
-    /// After how many frames everything starts again; none: never, or later than anybody could
-    /// record.
+    /// After how many frames all slots start again; none: never, or after more frames than 64 bits
+    /// count.
     pub(super) fn period(&self) -> Option<u64> {
         self.fields.iter().map(|(_, sequence, _)| sequence).try_fold(1, |period, sequence| {
             match sequence {
@@ -61,7 +61,7 @@ impl Slots {
 /// `frame_len` the bytes of the port's frame, which a shorter frame has to be cut from.
 ///
 /// # Errors
-/// When more varies than the program has room for, or in a way it cannot do.
+/// When more varies than the program has room for, or when the program cannot vary it.
 pub(super) fn slots(
     flow: &Flow,
     template: &Template,
@@ -84,8 +84,9 @@ pub(super) fn slots(
 }
 
 /// Bytes from the frame's start that must be written in every repetition: all headers and all that
-/// varies. Of headers too long for that, as much as can be, for receivers edit recycled frames, MAC
-/// addresses above all; the rest is like a payload.
+/// varies. Of headers that are longer than the program's room the first part is written, since
+/// receivers edit recycled frames, above all their MAC addresses; the rest is constant like a
+/// payload.
 pub(super) fn written(flow: &Flow, template: &Template) -> usize {
     let ends = varying_settings(flow)
         .into_iter()
@@ -113,8 +114,8 @@ fn varying_settings(flow: &Flow) -> Vec<At> {
         .collect()
 }
 
-/// Whether a slot is needed beside the template. It is for a single value drawn at random, too: the
-/// template has the smallest.
+/// Whether a field needs a slot beside the template. A single random value needs one too, since the
+/// template has the smallest value.
 fn varies(pattern: &Pattern) -> bool {
     pattern.value_count() != 1 || matches!(pattern, Pattern::Random { min, max, .. } if min != max)
 }
@@ -124,11 +125,11 @@ fn varies(pattern: &Pattern) -> bool {
 struct Item {
     sequence: Sequence,
     target: Target,
-    /// The lead whose index it follows.
+    /// The lead whose index this slot follows.
     lead: Option<IndexSource>,
-    /// The slot whose rounds it counts.
+    /// The slot whose rounds this one counts.
     leader: Option<At>,
-    /// The field it stands for.
+    /// The field of this slot.
     at: Option<At>,
     place: Origin,
 }
@@ -137,15 +138,16 @@ struct Item {
 enum Target {
     /// Bits in the frame.
     Window { window: Window, bits: u32 },
-    /// The index that others follow.
+    /// The index that other slots follow.
     IndexSource,
     /// The frame's length.
     Size,
-    /// What a checksum covers beside the written bytes; its position among the relevant ones.
+    /// The part of a checksum's sum that varies with its reach; the checksum's position among the
+    /// relevant ones.
     Addend(usize),
 }
 
-/// Which index: that of a field that is drawn at random, or that of the sizes.
+/// The owner of an index: a random field, or the sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IndexSource {
     Field(At),
@@ -162,8 +164,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The checksums that follow anything that varies, inner ones first. `lens`: see
-    /// [`Builder::reaching`].
+    /// The checksums that change with a slot, inner ones first. `lens`: see [`Builder::reaching`].
     fn relevant_checksums(&self, lens: &[usize]) -> Result<Vec<Reaching>, Diagnostic> {
         let mut relevant: Vec<Reaching> = Vec::new();
         for checksum in self.template.checksums.iter().rev() {
@@ -246,7 +247,7 @@ impl Builder<'_> {
         Ok(Slots { fields, checksums: specified.collect::<Result<_, Diagnostic>>()? })
     }
 
-    /// The template with zeros wherever something is written later: what checksums start from.
+    /// The template with zeros in all bytes that slots write: the base of checksums.
     fn blank(&self) -> Vec<u8> {
         let mut blank = self.template.bytes.clone();
         for window in self.items.iter().filter_map(Item::window) {
@@ -324,7 +325,7 @@ impl Builder<'_> {
         Ok((field, item.sequence, fixed))
     }
 
-    /// Of fields that share bytes, the last one stores.
+    /// Whether this field stores its bytes: of fields that share bytes, the last one does.
     fn stores(&self, item: &Item, order: &[usize]) -> bool {
         let Some(window) = item.window() else { return true };
         let last = order.iter().rev().map(|&index| &self.items[index]);
@@ -333,7 +334,7 @@ impl Builder<'_> {
         sharing.next().is_some_and(|last| std::ptr::eq(last, item))
     }
 
-    /// The bits in the window that no varying field has.
+    /// The bits in the window outside of all varying fields.
     fn constant_bits(&self, window: &Window) -> u128 {
         let mut bytes = self.template.bytes.clone();
         for item in &self.items {
@@ -356,7 +357,7 @@ impl Item {
         }
     }
 
-    /// Wide where values, steps or what shares the bytes with them need more than one register.
+    /// The width of values, steps and fields that share the bytes with them.
     fn width(&self) -> Width {
         match &self.target {
             Target::Window { window, bits } => width(*bits, window),
@@ -385,7 +386,7 @@ fn read(frame: &[u8], bytes: &Range<usize>) -> u128 {
     u128::from_be_bytes(window)
 }
 
-/// Offsets within a frame and entries of a port's tables, as the program has them.
+/// An offset within a frame, or an entry of a port's tables, as the program has it.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "frames have a page at most, and tables as many entries as `MAX_TURNS`, `MAX_VALUES` or `ROW_TABLE_LINES` say"

@@ -1,4 +1,4 @@
-//! What the plan says of ports and flows that this machine cannot have, and of those it can.
+//! Plans of ports and flows that a machine can have, and errors of those that it cannot.
 
 use super::*;
 use crate::config::{Source, file};
@@ -39,7 +39,7 @@ pub(super) fn planned(
     plan(&config, facts, consent)
 }
 
-/// What is wrong with a port that has these settings.
+/// The error of a port that has these settings.
 fn said(port: &str, flow: &str) -> String {
     planned(port, flow, &facts(), DefaultRoute::Refuse)
         .err()
@@ -64,7 +64,7 @@ fn the_default_route_is_guarded_where_frames_leave() {
     check("interface = 'eth0'\naction = 'drop'", UDP, "");
 }
 
-/// What `cut` speaks of: which kernels, and which devices.
+/// The kernels and devices of `Planner::cut`.
 #[test]
 fn every_frame_is_cut_on_virtio_before_linux_6_3() {
     #[track_caller]
@@ -92,7 +92,7 @@ fn every_frame_is_cut_on_virtio_before_linux_6_3() {
 }
 
 #[test]
-fn what_cannot_vary_together_is_said() {
+fn fields_that_cannot_vary_together_are_errors() {
     let waiting = "packet = [{ ethernet = { dst = '02:00:00:00:00:02' } }, \
         { vlan = { priority = { increment = { start = 0, count = 8 } }, \
                    id = { increment = { start = 1, count = 10 }, follow = { field = 'ipv4.ecn', pace = 'round' } } } }, \
@@ -104,10 +104,10 @@ fn what_cannot_vary_together_is_said() {
     check("interface = 'veth0'", covered, "this constant covers bits of `dst`");
 }
 
-/// A header length too small to be one says nothing of where the header ends, and so may vary
-/// beside anything.
+/// A header length that is too small leaves the header's end open, and so may vary beside any
+/// field.
 #[test]
-fn header_lengths_that_are_none_vary_with_anything() {
+fn header_lengths_that_are_too_small_vary_with_any_field() {
     for length in ["[0, 5]", "{ random = { max = 5 } }", "{ increment = { start = 0, count = 6 } }"]
     {
         let packet = format!(
@@ -148,11 +148,11 @@ fn the_destination_of_a_pseudo_header_stays_where_it_is() {
     refused(&routed(LEFT, "{ icmpv6 = {} }"), "segments_left", "icmpv6");
     let kinds = "options = 'ADDRESSES', routing_type = [0, 253], segments_left = 1";
     refused(&routed(kinds, "{ udp = {} }"), "routing_type", "udp");
-    // A checksum that is set, or none, or that of another packet inside.
+    // The checksum is set, absent, or that of another packet inside.
     taken(&routed(LEFT, "{ udp = { checksum = 0 } }"));
     taken(&routed(LEFT, "{ ipv6 = {} }, { udp = {} }"));
     taken(&routed(LEFT, "{ gre = {} }"));
-    // Where nothing is looked up: without addresses, of an unknown type, with no segments left.
+    // The header has no addresses, an unknown type, or no segments left.
     taken(&routed("options = 'NONE', routing_type = 0, segments_left = [0, 1]", "{ udp = {} }"));
     taken(&routed(
         "options = 'ADDRESSES', routing_type = 253, segments_left = [0, 1]",
@@ -165,7 +165,7 @@ fn the_destination_of_a_pseudo_header_stays_where_it_is() {
 }
 
 #[test]
-fn headers_longer_than_what_is_written() {
+fn only_the_first_part_of_long_headers_is_written() {
     let long = |fields: &str| {
         format!(
             "size = 800\npacket = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}, {{ custom = {{ bytes = '{}'{fields} }} }}]",
@@ -178,7 +178,7 @@ fn headers_longer_than_what_is_written() {
         &long(", bits = [{ offset = 350, mask = 'ff', random = {} }]"),
         "beyond the 256",
     );
-    // Words of four bytes that every repetition writes.
+    // Every repetition writes words of four bytes.
     #[track_caller]
     fn written(flow: &str, expected: u64) {
         let plan = planned("interface = 'veth0'", flow, &facts(), DefaultRoute::Refuse)

@@ -1,5 +1,5 @@
-//! How a worker's flows take turns: by weight, each from its beginning to its end. Pure: time comes
-//! in as numbers, so that the engine sends by it and `show` foretells by it.
+//! How a worker's flows take turns: by weight, each from its beginning to its end. The module is
+//! pure: time is an argument, so that the engine and `show` use the same turns.
 
 use super::{
     PortPlan,
@@ -7,54 +7,54 @@ use super::{
 };
 use crate::units::Nanos;
 
-/// The flows of a worker that take turns, and how far they have come.
+/// The flows of a worker that take turns, and their progress.
 #[derive(Clone, Debug)]
 pub struct Turns {
     flows: Vec<FlowTurns>,
     phase: Phase,
-    /// When the phase ends, whatever is left of its frames.
+    /// When the phase ends, even with frames left.
     end: Option<PhaseEnd>,
-    /// Turns of the phase that were taken.
+    /// Turns of the phase taken so far.
     taken: u64,
-    /// When the last of the flows ended that ended by time.
+    /// When the last of the flows that ended by time did so.
     last_end: Nanos,
 }
 
-/// What one flow has to do with turns; times are since the start.
+/// A flow's part in the turns; times are since the start.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowTurns {
-    /// Its share of the turns.
+    /// The flow's share of the turns.
     pub weight: u32,
-    /// When it begins.
+    /// When the flow begins.
     pub begin: Nanos,
-    /// When it ends.
+    /// When the flow ends.
     pub end: Nanos,
-    /// Turns it has left on this worker; without end when none.
+    /// Turns that the flow has left on this worker; without end when none.
     pub left: Option<u64>,
 }
 
 /// When a phase ends by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhaseEnd {
-    /// Since the start.
+    /// The time since the start.
     pub time: Nanos,
-    /// Nothing follows it.
+    /// Whether no phase follows this one.
     pub is_last: bool,
 }
 
-/// What comes next.
+/// The step after a phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next<'a> {
     /// The same flows take turns for a while.
     Phase(&'a Phase, Option<PhaseEnd>),
-    /// None is due to send before this time.
+    /// No flow is due to send before this time.
     Pause(Nanos),
-    /// All have ended.
+    /// All flows have ended.
     End,
 }
 
 impl Turns {
-    /// Of the worker with this index among the port's.
+    /// The turns of the worker with this index among the port's.
     pub fn of(port: &PortPlan, worker: usize) -> Self {
         let flows = port.flows.iter().map(|flow| {
             let (begin, end) = flow.window();
@@ -63,14 +63,14 @@ impl Turns {
         Self::new(flows.collect())
     }
 
-    /// Of these flows, none of which has had a turn.
+    /// The turns of these flows, none of which has had one.
     pub const fn new(flows: Vec<FlowTurns>) -> Self {
         let phase = Phase { turns: Vec::new(), frames: Some(0) };
         Self { flows, phase, end: None, taken: 0, last_end: Nanos::ZERO }
     }
 
     /// Begins the phase of this time; without a time, all flows begin at once and none ends by
-    /// time. `is_over` says whether a flow ends that has so much time left.
+    /// time. `is_over` says whether a flow ends when this much of its time is left.
     pub fn next(&mut self, now: Option<Nanos>, is_over: impl Fn(Nanos) -> bool) -> Next<'_> {
         for flow in &mut self.flows {
             if flow.end < Nanos::NEVER && now.is_some_and(|now| is_over(flow.end.since(now))) {
@@ -112,7 +112,7 @@ impl Turns {
         self.phase.frames == Some(self.taken) || self.end.is_some_and(ended)
     }
 
-    /// So many turns of the phase were taken; how many by each flow.
+    /// Takes this number of turns of the phase, and says how many are each flow's.
     pub fn take(&mut self, turns: u64) -> Vec<u64> {
         let shares = |taken| schedule::shares(&self.phase.turns, self.flows.len(), taken);
         let (before, mut shares) = (shares(self.taken), shares(self.taken + turns));
@@ -124,7 +124,7 @@ impl Turns {
         shares
     }
 
-    /// Takes one turn of the phase: the flow that has it.
+    /// Takes one turn of the phase, and names its flow.
     pub fn take_one(&mut self) -> Option<u32> {
         let cycle = self.phase.turns.len() as u64;
         let turn = usize::try_from(self.taken.checked_rem(cycle)?).ok()?;
@@ -135,8 +135,8 @@ impl Turns {
         Some(number)
     }
 
-    /// When the last of the flows ended that ended by time; until then they take their time, though
-    /// nothing departs any more.
+    /// When the last of the flows that ended by time did so. The session lasts until then, even
+    /// without departures.
     pub const fn last_end(&self) -> Nanos {
         self.last_end
     }

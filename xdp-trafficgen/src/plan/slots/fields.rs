@@ -1,4 +1,4 @@
-//! The slots of varying fields: what each goes through, and which ones cannot vary.
+//! The slots of varying fields: the sequence of each, and the fields that cannot vary.
 
 use xdp_trafficgen_ebpf::{
     abi::{Field, NARROW_BITS},
@@ -22,8 +22,8 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// Refuses a constant that is set behind a varying field and shares bits with it: the constant
-    /// would decide them in every frame, and the program writes only what varies.
+    /// Refuses a constant that is written after a varying field and shares bits with it: the
+    /// constant would set them in every frame, and the program writes only fields that vary.
     pub(super) fn check_overwritten(&self, at: At) -> Result<(), Diagnostic> {
         let bits = |at: At| {
             let field = &setting(self.flow, at).field;
@@ -52,8 +52,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Where the destination in a pseudo header is must not change from frame to frame (RFC 8200
-    /// section 8.1): a slot counts in the same checksums in all of them.
+    /// The place of the destination in a pseudo header must not change from frame to frame (RFC
+    /// 8200 section 8.1): a slot counts in the same checksums in all frames.
     pub(super) fn check_routing(&self) -> Result<(), Diagnostic> {
         let covers = |item: &Item, byte: &usize| {
             item.window().is_some_and(|window| window.bytes.contains(byte))
@@ -161,7 +161,7 @@ impl Builder<'_> {
         width(field.bits, &self.template.window(at.0, field))
     }
 
-    /// Frames a field takes for all of its values.
+    /// Frames of one round of a field.
     fn rounds(&self, at: At) -> u128 {
         let root = step_root(self.flow, at);
         let before = match &setting(self.flow, root).follow {
@@ -188,7 +188,7 @@ impl Builder<'_> {
 /// The field whose index another one's follows in step, however long the chain is.
 fn step_root(flow: &Flow, at: At) -> At {
     let mut root = at;
-    // It ends: no field follows itself through others.
+    // The loop ends, since no field follows itself through others.
     while let Some(Located { value: follow, .. }) = &setting(flow, root).follow {
         if follow.advance != Advance::Step {
             break;
@@ -198,12 +198,13 @@ fn step_root(flow: &Flow, at: At) -> At {
     root
 }
 
-/// Without a count, and so without a position that others could follow but the value itself.
+/// Whether a pattern draws at random without a count: its only position that others can follow is
+/// the value itself.
 fn draws(pattern: &Pattern) -> bool {
     matches!(pattern, Pattern::Random { count: None, .. })
 }
 
-/// The values of a pattern that is a list, or whose values are worked out beforehand.
+/// The values of a pattern that is kept as a list.
 fn list(pattern: &Pattern, seed: u64) -> Vec<u128> {
     match pattern {
         Pattern::Value(value) => vec![*value],

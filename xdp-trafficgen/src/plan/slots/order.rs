@@ -1,11 +1,11 @@
-//! In which order slots stand, and which of them share bytes.
+//! The order of slots, and the slots that share bytes.
 
 use std::ops::Range;
 
 use super::{Builder, IndexSource, Item, Target, reaching::overlap, small};
 use crate::{config::Diagnostic, plan::sequence::Width};
 
-/// The program's order while it is worked out.
+/// The order of slots while it is worked out.
 struct Order<'a> {
     /// Items that stand together, because they share bytes.
     units: &'a [Vec<usize>],
@@ -78,9 +78,8 @@ impl Builder<'_> {
         ranges.windows(2).any(|pair| overlap(&pair[0], &pair[1]))
     }
 
-    /// The items in the program's order: leaders before those who follow them, a lead right before
-    /// its followers, fields that share bytes one after the other, wide ones as far in front as
-    /// that allows.
+    /// The items in the program's order: leaders before their followers, a lead right before its
+    /// followers, fields that share bytes one after the other, wide fields as early as that allows.
     pub(super) fn order(&self) -> Result<Vec<usize>, Diagnostic> {
         let mut units: Vec<Vec<usize>> = Vec::new();
         for (index, item) in self.items.iter().enumerate() {
@@ -117,8 +116,8 @@ impl Builder<'_> {
                 .help("let both follow the same one"));
             }
         }
-        // Wide ones first; then those without a lead, so that each lead's followers stand together
-        // behind it.
+        // Wide units come first, then those without a lead, so that each lead's followers stand
+        // together after it.
         let lead_of = |unit: &[usize]| unit.iter().find_map(|&index| self.items[index].lead);
         let wide =
             |unit: &[usize]| unit.iter().any(|&index| self.items[index].width() == Width::Wide);
@@ -141,7 +140,7 @@ impl Builder<'_> {
         Ok(order.slots)
     }
 
-    /// Appends a unit, and before it whatever it follows.
+    /// Appends a unit, and before it the units that it follows.
     fn place(&self, unit: &[usize], order: &mut Order<'_>) -> Result<(), Diagnostic> {
         if order.slots.contains(&unit[0]) {
             return Ok(());
@@ -169,11 +168,11 @@ impl Builder<'_> {
             let own = (0..self.items.len())
                 .find(|&index| is_lead(index) && self.items[index].lead == Some(lead));
             let last = order.slots.iter().rev().copied().find(|&index| is_lead(index));
-            // Once more when another one came between: the same index twice.
+            // A lead is repeated when another lead came between: it gives the same index twice.
             order.slots.extend(own.filter(|own| last != Some(*own)));
         }
         let mut unit = unit.to_vec();
-        // Within a unit too, those whose rounds others count come first: their rounds are shorter.
+        // Leaders come first within a unit, too: their rounds are shorter.
         unit.sort_by_key(|&index| self.items[index].sequence.round());
         order.slots.extend(unit);
         Ok(())

@@ -1,6 +1,6 @@
-//! How far each checksum reaches in which frame. Where the lengths that say so vary, or the frame's
-//! size does, the bytes that only some frames cover, and the length in the pseudo header, are
-//! worked out beforehand for every value: a list that goes along with what varies.
+//! The reach of each checksum in each frame. Where it varies with lengths or the frame's size, the
+//! bytes that are covered in some frames only and the length in the pseudo header are worked out
+//! beforehand for every value: a list that follows the varying field.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -16,15 +16,15 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// Whether this field says how far a checksum reaches, which then has to go along with it.
+    /// Whether this field bounds a checksum, whose reach then has to follow the field.
     pub(super) fn bounds_a_checksum(&self, at: At) -> bool {
         let window = self.template.window(at.0, &setting(self.flow, at).field);
         let mut bounds = self.template.checksums.iter().flat_map(|checksum| &checksum.bounds);
         bounds.any(|bound| overlap(&bound.bytes, &window.bytes))
     }
 
-    /// How far a checksum reaches in which frame; `lens` are the frames' lengths by the sizes'
-    /// index, of which there are several where the size varies.
+    /// The reach of a checksum in each frame. `lens` are the frames' lengths by the sizes' index;
+    /// there are several where the size varies.
     pub(super) fn reaching(
         &self,
         checksum: &CoveredChecksum,
@@ -47,7 +47,7 @@ impl Builder<'_> {
             return Err(self.too_much_varies(checksum, clocks[0].1, &self.name(other)));
         }
         let mut frame = self.template.bytes.clone();
-        // In the frame number `size` by its length, for every value of the fields.
+        // The reaches in the frame of the length number `size`, for every value of the fields.
         let mut reaches_in = |size: usize, count: usize| -> Vec<Reach> {
             self.write(&sized, size, &mut frame);
             let len = lens.get(size).copied().unwrap_or(frame.len());
@@ -69,14 +69,14 @@ impl Builder<'_> {
         let shortest = (0..lens.len()).min_by_key(by_len).unwrap_or(0);
         let longest = (0..lens.len()).max_by_key(by_len).unwrap_or(0);
         let reaches = reaches_in(longest, count);
-        // A size that no length reaches changes nothing, and neither does any size between.
+        // Where the shortest and the longest frame have the same reaches, so has any size between.
         if reaches_in(shortest, count) != reaches {
             return Err(self.too_much_varies(checksum, item, "the size"));
         }
         Ok(Reaching::new(checksum, reaches, clock))
     }
 
-    /// What says how large the bounds are: items that go with the size, and others.
+    /// The items that decide the bounds: those that follow the size, and others.
     fn deciding(&self, bounds: &[Bound]) -> (Vec<&Item>, Vec<&Item>) {
         let covers = |item: &Item, bytes: &Range<usize>| {
             item.window().is_some_and(|window| overlap(&window.bytes, bytes))
@@ -85,7 +85,7 @@ impl Builder<'_> {
         self.items.iter().filter(decides).partition(|item| item.lead == Some(IndexSource::Size))
     }
 
-    /// The same with its innermost bound alone, where that always ends first.
+    /// The checksum with its innermost bound alone, where that always ends first.
     fn without_idle_bounds(&self, checksum: &CoveredChecksum) -> Option<CoveredChecksum> {
         let (inner, outer) = checksum.bounds.split_last()?;
         let ends = |bound: &Bound| -> Option<RangeInclusive<usize>> {
@@ -115,7 +115,7 @@ impl Builder<'_> {
         idle.then(|| CoveredChecksum { bounds: vec![inner.clone()], ..checksum.clone() })
     }
 
-    /// Writes the values with this index of these items.
+    /// Writes the value with this index of each item.
     fn write(&self, items: &[&Item], index: usize, frame: &mut [u8]) {
         for item in items {
             if let Target::Window { window, bits } = &item.target {
@@ -136,7 +136,7 @@ impl Builder<'_> {
             Sequence::List { first_entry, .. } | Sequence::FollowList { first_entry } => {
                 self.values.entry(first_entry, index)
             }
-            // No checksum follows those: they have no clock.
+            // A random sequence has no clock, so no checksum follows it.
             Sequence::Random { base, .. } => base,
         }
     }
@@ -155,7 +155,7 @@ impl Builder<'_> {
         }
     }
 
-    /// How many indices it goes through.
+    /// The number of a clock's indices.
     fn count(&self, clock: &Clock) -> u128 {
         match clock {
             Clock::Counted { count, .. } => u128::from(*count),
@@ -173,8 +173,7 @@ impl Builder<'_> {
         }
     }
 
-    /// What each reach adds to its checksum, as slots that go along with what the reach goes along
-    /// with.
+    /// The addends of each reach, as slots that follow the reach's clock.
     pub(super) fn add_addends(&mut self, checksums: &[Reaching]) -> Result<(), Diagnostic> {
         if !checksums.iter().any(Reaching::varies) {
             return Ok(());
@@ -206,7 +205,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Where what its reach goes along with is written.
+    /// The origin of the field that a reach follows.
     fn place_of(&self, checksum: &Reaching) -> Origin {
         let (_, fields) = self.deciding(&checksum.checksum.bounds);
         fields.first().map_or(&self.flow.size.place, |item| &item.place).clone()
@@ -250,7 +249,7 @@ impl Builder<'_> {
         ))
     }
 
-    /// Something that varies in bytes that a checksum covers in part, or at times.
+    /// The error of a field in bytes that a checksum covers in part, or in some frames only.
     pub(super) fn covered_in_part(
         &self,
         place: &Origin,

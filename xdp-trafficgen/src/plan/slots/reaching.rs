@@ -1,4 +1,4 @@
-//! A checksum with all that its reach can be, and how it covers bytes that vary.
+//! A checksum with all of its reaches, and how it covers bytes that vary.
 
 use std::ops::Range;
 
@@ -7,26 +7,26 @@ use xdp_trafficgen_ebpf::checksum;
 use super::{At, IndexSource};
 use crate::packet::{CoveredChecksum, Reach};
 
-/// A checksum of the flow's frames with all that its reach can be.
+/// A checksum of the flow's frames with all of its reaches.
 #[derive(Debug)]
 pub(super) struct Reaching {
     pub(super) checksum: CoveredChecksum,
-    /// A single one when it is the same in all frames; otherwise by the index that `clock` has.
+    /// The reaches by the index of `clock`; a single one where it is the same in all frames.
     reaches: Vec<Reach>,
     pub(super) clock: Option<Clock>,
 }
 
-/// What the reach goes along with.
+/// What a reach follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Clock {
     /// The index of a lead.
     IndexSource(IndexSource),
-    /// A field that counts by itself.
+    /// A field that counts on its own.
     Counted { leader: Option<At>, round: u128, count: u64 },
 }
 
 impl Reaching {
-    /// A clock that changes nothing is none.
+    /// A clock without effect on the reach is dropped.
     pub(super) fn new(checksum: &CoveredChecksum, mut reaches: Vec<Reach>, clock: Clock) -> Self {
         let varies = reaches.iter().any(|reach| *reach != reaches[0]);
         if !varies {
@@ -49,7 +49,7 @@ impl Reaching {
         self.clock.is_some()
     }
 
-    /// Where these bytes, which vary, stand to what it covers.
+    /// How the checksum covers these bytes, which vary.
     pub(super) fn cover(&self, bytes: &Range<usize>) -> Cover {
         if covering(self, bytes).is_some() {
             return Cover::Always;
@@ -65,10 +65,10 @@ impl Reaching {
         }
     }
 
-    /// The sum of all that it covers in every frame and that does not vary.
+    /// The sum of the constant bytes that the checksum covers in every frame.
     pub(super) fn base(&self, blank: &[u8]) -> u64 {
         let sum = self.checksum.sum_to(blank, self.floor());
-        // Where the reach varies, its length does.
+        // Where the reach varies, so does the length in the pseudo header.
         sum + if self.varies() {
             0
         } else {
@@ -76,11 +76,11 @@ impl Reaching {
         }
     }
 
-    /// For each reach what it adds to that: the bytes that are not always covered, and the pseudo
+    /// What each reach adds to the base: the bytes that are not always covered, and the pseudo
     /// header's length.
     pub(super) fn addends(&self, blank: &[u8]) -> Vec<u128> {
         let (floor, ceiling) = (self.floor(), self.ceiling());
-        // Sums of the first bytes behind the floor, each counted by its place in the frame.
+        // The sums of the first bytes after the floor, each counted by its place in the frame.
         let mut sums = vec![0u64];
         let mut total = 0;
         for (place, &byte) in (floor..).zip(&blank[floor..ceiling]) {
@@ -101,9 +101,9 @@ impl Reaching {
 pub(super) enum Cover {
     Always,
     Never,
-    /// In some frames, whose lengths say so.
+    /// In some frames only, as their lengths say.
     AtTimes,
-    /// Some of them.
+    /// Some of the bytes.
     InPart,
 }
 
@@ -113,7 +113,7 @@ pub(super) const fn swapped(checksum: &CoveredChecksum) -> bool {
     checksum.start % 2 == 1
 }
 
-/// What `checksum` covers in every frame and holds these bytes, if anything does.
+/// The range that `checksum` covers in every frame and that holds these bytes, if there is one.
 pub(super) fn covering(checksum: &Reaching, bytes: &Range<usize>) -> Option<Range<usize>> {
     let always = checksum.checksum.start..checksum.floor();
     let mut ranges = checksum.checksum.addresses.iter().cloned().chain([always]);

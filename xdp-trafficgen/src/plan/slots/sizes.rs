@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Builder<'_> {
-    /// The lead of the sizes, the size itself, and all lengths that follow it. Gives the sizes
-    /// without FCS, by index.
+    /// Adds the lead of the sizes, the size itself, and all lengths that follow it. Returns the
+    /// sizes without FCS, by index.
     pub(super) fn add_sizes(&mut self) -> Result<Vec<usize>, Diagnostic> {
         let place = self.flow.size.place.clone();
         let (sequence, sizes) = size_table::table(&self.flow.size.value);
@@ -34,7 +34,7 @@ impl Builder<'_> {
                 round: 1,
             }),
             size_table::Order::Random(seed) => {
-                // Beside all seeds that places in a frame give.
+                // This seed differs from those of all places in a frame.
                 let seed = seed.unwrap_or(field::WIDE_SEED);
                 Some(Sequence::Random { base: 0, values: lens.len() as u128, seed })
             }
@@ -57,7 +57,7 @@ impl Builder<'_> {
         Ok(sizes.iter().map(|size| (size - FCS_LEN) as usize).collect())
     }
 
-    /// What follows an index through these values.
+    /// The sequence that follows an index through these values.
     pub(super) fn indexed(
         &mut self,
         values: &[u128],

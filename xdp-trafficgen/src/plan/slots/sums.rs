@@ -1,4 +1,4 @@
-//! What counts in which checksum.
+//! Which bytes count in which checksum.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use xdp_trafficgen_ebpf::abi::{MAX_SUMS, NO_SUM};
 use super::reaching::{Reaching, covering, swapped};
 use crate::config::{Diagnostic, Origin};
 
-/// The checksums among `checksums` that these bytes count in.
+/// The indices of the checksums that these bytes count in.
 pub(super) fn sums(
     bytes: &Range<usize>,
     checksums: &[Reaching],
@@ -21,7 +21,7 @@ pub(super) fn sums(
         if checksum.offset == bytes.start {
             continue;
         }
-        // Pseudo headers on even bytes, of a transport header on odd ones.
+        // The pseudo header is at even bytes, the transport header at odd ones.
         if swapped(checksum) != (range.start % 2 == 1) {
             return Err(Diagnostic::new(
                 place,

@@ -1,4 +1,4 @@
-//! The table behind lists of values, of a port.
+//! The table of a port's lists of values.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use xdp_trafficgen_ebpf::abi::Word128;
 use super::small;
 use crate::config::{Diagnostic, Origin};
 
-/// Entries of all value lists of a port: 16 MiB of map.
+/// The most entries of all value lists of a port: 16 MiB of map.
 pub(super) const MAX_VALUES: usize = 1 << 20;
 
-/// The table behind lists of values; equal lists are there once.
+/// The table of a port's lists of values; equal lists are stored once.
 #[derive(Debug, Default)]
 pub(in crate::plan) struct ValueTable {
     entries: Vec<Word128>,
@@ -18,7 +18,7 @@ pub(in crate::plan) struct ValueTable {
 }
 
 impl ValueTable {
-    /// Where the list starts.
+    /// Adds a list, and returns its first entry.
     pub(super) fn intern(&mut self, values: Vec<u128>, place: &Origin) -> Result<u32, Diagnostic> {
         if let Some(&first) = self.known.get(&values) {
             return Ok(first);
@@ -32,7 +32,7 @@ impl ValueTable {
         Ok(first)
     }
 
-    /// The entry `index` places behind `first`.
+    /// The entry `index` places after `first`.
     pub(super) fn entry(&self, first: u32, index: u128) -> u128 {
         let entries = self.entries.get(first as usize..).unwrap_or_default();
         usize::try_from(index)
