@@ -11,7 +11,7 @@ use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use tokio::sync::oneshot;
 
 use crate::{
-    engine::{EngineError, Port},
+    engine::{EngineError, port::Port},
     kernel::ProgramClock,
     stats::{PortCount, Snapshot},
 };

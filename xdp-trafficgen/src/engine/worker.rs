@@ -65,8 +65,11 @@ pub enum WorkerError {
     Panicked,
 }
 
-/// Binds the calling thread to a CPU.
-pub(super) fn pin(cpu: u32) -> Result<(), WorkerError> {
+/// Binds the calling thread to a CPU, as workers are.
+///
+/// # Errors
+/// When the thread may not run there.
+pub fn pin_to(cpu: u32) -> Result<(), WorkerError> {
     let mut set = CpuSet::new();
     set.set(cpu as usize);
     sched_setaffinity(None, &set).map_err(|source| WorkerError::Pin { cpu, source })

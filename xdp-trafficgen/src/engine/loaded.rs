@@ -1,0 +1,198 @@
+//! Loads a plan's ports into the kernel, and starts their workers together.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    engine::{
+        EngineError, WorkerError, clock,
+        port::Port,
+        session::{Session, WorkerEnd},
+        standstill::Standstill,
+        stop::{Stop, StopWriter},
+        thread::spawn,
+    },
+    kernel::{
+        Generator, Listener, PassProgramShare, PassPrograms, ProgramClock, TracePoint,
+        generator::Role,
+    },
+    plan::{Plan, RequiredProgram},
+    units::Nanos,
+};
+
+/// Ports that are loaded into the kernel and have sent nothing yet.
+pub struct Loaded {
+    ports: Vec<Arc<Port>>,
+    enabled: Vec<PassProgramShare>,
+    clock: ProgramClock,
+}
+
+/// When a session starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At once.
+    Now,
+    /// At an instant of the wall clock, so that several machines start together.
+    At(SystemTime),
+    /// As if it had started at this time of [`now`](crate::engine::now), which is over: what was due since then is
+    /// overdue.
+    Since(u64),
+}
+
+/// Time for workers to be ready in where departures have set times.
+const LEAD: Duration = Duration::from_millis(2);
+
+impl Loaded {
+    /// Loads every port of the plan.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn new(plan: Plan) -> Result<Self, EngineError> {
+        Self::with(plan, Role::Generate, &TracePoint::ALL)
+    }
+
+    /// As [`Loaded::new`], but waits for no link once `stop` is cancelled: what is then started
+    /// ends at once.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn until(stop: &CancellationToken, plan: Plan) -> Result<Self, EngineError> {
+        Self::listening(plan, Role::Generate, &TracePoint::ALL, &PassPrograms::until(stop))
+    }
+
+    /// As [`Loaded::new`], with another program of the object doing the sending, or fewer trace
+    /// points to count by.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    #[doc(hidden)]
+    pub fn with(plan: Plan, role: Role, trace_points: &[TracePoint]) -> Result<Self, EngineError> {
+        Self::listening(plan, role, trace_points, &PassPrograms::default())
+    }
+
+    fn listening(
+        plan: Plan,
+        role: Role,
+        trace_points: &[TracePoint],
+        enabling: &PassPrograms,
+    ) -> Result<Self, EngineError> {
+        let sending = plan.ports.iter().filter(|port| port.leaves_by().is_some()).count();
+        let listener = (sending > 0).then(|| Listener::new(sending, trace_points));
+        let listener = listener.transpose().map_err(EngineError::Listen)?;
+        Self::load(plan, role, listener.as_ref(), enabling)
+    }
+
+    /// As [`Loaded::new`], beside others that share the listener, and may send out of the same
+    /// interfaces.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    #[doc(hidden)]
+    pub fn beside(
+        plan: Plan,
+        listener: &Listener,
+        enabling: &PassPrograms,
+    ) -> Result<Self, EngineError> {
+        Self::load(plan, Role::Generate, Some(listener), enabling)
+    }
+
+    fn load(
+        plan: Plan,
+        role: Role,
+        listener: Option<&Listener>,
+        enabling: &PassPrograms,
+    ) -> Result<Self, EngineError> {
+        let clock = ProgramClock::of_kernel().map_err(EngineError::Clock)?;
+        let (mut ports, mut enabled) = (Vec::new(), Vec::new());
+        for plan in plan.ports {
+            let failed = |source| EngineError::Load { port: plan.name.clone(), source };
+            if let (RequiredProgram::Pass(existing), Some(interface)) =
+                (plan.attach, plan.leaves_by())
+            {
+                enabled.push(enabling.hold(interface, existing).map_err(failed)?);
+            }
+            let listener = plan.leaves_by().and(listener);
+            let generator =
+                Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, listener)
+                    .map_err(failed)?;
+            let due = Mutex::new(vec![0; plan.flows.len()]);
+            ports.push(Arc::new(Port { plan, generator, due, still: Standstill::default() }));
+        }
+        Ok(Self { ports, enabled, clock })
+    }
+
+    /// Starts all workers of all ports at the same moment; they end when `stop` is cancelled, or
+    /// before when their flow does. A worker that fails ends the session; `stop` itself stays
+    /// as it is.
+    ///
+    /// # Errors
+    /// When there are no threads left, or the instant to start at is over.
+    pub fn start(self, start: Start, stop: &CancellationToken) -> Result<Session, EngineError> {
+        // Workers wait for the start signal; if a thread cannot be spawned, the sender is dropped
+        // and they exit.
+        let (start_signal, at_start) = watch::channel(None);
+        let stop = Stop::below(stop, self.clock);
+        let words = self.ports.iter().map(|port| port.generator.stop().clone()).collect();
+        let stop_writer = StopWriter::when(&stop, words);
+        let mut workers = JoinSet::new();
+        let mut threads = Vec::new();
+        for (number, port) in self.ports.iter().enumerate() {
+            for index in (0..).take(port.plan.cpus.len()) {
+                let (done, outcome) = oneshot::channel();
+                threads.push(spawn(
+                    Arc::clone(port),
+                    index,
+                    self.clock,
+                    at_start.clone(),
+                    stop.clone(),
+                    done,
+                )?);
+                let stop = stop.clone();
+                workers.spawn(async move {
+                    let result = outcome.await.unwrap_or(Err(WorkerError::Panicked));
+                    if result.is_err() {
+                        stop.fail();
+                    }
+                    WorkerEnd { port: number, index, result }
+                });
+            }
+        }
+        let working = self.ports.iter().map(|port| port.plan.cpus.len()).collect();
+        let elapsed = vec![None; self.ports.len()];
+        let paced = self.ports.iter().any(|port| port.plan.pacing.is_some());
+        let started = match start {
+            Start::Now => self.clock.now() + if paced { Nanos::from(LEAD).get() } else { 0 },
+            Start::At(instant) => clock::at(self.clock, instant).ok_or(EngineError::StartIsOver)?,
+            Start::Since(start) => start,
+        };
+        let Self { ports, enabled, clock } = self;
+        let mut session = Session {
+            ports,
+            enabled,
+            workers,
+            threads,
+            stop,
+            _stop_writer: stop_writer,
+            clock,
+            started,
+            failed: Vec::new(),
+            working,
+            elapsed,
+            counters: None,
+        };
+        // What others send while it waits for an instant is not of this run.
+        if !matches!(start, Start::At(_)) {
+            session.begin_counting();
+        }
+        start_signal.send_replace(Some(started));
+        Ok(session)
+    }
+}

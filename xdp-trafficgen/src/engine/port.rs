@@ -1,0 +1,14 @@
+//! A port that is loaded: its plan, its generator, and what its workers count together.
+
+use std::sync::Mutex;
+
+use crate::{engine::standstill::Standstill, kernel::Generator, plan::PortPlan};
+
+/// A port of a session; its workers and whatever reads its counts share it.
+pub(super) struct Port {
+    pub(super) plan: PortPlan,
+    pub(super) generator: Generator,
+    /// Departures of each flow that were due, of the workers that have ended.
+    pub(super) due: Mutex<Vec<u64>>,
+    pub(super) still: Standstill,
+}
