@@ -1,9 +1,13 @@
 //! How well departure times were kept.
 
+mod shared;
+mod span;
+
 use std::time::Duration;
 
-use xdp_trafficgen_ebpf::abi::timing::{Lateness, Stream, StreamCounts, stream_kind};
+use xdp_trafficgen_ebpf::abi::timing::Lateness;
 
+use self::{shared::whose, span::Span};
 use crate::{
     config::Action,
     kernel::{Generator, KernelError},
@@ -76,69 +80,6 @@ impl Punctuality {
     /// How much of what was due was not sent, 0 to 1.
     pub fn shortfall(&self, frames_attempted: u64) -> f64 {
         share(self.unsent, self.unsent + frames_attempted)
-    }
-}
-
-/// What all workers made of a stream of departures. Times are nanoseconds since the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    departed: u64,
-    skipped: u64,
-    /// When the first frame was due.
-    first: u64,
-    /// When the next departure is due that no worker has handled: the one of the worker in turn.
-    next: u64,
-    /// When the last frame left; 0: none has.
-    last: u64,
-    /// Time within in which nobody had the departures.
-    paused: u64,
-    /// Whether all gaps are alike, so that the next departure tells how long the last one's gap
-    /// is.
-    constant: bool,
-}
-
-impl Span {
-    const NONE: Self = Self {
-        departed: 0,
-        skipped: 0,
-        first: u64::MAX,
-        next: u64::MAX,
-        last: 0,
-        paused: 0,
-        constant: true,
-    };
-
-    /// Of a worker's stream; `planned`: as it was at the start.
-    const fn of(stream: &Stream, planned: &Stream) -> Self {
-        let &Stream { spec, state, counts, .. } = stream;
-        let StreamCounts { departed, unsent: skipped, last, paused, .. } = counts;
-        let is_cyclic = spec.kind == stream_kind::SEGMENTS;
-        // None of these frames are this worker's.
-        if is_cyclic && spec.first_segment == spec.segment_end {
-            return Self { constant: false, ..Self::NONE };
-        }
-        // It stays at the last departure of segments that are over.
-        let is_over = is_cyclic && state.segment >= spec.segment_end;
-        let next = if is_over { state.due.saturating_add(state.gap.ns) } else { state.due };
-        let constant = spec.kind == stream_kind::CONSTANT;
-        Self { departed, skipped, first: planned.state.due, next, last, paused, constant }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.departed += other.departed;
-        self.skipped += other.skipped;
-        self.first = self.first.min(other.first);
-        self.next = self.next.min(other.next);
-        self.last = self.last.max(other.last);
-        self.paused = self.paused.max(other.paused);
-        self.constant &= other.constant;
-    }
-
-    /// The time in which departures were due, so long after the start.
-    fn time(&self, elapsed: u64) -> Duration {
-        let due = if self.constant { self.next } else { self.next.min(elapsed) };
-        let end = if self.departed + self.skipped > 0 { due.max(self.last) } else { self.first };
-        Duration::from_nanos(end.saturating_sub(self.first).saturating_sub(self.paused))
     }
 }
 
@@ -248,81 +189,6 @@ pub(super) fn read(
     Ok(port)
 }
 
-/// Whose the departures were that flows shared and that were given up. `due`: each flow's
-/// departures, when all workers have ended; one that failed lacks those of the turns that it was
-/// at.
-fn whose(plan: &PortPlan, flows: &[FlowCount], due: Option<&[u64]>, all: &Span) -> Vec<u64> {
-    let due = |flow: usize| due.map_or(0, |due| due[flow]);
-    let known: Vec<u64> = flows
-        .iter()
-        .enumerate()
-        .map(|(index, flow)| due(index).saturating_sub(flow.frames_attempted))
-        .collect();
-    // Who has frames of those turns was at them.
-    let claims = || {
-        plan.flows.iter().zip(flows).enumerate().map(|(index, (planned, flow))| SharedDepartures {
-            weight: flow.frames_attempted.saturating_sub(due(index)),
-            room: planned
-                .packets
-                .map(|packets| packets.saturating_sub(flow.frames_attempted.max(due(index)))),
-        })
-    };
-    let mut rest = all.skipped.saturating_sub(known.iter().sum());
-    let mut shares = shared_out(rest, &claims().collect::<Vec<_>>());
-    rest -= shares.iter().sum::<u64>();
-    // Not one frame was made in them.
-    let by_weight =
-        plan.flows.iter().zip(claims()).zip(&shares).map(|((planned, claim), share)| {
-            SharedDepartures {
-                weight: planned.weight.into(),
-                room: claim.room.map(|room| room - share),
-            }
-        });
-    let more = shared_out(rest, &by_weight.collect::<Vec<_>>());
-    shares
-        .iter_mut()
-        .zip(more)
-        .zip(known)
-        .for_each(|((share, more), known)| *share += more + known);
-    shares
-}
-
-/// What a flow may have of departures that flows shared.
-#[derive(Clone, Copy, Debug)]
-struct SharedDepartures {
-    /// In proportion to this.
-    weight: u64,
-    /// So many at most.
-    room: Option<u64>,
-}
-
-/// So many departures among flows, as far as they have claims.
-fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
-    let mut shares = vec![0; claims.len()];
-    loop {
-        let weight = |(claim, share): (&SharedDepartures, &u64)| {
-            if claim.room == Some(*share) { 0 } else { claim.weight }
-        };
-        let weights: Vec<u64> = claims.iter().zip(&shares).map(weight).collect();
-        let mut whole: u128 = weights.iter().copied().map(u128::from).sum();
-        if departures == 0 || whole == 0 {
-            return shares;
-        }
-        // The last one gets all that is left, unless a claim is full.
-        let mut left = departures;
-        for ((share, claim), weight) in
-            shares.iter_mut().zip(claims).zip(weights).filter(|(_, weight)| *weight > 0)
-        {
-            let part = u64::try_from(u128::from(left) * u128::from(weight) / whole).unwrap_or(left);
-            whole -= u128::from(weight);
-            left -= part;
-            let part = claim.room.map_or(part, |room| part.min(room - *share));
-            *share += part;
-            departures -= part;
-        }
-    }
-}
-
 /// The time in which any flow's departures were due; each is over at its end, though the next
 /// departure would come later.
 fn of_flows(plan: &PortPlan, spans: &[Span], times: &[Duration], elapsed: u64) -> Duration {
@@ -355,90 +221,7 @@ fn share(part: u64, whole: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use xdp_trafficgen_ebpf::abi::timing::{Gap, StreamSpec, StreamState};
-
     use super::*;
-
-    const GAP: Gap = Gap { ns: 100, rest: 0, whole: 1 };
-
-    /// A stream with a departure every 100 ns that has not sent yet.
-    fn planned(due: u64) -> Stream {
-        Stream {
-            state: StreamState { due, gap: GAP, ..StreamState::default() },
-            ..Stream::default()
-        }
-    }
-
-    /// Of a stream of a departure every 100 ns from 500 on, which has come to `due`.
-    fn span(departed: u64, unsent: u64, due: u64, last: u64) -> Span {
-        let counts = StreamCounts { departed, unsent, last, ..StreamCounts::default() };
-        Span::of(&Stream { counts, ..planned(due) }, &planned(500))
-    }
-
-    #[test]
-    fn a_rate_is_over_the_time_in_which_departures_were_due() {
-        #[track_caller]
-        fn check(span: Span, nanos: u64) {
-            assert_eq!(span.time(1_000_000), Duration::from_nanos(nanos), "{span:?}");
-        }
-        // Ten frames, each with the gap behind it; none; a single one.
-        check(span(10, 0, 1500, 1400), 1000);
-        check(span(0, 0, 500, 0), 0);
-        check(span(1, 0, 600, 500), 100);
-        assert_eq!(rate(10, Duration::from_nanos(1000)), Some(1e7));
-        assert_eq!(rate(0, Duration::ZERO), None);
-        // What was given up was due all the same, also behind the last frame that left.
-        check(span(4, 6, 1500, 850), 1000);
-        // The last one was late.
-        check(span(10, 0, 1500, 2500), 2000);
-        // Nobody had the departures for a while.
-        check(Span { paused: 300, ..span(7, 0, 1500, 1400) }, 700);
-    }
-
-    #[test]
-    fn where_gaps_differ_the_next_departure_may_be_far_away() {
-        let spec =
-            StreamSpec { kind: stream_kind::SEGMENTS, segment_end: 2, ..StreamSpec::default() };
-        let planned = |due| Stream { spec, ..planned(due) };
-        let counts = StreamCounts { departed: 10, last: 1400, ..StreamCounts::default() };
-        let stream = Stream { counts, ..planned(1_000_000_000) };
-        let planned = planned(500);
-        assert_eq!(Span::of(&stream, &planned).time(2500), Duration::from_nanos(2000));
-        assert_eq!(Span::of(&stream, &planned).time(u64::MAX), Duration::from_nanos(999_999_500));
-        // The last of them ends the stream: it stays there.
-        let state = StreamState { due: 1400, segment: 2, left: 0, ..stream.state };
-        let over = Stream { state, ..stream };
-        assert_eq!(Span::of(&over, &planned).time(2500), Duration::from_nanos(1000));
-    }
-
-    #[test]
-    fn nothing_is_left_when_departures_are_shared_out() {
-        let claim = |weight, room| SharedDepartures { weight, room };
-        let (five, two) = (claim(5, None), claim(2, None));
-        assert_eq!(shared_out(3, &[five, two]), [2, 1]);
-        assert_eq!(shared_out(0, &[five, two]), [0, 0]);
-        assert_eq!(shared_out(u64::MAX, &[claim(u64::MAX, None); 3]).iter().sum::<u64>(), u64::MAX);
-        // Not more than a flow has left, and nothing of turns that it was not at.
-        assert_eq!(shared_out(10, &[claim(5, Some(2)), two, claim(0, None)]), [2, 8, 0]);
-        assert_eq!(shared_out(10, &[claim(5, Some(2)), claim(1, Some(3))]), [2, 3]);
-        assert_eq!(shared_out(10, &[claim(0, None)]), [0]);
-    }
-
-    #[test]
-    fn workers_take_turns() {
-        let worker = |departed, first, due| {
-            let counts = StreamCounts { departed, last: due - 1, ..StreamCounts::default() };
-            Span::of(&Stream { counts, ..planned(due) }, &planned(first))
-        };
-        // Two of five frames, and three; it is the second's turn.
-        let mut both = worker(3, 0, 300);
-        both.add(worker(2, 50, 250));
-        assert_eq!((both.departed, both.time(1000)), (5, Duration::from_nanos(299)));
-        // A single frame of two workers.
-        let mut both = Span { last: 0, ..worker(1, 0, 100) };
-        both.add(Span { last: 0, ..worker(0, 50, 50) });
-        assert_eq!(rate(both.departed, both.time(1000)), Some(2e7));
-    }
 
     #[test]
     fn times_count_together() {

@@ -1,0 +1,104 @@
+//! Departures of a port's rate, which its flows share: whose each one was.
+
+use crate::{
+    plan::PortPlan,
+    stats::{FlowCount, punctuality::span::Span},
+};
+
+/// Whose the departures were that flows shared and that were given up. `due`: each flow's
+/// departures, when all workers have ended; one that failed lacks those of the turns that it was
+/// at.
+pub(super) fn whose(
+    plan: &PortPlan,
+    flows: &[FlowCount],
+    due: Option<&[u64]>,
+    all: &Span,
+) -> Vec<u64> {
+    let due = |flow: usize| due.map_or(0, |due| due[flow]);
+    let known: Vec<u64> = flows
+        .iter()
+        .enumerate()
+        .map(|(index, flow)| due(index).saturating_sub(flow.frames_attempted))
+        .collect();
+    // Who has frames of those turns was at them.
+    let claims = || {
+        plan.flows.iter().zip(flows).enumerate().map(|(index, (planned, flow))| SharedDepartures {
+            weight: flow.frames_attempted.saturating_sub(due(index)),
+            room: planned
+                .packets
+                .map(|packets| packets.saturating_sub(flow.frames_attempted.max(due(index)))),
+        })
+    };
+    let mut rest = all.skipped.saturating_sub(known.iter().sum());
+    let mut shares = shared_out(rest, &claims().collect::<Vec<_>>());
+    rest -= shares.iter().sum::<u64>();
+    // Not one frame was made in them.
+    let by_weight =
+        plan.flows.iter().zip(claims()).zip(&shares).map(|((planned, claim), share)| {
+            SharedDepartures {
+                weight: planned.weight.into(),
+                room: claim.room.map(|room| room - share),
+            }
+        });
+    let more = shared_out(rest, &by_weight.collect::<Vec<_>>());
+    shares
+        .iter_mut()
+        .zip(more)
+        .zip(known)
+        .for_each(|((share, more), known)| *share += more + known);
+    shares
+}
+
+/// What a flow may have of departures that flows shared.
+#[derive(Clone, Copy, Debug)]
+struct SharedDepartures {
+    /// In proportion to this.
+    weight: u64,
+    /// So many at most.
+    room: Option<u64>,
+}
+
+/// So many departures among flows, as far as they have claims.
+fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
+    let mut shares = vec![0; claims.len()];
+    loop {
+        let weight = |(claim, share): (&SharedDepartures, &u64)| {
+            if claim.room == Some(*share) { 0 } else { claim.weight }
+        };
+        let weights: Vec<u64> = claims.iter().zip(&shares).map(weight).collect();
+        let mut whole: u128 = weights.iter().copied().map(u128::from).sum();
+        if departures == 0 || whole == 0 {
+            return shares;
+        }
+        // The last one gets all that is left, unless a claim is full.
+        let mut left = departures;
+        for ((share, claim), weight) in
+            shares.iter_mut().zip(claims).zip(weights).filter(|(_, weight)| *weight > 0)
+        {
+            let part = u64::try_from(u128::from(left) * u128::from(weight) / whole).unwrap_or(left);
+            whole -= u128::from(weight);
+            left -= part;
+            let part = claim.room.map_or(part, |room| part.min(room - *share));
+            *share += part;
+            departures -= part;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_when_departures_are_shared_out() {
+        let claim = |weight, room| SharedDepartures { weight, room };
+        let (five, two) = (claim(5, None), claim(2, None));
+        assert_eq!(shared_out(3, &[five, two]), [2, 1]);
+        assert_eq!(shared_out(0, &[five, two]), [0, 0]);
+        assert_eq!(shared_out(u64::MAX, &[claim(u64::MAX, None); 3]).iter().sum::<u64>(), u64::MAX);
+        // Not more than a flow has left, and nothing of turns that it was not at.
+        assert_eq!(shared_out(10, &[claim(5, Some(2)), two, claim(0, None)]), [2, 8, 0]);
+        assert_eq!(shared_out(10, &[claim(5, Some(2)), claim(1, Some(3))]), [2, 3]);
+        assert_eq!(shared_out(10, &[claim(0, None)]), [0]);
+    }
+}
