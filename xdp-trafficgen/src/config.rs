@@ -128,7 +128,7 @@ pub mod store;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
-pub use diagnostic::{Diagnostic, Diagnostics, Source};
+pub use diagnostic::{Diagnostic, Diagnostics, Source, Styling};
 pub use pattern::Pattern;
 pub use rate::{LatePolicy, Profile, Rate, RateUnit};
 

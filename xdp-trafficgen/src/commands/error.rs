@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io};
 
 use super::PaceTestError;
 use crate::{
-    config::Diagnostics,
+    config::{Diagnostics, Styling},
     diagnosis::{self, Finding, in_full},
     engine::{EngineError, WorkerError},
     host::{FactsError, System, allowed_cpus, online_cpus},
@@ -123,7 +123,9 @@ impl CommandError {
     /// The sentence for the user, with all causes.
     pub(crate) fn render(&self) -> String {
         if let Self::Config(diagnostics) = self {
-            return diagnostics.render(streams::colour_for_people());
+            let styling =
+                if streams::colour_for_people() { Styling::Colour } else { Styling::Plain };
+            return diagnostics.render(styling);
         }
         let mut text = format!("error: {}", in_full(self));
         if let Some(Finding { cause, cure, .. }) = self.finding() {

@@ -56,6 +56,15 @@ impl Diagnostic {
     }
 }
 
+/// How diagnostics are rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Styling {
+    /// With colours, for a terminal.
+    Colour,
+    /// Text alone, for logs and files.
+    Plain,
+}
+
 /// Everything wrong with one source.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
@@ -98,9 +107,12 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
-    /// For a terminal (`colour`) or a log.
-    pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    /// All of them as text, one below the other.
+    pub fn render(&self, styling: Styling) -> String {
+        let renderer = match styling {
+            Styling::Colour => Renderer::styled(),
+            Styling::Plain => Renderer::plain(),
+        };
         let shown =
             self.shown().into_iter().map(|diagnostic| self.render_one(&renderer, diagnostic));
         let mut rendered: Vec<String> = shown.collect();
@@ -235,7 +247,7 @@ fn snippet<'a>(text: &'a str, span: &Range<usize>) -> (Snippet<'a, Annotation<'a
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.render(false))
+        formatter.write_str(&self.render(Styling::Plain))
     }
 }
 

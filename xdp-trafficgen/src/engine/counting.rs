@@ -13,6 +13,15 @@ use crate::{
     stats::{PortCount, reconcile::confirmed_by_nic},
 };
 
+/// Whether the end of a session waits for slow drivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Haste {
+    /// The session ended by itself: counters of hardware get the time that they need.
+    Patient,
+    /// The session was stopped, and its user waits for the end.
+    Hurried,
+}
+
 /// The interfaces' counters at the start.
 #[derive(Debug)]
 pub(super) struct Counting {
@@ -58,7 +67,7 @@ impl Counting {
         loop {
             let mut all_done = true;
             for interface in &mut waiting {
-                all_done &= interface.look(&reader, stop.is_cancelled());
+                all_done &= interface.look(&reader, haste(stop));
             }
             if all_done || started.elapsed() >= LIMIT {
                 break;
@@ -69,12 +78,16 @@ impl Counting {
         for Waiting { index, hardware, counted, complete, .. } in waiting {
             let of_it = ports.iter_mut().filter(|port| port.leaves_by == Some(index));
             of_it.for_each(|port| port.interface_count.clone_from(&counted));
-            if hardware && !complete && stop.is_cancelled() {
+            if hardware && !complete && haste(stop) == Haste::Hurried {
                 unsettled.insert(index);
             }
         }
         unsettled
     }
+}
+
+fn haste(stop: &CancellationToken) -> Haste {
+    if stop.is_cancelled() { Haste::Hurried } else { Haste::Patient }
 }
 
 /// An interface that may not have counted everything yet.
@@ -108,7 +121,7 @@ impl Waiting {
     }
 
     /// Reads the counters again, unless there is nothing to wait for any more. Whether that is so.
-    fn look(&mut self, reader: &CounterReader, hurry: bool) -> bool {
+    fn look(&mut self, reader: &CounterReader, haste: Haste) -> bool {
         if self.done {
             return true;
         }
@@ -124,7 +137,10 @@ impl Waiting {
             self.counted = Some(counted);
             self.moved = Instant::now();
         }
-        let patience = if self.hardware && !hurry { LONG_PATIENCE } else { PATIENCE };
+        let patience = match haste {
+            Haste::Patient if self.hardware => LONG_PATIENCE,
+            Haste::Patient | Haste::Hurried => PATIENCE,
+        };
         self.done = self.complete || self.moved.elapsed() >= patience;
         self.done
     }

@@ -99,8 +99,9 @@ impl State {
         let sends = self.fates_known && matches!(action, Action::Redirect | Action::Tx);
         let worker = &self.worker;
         (1..=in_flight(worker).min(RECENT as u64) * u64::from(sends)).map(|back| {
-            let place = usize::try_from(worker.counts.queued.wrapping_sub(back) % RECENT as u64)
-                .unwrap_or(0);
+            let place = worker.counts.queued.wrapping_sub(back) % RECENT as u64;
+            #[expect(clippy::cast_possible_truncation, reason = "below RECENT, which is a usize")]
+            let place = place as usize;
             parts_of_recent(worker.recent[place])
         })
     }

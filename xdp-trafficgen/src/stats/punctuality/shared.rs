@@ -75,7 +75,9 @@ fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
         for ((share, claim), weight) in
             shares.iter_mut().zip(claims).zip(weights).filter(|(_, weight)| *weight > 0)
         {
-            let part = u64::try_from(u128::from(left) * u128::from(weight) / whole).unwrap_or(left);
+            let part = u128::from(left) * u128::from(weight) / whole;
+            #[expect(clippy::cast_possible_truncation, reason = "weight <= whole: at most `left`")]
+            let part = part as u64;
             whole -= u128::from(weight);
             left -= part;
             let part = claim.room.map_or(part, |room| part.min(room - *share));
