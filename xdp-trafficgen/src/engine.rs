@@ -1,6 +1,6 @@
 //! The engine: one pinned thread a CPU drives the kernel; a session starts, stops and joins them.
 //!
-//! Takes plans and gives counts. Decides nothing about what is sent, and prints nothing.
+//! The engine takes plans and gives counts. Plans decide what is sent; outputs print.
 
 mod batch;
 mod call_size;

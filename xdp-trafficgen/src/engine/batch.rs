@@ -1,29 +1,28 @@
-//! How many frames leave together, where they have set times: as few as keep up. Pure: time comes
-//! in as numbers.
+//! The batch size of paced workers: the smallest one that keeps up. Pure: times are arguments.
 
 use std::time::Duration;
 
-/// Shorter calls tell nothing.
+/// Calls shorter than this are too noisy to learn from.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Overdue by less than this is no reason to send more frames together: a call's end alone does
-/// that.
-const BEHIND: Duration = Duration::from_micros(100);
+/// The end of a call alone makes departures overdue by less than this, which is no reason for a
+/// larger batch.
+const NORMAL_DELAY: Duration = Duration::from_micros(100);
 
-/// The batch size of the next call, from what became of the last ones.
+/// The batch size of the next call, learned from the last ones.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     size: u32,
     most: u32,
-    /// Overdue by more than this is behind.
-    behind: Duration,
+    /// A worker whose departures are overdue by more than this does not keep up.
+    tolerated: Duration,
 }
 
 impl Batch {
-    /// Starts with `size`, and never goes above `most`. `give_up`: what is overdue by more is given
-    /// up.
+    /// Starts with `size`, and stays within `most`. Departures that are overdue by more than
+    /// `give_up` get no frame.
     pub(super) fn new(size: u32, most: u32, give_up: Duration) -> Self {
-        Self { size: size.clamp(1, most), most, behind: BEHIND.min(give_up) }
+        Self { size: size.clamp(1, most), most, tolerated: NORMAL_DELAY.min(give_up) }
     }
 
     /// Frames that leave together.
@@ -31,21 +30,21 @@ impl Batch {
         self.size
     }
 
-    /// Takes note of a call: what it took, how much of that was spent waiting, and how overdue
+    /// Learns from a call: how long it took, how much of that it waited, and how overdue its
     /// departures were at most.
     ///
-    /// Behind and without a rest, frames leave twice as many together. Where more than half of the
-    /// time is left over, and nothing was overdue (as it may be in bursts), half as many do: a
-    /// frame cannot take more than twice as long then, so this does not go back and forth.
+    /// The size doubles when departures were overdue and the call hardly waited. It halves when the
+    /// call waited for more than half of its time and no departure was overdue (in bursts some may
+    /// be): a frame of the smaller batch takes at most twice as long, so the size does not
+    /// oscillate.
     pub(super) fn learn(&mut self, took: Duration, waited: Duration, late: Duration) {
         if took < SHORTEST {
             return;
         }
-        let behind = self.behind;
         let idle = waited.as_secs_f64() / took.as_secs_f64();
-        if late > behind && idle < 0.02 {
+        if late > self.tolerated && idle < 0.02 {
             self.size = (self.size * 2).min(self.most);
-        } else if idle > 0.52 && late <= behind {
+        } else if idle > 0.52 && late <= self.tolerated {
             self.size = (self.size / 2).max(1);
         }
     }
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_early_is_behind_early() {
+    fn a_short_limit_for_overdue_departures_tolerates_less() {
         let mut batch = Batch::new(1, 64, Duration::from_micros(1));
         batch.learn(Duration::from_millis(5), Duration::ZERO, Duration::from_micros(2));
         assert_eq!(batch.size(), 2);

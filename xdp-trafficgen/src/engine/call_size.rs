@@ -1,5 +1,5 @@
-//! How many repetitions one call should make: calls long enough that their cost does not show,
-//! short enough to stop in time. Pure: time comes in as numbers.
+//! How many repetitions a call makes: enough that the cost of the call itself is negligible, and few
+//! enough that a stop is prompt. Pure: times are arguments.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::kernel::generator::Sent;
 /// (doc/measurements.md#calls); a stop waits for the end of the call at hand.
 const TARGET: Duration = Duration::from_millis(5);
 
-/// Shorter than this nothing useful can be sent any more.
+/// In less time than this, no useful number of frames can be sent.
 const LEAST: Duration = Duration::from_micros(20);
 
-/// The size of the next call, from what the last ones took.
+/// The size of the next call, learned from how long the last ones took.
 #[derive(Clone, Debug)]
 pub(super) struct CallSize {
     batch_size: u32,
     target: Duration,
-    /// Time of a frame in the last calls; none before the first.
+    /// How long a frame took in the last calls; none before the first.
     frame_ns: Option<f64>,
 }
 
@@ -26,24 +26,23 @@ impl CallSize {
         Self { batch_size, target: TARGET, frame_ns: None }
     }
 
-    /// For calls that take so long because their frames wait.
+    /// For paced calls, which take `target` because their frames wait for departures.
     pub(super) const fn lasting(target: Duration) -> Self {
         Self { batch_size: 1, target, frame_ns: None }
     }
 
-    /// Repetitions for such a call, in whole batches and `most` at most, but for the one batch it
-    /// has at least.
+    /// Repetitions of a paced call: whole batches, `most` at most, and one batch at least.
     pub(super) fn in_batches(&self, batch: u32, most: u32) -> u32 {
         let repeat = self.repetitions(self.target, batch).min(most);
         (repeat / batch).max(1) * batch
     }
 
-    /// Whether nothing useful can be sent in the time that is left.
+    /// Whether the time that is left is too short to send in.
     pub(super) fn is_over(&self, time_left: Duration) -> bool {
         time_left < LEAST
     }
 
-    /// Repetitions for a call with `left` frames and `time_left` to go; none when the time is up.
+    /// Repetitions of a call when `left` frames and `time_left` remain; none when the time is over.
     pub(super) fn next(&self, left: u64, time_left: Option<Duration>) -> Option<u32> {
         let time = time_left.map_or(self.target, |time_left| time_left.min(self.target));
         if self.is_over(time) {
@@ -53,13 +52,13 @@ impl CallSize {
         Some(u32::try_from(left).map_or(most, |left| left.min(most)))
     }
 
-    /// Whole batches that fill the time, one at least.
+    /// Repetitions that fill the time: whole batches, and one batch at least.
     fn repetitions(&self, time: Duration, batch: u32) -> u32 {
-        // Before anything is known, one batch tells.
+        // The first call is one batch, from which the time of a frame is learned.
         let frames = self.frame_ns.map_or(0.0, |frame_ns| time.as_secs_f64() * 1e9 / frame_ns);
         let batch_size = f64::from(batch);
-        // Whole batches: a part of one costs as much. Within u32: at 10 ns a frame, 5 ms hold 500
-        // 000.
+        // Whole batches: a part of a batch costs as much as a whole one. The number fits into u32:
+        // at 10 ns a frame, 5 ms hold 500 000.
         let whole = ((frames / batch_size).floor() * batch_size).clamp(batch_size, 10_000_000.0);
         #[expect(
             clippy::cast_possible_truncation,
@@ -70,14 +69,15 @@ impl CallSize {
         repeat
     }
 
-    /// Takes note of what a call took. Of one that a signal ended nobody knows how many repetitions
-    /// that was.
+    /// Learns from how long a call took. A call that a signal ended is skipped: how many repetitions
+    /// it made is unknown.
     pub(super) fn learn(&mut self, sent: Sent, repeat: u32, took: Duration) {
         if sent == Sent::Interrupted {
             return;
         }
         let frame_ns = took.as_secs_f64() * 1e9 / f64::from(repeat.max(1));
-        // Half the old value: a call that another guest held up does not make the next ones tiny.
+        // The mean with the old value: one call that another guest delayed does not make the next
+        // ones tiny.
         self.frame_ns = Some(self.frame_ns.map_or(frame_ns, |old| old.midpoint(frame_ns)).max(1.0));
     }
 }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_call_is_forgotten_again() {
+    fn a_slow_call_loses_its_influence() {
         let mut size = CallSize::new(64);
         size.learn(Sent::All, 64, Duration::from_nanos(6400));
         size.learn(Sent::All, 64, Duration::from_millis(64));
@@ -126,11 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_call_tells_nothing() {
+    fn an_interrupted_call_changes_nothing() {
         let mut size = CallSize::new(64);
         size.learn(Sent::All, 64, Duration::from_nanos(6400));
-        // It would look as if a frame took a nanosecond, or, with a stop of the process in it, a
-        // second.
+        // A frame would seem to take a nanosecond, or a second if the process was stopped
+        // during the call.
         size.learn(Sent::Interrupted, 50_000, Duration::from_micros(50));
         size.learn(Sent::Interrupted, 64, Duration::from_secs(64));
         assert_eq!(size.next(u64::MAX, None), Some(49_984));

@@ -1,4 +1,4 @@
-//! What the interfaces count while a session runs, for comparing with our own counts.
+//! What the interfaces count while a session runs, for the comparison with our own counts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,19 +25,19 @@ enum Haste {
 /// The interfaces' counters at the start.
 #[derive(Debug)]
 pub(super) struct Counting {
-    /// None: the kernel does not tell.
+    /// None where the kernel gives no counters.
     reader: Option<CounterReader>,
     before: BTreeMap<u32, Counters>,
 }
 
-/// How long to wait for a virtual interface whose counters do not move any more: the receiver of a
-/// veth may still be at work. Also how long for any when somebody waits for the end.
+/// How long the counters of a virtual interface must have been still before they count as final:
+/// the receiver of a veth may still be at work. After a stop, this holds for all interfaces.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// How long for one of hardware: many drivers update their counters every second or two.
+/// The same for hardware: many drivers update their counters every second or two.
 const LONG_PATIENCE: Duration = Duration::from_millis(2200);
-/// How long at most, for all together.
+/// How long the wait takes at most, for all interfaces together.
 const LIMIT: Duration = Duration::from_secs(3);
-/// Between two looks.
+/// Time between two readings.
 const PAUSE: Duration = Duration::from_millis(2);
 
 impl Counting {
@@ -49,9 +49,9 @@ impl Counting {
         Self { reader, before }
     }
 
-    /// Adds what each port's interface has counted, once it has counted all that its driver
-    /// accepted, or does not go on counting. Gives the interfaces that may go on, because
-    /// `stop` made an end of the waiting.
+    /// Adds what each port's interface has counted, once that is all that its driver accepted, or
+    /// the counters are still. Gives the interfaces whose counters may move later, because `stop`
+    /// shortened the wait.
     pub(super) async fn end(
         self,
         ports: &mut [PortCount],
@@ -97,9 +97,9 @@ struct Waiting {
     /// Frames that its driver accepted.
     frames_tx: u64,
     hardware: bool,
-    /// None: it is gone.
+    /// None when the interface is gone.
     counted: Option<Counters>,
-    /// When the counters moved last.
+    /// When the counters last moved.
     moved: Instant,
     complete: bool,
     done: bool,
@@ -120,7 +120,7 @@ impl Waiting {
         }
     }
 
-    /// Reads the counters again, unless there is nothing to wait for any more. Whether that is so.
+    /// Reads the counters again, unless they are final. Returns whether they are.
     fn look(&mut self, reader: &CounterReader, haste: Haste) -> bool {
         if self.done {
             return true;

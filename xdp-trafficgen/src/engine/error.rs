@@ -15,16 +15,17 @@ pub enum EngineError {
         /// Why.
         source: KernelError,
     },
-    /// What made way on a port's interface could not be put back.
+    /// The XDP program that was detached from a port's interface for the run could not be attached
+    /// again.
     #[error("an interface is not as it was before the run")]
     Release(#[source] KernelError),
-    /// No trace point would report what happens to frames.
+    /// The trace points that report the fate of frames could not be used.
     #[error("the kernel's trace points cannot be listened to")]
     Listen(#[source] KernelError),
-    /// The programs' clock cannot be compared with ours.
+    /// The clock that eBPF programs use could not be read.
     #[error("the clock of eBPF programs cannot be read")]
     Clock(#[source] KernelError),
-    /// The operating system gave no thread.
+    /// The operating system refused to start a thread.
     #[error("cannot start a worker thread")]
     Thread(#[source] io::Error),
     /// A worker failed; the others were stopped.
@@ -37,7 +38,7 @@ pub enum EngineError {
         /// Why.
         source: WorkerError,
     },
-    /// It should have started already.
+    /// The instant to start at was over.
     #[error("the instant to start at is over: give a later one with --at")]
     StartIsOver,
     /// Counters could not be read.

@@ -1,4 +1,4 @@
-//! Sending as fast as it goes: calls follow each other, as long as a stop may wait for one.
+//! Sending at full speed: calls follow each other, each as long as a stop may have to wait.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     units::Nanos,
 };
 
-/// A worker whose frames have no set times.
+/// A worker at full speed: its frames have no departure times.
 pub(super) struct FullSpeed<'a> {
     worker: &'a Worker<'a>,
     size: CallSize,
@@ -71,7 +71,7 @@ impl SendLoop for FullSpeed<'_> {
                     self.size.learn(all, repeat, Duration::from_nanos(took));
                     sent += u64::from(repeat);
                 }
-                // A signal that found this thread. The program has counted what did run.
+                // A signal reached this thread. The program has counted the repetitions that ran.
                 Sent::Interrupted => {
                     sent = self.attempted()? - before_all;
                     self.watch.alive(self.worker.clock.now(), None);

@@ -47,7 +47,7 @@ pub enum Start {
     Since(u64),
 }
 
-/// Time for workers to be ready in where departures have set times.
+/// Time in which workers get ready before the first departure.
 const LEAD: Duration = Duration::from_millis(2);
 
 impl Loaded {
@@ -59,8 +59,8 @@ impl Loaded {
         Self::with(plan, Role::Generate, &TracePoint::ALL)
     }
 
-    /// As [`Loaded::new`], but waits for no link once `stop` is cancelled: what is then started
-    /// ends at once.
+    /// As [`Loaded::new`], but the wait for links ends when `stop` is cancelled; a session that is
+    /// then started ends at once.
     ///
     /// # Errors
     /// What the kernel refused.
@@ -68,8 +68,8 @@ impl Loaded {
         Self::listening(plan, Role::Generate, &TracePoint::ALL, &PassPrograms::until(stop))
     }
 
-    /// As [`Loaded::new`], with another program of the object doing the sending, or fewer trace
-    /// points to count by.
+    /// As [`Loaded::new`], with the program of another role, or with fewer trace points to count
+    /// by.
     ///
     /// # Errors
     /// What the kernel refused.
@@ -90,8 +90,8 @@ impl Loaded {
         Self::load(plan, role, listener.as_ref(), enabling)
     }
 
-    /// As [`Loaded::new`], beside others that share the listener, and may send out of the same
-    /// interfaces.
+    /// As [`Loaded::new`], for one of several loads that share the listener and may send by the
+    /// same interfaces.
     ///
     /// # Errors
     /// What the kernel refused.
@@ -129,9 +129,8 @@ impl Loaded {
         Ok(Self { ports, enabled, clock })
     }
 
-    /// Starts all workers of all ports at the same moment; they end when `stop` is cancelled, or
-    /// before when their flow does. A worker that fails ends the session; `stop` itself stays
-    /// as it is.
+    /// Starts all workers of all ports at the same moment. Workers end when `stop` is cancelled, or
+    /// earlier, with their flows. A worker that fails ends the session and leaves `stop` as it is.
     ///
     /// # Errors
     /// When there are no threads left, or the instant to start at is over.
@@ -140,8 +139,8 @@ impl Loaded {
         // and they exit.
         let (start_signal, at_start) = watch::channel(None);
         let stop = Stop::below(stop, self.clock);
-        let words = self.ports.iter().map(|port| port.generator.stop().clone()).collect();
-        let stop_writer = StopWriter::when(&stop, words);
+        let flags = self.ports.iter().map(|port| port.generator.stop().clone()).collect();
+        let stop_writer = StopWriter::when(&stop, flags);
         let mut workers = JoinSet::new();
         let mut threads = Vec::new();
         for (number, port) in self.ports.iter().enumerate() {
@@ -188,7 +187,7 @@ impl Loaded {
             elapsed,
             counters: None,
         };
-        // What others send while it waits for an instant is not of this run.
+        // Frames that others send before the instant of the start are not of this run.
         if !matches!(start, Start::At(_)) {
             session.begin_counting();
         }

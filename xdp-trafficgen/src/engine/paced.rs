@@ -28,20 +28,20 @@ use crate::{
     units::Nanos,
 };
 
-/// A sleeper is woken so long before the next departure, at least: a wake-up takes 50 µs or so on a
-/// virtual machine, a call 20. The more there is to sleep, the longer; a hundredth of a core is
-/// well spent on not being late.
+/// Bounds of the time between a sleeper's wake-up and the next departure. A wake-up takes some 50 µs
+/// on a virtual machine, a call 20. The time grows with the sleep: a hundredth of a core is well
+/// spent on punctuality.
 const SHORTEST_WAKE: u64 = 150_000;
 const LONGEST_WAKE: u64 = 1_000_000;
 
-/// How long a paced call is meant to take. Each one ends with some 20 µs in which nothing departs;
-/// a stop does not wait for its end, for the program takes notice of it.
+/// How long a paced call is meant to take. Each call ends with some 20 µs in which nothing departs. A
+/// stop ends the call early, because the program reads the stop flag.
 const CALL: Duration = Duration::from_millis(50);
 
-/// Repetitions of a call at most: after a stop those left take 50 to 100 ns each.
+/// Repetitions of a call at most: after a stop, each of the remaining ones takes 50 to 100 ns.
 const MOST_REPETITIONS: u32 = 100_000;
 
-/// A worker whose frames leave at set times.
+/// A paced worker: its frames have departure times.
 pub(super) struct PacedLoop<'a> {
     worker: &'a Worker<'a>,
     pacing: &'a Pacing,
@@ -54,10 +54,10 @@ pub(super) struct PacedLoop<'a> {
 }
 
 impl<'a> PacedLoop<'a> {
-    /// Readies the worker and sleeps until shortly before the start.
+    /// Prepares the worker and sleeps until shortly before the start.
     pub(super) fn new(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Result<Self, WorkerError> {
-        // Sleeps end when they should, not within 50 µs of it. It can only fail where there is no
-        // such setting.
+        // Sleeps end on time instead of up to 50 µs later. Best effort: kernels without this
+        // setting refuse it.
         let _ = set_current_timer_slack(NonZeroU64::new(1));
         let paced = Self::of(worker, pacing);
         let own = pacing.departures.of(worker.index as usize).iter();
@@ -98,16 +98,16 @@ impl<'a> PacedLoop<'a> {
         }
     }
 
-    /// Sends from all streams of the worker until all have ended. Adds the departures of each that
-    /// were due.
+    /// Sends from all streams of the worker until all have ended. Adds the departures of each stream
+    /// that were due.
     pub(super) fn all(&mut self, due: &mut [u64]) -> Result<(), WorkerError> {
         self.until_done()?;
         let over = self.over();
-        // Until then flows that end by time take theirs, though nothing departs any more.
+        // Flows that end by time last until then, also when their last frame left earlier.
         let mut ends = 0;
         for (due, entry) in due.iter_mut().zip(self.entries()) {
             let mut stream = self.stream(entry)?;
-            give_up_until(&mut stream, over, &self.tables);
+            skip_until(&mut stream, over, &self.tables);
             self.set_stream(entry, stream)?;
             *due += stream.counts.departed + stream.counts.unsent;
             if stream.state.left > 0 && stream.spec.end != u64::MAX {
@@ -118,21 +118,21 @@ impl<'a> PacedLoop<'a> {
         Ok(())
     }
 
-    /// Counts what was due and did not leave as given up, for a worker that failed, which leaves
-    /// its streams as they are: another thread may be at work on them. To be called when all
+    /// Counts the remaining departures of a failed worker as unsent. The worker itself leaves its
+    /// streams alone, because another thread may be using them, so this is called when all workers
     /// have ended.
     pub(super) fn settle(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Result<(), KernelError> {
         let paced = Self::of(worker, pacing);
         let over = paced.over();
         for entry in paced.entries() {
             let mut stream = worker.generator.stream(entry)?;
-            give_up_until(&mut stream, over, &paced.tables);
+            skip_until(&mut stream, over, &paced.tables);
             worker.generator.set_stream(entry, stream)?;
         }
         Ok(())
     }
 
-    /// From when on nothing that did not leave counts as given up.
+    /// The end of the session's departures: later ones do not count as unsent.
     fn over(&self) -> u64 {
         self.worker.stop.over(self.worker.clock.now()).saturating_sub(self.worker.start)
     }
@@ -174,7 +174,8 @@ impl<'a> PacedLoop<'a> {
         Ok(())
     }
 
-    /// Sleeps while the next departure is far away; until when, where it does.
+    /// Sleeps while the next departure is far away, and returns the end of that sleep; none where the
+    /// departure is near.
     fn sleep(&self, clock: &WorkerClock) -> Result<Option<u64>, WorkerError> {
         let next = match self.pacing.streams {
             Streams::Port => self.stream(self.worker.index)?.state.earliest,
@@ -217,15 +218,15 @@ impl<'a> PacedLoop<'a> {
     }
 }
 
-/// Counts departures before a time as given up.
-fn give_up_until(stream: &mut Stream, time: u64, tables: &impl Tables) {
+/// Counts the stream's departures before `time` as unsent.
+fn skip_until(stream: &mut Stream, time: u64, tables: &impl Tables) {
     while timing::skip(stream, time, tables) {}
     stream.state.earliest = stream.state.due;
 }
 
-/// The port's one stream, whose departures its flows share.
+/// Sends from the port's one stream, whose departures its flows share.
 impl SendLoop for PacedLoop<'_> {
-    /// That of the next departure, so that what is sent depends on no clock.
+    /// The time of the next departure, so that the order of frames depends on no clock.
     fn time(&mut self) -> Result<Nanos, WorkerError> {
         Ok(Nanos::new(self.stream(self.worker.index)?.state.due))
     }
@@ -234,16 +235,16 @@ impl SendLoop for PacedLoop<'_> {
         time_left == Nanos::ZERO
     }
 
-    /// Nobody has the departures until then.
+    /// Removes the departures before `until`: no flow is due to send at them.
     fn wait(&mut self, until: Nanos) -> Result<bool, WorkerError> {
         let until = until.get();
         let mut stream = self.stream(self.worker.index)?;
         let (unsent, due) = (stream.counts.unsent, stream.state.due);
         if stream.spec.kind == stream_kind::POISSON {
-            // The process has no memory: it may as well begin then.
+            // A Poisson process has no memory, so it may begin at that time.
             stream.state.due = stream.state.due.max(until);
         }
-        give_up_until(&mut stream, until, &self.tables);
+        skip_until(&mut stream, until, &self.tables);
         stream.counts.unsent = unsent;
         stream.counts.paused += stream.state.due - due;
         self.set_stream(self.worker.index, stream)?;
@@ -257,7 +258,7 @@ impl SendLoop for PacedLoop<'_> {
     ) -> Result<PhaseOutcome, WorkerError> {
         let before = self.stream(self.worker.index)?;
         let end = until.map_or(Nanos::NEVER, |until| until.time).get();
-        // Where others go on, there is time to catch up.
+        // Where other flows continue, there is time to catch up.
         let close = if until.is_some_and(|until| until.is_last) {
             end.saturating_add(GRACE)
         } else {
@@ -272,9 +273,9 @@ impl SendLoop for PacedLoop<'_> {
         self.set_worker_clock(clock)?;
         self.until_done()?;
         let mut stream = self.stream(self.worker.index)?;
-        // What was due when it ended, or was told to stop.
+        // Departures that were due before the end or the stop count as unsent.
         if close != u64::MAX || self.is_stopped() {
-            give_up_until(&mut stream, self.over(), &self.tables);
+            skip_until(&mut stream, self.over(), &self.tables);
         }
         let taken = stream.counts.departed + stream.counts.unsent
             - before.counts.departed
@@ -295,7 +296,7 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// None are needed for equal distances.
+    /// Equal gaps need no tables.
     struct NoTables;
 
     impl Tables for NoTables {
@@ -310,8 +311,8 @@ mod tests {
         }
     }
 
-    /// Of a stream with a departure each millisecond that is next due at one: those given up until
-    /// another, and the next one.
+    /// A stream has a departure each millisecond, and the next at `due` (in ms). Skipping until `over`
+    /// (in ns) must give `expected`: the unsent departures, and when the next one is due (in ms).
     #[track_caller]
     fn check(due: u64, over: u64, expected: (u64, u64)) {
         let gap = Gap { ns: MS, ..Gap::ZERO };
@@ -320,14 +321,14 @@ mod tests {
             spec: StreamSpec { end: u64::MAX, ..StreamSpec::default() },
             ..Stream::default()
         };
-        give_up_until(&mut stream, over, &NoTables);
+        skip_until(&mut stream, over, &NoTables);
         assert_eq!(stream.state.earliest, stream.state.due);
         assert_eq!((stream.counts.unsent, stream.state.due / MS), expected);
     }
 
     #[test]
-    fn what_is_due_at_the_end_is_not_missed() {
-        // Departures at 0 to 89 ms are; that at 90 ms was due when nothing counted any more.
+    fn a_departure_at_the_end_does_not_count_as_unsent() {
+        // Departures at 0 to 89 ms count; the one at 90 ms falls on the end.
         check(0, 90 * MS, (90, 90));
         check(0, 90 * MS + 1, (91, 91));
         check(89, 90 * MS, (1, 90));

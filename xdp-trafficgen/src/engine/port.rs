@@ -8,7 +8,7 @@ use crate::{engine::standstill::Standstill, kernel::Generator, plan::PortPlan};
 pub(super) struct Port {
     pub(super) plan: PortPlan,
     pub(super) generator: Generator,
-    /// Departures of each flow that were due, of the workers that have ended.
+    /// Departures of each flow that were due on the workers that have ended.
     pub(super) due: Mutex<Vec<u64>>,
     pub(super) still: Standstill,
 }

@@ -1,4 +1,4 @@
-//! Reads a session's counts, beside what goes on.
+//! Reads a session's counts while it runs.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use crate::{
 /// What the counts are read from.
 pub(super) struct SnapshotReader {
     pub(super) ports: Vec<Arc<Port>>,
-    /// How long each port sent, when all of its workers have ended.
+    /// How long each port sent; none while some of its workers run.
     pub(super) elapsed: Vec<Option<Duration>>,
     pub(super) clock: ProgramClock,
     pub(super) started: u64,
@@ -42,19 +42,20 @@ impl SnapshotReader {
         Ok(Snapshot { elapsed, ports: ports.collect::<Result<_, _>>()? })
     }
 
-    /// Reads them in a thread that ends with it, off the workers' CPUs where it may: with tens of
-    /// thousands of flows it takes milliseconds, and whoever waits has other things to hear of.
+    /// Reads the counts in a thread of its own, off the workers' CPUs where possible. With tens of
+    /// thousands of flows a reading takes milliseconds, in which the session has other events to
+    /// handle.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When the operating system refuses to start a thread.
     pub(super) fn read_aside(self) -> Result<PendingSnapshot, EngineError> {
         let (done, reading) = oneshot::channel();
         let work = move || {
             self.keep_off_workers();
             let snapshot = self.read();
-            // The ports are the session's alone when it hears of this.
+            // The session may take the ports for its own as soon as it has the counts.
             drop(self);
-            // Nobody listens when the session has ended.
+            // The receiver is gone when the session has ended.
             let _ = done.send(snapshot);
         };
         thread::Builder::new()
@@ -64,7 +65,7 @@ impl SnapshotReader {
         Ok(PendingSnapshot(reading))
     }
 
-    /// Best effort: where every CPU has a worker, it takes turns with them.
+    /// Best effort: where every CPU has a worker, this thread shares a CPU with one.
     fn keep_off_workers(&self) {
         let Ok(mut set) = sched_getaffinity(None) else { return };
         self.ports.iter().flat_map(|port| &port.plan.cpus).for_each(|&cpu| set.unset(cpu as usize));
@@ -78,7 +79,7 @@ impl SnapshotReader {
 pub(super) struct PendingSnapshot(oneshot::Receiver<Result<Snapshot, EngineError>>);
 
 impl PendingSnapshot {
-    /// Waits for them. Nothing is lost when the waiting is given up and begun again.
+    /// Waits for the counts. The future may be dropped and created again without losing any.
     pub(super) async fn counts(&mut self) -> Result<Snapshot, EngineError> {
         let panicked =
             || EngineError::Thread(io::Error::other("the thread that reads the counts panicked"));

@@ -22,44 +22,45 @@ use crate::{
     stats::{PortCount, Snapshot, reconcile::reconcile},
 };
 
-/// How long before the start the interfaces' counters are read, by a thread that may be late.
+/// How long before the start the interfaces' counters are read: the thread that reads them may be
+/// late.
 const AHEAD: Duration = Duration::from_millis(50);
-/// Time for frames that wait in the rings of a NIC to leave, before a program is taken off and its
-/// rings with it: 8192 frames of 1518 bytes at 1 Gb/s.
+/// Time in which frames leave the rings of a NIC, before a program is detached and its rings are
+/// freed: 8192 frames of 1518 bytes at 1 Gb/s.
 #[doc(hidden)]
 pub const DRAIN: Duration = Duration::from_millis(100);
 
 /// Ports that are sending.
 pub struct Session {
     pub(super) ports: Vec<Arc<Port>>,
-    /// What makes the ports' interfaces send.
+    /// The pass programs that the ports' interfaces need.
     pub(super) enabled: Vec<PassProgramShare>,
     pub(super) workers: JoinSet<WorkerEnd>,
     pub(super) threads: Vec<thread::JoinHandle<()>>,
     pub(super) stop: Stop,
-    /// Lets paced calls come to their end when `stop` is cancelled.
+    /// Ends paced calls when `stop` is cancelled.
     pub(super) _stop_writer: StopWriter,
     pub(super) clock: ProgramClock,
-    /// On this clock, in nanoseconds; may be to come.
+    /// The instant of the start on this clock, in nanoseconds; it may lie ahead.
     pub(super) started: u64,
-    /// Ports and indices of workers that failed.
+    /// Ports and indices of the workers that failed.
     pub(super) failed: Vec<(usize, u32)>,
-    /// Workers of each port that have not ended.
+    /// How many workers of each port have not ended.
     pub(super) working: Vec<usize>,
     /// How long each port sent, when all of its workers have ended.
     pub(super) elapsed: Vec<Option<Duration>>,
-    /// What the interfaces count meanwhile; none before the start.
+    /// What the interfaces count during the session; none before the start.
     pub(super) counters: Option<Counting>,
 }
 
 impl Session {
-    /// When it starts or started, on the clock of [`now`](crate::engine::now).
+    /// When the session starts or started, on the clock of [`now`](crate::engine::now).
     pub const fn started(&self) -> u64 {
         self.started
     }
 
-    /// Runs to the end, and shows the counts to `look` every `interval`. Gives the final counts
-    /// also when something failed, together with what.
+    /// Runs to the end, and shows the counts to `look` every `interval`. When something failed, the
+    /// final counts come together with the error.
     ///
     /// # Errors
     /// When the final counts cannot be read.
@@ -88,7 +89,7 @@ impl Session {
                 _ = ticks.tick(), if reading.is_none() => {
                     match self.gone_interface().map_or_else(|| self.reader().read_aside(), Err) {
                         Ok(begun) => reading = Some(begun),
-                        // The next tick may find one. Sending needs no more threads.
+                        // The next tick tries again. Sending needs no more threads.
                         Err(EngineError::Thread(_)) => {}
                         Err(error) => {
                             self.stop.fail();
@@ -99,7 +100,7 @@ impl Session {
                 read = counts(&mut reading) => {
                     reading = None;
                     match read {
-                        // Before the start there is nothing to see.
+                        // Before the start all counts are zero.
                         Ok(snapshot) if snapshot.elapsed.is_zero() => {}
                         Ok(snapshot) => look(snapshot),
                         Err(error) => {
@@ -110,12 +111,12 @@ impl Session {
                 }
             }
         }
-        // Whoever reads holds the ports, and their places with the listener, which may be wanted
-        // again at once. What it finds, the final count finds too.
+        // The reading thread holds the ports and their places with the listener, which the next
+        // session may need at once. The final count includes what this one finds.
         if let Some(mut reading) = reading {
             let _ = reading.counts().await;
         }
-        // Once more: a short flow may have ended before anybody looked.
+        // Once more: a short flow may have ended before the first tick.
         let failure = failure.or_else(|| self.gone_interface()).or_else(|| self.strayed());
         let enabled = mem::take(&mut self.enabled);
         let snapshot = self.finish().await?;
@@ -127,8 +128,8 @@ impl Session {
         Duration::from_nanos(self.clock.now().saturating_sub(self.started))
     }
 
-    /// How long a port sent, all of whose workers have ended: paced ones count what was due until
-    /// they were told to stop.
+    /// How long a port sent, all of whose workers have ended. Paced workers count what was due until
+    /// the stop flag was set.
     fn sent_for(&self, number: usize) -> Duration {
         let Port { plan, generator, .. } = &*self.ports[number];
         let stopped = if plan.pacing.is_some() { generator.stop().get() } else { None };
@@ -146,7 +147,7 @@ impl Session {
         }
     }
 
-    /// The final count, after [`Session::next_ended`] said `None`.
+    /// The final count, after [`Session::next_ended`] returned `None`.
     async fn finish(mut self) -> Result<Snapshot, EngineError> {
         for thread in self.threads.drain(..) {
             // A panic has been reported as the worker's failure.
@@ -155,7 +156,7 @@ impl Session {
         self.settle()?;
         let Snapshot { elapsed: now, ports } = match self.reader().read_aside() {
             Ok(mut reading) => reading.counts().await?,
-            // There is no thread to be had, and nothing else to do any more.
+            // Without a thread the count is read here: nothing else is left to do.
             Err(_) => self.reader().read()?,
         };
         let elapsed = self.elapsed.iter().copied().flatten().max().unwrap_or(now);
@@ -169,7 +170,7 @@ impl Session {
         Ok(Snapshot { elapsed, ports })
     }
 
-    /// Gives up what workers that failed left behind.
+    /// Counts the departures that failed workers left as `frames_unsent`.
     fn settle(&self) -> Result<(), EngineError> {
         for &(number, index) in &self.failed {
             let Port { plan, generator, still, .. } = &*self.ports[number];
@@ -187,7 +188,7 @@ impl Session {
             Some(Counting::begin(self.ports.iter().filter_map(|port| port.plan.leaves_by())));
     }
 
-    /// Waits until the next worker has ended, and gives what it failed of; `None`: all have.
+    /// Waits until the next worker has ended, and gives its error; `None`: all have ended.
     async fn next_ended(&mut self) -> Option<Result<(), EngineError>> {
         let ended = self.workers.join_next().await?;
         let WorkerEnd { port: number, index, result } =
@@ -207,8 +208,8 @@ impl Session {
         }))
     }
 
-    /// The error to report when threads were moved to CPUs without a worker, and back before they
-    /// noticed.
+    /// The error of threads that were moved to a CPU without a worker, and back before they checked
+    /// their CPU.
     fn strayed(&self) -> Option<EngineError> {
         self.ports.iter().find_map(|port| {
             let workers = match port.generator.workers() {
@@ -229,8 +230,7 @@ impl Session {
         })
     }
 
-    /// The error to report when an interface in use is not there any more: frames for it would be
-    /// dropped, one by one, for ever.
+    /// The error of a port whose interface was removed: all frames for it would be dropped.
     fn gone_interface(&self) -> Option<EngineError> {
         let mut plans = self.ports.iter().map(|port| &port.plan);
         let gone = plans.find(|plan| is_gone(plan.egress) || is_gone(plan.ingress))?;
@@ -242,7 +242,7 @@ impl Session {
     }
 }
 
-/// Waits for counts that are being read; for ever, when none are.
+/// Waits for counts that are being read; forever while none are.
 async fn counts(reading: &mut Option<PendingSnapshot>) -> Result<Snapshot, EngineError> {
     match reading {
         Some(reading) => reading.counts().await,
@@ -250,12 +250,12 @@ async fn counts(reading: &mut Option<PendingSnapshot>) -> Result<Snapshot, Engin
     }
 }
 
-/// Takes the programs off that made interfaces send.
+/// Detaches the pass programs of this session.
 async fn release(enabled: Vec<PassProgramShare>) -> Result<(), EngineError> {
     if enabled.iter().any(PassProgramShare::is_ours) {
         time::sleep(DRAIN).await;
     }
-    // All of them, whatever becomes of the first. Drivers take their time over it, and other
+    // All of them are released, also when the first one fails. Drivers are slow at it, and other
     // sessions may share this thread.
     let release = || enabled.into_iter().map(PassProgramShare::release).collect::<Vec<_>>();
     let released = spawn_blocking(release)

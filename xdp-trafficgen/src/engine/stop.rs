@@ -1,10 +1,9 @@
 //! Stops a session's programs at the instant at which its stop token is cancelled.
 //!
 //! A signal cancels the token. Tasks of the runtime notice that when the runtime has time, and
-//! departures that were due until then would count as departures without a frame. So the thread
-//! that cancels the token writes each program's stop flag itself, while it cancels. Paced workers
-//! read only that flag, and the instant in it is the one from which on no frame was due, for all
-//! ports and workers.
+//! departures that were due until then would count as unsent. So the thread that cancels the token
+//! writes each program's stop flag itself, within the call that cancels. Paced workers read only
+//! that flag, and the instant in it is the end of departures for all ports and workers.
 
 use std::{
     pin::Pin,
@@ -17,22 +16,22 @@ use xdp_trafficgen_ebpf::abi::timing::GRACE;
 
 use crate::kernel::{ProgramClock, StopFlag};
 
-/// A session's stop: somebody asked for it, or something failed. Clones are the same one.
+/// A session's stop, by request or because something failed. Clones share it.
 #[derive(Clone)]
 pub(super) struct Stop {
     token: CancellationToken,
     clock: ProgramClock,
-    /// What was due from this instant on is not missed.
+    /// Departures from this instant on do not count as unsent.
     over: Arc<OnceLock<u64>>,
 }
 
 impl Stop {
-    /// Comes when `asked` is cancelled, or on its own.
-    pub(super) fn below(asked: &CancellationToken, clock: ProgramClock) -> Self {
-        Self { token: asked.child_token(), clock, over: Arc::default() }
+    /// A stop that is cancelled with `requested`, or alone.
+    pub(super) fn below(requested: &CancellationToken, clock: ProgramClock) -> Self {
+        Self { token: requested.child_token(), clock, over: Arc::default() }
     }
 
-    /// What the session's parts wait for.
+    /// The token that the session's tasks and threads wait for.
     pub(super) const fn token(&self) -> &CancellationToken {
         &self.token
     }
@@ -41,8 +40,8 @@ impl Stop {
         self.token.is_cancelled()
     }
 
-    /// Ends a session in which something failed. All that was due until now counts: it may be
-    /// started again, and then misses what is due from now on.
+    /// Ends a session in which something failed. All departures until now count: a restarted session
+    /// counts those from now on.
     pub(super) fn fail(&self) {
         self.failed(self.clock.now());
         self.token.cancel();
@@ -52,20 +51,21 @@ impl Stop {
         self.over.get_or_init(|| now);
     }
 
-    /// The user requested the stop. Frames that were due just before get as long as they get at an
-    /// end that is known beforehand: a worker that is late by no more has missed none yet.
-    fn asked(&self, now: u64) {
+    /// Records that the user requested the stop. Departures just before it have the grace period that
+    /// they have at a planned end: a worker that is late by no more than that has no unsent frames.
+    fn requested(&self, now: u64) {
         self.over.get_or_init(|| now.saturating_sub(GRACE));
     }
 
-    /// From when on nothing that did not leave counts as given up, as is known at `now`: now, or
-    /// before, where it was told to stop. Times are on the programs' clock.
+    /// The end of departures as it is known at `now`: `now` itself, or the earlier instant of the
+    /// stop. Later departures do not count as unsent. Times are on the programs' clock.
     pub(super) fn over(&self, now: u64) -> u64 {
         self.over.get().map_or(now, |&over| over.min(now))
     }
 }
 
-/// Stops them for as long as this lives.
+/// Writes the stop flags of a session's programs when its token is cancelled, while this value
+/// lives.
 pub(super) struct StopWriter {
     _waiting: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -73,15 +73,15 @@ pub(super) struct StopWriter {
 struct OnWake<F>(F);
 
 impl StopWriter {
-    /// Writes `words` when `stop` is cancelled; at once, if it has been.
-    pub(super) fn when(stop: &Stop, words: Vec<StopFlag>) -> Self {
+    /// Writes `flags` when `stop` is cancelled; at once, if it is already.
+    pub(super) fn when(stop: &Stop, flags: Vec<StopFlag>) -> Self {
         let Stop { clock, .. } = *stop;
         let own = stop.clone();
         Self::acting(stop.token(), move || {
             let now = clock.now();
-            // Before the words: whoever finds one knows this too.
-            own.asked(now);
-            words.iter().for_each(|word| word.set(now));
+            // Before the flags: a worker that reads one then finds this instant, too.
+            own.requested(now);
+            flags.iter().for_each(|flag| flag.set(now));
         })
     }
 
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// A session's stop, and its stop_writer without a word.
+    /// A session's stop, and its writer without flags.
     fn stop(signal: &CancellationToken) -> (Stop, StopWriter) {
         let stop = Stop::below(signal, ProgramClock::OWN);
         let stop_writer = StopWriter::when(&stop, Vec::new());
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_that_is_asked_for_leaves_time_to_catch_up() {
+    fn a_requested_stop_leaves_time_to_catch_up() {
         let signal = CancellationToken::new();
         let (stop, _stop_writer) = stop(&signal);
         assert_eq!(stop.over(u64::MAX), u64::MAX);
@@ -125,14 +125,14 @@ mod tests {
         signal.cancel();
         let after = ProgramClock::OWN.now();
         assert!((before - GRACE..=after - GRACE).contains(&stop.over(u64::MAX)));
-        // Whatever fails while it comes to its end.
+        // Failures after the request change nothing.
         stop.fail();
         assert!(stop.over(u64::MAX) <= after - GRACE);
         assert_eq!(stop.over(17), 17);
     }
 
     #[test]
-    fn a_failure_misses_what_was_due_until_then() {
+    fn a_failure_counts_departures_until_then() {
         let signal = CancellationToken::new();
         let (stop, _stop_writer) = stop(&signal);
         let before = ProgramClock::OWN.now();
@@ -144,18 +144,18 @@ mod tests {
     #[test]
     fn one_instant_decides_for_all() {
         const MS: u64 = 1_000_000;
-        // Each worker looks at another time.
+        // Each worker reads it at another time.
         let seen = |stop: &Stop| [1001, 1050, 9000].map(|now| stop.over(now * MS) / MS);
         let new = || Stop::below(&CancellationToken::new(), ProgramClock::OWN);
-        let (asked, failed) = (new(), new());
-        asked.asked(1000 * MS);
+        let (requested, failed) = (new(), new());
+        requested.requested(1000 * MS);
         failed.failed(1000 * MS);
-        failed.asked(1001 * MS);
-        assert_eq!((seen(&asked), seen(&failed)), ([990; 3], [1000; 3]));
+        failed.requested(1001 * MS);
+        assert_eq!((seen(&requested), seen(&failed)), ([990; 3], [1000; 3]));
     }
 
     #[test]
-    fn it_has_been_done_when_cancel_returns() {
+    fn the_action_is_done_when_cancel_returns() {
         let done = Arc::new(AtomicU32::new(0));
         let act = || {
             let done = Arc::clone(&done);
@@ -163,7 +163,7 @@ mod tests {
                 done.fetch_add(1, Relaxed);
             }
         };
-        // Of a session, below that of the signal: nobody polls anything.
+        // The session's token is a child of the signal's, and no task polls it.
         let signal = CancellationToken::new();
         let session = signal.child_token();
         let kept = StopWriter::acting(&session, act());

@@ -23,8 +23,8 @@ use crate::{
     plan::pacing::Streams,
 };
 
-/// A thread for the worker with this index among the port's CPUs; the start signal gives it the
-/// instant of the start.
+/// Starts the thread of the worker with this index among the port's CPUs. The start signal gives
+/// it the instant of the start.
 pub(super) fn spawn(
     port: Arc<Port>,
     index: u32,
@@ -49,9 +49,9 @@ pub(super) fn spawn(
             due.iter_mut().zip(share).for_each(|(due, share)| *due += share);
             result
         });
-        // The counters are the session's alone when it hears of the end.
+        // The session may take the counters for its own as soon as it learns of the end.
         drop(port);
-        // Nobody listens when the session was dropped.
+        // The receiver is gone when the session was dropped.
         let _ = done.send(result);
     };
     thread::Builder::new()
@@ -60,8 +60,8 @@ pub(super) fn spawn(
         .map_err(EngineError::Thread)
 }
 
-/// Sends the worker's share. Adds the departures of each flow that were due, whether frames left at
-/// them or not; without set times, the frames that were made.
+/// Sends the worker's share. Adds to `due` the departures of each flow that were due, whether
+/// frames left at them or not; at full speed, the frames that were made.
 fn work(worker: &Worker<'_>, due: &mut [u64]) -> Result<(), WorkerError> {
     let Some(pacing) = &worker.plan.pacing else {
         return take_turns(worker, &mut FullSpeed::new(worker), due);

@@ -1,5 +1,5 @@
-//! The loop of a worker whose flows take turns: however it sends, its flows begin, end and share as
-//! the plan's turns say.
+//! The loop of a worker whose flows take turns: paced or at full speed, flows begin, end and share
+//! as the plan's turns say.
 
 use crate::{
     engine::worker::{Worker, WorkerError},
@@ -9,14 +9,13 @@ use crate::{
 
 /// How frames are sent while the same flows take turns. Times are since the start.
 pub(super) trait SendLoop {
-    /// The time by which flows begin and end.
+    /// The current time, at which flows begin and end.
     fn time(&mut self) -> Result<Nanos, WorkerError>;
-    /// Whether so little time is left that nothing can be sent in it.
+    /// Whether the time that is left is too short to send in.
     fn is_over(&self, time_left: Nanos) -> bool;
-    /// Waits for a time at which something begins, while there is nothing to send. Whether there
-    /// will be anything.
+    /// Waits until the next flow begins, while no flow sends. Returns whether departures remain.
     fn wait(&mut self, until: Nanos) -> Result<bool, WorkerError>;
-    /// Sends until this many turns are taken, the time has come, or the session stops.
+    /// Sends until this many turns are taken, the phase ends, or the session stops.
     fn send(
         &mut self,
         turns: Option<u64>,
@@ -24,16 +23,16 @@ pub(super) trait SendLoop {
     ) -> Result<PhaseOutcome, WorkerError>;
 }
 
-/// What a phase came to.
+/// The result of a phase.
 pub(super) struct PhaseOutcome {
-    /// Turns taken, with those that were given up.
+    /// Turns taken, those without a frame included.
     pub(super) taken: u64,
-    /// Whether there will never be more.
+    /// Whether no departures remain.
     pub(super) is_last: bool,
 }
 
-/// Lets the port's flows take turns, each from its beginning to its end. Adds what each of them
-/// sent, or gave up, to `due`, also when it fails.
+/// Lets the port's flows take turns, each from its beginning to its end. Adds each flow's departures,
+/// with a frame or without, to `due`, also when a phase fails after others.
 pub(super) fn take_turns(
     worker: &Worker<'_>,
     sender: &mut impl SendLoop,

@@ -1,4 +1,4 @@
-//! A worker: a thread on one CPU that makes the kernel send, call after call.
+//! A worker: a thread on one CPU that makes calls, in which the kernel sends.
 
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 
@@ -11,7 +11,7 @@ use crate::{
 /// Why a worker could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// It may not run on its CPU.
+    /// The worker may not run on its CPU.
     #[error("cannot run on CPU {cpu}: is it outside of this process's cpuset?")]
     Pin {
         /// The CPU.
@@ -29,7 +29,7 @@ pub enum WorkerError {
         /// Where it ran.
         now: usize,
     },
-    /// The same, but it is back.
+    /// The same, found when the thread was back on its CPU.
     #[error(
         "CPU {cpu} made {made} of the {asked} frames of its worker: a thread was moved to another CPU for a while"
     )]
@@ -38,10 +38,10 @@ pub enum WorkerError {
         cpu: u32,
         /// Frames that its worker should have made.
         asked: u64,
-        /// Frames that were made there, by whichever thread.
+        /// Frames that were made there, by any thread.
         made: u64,
     },
-    /// The same, on a CPU that no worker has, found at the end.
+    /// The same, on a CPU without a worker, found at the end.
     #[error(
         "the program ran {repetitions} times on CPU {cpu}, which has no worker: a thread was moved there for a while"
     )]
@@ -51,16 +51,16 @@ pub enum WorkerError {
         /// Repetitions that made nothing.
         repetitions: u64,
     },
-    /// An interface went away.
+    /// An interface was removed.
     #[error("the interface was removed while it was in use")]
     InterfaceGone,
-    /// The kernel refused to go on.
+    /// The kernel refused a call.
     #[error("the kernel stopped sending")]
     Send(#[source] KernelError),
-    /// What a worker keeps in the kernel could not be read or written.
+    /// A worker's state in the kernel could not be read or written.
     #[error("a worker's state in the kernel is out of reach")]
     Count(#[source] KernelError),
-    /// A mistake of ours.
+    /// A defect of this program.
     #[error("a worker thread panicked")]
     Panicked,
 }
@@ -85,12 +85,12 @@ pub(super) struct Worker<'a> {
     /// The session's start on this clock; all other times count from it, in nanoseconds.
     pub(super) start: u64,
     pub(super) stop: &'a Stop,
-    /// Where it notes that it stood still.
+    /// Where the worker records that it stood still.
     pub(super) still: &'a Standstill,
 }
 
 impl Worker<'_> {
-    /// One call of so many repetitions.
+    /// Makes one call of `repeat` repetitions.
     pub(super) fn call(&self, repeat: u32, batch_size: u32) -> Result<Sent, WorkerError> {
         self.stayed()?;
         let sent =
@@ -115,9 +115,9 @@ impl Worker<'_> {
         self.plan.cpus[self.index as usize]
     }
 
-    /// Whether the thread is where it was pinned. Whoever may change its affinity can move it, and
-    /// the program would go on with the state of another worker, or none. Asked of the vDSO: 20
-    /// ns or so for a call of milliseconds.
+    /// Checks that the thread is on the CPU that it was pinned to. Other processes may change its
+    /// affinity and so move it, and the program would use the state of another worker, or none. The
+    /// check reads the vDSO: some 20 ns for a call of milliseconds.
     fn stayed(&self) -> Result<(), WorkerError> {
         let (cpu, now) = (self.cpu(), sched_getcpu());
         if now == cpu as usize {
