@@ -1,10 +1,10 @@
 //! When frames leave: every rate and profile as streams of departure times in whole nanoseconds,
 //! one for each worker and port, or for each worker and flow.
 //!
-//! Pure: takes the configuration and the link's speed, and makes tables for the kernel. In reading
-//! order: `rates` (frames a second, exactly), `curve` (rates that change), `streams` (departures of
-//! each worker), [`simulation`] (what they will do), `leap` (moving far ahead), [`missed`] (what of
-//! it nobody sends).
+//! The module is pure: it makes tables for the kernel of the configuration and the link's speed. In
+//! reading order: `rates` (frames a second, exactly), `curve` (rates that change), `streams`
+//! (departures of each worker), [`simulation`] (streams without a kernel), `leap` (moving far
+//! ahead), [`missed`] (departures while a port cannot send).
 
 mod curve;
 mod gap;
@@ -41,29 +41,28 @@ use crate::{
 pub struct Pacing {
     /// Whose departures the streams are.
     pub streams: Streams,
-    /// Each worker's streams: one, or one for each flow. Several
-    /// workers take turns, frame by frame. Those of flows end with the flow; the port's begins
-    /// with the first of its flows, and ends only where its profile does. Each names its flow
-    /// alone, as if all were of one group: which program is a flow's is known later, and the
-    /// loader adds it.
+    /// Each worker's streams: one, or one for each flow. Several workers take turns, frame by
+    /// frame. A flow's stream ends with the flow; the port's stream begins with the first of its
+    /// flows, and ends only where its profile does. Each stream names its flow without a group,
+    /// since the programs are made later; the loader adds the group.
     pub departures: PerWorker<Stream>,
-    /// The segments they refer to: shared by all that keep the port's departures.
+    /// The segments of the streams, shared by all copies of the pacing.
     pub segments: Arc<[Segment]>,
     /// The order in which each worker's flows begin; empty where the port has one stream.
     pub calendars: Vec<Calendar>,
-    /// Departures that are overdue by more than this are given up.
+    /// Departures that are overdue by more than this count as unsent.
     pub give_up: Duration,
-    /// Frames that leave later than this after they were due count as late.
+    /// Frames that leave later than this after their departure time count as late.
     pub late: Duration,
-    /// Frames a second of the port at its highest, over all workers; bursts without gaps are as
-    /// fast as the link.
+    /// The highest rate of the port in frames a second, over all workers; bursts without gaps are
+    /// as fast as the link.
     pub peak: f64,
-    /// Frames a second of the port in the mean, over all workers; of bursts, as if each of their
-    /// gaps were the longest one.
+    /// The mean rate of the port in frames a second, over all workers; for bursts, the rate of
+    /// their longest gap.
     pub steady: f64,
-    /// What flows' own rates were made to come to together, each keeping its share.
+    /// The total that the flows' own rates were scaled to, each keeping its share.
     pub total: Option<Rate>,
-    /// The rate that was asked for, in frames a second: the port's with one stream, else each
+    /// The rate in the configuration, in frames a second: the port's with one stream, else each
     /// flow's. None where it changes with time.
     pub requested: Vec<Option<Pps>>,
 }
@@ -78,7 +77,7 @@ pub enum Streams {
 }
 
 impl Streams {
-    /// One of [`pacing`].
+    /// The constant of [`pacing`].
     pub const fn code(self) -> u32 {
         match self {
             Self::Port => pacing::PORT,
@@ -87,38 +86,37 @@ impl Streams {
     }
 }
 
-/// Segments of a port's streams at most: 192 MB of kernel memory.
+/// The most segments of a port's streams: 192 MB of kernel memory.
 pub(super) const MAX_SEGMENTS: usize = 4_000_000;
 
 /// How far departures of a changing rate may be from their exact time, in nanoseconds, where 1 % of
-/// their gap is less; the next one where that takes too many segments.
+/// their gap is less. The next precision applies where one takes too many segments.
 const PRECISIONS: [u64; 3] = [10, 100, 1000];
 
-/// Nanoseconds of CPU a frame takes, and those that a call's batch takes once: 830 alone, 267 in
-/// batches of 8, 210 in batches of 64 (doc/measurements.md#batches).
+/// CPU time of a frame and of a batch, in nanoseconds. A frame takes 830 ns alone, 267 in batches
+/// of 8, 210 in batches of 64 (doc/measurements.md#batches).
 const FRAME_COST: f64 = 200.0;
 const BATCH_COST: f64 = 630.0;
 
-/// How much a worker must be faster than its rate, so that it can make up for what held it up.
+/// By how much a worker must be faster than its rate, so that it catches up after a delay.
 const MARGIN: f64 = 1.2;
 
-/// Frames a second of a worker up to which it sleeps between them.
+/// The rate of a worker, in frames a second, up to which it sleeps between frames.
 const SLEEPS_UP_TO: f64 = 1e9 / FAR as f64;
 
 impl Pacing {
-    /// The batch to begin with: the smallest power of two with which each worker keeps up at the
-    /// peak.
+    /// The initial batch: the smallest power of two with which each worker keeps up at the peak.
     pub fn first_batch(&self, workers: usize, batch_size: u32) -> u32 {
         first_batch(self.peak / workers.max(1) as f64, batch_size)
     }
 
-    /// Whether each of so many workers is at work all the time: mostly its next departure is too
-    /// near for it to sleep until then.
+    /// Whether each of `workers` workers is busy all the time: its next departure is mostly too
+    /// near for a sleep.
     pub fn keeps_busy(&self, workers: usize) -> bool {
         self.steady / workers.max(1) as f64 >= SLEEPS_UP_TO
     }
 
-    /// The kinds of departures in use, a bit for each.
+    /// The kinds of streams in use, a bit for each.
     pub fn kinds(&self) -> u32 {
         self.departures.iter().fold(0, |kinds, stream| kinds | 1 << stream.spec.kind)
     }
@@ -134,7 +132,7 @@ fn first_batch(peak: f64, batch_size: u32) -> u32 {
         .unwrap_or(batch_size)
 }
 
-/// How a worker of this peak rate keeps its departure times, in words that follow `a worker`.
+/// How a worker of this peak rate keeps its departures, in words that follow `a worker`.
 pub fn mechanism(peak: f64, batch_size: u32) -> String {
     if peak <= SLEEPS_UP_TO {
         "sleeps between frames, and spins shortly before they are due".to_owned()
@@ -157,30 +155,30 @@ pub(super) struct Request<'a> {
     pub(super) max_segments: usize,
 }
 
-/// What a port or a flow wants, before it is split among workers.
+/// The load of a port or a flow, before it is split among workers.
 struct Demand {
     profile: Profile<Pps>,
     limits: Limits,
     requested: Option<Pps>,
-    /// Frames a second at the highest.
+    /// The highest rate in frames a second.
     peak: f64,
-    /// Frames a second, as in [`Pacing`].
+    /// The steady rate in frames a second, as in [`Pacing`].
     steady: f64,
-    /// Bits a second of the wire at the highest; 0 where nothing is asked for but speed.
+    /// The highest rate in bits a second on the wire; 0 for bursts at the link's speed.
     wire: f64,
 }
 
-/// Who sends at a rate: a port with all of its flows, or a flow.
+/// The sender at a rate: a port with all of its flows, or a flow.
 struct Sender<'a> {
     name: &'a str,
-    /// Mean bytes of its frames, FCS included.
+    /// Mean bytes of the sender's frames, FCS included.
     mean_size: Ratio,
     limits: Limits,
-    /// By how much its rate is multiplied.
+    /// The factor of the sender's rate.
     factor: Ratio,
 }
 
-/// Works out a port's pacing, and what there is to say about it; none when nobody wrote a rate.
+/// Works out a port's pacing, and notes about it; none when the configuration has no rate for it.
 ///
 /// # Errors
 /// Rates of an unknown line rate, and more flows or segments than there is room for.
@@ -193,7 +191,7 @@ pub(super) fn pacing(
     } else if let [flow] = request.flows
         && let Some(rate) = &flow.rate
     {
-        // It needs no calendar to find its stream.
+        // A single flow needs no calendar to find its stream.
         (Streams::Port, vec![request.demand(rate, request.flow(0, factor))])
     } else {
         let rates: Option<Vec<_>> = request.flows.iter().map(|flow| flow.rate.as_ref()).collect();
@@ -262,7 +260,7 @@ pub(super) fn pacing(
 impl Request<'_> {
     /// The port, whose flows share its rate.
     fn whole_port(&self) -> Sender<'_> {
-        // It begins with the first of the flows.
+        // The port begins with the first of its flows.
         let delay = self.flows.iter().map(|flow| nanos(flow.delay.value)).min().unwrap_or(0);
         let bounds = self.flows.iter().flat_map(|flow| {
             let begin = nanos(flow.delay.value);
@@ -280,7 +278,7 @@ impl Request<'_> {
         }
     }
 
-    /// A flow with a rate of its own, by its number; `factor`: by how much it is multiplied.
+    /// A flow with a rate of its own, by its number; `factor` multiplies the rate.
     fn flow(&self, index: u32, factor: Ratio) -> Sender<'_> {
         let flow = self.flows[index as usize];
         let delay = nanos(flow.delay.value);
@@ -301,7 +299,7 @@ impl Request<'_> {
         }
     }
 
-    /// What a sender with this rate wants, in exact frames a second.
+    /// The load of a sender with this rate, in exact frames a second.
     fn demand(&self, rate: &Located<Profile>, sender: Sender<'_>) -> Result<Demand, Diagnostic> {
         let Sender { name, mean_size, limits, factor } = sender;
         let frames = Frames { mean_size, speed: self.speed() };
@@ -312,14 +310,14 @@ impl Request<'_> {
             Profile::Constant(rate) => *rate = rate.times(factor),
             Profile::Poisson { mean, seed } => {
                 *mean = mean.times(factor);
-                // Flows that were given the same seed are different all the same.
+                // Flows with the same seed have different departures all the same.
                 *seed = Some(seed.unwrap_or(0) ^ name_hash(name));
             }
             Profile::Burst(Burst { spacing: spacing @ Spacing::Link, .. }) => {
                 *spacing = Spacing::Gap(frames.gap_at_full_speed());
                 wants_all_there_is = true;
             }
-            // No total is shared with these.
+            // A total excludes these profiles.
             Profile::Burst(_)
             | Profile::Ramp { .. }
             | Profile::Steps { .. }
@@ -344,8 +342,7 @@ impl Request<'_> {
         Ok(Demand { profile, limits, requested, peak, steady, wire })
     }
 
-    /// By how much the flows' own rates are to be multiplied, so that together they come to the
-    /// total.
+    /// The factor of the flows' own rates with which their sum is the total.
     fn factor(&self) -> Result<Ratio, Diagnostic> {
         let Some(total) = &self.port.total else { return Ok(Ratio::ONE) };
         let Total { rate: wanted, among } = &total.value;
@@ -356,7 +353,7 @@ impl Request<'_> {
         let measured = measured
             .collect::<Result<Vec<_>, _>>()
             .map_err(|UnknownSpeed| self.unknown_speed(&total.place))?;
-        // What is asked for, in the same measure; frames have no say in it.
+        // The total in the same measure, whatever the size of frames.
         let wanted = match wanted.unit {
             RateUnit::LineShare => {
                 let speed = self.speed().ok_or_else(|| self.unknown_speed(&total.place))?;
@@ -384,7 +381,7 @@ impl Request<'_> {
         let workers = self.workers as f64;
         let says = mechanism(pacing.peak / workers, self.port.batch_size.value);
         let mut notes = vec![format!("each worker {says}")];
-        // What is asked for in shares of the line rate may come out a rounding error above it.
+        // Shares of the line rate may exceed it by a rounding error.
         if let Some(speed) = self.speed().map(|speed| speed as f64)
             && wire > speed * (1.0 + 1e-9)
         {
@@ -412,14 +409,15 @@ impl Request<'_> {
     }
 }
 
-/// A number that a name always has (FNV-1a, 64 bits): the default seed of its Poisson process.
+/// A hash of a name (FNV-1a, 64 bits), the same in every session: the default seed of its Poisson
+/// process.
 fn name_hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// A time in nanoseconds; longer ones than 73 years are 73 years.
+/// A time in nanoseconds, at most 73 years.
 fn nanos(time: Duration) -> u64 {
     Nanos::from(time).get().min(MAX_NANOS)
 }

@@ -1,29 +1,29 @@
-//! Arithmetic of [`Gap`], the time between two departures as the program adds it: every multiple of
-//! it is exact.
+//! Arithmetic of [`Gap`], the time between two departures as the program adds it: all of its
+//! multiples are exact.
 
 use xdp_trafficgen_ebpf::abi::timing::Gap;
 
 use super::rates::{MAX_NANOS, fits, or_endless};
 use crate::units::{Pps, Ratio, gcd};
 
-/// What fits [`Gap::whole`].
+/// The most that [`Gap::whole`] may be.
 const MAX_WHOLE: u128 = 1 << 63;
 
-/// What the plan does with gaps, and the program does not.
+/// Operations on gaps that only the plan needs.
 pub(super) trait ExactGap: Sized {
-    /// The gap of so many nanoseconds; the longest is [`MAX_NANOS`] by `workers`, so that each
-    /// worker's is within it.
+    /// The gap of `nanos`, at most [`MAX_NANOS`] by `workers`, so that each worker's gap is at most
+    /// [`MAX_NANOS`].
     fn exact(nanos: Ratio, workers: u64) -> Self;
     /// The gap at a rate that is not zero.
     fn of_rate(rate: Pps, workers: u64) -> Self;
-    /// As [`ExactGap::exact`], in parts of a nanosecond that `others` are whole numbers of too;
-    /// where there are none so small, others are rounded down to those there are.
+    /// As [`ExactGap::exact`], in parts of a nanosecond of which `others` are whole numbers too.
+    /// Where such parts would be smaller than a gap can have, `others` are rounded down.
     fn beside(nanos: Ratio, others: [Ratio; 2], workers: u64) -> Self;
     /// Another time in the same parts of a nanosecond, rounded down to them.
     fn in_parts(&self, time: Ratio) -> Self;
-    /// So many of them, with the same parts of a nanosecond; saturates.
+    /// `count` gaps, with the same parts of a nanosecond; never where 64 bits do not hold them.
     fn times(&self, count: u64) -> Self;
-    /// `share / 2³²` of it, rounded down to its parts of a nanosecond.
+    /// `share / 2³²` of the gap, rounded down to its parts of a nanosecond.
     fn share(&self, share: u32) -> Self;
 }
 

@@ -1,5 +1,5 @@
-//! Moves streams far ahead, in few steps: what a day of departures comes to is worked out, not
-//! counted. For the host alone; the program, which never has far to go, steps (`timing::skip`).
+//! Moves streams far ahead in few steps: a day of departures is worked out, not counted one by one.
+//! Only the host needs this; the program moves by short distances, in steps (`timing::skip`).
 
 use xdp_trafficgen_ebpf::{
     abi::timing::{Gap, Segment, Stream, stream_kind},
@@ -11,9 +11,9 @@ use super::{
     simulation::HostTables,
 };
 
-/// Gives up all departures that are due before a time, as `timing::skip` does when it is called
-/// until there are no more. Takes as many steps as one period has segments; only random departures
-/// are drawn one by one.
+/// Counts all departures that are due before a time as unsent, like repeated calls of
+/// `timing::skip`. It takes as many steps as one period has segments; only random departures are
+/// drawn one by one.
 pub(super) fn skip_to(stream: &mut Stream, time: u64, segments: &[Segment], exponentials: &[u32]) {
     let tables = HostTables::with(segments, exponentials);
     loop {
@@ -28,8 +28,7 @@ pub(super) fn skip_to(stream: &mut Stream, time: u64, segments: &[Segment], expo
     }
 }
 
-/// From the beginning of a period to that of another, from which on departures are due before
-/// `until`, too.
+/// Moves a stream by whole periods, to the beginning of one with departures before `until`.
 fn whole_periods(stream: &mut Stream, until: u64, segments: &[Segment]) {
     let parts = parts(stream.spec.period);
     if stream.spec.kind != stream_kind::SEGMENTS
@@ -42,8 +41,7 @@ fn whole_periods(stream: &mut Stream, until: u64, segments: &[Segment]) {
     if stream.state.segment_left != first.frames {
         return;
     }
-    // The last of them is left for steps: the last departure of a period may be due at its very
-    // end.
+    // The last period is left for steps: its last departure may be due at its very end.
     let time = u128::from(until.saturating_sub(stream.state.period_start))
         * u128::from(stream.spec.period.whole);
     let periods =
@@ -71,15 +69,14 @@ fn whole_periods(stream: &mut Stream, until: u64, segments: &[Segment]) {
     pass(stream, or_endless(periods * frames));
 }
 
-/// Over departures at equal distances, whatever the parts of a nanosecond; the last one before
-/// `until` is left for a step.
+/// Moves a stream over departures at equal gaps; the last one before `until` is left for a step.
 fn equal_gaps(stream: &mut Stream, until: u64) {
     let parts = parts(stream.state.gap);
     if parts == 0 || stream.state.due >= until {
         return;
     }
     let whole = u128::from(stream.state.gap.whole);
-    // Times up to 2⁶¹ ns, in parts of up to 2⁻⁶³ ns: these fit.
+    // Times are up to 2⁶¹ ns, in parts of at least 2⁻⁶³ ns: 128 bits hold them.
     let last = u128::from(until - 1 - stream.state.due) * whole + (whole - 1);
     let run = if stream.spec.kind == stream_kind::SEGMENTS {
         stream.state.segment_left
@@ -104,7 +101,7 @@ fn pass(stream: &mut Stream, frames: u64) {
     }
 }
 
-/// A time in its parts of a nanosecond.
+/// A gap in its parts of a nanosecond.
 fn parts(gap: Gap) -> u128 {
     u128::from(gap.ns) * u128::from(gap.whole) + u128::from(gap.rest)
 }

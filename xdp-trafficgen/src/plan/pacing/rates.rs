@@ -60,7 +60,7 @@ pub(super) fn mean_size(size: &Size) -> Ratio {
 }
 
 /// The mean size of the frames of several flows that take turns by their weights. Where its terms
-/// do not fit (many flows with mixes of different lengths), it is right to 2⁻³² bytes.
+/// have too many bits (many flows with mixes of different lengths), it is right to 2⁻³² bytes.
 pub(super) fn mean_size_of(flows: &[&Flow]) -> Ratio {
     let weights = flows.iter().map(|flow| u128::from(flow.weight.value)).sum::<u128>().max(1);
     let sizes =
@@ -77,7 +77,7 @@ pub(super) fn mean_size_of(flows: &[&Flow]) -> Ratio {
     sum.times(Ratio { numerator: 1, denominator: weights })
 }
 
-/// The speed of a link whose speed nobody knows, for bursts without gaps, in bits a second.
+/// The assumed speed of a link of unknown speed, for bursts without gaps, in bits a second.
 const FULL_SPEED: f64 = 100e9;
 
 /// A [`Burst`], with exact times.
@@ -85,9 +85,9 @@ const FULL_SPEED: f64 = 100e9;
 pub(super) struct BurstTiming {
     /// Frames of a burst, at least 1.
     pub(super) packets: u64,
-    /// Nanoseconds from each to the next.
+    /// Nanoseconds from each frame to the next.
     pub(super) gap: Ratio,
-    /// Nanoseconds from the last one to the next burst.
+    /// Nanoseconds from the last frame to the next burst.
     pause: Ratio,
     pub(super) bursts: Option<u64>,
 }
@@ -97,14 +97,14 @@ impl BurstTiming {
         let gap = match burst.spacing {
             Spacing::Gap(gap) => Ratio::whole(super::nanos(gap)),
             Spacing::Rate(rate) => rate.gap_ns(),
-            // No link is faster than a frame a nanosecond.
+            // A link carries at most a frame a nanosecond.
             Spacing::Link => Ratio::ONE,
         };
         let pause = Ratio::whole(super::nanos(burst.inter_burst_gap));
         Self { packets: burst.packets, gap, pause, bursts: burst.bursts }
     }
 
-    /// Nanoseconds from burst to burst; 73 years at most.
+    /// Nanoseconds from burst to burst, at most 73 years.
     pub(super) fn period(&self) -> Ratio {
         let frames = Ratio::whole(self.packets - 1);
         let most = Ratio::whole(MAX_NANOS);
@@ -123,7 +123,7 @@ impl BurstTiming {
     }
 }
 
-/// What rates refer to.
+/// The frames and the link that rates refer to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frames {
     /// Mean bytes of a frame, FCS included.
@@ -132,12 +132,12 @@ pub(super) struct Frames {
     pub(super) speed: Option<u64>,
 }
 
-/// A share of a line rate nobody knows.
+/// A share of the line rate of a link whose speed is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UnknownSpeed;
 
 impl Frames {
-    /// The rate in frames a second; exact as long as its terms have 128 bits.
+    /// The rate in frames a second, exact within terms of 128 bits.
     ///
     /// # Errors
     /// A share of an unknown speed.
@@ -154,7 +154,7 @@ impl Frames {
         }))
     }
 
-    /// A rate in what another unit counts, a second; shares of the line rate in bits.
+    /// A rate in another unit; a share of the line rate as bits a second.
     ///
     /// # Errors
     /// As those of [`Frames::rate`].
@@ -167,9 +167,9 @@ impl Frames {
         })
     }
 
-    /// The gap of frames that follow each other as fast as the link carries them. (No frame can
-    /// leave before the one in front of it has: were all of a burst due at once, the last ones
-    /// would be overdue by more than anybody waits for.)
+    /// The gap of frames that follow each other at the link's speed. (A frame leaves after the
+    /// frame before it: if all frames of a burst were due at once, the last ones would be overdue
+    /// by more than the late policy allows.)
     pub(super) fn gap_at_full_speed(&self) -> Duration {
         let speed = self.speed.map_or(FULL_SPEED, |speed| speed as f64);
         let nanos = (self.wire_bits().to_f64() * 1e9 / speed).ceil();

@@ -1,4 +1,4 @@
-//! Departures as the program counts them, without a kernel: what a stream will do.
+//! A stream's departures as the program counts them, without a kernel.
 
 use std::{borrow::Cow, iter};
 
@@ -17,12 +17,12 @@ pub struct HostTables<'a> {
 }
 
 impl<'a> HostTables<'a> {
-    /// Those of a port.
+    /// The tables of a port.
     pub fn new(pacing: &'a Pacing) -> Self {
         Self { segments: &pacing.segments, exponentials: exponentials().into() }
     }
 
-    /// The same, made of [`exponentials`] that are at hand.
+    /// Tables with [`exponentials`] that the caller keeps.
     pub(super) const fn with(segments: &'a [Segment], exponentials: &'a [u32]) -> Self {
         Self { segments, exponentials: Cow::Borrowed(exponentials) }
     }
@@ -42,7 +42,7 @@ impl Tables for HostTables<'_> {
     }
 }
 
-/// When a stream's frames are due, from where it stands to its end.
+/// The remaining departures of a stream, to its end.
 pub fn departures(stream: &Stream, tables: &impl Tables) -> impl Iterator<Item = u64> {
     let mut stream = *stream;
     iter::from_fn(move || {
@@ -55,13 +55,13 @@ pub fn departures(stream: &Stream, tables: &impl Tables) -> impl Iterator<Item =
     })
 }
 
-/// The table of exponentially distributed numbers, scaled so that what is drawn from it has a mean
-/// of 1: the straight lines between its entries lie above the curve, by 33 millionths on average.
+/// The table of exponentially distributed numbers, scaled so that draws from it have a mean of 1:
+/// the straight lines between its entries lie above the curve, by 33 millionths on average.
 pub fn exponentials() -> Vec<u32> {
     let entries = EXPONENTIALS as f64;
     let exact = |index: usize| if index == 0 { 0.0 } else { (entries / index as f64).ln() };
-    // What is drawn lies evenly between an entry and the next; once in so many times the first one
-    // is added to another number: m = lines / n + (e₁ + m) / n.
+    // A draw lies evenly between an entry and the next; once in n times the first entry is added to
+    // another draw: m = lines / n + (e₁ + m) / n.
     let lines: f64 = (1..EXPONENTIALS).map(|index| exact(index).midpoint(exact(index + 1))).sum();
     let mean = (lines + exact(1)) / (entries - 1.0);
     let unit = f64::from(1u32 << EXPONENTIAL_BITS);

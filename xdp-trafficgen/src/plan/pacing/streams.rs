@@ -18,12 +18,12 @@ use crate::{
     units::{self, PerWorker, Pps, Ratio, gcd},
 };
 
-/// What a flow does with its rate.
+/// The bounds of a flow's departures.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
-    /// By how much all of it is shifted, in nanoseconds.
+    /// The shift of all departures, in nanoseconds.
     pub(super) delay: u64,
-    /// When it ends; `u64::MAX`: never.
+    /// When the flow ends; `u64::MAX`: never.
     pub(super) end: u64,
     /// Frames over all workers; `u64::MAX`: without end.
     pub(super) packets: u64,
@@ -31,29 +31,29 @@ pub(super) struct Limits {
     /// golden ratio are never close to each other, so flows of the same rate do not send
     /// together. 0, which is no shift, where the delay is written.
     pub(super) phase: u32,
-    /// The times, in nanoseconds since the load began, at which flows that send it begin or end:
-    /// in order, each once, none 0.
+    /// The times, in nanoseconds since the load's beginning, at which flows that send it begin or
+    /// end: in order, each once, none 0.
     pub(super) cuts: Vec<u64>,
     /// The flow's number among the port's turns; 0 where flows share the stream.
     pub(super) turn: u32,
 }
 
-/// Makes streams, and the segments they refer to.
+/// Makes streams, and their segments.
 pub(super) struct Builder {
-    /// Those that were added, of each worker.
+    /// The streams of each worker.
     pub(super) streams: PerWorker<Stream>,
     workers: u64,
-    /// Segments at most.
+    /// The most segments.
     limit: usize,
     /// How far departures of a changing rate may be from their exact time, in nanoseconds.
     nanos: u64,
     pub(super) segments: Vec<Segment>,
-    /// The profiles of the last flows, which others often share.
+    /// The profiles of the last flows, which the next flows often share.
     known: Vec<ProfileSegments>,
     exponentials: Vec<u32>,
 }
 
-/// Profiles remembered.
+/// The number of profiles in `Builder::known`.
 const KNOWN: usize = 16;
 
 /// A profile whose segments are in the table.
@@ -61,19 +61,19 @@ struct ProfileSegments {
     profile: Profile<Pps>,
     cuts: Vec<u64>,
     cycle: Cycle,
-    /// The entries of each worker's segments: the first, and the one behind the last.
+    /// The entries of each worker's segments: the first, and the one after the last.
     entries: Vec<(u32, u32)>,
 }
 
-/// A profile as runs, over and over or once.
+/// A profile as runs, sent once or repeatedly.
 #[derive(Clone, Debug)]
 struct Cycle {
     runs: Vec<Run>,
     /// Frames of all runs; `u64::MAX`: without end.
     frames: u64,
-    /// Nanoseconds after which they start again; none: they do not.
+    /// Nanoseconds after which the runs start again; none: they do not.
     period: Option<Ratio>,
-    /// Frames in all; `u64::MAX`: without end.
+    /// Frames of all cycles; `u64::MAX`: without end.
     total: u64,
 }
 
@@ -144,7 +144,7 @@ impl Builder {
         (0..self.workers).map(stream).collect()
     }
 
-    /// A process of its own for each worker: together they are one of n times the rate.
+    /// A process of one worker. The processes of n workers together are one of n times the rate.
     fn poisson(&self, mean: Pps, seed: u64, worker: u64, limits: &Limits) -> Stream {
         let nanos = 1e9 * self.workers as f64 / mean.to_f64();
         // As many bits behind the point as leave 34 bits in all; see `MeanGap`. The longest mean has
@@ -162,7 +162,8 @@ impl Builder {
             state: StreamState { due: limits.delay, left: u64::MAX, ..StreamState::default() },
             ..Stream::default()
         };
-        // The first one comes as long after the start as any other after the one before it.
+        // The first departure has a gap of its own from the start, like any other from the one
+        // before it.
         timing::advance(&mut stream, &OnlyExponentials(&self.exponentials));
         stream
     }
@@ -176,8 +177,8 @@ impl Builder {
         {
             Some(index) => index,
             None => {
-                // Each worker needs about as many segments as there are runs: where that is too
-                // many, it is known soon.
+                // Each worker needs about as many segments as the cycle has runs, so the limit of
+                // runs finds an excess early.
                 let room = (self.limit - self.segments.len()) / self.streams.workers().max(1);
                 let cycle = cycle(profile, &cuts, self.nanos, room)?;
                 let entries = (0..self.workers)
@@ -221,7 +222,7 @@ impl Builder {
         Ok((0..).zip(entries).map(stream).collect())
     }
 
-    /// After how many periods it is the first worker's turn again.
+    /// After how many periods the first worker sends the first frame again.
     fn periods(&self, cycle: &Cycle) -> u64 {
         match cycle.period {
             Some(_) => self.workers / fits(gcd(cycle.frames.into(), self.workers.into())).max(1),
@@ -229,16 +230,16 @@ impl Builder {
         }
     }
 
-    /// A worker's segments, and their entries. Of a load that repeats they cover as many periods as
-    /// it takes until all workers have had the same number of frames: the turns go on from one
-    /// period to the next.
+    /// Adds a worker's segments, and returns their entries. The segments of a load that repeats
+    /// cover as many periods as it takes until all workers have the same number of frames: the
+    /// turns of workers continue from one period to the next.
     fn write(&mut self, cycle: &Cycle, worker: u64) -> Result<(u32, u32), TooMany> {
         let first = self.segments.len();
         let workers = u128::from(self.workers);
         for period in 0..self.periods(cycle) {
             let mut number = u128::from(period) * u128::from(cycle.frames);
             for run in &cycle.runs {
-                // The worker's first one.
+                // The frames before the worker's first one.
                 let skipped = fits((u128::from(worker) + workers - number % workers) % workers);
                 number += u128::from(run.frames);
                 if skipped >= run.frames {
@@ -270,8 +271,7 @@ impl Builder {
     }
 }
 
-/// So many periods of a load: in so many parts of a nanosecond where it takes some, which are then
-/// those of its segments.
+/// `count` periods of a load; where they need parts of a nanosecond, in those of its segments.
 fn periods(period: Ratio, count: u64, whole: u64) -> Gap {
     let times = Ratio::whole(count);
     let most = Ratio::whole(MAX_NANOS);
@@ -284,8 +284,8 @@ fn periods(period: Ratio, count: u64, whole: u64) -> Gap {
     }
 }
 
-/// The times within a load, or a period of it, at which it must be on the right side: those that
-/// count where its rate changes evenly.
+/// The times within a load, or a period of it, that departures must be on the right side of; none
+/// where the load has no ramps.
 fn cuts(profile: &Profile<Pps>, all: &[u64]) -> Vec<u64> {
     let Some(Curve { shape: Shape::Lines(lines), ends }) = Curve::of(profile) else {
         return Vec::new();
@@ -327,7 +327,7 @@ fn cycle(profile: &Profile<Pps>, cuts: &[u64], nanos: u64, limit: usize) -> Resu
     Ok(Cycle { runs, frames, period, total })
 }
 
-/// How many of these frames a worker sends; `u64::MAX`: without end.
+/// A worker's share of these frames; `u64::MAX`: without end.
 const fn share(packets: u64, workers: u64, worker: u64) -> u64 {
     match packets {
         u64::MAX => u64::MAX,
@@ -335,7 +335,7 @@ const fn share(packets: u64, workers: u64, worker: u64) -> u64 {
     }
 }
 
-/// For streams without segments.
+/// The tables of streams without segments.
 struct OnlyExponentials<'a>(&'a [u32]);
 
 impl timing::Tables for OnlyExponentials<'_> {
