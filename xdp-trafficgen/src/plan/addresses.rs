@@ -23,7 +23,7 @@ use crate::{
     packet::HeaderKind,
     plan::{
         stack::{HostAddresses, benchmark_addresses},
-        unreachable::{AddressingFault, words},
+        unreachable::{AddressingFault, explain},
     },
 };
 
@@ -120,7 +120,7 @@ pub(super) fn addressed<'a>(
         }
     }
     if let Some((why, destination)) = failed {
-        let (message, help) = words(why, destination, cure(open.ethernet));
+        let (message, help) = explain(why, destination, cure(open.ethernet));
         let first = Diagnostic::new(open.place(port), message).help(help);
         let not_reached = why.is_not_reached();
         return Err(AddressingFault::Unreachable {

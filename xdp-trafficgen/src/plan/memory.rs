@@ -50,7 +50,7 @@ mod tests {
 
     /// 2352 bytes for each flow of each worker, in the kernel and in the plan.
     #[test]
-    fn many_flows_on_many_cpus_are_known_before_their_tables_are_made() {
+    fn the_tables_of_many_flows_are_counted_before_they_are_made() {
         assert_eq!(of_header_states(65_000, 64), 2 * 65_000 * 64 * 2352);
         assert_eq!(in_words(of_header_states(65_000, 64)), "19.6 GB");
         assert_eq!([in_words(0), in_words(1), in_words(83_500_000)], ["0 MB", "1 MB", "84 MB"]);

@@ -305,7 +305,7 @@ impl Request<'_> {
         let frames = Frames { mean_size, speed: self.speed() };
         let exact = rate.value.try_map(|rate| frames.rate(*rate));
         let mut profile = exact.map_err(|UnknownSpeed| self.unknown_speed(&rate.place))?;
-        let mut wants_all_there_is = false;
+        let mut at_link_speed = false;
         match &mut profile {
             Profile::Constant(rate) => *rate = rate.times(factor),
             Profile::Poisson { mean, seed } => {
@@ -315,7 +315,7 @@ impl Request<'_> {
             }
             Profile::Burst(Burst { spacing: spacing @ Spacing::Link, .. }) => {
                 *spacing = Spacing::Gap(frames.gap_at_full_speed());
-                wants_all_there_is = true;
+                at_link_speed = true;
             }
             // A total excludes these profiles.
             Profile::Burst(_)
@@ -338,7 +338,7 @@ impl Request<'_> {
                 curve.as_ref().map_or(0.0, Curve::mean),
             ),
         };
-        let wire = if wants_all_there_is { 0.0 } else { peak * frames.wire_bits().to_f64() };
+        let wire = if at_link_speed { 0.0 } else { peak * frames.wire_bits().to_f64() };
         Ok(Demand { profile, limits, requested, peak, steady, wire })
     }
 

@@ -176,8 +176,8 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
     }
     write_alike(&mut compiled);
     let assembled = Assembly::new(&compiled, values.into_entries());
-    let worked_out = assembled.first_row.iter().filter(|row| row.is_none()).count();
-    let needed = memory::of_header_states(worked_out, cpus.len());
+    let states = assembled.first_row.iter().filter(|row| row.is_none()).count();
+    let needed = memory::of_header_states(states, cpus.len());
     if let (Some(memory), Some(Source { flow, .. })) =
         (memory.filter(|&memory| memory < needed), sources.first())
     {
@@ -331,23 +331,21 @@ impl Assembly {
 
         let stride = cpus.len() as u64;
         let lines = line_count(self.written) as u64;
-        let worked_out = |index: &usize| self.first_row[*index].is_none();
-        let worked_count = (0..flows.len()).filter(worked_out).count() as u64;
-        let worked_before: Vec<u64> = (0..flows.len())
+        let has_state = |index: &usize| self.first_row[*index].is_none();
+        let state_count = (0..flows.len()).filter(has_state).count() as u64;
+        let states_before: Vec<u64> = (0..flows.len())
             .scan(0, |count, index| {
                 let before = *count;
-                *count += u64::from(worked_out(&index));
+                *count += u64::from(has_state(&index));
                 Some(before)
             })
             .collect();
         let state = |worker: u64| {
             let first_row = &self.first_row;
-            let worked_before = &worked_before;
+            let states_before = &states_before;
             flows.iter().enumerate().map(move |(index, flow)| {
                 let (Some(base), Some(period)) = (first_row[index], flow.period) else {
-                    return FlowState::of_header_state(
-                        worker * worked_count + worked_before[index],
-                    );
+                    return FlowState::of_header_state(worker * state_count + states_before[index]);
                 };
                 let base = u64::from(base);
                 let line = |frames: u64| frames * lines;
@@ -407,9 +405,8 @@ impl Assembly {
             flows: if single { Vec::new() } else { each_worker().flat_map(state).collect() },
             header_states: each_worker()
                 .flat_map(|worker| {
-                    let worked_out =
-                        flows.iter().enumerate().filter(|(index, _)| worked_out(index));
-                    worked_out.map(move |(_, flow)| flow.header_state(worker, stride))
+                    let has_state = flows.iter().enumerate().filter(|(index, _)| has_state(index));
+                    has_state.map(move |(_, flow)| flow.header_state(worker, stride))
                 })
                 .collect(),
             turns: turns.collect(),

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outermost_headers_are_the_hosts_and_inner_ones_are_made_up() {
+    fn outermost_headers_have_the_hosts_addresses_and_inner_ones_constants() {
         let lines = filled(
             "{ ethernet = {} }, { ipv4 = {} }, { udp = {} }, { vxlan = {} }, { ethernet = {} }, { ipv6 = {} }, { tcp = {} }",
         );

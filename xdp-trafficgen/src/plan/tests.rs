@@ -125,12 +125,12 @@ fn header_lengths_that_are_too_small_vary_with_any_field() {
 /// the header's own after.
 #[test]
 fn the_destination_of_a_pseudo_header_stays_where_it_is() {
-    let routed = |routing: &str, behind: &str| {
+    let routed = |routing: &str, next: &str| {
         let (addresses, none) = ("00".repeat(20), "00".repeat(4));
         let routing = routing.replace("ADDRESSES", &addresses).replace("NONE", &none);
         format!(
             "size = 200\npacket = [{{ ethernet = {{ dst = '02:00:00:00:00:02' }} }}, {{ ipv6 = {{}} }}, \
-             {{ ipv6_routing = {{ {routing} }} }}, {behind}]"
+             {{ ipv6_routing = {{ {routing} }} }}, {next}]"
         )
     };
     #[track_caller]

@@ -29,7 +29,7 @@ impl fmt::Display for Cure {
 }
 
 /// Why `destination` is unreachable, and the cure.
-pub(super) fn words(why: &Unreachable, destination: IpAddr, cure: Cure) -> (String, String) {
+pub(super) fn explain(why: &Unreachable, destination: IpAddr, cure: Cure) -> (String, String) {
     let family = if destination.is_ipv4() { "IPv4" } else { "IPv6" };
     match why {
         Unreachable::NoRoute { interface, addressed: true } => (
@@ -293,7 +293,7 @@ mod tests {
     fn an_error_names_the_next_hop_and_what_was_tried() {
         #[track_caller]
         fn check(why: &Unreachable, message: &str, help: &str) {
-            let said = words(why, "198.51.100.7".parse().unwrap(), Cure::Option);
+            let said = explain(why, "198.51.100.7".parse().unwrap(), Cure::Option);
             assert!(said.0.contains(message) && said.1.contains(help), "{said:?}");
         }
         let silent = |neighbour: &str, requests| Unreachable::Silent {

@@ -1,4 +1,4 @@
-//! Which CPUs ports get, on machines as recorded.
+//! The CPUs that ports get, on recorded machines.
 
 use super::*;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 
 #[test]
 fn workers_are_put_where_there_are_queues() {
-    /// CPUs, and whether there is something to say of those (if any) that are named.
+    /// Checks the chosen CPUs, and the note about CPUs that the user named.
     #[track_caller]
     fn check(
         driver: &str,
@@ -36,7 +36,7 @@ fn workers_are_put_where_there_are_queues() {
             assert!(about.unwrap().text.contains(part), "no `{part}` in {about:?}");
         }
     }
-    // i40e_xdp_xmit refuses what comes from CPUs beyond its queue pairs.
+    // i40e_xdp_xmit refuses frames from CPUs beyond its queue pairs.
     check("i40e", 4, &[2, 3, 4], None, &[2], &[]);
     check("i40e", 2, &[6, 1, 7], None, &[1], &[]);
     check("i40e", 2, &[6, 7], None, &[6], &["from CPU 6 ", "ethtool -L veth0 combined 7`"]);
@@ -57,14 +57,14 @@ fn workers_are_put_where_there_are_queues() {
         &["CPU 4 may crash the machine", "use CPUs of 1,"],
     );
     check("i40e", 4, &[0, 1], Some("0-3"), &[0, 1, 2, 3], &[]);
-    // Others share queues, or nobody knows how many there are.
+    // Other drivers share queues, or their number of queues is unknown.
     check("ice", 2, &[6, 7], None, &[6], &[]);
     check("virtio_net", 1, &[1], None, &[1], &[]);
     check("i40e", 0, &[6], None, &[6], &[]);
     check("", 1, &[6], None, &[6], &[]);
 }
 
-/// Four CPUs, of which 0 and 2 are one core, and 1 and 3.
+/// Four CPUs: 0 and 2 share a core, and so do 1 and 3.
 fn four_cpus() -> Facts {
     let mut facts = facts();
     let wire = facts.links[1].clone();
@@ -82,7 +82,7 @@ fn on(cpus: &[u32]) -> Vec<WorkerThread> {
     cpus.iter().map(|&cpu| WorkerThread { process: 77, cpu }).collect()
 }
 
-/// The CPUs of ports with these settings of theirs.
+/// Checks the CPUs of ports with these settings.
 #[track_caller]
 fn check(facts: &Facts, ports: &[&str], expected: &[&[u32]]) {
     let port = |(number, settings): (usize, &&str)| {
@@ -105,7 +105,7 @@ fn check(facts: &Facts, ports: &[&str], expected: &[&[u32]]) {
 fn ports_without_cpus_take_them_in_turn() {
     let facts = four_cpus();
     check(&facts, &[""], &[&[0]]);
-    // Cores first, then their other threads, then from the beginning.
+    // Ports get cores first, then the cores' other threads, then the first CPU again.
     check(&facts, &["", "", "", "", ""], &[&[0], &[1], &[2], &[3], &[0]]);
     check(&facts, &["", "cpus = '0-1'", ""], &[&[2], &[0, 1], &[3]]);
     check(&facts, &["cpus = '3'", "cpus = '3'", ""], &[&[3], &[3], &[0]]);
@@ -114,7 +114,7 @@ fn ports_without_cpus_take_them_in_turn() {
 }
 
 #[test]
-fn what_others_send_on_is_left_to_them() {
+fn cpus_of_other_workers_come_last() {
     check(&Facts { workers: on(&[0]), ..four_cpus() }, &["", ""], &[&[1], &[2]]);
     // The other thread of a core that sends already is no better than a third.
     check(&Facts { workers: on(&[0, 1]), ..four_cpus() }, &["", ""], &[&[2], &[3]]);
@@ -147,6 +147,6 @@ fn cpus_outside_of_the_cpuset_are_refused() {
         text.contains("may not run on CPU 1, 3,") && text.contains("it may run on 0, 2:"),
         "{text}"
     );
-    // What only an affinity leaves out, a worker may have.
+    // A worker may have a CPU that only the process's affinity excludes.
     check(&facts, &["cpus = '0'"], &[&[0]]);
 }

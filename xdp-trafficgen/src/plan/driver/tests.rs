@@ -1,4 +1,4 @@
-//! Facts as recorded, or as drivers' sources give them, and what follows.
+//! Recorded facts, or facts of drivers' sources, and the programs that they require.
 
 use super::*;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 const RECEIVES: Option<u64> = Some(3);
 pub(in crate::plan) const SENDS: Option<u64> = Some(7);
 
-/// A machine whose `veth0` is something else.
+/// A machine whose `veth0` has this driver.
 pub(in crate::plan) fn machine(
     driver: &str,
     features: Option<u64>,
@@ -67,7 +67,7 @@ fn drivers_that_send_only_with_a_program_get_one() {
             .iter()
             .filter(|note| note.text.contains("attached while frames are sent"))
             .collect();
-        // Of one that is there already, nothing is said.
+        // A program that is attached already needs no note.
         let said = expected != RequiredProgram::Nothing && xdp != NATIVE;
         assert_eq!(about.len(), usize::from(said), "{:?}", plan.notes);
         assert!(
@@ -77,17 +77,17 @@ fn drivers_that_send_only_with_a_program_get_one() {
     }
     // ice_xdp_setup_prog sets ndo-xmit with the first program.
     check("ice", RECEIVES, &[], PASS, "for ice sends XDP frames only then");
-    // The program that is there may be that of another port, and go with it.
+    // The attached program may be another port's, and be detached with it.
     check("ice", SENDS, NATIVE, PASS, "");
     check("virtio_net", RECEIVES, &[], PASS, "for virtio_net sends XDP frames only then");
-    // Before Linux 6.3 the kernel says nothing.
+    // Before Linux 6.3 the kernel reports no features.
     check("virtio_net", None, &[], PASS, "for virtio_net sends XDP frames only then");
     check("virtio_net", None, NATIVE, PASS, "");
     check("e1000e", None, &[], RequiredProgram::Nothing, "");
     check("", None, &[], RequiredProgram::Nothing, "");
     // mlx5e before Linux 6.19 says that it sends, and does.
     check("mlx5_core", SENDS, &[], PASS, "for mlx5_core sends XDP frames only then");
-    // Of a veth, the peer decides; bridges and the like take no program.
+    // Whether a veth sends depends on its peer; bridges and the like take no program.
     check("veth", RECEIVES, &[], RequiredProgram::Nothing, "");
     check("veth", SENDS, &[], RequiredProgram::Nothing, "");
     check("veth", SENDS, NATIVE, RequiredProgram::Nothing, "");
@@ -98,7 +98,7 @@ fn drivers_that_send_only_with_a_program_get_one() {
     check("tun", SENDS, &[], RequiredProgram::Nothing, "");
     check("vmxnet3", SENDS, NATIVE, RequiredProgram::Nothing, "");
     check("tun", SENDS, NATIVE, RequiredProgram::Nothing, "");
-    // Nobody has heard of it.
+    // The driver is unknown.
     check(
         "newnic",
         RECEIVES,
@@ -116,7 +116,7 @@ fn drivers_that_send_only_with_a_program_get_one() {
         PASS,
         "for its driver does not send XDP frames as it is, and may then",
     );
-    // On the NIC, it is in nobody's way.
+    // A program on the NIC leaves the driver's place free.
     check(
         "ice",
         RECEIVES,
@@ -126,7 +126,7 @@ fn drivers_that_send_only_with_a_program_get_one() {
     );
 }
 
-/// It is the interface that frames leave by which counts.
+/// The interface that frames leave by counts.
 #[test]
 fn only_the_interface_that_frames_leave_by_gets_one() {
     #[track_caller]
@@ -149,7 +149,7 @@ fn only_the_interface_that_frames_leave_by_gets_one() {
 }
 
 #[test]
-fn a_generic_program_is_in_the_way_unless_it_may_be_moved() {
+fn a_generic_program_is_an_error_unless_it_may_be_replaced() {
     let generic = &[(AttachedMode::Generic, 12)];
     let facts = machine("ice", RECEIVES, generic);
     let refused = planned("interface = 'veth0'", UDP, &facts, consent(ExistingProgram::Keep))
@@ -178,7 +178,7 @@ fn a_generic_program_is_in_the_way_unless_it_may_be_moved() {
         .unwrap_err()
         .to_string();
     assert!(refused.contains("`bpftool link show`"), "{refused}");
-    // Where nothing has to be attached, it is in nobody's way.
+    // A generic program does not matter where none has to be attached.
     assert!(
         planned(
             "interface = 'veth0'",

@@ -1,10 +1,10 @@
 //! Loads that change with time: the cumulative number of frames N(t) as the integral of the rate,
 //! and the time of each frame.
 //!
-//! Frame k (from 0) leaves at the last moment at which N(t) is not yet above k: the first one where
-//! the rate rises above zero, and of a step that lasts for exactly 1000 frames, frames 0 to 999
-//! belong to the step, frame 1000 to what follows. A period, or a load that ends, therefore has
-//! N(end) frames, rounded up.
+//! Frame k (from 0) leaves at the last moment at which N(t) is not yet above k. The first frame
+//! leaves where the rate rises above zero. Of a step that lasts for exactly 1000 frames, frames 0
+//! to 999 belong to the step, and frame 1000 to the next step. A period, or a load that ends,
+//! therefore has N(end) frames, rounded up.
 //!
 //! The numbers of frames are exact; floating point only finds times within a piece. Times become
 //! runs of constant gap: see [`runs`].
@@ -41,7 +41,7 @@ impl Curve {
                 let step = |Step { rate, duration }: &Step<Pps>| (nanos(*duration), *rate, *rate);
                 (lines(steps.iter().map(step).collect()), again(*repeat))
             }
-            // Whose departures are exact.
+            // Departures of a constant rate are exact.
             Profile::Sine { mean, amplitude, period } if amplitude.is_zero() => {
                 (lines(vec![(nanos(*period), *mean, *mean)]), CurveEnd::Repeats)
             }
@@ -64,7 +64,7 @@ impl Curve {
         Some(Self { shape, ends })
     }
 
-    /// Its highest rate, in frames a second.
+    /// The curve's highest rate, in frames a second.
     pub(super) fn peak(&self) -> f64 {
         match &self.shape {
             Shape::Lines(lines) => lines
@@ -74,7 +74,7 @@ impl Curve {
         }
     }
 
-    /// Its mean rate, in frames a second; where it stays at a rate in the end, that one.
+    /// The curve's mean rate, in frames a second; the last rate where the curve stays at one.
     pub(super) fn mean(&self) -> f64 {
         match (&self.shape, self.ends) {
             (_, CurveEnd::Stays(rate)) => rate.to_f64(),
@@ -88,7 +88,7 @@ impl Curve {
     }
 }
 
-/// How the rate goes.
+/// The rate over time.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Shape {
     /// Straight lines, one after the other.
@@ -98,14 +98,14 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// Lines of some length.
+    /// Lines, without those of no length.
     fn lines(lines: Vec<(u64, Pps, Pps)>) -> Self {
         let line =
             |(nanos, from, to): (u64, Pps, Pps)| Line { nanos, from: from.ratio(), to: to.ratio() };
         Self::Lines(lines.into_iter().map(line).filter(|line| line.nanos > 0).collect())
     }
 
-    /// How long it takes.
+    /// Nanoseconds of the whole shape.
     pub(super) fn nanos(&self) -> u64 {
         match self {
             Self::Lines(lines) => {
@@ -116,34 +116,34 @@ impl Shape {
     }
 }
 
-/// From a rate evenly to another.
+/// A straight line from one rate to another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Line {
-    /// How long it takes; not 0.
+    /// Nanoseconds of the line; not 0.
     pub(super) nanos: u64,
     pub(super) from: Ratio,
     pub(super) to: Ratio,
 }
 
-/// What comes behind a curve.
+/// What follows a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum CurveEnd {
-    /// The same again.
+    /// The curve again.
     Repeats,
     /// Nothing.
     Stops,
-    /// This rate.
+    /// A constant rate without end.
     Stays(Ratio),
 }
 
 /// Frames that follow each other by the same gap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Run {
-    /// When the first leaves, in nanoseconds from the start of the period.
+    /// When the first frame leaves, in nanoseconds from the start of the period.
     pub(super) start: Ratio,
-    /// How many; `u64::MAX`: without end.
+    /// The number of frames; `u64::MAX`: without end.
     pub(super) frames: u64,
-    /// Nanoseconds from each to the next.
+    /// Nanoseconds from each frame to the next.
     pub(super) gap: Ratio,
 }
 
@@ -155,13 +155,13 @@ pub(super) struct TooMany;
 const SECOND: u128 = 1_000_000_000;
 
 /// A curve as runs of constant gap, at most `limit` of them. Where the rate is constant, all of a
-/// run's frames are exact. Elsewhere its first frame and its last one are (rounded down to a
-/// nanosecond), and those between leave within 1 % of the gap or within `nanos`, whichever is more,
-/// of their exact time; but on the right side of each of the `cuts`, the times at which flows begin
-/// or end: a frame that is due at the very end of a flow is not the flow's.
+/// run's frames are exact. Elsewhere its first frame and its last one are exact (rounded down to a
+/// nanosecond), and the others leave within 1 % of the gap or within `nanos`, whichever is more, of
+/// their exact time. All frames leave on the right side of each of the `cuts`, the times at which
+/// flows begin or end: a frame that is due at the very end of a flow belongs to the time after it.
 ///
 /// # Errors
-/// When it takes more runs.
+/// When the curve takes more runs.
 pub(super) fn runs(
     curve: &Curve,
     cuts: &[u64],
@@ -196,12 +196,12 @@ pub(super) fn runs(
                         }
                     }
                 }
-                at = at.behind(line);
+                at = at.after(line);
             }
             if let CurveEnd::Stays(rate) = curve.ends
                 && !rate.is_zero()
             {
-                // Any length will do to find its first frame.
+                // The first frame does not depend on the line's length.
                 let piece = at.piece(&Line { nanos: u64::MAX / 4, from: rate, to: rate });
                 let gap = Ratio::whole(SECOND).times(rate.inverse());
                 runs.push(Run { start: piece.start_of_constant(), frames: u64::MAX, gap });
@@ -215,8 +215,8 @@ pub(super) fn runs(
             };
             let frames = mean.times(Ratio::new(period, SECOND));
             let frames = or_endless(frames.numerator.div_ceil(frames.denominator));
-            // The rate rises, falls, and rises: a chord is judged by a few points only where it
-            // does one of them.
+            // The rate rises, falls, and rises. A few points bound a chord's error only where the
+            // rate does one of these.
             let turns = [0.0, 0.25, 0.75, 1.0]
                 .map(|part| whole(sine.frames(part * sine.period)).min(frames));
             let turns = [0, turns[1], turns[2], frames];
@@ -228,7 +228,8 @@ pub(super) fn runs(
     if runs.len() > limit { Err(TooMany) } else { Ok(runs) }
 }
 
-/// Runs over these frames, as long as they may be. `time` is convex or concave in them.
+/// Appends runs over these frames, each as long as its error allows. `time` is convex or concave in
+/// the frames.
 fn split(
     frames: std::ops::Range<u64>,
     time: impl Fn(u64) -> u64,
@@ -260,9 +261,9 @@ fn split(
     Ok(())
 }
 
-/// How far points are from the straight line between the first and the last, as a share of what is
-/// allowed. Of a curve that bends one way the error at the best of three points is two thirds of
-/// the worst or more, so half is allowed here.
+/// The distance of points from the straight line between the first and the last, as a share of the
+/// allowed error. On a curve that is convex or concave, the largest error at three points is at
+/// least two thirds of the largest anywhere, so half is allowed here.
 fn chord_error(points: &[(u64, u64); 5], nanos: u64) -> f64 {
     let [(_, start), .., (steps, end)] = *points;
     if steps < 2 {
@@ -281,7 +282,7 @@ fn chord_error(points: &[(u64, u64); 5], nanos: u64) -> f64 {
     off / (gap * 0.005).max(nanos as f64 / 2.0)
 }
 
-/// In which unit frames are counted, so that every piece has a whole number of units.
+/// The unit in which frames are counted, so that every piece has a whole number of units.
 #[derive(Clone, Copy)]
 struct Scale {
     /// Units of a rate of one frame a second.
@@ -289,8 +290,8 @@ struct Scale {
 }
 
 impl Scale {
-    /// The rates' common denominator; 2⁴⁰ where numbers would grow too large, and rates are rounded
-    /// to it.
+    /// The rates' common denominator; 2⁴⁰ where numbers would grow too large, with rates rounded to
+    /// it.
     fn new(lines: &[Line], ends: CurveEnd) -> Self {
         let stays = match ends {
             CurveEnd::Stays(rate) => rate,
@@ -323,13 +324,13 @@ impl Scale {
         Ratio::whole(self.rate).times(rate).nearest()
     }
 
-    /// Units of a frame.
+    /// The units of a frame.
     const fn frame(self) -> u128 {
         2 * SECOND * self.rate
     }
 }
 
-/// The start of a piece: how many units came before.
+/// The start of a piece: the time and the units before it.
 #[derive(Clone, Copy)]
 struct Position {
     scale: Scale,
@@ -338,7 +339,7 @@ struct Position {
 }
 
 impl Position {
-    fn behind(self, line: &Line) -> Self {
+    fn after(self, line: &Line) -> Self {
         Self {
             scale: self.scale,
             time: self.time.saturating_add(line.nanos),
@@ -349,7 +350,7 @@ impl Position {
     fn piece(self, line: &Line) -> Piece {
         let frame = self.scale.frame();
         let (from, to) = (self.scale.units(line.from), self.scale.units(line.to));
-        // What is behind the last line, and has no end, may count to anything.
+        // The count of a line without end, after the last one, may saturate.
         let last = self.count.saturating_add((from + to).saturating_mul(line.nanos.into()));
         Piece {
             start: self,
@@ -367,11 +368,10 @@ impl Position {
 struct Piece {
     start: Position,
     nanos: u64,
-    /// Units of the rates: over a time of t nanoseconds at a constant rate, 2 · rate · t of them
-    /// are counted.
+    /// The rates at both ends, in units: t nanoseconds at a constant rate have 2 · rate · t units.
     from: u128,
     to: u128,
-    /// The count at its end.
+    /// The count at the piece's end.
     last: u128,
     first: u64,
     end: u64,
@@ -382,12 +382,13 @@ impl Piece {
         self.end - self.first
     }
 
-    /// None when the rate changes; without meaning when it is zero, and there are no frames.
+    /// The gap of a constant rate; none when the rate changes, and without meaning when it is zero,
+    /// since the piece has no frames.
     fn constant_gap(&self) -> Option<Ratio> {
         (self.from == self.to).then(|| Ratio::new(self.start.scale.frame(), (2 * self.from).max(1)))
     }
 
-    /// When its first frame leaves, exactly; the rate is constant.
+    /// When the first frame of a constant rate leaves, exactly.
     fn start_of_constant(&self) -> Ratio {
         let before =
             (u128::from(self.first) * self.start.scale.frame()).saturating_sub(self.start.count);
@@ -402,9 +403,9 @@ impl Piece {
         )
     }
 
-    /// The first of its frames that is due at `cut` or later; none when the cut is not within it,
-    /// or numbers are too large to say exactly. `2·a·t + (b - a)·t²/T` units are counted by
-    /// then.
+    /// The piece's first frame that is due at `cut` or later; none when the cut is outside of the
+    /// piece, or when numbers are too large for an exact answer. Until then the piece has `2·a·t +
+    /// (b - a)·t²/T` units.
     fn first_at(&self, cut: u64) -> Option<u64> {
         let time = u128::from(
             cut.checked_sub(self.start.time).filter(|time| (1..self.nanos).contains(time))?,
@@ -420,14 +421,14 @@ impl Piece {
         Some(or_endless(frame).clamp(self.first, self.end))
     }
 
-    /// When one of its frames leaves.
+    /// When one of the piece's frames leaves.
     fn time(&self, frame: u64) -> u64 {
         let units = u128::from(frame) * self.start.scale.frame();
         let before = units.saturating_sub(self.start.count);
         let left = self.last.saturating_sub(units);
         let (from, to, nanos) = (self.from as f64, self.to as f64, self.nanos as f64);
-        // N = 2·a·t + (b - a)·t²/T, solved for t without a difference of numbers that may be close:
-        // from the end that is slower.
+        // N = 2·a·t + (b - a)·t²/T, solved for t from the end with the lower rate, which avoids a
+        // difference of close numbers.
         let after = if self.from == self.to {
             or_endless(before / (2 * self.from).max(1))
         } else if self.from < self.to {
@@ -452,17 +453,18 @@ struct Sine {
 }
 
 impl Sine {
-    /// N(t): 1 - cos x, as 2 · sin²(x / 2), which is exact for small ones.
+    /// N(t), with 1 - cos x as 2 · sin²(x / 2), which is exact for small x.
     fn frames(&self, time: f64) -> f64 {
         let half = (TAU / 2.0 * time / self.period).sin();
         self.mean * time + self.amplitude * self.period / TAU * 2.0 * half * half
     }
 
-    /// Newton's method, within an interval that shrinks.
+    /// The time of a frame, by Newton's method within an interval that shrinks.
     fn time(&self, frame: u64) -> u64 {
         let frame = frame as f64;
         let (mut low, mut high) = (0.0, self.period);
-        // A day has nanoseconds of which 53 bits do not hold hundredths.
+        // The bound is 0.01 ns, or what 53 bits can hold: a day has too many nanoseconds for
+        // hundredths.
         let enough = (self.period * 2.0 * f64::EPSILON).max(0.01);
         let mut time = (frame / self.mean).min(self.period);
         for _ in 0..100 {

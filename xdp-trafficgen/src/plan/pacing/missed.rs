@@ -1,5 +1,4 @@
-//! Departures while a port cannot send: how many are due of each flow, as they would be of a run
-//! that goes on.
+//! Departures while a port cannot send: how many are due of each flow, as if the session went on.
 
 use std::{mem, time::Duration};
 
@@ -14,38 +13,39 @@ use crate::{
     units::Pps,
 };
 
-/// The departures of a port from some time on. Keeps its place: an outage may be looked at again
-/// and again.
+/// The departures of a port from some time on. Each look at an outage continues from the one
+/// before.
 #[derive(Clone, Debug)]
 pub struct MissedDepartures {
-    /// None where nothing is paced.
+    /// None at full speed.
     pacing: Option<Pacing>,
     exponentials: Vec<u32>,
     flows: Vec<Flow>,
-    /// Up to when it has been counted, in nanoseconds since the port's start.
+    /// The time up to which departures are counted, in nanoseconds since the port's start.
     until: u64,
-    /// What was due of each flow before, and neither left nor was given up.
+    /// Departures of each flow before the outage that had no frame and are not yet counted as
+    /// unsent.
     owed: Vec<u64>,
     phase: Option<(Phase, u64)>,
 }
 
-/// When one of the port's flows is due to send. Times are nanoseconds since the port's start.
+/// A flow of the port, with its departures. Times are nanoseconds since the port's start.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// Its name.
+    /// The flow's name.
     pub name: String,
     weight: u32,
     begin: u64,
     end: u64,
     /// Departures left; without end when none.
     left: Option<u64>,
-    /// When the last of them was due, once none is left.
+    /// When the last departure was due, once none is left.
     over: Option<u64>,
     missed: u64,
 }
 
 impl Flow {
-    /// When it is due to send, as far as that is known.
+    /// The flow's beginning and end, as far as they are known.
     pub const fn window(&self) -> (Duration, Duration) {
         let end = match self.over {
             Some(over) => over,
@@ -54,19 +54,19 @@ impl Flow {
         (Duration::from_nanos(self.begin), Duration::from_nanos(end))
     }
 
-    /// Whether it ends neither by a time nor by a number.
+    /// Whether the flow has no end, neither by time nor by number.
     pub const fn goes_on(&self) -> bool {
         self.left.is_none() && self.end == u64::MAX
     }
 
-    /// Departures that were missed.
+    /// Departures without a frame.
     pub const fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// So many departures, the last of which was due at `time`, are the flow's, or as many as it
-    /// has left.
-    fn give(&mut self, due: u64, time: u64) {
+    /// Counts `due` departures as the flow's, or as many as it has left. The last one was due at
+    /// `time`.
+    fn count(&mut self, due: u64, time: u64) {
         let due = self.left.map_or(due, |left| left.min(due));
         self.left = self.left.map(|left| left - due);
         self.missed += due;
@@ -77,7 +77,7 @@ impl Flow {
 }
 
 impl MissedDepartures {
-    /// Of a port that has not started.
+    /// The departures of a port that has not started.
     pub fn of(port: &PortPlan) -> Self {
         let flow = |flow: &FlowPlan| Flow {
             name: flow.name.clone(),
@@ -103,9 +103,9 @@ impl MissedDepartures {
         }
     }
 
-    /// The port stopped sending so long after its start, after so many departures of each flow (in
-    /// the plan's order). What was due until then beyond those is missed, too: a worker that is
-    /// told to stop leaves to nobody what it could have caught up with.
+    /// Moves to an outage that begins `start` after the port's own start, when its flows had `had`
+    /// departures (in the plan's order). Departures that were due until then beyond those count,
+    /// too: a worker that stops cannot catch up with them any more.
     #[must_use]
     pub fn after(mut self, start: Duration, had: &[u64]) -> Self {
         let until = super::nanos(start);
@@ -119,13 +119,14 @@ impl MissedDepartures {
             .enumerate()
             .filter(|(_, it)| it.spec.kind == stream_kind::POISSON)
         {
-            // The process has no memory: from any time on it is as from its beginning.
+            // A Poisson process has no memory: it can begin anew at any time.
             let begin = if own { begins[index % flows] } else { first };
             stream.state.due = stream.state.due - begin + begin.max(until);
         }
         let planned = self.flows.clone();
         let due: Vec<u64> = self.by(start).iter().map(Flow::missed).collect();
-        // Where flows share them, who had more than its part had it of another's.
+        // Where flows share departures, a flow that had more than its part took them from
+        // another's.
         let mut most = due.iter().sum::<u64>().saturating_sub(had.iter().sum());
         let owed = |(due, had): (&u64, &u64)| {
             let owed = due.saturating_sub(*had).min(most);
@@ -142,11 +143,11 @@ impl MissedDepartures {
         self
     }
 
-    /// The flows, with what they missed by a time; times must not go back.
+    /// The flows with their departures counted up to a time; times must not go back.
     pub fn by(&mut self, time: Duration) -> &[Flow] {
         let time = super::nanos(time);
         for (flow, owed) in self.flows.iter_mut().zip(mem::take(&mut self.owed)) {
-            flow.give(owed, self.until);
+            flow.count(owed, self.until);
         }
         match self.streams() {
             None => {}
@@ -157,20 +158,20 @@ impl MissedDepartures {
         &self.flows
     }
 
-    /// The flows, as they were when they were last asked for.
+    /// The flows, as the last call of [`Self::by`] left them.
     pub fn flows(&self) -> &[Flow] {
         &self.flows
     }
 
-    /// What is asked for, in frames a second: by the port where its flows share its departures,
-    /// else by each flow. None where it changes with time.
+    /// The rates in the configuration, in frames a second: the port's where its flows share its
+    /// departures, else each flow's. None where a rate changes with time.
     pub fn requested(&self) -> Vec<Option<f64>> {
         let requested =
             self.pacing.as_ref().map_or_else(Vec::new, |pacing| pacing.requested.clone());
         requested.into_iter().map(|rate| rate.map(Pps::to_f64)).collect()
     }
 
-    /// Whose departures they are; none where nothing is paced.
+    /// Whose departures the streams are; none at full speed.
     pub fn streams(&self) -> Option<Streams> {
         self.pacing.as_ref().map(|pacing| pacing.streams)
     }
@@ -179,7 +180,7 @@ impl MissedDepartures {
         self.pacing.as_mut().map_or(&mut [], |pacing| &mut pacing.departures)
     }
 
-    /// How many more departures of a stream are due before a time, of which it has moved on.
+    /// Moves a stream to a time, and counts the departures before it.
     fn due_before(&mut self, stream: usize, time: u64) -> u64 {
         let Some(Pacing { segments, departures, .. }) = &mut self.pacing else { return 0 };
         let stream = &mut departures[stream];
@@ -191,14 +192,14 @@ impl MissedDepartures {
     fn own(&mut self, time: u64) {
         for stream in 0..self.streams_mut().len() {
             let due = self.due_before(stream, time);
-            // Where the next would be due, the gap of the last is over.
+            // The gap of the last departure ends where the next one is due.
             let last = self.streams_mut()[stream].state.due.clamp(self.until, time);
             let flow = stream % self.flows.len().max(1);
-            self.flows[flow].give(due, last);
+            self.flows[flow].count(due, last);
         }
     }
 
-    /// From one beginning or end of a flow to the next, those that are active share what is due.
+    /// Between one beginning or end of a flow and the next, the active flows share the departures.
     fn shared(&mut self, time: u64) {
         while self.until < time {
             let from = self.until;
@@ -214,7 +215,7 @@ impl MissedDepartures {
         }
     }
 
-    /// Shares out what is due from one time to another, in which the same flows are active.
+    /// Shares the departures of a time in which the same flows are active.
     fn share(&mut self, due: u64, (from, to): (u64, u64)) {
         let is_active = |flow: &Flow| (flow.begin..flow.end).contains(&from);
         let mut given = 0;
@@ -228,26 +229,26 @@ impl MissedDepartures {
                 let weights: Vec<u32> = self.flows.iter().map(|flow| flow.weight).collect();
                 self.phase = schedule::phase(&weights, &ready).map(|phase| (phase, 0));
             }
-            // Nobody has the departures of a pause.
+            // Departures of a pause belong to no flow.
             let Some((phase, sent)) = &mut self.phase else { break };
             let taken =
                 phase.frames.map_or(due - given, |frames| (due - given).min(frames - *sent));
             given += taken;
-            // As departures at equal distances are.
+            // The time is that of departures at equal gaps.
             let last = from + part(to - from, given, due);
             let count = self.flows.len();
             let shares = |turns| schedule::shares(&phase.turns, count, turns);
             for ((flow, after), before) in
                 self.flows.iter_mut().zip(shares(*sent + taken)).zip(shares(*sent))
             {
-                flow.give(after - before, last);
+                flow.count(after - before, last);
             }
             *sent += taken;
         }
     }
 }
 
-/// So many parts of a time that has `of` of them; at most `of`, and so at most the time.
+/// `parts` parts of a time that has `of` of them; at most the whole time.
 fn part(time: u64, parts: u64, of: u64) -> u64 {
     fits(u128::from(time) * u128::from(parts.min(of)) / u128::from(of.max(1)))
 }

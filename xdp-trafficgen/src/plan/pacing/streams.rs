@@ -147,7 +147,7 @@ impl Builder {
     /// A process of one worker. The processes of n workers together are one of n times the rate.
     fn poisson(&self, mean: Pps, seed: u64, worker: u64, limits: &Limits) -> Stream {
         let nanos = 1e9 * self.workers as f64 / mean.to_f64();
-        // As many bits behind the point as leave 34 bits in all; see `MeanGap`. The longest mean has
+        // As many bits after the point as leave 34 bits in all; see `MeanGap`. The longest mean has
         // none of them: 2⁵⁸ ns, which are nine years.
         let units = |bits: u8| nanos * f64::powi(2.0, i32::from(bits) - 24);
         let bits = (0..=58).rev().find(|&bits| units(bits) < 17_179_869_183.5).unwrap_or(0);

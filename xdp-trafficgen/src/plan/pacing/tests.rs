@@ -22,7 +22,7 @@ use crate::{
     units::Ratio,
 };
 
-/// A port and a flow as they are when nobody writes anything.
+/// A port and a flow with all defaults.
 static CONFIG: LazyLock<Config> = LazyLock::new(|| {
     let text = "[[ports]]\nname = 'p'\ninterface = 'eth0'\n\
                 [[flows]]\nname = 'f'\nport = 'p'\npacket = [{ ethernet = { dst = '02:00:00:00:00:02' } }]";
@@ -33,7 +33,7 @@ fn flow(profile: Profile) -> Flow {
     Flow { rate: Some(located(profile)), ..CONFIG.flows[0].clone() }
 }
 
-/// A value whose place does not matter.
+/// A value whose origin does not matter.
 fn located<T>(value: T) -> Located<T> {
     Located::new(value, Origin::Option("--rate"))
 }
@@ -71,7 +71,7 @@ fn of_profile(profile: Profile, workers: usize) -> Pacing {
     of_flows(vec![flow(profile)], workers)
 }
 
-/// How many departures of a stream are due before a time: as many as the program gives up then.
+/// The departures of a stream that are due before a time: as many as the program counts as unsent.
 fn due_before(stream: &Stream, tables: &HostTables<'_>, time: u64) -> u64 {
     let mut late = *stream;
     while timing::skip(&mut late, time, tables) {}

@@ -33,9 +33,9 @@ impl Builder<'_> {
         };
         let varying = bits(at);
         let all = self.flow.packet.iter().enumerate();
-        let mut behind = all
+        let mut later = all
             .flat_map(|(header, layer)| (0..layer.fields.len()).map(move |field| (header, field)));
-        match behind.find(|&other| {
+        match later.find(|&other| {
             other > at
                 && !varies(&setting(self.flow, other).pattern.value)
                 && overlap(&bits(other), &varying)

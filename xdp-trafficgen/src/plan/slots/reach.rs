@@ -213,8 +213,8 @@ impl Builder<'_> {
 
     /// The header that a checksum is in.
     pub(super) fn header_of(&self, checksum: &CoveredChecksum) -> &'static str {
-        let behind = self.template.offsets.partition_point(|&offset| offset <= checksum.offset);
-        self.flow.packet[behind.saturating_sub(1)].kind.value.name()
+        let headers = self.template.offsets.partition_point(|&offset| offset <= checksum.offset);
+        self.flow.packet[headers.saturating_sub(1)].kind.value.name()
     }
 
     /// The field that an item stands for, with its header.

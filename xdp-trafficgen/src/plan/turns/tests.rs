@@ -14,8 +14,9 @@ struct Plain {
 }
 
 /// Each frame's flow and time, where a frame departs every `gap`. A cycle gives each flow its
-/// weight by the greatest common divisor of all that take part, or what it has left; turn k of s
-/// stands at (2k + 1) / 2s of the cycle. A flow's beginning or end begins a new cycle.
+/// weight by the greatest common divisor of all active flows' weights, or the frames that it has
+/// left; turn k of s stands at (2k + 1) / 2s of the cycle. A flow's beginning or end begins a new
+/// cycle.
 fn oracle(flows: &[Plain], gap: u64) -> Vec<(u32, u64)> {
     let mut left: Vec<u64> = flows.iter().map(|flow| flow.frames).collect();
     let (mut turns, mut members): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -26,7 +27,7 @@ fn oracle(flows: &[Plain], gap: u64) -> Vec<(u32, u64)> {
             return sent;
         }
         let left_it = members.iter().any(|&flow| time >= flows[flow].end);
-        // Also one that ended before the next departure.
+        // A flow counts as joined even if it ended before the next departure.
         let joined =
             flows.iter().any(|flow| flow.frames > 0 && (decided + 1..=time).contains(&flow.begin));
         if turns.is_empty() || left_it || joined {
@@ -85,7 +86,7 @@ fn one_by_one(flows: &[Plain], gap: u64) -> Vec<(u32, u64)> {
     }
 }
 
-/// How many frames each flow sends by [`Turns`], as many at a time as there are, as the engine
+/// How many frames each flow sends by [`Turns`], with as many at a time as possible, as the engine
 /// takes them.
 fn together(flows: &[Plain], gap: u64) -> Vec<u64> {
     let mut turns = Turns::new(flows.iter().map(of).collect());

@@ -17,7 +17,7 @@ impl StreamTable for Entries {
     }
 }
 
-/// The next stream; panics when there is none for far too long.
+/// The next stream; panics when the calendar has none for far too long.
 #[track_caller]
 fn next(calendar: &mut Calendar, streams: &mut Entries) -> u32 {
     for _ in 0..100 * BUCKETS {
@@ -79,7 +79,7 @@ proptest! {
             let times: Vec<u64> = sent.iter().filter(|(_, of)| *of == number).map(|(due, _)| *due).collect();
             let stream = pacing.departures[number as usize];
             let whole = u128::from(stream.state.gap.whole);
-            // In parts of a nanosecond, of which it is a whole number.
+            // The gap is a whole number of its parts of a nanosecond.
             let gap = workers as u128 * 1_000_000_000 * rate.denominator * whole;
             prop_assert!(gap.is_multiple_of(rate.numerator));
             let gap = gap / rate.numerator;
@@ -101,7 +101,7 @@ fn flows_of_one_rate_do_not_coincide() {
     let mut times: Vec<u64> = sent.iter().map(|(due, _)| *due).collect();
     times.sort_unstable();
     let least = times.windows(2).map(|pair| pair[1] - pair[0]).min().expect("times");
-    // A hundred flows within a millisecond: evenly they would be 10 µs from each other.
+    // A hundred flows within a millisecond would be 10 µs apart if they were spread evenly.
     assert!(least > 3_800, "{least}");
     assert_eq!(
         pacing.departures.iter().map(|stream| stream.spec.turn).collect::<Vec<_>>(),
@@ -146,8 +146,8 @@ fn overdue_streams_are_next() {
     assert_eq!([0; 3].map(|_| next(&mut calendar, &mut streams)), [2, 1, 3]);
 }
 
-/// A stream that comes while the ones of its bucket, which are due in later rounds, are being
-/// looked through.
+/// A stream is inserted during a look through its bucket, whose other streams are due in later
+/// rounds.
 #[test]
 fn streams_that_come_during_a_look_are_found() {
     let round = (BUCKETS as u64) << BUCKET_BITS;

@@ -1,4 +1,4 @@
-//! Constant gaps: exact, whatever the rate, however long.
+//! Constant gaps are exact at any rate, for any time.
 
 use proptest::prelude::*;
 use xdp_trafficgen_ebpf::timing::advance;
@@ -15,7 +15,7 @@ fn constant(rate: Ratio, workers: usize) -> Pacing {
     of_profile(Profile::Constant(frames(rate)), workers)
 }
 
-/// Steps through so many departures of one worker.
+/// Steps through the departures of one worker.
 #[track_caller]
 fn check(numerator: u64, denominator: u64, steps: u64) {
     let rate = Ratio::new(numerator, denominator);
@@ -42,7 +42,7 @@ fn no_error_after_millions_of_frames() {
     check(999_999_937, 1_000_003, 3_000_000);
 }
 
-/// A thousand times as many in a release build.
+/// A release build steps through a thousand times as many.
 #[test]
 fn no_error_after_a_billion_frames() {
     let steps = if cfg!(debug_assertions) { 1_000_000 } else { 1_000_000_000 };
@@ -92,7 +92,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_due_is_counted_up_to_the_end() {
+fn departures_are_counted_up_to_the_end() {
     let mut flow = flow(Profile::Constant(pps(1_000_000, 1)));
     flow.packets = Some(located(1000));
     let limited = of_flows(vec![flow.clone()], 3);

@@ -8,8 +8,8 @@ use xdp_trafficgen_ebpf::abi::timing::{StreamSpec, StreamState};
 use super::*;
 use crate::config::rate::{Burst, Spacing, Step};
 
-/// A rate in frames a nanosecond, as pieces that Simpson's rule can integrate: exactly when
-/// straight.
+/// A rate in frames a nanosecond, as pieces that Simpson's rule can integrate, exactly when they
+/// are straight.
 struct Model {
     /// The pieces' ends, in nanoseconds.
     ends: Vec<f64>,
@@ -18,7 +18,7 @@ struct Model {
 }
 
 impl Model {
-    /// Rates in frames a second at the ends of pieces of so many nanoseconds.
+    /// Pieces of a length in nanoseconds, and the rates in frames a second at both ends.
     fn lines(pieces: Vec<(u64, u64, u64)>) -> Self {
         let ends = pieces.iter().scan(0, |end, piece| {
             *end += piece.0;
@@ -50,7 +50,7 @@ impl Model {
         width / 6.0 * (rate(0.0) + 4.0 * rate(0.5) + rate(1.0))
     }
 
-    /// The last moment at which there are not more frames than this.
+    /// The last moment at which the count is not above this number of frames.
     fn time(&self, frames: f64) -> f64 {
         let mut before = 0.0;
         for piece in 0..self.ends.len() {
@@ -74,8 +74,8 @@ impl Model {
     }
 }
 
-/// Every frame within 1 % of a gap, or 10 ns, of its time in the model (and in each of its
-/// periods); workers take turns.
+/// Checks that every frame is within 1 % of a gap, or 10 ns, of its time in the model, in each of
+/// its periods, and that workers take turns.
 #[track_caller]
 fn check(profile: &Profile, model: &Model, frames: usize, periods: usize) {
     let single = of_profile(profile.clone(), 1);
@@ -111,7 +111,7 @@ fn step(rate: u64, duration: Duration) -> Step {
     Step { rate: pps(rate, 1), duration }
 }
 
-/// A trace through rates that are so many nanoseconds apart.
+/// A trace through rates, each with the nanoseconds to the next.
 fn trace(pieces: &[(u64, u64)], last: u64, repeat: bool) -> (Profile, Model, u128) {
     let mut at = 0;
     let mut points = Vec::new();
@@ -122,7 +122,7 @@ fn trace(pieces: &[(u64, u64)], last: u64, repeat: bool) -> (Profile, Model, u12
         at += nanos;
     }
     points.push((Duration::from_nanos(at), pps(last, 1)));
-    // Trapezia, in half frames by 10⁹.
+    // The areas of trapezia, in half frames by 10⁹.
     let area: u128 =
         lines.iter().map(|&(nanos, from, to)| u128::from(nanos) * u128::from(from + to)).sum();
     (Profile::Trace { points, repeat }, Model::lines(lines), area.div_ceil(2_000_000_000))
@@ -131,7 +131,7 @@ fn trace(pieces: &[(u64, u64)], last: u64, repeat: bool) -> (Profile, Model, u12
 #[test]
 fn ramps() {
     let ramp = |from, to, over| Profile::Ramp { from: pps(from, 1), to: pps(to, 1), over };
-    // 500 000 frames and, at the end's rate, as many as they are.
+    // The ramp has 500 000 frames, and the check goes on for as many at the last rate.
     let second = 1_000_000_000;
     let model = |from, to| Model::lines(vec![(second, from, to), (second, to, to)]);
     check(&ramp(0, 1_000_000, millis(1000)), &model(0, 1_000_000), 1_500_000, 1);
@@ -139,8 +139,7 @@ fn ramps() {
     check(&ramp(10, 10, millis(1000)), &model(10, 10), 20, 1);
     check(&ramp(10_000, 0, millis(1000)), &model(10_000, 0), 5000, 1);
     assert_eq!(count(&of_profile(ramp(10_000, 0, millis(1000)), 3)), 5000);
-    // Frame k of the ramp from zero leaves at √(k / 500) s; those behind it are a millisecond from
-    // each other.
+    // Frame k of the ramp from zero leaves at √(k / 500) s; later frames are a millisecond apart.
     let times = in_turns(&of_profile(ramp(0, 1000, millis(1000)), 1), 502);
     assert_eq!(
         (times[0], times[125], times[500], times[501]),
@@ -166,7 +165,7 @@ fn steps_are_exact() {
         [0, 999, 1000, 1001, 1499, 1500, 3000].map(|frame| times[frame]),
         [0, 999_000_000, 2_000_000_000, 2_002_000_000, 2_998_000_000, 3_000_000_000, 6_000_000_000]
     );
-    // What is begun of a frame in one step ends in the next: 1.5 frames, then 10.5.
+    // A frame begun in one step ends in the next: 1.5 frames, then 10.5.
     let halves = of_profile(steps(vec![step(15, millis(100)), step(105, millis(100))], false), 1);
     let expected = [0u64, 66_666_666, 104_761_904, 114_285_714];
     assert!(
@@ -176,13 +175,13 @@ fn steps_are_exact() {
             .all(|(due, expected)| due.abs_diff(expected) <= 1)
     );
     assert_eq!(count(&halves), 12);
-    // It ends by itself, too.
+    // The stream ends with its segments, too.
     let endless = {
         let stream = halves.departures[0];
         Stream { state: StreamState { left: u64::MAX, ..stream.state }, ..stream }
     };
     assert_eq!(self::times(&halves, &endless, 100).len(), 12);
-    // No frame before the first one.
+    // A step of rate zero has no frame.
     let late = of_profile(steps(vec![step(0, millis(5)), step(1000, millis(2))], false), 3);
     assert_eq!(in_turns(&late, 10), [5_000_000, 6_000_000]);
     assert_eq!(
@@ -201,7 +200,7 @@ fn sines() {
     check(&sine(100_000, 100_000, 1000), &Model::sine(1e5, 1e5, 1e9), 100_000, 2);
     check(&sine(3000, 1500, 100), &Model::sine(3e3, 1.5e3, 1e8), 300, 5);
     check(&sine(10, 9, 60_000), &Model::sine(10.0, 9.0, 6e10), 600, 2);
-    // 2.5 frames a period are 3.
+    // A period of 2.5 frames has 3.
     check(&sine(25, 20, 100), &Model::sine(25.0, 20.0, 1e8), 3, 5);
 }
 
@@ -267,10 +266,10 @@ proptest! {
         }
     }
 
-    /// What leaves together is what would have left one by one, none of it after the time, and the stream stands where it
-    /// would.
+    /// A batch has the frames that would leave one by one until the time, and leaves the same state
+    /// of the stream.
     #[test]
-    fn a_batch_is_taken_as_one_by_one(
+    fn a_batch_equals_frames_taken_one_by_one(
         pieces in prop::collection::vec((1u64..10_000_000, 0..30_000_000u64), 1..6), last in 1u64..30_000_000, repeat: bool,
         workers in 1usize..4, earlier in 0usize..200, most in 1u64..257, gather in 0u64..100_000, end in prop::option::of(0u64..50_000_000),
     ) {
@@ -311,7 +310,7 @@ fn a_day_of_millions_of_frames_a_second_has_room() {
     assert_eq!(frames, 864_000_000_000);
 }
 
-/// Nobody waits for them, but nothing may overflow.
+/// Such loads have no use, but must not overflow.
 #[test]
 fn endless_times_and_absurd_rates() {
     let age = Duration::from_secs(1 << 40);

@@ -1,5 +1,5 @@
-//! The last instant: a flow has the departures that are due before its end. One that is due at the
-//! end itself, it has not.
+//! The last instant: a flow has the departures that are due before its end, but none that is due at
+//! the end itself.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::config::{
     rate::{Burst, Spacing, Step},
 };
 
-/// How many of a flow's departures are due within this time, over all workers.
+/// The flow's departures within this time, over all workers.
 fn within(profile: &Profile, duration: Duration, workers: usize) -> u64 {
     let mut flow = flow(profile.clone());
     flow.duration = Some(located(duration));
@@ -35,7 +35,7 @@ fn of_constant(rate: Ratio, duration: Duration) -> u128 {
 }
 
 #[test]
-fn a_constant_rate_has_its_product_with_the_time() {
+fn the_departures_of_a_constant_rate_are_its_product_with_the_time() {
     let check = |numerator, denominator, duration, expected: u128| {
         let rate = Ratio::new(numerator, denominator);
         assert_eq!(of_constant(rate, duration), expected);
@@ -43,11 +43,11 @@ fn a_constant_rate_has_its_product_with_the_time() {
     };
     check(12_000, 1, millis(1000), 12_000);
     check(7000, 1, millis(1000), 7000);
-    // A gap that is no whole number of nanoseconds, and an end that is a multiple of it.
+    // The gap is not a whole number of nanoseconds, and the end is a multiple of it.
     check(3, 1, millis(4000), 12);
     check(1_000_000, 3, millis(36), 12_000);
     check(10_000_000_000, 672, Duration::from_nanos(672_000), 10_000);
-    // One nanosecond less, and one more.
+    // The end is one nanosecond earlier, and one later.
     check(12_000, 1, Duration::from_nanos(999_999_999), 12_000);
     check(12_000, 1, Duration::from_nanos(1_000_000_001), 12_001);
     check(1, 1, millis(1000), 1);
@@ -55,7 +55,7 @@ fn a_constant_rate_has_its_product_with_the_time() {
 }
 
 #[test]
-fn flows_of_one_port_have_theirs_each() {
+fn each_flow_of_a_port_has_its_own_departures() {
     for workers in [1, 2, 3] {
         let mut flows: Vec<Flow> =
             [7000, 4000, 1000].map(|rate| flow(Profile::Constant(pps(rate, 1)))).to_vec();
@@ -77,7 +77,7 @@ fn a_written_delay_is_kept_and_others_are_spread() {
     flows[2].delay = located(Duration::ZERO);
     for workers in [1, 3] {
         let pacing = of_flows(flows.clone(), workers);
-        // The golden ratio's share of 62.5 ms.
+        // The shift is the golden ratio's share of 62.5 ms.
         let spread = (62.5e6 * (3.0 * (5f64.sqrt() - 1.0) / 2.0).fract()).floor();
         let first: Vec<u64> =
             pacing.departures[..4].iter().map(|stream| stream.state.due).collect();
@@ -87,10 +87,10 @@ fn a_written_delay_is_kept_and_others_are_spread() {
 }
 
 #[test]
-fn a_rate_that_changes_has_its_integral() {
+fn the_departures_of_a_changing_rate_are_its_integral() {
     let step = |rate, nanos| Step { rate: pps(rate, 1), duration: Duration::from_nanos(nanos) };
     // The first frame of the second step is due 166 666⅔ ns into it, and the one that is due at the
-    // end is not of the flow.
+    // end is not the flow's.
     let steps = Profile::Steps {
         steps: vec![step(1005, 100_000_000), step(3000, 100_000_000)],
         repeat: false,
@@ -120,7 +120,7 @@ fn a_rate_that_changes_has_its_integral() {
 }
 
 #[test]
-fn bursts_have_those_that_begin_before_the_end() {
+fn bursts_have_the_departures_before_the_end() {
     let gap = Duration::from_nanos;
     let burst = Profile::Burst(Burst {
         packets: 4,
@@ -151,7 +151,7 @@ fn bursts_at_a_rate_never_drift() {
             );
         }
     }
-    // Other units are worth so many frames a second: 512 bits a frame.
+    // Rates in other units are as many frames a second: 512 bits a frame.
     let rate =
         Rate { amount: Ratio { numerator: 317 * 512, denominator: 1 }, unit: RateUnit::BitsL2 };
     let burst =
@@ -188,7 +188,7 @@ fn a_total_keeps_the_shares_of_its_flows() {
     check(&mix, bits(48 * 672_000, RateUnit::BitsL1), None, &[28e3, 16e3, 4e3]);
     let tenth = Rate { amount: Ratio { numerator: 1, denominator: 10 }, unit: RateUnit::LineShare };
     check(&mix, tenth, Some(48 * 6_720_000), &[28e3, 16e3, 4e3]);
-    // Rates of several units keep what they come to.
+    // Rates of several units keep their shares in frames.
     check(&[pps(3000, 1), bits(512_000, RateUnit::BitsL2)], pps(400, 1), None, &[300.0, 100.0]);
 }
 
@@ -196,7 +196,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 64 } else { 2000 }))]
     #[test]
     fn constant_rates(numerator in 1u64..2_000_000, denominator in 1u64..10_000, frames in 1u64..3000, off in 0u64..3) {
-        // Near a multiple of the gap, or at it.
+        // The end is near a multiple of the gap, or at one.
         let gaps = u128::from(frames) * 1_000_000_000 * u128::from(denominator) / u128::from(numerator);
         let duration = Duration::from_nanos(u64::try_from(gaps).expect("64 bits") + off);
         let rate = Ratio::new(numerator, denominator);

@@ -18,7 +18,7 @@ fn burst(packets: u64, spacing: Spacing, micros: u64, bursts: Option<u64>) -> Pr
     })
 }
 
-/// A profile of each kind, with fractions of a nanosecond wherever there may be some.
+/// A profile of each kind, with fractions of a nanosecond where the kind allows them.
 fn profiles() -> impl Strategy<Value = Profile> {
     let odd = || (1u64..50_000, 1u64..10_000).prop_map(|(above, below)| pps(above, below));
     let steps = (odd(), odd(), any::<bool>()).prop_map(|(one, other, repeat)| {
@@ -54,8 +54,8 @@ proptest! {
     }
 }
 
-/// A daemon whose interface went away after a year stood still until all departures of the year
-/// were counted one by one.
+/// A daemon whose interface is removed after a year must not count the departures of the year one
+/// by one.
 #[test]
 fn a_year_is_one_leap() {
     const YEAR: u64 = 365 * 86_400 * 1_000_000_000;
@@ -70,8 +70,7 @@ fn a_year_is_one_leap() {
     let steps = [(10_000, 1), (20_000, 3)]
         .map(|(rate, time)| Step { rate: pps(rate, 1), duration: millis(time) });
     check(Profile::Steps { steps: steps.into(), repeat: true }, YEAR / 4_000_000 * 70);
-    // Of gaps in parts of a nanosecond so small that eleven of them are more than the program's 64
-    // bits hold.
+    // The gaps have parts of a nanosecond so small that 64 bits do not hold eleven gaps.
     let rate = Ratio { numerator: (1 << 62) + 1, denominator: 1 << 42 };
     let pacing = of_profile(Profile::Constant(frames(rate)), 1);
     let mut stream = pacing.departures[0];

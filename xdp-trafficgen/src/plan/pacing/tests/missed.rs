@@ -1,4 +1,4 @@
-//! What is due while nobody sends, against the departures themselves.
+//! Departures while a port cannot send, against the streams' own.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::{
     plan::{self, DefaultRoute, PortPlan, pacing::missed::MissedDepartures, tests::facts},
 };
 
-/// A port on an interface that nobody need have.
+/// A port on an interface that need not exist.
 fn port(flows: Vec<Flow>, port_rate: Option<Profile>, cpus: u32) -> PortPlan {
     let mut config = Config { flows, ..CONFIG.clone() };
     for (index, flow) in config.flows.iter_mut().enumerate() {
@@ -24,7 +24,8 @@ fn port(flows: Vec<Flow>, port_rate: Option<Profile>, cpus: u32) -> PortPlan {
     plan.ports.remove(0)
 }
 
-/// What each flow missed from one time to another, in nanoseconds, looked at several times.
+/// Each flow's departures without a frame from one time to another, in nanoseconds, counted in
+/// several looks.
 fn missed(port: &PortPlan, had: &[u64], from: u64, to: u64) -> Vec<u64> {
     let mut missed = MissedDepartures::of(port).after(Duration::from_nanos(from), had);
     for part in 1..4 {
@@ -56,15 +57,15 @@ fn flows_share_what_a_port_misses() {
         missed(&port(vec![heavy.clone(), free()], rate(), 1), &[750, 250], SECOND, 3 * SECOND),
         [1500, 500]
     );
-    // One ends within, one begins within.
+    // One flow ends within the time, and one begins.
     let short = Flow { duration: Some(located(millis(2000))), ..free() };
     let late = Flow { delay: located(millis(2500)), ..free() };
     let counts =
         missed(&port(vec![short, late.clone()], rate(), 1), &[1000, 0], SECOND, 3 * SECOND);
-    // Nobody has those in between.
+    // Departures in between belong to no flow.
     assert_eq!(counts, [1000, 500]);
     assert_eq!(missed(&port(vec![late], rate(), 1), &[0], SECOND, 2 * SECOND), [0]);
-    // What is left of a number of frames, no more, and the others have the rest.
+    // A flow has at most the frames that it has left, and the other flows have the rest.
     let few = Flow { packets: Some(located(1000)), ..free() };
     assert_eq!(
         missed(&port(vec![few, free()], rate(), 1), &[900, 1100], 2 * SECOND, 3 * SECOND),
@@ -113,13 +114,13 @@ fn nothing_is_missed_at_full_speed() {
 fn random_departures_have_their_mean() {
     let port = port(vec![flow(Profile::Poisson { mean: pps(20_000, 1), seed: None })], None, 2);
     let count = missed(&port, &[0], 5 * SECOND, 10 * SECOND)[0];
-    // Five standard deviations of a Poisson distribution of this mean.
+    // The bound is five standard deviations of a Poisson distribution of this mean.
     assert!(count.abs_diff(100_000) < 1600, "{count}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
-    /// Bursts and ramps: as many as are due between the two times.
+    /// Bursts and ramps have as many departures as are due between the two times.
     #[test]
     fn others_miss_their_departures(from in 0u64..SECOND, more in 1u64..SECOND, cpus in 1u32..4, is_burst: bool) {
         let nanos = Duration::from_nanos;

@@ -1,5 +1,4 @@
-//! Poisson processes: what is drawn is exponentially distributed, and of the mean that was asked
-//! for.
+//! Poisson processes: gaps are exponentially distributed, and have the mean of the configuration.
 
 use xdp_trafficgen_ebpf::abi::timing::{EXPONENTIAL_BITS, EXPONENTIALS};
 
@@ -24,12 +23,12 @@ fn the_table_has_a_mean_of_one() {
     let table: Vec<f64> =
         exponentials().iter().map(|&e| f64::from(e) / f64::from(1 << EXPONENTIAL_BITS)).collect();
     let n = EXPONENTIALS as f64;
-    // The mean of what one draw adds: evenly between two entries, or all of the first one.
+    // The mean of one draw: evenly between two entries, or all of the first one.
     let one: f64 = (1..EXPONENTIALS)
         .map(|k| (table[k] + table.get(k + 1).copied().unwrap_or(0.0)) / 2.0 / n)
         .sum::<f64>()
         + table[1] / n;
-    // Followed by another one, once in n times, up to the fourth.
+    // Another draw follows once in n times, up to the fourth.
     let mean = one * (1.0 + 1.0 / n + 1.0 / n.powi(2) + 1.0 / n.powi(3));
     assert!((mean - 1.0).abs() < 1e-6, "{mean}");
     for k in [1, 2, 100, 2048, 4095] {
@@ -38,7 +37,8 @@ fn the_table_has_a_mean_of_one() {
     }
 }
 
-/// Mean, variance and distribution (Kolmogorov and Smirnov) of the gaps of one worker of `workers`.
+/// Checks mean, variance and distribution (Kolmogorov and Smirnov) of the gaps of each of
+/// `workers`.
 #[track_caller]
 fn check(rate: Rate, workers: usize, expected: f64) {
     let draws = if cfg!(debug_assertions) { 300_000 } else { 20_000_000 };
@@ -55,7 +55,7 @@ fn check(rate: Rate, workers: usize, expected: f64) {
             let share = 1.0 - (-gap / expected).exp();
             most.max((share - rank as f64 / n).abs()).max((share - (rank as f64 + 1.0) / n).abs())
         });
-        // 1.63: what chance exceeds in one of a hundred samples; gaps are whole nanoseconds.
+        // Chance exceeds 1.63 in one of a hundred samples; gaps are whole nanoseconds.
         assert!(distance < 1.63 / n.sqrt() + 1.0 / expected, "distance {distance}");
     }
 }
@@ -78,7 +78,7 @@ fn gaps_do_not_depend_on_each_other() {
         a.iter().zip(b).map(|(a, b)| (a / 2e3 - 1.0) * (b / 2e3 - 1.0)).sum::<f64>()
             / a.len() as f64
     };
-    // Four standard deviations.
+    // The bound is four standard deviations.
     assert!(correlation(&first, &second).abs() < 4.0 / 316.0);
     assert!(correlation(&first[1..], &first).abs() < 4.0 / 316.0);
 }
@@ -98,7 +98,7 @@ fn the_same_seed_gives_the_same_departures() {
 }
 
 #[test]
-fn the_first_one_does_not_leave_at_once() {
+fn the_first_departure_has_a_gap_too() {
     let starts: Vec<f64> = (0..2000)
         .map(|seed| poisson(pps(1_000_000, 1), Some(seed), 1).departures[0].state.due as f64)
         .collect();

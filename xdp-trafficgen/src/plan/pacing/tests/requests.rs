@@ -1,4 +1,4 @@
-//! From what was written to what is asked of the program.
+//! From the configuration to the program's constants.
 
 use xdp_trafficgen_ebpf::abi::timing::{pacing as codes, stream_kind};
 
@@ -30,7 +30,7 @@ fn check_rate(amount: (u64, u64), unit: RateUnit, size: &Size, expected: (u128, 
 #[test]
 fn rates_in_frames() {
     let fixed = Size::Fixed;
-    // RFC 2544, appendix B has these for 10 Mbit/s: 14880, 8445, 812 frames a second.
+    // RFC 2544, appendix B has these rates for 10 Mbit/s: 14880, 8445, 812 frames a second.
     check_rate((10_000_000, 1), RateUnit::BitsL1, &fixed(64), (10_000_000, 672));
     check_rate((10_000_000, 1), RateUnit::BitsL1, &fixed(128), (10_000_000, 1184));
     check_rate((10_000_000, 1), RateUnit::BitsL1, &fixed(1518), (10_000_000, 12_304));
@@ -38,7 +38,7 @@ fn rates_in_frames() {
     check_rate((2, 5), RateUnit::LineShare, &fixed(1518), (4_000_000_000, 12_304));
     check_rate((10_000_000_000, 1), RateUnit::BitsL2, &fixed(1250), (1_000_000, 1));
     check_rate((3, 2), RateUnit::Frames, &fixed(64), (3, 2));
-    // Means: 64, 164, … 964; 64 to 65; 7 · 64 + 4 · 570 + 1518 by 12; 64, 64, 1280.
+    // The means are those of 64, 164, … 964; 64 to 65; 7 · 64 + 4 · 570 + 1518 by 12; 64, 64, 1280.
     check_rate(
         (8, 1),
         RateUnit::BitsL2,
@@ -98,7 +98,7 @@ fn check_note(rate: Rate, speed: Option<u64>, expected: Option<&str>) {
 }
 
 #[test]
-fn more_than_the_link_carries_is_said() {
+fn a_rate_above_the_link_has_a_note() {
     let gigabits = |gigabits: u64| Some(gigabits * 1_000_000_000);
     check_note(
         pps(7_450_000, 1),
@@ -116,7 +116,7 @@ fn an_unknown_speed_has_a_cure() {
         config.flows =
             vec![flow(Profile::Constant(Rate { unit: RateUnit::LineShare, ..pps(1, 2) }))]
     });
-    let wrong = pacing_and_notes(&config, 1).expect_err("nobody knows the speed");
+    let wrong = pacing_and_notes(&config, 1).expect_err("the speed is unknown");
     assert_eq!(wrong.len(), 1);
     assert!(wrong[0].help.contains("speed = \"10Gbps\""), "{}", wrong[0].help);
 }
@@ -139,14 +139,14 @@ fn too_many_segments_have_a_cure() {
             .map(|pacing| pacing.expect("a rate").0.segments.len())
     };
     let precise = segments(100_000).expect("room");
-    // With less room, less precisely.
+    // Less room makes the departures less precise.
     let rough = segments(precise - 1).expect("room");
     assert!(rough < precise / 2, "{rough} of {precise}");
     assert!(segments(10).expect_err("no room")[0].help.contains("more slowly"));
 }
 
 #[test]
-fn loads_that_flows_share_take_room_once() {
+fn loads_that_flows_share_have_segments_once() {
     let sine =
         Profile::Sine { mean: pps(1_000_000, 1), amplitude: pps(900_000, 1), period: millis(10) };
     let one = of_profile(sine.clone(), 2);
@@ -199,7 +199,7 @@ fn workers_with_little_to_do_sleep() {
             bursts: None,
         })
     };
-    // However many frames there are at a time.
+    // The size of a burst makes no difference.
     check(burst(1000, Spacing::Link, 100_000), 1, false);
     check(burst(10, Spacing::Gap(Duration::from_micros(10)), 1000), 1, true);
     check(burst(10, Spacing::Gap(millis(2)), 1000), 1, false);
