@@ -405,8 +405,8 @@ impl Assembly {
             flows: if single { Vec::new() } else { each_worker().flat_map(state).collect() },
             header_states: each_worker()
                 .flat_map(|worker| {
-                    let has_state = flows.iter().enumerate().filter(|(index, _)| has_state(index));
-                    has_state.map(move |(_, flow)| flow.header_state(worker, stride))
+                    let with_state = flows.iter().enumerate().filter(|(index, _)| has_state(index));
+                    with_state.map(move |(_, flow)| flow.header_state(worker, stride))
                 })
                 .collect(),
             turns: turns.collect(),
