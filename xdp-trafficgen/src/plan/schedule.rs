@@ -62,7 +62,9 @@ pub fn cycle_len(weights: &[u32]) -> u64 {
 /// The smallest numbers in the same proportion.
 pub fn reduced(weights: &[u32]) -> Vec<u32> {
     let divisor = weights.iter().fold(0, |divisor, &weight| gcd(divisor, weight.into())).max(1);
-    weights.iter().filter_map(|&weight| u32::try_from(u128::from(weight) / divisor).ok()).collect()
+    #[expect(clippy::cast_possible_truncation, reason = "the quotient of a weight of 32 bits")]
+    let share = |&weight: &u32| (u128::from(weight) / divisor) as u32;
+    weights.iter().map(share).collect()
 }
 
 /// Each index i `shares[i]` times, spread as evenly as possible.

@@ -224,7 +224,7 @@ impl Builder<'_> {
                 )
                 .help("give some of them a single value, or a range below 2⁶²"));
             }
-            fields.push(self.field(item, &order, checksums, self.joined.contains(&index))?);
+            fields.push(self.field(index, &order, checksums)?);
         }
         let specified = checksums.iter().map(|reaching| {
             let checksum = &reaching.checksum;
@@ -256,13 +256,14 @@ impl Builder<'_> {
         blank
     }
 
+    /// The slot of the item with this index.
     fn field(
         &self,
-        item: &Item,
+        index: usize,
         order: &[usize],
         checksums: &[Reaching],
-        joined: bool,
     ) -> Result<(Field, Sequence, u128), Diagnostic> {
+        let (item, joined) = (&self.items[index], self.joined.contains(&index));
         let width = item.width();
         let slot_of = |at: At| order.iter().position(|&index| self.items[index].at == Some(at));
         let leads =
