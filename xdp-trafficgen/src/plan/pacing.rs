@@ -2,15 +2,17 @@
 //! one for each worker and port, or for each worker and flow.
 //!
 //! The module is pure: it makes tables for the kernel of the configuration and the link's speed. In
-//! reading order: `rates` (frames a second, exactly), `curve` (rates that change), `streams`
-//! (departures of each worker), [`simulation`] (streams without a kernel), `leap` (moving far
-//! ahead), [`missed`] (departures while a port cannot send).
+//! reading order: `request` (the loads of a port and its flows), `rates` (frames a second,
+//! exactly), `curve` (rates that change), `streams` (departures of each worker), [`simulation`]
+//! (streams without a kernel), `leap` (moving far ahead), [`missed`] (departures while a port
+//! cannot send).
 
 mod curve;
 mod gap;
 mod leap;
 pub mod missed;
 mod rates;
+mod request;
 pub mod simulation;
 mod streams;
 #[cfg(test)]
@@ -23,17 +25,11 @@ use xdp_trafficgen_ebpf::{
     timing,
 };
 
-use self::{
-    curve::Curve,
-    rates::{BurstTiming, Frames, MAX_NANOS, UnknownSpeed},
-    streams::Limits,
-};
+use self::rates::MAX_NANOS;
+pub(super) use self::request::Request;
 use crate::{
-    config::{
-        Diagnostic, Flow, LatePolicy, Located, Origin, Port, Profile, Rate, RateUnit, Total,
-        rate::{Burst, Spacing},
-    },
-    units::{Nanos, PerWorker, Pps, Ratio},
+    config::{Diagnostic, LatePolicy, Rate},
+    units::{Nanos, PerWorker, Pps},
 };
 
 /// How a port's frames are paced.
@@ -143,41 +139,6 @@ pub fn mechanism(peak: f64, batch_size: u32) -> String {
     }
 }
 
-/// A port whose frames may be paced.
-pub(super) struct Request<'a> {
-    pub(super) port: &'a Port,
-    pub(super) flows: &'a [&'a Flow],
-    /// At least 1.
-    pub(super) workers: usize,
-    /// Bits a second of the link, when the kernel knows.
-    pub(super) link_speed: Option<u64>,
-    /// Segments of its streams at most: [`MAX_SEGMENTS`].
-    pub(super) max_segments: usize,
-}
-
-/// The load of a port or a flow, before it is split among workers.
-struct Demand {
-    profile: Profile<Pps>,
-    limits: Limits,
-    requested: Option<Pps>,
-    /// The highest rate in frames a second.
-    peak: f64,
-    /// The steady rate in frames a second, as in [`Pacing`].
-    steady: f64,
-    /// The highest rate in bits a second on the wire; 0 for bursts at the link's speed.
-    wire: f64,
-}
-
-/// The sender at a rate: a port with all of its flows, or a flow.
-struct Sender<'a> {
-    name: &'a str,
-    /// Mean bytes of the sender's frames, FCS included.
-    mean_size: Ratio,
-    limits: Limits,
-    /// The factor of the sender's rate.
-    factor: Ratio,
-}
-
 /// Works out a port's pacing, and notes about it; none when the configuration has no rate for it.
 ///
 /// # Errors
@@ -257,176 +218,7 @@ pub(super) fn pacing(
     Ok(Some((pacing, notes)))
 }
 
-impl Request<'_> {
-    /// The port, whose flows share its rate.
-    fn whole_port(&self) -> Sender<'_> {
-        // The port begins with the first of its flows.
-        let delay = self.flows.iter().map(|flow| nanos(flow.delay.value)).min().unwrap_or(0);
-        let bounds = self.flows.iter().flat_map(|flow| {
-            let begin = nanos(flow.delay.value);
-            [
-                Some(begin),
-                flow.duration.as_ref().map(|duration| begin.saturating_add(nanos(duration.value))),
-            ]
-        });
-        let cuts = bounds.flatten().map(|time| time.saturating_sub(delay)).collect();
-        Sender {
-            name: &self.port.name.value,
-            mean_size: rates::mean_size_of(self.flows),
-            limits: Limits { delay, end: u64::MAX, packets: u64::MAX, phase: 0, cuts, turn: 0 },
-            factor: Ratio::ONE,
-        }
-    }
-
-    /// A flow with a rate of its own, by its number; `factor` multiplies the rate.
-    fn flow(&self, index: u32, factor: Ratio) -> Sender<'_> {
-        let flow = self.flows[index as usize];
-        let delay = nanos(flow.delay.value);
-        let duration = flow.duration.as_ref().map(|duration| nanos(duration.value));
-        let is_free = self.flows.len() > 1 && flow.delay.place == Origin::Default;
-        Sender {
-            name: &flow.name.value,
-            mean_size: rates::mean_size(&flow.size.value),
-            limits: Limits {
-                delay,
-                end: duration.map_or(u64::MAX, |duration| delay.saturating_add(duration)),
-                packets: flow.packets.as_ref().map_or(u64::MAX, |packets| packets.value),
-                phase: if is_free { index } else { 0 },
-                cuts: duration.into_iter().collect(),
-                turn: index,
-            },
-            factor,
-        }
-    }
-
-    /// The load of a sender with this rate, in exact frames a second.
-    fn demand(&self, rate: &Located<Profile>, sender: Sender<'_>) -> Result<Demand, Diagnostic> {
-        let Sender { name, mean_size, limits, factor } = sender;
-        let frames = Frames { mean_size, speed: self.speed() };
-        let exact = rate.value.try_map(|rate| frames.rate(*rate));
-        let mut profile = exact.map_err(|UnknownSpeed| self.unknown_speed(&rate.place))?;
-        let mut at_link_speed = false;
-        match &mut profile {
-            Profile::Constant(rate) => *rate = rate.times(factor),
-            Profile::Poisson { mean, seed } => {
-                *mean = mean.times(factor);
-                // Flows with the same seed have different departures all the same.
-                *seed = Some(seed.unwrap_or(0) ^ name_hash(name));
-            }
-            Profile::Burst(Burst { spacing: spacing @ Spacing::Link, .. }) => {
-                *spacing = Spacing::Gap(frames.gap_at_full_speed());
-                at_link_speed = true;
-            }
-            // A total excludes these profiles.
-            Profile::Burst(_)
-            | Profile::Ramp { .. }
-            | Profile::Steps { .. }
-            | Profile::Sine { .. }
-            | Profile::Trace { .. } => {}
-        }
-        let (requested, peak, steady) = match (&profile, Curve::of(&profile)) {
-            (Profile::Constant(rate) | Profile::Poisson { mean: rate, .. }, _) => {
-                (Some(*rate), rate.to_f64(), rate.to_f64())
-            }
-            (Profile::Burst(burst), _) => {
-                let burst = BurstTiming::of(burst);
-                (None, 1e9 / burst.shortest_gap().to_f64(), 1e9 / burst.longest_gap())
-            }
-            (_, curve) => (
-                None,
-                curve.as_ref().map_or(0.0, Curve::peak),
-                curve.as_ref().map_or(0.0, Curve::mean),
-            ),
-        };
-        let wire = if at_link_speed { 0.0 } else { peak * frames.wire_bits().to_f64() };
-        Ok(Demand { profile, limits, requested, peak, steady, wire })
-    }
-
-    /// The factor of the flows' own rates with which their sum is the total.
-    fn factor(&self) -> Result<Ratio, Diagnostic> {
-        let Some(total) = &self.port.total else { return Ok(Ratio::ONE) };
-        let Total { rate: wanted, among } = &total.value;
-        let measured = among.iter().map(|(rate, size)| {
-            let frames = Frames { mean_size: rates::mean_size(size), speed: self.speed() };
-            frames.measured(*rate, wanted.unit)
-        });
-        let measured = measured
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|UnknownSpeed| self.unknown_speed(&total.place))?;
-        // The total in the same measure, whatever the size of frames.
-        let wanted = match wanted.unit {
-            RateUnit::LineShare => {
-                let speed = self.speed().ok_or_else(|| self.unknown_speed(&total.place))?;
-                wanted.amount.times(Ratio::whole(speed))
-            }
-            RateUnit::Frames | RateUnit::BitsL2 | RateUnit::BitsL1 => wanted.amount,
-        };
-        Ok(wanted.times(Ratio::sum(&measured).inverse()))
-    }
-
-    fn unknown_speed(&self, place: &Origin) -> Diagnostic {
-        let interface = &self.port.interface.value;
-        let message = format!(
-            "a share of the line rate means nothing on `{interface}`, whose speed is not known"
-        );
-        Diagnostic::new(place, message)
-            .help(format!("say it at the port `{}`: speed = \"10Gbps\"", self.port.name.value))
-    }
-
-    fn speed(&self) -> Option<u64> {
-        self.port.speed.as_ref().map(|speed| speed.value).or(self.link_speed)
-    }
-
-    fn notes(&self, pacing: &Pacing, wire: f64) -> Vec<String> {
-        let workers = self.workers as f64;
-        let says = mechanism(pacing.peak / workers, self.port.batch_size.value);
-        let mut notes = vec![format!("each worker {says}")];
-        // Shares of the line rate may exceed it by a rounding error.
-        if let Some(speed) = self.speed().map(|speed| speed as f64)
-            && wire > speed * (1.0 + 1e-9)
-        {
-            let carries = figure(pacing.peak * speed / wire);
-            notes.push(format!("asks for {}, the link carries {carries}", figure(pacing.peak)));
-        }
-        notes
-    }
-
-    fn too_many_segments(&self) -> Diagnostic {
-        let rate = self
-            .port
-            .rate
-            .as_ref()
-            .or_else(|| self.flows.iter().find_map(|flow| flow.rate.as_ref()));
-        let place = rate.map_or(&self.port.name.place, |rate| &rate.place);
-        Diagnostic::new(
-            place,
-            format!(
-                "the changing rates of this port take more than {} segments of constant gap to follow",
-                self.max_segments
-            ),
-        )
-        .help("let them change more slowly or for a shorter time, in fewer flows or on fewer CPUs")
-    }
-}
-
-/// A hash of a name (FNV-1a, 64 bits), the same in every session: the default seed of its Poisson
-/// process.
-fn name_hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
 /// A time in nanoseconds, at most 73 years.
 fn nanos(time: Duration) -> u64 {
     Nanos::from(time).get().min(MAX_NANOS)
-}
-
-/// Frames a second, for a sentence.
-fn figure(rate: f64) -> String {
-    match rate {
-        1e6.. => format!("{:.2} Mpps", rate / 1e6),
-        1e3.. => format!("{:.2} kpps", rate / 1e3),
-        _ => format!("{rate:.2} pps"),
-    }
 }
