@@ -43,19 +43,18 @@ pub struct Snapshot {
     pub ports: Vec<PortCount>,
 }
 
-/// What became of one port's frames. After a run `frames_attempted` is `frames_tx` plus all drops.
-/// While it goes on there are frames `in_flight` too, and counters are read one after the other
-/// while they change.
+/// The fate of one port's frames. After a run, `frames_attempted` is `frames_tx` plus all drops. During
+/// a run there are frames `in_flight`, too, and counters change while they are read one by one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PortCount {
     /// The port's name.
     pub name: String,
     /// The interface's name.
     pub interface: String,
-    /// How long it is since the port's start, or was when it ended.
+    /// Time from the port's start until now, or until its end.
     pub elapsed: Duration,
-    /// The part of it in which the port was due to send: from the first of its flows to the last,
-    /// without pauses in which none is to be sent. What rates are over.
+    /// The part of `elapsed` in which the port was due to send: from its first flow to its last,
+    /// without pauses in which no flow sends. Rates are computed over it.
     pub due_time: Duration,
     /// Repetitions of the program.
     pub frames_attempted: u64,
@@ -65,39 +64,40 @@ pub struct PortCount {
     /// Frames whose fate is not known yet: up to a batch a worker, and a little more for counters
     /// read one by one.
     pub in_flight: u64,
-    /// Frames that went nowhere, by reason.
+    /// Dropped frames by reason.
     pub drops: Vec<(DropReason, u64)>,
-    /// How well departure times were kept, where there are some.
+    /// How well departures were kept; none at full speed.
     pub punctuality: Option<Punctuality>,
-    /// The most frames that leave together just now, where they have departure times.
+    /// The current batch size, the largest of all workers; none at full speed.
     pub batch_size: Option<u64>,
-    /// What the port sends, in the configuration's order.
+    /// The port's flows, in the configuration's order.
     pub flows: Vec<FlowCount>,
-    /// The same frames, by the CPU that sent them.
+    /// The same frames by the CPU that sent them.
     pub workers: Vec<WorkerCount>,
-    /// Trace points that this kernel lacks, and with them figures: see [`TracePoint`].
+    /// Trace points that this kernel lacks; the figures that depend on them are missing: see
+    /// [`TracePoint`].
     pub lacks: Vec<TracePoint>,
-    /// Index of the interface that frames leave by; none when they do not.
+    /// Index of the interface that frames leave by; none when they do not leave.
     pub leaves_by: Option<u32>,
-    /// Bits a second of its link, where there is one that can be relied on.
+    /// Bits a second of that interface's link; none where the figure is unreliable.
     pub line_rate: Option<u64>,
-    /// What that interface counted meanwhile, whoever sent; only after the end of a run, and when
-    /// it was there to the end.
+    /// What that interface counted during the run, for all senders. Known after the end of a run, if
+    /// the interface existed to the end.
     pub interface_count: Option<Counters>,
-    /// Where that count parts from ours.
+    /// Where that count differs from ours.
     pub mismatches: Vec<Mismatch>,
-    /// How long a worker of the port stood still, at once and in all: its process was stopped, or
-    /// the machine was paused.
+    /// How long a worker of the port stood still, because its process was stopped or the machine was
+    /// paused: the longest single time, and all times together.
     pub still: (Duration, Duration),
-    /// What the port missed while it was not running at all.
+    /// Times in which the port could not send at all.
     pub outage: Outage,
 }
 
-/// What became of the frames of one worker.
+/// The fate of one worker's frames.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkerCount {
-    /// Its CPU. One that is not among the plan's has no worker: a worker's thread was moved there
-    /// from outside.
+    /// The worker's CPU. A CPU that is not among the plan's has no worker: the thread of another
+    /// worker was moved there from outside.
     pub cpu: u32,
     /// Repetitions of the program.
     pub frames_attempted: u64,
@@ -106,13 +106,13 @@ pub struct WorkerCount {
     pub frames_tx: u64,
     /// Frames whose fate is not known yet.
     pub in_flight: u64,
-    /// Frames that went nowhere, by reason.
+    /// Dropped frames by reason.
     pub drops: Vec<(DropReason, u64)>,
-    /// Events of `xdp_exception` meanwhile: they explain frames whose fate nothing else tells.
+    /// Events of `xdp_exception`: they explain frames whose fate no other trace point reports.
     pub exceptions: u64,
 }
 
-/// What became of one flow's frames.
+/// The fate of one flow's frames.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FlowCount {
     /// The flow's name.
@@ -124,19 +124,19 @@ pub struct FlowCount {
     pub frames_tx: u64,
     /// Bytes on the wire of those frames, FCS included.
     pub bytes_tx: u64,
-    /// As [`PortCount::due_time`], of the flow alone. One that ends by a number of frames without
-    /// departure times, to the end of the port.
+    /// As [`PortCount::due_time`], for the flow alone. At full speed, a flow that ends by a number of
+    /// frames is due to the end of the port.
     pub due_time: Duration,
     /// Frames whose fate is not known yet.
     pub in_flight: u64,
-    /// Frames that went nowhere, by reason.
+    /// Dropped frames by reason.
     pub drops: Vec<(DropReason, u64)>,
-    /// How well departure times were kept, where there are some.
+    /// How well departures were kept; none at full speed.
     pub punctuality: Option<Punctuality>,
 }
 
 impl FlowCount {
-    /// Frames of the flow's share that are over: made, or given up with their departure.
+    /// Departures of the flow's share that are over, with a frame or unsent.
     pub fn due(&self) -> u64 {
         self.frames_attempted + self.punctuality.map_or(0, |punctuality| punctuality.unsent)
     }
@@ -227,14 +227,14 @@ impl PortCount {
         })
     }
 
-    /// The count after the end of a run: a frame still in flight now has gone a way no trace point
-    /// tells of, or only `xdp_exception`.
+    /// The count after the end of a run: the fate of a frame that is still in flight was reported by
+    /// no trace point, or by `xdp_exception` alone.
     #[must_use]
     pub fn settled(mut self) -> Self {
-        let mut given_up = 0;
+        let mut all_exceptions = 0;
         for worker in &mut self.workers {
             let exceptions = worker.exceptions.min(worker.in_flight);
-            given_up += exceptions;
+            all_exceptions += exceptions;
             let lost = [
                 (DropReason::Exception, exceptions),
                 (DropReason::Unaccounted, worker.in_flight - exceptions),
@@ -243,8 +243,9 @@ impl PortCount {
             add_drops(&mut self.drops, &lost);
             worker.in_flight = 0;
         }
-        // Which of several flows the exceptions met, nobody says.
-        let all = given_up == self.in_flight;
+        // Exceptions have no flow: where they explain only some of the frames, flows cannot say
+        // which of theirs.
+        let all = all_exceptions == self.in_flight;
         let reason = if all { DropReason::Exception } else { DropReason::Unaccounted };
         for flow in &mut self.flows {
             add_drops(&mut flow.drops, &[(reason, std::mem::take(&mut flow.in_flight))]);
@@ -253,7 +254,7 @@ impl PortCount {
         self
     }
 
-    /// Frames that went nowhere.
+    /// Frames that were dropped.
     pub fn frames_dropped(&self) -> u64 {
         self.drops.iter().map(|&(_, count)| count).sum()
     }
@@ -286,7 +287,7 @@ impl PortCount {
             still: (longest, still),
             outage,
         } = earlier;
-        // Only whole when no run lacks it.
+        // The sum is complete only if every run that sent has its part.
         if *frames_attempted > 0 {
             self.interface_count = self.interface_count.take().zip(interface_count.as_ref()).map(
                 |(mut all, earlier)| {
@@ -350,7 +351,7 @@ impl WorkerCount {
     }
 }
 
-/// What became of each flow's frames.
+/// The fate of each flow's frames.
 fn flow_counts(
     plan: &PortPlan,
     generator: &Generator,
@@ -360,7 +361,7 @@ fn flow_counts(
     for (index, state) in (0..).zip(states) {
         let mut counted = generator.flow_counts(index, &plan.program)?;
         if counted.is_empty() {
-            // The single flow, whose frames are all the worker's.
+            // A single flow has all of the worker's frames.
             let Worker { counts, only, .. } = state.worker;
             let frames = state.worker.frames_attempted();
             let dropped_frames = counts.refused + counts.dropped;
@@ -394,7 +395,7 @@ fn flow_counts(
         }
         let frames_tx =
             frames.saturating_sub(in_flight + drops.iter().map(|(_, count)| count).sum::<u64>());
-        // Counted byte by byte where sizes differ, and without the FCS.
+        // Where sizes differ, the program counts bytes, without the FCS.
         let bytes_tx = match (frames_tx, bytes) {
             (0, _) => 0,
             (_, 0) => frames_tx * u64::from(flow.largest),
@@ -419,13 +420,13 @@ fn flow_counts(
 struct Total {
     frames: u64,
     bytes: u64,
-    /// Of frames that were not transmitted, or not yet.
+    /// Bytes of frames that were dropped or are in flight.
     lost_bytes: u64,
     in_flight: u64,
     drops: Vec<(DropReason, u64)>,
 }
 
-/// Whether the program counts the flows of this port each for itself.
+/// Whether the program counts each flow of this port separately.
 fn counted_apart(plan: &PortPlan) -> bool {
     !plan.program.flows.is_empty()
 }

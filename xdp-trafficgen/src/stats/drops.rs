@@ -1,32 +1,32 @@
-//! Why frames went nowhere: the reason, without cause and cure, which are [`crate::diagnosis`]'s.
+//! Why frames were dropped: the reason. Causes and cures are in [`crate::diagnosis`].
 
 use xdp_trafficgen_ebpf::abi::{CLASSES, DropLayer, FlowDrops, MAX_ERRNO, drop_class};
 
 use crate::{kernel::generator::Refusals, sys::errnos};
 
-/// Why a frame went nowhere.
+/// Why a frame was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DropReason {
     /// The driver took only part of a bulk: its transmit queue was full.
     QueueFull,
     /// The driver refused a bulk with this errno.
     Driver(u32),
-    /// The kernel refused the redirect with this errno, before the driver was asked.
+    /// The kernel refused the redirect with this errno, before it called the driver.
     Redirect(u32),
-    /// The action is `drop`: as asked.
+    /// The action is `drop`, as the user requested.
     Action,
     /// The program could not build the frame: a bug of this project.
     Aborted,
-    /// The program ran on a CPU that has no worker, for a worker's thread had been moved there.
+    /// The program ran on a CPU that has no worker, because a worker's thread was moved there.
     WorkerMoved,
-    /// The kernel gave the frame up for what the program returned (`xdp_exception`).
+    /// The kernel dropped the frame because of what the program returned (`xdp_exception`).
     Exception,
     /// No trace point reported the drop: the kernel dropped the frame in another way.
     Unaccounted,
 }
 
 impl From<(DropLayer, u32)> for DropReason {
-    /// Who refused it, and with which errno (0 for none).
+    /// The layer that refused the frame, and its errno (0 for none).
     fn from(refusal: (DropLayer, u32)) -> Self {
         match refusal {
             (DropLayer::Driver, 0) => Self::QueueFull,
@@ -61,8 +61,8 @@ pub fn errno_name(errno: u32) -> String {
     }
 }
 
-/// The reasons behind a flow's losses by class, where `refusals` is all that happened to the frames
-/// of its worker: the errno of a class of several is known when only one of them happened.
+/// The reasons for a flow's drops by class. `refusals` has all refusals of its worker: where a class
+/// holds several errnos, the flow's is known when only one of them occurred.
 pub(super) fn of_classes(classes: &FlowDrops, refusals: &Refusals) -> Vec<(DropReason, u64)> {
     let reason = |class: usize| {
         let (layer, errno) = CLASSES[class];

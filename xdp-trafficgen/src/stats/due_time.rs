@@ -1,24 +1,24 @@
-//! In which time flows were due to send: what rates are over. Neither the wait for the first of
-//! them counts, nor pauses in which no flow sends; but the time does in which something kept them
-//! from sending.
+//! The time in which flows were due to send, over which rates are computed. The wait before the first
+//! flow and pauses without any flow are not part of it; the time in which flows were kept from
+//! sending is.
 
 use std::time::Duration;
 
 use crate::plan::FlowPlan;
 
-/// A time from one moment to another, both since the start.
+/// A time from one moment to another, both counted from the start.
 pub(super) type Window = (Duration, Duration);
 
-/// When a flow is due to send, within `window`. One that ends by a number of frames, to the
+/// When a flow is due to send, within `window`. A flow that ends by a number of frames is due to the
 /// window's end.
 pub(super) fn of_flow(flow: &FlowPlan, window: Window) -> Window {
     let begin = flow.delay.max(window.0);
     (begin, end_of(flow).min(window.1).max(begin))
 }
 
-/// When each flow is due to send of a port without departure times, which has been sending for
-/// `elapsed`. The call at hand goes on where the time of the last flows ends, and its frames count:
-/// their time does too, or the rate would be too high.
+/// When each flow of a port at full speed is due to send, after `elapsed`. The last call continues
+/// past the end of the last flows. Its frames count, so its time counts too: the rate would be too
+/// high otherwise.
 pub(super) fn at_full_speed(flows: &[FlowPlan], elapsed: Duration) -> Vec<Window> {
     let last = flows.iter().map(end_of).max().unwrap_or_default();
     let window = |flow| match of_flow(flow, (Duration::ZERO, elapsed)) {

@@ -1,7 +1,7 @@
-//! How evenly frames follow each other: statistics of the gaps between arrivals. Pure arithmetic on
-//! what a receiver wrote down.
+//! How evenly frames follow each other: statistics of the gaps between arrivals. Pure
+//! arithmetic on a receiver's time stamps.
 //!
-//! The error of a gap is the gap less the nominal one: positive when a frame came late after the
+//! The error of a gap is the gap less the nominal one: positive when a frame arrived late after the
 //! one before it.
 
 use crate::units::Nanos;
@@ -17,20 +17,20 @@ pub const CLOSE_NS: u64 = 200;
 /// Shares of the gaps, in thousandths, up to which the errors are reported.
 pub const PERMILLES: [u64; 9] = [1, 10, 50, 100, 500, 900, 950, 990, 999];
 
-/// What is left out at the start of a run by default: caches are cold, and the CPU's
+/// The time at the start of a run that is left out by default: caches are cold, and the CPU's
 /// frequency is still rising.
 pub const WARM_UP: Duration = Duration::from_millis(100);
 
-/// The gaps between frames that should all be alike. At least one.
+/// The gaps between frames that should all be alike; at least one gap.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gaps {
-    /// What they should be, in nanoseconds.
+    /// The intended gap, in nanoseconds.
     pub nominal_ns: f64,
     /// Arrivals at the start that were left out as warm-up.
     pub warm_up_frames: u64,
-    /// From the first arrival that counts to the last.
+    /// Time from the first arrival that counts to the last.
     pub span: Duration,
-    /// In nanoseconds, from the shortest to the longest.
+    /// The gaps in nanoseconds, from the shortest to the longest.
     sorted: Vec<u64>,
 }
 
@@ -68,12 +68,12 @@ impl Gaps {
         })
     }
 
-    /// How many there are; never 0.
+    /// The number of gaps; never 0.
     pub fn count(&self) -> u64 {
         self.sorted.len() as u64
     }
 
-    /// Those whose error is at most this, in either direction.
+    /// The number of gaps with an error of at most `ns`, in either direction.
     pub fn within(&self, ns: u64) -> u64 {
         let ns = float(ns);
         let below = self.sorted.partition_point(|&gap| self.error(gap) < -ns);
@@ -81,7 +81,7 @@ impl Gaps {
         (up_to - below) as u64
     }
 
-    /// Frames less than [`CLOSE_NS`] behind the one before.
+    /// The number of frames less than [`CLOSE_NS`] after the one before.
     pub fn close(&self) -> u64 {
         self.sorted.partition_point(|&gap| gap < CLOSE_NS) as u64
     }
@@ -139,12 +139,12 @@ impl Gaps {
 }
 
 impl Histogram {
-    /// The gaps that have a bin.
+    /// The number of all gaps.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum::<u64>() + self.below + self.above
     }
 
-    /// The error at which the bins begin, in nanoseconds.
+    /// The lower edge of the first bin, in nanoseconds.
     #[expect(clippy::cast_possible_wrap, reason = "no allocation has 2⁶³ bytes")]
     pub fn first_ns(&self) -> i64 {
         -i64::from(self.bin_ns) * (self.counts.len() / 2) as i64
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_leave_together_are_told() {
+    fn frames_that_leave_together_are_counted() {
         assert_eq!(measure(&[0, 199, 200, 201, 2000], 2000.0).close(), 2);
     }
 

@@ -1,5 +1,5 @@
-//! What a port goes through while it cannot send: the departures of that time are counted as never
-//! sent, and the time counts as one in which it was due to send.
+//! Counts of a port during an outage: the departures of that time count as unsent, and the time
+//! counts as one in which the port was due to send.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::{
     },
 };
 
-/// What outages cost a port.
+/// The outages of a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outage {
-    /// How long it could not send, in all.
+    /// How long the port could not send, all outages together.
     pub down: Duration,
-    /// How often it started again.
+    /// How often the port was started again.
     pub restarts: u64,
-    /// Departures meanwhile, of which no frame left.
+    /// Departures during outages, none of which had a frame.
     pub unsent: u64,
-    /// Why it failed at last.
+    /// Why it last failed.
     pub reason: String,
 }
 
@@ -39,26 +39,26 @@ impl Outage {
     }
 }
 
-/// A port that has stopped sending, and its counts as they go on.
+/// A port in an outage, and its counts during it.
 #[derive(Clone, Debug)]
 pub struct StoppedPort {
-    /// The counts when it stopped.
+    /// The counts at the start of the outage.
     count: PortCount,
     missed: MissedDepartures,
-    /// When it stopped, since its last start.
+    /// The start of the outage, counted from the port's last start.
     from: Duration,
 }
 
 impl StoppedPort {
-    /// Of a port that sent, as `planned`, until so long after its start. `count`: all counts then;
-    /// `before`: those before that start.
+    /// A port that sent as `planned` until `from`, counted from its last start. `count` has all
+    /// counts of then, and `before` those from before that start.
     pub fn since(
         planned: MissedDepartures,
         from: Duration,
         count: PortCount,
         before: &PortCount,
     ) -> Self {
-        // All are in the configuration's order, and what was over before is not planned any more.
+        // All are in the configuration's order; flows that had ended before are not planned.
         let mut counted = count.flows.iter().zip(&before.flows);
         let had = |name: &String| {
             let (now, before) = counted.by_ref().find(|(now, _)| now.name == *name)?;
@@ -68,7 +68,8 @@ impl StoppedPort {
         Self { count, missed: planned.after(from, &had), from }
     }
 
-    /// The counts so long after the last start. Times must not go back.
+    /// The counts at `to`, counted from the port's last start. Later calls must not have earlier
+    /// times.
     pub fn counts(&mut self, to: Duration, reason: &str) -> PortCount {
         let mut count = self.count.clone();
         count.outage.down += to.saturating_sub(self.from);
@@ -98,7 +99,7 @@ impl StoppedPort {
         }
         if let Some(streams) = streams {
             let unsent = missed.iter().map(Flow::missed).sum();
-            // Where not all flows send all the time, only the departures tell.
+            // Where some flows pause, the requested rate follows from the departures alone.
             let all_send = streams == Streams::Port || missed.iter().all(Flow::goes_on);
             let requested = requested.iter().copied().sum::<Option<f64>>().filter(|_| all_send);
             let nothing_sent = Punctuality::of_nothing_sent(unsent, requested, due_time);
@@ -119,8 +120,7 @@ mod tests {
         plan::{DefaultRoute, PortPlan, plan, tests::facts},
     };
 
-    /// A port with this rate, if any, and flows with a delay (written, so that it is kept), and
-    /// these lines.
+    /// A port with this rate, if any, and a flow with each of these lines.
     fn port(rate: Option<u32>, flows: &[String]) -> PortPlan {
         let rate = rate.map_or(String::new(), |rate| format!("rate = '{rate}pps'\n"));
         let mut text = format!("[[ports]]\nname = 'p'\ninterface = 'veth0'\n{rate}");
@@ -135,7 +135,7 @@ mod tests {
         plan.unwrap_or_else(|wrong| panic!("{wrong}")).ports.remove(0)
     }
 
-    /// Of a port that attempted so many frames of each flow.
+    /// The counts of a port that attempted this number of frames of each flow.
     fn sent(plan: &PortPlan, had: &[u64]) -> PortCount {
         let mut count = PortCount { frames_attempted: had.iter().sum(), ..PortCount::none(plan) };
         count.flows.iter_mut().zip(had).for_each(|(flow, had)| flow.frames_attempted = *had);
@@ -150,7 +150,8 @@ mod tests {
         count.flows.iter().map(|flow| unsent(flow.punctuality)).collect()
     }
 
-    /// The counts at each of these times, in milliseconds; what must hold of any does.
+    /// Checks what holds at every time, at each of these times in milliseconds. Returns the last
+    /// counts.
     #[track_caller]
     fn look(plan: &PortPlan, had: &[u64], from: u64, times: &[u64]) -> PortCount {
         let none = PortCount::none(plan);
@@ -183,15 +184,14 @@ mod tests {
         last
     }
 
-    /// One flow was over at the first look at which nothing was left of it, and at the next all
-    /// that it had missed was forgotten.
+    /// A flow that ends during an outage keeps its unsent departures in all later counts.
     #[test]
-    fn what_a_flow_missed_stays_when_nothing_is_left_of_it() {
+    fn unsent_departures_stay_when_a_flow_has_ended() {
         let flows = ["packets = 2000".to_owned(), "packets = 1000\nweight = 2".to_owned()];
         let shared = port(Some(1000), &flows);
         let count = look(&shared, &[200, 400], 600, &[1000, 1500, 2000, 2500, 3000, 3500, 4000]);
         assert_eq!(unsent_of_flows(&count), [1800, 600]);
-        // 400 departures more were nobody's: it was due for 3 s in all, of which 0.6 were before.
+        // The port was due for 3 s in all, 0.6 of them before the outage.
         assert_eq!(count.due_time, Duration::from_millis(2400));
         assert_eq!(
             count.flows.iter().map(|flow| flow.due_time.as_millis()).collect::<Vec<_>>(),
@@ -207,9 +207,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever flows there are, whenever the port stops, and however often somebody looks.
+        /// For any flows, any time of the outage, and any number of readings.
         #[test]
-        fn a_port_misses_what_its_flows_miss(
+        fn unsent_departures_of_a_port_are_those_of_its_flows(
             (shares, rate) in (any::<bool>(), 1u32..5000),
             flows in proptest::collection::vec((1u32..5, 1u64..8000, 0usize..4, 1u32..2000), 1..5),
             (from, mut times) in (0u64..3000, proptest::collection::vec(0u64..6000, 1..12)),

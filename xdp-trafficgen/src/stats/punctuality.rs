@@ -16,31 +16,31 @@ use crate::{
     units::{Nanos, Pps},
 };
 
-/// Of a flow, or of a port with all of its flows.
+/// How well the departures of a flow were kept, or those of all flows of a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Punctuality {
-    /// Frames a second that were asked for; on average where the rate changes. None while nobody
-    /// knows.
+    /// Frames a second that were requested; the mean where the rate changes. None while it is
+    /// unknown.
     pub requested: Option<f64>,
-    /// Frames a second that were sent (with the action `drop`: made), over `time`; none where
-    /// nothing was due.
+    /// Frames a second that were sent over `time` (with the action `drop`: made); none where no frame
+    /// was due.
     pub achieved: Option<f64>,
-    /// The time in which departures were due, from the first one on; longer where the last frame
-    /// left later than that.
+    /// The time in which departures were due, from the first one on; it includes the lateness of the
+    /// last frame.
     pub time: Duration,
     /// Frames that left later than they were due, by more than the threshold.
     pub late: u64,
     /// The worst lateness of those.
     pub worst: Duration,
-    /// Departures that no frame left at: it was too late for them. Of a port's rate that flows
-    /// share, whose they were is known at the end of a run; until then, each flow's are
-    /// estimated by its frames. A port's are those of its flows together.
+    /// Departures that had no frame (`frames_unsent`). A port's are the sum of its flows'. Where flows
+    /// share the port's rate, the flows of unsent departures are known at the end of a run; until
+    /// then they are estimated from each flow's frames.
     pub unsent: u64,
 }
 
 impl Punctuality {
-    /// Of a time in which nothing could be sent; none where nothing was due in it. `requested`
-    /// where it is known.
+    /// The punctuality of a time in which no frame could be sent; none where none was due in it.
+    /// `requested` where it is known.
     pub(super) fn of_nothing_sent(
         unsent: u64,
         requested: Option<f64>,
@@ -48,11 +48,11 @@ impl Punctuality {
     ) -> Option<Self> {
         let requested = requested.or_else(|| rate(unsent, time));
         let known = Self { requested, achieved: rate(0, time), time, unsent, ..Self::default() };
-        // What a worker left behind when it stopped takes no time of its own.
+        // Departures that a worker left unsent when it stopped may take no time.
         (unsent > 0 || !time.is_zero()).then_some(known)
     }
 
-    /// The counts of two times together.
+    /// The counts of two runs together.
     pub(super) fn of_both(this: Option<Self>, earlier: Option<Self>) -> Option<Self> {
         let (Some(mut this), Some(earlier)) = (this, earlier) else { return this.or(earlier) };
         this.add(&earlier);
@@ -62,7 +62,7 @@ impl Punctuality {
     fn add(&mut self, earlier: &Self) {
         let (this, time) = (self.time.as_secs_f64(), (self.time + earlier.time).as_secs_f64());
         let together = |later: Option<f64>, earlier_rate: Option<f64>| match (later, earlier_rate) {
-            // As it was asked for, all the time.
+            // An equal rate stays exactly as it is.
             (Some(later), Some(earlier)) if later.to_bits() == earlier.to_bits() => Some(later),
             (Some(later), Some(earlier)) if time > 0.0 => {
                 Some(earlier + (later - earlier) * this / time)
@@ -77,13 +77,13 @@ impl Punctuality {
         self.unsent += earlier.unsent;
     }
 
-    /// How much of what was due was not sent, 0 to 1.
+    /// The share of unsent departures among all that were due, 0 to 1.
     pub fn shortfall(&self, frames_attempted: u64) -> f64 {
         share(self.unsent, self.unsent + frames_attempted)
     }
 }
 
-/// So many in a time, a second.
+/// A count over a time, per second.
 fn rate(count: u64, time: Duration) -> Option<f64> {
     (!time.is_zero()).then(|| share(count, nanos(time)) * 1e9)
 }
@@ -92,9 +92,9 @@ fn nanos(time: Duration) -> u64 {
     Nanos::from(time).get()
 }
 
-/// Reads how punctual a port was. Fills in that of its flows, whose other counts are there already;
-/// `due` are their departures, when all workers have ended. It is so long since the start, and so
-/// much of that the port was due to send.
+/// Reads how punctual a port was, and fills in the punctuality of `flows`, which have all other counts
+/// already. `elapsed` is the time since the start, `due_time` the part of it in which the port was
+/// due to send, and `due` has the flows' departures when all workers have ended.
 pub(super) fn read(
     plan: &PortPlan,
     pacing: &Pacing,
@@ -126,7 +126,7 @@ pub(super) fn read(
         Streams::Port => times.first().copied().unwrap_or_default(),
         Streams::Flows => of_flows(plan, &spans, &times, elapsed),
     };
-    // Flows that do not all send at the same time never ask for the sum of their rates.
+    // The sum of the flows' rates is requested only if all flows send at the same time.
     let at_once = plan.flows.iter().all(|flow| {
         let first = &plan.flows[0];
         flow.packets.is_none() && (flow.delay, flow.duration) == (first.delay, first.duration)
@@ -134,14 +134,14 @@ pub(super) fn read(
     let known = pacing.requested.iter().map(|rate| rate.map(Pps::to_f64)).sum::<Option<f64>>();
     let whose = match pacing.streams {
         Streams::Port => whose(plan, flows, due, &all),
-        Streams::Flows => spans.iter().map(|span| span.skipped).collect(),
+        Streams::Flows => spans.iter().map(|span| span.unsent).collect(),
     };
     let total_due =
         flows.iter().zip(&whose).map(|(flow, unsent)| flow.frames_attempted + unsent).sum();
     let mut port = Punctuality {
         requested: known
             .filter(|_| at_once || pacing.streams == Streams::Port)
-            .or_else(|| rate(all.departed + all.skipped, time)),
+            .or_else(|| rate(all.departed + all.unsent, time)),
         achieved: rate(all.departed, time),
         time,
         unsent: whose.iter().sum(),
@@ -153,7 +153,7 @@ pub(super) fn read(
             Streams::Flows => {
                 let (span, time) = (spans[index], times[index]);
                 let known = pacing.requested[index].map(Pps::to_f64);
-                let requested = known.or_else(|| rate(span.departed + span.skipped, time));
+                let requested = known.or_else(|| rate(span.departed + span.unsent, time));
                 if plan.flows[index].packets.is_some() {
                     flow.due_time = flow.due_time.min(time);
                 }
@@ -161,7 +161,7 @@ pub(super) fn read(
             }
             Streams::Port => {
                 let due = flow.frames_attempted + whose[index];
-                // Over the time in which the flow was due, of the port's.
+                // The flow's rate is over its own part of the port's time.
                 let part_of_time = share(nanos(flow.due_time), nanos(due_time));
                 let time = time.mul_f64(part_of_time);
                 let of_all = |rate: Option<f64>, part, whole| {
@@ -189,8 +189,8 @@ pub(super) fn read(
     Ok(port)
 }
 
-/// The time in which any flow's departures were due; each is over at its end, though the next
-/// departure would come later.
+/// The time in which any flow's departures were due. Each flow's time is over at its end, although its
+/// next departure would be later.
 fn of_flows(plan: &PortPlan, spans: &[Span], times: &[Duration], elapsed: u64) -> Duration {
     let end = |flow: &FlowPlan| flow.window().1.get();
     let window = |((span, time), flow): ((&Span, &Duration), &FlowPlan)| {
@@ -205,8 +205,7 @@ fn of_flows(plan: &PortPlan, spans: &[Span], times: &[Duration], elapsed: u64) -
     covered(spans.iter().zip(times).zip(&plan.flows).filter_map(window))
 }
 
-/// The share of the departed frames with which was done what was asked for. The action `drop`
-/// transmits none.
+/// The share of the departed frames that met the requested fate. The action `drop` transmits none.
 fn done(action: Action, frames_tx: u64, frames_attempted: u64) -> f64 {
     match action {
         Action::Redirect | Action::Tx | Action::Pass => share(frames_tx, frames_attempted),
@@ -224,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_count_together() {
+    fn runs_add_up() {
         let run = |requested, achieved, seconds| Punctuality {
             requested: Some(requested),
             achieved: Some(achieved),
@@ -240,7 +239,7 @@ mod tests {
                 "{both:?}"
             );
         }
-        // An outage of 3.2 of 10 s, and no rate but that of the departures.
+        // An outage of 3.2 of 10 s; the requested rate follows from the departures.
         let outage = Punctuality::of_nothing_sent(32_000, Some(1e4), Duration::from_millis(3200));
         check(
             outage,
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_does_not_count_as_achieved_unless_it_was_to_be_dropped() {
+    fn dropped_frames_count_as_achieved_only_with_the_action_drop() {
         #[track_caller]
         fn check(action: Action, frames_tx: u64, expected: f64) {
             assert_eq!(done(action, frames_tx, 1000), expected, "{action:?}");
@@ -267,12 +266,12 @@ mod tests {
         check(Action::Redirect, 750, 0.75);
         check(Action::Tx, 0, 0.0);
         check(Action::Pass, 1000, 1.0);
-        // Nothing is ever transmitted.
+        // This action never transmits.
         check(Action::Drop, 0, 1.0);
     }
 
     #[test]
-    fn what_was_not_sent_is_a_share_of_what_was_due() {
+    fn the_shortfall_is_a_share_of_the_departures() {
         let unsent = |unsent| Punctuality { unsent, ..Punctuality::default() };
         assert_eq!(unsent(1).shortfall(999), 0.001);
         assert_eq!(unsent(0).shortfall(0), 0.0);

@@ -1,5 +1,5 @@
-//! Our own counts against what the interface and its NIC counted meanwhile: where they part, a
-//! layer does not do what it says.
+//! Compares our counts with those of the interface and its NIC over the same time. Where they differ,
+//! a layer does not do what it reports.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{
     units::WireLen,
 };
 
-/// Where counts part.
+/// A difference between our counts and an interface's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// The driver accepted more frames than the interface sent: some were lost between the two.
@@ -22,8 +22,8 @@ pub enum Mismatch {
         /// which counter, and how many.
         lost: Vec<(String, u64)>,
     },
-    /// The interface's counters do not know these frames at all, and no counter of the NIC's does:
-    /// nothing confirms our count.
+    /// Neither the interface's counters nor the NIC's include these frames: our count is
+    /// unconfirmed.
     NotCounted {
         /// Frames the driver accepted.
         frames_tx: u64,
@@ -32,10 +32,10 @@ pub enum Mismatch {
     Others {
         /// Frames.
         frames: u64,
-        /// What this host's own network stack answered meanwhile, which may be among them.
+        /// The answers of this host's own network stack in that time, which may be among them.
         answers: StackAnswers,
     },
-    /// The driver accepted more than the link can carry: what is above it cannot have left.
+    /// The driver accepted more than the link can carry: the excess cannot have left.
     AboveLineRate {
         /// Bits a second on the wire that were accepted.
         bits_per_s: u64,
@@ -45,8 +45,8 @@ pub enum Mismatch {
 }
 
 impl Mismatch {
-    /// Adds that of an earlier run of the same port; whether it is of the same kind, else nothing
-    /// is changed.
+    /// Adds a mismatch of an earlier run of the same port, if it is of the same kind. Returns whether
+    /// it is.
     fn add(&mut self, earlier: &Self) -> bool {
         match (self, earlier) {
             (
@@ -72,7 +72,7 @@ impl Mismatch {
                 *frames += more;
                 answers.add(more_answers);
             }
-            // The rates of two runs do not add up to one: the worse one is reported.
+            // The rates of two runs have no sum: the worse one is reported.
             (
                 Self::AboveLineRate { bits_per_s, line },
                 Self::AboveLineRate { bits_per_s: earlier, line: then },
@@ -87,7 +87,7 @@ impl Mismatch {
     }
 }
 
-/// Adds where the counts of an earlier run of the same port parted: one of each kind.
+/// Adds the mismatches of an earlier run of the same port: one of each kind remains.
 pub(super) fn add_mismatches(mismatches: &mut Vec<Mismatch>, earlier: &[Mismatch]) {
     for mismatch in earlier {
         if !mismatches.iter_mut().any(|known| known.add(mismatch)) {
@@ -96,9 +96,9 @@ pub(super) fn add_mismatches(mismatches: &mut Vec<Mismatch>, earlier: &[Mismatch
     }
 }
 
-/// Compares the counts of ports that were sent together with those of their interfaces meanwhile;
-/// each finding with the index of the first port that leaves by that interface. `unsettled`:
-/// interfaces that may go on counting.
+/// Compares the counts of ports that sent together with those of their interfaces. Each mismatch
+/// comes with the index of the first port that leaves by that interface. `unsettled`: interfaces
+/// whose counters may still grow.
 pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Mismatch)> {
     let mut mismatches = Vec::new();
     for (first, port) in all.iter().enumerate() {
@@ -121,8 +121,8 @@ pub fn reconcile(all: &[PortCount], unsettled: &BTreeSet<u32>) -> Vec<(usize, Mi
     mismatches
 }
 
-/// Of ports that were counted each for itself, as a daemon's are: takes what they sent beside one
-/// another, out of the same interface, from what one of them takes for others' traffic.
+/// Corrects mismatches of ports that were counted separately, as a daemon's are: frames that one of
+/// them sent by a shared interface do not count as other senders' traffic for another.
 pub fn except_each_other(all: &mut [PortCount]) {
     let sent: Vec<(Option<u32>, u64)> =
         all.iter().map(|port| (port.leaves_by, port.frames_tx)).collect();
@@ -141,7 +141,8 @@ pub fn except_each_other(all: &mut [PortCount]) {
     }
 }
 
-/// Less than one in so many counted: not a loss, but counters that leave XDP frames out.
+/// Where an interface counted less than one frame in this number, its counters leave XDP frames out,
+/// and the frames are not lost.
 const NONE_TO_SPEAK_OF: u64 = 100;
 
 fn sent(ports: &[&PortCount], counted: &Counters) -> Option<Mismatch> {
@@ -164,13 +165,13 @@ fn sent(ports: &[&PortCount], counted: &Counters) -> Option<Mismatch> {
     Some(Mismatch::SentLess { frames_tx, sent: counted.tx_packets, lost })
 }
 
-/// Whether one of the NIC's counters, or those of all its queues together, know all of our frames.
+/// Whether one of the NIC's counters, or those of all its queues together, include all of our frames.
 /// Many drivers leave XDP frames out of the interface's counters and count them under names such as
 /// mlx5's `tx_xdp_xmit` or virtio_net's `tx0_xdp_tx`.
 pub fn confirmed_by_nic(counted: &Counters, frames_tx: u64) -> bool {
     let mut sums: Vec<(String, u64)> = Vec::new();
     for (name, &count) in counted.nic.iter().filter(|(name, _)| tells_sent(name)) {
-        // Of queues of the same kind; not to be added to the driver's own total.
+        // Queues of the same kind are added up, apart from the driver's own total.
         let name: String = name
             .chars()
             .map(|character| if character.is_ascii_digit() { '#' } else { character })
@@ -206,7 +207,7 @@ fn tells_lost(name: &str) -> bool {
             .any(|word| name.contains(word))
 }
 
-/// The counters of losses that grew beyond what the driver refused by itself.
+/// The counters of losses that exceed the frames that the driver refused.
 fn losses(counted: &Counters, refused: u64) -> Vec<(String, u64)> {
     let interface = [("tx_dropped", counted.tx_dropped), ("tx_errors", counted.tx_errors)];
     let interface = interface.into_iter().map(|(name, count)| (name.to_owned(), count));
@@ -224,7 +225,7 @@ fn refused_by_driver(port: &PortCount) -> u64 {
     port.drops.iter().filter(|(reason, _)| of_driver(reason)).map(|(_, count)| count).sum()
 }
 
-/// Shorter runs may end with a good part of their frames in the NIC's queue.
+/// Seconds; shorter runs may end with a good part of their frames in the NIC's queue.
 const LONG_ENOUGH: f64 = 0.2;
 /// Clocks of NICs may differ by this share.
 const TOLERANCE: f64 = 1.001;
@@ -284,31 +285,31 @@ mod tests {
     }
 
     #[test]
-    fn counts_that_agree_need_no_word() {
+    fn counts_that_agree_have_no_mismatch() {
         check(vec![port(&[], counted(1000, 0, &[]))], &[]);
         let full = [(DropReason::QueueFull, 7)];
         check(vec![port(&full, counted(1000, 7, &[("tx_queue_0_xdp_xmit_errors", 7)]))], &[]);
-        // Without counters, and where nothing leaves.
+        // An interface without counters, and a port whose frames do not leave.
         check(vec![PortCount { interface_count: None, ..port(&[], Counters::default()) }], &[]);
         check(vec![PortCount { leaves_by: None, ..port(&[], Counters::default()) }], &[]);
     }
 
     #[test]
-    fn frames_lost_behind_the_driver_are_named_with_their_counter() {
+    fn frames_lost_after_the_driver_are_named_with_their_counter() {
         let mismatch = |sent, lost: &[(&str, u64)]| {
             let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
             [(0, Mismatch::SentLess { frames_tx: 1000, sent, lost })]
         };
         check(vec![port(&[], counted(990, 10, &[]))], &mismatch(990, &[("tx_dropped", 10)]));
         check(vec![port(&[], counted(990, 0, &[]))], &mismatch(990, &[]));
-        // What a veth accepted is no word about what its peer received.
+        // What a veth accepted does not confirm what its peer received.
         check(
             vec![port(&[], counted(990, 0, &[("tx_queue_0_xdp_xmit", 1000)]))],
             &mismatch(990, &[]),
         );
         let nic = [("tx0_xdp_tx_drops", 1000), ("tx0_bytes", 64_000)];
         check(vec![port(&[], counted(0, 0, &nic))], &mismatch(0, &[("tx0_xdp_tx_drops", 1000)]));
-        // What the driver refused is no loss behind it.
+        // Frames that the driver refused are not lost after it.
         let full = [(DropReason::QueueFull, 10)];
         check(vec![port(&full, counted(995, 10, &[]))], &mismatch(995, &[]));
         check(vec![port(&full, counted(995, 15, &[]))], &mismatch(995, &[("tx_dropped", 15)]));
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_may_go_on_counting_is_not_blamed() {
+    fn an_interface_with_unsettled_counters_has_no_mismatch() {
         let short = [port(&[], counted(990, 0, &[]))];
         assert_eq!(reconcile(&short, &BTreeSet::from([2])), []);
         assert_eq!(reconcile(&short, &BTreeSet::from([3])).len(), 1);
@@ -339,12 +340,12 @@ mod tests {
     }
 
     #[test]
-    fn others_on_the_interface_are_told() {
+    fn frames_of_other_senders_are_reported() {
         check(vec![port(&[], counted(1005, 0, &[]))], &[(0, others(5))]);
     }
 
     #[test]
-    fn runs_that_part_alike_part_once() {
+    fn mismatches_of_the_same_kind_add_up() {
         let less = |frames_tx, sent, lost: &[(&str, u64)]| {
             let lost = lost.iter().map(|&(name, count)| (name.to_owned(), count)).collect();
             Mismatch::SentLess { frames_tx, sent, lost }
@@ -372,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_that_were_counted_apart_are_no_others_to_each_other() {
+    fn ports_that_were_counted_separately_are_not_other_senders() {
         let beside = |frames, leaves_by| PortCount {
             mismatches: vec![others(frames), above(12)],
             leaves_by,
@@ -390,7 +391,7 @@ mod tests {
     /// 1000 frames of 64 bytes take 672 000 bits on the wire: Ethernet at 10 Mb/s carries 14 880 a
     /// second (RFC 2544, appendix B).
     #[test]
-    fn more_than_the_line_rate_is_not_believed() {
+    fn more_than_the_line_rate_is_a_mismatch() {
         let at = |line| PortCount { line_rate: Some(line), ..port(&[], counted(1000, 0, &[])) };
         check(vec![at(672_000)], &[]);
         check(

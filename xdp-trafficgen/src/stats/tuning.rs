@@ -1,9 +1,9 @@
-//! Which of several settings a port should be sent with: what was measured of each, and the choice.
+//! Which of several settings a port should use: the measurements of each, and the choice.
 //!
-//! Pure: knows no clock and no kernel. The machine is noisy, and what else it does changes from one
-//! second to the next. So each setting is measured in rounds, each next to a round of the default,
-//! and what counts is how many times the default's rate it reaches. A setting is only called faster
-//! than another one when the difference is larger than what their rounds differ by.
+//! Pure: this module knows no clock and no kernel. The machine is noisy, and its other load changes
+//! from one second to the next. So each setting is measured in rounds, each next to a round of the
+//! default, and settings are compared by the ratio of their rate to the default's. A setting counts
+//! as faster than another only when the difference exceeds the variation of their rounds.
 
 use crate::{
     config::Action,
@@ -11,30 +11,29 @@ use crate::{
     units::median,
 };
 
-/// Rounds that a setting takes part in, at least, before it is compared: with five, one that
-/// another guest of the machine spoiled moves neither the median nor the typical deviation by much.
+/// The least number of rounds before a setting is compared: of five, one that another guest of the
+/// machine disturbed moves neither the median nor the typical deviation by much.
 pub const ROUNDS: u32 = 5;
 
-/// Differences below this, as a part of the rate, are never a reason, however quiet the machine
-/// was.
+/// Differences below this part of the rate count as noise, however quiet the machine was.
 pub const LEAST_NOISE: f64 = 0.01;
 
-/// More than this part of the rate is not given up for fewer losses or CPUs, however much the
-/// fastest setting varied.
+/// The largest part of the rate that is traded for fewer losses or CPUs, however much the fastest
+/// setting varied.
 pub const MOST_GIVEN_UP: f64 = 0.05;
 
 /// What `tune` can change about how a port sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// The way frames take: `redirect` or `tx`.
+    /// How frames are sent: `redirect` or `tx`.
     pub action: Action,
-    /// A worker on each.
+    /// The CPUs, each with a worker.
     pub cpus: Vec<u32>,
     /// Frames the kernel sends together.
     pub batch_size: u32,
 }
 
-/// What was measured of a setting.
+/// A setting and its measurements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     /// The setting.
@@ -48,23 +47,23 @@ pub struct Point {
 /// One round of a setting, in frames a second that the driver accepted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Round {
-    /// With the setting.
+    /// The rate with the setting.
     pub pps: f64,
-    /// With the default, just before or after; of the default itself the same.
+    /// The rate with the default, just before or after; for the default itself, its own.
     pub default_pps: f64,
 }
 
-/// Something measured several times.
+/// The typical value of several measurements.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Typical {
-    /// The median; 0 of nothing.
+    /// The median; 0 without measurements.
     pub value: f64,
-    /// The median of the distances from it.
+    /// The median of the distances from that median.
     pub deviation: f64,
 }
 
 impl Typical {
-    /// Of these measurements.
+    /// The typical value of these measurements.
     pub fn of(values: impl Iterator<Item = f64>) -> Self {
         let values: Vec<f64> = values.collect();
         let value = median(values.iter().copied()).unwrap_or(0.0);
@@ -83,7 +82,7 @@ pub fn pps(count: &PortCount) -> f64 {
 }
 
 impl Point {
-    /// Before the first round.
+    /// A setting before its first round.
     pub fn new(setting: Setting) -> Self {
         Self { setting, rounds: Vec::new(), count: PortCount::default() }
     }
@@ -100,13 +99,13 @@ impl Point {
         Typical::of(self.rounds.iter().map(|round| round.pps))
     }
 
-    /// How many times the default's rate; a value of 0 when the default sent nothing.
+    /// The ratio of the rate to the default's; a value of 0 when the default sent nothing.
     pub fn times_default(&self) -> Typical {
         let rounds = self.rounds.iter().filter(|round| round.default_pps > 0.0);
         Typical::of(rounds.map(|round| round.pps / round.default_pps))
     }
 
-    /// The share of attempted frames that went nowhere.
+    /// The share of attempted frames that were dropped.
     #[expect(clippy::cast_precision_loss, reason = "a share is shown to a few digits")]
     pub fn loss(&self) -> f64 {
         if self.count.frames_attempted > 0 {
@@ -116,8 +115,8 @@ impl Point {
         }
     }
 
-    /// Losses that are alike: none, below one percent, below two and so on. Finer differences are
-    /// chance.
+    /// The class of the loss: 0 for none, 1 below one percent, 2 below two, and so on. Finer
+    /// differences are chance.
     fn loss_class(&self) -> u32 {
         match self.count.frames_dropped() {
             0 => 0,
@@ -145,33 +144,32 @@ impl Point {
 pub struct Choice {
     /// Its index among the points.
     pub point: usize,
-    /// What speaks for it.
+    /// The reason for it.
     pub why: Rationale,
 }
 
-/// What speaks for a setting.
+/// The reason for a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rationale {
-    /// It is the default, and nothing was better by more than the noise.
+    /// It is the default, and no setting was better by more than the noise.
     Default,
-    /// It is faster than the default by more than the noise and what it loses more.
+    /// It is faster than the default by more than the noise and its additional losses.
     Faster,
     /// It is about as fast as the default, and loses fewer frames.
     LosesFewer,
 }
 
-/// Chooses among points, the first of which is the default. None while the default has not been in
-/// all of its rounds, or when nothing could be sent.
+/// Chooses among points, the first of which is the default. None while the default lacks rounds, or
+/// when no setting could send.
 ///
-/// Only settings that are better than the default themselves are looked at, so that whatever is
-/// chosen is at least as fast as it, give or take the noise. What sends more and also loses more is
-/// only better when it wins more frames than it loses: a few percent of the rate are not bought
-/// with a third of the frames. Of those about as fast as the fastest of them, the one that
-/// loses the fewest frames is taken, then the one with the fewest CPUs, then the one that is most
-/// like the default.
+/// Only settings that are better than the default are considered, so that the choice is at least as
+/// fast as the default, within the noise. A setting that sends more and also loses more is better
+/// only when the gain exceeds the loss: a few percent of the rate are not worth a third of the
+/// frames. Among the settings that are about as fast as the fastest one, the order is: fewest lost
+/// frames, fewest CPUs, most like the default.
 pub fn choose(points: &[Point]) -> Option<Choice> {
     let default = points.first().filter(|default| default.is_complete())?;
-    // Where the default sends nothing there is no measure but the rate itself.
+    // Where the default sends nothing, settings are compared by the rate itself.
     let speed = |point: &Point| {
         if default.rate().value > 0.0 { point.times_default() } else { point.rate() }
     };
@@ -217,7 +215,7 @@ pub fn choose(points: &[Point]) -> Option<Choice> {
     chosen.map(|(point, _, _, why)| Choice { point, why })
 }
 
-/// What went nowhere, in the unit of the speed, which is of frames that the driver accepted.
+/// The dropped frames in the unit of `speed`, which counts the frames that the driver accepted.
 #[expect(clippy::cast_precision_loss, reason = "a rate is compared to a few digits")]
 fn lost(point: &Point, speed: Typical) -> f64 {
     let PortCount { frames_tx, .. } = point.count;
@@ -235,9 +233,9 @@ fn noise(one: Typical, other: Typical) -> f64 {
     (2.0 * one.deviation.max(other.deviation)).max(LEAST_NOISE * one.value.max(other.value))
 }
 
-/// Speeds that are less than the fastest by no more than this are as good, for its lead may be
-/// chance. What the slower one varies by does not count: the worse it was measured, the sooner it
-/// would be taken.
+/// Speeds within this distance of the fastest one are as good, because its lead may be chance. The
+/// variation of the slower one is left out: the worse a setting was measured, the sooner it would
+/// be chosen.
 fn tie(fastest: Typical) -> f64 {
     (2.0 * fastest.deviation).clamp(LEAST_NOISE * fastest.value, MOST_GIVEN_UP * fastest.value)
 }

@@ -1,4 +1,4 @@
-//! What each worker's entry in the kernel's maps says, in our terms.
+//! Each worker's entry in the kernel's maps, as the counts of reports.
 
 use xdp_trafficgen_ebpf::abi::{RECENT, Worker, parts_of_recent};
 
@@ -14,11 +14,11 @@ pub(super) struct State {
     cpu: u32,
     pub(super) worker: Worker,
     pub(super) refusals: Refusals,
-    /// Whether trace points tell what becomes of frames.
+    /// Whether trace points report the fate of frames.
     fates_known: bool,
 }
 
-/// Of each worker, in the plan's order.
+/// The state of each worker, in the plan's order.
 pub(super) fn states(
     plan: &PortPlan,
     generator: &Generator,
@@ -26,7 +26,7 @@ pub(super) fn states(
 ) -> Result<Vec<State>, KernelError> {
     let fates_known = generator.trace_points().tell_fates();
     let of_cpu = |cpu: u32| workers.get(cpu).copied().unwrap_or_default();
-    // Mostly nothing is lost, and then there is nothing to read.
+    // Most of the time no frame is lost, and the maps of drops need no reading.
     let open =
         |worker: Worker| worker.counts.dropped + worker.counts.refused + in_flight(&worker) > 0;
     let lost = plan.cpus.iter().any(|&cpu| open(of_cpu(cpu)));
@@ -39,9 +39,9 @@ pub(super) fn states(
     Ok(plan.cpus.iter().map(state).collect())
 }
 
-/// Frames that were not made because the program ran where it has no worker. With departure times
-/// there are none: a repetition without a departure is no frame, and what was due meanwhile is late
-/// or given up.
+/// Frames that were not made because the program ran on a CPU without a worker. Paced ports have
+/// none: a repetition without a departure is no frame, and departures in that time are late or
+/// unsent.
 pub(super) fn strayed<'a>(
     plan: &'a PortPlan,
     workers: &'a PerCpu<Worker>,
@@ -69,7 +69,7 @@ impl State {
                     frames_tx = worker.frames_tx();
                     in_flight = self::in_flight(worker);
                 } else {
-                    // Handed to the kernel, which does not say more.
+                    // Handed to the kernel, which reports no more.
                     frames_tx = worker.counts.queued;
                 }
             }
@@ -107,8 +107,8 @@ impl State {
     }
 }
 
-/// Frames of a worker whose fate is not known yet. Counters are read one by one while they change:
-/// never below zero.
+/// Frames of a worker whose fate is not known yet. Counters are read one by one while they change, so
+/// a negative difference counts as none.
 fn in_flight(worker: &Worker) -> u64 {
     worker.counts.queued.saturating_sub(worker.counts.settled)
 }

@@ -1,13 +1,12 @@
-//! Departures of a port's rate, which its flows share: whose each one was.
+//! Unsent departures of a port's rate, which its flows share, attributed to the flows.
 
 use crate::{
     plan::PortPlan,
     stats::{FlowCount, punctuality::span::Span},
 };
 
-/// Whose the departures were that flows shared and that were given up. `due`: each flow's
-/// departures, when all workers have ended; one that failed lacks those of the turns that it was
-/// at.
+/// The number of unsent departures of each flow. `due`: each flow's departures, when all workers have
+/// ended; a failed worker lacks those of its last turns.
 pub(super) fn whose(
     plan: &PortPlan,
     flows: &[FlowCount],
@@ -20,7 +19,7 @@ pub(super) fn whose(
         .enumerate()
         .map(|(index, flow)| due(index).saturating_sub(flow.frames_attempted))
         .collect();
-    // Who has frames of those turns was at them.
+    // Flows with frames of those turns took part in them.
     let claims = || {
         plan.flows.iter().zip(flows).enumerate().map(|(index, (planned, flow))| SharedDepartures {
             weight: flow.frames_attempted.saturating_sub(due(index)),
@@ -29,10 +28,10 @@ pub(super) fn whose(
                 .map(|packets| packets.saturating_sub(flow.frames_attempted.max(due(index)))),
         })
     };
-    let mut rest = all.skipped.saturating_sub(known.iter().sum());
+    let mut rest = all.unsent.saturating_sub(known.iter().sum());
     let mut shares = shared_out(rest, &claims().collect::<Vec<_>>());
     rest -= shares.iter().sum::<u64>();
-    // Not one frame was made in them.
+    // Turns without any frame are shared by weight.
     let by_weight =
         plan.flows.iter().zip(claims()).zip(&shares).map(|((planned, claim), share)| {
             SharedDepartures {
@@ -49,16 +48,16 @@ pub(super) fn whose(
     shares
 }
 
-/// What a flow may have of departures that flows shared.
+/// A flow's claim to departures that flows share.
 #[derive(Clone, Copy, Debug)]
 struct SharedDepartures {
-    /// In proportion to this.
+    /// Departures are shared in proportion to this.
     weight: u64,
-    /// So many at most.
+    /// The most that the flow can have; none without a limit.
     room: Option<u64>,
 }
 
-/// So many departures among flows, as far as they have claims.
+/// Shares departures out among flows, as far as their claims go.
 fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
     let mut shares = vec![0; claims.len()];
     loop {
@@ -70,7 +69,7 @@ fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
         if departures == 0 || whole == 0 {
             return shares;
         }
-        // The last one gets all that is left, unless a claim is full.
+        // The last flow has all that is left, unless a claim is full.
         let mut left = departures;
         for ((share, claim), weight) in
             shares.iter_mut().zip(claims).zip(weights).filter(|(_, weight)| *weight > 0)
@@ -98,7 +97,7 @@ mod tests {
         assert_eq!(shared_out(3, &[five, two]), [2, 1]);
         assert_eq!(shared_out(0, &[five, two]), [0, 0]);
         assert_eq!(shared_out(u64::MAX, &[claim(u64::MAX, None); 3]).iter().sum::<u64>(), u64::MAX);
-        // Not more than a flow has left, and nothing of turns that it was not at.
+        // At most what a flow has left, and none of turns without it.
         assert_eq!(shared_out(10, &[claim(5, Some(2)), two, claim(0, None)]), [2, 8, 0]);
         assert_eq!(shared_out(10, &[claim(5, Some(2)), claim(1, Some(3))]), [2, 3]);
         assert_eq!(shared_out(10, &[claim(0, None)]), [0]);

@@ -4,28 +4,27 @@ use std::time::Duration;
 
 use xdp_trafficgen_ebpf::abi::timing::{Stream, StreamCounts, stream_kind};
 
-/// What all workers made of a stream of departures. Times are nanoseconds since the start.
+/// The departures of a stream, of all workers together. Times are nanoseconds since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) departed: u64,
-    pub(super) skipped: u64,
+    pub(super) unsent: u64,
     /// When the first frame was due.
     pub(super) first: u64,
-    /// When the next departure is due that no worker has handled: the one of the worker in turn.
+    /// When the first departure is due that no worker has handled.
     next: u64,
-    /// When the last frame left; 0: none has.
+    /// When the last frame left; 0 before the first.
     pub(super) last: u64,
-    /// Time within in which nobody had the departures.
+    /// Time within the span in which no flow was due to send.
     paused: u64,
-    /// Whether all gaps are alike, so that the next departure tells how long the last one's gap
-    /// is.
+    /// Whether all gaps are alike, so that the gap after the last departure ends at the next one.
     constant: bool,
 }
 
 impl Span {
     pub(super) const NONE: Self = Self {
         departed: 0,
-        skipped: 0,
+        unsent: 0,
         first: u64::MAX,
         next: u64::MAX,
         last: 0,
@@ -33,25 +32,25 @@ impl Span {
         constant: true,
     };
 
-    /// Of a worker's stream; `planned`: as it was at the start.
+    /// The span of a worker's stream; `planned` is the stream at the start.
     pub(super) const fn of(stream: &Stream, planned: &Stream) -> Self {
         let &Stream { spec, state, counts, .. } = stream;
-        let StreamCounts { departed, unsent: skipped, last, paused, .. } = counts;
+        let StreamCounts { departed, unsent, last, paused, .. } = counts;
         let is_cyclic = spec.kind == stream_kind::SEGMENTS;
         // None of these frames are this worker's.
         if is_cyclic && spec.first_segment == spec.segment_end {
             return Self { constant: false, ..Self::NONE };
         }
-        // It stays at the last departure of segments that are over.
+        // After its last segment, a stream stays at the last departure.
         let is_over = is_cyclic && state.segment >= spec.segment_end;
         let next = if is_over { state.due.saturating_add(state.gap.ns) } else { state.due };
         let constant = spec.kind == stream_kind::CONSTANT;
-        Self { departed, skipped, first: planned.state.due, next, last, paused, constant }
+        Self { departed, unsent, first: planned.state.due, next, last, paused, constant }
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.departed += other.departed;
-        self.skipped += other.skipped;
+        self.unsent += other.unsent;
         self.first = self.first.min(other.first);
         self.next = self.next.min(other.next);
         self.last = self.last.max(other.last);
@@ -59,10 +58,10 @@ impl Span {
         self.constant &= other.constant;
     }
 
-    /// The time in which departures were due, so long after the start.
+    /// The time in which departures were due, until `elapsed` after the start.
     pub(super) fn time(&self, elapsed: u64) -> Duration {
         let due = if self.constant { self.next } else { self.next.min(elapsed) };
-        let end = if self.departed + self.skipped > 0 { due.max(self.last) } else { self.first };
+        let end = if self.departed + self.unsent > 0 { due.max(self.last) } else { self.first };
         Duration::from_nanos(end.saturating_sub(self.first).saturating_sub(self.paused))
     }
 }
@@ -84,7 +83,7 @@ mod tests {
         }
     }
 
-    /// Of a stream of a departure every 100 ns from 500 on, which has come to `due`.
+    /// The span of a stream with a departure every 100 ns from 500 on, and the next one at `due`.
     fn span(departed: u64, unsent: u64, due: u64, last: u64) -> Span {
         let counts = StreamCounts { departed, unsent, last, ..StreamCounts::default() };
         Span::of(&Stream { counts, ..planned(due) }, &planned(500))
@@ -96,17 +95,17 @@ mod tests {
         fn check(span: Span, nanos: u64) {
             assert_eq!(span.time(1_000_000), Duration::from_nanos(nanos), "{span:?}");
         }
-        // Ten frames, each with the gap behind it; none; a single one.
+        // Ten frames, each with the gap after it; none; a single one.
         check(span(10, 0, 1500, 1400), 1000);
         check(span(0, 0, 500, 0), 0);
         check(span(1, 0, 600, 500), 100);
         assert_eq!(rate(10, Duration::from_nanos(1000)), Some(1e7));
         assert_eq!(rate(0, Duration::ZERO), None);
-        // What was given up was due all the same, also behind the last frame that left.
+        // Unsent departures were due, too, also those after the last frame that left.
         check(span(4, 6, 1500, 850), 1000);
         // The last one was late.
         check(span(10, 0, 1500, 2500), 2000);
-        // Nobody had the departures for a while.
+        // For a time, no flow was due to send.
         check(Span { paused: 300, ..span(7, 0, 1500, 1400) }, 700);
     }
 
@@ -120,7 +119,7 @@ mod tests {
         let planned = planned(500);
         assert_eq!(Span::of(&stream, &planned).time(2500), Duration::from_nanos(2000));
         assert_eq!(Span::of(&stream, &planned).time(u64::MAX), Duration::from_nanos(999_999_500));
-        // The last of them ends the stream: it stays there.
+        // The last segment ends the stream, which stays there.
         let state = StreamState { due: 1400, segment: 2, left: 0, ..stream.state };
         let over = Stream { state, ..stream };
         assert_eq!(Span::of(&over, &planned).time(2500), Duration::from_nanos(1000));

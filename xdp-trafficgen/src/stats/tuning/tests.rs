@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use super::*;
 
-/// Workers, batch size, path; how many times the default's rate the rounds reached; frames dropped
-/// of a million attempted.
+/// Workers, batch size and action; the ratio of each round's rate to the default's; frames dropped of
+/// a million attempted.
 type Measured<'a> = (u32, u32, Action, &'a [f64], u64);
 
-/// A point. The default's rate is another one in each round: what else the machine does must not
-/// matter.
+/// A point. The default's rate differs from round to round, because other load of the machine must
+/// not matter.
 fn point(&(workers, batch_size, action, times, dropped): &Measured<'_>) -> Point {
     let setting = Setting { action, cpus: (0..workers).collect(), batch_size };
     let count = PortCount {
@@ -30,8 +30,7 @@ fn check(measured: &[Measured<'_>], expected: Option<(usize, Rationale)>) {
     let points: Vec<Point> = measured.iter().map(point).collect();
     let choice = choose(&points);
     assert_eq!(choice.map(|choice| (choice.point, choice.why)), expected);
-    // What the command promises, whatever was measured: at least as fast as the default, but for
-    // the noise.
+    // The command promises that the choice is at least as fast as the default, within the noise.
     if let Some(Choice { point, .. }) = choice {
         let (chosen, default) = (points[point].times_default(), points[0].times_default());
         assert!(chosen.value >= default.value - noise(chosen, default));
@@ -48,7 +47,7 @@ fn the_default_wins_unless_the_difference_is_above_the_noise() {
     // Below and above the floor of one percent.
     check(&[DEFAULT, (1, 128, Redirect, &[1.009; 5], 0)], Some((0, Rationale::Default)));
     check(&[DEFAULT, (1, 128, Redirect, &[1.011; 5], 0)], Some((1, Rationale::Faster)));
-    // Rounds that typically are 6 % off: 10 % more is chance, 15 % more is not.
+    // Rounds that typically deviate by 6 %: 10 % more is chance, 15 % more is not.
     check(
         &[DEFAULT, (1, 128, Redirect, &[1.1, 1.16, 1.04, 1.2, 1.0], 0)],
         Some((0, Rationale::Default)),
@@ -73,17 +72,17 @@ fn a_spoiled_round_decides_nothing() {
 }
 
 #[test]
-fn of_the_equally_fast_the_gentlest_is_taken() {
+fn among_equally_fast_settings_the_gentlest_is_chosen() {
     let (nearly, double): (&[f64], &[f64]) = (&[1.99; 5], &[2.0; 5]);
     // Losses first, even at more CPUs.
     let measured = [DEFAULT, (2, 256, Redirect, double, 3), (4, 128, Redirect, nearly, 0)];
     check(&measured, Some((2, Rationale::Faster)));
-    // Then CPUs.
+    // CPUs second.
     check(
         &[DEFAULT, (4, 64, Redirect, double, 0), (2, 64, Redirect, nearly, 0)],
         Some((2, Rationale::Faster)),
     );
-    // Then the path, then the batch.
+    // The action third, and the batch last.
     let measured = [
         DEFAULT,
         (2, 64, Tx, double, 0),
@@ -91,22 +90,22 @@ fn of_the_equally_fast_the_gentlest_is_taken() {
         (2, 128, Redirect, nearly, 0),
     ];
     check(&measured, Some((3, Rationale::Faster)));
-    // Losses that are alike are no reason: both are below a percent.
+    // Losses of the same class do not decide: both are below a percent.
     let measured = [DEFAULT, (2, 64, Redirect, nearly, 900), (4, 64, Redirect, double, 100)];
     check(&measured, Some((1, Rationale::Faster)));
 }
 
 #[test]
-fn what_was_measured_badly_is_not_as_fast_for_that() {
-    // 1.6 times, and 0.2 off: surely better than the default, but not to be taken for its likeness
-    // to it.
+fn a_large_deviation_does_not_make_a_setting_as_fast() {
+    // A ratio of 1.6 with a deviation of 0.2 is better than the default, but not as fast as the
+    // fastest one.
     let measured = [
         DEFAULT,
         (2, 128, Redirect, &[2.0; 5], 0),
         (2, 64, Redirect, &[1.4, 1.6, 1.2, 1.8, 2.0], 0),
     ];
     check(&measured, Some((1, Rationale::Faster)));
-    // Of a fastest one that varies by 15 %, 2.5 % may be chance; 10 % are not given up.
+    // Where the fastest one varies by 15 %, a lead of 2.5 % may be chance; one of 10 % decides.
     let fastest: Measured<'_> = (2, 256, Redirect, &[2.0, 2.3, 1.7, 2.4, 1.6], 0);
     check(&[DEFAULT, fastest, (2, 64, Redirect, &[1.95; 5], 0)], Some((2, Rationale::Faster)));
     check(&[DEFAULT, fastest, (2, 64, Redirect, &[1.8; 5], 0)], Some((1, Rationale::Faster)));
@@ -114,31 +113,31 @@ fn what_was_measured_badly_is_not_as_fast_for_that() {
 
 #[test]
 fn losing_frames_is_only_worth_more_than_noise() {
-    // About the same rate: the default stays, being without losses.
+    // At about the same rate, a default without losses stays.
     check(&[DEFAULT, (1, 256, Redirect, &[1.005; 5], 40_000)], Some((0, Rationale::Default)));
-    // The default loses, another one of about the same rate does not.
+    // The default loses frames, and another setting of about the same rate does not.
     let lossy = (1, 64, Redirect, &[1.0; 5][..], 30_000);
     check(&[lossy, (1, 32, Redirect, &[0.995; 5], 0)], Some((1, Rationale::LosesFewer)));
     check(&[lossy, (1, 32, Redirect, &[0.94; 5], 0)], Some((0, Rationale::Default)));
     check(&[lossy, (1, 32, Redirect, &[0.995; 5], 35_000)], Some((0, Rationale::Default)));
-    // A much faster one may lose some.
+    // A much faster setting may lose some frames.
     check(&[DEFAULT, (2, 64, Redirect, &[1.8; 5], 20_000)], Some((1, Rationale::Faster)));
-    // But one as fast as that without losses is better.
+    // A setting as fast as that and without losses is better.
     let measured =
         [DEFAULT, (2, 64, Redirect, &[1.8; 5], 20_000), (2, 32, Redirect, &[1.79; 5], 0)];
     check(&measured, Some((2, Rationale::Faster)));
 }
 
 #[test]
-fn more_must_be_won_than_is_lost() {
+fn the_gain_must_exceed_the_loss() {
     // 30 % of the attempts: 0.44 times the default's rate is lost with 1.02 times it sent, 0.57
     // with 1.33, 0.86 with 2.
     check(&[DEFAULT, (1, 256, Redirect, &[1.02; 5], 300_000)], Some((0, Rationale::Default)));
     check(&[DEFAULT, (1, 256, Redirect, &[1.33; 5], 300_000)], Some((0, Rationale::Default)));
     check(&[DEFAULT, (2, 64, Redirect, &[2.0; 5], 300_000)], Some((1, Rationale::Faster)));
-    // Chance losses of a few frames are no reason.
+    // Losses of a few frames are chance and do not decide.
     check(&[DEFAULT, (1, 256, Redirect, &[1.02; 5], 3)], Some((1, Rationale::Faster)));
-    // Only what is lost beyond the default's losses counts.
+    // Only losses beyond the default's count.
     let lossy = (1, 64, Redirect, &[1.0; 5][..], 300_000);
     check(&[lossy, (1, 128, Redirect, &[1.02; 5], 300_000)], Some((1, Rationale::Faster)));
     check(&[lossy, (1, 128, Redirect, &[1.02; 5], 310_000)], Some((0, Rationale::Default)));
@@ -146,7 +145,7 @@ fn more_must_be_won_than_is_lost() {
 }
 
 #[test]
-fn what_was_not_measured_to_the_end_is_not_proposed() {
+fn a_setting_without_all_rounds_is_not_proposed() {
     check(&[], None);
     check(&[(1, 64, Redirect, &[1.0; 4], 0), (2, 64, Redirect, &[2.0; 5], 0)], None);
     check(&[DEFAULT, (2, 64, Redirect, &[2.0; 4], 0)], Some((0, Rationale::Default)));
@@ -197,7 +196,7 @@ fn rounds_add_up() {
     assert_eq!(measured.rate(), Typical { value: 4000.0, deviation: 2000.0 });
     assert_eq!(measured.times_default(), Typical { value: 2.0, deviation: 1.0 });
     assert_eq!(measured.loss_class(), 1);
-    // Of an even number the middle of the two in the middle.
+    // The median of an even number is the mean of the two middle values.
     assert_eq!(
         Typical::of([9.0, 1.0, 4.0, 2.0].into_iter()),
         Typical { value: 3.0, deviation: 1.5 }
