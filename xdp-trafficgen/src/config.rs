@@ -1,7 +1,7 @@
 //! What the user wrote: a file or a command line, parsed, with the place of every value.
 //!
-//! The first step of the data. Knows the packet model's headers, but no host and no kernel: the
-//! plan checks whether an interface exists.
+//! The configuration is the first step of the data. It knows the packet model's headers, but no host
+//! and no kernel: the plan checks whether an interface exists.
 //!
 //! # The format
 //!
@@ -17,7 +17,7 @@
 //! | `batch_size` | frames the kernel sends together, 1 to 256; default 64; where there is a rate, at most |
 //! | `rate` | of all flows together, which share it by `weight`; default: each flow's own, or else full speed: see below |
 //! | `speed` | of the link, which rates in percent refer to: `"10Gbps"`; default: what the link says |
-//! | `behind` | what becomes of overdue frames: `"catch_up"` (default) or `{ catch_up = "100ms" }`: sent late, up to this; `"skip"`: never sent |
+//! | `behind` | what happens to overdue frames: `"catch_up"` (default) or `{ catch_up = "100ms" }`: sent late, up to this; `"skip"`: never sent |
 //! | `late_threshold` | frames that leave later than this after they were due count as late; default `"1us"` |
 //!
 //! | key of a flow | value |
@@ -81,8 +81,7 @@
 //! | `{ increment = { start, step = 1, count } }`, `{ decrement = { … } }` | `count` values, over and over; steps of addresses may look like one |
 //! | `{ random = { min, max, seed, count } }` | evenly spread, both limits included; after `count` values the same again |
 //!
-//! `follow`, beside the pattern's form, makes a field go along with another one, instead of on its
-//! own: `follow = "ipv4.src"` in step; `follow = { field = "ipv4.src", pace = "round" }` moves on
+//! `follow`, beside the pattern's form, makes a field vary together with another one: `follow = "ipv4.src"` in step; `follow = { field = "ipv4.src", pace = "round" }` moves on
 //! whenever the other has gone through all of its values. Of several headers of a kind,
 //! `ipv4[1].src` is the second from the outside in; `udp.bits[0]` is the first of a header's bits.
 //!
@@ -104,7 +103,7 @@
 //! | `{ random = { seed = 1 } }` | the same in every frame |
 //!
 //! `--set flows.NAME.KEY=VALUE` and `--set ports.NAME.KEY=VALUE` change a file for a run; `*` is
-//! every name, and keys lead to whatever is in there: `flows.dns.size=imix`,
+//! every name, and keys lead to any value of the file: `flows.dns.size=imix`,
 //! `flows.*.packets=1000`, `ports.west.rate=40%`, `flows.dns.packet.ipv4[1].dst=198.19.0.9`,
 //! `flows.dns.packet.udp.src_port={ random = {} }`. `--rate` is the rate of each port: flows with
 //! rates of their own keep their shares of it. `--scale 2x` multiplies all rates of the file, but
@@ -142,7 +141,7 @@ pub enum Origin {
     File(Range<usize>),
     /// A command line option, named as the user typed it, such as `--size`.
     Option(&'static str),
-    /// A `--set` on the command line: the whole argument, and the bytes of it that are meant.
+    /// A `--set` on the command line: the whole argument, and the bytes of the value in it.
     Override(Arc<str>, Range<usize>),
     /// Nowhere: the value is a default.
     Default,
@@ -169,14 +168,14 @@ impl<T> Located<T> {
     }
 }
 
-/// A whole configuration: which interfaces send, and what.
+/// A whole configuration: the interfaces that send, and what each sends.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The text the places refer to.
     pub source: Source,
-    /// At least one.
+    /// The ports; at least one.
     pub ports: Vec<Port>,
-    /// At least one; each names one of the ports.
+    /// The flows; at least one, and each names one of the ports.
     pub flows: Vec<Flow>,
 }
 
@@ -197,7 +196,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// As it is written.
+    /// The action's name in a file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Redirect => "redirect",
@@ -211,18 +210,19 @@ impl Action {
 /// An interface that sends.
 #[derive(Clone, Debug)]
 pub struct Port {
-    /// Unique among ports.
+    /// The port's name, unique among ports.
     pub name: Located<String>,
-    /// The interface frames leave by.
+    /// The interface that frames leave by.
     pub interface: Located<String>,
     /// The interface that frames appear to come from; the egress interface when not given.
     pub ingress: Option<Located<String>>,
-    /// What happens to a frame.
+    /// What the kernel does with each frame.
     pub action: Located<Action>,
     /// One worker on each of these CPUs; when not given, on the first of those allowed that have
     /// the fewest workers.
     pub cpus: Option<Located<Vec<u32>>>,
-    /// Frames the kernel sends together, 1 to 256; where there is a rate, at most.
+    /// The number of frames that the kernel sends together, 1 to 256; with a rate, the largest
+    /// number.
     pub batch_size: Located<u32>,
     /// The rate of all its flows together, which then have no rates of their own; full speed when
     /// not given.
@@ -232,7 +232,7 @@ pub struct Port {
     pub total: Option<Located<Total>>,
     /// Bits a second that shares of the line rate refer to; the link's own speed when not given.
     pub speed: Option<Located<u64>>,
-    /// What becomes of departures that are overdue.
+    /// The late policy: what happens to overdue departures.
     pub behind: Located<LatePolicy>,
     /// Frames that leave later than this after they were due count as late.
     pub late_threshold: Located<Duration>,
@@ -241,10 +241,10 @@ pub struct Port {
 /// A sum that several rates are scaled to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Total {
-    /// Their sum.
+    /// The sum of the rates.
     pub rate: Rate,
-    /// The rates as they were written, each with the sizes of its frames. Flows that are over by
-    /// now keep their share, so they are among them.
+    /// The rates as they were written, each with the sizes of its frames. Flows that have ended keep
+    /// their share, so theirs are included.
     pub among: Vec<(Rate, Size)>,
 }
 
@@ -254,7 +254,7 @@ pub const DEFAULT_BATCH_SIZE: u32 = 64;
 /// Frames of one layout, sent by one port.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// Unique among flows.
+    /// The flow's name, unique among flows.
     pub name: Located<String>,
     /// The name of the port that sends it.
     pub port: Located<String>,
@@ -262,14 +262,14 @@ pub struct Flow {
     pub weight: Located<u32>,
     /// Bytes of its frames on the wire, the 4-byte FCS included.
     pub size: Located<Size>,
-    /// When its frames leave. Either all flows of a port have a rate or none.
+    /// When its frames leave. Either all flows of a port have a rate, or none has.
     pub rate: Option<Located<Profile>>,
-    /// How long after the start it begins.
+    /// Time from the start to the flow's beginning.
     pub delay: Located<Duration>,
     /// Frames to send in total over all workers; without end when not given. With a rate:
     /// departures.
     pub packets: Option<Located<u64>>,
-    /// When to end, counted from its beginning; never when not given.
+    /// How long the flow lasts from its beginning; without end when not given.
     pub duration: Option<Located<Duration>>,
     /// The headers, outer to inner; at least one.
     pub packet: Vec<Header>,
@@ -295,7 +295,7 @@ pub enum Size {
         /// Distance of two sizes.
         step: u32,
     },
-    /// Evenly spread between the two, both included.
+    /// Sizes evenly spread between the two, both included.
     Random {
         /// Smallest size.
         min: u32,
@@ -304,19 +304,20 @@ pub enum Size {
         /// The same seed gives the same sizes.
         seed: Option<u64>,
     },
-    /// Each size as often as its weight says, spread evenly, over and over: an IMIX. Not empty;
-    /// weights are at least 1.
+    /// An IMIX: each size as often as its weight says, evenly mixed, over and over. The list is not
+    /// empty; weights are at least 1.
     Weighted(Vec<SizeWeight>),
-    /// Exactly these, one after the other, over and over (RFC 6985 genomes); not empty.
+    /// Exactly these sizes, one after the other, over and over (RFC 6985 genomes); the list is not
+    /// empty.
     Sequence(Vec<u32>),
 }
 
-/// A size and how often it comes.
+/// A size and its weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeWeight {
     /// Bytes on the wire, FCS included.
     pub size: u32,
-    /// At least 1.
+    /// How often the size occurs, at least 1.
     pub weight: u32,
 }
 
@@ -348,12 +349,12 @@ impl Size {
 pub struct Header {
     /// Which header.
     pub kind: Located<HeaderKind>,
-    /// In the order written; each field at most once. Bits at any offset (`bits = [{ offset, mask,
+    /// The fields in the order written; each at most once. Bits at any offset (`bits = [{ offset, mask,
     /// … }]`) are fields, too, with definitions of their own.
     pub fields: Vec<FieldSetting>,
     /// The part of variable length: `options`, or the `bytes` of `custom`; empty when not given.
     pub options: Located<Vec<u8>>,
-    /// What its checksum is to be, unless the checksum is among the fields.
+    /// How its checksum is computed, unless the checksum is among the fields.
     pub checksum: Located<ChecksumMode>,
 }
 

@@ -12,7 +12,7 @@ use crate::{
     packet::{FieldDef, FieldType},
 };
 
-/// Which way a counting pattern goes.
+/// The direction of a counting pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// [`Pattern::Increment`].
@@ -32,7 +32,7 @@ pub fn value(field: &FieldDef, value: &Located<u128>) -> Result<Pattern, Diagnos
 /// [`Pattern::Values`]; `place` is that of the whole list.
 ///
 /// # Errors
-/// When there are none, or one does not fit the field.
+/// When the list is empty, or a value does not fit the field.
 pub fn values(
     field: &FieldDef,
     values: Vec<Located<u128>>,
@@ -148,8 +148,8 @@ fn fitting(field: &FieldDef, value: &Located<u128>) -> Result<u128, Diagnostic> 
     check_fits(field, value.value).map_err(|problem| problem.at(&value.place))
 }
 
-/// The last value of a counting pattern that spans `distance`, more than the `room` of its field.
-/// The distance is none when it exceeds 128 bits.
+/// The error of a counting pattern that spans `distance`, more than the `room` of its field. The
+/// distance is none when it exceeds 128 bits.
 fn end_outside(
     field: &FieldDef,
     direction: Direction,

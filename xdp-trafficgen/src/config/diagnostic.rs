@@ -7,7 +7,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 
 use crate::config::Origin;
 
-/// The text places refer to.
+/// The text that origins refer to.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The file's name as the user gave it; `command line` for options.
@@ -16,29 +16,29 @@ pub struct Source {
     pub text: Arc<str>,
 }
 
-/// Where a command was typed, in the place of a file's name.
+/// Stands for a file's name where the user typed a command.
 const COMMAND_LINE: &str = "command line";
 
 impl Source {
-    /// Of a file.
+    /// The source of a file.
     pub fn file(name: &str, text: &str) -> Self {
         Self { name: name.into(), text: text.into() }
     }
 
-    /// Of the command line.
+    /// The source of the command line.
     pub fn command_line() -> Self {
         Self::file(COMMAND_LINE, "")
     }
 }
 
-/// One thing that is wrong.
+/// One error in what the user wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// What is wrong, with the offending value; lower case, no full stop.
     pub message: String,
-    /// Where.
+    /// Where the value was written.
     pub place: Origin,
-    /// What to do about it; empty when the message says it all.
+    /// The cure; empty when the message says it all.
     pub help: String,
 }
 
@@ -65,22 +65,22 @@ pub enum Styling {
     Plain,
 }
 
-/// Everything wrong with one source.
+/// All errors of one source.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
     source: Source,
     list: Vec<Diagnostic>,
-    /// How many there are beside those in the list.
+    /// The number of errors beside those in the list.
     more: usize,
 }
 
 impl Diagnostics {
-    /// None yet.
+    /// No errors yet.
     pub const fn new(source: Source) -> Self {
         Self { source, list: Vec::new(), more: 0 }
     }
 
-    /// One more.
+    /// Adds an error.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.list.len() < KEPT {
             self.list.push(diagnostic);
@@ -94,7 +94,7 @@ impl Diagnostics {
         &self.list
     }
 
-    /// `value` when nothing is wrong.
+    /// `value`, if there are no errors.
     ///
     /// # Errors
     /// These diagnostics, when there are any.
@@ -102,7 +102,7 @@ impl Diagnostics {
         if self.list.is_empty() { Ok(value) } else { Err(self) }
     }
 
-    /// Whether there is nothing wrong so far.
+    /// Whether there are no errors so far.
     pub const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -122,8 +122,8 @@ impl Diagnostics {
         rendered.join("\n\n")
     }
 
-    /// For a log: of each the message, the place as `FILE:LINE:COLUMN` or the option, and the help,
-    /// where there are such.
+    /// The errors for a log: of each the message, the place as `FILE:LINE:COLUMN` or the option, and
+    /// the help, where it has them.
     pub fn lines(&self) -> Vec<(String, Option<String>, Option<String>)> {
         let line = |diagnostic: &Diagnostic| {
             let Diagnostic { message, place, help } = diagnostic;
@@ -142,7 +142,7 @@ impl Diagnostics {
         self.shown().into_iter().map(line).chain(more).collect()
     }
 
-    /// The first of them, in the order of the file.
+    /// The first errors, in the order of the file.
     fn shown(&self) -> Vec<&Diagnostic> {
         let mut list: Vec<&Diagnostic> = self.list.iter().collect();
         list.sort_by_key(|diagnostic| match &diagnostic.place {
@@ -153,7 +153,7 @@ impl Diagnostics {
         list
     }
 
-    /// How many there are beside those that are shown.
+    /// The number of errors beside those that are shown, as text.
     fn and_more(&self) -> Option<String> {
         let more = self.list.len().saturating_sub(SHOWN) + self.more;
         let noun = if more == 1 { "error" } else { "errors" };
@@ -169,7 +169,7 @@ impl Diagnostics {
         };
         let error = Level::ERROR.primary_title(title);
         let written = match place {
-            // What a command writes for its user has no text that could be shown.
+            // Text that a command writes for its user is not in any file.
             Origin::File(_) if &*self.source.name == COMMAND_LINE => None,
             Origin::File(span) => Some((&*self.source.text, &*self.source.name, span)),
             Origin::Override(argument, span) => Some((&**argument, "--set", span)),
@@ -177,7 +177,7 @@ impl Diagnostics {
         };
         if let Some((text, name, span)) = written {
             let (snippet, before) = snippet(text, span);
-            // The renderer counts columns in what it is given.
+            // The renderer counts columns in the snippet, which may begin later than the line.
             let name = if before > 0 {
                 format!("{name} (shown from column {})", before + 1)
             } else {
@@ -191,7 +191,7 @@ impl Diagnostics {
         }
         let mut text = renderer.render(&[Group::with_title(error)]);
         if !help.is_empty() {
-            // Rendered apart: in one go they would be joined by a line that points nowhere.
+            // The help is rendered separately: together, a line without a target would join the two.
             text += "\n";
             text += &renderer.render(&[Group::with_title(Level::HELP.secondary_title(help))]);
         }
@@ -199,17 +199,17 @@ impl Diagnostics {
     }
 }
 
-/// Errors shown one by one: whoever mends these sees the next.
+/// The number of errors that are shown; a user who has mended these sees the next.
 const SHOWN: usize = 25;
 
-/// Errors that are kept at all, for every byte of a file can be wrong.
+/// The number of errors that are kept: every byte of a file can be wrong.
 const KEPT: usize = 1000;
 
-/// Bytes of a line that are shown on either side of where something is wrong, and of what is wrong
+/// The number of bytes of a line that are shown on either side of an error, and of the wrong text
 /// itself.
 const AROUND: usize = 300;
 
-/// A sentence of a length that can be read; values that it quotes may have any.
+/// A sentence cut to a readable length; the values that it quotes may have any length.
 fn cut(text: &str) -> Cow<'_, str> {
     const LONGEST: usize = 600;
     if text.len() <= 2 * LONGEST {
@@ -220,23 +220,23 @@ fn cut(text: &str) -> Cow<'_, str> {
     format!("{} … {}", &text[..head], &text[tail..]).into()
 }
 
-/// Counted from 1; columns are characters.
+/// Line and column, counted from 1; columns are characters.
 fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(at)];
     let line = before.rfind('\n').map_or(0, |newline| newline + 1);
     (1 + before.matches('\n').count(), 1 + before[line..].chars().count())
 }
 
-/// The lines of `span`, and only them: the renderer goes through all it is given, for each of many
-/// errors. Of long lines the part around it, with the number of bytes that are left out before.
+/// A snippet of the lines of `span` alone, because the renderer scans all of its text for each of many
+/// errors. Long lines are cut around the span; the number is that of the bytes cut before it.
 fn snippet<'a>(text: &'a str, span: &Range<usize>) -> (Snippet<'a, Annotation<'a>>, usize) {
     let end = span.end.min(text.len());
     let start = span.start.min(end);
     let end = text.floor_char_boundary(end.min(start + AROUND)).max(start);
-    let (before, behind) = (&text.as_bytes()[..start], &text.as_bytes()[end..]);
+    let (before, after) = (&text.as_bytes()[..start], &text.as_bytes()[end..]);
     let first = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let last =
-        behind.iter().position(|byte| *byte == b'\n').map_or(text.len(), |newline| end + newline);
+        after.iter().position(|byte| *byte == b'\n').map_or(text.len(), |newline| end + newline);
     let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
     let from =
         if start - first > 2 * AROUND { text.ceil_char_boundary(start - AROUND) } else { first };

@@ -1,6 +1,6 @@
 //! Single values as users write them, in a file or on the command line: text in, checked value out.
 //!
-//! Knows no file and no option: a [`Problem`] gets its place from whoever read the text.
+//! This module knows no file and no option: the caller adds the place to a [`Problem`].
 
 mod address;
 mod dscp;
@@ -26,18 +26,17 @@ use crate::{
     packet::{FieldDef, FieldType},
 };
 
-/// Frames the kernel can send together (`TEST_XDP_MAX_BATCH` in `net/bpf/test_run.c`).
+/// Numbers of frames that the kernel can send together (`TEST_XDP_MAX_BATCH` in `net/bpf/test_run.c`).
 pub const BATCH_SIZE: RangeInclusive<u32> = 1..=256;
 
-/// Bytes of a frame on the wire, FCS included; the upper limit is the host's, and the plan's to
-/// check.
+/// Bytes of a frame on the wire, FCS included; the plan checks the host's upper limit.
 pub const FRAME_SIZE: RangeInclusive<u32> = 64..=65_535;
 
 /// Numbers a CPU can have: above those of any machine, and few enough that a typing error does not
 /// exhaust memory.
 pub const CPU: RangeInclusive<u32> = 0..=4095;
 
-/// What is wrong with a value, before anyone knows where it was written.
+/// An error in a value, without the place where the value was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}; {help}")]
 pub struct Problem {
@@ -48,12 +47,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// With its parts.
+    /// An error with this message and help.
     pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { message: message.into(), help: help.into() }
     }
 
-    /// As a diagnostic of what was written at `place`.
+    /// The diagnostic of this error for a value at `place`.
     pub fn at(self, place: &Origin) -> Diagnostic {
         Diagnostic::new(place, self.message).help(self.help)
     }
@@ -103,10 +102,10 @@ pub fn parse_step(field: &FieldDef, text: &str) -> Result<u128, Problem> {
     if is_number { parse_number(field, text) } else { parse_value(field, text) }
 }
 
-/// `value`, when `field` has room for it.
+/// `value`, if it fits `field`.
 ///
 /// # Errors
-/// When it has not.
+/// When it does not fit.
 pub fn check_fits(field: &FieldDef, value: u128) -> Result<u128, Problem> {
     if value <= field.max() { Ok(value) } else { Err(too_large(field, &value.to_string())) }
 }
@@ -128,11 +127,11 @@ pub fn show_value(field: &FieldDef, value: u128) -> String {
 /// CPU numbers in the order given: `0,2-3`.
 ///
 /// # Errors
-/// When the list is empty, has what is no number or range, a range backwards, a CPU twice, or one
-/// outside of [`CPU`].
+/// When the list is empty, has a part that is neither number nor range, a range backwards, a CPU twice,
+/// or one outside of [`CPU`].
 pub fn parse_cpus(text: &str) -> Result<Vec<u32>, Problem> {
     let malformed = |part: &str| {
-        // Ranges and lists as other programs write them.
+        // Other programs write ranges and lists in these forms.
         let usual = text.replace("..=", "-").replace("..", "-").replace(':', "-");
         let usual = usual.split_whitespace().collect::<Vec<_>>().join(",").replace(",,", ",");
         let help = if usual != text && parse_cpus(&usual).is_ok() {
@@ -160,7 +159,7 @@ pub fn parse_cpus(text: &str) -> Result<Vec<u32>, Problem> {
     Ok(cpus)
 }
 
-/// `number` as that of a CPU.
+/// `number` as the number of a CPU.
 ///
 /// # Errors
 /// When it is outside of [`CPU`].
@@ -191,7 +190,7 @@ pub fn add_cpu(cpus: &mut Vec<u32>, cpu: u32) -> Result<(), Problem> {
 /// Bytes as pairs of hexadecimal digits, with or without spaces: `dead beef`. At least one.
 ///
 /// # Errors
-/// When something else is in the text, when a digit is left over, or when there is none.
+/// When the text has other characters, an odd number of digits, or no digit.
 pub fn parse_hex(text: &str) -> Result<Vec<u8>, Problem> {
     const HELP: &str = "write two hexadecimal digits for each byte: `de ad be ef`";
     let nibbles: Vec<u8> = text
@@ -216,19 +215,19 @@ pub fn parse_hex(text: &str) -> Result<Vec<u8>, Problem> {
     Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
-/// The bits a mask picks.
+/// The bits that a mask selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mask {
-    /// Bits before them, from the mask's first.
+    /// The number of bits before the first selected one.
     pub skipped: u32,
-    /// How many; at least 1, and at most 128 together with those skipped.
+    /// The number of selected bits; at least 1, and at most 128 together with those skipped.
     pub bits: u32,
 }
 
 /// A mask of whole bytes, in hexadecimal digits, whose ones are in one piece: `1fff`.
 ///
 /// # Errors
-/// When it is none, is longer than 16 bytes, or has no ones or some in several pieces.
+/// When it is no mask, is longer than 16 bytes, has no ones, or has ones in several pieces.
 pub fn parse_mask(text: &str) -> Result<Mask, Problem> {
     const HELP: &str =
         "write ones where the bits are, in one piece: `1fff` for the last 13 of two bytes";

@@ -1,4 +1,4 @@
-//! Names in messages: the nearest one to a typing error, and the list of those that would do.
+//! Names in messages: the name nearest to a typing error, and the list of valid names.
 
 /// The candidate that `name` most likely stands for; none when none is near.
 ///

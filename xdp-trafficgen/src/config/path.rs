@@ -1,4 +1,5 @@
-//! Paths such as `ipv4[1].src`: how a `follow` names a field, and a `--set` what it changes.
+//! Paths such as `ipv4[1].src`, by which a `follow` names a field, and a `--set` the value that it
+//! changes.
 
 use std::ops::Range;
 
@@ -7,9 +8,9 @@ use crate::config::literal::Problem;
 /// A part of a path: `ipv4[1]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment<'a> {
-    /// Without its index, and without quotes.
+    /// The name without its index and without quotes.
     pub(super) name: &'a str,
-    /// Which one of several, from 0.
+    /// The index among several of that name, from 0.
     pub(super) index: Option<usize>,
     /// Bytes of the text, quotes and index included.
     pub(super) span: Range<usize>,

@@ -1,5 +1,5 @@
-//! Field patterns: the values a field takes, frame by frame. Named as the Open Traffic Generator
-//! model names them.
+//! Field patterns: the values of a field, frame by frame. Their names are the Open Traffic Generator
+//! model's.
 
 use crate::config::Located;
 
@@ -9,15 +9,15 @@ use crate::config::Located;
 /// empty, `count` is at least 1, a counting pattern stays within the field, `min` is at most `max`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pattern {
-    /// The same in every frame.
+    /// The same value in every frame.
     Value(u128),
-    /// One after the other, over and over.
+    /// These values, one after the other, over and over.
     Values(Vec<Located<u128>>),
     /// `start`, `start + step`, … `count` values, over and over.
     Increment(Count),
     /// `start`, `start - step`, … `count` values, over and over.
     Decrement(Count),
-    /// Evenly spread between the two, both included.
+    /// Values evenly spread between the two, both included.
     Random {
         /// Smallest value.
         min: u128,
@@ -26,7 +26,7 @@ pub enum Pattern {
         /// The same seed gives the same values. The default is the field's position in the frame,
         /// so that fields without seeds differ from each other.
         seed: Option<u64>,
-        /// How many values before they repeat, at least 1; they do not repeat when none.
+        /// The number of values before they repeat, at least 1; without it, they do not repeat.
         count: Option<u64>,
     },
 }
@@ -38,13 +38,13 @@ pub struct Count {
     pub start: u128,
     /// Distance of two values; may be zero only when `count` is 1.
     pub step: u128,
-    /// How many values before it starts again.
+    /// The number of values before the pattern starts again.
     pub count: u64,
 }
 
 impl Pattern {
-    /// How many values it has before it starts again: for random values without a count, how many
-    /// different ones there are (0 for 2¹²⁸).
+    /// The number of values before the pattern starts again; for random values without a count, the
+    /// number of different ones (0 for 2¹²⁸).
     pub fn value_count(&self) -> u128 {
         match self {
             Self::Value(_) => 1,
@@ -55,7 +55,8 @@ impl Pattern {
         }
     }
 
-    /// The value of the first frame; of random values the smallest, which only the template has.
+    /// The value of the first frame; for random values the smallest one, which is in the template
+    /// only.
     pub fn first(&self) -> u128 {
         match self {
             Self::Value(value) => *value,

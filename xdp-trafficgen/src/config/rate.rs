@@ -1,5 +1,4 @@
-//! How fast frames leave, and how that changes with time: rates, load profiles, and what to do when
-//! one is behind.
+//! Rates, load profiles, and the late policy.
 
 mod shown;
 mod text;
@@ -13,17 +12,17 @@ pub use text::{parse_behind, parse_factor, parse_rate, parse_rate_in, parse_spee
 
 use crate::units::Ratio;
 
-/// A load, as written. Zero only within a profile.
+/// A rate as it was written. It is zero only within a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How much of the unit; both terms have 64 bits ([`Ratio::is_short`]).
+    /// The number of units; both terms have 64 bits ([`Ratio::is_short`]).
     pub amount: Ratio,
-    /// Of what.
+    /// The unit.
     pub unit: RateUnit,
 }
 
 impl Rate {
-    /// Whether it is a pause.
+    /// Whether the rate is zero: a pause.
     pub const fn is_zero(&self) -> bool {
         self.amount.is_zero()
     }
@@ -32,21 +31,21 @@ impl Rate {
 /// A profile that cannot be multiplied, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotScalable {
-    /// Its frames come in groups, between which are gaps.
+    /// The profile has bursts, whose distance is a gap.
     #[error("how often bursts come is said by gaps, which `--scale` does not change")]
     Burst,
-    /// More than there is.
+    /// The product is above the line rate.
     #[error("multiplied, it is more than the line carries")]
     AboveTheLine,
-    /// Its terms have more than 64 bits.
+    /// The product's terms have more than 64 bits.
     #[error("multiplied, it is too large, or has too many digits")]
     TooLong,
 }
 
 impl Rate {
-    /// So many times the rate.
+    /// The rate times `by`.
     fn scaled(self, by: Ratio) -> Result<Self, NotScalable> {
-        // The product of short ones is exact.
+        // The product of short ratios is exact.
         let amount = Some(self.amount.times(by))
             .filter(|amount| amount.is_short())
             .ok_or(NotScalable::TooLong)?;
@@ -58,10 +57,10 @@ impl Rate {
 }
 
 impl Profile {
-    /// All of its rates so many times as high; `by` is not zero.
+    /// The profile with all of its rates times `by`, which is not zero.
     ///
     /// # Errors
-    /// When it has none, or there are none so high.
+    /// When the profile has bursts, or a product is too high.
     pub fn scaled(&self, by: Ratio) -> Result<Self, NotScalable> {
         if matches!(self, Self::Burst(_)) {
             return Err(NotScalable::Burst);
@@ -81,7 +80,7 @@ impl<R> Profile<R> {
     /// The same profile with each of its rates in another form.
     ///
     /// # Errors
-    /// The first that `form` gives.
+    /// The first error of `form`.
     pub(crate) fn try_map<Q, E>(&self, form: impl Fn(&R) -> Result<Q, E>) -> Result<Profile<Q>, E> {
         Ok(match self {
             Self::Constant(rate) => Profile::Constant(form(rate)?),
@@ -133,8 +132,7 @@ pub enum RateUnit {
     /// Bits a second of what the wire carries, preamble and gap (20 bytes a frame, IEEE 802.3)
     /// included: `10GbpsL1`.
     BitsL1,
-    /// A share of the line rate, counted as `BitsL1`: 1 is all of it (`100%`), and the most there
-    /// is.
+    /// A share of the line rate, counted as `BitsL1`: 1 is all of it (`100%`), the largest share.
     LineShare,
 }
 
@@ -142,10 +140,10 @@ pub enum RateUnit {
 /// the plan gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Profile<R = Rate> {
-    /// At equal distances.
+    /// Frames leave at equal gaps.
     Constant(R),
-    /// At random, independently of each other: a Poisson process of this mean rate, which is not
-    /// zero.
+    /// Frames leave at random, independently of each other: a Poisson process with this mean rate,
+    /// which is not zero.
     Poisson {
         /// The mean.
         mean: R,
@@ -154,47 +152,47 @@ pub enum Profile<R = Rate> {
     },
     /// Groups of frames with pauses between them.
     Burst(Burst<R>),
-    /// From one rate evenly to another, which then stays. `over` is not zero, and not both rates
-    /// are.
+    /// The rate changes evenly from one to another, and then stays. `over` is not zero, nor are both
+    /// rates.
     Ramp {
-        /// At the start.
+        /// The rate at the start.
         from: R,
-        /// After `over`.
+        /// The rate after `over`.
         to: R,
-        /// How long it takes.
+        /// Time from the first rate to the last.
         over: Duration,
     },
     /// One rate after the other, each for its time, which is not zero; not all rates are zero.
     /// Their times together fit 64 bits of nanoseconds.
     Steps {
-        /// Not empty.
+        /// The steps; at least one.
         steps: Vec<Step<R>>,
         /// Whether they start again; otherwise the load ends with the last.
         repeat: bool,
     },
-    /// `mean + amplitude · sin(2π t / period)`, which is never below zero: load that follows a day.
-    /// Starts at the mean, and rises.
+    /// `mean + amplitude · sin(2π t / period)`, which is never below zero: a load that follows the day.
+    /// It starts at the mean and rises.
     Sine {
-        /// In the middle; not zero.
+        /// The mean; not zero.
         mean: R,
-        /// Above and below it, not more than the mean. Of the same unit; together they are at most
-        /// all of the line.
+        /// The largest difference from the mean: at most the mean, and in the same unit. Together
+        /// they are at most the line rate.
         amplitude: R,
-        /// Not zero.
+        /// The length of a cycle; not zero.
         period: Duration,
     },
     /// Rates at points of time, with straight lines between them.
     Trace {
-        /// Times from the start, each later than the one before, the first at 0; at least two; all
-        /// rates of the same unit and not all zero.
+        /// At least two times with their rates. Times count from the start, the first is 0, and each
+        /// is later than the one before. Rates have the same unit and are not all zero.
         points: Vec<(Duration, R)>,
         /// Whether it starts again; otherwise the load ends with the last point.
         repeat: bool,
     },
 }
 
-/// Groups of frames with pauses between them (Open Traffic Generator: `duration.burst`). From the
-/// first frame of a burst to that of the next one is a time that fits 64 bits of nanoseconds.
+/// Groups of frames with pauses between them (Open Traffic Generator: `duration.burst`). The time from
+/// the first frame of a burst to that of the next one fits 64 bits of nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst<R = Rate> {
     /// Frames of a burst, at least 1.
@@ -203,46 +201,46 @@ pub struct Burst<R = Rate> {
     pub spacing: Spacing<R>,
     /// From the last frame of a burst to the first of the next one; not zero.
     pub inter_burst_gap: Duration,
-    /// How many bursts, at least 1; without end when none.
+    /// The number of bursts, at least 1; none for bursts without end.
     pub bursts: Option<u64>,
 }
 
 /// How the frames of a burst follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spacing<R = Rate> {
-    /// As fast as the link carries them, 100 Gbit/s where nobody knows.
+    /// As fast as the link carries them; 100 Gbit/s where its speed is unknown.
     Link,
-    /// By this time, which is not zero.
+    /// With this gap, which is not zero.
     Gap(Duration),
-    /// At this rate, which is not zero: by a gap that need be no whole number of nanoseconds.
+    /// At this rate, which is not zero: the gap may be a fraction of nanoseconds.
     Rate(R),
 }
 
 /// A rate for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step<R = Rate> {
-    /// May be zero: a pause.
+    /// The rate; zero for a pause.
     pub rate: R,
-    /// Not zero.
+    /// How long the rate lasts; not zero.
     pub duration: Duration,
 }
 
-/// What becomes of departures that are overdue.
+/// The late policy: what happens to overdue departures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LatePolicy {
-    /// Their frames are sent late, while they are overdue by no more than this; older ones are
-    /// never sent. The frames made up for leave at twice the rate at most. Not zero.
+    /// Frames are sent late, while their departures are overdue by no more than this time, which is
+    /// not zero; older departures are unsent. Late frames leave at twice the rate at most.
     CatchUp(Duration),
-    /// Their frames are never sent.
+    /// Overdue departures are unsent.
     Skip,
 }
 
 impl LatePolicy {
-    /// What nobody has to write. Longer than another guest of a busy machine takes a CPU away for.
+    /// The default: longer than another guest of a busy machine occupies a CPU.
     pub const DEFAULT: Self = Self::CatchUp(Duration::from_millis(100));
 }
 
-/// Points of traces and steps of a configuration at most, all together.
+/// The largest number of steps and points of traces in a configuration, all together.
 pub const MAX_POINTS: usize = 1_000_000;
 
 /// Frames that leave later than this after they were due count as late by default.

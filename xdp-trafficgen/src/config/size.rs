@@ -18,7 +18,7 @@ const PREDEFINED: [(&str, &[(u32, u32)]); 9] = [
     ("tolly", &[(64, 55), (78, 5), (576, 17), (1518, 23)]),
 ];
 
-/// Letters and their sizes (RFC 6985 section 3); `z`, the MTU's, is the user's to say.
+/// Letters and their sizes (RFC 6985 section 3); the user chooses the size of `z`, the MTU's.
 const GENOME: [(char, u32); 10] = [
     ('a', 64),
     ('b', 128),
@@ -35,7 +35,7 @@ const GENOME: [(char, u32); 10] = [
 /// The Open Traffic Generator model's mix of this name: `imix`, `tcp_imix`, …
 ///
 /// # Errors
-/// When there is none.
+/// When no mix has this name.
 pub fn predefined(name: &str) -> Result<Size, Problem> {
     let known = || PREDEFINED.iter().map(|(name, _)| *name);
     let mix = PREDEFINED.iter().find(|(known, _)| *known == name).ok_or_else(|| {
@@ -45,13 +45,13 @@ pub fn predefined(name: &str) -> Result<Size, Problem> {
     Ok(Size::Weighted(mix.1.iter().map(|&(size, weight)| SizeWeight { size, weight }).collect()))
 }
 
-/// The first mix of the list whose frames all have at least so many bytes.
+/// The first mix of the list whose frames all have at least `least` bytes.
 pub fn with_at_least(least: usize) -> Option<&'static str> {
     let fits = |sizes: &[(u32, u32)]| sizes.iter().all(|(size, _)| *size as usize >= least);
     PREDEFINED.iter().find(|(_, sizes)| fits(sizes)).map(|(name, _)| *name)
 }
 
-/// What to write instead of what is neither a mix nor a plain number of bytes, but looks like one.
+/// The cure for text that is neither a mix nor a plain number of bytes, but looks like one.
 fn looks_like_a_size(text: &str) -> Option<String> {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let lower = text.to_lowercase();
@@ -89,7 +89,7 @@ fn looks_like_a_size(text: &str) -> Option<String> {
 /// The sizes a genome's letters stand for, in their order; `custom` is that of `z`.
 ///
 /// # Errors
-/// When there is no letter, one that stands for nothing, or `custom` is not used.
+/// When the text is empty, a letter has no size, or `custom` is not used.
 pub fn genome(letters: &str, custom: Option<u32>) -> Result<Size, Problem> {
     let size = |letter: char| match (GENOME.iter().find(|(known, _)| *known == letter), custom) {
         (Some((_, size)), _) => Ok(*size),

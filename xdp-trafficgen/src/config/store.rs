@@ -1,9 +1,9 @@
-//! Settings into a configuration file: `cpus`, `batch_size` and `action` of its ports, and not one
-//! byte beside them.
+//! Writes settings into a configuration file: `cpus`, `batch_size` and `action` of its ports. All other
+//! bytes stay.
 //!
-//! A pure function of the file as it was read: the places of the values are known, so they are
-//! replaced, or lines are put in, in the text itself. (toml_edit 0.25 writes a document anew: it
-//! turns the line ends of Windows into others and loses a byte order mark.)
+//! This is a pure function of the file as it was read: the origins of values are known, so the text
+//! itself is edited. (toml_edit 0.25 writes a document anew: it converts the line ends of Windows and
+//! loses a byte order mark.)
 
 use std::ops::Range;
 
@@ -12,19 +12,19 @@ use toml::de::{DeTable, DeValue};
 use crate::config::{Action, Config, Diagnostic, Diagnostics, Located, Origin, Port};
 use crate::units::CpuList;
 
-/// What is stored.
+/// The settings to store.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
-    /// The way frames take.
+    /// The ports' action.
     pub action: Action,
-    /// A worker on each.
+    /// The CPUs, each with a worker.
     pub cpus: &'a [u32],
-    /// Frames the kernel sends together.
+    /// The number of frames that the kernel sends together.
     pub batch_size: u32,
 }
 
 impl Settings<'_> {
-    /// As lines of a `[[ports]]` table, each with a line feed.
+    /// The settings as lines of a `[[ports]]` table, each with a line feed.
     pub fn lines(&self) -> String {
         self.values().map(|(key, value)| format!("{key} = {value}\n")).concat()
     }
@@ -43,16 +43,16 @@ impl Settings<'_> {
 /// A file with settings in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its new text.
+    /// The file's new text.
     pub text: String,
     /// The names of the ports that have the settings now.
     pub ports: Vec<String>,
-    /// The names of those among them that kept their action: they have an ingress of their own,
-    /// and another action would make their frames leave by another interface.
+    /// The names of those among them that kept their action: with an ingress of their own, another
+    /// action would make their frames leave by another interface.
     pub kept_action: Vec<String>,
 }
 
-/// Indices of the ports that send out of `interface`.
+/// Indices of the ports whose frames leave by `interface`.
 ///
 /// # Errors
 /// When there are none.
@@ -88,8 +88,8 @@ fn leaves_by(port: &Port) -> Option<&str> {
     }
 }
 
-/// The file of `config` with the settings in its ports that send out of `interface`. Values that
-/// are there already stay as they are written.
+/// The file of `config` with the settings in its ports whose frames leave by `interface`. Values that
+/// are equal already stay as they are written.
 ///
 /// # Errors
 /// When there is no such port.
@@ -133,7 +133,7 @@ pub fn store(
             ));
         }
     }
-    // From the end, so that the places of the others stay right.
+    // Edits go from the end to the start, so that the places of the remaining ones stay valid.
     edits.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
     stored.text = text.to_owned();
     for (range, value) in edits {
@@ -142,7 +142,7 @@ pub fn store(
     Ok(stored)
 }
 
-/// Of each port whether it is written in braces, and not below a line `[[ports]]`.
+/// Whether each port is written in braces instead of below a line `[[ports]]`.
 fn inline(text: &str) -> Vec<bool> {
     let (document, _) = DeTable::parse_recoverable(text);
     let Some(DeValue::Array(ports)) = document.get_ref().get("ports").map(|ports| ports.get_ref())
@@ -152,7 +152,7 @@ fn inline(text: &str) -> Vec<bool> {
     ports.iter().map(|port| text.as_bytes().get(port.span().start) == Some(&b'{')).collect()
 }
 
-/// Where and how keys that a port lacks are put in: behind its interface, which every port has.
+/// Where and how missing keys of a port are inserted: after its interface, which every port has.
 fn insertion(
     text: &str,
     interface: &Located<String>,
@@ -172,7 +172,7 @@ fn insertion(
             let line_end = if text[..next].ends_with("\r\n") { "\r\n" } else { "\n" };
             (next..next, missing.iter().map(|entry| format!("{indent}{entry}{line_end}")).collect())
         }
-        // The last line, which has no end.
+        // The last line of the file may lack a line end.
         None => {
             let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
             let lines = missing.iter().map(|entry| format!("{line_end}{indent}{entry}")).collect();
@@ -181,8 +181,7 @@ fn insertion(
     }
 }
 
-/// A file to begin with: UDP frames of `size` bytes out of `interface`, to `dst_mac` where it is
-/// known.
+/// A first file: UDP frames of `size` bytes that leave by `interface`, to `dst_mac` where it is known.
 pub fn new_file(
     interface: &str,
     dst_mac: Option<&str>,

@@ -1,5 +1,4 @@
-//! Addresses as users write them, and what is said to what looks like one: a network, a range, a
-//! name.
+//! Addresses as users write them, and cures for text that looks like one: a network, a range, a name.
 
 use std::net::IpAddr;
 
@@ -15,8 +14,7 @@ pub fn parse_ip(text: &str) -> Result<IpAddr, Problem> {
     })
 }
 
-/// That `text` is not `what`, with a cure for what it looks like, `otherwise` where it looks like
-/// nothing known.
+/// The error that `text` is not `what`, with a cure for what it looks like, or else `otherwise`.
 pub(super) fn no_address(text: &str, what: &str, otherwise: &str) -> Problem {
     let is_address = |text: &str| text.trim().parse::<IpAddr>().is_ok();
     let wrong = |help: String| Problem::new(format!("`{text}` is not {what}"), help);
@@ -97,7 +95,7 @@ pub fn parse_mac(text: &str) -> Result<u128, Problem> {
     {
         return Ok(value);
     }
-    // Octets of one digit, or none of the separators: understood, but seldom meant.
+    // Octets of one digit, or no separators: understandable, but most likely a mistake.
     let meant = parts(':', 6, 1..=2)
         .or_else(|| parts('-', 6, 1..=2))
         .or_else(|| digits(text, 16).ok().filter(|_| text.len() == 12));

@@ -2,7 +2,7 @@
 
 use super::{Problem, number::digits};
 
-/// Those of IANA's registry (RFC 2474, RFC 2597, RFC 3246, RFC 5865, RFC 8622).
+/// The names of IANA's registry (RFC 2474, RFC 2597, RFC 3246, RFC 5865, RFC 8622).
 const NAMES: [(&str, u8); 24] = [
     ("CS0", 0),
     ("LE", 1),
@@ -38,8 +38,8 @@ pub(super) fn named(text: &str) -> Option<u128> {
         .map(|(_, point)| u128::from(*point))
 }
 
-/// A code point: its number, decimal or hexadecimal with `0x`, or its name. Whether the number is
-/// below 64 is the field's to say.
+/// A code point: its number, decimal or hexadecimal with `0x`, or its name. The
+/// field checks whether the number is below 64.
 ///
 /// # Errors
 /// When it is neither.

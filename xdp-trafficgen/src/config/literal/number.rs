@@ -1,5 +1,4 @@
-//! Numbers as people write them: `1_000_000`, `1M`, `1e6`, and those of options that take only a
-//! few.
+//! Numbers as users write them: `1_000_000`, `1M`, `1e6`, and numbers of options within a range.
 
 use std::ops::RangeInclusive;
 
@@ -15,14 +14,14 @@ pub(in crate::config) struct Decimal {
 /// Why text is no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum NotDigits {
-    /// A number above 128 bits.
+    /// The number exceeds 128 bits.
     Overflow,
-    /// No number.
+    /// The text is no number.
     Other,
 }
 
 impl Decimal {
-    /// Of digits with or without a point among them.
+    /// The number of digits with or without a point among them.
     pub(in crate::config) fn parse(text: &str) -> Result<Self, NotDigits> {
         let (whole, fraction) = match text.split_once('.') {
             Some((_, "")) => return Err(NotDigits::Other),
@@ -36,8 +35,8 @@ impl Decimal {
         Ok(Self { digits: digits(&format!("{whole}{fraction}"), 10)?, places })
     }
 
-    /// The number that text starts with, which may have underscores between its digits and an
-    /// exponent, and what is behind it.
+    /// The number at the start of `text`, which may have underscores between its digits and an
+    /// exponent, and the text after it.
     pub(in crate::config) fn leading(text: &str) -> (Result<Self, NotDigits>, &str) {
         let is_number = |letter: char| letter.is_ascii_digit() || matches!(letter, '.' | '_');
         let (mantissa, rest) =
@@ -68,7 +67,7 @@ impl Decimal {
         })
     }
 
-    /// The number, when it is a whole one.
+    /// The number, if it is a whole one.
     fn whole(self) -> Option<u128> {
         let one = 10_u128.checked_pow(self.places)?;
         self.digits.is_multiple_of(one).then_some(self.digits / one)
@@ -82,7 +81,7 @@ fn without_underscores(text: &str) -> Option<String> {
     (alone || text.split('_').all(between)).then(|| text.replace('_', ""))
 }
 
-/// Stricter than [`u128::from_str_radix`], which takes a sign.
+/// Parses digits alone; [`u128::from_str_radix`] also takes a sign.
 pub(super) fn digits(text: &str, radix: u32) -> Result<u128, NotDigits> {
     if text.is_empty() || !text.chars().all(|letter| letter.is_digit(radix)) {
         return Err(NotDigits::Other);
@@ -138,7 +137,7 @@ pub fn parse_count(text: &str) -> Result<u64, Problem> {
     }
 }
 
-/// A number within `range`, decimal or hexadecimal with `0x`; `what` it is, such as `a VLAN id`.
+/// A number within `range`, decimal or hexadecimal with `0x`; `what` names it in errors, such as `a VLAN id`.
 ///
 /// # Errors
 /// When it is none, or outside.
@@ -149,8 +148,8 @@ pub fn parse_within(text: &str, what: &str, range: &RangeInclusive<u32>) -> Resu
         .ok_or_else(|| none(text, what, range))
 }
 
-/// The same, but the caller checks the range, and reports all that is outside of its range
-/// together.
+/// As [`parse_within`], but the caller checks the range, so that it can report all numbers outside of
+/// their ranges together.
 ///
 /// # Errors
 /// When it is no number of 32 bits.
@@ -174,7 +173,7 @@ fn none(text: &str, what: &str, range: &RangeInclusive<u32>) -> Problem {
     )
 }
 
-/// Whether it is a number behind a minus sign.
+/// Whether the text is a number with a minus sign.
 pub fn is_negative(text: &str) -> bool {
     text.strip_prefix('-')
         .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))

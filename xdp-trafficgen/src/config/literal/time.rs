@@ -8,7 +8,7 @@ use super::{Decimal, NotDigits, Problem, is_negative};
 
 const DURATION_HELP: &str = "write a number and its unit: `10s`, `500ms`, `1m 30s`";
 
-/// How long to send: [`parse_time`], above zero.
+/// A duration: [`parse_time`], above zero.
 ///
 /// # Errors
 /// When it is none.
@@ -36,7 +36,7 @@ pub fn parse_time(text: &str) -> Result<Duration, Problem> {
         );
         return Err(Problem::new(format!("`{text}` is not a duration: it has no unit"), help));
     }
-    // One by one, because humantime 2.4 adds them up without looking for an overflow, and panics.
+    // Parts are added one by one, because humantime 2.4 panics when their sum overflows.
     let mut time = Some(Duration::ZERO);
     for part in parts(text) {
         let part = humantime::parse_duration(part)
@@ -65,8 +65,8 @@ fn parts(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Seconds as a decimal number, such as `0.25`: whole nanoseconds, and no more of them than
-/// [`parse_time`] takes.
+/// Seconds as a decimal number, such as `0.25`: whole nanoseconds, at most as many as [`parse_time`]
+/// takes.
 ///
 /// # Errors
 /// When it is none.
@@ -106,7 +106,7 @@ pub fn parse_seconds(text: &str) -> Result<Duration, Problem> {
 }
 
 /// An instant on which machines agree: RFC 3339, such as `2026-11-22T14:00:00Z`,
-/// `2026-11-22T15:00:00.5+01:00`, in UTC where no zone is given; or seconds since 1970 (UTC) behind
+/// `2026-11-22T15:00:00.5+01:00`, in UTC where no zone is given; or seconds since 1970 (UTC) after
 /// an `@`, `@1764000000.5`.
 ///
 /// # Errors
@@ -123,12 +123,12 @@ pub fn parse_instant(text: &str) -> Result<SystemTime, Problem> {
     let pieces = Pieces::parse(text.trim()).map_err(|_| wrong())?;
     let local = pieces.date().to_datetime(pieces.time().ok_or_else(wrong)?);
     let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
-    // A name of a zone would have to be looked up; RFC 3339 counts hours up to 23.
+    // The name of a zone would need a look-up; RFC 3339 counts hours up to 23.
     if pieces.time_zone_annotation().is_some() || offset.seconds().unsigned_abs() >= 24 * 3600 {
         return Err(wrong());
     }
     let instant = offset.to_timestamp(local).map_err(|_| wrong())?;
-    // Not before 1970.
+    // Instants before 1970 are refused.
     let since = Duration::try_from(instant.as_duration()).map_err(|_| wrong())?;
     Ok(SystemTime::UNIX_EPOCH + since)
 }

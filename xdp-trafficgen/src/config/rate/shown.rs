@@ -7,10 +7,10 @@ use humantime::format_duration;
 use super::{Burst, Profile, Rate, RateUnit, Spacing, Step, text::PREFIXES};
 use crate::units::Ratio;
 
-/// As users write it: `500 kpps`, `1.5 Gbps`, `10 GbpsL1`, `12.5 %`.
+/// The rate as users write it: `500 kpps`, `1.5 Gbps`, `10 GbpsL1`, `12.5 %`.
 impl fmt::Display for Rate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Of terms with 64 bits no product below has more than 128.
+        // With terms of 64 bits, no product below has more than 128.
         let Ratio { numerator: above, denominator: below } = self.amount.within(u64::MAX.into());
         let name = match self.unit {
             RateUnit::LineShare => return write!(formatter, "{} %", Digits(above * 100, below)),
@@ -26,12 +26,12 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Digits behind the point from the first on that is not zero: more than anybody writes, where the
-/// fraction never ends.
+/// The number of digits after the point, from the first that is not zero, at which endless fractions
+/// are cut: more than users write.
 const PLACES: usize = 12;
 
-/// Above and below the line, the lower one not zero: shown as a decimal number, cut after
-/// [`PLACES`].
+/// Numerator and denominator, which is not zero, of a fraction that is shown as a decimal number, cut
+/// after [`PLACES`].
 struct Digits(u128, u128);
 
 impl fmt::Display for Digits {
@@ -49,7 +49,7 @@ impl fmt::Display for Digits {
     }
 }
 
-/// In one line: `ramp from 1 kpps to 1 Mpps over 10s`.
+/// The profile in one line: `ramp from 1 kpps to 1 Mpps over 10s`.
 impl fmt::Display for Profile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -118,7 +118,7 @@ impl fmt::Display for Profile {
     }
 }
 
-/// Steps that are named before the list is cut short.
+/// The number of steps that are shown before the list is cut.
 const SHOWN: usize = 4;
 
 const fn again(repeat: bool) -> &'static str {

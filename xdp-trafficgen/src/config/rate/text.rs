@@ -13,12 +13,12 @@ const HELP: &str = "write a number and its unit, such as `500kpps`, `10Gbps`, `1
 /// Prefixes of units, as powers of a thousand.
 pub(super) const PREFIXES: [&str; 5] = ["", "k", "M", "G", "T"];
 
-/// What a number is a count of: `Mpps` is a million frames a second.
+/// The unit of a number: `Mpps` is a million frames a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit {
-    /// What is counted.
+    /// The kind of the unit.
     pub unit: RateUnit,
-    /// How much of it one is.
+    /// How many of that kind one unit is.
     pub one: Ratio,
 }
 
@@ -51,7 +51,7 @@ pub fn parse_rate(text: &str) -> Result<Rate, Problem> {
     rate(text, decimal, parse_unit(unit)?)
 }
 
-/// [`parse_rate`], of numbers also without a unit, which then is this one.
+/// As [`parse_rate`], with `unit` for numbers without one.
 ///
 /// # Errors
 /// As those of [`parse_rate`].
@@ -82,8 +82,8 @@ pub fn parse_unit(text: &str) -> Result<Unit, Problem> {
             one: Ratio { numerator: 1, denominator: 100 },
         });
     }
-    // A capital `B` beside small letters is a byte, as in `80MBps`. Nobody means one by `BPS`, in
-    // capitals throughout.
+    // A capital `B` beside small letters means bytes, as in `80MBps`. In capitals throughout, `BPS`
+    // means bits.
     let is_bytes = text.contains("Bps")
         || ["B", "B/s", "byte/s", "bytes/s"].iter().any(|unit| text.ends_with(unit));
     let lower = text.to_lowercase();
@@ -132,7 +132,7 @@ pub fn parse_speed(text: &str) -> Result<u64, Problem> {
     }
 }
 
-/// What becomes of overdue departures: `catch_up`, `catch_up=20ms` or `skip`.
+/// The late policy: `catch_up`, `catch_up=20ms` or `skip`.
 ///
 /// # Errors
 /// When it is none of them, or the time is none or zero.
@@ -146,10 +146,10 @@ pub fn parse_behind(text: &str) -> Result<LatePolicy, Problem> {
     }
 }
 
-/// How many times as fast: `2x`, `0.5x`.
+/// A factor for rates: `2x`, `0.5x`.
 ///
 /// # Errors
-/// When it is no such factor, or zero.
+/// When it is no such factor, or is zero.
 pub fn parse_factor(text: &str) -> Result<Ratio, Problem> {
     const HELP: &str = "write how many times as fast: `2x`, `0.5x`";
     let wrong = |message: &str| Problem::new(format!("`{text}` {message}"), HELP);
@@ -167,7 +167,7 @@ pub fn parse_factor(text: &str) -> Result<Ratio, Problem> {
 /// [`LatePolicy::CatchUp`].
 ///
 /// # Errors
-/// When there is no time for it.
+/// When the time is zero.
 pub(in crate::config) fn catch_up(time: Duration) -> Result<LatePolicy, Problem> {
     if time.is_zero() {
         return Err(Problem::new(
@@ -178,7 +178,7 @@ pub(in crate::config) fn catch_up(time: Duration) -> Result<LatePolicy, Problem>
     Ok(LatePolicy::CatchUp(time))
 }
 
-/// The number, and what is behind it.
+/// The number, and the text after it.
 fn split(text: &str) -> Result<(Decimal, &str), Problem> {
     let trimmed = text.trim();
     if is_negative(trimmed) {
@@ -208,7 +208,7 @@ fn rate(
     Ok(Rate { amount, unit })
 }
 
-/// That a rate is above `100%`.
+/// The error of a rate above `100%`.
 pub(in crate::config) fn above_the_line(shown: &str) -> Problem {
     let help =
         "write at most `100%`; give the `speed` of the port if the link is faster than it says";

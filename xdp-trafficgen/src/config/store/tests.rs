@@ -7,8 +7,8 @@ fn parse(text: &str) -> Config {
     file::parse(Source::file("test.toml", text)).unwrap_or_else(|wrong| panic!("{text}\n{wrong}"))
 }
 
-/// What the file looks like with [`BEST`] in its ports that send out of `e`, and that it means
-/// that.
+/// Checks the file with [`BEST`] in its ports that send by `e`, and that parsing it gives those
+/// settings.
 #[track_caller]
 fn check(text: &str, expected: &str) -> Stored {
     let stored = store(&parse(text), "e", BEST).unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -27,7 +27,7 @@ fn check(text: &str, expected: &str) -> Stored {
         let changes = has && !stored.kept_action.contains(&after.name.value);
         assert_eq!(after.action.value, if changes { BEST.action } else { before.action.value });
     }
-    // Once more changes nothing.
+    // Storing the same settings again changes nothing.
     assert_eq!(
         store(&after, "e", BEST).unwrap_or_else(|wrong| panic!("{wrong}")).text,
         stored.text
@@ -52,7 +52,7 @@ fn values_are_replaced_where_they_stand() {
 }
 
 #[test]
-fn missing_keys_come_behind_the_interface() {
+fn missing_keys_come_after_the_interface() {
     let lines = BEST.lines();
     check(
         &format!("[[ports]]\nname = 'p'\ninterface = 'e' # west\nrate.poisson = '5pps'\n\n{FLOW}"),
@@ -69,7 +69,7 @@ fn missing_keys_come_behind_the_interface() {
              \tname = 'p'\n"
         ),
     );
-    // A file whose last line has no end.
+    // The last line of this file has no line end.
     check(
         &format!("{FLOW}[[ports]]\nname = 'p'\ninterface = 'e' # end"),
         &format!("{FLOW}[[ports]]\nname = 'p'\ninterface = 'e' # end\n{}", lines.trim_end()),
@@ -174,7 +174,7 @@ fn a_new_file_means_what_it_says() {
         );
         assert_eq!(flow.packet[0].fields.len(), usize::from(dst_mac.is_some()));
         assert!(text.lines().all(|line| line.len() <= 128), "{text}");
-        // Settings found later go into it, too.
+        // Later settings can be stored in the new file.
         let other = Settings { action: Action::Redirect, cpus: &[3], batch_size: 16 };
         let stored =
             store(&parse(&text), interface, other).unwrap_or_else(|wrong| panic!("{wrong}"));

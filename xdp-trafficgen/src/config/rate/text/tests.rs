@@ -1,11 +1,11 @@
-//! Rates in, and out again.
+//! Rates from text, and back to text.
 
 use std::fmt;
 
 use super::*;
 use crate::config::rate::{Burst, NotScalable, Profile, Spacing, Step};
 
-/// What `text` is, and how it is shown.
+/// Checks the rate of `text`, and how that rate is shown.
 #[track_caller]
 fn check(text: &str, (numerator, denominator): (u128, u128), unit: RateUnit, shown: &str) {
     let rate = parse_rate(text).unwrap_or_else(|problem| panic!("{problem}"));
@@ -66,7 +66,7 @@ fn fractions_without_end_are_cut() {
     assert_eq!(rate.to_string(), "0.0000000000000000000542101086242 pps");
 }
 
-/// Message and help of what `parse` refuses.
+/// Checks message and help of a refusal.
 #[track_caller]
 fn refused<T: fmt::Debug>(parsed: Result<T, Problem>, message: &str, help: &str) {
     let problem = parsed.unwrap_err();
@@ -172,7 +172,7 @@ fn profiles_are_multiplied() {
 }
 
 #[test]
-fn ways_to_be_behind() {
+fn late_policies() {
     assert_eq!(parse_behind("catch_up"), Ok(LatePolicy::CatchUp(Duration::from_millis(100))));
     assert_eq!(parse_behind("catch_up=20ms"), Ok(LatePolicy::CatchUp(Duration::from_millis(20))));
     assert_eq!(parse_behind("skip"), Ok(LatePolicy::Skip));
