@@ -1,8 +1,8 @@
 //! Units of measurement: each has one type, and one conversion to each other unit.
 //!
-//! The lowest module: it knows neither hosts nor configurations, and uses none of the others. Types
-//! hold what a standard defines, which their documentation names; figures that are only shown stay
-//! plain numbers with their unit in their name.
+//! This is the lowest module: it knows neither hosts nor configurations, and uses no other module.
+//! Types hold values that a standard defines, and their documentation names the standard. Figures
+//! that are only shown stay plain numbers with their unit in their name.
 
 mod cpu_list;
 mod frame_len;

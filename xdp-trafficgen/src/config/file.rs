@@ -1,8 +1,8 @@
-//! The configuration file: TOML text to [`Config`], or everything that is wrong with it.
+//! The configuration file: TOML text to [`Config`], or all errors in it.
 //!
 //! Values are read one by one from the spanned document, not through serde: that way each error has
-//! the place of the very value, and none hides another. Whether headers fit together is the packet
-//! model's question, whether interfaces and CPUs exist the plan's.
+//! the place of its value, and no error hides another. The packet model checks whether headers fit
+//! together, the plan whether interfaces and CPUs exist.
 
 mod follow;
 mod header;
@@ -49,19 +49,19 @@ const PORT_EXAMPLE: &str =
     "start one with a line `[[ports]]`, then `name = \"west\"` and `interface = \"veth0\"`";
 const FLOW_EXAMPLE: &str = "start one with a line `[[flows]]`, then `name = \"dns\"`, `port = \"west\"` and `packet = […]`";
 
-/// The configuration a file describes that names no other files.
+/// The configuration of a file that names no other files.
 ///
 /// # Errors
-/// Everything that is wrong with it, in the order of the file. A file that is not TOML gets only
-/// the errors of its syntax, because what was meant is then unknown.
+/// All errors, in the order of the file. A file that is not TOML has only the errors of its syntax,
+/// because its meaning is unknown.
 pub fn parse(source: Source) -> Result<Config, Diagnostics> {
     parse_with(source, &[], &no_files)
 }
 
-/// The configuration a file describes once the `overrides` are carried out in their order, each of
-/// which is a `PATH=VALUE` such as `flows.dns.packet.ipv4.src=10.0.0.9`: the value is TOML, or else
+/// The configuration of a file after the `overrides`, which are applied in their order. Each is a
+/// `PATH=VALUE` such as `flows.dns.packet.ipv4.src=10.0.0.9`: the value is TOML, or else
 /// a string. Ports and flows are addressed by name (`*` for all), headers by theirs (`ipv4[1]` is
-/// the second where there are several). `read` is asked for the other files it names.
+/// the second where there are several). `read` reads the other files that the configuration names.
 ///
 /// # Errors
 /// As those of [`parse`]; those of overrides come last.
@@ -74,7 +74,7 @@ pub fn parse_with(
     let (mut document, syntax_errors) = DeTable::parse_recoverable(&text);
     let mut texts = Texts { overrides: Vec::new() };
     let mut problems = Problems::default();
-    // Of all syntax errors, only this one leaves no doubt about the rest of the file.
+    // After this syntax error alone, the rest of the file is still unambiguous.
     let readable = syntax_errors.iter().all(|error| error.message() == DUPLICATE_KEY);
     for error in syntax_errors {
         problems.push(syntax(&text, &error));
@@ -113,7 +113,7 @@ pub fn parse_with(
         }
         Origin::Option(_) | Origin::Default => (usize::MAX, 0),
     });
-    // What was set for all flows is wrong in all of them.
+    // A wrong value that was set for all flows is reported once.
     list.dedup();
     let mut diagnostics = Diagnostics::new(source.clone());
     for diagnostic in list {
@@ -122,11 +122,11 @@ pub fn parse_with(
     diagnostics.into_result(Config { source, ports, flows })
 }
 
-/// The rate that `text` stands for, given for `option`: what a file takes for it, without the
-/// quotes around a single rate.
+/// The rate of `text`, given for `option`: any rate of a file, without the quotes around a single
+/// rate.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// All errors in it.
 pub fn parse_rate_option(
     option: &'static str,
     text: &str,
@@ -135,7 +135,8 @@ pub fn parse_rate_option(
     let place = Origin::Option(option);
     let document = match text.trim_start().starts_with('{') {
         true => overrides::parse_value(text, 0),
-        // Whatever else it looks like to TOML. Quotes that a file needs may be there, too.
+        // A single rate is a string, although TOML may read it as another type. It may have
+        // the quotes that a file needs.
         false => Spanned::new(0..text.len(), DeValue::String(unquoted(text).into())),
     };
     let texts = Texts { overrides: vec![(0, text.into())] };
@@ -143,7 +144,7 @@ pub fn parse_rate_option(
     let value = Value::alone("rate", &document, &texts);
     match rate::rate(&value, &mut Rates::new(read), &mut problems) {
         Some(profile) if problems.0.is_empty() => Ok(Located::new(profile.value, place)),
-        // There is nothing to point at in a word of the command line.
+        // Errors in an option of the command line point at the whole option.
         _ => Err(problems
             .0
             .into_iter()
@@ -152,20 +153,20 @@ pub fn parse_rate_option(
     }
 }
 
-/// Without the pair of quotes around it, if there is one.
+/// The text without the pair of quotes around it, if there is one.
 fn unquoted(text: &str) -> &str {
     let trimmed = text.trim();
     let within = |quote| trimmed.strip_prefix(quote)?.strip_suffix(quote);
     within('"').or_else(|| within('\'')).unwrap_or(text)
 }
 
-/// What is gathered from all ports and flows.
+/// Values that are gathered from all ports and flows.
 struct Shared<'a> {
     references: References,
     rates: Rates<'a>,
 }
 
-/// The toml crate's words.
+/// The toml crate's message.
 const DUPLICATE_KEY: &str = "duplicate key";
 
 fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
@@ -188,8 +189,8 @@ fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
     Diagnostic::new(&Origin::File(span), message).help(help)
 }
 
-/// The tables of an array of tables, `[[ports]]` or `[[flows]]`; at least one, or else that is
-/// reported.
+/// The tables of an array of tables, `[[ports]]` or `[[flows]]`; an empty array is an
+/// error.
 fn items<'a>(
     value: Option<Value<'a>>,
     noun: &'static str,

@@ -152,8 +152,8 @@ pub enum Profile<R = Rate> {
     },
     /// Groups of frames with pauses between them.
     Burst(Burst<R>),
-    /// The rate changes evenly from one to another, and then stays. `over` is not zero, nor are both
-    /// rates.
+    /// The rate changes evenly from one to another, and then stays. `over` is not zero, and at most one
+    /// rate is.
     Ramp {
         /// The rate at the start.
         from: R,

@@ -8,13 +8,13 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuList<C = Vec<u32>>(pub C);
 
-/// What is no list of CPUs.
+/// The error of text that is no list of CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a list of CPUs such as `0,2-3`")]
 pub struct NotCpuList;
 
 impl<C: AsRef<[u32]>> CpuList<C> {
-    /// Every number by itself: `0, 2, 3`.
+    /// Every number separately: `0, 2, 3`.
     pub fn one_by_one(&self) -> String {
         self.0.as_ref().iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
     }

@@ -16,18 +16,18 @@ const TAG: u32 = 4;
 pub struct FrameLen(usize);
 
 impl FrameLen {
-    /// With the FCS.
+    /// The length of a frame of this many bytes, FCS included.
     pub const fn new(bytes: u32) -> Self {
         Self(bytes as usize)
     }
 
-    /// Of a frame as the kernel has it, without its FCS.
+    /// The length of a frame of this many bytes without the FCS, as the kernel has it.
     pub const fn of_kernel(bytes: usize) -> Self {
         Self(bytes.saturating_add(FCS_LEN as usize))
     }
 
-    /// The longest untagged frame of an interface with this MTU, which counts what is behind the
-    /// Ethernet header.
+    /// The longest untagged frame of an interface with this MTU, which counts the bytes
+    /// after the Ethernet header.
     pub const fn of_mtu(mtu: u32) -> Self {
         Self::of_kernel(HEADER as usize + mtu as usize)
     }
@@ -38,47 +38,47 @@ impl FrameLen {
         Self(Self::of_mtu(mtu).0 + TAG as usize)
     }
 
-    /// The smallest MTU at which the kernel sends a frame of so many bytes, FCS included.
+    /// The smallest MTU at which the kernel sends a frame of `bytes` bytes, FCS included.
     pub const fn least_mtu(bytes: u32) -> u32 {
         bytes.saturating_sub(HEADER + TAG + FCS_LEN)
     }
 
-    /// Bytes with the FCS.
+    /// The number of bytes with the FCS.
     pub const fn bytes(self) -> usize {
         self.0
     }
 
-    /// Bytes of the frame as the kernel has it, without its FCS.
+    /// The number of bytes without the FCS, as the kernel has the frame.
     pub const fn in_kernel(self) -> usize {
         self.0.saturating_sub(FCS_LEN as usize)
     }
 
-    /// Bytes it takes of the wire.
+    /// The bytes that the frame takes of the wire.
     pub const fn on_wire(self) -> WireLen {
         WireLen(self.0 as u64 + WireLen::EXTRA)
     }
 }
 
 /// Bytes that frames take of the wire: each with a preamble of 7 bytes, a start delimiter of 1
-/// (IEEE 802.3, 3.1.1) and the gap of 12 behind it (4.4.2).
+/// (IEEE 802.3, 3.1.1) and the gap of 12 after it (4.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WireLen(u64);
 
 impl WireLen {
-    /// Bytes of the wire that belong to a frame beside its own.
+    /// The bytes of the wire that a frame takes beside its own.
     pub const EXTRA: u64 = 7 + 1 + 12;
 
-    /// Of frames that have so many bytes together, with their FCS.
+    /// The bytes on the wire of frames that have `bytes` bytes together, with their FCS.
     pub const fn of_frames(frames: u64, bytes: u64) -> Self {
         Self(bytes + Self::EXTRA * frames)
     }
 
-    /// Bits.
+    /// The number of bits.
     pub const fn bits(self) -> u64 {
         8 * self.0
     }
 
-    /// The rate at which frames of this length fill a link of so many bits a second.
+    /// The rate at which frames of this length fill a link of `bits_per_s`.
     pub fn line_rate(self, bits_per_s: u64) -> Pps {
         Pps::new(Ratio::new(bits_per_s, self.bits()))
     }

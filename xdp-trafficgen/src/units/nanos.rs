@@ -3,33 +3,33 @@
 use std::time::Duration;
 
 /// A time in whole nanoseconds since some event, such as the start of a session. 64 bits hold 584
-/// years, which no clock reaches: later times are all the same, [`Nanos::NEVER`].
+/// years, which no clock reaches: all later times are [`Nanos::NEVER`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nanos(u64);
 
 impl Nanos {
     /// No time.
     pub const ZERO: Self = Self(0);
-    /// Later than anything that happens.
+    /// A time that no clock reaches.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// So many.
+    /// A time of this many nanoseconds.
     pub const fn new(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// How many; [`u64::MAX`] of what never happens, as the eBPF programs have it.
+    /// The number of nanoseconds; [`u64::MAX`] for [`Nanos::NEVER`], as in the eBPF programs.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// This time, counted from an event that is so much later.
+    /// The moment this long after `event`, counted from the same start as `event`.
     #[must_use]
     pub const fn after(self, event: Self) -> Self {
         Self(self.0.saturating_add(event.0))
     }
 
-    /// From `earlier` to this time; none when it is the other way round.
+    /// The time from `earlier` to this; zero when this is the earlier one.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_clock_reaches_never_comes() {
+    fn times_that_no_clock_reaches_are_never() {
         assert_eq!(Nanos::from(Duration::from_micros(3)), Nanos::new(3000));
         // 2⁶⁴ ns are 18 446 744 073 s and 709 551 616 ns.
         let last = Duration::new(18_446_744_073, 709_551_615);

@@ -1,9 +1,9 @@
-//! What every worker of a port has its own of.
+//! Tables with entries for every worker of a port.
 
 use std::ops::{Deref, DerefMut, Range};
 
-/// A table with the same number of entries for each worker, one worker's after the other's, as the
-/// kernel's arrays have it. As a slice it has those of all workers.
+/// A table with the same number of entries for each worker, one worker's after the other's, as in the
+/// kernel's arrays. As a slice it has the entries of all workers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerWorker<T> {
     all: Vec<T>,
@@ -12,20 +12,20 @@ pub struct PerWorker<T> {
 }
 
 impl<T: Clone> PerWorker<T> {
-    /// So many times `entry` for each of the workers.
+    /// A table with `each` times `entry` for each of the workers.
     pub fn filled(workers: usize, each: usize, entry: T) -> Self {
         Self { all: vec![entry; workers * each], each }
     }
 }
 
 impl<T> PerWorker<T> {
-    /// The entries of a port's only worker.
+    /// A table with the entries of a port's only worker.
     pub const fn of_one(all: Vec<T>) -> Self {
         let each = all.len();
         Self { all, each }
     }
 
-    /// A worker's entries; none of a worker that the port has not.
+    /// A worker's entries; empty for a worker that the port does not have.
     pub fn of(&self, worker: usize) -> &[T] {
         self.all.get(self.range(worker)).unwrap_or_default()
     }
@@ -36,12 +36,12 @@ impl<T> PerWorker<T> {
         self.all.get_mut(range)?.get_mut(number)
     }
 
-    /// Where a worker's entries are among all.
+    /// The range of a worker's entries among all.
     pub const fn range(&self, worker: usize) -> Range<usize> {
         worker * self.each..(worker + 1) * self.each
     }
 
-    /// How many workers have entries.
+    /// The number of workers.
     pub fn workers(&self) -> usize {
         self.all.len().checked_div(self.each).unwrap_or(0)
     }

@@ -7,36 +7,36 @@ use super::Ratio;
 pub struct Pps(Ratio);
 
 impl Pps {
-    /// Nothing is sent.
+    /// The rate of a pause.
     pub const ZERO: Self = Self(Ratio::ZERO);
 
-    /// So many frames a second.
+    /// This number of frames a second.
     pub const fn new(frames: Ratio) -> Self {
         Self(frames)
     }
 
-    /// The number.
+    /// The number of frames a second.
     pub const fn ratio(self) -> Ratio {
         self.0
     }
 
-    /// Whether nothing is sent.
+    /// Whether the rate is zero.
     pub const fn is_zero(self) -> bool {
         self.0.is_zero()
     }
 
-    /// So many times the rate.
+    /// The rate times a factor.
     #[must_use]
     pub fn times(self, factor: Ratio) -> Self {
         Self(self.0.times(factor))
     }
 
-    /// Nanoseconds from one frame to the next, at a rate that is not zero.
+    /// The gap between frames in nanoseconds, at a rate that is not zero.
     pub fn gap_ns(self) -> Ratio {
         Ratio::whole(1_000_000_000u64).times(self.0.inverse())
     }
 
-    /// The nearest number.
+    /// The nearest floating-point number.
     pub fn to_f64(self) -> f64 {
         self.0.to_f64()
     }

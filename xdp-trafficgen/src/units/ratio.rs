@@ -5,16 +5,16 @@ use std::cmp::Ordering;
 /// A fraction that is not negative, in lowest terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ratio {
-    /// Above the line.
+    /// The number above the line.
     pub numerator: u128,
-    /// Below the line; at least 1.
+    /// The number below the line; at least 1.
     pub denominator: u128,
 }
 
 impl Ratio {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self { numerator: 0, denominator: 1 };
-    /// A whole.
+    /// One.
     pub const ONE: Self = Self { numerator: 1, denominator: 1 };
 
     /// The fraction in lowest terms; the denominator is not 0.
@@ -30,33 +30,33 @@ impl Ratio {
         Self { numerator: number.into(), denominator: 1 }
     }
 
-    /// Whether it is nothing.
+    /// Whether the fraction is zero.
     pub const fn is_zero(self) -> bool {
         self.numerator == 0
     }
 
-    /// Whether its terms have 64 bits, so that those of its product with another such one fit too.
+    /// Whether both terms have 64 bits, so that the product of two such fractions fits.
     pub const fn is_short(self) -> bool {
         self.numerator >> 64 == 0 && self.denominator >> 64 == 0
     }
 
-    /// Itself without what is behind the point.
+    /// The whole part.
     pub const fn floor(self) -> u128 {
         self.numerator / self.denominator
     }
 
-    /// The nearest whole number; of two, the higher one.
+    /// The nearest whole number; the higher one of two equally near ones.
     pub const fn nearest(self) -> u128 {
         (self.numerator + self.denominator / 2) / self.denominator
     }
 
-    /// What is behind the point.
+    /// The part after the point.
     #[must_use]
     pub const fn fract(self) -> Self {
         Self { numerator: self.numerator % self.denominator, denominator: self.denominator }
     }
 
-    /// The product; its terms are brought below 2⁶³ where it does not fit.
+    /// The product; where it does not fit, it is approximated with terms below 2⁶³.
     #[must_use]
     pub fn times(self, other: Self) -> Self {
         let (a, b) = (
@@ -72,13 +72,13 @@ impl Ratio {
         }
     }
 
-    /// One by the fraction, which is not 0.
+    /// The inverse of the fraction, which is not 0.
     #[must_use]
     pub const fn inverse(self) -> Self {
         Self { numerator: self.denominator, denominator: self.numerator }
     }
 
-    /// The sum, or none when it does not fit.
+    /// The sum; none when it does not fit.
     pub fn plus(self, other: Self) -> Option<Self> {
         let divisor = gcd(self.denominator, other.denominator);
         let (left, right) = (other.denominator / divisor, self.denominator / divisor);
@@ -87,8 +87,8 @@ impl Ratio {
         Some(Self::new(numerator, self.denominator.checked_mul(left)?))
     }
 
-    /// The sum of all. Where its terms do not fit (many numbers of unlike fractions), it is right
-    /// to 2⁻³² for each.
+    /// The sum of all fractions. Where its terms do not fit (many unlike fractions), its error is at
+    /// most 2⁻³² for each of them.
     pub fn sum(numbers: &[Self]) -> Self {
         let exact = numbers.iter().try_fold(Self::ZERO, |sum, number| sum.plus(*number));
         exact.unwrap_or_else(|| {
@@ -100,9 +100,9 @@ impl Ratio {
         })
     }
 
-    /// Itself, or the last convergent of its continued fraction with both terms within `limit`. It
-    /// differs by less than 1 / (q · q'), where q and q' are the denominators of it and the
-    /// next: with 2⁶³, and a value around 1, less than 10⁻¹⁸.
+    /// The fraction itself, or the last convergent of its continued fraction with both terms within
+    /// `limit`. The convergent differs by less than 1 / (q · q'), where q and q' are its denominator
+    /// and the next one's: with 2⁶³, and a value around 1, less than 10⁻¹⁸.
     #[must_use]
     pub fn within(self, limit: u128) -> Self {
         if self.numerator <= limit && self.denominator <= limit {
@@ -131,7 +131,7 @@ impl Ratio {
         }
     }
 
-    /// The nearest number.
+    /// The nearest floating-point number.
     #[expect(clippy::cast_precision_loss, reason = "as its name says")]
     pub fn to_f64(self) -> f64 {
         self.numerator as f64 / self.denominator as f64
@@ -147,7 +147,7 @@ pub const fn gcd(mut a: u128, mut b: u128) -> u128 {
 }
 
 impl Ord for Ratio {
-    /// By their continued fractions, so that no product needs more than 128 bits.
+    /// Compares continued fractions, so that no product needs more than 128 bits.
     fn cmp(&self, other: &Self) -> Ordering {
         let (mut one, mut other) = (*self, *other);
         loop {
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(gcd(0, 12), 12);
     }
 
-    /// π's convergents, as everybody knows them.
+    /// The known convergents of π.
     #[test]
     fn the_best_of_short_fractions() {
         let pi = Ratio::new(314_159_265_358_979_323_846_u128, 100_000_000_000_000_000_000_u128);

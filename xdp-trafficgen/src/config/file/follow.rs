@@ -1,4 +1,4 @@
-//! Reads `follow`; which field it names is found out in [`leaders`](super::leaders).
+//! Reads `follow`; [`leaders`](super::leaders) finds the field that it names.
 
 use toml::de::DeValue;
 
@@ -8,7 +8,7 @@ use crate::config::{Advance, Located};
 pub(super) const HELP: &str = "write the field to go along with: `follow = \"ipv4.src\"`";
 const ADVANCES: [(&str, Advance); 2] = [("step", Advance::Step), ("round", Advance::Round)];
 
-/// What `follow` says.
+/// The value of `follow`.
 #[derive(Clone, Debug)]
 pub(super) struct Follower {
     /// The leader's path, such as `ipv4[1].src`.

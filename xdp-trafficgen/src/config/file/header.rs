@@ -19,7 +19,7 @@ use crate::{
 
 const BITS_HELP: &str = "write `bits = [{ offset = 6, mask = \"1fff\", value = 5 }]`";
 
-/// A header whose fields do not know their leaders yet.
+/// A header before the leaders of its fields are found.
 #[derive(Debug)]
 pub(super) struct ReadHeader {
     pub(super) kind: Located<HeaderKind>,
@@ -30,7 +30,7 @@ pub(super) struct ReadHeader {
     pub(super) checksum: Located<ChecksumMode>,
 }
 
-/// A field; a part that could not be read is none.
+/// A field; parts that could not be read are none.
 #[derive(Debug)]
 pub(super) struct ReadField {
     pub(super) field: FieldDef,
@@ -38,8 +38,8 @@ pub(super) struct ReadField {
     pub(super) follower: Option<Follower>,
 }
 
-/// The header of an entry such as `ipv4 = { … }`; none when it cannot be read, which is then among
-/// `problems`.
+/// The header of an entry such as `ipv4 = { … }`; none when it cannot be read, and its errors are then
+/// among `problems`.
 pub(super) fn header(entry: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader> {
     let known = || HeaderKind::ALL.into_iter();
     let Some(kind) = known().find(|kind| kind.name() == entry.key) else {
@@ -113,8 +113,8 @@ impl ReadHeader {
         }
     }
 
-    /// Where a flag says whether there is a checksum, asking for a good or bad one sets it, unless
-    /// the flag was written too.
+    /// Sets the flag of headers whose checksum is optional when a good or bad checksum is requested,
+    /// unless the flag itself was written.
     fn announce_checksum(&mut self) {
         let kind = self.kind.value;
         let present = kind.checksum_field().and_then(|field| kind.def().presence_of(field));
@@ -128,7 +128,7 @@ impl ReadHeader {
     }
 }
 
-/// Whether the text stands for a value of the checksum.
+/// Whether the text is a number, the checksum's value.
 fn is_number(text: &str) -> bool {
     text.starts_with(|letter: char| letter.is_ascii_digit())
 }
@@ -144,7 +144,7 @@ fn checksum(text: &str) -> Result<ChecksumMode, Problem> {
     }
 }
 
-/// Offsets within the longest frame.
+/// Offsets in bytes within the longest frame.
 const OFFSET: RangeInclusive<u32> = 0..=65_535;
 
 /// Bits at any offset, as a field.

@@ -1,4 +1,4 @@
-//! Finds the leader of each field that has `follow`, and checks that the two fit together.
+//! Finds the leader of each field that has `follow`, and checks that the follower fits it.
 
 use super::{
     follow::HELP,
@@ -15,8 +15,8 @@ use crate::{
     packet::HeaderKind,
 };
 
-/// The leader of each field of each header; errors are among `problems`. A header that could not be
-/// read is none.
+/// The leader of each field of each header; errors are among `problems`. Headers that could not be
+/// read are none.
 pub(super) fn resolve(
     headers: &[Option<ReadHeader>],
     problems: &mut Problems,
@@ -143,7 +143,7 @@ impl<'a> Packet<'a> {
         match (alike.as_slice(), index) {
             ([only], None) => Ok(Some(*only)),
             (several, Some(index)) if *index < several.len() => Ok(Some(several[*index])),
-            // It may be the one that could not be read.
+            // The missing header may be one that could not be read.
             _ if self.headers.iter().any(Option::is_none) => Ok(None),
             ([], _) => {
                 let kinds: Vec<_> =
@@ -202,12 +202,12 @@ impl<'a> Packet<'a> {
         found
     }
 
-    /// Checks that the two fit together.
+    /// Checks that follower and leader fit together.
     fn check(&self, follower: usize, leader: usize, advance: Advance) -> Result<(), Problem> {
         let (Some(own), Some(other)) =
             (&self.fields[follower].2.pattern, &self.fields[leader].2.pattern)
         else {
-            // The error in the pattern has been reported.
+            // The error in the pattern is among the problems already.
             return Ok(());
         };
         let (own, other) = (&own.value, &other.value);
@@ -247,7 +247,7 @@ impl<'a> Packet<'a> {
         Err(problem)
     }
 
-    /// Checks that a follower in rounds ever moves on: that its leaders go through their values
+    /// Checks that a follower in rounds moves on at all: its leaders must go through their values
     /// within 2⁶⁴ frames. The leaders form no circle.
     fn check_period(&self, follower: usize, leaders: &[Option<usize>]) -> Result<(), Problem> {
         let mut frames: u128 = 1;
@@ -265,7 +265,7 @@ impl<'a> Packet<'a> {
                 ));
             }
             let advance = read.follower.as_ref().map(|follower| follower.advance);
-            // One in step takes as many frames as its leader.
+            // A follower in step takes as many frames as its leader.
             if advance != Some(Advance::Step) || leaders[at].is_none() {
                 frames = frames.saturating_mul(pattern.map_or(1, Pattern::value_count));
             }
@@ -289,7 +289,7 @@ fn give_count(count: &str) -> String {
     format!("give it a count: `random = {{ …, count = {count} }}`")
 }
 
-/// How many values, of which 2¹²⁸ do not fit the number.
+/// The number of values as text; 2¹²⁸ does not fit a `u128`.
 fn shown_count(pattern: &Pattern) -> String {
     match pattern.value_count() {
         0 => "2¹²⁸".to_owned(),

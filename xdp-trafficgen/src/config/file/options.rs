@@ -13,7 +13,7 @@ use crate::{
 const HEX_HELP: &str = "write its bytes as hexadecimal digits: `\"0101 0000\"`";
 const TCP_HELP: &str = "write them as a list, such as `[\"sack_permitted\", { mss = 1460 }]`, or as hexadecimal digits";
 
-/// The bytes without padding; none when they cannot be read, which is then among `problems`.
+/// The bytes without padding; none when they cannot be read, and the errors are then among `problems`.
 pub(super) fn options(
     form: OptionForm,
     value: &Value<'_>,
@@ -70,7 +70,7 @@ fn tcp_options(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
     }
 }
 
-/// An element of etherparse, or the end of the list, which it has no element for.
+/// An element of etherparse, or the end of the list, for which it has no element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum TcpOption {
     Element(TcpOptionElement),

@@ -16,8 +16,8 @@ use crate::config::{
 const HELP: &str =
     "write `--set flows.NAME.KEY=VALUE`, such as `flows.dns.size=128` or `flows.*.packets=5`";
 
-/// Names in a path at most: more than anything in a configuration has, and few enough for
-/// recursion.
+/// The largest number of names in a path: more than any value of a configuration needs, and few enough
+/// for recursion.
 const MAX_DEPTH: usize = 16;
 
 /// Applies the `--set` of `argument`; the spans of its values count from `base`.
@@ -61,7 +61,7 @@ pub(super) fn apply<'i>(
         ));
     }
     let setting = Setting { at: &at, base, value: parse_value(value, base + equals + 1) };
-    // Reading the document reports a missing array.
+    // The reader of the document reports a missing array.
     let Some(DeValue::Array(items)) = document.get_mut(kind.name).map(Spanned::get_mut) else {
         return Ok(());
     };
@@ -73,7 +73,7 @@ pub(super) fn apply<'i>(
         let name = named(value);
         if item.name == "*" || name.as_deref() == Some(item.name) {
             found = true;
-            // All or nothing: half of a path would cause a second error.
+            // A copy is changed as a whole: half of a path would cause a second error.
             let mut changed = value.clone();
             setting.assign(&mut changed, rest, name.as_deref().unwrap_or(item.name))?;
             *value = changed;
@@ -91,17 +91,16 @@ pub(super) fn apply<'i>(
 }
 
 struct Setting<'i, 'a, F> {
-    /// Makes a diagnostic of bytes of the argument.
+    /// Makes a diagnostic for bytes of the argument.
     at: &'a F,
-    /// What spans of the argument count from.
+    /// The start of the argument's spans.
     base: usize,
     value: Spanned<DeValue<'i>>,
 }
 
 impl<'i, F: Fn(Problem, Range<usize>) -> Diagnostic> Setting<'i, '_, F> {
     /// Puts the value where `path` leads to from `slot`; `item` is the name of the port or flow.
-    /// What is not there is added, and what the path goes through without being a table gives
-    /// way to one.
+    /// Missing tables on the path are added, and other values on it are replaced by tables.
     fn assign(
         &self,
         slot: &mut Spanned<DeValue<'i>>,
@@ -148,7 +147,7 @@ impl<'i, F: Fn(Problem, Range<usize>) -> Diagnostic> Setting<'i, '_, F> {
         }
     }
 
-    /// The header of a packet that `segment` picks.
+    /// The header of a packet that `segment` names.
     fn header<'d>(
         &self,
         elements: &'d mut DeArray<'i>,
@@ -189,7 +188,7 @@ impl<'i, F: Fn(Problem, Range<usize>) -> Diagnostic> Setting<'i, '_, F> {
     }
 }
 
-/// What `text` is as TOML, or else the string it is; spans count from `base`, where the text
+/// The value of `text` as TOML, or else the string itself; spans count from `base`, where the text
 /// starts.
 pub(super) fn parse_value(text: &str, base: usize) -> Spanned<DeValue<'_>> {
     let trimmed = text.trim();
@@ -200,7 +199,8 @@ pub(super) fn parse_value(text: &str, base: usize) -> Spanned<DeValue<'_>> {
     }
 }
 
-/// The toml crate takes whatever begins with a digit for a number: `10_000pps`.
+/// Whether the value is valid: the toml crate takes any text that begins with a digit for a number, such
+/// as `10_000pps`.
 fn is_value(value: &DeValue<'_>) -> bool {
     match value {
         DeValue::Integer(integer) => {

@@ -13,7 +13,7 @@ use crate::{
 const HELP: &str =
     "write the headers from outer to inner: `packet = [{ ethernet = {} }, { ipv4 = {} }]`";
 
-/// The headers, outer to inner; at least one. None when something is wrong, which is then among
+/// The headers, outer to inner; at least one. None when there are errors, which are then among
 /// `problems`.
 pub(super) fn packet(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<Header>> {
     let elements = problems.take(value.elements(HELP))?;

@@ -15,10 +15,11 @@ use crate::{
     packet::{FieldDef, FieldType},
 };
 
-/// A pattern and what it follows.
+/// A pattern, and the value of its `follow`.
 pub(super) type Read = (Option<Located<Pattern>>, Option<Follower>);
 
-/// A part that cannot be read is none; the error is then among `problems`.
+/// The pattern of an entry. Parts that cannot be read are none, and the errors are then among
+/// `problems`.
 pub(super) fn pattern(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Read {
     let pattern = match entry.value {
         DeValue::Array(_) => values(field, entry, problems),
@@ -32,7 +33,7 @@ pub(super) fn pattern(field: &FieldDef, entry: &Value<'_>, problems: &mut Proble
     (pattern.map(|pattern| entry.located(pattern)), None)
 }
 
-/// [`pattern`] for a table; its other keys have been read.
+/// As [`pattern`], for a table whose other keys have been read.
 pub(super) fn pattern_table(
     field: &FieldDef,
     entry: &Value<'_>,
@@ -97,7 +98,7 @@ fn random(field: &FieldDef, entry: &Value<'_>, problems: &mut Problems) -> Optio
         None => Some(Located::default(default)),
     };
     let (min, max) = (limit(min, 0), limit(max, field.max()));
-    // `Some(None)` for an absent one, none for a wrong one.
+    // `Some(None)` for an absent number, `None` for a wrong one.
     let mut number = |value: Option<Value<'_>>| match value {
         Some(value) => problems.take(value.integer(&(0..=u64::MAX))).map(Some),
         None => Some(None),

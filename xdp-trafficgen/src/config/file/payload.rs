@@ -1,4 +1,4 @@
-//! What fills a flow's frames behind the headers.
+//! The payload of a flow's frames, after the headers.
 
 use super::table::{Problems, Value};
 use crate::config::{
@@ -9,7 +9,7 @@ use crate::config::{
 const HELP: &str = "write `\"zeros\"`, `{ pattern = \"dead beef\" }`, `{ hex = \"dead beef\" }`, `{ text = \"hello\" }`, \
                     `{ increment = {} }` or `{ random = {} }`";
 
-/// None when it cannot be read; the error is then among `problems`.
+/// The payload; none when it cannot be read, and the error is then among `problems`.
 pub(super) fn payload(value: &Value<'_>, problems: &mut Problems) -> Option<Located<Payload>> {
     if !value.value.is_table() {
         return problems.take(value.parsed("a string or a table", HELP, |text| match text {

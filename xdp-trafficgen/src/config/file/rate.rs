@@ -1,4 +1,4 @@
-//! Rates of ports and flows, and what becomes of overdue frames.
+//! Rates of ports and flows, and the late policy.
 
 mod trace;
 
@@ -15,7 +15,7 @@ use crate::config::{
 
 const HELP: &str = "write `\"500kpps\"`, `\"10Gbps\"` or `\"40%\"`, or a table such as `{ poisson = \"100kpps\" }` or `{ ramp = { from = \"1kpps\", to = \"1Mpps\", over = \"10s\" } }`";
 
-/// Reads the file of this name, as it stands in the configuration.
+/// Reads the file with a name from the configuration.
 pub type ReadFile<'a> = dyn Fn(&str) -> io::Result<String> + 'a;
 
 /// Refuses every file: for configurations that stand alone.
@@ -29,10 +29,10 @@ pub fn no_files(_: &str) -> io::Result<String> {
     ))
 }
 
-/// What the rates of a configuration have in common.
+/// State that the rates of a configuration share.
 pub(super) struct Context<'a> {
     read: &'a ReadFile<'a>,
-    /// Points and steps that there still may be.
+    /// The number of points and steps that may still follow.
     points_left: usize,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Context<'a> {
         Self { read, points_left: MAX_POINTS }
     }
 
-    /// Counts points or steps.
+    /// Subtracts points or steps from those that may follow.
     fn take(&mut self, points: usize) -> Result<(), Problem> {
         let left = self.points_left.checked_sub(points);
         self.points_left = left.ok_or_else(|| {
@@ -54,7 +54,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// None when something is wrong, which is then among `problems`.
+/// The rate; none when there are errors, which are then among `problems`.
 pub(super) fn rate(
     value: &Value<'_>,
     context: &mut Context<'_>,
@@ -74,7 +74,7 @@ pub(super) fn rate(
 
 fn table(value: &Value<'_>, context: &mut Context<'_>, problems: &mut Problems) -> Option<Profile> {
     let mut table = problems.take(value.table("rate", HELP))?;
-    // Asked for only where it belongs, so that elsewhere it is reported.
+    // The key is known only where it is valid, so that `finish` reports it elsewhere.
     let repeat =
         if table.has("steps") || table.has("trace") { table.optional("repeat") } else { None };
     let forms = &["constant", "poisson", "burst", "ramp", "steps", "sine", "trace"];
@@ -194,7 +194,7 @@ fn sine(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
     None
 }
 
-/// Whether these shares of the line rate together are above all of it.
+/// Whether these shares of the line rate are above all of it together.
 fn exceeds_the_line(mean: &Rate, amplitude: &Rate) -> bool {
     let left = |rate: &Rate| rate.amount.denominator - rate.amount.numerator;
     mean.unit == RateUnit::LineShare
@@ -223,7 +223,7 @@ fn steps(
         let duration = duration.and_then(|duration| problems.take(positive_time(&duration)));
         Some(Step { rate: rate?, duration: duration? })
     };
-    // All of them before the first that failed ends it.
+    // All steps are read before the first error ends the reading.
     let steps: Vec<_> = elements.iter().map(&mut step).collect();
     let steps: Vec<Step> = steps.into_iter().collect::<Option<_>>()?;
     let length: u128 = steps.iter().map(|step| step.duration.as_nanos()).sum();
@@ -238,7 +238,7 @@ fn steps(
     None
 }
 
-/// The `behind` of a port.
+/// The late policy of a port, whose key is `behind`.
 pub(super) fn behind(value: &Value<'_>, problems: &mut Problems) -> Option<Located<LatePolicy>> {
     const HELP: &str = "write `\"catch_up\"`, `\"skip\"` or `{ catch_up = \"20ms\" }`";
     if !value.value.is_table() {

@@ -8,14 +8,14 @@ use crate::config::{Diagnostic, Located, Origin, names};
 /// A name; none when it could not be read.
 type Name = Option<Located<String>>;
 
-/// The names in a configuration; of all ports and flows, also those that have errors of their own.
+/// The names of all ports and flows in a configuration, also of those that have errors of their own.
 #[derive(Debug, Default)]
 pub(super) struct References {
     pub(super) ports: Vec<PortReference>,
     pub(super) flows: Vec<FlowReference>,
 }
 
-/// What the checks need of a port.
+/// The part of a port that the checks need.
 #[derive(Debug)]
 pub(super) struct PortReference {
     pub(super) name: Name,
@@ -24,7 +24,7 @@ pub(super) struct PortReference {
     pub(super) rate: Option<Origin>,
 }
 
-/// What the checks need of a flow.
+/// The part of a flow that the checks need.
 #[derive(Debug)]
 pub(super) struct FlowReference {
     pub(super) name: Name,
@@ -60,7 +60,7 @@ impl References {
         self.check_rates(problems);
     }
 
-    /// Each flow names a port, each port has a flow. Reports nothing where a name that could not be
+    /// Checks that each flow names a port and each port has a flow. Reports nothing where a name that could not be
     /// read may be the missing one.
     fn check_assignment(&self, ports: &[&Located<String>], problems: &mut Problems) {
         let all_ports_named = !self.ports.is_empty() && self.ports.len() == ports.len();
@@ -90,7 +90,7 @@ impl References {
         }
     }
 
-    /// Either a port has a rate, or each of its flows, or none of them. Reports nothing where a
+    /// Checks that either a port has a rate, or each of its flows, or none of them. Reports nothing where a
     /// name could not be read.
     fn check_rates(&self, problems: &mut Problems) {
         let with_rate = self.ports.iter().filter(|port| port.rate.is_some());
@@ -98,7 +98,7 @@ impl References {
             .filter_map(|port| port.name.as_ref())
             .map(|name| name.value.as_str())
             .collect();
-        // Of each port the first flow with a rate.
+        // The first flow with a rate of each port.
         let mut first_with: HashMap<&str, &str> = HashMap::new();
         for flow in &self.flows {
             let (Some(name), Some(port), Some(rate)) = (&flow.name, &flow.port, &flow.rate) else {
@@ -118,7 +118,7 @@ impl References {
         }
         for flow in self.flows.iter().filter(|flow| flow.rate.is_none()) {
             let (Some(name), Some(port)) = (&flow.name, &flow.port) else { continue };
-            // Removed, so that one flow without a rate is reported for each port.
+            // The entry is removed, so that each port has one flow without a rate reported.
             if let Some(with) = first_with.remove(port.value.as_str()) {
                 let message =
                     format!("flow `{}` has no rate, but `{with}` of the same port has", name.value);
@@ -132,7 +132,7 @@ impl References {
     }
 }
 
-/// Each value that is there before, with the first of its kind.
+/// Each value that repeats an earlier one, with the first of its kind.
 fn repeated<'a>(
     values: impl Iterator<Item = &'a Located<String>>,
 ) -> Vec<(&'a Located<String>, &'a Located<String>)> {

@@ -7,7 +7,7 @@ use crate::config::{Diagnostic, Located, Size, SizeWeight, literal::FRAME_SIZE, 
 
 const HELP: &str = "write a number, `\"imix\"`, or a table such as `{ random = { min = 64, max = 1518 } }` or `{ genome = \"aaafg\" }`";
 
-/// None when it cannot be read; the error is then among `problems`.
+/// The sizes; none when they cannot be read, and the error is then among `problems`.
 pub(super) fn size(value: &Value<'_>, problems: &mut Problems) -> Option<Located<Size>> {
     match value.value {
         DeValue::Integer(_) => {
@@ -20,7 +20,7 @@ pub(super) fn size(value: &Value<'_>, problems: &mut Problems) -> Option<Located
 
 fn table(value: &Value<'_>, problems: &mut Problems) -> Option<Size> {
     let mut table = problems.take(value.table("size", HELP))?;
-    // Elsewhere the key is unknown, and reported.
+    // In other forms the key is unknown, and `finish` reports it.
     let custom = if table.has("genome") { table.optional("z") } else { None };
     let form =
         table.one_of(&["increment", "random", "weighted", "genome"], "this size", problems)?;
@@ -91,7 +91,7 @@ fn weighted(form: &Value<'_>, problems: &mut Problems) -> Option<Size> {
         let weight = weight.and_then(|weight| problems.take(weight.integer(&(1..=u32::MAX))));
         Some(SizeWeight { size: size?, weight: weight?.value })
     };
-    // Read all of them first, so that every error is reported.
+    // All pairs are read first, so that every error is reported.
     let pairs: Vec<_> = elements.iter().map(&mut pair).collect();
     pairs.into_iter().collect::<Option<_>>().map(Size::Weighted)
 }

@@ -24,17 +24,17 @@ impl Problems {
         self.0.push(diagnostic);
     }
 
-    /// The value of a result; its error is kept.
+    /// The value of a result; its error is added to the problems.
     pub(super) fn take<T>(&mut self, result: Result<T, Diagnostic>) -> Option<T> {
         result.map_err(|diagnostic| self.push(diagnostic)).ok()
     }
 }
 
-/// The texts that a document was made of, one behind the other: spans count through all of them.
+/// The texts that a document was made of, one after the other: spans count through all of them.
 #[derive(Debug)]
 pub(super) struct Texts {
-    /// Where each `--set` starts, and the whole argument; in order. What is before the first is
-    /// the file's.
+    /// Where each `--set` starts, and the whole argument, in order. Bytes before the first are the
+    /// file's.
     pub(super) overrides: Vec<(usize, Arc<str>)>,
 }
 
@@ -51,26 +51,26 @@ impl Texts {
     }
 }
 
-/// A value and what it is called.
+/// A value and its key.
 #[derive(Clone, Debug)]
 pub(super) struct Value<'a> {
-    /// The key it was given for; elements of an array have the array's.
+    /// The value's key; elements of an array have the array's.
     pub(super) key: &'a str,
     pub(super) key_place: Origin,
     pub(super) value: &'a DeValue<'a>,
     pub(super) place: Origin,
-    /// The texts that its places refer to.
+    /// The texts that its origins refer to.
     texts: &'a Texts,
 }
 
 impl<'a> Value<'a> {
-    /// A value that stands in no table.
+    /// A value outside of any table.
     pub(super) fn alone(key: &'a str, value: &'a Spanned<DeValue<'a>>, texts: &'a Texts) -> Self {
         let place = texts.place(value.span());
         Self { key, key_place: place.clone(), value: value.get_ref(), place, texts }
     }
 
-    /// The error that it is not what was `wanted`, such as `a string`.
+    /// The error that the value is not `wanted`, such as `a string`.
     pub(super) fn mismatch(&self, wanted: &str, help: &str) -> Diagnostic {
         let found = match self.value {
             DeValue::String(text) => format!("the string {text:?}"),
@@ -89,7 +89,7 @@ impl<'a> Value<'a> {
         Located::new(value, self.place.clone())
     }
 
-    /// A string, as `parse` understands it.
+    /// A string, read by `parse`.
     pub(super) fn parsed<T>(
         &self,
         wanted: &str,
@@ -113,7 +113,7 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// One of a few words.
+    /// One of several strings.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<Located<T>, Diagnostic> {
         let words = || choices.iter().map(|(word, _)| *word);
         self.parsed("a string", &format!("write one of {}", names::list(words())), |text| {
@@ -206,7 +206,7 @@ pub(super) fn entries<'a>(table: &'a DeTable<'a>, texts: &'a Texts) -> Vec<Value
     entries.into_iter().map(entry).collect()
 }
 
-/// The number an integer stands for.
+/// The number of an integer.
 fn unsigned(integer: &DeInteger<'_>) -> Result<u128, Problem> {
     let text = integer.as_str();
     u128::from_str_radix(text, integer.radix()).map_err(|_| {
@@ -224,12 +224,12 @@ fn unsigned(integer: &DeInteger<'_>) -> Result<u128, Problem> {
     })
 }
 
-/// A table with a fixed set of keys. Each key that is asked for is known; [`finish`](Self::finish)
+/// A table with a fixed set of keys. Each key that was read is known; [`finish`](Self::finish)
 /// reports the others.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
     noun: &'static str,
-    /// Of its header, or of the whole table when it is inline.
+    /// The origin of its header, or of the whole table when it is inline.
     place: Origin,
     entries: Vec<Value<'a>>,
     known: Vec<&'static str>,
@@ -252,8 +252,7 @@ impl<'a> Table<'a> {
         self.entries.iter().find(|entry| entry.key == key).cloned()
     }
 
-    /// The value of `key`, which must be there. `example` is what one would write for it, key
-    /// included.
+    /// The value of `key`, which is required. `example` is a line for it, key included.
     pub(super) fn required(
         &mut self,
         key: &'static str,
@@ -266,14 +265,14 @@ impl<'a> Table<'a> {
         value
     }
 
-    /// The values of those `keys` that are there, in the order of `keys`.
+    /// The values of those `keys` that the table has, in the order of `keys`.
     pub(super) fn given(&mut self, keys: &[&'static str]) -> Vec<Value<'a>> {
         keys.iter().filter_map(|key| self.optional(key)).collect()
     }
 
-    /// The value of the one of `forms` that is there; when none or several are, or keys that are
-    /// unknown, that is reported. Ends the table, whose other keys were asked for before.
-    /// `what` the table is, such as `` the pattern of `src` ``.
+    /// The value of the one of `forms` that the table has. None or several of them, and unknown keys,
+    /// are errors. This ends the table, whose other keys were read before. `what` names the table
+    /// in errors, such as `` the pattern of `src` ``.
     pub(super) fn one_of(
         mut self,
         forms: &'static [&'static str],
@@ -285,7 +284,7 @@ impl<'a> Table<'a> {
         let all_known = self.finish(problems);
         match given.as_slice() {
             [form] => return Some(form.clone()),
-            // The unknown key most likely is the misspelt form.
+            // The unknown key most likely is a misspelt form.
             [] if !all_known => {}
             [] => problems.push(
                 Diagnostic::new(&place, format!("{what} is empty"))
@@ -314,8 +313,8 @@ impl<'a> Table<'a> {
         None
     }
 
-    /// Reports keys that are not known, and required ones that are absent, but not those that were
-    /// misspelt. Returns whether all keys were known.
+    /// Reports unknown keys, and required keys that are absent, except misspelt ones. Returns whether
+    /// all keys were known.
     pub(super) fn finish(self, problems: &mut Problems) -> bool {
         let Self { noun, place, entries, known, mut missing } = self;
         let unknown: Vec<_> = entries.iter().filter(|entry| !known.contains(&entry.key)).collect();

@@ -1,4 +1,4 @@
-//! Files and what is wrong with them.
+//! Tests of files, by theme, and the checks that they share.
 
 mod fields;
 mod follow;
@@ -18,7 +18,8 @@ use crate::config::{Config, Flow, Header, Origin, Pattern, Source};
 const PORT: &str = "[[ports]]\nname = 'west'\ninterface = 'veth0'\n";
 const FLOW: &str = "[[flows]]\nname = 'dns'\nport = 'west'\npacket = [{ ethernet = {} }]\n";
 
-/// The errors of `text`, in order: the text each points at and a part of its message or help.
+/// Checks the errors of `text`, in order: the text that each points at, and a part of its message or
+/// help.
 #[track_caller]
 fn check(text: &str, expected: &[(&str, &str)]) {
     check_set(text, &[], expected);
@@ -53,13 +54,13 @@ fn check_set(text: &str, overrides: &[&str], expected: &[(&str, &str)]) {
     assert!(matches, "expected {expected:#?}\nfound {found:#?}\n{diagnostics}");
 }
 
-/// [`check`] for what a port has besides its name and interface.
+/// [`check`] for the lines of a port after its name and interface.
 #[track_caller]
 fn check_port(lines: &str, expected: &[(&str, &str)]) {
     check(&format!("{PORT}{lines}\n{FLOW}"), expected);
 }
 
-/// [`check`] for what a flow has besides its name, port and packet.
+/// [`check`] for the lines of a flow after its name, port and packet.
 #[track_caller]
 fn check_flow(lines: &str, expected: &[(&str, &str)]) {
     check(&format!("{PORT}{FLOW}{lines}\n"), expected);

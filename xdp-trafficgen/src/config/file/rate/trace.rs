@@ -17,13 +17,13 @@ use crate::{
 
 const HELP: &str = "write a file's name, `\"load.csv\"`, or the points themselves: `[[\"0s\", \"1kpps\"], [\"10s\", \"5kpps\"]]`";
 
-/// Of numbers without one.
+/// The unit of numbers without one.
 const FRAMES: Unit = Unit { unit: RateUnit::Frames, one: Ratio::ONE };
 
-/// Wrong lines of a file that are told one by one.
-const TOLD: usize = 10;
+/// The number of wrong lines of a file that are reported one by one.
+const LISTED: usize = 10;
 
-/// [`Profile::Trace`]. `beside` is the `repeat` beside the trace.
+/// A [`Profile::Trace`]. `beside` is the `repeat` beside the trace.
 pub(super) fn trace(
     form: &Value<'_>,
     beside: Option<Value<'_>>,
@@ -112,20 +112,20 @@ fn from_file(
     let (mut points, mut wrong) = (Points::default(), 0);
     for (number, line) in lines {
         problems.take(context.take(1).map_err(at))?;
-        let told = match point(line, unit) {
+        let added = match point(line, unit) {
             Ok(point) => points.add(Some(point)),
             Err(problem) => points.add(None).and(Err(problem)),
         };
-        if let Err(Problem { message, help }) = told {
+        if let Err(Problem { message, help }) = added {
             wrong += 1;
-            if wrong <= TOLD {
+            if wrong <= LISTED {
                 problems
                     .push(at(Problem::new(format!("line {number} of `{name}`: {message}"), help)));
             }
         }
     }
-    if wrong > TOLD {
-        let message = format!("{} more lines of `{name}` are wrong", wrong - TOLD);
+    if wrong > LISTED {
+        let message = format!("{} more lines of `{name}` are wrong", wrong - LISTED);
         problems.push(at(Problem::new(message, LINE_HELP)));
     }
     points.all(&value.place, problems)
@@ -134,21 +134,21 @@ fn from_file(
 const LINE_HELP: &str =
     "write the time in seconds, a comma, and the rate: `0.5,1000` or `0.5,10kpps`";
 
-/// What some programs put before a text.
+/// Some programs write this mark before a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What is between the commas, without the quotes that some programs put around it. (Neither
-/// numbers nor units have any of them, so there is nothing more to CSV here.)
+/// The texts between commas, without the quotes that some programs write around them. (Neither numbers
+/// nor units have commas or quotes, so more of CSV is not needed.)
 fn columns(line: &str) -> impl Iterator<Item = &str> {
     line.split(',').map(|column| column.trim().trim_matches('"').trim())
 }
 
-/// Names of columns rather than numbers.
+/// Whether the line has names of columns instead of numbers.
 fn is_heading(line: &str) -> bool {
     columns(line).all(|column| column.starts_with(char::is_alphabetic))
 }
 
-/// A line: `0.5,1000`, `0.5,10kpps`, `1m 30s,10kpps`.
+/// The point of a line: `0.5,1000`, `0.5,10kpps`, `1m 30s,10kpps`.
 fn point(line: &str, unit: Unit) -> Result<(Duration, Rate), Problem> {
     let columns: Vec<&str> = columns(line).collect();
     let [at, rate] = columns.as_slice() else {
@@ -163,12 +163,12 @@ fn point(line: &str, unit: Unit) -> Result<(Duration, Rate), Problem> {
 #[derive(Default)]
 struct Points {
     list: Vec<(Duration, Rate)>,
-    /// Some could not be read, or are in a wrong order.
+    /// Whether some points could not be read, or are in a wrong order.
     is_wrong: bool,
 }
 
 impl Points {
-    /// One more; none stands for one that could not be read. It is added in any case.
+    /// Adds a point, also a wrong one; none stands for a point that could not be read.
     fn add(&mut self, point: Option<(Duration, Rate)>) -> Result<(), Problem> {
         let Some((time, rate)) = point else {
             self.is_wrong = true;
@@ -199,7 +199,7 @@ impl Points {
         })
     }
 
-    /// All of them; none when something is wrong.
+    /// All points; none when there are errors.
     fn all(self, place: &Origin, problems: &mut Problems) -> Option<Vec<(Duration, Rate)>> {
         if self.is_wrong {
             return None;

@@ -1,4 +1,4 @@
-//! Headers, their fields, and what else is in them.
+//! Headers, their fields, and their other parts.
 
 use super::{check_fields, check_packet, only_packet, pattern};
 use crate::{
@@ -225,7 +225,7 @@ fn counting() {
             "counts up from ::1 to a number of more than 128 bits, above its largest value, ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff; a count of at most 2",
         )],
     );
-    // The last value that fits does.
+    // The last value that fits is accepted.
     pattern("udp", "dst_port.increment = { start = 65000, step = 5, count = 108 }");
     pattern("udp", "dst_port.decrement = { start = 99, count = 100 }");
     pattern(

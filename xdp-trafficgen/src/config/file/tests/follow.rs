@@ -1,9 +1,9 @@
-//! Who follows whom.
+//! Followers and their leaders.
 
 use super::{check_packet, only_packet};
 use crate::config::{Advance, Follow};
 
-/// The followers in a packet: header and field, and what they follow.
+/// Checks the followers in a packet: header and field, and the leader of each.
 #[track_caller]
 fn follows(packet: &str) -> Vec<((usize, usize), Follow)> {
     let headers = only_packet(packet);
@@ -32,7 +32,7 @@ fn found() {
         ),
         [((0, 2), step(0, 1))]
     );
-    // A follower may stand before its leader, and lead itself.
+    // A follower may be written before its leader, and may lead another field.
     assert_eq!(
         follows(
             "[{ ethernet = { dst = { increment = { start = '02:00:00:00:00:00', count = 3 }, follow.field = 'udp.dst_port' } } }, { udp = { src_port = { values = [7, 8, 9], follow = { field = 'ethernet.dst', pace = 'round' } }, dst_port = [1, 2, 3] } }]"
@@ -51,7 +51,7 @@ fn found() {
         ),
         [((0, 1), step(0, 0))]
     );
-    // Random values have indices when they have an end, or when both go without one.
+    // Random values can be in step when they have a count, or when neither field has one.
     assert_eq!(follows("[{ udp = { src_port = { random = { count = 9 } }, dst_port = { random = { count = 9 }, follow = 'udp.src_port' } } }]").len(), 1);
     assert_eq!(
         follows("[{ udp = { src_port = { random = {} }, dst_port = { random = {}, follow = 'udp.src_port' } } }]")
@@ -111,7 +111,7 @@ fn paths() {
         "src_port = { follow = 'ipv4.src' }",
         &[("{ follow = 'ipv4.src' }", "the pattern of `src_port` is empty")],
     );
-    // What may be the leader once it is written right is not said to be missing.
+    // A field that may be the leader once its error is mended is not reported as missing.
     check_packet(
         "[{ ipv5 = { src = ['10.0.0.1', '10.0.0.2'] } }, { udp = { src_port = { values = [5, 6], follow = 'ipv4.src' } } }]",
         &[("ipv5", "unknown header `ipv5`")],
@@ -203,7 +203,7 @@ fn rounds() {
         &round("values = [1, 2]", "ipv4.dst"),
         &[("'ipv4.dst'", "`ipv4.dst` has a single value")],
     );
-    // The end of random values is missing further up.
+    // A leader further up has random values without a count.
     check_udp(
         &format!(
             "dst_port = {{ values = [1, 2, 3, 4], follow = 'ipv4.ecn' }}, {}",

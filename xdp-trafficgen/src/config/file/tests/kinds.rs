@@ -1,4 +1,4 @@
-//! What only some kinds of headers have.
+//! Parts that only some kinds of headers have.
 
 use std::fmt::Write as _;
 
@@ -135,7 +135,7 @@ fn checksum_values() {
     check_fields("udp", "checksum = '65536'", &[("'65536'", "too large for `checksum`")]);
 }
 
-/// In GRE a flag says that there is a checksum; asking for one is enough to have it.
+/// In GRE a flag announces the checksum; a requested checksum sets it.
 #[test]
 fn gre_checksums() {
     let fields = |text: &str| {
@@ -153,7 +153,7 @@ fn gre_checksums() {
     assert_eq!(fields("checksum = 7"), (ChecksumMode::Good, vec![("checksum".to_owned(), 7)]));
 }
 
-/// A field of the header before, and inner headers told from outer ones.
+/// A field of the header before, and inner headers as distinct from outer ones.
 #[test]
 fn stacks() {
     let packet = only_packet(

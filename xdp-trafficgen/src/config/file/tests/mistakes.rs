@@ -171,8 +171,8 @@ fn names() {
             ("'wst'", "there is no port `wst`; did you mean `west`?"),
         ],
     );
-    // A port or flow with an error of its own is still there for the others; where its name is
-    // unknown, nothing is said.
+    // A port or flow with an error of its own still counts for the others; where its name is
+    // unknown, no missing reference is reported.
     check_port("batch_size = 0", &[("0", "too small")]);
     check(
         &format!("[[ports]]\ninterface = 'veth0'\n{FLOW}"),

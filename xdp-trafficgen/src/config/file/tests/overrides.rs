@@ -40,7 +40,7 @@ fn wrong(overrides: &[&str], expected: &[(&str, &str)]) {
     check_set(FILE, overrides, expected);
 }
 
-/// The pattern of a field: of which flow, header, field.
+/// The pattern of the field with these indices of flow, header and field.
 fn pattern(config: &Config, flow: usize, header: usize, field: &str) -> Pattern {
     let fields = &config.flows[flow].packet[header].fields;
     let found = fields.iter().find(|setting| setting.field.name == field);
@@ -95,7 +95,7 @@ fn values() {
     assert_eq!(pattern(&config, 0, 2, "id"), Pattern::Value(9));
     let config = set(&["flows.dns.packet=[{ ethernet = {} }]"]);
     assert_eq!(config.flows[0].packet.len(), 1);
-    // Later ones win, and may change what earlier ones wrote.
+    // Later overrides win, and may change values of earlier ones.
     let config = set(&[
         "flows.*.packets=5",
         "flows.dns.packets=6",
@@ -202,7 +202,7 @@ fn errors_in_values() {
     );
     wrong(&["flows.dns.payload="], &[("", "unknown payload ``")]);
     wrong(&["flows.*.size=20"], &[("20", "`size` is 20, too small")]);
-    // The file's first.
+    // The file's errors come first.
     check_set(
         &format!("{PORT}batch_size = 0\n{FLOW}"),
         &["flows.dns.size=1"],

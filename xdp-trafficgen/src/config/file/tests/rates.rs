@@ -1,4 +1,4 @@
-//! Rates, profiles, and what goes with them.
+//! Rates, profiles, and the keys beside them.
 
 mod mistakes;
 mod options;
@@ -17,7 +17,7 @@ use crate::{
     units::Ratio,
 };
 
-/// The files that traces in these tests can name.
+/// Reads the files that traces in these tests name.
 pub(super) fn read(name: &str) -> io::Result<String> {
     let text = match name {
         "day.csv" => "# a day\ntime,load\n0,1\n\n  # noon\n43200.5 , 5kpps\n1d,1\n",
@@ -43,7 +43,7 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The same for ports and flows.
+/// Checks a rate of a port and of a flow.
 #[track_caller]
 fn check_rate(rate: &str, expected: &Profile) {
     let text = format!("{PORT}{FLOW}rate = {rate}");

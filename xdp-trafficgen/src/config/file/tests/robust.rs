@@ -1,4 +1,4 @@
-//! Any text at all, and a great many flows.
+//! Arbitrary text, and very many flows.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ payload.random.seed = 3
 packet = [{ ethernet = {} }, { ipv6 = { flow_label = { random = {} } } }]
 "#;
 
-/// Neither errors nor what they look like are of interest.
+/// Parses a text and renders its errors, which must not panic.
 fn survives(text: &str, overrides: &[String]) {
     if let Err(wrong) = parse_with(Source::file("any.toml", text), overrides, &files) {
         wrong.to_string();
@@ -73,7 +73,7 @@ proptest! {
         survives(FULL, &[format!("{path}={value}")]);
     }
 
-    /// Pieces of the file left out, doubled and swapped for others, at whatever byte.
+    /// Pieces of the file are left out, doubled and swapped for others, at any byte.
     #[test]
     fn mutated(edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..20, any::<prop::sample::Index>(), 0usize..20), 1..6)) {
         let mut bytes = FULL.as_bytes().to_vec();
@@ -94,7 +94,7 @@ fn the_file_is_right() {
     assert_eq!(parsed(FULL).flows.len(), 2);
 }
 
-/// Well under a second in a release build. What is quadratic would take minutes.
+/// This takes well under a second in a release build. A quadratic step would take minutes.
 #[test]
 fn many_flows() {
     let flow = |index: usize| {

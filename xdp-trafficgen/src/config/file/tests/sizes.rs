@@ -44,7 +44,7 @@ fn forms() {
     );
 }
 
-/// The mixes of hundredths of percent add up to all frames.
+/// The mixes in hundredths of percent add up to all frames.
 #[test]
 fn predefined_mixes_are_whole() {
     for mix in ["ipsec_imix", "ipv6_imix", "standard_imix", "tcp_imix"] {

@@ -230,7 +230,7 @@ fn a_port_has_a_rate_or_its_flows_have() {
             "flow `b` has no rate, but `a` of the same port has; give each flow of port `west` a rate",
         )],
     );
-    // Also where the rates themselves are wrong; each port is a case of its own.
+    // The same holds where rates themselves are wrong. Each port is checked separately.
     let east = "[[ports]]\nname = 'east'\ninterface = 'veth1'\n";
     let wrong = format!(
         "{PORT}{east}{}{}{}",

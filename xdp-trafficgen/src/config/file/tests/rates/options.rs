@@ -43,7 +43,7 @@ fn overrides() {
     );
 }
 
-/// Of an option, and the messages about it.
+/// Checks the rate of an option, or the messages about it.
 #[track_caller]
 fn check_option(text: &str, expected: Result<&Profile, &[&str]>) {
     match (parse_rate_option("--rate", text, &read), expected) {
