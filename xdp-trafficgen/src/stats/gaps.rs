@@ -90,10 +90,9 @@ impl Gaps {
     /// nanoseconds.
     pub fn percentile_ns(&self, permille: u64) -> f64 {
         let rank = (self.count() * permille).div_ceil(1000).clamp(1, self.count());
-        usize::try_from(rank - 1)
-            .ok()
-            .and_then(|index| self.sorted.get(index))
-            .map_or(f64::NAN, |&gap| self.error(gap))
+        #[expect(clippy::cast_possible_truncation, reason = "below the length of `sorted`")]
+        let index = (rank - 1) as usize;
+        self.error(self.sorted[index])
     }
 
     /// The error of the shortest gap, in nanoseconds.

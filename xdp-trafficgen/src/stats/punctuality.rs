@@ -108,9 +108,8 @@ pub(super) fn read(
     let mut lateness = vec![Lateness::default(); flows.len()];
     let mut entry = 0;
     for worker in (0..).take(workers) {
-        for span in &mut spans {
-            let planned = pacing.departures.get(entry as usize).copied().unwrap_or_default();
-            span.add(Span::of(&generator.stream(entry)?, &planned));
+        for (span, planned) in spans.iter_mut().zip(pacing.departures.of(worker as usize)) {
+            span.add(Span::of(&generator.stream(entry)?, planned));
             entry += 1;
         }
         for (sum, flow) in lateness.iter_mut().zip(generator.lateness(worker, &plan.program)?) {
@@ -123,7 +122,7 @@ pub(super) fn read(
     let elapsed = nanos(elapsed);
     let times: Vec<Duration> = spans.iter().map(|span| span.time(elapsed)).collect();
     let time = match pacing.streams {
-        Streams::Port => times.first().copied().unwrap_or_default(),
+        Streams::Port => all.time(elapsed),
         Streams::Flows => of_flows(plan, &spans, &times, elapsed),
     };
     // The sum of the flows' rates is requested only if all flows send at the same time.
