@@ -121,7 +121,7 @@ pub(super) fn addressed<'a>(
     }
     if let Some((why, destination)) = failed {
         let (message, help) = explain(why, destination, cure(open.ethernet));
-        let first = Diagnostic::new(open.place(port), message).help(help);
+        let first = Diagnostic::new(open.origin(port), message).help(help);
         let not_reached = why.is_not_reached();
         return Err(AddressingFault::Unreachable {
             egress,
@@ -139,7 +139,7 @@ pub(super) fn addressed<'a>(
             let setting = setting.ok_or_else(|| {
                 AddressingFault::Own(
                     Diagnostic::new(
-                        open.place(port),
+                        open.origin(port),
                         "these destinations have MAC addresses of their own, which cannot go along with random values that \
                          have a count",
                     )

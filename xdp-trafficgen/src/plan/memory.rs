@@ -10,14 +10,14 @@ pub(super) const fn of_header_states(flows: usize, workers: usize) -> u64 {
     2 * entries(flows * workers, size_of::<HeaderState>())
 }
 
-/// The diagnostic for a need of more memory than can be had. `place`: the text that asks for it.
-pub(super) fn too_much(place: &Origin, needed: u64, memory: u64) -> Diagnostic {
+/// The diagnostic for a need of more memory than can be had. `origin`: what asks for it.
+pub(super) fn too_much(origin: &Origin, needed: u64, memory: u64) -> Diagnostic {
     let message = format!(
         "its flows and workers take {} of memory, and {} can be had",
         in_words(needed),
         in_words(memory)
     );
-    Diagnostic::new(place, message).help(
+    Diagnostic::new(origin, message).help(
         "use fewer flows or CPUs, let fewer fields vary, or free memory (`memory.max` of the control group, if it is that)",
     )
 }

@@ -131,7 +131,7 @@ struct Item {
     leader: Option<At>,
     /// The field of this slot.
     at: Option<At>,
-    place: Origin,
+    origin: Origin,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,16 +171,16 @@ impl Builder<'_> {
             let checksum = self.reaching(checksum, lens)?;
             let mut follows = checksum.varies();
             let items =
-                self.items.iter().filter_map(|item| Some((&item.window()?.bytes, &item.place)));
-            let items = items.map(|(bytes, place)| (bytes.clone(), place));
+                self.items.iter().filter_map(|item| Some((&item.window()?.bytes, &item.origin)));
+            let items = items.map(|(bytes, origin)| (bytes.clone(), origin));
             let inner =
                 relevant.iter().map(|inner| inner.checksum.offset..inner.checksum.offset + 2);
             let inner = inner.map(|bytes| (bytes, &self.flow.name.place));
-            for (bytes, place) in items.chain(inner) {
+            for (bytes, origin) in items.chain(inner) {
                 match checksum.cover(&bytes) {
                     Cover::Always => follows = true,
                     Cover::Never => {}
-                    cover => return Err(self.covered_in_part(place, &checksum, cover)),
+                    cover => return Err(self.covered_in_part(origin, &checksum, cover)),
                 }
             }
             if follows {
@@ -205,7 +205,7 @@ impl Builder<'_> {
         if order.len() > MAX_FIELDS {
             let excess = &self.items[order[MAX_FIELDS]];
             return Err(Diagnostic::new(
-                &excess.place,
+                &excess.origin,
                 format!("{} fields, lengths and sizes vary, more than the {MAX_FIELDS} there is room for", order.len()),
             )
             .help("give some of them a single value"));
@@ -219,7 +219,7 @@ impl Builder<'_> {
             let item = &self.items[index];
             if item.width() == Width::Wide && slot >= MAX_WIDE {
                 return Err(Diagnostic::new(
-                    &item.place,
+                    &item.origin,
                     format!("more than {MAX_WIDE} wide fields vary"),
                 )
                 .help("give some of them a single value, or a range below 2⁶²"));
@@ -292,7 +292,7 @@ impl Builder<'_> {
             }
             Target::Window { window, bits } => {
                 let mut op = op::GENERAL;
-                let mut sums = sums(&window.bytes, checksums, &item.place)?;
+                let mut sums = sums(&window.bytes, checksums, &item.origin)?;
                 if joined && !self.stores(item, order) {
                     op = op::JOIN_NEXT;
                     sums = [NO_SUM; MAX_SUMS];

@@ -151,8 +151,8 @@ pub(super) fn is_ip(header: &Header) -> bool {
 /// The diagnostic for headers that cannot be assembled.
 pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
     let header = |layer: usize| flow.packet.get(layer);
-    let diagnostic = |place: Option<&Origin>| {
-        Diagnostic::new(place.unwrap_or(&flow.name.place), error.to_string())
+    let diagnostic = |origin: Option<&Origin>| {
+        Diagnostic::new(origin.unwrap_or(&flow.name.place), error.to_string())
     };
     match error {
         StackError::Order { layer, kind, below } => {
@@ -174,8 +174,8 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
         }
         StackError::TooSmall { headers, .. } => {
             // A default size has no place in the text: point at the flow.
-            let place = Some(&flow.size.place).filter(|place| **place != Origin::Default);
-            diagnostic(place).help(larger_size(&flow.size, headers + FCS_LEN as usize))
+            let origin = Some(&flow.size.place).filter(|origin| **origin != Origin::Default);
+            diagnostic(origin).help(larger_size(&flow.size, headers + FCS_LEN as usize))
         }
         StackError::TooLarge { .. } => {
             diagnostic(Some(&flow.size.place)).help("write a smaller size")
@@ -325,8 +325,8 @@ mod tests {
         let written = diagnostic(&flow, &error);
         flow.size = Located::default(flow.size.value);
         let unwritten = diagnostic(&flow, &error);
-        let place = |place: &Origin| format!("{place:?}");
-        let name = place(&flow.name.place);
+        let origin = |origin: &Origin| format!("{origin:?}");
+        let name = origin(&flow.name.place);
         assert!(format!("{unwritten:?}").contains(&name), "{unwritten:?}");
         assert!(!format!("{written:?}").contains(&name), "{written:?}");
     }

@@ -44,9 +44,9 @@ impl<'a> DestinationMac<'a> {
 pub(super) fn no_mac(port: &Port, ethernet: &Header, session: Option<&Header>) -> Diagnostic {
     let (message, help) = ("this frame has no destination MAC address", cure(ethernet));
     match session.map(|header| header.kind.value.name()) {
-        None => Diagnostic::new(place(port, ethernet, None), message).help(help.to_string()),
+        None => Diagnostic::new(origin(port, ethernet, None), message).help(help.to_string()),
         Some(name) => Diagnostic::new(
-            place(port, ethernet, None),
+            origin(port, ethernet, None),
             format!("{message}, and no address behind `{name}` tells it"),
         )
         .help(format!("{help}: the MAC address of the session's other end")),
@@ -58,8 +58,8 @@ pub(super) fn cure(ethernet: &Header) -> Cure {
     if ethernet.kind.place == Origin::Default { Cure::Option } else { Cure::Header }
 }
 
-/// The place in the user's text where the cure applies.
-pub(super) fn place<'a>(
+/// The origin of the value that the cure changes.
+pub(super) fn origin<'a>(
     port: &'a Port,
     ethernet: &'a Header,
     destination: Option<&'a Origin>,

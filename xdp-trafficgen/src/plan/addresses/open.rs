@@ -3,7 +3,7 @@
 
 use std::{iter, net::IpAddr};
 
-use super::destination_mac::{DestinationMac, cure, place};
+use super::destination_mac::{DestinationMac, cure, origin};
 use crate::{
     config::{
         Action, Advance, Diagnostic, FieldSetting, Flow, Follow, Header, Located, Origin, Pattern,
@@ -154,15 +154,15 @@ impl<'a> OpenAddresses<'a> {
         values.map(|value| self.address(value))
     }
 
-    pub(super) fn place(&self, port: &'a Port) -> &'a Origin {
-        place(port, self.ethernet, self.destination.map(|(_, pattern)| &pattern.place))
+    pub(super) fn origin(&self, port: &'a Port) -> &'a Origin {
+        origin(port, self.ethernet, self.destination.map(|(_, pattern)| &pattern.place))
     }
 
     /// Whether the next hop can be looked up at all.
     pub(super) fn check(&self) -> Result<(), Diagnostic> {
-        if let Some(place) = self.varying_vlan {
+        if let Some(origin) = self.varying_vlan {
             return Err(Diagnostic::new(
-                place,
+                origin,
                 "this VLAN varies, and with it who takes the frames",
             )
             .help(cure(self.ethernet).to_string()));
@@ -172,7 +172,7 @@ impl<'a> OpenAddresses<'a> {
 
     pub(super) fn unknown(&self, port: &Port) -> Diagnostic {
         Diagnostic::new(
-            self.place(port),
+            self.origin(port),
             format!("who takes the frames for {} is not known", self.first()),
         )
         .help(cure(self.ethernet).to_string())
@@ -186,17 +186,17 @@ impl<'a> OpenAddresses<'a> {
         values: impl Iterator<Item = u128>,
         port: &Port,
     ) -> Option<FieldSetting> {
-        let place = self.place(port);
+        let origin = self.origin(port);
         let (field, pattern) = self.destination?;
         if let Pattern::Random { count: Some(_), .. } = pattern.value {
             return None;
         }
-        let values = values.map(|value| Located::new(value, place.clone())).collect();
+        let values = values.map(|value| Located::new(value, origin.clone())).collect();
         let follow = Follow { header: self.layer, field, advance: Advance::Step };
         Some(FieldSetting {
             field: kind.field(name)?.clone(),
-            pattern: Located::new(Pattern::Values(values), place.clone()),
-            follow: Some(Located::new(follow, place.clone())),
+            pattern: Located::new(Pattern::Values(values), origin.clone()),
+            follow: Some(Located::new(follow, origin.clone())),
         })
     }
 }

@@ -161,12 +161,12 @@ impl Request<'_> {
         Ok(wanted.times(Ratio::sum(&measured).inverse()))
     }
 
-    fn unknown_speed(&self, place: &Origin) -> Diagnostic {
+    fn unknown_speed(&self, origin: &Origin) -> Diagnostic {
         let interface = &self.port.interface.value;
         let message = format!(
             "a share of the line rate means nothing on `{interface}`, whose speed is not known"
         );
-        Diagnostic::new(place, message)
+        Diagnostic::new(origin, message)
             .help(format!("say it at the port `{}`: speed = \"10Gbps\"", self.port.name.value))
     }
 
@@ -194,9 +194,9 @@ impl Request<'_> {
             .rate
             .as_ref()
             .or_else(|| self.flows.iter().find_map(|flow| flow.rate.as_ref()));
-        let place = rate.map_or(&self.port.name.place, |rate| &rate.place);
+        let origin = rate.map_or(&self.port.name.place, |rate| &rate.place);
         Diagnostic::new(
-            place,
+            origin,
             format!(
                 "the changing rates of this port take more than {} segments of constant gap to follow",
                 self.max_segments

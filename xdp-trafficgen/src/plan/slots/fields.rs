@@ -69,7 +69,7 @@ impl Builder<'_> {
         let name = item.at.map_or("this", |at| &setting(self.flow, at).field.name);
         let header = self.header_of(checksum);
         Err(Diagnostic::new(
-            &item.place,
+            &item.origin,
             format!(
                 "`{name}` varies, and with it which address the checksum of `{header}` covers (RFC 8200 section 8.1)"
             ),
@@ -85,7 +85,7 @@ impl Builder<'_> {
         let root = step_root(flow, at);
         let root_setting = setting(flow, root);
         let window = self.template.window(at.0, &own.field);
-        let place = own.pattern.place.clone();
+        let origin = own.pattern.place.clone();
         let leader =
             root_setting.follow.as_ref().map(|follow| (follow.value.header, follow.value.field));
         let round = leader.map_or(1, |leader| self.rounds(leader));
@@ -105,7 +105,7 @@ impl Builder<'_> {
             let values = own.pattern.value.value_count();
             if values == 0 || values > 1 << NARROW_BITS {
                 return Err(Diagnostic::new(
-                    &place,
+                    &origin,
                     format!("`{}` has too many values to be followed", own.field.name),
                 )
                 .help("let it be followed by random fields only, or narrow its range"));
@@ -116,7 +116,7 @@ impl Builder<'_> {
                 lead,
                 leader: None,
                 at: None,
-                place: place.clone(),
+                origin: origin.clone(),
             });
         }
         let sequence = match (&own.pattern.value, lead) {
@@ -140,11 +140,11 @@ impl Builder<'_> {
             }
             (pattern, lead) => {
                 if pattern.value_count() > MAX_VALUES as u128 {
-                    return Err(too_many_values(&place));
+                    return Err(too_many_values(&origin));
                 }
                 let list = list(pattern, self.seed(at));
                 let len = list.len() as u64;
-                let first_entry = self.values.intern(list, &place)?;
+                let first_entry = self.values.intern(list, &origin)?;
                 match lead {
                     Some(_) => Sequence::FollowList { first_entry },
                     None => Sequence::List { first_entry, len, round },
@@ -152,7 +152,7 @@ impl Builder<'_> {
             }
         };
         let target = Target::Window { window, bits: own.field.bits };
-        self.items.push(Item { sequence, target, lead, leader, at: Some(at), place });
+        self.items.push(Item { sequence, target, lead, leader, at: Some(at), origin });
         Ok(())
     }
 

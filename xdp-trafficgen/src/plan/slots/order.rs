@@ -34,19 +34,19 @@ impl Builder<'_> {
             }
             if group.len() > 1 {
                 let span = bytes(&self.items, group[0]).start..end;
-                let place = &self.items[group[0]].place;
+                let origin = &self.items[group[0]].origin;
                 if span.len() > 8
                     || group.iter().any(|&index| self.items[index].width() == Width::Wide)
                 {
                     return Err(Diagnostic::new(
-                        place,
+                        origin,
                         "this field shares bytes with another varying field, and both together are too wide",
                     )
                     .help("give one of them a single value"));
                 }
                 if self.overlaps(group) {
                     return Err(Diagnostic::new(
-                        place,
+                        origin,
                         "the same bits vary in two ways: this field's and another's",
                     )
                     .help("give one of them a single value, or other bits"));
@@ -107,10 +107,11 @@ impl Builder<'_> {
             if let Some(first) = leads.next()
                 && let Some(other) = leads.find(|lead| *lead != first)
             {
-                let place = unit.iter().find(|&&index| self.items[index].lead == Some(other));
-                let place = place.map_or(&self.flow.name.place, |&index| &self.items[index].place);
+                let second = unit.iter().find(|&&index| self.items[index].lead == Some(other));
+                let origin =
+                    second.map_or(&self.flow.name.place, |&index| &self.items[index].origin);
                 return Err(Diagnostic::new(
-                    place,
+                    origin,
                     "this field shares bytes with one that follows another random field",
                 )
                 .help("let both follow the same one"));
@@ -147,7 +148,7 @@ impl Builder<'_> {
         }
         if order.waiting.contains(&unit[0]) {
             return Err(Diagnostic::new(
-                &self.items[unit[0]].place,
+                &self.items[unit[0]].origin,
                 "this field shares bytes with another one, and both wait for rounds of fields that wait for them",
             )
             .help("let one of them vary by itself"));

@@ -181,12 +181,12 @@ impl Builder<'_> {
         let blank = self.blank();
         for (position, checksum) in checksums.iter().enumerate() {
             let Some(clock) = &checksum.clock else { continue };
-            let place = self.place_of(checksum);
+            let origin = self.origin_of(checksum);
             let addends = checksum.addends(&blank);
             let (sequence, lead, leader) = match *clock {
-                Clock::IndexSource(lead) => (self.indexed(&addends, &place)?, Some(lead), None),
+                Clock::IndexSource(lead) => (self.indexed(&addends, &origin)?, Some(lead), None),
                 Clock::Counted { leader, round, count } => {
-                    let first_entry = self.values.intern(addends, &place)?;
+                    let first_entry = self.values.intern(addends, &origin)?;
                     (Sequence::List { first_entry, len: count, round }, None, leader)
                 }
             };
@@ -199,16 +199,16 @@ impl Builder<'_> {
                 lead,
                 leader,
                 at: None,
-                place,
+                origin,
             });
         }
         Ok(())
     }
 
     /// The origin of the field that a reach follows.
-    fn place_of(&self, checksum: &Reaching) -> Origin {
+    fn origin_of(&self, checksum: &Reaching) -> Origin {
         let (_, fields) = self.deciding(&checksum.checksum.bounds);
-        fields.first().map_or(&self.flow.size.place, |item| &item.place).clone()
+        fields.first().map_or(&self.flow.size.place, |item| &item.origin).clone()
     }
 
     /// The header that a checksum is in.
@@ -232,7 +232,7 @@ impl Builder<'_> {
     fn too_many_values_to_follow(&self, item: &Item, checksum: &CoveredChecksum) -> Diagnostic {
         let (name, header) = (self.name(item), self.header_of(checksum));
         Diagnostic::new(
-            &item.place,
+            &item.origin,
             format!("{name} has too many values to be followed by the checksum of `{header}`, which it bounds"),
         )
         .help(format!("narrow its range, or set the checksum of `{header}`"))
@@ -241,7 +241,7 @@ impl Builder<'_> {
     fn too_much_varies(&self, checksum: &CoveredChecksum, item: &Item, other: &str) -> Diagnostic {
         let (name, header) = (self.name(item), self.header_of(checksum));
         Diagnostic::new(
-            &item.place,
+            &item.origin,
             format!("{name} and {other} vary apart, and both say what the checksum of `{header}` covers"),
         )
         .help(format!(
@@ -252,21 +252,21 @@ impl Builder<'_> {
     /// The error of a field in bytes that a checksum covers in part, or in some frames only.
     pub(super) fn covered_in_part(
         &self,
-        place: &Origin,
+        origin: &Origin,
         checksum: &Reaching,
         cover: Cover,
     ) -> Diagnostic {
         let header = self.header_of(&checksum.checksum);
         match cover {
             Cover::AtTimes => Diagnostic::new(
-                place,
+                origin,
                 format!(
                     "this varies in bytes that the checksum of `{header}` covers in some frames only, as lengths say"
                 ),
             )
             .help(format!("give it or the length a single value, or set the checksum of `{header}`")),
             Cover::Always | Cover::Never | Cover::InPart => Diagnostic::new(
-                place,
+                origin,
                 format!("these bits lie on the border of what the checksum of `{header}` covers"),
             )
             .help("vary the bits on either side of it on their own"),

@@ -13,7 +13,7 @@ impl Builder<'_> {
     /// Adds the lead of the sizes, the size itself, and all lengths that follow it. Returns the
     /// sizes without FCS, by index.
     pub(super) fn add_sizes(&mut self) -> Result<Vec<usize>, Diagnostic> {
-        let place = self.flow.size.place.clone();
+        let origin = self.flow.size.place.clone();
         let (sequence, sizes) = size_table::table(&self.flow.size.value);
         let lens: Vec<u128> = sizes.iter().map(|size| u128::from(size - FCS_LEN)).collect();
         let item = |sequence, target| Item {
@@ -22,7 +22,7 @@ impl Builder<'_> {
             lead: Some(IndexSource::Size),
             leader: None,
             at: None,
-            place: place.clone(),
+            origin: origin.clone(),
         };
         let lead = match sequence {
             size_table::Order::Single => None,
@@ -40,17 +40,17 @@ impl Builder<'_> {
             }
             size_table::Order::Listed(order) => {
                 let len = order.len() as u64;
-                let first_entry = self.values.intern(order, &place)?;
+                let first_entry = self.values.intern(order, &origin)?;
                 Some(Sequence::List { first_entry, len, round: 1 })
             }
         };
         self.items.extend(lead.map(|lead| item(lead, Target::IndexSource)));
-        let sequence = self.indexed(&lens, &place)?;
+        let sequence = self.indexed(&lens, &origin)?;
         self.items.push(item(sequence, Target::Size));
         for length in if lens.len() > 1 { &self.template.lengths[..] } else { &[] } {
             let values: Vec<u128> =
                 lens.iter().map(|len| len - length.counted_from as u128).collect();
-            let sequence = self.indexed(&values, &place)?;
+            let sequence = self.indexed(&values, &origin)?;
             let window = Window { bytes: length.offset..length.offset + 2, shift: 0 };
             self.items.push(item(sequence, Target::Window { window, bits: 16 }));
         }
@@ -61,7 +61,7 @@ impl Builder<'_> {
     pub(super) fn indexed(
         &mut self,
         values: &[u128],
-        place: &Origin,
+        origin: &Origin,
     ) -> Result<Sequence, Diagnostic> {
         let base = values.first().copied().unwrap_or(0);
         let step = values.get(1).map_or(0, |second| second.wrapping_sub(base));
@@ -71,6 +71,6 @@ impl Builder<'_> {
         if even {
             return Ok(Sequence::Follow { base, step });
         }
-        Ok(Sequence::FollowList { first_entry: self.values.intern(values.to_vec(), place)? })
+        Ok(Sequence::FollowList { first_entry: self.values.intern(values.to_vec(), origin)? })
     }
 }

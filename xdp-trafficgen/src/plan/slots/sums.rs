@@ -11,7 +11,7 @@ use crate::config::{Diagnostic, Origin};
 pub(super) fn sums(
     bytes: &Range<usize>,
     checksums: &[Reaching],
-    place: &Origin,
+    origin: &Origin,
 ) -> Result<[u32; MAX_SUMS], Diagnostic> {
     let mut sums = [NO_SUM; MAX_SUMS];
     let mut free = sums.iter_mut();
@@ -24,14 +24,14 @@ pub(super) fn sums(
         // The pseudo header is at even bytes, the transport header at odd ones.
         if swapped(checksum) != (range.start % 2 == 1) {
             return Err(Diagnostic::new(
-                place,
+                origin,
                 "between this field and a checksum that covers it lies an odd number of bytes",
             )
             .help("give the field a single value, set that checksum, or let `custom` have an even number of bytes"));
         }
         let Some(slot) = free.next() else {
             return Err(Diagnostic::new(
-                place,
+                origin,
                 format!("more than {MAX_SUMS} checksums cover this field"),
             )
             .help("set the checksum of one of the headers around it"));

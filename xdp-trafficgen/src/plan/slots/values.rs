@@ -19,12 +19,12 @@ pub(in crate::plan) struct ValueTable {
 
 impl ValueTable {
     /// Adds a list, and returns its first entry.
-    pub(super) fn intern(&mut self, values: Vec<u128>, place: &Origin) -> Result<u32, Diagnostic> {
+    pub(super) fn intern(&mut self, values: Vec<u128>, origin: &Origin) -> Result<u32, Diagnostic> {
         if let Some(&first) = self.known.get(&values) {
             return Ok(first);
         }
         if self.entries.len() + values.len() > MAX_VALUES {
-            return Err(too_many_values(place));
+            return Err(too_many_values(origin));
         }
         let first = small(self.entries.len());
         self.entries.extend(values.iter().copied().map(Word128::new));
@@ -46,9 +46,9 @@ impl ValueTable {
     }
 }
 
-pub(super) fn too_many_values(place: &Origin) -> Diagnostic {
+pub(super) fn too_many_values(origin: &Origin) -> Diagnostic {
     Diagnostic::new(
-        place,
+        origin,
         format!("the lists of values of a port have more than {MAX_VALUES} entries"),
     )
     .help("use `increment`, or `random` without a count, or shorter lists")
