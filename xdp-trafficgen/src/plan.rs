@@ -133,7 +133,7 @@ pub struct FlowPlan {
     pub packets: Option<u64>,
     /// How long the flow lasts from its beginning; none: without end.
     pub duration: Option<Duration>,
-    /// The longest frame with every field at its first value, and the offsets of its headers.
+    /// The longest frame with every field at its first value, and the offsets of its parts.
     #[doc(hidden)]
     pub layout: Template,
     /// The flow with the patterns that the plan added to the user's: MAC or source addresses that

@@ -57,8 +57,8 @@ impl Slots {
     }
 }
 
-/// Works out the slots of a flow. `template` is the frame of the largest size, and
-/// `frame_len` the bytes of the port's frame, which a shorter frame has to be cut from.
+/// Works out the slots of a flow. `template` is the frame of the largest size. `frame_len` are the
+/// bytes of the port's frame, from which shorter ones have to be cut.
 ///
 /// # Errors
 /// When more varies than the program has room for, or when the program cannot vary it.

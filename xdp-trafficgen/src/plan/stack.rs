@@ -173,7 +173,7 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
                 .help(format!("write at most {max} bytes"))
         }
         StackError::TooSmall { headers, .. } => {
-            // A default size has no place in the text: point at the flow.
+            // A default size has no origin in the text, so the diagnostic points at the flow.
             let origin = Some(&flow.size.place).filter(|origin| **origin != Origin::Default);
             diagnostic(origin).help(larger_size(&flow.size, headers + FCS_LEN as usize))
         }
@@ -196,8 +196,7 @@ pub(super) fn diagnostic(flow: &Flow, error: &StackError) -> Diagnostic {
     }
 }
 
-/// What to write instead of a size below `least`. A mix is written out, since its name may hide the
-/// sizes.
+/// The cure of a size below `least`. A mix is written out, since its name may hide the sizes.
 fn larger_size(size: &Located<Size>, least: usize) -> String {
     let Size::Weighted(mix) = &size.value else {
         return format!("write a size of at least {least}");

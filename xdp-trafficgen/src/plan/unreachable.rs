@@ -13,9 +13,9 @@ pub(super) const MAX_DESTINATIONS: u128 = 1 << 16;
 /// How the user avoids the lookup of a next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cure {
-    /// In a file.
+    /// The user sets a field in the file.
     Header,
-    /// On the command line.
+    /// The user gives an option on the command line.
     Option,
 }
 

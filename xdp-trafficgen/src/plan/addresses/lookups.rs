@@ -13,7 +13,8 @@ use crate::{
 /// since those flows can be sent without one.
 const MAX_LOOKUPS: u128 = 1 << 20;
 
-/// The destinations that a plan for `config` expects in [`Facts::reaches`].
+/// The destinations that a plan for `config` expects in
+/// [`Facts::reaches`](crate::host::Facts::reaches).
 pub fn sought(config: &Config) -> Vec<Lookup> {
     let mut found: BTreeMap<(Arc<Egress>, Destinations), Required> = BTreeMap::new();
     let mut lookups = 0;

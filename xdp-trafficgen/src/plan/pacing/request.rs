@@ -19,11 +19,11 @@ use crate::{
 pub(in crate::plan) struct Request<'a> {
     pub(in crate::plan) port: &'a Port,
     pub(in crate::plan) flows: &'a [&'a Flow],
-    /// At least 1.
+    /// The number of workers, at least 1.
     pub(in crate::plan) workers: usize,
     /// Bits a second of the link, when the kernel knows.
     pub(in crate::plan) link_speed: Option<u64>,
-    /// Segments of its streams at most: [`MAX_SEGMENTS`].
+    /// The most segments of the port's streams: [`MAX_SEGMENTS`](super::MAX_SEGMENTS).
     pub(in crate::plan) max_segments: usize,
 }
 

@@ -78,8 +78,8 @@ struct Cycle {
 }
 
 impl Builder {
-    /// For so many workers with `each` streams; departures of changing rates are within `nanos` of
-    /// their exact time, and take `limit` segments at most.
+    /// A builder for this number of workers with `each` streams. Departures of changing rates are
+    /// within `nanos` of their exact time, and take at most `limit` segments.
     pub(super) fn new(workers: usize, each: usize, nanos: u64, limit: usize) -> Self {
         Self {
             streams: PerWorker::filled(workers, each, Stream::default()),

@@ -171,8 +171,8 @@ impl Builder<'_> {
         before.saturating_mul(setting(self.flow, at).pattern.value.value_count())
     }
 
-    /// The seed a field's random values have: by default its place, so that no two fields have the
-    /// same.
+    /// The seed of a field's random values: by default the field's place in the frame, so that no
+    /// two fields share one.
     fn seed(&self, at: At) -> u64 {
         let own = setting(self.flow, at);
         let window = self.template.window(at.0, &own.field);

@@ -6,13 +6,13 @@ use std::ops::{Range, RangeInclusive};
 
 use super::{
     At, Builder, IndexSource, Item, Sequence, Target,
-    reaching::{Clock, Cover, Reaching, overlap},
+    reaching::{Clock, Cover, Reaches, Reaching, overlap},
     setting,
     values::MAX_VALUES,
 };
 use crate::{
     config::{Diagnostic, Origin},
-    packet::{Bound, CoveredChecksum, Reach},
+    packet::{Bound, CoveredChecksum},
 };
 
 impl Builder<'_> {
@@ -48,18 +48,18 @@ impl Builder<'_> {
         }
         let mut frame = self.template.bytes.clone();
         // The reaches in the frame of the length number `size`, for every value of the fields.
-        let mut reaches_in = |size: usize, count: usize| -> Vec<Reach> {
+        let mut reaches_in = |size: usize, count: usize| -> Reaches {
             self.write(&sized, size, &mut frame);
             let len = lens.get(size).copied().unwrap_or(frame.len());
-            let reach = |index| {
+            let mut reach = |index| {
                 self.write(&fields, index, &mut frame);
                 checksum.reach(&frame[..len])
             };
-            (0..count).map(reach).collect()
+            Reaches { first: reach(0), rest: (1..count).map(reach).collect() }
         };
         let Some((clock, item)) = clocks.pop() else {
-            let reaches: Vec<Reach> =
-                (0..lens.len().max(1)).flat_map(|size| reaches_in(size, 1)).collect();
+            let mut reach = |size| reaches_in(size, 1).first;
+            let reaches = Reaches { first: reach(0), rest: (1..lens.len()).map(reach).collect() };
             return Ok(Reaching::new(checksum, reaches, Clock::IndexSource(IndexSource::Size)));
         };
         let count = self.count(&clock);

@@ -1,6 +1,6 @@
 //! A checksum with all of its reaches, and how it covers bytes that vary.
 
-use std::ops::Range;
+use std::{iter, ops::Range};
 
 use xdp_trafficgen_ebpf::checksum;
 
@@ -12,8 +12,21 @@ use crate::packet::{CoveredChecksum, Reach};
 pub(super) struct Reaching {
     pub(super) checksum: CoveredChecksum,
     /// The reaches by the index of `clock`; a single one where it is the same in all frames.
-    reaches: Vec<Reach>,
+    reaches: Reaches,
     pub(super) clock: Option<Clock>,
+}
+
+/// Reaches by an index; there is at least one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reaches {
+    pub(super) first: Reach,
+    pub(super) rest: Vec<Reach>,
+}
+
+impl Reaches {
+    fn ends(&self) -> impl Iterator<Item = usize> {
+        self.rest.iter().map(|reach| reach.end)
+    }
 }
 
 /// What a reach follows.
@@ -27,22 +40,22 @@ pub(super) enum Clock {
 
 impl Reaching {
     /// A clock without effect on the reach is dropped.
-    pub(super) fn new(checksum: &CoveredChecksum, mut reaches: Vec<Reach>, clock: Clock) -> Self {
-        let varies = reaches.iter().any(|reach| *reach != reaches[0]);
+    pub(super) fn new(checksum: &CoveredChecksum, mut reaches: Reaches, clock: Clock) -> Self {
+        let varies = reaches.rest.iter().any(|reach| *reach != reaches.first);
         if !varies {
-            reaches.truncate(1);
+            reaches.rest.clear();
         }
         Self { checksum: checksum.clone(), reaches, clock: varies.then_some(clock) }
     }
 
     /// Bytes from here on are covered in some frames only.
     pub(super) fn floor(&self) -> usize {
-        self.reaches.iter().map(|reach| reach.end).min().unwrap_or(0)
+        self.reaches.ends().fold(self.reaches.first.end, usize::min)
     }
 
     /// Bytes from here on are covered in no frame.
     fn ceiling(&self) -> usize {
-        self.reaches.iter().map(|reach| reach.end).max().unwrap_or(0)
+        self.reaches.ends().fold(self.reaches.first.end, usize::max)
     }
 
     pub(super) fn varies(&self) -> bool {
@@ -69,11 +82,7 @@ impl Reaching {
     pub(super) fn base(&self, blank: &[u8]) -> u64 {
         let sum = self.checksum.sum_to(blank, self.floor());
         // Where the reach varies, so does the length in the pseudo header.
-        sum + if self.varies() {
-            0
-        } else {
-            self.reaches.first().map_or(0, |&reach| self.checksum.pseudo_length(reach))
-        }
+        sum + if self.varies() { 0 } else { self.checksum.pseudo_length(self.reaches.first) }
     }
 
     /// What each reach adds to the base: the bytes that are not always covered, and the pseudo
@@ -92,7 +101,7 @@ impl Reaching {
             let length = if swapped(&self.checksum) { length.swap_bytes() } else { length };
             u128::from(sums[reach.end - floor] + u64::from(length))
         };
-        self.reaches.iter().map(addend).collect()
+        iter::once(&self.reaches.first).chain(&self.reaches.rest).map(addend).collect()
     }
 }
 
