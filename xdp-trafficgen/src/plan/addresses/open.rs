@@ -64,6 +64,12 @@ impl<'a> OpenAddresses<'a> {
         // A header with a destination in a packet without IP, like ARP, comes right after the tags.
         let layer = flow.packet.iter().position(is_ip).unwrap_or(1 + tags.count());
         let header = flow.packet.get(layer)?;
+        // The addresses in a session are none of this host's: its routes do not lead there.
+        let is_session =
+            |header: &Header| header.kind.value.def().addressing == Addressing::Session;
+        if flow.packet[..layer].iter().any(is_session) {
+            return None;
+        }
         let ends @ (source, destination) = header.kind.value.def().ends()?;
         let destination = header
             .fields
