@@ -116,11 +116,8 @@ impl Arrivals {
         let program = ebpf.program_mut("arrivals").ok_or(KernelError::Missing("arrivals"))?;
         let program: &mut Xdp = program.try_into().map_err(program_error("arrivals"))?;
         program.load().map_err(program_error("arrivals"))?;
-        let index = index_of(interface).map_err(|source| KernelError::Syscall {
-            call: "looking up an interface (ioctl \
-                                                            SIOCGIFINDEX)",
-            source,
-        })?;
+        let call = "looking up an interface (ioctl SIOCGIFINDEX)";
+        let index = index_of(interface).map_err(|source| KernelError::Syscall { call, source })?;
         let attachment = Attachment::native(program, index, existing)?;
         Ok(Self { attachment, blocks, next, logs })
     }

@@ -163,17 +163,17 @@ impl Generator {
         let load = |group| load_group(program, pacing, group, pins.as_ref(), place.as_ref());
         let mut objects = program.groups.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let Program { bodies, flow_bodies, workers, flows, header_states, values, .. } = program;
-        fill(&objects, "VALUES", values)?;
-        fill(&objects, "HEADER_STATES", header_states)?;
-        fill(&objects, "BODIES", &bodies.iter().map(|body| padded(body)).collect::<Vec<_>>())?;
-        fill(&objects, "FLOW_BODIES", flow_bodies)?;
-        fill(&objects, "FLOWS", flows)?;
+        fill(&objects, "VALUES", values.iter().copied())?;
+        fill(&objects, "HEADER_STATES", header_states.iter().copied())?;
+        fill(&objects, "BODIES", bodies.iter().map(|body| padded(body)))?;
+        fill(&objects, "FLOW_BODIES", flow_bodies.iter().copied())?;
+        fill(&objects, "FLOWS", flows.iter().copied())?;
         if let Some(Pacing { departures, segments, calendars, .. }) = pacing {
-            fill(&objects, "STREAMS", &streams_of_groups(departures, &program.turns))?;
-            fill(&objects, "SEGMENTS", segments)?;
-            fill(&objects, "CALENDARS", calendars)?;
+            fill(&objects, "STREAMS", streams_of_groups(departures, &program.turns))?;
+            fill(&objects, "SEGMENTS", segments.iter().copied())?;
+            fill(&objects, "CALENDARS", calendars.iter().copied())?;
             if departures.iter().any(|stream| stream.spec.kind == timing::stream_kind::POISSON) {
-                fill(&objects, "EXPONENTIAL", &exponentials())?;
+                fill(&objects, "EXPONENTIAL", exponentials().into_iter())?;
             }
         }
         let start = PerCpu::make(|cpu| workers.get(&cpu).copied().unwrap_or(Worker::ABSENT))?;
@@ -441,13 +441,16 @@ impl Generator {
 }
 
 /// Streams as the program reads them: each names its flow with its group. `turns`: those of all
-/// flows.
-fn streams_of_groups(streams: &[Stream], turns: &[u32]) -> Vec<Stream> {
-    let of_group = |stream: &Stream| {
+/// flows. One after the other, because a copy of all of them would take memory that the plan does
+/// not count.
+fn streams_of_groups<'a>(
+    streams: &'a [Stream],
+    turns: &'a [u32],
+) -> impl Iterator<Item = Stream> + 'a {
+    streams.iter().map(|stream| {
         let flow = stream.spec.turn as usize;
         Stream { spec: StreamSpec { turn: turns[flow], ..stream.spec }, ..*stream }
-    };
-    streams.iter().map(of_group).collect()
+    })
 }
 
 /// Loads each group's program and puts it where `dispatch` finds it; adds what the kernel says of

@@ -126,14 +126,15 @@ pub(super) fn map<'a>(objects: &'a [Ebpf], name: &'static str) -> Result<&'a Map
 pub(super) fn fill<T: Pod>(
     objects: &[Ebpf],
     name: &'static str,
-    entries: &[T],
+    entries: impl Iterator<Item = T>,
 ) -> Result<(), KernelError> {
-    if entries.is_empty() {
+    let mut entries = (0..).zip(entries).peekable();
+    if entries.peek().is_none() {
         return Ok(());
     }
     let table = mapped(objects, name)?;
-    for (index, entry) in (0..).zip(entries) {
-        table.set(index, entry)?;
+    for (index, entry) in entries {
+        table.set(index, &entry)?;
     }
     Ok(())
 }
