@@ -53,8 +53,10 @@ pub(super) enum Answer {
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// The kernel removes an interface's neighbours when it takes the interface down, and the interface
-/// itself a moment later: how long that moment may take.
-const REMOVAL: Duration = Duration::from_millis(100);
+/// itself a moment later: how long that moment may take on a busy machine.
+const REMOVAL: Duration = Duration::from_secs(1);
+/// Between two looks at whether an interface is gone.
+const REMOVAL_POLL: Duration = Duration::from_millis(10);
 
 /// How many are asked at a time: far below 1024, where the kernel's table is full (`gc_thresh3`).
 const ASKED_AT_ONCE: usize = 256;
@@ -164,13 +166,22 @@ fn ask_batch(
             pause = (pause * 2).min(Duration::from_millis(20));
         }
     }
-    if !removed.is_empty() {
-        thread::sleep(REMOVAL);
-    }
-    for neighbour in removed {
-        if matches!(entry(socket, neighbour)?, Entry::NoInterface) {
-            answers.insert(neighbour, Answer::MayNotAsk(libc::ENODEV));
+    let start = Instant::now();
+    while !removed.is_empty() && start.elapsed() < REMOVAL {
+        if stop.is_cancelled() {
+            return Ok(None);
         }
+        thread::sleep(REMOVAL_POLL);
+        let mut still = Vec::new();
+        for neighbour in removed {
+            match entry(socket, neighbour)? {
+                Entry::NoInterface => {
+                    answers.insert(neighbour, Answer::MayNotAsk(libc::ENODEV));
+                }
+                _ => still.push(neighbour),
+            }
+        }
+        removed = still;
     }
     Ok(Some(answers))
 }
