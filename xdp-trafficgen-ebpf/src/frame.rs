@@ -4,8 +4,8 @@
 //! What is decided by a specification is decided by comparing one loaded number with constants, so
 //! that the verifier, which knows the number, drops the comparison and all branches but one.
 //! Measured with the program alone, on top of a bare redirect's 6.7 ns, for four counting fields
-//! and their two checksums: 17 ns with shifts, masks and widths header_state out from loaded
-//! numbers and bytes stored one by one; 9.8 ns with named forms for the common ways to store and
+//! and their two checksums: 17 ns with shifts, masks and widths worked out from loaded numbers
+//! and bytes stored one by one; 9.8 ns with named forms for the common ways to store and
 //! sum; 7.9 ns with one number a slot for the whole of it and nothing read that is not used.
 
 use crate::{

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Why frames were dropped, where counts mismatch, and what makes the setting to propose slower
+/// Why frames were dropped, where counts differ, and what makes the setting to propose slower
 /// than it could be. `findings_of_points`: those of the points, by index; `failed`: whether a run
 /// ended before its time.
 pub(super) fn findings(
