@@ -82,7 +82,7 @@ pub fn counting(
     };
     let distance = parts.step.checked_mul(u128::from(parts.count - 1));
     if distance.is_none_or(|distance| distance > room) {
-        let (way, limit) = match direction {
+        let (direction_name, limit) = match direction {
             Direction::Up => {
                 ("up", format!("above its largest value, {}", show_value(field, field.max())))
             }
@@ -94,7 +94,7 @@ pub fn counting(
         return Err(Diagnostic::new(
             &count.place,
             format!(
-                "`{}` counts {way} from {} to {end}, {limit}",
+                "`{}` counts {direction_name} from {} to {end}, {limit}",
                 field.name,
                 show_value(field, parts.start)
             ),

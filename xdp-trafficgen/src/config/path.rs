@@ -72,13 +72,13 @@ fn segment(text: &str, start: usize) -> Result<Segment<'_>, (Problem, Range<usiz
         return Err((problem, start..end + next));
     }
     let mut index = None;
-    if let Some(behind) = text[end..].strip_prefix('[') {
-        let digits = behind.find(']').map(|len| &behind[..len]);
+    if let Some(after_name) = text[end..].strip_prefix('[') {
+        let digits = after_name.find(']').map(|len| &after_name[..len]);
         // `parse` alone would accept a sign.
         let number = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let Some((digits, number)) = number.and_then(|digits| Some((digits, digits.parse().ok()?)))
         else {
-            let len = digits.map_or(behind.len(), |digits| digits.len() + 1);
+            let len = digits.map_or(after_name.len(), |digits| digits.len() + 1);
             let problem = Problem::new(
                 format!("`{}` is no index", &text[end..end + 1 + len]),
                 "write a number in brackets: `ipv4[1]` is the second one, from the outside in",

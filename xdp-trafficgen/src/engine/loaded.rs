@@ -38,12 +38,13 @@ pub struct Loaded {
 /// When a session starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// At once.
+    /// The session starts at once.
     Now,
-    /// At an instant of the wall clock, so that several machines start together.
+    /// The session starts at an instant of the wall clock, so that several machines can start
+    /// together.
     At(SystemTime),
-    /// As if it had started at this time of [`now`](crate::engine::now), which is over: what was due since then is
-    /// overdue.
+    /// As if the session had started at this earlier time of [`now`](crate::engine::now):
+    /// departures since then are overdue.
     Since(u64),
 }
 
@@ -133,7 +134,7 @@ impl Loaded {
     /// earlier, with their flows. A worker that fails ends the session and leaves `stop` as it is.
     ///
     /// # Errors
-    /// When there are no threads left, or the instant to start at is over.
+    /// When the operating system refuses to start a thread, or the instant to start at is over.
     pub fn start(self, start: Start, stop: &CancellationToken) -> Result<Session, EngineError> {
         // Workers wait for the start signal; if a thread cannot be spawned, the sender is dropped
         // and they exit.

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use crate::{engine::standstill::Standstill, kernel::Generator, plan::PortPlan};
 
-/// A port of a session; its workers and whatever reads its counts share it.
+/// A port of a session; its workers and the readers of its counts share it.
 pub(super) struct Port {
     pub(super) plan: PortPlan,
     pub(super) generator: Generator,

@@ -47,7 +47,7 @@ pub struct Session {
     pub(super) failed: Vec<(usize, u32)>,
     /// How many workers of each port have not ended.
     pub(super) working: Vec<usize>,
-    /// How long each port sent, when all of its workers have ended.
+    /// How long each port sent; none while some of its workers run.
     pub(super) elapsed: Vec<Option<Duration>>,
     /// What the interfaces count during the session; none before the start.
     pub(super) counters: Option<Counting>,
@@ -116,7 +116,7 @@ impl Session {
         if let Some(mut reading) = reading {
             let _ = reading.counts().await;
         }
-        // Once more: a short flow may have ended before the first tick.
+        // Interfaces are checked once more: a short flow may have ended before the first tick.
         let failure = failure.or_else(|| self.gone_interface()).or_else(|| self.strayed());
         let enabled = mem::take(&mut self.enabled);
         let snapshot = self.finish().await?;
@@ -267,7 +267,7 @@ async fn release(enabled: Vec<PassProgramShare>) -> Result<(), EngineError> {
 /// How a worker ended.
 pub(super) struct WorkerEnd {
     pub(super) port: usize,
-    /// Among the port's CPUs.
+    /// The worker's index among the port's CPUs.
     pub(super) index: u32,
     pub(super) result: Result<(), WorkerError>,
 }

@@ -7,7 +7,7 @@ use crate::host::Counters;
 /// mlx5's `tx_xdp_xmit` or virtio_net's `tx0_xdp_tx`.
 pub fn confirmed_by_nic(counted: &Counters, frames_tx: u64) -> bool {
     let mut sums: Vec<(String, u64)> = Vec::new();
-    for (name, &count) in counted.nic.iter().filter(|(name, _)| tells_sent(name)) {
+    for (name, &count) in counted.nic.iter().filter(|(name, _)| counts_sent(name)) {
         // Queues of the same kind are added up, apart from the driver's own total.
         let name: String = name
             .chars()
@@ -22,21 +22,21 @@ pub fn confirmed_by_nic(counted: &Counters, frames_tx: u64) -> bool {
 }
 
 /// Whether a counter of this name counts frames that were sent.
-fn tells_sent(name: &str) -> bool {
+fn counts_sent(name: &str) -> bool {
     let sends = name.contains("tx") || name.contains("xmit");
     // A veth's count of what it accepted (`peer_tq_xdp_xmit` of veth_xdp_xmit), which is our own
     // count once more.
     let accepted = name.starts_with("tx_queue_") && name.ends_with("_xdp_xmit");
     sends
         && !accepted
-        && !tells_lost(name)
+        && !counts_lost(name)
         && !name.contains("byte")
         && !name.contains("octet")
         && !name.starts_with("rx")
 }
 
 /// Whether a counter of this name counts frames that were to be sent and were not.
-fn tells_lost(name: &str) -> bool {
+fn counts_lost(name: &str) -> bool {
     let sends = name.contains("tx") || name.contains("xmit");
     sends
         && ["drop", "err", "full", "fail", "discard", "timeout", "abort"]
@@ -51,7 +51,7 @@ pub(super) fn losses(counted: &Counters, refused: u64) -> Vec<(String, u64)> {
     let nic = counted
         .nic
         .iter()
-        .filter(|(name, _)| tells_lost(name))
+        .filter(|(name, _)| counts_lost(name))
         .map(|(name, &count)| (name.clone(), count));
     interface.chain(nic).filter(|&(_, count)| count > refused).collect()
 }
