@@ -273,7 +273,7 @@ pub struct Flow {
     pub duration: Option<Located<Duration>>,
     /// The headers, outer to inner; at least one.
     pub packet: Vec<Header>,
-    /// What fills the rest of the frame.
+    /// The octets after the headers.
     pub payload: Located<Payload>,
 }
 

@@ -76,7 +76,7 @@ pub struct PortCount {
     pub leaves_by: Option<u32>,
     /// Bits a second of that interface's link; none where the figure is unreliable.
     pub line_rate: Option<u64>,
-    /// What that interface counted during the run, for all senders. Known after the end of a run, if
+    /// The interface's own counts of the run, for all senders. They are known after the end of a run, if
     /// the interface existed to the end.
     pub interface_count: Option<Counters>,
     /// Where that count differs from ours.

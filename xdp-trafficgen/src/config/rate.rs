@@ -122,7 +122,7 @@ impl<R> Profile<R> {
     }
 }
 
-/// What a [`Rate`] counts.
+/// The unit of a [`Rate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateUnit {
     /// Frames a second: `500kpps`.

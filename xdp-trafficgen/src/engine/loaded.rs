@@ -55,7 +55,7 @@ impl Loaded {
     /// Loads every port of the plan.
     ///
     /// # Errors
-    /// What the kernel refused.
+    /// When the kernel refuses a program, a map or an attachment.
     pub fn new(plan: Plan) -> Result<Self, EngineError> {
         Self::with(plan, Role::Generate, &TracePoint::ALL)
     }
@@ -64,7 +64,7 @@ impl Loaded {
     /// then started ends at once.
     ///
     /// # Errors
-    /// What the kernel refused.
+    /// When the kernel refuses a program, a map or an attachment.
     pub fn until(stop: &CancellationToken, plan: Plan) -> Result<Self, EngineError> {
         Self::listening(plan, Role::Generate, &TracePoint::ALL, &PassPrograms::until(stop))
     }
@@ -73,7 +73,7 @@ impl Loaded {
     /// by.
     ///
     /// # Errors
-    /// What the kernel refused.
+    /// When the kernel refuses a program, a map or an attachment.
     #[doc(hidden)]
     pub fn with(plan: Plan, role: Role, trace_points: &[TracePoint]) -> Result<Self, EngineError> {
         Self::listening(plan, role, trace_points, &PassPrograms::default())
@@ -95,7 +95,7 @@ impl Loaded {
     /// same interfaces.
     ///
     /// # Errors
-    /// What the kernel refused.
+    /// When the kernel refuses a program, a map or an attachment.
     #[doc(hidden)]
     pub fn beside(
         plan: Plan,

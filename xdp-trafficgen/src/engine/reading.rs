@@ -16,7 +16,7 @@ use crate::{
     stats::{PortCount, Snapshot},
 };
 
-/// What the counts are read from.
+/// The ports and times that counts are read from.
 pub(super) struct SnapshotReader {
     pub(super) ports: Vec<Arc<Port>>,
     /// How long each port sent; none while some of its workers run.

@@ -49,7 +49,7 @@ pub struct Session {
     pub(super) working: Vec<usize>,
     /// How long each port sent; none while some of its workers run.
     pub(super) elapsed: Vec<Option<Duration>>,
-    /// What the interfaces count during the session; none before the start.
+    /// The interfaces' own counts of the session; none before the start.
     pub(super) counters: Option<Counting>,
 }
 

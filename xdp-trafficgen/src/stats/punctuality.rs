@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use xdp_trafficgen_ebpf::abi::timing::Lateness;
 
-use self::{shared::whose, span::Span};
+use self::{shared::unsent_of_flows, span::Span};
 use crate::{
     config::Action,
     kernel::{Generator, KernelError},
@@ -131,23 +131,26 @@ pub(super) fn read(
         flow.packets.is_none() && (flow.delay, flow.duration) == (first.delay, first.duration)
     });
     let known = pacing.requested.iter().map(|rate| rate.map(Pps::to_f64)).sum::<Option<f64>>();
-    let whose = match pacing.streams {
-        Streams::Port => whose(plan, flows, due, &all),
+    let unsent_of_flows = match pacing.streams {
+        Streams::Port => unsent_of_flows(plan, flows, due, all.unsent),
         Streams::Flows => spans.iter().map(|span| span.unsent).collect(),
     };
-    let total_due =
-        flows.iter().zip(&whose).map(|(flow, unsent)| flow.frames_attempted + unsent).sum();
+    let total_due = flows
+        .iter()
+        .zip(&unsent_of_flows)
+        .map(|(flow, unsent)| flow.frames_attempted + unsent)
+        .sum();
     let mut port = Punctuality {
         requested: known
             .filter(|_| at_once || pacing.streams == Streams::Port)
             .or_else(|| rate(all.departed + all.unsent, time)),
         achieved: rate(all.departed, time),
         time,
-        unsent: whose.iter().sum(),
+        unsent: unsent_of_flows.iter().sum(),
         ..Punctuality::default()
     };
     for (index, (flow, lateness)) in flows.iter_mut().zip(lateness).enumerate() {
-        let unsent = whose[index];
+        let unsent = unsent_of_flows[index];
         let (requested, achieved, time) = match pacing.streams {
             Streams::Flows => {
                 let (span, time) = (spans[index], times[index]);
@@ -159,7 +162,7 @@ pub(super) fn read(
                 (requested, rate(span.departed, time), time)
             }
             Streams::Port => {
-                let due = flow.frames_attempted + whose[index];
+                let due = flow.frames_attempted + unsent_of_flows[index];
                 // The flow's rate is over its own part of the port's time.
                 let part_of_time = share(nanos(flow.due_time), nanos(due_time));
                 let time = time.mul_f64(part_of_time);

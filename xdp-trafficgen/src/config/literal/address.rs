@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_an_address() {
+    fn texts_that_look_like_an_address() {
         #[track_caller]
         fn check(text: &str, message: &str, help: &str) {
             let problem = parse_ip(text).unwrap_err();

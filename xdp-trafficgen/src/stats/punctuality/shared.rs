@@ -1,17 +1,14 @@
 //! Unsent departures of a port's rate, which its flows share, attributed to the flows.
 
-use crate::{
-    plan::PortPlan,
-    stats::{FlowCount, punctuality::span::Span},
-};
+use crate::{plan::PortPlan, stats::FlowCount};
 
-/// The number of unsent departures of each flow. `due`: each flow's departures, when all workers have
+/// The number of unsent departures of each flow, of all `all_unsent` departures. `due`: each flow's departures, when all workers have
 /// ended; a failed worker lacks those of its last turns.
-pub(super) fn whose(
+pub(super) fn unsent_of_flows(
     plan: &PortPlan,
     flows: &[FlowCount],
     due: Option<&[u64]>,
-    all: &Span,
+    all_unsent: u64,
 ) -> Vec<u64> {
     let due = |flow: usize| due.map_or(0, |due| due[flow]);
     let known: Vec<u64> = flows
@@ -21,23 +18,21 @@ pub(super) fn whose(
         .collect();
     // Flows with frames of those turns took part in them.
     let claims = || {
-        plan.flows.iter().zip(flows).enumerate().map(|(index, (planned, flow))| SharedDepartures {
+        plan.flows.iter().zip(flows).enumerate().map(|(index, (planned, flow))| Claim {
             weight: flow.frames_attempted.saturating_sub(due(index)),
             room: planned
                 .packets
                 .map(|packets| packets.saturating_sub(flow.frames_attempted.max(due(index)))),
         })
     };
-    let mut rest = all.unsent.saturating_sub(known.iter().sum());
+    let mut rest = all_unsent.saturating_sub(known.iter().sum());
     let mut shares = shared_out(rest, &claims().collect::<Vec<_>>());
     rest -= shares.iter().sum::<u64>();
     // Turns without any frame are shared by weight.
     let by_weight =
-        plan.flows.iter().zip(claims()).zip(&shares).map(|((planned, claim), share)| {
-            SharedDepartures {
-                weight: planned.weight.into(),
-                room: claim.room.map(|room| room - share),
-            }
+        plan.flows.iter().zip(claims()).zip(&shares).map(|((planned, claim), share)| Claim {
+            weight: planned.weight.into(),
+            room: claim.room.map(|room| room - share),
         });
     let more = shared_out(rest, &by_weight.collect::<Vec<_>>());
     shares
@@ -50,7 +45,7 @@ pub(super) fn whose(
 
 /// A flow's claim to departures that flows share.
 #[derive(Clone, Copy, Debug)]
-struct SharedDepartures {
+struct Claim {
     /// Departures are shared in proportion to this.
     weight: u64,
     /// The most that the flow can have; none without a limit.
@@ -58,10 +53,10 @@ struct SharedDepartures {
 }
 
 /// Shares departures out among flows, as far as their claims go.
-fn shared_out(mut departures: u64, claims: &[SharedDepartures]) -> Vec<u64> {
+fn shared_out(mut departures: u64, claims: &[Claim]) -> Vec<u64> {
     let mut shares = vec![0; claims.len()];
     loop {
-        let weight = |(claim, share): (&SharedDepartures, &u64)| {
+        let weight = |(claim, share): (&Claim, &u64)| {
             if claim.room == Some(*share) { 0 } else { claim.weight }
         };
         let weights: Vec<u64> = claims.iter().zip(&shares).map(weight).collect();
@@ -92,7 +87,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_when_departures_are_shared_out() {
-        let claim = |weight, room| SharedDepartures { weight, room };
+        let claim = |weight, room| Claim { weight, room };
         let (five, two) = (claim(5, None), claim(2, None));
         assert_eq!(shared_out(3, &[five, two]), [2, 1]);
         assert_eq!(shared_out(0, &[five, two]), [0, 0]);

@@ -74,7 +74,7 @@ fn refused<T: fmt::Debug>(parsed: Result<T, Problem>, message: &str, help: &str)
 }
 
 #[test]
-fn what_is_no_rate() {
+fn texts_that_are_no_rate() {
     refused(parse_rate("1000"), "`1000` has no unit", "`1000pps` for frames a second");
     refused(parse_rate("10G"), "only a prefix", "`10Gbps` for bits a second, or `10Gpps`");
     refused(parse_rate("2.5 m"), "only a prefix", "`2.5Mbps`");
