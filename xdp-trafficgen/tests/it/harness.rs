@@ -2,6 +2,7 @@
 //! crate or the running program in it, and what arrives at the other end.
 
 mod arrival;
+mod capture;
 mod commands;
 mod cpus;
 mod namespace;
@@ -18,6 +19,7 @@ use xdp_trafficgen::kernel::probe::probe;
 
 pub(crate) use self::{
     arrival::{assert_arrived, reached, sink, wait_until},
+    capture::{Capture, frames},
     commands::{Transmitted, ethtool, ip, transmitted},
     cpus::{allowed_cpus, cpu_lists, pin},
     net::TestNet,

@@ -6,8 +6,9 @@ mod tshark;
 
 use std::{fs, path::Path, process::Command};
 
-use crate::harness::{Finished, Running, Stage, assert_arrived, cpu_lists, sink, trafficgen};
-use pcap_file::{DataLink, pcap::PcapReader};
+use crate::harness::{
+    Capture, Finished, Stage, assert_arrived, cpu_lists, frames, sink, trafficgen,
+};
 use sample::Sample;
 use tempfile::TempDir;
 
@@ -251,43 +252,9 @@ fn show(config: &str, packets: u64, file: &Path) -> String {
 /// [`PACKETS`] frames as tcpdump sees them arrive at `xtg1` while `send` runs.
 #[track_caller]
 fn capture(folder: &TempDir, send: impl FnOnce()) -> Vec<Vec<u8>> {
-    let file = folder.path().join("arrived.pcap");
-    let mut command = Command::new("tcpdump");
-    // A buffer of 16 MiB has room for all frames, however long tcpdump waits for its turn.
-    command
-        .args([
-            "-i",
-            "xtg1",
-            "-Q",
-            "in",
-            "-Z",
-            "root",
-            "-B",
-            "16384",
-            "-c",
-            &PACKETS.to_string(),
-            "-w",
-        ])
-        .arg(&file);
-    let mut tcpdump = Running::start(command);
-    tcpdump.wait_until("tcpdump listens", |tcpdump| tcpdump.stderr().contains("listening on"));
+    let capture = Capture::start(folder, PACKETS, "");
     send();
-    let finished = tcpdump.end();
-    assert_eq!(finished.code, Some(0), "{finished:?}");
-    frames(&file)
-}
-
-#[track_caller]
-fn frames(file: &Path) -> Vec<Vec<u8>> {
-    let mut reader = PcapReader::new(fs::File::open(file).unwrap()).unwrap();
-    assert_eq!(reader.header().datalink, DataLink::ETHERNET);
-    let mut frames = Vec::new();
-    while let Some(packet) = reader.next_packet() {
-        let packet = packet.unwrap();
-        assert_eq!(packet.data.len(), usize::try_from(packet.orig_len).unwrap(), "a whole frame");
-        frames.push(packet.data.into_owned());
-    }
-    frames
+    capture.end()
 }
 
 /// The output of a program that must succeed.

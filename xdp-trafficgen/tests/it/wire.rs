@@ -3,14 +3,16 @@
 //! millions of repetitions on recycled pages, and each flow's counts include exactly its own
 //! frames.
 
-pub(crate) mod capture;
 pub(crate) mod flows;
 
 use std::{fs, time::Duration};
 
 use crate::{
     frames::model::{Flow, turns},
-    harness::{Finished, Report, Stage, assert_arrived, cpu_lists, ethtool, ip, sink, trafficgen},
+    harness::{
+        Capture, Finished, Report, Stage, assert_arrived, cpu_lists, ethtool, frames, ip, sink,
+        trafficgen,
+    },
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -23,10 +25,7 @@ use xdp_trafficgen::{
     stats::{DropReason, PortCount, WorkerCount},
 };
 
-use self::{
-    capture::{Capture, frames},
-    flows::{Sent, identify, mixed},
-};
+use self::flows::{Sent, identify, mixed};
 
 /// The configuration file for these flows out of `xtg0`; `packets` is the end of each.
 fn toml(flows: &[Flow], cpus: &str, packets: &[Option<u64>]) -> String {

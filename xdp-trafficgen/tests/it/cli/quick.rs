@@ -1,15 +1,12 @@
 //! The quick commands: etherparse confirms that the frames that arrive have what the options asked
 //! for.
 
-use std::{fs::File, path::Path, process::Command};
-
 use etherparse::{
     EtherType, IcmpEchoHeader, Icmpv4Type, Icmpv6Type, NetHeaders, PacketHeaders, TcpOptionElement,
     TransportHeader,
 };
-use pcap_file::pcap::PcapReader;
 
-use crate::harness::{Finished, RECEIVER_MAC, Running, Stage, ethtool, trafficgen};
+use crate::harness::{Capture, Finished, RECEIVER_MAC, Stage, ethtool, trafficgen};
 
 const FRAMES: usize = 70;
 
@@ -17,42 +14,14 @@ const FRAMES: usize = 70;
 #[track_caller]
 fn sent(command: &str, options: &str) -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("arrived.pcap");
-    let mut tcpdump = Command::new("tcpdump");
-    tcpdump
-        .args([
-            "-i",
-            "xtg1",
-            "-Q",
-            "in",
-            "-Z",
-            "root",
-            "-B",
-            "16384",
-            "-c",
-            &FRAMES.to_string(),
-            "-w",
-        ])
-        .arg(&file);
-    let mut tcpdump = Running::start(tcpdump);
-    tcpdump.wait_until("tcpdump listens", |tcpdump| tcpdump.stderr().contains("listening on"));
+    let capture = Capture::start(&folder, FRAMES as u64, "");
     let packets = FRAMES.to_string();
     let mut command =
         trafficgen(&[command, "xtg0", "--dst-mac", RECEIVER_MAC, "--packets", &packets, "--json"]);
     command.args(options.split_whitespace());
     let report = Finished::of(command).report(0);
     assert_eq!(report.only_port().frames_tx, FRAMES as u64, "{report:?}");
-    assert_eq!(tcpdump.end().code, Some(0));
-    frames(&file)
-}
-
-#[track_caller]
-fn frames(file: &Path) -> Vec<Vec<u8>> {
-    let mut reader = PcapReader::new(File::open(file).unwrap()).unwrap();
-    let mut frames = Vec::new();
-    while let Some(packet) = reader.next_packet() {
-        frames.push(packet.unwrap().data.into_owned());
-    }
+    let frames = capture.end();
     assert_eq!(frames.len(), FRAMES);
     frames
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     frames::model::turns,
-    harness::{Finished, trafficgen},
+    harness::{Finished, frames, trafficgen},
     pacing::{
         oracle::{self, is_punctual},
         rig::{
@@ -10,7 +10,6 @@ use crate::{
             or_miss, port, send, times_of,
         },
     },
-    wire::capture::frames,
 };
 
 #[test]

@@ -5,15 +5,12 @@ use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
 
 use crate::{
     frames::model::{Flow, turns},
-    harness::{Report, ethtool},
+    harness::{Capture, Report, ethtool},
     pacing::{
         oracle,
         rig::{Config, Lab, PATIENT, one_and_two_workers},
     },
-    wire::{
-        capture::Capture,
-        flows::{Sent, identify, mixed},
-    },
+    wire::flows::{Sent, identify, mixed},
 };
 
 /// The configuration of these flows, each with settings of its own.

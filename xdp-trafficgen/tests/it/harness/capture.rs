@@ -10,7 +10,7 @@ use pcap_file::{DataLink, pcap::PcapReader};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::harness::{Running, reached};
+use super::{Running, reached};
 
 /// A running tcpdump that already listens.
 pub(crate) struct Capture {
