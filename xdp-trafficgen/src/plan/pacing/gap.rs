@@ -33,6 +33,9 @@ impl ExactGap for Gap {
         let nanos = if nanos.floor() >= most { Ratio::whole(most) } else { nanos };
         // The whole nanoseconds need no approximation, and have at most the bits of `most`.
         let (ns, rest) = (nanos.floor(), nanos.fract().within(MAX_WHOLE));
+        if rest == Ratio::ONE {
+            return Self { ns: fits(ns + 1), ..Self::ZERO };
+        }
         Self { ns: fits(ns), rest: fits(rest.numerator), whole: fits(rest.denominator) }
     }
 
@@ -80,5 +83,44 @@ impl ExactGap for Gap {
         let share = u128::from(share);
         let parts = (parts >> 32) * share + (((parts & 0xffff_ffff) * share) >> 32);
         Self { ns: fits(parts / u128::from(whole)), rest: fits(parts % u128::from(whole)), whole }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the eBPF program relies on: a rest below the whole, of at most 2⁶³ parts.
+    fn is_sound(gap: &Gap) -> bool {
+        gap.rest < gap.whole && u128::from(gap.whole) <= MAX_WHOLE
+    }
+
+    /// A fraction just below 1 whose parts are too small for a gap is a whole nanosecond.
+    #[test]
+    fn a_rest_that_rounds_to_a_nanosecond_is_one() {
+        let parts = MAX_WHOLE + 2;
+        let gap = Gap::exact(Ratio::new(7 * parts - 1, parts), 1);
+        assert_eq!((gap.ns, gap.rest, gap.whole), (7, 0, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn gaps_are_sound(numerator in any::<u128>(), denominator in 1u128.., workers in 1u64..64) {
+            let gap = Gap::exact(Ratio::new(numerator, denominator), workers);
+            prop_assert!(is_sound(&gap), "{gap:?}");
+            let part = gap.in_parts(Ratio::new(numerator / 3, denominator));
+            prop_assert!(is_sound(&part), "{part:?}");
+        }
+
+        /// Nothing is rounded where a gap can have the parts.
+        #[test]
+        fn gaps_are_exact(ns in 0u64..1 << 40, rest in any::<u32>(), whole in 1u32..) {
+            let time = Ratio::whole(ns).plus(Ratio::new(rest % whole, whole)).unwrap();
+            let gap = Gap::exact(time, 1);
+            let is = Ratio::whole(gap.ns).plus(Ratio::new(gap.rest, gap.whole)).unwrap();
+            prop_assert_eq!(is, time);
+        }
     }
 }
