@@ -5,10 +5,9 @@ use std::cmp::Ordering;
 /// A fraction that is not negative, in lowest terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ratio {
-    /// The number above the line.
-    pub numerator: u128,
-    /// The number below the line; at least 1.
-    pub denominator: u128,
+    numerator: u128,
+    /// At least 1.
+    denominator: u128,
 }
 
 impl Ratio {
@@ -17,17 +16,30 @@ impl Ratio {
     /// One.
     pub const ONE: Self = Self { numerator: 1, denominator: 1 };
 
-    /// The fraction in lowest terms; the denominator is not 0.
+    /// The fraction in lowest terms.
+    ///
+    /// # Panics
+    /// When the denominator is 0.
     pub fn new(numerator: impl Into<u128>, denominator: impl Into<u128>) -> Self {
         let (numerator, denominator) = (numerator.into(), denominator.into());
-        debug_assert_ne!(denominator, 0, "a fraction of nothing");
-        let divisor = gcd(numerator, denominator).max(1);
+        assert_ne!(denominator, 0, "a fraction of nothing");
+        let divisor = gcd(numerator, denominator);
         Self { numerator: numerator / divisor, denominator: denominator / divisor }
     }
 
     /// A whole number.
     pub fn whole(number: impl Into<u128>) -> Self {
         Self { numerator: number.into(), denominator: 1 }
+    }
+
+    /// The number above the line, in lowest terms.
+    pub const fn numerator(self) -> u128 {
+        self.numerator
+    }
+
+    /// The number below the line, in lowest terms; at least 1.
+    pub const fn denominator(self) -> u128 {
+        self.denominator
     }
 
     /// Whether the fraction is zero.
@@ -47,7 +59,9 @@ impl Ratio {
 
     /// The nearest whole number; the higher one of two equally near ones.
     pub const fn nearest(self) -> u128 {
-        (self.numerator + self.denominator / 2) / self.denominator
+        let rest = self.numerator % self.denominator;
+        // Compared with what it lacks to the next one: the double of it may not fit.
+        self.floor() + (rest >= self.denominator - rest) as u128
     }
 
     /// The part after the point.
@@ -72,9 +86,13 @@ impl Ratio {
         }
     }
 
-    /// The inverse of the fraction, which is not 0.
+    /// The inverse of the fraction.
+    ///
+    /// # Panics
+    /// When the fraction is 0.
     #[must_use]
     pub const fn inverse(self) -> Self {
+        assert!(!self.is_zero(), "zero has no inverse");
         Self { numerator: self.denominator, denominator: self.numerator }
     }
 

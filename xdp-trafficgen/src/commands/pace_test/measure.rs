@@ -33,7 +33,7 @@ pub(super) fn nominal_gap_ns(rate: Rate, size: u32) -> Option<f64> {
         RateUnit::BitsL1 => FrameLen::new(size).on_wire().bits(),
         RateUnit::LineShare => return None,
     };
-    let gap = bits as f64 * 1e9 * rate.amount.denominator as f64 / rate.amount.numerator as f64;
+    let gap = bits as f64 * 1e9 * rate.amount.denominator() as f64 / rate.amount.numerator() as f64;
     gap.is_finite().then_some(gap)
 }
 

@@ -196,10 +196,10 @@ fn sine(form: &Value<'_>, problems: &mut Problems) -> Option<Profile> {
 
 /// Whether these shares of the line rate are above all of it together.
 fn exceeds_the_line(mean: &Rate, amplitude: &Rate) -> bool {
-    let left = |rate: &Rate| rate.amount.denominator - rate.amount.numerator;
+    let left = |rate: &Rate| rate.amount.denominator() - rate.amount.numerator();
     mean.unit == RateUnit::LineShare
-        && amplitude.amount.numerator * mean.amount.denominator
-            > left(mean) * amplitude.amount.denominator
+        && amplitude.amount.numerator() * mean.amount.denominator()
+            > left(mean) * amplitude.amount.denominator()
 }
 
 fn steps(

@@ -5,13 +5,13 @@ use std::fmt;
 use humantime::format_duration;
 
 use super::{Burst, Profile, Rate, RateUnit, Spacing, Step, text::PREFIXES};
-use crate::units::Ratio;
 
 /// The rate as users write it: `500 kpps`, `1.5 Gbps`, `10 GbpsL1`, `12.5 %`.
 impl fmt::Display for Rate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // With terms of 64 bits, no product below has more than 128.
-        let Ratio { numerator: above, denominator: below } = self.amount.within(u64::MAX.into());
+        let amount = self.amount.within(u64::MAX.into());
+        let (above, below) = (amount.numerator(), amount.denominator());
         let name = match self.unit {
             RateUnit::LineShare => return write!(formatter, "{} %", Digits(above * 100, below)),
             RateUnit::Frames => "pps",

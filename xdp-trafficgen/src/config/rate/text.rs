@@ -77,10 +77,7 @@ pub fn parse_unit(text: &str) -> Result<Unit, Problem> {
         ("bpsl1", RateUnit::BitsL1),
     ];
     if text == "%" {
-        return Ok(Unit {
-            unit: RateUnit::LineShare,
-            one: Ratio { numerator: 1, denominator: 100 },
-        });
+        return Ok(Unit { unit: RateUnit::LineShare, one: Ratio::new(1u128, 100u128) });
     }
     // A capital `B` beside small letters means bytes, as in `80MBps`. In capitals throughout, `BPS`
     // means bits.
@@ -93,7 +90,7 @@ pub fn parse_unit(text: &str) -> Result<Unit, Problem> {
             .zip(PREFIXES)
             .find(|(_, known)| known.to_lowercase() == prefix)
             .map(|(power, _)| power);
-        Some(Unit { unit, one: Ratio { numerator: 1000_u128.pow(numerator?), denominator: 1 } })
+        Some(Unit { unit, one: Ratio::whole(1000_u128.pow(numerator?)) })
     });
     known.filter(|_| !is_bytes).ok_or_else(|| {
         let help = if text.contains(',') {
@@ -197,9 +194,9 @@ fn rate(
     Decimal { digits, places }: Decimal,
     Unit { unit, one }: Unit,
 ) -> Result<Rate, Problem> {
-    let numerator = digits.checked_mul(one.numerator);
+    let numerator = digits.checked_mul(one.numerator());
     let denominator =
-        10_u128.checked_pow(places).and_then(|whole| whole.checked_mul(one.denominator));
+        10_u128.checked_pow(places).and_then(|whole| whole.checked_mul(one.denominator()));
     let amount = numerator.zip(denominator).map(|(above, below)| Ratio::new(above, below));
     let amount = amount.filter(|amount| amount.is_short()).ok_or_else(|| too_long(text))?;
     if unit == RateUnit::LineShare && amount > Ratio::ONE {

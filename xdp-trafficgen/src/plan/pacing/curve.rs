@@ -216,7 +216,7 @@ pub(super) fn runs(
                 period: period as f64,
             };
             let frames = mean.times(Ratio::new(period, SECOND));
-            let frames = or_endless(frames.numerator.div_ceil(frames.denominator));
+            let frames = or_endless(frames.numerator().div_ceil(frames.denominator()));
             // The rate rises, falls, and rises. A few points bound a chord's error only where the
             // rate does one of these.
             let turns = [0.0, 0.25, 0.75, 1.0]

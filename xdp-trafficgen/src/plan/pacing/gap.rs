@@ -36,7 +36,7 @@ impl ExactGap for Gap {
         if rest == Ratio::ONE {
             return Self { ns: fits(ns + 1), ..Self::ZERO };
         }
-        Self { ns: fits(ns), rest: fits(rest.numerator), whole: fits(rest.denominator) }
+        Self { ns: fits(ns), rest: fits(rest.numerator()), whole: fits(rest.denominator()) }
     }
 
     fn of_rate(rate: Pps, workers: u64) -> Self {
@@ -47,7 +47,7 @@ impl ExactGap for Gap {
         let gap = Self::exact(nanos, workers);
         let common = others.iter().try_fold(u128::from(gap.whole), |whole, other| {
             whole
-                .checked_mul(other.denominator / gcd(whole, other.denominator))
+                .checked_mul(other.denominator() / gcd(whole, other.denominator()))
                 .filter(|whole| *whole <= MAX_WHOLE)
         });
         let times = common.map_or(1, |common| common / u128::from(gap.whole));
@@ -61,11 +61,11 @@ impl ExactGap for Gap {
     fn in_parts(&self, time: Ratio) -> Self {
         let whole = u128::from(self.whole);
         let (ns, rest) = (time.floor(), time.fract());
-        let rest = if whole.is_multiple_of(time.denominator) {
-            rest.numerator * (whole / time.denominator)
+        let rest = if whole.is_multiple_of(time.denominator()) {
+            rest.numerator() * (whole / time.denominator())
         } else {
             let rest = rest.within(MAX_WHOLE);
-            (rest.numerator * whole / rest.denominator).min(whole - 1)
+            (rest.numerator() * whole / rest.denominator()).min(whole - 1)
         };
         Self { ns: or_endless(ns), rest: fits(rest), whole: self.whole }
     }

@@ -67,14 +67,15 @@ pub(super) fn mean_size_of(flows: &[&Flow]) -> Ratio {
         || flows.iter().map(|flow| (mean_size(&flow.size.value), u128::from(flow.weight.value)));
     let exact = sizes().try_fold(Ratio::ZERO, |sum, (size, weight)| {
         let share = size.times(Ratio::whole(weight));
-        sum.plus(share).filter(|sum| sum.denominator < 1 << 64)
+        sum.plus(share).filter(|sum| sum.denominator() < 1 << 64)
     });
     let sum = exact.unwrap_or_else(|| {
-        let parts: u128 =
-            sizes().map(|(size, weight)| (size.numerator << 32) / size.denominator * weight).sum();
+        let parts: u128 = sizes()
+            .map(|(size, weight)| (size.numerator() << 32) / size.denominator() * weight)
+            .sum();
         Ratio::new(parts, 1u64 << 32)
     });
-    sum.times(Ratio { numerator: 1, denominator: weights })
+    sum.times(Ratio::new(1u128, weights))
 }
 
 /// The assumed speed of a link of unknown speed, for bursts without gaps, in bits a second.
@@ -109,7 +110,7 @@ impl BurstTiming {
         let frames = Ratio::whole(self.packets - 1);
         let most = Ratio::whole(MAX_NANOS);
         let period = self.gap.times(frames).plus(self.pause).unwrap_or(most);
-        if period.numerator / period.denominator >= most.numerator { most } else { period }
+        if period.numerator() / period.denominator() >= most.numerator() { most } else { period }
     }
 
     /// The shortest time between two frames.
@@ -180,8 +181,8 @@ impl Frames {
     pub(super) fn wire_bits(&self) -> Ratio {
         let size = self.mean_size;
         bits(Ratio::new(
-            size.numerator + u128::from(WireLen::EXTRA) * size.denominator,
-            size.denominator,
+            size.numerator() + u128::from(WireLen::EXTRA) * size.denominator(),
+            size.denominator(),
         ))
     }
 }

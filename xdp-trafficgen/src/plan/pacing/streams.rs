@@ -277,9 +277,9 @@ fn periods(period: Ratio, count: u64, whole: u64) -> Gap {
     let most = Ratio::whole(MAX_NANOS);
     let length = period.times(times);
     let length =
-        if length.numerator / length.denominator >= most.numerator { most } else { length };
-    match period.denominator {
-        1 => Gap { ns: fits(length.numerator), ..Gap::ZERO },
+        if length.numerator() / length.denominator() >= most.numerator() { most } else { length };
+    match period.denominator() {
+        1 => Gap { ns: fits(length.numerator()), ..Gap::ZERO },
         _ => Gap { ns: 0, rest: 0, whole }.in_parts(length),
     }
 }

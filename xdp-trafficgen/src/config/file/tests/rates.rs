@@ -35,8 +35,8 @@ pub(super) fn read(name: &str) -> io::Result<String> {
     Ok(text.to_owned())
 }
 
-const fn frames(numerator: u128) -> Rate {
-    Rate { amount: Ratio { numerator, denominator: 1 }, unit: RateUnit::Frames }
+fn frames(numerator: u128) -> Rate {
+    Rate { amount: Ratio::whole(numerator), unit: RateUnit::Frames }
 }
 
 const fn seconds(seconds: u64) -> Duration {
@@ -60,7 +60,7 @@ fn check_rate(rate: &str, expected: &Profile) {
 fn simple_forms() {
     check_rate("'1.5Mpps'", &Profile::Constant(frames(1_500_000)));
     check_rate("{ constant = '500 kpps' }", &Profile::Constant(frames(500_000)));
-    let share = Rate { amount: Ratio { numerator: 1, denominator: 8 }, unit: RateUnit::LineShare };
+    let share = Rate { amount: Ratio::new(1u128, 8u128), unit: RateUnit::LineShare };
     check_rate("'12.5%'", &Profile::Constant(share));
     check_rate("{ poisson = '100kpps' }", &Profile::Poisson { mean: frames(100_000), seed: None });
     check_rate(
@@ -152,8 +152,8 @@ fn lists() {
             repeat: false,
         },
     );
-    let share = |denominator| Rate {
-        amount: Ratio { numerator: 1, denominator },
+    let share = |denominator: u128| Rate {
+        amount: Ratio::new(1u128, denominator),
         unit: RateUnit::LineShare,
     };
     check_rate(

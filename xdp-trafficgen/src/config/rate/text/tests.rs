@@ -9,7 +9,7 @@ use crate::config::rate::{Burst, NotScalable, Profile, Spacing, Step};
 #[track_caller]
 fn check(text: &str, (numerator, denominator): (u128, u128), unit: RateUnit, shown: &str) {
     let rate = parse_rate(text).unwrap_or_else(|problem| panic!("{problem}"));
-    assert_eq!(rate, Rate { amount: Ratio { numerator, denominator }, unit }, "{text}");
+    assert_eq!(rate, Rate { amount: Ratio::new(numerator, denominator), unit }, "{text}");
     assert_eq!(rate.to_string(), shown);
     assert_eq!(parse_rate(shown), Ok(rate), "what is shown can be written");
 }
@@ -54,15 +54,9 @@ fn rates() {
 
 #[test]
 fn fractions_without_end_are_cut() {
-    let rate = Rate {
-        amount: Ratio { numerator: 10_000_000_000, denominator: 672 },
-        unit: RateUnit::Frames,
-    };
+    let rate = Rate { amount: Ratio::new(10_000_000_000u128, 672u128), unit: RateUnit::Frames };
     assert_eq!(rate.to_string(), "14.880952380952 Mpps");
-    let rate = Rate {
-        amount: Ratio { numerator: 1, denominator: u64::MAX.into() },
-        unit: RateUnit::Frames,
-    };
+    let rate = Rate { amount: Ratio::new(1u128, u64::MAX), unit: RateUnit::Frames };
     assert_eq!(rate.to_string(), "0.0000000000000000000542101086242 pps");
 }
 
@@ -101,8 +95,7 @@ fn texts_that_are_no_rate() {
 #[test]
 fn numbers_of_a_unit() {
     let thousand = parse_unit("kpps").unwrap();
-    let frames =
-        |numerator| Rate { amount: Ratio { numerator, denominator: 1 }, unit: RateUnit::Frames };
+    let frames = |numerator: u128| Rate { amount: Ratio::whole(numerator), unit: RateUnit::Frames };
     assert_eq!(parse_rate_in("1.5", thousand), Ok(frames(1500)));
     assert_eq!(parse_rate_in("2 Mpps", thousand), Ok(frames(2_000_000)));
     refused(parse_rate_in("x", thousand), "`x` is not a rate", "`500kpps`");
@@ -135,9 +128,9 @@ fn speeds() {
 #[test]
 fn factors() {
     for (text, numerator, denominator) in
-        [("2x", 2, 1), ("0.5x", 1, 2), ("1.25X", 5, 4), (" 10 x", 10, 1)]
+        [("2x", 2u128, 1u128), ("0.5x", 1, 2), ("1.25X", 5, 4), (" 10 x", 10, 1)]
     {
-        assert_eq!(parse_factor(text), Ok(Ratio { numerator, denominator }), "{text}");
+        assert_eq!(parse_factor(text), Ok(Ratio::new(numerator, denominator)), "{text}");
     }
     for text in ["2", "x", "-1x", "50%", "2xx", "1,5x"] {
         refused(parse_factor(text), &format!("`{text}` is not a factor"), "`0.5x`");
@@ -164,10 +157,7 @@ fn profiles_are_multiplied() {
     let period = Duration::from_secs(1);
     let sine = Profile::Sine { mean: rate("50%"), amplitude: rate("25%"), period };
     assert_eq!(sine.scaled(parse_factor("1.5x").unwrap()), Err(NotScalable::AboveTheLine));
-    let huge = Profile::Constant(Rate {
-        amount: Ratio { numerator: u64::MAX.into(), denominator: 1 },
-        ..rate("1pps")
-    });
+    let huge = Profile::Constant(Rate { amount: Ratio::whole(u64::MAX), ..rate("1pps") });
     assert_eq!(huge.scaled(parse_factor("2x").unwrap()), Err(NotScalable::TooLong));
 }
 

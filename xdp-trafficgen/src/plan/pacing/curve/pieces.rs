@@ -23,11 +23,12 @@ impl Scale {
         };
         let rates = || lines.iter().flat_map(|line| [line.from, line.to]).chain([stays]);
         let common = rates().try_fold(1u128, |common, rate| {
-            common.checked_mul(rate.denominator / gcd(common, rate.denominator))
+            common.checked_mul(rate.denominator() / gcd(common, rate.denominator()))
         });
         let fits = |common: u128| {
-            let units =
-                |rate: Ratio| rate.numerator.checked_mul(common / rate.denominator)?.checked_mul(2);
+            let units = |rate: Ratio| {
+                rate.numerator().checked_mul(common / rate.denominator())?.checked_mul(2)
+            };
             let all = lines.iter().try_fold(0u128, |sum, line| {
                 let rate = units(line.from)?.checked_add(units(line.to)?)?;
                 sum.checked_add(rate.checked_mul(line.nanos.into())?)
@@ -42,8 +43,8 @@ impl Scale {
     }
 
     fn units(self, rate: Ratio) -> u128 {
-        if self.rate.is_multiple_of(rate.denominator) {
-            return rate.numerator * (self.rate / rate.denominator);
+        if self.rate.is_multiple_of(rate.denominator()) {
+            return rate.numerator() * (self.rate / rate.denominator());
         }
         Ratio::whole(self.rate).times(rate).nearest()
     }
@@ -118,12 +119,12 @@ impl Piece {
             (u128::from(self.first) * self.start.scale.frame()).saturating_sub(self.start.count);
         let after = Ratio::new(before, (2 * self.from).max(1));
         let start = after
-            .denominator
+            .denominator()
             .checked_mul(self.start.time.into())
-            .and_then(|start| start.checked_add(after.numerator));
+            .and_then(|start| start.checked_add(after.numerator()));
         start.map_or_else(
             || Ratio::whole(self.time(self.first)),
-            |above| Ratio { numerator: above, denominator: after.denominator },
+            |above| Ratio::new(above, after.denominator()),
         )
     }
 

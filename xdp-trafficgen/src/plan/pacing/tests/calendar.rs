@@ -80,9 +80,9 @@ proptest! {
             let stream = pacing.departures[number as usize];
             let whole = u128::from(stream.state.gap.whole);
             // The gap is a whole number of its parts of a nanosecond.
-            let gap = workers as u128 * 1_000_000_000 * rate.denominator * whole;
-            prop_assert!(gap.is_multiple_of(rate.numerator));
-            let gap = gap / rate.numerator;
+            let gap = workers as u128 * 1_000_000_000 * rate.denominator() * whole;
+            prop_assert!(gap.is_multiple_of(rate.numerator()));
+            let gap = gap / rate.numerator();
             let first = u128::from(stream.state.due) * whole + u128::from(stream.state.due_rest);
             let expected: Vec<u64> = (0..)
                 .map(|k| u64::try_from((first + k * gap) / whole).expect("64 bits"))

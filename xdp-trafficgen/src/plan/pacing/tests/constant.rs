@@ -7,7 +7,7 @@ use super::*;
 
 /// When frame k leaves: k / rate, in whole nanoseconds.
 fn exact(rate: Ratio, k: u64) -> u64 {
-    let due = u128::from(k) * 1_000_000_000 * rate.denominator / rate.numerator;
+    let due = u128::from(k) * 1_000_000_000 * rate.denominator() / rate.numerator();
     u64::try_from(due).expect("64 bits")
 }
 
@@ -53,10 +53,8 @@ fn no_error_after_a_billion_frames() {
 #[test]
 fn a_rate_of_unwieldy_terms_is_as_good_as_exact() {
     // The number of parts of a nanosecond would be this prime, which has 64 bits.
-    let rate = Rate {
-        amount: Ratio { numerator: u128::from(u64::MAX - 58), denominator: 1 << 40 },
-        unit: RateUnit::BitsL2,
-    };
+    let rate =
+        Rate { amount: Ratio::new(u128::from(u64::MAX - 58), 1u128 << 40), unit: RateUnit::BitsL2 };
     let pacing = of_profile(Profile::Constant(rate), 3);
     let [first, _, third] = [0, 1, 2].map(|worker| pacing.departures[worker]);
     // 2^24 bits a second of frames of 512: 32768 a second, less 58 in 2^64.

@@ -31,7 +31,7 @@ fn check(profile: &Profile, duration: Duration, expected: u128) {
 
 /// Departure k of a constant rate is due at k / rate.
 fn of_constant(rate: Ratio, duration: Duration) -> u128 {
-    (duration.as_nanos() * rate.numerator).div_ceil(1_000_000_000 * rate.denominator)
+    (duration.as_nanos() * rate.numerator()).div_ceil(1_000_000_000 * rate.denominator())
 }
 
 #[test]
@@ -152,8 +152,7 @@ fn bursts_at_a_rate_never_drift() {
         }
     }
     // Rates in other units are as many frames a second: 512 bits a frame.
-    let rate =
-        Rate { amount: Ratio { numerator: 317 * 512, denominator: 1 }, unit: RateUnit::BitsL2 };
+    let rate = Rate { amount: Ratio::whole(317u128 * 512), unit: RateUnit::BitsL2 };
     let burst =
         Burst { packets: 3, spacing: Spacing::Rate(rate), inter_burst_gap: pause, bursts: None };
     let times = in_turns(&of_profile(Profile::Burst(burst), 1), 4);
@@ -179,14 +178,14 @@ fn a_total_keeps_the_shares_of_its_flows() {
         }
         assert_eq!((pacing.total, requested.len()), (Some(total), expected.len()));
     }
-    let bits = |numerator, unit| Rate { amount: Ratio { numerator, denominator: 1 }, unit };
+    let bits = |numerator: u128, unit| Rate { amount: Ratio::whole(numerator), unit };
     let mix = [pps(28, 1), pps(16, 1), pps(4, 1)];
     check(&mix, pps(48_000, 1), None, &[28e3, 16e3, 4e3]);
     check(&mix, pps(1, 1), None, &[28.0 / 48.0, 16.0 / 48.0, 4.0 / 48.0]);
     // Frames of 64 bytes: 512 bits, 672 on the wire.
     check(&mix, bits(48 * 512_000, RateUnit::BitsL2), None, &[28e3, 16e3, 4e3]);
     check(&mix, bits(48 * 672_000, RateUnit::BitsL1), None, &[28e3, 16e3, 4e3]);
-    let tenth = Rate { amount: Ratio { numerator: 1, denominator: 10 }, unit: RateUnit::LineShare };
+    let tenth = Rate { amount: Ratio::new(1u128, 10u128), unit: RateUnit::LineShare };
     check(&mix, tenth, Some(48 * 6_720_000), &[28e3, 16e3, 4e3]);
     // Rates of several units keep their shares in frames.
     check(&[pps(3000, 1), bits(512_000, RateUnit::BitsL2)], pps(400, 1), None, &[300.0, 100.0]);

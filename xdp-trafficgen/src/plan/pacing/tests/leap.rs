@@ -71,12 +71,12 @@ fn a_year_is_one_leap() {
         .map(|(rate, time)| Step { rate: pps(rate, 1), duration: millis(time) });
     check(Profile::Steps { steps: steps.into(), repeat: true }, YEAR / 4_000_000 * 70);
     // The gaps have parts of a nanosecond so small that 64 bits do not hold eleven gaps.
-    let rate = Ratio { numerator: (1 << 62) + 1, denominator: 1 << 42 };
+    let rate = Ratio::new((1u128 << 62) + 1, 1u128 << 42);
     let pacing = of_profile(Profile::Constant(frames(rate)), 1);
     let mut stream = pacing.departures[0];
     assert!(stream.state.gap.whole > 1 << 59, "{stream:?}");
     skip_to(&mut stream, YEAR, &pacing.segments, &exponentials());
-    let exact = u128::from(YEAR) * rate.numerator / (rate.denominator * 1_000_000_000);
+    let exact = u128::from(YEAR) * rate.numerator() / (rate.denominator() * 1_000_000_000);
     assert!(
         u128::from(stream.counts.unsent).abs_diff(exact) <= 1,
         "{} and {exact}",
