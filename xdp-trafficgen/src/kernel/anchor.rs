@@ -6,44 +6,47 @@
 //! call costs 20 µs. The generator must not be attached to the egress interface, whose received
 //! frames it would process. So each generator gets a veth without traffic, in a namespace without a
 //! name: both are removed with the process, even after SIGKILL.
+//!
+//! The program is attached by netlink, not by a link. A link is detached by whoever closes it, who
+//! waits for RCU (10 ms of each stop). What netlink attached belongs to the interface, and the
+//! kernel detaches it when it removes the namespace, in a thread of its own.
 
-use aya::programs::{Xdp, XdpMode};
+use std::os::fd::AsFd;
 
 use crate::{
-    host::{Link, Netlink},
-    kernel::{KernelError, PrivateNetns, program_error},
+    host::{AttachedMode, Netlink},
+    kernel::{KernelError, PrivateNetns, attachment::netlink_failed},
+    sys::xdp_netlink::{Refusal, XdpNetlink},
 };
 
 const NAME: &str = "anchor";
 
-/// The interface, with the value that `attach` returned; dropping it removes both.
+/// The interface; dropping this removes it, and detaches the program.
 #[derive(Debug)]
-pub(super) struct Anchor<T = ()> {
-    _attachment: T,
+pub(super) struct Anchor {
     _netns: PrivateNetns,
 }
 
 impl Anchor {
-    /// Makes the interface and attaches `program` to it. The program owns the attachment.
-    pub(super) fn hold(name: &'static str, program: &mut Xdp) -> Result<Self, KernelError> {
-        Self::hold_with(|link| {
-            program.attach(&link.name, XdpMode::Driver).map(drop).map_err(program_error(name))
-        })
-    }
-}
-
-impl<T: Send> Anchor<T> {
-    /// Makes the interface and calls `attach` for it.
-    pub(super) fn hold_with(
-        attach: impl FnOnce(&Link) -> Result<T, KernelError> + Send,
-    ) -> Result<Self, KernelError> {
+    /// Makes the interface and attaches `program` to it.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub(super) fn hold(program: &(impl AsFd + Sync)) -> Result<Self, KernelError> {
         let netns = PrivateNetns::create()?;
-        let attachment = netns.run(|| {
+        netns.run(|| {
             let netlink = Netlink::open()?;
             netlink.add_veth(NAME, "anchor-peer", 1)?;
             let links = netlink.links()?;
-            attach(links.iter().find(|link| link.name == NAME).ok_or(KernelError::Missing(NAME))?)
+            let link =
+                links.iter().find(|link| link.name == NAME).ok_or(KernelError::Missing(NAME))?;
+            let netlink = XdpNetlink::open().map_err(netlink_failed)?;
+            let attached = netlink.attach(link.index, AttachedMode::Native, program);
+            attached.map_err(|Refusal { source, .. }| KernelError::Syscall {
+                call: "attaching a program to the anchor",
+                source,
+            })
         })?;
-        Ok(Self { _attachment: attachment, _netns: netns })
+        Ok(Self { _netns: netns })
     }
 }

@@ -132,8 +132,9 @@ impl Generator {
         map.set(0, egress, None, 0).map_err(KernelError::Egress)?;
         generator.place.as_ref().map_or(Ok(()), |place| place.call(&mut generator.object))?;
         close_maps(&mut generator.object);
-        generator._anchor =
-            Some(Anchor::hold(generator.entry, xdp_of(&mut generator.object, generator.entry)?)?);
+        let program = xdp_of(&mut generator.object, generator.entry)?;
+        let program = program.fd().map_err(program_error(generator.entry))?;
+        generator._anchor = Some(Anchor::hold(program)?);
         Ok(generator)
     }
 

@@ -3,19 +3,26 @@
 
 use std::{
     collections::BTreeSet,
+    os::fd::AsFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{MapData, PerCpuArray, PerCpuValues, ProgramArray},
+    maps::{Map, MapData, PerCpuArray, PerCpuValues},
     programs::RawTracePoint,
     util::nr_cpus,
 };
 use xdp_trafficgen_ebpf::abi::{MAX_PLACES, Worker, handler};
 
-use crate::kernel::{
-    KernelError, OBJECT, TracePoint, TracePoints, close_maps, map_error, pins::Pins, program_error,
+use crate::{
+    kernel::{
+        KernelError, OBJECT, TracePoint, TracePoints, close_maps, map_error,
+        pins::Pins,
+        program_error,
+        tiny::{Kind, Tiny},
+    },
+    sys::bpf,
 };
 
 /// The map that the listener shares with the ports.
@@ -33,7 +40,11 @@ struct Inner {
     places: u32,
     pins: Pins,
     workers: Mutex<PerCpuArray<MapData, Worker>>,
-    handlers: Mutex<ProgramArray<MapData>>,
+    handlers: MapData,
+    /// Stands in for the handlers of places that are free. An entry that is cleared makes the kernel
+    /// wait for RCU, 16 ms; one that is replaced does not (`bpf_arch_poke_desc_update` of
+    /// arch/x86/net/bpf_jit_comp.c).
+    idle: Tiny,
     free: Mutex<BTreeSet<u32>>,
     _object: Ebpf,
 }
@@ -55,7 +66,9 @@ impl Listener {
         let mut object = loader.load(OBJECT)?;
         let mut map = |name| object.take_map(name).ok_or(KernelError::Missing(name));
         let workers = PerCpuArray::try_from(map(WORKERS)?).map_err(map_error(WORKERS))?;
-        let handlers = ProgramArray::try_from(map("HANDLERS")?).map_err(map_error("HANDLERS"))?;
+        let Map::ProgramArray(handlers) = map("HANDLERS")? else {
+            return Err(KernelError::Missing("HANDLERS"));
+        };
         let found = TracePoints::attach(&mut object, wanted)?;
         close_maps(&mut object);
         let free = (0..places).collect::<BTreeSet<_>>().into();
@@ -64,7 +77,8 @@ impl Listener {
             places,
             pins,
             workers: workers.into(),
-            handlers: handlers.into(),
+            handlers,
+            idle: Tiny::load(Kind::RawTracePoint)?,
             free,
             _object: object,
         };
@@ -119,10 +133,8 @@ impl PortSlot {
                 .map_err(program_error(name))?;
             program.load().map_err(program_error(name))?;
             let descriptor = program.fd().map_err(program_error(name))?;
-            let mut handlers = lock(&self.listener.0.handlers);
-            handlers
-                .set(handler::entry(self.index, number), descriptor, 0)
-                .map_err(map_error("HANDLERS"))?;
+            let entry = handler::entry(self.index, number);
+            set_handler(&self.listener.0.handlers, entry, descriptor)?;
             // The array holds the program from here on.
             program.unload().map_err(program_error(name))?;
         }
@@ -144,17 +156,22 @@ impl PortSlot {
 
 impl Drop for PortSlot {
     fn drop(&mut self) {
-        let mut handlers = lock(&self.listener.0.handlers);
+        let Inner { handlers, idle, .. } = &*self.listener.0;
         for (number, _) in PROGRAMS {
-            // A port that was never loaded has no entry.
-            let _ = handlers.clear_index(&handler::entry(self.index, number));
+            // Best effort: `drop` cannot report a failure. The next port takes over the entry.
+            let _ = set_handler(handlers, handler::entry(self.index, number), idle);
         }
-        drop(handlers);
         // A place that cannot be reset is not used again.
         if self.clear().is_ok() {
             lock(&self.listener.0.free).insert(self.index);
         }
     }
+}
+
+/// Writes an entry of the array of handlers.
+fn set_handler(handlers: &MapData, entry: u32, program: &impl AsFd) -> Result<(), KernelError> {
+    let failed = |source| KernelError::Syscall { call: "bpf(BPF_MAP_UPDATE_ELEM)", source };
+    bpf::set_program(handlers.fd().as_fd(), entry, program.as_fd()).map_err(failed)
 }
 
 /// The lock of a thread that panicked is used as it is: each change is complete when the lock is

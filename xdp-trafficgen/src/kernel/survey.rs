@@ -168,9 +168,7 @@ fn has_trace_point(point: TracePoint) -> Result<bool, KernelError> {
 
 fn call_times(program: &Tiny) -> Result<CallTimes, KernelError> {
     let alone = median(program, 3)?;
-    let _anchor = Anchor::hold_with(|link| {
-        program.attach_to_interface(link.index).map_err(failed("bpf(BPF_LINK_CREATE)"))
-    })?;
+    let _anchor = Anchor::hold(program)?;
     Ok(CallTimes { alone, anchored: median(program, 15)? })
 }
 

@@ -7,10 +7,10 @@
 use std::{
     ffi::CStr,
     io,
-    os::fd::{AsRawFd as _, OwnedFd},
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
-use aya_obj::generated::{BPF_F_TEST_XDP_LIVE_FRAMES, bpf_attach_type, bpf_cmd, bpf_prog_type};
+use aya_obj::generated::{BPF_F_TEST_XDP_LIVE_FRAMES, bpf_cmd, bpf_prog_type};
 
 use crate::{
     kernel::KernelError,
@@ -54,6 +54,12 @@ pub(super) enum Run {
 /// The kernel's smallest frame is the Ethernet header, 14 bytes; this is Ethernet's, without FCS.
 pub(super) const FRAME_LEN: usize = 60;
 
+impl AsFd for Tiny {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.program.as_fd()
+    }
+}
+
 impl Tiny {
     /// Loads a program.
     ///
@@ -93,23 +99,6 @@ impl Tiny {
         }
         // SAFETY: the frame outlives the call, which writes only to attr.
         unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }.map(drop)
-    }
-
-    /// Attaches an XDP program to the driver of the interface with this index. Closing the
-    /// descriptor detaches it.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub(super) fn attach_to_interface(&self, index: u32) -> io::Result<OwnedFd> {
-        // include/uapi/linux/if_link.h
-        const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
-        let mut attr = attributes();
-        attr.link_create.__bindgen_anon_1.prog_fd = self.descriptor();
-        attr.link_create.__bindgen_anon_2.target_ifindex = index;
-        attr.link_create.attach_type = bpf_attach_type::BPF_XDP as u32;
-        attr.link_create.flags = XDP_FLAGS_DRV_MODE;
-        // SAFETY: the command takes no pointers and makes a descriptor.
-        unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
     }
 
     /// Attaches a program to a trace point. Closing the descriptor detaches it.

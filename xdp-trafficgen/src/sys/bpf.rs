@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
 };
 
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type, bpf_prog_info};
@@ -47,6 +47,22 @@ pub(crate) fn program(id: u32) -> io::Result<OwnedFd> {
     attr.__bindgen_anon_6.__bindgen_anon_1.prog_id = id;
     // SAFETY: the command takes no pointers and makes a descriptor.
     unsafe { bpf_fd(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attr) }
+}
+
+/// Writes an entry of a program array.
+pub(crate) fn set_program(
+    array: BorrowedFd<'_>,
+    entry: u32,
+    program: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let program = program.as_raw_fd();
+    let mut attr = attributes();
+    attr.__bindgen_anon_2.map_fd = array.as_raw_fd().cast_unsigned();
+    attr.__bindgen_anon_2.key = (&raw const entry) as u64;
+    attr.__bindgen_anon_2.__bindgen_anon_1.value = (&raw const program) as u64;
+    // SAFETY: the keys and values of a program array have four bytes each, and both outlive the
+    // call, which reads them.
+    unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
 }
 
 /// The name of the program with this id. None when the program has no name or is gone, and without
