@@ -87,9 +87,6 @@ pub struct Generator {
     pub group_count: u32,
     /// Bytes of the frame given to the kernel.
     pub frame_len: u32,
-    /// How many workers share the sequences: worker w sends frames w, w + stride, w + 2·stride, …
-    /// of each flow.
-    pub stride: u64,
     /// One of [`timing::pacing`].
     pub pacing: u32,
     /// The kinds of departures in use: a bit for each of [`timing::stream_kind`].
@@ -179,8 +176,11 @@ pub struct Body {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderState {
-    /// Number of this worker's first frame in the flow's sequence.
+    /// Number of this worker's first frame in the flow's sequence: it sends frames first,
+    /// first + stride, first + 2·stride, …
     pub first: u64,
+    /// From each of the worker's frames to the next: how many workers send the flow.
+    pub stride: u64,
     /// Bits of fields that share their bytes with a later one, on their way to it; zero between
     /// repetitions.
     pub joined: u64,
@@ -194,9 +194,10 @@ pub struct HeaderState {
 }
 
 impl HeaderState {
-    /// All zero.
+    /// Of a flow that only one worker sends; else all zero.
     pub const NONE: Self = Self {
         first: 0,
+        stride: 1,
         joined: 0,
         bases: [0; MAX_CHECKSUMS],
         header: [[0; LINE_LEN / 8]; MAX_LINES],
@@ -245,7 +246,7 @@ pub struct Sink {
 /// Bytes of the frame check sequence: on the wire, but in no buffer of the kernel's.
 pub const FCS_LEN: u32 = 4;
 
-const _: () = assert!(size_of::<Generator>() == 48);
+const _: () = assert!(size_of::<Generator>() == 40);
 const _: () = assert!(size_of::<Field>() == 48);
 const _: () = assert!(size_of::<Counter>() == 80);
 const _: () = assert!(size_of::<Param>() == 128);
@@ -253,7 +254,7 @@ const _: () = assert!(size_of::<Checksum>() == 32);
 const _: () = assert!(size_of::<Group>() == 32 + 48 * MAX_FIELDS + 32 * MAX_CHECKSUMS);
 const _: () = assert!(size_of::<Body>() == 8);
 const _: () = assert!(
-    size_of::<HeaderState>() == 16 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS
+    size_of::<HeaderState>() == 24 + 4 * MAX_CHECKSUMS + MAX_LINES * LINE_LEN + 128 * MAX_FIELDS
 );
 const _: () = assert!(size_of::<Sink>() == 16);
 

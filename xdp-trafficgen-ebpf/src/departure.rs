@@ -101,11 +101,8 @@ impl StreamTable for WorkerStreams {
 }
 
 #[inline(always)]
-fn first_stream(worker: &Worker) -> u32 {
-    match Rodata::load(&GENERATOR.pacing) {
-        pacing::FLOWS => worker.spec.index.wrapping_mul(Rodata::load(&GENERATOR.flow_count)),
-        _ => worker.spec.index,
-    }
+const fn first_stream(clock: &WorkerClock) -> u32 {
+    clock.spec.first_stream as u32
 }
 
 /// Waits until the worker's next frame is due, and gives the turn of its flow (0 with one stream
@@ -147,7 +144,7 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
         },
         _ => 0,
     };
-    let streams = WorkerStreams { first: first_stream(worker) };
+    let streams = WorkerStreams { first: first_stream(clock) };
     let too_old = is_too_old(streams.get(number)?, clock.state.now);
     if too_old {
         give_up(clock, worker, number)?;
@@ -258,7 +255,7 @@ fn chosen(clock: &mut WorkerClock, worker: &Worker, begins: bool) -> Option<u32>
     if clock.state.chosen == 0 {
         let last = if begins { u64::MAX } else { (clock.state.now + GATHER) >> BUCKET_BITS };
         let mut search =
-            Search { worker: worker.spec.index, first: first_stream(worker), last, found: 0 };
+            Search { worker: worker.spec.index, first: first_stream(clock), last, found: 0 };
         call_loop(STEPS, search_step, &mut search);
         if search.found == 0 {
             clock.state.next_due = 0;
@@ -301,7 +298,7 @@ extern "C" fn search_step(_index: u32, search: *mut Search) -> i64 {
 /// Counts departures of a stream that are too old as unsent, as many as one repetition can.
 #[inline(always)]
 fn give_up(clock: &mut WorkerClock, worker: &Worker, number: u32) -> Option<()> {
-    let streams = WorkerStreams { first: first_stream(worker) };
+    let streams = WorkerStreams { first: first_stream(clock) };
     let stream = streams.get(number)?;
     let unsent = stream.counts.unsent;
     note_overdue(clock, clock.state.now.saturating_sub(stream.state.due));

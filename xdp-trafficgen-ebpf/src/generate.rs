@@ -189,9 +189,9 @@ fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
     // and TTL.
     copy(&mut packet, words, |line, word| state.header[line as usize][word]);
     // Volatile, so that only what wants the number reads it.
-    let first = &raw const state.first;
+    let (first, stride) = (&raw const state.first, &raw const state.stride);
     // SAFETY: an entry of this worker alone.
-    let first = || unsafe { first.read_volatile() };
-    let sequence = || first() + Rodata::load(&flow.counts.frames) * Rodata::load(&GENERATOR.stride);
+    let [first, stride] = [first, stride].map(|word| move || unsafe { word.read_volatile() });
+    let sequence = || first() + Rodata::load(&flow.counts.frames) * stride();
     Some(frame::write::<Rodata>(&mut packet, &GROUP, state, sequence, &ValueTable))
 }

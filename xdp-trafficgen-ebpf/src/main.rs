@@ -50,7 +50,6 @@ static GENERATOR: Generator = Generator {
     flow_count: 1,
     group_count: 1,
     frame_len: 0,
-    stride: 1,
     pacing: pacing::NONE,
     kinds: 0,
     late: 0,

@@ -18,6 +18,8 @@ mod rows;
 #[doc(hidden)]
 pub mod schedule;
 mod sequence;
+#[doc(hidden)]
+pub mod shares;
 mod size_table;
 mod slots;
 mod stack;

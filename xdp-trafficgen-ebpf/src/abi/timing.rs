@@ -84,7 +84,7 @@ impl MeanGap {
     }
 }
 
-/// A stream of departures: one entry per worker and stream. A look-up gives all of it.
+/// A stream of departures: an entry for each stream of each worker. A look-up gives all of it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stream {
@@ -184,7 +184,7 @@ pub struct WorkerClock {
     /// What waiting came to.
     pub counts: ClockCounts,
     /// Keeps the clocks of two workers out of each other's cache lines.
-    pub padding: [u64; 7],
+    pub padding: [u64; 6],
 }
 
 /// What a worker's call is to do.
@@ -196,6 +196,8 @@ pub struct ClockSpec {
     /// Repetitions that leave together, at least 1: the batch size of the calls. Set between
     /// calls.
     pub batch: u64,
+    /// The worker's first entry in the table of streams. Set before the first call.
+    pub first_stream: u64,
 }
 
 /// Where a worker stands in time.
@@ -304,7 +306,7 @@ const _: () = assert!(size_of::<StreamSpec>() == 88);
 const _: () = assert!(size_of::<StreamState>() == 96);
 const _: () = assert!(size_of::<StreamCounts>() == 40);
 const _: () = assert!(size_of::<Stream>() == 256);
-const _: () = assert!(size_of::<ClockSpec>() == 16);
+const _: () = assert!(size_of::<ClockSpec>() == 24);
 const _: () = assert!(size_of::<ClockState>() == 56);
 const _: () = assert!(size_of::<ClockCounts>() == 16);
 const _: () = assert!(size_of::<WorkerClock>() == 144);

@@ -37,7 +37,13 @@ const SEARCHED: usize = 1 << 16;
 /// very many turns.
 pub(super) fn first_departures(port: &PortPlan) -> BTreeMap<u32, u64> {
     let mut firsts = BTreeMap::new();
-    if port.pacing.is_none() {
+    let Some(pacing) = &port.pacing else { return firsts };
+    if pacing.streams == Streams::Flows {
+        let begin = pacing.departures.iter().filter(|stream| !timing::is_over(stream));
+        for Stream { spec, state, .. } in begin {
+            let first = firsts.entry(spec.turn).or_insert(state.due);
+            *first = state.due.min(*first);
+        }
         return firsts;
     }
     for worker in 0..port.cpus.len() {
@@ -167,23 +173,23 @@ impl Shared<'_> {
 /// A port whose flows have departures of their own.
 pub(super) struct Own<'a> {
     timetable: Timetable<'a>,
-    /// When each flow's next frame is due, the earliest on top.
-    next: BinaryHeap<Reverse<(u64, u32)>>,
+    /// When the next frame of each flow is due, with the flow and its stream; the earliest on top.
+    next: BinaryHeap<Reverse<(u64, u32, usize)>>,
 }
 
 impl<'a> Own<'a> {
     fn new(timetable: Timetable<'a>) -> Self {
-        let flows = (0..).zip(0..timetable.streams.len());
+        let flows = timetable.streams.iter().map(|stream| stream.spec.turn).enumerate();
         let next = flows
-            .filter_map(|(flow, stream)| Some(Reverse((timetable.due(stream)?, flow))))
+            .filter_map(|(stream, flow)| Some(Reverse((timetable.due(stream)?, flow, stream))))
             .collect();
         Self { timetable, next }
     }
 
     fn next(&mut self) -> Option<Turn> {
-        let Reverse((due, flow)) = self.next.pop()?;
-        self.timetable.advance(flow as usize);
-        self.next.extend(self.timetable.due(flow as usize).map(|due| Reverse((due, flow))));
+        let Reverse((due, flow, stream)) = self.next.pop()?;
+        self.timetable.advance(stream);
+        self.next.extend(self.timetable.due(stream).map(|due| Reverse((due, flow, stream))));
         Some(Turn { flow, due: Some(due) })
     }
 }
@@ -195,7 +201,10 @@ mod tests {
     use xdp_trafficgen_ebpf::abi::timing::{Gap, StreamSpec, StreamState};
 
     use super::*;
-    use crate::{plan::turns::FlowTurns, units::PerWorker};
+    use crate::{
+        plan::{shares::Shares, turns::FlowTurns},
+        units::PerWorker,
+    };
 
     /// A flow of weight 1 without beginning and end.
     const ALWAYS: FlowTurns =
@@ -220,11 +229,12 @@ mod tests {
             streams,
             departures: PerWorker::of_one(departures),
             segments: [].into(),
+            shares: Shares::of_all(1),
             calendars: Vec::new(),
             give_up: Duration::ZERO,
             late: Duration::ZERO,
             total: None,
-            peak: 0.0,
+            peaks: Vec::new(),
             steady: 0.0,
             requested: Vec::new(),
         }
@@ -283,7 +293,10 @@ mod tests {
             })
             .collect();
         expected.sort_unstable();
-        let departures = streams.map(|(gap, first, left)| every(gap, first, left)).into();
+        let mut departures = streams.map(|(gap, first, left)| every(gap, first, left)).to_vec();
+        for (flow, stream) in (0..).zip(&mut departures) {
+            stream.spec.turn = flow;
+        }
         let pacing = pacing(Streams::Flows, departures);
         let turns = Order::new(Turns::new(Vec::new()), Some(Timetable::of(&pacing, 0)));
         assert_eq!(turns.map(|turn| (turn.due.unwrap(), turn.flow)).collect::<Vec<_>>(), expected);

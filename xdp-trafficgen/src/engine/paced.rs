@@ -60,10 +60,13 @@ impl<'a> PacedLoop<'a> {
         // setting refuse it.
         let _ = set_current_timer_slack(NonZeroU64::new(1));
         let paced = Self::of(worker, pacing);
-        let own = pacing.departures.of(worker.index as usize).iter();
-        let streams = own.filter(|stream| !timing::is_over(stream)).count() as u64;
+        let streams = paced.own().iter().filter(|stream| !timing::is_over(stream)).count() as u64;
         let clock = WorkerClock {
-            spec: ClockSpec { epoch: worker.start, batch: 1 },
+            spec: ClockSpec {
+                epoch: worker.start,
+                batch: 1,
+                first_stream: paced.first_stream().into(),
+            },
             state: ClockState { streams, done: u64::from(streams == 0), ..ClockState::default() },
             ..WorkerClock::default()
         };
@@ -73,14 +76,13 @@ impl<'a> PacedLoop<'a> {
     }
 
     fn of(worker: &'a Worker<'a>, pacing: &'a Pacing) -> Self {
-        let workers = worker.plan.cpus.len();
+        let index = worker.index as usize;
         #[expect(
-            clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a float becomes the nearest that there is"
         )]
-        let most = ((pacing.peak / workers as f64 * CALL.as_secs_f64()) as u32)
+        let most = ((pacing.peak_of(index) * CALL.as_secs_f64()) as u32)
             .saturating_add(1)
             .min(MOST_REPETITIONS);
         Self {
@@ -89,7 +91,7 @@ impl<'a> PacedLoop<'a> {
             tables: HostTables::new(pacing),
             size: CallSize::lasting(CALL),
             batch: Batch::new(
-                pacing.first_batch(workers, worker.plan.batch_size),
+                pacing.first_batch(index, worker.plan.batch_size),
                 worker.plan.batch_size,
                 pacing.give_up,
             ),
@@ -105,11 +107,11 @@ impl<'a> PacedLoop<'a> {
         let over = self.over();
         // Flows that end by time last until then, also when their last frame left earlier.
         let mut ends = 0;
-        for (due, entry) in due.iter_mut().zip(self.entries()) {
+        for (planned, entry) in self.own().iter().zip(self.entries()) {
             let mut stream = self.stream(entry)?;
             skip_until(&mut stream, over, &self.tables);
             self.set_stream(entry, stream)?;
-            *due += stream.counts.departed + stream.counts.unsent;
+            due[planned.spec.turn as usize] += stream.counts.departed + stream.counts.unsent;
             if stream.state.left > 0 && stream.spec.end != u64::MAX {
                 ends = ends.max(stream.spec.end);
             }
@@ -189,6 +191,16 @@ impl<'a> PacedLoop<'a> {
             return Ok(Some(until));
         }
         Ok(None)
+    }
+
+    /// The worker's streams as they were planned.
+    fn own(&self) -> &'a [Stream] {
+        self.pacing.departures.of(self.worker.index as usize)
+    }
+
+    /// The worker's first entry in the table of streams.
+    fn first_stream(&self) -> u32 {
+        self.entries().next().unwrap_or_default()
     }
 
     /// The worker's entries in the table of streams.

@@ -314,12 +314,13 @@ mod tests {
         let pacing = Pacing {
             streams: Streams::Flows,
             departures: crate::units::PerWorker::of_one(Vec::new()),
+            shares: crate::plan::shares::Shares::of_all(1),
             segments: [].into(),
             calendars: Vec::new(),
             give_up: Duration::ZERO,
             late: Duration::ZERO,
             total: None,
-            peak: 0.0,
+            peaks: Vec::new(),
             steady: 0.0,
             requested: requested
                 .iter()

@@ -124,11 +124,12 @@ fn of_pacing(pacing: &Pacing) -> u64 {
     let Pacing {
         streams: _,
         departures,
+        shares: _,
         segments,
         calendars,
         give_up: _,
         late: _,
-        peak: _,
+        peaks: _,
         steady: _,
         total: _,
         requested: _,
@@ -168,7 +169,7 @@ mod tests {
         let needs = with(None).unwrap().ports[0].needs;
         assert_eq!(with(Some(needs.memory())).unwrap().ports[0].needs, needs);
         // One byte less is refused; larger tables are reported before they are made.
-        for memory in [needs.memory() - 1, 2 * 2352 - 1] {
+        for memory in [needs.memory() - 1, 2 * 2360 - 1] {
             let refused = with(Some(memory)).unwrap_err().to_string();
             assert!(
                 refused.contains("its flows and workers take ")

@@ -1,9 +1,10 @@
 //! When frames leave: every rate and profile as streams of departure times in whole nanoseconds,
-//! one for each worker and port, or for each worker and flow.
+//! one for each worker and port, or for each flow on its workers.
 //!
 //! The module is pure: it makes tables for the kernel of the configuration and the link's speed. In
 //! reading order: `request` (the loads of a port and its flows), `rates` (frames a second,
-//! exactly), `curve` (rates that change), `streams` (departures of each worker), [`simulation`]
+//! exactly), `curve` (rates that change), `phases` (flows of one rate, one after the other),
+//! `streams` (departures of each worker), [`simulation`]
 //! (streams without a kernel), `leap` (moving far ahead), [`missed`] (departures while a port
 //! cannot send).
 
@@ -11,6 +12,7 @@ mod curve;
 mod gap;
 mod leap;
 pub mod missed;
+mod phases;
 mod rates;
 mod request;
 pub mod simulation;
@@ -29,6 +31,7 @@ use self::rates::MAX_NANOS;
 pub(super) use self::request::Request;
 use crate::{
     config::{Diagnostic, LatePolicy, Rate},
+    plan::shares::Shares,
     units::{Nanos, PerWorker, Pps},
 };
 
@@ -37,11 +40,13 @@ use crate::{
 pub struct Pacing {
     /// Whose departures the streams are.
     pub streams: Streams,
-    /// Each worker's streams: one, or one for each flow. Several workers take turns, frame by
-    /// frame. A flow's stream ends with the flow; the port's stream begins with the first of its
-    /// flows, and ends only where its profile does. Each stream names its flow without a group,
-    /// since the programs are made later; the loader adds the group.
+    /// Each worker's streams: one, or one for each flow that the worker sends. Several workers take
+    /// turns, frame by frame. A flow's stream ends with the flow; the port's stream begins with the
+    /// first of its flows, and ends only where its profile does. Each stream names its flow without
+    /// a group, since the programs are made later; the loader adds the group.
     pub departures: PerWorker<Stream>,
+    /// Which worker sends which frames of each flow.
+    pub shares: Shares,
     /// The segments of the streams, shared by all copies of the pacing.
     pub segments: Arc<[Segment]>,
     /// The order in which each worker's flows begin; empty where the port has one stream.
@@ -50,9 +55,9 @@ pub struct Pacing {
     pub give_up: Duration,
     /// Frames that leave later than this after their departure time count as late.
     pub late: Duration,
-    /// The highest rate of the port in frames a second, over all workers; bursts without gaps are
-    /// as fast as the link.
-    pub peak: f64,
+    /// The highest rate of each worker in frames a second; bursts without gaps are as fast as the
+    /// link.
+    pub peaks: Vec<f64>,
     /// The mean rate of the port in frames a second, over all workers; for bursts, the rate of
     /// their longest gap.
     pub steady: f64,
@@ -101,9 +106,24 @@ const MARGIN: f64 = 1.2;
 const SLEEPS_UP_TO: f64 = 1e9 / FAR as f64;
 
 impl Pacing {
-    /// The initial batch: the smallest power of two with which each worker keeps up at the peak.
-    pub fn first_batch(&self, workers: usize, batch_size: u32) -> u32 {
-        first_batch(self.peak / workers.max(1) as f64, batch_size)
+    /// The initial batch of a worker: the smallest power of two with which it keeps up at its peak.
+    pub fn first_batch(&self, worker: usize, batch_size: u32) -> u32 {
+        first_batch(self.peak_of(worker), batch_size)
+    }
+
+    /// The highest rate of a worker in frames a second.
+    pub fn peak_of(&self, worker: usize) -> f64 {
+        self.peaks.get(worker).copied().unwrap_or(0.0)
+    }
+
+    /// The highest rate of the port in frames a second, over all workers.
+    pub fn peak(&self) -> f64 {
+        self.peaks.iter().sum()
+    }
+
+    /// The highest rate of any of the workers.
+    pub fn busiest(&self) -> f64 {
+        self.peaks.iter().copied().fold(0.0, f64::max)
     }
 
     /// Whether each of `workers` workers is busy all the time: its next departure is mostly too
@@ -126,6 +146,22 @@ fn first_batch(peak: f64, batch_size: u32) -> u32 {
         .take_while(|batch| *batch <= batch_size)
         .find(keeps_up)
         .unwrap_or(batch_size)
+}
+
+/// The rate up to which a worker sends its frames one at a time, in frames a second: about a
+/// million. A flow of a higher rate is sent by several workers, where there are some.
+const fn frame_at_a_time() -> f64 {
+    1e9 / ((FRAME_COST + BATCH_COST) * MARGIN)
+}
+
+/// The highest rate of each worker, of flows with these highest rates.
+fn peaks(shares: &Shares, loads: &[f64]) -> Vec<f64> {
+    let mut peaks = vec![0.0; shares.workers()];
+    for (flow, load) in loads.iter().enumerate() {
+        let part = load / shares.count(flow) as f64;
+        shares.sharers(flow).for_each(|worker| peaks[worker] += part);
+    }
+    peaks
 }
 
 /// How a worker of this peak rate keeps its departures, in words that follow `a worker`.
@@ -167,34 +203,42 @@ pub(super) fn pacing(
             ]);
         }
         let demand = |(index, rate)| request.demand(rate, request.flow(index, factor));
-        (Streams::Flows, (0..).zip(rates).map(demand).collect())
+        (Streams::Flows, (0..).zip(rates).map(demand).collect::<Vec<_>>())
     };
     let mut wrong = Vec::new();
-    let demands: Vec<_> = demands
+    let mut demands: Vec<_> = demands
         .into_iter()
         .filter_map(|demand| demand.map_err(|said| wrong.push(said)).ok())
         .collect();
     if !wrong.is_empty() {
         return Err(wrong);
     }
+    phases::spread(&mut demands);
+    let loads: Vec<f64> = demands.iter().map(|demand| demand.peak).collect();
+    let shares = match streams {
+        Streams::Port => Shares::of_all(request.workers),
+        Streams::Flows => Shares::balanced(&loads, request.workers, frame_at_a_time()),
+    };
     let streams_at = |&precision: &u64| {
-        let mut streams =
-            streams::Builder::new(request.workers, demands.len(), precision, request.max_segments);
-        let added = (0..)
-            .zip(&demands)
-            .try_for_each(|(number, demand)| streams.add(number, &demand.profile, &demand.limits));
+        let mut streams = streams::Builder::new(request.workers, precision, request.max_segments);
+        let added = demands.iter().enumerate().try_for_each(|(flow, demand)| {
+            let sharers: Vec<usize> = shares.sharers(flow).collect();
+            streams.add(&sharers, &demand.profile, &demand.limits)
+        });
         added.map(|()| streams).ok()
     };
     let Some(built) = PRECISIONS.iter().find_map(streams_at) else {
         return Err(vec![request.too_many_segments()]);
     };
-    let streams::Builder { streams: mut departures, segments, .. } = built;
+    let (mut departures, segments) = built.finish();
     let mut calendars = match streams {
         Streams::Port => Vec::new(),
         Streams::Flows => vec![Calendar::EMPTY; request.workers],
     };
-    for (calendar, streams) in calendars.iter_mut().zip(departures.chunks_mut(demands.len())) {
-        for (number, stream) in (0..).zip(streams).filter(|(_, stream)| !timing::is_over(stream)) {
+    for (worker, calendar) in calendars.iter_mut().enumerate() {
+        let own = departures.range(worker);
+        let begun = (0..).zip(&mut departures[own]).filter(|(_, stream)| !timing::is_over(stream));
+        for (number, stream) in begun {
             timing::insert(calendar, number, stream);
         }
     }
@@ -202,6 +246,8 @@ pub(super) fn pacing(
     let pacing = Pacing {
         streams,
         departures,
+        peaks: peaks(&shares, &loads),
+        shares,
         segments: segments.into(),
         calendars,
         give_up: match request.port.behind.value {
@@ -210,7 +256,6 @@ pub(super) fn pacing(
         },
         late,
         total: request.port.total.as_ref().map(|total| total.value.rate),
-        peak: demands.iter().map(|demand| demand.peak).sum(),
         steady: demands.iter().map(|demand| demand.steady).sum(),
         requested: demands.iter().map(|demand| demand.requested).collect(),
     };

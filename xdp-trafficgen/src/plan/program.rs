@@ -23,7 +23,9 @@ use self::{
     compiled::{Compiled, write_alike},
 };
 use super::{
-    Pacing, memory, size_table,
+    Pacing, memory,
+    shares::Shares,
+    size_table,
     slots::{ValueTable, slots, written},
 };
 use crate::{
@@ -100,8 +102,7 @@ pub(super) struct Request<'a> {
     pub(super) sources: &'a [Source<'a>],
     /// What the program does with a frame.
     pub(super) action: Action,
-    /// The CPU of each worker: worker w of n sends frames w, w + n, w + 2·n, … of each flow, so
-    /// that any number of workers sends the same frames.
+    /// The CPU of each worker.
     pub(super) cpus: &'a [u32],
     pub(super) cut: FrameBounds,
     /// When frames leave; none: at full speed.
@@ -109,12 +110,20 @@ pub(super) struct Request<'a> {
     pub(super) limits: Limits,
 }
 
+impl Request<'_> {
+    /// Which worker sends which frames of each flow.
+    fn shares(&self) -> Shares {
+        let all = || Shares::of_all(self.cpus.len());
+        self.pacing.map_or_else(all, |pacing| pacing.shares.clone())
+    }
+}
+
 /// Compiles a port's flows.
 ///
 /// # Errors
 /// When more of a flow varies than the program has room for, or the tables are larger than memory.
 pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>> {
-    let &Request { sources, cpus, cut, limits: Limits { largest_frame, memory }, .. } = request;
+    let &Request { sources, cut, limits: Limits { largest_frame, memory }, .. } = request;
     let mut wrong = Vec::new();
     let longest = sources.iter().map(|source| source.template.bytes.len()).max().unwrap_or(0);
     // The written bytes are a multiple of four, which may exceed the shortest frame.
@@ -166,8 +175,10 @@ pub(super) fn compile(request: &Request<'_>) -> Result<Program, Vec<Diagnostic>>
     }
     write_alike(&mut compiled);
     let assembled = Assembly::new(&compiled, values.into_entries());
-    let states = assembled.first_row.iter().filter(|row| row.is_none()).count();
-    let needed = memory::of_header_states(states, cpus.len());
+    let shares = request.shares();
+    let rows = assembled.first_row.iter().enumerate();
+    let states = rows.filter(|(_, row)| row.is_none()).map(|(flow, _)| shares.count(flow)).sum();
+    let needed = memory::of_header_states(states);
     if let (Some(memory), Some(Source { flow, .. })) =
         (memory.filter(|&memory| memory < needed), sources.first())
     {

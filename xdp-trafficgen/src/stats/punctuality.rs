@@ -104,12 +104,15 @@ pub(super) fn read(
     due: Option<&[u64]>,
 ) -> Result<Punctuality, KernelError> {
     let workers = plan.cpus.len();
-    let mut spans = vec![Span::NONE; pacing.departures.each()];
+    let mut spans = match pacing.streams {
+        Streams::Port => vec![Span::NONE],
+        Streams::Flows => vec![Span::NONE; flows.len()],
+    };
     let mut lateness = vec![Lateness::default(); flows.len()];
     let mut entry = 0;
     for worker in (0..).take(workers) {
-        for (span, planned) in spans.iter_mut().zip(pacing.departures.of(worker as usize)) {
-            span.add(Span::of(&generator.stream(entry)?, planned));
+        for planned in pacing.departures.of(worker as usize) {
+            spans[planned.spec.turn as usize].add(Span::of(&generator.stream(entry)?, planned));
             entry += 1;
         }
         for (sum, flow) in lateness.iter_mut().zip(generator.lateness(worker, &plan.program)?) {

@@ -2,27 +2,31 @@
 
 use std::ops::{Deref, DerefMut, Range};
 
-/// A table with the same number of entries for each worker, one worker's after the other's, as in the
-/// kernel's arrays. As a slice it has the entries of all workers.
+/// A table with entries for each worker, one worker's after the other's, as in the kernel's arrays.
+/// As a slice it has the entries of all workers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerWorker<T> {
     all: Vec<T>,
-    /// Entries of each worker.
-    each: usize,
-}
-
-impl<T: Clone> PerWorker<T> {
-    /// A table with `each` times `entry` for each of the workers.
-    pub fn filled(workers: usize, each: usize, entry: T) -> Self {
-        Self { all: vec![entry; workers * each], each }
-    }
+    /// Where each worker's entries end: there the next worker's begin.
+    ends: Vec<usize>,
 }
 
 impl<T> PerWorker<T> {
+    /// A table with the entries of each of the workers.
+    pub fn of_each(lists: Vec<Vec<T>>) -> Self {
+        let mut lists = lists.into_iter();
+        let Some(mut all) = lists.next() else { return Self { all: Vec::new(), ends: Vec::new() } };
+        let mut ends = vec![all.len()];
+        for list in lists {
+            all.extend(list);
+            ends.push(all.len());
+        }
+        Self { all, ends }
+    }
+
     /// A table with the entries of a port's only worker.
-    pub const fn of_one(all: Vec<T>) -> Self {
-        let each = all.len();
-        Self { all, each }
+    pub fn of_one(all: Vec<T>) -> Self {
+        Self { ends: vec![all.len()], all }
     }
 
     /// A worker's entries; empty for a worker that the port does not have.
@@ -30,25 +34,15 @@ impl<T> PerWorker<T> {
         self.all.get(self.range(worker)).unwrap_or_default()
     }
 
-    /// A worker's entry with this number.
-    pub fn entry_mut(&mut self, worker: usize, number: usize) -> Option<&mut T> {
-        let range = self.range(worker);
-        self.all.get_mut(range)?.get_mut(number)
-    }
-
-    /// The range of a worker's entries among all.
-    pub const fn range(&self, worker: usize) -> Range<usize> {
-        worker * self.each..(worker + 1) * self.each
+    /// The range of a worker's entries among all; empty for a worker that the port does not have.
+    pub fn range(&self, worker: usize) -> Range<usize> {
+        let end = |worker: usize| self.ends.get(worker).copied().unwrap_or(self.all.len());
+        worker.checked_sub(1).map_or(0, end)..end(worker)
     }
 
     /// The number of workers.
-    pub fn workers(&self) -> usize {
-        self.all.len().checked_div(self.each).unwrap_or(0)
-    }
-
-    /// Entries of each worker.
-    pub const fn each(&self) -> usize {
-        self.each
+    pub const fn workers(&self) -> usize {
+        self.ends.len()
     }
 }
 
@@ -77,17 +71,11 @@ mod tests {
 
     #[test]
     fn entries_are_together_by_worker() {
-        let mut table = PerWorker::filled(3, 2, 0);
-        for (worker, number, value) in [(0, 1, 1), (1, 0, 10), (1, 1, 11), (2, 1, 21)] {
-            *table.entry_mut(worker, number).unwrap() = value;
-        }
-        assert_eq!(*table, [0, 1, 10, 11, 0, 21]);
-        assert_eq!(
-            (table.of(1), table.range(1), table.each(), table.workers()),
-            (&[10, 11][..], 2..4, 2, 3)
-        );
-        assert!(table.of(3).is_empty() && table.entry_mut(1, 2).is_none());
-        assert!(PerWorker::filled(0, 2, 0).of(0).is_empty());
+        let table = PerWorker::of_each(vec![vec![0, 1], vec![], vec![20, 21, 22]]);
+        assert_eq!(*table, [0, 1, 20, 21, 22]);
+        assert_eq!((table.of(0), table.of(2)), (&[0, 1][..], &[20, 21, 22][..]));
+        assert_eq!((table.range(1), table.range(2), table.workers()), (2..2, 2..5, 3));
+        assert!(table.of(1).is_empty() && table.of(3).is_empty() && table.of(9).is_empty());
         assert_eq!(PerWorker::of_one(vec![1, 2]).of(0), [1, 2]);
     }
 

@@ -110,17 +110,13 @@ impl MissedDepartures {
     pub fn after(mut self, start: Duration, had: &[u64]) -> Self {
         let until = super::nanos(start);
         let first = self.flows.iter().map(|flow| flow.begin).min().unwrap_or(0);
-        let flows = self.flows.len().max(1);
         let own = self.pacing.as_ref().is_some_and(|pacing| pacing.streams == Streams::Flows);
         let begins: Vec<u64> = self.flows.iter().map(|flow| flow.begin).collect();
-        for (index, stream) in self
-            .streams_mut()
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, it)| it.spec.kind == stream_kind::POISSON)
+        for stream in
+            self.streams_mut().iter_mut().filter(|it| it.spec.kind == stream_kind::POISSON)
         {
             // A Poisson process has no memory: it can begin anew at any time.
-            let begin = if own { begins[index % flows] } else { first };
+            let begin = if own { begins[stream.spec.turn as usize] } else { first };
             stream.state.due = stream.state.due - begin + begin.max(until);
         }
         let planned = self.flows.clone();
@@ -193,9 +189,8 @@ impl MissedDepartures {
         for stream in 0..self.streams_mut().len() {
             let due = self.due_before(stream, time);
             // The gap of the last departure ends where the next one is due.
-            let last = self.streams_mut()[stream].state.due.clamp(self.until, time);
-            let flow = stream % self.flows.len().max(1);
-            self.flows[flow].count(due, last);
+            let Stream { state, spec, .. } = self.streams_mut()[stream];
+            self.flows[spec.turn as usize].count(due, state.due.clamp(self.until, time));
         }
     }
 

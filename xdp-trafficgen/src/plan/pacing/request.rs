@@ -66,7 +66,15 @@ impl Request<'_> {
         Sender {
             name: &self.port.name.value,
             mean_size: rates::mean_size_of(self.flows),
-            limits: Limits { delay, end: u64::MAX, packets: u64::MAX, phase: 0, cuts, turn: 0 },
+            limits: Limits {
+                delay,
+                end: u64::MAX,
+                packets: u64::MAX,
+                phase: 0,
+                cuts,
+                turn: 0,
+                keeps_phase: true,
+            },
             factor: Ratio::ONE,
         }
     }
@@ -76,7 +84,6 @@ impl Request<'_> {
         let flow = self.flows[index as usize];
         let delay = nanos(flow.delay.value);
         let duration = flow.duration.as_ref().map(|duration| nanos(duration.value));
-        let is_free = self.flows.len() > 1 && flow.delay.place == Origin::Default;
         Sender {
             name: &flow.name.value,
             mean_size: rates::mean_size(&flow.size.value),
@@ -84,9 +91,10 @@ impl Request<'_> {
                 delay,
                 end: duration.map_or(u64::MAX, |duration| delay.saturating_add(duration)),
                 packets: flow.packets.as_ref().map_or(u64::MAX, |packets| packets.value),
-                phase: if is_free { index } else { 0 },
+                phase: 0,
                 cuts: duration.into_iter().collect(),
                 turn: index,
+                keeps_phase: flow.delay.place != Origin::Default,
             },
             factor,
         }
@@ -175,15 +183,15 @@ impl Request<'_> {
     }
 
     pub(super) fn notes(&self, pacing: &Pacing, wire: f64) -> Vec<String> {
-        let workers = self.workers as f64;
-        let says = mechanism(pacing.peak / workers, self.port.batch_size.value);
+        let says = mechanism(pacing.busiest(), self.port.batch_size.value);
         let mut notes = vec![format!("each worker {says}")];
         // Shares of the line rate may exceed it by a rounding error.
         if let Some(speed) = self.speed().map(|speed| speed as f64)
             && wire > speed * (1.0 + 1e-9)
         {
-            let carries = figure(pacing.peak * speed / wire);
-            notes.push(format!("asks for {}, the link carries {carries}", figure(pacing.peak)));
+            let peak = pacing.peak();
+            let carries = figure(peak * speed / wire);
+            notes.push(format!("asks for {}, the link carries {carries}", figure(peak)));
         }
         notes
     }

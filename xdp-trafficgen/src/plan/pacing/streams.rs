@@ -1,5 +1,5 @@
-//! Profiles as streams of departures: worker w of n takes departures w, w + n, w + 2n, … of a
-//! profile.
+//! Profiles as streams of departures: of a profile that n workers share, the one at place p takes
+//! departures p, p + n, p + 2n, …
 
 use xdp_trafficgen_ebpf::{
     abi::timing::{GRACE, Gap, MeanGap, Segment, Stream, StreamSpec, StreamState, stream_kind},
@@ -27,10 +27,10 @@ pub(super) struct Limits {
     pub(super) end: u64,
     /// Frames over all workers; `u64::MAX`: without end.
     pub(super) packets: u64,
-    /// The flow's number, which shifts a constant load within its gap: the gap's multiples by the
-    /// golden ratio are never close to each other, so flows of the same rate do not send
-    /// together. 0, which is no shift, where the delay is written.
+    /// The shift of a constant load within its gap, in 2⁻³² of it.
     pub(super) phase: u32,
+    /// Whether the load begins where its delay says: it is shifted against no other.
+    pub(super) keeps_phase: bool,
     /// The times, in nanoseconds since the load's beginning, at which flows that send it begin or
     /// end: in order, each once, none 0.
     pub(super) cuts: Vec<u64>,
@@ -41,8 +41,7 @@ pub(super) struct Limits {
 /// Makes streams, and their segments.
 pub(super) struct Builder {
     /// The streams of each worker.
-    pub(super) streams: PerWorker<Stream>,
-    workers: u64,
+    streams: Vec<Vec<Stream>>,
     /// The most segments.
     limit: usize,
     /// How far departures of a changing rate may be from their exact time, in nanoseconds.
@@ -61,7 +60,7 @@ struct ProfileSegments {
     profile: Profile<Pps>,
     cuts: Vec<u64>,
     cycle: Cycle,
-    /// The entries of each worker's segments: the first, and the one after the last.
+    /// The entries of each sharer's segments: the first, and the one after the last.
     entries: Vec<(u32, u32)>,
 }
 
@@ -77,13 +76,22 @@ struct Cycle {
     total: u64,
 }
 
+impl Cycle {
+    /// After how many periods the first of so many workers sends the first frame again.
+    fn periods(&self, sharers: u64) -> u64 {
+        match self.period {
+            Some(_) => sharers / fits(gcd(self.frames.into(), sharers.into())).max(1),
+            None => 1,
+        }
+    }
+}
+
 impl Builder {
-    /// A builder for this number of workers with `each` streams. Departures of changing rates are
-    /// within `nanos` of their exact time, and take at most `limit` segments.
-    pub(super) fn new(workers: usize, each: usize, nanos: u64, limit: usize) -> Self {
+    /// A builder for this number of workers. Departures of changing rates are within `nanos` of
+    /// their exact time, and take at most `limit` segments.
+    pub(super) fn new(workers: usize, nanos: u64, limit: usize) -> Self {
         Self {
-            streams: PerWorker::filled(workers, each, Stream::default()),
-            workers: workers as u64,
+            streams: vec![Vec::new(); workers],
             limit,
             nanos,
             segments: Vec::new(),
@@ -92,61 +100,52 @@ impl Builder {
         }
     }
 
-    /// Makes the stream with this number of each worker.
+    /// Adds a stream to each of the profile's sharers, which are the indices of workers, in order.
     ///
     /// # Errors
     /// When there is no room for its segments.
     pub(super) fn add(
         &mut self,
-        number: usize,
+        sharers: &[usize],
         profile: &Profile<Pps>,
         limits: &Limits,
     ) -> Result<(), TooMany> {
+        let count = sharers.len() as u64;
         let streams = match profile {
-            Profile::Constant(rate) => self.constant(*rate, limits),
+            Profile::Constant(rate) => constant(*rate, count, limits),
             Profile::Poisson { mean, seed } => {
                 let seed = seed.unwrap_or(0);
-                (0..self.workers).map(|worker| self.poisson(*mean, seed, worker, limits)).collect()
+                let process = |place| self.poisson(*mean, seed, (place, count), limits);
+                (0..count).map(process).collect()
             }
-            _ => self.cyclic(profile, limits)?,
+            _ => self.cyclic(profile, sharers.len(), limits)?,
         };
-        for ((index, worker), mut stream) in (0..).zip(0..).zip(streams) {
-            stream.state.left = stream.state.left.min(share(limits.packets, self.workers, worker));
+        for ((place, &worker), mut stream) in (0..).zip(sharers).zip(streams) {
+            stream.state.left = stream.state.left.min(share(limits.packets, count, place));
             stream.state.earliest = stream.state.due;
             stream.spec.end = limits.end;
             stream.spec.close = limits.end.saturating_add(GRACE);
             stream.spec.turn = limits.turn;
-            self.streams.entry_mut(index, number).into_iter().for_each(|entry| *entry = stream);
+            self.streams[worker].push(stream);
         }
         Ok(())
     }
 
-    fn constant(&self, rate: Pps, limits: &Limits) -> Vec<Stream> {
-        let gap = Gap::of_rate(rate, self.workers);
-        // The golden ratio's fraction, times 2³².
-        let phase = gap.share(limits.phase.wrapping_mul(0x9e37_79b9));
-        let stream = |worker| {
-            let turn = gap.times(worker);
-            let rest = turn.rest + phase.rest;
-            let carry = rest >= turn.whole;
-            Stream {
-                spec: StreamSpec { kind: stream_kind::CONSTANT, ..StreamSpec::default() },
-                state: StreamState {
-                    due: limits.delay + phase.ns + turn.ns + u64::from(carry),
-                    due_rest: if carry { rest - turn.whole } else { rest },
-                    gap: gap.times(self.workers),
-                    left: u64::MAX,
-                    ..StreamState::default()
-                },
-                ..Stream::default()
-            }
-        };
-        (0..self.workers).map(stream).collect()
+    /// The streams of each worker, and their segments.
+    pub(super) fn finish(self) -> (PerWorker<Stream>, Vec<Segment>) {
+        (PerWorker::of_each(self.streams), self.segments)
     }
 
-    /// A process of one worker. The processes of n workers together are one of n times the rate.
-    fn poisson(&self, mean: Pps, seed: u64, worker: u64, limits: &Limits) -> Stream {
-        let nanos = 1e9 * self.workers as f64 / mean.to_f64();
+    /// A process of one worker, at its place among so many. The processes of n workers together are
+    /// one of n times the rate.
+    fn poisson(
+        &self,
+        mean: Pps,
+        seed: u64,
+        (place, sharers): (u64, u64),
+        limits: &Limits,
+    ) -> Stream {
+        let nanos = 1e9 * sharers as f64 / mean.to_f64();
         // As many bits after the point as leave 34 bits in all; see `MeanGap`. The longest mean has
         // none of them: 2⁵⁸ ns, which are nine years.
         let units = |bits: u8| nanos * f64::powi(2.0, i32::from(bits) - 24);
@@ -156,7 +155,7 @@ impl Builder {
             spec: StreamSpec {
                 kind: stream_kind::POISSON,
                 mean,
-                seed: split_mix_64(seed, worker),
+                seed: split_mix_64(seed, place),
                 ..StreamSpec::default()
             },
             state: StreamState { due: limits.delay, left: u64::MAX, ..StreamState::default() },
@@ -168,21 +167,26 @@ impl Builder {
         stream
     }
 
-    fn cyclic(&mut self, profile: &Profile<Pps>, limits: &Limits) -> Result<Vec<Stream>, TooMany> {
+    fn cyclic(
+        &mut self,
+        profile: &Profile<Pps>,
+        count: usize,
+        limits: &Limits,
+    ) -> Result<Vec<Stream>, TooMany> {
+        let sharers = count as u64;
         let cuts = cuts(profile, &limits.cuts);
-        let index = match self
-            .known
-            .iter()
-            .position(|known| known.profile == *profile && known.cuts == cuts)
-        {
+        let is_same = |known: &ProfileSegments| {
+            known.profile == *profile && known.cuts == cuts && known.entries.len() == count
+        };
+        let index = match self.known.iter().position(is_same) {
             Some(index) => index,
             None => {
-                // Each worker needs about as many segments as the cycle has runs, so the limit of
+                // Each sharer needs about as many segments as the cycle has runs, so the limit of
                 // runs finds an excess early.
-                let room = (self.limit - self.segments.len()) / self.streams.workers().max(1);
+                let room = (self.limit - self.segments.len()) / count.max(1);
                 let cycle = cycle(profile, &cuts, self.nanos, room)?;
-                let entries = (0..self.workers)
-                    .map(|worker| self.write(&cycle, worker))
+                let entries = (0..sharers)
+                    .map(|place| self.write(&cycle, place, sharers))
                     .collect::<Result<_, _>>()?;
                 if self.known.len() == KNOWN {
                     self.known.remove(0);
@@ -192,11 +196,11 @@ impl Builder {
             }
         };
         let ProfileSegments { cycle, entries, .. } = &self.known[index];
-        let stream = |(worker, &(first, end)): (u64, &(u32, u32))| {
+        let stream = |(place, &(first, end)): (u64, &(u32, u32))| {
             let segment =
                 self.segments[first as usize..end as usize].first().copied().unwrap_or_default();
             let period = cycle.period.map_or(Gap::ZERO, |period| {
-                periods(period, self.periods(cycle), segment.gap.whole)
+                periods(period, cycle.periods(sharers), segment.gap.whole)
             });
             Stream {
                 spec: StreamSpec {
@@ -210,7 +214,7 @@ impl Builder {
                     due: limits.delay + segment.start,
                     due_rest: segment.rest,
                     gap: segment.gap,
-                    left: share(cycle.total, self.workers, worker),
+                    left: share(cycle.total, sharers, place),
                     segment_left: segment.frames,
                     segment: first,
                     period_start: limits.delay,
@@ -222,35 +226,27 @@ impl Builder {
         Ok((0..).zip(entries).map(stream).collect())
     }
 
-    /// After how many periods the first worker sends the first frame again.
-    fn periods(&self, cycle: &Cycle) -> u64 {
-        match cycle.period {
-            Some(_) => self.workers / fits(gcd(cycle.frames.into(), self.workers.into())).max(1),
-            None => 1,
-        }
-    }
-
-    /// Adds a worker's segments, and returns their entries. The segments of a load that repeats
-    /// cover as many periods as it takes until all workers have the same number of frames: the
-    /// turns of workers continue from one period to the next.
-    fn write(&mut self, cycle: &Cycle, worker: u64) -> Result<(u32, u32), TooMany> {
+    /// Adds the segments of the worker at a place among so many, and returns their entries. The
+    /// segments of a load that repeats cover as many periods as it takes until all workers have the
+    /// same number of frames: the turns of workers continue from one period to the next.
+    fn write(&mut self, cycle: &Cycle, place: u64, sharers: u64) -> Result<(u32, u32), TooMany> {
         let first = self.segments.len();
-        let workers = u128::from(self.workers);
-        for period in 0..self.periods(cycle) {
+        let workers = u128::from(sharers);
+        for period in 0..cycle.periods(sharers) {
             let mut number = u128::from(period) * u128::from(cycle.frames);
             for run in &cycle.runs {
                 // The frames before the worker's first one.
-                let skipped = fits((u128::from(worker) + workers - number % workers) % workers);
+                let skipped = fits((u128::from(place) + workers - number % workers) % workers);
                 number += u128::from(run.frames);
                 if skipped >= run.frames {
                     continue;
                 }
                 let frames = match run.frames {
                     u64::MAX => u64::MAX,
-                    frames => (frames - skipped).div_ceil(self.workers),
+                    frames => (frames - skipped).div_ceil(sharers),
                 };
                 let length = cycle.period.unwrap_or(Ratio::ZERO);
-                let gap = Gap::beside(run.gap, [run.start, length], self.workers);
+                let gap = Gap::beside(run.gap, [run.start, length], sharers);
                 let before = periods(length, period, gap.whole);
                 let parts = [before, gap.in_parts(run.start), gap.times(skipped)];
                 let rest: u128 = parts.iter().map(|part| u128::from(part.rest)).sum();
@@ -260,7 +256,7 @@ impl Builder {
                     .fold(carry, |sum, part| sum.saturating_add(part.ns))
                     .min(MAX_NANOS);
                 let rest = fits(rest % u128::from(gap.whole));
-                self.segments.push(Segment { start, rest, frames, gap: gap.times(self.workers) });
+                self.segments.push(Segment { start, rest, frames, gap: gap.times(sharers) });
                 if self.segments.len() > self.limit {
                     return Err(TooMany);
                 }
@@ -269,6 +265,29 @@ impl Builder {
         let entry = |index: usize| u32::try_from(index).map_err(|_| TooMany);
         Ok((entry(first)?, entry(self.segments.len())?))
     }
+}
+
+/// A constant load as a stream for each of its sharers.
+fn constant(rate: Pps, sharers: u64, limits: &Limits) -> Vec<Stream> {
+    let gap = Gap::of_rate(rate, sharers);
+    let phase = gap.share(limits.phase);
+    let stream = |place| {
+        let turn = gap.times(place);
+        let rest = turn.rest + phase.rest;
+        let carry = rest >= turn.whole;
+        Stream {
+            spec: StreamSpec { kind: stream_kind::CONSTANT, ..StreamSpec::default() },
+            state: StreamState {
+                due: limits.delay + phase.ns + turn.ns + u64::from(carry),
+                due_rest: if carry { rest - turn.whole } else { rest },
+                gap: gap.times(sharers),
+                left: u64::MAX,
+                ..StreamState::default()
+            },
+            ..Stream::default()
+        }
+    };
+    (0..sharers).map(stream).collect()
 }
 
 /// `count` periods of a load; where they need parts of a nanosecond, in those of its segments.
@@ -327,11 +346,11 @@ fn cycle(profile: &Profile<Pps>, cuts: &[u64], nanos: u64, limit: usize) -> Resu
     Ok(Cycle { runs, frames, period, total })
 }
 
-/// A worker's share of these frames; `u64::MAX`: without end.
-const fn share(packets: u64, workers: u64, worker: u64) -> u64 {
+/// The share of these frames at a place among so many; `u64::MAX`: without end.
+const fn share(packets: u64, sharers: u64, place: u64) -> u64 {
     match packets {
         u64::MAX => u64::MAX,
-        packets => units::share(packets, workers, worker),
+        packets => units::share(packets, sharers, place),
     }
 }
 

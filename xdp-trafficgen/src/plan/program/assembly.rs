@@ -16,6 +16,7 @@ use crate::{
     plan::{
         Pacing,
         rows::{self, line_count},
+        shares::Share,
         slots::small,
     },
     units::Nanos,
@@ -66,7 +67,7 @@ impl Assembly {
             assembly.first_row[index] = Some(small(assembly.rows.len()));
             let (rows, sizes) = rows::record(
                 &flow.group(),
-                flow.header_state(0, 1),
+                flow.header_state(Share::WHOLE),
                 &assembly.values,
                 &flow.bytes,
                 assembly.written,
@@ -135,42 +136,36 @@ impl Assembly {
             }
         }
 
-        let stride = cpus.len() as u64;
         let lines = line_count(self.written) as u64;
-        let has_state = |index: &usize| self.first_row[*index].is_none();
-        let state_count = (0..flows.len()).filter(has_state).count() as u64;
-        let states_before: Vec<u64> = (0..flows.len())
-            .scan(0, |count, index| {
-                let before = *count;
-                *count += u64::from(has_state(&index));
-                Some(before)
-            })
-            .collect();
-        let state = |worker: u64| {
-            let first_row = &self.first_row;
-            let states_before = &states_before;
-            flows.iter().enumerate().map(move |(index, flow)| {
-                let (Some(base), Some(period)) = (first_row[index], flow.period) else {
-                    return FlowState::of_header_state(worker * state_count + states_before[index]);
+        let shares = request.shares();
+        let mut header_states = Vec::new();
+        // What each worker has of each flow: a worker that does not send it has nothing.
+        let mut states = Vec::with_capacity(flows.len() * cpus.len());
+        for worker in 0..cpus.len() {
+            for (index, flow) in flows.iter().enumerate() {
+                let Some(share) = shares.of(worker, index) else {
+                    states.push(FlowState::default());
+                    continue;
+                };
+                let (Some(base), Some(period)) = (self.first_row[index], flow.period) else {
+                    states.push(FlowState::of_header_state(header_states.len() as u64));
+                    header_states.push(flow.header_state(share));
+                    continue;
                 };
                 let base = u64::from(base);
                 let line = |frames: u64| frames * lines;
-                FlowState::of_rows(RowCursor {
-                    next: base + line(worker % period),
+                states.push(FlowState::of_rows(RowCursor {
+                    next: base + line(share.first % period),
                     limit: base + line(period - 1),
                     span: line(period),
-                    advance: line(stride % period),
-                })
-            })
-        };
+                    advance: line(share.stride % period),
+                }));
+            }
+        }
         let single = flows.len() == 1;
-        let workers = (0..).zip(cpus).map(|(index, &cpu)| {
+        let workers = (0..).zip(cpus).zip(&states).map(|((index, &cpu), state)| {
             let first_flow = if single { index } else { index * small(flows.len()) };
-            let only = if single {
-                state(index.into()).next().unwrap_or_default()
-            } else {
-                FlowState::default()
-            };
+            let only = if single { *state } else { FlowState::default() };
             (
                 cpu,
                 Worker {
@@ -180,7 +175,6 @@ impl Assembly {
                 },
             )
         });
-        let each_worker = || 0..stride;
         let turns =
             group_of.iter().enumerate().map(|(flow, &group)| turn(small(group), small(flow)));
         if let [group @ Group { make: make::COPY, bodies: 0, .. }] = &mut groups[..]
@@ -199,7 +193,6 @@ impl Assembly {
                 flow_count: small(flows.len()),
                 group_count: small(groups.len()),
                 frame_len: small(frame.len()),
-                stride,
                 pacing: pacing.map_or(timing::pacing::NONE, |pacing| pacing.streams.code()),
                 kinds: pacing.map_or(0, Pacing::kinds),
                 late: pacing.map_or(0, |pacing| Nanos::from(pacing.late).get()),
@@ -208,13 +201,8 @@ impl Assembly {
             bodies,
             flow_bodies,
             workers: workers.collect(),
-            flows: if single { Vec::new() } else { each_worker().flat_map(state).collect() },
-            header_states: each_worker()
-                .flat_map(|worker| {
-                    let with_state = flows.iter().enumerate().filter(|(index, _)| has_state(index));
-                    with_state.map(move |(_, flow)| flow.header_state(worker, stride))
-                })
-                .collect(),
+            flows: if single { Vec::new() } else { states },
+            header_states,
             turns: turns.collect(),
             groups,
             rows: self.rows,

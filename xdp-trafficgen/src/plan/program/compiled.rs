@@ -6,6 +6,7 @@ use xdp_trafficgen_ebpf::abi::{
 
 use crate::plan::{
     rows,
+    shares::Share,
     slots::{Slots, small},
 };
 
@@ -53,9 +54,10 @@ impl Compiled {
     }
 
     /// The initial header state of one worker.
-    pub(super) fn header_state(&self, first: u64, stride: u64) -> HeaderState {
+    pub(super) fn header_state(&self, Share { first, stride }: Share) -> HeaderState {
         let mut state = HeaderState {
             first,
+            stride,
             header: rows::lines(&self.bytes[..self.filled()]),
             ..HeaderState::NONE
         };

@@ -149,12 +149,11 @@ fn too_many_segments_have_a_cure() {
 fn loads_that_flows_share_have_segments_once() {
     let sine =
         Profile::Sine { mean: pps(1_000_000, 1), amplitude: pps(900_000, 1), period: millis(10) };
-    let one = of_profile(sine.clone(), 2);
+    let one = of_profile(sine.clone(), 1);
     let many = of_flows(vec![flow(sine); 50], 2);
     assert_eq!(many.segments, one.segments);
     let times = |stream| times(&many, &many.departures[stream], 100);
     assert_eq!(times(0), times(49));
-    assert_ne!(times(0), times(50));
 }
 
 #[test]
@@ -173,8 +172,8 @@ fn batches_are_as_small_as_keep_up() {
         Burst { packets: 9, spacing: Spacing::Link, inter_burst_gap: millis(1), bursts: None };
     let pacing = of_profile(Profile::Burst(burst), 1);
     // 672 bits at 100 Gbit/s, in whole nanoseconds.
-    assert!((pacing.peak - 1e9 / 7.0).abs() < 1.0);
-    assert_eq!(pacing.first_batch(1, 64), 64);
+    assert!((pacing.peak() - 1e9 / 7.0).abs() < 1.0);
+    assert_eq!(pacing.first_batch(0, 64), 64);
 }
 
 /// A worker sleeps where the next departure is more than 1.2 ms away.
