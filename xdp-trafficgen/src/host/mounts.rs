@@ -18,14 +18,14 @@ pub struct Unmounted {
     pub purpose: &'static str,
 }
 
-/// Maps are shared through this process's descriptors in /proc; aya reads the number of possible
-/// CPUs from /sys.
+/// Private network namespaces are opened through /proc; the number of possible CPUs is read from
+/// /sys.
 pub(super) const NEEDED: [Unmounted; 2] = [
     Unmounted {
         file_system: "proc",
         place: "/proc",
         path: "/proc/self/fd",
-        purpose: "eBPF maps are shared through it",
+        purpose: "private network namespaces are opened through it",
     },
     Unmounted {
         file_system: "sysfs",

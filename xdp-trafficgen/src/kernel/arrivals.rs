@@ -2,16 +2,14 @@
 //! link attaches it, so it is detached when the process ends.
 
 use aya::{
-    EbpfLoader,
     maps::{Array, MapData, PerCpuArray},
-    programs::Xdp,
     util::nr_cpus,
 };
 use xdp_trafficgen_ebpf::abi::arrivals::{BLOCK_STAMPS, Block, Log, Receiver, parts_of_stamp};
 
 use crate::{
     host::index_of,
-    kernel::{KernelError, OBJECT, ProgramClock, attachment::Attachment, map_error, program_error},
+    kernel::{KernelError, ProgramClock, attachment::Attachment, map_error, object::Loader},
     plan::ExistingProgram,
 };
 
@@ -103,22 +101,20 @@ impl Arrivals {
             match_mask,
             tag_offset: matching.tag.unwrap_or(0),
         };
-        let mut ebpf = EbpfLoader::new()
-            .override_global("RECEIVER", &receiver, true)
-            .map_max_entries("ARRIVAL_BLOCKS", entries)
-            .load(OBJECT)?;
-        let mut take = |name| ebpf.take_map(name).ok_or(KernelError::Missing(name));
-        let blocks =
-            Array::try_from(take("ARRIVAL_BLOCKS")?).map_err(map_error("ARRIVAL_BLOCKS"))?;
-        let next = Array::try_from(take("ARRIVAL_NEXT")?).map_err(map_error("ARRIVAL_NEXT"))?;
-        let logs =
-            PerCpuArray::try_from(take("ARRIVAL_LOGS")?).map_err(map_error("ARRIVAL_LOGS"))?;
-        let program = ebpf.program_mut("arrivals").ok_or(KernelError::Missing("arrivals"))?;
-        let program: &mut Xdp = program.try_into().map_err(program_error("arrivals"))?;
-        program.load().map_err(program_error("arrivals"))?;
+        let mut object = Loader::new()
+            .constant("RECEIVER", &receiver)
+            .entries("ARRIVAL_BLOCKS", entries)
+            .load()?;
+        let blocks = Array::try_from(object.map("ARRIVAL_BLOCKS")?);
+        let blocks = blocks.map_err(map_error("ARRIVAL_BLOCKS"))?;
+        let next =
+            Array::try_from(object.map("ARRIVAL_NEXT")?).map_err(map_error("ARRIVAL_NEXT"))?;
+        let logs = PerCpuArray::try_from(object.map("ARRIVAL_LOGS")?);
+        let logs = logs.map_err(map_error("ARRIVAL_LOGS"))?;
+        let program = object.program("arrivals")?;
         let call = "looking up an interface (ioctl SIOCGIFINDEX)";
         let index = index_of(interface).map_err(|source| KernelError::Syscall { call, source })?;
-        let attachment = Attachment::native(program, index, existing)?;
+        let attachment = Attachment::native(&program, index, existing)?;
         Ok(Self { attachment, blocks, next, logs })
     }
 

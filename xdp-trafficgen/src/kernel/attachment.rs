@@ -8,11 +8,9 @@
 
 use std::{io, os::fd::OwnedFd};
 
-use aya::programs::{ProgramError, Xdp, XdpMode, links::FdLink};
-
 use crate::{
     host::{AttachedMode, AttachedXdp},
-    kernel::{AttachError, KernelError},
+    kernel::{AttachError, KernelError, program::Program},
     plan::ExistingProgram,
     sys::{
         bpf,
@@ -25,7 +23,7 @@ use crate::{
 pub(super) struct Attachment {
     // Declared first, so dropped first: the other program cannot be attached while this link
     // exists.
-    link: FdLink,
+    link: OwnedFd,
     displaced: Option<ReplacedProgram>,
 }
 
@@ -35,7 +33,7 @@ impl Attachment {
     /// # Errors
     /// [`AttachError`], and when the kernel does not list the interface's programs.
     pub(super) fn native(
-        program: &mut Xdp,
+        program: &Program,
         index: u32,
         existing: ExistingProgram,
     ) -> Result<Self, KernelError> {
@@ -61,7 +59,7 @@ impl Attachment {
             )?),
         };
         // On failure, dropping `displaced` attaches the other program again.
-        let link = attach(program, index).map_err(|source| {
+        let link = program.attach_to_interface(index).map_err(|source| {
             let reason = explained(&netlink, index, program);
             AttachError::Refused { interface, reason, source }
         })?;
@@ -79,33 +77,9 @@ impl Attachment {
     }
 }
 
-fn attach(program: &mut Xdp, index: u32) -> io::Result<FdLink> {
-    let attached =
-        program.attach_to_if_index(index, XdpMode::Driver).and_then(|link| program.take_link(link));
-    let link = attached.map_err(|error| match errno(&error) {
-        Some(errno) => io::Error::from_raw_os_error(errno),
-        None => io::Error::other(error),
-    })?;
-    // Before Linux 5.9 aya attaches by netlink. Such kernels have no live frames, and an attachment
-    // that outlives the process is refused here.
-    link.try_into().map_err(io::Error::other)
-}
-
-fn errno(error: &ProgramError) -> Option<i32> {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return error.raw_os_error();
-        }
-        source = error.source();
-    }
-    None
-}
-
 /// The driver's reason to refuse a program. A link cannot report it (Linux 6.6 has a trace point
 /// for it), so the program is offered to the driver again, by netlink.
-fn explained(netlink: &XdpNetlink, index: u32, program: &Xdp) -> Option<String> {
-    let program = program.fd().ok()?;
+fn explained(netlink: &XdpNetlink, index: u32, program: &Program) -> Option<String> {
     match netlink.attach(index, AttachedMode::Native, program) {
         Err(Refusal { reason, .. }) => reason,
         Ok(()) => {

@@ -3,13 +3,14 @@
 use std::io;
 
 use aya::{
-    EbpfError,
     maps::{MapError, xdp::XdpMapError},
-    programs::ProgramError,
     sys::SyscallError,
 };
 
-use crate::host::{AttachedXdp, NetlinkError};
+use crate::{
+    host::{AttachedXdp, NetlinkError},
+    kernel::program::ProgramError,
+};
 
 /// What the kernel refused.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +23,9 @@ pub enum KernelError {
         /// Why.
         source: io::Error,
     },
-    /// The object was refused as a whole.
-    #[error("the kernel refused the eBPF object")]
-    Object(#[from] EbpfError),
+    /// The object cannot be read, linked or given its constants: a bug.
+    #[error("the eBPF object is damaged")]
+    Object(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A program was refused.
     #[error("the kernel refused the eBPF program `{program}`")]
     Program {
@@ -32,6 +33,14 @@ pub enum KernelError {
         program: &'static str,
         /// Why.
         source: ProgramError,
+    },
+    /// A map was refused.
+    #[error("the kernel refused the eBPF map `{map}`")]
+    CreateMap {
+        /// Its name in the object.
+        map: &'static str,
+        /// Why.
+        source: io::Error,
     },
     /// A map could not be read or written.
     #[error("the eBPF map `{map}` failed")]
@@ -85,6 +94,13 @@ impl KernelError {
             Self::Attach(AttachError::Refused { source, reason, .. }) => {
                 let reason = reason.as_deref().unwrap_or_default();
                 return Some((format!("attach: {reason}"), source.raw_os_error()?));
+            }
+            // The verifier's log is not of the call's name.
+            Self::Program { source: ProgramError { call, source, .. }, .. } => {
+                return Some(((*call).to_owned(), source.raw_os_error()?));
+            }
+            Self::Netlink(NetlinkError::Open(source)) => {
+                return Some(("open(netlink)".to_owned(), source.raw_os_error()?));
             }
             Self::Attach(_) | Self::Netlink(_) => return None,
             _ => {}
@@ -167,10 +183,6 @@ pub enum AttachError {
 
 fn in_brackets(reason: Option<&str>) -> String {
     reason.map_or_else(String::new, |reason| format!(" ({reason})"))
-}
-
-pub(super) fn program_error(program: &'static str) -> impl FnOnce(ProgramError) -> KernelError {
-    move |source| KernelError::Program { program, source }
 }
 
 pub(super) fn map_error(map: &'static str) -> impl FnOnce(MapError) -> KernelError {

@@ -6,26 +6,31 @@ mod load;
 use std::{
     collections::BTreeMap,
     io,
+    os::fd::{AsFd as _, OwnedFd},
     time::{Duration, Instant},
 };
 
-use aya::{
-    Ebpf,
-    maps::{DevMap, MapData, PerCpuArray, PerCpuValues, ProgramArray},
-    programs::{ProgramError, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
-};
+use aya::maps::{DevMap, MapData, PerCpuArray, PerCpuValues};
 use xdp_trafficgen_ebpf::abi::{
     DropLayer, Drops, Flow, FlowCounts, FlowDrops, MAX_TURNS, Schedule, Worker,
     timing::{self, Lateness, Stream, StreamSpec, WorkerClock},
 };
 
-use self::load::{fill, load_group, map, mapped, padded, take, xdp_of};
+pub use super::program::{ProgramFacts, Sent};
+
+use self::load::{fill, load_group, mapped, padded};
 use crate::{
     kernel::{
-        KernelError, Listener, PerCpu, StopFlag, TracePoints, anchor::Anchor, close_maps,
-        listener::PortSlot, map_error, mapped::Mapped, pins::Pins, program_error,
+        KernelError, Listener, PerCpu, StopFlag, TracePoints,
+        anchor::Anchor,
+        listener::PortSlot,
+        map_error,
+        mapped::Mapped,
+        object::{Object, duplicate},
+        program::Program,
     },
-    plan::{Pacing, Program, pacing::simulation::exponentials},
+    plan::{self, Pacing, pacing::simulation::exponentials},
+    sys::bpf,
 };
 
 /// Which program of the object does the sending.
@@ -40,10 +45,8 @@ pub enum Role {
 /// A loaded generator. Everything it holds in the kernel goes when it is dropped, or when the
 /// process ends.
 pub struct Generator {
-    /// With the program that is called, and without its maps: see [`close_maps`].
-    object: Ebpf,
     /// The program that is called.
-    entry: &'static str,
+    entry: Program,
     workers: PerCpuArray<MapData, Worker>,
     flows: Mapped<Flow>,
     schedules: Mapped<Schedule>,
@@ -57,7 +60,7 @@ pub struct Generator {
     place: Option<PortSlot>,
     /// Those that `entry` calls, where there are several groups. The kernel empties a program
     /// array when its last descriptor goes.
-    _programs: Option<ProgramArray<MapData>>,
+    _programs: Option<OwnedFd>,
     facts: Vec<ProgramFacts>,
     _anchor: Option<Anchor>,
 }
@@ -66,28 +69,6 @@ pub struct Generator {
 const GROUP: &str = "generate";
 /// The bench's yardstick.
 const FLOOR: &str = "floor";
-
-/// A program as the verifier saw it and left it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProgramFacts {
-    /// Its name in the object.
-    pub name: &'static str,
-    /// Instructions the verifier went through, branch by branch.
-    pub verified_instructions: u32,
-    /// Bytes of eBPF that are left when what this configuration does not use is removed.
-    pub translated_bytes: u32,
-}
-
-impl ProgramFacts {
-    fn of(name: &'static str, program: &Xdp) -> Result<Self, KernelError> {
-        let info = program.info().map_err(program_error(name))?;
-        Ok(Self {
-            name,
-            verified_instructions: info.verified_instruction_count().unwrap_or(0),
-            translated_bytes: info.size_translated().unwrap_or(0),
-        })
-    }
-}
 
 /// Frames that were refused, by who refused them and with which errno (positive, 0 for none).
 pub type Refusals = BTreeMap<(DropLayer, u32), u64>;
@@ -103,15 +84,6 @@ fn refusals(Drops { driver, redirect }: &Drops) -> Refusals {
     counts.collect()
 }
 
-/// How a live call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// All repetitions ran.
-    All,
-    /// A signal ended the call between two batches; how many ran, only the counters know.
-    Interrupted,
-}
-
 impl Generator {
     /// Loads the object for sending out of the interface with index `egress`, as `pacing` says or
     /// as fast as it can. `listener` learns what becomes of the frames; none for a generator
@@ -120,21 +92,17 @@ impl Generator {
     /// # Errors
     /// What the kernel refused.
     pub fn load(
-        program: &Program,
+        program: &plan::Program,
         pacing: Option<&Pacing>,
         egress: u32,
         role: Role,
         listener: Option<&Listener>,
     ) -> Result<Self, KernelError> {
-        let mut generator = Self::load_program(program, pacing, role, listener)?;
-        let map = generator.object.map_mut("EGRESS").ok_or(KernelError::Missing("EGRESS"))?;
-        let mut map = DevMap::try_from(map).map_err(map_error("EGRESS"))?;
+        let (mut generator, mut object) = Self::load_program(program, pacing, role, listener)?;
+        let mut map = DevMap::try_from(object.map("EGRESS")?).map_err(map_error("EGRESS"))?;
         map.set(0, egress, None, 0).map_err(KernelError::Egress)?;
-        generator.place.as_ref().map_or(Ok(()), |place| place.call(&mut generator.object))?;
-        close_maps(&mut generator.object);
-        let program = xdp_of(&mut generator.object, generator.entry)?;
-        let program = program.fd().map_err(program_error(generator.entry))?;
-        generator._anchor = Some(Anchor::hold(program)?);
+        generator.place.as_ref().map_or(Ok(()), |place| place.call(&mut object))?;
+        generator._anchor = Some(Anchor::hold(&generator.entry)?);
         Ok(generator)
     }
 
@@ -144,92 +112,87 @@ impl Generator {
     ///
     /// # Errors
     /// What the kernel refused.
-    pub fn load_dry(program: &Program) -> Result<Self, KernelError> {
+    pub fn load_dry(program: &plan::Program) -> Result<Self, KernelError> {
         let mut program = program.clone();
         program.generator.pacing = timing::pacing::NONE;
-        let mut generator = Self::load_program(&program, None, Role::Generate, None)?;
-        close_maps(&mut generator.object);
-        Ok(generator)
+        Self::load_program(&program, None, Role::Generate, None).map(|(generator, _)| generator)
     }
 
-    /// With all of its maps.
+    /// Also gives the first group's object, with the port's maps.
     fn load_program(
-        program: &Program,
+        program: &plan::Program,
         pacing: Option<&Pacing>,
         role: Role,
         listener: Option<&Listener>,
-    ) -> Result<Self, KernelError> {
+    ) -> Result<(Self, Object), KernelError> {
         let place = listener.map(Listener::place).transpose()?;
-        let pins = if program.groups.len() > 1 { Some(Pins::new()?) } else { None };
-        let load = |group| load_group(program, pacing, group, pins.as_ref(), place.as_ref());
-        let mut objects = program.groups.iter().map(load).collect::<Result<Vec<_>, _>>()?;
-        let Program { bodies, flow_bodies, workers, flows, header_states, values, .. } = program;
-        fill(&objects, "VALUES", values.iter().copied())?;
-        fill(&objects, "HEADER_STATES", header_states.iter().copied())?;
-        fill(&objects, "BODIES", bodies.iter().map(|body| padded(body)))?;
-        fill(&objects, "FLOW_BODIES", flow_bodies.iter().copied())?;
-        fill(&objects, "FLOWS", flows.iter().copied())?;
+        let load = |group, first| load_group(program, pacing, group, first, place.as_ref());
+        let plan::Program { groups, bodies, flow_bodies, workers, flows, .. } = program;
+        let plan::Program { header_states, values, .. } = program;
+        let (first, further) = groups.split_first().ok_or(KernelError::Missing(GROUP))?;
+        let mut object = load(first, None)?;
+        let entry = object.program(match role {
+            Role::Floor => FLOOR,
+            Role::Generate if !further.is_empty() => "dispatch",
+            Role::Generate => GROUP,
+        })?;
+        let mut facts = vec![entry.facts()?];
+        let mut programs = None;
+        if entry.name() == "dispatch" {
+            let array = duplicate(object.descriptor("PROGRAMS")?)?;
+            let mut add = |index, object: &mut Object| {
+                let program = object.program(GROUP)?;
+                facts.push(program.facts()?);
+                // The array holds the program from here on.
+                bpf::set_program(array.as_fd(), index, program.as_fd()).map_err(|source| {
+                    KernelError::Syscall { call: "bpf(BPF_MAP_UPDATE_ELEM)", source }
+                })
+            };
+            add(0, &mut object)?;
+            for (index, group) in (1..).zip(further) {
+                add(index, &mut load(group, Some(&object))?)?;
+            }
+            programs = Some(array);
+        }
+        fill(&mut object, "VALUES", values.iter().copied())?;
+        fill(&mut object, "HEADER_STATES", header_states.iter().copied())?;
+        fill(&mut object, "BODIES", bodies.iter().map(|body| padded(body)))?;
+        fill(&mut object, "FLOW_BODIES", flow_bodies.iter().copied())?;
+        fill(&mut object, "FLOWS", flows.iter().copied())?;
         if let Some(Pacing { departures, segments, calendars, .. }) = pacing {
-            fill(&objects, "STREAMS", streams_of_groups(departures, &program.turns))?;
-            fill(&objects, "SEGMENTS", segments.iter().copied())?;
-            fill(&objects, "CALENDARS", calendars.iter().copied())?;
+            fill(&mut object, "STREAMS", streams_of_groups(departures, &program.turns))?;
+            fill(&mut object, "SEGMENTS", segments.iter().copied())?;
+            fill(&mut object, "CALENDARS", calendars.iter().copied())?;
             if departures.iter().any(|stream| stream.spec.kind == timing::stream_kind::POISSON) {
-                fill(&objects, "EXPONENTIAL", exponentials().into_iter())?;
+                fill(&mut object, "EXPONENTIAL", exponentials().into_iter())?;
             }
         }
         let start = PerCpu::make(|cpu| workers.get(&cpu).copied().unwrap_or(Worker::ABSENT))?;
         let start = PerCpuValues::try_from(start.into_kernel())
             .map_err(|source| KernelError::Syscall { call: "laying out per-CPU values", source })?;
         let mut state: PerCpuArray<_, Worker> =
-            PerCpuArray::try_from(take(&mut objects, "WORKERS")?).map_err(map_error("WORKERS"))?;
+            PerCpuArray::try_from(object.map("WORKERS")?).map_err(map_error("WORKERS"))?;
         state
             .set(place.as_ref().map_or(0, PortSlot::index), start, 0)
             .map_err(map_error("WORKERS"))?;
-        let entry = match role {
-            Role::Floor => FLOOR,
-            Role::Generate if objects.len() > 1 => "dispatch",
-            Role::Generate => GROUP,
-        };
-        let drops =
-            PerCpuArray::try_from(take(&mut objects, "DROPS")?).map_err(map_error("DROPS"))?;
-        let mut called = Vec::new();
-        let programs = if entry == "dispatch" {
-            Some(fill_programs(&mut objects, &mut called)?)
-        } else {
-            None
-        };
-        let flows = mapped(&objects, "FLOWS")?;
-        let schedules = mapped(&objects, "SCHEDULES")?;
-        let worker_clocks = mapped(&objects, "WORKER_CLOCKS")?;
-        let streams = mapped(&objects, "STREAMS")?;
-        let lateness = mapped(&objects, "LATENESS")?;
-        let flow_drops = mapped(&objects, "FLOW_DROPS")?;
-        let stop = StopFlag::of(map(&objects, "STOP")?, "STOP")?;
-        // The programs of the other groups stay in the array of programs.
-        let mut object = objects.into_iter().next().ok_or(KernelError::Missing(entry))?;
-        let xdp = xdp_of(&mut object, entry)?;
-        if xdp.fd().is_err() {
-            xdp.load().map_err(program_error(entry))?;
-        }
-        let mut facts = vec![ProgramFacts::of(entry, xdp)?];
-        facts.extend(called);
-        Ok(Self {
-            object,
+        let drops = PerCpuArray::try_from(object.map("DROPS")?).map_err(map_error("DROPS"))?;
+        let generator = Self {
             entry,
             workers: state,
-            flows,
-            schedules,
-            worker_clocks,
-            streams,
-            lateness,
-            stop,
+            flows: mapped(&mut object, "FLOWS")?,
+            schedules: mapped(&mut object, "SCHEDULES")?,
+            worker_clocks: mapped(&mut object, "WORKER_CLOCKS")?,
+            streams: mapped(&mut object, "STREAMS")?,
+            lateness: mapped(&mut object, "LATENESS")?,
+            stop: StopFlag::of(&object.map("STOP")?, "STOP")?,
             drops,
-            flow_drops,
+            flow_drops: mapped(&mut object, "FLOW_DROPS")?,
             place,
             _programs: programs,
             facts,
             _anchor: None,
-        })
+        };
+        Ok((generator, object))
     }
 
     /// Gives a worker, by its index, the order in which its flows take turns from now on: `turns`
@@ -240,7 +203,7 @@ impl Generator {
     pub fn set_schedule(
         &self,
         worker: u32,
-        program: &Program,
+        program: &plan::Program,
         turns: &[u32],
     ) -> Result<(), KernelError> {
         let mut schedule = Schedule { position: 0, len: 0, turns: [0; MAX_TURNS] };
@@ -288,7 +251,11 @@ impl Generator {
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn lateness(&self, worker: u32, program: &Program) -> Result<Vec<Lateness>, KernelError> {
+    pub fn lateness(
+        &self,
+        worker: u32,
+        program: &plan::Program,
+    ) -> Result<Vec<Lateness>, KernelError> {
         let count = program.generator.flow_count;
         let first = worker * count;
         (first..first + count).map(|entry| self.lateness.get(entry)).collect()
@@ -307,7 +274,7 @@ impl Generator {
     pub fn flow_counts(
         &self,
         worker: u32,
-        program: &Program,
+        program: &plan::Program,
     ) -> Result<Vec<FlowCounts>, KernelError> {
         if program.flows.is_empty() {
             return Ok(Vec::new());
@@ -334,22 +301,7 @@ impl Generator {
         batch_size: u32,
     ) -> Result<Sent, KernelError> {
         let context = xdp_md(frame, ingress)?;
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            ctx_in: Some(&context),
-            repeat,
-            attrs: TestRunAttrs::new().xdp_live_frames(batch_size),
-            ..TestRunOptions::new()
-        };
-        match self.xdp()?.test_run(options) {
-            Ok(_) => Ok(Sent::All),
-            Err(ProgramError::SyscallError(error))
-                if error.io_error.kind() == io::ErrorKind::Interrupted =>
-            {
-                Ok(Sent::Interrupted)
-            }
-            Err(source) => Err(KernelError::Program { program: self.entry, source }),
-        }
+        self.entry.run_live(frame, &context, repeat, batch_size)
     }
 
     /// One ordinary run, without side effects: the XDP action and the frame the program made of
@@ -361,14 +313,9 @@ impl Generator {
     /// When the kernel refuses to run it.
     pub fn dry_run(&self, frame: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
         let mut out = vec![0; frame.len()];
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            data_out: Some(&mut out),
-            ..TestRunOptions::new()
-        };
-        let result = self.xdp()?.test_run(options).map_err(program_error(self.entry))?;
-        out.truncate(result.data_size_out as usize);
-        Ok((result.return_value, out))
+        let (action, len) = self.entry.run_dry(frame, 1, &mut out)?;
+        out.truncate(len);
+        Ok((action, out))
     }
 
     /// What an ordinary run of so many repetitions takes, on the calling thread's CPU. Sends
@@ -377,9 +324,8 @@ impl Generator {
     /// # Errors
     /// When the kernel refuses to run it.
     pub fn time(&self, frame: &[u8], repeat: u32) -> Result<Duration, KernelError> {
-        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
         let started = Instant::now();
-        self.xdp()?.test_run(options).map_err(program_error(self.entry))?;
+        self.entry.run_dry(frame, repeat, &mut [])?;
         Ok(started.elapsed())
     }
 
@@ -400,7 +346,7 @@ impl Generator {
 
     /// Whether its program counts what it does. The bench's yardstick does nothing but redirect.
     pub fn counts(&self) -> bool {
-        self.entry != FLOOR
+        self.entry.name() != FLOOR
     }
 
     /// Which trace points tell what becomes of the frames.
@@ -426,18 +372,10 @@ impl Generator {
         &self,
         worker: u32,
         flow: u32,
-        program: &Program,
+        program: &plan::Program,
     ) -> Result<FlowDrops, KernelError> {
         let count = program.generator.flow_count;
         self.flow_drops.get(worker * count + flow)
-    }
-
-    fn xdp(&self) -> Result<&Xdp, KernelError> {
-        let program = self.object.program(self.entry);
-        program
-            .ok_or(KernelError::Missing(self.entry))?
-            .try_into()
-            .map_err(program_error(self.entry))
     }
 }
 
@@ -452,26 +390,6 @@ fn streams_of_groups<'a>(
         let flow = stream.spec.turn as usize;
         Stream { spec: StreamSpec { turn: turns[flow], ..stream.spec }, ..*stream }
     })
-}
-
-/// Loads each group's program and puts it where `dispatch` finds it; adds what the kernel says of
-/// it to `facts`.
-fn fill_programs(
-    objects: &mut [Ebpf],
-    facts: &mut Vec<ProgramFacts>,
-) -> Result<ProgramArray<MapData>, KernelError> {
-    let mut programs =
-        ProgramArray::try_from(take(objects, "PROGRAMS")?).map_err(map_error("PROGRAMS"))?;
-    for (index, object) in (0..).zip(objects) {
-        let group = xdp_of(object, GROUP)?;
-        group.load().map_err(program_error(GROUP))?;
-        facts.push(ProgramFacts::of(GROUP, group)?);
-        programs
-            .set(index, group.fd().map_err(program_error(GROUP))?, 0)
-            .map_err(map_error("PROGRAMS"))?;
-        group.unload().map_err(program_error(GROUP))?;
-    }
-    Ok(programs)
 }
 
 /// A `struct xdp_md` (include/uapi/linux/bpf.h): data, data_end, data_meta, ingress_ifindex,

@@ -3,23 +3,20 @@
 
 use std::{
     collections::BTreeSet,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aya::{
-    Ebpf, EbpfLoader,
-    maps::{Map, MapData, PerCpuArray, PerCpuValues},
-    programs::RawTracePoint,
+    maps::{MapData, PerCpuArray, PerCpuValues},
     util::nr_cpus,
 };
 use xdp_trafficgen_ebpf::abi::{MAX_PLACES, Worker, handler};
 
 use crate::{
     kernel::{
-        KernelError, OBJECT, TracePoint, TracePoints, close_maps, map_error,
-        pins::Pins,
-        program_error,
+        KernelError, TracePoint, TracePoints, map_error,
+        object::{Loader, Object, duplicate},
         tiny::{Kind, Tiny},
     },
     sys::bpf,
@@ -38,15 +35,16 @@ pub struct Listener(Arc<Inner>);
 struct Inner {
     found: TracePoints,
     places: u32,
-    pins: Pins,
+    /// The map of workers, for the ports' objects.
+    shared: OwnedFd,
     workers: Mutex<PerCpuArray<MapData, Worker>>,
-    handlers: MapData,
+    handlers: OwnedFd,
     /// Stands in for the handlers of places that are free. An entry that is cleared makes the kernel
     /// wait for RCU, 16 ms; one that is replaced does not (`bpf_arch_poke_desc_update` of
     /// arch/x86/net/bpf_jit_comp.c).
     idle: Tiny,
     free: Mutex<BTreeSet<u32>>,
-    _object: Ebpf,
+    _links: Vec<OwnedFd>,
 }
 
 impl Listener {
@@ -59,28 +57,23 @@ impl Listener {
         let places = u32::try_from(ports).ok().filter(|&ports| ports <= MAX_PLACES);
         // Maps have one entry at least.
         let places = places.ok_or(KernelError::TooManyPorts(ports))?.max(1);
-        let pins = Pins::new()?;
-        let mut loader = EbpfLoader::new();
-        loader.override_global("PLACES", &places, true).map_max_entries(WORKERS, places);
-        pins.share(&mut loader, &[WORKERS]);
-        let mut object = loader.load(OBJECT)?;
-        let mut map = |name| object.take_map(name).ok_or(KernelError::Missing(name));
-        let workers = PerCpuArray::try_from(map(WORKERS)?).map_err(map_error(WORKERS))?;
-        let Map::ProgramArray(handlers) = map("HANDLERS")? else {
-            return Err(KernelError::Missing("HANDLERS"));
-        };
-        let found = TracePoints::attach(&mut object, wanted)?;
-        close_maps(&mut object);
+        let mut object =
+            Loader::new().constant("PLACES", &places).entries(WORKERS, places).load()?;
+        let workers = object.map(WORKERS)?;
+        let workers = PerCpuArray::try_from(workers).map_err(map_error(WORKERS))?;
+        let (found, links) = TracePoints::attach(&mut object, wanted)?;
+        let handlers = duplicate(object.descriptor("HANDLERS")?)?;
+        let shared = duplicate(object.descriptor(WORKERS)?)?;
         let free = (0..places).collect::<BTreeSet<_>>().into();
         let inner = Inner {
             found,
             places,
-            pins,
+            shared,
             workers: workers.into(),
             handlers,
             idle: Tiny::load(Kind::RawTracePoint)?,
             free,
-            _object: object,
+            _links: links,
         };
         Ok(Self(Arc::new(inner)))
     }
@@ -117,26 +110,17 @@ impl PortSlot {
     }
 
     /// Gives this place to the object that is loaded next.
-    pub(super) fn share<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
-        let Inner { pins, places, .. } = &*self.listener.0;
-        loader.override_global("PLACE", &self.index, true).map_max_entries(WORKERS, *places);
-        pins.share(loader, &[WORKERS]);
+    pub(super) fn share<'a>(&'a self, loader: &mut Loader<'a>) {
+        loader.constant("PLACE", &self.index).share(WORKERS, &self.listener.0.shared);
     }
 
     /// Lets the listener call the programs of the port's object.
-    pub(super) fn call(&self, object: &mut Ebpf) -> Result<(), KernelError> {
+    pub(super) fn call(&self, object: &mut Object) -> Result<(), KernelError> {
         for (number, name) in PROGRAMS {
-            let program: &mut RawTracePoint = object
-                .program_mut(name)
-                .ok_or(KernelError::Missing(name))?
-                .try_into()
-                .map_err(program_error(name))?;
-            program.load().map_err(program_error(name))?;
-            let descriptor = program.fd().map_err(program_error(name))?;
-            let entry = handler::entry(self.index, number);
-            set_handler(&self.listener.0.handlers, entry, descriptor)?;
+            let program = object.program(name)?;
             // The array holds the program from here on.
-            program.unload().map_err(program_error(name))?;
+            let entry = handler::entry(self.index, number);
+            set_handler(&self.listener.0.handlers, entry, &program)?;
         }
         Ok(())
     }
@@ -169,9 +153,9 @@ impl Drop for PortSlot {
 }
 
 /// Writes an entry of the array of handlers.
-fn set_handler(handlers: &MapData, entry: u32, program: &impl AsFd) -> Result<(), KernelError> {
+fn set_handler(handlers: &OwnedFd, entry: u32, program: &impl AsFd) -> Result<(), KernelError> {
     let failed = |source| KernelError::Syscall { call: "bpf(BPF_MAP_UPDATE_ELEM)", source };
-    bpf::set_program(handlers.fd().as_fd(), entry, program.as_fd()).map_err(failed)
+    bpf::set_program(handlers.as_fd(), entry, program.as_fd()).map_err(failed)
 }
 
 /// The lock of a thread that panicked is used as it is: each change is complete when the lock is

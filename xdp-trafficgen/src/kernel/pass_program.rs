@@ -13,22 +13,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::programs::Xdp;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     host::{AttachedMode, XdpFeatures, xdp_features},
     kernel::{
-        AttachError, KernelError, OBJECT,
+        AttachError, KernelError,
         attachment::{Attachment, netlink_failed},
-        program_error,
+        object::Loader,
     },
     plan::ExistingProgram,
     sys::xdp_netlink::{XdpInterface, XdpNetlink},
 };
 
-/// The name of the program in the object.
-const PASS: &str = "pass";
 /// Several drivers restart the NIC when a program is attached, and links of 40 Gb/s take seconds to
 /// come back.
 const LONGEST_RESTART: Duration = Duration::from_secs(10);
@@ -131,16 +128,10 @@ impl PassProgram {
 
 /// Attaches our program, and returns its id.
 fn pass(index: u32, existing: ExistingProgram) -> Result<(u32, Attachment), KernelError> {
-    let mut ebpf = aya::Ebpf::load(OBJECT)?;
-    let program: &mut Xdp = ebpf
-        .program_mut(PASS)
-        .ok_or(KernelError::Missing(PASS))?
-        .try_into()
-        .map_err(program_error(PASS))?;
-    program.load().map_err(program_error(PASS))?;
-    let id = program.info().map_err(program_error(PASS))?.id();
-    // The link holds the program; the rest of the object is dropped here.
-    Ok((id, Attachment::native(program, index, existing)?))
+    let program = Loader::new().load()?.program("pass")?;
+    let id = program.id()?;
+    // The link holds the program.
+    Ok((id, Attachment::native(&program, index, existing)?))
 }
 
 fn native(interface: &XdpInterface) -> Option<u32> {

@@ -1,14 +1,14 @@
 //! A counting receiver: an XDP program on a receiving interface. A BPF link attaches it, so it is
 //! detached when the process ends.
 
-use aya::{
-    Ebpf, EbpfLoader,
-    maps::{MapData, PerCpuArray},
-    programs::{Xdp, XdpMode},
-};
+use aya::maps::{MapData, PerCpuArray};
 use xdp_trafficgen_ebpf::abi;
 
-use crate::kernel::{KernelError, OBJECT, close_maps, map_error, program_error};
+use crate::{
+    host::index_of,
+    kernel::{KernelError, attachment::Attachment, map_error, object::Loader},
+    plan::ExistingProgram,
+};
 
 /// What is done with a counted frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum SinkAction {
 
 /// Counts every frame that arrives at one interface.
 pub struct Sink {
-    _ebpf: Ebpf,
+    _attachment: Attachment,
     counters: PerCpuArray<MapData, abi::Sink>,
 }
 
@@ -36,19 +36,13 @@ impl Sink {
             SinkAction::Drop => 1,
             SinkAction::Pass => 2,
         };
-        let mut ebpf =
-            EbpfLoader::new().override_global("SINK_ACTION", &action, true).load(OBJECT)?;
-        let map = ebpf.take_map("SINK").ok_or(KernelError::Missing("SINK"))?;
-        let counters = PerCpuArray::try_from(map).map_err(map_error("SINK"))?;
-        let program: &mut Xdp = ebpf
-            .program_mut("sink")
-            .ok_or(KernelError::Missing("sink"))?
-            .try_into()
-            .map_err(program_error("sink"))?;
-        program.load().map_err(program_error("sink"))?;
-        program.attach(interface, XdpMode::Driver).map_err(program_error("sink"))?;
-        close_maps(&mut ebpf);
-        Ok(Self { _ebpf: ebpf, counters })
+        let mut object = Loader::new().constant("SINK_ACTION", &action).load()?;
+        let counters = PerCpuArray::try_from(object.map("SINK")?).map_err(map_error("SINK"))?;
+        let program = object.program("sink")?;
+        let call = "looking up an interface (ioctl SIOCGIFINDEX)";
+        let index = index_of(interface).map_err(|source| KernelError::Syscall { call, source })?;
+        let attachment = Attachment::native(&program, index, ExistingProgram::Keep)?;
+        Ok(Self { _attachment: attachment, counters })
     }
 
     /// Frames and bytes (FCS included) received so far, all CPUs together.

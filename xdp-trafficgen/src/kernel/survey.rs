@@ -5,14 +5,14 @@
 
 use std::{
     cell::OnceCell,
-    ffi::CString,
+    io,
     time::{Duration, Instant},
 };
 
 use aya::{
     Btf,
-    programs::ProgramType,
-    sys::{BpfHelper, is_helper_supported},
+    programs::{ProgramError, ProgramType},
+    sys::{BpfHelper, SyscallError, is_helper_supported},
 };
 use aya_obj::btf::BtfKind;
 
@@ -20,7 +20,6 @@ use crate::kernel::{
     KernelError, TracePoint,
     anchor::Anchor,
     probe::{accepted, largest_frame, missing_capabilities, sends_live_frames},
-    program_error,
     tiny::{FRAME_LEN, Kind, Run, Tiny, failed},
 };
 use crate::units;
@@ -113,12 +112,21 @@ pub fn survey() -> Survey {
             .into(),
         bpf_loop: types.or(
             is_helper_supported(ProgramType::Xdp, BpfHelper::BPF_FUNC_loop)
-                .map_err(|error| why(program_error("the one that asks for bpf_loop")(error))),
+                .map_err(|error| why(failed("bpf(BPF_PROG_LOAD)")(cause(error)))),
             "bpf_loop",
             BtfKind::Func,
         ),
         live_frames,
         missing_capabilities: missing,
+    }
+}
+
+/// The errno behind aya's error.
+fn cause(error: ProgramError) -> io::Error {
+    match error {
+        ProgramError::SyscallError(SyscallError { io_error, .. })
+        | ProgramError::LoadError { io_error, .. } => io_error,
+        other => io::Error::other(other),
     }
 }
 
@@ -157,9 +165,7 @@ fn batch_limit(program: &Tiny) -> Result<u32, KernelError> {
 /// Tries to attach to the trace point. This needs no type information.
 fn has_trace_point(point: TracePoint) -> Result<bool, KernelError> {
     let program = Tiny::load(Kind::RawTracePoint)?;
-    let name =
-        CString::new(point.name()).map_err(|error| failed("naming a trace point")(error.into()))?;
-    match program.attach_to_trace_point(&name) {
+    match program.attach_to_trace_point(point.name_for_kernel()) {
         Ok(_detached_again) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
         Err(error) => Err(failed("bpf(BPF_RAW_TRACEPOINT_OPEN)")(error)),

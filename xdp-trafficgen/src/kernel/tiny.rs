@@ -14,7 +14,7 @@ use aya_obj::generated::{BPF_F_TEST_XDP_LIVE_FRAMES, bpf_cmd, bpf_prog_type};
 
 use crate::{
     kernel::KernelError,
-    sys::bpf::{attributes, bpf, bpf_fd},
+    sys::bpf::{self, attributes, bpf, bpf_fd},
 };
 
 /// The kind of a program.
@@ -106,11 +106,7 @@ impl Tiny {
     /// # Errors
     /// ENOENT: the kernel has no trace point of this name.
     pub(super) fn attach_to_trace_point(&self, name: &CStr) -> io::Result<OwnedFd> {
-        let mut attr = attributes();
-        attr.raw_tracepoint.name = name.as_ptr() as u64;
-        attr.raw_tracepoint.prog_fd = self.descriptor();
-        // SAFETY: the name outlives the call, which makes a descriptor.
-        unsafe { bpf_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr) }
+        bpf::attach_to_trace_point(self.as_fd(), name)
     }
 
     fn descriptor(&self) -> u32 {

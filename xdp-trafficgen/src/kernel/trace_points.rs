@@ -1,8 +1,12 @@
 //! The kernel's trace points that tell the fate of frames.
 
-use aya::{Ebpf, programs::RawTracePoint};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ffi::CStr,
+    os::fd::OwnedFd,
+};
 
-use crate::kernel::{KernelError, program_error};
+use crate::kernel::{KernelError, object::Object, program::Program};
 
 /// A trace point of the kernel's XDP code (include/trace/events/xdp.h). Kernels have different
 /// ones: each is looked up by name, and counts that only it can give are missing where it is
@@ -26,11 +30,20 @@ impl TracePoint {
 
     /// The kernel's name.
     pub const fn name(self) -> &'static str {
+        match self.name_for_kernel().to_str() {
+            Ok(name) => name,
+            // The names below are ASCII.
+            Err(_) => unreachable!(),
+        }
+    }
+
+    /// The kernel's name, as the kernel takes it.
+    pub(super) const fn name_for_kernel(self) -> &'static CStr {
         match self {
-            Self::DevmapXmit => "xdp_devmap_xmit",
-            Self::RedirectErr => "xdp_redirect_err",
-            Self::RedirectMapErr => "xdp_redirect_map_err",
-            Self::Exception => "xdp_exception",
+            Self::DevmapXmit => c"xdp_devmap_xmit",
+            Self::RedirectErr => c"xdp_redirect_err",
+            Self::RedirectMapErr => c"xdp_redirect_map_err",
+            Self::Exception => c"xdp_exception",
         }
     }
 
@@ -76,44 +89,32 @@ impl TracePoints {
     }
 
     /// Attaches the object's programs to those of `wanted` that the kernel has, or to none if those
-    /// would not tell the fate of frames. They are detached when the object is dropped.
+    /// would not tell the fate of frames. Closing the descriptors detaches them.
     ///
     /// # Errors
     /// What the kernel refuses, except that it does not have a trace point.
-    pub(super) fn attach(object: &mut Ebpf, wanted: &[TracePoint]) -> Result<Self, KernelError> {
-        let mut links = Vec::new();
+    pub(super) fn attach(
+        object: &mut Object,
+        wanted: &[TracePoint],
+    ) -> Result<(Self, Vec<OwnedFd>), KernelError> {
+        let (mut found, mut links) = (Vec::new(), Vec::new());
+        let mut programs: BTreeMap<&str, Program> = BTreeMap::new();
         for &trace_point in wanted {
-            let program = program(object, trace_point)?;
-            if program.fd().is_err() {
-                program.load().map_err(program_error(trace_point.program()))?;
-            }
-            let attached =
-                program.attach(trace_point.name()).map_err(program_error(trace_point.program()));
-            match attached {
-                Ok(link) => links.push((trace_point, link)),
-                Err(error) if error.errno() == Some(libc::ENOENT) => {}
-                Err(error) => return Err(error),
+            let program = match programs.entry(trace_point.program()) {
+                Entry::Occupied(program) => program.into_mut(),
+                Entry::Vacant(place) => place.insert(object.program(trace_point.program())?),
+            };
+            if let Some(link) = program.attach_to_trace_point(trace_point.name_for_kernel())? {
+                found.push(trace_point);
+                links.push(link);
             }
         }
-        let found = Self(links.iter().map(|&(trace_point, _)| trace_point).collect());
+        let found = Self(found);
         if !found.tell_fates() {
-            for (trace_point, link) in links {
-                program(object, trace_point)?
-                    .detach(link)
-                    .map_err(program_error(trace_point.program()))?;
-            }
+            links.clear();
         }
-        Ok(found)
+        Ok((found, links))
     }
-}
-
-fn program(object: &mut Ebpf, trace_point: TracePoint) -> Result<&mut RawTracePoint, KernelError> {
-    let name = trace_point.program();
-    object
-        .program_mut(name)
-        .ok_or(KernelError::Missing(name))?
-        .try_into()
-        .map_err(program_error(name))
 }
 
 #[cfg(test)]

@@ -30,16 +30,16 @@ pub struct Needs {
 /// The memory of a group's other maps and programs: measured on Linux 6.18 with a port of one flow,
 /// as the sum of `memlock` of their fdinfo less the tables that are counted one by one.
 const REST_OF_GROUP: u64 = 400 << 10;
-/// Descriptors of a port, counted in /proc/PID/fd: its program, the maps and the link beside it,
-/// and its anchor's namespace. Each worker has one more, and several groups share one for their
-/// array of programs.
-const DESCRIPTORS_OF_PORT: u64 = 6;
-/// Further descriptors of a port's first group while it is loaded, and of each group after it, with
-/// all of their maps: found by the lowest limit with which a run succeeds.
-const DESCRIPTORS_TO_LOAD: u64 = 20;
-const DESCRIPTORS_TO_LOAD_GROUP: u64 = 28;
+/// Descriptors of a port, counted in /proc/PID/fd: its program, the two maps beside it, and its
+/// anchor's namespace. Each worker has one more, and several groups share one for their array of
+/// programs.
+const DESCRIPTORS_OF_PORT: u64 = 4;
+/// Further descriptors of a port while its first group is loaded, with all of its maps, and while one
+/// more group is loaded beside it: found by the lowest limit with which a run succeeds.
+const DESCRIPTORS_TO_LOAD: u64 = 23;
+const DESCRIPTORS_TO_LOAD_GROUP: u64 = 14;
 /// Descriptors that all ports share, counted in /proc/PID/fd.
-const DESCRIPTORS_OF_PROCESS: u64 = 20;
+const DESCRIPTORS_OF_PROCESS: u64 = 16;
 
 impl Needs {
     /// The needs of a port with this number of workers, each of which hands the kernel a batch at
@@ -94,7 +94,7 @@ impl Needs {
             kernel: tables + only_kernel.into_iter().sum::<u64>(),
             tables,
             descriptors: DESCRIPTORS_OF_PORT + workers as u64 + further_groups.min(1),
-            loading: DESCRIPTORS_TO_LOAD + further_groups * DESCRIPTORS_TO_LOAD_GROUP,
+            loading: DESCRIPTORS_TO_LOAD + further_groups.min(1) * DESCRIPTORS_TO_LOAD_GROUP,
         }
     }
 

@@ -2,11 +2,15 @@
 //! their ids.
 
 use std::{
+    ffi::{CStr, c_char},
     io,
-    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
 };
 
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type, bpf_prog_info};
+use aya_obj::generated::{
+    XDP_FLAGS_DRV_MODE, bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type,
+    bpf_prog_info,
+};
 
 /// An argument of bpf(2), all of it zero.
 pub(crate) fn attributes() -> bpf_attr {
@@ -49,6 +53,42 @@ pub(crate) fn program(id: u32) -> io::Result<OwnedFd> {
     unsafe { bpf_fd(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attr) }
 }
 
+/// A name as the kernel keeps it: its first 15 bytes, and a zero.
+pub(crate) fn name(name: &str) -> [c_char; 16] {
+    let mut kept = [0; 16];
+    for (to, byte) in kept.iter_mut().take(15).zip(name.bytes()) {
+        *to = c_char::from_ne_bytes([byte]);
+    }
+    kept
+}
+
+/// Attaches an XDP program to the driver of the interface with this index. Closing the descriptor
+/// detaches it.
+pub(crate) fn attach_to_interface(program: BorrowedFd<'_>, index: u32) -> io::Result<OwnedFd> {
+    let mut attr = attributes();
+    attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd().cast_unsigned();
+    attr.link_create.__bindgen_anon_2.target_ifindex = index;
+    attr.link_create.attach_type = bpf_attach_type::BPF_XDP as u32;
+    attr.link_create.flags = XDP_FLAGS_DRV_MODE;
+    // SAFETY: the command takes no pointers and makes a descriptor.
+    unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr) }
+}
+
+/// Attaches a program to a trace point. Closing the descriptor detaches it. ENOENT: the kernel has
+/// no trace point of this name.
+pub(crate) fn attach_to_trace_point(program: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+    let mut attr = attributes();
+    attr.raw_tracepoint.name = name.as_ptr() as u64;
+    attr.raw_tracepoint.prog_fd = program.as_raw_fd().cast_unsigned();
+    // SAFETY: the name outlives the call, which makes a descriptor.
+    unsafe { bpf_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr) }
+}
+
+/// What the kernel tells of a program.
+pub(crate) fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info> {
+    info(program)
+}
+
 /// Writes an entry of a program array.
 pub(crate) fn set_program(
     array: BorrowedFd<'_>,
@@ -68,7 +108,7 @@ pub(crate) fn set_program(
 /// The name of the program with this id. None when the program has no name or is gone, and without
 /// CAP_SYS_ADMIN.
 pub(crate) fn program_name(id: u32) -> Option<String> {
-    let info: bpf_prog_info = info(&program(id).ok()?).ok()?;
+    let info: bpf_prog_info = info(program(id).ok()?.as_fd()).ok()?;
     let name: Vec<u8> = info
         .name
         .iter()
@@ -81,7 +121,7 @@ pub(crate) fn program_name(id: u32) -> Option<String> {
 /// Whether an XDP link holds the program with this id. False without CAP_SYS_ADMIN: the kernel then
 /// lists no links.
 pub(crate) fn is_on_xdp_link(program: u32) -> bool {
-    links().filter_map(|id| info::<bpf_link_info>(&link(id).ok()?).ok()).any(|link| {
+    links().filter_map(|id| info::<bpf_link_info>(link(id).ok()?.as_fd()).ok()).any(|link| {
         // `type_` has the numbers of `enum bpf_link_type`.
         link.prog_id == program && link.type_ == bpf_link_type::BPF_LINK_TYPE_XDP as u32
     })
@@ -123,7 +163,7 @@ unsafe impl Info for bpf_link_info {}
 
 /// What the kernel tells of the object behind a descriptor. An older kernel, whose struct is
 /// shorter, leaves the rest at zero.
-fn info<I: Info>(descriptor: &OwnedFd) -> io::Result<I> {
+fn info<I: Info>(descriptor: BorrowedFd<'_>) -> io::Result<I> {
     // SAFETY: `Info` promises that zeros are a value.
     let mut info: I = unsafe { std::mem::zeroed() };
     let mut attr = attributes();

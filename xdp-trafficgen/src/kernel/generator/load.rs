@@ -2,44 +2,28 @@
 
 use std::io;
 
-use aya::{Ebpf, EbpfLoader, Pod, maps::Map, programs::Xdp};
+use aya::Pod;
 use xdp_trafficgen_ebpf::abi::{BODY_LEN, Group, Line, ROW_TABLE_LINES, timing::EXPONENTIALS};
 
 use crate::{
-    kernel::{KernelError, OBJECT, listener::PortSlot, mapped::Mapped, pins::Pins, program_error},
+    kernel::{
+        KernelError,
+        listener::PortSlot,
+        mapped::Mapped,
+        object::{Loader, Object},
+    },
     plan::{Pacing, Program},
 };
 
-/// All maps but the constants, which are each group's own.
-const SHARED: [&str; 18] = [
-    "WORKERS",
-    "SCHEDULES",
-    "FLOWS",
-    "HEADER_STATES",
-    "VALUES",
-    "FLOW_BODIES",
-    "BODIES",
-    "PROGRAMS",
-    "EGRESS",
-    "DROPS",
-    "FLOW_DROPS",
-    "WORKER_CLOCKS",
-    "STREAMS",
-    "SEGMENTS",
-    "EXPONENTIAL",
-    "CALENDARS",
-    "LATENESS",
-    "STOP",
-];
-
-/// Loads the object specialised for one group. Its programs are not loaded yet.
+/// The object specialised for one group, with the maps of the `first` group's. Its programs are not
+/// loaded yet.
 pub(super) fn load_group(
     program: &Program,
     pacing: Option<&Pacing>,
     group: &Group,
-    pins: Option<&Pins>,
+    first: Option<&Object>,
     place: Option<&PortSlot>,
-) -> Result<Ebpf, KernelError> {
+) -> Result<Object, KernelError> {
     let Program {
         generator,
         rows,
@@ -56,35 +40,32 @@ pub(super) fn load_group(
     row_table.resize(ROW_TABLE_LINES, Line::default());
     let mut size_table = row_sizes.clone();
     size_table.resize(ROW_TABLE_LINES, 0);
-    let mut loader = EbpfLoader::new();
+    let mut loader = Loader::new();
     loader
-        .override_global("GENERATOR", generator, true)
-        .override_global("GROUP", group, true)
-        .override_global("ROWS", row_table.as_flattened(), true)
-        .override_global("ROW_SIZES", size_table.as_slice(), true)
-        .map_max_entries("SCHEDULES", entries(workers.len())?)
-        .map_max_entries("FLOWS", entries(flows.len())?)
-        .map_max_entries("FLOW_DROPS", entries(flows.len())?)
-        .map_max_entries("HEADER_STATES", entries(header_states.len())?)
-        .map_max_entries("VALUES", entries(values.len())?)
-        .map_max_entries("FLOW_BODIES", entries(flow_bodies.len())?)
-        .map_max_entries("BODIES", entries(bodies.len())?)
-        .map_max_entries("WORKER_CLOCKS", entries(workers.len())?)
-        .map_max_entries("STREAMS", entries(pacing.map_or(0, |pacing| pacing.departures.len()))?)
-        .map_max_entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len()))?)
-        .map_max_entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len()))?)
-        .map_max_entries("EXPONENTIAL", entries(EXPONENTIALS)?)
-        .map_max_entries(
-            "LATENESS",
-            entries(pacing.map_or(0, |_| workers.len() * program.turns.len()))?,
-        );
-    if let Some(pins) = pins {
-        pins.share(&mut loader, &SHARED);
-    }
+        .constant("GENERATOR", generator)
+        .constant("GROUP", group)
+        .constants("ROWS", row_table.as_flattened())
+        .constants("ROW_SIZES", &size_table)
+        .entries("SCHEDULES", entries(workers.len())?)
+        .entries("FLOWS", entries(flows.len())?)
+        .entries("FLOW_DROPS", entries(flows.len())?)
+        .entries("HEADER_STATES", entries(header_states.len())?)
+        .entries("VALUES", entries(values.len())?)
+        .entries("FLOW_BODIES", entries(flow_bodies.len())?)
+        .entries("BODIES", entries(bodies.len())?)
+        .entries("WORKER_CLOCKS", entries(workers.len())?)
+        .entries("STREAMS", entries(pacing.map_or(0, |pacing| pacing.departures.len()))?)
+        .entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len()))?)
+        .entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len()))?)
+        .entries("EXPONENTIAL", entries(EXPONENTIALS)?)
+        .entries("LATENESS", entries(pacing.map_or(0, |_| workers.len() * program.turns.len()))?);
     if let Some(place) = place {
         place.share(&mut loader);
     }
-    Ok(loader.load(OBJECT)?)
+    if let Some(first) = first {
+        loader.share_with(first);
+    }
+    loader.load()
 }
 
 /// Entries of a map, of which there is one at least.
@@ -93,38 +74,17 @@ fn entries(len: usize) -> Result<u32, KernelError> {
     entries.map_err(|source| KernelError::Syscall { call: "bpf(BPF_MAP_CREATE)", source })
 }
 
-pub(super) fn xdp_of<'a>(
-    object: &'a mut Ebpf,
-    name: &'static str,
-) -> Result<&'a mut Xdp, KernelError> {
-    object
-        .program_mut(name)
-        .ok_or(KernelError::Missing(name))?
-        .try_into()
-        .map_err(program_error(name))
-}
-
-/// The first object's map: of shared ones, all objects have the same.
-pub(super) fn take(objects: &mut [Ebpf], name: &'static str) -> Result<Map, KernelError> {
-    objects.first_mut().and_then(|object| object.take_map(name)).ok_or(KernelError::Missing(name))
-}
-
-/// The first object's array, in our memory.
+/// The object's array, in our memory.
 pub(super) fn mapped<T: Pod>(
-    objects: &[Ebpf],
+    object: &mut Object,
     name: &'static str,
 ) -> Result<Mapped<T>, KernelError> {
-    Mapped::of(map(objects, name)?, name)
-}
-
-/// The first object's map.
-pub(super) fn map<'a>(objects: &'a [Ebpf], name: &'static str) -> Result<&'a Map, KernelError> {
-    objects.first().and_then(|object| object.map(name)).ok_or(KernelError::Missing(name))
+    Mapped::of(&object.map(name)?, name)
 }
 
 /// Writes the entries of an array.
 pub(super) fn fill<T: Pod>(
-    objects: &[Ebpf],
+    object: &mut Object,
     name: &'static str,
     entries: impl Iterator<Item = T>,
 ) -> Result<(), KernelError> {
@@ -132,7 +92,7 @@ pub(super) fn fill<T: Pod>(
     if entries.peek().is_none() {
         return Ok(());
     }
-    let table = mapped(objects, name)?;
+    let table = mapped(object, name)?;
     for (index, entry) in entries {
         table.set(index, &entry)?;
     }
