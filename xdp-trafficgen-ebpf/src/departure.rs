@@ -13,12 +13,12 @@ use xdp_trafficgen_ebpf::{
     abi::{
         TURN_FLOW_BITS, Worker,
         timing::{
-            BUCKET_BITS, Calendar, FAR, GATHER, IDLE, Lateness, Segment, Stream, WorkerClock,
-            pacing,
+            Calendar, FAR, GATHER, IDLE, Lateness, NEAR_BITS, Segment, Stream, WorkerClock, pacing,
         },
     },
+    calendar::{self, NextStream, StreamTable},
     field::Load as _,
-    timing::{self, NextStream, StreamTable, Tables},
+    timing::{self, Tables},
 };
 
 use crate::{
@@ -213,7 +213,7 @@ fn put_back(clock: &mut WorkerClock, worker: &Worker, number: u32, stream: &mut 
     } else if Rodata::load(&GENERATOR.pacing) == pacing::FLOWS
         && let Some(calendar) = calendar(worker)
     {
-        timing::insert(calendar, number, stream);
+        calendar::insert(calendar, number, stream);
     }
 }
 
@@ -253,7 +253,7 @@ fn calendar(worker: &Worker) -> Option<&'static mut Calendar> {
 #[inline(always)]
 fn chosen(clock: &mut WorkerClock, worker: &Worker, begins: bool) -> Option<u32> {
     if clock.state.chosen == 0 {
-        let last = if begins { u64::MAX } else { (clock.state.now + GATHER) >> BUCKET_BITS };
+        let last = if begins { u64::MAX } else { (clock.state.now + GATHER) >> NEAR_BITS };
         let mut search =
             Search { worker: worker.spec.index, first: first_stream(clock), last, found: 0 };
         call_loop(STEPS, search_step, &mut search);
@@ -271,7 +271,7 @@ fn chosen(clock: &mut WorkerClock, worker: &Worker, begins: bool) -> Option<u32>
 struct Search {
     worker: u32,
     first: u32,
-    /// The last bucket to look at.
+    /// The last of the nearest buckets to look at.
     last: u64,
     /// The stream's number plus one.
     found: u64,
@@ -286,7 +286,7 @@ extern "C" fn search_step(_index: u32, search: *mut Search) -> i64 {
     if calendar.cursor > search.last {
         return 1;
     }
-    match timing::look(calendar, &mut WorkerStreams { first: search.first }) {
+    match calendar::look(calendar, &mut WorkerStreams { first: search.first }) {
         NextStream::Stream(number) => {
             search.found = u64::from(number) + 1;
             1

@@ -1,11 +1,9 @@
 //! Departure times, one after the other: pure arithmetic in whole nanoseconds and exact fractions
-//! of them, so that nothing drifts, and the calendar in which the streams of several flows take
-//! turns.
+//! of them, so that nothing drifts.
 
 use crate::{
     abi::timing::{
-        BUCKET_BITS, BUCKETS, Calendar, EXPONENTIAL_BITS, EXPONENTIALS, Gap, Segment, Stream,
-        StreamSpec, StreamState, stream_kind,
+        EXPONENTIAL_BITS, EXPONENTIALS, Gap, Segment, Stream, StreamSpec, StreamState, stream_kind,
     },
     field::split_mix_64,
 };
@@ -171,116 +169,3 @@ const _: () = assert!(
     EXPONENTIAL_BITS <= 28,
     "a number of 30 or so must fit 2^30 units with room for its gap"
 );
-
-/// A worker's streams, by their number.
-pub trait StreamTable {
-    /// The stream with this number.
-    fn stream(&mut self, number: u32) -> Option<&mut Stream>;
-}
-
-/// What a step through the calendar found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NextStream {
-    /// This stream is next; it is taken out.
-    Stream(u32),
-    /// No stream yet: another step is needed.
-    Nothing,
-}
-
-/// The bucket of a time, counted from the start of the session.
-#[inline(always)]
-const fn bucket(time: u64) -> u64 {
-    time >> BUCKET_BITS
-}
-
-/// Puts a stream into the calendar, at the earliest time its next frame may leave; an overdue
-/// stream, where it is found next.
-#[inline(always)]
-pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Stream) {
-    // The stream may come to stand before the one that was looked at.
-    calendar.at = 0;
-    let at = bucket(stream.state.earliest);
-    let at = if at < calendar.cursor { calendar.cursor } else { at };
-    stream.state.next_in_bucket = head(calendar, at);
-    set_head(calendar, at, number + 1);
-}
-
-/// Takes one step through the calendar: over up to 256 empty buckets, or to the next stream of a
-/// bucket.
-#[inline(always)]
-pub fn look(calendar: &mut Calendar, streams: &mut impl StreamTable) -> NextStream {
-    let cursor = calendar.cursor;
-    if calendar.at == 0 {
-        if *used(calendar, cursor) == 0 {
-            calendar.cursor = (cursor | 0xff) + 1;
-            return NextStream::Nothing;
-        }
-        if *word(calendar, cursor) == 0 {
-            calendar.cursor = (cursor | 3) + 1;
-            return NextStream::Nothing;
-        }
-        calendar.before = 0;
-        calendar.at = head(calendar, cursor);
-        if calendar.at == 0 {
-            calendar.cursor += 1;
-            return NextStream::Nothing;
-        }
-    }
-    let number = calendar.at.wrapping_sub(1);
-    let Some(stream) = streams.stream(number) else {
-        calendar.at = 0;
-        calendar.cursor += 1;
-        return NextStream::Nothing;
-    };
-    let link = stream.state.next_in_bucket;
-    if bucket(stream.state.earliest) > calendar.cursor {
-        // In a later round.
-        calendar.before = calendar.at;
-        calendar.at = link;
-        if link == 0 {
-            calendar.cursor += 1;
-        }
-        return NextStream::Nothing;
-    }
-    stream.state.next_in_bucket = 0;
-    match calendar.before.checked_sub(1) {
-        None => set_head(calendar, cursor, link),
-        Some(before) => {
-            if let Some(before) = streams.stream(before) {
-                before.state.next_in_bucket = link;
-            }
-        }
-    }
-    // Begin with this bucket anew: it may get another stream.
-    calendar.at = 0;
-    NextStream::Stream(number)
-}
-
-/// The word with the head of a bucket.
-#[inline(always)]
-const fn word(calendar: &mut Calendar, bucket: u64) -> &mut u64 {
-    &mut calendar.heads[(bucket / 4) as usize % (BUCKETS / 4)]
-}
-
-/// The first stream of a bucket, plus one; 0: none.
-#[inline(always)]
-const fn head(calendar: &mut Calendar, bucket: u64) -> u32 {
-    (*word(calendar, bucket) >> (bucket % 4 * 16)) as u16 as u32
-}
-
-#[inline(always)]
-const fn set_head(calendar: &mut Calendar, bucket: u64, head: u32) {
-    let shift = bucket % 4 * 16;
-    let word = word(calendar, bucket);
-    *word = *word & !(0xffff << shift) | (head as u16 as u64) << shift;
-    let empty = *word == 0;
-    let bit = 1 << (bucket / 4 % 64);
-    let used = used(calendar, bucket);
-    *used = if empty { *used & !bit } else { *used | bit };
-}
-
-/// Which of the 64 words around a bucket's have streams.
-#[inline(always)]
-const fn used(calendar: &mut Calendar, bucket: u64) -> &mut u64 {
-    &mut calendar.used[(bucket / 256) as usize % (BUCKETS / 256)]
-}

@@ -260,37 +260,69 @@ pub const GATHER: u64 = 50_000;
 /// Frames that were due before a stream's end may leave until so long after it, in nanoseconds.
 pub const GRACE: u64 = 10_000_000;
 
-/// Nanoseconds of a bucket of the calendar, as a power of two. Streams that are due in the same
-/// bucket leave in any order.
-pub const BUCKET_BITS: u32 = 6;
+/// Nanoseconds of the calendar's nearest buckets, as a power of two: 64 ns. Streams that are due in
+/// the same bucket leave in any order.
+pub const NEAR_BITS: u32 = 6;
 
-/// Buckets of the calendar, a power of two: 4.2 ms. Streams that are due later go round.
-pub const BUCKETS: usize = 1 << 16;
+/// Those of the buckets of later departures: 2.1 ms.
+pub const MIDDLE_BITS: u32 = 21;
 
-/// Which stream is due when (a calendar queue: R. Brown, CACM 31(10), 1988): one entry per worker.
+/// Those of the last ones: 8.6 s.
+pub const FAR_BITS: u32 = 33;
+
+/// Nearest buckets: two of the level behind them, 4.2 ms.
+pub const NEAR_BUCKETS: usize = 2 << (MIDDLE_BITS - NEAR_BITS);
+
+/// Buckets of the middle level: two of the last level, 17 s.
+pub const MIDDLE_BUCKETS: usize = 2 << (FAR_BITS - MIDDLE_BITS);
+
+/// Buckets of the last level, a power of two: 37 minutes. Streams that are due later go round.
+pub const FAR_BUCKETS: usize = 1 << 8;
+
+/// Which stream is due when: one entry per worker. See [`crate::calendar`].
+///
+/// Bucket b of a level is at b modulo their number. It names its first stream: the stream's number
+/// plus one, 0 for none, in 16 bits, four of them in each word, the first one lowest.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Calendar {
-    /// The bucket looked at, counted from the start of the session: nothing is due before it.
+    /// The nearest bucket looked at, counted from the start of the session: nothing is due before
+    /// it.
     pub cursor: u64,
-    /// The stream looked at within the bucket, plus one; 0: none yet.
-    pub at: u32,
-    /// The one before it, plus one; 0: it is the first.
-    pub before: u32,
-    /// The first stream of each bucket, plus one; 0: none. Bucket b is at b modulo [`BUCKETS`],
-    /// four of 16 bits in each word, the first one lowest.
-    pub heads: [u64; BUCKETS / 4],
-    /// Which of these words are not 0, a bit for each, the first one lowest.
-    pub used: [u64; BUCKETS / 4 / 64],
+    /// The first stream on its way to the nearest buckets, plus one; 0: none.
+    pub to_near: u64,
+    /// The first one on its way to the middle buckets, plus one; 0: none.
+    pub to_middle: u64,
+    /// Keeps what follows, and the calendars of two workers, in cache lines of their own.
+    pub padding: u64,
+    /// Which words of `used` are not 0, a bit for each, the first one lowest.
+    pub blocks: [u64; NEAR_BUCKETS / 4 / 64 / 64],
+    /// Which words of `near` are not 0, a bit for each, the first one lowest.
+    pub used: [u64; NEAR_BUCKETS / 4 / 64],
+    /// The nearest buckets.
+    pub near: [u64; NEAR_BUCKETS / 4],
+    /// The buckets of the middle level.
+    pub middle: [u64; MIDDLE_BUCKETS / 4],
+    /// The buckets of the last level.
+    pub far: [u64; FAR_BUCKETS / 4],
 }
 
 impl Calendar {
     /// Without streams.
-    pub const EMPTY: Self =
-        Self { cursor: 0, at: 0, before: 0, heads: [0; BUCKETS / 4], used: [0; BUCKETS / 4 / 64] };
+    pub const EMPTY: Self = Self {
+        cursor: 0,
+        to_near: 0,
+        to_middle: 0,
+        padding: 0,
+        blocks: [0; NEAR_BUCKETS / 4 / 64 / 64],
+        used: [0; NEAR_BUCKETS / 4 / 64],
+        near: [0; NEAR_BUCKETS / 4],
+        middle: [0; MIDDLE_BUCKETS / 4],
+        far: [0; FAR_BUCKETS / 4],
+    };
 }
 
-/// Streams of a worker at most: what [`Calendar::heads`] can name.
+/// Streams of a worker at most: what a bucket of a [`Calendar`] can name.
 pub const MAX_STREAMS: usize = u16::MAX as usize;
 
 /// Entries of the table of exponentially distributed numbers, a power of two.
@@ -311,4 +343,8 @@ const _: () = assert!(size_of::<ClockState>() == 56);
 const _: () = assert!(size_of::<ClockCounts>() == 16);
 const _: () = assert!(size_of::<WorkerClock>() == 144);
 const _: () = assert!(size_of::<Lateness>() == 80);
-const _: () = assert!(size_of::<Calendar>() == 16 + 2 * BUCKETS + BUCKETS / 32);
+const _: () = assert!(
+    size_of::<Calendar>()
+        == 64 + NEAR_BUCKETS / 32 + 2 * (NEAR_BUCKETS + MIDDLE_BUCKETS + FAR_BUCKETS)
+);
+const _: () = assert!(size_of::<Calendar>().is_multiple_of(64));

@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use xdp_trafficgen_ebpf::{
     abi::timing::{Calendar, FAR, MAX_STREAMS, Segment, Stream, pacing},
-    timing,
+    calendar, timing,
 };
 
 use self::rates::MAX_NANOS;
@@ -239,7 +239,7 @@ pub(super) fn pacing(
         let own = departures.range(worker);
         let begun = (0..).zip(&mut departures[own]).filter(|(_, stream)| !timing::is_over(stream));
         for (number, stream) in begun {
-            timing::insert(calendar, number, stream);
+            calendar::insert(calendar, number, stream);
         }
     }
     let late = request.port.late_threshold.value;
