@@ -20,7 +20,8 @@ use clap::{Parser, Subcommand};
 
 #[doc(hidden)]
 pub use bench::{
-    Bench, BenchArrivals, BenchCase, BenchCommand, BenchPrograms, BenchRun, BenchSink,
+    Bench, BenchArrivals, BenchCase, BenchCheck, BenchCommand, BenchLatency, BenchPrograms,
+    BenchRun, BenchSink,
 };
 pub use check::Check;
 pub use daemon::Daemon;

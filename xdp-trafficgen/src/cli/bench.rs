@@ -22,6 +22,10 @@ pub struct Bench {
 pub enum BenchCommand {
     /// Send as one case says, and count what arrives
     Run(BenchRun),
+    /// Time the program's own `check` over a case, and say how much memory it took
+    Check(BenchCheck),
+    /// Time the program's start and its end
+    Latency(BenchLatency),
     /// What the programs of all cases are to the kernel
     Programs(BenchPrograms),
     /// Count what another generator sends
@@ -42,6 +46,42 @@ pub struct BenchRun {
     #[arg(long, value_parser = seconds)]
     pub seconds: Duration,
     /// On which CPUs.
+    #[arg(long, value_parser = cpus)]
+    pub cpus: CpuList,
+    /// Queues of the interfaces; without this, one for each CPU.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub queues: Option<u32>,
+    /// Frames that the kernel sends together; the program's default without this.
+    #[arg(long)]
+    pub batch_size: Option<u32>,
+    /// Receive on another CPU, and take so many nanoseconds over each frame.
+    #[arg(long)]
+    pub slow_receiver_ns: Option<u64>,
+    /// End after so many frames of each flow, if they are sent before the time is over.
+    #[arg(long)]
+    pub packets: Option<u64>,
+}
+
+/// Options of `check`.
+#[derive(Args, Debug)]
+pub struct BenchCheck {
+    /// What to check.
+    pub case: BenchCase,
+}
+
+/// Options of `latency`.
+#[derive(Args, Debug)]
+pub struct BenchLatency {
+    /// How many ports, each with an interface of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub ports: u32,
+    /// How often it is started and stopped.
+    #[arg(long, default_value_t = 1)]
+    pub times: u32,
+    /// The rate of each port; full speed without one.
+    #[arg(long)]
+    pub rate: Option<String>,
+    /// The CPUs that ports are spread over, one each.
     #[arg(long, value_parser = cpus)]
     pub cpus: CpuList,
 }
@@ -92,6 +132,16 @@ pub enum BenchCase {
     ManyFlowsLong,
     /// Two such flows, one with a VLAN tag: each has a program of its own, reached by a tail call.
     TwoShapes,
+    /// 64 such flows, which differ in their headers and in what varies.
+    SixtyFourShapesLong,
+    /// 1000 flows of 2000 frames a second each; more than 1 µs is late.
+    ThousandFlowsPaced,
+    /// 20 000 flows of 50 frames a second each; more than 10 µs is late.
+    TwentyThousandFlowsPaced,
+    /// 60 000 flows of 10 frames a second each; more than 10 µs is late.
+    SixtyThousandFlowsPaced,
+    /// 60 000 flows of one frame a second each; more than 10 µs is late.
+    SixtyThousandFlowsSlow,
 }
 
 /// Options of `programs`.
@@ -113,6 +163,9 @@ pub struct BenchSink {
     /// Be there at once, and count from the first line on standard input.
     #[arg(long)]
     pub standing_by: bool,
+    /// Wait for a first frame, and so long after it, before counting.
+    #[arg(long, value_parser = seconds)]
+    pub warm_up: Option<Duration>,
 }
 
 /// Options of `arrivals`.
@@ -129,6 +182,9 @@ pub struct BenchArrivals {
     /// Be there at once, and receive from the first line on standard input.
     #[arg(long)]
     pub standing_by: bool,
+    /// Then wait for a first frame, and so long after it.
+    #[arg(long, requires = "standing_by", value_parser = seconds)]
+    pub warm_up: Option<Duration>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -10,7 +10,7 @@ use crate::{
         send::{self, send_plan, work_out},
     },
     config::Config,
-    host::{Facts, Mac, Netlink},
+    host::{Facts, Mac, Netlink, NetlinkError},
     kernel::{PrivateNetns, Sink, sink::SinkAction},
     output::{streams::say, together::notes},
     units::CpuList,
@@ -18,7 +18,7 @@ use crate::{
 
 pub(super) fn demo(options: &cli::Demo) -> Result<(), CommandError> {
     let capabilities = probe_kernel()?;
-    let stage = CountedPair::set(None)?;
+    let stage = CountedPair::set(None, None)?;
     let sending = format!(
         "sending UDP frames of 64 bytes from {SENDER} to {RECEIVER}, in a namespace of their own, on {} for {}",
         cpus_in_words(&stage.cpus),
@@ -48,24 +48,20 @@ pub(super) struct VethPair {
 
 impl VethPair {
     /// Moves the calling thread, and with it all threads to come, into the new namespace. `cpus`:
-    /// those to send on, all that are allowed when none are given.
-    pub(super) fn lay(cpus: Option<Vec<u32>>) -> Result<Self, CommandError> {
+    /// those to send on, all that are allowed when none are given. `queues`: of each end, one for
+    /// each CPU when none are given.
+    pub(super) fn lay(cpus: Option<Vec<u32>>, queues: Option<u32>) -> Result<Self, CommandError> {
         let netns = PrivateNetns::enter()?;
         let allowed = Facts::gather(&[], &[], None)?.allowed_cpus;
         let cpus = cpus.unwrap_or_else(|| allowed.clone());
         let netlink = Netlink::open().map_err(crate::host::FactsError::from)?;
         // A queue for each CPU: a veth's receive work then stays on the CPU that sends, and no ring
         // overflows.
-        let queues = allowed.iter().chain(&cpus).max().map_or(1, |&last| last + 1);
-        let made = netlink
-            .add_veth(SENDER, RECEIVER, queues)
-            // The kernel's own neighbour discovery would be counted by the receiver too.
-            .and_then(|()| netlink.keep_quiet(SENDER))
-            .and_then(|()| netlink.keep_quiet(RECEIVER))
-            .and_then(|()| netlink.set_up(SENDER))
-            .and_then(|()| netlink.set_up(RECEIVER))
-            .and_then(|()| netlink.links());
-        let links = made.map_err(crate::host::FactsError::from)?;
+        let one_each = || allowed.iter().chain(&cpus).max().map_or(1, |&last| last + 1);
+        let queues = queues.unwrap_or_else(one_each);
+        let links = lay_quietly(&netlink, (SENDER, RECEIVER), queues)
+            .and_then(|()| netlink.links())
+            .map_err(crate::host::FactsError::from)?;
         let receiver_mac = links
             .iter()
             .find(|link| link.name == RECEIVER)
@@ -73,6 +69,21 @@ impl VethPair {
             .unwrap_or_default();
         Ok(Self { cpus, receiver_mac, netns })
     }
+}
+
+/// Two interfaces that face each other, up, with so many queues each.
+fn lay_quietly(
+    netlink: &Netlink,
+    (one, other): (&str, &str),
+    queues: u32,
+) -> Result<(), NetlinkError> {
+    netlink
+        .add_veth(one, other, queues)
+        // The kernel's own neighbour discovery would be counted by the receiver too.
+        .and_then(|()| netlink.keep_quiet(one))
+        .and_then(|()| netlink.keep_quiet(other))
+        .and_then(|()| netlink.set_up(one))
+        .and_then(|()| netlink.set_up(other))
 }
 
 /// A [`VethPair`] with a counting receiver at one end.
@@ -85,9 +96,18 @@ pub(super) struct CountedPair {
 
 impl CountedPair {
     /// As [`VethPair::lay`].
-    pub(super) fn set(cpus: Option<Vec<u32>>) -> Result<Self, CommandError> {
-        let VethPair { cpus, receiver_mac, netns } = VethPair::lay(cpus)?;
-        let sink = Sink::attach(RECEIVER, SinkAction::Drop)?;
+    pub(super) fn set(cpus: Option<Vec<u32>>, queues: Option<u32>) -> Result<Self, CommandError> {
+        Self::slow(cpus, queues, 0)
+    }
+
+    /// The same, with a receiver that takes so many nanoseconds over each frame.
+    pub(super) fn slow(
+        cpus: Option<Vec<u32>>,
+        queues: Option<u32>,
+        busy_ns: u64,
+    ) -> Result<Self, CommandError> {
+        let VethPair { cpus, receiver_mac, netns } = VethPair::lay(cpus, queues)?;
+        let sink = Sink::taking(RECEIVER, SinkAction::Drop, busy_ns)?;
         Ok(Self { sink, cpus, receiver_mac, _netns: netns })
     }
 
@@ -108,6 +128,36 @@ impl CountedPair {
             dst_port: PortRange { first: 1024, last: 65023 },
             src_port: PortRange { first: 49152, last: 49152 },
         })
+    }
+}
+
+/// Pairs of interfaces with a counting receiver each, in a namespace that this process moved into.
+pub(super) struct CountedPairs {
+    /// Of the pairs, in their order.
+    pub(super) sinks: Vec<Sink>,
+    _netns: PrivateNetns,
+}
+
+impl CountedPairs {
+    /// As [`VethPair::lay`], so many of them.
+    pub(super) fn set(count: u32) -> Result<Self, CommandError> {
+        let netns = PrivateNetns::enter()?;
+        let allowed = Facts::gather(&[], &[], None)?.allowed_cpus;
+        let queues = allowed.iter().max().map_or(1, |&last| last + 1);
+        let netlink = Netlink::open().map_err(crate::host::FactsError::from)?;
+        let mut sinks = Vec::new();
+        for number in 0..count {
+            let receiver = format!("rx{number}");
+            lay_quietly(&netlink, (&Self::sender(number), &receiver), queues)
+                .map_err(crate::host::FactsError::from)?;
+            sinks.push(Sink::attach(&receiver, SinkAction::Drop)?);
+        }
+        Ok(Self { sinks, _netns: netns })
+    }
+
+    /// The sending end of a pair.
+    pub(super) fn sender(number: u32) -> String {
+        format!("tx{number}")
     }
 }
 

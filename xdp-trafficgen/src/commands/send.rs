@@ -202,7 +202,7 @@ pub(super) fn drive(
 /// The receiver's count once it has seen everything that was sent: the last frames of a veth may
 /// still be waiting for a softirq on another CPU. Gives up after half a second, for frames that are
 /// lost are lost.
-fn settled(
+pub(super) fn settled(
     sink: &Sink,
     snapshot: &Snapshot,
 ) -> Result<xdp_trafficgen_ebpf::abi::Sink, CommandError> {

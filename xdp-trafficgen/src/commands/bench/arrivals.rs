@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use super::standing::wait_for_the_word;
+use super::standing::{wait_for_the_word, warm_up};
 use crate::{
     cli::{self, WarmUp},
     commands::{
@@ -21,9 +21,12 @@ pub(super) fn arrivals(options: &cli::BenchArrivals) -> Result<(), CommandError>
     if options.standing_by {
         // In the place of the one that writes down when frames arrive, whose log has room for those
         // that are wanted.
-        let _there = Sink::attach(&options.interface, SinkAction::Drop)?;
+        let there = Sink::attach(&options.interface, SinkAction::Drop)?;
         if !wait_for_the_word()? {
             return Ok(());
+        }
+        if let Some(time) = options.warm_up {
+            warm_up(&there, time)?;
         }
     }
     let arrivals = Arrivals::attach(&options.interface, Match::default(), capacity)?;

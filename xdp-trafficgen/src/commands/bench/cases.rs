@@ -4,6 +4,23 @@ use std::time::Duration;
 
 use crate::cli::BenchCase;
 
+/// When the flows of a case end, and the batches they are sent in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) duration: Duration,
+    /// Of each flow.
+    pub(super) packets: Option<u64>,
+    /// Frames; the default when none.
+    pub(super) batch_size: Option<u32>,
+}
+
+impl Limits {
+    /// An end by time alone.
+    pub(super) const fn of(duration: Duration) -> Self {
+        Self { duration, packets: None, batch_size: None }
+    }
+}
+
 /// The flows of a case. `{interface}` is sent out of, the destination MAC address is the
 /// receiver's.
 pub(super) fn toml(
@@ -11,23 +28,50 @@ pub(super) fn toml(
     interface: &str,
     receiver: &str,
     cpus: &[u32],
-    duration: Duration,
+    Limits { duration, packets, batch_size }: Limits,
 ) -> String {
     let cpus = cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let line = |key: &str, value: Option<u64>| {
+        value.map_or_else(String::new, |value| format!("{key} = {value}\n"))
+    };
     let mut text = format!(
-        "[[ports]]\nname = 'p'\ninterface = '{interface}'\ncpus = '{cpus}'\n{}",
+        "[[ports]]\nname = 'p'\ninterface = '{interface}'\ncpus = '{cpus}'\n{}{}",
+        line("batch_size", batch_size.map(u64::from)),
         port(case)
     );
     for (number, flow) in flows(case, receiver).into_iter().enumerate() {
         text += &format!(
-            "[[flows]]\nname = 'f{number}'\nport = 'p'\nduration = '{}'\n{flow}\n",
-            humantime::format_duration(duration)
+            "[[flows]]\nname = 'f{number}'\nport = 'p'\nduration = '{}'\n{}{flow}\n",
+            humantime::format_duration(duration),
+            line("packets", packets),
         );
     }
     text
 }
 
-/// A rate that is never reached, and nobody minds.
+/// How many flows a case has.
+pub(super) fn flow_count(case: BenchCase) -> usize {
+    flows(case, "02:00:00:00:00:02").len()
+}
+
+/// Flows with a rate of their own that can be kept: how many, and frames a second of each.
+const fn paced(case: BenchCase) -> Option<(u32, u32)> {
+    match case {
+        BenchCase::ThousandFlowsPaced => Some((1000, 2000)),
+        BenchCase::TwentyThousandFlowsPaced => Some((20_000, 50)),
+        BenchCase::SixtyThousandFlowsPaced => Some((60_000, 10)),
+        BenchCase::SixtyThousandFlowsSlow => Some((60_000, 1)),
+        _ => None,
+    }
+}
+
+/// Frames that a case with such flows has to send in a time.
+pub(super) fn due(case: BenchCase, time: Duration) -> Option<f64> {
+    let (flows, rate) = paced(case)?;
+    Some(f64::from(flows) * f64::from(rate) * time.as_secs_f64())
+}
+
+/// Rates that are never reached and nobody minds, or what counts as late.
 fn port(case: BenchCase) -> &'static str {
     match case {
         BenchCase::OneFlowPaced => {
@@ -36,6 +80,10 @@ fn port(case: BenchCase) -> &'static str {
         BenchCase::SixtyFourFlowsPaced => {
             "late_threshold = '100 days'\nbehind = { catch_up = '100 days' }\n"
         }
+        BenchCase::ThousandFlowsPaced => "late_threshold = '1us'\n",
+        BenchCase::TwentyThousandFlowsPaced
+        | BenchCase::SixtyThousandFlowsPaced
+        | BenchCase::SixtyThousandFlowsSlow => "late_threshold = '10us'\n",
         _ => "",
     }
 }
@@ -78,6 +126,15 @@ fn flows(case: BenchCase, receiver: &str) -> Vec<String> {
         BenchCase::OneFlowLong => many(receiver, 1, LONG_PORTS),
         BenchCase::SixtyFourFlowsLong => many(receiver, 64, LONG_PORTS),
         BenchCase::ManyFlowsLong => many(receiver, 4096, LONG_PORTS),
+        BenchCase::ThousandFlowsPaced
+        | BenchCase::TwentyThousandFlowsPaced
+        | BenchCase::SixtyThousandFlowsPaced
+        | BenchCase::SixtyThousandFlowsSlow => {
+            let (count, rate) = paced(case).unwrap_or_default();
+            let own_rate = |flow| format!("rate = '{rate}pps'\n{flow}");
+            many(receiver, count, "").into_iter().map(own_rate).collect()
+        }
+        BenchCase::SixtyFourShapesLong => (0..64).map(|number| shape(receiver, number)).collect(),
         BenchCase::TwoShapes => {
             let plain = udp(receiver, "", LONG_PORTS);
             vec![plain.clone(), plain.replace("{ ipv4", "{ vlan = { id = 1 } }, { ipv4")]
@@ -145,6 +202,32 @@ fn many(receiver: &str, count: u32, source_port: &str) -> Vec<String> {
             udp(receiver, &ip, &format!("{source_port}dst_port = {}", 1024 + number))
         })
         .collect()
+}
+
+/// One of 64 flows of 60 000 frames each whose headers or varying fields no other has: bits of the
+/// number say which VLAN tags it has, whether it is IPv4 or IPv6 and UDP or TCP, and what varies
+/// beside the source port.
+fn shape(receiver: &str, number: u32) -> String {
+    let has = |bit: u32| number & 1 << bit != 0;
+    let tags = match number & 3 {
+        0 => "",
+        1 => "{ vlan = { id = 1 } }, ",
+        2 => "{ vlan = { id = 1 } }, { vlan = { id = 2 } }, ",
+        _ => "{ vlan = { id = { increment = { start = 1, count = 100 } } } }, ",
+    };
+    let source = |start, count| {
+        if has(4) { format!("src = {}", counting(start, count)) } else { String::new() }
+    };
+    let ip = if has(2) {
+        format!("{{ ipv6 = {{ {} }} }}", source("'2001:db8::1'", "250"))
+    } else {
+        format!("{{ ipv4 = {{ {} }} }}", source("'10.0.0.1'", "250"))
+    };
+    let l4 = if has(3) { "tcp" } else { "udp" };
+    let destination = if has(5) { counting("2048", "1000") } else { "2048".to_owned() };
+    format!(
+        "size = 90\npacket = [{{ ethernet = {{ dst = '{receiver}' }} }}, {tags}{ip}, {{ {l4} = {{ {LONG_PORTS}dst_port = {destination} }} }}]"
+    )
 }
 
 fn counting(start: &str, count: &str) -> String {

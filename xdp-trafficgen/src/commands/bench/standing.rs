@@ -5,11 +5,14 @@
 //! check_iface_support of its xdp-trafficgen.c), and of a veth that is so once its peer has a
 //! native program.
 
-use std::io;
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
-use crate::{commands::CommandError, output::format::emit_text};
+use crate::{commands::CommandError, kernel::Sink, output::format::emit_text};
 
 /// Says on standard output that it is there, in a line of its own, and waits for a line on standard
 /// input. Whether one came; none comes to one that is only to be there.
@@ -20,4 +23,17 @@ pub(super) fn wait_for_the_word() -> Result<bool, CommandError> {
         .read_line(&mut word)
         .map_err(|source| CommandError::System { what: "cannot read standard input", source })?;
     Ok(bytes > 0)
+}
+
+/// How long a first frame may take: others load files and programs, and wait for the kernel.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for a first frame, and so long after it. That none came is seen in what is counted then.
+pub(super) fn warm_up(sink: &Sink, time: Duration) -> Result<(), CommandError> {
+    let (before, started) = (sink.count()?.frames, Instant::now());
+    while sink.count()?.frames == before && started.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(time);
+    Ok(())
 }

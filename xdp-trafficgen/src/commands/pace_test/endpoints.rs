@@ -25,7 +25,7 @@ impl Endpoints {
     pub(super) fn find(options: &cli::PaceTest) -> Result<Self, CommandError> {
         let cpus = options.cpus.as_ref().map(|cpus| cpus.0.clone());
         let Some(sender) = options.interface.clone() else {
-            let wire = VethPair::lay(cpus.clone())?;
+            let wire = VethPair::lay(cpus.clone(), None)?;
             return Ok(Self {
                 sender: SENDER.to_owned(),
                 receiver: RECEIVER.to_owned(),
