@@ -1,28 +1,69 @@
 //! `cargo xtask bench`: what the generator's rate is worth, as ratios measured in one run.
 //!
-//! Absolute rates differ from machine to machine and from minute to minute, so a row compares two
-//! things by pairs of measurements made one right after the other, in the order ABBA, and shows the
-//! median of the pairs' ratios. Bars are shown beside the results and not enforced: a busy machine
-//! is no reason to fail. Every measurement happens in a network namespace of its own and counts
-//! what arrives at a receiver that drops everything.
+//! Absolute rates differ from machine to machine and from minute to minute, so a rate is compared by
+//! pairs of measurements made one right after the other, in the order ABBA, and shown as the median
+//! of the pairs' ratios. Other figures, such as frames that left late, are those of several runs.
+//! Bars are shown beside the results and not enforced: a busy machine is no reason to fail. Every
+//! measurement happens in a network namespace of its own and counts what arrives at a receiver that
+//! drops everything.
+//!
+//! Two versions are compared in one of two ways: by the reports of two runs (`--compare`), or, more
+//! exactly, with their programs measured in turns (`--against`).
 
-use std::{fs, thread, time::Duration};
+pub(crate) mod bar;
+mod difference;
+mod measure;
+mod pairs;
+pub(crate) mod report;
+mod rows;
+pub(crate) mod sample;
+
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
+use self::{
+    bar::Bar,
+    measure::{Figure, received_mpps},
+    pairs::Pairs,
+    report::{Machine, RATIO, Report, Row},
+    rows::{FLOOR, PORT_RANGE, PORT_RANGE_ON_TWO, SUBJECTS, Side, Subject},
+    sample::Sample,
+};
 use crate::{bench_program, build, median::median, pacing, peers, setup, verifier};
 
 /// Flags of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Pairs of measurements in a row of the table
+    /// Pairs of measurements in a row that compares rates
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Length of one measurement
+    /// Length of one such measurement
     #[arg(long, default_value = "0.5", value_parser = parse_seconds)]
     seconds: Duration,
+    /// Measurements in a row of another figure
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+    /// Only rows whose name contains this, without programs and gaps
+    #[arg(long, value_name = "SUBSTRING")]
+    rows: Option<String>,
+    /// Write all rows and the machine's description to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Say which rows differ from those of an earlier --json, by more than the spread; with a second
+    /// file, compare the two and measure nothing
+    #[arg(long, value_names = ["OLD.json", "NEW.json"], num_args = 1..=2)]
+    compare: Vec<PathBuf>,
+    /// Compare with another build, whose measurements are made in turns with this one's: the path of
+    /// its xdp-trafficgen-bench, with its xdp-trafficgen beside it
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "compare")]
+    against: Option<PathBuf>,
     /// Only what the programs are to the verifier, and take by themselves
     #[arg(long)]
     programs_only: bool,
@@ -43,323 +84,322 @@ fn parse_seconds(text: &str) -> Result<Duration> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
-/// Measures all rows and prints the table.
+impl Arguments {
+    /// Whether a row of this name is wanted.
+    fn want(&self, name: &str) -> bool {
+        self.rows.as_ref().is_none_or(|part| name.to_lowercase().contains(&part.to_lowercase()))
+    }
+}
+
+/// Measures all rows, prints them, and compares them with others if that is wanted.
 pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
+    if let [old, new] = &arguments.compare[..] {
+        return differences(&Report::read(old)?, &Report::read(new)?);
+    }
+    // A file that cannot be read is said before everything is measured.
+    let old = arguments.compare.first().map(|path| Report::read(path)).transpose()?;
     ensure!(
         setup::is_root()?,
         "bench makes network namespaces and loads eBPF programs: run it as root"
     );
     build::program(sh)?;
 
-    println!("{}", machine());
     let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get());
-    if arguments.pacing_only {
-        return pacing::table(sh, arguments.pacing_runs, cpus);
+    let bench = Bench { sh, arguments, cpus, redirect_ns: redirect_ns(sh)? };
+    let mut report = Report { machine: Machine::this(sh, bench.redirect_ns), rows: Vec::new() };
+    println!("{}", report.machine);
+    if let Some(other) = &arguments.against {
+        report.rows = bench.against(other)?;
+        return arguments.json.as_ref().map_or(Ok(()), |path| report.write(path));
     }
-    let programs = verifier::table(sh, arguments.bless);
-    if arguments.programs_only {
-        return programs;
+    let whole = arguments.rows.is_none();
+    let mut programs = Ok(());
+    if whole && !arguments.pacing_only {
+        programs = verifier::table(sh, arguments.bless);
     }
-    let mut rows = Vec::new();
-    for (case, against, bar) in ONE_CORE {
-        rows.push(own(sh, arguments, (case, "0"), (against, "0"), bar)?);
+    if !arguments.programs_only && !arguments.pacing_only {
+        println!(
+            "{} interleaved pairs of {} s, or {} measurements; 64-byte frames unless sizes are mixed or VXLAN's 128",
+            arguments.rounds,
+            arguments.seconds.as_secs_f64(),
+            arguments.runs
+        );
+        println!("{}", report::head());
+        report.rows = bench.rows()?;
     }
-    if cpus >= 2 {
-        rows.push(own(sh, arguments, ("port-range", "0,1"), ("port-range", "0"), Some(1.85))?);
-    } else {
-        eprintln!("bench: two cores against one is left out: this machine has only one");
+    if whole && !arguments.programs_only {
+        report.rows.extend(pacing::table(sh, arguments.pacing_runs, cpus)?);
     }
-    for peer in peers::find(sh)? {
-        rows.push(against(sh, arguments, &peer));
+    if let Some(path) = &arguments.json {
+        report.write(path)?;
     }
-
-    println!(
-        "{} interleaved pairs a row, {} s a measurement, 64-byte frames unless sizes are mixed or VXLAN's 128; medians",
-        arguments.rounds,
-        arguments.seconds.as_secs_f64()
-    );
-    println!(
-        "{:<32} {:<36} {:>6} {:>6} {:>7}  {:<13} bar",
-        "A", "B", "A Mpps", "B Mpps", "A / B", "least–most"
-    );
-    for row in rows {
-        println!("{row}");
+    if let Some(old) = old {
+        differences(&old, &report)?;
     }
-    pacing::table(sh, arguments.pacing_runs, cpus)?;
     programs
 }
 
-/// What is measured on one core, what it is compared with, and the bar. Rows without a bar are
-/// sequences too long to be recorded, whose frames are computed one by one. `--uncounted`: no
-/// program is attached to the trace points that report the fate of frames.
-const ONE_CORE: [(&str, &str, Option<f64>); 19] = [
-    ("port-range", "floor", Some(0.95)),
-    ("four-fields", "floor", Some(0.92)),
-    ("eight-fields", "floor", Some(0.88)),
-    ("vxlan", "floor", Some(0.85)),
-    ("imix", "floor", Some(0.85)),
-    ("sixty-four-flows", "one-flow", Some(0.95)),
-    ("many-flows", "one-flow", Some(0.93)),
-    ("port-range", "port-range --uncounted", Some(0.97)),
-    ("sixty-four-flows", "sixty-four-flows --uncounted", Some(0.97)),
-    ("one-flow-paced", "one-flow", None),
-    ("long-port-range", "floor", None),
-    ("four-fields-long", "floor", None),
-    ("four-fields-random", "floor", None),
-    ("eight-fields-long", "floor", None),
-    ("vxlan-long", "floor", None),
-    ("imix-long", "floor", None),
-    ("sixty-four-flows-long", "one-flow-long", None),
-    ("many-flows-long", "one-flow-long", None),
-    ("two-shapes", "one-flow-long", None),
-];
-
-/// A row between two cases of this generator, each `(case, CPUs)`.
-fn own(
-    sh: &Shell,
-    arguments: &Arguments,
-    a: (&str, &str),
-    b: (&str, &str),
-    bar: Option<f64>,
-) -> Result<Row> {
-    let (left, right) = (describe(a), describe(b));
-    eprintln!("bench: {left} against {right}");
-    let seconds = arguments.seconds;
-    let comparison =
-        compare(arguments.rounds, || own_mpps(sh, a, seconds), || own_mpps(sh, b, seconds))?;
-    Ok(Row { a: left, b: right, bar, outcome: Ok(comparison) })
+fn differences(old: &Report, new: &Report) -> Result<()> {
+    difference::between(old, new)?.iter().for_each(|line| println!("{line}"));
+    Ok(())
 }
 
-/// A row between this generator's port range and another generator, which may fail for reasons of
-/// its own.
-fn against(sh: &Shell, arguments: &Arguments, peer: &peers::Peer) -> Row {
-    let ours = ("port-range", "0");
-    eprintln!("bench: {} against {}", describe(ours), peer.name);
-    let seconds = arguments.seconds;
-    let mut size = None;
-    let outcome = match &peer.command {
-        Err(reason) => Err(reason.clone()),
-        Ok(command) => {
-            let receiver = ["sink".to_owned()];
+/// How often the redirect is measured, before everything else.
+const REDIRECTS: u16 = 5;
+
+/// What a frame of the program that only redirects takes.
+fn redirect_ns(sh: &Shell) -> Result<f64> {
+    let told = Duration::from_millis(500);
+    let mpps = (0..REDIRECTS)
+        .map(|_| received_mpps(&FLOOR.measurement.run(sh, &bench_program(), told)?))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(1e3 / median(mpps.into_iter()))
+}
+
+/// What all rows need.
+struct Bench<'a> {
+    sh: &'a Shell,
+    arguments: &'a Arguments,
+    cpus: usize,
+    redirect_ns: f64,
+}
+
+impl Bench<'_> {
+    /// Measures and prints the rows that are wanted.
+    fn rows(&self) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        let mut take = |row: Row| {
+            println!("{row}");
+            rows.push(row);
+        };
+        for subject in SUBJECTS {
+            match subject {
+                Subject::Ratio(a, b, bar) => self.ratio(a, b, *bar).into_iter().for_each(&mut take),
+                Subject::Alone(side, figures) => {
+                    self.alone(side, figures, subject).into_iter().for_each(&mut take);
+                }
+            }
+        }
+        for (number, peer) in peers::find(self.sh, self.cpus)?.iter().enumerate() {
+            self.peer(number, peer).into_iter().for_each(&mut take);
+        }
+        ensure!(
+            !rows.is_empty(),
+            "no row has that in its name: `cargo xtask bench` shows them all"
+        );
+        Ok(rows)
+    }
+
+    /// Whether this machine has the cores; says so otherwise.
+    fn has_cores(&self, name: &str, cores: usize) -> bool {
+        let enough = self.cpus >= cores;
+        if !enough {
+            eprintln!("bench: {name} is left out: this machine has {} CPU", self.cpus);
+        }
+        enough
+    }
+
+    /// A measurement of one of the two sides, by this build.
+    fn report(&self, side: &Side) -> Result<Value> {
+        side.measurement.run(self.sh, &bench_program(), self.arguments.seconds)
+    }
+
+    fn mpps(&self, side: &Side) -> Result<f64> {
+        received_mpps(&self.report(side)?)
+    }
+
+    fn ratio(&self, a: &Side, b: &Side, bar: Bar) -> Option<Row> {
+        let name = format!("{} / {}", a.name, b.name);
+        if !self.arguments.want(&name) || !self.has_cores(&name, a.cores.max(b.cores)) {
+            return None;
+        }
+        let how = rows::how(&Subject::Ratio(*a, *b, bar));
+        let pairs = Pairs::measure(self.arguments.rounds, || self.mpps(a), || self.mpps(b));
+        Some(self.row_of(name, how, pairs, bar))
+    }
+
+    /// A row of pairs of rates.
+    fn row_of(&self, name: String, how: String, pairs: Result<Pairs>, bar: Bar) -> Row {
+        match pairs {
+            Err(error) => Row::failed(name, how, &error),
+            Ok(pairs) => {
+                let bar = bar.on(self.redirect_ns);
+                let mut row = Row::measured((name, how), (RATIO, false), pairs.ratios(), bar);
+                row.mpps = Some((pairs.a().median(), pairs.b().median()));
+                row
+            }
+        }
+    }
+
+    fn alone(&self, side: &Side, figures: &[(Figure, Bar)], subject: &Subject) -> Vec<Row> {
+        let name = |figure: Figure| format!("{}: {}", side.name, figure.unit());
+        let wanted: Vec<_> =
+            figures.iter().filter(|(figure, _)| self.arguments.want(&name(*figure))).collect();
+        if wanted.is_empty() || !self.has_cores(side.name, side.cores) {
+            return Vec::new();
+        }
+        let reports =
+            (0..self.arguments.runs).map(|_| self.report(side)).collect::<Result<Vec<_>>>();
+        let row = |&&(figure, bar): &&(Figure, Bar)| {
+            let (name, how) = (name(figure), rows::how(subject));
+            let values = match &reports {
+                Ok(reports) => reports.iter().map(|report| figure.of(report)).collect(),
+                // Every figure fails for the same reason.
+                Err(error) => Err(anyhow::anyhow!("{error:#}")),
+            };
+            match values {
+                Ok(values) => Row::measured(
+                    (name, how),
+                    (figure.unit(), figure.less_is_better()),
+                    Sample { values },
+                    bar.on(self.redirect_ns),
+                ),
+                Err(error) => Row::failed(name, how, &error),
+            }
+        };
+        wanted.iter().map(row).collect()
+    }
+
+    /// This generator's port range by another generator's, which may fail for reasons of its own.
+    /// `number` tells those apart that have the same name.
+    fn peer(&self, number: usize, peer: &peers::Peer) -> Option<Row> {
+        let ours = if peer.cores == 1 { PORT_RANGE } else { PORT_RANGE_ON_TWO };
+        let name = format!("{} / {}", ours.name, peer.name);
+        if !self.arguments.want(&name) {
+            return None;
+        }
+        let bar = match (peer.is_live_frames, peer.cores) {
+            (true, 1) => rows::PEER_BAR,
+            (true, _) => rows::PEER_BAR_ON_TWO,
+            (false, _) => Bar::None,
+        };
+        let mut size = None;
+        let pairs = peer.command.clone().and_then(|command| {
+            let receiver = ["sink".to_owned(), format!("--warm-up={}", peers::WARM_UP_SECONDS)];
             let theirs = || {
-                let report = peers::measure(command, &receiver, seconds)?;
+                let report = peers::measure(&command, &receiver, self.arguments.seconds)?;
+                let report: Value = serde_json::from_str(&report)
+                    .with_context(|| format!("not a report: {report:?}"))?;
                 size = frame_size(&report);
                 received_mpps(&report)
             };
-            compare(arguments.rounds, || own_mpps(sh, ours, seconds), theirs)
-                .map_err(|error| format!("{error:#}"))
+            let measured = Pairs::measure(self.arguments.rounds, || self.mpps(&ours), theirs);
+            measured.map_err(|error| format!("`{}`: {error:#}", command.join(" ")))
+        });
+        let pairs = pairs.map_err(|why| anyhow::anyhow!(why));
+        // Not every generator makes frames as small as this one's.
+        let others = size.filter(|&size| size != SIZE);
+        let others = others.map(|size| format!(", {size}-byte frames")).unwrap_or_default();
+        let how = format!("`{}` by peer {number}{others}", ours.measurement.command);
+        Some(self.row_of(name + &others, how, pairs, bar))
+    }
+
+    /// Each thing that is measured, by this build and by another, in turns.
+    fn against(&self, other: &Path) -> Result<Vec<Row>> {
+        ensure!(
+            other.is_file(),
+            "{} is no file: give the path of the other build's xdp-trafficgen-bench",
+            other.display()
+        );
+        println!("{:<50} {:>9} {:>9} {:<19}", "", "this", "other", "this by other, 95 %");
+        let mut rows = Vec::new();
+        for (side, figures) in things() {
+            let name = |figure: Figure| format!("{}: {}", side.name, figure.unit());
+            if !figures.iter().any(|&figure| self.arguments.want(&name(figure)))
+                || !self.has_cores(side.name, side.cores)
+            {
+                continue;
+            }
+            let theirs = || side.measurement.run(self.sh, other, self.arguments.seconds);
+            let rounds = match figures {
+                [Figure::Mpps] => self.arguments.rounds,
+                _ => self.arguments.runs,
+            };
+            let pairs = Pairs::measure(rounds, || self.report(&side), theirs);
+            for &figure in figures {
+                let how =
+                    format!("`{}` by this build and the other, in turns", side.measurement.command);
+                let row = pairs.as_ref().map_err(|error| anyhow::anyhow!("{error:#}")).and_then(
+                    |pairs| {
+                        let pairs = pairs.read(|report| figure.of(report))?;
+                        print_turns(&name(figure), &pairs, figure);
+                        Ok(Row::measured(
+                            (name(figure), how.clone()),
+                            (RATIO, figure.less_is_better()),
+                            pairs.ratios(),
+                            Bar::None,
+                        ))
+                    },
+                );
+                rows.push(row.unwrap_or_else(|error| {
+                    println!("{:<50} {error:#}", name(figure));
+                    Row::failed(name(figure), how, &error)
+                }));
+            }
         }
-    };
-    // Not every generator makes frames as small as this one's.
-    let others = size.filter(|&size| size != SIZE).map(|size| format!(", {size}-byte frames"));
-    Row {
-        a: describe(ours),
-        b: peer.name.clone() + others.as_deref().unwrap_or_default(),
-        bar: None,
-        outcome,
+        Ok(rows)
     }
 }
 
-fn describe((case, cpus): (&str, &str)) -> String {
-    let case = match case {
-        "floor" => "redirect only",
-        "port-range" => "port range",
-        "port-range --uncounted" => "port range, uncounted",
-        "sixty-four-flows --uncounted" => "64 flows, uncounted",
-        "long-port-range" => "64 000 ports",
-        "four-fields" => "four fields",
-        "four-fields-long" => "four fields, long",
-        "four-fields-random" => "four fields, random",
-        "eight-fields" => "eight fields",
-        "eight-fields-long" => "eight fields, long",
-        "vxlan" => "VXLAN, six fields",
-        "vxlan-long" => "VXLAN, six fields, long",
-        "imix" => "IMIX",
-        "imix-long" => "IMIX, 64 000 ports",
-        "one-flow" => "one flow",
-        "one-flow-paced" => "one flow, at a rate out of reach",
-        "sixty-four-flows" => "64 flows",
-        "many-flows" => "4096 flows",
-        "one-flow-long" => "one flow, 60 000 ports",
-        "sixty-four-flows-long" => "64 flows, 60 000 ports",
-        "two-shapes" => "two programs, 60 000 ports",
-        "many-flows-long" => "4096 flows, 60 000 ports",
-        other => other,
-    };
-    format!("{case}, {}", if cpus.contains(',') { "2 cores" } else { "1 core" })
+fn print_turns(name: &str, pairs: &Pairs, figure: Figure) {
+    let interval = pairs.ratios().interval();
+    println!(
+        "{name:<50} {:>9} {:>9} {:<19} {}",
+        report::number(pairs.a().median()),
+        report::number(pairs.b().median()),
+        format!("{:.3}–{:.3}", interval.0, interval.1),
+        difference::verdict_of_ratio(interval, figure.less_is_better())
+    );
 }
 
-fn own_mpps(sh: &Shell, (case, cpus): (&str, &str), seconds: Duration) -> Result<f64> {
-    let program = bench_program();
-    let seconds = seconds.as_secs_f64().to_string();
-    let case = case.split(' ');
-    let report =
-        cmd!(sh, "{program} run {case...} --seconds {seconds} --cpus {cpus}").quiet().read()?;
-    received_mpps(&report)
+/// Everything that the rows measure, each once, with the figures that are read from it.
+fn things() -> Vec<(Side, &'static [Figure])> {
+    let mut things: Vec<(Side, &[Figure])> = Vec::new();
+    let mut add = |side: &Side, figures: &'static [Figure]| {
+        if !things.iter().any(|(known, _)| known.measurement == side.measurement) {
+            things.push((*side, figures));
+        }
+    };
+    for subject in SUBJECTS {
+        match subject {
+            Subject::Ratio(a, b, _) => {
+                add(a, &[Figure::Mpps]);
+                add(b, &[Figure::Mpps]);
+            }
+            Subject::Alone(side, figures) => {
+                let figures: Vec<Figure> = figures.iter().map(|(figure, _)| *figure).collect();
+                add(side, figures.leak());
+            }
+        }
+    }
+    things
 }
 
 /// Bytes of this generator's frames on the wire.
 const SIZE: u64 = 64;
 
 /// Bytes of a frame on the wire, from a report such as `{"frames_rx": 1000, "bytes_rx": 66000}`.
-fn frame_size(report: &str) -> Option<u64> {
-    let parsed: Value = serde_json::from_str(report).ok()?;
-    parsed["bytes_rx"].as_u64()?.checked_div(parsed["frames_rx"].as_u64()?)
-}
-
-/// The rate in a report such as `{"frames_rx": 4700000, "duration_ns": 1000000000}`.
-fn received_mpps(report: &str) -> Result<f64> {
-    let parsed: Value =
-        serde_json::from_str(report).with_context(|| format!("not a report: {report:?}"))?;
-    let number =
-        |key| parsed[key].as_f64().with_context(|| format!("no {key} in the report {report:?}"));
-    let (frames, nanoseconds) = (number("frames_rx")?, number("duration_ns")?);
-    ensure!(frames > 0.0 && nanoseconds > 0.0, "no frame arrived");
-    Ok(frames * 1e3 / nanoseconds)
-}
-
-/// Measures pairs in the order ABBA, so that a drift of the machine's speed favours neither.
-fn compare(
-    rounds: u16,
-    mut a: impl FnMut() -> Result<f64>,
-    mut b: impl FnMut() -> Result<f64>,
-) -> Result<Comparison> {
-    let mut pairs = Vec::new();
-    for round in 0..rounds {
-        pairs.push(if round % 2 == 0 {
-            let first = a()?;
-            (first, b()?)
-        } else {
-            let first = b()?;
-            (a()?, first)
-        });
-    }
-    Ok(Comparison::of(&pairs))
-}
-
-/// The result of one row's pairs; rates in Mpps.
-#[derive(Debug, PartialEq)]
-struct Comparison {
-    a: f64,
-    b: f64,
-    ratio: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Comparison {
-    fn of(pairs: &[(f64, f64)]) -> Self {
-        let ratios = || pairs.iter().map(|(a, b)| a / b);
-        Self {
-            a: median(pairs.iter().map(|(a, _)| *a)),
-            b: median(pairs.iter().map(|(_, b)| *b)),
-            ratio: median(ratios()),
-            least: ratios().fold(f64::INFINITY, f64::min),
-            most: ratios().fold(f64::NEG_INFINITY, f64::max),
-        }
-    }
-}
-
-/// One line of the table; it says why where a comparison could not be made.
-struct Row {
-    a: String,
-    b: String,
-    bar: Option<f64>,
-    outcome: Result<Comparison, String>,
-}
-
-impl std::fmt::Display for Row {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:<32} {:<36} ", self.a, self.b)?;
-        let Comparison { a, b, ratio, least, most } = match &self.outcome {
-            Ok(comparison) => comparison,
-            Err(reason) => return f.write_str(reason),
-        };
-        let spread = format!("{least:.3}–{most:.3}");
-        write!(f, "{a:>6.2} {b:>6.2} {ratio:>7.3}  {spread:<13} ")?;
-        match self.bar {
-            Some(bar) => write!(f, "≥ {bar} {}", if *ratio >= bar { "met" } else { "not met" }),
-            None => f.write_str("-"),
-        }
-    }
-}
-
-/// The machine on which the figures were measured.
-fn machine() -> String {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let cpus = thread::available_parallelism().map_or(0, |cpus| cpus.get());
-    format!(
-        "Linux {}, {}, {cpus} CPUs",
-        release.trim(),
-        model.map_or("unknown CPU", |(_, name)| name)
-    )
+fn frame_size(report: &Value) -> Option<u64> {
+    report["bytes_rx"].as_u64()?.checked_div(report["frames_rx"].as_u64()?)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::collections::BTreeSet;
 
-    use super::{Comparison, Row, compare, frame_size, parse_seconds, received_mpps};
+    use serde_json::json;
 
-    #[test]
-    fn a_comparison_is_the_median_of_ratios_not_the_ratio_of_medians() {
-        let pairs = [(1.0, 2.0), (4.0, 4.0), (6.0, 3.0), (5.0, 10.0), (8.0, 8.0)];
-        let expected = Comparison { a: 5.0, b: 4.0, ratio: 1.0, least: 0.5, most: 2.0 };
-        assert_eq!(Comparison::of(&pairs), expected);
-    }
-
-    #[test]
-    fn pairs_are_measured_in_the_order_abba() {
-        let order = RefCell::new(String::new());
-        let measure = |name, mpps| {
-            let order = &order;
-            move || {
-                order.borrow_mut().push(name);
-                Ok(mpps)
-            }
-        };
-        let comparison =
-            compare(3, measure('a', 4.0), measure('b', 5.0)).expect("neither side fails");
-        assert_eq!(*order.borrow(), "abbaab");
-        assert_eq!(comparison, Comparison { a: 4.0, b: 5.0, ratio: 0.8, least: 0.8, most: 0.8 });
-    }
-
-    #[test]
-    fn the_rate_is_what_arrived_over_the_time_it_took() {
-        let rate = received_mpps(
-            r#"{"case":"floor","cpus":1,"frames_rx":9400000,"duration_ns":2000000000}"#,
-        );
-        assert_eq!(rate.expect("a complete report"), 4.7);
-        for report in ["", "{}", r#"{"frames_rx":1}"#, r#"{"frames_rx":0,"duration_ns":1}"#] {
-            assert!(received_mpps(report).is_err(), "{report:?}");
-        }
-    }
+    use super::{SUBJECTS, Subject, frame_size, parse_seconds, things};
 
     #[test]
     fn the_size_is_what_arrived_by_the_frames() {
         assert_eq!(
-            frame_size(r#"{"frames_rx":9400000,"bytes_rx":620400000,"duration_ns":1}"#),
+            frame_size(&json!({ "frames_rx": 9_400_000, "bytes_rx": 620_400_000 })),
             Some(66)
         );
-        for report in ["", "{}", r#"{"frames_rx":0,"bytes_rx":0}"#] {
-            assert_eq!(frame_size(report), None, "{report:?}");
+        for report in [json!({}), json!({ "frames_rx": 0, "bytes_rx": 0 })] {
+            assert_eq!(frame_size(&report), None, "{report}");
         }
-    }
-
-    #[test]
-    fn a_row_shows_its_bar_or_why_there_is_no_figure() {
-        #[track_caller]
-        fn check(bar: Option<f64>, outcome: Result<Comparison, String>, ending: &str) {
-            let row = Row { a: "a".into(), b: "b".into(), bar, outcome }.to_string();
-            assert!(row.ends_with(ending), "{row:?}");
-        }
-        let comparison = |ratio| Ok(Comparison { a: 4.0, b: 4.2, ratio, least: 0.9, most: 1.0 });
-        check(Some(0.95), comparison(0.95), "0.950  0.900–1.000   ≥ 0.95 met");
-        check(Some(0.95), comparison(0.94), "≥ 0.95 not met");
-        check(None, comparison(3.0), "-");
-        check(None, Err("not installed".into()), "not installed");
     }
 
     #[test]
@@ -368,5 +408,31 @@ mod tests {
         for text in ["0", "-1", "61", "inf", "NaN", "1s"] {
             assert!(parse_seconds(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn no_two_rows_have_the_same_name() {
+        let mut names = BTreeSet::new();
+        for subject in SUBJECTS {
+            match subject {
+                Subject::Ratio(a, b, _) => {
+                    assert!(names.insert(format!("{} / {}", a.name, b.name)), "{}", a.name);
+                }
+                Subject::Alone(side, figures) => {
+                    for (figure, _) in *figures {
+                        let name = format!("{}: {}", side.name, figure.unit());
+                        assert!(names.insert(name), "{}", side.name);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn things_are_measured_once_under_one_name() {
+        let things = things();
+        let names: BTreeSet<_> =
+            things.iter().map(|(side, figures)| (side.name, figures.len())).collect();
+        assert_eq!(names.len(), things.len(), "{names:?}");
     }
 }

@@ -10,7 +10,11 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-use crate::{median::median, peers, program};
+use crate::{
+    bench::{bar::Bar, report, sample::Sample},
+    median::median,
+    peers, program,
+};
 
 /// Distances from the nominal gap, in nanoseconds. Each column is the share of gaps within one of
 /// them.
@@ -61,9 +65,9 @@ const PUBLISHED: [(&str, [f64; 4]); 2] = [
 /// Other generators are measured at this rate, the highest that all of them reach.
 const PEER_PPS: u32 = 100_000;
 
-/// Measures all rows, `runs` times each, and prints the table.
-pub(crate) fn table(sh: &Shell, runs: u16, cpus: usize) -> Result<()> {
-    let mut rows = Vec::new();
+/// Measures all rows, `runs` times each, and prints the table. Returns our own figures.
+pub(crate) fn table(sh: &Shell, runs: u16, cpus: usize) -> Result<Vec<report::Row>> {
+    let (mut rows, mut figures) = (Vec::new(), Vec::new());
     for case in &CASES {
         if cpus < case.cpus.split(',').count() {
             eprintln!("bench: {} is left out: this machine has only one CPU", case.name);
@@ -72,6 +76,7 @@ pub(crate) fn table(sh: &Shell, runs: u16, cpus: usize) -> Result<()> {
         eprintln!("bench: gaps at {}", case.name);
         let measured = (0..runs).map(|_| own(sh, case)).collect::<Result<Vec<_>>>()?;
         let gaps = Gaps::median(&measured);
+        figures.extend(figures_of(case, &measured));
         rows.push(Row { name: case.name.to_owned(), bars: bars(case, &gaps), outcome: Ok(gaps) });
     }
     for peer in peers::find_paced(sh, PEER_PPS)? {
@@ -109,7 +114,29 @@ pub(crate) fn table(sh: &Shell, runs: u16, cpus: usize) -> Result<()> {
     for row in rows {
         println!("{row}");
     }
-    Ok(())
+    Ok(figures)
+}
+
+/// The figures that have bars, as rows of the bench's report.
+fn figures_of(case: &Case, runs: &[Gaps]) -> Vec<report::Row> {
+    let how = format!("`pace-test --self --rate {} --cpus {} --duration 2s`", case.rate, case.cpus);
+    let row = |what: String, less_is_better, bar, share: &dyn Fn(&Gaps) -> f64| {
+        report::Row::measured(
+            (format!("gaps at {}, {what}", case.name), how.clone()),
+            ("%", less_is_better),
+            Sample { values: runs.iter().map(|gaps| 100.0 * share(gaps)).collect() },
+            bar,
+        )
+    };
+    let within = case.within.iter().filter_map(|&(ns, percent)| {
+        let index = WITHIN_NS.iter().position(|&column| column == ns)?;
+        let what = format!("within ±{ns} ns");
+        Some(row(what, false, Bar::AtLeast(percent), &|gaps| gaps.within[index]))
+    });
+    let close = case.close.map(|percent| {
+        row("below 200 ns".to_owned(), true, Bar::AtMost(percent), &|gaps| gaps.close)
+    });
+    within.chain(close).collect()
 }
 
 fn own(sh: &Shell, case: &Case) -> Result<Gaps> {
@@ -123,7 +150,8 @@ fn own(sh: &Shell, case: &Case) -> Result<Gaps> {
 
 fn of_peer(command: &[String]) -> Result<Gaps> {
     let gap_ns = (1_000_000_000 / PEER_PPS).to_string();
-    let receiver = ["arrivals", "--gap-ns", &gap_ns].map(str::to_owned);
+    let warm_up = peers::WARM_UP_SECONDS.to_string();
+    let receiver = ["arrivals", "--warm-up", &warm_up, "--gap-ns", &gap_ns].map(str::to_owned);
     Gaps::of(&peers::measure(command, &receiver, Duration::from_secs(2))?)
 }
 

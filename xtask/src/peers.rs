@@ -11,7 +11,6 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    thread,
     time::Duration,
 };
 
@@ -27,26 +26,39 @@ pub(crate) struct Peer {
     pub(crate) name: String,
     /// How to run it on [`SENDER`], or why it cannot run.
     pub(crate) command: Result<Vec<String>, String>,
+    /// On how many cores it sends.
+    pub(crate) cores: usize,
+    /// Whether it sends live frames as this one does, so that a bar makes sense.
+    pub(crate) is_live_frames: bool,
 }
 
 const SENDER: &str = "xtg0";
 const RECEIVER: &str = "xtg1";
 
-/// How long a peer sends before it is measured: it loads files and eBPF programs first.
-const WARM_UP: Duration = Duration::from_millis(500);
-/// How long it goes on afterwards, so that it cannot stop before the receiver does.
-const OVERRUN: Duration = Duration::from_millis(700);
+/// How long a peer sends before it is measured, from its first frame on: a number of seconds.
+pub(crate) const WARM_UP_SECONDS: f64 = 0.3;
+/// How long a peer may take for all of a measurement, its start included.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// trafgen, tcpreplay, and every `xdp-trafficgen` on PATH of another project, as fast as they can.
 /// Missing Debian packages are installed.
-pub(crate) fn find(sh: &Shell) -> Result<Vec<Peer>> {
+pub(crate) fn find(sh: &Shell, cpus: usize) -> Result<Vec<Peer>> {
     let mut peers = debian(sh, "", "--topspeed")?;
-    peers.extend(other_makers(sh).into_iter().map(|path| {
+    for path in other_makers(sh) {
         let path = path.display().to_string();
-        // The command line of xdp-tools: the port starts at -p and varies over -d values.
-        let command = ["udp", "-p", "1024", "-d", "1000", SENDER].map(str::to_owned);
-        Peer { name: path.clone(), command: Ok([vec![path], command.to_vec()].concat()) }
-    }));
+        // The command line of xdp-tools: the port starts at -p and varies over -d values, thread n of
+        // -t sends from CPU n.
+        for cores in (1..=2).filter(|&cores| cores <= cpus) {
+            let threads = cores.to_string();
+            let command = ["udp", "-p", "1024", "-d", "1000", "-t", &threads, SENDER];
+            peers.push(Peer {
+                name: format!("{path}, {}", if cores == 1 { "1 core" } else { "2 cores, 1 queue" }),
+                command: Ok([&path[..]].into_iter().chain(command).map(str::to_owned).collect()),
+                cores,
+                is_live_frames: true,
+            });
+        }
+    }
     Ok(peers)
 }
 
@@ -86,6 +98,8 @@ fn debian(sh: &Shell, trafgen_rate: &str, tcpreplay_rate: &str) -> Result<Vec<Pe
             Ok(()) => Ok(command.split(' ').map(str::to_owned).collect()),
             Err(error) => Err(format!("not installed: {error:#}")),
         },
+        cores: 1,
+        is_live_frames: false,
     });
     Ok(peers.collect())
 }
@@ -125,30 +139,43 @@ pub(crate) fn measure(
     let receiver = StandbyReceiver::start(&namespace, receiver, RECEIVER, seconds)?;
     let _sender = StandbyReceiver::start(&namespace, &["sink".to_owned()], SENDER, seconds)?;
     ensure_it_sends(&namespace)?;
-    let limit = (WARM_UP + seconds + OVERRUN).as_secs_f64().to_string();
+    let limit = LIMIT.as_secs().to_string();
+    // Without a terminal: some generators read keys, and one that is not in the foreground would be
+    // stopped for that.
     let mut peer = namespace
         .command("timeout")
         .args(["--signal=INT", "--kill-after=2", &limit, "taskset", "--cpu-list", "0"])
         .args(command)
+        .stdin(Stdio::null())
         .stdout(output.try_clone().context("the peer's log cannot be shared")?)
         .stderr(output)
         .spawn()
         .context("the peer cannot be started")?;
-    thread::sleep(WARM_UP);
-
     let report = receiver.measure();
-    let stopped_early = peer.try_wait().context("the peer is lost")?.is_some();
+    let stopped_early = peer.try_wait().context("the peer is lost")?;
+    // `timeout` hands the signal on. That a peer has ended already is looked at below.
+    Command::new("kill")
+        .args(["-INT", &peer.id().to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .context("the peer cannot be ended")?;
     peer.wait().context("the peer is lost")?;
 
-    if stopped_early {
-        let said = fs::read(&log).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said);
-        bail!(
-            "did not run: {}",
-            said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it did not say why")
-        );
+    if let Some(status) = stopped_early {
+        bail!("it ended too early, with {status}: {}", last_words(&log));
     }
-    report
+    report.with_context(|| format!("it sent nothing that arrived: {}", last_words(&log)))
+}
+
+/// The last lines that a peer said.
+fn last_words(log: &Path) -> String {
+    let said = fs::read(log).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() {
+        return "it did not say why".to_owned();
+    }
+    lines[lines.len().saturating_sub(3)..].join(" / ")
 }
 
 /// Checks that the sending end takes XDP frames according to its kernel features, which some
