@@ -97,6 +97,17 @@ pub struct Generator {
     pub give_up: u64,
 }
 
+impl Generator {
+    /// How many flows share a port's stream, and so have their lateness in a table of its own; 0
+    /// where each has a stream, or none has.
+    pub const fn sharing_flows(&self) -> u32 {
+        match (self.pacing, self.flow_count) {
+            (timing::pacing::PORT, 2..) => self.flow_count,
+            _ => 0,
+        }
+    }
+}
+
 /// How the frames of a group are made.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -263,8 +274,8 @@ mod user {
     #![expect(unsafe_code, reason = "aya asks for Pod, which is an unsafe trait")]
     use super::arrivals::{Log, Receiver};
     use super::timing::{
-        Calendar, ClockCounts, ClockSpec, ClockState, Gap, Lateness, MeanGap, Segment, Stream,
-        StreamCounts, StreamSpec, StreamState, WorkerClock,
+        Calendar, ClockCounts, ClockSpec, ClockState, FlowLateness, Gap, Lateness, MeanGap,
+        Segment, Stream, StreamCounts, StreamSpec, StreamState, WorkerClock,
     };
     use super::{
         Body, Checksum, Counter, Drops, Field, Flow, FlowCounts, Generator, Group, HeaderState,
@@ -278,5 +289,5 @@ mod user {
     }
     pod!(Word128 Generator Group Field Counter Param Checksum Flow Body HeaderState Schedule Worker Drops Sink FlowCounts RowCursor WorkerCounts WorkerSpec);
     pod!(Receiver Log);
-    pod!(Gap MeanGap Segment Stream StreamSpec StreamState StreamCounts WorkerClock Lateness Calendar ClockSpec ClockState ClockCounts);
+    pod!(Gap MeanGap Segment Stream StreamSpec StreamState StreamCounts WorkerClock Lateness FlowLateness Calendar ClockSpec ClockState ClockCounts);
 }

@@ -13,7 +13,8 @@ use xdp_trafficgen_ebpf::{
     abi::{
         TURN_FLOW_BITS, Worker,
         timing::{
-            Calendar, FAR, GATHER, IDLE, Lateness, NEAR_BITS, Segment, Stream, WorkerClock, pacing,
+            Calendar, FAR, FlowLateness, GATHER, IDLE, NEAR_BITS, Segment, Stream, WorkerClock,
+            pacing,
         },
     },
     calendar::{self, NextStream, StreamTable},
@@ -41,9 +42,10 @@ static EXPONENTIAL: Array<u32> = Array::with_max_entries(1, MAPPED);
 /// Each worker's calendar, with a stream for each flow.
 #[map]
 static CALENDARS: Array<Calendar> = Array::with_max_entries(1, MAPPED);
-/// How punctual each worker's flows were, one worker's after the other's.
+/// How punctual each worker's flows were, one worker's after the other's: only where several share
+/// a stream.
 #[map]
-static LATENESS: Array<Lateness> = Array::with_max_entries(1, MAPPED);
+static LATENESS: Array<FlowLateness> = Array::with_max_entries(1, MAPPED);
 /// The stop flag. Not 0: since that time nothing departs any more, and what is left of a call drops
 /// its frames.
 #[map]
@@ -188,7 +190,12 @@ pub fn depart(worker: &mut Worker) -> Option<u32> {
     if too_late != 0 {
         // The departures behind this one are less late, each by about a gap.
         let late = 1 + too_late.checked_div(gap).unwrap_or(0);
-        note_late(worker, stream.spec.turn, if late < taken { late } else { taken }, overdue);
+        let late = if late < taken { late } else { taken };
+        if several && Rodata::load(&GENERATOR.pacing) == pacing::PORT {
+            note_late(worker, late, overdue);
+        } else {
+            stream.counts.lateness.note(late, overdue);
+        }
     }
     stream.counts.departed += taken;
     stream.counts.last = now;
@@ -390,25 +397,12 @@ fn call_loop<T>(count: u32, step: extern "C" fn(u32, *mut T) -> i64, context: &m
     unsafe { bpf_loop(count, step as *mut c_void, (&raw mut *context).cast(), 0) };
 }
 
+/// Counts frames as late that are the next ones of the schedule.
 #[inline(always)]
-fn note_late(worker: &Worker, turn: u32, frames: u64, overdue: u64) {
-    let turn = match Rodata::load(&GENERATOR.pacing) {
-        pacing::FLOWS => turn,
-        _ if Rodata::load(&GENERATOR.flow_count) != 1 => peek_turn(worker).unwrap_or_default(),
-        _ => 0,
-    };
-    if let Some(lateness) = lateness(worker, turn) {
-        lateness.frames += frames;
-        if overdue > lateness.worst {
-            lateness.worst = overdue;
-        }
+fn note_late(worker: &Worker, frames: u64, overdue: u64) {
+    let flow = peek_turn(worker).unwrap_or_default() & ((1 << TURN_FLOW_BITS) - 1);
+    if let Some(entry) = LATENESS.get_ptr_mut(worker.spec.first_flow.wrapping_add(flow)) {
+        // SAFETY: an entry of this worker alone.
+        unsafe { &mut *entry }.lateness.note(frames, overdue);
     }
-}
-
-#[inline(always)]
-fn lateness(worker: &Worker, turn: u32) -> Option<&'static mut Lateness> {
-    let flow = turn & ((1 << TURN_FLOW_BITS) - 1);
-    let lateness = LATENESS.get_ptr_mut(worker.spec.first_flow.wrapping_add(flow))?;
-    // SAFETY: an entry of this worker alone.
-    Some(unsafe { &mut *lateness })
 }

@@ -98,7 +98,7 @@ pub struct Stream {
     /// Keeps the streams of two workers out of each other's cache lines: sharing some of them, two
     /// workers together were not faster than one (doc/measurements.md#pacing). The table
     /// begins at a page, and an entry has whole lines.
-    pub padding: [u64; 4],
+    pub padding: [u64; 2],
 }
 
 /// What a stream is to do. Only a port's one stream gets new limits, between calls: when another of
@@ -171,6 +171,9 @@ pub struct StreamCounts {
     /// Time in which no flow had the departures of a port's stream, in nanoseconds. User space
     /// adds to it.
     pub paused: u64,
+    /// How punctual the frames were. Where several flows share a port's stream, each has an entry
+    /// of its own in the table of [`FlowLateness`] instead.
+    pub lateness: Lateness,
 }
 
 /// Where a worker stands in time: one entry per worker. User space writes it between calls.
@@ -235,7 +238,7 @@ pub struct ClockCounts {
 /// Instead of [`ClockState::now`].
 pub const IDLE: u64 = u64::MAX;
 
-/// How punctual a flow's frames were: one entry per worker and flow, written by that worker only.
+/// How punctual frames were.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lateness {
@@ -244,6 +247,26 @@ pub struct Lateness {
     pub frames: u64,
     /// The worst lateness, in nanoseconds.
     pub worst: u64,
+}
+
+impl Lateness {
+    /// Counts frames that were late, the first of them by so many nanoseconds.
+    #[inline(always)]
+    pub const fn note(&mut self, frames: u64, overdue: u64) {
+        self.frames += frames;
+        if overdue > self.worst {
+            self.worst = overdue;
+        }
+    }
+}
+
+/// The [`Lateness`] of a flow that shares its port's stream with others: one entry per worker and
+/// flow, written by that worker only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowLateness {
+    /// How punctual the flow's frames were.
+    pub lateness: Lateness,
     /// Keeps the entries of two workers out of each other's cache lines.
     pub padding: [u64; 8],
 }
@@ -336,13 +359,14 @@ const _: () = assert!(size_of::<Segment>() == 48);
 const _: () = assert!(size_of::<MeanGap>() == 24);
 const _: () = assert!(size_of::<StreamSpec>() == 88);
 const _: () = assert!(size_of::<StreamState>() == 96);
-const _: () = assert!(size_of::<StreamCounts>() == 40);
+const _: () = assert!(size_of::<StreamCounts>() == 56);
 const _: () = assert!(size_of::<Stream>() == 256);
 const _: () = assert!(size_of::<ClockSpec>() == 24);
 const _: () = assert!(size_of::<ClockState>() == 56);
 const _: () = assert!(size_of::<ClockCounts>() == 16);
 const _: () = assert!(size_of::<WorkerClock>() == 144);
-const _: () = assert!(size_of::<Lateness>() == 80);
+const _: () = assert!(size_of::<Lateness>() == 16);
+const _: () = assert!(size_of::<FlowLateness>() == 80);
 const _: () = assert!(
     size_of::<Calendar>()
         == 64 + NEAR_BUCKETS / 32 + 2 * (NEAR_BUCKETS + MIDDLE_BUCKETS + FAR_BUCKETS)

@@ -13,7 +13,7 @@ use std::{
 use aya::maps::{DevMap, MapData, PerCpuArray, PerCpuValues};
 use xdp_trafficgen_ebpf::abi::{
     DropLayer, Drops, Flow, FlowCounts, FlowDrops, MAX_TURNS, Schedule, Worker,
-    timing::{self, Lateness, Stream, StreamSpec, WorkerClock},
+    timing::{self, FlowLateness, Lateness, Stream, StreamSpec, WorkerClock},
 };
 
 pub use super::program::{ProgramFacts, Sent};
@@ -52,7 +52,7 @@ pub struct Generator {
     schedules: Mapped<Schedule>,
     worker_clocks: Mapped<WorkerClock>,
     streams: Mapped<Stream>,
-    lateness: Mapped<Lateness>,
+    lateness: Mapped<FlowLateness>,
     stop: StopFlag,
     drops: PerCpuArray<MapData, Drops>,
     flow_drops: Mapped<FlowDrops>,
@@ -247,7 +247,7 @@ impl Generator {
     }
 
     /// How punctual the frames of each of the program's flows were that a worker, by its index, has
-    /// sent.
+    /// sent; empty where flows do not share a stream: then streams tell.
     ///
     /// # Errors
     /// When the map cannot be read.
@@ -256,9 +256,9 @@ impl Generator {
         worker: u32,
         program: &plan::Program,
     ) -> Result<Vec<Lateness>, KernelError> {
-        let count = program.generator.flow_count;
-        let first = worker * count;
-        (first..first + count).map(|entry| self.lateness.get(entry)).collect()
+        let count = program.generator.sharing_flows();
+        let entries = worker * count..(worker + 1) * count;
+        entries.map(|entry| Ok(self.lateness.get(entry)?.lateness)).collect()
     }
 
     /// The stop flag.

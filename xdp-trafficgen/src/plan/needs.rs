@@ -5,7 +5,7 @@
 use xdp_trafficgen_ebpf::abi::{
     BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, HeaderState, LINE_LEN, ROW_TABLE_LINES,
     Schedule, Word128, Worker,
-    timing::{Calendar, EXPONENTIALS, Lateness, Segment, Stream, WorkerClock},
+    timing::{Calendar, EXPONENTIALS, FlowLateness, Segment, Stream, WorkerClock},
 };
 
 pub use super::memory::in_words;
@@ -53,7 +53,7 @@ impl Needs {
     ) -> Self {
         // The pattern names every field, so that none is forgotten.
         let Program {
-            generator: _,
+            generator,
             groups,
             rows: _,
             row_sizes: _,
@@ -80,7 +80,7 @@ impl Needs {
             table::<Schedule>(workers),
             table::<WorkerClock>(workers),
             entries(EXPONENTIALS, size_of::<u64>()),
-            pacing.map_or(0, |_| table::<Lateness>(workers * program.turns.len())),
+            table::<FlowLateness>(workers * generator.sharing_flows() as usize),
             table::<Drops>(possible_cpus),
             table::<Worker>(possible_cpus),
             // Each object has the row table, whether its programs use it or not.

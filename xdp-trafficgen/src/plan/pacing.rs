@@ -85,6 +85,29 @@ impl Streams {
             Self::Flows => pacing::FLOWS,
         }
     }
+
+    /// Nanoseconds of a frame on a slow machine, in batches of this size.
+    fn frame_cost(self, batch: u32) -> f64 {
+        let search = match self {
+            Self::Port => 0.0,
+            Self::Flows => FLOWS_COST,
+        };
+        FRAME_COST + search + BATCH_COST / f64::from(batch)
+    }
+
+    /// The most frames a second that a worker of a slow machine sends in batches of this size.
+    fn carries(self, batch: u32) -> f64 {
+        1e9 / self.frame_cost(batch)
+    }
+
+    fn first_batch(self, peak: f64, batch_size: u32) -> u32 {
+        let keeps_up = |batch: &u32| peak * MARGIN <= self.carries(*batch);
+        (0..32)
+            .map(|bit| 1 << bit)
+            .take_while(|batch| *batch <= batch_size)
+            .find(keeps_up)
+            .unwrap_or(batch_size)
+    }
 }
 
 /// The most segments of a port's streams: 192 MB of kernel memory.
@@ -95,9 +118,12 @@ pub(super) const MAX_SEGMENTS: usize = 4_000_000;
 const PRECISIONS: [u64; 3] = [10, 100, 1000];
 
 /// CPU time of a frame and of a batch, in nanoseconds. A frame takes 830 ns alone, 267 in batches
-/// of 8, 210 in batches of 64 (doc/measurements.md#batches).
+/// of 8, 210 in batches of 64, on a slow machine (doc/measurements.md#batches).
 const FRAME_COST: f64 = 200.0;
 const BATCH_COST: f64 = 630.0;
+
+/// CPU time to find whose frame is next, where flows have departures of their own.
+const FLOWS_COST: f64 = 100.0;
 
 /// By how much a worker must be faster than its rate, so that it catches up after a delay.
 const MARGIN: f64 = 1.2;
@@ -108,7 +134,7 @@ const SLEEPS_UP_TO: f64 = 1e9 / FAR as f64;
 impl Pacing {
     /// The initial batch of a worker: the smallest power of two with which it keeps up at its peak.
     pub fn first_batch(&self, worker: usize, batch_size: u32) -> u32 {
-        first_batch(self.peak_of(worker), batch_size)
+        self.streams.first_batch(self.peak_of(worker), batch_size)
     }
 
     /// The highest rate of a worker in frames a second.
@@ -138,22 +164,6 @@ impl Pacing {
     }
 }
 
-fn first_batch(peak: f64, batch_size: u32) -> u32 {
-    let keeps_up =
-        |batch: &u32| (FRAME_COST + BATCH_COST / f64::from(*batch)) * 1e-9 * peak * MARGIN <= 1.0;
-    (0..32)
-        .map(|bit| 1 << bit)
-        .take_while(|batch| *batch <= batch_size)
-        .find(keeps_up)
-        .unwrap_or(batch_size)
-}
-
-/// The rate up to which a worker sends its frames one at a time, in frames a second: about a
-/// million. A flow of a higher rate is sent by several workers, where there are some.
-const fn frame_at_a_time() -> f64 {
-    1e9 / ((FRAME_COST + BATCH_COST) * MARGIN)
-}
-
 /// The highest rate of each worker, of flows with these highest rates.
 fn peaks(shares: &Shares, loads: &[f64]) -> Vec<f64> {
     let mut peaks = vec![0.0; shares.workers()];
@@ -165,10 +175,10 @@ fn peaks(shares: &Shares, loads: &[f64]) -> Vec<f64> {
 }
 
 /// How a worker of this peak rate keeps its departures, in words that follow `a worker`.
-pub fn mechanism(peak: f64, batch_size: u32) -> String {
+pub fn mechanism(streams: Streams, peak: f64, batch_size: u32) -> String {
     if peak <= SLEEPS_UP_TO {
         "sleeps between frames, and spins shortly before they are due".to_owned()
-    } else if first_batch(peak, batch_size) == 1 {
+    } else if streams.first_batch(peak, batch_size) == 1 {
         "spins inside the program, one frame at a time".to_owned()
     } else {
         format!("spins inside the program, in batches as small as keep up, up to {batch_size}")
@@ -217,7 +227,11 @@ pub(super) fn pacing(
     let loads: Vec<f64> = demands.iter().map(|demand| demand.peak).collect();
     let shares = match streams {
         Streams::Port => Shares::of_all(request.workers),
-        Streams::Flows => Shares::balanced(&loads, request.workers, frame_at_a_time()),
+        Streams::Flows => {
+            // A flow of a rate at which frames cannot leave one at a time, about a million a second,
+            // has several workers.
+            Shares::balanced(&loads, request.workers, Streams::Flows.carries(1) / MARGIN)
+        }
     };
     let streams_at = |&precision: &u64| {
         let mut streams = streams::Builder::new(request.workers, precision, request.max_segments);

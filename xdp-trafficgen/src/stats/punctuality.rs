@@ -112,12 +112,13 @@ pub(super) fn read(
     let mut entry = 0;
     for worker in (0..).take(workers) {
         for planned in pacing.departures.of(worker as usize) {
-            spans[planned.spec.turn as usize].add(Span::of(&generator.stream(entry)?, planned));
+            let (stream, flow) = (generator.stream(entry)?, planned.spec.turn as usize);
+            spans[flow].add(Span::of(&stream, planned));
+            add(&mut lateness[flow], stream.counts.lateness);
             entry += 1;
         }
-        for (sum, flow) in lateness.iter_mut().zip(generator.lateness(worker, &plan.program)?) {
-            sum.frames += flow.frames;
-            sum.worst = sum.worst.max(flow.worst);
+        for (sum, shared) in lateness.iter_mut().zip(generator.lateness(worker, &plan.program)?) {
+            add(sum, shared);
         }
     }
     let mut all = Span::NONE;
@@ -192,6 +193,12 @@ pub(super) fn read(
     let done = done(plan.action, sum(|flow| flow.frames_tx), sum(|flow| flow.frames_attempted));
     port.achieved = port.achieved.map(|rate| rate * done);
     Ok(port)
+}
+
+/// Adds what another worker counted of a flow.
+fn add(sum: &mut Lateness, other: Lateness) {
+    sum.frames += other.frames;
+    sum.worst = sum.worst.max(other.worst);
 }
 
 /// The time in which any flow's departures were due. Each flow's time is over at its end, although its

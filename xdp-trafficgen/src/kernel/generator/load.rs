@@ -58,7 +58,7 @@ pub(super) fn load_group(
         .entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len()))?)
         .entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len()))?)
         .entries("EXPONENTIAL", entries(EXPONENTIALS)?)
-        .entries("LATENESS", entries(pacing.map_or(0, |_| workers.len() * program.turns.len()))?);
+        .entries("LATENESS", entries(generator.sharing_flows() as usize * workers.len())?);
     if let Some(place) = place {
         place.share(&mut loader);
     }

@@ -183,8 +183,19 @@ impl Request<'_> {
     }
 
     pub(super) fn notes(&self, pacing: &Pacing, wire: f64) -> Vec<String> {
-        let says = mechanism(pacing.busiest(), self.port.batch_size.value);
-        let mut notes = vec![format!("each worker {says}")];
+        let batch_size = self.port.batch_size.value;
+        let asked = pacing.busiest();
+        let mut notes =
+            vec![format!("each worker {}", mechanism(pacing.streams, asked, batch_size))];
+        let carries = pacing.streams.carries(batch_size);
+        if asked > carries {
+            notes.push(format!(
+                "asks for {} of a worker, and on a slow machine one sends {} in batches of {batch_size}: more CPUs help \
+                 where this one is no faster (`tune` measures it)",
+                figure(asked),
+                figure(carries)
+            ));
+        }
         // Shares of the line rate may exceed it by a rounding error.
         if let Some(speed) = self.speed().map(|speed| speed as f64)
             && wire > speed * (1.0 + 1e-9)

@@ -12,7 +12,7 @@ use crate::{
     plan::{
         DefaultRoute,
         pacing::{
-            Streams, first_batch, mechanism, pacing,
+            Streams, mechanism, pacing,
             rates::{Frames, UnknownSpeed, mean_size},
         },
         plan,
@@ -87,6 +87,35 @@ fn a_port_shares_its_rate_by_weight() {
     assert_eq!(notes, ["each worker sleeps between frames, and spins shortly before they are due"]);
 }
 
+/// The note about a rate that a worker may not carry, with flows of this rate each.
+#[track_caller]
+fn check_load(rate: u64, flows: usize, workers: usize, expected: Option<&str>) {
+    let config = with_port(|config| {
+        config.flows = vec![flow(Profile::Constant(pps(rate, 1))); flows];
+    });
+    let (_, notes) = pacing_and_notes(&config, workers).expect("pacing");
+    let note = notes.get(1).map(|note| note.split(" in batches").next().expect("a part"));
+    assert_eq!(note, expected);
+}
+
+#[test]
+fn a_rate_that_a_worker_may_not_carry_has_a_note() {
+    check_load(4_700_000, 1, 1, None);
+    check_load(
+        9_800_000,
+        1,
+        2,
+        Some("asks for 4.90 Mpps of a worker, and on a slow machine one sends 4.77 Mpps"),
+    );
+    check_load(40_000, 1000, 16, None);
+    check_load(
+        4000,
+        1000,
+        1,
+        Some("asks for 4.00 Mpps of a worker, and on a slow machine one sends 3.23 Mpps"),
+    );
+}
+
 #[track_caller]
 fn check_note(rate: Rate, speed: Option<u64>, expected: Option<&str>) {
     let config = with_port(|config| {
@@ -94,7 +123,8 @@ fn check_note(rate: Rate, speed: Option<u64>, expected: Option<&str>) {
         config.ports[0].speed = speed.map(located);
     });
     let (_, notes) = pacing_and_notes(&config, 1).expect("pacing");
-    assert_eq!(notes.get(1).map(String::as_str), expected);
+    let of_link = notes.iter().find(|note| note.contains("the link"));
+    assert_eq!(of_link.map(String::as_str), expected);
 }
 
 #[test]
@@ -158,16 +188,20 @@ fn loads_that_flows_share_have_segments_once() {
 
 #[test]
 fn batches_are_as_small_as_keep_up() {
-    let check = |peak: f64, expected: u32| assert_eq!(first_batch(peak, 64), expected, "{peak}");
+    let check = |peak: f64, expected: u32| {
+        assert_eq!(Streams::Port.first_batch(peak, 64), expected, "{peak}")
+    };
     check(100_000.0, 1);
     check(1_000_000.0, 1);
     check(1_100_000.0, 2);
     check(2_500_000.0, 8);
     check(4_000_000.0, 64);
-    assert_eq!(first_batch(4_000_000.0, 48), 48);
-    assert!(mechanism(833.0, 64).contains("sleeps"));
-    assert!(mechanism(834.0, 64).contains("one frame at a time"));
-    assert!(mechanism(2e6, 48).contains("up to 48"));
+    assert_eq!(Streams::Port.first_batch(4_000_000.0, 48), 48);
+    // To find the next of several flows takes its time, too.
+    assert_eq!(Streams::Flows.first_batch(1_000_000.0, 64), 2);
+    assert!(mechanism(Streams::Port, 833.0, 64).contains("sleeps"));
+    assert!(mechanism(Streams::Port, 834.0, 64).contains("one frame at a time"));
+    assert!(mechanism(Streams::Port, 2e6, 48).contains("up to 48"));
     let burst =
         Burst { packets: 9, spacing: Spacing::Link, inter_burst_gap: millis(1), bursts: None };
     let pacing = of_profile(Profile::Burst(burst), 1);
