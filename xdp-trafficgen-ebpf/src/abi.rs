@@ -11,6 +11,7 @@ pub mod arrivals;
 mod drops;
 mod field;
 mod flow;
+mod gate;
 mod schedule;
 pub mod timing;
 mod worker;
@@ -18,6 +19,7 @@ mod worker;
 pub use drops::*;
 pub use field::*;
 pub use flow::*;
+pub use gate::*;
 pub use schedule::*;
 pub use worker::*;
 
@@ -232,8 +234,8 @@ pub const MAX_PLACES: u32 = 1024;
 pub mod handler {
     /// How many each port has.
     pub const PER_PORT: u32 = 2;
-    /// The driver refused frames.
-    pub const DROPPED: u32 = 0;
+    /// A bulk went to the driver, which refused frames of it, or whose worker has a gate.
+    pub const BULK: u32 = 0;
     /// The kernel did not redirect a frame.
     pub const NOT_REDIRECTED: u32 = 1;
 
@@ -278,8 +280,9 @@ mod user {
         Segment, Stream, StreamCounts, StreamSpec, StreamState, WorkerClock,
     };
     use super::{
-        Body, Checksum, Counter, Drops, Field, Flow, FlowCounts, Generator, Group, HeaderState,
-        Param, RowCursor, Schedule, Sink, Word128, Worker, WorkerCounts, WorkerSpec,
+        Body, Checksum, Counter, Drops, Field, Flow, FlowCounts, Gate, GateBelief, GateSpec,
+        GateState, Generator, Group, HeaderState, Param, RowCursor, Schedule, Sink, Word128,
+        Worker, WorkerCounts, WorkerSpec,
     };
     macro_rules! pod {
         ($($name:ident)*) => { $(
@@ -288,6 +291,7 @@ mod user {
         )* };
     }
     pod!(Word128 Generator Group Field Counter Param Checksum Flow Body HeaderState Schedule Worker Drops Sink FlowCounts RowCursor WorkerCounts WorkerSpec);
+    pod!(Gate GateSpec GateState GateBelief);
     pod!(Receiver Log);
     pod!(Gap MeanGap Segment Stream StreamSpec StreamState StreamCounts WorkerClock Lateness FlowLateness Calendar ClockSpec ClockState ClockCounts);
 }

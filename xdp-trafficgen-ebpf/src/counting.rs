@@ -14,7 +14,7 @@ use xdp_trafficgen_ebpf::{
     field::Load as _,
 };
 
-use crate::{FLOWS, GENERATOR, MAPPED, Rodata, this_worker};
+use crate::{FLOWS, GENERATOR, MAPPED, Rodata, gates::wait_at_gate, this_worker};
 
 /// Why frames were dropped.
 #[map]
@@ -88,13 +88,23 @@ fn note_reason(layer: DropLayer, errno: u32, frames: u64) {
     }
 }
 
-/// Counts frames that the driver refused: those queued first whose fate is not known yet.
-/// `on_devmap_xmit` calls it, with its own arguments.
+/// Counts frames that the driver refused, those queued first whose fate is not known yet, and waits
+/// at the worker's gate. `on_devmap_xmit` calls it, with its own arguments.
 #[raw_tracepoint(tracepoint = "xdp_devmap_xmit")]
-pub fn dropped(ctx: RawTracePointContext) -> i32 {
+pub fn bulk(ctx: RawTracePointContext) -> i32 {
     let Some(worker) = this_worker() else { return 0 };
-    let (frames, err): (u32, i32) = (ctx.arg(3), ctx.arg(4));
+    let (sent, frames, err): (u64, u32, i32) = (ctx.arg(2), ctx.arg(3), ctx.arg(4));
     let errno = err.unsigned_abs();
+    if frames != 0 {
+        dropped(worker, frames, errno);
+    }
+    let refused = if errno == 0 { u64::from(frames) } else { 0 };
+    wait_at_gate(worker, sent, refused);
+    0
+}
+
+#[inline(always)]
+fn dropped(worker: &mut Worker, frames: u32, errno: u32) {
     for _ in 0..frames.min(RECENT as u32) {
         let frame = worker.counts.settled;
         charge(worker, frame, DropLayer::Driver, errno);
@@ -102,7 +112,6 @@ pub fn dropped(ctx: RawTracePointContext) -> i32 {
         worker.counts.dropped += 1;
     }
     note_reason(DropLayer::Driver, errno, u64::from(frames));
-    0
 }
 
 /// Counts the frame that was just made, which the kernel did not redirect. `on_redirect_err` calls

@@ -16,4 +16,5 @@ pub mod calendar;
 pub mod checksum;
 pub mod field;
 pub mod frame;
+pub mod gate;
 pub mod timing;

@@ -1,5 +1,6 @@
 //! What became of frames: programs on the kernel's trace points count frames whose fate is known,
-//! and call the port's own handlers for frames that were dropped.
+//! and call the port's own handlers for frames that were dropped, and for bulks after which a
+//! worker may have to wait.
 //!
 //! One program listens for all ports of the process: the kernel's call of a program that listens
 //! costs 29 ns for each bulk of 16 frames, whoever sent them, and every port would pay for the
@@ -70,8 +71,8 @@ pub fn on_devmap_xmit(ctx: RawTracePointContext) -> i32 {
         // Neither is negative: as wide as they come, they need no widening.
         let (sent, drops): (u64, u64) = (ctx.arg(2), ctx.arg(3));
         worker.counts.settled += sent;
-        if drops != 0 {
-            call(&ctx, place, handler::DROPPED);
+        if drops | worker.gated != 0 {
+            call(&ctx, place, handler::BULK);
         }
     }
     0

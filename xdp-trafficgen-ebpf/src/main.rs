@@ -2,7 +2,7 @@
 //! library.
 //!
 //! `generate` makes frames, `on_devmap_xmit` and `on_redirect_err` learn what became of them, for
-//! all ports, and call the port's `dropped` and `not_redirected` where something went wrong, `sink`
+//! all ports, and call the port's `bulk` and `not_redirected` where something went wrong, `sink`
 //! counts frames on a receiving interface, `arrivals` writes down when they come, `pass` lets
 //! everything pass (for drivers that want a program), `floor` only redirects (the
 //! bench's yardstick).
@@ -25,6 +25,7 @@ mod counting;
 mod departure;
 mod dispatch;
 mod egress;
+mod gates;
 mod generate;
 mod listening;
 mod packet;

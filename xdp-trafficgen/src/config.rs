@@ -15,6 +15,7 @@
 //! | `action` | `redirect` (default), `tx`, `pass`, `drop` |
 //! | `cpus` | a worker on each: `"0,2-3"`, `[0, 2]`; default: of the CPUs allowed, the first with the fewest workers |
 //! | `batch_size` | frames the kernel sends together, 1 to 256; default 64; where there is a rate, at most |
+//! | `flood` | without a rate: `true` attempts frames as fast as they can be made, `false` (default) as fast as the link takes them: see below |
 //! | `rate` | of all flows together, which share it by `weight`; default: each flow's own, or else full speed: see below |
 //! | `speed` | of the link, which rates in percent refer to: `"10Gbps"`; default: what the link says |
 //! | `behind` | what happens to overdue frames: `"catch_up"` (default) or `{ catch_up = "100ms" }`: sent late, up to this; `"skip"`: never sent |
@@ -224,6 +225,8 @@ pub struct Port {
     /// The number of frames that the kernel sends together, 1 to 256; with a rate, the largest
     /// number.
     pub batch_size: Located<u32>,
+    /// What a worker without a rate does when the driver's queue is full.
+    pub when_full: Located<WhenFull>,
     /// The rate of all its flows together, which then have no rates of their own; full speed when
     /// not given.
     pub rate: Option<Located<Profile>>,
@@ -236,6 +239,17 @@ pub struct Port {
     pub behind: Located<LatePolicy>,
     /// Frames that leave later than this after they were due count as late.
     pub late_threshold: Located<Duration>,
+}
+
+/// What a worker without a rate does when the driver's queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It waits for room, and makes up for frames that were refused: it sends as fast as the link
+    /// takes frames.
+    #[default]
+    Wait,
+    /// It goes on: it attempts frames as fast as they can be made (`flood`).
+    Flood,
 }
 
 /// A sum that several rates are scaled to.

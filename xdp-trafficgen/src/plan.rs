@@ -47,7 +47,7 @@ pub use pacing::Pacing;
 pub use program::{FrameBounds, Program};
 
 use crate::{
-    config::{Action, Config, Diagnostics, Flow},
+    config::{Action, Config, Diagnostics, Flow, WhenFull},
     host::Facts,
     packet::Template,
     plan::{planner::Planner, unreachable::AddressingFaults},
@@ -80,6 +80,8 @@ pub struct PortPlan {
     pub cpus: Vec<u32>,
     /// Frames the kernel sends together.
     pub batch_size: u32,
+    /// What a worker without a rate does when the driver's queue is full.
+    pub when_full: WhenFull,
     /// The program that the egress interface needs before its driver sends.
     pub attach: RequiredProgram,
     /// Bits a second of the egress interface's link; none for a virtual interface, whose speed

@@ -20,6 +20,8 @@ pub struct Worker {
     pub only: Flow,
     /// The last frames that were queued, frame n at n modulo [`RECENT`]: see [`recent`].
     pub recent: [u64; RECENT],
+    /// 1: each of its bulks goes through its gate; 0: only those with refused frames do.
+    pub gated: u64,
 }
 
 /// What became of a worker's repetitions and their frames.
@@ -69,6 +71,7 @@ impl Worker {
         flow: 0,
         only: Flow::of_header_state(0),
         recent: [0; RECENT],
+        gated: 1,
     };
 
     /// The entry of a CPU without a worker, where a worker's thread may find itself when somebody
@@ -118,4 +121,4 @@ pub const fn parts_of_recent(entry: u64) -> (u32, u32) {
     (entry as u32, (entry >> 32) as u32)
 }
 
-const _: () = assert!(size_of::<Worker>() == 128 + 8 * RECENT);
+const _: () = assert!(size_of::<Worker>() == 136 + 8 * RECENT);

@@ -145,6 +145,10 @@ pub struct QuickRateOptions {
     /// but not later than this), or `skip` (they are never sent) [default: catch_up=100ms]
     #[arg(long, value_name = "POLICY", value_parser = behind)]
     pub behind: Option<LatePolicy>,
+    /// Attempt frames as fast as they can be made, whether the link takes them or not: `--packets`
+    /// counts attempts then
+    #[arg(long, conflicts_with = "rate")]
+    pub flood: bool,
 }
 
 /// What fills frames without `--payload`.

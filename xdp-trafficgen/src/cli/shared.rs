@@ -17,7 +17,8 @@ use crate::{
 pub struct RateOptions {
     /// How fast each port sends, over all CPUs; flows with rates of their own keep their shares of
     /// it: `500kpps`, `10Gbps`, `10GbpsL1`, `40%`, or a table as in the file, such as `{
-    /// poisson = "10kpps" }` [default: as the file says, or else as fast as it can]
+    /// poisson = "10kpps" }` [default: as the file says, or else as fast as the link takes
+    /// frames]
     #[arg(long)]
     pub rate: Option<String>,
     /// What becomes of frames that are overdue: `catch_up`, `catch_up=20ms` (they are sent late,
@@ -25,6 +26,10 @@ pub struct RateOptions {
     /// or else catch_up=100ms]
     #[arg(long, value_name = "POLICY", value_parser = behind)]
     pub behind: Option<LatePolicy>,
+    /// Attempt frames as fast as they can be made, whether the link takes them or not: `--packets`
+    /// counts attempts then
+    #[arg(long, conflicts_with = "rate")]
+    pub flood: bool,
 }
 
 /// The option of the commands that send at the rates of a file.

@@ -122,7 +122,7 @@ impl CountedPair {
                 dst_mac: Some(self.receiver_mac),
                 duration,
                 cpus: Some(CpuList(self.cpus.clone())),
-                rates: cli::QuickRateOptions { rate, behind: None },
+                rates: cli::QuickRateOptions { rate, ..cli::QuickRateOptions::default() },
                 ..cli::Quick::new(SENDER, cli::Common::default())
             },
             dst_port: PortRange { first: 1024, last: 65023 },

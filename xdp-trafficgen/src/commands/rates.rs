@@ -6,7 +6,7 @@ use super::{CommandError, input};
 use crate::{
     cli,
     config::{
-        Config, Diagnostic, Diagnostics, Flow, Located, Origin, Profile, Total, file,
+        Config, Diagnostic, Diagnostics, Flow, Located, Origin, Profile, Total, WhenFull, file,
         rate::NotScalable,
     },
     units::Ratio,
@@ -20,7 +20,7 @@ pub(crate) fn replace_rates(
     options: &cli::RateOptions,
     scale: cli::Scale,
 ) -> Result<(), CommandError> {
-    let cli::RateOptions { rate, behind } = options;
+    let cli::RateOptions { rate, behind, flood } = options;
     let mut wrong = Diagnostics::new(config.source.clone());
     if let Some(text) = rate {
         match file::parse_rate_option("--rate", text, &|name| input::read_file(Path::new(name))) {
@@ -34,6 +34,10 @@ pub(crate) fn replace_rates(
     if let Some(behind) = behind {
         let behind = Located::new(*behind, Origin::Option("--behind"));
         config.ports.iter_mut().for_each(|port| port.behind = behind.clone());
+    }
+    if *flood {
+        let flood = Located::new(WhenFull::Flood, Origin::Option("--flood"));
+        config.ports.iter_mut().for_each(|port| port.when_full = flood.clone());
     }
     wrong.into_result(()).map_err(CommandError::Config)
 }
@@ -137,7 +141,7 @@ mod tests {
             file::parse(Source::file("test.toml", FILE)).unwrap_or_else(|wrong| panic!("{wrong}"));
         replace_rates(
             &mut config,
-            &RateOptions { rate: rate.map(str::to_owned), behind },
+            &RateOptions { rate: rate.map(str::to_owned), behind, flood: false },
             cli::Scale::default(),
         )?;
         let shown = |rate: &Option<Located<crate::config::Profile>>| {
@@ -169,7 +173,7 @@ mod tests {
         let scale = cli::Scale {
             scale: factor.map(|factor| crate::config::rate::parse_factor(factor).unwrap()),
         };
-        let options = RateOptions { rate: rate.map(str::to_owned), behind: None };
+        let options = RateOptions { rate: rate.map(str::to_owned), ..RateOptions::default() };
         replace_rates(&mut config, &options, scale).map_err(|error| error.render())?;
         let shown =
             |rate: &Option<Located<Profile>>| rate.as_ref().map(|rate| rate.value.to_string());

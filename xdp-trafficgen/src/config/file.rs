@@ -33,7 +33,7 @@ use self::{
 };
 use crate::config::{
     Action, Config, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Flow, LatePolicy,
-    Located, Origin, Payload, Port, Profile, Size, Source,
+    Located, Origin, Payload, Port, Profile, Size, Source, WhenFull,
     literal::{BATCH_SIZE, add_cpu, check_cpu, parse_cpus, parse_duration},
     rate::{DEFAULT_LATE_THRESHOLD, parse_speed},
 };
@@ -225,6 +225,7 @@ fn port(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
     let action = table.optional("action");
     let cpus = table.optional("cpus");
     let batch_size = table.optional("batch_size");
+    let flood = table.optional("flood");
     let rate = table.optional("rate");
     let speed = table.optional("speed");
     let behind = table.optional("behind");
@@ -245,6 +246,8 @@ fn port(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
     let batch_size = or_default(batch_size, DEFAULT_BATCH_SIZE, |value| {
         problems.take(value.integer(&BATCH_SIZE))
     });
+    let when_full =
+        or_default(flood, WhenFull::default(), |value| problems.take(when_full(&value)));
     let rate = optional(rate, |value| rate::rate(&value, &mut shared.rates, problems));
     let speed = optional(speed, |value| {
         problems.take(value.parsed(
@@ -264,12 +267,24 @@ fn port(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) 
         action: action?,
         cpus: cpus?,
         batch_size: batch_size?,
+        when_full: when_full?,
         rate: rate?,
         speed: speed?,
         total: None,
         behind: behind?,
         late_threshold: late_threshold?,
     })
+}
+
+fn when_full(value: &Value<'_>) -> Result<Located<WhenFull>, Diagnostic> {
+    let flood = value.value.as_bool().ok_or_else(|| {
+        value.mismatch(
+            "a boolean",
+            "write `true` to attempt frames as fast as they can be made, or leave it out",
+        )
+    })?;
+    let when_full = if flood { WhenFull::Flood } else { WhenFull::Wait };
+    Ok(Located { value: when_full, place: value.place.clone() })
 }
 
 fn flow(mut table: Table<'_>, shared: &mut Shared<'_>, problems: &mut Problems) -> Option<Flow> {

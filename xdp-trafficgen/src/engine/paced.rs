@@ -296,7 +296,7 @@ impl SendLoop for PacedLoop<'_> {
             if before.state.left == u64::MAX { u64::MAX } else { before.state.left - taken };
         stream.spec.end = u64::MAX;
         self.set_stream(self.worker.index, stream)?;
-        Ok(PhaseOutcome { taken, is_last: stream.state.left == 0 })
+        Ok(PhaseOutcome { taken, is_last: stream.state.left == 0, refused: Vec::new() })
     }
 }
 

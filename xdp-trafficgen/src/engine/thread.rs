@@ -64,7 +64,7 @@ pub(super) fn spawn(
 /// frames left at them or not; at full speed, the frames that were made.
 fn work(worker: &Worker<'_>, due: &mut [u64]) -> Result<(), WorkerError> {
     let Some(pacing) = &worker.plan.pacing else {
-        return take_turns(worker, &mut FullSpeed::new(worker), due);
+        return take_turns(worker, &mut FullSpeed::new(worker)?, due);
     };
     let mut paced = PacedLoop::new(worker, pacing)?;
     match pacing.streams {

@@ -29,6 +29,8 @@ pub(super) struct PhaseOutcome {
     pub(super) taken: u64,
     /// Whether no departures remain.
     pub(super) is_last: bool,
+    /// Turns of each flow whose frames were refused and are made up for; empty when there are none.
+    pub(super) refused: Vec<u64>,
 }
 
 /// Lets the port's flows take turns, each from its beginning to its end. Adds each flow's departures,
@@ -55,6 +57,7 @@ pub(super) fn take_turns(
             Next::Pause(_) | Next::End => break,
         };
         due.iter_mut().zip(turns.take(outcome.taken)).for_each(|(due, share)| *due += share);
+        turns.give_back(&outcome.refused);
         if outcome.is_last || stop.is_cancelled() {
             break;
         }

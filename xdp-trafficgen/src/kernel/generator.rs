@@ -12,7 +12,7 @@ use std::{
 
 use aya::maps::{DevMap, MapData, PerCpuArray, PerCpuValues};
 use xdp_trafficgen_ebpf::abi::{
-    DropLayer, Drops, Flow, FlowCounts, FlowDrops, MAX_TURNS, Schedule, Worker,
+    DropLayer, Drops, Flow, FlowCounts, FlowDrops, Gate, MAX_TURNS, Schedule, Worker,
     timing::{self, FlowLateness, Lateness, Stream, StreamSpec, WorkerClock},
 };
 
@@ -51,6 +51,7 @@ pub struct Generator {
     flows: Mapped<Flow>,
     schedules: Mapped<Schedule>,
     worker_clocks: Mapped<WorkerClock>,
+    gates: Mapped<Gate>,
     streams: Mapped<Stream>,
     lateness: Mapped<FlowLateness>,
     stop: StopFlag,
@@ -182,6 +183,7 @@ impl Generator {
             flows: mapped(&mut object, "FLOWS")?,
             schedules: mapped(&mut object, "SCHEDULES")?,
             worker_clocks: mapped(&mut object, "WORKER_CLOCKS")?,
+            gates: mapped(&mut object, "GATES")?,
             streams: mapped(&mut object, "STREAMS")?,
             lateness: mapped(&mut object, "LATENESS")?,
             stop: StopFlag::of(&object.map("STOP")?, "STOP")?,
@@ -228,6 +230,22 @@ impl Generator {
     /// When the map cannot be written.
     pub fn set_worker_clock(&self, worker: u32, clock: WorkerClock) -> Result<(), KernelError> {
         self.worker_clocks.set(worker, &clock)
+    }
+
+    /// The gate of a worker, by its index.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn gate(&self, worker: u32) -> Result<Gate, KernelError> {
+        self.gates.get(worker)
+    }
+
+    /// Sets it. Not while that worker sends.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn set_gate(&self, worker: u32, gate: Gate) -> Result<(), KernelError> {
+        self.gates.set(worker, &gate)
     }
 
     /// A stream of departures, by its place in [`Pacing::departures`].

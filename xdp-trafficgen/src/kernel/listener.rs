@@ -26,7 +26,7 @@ use crate::{
 const WORKERS: &str = "WORKERS";
 /// The programs of a port that the listener calls, numbered as in [`handler`].
 const PROGRAMS: [(u32, &str); handler::PER_PORT as usize] =
-    [(handler::DROPPED, "dropped"), (handler::NOT_REDIRECTED, "not_redirected")];
+    [(handler::BULK, "bulk"), (handler::NOT_REDIRECTED, "not_redirected")];
 
 /// Learns from trace points what becomes of the frames of all ports. Clones share one listener.
 #[derive(Clone)]

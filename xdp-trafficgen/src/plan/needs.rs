@@ -3,8 +3,8 @@
 //! does not fit is refused before anything is loaded.
 
 use xdp_trafficgen_ebpf::abi::{
-    BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, HeaderState, LINE_LEN, ROW_TABLE_LINES,
-    Schedule, Word128, Worker,
+    BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, Gate, HeaderState, LINE_LEN,
+    ROW_TABLE_LINES, Schedule, Word128, Worker,
     timing::{Calendar, EXPONENTIALS, FlowLateness, Segment, Stream, WorkerClock},
 };
 
@@ -79,6 +79,7 @@ impl Needs {
             table::<FlowDrops>(flows.len()),
             table::<Schedule>(workers),
             table::<WorkerClock>(workers),
+            table::<Gate>(workers),
             entries(EXPONENTIALS, size_of::<u64>()),
             table::<FlowLateness>(workers * generator.sharing_flows() as usize),
             table::<Drops>(possible_cpus),

@@ -15,7 +15,7 @@ use super::{
     unreachable::AddressingFaults,
 };
 use crate::{
-    config::{Action, Diagnostic, Diagnostics, Flow, Port},
+    config::{Action, Diagnostic, Diagnostics, Flow, Port, WhenFull},
     host::{Facts, Link},
     packet::{self, Template},
     units::FrameLen,
@@ -103,6 +103,9 @@ impl Planner<'_> {
             limits: program::Limits { largest_frame: self.largest_frame(), memory: self.memory },
         });
         let (pacing, program) = (pacing?, program?);
+        if pacing.is_some() && port.when_full.value == WhenFull::Flood {
+            self.diagnostics.push(flood_with_rate(port));
+        }
         let possible_cpus = facts.possible_cpus.max(facts.cpus.len());
         let needs = Needs::of(
             &program,
@@ -125,6 +128,7 @@ impl Planner<'_> {
             action: port.action.value,
             cpus: workers,
             batch_size: port.batch_size.value,
+            when_full: port.when_full.value,
             attach,
             line_rate,
             flows: sources
@@ -309,4 +313,10 @@ impl Planner<'_> {
             .map_err(|error| self.diagnostics.push(stack::diagnostic(flow, &error)))
             .ok()
     }
+}
+
+fn flood_with_rate(port: &Port) -> Diagnostic {
+    let message = format!("the port `{}` is to flood, and has a rate", port.name.value);
+    Diagnostic::new(&port.when_full.place, message)
+        .help("leave one of both out: with a rate, frames leave when they are due")
 }

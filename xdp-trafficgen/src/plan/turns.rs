@@ -124,6 +124,14 @@ impl Turns {
         shares
     }
 
+    /// Gives turns back whose frames were refused, so that others are sent in their place: a number
+    /// for each flow.
+    pub fn give_back(&mut self, refused: &[u64]) {
+        for (flow, refused) in self.flows.iter_mut().zip(refused) {
+            flow.left = flow.left.map(|left| left + refused);
+        }
+    }
+
     /// Takes one turn of the phase, and names its flow.
     pub fn take_one(&mut self) -> Option<u32> {
         let cycle = self.phase.turns.len() as u64;

@@ -77,7 +77,7 @@ fn the_interface_confirms_losses() {
     net.veth("west", "east");
     let _sink = Sink::attach("east", SinkAction::Drop).unwrap();
     let snapshot = run(
-        net.plan_flow("interface = \"west\"\nbatch_size = 252", &flow(100_000)),
+        net.plan_flow("interface = \"west\"\nbatch_size = 252\nflood = true", &flow(100_000)),
         &TracePoint::ALL,
     );
     let port = only(&snapshot);

@@ -54,6 +54,7 @@ pub(super) fn load_group(
         .entries("FLOW_BODIES", entries(flow_bodies.len())?)
         .entries("BODIES", entries(bodies.len())?)
         .entries("WORKER_CLOCKS", entries(workers.len())?)
+        .entries("GATES", entries(workers.len())?)
         .entries("STREAMS", entries(pacing.map_or(0, |pacing| pacing.departures.len()))?)
         .entries("SEGMENTS", entries(pacing.map_or(0, |pacing| pacing.segments.len()))?)
         .entries("CALENDARS", entries(pacing.map_or(0, |pacing| pacing.calendars.len()))?)

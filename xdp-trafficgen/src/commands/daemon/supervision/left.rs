@@ -118,7 +118,8 @@ pub(super) mod tests {
             }).concat();
         let mut config =
             file::parse(Source::file("test.toml", &text)).unwrap_or_else(|wrong| panic!("{wrong}"));
-        let options = cli::RateOptions { rate: Some("4800pps".to_owned()), behind: None };
+        let options =
+            cli::RateOptions { rate: Some("4800pps".to_owned()), ..cli::RateOptions::default() };
         replace_rates(&mut config, &options, cli::Scale::default()).unwrap();
         config
     }
