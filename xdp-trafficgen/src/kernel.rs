@@ -29,6 +29,7 @@ mod survey;
 mod tiny;
 mod trace_points;
 
+pub use anchor::Anchor;
 pub use arrivals::Arrivals;
 pub use clock::ProgramClock;
 use error::map_error;

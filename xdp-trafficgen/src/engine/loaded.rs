@@ -1,7 +1,8 @@
 //! Loads a plan's ports into the kernel, and starts their workers together.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -21,10 +22,10 @@ use crate::{
         thread::spawn,
     },
     kernel::{
-        Generator, Listener, PassProgramShare, PassPrograms, ProgramClock, TracePoint,
+        Anchor, Generator, Listener, PassProgramShare, PassPrograms, ProgramClock, TracePoint,
         generator::Role,
     },
-    plan::{Plan, RequiredProgram},
+    plan::{Plan, PortPlan, RequiredProgram},
     units::Nanos,
 };
 
@@ -112,21 +113,35 @@ impl Loaded {
         enabling: &PassPrograms,
     ) -> Result<Self, EngineError> {
         let clock = ProgramClock::of_kernel().map_err(EngineError::Clock)?;
-        let (mut ports, mut enabled) = (Vec::new(), Vec::new());
-        for plan in plan.ports {
-            let failed = |source| EngineError::Load { port: plan.name.clone(), source };
-            if let (RequiredProgram::Pass(existing), Some(interface)) =
-                (plan.attach, plan.leaves_by())
-            {
-                enabled.push(enabling.hold(interface, existing).map_err(failed)?);
+        let mut enabled = Vec::new();
+        let names: Vec<String> = plan.ports.iter().map(|port| port.name.clone()).collect();
+        let generators = thread::scope(|scope| {
+            let (generators, to_hold) = mpsc::channel();
+            let holding = scope.spawn(move || hold_all(&names, to_hold));
+            for plan in &plan.ports {
+                let failed = |source| EngineError::Load { port: plan.name.clone(), source };
+                if let (RequiredProgram::Pass(existing), Some(interface)) =
+                    (plan.attach, plan.leaves_by())
+                {
+                    enabled.push(enabling.hold(interface, existing).map_err(failed)?);
+                }
+                let listener = plan.leaves_by().and(listener);
+                let pacing = plan.pacing.as_ref();
+                let generator =
+                    Generator::load_adrift(&plan.program, pacing, plan.egress, role, listener);
+                if generators.send(generator.map_err(failed)?).is_err() {
+                    // The receiver has failed, and says so below.
+                    break;
+                }
             }
-            let listener = plan.leaves_by().and(listener);
-            let generator =
-                Generator::load(&plan.program, plan.pacing.as_ref(), plan.egress, role, listener)
-                    .map_err(failed)?;
+            drop(generators);
+            holding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        let port = |(plan, generator): (PortPlan, Generator)| {
             let due = Mutex::new(vec![0; plan.flows.len()]);
-            ports.push(Arc::new(Port { plan, generator, due, still: Standstill::default() }));
-        }
+            Arc::new(Port { plan, generator, due, still: Standstill::default() })
+        };
+        let ports = plan.ports.into_iter().zip(generators).map(port).collect();
         Ok(Self { ports, enabled, clock })
     }
 
@@ -195,4 +210,22 @@ impl Loaded {
         start_signal.send_replace(Some(started));
         Ok(session)
     }
+}
+
+/// Gives each generator its anchor. The kernel waits for RCU with each of them, and meanwhile the next
+/// ones are loaded.
+fn hold_all(
+    ports: &[String],
+    generators: mpsc::Receiver<Generator>,
+) -> Result<Vec<Generator>, EngineError> {
+    let mut held = Vec::new();
+    for port in ports {
+        let failed = |source| EngineError::Load { port: port.clone(), source };
+        let anchor = Anchor::new().map_err(failed)?;
+        // Without further generators the caller has failed.
+        let Ok(mut generator) = generators.recv() else { break };
+        generator.hold(anchor).map_err(failed)?;
+        held.push(generator);
+    }
+    Ok(held)
 }

@@ -14,7 +14,7 @@
 use std::os::fd::AsFd;
 
 use crate::{
-    host::{AttachedMode, Netlink},
+    host::{AttachedMode, Netlink, index_of},
     kernel::{KernelError, PrivateNetns, attachment::netlink_failed},
     sys::xdp_netlink::{Refusal, XdpNetlink},
 };
@@ -23,30 +23,38 @@ const NAME: &str = "anchor";
 
 /// The interface; dropping this removes it, and detaches the program.
 #[derive(Debug)]
-pub(super) struct Anchor {
-    _netns: PrivateNetns,
+pub struct Anchor {
+    netns: PrivateNetns,
+    index: u32,
 }
 
 impl Anchor {
-    /// Makes the interface and attaches `program` to it.
+    /// Makes the interface, with no program yet.
     ///
     /// # Errors
     /// What the kernel refused.
-    pub(super) fn hold(program: &(impl AsFd + Sync)) -> Result<Self, KernelError> {
+    pub fn new() -> Result<Self, KernelError> {
         let netns = PrivateNetns::create()?;
-        netns.run(|| {
-            let netlink = Netlink::open()?;
-            netlink.add_veth(NAME, "anchor-peer", 1)?;
-            let links = netlink.links()?;
-            let link =
-                links.iter().find(|link| link.name == NAME).ok_or(KernelError::Missing(NAME))?;
+        let index = netns.run(|| {
+            Netlink::open()?.add_veth(NAME, "anchor-peer", 1)?;
+            let call = "looking up the anchor (ioctl SIOCGIFINDEX)";
+            index_of(NAME).map_err(|source| KernelError::Syscall { call, source })
+        })?;
+        Ok(Self { netns, index })
+    }
+
+    /// Attaches `program`. The kernel waits for RCU, 10 to 16 ms.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub(super) fn attach(&self, program: &(impl AsFd + Sync)) -> Result<(), KernelError> {
+        self.netns.run(|| {
             let netlink = XdpNetlink::open().map_err(netlink_failed)?;
-            let attached = netlink.attach(link.index, AttachedMode::Native, program);
+            let attached = netlink.attach(self.index, AttachedMode::Native, program);
             attached.map_err(|Refusal { source, .. }| KernelError::Syscall {
                 call: "attaching a program to the anchor",
                 source,
             })
-        })?;
-        Ok(Self { _netns: netns })
+        })
     }
 }

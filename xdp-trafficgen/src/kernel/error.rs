@@ -2,10 +2,7 @@
 
 use std::io;
 
-use aya::{
-    maps::{MapError, xdp::XdpMapError},
-    sys::SyscallError,
-};
+use aya::{maps::MapError, sys::SyscallError};
 
 use crate::{
     host::{AttachedXdp, NetlinkError},
@@ -60,7 +57,7 @@ pub enum KernelError {
     },
     /// The program cannot be given the egress interface.
     #[error("the kernel refused the egress interface")]
-    Egress(#[source] XdpMapError),
+    Egress(#[source] io::Error),
     /// More ports than one process has places for.
     #[error("{0} ports are too many for one process: it counts for {max} at most", max = xdp_trafficgen_ebpf::abi::MAX_PLACES)]
     TooManyPorts(usize),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::maps::{DevMap, MapData, PerCpuArray, PerCpuValues};
+use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use xdp_trafficgen_ebpf::abi::{
     DropLayer, Drops, Flow, FlowCounts, FlowDrops, Gate, MAX_TURNS, Schedule, Worker,
     timing::{self, FlowLateness, Lateness, Stream, StreamSpec, WorkerClock},
@@ -99,12 +99,37 @@ impl Generator {
         role: Role,
         listener: Option<&Listener>,
     ) -> Result<Self, KernelError> {
-        let (mut generator, mut object) = Self::load_program(program, pacing, role, listener)?;
-        let mut map = DevMap::try_from(object.map("EGRESS")?).map_err(map_error("EGRESS"))?;
-        map.set(0, egress, None, 0).map_err(KernelError::Egress)?;
-        generator.place.as_ref().map_or(Ok(()), |place| place.call(&mut object))?;
-        generator._anchor = Some(Anchor::hold(&generator.entry)?);
+        let mut generator = Self::load_adrift(program, pacing, egress, role, listener)?;
+        generator.hold(Anchor::new()?)?;
         Ok(generator)
+    }
+
+    /// As [`Generator::load`], for a generator that gets its anchor later ([`Generator::hold`]).
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn load_adrift(
+        program: &plan::Program,
+        pacing: Option<&Pacing>,
+        egress: u32,
+        role: Role,
+        listener: Option<&Listener>,
+    ) -> Result<Self, KernelError> {
+        let (generator, mut object) = Self::load_program(program, pacing, role, listener)?;
+        bpf::set_device(object.descriptor("EGRESS")?.as_fd(), 0, egress)
+            .map_err(KernelError::Egress)?;
+        generator.place.as_ref().map_or(Ok(()), |place| place.call(&mut object))?;
+        Ok(generator)
+    }
+
+    /// Makes calls cheap, as long as the generator lives: see [`Anchor`].
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn hold(&mut self, anchor: Anchor) -> Result<(), KernelError> {
+        anchor.attach(&self.entry)?;
+        self._anchor = Some(anchor);
+        Ok(())
     }
 
     /// Loads the object for ordinary runs only: nothing is attached, nothing can leave, and every

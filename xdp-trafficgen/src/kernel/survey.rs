@@ -174,7 +174,8 @@ fn has_trace_point(point: TracePoint) -> Result<bool, KernelError> {
 
 fn call_times(program: &Tiny) -> Result<CallTimes, KernelError> {
     let alone = median(program, 3)?;
-    let _anchor = Anchor::hold(program)?;
+    let anchor = Anchor::new()?;
+    anchor.attach(program)?;
     Ok(CallTimes { alone, anchored: median(program, 15)? })
 }
 

@@ -36,8 +36,8 @@ const REST_OF_GROUP: u64 = 400 << 10;
 const DESCRIPTORS_OF_PORT: u64 = 4;
 /// Further descriptors of a port while its first group is loaded, with all of its maps, and while one
 /// more group is loaded beside it: found by the lowest limit with which a run succeeds.
-const DESCRIPTORS_TO_LOAD: u64 = 23;
-const DESCRIPTORS_TO_LOAD_GROUP: u64 = 14;
+const DESCRIPTORS_TO_LOAD: u64 = 20;
+const DESCRIPTORS_TO_LOAD_GROUP: u64 = 20;
 /// Descriptors that all ports share, counted in /proc/PID/fd.
 const DESCRIPTORS_OF_PROCESS: u64 = 16;
 

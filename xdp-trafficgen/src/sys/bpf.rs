@@ -96,12 +96,29 @@ pub(crate) fn set_program(
     program: BorrowedFd<'_>,
 ) -> io::Result<()> {
     let program = program.as_raw_fd();
+    // SAFETY: the values of a program array have four bytes.
+    unsafe { set(array, entry, &program) }
+}
+
+/// Gives an entry of a map of devices (`BPF_MAP_TYPE_DEVMAP`) the interface with this index.
+pub(crate) fn set_device(map: BorrowedFd<'_>, entry: u32, index: u32) -> io::Result<()> {
+    // `struct bpf_devmap_val` of include/uapi/linux/bpf.h; no program runs on its frames.
+    let device = [index, 0];
+    // SAFETY: the values of a map of devices have eight bytes, or four of older programs.
+    unsafe { set(map, entry, &device) }
+}
+
+/// Writes an entry of a kind of array.
+///
+/// # Safety
+/// The array's values are at most as long as `V`.
+unsafe fn set<V>(map: BorrowedFd<'_>, entry: u32, value: &V) -> io::Result<()> {
     let mut attr = attributes();
-    attr.__bindgen_anon_2.map_fd = array.as_raw_fd().cast_unsigned();
+    attr.__bindgen_anon_2.map_fd = map.as_raw_fd().cast_unsigned();
     attr.__bindgen_anon_2.key = (&raw const entry) as u64;
-    attr.__bindgen_anon_2.__bindgen_anon_1.value = (&raw const program) as u64;
-    // SAFETY: the keys and values of a program array have four bytes each, and both outlive the
-    // call, which reads them.
+    attr.__bindgen_anon_2.__bindgen_anon_1.value = (&raw const *value) as u64;
+    // SAFETY: an array's keys have four bytes; the caller vouches for the value's length. Both
+    // outlive the call, which reads them.
     unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
 }
 

@@ -172,21 +172,21 @@ fn file_descriptors() {
     let figures = format!("{} frames", report.only_port().frames_tx);
     table::row("9", "run ports.toml with a soft limit of 24 files", "no remark", 0, &figures);
 
-    let check = limited("40:40", &["check", &file]);
+    let check = limited("32:32", &["check", &file]);
     let sentence = check
         .stdout
         .lines()
-        .find(|line| line.contains("file descriptors, and this process may have 40"));
+        .find(|line| line.contains("file descriptors, and this process may have 32"));
     let sentence = sentence.unwrap_or_else(|| panic!("{check:?}"));
     assert!(check.stdout.contains("LimitNOFILE="), "{check:?}");
     table::row(
         "9",
-        "check ports.toml with a hard limit of 40 files",
+        "check ports.toml with a hard limit of 32 files",
         sentence,
         check.code.unwrap(),
         "",
     );
-    let run = limited("40:40", &["run", &file]);
+    let run = limited("32:32", &["run", &file]);
     assert!(run.code.is_some_and(|code| code != 0), "{run:?}");
     let cause = run
         .stderr
@@ -196,7 +196,7 @@ fn file_descriptors() {
     assert!(run.stderr.contains("cure: raise the hard limit (`ulimit -Hn 65536`"), "{run:?}");
     table::row(
         "9",
-        "run ports.toml with a hard limit of 40 files",
+        "run ports.toml with a hard limit of 32 files",
         cause.trim(),
         run.code.unwrap(),
         "",
