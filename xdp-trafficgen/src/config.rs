@@ -15,8 +15,8 @@
 //! | `action` | `redirect` (default), `tx`, `pass`, `drop` |
 //! | `cpus` | a worker on each: `"0,2-3"`, `[0, 2]`; default: of the CPUs allowed, the first with the fewest workers |
 //! | `batch_size` | frames the kernel sends together, 1 to 256; default 64; where there is a rate, at most |
-//! | `flood` | without a rate: `true` attempts frames as fast as they can be made, `false` (default) as fast as the link takes them: see below |
-//! | `rate` | of all flows together, which share it by `weight`; default: each flow's own, or else full speed: see below |
+//! | `flood` | without a rate: `true` attempts frames as fast as they can be made, `false` (default) as fast as the link takes them |
+//! | `rate` | of all flows together, which share it by `weight`; default: each flow's own, or else as fast as the link takes frames: see below |
 //! | `speed` | of the link, which rates in percent refer to: `"10Gbps"`; default: what the link says |
 //! | `behind` | what happens to overdue frames: `"catch_up"` (default) or `{ catch_up = "100ms" }`: sent late, up to this; `"skip"`: never sent |
 //! | `late_threshold` | frames that leave later than this after they were due count as late; default `"1us"` |
@@ -28,7 +28,7 @@
 //! | `weight` | share of the port's frames, default 1; flows without rates of their own take turns frame by frame |
 //! | `rate` | its own, over all CPUs; then each flow of the port has one, and the port has none: see below |
 //! | `delay` | begins so much later than the start: `"500ms"`; default: at once; flows with rates of their own that write none are spread over their gaps |
-//! | `packets`, `duration` | when to end: frames over all CPUs (`1_000_000`, `"1M"`, `"1e6"`), a time such as `"10s"` from its beginning; whichever comes first; default: never |
+//! | `packets`, `duration` | when to end: frames that the driver has taken, over all CPUs (`1_000_000`, `"1M"`, `"1e6"`), a time such as `"10s"` from its beginning; whichever comes first; default: never |
 //! | `size` | bytes on the wire with the FCS, default 64: see below |
 //! | `payload` | what fills the frame, default `"zeros"`: see below |
 //!

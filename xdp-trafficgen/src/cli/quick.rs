@@ -97,7 +97,7 @@ pub struct Quick {
     /// zeros), `pattern:…` (hex, over and over)
     #[arg(long, value_name = "PAYLOAD", default_value = PAYLOAD)]
     pub payload: String,
-    /// Frames to send, over all CPUs together: `1000000`, `1M` or `1e6`
+    /// Frames that the driver is to take, over all CPUs together: `1000000`, `1M` or `1e6`
     #[arg(long, value_name = "N", value_parser = count)]
     pub packets: Option<u64>,
     /// How long to send
