@@ -61,6 +61,10 @@ pub struct PortCount {
     pub in_flight: u64,
     /// Dropped frames by reason.
     pub drops: Vec<(DropReason, u64)>,
+    /// Those among them that were refused for want of room, and are not missing: a flow that ends by
+    /// a number of frames sends others in their place. A worker counts them when the same flows have
+    /// taken turns to the end.
+    pub frames_made_up: u64,
     /// How well departures were kept; none at full speed.
     pub punctuality: Option<Punctuality>,
     /// The current batch size, the largest of all workers; none at full speed.
@@ -201,6 +205,7 @@ impl PortCount {
             frames_tx,
             in_flight,
             drops,
+            frames_made_up,
             punctuality,
             batch_size: _,
             flows,
@@ -225,6 +230,7 @@ impl PortCount {
         add_mismatches(&mut self.mismatches, mismatches);
         self.punctuality = Punctuality::of_both(self.punctuality, *punctuality);
         self.in_flight += in_flight;
+        self.frames_made_up += frames_made_up;
         self.elapsed += *elapsed;
         self.due_time += *due_time;
         self.still = (self.still.0.max(*longest), self.still.1 + *still);

@@ -143,7 +143,7 @@ fn found(sending: &ObservedPort, finding: Finding) -> PortFinding {
 mod tests {
     use super::*;
     use crate::{
-        config::Action,
+        config::{Action, WhenFull},
         diagnosis::SendMode,
         plan::{Needs, RequiredProgram},
         stats::{DropReason, PortCount},
@@ -158,6 +158,7 @@ mod tests {
             action: Action::Drop,
             cpus: vec![0],
             batch_size: 64,
+            when_full: WhenFull::Flood,
             largest: 64,
             attach: RequiredProgram::Nothing,
             needs: Needs::default(),

@@ -11,7 +11,8 @@ use crate::{
     cli,
     commands::{CommandError, results},
     config::{
-        Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Origin, Source, names,
+        Action, DEFAULT_BATCH_SIZE, DEFAULT_SIZE, Diagnostic, Diagnostics, Origin, Source,
+        WhenFull, names,
     },
     diagnosis::{Finding, SendMode, Situation, Verdict, foresee, of_quota, of_survey},
     host::{Facts, Interface, Link, LinkHistory},
@@ -112,6 +113,7 @@ fn of_machine(facts: &Facts) -> Vec<Finding> {
         cpus: &[],
         allowed_cpus: &facts.allowed_cpus,
         batch_size: DEFAULT_BATCH_SIZE,
+        when_full: WhenFull::Wait,
         largest: DEFAULT_SIZE,
         attach: RequiredProgram::Nothing,
     });
@@ -136,6 +138,7 @@ fn situation<'a>(
         cpus,
         allowed_cpus: &facts.allowed_cpus,
         batch_size: DEFAULT_BATCH_SIZE,
+        when_full: WhenFull::Wait,
         largest: DEFAULT_SIZE,
         attach: attachment(interface, existing),
     }

@@ -162,7 +162,7 @@ fn gigabits(bits: u64) -> String {
 mod tests {
     use super::*;
     use crate::{
-        config::Action,
+        config::{Action, WhenFull},
         host::{Driver, Interface, Link, LinkHistory, System},
         plan::RequiredProgram,
     };
@@ -199,6 +199,7 @@ mod tests {
             cpus: &[0],
             allowed_cpus: &[0],
             batch_size: 64,
+            when_full: WhenFull::Flood,
             largest: 64,
             attach: RequiredProgram::Nothing,
         };

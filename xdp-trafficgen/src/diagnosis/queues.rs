@@ -2,6 +2,7 @@
 
 use super::{Finding, Severity, Situation, veth, words};
 use crate::{
+    config::WhenFull,
     host::{
         Interface, Peer, Queues,
         drivers::{QueueOfCpu, queue_of_cpu},
@@ -14,6 +15,18 @@ pub(super) fn full(situation: &Situation<'_>) -> Finding {
     let Situation { name, batch_size, .. } = situation;
     if let Some(finding) = veth::above_peer_mtu(situation) {
         return finding;
+    }
+    if situation.when_full == WhenFull::Wait && veth::perhaps_above_peer_mtu(situation).is_none() {
+        return Finding::new(
+            "link_full",
+            Severity::Note,
+            format!(
+                "`{name}` had no room for them: its link takes fewer frames than could be made, and \
+                 the port kept to its rate; flows that end by a number of frames sent others in \
+                 their place"
+            ),
+            "",
+        );
     }
     if veth::is_one(situation) && !veth::fits_ring(*batch_size) {
         return veth::batch_above_ring(situation);

@@ -71,7 +71,7 @@ fn since(code: &str, situation: &Situation<'_>) -> Since {
 mod tests {
     use super::*;
     use crate::{
-        config::Action,
+        config::{Action, WhenFull},
         diagnosis::Severity,
         host::{Interface, Link, LinkHistory, System},
         plan::RequiredProgram,
@@ -93,6 +93,7 @@ mod tests {
             cpus: &[0],
             allowed_cpus: &[0],
             batch_size: 64,
+            when_full: WhenFull::Flood,
             largest: 1000,
             attach: RequiredProgram::Nothing,
         };

@@ -1,7 +1,7 @@
 //! The facts that findings follow from.
 
 use crate::{
-    config::Action,
+    config::{Action, WhenFull},
     host::{AttachedMode, AttachedXdp, Interface, LinkHistory, System},
     plan::{ExistingProgram, RequiredProgram},
 };
@@ -27,6 +27,8 @@ pub struct Situation<'a> {
     pub allowed_cpus: &'a [u32],
     /// The largest batch.
     pub batch_size: u32,
+    /// Whether workers wait when the driver's queue is full: without a rate, unless they flood.
+    pub when_full: WhenFull,
     /// Bytes of the largest frame on the wire, FCS included.
     pub largest: u32,
     /// The program that is attached for it, and what is done with a program that is attached

@@ -7,7 +7,7 @@ mod veth;
 
 use super::*;
 use crate::{
-    config::Action,
+    config::{Action, WhenFull},
     host::{
         AttachedMode, AttachedXdp, Bond, Cpu, Driver, Interface, Interrupt, Iommu, Link,
         LinkHistory, Lockdown, Peer, Queues, Rings, System, XdpFeatures,
@@ -113,6 +113,7 @@ fn situation<'a>(system: &'a System, interface: Option<&'a Interface>) -> Situat
         cpus: &[1, 2],
         allowed_cpus: &ALLOWED,
         batch_size: 64,
+        when_full: WhenFull::Flood,
         largest: 64,
         attach: RequiredProgram::Pass(ExistingProgram::Keep),
     }

@@ -26,6 +26,7 @@ pub(super) struct FullSpeed<'a> {
     size: CallSize,
     watch: StandstillWatch<'a>,
     refused: Refused,
+    progress: Progress,
 }
 
 impl<'a> FullSpeed<'a> {
@@ -34,7 +35,8 @@ impl<'a> FullSpeed<'a> {
         worker.sleep_until(worker.start);
         let watch = StandstillWatch::begin(worker.still, worker.clock.now());
         let size = CallSize::new(worker.plan.batch_size);
-        let full_speed = Self { worker, size, watch, refused: Refused::none(worker) };
+        let progress = Progress::begin(worker.clock.now());
+        let full_speed = Self { worker, size, watch, refused: Refused::none(worker), progress };
         full_speed.close_gate()?;
         Ok(full_speed)
     }
@@ -61,6 +63,7 @@ impl SendLoop for FullSpeed<'_> {
 
     fn wait(&mut self, until: Nanos) -> Result<bool, WorkerError> {
         self.sleep_until(self.instant(until));
+        self.progress = Progress::begin(self.worker.clock.now());
         Ok(true)
     }
 
@@ -71,7 +74,6 @@ impl SendLoop for FullSpeed<'_> {
     ) -> Result<PhaseOutcome, WorkerError> {
         let before_all = self.attempted()?;
         let end = until.map(|until| Nanos::new(self.instant(until.time)));
-        let mut progress = Progress::begin(self.worker.clock.now());
         let mut in_vain = false;
         let mut sent = 0;
         while turns.is_none_or(|turns| sent < turns) && !self.worker.stop.is_cancelled() {
@@ -104,8 +106,8 @@ impl SendLoop for FullSpeed<'_> {
                 }
             }
             let refused = self.gate()?.refused - gate.refused;
-            progress.learn(self.worker.clock.now(), refused < repeat.into());
-            let over = progress.is_over(self.worker.clock.now());
+            self.progress.learn(self.worker.clock.now(), refused < repeat.into());
+            let over = self.progress.is_over(self.worker.clock.now());
             // What is refused for another reason than a full queue will be refused again.
             if turns.is_some() && over != in_vain {
                 in_vain = over;

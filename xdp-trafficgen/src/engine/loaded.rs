@@ -1,7 +1,7 @@
 //! Loads a plan's ports into the kernel, and starts their workers together.
 
 use std::{
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, atomic::AtomicU64, mpsc},
     thread,
     time::{Duration, SystemTime},
 };
@@ -139,7 +139,13 @@ impl Loaded {
         })?;
         let port = |(plan, generator): (PortPlan, Generator)| {
             let due = Mutex::new(vec![0; plan.flows.len()]);
-            Arc::new(Port { plan, generator, due, still: Standstill::default() })
+            Arc::new(Port {
+                plan,
+                generator,
+                due,
+                still: Standstill::default(),
+                made_up: AtomicU64::new(0),
+            })
         };
         let ports = plan.ports.into_iter().zip(generators).map(port).collect();
         Ok(Self { ports, enabled, clock })

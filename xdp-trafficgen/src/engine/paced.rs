@@ -1,13 +1,15 @@
 //! Paced sending: the eBPF program waits for each departure; this side chooses how long calls are
 //! and how many frames leave together, and sleeps when the next departure is far away.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{num::NonZeroU64, sync::atomic::Ordering, time::Duration};
 
 use rustix::thread::set_current_timer_slack;
 use xdp_trafficgen_ebpf::{
     abi::timing::{
-        ClockSpec, ClockState, FAR, GRACE, Stream, StreamSpec, WorkerClock, stream_kind,
+        Calendar, ClockSpec, ClockState, FAR, GRACE, NEAR_BITS, Stream, StreamSpec, WorkerClock,
+        stream_kind,
     },
+    calendar,
     timing::{self, Tables},
 };
 
@@ -15,6 +17,8 @@ use crate::{
     engine::{
         batch::Batch,
         call_size::CallSize,
+        gate::Progress,
+        refused::Refused,
         standstill::StandstillWatch,
         turns::{PhaseOutcome, SendLoop},
         worker::{Worker, WorkerError},
@@ -34,6 +38,12 @@ use crate::{
 const SHORTEST_WAKE: u64 = 150_000;
 const LONGEST_WAKE: u64 = 1_000_000;
 
+/// Time in which a worker gets ready for departures that make up for refused frames.
+const LEAD: u64 = 200_000;
+
+/// So many frames, the first ones of a worker, are not refused for want of room alone.
+const MANY: u64 = 16;
+
 /// How long a paced call is meant to take. Each call ends with some 20 µs in which nothing departs. A
 /// stop ends the call early, because the program reads the stop flag.
 const CALL: Duration = Duration::from_millis(50);
@@ -51,6 +61,8 @@ pub(super) struct PacedLoop<'a> {
     /// Repetitions of a call at most.
     most: u32,
     watch: StandstillWatch<'a>,
+    refused: Refused,
+    progress: Progress,
 }
 
 impl<'a> PacedLoop<'a> {
@@ -85,29 +97,35 @@ impl<'a> PacedLoop<'a> {
         let most = ((pacing.peak_of(index) * CALL.as_secs_f64()) as u32)
             .saturating_add(1)
             .min(MOST_REPETITIONS);
-        let batch = Batch::new(
-            pacing.first_batch(index, worker.plan.batch_size),
-            worker.plan.batch_size,
-            pacing.give_up,
-        );
         Self {
             worker,
             pacing,
             tables: HostTables::new(pacing),
             size: CallSize::lasting(CALL),
-            batch: match pacing.streams {
-                Streams::Port => batch,
-                Streams::Flows => batch.of_flows(pacing.departures.of(index).len()),
-            },
+            batch: Batch::new(
+                pacing.first_batch(index, worker.plan.batch_size),
+                worker.plan.batch_size,
+                pacing.give_up,
+            ),
             most,
             watch: StandstillWatch::begin(worker.still, worker.clock.now().max(worker.start)),
+            refused: Refused::none(worker),
+            progress: Progress::begin(worker.clock.now().max(worker.start)),
         }
     }
 
     /// Sends from all streams of the worker until all have ended. Adds the departures of each stream
     /// that were due.
     pub(super) fn all(&mut self, due: &mut [u64]) -> Result<(), WorkerError> {
-        self.until_done()?;
+        loop {
+            let before = self.departed()?;
+            self.until_done()?;
+            let departed = self.departed()? - before;
+            let refused = self.made_up(departed)?;
+            if self.is_stopped() || !self.add_departures(&refused)? {
+                break;
+            }
+        }
         let over = self.over();
         // Flows that end by time last until then, also when their last frame left earlier.
         let mut ends = 0;
@@ -122,6 +140,62 @@ impl<'a> PacedLoop<'a> {
         }
         self.worker.sleep_until(self.worker.start.saturating_add(ends));
         Ok(())
+    }
+
+    /// Frames that were refused for want of room in `departed` ones, and are made up for: those of
+    /// each flow; empty when there are none.
+    fn made_up(&mut self, departed: u64) -> Result<Vec<u64>, WorkerError> {
+        let refused = self.refused.since_last(self.worker)?;
+        let all: u64 = refused.iter().sum();
+        let now = self.worker.clock.now();
+        self.progress.learn(now, all < departed);
+        // What is refused for another reason than a full queue will be refused again.
+        let for_good = self.progress.is_none() && all >= MANY || self.progress.is_over(now);
+        let in_vain = all == departed && for_good;
+        Ok(if in_vain { Vec::new() } else { refused })
+    }
+
+    /// Departures of all streams of the worker so far that had a frame.
+    fn departed(&self) -> Result<u64, WorkerError> {
+        self.entries().map(|entry| Ok(self.stream(entry)?.counts.departed)).sum()
+    }
+
+    /// Gives flows that have ended one more departure for each refused frame. Returns whether there
+    /// is one.
+    fn add_departures(&self, refused: &[u64]) -> Result<bool, WorkerError> {
+        let soon = self.now() + LEAD;
+        // Too large for the stack.
+        let mut calendar = Box::new(Calendar::EMPTY);
+        calendar.cursor = soon >> NEAR_BITS;
+        let (mut added, mut frames) = (0, 0);
+        for ((planned, entry), number) in self.own().iter().zip(self.entries()).zip(0..) {
+            let flow = planned.spec.turn as usize;
+            let more = refused.get(flow).copied().unwrap_or(0);
+            let mut stream = self.stream(entry)?;
+            // Flows without a number of frames have no frame to make up for.
+            if more == 0 || stream.state.left != 0 {
+                continue;
+            }
+            stream.state.left = u64::MAX;
+            skip_uncounted(&mut stream, soon, &self.tables);
+            stream.state.left = more;
+            // Its time is over.
+            if timing::is_over(&stream) {
+                continue;
+            }
+            calendar::insert(&mut calendar, number, &mut stream);
+            self.set_stream(entry, stream)?;
+            (added, frames) = (added + 1, frames + more);
+        }
+        if added > 0 {
+            let generator = self.worker.generator;
+            generator.set_calendar(self.worker.index, &calendar).map_err(WorkerError::Count)?;
+            let mut clock = self.worker_clock()?;
+            clock.state = ClockState { streams: added, ..ClockState::default() };
+            self.set_worker_clock(clock)?;
+            self.worker.made_up.fetch_add(frames, Ordering::Relaxed);
+        }
+        Ok(added > 0)
     }
 
     /// Counts the remaining departures of a failed worker as unsent. The worker itself leaves its
@@ -240,6 +314,13 @@ fn skip_until(stream: &mut Stream, time: u64, tables: &impl Tables) {
     stream.state.earliest = stream.state.due;
 }
 
+/// Removes the stream's departures before `time`.
+fn skip_uncounted(stream: &mut Stream, time: u64, tables: &impl Tables) {
+    let unsent = stream.counts.unsent;
+    skip_until(stream, time, tables);
+    stream.counts.unsent = unsent;
+}
+
 /// Sends from the port's one stream, whose departures its flows share.
 impl SendLoop for PacedLoop<'_> {
     /// The time of the next departure, so that the order of frames depends on no clock.
@@ -255,13 +336,12 @@ impl SendLoop for PacedLoop<'_> {
     fn wait(&mut self, until: Nanos) -> Result<bool, WorkerError> {
         let until = until.get();
         let mut stream = self.stream(self.worker.index)?;
-        let (unsent, due) = (stream.counts.unsent, stream.state.due);
+        let due = stream.state.due;
         if stream.spec.kind == stream_kind::POISSON {
             // A Poisson process has no memory, so it may begin at that time.
             stream.state.due = stream.state.due.max(until);
         }
-        skip_until(&mut stream, until, &self.tables);
-        stream.counts.unsent = unsent;
+        skip_uncounted(&mut stream, until, &self.tables);
         stream.counts.paused += stream.state.due - due;
         self.set_stream(self.worker.index, stream)?;
         Ok(!timing::is_over(&stream))
@@ -296,11 +376,15 @@ impl SendLoop for PacedLoop<'_> {
         let taken = stream.counts.departed + stream.counts.unsent
             - before.counts.departed
             - before.counts.unsent;
-        stream.state.left =
-            if before.state.left == u64::MAX { u64::MAX } else { before.state.left - taken };
+        let refused = self.made_up(stream.counts.departed - before.counts.departed)?;
+        stream.state.left = if before.state.left == u64::MAX {
+            u64::MAX
+        } else {
+            before.state.left - taken + refused.iter().sum::<u64>()
+        };
         stream.spec.end = u64::MAX;
         self.set_stream(self.worker.index, stream)?;
-        Ok(PhaseOutcome { taken, is_last: stream.state.left == 0, refused: Vec::new() })
+        Ok(PhaseOutcome { taken, is_last: stream.state.left == 0, refused })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     thread,
     time::Duration,
 };
@@ -36,7 +36,11 @@ impl SnapshotReader {
             let due = port.due.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let due = ended.is_some().then_some(&due[..]);
             PortCount::read(&port.plan, &port.generator, ended.unwrap_or(elapsed), due)
-                .map(|count| PortCount { still: port.still.get(), ..count })
+                .map(|count| PortCount {
+                    still: port.still.get(),
+                    frames_made_up: port.made_up.load(Ordering::Relaxed),
+                    ..count
+                })
                 .map_err(|source| EngineError::Count { port: port.plan.name.clone(), source })
         });
         Ok(Snapshot { elapsed, ports: ports.collect::<Result<_, _>>()? })

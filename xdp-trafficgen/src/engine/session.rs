@@ -173,11 +173,12 @@ impl Session {
     /// Counts the departures that failed workers left as `frames_unsent`.
     fn settle(&self) -> Result<(), EngineError> {
         for &(number, index) in &self.failed {
-            let Port { plan, generator, still, .. } = &*self.ports[number];
+            let Port { plan, generator, still, made_up, .. } = &*self.ports[number];
             let Some(pacing) = &plan.pacing else { continue };
             let failed = |source| EngineError::Count { port: plan.name.clone(), source };
             let (clock, start) = (self.clock, self.started);
-            let worker = Worker { plan, generator, index, clock, start, stop: &self.stop, still };
+            let worker =
+                Worker { plan, generator, index, clock, start, stop: &self.stop, still, made_up };
             PacedLoop::settle(&worker, pacing).map_err(failed)?;
         }
         Ok(())

@@ -41,9 +41,10 @@ pub(super) fn spawn(
             return;
         };
         let result = pinned.and_then(|()| {
-            let Port { plan, generator, due, still } = &*port;
+            let Port { plan, generator, due, still, made_up } = &*port;
             let mut share = vec![0; plan.flows.len()];
-            let worker = Worker { plan, generator, index, clock, start, stop: &stop, still };
+            let worker =
+                Worker { plan, generator, index, clock, start, stop: &stop, still, made_up };
             let result = work(&worker, &mut share);
             let mut due = due.lock().unwrap_or_else(PoisonError::into_inner);
             due.iter_mut().zip(share).for_each(|(due, share)| *due += share);

@@ -1,6 +1,8 @@
 //! The loop of a worker whose flows take turns: paced or at full speed, flows begin, end and share
 //! as the plan's turns say.
 
+use std::sync::atomic::Ordering;
+
 use crate::{
     engine::worker::{Worker, WorkerError},
     plan::turns::{Next, PhaseEnd, Turns},
@@ -40,7 +42,7 @@ pub(super) fn take_turns(
     sender: &mut impl SendLoop,
     due: &mut [u64],
 ) -> Result<(), WorkerError> {
-    let Worker { plan, generator, index, start, stop, .. } = *worker;
+    let Worker { plan, generator, index, start, stop, made_up, .. } = *worker;
     let mut turns = Turns::of(plan, index as usize);
     loop {
         let now = sender.time()?;
@@ -58,6 +60,7 @@ pub(super) fn take_turns(
         };
         due.iter_mut().zip(turns.take(outcome.taken)).for_each(|(due, share)| *due += share);
         turns.give_back(&outcome.refused);
+        made_up.fetch_add(outcome.refused.iter().sum(), Ordering::Relaxed);
         if outcome.is_last || stop.is_cancelled() {
             break;
         }

@@ -1,5 +1,7 @@
 //! A worker: a thread on one CPU that makes calls, in which the kernel sends.
 
+use std::sync::atomic::AtomicU64;
+
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 
 use crate::{
@@ -87,6 +89,8 @@ pub(super) struct Worker<'a> {
     pub(super) stop: &'a Stop,
     /// Where the worker records that it stood still.
     pub(super) still: &'a Standstill,
+    /// Where the worker counts frames that it makes up for.
+    pub(super) made_up: &'a AtomicU64,
 }
 
 impl Worker<'_> {

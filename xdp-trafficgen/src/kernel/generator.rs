@@ -13,7 +13,7 @@ use std::{
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use xdp_trafficgen_ebpf::abi::{
     DropLayer, Drops, Flow, FlowCounts, FlowDrops, Gate, MAX_TURNS, Schedule, Worker,
-    timing::{self, FlowLateness, Lateness, Stream, StreamSpec, WorkerClock},
+    timing::{self, Calendar, FlowLateness, Lateness, Stream, StreamSpec, WorkerClock},
 };
 
 pub use super::program::{ProgramFacts, Sent};
@@ -50,6 +50,7 @@ pub struct Generator {
     workers: PerCpuArray<MapData, Worker>,
     flows: Mapped<Flow>,
     schedules: Mapped<Schedule>,
+    calendars: Mapped<Calendar>,
     worker_clocks: Mapped<WorkerClock>,
     gates: Mapped<Gate>,
     streams: Mapped<Stream>,
@@ -207,6 +208,7 @@ impl Generator {
             workers: state,
             flows: mapped(&mut object, "FLOWS")?,
             schedules: mapped(&mut object, "SCHEDULES")?,
+            calendars: mapped(&mut object, "CALENDARS")?,
             worker_clocks: mapped(&mut object, "WORKER_CLOCKS")?,
             gates: mapped(&mut object, "GATES")?,
             streams: mapped(&mut object, "STREAMS")?,
@@ -239,6 +241,14 @@ impl Generator {
             schedule.len += 1;
         }
         self.schedules.set(worker, &schedule)
+    }
+
+    /// Gives a worker, by its index, another calendar of its streams. Not while that worker sends.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn set_calendar(&self, worker: u32, calendar: &Calendar) -> Result<(), KernelError> {
+        self.calendars.set(worker, calendar)
     }
 
     /// Where a worker, by its index, stands in time.

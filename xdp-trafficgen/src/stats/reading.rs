@@ -71,6 +71,7 @@ impl PortCount {
             frames_tx: total(|worker| worker.frames_tx),
             in_flight: total(|worker| worker.in_flight),
             drops,
+            frames_made_up: 0,
             punctuality,
             batch_size,
             flows,

@@ -4,6 +4,7 @@
 //! One module a theme; `cargo test --test it pacing::` runs one of them. They share [`harness`].
 
 mod accounting;
+mod back_pressure;
 mod cli;
 mod counting;
 mod daemon;

@@ -80,8 +80,16 @@ impl<'a> Observation<'a> {
         interface: Option<&'b Interface>,
         when: Period,
     ) -> Situation<'b> {
-        let ObservedPort { interface: name, action, cpus, batch_size, largest, attach, .. } =
-            sending;
+        let ObservedPort {
+            interface: name,
+            action,
+            cpus,
+            batch_size,
+            when_full,
+            largest,
+            attach,
+            ..
+        } = sending;
         let LinkState { this, peer } =
             self.seen(sending).map_or_else(LinkState::default, |seen| match when {
                 Period::Lately => seen.lately,
@@ -98,6 +106,7 @@ impl<'a> Observation<'a> {
             cpus,
             allowed_cpus: &self.before.allowed_cpus,
             batch_size: *batch_size,
+            when_full: *when_full,
             largest: *largest,
             attach: *attach,
         }

@@ -2,7 +2,7 @@
 
 use super::aside;
 use crate::{
-    config::Action,
+    config::{Action, WhenFull},
     diagnosis::{self, Finding, SendMode},
     host::{Netlink, name_of},
     plan::{Needs, PortPlan, RequiredProgram},
@@ -18,6 +18,8 @@ pub(super) struct ObservedPort {
     pub(super) action: Action,
     pub(super) cpus: Vec<u32>,
     pub(super) batch_size: u32,
+    /// Paced workers keep their departures, whether there is room or not.
+    pub(super) when_full: WhenFull,
     pub(super) largest: u32,
     pub(super) attach: RequiredProgram,
     pub(super) needs: Needs,
@@ -43,6 +45,7 @@ impl ObservedPort {
             action: plan.action,
             cpus: plan.cpus.clone(),
             batch_size: plan.batch_size,
+            when_full: if plan.pacing.is_none() { plan.when_full } else { WhenFull::Flood },
             largest: plan.flows.iter().map(|flow| flow.largest).max().unwrap_or(0),
             attach: plan.attach,
             needs: plan.needs,

@@ -244,3 +244,20 @@ fn an_mtu_that_was_lowered() {
     assert_says(&of_drop(DropReason::Redirect(90), &situation), "frame_above_mtu", &parts);
     assert_says(&foresee(&situation)[0], "frame_above_mtu", &parts);
 }
+
+/// A port that waits for room loses nothing to a full queue.
+#[test]
+fn full_queues_of_a_port_that_waits_are_no_loss() {
+    let system = machine();
+    let interface = veth(peer(true, true, false), Some(EVERYTHING));
+    for batch_size in [64, 252] {
+        let waiting = Situation {
+            when_full: WhenFull::Wait,
+            batch_size,
+            ..situation(&system, Some(&interface))
+        };
+        let found = of_drop(DropReason::QueueFull, &waiting);
+        assert_says(&found, "link_full", &["`eth1` had no room", "sent others in their place"]);
+        assert_eq!((found.severity, found.cure.as_str()), (Severity::Note, ""));
+    }
+}

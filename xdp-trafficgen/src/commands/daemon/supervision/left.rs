@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    config::{Config, Flow, Located},
-    stats::{FlowCount, PortCount},
+    config::{Config, Flow, Located, WhenFull},
+    stats::{DropReason, FlowCount, PortCount},
 };
 
 /// What is left to send after this time: numbers of frames and durations are kept, while rates that
@@ -12,8 +12,18 @@ use crate::{
 pub(super) fn left(config: &Config, counts: &PortCount, elapsed: Duration) -> Option<Config> {
     let flows = config.flows.iter().zip(&counts.flows);
     let flows: Vec<Flow> =
-        flows.filter_map(|(flow, count)| rest(flow, count.due(), elapsed)).collect();
+        flows.filter_map(|(flow, count)| rest(flow, over(config, count), elapsed)).collect();
     (!flows.is_empty()).then(|| Config { flows, ..config.clone() })
+}
+
+/// Frames of a flow's number that are over: those that the driver had no room for are made up for,
+/// unless the port floods.
+fn over(config: &Config, count: &FlowCount) -> u64 {
+    let floods = config.ports.iter().any(|port| port.when_full.value == WhenFull::Flood);
+    let refused = |(reason, count): &(DropReason, u64)| {
+        if *reason == DropReason::QueueFull && !floods { *count } else { 0 }
+    };
+    count.due().saturating_sub(count.drops.iter().map(refused).sum())
 }
 
 /// What is left of a flow that has been attempted so often in this time; none when it is over. Its

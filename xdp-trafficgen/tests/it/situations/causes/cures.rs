@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use xdp_trafficgen::{
-    config::Action,
+    config::{Action, WhenFull},
     diagnosis::{Situation, foresee},
     host::{AttachedMode, Bond, Driver, Interface, Link, LinkHistory, System, XdpFeatures},
     plan::{ExistingProgram, RequiredProgram},
@@ -296,6 +296,7 @@ fn foreseen(mode: &str, policy: Option<&str>) -> (String, String) {
         cpus: &[0],
         allowed_cpus: &[0],
         batch_size: 64,
+        when_full: WhenFull::Flood,
         largest: 64,
         attach: RequiredProgram::Pass(ExistingProgram::Keep),
     });
