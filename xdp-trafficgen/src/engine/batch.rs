@@ -16,13 +16,25 @@ pub(super) struct Batch {
     most: u32,
     /// A worker whose departures are overdue by more than this does not keep up.
     tolerated: Duration,
+    /// Batches of up to so many frames cost no flow much: see [`Batch::of_flows`].
+    cheap: u32,
 }
 
 impl Batch {
     /// Starts with `size`, and stays within `most`. Departures that are overdue by more than
     /// `give_up` get no frame.
     pub(super) fn new(size: u32, most: u32, give_up: Duration) -> Self {
-        Self { size: size.clamp(1, most), most, tolerated: NORMAL_DELAY.min(give_up) }
+        Self { size: size.clamp(1, most), most, tolerated: NORMAL_DELAY.min(give_up), cheap: 0 }
+    }
+
+    /// For a worker of so many flows with departures of their own. Batches that span less than a 64th
+    /// of a flow's mean gap leave its gaps nearly as they are, so half of the worker's time is kept
+    /// free by them: after a disturbance, frames are late until the worker has caught up.
+    #[must_use]
+    pub(super) const fn of_flows(self, flows: usize) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "a port has at most 65 536 flows")]
+        let cheap = (flows / 64) as u32;
+        Self { cheap, ..self }
     }
 
     /// Frames that leave together.
@@ -36,15 +48,17 @@ impl Batch {
     /// The size doubles when departures were overdue and the call hardly waited. It halves when the
     /// call waited for more than half of its time and no departure was overdue (in bursts some may
     /// be): a frame of the smaller batch takes at most twice as long, so the size does not
-    /// oscillate.
+    /// oscillate. Cheap batches double and halve where there is more time to wait.
     pub(super) fn learn(&mut self, took: Duration, waited: Duration, late: Duration) {
         if took < SHORTEST {
             return;
         }
         let idle = waited.as_secs_f64() / took.as_secs_f64();
-        if late > self.tolerated && idle < 0.02 {
+        let least = if self.size * 2 <= self.cheap { 0.5 } else { 0.02 };
+        let most = if self.size <= self.cheap { 0.77 } else { 0.52 };
+        if late > self.tolerated && idle < least {
             self.size = (self.size * 2).min(self.most);
-        } else if idle > 0.52 && late <= self.tolerated {
+        } else if idle > most && late <= self.tolerated {
             self.size = (self.size / 2).max(1);
         }
     }
@@ -72,6 +86,24 @@ mod tests {
         check(64, (5000, 0, 2000), 64);
         check(8, (5000, 3000, 0), 4);
         check(1, (5000, 4900, 0), 1);
+    }
+
+    #[test]
+    fn many_flows_leave_a_worker_time_to_catch_up() {
+        let check = |size, idle: u64, late, expected| {
+            let mut batch = Batch::new(size, 64, Duration::from_millis(100)).of_flows(256);
+            let [took, waited, late] = [5000, 50 * idle, late].map(Duration::from_micros);
+            batch.learn(took, waited, late);
+            assert_eq!(batch.size(), expected, "{size} with {idle} % idle");
+        };
+        check(1, 45, 2000, 2);
+        check(2, 45, 2000, 4);
+        check(2, 55, 2000, 2);
+        check(4, 60, 0, 4);
+        check(4, 80, 0, 2);
+        // Larger ones span too much of a flow's gap.
+        check(4, 45, 2000, 4);
+        check(8, 60, 0, 4);
     }
 
     #[test]

@@ -97,16 +97,20 @@ impl<'a> PacedLoop<'a> {
         let most = ((pacing.peak_of(index) * CALL.as_secs_f64()) as u32)
             .saturating_add(1)
             .min(MOST_REPETITIONS);
+        let batch = Batch::new(
+            pacing.first_batch(index, worker.plan.batch_size),
+            worker.plan.batch_size,
+            pacing.give_up,
+        );
         Self {
             worker,
             pacing,
             tables: HostTables::new(pacing),
             size: CallSize::lasting(CALL),
-            batch: Batch::new(
-                pacing.first_batch(index, worker.plan.batch_size),
-                worker.plan.batch_size,
-                pacing.give_up,
-            ),
+            batch: match pacing.streams {
+                Streams::Port => batch,
+                Streams::Flows => batch.of_flows(pacing.departures.of(index).len()),
+            },
             most,
             watch: StandstillWatch::begin(worker.still, worker.clock.now().max(worker.start)),
             refused: Refused::none(worker),

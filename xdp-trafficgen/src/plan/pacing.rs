@@ -3,7 +3,7 @@
 //!
 //! The module is pure: it makes tables for the kernel of the configuration and the link's speed. In
 //! reading order: `request` (the loads of a port and its flows), `rates` (frames a second,
-//! exactly), `curve` (rates that change), `phases` (flows of one rate, one after the other),
+//! exactly), `curve` (rates that change), `shifts` (flows of one rate, one after the other),
 //! `streams` (departures of each worker), [`simulation`]
 //! (streams without a kernel), `leap` (moving far ahead), [`missed`] (departures while a port
 //! cannot send).
@@ -12,9 +12,9 @@ mod curve;
 mod gap;
 mod leap;
 pub mod missed;
-mod phases;
 mod rates;
 mod request;
+mod shifts;
 pub mod simulation;
 mod streams;
 #[cfg(test)]
@@ -223,7 +223,7 @@ pub(super) fn pacing(
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    phases::spread(&mut demands);
+    shifts::spread(&mut demands);
     let loads: Vec<f64> = demands.iter().map(|demand| demand.peak).collect();
     let shares = match streams {
         Streams::Port => Shares::of_all(request.workers),

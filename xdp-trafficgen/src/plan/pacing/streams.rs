@@ -28,9 +28,9 @@ pub(super) struct Limits {
     /// Frames over all workers; `u64::MAX`: without end.
     pub(super) packets: u64,
     /// The shift of a constant load within its gap, in 2⁻³² of it.
-    pub(super) phase: u32,
+    pub(super) shift: u32,
     /// Whether the load begins where its delay says: it is shifted against no other.
-    pub(super) keeps_phase: bool,
+    pub(super) keeps_delay: bool,
     /// The times, in nanoseconds since the load's beginning, at which flows that send it begin or
     /// end: in order, each once, none 0.
     pub(super) cuts: Vec<u64>,
@@ -270,15 +270,15 @@ impl Builder {
 /// A constant load as a stream for each of its sharers.
 fn constant(rate: Pps, sharers: u64, limits: &Limits) -> Vec<Stream> {
     let gap = Gap::of_rate(rate, sharers);
-    let phase = gap.share(limits.phase);
+    let shift = gap.share(limits.shift);
     let stream = |place| {
         let turn = gap.times(place);
-        let rest = turn.rest + phase.rest;
+        let rest = turn.rest + shift.rest;
         let carry = rest >= turn.whole;
         Stream {
             spec: StreamSpec { kind: stream_kind::CONSTANT, ..StreamSpec::default() },
             state: StreamState {
-                due: limits.delay + phase.ns + turn.ns + u64::from(carry),
+                due: limits.delay + shift.ns + turn.ns + u64::from(carry),
                 due_rest: if carry { rest - turn.whole } else { rest },
                 gap: gap.times(sharers),
                 left: u64::MAX,

@@ -20,7 +20,7 @@ pub(super) fn spread(demands: &mut [Demand]) {
     }
     for (index, demand) in demands.iter().enumerate() {
         if let Profile::Constant(rate) = demand.profile
-            && !demand.limits.keeps_phase
+            && !demand.limits.keeps_delay
         {
             let alike = rates.entry(key(rate)).or_default();
             if alike.is_empty() {
@@ -32,7 +32,7 @@ pub(super) fn spread(demands: &mut [Demand]) {
     for (number, rate) in (0u32..).zip(order) {
         let alike = &rates[&rate];
         for (place, &index) in (0..).zip(alike) {
-            demands[index].limits.phase = phase(place, alike.len() as u64, number);
+            demands[index].limits.shift = shift(place, alike.len() as u64, number);
         }
     }
 }
@@ -42,24 +42,25 @@ fn key(rate: Pps) -> (u128, u128) {
     (rate.numerator(), rate.denominator())
 }
 
-/// The phase of a load at a place among `count` of the same rate, in 2⁻³² of the gap. `rate`: the
+/// The shift of a load at a place among `count` of the same rate, in 2⁻³² of the gap. `rate`: the
 /// number of that rate.
-fn phase(place: u64, count: u64, rate: u32) -> u32 {
+fn shift(place: u64, count: u64, rate: u32) -> u32 {
     // The golden ratio's fraction, times 2³².
-    let shift = rate.wrapping_mul(0x9e37_79b9);
-    let parts = (place << 32) + u64::from(shift);
-    u32::try_from(parts / count).expect("place < count <= 65 536, and the shift is below 1")
+    let of_rate = rate.wrapping_mul(0x9e37_79b9);
+    let parts = (place << 32) + u64::from(of_rate);
+    u32::try_from(parts / count)
+        .expect("place < count <= 65 536, and the rate's own part is below 1")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The phases of all loads of a rate.
+    /// The shifts of all loads of a rate.
     #[track_caller]
     fn check(count: u64, rate: u32, expected: &[f64]) {
-        let phases = (0..count).map(|place| f64::from(phase(place, count, rate)) / 2f64.powi(32));
-        let off = phases.zip(expected).map(|(phase, expected)| (phase - expected).abs());
+        let shifts = (0..count).map(|place| f64::from(shift(place, count, rate)) / 2f64.powi(32));
+        let off = shifts.zip(expected).map(|(shift, expected)| (shift - expected).abs());
         assert!(off.fold(0.0, f64::max) < 1e-9);
     }
 
@@ -70,6 +71,6 @@ mod tests {
         check(4, 0, &[0.0, 0.25, 0.5, 0.75]);
         check(1, 1, &[golden]);
         check(2, 2, &[(2.0 * golden - 1.0) / 2.0, golden]);
-        assert_eq!(phase(65_535, 65_536, u32::MAX), 0xffff_61c8);
+        assert_eq!(shift(65_535, 65_536, u32::MAX), 0xffff_61c8);
     }
 }
