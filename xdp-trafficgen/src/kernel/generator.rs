@@ -18,7 +18,7 @@ use xdp_trafficgen_ebpf::abi::{
 
 pub use super::program::{ProgramFacts, Sent};
 
-use self::load::{fill, load_group, mapped, padded};
+use self::load::{fill, fill_with, load_group, mapped, padded};
 use crate::{
     kernel::{
         KernelError, Listener, PerCpu, StopFlag, TracePoints,
@@ -181,17 +181,17 @@ impl Generator {
             }
             programs = Some(array);
         }
-        fill(&mut object, "VALUES", values.iter().copied())?;
-        fill(&mut object, "HEADER_STATES", header_states.iter().copied())?;
-        fill(&mut object, "BODIES", bodies.iter().map(|body| padded(body)))?;
-        fill(&mut object, "FLOW_BODIES", flow_bodies.iter().copied())?;
-        fill(&mut object, "FLOWS", flows.iter().copied())?;
+        fill(&mut object, "VALUES", values)?;
+        fill(&mut object, "HEADER_STATES", header_states)?;
+        fill_with(&mut object, "BODIES", bodies.iter().map(|body| padded(body)))?;
+        fill(&mut object, "FLOW_BODIES", flow_bodies)?;
+        fill(&mut object, "FLOWS", flows)?;
         if let Some(Pacing { departures, segments, calendars, .. }) = pacing {
-            fill(&mut object, "STREAMS", streams_of_groups(departures, &program.turns))?;
-            fill(&mut object, "SEGMENTS", segments.iter().copied())?;
-            fill(&mut object, "CALENDARS", calendars.iter().copied())?;
+            fill_with(&mut object, "STREAMS", streams_of_groups(departures, &program.turns))?;
+            fill(&mut object, "SEGMENTS", segments)?;
+            fill(&mut object, "CALENDARS", calendars)?;
             if departures.iter().any(|stream| stream.spec.kind == timing::stream_kind::POISSON) {
-                fill(&mut object, "EXPONENTIAL", exponentials().into_iter())?;
+                fill(&mut object, "EXPONENTIAL", &exponentials())?;
             }
         }
         let start = PerCpu::make(|cpu| workers.get(&cpu).copied().unwrap_or(Worker::ABSENT))?;

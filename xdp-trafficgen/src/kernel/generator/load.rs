@@ -83,8 +83,22 @@ pub(super) fn mapped<T: Pod>(
     Mapped::of(&object.map(name)?, name)
 }
 
-/// Writes the entries of an array.
+/// Writes the entries of an array. Some are so large that a stack of 2 MiB does not hold several
+/// copies of them.
 pub(super) fn fill<T: Pod>(
+    object: &mut Object,
+    name: &'static str,
+    entries: &[T],
+) -> Result<(), KernelError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let table = mapped(object, name)?;
+    (0..).zip(entries).try_for_each(|(index, entry)| table.set(index, entry))
+}
+
+/// Writes the entries of an array, each of which is made for it.
+pub(super) fn fill_with<T: Pod>(
     object: &mut Object,
     name: &'static str,
     entries: impl Iterator<Item = T>,
@@ -94,10 +108,7 @@ pub(super) fn fill<T: Pod>(
         return Ok(());
     }
     let table = mapped(object, name)?;
-    for (index, entry) in entries {
-        table.set(index, &entry)?;
-    }
-    Ok(())
+    entries.try_for_each(|(index, entry)| table.set(index, &entry))
 }
 
 /// A body of full length.
