@@ -5,8 +5,9 @@
 //! buckets of 8.6 s. A bucket of one level is half of the level below, so each level holds the half
 //! that time goes through and the next one: while time goes through a half, the streams of the
 //! bucket after the next half come down, one at each step, and none has to wait for all of them. A
-//! stream comes down once a level, whatever its rate. Steps over time without streams are few, so
-//! that a worker that lags is soon where the streams are.
+//! stream comes down once a level, whatever its rate. Time without streams is stepped over, by
+//! buckets of the last level where there are no others, so that a worker that lags is soon where
+//! the streams are: after a day, in 10 000 steps.
 
 use crate::abi::timing::{Calendar, FAR_BITS, MIDDLE_BITS, NEAR_BITS, NEAR_BUCKETS, Stream};
 
@@ -42,6 +43,7 @@ pub fn insert(calendar: &mut Calendar, number: u32, stream: &mut Stream) {
         mark(calendar, near);
         before
     } else if middle >> TO_FAR <= (now >> TO_FAR) + 1 {
+        calendar.in_middle += 1;
         exchange(&mut calendar.middle, middle, number + 1)
     } else {
         exchange(&mut calendar.far, middle >> TO_FAR, number + 1)
@@ -95,22 +97,35 @@ fn move_on(calendar: &mut Calendar) {
         calendar.cursor = next * 256;
         return;
     }
-    let middle = end >> TO_MIDDLE;
+    let is_empty = calendar.in_middle | calendar.to_middle | any(&calendar.blocks) == 0;
+    let middle = if is_empty {
+        // Nothing is due before the second of the next buckets of the last level.
+        ((calendar.cursor >> TO_MIDDLE >> TO_FAR) + 1) << TO_FAR
+    } else {
+        end >> TO_MIDDLE
+    };
     let enters_far = middle & ((1 << TO_FAR) - 1) == 0;
     if calendar.to_near != 0 || enters_far && calendar.to_middle != 0 {
         return;
     }
-    calendar.cursor = end;
+    calendar.cursor = middle << TO_MIDDLE;
     calendar.to_near = u64::from(exchange(&mut calendar.middle, middle + 1, 0));
     if enters_far {
         calendar.to_middle = u64::from(exchange(&mut calendar.far, (middle >> TO_FAR) + 1, 0));
     }
 }
 
+/// All bits that are set in any of the words.
+#[inline(always)]
+const fn any(words: &[u64; NEAR_BUCKETS / 256 / 64]) -> u64 {
+    words[0] | words[1] | words[2] | words[3]
+}
+
 /// Brings a stream down by a level, if one is on its way.
 #[inline(always)]
 fn come_down(calendar: &mut Calendar, streams: &mut impl StreamTable) {
-    let way = if calendar.to_near != 0 { &mut calendar.to_near } else { &mut calendar.to_middle };
+    let from_middle = calendar.to_near != 0;
+    let way = if from_middle { &mut calendar.to_near } else { &mut calendar.to_middle };
     let number = (*way as u32).wrapping_sub(1);
     if *way == 0 {
         return;
@@ -120,6 +135,7 @@ fn come_down(calendar: &mut Calendar, streams: &mut impl StreamTable) {
         return;
     };
     *way = u64::from(stream.state.next_in_bucket);
+    calendar.in_middle -= u64::from(from_middle);
     insert(calendar, number, stream);
 }
 

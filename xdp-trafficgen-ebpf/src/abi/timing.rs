@@ -316,8 +316,8 @@ pub struct Calendar {
     pub to_near: u64,
     /// The first one on its way to the middle buckets, plus one; 0: none.
     pub to_middle: u64,
-    /// Keeps what follows, and the calendars of two workers, in cache lines of their own.
-    pub padding: u64,
+    /// Streams in the middle buckets and on their way from there.
+    pub in_middle: u64,
     /// Which words of `used` are not 0, a bit for each, the first one lowest.
     pub blocks: [u64; NEAR_BUCKETS / 4 / 64 / 64],
     /// Which words of `near` are not 0, a bit for each, the first one lowest.
@@ -336,7 +336,7 @@ impl Calendar {
         cursor: 0,
         to_near: 0,
         to_middle: 0,
-        padding: 0,
+        in_middle: 0,
         blocks: [0; NEAR_BUCKETS / 4 / 64 / 64],
         used: [0; NEAR_BUCKETS / 4 / 64],
         near: [0; NEAR_BUCKETS / 4],

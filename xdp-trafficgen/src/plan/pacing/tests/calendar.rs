@@ -211,6 +211,23 @@ fn a_worker_that_lags_finds_its_streams_in_few_steps() {
     assert!(steps < 2 * (slept >> MIDDLE_BITS) + 20, "{steps}");
 }
 
+/// Without streams, a day is 10 000 steps.
+#[test]
+fn a_worker_without_streams_for_a_day_is_soon_where_they_are() {
+    let day = 86_400_000_000_000;
+    let mut streams = Entries::new(vec![at(0), at(day), at(2 * day), at(2 * day + 9)]);
+    let mut calendar = Calendar::EMPTY;
+    for (number, stream) in (0..).zip(&mut streams.streams) {
+        calendar::insert(&mut calendar, number, stream);
+    }
+    for expected in [&[0][..], &[1], &[2, 3], &[2, 3]] {
+        let (number, steps) = next(&mut calendar, &mut streams);
+        assert!(expected.contains(&number), "{number}");
+        // The last two of the last level's buckets are gone through by 2.1 ms.
+        assert!(steps < 2 * (day >> FAR_BITS) + 4 * (1 << (FAR_BITS - MIDDLE_BITS)), "{steps}");
+    }
+}
+
 /// Streams that are put back at random distances, against a sorted list.
 ///
 /// `distances`: logarithms of nanoseconds; the stream that was found is put back so far behind
