@@ -228,6 +228,24 @@ fn a_worker_without_streams_for_a_day_is_soon_where_they_are() {
     }
 }
 
+/// More streams in a bucket of the middle or the last level than there are steps before it begins:
+/// time waits until all have come down.
+#[test]
+fn streams_by_the_thousand_come_down_in_time() {
+    for bits in [MIDDLE_BITS, FAR_BITS] {
+        let begin = 3 << bits;
+        let times = (0..20_000).map(|number| begin + number * 100);
+        let mut streams = Entries::new(times.map(at).collect());
+        let mut calendar = Calendar::EMPTY;
+        for (number, stream) in (0..).zip(&mut streams.streams) {
+            calendar::insert(&mut calendar, number, stream);
+        }
+        for expected in 0..20_000 {
+            assert_eq!(next(&mut calendar, &mut streams).0, expected);
+        }
+    }
+}
+
 /// Streams that are put back at random distances, against a sorted list.
 ///
 /// `distances`: logarithms of nanoseconds; the stream that was found is put back so far behind
