@@ -9,6 +9,9 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// larger batch.
 const NORMAL_DELAY: Duration = Duration::from_micros(100);
 
+/// The time that a cheap batch of many flows' frames may span.
+const SPAN: Duration = Duration::from_micros(10);
+
 /// The batch size of the next call, learned from the last ones.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
@@ -27,13 +30,18 @@ impl Batch {
         Self { size: size.clamp(1, most), most, tolerated: NORMAL_DELAY.min(give_up), cheap: 0 }
     }
 
-    /// For a worker of so many flows with departures of their own. Batches that span less than a 64th
-    /// of a flow's mean gap leave its gaps nearly as they are, so half of the worker's time is kept
-    /// free by them: after a disturbance, frames are late until the worker has caught up.
+    /// For a worker of so many flows with departures of their own, of up to `peak` frames a second in
+    /// all. Batches that span less than a 64th of a flow's mean gap, and no more than 10 µs, leave
+    /// gaps nearly as they are, so half of the worker's time is kept free by them: after a
+    /// disturbance, frames are late until the worker has caught up.
     #[must_use]
-    pub(super) const fn of_flows(self, flows: usize) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "a port has at most 65 536 flows")]
-        let cheap = (flows / 64) as u32;
+    pub(super) fn of_flows(self, flows: usize, peak: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float becomes the nearest that there is"
+        )]
+        let cheap = (flows as f64 / 64.0).min(peak * SPAN.as_secs_f64()) as u32;
         Self { cheap, ..self }
     }
 
@@ -91,7 +99,7 @@ mod tests {
     #[test]
     fn many_flows_leave_a_worker_time_to_catch_up() {
         let check = |size, idle: u64, late, expected| {
-            let mut batch = Batch::new(size, 64, Duration::from_millis(100)).of_flows(256);
+            let mut batch = Batch::new(size, 64, Duration::from_millis(100)).of_flows(256, 1e6);
             let [took, waited, late] = [5000, 50 * idle, late].map(Duration::from_micros);
             batch.learn(took, waited, late);
             assert_eq!(batch.size(), expected, "{size} with {idle} % idle");
@@ -101,9 +109,11 @@ mod tests {
         check(2, 55, 2000, 2);
         check(4, 60, 0, 4);
         check(4, 80, 0, 2);
-        // Larger ones span too much of a flow's gap.
+        // Larger ones span too much of a flow's gap, or too much time.
         check(4, 45, 2000, 4);
         check(8, 60, 0, 4);
+        let cheap = |flows, peak| Batch::new(1, 64, Duration::ZERO).of_flows(flows, peak).cheap;
+        assert_eq!((cheap(256, 1e6), cheap(60_000, 1e6), cheap(60_000, 6000.0)), (4, 10, 0));
     }
 
     #[test]

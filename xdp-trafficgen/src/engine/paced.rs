@@ -109,7 +109,9 @@ impl<'a> PacedLoop<'a> {
             size: CallSize::lasting(CALL),
             batch: match pacing.streams {
                 Streams::Port => batch,
-                Streams::Flows => batch.of_flows(pacing.departures.of(index).len()),
+                Streams::Flows => {
+                    batch.of_flows(pacing.departures.of(index).len(), pacing.peak_of(index))
+                }
             },
             most,
             watch: StandstillWatch::begin(worker.still, worker.clock.now().max(worker.start)),
