@@ -165,6 +165,15 @@ impl PortPlan {
         }
     }
 
+    /// The CPUs that send a flow, by its index among the port's.
+    #[doc(hidden)]
+    pub fn cpus_of(&self, flow: usize) -> Vec<u32> {
+        match &self.pacing {
+            Some(pacing) => pacing.shares.sharers(flow).map(|worker| self.cpus[worker]).collect(),
+            None => self.cpus.clone(),
+        }
+    }
+
     /// How many frames of a flow the worker with this index (not its CPU) sends. Shares differ by
     /// at most one frame and add up exactly.
     pub fn share(&self, flow: &FlowPlan, worker: usize) -> Option<u64> {

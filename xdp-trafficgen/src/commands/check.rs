@@ -43,13 +43,12 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
     notes(&plan.notes).iter().for_each(say);
     let mut text = String::new();
     for port in &plan.ports {
-        let cpus = CpuList(&port.cpus).one_by_one();
         let flows: Vec<&Flow> = flows_of(&config, port).collect();
         let firsts = first_departures(port);
         for (index, flow) in (0..).zip(&flows).take(LISTED) {
             let _ = writeln!(
                 text,
-                "port {}: flow {} out of {}, frames of {}, {}, {}{}, varying fields: {}, CPUs: {cpus}",
+                "port {}: flow {} out of {}, frames of {}, {}, {}{}, varying fields: {}, CPUs: {}",
                 port.name,
                 flow.name.value,
                 port.interface,
@@ -60,7 +59,8 @@ pub(super) fn check(options: &cli::Check) -> Result<(), CommandError> {
                     ", first at {}",
                     instant(Duration::from_nanos(first))
                 )),
-                varying(flow)
+                varying(flow),
+                CpuList(&port.cpus_of(index as usize)).one_by_one()
             );
         }
         let more = flows.len().saturating_sub(LISTED);

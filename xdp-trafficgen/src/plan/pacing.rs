@@ -27,8 +27,8 @@ use xdp_trafficgen_ebpf::{
     calendar, timing,
 };
 
-use self::rates::MAX_NANOS;
 pub(super) use self::request::Request;
+use self::{rates::MAX_NANOS, request::Demand};
 use crate::{
     config::{Diagnostic, LatePolicy, Rate},
     plan::shares::Shares,
@@ -58,8 +58,8 @@ pub struct Pacing {
     /// The highest rate of each worker in frames a second; bursts without gaps are as fast as the
     /// link.
     pub peaks: Vec<f64>,
-    /// The mean rate of the port in frames a second, over all workers; for bursts, the rate of
-    /// their longest gap.
+    /// The mean rate of the busiest worker in frames a second; for bursts, the rate of their longest
+    /// gap.
     pub steady: f64,
     /// The total that the flows' own rates were scaled to, each keeping its share.
     pub total: Option<Rate>,
@@ -152,26 +152,15 @@ impl Pacing {
         self.peaks.iter().copied().fold(0.0, f64::max)
     }
 
-    /// Whether each of `workers` workers is busy all the time: its next departure is mostly too
-    /// near for a sleep.
-    pub fn keeps_busy(&self, workers: usize) -> bool {
-        self.steady / workers.max(1) as f64 >= SLEEPS_UP_TO
+    /// Whether a worker is busy all the time: its next departure is mostly too near for a sleep.
+    pub fn keeps_busy(&self) -> bool {
+        self.steady >= SLEEPS_UP_TO
     }
 
     /// The kinds of streams in use, a bit for each.
     pub fn kinds(&self) -> u32 {
         self.departures.iter().fold(0, |kinds, stream| kinds | 1 << stream.spec.kind)
     }
-}
-
-/// The highest rate of each worker, of flows with these highest rates.
-fn peaks(shares: &Shares, loads: &[f64]) -> Vec<f64> {
-    let mut peaks = vec![0.0; shares.workers()];
-    for (flow, load) in loads.iter().enumerate() {
-        let part = load / shares.count(flow) as f64;
-        shares.sharers(flow).for_each(|worker| peaks[worker] += part);
-    }
-    peaks
 }
 
 /// How a worker of this peak rate keeps its departures, in words that follow `a worker`.
@@ -224,13 +213,14 @@ pub(super) fn pacing(
         return Err(wrong);
     }
     shifts::spread(&mut demands);
-    let loads: Vec<f64> = demands.iter().map(|demand| demand.peak).collect();
+    let of_all = |rate: fn(&Demand) -> f64| demands.iter().map(rate).collect::<Vec<f64>>();
+    let (peaks, steady) = (of_all(|demand| demand.peak), of_all(|demand| demand.steady));
     let shares = match streams {
         Streams::Port => Shares::of_all(request.workers),
         Streams::Flows => {
             // A flow of a rate at which frames cannot leave one at a time, about a million a second,
             // has several workers.
-            Shares::balanced(&loads, request.workers, Streams::Flows.carries(1) / MARGIN)
+            Shares::balanced(&peaks, request.workers, Streams::Flows.carries(1) / MARGIN)
         }
     };
     let streams_at = |&precision: &u64| {
@@ -260,7 +250,8 @@ pub(super) fn pacing(
     let pacing = Pacing {
         streams,
         departures,
-        peaks: peaks(&shares, &loads),
+        peaks: shares.loads(&peaks),
+        steady: shares.loads(&steady).into_iter().fold(0.0, f64::max),
         shares,
         segments: segments.into(),
         calendars,
@@ -270,7 +261,6 @@ pub(super) fn pacing(
         },
         late,
         total: request.port.total.as_ref().map(|total| total.value.rate),
-        steady: demands.iter().map(|demand| demand.steady).sum(),
         requested: demands.iter().map(|demand| demand.requested).collect(),
     };
     let notes = request.notes(&pacing, demands.iter().map(|demand| demand.wire).sum());

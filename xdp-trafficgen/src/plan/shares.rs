@@ -97,6 +97,16 @@ impl Shares {
         self.owned.as_ref().map_or(self.workers, |owned| owned.range(flow).len())
     }
 
+    /// The load of each worker, of flows with these loads.
+    pub fn loads(&self, of_flows: &[f64]) -> Vec<f64> {
+        let mut loads = vec![0.0; self.workers];
+        for (flow, load) in of_flows.iter().enumerate() {
+            let part = load / self.count(flow) as f64;
+            self.sharers(flow).for_each(|worker| loads[worker] += part);
+        }
+        loads
+    }
+
     /// The number of workers.
     pub const fn workers(&self) -> usize {
         self.workers

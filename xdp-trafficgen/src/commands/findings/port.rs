@@ -50,7 +50,7 @@ impl ObservedPort {
             attach: plan.attach,
             needs: plan.needs,
             mode: if plan.pacing.is_none() { SendMode::FullSpeed } else { SendMode::Paced },
-            busy: plan.pacing.as_ref().is_none_or(|pacing| pacing.keeps_busy(plan.cpus.len())),
+            busy: plan.pacing.as_ref().is_none_or(|pacing| pacing.keeps_busy()),
         }
     }
 

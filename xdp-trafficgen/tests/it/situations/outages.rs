@@ -39,9 +39,8 @@ fn a_written_delay_is_a_promise() {
     let checked = Finished::of(trafficgen(&["check", &config.path]));
     drop(peer);
     assert_eq!(checked.code, Some(0), "{checked:?}");
-    // A flow without a delay is shifted within its gap: the last one by 62.5 ms times the fraction
-    // of three golden ratios.
-    let first = ["0.000000000 s", "0.000000100 s", "0.000000000 s", "0.053381372 s"];
+    // Flows without a delay are spread over their gap of 62.5 ms: the last of two by half of it.
+    let first = ["0.000000000 s", "0.000000100 s", "0.000000000 s", "0.031250000 s"];
     for (index, first) in first.iter().enumerate() {
         line(&checked.stdout, &[&format!("flow f{index} "), &format!(", first at {first},")]);
     }
@@ -52,7 +51,7 @@ fn a_written_delay_is_a_promise() {
         let stamps = arrived(arrivals, &report);
         let of = |flow| times_of(&stamps, flow)[0];
         measured = [1, 2, 3].map(|flow| of(flow).abs_diff(of(0)));
-        let kept = measured[0] < 5_000_000 && measured[1] < 5_000_000 && measured[2] > 40_000_000;
+        let kept = measured[0] < 5_000_000 && measured[1] < 5_000_000 && measured[2] > 25_000_000;
         or_miss(kept, || format!("first frames after {measured:?} ns"))
     });
     let sees = line(&checked.stdout, &["flow f1 "]);

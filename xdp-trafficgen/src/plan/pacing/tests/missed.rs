@@ -49,6 +49,15 @@ fn a_rate_misses_its_product_with_the_time() {
 }
 
 #[test]
+fn a_port_says_which_cpus_send_a_flow() {
+    let constant = |rate| flow(Profile::Constant(pps(rate, 1)));
+    let own = port(vec![constant(10_000), constant(300), constant(4_000_000)], None, 3);
+    assert_eq!([0, 1, 2].map(|flow| own.cpus_of(flow)), [vec![0], vec![1], vec![0, 1, 2]]);
+    let shared = port(vec![Flow { rate: None, ..constant(1) }], None, 2);
+    assert_eq!(shared.cpus_of(0), [0, 1]);
+}
+
+#[test]
 fn flows_share_what_a_port_misses() {
     let free = || Flow { rate: None, ..flow(Profile::Constant(pps(1, 1))) };
     let rate = || Some(Profile::Constant(pps(1000, 1)));

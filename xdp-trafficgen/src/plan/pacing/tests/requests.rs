@@ -215,7 +215,7 @@ fn batches_are_as_small_as_keep_up() {
 fn workers_with_little_to_do_sleep() {
     #[track_caller]
     fn check(profile: Profile, workers: usize, expected: bool) {
-        assert_eq!(of_profile(profile, workers).keeps_busy(workers), expected);
+        assert_eq!(of_profile(profile, workers).keeps_busy(), expected);
     }
     let constant = |rate| Profile::Constant(pps(rate, 1));
     check(constant(833), 1, false);
@@ -253,8 +253,8 @@ fn workers_with_little_to_do_sleep() {
     );
     // Streams of flows add up.
     let flows = |count| vec![flow(constant(400)); count];
-    assert!(!of_flows(flows(2), 1).keeps_busy(1));
-    assert!(of_flows(flows(3), 1).keeps_busy(1));
+    assert!(!of_flows(flows(2), 1).keeps_busy());
+    assert!(of_flows(flows(3), 1).keeps_busy());
 }
 
 #[test]
