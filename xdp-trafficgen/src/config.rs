@@ -133,7 +133,7 @@ pub use pattern::Pattern;
 pub use rate::{LatePolicy, Profile, Rate, RateUnit};
 
 pub use crate::packet::Payload;
-use crate::packet::{ChecksumMode, FieldDef, HeaderKind};
+use crate::packet::{ChecksumMode, FieldRef, HeaderKind};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,10 +142,26 @@ pub enum Origin {
     File(Range<usize>),
     /// A command line option, named as the user typed it, such as `--size`.
     Option(&'static str),
-    /// A `--set` on the command line: the whole argument, and the bytes of the value in it.
-    Override(Arc<str>, Range<usize>),
+    /// A `--set` on the command line.
+    Override(Box<OverridePlace>),
     /// Nowhere: the value is a default.
     Default,
+}
+
+/// Where a value was written on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverridePlace {
+    /// The whole argument of `--set`.
+    pub argument: Arc<str>,
+    /// The bytes of the value in it.
+    pub span: Range<usize>,
+}
+
+impl Origin {
+    /// Bytes of an argument of `--set`.
+    pub fn in_override(argument: Arc<str>, span: Range<usize>) -> Self {
+        Self::Override(Box::new(OverridePlace { argument, span }))
+    }
 }
 
 /// A value and where it was written.
@@ -376,7 +392,7 @@ pub struct Header {
 #[derive(Clone, Debug)]
 pub struct FieldSetting {
     /// Which field.
-    pub field: FieldDef,
+    pub field: FieldRef,
     /// Its values; all fit the field.
     pub pattern: Located<Pattern>,
     /// The field that it follows, if any.

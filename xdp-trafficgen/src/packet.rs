@@ -23,7 +23,7 @@ mod window;
 
 #[doc(hidden)]
 pub use checksums::{Bound, CoveredChecksum, Reach};
-pub use field::{FieldDef, FieldType};
+pub use field::{FieldDef, FieldRef, FieldType};
 pub use headers::{HeaderKind, Options};
 pub use layer::ChecksumMode;
 #[doc(hidden)]

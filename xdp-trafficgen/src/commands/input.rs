@@ -24,8 +24,10 @@ pub(crate) fn read_config(path: &Path, overrides: &Overrides) -> Result<Config, 
         text.map_err(|source| CommandError::File { action: "read", path: name.clone(), source })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let read = |name: &str| read_file(&folder.join(name));
-    file::parse_with(Source::file(&name, &text), &overrides.set, &read)
-        .map_err(CommandError::Config)
+    let source = Source::file(&name, &text);
+    // The source has a copy, which is shared from here on.
+    drop(text);
+    file::parse_with(source, &overrides.set, &read).map_err(CommandError::Config)
 }
 
 /// Bytes of a file at most: a kilobyte for each of the 65 536 flows that a port can have.

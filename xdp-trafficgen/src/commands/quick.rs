@@ -266,7 +266,7 @@ fn header<const N: usize>(
 ) -> Header {
     let fields = fields.into_iter().filter_map(|(name, option, pattern)| {
         Some(FieldSetting {
-            field: kind.field(name)?.clone(),
+            field: kind.field(name)?.into(),
             pattern: Located::new(pattern?, Origin::Option(option)),
             follow: None,
         })

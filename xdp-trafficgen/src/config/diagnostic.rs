@@ -133,7 +133,7 @@ impl Diagnostics {
                     Some(format!("{}:{line}:{column}", self.source.name))
                 }
                 Origin::Option(option) => Some((*option).to_owned()),
-                Origin::Override(argument, _) => Some(format!("--set {}", cut(argument))),
+                Origin::Override(place) => Some(format!("--set {}", cut(&place.argument))),
                 Origin::Default => None,
             };
             (cut(message).into_owned(), place, (!help.is_empty()).then(|| cut(help).into_owned()))
@@ -172,7 +172,7 @@ impl Diagnostics {
             // Text that a command writes for its user is not in any file.
             Origin::File(_) if &*self.source.name == COMMAND_LINE => None,
             Origin::File(span) => Some((&*self.source.text, &*self.source.name, span)),
-            Origin::Override(argument, span) => Some((&**argument, "--set", span)),
+            Origin::Override(place) => Some((&*place.argument, "--set", &place.span)),
             Origin::Option(_) | Origin::Default => None,
         };
         if let Some((text, name, span)) = written {

@@ -12,6 +12,7 @@ mod overrides;
 mod packet;
 mod pattern;
 mod payload;
+mod pieces;
 mod rate;
 mod references;
 mod size;
@@ -71,15 +72,85 @@ pub fn parse_with(
     read: &ReadFile<'_>,
 ) -> Result<Config, Diagnostics> {
     let text = source.text.clone();
-    let (mut document, syntax_errors) = DeTable::parse_recoverable(&text);
-    let mut texts = Texts { overrides: Vec::new() };
+    let items = if overrides.is_empty() { in_pieces(&text, read) } else { None };
+    let Items { ports, flows, references, mut problems } =
+        items.unwrap_or_else(|| as_a_whole(&text, overrides, read));
+    references.check(&text, &mut problems);
+    let Problems(mut list) = problems;
+    list.sort_by_key(|diagnostic| match &diagnostic.place {
+        Origin::File(span) => (0, span.start),
+        Origin::Override(place) => {
+            let before = overrides.iter().take_while(|other| **other != *place.argument);
+            (1 + before.count(), place.span.start)
+        }
+        Origin::Option(_) | Origin::Default => (usize::MAX, 0),
+    });
+    // A wrong value that was set for all flows is reported once.
+    list.dedup();
+    let mut diagnostics = Diagnostics::new(source.clone());
+    for diagnostic in list {
+        diagnostics.push(diagnostic);
+    }
+    diagnostics.into_result(Config { source, ports, flows })
+}
+
+/// What is in a file.
+#[derive(Debug)]
+struct Items {
+    ports: Vec<Port>,
+    flows: Vec<Flow>,
+    references: References,
+    problems: Problems,
+}
+
+/// Reads a file, one port or flow after the other: see [`pieces`]. None when it must be read as a
+/// whole.
+fn in_pieces(text: &str, read: &ReadFile<'_>) -> Option<Items> {
+    let pieces = pieces::split(text)?;
+    let count = |wanted| pieces.iter().filter(|(kind, _)| *kind == wanted).count();
+    let (port_count, flow_count) = (count(pieces::Kind::Port), count(pieces::Kind::Flow));
+    if port_count == 0 || flow_count == 0 {
+        // What is missing is reported for the file.
+        return None;
+    }
+    let (mut ports, mut flows) = (Vec::with_capacity(port_count), Vec::with_capacity(flow_count));
+    let mut problems = Problems::default();
+    let mut shared = Shared { references: References::default(), rates: Rates::new(read) };
+    for (kind, range) in pieces {
+        let (document, syntax_errors) = DeTable::parse_recoverable(&text[range.clone()]);
+        if !syntax_errors.is_empty() {
+            return None;
+        }
+        let texts = Texts { start: range.start, ..Texts::default() };
+        let value = table::entries(document.get_ref(), &texts).into_iter().next();
+        match kind {
+            pieces::Kind::Port => {
+                for item in items(value, "port", PORT_EXAMPLE, &mut problems) {
+                    ports.extend(port(item, &mut shared, &mut problems));
+                }
+            }
+            pieces::Kind::Flow => {
+                for item in items(value, "flow", FLOW_EXAMPLE, &mut problems) {
+                    flows.extend(flow(item, &mut shared, &mut problems));
+                }
+            }
+        }
+    }
+    Some(Items { ports, flows, references: shared.references, problems })
+}
+
+/// Reads a file, and changes it by the overrides before.
+fn as_a_whole(text: &str, overrides: &[String], read: &ReadFile<'_>) -> Items {
+    let (mut document, syntax_errors) = DeTable::parse_recoverable(text);
+    let mut texts = Texts::default();
     let mut problems = Problems::default();
     // After this syntax error alone, the rest of the file is still unambiguous.
     let readable = syntax_errors.iter().all(|error| error.message() == DUPLICATE_KEY);
     for error in syntax_errors {
-        problems.push(syntax(&text, &error));
+        problems.push(syntax(text, &error));
     }
     let (mut ports, mut flows) = (Vec::new(), Vec::new());
+    let mut shared = Shared { references: References::default(), rates: Rates::new(read) };
     if readable {
         let mut base = text.len() + 1;
         for argument in overrides {
@@ -96,30 +167,14 @@ pub fn parse_with(
         table.finish(&mut problems);
         let port_items = items(port_items, "port", PORT_EXAMPLE, &mut problems);
         let flow_items = items(flow_items, "flow", FLOW_EXAMPLE, &mut problems);
-        let mut shared = Shared { references: References::default(), rates: Rates::new(read) };
         ports.extend(
             port_items.into_iter().filter_map(|item| port(item, &mut shared, &mut problems)),
         );
         flows.extend(
             flow_items.into_iter().filter_map(|item| flow(item, &mut shared, &mut problems)),
         );
-        shared.references.check(&text, &mut problems);
     }
-    let Problems(mut list) = problems;
-    list.sort_by_key(|diagnostic| match &diagnostic.place {
-        Origin::File(span) => (0, span.start),
-        Origin::Override(argument, span) => {
-            (1 + overrides.iter().take_while(|other| **other != **argument).count(), span.start)
-        }
-        Origin::Option(_) | Origin::Default => (usize::MAX, 0),
-    });
-    // A wrong value that was set for all flows is reported once.
-    list.dedup();
-    let mut diagnostics = Diagnostics::new(source.clone());
-    for diagnostic in list {
-        diagnostics.push(diagnostic);
-    }
-    diagnostics.into_result(Config { source, ports, flows })
+    Items { ports, flows, references: shared.references, problems }
 }
 
 /// The rate of `text`, given for `option`: any rate of a file, without the quotes around a single
@@ -139,7 +194,7 @@ pub fn parse_rate_option(
         // the quotes that a file needs.
         false => Spanned::new(0..text.len(), DeValue::String(unquoted(text).into())),
     };
-    let texts = Texts { overrides: vec![(0, text.into())] };
+    let texts = Texts { overrides: vec![(0, text.into())], ..Texts::default() };
     let mut problems = Problems::default();
     let value = Value::alone("rate", &document, &texts);
     match rate::rate(&value, &mut Rates::new(read), &mut problems) {

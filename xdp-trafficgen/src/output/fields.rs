@@ -34,7 +34,7 @@ fn add_header(
 ) {
     let kind = header.kind.value;
     let mut name = words::header(flow, index);
-    let is_set = |field: &FieldDef| header.fields.iter().find(|setting| setting.field == *field);
+    let is_set = |field: &FieldDef| header.fields.iter().find(|setting| *setting.field == *field);
     let of_table = kind
         .fields()
         .iter()
@@ -42,7 +42,7 @@ fn add_header(
         .map(|field| (field, is_set(field)));
     // Bits at any offset are not in the header's table.
     let bits = header.fields.iter().filter(|setting| kind.field(&setting.field.name).is_none());
-    for (field, setting) in of_table.chain(bits.map(|setting| (&setting.field, Some(setting)))) {
+    for (field, setting) in of_table.chain(bits.map(|setting| (&*setting.field, Some(setting)))) {
         let value =
             read(frame, &template.window(index, field), field.bits).map(|value| show(field, value));
         let varies = match setting {

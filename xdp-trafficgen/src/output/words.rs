@@ -239,7 +239,7 @@ mod tests {
         expected: &str,
     ) {
         let setting = FieldSetting {
-            field: kind.field(field).unwrap().clone(),
+            field: kind.field(field).unwrap().into(),
             pattern: Located::default(pattern),
             follow: advance
                 .map(|advance| Located::default(Follow { header: 2, field: 0, advance })),

@@ -1,7 +1,11 @@
 //! What a field of a header is: where its bits are, what they mean to the packet, and what it has
 //! where nobody sets it.
 
-use std::{borrow::Cow, ops::Range};
+use std::{
+    borrow::Cow,
+    ops::{Deref, Range},
+    sync::Arc,
+};
 
 /// How a field's values are written by users, and shown to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,38 @@ pub struct FieldDef {
     pub(crate) role: Role,
     pub(crate) default: FieldDefault,
     pub(crate) notation: Notation,
+}
+
+/// A field that is set: tens of thousands of flows set the same ones.
+#[derive(Clone, Debug)]
+pub enum FieldRef {
+    /// A field of a header's table.
+    OfTable(&'static FieldDef),
+    /// Bits that a user named.
+    Bits(Arc<FieldDef>),
+}
+
+impl Deref for FieldRef {
+    type Target = FieldDef;
+
+    fn deref(&self) -> &FieldDef {
+        match self {
+            Self::OfTable(field) => field,
+            Self::Bits(field) => field,
+        }
+    }
+}
+
+impl From<&'static FieldDef> for FieldRef {
+    fn from(field: &'static FieldDef) -> Self {
+        Self::OfTable(field)
+    }
+}
+
+impl From<FieldDef> for FieldRef {
+    fn from(field: FieldDef) -> Self {
+        Self::Bits(Arc::new(field))
+    }
 }
 
 /// What a field means for the packet.

@@ -122,7 +122,7 @@ fn layer(header: &Header) -> Layer {
     let set = header
         .fields
         .iter()
-        .map(|setting| (setting.field.clone(), setting.pattern.value.first()))
+        .map(|setting| (FieldDef::clone(&setting.field), setting.pattern.value.first()))
         .collect();
     Layer {
         kind: header.kind.value,

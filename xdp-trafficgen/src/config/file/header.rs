@@ -14,7 +14,7 @@ use crate::{
         literal::{Mask, Problem, parse_mask},
         names,
     },
-    packet::{ChecksumMode, FieldDef, HeaderKind, Options, headers::Need},
+    packet::{ChecksumMode, FieldDef, FieldRef, HeaderKind, Options, headers::Need},
 };
 
 const BITS_HELP: &str = "write `bits = [{ offset = 6, mask = \"1fff\", value = 5 }]`";
@@ -33,7 +33,7 @@ pub(super) struct ReadHeader {
 /// A field; parts that could not be read are none.
 #[derive(Debug)]
 pub(super) struct ReadField {
-    pub(super) field: FieldDef,
+    pub(super) field: FieldRef,
     pub(super) pattern: Option<Located<Pattern>>,
     pub(super) follower: Option<Follower>,
 }
@@ -97,7 +97,7 @@ impl ReadHeader {
             }
         } else if let Some(field) = kind.field(entry.key) {
             let (pattern, follower) = pattern(field, entry, problems);
-            self.fields.push(ReadField { field: field.clone(), pattern, follower });
+            self.fields.push(ReadField { field: field.into(), pattern, follower });
         } else {
             self.all_known = false;
             let options = kind.options().map(|options| options.name);
@@ -123,7 +123,7 @@ impl ReadHeader {
         };
         if self.fields.iter().all(|read| read.field.name != present.name) {
             let pattern = Some(Located::new(Pattern::Value(1), self.checksum.place.clone()));
-            self.fields.push(ReadField { field: present.clone(), pattern, follower: None });
+            self.fields.push(ReadField { field: present.into(), pattern, follower: None });
         }
     }
 }
@@ -166,5 +166,5 @@ fn bits(index: usize, element: &Value<'_>, problems: &mut Problems) -> Option<Re
     let field = FieldDef::bits(name, bit_offset, bits);
     let (pattern, follower) = pattern_table(&field, element, table, problems);
     known?;
-    Some(ReadField { field, pattern, follower })
+    Some(ReadField { field: field.into(), pattern, follower })
 }

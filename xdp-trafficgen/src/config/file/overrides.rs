@@ -30,7 +30,7 @@ pub(super) fn apply<'i>(
     base: usize,
 ) -> Result<(), Diagnostic> {
     let shared: Arc<str> = argument.into();
-    let at = |problem: Problem, span| problem.at(&Origin::Override(shared.clone(), span));
+    let at = |problem: Problem, span| problem.at(&Origin::in_override(shared.clone(), span));
     let (path, equals) = path::parse(argument).map_err(|(problem, span)| at(problem, span))?;
     let Some(value) = argument[equals..].strip_prefix('=') else {
         return Err(at(Problem::new(format!("no `=` in `{argument}`"), HELP), 0..argument.len()));

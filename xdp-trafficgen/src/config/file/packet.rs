@@ -23,21 +23,23 @@ pub(super) fn packet(value: &Value<'_>, problems: &mut Problems) -> Option<Vec<H
     let headers: Vec<_> =
         elements.iter().map(|element| element_header(element, problems)).collect();
     let follows = leaders::resolve(&headers, problems);
-    headers.into_iter().zip(follows).map(|(header, follows)| finished(header?, follows)).collect()
+    // A file may have tens of thousands of flows. Each keeps no more room than it needs, and lists of
+    // their own are freed as a whole, which in-place collecting and shrinking them would not do.
+    let mut packet = Vec::with_capacity(headers.len());
+    for (header, follows) in headers.into_iter().zip(follows) {
+        packet.push(finished(header?, follows)?);
+    }
+    Some(packet)
 }
 
 fn finished(header: ReadHeader, follows: Vec<Option<Located<Follow>>>) -> Option<Header> {
     let ReadHeader { kind, fields, all_known: _, options, checksum } = header;
-    let setting = |(read, follow): (ReadField, _)| {
+    let mut settings = Vec::with_capacity(fields.len());
+    for (read, follow) in fields.into_iter().zip(follows) {
         let ReadField { field, pattern, follower: _ } = read;
-        Some(FieldSetting { field, pattern: pattern?, follow })
-    };
-    Some(Header {
-        kind,
-        fields: fields.into_iter().zip(follows).map(setting).collect::<Option<_>>()?,
-        options,
-        checksum,
-    })
+        settings.push(FieldSetting { field, pattern: pattern?, follow });
+    }
+    Some(Header { kind, fields: settings, options, checksum })
 }
 
 fn element_header(element: &Value<'_>, problems: &mut Problems) -> Option<ReadHeader> {

@@ -166,7 +166,7 @@ fn written<T>(text: &str, value: &Located<T>) -> String {
             let before = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
             format!("on line {}", before + 1)
         }
-        Origin::Override(argument, _) => format!("in `--set {argument}`"),
+        Origin::Override(place) => format!("in `--set {}`", place.argument),
         Origin::Option(option) => format!("in `{option}`"),
         Origin::Default => "a default".to_owned(),
     }

@@ -31,8 +31,10 @@ impl Problems {
 }
 
 /// The texts that a document was made of, one after the other: spans count through all of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Texts {
+    /// Where the document starts in the file.
+    pub(super) start: usize,
     /// Where each `--set` starts, and the whole argument, in order. Bytes before the first are the
     /// file's.
     pub(super) overrides: Vec<(usize, Arc<str>)>,
@@ -43,9 +45,9 @@ impl Texts {
     pub(super) fn place(&self, span: Range<usize>) -> Origin {
         let count = self.overrides.partition_point(|(start, _)| *start <= span.start);
         match self.overrides[..count].last() {
-            None => Origin::File(span),
+            None => Origin::File(self.start + span.start..self.start + span.end),
             Some((start, argument)) => {
-                Origin::Override(argument.clone(), span.start - start..span.end - start)
+                Origin::in_override(argument.clone(), span.start - start..span.end - start)
             }
         }
     }

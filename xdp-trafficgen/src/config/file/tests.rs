@@ -12,7 +12,7 @@ mod whole;
 
 use rates::read as files;
 
-use super::{parse, parse_with};
+use super::{Items, as_a_whole, in_pieces, parse, parse_with};
 use crate::config::{Config, Flow, Header, Origin, Pattern, Source};
 
 const PORT: &str = "[[ports]]\nname = 'west'\ninterface = 'veth0'\n";
@@ -25,9 +25,46 @@ fn check(text: &str, expected: &[(&str, &str)]) {
     check_set(text, &[], expected);
 }
 
+/// Checks that a file that is read in pieces says what it says as a whole.
+#[track_caller]
+fn check_pieces(text: &str) -> bool {
+    let described = |items: Items| {
+        let Items { ports, flows, references, problems } = items;
+        let mut problems: Vec<_> =
+            problems.0.into_iter().map(|problem| format!("{problem:?}")).collect();
+        problems.sort();
+        format!("{ports:#?} {flows:#?} {references:#?} {problems:#?}")
+    };
+    let Some(items) = in_pieces(text, &files) else { return false };
+    assert_eq!(described(items), described(as_a_whole(text, &[], &files)), "{text}");
+    true
+}
+
+#[test]
+fn files_of_ports_and_flows_are_read_in_pieces() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            // A sample may write its flows as an array in brackets.
+            let has_headers = text.contains("\n[[flows]]");
+            assert_eq!(check_pieces(&text), has_headers, "{}", path.display());
+            count += usize::from(has_headers);
+        }
+    }
+    assert!(count > 20, "{count} samples");
+    assert!(check_pieces(&format!("{FLOW}colour = 1\n{PORT}[[flows]]\nname = 'a'\n{PORT}")));
+    assert!(!check_pieces(&format!("{PORT}{FLOW}[flows]\n")));
+    assert!(!check_pieces(&format!("{PORT}{FLOW}name = 'twice'\n")), "an error in the syntax");
+    assert!(!check_pieces(PORT));
+}
+
 /// [`check`] with `--set`s.
 #[track_caller]
 fn check_set(text: &str, overrides: &[&str], expected: &[(&str, &str)]) {
+    check_pieces(text);
     let overrides: Vec<String> = overrides.iter().map(|argument| (*argument).to_owned()).collect();
     let diagnostics = match parse_with(Source::file("test.toml", text), &overrides, &files) {
         Ok(_) => panic!("no errors in\n{text}"),
@@ -40,9 +77,10 @@ fn check_set(text: &str, overrides: &[&str], expected: &[(&str, &str)]) {
             Origin::File(span) => {
                 (&text[span.clone()], format!("{}; {}", diagnostic.message, diagnostic.help))
             }
-            Origin::Override(argument, span) => {
-                (&argument[span.clone()], format!("{}; {}", diagnostic.message, diagnostic.help))
-            }
+            Origin::Override(place) => (
+                &place.argument[place.span.clone()],
+                format!("{}; {}", diagnostic.message, diagnostic.help),
+            ),
             place => panic!("{place:?} in a file"),
         })
         .collect();
@@ -80,6 +118,7 @@ fn check_fields(header: &str, fields: &str, expected: &[(&str, &str)]) {
 
 #[track_caller]
 fn parsed(text: &str) -> Config {
+    check_pieces(text);
     parse(Source::file("test.toml", text)).unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
 }
 

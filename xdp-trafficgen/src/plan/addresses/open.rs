@@ -200,7 +200,7 @@ impl<'a> OpenAddresses<'a> {
         let values = values.map(|value| Located::new(value, origin.clone())).collect();
         let follow = Follow { header: self.layer, field, advance: Advance::Step };
         Some(FieldSetting {
-            field: kind.field(name)?.clone(),
+            field: kind.field(name)?.into(),
             pattern: Located::new(Pattern::Values(values), origin.clone()),
             follow: Some(Located::new(follow, origin.clone())),
         })

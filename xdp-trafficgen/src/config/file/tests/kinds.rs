@@ -33,7 +33,7 @@ fn every_field_of_every_header() {
             options.value.as_slice(),
             if kind.options().is_some() { &[1, 2][..] } else { &[] }
         );
-        let read: Vec<_> = fields.iter().map(|read| (&read.field, &read.pattern.value)).collect();
+        let read: Vec<_> = fields.iter().map(|read| (&*read.field, &read.pattern.value)).collect();
         let values: Vec<_> =
             kind.fields().iter().map(|field| Pattern::Value(field.max())).collect();
         assert_eq!(read, kind.fields().iter().zip(&values).collect::<Vec<_>>());

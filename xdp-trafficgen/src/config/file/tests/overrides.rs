@@ -50,7 +50,7 @@ fn pattern(config: &Config, flow: usize, header: usize, field: &str) -> Pattern 
 #[test]
 fn values() {
     let argument = "flows.dns.size=128";
-    let place = Origin::Override(argument.into(), 15..18);
+    let place = Origin::in_override(argument.into(), 15..18);
     assert_eq!(set(&[argument]).flows[0].size, Located::new(Size::Fixed(128), place));
     assert_eq!(
         set(&["flows.dns.size=imix"]).flows[0].size.value,
