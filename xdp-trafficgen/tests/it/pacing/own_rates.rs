@@ -61,6 +61,35 @@ fn each_of_a_hundred_flows_has_its_own_rate() {
     }
 }
 
+/// Three thousand flows of one rate: workers send as many flows each, and every flow has a frame at
+/// each of its departures, although they take longer than the nearest buckets of the calendar hold.
+#[test]
+fn flows_by_the_thousand_are_shared_out() {
+    const COUNT: u64 = 3000;
+    let Some(_lab) = Lab::enter() else { return };
+    for (workers, cpus) in one_and_two_workers() {
+        let mut text = port(&format!("cpus = '{cpus}'\n{PATIENT}"));
+        for index in 0..COUNT {
+            text += &format!(
+                "[[flows]]\nname = 'f{index}'\nport = 'west'\nrate = '20pps'\nduration = '300ms'\npacket = [\n\
+                 {{ ethernet = {{ dst = '02:00:00:00:00:02' }} }},\n{{ ipv4 = {{}} }},\n\
+                 {{ udp = {{ src_port = 9, dst_port = {index} }} }},\n]\n"
+            );
+        }
+        let (report, stamps) = send(&text, &[], 20_000);
+        // Each begins within 50 ms, and has six times of 50 ms.
+        assert!(report.flows.iter().all(|flow| flow.due() == 6), "CPUs {cpus}: {report:?}");
+        let port = report.only_port();
+        assert_eq!((port.frames_tx, port.frames_unsent), (6 * COUNT, Some(0)), "CPUs {cpus}");
+        for worker in &port.workers {
+            assert_eq!(worker.frames_tx, 6 * COUNT / workers, "CPUs {cpus}: {worker:?}");
+        }
+        let mut seen = vec![0; 3000];
+        stamps.iter().for_each(|stamp| seen[stamp.tag as usize] += 1);
+        assert!(seen.iter().all(|frames| *frames == 6), "CPUs {cpus}: {seen:?}");
+    }
+}
+
 /// Each flow has its own delay and its own kind of end.
 #[test]
 fn flows_begin_and_end_one_by_one() {
