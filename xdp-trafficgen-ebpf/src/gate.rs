@@ -35,10 +35,13 @@ const LARGEST: u64 = 4_000_000 << GAP_SHIFT;
 const COARSE: u64 = 8;
 const FINE: u64 = 128;
 /// Refusals in a row from which on the link is believed to have become slower at once.
-const LONG_STREAK: u64 = 8;
-/// Refusals in a row never double the wait more often, nor beyond this, in nanoseconds.
+const LONG_STREAK: u64 = 16;
+/// Refusals in a row never double the wait more often, nor beyond this, in nanoseconds, if a link is
+/// known, or else beyond that. A receiver whose CPU is busy with other work has its frames in slices of
+/// a few milliseconds, none of which is to be missed.
 const MOST_DOUBLINGS: u64 = 12;
-const LONGEST_WAIT: u64 = 40_000_000;
+const LONGEST_WAIT: u64 = 400_000;
+const LONGEST_FIRST_WAIT: u64 = 8_000_000;
 /// Frames of the shortest step.
 const SHORT_STEP: u64 = 256;
 /// The last step: faster than its worker, and long, because a link that is only a little slower than
@@ -75,6 +78,11 @@ pub fn refused(state: &mut GateState, taken: u64, now: u64) {
     }
     let frames = taken.wrapping_sub(state.full_taken);
     if state.full_at == 0 {
+        // How long it took to fill the queue says little: it may be deep.
+        if state.belief.estimate != 0 {
+            slower(&mut state.belief);
+        }
+        state.before = state.belief;
         begin_streak(state, taken, now);
     } else if frames >= FEW {
         state.before = state.belief;
@@ -104,7 +112,11 @@ pub fn refused(state: &mut GateState, taken: u64, now: u64) {
     let room = (ROOM * gap) >> GAP_SHIFT;
     let doubled = if state.streak < MOST_DOUBLINGS { state.streak } else { MOST_DOUBLINGS };
     let wait = room << doubled;
-    let longest = if room > LONGEST_WAIT { room } else { LONGEST_WAIT };
+    let longest = match state.belief.estimate {
+        0 => LONGEST_FIRST_WAIT,
+        _ if room > LONGEST_WAIT => room,
+        _ => LONGEST_WAIT,
+    };
     state.next = now + if wait < longest { wait } else { longest };
 }
 
@@ -218,6 +230,12 @@ pub fn passed(state: &mut GateState, sent: u64, now: u64) {
         (belief.step, belief.left) = (LAST, LAST_STEP);
         return;
     }
+    next_step(belief);
+}
+
+/// Begins the next step, which is faster.
+#[inline(always)]
+fn next_step(belief: &mut GateBelief) {
     belief.step += 1;
     belief.waits = 0;
     belief.gap = gap_of(belief, belief.step);

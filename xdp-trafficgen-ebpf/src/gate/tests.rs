@@ -103,6 +103,18 @@ fn a_receiver_that_stands_still_at_times_gets_its_rate_again() {
     }
 }
 
+/// A receiver that shares its CPU with other work has it in slices.
+#[test]
+fn a_receiver_that_is_often_away_gets_frames_in_its_slices() {
+    for stall in [(4e6, 1e7), (3e6, 3e6)] {
+        let link = Link { gap: 450.0, ring: 256, lump: 16, stall };
+        let Outcome { took, .. } = link.carry(1_000_000, 150.0, None);
+        let slices = stall.1 / (stall.0 + stall.1);
+        let idle = took * slices / (1e6 * link.gap) - 1.0;
+        assert!(idle < 0.1, "{stall:?}: {idle:.4} idle");
+    }
+}
+
 #[test]
 fn a_link_that_outruns_its_worker_has_an_open_gate() {
     let link = Link { gap: 100.0, ring: 256, lump: 16, stall: Link::SMOOTH };
