@@ -14,8 +14,10 @@
 
 use crate::abi::{GAP_SHIFT, Gate, GateBelief, GateSpec, GateState};
 
-/// Measurements of fewer frames than this say nothing: links take frames in lumps of up to 64.
-const FEW: u64 = 128;
+/// Links take frames in lumps, a veth 64 of them.
+const LUMP: u64 = 64;
+/// Measurements of fewer frames than this say nothing.
+const FEW: u64 = 2 * LUMP;
 /// Frames that leave the queue before the first ones after a refusal: a part of the smallest common
 /// queue, 256.
 const ROOM: u64 = 128;
@@ -34,6 +36,10 @@ const LARGEST: u64 = 4_000_000 << GAP_SHIFT;
 /// The smallest and the largest divisor.
 const COARSE: u64 = 8;
 const FINE: u64 = 128;
+/// Measurements of more frames than this have few refusals.
+const LONG: u64 = 2048;
+/// After so many measurements, a short one at full speed tells what the link takes at its best.
+const PROBE: u64 = 16;
 /// Refusals in a row from which on the link is believed to have become slower at once.
 const LONG_STREAK: u64 = 16;
 /// Refusals in a row never double the wait more often, nor beyond this, in nanoseconds, if a link is
@@ -147,18 +153,37 @@ fn measure(state: &mut GateState, frames: u64, took: u64) {
             divisor = finer;
         }
     }
-    let most = belief.estimate + part_of(2 * belief.estimate, divisor);
+    // A mean has the moments in which the receiver stood still, and is never above what was sent: so
+    // an estimate becomes slower in small parts, unless refusals follow each other closely.
+    let part = if frames >= LONG { FINE } else { divisor / 2 };
+    let most = belief.estimate + part_of(belief.estimate, part);
     if belief.estimate != 0 && state.streak < LONG_STREAK && estimate > most {
         estimate = most;
     }
+    if belief.step == LAST && belief.estimate != 0 {
+        // A short measurement is coarse: the link is as fast as this at least.
+        estimate += part_of(estimate * LUMP, frames);
+        if estimate > belief.estimate {
+            estimate = belief.estimate;
+        }
+    }
+    state.measured += 1;
     if estimate > LARGEST {
         (state.blocked, state.streak) = (1, 0);
         *belief = GateBelief::default();
         return;
     }
-    belief.divisor = divisor;
     belief.estimate = if estimate < SMALLEST { SMALLEST } else { estimate };
+    if belief.step != LAST {
+        belief.divisor = divisor;
+    }
     slower(belief);
+    if state.measured >= PROBE {
+        state.measured = 0;
+        // As fast as the worker can until the queue is full: what the link takes at its best.
+        state.before = *belief;
+        (belief.step, belief.left, belief.gap) = (LAST, LAST_STEP, SMALLEST);
+    }
 }
 
 /// A quotient by a number that is not zero. A program cannot panic, as `/` might.

@@ -41,6 +41,8 @@ pub struct GateState {
     pub streak_at: u64,
     /// Frames that the driver had taken then.
     pub streak_taken: u64,
+    /// Measurements since the last one at full speed.
+    pub measured: u64,
     /// 1: what the driver refuses, it does not refuse for want of room, and the gate is open.
     pub blocked: u64,
     /// What it believes of the link.
@@ -71,4 +73,4 @@ pub struct GateBelief {
 /// The fraction bits of a gap.
 pub const GAP_SHIFT: u32 = 10;
 
-const _: () = assert!(size_of::<Gate>() == 184);
+const _: () = assert!(size_of::<Gate>() == 192);

@@ -140,3 +140,13 @@ fn a_gate_stays_open_where_waiting_does_not_help() {
     refused(&mut gate.state, taken + 5, now + 5);
     assert!(gate.state.next <= now + 5);
 }
+
+/// A receiver that is as fast as its sender, and away for a little longer than its queue lasts, is not
+/// taken for a slow one.
+#[test]
+fn hiccups_do_not_wear_an_estimate_down() {
+    let link = Link { gap: 90.0, ring: 256, lump: 16, stall: (3e4, 5e5) };
+    let Outcome { took, .. } = link.carry(1_000_000, 85.0, None);
+    let idle = took * (link.stall.1 / (link.stall.0 + link.stall.1)) / (1e6 * link.gap) - 1.0;
+    assert!(idle < 0.12, "{idle:.4} idle");
+}
