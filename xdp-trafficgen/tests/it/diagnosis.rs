@@ -362,7 +362,7 @@ fn full_rings(stage: &Stage, table: &Table) {
     let lossy = |condition: &str, options: &str, expected: &Expected| {
         let mut finished = None;
         let lost = reached(|| {
-            let command = udp("xtg0", &format!("--packets 3000000 {options}"));
+            let command = udp("xtg0", &format!("--flood --packets 3000000 {options}"));
             let report = finished.insert(Finished::of(command)).report(0);
             report.only_port().frames_dropped > 0
         });

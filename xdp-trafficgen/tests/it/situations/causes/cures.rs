@@ -184,7 +184,7 @@ fn a_single_queue_is_given_no_second_one() {
     ip("link set xtg1 address 02:00:00:00:00:02 up");
     ip("link set xtg0 up");
     ethtool("-K xtg1 gro on");
-    let options = "--packets 1000000 --cpus 0-1 --batch-size 192";
+    let options = "--flood --packets 1000000 --cpus 0-1 --batch-size 192";
     let mut lossy = None;
     // How many frames are lost is chance.
     let lost = reached(|| lossy.insert(report("xtg0", options, 0)).only_port().frames_dropped > 0);
