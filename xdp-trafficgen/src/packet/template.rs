@@ -113,7 +113,10 @@ pub fn assemble(
         let value = checksum.compute(&bytes);
         bytes[checksum.offset..checksum.offset + 2].copy_from_slice(&value.to_be_bytes());
     }
-    let offsets = headers.into_iter().map(|header| header.start).collect();
+    // A plan may have tens of thousands of templates.
+    lengths.shrink_to_fit();
+    checksums.shrink_to_fit();
+    let offsets = headers.iter().map(|header| header.start).collect();
     Ok(Template { bytes, header_len, offsets, checksums, lengths, shapes })
 }
 

@@ -7,7 +7,7 @@ mod open;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, mem::discriminant, net::IpAddr, sync::Arc};
+use std::{mem::discriminant, net::IpAddr, sync::Arc};
 
 pub use self::lookups::sought;
 use self::{
@@ -15,7 +15,7 @@ use self::{
     open::{OpenAddresses, ip_value},
 };
 use crate::{
-    config::{Action, Diagnostic, Flow, Port},
+    config::{Action, Diagnostic, FieldSetting, Flow, Port},
     host::{
         Destinations, Egress, Facts, Mac, MacSource, NextHop, Reach, Unreachable, mac_value,
         show_mac,
@@ -30,11 +30,26 @@ use crate::{
 /// A flow with what this host gives it.
 #[derive(Debug)]
 pub(super) struct Addressed<'a> {
-    /// The flow as the user wrote it. Where MAC or source addresses vary with the destinations, the
-    /// flow has patterns for them besides.
-    pub(super) flow: Cow<'a, Flow>,
+    /// The flow as the user wrote it.
+    written: &'a Flow,
+    /// The flow with patterns of this host besides, where MAC or source addresses vary with the
+    /// destinations.
+    pub(super) varied: Option<Box<Flow>>,
     pub(super) given: HostAddresses,
     pub(super) remarks: Vec<(Topic, String)>,
+}
+
+impl Addressed<'_> {
+    /// The flow that is sent.
+    pub(super) fn flow(&self) -> &Flow {
+        self.varied.as_deref().unwrap_or(self.written)
+    }
+
+    /// Adds a pattern of this host to a header.
+    fn vary(&mut self, header: usize, setting: FieldSetting) {
+        let varied = self.varied.get_or_insert_with(|| Box::new(self.written.clone()));
+        varied.packet[header].fields.push(setting);
+    }
 }
 
 /// What a remark is about. A port makes each remark once, however many of its flows share it.
@@ -58,7 +73,8 @@ pub(super) fn addressed<'a>(
     facts: &Facts,
 ) -> Result<Addressed<'a>, AddressingFault> {
     let mut addressed = Addressed {
-        flow: Cow::Borrowed(flow),
+        written: flow,
+        varied: None,
         given: HostAddresses::default(),
         remarks: Vec::new(),
     };
@@ -154,7 +170,7 @@ pub(super) fn addressed<'a>(
                     open.header.kind.value.name()
                 ),
             ));
-            addressed.flow.to_mut().packet[0].fields.push(setting);
+            addressed.vary(0, setting);
         }
     }
     Ok(addressed)
@@ -187,7 +203,7 @@ impl OpenAddresses<'_> {
         let (source, destination) = (&self.ends.0.name, &self.ends.1.name);
         let kind = self.header.kind.value.name();
         let about = |sentence: String| {
-            (Topic::Sources(number), format!("flow {}: {sentence}", addressed.flow.name.value))
+            (Topic::Sources(number), format!("flow {}: {sentence}", addressed.flow().name.value))
         };
         let other = found.iter().find_map(|(destinations, reach)| {
             let own = (destinations.first, reach.source.unwrap_or(made_up));
@@ -212,7 +228,7 @@ impl OpenAddresses<'_> {
         };
         addressed.remarks.push(remark);
         if let Some(setting) = setting {
-            addressed.flow.to_mut().packet[self.layer].fields.push(setting);
+            addressed.vary(self.layer, setting);
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod checks;
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use xdp_trafficgen_ebpf::abi::BODY_LEN;
 
@@ -67,17 +67,11 @@ impl Planner<'_> {
             .enumerate()
             .map(|(number, flow)| self.addressed(port, flow, number))
             .collect();
-        let templates: Vec<_> = addressed
-            .iter()
-            .map(|addressed| self.template(addressed.as_ref()?, egress, cut))
-            .collect();
-        let sources: Vec<Source<'_>> = addressed
-            .iter()
-            .zip(templates)
-            .filter_map(|(addressed, template)| {
-                Some(Source { flow: &addressed.as_ref()?.flow, template: template? })
-            })
-            .collect();
+        let mut sources: Vec<Source<'_>> = Vec::with_capacity(flows.len());
+        for addressed in addressed.iter().flatten() {
+            let template = self.template(addressed, egress, cut);
+            sources.extend(template.map(|template| Source { flow: addressed.flow(), template }));
+        }
         if let Some(link) = leaves_by {
             for Source { flow, template } in &sources {
                 self.check_size(flow, template, link);
@@ -116,10 +110,7 @@ impl Planner<'_> {
         );
         self.take(port, &needs);
         let line_rate = leaves_by.filter(|link| link.bus.is_some()).and_then(|link| link.speed);
-        let varied = |addressed: &Option<Addressed<'_>>| match addressed {
-            Some(Addressed { flow: Cow::Owned(flow), .. }) => Some(Box::new(flow.clone())),
-            _ => None,
-        };
+        let varied = |addressed: &Option<Addressed<'_>>| addressed.as_ref()?.varied.clone();
         Some(PortPlan {
             name: port.name.value.clone(),
             interface: egress.name.clone(),
@@ -280,8 +271,8 @@ impl Planner<'_> {
         egress: &Link,
         cut: FrameBounds,
     ) -> Option<Template> {
-        let Addressed { flow, given, .. } = addressed;
-        let layers = stack::layers(flow, egress.mac, *given);
+        let flow = addressed.flow();
+        let layers = stack::layers(flow, egress.mac, addressed.given);
         // The kernel's limit is checked below.
         let frame_len = FrameLen::new(flow.size.value.largest()).in_kernel();
         let spare = if cut == FrameBounds::Always { program::CUT_LEN } else { 0 };
