@@ -12,6 +12,7 @@
 
 pub(crate) mod bar;
 mod difference;
+mod load;
 mod measure;
 mod pairs;
 pub(crate) mod report;
@@ -104,9 +105,17 @@ pub(crate) fn run(sh: &Shell, arguments: &Arguments) -> Result<()> {
     );
     build::program(sh)?;
 
+    let busy_percent = load::percent();
+    if busy_percent.is_some_and(|percent| percent > load::QUIET_PERCENT) {
+        eprintln!(
+            "bench: other programs use {:.0} % of this machine: figures will be of little worth",
+            busy_percent.unwrap_or_default()
+        );
+    }
     let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get());
     let bench = Bench { sh, arguments, cpus, redirect_ns: redirect_ns(sh)? };
-    let mut report = Report { machine: Machine::this(sh, bench.redirect_ns), rows: Vec::new() };
+    let mut report =
+        Report { machine: Machine::this(sh, bench.redirect_ns, busy_percent), rows: Vec::new() };
     println!("{}", report.machine);
     if let Some(other) = &arguments.against {
         report.rows = bench.against(other)?;

@@ -116,6 +116,7 @@ mod tests {
                 cpu: "a CPU".into(),
                 cpus: 2,
                 redirect_ns: 130.0,
+                busy_percent: None,
                 date: "2026-11-26T00:00:00Z".into(),
                 revision: "abc".into(),
             },

@@ -28,6 +28,9 @@ pub(crate) struct Machine {
     /// Nanoseconds that a frame of a program that only redirects takes: what the speed of this
     /// machine is for this purpose.
     pub(crate) redirect_ns: f64,
+    /// How much of all CPUs' time others used before the bench began, in per cent; none where that
+    /// is not known.
+    pub(crate) busy_percent: Option<f64>,
     /// When, in UTC.
     pub(crate) date: String,
     /// What was measured, as `git describe` names it.
@@ -36,7 +39,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// This one.
-    pub(crate) fn this(sh: &Shell, redirect_ns: f64) -> Self {
+    pub(crate) fn this(sh: &Shell, redirect_ns: f64, busy_percent: Option<f64>) -> Self {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model =
@@ -47,6 +50,7 @@ impl Machine {
             cpu: model.map_or("unknown CPU", |(_, name)| name).to_owned(),
             cpus: thread::available_parallelism().map_or(0, |cpus| cpus.get()),
             redirect_ns,
+            busy_percent,
             date: said(cmd!(sh, "date --utc +%FT%TZ")),
             revision: said(cmd!(sh, "git describe --always --dirty")),
         }
@@ -55,10 +59,12 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kernel, cpu, cpus, redirect_ns, date, revision } = self;
+        let Self { kernel, cpu, cpus, redirect_ns, busy_percent, date, revision } = self;
+        let busy =
+            busy_percent.map_or_else(String::new, |percent| format!(", {percent:.0} % busy"));
         write!(
             f,
-            "Linux {kernel}, {cpu}, {cpus} CPUs, redirect only: {redirect_ns:.0} ns a frame; {revision}, {date}"
+            "Linux {kernel}, {cpu}, {cpus} CPUs{busy}, redirect only: {redirect_ns:.0} ns a frame; {revision}, {date}"
         )
     }
 }
