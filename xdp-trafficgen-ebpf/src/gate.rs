@@ -121,6 +121,8 @@ pub fn refused(state: &mut GateState, taken: u64, now: u64) {
     let longest = match state.belief.estimate {
         0 => LONGEST_FIRST_WAIT,
         _ if room > LONGEST_WAIT => room,
+        // A receiver that is away for longer than a slice may be away for long.
+        _ if state.streak >= LONG_STREAK => 4 * LONGEST_WAIT,
         _ => LONGEST_WAIT,
     };
     state.next = now + if wait < longest { wait } else { longest };

@@ -9,8 +9,6 @@ pub struct Gate {
     pub spec: GateSpec,
     /// Where it stands.
     pub state: GateState,
-    /// How long it has waited so far, in nanoseconds.
-    pub waited: u64,
     /// Frames that the driver refused for want of room, with or without a gate.
     pub refused: u64,
 }
@@ -73,4 +71,4 @@ pub struct GateBelief {
 /// The fraction bits of a gap.
 pub const GAP_SHIFT: u32 = 10;
 
-const _: () = assert!(size_of::<Gate>() == 192);
+const _: () = assert!(size_of::<Gate>() == 184);
