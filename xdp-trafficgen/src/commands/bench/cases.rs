@@ -243,3 +243,48 @@ fn random(start: &str) -> String {
     };
     format!("{{ random = {{ min = {start}, max = {max} }} }}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::ValueEnum as _;
+
+    use super::*;
+    use crate::config::{Source, file};
+
+    const RECEIVER: &str = "02:00:00:00:00:02";
+
+    #[test]
+    fn cases_are_configurations() {
+        for &case in BenchCase::value_variants() {
+            // Those with more flows differ in numbers alone.
+            if paced(case).is_some_and(|(flows, _)| flows > 1000) {
+                continue;
+            }
+            let limits = Limits {
+                duration: Duration::from_millis(500),
+                packets: Some(1_000_000),
+                batch_size: Some(32),
+            };
+            let text = toml(case, "xtg0", RECEIVER, &[0, 1], limits);
+            let config = file::parse(Source::file("bench", &text));
+            let config = config.unwrap_or_else(|errors| panic!("{case:?}: {errors}"));
+            assert_eq!(config.flows.len(), flow_count(case), "{case:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_shapes_are_the_same() {
+        let shapes: BTreeSet<String> =
+            flows(BenchCase::SixtyFourShapesLong, RECEIVER).into_iter().collect();
+        assert_eq!(shapes.len(), 64);
+    }
+
+    #[test]
+    fn what_is_due_is_flows_by_rate_by_time() {
+        let due = due(BenchCase::TwentyThousandFlowsPaced, Duration::from_millis(500));
+        assert_eq!(due, Some(500_000.0));
+        assert_eq!(super::due(BenchCase::Imix, Duration::from_secs(1)), None);
+    }
+}
