@@ -87,26 +87,18 @@ pub(super) fn call(gate: &Gate, batch_size: u32, now: u64, end: Option<Nanos>) -
 pub(super) struct Progress {
     /// When the driver last took a frame.
     last: u64,
-    /// Whether it has taken one at all.
-    any: bool,
 }
 
 impl Progress {
     pub(super) const fn begin(now: u64) -> Self {
-        Self { last: now, any: false }
+        Self { last: now }
     }
 
     /// Learns from a call that ended at `now`: whether the driver took a frame of it.
     pub(super) const fn learn(&mut self, now: u64, took_any: bool) {
         if took_any {
             self.last = now;
-            self.any = true;
         }
-    }
-
-    /// Whether the driver has taken no frame yet.
-    pub(super) const fn is_none(&self) -> bool {
-        !self.any
     }
 
     /// Whether the driver has refused every frame for so long that waiting for room is in vain.

@@ -41,7 +41,10 @@ const LONGEST_WAKE: u64 = 1_000_000;
 /// Time in which a worker gets ready for departures that make up for refused frames.
 const LEAD: u64 = 200_000;
 
-/// So many frames, the first ones of a worker, are not refused for want of room alone.
+/// So often further departures are added for frames of which none is taken.
+const MOST_VAIN_ROUNDS: u32 = 6;
+
+/// So many frames, the first ones of a port, are not refused for want of room alone.
 const MANY: u64 = 16;
 
 /// How long a paced call is meant to take. Each call ends with some 20 µs in which nothing departs. A
@@ -63,6 +66,8 @@ pub(super) struct PacedLoop<'a> {
     watch: StandstillWatch<'a>,
     refused: Refused,
     progress: Progress,
+    /// The last times that departures had frames of which none was taken.
+    vain_rounds: u32,
 }
 
 impl<'a> PacedLoop<'a> {
@@ -117,6 +122,7 @@ impl<'a> PacedLoop<'a> {
             watch: StandstillWatch::begin(worker.still, worker.clock.now().max(worker.start)),
             refused: Refused::none(worker),
             progress: Progress::begin(worker.clock.now().max(worker.start)),
+            vain_rounds: 0,
         }
     }
 
@@ -155,10 +161,19 @@ impl<'a> PacedLoop<'a> {
         let all: u64 = refused.iter().sum();
         let now = self.worker.clock.now();
         self.progress.learn(now, all < departed);
+        self.vain_rounds = if all == departed { self.vain_rounds + 1 } else { 0 };
         // What is refused for another reason than a full queue will be refused again.
-        let for_good = self.progress.is_none() && all >= MANY || self.progress.is_over(now);
+        let for_good = self.vain_rounds > MOST_VAIN_ROUNDS
+            || self.progress.is_over(now)
+            || all >= MANY && self.port_took_nothing()?;
         let in_vain = all == departed && for_good;
         Ok(if in_vain { Vec::new() } else { refused })
+    }
+
+    /// Whether the driver has not taken a frame of any worker yet.
+    fn port_took_nothing(&self) -> Result<bool, WorkerError> {
+        let workers = self.worker.generator.workers().map_err(WorkerError::Count)?;
+        Ok(workers.iter().all(|(_, worker)| worker.frames_tx() == 0))
     }
 
     /// Departures of all streams of the worker so far that had a frame.
