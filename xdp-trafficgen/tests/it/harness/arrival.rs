@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use xdp_trafficgen::kernel::{Sink, sink::SinkAction};
+use xdp_trafficgen::kernel::{AttachError, KernelError, Sink, sink::SinkAction};
 
 /// A counting receiver in the driver of `interface`. An earlier receiver may stay a moment longer
 /// than its owner: a process that another thread has just forked holds its descriptor too, until it
@@ -14,7 +14,7 @@ pub(crate) fn sink(interface: &str) -> Sink {
     let mut sink = None;
     let attached = reached(|| {
         let attempt = Sink::attach(interface, SinkAction::Drop);
-        let busy = attempt.as_ref().is_err_and(|error| error.errno() == Some(libc::EBUSY));
+        let busy = matches!(&attempt, Err(KernelError::Attach(AttachError::InTheWay { .. })));
         sink = Some(attempt);
         !busy
     });

@@ -124,7 +124,7 @@ fn memory_is_predicted() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    const SETTINGS: &str = "1 memory.limit_in_bytes 400M\n2 memory.max 400M\n";
+    const SETTINGS: &str = "1 memory.limit_in_bytes 180M\n2 memory.max 180M\n";
     let (Some(_stage), Some([first, second])) = (Stage::set(), two_cpus()) else { return };
     if !groups::can_be_made("memory", SETTINGS) {
         return;
@@ -144,7 +144,7 @@ fn what_does_not_fit_is_refused() {
         assert!(finished.stderr.contains("use fewer flows or CPUs"), "{finished:?}");
         table::row(
             "10",
-            &format!("{command} flows.toml on 2 CPUs, in a group of 400 MB"),
+            &format!("{command} flows.toml on 2 CPUs, in a group of 180 MB"),
             said,
             2,
             "",
