@@ -111,8 +111,11 @@ fn rates_above_the_receivers_are_kept_and_made_up_for() {
     let Some((_stage, _receiver)) = stage() else { return };
     for cpus in cpu_lists() {
         for (port, flows) in [
-            ("rate = '2Mpps'", vec![("", 100_003)]),
-            ("rate = '2Mpps'", vec![("", 50_003), ("weight = 2", 20_001)]),
+            ("rate = '2Mpps'\nbehind = { catch_up = '60s' }", vec![("", 100_003)]),
+            (
+                "rate = '2Mpps'\nbehind = { catch_up = '60s' }",
+                vec![("", 50_003), ("weight = 2", 20_001)],
+            ),
             (
                 "",
                 vec![
