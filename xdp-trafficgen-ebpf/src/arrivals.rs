@@ -8,10 +8,7 @@ use aya_ebpf::{
     maps::{Array, PerCpuArray},
     programs::XdpContext,
 };
-use xdp_trafficgen_ebpf::{
-    abi::arrivals::{BLOCK_STAMPS, Block, Log, Receiver, stamp},
-    field::Load as _,
-};
+use xdp_trafficgen_ebpf::abi::arrivals::{BLOCK_STAMPS, Block, Log, Receiver, stamp};
 
 use crate::Rodata;
 

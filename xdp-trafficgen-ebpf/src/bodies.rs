@@ -1,12 +1,9 @@
 //! What follows the written lines of a frame, where flows of a port differ in it.
 
 use aya_ebpf::{helpers::bpf_xdp_store_bytes, macros::map, maps::Array, programs::XdpContext};
-use xdp_trafficgen_ebpf::{
-    abi::{BODY_LEN, Body},
-    field::Load as _,
-};
+use xdp_trafficgen_ebpf::abi::{BODY_LEN, Body};
 
-use crate::{GROUP, MAPPED, Rodata};
+use crate::{GENERATOR, MAPPED, Rodata};
 
 /// Which of the bodies is each flow's.
 #[map]
@@ -27,7 +24,7 @@ pub fn copy_body(ctx: &XdpContext, number: u32) -> bool {
     if len > BODY_LEN as u32 {
         return false;
     }
-    let at = 4 * Rodata::load(&GROUP.words) as u32;
+    let at = Rodata::load(&GENERATOR.written);
     // SAFETY: the context the helper wants, and memory of at least `len` bytes.
     let result = unsafe { bpf_xdp_store_bytes(ctx.ctx, at, body.cast_mut().cast(), len) };
     result == 0

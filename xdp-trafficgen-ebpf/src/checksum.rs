@@ -26,6 +26,17 @@ pub const fn contribution(value: u64) -> u64 {
     (value >> 32) + (value & 0xffff_ffff)
 }
 
+/// Folds a sum below 2⁵⁶ to 16 bits with end-around carry.
+#[inline(always)]
+pub const fn fold_64(sum: u64) -> u16 {
+    // Below 2³³ after the first step, below 2¹⁸ after the second, below 2¹⁶ + 4 after the third.
+    let mut sum = (sum >> 32) + (sum & 0xffff_ffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    sum as u16
+}
+
 /// Folds a sum below 2⁴⁶ to 16 bits with end-around carry.
 #[inline(always)]
 pub fn fold(mut sum: u64) -> u16 {
@@ -43,14 +54,12 @@ pub fn never_zero(folded: u16) -> u16 {
     if folded == 0xffff { 0xffff } else { !folded }
 }
 
-/// A wrong value in place of `good`, for frames whose checksum is to be bad on purpose: it differs
-/// from `good`, is not its other zero, and is not zero, which UDP takes for "no checksum".
+/// A wrong value in place of `good`, for frames whose checksum is to be bad on purpose: the next one,
+/// modulo 65535. It differs from `good`, is not its other zero, and is not zero, which UDP takes for
+/// "no checksum".
 #[inline(always)]
-pub fn spoiled(good: u16) -> u16 {
-    match good ^ 1 {
-        0 => 2,
-        bad => bad,
-    }
+pub const fn spoiled(good: u16) -> u16 {
+    if good == 0xffff { 1 } else { good + 1 }
 }
 
 #[cfg(test)]

@@ -6,12 +6,8 @@ use aya_ebpf::{
     maps::{Array, PerCpuArray},
     programs::RawTracePointContext,
 };
-use xdp_trafficgen_ebpf::{
-    abi::{
-        DropLayer, Drops, FlowDrops, RECENT, Worker, drop_class, errno_slot, parts_of_recent,
-        recent,
-    },
-    field::Load as _,
+use xdp_trafficgen_ebpf::abi::{
+    DropLayer, Drops, FlowDrops, RECENT, Worker, drop_class, errno_slot, parts_of_recent, recent,
 };
 
 use crate::{FLOWS, GENERATOR, MAPPED, Rodata, gates::wait_at_gate, this_worker};
@@ -23,7 +19,7 @@ static DROPS: PerCpuArray<Drops> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static FLOW_DROPS: Array<FlowDrops> = Array::with_max_entries(1, MAPPED);
 
-pub const ENODEV: u32 = 19;
+const ENODEV: u32 = 19;
 
 /// Remembers the flow of the next frame in the queue.
 #[inline(always)]
@@ -45,7 +41,7 @@ pub fn not_sent(worker: &mut Worker) {
 
 /// Counts the frame at hand as refused: it never got to a driver.
 #[inline(always)]
-pub fn refused(worker: &mut Worker, errno: u32) {
+fn refused(worker: &mut Worker, errno: u32) {
     // The last one in the queue.
     worker.counts.queued -= 1;
     worker.counts.refused += 1;

@@ -11,14 +11,13 @@ use aya_ebpf::{
 };
 use xdp_trafficgen_ebpf::{
     abi::{
-        TURN_FLOW_BITS, Worker,
+        Worker,
         timing::{
             Calendar, FAR, FlowLateness, GATHER, IDLE, NEAR_BITS, Segment, Stream, WorkerClock,
             pacing,
         },
     },
     calendar::{self, NextStream, StreamTable},
-    field::Load as _,
     timing::{self, Tables},
 };
 
@@ -400,7 +399,7 @@ fn call_loop<T>(count: u32, step: extern "C" fn(u32, *mut T) -> i64, context: &m
 /// Counts frames as late that are the next ones of the schedule.
 #[inline(always)]
 fn note_late(worker: &Worker, frames: u64, overdue: u64) {
-    let flow = peek_turn(worker).unwrap_or_default() & ((1 << TURN_FLOW_BITS) - 1);
+    let flow = peek_turn(worker).unwrap_or_default();
     if let Some(entry) = LATENESS.get_ptr_mut(worker.spec.first_flow.wrapping_add(flow)) {
         // SAFETY: an entry of this worker alone.
         unsafe { &mut *entry }.lateness.note(frames, overdue);

@@ -9,10 +9,7 @@ use aya_ebpf::{
 };
 use xdp_trafficgen_ebpf::abi::Worker;
 
-use crate::{
-    counting::{ENODEV, not_sent, refused},
-    this_worker,
-};
+use crate::{counting::not_sent, this_worker};
 
 /// The egress interface, in slot 0. A devmap entry is cheaper than `bpf_redirect`'s look-up of an
 /// ifindex (doc/measurements.md#what-a-mechanism-costs).
@@ -33,18 +30,6 @@ pub fn redirected_to(egress: u32) -> u32 {
     // every frame.
     if let Some(worker) = this_worker() {
         not_sent(worker);
-    }
-    XDP_DROP
-}
-
-/// As [`redirected_to`], where an earlier look-up has shown that this CPU has a worker.
-#[inline(always)]
-pub fn redirected() -> u32 {
-    if redirect(EGRESS_ENTRY) == XDP_REDIRECT {
-        return XDP_REDIRECT;
-    }
-    if let Some(worker) = this_worker() {
-        refused(worker, ENODEV);
     }
     XDP_DROP
 }

@@ -1,134 +1,117 @@
-//! The program that makes frames: one for each group of flows, specialised for it.
+//! The program that makes frames.
+//!
+//! What is decided by the configuration is decided by comparing a loaded constant with a number, so
+//! that the verifier, which knows the constant, drops the comparison and all branches but one.
+
+use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_REDIRECT},
-    helpers::bpf_xdp_adjust_tail,
+    helpers::{bpf_loop, bpf_xdp_adjust_tail},
     macros::{map, xdp},
     maps::Array,
     programs::XdpContext,
 };
 use xdp_trafficgen_ebpf::{
-    abi::{Flow, HeaderState, TURN_FLOW_BITS, Word128, Worker, make, path, timing::pacing},
-    field::{Load as _, Values},
-    frame,
+    abi::{
+        BLOCK_REGISTERS, Effect, Flow, LEAD, MAX_BLOCKS, MAX_EFFECTS, ROW_WORDS, Register,
+        RegisterBlock, Row, Worker, path, timing::pacing,
+    },
+    row::{self, Restart, RowTables},
 };
 
 use crate::{
-    FLOWS, GENERATOR, GROUP, MAPPED, Rodata, aborted,
+    FLOWS, GENERATOR, MAPPED, Rodata, aborted,
     bodies::copy_body,
     counting::{not_sent, note_recent},
     departure,
-    egress::{EGRESS_ENTRY, redirected, redirected_to},
-    packet::{Packet, copy, copy_line},
-    rows::{copy_header, copy_next_row, next_row, row_size, row_word},
+    egress::{EGRESS_ENTRY, redirected_to},
+    packet::Packet,
+    picks::add_picks,
     schedule::next_turn,
     this_worker,
 };
 
-/// The header states of each worker, one worker's after the other's: only of flows whose headers
-/// are worked out.
+/// The rows of each worker, one worker's after the other's. A port has rows of one form, and fills
+/// one of these tables.
 #[map]
-static HEADER_STATES: Array<HeaderState> = Array::with_max_entries(1, MAPPED);
-/// Entries of `values` patterns, all lists one after the other.
+static ROWS_SHORT: Array<Row<{ ROW_WORDS[0] }>> = Array::with_max_entries(1, MAPPED);
 #[map]
-static VALUES: Array<Word128> = Array::with_max_entries(1, MAPPED);
-
-struct ValueTable;
-
-impl Values for ValueTable {
-    #[inline(always)]
-    fn value(&self, index: u32) -> Word128 {
-        VALUES.get(index).copied().unwrap_or_default()
-    }
-}
+static ROWS_MIDDLE: Array<Row<{ ROW_WORDS[1] }>> = Array::with_max_entries(1, MAPPED);
+#[map]
+static ROWS_LONG: Array<Row<{ ROW_WORDS[2] }>> = Array::with_max_entries(1, MAPPED);
+/// The registers of all rows, so many blocks for each.
+#[map]
+static REGISTERS: Array<RegisterBlock> = Array::with_max_entries(1, MAPPED);
+/// The effects of registers that start again; equal ones are kept once.
+#[map]
+static EFFECTS: Array<Effect> = Array::with_max_entries(1, MAPPED);
 
 /// Makes one frame out of the page at hand and returns the configured action.
 #[xdp]
 #[inline(always)]
 pub fn generate(ctx: XdpContext) -> u32 {
-    // With several groups it is `dispatch` that waits.
-    if Rodata::load(&GENERATOR.pacing) != pacing::NONE && Rodata::load(&GENERATOR.group_count) == 1
-    {
-        let Some(worker) = this_worker() else { return XDP_DROP };
-        let Some(turn) = departure::depart(worker) else { return XDP_DROP };
-        worker.flow = turn & ((1 << TURN_FLOW_BITS) - 1);
-    }
-    match Rodata::load(&GROUP.path) {
-        path::ONE_LINE => one_line(&ctx),
-        path::FLOWS => recorded_flows(&ctx),
-        path::SIZES => recorded_sizes(&ctx),
-        _ => any_flow(&ctx),
+    let Some(worker) = this_worker() else { return XDP_DROP };
+    let turn = match Rodata::load(&GENERATOR.pacing) {
+        pacing::NONE => None,
+        pacing => match departure::depart(worker) {
+            Some(turn) if pacing == pacing::FLOWS => Some(turn),
+            Some(_) => None,
+            None => return XDP_DROP,
+        },
+    };
+    match Rodata::load(&GENERATOR.path) {
+        path::ONE => make::<{ path::ONE }>(&ctx, worker, turn),
+        path::FLOWS => make::<{ path::FLOWS }>(&ctx, worker, turn),
+        _ => make::<{ path::ANY }>(&ctx, worker, turn),
     }
 }
 
-/// [`path::ONE_LINE`].
+/// Makes a frame on this path. `turn`: the flow, where each has departures of its own.
 #[inline(always)]
-fn one_line(ctx: &XdpContext) -> u32 {
-    let Some(worker) = this_worker() else { return XDP_DROP };
-    let mut packet = Packet::of(ctx);
-    let words = Rodata::load(&GROUP.words);
-    if !packet.holds(4 * words) {
+fn make<const PATH: u32>(ctx: &XdpContext, worker: &mut Worker, turn: Option<u32>) -> u32 {
+    let any = PATH == path::ANY;
+    let single = PATH == path::ONE || any && Rodata::load(&GENERATOR.flow_count) == 1;
+    let number = match turn {
+        _ if single => Some(0),
+        None => next_turn(worker),
+        turn => turn,
+    };
+    let Some(number) = number else { return aborted(worker) };
+    let flow = if single { Some(&raw mut worker.only) } else { flow_of(worker, number) };
+    let Some(flow) = flow else { return aborted(worker) };
+    // SAFETY: an entry of this worker alone; map memory outlives the program.
+    let flow = unsafe { &mut *flow };
+    if any && Rodata::load(&GENERATOR.bodies) != 0 && !copy_body(ctx, number) {
         return aborted(worker);
     }
-    let row = next_row(&mut worker.only);
-    copy_line(&mut packet, 0, words, |word| row_word(row, word));
-    worker.counts.queued += 1;
-    redirected_to(worker.spec.egress)
-}
-
-/// [`path::FLOWS`]. Schedule, look-up of the flow, its count and the note of whose frame it was
-/// take 2.5 ns more than a single flow's frame, and 3.5 with 4096 flows, whose rows and counts are
-/// no longer in the nearest cache.
-#[inline(always)]
-fn recorded_flows(ctx: &XdpContext) -> u32 {
-    let Some(worker) = this_worker() else { return XDP_DROP };
-    let Some(number) = next_flow(worker) else { return aborted(worker) };
-    let Some(flow) = flow_of(worker, number) else { return aborted(worker) };
-    if copy_next_row(ctx, flow).is_none() {
-        return aborted(worker);
-    }
-    flow.counts.frames += 1;
-    note_recent(worker, number, 0);
-    worker.counts.queued += 1;
-    redirected()
-}
-
-/// [`path::SIZES`].
-#[inline(always)]
-fn recorded_sizes(ctx: &XdpContext) -> u32 {
-    let Some(worker) = this_worker() else { return XDP_DROP };
-    let Some(row) = copy_next_row(ctx, &mut worker.only) else { return aborted(worker) };
-    let size = row_size(row);
-    worker.only.counts.bytes += u64::from(size);
-    note_recent(worker, 0, size);
-    cut(ctx, size);
-    worker.counts.queued += 1;
-    redirected_to(worker.spec.egress)
-}
-
-/// [`path::ANY`].
-#[inline(always)]
-fn any_flow(ctx: &XdpContext) -> u32 {
-    let Some(worker) = this_worker() else { return XDP_DROP };
-    let Some(number) = next_flow(worker) else { return aborted(worker) };
-    let Some(flow) = flow_of(worker, number) else { return aborted(worker) };
-    if Rodata::load(&GROUP.bodies) != 0 && !copy_body(ctx, number) {
-        return aborted(worker);
-    }
-    let size = match Rodata::load(&GROUP.make) {
-        make::COPY => copy_header(ctx, flow),
-        _ => work_out_header(ctx, flow),
+    let row = match Rodata::load(&GENERATOR.row_words) {
+        SHORT => write_header::<_, PATH>(ctx, flow, &ROWS_SHORT),
+        MIDDLE => write_header::<_, PATH>(ctx, flow, &ROWS_MIDDLE),
+        _ if any => write_header::<_, PATH>(ctx, flow, &ROWS_LONG),
+        _ => None,
+    };
+    let size = match row {
+        Some((words, size)) if any && Rodata::load(&GENERATOR.picks) != 0 => {
+            add_picks(&mut Packet::of(ctx), flow.picks, words, size)
+        }
+        row => row.map(|(_, size)| size),
     };
     let Some(size) = size else { return aborted(worker) };
-    flow.counts.frames += 1;
-    if Rodata::load(&GROUP.sized) != 0 {
+    if !single {
+        flow.counts.frames += 1;
+    }
+    if any && Rodata::load(&GENERATOR.sized) != 0 {
         flow.counts.bytes += u64::from(size);
         note_recent(worker, number, size);
         cut(ctx, size);
-    } else if Rodata::load(&GENERATOR.flow_count) != 1 {
+    } else if !single {
         note_recent(worker, number, 0);
     }
     worker.counts.queued += 1;
+    if !any {
+        return redirected_to(worker.spec.egress);
+    }
     match Rodata::load(&GENERATOR.action) {
         XDP_REDIRECT => redirected_to(worker.spec.egress),
         action if worker.spec.egress == EGRESS_ENTRY => action,
@@ -138,6 +121,9 @@ fn any_flow(ctx: &XdpContext) -> u32 {
         }
     }
 }
+
+const SHORT: u32 = ROW_WORDS[0] as u32;
+const MIDDLE: u32 = ROW_WORDS[1] as u32;
 
 /// Cuts the frame to its size. Measured on a bare redirect of 52 ns: 3.8 ns, most of it the
 /// kernel's, which takes over the new bounds and sets the page up anew when it comes back.
@@ -150,48 +136,270 @@ fn cut(ctx: &XdpContext, size: u32) {
     };
 }
 
-/// The flow of the worker's next frame.
-#[inline(always)]
-fn next_flow(worker: &Worker) -> Option<u32> {
-    let scheduled = Rodata::load(&GENERATOR.pacing) != pacing::FLOWS;
-    match (Rodata::load(&GENERATOR.flow_count), Rodata::load(&GENERATOR.group_count)) {
-        (1, _) => Some(0),
-        // The turn of the only group is the flow's number.
-        (_, 1) if scheduled => next_turn(worker),
-        // `dispatch` or `depart` has chosen it.
-        _ => Some(worker.flow),
-    }
-}
-
 /// The worker's entry for the flow with this number.
 #[inline(always)]
-fn flow_of(worker: &mut Worker, number: u32) -> Option<&'static mut Flow> {
-    let flow = match Rodata::load(&GENERATOR.flow_count) {
-        1 => &raw mut worker.only,
-        _ => FLOWS.get_ptr_mut(worker.spec.first_flow.wrapping_add(number))?,
-    };
-    // SAFETY: an entry of this worker alone; map memory outlives the program.
-    Some(unsafe { &mut *flow })
+fn flow_of(worker: &Worker, number: u32) -> Option<*mut Flow> {
+    FLOWS.get_ptr_mut(worker.spec.first_flow.wrapping_add(number))
 }
 
-/// Writes a frame's header from the flow's header state. Gives what [`copy_header`] gives.
+/// Writes the header of the flow's next frame. Gives the row's words, and the frame's length where
+/// frames have sizes of their own; none when the page is too short, or this CPU has no worker.
 #[inline(always)]
-fn work_out_header(ctx: &XdpContext, flow: &Flow) -> Option<u32> {
-    // SAFETY: an entry of this worker alone.
-    let state = unsafe { &mut *HEADER_STATES.get_ptr_mut(flow.header_state())? };
+fn write_header<const WORDS: usize, const PATH: u32>(
+    ctx: &XdpContext,
+    flow: &mut Flow,
+    rows: &Array<Row<WORDS>>,
+) -> Option<(&'static [u64], u32)> {
+    let number = flow.rows.next;
+    if Rodata::load(&GENERATOR.cycles) != 0 {
+        // Without a branch: short cycles end too often for anybody to foresee.
+        let beyond = flow.rows.last.wrapping_sub(number + 1).cast_signed() >> 31;
+        flow.rows.next = number + 1 - (beyond.cast_unsigned() & flow.rows.count);
+    }
+    // SAFETY: an entry of this worker alone; map memory outlives the program.
+    let row = unsafe { &mut *rows.get_ptr_mut(number)? };
+    let end = Rodata::load(&GENERATOR.numbers_end);
+    if end != 0 {
+        let run = row.run;
+        row.run = match run {
+            0 => {
+                let run = end_run(number, row.clock);
+                row.clock = row.clock.wrapping_add(u64::from(run));
+                run.wrapping_sub(1)
+            }
+            run => run - 1,
+        };
+    }
     let mut packet = Packet::of(ctx);
-    let words = Rodata::load(&GROUP.words);
-    if !packet.holds(4 * words) {
+    let written = Rodata::load(&GENERATOR.written);
+    if !packet.holds(u64::from(written)) {
         return None;
     }
-    // The constant bytes too: a receiver in this kernel (the far end of a veth, this machine's own
-    // stack) may have written to the page before it was recycled, a router its MAC addresses
-    // and TTL.
-    copy(&mut packet, words, |line, word| state.header[line as usize][word]);
-    // Volatile, so that only what wants the number reads it.
-    let (first, stride) = (&raw const state.first, &raw const state.stride);
-    // SAFETY: an entry of this worker alone.
-    let [first, stride] = [first, stride].map(|word| move || unsafe { word.read_volatile() });
-    let sequence = || first() + Rodata::load(&flow.counts.frames) * stride();
-    Some(frame::write::<Rodata>(&mut packet, &GROUP, state, sequence, &ValueTable))
+    write_row(&mut packet, row, written, end);
+    if PATH == path::ANY && Rodata::load(&GENERATOR.picks) != 0 {
+        move_unwritten(row);
+    }
+    Some((&row.words, u32::from(row.size)))
+}
+
+/// Writes the row's first bytes, `written` of them, and moves its numbers on: the words up to `end`
+/// that vary. One constant decides of all words, so that the program reads it only once.
+#[inline(always)]
+fn write_row<const WORDS: usize>(
+    packet: &mut Packet,
+    row: &mut Row<WORDS>,
+    written: u32,
+    end: u32,
+) {
+    let first = if end == 0 { 0 } else { Rodata::load(&GENERATOR.first_number) };
+    packet.store(0, u16::from_ne_bytes(row.lead));
+    macro_rules! words {
+        () => {};
+        ($word:literal $($rest:literal)*) => {
+            if $word < WORDS && written > LEAD as u32 + 8 * $word {
+                let bytes = if end > $word && first <= $word {
+                    next_number(row, $word).to_be()
+                } else {
+                    row.words[$word]
+                };
+                let at = LEAD + 8 * $word;
+                match written - at as u32 {
+                    2 => packet.store(at, bytes as u16),
+                    4 => packet.store(at, bytes as u32),
+                    6 => {
+                        packet.store(at, bytes as u32);
+                        packet.store(at + 4, (bytes >> 32) as u16);
+                    }
+                    _ => {
+                        packet.store(at, bytes);
+                        words!($($rest)*);
+                    }
+                }
+            }
+        };
+    }
+    words!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30);
+}
+
+/// A number of the row, which is moved on.
+#[inline(always)]
+fn next_number<const WORDS: usize>(row: &mut Row<WORDS>, word: usize) -> u64 {
+    let number = row.words[word];
+    row.words[word] = number.wrapping_add(row.deltas[word]);
+    number
+}
+
+/// Moves on the numbers behind the header's words, which picks start from.
+#[inline(always)]
+fn move_unwritten<const WORDS: usize>(row: &mut Row<WORDS>) {
+    let first = Rodata::load(&GENERATOR.first_unwritten);
+    let end = Rodata::load(&GENERATOR.unwritten_end);
+    macro_rules! words {
+        ($($word:literal)*) => { $(
+            if $word < WORDS && first <= $word && end > $word {
+                next_number(row, $word);
+            }
+        )* };
+    }
+    words!(
+        0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
+        32 33 34 35 36 37 38 39 40 41 42 43 44 45 46
+    );
+}
+
+/// Puts a row's registers right at the end of its run, and gives how many frames the next run has.
+/// `clock`: frames of the row so far. A function of its own, since it is seldom called, and long.
+#[inline(never)]
+fn end_run(row: u32, clock: u64) -> u32 {
+    let blocks = Rodata::load(&GENERATOR.register_blocks);
+    let mut end = EndOfRun {
+        clock,
+        next: u64::MAX,
+        row,
+        first_block: row.wrapping_mul(blocks),
+        restart: Restart::default(),
+    };
+    // A loop's function for the first block would take a return more, which is up to 8 ns where
+    // returns are mitigated.
+    next_block(0, &mut end);
+    if blocks > 1 {
+        let further = if blocks < MAX_BLOCKS { blocks - 1 } else { MAX_BLOCKS - 1 };
+        call_loop(further, further_block, &mut end);
+    }
+    let run = end.next.wrapping_sub(clock);
+    if run < u64::from(u32::MAX) { run as u32 } else { u32::MAX }
+}
+
+#[repr(C)]
+struct EndOfRun {
+    /// The frame of the row that is made.
+    clock: u64,
+    /// The first frame in which a register is due.
+    next: u64,
+    row: u32,
+    /// The row's first block of registers.
+    first_block: u32,
+    restart: Restart,
+}
+
+extern "C" fn further_block(index: u32, end: *mut EndOfRun) -> i64 {
+    // SAFETY: the structure on the caller's stack.
+    next_block(index + 1, unsafe { &mut *end });
+    0
+}
+
+#[inline(always)]
+fn next_block(block: u32, end: &mut EndOfRun) {
+    let Some(registers) = REGISTERS.get_ptr_mut(end.first_block.wrapping_add(block)) else {
+        return;
+    };
+    macro_rules! registers {
+        ($($place:literal)*) => { $(
+            // SAFETY: an entry of this worker alone. Effects change later registers only.
+            let register = unsafe { &mut (*registers)[$place] };
+            if register.due <= end.clock {
+                end.restart = row::put_right(register, end.clock);
+                if end.restart.times != 0 {
+                    restart(end);
+                }
+            }
+            if register.due < end.next {
+                end.next = register.due;
+            }
+        )* };
+    }
+    registers!(0 1 2 3 4 5 6 7);
+}
+
+const _: () = assert!(BLOCK_REGISTERS == 8, "the registers of a block are written out");
+
+/// Applies the effects of a register that starts again.
+#[inline(never)]
+fn restart(end: &mut EndOfRun) {
+    next_effects(0, end);
+    let count = if end.restart.count < MAX_EFFECTS { end.restart.count } else { MAX_EFFECTS };
+    if count > TOGETHER {
+        call_loop(count.div_ceil(TOGETHER) - 1, further_effects, end);
+    }
+}
+
+/// Effects that a call of the loop's function applies.
+const TOGETHER: u32 = 6;
+
+extern "C" fn further_effects(index: u32, end: *mut EndOfRun) -> i64 {
+    // SAFETY: the structure on the caller's stack.
+    next_effects(index + 1, unsafe { &mut *end });
+    0
+}
+
+#[inline(always)]
+fn next_effects(index: u32, end: &mut EndOfRun) {
+    let mut tables = Tables { row: end.row, first_block: end.first_block };
+    macro_rules! effects {
+        ($($place:literal)*) => { $(
+            let number = index * TOGETHER + $place;
+            if number < end.restart.count
+                && let Some(&effect) = EFFECTS.get(end.restart.effects.wrapping_add(number))
+            {
+                row::apply(effect, end.restart.times, &mut tables);
+            }
+        )* };
+    }
+    effects!(0 1 2 3 4 5);
+}
+
+/// `bpf_loop` (Linux 5.17).
+#[inline(always)]
+fn call_loop(count: u32, step: extern "C" fn(u32, *mut EndOfRun) -> i64, end: &mut EndOfRun) {
+    // SAFETY: a function of the form the helper wants, and a context on the stack that outlives it.
+    unsafe { bpf_loop(count, step as *mut c_void, (&raw mut *end).cast(), 0) };
+}
+
+struct Tables {
+    row: u32,
+    first_block: u32,
+}
+
+impl RowTables for Tables {
+    #[inline(always)]
+    fn register(&mut self, number: u32) -> Option<&mut Register> {
+        let block = REGISTERS.get_ptr_mut(self.first_block.wrapping_add(number / 8))?;
+        // SAFETY: an entry of this worker alone.
+        unsafe { &mut *block }.get_mut(number as usize % BLOCK_REGISTERS)
+    }
+    #[inline(always)]
+    fn add_to_word(&mut self, word: u32, amount: u64) {
+        match Rodata::load(&GENERATOR.row_words) {
+            SHORT => add_to_word(&ROWS_SHORT, self.row, word, amount),
+            MIDDLE => add_to_word(&ROWS_MIDDLE, self.row, word, amount),
+            _ => add_to_word(&ROWS_LONG, self.row, word, amount),
+        }
+    }
+    #[inline(always)]
+    fn add_to_lead(&mut self, amount: u64) {
+        match Rodata::load(&GENERATOR.row_words) {
+            SHORT => add_to_lead(&ROWS_SHORT, self.row, amount),
+            MIDDLE => add_to_lead(&ROWS_MIDDLE, self.row, amount),
+            _ => add_to_lead(&ROWS_LONG, self.row, amount),
+        }
+    }
+}
+
+#[inline(always)]
+fn add_to_word<const WORDS: usize>(rows: &Array<Row<WORDS>>, number: u32, word: u32, amount: u64) {
+    if let Some(row) = rows.get_ptr_mut(number)
+        // SAFETY: an entry of this worker alone.
+        && let Some(word) = unsafe { &mut *row }.words.get_mut(word as usize)
+    {
+        *word = word.wrapping_add(amount);
+    }
+}
+
+#[inline(always)]
+fn add_to_lead<const WORDS: usize>(rows: &Array<Row<WORDS>>, number: u32, amount: u64) {
+    if let Some(row) = rows.get_ptr_mut(number) {
+        // SAFETY: an entry of this worker alone.
+        let lead = unsafe { &mut (*row).lead };
+        *lead = u16::from_be_bytes(*lead).wrapping_add(amount as u16).to_be_bytes();
+    }
 }

@@ -15,10 +15,7 @@ use aya_ebpf::{
     maps::{PerCpuArray, ProgramArray},
     programs::RawTracePointContext,
 };
-use xdp_trafficgen_ebpf::{
-    abi::{MAX_PLACES, Worker, handler},
-    field::Load as _,
-};
+use xdp_trafficgen_ebpf::abi::{MAX_PLACES, Worker, handler};
 
 use crate::{Rodata, worker_at};
 

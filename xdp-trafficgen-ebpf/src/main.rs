@@ -23,14 +23,13 @@ mod arrivals;
 mod bodies;
 mod counting;
 mod departure;
-mod dispatch;
 mod egress;
 mod gates;
 mod generate;
 mod listening;
 mod packet;
 mod pass;
-mod rows;
+mod picks;
 mod schedule;
 mod sink;
 
@@ -39,25 +38,34 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, PerCpuArray},
 };
-use xdp_trafficgen_ebpf::{
-    abi::{Flow, Generator, Group, Worker, timing::pacing},
-    field::Load,
-};
+use xdp_trafficgen_ebpf::abi::{Flow, Generator, Worker, path, timing::pacing};
 
 // Filled by the loader (`EbpfLoader::override_global`), constants to the verifier.
 #[unsafe(no_mangle)]
 static GENERATOR: Generator = Generator {
     action: XDP_DROP,
     flow_count: 1,
-    group_count: 1,
     frame_len: 0,
+    sized: 0,
+    bodies: 0,
+    written: 0,
+    path: path::ANY,
+    register_blocks: 0,
+    row_words: 0,
+    cycles: 0,
+    first_number: 0,
+    numbers_end: 0,
+    first_unwritten: 0,
+    unwritten_end: 0,
+    picks: 0,
+    pick_sets: 0,
+    picked_checksums: 0,
+    wide: 0,
     pacing: pacing::NONE,
     kinds: 0,
     late: 0,
     give_up: u64::MAX,
 };
-#[unsafe(no_mangle)]
-static GROUP: Group = Group::NONE;
 
 /// Of arrays that user space maps into its memory. A program's look-up is the same as in any other:
 /// the kernel keeps the entries in pages of their own, at the same distance from the map.
@@ -78,18 +86,11 @@ static FLOWS: Array<Flow> = Array::with_max_entries(1, MAPPED);
 /// Reads `.rodata` so that the compiler does not put the initial value in its place.
 struct Rodata;
 
-impl Load for Rodata {
+impl Rodata {
     #[inline(always)]
     fn load<T: Copy>(place: &T) -> T {
         // SAFETY: a reference to an initialised static.
         unsafe { core::ptr::read_volatile(place) }
-    }
-    #[inline(always)]
-    fn add(sum: &mut u64, amount: u64) {
-        // SAFETY: a reference.
-        unsafe {
-            core::ptr::write_volatile(sum, core::ptr::read_volatile(sum).wrapping_add(amount))
-        }
     }
 }
 

@@ -7,10 +7,7 @@ use aya_ebpf::{
     maps::PerCpuArray,
     programs::XdpContext,
 };
-use xdp_trafficgen_ebpf::{
-    abi::{FCS_LEN, Sink},
-    field::Load as _,
-};
+use xdp_trafficgen_ebpf::abi::{FCS_LEN, Sink};
 
 use crate::Rodata;
 

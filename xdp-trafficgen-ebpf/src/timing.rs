@@ -5,7 +5,7 @@ use crate::{
     abi::timing::{
         EXPONENTIAL_BITS, EXPONENTIALS, Gap, Segment, Stream, StreamSpec, StreamState, stream_kind,
     },
-    field::split_mix_64,
+    random::split_mix_64,
 };
 
 /// Where segments and random numbers come from.

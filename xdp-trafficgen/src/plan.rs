@@ -21,13 +21,13 @@ mod sequence;
 #[doc(hidden)]
 pub mod shares;
 mod size_table;
-mod slots;
 mod stack;
 #[cfg(test)]
 pub(crate) mod tests;
 #[doc(hidden)]
 pub mod turns;
 mod unreachable;
+mod varying;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -44,7 +44,7 @@ pub use note::port_name;
 #[doc(hidden)]
 pub use pacing::Pacing;
 #[doc(hidden)]
-pub use program::{FrameBounds, Program};
+pub use program::{FrameBounds, Program, Rows};
 
 use crate::{
     config::{Action, Config, Diagnostics, Flow, WhenFull},

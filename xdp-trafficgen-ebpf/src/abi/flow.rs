@@ -7,9 +7,14 @@
 pub struct Flow {
     /// What became of its frames.
     pub counts: FlowCounts,
-    /// Where it stands in the row table. A flow whose headers are worked out has none there: it
-    /// has its entry in the table of header states in `next`.
-    rows: RowCursor,
+    /// The row of its next frame.
+    pub rows: RowCursor,
+    /// Its entry in the table of pick sets.
+    pub picks: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
+    /// Keeps the flows of two workers apart, and each within a cache line.
+    pub padding: u64,
 }
 
 /// What became of a flow's frames on one worker.
@@ -26,46 +31,34 @@ pub struct FlowCounts {
     pub dropped_bytes: u64,
 }
 
-/// Where a recorded flow stands in the row table, and how it moves on.
+/// Which of its rows a flow's next frame has: they take turns.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowCursor {
-    /// First line of the next frame's row.
-    pub next: u64,
-    /// Where the last row of the flow starts.
-    pub limit: u64,
-    /// Lines that a move past `limit` is set back by.
-    pub span: u64,
-    /// Lines from a frame's row to that of the worker's next frame.
-    pub advance: u64,
+    /// The next frame's row, an entry of the table of rows.
+    pub next: u32,
+    /// The flow's last row.
+    pub last: u32,
+    /// How many rows it has.
+    pub count: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
 }
 
 impl Flow {
-    /// A flow that has sent nothing, with its headers in the row table.
-    pub const fn of_rows(rows: RowCursor) -> Self {
-        Self {
-            counts: FlowCounts { frames: 0, bytes: 0, dropped_frames: 0, dropped_bytes: 0 },
-            rows,
-        }
-    }
+    /// All zero.
+    pub const NONE: Self = Self {
+        counts: FlowCounts { frames: 0, bytes: 0, dropped_frames: 0, dropped_bytes: 0 },
+        rows: RowCursor::NONE,
+        picks: 0,
+        reserved: 0,
+        padding: 0,
+    };
+}
 
-    /// A flow that has sent nothing, whose headers are worked out from this entry of the table of
-    /// header states.
-    pub const fn of_header_state(entry: u64) -> Self {
-        Self::of_rows(RowCursor { next: entry, limit: 0, span: 0, advance: 0 })
-    }
-
-    /// What [`Self::of_rows`] was given, to be moved on.
-    #[inline(always)]
-    pub const fn rows_mut(&mut self) -> &mut RowCursor {
-        &mut self.rows
-    }
-
-    /// What [`Self::of_header_state`] was given.
-    #[inline(always)]
-    pub const fn header_state(&self) -> u32 {
-        self.rows.next as u32
-    }
+impl RowCursor {
+    /// All zero.
+    pub const NONE: Self = Self { next: 0, last: 0, count: 0, reserved: 0 };
 }
 
 const _: () = assert!(size_of::<Flow>() == 64);

@@ -112,7 +112,7 @@ pub struct StreamSpec {
     pub close: u64,
     /// One of [`stream_kind`].
     pub kind: u32,
-    /// The flow, with its group: see [`super::turn`]. Not used with one stream for the port.
+    /// The flow. Not used with one stream for the port.
     pub turn: u32,
     /// The stream's first entry in the table of segments.
     pub first_segment: u32,

@@ -14,8 +14,8 @@ pub struct Worker {
     pub counts: WorkerCounts,
     /// Which worker it is: written by user space before the first call.
     pub spec: WorkerSpec,
-    /// The flow that `dispatch` chose for the frame at hand.
-    pub flow: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
     /// The single flow of a port.
     pub only: Flow,
     /// The last frames that were queued, frame n at n modulo [`RECENT`]: see [`recent`].
@@ -68,8 +68,8 @@ impl Worker {
             exceptions: 0,
         },
         spec: WorkerSpec { index: 0, first_flow: 0, egress: 0 },
-        flow: 0,
-        only: Flow::of_header_state(0),
+        reserved: 0,
+        only: Flow::NONE,
         recent: [0; RECENT],
         gated: 1,
     };
@@ -80,7 +80,7 @@ impl Worker {
     /// comparison of its own would cost all frames of workers that stay where they are.
     pub const ABSENT: Self = Self {
         spec: WorkerSpec { index: u32::MAX, first_flow: u32::MAX, egress: 1 },
-        only: Flow::of_rows(RowCursor { next: u64::MAX, limit: 0, span: 0, advance: 0 }),
+        only: Flow { rows: RowCursor { next: u32::MAX, ..RowCursor::NONE }, ..Flow::NONE },
         ..Self::NEW
     };
 

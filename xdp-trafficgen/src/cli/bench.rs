@@ -93,7 +93,7 @@ pub enum BenchCase {
     Floor,
     /// A range of 1000 destination ports.
     PortRange,
-    /// A range of 64 000 destination ports: too many for the row table.
+    /// A range of 64 000 destination ports.
     LongPortRange,
     /// Both addresses and both ports, 1000 values each, with their checksums.
     FourFields,

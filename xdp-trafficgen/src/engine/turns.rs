@@ -49,9 +49,7 @@ pub(super) fn take_turns(
         let outcome = match turns.next(Some(now), |left| sender.is_over(left)) {
             Next::Phase(phase, end) => {
                 if plan.flows.len() > 1 {
-                    generator
-                        .set_schedule(index, &plan.program, &phase.turns)
-                        .map_err(WorkerError::Send)?;
+                    generator.set_schedule(index, &phase.turns).map_err(WorkerError::Send)?;
                 }
                 sender.send(phase.frames, end)?
             }

@@ -6,28 +6,23 @@ mod load;
 use std::{
     collections::BTreeMap,
     io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::AsFd as _,
     time::{Duration, Instant},
 };
 
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use xdp_trafficgen_ebpf::abi::{
     DropLayer, Drops, Flow, FlowCounts, FlowDrops, Gate, MAX_TURNS, Schedule, Worker,
-    timing::{self, Calendar, FlowLateness, Lateness, Stream, StreamSpec, WorkerClock},
+    timing::{self, Calendar, FlowLateness, Lateness, Stream, WorkerClock},
 };
 
 pub use super::program::{ProgramFacts, Sent};
 
-use self::load::{fill, fill_with, load_group, mapped, padded};
+use self::load::{fill, fill_rows, fill_with, load_object, mapped, padded};
 use crate::{
     kernel::{
-        KernelError, Listener, PerCpu, StopFlag, TracePoints,
-        anchor::Anchor,
-        listener::PortSlot,
-        map_error,
-        mapped::Mapped,
-        object::{Object, duplicate},
-        program::Program,
+        KernelError, Listener, PerCpu, StopFlag, TracePoints, anchor::Anchor, listener::PortSlot,
+        map_error, mapped::Mapped, object::Object, program::Program,
     },
     plan::{self, Pacing, pacing::simulation::exponentials},
     sys::bpf,
@@ -60,15 +55,12 @@ pub struct Generator {
     flow_drops: Mapped<FlowDrops>,
     /// None: nobody listens to what becomes of the frames.
     place: Option<PortSlot>,
-    /// Those that `entry` calls, where there are several groups. The kernel empties a program
-    /// array when its last descriptor goes.
-    _programs: Option<OwnedFd>,
-    facts: Vec<ProgramFacts>,
+    facts: ProgramFacts,
     _anchor: Option<Anchor>,
 }
 
-/// The program of a group.
-const GROUP: &str = "generate";
+/// The program that makes frames.
+const GENERATE: &str = "generate";
 /// The bench's yardstick.
 const FLOOR: &str = "floor";
 
@@ -145,7 +137,7 @@ impl Generator {
         Self::load_program(&program, None, Role::Generate, None).map(|(generator, _)| generator)
     }
 
-    /// Also gives the first group's object, with the port's maps.
+    /// Also gives the object, with the port's maps.
     fn load_program(
         program: &plan::Program,
         pacing: Option<&Pacing>,
@@ -153,41 +145,23 @@ impl Generator {
         listener: Option<&Listener>,
     ) -> Result<(Self, Object), KernelError> {
         let place = listener.map(Listener::place).transpose()?;
-        let load = |group, first| load_group(program, pacing, group, first, place.as_ref());
-        let plan::Program { groups, bodies, flow_bodies, workers, flows, .. } = program;
-        let plan::Program { header_states, values, .. } = program;
-        let (first, further) = groups.split_first().ok_or(KernelError::Missing(GROUP))?;
-        let mut object = load(first, None)?;
+        let mut object = load_object(program, pacing, place.as_ref())?;
         let entry = object.program(match role {
             Role::Floor => FLOOR,
-            Role::Generate if !further.is_empty() => "dispatch",
-            Role::Generate => GROUP,
+            Role::Generate => GENERATE,
         })?;
-        let mut facts = vec![entry.facts()?];
-        let mut programs = None;
-        if entry.name() == "dispatch" {
-            let array = duplicate(object.descriptor("PROGRAMS")?)?;
-            let mut add = |index, object: &mut Object| {
-                let program = object.program(GROUP)?;
-                facts.push(program.facts()?);
-                // The array holds the program from here on.
-                bpf::set_program(array.as_fd(), index, program.as_fd()).map_err(|source| {
-                    KernelError::Syscall { call: "bpf(BPF_MAP_UPDATE_ELEM)", source }
-                })
-            };
-            add(0, &mut object)?;
-            for (index, group) in (1..).zip(further) {
-                add(index, &mut load(group, Some(&object))?)?;
-            }
-            programs = Some(array);
-        }
-        fill(&mut object, "VALUES", values)?;
-        fill(&mut object, "HEADER_STATES", header_states)?;
+        let facts = entry.facts()?;
+        let plan::Program { bodies, flow_bodies, workers, flows, .. } = program;
+        fill_rows(&mut object, &program.rows)?;
+        fill(&mut object, "REGISTERS", &program.registers)?;
+        fill(&mut object, "EFFECTS", &program.effects)?;
+        fill(&mut object, "PICK_SETS", &program.pick_sets)?;
+        fill(&mut object, "LISTS", &program.lists)?;
         fill_with(&mut object, "BODIES", bodies.iter().map(|body| padded(body)))?;
         fill(&mut object, "FLOW_BODIES", flow_bodies)?;
         fill(&mut object, "FLOWS", flows)?;
         if let Some(Pacing { departures, segments, calendars, .. }) = pacing {
-            fill_with(&mut object, "STREAMS", streams_of_groups(departures, &program.turns))?;
+            fill(&mut object, "STREAMS", departures)?;
             fill(&mut object, "SEGMENTS", segments)?;
             fill(&mut object, "CALENDARS", calendars)?;
             if departures.iter().any(|stream| stream.spec.kind == timing::stream_kind::POISSON) {
@@ -217,7 +191,6 @@ impl Generator {
             drops,
             flow_drops: mapped(&mut object, "FLOW_DROPS")?,
             place,
-            _programs: programs,
             facts,
             _anchor: None,
         };
@@ -229,15 +202,10 @@ impl Generator {
     ///
     /// # Errors
     /// When the map cannot be written.
-    pub fn set_schedule(
-        &self,
-        worker: u32,
-        program: &plan::Program,
-        turns: &[u32],
-    ) -> Result<(), KernelError> {
+    pub fn set_schedule(&self, worker: u32, turns: &[u32]) -> Result<(), KernelError> {
         let mut schedule = Schedule { position: 0, len: 0, turns: [0; MAX_TURNS] };
         for (turn, &flow) in schedule.turns.iter_mut().zip(turns) {
-            *turn = program.turns.get(flow as usize).copied().unwrap_or_default();
+            *turn = flow;
             schedule.len += 1;
         }
         self.schedules.set(worker, &schedule)
@@ -382,9 +350,9 @@ impl Generator {
         Ok(started.elapsed())
     }
 
-    /// What the kernel says of the programs that make frames.
-    pub fn programs(&self) -> &[ProgramFacts] {
-        &self.facts
+    /// What the kernel says of the program that makes frames.
+    pub const fn program(&self) -> ProgramFacts {
+        self.facts
     }
 
     /// What every CPU's worker has counted so far; of a CPU without one, its `aborted` repetitions:
@@ -430,19 +398,6 @@ impl Generator {
         let count = program.generator.flow_count;
         self.flow_drops.get(worker * count + flow)
     }
-}
-
-/// Streams as the program reads them: each names its flow with its group. `turns`: those of all
-/// flows. One after the other, because a copy of all of them would take memory that the plan does
-/// not count.
-fn streams_of_groups<'a>(
-    streams: &'a [Stream],
-    turns: &'a [u32],
-) -> impl Iterator<Item = Stream> + 'a {
-    streams.iter().map(|stream| {
-        let flow = stream.spec.turn as usize;
-        Stream { spec: StreamSpec { turn: turns[flow], ..stream.spec }, ..*stream }
-    })
 }
 
 /// A `struct xdp_md` (include/uapi/linux/bpf.h): data, data_end, data_meta, ingress_ifindex,

@@ -71,15 +71,6 @@ impl<'a> Loader<'a> {
         self
     }
 
-    /// Uses the maps that `other` has made so far, apart from its constants.
-    pub(super) fn share_with(&mut self, other: &'a Object) -> &mut Self {
-        let maps = other.maps.iter().filter(|(name, _)| {
-            other.data.maps.get(**name).is_some_and(|map| map.data().is_empty())
-        });
-        self.shared.extend(maps.map(|(&name, descriptor)| (name, descriptor)));
-        self
-    }
-
     /// A copy of the object, of which nothing is in the kernel yet.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What fills the frame behind the headers.
 
-use xdp_trafficgen_ebpf::field;
+use xdp_trafficgen_ebpf::random;
 
 use super::StackError;
 
@@ -46,7 +46,7 @@ impl Payload {
             &Self::Random { seed } => {
                 for (index, bytes) in (0..).zip(room.chunks_mut(8)) {
                     bytes.copy_from_slice(
-                        &field::split_mix_64(seed, index).to_be_bytes()[..bytes.len()],
+                        &random::split_mix_64(seed, index).to_be_bytes()[..bytes.len()],
                     );
                 }
             }

@@ -1,14 +1,6 @@
 //! Bytes of the kernel's tables, and the diagnostic for more than can be had.
 
-use xdp_trafficgen_ebpf::abi::HeaderState;
-
 use crate::config::{Diagnostic, Origin};
-
-/// Bytes of the tables of flows whose headers are worked out, in the kernel and in this process:
-/// `states` is their number, each as often as workers send it.
-pub(super) const fn of_header_states(states: usize) -> u64 {
-    2 * entries(states, size_of::<HeaderState>())
-}
 
 /// The diagnostic for a need of more memory than can be had. `origin`: what asks for it.
 pub(super) fn too_much(origin: &Origin, needed: u64, memory: u64) -> Diagnostic {
@@ -48,11 +40,9 @@ pub(super) const fn entries(len: usize, bytes: usize) -> u64 {
 mod tests {
     use super::*;
 
-    /// 2360 bytes for each flow of each worker, in the kernel and in the plan.
     #[test]
-    fn the_tables_of_many_flows_are_counted_before_they_are_made() {
-        assert_eq!(of_header_states(65_000 * 64), 2 * 65_000 * 64 * 2360);
-        assert_eq!(in_words(of_header_states(65_000 * 64)), "19.6 GB");
+    fn bytes_in_words() {
+        assert_eq!(in_words(19_600_000_000), "19.6 GB");
         assert_eq!([in_words(0), in_words(1), in_words(83_500_000)], ["0 MB", "1 MB", "84 MB"]);
     }
 }

@@ -3,8 +3,8 @@
 //! does not fit is refused before anything is loaded.
 
 use xdp_trafficgen_ebpf::abi::{
-    BODY_LEN, Body, Drops, Flow as FlowState, FlowDrops, Gate, HeaderState, LINE_LEN,
-    ROW_TABLE_LINES, Schedule, Word128, Worker,
+    BODY_LEN, Body, Drops, Effect, Flow as FlowState, FlowDrops, Gate, ListEntry, PickSet,
+    RegisterBlock, Schedule, Worker,
     timing::{Calendar, EXPONENTIALS, FlowLateness, Segment, Stream, WorkerClock},
 };
 
@@ -27,17 +27,15 @@ pub struct Needs {
     pub loading: u64,
 }
 
-/// The memory of a group's other maps and programs: measured on Linux 6.18 with a port of one flow,
+/// The memory of a port's other maps and programs: measured on Linux 6.18 with a port of one flow,
 /// as the sum of `memlock` of their fdinfo less the tables that are counted one by one.
-const REST_OF_GROUP: u64 = 400 << 10;
+const REST_OF_PORT: u64 = 400 << 10;
 /// Descriptors of a port, counted in /proc/PID/fd: its program, the two maps beside it, and its
-/// anchor's namespace. Each worker has one more, and several groups share one for their array of
-/// programs.
+/// anchor's namespace. Each worker has one more.
 const DESCRIPTORS_OF_PORT: u64 = 4;
-/// Further descriptors of a port while its first group is loaded, with all of its maps, and while one
-/// more group is loaded beside it: found by the lowest limit with which a run succeeds.
-const DESCRIPTORS_TO_LOAD: u64 = 20;
-const DESCRIPTORS_TO_LOAD_GROUP: u64 = 20;
+/// Further descriptors of a port while it is loaded, with all of its maps: found by the lowest limit
+/// with which a run succeeds.
+const DESCRIPTORS_TO_LOAD: u64 = 26;
 /// Descriptors that all ports share, counted in /proc/PID/fd.
 const DESCRIPTORS_OF_PROCESS: u64 = 16;
 
@@ -54,22 +52,24 @@ impl Needs {
         // The pattern names every field, so that none is forgotten.
         let Program {
             generator,
-            groups,
-            rows: _,
-            row_sizes: _,
-            values,
+            rows,
+            registers,
+            effects,
+            pick_sets,
+            lists,
             bodies,
             flow_bodies,
             workers: _,
             flows,
-            header_states,
-            turns: _,
             frame: _,
         } = program;
         let tables = [
             table::<FlowState>(flows.len()),
-            table::<HeaderState>(header_states.len()),
-            table::<Word128>(values.len()),
+            entries(rows.len(), rows.row_len()),
+            table::<RegisterBlock>(registers.len()),
+            table::<Effect>(effects.len()),
+            table::<PickSet>(pick_sets.len()),
+            table::<ListEntry>(lists.len()),
             table::<Body>(flow_bodies.len()),
             entries(bodies.len(), BODY_LEN),
             pacing.map_or(0, of_pacing),
@@ -84,18 +84,15 @@ impl Needs {
             table::<FlowLateness>(workers * generator.sharing_flows() as usize),
             table::<Drops>(possible_cpus),
             table::<Worker>(possible_cpus),
-            // Each object has the row table, whether its programs use it or not.
-            entries(groups.len(), ROW_TABLE_LINES * (LINE_LEN + size_of::<u32>())),
-            groups.len() as u64 * REST_OF_GROUP,
+            REST_OF_PORT,
             // A page for each frame of a batch.
             entries(workers * batch_size as usize, 4096),
         ];
-        let further_groups = (groups.len() as u64).saturating_sub(1);
         Self {
             kernel: tables + only_kernel.into_iter().sum::<u64>(),
             tables,
-            descriptors: DESCRIPTORS_OF_PORT + workers as u64 + further_groups.min(1),
-            loading: DESCRIPTORS_TO_LOAD + further_groups.min(1) * DESCRIPTORS_TO_LOAD_GROUP,
+            descriptors: DESCRIPTORS_OF_PORT + workers as u64,
+            loading: DESCRIPTORS_TO_LOAD,
         }
     }
 

@@ -1,109 +1,162 @@
-//! Rows: the first bytes of all frames of a flow whose sequence soon starts again, made beforehand
-//! by the very code that makes them in the kernel otherwise.
+//! The rows of flows: the header of a flow's next frame as numbers, what each grows by, and what has
+//! to be put right now and then.
+//!
+//! A flow has a cycle of rows, which take turns. What has few values is constant within a row: a
+//! sequence that soon starts again is nothing but rows. What counts further grows from one frame of
+//! the row to the next, with the checksums, which are linear modulo 65535. What does neither is
+//! picked.
+
+mod cycle;
+mod layout;
+mod motion;
+mod picks;
+mod pieces;
+mod tables;
 
 use xdp_trafficgen_ebpf::{
-    abi::{Group, HeaderState, LINE_LEN, Line, MAX_LINES, Word128},
-    field::{Load, Values},
-    frame::{self, FrameMut},
+    abi::{BLOCK_REGISTERS, Register, RegisterBlock, Row},
+    random,
 };
 
-/// The lines of this number of bytes.
-pub(super) const fn line_count(len: usize) -> usize {
-    len.div_ceil(LINE_LEN)
+pub(super) use self::{
+    cycle::Form,
+    layout::{Layout, MAX_ROW_WORDS},
+    tables::Tables,
+};
+use self::{
+    cycle::Role,
+    motion::{Motion, RegisterKind},
+};
+use super::varying::{Index, OutputTarget};
+
+/// A row with as many words as there can be.
+pub(super) type LongRow = Row<MAX_ROW_WORDS>;
+
+/// A flow's rows for one worker or more: all but where in the sequence they begin.
+pub(super) struct FlowRows<'a> {
+    form: &'a Form,
+    layout: &'a Layout,
+    motion: Motion,
+    /// The flow's entry in the table of pick sets.
+    pub(super) picks: u32,
+    /// Frames from one of a row's frames to its next.
+    stride: u64,
 }
 
-/// The bytes in lines, the rest of which is zero.
-pub(super) fn lines(bytes: &[u8]) -> [Line; MAX_LINES] {
-    let mut filled = [0; MAX_LINES * LINE_LEN];
-    filled[..bytes.len()].copy_from_slice(bytes);
-    let mut words = filled.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word));
-    std::array::from_fn(|_| std::array::from_fn(|_| words.next().unwrap_or(0)))
-}
-
-/// The rows of the first `period` frames of a flow, and the length of each frame (0 where the group
-/// is not sized). `written`: bytes of a row; `frame` has at least as many. `state` is that of a
-/// single worker.
-pub(super) fn record(
-    group: &Group,
-    mut state: HeaderState,
-    values: &[Word128],
-    frame: &[u8],
-    written: usize,
-    period: u64,
-) -> (Vec<Line>, Vec<u32>) {
-    let mut frame = frame.to_vec();
-    let (mut rows, mut sizes) = (Vec::new(), Vec::new());
-    for number in 0..period {
-        let size = frame::write::<Plain>(
-            &mut Frame(&mut frame),
-            group,
-            &mut state,
-            || number,
-            &Table(values),
-        );
-        let row = &lines(&frame[..written])[..line_count(written)];
-        rows.extend_from_slice(row);
-        // The size stands at the row's first line.
-        sizes.push(size);
-        sizes.resize(rows.len(), 0);
+impl<'a> FlowRows<'a> {
+    /// The rows of `workers` that take turns.
+    ///
+    /// # Errors
+    /// When the lists of picks have more entries than there is room for.
+    pub(super) fn new(
+        form: &'a Form,
+        layout: &'a Layout,
+        workers: u64,
+        tables: &mut Tables,
+    ) -> Result<Self, tables::Full> {
+        let stride = workers.saturating_mul(form.rows(workers));
+        let motion = Motion::new(form, layout, stride, tables);
+        let picks = picks::set(form, layout, tables)?;
+        Ok(Self { form, layout, motion, picks, stride })
     }
-    (rows, sizes)
-}
 
-/// Loads specifications without a transformation.
-pub(super) struct Plain;
+    /// Registers of each row.
+    pub(super) fn register_count(&self) -> usize {
+        self.motion.registers.len()
+    }
 
-impl Load for Plain {
-    fn load<T: Copy>(place: &T) -> T {
-        *place
+    /// The row whose first frame is this one of the flow's. Adds its registers, in so many blocks.
+    pub(super) fn row(
+        &self,
+        first: u64,
+        blocks: usize,
+        registers: &mut Vec<RegisterBlock>,
+    ) -> LongRow {
+        let Form { varying, roles, .. } = self.form;
+        let mut header = varying.blank.clone();
+        header.resize(header.len().max(self.layout.filled()), 0);
+        let mut classes: Vec<u64> =
+            varying.checksums.iter().map(|checksum| checksum.blank).collect();
+        let sized = varying
+            .drivers
+            .iter()
+            .flat_map(|driver| &driver.outputs)
+            .any(|output| output.target == OutputTarget::Size);
+        let mut size = if sized { 0 } else { self.form.len as u128 };
+        for (driver, role) in varying.drivers.iter().zip(roles) {
+            let index = match (driver.index, role) {
+                (Index::Counted { count, round, .. }, Role::Constant | Role::Counting) => {
+                    Some(cycle::index_at(first, round, count))
+                }
+                _ => None,
+            };
+            for output in &driver.outputs {
+                let Some(value) = index
+                    .map_or_else(|| output.values.base(), |index| Some(output.values.at(index)))
+                else {
+                    continue;
+                };
+                match output.target {
+                    OutputTarget::Bits { start, end } => {
+                        pieces::add(&mut header, start, end, value)
+                    }
+                    OutputTarget::Size => size += value,
+                    OutputTarget::Nothing => {}
+                }
+                output.count(value, &mut classes);
+            }
+        }
+        for (checksum, class) in varying.checksums.iter().zip(&classes) {
+            let value = checksum.value(*class);
+            header[checksum.offset..checksum.offset + 2].copy_from_slice(&value.to_be_bytes());
+        }
+        let mut row = self.layout.row(&header);
+        row.size = u16::try_from(size).unwrap_or(u16::MAX);
+        row.deltas = self.motion.deltas;
+        if let Some(word) = self.form.state_word(self.layout) {
+            // The program moves it on before it draws.
+            row.words[word] = random::state(first).wrapping_sub(self.step_of_state());
+            row.deltas[word] = self.step_of_state();
+        }
+        for (number, word) in self.form.list_words(self.layout) {
+            if let Index::Counted { count, round, .. } = varying.drivers[number].index {
+                let advance = self.motion.advances[number];
+                row.words[word] = cycle::index_at(first, round, count).wrapping_sub(advance);
+                row.deltas[word] = advance;
+            }
+        }
+        let mut own = vec![[Register::NONE; BLOCK_REGISTERS]; blocks];
+        for (register, form) in own.as_flattened_mut().iter_mut().zip(&self.motion.registers) {
+            let value = match form.kind {
+                RegisterKind::Index(number) => match varying.drivers[number].index {
+                    Index::Counted { count, round, .. } => cycle::index_at(first, round, count),
+                    Index::Random { .. } => 0,
+                },
+                RegisterKind::Piece { piece, negative } => {
+                    let bits = pieces::read(&header, piece.start, piece.end());
+                    piece.in_register(if negative { piece.limit() - bits } else { bits })
+                }
+                RegisterKind::Checksum { number, negative } => {
+                    let checksum = varying.checksums[number];
+                    let above = u64::from(checksum.value(classes[number]))
+                        - u64::from(checksum.zero_is_ones);
+                    if negative { form.limit - above } else { above }
+                }
+                RegisterKind::EachFrame => 0,
+            };
+            *register = form.register(value);
+        }
+        let due = own.as_flattened().iter().map(|register| register.due).min();
+        row.run = due.and_then(|due| u32::try_from(due).ok()).unwrap_or(u32::MAX);
+        row.clock = row.run.into();
+        registers.extend(own);
+        row
     }
-    fn add(sum: &mut u64, amount: u64) {
-        *sum = sum.wrapping_add(amount);
-    }
-}
 
-/// A value table in memory.
-pub(super) struct Table<'a>(pub(super) &'a [Word128]);
-
-impl Values for Table<'_> {
-    fn value(&self, index: u32) -> Word128 {
-        self.0.get(index as usize).copied().unwrap_or_default()
-    }
-}
-
-struct Frame<'a>(&'a mut [u8]);
-
-impl Frame<'_> {
-    fn store(&mut self, at: usize, bytes: &[u8]) {
-        self.0[at..at + bytes.len()].copy_from_slice(bytes);
-    }
-}
-
-impl FrameMut for Frame<'_> {
-    fn store_u8(&mut self, at: usize, value: u8) {
-        self.store(at, &[value]);
-    }
-    fn store_u16(&mut self, at: usize, value: u16) {
-        self.store(at, &value.to_be_bytes());
-    }
-    fn store_u32(&mut self, at: usize, value: u32) {
-        self.store(at, &value.to_be_bytes());
-    }
-    fn store_u64(&mut self, at: usize, value: u64) {
-        self.store(at, &value.to_be_bytes());
+    const fn step_of_state(&self) -> u64 {
+        random::STATE_STEP.wrapping_mul(self.stride)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_hold_the_bytes() {
-        let header: Vec<u8> = (0..72).collect();
-        let bytes: Vec<u8> =
-            lines(&header).iter().flatten().flat_map(|word| word.to_ne_bytes()).take(72).collect();
-        assert_eq!(bytes, header);
-        assert_eq!((line_count(64), line_count(65)), (1, 2));
-    }
-}
+mod tests;

@@ -34,7 +34,7 @@ pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError>
             Generator::load(&port.program, port.pacing.as_ref(), port.egress, role(case), None)?;
         let weights: Vec<u32> = port.flows.iter().map(|flow| flow.weight).collect();
         if let Some(phase) = schedule::phase(&weights, &vec![None; weights.len()]) {
-            generator.set_schedule(0, &port.program, &phase.turns)?;
+            generator.set_schedule(0, &phase.turns)?;
         }
         if port.pacing.is_some() {
             let streams = port.flows.len() as u64;
@@ -47,21 +47,15 @@ pub(super) fn programs(options: &cli::BenchPrograms) -> Result<(), CommandError>
                 },
             )?;
         }
-        let programs: Vec<_> = generator
-            .programs()
-            .iter()
-            .map(|program| {
-                serde_json::json!({
-                    "name": program.name,
-                    "verified_instructions": program.verified_instructions,
-                    "translated_bytes": program.translated_bytes,
-                })
-            })
-            .collect();
-        let mut entry = serde_json::json!({ "programs": programs });
+        let program = generator.program();
+        let mut entry = serde_json::json!({ "programs": [{
+            "name": program.name,
+            "verified_instructions": program.verified_instructions,
+            "translated_bytes": program.translated_bytes,
+        }] });
         // An ordinary run does not give a frame that was cut its length back: the next repetition
         // would find it too short.
-        let cut = port.program.groups.iter().any(|group| group.sized != 0);
+        let cut = port.program.generator.sized != 0;
         // Flows with departure times of their own end, and what follows is no measure.
         let ends = port.pacing.as_ref().is_some_and(|pacing| pacing.streams == Streams::Flows);
         if options.time && !cut && !ends {

@@ -58,7 +58,7 @@ impl Sequence<'_> {
         if self.ahead.is_empty() {
             self.ahead.extend(self.order.by_ref().take(AHEAD));
             let flows: Vec<u32> = self.ahead.iter().map(|turn| turn.flow).collect();
-            self.generator.set_schedule(0, &self.port.program, &flows)?;
+            self.generator.set_schedule(0, &flows)?;
         }
         let Some(Turn { flow, due }) = self.ahead.pop_front() else { return Ok(None) };
         let (_, frame) = self.generator.dry_run(&self.port.program.frame)?;

@@ -1,9 +1,9 @@
-//! Loads the object for each group of a port's flows, specialised for it, and fills its maps.
+//! Loads the object for a port's flows, specialised for them, and fills its maps.
 
 use std::io;
 
 use aya::Pod;
-use xdp_trafficgen_ebpf::abi::{BODY_LEN, Group, Line, ROW_TABLE_LINES, timing::EXPONENTIALS};
+use xdp_trafficgen_ebpf::abi::{BODY_LEN, PickSet, timing::EXPONENTIALS};
 
 use crate::{
     kernel::{
@@ -12,45 +12,44 @@ use crate::{
         mapped::Mapped,
         object::{Loader, Object},
     },
-    plan::{Pacing, Program},
+    plan::{Pacing, Program, Rows},
 };
 
-/// The object specialised for one group, with the maps of the `first` group's. Its programs are not
-/// loaded yet.
-pub(super) fn load_group(
+/// The object specialised for a port. Its programs are not loaded yet.
+pub(super) fn load_object(
     program: &Program,
     pacing: Option<&Pacing>,
-    group: &Group,
-    first: Option<&Object>,
     place: Option<&PortSlot>,
 ) -> Result<Object, KernelError> {
     let Program {
         generator,
         rows,
-        row_sizes,
-        values,
+        registers,
+        effects,
+        pick_sets,
+        lists,
         bodies,
         flow_bodies,
         workers,
         flows,
-        header_states,
-        ..
+        frame: _,
     } = program;
-    let mut row_table = rows.clone();
-    row_table.resize(ROW_TABLE_LINES, Line::default());
-    let mut size_table = row_sizes.clone();
-    size_table.resize(ROW_TABLE_LINES, 0);
+    let only_picks = match pick_sets.as_slice() {
+        [only] => *only,
+        _ => PickSet::NONE,
+    };
     let mut loader = Loader::new();
     loader
         .constant("GENERATOR", generator)
-        .constant("GROUP", group)
-        .constants("ROWS", row_table.as_flattened())
-        .constants("ROW_SIZES", &size_table)
+        .constant("PICK_SET", &only_picks)
         .entries("SCHEDULES", entries(workers.len())?)
         .entries("FLOWS", entries(flows.len())?)
         .entries("FLOW_DROPS", entries(flows.len())?)
-        .entries("HEADER_STATES", entries(header_states.len())?)
-        .entries("VALUES", entries(values.len())?)
+        .entries(row_table(rows), entries(rows.len())?)
+        .entries("REGISTERS", entries(registers.len())?)
+        .entries("EFFECTS", entries(effects.len())?)
+        .entries("PICK_SETS", entries(pick_sets.len())?)
+        .entries("LISTS", entries(lists.len())?)
         .entries("FLOW_BODIES", entries(flow_bodies.len())?)
         .entries("BODIES", entries(bodies.len())?)
         .entries("WORKER_CLOCKS", entries(workers.len())?)
@@ -63,10 +62,26 @@ pub(super) fn load_group(
     if let Some(place) = place {
         place.share(&mut loader);
     }
-    if let Some(first) = first {
-        loader.share_with(first);
-    }
     loader.load()
+}
+
+/// The table of rows in this form.
+const fn row_table(rows: &Rows) -> &'static str {
+    match rows {
+        Rows::Short(_) => "ROWS_SHORT",
+        Rows::Middle(_) => "ROWS_MIDDLE",
+        Rows::Long(_) => "ROWS_LONG",
+    }
+}
+
+/// Writes the rows.
+pub(super) fn fill_rows(object: &mut Object, rows: &Rows) -> Result<(), KernelError> {
+    let name = row_table(rows);
+    match rows {
+        Rows::Short(rows) => fill(object, name, rows),
+        Rows::Middle(rows) => fill(object, name, rows),
+        Rows::Long(rows) => fill(object, name, rows),
+    }
 }
 
 /// Entries of a map, of which there is one at least.

@@ -3,7 +3,7 @@
 
 use xdp_trafficgen_ebpf::{
     abi::timing::{GRACE, Gap, MeanGap, Segment, Stream, StreamSpec, StreamState, stream_kind},
-    field::split_mix_64,
+    random::split_mix_64,
     timing,
 };
 

@@ -14,7 +14,7 @@ use rand_xoshiro::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use xdp_trafficgen::packet::{FieldDef, HeaderKind};
-use xdp_trafficgen_ebpf::field::WIDE_SEED;
+use xdp_trafficgen_ebpf::random::WIDE_SEED;
 
 /// Address of the interface that frames leave by: the value of `src` where it is not set.
 pub(crate) const LINK_MAC: u128 = 0x0200_0000_0099;

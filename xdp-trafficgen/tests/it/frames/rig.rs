@@ -140,7 +140,7 @@ fn check_frames(case: &Case, toml: &str) -> Result<(), TestCaseError> {
     let generator = load(program, cpus[*worker]);
     let index = u32::try_from(*worker).expect("few");
     generator
-        .set_schedule(index, program, &turns)
+        .set_schedule(index, &turns)
         .map_err(|error| TestCaseError::fail(error.to_string()))?;
     // A dry load has no egress interface to redirect to, so the program drops instead.
     let xdp_action = match *action {

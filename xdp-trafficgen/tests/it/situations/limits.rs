@@ -61,26 +61,18 @@ impl Alone {
         path.display().to_string()
     }
 
-    /// A configuration of a port with flows of three groups: their varying fields, too long to be
-    /// recorded, have different offsets.
-    fn groups(&self) -> String {
-        const LONG: &str = "{ increment = { start = 1024, count = 60000 } }";
-        let flow = |(number, varying): (usize, &str)| {
+    /// A configuration of a port out of each interface, with a flow whose port numbers are a list of a
+    /// million.
+    fn long_lists(&self, interfaces: &[&str]) -> String {
+        let port = |(number, interface): (usize, &&str)| {
             format!(
-                "[[flows]]\nname = 'f{number}'\nport = 'a'\npackets = 1\npacket = [{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}, \
-                 {{ ipv4 = {{}} }}, {{ {varying} = {LONG} }} }}]\n"
+                "[[ports]]\nname = 'p{number}'\ninterface = '{interface}'\n[[flows]]\nname = 'f{number}'\nport = 'p{number}'\n\
+                 packet = [{{ ethernet = {{ dst = '{RECEIVER_MAC}' }} }}, {{ ipv4 = {{}} }}, \
+                 {{ udp = {{ dst_port = {{ random = {{ min = 1, max = 65535, count = 1000000 }} }} }} }}]\n"
             )
         };
-        let flows = ["udp = { dst_port", "udp = { src_port", "tcp = { src_port"]
-            .into_iter()
-            .enumerate()
-            .map(flow);
-        let path: PathBuf = self.folder.path().join("groups.toml");
-        fs::write(
-            &path,
-            "[[ports]]\nname = 'a'\ninterface = 'xtg0'\n".to_owned() + &flows.collect::<String>(),
-        )
-        .unwrap();
+        let path: PathBuf = self.folder.path().join("lists.toml");
+        fs::write(&path, interfaces.iter().enumerate().map(port).collect::<String>()).unwrap();
         path.display().to_string()
     }
 

@@ -176,7 +176,7 @@ pub(super) fn write_checksum(flow: &Flow, index: usize, start: usize, frame: &mu
         value = 0xffff;
     }
     if header.checksum == Some(Checksum::Bad) {
-        value = if value == 1 { 2 } else { value ^ 1 };
+        value = if value == 0xffff { 1 } else { value + 1 };
     }
     frame[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }

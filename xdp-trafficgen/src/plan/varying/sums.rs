@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use xdp_trafficgen_ebpf::abi::{MAX_SUMS, NO_SUM};
-
 use super::reaching::{Reaching, covering, swapped};
 use crate::config::{Diagnostic, Origin};
 
@@ -12,10 +10,9 @@ pub(super) fn sums(
     bytes: &Range<usize>,
     checksums: &[Reaching],
     origin: &Origin,
-) -> Result<[u32; MAX_SUMS], Diagnostic> {
-    let mut sums = [NO_SUM; MAX_SUMS];
-    let mut free = sums.iter_mut();
-    for (index, checksum) in (0..).zip(checksums) {
+) -> Result<Vec<usize>, Diagnostic> {
+    let mut sums = Vec::new();
+    for (index, checksum) in checksums.iter().enumerate() {
         let Some(range) = covering(checksum, bytes) else { continue };
         let checksum = &checksum.checksum;
         if checksum.offset == bytes.start {
@@ -29,14 +26,7 @@ pub(super) fn sums(
             )
             .help("give the field a single value, set that checksum, or let `custom` have an even number of bytes"));
         }
-        let Some(slot) = free.next() else {
-            return Err(Diagnostic::new(
-                origin,
-                format!("more than {MAX_SUMS} checksums cover this field"),
-            )
-            .help("set the checksum of one of the headers around it"));
-        };
-        *slot = index;
+        sums.push(index);
     }
     Ok(sums)
 }

@@ -1,12 +1,9 @@
-//! The slots of varying fields: the sequence of each, and the fields that cannot vary.
+//! The items of varying fields: the sequence of each, and the fields that cannot vary.
 
-use xdp_trafficgen_ebpf::{
-    abi::{Field, NARROW_BITS},
-    field,
-};
+use xdp_trafficgen_ebpf::random;
 
 use super::{
-    At, Builder, IndexSource, Item, Target,
+    At, Builder, Index, IndexSource, Item, NARROW_BITS, Target,
     reaching::overlap,
     setting,
     values::{MAX_VALUES, too_many_values},
@@ -15,10 +12,7 @@ use super::{
 use crate::{
     config::{Advance, Diagnostic, Flow, Located, Pattern, pattern::Count},
     packet::CoveredChecksum,
-    plan::{
-        rows,
-        sequence::{Sequence, Width},
-    },
+    plan::sequence::{Sequence, Width},
 };
 
 impl Builder<'_> {
@@ -53,7 +47,7 @@ impl Builder<'_> {
     }
 
     /// The place of the destination in a pseudo header must not change from frame to frame (RFC
-    /// 8200 section 8.1): a slot counts in the same checksums in all frames.
+    /// 8200 section 8.1): an item counts in the same checksums in all frames.
     pub(super) fn check_routing(&self) -> Result<(), Diagnostic> {
         let covers = |item: &Item, byte: &usize| {
             item.window().is_some_and(|window| window.bytes.contains(byte))
@@ -220,20 +214,11 @@ fn list(pattern: &Pattern, seed: u64) -> Vec<u128> {
 /// Number `index` of the random numbers below `values` (0: 2¹²⁸), as the kernel's program draws
 /// them.
 fn drawn(values: u128, seed: u64, index: u64) -> u128 {
-    use xdp_trafficgen_ebpf::field::{SharedIndices, Value};
-    let sequence = Sequence::Random { base: 0, values, seed };
     let width = if values == 0 || values > 1 << NARROW_BITS { Width::Wide } else { Width::Narrow };
-    let spec = Field { kind: sequence.kind(width), ..Field::NONE };
-    let mut param = sequence.param(index, 1);
-    match field::next::<rows::Plain, true>(
-        &spec,
-        0,
-        &mut param,
-        || index,
-        &rows::Table(&[]),
-        &mut SharedIndices::default(),
-    ) {
-        Value::Narrow(value) => value.into(),
-        Value::Wide(value) => value.get(),
+    let (source, span) = Index::source(values, width);
+    let state = random::state(index);
+    match width {
+        Width::Narrow => random::draw(source, seed, state, span.lo).into(),
+        Width::Wide => random::draw_wide(source, seed, state, span).get(),
     }
 }

@@ -2,18 +2,16 @@
 
 use std::collections::HashMap;
 
-use xdp_trafficgen_ebpf::abi::Word128;
-
 use super::small;
 use crate::config::{Diagnostic, Origin};
 
 /// The most entries of all value lists of a port: 16 MiB of map.
 pub(super) const MAX_VALUES: usize = 1 << 20;
 
-/// The table of a port's lists of values; equal lists are stored once.
+/// The table of a flow's lists of values; equal lists are stored once.
 #[derive(Debug, Default)]
-pub(in crate::plan) struct ValueTable {
-    entries: Vec<Word128>,
+pub(super) struct ValueTable {
+    entries: Vec<u128>,
     known: HashMap<Vec<u128>, u32>,
 }
 
@@ -27,7 +25,7 @@ impl ValueTable {
             return Err(too_many_values(origin));
         }
         let first = small(self.entries.len());
-        self.entries.extend(values.iter().copied().map(Word128::new));
+        self.entries.extend(values.iter().copied());
         self.known.insert(values, first);
         Ok(first)
     }
@@ -35,14 +33,7 @@ impl ValueTable {
     /// The entry `index` places after `first`.
     pub(super) fn entry(&self, first: u32, index: u128) -> u128 {
         let entries = self.entries.get(first as usize..).unwrap_or_default();
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| entries.get(index))
-            .map_or(0, |entry| entry.get())
-    }
-
-    pub(in crate::plan) fn into_entries(self) -> Vec<Word128> {
-        self.entries
+        usize::try_from(index).ok().and_then(|index| entries.get(index)).copied().unwrap_or(0)
     }
 }
 

@@ -124,7 +124,7 @@ impl Builder<'_> {
         }
     }
 
-    fn value_at(&self, sequence: &Sequence, index: u128) -> u128 {
+    pub(super) fn value_at(&self, sequence: &Sequence, index: u128) -> u128 {
         match *sequence {
             Sequence::Count { start, step, down: false, .. } => {
                 start.wrapping_add(step.wrapping_mul(index))
@@ -173,7 +173,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The addends of each reach, as slots that follow the reach's clock.
+    /// The addends of each reach, as items that follow the reach's clock.
     pub(super) fn add_addends(&mut self, checksums: &[Reaching]) -> Result<(), Diagnostic> {
         if !checksums.iter().any(Reaching::varies) {
             return Ok(());

@@ -1,6 +1,6 @@
-//! The slots of a frame's size and of the lengths that follow from it.
+//! The items of a frame's size and of the lengths that follow from it.
 
-use xdp_trafficgen_ebpf::{abi::FCS_LEN, field};
+use xdp_trafficgen_ebpf::{abi::FCS_LEN, random};
 
 use super::{Builder, IndexSource, Item, Target};
 use crate::{
@@ -35,7 +35,7 @@ impl Builder<'_> {
             }),
             size_table::Order::Random(seed) => {
                 // This seed differs from those of all places in a frame.
-                let seed = seed.unwrap_or(field::WIDE_SEED);
+                let seed = seed.unwrap_or(random::WIDE_SEED);
                 Some(Sequence::Random { base: 0, values: lens.len() as u128, seed })
             }
             size_table::Order::Listed(order) => {
