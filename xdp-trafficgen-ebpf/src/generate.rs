@@ -14,7 +14,7 @@ use aya_ebpf::{
 };
 use xdp_trafficgen_ebpf::{
     abi::{
-        BLOCK_REGISTERS, Effect, Flow, LEAD, MAX_BLOCKS, MAX_EFFECTS, ROW_WORDS, Register,
+        BLOCK_REGISTERS, Effect, Flow, LEAD, MAX_BLOCKS, MAX_EFFECTS, NEVER, ROW_WORDS, Register,
         RegisterBlock, Row, Worker, path, timing::pacing,
     },
     row::{self, Restart, RowTables},
@@ -254,18 +254,14 @@ fn end_run(row: u32, clock: u64) -> u32 {
     let blocks = Rodata::load(&GENERATOR.register_blocks);
     let mut end = EndOfRun {
         clock,
-        next: u64::MAX,
+        next: NEVER,
         row,
         first_block: row.wrapping_mul(blocks),
+        block: 0,
+        blocks: if blocks < MAX_BLOCKS { blocks } else { MAX_BLOCKS },
         restart: Restart::default(),
     };
-    // A loop's function for the first block would take a return more, which is up to 8 ns where
-    // returns are mitigated.
-    next_block(0, &mut end);
-    if blocks > 1 {
-        let further = if blocks < MAX_BLOCKS { blocks - 1 } else { MAX_BLOCKS - 1 };
-        call_loop(further, further_block, &mut end);
-    }
+    call_loop(MAX_BLOCKS * BLOCK_REGISTERS as u32, next_due, &mut end);
     let run = end.next.wrapping_sub(clock);
     if run < u64::from(u32::MAX) { run as u32 } else { u32::MAX }
 }
@@ -274,66 +270,81 @@ fn end_run(row: u32, clock: u64) -> u32 {
 struct EndOfRun {
     /// The frame of the row that is made.
     clock: u64,
-    /// The first frame in which a register is due.
+    /// The first frame in which a register is due, of the blocks that are done.
     next: u64,
     row: u32,
     /// The row's first block of registers.
     first_block: u32,
+    /// The block at hand, and how many there are.
+    block: u32,
+    blocks: u32,
     restart: Restart,
 }
 
-extern "C" fn further_block(index: u32, end: *mut EndOfRun) -> i64 {
+/// Puts the first register right that is due, and goes on to the next block where it was the last
+/// one. As one loop over all due registers, the verifier goes through it once; it takes a return for
+/// each of them, up to 8 ns where returns are mitigated.
+extern "C" fn next_due(_index: u32, end: *mut EndOfRun) -> i64 {
     // SAFETY: the structure on the caller's stack.
-    next_block(index + 1, unsafe { &mut *end });
-    0
-}
-
-#[inline(always)]
-fn next_block(block: u32, end: &mut EndOfRun) {
-    let Some(registers) = REGISTERS.get_ptr_mut(end.first_block.wrapping_add(block)) else {
-        return;
+    let end = unsafe { &mut *end };
+    let Some(registers) = REGISTERS.get_ptr_mut(end.first_block.wrapping_add(end.block)) else {
+        return 1;
     };
-    macro_rules! registers {
-        ($($place:literal)*) => { $(
-            // SAFETY: an entry of this worker alone. Effects change later registers only.
-            let register = unsafe { &mut (*registers)[$place] };
-            if register.due <= end.clock {
-                end.restart = row::put_right(register, end.clock);
-                if end.restart.times != 0 {
-                    restart(end);
-                }
-            }
-            if register.due < end.next {
-                end.next = register.due;
-            }
-        )* };
+    // SAFETY: an entry of this worker alone.
+    let registers = unsafe { &mut *registers };
+    let due = due_registers(registers, end.clock);
+    if due != 0 {
+        let register = &mut registers[lowest(due) as usize % BLOCK_REGISTERS];
+        end.restart = row::put_right(register, end.clock);
+        if end.restart.times != 0 {
+            restart(end);
+        }
+        if due_registers(registers, end.clock) != 0 {
+            return 0;
+        }
     }
-    registers!(0 1 2 3 4 5 6 7);
+    for register in registers {
+        if register.due < end.next {
+            end.next = register.due;
+        }
+    }
+    end.block += 1;
+    i64::from(end.block >= end.blocks)
 }
 
-const _: () = assert!(BLOCK_REGISTERS == 8, "the registers of a block are written out");
+/// A bit for each register of a block that is due, without a branch: the verifier would go through
+/// what follows for each combination.
+#[inline(always)]
+fn due_registers(registers: &RegisterBlock, clock: u64) -> u64 {
+    let mut due = 0;
+    for (place, register) in registers.iter().enumerate() {
+        // The highest bit of the difference says that the register's frame is not later.
+        due |= register.due.wrapping_sub(clock).wrapping_sub(1) >> 63 << place;
+    }
+    core::hint::black_box(due)
+}
+
+/// The place of the lowest bit of eight, of which there is one.
+#[inline(always)]
+fn lowest(bits: u64) -> u64 {
+    let lowest = bits & bits.wrapping_neg();
+    let has = |mask: u64| ((lowest & mask) + 0xff) >> 8;
+    has(0xaa) | has(0xcc) << 1 | has(0xf0) << 2
+}
 
 /// Applies the effects of a register that starts again.
-#[inline(never)]
+#[inline(always)]
 fn restart(end: &mut EndOfRun) {
-    next_effects(0, end);
     let count = if end.restart.count < MAX_EFFECTS { end.restart.count } else { MAX_EFFECTS };
-    if count > TOGETHER {
-        call_loop(count.div_ceil(TOGETHER) - 1, further_effects, end);
-    }
+    call_loop(count.div_ceil(TOGETHER), next_effects, end);
 }
 
 /// Effects that a call of the loop's function applies.
 const TOGETHER: u32 = 6;
 
-extern "C" fn further_effects(index: u32, end: *mut EndOfRun) -> i64 {
+extern "C" fn next_effects(index: u32, end: *mut EndOfRun) -> i64 {
     // SAFETY: the structure on the caller's stack.
-    next_effects(index + 1, unsafe { &mut *end });
-    0
-}
-
-#[inline(always)]
-fn next_effects(index: u32, end: &mut EndOfRun) {
+    let end = unsafe { &mut *end };
     let mut tables = Tables { row: end.row, first_block: end.first_block };
     macro_rules! effects {
         ($($place:literal)*) => { $(
@@ -346,6 +357,7 @@ fn next_effects(index: u32, end: &mut EndOfRun) {
         )* };
     }
     effects!(0 1 2 3 4 5);
+    0
 }
 
 /// `bpf_loop` (Linux 5.17).

@@ -1,7 +1,7 @@
 //! Putting a row right: the arithmetic of registers, which both sides share. The kernel's program
 //! does it when a run ends, the tests do it for every frame.
 
-use crate::abi::{Effect, Register};
+use crate::abi::{Effect, NEVER, Register};
 
 /// A row's words and registers, by their numbers.
 pub trait RowTables {
@@ -49,8 +49,8 @@ pub fn put_right(register: &mut Register, clock: u64) -> Restart {
     // A division takes as long as a dozen other instructions, and most things grow by one.
     let moves = if register.delta == 1 { Some(room) } else { room.checked_div(register.delta) };
     register.due = match moves {
-        Some(moves) => clock.saturating_add(moves).saturating_add(1),
-        None => u64::MAX,
+        Some(moves) if moves < NEVER - clock => clock + moves + 1,
+        _ => NEVER,
     };
     Restart { effects: register.effects, count: register.effect_count, times }
 }

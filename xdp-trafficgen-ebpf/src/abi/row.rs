@@ -52,7 +52,7 @@ impl<const WORDS: usize> Row<WORDS> {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Register {
-    /// The frame of the row before which it has to be put right; `u64::MAX`: none.
+    /// The frame of the row before which it has to be put right; [`NEVER`]: none.
     pub due: u64,
     /// The frame in which it had `value`.
     pub at: u64,
@@ -75,7 +75,7 @@ pub struct Register {
 impl Register {
     /// One that is never due.
     pub const NONE: Self = Self {
-        due: u64::MAX,
+        due: NEVER,
         at: 0,
         value: 0,
         delta: 0,
@@ -86,6 +86,9 @@ impl Register {
         effect_count: 0,
     };
 }
+
+/// Instead of [`Register::due`]. So far below 2⁶⁴ that a difference has a sign.
+pub const NEVER: u64 = u64::MAX >> 1;
 
 /// Registers that are looked up at once: a row has [`super::Generator::register_blocks`] blocks.
 pub type RegisterBlock = [Register; BLOCK_REGISTERS];

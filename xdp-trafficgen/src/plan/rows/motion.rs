@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use xdp_trafficgen_ebpf::abi::{Effect, Register};
+use xdp_trafficgen_ebpf::abi::{Effect, NEVER, Register};
 
 use super::{
     Form, Layout, MAX_ROW_WORDS, Tables,
@@ -39,7 +39,8 @@ impl RegisterForm {
     /// With this value in the row's first frame.
     pub(super) fn register(&self, value: u64) -> Register {
         let room = self.limit.saturating_sub(value);
-        let due = room.checked_div(self.delta).map_or(u64::MAX, |moves| moves.saturating_add(1));
+        let due =
+            room.checked_div(self.delta).map_or(NEVER, |moves| NEVER.min(moves.saturating_add(1)));
         Register {
             due,
             value,
