@@ -93,6 +93,11 @@ pub struct Generator {
     pub picked_checksums: u32,
     /// 1: some index or amount of a pick has more than 64 bits.
     pub wide: u32,
+    /// 1: there is one set, and each of its picks is drawn, from fewer than 2³² indices, and added to a
+    /// window for itself; picks of one window stand together, and change two checksums at most.
+    pub draws: u32,
+    /// Keeps the size a multiple of eight.
+    pub reserved: u32,
     /// One of [`timing::pacing`].
     pub pacing: u32,
     /// The kinds of departures in use: a bit for each of [`timing::stream_kind`].
@@ -170,7 +175,7 @@ pub struct Sink {
 /// Bytes of the frame check sequence: on the wire, but in no buffer of the kernel's.
 pub const FCS_LEN: u32 = 4;
 
-const _: () = assert!(size_of::<Generator>() == 96);
+const _: () = assert!(size_of::<Generator>() == 104);
 const _: () = assert!(ROW_WORDS[0] == 7 && ROW_WORDS[1] == 15 && ROW_WORDS[2] == 47);
 const _: () = assert!(size_of::<Body>() == 8);
 const _: () = assert!(size_of::<Sink>() == 16);

@@ -27,7 +27,7 @@ use crate::{
     departure,
     egress::{EGRESS_ENTRY, redirected_to},
     packet::Packet,
-    picks::add_picks,
+    picks::{add_draws, add_picks},
     schedule::next_turn,
     this_worker,
 };
@@ -92,6 +92,9 @@ fn make<const PATH: u32>(ctx: &XdpContext, worker: &mut Worker, turn: Option<u32
         _ => None,
     };
     let size = match row {
+        Some((words, size)) if any && Rodata::load(&GENERATOR.draws) != 0 => {
+            add_draws(&mut Packet::of(ctx), words).map(|()| size)
+        }
         Some((words, size)) if any && Rodata::load(&GENERATOR.picks) != 0 => {
             add_picks(&mut Packet::of(ctx), flow.picks, words, size)
         }

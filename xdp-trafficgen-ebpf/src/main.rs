@@ -61,6 +61,8 @@ static GENERATOR: Generator = Generator {
     pick_sets: 0,
     picked_checksums: 0,
     wide: 0,
+    draws: 0,
+    reserved: 0,
     pacing: pacing::NONE,
     kinds: 0,
     late: 0,

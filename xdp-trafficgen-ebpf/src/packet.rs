@@ -30,6 +30,14 @@ impl Packet {
         unsafe { *((self.start + at) as *mut T) = value }
     }
 
+    /// Changes bytes within those that it holds.
+    #[inline(always)]
+    pub fn change<T: Copy>(&mut self, at: u32, change: impl FnOnce(T) -> T) {
+        let place = (self.start + at as usize) as *mut T;
+        // SAFETY: as in `store`.
+        unsafe { *place = change(*place) };
+    }
+
     /// Changes bytes at any place within the written ones; none beyond them.
     #[inline(always)]
     pub fn update<T: Copy>(&mut self, at: u32, change: impl FnOnce(T) -> T) -> Option<()> {

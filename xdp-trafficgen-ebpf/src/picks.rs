@@ -3,7 +3,9 @@
 
 use aya_ebpf::{macros::map, maps::Array};
 use xdp_trafficgen_ebpf::{
-    abi::{ListEntry, MAX_CHECKSUMS, MAX_PICKS, Pick, PickSet, Word128, source, target},
+    abi::{
+        ListEntry, MAX_CHECKSUMS, MAX_PICKS, Pick, PickSet, PickedChecksum, Word128, source, target,
+    },
     checksum, random,
 };
 
@@ -36,8 +38,65 @@ struct Chain {
     wide: bool,
 }
 
-/// Adds the picks of a set to the frame, which the row has written; `words` are the row's. Gives the frame's length, `size` with what picks add to
-/// it; none when a window lies beyond the frame, or a table has no such entry.
+/// Adds draws to the frame, which the row has written; `words` are the row's. Each takes a third of the
+/// instructions of a pick of any kind: its bytes are where the verifier knows that they are, those of
+/// one window are loaded and stored once, and sums stay in registers. None when the page is too short.
+#[inline(always)]
+pub fn add_draws(packet: &mut Packet, words: &[u64]) -> Option<()> {
+    if !packet.holds(u64::from(Rodata::load(&GENERATOR.written))) {
+        return None;
+    }
+    let state = *words.get(Rodata::load(&GENERATOR.first_unwritten) as usize)?;
+    let count = Rodata::load(&GENERATOR.picks);
+    let (mut amount, mut first, mut second) = (0u64, 0u64, 0u64);
+    macro_rules! picks {
+        () => {};
+        ($index:literal $($rest:literal)*) => {
+            if count > $index {
+                let pick = &PICK_SET.picks[$index];
+                let (seed, span) = (Rodata::load(&pick.seed), Rodata::load(&pick.span.lo));
+                let index = match Rodata::load(&pick.source) {
+                    source::MASK => random::draw(source::MASK, seed, state, span),
+                    _ => random::draw(source::SCALE_32, seed, state, span),
+                };
+                first += index.wrapping_mul(u64::from(Rodata::load(&pick.sums[0])));
+                second += index.wrapping_mul(u64::from(Rodata::load(&pick.sums[1])));
+                amount = amount.wrapping_add(index.wrapping_mul(Rodata::load(&pick.unit.lo)));
+                if Rodata::load(&pick.continues) == 0 {
+                    let amount = core::mem::take(&mut amount);
+                    packet.change(Rodata::load(&pick.at), |old: u64| {
+                        old.to_be().wrapping_add(amount).to_be()
+                    });
+                }
+                picks!($($rest)*);
+            }
+        };
+    }
+    picks!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    let checksums = Rodata::load(&GENERATOR.picked_checksums);
+    if checksums > 0 {
+        let place = &PICK_SET.checksums[0];
+        packet.change(Rodata::load(&place.at), |old| changed(old, first, place));
+    }
+    if checksums > 1 {
+        let place = &PICK_SET.checksums[1];
+        packet.change(Rodata::load(&place.at), |old| changed(old, second, place));
+    }
+    Some(())
+}
+
+/// A checksum's two bytes, to which a sum is added.
+#[inline(always)]
+fn changed(old: u16, sum: u64, place: &PickedChecksum) -> u16 {
+    match checksum::fold_64(sum.wrapping_add(u64::from(old.to_be()))) {
+        0xffff => (Rodata::load(&place.ones) as u16).to_be(),
+        folded => folded.to_be(),
+    }
+}
+
+/// Adds the picks of a set to the frame, which the row has written; `words` are the row's. Gives the
+/// frame's length, `size` with what picks add to it; none when a window lies beyond the frame, or a
+/// table has no such entry.
 #[inline(always)]
 pub fn add_picks(packet: &mut Packet, set: u32, words: &[u64], size: u32) -> Option<u32> {
     let set = match Rodata::load(&GENERATOR.pick_sets) {
@@ -74,12 +133,7 @@ pub fn add_picks(packet: &mut Packet, set: u32, words: &[u64], size: u32) -> Opt
                 let at = Rodata::load(&place.at);
                 if at != 0 {
                     let sum = Rodata::load(&chain.sums[$index]);
-                    packet.update(at, |old: u16| {
-                        match checksum::fold_64(sum.wrapping_add(u64::from(old.to_be()))) {
-                            0xffff => (Rodata::load(&place.ones) as u16).to_be(),
-                            folded => folded.to_be(),
-                        }
-                    })?;
+                    packet.update(at, |old| changed(old, sum, place))?;
                 }
                 checksums!($($rest)*);
             }

@@ -170,8 +170,9 @@ pub struct Pick {
     pub table: u32,
     /// The row's word with the number of the draw or the index of the list.
     pub word: u32,
-    /// Keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// 1: the next pick has the same window. Read where all picks are draws
+    /// ([`super::Generator::draws`]).
+    pub continues: u32,
     /// Seed of the random sequence.
     pub seed: u64,
     /// How many indices are drawn from; for masks, the mask.
@@ -193,7 +194,7 @@ impl Pick {
         at: 0,
         table: Self::LINEAR,
         word: 0,
-        reserved: 0,
+        continues: 0,
         seed: 0,
         span: Word128 { hi: 0, lo: 0 },
         unit: Word128 { hi: 0, lo: 0 },

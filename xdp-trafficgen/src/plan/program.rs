@@ -13,7 +13,7 @@ use xdp_trafficgen_ebpf::abi::{
 use self::bodies::{Bodies, are_alike};
 use super::{
     Pacing, memory,
-    rows::{FlowRows, Form, Layout, LongRow, MAX_ROW_WORDS, Tables},
+    rows::{FlowRows, Form, Layout, LongRow, MAX_ROW_WORDS, Tables, are_draws},
     shares::Shares,
     size_table,
     varying::{small, varying, written},
@@ -335,6 +335,8 @@ fn assemble(
         (true, _) => 1..1,
         _ => small(layout.numbers.start)..small(layout.numbers.end),
     };
+    let draws = tables.picks > 0
+        && matches!(&tables.pick_sets[..], [set] if are_draws(set, tables.picks, tables.checksums));
     let special = sized || tables.picks > 0 || !flow_bodies.is_empty();
     let path = match (action, special || matches!(rows, Rows::Long(_)), single) {
         (Action::Redirect, false, true) => path::ONE,
@@ -361,6 +363,8 @@ fn assemble(
             pick_sets: small(tables.pick_sets.len()),
             picked_checksums: small(tables.checksums),
             wide: u32::from(tables.wide),
+            draws: u32::from(draws),
+            reserved: 0,
             pacing: pacing.map_or(timing::pacing::NONE, |pacing| pacing.streams.code()),
             kinds: pacing.map_or(0, Pacing::kinds),
             late: pacing.map_or(0, |pacing| Nanos::from(pacing.late).get()),

@@ -21,6 +21,7 @@ use xdp_trafficgen_ebpf::{
 pub(super) use self::{
     cycle::Form,
     layout::{Layout, MAX_ROW_WORDS},
+    picks::are_draws,
     tables::Tables,
 };
 use self::{

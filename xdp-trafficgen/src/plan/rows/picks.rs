@@ -52,12 +52,32 @@ pub(super) fn set(form: &Form, layout: &Layout, tables: &mut Tables) -> Result<u
     if picks.len() > MAX_PICKS {
         return Err(Full::Picks(picks.len()));
     }
+    // Draws of one window stand together. The order of other picks is that of what they follow.
+    if picks.iter().all(is_draw) {
+        picks.sort_by_key(|pick| pick.at);
+        for place in 1..picks.len() {
+            picks[place - 1].continues = u32::from(picks[place - 1].at == picks[place].at);
+        }
+    }
     tables.picks = tables.picks.max(picks.len());
     tables.checksums = tables.checksums.max(checksums.len());
     for (place, pick) in set.picks.iter_mut().zip(picks) {
         *place = pick;
     }
     Ok(tables.picks(set))
+}
+
+/// Whether all of a set's picks are drawn for a window each, from few indices.
+pub(in crate::plan) fn are_draws(set: &PickSet, count: usize, checksums: usize) -> bool {
+    checksums <= 2 && set.picks.iter().take(count).all(is_draw)
+}
+
+fn is_draw(pick: &Pick) -> bool {
+    let few = pick.span.hi == 0 && pick.span.lo <= u64::from(u32::MAX);
+    pick.target == target::WINDOW
+        && pick.table == Pick::LINEAR
+        && matches!(pick.source, source::MASK | source::SCALE_32)
+        && few
 }
 
 fn pick(

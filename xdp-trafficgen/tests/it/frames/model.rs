@@ -211,7 +211,7 @@ impl Flow {
             let end = self.first_bit(at) + self.setting(at).field.bits as usize;
             end.div_ceil(8)
         });
-        ends.fold(self.header_len().min(256), usize::max)
+        ends.fold(self.header_len().min(250), usize::max)
     }
 
     pub(crate) fn header_len(&self) -> usize {
